@@ -1,0 +1,120 @@
+from collections.abc import Callable
+from typing import Any, Literal, final
+
+from numpy.typing import ArrayLike, NDArray
+
+from gradstep._results import Fit, Gradient, LossGradient, Step
+
+# Arrays of results are float32 or float64, as X is; scalars of the elementwise functions likewise. Which of them it is
+# cannot be told from the type of a list or a data frame, hence Any.
+
+__all__ = [
+    "Trainer",
+    "__version__",
+    "cross_entropy",
+    "gradient",
+    "gradient_step",
+    "log_sigmoid",
+    "loss",
+    "loss_gradient",
+    "predict_proba",
+    "sigmoid",
+    "sigmoid_derivative",
+]
+
+__version__: str
+
+def sigmoid(z: ArrayLike, *, out: NDArray[Any] | None = None) -> Any: ...
+def sigmoid_derivative(z: ArrayLike, *, out: NDArray[Any] | None = None) -> Any: ...
+def log_sigmoid(z: ArrayLike, *, out: NDArray[Any] | None = None) -> Any: ...
+def predict_proba(
+    X: ArrayLike, weights: ArrayLike, bias: float = 0.0, *, n_threads: int | None = None
+) -> NDArray[Any]: ...
+def cross_entropy(y: ArrayLike, y_hat: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float: ...
+def loss(
+    X: ArrayLike,
+    y: ArrayLike,
+    weights: ArrayLike,
+    bias: float = 0.0,
+    *,
+    sample_weight: ArrayLike | None = None,
+    n_threads: int | None = None,
+) -> float: ...
+def gradient(
+    X: ArrayLike,
+    y: ArrayLike,
+    weights: ArrayLike,
+    bias: float = 0.0,
+    *,
+    sample_weight: ArrayLike | None = None,
+    n_threads: int | None = None,
+) -> Gradient: ...
+def loss_gradient(
+    X: ArrayLike,
+    y: ArrayLike,
+    weights: ArrayLike,
+    bias: float = 0.0,
+    *,
+    sample_weight: ArrayLike | None = None,
+    n_threads: int | None = None,
+) -> LossGradient: ...
+def gradient_step(
+    X: ArrayLike,
+    y: ArrayLike,
+    weights: ArrayLike,
+    bias: float,
+    learning_rate: float,
+    *,
+    reduction: Literal["mean", "sum"] = "mean",
+    sample_weight: ArrayLike | None = None,
+    n_threads: int | None = None,
+) -> Step: ...
+
+@final
+class Trainer:
+    def __new__(
+        cls,
+        learning_rate: float = 0.1,
+        epochs: int = 100,
+        *,
+        batch_size: int | None = None,
+        shuffle: bool = False,
+        seed: int | None = None,
+        reduction: Literal["mean", "sum"] = "mean",
+        activation: Literal["sigmoid", "step"] = "sigmoid",
+        l2: float = 0.0,
+        tol: float = 0.0,
+        n_threads: int | None = None,
+        trace: bool = False,
+    ) -> Trainer: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def batch_size(self) -> int | None: ...
+    @property
+    def shuffle(self) -> bool: ...
+    @property
+    def seed(self) -> int | None: ...
+    @property
+    def reduction(self) -> Literal["mean", "sum"]: ...
+    @property
+    def activation(self) -> Literal["sigmoid", "step"]: ...
+    @property
+    def l2(self) -> float: ...
+    @property
+    def tol(self) -> float: ...
+    @property
+    def n_threads(self) -> int | None: ...
+    @property
+    def trace(self) -> bool: ...
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        weights: ArrayLike | None = None,
+        bias: float = 0.0,
+        *,
+        callback: Callable[[int, float, NDArray[Any], float], bool | None] | None = None,
+    ) -> Fit: ...

@@ -1,0 +1,235 @@
+"""Data files: CSV or Parquet to numbers, with every doubt about the data raised here."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from gradstep._model import Class
+
+MISSING = ("", "NA", "N/A", "NaN", "nan", "null")
+PARQUET_SUFFIXES = (".parquet", ".pq")
+CSV_SUFFIXES = (".csv", ".tsv", ".txt")
+
+
+@dataclass(frozen=True)
+class Table:
+    """The columns of a data file, not yet converted."""
+
+    path: Path
+    frame: pl.DataFrame
+    named: bool
+    """Whether the file itself names its columns; otherwise they are column_1, column_2, …"""
+
+    def features(self, names: Sequence[str]) -> NDArray[np.float64]:
+        """The columns `names` as a C-contiguous matrix of finite numbers."""
+        X = np.empty((self.frame.height, len(names)))
+        for j, name in enumerate(names):
+            X[:, j] = self._numbers(self.frame[name])
+        return X
+
+    def target(self, name: str) -> tuple[NDArray[np.float64], list[Class]]:
+        """The column `name` as 0 and 1, and the two values that these stand for, in sorted order."""
+        if name not in self.frame.columns:
+            raise self._error(f"has no column {name!r}; the columns are {_few(self.frame.columns)}")
+        values = self._values(self.frame[name])
+        classes = values.unique().sort().to_list()
+        if len(classes) != 2:
+            hint = self._hint() if values.dtype == pl.String else ""
+            raise self._error(
+                f"target {name!r} must have exactly two values, got {len(classes)}: {_few(classes)}{hint}"
+            )
+        return (values == classes[1]).cast(pl.Float64).to_numpy(), classes
+
+    def names_for(self, features: Sequence[str]) -> Sequence[str]:
+        """The columns of this file that hold `features`: by name, or by position where the file has no header."""
+        columns = self.frame.columns
+        if not self.named and len(columns) == len(features):
+            return columns
+        absent = [name for name in features if name not in columns]
+        if absent and not self.named:
+            needed = f"the model needs {len(features)}: {_few(features)}"
+            raise self._error(f"has {len(columns)} columns and no header; {needed}")
+        if absent:
+            raise self._error(f"lacks {_few(absent)}, needed by the model; the columns are {_few(columns)}")
+        return features
+
+    def _numbers(self, column: pl.Series) -> NDArray[np.float64]:
+        if column.dtype.is_numeric() or column.dtype == pl.Boolean:
+            values = column.cast(pl.Float64)
+        else:
+            text = self._text(column, "numbers")
+            values = text.cast(pl.Float64, strict=False)
+            if values.null_count():
+                values = values.fill_null(_truth(text).cast(pl.Float64))
+        self._check(column, values, "numbers")
+        return values.to_numpy()
+
+    def _values(self, column: pl.Series) -> pl.Series:
+        """The column as integers, floats, booleans or text, whichever is the first that all its cells are."""
+        values = column
+        if column.dtype.is_decimal() or column.dtype == pl.Int128 or column.dtype == pl.UInt128:
+            values = column.cast(pl.Float64)
+        elif not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
+            values = self._text(column, "two values")
+            self._check(column, values.replace(list(MISSING), None), "two values")
+            tries = (values.cast(pl.Int64, strict=False), values.cast(pl.Float64, strict=False), _truth(values))
+            values = next((other for other in tries if not other.null_count()), values)
+        self._check(column, values, "two values")
+        return values
+
+    def _text(self, column: pl.Series, expected: str) -> pl.Series:
+        if column.dtype == pl.Null:
+            return column.cast(pl.String)
+        if column.dtype not in (pl.String, pl.Categorical, pl.Enum):
+            raise self._error(f"column {column.name!r} must hold {expected}, got values of type {column.dtype}")
+        return column.cast(pl.String).str.strip_chars()
+
+    def _check(self, column: pl.Series, values: pl.Series, expected: str) -> None:
+        """Raise an error about the first cell of `column` that is null or not finite in `values`."""
+        bad = values.is_null() | ~values.is_finite() if values.dtype.is_float() else values.is_null()
+        row = bad.arg_max()
+        if row is None or not bad[row]:
+            return
+        cell = column[row]
+        place = f"column {column.name!r}, data row {row + 1}"
+        if cell is None or str(cell).strip() in MISSING:
+            raise self._error(f"{place}: missing value")
+        if isinstance(values[row], float) and math.isinf(values[row]):
+            raise self._error(f"{place}: must hold finite numbers, got {_short(cell)}")
+        hint = self._hint() if row == 0 else ""
+        raise self._error(f"{place}: must hold {expected}, got {_short(cell)}{hint}")
+
+    def _hint(self) -> str:
+        return "" if self.named else " (if the first row is a header, say --header)"
+
+    def _error(self, message: str) -> ValueError:
+        return ValueError(f"{self.path}: {message}")
+
+
+def read(path: Path, header: bool | None = None) -> Table:
+    """Read a data file; `header=None` looks at the first row of a CSV file to see whether it is one.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If it is neither CSV in UTF-8 nor Parquet, or not a table with at least one row.
+    """
+    with open(path, "rb") as file:
+        source: BinaryIO = file if file.seekable() else io.BytesIO(file.read())
+        suffix = path.suffix.lower()
+        magic = source.read(4)
+        source.seek(0)
+        if suffix in PARQUET_SUFFIXES or (magic == b"PAR1" and suffix not in CSV_SUFFIXES):
+            table = _read_parquet(path, source)
+        else:
+            table = _read_csv(path, source, header)
+    if not table.frame.height:
+        raise ValueError(f"{path}: has no data rows")
+    return table
+
+
+def _read_parquet(path: Path, source: BinaryIO) -> Table:
+    try:
+        with _silence():
+            return Table(path, pl.read_parquet(source), named=True)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        raise ValueError(f"{path}: not a readable Parquet file") from None
+
+
+def _read_csv(path: Path, source: BinaryIO, header: bool | None) -> Table:
+    suffix = path.suffix.lower()
+    separator = "\t" if suffix == ".tsv" or (suffix == ".txt" and b"\t" in source.readline()) else ","
+    source.seek(0)
+    try:
+        # As text: each column is converted once, by rules of our own that can name the cell they refuse.
+        frame = pl.read_csv(source, has_header=False, infer_schema=False, separator=separator)
+    except pl.exceptions.NoDataError:
+        raise ValueError(f"{path}: is empty") from None
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        if "utf-8" in str(error):
+            raise ValueError(f"{path}: not a CSV file in UTF-8") from None
+        problem = _ragged(source, separator) or str(error).partition("\n")[0]
+        raise ValueError(f"{path}: not a table: {problem}") from None
+
+    while frame.height and not any(frame.row(-1)):  # blank lines at the end
+        frame = frame.head(-1)
+    if not frame.height:
+        raise ValueError(f"{path}: is empty")
+
+    # A line with too few cells has been filled up; one with too many has been refused above.
+    last = frame.to_series(-1)
+    if last.null_count() and (reason := _ragged(source, separator)):
+        raise ValueError(f"{path}: not a table: {reason}")
+
+    first = [(cell or "").strip() for cell in frame.row(0)]
+    if header is None:
+        header = not any(_is_number(cell) for cell in first)
+    if not header:
+        frame.columns = [f"column_{j}" for j in range(1, frame.width + 1)]
+        return Table(path, frame, named=False)
+    if len(set(first)) < len(first):
+        twice = next(name for j, name in enumerate(first) if name in first[:j])
+        raise ValueError(f"{path}: two columns are named {twice!r}")
+    frame.columns = first
+    return Table(path, frame.slice(1), named=True)
+
+
+def _ragged(source: BinaryIO, separator: str) -> str | None:
+    """What is wrong with the first line that has not as many cells as the first one."""
+    source.seek(0)
+    with suppress(csv.Error, UnicodeDecodeError):
+        rows = csv.reader(io.TextIOWrapper(source, "utf-8-sig", newline=""), delimiter=separator)
+        width = len(next(rows))
+        for row in rows:
+            if row and len(row) != width:
+                return f"line {rows.line_num} has {len(row)} cells, line 1 has {width}"
+    return None
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False
+
+
+def _truth(text: pl.Series) -> pl.Series:
+    """Booleans where the text is true or false in any case, else null."""
+    return text.str.to_lowercase().replace_strict({"true": True, "false": False}, default=None, return_dtype=pl.Boolean)
+
+
+def _few(values: Sequence[object], most: int = 8) -> str:
+    shown = [_short(value) for value in values[:most]]
+    return ", ".join(shown if len(values) <= most else [*shown, f"… ({len(values)} in all)"])
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…" + text[0] * (text[0] in "'\"")
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Drop what native code writes to stderr: a damaged file may make a reading thread report its panic there."""
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

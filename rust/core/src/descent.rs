@@ -1,0 +1,528 @@
+//! Epochs, batches, order: the lesson's algorithm.
+
+use std::ops::ControlFlow;
+
+use fearless_simd::prelude::*;
+
+use crate::error::Error;
+use crate::float::Float;
+use crate::kernel::{self, Activation, Points, Sigmoid, Sums, Want};
+use crate::math;
+use crate::matrix::{Matrix, RowSet, Vector};
+use crate::parallel::{Monitor, Threads};
+use crate::shuffle::Random;
+use crate::simd::{self, dispatch};
+use crate::step::{self, Reduction};
+
+/// What turns `z = w·x + b` into a prediction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActivationFunction {
+    /// σ(z): logistic regression; the history holds the mean cross-entropy.
+    Sigmoid,
+    /// [z ≥ 0]: the perceptron; the history holds the fraction misclassified.
+    Step,
+}
+
+impl ActivationFunction {
+    const NAMES: &'static [&'static str] = &["sigmoid", "step"];
+
+    /// # Errors
+    ///
+    /// [`Error::Choice`] if `name` is neither "sigmoid" nor "step".
+    pub fn parse(name: &str) -> Result<Self, Error> {
+        match name {
+            "sigmoid" => Ok(ActivationFunction::Sigmoid),
+            "step" => Ok(ActivationFunction::Step),
+            _ => Err(Error::Choice {
+                argument: "activation",
+                expected: Self::NAMES,
+                got: name.to_owned(),
+            }),
+        }
+    }
+
+    /// "sigmoid" or "step".
+    pub fn name(self) -> &'static str {
+        match self {
+            ActivationFunction::Sigmoid => "sigmoid",
+            ActivationFunction::Step => "step",
+        }
+    }
+}
+
+/// How to descend.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// α > 0.
+    pub learning_rate: f64,
+    /// Passes over all points, at least 1.
+    pub epochs: usize,
+    /// Points of one update; all of them if `None`.
+    pub batch_size: Option<usize>,
+    /// Seed of the order of the points; the order they come in if `None`.
+    pub shuffle: Option<u64>,
+    /// Whether α is divided by the batch's size.
+    pub reduction: Reduction,
+    /// What turns predictors into predictions.
+    pub activation: ActivationFunction,
+    /// λ ≥ 0 of the penalty (λ/2)‖w‖² on the mean error.
+    pub l2: f64,
+    /// Stop once the max-norm of the objective's gradient is at most this; 0 never stops.
+    pub tol: f64,
+    /// Threads for batches of more than one point.
+    pub threads: Threads,
+    /// Record every update.
+    pub trace: bool,
+}
+
+impl Options {
+    /// # Errors
+    ///
+    /// [`Error::Number`] naming the first option that is out of range.
+    pub fn check(&self) -> Result<(), Error> {
+        step::check_learning_rate(self.learning_rate)?;
+        for (argument, count) in [
+            ("epochs", Some(self.epochs)),
+            ("batch_size", self.batch_size),
+        ] {
+            if count == Some(0) {
+                return Err(Error::Number {
+                    argument,
+                    expected: "a positive integer",
+                    got: 0.0,
+                });
+            }
+        }
+        for (argument, got) in [("l2", self.l2), ("tol", self.tol)] {
+            if !(0.0..f64::INFINITY).contains(&got) {
+                return Err(Error::Number {
+                    argument,
+                    expected: "finite and not negative",
+                    got,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why a descent ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// All epochs were run.
+    Epochs,
+    /// The gradient's max-norm was at most `tol`.
+    Tolerance,
+    /// The observer asked for it.
+    Callback,
+    /// Loss or weights were no longer finite; the result is that of the last epoch where they were.
+    Diverged,
+}
+
+impl StopReason {
+    /// The reason in a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            StopReason::Epochs => "epochs",
+            StopReason::Tolerance => "tolerance",
+            StopReason::Callback => "callback",
+            StopReason::Diverged => "diverged",
+        }
+    }
+}
+
+/// Watches a descent.
+pub trait Observer<F>: Monitor {
+    /// Called after each epoch, counted from 0; [`ControlFlow::Break`] ends the descent there.
+    fn epoch(&mut self, epoch: usize, loss: f64, weights: &[F], bias: F) -> ControlFlow<()>;
+}
+
+/// Every update of a descent, field by field; a record's points, and its columns, lie together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Trace<F> {
+    /// Points of a whole batch; a shorter one is padded with row −1 and NaN.
+    pub batch: usize,
+    /// n
+    pub columns: usize,
+    /// Epoch of the update, from 0.
+    pub epoch: Vec<i64>,
+    /// The points, by row of `X`.
+    pub row: Vec<i64>,
+    /// w·x + b of each, before the update.
+    pub z: Vec<F>,
+    /// The prediction of each.
+    pub y_hat: Vec<F>,
+    /// Mean error of the batch, before the update.
+    pub error: Vec<f64>,
+    /// Δw
+    pub delta_weights: Vec<F>,
+    /// Δb
+    pub delta_bias: Vec<F>,
+    /// w after the update.
+    pub weights: Vec<F>,
+    /// b after the update.
+    pub bias: Vec<F>,
+}
+
+impl<F: Float> Trace<F> {
+    /// Room for the updates of one more epoch.
+    fn reserve(&mut self, updates: usize) -> Result<(), Error> {
+        let records = self.epoch.len() as u128 + updates as u128;
+        let too_large = |_| Error::Trace { records };
+        let (points, columns) = (
+            updates.saturating_mul(self.batch),
+            updates.saturating_mul(self.columns),
+        );
+        self.epoch.try_reserve(updates).map_err(too_large)?;
+        self.error.try_reserve(updates).map_err(too_large)?;
+        self.row.try_reserve(points).map_err(too_large)?;
+        for (values, more) in [
+            (&mut self.z, points),
+            (&mut self.y_hat, points),
+            (&mut self.delta_weights, columns),
+            (&mut self.weights, columns),
+            (&mut self.delta_bias, updates),
+            (&mut self.bias, updates),
+        ] {
+            values.try_reserve(more).map_err(too_large)?;
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, epoch: usize, rows: &[usize], z: &[F], y_hat: &[F], error: f64) {
+        let padding = self.batch - rows.len();
+        self.epoch.push(epoch as i64);
+        self.row.extend(
+            rows.iter()
+                .map(|&row| row as i64)
+                .chain(std::iter::repeat_n(-1, padding)),
+        );
+        self.z.extend(
+            z.iter()
+                .copied()
+                .chain(std::iter::repeat_n(F::NAN, padding)),
+        );
+        self.y_hat.extend(
+            y_hat
+                .iter()
+                .copied()
+                .chain(std::iter::repeat_n(F::NAN, padding)),
+        );
+        self.error.push(error);
+    }
+
+    fn push_update(&mut self, delta_weights: &[F], delta_bias: F, model: &Model<F>) {
+        self.delta_weights.extend_from_slice(delta_weights);
+        self.delta_bias.push(delta_bias);
+        self.weights.extend_from_slice(&model.weights);
+        self.bias.push(model.bias);
+    }
+}
+
+/// What a descent ends with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Descent<F> {
+    /// w, shape (n).
+    pub weights: Vec<F>,
+    /// b
+    pub bias: F,
+    /// Mean error over all points after each epoch, without the penalty.
+    pub history: Vec<f64>,
+    /// Why it ended.
+    pub stop_reason: StopReason,
+    /// Every update, if asked for.
+    pub trace: Option<Trace<F>>,
+}
+
+/// Gradient descent from `weights` and `bias`.
+///
+/// Each epoch visits every point once, in batches; each batch steps along its gradient. With batches of one point, in
+/// order, this is w ← w + α(y − ŷ)x, b ← b + α(y − ŷ), point by point. A batch of all points is summed in the order of
+/// the rows, shuffled or not.
+///
+/// # Errors
+///
+/// [`Error::Length`] if an array does not fit `x`; [`Error::Element`] for a label outside [0, 1];
+/// [`Error::NotFinite`] if the loss is not finite because `x` is not; [`Error::Trace`]; [`Error::Interrupted`] by the
+/// observer; and those of [`Options::check`].
+pub fn descend<F: Float>(
+    x: &Matrix<'_>,
+    y: &Vector<'_>,
+    weights: Vec<F>,
+    bias: F,
+    options: &Options,
+    observer: &mut dyn Observer<F>,
+) -> Result<Descent<F>, Error> {
+    options.check()?;
+    kernel::check_length(
+        "weights",
+        weights.len(),
+        x.columns(),
+        "one weight per column of X",
+    )?;
+    let points = Points::new(x, y, None)?;
+    points.check_labels()?;
+    let model = Model { weights, bias };
+    match options.activation {
+        ActivationFunction::Sigmoid => run::<F, Sigmoid>(points, model, options, observer),
+        ActivationFunction::Step => run::<F, kernel::Step>(points, model, options, observer),
+    }
+}
+
+#[derive(Clone)]
+struct Model<F> {
+    weights: Vec<F>,
+    bias: F,
+}
+
+impl<F: Float> Model<F> {
+    fn is_finite(&self) -> bool {
+        self.bias.is_finite() && self.weights.iter().all(|w| w.is_finite())
+    }
+
+    fn add(&mut self, delta_weights: &[F], delta_bias: F) {
+        for (w, &delta) in self.weights.iter_mut().zip(delta_weights) {
+            *w += delta;
+        }
+        self.bias += delta_bias;
+    }
+}
+
+fn run<F: Float, A: Activation>(
+    points: Points<'_>,
+    mut model: Model<F>,
+    options: &Options,
+    observer: &mut dyn Observer<F>,
+) -> Result<Descent<F>, Error> {
+    let m = points.x.rows();
+    let batch = options.batch_size.map_or(m, |size| size.min(m));
+    let full = batch == m && m > 1;
+    // A full batch's loss comes with the gradient of the next step; otherwise the gradient is only needed to compare.
+    let want = if full || options.tol > 0.0 {
+        Want::LossAndGradient
+    } else {
+        Want::Loss
+    };
+    let mut random = options.shuffle.map(Random::new);
+    let mut order: Vec<usize> = if full && !options.trace {
+        Vec::new()
+    } else {
+        (0..m).collect()
+    };
+    let mut trace = options.trace.then(|| Trace {
+        batch,
+        columns: points.x.columns(),
+        ..Trace::default()
+    });
+    let mut history = Vec::new();
+    let mut stop_reason = StopReason::Epochs;
+
+    let all = |model: &Model<F>, want, observer: &mut dyn Observer<F>| {
+        kernel::evaluate::<F, A>(
+            &points,
+            &model.weights,
+            model.bias,
+            want,
+            options.threads,
+            &mut Polling(observer),
+        )
+    };
+    let mut sums = if full {
+        Some(all(&model, want, observer)?)
+    } else {
+        None
+    };
+    for epoch in 0..options.epochs {
+        let last = model.clone();
+        if let Some(trace) = &mut trace {
+            trace.reserve(m.div_ceil(batch))?;
+        }
+        if let Some(sums) = &sums {
+            update::<F, A>(
+                &points, &order, sums, &mut model, options, epoch, &mut trace,
+            )?;
+        } else {
+            if let Some(random) = &mut random {
+                random.shuffle(&mut order);
+            }
+            if batch == 1 {
+                point_epoch::<F, A>(
+                    &points, &order, &mut model, options, epoch, &mut trace, observer,
+                )?;
+            } else {
+                for rows in order.chunks(batch) {
+                    let part = Points {
+                        rows: RowSet::Listed(rows),
+                        ..points
+                    };
+                    let sums = kernel::evaluate::<F, A>(
+                        &part,
+                        &model.weights,
+                        model.bias,
+                        Want::LossAndGradient,
+                        options.threads,
+                        &mut Polling(observer),
+                    )?;
+                    update::<F, A>(&points, rows, &sums, &mut model, options, epoch, &mut trace)?;
+                }
+            }
+        }
+        let after = all(&model, want, observer)?;
+        let loss = after.mean_error();
+        if !loss.is_finite() || !model.is_finite() {
+            if let Some(error) = points.first_not_finite() {
+                return Err(error);
+            }
+            model = last;
+            stop_reason = StopReason::Diverged;
+            break;
+        }
+        history.push(loss);
+        if observer
+            .epoch(epoch, loss, &model.weights, model.bias)
+            .is_break()
+        {
+            stop_reason = StopReason::Callback;
+            break;
+        }
+        if options.tol > 0.0 && gradient_norm(&after, &model.weights, options.l2) <= options.tol {
+            stop_reason = StopReason::Tolerance;
+            break;
+        }
+        if full {
+            sums = Some(after);
+        }
+    }
+    Ok(Descent {
+        weights: model.weights,
+        bias: model.bias,
+        history,
+        stop_reason,
+        trace,
+    })
+}
+
+/// Lends an observer to a kernel as its monitor.
+struct Polling<'a, F>(&'a mut dyn Observer<F>);
+
+impl<F> Monitor for Polling<'_, F> {
+    fn poll(&mut self) -> ControlFlow<()> {
+        self.0.poll()
+    }
+}
+
+/// Max-norm of the gradient of the penalised mean error.
+fn gradient_norm<F: Float>(sums: &Sums, weights: &[F], l2: f64) -> f64 {
+    sums.weights
+        .iter()
+        .zip(weights)
+        .map(|(sum, w)| sum / sums.weight + l2 * w.to_f64())
+        .chain([sums.bias / sums.weight])
+        .fold(0.0, |norm: f64, g| norm.max(g.abs()))
+}
+
+/// One step of a batch whose sums are known.
+fn update<F: Float, A: Activation>(
+    points: &Points<'_>,
+    rows: &[usize],
+    sums: &Sums,
+    model: &mut Model<F>,
+    options: &Options,
+    epoch: usize,
+    trace: &mut Option<Trace<F>>,
+) -> Result<(), Error> {
+    if let Some(trace) = trace {
+        let mut z = vec![F::ZERO; rows.len()];
+        let mut y_hat = z.clone();
+        let set = RowSet::Listed(rows);
+        kernel::predict_rows::<F, A>(
+            points.x,
+            set,
+            &model.weights,
+            model.bias,
+            &mut z,
+            &mut y_hat,
+        )?;
+        trace.push(epoch, rows, &z, &y_hat, sums.mean_error());
+    }
+    let (delta_weights, delta_bias) = step::deltas(
+        sums,
+        &model.weights,
+        options.learning_rate,
+        options.l2,
+        options.reduction,
+    );
+    model.add(&delta_weights, delta_bias);
+    if let Some(trace) = trace {
+        trace.push_update(&delta_weights, delta_bias, model);
+    }
+    Ok(())
+}
+
+/// One epoch of batches of one point. The mean and the sum of one are the same.
+fn point_epoch<F: Float, A: Activation>(
+    points: &Points<'_>,
+    order: &[usize],
+    model: &mut Model<F>,
+    options: &Options,
+    epoch: usize,
+    trace: &mut Option<Trace<F>>,
+    observer: &mut dyn Observer<F>,
+) -> Result<(), Error> {
+    /// Elements between two polls: well under a millisecond.
+    const CHUNK: usize = 1 << 17;
+    let level = simd::level()?;
+    let mut row = vec![F::ZERO; points.x.columns()];
+    let mut delta_weights = row.clone();
+    for rows in order.chunks((CHUNK / row.len()).max(1)) {
+        dispatch!(level, simd => point_updates::<F, A, _>(
+            simd, points, rows, model, options, epoch, trace, &mut row, &mut delta_weights
+        ));
+        if observer.poll().is_break() {
+            return Err(Error::Interrupted);
+        }
+    }
+    Ok(())
+}
+
+#[inline(always)]
+fn point_updates<F: Float, A: Activation, S: Simd>(
+    simd: S,
+    points: &Points<'_>,
+    rows: &[usize],
+    model: &mut Model<F>,
+    options: &Options,
+    epoch: usize,
+    trace: &mut Option<Trace<F>>,
+    row: &mut [F],
+    delta_weights: &mut [F],
+) {
+    let rate = F::from_f64(options.learning_rate);
+    let shrink = F::from_f64(options.learning_rate * options.l2);
+    for &i in rows {
+        points.x.copy_row(i, row);
+        let z = kernel::row_product(simd, row, &model.weights, model.bias);
+        let z = F::Single::<S>::splat(simd, z);
+        let y = F::Single::<S>::splat(simd, points.y.get(i));
+        let sample = A::sample(z, y);
+        if let Some(trace) = trace {
+            let error = math::log1p(sample.t) + sample.linear;
+            let first = |lanes: F::Single<S>| lanes.as_slice()[0];
+            trace.push(
+                epoch,
+                &[i],
+                &[first(z)],
+                &[first(A::predict(z))],
+                first(error).to_f64(),
+            );
+        }
+        let delta_bias = -(rate * sample.residual.as_slice()[0]);
+        for ((delta, &x), &w) in delta_weights.iter_mut().zip(row.iter()).zip(&model.weights) {
+            *delta = delta_bias * x - shrink * w;
+        }
+        model.add(delta_weights, delta_bias);
+        if let Some(trace) = trace {
+            trace.push_update(delta_weights, delta_bias, model);
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! The two number types, and what the formulas need to know of each.
+
+use std::fmt::{Debug, Display, LowerExp};
+use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
+
+use fearless_simd::{Simd, SimdFloat, SimdFloatElement, f32x4, f32x16, f64x2, f64x8};
+
+use crate::elements::Elements;
+use crate::simd::MulAdd;
+
+mod private {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+}
+
+/// `f32` or `f64`: the type that features, weights and predictors are computed in.
+///
+/// Sums over rows are carried in `f64` for both.
+pub trait Float:
+    private::Sealed
+    + SimdFloatElement
+    + Copy
+    + PartialOrd
+    + Default
+    + Debug
+    + Display
+    + LowerExp
+    + Send
+    + Sync
+    + 'static
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + AddAssign
+{
+    /// Lanes of one virtual vector: a row's columns, or a column's rows, are summed in this many interleaved chains on
+    /// every instruction set, so that all of them give the same bits.
+    const LANES: usize;
+    /// One virtual vector of [`Float::LANES`] numbers.
+    type Lanes<S: Simd>: SimdFloat<S, Element = Self>;
+    /// The smallest vector of the instruction set: carries a single sample through the same formulas.
+    type Single<S: Simd>: SimdFloat<S, Element = Self>;
+
+    /// 0
+    const ZERO: Self;
+    /// 1
+    const ONE: Self;
+    /// 2
+    const TWO: Self;
+    /// 1/2
+    const HALF: Self;
+    /// √2
+    const SQRT_2: Self;
+    /// The smallest normal number.
+    const MIN_POSITIVE: Self;
+    /// ∞
+    const INFINITY: Self;
+    /// Not a number.
+    const NAN: Self;
+
+    /// Beyond this `e^-a` rounds to zero even as a subnormal.
+    const EXP_CLAMP: Self;
+    /// log₂ e
+    const LOG2_E: Self;
+    /// High part of ln 2, with enough trailing zeros that its product with any exponent is exact.
+    const LN_2_HIGH: Self;
+    /// ln 2 − [`Float::LN_2_HIGH`]
+    const LN_2_LOW: Self;
+    /// Adding this rounds to an integer and leaves twice the exponent bias plus that integer in the low bits.
+    const ROUND: Self;
+    /// Bits of the stored significand.
+    const SIGNIFICAND_BITS: u32;
+    /// 2 to the power of [`Float::SIGNIFICAND_BITS`]
+    const TWO_TO_SIGNIFICAND_BITS: Self;
+    /// [`Float::SIGNIFICAND_BITS`] as a number.
+    const SIGNIFICAND_BITS_FLOAT: Self;
+    /// What is added to an exponent before it is stored.
+    const EXPONENT_BIAS: Self;
+
+    /// `Q` of `e^r = 1 + r + r²·Q(r)`, minimax on |r| ≤ ln 2 / 2, in Estrin's order.
+    fn exp_tail<S: Simd, V: SimdFloat<S, Element = Self>>(r: V) -> V;
+    /// `P` of `atanh(s) = s + s·v·P(v)`, `v = s²`, minimax on 0 ≤ v ≤ 1/9.
+    fn atanh_tail<S: Simd, V: SimdFloat<S, Element = Self>>(v: V) -> V;
+
+    /// The buffer, if it holds this type.
+    fn slice<'a>(elements: &Elements<'a>) -> Option<&'a [Self]>;
+    /// Rounds to nearest.
+    fn from_f64(x: f64) -> Self;
+    /// Exact.
+    fn from_f32(x: f32) -> Self;
+    /// Exact.
+    fn to_f64(self) -> f64;
+    /// Neither infinite nor NaN.
+    fn is_finite(self) -> bool;
+    /// `self · a + b`, rounded once.
+    fn mul_add(self, a: Self, b: Self) -> Self;
+}
+
+/// `c[0] + c[1]·x` with one rounding in the product-sum.
+#[inline(always)]
+fn linear<S: Simd, V: SimdFloat<S>>(x: V, c0: V::Element, c1: V::Element) -> V {
+    x.mul_add_fused(c1, c0)
+}
+
+macro_rules! common {
+    () => {
+        const ZERO: Self = 0.0;
+        const ONE: Self = 1.0;
+        const TWO: Self = 2.0;
+        const HALF: Self = 0.5;
+        const MIN_POSITIVE: Self = Self::MIN_POSITIVE;
+        const INFINITY: Self = Self::INFINITY;
+        const NAN: Self = Self::NAN;
+
+        #[inline(always)]
+        fn is_finite(self) -> bool {
+            self.is_finite()
+        }
+        #[inline(always)]
+        fn mul_add(self, a: Self, b: Self) -> Self {
+            self.mul_add(a, b)
+        }
+    };
+}
+
+impl Float for f64 {
+    common!();
+    const LANES: usize = 8;
+    type Lanes<S: Simd> = f64x8<S>;
+    type Single<S: Simd> = f64x2<S>;
+
+    const EXP_CLAMP: f64 = 746.0;
+    const LOG2_E: f64 = std::f64::consts::LOG2_E;
+    const LN_2_HIGH: f64 = 0.6931471805598903;
+    const LN_2_LOW: f64 = 5.497923018708371e-14;
+    const ROUND: f64 = 6755399441055744.0 + 2046.0; // 1.5·2^52 + 2·1023
+    const SIGNIFICAND_BITS: u32 = 52;
+    const TWO_TO_SIGNIFICAND_BITS: f64 = 4503599627370496.0;
+    const SIGNIFICAND_BITS_FLOAT: f64 = 52.0;
+    const SQRT_2: f64 = std::f64::consts::SQRT_2;
+    const EXPONENT_BIAS: f64 = 1023.0;
+
+    #[inline(always)]
+    fn exp_tail<S: Simd, V: SimdFloat<S, Element = f64>>(r: V) -> V {
+        let r2 = r * r;
+        let r4 = r2 * r2;
+        let c01 = linear(r, 0.5000000000000012, 0.166666666666667);
+        let c23 = linear(r, 0.04166666666651542, 0.008333333333307217);
+        let c45 = linear(r, 0.0013888888947016294, 0.00019841269917354886);
+        let c67 = linear(r, 2.4801489941986956e-05, 2.755721632951509e-06);
+        let c89 = linear(r, 2.7631280378060933e-07, 2.5117851188768706e-08);
+        let low = c23.mul_add_fused(r2, c01);
+        let high = c67.mul_add_fused(r2, c45);
+        c89.mul_add_fused(r4, high).mul_add_fused(r4, low)
+    }
+
+    #[inline(always)]
+    fn atanh_tail<S: Simd, V: SimdFloat<S, Element = f64>>(v: V) -> V {
+        let v2 = v * v;
+        let v4 = v2 * v2;
+        let c01 = linear(v, 0.33333333333333154, 0.2000000000007868);
+        let c23 = linear(v, 0.142857142739185, 0.11111111985439055);
+        let c45 = linear(v, 0.09090871940800709, 0.0769328045008145);
+        let c67 = linear(v, 0.0665048006165536, 0.06053098653692336);
+        let c89 = linear(v, 0.04169798963520375, 0.08509770190378455);
+        let low = c23.mul_add_fused(v2, c01);
+        let high = c67.mul_add_fused(v2, c45);
+        c89.mul_add_fused(v4, high).mul_add_fused(v4, low)
+    }
+
+    #[inline(always)]
+    fn slice<'a>(elements: &Elements<'a>) -> Option<&'a [f64]> {
+        match elements {
+            Elements::F64(values) => Some(values),
+            _ => None,
+        }
+    }
+    #[inline(always)]
+    fn from_f64(x: f64) -> f64 {
+        x
+    }
+    #[inline(always)]
+    fn from_f32(x: f32) -> f64 {
+        f64::from(x)
+    }
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        self
+    }
+}
+
+impl Float for f32 {
+    common!();
+    const LANES: usize = 16;
+    type Lanes<S: Simd> = f32x16<S>;
+    type Single<S: Simd> = f32x4<S>;
+
+    const EXP_CLAMP: f32 = 105.0;
+    const LOG2_E: f32 = std::f32::consts::LOG2_E;
+    const LN_2_HIGH: f32 = 0.693_145_75;
+    const LN_2_LOW: f32 = 1.428_606_8e-6;
+    const ROUND: f32 = 12582912.0 + 254.0; // 1.5·2^23 + 2·127
+    const SIGNIFICAND_BITS: u32 = 23;
+    const TWO_TO_SIGNIFICAND_BITS: f32 = 8388608.0;
+    const SIGNIFICAND_BITS_FLOAT: f32 = 23.0;
+    const SQRT_2: f32 = std::f32::consts::SQRT_2;
+    const EXPONENT_BIAS: f32 = 127.0;
+
+    #[inline(always)]
+    fn exp_tail<S: Simd, V: SimdFloat<S, Element = f32>>(r: V) -> V {
+        let r2 = r * r;
+        let c01 = linear(r, 0.5, 0.166_665_18);
+        let c23 = linear(r, 0.041_666_206, 0.008_368_89);
+        r2.mul_add_fused(0.001_395_049_2, c23)
+            .mul_add_fused(r2, c01)
+    }
+
+    #[inline(always)]
+    fn atanh_tail<S: Simd, V: SimdFloat<S, Element = f32>>(v: V) -> V {
+        let v2 = v * v;
+        let c01 = linear(v, 0.333_333_37, 0.199_994_39);
+        let c23 = linear(v, 0.143_084_5, 0.107_137_45);
+        v2.mul_add_fused(0.121_508_144, c23).mul_add_fused(v2, c01)
+    }
+
+    #[inline(always)]
+    fn slice<'a>(elements: &Elements<'a>) -> Option<&'a [f32]> {
+        match elements {
+            Elements::F32(values) => Some(values),
+            _ => None,
+        }
+    }
+    #[inline(always)]
+    fn from_f64(x: f64) -> f32 {
+        x as f32
+    }
+    #[inline(always)]
+    fn from_f32(x: f32) -> f32 {
+        x
+    }
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        f64::from(self)
+    }
+}

@@ -1,0 +1,120 @@
+//! The mean cross-entropy from probabilities.
+
+use std::ops::Range;
+
+use fearless_simd::f64x8;
+use fearless_simd::prelude::*;
+
+use super::{WEIGHTS, check_length, is_label, is_weight};
+use crate::error::Error;
+use crate::math;
+use crate::matrix::{RowSet, Vector};
+use crate::parallel::{self, Monitor, STRIPE, Threads};
+use crate::simd::{self, dispatch, sum_lanes};
+
+const PROBABILITIES: &str = "probabilities in [0, 1]";
+
+/// E = −Σ s_i (y_i ln ŷ_i + (1 − y_i) ln(1 − ŷ_i)) / Σ s_i, in nats per sample, with 0·ln 0 = 0.
+///
+/// Nothing is clipped: a prediction that is certain and wrong costs ∞. Computed in `f64` whatever the arrays hold.
+///
+/// # Errors
+///
+/// [`Error::Length`] if the lengths differ or are 0; [`Error::Element`] for a label or probability outside [0, 1] or a
+/// sample weight that is negative or not finite; [`Error::NoWeight`]; [`Error::Interrupted`] by the monitor.
+pub fn cross_entropy(
+    y: &Vector<'_>,
+    y_hat: &Vector<'_>,
+    sample_weight: Option<&Vector<'_>>,
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<f64, Error> {
+    if y.is_empty() {
+        return Err(Error::Length {
+            argument: "y",
+            expected: 1,
+            unit: "at least one label",
+            got: 0,
+        });
+    }
+    check_length("y_hat", y_hat.len(), y.len(), "one probability per label")?;
+    if let Some(s) = sample_weight {
+        check_length("sample_weight", s.len(), y.len(), "one weight per label")?;
+        if let Some((index, got)) = s.first_failing(is_weight) {
+            return Err(Error::Element {
+                argument: "sample_weight",
+                expected: WEIGHTS,
+                got,
+                index,
+            });
+        }
+    }
+    for (argument, expected, values) in [("y", super::LABELS, y), ("y_hat", PROBABILITIES, y_hat)] {
+        if let Some((index, got)) = values.first_failing(is_label) {
+            return Err(Error::Element {
+                argument,
+                expected,
+                got,
+                index,
+            });
+        }
+    }
+    let level = simd::level()?;
+    let partials = parallel::map(
+        threads,
+        parallel::blocks(y.len(), 2),
+        || (),
+        |(), block: Range<usize>| dispatch!(level, simd => block_sums(simd, y, y_hat, sample_weight, block)),
+        monitor,
+    )?;
+    let (error, weight) = parallel::combine(partials, |left: &mut (f64, f64), right| {
+        *left = (left.0 + right.0, left.1 + right.1);
+    })
+    .unwrap_or((0.0, 0.0));
+    if weight > 0.0 {
+        Ok(error / weight)
+    } else {
+        Err(Error::NoWeight)
+    }
+}
+
+/// Sums of `s·E` and of `s` over the block.
+#[inline(always)]
+fn block_sums<S: Simd>(
+    simd: S,
+    y: &Vector<'_>,
+    y_hat: &Vector<'_>,
+    sample_weight: Option<&Vector<'_>>,
+    block: Range<usize>,
+) -> (f64, f64) {
+    let (mut error, mut weight) = (0.0, 0.0);
+    for first in block.clone().step_by(STRIPE) {
+        let count = STRIPE.min(block.end - first);
+        // Beyond the last: label 0 predicted 0, without weight.
+        let [mut labels, mut predictions, mut weights] = [[0.0; STRIPE]; 3];
+        y.copy::<f64>(RowSet::All, first, &mut labels[..count]);
+        y_hat.copy::<f64>(RowSet::All, first, &mut predictions[..count]);
+        match sample_weight {
+            Some(s) => s.copy(RowSet::All, first, &mut weights[..count]),
+            None => weights[..count].fill(1.0),
+        }
+        let mut errors = f64x8::<S>::splat(simd, 0.0);
+        let zero = errors;
+        let mut total = errors;
+        let lanes = labels
+            .chunks_exact(8)
+            .zip(predictions.chunks_exact(8))
+            .zip(weights.chunks_exact(8));
+        for ((y, p), s) in lanes.take(count.div_ceil(8)) {
+            let y = f64x8::<S>::from_slice(simd, y);
+            let p = f64x8::<S>::from_slice(simd, p);
+            let s = f64x8::<S>::from_slice(simd, s);
+            let e = math::cross_entropy_of_probability::<f64, S, _>(p, y);
+            errors += s.simd_eq(0.0).select(zero, e * s);
+            total += s;
+        }
+        error += sum_lanes::<f64, S>(errors);
+        weight += sum_lanes::<f64, S>(total);
+    }
+    (error, weight)
+}

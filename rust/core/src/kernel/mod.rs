@@ -1,0 +1,502 @@
+//! All samples: the formulas over a whole data set, in one pass over `X`.
+
+mod cross_entropy;
+mod dense;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
+use fearless_simd::prelude::*;
+
+pub use self::cross_entropy::cross_entropy;
+pub(crate) use self::dense::row_product;
+use self::dense::{Model, Scratch};
+use crate::error::Error;
+use crate::float::Float;
+use crate::math::{self, Sample};
+use crate::matrix::{Matrix, RowSet, Vector};
+use crate::parallel::{self, Monitor, STRIPE, Threads};
+use crate::simd::{self, Level, dispatch};
+
+/// What turns a predictor `z` into a prediction, and a label into an error.
+pub(crate) trait Activation: Copy + Send + Sync + 'static {
+    /// ŷ
+    fn predict<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V) -> V;
+    /// Error and residual.
+    fn sample<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V, y: V) -> Sample<V>;
+}
+
+/// ŷ = σ(z), cross-entropy: logistic regression.
+#[derive(Clone, Copy)]
+pub(crate) struct Sigmoid;
+
+impl Activation for Sigmoid {
+    #[inline(always)]
+    fn predict<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V) -> V {
+        math::sigmoid(z)
+    }
+    #[inline(always)]
+    fn sample<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V, y: V) -> Sample<V> {
+        math::cross_entropy(z, y)
+    }
+}
+
+/// ŷ = [z ≥ 0], 1 where ŷ ≠ y: the perceptron.
+#[derive(Clone, Copy)]
+pub(crate) struct Step;
+
+impl Activation for Step {
+    #[inline(always)]
+    fn predict<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V) -> V {
+        let simd = z.token();
+        let predicted = z
+            .simd_ge(F::ZERO)
+            .select(V::splat(simd, F::ONE), V::splat(simd, F::ZERO));
+        z.simd_eq(z).select(predicted, z) // NaN predicts NaN
+    }
+    #[inline(always)]
+    fn sample<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V, y: V) -> Sample<V> {
+        let simd = z.token();
+        let (zero, one) = (V::splat(simd, F::ZERO), V::splat(simd, F::ONE));
+        let predicted = Self::predict(z);
+        let wrong = predicted.simd_eq(y).select(zero, one);
+        let wrong = z.simd_eq(z).select(wrong, z);
+        Sample {
+            t: zero,
+            linear: wrong,
+            residual: predicted - y,
+        }
+    }
+}
+
+/// A data set, or the rows of it that a batch takes.
+#[derive(Clone, Copy)]
+pub(crate) struct Points<'a> {
+    pub x: &'a Matrix<'a>,
+    pub y: &'a Vector<'a>,
+    pub sample_weight: Option<&'a Vector<'a>>,
+    pub rows: RowSet<'a>,
+}
+
+const LABELS: &str = "labels in [0, 1]";
+const WEIGHTS: &str = "finite and not negative";
+
+fn is_label(y: f64) -> bool {
+    y.is_nan() || (0.0..=1.0).contains(&y) // NaN propagates
+}
+
+fn is_weight(s: f64) -> bool {
+    (0.0..f64::INFINITY).contains(&s)
+}
+
+impl<'a> Points<'a> {
+    /// # Errors
+    ///
+    /// [`Error::Length`] if `y` or `sample_weight` does not fit `x`.
+    pub(crate) fn new(
+        x: &'a Matrix<'a>,
+        y: &'a Vector<'a>,
+        sample_weight: Option<&'a Vector<'a>>,
+    ) -> Result<Self, Error> {
+        check_length("y", y.len(), x.rows(), "one label per row of X")?;
+        if let Some(s) = sample_weight {
+            check_length(
+                "sample_weight",
+                s.len(),
+                x.rows(),
+                "one weight per row of X",
+            )?;
+        }
+        Ok(Points {
+            x,
+            y,
+            sample_weight,
+            rows: RowSet::All,
+        })
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::Element`] for the first label outside [0, 1].
+    pub(crate) fn check_labels(&self) -> Result<(), Error> {
+        match self.y.first_failing(is_label) {
+            None => Ok(()),
+            Some((index, got)) => Err(Error::Element {
+                argument: "y",
+                expected: LABELS,
+                got,
+                index,
+            }),
+        }
+    }
+
+    /// The first feature or label that is NaN or infinite.
+    pub(crate) fn first_not_finite(&self) -> Option<Error> {
+        let label = || {
+            let (index, got) = self.y.first_failing(f64::is_finite)?;
+            Some(Error::Element {
+                argument: "y",
+                expected: LABELS,
+                got,
+                index,
+            })
+        };
+        self.x.first_not_finite().or_else(label)
+    }
+
+    /// Labels and sample weights of a stripe, followed by zeros; the sum of the weights, and whether all were valid.
+    #[inline(always)]
+    fn load<F: Float>(
+        &self,
+        first: usize,
+        count: usize,
+        y: &mut [F; STRIPE],
+        sample_weight: &mut [F; STRIPE],
+        sums: &mut Sums,
+    ) {
+        self.y.copy(self.rows, first, &mut y[..count]);
+        y[count..].fill(F::ZERO);
+        let mut valid = true;
+        for &y in &y[..count] {
+            valid &= is_label(y.to_f64());
+        }
+        match self.sample_weight {
+            None => sums.weight += count as f64,
+            Some(s) => {
+                s.copy(self.rows, first, &mut sample_weight[..count]);
+                sample_weight[count..].fill(F::ZERO);
+                let mut sum = 0.0;
+                for &s in &sample_weight[..count] {
+                    valid &= is_weight(s.to_f64());
+                    sum += s.to_f64();
+                }
+                sums.weight += sum;
+            }
+        }
+        sums.valid &= valid;
+    }
+
+    /// The first label or sample weight that is out of range.
+    fn first_invalid(&self) -> Error {
+        let label = self.y.first_failing(is_label);
+        let weight = self.sample_weight.and_then(|s| s.first_failing(is_weight));
+        match (label, weight) {
+            (Some((index, got)), _) => Error::Element {
+                argument: "y",
+                expected: LABELS,
+                got,
+                index,
+            },
+            (None, Some((index, got))) => Error::Element {
+                argument: "sample_weight",
+                expected: WEIGHTS,
+                got,
+                index,
+            },
+            // Only if another thread changed the array meanwhile.
+            (None, None) => Error::Number {
+                argument: "y",
+                expected: "unchanged during the call",
+                got: f64::NAN,
+            },
+        }
+    }
+}
+
+/// Sums over samples of weight, error, residual, and residual × row.
+#[derive(Clone, Debug)]
+pub(crate) struct Sums {
+    pub weight: f64,
+    pub error: f64,
+    pub weights: Vec<f64>,
+    pub bias: f64,
+    valid: bool,
+}
+
+impl Sums {
+    fn zero(columns: usize) -> Self {
+        Sums {
+            weight: 0.0,
+            error: 0.0,
+            weights: vec![0.0; columns],
+            bias: 0.0,
+            valid: true,
+        }
+    }
+
+    fn add(&mut self, other: Sums) {
+        self.weight += other.weight;
+        self.error += other.error;
+        self.bias += other.bias;
+        self.valid &= other.valid;
+        for (sum, x) in self.weights.iter_mut().zip(&other.weights) {
+            *sum += x;
+        }
+    }
+
+    /// Mean error in nats (or fraction misclassified).
+    pub(crate) fn mean_error(&self) -> f64 {
+        self.error / self.weight
+    }
+}
+
+/// Whether the products of residuals and rows are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Want {
+    Loss,
+    LossAndGradient,
+}
+
+/// The sums over all samples, in one pass over `X`.
+///
+/// # Errors
+///
+/// [`Error::Length`] if `weights` does not fit; [`Error::Element`] for a label or sample weight out of range;
+/// [`Error::NoWeight`]; [`Error::Interrupted`].
+pub(crate) fn evaluate<F: Float, A: Activation>(
+    points: &Points<'_>,
+    weights: &[F],
+    bias: F,
+    want: Want,
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<Sums, Error> {
+    evaluate_on::<F, A>(
+        simd::level()?,
+        points,
+        weights,
+        bias,
+        want,
+        threads,
+        monitor,
+    )
+}
+
+/// [`evaluate`] on a given instruction set.
+fn evaluate_on<F: Float, A: Activation>(
+    level: Level,
+    points: &Points<'_>,
+    weights: &[F],
+    bias: F,
+    want: Want,
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<Sums, Error> {
+    check_length(
+        "weights",
+        weights.len(),
+        points.x.columns(),
+        "one weight per column of X",
+    )?;
+    let model = Model::new(weights, bias);
+    let count = match points.rows {
+        RowSet::All => points.x.rows(),
+        RowSet::Listed(rows) => rows.len(),
+    };
+    let gradient = want == Want::LossAndGradient;
+    let partials = parallel::map(
+        threads,
+        parallel::blocks(count, points.x.columns()),
+        Scratch::<F>::new,
+        |scratch, block: Range<usize>| dispatch!(level, simd => dense::block::<F, A, _>(simd, points, &model, block, gradient, scratch)),
+        monitor,
+    )?;
+    let sums = parallel::combine(partials, Sums::add).unwrap_or_else(|| Sums::zero(0));
+    if !sums.valid {
+        return Err(points.first_invalid());
+    }
+    if sums.weight <= 0.0 {
+        return Err(Error::NoWeight);
+    }
+    Ok(sums)
+}
+
+/// Gradient of the mean cross-entropy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gradient<F> {
+    /// ∂E/∂w, shape (n).
+    pub weights: Vec<F>,
+    /// ∂E/∂b.
+    pub bias: F,
+}
+
+/// Mean cross-entropy in nats per sample, and its gradient.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LossGradient<F> {
+    /// E.
+    pub loss: f64,
+    /// ∇E.
+    pub gradient: Gradient<F>,
+}
+
+/// Mean cross-entropy, from one pass over `x`: E = Σ s_i E_i / Σ s_i, in nats per sample.
+///
+/// With `z_i = x_i · w + b`: `E_i = ln(1 + exp(z_i)) − y_i z_i`, for any finite `z_i`.
+///
+/// Shapes: `x` is (m, n), `y` and `sample_weight` are (m), `weights` is (n).
+///
+/// # Errors
+///
+/// [`Error::Length`] if an array does not fit `x`; [`Error::Element`] for a label outside [0, 1] or a sample weight that
+/// is negative or not finite; [`Error::NoWeight`] if these are all zero; [`Error::Interrupted`] by the monitor.
+pub fn loss<F: Float>(
+    x: &Matrix<'_>,
+    y: &Vector<'_>,
+    sample_weight: Option<&Vector<'_>>,
+    weights: &[F],
+    bias: F,
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<f64, Error> {
+    let points = Points::new(x, y, sample_weight)?;
+    Ok(evaluate::<F, Sigmoid>(&points, weights, bias, Want::Loss, threads, monitor)?.mean_error())
+}
+
+/// Mean cross-entropy and its gradient, in one pass over the rows of `x`.
+///
+/// ```text
+/// E    = Σ_i s_i (ln(1 + exp(z_i)) − y_i z_i) / Σ_i s_i      nats per sample
+/// ∂w   = Σ_i s_i (σ(z_i) − y_i) x_i / Σ_i s_i
+/// ∂b   = Σ_i s_i (σ(z_i) − y_i) / Σ_i s_i
+/// ```
+///
+/// Source: Hastie, Tibshirani & Friedman, *The Elements of Statistical Learning*, 2nd ed., eqs. (4.20)–(4.21), divided
+/// by −m.
+///
+/// # Errors
+///
+/// As [`loss`].
+pub fn loss_gradient<F: Float>(
+    x: &Matrix<'_>,
+    y: &Vector<'_>,
+    sample_weight: Option<&Vector<'_>>,
+    weights: &[F],
+    bias: F,
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<LossGradient<F>, Error> {
+    let points = Points::new(x, y, sample_weight)?;
+    let sums = evaluate::<F, Sigmoid>(
+        &points,
+        weights,
+        bias,
+        Want::LossAndGradient,
+        threads,
+        monitor,
+    )?;
+    let gradient = Gradient {
+        weights: sums
+            .weights
+            .iter()
+            .map(|sum| F::from_f64(sum / sums.weight))
+            .collect(),
+        bias: F::from_f64(sums.bias / sums.weight),
+    };
+    Ok(LossGradient {
+        loss: sums.mean_error(),
+        gradient,
+    })
+}
+
+/// ŷ = σ(X w + b), shape (m), written to `out`.
+///
+/// # Errors
+///
+/// [`Error::Length`] if `weights` or `out` does not fit `x`; [`Error::Interrupted`] by the monitor.
+pub fn predict_proba<F: Float>(
+    x: &Matrix<'_>,
+    weights: &[F],
+    bias: F,
+    out: &mut [F],
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<(), Error> {
+    check_length(
+        "weights",
+        weights.len(),
+        x.columns(),
+        "one weight per column of X",
+    )?;
+    check_length("out", out.len(), x.rows(), "one prediction per row of X")?;
+    let level = simd::level()?;
+    let model = Model::new(weights, bias);
+    let blocks = parallel::blocks(x.rows(), x.columns());
+    let size = blocks.first().map_or(1, ExactSizeIterator::len);
+    let items = blocks
+        .iter()
+        .map(|block| block.start)
+        .zip(out.chunks_mut(size))
+        .collect();
+    parallel::map(
+        threads,
+        items,
+        Scratch::<F>::new,
+        |scratch, (first, out): (usize, &mut [F])| dispatch!(level, simd => predict_block::<F, _>(simd, x, &model, first, out, scratch)),
+        monitor,
+    )?;
+    Ok(())
+}
+
+#[inline(always)]
+fn predict_block<F: Float, S: Simd>(
+    simd: S,
+    x: &Matrix<'_>,
+    model: &Model<F>,
+    first: usize,
+    out: &mut [F],
+    scratch: &mut Scratch<F>,
+) {
+    dense::predictors(simd, x, RowSet::All, model, first, out, scratch);
+    crate::elementwise::map_in_place(simd, out, crate::elementwise::Function::Sigmoid);
+}
+
+/// Predictors and predictions of a batch, for a trace.
+pub(crate) fn predict_rows<F: Float, A: Activation>(
+    x: &Matrix<'_>,
+    rows: RowSet<'_>,
+    weights: &[F],
+    bias: F,
+    z: &mut [F],
+    y_hat: &mut [F],
+) -> Result<(), Error> {
+    let level = simd::level()?;
+    let model = Model::new(weights, bias);
+    let mut scratch = Scratch::new();
+    dispatch!(level, simd => predict_rows_at::<F, A, _>(simd, x, rows, &model, z, y_hat, &mut scratch));
+    Ok(())
+}
+
+#[inline(always)]
+fn predict_rows_at<F: Float, A: Activation, S: Simd>(
+    simd: S,
+    x: &Matrix<'_>,
+    rows: RowSet<'_>,
+    model: &Model<F>,
+    z: &mut [F],
+    y_hat: &mut [F],
+    scratch: &mut Scratch<F>,
+) {
+    dense::predictors(simd, x, rows, model, 0, z, scratch);
+    for (y_hat, &z) in y_hat.iter_mut().zip(z.iter()) {
+        *y_hat = A::predict(F::Single::<S>::splat(simd, z)).as_slice()[0];
+    }
+}
+
+pub(crate) fn check_length(
+    argument: &'static str,
+    got: usize,
+    expected: usize,
+    unit: &'static str,
+) -> Result<(), Error> {
+    if got == expected {
+        Ok(())
+    } else {
+        Err(Error::Length {
+            argument,
+            expected,
+            unit,
+            got,
+        })
+    }
+}

@@ -1,0 +1,259 @@
+//! Every kernel variant against one-line oracles, and against one another bit for bit.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::elements::Elements;
+use crate::parallel::Unmonitored;
+use crate::shuffle::Random;
+use crate::simd::Isa;
+
+fn sigmoid(z: f64) -> f64 {
+    1.0 / (1.0 + (-z).exp())
+}
+
+/// E, ∂w and ∂b by the textbook, one row after another.
+fn oracle(x: &[f64], n: usize, y: &[f64], w: &[f64], b: f64) -> (f64, Vec<f64>, f64) {
+    let m = y.len() as f64;
+    let (mut loss, mut weights, mut bias) = (0.0, vec![0.0; n], 0.0);
+    for (row, y) in x.chunks(n).zip(y) {
+        let p = sigmoid(row.iter().zip(w).map(|(x, w)| x * w).sum::<f64>() + b);
+        loss -= (y * p.ln() + (1.0 - y) * (1.0 - p).ln()) / m;
+        bias += (p - y) / m;
+        for (g, x) in weights.iter_mut().zip(row) {
+            *g += (p - y) * x / m;
+        }
+    }
+    (loss, weights, bias)
+}
+
+struct Data {
+    n: usize,
+    x: Vec<f64>,
+    y: Vec<f64>,
+    w: Vec<f64>,
+}
+
+fn data(m: usize, n: usize) -> Data {
+    let mut random = Random::new((m * 1000 + n) as u64);
+    let mut uniform = |count: usize, low: f64, high: f64| -> Vec<f64> {
+        (0..count)
+            .map(|_| low + (high - low) * random.uniform())
+            .collect()
+    };
+    let x = uniform(m * n, -2.0, 2.0);
+    let w = uniform(n, -1.0, 1.0)
+        .into_iter()
+        .map(|w| w / (n as f64).sqrt())
+        .collect();
+    let y = uniform(m, 0.0, 1.0).into_iter().map(f64::round).collect();
+    Data { n, x, y, w }
+}
+
+fn bits(sums: &Sums) -> Vec<u64> {
+    let scalars = [sums.error, sums.bias, sums.weight];
+    sums.weights
+        .iter()
+        .chain(&scalars)
+        .map(|x| x.to_bits())
+        .collect()
+}
+
+const SIZES: [(usize, usize); 14] = [
+    (1, 1),
+    (2, 3),
+    (7, 7),
+    (8, 8),
+    (9, 9),
+    (17, 2),
+    (255, 5),
+    (256, 15),
+    (257, 16),
+    (300, 17),
+    (513, 28),
+    (33, 33),
+    (2000, 31),
+    (40_000, 3),
+];
+
+#[test]
+fn matches_the_textbook() {
+    for (m, n) in SIZES {
+        let Data { x, y, w, .. } = data(m, n);
+        let matrix = Matrix::from_rows(Elements::F64(&x), m, n).unwrap();
+        let got = loss_gradient(
+            &matrix,
+            &Vector::from_slice(&y),
+            None,
+            &w,
+            0.25,
+            Threads::ONE,
+            &mut Unmonitored,
+        )
+        .unwrap();
+        let (loss, weights, bias) = oracle(&x, n, &y, &w, 0.25);
+        // |x| ≤ 2 and |z| ≤ 3: each term errs by a few (n + 2)·eps, and the oracle's sums of m terms by m·eps.
+        let bound = (m + 8 * (n + 2)) as f64 * f64::EPSILON;
+        assert!(
+            (got.loss - loss).abs() <= bound * 4.0,
+            "{m}x{n}: loss {} {loss}",
+            got.loss
+        );
+        assert!((got.gradient.bias - bias).abs() <= bound, "{m}x{n}: bias");
+        for (got, want) in got.gradient.weights.iter().zip(&weights) {
+            assert!((got - want).abs() <= 2.0 * bound, "{m}x{n}: {got} {want}");
+        }
+    }
+}
+
+#[test]
+fn same_bits_on_every_instruction_set_thread_count_and_layout() {
+    for (m, n) in SIZES {
+        let Data { n, x, y, w } = data(m, n);
+        let mut fortran = vec![0.0; m * n];
+        let mut reversed = vec![0.0; m * n * 2];
+        for i in 0..m {
+            for j in 0..n {
+                fortran[j * m + i] = x[i * n + j];
+                reversed[((m - 1 - i) * n + n - 1 - j) * 2 + 1] = x[i * n + j];
+            }
+        }
+        let (si, sj) = (n as isize, m as isize);
+        let layouts = [
+            Matrix::from_rows(Elements::F64(&x), m, n).unwrap(),
+            Matrix::new(Elements::F64(&fortran), 0, (m, n), (1, sj)).unwrap(),
+            Matrix::new(
+                Elements::F64(&reversed),
+                2 * m * n - 1,
+                (m, n),
+                (-2 * si, -2),
+            )
+            .unwrap(),
+        ];
+        let labels = Vector::from_slice(&y);
+        for weighted in [false, true] {
+            let mut want = None;
+            for matrix in &layouts {
+                for isa in Isa::available() {
+                    for threads in [1, 2, 3, 8] {
+                        let points =
+                            Points::new(matrix, &labels, weighted.then_some(&labels)).unwrap();
+                        let threads = Threads::new(Some(threads)).unwrap();
+                        let Ok(sums) = evaluate_on::<f64, Sigmoid>(
+                            isa.level().unwrap(),
+                            &points,
+                            &w,
+                            -0.5,
+                            Want::LossAndGradient,
+                            threads,
+                            &mut Unmonitored,
+                        ) else {
+                            assert!(weighted && y.iter().all(|&y| y == 0.0));
+                            continue;
+                        };
+                        let got = bits(&sums);
+                        assert_eq!(
+                            want.get_or_insert_with(|| got.clone()),
+                            &got,
+                            "{m}x{n} {isa:?} {threads:?}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn float32_sums_stay_as_good_as_the_data() {
+    let (m, n) = (100_000, 20);
+    let Data { x, y, w, .. } = data(m, n);
+    let narrow: Vec<f32> = x.iter().map(|&x| x as f32).collect();
+    let exact: Vec<f64> = narrow.iter().map(|&x| f64::from(x)).collect();
+    let w32: Vec<f32> = w.iter().map(|&w| w as f32).collect();
+    let w64: Vec<f64> = w32.iter().map(|&w| f64::from(w)).collect();
+    let matrix = Matrix::from_rows(Elements::F32(&narrow), m, n).unwrap();
+    let got = loss_gradient(
+        &matrix,
+        &Vector::from_slice(&y),
+        None,
+        &w32,
+        0.25,
+        Threads::ONE,
+        &mut Unmonitored,
+    )
+    .unwrap();
+    let (loss, weights, _) = oracle(&exact, n, &y, &w64, 0.25);
+    // A row errs by (n + 2)·eps·|x||w| ≈ 4e-6 at most and at random; stripes of 256 rows add less.
+    assert!((got.loss - loss).abs() < 1e-6);
+    for (got, want) in got.gradient.weights.iter().zip(&weights) {
+        assert!((f64::from(*got) - want).abs() < 1e-6);
+    }
+}
+
+#[test]
+fn certain_predictions_lose_nothing() {
+    let x = [800.0, -745.0, 40.0, f64::INFINITY];
+    for (x, y, want) in [
+        (x[0], 1.0, 0.0),
+        (x[0], 0.0, 800.0),
+        (x[1], 0.0, 5e-324),
+        (x[2], 1.0, (-40f64).exp()),
+        (x[3], 1.0, 0.0),
+        (x[3], 0.0, f64::INFINITY),
+    ] {
+        let matrix = [x];
+        let matrix = Matrix::from_rows(Elements::F64(&matrix), 1, 1).unwrap();
+        let got = loss(
+            &matrix,
+            &Vector::from_slice(&[y]),
+            None,
+            &[1.0],
+            0.0,
+            Threads::ONE,
+            &mut Unmonitored,
+        )
+        .unwrap();
+        assert!(
+            got == want || (got - want).abs() <= 4.0 * f64::EPSILON * want,
+            "z = {x}, y = {y}: {got}"
+        );
+    }
+}
+
+#[test]
+fn refusals_name_the_argument() {
+    let x = [1.0, 2.0];
+    let matrix = Matrix::from_rows(Elements::F64(&x), 2, 1).unwrap();
+    let call = |y: &[f64], s: &[f64], w: &[f64]| {
+        let s = Vector::from_slice(s);
+        loss(
+            &matrix,
+            &Vector::from_slice(y),
+            Some(&s),
+            w,
+            0.0,
+            Threads::ONE,
+            &mut Unmonitored,
+        )
+        .unwrap_err()
+        .to_string()
+    };
+    assert_eq!(
+        call(&[1.0], &[1.0, 1.0], &[0.0]),
+        "y must have length 2 (one label per row of X), got length 1"
+    );
+    assert_eq!(
+        call(&[1.0, -1.0], &[1.0, 1.0], &[0.0]),
+        "y must be labels in [0, 1], got -1 at index 1"
+    );
+    assert_eq!(
+        call(&[1.0, 0.0], &[1.0, f64::NAN], &[0.0]),
+        "sample_weight must be finite and not negative, got NaN at index 1"
+    );
+    assert_eq!(
+        call(&[1.0, 0.0], &[0.0, 0.0], &[0.0]),
+        "sample_weight must have a positive sum, got only zeros"
+    );
+    assert!(call(&[1.0, 0.0], &[1.0, 1.0], &[0.0, 0.0]).starts_with("weights must have length 1"));
+    assert!(Matrix::new(Elements::F64(&x), 0, (2, 1), (2, 1)).is_err());
+}

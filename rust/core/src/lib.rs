@@ -1,0 +1,41 @@
+//! Logistic regression by gradient descent: the arithmetic of `gradstep`, without Python.
+//!
+//! # Reading order
+//!
+//! A module uses only what stands before it:
+//!
+//! * [`elements`](Elements), [`error`](Error), [`float`](Float): what arrays hold, what can be wrong, what is computed in;
+//! * `simd`, `math`: lanes, and the formulas for one sample over lanes of samples;
+//! * [`matrix`](Matrix), `parallel`: any layout in tiles; who computes which block;
+//! * `elementwise`, `kernel`: the formulas over arrays and over data sets, in one pass;
+//! * `step`, `shuffle`, `descent`: w ← w − α ∇E, the order of the points, and epochs of both.
+//!
+//! # Conventions
+//!
+//! `X` is (m, n), `y` in [0, 1] is (m), weights are (n); z = X w + b, ŷ = σ(z). Errors are in nats per sample. Results
+//! have the same bits on any number of threads, on every instruction set, from every layout of the same numbers.
+//! Nothing a caller gives panics.
+
+mod descent;
+mod elements;
+mod elementwise;
+mod error;
+mod float;
+mod kernel;
+mod math;
+mod matrix;
+mod parallel;
+mod shuffle;
+mod simd;
+mod step;
+
+pub use descent::{ActivationFunction, Descent, Observer, Options, StopReason, Trace, descend};
+pub use elements::Elements;
+pub use elementwise::{Function, apply};
+pub use error::Error;
+pub use float::Float;
+pub use kernel::{Gradient, LossGradient, cross_entropy, loss, loss_gradient, predict_proba};
+pub use matrix::{Matrix, Vector};
+pub use parallel::{Monitor, Threads, Unmonitored};
+pub use simd::{Isa, isa};
+pub use step::{Reduction, Step, gradient_step};

@@ -1,0 +1,405 @@
+//! The formulas for one sample, over lanes of samples.
+//!
+//! Everything is built on `t = e^-|z| ≤ 1`, which cannot overflow, so that no function clips its argument or loses a
+//! tail. Where 1 ULP is promised, `t` and the quotients carry a low part through to the last rounding, and powers of two
+//! are applied last, which keeps subnormal results.
+//!
+//! Sources: argument reduction and compensated sums, J.-M. Muller et al., *Handbook of Floating-Point Arithmetic*,
+//! 2nd ed. (2018), chs. 4 and 10; `log1p` by `atanh`, W. J. Cody & W. Waite, *Software Manual for the Elementary
+//! Functions* (1980).
+
+use fearless_simd::prelude::*;
+
+use crate::float::Float;
+use crate::simd::MulAdd;
+
+/// `high + low`, the low part below half a unit in the last place of the high one.
+#[derive(Clone, Copy)]
+struct Pair<V> {
+    high: V,
+    low: V,
+}
+
+/// `2^k`, `k ≤ 0`, as two powers that are never subnormal themselves.
+#[derive(Clone, Copy)]
+struct PowerOfTwo<V> {
+    first: V,
+    second: V,
+}
+
+/// Rounds `-a·log₂ e` to an integer `k`: returns `r = -a - k·ln 2` in two parts, and `2^k`.
+///
+/// Domain: `a ≥ 0` or NaN, clamped so that `e^-a` underflows to zero and no further.
+#[inline(always)]
+fn reduce<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(a: V) -> (Pair<V>, PowerOfTwo<V>) {
+    let simd = a.token();
+    let limit = V::splat(simd, F::EXP_CLAMP);
+    let a = a.simd_gt(limit).select(limit, a); // a NaN is not greater and passes
+    let rounded = a.mul_add_fused(-F::LOG2_E, F::ROUND);
+    let k = rounded - F::ROUND;
+    let r = fast_two_sum(k.mul_add_fused(-F::LN_2_HIGH, -a), k * -F::LN_2_LOW);
+
+    // The low bits of `rounded` hold k + 2·bias > 0; halved, they are two biased exponents whose powers multiply to 2^k.
+    // Shifting into the exponent field drops every bit above it.
+    let bits = rounded.to_bits();
+    let half = bits >> 1;
+    let power = PowerOfTwo {
+        first: V::from_bits(half << F::SIGNIFICAND_BITS),
+        second: V::from_bits((bits - half) << F::SIGNIFICAND_BITS),
+    };
+    (r, power)
+}
+
+/// `e^-a` as a pair that the power of two is still to be applied to. Error of the pair: about 2^-57 (f64), 2^-28 (f32).
+#[inline(always)]
+fn exp_pair<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(a: V) -> (Pair<V>, PowerOfTwo<V>) {
+    let (r, power) = reduce(a);
+    let s = r.high + F::ONE;
+    let rest = r.high - (s - F::ONE); // exact: |r| < 1
+    let low = (r.high * r.high).mul_add_fused(F::exp_tail(r.high), rest + r.low);
+    (fast_two_sum(s, low), power)
+}
+
+/// `e^-a` for `a ≥ 0` or NaN, to 2 ULP, subnormal results included.
+#[inline(always)]
+pub(crate) fn exp_neg<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(a: V) -> V {
+    let (r, power) = reduce(a);
+    let m = (r.high * r.high).mul_add_fused(F::exp_tail(r.high), r.high) + F::ONE;
+    scale(m, power)
+}
+
+/// `a + b` as a pair, for `|a| ≥ |b|`.
+#[inline(always)]
+fn fast_two_sum<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(a: V, b: V) -> Pair<V> {
+    let high = a + b;
+    Pair {
+        high,
+        low: b - (high - a),
+    }
+}
+
+#[inline(always)]
+fn scale<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(x: V, power: PowerOfTwo<V>) -> V {
+    (x * power.first) * power.second
+}
+
+/// `n / d` as a pair, from one division.
+#[inline(always)]
+fn divide<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(n: Pair<V>, d: Pair<V>) -> Pair<V> {
+    let reciprocal = V::splat(d.high.token(), F::ONE) / d.high;
+    let high = n.high * reciprocal;
+    let residual = (-high).mul_add_fused(d.high, n.high) + (-high).mul_add_fused(d.low, n.low);
+    Pair {
+        high,
+        low: residual * reciprocal,
+    }
+}
+
+/// σ(z) = 1 / (1 + e^-z), within 1 ULP, for every `z`.
+#[inline(always)]
+pub(crate) fn sigmoid<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V) -> V {
+    let one = V::splat(z.token(), F::ONE);
+    let zero = V::splat(z.token(), F::ZERO);
+    let (m, power) = exp_pair(z.abs());
+    let t = Pair {
+        high: scale(m.high, power),
+        low: scale(m.low, power),
+    };
+    let sum = fast_two_sum(one, t.high);
+    let denominator = Pair {
+        high: sum.high,
+        low: sum.low + t.low,
+    };
+
+    let positive = z.simd_gt(zero);
+    let numerator = Pair {
+        high: positive.select(one, m.high),
+        low: positive.select(zero, m.low),
+    };
+    let quotient = divide(numerator, denominator);
+    let quotient = quotient.high + quotient.low;
+    positive.select(quotient, scale(quotient, power))
+}
+
+/// σ'(z) = e^-|z| / (1 + e^-|z|)², within 1 ULP; never σ(1 − σ), which cancels for z > 0.
+#[inline(always)]
+pub(crate) fn sigmoid_derivative<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V) -> V {
+    let one = V::splat(z.token(), F::ONE);
+    let (m, power) = exp_pair(z.abs());
+    let t = Pair {
+        high: scale(m.high, power),
+        low: scale(m.low, power),
+    };
+    let sum = fast_two_sum(one, t.high);
+    let low = sum.low + t.low;
+    let square = sum.high * sum.high;
+    let rest = sum.high.mul_add_fused(sum.high, -square);
+    let denominator = Pair {
+        high: square,
+        low: (sum.high * F::TWO).mul_add_fused(low, rest),
+    };
+    let quotient = divide(m, denominator);
+    scale(quotient.high + quotient.low, power)
+}
+
+/// ln(1 + t) = 2·atanh(t / (2 + t)) for `t = m·2^k ∈ [0, 1]`, as a pair that the power is still to be applied to.
+#[inline(always)]
+fn log1p_pair<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
+    m: Pair<V>,
+    power: PowerOfTwo<V>,
+) -> Pair<V> {
+    let two = V::splat(m.high.token(), F::TWO);
+    let t = Pair {
+        high: scale(m.high, power),
+        low: scale(m.low, power),
+    };
+    let sum = fast_two_sum(two, t.high);
+    let s = divide(
+        m,
+        Pair {
+            high: sum.high,
+            low: sum.low + t.low,
+        },
+    );
+    let scaled = scale(s.high, power);
+    let v = scaled * scaled;
+    let tail = s.high * (v * F::atanh_tail(v));
+    Pair {
+        high: s.high * F::TWO,
+        low: (s.low + tail) * F::TWO,
+    }
+}
+
+/// ln(1 + e^u), within 1 ULP, for every `u`.
+#[inline(always)]
+pub(crate) fn softplus<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(u: V) -> V {
+    let zero = V::splat(u.token(), F::ZERO);
+    let (m, power) = exp_pair(u.abs());
+    let log = log1p_pair(m, power);
+
+    // u > 0: u + ln(1 + e^-u), the larger term first; where u is infinite the compensation is not a number.
+    let log_high = scale(log.high, power);
+    let log_low = scale(log.low, power);
+    let u_first = u.simd_gt(log_high);
+    let sum = fast_two_sum(u_first.select(u, log_high), u_first.select(log_high, u));
+    let compensated = sum.high + (sum.low + log_low);
+    let compensated = sum.high.simd_eq(F::INFINITY).select(sum.high, compensated);
+
+    u.simd_gt(zero)
+        .select(compensated, scale(log.high + log.low, power))
+}
+
+/// ln σ(z) = −ln(1 + e^-z), within 1 ULP, for every `z`.
+#[inline(always)]
+pub(crate) fn log_sigmoid<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V) -> V {
+    -softplus(-z)
+}
+
+/// 2·atanh(s) from `2·s`, which a subnormal argument reaches without loss.
+#[inline(always)]
+fn twice_atanh<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(twice: V) -> V {
+    let s = twice * F::HALF;
+    let v = s * s;
+    twice.mul_add_fused(v * F::atanh_tail(v), twice)
+}
+
+/// ln(1 + p) for `p ≥ 0`, to about 2 ULP: the logarithm of a block's product of `1 + e^-|z|`.
+#[inline(always)]
+pub(crate) fn log1p<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(p: V) -> V {
+    // Above 1: 1 + p = m·2^e with m ∈ [1, 2). Below, e = 0 and p itself is used: adding 1 would lose its digits.
+    let simd = p.token();
+    let one = V::splat(simd, F::ONE);
+    let zero = V::splat(simd, F::ZERO);
+    let (exponent, significand) = split(p + F::ONE);
+    let large = p.simd_ge(one);
+    let t = large.select(significand - F::ONE, p);
+    let log = twice_atanh(t * F::TWO / (t + F::TWO));
+    let exponent = large.select(exponent, zero);
+    exponent.mul_add_fused(F::LN_2_HIGH, exponent.mul_add_fused(F::LN_2_LOW, log))
+}
+
+/// `x = significand · 2^exponent`, `1 ≤ significand < 2`, for a normal `x > 0`.
+#[inline(always)]
+fn split<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(x: V) -> (V, V) {
+    let simd = x.token();
+    let bits = x.to_bits();
+    let field = bits >> F::SIGNIFICAND_BITS;
+    let one = V::splat(simd, F::ONE).to_bits();
+    let significand = V::from_bits(bits - (field << F::SIGNIFICAND_BITS) + one);
+    // An integer below 2^SIGNIFICAND_BITS, put into the low bits of 2^SIGNIFICAND_BITS, is that power plus the integer.
+    let shift = V::splat(simd, F::TWO_TO_SIGNIFICAND_BITS);
+    let exponent = V::from_bits(field + shift.to_bits()) - shift - F::EXPONENT_BIAS;
+    (exponent, significand)
+}
+
+/// One sample's error and residual, for lanes of samples.
+#[derive(Clone, Copy)]
+pub(crate) struct Sample<V> {
+    /// `e^-|z|`: the error is `ln(1 + t) + linear`.
+    pub t: V,
+    /// `([z > 0] − y)·z`
+    pub linear: V,
+    /// `ŷ − y`
+    pub residual: V,
+}
+
+/// Cross-entropy in nats, as two terms, and residual `σ(z) − y`, from one exponential.
+///
+/// With `t = e^-|z| ≤ 1`, which cannot overflow:
+///
+/// ```text
+/// error    = ln(1 + t) + ([z > 0] − y)·z
+/// residual = ((1 − y) − y·t) / (1 + t)    if z > 0
+///            ((1 − y)·t − y) / (1 + t)    otherwise
+/// ```
+///
+/// Neither cancels for y ∈ {0, 1}. At z = ±∞ the second term is 0 where its factor is.
+#[inline(always)]
+pub(crate) fn cross_entropy<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
+    z: V,
+    y: V,
+) -> Sample<V> {
+    let simd = z.token();
+    let one = V::splat(simd, F::ONE);
+    let zero = V::splat(simd, F::ZERO);
+    let t = exp_neg(z.abs());
+    let positive = z.simd_gt(zero);
+    let not_y = one - y;
+    let numerator = positive.select((-y).mul_add_fused(t, not_y), not_y.mul_add_fused(t, -y));
+    let factor = positive.select(not_y, -y);
+    Sample {
+        t,
+        linear: factor.simd_eq(zero).select(zero, factor * z),
+        residual: numerator / (t + F::ONE),
+    }
+}
+
+/// ln x for `x ≥ 0` or NaN, to about 2 ULP; ln 0 = −∞.
+#[inline(always)]
+fn ln<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(x: V) -> V {
+    let simd = x.token();
+    let zero = V::splat(simd, F::ZERO);
+    // A subnormal is scaled into the normal range first.
+    let tiny = x.simd_lt(F::MIN_POSITIVE);
+    let normal = tiny.select(x * F::TWO_TO_SIGNIFICAND_BITS, x);
+    let (exponent, significand) = split(normal);
+    let exponent = tiny.select(exponent - F::SIGNIFICAND_BITS_FLOAT, exponent);
+    // The significand around 1, so that ln x near 1 comes from its own digits alone.
+    let high = significand.simd_gt(F::SQRT_2);
+    let significand = high.select(significand * F::HALF, significand);
+    let exponent = high.select(exponent + F::ONE, exponent);
+    let log = twice_atanh((significand - F::ONE) * F::TWO / (significand + F::ONE));
+    let log = exponent.mul_add_fused(F::LN_2_HIGH, exponent.mul_add_fused(F::LN_2_LOW, log));
+    let log = x.simd_eq(zero).select(V::splat(simd, -F::INFINITY), log);
+    x.simd_eq(x).select(log, x)
+}
+
+/// ln(1 − p) for `0 ≤ p ≤ 1` or NaN, to about 2 ULP; −∞ at 1.
+#[inline(always)]
+fn ln_complement<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(p: V) -> V {
+    // Up to ½: 2·atanh(−p / (2 − p)). Above, 1 − p is exact.
+    let one = V::splat(p.token(), F::ONE);
+    let small = twice_atanh(p * -F::TWO / (-p + F::TWO));
+    p.simd_gt(F::HALF).select(ln(one - p), small)
+}
+
+/// −y ln p − (1 − y) ln(1 − p), with 0·ln 0 = 0.
+#[inline(always)]
+pub(crate) fn cross_entropy_of_probability<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
+    p: V,
+    y: V,
+) -> V {
+    let zero = V::splat(p.token(), F::ZERO);
+    let not_y = -y + F::ONE;
+    let if_one = y.simd_eq(zero).select(zero, y * ln(p));
+    let if_zero = not_y.simd_eq(zero).select(zero, not_y * ln_complement(p));
+    -(if_one + if_zero)
+}
+
+#[cfg(test)]
+mod tests {
+
+    use super::*;
+    use crate::simd::{Level, dispatch};
+
+    fn at<F: Float, S: Simd>(simd: S, formula: impl Fn(F::Lanes<S>) -> F::Lanes<S>, x: F) -> F {
+        formula(F::Lanes::<S>::splat(simd, x)).as_slice()[0]
+    }
+
+    /// Correctly rounded values of σ, σ', ln σ, from 50-digit arithmetic.
+    const TABLE: [(f64, f64, f64, f64); 8] = [
+        (-745.0, 5e-324, 5e-324, -745.0),
+        (-709.5, 7.38014831401258e-309, 7.38014831401258e-309, -709.5),
+        (-37.25, 6.64554417291507e-17, 6.645544172915069e-17, -37.25),
+        (
+            -1.5,
+            0.18242552380635635,
+            0.14914645207033286,
+            -1.7014132779827524,
+        ),
+        (0.0, 0.5, 0.25, -0.6931471805599453),
+        (
+            0.625,
+            0.6513548646660542,
+            0.2270917049419204,
+            -0.42870067827651864,
+        ),
+        (
+            36.75,
+            0.9999999999999999,
+            1.0956650033262364e-16,
+            -1.0956650033262367e-16,
+        ),
+        (708.5, 1.0, 2.006132305331306e-308, -2.006132305331306e-308),
+    ];
+
+    #[test]
+    fn within_one_ulp() {
+        let ulp = |x: f64| f64::from_bits(x.abs().to_bits() + 1) - x.abs();
+        for level in [Level::baseline(), Level::new()] {
+            for (x, s, d, l) in TABLE {
+                dispatch!(level, simd => {
+                    for (got, want) in [
+                        (at(simd, |v| sigmoid(v), x), s),
+                        (at(simd, |v| sigmoid_derivative(v), x), d),
+                        (at(simd, |v| log_sigmoid(v), x), l),
+                    ] {
+                        assert!((got - want).abs() <= ulp(want), "{x}: {got} {want}");
+                    }
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn defined_at_the_ends() {
+        let level = Level::new();
+        dispatch!(level, simd => {
+            let inf = f64::INFINITY;
+            assert_eq!(at(simd, |v| sigmoid(v), inf), 1.0);
+            assert_eq!(at(simd, |v| sigmoid(v), -inf), 0.0);
+            assert_eq!(at(simd, |v| sigmoid_derivative(v), inf), 0.0);
+            assert_eq!(at(simd, |v| log_sigmoid(v), inf), 0.0);
+            assert_eq!(at(simd, |v| log_sigmoid(v), -inf), -inf);
+            assert!(at(simd, |v| sigmoid(v), f64::NAN).is_nan());
+            assert!(at(simd, |v| log_sigmoid(v), f32::NAN).is_nan());
+        });
+    }
+
+    #[test]
+    fn logarithms_of_products_and_probabilities() {
+        let level = Level::new();
+        dispatch!(level, simd => {
+            for x in [0.0, 1e-300, 1e-9, 0.3, 1.0, 7.5, 1e9, 1e300] {
+                let (got, want) = (at(simd, |v| log1p(v), x), f64::ln_1p(x));
+                assert!((got - want).abs() <= 4.0 * f64::EPSILON * want, "{x}: {got} {want}");
+            }
+            for x in [5e-324, 1e-310, 1e-9, 0.3, 0.5, 0.75, 1.0 - f64::EPSILON, 1.0] {
+                let (got, want) = (at(simd, |v| ln(v), x), x.ln());
+                assert!((got - want).abs() <= 4.0 * f64::EPSILON * want.abs(), "ln {x}: {got} {want}");
+                let (got, want) = (at(simd, |v| ln_complement(v), x), f64::ln_1p(-x));
+                assert!(got == want || (got - want).abs() <= 4.0 * f64::EPSILON * want.abs(), "{x}: {got} {want}");
+            }
+        });
+    }
+}

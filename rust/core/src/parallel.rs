@@ -1,0 +1,204 @@
+//! Who computes which block. What a block is, and the order in which blocks are combined, depend on the data's shape
+//! alone: threads decide nothing about the result.
+//!
+//! Threads live for one call (`std::thread::scope`): nothing survives into a forked child, nothing starts at import.
+
+use std::ops::{ControlFlow, Range};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::error::Error;
+
+/// How many threads a call may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Threads(usize);
+
+/// More than this are never started.
+const MOST: usize = 512;
+/// Variables that set the number where the caller does not, first match first.
+const VARIABLES: [&str; 2] = ["GRADSTEP_NUM_THREADS", "OMP_NUM_THREADS"];
+
+impl Threads {
+    /// One: the caller's own.
+    pub const ONE: Threads = Threads(1);
+
+    /// `requested`, or else the environment's number, or else the CPUs this process may use (affinity and cgroup quota).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Number`] if `requested` is 0, [`Error::ThreadsVariable`] if a variable that is set holds no positive
+    /// integer.
+    pub fn new(requested: Option<usize>) -> Result<Self, Error> {
+        match requested {
+            Some(0) => Err(Error::Number {
+                argument: "n_threads",
+                expected: "a positive integer or None",
+                got: 0.0,
+            }),
+            Some(n) => Ok(Threads(n.min(MOST))),
+            None => {
+                let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+                for variable in VARIABLES {
+                    if let Some(value) =
+                        std::env::var_os(variable).filter(|value| !value.is_empty())
+                    {
+                        return parse(variable, &value.to_string_lossy())
+                            .map(|n| Threads(n.min(cpus)));
+                    }
+                }
+                Ok(Threads(cpus))
+            }
+        }
+    }
+
+    /// The number.
+    pub fn get(self) -> usize {
+        self.0
+    }
+}
+
+/// `OMP_NUM_THREADS` may be a list, one number a nesting level: the first counts.
+fn parse(variable: &'static str, value: &str) -> Result<usize, Error> {
+    let first = value.split(',').next().unwrap_or_default().trim();
+    match first.parse() {
+        Ok(n) if n > 0 => Ok(n),
+        _ => Err(Error::ThreadsVariable {
+            variable,
+            got: value.to_owned(),
+        }),
+    }
+}
+
+/// Asked between two chunks of work whether to go on.
+pub trait Monitor {
+    /// [`ControlFlow::Break`] abandons the work with [`Error::Interrupted`].
+    fn poll(&mut self) -> ControlFlow<()>;
+}
+
+/// Never interrupts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unmonitored;
+
+impl Monitor for Unmonitored {
+    fn poll(&mut self) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+/// Rows a partial sum runs over before it is added to its block's: the unit of the arithmetic, and of a tile's rows.
+pub(crate) const STRIPE: usize = 256;
+
+/// The rows of each block: whole stripes, enough blocks to share out evenly, none too small to be worth handing out, and
+/// few enough that their partial sums stay small. A function of the shape alone.
+pub(crate) fn blocks(rows: usize, columns: usize) -> Vec<Range<usize>> {
+    const SMALLEST: usize = 1 << 15; // elements: some ten microseconds
+    let most = ((4 << 20) / (8 * columns.max(1))).clamp(8, 64);
+    let size = rows
+        .div_ceil(most)
+        .max(SMALLEST / columns.max(1))
+        .max(1)
+        .div_ceil(STRIPE)
+        * STRIPE;
+    (0..rows.div_ceil(size))
+        .map(|b| b * size..((b + 1) * size).min(rows))
+        .collect()
+}
+
+/// `work` on every item, on up to `threads` threads; the results in the items' order.
+///
+/// Each thread makes one `scratch` and keeps it for all of its items. The calling thread works too, and polls the
+/// monitor after each of its items.
+///
+/// # Errors
+///
+/// [`Error::Interrupted`] if the monitor says so.
+pub(crate) fn map<I, W, R>(
+    threads: Threads,
+    items: Vec<I>,
+    scratch: impl Fn() -> W + Sync,
+    work: impl Fn(&mut W, I) -> R + Sync,
+    monitor: &mut dyn Monitor,
+) -> Result<Vec<R>, Error>
+where
+    I: Send,
+    R: Send,
+{
+    let helpers = threads.get().min(items.len()).saturating_sub(1);
+    if helpers == 0 {
+        let mut scratch = scratch();
+        return items
+            .into_iter()
+            .map(|item| {
+                let result = work(&mut scratch, item);
+                if monitor.poll().is_break() {
+                    Err(Error::Interrupted)
+                } else {
+                    Ok(result)
+                }
+            })
+            .collect();
+    }
+
+    let queue = Mutex::new(items.into_iter().enumerate());
+    let stopped = AtomicBool::new(false);
+    let next = || {
+        let mut queue = queue
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        if stopped.load(Ordering::Relaxed) {
+            None
+        } else {
+            queue.next()
+        }
+    };
+    let drain = |poll: &mut dyn FnMut() -> ControlFlow<()>| {
+        let mut scratch = scratch();
+        let mut results = Vec::new();
+        while let Some((index, item)) = next() {
+            results.push((index, work(&mut scratch, item)));
+            if poll().is_break() {
+                stopped.store(true, Ordering::Relaxed);
+            }
+        }
+        results
+    };
+    let mut results = std::thread::scope(|scope| {
+        // Where the system refuses a thread, the others do its work.
+        let handles: Vec<_> = (0..helpers)
+            .map_while(|_| {
+                std::thread::Builder::new()
+                    .spawn_scoped(scope, || drain(&mut || ControlFlow::Continue(())))
+                    .ok()
+            })
+            .collect();
+        let mut results = drain(&mut || monitor.poll());
+        for handle in handles {
+            match handle.join() {
+                Ok(theirs) => results.extend(theirs),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        results
+    });
+    if stopped.into_inner() {
+        return Err(Error::Interrupted);
+    }
+    results.sort_unstable_by_key(|&(index, _)| index);
+    Ok(results.into_iter().map(|(_, result)| result).collect())
+}
+
+/// Combines partial results in a fixed binary tree over their order.
+pub(crate) fn combine<T>(mut partials: Vec<T>, mut add: impl FnMut(&mut T, T)) -> Option<T> {
+    while partials.len() > 1 {
+        let mut pairs = partials.into_iter();
+        let mut sums = Vec::with_capacity(pairs.len().div_ceil(2));
+        while let Some(mut left) = pairs.next() {
+            if let Some(right) = pairs.next() {
+                add(&mut left, right);
+            }
+            sums.push(left);
+        }
+        partials = sums;
+    }
+    partials.pop()
+}

@@ -1,0 +1,79 @@
+//! The order in which points are visited, from a seed: the same for ever, on every machine.
+
+/// A stream of random numbers: SplitMix64.
+///
+/// Source: G. L. Steele, D. Lea & C. H. Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014,
+/// doi:10.1145/2660193.2660195.
+pub(crate) struct Random {
+    state: u64,
+}
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Random { state: seed }
+    }
+
+    fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// A uniform number in [0, 1).
+    #[cfg(test)]
+    pub(crate) fn uniform(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// A uniform integer below `bound > 0`: the high half of a product, redrawn where the low half shows bias.
+    ///
+    /// Source: D. Lemire, "Fast random integer generation in an interval", ACM TOMACS 29 (2019), doi:10.1145/3230636.
+    fn below(&mut self, bound: u64) -> u64 {
+        let mut product = u128::from(self.next()) * u128::from(bound);
+        if (product as u64) < bound {
+            let threshold = bound.wrapping_neg() % bound;
+            while (product as u64) < threshold {
+                product = u128::from(self.next()) * u128::from(bound);
+            }
+        }
+        (product >> 64) as u64
+    }
+
+    /// Permutes the order in place: Fisher–Yates from the last index downwards.
+    pub(crate) fn shuffle(&mut self, order: &mut [usize]) {
+        for i in (1..order.len()).rev() {
+            let j = self.below(i as u64 + 1) as usize;
+            order.swap(i, j);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_numbers_of_seed_1234567() {
+        let mut random = Random::new(1_234_567);
+        let got: Vec<u64> = (0..3).map(|_| random.next()).collect();
+        assert_eq!(
+            got,
+            [
+                6_457_827_717_110_365_317,
+                3_203_168_211_198_807_973,
+                9_817_491_932_198_370_423
+            ]
+        );
+    }
+
+    #[test]
+    fn a_shuffle_is_a_permutation() {
+        let mut order: Vec<usize> = (0..100).collect();
+        Random::new(3).shuffle(&mut order);
+        assert!(order.iter().enumerate().any(|(i, &row)| i != row));
+        order.sort_unstable();
+        assert!(order.into_iter().eq(0..100));
+    }
+}

@@ -1,0 +1,196 @@
+//! Which instruction set runs, and the order in which lanes are added.
+//!
+//! Every kernel is one generic body over fixed-width lanes ([`Float::Lanes`]): 8 for `f64`, 16 for `f32`, however wide
+//! the machine's registers are. [`fearless_simd`] supplies the lanes and the run-time dispatch; a body is written
+//! `#[inline(always)]` and entered through `dispatch!`, which compiles it once for each instruction set. Products are
+//! fused into sums ([`MulAdd`]) on all of them, so that all of them give the same bits.
+
+use std::sync::OnceLock;
+
+pub(crate) use fearless_simd::Level;
+use fearless_simd::prelude::*;
+
+use crate::error::Error;
+use crate::float::Float;
+
+/// The environment variable that forces an instruction set.
+const VARIABLE: &str = "GRADSTEP_ISA";
+
+/// An instruction set that kernels are compiled for, weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Isa {
+    /// What every CPU of the architecture has.
+    Portable,
+    /// x86-64-v3: AVX2 and FMA.
+    Avx2,
+    /// AVX-512 as of Ice Lake.
+    Avx512,
+}
+
+impl Isa {
+    /// All of them, weakest first.
+    pub const ALL: [Isa; 3] = [Isa::Portable, Isa::Avx2, Isa::Avx512];
+
+    /// The name that `GRADSTEP_ISA` takes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Portable => "portable",
+            Isa::Avx2 => "avx2",
+            Isa::Avx512 => "avx512",
+        }
+    }
+
+    /// Those that this machine can run, weakest first.
+    pub fn available() -> impl Iterator<Item = Isa> {
+        Isa::ALL.into_iter().filter(|isa| isa.level().is_some())
+    }
+
+    pub(crate) fn level(self) -> Option<Level> {
+        match self {
+            Isa::Portable => Some(Level::baseline()),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => Level::new().as_avx2().map(Level::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => Level::new().as_avx512().map(Level::Avx512),
+            #[cfg(not(target_arch = "x86_64"))]
+            Isa::Avx2 | Isa::Avx512 => None,
+        }
+    }
+}
+
+/// The instruction set in use: `GRADSTEP_ISA` where set, else the strongest available. Decided once per process.
+///
+/// # Errors
+///
+/// [`Error::Isa`] if the variable names none, or one that this machine cannot run.
+pub fn isa() -> Result<Isa, Error> {
+    static CHOICE: OnceLock<Result<Isa, Error>> = OnceLock::new();
+    CHOICE
+        .get_or_init(|| {
+            choose(std::env::var_os(VARIABLE).map(|v| v.to_string_lossy().into_owned()))
+        })
+        .clone()
+}
+
+fn choose(requested: Option<String>) -> Result<Isa, Error> {
+    let strongest = Isa::available().last().unwrap_or(Isa::Portable);
+    match requested {
+        None => Ok(strongest),
+        Some(name) => Isa::available()
+            .find(|isa| isa.name() == name)
+            .ok_or_else(|| Error::Isa {
+                available: Isa::available().map(Isa::name).collect(),
+                got: name,
+            }),
+    }
+}
+
+/// Compiles an expression once for each [`Isa`] and runs the one for the level: `dispatch!(level, simd => f(simd, x))`.
+///
+/// What the expression calls must be `#[inline(always)]` down to the lanes. `fearless_simd`'s own macro would compile it
+/// for levels that are not ours as well.
+macro_rules! dispatch {
+    ($level:expr, $simd:ident => $body:expr) => {{
+        let level: $crate::simd::Level = $level;
+        $crate::simd::by_level!(level, $simd => $body)
+    }};
+}
+pub(crate) use dispatch;
+
+#[cfg(target_arch = "x86_64")]
+macro_rules! by_level {
+    ($level:ident, $simd:ident => $body:expr) => {
+        if let Some($simd) = $level.as_avx512() {
+            fearless_simd::Simd::vectorize(
+                $simd,
+                #[inline(always)]
+                || $body,
+            )
+        } else if let Some($simd) = $level.as_avx2() {
+            fearless_simd::Simd::vectorize(
+                $simd,
+                #[inline(always)]
+                || $body,
+            )
+        } else if let Some($simd) = $level.as_sse2() {
+            fearless_simd::Simd::vectorize(
+                $simd,
+                #[inline(always)]
+                || $body,
+            )
+        } else {
+            unreachable!("SSE2 is part of x86-64")
+        }
+    };
+}
+#[cfg(not(target_arch = "x86_64"))]
+macro_rules! by_level {
+    ($level:ident, $simd:ident => $body:expr) => {
+        fearless_simd::dispatch!($level, $simd => $body)
+    };
+}
+pub(crate) use by_level;
+
+/// The level to hand to [`dispatch`].
+///
+/// # Errors
+///
+/// As [`isa`].
+pub(crate) fn level() -> Result<Level, Error> {
+    Ok(isa()?.level().unwrap_or(Level::baseline()))
+}
+
+/// `self · a + b`, rounded once.
+pub(crate) trait MulAdd<S: Simd>: SimdFloat<S> {
+    #[inline(always)]
+    fn mul_add_fused(self, a: impl SimdInto<Self, S>, b: impl SimdInto<Self, S>) -> Self {
+        let simd = self.token();
+        let (a, b) = (a.simd_into(simd), b.simd_into(simd));
+        match simd.level() {
+            #[cfg(target_arch = "x86_64")]
+            Level::Sse2(_) => emulated(self, a, b),
+            _ => self.mul_add_precise(a, b),
+        }
+    }
+}
+
+impl<S: Simd, V: SimdFloat<S>> MulAdd<S> for V {}
+
+/// Without the instruction: long code, that must not be repeated at each of its uses.
+#[cfg(target_arch = "x86_64")]
+#[inline(never)]
+fn emulated<S: Simd, V: SimdFloat<S>>(x: V, a: V, b: V) -> V {
+    x.mul_add_precise(a, b)
+}
+
+/// Sums of the lanes of `LANES` vectors, one per lane of the result, each in the same fixed tree of neighbours:
+/// ((0+1)+(2+3))+((4+5)+(6+7)) …
+#[inline(always)]
+pub(crate) fn sum_lanes_of_each<F: Float, S: Simd>(vectors: &mut [F::Lanes<S>]) -> F::Lanes<S> {
+    let mut width = F::LANES / 2;
+    while width > 0 {
+        for i in 0..width {
+            let (a, b) = (vectors[2 * i], vectors[2 * i + 1]);
+            vectors[i] = a.unzip_low(b) + a.unzip_high(b);
+        }
+        width /= 2;
+    }
+    vectors[0]
+}
+
+/// Sum of the lanes of one vector in `f64`, in the tree of [`sum_lanes_of_each`].
+#[inline(always)]
+pub(crate) fn sum_lanes<F: Float, S: Simd>(vector: F::Lanes<S>) -> f64 {
+    let mut sums = [0.0; 16];
+    for (sum, &lane) in sums.iter_mut().zip(vector.as_slice()) {
+        *sum = lane.to_f64();
+    }
+    let mut width = F::LANES / 2;
+    while width > 0 {
+        for i in 0..width {
+            sums[i] = sums[2 * i] + sums[2 * i + 1];
+        }
+        width /= 2;
+    }
+    sums[0]
+}

@@ -1,0 +1,124 @@
+//! w ← w − α ∇E: one step of gradient descent.
+
+use crate::error::Error;
+use crate::float::Float;
+use crate::kernel::{self, Points, Sigmoid, Sums, Want};
+use crate::matrix::{Matrix, Vector};
+use crate::parallel::{Monitor, Threads};
+
+/// How a learning rate reads: along the gradient of the mean error, or of the sum over the points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reduction {
+    /// w ← w − α ∇E
+    Mean,
+    /// w ← w + α Σ_i s_i (y_i − ŷ_i) x_i: the 1/m is absorbed into α.
+    Sum,
+}
+
+impl Reduction {
+    const NAMES: &'static [&'static str] = &["mean", "sum"];
+
+    /// # Errors
+    ///
+    /// [`Error::Choice`] if `name` is neither "mean" nor "sum".
+    pub fn parse(name: &str) -> Result<Self, Error> {
+        match name {
+            "mean" => Ok(Reduction::Mean),
+            "sum" => Ok(Reduction::Sum),
+            _ => Err(Error::Choice {
+                argument: "reduction",
+                expected: Self::NAMES,
+                got: name.to_owned(),
+            }),
+        }
+    }
+
+    /// "mean" or "sum".
+    pub fn name(self) -> &'static str {
+        match self {
+            Reduction::Mean => "mean",
+            Reduction::Sum => "sum",
+        }
+    }
+}
+
+/// Weights and bias after a step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step<F> {
+    /// Shape (n).
+    pub weights: Vec<F>,
+    /// Bias.
+    pub bias: F,
+}
+
+/// One step from `weights` and `bias`, which are not changed.
+///
+/// # Errors
+///
+/// [`Error::Number`] if `learning_rate` is not positive and finite; else as [`kernel::loss`].
+pub fn gradient_step<F: Float>(
+    x: &Matrix<'_>,
+    y: &Vector<'_>,
+    sample_weight: Option<&Vector<'_>>,
+    weights: &[F],
+    bias: F,
+    learning_rate: f64,
+    reduction: Reduction,
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<Step<F>, Error> {
+    check_learning_rate(learning_rate)?;
+    let points = Points::new(x, y, sample_weight)?;
+    let sums = kernel::evaluate::<F, Sigmoid>(
+        &points,
+        weights,
+        bias,
+        Want::LossAndGradient,
+        threads,
+        monitor,
+    )?;
+    let (delta_weights, delta_bias) = deltas(&sums, weights, learning_rate, 0.0, reduction);
+    Ok(Step {
+        weights: weights
+            .iter()
+            .zip(&delta_weights)
+            .map(|(&w, &d)| w + d)
+            .collect(),
+        bias: bias + delta_bias,
+    })
+}
+
+pub(crate) fn check_learning_rate(got: f64) -> Result<(), Error> {
+    if got > 0.0 && got < f64::INFINITY {
+        Ok(())
+    } else {
+        Err(Error::Number {
+            argument: "learning_rate",
+            expected: "positive and finite",
+            got,
+        })
+    }
+}
+
+/// Δw and Δb of the step along the penalised gradient, ∇E + l2·w.
+pub(crate) fn deltas<F: Float>(
+    sums: &Sums,
+    weights: &[F],
+    learning_rate: f64,
+    l2: f64,
+    reduction: Reduction,
+) -> (Vec<F>, F) {
+    let (divisor, penalty) = match reduction {
+        Reduction::Mean => (sums.weight, l2),
+        Reduction::Sum => (1.0, l2 * sums.weight),
+    };
+    let delta =
+        |sum: f64, penalised: f64| F::from_f64(-learning_rate * (sum / divisor + penalised));
+    let delta_weights = sums
+        .weights
+        .iter()
+        .zip(weights)
+        .map(|(&sum, w)| delta(sum, penalty * w.to_f64()))
+        .collect();
+    (delta_weights, delta(sums.bias, 0.0))
+}

@@ -1,0 +1,610 @@
+//! Arguments as Python has them, taken apart: arrays in place where their layout allows, numbers, options.
+//!
+//! Every refusal reads "`<argument>` must `<what was expected>`, got `<what came>`". All unsafe code of the module is here.
+
+use std::convert::Infallible;
+
+use gradstep_core::{Elements, Float, Matrix, Vector};
+use numpy::{
+    Element, PyArray1, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyUntypedArray,
+    PyUntypedArrayMethods,
+};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{IntoPyDict, PyBool, PyString, PyType};
+use pyo3::{Borrowed, intern};
+
+use crate::value_error;
+
+/// The two types that formulas are computed in.
+pub(crate) trait Number: Float + Element {}
+impl Number for f32 {}
+impl Number for f64 {}
+
+/// An argument with a default other than None, for which None is as wrong as any other value.
+pub(crate) struct Given<'py>(pub Option<Bound<'py, PyAny>>);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Given<'py> {
+    type Error = Infallible;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> Result<Self, Infallible> {
+        Ok(Given(Some(object.to_owned())))
+    }
+}
+
+impl<'py> Given<'py> {
+    /// What `read` makes of the argument; `default` if there was none.
+    pub(crate) fn or<T>(
+        self,
+        default: T,
+        argument: &'static str,
+        read: impl FnOnce(&'static str, &Bound<'py, PyAny>) -> PyResult<T>,
+    ) -> PyResult<T> {
+        self.0.map_or(Ok(default), |object| read(argument, &object))
+    }
+}
+
+// --- arrays ----------------------------------------------------------------------------------------------------------
+
+/// An array of real numbers, in whatever layout.
+pub(crate) struct Real<'py> {
+    argument: &'static str,
+    array: Bound<'py, PyUntypedArray>,
+}
+
+impl<'py> Real<'py> {
+    /// The argument as NumPy has it; other objects by way of `numpy.asarray`.
+    pub(crate) fn new(argument: &'static str, object: &Bound<'py, PyAny>) -> PyResult<Self> {
+        let py = object.py();
+        let array = match object.cast::<PyUntypedArray>() {
+            Ok(array) => {
+                if is_masked(object)? {
+                    return Err(not_real(argument, "a masked array"));
+                }
+                array.clone()
+            }
+            Err(_) => {
+                if let Some(name) = sparse_name(object)? {
+                    return Err(PyTypeError::new_err(format!(
+                        "{argument} must be a dense array, got {name}"
+                    )));
+                }
+                numpy(py, "asarray")?
+                    .call1((object,))
+                    .map_err(|error| not_an_array(argument, object, error))?
+                    .cast_into::<PyUntypedArray>()?
+            }
+        };
+        let dtype = array.dtype();
+        if dtype.has_fields() || !matches!(dtype.kind(), b'b' | b'i' | b'u' | b'f') {
+            return Err(not_real(argument, &format!("dtype {}", text(&dtype))));
+        }
+        Ok(Real { argument, array })
+    }
+
+    /// Whether this is an array of 32-bit floats.
+    pub(crate) fn is_single(&self) -> bool {
+        let dtype = self.array.dtype();
+        dtype.kind() == b'f' && dtype.itemsize() == 4
+    }
+
+    pub(crate) fn shape(&self) -> &[usize] {
+        self.array.shape()
+    }
+
+    /// # Errors
+    ///
+    /// ValueError for any other number of dimensions.
+    pub(crate) fn check_dimensions(&self, dimensions: usize) -> PyResult<()> {
+        if self.array.ndim() == dimensions {
+            return Ok(());
+        }
+        let (argument, shape) = (self.argument, shape_text(self.shape()));
+        Err(PyValueError::new_err(format!(
+            "{argument} must be {dimensions}-dimensional, got shape {shape}"
+        )))
+    }
+
+    /// A fresh array of this type in C order.
+    pub(crate) fn copy<F: Number>(&self) -> PyResult<Fresh<'py, F>> {
+        let py = self.array.py();
+        let options = [
+            ("order", intern!(py, "C").clone().into_any()),
+            ("copy", PyBool::new(py, true).to_owned().into_any()),
+        ]
+        .into_py_dict(py)?;
+        options.set_item("dtype", numpy::dtype::<F>(py))?;
+        let array = numpy(py, "array")?;
+        // Rounding to infinity or zero is what a conversion is for, not a thing to warn of.
+        let copy = quietly(py, || array.call((&self.array,), Some(&options)))?;
+        Ok(Fresh(copy.cast_into()?))
+    }
+
+    /// A copy of a vector.
+    pub(crate) fn to_vec<F: Number>(&self) -> PyResult<Vec<F>> {
+        Ok(self.copy::<F>()?.slice()?.to_vec())
+    }
+}
+
+/// A matrix or vector of real numbers that kernels read in place.
+pub(crate) struct View<'py> {
+    /// Keeps the memory alive.
+    array: Real<'py>,
+    kind: Kind,
+    /// The lowest element touched.
+    lowest: *const u8,
+    /// Elements from the lowest to the highest.
+    span: usize,
+    /// Position of the first element of the array among them.
+    offset: usize,
+    /// In elements; 0 along axes of one element.
+    strides: Vec<isize>,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Bool,
+    I8,
+    I16,
+    I32,
+    I64,
+    U8,
+    U16,
+    U32,
+    U64,
+    F32,
+    F64,
+}
+
+impl<'py> View<'py> {
+    /// The array itself if a kernel can read it as it lies, or else a converted copy.
+    ///
+    /// # Errors
+    ///
+    /// TypeError if these are not real numbers, ValueError if they have not this many dimensions.
+    pub(crate) fn new(
+        argument: &'static str,
+        object: &Bound<'py, PyAny>,
+        dimensions: usize,
+    ) -> PyResult<Self> {
+        let array = Real::new(argument, object)?;
+        array.check_dimensions(dimensions)?;
+        if let Some(view) = View::in_place(&array)? {
+            return Ok(view);
+        }
+        let copy = if array.is_single() {
+            array.copy::<f32>()?.into_array().into_any()
+        } else {
+            array.copy::<f64>()?.into_array().into_any()
+        };
+        let copy = Real {
+            argument,
+            array: copy.cast_into()?,
+        };
+        View::in_place(&copy)?.ok_or_else(|| outside(argument))
+    }
+
+    /// None if the element type, its byte order, the alignment or the strides are none that Rust can read.
+    fn in_place(array: &Real<'py>) -> PyResult<Option<Self>> {
+        let dtype = array.array.dtype();
+        let (kind, align) = match (dtype.kind(), dtype.itemsize()) {
+            (b'b', 1) => (Kind::Bool, 1),
+            (b'i', 1) => (Kind::I8, 1),
+            (b'i', 2) => (Kind::I16, align_of::<i16>()),
+            (b'i', 4) => (Kind::I32, align_of::<i32>()),
+            (b'i', 8) => (Kind::I64, align_of::<i64>()),
+            (b'u', 1) => (Kind::U8, 1),
+            (b'u', 2) => (Kind::U16, align_of::<u16>()),
+            (b'u', 4) => (Kind::U32, align_of::<u32>()),
+            (b'u', 8) => (Kind::U64, align_of::<u64>()),
+            (b'f', 4) => (Kind::F32, align_of::<f32>()),
+            (b'f', 8) => (Kind::F64, align_of::<f64>()),
+            _ => return Ok(None),
+        };
+        if dtype.is_native_byteorder() == Some(false) {
+            return Ok(None);
+        }
+        let size = dtype.itemsize() as i128;
+        let (mut low, mut high) = (0, 0);
+        let mut strides = Vec::with_capacity(array.shape().len());
+        for (&length, &stride) in array.shape().iter().zip(array.array.strides()) {
+            let stride = if length > 1 { stride as i128 } else { 0 };
+            if stride % size != 0 {
+                return Ok(None);
+            }
+            let reach = stride / size * (length as i128 - 1);
+            low += reach.min(0);
+            high += reach.max(0);
+            strides.push((stride / size) as isize);
+        }
+        let view = |lowest, span, offset, strides| {
+            let array = Real {
+                argument: array.argument,
+                array: array.array.clone(),
+            };
+            Ok(Some(View {
+                array,
+                kind,
+                lowest,
+                span,
+                offset,
+                strides,
+            }))
+        };
+        if array.array.is_empty() {
+            return view(std::ptr::null(), 0, 0, strides);
+        }
+        let data = data(&array.array);
+        if !(data as usize).is_multiple_of(align) {
+            return Ok(None);
+        }
+        // In 128 bits nothing overflows: a length times a stride is below 2^126, and NumPy has at most 64 axes, of
+        // which at most two come here.
+        let (first, end) = (data as i128 + low * size, data as i128 + (high + 1) * size);
+        if first <= 0 || end > usize::MAX as i128 || (high - low + 1) * size > isize::MAX as i128 {
+            return Err(outside(array.argument));
+        }
+        let lowest = data.wrapping_offset((low * size) as isize);
+        view(lowest, (high - low + 1) as usize, -low as usize, strides)
+    }
+
+    /// Whether formulas over this array are computed in `f32`.
+    pub(crate) fn is_single(&self) -> bool {
+        self.array.is_single()
+    }
+
+    fn elements(&self) -> Elements<'_> {
+        match self.kind {
+            Kind::Bool => Elements::Bool(self.slice()),
+            Kind::I8 => Elements::I8(self.slice()),
+            Kind::I16 => Elements::I16(self.slice()),
+            Kind::I32 => Elements::I32(self.slice()),
+            Kind::I64 => Elements::I64(self.slice()),
+            Kind::U8 => Elements::U8(self.slice()),
+            Kind::U16 => Elements::U16(self.slice()),
+            Kind::U32 => Elements::U32(self.slice()),
+            Kind::U64 => Elements::U64(self.slice()),
+            Kind::F32 => Elements::F32(self.slice()),
+            Kind::F64 => Elements::F64(self.slice()),
+        }
+    }
+
+    /// Only for the `T` that `kind` names.
+    fn slice<T>(&self) -> &[T] {
+        if self.span == 0 {
+            return &[];
+        }
+        // SAFETY: `in_place` has checked that the memory is aligned for this type, of native byte order, and that the
+        // span neither wraps around nor exceeds isize::MAX bytes; every element type is valid in any bit pattern (bools
+        // are read as bytes). Both ends of the span are elements of the array, hence of the one allocation it is a view
+        // of, and `array` keeps that alive. Python code that writes to the array in another thread meanwhile races with
+        // us just as it does with NumPy, which lets go of the interpreter the same way; we never write here.
+        unsafe { std::slice::from_raw_parts(self.lowest.cast(), self.span) }
+    }
+
+    /// A view of two dimensions.
+    pub(crate) fn matrix(&self) -> PyResult<Matrix<'_>> {
+        match (self.array.shape(), self.strides.as_slice()) {
+            (&[rows, columns], &[down, across]) => Matrix::new(
+                self.elements(),
+                self.offset,
+                (rows, columns),
+                (down, across),
+            )
+            .map_err(value_error),
+            _ => Err(outside(self.array.argument)),
+        }
+    }
+
+    /// A view of one dimension.
+    pub(crate) fn vector(&self) -> PyResult<Vector<'_>> {
+        match (self.array.shape(), self.strides.as_slice()) {
+            (&[length], &[stride]) => Vector::new(
+                self.array.argument,
+                self.elements(),
+                self.offset,
+                length,
+                stride,
+            )
+            .map_err(value_error),
+            _ => Err(outside(self.array.argument)),
+        }
+    }
+}
+
+fn data(array: &Bound<'_, PyUntypedArray>) -> *const u8 {
+    // SAFETY: the pointer is that of a live NumPy array, whose header is valid to read while attached.
+    unsafe { (*array.as_array_ptr()).fields.data.cast_const().cast() }
+}
+
+/// An array in C order that nobody else has seen yet.
+pub(crate) struct Fresh<'py, F: Number>(Bound<'py, PyArrayDyn<F>>);
+
+impl<'py, F: Number> Fresh<'py, F> {
+    /// A vector of zeros; a MemoryError if there is no room.
+    pub(crate) fn zeros(py: Python<'py>, length: usize) -> PyResult<Self> {
+        Ok(Fresh(
+            numpy(py, "zeros")?
+                .call1((length, numpy::dtype::<F>(py)))?
+                .cast_into()?,
+        ))
+    }
+
+    /// Its elements.
+    pub(crate) fn slice(&mut self) -> PyResult<&mut [F]> {
+        // SAFETY: `zeros` and `Real::copy` let NumPy allocate the array, and `into_array` gives up this object: until
+        // then nobody else refers to its memory, and the exclusive borrow keeps us from doing so twice.
+        Ok(unsafe { self.0.as_slice_mut() }?)
+    }
+
+    /// The array, for Python.
+    pub(crate) fn into_array(self) -> Bound<'py, PyArrayDyn<F>> {
+        self.0
+    }
+}
+
+/// A vector for Python.
+pub(crate) fn pack<F: Element>(py: Python<'_>, values: Vec<F>) -> Bound<'_, PyArray1<F>> {
+    PyArray1::from_vec(py, values)
+}
+
+/// Checks that `out` can take an array of this shape and type.
+pub(crate) fn check_out<F: Number>(out: &Bound<'_, PyAny>, shape: &[usize]) -> PyResult<()> {
+    let py = out.py();
+    let Ok(array) = out.cast::<PyUntypedArray>() else {
+        return Err(PyTypeError::new_err(format!(
+            "out must be a NumPy array, got {}",
+            type_name(out)
+        )));
+    };
+    if is_masked(out)? {
+        return Err(PyTypeError::new_err(
+            "out must be a NumPy array, got a masked array",
+        ));
+    }
+    if array.shape() != shape {
+        let (expected, got) = (shape_text(shape), shape_text(array.shape()));
+        return Err(PyValueError::new_err(format!(
+            "out must have shape {expected}, got shape {got}"
+        )));
+    }
+    let expected = numpy::dtype::<F>(py);
+    if !array.dtype().is_equiv_to(&expected) {
+        let (expected, got) = (text(&expected), text(&array.dtype()));
+        return Err(PyTypeError::new_err(format!(
+            "out must have dtype {expected}, got dtype {got}"
+        )));
+    }
+    if !out.getattr("flags")?.getattr("writeable")?.is_truthy()? {
+        return Err(PyValueError::new_err(
+            "out must be writeable, got a read-only array",
+        ));
+    }
+    Ok(())
+}
+
+// --- numbers and options ---------------------------------------------------------------------------------------------
+
+/// Anything that stands for one real number, NaN and infinities among them.
+pub(crate) fn number(argument: &'static str, object: &Bound<'_, PyAny>) -> PyResult<f64> {
+    let refused =
+        |got: String| PyTypeError::new_err(format!("{argument} must be a real number, got {got}"));
+    let py = object.py();
+    if let Ok(array) = object.cast::<PyUntypedArray>() {
+        if array.ndim() != 0 {
+            return Err(refused(format!(
+                "{} of shape {}",
+                type_name(object),
+                shape_text(array.shape())
+            )));
+        }
+        if is_masked(object)? {
+            return Err(refused("a masked array".to_owned()));
+        }
+    }
+    // NumPy would make numbers of strings, dates and complex numbers, too.
+    if object.is_instance_of::<PyUntypedArray>() || object.is_instance(&numpy(py, "generic")?)? {
+        let dtype = object.getattr("dtype")?;
+        if !matches!(
+            dtype.getattr("kind")?.extract::<String>()?.as_str(),
+            "b" | "i" | "u" | "f"
+        ) {
+            return Err(refused(format!(
+                "{} of dtype {}",
+                type_name(object),
+                text(&dtype)
+            )));
+        }
+    }
+    object.extract::<f64>().map_err(|error| {
+        if error.is_instance_of::<PyTypeError>(py) {
+            refused(type_name(object))
+        } else if error.is_instance_of::<PyOverflowError>(py) {
+            PyValueError::new_err(format!(
+                "{argument} must be a number within the range of float64, got a larger one"
+            ))
+        } else {
+            error
+        }
+    })
+}
+
+/// A positive integer.
+pub(crate) fn positive(argument: &'static str, object: &Bound<'_, PyAny>) -> PyResult<usize> {
+    let integer = index(argument, object)?;
+    match integer.extract::<usize>() {
+        Ok(value) if value > 0 => Ok(value),
+        _ if integer.gt(0)? => Err(PyValueError::new_err(format!(
+            "{argument} must be an integer of at most {}, got {}",
+            usize::MAX,
+            text(&integer)
+        ))),
+        _ => Err(PyValueError::new_err(format!(
+            "{argument} must be a positive integer (at least 1), got {}",
+            text(&integer)
+        ))),
+    }
+}
+
+/// A positive integer or None.
+pub(crate) fn optional_positive(
+    argument: &'static str,
+    object: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Option<usize>> {
+    object.map(|object| positive(argument, object)).transpose()
+}
+
+/// The seed of a random number generator.
+pub(crate) fn seed(object: &Bound<'_, PyAny>) -> PyResult<u64> {
+    let integer = index("seed", object)?;
+    integer.extract().map_err(|_| {
+        let got = text(&integer);
+        PyValueError::new_err(format!(
+            "seed must be None or an integer from 0 to {}, got {got}",
+            u64::MAX
+        ))
+    })
+}
+
+/// True or False, Python's or NumPy's.
+pub(crate) fn flag(argument: &'static str, object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    object.extract().map_err(|_| {
+        PyTypeError::new_err(format!(
+            "{argument} must be True or False, got {}",
+            type_name(object)
+        ))
+    })
+}
+
+/// A word, to be chosen from a few.
+pub(crate) fn word(argument: &'static str, object: &Bound<'_, PyAny>) -> PyResult<String> {
+    match object.cast::<PyString>() {
+        Ok(word) => Ok(word.to_string_lossy().into_owned()),
+        Err(_) => Err(PyTypeError::new_err(format!(
+            "{argument} must be a str, got {}",
+            type_name(object)
+        ))),
+    }
+}
+
+/// `operator.index`
+fn index<'py>(argument: &'static str, object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = object.py();
+    py.import(intern!(py, "operator"))?
+        .getattr(intern!(py, "index"))?
+        .call1((object,))
+        .map_err(|error| {
+            if error.is_instance_of::<PyTypeError>(py) {
+                PyTypeError::new_err(format!(
+                    "{argument} must be an integer, got {}",
+                    type_name(object)
+                ))
+            } else {
+                error
+            }
+        })
+}
+
+// --- words for messages, and NumPy's own functions --------------------------------------------------------------------
+
+/// A function or type of NumPy.
+pub(crate) fn numpy<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    py.import(intern!(py, "numpy"))?.getattr(name)
+}
+
+/// Runs `convert` without NumPy's floating-point warnings.
+fn quietly<T>(py: Python<'_>, convert: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
+    let state = numpy(py, "errstate")?.call((), Some(&[("all", "ignore")].into_py_dict(py)?))?;
+    state.call_method0("__enter__")?;
+    let result = convert();
+    state.call_method1("__exit__", (py.None(), py.None(), py.None()))?;
+    result
+}
+
+fn is_masked(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    static MASKED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let py = object.py();
+    if object.is_exact_instance_of::<PyUntypedArray>() {
+        return Ok(false);
+    }
+    object.is_instance(MASKED.import(py, "numpy.ma", "MaskedArray")?)
+}
+
+/// The type, if it is one of SciPy's sparse containers.
+fn sparse_name(object: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+    let kind = object.get_type();
+    for base in kind.mro().iter() {
+        let module = base.getattr("__module__")?;
+        if module
+            .cast::<PyString>()
+            .is_ok_and(|module| module.to_string_lossy().starts_with("scipy.sparse"))
+        {
+            return Ok(Some(format!("scipy.sparse {}", kind.name()?)));
+        }
+    }
+    Ok(None)
+}
+
+fn not_real(argument: &str, got: &str) -> PyErr {
+    PyTypeError::new_err(format!(
+        "{argument} must be an array of real numbers, got {got}"
+    ))
+}
+
+/// What `numpy.asarray` said of, say, a ragged list, in the words of this package.
+fn not_an_array(argument: &str, object: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
+    let py = object.py();
+    let message = || {
+        let why = text(error.value(py).as_any()).replace('\n', " ");
+        format!(
+            "{argument} must be an array of real numbers, got {} ({why})",
+            type_name(object)
+        )
+    };
+    let refused = if error.is_instance_of::<PyTypeError>(py) {
+        PyTypeError::new_err(message())
+    } else if error.is_instance_of::<PyValueError>(py) {
+        PyValueError::new_err(message())
+    } else {
+        return error;
+    };
+    refused.set_cause(py, Some(error));
+    refused
+}
+
+fn outside(argument: &str) -> PyErr {
+    PyValueError::new_err(format!(
+        "{argument} must lie within the address space, got strides that leave it"
+    ))
+}
+
+pub(crate) fn type_name(object: &Bound<'_, PyAny>) -> String {
+    object.get_type().name().map_or_else(
+        |_| "an object".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
+
+/// `str(object)`
+fn text(object: &Bound<'_, PyAny>) -> String {
+    object.str().map_or_else(
+        |_| format!("a huge {}", type_name(object)),
+        |text| text.to_string_lossy().into_owned(),
+    )
+}
+
+/// As Python writes a tuple.
+fn shape_text(shape: &[usize]) -> String {
+    match shape {
+        [length] => format!("({length},)"),
+        _ => format!(
+            "({})",
+            shape
+                .iter()
+                .map(usize::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
+    }
+}

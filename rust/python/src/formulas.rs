@@ -1,0 +1,714 @@
+//! The formulas as Python functions.
+
+#![allow(non_snake_case)] // X is what everybody calls it.
+
+use gradstep_core::{Error, Function, LossGradient, Matrix, Monitor, Reduction, Threads, Vector};
+use numpy::PyUntypedArray;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
+
+use crate::arrays::{
+    Fresh, Given, Number, Real, View, check_out, number, numpy, optional_positive, pack, word,
+};
+use crate::{run, value_error};
+
+/// An instance of a class of `gradstep._results`.
+macro_rules! result {
+    ($py:expr, $class:literal, $fields:expr) => {{
+        static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        CLASS
+            .import($py, "gradstep._results", $class)?
+            .call1($fields)
+    }};
+}
+pub(crate) use result;
+
+// --- one variable ----------------------------------------------------------------------------------------------------
+
+/// Arrays up to this length are one block of work to the core: counting processors would take longer.
+const ONE_BLOCK: usize = 1 << 14;
+
+fn elementwise<'py>(
+    function: Function,
+    z: &Bound<'py, PyAny>,
+    out: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (py, z) = (z.py(), Real::new("z", z)?);
+    if z.is_single() {
+        elementwise_in::<f32>(py, function, &z, out)
+    } else {
+        elementwise_in::<f64>(py, function, &z, out)
+    }
+}
+
+fn elementwise_in<'py, F: Number>(
+    py: Python<'py>,
+    function: Function,
+    z: &Real<'py>,
+    out: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    if let Some(out) = out {
+        check_out::<F>(out, z.shape())?;
+    }
+    // Into an array of its own first: `out` may overlap `z` in any way, and stays as it was if this is interrupted.
+    let mut result = z.copy::<F>()?;
+    let values = result.slice()?;
+    let threads = if values.len() <= ONE_BLOCK {
+        Threads::ONE
+    } else {
+        Threads::new(None).map_err(value_error)?
+    };
+    run(py, |monitor| {
+        gradstep_core::apply(function, values, threads, monitor)
+    })?;
+    let result = result.into_array();
+    match out {
+        Some(out) => {
+            numpy(py, "copyto")?.call1((out, result))?;
+            Ok(out.clone())
+        }
+        None if z.shape().is_empty() => result.get_item(()),
+        None => Ok(result.into_any()),
+    }
+}
+
+/// The logistic function, σ(z) = 1 / (1 + e^-z).
+///
+/// Within 1 ULP of the exact value for every float, monotone, and never a warning: σ(-inf) = 0, σ(inf) = 1,
+/// σ(nan) = nan.
+///
+/// Parameters
+/// ----------
+/// z : array_like of real numbers, any shape
+///     The predictor (log-odds, in nats).
+/// out : ndarray, optional
+///     Where to put the result: an array of the shape of `z` and the dtype of the computation. It may overlap `z`.
+///
+/// Returns
+/// -------
+/// ndarray or NumPy scalar
+///     Probabilities, shape of `z`; float32 if `z` is, else float64. `out` itself if given.
+///
+/// Raises
+/// ------
+/// TypeError
+///     If `z` does not hold real numbers, or `out` is not an array of the right dtype.
+/// ValueError
+///     If `out` has another shape or is read-only.
+///
+/// Notes
+/// -----
+/// Equation 2 of the lesson "Logistic regression"; Verhulst, 1845.
+///
+/// Examples
+/// --------
+/// >>> import gradstep
+/// >>> gradstep.sigmoid([0.0, float("inf")])
+/// array([0.5, 1. ])
+#[pyfunction]
+#[pyo3(signature = (z, *, out=None))]
+pub(crate) fn sigmoid<'py>(
+    z: &Bound<'py, PyAny>,
+    out: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    elementwise(Function::Sigmoid, z, out)
+}
+
+/// The derivative of the logistic function, σ'(z) = σ(z) (1 - σ(z)).
+///
+/// Within 1 ULP of the exact value, in the tails too, where 1 - σ(z) would cancel. Even; at most 1/4.
+///
+/// Parameters
+/// ----------
+/// z : array_like of real numbers, any shape
+///     The predictor (log-odds, in nats).
+/// out : ndarray, optional
+///     Where to put the result: an array of the shape of `z` and the dtype of the computation. It may overlap `z`.
+///
+/// Returns
+/// -------
+/// ndarray or NumPy scalar
+///     Probability per nat, shape of `z`; float32 if `z` is, else float64. `out` itself if given.
+///
+/// Raises
+/// ------
+/// TypeError
+///     If `z` does not hold real numbers, or `out` is not an array of the right dtype.
+/// ValueError
+///     If `out` has another shape or is read-only.
+///
+/// Notes
+/// -----
+/// From dσ/dz = e^-z / (1 + e^-z)², the chain rule applied to σ.
+///
+/// Examples
+/// --------
+/// >>> import gradstep
+/// >>> float(gradstep.sigmoid_derivative(0))
+/// 0.25
+#[pyfunction]
+#[pyo3(signature = (z, *, out=None))]
+pub(crate) fn sigmoid_derivative<'py>(
+    z: &Bound<'py, PyAny>,
+    out: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    elementwise(Function::SigmoidDerivative, z, out)
+}
+
+/// The logarithm of the logistic function, ln σ(z) = -ln(1 + e^-z).
+///
+/// Within 1 ULP of the exact value; finite for every finite `z`, even where σ(z) rounds to 0. ln(1 - σ(z)) is
+/// ``log_sigmoid(-z)``.
+///
+/// Parameters
+/// ----------
+/// z : array_like of real numbers, any shape
+///     The predictor (log-odds, in nats).
+/// out : ndarray, optional
+///     Where to put the result: an array of the shape of `z` and the dtype of the computation. It may overlap `z`.
+///
+/// Returns
+/// -------
+/// ndarray or NumPy scalar
+///     Log-probabilities in nats, shape of `z`; float32 if `z` is, else float64. `out` itself if given.
+///
+/// Raises
+/// ------
+/// TypeError
+///     If `z` does not hold real numbers, or `out` is not an array of the right dtype.
+/// ValueError
+///     If `out` has another shape or is read-only.
+///
+/// Notes
+/// -----
+/// Evaluated as min(z, 0) - log1p(e^-|z|), see Mächler, "Accurately computing log(1 - exp(-|a|))", 2012.
+///
+/// Examples
+/// --------
+/// >>> import gradstep
+/// >>> float(gradstep.log_sigmoid(-1000))
+/// -1000.0
+#[pyfunction]
+#[pyo3(signature = (z, *, out=None))]
+pub(crate) fn log_sigmoid<'py>(
+    z: &Bound<'py, PyAny>,
+    out: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    elementwise(Function::LogSigmoid, z, out)
+}
+
+// --- all samples -----------------------------------------------------------------------------------------------------
+
+/// The mean cross-entropy of probabilities, E = -Σ s_i (y_i ln ŷ_i + (1 - y_i) ln(1 - ŷ_i)) / Σ s_i.
+///
+/// Nothing is clipped: 0 ln 0 is 0, and a prediction that is certain and wrong costs inf. Where predictors are at
+/// hand, `loss` is more accurate: it never forms 1 - ŷ.
+///
+/// Parameters
+/// ----------
+/// y : array_like, shape (m,)
+///     Labels in [0, 1].
+/// y_hat : array_like, shape (m,)
+///     Predicted probabilities in [0, 1].
+/// sample_weight : array_like, shape (m,), optional
+///     Weights s_i >= 0 of the samples, not all zero; all 1 by default.
+///
+/// Returns
+/// -------
+/// float
+///     E in nats per sample, computed in float64.
+///
+/// Raises
+/// ------
+/// TypeError
+///     If an array does not hold real numbers.
+/// ValueError
+///     If the arrays are not vectors of one length, are empty, or hold values out of range.
+///
+/// Notes
+/// -----
+/// The negative log-likelihood of independent Bernoulli trials, per sample.
+///
+/// Examples
+/// --------
+/// >>> import gradstep
+/// >>> round(gradstep.cross_entropy([1, 0], [0.5, 0.5]), 6)
+/// 0.693147
+#[pyfunction]
+#[pyo3(signature = (y, y_hat, *, sample_weight=None))]
+pub(crate) fn cross_entropy(
+    y: &Bound<'_, PyAny>,
+    y_hat: &Bound<'_, PyAny>,
+    sample_weight: Option<&Bound<'_, PyAny>>,
+) -> PyResult<f64> {
+    let py = y.py();
+    let (y, y_hat) = (View::new("y", y, 1)?, View::new("y_hat", y_hat, 1)?);
+    let sample_weight = sample_weight
+        .map(|s| View::new("sample_weight", s, 1))
+        .transpose()?;
+    let threads = Threads::new(None).map_err(value_error)?;
+    let (y, y_hat) = (y.vector()?, y_hat.vector()?);
+    let sample_weight = sample_weight.as_ref().map(View::vector).transpose()?;
+    run(py, |monitor| {
+        gradstep_core::cross_entropy(&y, &y_hat, sample_weight.as_ref(), threads, monitor)
+    })
+}
+
+/// The arguments of a formula over a data set, taken apart in the order that errors are reported in.
+struct Arguments<'py> {
+    x: View<'py>,
+    y: View<'py>,
+    weights: Real<'py>,
+    bias: f64,
+    sample_weight: Option<View<'py>>,
+    threads: Threads,
+}
+
+impl<'py> Arguments<'py> {
+    fn new(
+        X: &Bound<'py, PyAny>,
+        y: &Bound<'py, PyAny>,
+        weights: &Bound<'py, PyAny>,
+        bias: Given<'py>,
+        sample_weight: Option<&Bound<'py, PyAny>>,
+        n_threads: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Self> {
+        Ok(Arguments {
+            x: View::new("X", X, 2)?,
+            y: View::new("y", y, 1)?,
+            weights: vector("weights", weights)?,
+            bias: bias.or(0.0, "bias", number)?,
+            sample_weight: sample_weight
+                .map(|s| View::new("sample_weight", s, 1))
+                .transpose()?,
+            threads: threads(n_threads)?,
+        })
+    }
+
+    /// Runs a kernel on them without the interpreter.
+    fn run<F: Number, T: Send>(&self, py: Python<'py>, kernel: impl Kernel<F, T>) -> PyResult<T> {
+        let (x, y) = (self.x.matrix()?, self.y.vector()?);
+        let sample_weight = self.sample_weight.as_ref().map(View::vector).transpose()?;
+        let weights = self.weights.to_vec::<F>()?;
+        let (bias, threads) = (F::from_f64(self.bias), self.threads);
+        run(py, |monitor| {
+            kernel(
+                &x,
+                &y,
+                sample_weight.as_ref(),
+                &weights,
+                bias,
+                threads,
+                monitor,
+            )
+        })
+    }
+}
+
+/// The shape of the core's formulas over a data set.
+trait Kernel<F, T>:
+    Send
+    + FnOnce(
+        &Matrix<'_>,
+        &Vector<'_>,
+        Option<&Vector<'_>>,
+        &[F],
+        F,
+        Threads,
+        &mut dyn Monitor,
+    ) -> Result<T, Error>
+{
+}
+impl<F, T, K> Kernel<F, T> for K where
+    K: Send
+        + FnOnce(
+            &Matrix<'_>,
+            &Vector<'_>,
+            Option<&Vector<'_>>,
+            &[F],
+            F,
+            Threads,
+            &mut dyn Monitor,
+        ) -> Result<T, Error>
+{
+}
+
+fn threads(n_threads: Option<&Bound<'_, PyAny>>) -> PyResult<Threads> {
+    Threads::new(optional_positive("n_threads", n_threads)?).map_err(value_error)
+}
+
+pub(crate) fn vector<'py>(
+    argument: &'static str,
+    object: &Bound<'py, PyAny>,
+) -> PyResult<Real<'py>> {
+    let vector = Real::new(argument, object)?;
+    vector.check_dimensions(1)?;
+    Ok(vector)
+}
+
+/// The predicted probabilities, ŷ = σ(X w + b).
+///
+/// Parameters
+/// ----------
+/// X : array_like, shape (m, n)
+///     Features, a row per sample; any layout, read in place.
+/// weights : array_like, shape (n,)
+///     Weights w, nats per unit of each feature.
+/// bias : float, default 0.0
+///     Bias b in nats.
+/// n_threads : int, optional
+///     Threads to use; by default GRADSTEP_NUM_THREADS, OMP_NUM_THREADS or the processors available. The result does
+///     not depend on it.
+///
+/// Returns
+/// -------
+/// ndarray, shape (m,)
+///     Probabilities; float32 if `X` is, else float64.
+///
+/// Raises
+/// ------
+/// TypeError
+///     If an argument does not hold real numbers.
+/// ValueError
+///     If shapes do not fit or `X` is empty.
+///
+/// Notes
+/// -----
+/// Equations 1 and 2 of the lesson "Logistic regression".
+///
+/// Examples
+/// --------
+/// >>> import gradstep
+/// >>> gradstep.predict_proba([[1.0, 2.0], [0.0, 0.0]], [2.0, -1.0])
+/// array([0.5, 0.5])
+#[pyfunction]
+#[pyo3(signature = (X, weights, bias=Given(None), *, n_threads=None),
+       text_signature = "(X, weights, bias=0.0, *, n_threads=None)")]
+pub(crate) fn predict_proba<'py>(
+    X: &Bound<'py, PyAny>,
+    weights: &Bound<'py, PyAny>,
+    bias: Given<'py>,
+    n_threads: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let x = View::new("X", X, 2)?;
+    let weights = vector("weights", weights)?;
+    let bias = bias.or(0.0, "bias", number)?;
+    let threads = threads(n_threads)?;
+    let py = X.py();
+    if x.is_single() {
+        predict_proba_in::<f32>(py, &x, &weights, bias, threads)
+    } else {
+        predict_proba_in::<f64>(py, &x, &weights, bias, threads)
+    }
+}
+
+fn predict_proba_in<'py, F: Number>(
+    py: Python<'py>,
+    x: &View<'_>,
+    weights: &Real<'_>,
+    bias: f64,
+    threads: Threads,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (x, weights, bias) = (x.matrix()?, weights.to_vec::<F>()?, F::from_f64(bias));
+    let mut result = Fresh::zeros(py, x.rows())?;
+    let out = result.slice()?;
+    run(py, |monitor| {
+        gradstep_core::predict_proba(&x, &weights, bias, out, threads, monitor)
+    })?;
+    Ok(result.into_array().into_any())
+}
+
+/// The mean cross-entropy of a model, E = Σ s_i (ln(1 + e^z_i) - y_i z_i) / Σ s_i with z = X w + b.
+///
+/// Parameters
+/// ----------
+/// X : array_like, shape (m, n)
+///     Features, a row per sample; any layout, read in place.
+/// y : array_like, shape (m,)
+///     Labels in [0, 1].
+/// weights : array_like, shape (n,)
+///     Weights w, nats per unit of each feature.
+/// bias : float, default 0.0
+///     Bias b in nats.
+/// sample_weight : array_like, shape (m,), optional
+///     Weights s_i >= 0 of the samples, not all zero; all 1 by default.
+/// n_threads : int, optional
+///     Threads to use; by default GRADSTEP_NUM_THREADS, OMP_NUM_THREADS or the processors available. The result does
+///     not depend on it.
+///
+/// Returns
+/// -------
+/// float
+///     E in nats per sample; never formed from probabilities, hence finite for finite predictors.
+///
+/// Raises
+/// ------
+/// TypeError
+///     If an argument does not hold real numbers.
+/// ValueError
+///     If shapes do not fit, `X` is empty, or labels or sample weights are out of range.
+///
+/// Notes
+/// -----
+/// The negative log-likelihood of logistic regression per sample; equation 3 of the lesson, with
+/// -ln σ(z) = ln(1 + e^-z).
+///
+/// Examples
+/// --------
+/// >>> import gradstep
+/// >>> round(gradstep.loss([[1.0], [-1.0]], [1, 0], [0.0]), 6)
+/// 0.693147
+#[pyfunction]
+#[pyo3(signature = (X, y, weights, bias=Given(None), *, sample_weight=None, n_threads=None),
+       text_signature = "(X, y, weights, bias=0.0, *, sample_weight=None, n_threads=None)")]
+pub(crate) fn loss<'py>(
+    X: &Bound<'py, PyAny>,
+    y: &Bound<'py, PyAny>,
+    weights: &Bound<'py, PyAny>,
+    bias: Given<'py>,
+    sample_weight: Option<&Bound<'py, PyAny>>,
+    n_threads: Option<&Bound<'py, PyAny>>,
+) -> PyResult<f64> {
+    let arguments = Arguments::new(X, y, weights, bias, sample_weight, n_threads)?;
+    if arguments.x.is_single() {
+        arguments.run(X.py(), gradstep_core::loss::<f32>)
+    } else {
+        arguments.run(X.py(), gradstep_core::loss::<f64>)
+    }
+}
+
+/// Loss, gradient along the weights in the dtype of the computation, gradient along the bias.
+type Packed<'py> = (f64, Bound<'py, PyUntypedArray>, f64);
+
+fn evaluate<'py>(py: Python<'py>, arguments: &Arguments<'py>) -> PyResult<Packed<'py>> {
+    fn pack_result<F: Number>(py: Python<'_>, result: LossGradient<F>) -> PyResult<Packed<'_>> {
+        let weights = pack(py, result.gradient.weights).into_any().cast_into()?;
+        Ok((result.loss, weights, result.gradient.bias.to_f64()))
+    }
+    if arguments.x.is_single() {
+        pack_result(py, arguments.run(py, gradstep_core::loss_gradient::<f32>)?)
+    } else {
+        pack_result(py, arguments.run(py, gradstep_core::loss_gradient::<f64>)?)
+    }
+}
+
+/// The gradient of the mean cross-entropy, ∇E = Σ s_i (ŷ_i - y_i) x_i / Σ s_i, and the same without x_i for the bias.
+///
+/// Parameters
+/// ----------
+/// X : array_like, shape (m, n)
+///     Features, a row per sample; any layout, read in place.
+/// y : array_like, shape (m,)
+///     Labels in [0, 1].
+/// weights : array_like, shape (n,)
+///     Weights w, nats per unit of each feature.
+/// bias : float, default 0.0
+///     Bias b in nats.
+/// sample_weight : array_like, shape (m,), optional
+///     Weights s_i >= 0 of the samples, not all zero; all 1 by default.
+/// n_threads : int, optional
+///     Threads to use; by default GRADSTEP_NUM_THREADS, OMP_NUM_THREADS or the processors available. The result does
+///     not depend on it.
+///
+/// Returns
+/// -------
+/// Gradient
+///     Named tuple of `weights`, ndarray of shape (n,) in units of each feature, float32 if `X` is, else float64; and
+///     `bias`, float.
+///
+/// Raises
+/// ------
+/// TypeError
+///     If an argument does not hold real numbers.
+/// ValueError
+///     If shapes do not fit, `X` is empty, or labels or sample weights are out of range.
+///
+/// Notes
+/// -----
+/// σ'(z) = ŷ (1 - ŷ) cancels against the derivative of the cross-entropy, which leaves ŷ - y: the lesson's equation 4.
+///
+/// Examples
+/// --------
+/// >>> import gradstep
+/// >>> gradstep.gradient([[1.0], [-1.0]], [1, 0], [0.0])
+/// Gradient(weights=array([-0.5]), bias=0.0)
+#[pyfunction]
+#[pyo3(signature = (X, y, weights, bias=Given(None), *, sample_weight=None, n_threads=None),
+       text_signature = "(X, y, weights, bias=0.0, *, sample_weight=None, n_threads=None)")]
+pub(crate) fn gradient<'py>(
+    X: &Bound<'py, PyAny>,
+    y: &Bound<'py, PyAny>,
+    weights: &Bound<'py, PyAny>,
+    bias: Given<'py>,
+    sample_weight: Option<&Bound<'py, PyAny>>,
+    n_threads: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = X.py();
+    let (_, weights, bias) = evaluate(
+        py,
+        &Arguments::new(X, y, weights, bias, sample_weight, n_threads)?,
+    )?;
+    result!(py, "Gradient", (weights, bias))
+}
+
+/// The mean cross-entropy and its gradient in one pass over `X`; see `loss` and `gradient` for the formulas.
+///
+/// Parameters
+/// ----------
+/// X : array_like, shape (m, n)
+///     Features, a row per sample; any layout, read in place.
+/// y : array_like, shape (m,)
+///     Labels in [0, 1].
+/// weights : array_like, shape (n,)
+///     Weights w, nats per unit of each feature.
+/// bias : float, default 0.0
+///     Bias b in nats.
+/// sample_weight : array_like, shape (m,), optional
+///     Weights s_i >= 0 of the samples, not all zero; all 1 by default.
+/// n_threads : int, optional
+///     Threads to use; by default GRADSTEP_NUM_THREADS, OMP_NUM_THREADS or the processors available. The result does
+///     not depend on it.
+///
+/// Returns
+/// -------
+/// LossGradient
+///     Named tuple of `loss`, float in nats per sample; `weights`, ndarray of shape (n,), float32 if `X` is, else
+///     float64; and `bias`, float.
+///
+/// Raises
+/// ------
+/// TypeError
+///     If an argument does not hold real numbers.
+/// ValueError
+///     If shapes do not fit, `X` is empty, or labels or sample weights are out of range.
+///
+/// Notes
+/// -----
+/// Equations 3 and 4 of the lesson "Logistic regression". What optimisers such as `scipy.optimize.minimize` ask for.
+///
+/// Examples
+/// --------
+/// >>> import gradstep
+/// >>> result = gradstep.loss_gradient([[1.0], [-1.0]], [1, 0], [0.0])
+/// >>> round(result.loss, 6), result.weights, result.bias
+/// (0.693147, array([-0.5]), 0.0)
+#[pyfunction]
+#[pyo3(signature = (X, y, weights, bias=Given(None), *, sample_weight=None, n_threads=None),
+       text_signature = "(X, y, weights, bias=0.0, *, sample_weight=None, n_threads=None)")]
+pub(crate) fn loss_gradient<'py>(
+    X: &Bound<'py, PyAny>,
+    y: &Bound<'py, PyAny>,
+    weights: &Bound<'py, PyAny>,
+    bias: Given<'py>,
+    sample_weight: Option<&Bound<'py, PyAny>>,
+    n_threads: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = X.py();
+    let packed = evaluate(
+        py,
+        &Arguments::new(X, y, weights, bias, sample_weight, n_threads)?,
+    )?;
+    result!(py, "LossGradient", packed)
+}
+
+/// One step of gradient descent from `weights` and `bias`, which are not modified.
+///
+/// ``reduction="mean"``: w - α ∇E, with the gradient of the mean error. ``reduction="sum"``:
+/// w + α Σ s_i (y_i - ŷ_i) x_i, the same without division by Σ s_i. The bias alike, without x_i.
+///
+/// Parameters
+/// ----------
+/// X : array_like, shape (m, n)
+///     Features, a row per sample; any layout, read in place.
+/// y : array_like, shape (m,)
+///     Labels in [0, 1].
+/// weights : array_like, shape (n,)
+///     Weights w, nats per unit of each feature.
+/// bias : float
+///     Bias b in nats.
+/// learning_rate : float
+///     Step size α > 0.
+/// reduction : {"mean", "sum"}, default "mean"
+///     Whether α multiplies the gradient of the mean error or of the sum.
+/// sample_weight : array_like, shape (m,), optional
+///     Weights s_i >= 0 of the samples, not all zero; all 1 by default.
+/// n_threads : int, optional
+///     Threads to use; by default GRADSTEP_NUM_THREADS, OMP_NUM_THREADS or the processors available. The result does
+///     not depend on it.
+///
+/// Returns
+/// -------
+/// Step
+///     Named tuple of the new `weights`, ndarray of shape (n,), float32 if `X` is, else float64; and `bias`, float.
+///
+/// Raises
+/// ------
+/// TypeError
+///     If an argument does not hold real numbers.
+/// ValueError
+///     If shapes do not fit, `X` is empty, values are out of range, or `reduction` is another word.
+///
+/// Notes
+/// -----
+/// Equation 5 of the lesson "Logistic regression"; Cauchy, 1847.
+///
+/// Examples
+/// --------
+/// >>> import gradstep
+/// >>> gradstep.gradient_step([[1.0], [-1.0]], [1, 0], [0.0], 0.0, 0.5)
+/// Step(weights=array([0.25]), bias=0.0)
+#[pyfunction]
+#[pyo3(signature = (X, y, weights, bias, learning_rate, *, reduction=Given(None), sample_weight=None, n_threads=None),
+       text_signature = "(X, y, weights, bias, learning_rate, *, reduction='mean', sample_weight=None, n_threads=None)")]
+pub(crate) fn gradient_step<'py>(
+    X: &Bound<'py, PyAny>,
+    y: &Bound<'py, PyAny>,
+    weights: &Bound<'py, PyAny>,
+    bias: Given<'py>,
+    learning_rate: &Bound<'py, PyAny>,
+    reduction: Given<'py>,
+    sample_weight: Option<&Bound<'py, PyAny>>,
+    n_threads: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let arguments = Arguments::new(X, y, weights, bias, sample_weight, n_threads)?;
+    let learning_rate = number("learning_rate", learning_rate)?;
+    let reduction = reduction.or("mean".to_owned(), "reduction", word)?;
+    let reduction = Reduction::parse(&reduction).map_err(value_error)?;
+    if arguments.x.is_single() {
+        step_in::<f32>(X.py(), &arguments, learning_rate, reduction)
+    } else {
+        step_in::<f64>(X.py(), &arguments, learning_rate, reduction)
+    }
+}
+
+fn step_in<'py, F: Number>(
+    py: Python<'py>,
+    arguments: &Arguments<'py>,
+    learning_rate: f64,
+    reduction: Reduction,
+) -> PyResult<Bound<'py, PyAny>> {
+    let step = arguments.run(
+        py,
+        |x: &Matrix<'_>,
+         y: &Vector<'_>,
+         sample_weight: Option<&Vector<'_>>,
+         weights: &[F],
+         bias: F,
+         threads: Threads,
+         monitor: &mut dyn Monitor| {
+            gradstep_core::gradient_step(
+                x,
+                y,
+                sample_weight,
+                weights,
+                bias,
+                learning_rate,
+                reduction,
+                threads,
+                monitor,
+            )
+        },
+    )?;
+    result!(py, "Step", (pack(py, step.weights), step.bias.to_f64()))
+}

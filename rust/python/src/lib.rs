@@ -1,0 +1,92 @@
+//! The Python module `gradstep._native`: unpacks arguments, lets go of the interpreter, calls `gradstep_core`, packs results.
+
+mod arrays;
+mod formulas;
+mod trainer;
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use gradstep_core::{Error, Monitor};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyMemoryError, PyValueError};
+use pyo3::prelude::*;
+
+/// Logistic regression by gradient descent, compiled.
+#[pymodule]
+mod _native {
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use crate::formulas::{
+        cross_entropy, gradient, gradient_step, log_sigmoid, loss, loss_gradient, predict_proba,
+        sigmoid, sigmoid_derivative,
+    };
+    #[pymodule_export]
+    use crate::trainer::Trainer;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.py().import("numpy")?; // an ImportError here, not a panic at the first array
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}
+
+/// How often a running kernel asks Python for signals, at most.
+const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Lets Ctrl-C (and any other Python signal handler) through while the interpreter is let go of.
+struct Signals {
+    next: Instant,
+    error: Option<PyErr>,
+}
+
+impl Signals {
+    fn new() -> Self {
+        Signals {
+            next: Instant::now() + SIGNAL_INTERVAL,
+            error: None,
+        }
+    }
+
+    /// The exception that a kernel's refusal is in Python.
+    fn exception(self, error: Error) -> PyErr {
+        match (self.error, error) {
+            (Some(raised), Error::Interrupted) => raised,
+            (None, Error::Interrupted) => PyKeyboardInterrupt::new_err(()),
+            (_, error @ Error::Trace { .. }) => PyMemoryError::new_err(error.to_string()),
+            (_, error) => value_error(error),
+        }
+    }
+}
+
+impl Monitor for Signals {
+    fn poll(&mut self) -> ControlFlow<()> {
+        let now = Instant::now();
+        if now < self.next {
+            return ControlFlow::Continue(());
+        }
+        self.next = now + SIGNAL_INTERVAL;
+        // None: the interpreter is shutting down and has no handlers to run.
+        match Python::try_attach(|py| py.check_signals()) {
+            Some(Err(error)) => {
+                self.error = Some(error);
+                ControlFlow::Break(())
+            }
+            Some(Ok(())) | None => ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// Runs a kernel without the interpreter.
+fn run<T: Send>(
+    py: Python<'_>,
+    kernel: impl FnOnce(&mut dyn Monitor) -> Result<T, Error> + Send,
+) -> PyResult<T> {
+    let mut signals = Signals::new();
+    py.detach(|| kernel(&mut signals))
+        .map_err(|error| signals.exception(error))
+}
+
+fn value_error(error: Error) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}

@@ -1,0 +1,486 @@
+//! Gradient descent over epochs, as a Python class.
+
+#![allow(non_snake_case)] // X is what everybody calls it.
+
+use std::hash::{BuildHasher, RandomState};
+use std::ops::ControlFlow;
+
+use gradstep_core::{
+    ActivationFunction, Descent, Monitor, Observer, Options, Reduction, StopReason, Threads, Trace,
+    descend,
+};
+use numpy::{Element, PyArrayMethods};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyFloat, PyList, PyType};
+
+use crate::arrays::{
+    Given, Number, View, flag, number, numpy, optional_positive, pack, positive, seed, type_name,
+    word,
+};
+use crate::formulas::{result, vector};
+use crate::{Signals, value_error};
+
+/// Gradient descent: w <- w - α ∇E, batch by batch, epoch after epoch.
+///
+/// Parameters
+/// ----------
+/// learning_rate : float, default 0.1
+///     Step size α > 0.
+/// epochs : int, default 100
+///     Passes over all rows.
+/// batch_size : int, optional
+///     Rows of one update: None for all of them, 1 for point by point, k for mini-batches, the last of which may be short.
+/// shuffle : bool, default False
+///     Visit the rows in a new random order in every epoch.
+/// seed : int, optional
+///     Seed of that order, 0 to 2**64 - 1; only with ``shuffle=True``, where None draws a fresh one for every fit.
+/// reduction : {"mean", "sum"}, default "mean"
+///     Whether α multiplies the gradient of the batch's mean error or of its sum, Σ (ŷ_i - y_i) x_i.
+/// activation : {"sigmoid", "step"}, default "sigmoid"
+///     ŷ = σ(z), logistic regression; or ŷ = 1 if z >= 0 else 0, the perceptron.
+/// l2 : float, default 0.0
+///     Strength λ >= 0 of the penalty (λ/2) ||w||² added to the mean error. The bias is not penalised.
+/// tol : float, default 0.0
+///     Stop after an epoch where the largest component of the objective's gradient over all rows is at most this; 0 never
+///     stops.
+/// n_threads : int, optional
+///     Threads to use; by default GRADSTEP_NUM_THREADS, OMP_NUM_THREADS or the processors available. The result does
+///     not depend on it.
+/// trace : bool, default False
+///     Record every update.
+///
+/// Raises
+/// ------
+/// TypeError
+///     If an option is of another type.
+/// ValueError
+///     If an option is out of range, or `seed` is given without ``shuffle=True``.
+///
+/// Notes
+/// -----
+/// The lesson's algorithm "Training"; Robbins and Monro, 1951, for batches; Rosenblatt, 1958, for the perceptron.
+///
+/// Examples
+/// --------
+/// >>> import gradstep
+/// >>> gradstep.Trainer(0.5, epochs=2).fit([[1.0], [-1.0]], [1, 0]).n_epochs
+/// 2
+#[pyclass(frozen, module = "gradstep")]
+pub(crate) struct Trainer {
+    learning_rate: f64,
+    epochs: usize,
+    batch_size: Option<usize>,
+    shuffle: bool,
+    seed: Option<u64>,
+    reduction: Reduction,
+    activation: ActivationFunction,
+    l2: f64,
+    tol: f64,
+    n_threads: Option<usize>,
+    trace: bool,
+}
+
+impl Trainer {
+    fn options(&self, threads: Threads) -> Options {
+        Options {
+            learning_rate: self.learning_rate,
+            epochs: self.epochs,
+            batch_size: self.batch_size,
+            // RandomState's keys come from the operating system's entropy, and differ from one to the next.
+            shuffle: self
+                .shuffle
+                .then(|| self.seed.unwrap_or_else(|| RandomState::new().hash_one(0))),
+            reduction: self.reduction,
+            activation: self.activation,
+            l2: self.l2,
+            tol: self.tol,
+            threads,
+            trace: self.trace,
+        }
+    }
+
+    fn fit_in<'py, F: Number>(
+        &self,
+        py: Python<'py>,
+        x: &View<'py>,
+        y: &View<'py>,
+        weights: Option<Vec<F>>,
+        bias: f64,
+        callback: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (x, y) = (x.matrix()?, y.vector()?);
+        let weights = weights.unwrap_or_else(|| vec![F::ZERO; x.columns()]);
+        if let Some(index) = weights.iter().position(|w| !w.is_finite()) {
+            let got = lower_case(weights[index].to_f64());
+            return Err(PyValueError::new_err(format!(
+                "weights must be finite, got {got} at index {index}"
+            )));
+        }
+        let start = F::from_f64(bias);
+        if !start.is_finite() {
+            return Err(PyValueError::new_err(format!(
+                "bias must be finite, got {}",
+                lower_case(bias)
+            )));
+        }
+        let options = self.options(Threads::new(self.n_threads).map_err(value_error)?);
+        let mut watcher = Watcher {
+            signals: Signals::new(),
+            callback,
+        };
+        let descent = py.detach(|| descend(&x, &y, weights, start, &options, &mut watcher));
+        match descent {
+            Err(error) => Err(watcher.signals.exception(error)),
+            Ok(descent) => match watcher.signals.error {
+                Some(raised) => Err(raised),
+                None => pack_fit(py, descent, self.batch_size == Some(1)),
+            },
+        }
+    }
+}
+
+#[pymethods]
+impl Trainer {
+    #[new]
+    #[pyo3(signature = (learning_rate=Given(None), epochs=Given(None), *, batch_size=None, shuffle=Given(None), seed=None,
+                        reduction=Given(None), activation=Given(None), l2=Given(None), tol=Given(None), n_threads=None,
+                        trace=Given(None)),
+           text_signature = "(learning_rate=0.1, epochs=100, *, batch_size=None, shuffle=False, seed=None, \
+                             reduction='mean', activation='sigmoid', l2=0.0, tol=0.0, n_threads=None, trace=False)")]
+    fn new<'py>(
+        learning_rate: Given<'py>,
+        epochs: Given<'py>,
+        batch_size: Option<&Bound<'py, PyAny>>,
+        shuffle: Given<'py>,
+        seed: Option<&Bound<'py, PyAny>>,
+        reduction: Given<'py>,
+        activation: Given<'py>,
+        l2: Given<'py>,
+        tol: Given<'py>,
+        n_threads: Option<&Bound<'py, PyAny>>,
+        trace: Given<'py>,
+    ) -> PyResult<Self> {
+        let trainer = Trainer {
+            learning_rate: learning_rate.or(0.1, "learning_rate", number)?,
+            epochs: epochs.or(100, "epochs", positive)?,
+            batch_size: optional_positive("batch_size", batch_size)?,
+            shuffle: shuffle.or(false, "shuffle", flag)?,
+            seed: seed.map(self::seed).transpose()?,
+            reduction: Reduction::parse(&reduction.or("mean".to_owned(), "reduction", word)?)
+                .map_err(value_error)?,
+            activation: ActivationFunction::parse(&activation.or(
+                "sigmoid".to_owned(),
+                "activation",
+                word,
+            )?)
+            .map_err(value_error)?,
+            l2: l2.or(0.0, "l2", number)?,
+            tol: tol.or(0.0, "tol", number)?,
+            n_threads: optional_positive("n_threads", n_threads)?,
+            trace: trace.or(false, "trace", flag)?,
+        };
+        if let (false, Some(seed)) = (trainer.shuffle, trainer.seed) {
+            return Err(PyValueError::new_err(format!(
+                "seed must be None unless shuffle=True, got {seed}"
+            )));
+        }
+        trainer.options(Threads::ONE).check().map_err(value_error)?;
+        Ok(trainer)
+    }
+
+    /// float: step size α > 0.
+    #[getter]
+    fn learning_rate(&self) -> f64 {
+        self.learning_rate
+    }
+
+    /// int: passes over all rows.
+    #[getter]
+    fn epochs(&self) -> usize {
+        self.epochs
+    }
+
+    /// int or None: rows of one update, None for all.
+    #[getter]
+    fn batch_size(&self) -> Option<usize> {
+        self.batch_size
+    }
+
+    /// bool: whether every epoch visits the rows in a new random order.
+    #[getter]
+    fn shuffle(&self) -> bool {
+        self.shuffle
+    }
+
+    /// int or None: seed of that order.
+    #[getter]
+    fn seed(&self) -> Option<u64> {
+        self.seed
+    }
+
+    /// str: "mean" or "sum", what of the batch's errors α multiplies the gradient of.
+    #[getter]
+    fn reduction(&self) -> &'static str {
+        self.reduction.name()
+    }
+
+    /// str: "sigmoid" or "step".
+    #[getter]
+    fn activation(&self) -> &'static str {
+        self.activation.name()
+    }
+
+    /// float: strength λ >= 0 of the penalty (λ/2) ||w||².
+    #[getter]
+    fn l2(&self) -> f64 {
+        self.l2
+    }
+
+    /// float: largest component of the gradient at which to stop, 0 for never.
+    #[getter]
+    fn tol(&self) -> f64 {
+        self.tol
+    }
+
+    /// int or None: threads to use.
+    #[getter]
+    fn n_threads(&self) -> Option<usize> {
+        self.n_threads
+    }
+
+    /// bool: whether every update is recorded.
+    #[getter]
+    fn trace(&self) -> bool {
+        self.trace
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let float = |value: f64| {
+            PyFloat::new(py, value)
+                .repr()
+                .map(|text| text.to_string_lossy().into_owned())
+        };
+        let optional =
+            |value: Option<u64>| value.map_or_else(|| "None".to_owned(), |value| value.to_string());
+        let flag = |value: bool| if value { "True" } else { "False" };
+        Ok(format!(
+            "Trainer(learning_rate={}, epochs={}, batch_size={}, shuffle={}, seed={}, reduction='{}', activation='{}', \
+             l2={}, tol={}, n_threads={}, trace={})",
+            float(self.learning_rate)?,
+            self.epochs,
+            optional(self.batch_size.map(|k| k as u64)),
+            flag(self.shuffle),
+            optional(self.seed),
+            self.reduction.name(),
+            self.activation.name(),
+            float(self.l2)?,
+            float(self.tol)?,
+            optional(self.n_threads.map(|n| n as u64)),
+            flag(self.trace),
+        ))
+    }
+
+    /// Descends from `weights` and `bias`, which are not modified.
+    ///
+    /// Every update is w <- w - α (∇E + λ w) of its batch, b <- b - α ∂E/∂b.
+    ///
+    /// Parameters
+    /// ----------
+    /// X : array_like, shape (m, n)
+    ///     Finite features, a row per sample; any layout, read in place. float32 is trained on in float32, any other type
+    ///     in float64.
+    /// y : array_like, shape (m,)
+    ///     Labels in [0, 1].
+    /// weights : array_like, shape (n,), optional
+    ///     Finite weights to start from; zeros by default.
+    /// bias : float, default 0.0
+    ///     Finite bias to start from, in nats.
+    /// callback : callable, optional
+    ///     Called after every epoch as ``callback(epoch, loss, weights, bias)``, with epochs counted from 0 and a copy of
+    ///     the weights. Training stops when it returns True; what it raises ends the fit.
+    ///
+    /// Returns
+    /// -------
+    /// Fit
+    ///     Named tuple of `weights`, ndarray of shape (n,); `bias`, float; `history`, float64 ndarray with the mean error
+    ///     over all rows after each epoch, nats per sample (the fraction misclassified for ``activation="step"``);
+    ///     `n_epochs`, int; `stop_reason`, StopReason; `trace`, None or a structured array with one record per update.
+    ///
+    /// Raises
+    /// ------
+    /// TypeError
+    ///     If an argument does not hold real numbers, or `callback` cannot be called.
+    /// ValueError
+    ///     If shapes do not fit, `X` is empty, or values are not finite or out of range.
+    /// MemoryError
+    ///     If the trace does not fit into memory.
+    ///
+    /// Notes
+    /// -----
+    /// The lesson's algorithm "Training".
+    ///
+    /// Examples
+    /// --------
+    /// >>> import gradstep
+    /// >>> fit = gradstep.Trainer(0.5, epochs=1).fit([[1.0], [-1.0]], [1, 0])
+    /// >>> fit.weights, fit.bias, str(fit.stop_reason)
+    /// (array([0.25]), 0.0, 'epochs')
+    #[pyo3(signature = (X, y, weights=None, bias=Given(None), *, callback=None),
+           text_signature = "($self, X, y, weights=None, bias=0.0, *, callback=None)")]
+    fn fit<'py>(
+        &self,
+        X: &Bound<'py, PyAny>,
+        y: &Bound<'py, PyAny>,
+        weights: Option<&Bound<'py, PyAny>>,
+        bias: Given<'py>,
+        callback: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = X.py();
+        let (x, y) = (View::new("X", X, 2)?, View::new("y", y, 1)?);
+        let weights = weights
+            .map(|weights| vector("weights", weights))
+            .transpose()?;
+        let bias = bias.or(0.0, "bias", number)?;
+        if let Some(callback) = callback.filter(|callback| !callback.is_callable()) {
+            let got = type_name(callback);
+            return Err(PyTypeError::new_err(format!(
+                "callback must be callable or None, got {got}"
+            )));
+        }
+        let callback = callback.map(|callback| callback.clone().unbind());
+        if x.is_single() {
+            let weights = weights.map(|weights| weights.to_vec()).transpose()?;
+            self.fit_in::<f32>(py, &x, &y, weights, bias, callback)
+        } else {
+            let weights = weights.map(|weights| weights.to_vec()).transpose()?;
+            self.fit_in::<f64>(py, &x, &y, weights, bias, callback)
+        }
+    }
+}
+
+/// As Python writes a float that is not finite.
+fn lower_case(value: f64) -> String {
+    value.to_string().to_lowercase()
+}
+
+/// Stands between the core and Python while a descent runs.
+struct Watcher {
+    signals: Signals,
+    callback: Option<Py<PyAny>>,
+}
+
+impl Monitor for Watcher {
+    fn poll(&mut self) -> ControlFlow<()> {
+        self.signals.poll()
+    }
+}
+
+impl<F: Number> Observer<F> for Watcher {
+    fn epoch(&mut self, epoch: usize, loss: f64, weights: &[F], bias: F) -> ControlFlow<()> {
+        let Some(callback) = &self.callback else {
+            return ControlFlow::Continue(());
+        };
+        let stop = Python::attach(|py| {
+            let weights = pack(py, weights.to_vec());
+            callback
+                .bind(py)
+                .call1((epoch, loss, weights, bias.to_f64()))?
+                .is_truthy()
+        });
+        match stop {
+            Ok(false) => ControlFlow::Continue(()),
+            Ok(true) => ControlFlow::Break(()),
+            Err(error) => {
+                self.signals.error = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    }
+}
+
+fn pack_fit<F: Number>(
+    py: Python<'_>,
+    descent: Descent<F>,
+    point_by_point: bool,
+) -> PyResult<Bound<'_, PyAny>> {
+    let n_epochs = descent.history.len();
+    let trace = descent
+        .trace
+        .map(|trace| pack_trace(py, trace, point_by_point))
+        .transpose()?;
+    let stop_reason = pack_stop_reason(py, descent.stop_reason)?;
+    let (weights, history) = (pack(py, descent.weights), pack(py, descent.history));
+    result!(
+        py,
+        "Fit",
+        (
+            weights,
+            descent.bias.to_f64(),
+            history,
+            n_epochs,
+            stop_reason,
+            trace
+        )
+    )
+}
+
+fn pack_stop_reason(py: Python<'_>, reason: StopReason) -> PyResult<Bound<'_, PyAny>> {
+    result!(py, "StopReason", (reason.name(),))
+}
+
+/// A structured array, one record per update.
+fn pack_trace<F: Number>(
+    py: Python<'_>,
+    trace: Trace<F>,
+    point_by_point: bool,
+) -> PyResult<Bound<'_, PyAny>> {
+    let records = trace.epoch.len();
+    let (number, float, integer) = (
+        numpy::dtype::<F>(py),
+        numpy::dtype::<f64>(py),
+        numpy::dtype::<i64>(py),
+    );
+    let (batch, columns) = (vec![trace.batch], vec![trace.columns]);
+    let batch = if point_by_point { Vec::new() } else { batch };
+    let fields = [
+        ("epoch", &integer, Vec::new()),
+        ("row", &integer, batch.clone()),
+        ("z", &number, batch.clone()),
+        ("y_hat", &number, batch.clone()),
+        ("error", &float, Vec::new()),
+        ("delta_weights", &number, columns.clone()),
+        ("delta_bias", &number, Vec::new()),
+        ("weights", &number, columns.clone()),
+        ("bias", &number, Vec::new()),
+    ];
+    let types = PyList::empty(py);
+    for (name, dtype, shape) in fields {
+        types.append((name, dtype, pyo3::types::PyTuple::new(py, shape)?))?;
+    }
+    let array = numpy(py, "empty")?.call1((records, types))?;
+    assign(&array, "epoch", trace.epoch, &[])?;
+    assign(&array, "row", trace.row, &batch)?;
+    assign(&array, "z", trace.z, &batch)?;
+    assign(&array, "y_hat", trace.y_hat, &batch)?;
+    assign(&array, "error", trace.error, &[])?;
+    assign(&array, "delta_weights", trace.delta_weights, &columns)?;
+    assign(&array, "delta_bias", trace.delta_bias, &[])?;
+    assign(&array, "weights", trace.weights, &columns)?;
+    assign(&array, "bias", trace.bias, &[])?;
+    Ok(array)
+}
+
+/// `array[field] = values`, in the field's shape; frees the values.
+fn assign<T: Element>(
+    array: &Bound<'_, PyAny>,
+    field: &str,
+    values: Vec<T>,
+    shape: &[usize],
+) -> PyResult<()> {
+    let values = pack(array.py(), values);
+    let mut dimensions = vec![array.len()?];
+    dimensions.extend_from_slice(shape);
+    array.set_item(field, values.reshape(dimensions)?)
+}

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Numbers are small and fast, but a busy machine is not: no deadline. In CI the same cases run every time.
+settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, database=None)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+MEASURED: list[str] = []
+CASES: Counter[str] = Counter()
+
+
+@pytest.fixture(scope="session")
+def measured() -> Callable[[str], None]:
+    """Call it with a line, and the line is printed at the end of the run."""
+    return MEASURED.append
+
+
+@pytest.fixture(scope="module")
+def count_case(request: pytest.FixtureRequest) -> Callable[[], None]:
+    """Call it once in every hypothesis case; the sum is printed at the end of the run."""
+    module = request.module.__name__
+
+    def count() -> None:
+        CASES[module] += 1
+
+    return count
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None] | None:
+    if MEASURED or CASES:
+        terminalreporter.section("measured")
+        for line in MEASURED:
+            terminalreporter.write_line(line)
+        if CASES:
+            each = ", ".join(f"{module} {count}" for module, count in CASES.items())
+            terminalreporter.write_line(f"hypothesis cases run: {sum(CASES.values())} ({each})")
+    return None
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of reference data, which is not part of the project."""
+    folder = os.environ.get("GRADSTEP_DATA")
+    if not folder:
+        pytest.skip("GRADSTEP_DATA does not name a folder with the reference data")
+    assert Path(folder).is_dir(), f"GRADSTEP_DATA must name a folder, got {folder!r}"
+    return Path(folder)

@@ -1,0 +1,726 @@
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("click")
+pl = pytest.importorskip("polars")
+pytest.importorskip("rich")
+
+import gradstep  # noqa: E402
+from gradstep._cli import demo_points, run  # noqa: E402
+
+PROGRAM = [sys.executable, "-m", "gradstep"]
+ROWS = "x1,x2,y\n0.5,1,no\n1.5,-2,yes\n0.25,3,no\n2.5,0,yes\n1,1,yes\n"
+
+
+def program(*args: object, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """The real program, in a process of its own."""
+    command = [*PROGRAM, *map(str, args)]
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+
+def ok(*args: object, cwd: Path) -> str:
+    """What the real program prints; it must succeed, and say nothing on stderr."""
+    done = program(*args, cwd=cwd)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, which is also the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def trained(capfd: pytest.CaptureFixture[str], *args: object) -> dict[str, Any]:
+    """The model that train prints with --json, trained in this process."""
+    code = run(["train", *map(str, args), "--json"])
+    out, err = capfd.readouterr()
+    assert (code, "error" in err) == (0, False), err
+    model: dict[str, Any] = json.loads(out)
+    return model
+
+
+def problem(rows: int = 60) -> Any:
+    """A data frame with a float, an integer and a boolean feature, and a target in words."""
+    rng = np.random.default_rng(3)
+    a = rng.normal(size=rows) / 3
+    label = np.where(a + rng.normal(size=rows) > 0, "yes", "no")
+    return pl.DataFrame({"a": a, "count": rng.integers(0, 9, rows), "flag": rng.random(rows) < 0.5, "answer": label})
+
+
+# --- demo -----------------------------------------------------------------------------------------------------------
+
+
+def test_demo(folder: Path) -> None:
+    shown = ok("demo", cwd=folder).splitlines()
+    model = json.loads(ok("demo", "--json", cwd=folder))
+    X, y = demo_points(7)
+    want = gradstep.Trainer(0.01, 100, batch_size=1).fit(X, y)
+    assert model["weights"] == want.weights.tolist()
+    assert model["bias"] == want.bias
+    assert [at["loss"] for at in model["history"]] == want.history[[0, *range(9, 100, 10)]].tolist()
+    assert model["history"][-1]["accuracy"] == model["result"]["accuracy"] > 0.9
+    assert model["result"]["loss"] < model["history"][0]["loss"] / 2, "it learns"
+
+    assert [line.split()[0] for line in shown[1:12]] == ["1", *map(str, range(10, 101, 10))]
+    assert shown[11].split()[1] == f"{model['result']['loss']:.6f}"
+    assert shown[-2].split("  ")[-1].strip() == "w1·x1 + w2·x2 + b = 0"
+    numbers = shown[-1].replace(" - ", " -").replace(" + ", " ").replace("·x1", "").replace("·x2", "").split()
+    assert numbers[:3] == [f"{value:.6f}" for value in (*model["weights"], model["bias"])]
+    assert os.listdir(folder) == []
+
+
+def test_demo_options(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["demo", "--epochs", "3", "--learning-rate", "0.1", "--seed", "5", "--json"]) == 0
+    model = json.loads(capfd.readouterr().out)
+    want = gradstep.Trainer(0.1, 3, batch_size=1).fit(*demo_points(5))
+    assert model["weights"] == want.weights.tolist()
+    assert [at["epoch"] for at in model["history"]] == [1, 2, 3]
+
+
+# --- train: what is read --------------------------------------------------------------------------------------------
+
+
+def test_csv_and_parquet_give_the_same_model(folder: Path) -> None:
+    frame = problem()
+    frame.write_csv("data.csv")
+    frame.write_csv("data.tsv", separator="\t")
+    frame.write_csv("data.txt", separator="\t")
+    frame.write_parquet("data.parquet")
+    (folder / "data").write_bytes((folder / "data.parquet").read_bytes())  # known by its first bytes
+    names = ("data.csv", "data.parquet", "data.tsv", "data.txt", "data")
+    for name in names:
+        assert run(["train", name, "--standardize", "--quiet", "--out", f"{name}.json"]) == 0
+    models = {(folder / f"{name}.json").read_bytes() for name in names}
+    assert len(models) == 1
+
+    model = json.loads(models.pop())
+    X = frame.select(pl.exclude("answer").cast(pl.Float64)).to_numpy(order="c")
+    x = (X - X.mean(axis=0)) / X.std(axis=0)
+    want = gradstep.Trainer().fit(x, (frame["answer"] == "yes").to_numpy().astype(float))
+    assert (model["features"], model["target"], model["classes"]) == (["a", "count", "flag"], "answer", ["no", "yes"])
+    assert (model["weights"], model["bias"], model["result"]["loss"]) == (
+        want.weights.tolist(),
+        want.bias,
+        want.history[-1],
+    )
+    assert model["standardize"] == {"mean": X.mean(axis=0).tolist(), "scale": X.std(axis=0).tolist()}
+
+
+@pytest.mark.parametrize(
+    ("content", "args", "features", "rows"),
+    [
+        ("a,b,y\n1,2,0\n3,4,1\n", [], ["a", "b"], 2),
+        ("1,2,0\n3,4,1\n", [], ["column_1", "column_2"], 2),
+        ("1,2,no\n3,4,yes\n", [], ["column_1", "column_2"], 2),
+        ("1,2,0\n3,4,1\n1,5,0\n", ["--header", "--target", "0"], ["1", "2"], 2),
+        ("1,2,0\n3,4,1\n", ["--target", "column_2"], ["column_1", "column_3"], 2),
+        (",b,y\n1,2,0\n3,4,1\n", [], ["", "b"], 2),
+        ('"a, b",b,y\r\n1,2,0\r\n3,4,1\r\n\r\n', [], ["a, b", "b"], 2),
+        ("\ufeffa , b,y\n 1, 2 ,0\n3,4,1\n\n\n", [], ["a", "b"], 2),
+        ("é,b,y\n1,2,0\n3,4,1", [], ["é", "b"], 2),
+        ("a,b,y\n1e-3,+2,0\n.5,TRUE,1\n", [], ["a", "b"], 2),
+        ("y,b\n0,1\n1,2\n0,3\n", ["--target", "y"], ["b"], 3),
+    ],
+)
+def test_headers(
+    folder: Path, capfd: pytest.CaptureFixture[str], content: str, args: list[str], features: list[str], rows: int
+) -> None:
+    (folder / "data.csv").write_bytes(content.encode())
+    model = trained(capfd, "data.csv", *args)
+    assert (model["features"], model["result"]["rows"]) == (features, rows)
+
+
+@pytest.mark.parametrize(
+    ("cells", "classes", "second"),
+    [
+        (["yes", "no", "yes"], ["no", "yes"], True),
+        (["no", "yes", "no"], ["no", "yes"], False),
+        (["true", "false", "true"], [False, True], True),
+        (["True", "False", "true"], [False, True], True),
+        (["2", "1", "2"], [1, 2], True),
+        (["9", "10", "9"], [9, 10], False),
+        (["1", "-1", "1.0"], [-1.0, 1.0], True),
+        (["0.5", "0.25", "0.5"], [0.25, 0.5], True),
+        (["b", "B", "b"], ["B", "b"], True),
+        (["1", "x", "1"], ["1", "x"], False),
+        (["é", "z", "é"], ["z", "é"], True),
+    ],
+)
+def test_targets(
+    folder: Path, capfd: pytest.CaptureFixture[str], cells: list[str], classes: list[object], second: bool
+) -> None:
+    (folder / "data.csv").write_text("a,y\n" + "".join(f"{x},{c}\n" for x, c in zip([1, -1, 2], cells, strict=True)))
+    model = trained(capfd, "data.csv")
+    assert model["classes"] == classes
+    assert [type(value) for value in model["classes"]] == [type(value) for value in classes]
+    # The feature is positive where the first cell's class is, so the weight is positive if that is the second class.
+    assert (model["weights"][0] > 0) == second
+
+
+def test_parquet_targets(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    a = [1.0, -1.0, 2.0]
+    cases: list[tuple[Any, list[object]]] = [
+        (pl.Series([True, False, True]), [False, True]),
+        (pl.Series([7, 3, 7], dtype=pl.UInt8), [3, 7]),
+        (pl.Series(["n", "m", "n"], dtype=pl.Categorical), ["m", "n"]),
+        (pl.Series([2**63 + 1, 5, 2**63 + 1], dtype=pl.UInt64), [5, 2**63 + 1]),
+    ]
+    for y, classes in cases:
+        pl.DataFrame({"a": a, "y": y}).write_parquet("data.parquet")
+        model = trained(capfd, "data.parquet", "--out", "model.json")
+        assert model["classes"] == classes
+        assert model["weights"][0] > 0
+        assert run(["predict", "model.json", "data.parquet", "--out", "p.parquet"]) == 0
+        labels = pl.read_parquet("p.parquet")["label"].to_list()
+        assert set(labels) <= set(classes)
+        assert labels[2] == classes[1]
+
+
+# --- train: what is told --------------------------------------------------------------------------------------------
+
+
+def test_summary_json_quiet(folder: Path) -> None:
+    (folder / "data.csv").write_text(ROWS)
+    shown = ok("train", "data.csv", "--epochs", 50, "--out", "a.json", cwd=folder)
+    printed = ok("train", "data.csv", "--epochs", 50, "--json", cwd=folder)
+    assert ok("train", "data.csv", "--epochs", 50, "--quiet", "--out", "b.json", cwd=folder) == ""
+    assert printed == (folder / "a.json").read_text() == (folder / "b.json").read_text()
+
+    model = json.loads(printed)
+    facts, weights = (dict(line.rsplit("  ", 1) for line in part.splitlines()) for part in shown.split("\n\n"))
+    facts = {name.strip(): value.strip() for name, value in facts.items()}
+    weights = {name.strip(): value.strip() for name, value in weights.items()}
+    result = model["result"]
+    assert facts == {
+        "rows": "5",
+        "features": "2",
+        "target": "y",
+        "standardized": "no",
+        "classes": "no (0), yes (1)",
+        "loss": f"{result['loss']:.6f}",
+        "accuracy": f"{100 * result['accuracy']:.2f} %",
+        "epochs": "50",
+        "stopped by": "epochs",
+    }
+    w1, w2 = model["weights"]
+    bias = model["bias"]
+    assert weights == {"feature": "weight", "x1": f"{w1:.6g}", "x2": f"{w2:.6g}", "(bias)": f"{bias:.6g}"}
+
+
+def test_nothing_is_cut_or_coloured(folder: Path) -> None:
+    name = "a very long name " * 20 + "[bold]end[/bold]"
+    (folder / "data.csv").write_text(f"{name},\x1b[31mred,y\n1,2,0\n2,1,1\n")
+    env = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": "40"}
+    done = program("train", "data.csv", cwd=folder, env=env)
+    assert any(line.startswith(name + "  ") for line in done.stdout.splitlines())
+    assert "\x1b" not in done.stdout
+    assert r"\x1b[31mred" in done.stdout
+
+
+def test_options_reach_the_trainer(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    frame = problem()
+    frame.write_csv("data.csv")
+    X = frame.select(pl.exclude("answer").cast(pl.Float64)).to_numpy(order="c")
+    y = (frame["answer"] == "yes").to_numpy().astype(float)
+    args = ["--learning-rate", 0.03, "--epochs", 7, "--batch-size", 8, "--shuffle", "--seed", 11, "--l2", 0.5]
+    model = trained(capfd, "data.csv", *args)
+    want = gradstep.Trainer(0.03, 7, batch_size=8, shuffle=True, seed=11, l2=0.5).fit(X, y)
+    assert model["weights"] == want.weights.tolist()
+    assert model["options"] == {
+        "learning_rate": 0.03,
+        "epochs": 7,
+        "batch_size": 8,
+        "shuffle": True,
+        "seed": 11,
+        "l2": 0.5,
+        "tol": 0.0,
+        "reduction": "mean",
+    }
+    early = trained(capfd, "data.csv", "--tol", 0.05, "--epochs", 10_000)
+    assert early["result"]["stop_reason"] == "tolerance"
+    assert early["result"]["n_epochs"] < 10_000
+
+
+def test_a_drawn_seed_is_kept(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    problem().write_csv("data.csv")
+    args = ["data.csv", "--shuffle", "--batch-size", "4", "--epochs", "3"]
+    first = trained(capfd, *args)
+    assert trained(capfd, *args, "--seed", first["options"]["seed"]) == first
+    assert trained(capfd, *args)["options"]["seed"] != first["options"]["seed"]
+
+
+def test_note_when_worse_than_a_constant(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (folder / "data.csv").write_text("a,y\n1,0\n1000,1\n900,0\n1100,0\n800,1\n")
+    assert run(["train", "data.csv"]) == 0
+    err = capfd.readouterr().err
+    assert err.startswith("gradstep: note: a constant prediction has a smaller loss")
+    assert err.count("\n") == 1
+    assert run(["train", "data.csv", "--quiet"]) == 0
+    assert capfd.readouterr() == ("", "")
+    assert run(["train", "data.csv", "--standardize"]) == 0
+    assert capfd.readouterr().err == ""
+
+
+# --- errors ---------------------------------------------------------------------------------------------------------
+
+BAD_FILES: dict[str, tuple[bytes, list[str], list[str]]] = {
+    "empty": (b"", [], ["is empty"]),
+    "blank lines only": (b"\n\n", [], ["is empty"]),
+    "header only": (b"a,b,y\n", [], ["no data rows"]),
+    "text in a feature": (b"a,b,y\n1,2,0\n1,x,1\n1,z,1\n", [], ["'b'", "data row 2", "'x'"]),
+    "text feature": (b"a,b,y\n1,x,0\n1,y,1\n", [], ["'b'", "data row 1", "'x'"]),
+    "number in the header": (b"a,2019,y\n1,2,0\n3,4,1\n", ["--target", "column_1"], ["--header"]),
+    "NA": (b"a,b,y\n1,2,0\n1,NA,1\n", [], ["'b'", "data row 2", "missing"]),
+    "N/A": (b"a,b,y\n1,2,0\n1, N/A,1\n", [], ["'b'", "data row 2", "missing"]),
+    "nan": (b"a,b,y\n1,nan,0\n1,2,1\n", [], ["'b'", "data row 1", "missing"]),
+    "null": (b"1,2,0\n1,null,1\n", [], ["'column_2'", "data row 2", "missing"]),
+    "empty cell": (b"a,b,y\n1,2,0\n,3,1\n", [], ["'a'", "data row 2", "missing"]),
+    "empty line": (b"a,b,y\n1,2,0\n\n3,3,1\n", [], ["data row 2", "missing"]),
+    "empty target": (b"a,b,y\n1,2,0\n1,2,\n1,2,1\n", [], ["'y'", "data row 2", "missing"]),
+    "NA in a target of words": (b"a,y\n1,u\n2,v\n3,NA\n", [], ["'y'", "data row 3", "missing"]),
+    "inf": (b"a,b,y\n1,2,0\n1,-inf,1\n", [], ["'b'", "data row 2", "finite", "-inf"]),
+    "beyond double": (b"a,b,y\n1,2,0\n1,1e999,1\n", [], ["'b'", "data row 2", "finite", "1e999"]),
+    "inf in the target": (b"a,y\n1,2\n1,inf\n", [], ["'y'", "data row 2", "finite"]),
+    "one class": (b"a,y\n1,0\n2,0\n", [], ["'y'", "two values, got 1: 0"]),
+    "three classes": (b"a,y\n1,u\n2,v\n3,w\n", [], ["'y'", "two values, got 3: 'u', 'v', 'w'"]),
+    "many classes": (b"a,y\n" + b"".join(b"1,%d\n" % j for j in range(50)), [], ["got 50: 0, 1", "… (50 in all)"]),
+    "no such target": (b"a,b,y\n1,2,0\n1,3,1\n", ["--target", "z"], ["'z'", "'a', 'b', 'y'"]),
+    "target alone": (b"y\n0\n1\n", [], ["feature", "'y'"]),
+    "same name twice": (b"a,b,a,y\n1,2,3,0\n1,2,4,1\n", [], ["two columns", "'a'"]),
+    "long line": (b"a,y\n1,0\n2,1,3\n", [], ["line 3 has 3 cells, line 1 has 2"]),
+    "long lines": (b"a,y\n1,0,0\n2,1,3\n", [], ["line 2 has 3 cells, line 1 has 2"]),
+    "short line": (b"a,b,y\n1,0,0\n2,1\n", [], ["line 3 has 2 cells, line 1 has 3"]),
+    "open quote": (b'a,y\n1,"0\n2,1\n', [], ["not a table"]),
+    "Latin-1": (b"a,y\n1,s\xed\n2,no\n", [], ["UTF-8"]),
+    "UTF-16": ("a,y\n1,0\n2,1\n".encode("utf-16"), [], ["UTF-8"]),
+    "binary": (bytes(range(256)) * 20, [], ["UTF-8"]),
+    "zero bytes": (bytes(1000), [], []),
+    "too large to standardize": (b"a,b,y\n1,1e308,0\n2,-1e308,1\n", ["--standardize"], ["'b'", "too large"]),
+    "divergence": (b"a,y\n1e300,0\n-1e300,1\n2e300,1\n", ["--learning-rate", "1e300"], ["diverged", "--standardize"]),
+    "escape in a name": (b"\x1b[2Ja,y\nx,0\n2,1\n", [], [r"\x1b[2Ja"]),
+}
+
+
+def one_line(err: str) -> str:
+    assert err.startswith("gradstep: error: "), err
+    assert err.count("\n") == 1, err
+    assert err.endswith("\n")
+    assert "Traceback" not in err
+    return err
+
+
+@pytest.mark.parametrize(("content", "args", "words"), BAD_FILES.values(), ids=BAD_FILES)
+def test_bad_file(
+    folder: Path, capfd: pytest.CaptureFixture[str], content: bytes, args: list[str], words: list[str]
+) -> None:
+    (folder / "data.csv").write_bytes(content)
+    assert run(["train", "data.csv", "--out", "model.json", *args]) == 1
+    out, err = capfd.readouterr()
+    assert out == ""
+    for word in words:
+        assert word in one_line(err), (word, err)
+    assert os.listdir(folder) == ["data.csv"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"PAR1", b"PAR1" + bytes(100) + b"PAR1", b"a,y\n1,0\n2,1\n"],
+    ids=["empty", "magic", "zeros", "CSV"],
+)
+def test_bad_parquet(folder: Path, capfd: pytest.CaptureFixture[str], content: bytes) -> None:
+    (folder / "data.parquet").write_bytes(content)
+    assert run(["train", "data.parquet", "--out", "model.json"]) == 1
+    assert "not a readable Parquet file" in one_line(capfd.readouterr().err)
+    assert os.listdir(folder) == ["data.parquet"]
+
+
+def test_damaged_parquet_is_one_line_or_fine(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    problem().write_parquet("good.parquet")
+    good = (folder / "good.parquet").read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        damaged = bytearray(good)
+        for place in rng.integers(0, len(good), 3):
+            damaged[place] = rng.integers(256)
+        (folder / "data.parquet").write_bytes(damaged)
+        code = run(["train", "data.parquet", "--epochs", "1"])
+        err = capfd.readouterr().err
+        assert code in (0, 1)
+        assert not code or one_line(err)
+
+
+def test_bad_parquet_columns(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    y = [0, 1]
+    for column, words in [
+        (pl.Series([1.0, None]), ["data row 2", "missing"]),
+        (pl.Series([float("nan"), 1.0]), ["data row 1", "missing"]),
+        (pl.Series([1.0, float("inf")]), ["data row 2", "finite"]),
+        (pl.Series([True, None]), ["data row 2", "missing"]),
+        (pl.Series([None, None]), ["data row 1", "missing"]),
+        (pl.Series(["1", "x"]), ["data row 2", "'x'"]),
+        (pl.Series([[1], [2]]), ["List"]),
+        (pl.Series([0, 1]).cast(pl.Date), ["Date"]),
+    ]:
+        pl.DataFrame({"a": column, "y": y}).write_parquet("data.parquet")
+        assert run(["train", "data.parquet"]) == 1
+        err = one_line(capfd.readouterr().err)
+        assert all(word in err for word in ["'a'", *words]), err
+
+
+BAD_USAGE = [
+    ["train"],
+    ["train", "data.csv", "more.csv"],
+    ["train", "data.csv", "--wat"],
+    ["train", "data.csv", "--epochs", "0"],
+    ["train", "data.csv", "--epochs", "many"],
+    ["train", "data.csv", "--epochs", str(2**63)],
+    ["train", "data.csv", "--learning-rate", "-1"],
+    ["train", "data.csv", "--learning-rate", "0"],
+    ["train", "data.csv", "--learning-rate", "nan"],
+    ["train", "data.csv", "--learning-rate", "inf"],
+    ["train", "data.csv", "--batch-size", "0"],
+    ["train", "data.csv", "--batch-size", "half"],
+    ["train", "data.csv", "--seed", "1"],
+    ["train", "data.csv", "--shuffle", "--seed", "-1"],
+    ["train", "data.csv", "--shuffle", "--seed", str(2**64)],
+    ["train", "data.csv", "--l2", "-0.1"],
+    ["train", "data.csv", "--tol", "-1"],
+    ["train", "data.csv", "--json", "--quiet"],
+    ["train", "data.csv", "--out", "data.csv"],
+    ["predict", "data.csv"],
+    ["predict", "model.json", "data.csv", "--out", "p.xlsx"],
+    ["predict", "model.json", "data.csv", "--out", "data.csv"],
+    ["predict", "model.json", "data.csv", "--out", "p.csv", "--json"],
+    ["demo", "--epochs", "0"],
+    ["demo", "--seed", "x"],
+    ["fit"],
+    [],
+]
+
+
+@pytest.mark.parametrize("args", BAD_USAGE, ids=" ".join)
+def test_bad_usage(folder: Path, capfd: pytest.CaptureFixture[str], args: list[str]) -> None:
+    (folder / "data.csv").write_text(ROWS)
+    assert run(args) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "Usage: gradstep" in err
+    assert "Traceback" not in err
+    assert os.listdir(folder) == ["data.csv"]
+    assert (folder / "data.csv").read_text() == ROWS
+
+
+def test_files_that_cannot_be_used(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (folder / "data.csv").write_text(ROWS)
+    (folder / "sub.csv").mkdir()
+    for args, words in [
+        (["none.csv"], "none.csv: No such file"),
+        (["sub.csv"], "sub.csv: Is a directory"),
+        (["data.csv", "--out", "none/model.json"], "no such folder"),
+        (["data.csv", "--out", "sub.csv"], "must be a regular file"),
+        (["data.csv", "--out", "/dev/null"], "must be a regular file"),
+    ]:
+        assert run(["train", *args]) == 1
+        assert words in one_line(capfd.readouterr().err)
+    assert sorted(os.listdir(folder)) == ["data.csv", "sub.csv"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
+def test_no_permission(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (folder / "data.csv").write_text(ROWS)
+    (folder / "data.csv").chmod(0)
+    assert run(["train", "data.csv"]) == 1
+    assert "data.csv: Permission denied" in one_line(capfd.readouterr().err)
+    (folder / "data.csv").chmod(0o600)
+    folder.chmod(0o500)
+    assert run(["train", "data.csv", "--out", "model.json"]) == 1
+    assert "Permission denied" in one_line(capfd.readouterr().err)
+    folder.chmod(0o700)
+
+
+def test_errors_of_the_real_program(folder: Path) -> None:
+    (folder / "data.csv").write_text("a,b,y\n1,2,0\n1,x,1\n")
+    (folder / "model.json").write_text("{")
+    for args, code in [
+        (["train", "none.csv"], 1),
+        (["train", "data.csv", "--out", "new.json"], 1),
+        (["predict", "model.json", "data.csv"], 1),
+        (["train", "data.csv", "--seed", "1"], 2),
+    ]:
+        done = program(*args, cwd=folder)
+        assert (done.returncode, done.stdout) == (code, ""), done
+        assert "Traceback" not in done.stderr
+        assert code == 2 or one_line(done.stderr)
+    assert sorted(os.listdir(folder)) == ["data.csv", "model.json"]
+
+
+@pytest.mark.parametrize("library", ["click", "polars", "rich"])
+def test_without_a_library(folder: Path, library: str) -> None:
+    (folder / f"{library}.py").write_text(f"raise ModuleNotFoundError('hidden', name={library!r})\n")
+    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
+    done = program("demo", cwd=folder, env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert one_line(done.stderr) == (
+        f"gradstep: error: the command line needs {library}: pip install 'gradstep[cli]'\n"
+    )
+
+
+# --- predict --------------------------------------------------------------------------------------------------------
+
+
+def test_predict_to_the_last_bit(folder: Path) -> None:
+    frame = problem()
+    frame.write_csv("data.csv")
+    frame.select("answer", "flag", pl.lit("ignored").alias("note"), "count", "a").write_parquet("other.parquet")
+    ok("train", "data.csv", "--quiet", "--out", "model.json", cwd=folder)
+    model = json.loads((folder / "model.json").read_text())
+    X = frame.select(pl.exclude("answer").cast(pl.Float64)).to_numpy()
+    want = gradstep.predict_proba(X, model["weights"], model["bias"])
+
+    printed = ok("predict", "model.json", "data.csv", cwd=folder)
+    lines = printed.splitlines()
+    assert lines[0] == "probability,label"
+    assert [float(line.split(",")[0]) for line in lines[1:]] == want.tolist()
+    assert [line.split(",")[1] for line in lines[1:]] == np.where(want >= 0.5, "yes", "no").tolist()
+    assert {"yes", "no"} == {line.split(",")[1] for line in lines[1:]}
+
+    assert ok("predict", "model.json", "other.parquet", cwd=folder) == printed, "by name, whatever the order"
+    assert ok("predict", "model.json", "data.csv", "--out", "p.csv", cwd=folder) == ""
+    assert (folder / "p.csv").read_text() == printed
+    assert ok("predict", "model.json", "data.csv", "--out", "p.parquet", cwd=folder) == ""
+    assert pl.read_parquet("p.parquet")["probability"].to_list() == want.tolist()
+    rows = json.loads(ok("predict", "model.json", "data.csv", "--json", cwd=folder))
+    assert [row["probability"] for row in rows] == want.tolist()
+    assert rows[0].keys() == {"probability", "label"}
+
+
+def test_predict_standardizes(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    frame = problem()
+    frame.write_csv("data.csv")
+    model = trained(capfd, "data.csv", "--standardize", "--out", "model.json")
+    assert run(["predict", "model.json", "data.csv", "--json"]) == 0
+    got = [row["probability"] for row in json.loads(capfd.readouterr().out)]
+    X = frame.select(pl.exclude("answer").cast(pl.Float64)).to_numpy()
+    x = (X - np.array(model["standardize"]["mean"])) / np.array(model["standardize"]["scale"])
+    assert got == gradstep.predict_proba(x, model["weights"], model["bias"]).tolist()
+
+
+def test_predict_without_header(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    rows = [(0.5, 1, 0), (1.5, -2, 1), (0.25, 3, 0), (2.5, 0, 1)]
+    files: dict[str, list[tuple[float, ...]]] = {
+        "with.csv": [*rows],
+        "without.csv": [(a, b) for a, b, _ in rows],
+        "first.csv": [(y, a, b) for a, b, y in rows],
+        "one.csv": [(a,) for a, _, _ in rows],
+    }
+    for name, table in files.items():
+        (folder / name).write_text("".join(",".join(map(str, row)) + "\n" for row in table))
+    (folder / "named.csv").write_text("p,q\n" + (folder / "without.csv").read_text())
+
+    def predicted(model: str, name: str) -> str:
+        assert run(["predict", model, name]) == 0
+        return capfd.readouterr().out
+
+    trained(capfd, "with.csv", "--out", "last.json")
+    trained(capfd, "first.csv", "--target", "column_1", "--out", "first.json")
+    assert len({predicted("last.json", "with.csv"), predicted("last.json", "without.csv")}) == 1
+    assert len({predicted("first.json", "first.csv"), predicted("first.json", "without.csv")}) == 1
+    assert len(predicted("last.json", "with.csv").splitlines()) == 5
+
+    for name, words in [("one.csv", "1 columns and no header; the model needs 2"), ("named.csv", "lacks 'column_1'")]:
+        assert run(["predict", "last.json", name]) == 1
+        assert words in one_line(capfd.readouterr().err)
+
+
+def test_predict_refuses(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (folder / "data.csv").write_text(ROWS)
+    trained(capfd, "data.csv", "--out", "model.json")
+    (folder / "broken.json").write_text((folder / "model.json").read_text()[:-20])
+    for content, model, words in [
+        ("x1,y\n1,no\n", "model.json", "lacks 'x2', needed by the model; the columns are 'x1', 'y'"),
+        ("x1,x2\n1,2\n3,\n", "model.json", "'x2', data row 2: missing value"),
+        ("x1,x2\n1,2\n3,u\n", "model.json", "'x2', data row 2: must hold numbers, got 'u'"),
+        ("x1,x2\n", "model.json", "no data rows"),
+        (ROWS, "broken.json", "model file broken.json must be JSON"),
+        (ROWS, "none.json", "none.json: No such file"),
+        (ROWS, "data.csv", "model file data.csv must be JSON"),
+    ]:
+        (folder / "data.csv").write_text(content)
+        assert run(["predict", model, "data.csv", "--out", "p.csv"]) == 1
+        assert words in one_line(capfd.readouterr().err)
+        assert not (folder / "p.csv").exists()
+    assert sorted(os.listdir(folder)) == ["broken.json", "data.csv", "model.json"]
+
+
+# --- terminals, pipes, signals --------------------------------------------------------------------------------------
+
+
+def test_no_progress_bar_in_a_pipe(folder: Path) -> None:
+    problem().write_csv("data.csv")
+    assert program("train", "data.csv", "--epochs", 300, cwd=folder).stderr == ""
+
+
+@contextmanager
+def on_a_terminal(*args: object, cwd: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """The program with its stderr on a terminal, whose other end is given."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm"}
+    command = [*PROGRAM, *map(str, args)]
+    process = subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=theirs)
+    os.close(theirs)
+    try:
+        yield process, ours
+    finally:
+        process.kill()
+        process.communicate()
+        os.close(ours)
+
+
+def heard(terminal: int, until: bytes | None = None, seconds: float = 60) -> bytes:
+    """What arrives at the terminal, up to the text `until`, or up to the end."""
+    said = b""
+    end = time.monotonic() + seconds
+    while (until is None or until not in said) and time.monotonic() < end:
+        if select.select([terminal], [], [], 0.1)[0]:
+            try:
+                more = os.read(terminal, 65536)
+            except OSError:  # how Linux says that the other end is closed
+                break
+            if not more:
+                break
+            said += more
+    return said
+
+
+def test_progress_bar_on_a_terminal(folder: Path) -> None:
+    problem().write_csv("data.csv")
+    with on_a_terminal("train", "data.csv", "--epochs", 500, "--json", cwd=folder) as (process, terminal):
+        said = heard(terminal)
+        assert process.stdout
+        model = json.loads(process.stdout.read())
+        assert process.wait(60) == 0
+    assert b"epoch" in said
+    assert b"/500" in said
+    assert b"loss" in said
+    assert model == json.loads(ok("train", "data.csv", "--epochs", 500, "--json", cwd=folder)), "the same fit"
+    with on_a_terminal("train", "data.csv", "--epochs", 500, "--quiet", cwd=folder) as (process, terminal):
+        assert heard(terminal) == b""
+        assert process.wait(60) == 0
+
+
+def test_interrupt(folder: Path) -> None:
+    problem().write_csv("data.csv")
+    (folder / "model.json").write_text("old")
+    args = ["train", "data.csv", "--epochs", 10**9, "--out", "model.json"]
+    with on_a_terminal(*args, cwd=folder) as (process, terminal):
+        assert b"loss 0." in heard(terminal, until=b"loss 0.")
+        process.send_signal(signal.SIGINT)
+        said = heard(terminal)
+        assert process.wait(60) == 130
+        assert process.stdout
+        assert process.stdout.read() == b""
+    assert b"Traceback" not in said
+    assert sorted(os.listdir(folder)) == ["data.csv", "model.json"]
+    assert (folder / "model.json").read_text() == "old"
+
+
+def test_interrupt_without_a_terminal(folder: Path) -> None:
+    problem().write_csv("data.csv")
+    command = [*PROGRAM, "train", "data.csv", "--epochs", str(10**9), "--out", "model.json"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        time.sleep(3)  # nothing tells that it has begun; an interrupt before then must end the same way
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert "Traceback" not in err
+    assert os.listdir(folder) == ["data.csv"]
+
+
+def test_closed_pipe(folder: Path) -> None:
+    (folder / "data.csv").write_text(ROWS)
+    ok("train", "data.csv", "--quiet", "--out", "model.json", cwd=folder)
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [*PROGRAM, "predict", "model.json", "data.csv"]
+    done = subprocess.run(command, cwd=folder, stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_full_disk(folder: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*PROGRAM, "demo"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert done.returncode == 1
+    assert one_line(done.stderr) == "gradstep: error: standard output: No space left on device\n"
+
+
+def test_closed_streams(folder: Path) -> None:
+    problem().write_parquet("data.parquet")
+    command = f"'{sys.executable}' -m gradstep train data.parquet --out model.json <&- >&- 2>&-"
+    assert subprocess.run(["sh", "-c", command], timeout=60, check=False).returncode == 0
+    assert json.loads((folder / "model.json").read_text())["features"] == ["a", "count", "flag"]
+
+
+def test_help_and_version(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from importlib.metadata import version
+
+    assert run(["--version"]) == 0
+    assert capfd.readouterr().out == f"gradstep, version {version('gradstep')}\n"
+    for command, words in [("", "Commands:"), ("demo", "--seed"), ("train", "N|full"), ("predict", "MODEL FILE")]:
+        assert run([*command.split(), "--help"]) == 0
+        assert words in capfd.readouterr().out
+
+
+# --- real files -----------------------------------------------------------------------------------------------------
+
+
+def test_admissions(folder: Path, data_folder: Path) -> None:
+    data = data_folder / "sets/admissions/data.csv"
+    frame = pl.read_csv(data)
+    frame.write_parquet("admissions.parquet")
+    args = ["--target", "y", "--standardize", "--epochs", 2000, "--learning-rate", 1]
+    shown = ok("train", data, *args, "--json", cwd=folder)
+    assert ok("train", "admissions.parquet", *args, "--json", cwd=folder) == shown
+    model = json.loads(shown)
+    assert model["features"] == ["gre", "gpa", "rank2", "rank3", "rank4"]
+
+    # At the optimum the residuals are orthogonal to every feature and to 1, here computed by nothing of ours.
+    X = frame.select(model["features"]).cast(pl.Float64).to_numpy()
+    x = (X - X.mean(axis=0)) / X.std(axis=0)
+    residual = 1 / (1 + np.exp(-(x @ np.array(model["weights"]) + model["bias"]))) - frame["y"].to_numpy()
+    assert np.abs(np.column_stack([x, np.ones(len(x))]).T @ residual).max() / len(x) < 1e-12
+    assert model["result"]["rows"] == 400
+
+
+def test_udacity(folder: Path, data_folder: Path) -> None:
+    data = data_folder / "udacity/data.csv"
+    args = ["--batch-size", 1, "--learning-rate", 0.01, "--epochs", 100]
+    model = json.loads(ok("train", data, *args, "--json", "--out", "model.json", cwd=folder))
+    table = np.loadtxt(data, delimiter=",")
+    want = gradstep.Trainer(0.01, 100, batch_size=1).fit(table[:, :2], table[:, 2])
+    assert (model["features"], model["target"], model["classes"]) == (["column_1", "column_2"], "column_3", [0, 1])
+    assert (model["weights"], model["bias"]) == (want.weights.tolist(), want.bias)
+    assert model["result"]["accuracy"] > 0.9
+    lines = ok("predict", "model.json", data, cwd=folder).splitlines()[1:]
+    right = np.mean([int(line.split(",")[1]) == y for line, y in zip(lines, table[:, 2], strict=True)])
+    assert right == model["result"]["accuracy"]

@@ -1,0 +1,51 @@
+"""Every public name is there, is documented, and its examples are true."""
+
+from __future__ import annotations
+
+import doctest
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradstep
+
+NAMES = [name for name in gradstep.__all__ if name != "__version__"]
+
+
+def examples(name: str, text: str, globs: dict[str, Any]) -> doctest.TestResults:
+    """Run the examples of a docstring; pytest shows what the failed ones printed."""
+    test = doctest.DocTestParser().get_doctest(text, globs, name, None, None)
+    return doctest.DocTestRunner(verbose=False).run(test)
+
+
+def test_every_public_name_is_there_once() -> None:
+    assert len(set(gradstep.__all__)) == len(gradstep.__all__)
+    for name in gradstep.__all__:
+        assert hasattr(gradstep, name), name
+
+
+def test_version_is_that_of_the_package() -> None:
+    assert gradstep.__version__ == version("gradstep")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_documented_by_examples_that_are_true(name: str) -> None:
+    text = getattr(gradstep, name).__doc__ or ""
+    assert "Examples" in text
+    result = examples(name, text, {"gradstep": gradstep, "np": np})
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+def test_fit_is_documented() -> None:
+    text = gradstep.Trainer.fit.__doc__ or ""
+    assert text.strip()
+    assert examples("Trainer.fit", text, {"gradstep": gradstep, "np": np}).failed == 0
+
+
+def test_the_package_itself() -> None:
+    result = examples("gradstep", gradstep.__doc__ or "", {})
+    assert result.attempted > 0
+    assert result.failed == 0
