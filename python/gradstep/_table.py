@@ -191,13 +191,17 @@ def _read_csv(path: Path, source: BinaryIO, header: bool | None) -> Table:
 def _ragged(source: BinaryIO, separator: str) -> str | None:
     """What is wrong with the first line that has not as many cells as the first one."""
     source.seek(0)
-    with suppress(csv.Error, UnicodeDecodeError):
-        rows = csv.reader(io.TextIOWrapper(source, "utf-8-sig", newline=""), delimiter=separator)
-        width = len(next(rows))
-        for row in rows:
-            if row and len(row) != width:
-                return f"line {rows.line_num} has {len(row)} cells, line 1 has {width}"
-    return None
+    text = io.TextIOWrapper(source, "utf-8-sig", newline="")
+    try:
+        with suppress(csv.Error, UnicodeDecodeError):
+            rows = csv.reader(text, delimiter=separator)
+            width = len(next(rows))
+            for row in rows:
+                if row and len(row) != width:
+                    return f"line {rows.line_num} has {len(row)} cells, line 1 has {width}"
+        return None
+    finally:
+        text.detach()  # the source is the caller's to close
 
 
 def _is_number(cell: str) -> bool:

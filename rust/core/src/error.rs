@@ -136,10 +136,7 @@ impl fmt::Display for Error {
                 got,
                 index,
             } => {
-                write!(
-                    f,
-                    "{argument} must be {expected}, got {got} at index {index}"
-                )
+                write!(f, "{argument} must be {expected}, got {got} at row {index}")
             }
             Error::NotFinite { got, row, column } => {
                 write!(

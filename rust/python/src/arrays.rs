@@ -594,9 +594,10 @@ fn text(object: &Bound<'_, PyAny>) -> String {
     )
 }
 
-/// As Python writes a tuple.
+/// As Python writes a tuple; that of a scalar, easily overlooked, with a word on what it means.
 fn shape_text(shape: &[usize]) -> String {
     match shape {
+        [] => "() (0-dimensional)".to_owned(),
         [length] => format!("({length},)"),
         _ => format!(
             "({})",

@@ -122,7 +122,7 @@ impl Trainer {
         if !start.is_finite() {
             return Err(PyValueError::new_err(format!(
                 "bias must be finite, got {}",
-                lower_case(bias)
+                lower_case(start.to_f64())
             )));
         }
         let options = self.options(Threads::new(self.n_threads).map_err(value_error)?);

@@ -244,11 +244,11 @@ fn refusals_name_the_argument() {
     );
     assert_eq!(
         call(&[1.0, -1.0], &[1.0, 1.0], &[0.0]),
-        "y must be labels in [0, 1], got -1 at index 1"
+        "y must be labels in [0, 1], got -1 at row 1"
     );
     assert_eq!(
         call(&[1.0, 0.0], &[1.0, f64::NAN], &[0.0]),
-        "sample_weight must be finite and not negative, got NaN at index 1"
+        "sample_weight must be finite and not negative, got NaN at row 1"
     );
     assert_eq!(
         call(&[1.0, 0.0], &[0.0, 0.0], &[0.0]),
