@@ -406,15 +406,9 @@ pub(crate) fn number(argument: &'static str, object: &Bound<'_, PyAny>) -> PyRes
     // NumPy would make numbers of strings, dates and complex numbers, too.
     if object.is_instance_of::<PyUntypedArray>() || object.is_instance(&numpy(py, "generic")?)? {
         let dtype = object.getattr("dtype")?;
-        if !matches!(
-            dtype.getattr("kind")?.extract::<String>()?.as_str(),
-            "b" | "i" | "u" | "f"
-        ) {
-            return Err(refused(format!(
-                "{} of dtype {}",
-                type_name(object),
-                text(&dtype)
-            )));
+        let kind = dtype.getattr("kind")?.extract::<String>()?;
+        if !matches!(kind.as_str(), "b" | "i" | "u" | "f") {
+            return Err(refused(format!("dtype {}", text(&dtype))));
         }
     }
     object.extract::<f64>().map_err(|error| {
