@@ -8,9 +8,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
-use crate::arrays::{
-    Fresh, Given, Number, Real, View, check_out, number, numpy, optional_positive, pack, word,
-};
+use crate::arrays::{Fresh, Number, Real, View, check_out, pack};
+use crate::options::{Given, number, numpy, optional_positive, word};
 use crate::{run, value_error};
 
 /// An instance of a class of `gradstep._results`.

@@ -2,6 +2,7 @@
 
 mod arrays;
 mod formulas;
+mod options;
 mod trainer;
 
 use std::ops::ControlFlow;

@@ -15,11 +15,11 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyFloat, PyList, PyType};
 
-use crate::arrays::{
-    Given, Number, View, flag, number, numpy, optional_positive, pack, positive, seed, type_name,
-    word,
-};
+use crate::arrays::{Number, View, pack};
 use crate::formulas::{result, vector};
+use crate::options::{
+    Given, flag, number, numpy, optional_positive, positive, seed, type_name, word,
+};
 use crate::{Signals, value_error};
 
 /// Gradient descent: w <- w - α ∇E, batch by batch, epoch after epoch.
