@@ -144,17 +144,17 @@ for name, take in TAKING:
     refuse(name, ValueError, "y", r"got inf.*row 2", take, y=replaced(Y, 2, np.inf))
     refuse(name, ValueError, "y", r"\[0, 1\].*got 200.*row 2", take, y=np.array([0, 1, 200, 1], np.uint8))
     if training:
-        refuse(name, ValueError, "y", r"got (nan|NaN).*row 2", take, y=replaced(Y, 2, np.nan))
+        refuse(name, ValueError, "y", r"got nan.*row 2", take, y=replaced(Y, 2, np.nan))
         for row, column, value in [(0, 0, np.nan), (3, 2, np.inf), (2, 1, -np.inf)]:
-            facts = rf"finite.*got (?i:{value}).*row {row}, column {column}"
+            facts = rf"finite.*got {value}.*row {row}, column {column}"
             refuse(name, ValueError, "X", facts, take, X=replaced(X, (row, column), value))
         twice = replaced(replaced(X, (2, 0), np.inf), (1, 2), np.nan)
         refuse(name, ValueError, "X", "row 1, column 2", take, X=twice)
         refuse(name, ValueError, "X", "row 1, column 2", take, X=np.asfortranarray(twice))
         refuse(name, ValueError, "X", "row 1, column 2", take, X=twice.astype(np.float32))
-        refuse(name, ValueError, "weights", r"finite.*got.*(?i:nan)", take, weights=replaced(W, 1, np.nan))
-        refuse(name, ValueError, "weights", r"finite.*got.*inf", take, weights=replaced(W, 2, np.inf))
-        refuse(name, ValueError, "bias", r"finite.*got.*(?i:nan)", take, bias=np.nan)
+        refuse(name, ValueError, "weights", r"finite.*got nan at index 1", take, weights=replaced(W, 1, np.nan))
+        refuse(name, ValueError, "weights", r"finite.*got inf at index 2", take, weights=replaced(W, 2, np.inf))
+        refuse(name, ValueError, "bias", r"finite.*got.*nan", take, bias=np.nan)
         refuse(name, ValueError, "bias", r"finite.*got.*-inf", take, bias=-np.inf)
         refuse(name, TypeError, "callback", "callable.*got.*int", take, callback=3)
         refuse(name, TypeError, "callback", "callable.*got.*str", take, callback="print")
@@ -172,7 +172,7 @@ for name, take in WEIGHING:
         (np.ones((4, 1)), r"got.*(2|4, 1)"),
         (2.0, r"got.*0"),
         ([1.0, 1.0, -0.5, 1.0], r"got -0\.5.*row 2"),
-        ([1.0, np.nan, 1.0, 1.0], r"got (nan|NaN).*row 1"),
+        ([1.0, np.nan, 1.0, 1.0], r"got nan.*row 1"),
         ([1.0, 1.0, 1.0, np.inf], r"got inf.*row 3"),
         (np.zeros(4), r"got.*(0|zero)"),
     ]:
@@ -184,7 +184,7 @@ def step(**options: Any) -> Any:
 
 
 for name, call in (("gradient_step", step), ("Trainer", gradstep.Trainer)):
-    for rate, facts in [(0.0, "0"), (-0.5, r"-0\.5"), (np.inf, "inf"), (np.nan, "(nan|NaN)"), (-np.inf, "-inf")]:
+    for rate, facts in [(0.0, "0"), (-0.5, r"-0\.5"), (np.inf, "inf"), (np.nan, "nan"), (-np.inf, "-inf")]:
         refuse(name, ValueError, "learning_rate", f"finite.*got {facts}", call, learning_rate=rate)
     refuse(name, TypeError, "learning_rate", "number.*got.*str", call, learning_rate="fast")
     refuse(name, TypeError, "learning_rate", "number.*got.*None", call, learning_rate=None)
@@ -211,7 +211,7 @@ for option in ("epochs", "batch_size", "n_threads"):
 refuse("Trainer", TypeError, "epochs", "integer.*got.*None", gradstep.Trainer, epochs=None)
 for option in ("l2", "tol"):
     refuse("Trainer", ValueError, option, r"got -0\.25", gradstep.Trainer, **{option: -0.25})
-    refuse("Trainer", ValueError, option, "got (nan|NaN)", gradstep.Trainer, **{option: np.nan})
+    refuse("Trainer", ValueError, option, "got nan", gradstep.Trainer, **{option: np.nan})
     refuse("Trainer", ValueError, option, "got inf", gradstep.Trainer, **{option: np.inf})
     refuse("Trainer", TypeError, option, "number.*got.*str", gradstep.Trainer, **{option: "0"})
     refuse("Trainer", TypeError, option, "number.*got.*None", gradstep.Trainer, **{option: None})

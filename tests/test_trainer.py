@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import inspect
 import json
@@ -292,6 +293,51 @@ def test_tracing_changes_nothing() -> None:
     for options in ({}, {"batch_size": 1}, {"batch_size": 8, "shuffle": True, "seed": 1}, {"activation": "step"}):
         plain = gradstep.Trainer(0.5, 4, **options).fit(X, y)
         assert bits(gradstep.Trainer(0.5, 4, trace=True, **options).fit(X, y)[:4]) == bits(plain[:4])
+
+
+def giant(*shape: int) -> Array:
+    """A view of one zero."""
+    return np.broadcast_to(np.zeros(1), shape)
+
+
+@pytest.mark.parametrize(
+    ("options", "updates"),
+    [
+        ({"epochs": 10**15}, 10**15),  # addressable, but nothing can end it and no machine holds it
+        ({"epochs": 10**18}, 10**18),
+        ({"epochs": 2**64 - 1, "batch_size": 1}, 2 * (2**64 - 1)),
+    ],
+)
+def test_a_trace_that_cannot_fit_is_refused_at_once(options: dict[str, Any], updates: int) -> None:
+    X, y = [[1.0], [2.0]], [0, 1]
+    with pytest.raises(MemoryError, match=rf"^trace must fit into memory, got {updates} updates to record$"):
+        gradstep.Trainer(trace=True, **options).fit(X, y)
+
+
+def test_a_trace_that_could_never_fit_is_refused_even_where_the_fit_may_stop_early() -> None:
+    X, y = [[1.0], [2.0]], [0, 1]
+    calls: list[int] = []
+
+    def first_only(epoch: int, *_: Any) -> bool:
+        calls.append(epoch)
+        return True
+
+    for tol in (0.0, 0.5):
+        with pytest.raises(MemoryError, match=r"^trace must fit"):
+            gradstep.Trainer(epochs=2**60, trace=True, tol=tol).fit(X, y, callback=first_only)
+    assert calls == []
+    # What could be addressed may stop in time: that is what the tolerance and the callback are for.
+    stopped = gradstep.Trainer(epochs=10**15, trace=True).fit(X, y, callback=first_only)
+    assert (stopped.stop_reason, len(stopped.trace)) == ("callback", 1)
+    stopped = gradstep.Trainer(epochs=10**15, trace=True, tol=10.0).fit(X, y)
+    assert (stopped.stop_reason, len(stopped.trace)) == ("tolerance", 1)
+
+
+def test_views_larger_than_any_memory_are_refused() -> None:
+    with pytest.raises(MemoryError, match=rf"^weights must fit into memory, got {2**45} columns of X$"):
+        gradstep.Trainer().fit(giant(1, 2**45), [1])
+    with pytest.raises(MemoryError, match=rf"^trace must fit into memory, got {2**45 * 100} updates to record$"):
+        gradstep.Trainer(batch_size=1, trace=True).fit(giant(2**45, 1), giant(2**45))
 
 
 # --- history and the ways to stop -------------------------------------------------------------------------------------
@@ -666,6 +712,41 @@ def test_options_are_readable(given_: dict[str, Any], expected: dict[str, Any]) 
         assert shown in text.replace("'", "").replace('"', ""), name
     rebuilt = eval(text, {"Trainer": gradstep.Trainer, "gradstep": gradstep})
     assert repr(rebuilt) == text
+
+
+@pytest.mark.parametrize("given_", [{}, OPTIONS, {"shuffle": True}, {"learning_rate": 1 / 3, "l2": 5e-324}])
+def test_a_trainer_can_be_copied_and_pickled(given_: dict[str, Any]) -> None:
+    trainer = gradstep.Trainer(**given_)
+    copies = [copy.copy(trainer), copy.deepcopy(trainer)]
+    copies += [pickle.loads(pickle.dumps(trainer, protocol)) for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1)]
+    for again in copies:
+        assert type(again) is gradstep.Trainer
+        assert again is not trainer
+        assert repr(again) == repr(trainer)
+        assert again == trainer and hash(again) == hash(trainer)
+    if not trainer.shuffle or trainer.seed is not None:
+        X, y = blobs(20, 2)
+        assert bits(copies[-1].fit(X, y)[:4]) == bits(trainer.fit(X, y)[:4])
+
+
+def test_trainers_are_equal_by_their_options() -> None:
+    trainer = gradstep.Trainer(**OPTIONS)
+    others: dict[str, Any] = {"reduction": "mean", "activation": "sigmoid", "trace": False, "seed": None}
+    for name, value in OPTIONS.items():
+        if name == "shuffle":
+            continue  # not without the seed
+        other = gradstep.Trainer(**{**OPTIONS, name: others[name] if name in others else value * 2})
+        assert other != trainer, name
+        assert hash(other) != hash(trainer), name
+    assert gradstep.Trainer(shuffle=True) != gradstep.Trainer()
+    assert trainer == gradstep.Trainer(**OPTIONS)
+    assert gradstep.Trainer() == gradstep.Trainer(**DEFAULTS)
+    zeros = gradstep.Trainer(l2=0.0), gradstep.Trainer(l2=-0.0)
+    assert zeros[0] == zeros[1] and hash(zeros[0]) == hash(zeros[1])
+    assert trainer != 3 and trainer != repr(trainer)
+    assert {gradstep.Trainer(), gradstep.Trainer()} == {gradstep.Trainer()}
+    with pytest.raises(TypeError):
+        trainer < trainer  # noqa: B015
 
 
 def test_signatures() -> None:

@@ -133,6 +133,11 @@ impl StopReason {
 
 /// Watches a descent.
 pub trait Observer<F>: Monitor {
+    /// Whether [`Observer::epoch`] may end the descent.
+    fn may_stop(&self) -> bool {
+        true
+    }
+
     /// Called after each epoch, counted from 0; [`ControlFlow::Break`] ends the descent there.
     fn epoch(&mut self, epoch: usize, loss: f64, weights: &[F], bias: F) -> ControlFlow<()>;
 }
@@ -165,10 +170,34 @@ pub struct Trace<F> {
 }
 
 impl<F: Float> Trace<F> {
-    /// Room for the updates of one more epoch.
+    /// An empty trace of a descent of so many updates, with room for all of them if nothing can end it earlier.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`] if the whole of it could not be addressed, or, where all of it is certain to come, allocated.
+    fn new(batch: usize, columns: usize, updates: u128, certain: bool) -> Result<Self, Error> {
+        let mut trace = Trace {
+            batch,
+            columns,
+            ..Trace::default()
+        };
+        // epoch, error, Δb and b; of each point row, z and ŷ; of each column Δw and w.
+        let number = size_of::<F>() as u128;
+        let record =
+            16 + 2 * number + batch as u128 * (8 + 2 * number) + columns as u128 * 2 * number;
+        if updates.saturating_mul(record) > isize::MAX as u128 {
+            return Err(too_many_updates(updates));
+        }
+        if certain {
+            trace.reserve(updates as usize)?; // fits: a record is more than a byte
+        }
+        Ok(trace)
+    }
+
+    /// Room for so many more updates.
     fn reserve(&mut self, updates: usize) -> Result<(), Error> {
-        let records = self.epoch.len() as u128 + updates as u128;
-        let too_large = |_| Error::Trace { records };
+        let count = self.epoch.len() as u128 + updates as u128;
+        let too_large = |_| too_many_updates(count);
         let (points, columns) = (
             updates.saturating_mul(self.batch),
             updates.saturating_mul(self.columns),
@@ -189,12 +218,12 @@ impl<F: Float> Trace<F> {
         Ok(())
     }
 
-    fn push(&mut self, epoch: usize, rows: &[usize], z: &[F], y_hat: &[F], error: f64) {
-        let padding = self.batch - rows.len();
+    fn push(&mut self, epoch: usize, rows: RowSet<'_>, z: &[F], y_hat: &[F], error: f64) {
+        let padding = self.batch - z.len();
         self.epoch.push(epoch as i64);
         self.row.extend(
-            rows.iter()
-                .map(|&row| row as i64)
+            (0..z.len())
+                .map(|i| rows.at(i) as i64)
                 .chain(std::iter::repeat_n(-1, padding)),
         );
         self.z.extend(
@@ -216,6 +245,14 @@ impl<F: Float> Trace<F> {
         self.delta_bias.push(delta_bias);
         self.weights.extend_from_slice(&model.weights);
         self.bias.push(model.bias);
+    }
+}
+
+fn too_many_updates(count: u128) -> Error {
+    Error::Memory {
+        argument: "trace",
+        count,
+        unit: "updates to record",
     }
 }
 
@@ -243,8 +280,11 @@ pub struct Descent<F> {
 /// # Errors
 ///
 /// [`Error::Length`] if an array does not fit `x`; [`Error::Element`] for a label outside [0, 1];
-/// [`Error::NotFinite`] if the loss is not finite because `x` is not; [`Error::Trace`]; [`Error::Interrupted`] by the
-/// observer; and those of [`Options::check`].
+/// [`Error::NotFinite`] if the loss is not finite because `x` is not; [`Error::Weight`] or [`Error::Number`] if what it
+/// starts from is not; [`Error::Memory`]; [`Error::Interrupted`] by the observer; and those of [`Options::check`].
+///
+/// A trace that could never fit is refused before anything is computed. It is allocated as a whole where all of it is
+/// certain to come, because neither a tolerance nor the observer can end the descent; else epoch by epoch.
 pub fn descend<F: Float>(
     x: &Matrix<'_>,
     y: &Vector<'_>,
@@ -261,8 +301,8 @@ pub fn descend<F: Float>(
         "one weight per column of X",
     )?;
     let points = Points::new(x, y, None)?;
-    points.check_labels()?;
     let model = Model { weights, bias };
+    model.check()?;
     match options.activation {
         ActivationFunction::Sigmoid => run::<F, Sigmoid>(points, model, options, observer),
         ActivationFunction::Step => run::<F, kernel::Step>(points, model, options, observer),
@@ -276,6 +316,25 @@ struct Model<F> {
 }
 
 impl<F: Float> Model<F> {
+    fn check(&self) -> Result<(), Error> {
+        const EXPECTED: &str = "finite in the dtype of the computation";
+        if let Some(index) = self.weights.iter().position(|w| !w.is_finite()) {
+            return Err(Error::Weight {
+                expected: EXPECTED,
+                got: self.weights[index].to_f64(),
+                index,
+            });
+        }
+        if !self.bias.is_finite() {
+            return Err(Error::Number {
+                argument: "bias",
+                expected: EXPECTED,
+                got: self.bias.to_f64(),
+            });
+        }
+        Ok(())
+    }
+
     fn is_finite(&self) -> bool {
         self.bias.is_finite() && self.weights.iter().all(|w| w.is_finite())
     }
@@ -303,17 +362,22 @@ fn run<F: Float, A: Activation>(
     } else {
         Want::Loss
     };
-    let mut random = options.shuffle.map(Random::new);
-    let mut order: Vec<usize> = if full && !options.trace {
-        Vec::new()
-    } else {
-        (0..m).collect()
+    let mut trace = match options.trace {
+        true => {
+            let updates = options.epochs as u128 * m.div_ceil(batch) as u128;
+            let certain = options.tol == 0.0 && !observer.may_stop();
+            Some(Trace::new(batch, points.x.columns(), updates, certain)?)
+        }
+        false => None,
     };
-    let mut trace = options.trace.then(|| Trace {
-        batch,
-        columns: points.x.columns(),
-        ..Trace::default()
-    });
+    if !full {
+        points.check_labels()?; // sooner than the first evaluation over all points, which does, too
+    }
+    let mut random = options.shuffle.map(Random::new);
+    let mut listed = match &random {
+        Some(_) if !full => Some(in_order(m)?),
+        _ => None,
+    };
     let mut history = Vec::new();
     let mut stop_reason = StopReason::Epochs;
 
@@ -338,21 +402,20 @@ fn run<F: Float, A: Activation>(
             trace.reserve(m.div_ceil(batch))?;
         }
         if let Some(sums) = &sums {
-            update::<F, A>(
-                &points, &order, sums, &mut model, options, epoch, &mut trace,
-            )?;
+            update::<F, A>(&points, sums, &mut model, options, epoch, &mut trace)?;
         } else {
-            if let Some(random) = &mut random {
-                random.shuffle(&mut order);
+            if let (Some(random), Some(listed)) = (&mut random, &mut listed) {
+                random.shuffle(listed, &mut Polling(observer))?;
             }
+            let order = listed.as_deref().map_or(RowSet::All, RowSet::Listed);
             if batch == 1 {
                 point_epoch::<F, A>(
-                    &points, &order, &mut model, options, epoch, &mut trace, observer,
+                    &points, order, &mut model, options, epoch, &mut trace, observer,
                 )?;
             } else {
-                for rows in order.chunks(batch) {
+                for first in (0..m).step_by(batch) {
                     let part = Points {
-                        rows: RowSet::Listed(rows),
+                        rows: order.part(first..m.min(first.saturating_add(batch))),
                         ..points
                     };
                     let sums = kernel::evaluate::<F, A>(
@@ -363,7 +426,7 @@ fn run<F: Float, A: Activation>(
                         options.threads,
                         &mut Polling(observer),
                     )?;
-                    update::<F, A>(&points, rows, &sums, &mut model, options, epoch, &mut trace)?;
+                    update::<F, A>(&part, &sums, &mut model, options, epoch, &mut trace)?;
                 }
             }
         }
@@ -402,6 +465,18 @@ fn run<F: Float, A: Activation>(
     })
 }
 
+/// 0, 1, … m − 1
+fn in_order(m: usize) -> Result<Vec<usize>, Error> {
+    let mut order = Vec::new();
+    order.try_reserve_exact(m).map_err(|_| Error::Memory {
+        argument: "shuffle",
+        count: m as u128,
+        unit: "rows to order",
+    })?;
+    order.extend(0..m);
+    Ok(order)
+}
+
 /// Lends an observer to a kernel as its monitor.
 struct Polling<'a, F>(&'a mut dyn Observer<F>);
 
@@ -421,10 +496,9 @@ fn gradient_norm<F: Float>(sums: &Sums, weights: &[F], l2: f64) -> f64 {
         .fold(0.0, |norm: f64, g| norm.max(g.abs()))
 }
 
-/// One step of a batch whose sums are known.
+/// One step of the batch `points`, whose sums are known.
 fn update<F: Float, A: Activation>(
     points: &Points<'_>,
-    rows: &[usize],
     sums: &Sums,
     model: &mut Model<F>,
     options: &Options,
@@ -432,18 +506,17 @@ fn update<F: Float, A: Activation>(
     trace: &mut Option<Trace<F>>,
 ) -> Result<(), Error> {
     if let Some(trace) = trace {
-        let mut z = vec![F::ZERO; rows.len()];
+        let mut z = vec![F::ZERO; points.rows.count(points.x.rows())];
         let mut y_hat = z.clone();
-        let set = RowSet::Listed(rows);
         kernel::predict_rows::<F, A>(
             points.x,
-            set,
+            points.rows,
             &model.weights,
             model.bias,
             &mut z,
             &mut y_hat,
         )?;
-        trace.push(epoch, rows, &z, &y_hat, sums.mean_error());
+        trace.push(epoch, points.rows, &z, &y_hat, sums.mean_error());
     }
     let (delta_weights, delta_bias) = step::deltas(
         sums,
@@ -462,7 +535,7 @@ fn update<F: Float, A: Activation>(
 /// One epoch of batches of one point. The mean and the sum of one are the same.
 fn point_epoch<F: Float, A: Activation>(
     points: &Points<'_>,
-    order: &[usize],
+    order: RowSet<'_>,
     model: &mut Model<F>,
     options: &Options,
     epoch: usize,
@@ -472,11 +545,17 @@ fn point_epoch<F: Float, A: Activation>(
     /// Elements between two polls: well under a millisecond.
     const CHUNK: usize = 1 << 17;
     let level = simd::level()?;
-    let mut row = vec![F::ZERO; points.x.columns()];
-    let mut delta_weights = row.clone();
-    for rows in order.chunks((CHUNK / row.len()).max(1)) {
+    let (m, n) = (points.x.rows(), points.x.columns());
+    let chunk = (CHUNK / n).max(1);
+    let mut scratch = Vec::new();
+    let mut delta_weights = vec![F::ZERO; n];
+    for first in (0..m).step_by(chunk) {
+        let part = Points {
+            rows: order.part(first..m.min(first + chunk)),
+            ..*points
+        };
         dispatch!(level, simd => point_updates::<F, A, _>(
-            simd, points, rows, model, options, epoch, trace, &mut row, &mut delta_weights
+            simd, &part, model, options, epoch, trace, &mut scratch, &mut delta_weights
         ));
         if observer.poll().is_break() {
             return Err(Error::Interrupted);
@@ -489,18 +568,18 @@ fn point_epoch<F: Float, A: Activation>(
 fn point_updates<F: Float, A: Activation, S: Simd>(
     simd: S,
     points: &Points<'_>,
-    rows: &[usize],
     model: &mut Model<F>,
     options: &Options,
     epoch: usize,
     trace: &mut Option<Trace<F>>,
-    row: &mut [F],
+    scratch: &mut Vec<F>,
     delta_weights: &mut [F],
 ) {
     let rate = F::from_f64(options.learning_rate);
     let shrink = F::from_f64(options.learning_rate * options.l2);
-    for &i in rows {
-        points.x.copy_row(i, row);
+    for k in 0..points.rows.count(points.x.rows()) {
+        let i = points.rows.at(k);
+        let row = points.x.row_tile(RowSet::All, i, 1, scratch).strip(0);
         let z = kernel::row_product(simd, row, &model.weights, model.bias);
         let z = F::Single::<S>::splat(simd, z);
         let y = F::Single::<S>::splat(simd, points.y.get(i));
@@ -510,7 +589,7 @@ fn point_updates<F: Float, A: Activation, S: Simd>(
             let first = |lanes: F::Single<S>| lanes.as_slice()[0];
             trace.push(
                 epoch,
-                &[i],
+                points.rows.part(k..k + 1),
                 &[first(z)],
                 &[first(A::predict(z))],
                 first(error).to_f64(),

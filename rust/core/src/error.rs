@@ -38,13 +38,22 @@ pub enum Error {
         /// The number that came.
         got: f64,
     },
-    /// An array's element outside its range.
+    /// The element of a row, in `y`, `sample_weight` or the like, outside its range.
     Element {
         /// The argument.
         argument: &'static str,
         /// The range in words.
         expected: &'static str,
         /// The element that came.
+        got: f64,
+        /// The row.
+        index: usize,
+    },
+    /// A weight outside its range.
+    Weight {
+        /// The range in words.
+        expected: &'static str,
+        /// The weight that came.
         got: f64,
         /// Its position.
         index: usize,
@@ -92,10 +101,14 @@ pub enum Error {
         /// Its value.
         got: String,
     },
-    /// A trace of every update does not fit into memory.
-    Trace {
-        /// The records it would have.
-        records: u128,
+    /// What a descent has to keep does not fit into memory.
+    Memory {
+        /// The argument that asks for it.
+        argument: &'static str,
+        /// How many there are to keep.
+        count: u128,
+        /// Of what: "updates to record", …
+        unit: &'static str,
     },
     /// The caller asked to stop between two chunks of work.
     Interrupted,
@@ -129,20 +142,30 @@ impl fmt::Display for Error {
                 argument,
                 expected,
                 got,
-            } => write!(f, "{argument} must be {expected}, got {got}"),
+            } => write!(f, "{argument} must be {expected}, got {}", Shown(*got)),
             Error::Element {
                 argument,
                 expected,
                 got,
                 index,
             } => {
+                let got = Shown(*got);
                 write!(f, "{argument} must be {expected}, got {got} at row {index}")
             }
             Error::NotFinite { got, row, column } => {
+                let got = Shown(*got);
                 write!(
                     f,
                     "X must be finite, got {got} at row {row}, column {column}"
                 )
+            }
+            Error::Weight {
+                expected,
+                got,
+                index,
+            } => {
+                let got = Shown(*got);
+                write!(f, "weights must be {expected}, got {got} at index {index}")
             }
             Error::NoWeight => write!(f, "sample_weight must have a positive sum, got only zeros"),
             Error::Conflict {
@@ -172,13 +195,52 @@ impl fmt::Display for Error {
             Error::ThreadsVariable { variable, got } => {
                 write!(f, "{variable} must be a positive integer, got '{got}'")
             }
-            Error::Trace { records } => write!(
-                f,
-                "trace must fit into memory, got {records} updates to record"
-            ),
+            Error::Memory {
+                argument,
+                count,
+                unit,
+            } => write!(f, "{argument} must fit into memory, got {count} {unit}"),
             Error::Interrupted => write!(f, "interrupted"),
         }
     }
 }
 
 impl std::error::Error for Error {}
+
+/// A number as messages show it: `nan`, `inf` and `-inf` as Python spells them, and huge or tiny ones by their exponent,
+/// not by hundreds of digits.
+struct Shown(f64);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shown(value) = *self;
+        if value.is_nan() {
+            write!(f, "nan")
+        } else if value == 0.0 || !value.is_finite() || (1e-5..1e16).contains(&value.abs()) {
+            write!(f, "{value}")
+        } else {
+            write!(f, "{value:e}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_spelt_as_python_spells_them() {
+        for (value, shown) in [
+            (f64::NAN, "nan"),
+            (f64::INFINITY, "inf"),
+            (f64::NEG_INFINITY, "-inf"),
+            (0.0, "0"),
+            (-0.5, "-0.5"),
+            (1.0 + f64::EPSILON, "1.0000000000000002"),
+            (1e300, "1e300"),
+            (-5e-324, "-5e-324"),
+        ] {
+            assert_eq!(Shown(value).to_string(), shown);
+        }
+    }
+}

@@ -4,6 +4,8 @@
 //! any other is packed into a small scratch. No array is ever copied whole, and what a kernel computes from a tile does
 //! not depend on where the tile came from.
 
+use std::ops::Range;
+
 use crate::elements::Elements;
 use crate::error::Error;
 use crate::float::Float;
@@ -143,7 +145,7 @@ impl<'a> Matrix<'a> {
         'a: 't,
     {
         if let (true, Some(data)) = (self.rows_in_place::<F>(rows), F::slice(&self.elements)) {
-            let start = self.position(first, 0);
+            let start = self.position(rows.at(first), 0);
             return Strips {
                 data,
                 start,
@@ -163,7 +165,7 @@ impl<'a> Matrix<'a> {
 
     /// Whether [`Matrix::row_tile`] packs nothing.
     pub(crate) fn rows_in_place<F: Float>(&self, rows: RowSet<'_>) -> bool {
-        matches!(rows, RowSet::All)
+        rows.are_consecutive()
             && (self.column_stride == 1 || self.columns == 1)
             && F::slice(&self.elements).is_some()
     }
@@ -180,9 +182,9 @@ impl<'a> Matrix<'a> {
     where
         'a: 't,
     {
-        let in_place = matches!(rows, RowSet::All) && (self.row_stride == 1 || self.rows == 1);
+        let in_place = rows.are_consecutive() && (self.row_stride == 1 || self.rows == 1);
         if let (true, Some(data)) = (in_place, F::slice(&self.elements)) {
-            let start = self.position(first, 0);
+            let start = self.position(rows.at(first), 0);
             return Strips {
                 data,
                 start,
@@ -314,16 +316,22 @@ impl<'a> Vector<'a> {
     #[inline(never)] // as Matrix::pack
     pub(crate) fn copy<F: Float>(&self, rows: RowSet<'_>, first: usize, out: &mut [F]) {
         with_elements!(self.elements, source, convert => {
-            if let (RowSet::All, 1) = (rows, self.stride) {
-                let start = self.offset + first;
+            if rows.are_consecutive() && self.stride == 1 && !out.is_empty() {
+                let start = self.offset + rows.at(first);
                 let source = &source[start..start + out.len()];
                 for (out, &x) in out.iter_mut().zip(source) {
                     *out = convert(x);
                 }
             } else {
-                for (i, out) in out.iter_mut().enumerate() {
-                    let at = self.offset.wrapping_add_signed(rows.at(first + i) as isize * self.stride);
-                    *out = convert(source[at]);
+                let position = |row: usize| self.offset.wrapping_add_signed(row as isize * self.stride);
+                let end = first + out.len();
+                match rows {
+                    RowSet::Listed(rows) => for (out, &row) in out.iter_mut().zip(&rows[first..end]) {
+                        *out = convert(source[position(row)]);
+                    }
+                    _ => for (i, out) in out.iter_mut().enumerate() {
+                        *out = convert(source[position(rows.at(first + i))]);
+                    }
                 }
             }
         });
@@ -350,17 +358,51 @@ impl<'a> Vector<'a> {
 pub(crate) enum RowSet<'a> {
     /// All of them, as they come.
     All,
+    /// `count` consecutive ones.
+    Range {
+        /// The first of them.
+        first: usize,
+        count: usize,
+    },
     /// These.
     Listed(&'a [usize]),
 }
 
-impl RowSet<'_> {
-    #[inline(always)]
-    fn at(self, i: usize) -> usize {
+impl<'a> RowSet<'a> {
+    /// How many, of a matrix of `rows` rows.
+    pub(crate) fn count(self, rows: usize) -> usize {
         match self {
-            RowSet::All => i,
-            RowSet::Listed(rows) => rows[i],
+            RowSet::All => rows,
+            RowSet::Range { count, .. } => count,
+            RowSet::Listed(listed) => listed.len(),
         }
+    }
+
+    /// The row at a place in the order.
+    #[inline(always)]
+    pub(crate) fn at(self, i: usize) -> usize {
+        match self {
+            RowSet::Listed(rows) => rows[i],
+            RowSet::All => i,
+            RowSet::Range { first, .. } => first + i,
+        }
+    }
+
+    /// Those at the places `range` in the order.
+    pub(crate) fn part(self, range: Range<usize>) -> RowSet<'a> {
+        match self {
+            RowSet::All | RowSet::Range { .. } => RowSet::Range {
+                first: self.at(range.start),
+                count: range.len(),
+            },
+            RowSet::Listed(rows) => RowSet::Listed(&rows[range]),
+        }
+    }
+
+    /// Whether neighbours in the order are neighbours in memory.
+    #[inline(always)]
+    fn are_consecutive(self) -> bool {
+        !matches!(self, RowSet::Listed(_))
     }
 }
 

@@ -1,5 +1,8 @@
 //! The order in which points are visited, from a seed: the same for ever, on every machine.
 
+use crate::error::Error;
+use crate::parallel::Monitor;
+
 /// A stream of random numbers: SplitMix64.
 ///
 /// Source: G. L. Steele, D. Lea & C. H. Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014,
@@ -42,17 +45,32 @@ impl Random {
     }
 
     /// Permutes the order in place: Fisher–Yates from the last index downwards.
-    pub(crate) fn shuffle(&mut self, order: &mut [usize]) {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Interrupted`] by the monitor.
+    pub(crate) fn shuffle(
+        &mut self,
+        order: &mut [usize],
+        monitor: &mut dyn Monitor,
+    ) -> Result<(), Error> {
+        /// Exchanges between two polls: a millisecond or so where each one misses the cache.
+        const CHUNK: usize = 1 << 14;
         for i in (1..order.len()).rev() {
             let j = self.below(i as u64 + 1) as usize;
             order.swap(i, j);
+            if i.is_multiple_of(CHUNK) && monitor.poll().is_break() {
+                return Err(Error::Interrupted);
+            }
         }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parallel::Unmonitored;
 
     #[test]
     fn first_numbers_of_seed_1234567() {
@@ -71,7 +89,8 @@ mod tests {
     #[test]
     fn a_shuffle_is_a_permutation() {
         let mut order: Vec<usize> = (0..100).collect();
-        Random::new(3).shuffle(&mut order);
+        let done = Random::new(3).shuffle(&mut order, &mut Unmonitored);
+        assert_eq!(done, Ok(()));
         assert!(order.iter().enumerate().any(|(i, &row)| i != row));
         order.sort_unstable();
         assert!(order.into_iter().eq(0..100));

@@ -54,7 +54,7 @@ impl Signals {
         match (self.error, error) {
             (Some(raised), Error::Interrupted) => raised,
             (None, Error::Interrupted) => PyKeyboardInterrupt::new_err(()),
-            (_, error @ Error::Trace { .. }) => PyMemoryError::new_err(error.to_string()),
+            (_, error @ Error::Memory { .. }) => PyMemoryError::new_err(error.to_string()),
             (_, error) => value_error(error),
         }
     }

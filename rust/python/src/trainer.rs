@@ -10,10 +10,11 @@ use gradstep_core::{
     descend,
 };
 use numpy::{Element, PyArrayMethods};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::IntoPyObjectExt;
+use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyFloat, PyList, PyType};
+use pyo3::types::{IntoPyDict, PyDict, PyList, PyTuple, PyType};
 
 use crate::arrays::{Number, View, pack};
 use crate::formulas::{result, vector};
@@ -49,7 +50,7 @@ use crate::{Signals, value_error};
 ///     Threads to use; by default GRADSTEP_NUM_THREADS, OMP_NUM_THREADS or the processors available. The result does
 ///     not depend on it.
 /// trace : bool, default False
-///     Record every update.
+///     Record every update. A trace too large for any memory is refused before the first epoch.
 ///
 /// Raises
 /// ------
@@ -60,6 +61,8 @@ use crate::{Signals, value_error};
 ///
 /// Notes
 /// -----
+/// Trainers with the same options are equal. They can be copied and pickled.
+///
 /// The lesson's algorithm "Training"; Robbins and Monro, 1951, for batches; Rosenblatt, 1958, for the perceptron.
 ///
 /// Examples
@@ -67,7 +70,8 @@ use crate::{Signals, value_error};
 /// >>> import gradstep
 /// >>> gradstep.Trainer(0.5, epochs=2).fit([[1.0], [-1.0]], [1, 0]).n_epochs
 /// 2
-#[pyclass(frozen, module = "gradstep")]
+#[pyclass(frozen, eq, module = "gradstep")]
+#[derive(PartialEq)]
 pub(crate) struct Trainer {
     learning_rate: f64,
     epochs: usize,
@@ -83,6 +87,23 @@ pub(crate) struct Trainer {
 }
 
 impl Trainer {
+    /// What the constructor takes, in its order.
+    fn arguments<'py>(&self, py: Python<'py>) -> PyResult<[(&'static str, Bound<'py, PyAny>); 11]> {
+        Ok([
+            ("learning_rate", self.learning_rate.into_bound_py_any(py)?),
+            ("epochs", self.epochs.into_bound_py_any(py)?),
+            ("batch_size", self.batch_size.into_bound_py_any(py)?),
+            ("shuffle", self.shuffle.into_bound_py_any(py)?),
+            ("seed", self.seed.into_bound_py_any(py)?),
+            ("reduction", self.reduction.name().into_bound_py_any(py)?),
+            ("activation", self.activation.name().into_bound_py_any(py)?),
+            ("l2", self.l2.into_bound_py_any(py)?),
+            ("tol", self.tol.into_bound_py_any(py)?),
+            ("n_threads", self.n_threads.into_bound_py_any(py)?),
+            ("trace", self.trace.into_bound_py_any(py)?),
+        ])
+    }
+
     fn options(&self, threads: Threads) -> Options {
         Options {
             learning_rate: self.learning_rate,
@@ -111,26 +132,14 @@ impl Trainer {
         callback: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (x, y) = (x.matrix()?, y.vector()?);
-        let weights = weights.unwrap_or_else(|| vec![F::ZERO; x.columns()]);
-        if let Some(index) = weights.iter().position(|w| !w.is_finite()) {
-            let got = lower_case(weights[index].to_f64());
-            return Err(PyValueError::new_err(format!(
-                "weights must be finite, got {got} at index {index}"
-            )));
-        }
-        let start = F::from_f64(bias);
-        if !start.is_finite() {
-            return Err(PyValueError::new_err(format!(
-                "bias must be finite, got {}",
-                lower_case(start.to_f64())
-            )));
-        }
+        let weights = weights.map_or_else(|| zeros(x.columns()), Ok)?;
         let options = self.options(Threads::new(self.n_threads).map_err(value_error)?);
         let mut watcher = Watcher {
             signals: Signals::new(),
             callback,
         };
-        let descent = py.detach(|| descend(&x, &y, weights, start, &options, &mut watcher));
+        let descent =
+            py.detach(|| descend(&x, &y, weights, F::from_f64(bias), &options, &mut watcher));
         match descent {
             Err(error) => Err(watcher.signals.exception(error)),
             Ok(descent) => match watcher.signals.error {
@@ -257,29 +266,25 @@ impl Trainer {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let float = |value: f64| {
-            PyFloat::new(py, value)
-                .repr()
-                .map(|text| text.to_string_lossy().into_owned())
-        };
-        let optional =
-            |value: Option<u64>| value.map_or_else(|| "None".to_owned(), |value| value.to_string());
-        let flag = |value: bool| if value { "True" } else { "False" };
-        Ok(format!(
-            "Trainer(learning_rate={}, epochs={}, batch_size={}, shuffle={}, seed={}, reduction='{}', activation='{}', \
-             l2={}, tol={}, n_threads={}, trace={})",
-            float(self.learning_rate)?,
-            self.epochs,
-            optional(self.batch_size.map(|k| k as u64)),
-            flag(self.shuffle),
-            optional(self.seed),
-            self.reduction.name(),
-            self.activation.name(),
-            float(self.l2)?,
-            float(self.tol)?,
-            optional(self.n_threads.map(|n| n as u64)),
-            flag(self.trace),
-        ))
+        let shown = self
+            .arguments(py)?
+            .iter()
+            .map(|(name, value)| Ok(format!("{name}={}", value.repr()?.to_str()?)))
+            .collect::<PyResult<Vec<_>>>()?;
+        Ok(format!("Trainer({})", shown.join(", ")))
+    }
+
+    /// In accord with `==`; Python hashes equal numbers alike.
+    fn __hash__(&self, py: Python<'_>) -> PyResult<isize> {
+        PyTuple::new(py, self.arguments(py)?)?.hash()
+    }
+
+    /// How `copy` and `pickle` make another one: the arguments, by name.
+    fn __getnewargs_ex__<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<(Bound<'py, PyTuple>, Bound<'py, PyDict>)> {
+        Ok((PyTuple::empty(py), self.arguments(py)?.into_py_dict(py)?))
     }
 
     /// Descends from `weights` and `bias`, which are not modified.
@@ -315,7 +320,8 @@ impl Trainer {
     /// ValueError
     ///     If shapes do not fit, `X` is empty, or values are not finite or out of range.
     /// MemoryError
-    ///     If the trace does not fit into memory.
+    ///     If the trace does not fit into memory: before the first epoch if neither `tol` nor `callback` could end the fit
+    ///     before all of it is recorded, or if no memory could hold all of it.
     ///
     /// Notes
     /// -----
@@ -360,9 +366,16 @@ impl Trainer {
     }
 }
 
-/// As Python writes a float that is not finite.
-fn lower_case(value: f64) -> String {
-    value.to_string().to_lowercase()
+/// Weights to start from, one for every column of `X`, of which a view may have more than memory could hold.
+fn zeros<F: Number>(columns: usize) -> PyResult<Vec<F>> {
+    let mut weights = Vec::new();
+    weights.try_reserve_exact(columns).map_err(|_| {
+        PyMemoryError::new_err(format!(
+            "weights must fit into memory, got {columns} columns of X"
+        ))
+    })?;
+    weights.resize(columns, F::ZERO);
+    Ok(weights)
 }
 
 /// Stands between the core and Python while a descent runs.
@@ -378,6 +391,10 @@ impl Monitor for Watcher {
 }
 
 impl<F: Number> Observer<F> for Watcher {
+    fn may_stop(&self) -> bool {
+        self.callback.is_some()
+    }
+
     fn epoch(&mut self, epoch: usize, loss: f64, weights: &[F], bias: F) -> ControlFlow<()> {
         let Some(callback) = &self.callback else {
             return ControlFlow::Continue(());
@@ -457,7 +474,7 @@ fn pack_trace<F: Number>(
     ];
     let types = PyList::empty(py);
     for (name, dtype, shape) in fields {
-        types.append((name, dtype, pyo3::types::PyTuple::new(py, shape)?))?;
+        types.append((name, dtype, PyTuple::new(py, shape)?))?;
     }
     let array = numpy(py, "empty")?.call1((records, types))?;
     assign(&array, "epoch", trace.epoch, &[])?;

@@ -290,10 +290,7 @@ fn evaluate_on<F: Float, A: Activation>(
         "one weight per column of X",
     )?;
     let model = Model::new(weights, bias);
-    let count = match points.rows {
-        RowSet::All => points.x.rows(),
-        RowSet::Listed(rows) => rows.len(),
-    };
+    let count = points.rows.count(points.x.rows());
     let gradient = want == Want::LossAndGradient;
     let partials = parallel::map(
         threads,

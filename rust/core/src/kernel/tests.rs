@@ -164,6 +164,76 @@ fn same_bits_on_every_instruction_set_thread_count_and_layout() {
 }
 
 #[test]
+fn a_range_of_rows_is_the_same_as_a_list_of_them_and_as_a_matrix_of_its_own() {
+    for (m, n) in [(9, 1), (19, 3), (300, 7), (600, 16), (600, 33), (5000, 5)] {
+        let Data { n, x, y, w } = data(m, n);
+        let mut fortran = vec![0.0; m * n];
+        for (i, row) in x.chunks(n).enumerate() {
+            for (j, &value) in row.iter().enumerate() {
+                fortran[j * m + i] = value;
+            }
+        }
+        let labels = Vector::from_slice(&y);
+        let weights: Vec<f64> = (0..m).map(|i| (i % 3 + 1) as f64).collect();
+        let sample_weight = Vector::from_slice(&weights);
+        for (elements, strides) in [(&x, (n as isize, 1)), (&fortran, (1, m as isize))] {
+            let whole = Matrix::new(Elements::F64(elements), 0, (m, n), strides).unwrap();
+            for (first, count) in [(0, m), (0, 1), (1, m - 1), (m / 3, m / 2), (m - 1, 1)] {
+                let offset = first * strides.0 as usize;
+                let own = Elements::F64(elements);
+                let own = Matrix::new(own, offset, (count, n), strides).unwrap();
+                let own_labels = Vector::from_slice(&y[first..first + count]);
+                let own_weight = Vector::from_slice(&weights[first..first + count]);
+                let listed: Vec<usize> = (first..first + count).collect();
+
+                let points = Points::new(&whole, &labels, Some(&sample_weight)).unwrap();
+                let part = |rows| Points { rows, ..points };
+                let [got, gathered, alone] = [
+                    part(RowSet::All.part(first..first + count)),
+                    part(RowSet::Listed(&listed)),
+                    Points::new(&own, &own_labels, Some(&own_weight)).unwrap(),
+                ]
+                .map(|points| {
+                    let sums = evaluate::<f64, Sigmoid>(
+                        &points,
+                        &w,
+                        0.5,
+                        Want::LossAndGradient,
+                        Threads::ONE,
+                        &mut Unmonitored,
+                    )
+                    .unwrap();
+                    let (mut z, mut y_hat) = (vec![0.0; count], vec![0.0; count]);
+                    predict_rows::<f64, Sigmoid>(
+                        points.x,
+                        points.rows,
+                        &w,
+                        0.5,
+                        &mut z,
+                        &mut y_hat,
+                    )
+                    .unwrap();
+                    (bits(&sums), z, y_hat)
+                });
+                assert_eq!(got, gathered, "{m}x{n}, {count} rows from {first}");
+                assert_eq!(got, alone, "{m}x{n}, {count} rows from {first}");
+            }
+        }
+    }
+}
+
+#[test]
+fn parts_of_parts() {
+    let listed: Vec<usize> = (0..20).rev().collect();
+    for (rows, want) in [(RowSet::All, [7, 8]), (RowSet::Listed(&listed), [12, 11])] {
+        let part = rows.part(5..15).part(2..4);
+        assert_eq!(part.count(20), 2);
+        assert_eq!([part.at(0), part.at(1)], want);
+    }
+    assert_eq!(RowSet::All.count(20), 20);
+}
+
+#[test]
 fn float32_sums_stay_as_good_as_the_data() {
     let (m, n) = (100_000, 20);
     let Data { x, y, w, .. } = data(m, n);
@@ -248,7 +318,7 @@ fn refusals_name_the_argument() {
     );
     assert_eq!(
         call(&[1.0, 0.0], &[1.0, f64::NAN], &[0.0]),
-        "sample_weight must be finite and not negative, got NaN at row 1"
+        "sample_weight must be finite and not negative, got nan at row 1"
     );
     assert_eq!(
         call(&[1.0, 0.0], &[0.0, 0.0], &[0.0]),
