@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import pty
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -137,6 +139,12 @@ def test_csv_and_parquet_give_the_same_model(folder: Path) -> None:
         ("é,b,y\n1,2,0\n3,4,1", [], ["é", "b"], 2),
         ("a,b,y\n1e-3,+2,0\n.5,TRUE,1\n", [], ["a", "b"], 2),
         ("y,b\n0,1\n1,2\n0,3\n", ["--target", "y"], ["b"], 3),
+        ("a;b;y\n1;2;0\n3;4;1\n", [], ["a", "b"], 2),
+        ("a\tb\ty\n1\t2\t0\n3\t4\t1\n", [], ["a", "b"], 2),
+        ("a;1,b;2,y\n1,2,0\n3,4,1\n", [], ["a;1", "b;2"], 2),
+        ("a,b,y\r1,2,0\r3,4,1\r", [], ["a", "b"], 2),
+        ("x^2,y\n1,0\n3,1\n", [], ["x^2"], 2),  # the first two bytes of a zlib stream, too
+        ("x\x01,y\n1,0\n3,1\n", [], ["x\x01"], 2),
     ],
 )
 def test_headers(
@@ -161,6 +169,7 @@ def test_headers(
         (["b", "B", "b"], ["B", "b"], True),
         (["1", "x", "1"], ["1", "x"], False),
         (["é", "z", "é"], ["z", "é"], True),
+        (["18446744073709551615", "18446744073709551614", "18446744073709551615"], [2**64 - 2, 2**64 - 1], True),
     ],
 )
 def test_targets(
@@ -311,7 +320,14 @@ BAD_FILES: dict[str, tuple[bytes, list[str], list[str]]] = {
     "Latin-1": (b"a,y\n1,s\xed\n2,no\n", [], ["UTF-8"]),
     "UTF-16": ("a,y\n1,0\n2,1\n".encode("utf-16"), [], ["UTF-8"]),
     "binary": (bytes(range(256)) * 20, [], ["UTF-8"]),
-    "zero bytes": (bytes(1000), [], []),
+    "UTF-16 without a mark": ("a,y\n1,0\n2,1\n".encode("utf-16-be"), [], ["UTF-8"]),
+    "gzip": (gzip.compress(b"a,y\n1,0\n2,1\n"), [], ["data.csv: not a CSV file in UTF-8"]),
+    "zlib": (zlib.compress(b"a,y\n1,0\n2,1\n"), [], ["data.csv: not a CSV file in UTF-8"]),
+    "half of gzip": (gzip.compress(b"a,y\n1,0\n2,1\n")[:20], [], ["data.csv"]),
+    "zero bytes": (bytes(1000), [], ["UTF-8"]),
+    "a zero in a name": (b"a\0,y\n1,0\n2,1\n", [], ["UTF-8"]),
+    "semicolons and decimal commas": (b"a;b;y\n1,5;2;0\n2,5;3;1\n", [], ["'a'", "data row 1", "'1,5'"]),
+    "Latin-1 far down": (b"a,y\n" + b"1,n\n" * 50_000 + b"1,s\xed\n", [], ["UTF-8"]),
     "too large to standardize": (b"a,b,y\n1,1e308,0\n2,-1e308,1\n", ["--standardize"], ["'b'", "too large"]),
     "divergence": (b"a,y\n1e300,0\n-1e300,1\n2e300,1\n", ["--learning-rate", "1e300"], ["diverged", "--standardize"]),
     "escape in a name": (b"\x1b[2Ja,y\nx,0\n2,1\n", [], [r"\x1b[2Ja"]),
@@ -436,6 +452,8 @@ def test_files_that_cannot_be_used(folder: Path, capfd: pytest.CaptureFixture[st
         (["data.csv", "--out", "none/model.json"], "no such folder"),
         (["data.csv", "--out", "sub.csv"], "must be a regular file"),
         (["data.csv", "--out", "/dev/null"], "must be a regular file"),
+        (["/dev/null"], "/dev/null: must be a file or a pipe"),
+        (["/dev/zero"], "/dev/zero: must be a file or a pipe"),
     ]:
         assert run(["train", *args]) == 1
         assert words in one_line(capfd.readouterr().err)
@@ -662,6 +680,32 @@ def test_closed_pipe(folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_pipe_closed_in_the_middle(folder: Path, unbuffered: str) -> None:
+    """… of more than it holds: unbuffered, Python's own write would take a part of it and say nothing."""
+    (folder / "data.csv").write_text(ROWS + ROWS.partition("\n")[2] * 20_000)
+    ok("train", "data.csv", "--quiet", "--out", "model.json", cwd=folder)
+    command = [*PROGRAM, "predict", "model.json", "data.csv"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout and process.stderr
+        assert process.stdout.read(1)
+        time.sleep(0.2)  # the pipe is full now, and the program waits
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 141
+
+
+def test_pipes_are_read(folder: Path) -> None:
+    (folder / "data.csv").write_text(ROWS)
+    want = ok("train", "data.csv", "--json", cwd=folder)
+    command = f"cat data.csv | '{sys.executable}' -m gradstep train /dev/stdin --json"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, want, "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")

@@ -268,6 +268,10 @@ def test_write_file_replaces(tmp_path: Path) -> None:
     write_file(path, b"new")
     assert path.read_bytes() == b"new"
     assert path.stat().st_mode & 0o777 == 0o600
+    longest = tmp_path / ("a" * 250 + ".json")
+    write_file(longest, b"new")
+    assert longest.read_bytes() == b"new"
+    longest.unlink()
     link = tmp_path / "link.json"
     link.symlink_to(path)
     write_file(link, b"newer")

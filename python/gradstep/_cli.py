@@ -158,6 +158,7 @@ def train(
 ) -> None:
     """Train on FILE, CSV or Parquet, and show what was learnt.
 
+    The columns of a CSV file are separated by commas, or by tabs or semicolons if its first line has no comma.
     Every column but the target is a feature and must hold numbers or booleans. The target may hold numbers, text
     or booleans; its two values in sorted order are the classes, and the model gives the probability of the second.
     """
@@ -430,7 +431,13 @@ def emit(result: str | bytes) -> None:
         return
     data = result.encode(sys.stdout.encoding, "replace") if isinstance(result, str) else result
     try:
-        click.echo(data, nl=False)
+        sys.stdout.flush()
+        rest = memoryview(data)
+        while (
+            rest
+        ):  # an unbuffered stream may take no more than a part of it, when a disk gets full or a pipe is closed
+            rest = rest[sys.stdout.buffer.write(rest) :]
+        sys.stdout.buffer.flush()
     except OSError as error:
         # What is still in the buffer would fail a second time when the interpreter ends.
         with open(os.devnull, "wb") as nowhere:

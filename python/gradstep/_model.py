@@ -9,6 +9,7 @@ import json
 import math
 import os
 import reprlib
+import secrets
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -155,7 +156,7 @@ def write_file(path: Path, data: bytes) -> None:
     path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():
         raise ValueError(f"{path}: must be a regular file")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".gradstep-{secrets.token_hex(8)}.tmp")
     file = open(temporary, "xb")  # noqa: SIM115 - opened before the try: a file that is not ours is not removed
     try:
         with file:

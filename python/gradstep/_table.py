@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
+import errno
 import io
 import math
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,6 +24,10 @@ from gradstep._model import Class
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null")
 PARQUET_SUFFIXES = (".parquet", ".pq")
 CSV_SUFFIXES = (".csv", ".tsv", ".txt")
+
+_BOM = codecs.BOM_UTF8
+_ZLIB = (b"x^", b"x\x01")
+"""First bytes of a zlib stream that are also text."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +91,8 @@ class Table:
         elif not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
             values = self._text(column, "two values")
             self._check(column, values.replace(list(MISSING), None), "two values")
-            tries = (values.cast(pl.Int64, strict=False), values.cast(pl.Float64, strict=False), _truth(values))
-            values = next((other for other in tries if not other.null_count()), values)
+            tries = [values.cast(kind, strict=False) for kind in (pl.Int64, pl.UInt64, pl.Float64)]
+            values = next((other for other in (*tries, _truth(values)) if not other.null_count()), values)
         self._check(column, values, "two values")
         return values
 
@@ -129,14 +136,20 @@ def read(path: Path, header: bool | None = None) -> Table:
         If it is neither CSV in UTF-8 nor Parquet, or not a table with at least one row.
     """
     with open(path, "rb") as file:
-        source: BinaryIO = file if file.seekable() else io.BytesIO(file.read())
-        suffix = path.suffix.lower()
-        magic = source.read(4)
-        source.seek(0)
-        if suffix in PARQUET_SUFFIXES or (magic == b"PAR1" and suffix not in CSV_SUFFIXES):
-            table = _read_parquet(path, source)
-        else:
-            table = _read_csv(path, source, header)
+        mode = os.fstat(file.fileno()).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):  # a device may have no end
+            raise ValueError(f"{path}: must be a file or a pipe")
+        try:
+            source: BinaryIO = file if file.seekable() else io.BytesIO(file.read())
+            suffix = path.suffix.lower()
+            magic = source.read(4)
+            source.seek(0)
+            if suffix in PARQUET_SUFFIXES or (magic == b"PAR1" and suffix not in CSV_SUFFIXES):
+                table = _read_parquet(path, source)
+            else:
+                table = _read_csv(path, source, header)
+        except OSError as error:  # of a file already open: its name is not in it
+            raise OSError(error.errno or errno.EIO, error.strerror or str(error), os.fspath(path)) from None
     if not table.frame.height:
         raise ValueError(f"{path}: has no data rows")
     return table
@@ -151,12 +164,21 @@ def _read_parquet(path: Path, source: BinaryIO) -> Table:
 
 
 def _read_csv(path: Path, source: BinaryIO, header: bool | None) -> Table:
-    suffix = path.suffix.lower()
-    separator = "\t" if suffix == ".tsv" or (suffix == ".txt" and b"\t" in source.readline()) else ","
+    head = source.read(1 << 16)
     source.seek(0)
     try:
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:  # UTF-16, compressed, or no text at all
+        raise ValueError(f"{path}: not a CSV file in UTF-8")
+    separator = _separator(path.suffix.lower(), text.partition("\n")[0])
+    end = "\r" if "\r" in text and "\n" not in text else "\n"
+    if head.startswith(_ZLIB):  # a byte order mark keeps the reader from decompressing it
+        source = io.BytesIO(_BOM + source.read())
+    try:
         # As text: each column is converted once, by rules of our own that can name the cell they refuse.
-        frame = pl.read_csv(source, has_header=False, infer_schema=False, separator=separator)
+        frame = pl.read_csv(source, has_header=False, infer_schema=False, separator=separator, eol_char=end)
     except pl.exceptions.NoDataError:
         raise ValueError(f"{path}: is empty") from None
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
@@ -186,6 +208,13 @@ def _read_csv(path: Path, source: BinaryIO, header: bool | None) -> Table:
         raise ValueError(f"{path}: two columns are named {twice!r}")
     frame.columns = first
     return Table(path, frame.slice(1), named=True)
+
+
+def _separator(suffix: str, line: str) -> str:
+    """A tab where the suffix says so; else a comma, or what the first line has instead of one."""
+    if suffix == ".tsv" or (suffix == ".txt" and "\t" in line):
+        return "\t"
+    return next((separator for separator in (",", "\t", ";") if separator in line), ",")
 
 
 def _ragged(source: BinaryIO, separator: str) -> str | None:
