@@ -467,6 +467,12 @@ def test_no_permission(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["train", "data.csv"]) == 1
     assert "data.csv: Permission denied" in one_line(capfd.readouterr().err)
     (folder / "data.csv").chmod(0o600)
+    (folder / "model.json").write_text("kept")
+    (folder / "model.json").chmod(0o400)
+    assert run(["train", "data.csv", "--out", "model.json"]) == 1
+    assert "model.json: Permission denied" in one_line(capfd.readouterr().err)
+    assert (folder / "model.json").read_text() == "kept"
+    (folder / "model.json").unlink()
     folder.chmod(0o500)
     assert run(["train", "data.csv", "--out", "model.json"]) == 1
     assert "Permission denied" in one_line(capfd.readouterr().err)

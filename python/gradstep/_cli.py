@@ -256,7 +256,7 @@ def run(args: Sequence[str] | None = None) -> int:
         say(f"error: {name}{error.strerror or error}")
     except MemoryError:
         say("error: not enough memory")
-    except ValueError as error:
+    except (ValueError, pl.exceptions.PolarsError) as error:
         say(f"error: {error}")
     return BAD_DATA
 
@@ -375,8 +375,9 @@ def check_out(out: Path | None, *inputs: Path) -> None:
     folder = Path(os.path.realpath(out)).parent
     if not folder.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, "no such folder", str(folder))
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+    for path in (folder, out):
+        if path.exists() and not os.access(path, os.W_OK):  # a file that may not be written may not be replaced either
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
 def summary(model: Model) -> str:

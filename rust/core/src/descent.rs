@@ -185,11 +185,16 @@ impl<F: Float> Trace<F> {
         let number = size_of::<F>() as u128;
         let record =
             16 + 2 * number + batch as u128 * (8 + 2 * number) + columns as u128 * 2 * number;
-        if updates.saturating_mul(record) > isize::MAX as u128 {
+        let bytes = updates.saturating_mul(record);
+        if bytes > isize::MAX as u128 {
             return Err(too_many_updates(updates));
         }
         if certain {
-            trace.reserve(updates as usize)?; // fits: a record is more than a byte
+            // First in one piece, and given back: of several, a system may promise more together than it has.
+            Vec::<u8>::new()
+                .try_reserve_exact(bytes as usize)
+                .map_err(|_| too_many_updates(updates))?;
+            trace.reserve(updates as usize)?; // no truncation: a record is more than a byte
         }
         Ok(trace)
     }
