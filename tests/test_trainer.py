@@ -338,6 +338,8 @@ def test_views_larger_than_any_memory_are_refused() -> None:
         gradstep.Trainer().fit(giant(1, 2**45), [1])
     with pytest.raises(MemoryError, match=rf"^trace must fit into memory, got {2**45 * 100} updates to record$"):
         gradstep.Trainer(batch_size=1, trace=True).fit(giant(2**45, 1), giant(2**45))
+    with pytest.raises(MemoryError, match=rf"^shuffle must fit into memory, got {2**45} rows to order$"):
+        gradstep.Trainer(batch_size=1, shuffle=True).fit(giant(2**45, 1), giant(2**45))
 
 
 # --- history and the ways to stop -------------------------------------------------------------------------------------

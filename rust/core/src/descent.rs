@@ -367,22 +367,21 @@ fn run<F: Float, A: Activation>(
     } else {
         Want::Loss
     };
-    let mut trace = match options.trace {
-        true => {
-            let updates = options.epochs as u128 * m.div_ceil(batch) as u128;
-            let certain = options.tol == 0.0 && !observer.may_stop();
-            Some(Trace::new(batch, points.x.columns(), updates, certain)?)
-        }
-        false => None,
+    let mut trace = if options.trace {
+        let updates = options.epochs as u128 * m.div_ceil(batch) as u128;
+        let certain = options.tol == 0.0 && !observer.may_stop();
+        Some(Trace::new(batch, points.x.columns(), updates, certain)?)
+    } else {
+        None
     };
-    if !full {
-        points.check_labels()?; // sooner than the first evaluation over all points, which does, too
-    }
     let mut random = options.shuffle.map(Random::new);
     let mut listed = match &random {
         Some(_) if !full => Some(in_order(m)?),
         _ => None,
     };
+    if !full {
+        points.check_labels()?; // sooner than the first evaluation over all points, which does, too
+    }
     let mut history = Vec::new();
     let mut stop_reason = StopReason::Epochs;
 
