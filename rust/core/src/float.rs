@@ -39,8 +39,10 @@ pub trait Float:
     /// Lanes of one virtual vector: a row's columns, or a column's rows, are summed in this many interleaved chains on
     /// every instruction set, so that all of them give the same bits.
     const LANES: usize;
+    /// [`Float::LANES`] numbers in memory.
+    type Array: Copy + AsRef<[Self]> + AsMut<[Self]> + Debug + Send + Sync + 'static;
     /// One virtual vector of [`Float::LANES`] numbers.
-    type Lanes<S: Simd>: SimdFloat<S, Element = Self>;
+    type Lanes<S: Simd>: SimdFloat<S, Element = Self, Array = Self::Array>;
     /// The smallest vector of the instruction set: carries a single sample through the same formulas.
     type Single<S: Simd>: SimdFloat<S, Element = Self>;
 
@@ -52,6 +54,8 @@ pub trait Float:
     const TWO: Self;
     /// 1/2
     const HALF: Self;
+    /// A vector's worth of zeros.
+    const ZEROS: Self::Array;
     /// √2
     const SQRT_2: Self;
     /// The smallest normal number.
@@ -85,6 +89,10 @@ pub trait Float:
     /// `P` of `atanh(s) = s + s·v·P(v)`, `v = s²`, minimax on 0 ≤ v ≤ 1/9.
     fn atanh_tail<S: Simd, V: SimdFloat<S, Element = Self>>(v: V) -> V;
 
+    /// Whole vectors of a slice.
+    fn arrays(slice: &[Self]) -> &[Self::Array];
+    /// Whole vectors of a slice.
+    fn arrays_mut(slice: &mut [Self]) -> &mut [Self::Array];
     /// The buffer, if it holds this type.
     fn slice<'a>(elements: &Elements<'a>) -> Option<&'a [Self]>;
     /// Rounds to nearest.
@@ -111,10 +119,19 @@ macro_rules! common {
         const ONE: Self = 1.0;
         const TWO: Self = 2.0;
         const HALF: Self = 0.5;
+        const ZEROS: Self::Array = [0.0; Self::LANES];
         const MIN_POSITIVE: Self = Self::MIN_POSITIVE;
         const INFINITY: Self = Self::INFINITY;
         const NAN: Self = Self::NAN;
 
+        #[inline(always)]
+        fn arrays(slice: &[Self]) -> &[Self::Array] {
+            slice.as_chunks().0
+        }
+        #[inline(always)]
+        fn arrays_mut(slice: &mut [Self]) -> &mut [Self::Array] {
+            slice.as_chunks_mut().0
+        }
         #[inline(always)]
         fn is_finite(self) -> bool {
             self.is_finite()
@@ -129,6 +146,7 @@ macro_rules! common {
 impl Float for f64 {
     common!();
     const LANES: usize = 8;
+    type Array = [f64; 8];
     type Lanes<S: Simd> = f64x8<S>;
     type Single<S: Simd> = f64x2<S>;
 
@@ -195,6 +213,7 @@ impl Float for f64 {
 impl Float for f32 {
     common!();
     const LANES: usize = 16;
+    type Array = [f32; 16];
     type Lanes<S: Simd> = f32x16<S>;
     type Single<S: Simd> = f32x4<S>;
 

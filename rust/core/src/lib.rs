@@ -6,7 +6,7 @@
 //!
 //! * [`elements`](Elements), [`error`](Error), [`float`](Float): what arrays hold, what can be wrong, what is computed in;
 //! * `simd`, `math`: lanes, and the formulas for one sample over lanes of samples;
-//! * [`matrix`](Matrix), `parallel`: any layout in tiles; who computes which block;
+//! * `strips`, [`matrix`](Matrix), `parallel`: memory in strips, any layout in tiles; who computes which block;
 //! * `elementwise`, `kernel`: the formulas over arrays and over data sets, in one pass;
 //! * `step`, `shuffle`, `descent`: w ← w − α ∇E, the order of the points, and epochs of both.
 //!
@@ -28,6 +28,7 @@ mod parallel;
 mod shuffle;
 mod simd;
 mod step;
+mod strips;
 
 pub use descent::{ActivationFunction, Descent, Observer, Options, StopReason, Trace, descend};
 pub use elements::Elements;

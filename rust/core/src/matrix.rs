@@ -6,9 +6,13 @@
 
 use std::ops::Range;
 
+use fearless_simd::prelude::*;
+
 use crate::elements::Elements;
 use crate::error::Error;
 use crate::float::Float;
+use crate::simd::{MAX_LANES, transpose};
+use crate::strips::{Strips, prefetch};
 
 /// Runs `$body` with `$slice` bound to the typed buffer and `$convert` to the conversion of one element.
 macro_rules! with_elements {
@@ -60,6 +64,48 @@ macro_rules! with_elements {
             }
         }
     };
+}
+
+/// Copies the elements at `start`, `start + stride`, …, converted.
+#[inline(never)] // eleven element types: once for each type computed in, not once for each kernel
+fn copy_run<F: Float>(elements: &Elements<'_>, start: usize, stride: isize, out: &mut [F]) {
+    with_elements!(elements, source, convert => {
+        if stride == 1 {
+            let source = &source[start..start + out.len()];
+            for (out, &x) in out.iter_mut().zip(source) {
+                *out = convert(x);
+            }
+        } else {
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = convert(source[start.wrapping_add_signed(i as isize * stride)]);
+            }
+        }
+    });
+}
+
+/// Memory for tiles that cannot be used in place, kept from one to the next.
+pub(crate) struct Packed<F> {
+    tile: Vec<F>,
+    /// A vector's worth of columns or rows on their way into the tile.
+    strips: Vec<F>,
+}
+
+impl<F: Float> Packed<F> {
+    pub(crate) fn new() -> Self {
+        Packed {
+            tile: Vec::new(),
+            strips: Vec::new(),
+        }
+    }
+
+    #[inline(always)]
+    fn make_room(&mut self, rows: usize, columns: usize) -> (&mut [F], &mut Vec<F>) {
+        let size = rows * columns;
+        if self.tile.len() < size {
+            self.tile.resize(size, F::ZERO);
+        }
+        (&mut self.tile[..size], &mut self.strips)
+    }
 }
 
 /// `rows × columns` elements of a buffer: element (i, j) lies at `offset + i·row_stride + j·column_stride`.
@@ -132,52 +178,77 @@ impl<'a> Matrix<'a> {
         )
     }
 
-    /// `count` rows as contiguous slices, packed into `scratch` where they are not.
+    /// `count` rows as contiguous slices, packed where they are not.
     #[inline(always)]
-    pub(crate) fn row_tile<'t, F: Float>(
+    pub(crate) fn row_tile<'t, F: Float, S: Simd>(
         &self,
+        simd: S,
         rows: RowSet<'_>,
         first: usize,
         count: usize,
-        scratch: &'t mut Vec<F>,
+        packed: &'t mut Packed<F>,
     ) -> Strips<'t, F>
     where
         'a: 't,
     {
         if let (true, Some(data)) = (self.rows_in_place::<F>(rows), F::slice(&self.elements)) {
             let start = self.position(rows.at(first), 0);
-            return Strips {
-                data,
-                start,
-                stride: self.row_stride,
-                length: self.columns,
-            };
+            return Strips::new(data, start, self.row_stride, count, self.columns);
         }
-        scratch.resize(count * self.columns, F::ZERO);
-        self.pack(rows, first, count, scratch, (self.columns, 1));
-        Strips {
-            data: scratch,
-            start: 0,
-            stride: self.columns as isize,
-            length: self.columns,
+        let (tile, strips) = packed.make_room(count, self.columns);
+        if self.runs_down_columns(rows) && count >= F::LANES && self.columns >= F::LANES {
+            self.transpose_columns(simd, rows.at(first), count, strips, tile);
+        } else {
+            for (i, out) in tile.chunks_exact_mut(self.columns).enumerate() {
+                let start = self.position(rows.at(first + i), 0);
+                copy_run(&self.elements, start, self.column_stride, out);
+            }
         }
+        Strips::new(tile, 0, self.columns as isize, count, self.columns)
+    }
+
+    /// `count` rows and then rows of zeros up to `padded`, packed.
+    #[inline(always)]
+    pub(crate) fn padded_tile<'t, F: Float>(
+        &self,
+        rows: RowSet<'_>,
+        first: usize,
+        count: usize,
+        padded: usize,
+        packed: &'t mut Packed<F>,
+    ) -> Strips<'t, F> {
+        let (tile, _) = packed.make_room(padded, self.columns);
+        tile.fill(F::ZERO);
+        for (i, out) in tile.chunks_exact_mut(self.columns).take(count).enumerate() {
+            let start = self.position(rows.at(first + i), 0);
+            copy_run(&self.elements, start, self.column_stride, out);
+        }
+        Strips::new(tile, 0, self.columns as isize, padded, self.columns)
     }
 
     /// Whether [`Matrix::row_tile`] packs nothing.
+    #[inline(always)]
     pub(crate) fn rows_in_place<F: Float>(&self, rows: RowSet<'_>) -> bool {
         rows.are_consecutive()
             && (self.column_stride == 1 || self.columns == 1)
             && F::slice(&self.elements).is_some()
     }
 
-    /// The columns of `count` rows as contiguous slices, packed into `scratch` where they are not.
+    /// Whether memory is read along whole cache lines down the columns, rather than across the rows.
     #[inline(always)]
-    pub(crate) fn column_tile<'t, F: Float>(
+    fn runs_down_columns(&self, rows: RowSet<'_>) -> bool {
+        rows.are_consecutive() && self.row_stride.unsigned_abs() < self.column_stride.unsigned_abs()
+    }
+
+    /// The columns of `count` rows as contiguous slices, packed where they are not.
+    #[inline(always)]
+    pub(crate) fn column_tile<'t, F: Float, S: Simd>(
         &self,
+        simd: S,
         rows: RowSet<'_>,
         first: usize,
         count: usize,
-        scratch: &'t mut Vec<F>,
+        packed: &'t mut Packed<F>,
     ) -> Strips<'t, F>
     where
         'a: 't,
@@ -185,56 +256,181 @@ impl<'a> Matrix<'a> {
         let in_place = rows.are_consecutive() && (self.row_stride == 1 || self.rows == 1);
         if let (true, Some(data)) = (in_place, F::slice(&self.elements)) {
             let start = self.position(rows.at(first), 0);
-            return Strips {
-                data,
-                start,
-                stride: self.column_stride,
-                length: count,
-            };
+            return Strips::new(data, start, self.column_stride, self.columns, count);
         }
-        scratch.resize(count * self.columns, F::ZERO);
-        self.pack(rows, first, count, scratch, (1, count));
-        Strips {
-            data: scratch,
-            start: 0,
-            stride: count as isize,
-            length: count,
+        let (tile, strips) = packed.make_room(count, self.columns);
+        if self.runs_down_columns(rows) || (rows.are_consecutive() && self.columns == 1) {
+            for (j, out) in tile.chunks_exact_mut(count).enumerate() {
+                copy_run(
+                    &self.elements,
+                    self.position(first, j),
+                    self.row_stride,
+                    out,
+                );
+            }
+        } else {
+            self.transpose_rows(simd, rows, first, count, strips, tile);
+        }
+        Strips::new(tile, 0, count as isize, self.columns, count)
+    }
+
+    /// Packs rows from columns, a square of vectors at a time; at least a vector's worth of both.
+    #[inline(always)]
+    fn transpose_columns<F: Float, S: Simd>(
+        &self,
+        simd: S,
+        first: usize,
+        count: usize,
+        strips: &mut Vec<F>,
+        tile: &mut [F],
+    ) {
+        let in_place = F::slice(&self.elements).filter(|_| self.row_stride == 1);
+        let mut column = 0;
+        loop {
+            let (source, start, stride) = match in_place {
+                Some(data) => (data, self.position(first, column), self.column_stride),
+                None => {
+                    strips.resize(F::LANES * count, F::ZERO);
+                    for (j, out) in strips.chunks_exact_mut(count).enumerate() {
+                        let start = self.position(first, column + j);
+                        copy_run(&self.elements, start, self.row_stride, out);
+                    }
+                    (strips.as_slice(), 0, count as isize)
+                }
+            };
+            let mut row = 0;
+            loop {
+                let mut square = [F::Lanes::<S>::splat(simd, F::ZERO); MAX_LANES];
+                for j in 0..F::LANES {
+                    let at = start.wrapping_add_signed(j as isize * stride) + row;
+                    square[j] = F::Lanes::<S>::from_slice(simd, &source[at..at + F::LANES]);
+                }
+                transpose::<F, S>(&mut square);
+                for i in 0..F::LANES {
+                    let at = (row + i) * self.columns + column;
+                    square[i].store_slice(&mut tile[at..at + F::LANES]);
+                }
+                if row + F::LANES == count {
+                    break;
+                }
+                row = (row + F::LANES).min(count - F::LANES); // the last overlaps
+            }
+            if column + F::LANES == self.columns {
+                break;
+            }
+            column = (column + F::LANES).min(self.columns - F::LANES);
+        }
+    }
+
+    /// Packs columns from rows of fewer elements than a vector has.
+    #[inline(always)]
+    fn transpose_rows<F: Float, S: Simd>(
+        &self,
+        simd: S,
+        rows: RowSet<'_>,
+        first: usize,
+        count: usize,
+        strips: &mut Vec<F>,
+        tile: &mut [F],
+    ) {
+        let in_place = F::slice(&self.elements).filter(|_| self.rows_in_place::<F>(rows));
+        let pairs = self.columns == 2 && self.row_stride == 2;
+        strips.clear();
+        strips.resize(F::LANES * F::LANES, F::ZERO);
+        let mut last_lanes = [F::ZERO; MAX_LANES];
+        for row in (0..count).step_by(F::LANES) {
+            let taken = F::LANES.min(count - row);
+            // In place a vector reaches beyond its row: over the next ones, as long as the buffer lasts.
+            let start = self.position(rows.at(first + row), 0);
+            let last = start.wrapping_add_signed((F::LANES as isize - 1) * self.row_stride);
+            let whole = in_place.filter(|data| {
+                taken == F::LANES && start.max(last).saturating_add(F::LANES) <= data.len()
+            });
+            let mut square = [F::Lanes::<S>::splat(simd, F::ZERO); MAX_LANES];
+            match whole {
+                Some(data) if pairs => {
+                    let a = F::Lanes::<S>::from_slice(simd, &data[start..start + F::LANES]);
+                    let next = start + F::LANES;
+                    let b = F::Lanes::<S>::from_slice(simd, &data[next..next + F::LANES]);
+                    square[0] = a.unzip_low(b);
+                    square[1] = a.unzip_high(b);
+                }
+                Some(data) => {
+                    for i in 0..F::LANES {
+                        let at = start.wrapping_add_signed(i as isize * self.row_stride);
+                        square[i] = F::Lanes::<S>::from_slice(simd, &data[at..at + F::LANES]);
+                    }
+                    transpose::<F, S>(&mut square);
+                }
+                None => {
+                    for i in 0..taken {
+                        let start = self.position(rows.at(first + row + i), 0);
+                        let out = &mut strips[i * F::LANES..][..self.columns];
+                        copy_run(&self.elements, start, self.column_stride, out);
+                    }
+                    for i in 0..F::LANES {
+                        let lanes = &strips[i * F::LANES..][..F::LANES];
+                        square[i] = F::Lanes::<S>::from_slice(simd, lanes);
+                    }
+                    transpose::<F, S>(&mut square);
+                }
+            }
+            for (j, column) in tile.chunks_exact_mut(count).enumerate() {
+                match column.get_mut(row..row + F::LANES) {
+                    Some(out) => square[j].store_slice(out),
+                    None => {
+                        square[j].store_slice(&mut last_lanes[..F::LANES]);
+                        column[row..].copy_from_slice(&last_lanes[..taken]);
+                    }
+                }
+            }
         }
     }
 
     /// Copies one row, converted.
     #[inline(always)]
     pub(crate) fn copy_row<F: Float>(&self, row: usize, out: &mut [F]) {
-        self.pack(RowSet::All, row, 1, out, (self.columns, 1));
+        copy_run(
+            &self.elements,
+            self.position(row, 0),
+            self.column_stride,
+            out,
+        );
     }
 
-    /// Copies `count` rows to `out`, where element (i, j) goes to `i·strides.0 + j·strides.1`.
-    #[inline(never)] // eleven element types: once for each type computed in, not once for each kernel
-    fn pack<F: Float>(
+    /// The memory of the `count` rows from `first` on, to be fetched before they are a tile; none of it if it would have
+    /// to be converted.
+    #[inline(always)]
+    pub(crate) fn ahead<F: Float>(
         &self,
         rows: RowSet<'_>,
         first: usize,
         count: usize,
-        out: &mut [F],
-        strides: (usize, usize),
-    ) {
-        with_elements!(self.elements, source, convert => {
-            // Along the shorter stride of the source, so that whole cache lines are read.
-            if self.row_stride.unsigned_abs() < self.column_stride.unsigned_abs() {
-                for j in 0..self.columns {
-                    for i in 0..count {
-                        out[i * strides.0 + j * strides.1] = convert(source[self.position(rows.at(first + i), j)]);
-                    }
-                }
-            } else {
-                for i in 0..count {
-                    let row = rows.at(first + i);
-                    for j in 0..self.columns {
-                        out[i * strides.0 + j * strides.1] = convert(source[self.position(row, j)]);
-                    }
-                }
-            }
-        });
+    ) -> Ahead<'a, F> {
+        let Some(data) = F::slice(&self.elements) else {
+            return Ahead::none();
+        };
+        if first >= rows.count(self.rows) || !rows.are_consecutive() {
+            return Ahead::none();
+        }
+        let first = rows.at(first);
+        let count = count.min(self.rows - first);
+        let (length, runs, stride) = if self.runs_down_columns(rows) {
+            (count, self.columns, self.column_stride)
+        } else if self.row_stride == self.columns as isize {
+            (count * self.columns, 1, 0)
+        } else {
+            (self.columns, count, self.row_stride)
+        };
+        let start = self.position(first, 0);
+        Ahead {
+            data,
+            next: start,
+            end: start + length,
+            length,
+            stride,
+            runs,
+        }
     }
 
     /// The first element, in row order, that is NaN or infinite.
@@ -312,29 +508,38 @@ impl<'a> Vector<'a> {
         self.len == 0
     }
 
+    /// The elements of rows `first ..` of the set, if they lie there as they are wanted.
+    #[inline(always)]
+    pub(crate) fn in_place<F: Float>(
+        &self,
+        rows: RowSet<'_>,
+        first: usize,
+        count: usize,
+    ) -> Option<&'a [F]> {
+        if !rows.are_consecutive() || self.stride != 1 {
+            return None;
+        }
+        let start = self.offset + rows.at(first);
+        F::slice(&self.elements)?.get(start..start + count)
+    }
+
     /// Copies the elements of rows `first ..` of the set, converted.
-    #[inline(never)] // as Matrix::pack
+    #[inline(always)]
     pub(crate) fn copy<F: Float>(&self, rows: RowSet<'_>, first: usize, out: &mut [F]) {
-        with_elements!(self.elements, source, convert => {
-            if rows.are_consecutive() && self.stride == 1 && !out.is_empty() {
-                let start = self.offset + rows.at(first);
-                let source = &source[start..start + out.len()];
-                for (out, &x) in out.iter_mut().zip(source) {
-                    *out = convert(x);
-                }
-            } else {
-                let position = |row: usize| self.offset.wrapping_add_signed(row as isize * self.stride);
-                let end = first + out.len();
-                match rows {
-                    RowSet::Listed(rows) => for (out, &row) in out.iter_mut().zip(&rows[first..end]) {
-                        *out = convert(source[position(row)]);
-                    }
-                    _ => for (i, out) in out.iter_mut().enumerate() {
-                        *out = convert(source[position(rows.at(first + i))]);
-                    }
-                }
+        if rows.are_consecutive() && !out.is_empty() {
+            let start = self.position(rows.at(first));
+            copy_run(&self.elements, start, self.stride, out);
+        } else {
+            for (i, out) in out.chunks_mut(1).enumerate() {
+                copy_run(&self.elements, self.position(rows.at(first + i)), 1, out);
             }
-        });
+        }
+    }
+
+    /// Position in the buffer; only for `row < len`, which [`Vector::new`] has checked.
+    #[inline(always)]
+    fn position(&self, row: usize) -> usize {
+        self.offset.wrapping_add_signed(row as isize * self.stride)
     }
 
     /// One element, converted.
@@ -406,19 +611,44 @@ impl<'a> RowSet<'a> {
     }
 }
 
-/// Rows or columns of a tile: contiguous strips at a fixed distance.
-#[derive(Clone, Copy)]
-pub(crate) struct Strips<'t, F> {
-    data: &'t [F],
-    start: usize,
-    stride: isize,
+/// Memory to fetch before its use, one contiguous run after another: an order in which the hardware follows.
+pub(crate) struct Ahead<'a, F> {
+    data: &'a [F],
+    next: usize,
+    end: usize,
     length: usize,
+    stride: isize,
+    runs: usize,
 }
 
-impl<'t, F> Strips<'t, F> {
+impl<F> Ahead<'_, F> {
+    /// No memory at all.
+    pub(crate) fn none() -> Self {
+        Ahead {
+            data: &[],
+            next: 0,
+            end: 0,
+            length: 0,
+            stride: 0,
+            runs: 0,
+        }
+    }
+
+    /// Asks for the next cache lines.
     #[inline(always)]
-    pub(crate) fn strip(&self, i: usize) -> &'t [F] {
-        let start = self.start.wrapping_add_signed(i as isize * self.stride);
-        &self.data[start..start + self.length]
+    pub(crate) fn fetch<const LINES: usize>(&mut self) {
+        if self.next >= self.end {
+            if self.runs <= 1 {
+                return;
+            }
+            self.runs -= 1;
+            self.end = self.end.wrapping_add_signed(self.stride);
+            self.next = self.end - self.length;
+        }
+        let line = 64 / size_of::<F>();
+        for i in 0..LINES {
+            prefetch(self.data, self.next + i * line);
+        }
+        self.next += LINES * line;
     }
 }

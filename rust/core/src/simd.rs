@@ -13,6 +13,9 @@ use fearless_simd::prelude::*;
 use crate::error::Error;
 use crate::float::Float;
 
+/// The lanes of the longest vector.
+pub(crate) const MAX_LANES: usize = 16;
+
 /// The environment variable that forces an instruction set.
 const VARIABLE: &str = "GRADSTEP_ISA";
 
@@ -163,6 +166,34 @@ fn emulated<S: Simd, V: SimdFloat<S>>(x: V, a: V, b: V) -> V {
     x.mul_add_precise(a, b)
 }
 
+/// Whether the instruction set has 32 registers of 512 bits, rather than 16 of 256 or fewer.
+#[inline(always)]
+pub(crate) fn is_roomy<S: Simd>(simd: S) -> bool {
+    match simd.level() {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512(_) => true,
+        _ => false,
+    }
+}
+
+/// Transposes the first `LANES` vectors: lane j of vector i becomes lane i of vector j.
+///
+/// A zip moves the highest bit of a vector's index into the lowest of the lane's, and the highest of the lane's into the
+/// lowest of the vector's: once for every bit, and the two indices have changed places.
+#[inline(always)]
+pub(crate) fn transpose<F: Float, S: Simd>(vectors: &mut [F::Lanes<S>; MAX_LANES]) {
+    let half = F::LANES / 2;
+    let mut bits = F::LANES;
+    while bits > 1 {
+        let before = *vectors;
+        for i in 0..half {
+            vectors[2 * i] = before[i].zip_low(before[i + half]);
+            vectors[2 * i + 1] = before[i].zip_high(before[i + half]);
+        }
+        bits /= 2;
+    }
+}
+
 /// Sums of the lanes of `LANES` vectors, one per lane of the result, each in the same fixed tree of neighbours:
 /// ((0+1)+(2+3))+((4+5)+(6+7)) …
 #[inline(always)]
@@ -181,7 +212,7 @@ pub(crate) fn sum_lanes_of_each<F: Float, S: Simd>(vectors: &mut [F::Lanes<S>]) 
 /// Sum of the lanes of one vector in `f64`, in the tree of [`sum_lanes_of_each`].
 #[inline(always)]
 pub(crate) fn sum_lanes<F: Float, S: Simd>(vector: F::Lanes<S>) -> f64 {
-    let mut sums = [0.0; 16];
+    let mut sums = [0.0; MAX_LANES];
     for (sum, &lane) in sums.iter_mut().zip(vector.as_slice()) {
         *sum = lane.to_f64();
     }

@@ -12,25 +12,30 @@ use std::ops::Range;
 
 use fearless_simd::prelude::*;
 
+use super::stripe::Stripe;
 use super::{Activation, Points, Sums};
 use crate::float::Float;
-use crate::matrix::{Matrix, RowSet, Strips};
+use crate::matrix::{Ahead, Matrix, Packed, RowSet};
 use crate::parallel::STRIPE;
-use crate::simd::{MulAdd, sum_lanes, sum_lanes_of_each};
+use crate::simd::{MAX_LANES, MulAdd, is_roomy, sum_lanes, sum_lanes_of_each};
+use crate::strips::Strips;
 
-/// Rows in flight: independent chains enough to hide a fused multiply-add's latency, few enough for 16 registers.
-const ROWS: usize = 4;
+/// Bytes of the rows between their two uses: few enough for the first-level cache, enough that exponentials overlap.
+const UNIT_BYTES: usize = 8 << 10;
+/// How many bytes ahead of its use memory is fetched.
+const AHEAD_BYTES: usize = 16 << 10;
+/// Rows of more bytes are streams long enough for the hardware to fetch ahead by itself.
+const LONG_ROW_BYTES: usize = 4 << 10;
+/// Of rows up to this long, twice as many are in flight where there are registers for them.
+const SHORT_ROW_BYTES: usize = 512;
 
-/// Bytes of a tile that stays in the first-level cache between its two uses.
-const IN_PLACE_BYTES: usize = 24 << 10;
 /// Bytes of a packed tile: long runs of each column are read at once; it stays in the second-level cache.
-const PACKED_BYTES: usize = 192 << 10;
+const PACKED_BYTES: usize = 256 << 10;
 
 /// Memory that a thread reuses for all of its blocks.
-pub(crate) struct Scratch<F> {
-    tile: Vec<F>,
-    /// Gradient lanes of the current stripe.
-    gradient: Vec<F>,
+pub(crate) struct Scratch<F: Float> {
+    packed: Packed<F>,
+    gradient: GradientLanes<F>,
     z: [F; STRIPE],
     y: [F; STRIPE],
     sample_weight: [F; STRIPE],
@@ -41,8 +46,8 @@ impl<F: Float> Scratch<F> {
     pub(crate) fn new() -> Self {
         let zeros = [F::ZERO; STRIPE];
         Scratch {
-            tile: Vec::new(),
-            gradient: Vec::new(),
+            packed: Packed::new(),
+            gradient: GradientLanes::none(),
             z: zeros,
             y: zeros,
             sample_weight: zeros,
@@ -51,45 +56,103 @@ impl<F: Float> Scratch<F> {
     }
 }
 
-/// Weights as the lanes take them: whole vectors, then the last columns once more, those already taken being zero.
-pub(crate) struct Model<F> {
-    /// (n), padded to whole vectors.
-    lanes: Vec<F>,
-    columns: usize,
+/// Weights, and how the lanes take them.
+pub(crate) struct Model<'a, F: Float> {
+    weights: &'a [F],
     bias: F,
+    /// The last vector's worth of weights if they do not fill whole vectors, zero where a whole vector has them already.
+    rest: Option<F::Array>,
 }
 
-impl<F: Float> Model<F> {
-    pub(crate) fn new(weights: &[F], bias: F) -> Self {
-        let columns = weights.len();
-        let whole = columns / F::LANES * F::LANES;
-        let mut lanes = weights.to_vec();
-        if columns > whole && columns > F::LANES {
-            lanes.truncate(whole);
-            lanes.resize(2 * whole + F::LANES - columns, F::ZERO);
-            lanes.extend_from_slice(&weights[whole..]);
-        }
+impl<'a, F: Float> Model<'a, F> {
+    pub(crate) fn new(weights: &'a [F], bias: F) -> Self {
+        let fresh = weights.len() % F::LANES;
+        let rest = (fresh > 0 && weights.len() > F::LANES).then(|| {
+            let mut rest = F::ZEROS;
+            rest.as_mut()[F::LANES - fresh..].copy_from_slice(&weights[weights.len() - fresh..]);
+            rest
+        });
         Model {
-            lanes,
-            columns,
+            weights,
             bias,
+            rest,
         }
+    }
+
+    fn columns(&self) -> usize {
+        self.weights.len()
+    }
+
+    fn row_bytes(&self) -> usize {
+        self.columns() * size_of::<F>()
     }
 
     /// Rows are summed along their columns.
     fn is_wide(&self) -> bool {
-        self.columns >= F::LANES
+        self.columns() >= F::LANES
     }
 
-    /// Rows a tile holds: a whole number of vectors.
-    fn tile_rows(&self, in_place: bool) -> usize {
-        let bytes = if in_place {
-            IN_PLACE_BYTES
+    /// Rows between a row's two uses: enough that their exponentials overlap, few enough for the first-level cache.
+    fn unit_rows(&self) -> usize {
+        (UNIT_BYTES / self.row_bytes())
+            .next_multiple_of(F::LANES)
+            .clamp(F::LANES, STRIPE)
+    }
+
+    /// How far ahead of its use a row is fetched; of long rows the hardware does so by itself.
+    fn rows_ahead(&self) -> usize {
+        let row = self.row_bytes();
+        if row > LONG_ROW_BYTES {
+            usize::MAX / 2
         } else {
-            PACKED_BYTES
-        };
-        let rows = bytes / (self.columns * size_of::<F>()) / F::LANES * F::LANES;
+            AHEAD_BYTES / row
+        }
+    }
+
+    /// Rows a packed tile holds: a whole number of vectors.
+    fn packed_rows(&self) -> usize {
+        let rows = PACKED_BYTES / self.row_bytes() / F::LANES * F::LANES;
         rows.clamp(F::LANES, STRIPE)
+    }
+}
+
+/// Residuals × rows, summed over a stripe.
+struct GradientLanes<F: Float> {
+    /// As many as the columns' whole vectors.
+    whole: Vec<F::Array>,
+    /// The last columns, where [`Model::rest`] is not zero.
+    rest: F::Array,
+}
+
+impl<F: Float> GradientLanes<F> {
+    #[inline(always)]
+    fn none() -> Self {
+        GradientLanes {
+            whole: Vec::new(),
+            rest: F::ZEROS,
+        }
+    }
+
+    #[inline(always)]
+    fn clear(&mut self, columns: usize) {
+        self.whole.clear();
+        self.whole.resize(columns / F::LANES, F::ZEROS);
+        self.rest = F::ZEROS;
+    }
+
+    /// Adds a stripe to its block.
+    #[inline(always)]
+    fn add_to(&self, sums: &mut [f64]) {
+        let fresh = sums.len() % F::LANES;
+        let (whole, rest) = sums.split_at_mut(sums.len() - fresh);
+        for (sums, lanes) in whole.chunks_exact_mut(F::LANES).zip(&self.whole) {
+            for (sum, lane) in sums.iter_mut().zip(lanes.as_ref()) {
+                *sum += lane.to_f64();
+            }
+        }
+        for (sum, lane) in rest.iter_mut().zip(&self.rest.as_ref()[F::LANES - fresh..]) {
+            *sum += lane.to_f64();
+        }
     }
 }
 
@@ -98,24 +161,54 @@ impl<F: Float> Model<F> {
 pub(crate) fn block<F: Float, A: Activation, S: Simd>(
     simd: S,
     points: &Points<'_>,
-    model: &Model<F>,
+    model: &Model<'_, F>,
     block: Range<usize>,
     gradient: bool,
     scratch: &mut Scratch<F>,
 ) -> Sums {
-    let mut sums = Sums::zero(if gradient { model.columns } else { 0 });
+    let mut sums = Sums::zero(if gradient { model.columns() } else { 0 });
     let mut first = block.start;
     while first < block.end {
         let count = STRIPE.min(block.end - first);
-        if model.is_wide() {
-            wide_stripe::<F, A, S>(
-                simd, points, model, first, count, gradient, scratch, &mut sums,
+        let mut stripe = Stripe::<F, S>::new(simd);
+        if !model.is_wide() {
+            narrow_stripe::<F, A, S>(
+                simd,
+                points,
+                model,
+                first,
+                count,
+                gradient,
+                scratch,
+                &mut stripe,
+                &mut sums,
+            );
+        } else if is_roomy(simd) && model.row_bytes() <= SHORT_ROW_BYTES {
+            wide_stripe::<F, A, S, 8>(
+                simd,
+                points,
+                model,
+                first,
+                count,
+                gradient,
+                scratch,
+                &mut stripe,
+                &mut sums,
             );
         } else {
-            narrow_stripe::<F, A, S>(
-                simd, points, model, first, count, gradient, scratch, &mut sums,
+            wide_stripe::<F, A, S, 4>(
+                simd,
+                points,
+                model,
+                first,
+                count,
+                gradient,
+                scratch,
+                &mut stripe,
+                &mut sums,
             );
         }
+        stripe.add_to(&mut sums);
         first += count;
     }
     sums
@@ -127,82 +220,113 @@ pub(crate) fn predictors<F: Float, S: Simd>(
     simd: S,
     x: &Matrix<'_>,
     rows: RowSet<'_>,
-    model: &Model<F>,
+    model: &Model<'_, F>,
     first: usize,
     out: &mut [F],
     scratch: &mut Scratch<F>,
 ) {
-    for (k, out) in out.chunks_mut(STRIPE).enumerate() {
-        let first = first + k * STRIPE;
+    let Scratch { packed, z, .. } = scratch;
+    let tile_rows = if model.is_wide() {
+        model.packed_rows()
+    } else {
+        STRIPE
+    };
+    for (t, out) in out.chunks_mut(tile_rows).enumerate() {
+        let (first, count) = (first + t * tile_rows, out.len());
         if model.is_wide() {
-            let tile_rows = model.tile_rows(x.rows_in_place::<F>(rows));
-            for (t, out) in out.chunks_mut(tile_rows).enumerate() {
-                let tile = x.row_tile(rows, first + t * tile_rows, out.len(), &mut scratch.tile);
-                row_products(simd, &tile, model, out.len(), &mut scratch.z);
-                out.copy_from_slice(&scratch.z[..out.len()]);
+            let whole = count / F::LANES * F::LANES;
+            if whole > 0 {
+                let tile = x.row_tile(simd, rows, first, whole, packed);
+                Wide::<F, S, 4>::new(simd, model, tile).multiply(simd, 0, whole, z);
+                out[..whole].copy_from_slice(&z[..whole]);
+            }
+            if whole < count {
+                let tile = x.padded_tile(rows, first + whole, count - whole, F::LANES, packed);
+                Wide::<F, S, 4>::new(simd, model, tile).multiply(simd, 0, F::LANES, z);
+                out[whole..].copy_from_slice(&z[..count - whole]);
             }
         } else {
-            let tile = x.column_tile(rows, first, out.len(), &mut scratch.tile);
-            column_products(simd, &tile, model, out.len(), &mut scratch.z);
-            out.copy_from_slice(&scratch.z[..out.len()]);
+            let tile = x.column_tile(simd, rows, first, count, packed);
+            column_products(simd, &tile, model, count, z);
+            out.copy_from_slice(&z[..count]);
         }
     }
 }
 
-/// A stripe of rows that fill their vectors: tile by tile, forward and back.
+/// A stripe of rows that fill their vectors, a vector's worth of rows after another: the products of the next with the
+/// weights go along with those of the last with its residuals, so that memory is read all the time.
 #[inline(always)]
-fn wide_stripe<F: Float, A: Activation, S: Simd>(
+fn wide_stripe<F: Float, A: Activation, S: Simd, const ROWS: usize>(
     simd: S,
     points: &Points<'_>,
-    model: &Model<F>,
+    model: &Model<'_, F>,
     first: usize,
     count: usize,
     gradient: bool,
     scratch: &mut Scratch<F>,
+    stripe: &mut Stripe<F, S>,
     sums: &mut Sums,
 ) {
-    points.load(
-        first,
-        count,
-        &mut scratch.y,
-        &mut scratch.sample_weight,
-        sums,
-    );
     let Scratch {
-        tile: packed,
+        packed,
         gradient: lanes,
         z,
         y,
         sample_weight,
         residual,
     } = scratch;
-    lanes.clear();
-    lanes.resize(model.lanes.len(), F::ZERO);
-    let weighted = points.sample_weight.is_some();
-    let tile_rows = model.tile_rows(points.x.rows_in_place::<F>(points.rows));
-    let mut stripe = Stripe::<F, S>::new(simd);
+    let x = points.x;
+    let y = points.labels(first, count, y);
+    let sample_weight = points.sample_weights(first, count, sample_weight, &mut sums.weight);
+    if gradient {
+        lanes.clear(model.columns());
+    }
+    let in_place = x.rows_in_place::<F>(points.rows);
+    let tile_rows = if in_place {
+        STRIPE
+    } else {
+        model.packed_rows()
+    };
+    let unit = model.unit_rows();
+    let whole = count / F::LANES * F::LANES;
     let mut start = 0;
     while start < count {
-        let rows = tile_rows.min(count - start);
-        let tile = points.x.row_tile(points.rows, first + start, rows, packed);
-        row_products(simd, &tile, model, rows, z);
-        pad(z, rows);
-        stripe.samples::<A>(
-            simd,
-            &z[..],
-            &y[start..],
-            weighted.then_some(&sample_weight[start..]),
-            rows,
-            residual,
-        );
-        if gradient {
-            add_rows(simd, &tile, model, &residual[..rows], lanes);
+        let (at, rows) = if start < whole {
+            (first + start, tile_rows.min(whole - start))
+        } else {
+            (first + whole, count - whole)
+        };
+        let tile = if start < whole {
+            x.row_tile(simd, points.rows, at, rows, packed)
+        } else {
+            x.padded_tile(points.rows, at, rows, F::LANES, packed)
+        };
+        let wide = Wide::<F, S, ROWS>::new(simd, model, tile);
+        let ahead = &mut if in_place {
+            x.ahead(points.rows, at.saturating_add(model.rows_ahead()), rows)
+        } else {
+            x.ahead(points.rows, at + rows, tile_rows)
+        };
+        wide.multiply(simd, 0, unit.min(rows), z);
+        pad(z, unit.min(rows));
+        for last in (0..rows).step_by(unit) {
+            let count = unit.min(rows - last);
+            let sample_weight = sample_weight.map(|s| &s[start + last..]);
+            stripe.samples::<A>(simd, z, &y[start + last..], sample_weight, count, residual);
+            let next = last + count;
+            if !gradient {
+                wide.multiply(simd, next, unit.min(rows - next), z);
+            } else if next < rows {
+                let more = unit.min(rows - next);
+                wide.add_and_multiply(simd, (last, count), (next, more), residual, lanes, ahead, z);
+            } else {
+                wide.add(simd, last, count, residual, lanes, ahead);
+            }
         }
         start += rows;
     }
-    stripe.finish(sums);
     if gradient {
-        add_lanes(model.columns, lanes, &mut sums.weights);
+        lanes.add_to(&mut sums.weights);
     }
 }
 
@@ -211,42 +335,30 @@ fn wide_stripe<F: Float, A: Activation, S: Simd>(
 fn narrow_stripe<F: Float, A: Activation, S: Simd>(
     simd: S,
     points: &Points<'_>,
-    model: &Model<F>,
+    model: &Model<'_, F>,
     first: usize,
     count: usize,
     gradient: bool,
     scratch: &mut Scratch<F>,
+    stripe: &mut Stripe<F, S>,
     sums: &mut Sums,
 ) {
-    points.load(
-        first,
-        count,
-        &mut scratch.y,
-        &mut scratch.sample_weight,
-        sums,
-    );
     let Scratch {
-        tile: packed,
+        packed,
         z,
         y,
         sample_weight,
         residual,
         ..
     } = scratch;
-    let weighted = points.sample_weight.is_some();
-    let tile = points.x.column_tile(points.rows, first, count, packed);
+    let y = points.labels(first, count, y);
+    let sample_weight = points.sample_weights(first, count, sample_weight, &mut sums.weight);
+    let tile = points
+        .x
+        .column_tile(simd, points.rows, first, count, packed);
     column_products(simd, &tile, model, count, z);
     pad(z, count);
-    let mut stripe = Stripe::<F, S>::new(simd);
-    stripe.samples::<A>(
-        simd,
-        &z[..],
-        &y[..],
-        weighted.then_some(&sample_weight[..]),
-        count,
-        residual,
-    );
-    stripe.finish(sums);
+    stripe.samples::<A>(simd, z, y, sample_weight, count, residual);
     if gradient {
         for (j, sum) in sums.weights.iter_mut().enumerate() {
             *sum += sum_lanes::<F, S>(dot(simd, tile.strip(j), &residual[..count]));
@@ -267,9 +379,9 @@ fn load<F: Float, S: Simd>(simd: S, x: &[F], at: usize) -> F::Lanes<S> {
     match x.get(at..at + F::LANES) {
         Some(lanes) => F::Lanes::<S>::from_slice(simd, lanes),
         None => {
-            let mut lanes = [F::ZERO; 16];
-            lanes[..x.len() - at].copy_from_slice(&x[at..]);
-            F::Lanes::<S>::from_slice(simd, &lanes[..F::LANES])
+            let mut lanes = F::ZEROS;
+            lanes.as_mut()[..x.len() - at].copy_from_slice(&x[at..]);
+            F::Lanes::<S>::load_array(simd, lanes)
         }
     }
 }
@@ -278,7 +390,13 @@ fn load<F: Float, S: Simd>(simd: S, x: &[F], at: usize) -> F::Lanes<S> {
 #[inline(always)]
 fn dot<F: Float, S: Simd>(simd: S, a: &[F], b: &[F]) -> F::Lanes<S> {
     let mut sum = F::Lanes::<S>::splat(simd, F::ZERO);
-    for at in (0..a.len()).step_by(F::LANES) {
+    let (whole_a, whole_b) = (F::arrays(a), F::arrays(b));
+    for (a, b) in whole_a.iter().zip(whole_b) {
+        let a = F::Lanes::<S>::load_array_ref(simd, a);
+        sum = a.mul_add_fused(F::Lanes::<S>::load_array_ref(simd, b), sum);
+    }
+    let at = whole_a.len() * F::LANES;
+    if at < a.len() {
         sum = load(simd, a, at).mul_add_fused(load(simd, b, at), sum);
     }
     sum
@@ -289,13 +407,13 @@ fn dot<F: Float, S: Simd>(simd: S, a: &[F], b: &[F]) -> F::Lanes<S> {
 fn column_products<F: Float, S: Simd>(
     simd: S,
     tile: &Strips<'_, F>,
-    model: &Model<F>,
+    model: &Model<'_, F>,
     count: usize,
     z: &mut [F; STRIPE],
 ) {
     for at in (0..count).step_by(F::LANES) {
         let mut sum = F::Lanes::<S>::splat(simd, F::ZERO);
-        for (j, &weight) in model.lanes.iter().enumerate() {
+        for (j, &weight) in model.weights.iter().enumerate() {
             sum = load(simd, tile.strip(j), at).mul_add_fused(weight, sum);
         }
         (sum + model.bias).store_slice(&mut z[at..at + F::LANES]);
@@ -305,245 +423,207 @@ fn column_products<F: Float, S: Simd>(
 /// `x · w + b` of one row, in the order of the kernels above.
 #[inline(always)]
 pub(crate) fn row_product<F: Float, S: Simd>(simd: S, row: &[F], weights: &[F], bias: F) -> F {
-    if row.len() < F::LANES {
+    let model = Model::new(weights, bias);
+    if !model.is_wide() {
         let sum = row
             .iter()
             .zip(weights)
             .fold(F::ZERO, |sum, (&x, &w)| x.mul_add(w, sum));
         return sum + bias;
     }
-    let mut sums = [F::Lanes::<S>::splat(simd, F::ZERO); 16];
-    for (x, w) in row
-        .chunks_exact(F::LANES)
-        .zip(weights.chunks_exact(F::LANES))
-    {
-        let w = F::Lanes::<S>::from_slice(simd, w);
-        sums[0] = F::Lanes::<S>::from_slice(simd, x).mul_add_fused(w, sums[0]);
+    let mut sums = [F::Lanes::<S>::splat(simd, F::ZERO); MAX_LANES];
+    for (x, w) in F::arrays(row).iter().zip(F::arrays(weights)) {
+        let w = F::Lanes::<S>::load_array_ref(simd, w);
+        sums[0] = F::Lanes::<S>::load_array_ref(simd, x).mul_add_fused(w, sums[0]);
     }
-    if !row.len().is_multiple_of(F::LANES) {
-        let taken = taken_lanes::<F, S>(simd, row.len());
-        let w = last_lanes::<F, S>(simd, weights, taken);
-        sums[0] = last_lanes::<F, S>(simd, row, taken).mul_add_fused(w, sums[0]);
+    if let Some(w) = model.rest {
+        let x = last_lanes::<F, S>(simd, row, taken_lanes::<F, S>(simd, row.len()));
+        sums[0] = x.mul_add_fused(F::Lanes::<S>::load_array(simd, w), sums[0]);
     }
-    sum_lanes_of_each::<F, S>(&mut sums[..F::LANES]).as_slice()[0] + bias
+    sum_lanes_of_each::<F, S>(&mut sums).as_slice()[0] + bias
 }
 
-/// `z_i = x_i · w + b`, each row along its columns, [`ROWS`] rows at a time.
-#[inline(always)]
-fn row_products<F: Float, S: Simd>(
-    simd: S,
-    tile: &Strips<'_, F>,
-    model: &Model<F>,
-    count: usize,
-    z: &mut [F; STRIPE],
-) {
-    let taken = taken_lanes::<F, S>(simd, model.columns);
-    let mut group = 0;
-    while group < count {
-        let mut sums = [F::Lanes::<S>::splat(simd, F::ZERO); 16];
-        for i in (0..F::LANES).step_by(ROWS) {
-            // Beyond the last row the last is computed again; its sums are overwritten or cut off.
-            let row = |k: usize| tile.strip((group + i + k).min(count - 1));
-            let four = row_sums::<F, S>(simd, [row(0), row(1), row(2), row(3)], model, taken);
-            sums[i..i + ROWS].copy_from_slice(&four);
+/// A tile of rows that fill their vectors, in whole vectors of rows.
+struct Wide<'a, F: Float, S: Simd, const ROWS: usize> {
+    model: &'a Model<'a, F>,
+    tile: Strips<'a, F>,
+    /// Lanes of the last, overlapping vector of a row that an earlier vector has already taken.
+    taken: Mask<F, S>,
+}
+
+impl<'a, F: Float, S: Simd, const ROWS: usize> Wide<'a, F, S, ROWS> {
+    #[inline(always)]
+    fn new(simd: S, model: &'a Model<'a, F>, tile: Strips<'a, F>) -> Self {
+        let taken = taken_lanes::<F, S>(simd, model.columns());
+        Wide { model, tile, taken }
+    }
+
+    /// `z_i = x_i · w + b` of `count` rows, each along its columns.
+    #[inline(always)]
+    fn multiply(&self, simd: S, first: usize, count: usize, z: &mut [F; STRIPE]) {
+        for at in (0..count).step_by(F::LANES) {
+            let mut sums = [F::Lanes::<S>::splat(simd, F::ZERO); MAX_LANES];
+            for i in (0..F::LANES).step_by(ROWS) {
+                let rows = self.tile.strips(first + at + i);
+                let some = self.pass::<false, true>(
+                    simd,
+                    rows,
+                    [sums[0]; ROWS],
+                    rows,
+                    &mut GradientLanes::none(),
+                    &mut Ahead::none(),
+                );
+                sums[i..i + ROWS].copy_from_slice(&some);
+            }
+            let sum = sum_lanes_of_each::<F, S>(&mut sums);
+            (sum + self.model.bias).store_slice(&mut z[at..at + F::LANES]);
         }
-        let sum = sum_lanes_of_each::<F, S>(&mut sums[..F::LANES]);
-        (sum + model.bias).store_slice(&mut z[group..group + F::LANES]);
-        group += F::LANES;
+    }
+
+    /// `lanes += Σ_i r_i x_i` of `count` rows, in order.
+    #[inline(always)]
+    fn add(
+        &self,
+        simd: S,
+        first: usize,
+        count: usize,
+        residual: &[F; STRIPE],
+        lanes: &mut GradientLanes<F>,
+        ahead: &mut Ahead<'_, F>,
+    ) {
+        for i in (0..count).step_by(ROWS) {
+            let rows = self.tile.strips(first + i);
+            self.pass::<true, false>(simd, rows, splats(simd, residual, i), rows, lanes, ahead);
+        }
+    }
+
+    /// Both: [`Wide::add`] of the last rows and [`Wide::multiply`] of the next.
+    #[inline(always)]
+    fn add_and_multiply(
+        &self,
+        simd: S,
+        (last, count): (usize, usize),
+        (next, more): (usize, usize),
+        residual: &[F; STRIPE],
+        lanes: &mut GradientLanes<F>,
+        ahead: &mut Ahead<'_, F>,
+        z: &mut [F; STRIPE],
+    ) {
+        for at in (0..more).step_by(F::LANES) {
+            let mut sums = [F::Lanes::<S>::splat(simd, F::ZERO); MAX_LANES];
+            for i in (0..F::LANES).step_by(ROWS) {
+                let (last, next) = (
+                    self.tile.strips(last + at + i),
+                    self.tile.strips(next + at + i),
+                );
+                let some = self.pass::<true, true>(
+                    simd,
+                    last,
+                    splats(simd, residual, at + i),
+                    next,
+                    lanes,
+                    ahead,
+                );
+                sums[i..i + ROWS].copy_from_slice(&some);
+            }
+            let sum = sum_lanes_of_each::<F, S>(&mut sums);
+            (sum + self.model.bias).store_slice(&mut z[at..at + F::LANES]);
+        }
+        for i in (more..count).step_by(ROWS) {
+            let rows = self.tile.strips(last + i);
+            self.pass::<true, false>(simd, rows, splats(simd, residual, i), rows, lanes, ahead);
+        }
+    }
+
+    /// Once along the columns: `lanes += Σ_i r_i x_i` of the last rows, and the lane sums of `x · w` of the next.
+    #[inline(always)]
+    fn pass<const ADD: bool, const MULTIPLY: bool>(
+        &self,
+        simd: S,
+        last: [&[F]; ROWS],
+        r: [F::Lanes<S>; ROWS],
+        next: [&[F]; ROWS],
+        lanes: &mut GradientLanes<F>,
+        ahead: &mut Ahead<'_, F>,
+    ) -> [F::Lanes<S>; ROWS] {
+        let mut sums = [F::Lanes::<S>::splat(simd, F::ZERO); ROWS];
+        let weights = F::arrays(self.model.weights);
+        let mut whole_last: [&[F::Array]; ROWS] = [&[]; ROWS];
+        let mut whole_next: [&[F::Array]; ROWS] = [&[]; ROWS];
+        for i in 0..ROWS {
+            whole_last[i] = &F::arrays(last[i])[..weights.len()];
+            whole_next[i] = &F::arrays(next[i])[..weights.len()];
+        }
+        let whole = if ADD {
+            &mut lanes.whole[..weights.len()]
+        } else {
+            &mut []
+        };
+        for c in 0..weights.len() {
+            if ADD {
+                ahead.fetch::<ROWS>();
+                let mut sum = F::Lanes::<S>::load_array_ref(simd, &whole[c]);
+                for i in 0..ROWS {
+                    let x = F::Lanes::<S>::load_array_ref(simd, &whole_last[i][c]);
+                    sum = x.mul_add_fused(r[i], sum);
+                }
+                sum.store_array(&mut whole[c]);
+            }
+            if MULTIPLY {
+                let w = F::Lanes::<S>::load_array_ref(simd, &weights[c]);
+                for i in 0..ROWS {
+                    let x = F::Lanes::<S>::load_array_ref(simd, &whole_next[i][c]);
+                    sums[i] = x.mul_add_fused(w, sums[i]);
+                }
+            }
+        }
+        if let Some(w) = &self.model.rest {
+            if ADD {
+                let mut sum = F::Lanes::<S>::load_array_ref(simd, &lanes.rest);
+                for i in 0..ROWS {
+                    sum = last_lanes::<F, S>(simd, last[i], self.taken).mul_add_fused(r[i], sum);
+                }
+                sum.store_array(&mut lanes.rest);
+            }
+            if MULTIPLY {
+                let w = F::Lanes::<S>::load_array_ref(simd, w);
+                for i in 0..ROWS {
+                    sums[i] =
+                        last_lanes::<F, S>(simd, next[i], self.taken).mul_add_fused(w, sums[i]);
+                }
+            }
+        }
+        sums
     }
 }
+
+/// Some residuals, each in all lanes.
+#[inline(always)]
+fn splats<F: Float, S: Simd, const ROWS: usize>(
+    simd: S,
+    residual: &[F; STRIPE],
+    first: usize,
+) -> [F::Lanes<S>; ROWS] {
+    let mut splats = [F::Lanes::<S>::splat(simd, F::ZERO); ROWS];
+    for (splat, &r) in splats.iter_mut().zip(&residual[first..first + ROWS]) {
+        *splat = F::Lanes::<S>::splat(simd, r);
+    }
+    splats
+}
+
+type Mask<F, S> = <<F as Float>::Lanes<S> as SimdBase<S>>::Mask;
 
 /// Lanes of the last, overlapping vector of a row that an earlier vector has already taken.
 #[inline(always)]
-fn taken_lanes<F: Float, S: Simd>(simd: S, columns: usize) -> <F::Lanes<S> as SimdBase<S>>::Mask {
-    let rest = columns % F::LANES;
-    let fresh = F::Lanes::<S>::from_fn(simd, |lane| {
-        if lane + rest >= F::LANES {
-            F::ONE
-        } else {
-            F::ZERO
-        }
-    });
-    fresh.simd_eq(F::ZERO)
-}
-
-/// Lane sums of `x · w` of four rows.
-#[inline(always)]
-fn row_sums<F: Float, S: Simd>(
-    simd: S,
-    rows: [&[F]; ROWS],
-    model: &Model<F>,
-    taken: <F::Lanes<S> as SimdBase<S>>::Mask,
-) -> [F::Lanes<S>; ROWS] {
-    let zero = F::Lanes::<S>::splat(simd, F::ZERO);
-    let [mut s0, mut s1, mut s2, mut s3] = [zero; ROWS];
-    let [r0, r1, r2, r3] = rows;
-    let chunks = r0
-        .chunks_exact(F::LANES)
-        .zip(r1.chunks_exact(F::LANES))
-        .zip(r2.chunks_exact(F::LANES))
-        .zip(r3.chunks_exact(F::LANES))
-        .zip(model.lanes.chunks_exact(F::LANES));
-    for ((((x0, x1), x2), x3), w) in chunks {
-        let w = F::Lanes::<S>::from_slice(simd, w);
-        s0 = F::Lanes::<S>::from_slice(simd, x0).mul_add_fused(w, s0);
-        s1 = F::Lanes::<S>::from_slice(simd, x1).mul_add_fused(w, s1);
-        s2 = F::Lanes::<S>::from_slice(simd, x2).mul_add_fused(w, s2);
-        s3 = F::Lanes::<S>::from_slice(simd, x3).mul_add_fused(w, s3);
-    }
-    if !model.columns.is_multiple_of(F::LANES) {
-        let w = F::Lanes::<S>::from_slice(simd, &model.lanes[model.lanes.len() - F::LANES..]);
-        s0 = last_lanes::<F, S>(simd, r0, taken).mul_add_fused(w, s0);
-        s1 = last_lanes::<F, S>(simd, r1, taken).mul_add_fused(w, s1);
-        s2 = last_lanes::<F, S>(simd, r2, taken).mul_add_fused(w, s2);
-        s3 = last_lanes::<F, S>(simd, r3, taken).mul_add_fused(w, s3);
-    }
-    [s0, s1, s2, s3]
+fn taken_lanes<F: Float, S: Simd>(simd: S, columns: usize) -> Mask<F, S> {
+    let mut fresh = F::ZEROS;
+    fresh.as_mut()[F::LANES - columns % F::LANES..].fill(F::ONE);
+    F::Lanes::<S>::load_array(simd, fresh).simd_eq(F::ZERO)
 }
 
 /// The last vector's worth of a row, zero where it overlaps the vector before: ∞ there must not meet the weight 0.
 #[inline(always)]
-fn last_lanes<F: Float, S: Simd>(
-    simd: S,
-    row: &[F],
-    taken: <F::Lanes<S> as SimdBase<S>>::Mask,
-) -> F::Lanes<S> {
+fn last_lanes<F: Float, S: Simd>(simd: S, row: &[F], taken: Mask<F, S>) -> F::Lanes<S> {
     let x = F::Lanes::<S>::from_slice(simd, &row[row.len() - F::LANES..]);
     taken.select(F::Lanes::<S>::splat(simd, F::ZERO), x)
-}
-
-/// `lanes += Σ_i r_i x_i`, rows in order.
-#[inline(always)]
-fn add_rows<F: Float, S: Simd>(
-    simd: S,
-    tile: &Strips<'_, F>,
-    model: &Model<F>,
-    residual: &[F],
-    lanes: &mut [F],
-) {
-    let taken = taken_lanes::<F, S>(simd, model.columns);
-    let has_rest = !model.columns.is_multiple_of(F::LANES);
-    let last = lanes.len() - F::LANES;
-    let fours = residual.chunks_exact(ROWS);
-    let singles = residual.len() - fours.remainder().len();
-    for (k, r) in fours.enumerate() {
-        let [r0, r1, r2, r3] = [0, 1, 2, 3].map(|i| F::Lanes::<S>::splat(simd, r[i]));
-        let [x0, x1, x2, x3] = [0, 1, 2, 3].map(|i| tile.strip(k * ROWS + i));
-        let chunks = x0
-            .chunks_exact(F::LANES)
-            .zip(x1.chunks_exact(F::LANES))
-            .zip(x2.chunks_exact(F::LANES))
-            .zip(x3.chunks_exact(F::LANES))
-            .zip(lanes.chunks_exact_mut(F::LANES));
-        for ((((a, b), c), d), out) in chunks {
-            let mut sum = F::Lanes::<S>::from_slice(simd, out);
-            sum = F::Lanes::<S>::from_slice(simd, a).mul_add_fused(r0, sum);
-            sum = F::Lanes::<S>::from_slice(simd, b).mul_add_fused(r1, sum);
-            sum = F::Lanes::<S>::from_slice(simd, c).mul_add_fused(r2, sum);
-            sum = F::Lanes::<S>::from_slice(simd, d).mul_add_fused(r3, sum);
-            sum.store_slice(out);
-        }
-        if has_rest {
-            let mut sum = F::Lanes::<S>::from_slice(simd, &lanes[last..]);
-            sum = last_lanes::<F, S>(simd, x0, taken).mul_add_fused(r0, sum);
-            sum = last_lanes::<F, S>(simd, x1, taken).mul_add_fused(r1, sum);
-            sum = last_lanes::<F, S>(simd, x2, taken).mul_add_fused(r2, sum);
-            sum = last_lanes::<F, S>(simd, x3, taken).mul_add_fused(r3, sum);
-            sum.store_slice(&mut lanes[last..]);
-        }
-    }
-    for i in singles..residual.len() {
-        let r = F::Lanes::<S>::splat(simd, residual[i]);
-        let row = tile.strip(i);
-        for (x, out) in row
-            .chunks_exact(F::LANES)
-            .zip(lanes.chunks_exact_mut(F::LANES))
-        {
-            let sum = F::Lanes::<S>::from_slice(simd, out);
-            F::Lanes::<S>::from_slice(simd, x)
-                .mul_add_fused(r, sum)
-                .store_slice(out);
-        }
-        if has_rest {
-            let sum = F::Lanes::<S>::from_slice(simd, &lanes[last..]);
-            last_lanes::<F, S>(simd, row, taken)
-                .mul_add_fused(r, sum)
-                .store_slice(&mut lanes[last..]);
-        }
-    }
-}
-
-/// Adds a stripe's gradient lanes to the block's sums.
-#[inline(always)]
-fn add_lanes<F: Float>(columns: usize, lanes: &[F], sums: &mut [f64]) {
-    let whole = columns / F::LANES * F::LANES;
-    for (sum, lane) in sums.iter_mut().zip(&lanes[..whole]) {
-        *sum += lane.to_f64();
-    }
-    let rest = columns - whole;
-    for (sum, lane) in sums[whole..].iter_mut().zip(&lanes[lanes.len() - rest..]) {
-        *sum += lane.to_f64();
-    }
-}
-
-/// Sums over a stripe's rows, in lanes.
-struct Stripe<F: Float, S: Simd> {
-    /// Π(1 + t) − 1: the error's logarithms in one.
-    product: F::Lanes<S>,
-    /// The error's linear terms; with sample weights, all of it.
-    error: F::Lanes<S>,
-    residual: F::Lanes<S>,
-}
-
-impl<F: Float, S: Simd> Stripe<F, S> {
-    #[inline(always)]
-    fn new(simd: S) -> Self {
-        let zero = F::Lanes::<S>::splat(simd, F::ZERO);
-        Stripe {
-            product: zero,
-            error: zero,
-            residual: zero,
-        }
-    }
-
-    /// Residuals of `count` rows, and their sums; `z` is padded to whole vectors.
-    #[inline(always)]
-    fn samples<A: Activation>(
-        &mut self,
-        simd: S,
-        z: &[F],
-        y: &[F],
-        sample_weight: Option<&[F]>,
-        count: usize,
-        residual: &mut [F; STRIPE],
-    ) {
-        for at in (0..count).step_by(F::LANES) {
-            let lanes = at..at + F::LANES;
-            let z = F::Lanes::<S>::from_slice(simd, &z[lanes.clone()]);
-            let y = F::Lanes::<S>::from_slice(simd, &y[lanes.clone()]);
-            let sample = A::sample(z, y);
-            let mut r = sample.residual;
-            if let Some(s) = sample_weight {
-                let s = F::Lanes::<S>::from_slice(simd, &s[lanes.clone()]);
-                r *= s;
-                self.error =
-                    (crate::math::log1p(sample.t) + sample.linear).mul_add_fused(s, self.error);
-            } else {
-                self.product = self
-                    .product
-                    .mul_add_fused(sample.t, self.product + sample.t);
-                self.error += sample.linear;
-            }
-            self.residual += r;
-            r.store_slice(&mut residual[lanes]);
-        }
-    }
-
-    /// ln(1 + product) is the sum of the rows' logarithms: at most 32 factors of at most 2 a lane cannot overflow.
-    #[inline(always)]
-    fn finish(self, sums: &mut Sums) {
-        sums.error +=
-            sum_lanes::<F, S>(crate::math::log1p(self.product)) + sum_lanes::<F, S>(self.error);
-        sums.bias += sum_lanes::<F, S>(self.residual);
-    }
 }

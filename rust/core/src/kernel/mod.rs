@@ -2,6 +2,7 @@
 
 mod cross_entropy;
 mod dense;
+mod stripe;
 #[cfg(test)]
 mod tests;
 
@@ -145,36 +146,46 @@ impl<'a> Points<'a> {
         self.x.first_not_finite().or_else(label)
     }
 
-    /// Labels and sample weights of a stripe, followed by zeros; the sum of the weights, and whether all were valid.
+    /// The labels of a stripe, in whole vectors: zeros beyond its end.
     #[inline(always)]
-    fn load<F: Float>(
+    fn labels<'t, F: Float>(
         &self,
         first: usize,
         count: usize,
-        y: &mut [F; STRIPE],
-        sample_weight: &mut [F; STRIPE],
-        sums: &mut Sums,
-    ) {
-        self.y.copy(self.rows, first, &mut y[..count]);
-        y[count..].fill(F::ZERO);
-        let mut valid = true;
-        for &y in &y[..count] {
-            valid &= is_label(y.to_f64());
-        }
-        match self.sample_weight {
-            None => sums.weight += count as f64,
-            Some(s) => {
-                s.copy(self.rows, first, &mut sample_weight[..count]);
-                sample_weight[count..].fill(F::ZERO);
-                let mut sum = 0.0;
-                for &s in &sample_weight[..count] {
-                    valid &= is_weight(s.to_f64());
-                    sum += s.to_f64();
-                }
-                sums.weight += sum;
+        scratch: &'t mut [F; STRIPE],
+    ) -> &'t [F]
+    where
+        'a: 't,
+    {
+        whole_vectors(self.y, self.rows, first, count, scratch)
+    }
+
+    /// The sample weights of a stripe, likewise; their sum, or the number of rows, is added to `total`.
+    #[inline(always)]
+    fn sample_weights<'t, F: Float>(
+        &self,
+        first: usize,
+        count: usize,
+        scratch: &'t mut [F; STRIPE],
+        total: &mut f64,
+    ) -> Option<&'t [F]>
+    where
+        'a: 't,
+    {
+        let Some(sample_weight) = self.sample_weight else {
+            *total += count as f64;
+            return None;
+        };
+        let values = whole_vectors(sample_weight, self.rows, first, count, scratch);
+        let mut chains = [0.0; 8];
+        for eight in values.chunks_exact(8) {
+            for (chain, value) in chains.iter_mut().zip(eight) {
+                *chain += value.to_f64();
             }
         }
-        sums.valid &= valid;
+        let [a, b, c, d, e, f, g, h] = chains;
+        *total += ((a + b) + (c + d)) + ((e + f) + (g + h));
+        Some(values)
     }
 
     /// The first label or sample weight that is out of range.
@@ -202,6 +213,24 @@ impl<'a> Points<'a> {
             },
         }
     }
+}
+
+/// A stripe of a vector, in place where it can be.
+#[inline(always)]
+fn whole_vectors<'t, F: Float>(
+    vector: &Vector<'t>,
+    rows: RowSet<'_>,
+    first: usize,
+    count: usize,
+    scratch: &'t mut [F; STRIPE],
+) -> &'t [F] {
+    if let (0, Some(values)) = (count % F::LANES, vector.in_place(rows, first, count)) {
+        return values;
+    }
+    let end = count.next_multiple_of(F::LANES);
+    vector.copy(rows, first, &mut scratch[..count]);
+    scratch[count..end].fill(F::ZERO);
+    &scratch[..end]
 }
 
 /// Sums over samples of weight, error, residual, and residual × row.
@@ -439,7 +468,7 @@ pub fn predict_proba<F: Float>(
 fn predict_block<F: Float, S: Simd>(
     simd: S,
     x: &Matrix<'_>,
-    model: &Model<F>,
+    model: &Model<'_, F>,
     first: usize,
     out: &mut [F],
     scratch: &mut Scratch<F>,
@@ -469,7 +498,7 @@ fn predict_rows_at<F: Float, A: Activation, S: Simd>(
     simd: S,
     x: &Matrix<'_>,
     rows: RowSet<'_>,
-    model: &Model<F>,
+    model: &Model<'_, F>,
     z: &mut [F],
     y_hat: &mut [F],
     scratch: &mut Scratch<F>,

@@ -1,0 +1,100 @@
+//! Errors and residuals of a stripe of rows, a vector's worth of rows at a time, and their sums.
+
+use fearless_simd::prelude::*;
+
+use super::{Activation, Sums};
+use crate::float::Float;
+use crate::math;
+use crate::parallel::STRIPE;
+use crate::simd::MulAdd;
+use crate::simd::sum_lanes;
+
+/// Sums over a stripe's rows, in lanes.
+pub(crate) struct Stripe<F: Float, S: Simd> {
+    /// Π(1 + t) − 1: the error's logarithms in one.
+    product: F::Lanes<S>,
+    /// The error's linear terms; with sample weights, all of it.
+    error: F::Lanes<S>,
+    residual: F::Lanes<S>,
+    /// Where a label or sample weight was out of range.
+    invalid: <F::Lanes<S> as SimdBase<S>>::Mask,
+}
+
+impl<F: Float, S: Simd> Stripe<F, S> {
+    #[inline(always)]
+    pub(crate) fn new(simd: S) -> Self {
+        let zero = F::Lanes::<S>::splat(simd, F::ZERO);
+        Stripe {
+            product: zero,
+            error: zero,
+            residual: zero,
+            invalid: zero.simd_gt(zero),
+        }
+    }
+
+    /// Residuals of a vector of rows, times their sample weights; what they add to the sums is added.
+    #[inline(always)]
+    pub(crate) fn sample<A: Activation>(
+        &mut self,
+        simd: S,
+        z: F::Lanes<S>,
+        y: F::Lanes<S>,
+        sample_weight: Option<F::Lanes<S>>,
+    ) -> F::Lanes<S> {
+        let zero = F::Lanes::<S>::splat(simd, F::ZERO);
+        let one = F::Lanes::<S>::splat(simd, F::ONE);
+        self.invalid |= y.simd_lt(zero) | y.simd_gt(one); // NaN propagates
+        let sample = A::sample(z, y);
+        let residual = match sample_weight {
+            None => {
+                self.product = self
+                    .product
+                    .mul_add_fused(sample.t, self.product + sample.t);
+                self.error += sample.linear;
+                sample.residual
+            }
+            Some(s) => {
+                let infinity = F::Lanes::<S>::splat(simd, F::INFINITY);
+                self.invalid |= !(s.simd_ge(zero) & s.simd_lt(infinity));
+                let error = math::log1p(sample.t) + sample.linear;
+                self.error = error.mul_add_fused(s, self.error);
+                sample.residual * s
+            }
+        };
+        self.residual += residual;
+        residual
+    }
+
+    /// The same of `count` rows; `z`, `y` and `sample_weight` go on to whole vectors, `z` with −∞, the others with zeros.
+    #[inline(always)]
+    pub(crate) fn samples<A: Activation>(
+        &mut self,
+        simd: S,
+        z: &[F; STRIPE],
+        y: &[F],
+        sample_weight: Option<&[F]>,
+        count: usize,
+        residual: &mut [F; STRIPE],
+    ) {
+        let vectors = count.div_ceil(F::LANES);
+        let z = &F::arrays(z)[..vectors];
+        let y = &F::arrays(y)[..vectors];
+        let residual = &mut F::arrays_mut(residual)[..vectors];
+        let sample_weight = sample_weight.map(|s| &F::arrays(s)[..vectors]);
+        for i in 0..vectors {
+            let z = F::Lanes::<S>::load_array_ref(simd, &z[i]);
+            let y = F::Lanes::<S>::load_array_ref(simd, &y[i]);
+            let s = sample_weight.map(|s| F::Lanes::<S>::load_array_ref(simd, &s[i]));
+            self.sample::<A>(simd, z, y, s)
+                .store_array(&mut residual[i]);
+        }
+    }
+
+    /// ln(1 + product) is the sum of the rows' logarithms: at most 32 factors of at most 2 a lane cannot overflow.
+    #[inline(always)]
+    pub(crate) fn add_to(self, sums: &mut Sums) {
+        sums.error += sum_lanes::<F, S>(math::log1p(self.product)) + sum_lanes::<F, S>(self.error);
+        sums.bias += sum_lanes::<F, S>(self.residual);
+        sums.valid &= self.invalid.to_bitmask() == 0;
+    }
+}

@@ -1,0 +1,71 @@
+//! Memory in strips, checked once for many uses, and fetched before its use: the only unsafe code of the core.
+
+/// Contiguous strips of one length at a fixed distance: rows or columns of a tile.
+#[derive(Clone, Copy)]
+pub(crate) struct Strips<'t, F> {
+    data: &'t [F],
+    start: usize,
+    stride: isize,
+    count: usize,
+    length: usize,
+}
+
+impl<'t, F> Strips<'t, F> {
+    /// None at all if any would leave the data.
+    #[inline(always)]
+    pub(crate) fn new(
+        data: &'t [F],
+        start: usize,
+        stride: isize,
+        count: usize,
+        length: usize,
+    ) -> Self {
+        let reach = (count as i128 - 1) * stride as i128;
+        let (first, last) = (start as i128, start as i128 + reach);
+        let inside = first.min(last) >= 0 && first.max(last) + length as i128 <= data.len() as i128;
+        Strips {
+            data,
+            start,
+            stride,
+            count: if inside { count } else { 0 },
+            length,
+        }
+    }
+
+    /// Strip `i`.
+    #[inline(always)]
+    pub(crate) fn strip(&self, i: usize) -> &'t [F] {
+        self.strips::<1>(i)[0]
+    }
+
+    /// Some strips from `first` on.
+    #[inline(always)]
+    pub(crate) fn strips<const N: usize>(&self, first: usize) -> [&'t [F]; N] {
+        assert!(N <= self.count && first <= self.count - N);
+        let mut start = self
+            .start
+            .wrapping_add_signed((first as isize).wrapping_mul(self.stride));
+        let mut strips: [&[F]; N] = [&[]; N];
+        for strip in &mut strips {
+            // SAFETY: `new` has found that strips 0 and `count − 1`, hence all between, lie within `data`; this is one
+            // of them. Their positions are exact: neither product nor sum wraps around between two that are exact.
+            *strip = unsafe { self.data.get_unchecked(start..start + self.length) };
+            start = start.wrapping_add_signed(self.stride);
+        }
+        strips
+    }
+}
+
+/// Asks for the cache line of an element, that it may be there when it is wanted. Harmless for any index.
+#[inline(always)]
+pub(crate) fn prefetch<T>(slice: &[T], index: usize) {
+    let element = slice.as_ptr().wrapping_add(index);
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint; it reads nothing that the program could see and faults at no address.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(element.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = element;
+}
