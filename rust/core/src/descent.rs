@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::float::Float;
 use crate::kernel::{self, Activation, Points, Sigmoid, Sums, Want};
 use crate::math;
-use crate::matrix::{Matrix, RowSet, Vector};
+use crate::matrix::{Matrix, Packed, RowSet, Vector};
 use crate::parallel::{Monitor, Threads};
 use crate::shuffle::Random;
 use crate::simd::{self, dispatch};
@@ -551,7 +551,7 @@ fn point_epoch<F: Float, A: Activation>(
     let level = simd::level()?;
     let (m, n) = (points.x.rows(), points.x.columns());
     let chunk = (CHUNK / n).max(1);
-    let mut scratch = Vec::new();
+    let mut scratch = Packed::new();
     let mut delta_weights = vec![F::ZERO; n];
     for first in (0..m).step_by(chunk) {
         let part = Points {
@@ -576,14 +576,14 @@ fn point_updates<F: Float, A: Activation, S: Simd>(
     options: &Options,
     epoch: usize,
     trace: &mut Option<Trace<F>>,
-    scratch: &mut Vec<F>,
+    scratch: &mut Packed<F>,
     delta_weights: &mut [F],
 ) {
     let rate = F::from_f64(options.learning_rate);
     let shrink = F::from_f64(options.learning_rate * options.l2);
     for k in 0..points.rows.count(points.x.rows()) {
         let i = points.rows.at(k);
-        let row = points.x.row_tile(RowSet::All, i, 1, scratch).strip(0);
+        let row = points.x.row_tile(simd, RowSet::All, i, 1, scratch).strip(0);
         let z = kernel::row_product(simd, row, &model.weights, model.bias);
         let z = F::Single::<S>::splat(simd, z);
         let y = F::Single::<S>::splat(simd, points.y.get(i));
