@@ -263,7 +263,7 @@ impl<'a> Matrix<'a> {
             for (j, out) in tile.chunks_exact_mut(count).enumerate() {
                 copy_run(
                     &self.elements,
-                    self.position(first, j),
+                    self.position(rows.at(first), j),
                     self.row_stride,
                     out,
                 );
