@@ -583,7 +583,7 @@ fn point_updates<F: Float, A: Activation, S: Simd>(
     let shrink = F::from_f64(options.learning_rate * options.l2);
     for k in 0..points.rows.count(points.x.rows()) {
         let i = points.rows.at(k);
-        let row = points.x.row_tile(simd, RowSet::All, i, 1, scratch).strip(0);
+        let row = points.x.row_tile(RowSet::All, i, 1, scratch).strip(0);
         let z = kernel::row_product(simd, row, &model.weights, model.bias);
         let z = F::Single::<S>::splat(simd, z);
         let y = F::Single::<S>::splat(simd, points.y.get(i));

@@ -180,9 +180,8 @@ impl<'a> Matrix<'a> {
 
     /// `count` rows as contiguous slices, packed where they are not.
     #[inline(always)]
-    pub(crate) fn row_tile<'t, F: Float, S: Simd>(
+    pub(crate) fn row_tile<'t, F: Float>(
         &self,
-        simd: S,
         rows: RowSet<'_>,
         first: usize,
         count: usize,
@@ -195,14 +194,10 @@ impl<'a> Matrix<'a> {
             let start = self.position(rows.at(first), 0);
             return Strips::new(data, start, self.row_stride, count, self.columns);
         }
-        let (tile, strips) = packed.make_room(count, self.columns);
-        if self.runs_down_columns(rows) && count >= F::LANES && self.columns >= F::LANES {
-            self.transpose_columns(simd, rows.at(first), count, strips, tile);
-        } else {
-            for (i, out) in tile.chunks_exact_mut(self.columns).enumerate() {
-                let start = self.position(rows.at(first + i), 0);
-                copy_run(&self.elements, start, self.column_stride, out);
-            }
+        let (tile, _) = packed.make_room(count, self.columns);
+        for (i, out) in tile.chunks_exact_mut(self.columns).enumerate() {
+            let start = self.position(rows.at(first + i), 0);
+            copy_run(&self.elements, start, self.column_stride, out);
         }
         Strips::new(tile, 0, self.columns as isize, count, self.columns)
     }
@@ -236,7 +231,7 @@ impl<'a> Matrix<'a> {
 
     /// Whether memory is read along whole cache lines down the columns, rather than across the rows.
     #[inline(always)]
-    fn runs_down_columns(&self, rows: RowSet<'_>) -> bool {
+    pub(crate) fn runs_down_columns(&self, rows: RowSet<'_>) -> bool {
         rows.are_consecutive() && self.row_stride.unsigned_abs() < self.column_stride.unsigned_abs()
     }
 
@@ -272,54 +267,6 @@ impl<'a> Matrix<'a> {
             self.transpose_rows(simd, rows, first, count, strips, tile);
         }
         Strips::new(tile, 0, count as isize, self.columns, count)
-    }
-
-    /// Packs rows from columns, a square of vectors at a time; at least a vector's worth of both.
-    #[inline(always)]
-    fn transpose_columns<F: Float, S: Simd>(
-        &self,
-        simd: S,
-        first: usize,
-        count: usize,
-        strips: &mut Vec<F>,
-        tile: &mut [F],
-    ) {
-        let in_place = F::slice(&self.elements).filter(|_| self.row_stride == 1);
-        let mut column = 0;
-        loop {
-            let (source, start, stride) = match in_place {
-                Some(data) => (data, self.position(first, column), self.column_stride),
-                None => {
-                    strips.resize(F::LANES * count, F::ZERO);
-                    for (j, out) in strips.chunks_exact_mut(count).enumerate() {
-                        let start = self.position(first, column + j);
-                        copy_run(&self.elements, start, self.row_stride, out);
-                    }
-                    (strips.as_slice(), 0, count as isize)
-                }
-            };
-            let mut row = 0;
-            loop {
-                let mut square = [F::Lanes::<S>::splat(simd, F::ZERO); MAX_LANES];
-                for j in 0..F::LANES {
-                    let at = start.wrapping_add_signed(j as isize * stride) + row;
-                    square[j] = F::Lanes::<S>::from_slice(simd, &source[at..at + F::LANES]);
-                }
-                transpose::<F, S>(&mut square);
-                for i in 0..F::LANES {
-                    let at = (row + i) * self.columns + column;
-                    square[i].store_slice(&mut tile[at..at + F::LANES]);
-                }
-                if row + F::LANES == count {
-                    break;
-                }
-                row = (row + F::LANES).min(count - F::LANES); // the last overlaps
-            }
-            if column + F::LANES == self.columns {
-                break;
-            }
-            column = (column + F::LANES).min(self.columns - F::LANES);
-        }
     }
 
     /// Packs columns from rows of fewer elements than a vector has.

@@ -1,7 +1,10 @@
 //! All samples: the formulas over a whole data set, in one pass over `X`.
 
+mod columns;
 mod cross_entropy;
 mod dense;
+mod model;
+mod rows;
 mod stripe;
 #[cfg(test)]
 mod tests;
@@ -11,8 +14,9 @@ use std::ops::Range;
 use fearless_simd::prelude::*;
 
 pub use self::cross_entropy::cross_entropy;
-pub(crate) use self::dense::row_product;
-use self::dense::{Model, Scratch};
+use self::dense::Scratch;
+use self::model::Model;
+pub(crate) use self::rows::row_product;
 use crate::error::Error;
 use crate::float::Float;
 use crate::math::{self, Sample};

@@ -1,0 +1,198 @@
+//! Products along columns, over vectors of rows: of matrices too narrow for a row to fill a vector; and of wide ones whose
+//! columns lie contiguously, in the very chains and trees of [`super::rows`], so that their layout does not show.
+
+use fearless_simd::prelude::*;
+
+use super::model::{GradientLanes, Model};
+use crate::float::Float;
+use crate::matrix::Ahead;
+use crate::parallel::STRIPE;
+use crate::simd::{MAX_LANES, MulAdd, sum_lanes, transpose};
+use crate::strips::Strips;
+
+/// Columns of one chain that are multiplied before the chain is put down.
+const LINKS: usize = 4;
+
+/// A tile of contiguous columns.
+pub(crate) struct Columns<'a, F: Float> {
+    pub(super) model: &'a Model<'a, F>,
+    pub(super) tile: Strips<'a, F>,
+    /// Rows.
+    pub(super) count: usize,
+}
+
+impl<F: Float> Columns<'_, F> {
+    /// `z = Σ_j w_j x_j + b`, in one chain along a narrow matrix's columns.
+    #[inline(always)]
+    pub(super) fn multiply_narrow<S: Simd>(&self, simd: S, z: &mut [F; STRIPE]) {
+        for at in (0..self.count).step_by(F::LANES) {
+            let mut sum = F::Lanes::<S>::splat(simd, F::ZERO);
+            for (j, &weight) in self.model.weights.iter().enumerate() {
+                sum = load(simd, self.tile.strip(j), at).mul_add_fused(weight, sum);
+            }
+            (sum + self.model.bias).store_slice(&mut z[at..at + F::LANES]);
+        }
+    }
+
+    /// `sums += Σ_i r_i x_i`, in lanes of rows.
+    #[inline(always)]
+    pub(super) fn add_narrow<S: Simd>(&self, simd: S, residual: &[F; STRIPE], sums: &mut [f64]) {
+        for (j, sum) in sums.iter_mut().enumerate() {
+            let products = dot(simd, self.tile.strip(j), &residual[..self.count]);
+            *sum += sum_lanes::<F, S>(products);
+        }
+    }
+
+    /// `z = Σ_j w_j x_j + b` as a row's lanes have it: column j in chain j mod `LANES`, the chains in a tree.
+    #[inline(always)]
+    pub(super) fn multiply<S: Simd>(&self, simd: S, chains: &mut Vec<F>, z: &mut [F; STRIPE]) {
+        let length = self.count.next_multiple_of(F::LANES);
+        chains.clear();
+        chains.resize(F::LANES * length, F::ZERO);
+        let vectors = F::arrays(self.model.weights).len();
+        let linked = vectors / LINKS * LINKS;
+        for (k, chain) in chains.chunks_exact_mut(length).enumerate() {
+            for c in (0..linked).step_by(LINKS) {
+                self.link::<S, LINKS>(simd, c * F::LANES + k, chain);
+            }
+            for c in linked..vectors {
+                self.link::<S, 1>(simd, c * F::LANES + k, chain);
+            }
+            if let Some(rest) = &self.model.rest {
+                let column = self.model.columns() - F::LANES + k;
+                let weight = rest.as_ref()[k];
+                if column >= vectors * F::LANES {
+                    self.link::<S, 1>(simd, column, chain);
+                } else {
+                    // A row has 0·0 here.
+                    debug_assert!(weight == F::ZERO);
+                    for sum in chain.iter_mut() {
+                        *sum += F::ZERO;
+                    }
+                }
+            }
+        }
+        for at in (0..length).step_by(F::LANES) {
+            let mut sums = [F::Lanes::<S>::splat(simd, F::ZERO); MAX_LANES];
+            for k in 0..F::LANES {
+                let at = k * length + at;
+                sums[k] = F::Lanes::<S>::from_slice(simd, &chains[at..at + F::LANES]);
+            }
+            let mut width = F::LANES / 2;
+            while width > 0 {
+                for i in 0..width {
+                    sums[i] = sums[2 * i] + sums[2 * i + 1];
+                }
+                width /= 2;
+            }
+            (sums[0] + self.model.bias).store_slice(&mut z[at..at + F::LANES]);
+        }
+    }
+
+    /// Adds `N` columns' products, the first and those a vector's worth apart, to their chain.
+    #[inline(always)]
+    fn link<S: Simd, const N: usize>(&self, simd: S, first: usize, chain: &mut [F]) {
+        let mut columns: [&[F]; N] = [&[]; N];
+        let mut weights = [F::Lanes::<S>::splat(simd, F::ZERO); N];
+        for i in 0..N {
+            let column = first + i * F::LANES;
+            columns[i] = self.tile.strip(column);
+            weights[i] = F::Lanes::<S>::splat(simd, self.model.weights[column]);
+        }
+        let whole = self.count / F::LANES;
+        let mut arrays: [&[F::Array]; N] = [&[]; N];
+        for i in 0..N {
+            arrays[i] = &F::arrays(columns[i])[..whole];
+        }
+        let chain = F::arrays_mut(chain);
+        for (at, out) in chain[..whole].iter_mut().enumerate() {
+            let mut sum = F::Lanes::<S>::load_array_ref(simd, out);
+            for i in 0..N {
+                let x = F::Lanes::<S>::load_array_ref(simd, &arrays[i][at]);
+                sum = x.mul_add_fused(weights[i], sum);
+            }
+            sum.store_array(out);
+        }
+        if let Some(out) = chain.get_mut(whole) {
+            let mut sum = F::Lanes::<S>::load_array_ref(simd, out);
+            for i in 0..N {
+                let x = load(simd, columns[i], whole * F::LANES);
+                sum = x.mul_add_fused(weights[i], sum);
+            }
+            sum.store_array(out);
+        }
+    }
+
+    /// `lanes += Σ_i r_i x_i`, rows in order: squares of columns are turned into rows in registers.
+    #[inline(always)]
+    pub(super) fn add<S: Simd>(
+        &self,
+        simd: S,
+        residual: &[F; STRIPE],
+        lanes: &mut GradientLanes<F>,
+        ahead: &mut Ahead<'_, F>,
+    ) {
+        for (c, out) in lanes.whole.iter_mut().enumerate() {
+            self.add_vector(simd, c * F::LANES, residual, out, ahead);
+        }
+        if self.model.rest.is_some() {
+            let last = self.model.columns() - F::LANES;
+            self.add_vector(simd, last, residual, &mut lanes.rest, ahead);
+        }
+    }
+
+    /// [`Columns::add`] of a vector's worth of columns.
+    #[inline(always)]
+    fn add_vector<S: Simd>(
+        &self,
+        simd: S,
+        column: usize,
+        residual: &[F; STRIPE],
+        out: &mut F::Array,
+        ahead: &mut Ahead<'_, F>,
+    ) {
+        let mut sum = F::Lanes::<S>::load_array_ref(simd, out);
+        for at in (0..self.count).step_by(F::LANES) {
+            ahead.fetch::<8>();
+            let mut square = [F::Lanes::<S>::splat(simd, F::ZERO); MAX_LANES];
+            for j in 0..F::LANES {
+                square[j] = load(simd, self.tile.strip(column + j), at);
+            }
+            transpose::<F, S>(&mut square);
+            for i in 0..F::LANES {
+                let r = F::Lanes::<S>::splat(simd, residual[at + i]);
+                sum = square[i].mul_add_fused(r, sum);
+            }
+        }
+        sum.store_array(out);
+    }
+}
+
+/// A whole vector of a slice, or the rest of it and zeros.
+#[inline(always)]
+fn load<F: Float, S: Simd>(simd: S, x: &[F], at: usize) -> F::Lanes<S> {
+    match x.get(at..at + F::LANES) {
+        Some(lanes) => F::Lanes::<S>::from_slice(simd, lanes),
+        None => {
+            let mut lanes = F::ZEROS;
+            lanes.as_mut()[..x.len() - at].copy_from_slice(&x[at..]);
+            F::Lanes::<S>::load_array(simd, lanes)
+        }
+    }
+}
+
+/// Lane sums of `a · b`.
+#[inline(always)]
+fn dot<F: Float, S: Simd>(simd: S, a: &[F], b: &[F]) -> F::Lanes<S> {
+    let mut sum = F::Lanes::<S>::splat(simd, F::ZERO);
+    let (whole_a, whole_b) = (F::arrays(a), F::arrays(b));
+    for (a, b) in whole_a.iter().zip(whole_b) {
+        let a = F::Lanes::<S>::load_array_ref(simd, a);
+        sum = a.mul_add_fused(F::Lanes::<S>::load_array_ref(simd, b), sum);
+    }
+    let at = whole_a.len() * F::LANES;
+    if at < a.len() {
+        sum = load(simd, a, at).mul_add_fused(load(simd, b, at), sum);
+    }
+    sum
+}

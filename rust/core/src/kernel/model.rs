@@ -1,0 +1,113 @@
+//! Weights and gradients as lanes take them, and how many rows are worth a tile.
+
+use crate::float::Float;
+use crate::parallel::STRIPE;
+
+/// Bytes of the rows between their two uses: few enough for the first-level cache, enough that exponentials overlap.
+const UNIT_BYTES: usize = 8 << 10;
+/// How many bytes ahead of its use memory is fetched.
+const AHEAD_BYTES: usize = 16 << 10;
+/// Rows of more bytes are streams long enough for the hardware to fetch ahead by itself.
+const LONG_ROW_BYTES: usize = 4 << 10;
+/// Bytes of a tile of columns: long runs of each are read at once, and it stays in the second-level cache.
+const TILE_BYTES: usize = 256 << 10;
+
+/// Weights, and how the lanes take them.
+pub(crate) struct Model<'a, F: Float> {
+    pub(super) weights: &'a [F],
+    pub(super) bias: F,
+    /// The last vector's worth of weights if they do not fill whole vectors, zero where a whole vector has them already.
+    pub(super) rest: Option<F::Array>,
+}
+
+impl<'a, F: Float> Model<'a, F> {
+    pub(crate) fn new(weights: &'a [F], bias: F) -> Self {
+        let fresh = weights.len() % F::LANES;
+        let rest = (fresh > 0 && weights.len() > F::LANES).then(|| {
+            let mut rest = F::ZEROS;
+            rest.as_mut()[F::LANES - fresh..].copy_from_slice(&weights[weights.len() - fresh..]);
+            rest
+        });
+        Model {
+            weights,
+            bias,
+            rest,
+        }
+    }
+
+    pub(super) fn columns(&self) -> usize {
+        self.weights.len()
+    }
+
+    pub(super) fn row_bytes(&self) -> usize {
+        self.columns() * size_of::<F>()
+    }
+
+    /// Rows are summed along their columns.
+    pub(super) fn is_wide(&self) -> bool {
+        self.columns() >= F::LANES
+    }
+
+    /// Rows between a row's two uses: enough that their exponentials overlap, few enough for the first-level cache.
+    pub(super) fn unit_rows(&self) -> usize {
+        (UNIT_BYTES / self.row_bytes())
+            .next_multiple_of(F::LANES)
+            .clamp(F::LANES, STRIPE)
+    }
+
+    /// How far ahead of its use a row is fetched; of long rows the hardware does so by itself.
+    pub(super) fn rows_ahead(&self) -> usize {
+        let row = self.row_bytes();
+        if row > LONG_ROW_BYTES {
+            usize::MAX / 2
+        } else {
+            AHEAD_BYTES / row
+        }
+    }
+
+    /// Rows of a tile that is read twice as a whole: a whole number of vectors.
+    pub(super) fn tile_rows(&self) -> usize {
+        let rows = TILE_BYTES / self.row_bytes() / F::LANES * F::LANES;
+        rows.clamp(F::LANES, STRIPE)
+    }
+}
+
+/// Residuals × rows, summed over a stripe.
+pub(crate) struct GradientLanes<F: Float> {
+    /// As many as the columns' whole vectors.
+    pub(super) whole: Vec<F::Array>,
+    /// The last columns, where [`Model::rest`] is not zero.
+    pub(super) rest: F::Array,
+}
+
+impl<F: Float> GradientLanes<F> {
+    #[inline(always)]
+    pub(super) fn none() -> Self {
+        GradientLanes {
+            whole: Vec::new(),
+            rest: F::ZEROS,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn clear(&mut self, columns: usize) {
+        self.whole.clear();
+        self.whole.resize(columns / F::LANES, F::ZEROS);
+        self.rest = F::ZEROS;
+    }
+
+    /// Adds a stripe to its block.
+    #[inline(always)]
+    pub(super) fn add_to(&self, sums: &mut [f64]) {
+        let fresh = sums.len() % F::LANES;
+        let (whole, rest) = sums.split_at_mut(sums.len() - fresh);
+        for (sums, lanes) in whole.chunks_exact_mut(F::LANES).zip(&self.whole) {
+            for (sum, lane) in sums.iter_mut().zip(lanes.as_ref()) {
+                *sum += lane.to_f64();
+            }
+        }
+        for (sum, lane) in rest.iter_mut().zip(&self.rest.as_ref()[F::LANES - fresh..]) {
+            *sum += lane.to_f64();
+        }
+    }
+}
