@@ -369,7 +369,8 @@ impl<'a> Matrix<'a> {
         } else {
             (self.columns, count, self.row_stride)
         };
-        let start = self.position(first, 0);
+        // Addressed by its last element, a cache line that a run shares with the one before is not asked for again.
+        let start = self.position(first, 0) + LINE / size_of::<F>() - 1;
         Ahead {
             data,
             next: start,
@@ -558,6 +559,9 @@ impl<'a> RowSet<'a> {
     }
 }
 
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
 /// Memory to fetch before its use, one contiguous run after another: an order in which the hardware follows.
 pub(crate) struct Ahead<'a, F> {
     data: &'a [F],
@@ -592,7 +596,7 @@ impl<F> Ahead<'_, F> {
             self.end = self.end.wrapping_add_signed(self.stride);
             self.next = self.end - self.length;
         }
-        let line = 64 / size_of::<F>();
+        let line = LINE / size_of::<F>();
         for i in 0..LINES {
             prefetch(self.data, self.next + i * line);
         }

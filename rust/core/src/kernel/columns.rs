@@ -153,7 +153,8 @@ impl<F: Float> Columns<'_, F> {
     ) {
         let mut sum = F::Lanes::<S>::load_array_ref(simd, out);
         for at in (0..self.count).step_by(F::LANES) {
-            ahead.fetch::<8>();
+            ahead.fetch::<4>();
+            ahead.fetch::<4>();
             let mut square = [F::Lanes::<S>::splat(simd, F::ZERO); MAX_LANES];
             for j in 0..F::LANES {
                 square[j] = load(simd, self.tile.strip(column + j), at);

@@ -65,10 +65,13 @@ impl<'a, F: Float> Model<'a, F> {
         }
     }
 
-    /// Rows of a tile that is read twice as a whole: a whole number of vectors.
+    /// Rows of a tile that is read twice as a whole: a vector of them, or several cache lines of each column.
     pub(super) fn tile_rows(&self) -> usize {
-        let rows = TILE_BYTES / self.row_bytes() / F::LANES * F::LANES;
-        rows.clamp(F::LANES, STRIPE)
+        let lines = 4 * F::LANES;
+        match TILE_BYTES / self.row_bytes() / lines * lines {
+            0 => F::LANES,
+            rows => rows.min(STRIPE),
+        }
     }
 }
 
