@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
+import oracle
+
 Array = npt.NDArray[Any]
 
 DTYPES = [np.float32, np.float64]
@@ -116,6 +118,19 @@ def shift(delta: Any, weights: Any, dtype: Any) -> Any:
     finfo = np.finfo(dtype)
     size = np.abs(np.asarray(weights, np.float64)) + 2 * np.abs(delta)
     return finfo.eps * size + 2 * float(finfo.smallest_subnormal)
+
+
+def rounding_of_a_step(batch: Problem, rate: float, l2: float, dtype: Any) -> tuple[Array, float]:
+    """How far one computed update of the mean may be from the exact one, started from the same weights."""
+    grad, near = oracle.gradient(*batch), tolerance(batch, dtype)
+    penalty = l2 * np.abs(batch.weights.astype(np.float64))
+    # The gradient's own bound, five roundings of α, l2, k and their products, and the addition to the weights.
+    eps = float(np.finfo(dtype).eps)
+    size = rate * (np.abs(grad.weights) + penalty)
+    weights = rate * near.weights + 5 * eps * size + shift(size, batch.weights, dtype)
+    size_b = rate * abs(grad.bias)
+    bias = rate * near.bias + 5 * eps * size_b + float(shift(size_b, batch.bias, dtype))
+    return weights, bias
 
 
 def layouts(X: Array, folder: Path) -> Iterator[tuple[str, Array]]:

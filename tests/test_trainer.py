@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 import gradstep
 import oracle
-from problems import DTYPES, Problem, bits, layouts, other_types, problems, shift, tolerance
+from problems import DTYPES, Problem, bits, layouts, other_types, problems, rounding_of_a_step, tolerance
 
 Array = npt.NDArray[Any]
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
@@ -41,19 +41,6 @@ def blobs(m: int, n: int, dtype: Any = np.float64, seed: int = 0) -> tuple[Array
 
 def in_file_order(m: int, epochs: int) -> list[range]:
     return [range(m)] * epochs
-
-
-def rounding_of_a_step(batch: Problem, rate: float, l2: float, dtype: Any) -> tuple[Array, float]:
-    """How far one computed update of the mean may be from the exact one, started from the same weights."""
-    grad, near = oracle.gradient(*batch), tolerance(batch, dtype)
-    penalty = l2 * np.abs(batch.weights.astype(np.float64))
-    # The gradient's own bound, five roundings of α, l2, k and their products, and the addition to the weights.
-    eps = float(np.finfo(dtype).eps)
-    size = rate * (np.abs(grad.weights) + penalty)
-    weights = rate * near.weights + 5 * eps * size + shift(size, batch.weights, dtype)
-    size_b = rate * abs(grad.bias)
-    bias = rate * near.bias + 5 * eps * size_b + float(shift(size_b, batch.bias, dtype))
-    return weights, bias
 
 
 # --- parity with the textbook loop ------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any, Literal, final
+from typing import Any, Literal, Protocol, TypeAlias, final
 
 from numpy.typing import ArrayLike, NDArray
 
@@ -24,15 +24,31 @@ __all__ = [
 
 __version__: str
 
+class _Compressed(Protocol):
+    """SciPy's CSR or CSC, array or matrix, or what has the same attributes and says to be one."""
+
+    @property
+    def format(self) -> Any: ...
+    @property
+    def shape(self) -> Any: ...
+    @property
+    def data(self) -> Any: ...
+    @property
+    def indices(self) -> Any: ...
+    @property
+    def indptr(self) -> Any: ...
+
+_Features: TypeAlias = ArrayLike | _Compressed
+
 def sigmoid(z: ArrayLike, *, out: NDArray[Any] | None = None) -> Any: ...
 def sigmoid_derivative(z: ArrayLike, *, out: NDArray[Any] | None = None) -> Any: ...
 def log_sigmoid(z: ArrayLike, *, out: NDArray[Any] | None = None) -> Any: ...
 def predict_proba(
-    X: ArrayLike, weights: ArrayLike, bias: float = 0.0, *, n_threads: int | None = None
+    X: _Features, weights: ArrayLike, bias: float = 0.0, *, n_threads: int | None = None
 ) -> NDArray[Any]: ...
 def cross_entropy(y: ArrayLike, y_hat: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float: ...
 def loss(
-    X: ArrayLike,
+    X: _Features,
     y: ArrayLike,
     weights: ArrayLike,
     bias: float = 0.0,
@@ -41,7 +57,7 @@ def loss(
     n_threads: int | None = None,
 ) -> float: ...
 def gradient(
-    X: ArrayLike,
+    X: _Features,
     y: ArrayLike,
     weights: ArrayLike,
     bias: float = 0.0,
@@ -50,7 +66,7 @@ def gradient(
     n_threads: int | None = None,
 ) -> Gradient: ...
 def loss_gradient(
-    X: ArrayLike,
+    X: _Features,
     y: ArrayLike,
     weights: ArrayLike,
     bias: float = 0.0,
@@ -59,7 +75,7 @@ def loss_gradient(
     n_threads: int | None = None,
 ) -> LossGradient: ...
 def gradient_step(
-    X: ArrayLike,
+    X: _Features,
     y: ArrayLike,
     weights: ArrayLike,
     bias: float,
@@ -112,7 +128,7 @@ class Trainer:
     def trace(self) -> bool: ...
     def fit(
         self,
-        X: ArrayLike,
+        X: _Features,
         y: ArrayLike,
         weights: ArrayLike | None = None,
         bias: float = 0.0,

@@ -1,10 +1,13 @@
 //! Epochs, batches, order: the lesson's algorithm.
 
+mod sparse;
+
 use std::ops::ControlFlow;
 
 use fearless_simd::prelude::*;
 
 use crate::error::Error;
+use crate::features::Features;
 use crate::float::Float;
 use crate::kernel::{self, Activation, Points, Sigmoid, Sums, Want};
 use crate::math;
@@ -290,15 +293,16 @@ pub struct Descent<F> {
 ///
 /// A trace that could never fit is refused before anything is computed. It is allocated as a whole where all of it is
 /// certain to come, because neither a tolerance nor the observer can end the descent; else epoch by epoch.
-pub fn descend<F: Float>(
-    x: &Matrix<'_>,
-    y: &Vector<'_>,
+pub fn descend<'a, F: Float>(
+    x: impl Into<Features<'a>>,
+    y: &'a Vector<'a>,
     weights: Vec<F>,
     bias: F,
     options: &Options,
     observer: &mut dyn Observer<F>,
 ) -> Result<Descent<F>, Error> {
     options.check()?;
+    let x = x.into();
     kernel::check_length(
         "weights",
         weights.len(),
@@ -412,25 +416,36 @@ fn run<F: Float, A: Activation>(
                 random.shuffle(listed, &mut Polling(observer))?;
             }
             let order = listed.as_deref().map_or(RowSet::All, RowSet::Listed);
-            if batch == 1 {
-                point_epoch::<F, A>(
-                    &points, order, &mut model, options, epoch, &mut trace, observer,
-                )?;
-            } else {
-                for first in (0..m).step_by(batch) {
-                    let part = Points {
-                        rows: order.part(first..m.min(first.saturating_add(batch))),
-                        ..points
-                    };
-                    let sums = kernel::evaluate::<F, A>(
-                        &part,
-                        &model.weights,
-                        model.bias,
-                        Want::LossAndGradient,
-                        options.threads,
-                        &mut Polling(observer),
-                    )?;
-                    update::<F, A>(&part, &sums, &mut model, options, epoch, &mut trace)?;
+            match points.x {
+                Features::Sparse(x) => sparse::epoch::<F, A>(
+                    &points.with(x),
+                    order,
+                    batch,
+                    &mut model,
+                    options,
+                    epoch,
+                    &mut trace,
+                    observer,
+                )?,
+                Features::Dense(x) if batch == 1 => point_epoch::<F, A>(
+                    &points.with(x),
+                    order,
+                    &mut model,
+                    options,
+                    epoch,
+                    &mut trace,
+                    observer,
+                )?,
+                Features::Dense(_) => {
+                    for first in (0..m).step_by(batch) {
+                        let part = Points {
+                            rows: order.part(first..m.min(first.saturating_add(batch))),
+                            ..points
+                        };
+                        batch_step::<F, A>(
+                            &part, &mut model, options, epoch, &mut trace, observer,
+                        )?;
+                    }
                 }
             }
         }
@@ -500,6 +515,26 @@ fn gradient_norm<F: Float>(sums: &Sums, weights: &[F], l2: f64) -> f64 {
         .fold(0.0, |norm: f64, g| norm.max(g.abs()))
 }
 
+/// One step of the batch `points`.
+fn batch_step<F: Float, A: Activation>(
+    points: &Points<'_>,
+    model: &mut Model<F>,
+    options: &Options,
+    epoch: usize,
+    trace: &mut Option<Trace<F>>,
+    observer: &mut dyn Observer<F>,
+) -> Result<(), Error> {
+    let sums = kernel::evaluate::<F, A>(
+        points,
+        &model.weights,
+        model.bias,
+        Want::LossAndGradient,
+        options.threads,
+        &mut Polling(observer),
+    )?;
+    update::<F, A>(points, &sums, model, options, epoch, trace)
+}
+
 /// One step of the batch `points`, whose sums are known.
 fn update<F: Float, A: Activation>(
     points: &Points<'_>,
@@ -513,7 +548,7 @@ fn update<F: Float, A: Activation>(
         let mut z = vec![F::ZERO; points.rows.count(points.x.rows())];
         let mut y_hat = z.clone();
         kernel::predict_rows::<F, A>(
-            points.x,
+            &points.x,
             points.rows,
             &model.weights,
             model.bias,
@@ -538,7 +573,7 @@ fn update<F: Float, A: Activation>(
 
 /// One epoch of batches of one point. The mean and the sum of one are the same.
 fn point_epoch<F: Float, A: Activation>(
-    points: &Points<'_>,
+    points: &Points<'_, Matrix<'_>>,
     order: RowSet<'_>,
     model: &mut Model<F>,
     options: &Options,
@@ -571,7 +606,7 @@ fn point_epoch<F: Float, A: Activation>(
 #[inline(always)]
 fn point_updates<F: Float, A: Activation, S: Simd>(
     simd: S,
-    points: &Points<'_>,
+    points: &Points<'_, Matrix<'_>>,
     model: &mut Model<F>,
     options: &Options,
     epoch: usize,

@@ -67,6 +67,30 @@ pub enum Error {
         /// Its column.
         column: usize,
     },
+    /// Where the rows (or columns) of a sparse `X` start is no ascending list of positions.
+    Starts {
+        /// What they must do, in words.
+        expected: &'static str,
+        /// The one that came.
+        got: i64,
+        /// Its position.
+        position: usize,
+    },
+    /// An index of a sparse `X` that is none of its columns (or rows).
+    Index {
+        /// "column" for CSR, "row" for CSC.
+        axis: &'static str,
+        /// How many of these there are.
+        bound: usize,
+        /// The index that came.
+        got: i64,
+        /// Its position among all of them.
+        position: usize,
+        /// "row" for CSR, "column" for CSC.
+        line_axis: &'static str,
+        /// The row or column that it stands in.
+        line: usize,
+    },
     /// Sample weights that are all zero: their mean does not exist.
     NoWeight,
     /// Options that exclude one another.
@@ -101,7 +125,7 @@ pub enum Error {
         /// Its value.
         got: String,
     },
-    /// What a descent has to keep does not fit into memory.
+    /// What has to be kept does not fit into memory.
     Memory {
         /// The argument that asks for it.
         argument: &'static str,
@@ -167,6 +191,26 @@ impl fmt::Display for Error {
                 let got = Shown(*got);
                 write!(f, "weights must be {expected}, got {got} at index {index}")
             }
+            Error::Starts {
+                expected,
+                got,
+                position,
+            } => write!(
+                f,
+                "X.indptr must {expected}, got {got} at position {position}"
+            ),
+            Error::Index {
+                axis,
+                bound,
+                got,
+                position,
+                line_axis,
+                line,
+            } => write!(
+                f,
+                "X.indices must be {axis}s from 0 to {}, got {got} at position {position} ({line_axis} {line})",
+                bound - 1
+            ),
             Error::NoWeight => write!(f, "sample_weight must have a positive sum, got only zeros"),
             Error::Conflict {
                 argument,
@@ -206,6 +250,30 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// That many zeros.
+///
+/// # Errors
+///
+/// [`Error::Memory`], naming `argument` and that many of what `unit` says, if there is no room.
+pub fn zeros<T: Clone + Default>(
+    argument: &'static str,
+    count: usize,
+    unit: &'static str,
+) -> Result<Vec<T>, Error> {
+    let mut zeros = Vec::new();
+    match zeros.try_reserve_exact(count) {
+        Ok(()) => {
+            zeros.resize(count, T::default());
+            Ok(zeros)
+        }
+        Err(_) => Err(Error::Memory {
+            argument,
+            count: count as u128,
+            unit,
+        }),
+    }
+}
 
 /// A number as messages show it: `nan`, `inf` and `-inf` as Python spells them, and huge or tiny ones by their exponent,
 /// not by hundreds of digits.

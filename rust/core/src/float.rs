@@ -95,6 +95,8 @@ pub trait Float:
     fn arrays_mut(slice: &mut [Self]) -> &mut [Self::Array];
     /// The buffer, if it holds this type.
     fn slice<'a>(elements: &Elements<'a>) -> Option<&'a [Self]>;
+    /// A buffer of this type.
+    fn elements(values: &[Self]) -> Elements<'_>;
     /// Rounds to nearest.
     fn from_f64(x: f64) -> Self;
     /// Exact.
@@ -196,6 +198,9 @@ impl Float for f64 {
             _ => None,
         }
     }
+    fn elements(values: &[f64]) -> Elements<'_> {
+        Elements::F64(values)
+    }
     #[inline(always)]
     fn from_f64(x: f64) -> f64 {
         x
@@ -251,6 +256,9 @@ impl Float for f32 {
             Elements::F32(values) => Some(values),
             _ => None,
         }
+    }
+    fn elements(values: &[f32]) -> Elements<'_> {
+        Elements::F32(values)
     }
     #[inline(always)]
     fn from_f64(x: f64) -> f32 {

@@ -7,6 +7,7 @@
 //! * [`elements`](Elements), [`error`](Error), [`float`](Float): what arrays hold, what can be wrong, what is computed in;
 //! * `simd`, `math`: lanes, and the formulas for one sample over lanes of samples;
 //! * `strips`, [`matrix`](Matrix), `parallel`: memory in strips, any layout in tiles; who computes which block;
+//! * [`sparse`](Sparse), [`features`](Features): rows of what is stored; either kind of `X`;
 //! * `elementwise`, `kernel`: the formulas over arrays and over data sets, in one pass;
 //! * `step`, `shuffle`, `descent`: w ← w − α ∇E, the order of the points, and epochs of both.
 //!
@@ -20,6 +21,7 @@ mod descent;
 mod elements;
 mod elementwise;
 mod error;
+mod features;
 mod float;
 mod kernel;
 mod math;
@@ -27,16 +29,19 @@ mod matrix;
 mod parallel;
 mod shuffle;
 mod simd;
+mod sparse;
 mod step;
 mod strips;
 
 pub use descent::{ActivationFunction, Descent, Observer, Options, StopReason, Trace, descend};
 pub use elements::Elements;
 pub use elementwise::{Function, apply};
-pub use error::Error;
+pub use error::{Error, zeros};
+pub use features::Features;
 pub use float::Float;
 pub use kernel::{Gradient, LossGradient, cross_entropy, loss, loss_gradient, predict_proba};
 pub use matrix::{Matrix, Vector};
 pub use parallel::{Monitor, Threads, Unmonitored};
 pub use simd::{Isa, isa};
+pub use sparse::{Indices, Sparse, Transposed};
 pub use step::{Reduction, Step, gradient_step};

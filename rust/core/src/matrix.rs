@@ -438,10 +438,15 @@ impl<'a> Vector<'a> {
 
     /// A whole slice of `f64`.
     pub fn from_slice(values: &'a [f64]) -> Self {
+        Vector::whole(Elements::F64(values))
+    }
+
+    /// A whole buffer.
+    pub(crate) fn whole(elements: Elements<'a>) -> Self {
         Vector {
-            elements: Elements::F64(values),
+            elements,
             offset: 0,
-            len: values.len(),
+            len: elements.len(),
             stride: 1,
         }
     }

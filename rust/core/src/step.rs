@@ -1,9 +1,10 @@
 //! w ← w − α ∇E: one step of gradient descent.
 
 use crate::error::Error;
+use crate::features::Features;
 use crate::float::Float;
 use crate::kernel::{self, Points, Sigmoid, Sums, Want};
-use crate::matrix::{Matrix, Vector};
+use crate::matrix::Vector;
 use crate::parallel::{Monitor, Threads};
 
 /// How a learning rate reads: along the gradient of the mean error, or of the sum over the points.
@@ -56,10 +57,10 @@ pub struct Step<F> {
 /// # Errors
 ///
 /// [`Error::Number`] if `learning_rate` is not positive and finite; else as [`kernel::loss`].
-pub fn gradient_step<F: Float>(
-    x: &Matrix<'_>,
-    y: &Vector<'_>,
-    sample_weight: Option<&Vector<'_>>,
+pub fn gradient_step<'a, F: Float>(
+    x: impl Into<Features<'a>>,
+    y: &'a Vector<'a>,
+    sample_weight: Option<&'a Vector<'a>>,
     weights: &[F],
     bias: F,
     learning_rate: f64,
@@ -100,6 +101,14 @@ pub(crate) fn check_learning_rate(got: f64) -> Result<(), Error> {
     }
 }
 
+/// What the sums are divided by, and what the weights are multiplied by, in the penalised gradient.
+pub(crate) fn scales(sums: &Sums, l2: f64, reduction: Reduction) -> (f64, f64) {
+    match reduction {
+        Reduction::Mean => (sums.weight, l2),
+        Reduction::Sum => (1.0, l2 * sums.weight),
+    }
+}
+
 /// Δw and Δb of the step along the penalised gradient, ∇E + l2·w.
 pub(crate) fn deltas<F: Float>(
     sums: &Sums,
@@ -108,10 +117,7 @@ pub(crate) fn deltas<F: Float>(
     l2: f64,
     reduction: Reduction,
 ) -> (Vec<F>, F) {
-    let (divisor, penalty) = match reduction {
-        Reduction::Mean => (sums.weight, l2),
-        Reduction::Sum => (1.0, l2 * sums.weight),
-    };
+    let (divisor, penalty) = scales(sums, l2, reduction);
     let delta =
         |sum: f64, penalised: f64| F::from_f64(-learning_rate * (sum / divisor + penalised));
     let delta_weights = sums

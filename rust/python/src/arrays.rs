@@ -2,7 +2,7 @@
 //!
 //! Every refusal reads "`<argument>` must `<what was expected>`, got `<what came>`". All unsafe code of the crate is here.
 
-use gradstep_core::{Elements, Float, Matrix, Vector};
+use gradstep_core::{Elements, Float, Indices, Matrix, Vector};
 use numpy::{
     Element, PyArray1, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyUntypedArray,
     PyUntypedArrayMethods,
@@ -286,6 +286,91 @@ impl<'py> View<'py> {
     }
 }
 
+/// A vector that lies in one piece.
+pub(crate) struct Buffer<'py>(View<'py>);
+
+impl<'py> Buffer<'py> {
+    /// Floats: the array itself if they lie in one piece, or else a converted copy.
+    ///
+    /// # Errors
+    ///
+    /// TypeError if these are not real numbers, ValueError if they have not one dimension.
+    pub(crate) fn of_floats(argument: &'static str, object: &Bound<'py, PyAny>) -> PyResult<Self> {
+        let array = Real::new(argument, object)?;
+        array.check_dimensions(1)?;
+        let float = |kind| matches!(kind, Kind::F32 | Kind::F64);
+        if let Some(buffer) = Buffer::in_place(&array, float)? {
+            return Ok(buffer);
+        }
+        let copy = if array.is_single() {
+            array.copy::<f32>()?.into_array().into_any()
+        } else {
+            array.copy::<f64>()?.into_array().into_any()
+        };
+        Buffer::copied(argument, copy)
+    }
+
+    /// Positions: the array itself if these are 32- or 64-bit integers in one piece, or else a copy of 64 bits.
+    ///
+    /// # Errors
+    ///
+    /// TypeError if these are not integers, ValueError if they have not one dimension.
+    pub(crate) fn of_indices(argument: &'static str, object: &Bound<'py, PyAny>) -> PyResult<Self> {
+        let array = Real::new(argument, object)?;
+        array.check_dimensions(1)?;
+        let dtype = array.array.dtype();
+        if !matches!(dtype.kind(), b'i' | b'u') {
+            return Err(PyTypeError::new_err(format!(
+                "{argument} must be an array of integers, got dtype {}",
+                text(&dtype)
+            )));
+        }
+        let index = |kind| matches!(kind, Kind::I32 | Kind::I64);
+        if let Some(buffer) = Buffer::in_place(&array, index)? {
+            return Ok(buffer);
+        }
+        let py = object.py();
+        let copy = array.array.call_method1(
+            intern!(py, "astype"),
+            (numpy::dtype::<i64>(py), intern!(py, "C")),
+        )?;
+        Buffer::copied(argument, copy)
+    }
+
+    fn in_place(array: &Real<'py>, wanted: impl Fn(Kind) -> bool) -> PyResult<Option<Self>> {
+        Ok(View::in_place(array)?
+            .filter(|view| wanted(view.kind) && view.offset == 0 && [view.span] == *array.shape())
+            .map(Buffer))
+    }
+
+    fn copied(argument: &'static str, copy: Bound<'py, PyAny>) -> PyResult<Self> {
+        let array = Real {
+            argument,
+            array: copy.cast_into()?,
+        };
+        Buffer::in_place(&array, |_| true)?.ok_or_else(|| outside(argument))
+    }
+
+    /// Whether these are 32-bit floats.
+    pub(crate) fn is_single(&self) -> bool {
+        self.0.is_single()
+    }
+
+    /// All of it.
+    pub(crate) fn elements(&self) -> Elements<'_> {
+        self.0.elements()
+    }
+
+    /// All of it, as positions.
+    pub(crate) fn indices(&self) -> PyResult<Indices<'_>> {
+        match self.0.elements() {
+            Elements::I32(slice) => Ok(Indices::I32(slice)),
+            Elements::I64(slice) => Ok(Indices::I64(slice)),
+            _ => Err(outside(self.0.array.argument)),
+        }
+    }
+}
+
 fn data(array: &Bound<'_, PyUntypedArray>) -> *const u8 {
     // SAFETY: the pointer is that of a live NumPy array, whose header is valid to read while attached.
     unsafe { (*array.as_array_ptr()).fields.data.cast_const().cast() }
@@ -367,7 +452,7 @@ fn quietly<T>(py: Python<'_>, convert: impl FnOnce() -> PyResult<T>) -> PyResult
 }
 
 /// The type, if it is one of SciPy's sparse containers.
-fn sparse_name(object: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+pub(crate) fn sparse_name(object: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
     let kind = object.get_type();
     for base in kind.mro().iter() {
         let module = base.getattr("__module__")?;

@@ -2,7 +2,7 @@
 
 #![allow(non_snake_case)] // X is what everybody calls it.
 
-use gradstep_core::{Error, Function, LossGradient, Matrix, Monitor, Reduction, Threads, Vector};
+use gradstep_core::{Error, Features, Function, Monitor, Reduction, Threads, Vector};
 use numpy::PyUntypedArray;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -10,6 +10,7 @@ use pyo3::types::PyType;
 
 use crate::arrays::{Fresh, Number, Real, View, check_out, pack};
 use crate::options::{Given, number, numpy, optional_positive, word};
+use crate::sparse::Samples;
 use crate::{run, value_error};
 
 /// An instance of a class of `gradstep._results`.
@@ -256,7 +257,7 @@ pub(crate) fn cross_entropy(
 
 /// The arguments of a formula over a data set, taken apart in the order that errors are reported in.
 struct Arguments<'py> {
-    x: View<'py>,
+    x: Samples<'py>,
     y: View<'py>,
     weights: Real<'py>,
     bias: f64,
@@ -274,7 +275,7 @@ impl<'py> Arguments<'py> {
         n_threads: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Self> {
         Ok(Arguments {
-            x: View::new("X", X, 2)?,
+            x: Samples::new(X)?,
             y: View::new("y", y, 1)?,
             weights: vector("weights", weights)?,
             bias: bias.or(0.0, "bias", number)?,
@@ -286,11 +287,25 @@ impl<'py> Arguments<'py> {
     }
 
     /// Runs a kernel on them without the interpreter.
-    fn run<F: Number, T: Send>(&self, py: Python<'py>, kernel: impl Kernel<F, T>) -> PyResult<T> {
-        let (x, y) = (self.x.matrix()?, self.y.vector()?);
+    fn run<F: Number, T: Send>(
+        &self,
+        py: Python<'py>,
+        kernel: impl Send
+        + FnOnce(
+            &Features<'_>,
+            &Vector<'_>,
+            Option<&Vector<'_>>,
+            &[F],
+            F,
+            Threads,
+            &mut dyn Monitor,
+        ) -> Result<T, Error>,
+    ) -> PyResult<T> {
+        let (bias, threads) = (F::from_f64(self.bias), self.threads);
+        let rows = self.x.rows::<F>(py, threads)?;
+        let (x, y) = (rows.features()?, self.y.vector()?);
         let sample_weight = self.sample_weight.as_ref().map(View::vector).transpose()?;
         let weights = self.weights.to_vec::<F>()?;
-        let (bias, threads) = (F::from_f64(self.bias), self.threads);
         run(py, |monitor| {
             kernel(
                 &x,
@@ -303,34 +318,6 @@ impl<'py> Arguments<'py> {
             )
         })
     }
-}
-
-/// The shape of the core's formulas over a data set.
-trait Kernel<F, T>:
-    Send
-    + FnOnce(
-        &Matrix<'_>,
-        &Vector<'_>,
-        Option<&Vector<'_>>,
-        &[F],
-        F,
-        Threads,
-        &mut dyn Monitor,
-    ) -> Result<T, Error>
-{
-}
-impl<F, T, K> Kernel<F, T> for K where
-    K: Send
-        + FnOnce(
-            &Matrix<'_>,
-            &Vector<'_>,
-            Option<&Vector<'_>>,
-            &[F],
-            F,
-            Threads,
-            &mut dyn Monitor,
-        ) -> Result<T, Error>
-{
 }
 
 fn threads(n_threads: Option<&Bound<'_, PyAny>>) -> PyResult<Threads> {
@@ -350,8 +337,9 @@ pub(crate) fn vector<'py>(
 ///
 /// Parameters
 /// ----------
-/// X : array_like, shape (m, n)
-///     Features, a row per sample; any layout, read in place.
+/// X : array_like or sparse array or matrix, shape (m, n)
+///     Features, a row per sample; any layout, read in place. SciPy's CSR is read in place, CSC by way of its rows; none
+///     is ever made dense.
 /// weights : array_like, shape (n,)
 ///     Weights w, nats per unit of each feature.
 /// bias : float, default 0.0
@@ -390,7 +378,7 @@ pub(crate) fn predict_proba<'py>(
     bias: Given<'py>,
     n_threads: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let x = View::new("X", X, 2)?;
+    let x = Samples::new(X)?;
     let weights = vector("weights", weights)?;
     let bias = bias.or(0.0, "bias", number)?;
     let threads = threads(n_threads)?;
@@ -404,16 +392,17 @@ pub(crate) fn predict_proba<'py>(
 
 fn predict_proba_in<'py, F: Number>(
     py: Python<'py>,
-    x: &View<'_>,
+    x: &Samples<'_>,
     weights: &Real<'_>,
     bias: f64,
     threads: Threads,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let (x, weights, bias) = (x.matrix()?, weights.to_vec::<F>()?, F::from_f64(bias));
+    let rows = x.rows::<F>(py, threads)?;
+    let (x, weights, bias) = (rows.features()?, weights.to_vec::<F>()?, F::from_f64(bias));
     let mut result = Fresh::zeros(py, x.rows())?;
     let out = result.slice()?;
     run(py, |monitor| {
-        gradstep_core::predict_proba(&x, &weights, bias, out, threads, monitor)
+        gradstep_core::predict_proba(x, &weights, bias, out, threads, monitor)
     })?;
     Ok(result.into_array().into_any())
 }
@@ -422,8 +411,9 @@ fn predict_proba_in<'py, F: Number>(
 ///
 /// Parameters
 /// ----------
-/// X : array_like, shape (m, n)
-///     Features, a row per sample; any layout, read in place.
+/// X : array_like or sparse array or matrix, shape (m, n)
+///     Features, a row per sample; any layout, read in place. SciPy's CSR is read in place, CSC by way of its rows; none
+///     is ever made dense.
 /// y : array_like, shape (m,)
 ///     Labels in [0, 1].
 /// weights : array_like, shape (n,)
@@ -471,33 +461,47 @@ pub(crate) fn loss<'py>(
 ) -> PyResult<f64> {
     let arguments = Arguments::new(X, y, weights, bias, sample_weight, n_threads)?;
     if arguments.x.is_single() {
-        arguments.run(X.py(), gradstep_core::loss::<f32>)
+        loss_in::<f32>(X.py(), &arguments)
     } else {
-        arguments.run(X.py(), gradstep_core::loss::<f64>)
+        loss_in::<f64>(X.py(), &arguments)
     }
+}
+
+fn loss_in<'py, F: Number>(py: Python<'py>, arguments: &Arguments<'py>) -> PyResult<f64> {
+    arguments.run(py, |x, y, s, weights: &[F], bias, threads, monitor| {
+        gradstep_core::loss(x, y, s, weights, bias, threads, monitor)
+    })
 }
 
 /// Loss, gradient along the weights in the dtype of the computation, gradient along the bias.
 type Packed<'py> = (f64, Bound<'py, PyUntypedArray>, f64);
 
 fn evaluate<'py>(py: Python<'py>, arguments: &Arguments<'py>) -> PyResult<Packed<'py>> {
-    fn pack_result<F: Number>(py: Python<'_>, result: LossGradient<F>) -> PyResult<Packed<'_>> {
-        let weights = pack(py, result.gradient.weights).into_any().cast_into()?;
-        Ok((result.loss, weights, result.gradient.bias.to_f64()))
-    }
     if arguments.x.is_single() {
-        pack_result(py, arguments.run(py, gradstep_core::loss_gradient::<f32>)?)
+        evaluate_in::<f32>(py, arguments)
     } else {
-        pack_result(py, arguments.run(py, gradstep_core::loss_gradient::<f64>)?)
+        evaluate_in::<f64>(py, arguments)
     }
+}
+
+fn evaluate_in<'py, F: Number>(
+    py: Python<'py>,
+    arguments: &Arguments<'py>,
+) -> PyResult<Packed<'py>> {
+    let result = arguments.run(py, |x, y, s, weights: &[F], bias, threads, monitor| {
+        gradstep_core::loss_gradient(x, y, s, weights, bias, threads, monitor)
+    })?;
+    let weights = pack(py, result.gradient.weights).into_any().cast_into()?;
+    Ok((result.loss, weights, result.gradient.bias.to_f64()))
 }
 
 /// The gradient of the mean cross-entropy, ∇E = Σ s_i (ŷ_i - y_i) x_i / Σ s_i, and the same without x_i for the bias.
 ///
 /// Parameters
 /// ----------
-/// X : array_like, shape (m, n)
-///     Features, a row per sample; any layout, read in place.
+/// X : array_like or sparse array or matrix, shape (m, n)
+///     Features, a row per sample; any layout, read in place. SciPy's CSR is read in place, CSC by way of its rows; none
+///     is ever made dense.
 /// y : array_like, shape (m,)
 ///     Labels in [0, 1].
 /// weights : array_like, shape (n,)
@@ -555,8 +559,9 @@ pub(crate) fn gradient<'py>(
 ///
 /// Parameters
 /// ----------
-/// X : array_like, shape (m, n)
-///     Features, a row per sample; any layout, read in place.
+/// X : array_like or sparse array or matrix, shape (m, n)
+///     Features, a row per sample; any layout, read in place. SciPy's CSR is read in place, CSC by way of its rows; none
+///     is ever made dense.
 /// y : array_like, shape (m,)
 ///     Labels in [0, 1].
 /// weights : array_like, shape (n,)
@@ -618,8 +623,9 @@ pub(crate) fn loss_gradient<'py>(
 ///
 /// Parameters
 /// ----------
-/// X : array_like, shape (m, n)
-///     Features, a row per sample; any layout, read in place.
+/// X : array_like or sparse array or matrix, shape (m, n)
+///     Features, a row per sample; any layout, read in place. SciPy's CSR is read in place, CSC by way of its rows; none
+///     is ever made dense.
 /// y : array_like, shape (m,)
 ///     Labels in [0, 1].
 /// weights : array_like, shape (n,)
@@ -689,13 +695,7 @@ fn step_in<'py, F: Number>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let step = arguments.run(
         py,
-        |x: &Matrix<'_>,
-         y: &Vector<'_>,
-         sample_weight: Option<&Vector<'_>>,
-         weights: &[F],
-         bias: F,
-         threads: Threads,
-         monitor: &mut dyn Monitor| {
+        |x, y, sample_weight, weights: &[F], bias, threads, monitor| {
             gradstep_core::gradient_step(
                 x,
                 y,

@@ -3,6 +3,7 @@
 mod arrays;
 mod formulas;
 mod options;
+mod sparse;
 mod trainer;
 
 use std::ops::ControlFlow;
@@ -54,7 +55,6 @@ impl Signals {
         match (self.error, error) {
             (Some(raised), Error::Interrupted) => raised,
             (None, Error::Interrupted) => PyKeyboardInterrupt::new_err(()),
-            (_, error @ Error::Memory { .. }) => PyMemoryError::new_err(error.to_string()),
             (_, error) => value_error(error),
         }
     }
@@ -88,6 +88,11 @@ fn run<T: Send>(
         .map_err(|error| signals.exception(error))
 }
 
+/// A ValueError, or MemoryError where that was what lacked.
 fn value_error(error: Error) -> PyErr {
-    PyValueError::new_err(error.to_string())
+    let message = error.to_string();
+    match error {
+        Error::Memory { .. } => PyMemoryError::new_err(message),
+        _ => PyValueError::new_err(message),
+    }
 }

@@ -11,7 +11,7 @@ use gradstep_core::{
 };
 use numpy::{Element, PyArrayMethods};
 use pyo3::IntoPyObjectExt;
-use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{IntoPyDict, PyDict, PyList, PyTuple, PyType};
@@ -21,6 +21,7 @@ use crate::formulas::{result, vector};
 use crate::options::{
     Given, flag, number, numpy, optional_positive, positive, seed, type_name, word,
 };
+use crate::sparse::Samples;
 use crate::{Signals, value_error};
 
 /// Gradient descent: w <- w - α ∇E, batch by batch, epoch after epoch.
@@ -125,21 +126,28 @@ impl Trainer {
     fn fit_in<'py, F: Number>(
         &self,
         py: Python<'py>,
-        x: &View<'py>,
+        x: &Samples<'py>,
         y: &View<'py>,
         weights: Option<Vec<F>>,
         bias: f64,
         callback: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let (x, y) = (x.matrix()?, y.vector()?);
-        let weights = weights.map_or_else(|| zeros(x.columns()), Ok)?;
         let options = self.options(Threads::new(self.n_threads).map_err(value_error)?);
+        let rows = x.rows::<F>(py, options.threads)?;
+        let (x, y) = (rows.features()?, y.vector()?);
+        let weights = match weights {
+            Some(weights) => weights,
+            // A view may have more columns than memory could hold.
+            None => {
+                gradstep_core::zeros("weights", x.columns(), "columns of X").map_err(value_error)?
+            }
+        };
         let mut watcher = Watcher {
             signals: Signals::new(),
             callback,
         };
-        let descent =
-            py.detach(|| descend(&x, &y, weights, F::from_f64(bias), &options, &mut watcher));
+        let bias = F::from_f64(bias);
+        let descent = py.detach(|| descend(x, &y, weights, bias, &options, &mut watcher));
         match descent {
             Err(error) => Err(watcher.signals.exception(error)),
             Ok(descent) => match watcher.signals.error {
@@ -293,9 +301,10 @@ impl Trainer {
     ///
     /// Parameters
     /// ----------
-    /// X : array_like, shape (m, n)
-    ///     Finite features, a row per sample; any layout, read in place. float32 is trained on in float32, any other type
-    ///     in float64.
+    /// X : array_like or sparse array or matrix, shape (m, n)
+    ///     Finite features, a row per sample; any layout, read in place. SciPy's CSR is read in place, CSC by way of its
+    ///     rows, which are gathered once; none is ever made dense. float32 is trained on in float32, any other type in
+    ///     float64.
     /// y : array_like, shape (m,)
     ///     Labels in [0, 1].
     /// weights : array_like, shape (n,), optional
@@ -344,7 +353,7 @@ impl Trainer {
         callback: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = X.py();
-        let (x, y) = (View::new("X", X, 2)?, View::new("y", y, 1)?);
+        let (x, y) = (Samples::new(X)?, View::new("y", y, 1)?);
         let weights = weights
             .map(|weights| vector("weights", weights))
             .transpose()?;
@@ -364,18 +373,6 @@ impl Trainer {
             self.fit_in::<f64>(py, &x, &y, weights, bias, callback)
         }
     }
-}
-
-/// Weights to start from, one for every column of `X`, of which a view may have more than memory could hold.
-fn zeros<F: Number>(columns: usize) -> PyResult<Vec<F>> {
-    let mut weights = Vec::new();
-    weights.try_reserve_exact(columns).map_err(|_| {
-        PyMemoryError::new_err(format!(
-            "weights must fit into memory, got {columns} columns of X"
-        ))
-    })?;
-    weights.resize(columns, F::ZERO);
-    Ok(weights)
 }
 
 /// Stands between the core and Python while a descent runs.

@@ -55,7 +55,7 @@ impl<F: Float> Scratch<F> {
 #[inline(always)]
 pub(crate) fn block<F: Float, A: Activation, S: Simd>(
     simd: S,
-    points: &Points<'_>,
+    points: &Points<'_, Matrix<'_>>,
     model: &Model<'_, F>,
     block: Range<usize>,
     gradient: bool,
@@ -131,7 +131,7 @@ pub(crate) fn predictors<F: Float, S: Simd>(
 
 /// The rows of a stripe, and what is wanted of them.
 struct Part<'a, F: Float> {
-    points: &'a Points<'a>,
+    points: &'a Points<'a, Matrix<'a>>,
     model: &'a Model<'a, F>,
     first: usize,
     count: usize,
@@ -274,7 +274,7 @@ impl<F: Float> Part<'_, F> {
 
 /// Lanes beyond the last row: a certain and right prediction, which adds exactly nothing to any sum.
 #[inline(always)]
-fn pad<F: Float>(z: &mut [F; STRIPE], count: usize) {
+pub(super) fn pad<F: Float>(z: &mut [F; STRIPE], count: usize) {
     let end = count.next_multiple_of(F::LANES);
     z[count..end].fill(-F::INFINITY);
 }

@@ -5,6 +5,7 @@ mod cross_entropy;
 mod dense;
 mod model;
 mod rows;
+pub(crate) mod sparse;
 mod stripe;
 #[cfg(test)]
 mod tests;
@@ -17,12 +18,15 @@ pub use self::cross_entropy::cross_entropy;
 use self::dense::Scratch;
 use self::model::Model;
 pub(crate) use self::rows::row_product;
+use crate::elementwise::{self, Function};
 use crate::error::Error;
+use crate::features::Features;
 use crate::float::Float;
 use crate::math::{self, Sample};
 use crate::matrix::{Matrix, RowSet, Vector};
-use crate::parallel::{self, Monitor, STRIPE, Threads};
+use crate::parallel::{self, Monitor, STRIPE, Threads, Unmonitored};
 use crate::simd::{self, Level, dispatch};
+use crate::sparse::changed;
 
 /// What turns a predictor `z` into a prediction, and a label into an error.
 pub(crate) trait Activation: Copy + Send + Sync + 'static {
@@ -77,8 +81,8 @@ impl Activation for Step {
 
 /// A data set, or the rows of it that a batch takes.
 #[derive(Clone, Copy)]
-pub(crate) struct Points<'a> {
-    pub x: &'a Matrix<'a>,
+pub(crate) struct Points<'a, X = Features<'a>> {
+    pub x: X,
     pub y: &'a Vector<'a>,
     pub sample_weight: Option<&'a Vector<'a>>,
     pub rows: RowSet<'a>,
@@ -87,10 +91,12 @@ pub(crate) struct Points<'a> {
 const LABELS: &str = "labels in [0, 1]";
 const WEIGHTS: &str = "finite and not negative";
 
+#[inline(always)]
 fn is_label(y: f64) -> bool {
     y.is_nan() || (0.0..=1.0).contains(&y) // NaN propagates
 }
 
+#[inline(always)]
 fn is_weight(s: f64) -> bool {
     (0.0..f64::INFINITY).contains(&s)
 }
@@ -100,10 +106,11 @@ impl<'a> Points<'a> {
     ///
     /// [`Error::Length`] if `y` or `sample_weight` does not fit `x`.
     pub(crate) fn new(
-        x: &'a Matrix<'a>,
+        x: impl Into<Features<'a>>,
         y: &'a Vector<'a>,
         sample_weight: Option<&'a Vector<'a>>,
     ) -> Result<Self, Error> {
+        let x = x.into();
         check_length("y", y.len(), x.rows(), "one label per row of X")?;
         if let Some(s) = sample_weight {
             check_length(
@@ -150,6 +157,44 @@ impl<'a> Points<'a> {
         self.x.first_not_finite().or_else(label)
     }
 
+    /// What is out of range.
+    pub(crate) fn first_invalid(&self) -> Error {
+        let feature = match &self.x {
+            Features::Dense(_) => None,
+            Features::Sparse(x) => x.first_invalid(),
+        };
+        let element = |argument, expected, failing: Option<(usize, f64)>| {
+            let (index, got) = failing?;
+            Some(Error::Element {
+                argument,
+                expected,
+                got,
+                index,
+            })
+        };
+        let label = || element("y", LABELS, self.y.first_failing(is_label));
+        let weight = || {
+            let failing = self.sample_weight?.first_failing(is_weight);
+            element("sample_weight", WEIGHTS, failing)
+        };
+        feature
+            .or_else(label)
+            .or_else(weight)
+            .unwrap_or_else(changed)
+    }
+}
+
+impl<'a, X> Points<'a, X> {
+    /// The same samples, their features in another form.
+    pub(crate) fn with<Y>(&self, x: Y) -> Points<'a, Y> {
+        Points {
+            x,
+            y: self.y,
+            sample_weight: self.sample_weight,
+            rows: self.rows,
+        }
+    }
+
     /// The labels of a stripe, in whole vectors: zeros beyond its end.
     #[inline(always)]
     fn labels<'t, F: Float>(
@@ -191,32 +236,6 @@ impl<'a> Points<'a> {
         *total += ((a + b) + (c + d)) + ((e + f) + (g + h));
         Some(values)
     }
-
-    /// The first label or sample weight that is out of range.
-    fn first_invalid(&self) -> Error {
-        let label = self.y.first_failing(is_label);
-        let weight = self.sample_weight.and_then(|s| s.first_failing(is_weight));
-        match (label, weight) {
-            (Some((index, got)), _) => Error::Element {
-                argument: "y",
-                expected: LABELS,
-                got,
-                index,
-            },
-            (None, Some((index, got))) => Error::Element {
-                argument: "sample_weight",
-                expected: WEIGHTS,
-                got,
-                index,
-            },
-            // Only if another thread changed the array meanwhile.
-            (None, None) => Error::Number {
-                argument: "y",
-                expected: "unchanged during the call",
-                got: f64::NAN,
-            },
-        }
-    }
 }
 
 /// A stripe of a vector, in place where it can be.
@@ -244,11 +263,11 @@ pub(crate) struct Sums {
     pub error: f64,
     pub weights: Vec<f64>,
     pub bias: f64,
-    valid: bool,
+    pub valid: bool,
 }
 
 impl Sums {
-    fn zero(columns: usize) -> Self {
+    pub(crate) fn zero(columns: usize) -> Self {
         Sums {
             weight: 0.0,
             error: 0.0,
@@ -286,7 +305,7 @@ pub(crate) enum Want {
 /// # Errors
 ///
 /// [`Error::Length`] if `weights` does not fit; [`Error::Element`] for a label or sample weight out of range;
-/// [`Error::NoWeight`]; [`Error::Interrupted`].
+/// [`Error::Index`] for a column of a sparse matrix out of range; [`Error::NoWeight`]; [`Error::Interrupted`].
 pub(crate) fn evaluate<F: Float, A: Activation>(
     points: &Points<'_>,
     weights: &[F],
@@ -322,16 +341,30 @@ fn evaluate_on<F: Float, A: Activation>(
         points.x.columns(),
         "one weight per column of X",
     )?;
-    let model = Model::new(weights, bias);
-    let count = points.rows.count(points.x.rows());
     let gradient = want == Want::LossAndGradient;
-    let partials = parallel::map(
-        threads,
-        parallel::blocks(count, points.x.columns()),
-        Scratch::<F>::new,
-        |scratch, block: Range<usize>| dispatch!(level, simd => dense::block::<F, A, _>(simd, points, &model, block, gradient, scratch)),
-        monitor,
-    )?;
+    let partials = match points.x {
+        Features::Dense(x) => {
+            let points = points.with(x);
+            let model = Model::new(weights, bias);
+            let count = points.rows.count(x.rows());
+            parallel::map(
+                threads,
+                parallel::blocks(count, x.columns()),
+                Scratch::<F>::new,
+                |scratch, block: Range<usize>| dispatch!(level, simd => dense::block::<F, A, _>(simd, &points, &model, block, gradient, scratch)),
+                monitor,
+            )?
+        }
+        Features::Sparse(x) => sparse::evaluate::<F, A>(
+            level,
+            &points.with(x),
+            weights,
+            bias,
+            gradient,
+            threads,
+            monitor,
+        )?,
+    };
     let sums = parallel::combine(partials, Sums::add).unwrap_or_else(|| Sums::zero(0));
     if !sums.valid {
         return Err(points.first_invalid());
@@ -369,11 +402,12 @@ pub struct LossGradient<F> {
 /// # Errors
 ///
 /// [`Error::Length`] if an array does not fit `x`; [`Error::Element`] for a label outside [0, 1] or a sample weight that
-/// is negative or not finite; [`Error::NoWeight`] if these are all zero; [`Error::Interrupted`] by the monitor.
-pub fn loss<F: Float>(
-    x: &Matrix<'_>,
-    y: &Vector<'_>,
-    sample_weight: Option<&Vector<'_>>,
+/// is negative or not finite; [`Error::Index`] for a column of a sparse `x` out of range; [`Error::NoWeight`] if the
+/// sample weights are all zero; [`Error::Interrupted`] by the monitor.
+pub fn loss<'a, F: Float>(
+    x: impl Into<Features<'a>>,
+    y: &'a Vector<'a>,
+    sample_weight: Option<&'a Vector<'a>>,
     weights: &[F],
     bias: F,
     threads: Threads,
@@ -397,10 +431,10 @@ pub fn loss<F: Float>(
 /// # Errors
 ///
 /// As [`loss`].
-pub fn loss_gradient<F: Float>(
-    x: &Matrix<'_>,
-    y: &Vector<'_>,
-    sample_weight: Option<&Vector<'_>>,
+pub fn loss_gradient<'a, F: Float>(
+    x: impl Into<Features<'a>>,
+    y: &'a Vector<'a>,
+    sample_weight: Option<&'a Vector<'a>>,
     weights: &[F],
     bias: F,
     threads: Threads,
@@ -433,15 +467,17 @@ pub fn loss_gradient<F: Float>(
 ///
 /// # Errors
 ///
-/// [`Error::Length`] if `weights` or `out` does not fit `x`; [`Error::Interrupted`] by the monitor.
-pub fn predict_proba<F: Float>(
-    x: &Matrix<'_>,
+/// [`Error::Length`] if `weights` or `out` does not fit `x`; [`Error::Index`] for a column of a sparse `x` out of range;
+/// [`Error::Interrupted`] by the monitor.
+pub fn predict_proba<'a, F: Float>(
+    x: impl Into<Features<'a>>,
     weights: &[F],
     bias: F,
     out: &mut [F],
     threads: Threads,
     monitor: &mut dyn Monitor,
 ) -> Result<(), Error> {
+    let x = x.into();
     check_length(
         "weights",
         weights.len(),
@@ -450,6 +486,14 @@ pub fn predict_proba<F: Float>(
     )?;
     check_length("out", out.len(), x.rows(), "one prediction per row of X")?;
     let level = simd::level()?;
+    let x = match x {
+        Features::Dense(x) => x,
+        Features::Sparse(x) => {
+            let all = RowSet::All;
+            sparse::predictors(level, &x, all, weights, bias, out, threads, monitor)?;
+            return elementwise::apply(Function::Sigmoid, out, threads, monitor);
+        }
+    };
     let model = Model::new(weights, bias);
     let blocks = parallel::blocks(x.rows(), x.columns());
     let size = blocks.first().map_or(1, ExactSizeIterator::len);
@@ -462,7 +506,7 @@ pub fn predict_proba<F: Float>(
         threads,
         items,
         Scratch::<F>::new,
-        |scratch, (first, out): (usize, &mut [F])| dispatch!(level, simd => predict_block::<F, _>(simd, x, &model, first, out, scratch)),
+        |scratch, (first, out): (usize, &mut [F])| dispatch!(level, simd => predict_block::<F, _>(simd, &x, &model, first, out, scratch)),
         monitor,
     )?;
     Ok(())
@@ -478,12 +522,12 @@ fn predict_block<F: Float, S: Simd>(
     scratch: &mut Scratch<F>,
 ) {
     dense::predictors(simd, x, RowSet::All, model, first, out, scratch);
-    crate::elementwise::map_in_place(simd, out, crate::elementwise::Function::Sigmoid);
+    elementwise::map_in_place(simd, out, Function::Sigmoid);
 }
 
 /// Predictors and predictions of a batch, for a trace.
 pub(crate) fn predict_rows<F: Float, A: Activation>(
-    x: &Matrix<'_>,
+    x: &Features<'_>,
     rows: RowSet<'_>,
     weights: &[F],
     bias: F,
@@ -491,24 +535,30 @@ pub(crate) fn predict_rows<F: Float, A: Activation>(
     y_hat: &mut [F],
 ) -> Result<(), Error> {
     let level = simd::level()?;
-    let model = Model::new(weights, bias);
-    let mut scratch = Scratch::new();
-    dispatch!(level, simd => predict_rows_at::<F, A, _>(simd, x, rows, &model, z, y_hat, &mut scratch));
+    match x {
+        Features::Dense(x) => {
+            let model = Model::new(weights, bias);
+            let mut scratch = Scratch::new();
+            dispatch!(level, simd => dense::predictors(simd, x, rows, &model, 0, z, &mut scratch));
+        }
+        Features::Sparse(x) => sparse::predictors(
+            level,
+            x,
+            rows,
+            weights,
+            bias,
+            z,
+            Threads::ONE,
+            &mut Unmonitored,
+        )?,
+    }
+    dispatch!(level, simd => predictions::<F, A, _>(simd, z, y_hat));
     Ok(())
 }
 
 #[inline(always)]
-fn predict_rows_at<F: Float, A: Activation, S: Simd>(
-    simd: S,
-    x: &Matrix<'_>,
-    rows: RowSet<'_>,
-    model: &Model<'_, F>,
-    z: &mut [F],
-    y_hat: &mut [F],
-    scratch: &mut Scratch<F>,
-) {
-    dense::predictors(simd, x, rows, model, 0, z, scratch);
-    for (y_hat, &z) in y_hat.iter_mut().zip(z.iter()) {
+pub(crate) fn predictions<F: Float, A: Activation, S: Simd>(simd: S, z: &[F], y_hat: &mut [F]) {
+    for (y_hat, &z) in y_hat.iter_mut().zip(z) {
         *y_hat = A::predict(F::Single::<S>::splat(simd, z)).as_slice()[0];
     }
 }

@@ -6,6 +6,7 @@ use crate::elements::Elements;
 use crate::parallel::Unmonitored;
 use crate::shuffle::Random;
 use crate::simd::Isa;
+use crate::sparse::{Indices, Sparse};
 
 fn sigmoid(z: f64) -> f64 {
     1.0 / (1.0 + (-z).exp())
@@ -163,6 +164,185 @@ fn same_bits_on_every_instruction_set_thread_count_and_layout() {
     }
 }
 
+/// About a third of the elements, in no order of columns, one of them twice; an empty row and an empty column.
+fn sparse(data: &Data) -> (Vec<f64>, Vec<i32>, Vec<i32>, Vec<f64>) {
+    let Data { n, x, y, .. } = data;
+    let (m, n) = (y.len(), *n);
+    let mut random = Random::new(n as u64);
+    let mut dense = vec![0.0; m * n];
+    let (mut values, mut indices, mut indptr) = (Vec::new(), Vec::new(), vec![0]);
+    for i in 0..m {
+        for step in 0..n {
+            let j = (n - 1 - step + i) % n;
+            if i % 7 != 5 && (j != 1 || n < 3) && random.uniform() < 0.35 {
+                let times = if random.uniform() < 0.1 { 2 } else { 1 };
+                for _ in 0..times {
+                    dense[i * n + j] += x[i * n + j];
+                    values.push(x[i * n + j]);
+                    indices.push(j as i32);
+                }
+            }
+        }
+        indptr.push(values.len() as i32);
+    }
+    (values, indices, indptr, dense)
+}
+
+#[test]
+fn sparse_is_dense_within_rounding() {
+    for (m, n) in SIZES.into_iter().chain([(3, 5000), (700, 3000)]) {
+        let data = data(m, n);
+        let (values, indices, indptr, dense) = sparse(&data);
+        let (indices, indptr) = (Indices::I32(&indices), Indices::I32(&indptr));
+        let x = Sparse::new(Elements::F64(&values), indices, indptr, (m, n)).unwrap();
+        let dense = Matrix::from_rows(Elements::F64(&dense), m, n).unwrap();
+        let y = Vector::from_slice(&data.y);
+        let both = [Features::from(&x), Features::from(&dense)].map(|x| {
+            let threads = Threads::ONE;
+            loss_gradient(x, &y, None, &data.w, 0.25, threads, &mut Unmonitored).unwrap()
+        });
+        let [got, want] = both;
+        // |x| ≤ 4 and |z| ≤ 6: each term errs by a few (n + 2)·eps in either; sums of m terms in either order.
+        let bound = (m + 16 * (n + 2)) as f64 * f64::EPSILON;
+        assert!(
+            (got.loss - want.loss).abs() <= bound * 8.0,
+            "{m}x{n}: {got:?}"
+        );
+        assert!((got.gradient.bias - want.gradient.bias).abs() <= bound);
+        for (got, want) in got.gradient.weights.iter().zip(&want.gradient.weights) {
+            assert!((got - want).abs() <= 4.0 * bound, "{m}x{n}: {got} {want}");
+        }
+    }
+}
+
+#[test]
+fn sparse_has_the_same_bits_on_every_instruction_set_thread_count_and_index_type() {
+    for (m, n) in [
+        (1, 1),
+        (9, 9),
+        (257, 16),
+        (2000, 31),
+        (40_000, 3),
+        (3000, 400),
+    ] {
+        let data = data(m, n);
+        let (values, indices, indptr, _) = sparse(&data);
+        let single: Vec<f32> = values.iter().map(|&x| x as f32).collect();
+        let exact: Vec<f64> = single.iter().map(|&x| f64::from(x)).collect();
+        let wide = |narrow: &[i32]| narrow.iter().map(|&i| i64::from(i)).collect::<Vec<_>>();
+        let (indices64, indptr64) = (wide(&indices), wide(&indptr));
+        let types = [
+            (
+                Elements::F64(&exact),
+                Indices::I32(&indices),
+                Indices::I32(&indptr),
+            ),
+            (
+                Elements::F32(&single),
+                Indices::I64(&indices64),
+                Indices::I64(&indptr64),
+            ),
+            (
+                Elements::F64(&exact),
+                Indices::I32(&indices),
+                Indices::I64(&indptr64),
+            ),
+        ];
+        let y = Vector::from_slice(&data.y);
+        for weighted in [false, true] {
+            let mut want = None;
+            for (elements, indices, indptr) in types {
+                let x = Sparse::new(elements, indices, indptr, (m, n)).unwrap();
+                for isa in Isa::available() {
+                    for threads in [1, 2, 3, 8] {
+                        let points = Points::new(&x, &y, weighted.then_some(&y)).unwrap();
+                        let Ok(sums) = evaluate_on::<f64, Sigmoid>(
+                            isa.level().unwrap(),
+                            &points,
+                            &data.w,
+                            -0.5,
+                            Want::LossAndGradient,
+                            Threads::new(Some(threads)).unwrap(),
+                            &mut Unmonitored,
+                        ) else {
+                            assert!(weighted && data.y.iter().all(|&y| y == 0.0));
+                            continue;
+                        };
+                        let got = bits(&sums);
+                        let want = want.get_or_insert_with(|| got.clone());
+                        assert_eq!(want, &got, "{m}x{n} {isa:?} {threads:?} {indices:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_no_sparse_matrix_is_refused() {
+    let values = [1.0, 2.0, 3.0];
+    let new = |indices: &[i32], indptr: &[i32], shape| {
+        let (indices, indptr) = (Indices::I32(indices), Indices::I32(indptr));
+        let x = Sparse::new(Elements::F64(&values), indices, indptr, shape)?;
+        let y = vec![1.0; shape.0];
+        let w = vec![0.0; shape.1];
+        let all = (&Vector::from_slice(&y), None::<&Vector<'_>>);
+        loss(&x, all.0, all.1, &w, 0.0, Threads::ONE, &mut Unmonitored)?;
+        let mut out = y.clone();
+        predict_proba(&x, &w, 0.0, &mut out, Threads::ONE, &mut Unmonitored)
+    };
+    assert_eq!(new(&[0, 1, 1], &[0, 2, 3], (2, 2)), Ok(()));
+    for (indices, indptr, shape, message) in [
+        (
+            [0, 2, 1],
+            &[0, 2, 3][..],
+            (2, 2),
+            "X.indices must be columns from 0 to 1, got 2 at position 1 (row 0)",
+        ),
+        (
+            [0, 1, -1],
+            &[0, 2, 3],
+            (2, 2),
+            "X.indices must be columns from 0 to 1, got -1 at position 2 (row 1)",
+        ),
+        (
+            [0, 1, 1],
+            &[1, 2, 3],
+            (2, 2),
+            "X.indptr must start at 0, got 1 at position 0",
+        ),
+        (
+            [0, 1, 1],
+            &[0, 2, 1, 3],
+            (3, 2),
+            "X.indptr must not decrease, got 1 at position 2",
+        ),
+        (
+            [0, 1, 1],
+            &[0, 2, 4],
+            (2, 2),
+            "X.indptr must end within X.indices and X.data, got 4 at position 2",
+        ),
+        (
+            [0, 1, 1],
+            &[0, 3],
+            (2, 2),
+            "X.indptr must have length 3 (one more than the rows of X), got length 2",
+        ),
+        (
+            [0, 1, 1],
+            &[0],
+            (0, 2),
+            "X must have at least one row and one column, got shape (0, 2)",
+        ),
+    ] {
+        assert_eq!(
+            new(&indices, indptr, shape).unwrap_err().to_string(),
+            message
+        );
+    }
+}
+
 #[test]
 fn a_range_of_rows_is_the_same_as_a_list_of_them_and_as_a_matrix_of_its_own() {
     for (m, n) in [(9, 1), (19, 3), (300, 7), (600, 16), (600, 33), (5000, 5)] {
@@ -205,7 +385,7 @@ fn a_range_of_rows_is_the_same_as_a_list_of_them_and_as_a_matrix_of_its_own() {
                     .unwrap();
                     let (mut z, mut y_hat) = (vec![0.0; count], vec![0.0; count]);
                     predict_rows::<f64, Sigmoid>(
-                        points.x,
+                        &points.x,
                         points.rows,
                         &w,
                         0.5,

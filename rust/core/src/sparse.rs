@@ -1,0 +1,509 @@
+//! Sparse matrices as SciPy holds them, row by row (CSR), read in place.
+//!
+//! Row `i` is `data[starts[i] .. starts[i + 1]]` in the columns `indices[starts[i] .. starts[i + 1]]`; what is not stored
+//! is zero. Columns may come in any order, and a column that comes twice counts twice.
+//!
+//! The lengths are checked once, when the matrix is made. Every index is checked by the kernel that reads it, at the
+//! moment it is used: the caller's memory may change under a running kernel, and then gives an error, nothing worse.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::elements::Elements;
+use crate::error::{Error, zeros};
+use crate::float::Float;
+use crate::matrix::{RowSet, Vector};
+use crate::parallel::{self, Monitor, Threads};
+
+/// Positions, in one of the types that SciPy holds them in.
+#[derive(Clone, Copy, Debug)]
+pub enum Indices<'a> {
+    /// 32-bit integers.
+    I32(&'a [i32]),
+    /// 64-bit integers.
+    I64(&'a [i64]),
+}
+
+/// Runs `$body` with `$slice` bound to the typed buffer.
+macro_rules! with_indices {
+    ($indices:expr, $slice:ident => $body:expr) => {
+        match $indices {
+            $crate::sparse::Indices::I32($slice) => $body,
+            $crate::sparse::Indices::I64($slice) => $body,
+        }
+    };
+}
+pub(crate) use with_indices;
+
+impl Indices<'_> {
+    fn len(&self) -> usize {
+        with_indices!(self, slice => slice.len())
+    }
+
+    #[inline(always)]
+    fn get(&self, at: usize) -> Option<i64> {
+        match self {
+            Indices::I32(slice) => slice.get(at).copied().map(i64::from),
+            Indices::I64(slice) => slice.get(at).copied(),
+        }
+    }
+}
+
+/// A position; one that is negative or does not fit becomes one that no slice has.
+pub(crate) trait Index: Copy + Default + Send + Sync {
+    fn at(self) -> usize;
+    fn to_i64(self) -> i64;
+    /// Only for positions that fit.
+    fn from_usize(at: usize) -> Self;
+}
+
+impl Index for i32 {
+    #[inline(always)]
+    fn at(self) -> usize {
+        i64::from(self).at()
+    }
+    #[inline(always)]
+    fn to_i64(self) -> i64 {
+        i64::from(self)
+    }
+    #[inline(always)]
+    fn from_usize(at: usize) -> Self {
+        at as i32
+    }
+}
+
+impl Index for i64 {
+    #[inline(always)]
+    fn at(self) -> usize {
+        usize::try_from(self as u64).unwrap_or(usize::MAX)
+    }
+    #[inline(always)]
+    fn to_i64(self) -> i64 {
+        self
+    }
+    #[inline(always)]
+    fn from_usize(at: usize) -> Self {
+        at as i64
+    }
+}
+
+/// What a compressed matrix holds together: CSR is compressed by rows, CSC by columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Axis {
+    Row,
+    Column,
+}
+
+impl Axis {
+    fn name(self) -> &'static str {
+        match self {
+            Axis::Row => "row",
+            Axis::Column => "column",
+        }
+    }
+
+    fn other(self) -> Axis {
+        match self {
+            Axis::Row => Axis::Column,
+            Axis::Column => Axis::Row,
+        }
+    }
+}
+
+/// A matrix compressed along one axis: `lines` of rows (or columns), each with the positions and values it stores.
+#[derive(Clone, Copy, Debug)]
+struct Compressed<'a> {
+    data: Elements<'a>,
+    indices: Indices<'a>,
+    starts: Indices<'a>,
+    lines: usize,
+    /// Positions are below this.
+    width: usize,
+    axis: Axis,
+}
+
+impl<'a> Compressed<'a> {
+    fn new(
+        data: Elements<'a>,
+        indices: Indices<'a>,
+        starts: Indices<'a>,
+        (lines, width): (usize, usize),
+        axis: Axis,
+    ) -> Result<Self, Error> {
+        if lines == 0 || width == 0 {
+            let (rows, columns) = match axis {
+                Axis::Row => (lines, width),
+                Axis::Column => (width, lines),
+            };
+            return Err(Error::Empty { rows, columns });
+        }
+        if starts.len().checked_sub(1) != Some(lines) {
+            return Err(Error::Length {
+                argument: "X.indptr",
+                expected: lines.saturating_add(1),
+                unit: match axis {
+                    Axis::Row => "one more than the rows of X",
+                    Axis::Column => "one more than the columns of X",
+                },
+                got: starts.len(),
+            });
+        }
+        if indices.len() != data.len() {
+            return Err(Error::Length {
+                argument: "X.indices",
+                expected: data.len(),
+                unit: "one index per element of X.data",
+                got: indices.len(),
+            });
+        }
+        let matrix = Compressed {
+            data,
+            indices,
+            starts,
+            lines,
+            width,
+            axis,
+        };
+        with_indices!(starts, starts => matrix.check_starts(starts))?;
+        Ok(matrix)
+    }
+
+    fn check_starts<I: Index>(&self, starts: &[I]) -> Result<(), Error> {
+        let wrong = |expected, position, got: i64| Error::Starts {
+            expected,
+            got,
+            position,
+        };
+        let pairs = || starts.iter().zip(starts.iter().skip(1));
+        let first = starts.first().map_or(0, |start| start.to_i64());
+        if first != 0 {
+            return Err(wrong("start at 0", 0, first));
+        }
+        // All of them first, without a branch: this is once a call, and the search almost never.
+        if !pairs().fold(true, |ascends, (a, b)| ascends & (a.to_i64() <= b.to_i64())) {
+            let descends = pairs().position(|(a, b)| a.to_i64() > b.to_i64());
+            let position = descends.map_or(0, |before| before + 1);
+            let got = starts.get(position).map_or(0, |start| start.to_i64());
+            return Err(wrong("not decrease", position, got));
+        }
+        let last = starts.last().map_or(0, |start| start.to_i64());
+        if last.at() > self.data.len() {
+            return Err(wrong(
+                "end within X.indices and X.data",
+                starts.len() - 1,
+                last,
+            ));
+        }
+        Ok(())
+    }
+
+    /// Elements stored before line `i`.
+    #[inline(always)]
+    fn stored_before(&self, i: usize) -> usize {
+        self.starts
+            .get(i)
+            .map_or(0, |start| start.at().min(self.data.len()))
+    }
+
+    /// The first index that is out of range, in the order of the lines.
+    fn first_invalid(&self) -> Option<Error> {
+        for line in 0..self.lines {
+            for position in self.stored_before(line)..self.stored_before(line + 1) {
+                if let Some(got) = self.indices.get(position).filter(|i| i.at() >= self.width) {
+                    return Some(self.invalid(line, position, got));
+                }
+            }
+        }
+        None
+    }
+
+    fn invalid(&self, line: usize, position: usize, got: i64) -> Error {
+        Error::Index {
+            axis: self.axis.other().name(),
+            bound: self.width,
+            got,
+            position,
+            line_axis: self.axis.name(),
+            line,
+        }
+    }
+}
+
+/// A sparse matrix by rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Sparse<'a>(Compressed<'a>);
+
+impl<'a> Sparse<'a> {
+    /// A view of the three arrays of SciPy's CSR: the elements, their columns, and where each row starts among them.
+    ///
+    /// `indptr` is read here once, from end to end; `data` and `indices` may be longer than it says.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Empty`] without rows or columns, [`Error::Length`] if the arrays do not fit one another,
+    /// [`Error::Starts`] if `indptr` does not ascend from 0 to at most the length of `data`.
+    pub fn new(
+        data: Elements<'a>,
+        indices: Indices<'a>,
+        indptr: Indices<'a>,
+        (rows, columns): (usize, usize),
+    ) -> Result<Self, Error> {
+        Compressed::new(data, indices, indptr, (rows, columns), Axis::Row).map(Sparse)
+    }
+
+    /// m
+    pub fn rows(&self) -> usize {
+        self.0.lines
+    }
+
+    /// n
+    pub fn columns(&self) -> usize {
+        self.0.width
+    }
+
+    /// Elements stored before row `i`; all of them for i = m.
+    #[inline(always)]
+    pub(crate) fn stored_before(&self, row: usize) -> usize {
+        self.0.stored_before(row)
+    }
+
+    pub(crate) fn indices(&self) -> Indices<'a> {
+        self.0.indices
+    }
+
+    /// The elements in the type computed in: in place if they are stored in it, else converted.
+    pub(crate) fn values<F: Float>(&self) -> Cow<'a, [F]> {
+        values(&self.0.data)
+    }
+
+    /// The first element, row by row, that is NaN or infinite.
+    pub(crate) fn first_not_finite(&self) -> Option<Error> {
+        let values = self.values::<f64>();
+        for row in 0..self.rows() {
+            for position in self.stored_before(row)..self.stored_before(row + 1) {
+                let got = values.get(position).copied().filter(|x| !x.is_finite());
+                if let (Some(got), Some(column)) = (got, self.0.indices.get(position)) {
+                    return Some(Error::NotFinite {
+                        got,
+                        row,
+                        column: column.at(),
+                    });
+                }
+            }
+        }
+        None
+    }
+
+    /// The first column index out of range.
+    pub(crate) fn first_invalid(&self) -> Option<Error> {
+        self.0.first_invalid()
+    }
+}
+
+fn values<'a, F: Float>(data: &Elements<'a>) -> Cow<'a, [F]> {
+    match F::slice(data) {
+        Some(values) => Cow::Borrowed(values),
+        None => {
+            let mut values = vec![F::ZERO; data.len()];
+            Vector::whole(*data).copy(RowSet::All, 0, &mut values);
+            Cow::Owned(values)
+        }
+    }
+}
+
+/// A sparse matrix by rows, in memory of its own: what becomes of one by columns.
+#[derive(Clone, Debug)]
+pub struct Transposed<F> {
+    values: Vec<F>,
+    indices: OwnIndices,
+    starts: Vec<i64>,
+    columns: usize,
+}
+
+#[derive(Clone, Debug)]
+enum OwnIndices {
+    I32(Vec<i32>),
+    I64(Vec<i64>),
+}
+
+impl<F: Float> Transposed<F> {
+    /// The rows of SciPy's CSC, each in the order of the columns; the arrays are as for [`Sparse::new`], the other way
+    /// round. The rows are shared out among the threads.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sparse::new`]; [`Error::Index`] for a row index out of range; [`Error::Interrupted`] by the monitor.
+    pub fn new(
+        data: Elements<'_>,
+        indices: Indices<'_>,
+        indptr: Indices<'_>,
+        (rows, columns): (usize, usize),
+        threads: Threads,
+        monitor: &mut dyn Monitor,
+    ) -> Result<Self, Error> {
+        let matrix = Compressed::new(data, indices, indptr, (columns, rows), Axis::Column)?;
+        let values = values(&data);
+        with_indices!(indices, slice => {
+            let starts = matrix.row_starts(slice)?;
+            let (values, indices) = if i32::try_from(columns).is_ok() {
+                let (values, indices) = matrix.by_rows(slice, &values, &starts, threads, monitor)?;
+                (values, OwnIndices::I32(indices))
+            } else {
+                let (values, indices) = matrix.by_rows(slice, &values, &starts, threads, monitor)?;
+                (values, OwnIndices::I64(indices))
+            };
+            let starts = starts.into_iter().map(|start| start as i64).collect();
+            Ok(Transposed { values, indices, starts, columns })
+        })
+    }
+
+    /// The matrix.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sparse::new`], which checks what cannot be wrong here.
+    pub fn view(&self) -> Result<Sparse<'_>, Error> {
+        let indices = match &self.indices {
+            OwnIndices::I32(indices) => Indices::I32(indices),
+            OwnIndices::I64(indices) => Indices::I64(indices),
+        };
+        let shape = (self.starts.len().saturating_sub(1), self.columns);
+        Sparse::new(
+            F::elements(&self.values),
+            indices,
+            Indices::I64(&self.starts),
+            shape,
+        )
+    }
+}
+
+impl Compressed<'_> {
+    /// Where each row starts among all elements, of a matrix by columns.
+    fn row_starts<I: Index>(&self, indices: &[I]) -> Result<Vec<usize>, Error> {
+        let mut starts: Vec<usize> = zeros("X", self.width.saturating_add(1), "row starts")?;
+        let stored = self.stored_before(self.lines);
+        for row in indices.iter().take(stored) {
+            match starts.get_mut(row.at().saturating_add(1)) {
+                Some(count) => *count += 1,
+                None => return Err(self.first_invalid().unwrap_or_else(changed)),
+            }
+        }
+        let mut sum = 0;
+        for start in &mut starts {
+            sum += *start;
+            *start = sum;
+        }
+        Ok(starts)
+    }
+
+    /// Values and columns of all rows, of a matrix by columns.
+    fn by_rows<F: Float, I: Index, J: Index>(
+        &self,
+        indices: &[I],
+        values: &[F],
+        starts: &[usize],
+        threads: Threads,
+        monitor: &mut dyn Monitor,
+    ) -> Result<(Vec<F>, Vec<J>), Error> {
+        /// Elements worth a thread.
+        const WORTH: usize = 1 << 16;
+        let stored = starts[self.width];
+        let (mut out_values, mut out_columns) = (
+            zeros("X", stored, "stored elements")?,
+            zeros("X", stored, "stored elements")?,
+        );
+        let parts = threads.get().min(stored / WORTH).clamp(1, 8);
+        let (mut rest_values, mut rest_columns) = (&mut out_values[..], &mut out_columns[..]);
+        let mut first = 0;
+        let mut items = Vec::new();
+        for part in 1..=parts {
+            let last = if part == parts {
+                self.width
+            } else {
+                starts.partition_point(|&start| start < stored / parts * part)
+            };
+            let size = starts[last] - starts[first];
+            let (values, after) = rest_values.split_at_mut(size);
+            rest_values = after;
+            let (columns, after) = rest_columns.split_at_mut(size);
+            rest_columns = after;
+            items.push((first..last, values, columns));
+            first = last;
+        }
+        let complete = parallel::map(
+            threads,
+            items,
+            || (),
+            |(), (rows, values_out, columns_out): (Range<usize>, &mut [F], &mut [J])| {
+                self.take_rows(indices, values, rows, starts, values_out, columns_out)
+            },
+            monitor,
+        )?;
+        if complete.contains(&Some(false)) || complete.contains(&None) {
+            return Err(changed());
+        }
+        Ok((out_values, out_columns))
+    }
+
+    /// Values and columns of some rows, from a reading of all columns; whether there were as many as there should be.
+    fn take_rows<F: Float, I: Index, J: Index>(
+        &self,
+        indices: &[I],
+        values: &[F],
+        rows: Range<usize>,
+        starts: &[usize],
+        values_out: &mut [F],
+        columns_out: &mut [J],
+    ) -> Option<bool> {
+        let start = starts[rows.start];
+        let mut next: Vec<usize> = starts[rows.clone()].iter().map(|s| s - start).collect();
+        let mut taken = 0;
+        for column in 0..self.lines {
+            let stored = self.stored_before(column)..self.stored_before(column + 1);
+            let indices = indices.get(stored.clone())?;
+            for (row, &value) in indices.iter().zip(values.get(stored)?) {
+                if let Some(next) = next.get_mut(row.at().wrapping_sub(rows.start)) {
+                    *values_out.get_mut(*next)? = value;
+                    *columns_out.get_mut(*next)? = J::from_usize(column);
+                    *next += 1;
+                    taken += 1;
+                }
+            }
+        }
+        Some(taken == values_out.len())
+    }
+}
+
+/// A caller may write to arrays while they are read.
+pub(crate) fn changed() -> Error {
+    Error::Conflict {
+        argument: "X and y",
+        expected: "unchanged during the call",
+        got: "other values meanwhile".to_owned(),
+    }
+}
+
+/// Rows of a sparse matrix, in the types that a kernel reads.
+pub(crate) struct Rows<'a, F, I> {
+    matrix: Sparse<'a>,
+    values: &'a [F],
+    indices: &'a [I],
+}
+
+impl<'a, F: Float, I: Index> Rows<'a, F, I> {
+    pub(crate) fn new(matrix: &Sparse<'a>, values: &'a [F], indices: &'a [I]) -> Self {
+        Rows {
+            matrix: *matrix,
+            values,
+            indices,
+        }
+    }
+
+    /// Columns and values of one row; none only if another thread has changed `indptr` meanwhile.
+    #[inline(always)]
+    pub(crate) fn row(&self, i: usize) -> Option<(&'a [I], &'a [F])> {
+        let starts = &self.matrix.0.starts;
+        let stored = starts.get(i)?.at()..starts.get(i + 1)?.at();
+        Some((self.indices.get(stored.clone())?, self.values.get(stored)?))
+    }
+}
