@@ -22,12 +22,43 @@ pub enum Function {
 /// Elements a thread takes at a time: some ten microseconds of work.
 const BLOCK: usize = 1 << 14;
 
-/// Replaces every element by the function's value, within 1 ULP, for any float.
+/// The function's value at every element of `z`, within 1 ULP, for any float, written to `out`.
+///
+/// # Errors
+///
+/// [`Error::Length`] if `out` is not as long as `z`; [`Error::Interrupted`] by the monitor.
+pub fn apply<F: Float>(
+    function: Function,
+    z: &[F],
+    out: &mut [F],
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<(), Error> {
+    if out.len() != z.len() {
+        return Err(Error::Length {
+            argument: "out",
+            expected: z.len(),
+            unit: "one value per element of z",
+            got: out.len(),
+        });
+    }
+    let level = simd::level()?;
+    parallel::map(
+        threads,
+        z.chunks(BLOCK).zip(out.chunks_mut(BLOCK)).collect(),
+        || (),
+        |(), (z, out): (&[F], &mut [F])| dispatch!(level, simd => map_block(simd, z, out, function)),
+        monitor,
+    )?;
+    Ok(())
+}
+
+/// [`apply`], to the elements themselves.
 ///
 /// # Errors
 ///
 /// [`Error::Interrupted`] by the monitor.
-pub fn apply<F: Float>(
+pub fn apply_in_place<F: Float>(
     function: Function,
     values: &mut [F],
     threads: Threads,
@@ -45,11 +76,23 @@ pub fn apply<F: Float>(
 }
 
 #[inline(always)]
-pub(crate) fn map_in_place<F: Float, S: Simd>(simd: S, values: &mut [F], function: Function) {
+fn map_block<F: Float, S: Simd>(simd: S, z: &[F], out: &mut [F], function: Function) {
     match function {
-        Function::Sigmoid => map(simd, values, Sigmoid),
-        Function::SigmoidDerivative => map(simd, values, SigmoidDerivative),
-        Function::LogSigmoid => map(simd, values, LogSigmoid),
+        Function::Sigmoid => map(simd, z, out, Sigmoid),
+        Function::SigmoidDerivative => map(simd, z, out, SigmoidDerivative),
+        Function::LogSigmoid => map(simd, z, out, LogSigmoid),
+    }
+}
+
+/// The elements pass through a piece of the stack: the loops exist once.
+#[inline(always)]
+pub(crate) fn map_in_place<F: Float, S: Simd>(simd: S, values: &mut [F], function: Function) {
+    const PIECE: usize = 256;
+    let mut z = [F::ZERO; PIECE];
+    for values in values.chunks_mut(PIECE) {
+        let z = &mut z[..values.len()];
+        z.copy_from_slice(values);
+        map_block(simd, z, values, function);
     }
 }
 
@@ -76,20 +119,21 @@ one_variable!(SigmoidDerivative, math::sigmoid_derivative);
 one_variable!(LogSigmoid, math::log_sigmoid);
 
 #[inline(always)]
-fn map<F: Float, S: Simd>(simd: S, values: &mut [F], function: impl OneVariable) {
-    let mut chunks = values.chunks_exact_mut(F::LANES);
-    for chunk in &mut chunks {
+fn map<F: Float, S: Simd>(simd: S, z: &[F], out: &mut [F], function: impl OneVariable) {
+    let (whole, whole_out) = (F::arrays(z), F::arrays_mut(out));
+    for (z, out) in whole.iter().zip(whole_out) {
         function
-            .at(F::Lanes::<S>::from_slice(simd, chunk))
-            .store_slice(chunk);
+            .at(F::Lanes::<S>::load_array_ref(simd, z))
+            .store_array(out);
     }
-    let rest = chunks.into_remainder();
+    let at = z.len() / F::LANES * F::LANES;
+    let (rest, rest_out) = (&z[at..], &mut out[at..]);
     if !rest.is_empty() {
-        let mut lanes = [F::ZERO; 16];
-        lanes[..rest.len()].copy_from_slice(rest);
+        let mut lanes = F::ZEROS;
+        lanes.as_mut()[..rest.len()].copy_from_slice(rest);
         function
-            .at(F::Lanes::<S>::from_slice(simd, &lanes[..F::LANES]))
-            .store_slice(&mut lanes[..F::LANES]);
-        rest.copy_from_slice(&lanes[..rest.len()]);
+            .at(F::Lanes::<S>::load_array_ref(simd, &lanes))
+            .store_array(&mut lanes);
+        rest_out.copy_from_slice(&lanes.as_ref()[..rest.len()]);
     }
 }

@@ -35,13 +35,13 @@ mod strips;
 
 pub use descent::{ActivationFunction, Descent, Observer, Options, StopReason, Trace, descend};
 pub use elements::Elements;
-pub use elementwise::{Function, apply};
+pub use elementwise::{Function, apply, apply_in_place};
 pub use error::{Error, zeros};
 pub use features::Features;
 pub use float::Float;
 pub use kernel::{Gradient, LossGradient, cross_entropy, loss, loss_gradient, predict_proba};
 pub use matrix::{Matrix, Vector};
-pub use parallel::{Monitor, Threads, Unmonitored};
+pub use parallel::{Monitor, ThreadLimits, Threads, Unmonitored};
 pub use simd::{Isa, isa};
 pub use sparse::{Indices, Sparse, Transposed};
 pub use step::{Reduction, Step, gradient_step};

@@ -10,7 +10,7 @@ use numpy::{
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{IntoPyDict, PyBool, PyString};
+use pyo3::types::{IntoPyDict, PyBool, PyString, PyTuple};
 
 use crate::options::{is_masked, numpy, shape_text, text, type_name};
 use crate::value_error;
@@ -96,7 +96,24 @@ impl<'py> Real<'py> {
 
     /// A copy of a vector.
     pub(crate) fn to_vec<F: Number>(&self) -> PyResult<Vec<F>> {
+        if let Some(values) = self.contiguous::<F>() {
+            let mut copy = Vec::new();
+            // Where there is no room, NumPy says so below.
+            if copy.try_reserve_exact(values.len()).is_ok() {
+                copy.extend_from_slice(values);
+                return Ok(copy);
+            }
+        }
         Ok(self.copy::<F>()?.slice()?.to_vec())
+    }
+
+    /// All elements, if they lie in this type and in C order.
+    pub(crate) fn contiguous<F: Number>(&self) -> Option<&[F]> {
+        let (first, length) = extent::<F>(&self.array)?;
+        // SAFETY: `extent` has found that this many elements of the type lie there, aligned; any bit pattern is one. The
+        // memory is that of the array, which `self` keeps alive. Python code that writes to it in another thread races
+        // with us just as it does with NumPy.
+        Some(unsafe { std::slice::from_raw_parts(first, length) })
     }
 }
 
@@ -376,6 +393,72 @@ fn data(array: &Bound<'_, PyUntypedArray>) -> *const u8 {
     unsafe { (*array.as_array_ptr()).fields.data.cast_const().cast() }
 }
 
+/// Where the elements lie, and how many they are, if they are of this type, aligned, and contiguous in C order.
+fn extent<F: Number>(array: &Bound<'_, PyUntypedArray>) -> Option<(*mut F, usize)> {
+    if !array.is_c_contiguous() || !array.dtype().is_equiv_to(&numpy::dtype::<F>(array.py())) {
+        return None;
+    }
+    let length = array.len();
+    if length == 0 {
+        return Some((std::ptr::NonNull::dangling().as_ptr(), 0));
+    }
+    let first = data(array).cast_mut().cast::<F>();
+    // A view may claim more elements than there are addresses.
+    let bytes = length.checked_mul(size_of::<F>())?;
+    let fits = isize::try_from(bytes).is_ok() && (first as usize).checked_add(bytes).is_some();
+    (fits && !first.is_null() && first.is_aligned()).then_some((first, length))
+}
+
+/// An array to write to, given by the caller: contiguous in C order.
+pub(crate) struct Target<'py, F> {
+    /// Keeps the memory alive.
+    _array: Bound<'py, PyUntypedArray>,
+    first: *mut F,
+    length: usize,
+}
+
+/// How an array to read from lies to one to write to.
+pub(crate) enum Overlap<'a, F> {
+    /// No memory is shared.
+    None(&'a [F], &'a mut [F]),
+    /// They are one and the same.
+    Same(&'a mut [F]),
+}
+
+impl<'py, F: Number> Target<'py, F> {
+    /// None if `out`, which has passed [`check_out`], is not contiguous.
+    pub(crate) fn new(out: &Bound<'py, PyAny>) -> Option<Self> {
+        let array = out.cast::<PyUntypedArray>().ok()?;
+        let (first, length) = extent::<F>(array)?;
+        Some(Target {
+            _array: array.clone(),
+            first,
+            length,
+        })
+    }
+
+    /// None if `source` has to be copied first, since writing would change what is still to be read.
+    pub(crate) fn beside<'a>(&'a mut self, source: &'a Real<'_>) -> Option<Overlap<'a, F>> {
+        let (read, length) = extent::<F>(&source.array)?;
+        let end = |first: *mut F, length: usize| first as usize + length * size_of::<F>();
+        let apart = end(read, length) <= self.first as usize
+            || end(self.first, self.length) <= read as usize;
+        if apart {
+            // SAFETY: `extent` has found that this many elements of the type lie there, aligned; any bit pattern is one.
+            // The memory is shared with `source` at no address, `check_out` has found it writeable, and the exclusive
+            // borrow keeps us from a second slice. Other Python threads race with us just as they do with NumPy.
+            let out = unsafe { std::slice::from_raw_parts_mut(self.first, self.length) };
+            return Some(Overlap::None(source.contiguous()?, out));
+        }
+        if read == self.first && length == self.length {
+            // SAFETY: as above, and nothing refers to the same memory as `source`: that is read through this slice too.
+            let out = unsafe { std::slice::from_raw_parts_mut(self.first, self.length) };
+            return Some(Overlap::Same(out));
+        }
+        None
+    }
+}
+
 /// An array in C order that nobody else has seen yet.
 pub(crate) struct Fresh<'py, F: Number>(Bound<'py, PyArrayDyn<F>>);
 
@@ -389,10 +472,21 @@ impl<'py, F: Number> Fresh<'py, F> {
         ))
     }
 
+    /// Any numbers, to be overwritten; a MemoryError if there is no room.
+    pub(crate) fn empty(py: Python<'py>, shape: &[usize]) -> PyResult<Self> {
+        let shape = PyTuple::new(py, shape)?;
+        Ok(Fresh(
+            numpy(py, "empty")?
+                .call1((shape, numpy::dtype::<F>(py)))?
+                .cast_into()?,
+        ))
+    }
+
     /// Its elements.
     pub(crate) fn slice(&mut self) -> PyResult<&mut [F]> {
-        // SAFETY: `zeros` and `Real::copy` let NumPy allocate the array, and `into_array` gives up this object: until
-        // then nobody else refers to its memory, and the exclusive borrow keeps us from doing so twice.
+        // SAFETY: `zeros`, `empty` and `Real::copy` let NumPy allocate the array, of which any bit pattern is a number,
+        // and `into_array` gives up this object: until then nobody else refers to its memory, and the exclusive borrow
+        // keeps us from doing so twice.
         Ok(unsafe { self.0.as_slice_mut() }?)
     }
 

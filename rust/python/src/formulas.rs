@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
-use crate::arrays::{Fresh, Number, Real, View, check_out, pack};
+use crate::arrays::{Fresh, Number, Overlap, Real, Target, View, check_out, pack};
 use crate::options::{Given, number, numpy, optional_positive, word};
 use crate::sparse::Samples;
 use crate::{run, value_error};
@@ -25,9 +25,6 @@ macro_rules! result {
 pub(crate) use result;
 
 // --- one variable ----------------------------------------------------------------------------------------------------
-
-/// Arrays up to this length are one block of work to the core: counting processors would take longer.
-const ONE_BLOCK: usize = 1 << 14;
 
 fn elementwise<'py>(
     function: Function,
@@ -48,20 +45,40 @@ fn elementwise_in<'py, F: Number>(
     z: &Real<'py>,
     out: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
+    let threads = Threads::new(None).map_err(value_error)?;
     if let Some(out) = out {
         check_out::<F>(out, z.shape())?;
+        if let Some(mut target) = Target::<F>::new(out)
+            && let Some(overlap) = target.beside(z)
+        {
+            run(py, |monitor| match overlap {
+                Overlap::None(z, out) => gradstep_core::apply(function, z, out, threads, monitor),
+                Overlap::Same(values) => {
+                    gradstep_core::apply_in_place(function, values, threads, monitor)
+                }
+            })?;
+            return Ok(out.clone());
+        }
     }
-    // Into an array of its own first: `out` may overlap `z` in any way, and stays as it was if this is interrupted.
-    let mut result = z.copy::<F>()?;
-    let values = result.slice()?;
-    let threads = if values.len() <= ONE_BLOCK {
-        Threads::ONE
-    } else {
-        Threads::new(None).map_err(value_error)?
+    let result = match z.contiguous::<F>() {
+        Some(z_values) if out.is_none() => {
+            let mut result = Fresh::<F>::empty(py, z.shape())?;
+            let values = result.slice()?;
+            run(py, |monitor| {
+                gradstep_core::apply(function, z_values, values, threads, monitor)
+            })?;
+            result
+        }
+        // Converted, and put in C order; or into an array of its own first, since `out` may overlap `z` in any way.
+        _ => {
+            let mut result = z.copy::<F>()?;
+            let values = result.slice()?;
+            run(py, |monitor| {
+                gradstep_core::apply_in_place(function, values, threads, monitor)
+            })?;
+            result
+        }
     };
-    run(py, |monitor| {
-        gradstep_core::apply(function, values, threads, monitor)
-    })?;
     let result = result.into_array();
     match out {
         Some(out) => {
@@ -83,7 +100,8 @@ fn elementwise_in<'py, F: Number>(
 /// z : array_like of real numbers, any shape
 ///     The predictor (log-odds, in nats).
 /// out : ndarray, optional
-///     Where to put the result: an array of the shape of `z` and the dtype of the computation. It may overlap `z`.
+///     Where to put the result: an array of the shape of `z` and the dtype of the computation. It may overlap `z`, or be
+///     `z` itself, and is partly written if Ctrl-C interrupts the call.
 ///
 /// Returns
 /// -------
@@ -124,7 +142,8 @@ pub(crate) fn sigmoid<'py>(
 /// z : array_like of real numbers, any shape
 ///     The predictor (log-odds, in nats).
 /// out : ndarray, optional
-///     Where to put the result: an array of the shape of `z` and the dtype of the computation. It may overlap `z`.
+///     Where to put the result: an array of the shape of `z` and the dtype of the computation. It may overlap `z`, or be
+///     `z` itself, and is partly written if Ctrl-C interrupts the call.
 ///
 /// Returns
 /// -------
@@ -166,7 +185,8 @@ pub(crate) fn sigmoid_derivative<'py>(
 /// z : array_like of real numbers, any shape
 ///     The predictor (log-odds, in nats).
 /// out : ndarray, optional
-///     Where to put the result: an array of the shape of `z` and the dtype of the computation. It may overlap `z`.
+///     Where to put the result: an array of the shape of `z` and the dtype of the computation. It may overlap `z`, or be
+///     `z` itself, and is partly written if Ctrl-C interrupts the call.
 ///
 /// Returns
 /// -------

@@ -11,7 +11,7 @@ use numpy::{PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyString, PyType};
+use pyo3::types::{PyFloat, PyModule, PyString, PyType};
 use pyo3::{Borrowed, intern};
 
 /// An argument with a default other than None, for which None is as wrong as any other value.
@@ -41,6 +41,9 @@ impl<'py> Given<'py> {
 pub(crate) fn number(argument: &'static str, object: &Bound<'_, PyAny>) -> PyResult<f64> {
     let refused =
         |got: String| PyTypeError::new_err(format!("{argument} must be a real number, got {got}"));
+    if let Ok(float) = object.cast_exact::<PyFloat>() {
+        return Ok(float.value());
+    }
     let py = object.py();
     if let Ok(array) = object.cast::<PyUntypedArray>() {
         if array.ndim() != 0 {
@@ -155,7 +158,9 @@ fn index<'py>(argument: &'static str, object: &Bound<'py, PyAny>) -> PyResult<Bo
 
 /// A function or type of NumPy.
 pub(crate) fn numpy<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-    py.import(intern!(py, "numpy"))?.getattr(name)
+    static NUMPY: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    let import = || py.import("numpy").map(Bound::unbind);
+    NUMPY.get_or_try_init(py, import)?.bind(py).getattr(name)
 }
 
 /// Whether this is a masked array, whose mask every computation here would overlook.
