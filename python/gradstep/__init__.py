@@ -8,6 +8,7 @@ Examples
 array([0.2, 0.9])
 """
 
+from gradstep._config import show_config
 from gradstep._native import (
     Trainer,
     __version__,
@@ -38,6 +39,7 @@ __all__ = [
     "loss",
     "loss_gradient",
     "predict_proba",
+    "show_config",
     "sigmoid",
     "sigmoid_derivative",
 ]

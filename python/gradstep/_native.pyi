@@ -11,6 +11,7 @@ from gradstep._results import Fit, Gradient, LossGradient, Step
 __all__ = [
     "Trainer",
     "__version__",
+    "configuration",
     "cross_entropy",
     "gradient",
     "gradient_step",
@@ -40,6 +41,8 @@ class _Compressed(Protocol):
 
 _Features: TypeAlias = ArrayLike | _Compressed
 
+
+def configuration() -> dict[str, Any]: ...
 def sigmoid(z: ArrayLike, *, out: NDArray[Any] | None = None) -> Any: ...
 def sigmoid_derivative(z: ArrayLike, *, out: NDArray[Any] | None = None) -> Any: ...
 def log_sigmoid(z: ArrayLike, *, out: NDArray[Any] | None = None) -> Any: ...

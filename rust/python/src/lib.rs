@@ -1,6 +1,7 @@
 //! The Python module `gradstep._native`: unpacks arguments, lets go of the interpreter, calls `gradstep_core`, packs results.
 
 mod arrays;
+mod config;
 mod formulas;
 mod options;
 mod sparse;
@@ -18,6 +19,8 @@ use pyo3::prelude::*;
 mod _native {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use crate::config::configuration;
     #[pymodule_export]
     use crate::formulas::{
         cross_entropy, gradient, gradient_step, log_sigmoid, loss, loss_gradient, predict_proba,

@@ -1,0 +1,34 @@
+//! What this process computes with, and how much of it, for bug reports.
+
+use gradstep_core::{Isa, ThreadLimits, isa};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::value_error;
+
+/// What `gradstep.show_config` needs to know of the core.
+///
+/// Returns
+/// -------
+/// dict
+///     ``isa``, the instruction set in use; ``isas``, those this machine has, weakest first; ``threads``, how many
+///     ``n_threads=None`` means; ``cpus``, how many this process may use; ``variable``, the environment variable that sets
+///     the threads, or None, and ``variable_threads``, its number.
+///
+/// Raises
+/// ------
+/// ValueError
+///     If an environment variable holds what it must not.
+#[pyfunction]
+pub(crate) fn configuration(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let limits = ThreadLimits::now().map_err(value_error)?;
+    let isas: Vec<&str> = Isa::available().map(Isa::name).collect();
+    let facts = PyDict::new(py);
+    facts.set_item("isa", isa().map_err(value_error)?.name())?;
+    facts.set_item("isas", isas)?;
+    facts.set_item("threads", limits.threads())?;
+    facts.set_item("cpus", limits.cpus)?;
+    facts.set_item("variable", limits.variable.map(|(name, _)| name))?;
+    facts.set_item("variable_threads", limits.variable.map(|(_, n)| n))?;
+    Ok(facts)
+}
