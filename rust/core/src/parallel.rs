@@ -279,3 +279,68 @@ pub(crate) fn combine<T>(mut partials: Vec<T>, mut add: impl FnMut(&mut T, T)) -
     }
     partials.pop()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn blocks_are_whole_stripes_and_cover_all_rows() {
+        for columns in [0, 1, 2, 28, 1000, 1 << 20, usize::MAX] {
+            for rows in [0, 1, 255, 256, 257, 12_345, 5_000_000] {
+                let blocks = blocks(rows, columns);
+                let mut next = 0;
+                for block in &blocks {
+                    assert_eq!(block.start, next, "{rows}x{columns}");
+                    assert!(block.start % STRIPE == 0 && block.end > block.start);
+                    next = block.end;
+                }
+                assert_eq!(next, rows, "{rows}x{columns}");
+            }
+        }
+    }
+
+    /// Those that `map` ran on.
+    fn threads_of(most: Threads, items: usize) -> HashSet<thread::ThreadId> {
+        let work = |(): &mut (), _| {
+            thread::sleep(Duration::from_millis(2)); // time for the others to come
+            thread::current().id()
+        };
+        let items: Vec<usize> = (0..items).collect();
+        let ids = map(most, items, || (), work, &mut Unmonitored);
+        ids.unwrap_or_default().into_iter().collect()
+    }
+
+    #[test]
+    fn one_thread_or_one_item_stays_with_the_caller() {
+        let caller = HashSet::from([thread::current().id()]);
+        let eight = Threads {
+            most: 8,
+            within_cpus: false,
+        };
+        assert_eq!(threads_of(Threads::ONE, 20), caller);
+        assert_eq!(threads_of(eight, 1), caller);
+        assert!(threads_of(eight, 0).is_empty());
+    }
+
+    #[test]
+    fn no_more_threads_than_allowed() {
+        for most in [2, 3] {
+            let threads = Threads {
+                most,
+                within_cpus: false,
+            };
+            let used = threads_of(threads, 20).len();
+            assert!((1..=most).contains(&used), "{used} of {most}");
+        }
+    }
+
+    #[test]
+    fn the_number_of_a_call_that_is_not_told() -> Result<(), Error> {
+        assert_eq!(Threads::new(None)?.get(), ThreadLimits::now()?.threads());
+        Ok(())
+    }
+}
