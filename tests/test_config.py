@@ -131,3 +131,48 @@ def test_threads_that_are_none(variable: str, value: str, monkeypatch: pytest.Mo
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+COUNT_THREADS = """
+import os, threading, time
+import numpy as np
+import gradstep
+
+X, y, weights = np.ones((400_000, 28)), np.ones(400_000), np.zeros(28)
+done = threading.Event()
+
+def call():
+    while not done.is_set():
+        gradstep.loss_gradient(X, y, weights)
+
+def threads():
+    return len(os.listdir("/proc/self/task"))
+
+def most_seen(seconds, enough=1000):
+    most, end = 0, time.monotonic() + seconds
+    while time.monotonic() < end and most < enough:
+        most = max(most, threads() - alone)
+    return most
+
+caller = threading.Thread(target=call)
+alone = threads() + 1
+caller.start()
+shared = most_seen(30, enough=1)
+os.sched_setaffinity(caller.native_id, [min(os.sched_getaffinity(0))])
+time.sleep(1)
+print(shared, most_seen(1))
+done.set()
+caller.join()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no CPU affinity")
+def test_affinity_set_while_the_process_runs() -> None:
+    """Helpers come while there are several CPUs, and none once there is one."""
+    if gradstep.show_config(mode="dicts")["threads"]["CPUs available"] == 1:
+        pytest.skip("one CPU")
+    done = python(COUNT_THREADS)
+    assert done.returncode == 0, done.stderr
+    shared, alone = map(int, done.stdout.split())
+    assert shared >= 1
+    assert alone == 0

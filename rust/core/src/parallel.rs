@@ -166,7 +166,7 @@ pub(crate) fn blocks(rows: usize, columns: usize) -> Vec<Range<usize>> {
     // Starting a thread takes some twenty microseconds: two blocks of thirty are the first to gain by it.
     const SMALLEST: usize = 1 << 17;
     const EXPONENTIAL: usize = 8;
-    let most = ((4 << 20) / (8 * columns.max(1))).clamp(8, 64);
+    let most = ((4 << 20) / columns.saturating_mul(8).max(1)).clamp(8, 64);
     let size = rows
         .div_ceil(most)
         .max(SMALLEST / columns.saturating_add(EXPONENTIAL))
