@@ -307,6 +307,35 @@ def test_out_overlapping_the_input(function: Callable[..., Any], truth: Any, dty
         np.testing.assert_array_equal(shared[target], function(line[source]))
 
 
+@each_function
+@both_dtypes
+def test_large_arrays(function: Callable[..., Any], truth: Any, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than one block of work: the same bits by any number of threads, to a fresh array, a given one, in place."""
+    line = np.random.default_rng(8).normal(scale=20, size=100_003).astype(dtype)
+    want = bits(np.concatenate([function(part) for part in np.array_split(line, 50)]))
+    for n_threads in (1, 2, 3, 8):
+        monkeypatch.setenv("GRADSTEP_NUM_THREADS", str(n_threads))
+        assert bits(function(line)) == want
+        out = np.full_like(line, np.nan)
+        assert bits(function(line, out=out)) == want
+        shared = line.copy()
+        assert bits(function(shared, out=shared)) == want
+        for source, target in ((slice(0, -7), slice(7, None)), (slice(7, None), slice(0, -7))):
+            shared = line.copy()
+            assert bits(function(shared[source], out=shared[target])) == bits(function(line[source]))
+
+
+@each_function
+@both_dtypes
+def test_out_misaligned(function: Callable[..., Any], truth: Any, dtype: Any) -> None:
+    z = np.random.default_rng(9).normal(scale=20, size=33).astype(dtype)
+    out: Array = np.zeros(z.nbytes + 1, np.uint8)[1:].view(dtype)
+    assert function(z, out=out) is out
+    assert bits(out.copy()) == bits(function(z))
+    out[...] = z
+    assert bits(function(out)) == bits(function(z))
+
+
 # --- cross_entropy ----------------------------------------------------------------------------------------------------
 
 
