@@ -491,7 +491,7 @@ pub fn predict_proba<'a, F: Float>(
         Features::Sparse(x) => {
             let all = RowSet::All;
             sparse::predictors(level, &x, all, weights, bias, out, threads, monitor)?;
-            return elementwise::apply(Function::Sigmoid, out, threads, monitor);
+            return elementwise::apply_in_place(Function::Sigmoid, out, threads, monitor);
         }
     };
     let model = Model::new(weights, bias);
