@@ -96,21 +96,7 @@ fn labels(count: usize) -> Vec<f64> {
     numbers(count).into_iter().map(label).collect()
 }
 
-trait Stored: Float {
-    fn elements(values: &[Self]) -> Elements<'_>;
-}
-impl Stored for f64 {
-    fn elements(values: &[f64]) -> Elements<'_> {
-        Elements::F64(values)
-    }
-}
-impl Stored for f32 {
-    fn elements(values: &[f32]) -> Elements<'_> {
-        Elements::F32(values)
-    }
-}
-
-fn gradient<F: Stored>(repeats: usize, m: usize, n: usize, fortran: bool) -> Outcome<()> {
+fn gradient<F: Float>(repeats: usize, m: usize, n: usize, fortran: bool) -> Outcome<()> {
     let (x, weights) = (converted::<F>(numbers(m * n)), converted::<F>(numbers(n)));
     let strides = if fortran {
         (1, m as isize)

@@ -4,17 +4,16 @@ mod sparse;
 
 use std::ops::ControlFlow;
 
-use fearless_simd::prelude::*;
-
 use crate::error::Error;
 use crate::features::Features;
 use crate::float::Float;
-use crate::kernel::{self, Activation, Points, Sigmoid, Sums, Want};
-use crate::math;
-use crate::matrix::{Matrix, Packed, RowSet, Vector};
+use crate::kernel::{
+    self, Activation, PointDescent, PointUpdate, Points, Recorder, Sigmoid, Sums, Want,
+};
+use crate::matrix::{Matrix, RowSet, Vector};
 use crate::parallel::{Monitor, Threads};
 use crate::shuffle::Random;
-use crate::simd::{self, dispatch};
+use crate::simd;
 use crate::step::{self, Reduction};
 
 /// What turns `z = w·x + b` into a prediction.
@@ -246,6 +245,18 @@ impl<F: Float> Trace<F> {
                 .chain(std::iter::repeat_n(F::NAN, padding)),
         );
         self.error.push(error);
+    }
+
+    fn push_point(&mut self, epoch: usize, update: &PointUpdate<'_, F>) {
+        self.epoch.push(epoch as i64);
+        self.row.push(update.row as i64);
+        self.z.push(update.z);
+        self.y_hat.push(update.y_hat);
+        self.error.push(update.error.to_f64());
+        self.delta_weights.extend_from_slice(update.delta_weights);
+        self.delta_bias.push(update.delta_bias);
+        self.weights.extend_from_slice(update.weights);
+        self.bias.push(update.bias);
     }
 
     fn push_update(&mut self, delta_weights: &[F], delta_bias: F, model: &Model<F>) {
@@ -586,61 +597,26 @@ fn point_epoch<F: Float, A: Activation>(
     let level = simd::level()?;
     let (m, n) = (points.x.rows(), points.x.columns());
     let chunk = (CHUNK / n).max(1);
-    let mut scratch = Packed::new();
-    let mut delta_weights = vec![F::ZERO; n];
+    let mut descent = PointDescent::new(
+        &mut model.weights,
+        &mut model.bias,
+        options.learning_rate,
+        options.learning_rate * options.l2,
+    );
+    let mut record = trace
+        .as_mut()
+        .map(|trace| move |update: PointUpdate<'_, F>| trace.push_point(epoch, &update));
     for first in (0..m).step_by(chunk) {
         let part = Points {
             rows: order.part(first..m.min(first + chunk)),
             ..*points
         };
-        dispatch!(level, simd => point_updates::<F, A, _>(
-            simd, &part, model, options, epoch, trace, &mut scratch, &mut delta_weights
-        ));
+        let recorder = record.as_mut().map(|record| record as Recorder<'_, F>);
+        descent.visit::<A>(level, &part, recorder);
         if observer.poll().is_break() {
             return Err(Error::Interrupted);
         }
     }
+    descent.finish();
     Ok(())
-}
-
-#[inline(always)]
-fn point_updates<F: Float, A: Activation, S: Simd>(
-    simd: S,
-    points: &Points<'_, Matrix<'_>>,
-    model: &mut Model<F>,
-    options: &Options,
-    epoch: usize,
-    trace: &mut Option<Trace<F>>,
-    scratch: &mut Packed<F>,
-    delta_weights: &mut [F],
-) {
-    let rate = F::from_f64(options.learning_rate);
-    let shrink = F::from_f64(options.learning_rate * options.l2);
-    for k in 0..points.rows.count(points.x.rows()) {
-        let i = points.rows.at(k);
-        let row = points.x.row_tile(RowSet::All, i, 1, scratch).strip(0);
-        let z = kernel::row_product(simd, row, &model.weights, model.bias);
-        let z = F::Single::<S>::splat(simd, z);
-        let y = F::Single::<S>::splat(simd, points.y.get(i));
-        let sample = A::sample(z, y);
-        if let Some(trace) = trace {
-            let error = math::log1p(sample.t) + sample.linear;
-            let first = |lanes: F::Single<S>| lanes.as_slice()[0];
-            trace.push(
-                epoch,
-                points.rows.part(k..k + 1),
-                &[first(z)],
-                &[first(A::predict(z))],
-                first(error).to_f64(),
-            );
-        }
-        let delta_bias = -(rate * sample.residual.as_slice()[0]);
-        for ((delta, &x), &w) in delta_weights.iter_mut().zip(row.iter()).zip(&model.weights) {
-            *delta = delta_bias * x - shrink * w;
-        }
-        model.add(delta_weights, delta_bias);
-        if let Some(trace) = trace {
-            trace.push_update(delta_weights, delta_bias, model);
-        }
-    }
 }

@@ -3,7 +3,7 @@
 use std::fmt::{Debug, Display, LowerExp};
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
-use fearless_simd::{Simd, SimdFloat, SimdFloatElement, f32x4, f32x16, f64x2, f64x8};
+use fearless_simd::{Simd, SimdFloat, SimdFloatElement, SimdSplit, f32x4, f32x16, f64x2, f64x8};
 
 use crate::elements::Elements;
 use crate::simd::MulAdd;
@@ -84,10 +84,20 @@ pub trait Float:
     /// What is added to an exponent before it is stored.
     const EXPONENT_BIAS: Self;
 
-    /// `Q` of `e^r = 1 + r + r²·Q(r)`, minimax on |r| ≤ ln 2 / 2, in Estrin's order.
-    fn exp_tail<S: Simd, V: SimdFloat<S, Element = Self>>(r: V) -> V;
+    /// `Q` of `e^r = 1 + r + r²·Q(r)`, minimax on |r| ≤ ln 2 / 2, in Estrin's order up to its last step: the low and the
+    /// high half, and the power of `r` that the high one is to be multiplied with.
+    fn exp_tail_halves<S: Simd, V: SimdFloat<S, Element = Self>>(r: V) -> (V, V, V);
+    /// `Q` of `e^r = 1 + r + r²·Q(r)`.
+    #[inline(always)]
+    fn exp_tail<S: Simd, V: SimdFloat<S, Element = Self>>(r: V) -> V {
+        let (low, high, power) = Self::exp_tail_halves(r);
+        high.mul_add_fused(power, low)
+    }
     /// `P` of `atanh(s) = s + s·v·P(v)`, `v = s²`, minimax on 0 ≤ v ≤ 1/9.
     fn atanh_tail<S: Simd, V: SimdFloat<S, Element = Self>>(v: V) -> V;
+
+    /// Sum of the lanes, one half added to the other until one is left: the shortest chain.
+    fn sum_of_halves<S: Simd>(lanes: Self::Lanes<S>) -> Self;
 
     /// Whole vectors of a slice.
     fn arrays(slice: &[Self]) -> &[Self::Array];
@@ -164,7 +174,7 @@ impl Float for f64 {
     const EXPONENT_BIAS: f64 = 1023.0;
 
     #[inline(always)]
-    fn exp_tail<S: Simd, V: SimdFloat<S, Element = f64>>(r: V) -> V {
+    fn exp_tail_halves<S: Simd, V: SimdFloat<S, Element = f64>>(r: V) -> (V, V, V) {
         let r2 = r * r;
         let r4 = r2 * r2;
         let c01 = linear(r, 0.5000000000000012, 0.166666666666667);
@@ -174,7 +184,7 @@ impl Float for f64 {
         let c89 = linear(r, 2.7631280378060933e-07, 2.5117851188768706e-08);
         let low = c23.mul_add_fused(r2, c01);
         let high = c67.mul_add_fused(r2, c45);
-        c89.mul_add_fused(r4, high).mul_add_fused(r4, low)
+        (low, c89.mul_add_fused(r4, high), r4)
     }
 
     #[inline(always)]
@@ -189,6 +199,14 @@ impl Float for f64 {
         let low = c23.mul_add_fused(v2, c01);
         let high = c67.mul_add_fused(v2, c45);
         c89.mul_add_fused(v4, high).mul_add_fused(v4, low)
+    }
+
+    #[inline(always)]
+    fn sum_of_halves<S: Simd>(lanes: f64x8<S>) -> f64 {
+        let (a, b) = lanes.split();
+        let (a, b) = (a + b).split();
+        let pair = a + b;
+        pair[0] + pair[1]
     }
 
     #[inline(always)]
@@ -234,12 +252,11 @@ impl Float for f32 {
     const EXPONENT_BIAS: f32 = 127.0;
 
     #[inline(always)]
-    fn exp_tail<S: Simd, V: SimdFloat<S, Element = f32>>(r: V) -> V {
+    fn exp_tail_halves<S: Simd, V: SimdFloat<S, Element = f32>>(r: V) -> (V, V, V) {
         let r2 = r * r;
         let c01 = linear(r, 0.5, 0.166_665_18);
         let c23 = linear(r, 0.041_666_206, 0.008_368_89);
-        r2.mul_add_fused(0.001_395_049_2, c23)
-            .mul_add_fused(r2, c01)
+        (c01, r2.mul_add_fused(0.001_395_049_2, c23), r2)
     }
 
     #[inline(always)]
@@ -248,6 +265,14 @@ impl Float for f32 {
         let c01 = linear(v, 0.333_333_37, 0.199_994_39);
         let c23 = linear(v, 0.143_084_5, 0.107_137_45);
         v2.mul_add_fused(0.121_508_144, c23).mul_add_fused(v2, c01)
+    }
+
+    #[inline(always)]
+    fn sum_of_halves<S: Simd>(lanes: f32x16<S>) -> f32 {
+        let (a, b) = lanes.split();
+        let (a, b) = (a + b).split();
+        let four = a + b;
+        (four[0] + four[2]) + (four[1] + four[3])
     }
 
     #[inline(always)]

@@ -32,9 +32,15 @@ struct PowerOfTwo<V> {
 /// Domain: `a ≥ 0` or NaN, clamped so that `e^-a` underflows to zero and no further.
 #[inline(always)]
 fn reduce<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(a: V) -> (Pair<V>, PowerOfTwo<V>) {
-    let simd = a.token();
-    let limit = V::splat(simd, F::EXP_CLAMP);
-    let a = a.simd_gt(limit).select(limit, a); // a NaN is not greater and passes
+    let limit = V::splat(a.token(), F::EXP_CLAMP);
+    reduce_unclamped(a.simd_gt(limit).select(limit, a)) // a NaN is not greater and passes
+}
+
+/// [`reduce`] for `a ≤ EXP_CLAMP` or NaN.
+#[inline(always)]
+fn reduce_unclamped<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
+    a: V,
+) -> (Pair<V>, PowerOfTwo<V>) {
     let rounded = a.mul_add_fused(-F::LOG2_E, F::ROUND);
     let k = rounded - F::ROUND;
     let r = fast_two_sum(k.mul_add_fused(-F::LN_2_HIGH, -a), k * -F::LN_2_LOW);
@@ -272,6 +278,39 @@ pub(crate) fn cross_entropy<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
         linear: factor.simd_eq(zero).select(zero, factor * z),
         residual: numerator / (t + F::ONE),
     }
+}
+
+/// `k·(σ(z) − y)`, to a few ULP as [`cross_entropy`] has it, by the shortest way from `z`: for a point that the next one
+/// waits for.
+///
+/// Whatever does not need `z`, or not all of `t = e^-|z|`, is computed beside it: `k·y`, the limit on `|z|`, and the powers
+/// of two, which go into factors that are ready before `t` is.
+#[inline(always)]
+pub(crate) fn scaled_residual<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
+    z: V,
+    y: V,
+    k: V,
+) -> V {
+    let simd = z.token();
+    let one = V::splat(simd, F::ONE);
+    let (if_positive, if_negative) = ((one - y) * k, y * -k);
+    let a = z.abs();
+    let positive = z.simd_gt(V::splat(simd, F::ZERO));
+    let beyond = a.simd_gt(V::splat(simd, F::EXP_CLAMP));
+
+    // t = m·second, where first alone has been applied to m: neither is subnormal. Beyond the limit both are garbage.
+    let (r, PowerOfTwo { first, second }) = reduce_unclamped(a);
+    let r = r.high;
+    let (low, high, power) = F::exp_tail_halves(r);
+    let square = r * r * first;
+    let m = low.mul_add_fused(square, (r + F::ONE) * first);
+    let m = high.mul_add_fused(square * power, m);
+    let numerator = positive.select(
+        m.mul_add_fused(if_negative * second, if_positive),
+        m.mul_add_fused(if_positive * second, if_negative),
+    );
+    let quotient = numerator / m.mul_add_fused(second, one);
+    beyond.select(positive.select(if_positive, if_negative), quotient)
 }
 
 /// ln x for `x ≥ 0` or NaN, to about 2 ULP; ln 0 = −∞.

@@ -4,6 +4,7 @@ mod columns;
 mod cross_entropy;
 mod dense;
 mod model;
+mod point;
 mod rows;
 pub(crate) mod sparse;
 mod stripe;
@@ -17,7 +18,7 @@ use fearless_simd::prelude::*;
 pub use self::cross_entropy::cross_entropy;
 use self::dense::Scratch;
 use self::model::Model;
-pub(crate) use self::rows::row_product;
+pub(crate) use self::point::{PointDescent, PointUpdate, Recorder};
 use crate::elementwise::{self, Function};
 use crate::error::Error;
 use crate::features::Features;
@@ -34,6 +35,8 @@ pub(crate) trait Activation: Copy + Send + Sync + 'static {
     fn predict<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V) -> V;
     /// Error and residual.
     fn sample<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V, y: V) -> Sample<V>;
+    /// The residual alone, times `k`: the shortest way from `z` to it.
+    fn scaled_residual<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V, y: V, k: V) -> V;
 }
 
 /// ŷ = σ(z), cross-entropy: logistic regression.
@@ -48,6 +51,10 @@ impl Activation for Sigmoid {
     #[inline(always)]
     fn sample<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V, y: V) -> Sample<V> {
         math::cross_entropy(z, y)
+    }
+    #[inline(always)]
+    fn scaled_residual<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V, y: V, k: V) -> V {
+        math::scaled_residual(z, y, k)
     }
 }
 
@@ -76,6 +83,10 @@ impl Activation for Step {
             linear: wrong,
             residual: predicted - y,
         }
+    }
+    #[inline(always)]
+    fn scaled_residual<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V, y: V, k: V) -> V {
+        (Self::predict(z) - y) * k
     }
 }
 

@@ -178,11 +178,11 @@ fn splats<F: Float, S: Simd, const ROWS: usize>(
     splats
 }
 
-type Mask<F, S> = <<F as Float>::Lanes<S> as SimdBase<S>>::Mask;
+pub(super) type Mask<F, S> = <<F as Float>::Lanes<S> as SimdBase<S>>::Mask;
 
 /// Lanes of the last, overlapping vector of a row that an earlier vector has already taken.
 #[inline(always)]
-fn taken_lanes<F: Float, S: Simd>(simd: S, columns: usize) -> Mask<F, S> {
+pub(super) fn taken_lanes<F: Float, S: Simd>(simd: S, columns: usize) -> Mask<F, S> {
     let mut fresh = F::ZEROS;
     fresh.as_mut()[F::LANES - columns % F::LANES..].fill(F::ONE);
     F::Lanes::<S>::load_array(simd, fresh).simd_eq(F::ZERO)
@@ -190,30 +190,7 @@ fn taken_lanes<F: Float, S: Simd>(simd: S, columns: usize) -> Mask<F, S> {
 
 /// The last vector's worth of a row, zero where it overlaps the vector before: ∞ there must not meet the weight 0.
 #[inline(always)]
-fn last_lanes<F: Float, S: Simd>(simd: S, row: &[F], taken: Mask<F, S>) -> F::Lanes<S> {
+pub(super) fn last_lanes<F: Float, S: Simd>(simd: S, row: &[F], taken: Mask<F, S>) -> F::Lanes<S> {
     let x = F::Lanes::<S>::from_slice(simd, &row[row.len() - F::LANES..]);
     taken.select(F::Lanes::<S>::splat(simd, F::ZERO), x)
-}
-
-/// `x · w + b` of one row, in the order of the kernels above.
-#[inline(always)]
-pub(crate) fn row_product<F: Float, S: Simd>(simd: S, row: &[F], weights: &[F], bias: F) -> F {
-    let model = Model::new(weights, bias);
-    if !model.is_wide() {
-        let sum = row
-            .iter()
-            .zip(weights)
-            .fold(F::ZERO, |sum, (&x, &w)| x.mul_add(w, sum));
-        return sum + bias;
-    }
-    let mut sums = [F::Lanes::<S>::splat(simd, F::ZERO); MAX_LANES];
-    for (x, w) in F::arrays(row).iter().zip(F::arrays(weights)) {
-        let w = F::Lanes::<S>::load_array_ref(simd, w);
-        sums[0] = F::Lanes::<S>::load_array_ref(simd, x).mul_add_fused(w, sums[0]);
-    }
-    if let Some(w) = model.rest {
-        let x = last_lanes::<F, S>(simd, row, taken_lanes::<F, S>(simd, row.len()));
-        sums[0] = x.mul_add_fused(F::Lanes::<S>::load_array(simd, w), sums[0]);
-    }
-    sum_lanes_of_each::<F, S>(&mut sums).as_slice()[0] + bias
 }

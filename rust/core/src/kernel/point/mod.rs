@@ -1,0 +1,338 @@
+//! Descent point by point: every point is predicted by the weights that the point before it left.
+//!
+//! No two points overlap, so what counts is the way from one prediction to the next: product, exponential, division,
+//! update. All else — rows, labels, the penalty — is ready before it is wanted. Few weights stay in registers for a whole
+//! tile of rows; where they lie decides nothing about the result.
+
+mod weights;
+
+use fearless_simd::prelude::*;
+
+use self::weights::{Few, FewInMemory, Many, Vectors, Weights};
+use super::{Activation, Points};
+use crate::float::Float;
+use crate::math;
+use crate::matrix::{Matrix, Packed, RowSet};
+use crate::parallel::STRIPE;
+use crate::simd::{Level, dispatch};
+use crate::strips::Strips;
+
+/// Bytes of a packed tile: it stays in the first-level cache.
+const PACKED_BYTES: usize = 16 << 10;
+/// Below this the scale is multiplied into the weights: long before anything could overflow or underflow.
+const SMALLEST_SCALE: f64 = 1.0 / 1024.0;
+
+/// One update, as a trace records it.
+pub(crate) struct PointUpdate<'a, F> {
+    /// The point, by row of `X`.
+    pub row: usize,
+    /// w·x + b, before the update.
+    pub z: F,
+    /// The prediction.
+    pub y_hat: F,
+    /// The point's error, before the update.
+    pub error: F,
+    /// Δw
+    pub delta_weights: &'a [F],
+    /// Δb
+    pub delta_bias: F,
+    /// w after the update.
+    pub weights: &'a [F],
+    /// b after the update.
+    pub bias: F,
+}
+
+/// Is told every update.
+pub(crate) type Recorder<'a, F> = &'a mut dyn FnMut(PointUpdate<'_, F>);
+
+/// The updates w ← (1 − αλ) w − α (ŷ − y) x, b ← b − α (ŷ − y), one point after another.
+///
+/// The weights are held as `scale · values`: the penalty's factor 1 − αλ, the same for all of them, goes into the scale
+/// alone, and costs the same however many columns there are.
+///
+/// Source: L. Bottou, "Stochastic gradient descent tricks", *Neural Networks: Tricks of the Trade*, 2nd ed. (2012), §5.1,
+/// doi:10.1007/978-3-642-35289-8_25.
+pub(crate) struct PointDescent<'a, F: Float> {
+    model: Model<'a, F>,
+    packed: Packed<F>,
+    y: [F; STRIPE],
+}
+
+impl<'a, F: Float> PointDescent<'a, F> {
+    /// Descends from `weights` and `bias`, which are to be read once it has come to its [`finish`](Self::finish); `rate` is
+    /// α, `shrinkage` αλ.
+    pub(crate) fn new(weights: &'a mut [F], bias: &'a mut F, rate: f64, shrinkage: f64) -> Self {
+        PointDescent {
+            model: Model {
+                values: weights,
+                bias,
+                pace: Pace::new(rate, shrinkage, 1.0),
+            },
+            packed: Packed::new(),
+            y: [F::ZERO; STRIPE],
+        }
+    }
+
+    /// One update for each of the points, whose labels have been checked.
+    pub(crate) fn visit<A: Activation>(
+        &mut self,
+        level: Level,
+        points: &Points<'_, Matrix<'_>>,
+        mut record: Option<Recorder<'_, F>>,
+    ) {
+        let m = points.rows.count(points.x.rows());
+        let mut first = 0;
+        while first < m {
+            let tile = Tile::new(points, first, &mut self.packed, &mut self.y);
+            first += tile.labels.len();
+            match &mut record {
+                Some(record) => {
+                    dispatch!(level, simd => self.model.record::<A, _>(simd, &tile, record))
+                }
+                None => dispatch!(level, simd => self.model.update::<A, _>(simd, &tile)),
+            }
+        }
+    }
+
+    /// Leaves the weights themselves.
+    pub(crate) fn finish(self) {
+        let Model { values, pace, .. } = self.model;
+        for value in values {
+            *value = unscaled(*value, pace.scale);
+        }
+    }
+}
+
+/// `scale · values` and the bias.
+struct Model<'a, F> {
+    values: &'a mut [F],
+    bias: &'a mut F,
+    pace: Pace<F>,
+}
+
+impl<F: Float> Model<'_, F> {
+    #[inline(always)]
+    fn update<A: Activation, S: Simd>(&mut self, simd: S, tile: &Tile<'_, F>) {
+        let n = self.values.len();
+        match n.div_ceil(F::LANES) {
+            1 if n < F::LANES => match n {
+                1 => self.run::<A, S, Few<F, 1>>(simd, tile),
+                2 => self.run::<A, S, Few<F, 2>>(simd, tile),
+                3 => self.run::<A, S, Few<F, 3>>(simd, tile),
+                4 => self.run::<A, S, Few<F, 4>>(simd, tile),
+                5 => self.run::<A, S, Few<F, 5>>(simd, tile),
+                6 => self.run::<A, S, Few<F, 6>>(simd, tile),
+                7 => self.run::<A, S, Few<F, 7>>(simd, tile),
+                8 => self.run::<A, S, Few<F, 8>>(simd, tile),
+                _ => self.run::<A, S, FewInMemory<F>>(simd, tile),
+            },
+            1 => self.run::<A, S, Vectors<F, S, 1>>(simd, tile),
+            2 => self.run::<A, S, Vectors<F, S, 2>>(simd, tile),
+            3 => self.run::<A, S, Vectors<F, S, 3>>(simd, tile),
+            4 => self.run::<A, S, Vectors<F, S, 4>>(simd, tile),
+            _ => self.run::<A, S, Many<F, S>>(simd, tile),
+        }
+    }
+
+    #[inline(always)]
+    fn run<'w, A: Activation, S: Simd, W: Weights<'w, F, S>>(
+        &'w mut self,
+        simd: S,
+        tile: &Tile<'_, F>,
+    ) {
+        let mut weights = W::load(simd, self.values);
+        let (mut bias, mut pace) = (*self.bias, self.pace);
+        for (k, &y) in tile.labels.iter().enumerate() {
+            let row = tile.rows.strip(tile.order.at(k));
+            let z = weights.product(simd, row).mul_add(pace.factor, bias);
+            if let Some(factor) = pace.shrink() {
+                weights.multiply(simd, factor);
+            }
+            let step = step::<F, A, S>(simd, z, y, pace.minus_rate);
+            weights.add(simd, step, row);
+            bias += step * pace.factor;
+        }
+        weights.store();
+        (*self.bias, self.pace) = (bias, pace);
+    }
+
+    /// [`Model::update`], and what it did.
+    #[inline(always)]
+    fn record<A: Activation, S: Simd>(
+        &mut self,
+        simd: S,
+        tile: &Tile<'_, F>,
+        record: Recorder<'_, F>,
+    ) {
+        if self.values.len() < F::LANES {
+            self.run_recorded::<A, S, FewInMemory<F>>(simd, tile, record);
+        } else {
+            self.run_recorded::<A, S, Many<F, S>>(simd, tile, record);
+        }
+    }
+
+    /// The updates of [`Model::run`] to the last bit.
+    #[inline(always)]
+    fn run_recorded<'w, A: Activation, S: Simd, W: Weights<'w, F, S>>(
+        &'w mut self,
+        simd: S,
+        tile: &Tile<'_, F>,
+        record: Recorder<'_, F>,
+    ) {
+        let (mut bias, mut pace) = (*self.bias, self.pace);
+        let shrinkage = F::from_f64(pace.shrinkage);
+        let mut after: Vec<F> = (self.values.iter())
+            .map(|&value| unscaled(value, pace.scale))
+            .collect();
+        let mut delta_weights = after.clone();
+        let mut weights = W::load(simd, self.values);
+        for (k, &y) in tile.labels.iter().enumerate() {
+            let row = tile.rows.strip(tile.order.at(k));
+            let z = weights.product(simd, row).mul_add(pace.factor, bias);
+            if let Some(factor) = pace.shrink() {
+                weights.multiply(simd, factor);
+            }
+            let step = step::<F, A, S>(simd, z, y, pace.minus_rate);
+            weights.add(simd, step, row);
+            let delta_bias = step * pace.factor;
+            bias += delta_bias;
+
+            for ((delta, &x), &w) in delta_weights.iter_mut().zip(row).zip(&after) {
+                *delta = x.mul_add(delta_bias, -(shrinkage * w));
+            }
+            weights.copy_to(&mut after);
+            for w in &mut after {
+                *w = unscaled(*w, pace.scale);
+            }
+            let lanes = F::Single::<S>::splat(simd, z);
+            let sample = A::sample(lanes, F::Single::<S>::splat(simd, y));
+            let error = math::log1p(sample.t) + sample.linear;
+            record(PointUpdate {
+                row: tile.points.at(k),
+                z,
+                y_hat: A::predict(lanes).as_slice()[0],
+                error: error.as_slice()[0],
+                delta_weights: &delta_weights,
+                delta_bias,
+                weights: &after,
+                bias,
+            });
+        }
+        weights.store();
+        (*self.bias, self.pace) = (bias, pace);
+    }
+}
+
+/// `minus_rate · (ŷ − y)`
+#[inline(always)]
+fn step<F: Float, A: Activation, S: Simd>(simd: S, z: F, y: F, minus_rate: F) -> F {
+    let single = |x: F| F::Single::<S>::splat(simd, x);
+    A::scaled_residual(single(z), single(y), single(minus_rate)).as_slice()[0]
+}
+
+/// `value · scale`, the product in `f64`.
+#[inline(always)]
+fn unscaled<F: Float>(value: F, scale: f64) -> F {
+    F::from_f64(value.to_f64() * scale)
+}
+
+/// How far an update goes, now that the penalty is in the scale. The scale is carried in `f64`, so that a penalty below
+/// the precision of `F` adds up all the same.
+#[derive(Clone, Copy)]
+struct Pace<F> {
+    rate: f64,
+    shrinkage: f64,
+    scale: f64,
+    /// The scale, as predictors are multiplied with it.
+    factor: F,
+    /// −α / scale
+    minus_rate: F,
+}
+
+impl<F: Float> Pace<F> {
+    #[inline(always)]
+    fn new(rate: f64, shrinkage: f64, scale: f64) -> Self {
+        Pace {
+            rate,
+            shrinkage,
+            scale,
+            factor: F::from_f64(scale),
+            minus_rate: F::from_f64(-rate / scale),
+        }
+    }
+
+    /// Shrinks the scale by 1 − αλ; once it has become too small, or unless it is one, it is 1 again, and the weights are to
+    /// be multiplied with what it would have been.
+    #[inline(always)]
+    fn shrink(&mut self) -> Option<F> {
+        if self.shrinkage == 0.0 {
+            return None;
+        }
+        let scale = self.scale.mul_add(-self.shrinkage, self.scale);
+        if (SMALLEST_SCALE..=1.0).contains(&scale) {
+            *self = Pace::new(self.rate, self.shrinkage, scale);
+            None
+        } else {
+            *self = Pace::new(self.rate, self.shrinkage, 1.0);
+            Some(F::from_f64(scale))
+        }
+    }
+}
+
+/// Points whose rows and labels lie ready.
+struct Tile<'t, F> {
+    rows: Strips<'t, F>,
+    /// Where among the rows each point is, and where in `X`.
+    order: RowSet<'t>,
+    points: RowSet<'t>,
+    labels: &'t [F],
+}
+
+impl<'t, F: Float> Tile<'t, F> {
+    /// As many points from the one at place `first` on as fit; at least one.
+    fn new(
+        points: &Points<'t, Matrix<'t>>,
+        first: usize,
+        packed: &'t mut Packed<F>,
+        y: &'t mut [F; STRIPE],
+    ) -> Self {
+        let m = points.x.rows();
+        let left = points.rows.count(m) - first;
+        let in_place = points.x.rows_in_place::<F>(RowSet::All);
+        let count = if in_place {
+            STRIPE
+        } else {
+            let rows = PACKED_BYTES / (points.x.columns() * size_of::<F>());
+            rows.clamp(F::LANES, STRIPE)
+        };
+        let count = count.min(left);
+        let (rows, order) = if in_place {
+            // Nothing is packed, not even of rows in another order.
+            let all = points.x.row_tile(RowSet::All, 0, m, packed);
+            (all, points.rows.part(first..first + count))
+        } else {
+            let tile = points.x.row_tile(points.rows, first, count, packed);
+            (tile, RowSet::Range { first: 0, count })
+        };
+        let labels = if let Some(labels) = points.y.in_place(points.rows, first, count) {
+            labels
+        } else {
+            let y = &mut y[..count];
+            match points.y.in_place::<F>(RowSet::All, 0, m) {
+                Some(all) => {
+                    for (k, y) in y.iter_mut().enumerate() {
+                        *y = all[points.rows.at(first + k)];
+                    }
+                }
+                None => points.y.copy(points.rows, first, y),
+            }
+            y
+        };
+        Tile {
+            rows,
+            order,
+            points: points.rows.part(first..first + count),
+            labels,
+        }
+    }
+}
