@@ -359,7 +359,7 @@ pub(crate) fn cross_entropy_of_probability<F: Float, S: Simd, V: SimdFloat<S, El
 mod tests {
 
     use super::*;
-    use crate::simd::{Level, dispatch};
+    use crate::simd::{Isa, Level, dispatch};
 
     fn at<F: Float, S: Simd>(simd: S, formula: impl Fn(F::Lanes<S>) -> F::Lanes<S>, x: F) -> F {
         formula(F::Lanes::<S>::splat(simd, x)).as_slice()[0]
@@ -423,6 +423,56 @@ mod tests {
             assert!(at(simd, sigmoid, f64::NAN).is_nan());
             assert!(at(simd, log_sigmoid, f32::NAN).is_nan());
         });
+    }
+
+    /// How many units in the last place of the larger, or of the smallest normal number, two numbers are apart.
+    fn ulps<F: Float>(a: F, b: F, epsilon: f64) -> f64 {
+        let (a, b) = (a.to_f64(), b.to_f64());
+        let unit = a.abs().max(b.abs()).max(F::MIN_POSITIVE.to_f64()) * epsilon;
+        if a == b { 0.0 } else { (a - b).abs() / unit }
+    }
+
+    fn residuals_agree<F: Float>(epsilon: f64, last: f64) {
+        for isa in Isa::available() {
+            let level = isa.level().unwrap_or(Level::baseline());
+            dispatch!(level, simd => {
+                let single = |x: f64| F::Single::splat(simd, F::from_f64(x));
+                for i in -2000..=2000 {
+                    let z = last * f64::from(i) / 2000.0;
+                    for y in [0.0, 1.0, 0.25] {
+                        for k in [1.0, -0.01] {
+                            let want = cross_entropy(single(z), single(y)).residual.as_slice()[0];
+                            let got = scaled_residual(single(z), single(y), single(k)).as_slice()[0];
+                            let want = F::from_f64(want.to_f64() * F::from_f64(k).to_f64());
+                            // Each errs by some 3 ULP of its two terms, which cancel for y between 0 and 1 alone.
+                            let cancelled = if y == 0.25 { 0.25 * k.abs() / want.to_f64().abs() } else { 1.0 };
+                            let room = 8.0 * cancelled.max(1.0);
+                            assert!(ulps(got, want, epsilon) <= room, "{z} {y} {k}: {got} {want}");
+                        }
+                    }
+                }
+                for (z, y, want) in [
+                    (f64::INFINITY, 0.0, 1.0),
+                    (f64::INFINITY, 1.0, 0.0),
+                    (-f64::INFINITY, 0.0, 0.0),
+                    (-f64::INFINITY, 1.0, -1.0),
+                    (-f64::INFINITY, 0.25, -0.25),
+                    (1e30, 1.0, 0.0),
+                    (-1e30, 1.0, -1.0),
+                    (-0.0, 0.0, 0.5),
+                ] {
+                    let got = scaled_residual(single(z), single(y), single(1.0)).as_slice()[0];
+                    assert_eq!(got.to_f64(), want, "{z} {y}");
+                }
+                assert!(!scaled_residual(single(f64::NAN), single(0.0), single(1.0)).as_slice()[0].is_finite());
+            });
+        }
+    }
+
+    #[test]
+    fn the_short_way_to_the_residual_is_as_good() {
+        residuals_agree::<f64>(f64::EPSILON, 746.0);
+        residuals_agree::<f32>(f64::from(f32::EPSILON), 105.0);
     }
 
     #[test]

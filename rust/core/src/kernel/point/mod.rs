@@ -4,6 +4,8 @@
 //! update. All else — rows, labels, the penalty — is ready before it is wanted. Few weights stay in registers for a whole
 //! tile of rows; where they lie decides nothing about the result.
 
+#[cfg(test)]
+mod tests;
 mod weights;
 
 use fearless_simd::prelude::*;
