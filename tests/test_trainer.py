@@ -78,7 +78,7 @@ def test_descent_matches_oracle(dtype: Any, reduction: str, count_case: Callable
         for update in oracle.updates(X, y, weights, bias, orders=orders, batch_size=batch_size, **options):
             batch = Problem(X[update.rows], y[update.rows], *update.before)
             step = trainer.learning_rate * (len(update.rows) if reduction == "sum" else 1)
-            spread = rounding_of_a_step(batch, step, l2, dtype)
+            spread = rounding_of_a_step(batch, step, l2, dtype, scaled=largest == 1)
             room += float(np.hypot(np.linalg.norm(spread[0]), spread[1]))
             if update.rows[-1] == m - 1:
                 whole = Problem(X, y, *update.after)
@@ -99,6 +99,48 @@ def test_descent_matches_oracle(dtype: Any, reduction: str, count_case: Callable
         assert fit.trace is None
 
     check()
+
+
+def point_by_point(n: int, epochs: int, shrinkage: float, dtype: Any) -> None:
+    """Weights, bias and loss of a descent with α·l2 = `shrinkage`, against the textbook's."""
+    X, y = blobs(23, n)
+    X = (X * (3 / np.sqrt((X**2).sum(axis=1).max()))).astype(dtype)
+    y = y.astype(dtype)
+    y[::5] = 0.25
+    rate, m = 0.125, len(y)
+    l2 = shrinkage / rate
+    # ‖(x, 1)‖² ≤ 10: no step is steeper than 10/4 + l2, and α times that is at most 2, so that no error grows.
+    assert rate * 2.5 + shrinkage <= 2
+    start = np.linspace(-1, 1, n).astype(dtype)
+    fit = gradstep.Trainer(rate, epochs, batch_size=1, l2=l2).fit(X, y, start, 0.5)
+
+    room = 0.0
+    for update in oracle.updates(
+        X, y, start, 0.5, orders=in_file_order(m, epochs), batch_size=1, learning_rate=rate, l2=l2
+    ):
+        batch = Problem(X[update.rows], y[update.rows], *update.before)
+        spread = rounding_of_a_step(batch, rate, l2, dtype, scaled=True)
+        room += float(np.hypot(np.linalg.norm(spread[0]), spread[1]))
+    distance = np.hypot(np.linalg.norm(fit.weights - update.after.weights), fit.bias - update.after.bias)
+    assert distance <= room, n
+    whole = Problem(X, y, *update.after)
+    assert abs(fit.history[-1] - oracle.loss(*whole)) <= tolerance(whole, dtype).loss + np.sqrt(10) * room
+
+
+@both_dtypes
+@pytest.mark.parametrize("shrinkage", [0.0, 0.03125, 0.5, 1.0, 1.5])
+def test_point_by_point_whatever_the_number_of_columns(dtype: Any, shrinkage: float) -> None:
+    """Few columns and many are summed differently; a penalty of 1/α forgets all, a larger one changes the signs."""
+    for n in range(1, 41):
+        point_by_point(n, 2, shrinkage, dtype)
+
+
+@both_dtypes
+@pytest.mark.parametrize("shrinkage", [1e-9, 0.03125, 0.25, 0.96875])
+def test_point_by_point_however_long_a_penalty_shrinks_the_weights(dtype: Any, shrinkage: float) -> None:
+    """Over a thousand updates: a factor that goes down to 1e-13 and further if nothing puts it back to 1."""
+    for n in (2, 28, 50):
+        point_by_point(n, 50, shrinkage, dtype)
 
 
 def test_defaults_start_at_zero() -> None:
@@ -245,7 +287,7 @@ def test_trace_is_the_oracles_replay(dtype: Any, reduction: str, shuffle: bool, 
         assert abs(record["error"] - oracle.loss(*batch)) <= near.loss
 
         want = oracle.gradient_step(*batch, rate, reduction, l2=l2)
-        room = rounding_of_a_step(batch, rate * total, l2, dtype)
+        room = rounding_of_a_step(batch, rate * total, l2, dtype, scaled=k == 1)
         assert (np.abs(record["weights"] - want.weights) <= room[0]).all()
         assert abs(record["bias"] - want.bias) <= room[1]
         # The step alone, without the rounding of the addition: w may be a thousand times larger than Δw.
@@ -256,7 +298,12 @@ def test_trace_is_the_oracles_replay(dtype: Any, reduction: str, shuffle: bool, 
         assert abs(record["delta_bias"] + delta_b) <= rate * total * near.bias + 6 * eps * abs(delta_b)
         # w after = w before + Δw, in one rounding (or one more, if Δw was rounded on its own).
         after = state.weights.astype(float) + record["delta_weights"]
-        assert (np.abs(record["weights"] - after) <= eps * (np.abs(after) + np.abs(delta))).all()
+        rounding = eps * (np.abs(after) + np.abs(delta))
+        if k == 1:
+            # The weights, before and after, are a rounded scale times rounded values, rounded; the values have moved by
+            # α/scale·residual·x, in three roundings, while Δw, rounded as well, adds -α·l2·w to -α·residual·x.
+            rounding += eps * (2 * np.abs(state.weights) + 3 * size_of_delta)
+        assert (np.abs(record["weights"] - after) <= rounding).all()
         after_b = state.bias + float(record["delta_bias"])
         assert abs(record["bias"] - after_b) <= eps * (abs(after_b) + abs(delta_b))
         state = oracle.Parameters(record["weights"], float(record["bias"]))

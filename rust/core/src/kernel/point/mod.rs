@@ -263,8 +263,8 @@ impl<F: Float> Pace<F> {
         }
     }
 
-    /// Shrinks the scale by 1 − αλ; once it has become too small, or unless it is one, it is 1 again, and the weights are to
-    /// be multiplied with what it would have been.
+    /// Multiplies the scale by 1 − αλ. Where that would leave it too small, or negative, or not a number, it is 1 again
+    /// instead, and what it would have been is returned: the values are to be multiplied with it.
     #[inline(always)]
     fn shrink(&mut self) -> Option<F> {
         if self.shrinkage == 0.0 {
