@@ -140,7 +140,6 @@ def rounding_of_a_step(batch: Problem, rate: float, l2: float, dtype: Any, scale
     return weights, bias
 
 
-
 def layouts(X: Array, folder: Path) -> Iterator[tuple[str, Array]]:
     """The same values in every layout of memory that NumPy can describe; `X` is C-contiguous, (m, n)."""
     m, n = X.shape
