@@ -34,7 +34,7 @@ const RATE: f64 = 0.0625;
 /// Weights and bias after one visit of all points.
 fn descended<F: Float, A: Activation>(
     isa: Isa,
-    points: &Points<'_>,
+    points: &Points<'_, Matrix<'_>>,
     start: &[F],
     shrinkage: f64,
     record: Option<Recorder<'_, F>>,
@@ -79,7 +79,7 @@ fn same_bits<F: Float>(wrap: impl for<'a> Fn(&'a [F]) -> Elements<'a>) {
                 for matrix in &layouts {
                     let points = Points {
                         rows,
-                        ..Points::new(matrix, &labels, None).unwrap()
+                        ..Points::new(matrix, &labels, None).unwrap().with(*matrix)
                     };
                     for isa in Isa::available() {
                         let plain = descended::<F, Sigmoid>(isa, &points, &w, shrinkage, None);
@@ -137,7 +137,7 @@ fn matches_the_textbook() {
             let data = data::<f64>(m, n);
             let matrix = Matrix::from_rows(Elements::F64(&data.x), m, n).unwrap();
             let labels = Vector::from_slice(&data.y);
-            let points = Points::new(&matrix, &labels, None).unwrap();
+            let points = Points::new(&matrix, &labels, None).unwrap().with(matrix);
             let isa = Isa::available().last().unwrap();
             let got = descended::<f64, Sigmoid>(isa, &points, &data.w, shrinkage, None);
             let want = oracle(&data, shrinkage, false);
@@ -162,7 +162,7 @@ fn a_small_penalty_adds_up() {
     let (m, shrinkage) = (1 << 20, 2e-8);
     let matrix = Matrix::new(Elements::F32(&[0.0]), 0, (m, 3), (0, 0)).unwrap();
     let labels = Vector::new("y", Elements::F32(&[0.5]), 0, m, 0).unwrap();
-    let points = Points::new(&matrix, &labels, None).unwrap();
+    let points = Points::new(&matrix, &labels, None).unwrap().with(matrix);
     let isa = Isa::available().last().unwrap();
     let (weights, _) = descended::<f32, Sigmoid>(isa, &points, &[1.0; 3], shrinkage, None);
     let want = (m as f64 * f64::ln_1p(-shrinkage)).exp();
