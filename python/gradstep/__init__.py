@@ -13,6 +13,7 @@ from gradstep._native import (
     Trainer,
     __version__,
     cross_entropy,
+    fit,
     gradient,
     gradient_step,
     log_sigmoid,
@@ -22,17 +23,21 @@ from gradstep._native import (
     sigmoid,
     sigmoid_derivative,
 )
-from gradstep._results import Fit, Gradient, LossGradient, Step, StopReason
+from gradstep._results import Fit, Gradient, Iteration, LossGradient, Optimum, Separation, Step, StopReason
 
 __all__ = [
     "Fit",
     "Gradient",
+    "Iteration",
     "LossGradient",
+    "Optimum",
+    "Separation",
     "Step",
     "StopReason",
     "Trainer",
     "__version__",
     "cross_entropy",
+    "fit",
     "gradient",
     "gradient_step",
     "log_sigmoid",

@@ -3,7 +3,7 @@ from typing import Any, Literal, Protocol, TypeAlias, final
 
 from numpy.typing import ArrayLike, NDArray
 
-from gradstep._results import Fit, Gradient, LossGradient, Step
+from gradstep._results import Fit, Gradient, Iteration, LossGradient, Optimum, Step
 
 # Arrays of results are float32 or float64, as X is; scalars of the elementwise functions likewise. Which of them it is
 # cannot be told from the type of a list or a data frame, hence Any.
@@ -13,6 +13,7 @@ __all__ = [
     "__version__",
     "configuration",
     "cross_entropy",
+    "fit",
     "gradient",
     "gradient_step",
     "log_sigmoid",
@@ -87,12 +88,27 @@ def gradient_step(
     sample_weight: ArrayLike | None = None,
     n_threads: int | None = None,
 ) -> Step: ...
+def fit(
+    X: _Features,
+    y: ArrayLike,
+    *,
+    l2: float = 0.0,
+    sample_weight: ArrayLike | None = None,
+    fit_bias: bool = True,
+    solver: Literal["auto", "lbfgs", "gd"] = "auto",
+    tol: float = 1e-8,
+    max_passes: float = 1000,
+    weights: ArrayLike | None = None,
+    bias: float | None = None,
+    n_threads: int | None = None,
+    callback: Callable[[Iteration], bool | None] | None = None,
+) -> Optimum: ...
 
 @final
 class Trainer:
     def __new__(
         cls,
-        learning_rate: float = 0.1,
+        learning_rate: float | Literal["auto"] = 0.1,
         epochs: int = 100,
         *,
         batch_size: int | None = None,
@@ -107,7 +123,7 @@ class Trainer:
     ) -> Trainer: ...
     def __getnewargs_ex__(self) -> tuple[tuple[()], dict[str, Any]]: ...
     @property
-    def learning_rate(self) -> float: ...
+    def learning_rate(self) -> float | Literal["auto"]: ...
     @property
     def epochs(self) -> int: ...
     @property

@@ -93,6 +93,12 @@ class StopReason(StrEnum):
     """The callback returned True."""
     DIVERGED = "diverged"
     """The loss or the weights were no longer finite."""
+    PRECISION = "precision"
+    """Rounding admits no better weights."""
+    PASSES = "passes"
+    """The passes over the data that were allowed are used up."""
+    SEPARATED = "separated"
+    """A hyperplane separates the labels: the loss has no minimum."""
 
 
 class Fit(NamedTuple):
@@ -129,3 +135,127 @@ class Fit(NamedTuple):
     n_epochs: int
     stop_reason: StopReason
     trace: NDArray[np.void] | None
+
+
+class Iteration(NamedTuple):
+    """What the callback of a fit is shown after each iteration.
+
+    Attributes
+    ----------
+    number : int
+        Number of the iteration, from 0.
+    objective : float
+        Mean cross-entropy plus penalty, over `rows` rows.
+    gradient_norm : float
+        Largest component of its gradient, in magnitude.
+    step : float
+        Length of the step, in units of the one proposed.
+    seconds : float
+        Time since the fit began.
+    passes : float
+        Data read since the fit began, in passes over all rows.
+    rows : int
+        Rows that it was computed from: all of them, or a sample.
+    weights : ndarray, shape (n,)
+        The weights after it.
+    bias : float
+        The bias after it.
+
+    Examples
+    --------
+    >>> seen = []
+    >>> best = gradstep.fit([[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1], callback=seen.append)
+    >>> seen[-1].number + 1 == len(seen) == best.n_iterations
+    True
+    """
+
+    number: int
+    objective: float
+    gradient_norm: float
+    step: float
+    seconds: float
+    passes: float
+    rows: int
+    weights: NDArray[Any]
+    bias: float
+
+
+class Separation(NamedTuple):
+    """A direction along which no prediction gets worse, and some get better, for ever.
+
+    With ``z = X @ weights + bias``, z >= 0 for every row labelled 1, z <= 0 for every row labelled 0, up to rounding,
+    and z is not 0 for all rows. The columns that separate are those where `weights` is not 0.
+
+    Attributes
+    ----------
+    weights : ndarray of float64, shape (n,)
+        The direction's weights. The largest component of the whole direction is 1 or -1.
+    bias : float
+        The direction's bias.
+
+    Examples
+    --------
+    >>> gradstep.fit([[1.0, 0], [2.0, 0], [1.0, 0], [2.0, 0], [1.0, 1]], [0, 1, 1, 0, 1]).separation
+    Separation(weights=array([0., 1.]), bias=0.0)
+    """
+
+    weights: NDArray[np.float64]
+    bias: float
+
+
+class Optimum(NamedTuple):
+    """The optimum that a fit arrived at, and the proof.
+
+    Attributes
+    ----------
+    weights : ndarray, shape (n,)
+        The weights, in the dtype of the computation.
+    bias : float
+        The bias.
+    loss : float
+        Mean cross-entropy, in nats per row.
+    objective : float
+        The loss plus the penalty (l2/2) ||w||².
+    gradient_norm : float
+        Largest component, in magnitude, of the objective's gradient by weights and bias.
+    gap : float or None
+        With a penalty, an upper bound on how far the objective is above its minimum, whatever `stop_reason` is: the
+        duality gap, enlarged by what rounding may hide. inf if the bias is still too far from its optimum to tell. None
+        without penalty, where no such bound is known, and for separated labels.
+    converged : bool
+        Whether `gradient_norm` is at most `tol`.
+    stop_reason : StopReason
+        "tolerance", "precision", "passes", "callback" or "separated".
+    passes : float
+        Data read, in passes over all rows: samples count by their rows, and making a preconditioner and the certificate
+        counts too.
+    n_iterations : int
+        Number of iterations.
+    solver : str
+        "lbfgs" or "gd".
+    history : structured ndarray, shape (n_iterations,)
+        ``objective, gradient_norm, step, seconds, passes, rows`` after each iteration. Objective and gradient are over
+        `rows` rows: fewer than all of them in the first iterations of a large fit.
+    separation : Separation or None
+        Where labels are separated, the direction that does it.
+
+    Examples
+    --------
+    >>> best = gradstep.fit([[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1], l2=0.1)
+    >>> best.converged, str(best.stop_reason), 0 <= best.gap < 1e-12
+    (True, 'tolerance', True)
+    """
+
+    weights: NDArray[Any]
+    bias: float
+    loss: float
+    objective: float
+    gradient_norm: float
+    gap: float | None
+    converged: bool
+    stop_reason: StopReason
+    passes: float
+    n_iterations: int
+    solver: str
+    history: NDArray[np.void]
+    separation: Separation | None

@@ -108,7 +108,7 @@ impl Options {
     }
 }
 
-/// Why a descent ended.
+/// Why a descent or a fit ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopReason {
     /// All epochs were run.
@@ -119,6 +119,12 @@ pub enum StopReason {
     Callback,
     /// Loss or weights were no longer finite; the result is that of the last epoch where they were.
     Diverged,
+    /// The arithmetic's rounding admits no better weights.
+    Precision,
+    /// The passes over the data that were allowed are used up.
+    Passes,
+    /// A hyperplane separates the labels: the loss has no minimum.
+    Separated,
 }
 
 impl StopReason {
@@ -129,6 +135,9 @@ impl StopReason {
             StopReason::Tolerance => "tolerance",
             StopReason::Callback => "callback",
             StopReason::Diverged => "diverged",
+            StopReason::Precision => "precision",
+            StopReason::Passes => "passes",
+            StopReason::Separated => "separated",
         }
     }
 }
@@ -321,12 +330,32 @@ pub fn descend<'a, F: Float>(
         "one weight per column of X",
     )?;
     let points = Points::new(x, y, None)?;
+    check_start(&weights, bias)?;
     let model = Model { weights, bias };
-    model.check()?;
     match options.activation {
         ActivationFunction::Sigmoid => run::<F, Sigmoid>(points, model, options, observer),
         ActivationFunction::Step => run::<F, kernel::Step>(points, model, options, observer),
     }
+}
+
+/// Whether the weights and the bias that a descent starts from are finite.
+pub(crate) fn check_start<F: Float>(weights: &[F], bias: F) -> Result<(), Error> {
+    const EXPECTED: &str = "finite in the dtype of the computation";
+    if let Some(index) = weights.iter().position(|w| !w.is_finite()) {
+        return Err(Error::Weight {
+            expected: EXPECTED,
+            got: weights[index].to_f64(),
+            index,
+        });
+    }
+    if !bias.is_finite() {
+        return Err(Error::Number {
+            argument: "bias",
+            expected: EXPECTED,
+            got: bias.to_f64(),
+        });
+    }
+    Ok(())
 }
 
 #[derive(Clone)]
@@ -336,25 +365,6 @@ struct Model<F> {
 }
 
 impl<F: Float> Model<F> {
-    fn check(&self) -> Result<(), Error> {
-        const EXPECTED: &str = "finite in the dtype of the computation";
-        if let Some(index) = self.weights.iter().position(|w| !w.is_finite()) {
-            return Err(Error::Weight {
-                expected: EXPECTED,
-                got: self.weights[index].to_f64(),
-                index,
-            });
-        }
-        if !self.bias.is_finite() {
-            return Err(Error::Number {
-                argument: "bias",
-                expected: EXPECTED,
-                got: self.bias.to_f64(),
-            });
-        }
-        Ok(())
-    }
-
     fn is_finite(&self) -> bool {
         self.bias.is_finite() && self.weights.iter().all(|w| w.is_finite())
     }

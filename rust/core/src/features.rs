@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::matrix::Matrix;
-use crate::sparse::Sparse;
+use crate::sparse::{ROW, Sparse};
 
 /// The features, a row per sample.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +27,25 @@ impl Features<'_> {
         match self {
             Features::Dense(x) => x.columns(),
             Features::Sparse(x) => x.columns(),
+        }
+    }
+
+    /// What reading so many rows costs, in elements.
+    pub(crate) fn reads(&self, rows: usize) -> usize {
+        match self {
+            Features::Dense(x) => rows.saturating_mul(x.columns()),
+            Features::Sparse(x) => {
+                let stored = x.stored_before(x.rows()) as f64 / x.rows() as f64;
+                (rows as f64 * (stored + ROW as f64)) as usize
+            }
+        }
+    }
+
+    /// The largest magnitude.
+    pub(crate) fn largest(&self) -> f64 {
+        match self {
+            Features::Dense(x) => x.largest(),
+            Features::Sparse(x) => x.largest(),
         }
     }
 

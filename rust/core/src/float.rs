@@ -64,6 +64,8 @@ pub trait Float:
     const INFINITY: Self;
     /// Not a number.
     const NAN: Self;
+    /// The distance from 1 to the next number.
+    const EPSILON: Self;
 
     /// Beyond this `e^-a` rounds to zero even as a subnormal.
     const EXP_CLAMP: Self;
@@ -135,6 +137,7 @@ macro_rules! common {
         const MIN_POSITIVE: Self = Self::MIN_POSITIVE;
         const INFINITY: Self = Self::INFINITY;
         const NAN: Self = Self::NAN;
+        const EPSILON: Self = Self::EPSILON;
 
         #[inline(always)]
         fn arrays(slice: &[Self]) -> &[Self::Array] {

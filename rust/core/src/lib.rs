@@ -6,10 +6,12 @@
 //!
 //! * [`elements`](Elements), [`error`](Error), [`float`](Float): what arrays hold, what can be wrong, what is computed in;
 //! * `simd`, `math`: lanes, and the formulas for one sample over lanes of samples;
-//! * `strips`, [`matrix`](Matrix), `parallel`: memory in strips, any layout in tiles; who computes which block;
+//! * `strips`, [`matrix`](Matrix), `parallel`, `shuffle`: memory in strips, any layout in tiles; who computes which block;
+//!   the order of rows;
 //! * [`sparse`](Sparse), [`features`](Features): rows of what is stored; either kind of `X`;
 //! * `elementwise`, `kernel`: the formulas over arrays and over data sets, in one pass;
-//! * `step`, `shuffle`, `descent`: w ← w − α ∇E, the order of the points, and epochs of both.
+//! * `step`, `descent`: w ← w − α ∇E, and epochs of it;
+//! * `solver`, [`fit`](fit()): the optimum, where it is wanted at once, with a bound on what is missing.
 //!
 //! # Conventions
 //!
@@ -22,6 +24,7 @@ mod elements;
 mod elementwise;
 mod error;
 mod features;
+mod fit;
 mod float;
 mod kernel;
 mod math;
@@ -29,6 +32,7 @@ mod matrix;
 mod parallel;
 mod shuffle;
 mod simd;
+mod solver;
 mod sparse;
 mod step;
 mod strips;
@@ -38,10 +42,12 @@ pub use elements::Elements;
 pub use elementwise::{Function, apply, apply_in_place};
 pub use error::{Error, zeros};
 pub use features::Features;
+pub use fit::{FitOptions, Optimum, Solver, Start, descend_with_best_steps, fit};
 pub use float::Float;
 pub use kernel::{Gradient, LossGradient, cross_entropy, loss, loss_gradient, predict_proba};
 pub use matrix::{Matrix, Vector};
 pub use parallel::{Monitor, ThreadLimits, Threads, Unmonitored};
 pub use simd::{Isa, isa};
+pub use solver::run::{FitObserver, Iteration, Record};
 pub use sparse::{Indices, Sparse, Transposed};
 pub use step::{Reduction, Step, gradient_step};

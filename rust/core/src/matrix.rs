@@ -381,6 +381,16 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// The largest magnitude.
+    pub(crate) fn largest(&self) -> f64 {
+        let mut row = vec![0.0; self.columns];
+        (0..self.rows).fold(0.0, |largest, i| {
+            self.copy_row::<f64>(i, &mut row);
+            row.iter()
+                .fold(largest, |largest: f64, x| largest.max(x.abs()))
+        })
+    }
+
     /// The first element, in row order, that is NaN or infinite.
     pub(crate) fn first_not_finite(&self) -> Option<Error> {
         if !matches!(self.elements, Elements::F32(_) | Elements::F64(_)) {

@@ -57,6 +57,12 @@ impl Threads {
         }
     }
 
+    /// One for work so small that starting others would take longer than they save; `work` in multiply-adds.
+    pub(crate) fn for_work(self, work: usize) -> Self {
+        const SMALL: usize = 1 << 18;
+        if work < SMALL { Threads::ONE } else { self }
+    }
+
     /// The number.
     pub fn get(self) -> usize {
         if self.within_cpus && self.most > 1 {

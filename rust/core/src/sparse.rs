@@ -35,6 +35,29 @@ macro_rules! with_indices {
 }
 pub(crate) use with_indices;
 
+/// Runs `$body` with `$rows` bound to the rows of a [`Sparse`] as it stores them: `f32`, or else `f64`.
+macro_rules! with_rows {
+    ($x:expr, $rows:ident => $body:expr) => {
+        if $x.is_single() {
+            let values = $x.values::<f32>();
+            $crate::sparse::with_indices!($x.indices(), indices => {
+                let $rows = $crate::sparse::Rows::new($x, &values, indices);
+                $body
+            })
+        } else {
+            let values = $x.values::<f64>();
+            $crate::sparse::with_indices!($x.indices(), indices => {
+                let $rows = $crate::sparse::Rows::new($x, &values, indices);
+                $body
+            })
+        }
+    };
+}
+pub(crate) use with_rows;
+
+/// A row's own work, in elements.
+pub(crate) const ROW: usize = 8;
+
 impl Indices<'_> {
     fn len(&self) -> usize {
         with_indices!(self, slice => slice.len())
@@ -276,6 +299,27 @@ impl<'a> Sparse<'a> {
         values(&self.0.data)
     }
 
+    pub(crate) fn is_single(&self) -> bool {
+        matches!(self.0.data, Elements::F32(_))
+    }
+
+    /// Elements of the longest row.
+    pub(crate) fn longest_row(&self) -> usize {
+        (0..self.rows())
+            .map(|i| {
+                self.stored_before(i + 1)
+                    .saturating_sub(self.stored_before(i))
+            })
+            .fold(0, usize::max)
+    }
+
+    /// The largest magnitude.
+    pub(crate) fn largest(&self) -> f64 {
+        let values = self.values::<f64>();
+        let stored = values.iter().take(self.stored_before(self.rows()));
+        stored.fold(0.0, |largest, x| x.abs().max(largest))
+    }
+
     /// The first element, row by row, that is NaN or infinite.
     pub(crate) fn first_not_finite(&self) -> Option<Error> {
         let values = self.values::<f64>();
@@ -505,5 +549,30 @@ impl<'a, F: Float, I: Index> Rows<'a, F, I> {
         let starts = &self.matrix.0.starts;
         let stored = starts.get(i)?.at()..starts.get(i + 1)?.at();
         Some((self.indices.get(stored.clone())?, self.values.get(stored)?))
+    }
+    /// Calls `visit` with each column of a row and its element: once, even where it is stored in several parts.
+    #[inline(always)]
+    pub(crate) fn visit(
+        &self,
+        row: usize,
+        parts: &mut Vec<(usize, f64)>,
+        mut visit: impl FnMut(usize, f64),
+    ) {
+        let (columns, values) = self.row(row).unwrap_or_default();
+        let elements = columns.iter().zip(values);
+        let elements = elements.map(|(column, value)| (column.at(), value.to_f64()));
+        if columns.is_sorted_by(|a, b| a.at() < b.at()) {
+            elements.for_each(|(column, value)| visit(column, value));
+            return;
+        }
+        parts.clear();
+        parts.extend(elements);
+        parts.sort_by_key(|&(column, _)| column);
+        for same in parts.chunk_by(|a, b| a.0 == b.0) {
+            let sum = same.iter().map(|&(_, value)| value).sum();
+            same.iter()
+                .take(1)
+                .for_each(|&(column, _)| visit(column, sum));
+        }
     }
 }

@@ -373,6 +373,11 @@ impl<'py> Buffer<'py> {
         self.0.is_single()
     }
 
+    /// Its elements' number.
+    pub(crate) fn len(&self) -> usize {
+        self.0.span
+    }
+
     /// All of it.
     pub(crate) fn elements(&self) -> Elements<'_> {
         self.0.elements()

@@ -2,6 +2,7 @@
 
 mod arrays;
 mod config;
+mod fit;
 mod formulas;
 mod options;
 mod sparse;
@@ -21,6 +22,8 @@ mod _native {
 
     #[pymodule_export]
     use crate::config::configuration;
+    #[pymodule_export]
+    use crate::fit::fit;
     #[pymodule_export]
     use crate::formulas::{
         cross_entropy, gradient, gradient_step, log_sigmoid, loss, loss_gradient, predict_proba,

@@ -40,6 +40,17 @@ impl<'py> Samples<'py> {
         }
     }
 
+    /// Elements in memory.
+    pub(crate) fn stored(&self) -> PyResult<usize> {
+        match self {
+            Samples::Dense(view) => {
+                let matrix = view.matrix()?;
+                Ok(matrix.rows().saturating_mul(matrix.columns()))
+            }
+            Samples::Sparse(matrix) => Ok(matrix.data.len()),
+        }
+    }
+
     /// The rows: in place, but for CSC, whose rows are gathered here once.
     ///
     /// # Errors

@@ -7,14 +7,14 @@ use std::ops::ControlFlow;
 
 use gradstep_core::{
     ActivationFunction, Descent, Monitor, Observer, Options, Reduction, StopReason, Threads, Trace,
-    descend,
+    descend, descend_with_best_steps,
 };
 use numpy::{Element, PyArrayMethods};
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{IntoPyDict, PyDict, PyList, PyTuple, PyType};
+use pyo3::types::{IntoPyDict, PyDict, PyFloat, PyList, PyString, PyTuple, PyType};
 
 use crate::arrays::{Number, View, pack};
 use crate::formulas::{result, vector};
@@ -28,8 +28,9 @@ use crate::{Signals, value_error};
 ///
 /// Parameters
 /// ----------
-/// learning_rate : float, default 0.1
-///     Step size α > 0.
+/// learning_rate : float or "auto", default 0.1
+///     Step size α > 0. "auto": descent over full batches, along the gradient by columns brought to unit curvature, with
+///     the step and the momentum that lower the objective most in each epoch. It ends at the optimum.
 /// epochs : int, default 100
 ///     Passes over all rows.
 /// batch_size : int, optional
@@ -58,7 +59,8 @@ use crate::{Signals, value_error};
 /// TypeError
 ///     If an option is of another type.
 /// ValueError
-///     If an option is out of range, or `seed` is given without ``shuffle=True``.
+///     If an option is out of range, `seed` is given without ``shuffle=True``, or ``learning_rate="auto"`` comes with an
+///     option that has no meaning for it: `batch_size`, `shuffle`, `reduction`, `activation` or `trace`.
 ///
 /// Notes
 /// -----
@@ -74,7 +76,8 @@ use crate::{Signals, value_error};
 #[pyclass(frozen, eq, module = "gradstep")]
 #[derive(PartialEq)]
 pub(crate) struct Trainer {
-    learning_rate: f64,
+    /// None: the best of each epoch.
+    learning_rate: Option<f64>,
     epochs: usize,
     batch_size: Option<usize>,
     shuffle: bool,
@@ -91,7 +94,7 @@ impl Trainer {
     /// What the constructor takes, in its order.
     fn arguments<'py>(&self, py: Python<'py>) -> PyResult<[(&'static str, Bound<'py, PyAny>); 11]> {
         Ok([
-            ("learning_rate", self.learning_rate.into_bound_py_any(py)?),
+            ("learning_rate", self.learning_rate(py)),
             ("epochs", self.epochs.into_bound_py_any(py)?),
             ("batch_size", self.batch_size.into_bound_py_any(py)?),
             ("shuffle", self.shuffle.into_bound_py_any(py)?),
@@ -105,9 +108,37 @@ impl Trainer {
         ])
     }
 
+    /// Options that ask for something else than descent over full batches along the mean error's gradient.
+    fn check_auto(&self) -> PyResult<()> {
+        let conflicts = [
+            ("batch_size", "None", self.batch_size.map(|k| k.to_string())),
+            ("shuffle", "False", self.shuffle.then(|| "True".to_owned())),
+            (
+                "reduction",
+                "'mean'",
+                (self.reduction != Reduction::Mean).then(|| quoted(self.reduction.name())),
+            ),
+            (
+                "activation",
+                "'sigmoid'",
+                (self.activation != ActivationFunction::Sigmoid)
+                    .then(|| quoted(self.activation.name())),
+            ),
+            ("trace", "False", self.trace.then(|| "True".to_owned())),
+        ];
+        for (argument, expected, got) in conflicts {
+            if let (None, Some(got)) = (self.learning_rate, got) {
+                return Err(PyValueError::new_err(format!(
+                    "{argument} must be {expected} with learning_rate='{AUTO}', got {got}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     fn options(&self, threads: Threads) -> Options {
         Options {
-            learning_rate: self.learning_rate,
+            learning_rate: self.learning_rate.unwrap_or(1.0),
             epochs: self.epochs,
             batch_size: self.batch_size,
             // RandomState's keys come from the operating system's entropy, and differ from one to the next.
@@ -147,7 +178,14 @@ impl Trainer {
             callback,
         };
         let bias = F::from_f64(bias);
-        let descent = py.detach(|| descend(x, &y, weights, bias, &options, &mut watcher));
+        let is_auto = self.learning_rate.is_none();
+        let descent = py.detach(|| {
+            if is_auto {
+                descend_with_best_steps(x, &y, weights, bias, &options, &mut watcher)
+            } else {
+                descend(x, &y, weights, bias, &options, &mut watcher)
+            }
+        });
         match descent {
             Err(error) => Err(watcher.signals.exception(error)),
             Ok(descent) => match watcher.signals.error {
@@ -180,7 +218,7 @@ impl Trainer {
         trace: Given<'py>,
     ) -> PyResult<Self> {
         let trainer = Trainer {
-            learning_rate: learning_rate.or(0.1, "learning_rate", number)?,
+            learning_rate: learning_rate.or(Some(0.1), "learning_rate", self::learning_rate)?,
             epochs: epochs.or(100, "epochs", positive)?,
             batch_size: optional_positive("batch_size", batch_size)?,
             shuffle: shuffle.or(false, "shuffle", flag)?,
@@ -204,13 +242,17 @@ impl Trainer {
             )));
         }
         trainer.options(Threads::ONE).check().map_err(value_error)?;
+        trainer.check_auto()?;
         Ok(trainer)
     }
 
-    /// float: step size α > 0.
+    /// float or "auto": step size α > 0.
     #[getter]
-    fn learning_rate(&self) -> f64 {
-        self.learning_rate
+    fn learning_rate<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        match self.learning_rate {
+            Some(rate) => PyFloat::new(py, rate).into_any(),
+            None => PyString::new(py, AUTO).into_any(),
+        }
     }
 
     /// int: passes over all rows.
@@ -372,6 +414,26 @@ impl Trainer {
             let weights = weights.map(|weights| weights.to_vec()).transpose()?;
             self.fit_in::<f64>(py, &x, &y, weights, bias, callback)
         }
+    }
+}
+
+/// The word for the best step of each epoch.
+const AUTO: &str = "auto";
+
+fn quoted(word: &str) -> String {
+    format!("'{word}'")
+}
+
+/// A number, or None for "auto".
+fn learning_rate(argument: &'static str, object: &Bound<'_, PyAny>) -> PyResult<Option<f64>> {
+    if !object.is_instance_of::<PyString>() {
+        return number(argument, object).map(Some);
+    }
+    match word(argument, object)?.as_str() {
+        AUTO => Ok(None),
+        other => Err(PyTypeError::new_err(format!(
+            "{argument} must be a real number or '{AUTO}', got the str '{other}'"
+        ))),
     }
 }
 

@@ -2,12 +2,18 @@
 
 mod columns;
 mod cross_entropy;
+mod curvature;
 mod dense;
+mod gram;
+mod labels;
+mod margins;
 mod model;
+mod plane;
 mod point;
 mod rows;
 pub(crate) mod sparse;
 mod stripe;
+mod subset;
 #[cfg(test)]
 mod tests;
 
@@ -16,9 +22,15 @@ use std::ops::Range;
 use fearless_simd::prelude::*;
 
 pub use self::cross_entropy::cross_entropy;
+pub(crate) use self::curvature::{Curvature, curvature, predictors};
 use self::dense::Scratch;
+pub(crate) use self::gram::{Gram, gram};
+pub(crate) use self::labels::{Labels, labels};
+pub(crate) use self::margins::{Sides, sides};
 use self::model::Model;
+pub(crate) use self::plane::{Plane, plane};
 pub(crate) use self::point::{PointDescent, PointUpdate, Recorder};
+pub(crate) use self::subset::{Subset, stratified};
 use crate::elementwise::{self, Function};
 use crate::error::Error;
 use crate::features::Features;
@@ -156,16 +168,28 @@ impl<'a> Points<'a> {
 
     /// The first feature or label that is NaN or infinite.
     pub(crate) fn first_not_finite(&self) -> Option<Error> {
-        let label = || {
-            let (index, got) = self.y.first_failing(f64::is_finite)?;
-            Some(Error::Element {
-                argument: "y",
-                expected: LABELS,
-                got,
-                index,
-            })
-        };
-        self.x.first_not_finite().or_else(label)
+        self.x
+            .first_not_finite()
+            .or_else(|| self.first_label_not_finite())
+    }
+
+    fn first_label_not_finite(&self) -> Option<Error> {
+        let (index, got) = self.y.first_failing(f64::is_finite)?;
+        Some(Error::Element {
+            argument: "y",
+            expected: LABELS,
+            got,
+            index,
+        })
+    }
+
+    /// What is wrong with features that made a loss infinite or not a number.
+    pub(crate) fn not_finite(&self) -> Error {
+        self.first_not_finite().unwrap_or_else(|| Error::Conflict {
+            argument: "X",
+            expected: "small enough for sums of its squares to be finite",
+            got: format!("{:e}", self.x.largest()),
+        })
     }
 
     /// What is out of range.
@@ -572,6 +596,11 @@ pub(crate) fn predictions<F: Float, A: Activation, S: Simd>(simd: S, z: &[F], y_
     for (y_hat, &z) in y_hat.iter_mut().zip(z) {
         *y_hat = A::predict(F::Single::<S>::splat(simd, z)).as_slice()[0];
     }
+}
+
+/// Samples of the data set, or of the batch.
+pub(crate) fn rows_of(points: &Points<'_>) -> usize {
+    points.rows.count(points.x.rows())
 }
 
 pub(crate) fn check_length(

@@ -17,7 +17,7 @@ use crate::float::Float;
 use crate::matrix::RowSet;
 use crate::parallel::{self, Monitor, STRIPE, Threads};
 use crate::simd::{Level, dispatch};
-use crate::sparse::{Index, Rows, Sparse, changed, with_indices};
+use crate::sparse::{Index, ROW, Rows, Sparse, changed, with_indices, with_rows};
 
 /// Rows of a tile at most: a vector of either type.
 const TILE: usize = 16;
@@ -74,15 +74,13 @@ pub(crate) fn predictors<F: Float>(
     threads: Threads,
     monitor: &mut dyn Monitor,
 ) -> Result<(), Error> {
-    let values = x.values::<F>();
     let (mut items, mut rest) = (Vec::new(), out);
     for block in blocks(x, rows) {
         let (out, after) = rest.split_at_mut(block.len());
         items.push((block.start, out));
         rest = after;
     }
-    let valid = with_indices!(x.indices(), indices => {
-        let matrix = Rows::new(x, &values, indices);
+    let valid = with_rows!(x, matrix => {
         parallel::map(
             threads,
             items,
@@ -98,9 +96,6 @@ pub(crate) fn predictors<F: Float>(
     }
     Ok(())
 }
-
-/// A row's own work, in elements.
-const ROW: usize = 8;
 
 /// Elements that the rows store, and what the rows themselves cost.
 pub(crate) fn work(x: &Sparse<'_>, rows: RowSet<'_>) -> usize {
@@ -124,7 +119,7 @@ fn row_work(x: &Sparse<'_>, row: usize) -> usize {
 
 /// The rows of each block: of about equal work, none too small to be worth handing out, and few enough that adding up
 /// their sums costs little. A function of the rows' lengths alone.
-fn blocks(x: &Sparse<'_>, rows: RowSet<'_>) -> Vec<Range<usize>> {
+pub(super) fn blocks(x: &Sparse<'_>, rows: RowSet<'_>) -> Vec<Range<usize>> {
     /// Elements: some ten microseconds.
     const SMALLEST: usize = 1 << 15;
     /// Elements, per column, of one of many blocks.
@@ -238,6 +233,12 @@ fn block<F: Float, A: Activation, I: Index, S: Simd>(
     sums
 }
 
+/// Additions, at most, that an element of a column's sum goes through before that is added to its block's.
+pub(crate) fn longest_run(x: &Sparse<'_>) -> f64 {
+    let run = RUN as f64 * x.columns() as f64 + STRIPE as f64 * x.longest_row() as f64;
+    run.min(x.stored_before(x.rows()) as f64)
+}
+
 /// Adds the run's sums to the block's, and begins another.
 #[inline(always)]
 fn add_run(run: &mut [f64], sums: &mut Vec<f64>) {
@@ -257,7 +258,7 @@ pub(crate) struct Scaled<'a, F> {
 }
 
 impl<'a, F> Scaled<'a, F> {
-    fn new(weights: &'a [F], bias: F) -> Self {
+    pub(super) fn new(weights: &'a [F], bias: F) -> Self {
         Scaled {
             weights,
             scale: 1.0,
@@ -329,12 +330,12 @@ pub(crate) fn stripe<F: Float, A: Activation, I: Index, S: Simd>(
 
 /// `z_i = x_i · w + b`; whether all columns were in range.
 #[inline(always)]
-pub(crate) fn row_products<F: Float, I: Index>(
+pub(crate) fn row_products<F: Float, I: Index, W: Float>(
     x: &Rows<'_, F, I>,
     rows: RowSet<'_>,
-    model: &Scaled<'_, F>,
+    model: &Scaled<'_, W>,
     first: usize,
-    z: &mut [F],
+    z: &mut [W],
 ) -> bool {
     let mut valid = true;
     for (i, z) in z.iter_mut().enumerate() {
@@ -347,21 +348,21 @@ pub(crate) fn row_products<F: Float, I: Index>(
 
 /// `x_i · w + b` of one row.
 #[inline(always)]
-fn predictor<F: Float, I: Index>(
+fn predictor<F: Float, I: Index, W: Float>(
     (columns, values): Row<'_, F, I>,
-    model: &Scaled<'_, F>,
+    model: &Scaled<'_, W>,
     valid: &mut bool,
-) -> F {
+) -> W {
     let product = row_product(columns, values, model.weights, valid);
-    F::from_f64(product.mul_add(model.scale, model.bias.to_f64()))
+    W::from_f64(product.mul_add(model.scale, model.bias.to_f64()))
 }
 
 /// `x · w` of one row, in four interleaved chains: they hide a fused multiply-add's latency.
 #[inline(always)]
-fn row_product<F: Float, I: Index>(
+fn row_product<F: Float, I: Index, W: Float>(
     columns: &[I],
     values: &[F],
-    weights: &[F],
+    weights: &[W],
     valid: &mut bool,
 ) -> f64 {
     let mut sums = [0.0; 4];

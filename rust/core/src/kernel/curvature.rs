@@ -1,0 +1,335 @@
+//! The diagonal of the Hessian, and its row of the bias, in one pass over `X`.
+
+use std::ops::Range;
+
+use fearless_simd::f64x8;
+use fearless_simd::prelude::*;
+
+use super::dense;
+use super::model::Model;
+use super::sparse::{self, Scaled};
+use super::{Points, rows_of};
+use crate::error::Error;
+use crate::features::Features;
+use crate::float::Float;
+use crate::math;
+use crate::matrix::{Matrix, Packed};
+use crate::parallel::{self, Monitor, STRIPE, Threads};
+use crate::simd::{self, dispatch};
+use crate::sparse::{Index, Rows, Sparse, with_rows};
+
+/// Sums over the samples, with `d_i = s_i σ'(z_i)` and `z = X w + b`.
+#[derive(Clone, Debug)]
+pub(crate) struct Curvature {
+    /// Σ s_i
+    pub weight: f64,
+    /// Σ d_i
+    pub bias: f64,
+    /// Σ d_i x_i, shape (n).
+    pub cross: Vec<f64>,
+    /// Σ d_i x_ij², shape (n).
+    pub diagonal: Vec<f64>,
+    /// Σ s_i x_ij², shape (n).
+    pub squares: Vec<f64>,
+}
+
+impl Curvature {
+    fn zero(columns: usize) -> Self {
+        Curvature {
+            weight: 0.0,
+            bias: 0.0,
+            cross: vec![0.0; columns],
+            diagonal: vec![0.0; columns],
+            squares: vec![0.0; columns],
+        }
+    }
+
+    /// Adds one element of a row.
+    #[inline(always)]
+    fn add_element(&mut self, column: usize, x: f64, d: f64, s: f64) {
+        let (cross, diagonal) = (self.cross.get_mut(column), self.diagonal.get_mut(column));
+        let squares = self.squares.get_mut(column);
+        if let (Some(cross), Some(diagonal), Some(squares)) = (cross, diagonal, squares) {
+            let dx = d * x;
+            *cross += dx;
+            *diagonal += dx * x;
+            *squares += s * x * x;
+        }
+    }
+
+    fn add(&mut self, other: Curvature) {
+        self.weight += other.weight;
+        self.bias += other.bias;
+        for (sums, more) in [
+            (&mut self.cross, other.cross),
+            (&mut self.diagonal, other.diagonal),
+            (&mut self.squares, other.squares),
+        ] {
+            for (sum, x) in sums.iter_mut().zip(more) {
+                *sum += x;
+            }
+        }
+    }
+}
+
+/// [`Curvature`] at `weights` and `bias`, in `f64` whatever `X` holds: a square of a finite `f32` is then finite.
+///
+/// # Errors
+///
+/// [`Error::Interrupted`] by the monitor.
+pub(crate) fn curvature(
+    points: &Points<'_>,
+    weights: &[f64],
+    bias: f64,
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<Curvature, Error> {
+    let level = simd::level()?;
+    let (samples, columns) = (rows_of(points), points.x.columns());
+    let partials = match points.x {
+        Features::Dense(x) => {
+            let points = points.with(x);
+            let model = Model::new(weights, bias);
+            parallel::map(
+                threads,
+                parallel::blocks(samples, columns),
+                Scratch::new,
+                |scratch, block: Range<usize>| dispatch!(level, simd => block_sums(simd, &points, &model, columns, block, scratch)),
+                monitor,
+            )?
+        }
+        Features::Sparse(x) => {
+            let points = points.with(x);
+            let model = Scaled::new(weights, bias);
+            with_rows!(&x, rows => {
+                parallel::map(
+                    threads,
+                    sparse::blocks(&x, points.rows),
+                    || (),
+                    |(), block| dispatch!(level, simd => sparse_block_sums(simd, &points, &rows, &model, block)),
+                    monitor,
+                )
+            })?
+        }
+    };
+    Ok(parallel::combine(partials, Curvature::add).unwrap_or_else(|| Curvature::zero(columns)))
+}
+
+/// Memory that a thread reuses for all of its blocks.
+struct Scratch {
+    dense: dense::Scratch<f64>,
+    packed: Packed<f64>,
+}
+
+impl Scratch {
+    fn new() -> Self {
+        Scratch {
+            dense: dense::Scratch::new(),
+            packed: Packed::new(),
+        }
+    }
+}
+
+/// `d_i = s_i σ'(z_i)`, in place of `z_i`, and `s_i`, of up to a stripe of samples.
+#[inline(always)]
+pub(super) fn row_curvatures<X, S: Simd>(
+    simd: S,
+    points: &Points<'_, X>,
+    first: usize,
+    d: &mut [f64],
+    sample_weight: &mut [f64],
+) {
+    for lanes in d.chunks_mut(8) {
+        let mut z = [0.0; 8];
+        z[..lanes.len()].copy_from_slice(lanes);
+        let slope = math::sigmoid_derivative(f64x8::<S>::from_slice(simd, &z));
+        lanes.copy_from_slice(&slope.as_slice()[..lanes.len()]);
+    }
+    match points.sample_weight {
+        None => sample_weight.fill(1.0),
+        Some(s) => {
+            s.copy(points.rows, first, sample_weight);
+            for (d, &s) in d.iter_mut().zip(sample_weight.iter()) {
+                *d = if s == 0.0 { 0.0 } else { *d * s };
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn block_sums<S: Simd>(
+    simd: S,
+    points: &Points<'_, Matrix<'_>>,
+    model: &Model<'_, f64>,
+    columns: usize,
+    block: Range<usize>,
+    scratch: &mut Scratch,
+) -> Curvature {
+    let Scratch { dense, packed } = scratch;
+    let mut sums = Curvature::zero(columns);
+    for first in block.clone().step_by(STRIPE) {
+        let count = STRIPE.min(block.end - first);
+        let ([mut d, mut s], rows) = ([[0.0; STRIPE]; 2], 0..count);
+        let z = &mut d[rows.clone()];
+        dense::predictors(simd, &points.x, points.rows, model, first, z, dense);
+        row_curvatures(simd, points, first, z, &mut s[rows]);
+        sums.bias += lane_sum(&d[..count], |d| d);
+        sums.weight += lane_sum(&s[..count], |s| s);
+        if columns < 8 {
+            let tile = points
+                .x
+                .column_tile(simd, points.rows, first, count, packed);
+            for j in 0..columns {
+                let [cross, diagonal, squares] = column_sums(tile.strip(j), &d, &s);
+                sums.cross[j] += cross;
+                sums.diagonal[j] += diagonal;
+                sums.squares[j] += squares;
+            }
+        } else {
+            add_rows(points, first, count, columns, &d, &s, packed, &mut sums);
+        }
+    }
+    sums
+}
+
+/// Rows of at least a vector, one after the other.
+#[inline(always)]
+fn add_rows(
+    points: &Points<'_, Matrix<'_>>,
+    first: usize,
+    count: usize,
+    columns: usize,
+    d: &[f64; STRIPE],
+    s: &[f64; STRIPE],
+    packed: &mut Packed<f64>,
+    sums: &mut Curvature,
+) {
+    /// Rows packed at once, where they have to be.
+    const ROWS: usize = 32;
+    for start in (0..count).step_by(ROWS) {
+        let rows = ROWS.min(count - start);
+        let tile = points.x.row_tile(points.rows, first + start, rows, packed);
+        for i in 0..rows {
+            let (row, d, s) = (tile.strip(i), d[start + i], s[start + i]);
+            if s == 0.0 {
+                continue; // a row without weight may hold anything
+            }
+            let (cross, diagonal, squares) = (
+                &mut sums.cross[..columns],
+                &mut sums.diagonal[..columns],
+                &mut sums.squares[..columns],
+            );
+            for j in 0..columns {
+                let x = row[j];
+                let dx = d * x;
+                cross[j] += dx;
+                diagonal[j] += dx * x;
+                squares[j] += s * x * x;
+            }
+        }
+    }
+}
+
+/// The same over rows of a sparse matrix.
+#[inline(always)]
+fn sparse_block_sums<F: Float, I: Index, S: Simd>(
+    simd: S,
+    points: &Points<'_, Sparse<'_>>,
+    x: &Rows<'_, F, I>,
+    model: &Scaled<'_, f64>,
+    block: Range<usize>,
+) -> Curvature {
+    let mut sums = Curvature::zero(points.x.columns());
+    let mut parts = Vec::new();
+    for first in block.clone().step_by(STRIPE) {
+        let count = STRIPE.min(block.end - first);
+        let ([mut d, mut s], rows) = ([[0.0; STRIPE]; 2], 0..count);
+        let z = &mut d[rows.clone()];
+        sparse::row_products(x, points.rows, model, first, z); // columns out of range are left out below
+        row_curvatures(simd, points, first, z, &mut s[rows]);
+        sums.bias += lane_sum(&d[..count], |d| d);
+        sums.weight += lane_sum(&s[..count], |s| s);
+        for i in 0..count {
+            let (d, s) = (d[i], s[i]);
+            if s == 0.0 {
+                continue; // a row without weight may hold anything
+            }
+            // A square needs the sum of what is stored in parts.
+            x.visit(points.rows.at(first + i), &mut parts, |column, x| {
+                sums.add_element(column, x, d, s);
+            });
+        }
+    }
+    sums
+}
+
+/// Σ d x, Σ d x², Σ s x² of one column, in eight interleaved sums.
+#[inline(always)]
+fn column_sums(x: &[f64], d: &[f64; STRIPE], s: &[f64; STRIPE]) -> [f64; 3] {
+    let mut lanes = [[0.0; 8]; 3];
+    for ((x, d), s) in x.chunks(8).zip(d.chunks(8)).zip(s.chunks(8)) {
+        for (k, ((&x, &d), &s)) in x.iter().zip(d).zip(s).enumerate() {
+            let x = if s == 0.0 { 0.0 } else { x };
+            let dx = d * x;
+            lanes[0][k] += dx;
+            lanes[1][k] += dx * x;
+            lanes[2][k] += s * x * x;
+        }
+    }
+    lanes.map(tree)
+}
+
+#[inline(always)]
+fn lane_sum(values: &[f64], term: impl Fn(f64) -> f64) -> f64 {
+    let mut lanes = [0.0; 8];
+    for values in values.chunks(8) {
+        for (lane, &x) in lanes.iter_mut().zip(values) {
+            *lane += term(x);
+        }
+    }
+    tree(lanes)
+}
+
+#[inline(always)]
+fn tree(lanes: [f64; 8]) -> f64 {
+    let [a, b, c, d, e, f, g, h] = lanes;
+    ((a + b) + (c + d)) + ((e + f) + (g + h))
+}
+
+/// `z = X w + b` of every sample, in `f64`, written to `out`.
+///
+/// # Errors
+///
+/// [`Error::Index`] for a column of a sparse matrix out of range; [`Error::Interrupted`] by the monitor.
+pub(crate) fn predictors(
+    points: &Points<'_>,
+    weights: &[f64],
+    bias: f64,
+    out: &mut [f64],
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<(), Error> {
+    let level = simd::level()?;
+    let rows = points.rows;
+    let x = match points.x {
+        Features::Dense(x) => x,
+        Features::Sparse(x) => {
+            return sparse::predictors(level, &x, rows, weights, bias, out, threads, monitor);
+        }
+    };
+    let model = Model::new(weights, bias);
+    let blocks = parallel::blocks(out.len(), x.columns());
+    let size = blocks.first().map_or(1, ExactSizeIterator::len);
+    let items = blocks
+        .iter()
+        .map(|block| block.start)
+        .zip(out.chunks_mut(size));
+    parallel::map(
+        threads,
+        items.collect(),
+        dense::Scratch::<f64>::new,
+        |scratch, (first, out): (usize, &mut [f64])| dispatch!(level, simd => dense::predictors(simd, &x, rows, &model, first, out, scratch)),
+        monitor,
+    )?;
+    Ok(())
+}

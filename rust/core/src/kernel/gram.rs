@@ -1,0 +1,505 @@
+//! The weighted Gram matrix XᵀDX, the Hessian of the loss.
+
+use std::ops::Range;
+
+use fearless_simd::f64x8;
+use fearless_simd::prelude::*;
+
+use super::curvature::{predictors, row_curvatures};
+use super::{Points, rows_of};
+use crate::error::Error;
+use crate::features::Features;
+use crate::float::Float;
+use crate::matrix::{Matrix, Packed, RowSet};
+use crate::parallel::{self, Monitor, STRIPE, Threads};
+use crate::simd::{self, Level, MulAdd, dispatch};
+use crate::sparse::{Index, Rows, with_rows};
+
+/// Rows of the matrix that are one item of work.
+const BAND: usize = 64;
+/// Rows whose sums are in registers at once, and columns: eight vectors, and as many chains of additions.
+const GROUP: usize = 4;
+const PANEL: usize = 2 * LANES;
+const LANES: usize = 8;
+
+/// `[X 1]ᵀ D [X 1]`, `D = diag(s_i σ'(z_i))`, `z = X w + b`: the Hessian of Σ s_i E_i by (w, b).
+#[derive(Clone, Debug)]
+pub(crate) struct Gram {
+    /// n + 1: the bias is last.
+    pub order: usize,
+    /// Row by row; only the lower triangle is filled.
+    pub lower: Vec<f64>,
+    /// Σ s_i
+    pub weight: f64,
+}
+
+/// [`Gram`] at `weights` and `bias`, in `f64` whatever `X` holds.
+///
+/// # Errors
+///
+/// [`Error::Interrupted`] by the monitor.
+pub(crate) fn gram(
+    points: &Points<'_>,
+    weights: &[f64],
+    bias: f64,
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<Gram, Error> {
+    let level = simd::level()?;
+    let rows = rows_of(points);
+    let order = points.x.columns() + 1;
+    let (d, weight) = curvatures(level, points, weights, bias, threads, monitor)?;
+    let bands = order.div_ceil(BAND);
+    let parts = row_parts(rows, order);
+    let items = (0..bands).flat_map(|band| parts.iter().map(move |part| (band, part.clone())));
+    let items = items.collect();
+    let sum_bands = |x: &dyn PanelRows| {
+        parallel::map(
+            threads,
+            items,
+            Buffers::new,
+            |buffers, (band, part): (usize, Range<usize>)| dispatch!(level, simd => band_sums(simd, x, &d, order, band, part, buffers)),
+            monitor,
+        )
+    };
+    let partials = match points.x {
+        Features::Dense(x) => sum_bands(&DenseRows(x, points.rows)),
+        Features::Sparse(x) => with_rows!(&x, rows => sum_bands(&SparseRows(rows, points.rows))),
+    }?;
+    let mut lower = vec![0.0; order * order];
+    let mut partials = partials.into_iter();
+    for band in 0..bands {
+        let of_band = partials.by_ref().take(parts.len()).collect();
+        let sum = parallel::combine(of_band, |left: &mut Vec<f64>, right| {
+            for (sum, x) in left.iter_mut().zip(right) {
+                *sum += x;
+            }
+        })
+        .unwrap_or_default();
+        unpack_band(&sum, order, band, &mut lower);
+    }
+    Ok(Gram {
+        order,
+        lower,
+        weight,
+    })
+}
+
+/// Stretches of rows whose sums are added up separately: enough to share out, few where a sum is large.
+fn row_parts(rows: usize, order: usize) -> Vec<Range<usize>> {
+    const SMALLEST: usize = 1 << 20; // products
+    let bands = order.div_ceil(BAND);
+    let most = (16 / bands).max(1);
+    let size = rows
+        .div_ceil(most)
+        .max(SMALLEST / (order * order))
+        .max(1)
+        .div_ceil(STRIPE)
+        * STRIPE;
+    (0..rows.div_ceil(size))
+        .map(|part| part * size..((part + 1) * size).min(rows))
+        .collect()
+}
+
+/// `d_i` of every sample, and the sum of the sample weights.
+fn curvatures(
+    level: Level,
+    points: &Points<'_>,
+    weights: &[f64],
+    bias: f64,
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<(Vec<f64>, f64), Error> {
+    let mut d = vec![0.0; rows_of(points)];
+    predictors(points, weights, bias, &mut d, threads, monitor)?;
+    let blocks = parallel::blocks(d.len(), 2);
+    let size = blocks.first().map_or(1, ExactSizeIterator::len);
+    let items = blocks
+        .iter()
+        .map(|block| block.start)
+        .zip(d.chunks_mut(size));
+    let sums = parallel::map(
+        threads,
+        items.collect(),
+        || (),
+        |(), (first, out): (usize, &mut [f64])| {
+            let mut sum = 0.0;
+            for (k, d) in out.chunks_mut(STRIPE).enumerate() {
+                let mut s = [0.0; STRIPE];
+                let s = &mut s[..d.len()];
+                dispatch!(level, simd => row_curvatures(simd, points, first + k * STRIPE, d, s));
+                sum += s.iter().sum::<f64>();
+            }
+            sum
+        },
+        monitor,
+    )?;
+    Ok((
+        d,
+        parallel::combine(sums, |left, right| *left += right).unwrap_or(0.0),
+    ))
+}
+
+/// Rows, to be spread over panels.
+trait PanelRows: Sync {
+    /// The first `features` columns of rows `first .. first + count`, element (i, j) to
+    /// `panels[(j / PANEL · count + i) · PANEL + j % PANEL]`, where there are zeros.
+    fn spread(
+        &self,
+        first: usize,
+        count: usize,
+        features: usize,
+        tile: &mut Packed<f64>,
+        panels: &mut [f64],
+    );
+}
+
+struct DenseRows<'a>(Matrix<'a>, RowSet<'a>);
+
+impl PanelRows for DenseRows<'_> {
+    #[inline(always)]
+    fn spread(
+        &self,
+        first: usize,
+        count: usize,
+        features: usize,
+        tile: &mut Packed<f64>,
+        panels: &mut [f64],
+    ) {
+        /// Rows packed at once, where they have to be.
+        const PACKED: usize = 32;
+        let DenseRows(x, rows) = self;
+        for start in (0..count).step_by(PACKED) {
+            let packed = PACKED.min(count - start);
+            let strips = x.row_tile(*rows, first + start, packed, tile);
+            for i in 0..packed {
+                let row = &strips.strip(i)[..features];
+                for (p, row) in row.chunks(PANEL).enumerate() {
+                    let at = (p * count + start + i) * PANEL;
+                    panels[at..at + row.len()].copy_from_slice(row);
+                }
+            }
+        }
+    }
+}
+
+struct SparseRows<'a, F, I>(Rows<'a, F, I>, RowSet<'a>);
+
+impl<F: Float, I: Index> PanelRows for SparseRows<'_, F, I> {
+    #[inline(always)]
+    fn spread(
+        &self,
+        first: usize,
+        count: usize,
+        features: usize,
+        _tile: &mut Packed<f64>,
+        panels: &mut [f64],
+    ) {
+        let SparseRows(x, rows) = self;
+        for i in 0..count {
+            let (columns, values) = x.row(rows.at(first + i)).unwrap_or_default();
+            for (column, value) in columns.iter().zip(values) {
+                let column = column.at();
+                if column < features {
+                    panels[(column / PANEL * count + i) * PANEL + column % PANEL] += value.to_f64();
+                }
+            }
+        }
+    }
+}
+
+/// Memory that a thread reuses for all of its items.
+struct Buffers {
+    tile: Packed<f64>,
+    /// Columns of `[X 1]`, padded with zeros: a panel of [`PANEL`] after the other, each row by row.
+    panels: Vec<f64>,
+    /// The band's columns of `D [X 1]`: a group of [`GROUP`] after the other, each row by row.
+    groups: Vec<f64>,
+}
+
+impl Buffers {
+    fn new() -> Self {
+        Buffers {
+            tile: Packed::new(),
+            panels: Vec::new(),
+            groups: Vec::new(),
+        }
+    }
+}
+
+/// Columns of a band that its rows need: up to and including the band itself, in whole panels.
+fn band_width(order: usize, band: usize) -> usize {
+    ((band + 1) * BAND).min(order).next_multiple_of(PANEL)
+}
+
+/// Rows `band·BAND ..` of the matrix, each up to its band's last column: sums over the part's samples.
+#[inline(always)]
+fn band_sums<S: Simd>(
+    simd: S,
+    x: &dyn PanelRows,
+    d: &[f64],
+    order: usize,
+    band: usize,
+    part: Range<usize>,
+    buffers: &mut Buffers,
+) -> Vec<f64> {
+    let (top, width) = (band * BAND, band_width(order, band));
+    let height = BAND.min(order - top).next_multiple_of(GROUP);
+    let mut sums = vec![0.0; height * width];
+    for first in part.clone().step_by(STRIPE) {
+        let count = STRIPE.min(part.end - first);
+        load_panels(x, first, count, order, width, buffers);
+        load_groups(&d[first..first + count], top, height, buffers);
+        let groups = buffers.groups.chunks_exact(count * GROUP);
+        for (g, (group, out)) in groups.zip(sums.chunks_exact_mut(GROUP * width)).enumerate() {
+            // Panels beyond the diagonal are left out.
+            let used = (top + (g + 1) * GROUP).div_ceil(PANEL);
+            let panels = buffers.panels.chunks_exact(count * PANEL);
+            for (p, panel) in panels.take(used).enumerate() {
+                add_products(simd, group, panel, &mut out[p * PANEL..], width);
+            }
+        }
+    }
+    sums
+}
+
+/// The first `width` columns of `[X 1]` for `count` rows.
+#[inline(always)]
+fn load_panels(
+    x: &dyn PanelRows,
+    first: usize,
+    count: usize,
+    order: usize,
+    width: usize,
+    buffers: &mut Buffers,
+) {
+    let Buffers { tile, panels, .. } = buffers;
+    panels.clear();
+    panels.resize(count * width, 0.0);
+    x.spread(first, count, width.min(order - 1), tile, panels);
+    if width >= order {
+        let (panel, column) = ((order - 1) / PANEL, (order - 1) % PANEL);
+        for row in panels[panel * count * PANEL..]
+            .chunks_exact_mut(PANEL)
+            .take(count)
+        {
+            row[column] = 1.0;
+        }
+    }
+}
+
+/// The columns `top .. top + height` of the panels, times `d`.
+#[inline(always)]
+fn load_groups(d: &[f64], top: usize, height: usize, buffers: &mut Buffers) {
+    let Buffers { panels, groups, .. } = buffers;
+    let count = d.len();
+    groups.clear();
+    for left in (top..top + height).step_by(GROUP) {
+        let (panel, column) = (left / PANEL, left % PANEL);
+        let rows = panels[panel * count * PANEL..].chunks_exact(PANEL);
+        for (row, &d) in rows.zip(d) {
+            let four = &row[column..column + GROUP];
+            // Without weight, ∞ must not count.
+            groups.extend(four.iter().map(|&x| if d == 0.0 { 0.0 } else { d * x }));
+        }
+    }
+}
+
+/// `out[i][j] += Σ_k group[k][i] · panel[k][j]`: all sums stay in registers.
+#[inline(always)]
+fn add_products<S: Simd>(simd: S, group: &[f64], panel: &[f64], out: &mut [f64], width: usize) {
+    let zero = f64x8::<S>::splat(simd, 0.0);
+    let [mut a0, mut a1, mut a2, mut a3] = [zero; GROUP];
+    let [mut b0, mut b1, mut b2, mut b3] = [zero; GROUP];
+    for (x, y) in group.chunks_exact(GROUP).zip(panel.chunks_exact(PANEL)) {
+        let (low, high) = y.split_at(LANES);
+        let low = f64x8::<S>::from_slice(simd, low);
+        let high = f64x8::<S>::from_slice(simd, high);
+        let x0 = f64x8::<S>::splat(simd, x[0]);
+        a0 = low.mul_add_fused(x0, a0);
+        b0 = high.mul_add_fused(x0, b0);
+        let x1 = f64x8::<S>::splat(simd, x[1]);
+        a1 = low.mul_add_fused(x1, a1);
+        b1 = high.mul_add_fused(x1, b1);
+        let x2 = f64x8::<S>::splat(simd, x[2]);
+        a2 = low.mul_add_fused(x2, a2);
+        b2 = high.mul_add_fused(x2, b2);
+        let x3 = f64x8::<S>::splat(simd, x[3]);
+        a3 = low.mul_add_fused(x3, a3);
+        b3 = high.mul_add_fused(x3, b3);
+    }
+    for (i, (low, high)) in [(a0, b0), (a1, b1), (a2, b2), (a3, b3)]
+        .into_iter()
+        .enumerate()
+    {
+        let (out_low, out_high) = out[i * width..i * width + PANEL].split_at_mut(LANES);
+        (f64x8::<S>::from_slice(simd, out_low) + low).store_slice(out_low);
+        (f64x8::<S>::from_slice(simd, out_high) + high).store_slice(out_high);
+    }
+}
+
+fn unpack_band(sums: &[f64], order: usize, band: usize, lower: &mut [f64]) {
+    let (top, width) = (band * BAND, band_width(order, band));
+    for (i, sums) in sums.chunks_exact(width).take(order - top).enumerate() {
+        let row = top + i;
+        lower[row * order..row * order + row + 1].copy_from_slice(&sums[..row + 1]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::elements::Elements;
+    use crate::math;
+    use crate::matrix::{Matrix, Vector};
+    use crate::parallel::Unmonitored;
+    use crate::sparse::{Indices, Sparse};
+
+    fn sigmoid_derivative(z: f64) -> f64 {
+        let level = Level::baseline();
+        dispatch!(level, simd => math::sigmoid_derivative(f64x8::splat(simd, z)).as_slice()[0])
+    }
+
+    #[test]
+    fn is_the_sum_of_products() {
+        for (m, n) in [
+            (1, 1),
+            (5, 3),
+            (300, 7),
+            (259, 28),
+            (70, 63),
+            (66, 64),
+            (50, 150),
+        ] {
+            let mut random = crate::shuffle::Random::new((m * 1000 + n) as u64);
+            let mut number = || random.uniform() * 4.0 - 2.0;
+            let x: Vec<f64> = (0..m * n).map(|_| number()).collect();
+            let y: Vec<f64> = (0..m).map(|i| (i % 2) as f64).collect();
+            let s: Vec<f64> = (0..m).map(|i| (i % 4) as f64 * 0.5).collect();
+            let w: Vec<f64> = (0..n).map(|_| number() * 0.2).collect();
+            let matrix = Matrix::from_rows(Elements::F64(&x), m, n).unwrap();
+            let (y, s_vector) = (Vector::from_slice(&y), Vector::from_slice(&s));
+            let points = Points::new(&matrix, &y, Some(&s_vector)).unwrap();
+            let one = gram(&points, &w, 0.25, Threads::ONE, &mut Unmonitored).unwrap();
+            let two = Threads::new(Some(3)).unwrap();
+            let two = gram(&points, &w, 0.25, two, &mut Unmonitored).unwrap();
+            assert_eq!(one.lower, two.lower);
+            let sums = super::super::curvature::curvature(
+                &points,
+                &w,
+                0.25,
+                Threads::ONE,
+                &mut Unmonitored,
+            )
+            .unwrap();
+
+            let element = |i: usize, j: usize| if j == n { 1.0 } else { x[i * n + j] };
+            let d: Vec<f64> = (0..m)
+                .map(|i| {
+                    let z = (0..n).fold(0.25, |z, j| z + w[j] * x[i * n + j]);
+                    s[i] * sigmoid_derivative(z)
+                })
+                .collect();
+            let close = |got: f64, want: f64| (got - want).abs() <= 1e-12 * (1.0 + want.abs());
+            for a in 0..=n {
+                for b in 0..=a {
+                    let want: f64 = (0..m).map(|i| d[i] * element(i, a) * element(i, b)).sum();
+                    let got = one.lower[a * (n + 1) + b];
+                    assert!(close(got, want), "{m}x{n} ({a}, {b}): {got} {want}");
+                    if a == b && a < n {
+                        assert!(close(sums.diagonal[a], want));
+                        let want = (0..m).map(|i| s[i] * x[i * n + a].powi(2)).sum();
+                        assert!(close(sums.squares[a], want));
+                    } else if a == n && b < n {
+                        assert!(close(sums.cross[b], want));
+                    } else if a == n {
+                        assert!(close(sums.bias, want));
+                    }
+                }
+            }
+            assert!(close(one.weight, s.iter().sum()) && close(sums.weight, s.iter().sum()));
+        }
+    }
+    #[test]
+    fn sparse_rows_give_the_sums_of_dense_ones() {
+        for (m, n) in [(1, 1), (300, 7), (259, 28), (70, 150)] {
+            let mut random = crate::shuffle::Random::new((m * 1000 + n) as u64);
+            let mut x = vec![0.0; m * n];
+            let (mut data, mut indices, mut starts) = (Vec::new(), Vec::new(), vec![0_i32]);
+            for row in x.chunks_exact_mut(n) {
+                // Columns in descending order, some of them stored in two parts: both count.
+                for j in (0..n).rev() {
+                    let value = (random.uniform() * 64.0).floor() / 16.0 - 2.0; // exact in f32, too
+                    match random.below(3) {
+                        0 => {
+                            row[j] = value;
+                            data.push(value);
+                            indices.push(j as i32);
+                        }
+                        1 => {
+                            row[j] = value;
+                            data.extend([value - 1.0, 1.0]);
+                            indices.extend([j as i32; 2]);
+                        }
+                        _ => {}
+                    }
+                }
+                starts.push(data.len() as i32);
+            }
+            let single: Vec<f32> = data.iter().map(|&x| x as f32).collect();
+            let y: Vec<f64> = (0..m).map(|i| (i % 2) as f64).collect();
+            let s: Vec<f64> = (0..m).map(|i| ((i + 1) % 4) as f64 * 0.5).collect();
+            let w: Vec<f64> = (0..n).map(|_| random.uniform() * 0.4 - 0.2).collect();
+            let matrix = Matrix::from_rows(Elements::F64(&x), m, n).unwrap();
+            let (y, s) = (Vector::from_slice(&y), Vector::from_slice(&s));
+            let listed: Vec<usize> = (0..m).step_by(3).collect();
+            let close = |got: &[f64], want: &[f64]| {
+                assert_eq!(got.len(), want.len());
+                for (got, want) in got.iter().zip(want) {
+                    let near = 1e-12 * (1.0 + want.abs());
+                    assert!((got - want).abs() <= near, "{m}x{n}: {got} {want}");
+                }
+            };
+            for rows in [RowSet::All, RowSet::Listed(&listed)] {
+                let dense = Points::new(&matrix, &y, Some(&s)).unwrap();
+                let dense = Points { rows, ..dense };
+                for elements in [Elements::F64(&data), Elements::F32(&single)] {
+                    let (columns, starts) = (Indices::I32(&indices), Indices::I32(&starts));
+                    let sparse = Sparse::new(elements, columns, starts, (m, n)).unwrap();
+                    let sparse = dense.with(Features::Sparse(sparse));
+                    let both = [dense, sparse];
+                    let [a, b] = both.map(|points| {
+                        gram(&points, &w, 0.25, Threads::ONE, &mut Unmonitored).unwrap()
+                    });
+                    close(&b.lower, &a.lower);
+                    assert_eq!(b.weight, a.weight);
+                    let [a, b] = both.map(|points| {
+                        super::super::curvature(&points, &w, 0.25, Threads::ONE, &mut Unmonitored)
+                            .unwrap()
+                    });
+                    close(&b.diagonal, &a.diagonal);
+                    close(&b.squares, &a.squares);
+                    close(&b.cross, &a.cross);
+                    close(&[b.bias, b.weight], &[a.bias, a.weight]);
+                    let [a, b] = both.map(|points| {
+                        let mean = vec![0.1; n];
+                        let threads = Threads::ONE;
+                        super::super::sides(
+                            &points,
+                            &w,
+                            0.25,
+                            &mean,
+                            1e-3,
+                            threads,
+                            &mut Unmonitored,
+                        )
+                        .unwrap()
+                    });
+                    assert_eq!(b, a);
+                }
+            }
+        }
+    }
+}

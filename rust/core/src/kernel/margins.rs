@@ -1,0 +1,115 @@
+//! On which side of a hyperplane the samples lie.
+
+use std::ops::Range;
+
+use super::{Points, rows_of};
+use crate::error::Error;
+use crate::features::Features;
+use crate::parallel::{self, Monitor, Threads};
+use crate::sparse::with_rows;
+
+/// Whether samples of positive weight lie on the side of their label, and on the other; and which lie on neither.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Sides {
+    pub right: bool,
+    pub wrong: bool,
+    /// 1 for each of those on neither side, 0 for others.
+    pub tied: Vec<f64>,
+}
+
+/// The sides of the hyperplane x · w + b = 0; a label strictly between 0 and 1 counts as both.
+///
+/// Samples are on it if |x · w + b| is at most `tie` times Σ_j |x_j − mean_j| |w_j| + |b + mean · w|, the terms that have
+/// cancelled. Far samples thus do not hide near ones.
+///
+/// # Errors
+///
+/// [`Error::Interrupted`] by the monitor.
+pub(crate) fn sides(
+    points: &Points<'_>,
+    weights: &[f64],
+    bias: f64,
+    mean: &[f64],
+    tie: f64,
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<Sides, Error> {
+    let columns = points.x.columns();
+    let at_mean = bias + mean.iter().zip(weights).map(|(m, w)| m * w).sum::<f64>();
+    let blocks = parallel::blocks(rows_of(points), columns);
+    let partials = match points.x {
+        Features::Dense(x) => parallel::map(
+            threads,
+            blocks,
+            || vec![0.0; columns],
+            |row, block: Range<usize>| {
+                sides_of(points, block, tie, |i| {
+                    x.copy_row(i, row);
+                    let (mut z, mut size) = (at_mean, at_mean.abs());
+                    for ((x, mean), w) in row.iter().zip(mean).zip(weights) {
+                        let term = (x - mean) * w;
+                        z += term;
+                        size += term.abs();
+                    }
+                    (z, size)
+                })
+            },
+            monitor,
+        ),
+        Features::Sparse(x) => with_rows!(&x, rows => {
+            // What cancels in a row that stores nothing; elements stored are then put in.
+            let unstored: f64 = mean.iter().zip(weights).map(|(m, w)| (m * w).abs()).sum();
+            parallel::map(
+                threads,
+                blocks,
+                Vec::new,
+                |parts, block: Range<usize>| {
+                    sides_of(points, block, tie, |i| {
+                        let (mut z, mut size) = (bias, at_mean.abs() + unstored);
+                        rows.visit(i, parts, |column, x| {
+                            if let (Some(w), Some(mean)) = (weights.get(column), mean.get(column)) {
+                                z += x * w;
+                                size += ((x - mean).abs() - mean.abs()) * w.abs();
+                            }
+                        });
+                        (z, size)
+                    })
+                },
+                monitor,
+            )
+        }),
+    }?;
+    let mut all = Sides::default();
+    for mut part in partials {
+        all.right |= part.right;
+        all.wrong |= part.wrong;
+        all.tied.append(&mut part.tied);
+    }
+    Ok(all)
+}
+
+/// The sides of a block of samples; `margin` gives x · w + b of a row of `X`, and the terms that have cancelled in it.
+fn sides_of(
+    points: &Points<'_>,
+    block: Range<usize>,
+    tie: f64,
+    mut margin: impl FnMut(usize) -> (f64, f64),
+) -> Sides {
+    let mut sides = Sides::default();
+    sides.tied.reserve(block.len());
+    for i in block.map(|i| points.rows.at(i)) {
+        if points.sample_weight.is_some_and(|s| s.get::<f64>(i) == 0.0) {
+            sides.tied.push(0.0);
+            continue;
+        }
+        let (z, size) = margin(i);
+        let is_tied = z.abs() <= tie * size;
+        sides.tied.push(f64::from(u8::from(is_tied)));
+        if !is_tied {
+            let y: f64 = points.y.get(i);
+            sides.right |= (z > 0.0 && y > 0.0) || (z < 0.0 && y < 1.0);
+            sides.wrong |= (z < 0.0 && y > 0.0) || (z > 0.0 && y < 1.0);
+        }
+    }
+    sides
+}

@@ -1,0 +1,167 @@
+//! Some of the rows: what is read again and again while the rest of `X` waits. Dense ones are copied; sparse ones are so
+//! small that they stay in cache wherever they lie.
+
+use super::Points;
+use crate::elements::Elements;
+use crate::error::Error;
+use crate::features::Features;
+use crate::float::Float;
+use crate::matrix::{Matrix, RowSet, Vector};
+use crate::parallel::{self, Monitor, Threads};
+use crate::shuffle::Random;
+
+/// Some of the rows, with their labels and sample weights.
+pub(crate) enum Subset<'a, F> {
+    Copied(Copied<F>),
+    Listed(Points<'a>, Vec<usize>),
+}
+
+/// Rows in C order.
+pub(crate) struct Copied<F> {
+    x: Vec<F>,
+    columns: usize,
+    y: Vec<f64>,
+    sample_weight: Option<Vec<f64>>,
+}
+
+/// `count ≤ rows` different rows, one drawn uniformly from each of `count` stretches of equal length: spread evenly
+/// however the rows are sorted, in ascending order, a function of the arguments alone.
+pub(crate) fn stratified(rows: usize, count: usize, seed: u64) -> Vec<usize> {
+    let mut random = Random::new(seed);
+    let boundary = |k: usize| (k as u128 * rows as u128 / count.max(1) as u128) as usize;
+    (0..count)
+        .map(|k| {
+            let (start, end) = (boundary(k), boundary(k + 1));
+            start + random.below((end - start).max(1) as u64) as usize
+        })
+        .collect()
+}
+
+impl<'a, F: Float> Subset<'a, F> {
+    /// # Errors
+    ///
+    /// [`Error::Interrupted`] by the monitor.
+    pub(crate) fn new(
+        points: &Points<'a>,
+        rows: Vec<usize>,
+        threads: Threads,
+        monitor: &mut dyn Monitor,
+    ) -> Result<Self, Error> {
+        match points.x {
+            Features::Dense(x) => {
+                let points = points.with(x);
+                Copied::new(&points, &rows, threads, monitor).map(Subset::Copied)
+            }
+            Features::Sparse(_) => Ok(Subset::Listed(*points, rows)),
+        }
+    }
+
+    /// Rows.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Subset::Copied(copied) => copied.y.len(),
+            Subset::Listed(_, rows) => rows.len(),
+        }
+    }
+
+    /// Every `stride`-th row of the subset as a data set, lent to `work`.
+    pub(crate) fn with_points<T>(
+        &self,
+        stride: usize,
+        work: impl FnOnce(&Points<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        match self {
+            Subset::Copied(copied) => copied.with_points(stride, work),
+            Subset::Listed(points, rows) => {
+                let every: Vec<usize> = rows.iter().step_by(stride).copied().collect();
+                work(&Points {
+                    rows: RowSet::Listed(&every),
+                    ..*points
+                })
+            }
+        }
+    }
+}
+
+impl<F: Float> Copied<F> {
+    fn new(
+        points: &Points<'_, Matrix<'_>>,
+        rows: &[usize],
+        threads: Threads,
+        monitor: &mut dyn Monitor,
+    ) -> Result<Self, Error> {
+        let columns = points.x.columns();
+        let mut x = vec![F::ZERO; rows.len() * columns];
+        let blocks = parallel::blocks(rows.len(), columns);
+        let size = blocks.first().map_or(1, ExactSizeIterator::len);
+        let items = rows.chunks(size).zip(x.chunks_mut(size * columns));
+        parallel::map(
+            threads,
+            items.collect(),
+            || (),
+            |(), (rows, out): (&[usize], &mut [F])| {
+                for (&row, out) in rows.iter().zip(out.chunks_exact_mut(columns)) {
+                    points.x.copy_row(row, out);
+                }
+            },
+            monitor,
+        )?;
+        let copy = |vector: &Vector<'_>| {
+            let mut out = vec![0.0; rows.len()];
+            vector.copy(RowSet::Listed(rows), 0, &mut out);
+            out
+        };
+        Ok(Copied {
+            x,
+            columns,
+            y: copy(points.y),
+            sample_weight: points.sample_weight.map(copy),
+        })
+    }
+
+    fn with_points<T>(
+        &self,
+        stride: usize,
+        work: impl FnOnce(&Points<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let rows = self.y.len().div_ceil(stride);
+        let down = stride * self.columns;
+        let x = Matrix::new(
+            F::elements(&self.x),
+            0,
+            (rows, self.columns),
+            (down as isize, 1),
+        )?;
+        let every = |argument, values| {
+            Vector::new(argument, Elements::F64(values), 0, rows, stride as isize)
+        };
+        let y = every("y", &self.y)?;
+        let sample_weight = match &self.sample_weight {
+            Some(s) => Some(every("sample_weight", s)?),
+            None => None,
+        };
+        work(&Points {
+            x: Features::Dense(x),
+            y: &y,
+            sample_weight: sample_weight.as_ref(),
+            rows: RowSet::All,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_row_of_every_stretch() {
+        for (rows, count) in [(10, 10), (10, 3), (1000, 64), (7, 1)] {
+            let drawn = stratified(rows, count, 1);
+            assert_eq!(drawn.len(), count);
+            for (k, &row) in drawn.iter().enumerate() {
+                assert!(k * rows / count <= row && row < (k + 1) * rows / count);
+            }
+        }
+        assert_ne!(stratified(1000, 64, 1), stratified(1000, 64, 2));
+    }
+}

@@ -1,0 +1,252 @@
+//! Limited-memory BFGS on top of a preconditioner.
+//!
+//! Source: J. Nocedal & S. Wright, *Numerical Optimization*, 2nd ed. (2006), algorithm 7.4, with the preconditioner as
+//! the initial inverse Hessian. Where the loss can no longer tell two points apart, the slope along the step does:
+//! W. Hager & H. Zhang, SIAM J. Optim. 16 (2005), doi:10.1137/030601880, §4.
+
+use std::collections::VecDeque;
+
+use super::objective::{Objective, Point, Value, add_multiple, dot, round};
+use super::preconditioner::Preconditioner;
+use super::run::{Ended, Patience, Run};
+use crate::error::Error;
+use crate::float::Float;
+
+/// Pairs remembered.
+const MEMORY: usize = 20;
+/// Part of the decrease promised by the slope that a step has to bring.
+const ARMIJO: f64 = 1e-4;
+/// Part of the slope that may be left, or overshot, after a step judged by its slope.
+const SLOPE: f64 = 0.8;
+/// Step lengths tried in one direction.
+const TRIALS: usize = 30;
+
+/// A step and the change of the gradient along it.
+struct Pair {
+    step: Vec<f64>,
+    change: Vec<f64>,
+    /// step · change
+    product: f64,
+}
+
+/// What has been learnt of the curvature.
+#[derive(Default)]
+pub(crate) struct Memory {
+    pairs: VecDeque<Pair>,
+    /// Scale of the preconditioner that fits the last pair.
+    gamma: Option<f64>,
+}
+
+impl Memory {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pairs.is_empty()
+    }
+
+    fn push(&mut self, step: Vec<f64>, change: Vec<f64>, preconditioner: &Preconditioner) {
+        let product = dot(&step, &change);
+        if product <= 1e-14 * (dot(&step, &step) * dot(&change, &change)).sqrt() {
+            return; // no curvature that rounding would leave anything of
+        }
+        let mut image = vec![0.0; change.len()];
+        preconditioner.apply(&change, &mut image);
+        let gamma = product / dot(&change, &image);
+        self.gamma = gamma.is_finite().then_some(gamma);
+        if self.pairs.len() == MEMORY {
+            self.pairs.pop_front();
+        }
+        self.pairs.push_back(Pair {
+            step,
+            change,
+            product,
+        });
+    }
+
+    /// `−H g`, `H` being the inverse Hessian as far as it is known.
+    fn direction(&self, gradient: &[f64], preconditioner: &Preconditioner) -> Vec<f64> {
+        let mut q = gradient.to_vec();
+        let mut along = Vec::with_capacity(self.pairs.len());
+        for pair in self.pairs.iter().rev() {
+            let a = dot(&pair.step, &q) / pair.product;
+            add_multiple(&mut q, -a, &pair.change);
+            along.push(a);
+        }
+        let mut direction = vec![0.0; q.len()];
+        preconditioner.apply(&q, &mut direction);
+        let gamma = self.gamma.unwrap_or(1.0);
+        for d in &mut direction {
+            *d *= gamma;
+        }
+        for (pair, a) in self.pairs.iter().zip(along.iter().rev()) {
+            let b = dot(&pair.change, &direction) / pair.product;
+            add_multiple(&mut direction, a - b, &pair.step);
+        }
+        for d in &mut direction {
+            *d = -*d;
+        }
+        direction
+    }
+}
+
+/// When to stop.
+pub(crate) struct Goal<'a> {
+    /// Whether the point will do, from the direction it would be left in and the decrease that the slope promises.
+    pub is_reached: &'a dyn Fn(&Point, &[f64], f64) -> bool,
+    /// Whether, at a point that would do by its gradient, the direction speaks of an optimum at infinity.
+    pub is_drifting: &'a dyn Fn(&Point, &[f64]) -> bool,
+    pub iterations: usize,
+}
+
+/// Where an optimisation ended.
+pub(crate) struct Outcome {
+    pub point: Point,
+    /// The direction it would have gone on in.
+    pub direction: Vec<f64>,
+    pub ended: Ended,
+    pub iterations: usize,
+}
+
+/// Minimises from `point`.
+///
+/// # Errors
+///
+/// Those of [`Run::evaluate`].
+pub(crate) fn minimise<F: Float>(
+    objective: &Objective<'_>,
+    preconditioner: &Preconditioner,
+    memory: &mut Memory,
+    patience: &mut Patience,
+    mut point: Point,
+    goal: &Goal<'_>,
+    run: &mut Run<'_>,
+) -> Result<Outcome, Error> {
+    let mut iterations = 0;
+    loop {
+        let direction = memory.direction(&point.value.gradient, preconditioner);
+        let slope = dot(&direction, &point.value.gradient);
+        let rounding = point.value.rounding::<F>();
+        let is_blind = -slope <= rounding;
+        let ended = if point.value.error < objective.separated_below {
+            Some(Ended::Separated)
+        } else if (goal.is_reached)(&point, &direction, -slope) {
+            Some(Ended::Reached)
+        } else if (goal.is_drifting)(&point, &direction) {
+            Some(Ended::Drifting)
+        } else if iterations == goal.iterations {
+            Some(Ended::Iterations)
+        } else if slope >= 0.0 || !slope.is_finite() {
+            Some(Ended::Stalled)
+        } else if is_blind && patience.is_exhausted(&point, -slope, rounding) {
+            Some(Ended::Exhausted)
+        } else {
+            None
+        };
+        let search = match ended {
+            Some(_) => None,
+            None => Some(line_search::<F>(objective, &point, &direction, slope, run)?),
+        };
+        let (step, next) = match (ended, search) {
+            (None, Some(Search::Found(step, next))) => (step, next),
+            (ended, search) => {
+                let ended = ended.unwrap_or(match search {
+                    Some(Search::Spent) => Ended::Passes,
+                    _ => Ended::Stalled,
+                });
+                return Ok(Outcome {
+                    point,
+                    direction,
+                    ended,
+                    iterations,
+                });
+            }
+        };
+        let mut taken = next.v.clone();
+        add_multiple(&mut taken, -1.0, &point.v);
+        let mut change = next.value.gradient.clone();
+        add_multiple(&mut change, -1.0, &point.value.gradient);
+        memory.push(taken, change, preconditioner);
+        point = next;
+        iterations += 1;
+        if run.record(objective, &point, step).is_break() {
+            return Ok(Outcome {
+                point,
+                direction,
+                ended: Ended::Callback,
+                iterations,
+            });
+        }
+    }
+}
+
+enum Search {
+    Found(f64, Point),
+    /// No step improves by more than rounding.
+    Nothing,
+    /// The passes allowed are used up.
+    Spent,
+}
+
+/// A step along `direction` that decreases the objective: the whole of it, if that does.
+fn line_search<F: Float>(
+    objective: &Objective<'_>,
+    point: &Point,
+    direction: &[f64],
+    slope: f64,
+    run: &mut Run<'_>,
+) -> Result<Search, Error> {
+    let from = point.value.objective;
+    // Among differences this small there is rounding, but the slopes, which are sums of small terms, are still right.
+    let blind = 0.1 * F::EPSILON.to_f64().sqrt() * from.abs();
+    let mut step = 1.0;
+    for _ in 0..TRIALS {
+        if run.is_spent() {
+            return Ok(Search::Spent);
+        }
+        let mut v = point.v.clone();
+        add_multiple(&mut v, step, direction);
+        round::<F>(&mut v);
+        if v == point.v {
+            return Ok(Search::Nothing);
+        }
+        let value = run.evaluate::<F>(objective, &v)?;
+        let gain = value.objective - from;
+        if is_accepted(&value, gain, direction, slope, step, blind) {
+            return Ok(Search::Found(step, Point { v, value }));
+        }
+        if gain.abs() <= blind && -slope * step <= point.value.rounding::<F>() {
+            return Ok(Search::Nothing);
+        }
+        step *= shorter(&value, gain, slope * step);
+    }
+    Ok(Search::Nothing)
+}
+
+fn is_accepted(
+    value: &Value,
+    gain: f64,
+    direction: &[f64],
+    slope: f64,
+    step: f64,
+    blind: f64,
+) -> bool {
+    if !value.is_finite() {
+        return false;
+    }
+    if gain.abs() <= blind {
+        dot(&value.gradient, direction).abs() <= SLOPE * slope.abs()
+    } else {
+        gain <= ARMIJO * step * slope
+    }
+}
+
+/// The minimum of the parabola through both objectives with the slope at the start, within reason.
+fn shorter(value: &Value, gain: f64, slope: f64) -> f64 {
+    if !value.is_finite() {
+        return 0.1;
+    }
+    let minimum = -slope / (2.0 * (gain - slope));
+    if minimum.is_finite() {
+        minimum.clamp(0.1, 0.5)
+    } else {
+        0.1
+    }
+}

@@ -1,0 +1,147 @@
+//! What is minimised: E + (l2/2)‖w‖², by the weights and, last, the bias.
+
+use crate::error::Error;
+use crate::float::Float;
+use crate::kernel::{self, Points, Sigmoid, Want, rows_of};
+use crate::parallel::{Monitor, Threads};
+
+/// The objective over a data set, or over a sample of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Objective<'a> {
+    pub points: &'a Points<'a>,
+    pub l2: f64,
+    pub fit_bias: bool,
+    pub threads: Threads,
+    /// What an evaluation reads, in passes over the whole data set.
+    pub cost: f64,
+    /// Σ s_i E_i below this proves that every label is predicted right with an unpenalised, thus unbounded, margin.
+    pub separated_below: f64,
+}
+
+/// The objective and its gradient somewhere.
+#[derive(Clone, Debug)]
+pub(crate) struct Value {
+    pub objective: f64,
+    /// E alone.
+    pub loss: f64,
+    /// Σ s_i E_i
+    pub error: f64,
+    /// By the weights, then by the bias; that is 0 where the bias is not fitted.
+    pub gradient: Vec<f64>,
+}
+
+impl Value {
+    /// The gradient's max-norm.
+    pub(crate) fn gradient_norm(&self) -> f64 {
+        self.gradient.iter().fold(0.0, |norm, g| g.abs().max(norm))
+    }
+
+    /// Differences of the objective that may be rounding.
+    pub(crate) fn rounding<F: Float>(&self) -> f64 {
+        64.0 * F::EPSILON.to_f64() * self.objective.abs()
+    }
+
+    pub(crate) fn is_finite(&self) -> bool {
+        self.objective.is_finite() && self.gradient.iter().all(|g| g.is_finite())
+    }
+}
+
+/// Weights and, last, bias, with the objective there.
+#[derive(Clone, Debug)]
+pub(crate) struct Point {
+    pub v: Vec<f64>,
+    pub value: Value,
+}
+
+impl Objective<'_> {
+    /// n + 1
+    pub(crate) fn order(&self) -> usize {
+        self.points.x.columns() + 1
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        rows_of(self.points)
+    }
+
+    /// What a pass over the rows reads, as a part of what it would if all elements were stored.
+    pub(crate) fn density(&self) -> f64 {
+        let (m, n) = (self.rows() as f64, self.order() as f64 - 1.0);
+        (self.points.x.reads(self.rows()) as f64 / (m * n)).min(1.0)
+    }
+
+    /// Threads for one pass over the rows.
+    pub(crate) fn threads_to_read(&self) -> Threads {
+        self.threads.for_work(self.points.x.reads(self.rows()))
+    }
+
+    /// One pass over the rows, computed in `F`, which every component of `v` must be representable in.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`kernel::evaluate`].
+    pub(crate) fn evaluate<F: Float>(
+        &self,
+        v: &[f64],
+        monitor: &mut dyn Monitor,
+    ) -> Result<Value, Error> {
+        let n = v.len() - 1;
+        let weights: Vec<F> = v[..n].iter().map(|&w| F::from_f64(w)).collect();
+        let sums = kernel::evaluate::<F, Sigmoid>(
+            self.points,
+            &weights,
+            F::from_f64(v[n]),
+            Want::LossAndGradient,
+            self.threads_to_read(),
+            monitor,
+        )?;
+        let loss = sums.mean_error();
+        let (total, bias) = (sums.weight, sums.bias);
+        let mut gradient = sums.weights;
+        for (g, w) in gradient.iter_mut().zip(v) {
+            *g = *g / total + self.l2 * w;
+        }
+        gradient.push(if self.fit_bias { bias / total } else { 0.0 });
+        Ok(Value {
+            objective: loss + self.penalty(v),
+            loss,
+            error: sums.error,
+            gradient,
+        })
+    }
+
+    /// (l2/2)‖w‖²
+    fn penalty(&self, v: &[f64]) -> f64 {
+        0.5 * self.l2 * v[..v.len() - 1].iter().map(|w| w * w).sum::<f64>()
+    }
+}
+
+/// Every component rounded to `F`.
+pub(crate) fn round<F: Float>(v: &mut [f64]) {
+    for x in v {
+        *x = F::from_f64(*x).to_f64();
+    }
+}
+
+pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let mut lanes = [0.0; 8];
+    let (a_chunks, b_chunks) = (a.chunks_exact(8), b.chunks_exact(8));
+    let rest: f64 = a_chunks
+        .remainder()
+        .iter()
+        .zip(b_chunks.remainder())
+        .map(|(a, b)| a * b)
+        .sum();
+    for (a, b) in a_chunks.zip(b_chunks) {
+        for (lane, (a, b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
+            *lane += a * b;
+        }
+    }
+    lanes.iter().sum::<f64>() + rest
+}
+
+/// `y += a·x`
+pub(crate) fn add_multiple(y: &mut [f64], a: f64, x: &[f64]) {
+    for (y, x) in y.iter_mut().zip(x) {
+        *y += a * x;
+    }
+}

@@ -1,0 +1,286 @@
+//! Gradient descent with momentum, step and momentum being the best of each iteration: no learning rate to choose.
+//!
+//! Each iteration moves by `α d + β s`, where `d` is the direction of steepest descent for columns brought to unit
+//! curvature, and `s` the last move. Both are linear in the weights, so once the predictors of `d` are known the loss
+//! over the plane costs no pass over `X`: a two-dimensional Newton iteration finds its minimum. On a parabola these are
+//! the conjugate gradients.
+//!
+//! Sources: G. Narkiss & M. Zibulevsky, "Sequential subspace optimization method for large-scale unconstrained
+//! problems", Technion CCIT 559 (2005); B. Polyak, USSR Comput. Math. Math. Phys. 4 (1964),
+//! doi:10.1016/0041-5553(64)90137-5, for the momentum.
+
+use super::objective::{Objective, Point, add_multiple, dot, round};
+use super::preconditioner::Yardstick;
+use super::run::{Patience, Run};
+use super::separation::{self, normalise};
+use super::stages::{DRIFT, Solution, evaluate, from_all_rows};
+use crate::descent::StopReason;
+use crate::error::Error;
+use crate::float::Float;
+use crate::kernel::{self, Plane};
+
+/// The part of `tol` that weights at rest may still move by: a small one, for steps here are short.
+pub(crate) const AT_REST: f64 = 0.01;
+/// Newton iterations over one plane, and the part of the first one's promise that is not worth another.
+const NEWTON: usize = 10;
+const WORTH: f64 = 1e-8;
+/// Iterations that rounding may keep from shrinking the gradient before there is no hope.
+const PATIENCE: usize = 60;
+/// Iterations after which predictors that were added up are computed afresh.
+const REFRESH: usize = 50;
+/// Iterations, and then twice as many each time, after which a separating hyperplane is looked for.
+const FIRST_CHECK: usize = 64;
+/// Columns of the largest Hessian that a search for separation factors.
+const LARGEST_FACTOR: usize = 1024;
+
+/// Minimises from `v`, until the gradient is within `tol` and weights move by no more than the part `at_rest` of it.
+///
+/// # Errors
+///
+/// As [`super::stages::minimise`].
+pub(crate) fn minimise<F: Float>(
+    objective: &Objective<'_>,
+    v: Vec<f64>,
+    tol: f64,
+    at_rest: f64,
+    run: &mut Run<'_>,
+) -> Result<Solution, Error> {
+    let order = objective.order();
+    let mut point = evaluate::<F>(objective, v, run)?;
+    let preconditioner = from_all_rows(objective, &point.v, false, run)?;
+    let mut z = vec![0.0; objective.rows()];
+    let (mut p, mut q) = (z.clone(), z.clone());
+    let mut last = vec![0.0; order];
+    let mut direction = vec![0.0; order];
+    let mut patience = Patience::new(PATIENCE);
+    let yardstick = preconditioner.yardstick();
+    let mut iteration = 0;
+    let is_small = |point: &Point| point.value.gradient_norm() <= tol;
+    let (stop_reason, separation) = loop {
+        preconditioner.apply(&point.value.gradient, &mut direction);
+        for d in &mut direction {
+            *d = -*d;
+        }
+        if point.value.error < objective.separated_below {
+            let mut direction = point.v.clone();
+            normalise(&mut direction);
+            break (StopReason::Separated, Some(direction));
+        }
+        let size = yardstick.size(&point.v).max(1.0);
+        let is_done = is_small(&point)
+            && yardstick.size(&direction) <= at_rest * tol.max(f64::MIN_POSITIVE) * size;
+        let is_due = iteration >= FIRST_CHECK && usize::is_power_of_two(iteration);
+        if objective.l2 == 0.0
+            && (is_done || is_due)
+            && let Some(direction) = drift(objective, &point, &yardstick, run)?
+        {
+            break (StopReason::Separated, Some(direction));
+        }
+        if is_done {
+            break (StopReason::Tolerance, None);
+        }
+        if run.is_spent() {
+            break (StopReason::Passes, None);
+        }
+        if iteration % REFRESH == 0 {
+            predictors(objective, &point.v, &mut z, run)?;
+        }
+        predictors(objective, &direction, &mut p, run)?;
+        let from = point.value.objective;
+        let blind = point.value.rounding::<F>();
+        let plane = PlaneSearch::new(objective, &point, [&direction, &last], [&z, &p, &q], blind);
+        let (step, decrease) = plane.minimum(run)?;
+
+        let mut moved = vec![0.0; order];
+        add_multiple(&mut moved, step[0], &direction);
+        add_multiple(&mut moved, step[1], &last);
+        let mut v = point.v.clone();
+        add_multiple(&mut v, 1.0, &moved);
+        round::<F>(&mut v);
+        let value = run.evaluate::<F>(objective, &v)?;
+        if !value.is_finite() || value.objective > from + blind || v == point.v {
+            point = patience.best(point, blind);
+            break (StopReason::Precision, None);
+        }
+        for (q, &p) in q.iter_mut().zip(&p) {
+            *q = step[0] * p + step[1] * *q;
+        }
+        add_multiple(&mut z, 1.0, &q);
+        last = moved;
+        point = Point { v, value };
+        iteration += 1;
+        if run.record(objective, &point, step[0]).is_break() {
+            break (StopReason::Callback, None);
+        }
+        if decrease <= blind && patience.is_exhausted(&point, decrease, blind) {
+            point = patience.best(point, blind);
+            break (StopReason::Precision, None);
+        }
+    };
+    let stop_reason = match stop_reason {
+        StopReason::Precision if is_small(&point) => StopReason::Tolerance,
+        other => other,
+    };
+    Ok(Solution {
+        point,
+        stop_reason,
+        separation,
+    })
+}
+
+/// `z = X w + b` of every row, on the account.
+fn predictors(
+    objective: &Objective<'_>,
+    v: &[f64],
+    out: &mut [f64],
+    run: &mut Run<'_>,
+) -> Result<(), Error> {
+    let n = v.len() - 1;
+    if v[..n].iter().all(|&w| w == 0.0) {
+        out.fill(v[n]);
+        return Ok(());
+    }
+    run.passes += objective.cost;
+    let (points, threads) = (objective.points, objective.threads_to_read());
+    kernel::predictors(points, &v[..n], v[n], out, threads, run.monitor())
+}
+
+/// A separating direction, if the Newton step is a long one and separates.
+fn drift(
+    objective: &Objective<'_>,
+    point: &Point,
+    yardstick: &Yardstick,
+    run: &mut Run<'_>,
+) -> Result<Option<separation::Direction>, Error> {
+    if objective.order() - 1 > LARGEST_FACTOR {
+        return Ok(None);
+    }
+    let preconditioner = from_all_rows(objective, &point.v, true, run)?;
+    let mut direction = vec![0.0; objective.order()];
+    preconditioner.apply(&point.value.gradient, &mut direction);
+    for d in &mut direction {
+        *d = -*d;
+    }
+    if yardstick.size(&direction) < DRIFT {
+        return Ok(None);
+    }
+    run.passes += objective.cost;
+    separation::verified(objective, &direction, yardstick, run.monitor())
+}
+
+/// The objective over `v + α d + β s`.
+struct PlaneSearch<'a> {
+    objective: &'a Objective<'a>,
+    /// Of v, d and s.
+    predictors: [&'a [f64]; 3],
+    /// Σ s_i
+    weight: f64,
+    /// l2 times w·d and w·s, and l2 times d·d, d·s and s·s, over the weights.
+    slope: [f64; 2],
+    curvature: [f64; 3],
+    /// The penalty at v.
+    penalty: f64,
+    /// Differences of the objective that may be rounding.
+    blind: f64,
+}
+
+/// The objective somewhere on the plane, with its derivatives.
+#[derive(Clone, Copy)]
+struct Model {
+    objective: f64,
+    slope: [f64; 2],
+    curvature: [f64; 3],
+}
+
+impl<'a> PlaneSearch<'a> {
+    fn new(
+        objective: &'a Objective<'a>,
+        point: &Point,
+        [d, s]: [&[f64]; 2],
+        predictors: [&'a [f64]; 3],
+        blind: f64,
+    ) -> Self {
+        let n = d.len() - 1;
+        let (w, d, s) = (&point.v[..n], &d[..n], &s[..n]);
+        let l2 = objective.l2;
+        PlaneSearch {
+            objective,
+            predictors,
+            weight: point.value.error / point.value.loss,
+            slope: [l2 * dot(w, d), l2 * dot(w, s)],
+            curvature: [l2 * dot(d, d), l2 * dot(d, s), l2 * dot(s, s)],
+            penalty: point.value.objective - point.value.loss,
+            blind,
+        }
+    }
+
+    fn model(&self, [a, b]: [f64; 2], run: &mut Run<'_>) -> Result<Model, Error> {
+        let points = self.objective.points;
+        let threads = self.objective.threads.for_work(4 * self.objective.rows());
+        let plane: Plane = kernel::plane(points, self.predictors, [a, b], threads, run.monitor())?;
+        let ([sa, sb], [caa, cab, cbb]) = (self.slope, self.curvature);
+        let penalty =
+            self.penalty + a * sa + b * sb + 0.5 * (a * a * caa + 2.0 * a * b * cab + b * b * cbb);
+        let [la, lb] = plane.slope.map(|x| x / self.weight);
+        let [haa, hab, hbb] = plane.curvature.map(|x| x / self.weight);
+        Ok(Model {
+            objective: plane.error / self.weight + penalty,
+            slope: [la + sa + a * caa + b * cab, lb + sb + a * cab + b * cbb],
+            curvature: [haa + caa, hab + cab, hbb + cbb],
+        })
+    }
+
+    /// The best (α, β), and the decrease that the last Newton iteration saw ahead of the first.
+    fn minimum(&self, run: &mut Run<'_>) -> Result<([f64; 2], f64), Error> {
+        let mut at = [0.0; 2];
+        let mut here = self.model(at, run)?;
+        let mut first = 0.0;
+        for iteration in 0..NEWTON {
+            let (move_, decrease) = here.newton();
+            if iteration == 0 {
+                first = decrease;
+            } else if decrease <= WORTH * first {
+                break;
+            }
+            let mut length = 1.0;
+            let next = loop {
+                let to = [at[0] + length * move_[0], at[1] + length * move_[1]];
+                let there = self.model(to, run)?;
+                let enough = here.objective - 1e-4 * length * decrease;
+                let cannot_tell = decrease <= self.blind
+                    && (there.objective - here.objective).abs() <= self.blind;
+                if there.objective <= enough || cannot_tell {
+                    break Some((to, there));
+                }
+                length *= 0.5;
+                if length < 1e-6 {
+                    break None;
+                }
+            };
+            match next {
+                Some((to, there)) => (at, here) = (to, there),
+                None => break,
+            }
+        }
+        Ok((at, first))
+    }
+}
+
+impl Model {
+    /// The Newton step, and the decrease it promises.
+    fn newton(&self) -> ([f64; 2], f64) {
+        let ([ga, gb], [haa, hab, hbb]) = (self.slope, self.curvature);
+        let determinant = haa * hbb - hab * hab;
+        let step = if determinant > 1e-12 * haa * hbb {
+            [
+                (hab * gb - hbb * ga) / determinant,
+                (hab * ga - haa * gb) / determinant,
+            ]
+        } else if haa > 0.0 {
+            [-ga / haa, 0.0] // at first there is no last move
+        } else {
+            [0.0; 2]
+        };
+        (step, -0.5 * (ga * step[0] + gb * step[1]))
+    }
+}

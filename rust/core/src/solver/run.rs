@@ -1,0 +1,195 @@
+//! What a fit has spent and recorded.
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use super::objective::{Objective, Point, Value};
+use crate::error::Error;
+use crate::float::Float;
+use crate::parallel::Monitor;
+
+/// One iteration, as the history keeps it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Record {
+    /// Objective after it, over `rows` rows.
+    pub objective: f64,
+    /// Max-norm of the objective's gradient after it, over `rows` rows.
+    pub gradient_norm: f64,
+    /// Length of the step, in units of the proposed one.
+    pub step: f64,
+    /// Wall time since the fit began.
+    pub seconds: f64,
+    /// Data read since the fit began, in passes over all rows.
+    pub passes: f64,
+    /// Rows it was computed from: all of them, or a sample.
+    pub rows: usize,
+}
+
+/// What an observer is shown after each iteration.
+#[derive(Clone, Copy, Debug)]
+pub struct Iteration<'a> {
+    /// Counted from 0.
+    pub number: usize,
+    /// What the history keeps.
+    pub record: Record,
+    /// The objective without the penalty.
+    pub loss: f64,
+    /// w
+    pub weights: &'a [f64],
+    /// b
+    pub bias: f64,
+}
+
+/// Watches a fit.
+pub trait FitObserver: Monitor {
+    /// Called after each iteration; [`ControlFlow::Break`] ends the fit there.
+    fn iteration(&mut self, iteration: &Iteration<'_>) -> ControlFlow<()>;
+}
+
+/// Why an iteration was not followed by another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// What was asked for is reached.
+    Reached,
+    /// The iterations allowed are used up.
+    Iterations,
+    /// No step improves on the point.
+    Stalled,
+    /// Steps have not improved on the best point by more than rounding for a while.
+    Exhausted,
+    /// The gradient is as small as was asked for, yet the weights still move as if there were no optimum.
+    Drifting,
+    /// The passes allowed are used up.
+    Passes,
+    /// The observer asked for it.
+    Callback,
+    /// All labels are predicted right.
+    Separated,
+}
+
+/// The account of one fit.
+pub(crate) struct Run<'o> {
+    pub observer: &'o mut dyn FitObserver,
+    pub passes: f64,
+    pub history: Vec<Record>,
+    max_passes: f64,
+    start: Instant,
+}
+
+impl<'o> Run<'o> {
+    pub(crate) fn new(observer: &'o mut dyn FitObserver, max_passes: f64) -> Self {
+        Run {
+            observer,
+            passes: 0.0,
+            history: Vec::new(),
+            max_passes,
+            start: Instant::now(),
+        }
+    }
+
+    pub(crate) fn is_spent(&self) -> bool {
+        self.passes >= self.max_passes
+    }
+
+    /// [`Objective::evaluate`], on the account.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub(crate) fn evaluate<F: Float>(
+        &mut self,
+        objective: &Objective<'_>,
+        v: &[f64],
+    ) -> Result<Value, Error> {
+        self.passes += objective.cost;
+        objective.evaluate::<F>(v, self.observer)
+    }
+
+    /// Records an iteration and shows it to the observer.
+    pub(crate) fn record(
+        &mut self,
+        objective: &Objective<'_>,
+        point: &Point,
+        step: f64,
+    ) -> ControlFlow<()> {
+        let record = Record {
+            objective: point.value.objective,
+            gradient_norm: point.value.gradient_norm(),
+            step,
+            seconds: self.start.elapsed().as_secs_f64(),
+            passes: self.passes,
+            rows: objective.rows(),
+        };
+        let number = self.history.len();
+        self.history.push(record);
+        let n = point.v.len() - 1;
+        self.observer.iteration(&Iteration {
+            number,
+            record,
+            loss: point.value.loss,
+            weights: &point.v[..n],
+            bias: point.v[n],
+        })
+    }
+
+    pub(crate) fn monitor(&mut self) -> &mut dyn Monitor {
+        self.observer
+    }
+}
+
+/// Watches for the iterations in which rounding has the upper hand.
+///
+/// There the gradient rises and falls at random, so the point where it was lowest is kept.
+pub(crate) struct Patience {
+    best: Option<Point>,
+    /// The lowest measure of the gradient, and the iterations since it was undercut for good.
+    lowest: f64,
+    since: usize,
+    limit: usize,
+}
+
+impl Patience {
+    /// How much lower than the lowest counts.
+    const LOWER: f64 = 0.5;
+
+    pub(crate) fn new(limit: usize) -> Self {
+        Patience {
+            best: None,
+            lowest: f64::INFINITY,
+            since: 0,
+            limit,
+        }
+    }
+
+    /// Notes a point from where a decrease of the objective, of up to `rounding`, is not visible, and the measure of the
+    /// gradient there; true once the patience is at its end.
+    pub(crate) fn is_exhausted(&mut self, point: &Point, measure: f64, rounding: f64) -> bool {
+        let is_better = self.best.as_ref().is_none_or(|best| {
+            let gain = best.value.objective - point.value.objective;
+            gain > rounding || point.value.gradient_norm() < best.value.gradient_norm()
+        });
+        if is_better {
+            self.best = Some(point.clone());
+        }
+        if measure < Self::LOWER * self.lowest {
+            self.lowest = measure;
+            self.since = 0;
+        } else {
+            self.since += 1;
+        }
+        self.since >= self.limit
+    }
+
+    /// The best point seen, or this one.
+    pub(crate) fn best(self, point: Point, rounding: f64) -> Point {
+        match self.best {
+            Some(best)
+                if best.value.objective <= point.value.objective + rounding
+                    && best.value.gradient_norm() < point.value.gradient_norm() =>
+            {
+                best
+            }
+            _ => point,
+        }
+    }
+}

@@ -1,0 +1,475 @@
+//! Preconditioned L-BFGS, on ever larger samples and then on all rows.
+
+use super::lbfgs::{Goal, Memory, minimise as lbfgs};
+use super::objective::{Objective, Point};
+use super::preconditioner::{Preconditioner, Yardstick};
+use super::run::{Ended, Patience, Run};
+use super::separation::{self, Direction, normalise};
+use crate::descent::StopReason;
+use crate::error::Error;
+use crate::float::Float;
+use crate::kernel::{self, Subset, stratified};
+
+/// Rows of the first sample: at least so many, and so many a column.
+const FIRST_ROWS: usize = 2000;
+const FIRST_ROWS_A_COLUMN: usize = 40;
+/// How many times larger the next sample is.
+const GROWTH: usize = 16;
+/// A sample's optimum is off by about n / (2·rows) in the objective: this part of n / rows is precise enough for it.
+const STAGE_PRECISION: f64 = 0.1;
+const STAGE_ITERATIONS: usize = 30;
+/// The fit is at rest once weights would move by no more than this part of `tol`, in standard deviations.
+const AT_REST: f64 = 0.1;
+/// Predictors that would move by more than this, at a gradient within `tol`, are on their way to infinity: there the loss
+/// decays like e^-z, and every Newton step adds about 1.
+pub(crate) const DRIFT: f64 = 0.05;
+/// Iterations without progress that one has to put up with where rounding is all there is.
+const PATIENCE: usize = 6;
+/// Iterations with one preconditioner.
+const ITERATIONS: usize = 12;
+/// Columns of the largest Hessian that is factored.
+const LARGEST_FACTOR: usize = 4096;
+/// Passes over all rows that a factored Hessian may cost at the start, and later.
+const START_COST: f64 = 8.0;
+const LATER_COST: f64 = 12.0;
+/// Rows that a Hessian is made from, where more would cost little.
+const HESSIAN_ROWS: usize = 32_000;
+const SEED: u64 = 0x5EED;
+
+/// Where a fit ended, and why.
+pub(crate) struct Solution {
+    pub point: Point,
+    pub stop_reason: StopReason,
+    pub separation: Option<Direction>,
+}
+
+/// What a Hessian of `rows` rows costs, in passes over all `m` rows: products, which run from the cache, against reads.
+/// Reads of sparse rows are cheap, products of theirs are not.
+fn hessian_cost(objective: &Objective<'_>, rows: usize) -> f64 {
+    let (m, n) = (objective.rows() as f64, objective.order() as f64 - 1.0);
+    (rows as f64 / m * n * 0.06 + n * n / (24.0 * m)) / objective.density()
+}
+
+fn is_factorable(objective: &Objective<'_>) -> bool {
+    objective.order() - 1 <= LARGEST_FACTOR
+}
+
+fn hessian_rows(objective: &Objective<'_>) -> usize {
+    let (m, n) = (objective.rows(), objective.order() - 1);
+    let cheap = (0.5 * m as f64 / (0.06 * n as f64) * objective.density()) as usize;
+    let rows = (FIRST_ROWS_A_COLUMN * n)
+        .max(FIRST_ROWS)
+        .max(cheap.min(HESSIAN_ROWS));
+    if 2 * rows > m { m } else { rows }
+}
+
+/// Minimises from `start`, which is `given` by the caller or a mere beginning.
+///
+/// # Errors
+///
+/// Those of [`Run::evaluate`]; [`Error::NotFinite`] and [`Error::Element`] for data that are not finite;
+/// [`Error::Number`] for features whose squares are not.
+pub(crate) fn minimise<F: Float>(
+    objective: &Objective<'_>,
+    start: Vec<f64>,
+    given: bool,
+    tol: f64,
+    run: &mut Run<'_>,
+) -> Result<Solution, Error> {
+    let stages = if given {
+        Stages {
+            v: start,
+            ended: None,
+            last: None,
+            yardstick: None,
+        }
+    } else {
+        nested::<F>(objective, start, run)?
+    };
+    let point = evaluate::<F>(objective, stages.v, run)?;
+    match stages.ended {
+        Some(stop_reason) => Ok(Solution {
+            point,
+            stop_reason,
+            separation: None,
+        }),
+        None => on_all_rows::<F>(objective, point, stages.last, stages.yardstick, tol, run),
+    }
+}
+
+/// What the samples have led to.
+struct Stages {
+    v: Vec<f64>,
+    /// Why all rows need not be looked at.
+    ended: Option<StopReason>,
+    /// The last sample's Hessian at `v`, if it was factored.
+    last: Option<Preconditioner>,
+    /// From the first sample.
+    yardstick: Option<Yardstick>,
+}
+
+/// # Errors
+///
+/// As [`minimise`].
+pub(crate) fn evaluate<F: Float>(
+    objective: &Objective<'_>,
+    v: Vec<f64>,
+    run: &mut Run<'_>,
+) -> Result<Point, Error> {
+    let value = run.evaluate::<F>(objective, &v)?;
+    if !value.is_finite() {
+        return Err(objective.points.not_finite());
+    }
+    Ok(Point { v, value })
+}
+
+/// Solves for samples, each to the precision it deserves and from the last one's optimum.
+fn nested<F: Float>(
+    objective: &Objective<'_>,
+    start: Vec<f64>,
+    run: &mut Run<'_>,
+) -> Result<Stages, Error> {
+    let (m, n) = (objective.rows(), objective.order() - 1);
+    let mut rows = FIRST_ROWS.max(FIRST_ROWS_A_COLUMN.saturating_mul(n));
+    let mut stages = Stages {
+        v: start,
+        ended: None,
+        last: None,
+        yardstick: None,
+    };
+    let mut seed = SEED;
+    while rows.saturating_mul(2) < m && stages.ended.is_none() {
+        let drawn = stratified(m, rows, seed);
+        let (points, threads) = (objective.points, objective.threads);
+        let subset = Subset::<F>::new(points, drawn, threads, run.monitor())?;
+        run.passes += rows as f64 / m as f64;
+        let is_last = rows.saturating_mul(2 * GROWTH) >= m;
+        stage(objective, &subset, is_last, &mut stages, run)?;
+        rows = rows.saturating_mul(GROWTH);
+        seed += 1;
+    }
+    Ok(stages)
+}
+
+/// Solves for one sample.
+fn stage<F: Float>(
+    objective: &Objective<'_>,
+    subset: &Subset<'_, F>,
+    is_last: bool,
+    stages: &mut Stages,
+    run: &mut Run<'_>,
+) -> Result<(), Error> {
+    let (m, n, rows) = (objective.rows(), objective.order() - 1, subset.len());
+    let precision = STAGE_PRECISION * n as f64 / rows as f64;
+    let goal = Goal {
+        is_reached: &|_, _, decrease| 0.5 * decrease <= precision,
+        is_drifting: &|_, _| false,
+        iterations: STAGE_ITERATIONS,
+    };
+    let factored = is_factorable(objective) && hessian_cost(objective, rows) <= 0.25 * START_COST;
+    let preconditioner = from_subset(objective, subset, &stages.v, factored, run)?;
+    if !preconditioner.is_usable() {
+        return Ok(()); // nothing of any weight was drawn
+    }
+    if stages.yardstick.is_none() {
+        stages.yardstick = Some(preconditioner.yardstick());
+    }
+    subset.with_points(1, |points| {
+        let part = Objective {
+            points,
+            cost: rows as f64 / m as f64,
+            separated_below: 0.0,
+            ..*objective
+        };
+        let value = run.evaluate::<F>(&part, &stages.v)?;
+        if !value.is_finite() {
+            return Err(objective.points.not_finite()); // which row of all it is
+        }
+        let point = Point {
+            v: std::mem::take(&mut stages.v),
+            value,
+        };
+        let outcome = lbfgs::<F>(
+            &part,
+            &preconditioner,
+            &mut Memory::default(),
+            &mut Patience::new(PATIENCE),
+            point,
+            &goal,
+            run,
+        )?;
+        stages.v = outcome.point.v;
+        stages.ended = match outcome.ended {
+            Ended::Passes => Some(StopReason::Passes),
+            Ended::Callback => Some(StopReason::Callback),
+            _ => None,
+        };
+        Ok(())
+    })?;
+    let is_enough = 2 * rows >= hessian_rows(objective);
+    if is_last && factored && is_enough && stages.ended.is_none() {
+        stages.last = Some(from_subset(objective, subset, &stages.v, true, run)?);
+    }
+    Ok(())
+}
+
+/// The preconditioner of as many of the subset's rows as a Hessian needs.
+fn from_subset<F: Float>(
+    objective: &Objective<'_>,
+    subset: &Subset<'_, F>,
+    v: &[f64],
+    factored: bool,
+    run: &mut Run<'_>,
+) -> Result<Preconditioner, Error> {
+    let m = objective.rows();
+    let stride = (subset.len() / hessian_rows(objective)).max(1);
+    subset.with_points(stride, |points| {
+        run.passes += kernel::rows_of(points) as f64 / m as f64;
+        let part = Objective {
+            points,
+            ..*objective
+        };
+        from_rows(&part, v, factored, run)
+    })
+}
+
+/// How the preconditioner for all rows is made, and when in another way.
+struct Plan<'a> {
+    objective: &'a Objective<'a>,
+    /// Rows of the sample it is made from.
+    rows: usize,
+    seed: u64,
+    /// Whether the whole Hessian is used, or its diagonal.
+    factored: bool,
+    /// Passes spent with the diagonal.
+    spent: f64,
+    /// Whether the Hessian is taken at zero, where it is largest and steps err on the short side.
+    cautious: bool,
+}
+
+impl<'a> Plan<'a> {
+    fn new(objective: &'a Objective<'a>, factored: bool) -> Self {
+        let rows = hessian_rows(objective);
+        let is_cheap = is_factorable(objective) && hessian_cost(objective, rows) <= START_COST;
+        Plan {
+            objective,
+            rows,
+            seed: !SEED,
+            factored: factored || is_cheap,
+            spent: 0.0,
+            cautious: false,
+        }
+    }
+
+    fn preconditioner<F: Float>(
+        &self,
+        v: &[f64],
+        run: &mut Run<'_>,
+    ) -> Result<Preconditioner, Error> {
+        if self.cautious {
+            from_all_rows(self.objective, &vec![0.0; v.len()], self.factored, run)
+        } else {
+            sampled::<F>(self.objective, v, self.rows, self.factored, self.seed, run)
+        }
+    }
+
+    /// After `spent` passes with one preconditioner that have not led to the end.
+    fn advance(&mut self, spent: f64, has_stalled: bool, memory: &mut Memory, run: &Run<'_>) {
+        self.seed = self.seed.wrapping_add(1);
+        let mut forget = has_stalled || self.factored;
+        if self.factored {
+            let more = self.objective.rows().min(self.rows.saturating_mul(4));
+            if hessian_cost(self.objective, more) <= LATER_COST.max(run.passes) {
+                self.rows = more;
+            }
+        } else {
+            // Once the diagonal has cost as much as the Hessian would, it is time to change over.
+            self.spent += spent;
+            let cost = hessian_cost(self.objective, self.rows);
+            if is_factorable(self.objective) && self.spent >= cost {
+                self.factored = true;
+                forget = true;
+            }
+        }
+        if forget {
+            *memory = Memory::default();
+        }
+    }
+}
+
+/// Minimises from `point`, with the preconditioner and the yardstick that samples have left.
+fn on_all_rows<F: Float>(
+    objective: &Objective<'_>,
+    mut point: Point,
+    mut last: Option<Preconditioner>,
+    mut yardstick: Option<Yardstick>,
+    tol: f64,
+    run: &mut Run<'_>,
+) -> Result<Solution, Error> {
+    let mut plan = Plan::new(objective, last.is_some());
+    let mut memory = Memory::default();
+    let mut patience = Patience::new(PATIENCE);
+    let mut may_drift = objective.l2 == 0.0;
+    let is_small = |point: &Point| point.value.gradient_norm() <= tol;
+    let (stop_reason, separation) = loop {
+        let preconditioner = match last.take() {
+            Some(last) => widened(objective, &point.v, last, run)?,
+            None => plan.preconditioner::<F>(&point.v, run)?,
+        };
+        let yardstick = yardstick.get_or_insert_with(|| preconditioner.yardstick());
+        yardstick.update(&preconditioner);
+        let goal = Goal {
+            // A gradient may be small because columns are: weights must have come to rest, too.
+            is_reached: &|point, direction, _| {
+                let most = AT_REST * tol * yardstick.size(&point.v).max(1.0);
+                is_small(point) && yardstick.size(direction) <= most
+            },
+            is_drifting: &|point, direction| {
+                may_drift && is_small(point) && yardstick.size(direction) >= DRIFT
+            },
+            iterations: ITERATIONS,
+        };
+        let before = run.passes;
+        let outcome = lbfgs::<F>(
+            objective,
+            &preconditioner,
+            &mut memory,
+            &mut patience,
+            point,
+            &goal,
+            run,
+        )?;
+        point = outcome.point;
+        // With a fresh preconditioner and nothing remembered, caution is all that is left to try.
+        let is_stuck = outcome.iterations == 0 && memory.is_empty();
+        match outcome.ended {
+            Ended::Reached => break (StopReason::Tolerance, None),
+            Ended::Passes => break (StopReason::Passes, None),
+            Ended::Callback => break (StopReason::Callback, None),
+            Ended::Separated => {
+                let mut direction = point.v.clone();
+                normalise(&mut direction);
+                break (StopReason::Separated, Some(direction));
+            }
+            Ended::Drifting => {
+                run.passes += objective.cost;
+                let direction = &outcome.direction;
+                let found = separation::verified(objective, direction, yardstick, run.monitor())?;
+                if found.is_some() {
+                    break (StopReason::Separated, found);
+                }
+            }
+            Ended::Exhausted => break (StopReason::Precision, None),
+            Ended::Stalled if is_stuck && plan.cautious => break (StopReason::Precision, None),
+            Ended::Stalled => plan.cautious |= is_stuck,
+            Ended::Iterations => plan.cautious = false,
+        }
+        // A direction that does not tell yet may do so after some iterations.
+        may_drift = objective.l2 == 0.0 && outcome.ended != Ended::Drifting;
+        let has_stalled = outcome.ended == Ended::Stalled;
+        plan.advance(run.passes - before, has_stalled, &mut memory, run);
+    };
+    if stop_reason == StopReason::Precision {
+        let rounding = point.value.rounding::<F>();
+        point = patience.best(point, rounding);
+    }
+    Ok(Solution {
+        stop_reason: match stop_reason {
+            StopReason::Precision if is_small(&point) => StopReason::Tolerance,
+            other => other,
+        },
+        point,
+        separation,
+    })
+}
+
+/// A preconditioner from `rows` rows, on which no column that varies at all is constant.
+fn sampled<F: Float>(
+    objective: &Objective<'_>,
+    v: &[f64],
+    rows: usize,
+    factored: bool,
+    seed: u64,
+    run: &mut Run<'_>,
+) -> Result<Preconditioner, Error> {
+    let m = objective.rows();
+    if rows >= m || !factored {
+        return from_all_rows(objective, v, factored, run);
+    }
+    let drawn = stratified(m, rows, seed);
+    let subset = Subset::<F>::new(objective.points, drawn, objective.threads, run.monitor())?;
+    run.passes += rows as f64 / m as f64;
+    let preconditioner = from_subset(objective, &subset, v, factored, run)?;
+    widened(objective, v, preconditioner, run)
+}
+
+/// The preconditioner of a sample, with all rows asked about columns that do not vary in it.
+fn widened(
+    objective: &Objective<'_>,
+    v: &[f64],
+    mut preconditioner: Preconditioner,
+    run: &mut Run<'_>,
+) -> Result<Preconditioner, Error> {
+    if !preconditioner.is_usable() {
+        return from_all_rows(objective, v, false, run);
+    }
+    if preconditioner.has_constant_columns() {
+        preconditioner.adopt_constant_columns(&from_all_rows(objective, v, false, run)?);
+    }
+    Ok(preconditioner)
+}
+
+/// # Errors
+///
+/// As [`minimise`].
+pub(crate) fn from_all_rows(
+    objective: &Objective<'_>,
+    v: &[f64],
+    factored: bool,
+    run: &mut Run<'_>,
+) -> Result<Preconditioner, Error> {
+    run.passes += objective.cost;
+    let preconditioner = from_rows(objective, v, factored, run)?;
+    if preconditioner.is_usable() {
+        Ok(preconditioner)
+    } else {
+        Err(objective.points.not_finite())
+    }
+}
+
+/// The preconditioner of the objective at `v`, or at zero where all predictions at `v` are certain.
+fn from_rows(
+    objective: &Objective<'_>,
+    v: &[f64],
+    factored: bool,
+    run: &mut Run<'_>,
+) -> Result<Preconditioner, Error> {
+    let Objective {
+        points,
+        l2,
+        fit_bias,
+        threads,
+        ..
+    } = *objective;
+    let n = v.len() - 1;
+    let rows = kernel::rows_of(points);
+    let at = |v: &[f64], run: &mut Run<'_>| {
+        let monitor = run.monitor();
+        if factored {
+            let threads =
+                threads.for_work(rows.saturating_mul(v.len()).saturating_mul(v.len()) / 8);
+            let gram = kernel::gram(points, &v[..n], v[n], threads, monitor)?;
+            Preconditioner::factored(gram, l2, fit_bias, monitor)
+        } else {
+            let threads = threads.for_work(points.x.reads(rows));
+            let curvature = kernel::curvature(points, &v[..n], v[n], threads, monitor)?;
+            Ok(Preconditioner::diagonal(&curvature, l2, fit_bias))
+        }
+    };
+    let preconditioner = at(v, run)?;
+    if preconditioner.is_usable() {
+        Ok(preconditioner)
+    } else {
+        at(&vec![0.0; v.len()], run)
+    }
+}

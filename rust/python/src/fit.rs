@@ -1,0 +1,329 @@
+//! The optimum, as a Python function.
+
+#![allow(non_snake_case)] // X is what everybody calls it.
+
+use std::ops::ControlFlow;
+
+use gradstep_core::{
+    FitObserver, FitOptions, Float, Iteration, Monitor, Optimum, Record, Solver, Start, Threads,
+};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyByteArray, PyList, PyType};
+
+use crate::arrays::{Number, View, pack};
+use crate::formulas::{result, vector};
+use crate::options::{Given, flag, number, numpy, optional_positive, type_name, word};
+use crate::sparse::Samples;
+use crate::{Signals, value_error};
+
+/// Elements up to which one thread does all of the work: counting processors would take longer.
+const ONE_THREAD: usize = 1 << 15;
+
+/// The weights and bias that minimise E + (l2/2) ||w||², with a certificate.
+///
+/// E = Σ s_i E_i / Σ s_i is the mean cross-entropy; the bias is never penalised. Columns may be of any scale.
+///
+/// Parameters
+/// ----------
+/// X : array_like or sparse array or matrix, shape (m, n)
+///     Finite features, a row per sample; any layout, read in place. SciPy's CSR is read in place, CSC by way of its
+///     rows, which are gathered once; none is ever made dense. float32 is computed in float32, any other type in float64.
+/// y : array_like, shape (m,)
+///     Labels in [0, 1].
+/// l2 : float, default 0.0
+///     Strength λ >= 0 of the penalty (λ/2) ||w||² on the mean error.
+/// sample_weight : array_like, shape (m,), optional
+///     Weights s_i >= 0 of the samples, not all zero; all 1 by default. An integer weight means a repeated row.
+/// fit_bias : bool, default True
+///     Whether there is a bias; it is 0 if not.
+/// solver : {"auto", "lbfgs", "gd"}, default "auto"
+///     "auto" is "lbfgs": preconditioned L-BFGS, first on samples of the rows where there are many. "gd" is gradient
+///     descent with the best step and momentum of each iteration.
+/// tol : float, default 1e-8
+///     The fit has converged once no component of the objective's gradient is larger. The solvers go on from there while
+///     the weights, in units of the columns' standard deviations, would still move by more than a tenth of this.
+/// max_passes : float, default 1000
+///     Stop once so much of `X` has been read, in passes over all rows; what is under way then is finished, and one more
+///     pass makes the certificate.
+/// weights : array_like, shape (n,), optional
+///     Finite weights to start from, near the optimum: samples are then left out. Where weights of zero have the smaller
+///     objective, the fit starts from these.
+/// bias : float, optional
+///     Finite bias to start from with these weights; by default the one that is best for weights of zero.
+/// n_threads : int, optional
+///     Threads to use; by default GRADSTEP_NUM_THREADS, OMP_NUM_THREADS or the processors available. The result does
+///     not depend on it.
+/// callback : callable, optional
+///     Called after every iteration with an `Iteration`. The fit stops when it returns True; what it raises ends the fit.
+///
+/// Returns
+/// -------
+/// Optimum
+///     Named tuple of `weights`, `bias`, `loss`, `objective`, `gradient_norm`, `gap`, `converged`, `stop_reason`,
+///     `passes`, `n_iterations`, `solver`, `history` and `separation`.
+///
+/// Raises
+/// ------
+/// TypeError
+///     If an argument does not hold real numbers, or `callback` cannot be called.
+/// ValueError
+///     If shapes do not fit, `X` is empty, or values are not finite or out of range.
+///
+/// Notes
+/// -----
+/// Without penalty there may be no optimum: where a hyperplane separates the labels, the fit ends with
+/// ``stop_reason="separated"`` and says along which columns in `separation`; "gd" may run out of passes first where the
+/// hyperplane holds samples of both labels. With a bias and labels that are all equal there is none under any penalty.
+///
+/// Without penalty there may be many optima: a column that is constant, or a combination of columns before it, keeps
+/// the weight it starts with, 0 by default.
+///
+/// With float32 features, weights are float32 too, and rounding them leaves a gradient of some 1e-7: such a fit ends
+/// with ``stop_reason="precision"`` unless `tol` is larger.
+///
+/// The optimum is that of Berkson, 1944; the solvers are those of Nocedal, 1980, and Narkiss and Zibulevsky, 2005.
+///
+/// Examples
+/// --------
+/// >>> import gradstep
+/// >>> best = gradstep.fit([[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1], l2=0.1)
+/// >>> best.weights.round(6), round(best.bias, 6), str(best.stop_reason)
+/// (array([0.636706]), -0.955059, 'tolerance')
+/// >>> best.gradient_norm <= 1e-8, best.gap <= 1e-12
+/// (True, True)
+#[pyfunction]
+#[pyo3(signature = (X, y, *, l2=Given(None), sample_weight=None, fit_bias=Given(None), solver=Given(None), tol=Given(None),
+                    max_passes=Given(None), weights=None, bias=None, n_threads=None, callback=None),
+       text_signature = "(X, y, *, l2=0.0, sample_weight=None, fit_bias=True, solver='auto', tol=1e-08, \
+                         max_passes=1000, weights=None, bias=None, n_threads=None, callback=None)")]
+pub(crate) fn fit<'py>(
+    X: &Bound<'py, PyAny>,
+    y: &Bound<'py, PyAny>,
+    l2: Given<'py>,
+    sample_weight: Option<&Bound<'py, PyAny>>,
+    fit_bias: Given<'py>,
+    solver: Given<'py>,
+    tol: Given<'py>,
+    max_passes: Given<'py>,
+    weights: Option<&Bound<'py, PyAny>>,
+    bias: Option<&Bound<'py, PyAny>>,
+    n_threads: Option<&Bound<'py, PyAny>>,
+    callback: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (x, y) = (Samples::new(X)?, View::new("y", y, 1)?);
+    let l2 = l2.or(0.0, "l2", number)?;
+    let sample_weight = sample_weight
+        .map(|s| View::new("sample_weight", s, 1))
+        .transpose()?;
+    let fit_bias = fit_bias.or(true, "fit_bias", flag)?;
+    let solver = solver.or("auto".to_owned(), "solver", word)?;
+    let solver = Solver::parse(&solver).map_err(value_error)?;
+    let tol = tol.or(1e-8, "tol", number)?;
+    let max_passes = max_passes.or(1000.0, "max_passes", number)?;
+    let weights = weights
+        .map(|weights| vector("weights", weights)?.to_vec::<f64>())
+        .transpose()?;
+    let bias = bias.map(|bias| number("bias", bias)).transpose()?;
+    if let (false, Some(bias)) = (fit_bias, bias) {
+        return Err(PyValueError::new_err(format!(
+            "bias must be None with fit_bias=False, got {bias}"
+        )));
+    }
+    let n_threads = optional_positive("n_threads", n_threads)?;
+    if let Some(callback) = callback.filter(|callback| !callback.is_callable()) {
+        let got = type_name(callback);
+        return Err(PyTypeError::new_err(format!(
+            "callback must be callable or None, got {got}"
+        )));
+    }
+    let threads = if n_threads.is_none() && x.stored()? <= ONE_THREAD {
+        Threads::ONE
+    } else {
+        Threads::new(n_threads).map_err(value_error)?
+    };
+    let arguments = Arguments {
+        x: &x,
+        y: &y,
+        sample_weight: sample_weight.as_ref(),
+        start: Start { weights, bias },
+        options: FitOptions {
+            l2,
+            fit_bias,
+            solver,
+            tol,
+            max_passes,
+            threads,
+        },
+        callback: callback.map(|callback| callback.clone().unbind()),
+    };
+    if x.is_single() {
+        arguments.fit::<f32>(X.py())
+    } else {
+        arguments.fit::<f64>(X.py())
+    }
+}
+
+struct Arguments<'a, 'py> {
+    x: &'a Samples<'py>,
+    y: &'a View<'py>,
+    sample_weight: Option<&'a View<'py>>,
+    start: Start,
+    options: FitOptions,
+    callback: Option<Py<PyAny>>,
+}
+
+impl<'py> Arguments<'_, 'py> {
+    fn fit<F: Number>(self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let rows = self.x.rows::<F>(py, self.options.threads)?;
+        let (x, y) = (rows.features()?, self.y.vector()?);
+        let sample_weight = self.sample_weight.map(View::vector).transpose()?;
+        let (start, options) = (self.start, self.options);
+        let mut watcher = Watcher {
+            signals: Signals::new(),
+            callback: self.callback,
+            single: self.x.is_single(),
+        };
+        let optimum = py.detach(|| {
+            gradstep_core::fit::<F>(x, &y, sample_weight.as_ref(), start, &options, &mut watcher)
+        });
+        match optimum {
+            Err(error) => Err(watcher.signals.exception(error)),
+            Ok(optimum) => match watcher.signals.error {
+                Some(raised) => Err(raised),
+                None => pack_optimum(py, optimum, options.solver),
+            },
+        }
+    }
+}
+
+/// Stands between the core and Python while a fit runs.
+struct Watcher {
+    signals: Signals,
+    callback: Option<Py<PyAny>>,
+    single: bool,
+}
+
+impl Monitor for Watcher {
+    fn poll(&mut self) -> ControlFlow<()> {
+        self.signals.poll()
+    }
+}
+
+impl FitObserver for Watcher {
+    fn iteration(&mut self, iteration: &Iteration<'_>) -> ControlFlow<()> {
+        let Some(callback) = &self.callback else {
+            return ControlFlow::Continue(());
+        };
+        let stop = Python::attach(|py| {
+            let iteration = pack_iteration(py, iteration, self.single)?;
+            callback.bind(py).call1((iteration,))?.is_truthy()
+        });
+        match stop {
+            Ok(false) => ControlFlow::Continue(()),
+            Ok(true) => ControlFlow::Break(()),
+            Err(error) => {
+                self.signals.error = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    }
+}
+
+fn pack_iteration<'py>(
+    py: Python<'py>,
+    iteration: &Iteration<'_>,
+    single: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    let Record {
+        objective,
+        gradient_norm,
+        step,
+        seconds,
+        passes,
+        rows,
+    } = iteration.record;
+    let weights = if single {
+        let weights = iteration.weights.iter().map(|&w| f32::from_f64(w));
+        pack(py, weights.collect()).into_any()
+    } else {
+        pack(py, iteration.weights.to_vec()).into_any()
+    };
+    result!(
+        py,
+        "Iteration",
+        (
+            iteration.number,
+            objective,
+            gradient_norm,
+            step,
+            seconds,
+            passes,
+            rows,
+            weights,
+            iteration.bias
+        )
+    )
+}
+
+fn pack_optimum<F: Number>(
+    py: Python<'_>,
+    optimum: Optimum<F>,
+    solver: Solver,
+) -> PyResult<Bound<'_, PyAny>> {
+    let stop_reason = result!(py, "StopReason", (optimum.stop_reason.name(),))?;
+    let separation = optimum
+        .separation
+        .map(|(weights, bias)| result!(py, "Separation", (pack(py, weights), bias)))
+        .transpose()?;
+    let n_iterations = optimum.history.len();
+    let history = pack_history(py, &optimum.history)?;
+    // More fields than a Rust tuple can be handed over with.
+    let fields = PyList::empty(py);
+    fields.append(pack(py, optimum.weights))?;
+    fields.append(optimum.bias.to_f64())?;
+    fields.append(optimum.loss)?;
+    fields.append(optimum.objective)?;
+    fields.append(optimum.gradient_norm)?;
+    fields.append(optimum.gap)?;
+    fields.append(optimum.converged)?;
+    fields.append(stop_reason)?;
+    fields.append(optimum.passes)?;
+    fields.append(n_iterations)?;
+    fields.append(solver.name())?;
+    fields.append(history)?;
+    fields.append(separation)?;
+    result!(py, "Optimum", fields.to_tuple())
+}
+
+/// A structured array, one record per iteration.
+fn pack_history<'py>(py: Python<'py>, history: &[Record]) -> PyResult<Bound<'py, PyAny>> {
+    static DTYPE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let dtype = DTYPE.get_or_try_init(py, || {
+        let types = PyList::empty(py);
+        for name in ["objective", "gradient_norm", "step", "seconds", "passes"] {
+            types.append((name, numpy::dtype::<f64>(py)))?;
+        }
+        types.append(("rows", numpy::dtype::<i64>(py)))?;
+        numpy(py, "dtype")?.call1((types,)).map(Bound::unbind)
+    })?;
+    // All fields are of eight bytes, without gaps. One call, for a small fit takes no longer than several.
+    let mut bytes = Vec::with_capacity(48 * history.len());
+    for record in history {
+        for value in [
+            record.objective,
+            record.gradient_norm,
+            record.step,
+            record.seconds,
+            record.passes,
+        ] {
+            bytes.extend_from_slice(&value.to_ne_bytes());
+        }
+        bytes.extend_from_slice(&(record.rows as i64).to_ne_bytes());
+    }
+    if bytes.is_empty() {
+        return numpy(py, "empty")?.call1((0, dtype));
+    }
+    numpy(py, "frombuffer")?.call1((PyByteArray::new(py, &bytes), dtype))
+}
