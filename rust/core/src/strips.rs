@@ -69,3 +69,37 @@ pub(crate) fn prefetch<T>(slice: &[T], index: usize) {
     #[cfg(not(target_arch = "x86_64"))]
     let _ = element;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Strips;
+
+    #[test]
+    fn strips_lie_at_their_distance_either_way() {
+        let data: Vec<usize> = (0..12).collect();
+        let [second, third] = Strips::new(&data, 0, 5, 3, 2).strips(1);
+        assert_eq!((second, third), (&data[5..7], &data[10..12]));
+        let [last, first] = Strips::new(&data, 10, -10, 2, 2).strips(0);
+        assert_eq!((last, first), (&data[10..12], &data[0..2]));
+    }
+
+    #[test]
+    #[should_panic]
+    fn none_beyond_the_last() {
+        Strips::new(&[0; 12], 0, 5, 3, 2).strips::<2>(2);
+    }
+
+    #[test]
+    fn none_at_all_if_one_would_leave_the_data() {
+        for (start, stride, count) in [
+            (1, 5, 3),
+            (0, -1, 2),
+            (4, -5, 2),
+            (11, 0, 1),
+            (0, isize::MAX, 3),
+        ] {
+            let strips = Strips::new(&[0; 12], start, stride, count, 2);
+            assert_eq!(strips.count, 0, "{start} {stride} {count}");
+        }
+    }
+}

@@ -59,7 +59,7 @@ fn bits(sums: &Sums) -> Vec<u64> {
         .collect()
 }
 
-const SIZES: [(usize, usize); 14] = [
+const SIZES: [(usize, usize); 16] = [
     (1, 1),
     (2, 3),
     (7, 7),
@@ -74,6 +74,8 @@ const SIZES: [(usize, usize); 14] = [
     (33, 33),
     (2000, 31),
     (40_000, 3),
+    (100, 150),
+    (40, 600),
 ];
 
 #[test]
