@@ -719,7 +719,7 @@ def test_refusals(solver: Any, kind: type[Exception], message: str, options: dic
 def test_the_row_that_is_not_finite_is_one_of_all_rows(solver: Any) -> None:
     X, y = overlapping(60_000, 3)
     X[54_321:, 1] = np.nan  # among them rows of every sample
-    with pytest.raises(ValueError, match=r"^X must be finite, got NaN at row 54321, column 1$"):
+    with pytest.raises(ValueError, match=r"^X must be finite, got nan at row 54321, column 1$"):
         gradstep.fit(X, y, solver=solver)
 
 
