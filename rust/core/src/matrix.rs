@@ -1,7 +1,7 @@
 //! Arrays as callers hold them, in any layout and any element type, handed to kernels in tiles of one layout and type.
 //!
-//! A tile whose rows (or, for narrow matrices, columns) already lie contiguous in the type computed in is used in place;
-//! any other is packed into a small scratch. No array is ever copied whole, and what a kernel computes from a tile does
+//! A tile whose rows or columns already lie contiguous in the type computed in is used in place, by the kernel that goes
+//! along them; any other is packed into a small scratch. No array is ever copied whole, and what a kernel computes from a tile does
 //! not depend on where the tile came from.
 
 use std::ops::Range;

@@ -6,7 +6,8 @@
 //! fits the cache, do not show in the result.
 //!
 //! A row with at least a vector's worth of columns is summed along its columns; of narrower matrices, whose rows would
-//! leave lanes empty, a vector's worth of rows is computed at a time.
+//! leave lanes empty, a vector's worth of rows is computed at a time. So it is of wide matrices whose columns are what
+//! lies contiguously, with the same additions in the same order.
 
 use std::ops::Range;
 
