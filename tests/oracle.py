@@ -125,6 +125,37 @@ def updates(
             state = after
 
 
+def softmax(z: Any) -> Array:
+    """p_k = e^z_k / Σ_l e^z_l = 1 / Σ_l e^(z_l - z_k), along the last axis."""
+    z = f64(z)
+    with np.errstate(over="ignore"):  # exp(800) is inf, and 1 / inf is the 0 that is wanted
+        return f64(1.0 / np.exp(z[..., None, :] - z[..., :, None]).sum(axis=-1))
+
+
+def class_score(X: Any, weights: Any, biases: Any) -> Array:
+    return f64(f64(X) @ f64(weights).T + f64(biases))
+
+
+def class_errors(z: Any, y: Any) -> Array:
+    """E_i = -ln p_y = ln(1 + Σ_{k ≠ y} e^(z_k - z_y))."""
+    z, y = f64(z), np.asarray(y).astype(int)
+    rows = np.arange(len(y))
+    distance = z - z[rows, y][:, None]
+    distance[rows, y] = -np.inf
+    return f64(np.logaddexp(0.0, np.logaddexp.reduce(distance, axis=1)))
+
+
+def class_loss(X: Any, y: Any, weights: Any, biases: Any, sample_weight: Any = None) -> float:
+    return float(np.average(class_errors(class_score(X, weights, biases), y), weights=sample_weight))
+
+
+def class_gradient(X: Any, y: Any, weights: Any, biases: Any, sample_weight: Any = None) -> tuple[Array, Array]:
+    X, y = f64(X), np.asarray(y).astype(int)
+    s = np.ones(len(y)) if sample_weight is None else f64(sample_weight)
+    residual = s[:, None] * (softmax(class_score(X, weights, biases)) - np.eye(len(biases))[y])
+    return residual.T @ X / s.sum(), f64(residual.sum(axis=0) / s.sum())
+
+
 def lipschitz(X: Any, sample_weight: Any = None) -> float:
     """Largest curvature of E anywhere: λmax of [X 1]ᵀ S [X 1] / (4 Σ s), because σ' ≤ 1/4."""
     points = np.column_stack([f64(X), np.ones(len(X))])

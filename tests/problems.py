@@ -55,6 +55,30 @@ def problems(draw: st.DrawFn, dtype: Any, largest: int = LARGEST, tame: bool = F
     )
 
 
+class ClassProblem(NamedTuple):
+    X: Array
+    y: Array
+    weights: Array
+    biases: Array
+
+
+@st.composite
+def class_problems(draw: st.DrawFn, dtype: Any, largest: int = LARGEST) -> ClassProblem:
+    """A problem of 1 to 11 classes in `dtype`, saturated or not; not every class need have a sample."""
+    m, n, classes = draw(st.integers(1, largest)), draw(st.integers(1, largest)), draw(st.integers(1, 11))
+    table = draw(st.sampled_from([_ORDINARY, _EXTREME]))
+    count = m * n + classes * (n + 1)
+    values = table[np.frombuffer(draw(st.binary(min_size=count, max_size=count)), np.uint8)]
+    labels = np.frombuffer(draw(st.binary(min_size=m, max_size=m)), np.uint8)
+    scale = draw(st.sampled_from([0.125, 1.0]))  # a power of two keeps the values exact
+    return ClassProblem(
+        X=values[: m * n].reshape(m, n).astype(dtype),
+        y=labels % classes,
+        weights=(values[m * n : -classes] * scale).reshape(classes, n).astype(dtype),
+        biases=values[-classes:].astype(dtype),
+    )
+
+
 def sample_weights(m: int, dtype: Any) -> st.SearchStrategy[Array]:
     """Weights with zeros among them, never all zero."""
     return (
@@ -111,6 +135,43 @@ def tolerance(problem: Problem, dtype: Any, sample_weight: Any = None) -> Tolera
     )
     spread = residual + (m + 3) * eps * np.abs(sigma - y) + tiny
     return Tolerance(y_hat, loss, (s * spread) @ np.abs(X) / s.sum() + tiny, float(s @ spread / s.sum() + tiny))
+
+
+def class_tolerance(problem: ClassProblem, dtype: Any, sample_weight: Any = None) -> Tolerance:
+    r"""`tolerance` for several classes; the bounds of `weights` and `bias` are those of their rows.
+
+    * Predictors are as there; the differences z_k - z_l that exponentials are taken of, and logarithms of the oracle,
+      are rounded, at magnitudes up to 2·max|z|. Let d be the largest shift of a row's predictors by all that.
+    * Then p_k = 1/Σ_l e^(z_l - z_k) changes by at most min(p_k, 1 - p_k)·(e^2d - 1), as does the residual p_k - [y = k],
+      and E_i = ln(1 + Σ_{l ≠ y} e^(z_l - z_y)) by at most E_i·(e^2d - 1), and by 2d.
+    * From z: as there, and K - 1 additions of positive terms.
+    * A mean of m terms, as there.
+    """
+    X, w, b = (np.asarray(values, dtype=np.float64) for values in (problem.X, problem.weights, problem.biases))
+    y = np.asarray(problem.y).astype(int)
+    s = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    (m, n), classes = X.shape, len(b)
+    eps, tiny = float(np.finfo(dtype).eps), float(np.finfo(dtype).smallest_subnormal)
+
+    z = X @ w.T + b
+    size = np.abs(X) @ np.abs(w).T + np.abs(b)
+    dz = ((n + 2) * (eps * size + tiny)).max(axis=1) + 4 * eps * np.abs(z).max(axis=1)
+    with np.errstate(over="ignore"):
+        growth = np.expm1(np.minimum(2 * dz, 700.0))[:, None]
+    tiny += 1.0 / float(np.finfo(np.float64).max)
+    p, errors = oracle.softmax(z), oracle.class_errors(z, y)
+    is_label = np.eye(classes)[y]
+    others = np.where(is_label > 0, -np.expm1(-errors)[:, None], 1 - p)  # 1 - p_k; of the label without cancellation
+    terms = (8 + classes) * eps
+    change = np.minimum(np.minimum(p, others) * growth, 1.0)
+    y_hat = change + terms * p + tiny
+
+    each = np.minimum(errors * growth[:, 0], 2 * dz) + (m + 3) * eps * errors + terms * errors + tiny
+    loss = float(s @ each / s.sum())
+    magnitude = np.where(is_label > 0, others, p)
+    residual = change + (terms + (m + 3) * eps) * magnitude + 2 * np.finfo(np.float64).eps * is_label + tiny
+    rows = s[:, None] * residual / s.sum()
+    return Tolerance(y_hat, loss, rows.T @ np.abs(X) + tiny, rows.sum(axis=0) + tiny)  # type: ignore[arg-type]
 
 
 def shift(delta: Any, weights: Any, dtype: Any) -> Any:

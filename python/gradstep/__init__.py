@@ -22,6 +22,7 @@ from gradstep._native import (
     predict_proba,
     sigmoid,
     sigmoid_derivative,
+    softmax,
 )
 from gradstep._results import Fit, Gradient, Iteration, LossGradient, Optimum, Separation, Step, StopReason
 
@@ -47,4 +48,5 @@ __all__ = [
     "show_config",
     "sigmoid",
     "sigmoid_derivative",
+    "softmax",
 ]

@@ -22,6 +22,7 @@ __all__ = [
     "predict_proba",
     "sigmoid",
     "sigmoid_derivative",
+    "softmax",
 ]
 
 __version__: str
@@ -46,15 +47,16 @@ def configuration() -> dict[str, Any]: ...
 def sigmoid(z: ArrayLike, *, out: NDArray[Any] | None = None) -> Any: ...
 def sigmoid_derivative(z: ArrayLike, *, out: NDArray[Any] | None = None) -> Any: ...
 def log_sigmoid(z: ArrayLike, *, out: NDArray[Any] | None = None) -> Any: ...
+def softmax(z: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
 def predict_proba(
-    X: _Features, weights: ArrayLike, bias: float = 0.0, *, n_threads: int | None = None
+    X: _Features, weights: ArrayLike, bias: ArrayLike = 0.0, *, n_threads: int | None = None
 ) -> NDArray[Any]: ...
 def cross_entropy(y: ArrayLike, y_hat: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float: ...
 def loss(
     X: _Features,
     y: ArrayLike,
     weights: ArrayLike,
-    bias: float = 0.0,
+    bias: ArrayLike = 0.0,
     *,
     sample_weight: ArrayLike | None = None,
     n_threads: int | None = None,
@@ -63,7 +65,7 @@ def gradient(
     X: _Features,
     y: ArrayLike,
     weights: ArrayLike,
-    bias: float = 0.0,
+    bias: ArrayLike = 0.0,
     *,
     sample_weight: ArrayLike | None = None,
     n_threads: int | None = None,
@@ -72,7 +74,7 @@ def loss_gradient(
     X: _Features,
     y: ArrayLike,
     weights: ArrayLike,
-    bias: float = 0.0,
+    bias: ArrayLike = 0.0,
     *,
     sample_weight: ArrayLike | None = None,
     n_threads: int | None = None,
@@ -99,7 +101,7 @@ def fit(
     tol: float = 1e-8,
     max_passes: float = 1000,
     weights: ArrayLike | None = None,
-    bias: float | None = None,
+    bias: ArrayLike | None = None,
     n_threads: int | None = None,
     callback: Callable[[Iteration], bool | None] | None = None,
 ) -> Optimum: ...

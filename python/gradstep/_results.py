@@ -15,9 +15,9 @@ class Gradient(NamedTuple):
     Attributes
     ----------
     weights : ndarray, shape (n,)
-        Derivatives by the weights, in the dtype of the computation.
+        Derivatives by the weights, in the dtype of the computation; shape (K, n) for weights of K classes.
     bias : float
-        Derivative by the bias.
+        Derivative by the bias; for weights of K classes an ndarray of shape (K,).
 
     Examples
     --------
@@ -26,7 +26,7 @@ class Gradient(NamedTuple):
     """
 
     weights: NDArray[Any]
-    bias: float
+    bias: Any
 
 
 class LossGradient(NamedTuple):
@@ -37,9 +37,9 @@ class LossGradient(NamedTuple):
     loss : float
         Mean cross-entropy, in nats per row.
     weights : ndarray, shape (n,)
-        Derivatives by the weights, in the dtype of the computation.
+        Derivatives by the weights, in the dtype of the computation; shape (K, n) for weights of K classes.
     bias : float
-        Derivative by the bias.
+        Derivative by the bias; for weights of K classes an ndarray of shape (K,).
 
     Examples
     --------
@@ -50,7 +50,7 @@ class LossGradient(NamedTuple):
 
     loss: float
     weights: NDArray[Any]
-    bias: float
+    bias: Any
 
 
 class Step(NamedTuple):
@@ -157,9 +157,9 @@ class Iteration(NamedTuple):
     rows : int
         Rows that it was computed from: all of them, or a sample.
     weights : ndarray, shape (n,)
-        The weights after it.
+        The weights after it; shape (K, n) for K >= 3 classes.
     bias : float
-        The bias after it.
+        The bias after it; for K >= 3 classes an ndarray of shape (K,).
 
     Examples
     --------
@@ -177,21 +177,22 @@ class Iteration(NamedTuple):
     passes: float
     rows: int
     weights: NDArray[Any]
-    bias: float
+    bias: Any
 
 
 class Separation(NamedTuple):
     """A direction along which no prediction gets worse, and some get better, for ever.
 
     With ``z = X @ weights + bias``, z >= 0 for every row labelled 1, z <= 0 for every row labelled 0, up to rounding,
-    and z is not 0 for all rows. The columns that separate are those where `weights` is not 0.
+    and z is not 0 for all rows. The columns that separate are those where `weights` is not 0. Of K >= 3 classes, with
+    ``z = X @ weights.T + bias``, no other class's z is above that of a row's label, up to rounding, and some are below.
 
     Attributes
     ----------
     weights : ndarray of float64, shape (n,)
-        The direction's weights. The largest component of the whole direction is 1 or -1.
+        The direction's weights; shape (K, n) for K >= 3 classes. The largest component of the whole direction is 1 or -1.
     bias : float
-        The direction's bias.
+        The direction's bias; for K >= 3 classes an ndarray of shape (K,).
 
     Examples
     --------
@@ -200,7 +201,7 @@ class Separation(NamedTuple):
     """
 
     weights: NDArray[np.float64]
-    bias: float
+    bias: Any
 
 
 class Optimum(NamedTuple):
@@ -209,9 +210,9 @@ class Optimum(NamedTuple):
     Attributes
     ----------
     weights : ndarray, shape (n,)
-        The weights, in the dtype of the computation.
+        The weights, in the dtype of the computation; shape (K, n) for K >= 3 classes, over which they sum to zero.
     bias : float
-        The bias.
+        The bias; for K >= 3 classes an ndarray of shape (K,), which sums to zero.
     loss : float
         Mean cross-entropy, in nats per row.
     objective : float
@@ -247,7 +248,7 @@ class Optimum(NamedTuple):
     """
 
     weights: NDArray[Any]
-    bias: float
+    bias: Any
     loss: float
     objective: float
     gradient_norm: float

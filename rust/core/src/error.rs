@@ -49,6 +49,22 @@ pub enum Error {
         /// The row.
         index: usize,
     },
+    /// A label that is no class code.
+    Class {
+        /// Classes there are.
+        classes: usize,
+        /// The label that came.
+        got: f64,
+        /// The row.
+        index: usize,
+    },
+    /// A class of which there is no sample.
+    NoSample {
+        /// The class.
+        class: usize,
+        /// Classes that the largest label speaks of.
+        classes: usize,
+    },
     /// A weight outside its range.
     Weight {
         /// The range in words.
@@ -176,6 +192,22 @@ impl fmt::Display for Error {
                 let got = Shown(*got);
                 write!(f, "{argument} must be {expected}, got {got} at row {index}")
             }
+            Error::Class {
+                classes,
+                got,
+                index,
+            } => write!(
+                f,
+                "y must be class codes from 0 to {}, got {} at row {index}",
+                classes.saturating_sub(1),
+                Shown(*got)
+            ),
+            Error::NoSample { class, classes } => write!(
+                f,
+                "y must be class codes without gaps, each of them with a sample of positive weight, got none of class \
+                 {class} among those from 0 to {}",
+                classes.saturating_sub(1)
+            ),
             Error::NotFinite { got, row, column } => {
                 let got = Shown(*got);
                 write!(

@@ -9,16 +9,17 @@ use crate::descent::{Descent, Observer, Options, StopReason, check_start};
 use crate::error::Error;
 use crate::features::Features;
 use crate::float::Float;
-use crate::kernel::{self, Labels, Points};
+use crate::kernel::{self, ClassCounts, Labels, Points, Target};
 use crate::math;
 use crate::matrix::Vector;
 use crate::parallel::{Monitor, Threads};
 use crate::simd::{self, dispatch};
 use crate::solver::certificate;
 use crate::solver::objective::{Objective, round};
+use crate::solver::plane_search;
+use crate::solver::preconditioner::centre;
 use crate::solver::run::{FitObserver, Iteration, Record, Run};
 use crate::solver::stages::{self, Solution};
-use crate::solver::{plane_search, separation};
 
 /// How the optimum is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,10 +103,12 @@ impl FitOptions {
 /// An optimum, and what is known of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Optimum<F> {
-    /// w, shape (n).
+    /// Predictors per sample: 1 for labels in [0, 1], K ≥ 3 for as many classes.
+    pub classes: usize,
+    /// w, shape (n); of several classes (K, n).
     pub weights: Vec<F>,
-    /// b
-    pub bias: F,
+    /// b, one per predictor.
+    pub biases: Vec<F>,
     /// E
     pub loss: f64,
     /// E + (l2/2)‖w‖²
@@ -122,33 +125,64 @@ pub struct Optimum<F> {
     pub passes: f64,
     /// Every iteration.
     pub history: Vec<Record>,
-    /// A direction, weights and bias, along which no prediction gets worse and some better: why there is no optimum.
-    pub separation: Option<(Vec<f64>, f64)>,
+    /// A direction, weights and biases, along which no prediction gets worse and some better: why there is no optimum.
+    pub separation: Option<(Vec<f64>, Vec<f64>)>,
 }
 
 /// Where a fit begins, if not at weights of zero and the bias that is best for them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Start {
-    /// w, shape (n).
+    /// w, shape (n); of several classes (K, n).
     pub weights: Option<Vec<f64>>,
-    /// b
-    pub bias: Option<f64>,
+    /// Rows of the weights, if they came as a matrix.
+    pub rows: Option<usize>,
+    /// b, one per predictor.
+    pub biases: Option<Vec<f64>>,
 }
 
 impl Start {
-    fn check<F: Float>(&self) -> Result<(), Error> {
+    fn check<F: Float>(&self, columns: usize, classes: usize) -> Result<(), Error> {
+        if let Some(weights) = &self.weights {
+            match (classes, self.rows) {
+                (1, None) => {
+                    let unit = "one weight per column of X";
+                    kernel::check_length("weights", weights.len(), columns, unit)?;
+                }
+                (_, Some(rows)) if classes > 1 && rows == classes => {
+                    let width = weights.len() / rows;
+                    let unit = "one per column of X, in each row of weights";
+                    kernel::check_length("weights", width, columns, unit)?;
+                }
+                (_, rows) => {
+                    let got =
+                        rows.map_or("one dimension".to_owned(), |rows| format!("{rows} rows"));
+                    return Err(Error::Conflict {
+                        argument: "weights",
+                        expected: "one-dimensional for labels in [0, 1], and a row per class for class codes",
+                        got,
+                    });
+                }
+            }
+        }
+        if let Some(biases) = &self.biases {
+            kernel::check_length("bias", biases.len(), classes, "one per class")?;
+        }
         let weights = self.weights.iter().flatten().map(|&w| F::from_f64(w));
         let weights: Vec<F> = weights.collect();
-        check_start(&weights, F::from_f64(self.bias.unwrap_or(0.0)))
+        for &bias in self.biases.iter().flatten() {
+            check_start(&weights, F::from_f64(bias))?;
+        }
+        check_start(&weights, F::ZERO)
     }
 }
 
-/// Minimises E + (l2/2)‖w‖², `E = Σ s_i E_i / Σ s_i`.
+/// Minimises E + (l2/2)‖w‖², `E = Σ s_i E_i / Σ s_i`: of the sigmoid for labels in [0, 1], of softmax for the codes
+/// 0 … K − 1 of K ≥ 3 classes.
 ///
 /// # Errors
 ///
-/// [`Error::Length`] if an array does not fit `x`; [`Error::Element`] for labels outside [0, 1] and sample weights that
-/// are negative or not finite; [`Error::NoWeight`]; [`Error::NotFinite`] if `x` is not finite; [`Error::Index`] for a column
+/// [`Error::Length`] if an array does not fit `x`; [`Error::Element`] for labels that are neither, and sample weights that
+/// are negative or not finite; [`Error::NoSample`] for codes with gaps; [`Error::Conflict`] for weights of the other kind; [`Error::NoWeight`]; [`Error::NotFinite`] if `x` is not finite; [`Error::Index`] for a column
 /// of a sparse `x` out of range; [`Error::Weight`] or [`Error::Number`] if what it starts from is not finite;
 /// [`Error::Interrupted`] by the observer; and those of [`FitOptions::check`].
 pub fn fit<'a, F: Float>(
@@ -161,54 +195,25 @@ pub fn fit<'a, F: Float>(
 ) -> Result<Optimum<F>, Error> {
     options.check()?;
     let points = Points::new(x, y, sample_weight)?;
-    let n = points.x.columns();
-    if let Some(weights) = &start.weights {
-        kernel::check_length("weights", weights.len(), n, "one weight per column of X")?;
-    }
-    start.check::<F>()?;
-    let labels = kernel::labels(&points, options.threads, observer)?;
+    let target = kernel::target(&points, options.threads, observer)?;
+    let classes = target.predictors();
+    start.check::<F>(points.x.columns(), classes)?;
     let objective = Objective {
         points: &points,
+        classes,
         l2: options.l2,
         fit_bias: options.fit_bias,
         threads: options.threads,
         cost: 1.0,
-        separated_below: separated_below(&labels, options.l2),
+        separated_below: separated_below(&target, options.l2),
     };
     let mut run = Run::new(observer, options.max_passes);
-    let solution = if options.fit_bias && labels.equal {
-        // Without a second class the bias has no optimum, whatever the weights and their penalty: as if half a sample
-        // more of each class had been seen, so that it is finite.
-        let half = 0.5 * labels.smallest_weight;
-        let (ones, zeros) = (
-            labels.positive + half,
-            labels.weight - labels.positive + half,
-        );
-        let mut v = vec![0.0; n];
-        v.push(log_ratio(ones, zeros)?);
-        round::<F>(&mut v);
-        let mut direction = vec![0.0; n];
-        direction.push(if ones > zeros { 1.0 } else { -1.0 });
-        Solution {
-            point: stages::evaluate::<F>(&objective, v, &mut run)?,
-            stop_reason: StopReason::Separated,
-            separation: Some(direction),
-        }
-    } else {
-        let (v, given) = begin::<F>(&objective, labels, start, &mut run)?;
-        match options.solver {
-            Solver::Lbfgs => stages::minimise::<F>(&objective, v, given, options.tol, &mut run)?,
-            Solver::Gd => plane_search::minimise::<F>(
-                &objective,
-                v,
-                options.tol,
-                plane_search::AT_REST,
-                &mut run,
-            )?,
-        }
+    let solution = match target {
+        Target::Binary(labels) => fit_binary::<F>(&objective, labels, start, options, &mut run)?,
+        Target::Classes(counts) => fit_classes::<F>(&objective, counts, start, options, &mut run)?,
     };
     let Solution {
-        mut point,
+        point,
         stop_reason,
         separation,
     } = solution;
@@ -219,10 +224,12 @@ pub fn fit<'a, F: Float>(
         None
     };
     let gradient_norm = point.value.gradient_norm();
-    let bias = point.v.pop().unwrap_or(0.0);
+    let typed = |v: &[f64]| v.iter().map(|&v| F::from_f64(v)).collect();
+    let (weights, biases) = objective.split(&point.v);
     Ok(Optimum {
-        weights: point.v.iter().map(|&w| F::from_f64(w)).collect(),
-        bias: F::from_f64(bias),
+        classes,
+        weights: typed(weights),
+        biases: typed(biases),
         loss: point.value.loss,
         objective: point.value.objective,
         gradient_norm,
@@ -231,8 +238,68 @@ pub fn fit<'a, F: Float>(
         stop_reason,
         passes: run.passes,
         history: run.history,
-        separation: separation.map(split),
+        separation: separation.map(|direction| {
+            let (weights, biases) = objective.split(&direction);
+            (weights.to_vec(), biases.to_vec())
+        }),
     })
+}
+
+fn fit_binary<F: Float>(
+    objective: &Objective<'_>,
+    labels: Labels,
+    start: Start,
+    options: &FitOptions,
+    run: &mut Run<'_>,
+) -> Result<Solution, Error> {
+    if options.fit_bias && labels.equal {
+        // Without a second class the bias has no optimum, whatever the weights and their penalty: as if half a sample
+        // more of each class had been seen, so that it is finite.
+        let half = 0.5 * labels.smallest_weight;
+        let (ones, zeros) = (
+            labels.positive + half,
+            labels.weight - labels.positive + half,
+        );
+        let mut v = vec![0.0; objective.columns()];
+        let mut direction = v.clone();
+        v.push(log_ratio(ones, zeros)?);
+        round::<F>(&mut v);
+        direction.push(if ones > zeros { 1.0 } else { -1.0 });
+        return Ok(Solution {
+            point: stages::evaluate::<F>(objective, v, run)?,
+            stop_reason: StopReason::Separated,
+            separation: Some(direction),
+        });
+    }
+    let (v, given) = begin::<F>(objective, labels, start, run)?;
+    minimise::<F>(objective, v, given, options, run)
+}
+
+fn fit_classes<F: Float>(
+    objective: &Objective<'_>,
+    counts: ClassCounts,
+    start: Start,
+    options: &FitOptions,
+    run: &mut Run<'_>,
+) -> Result<Solution, Error> {
+    let (v, given) = begin_classes::<F>(objective, counts, start, run)?;
+    minimise::<F>(objective, v, given, options, run)
+}
+
+fn minimise<F: Float>(
+    objective: &Objective<'_>,
+    v: Vec<f64>,
+    given: bool,
+    options: &FitOptions,
+    run: &mut Run<'_>,
+) -> Result<Solution, Error> {
+    match options.solver {
+        Solver::Lbfgs => stages::minimise::<F>(objective, v, given, options.tol, run),
+        Solver::Gd => {
+            let at_rest = plane_search::AT_REST;
+            plane_search::minimise::<F>(objective, v, options.tol, at_rest, run)
+        }
+    }
 }
 
 /// ln(a / b) for positive numbers, with the same bits on every machine.
@@ -244,9 +311,13 @@ fn log_ratio(a: f64, b: f64) -> Result<f64, Error> {
 }
 
 /// The sum of errors that proves every prediction right: each is below ln 2. A little less, for rounding.
-fn separated_below(labels: &Labels, l2: f64) -> f64 {
-    if l2 == 0.0 && labels.binary {
-        0.99 * std::f64::consts::LN_2 * labels.smallest_weight
+fn separated_below(target: &Target, l2: f64) -> f64 {
+    let (certain, smallest_weight) = match target {
+        Target::Binary(labels) => (labels.binary, labels.smallest_weight),
+        Target::Classes(counts) => (true, counts.smallest_weight),
+    };
+    if l2 == 0.0 && certain {
+        0.99 * std::f64::consts::LN_2 * smallest_weight
     } else {
         0.0
     }
@@ -264,18 +335,15 @@ fn begin<F: Float>(
     let (bias, without_weights) = if objective.fit_bias {
         let entropy =
             ones * log_ratio(labels.weight, ones)? + zeros * log_ratio(labels.weight, zeros)?;
-        (start.bias.unwrap_or(log_odds), entropy / labels.weight)
+        let given = start.biases.and_then(|biases| biases.first().copied());
+        (given.unwrap_or(log_odds), entropy / labels.weight)
     } else {
         (0.0, std::f64::consts::LN_2)
     };
     if let Some(mut v) = start.weights {
         v.push(bias);
         round::<F>(&mut v);
-        if stages::evaluate::<F>(objective, v.clone(), run)?
-            .value
-            .objective
-            <= without_weights
-        {
+        if is_no_worse::<F>(objective, &v, without_weights, run)? {
             return Ok((v, true));
         }
     }
@@ -285,9 +353,47 @@ fn begin<F: Float>(
     Ok((v, false))
 }
 
-fn split(mut direction: separation::Direction) -> (Vec<f64>, f64) {
-    let bias = direction.pop().unwrap_or(0.0);
-    (direction, bias)
+/// [`begin`] for several classes: weights and biases that sum to zero over the classes.
+fn begin_classes<F: Float>(
+    objective: &Objective<'_>,
+    counts: ClassCounts,
+    start: Start,
+    run: &mut Run<'_>,
+) -> Result<(Vec<f64>, bool), Error> {
+    let total: f64 = counts.weights.iter().sum();
+    let mut biases = vec![0.0; objective.classes];
+    let mut without_weights = log_ratio(objective.classes as f64, 1.0)?;
+    if objective.fit_bias {
+        without_weights = 0.0;
+        for (bias, &weight) in biases.iter_mut().zip(&counts.weights) {
+            let information = log_ratio(total, weight)?;
+            *bias = -information;
+            without_weights += weight / total * information;
+        }
+    }
+    if let Some(mut v) = start.weights {
+        v.extend(start.biases.as_ref().unwrap_or(&biases));
+        centre(&mut v, objective.classes);
+        round::<F>(&mut v);
+        if is_no_worse::<F>(objective, &v, without_weights, run)? {
+            return Ok((v, true));
+        }
+    }
+    let mut v = vec![0.0; objective.order() - objective.classes];
+    v.append(&mut biases);
+    centre(&mut v, objective.classes);
+    round::<F>(&mut v);
+    Ok((v, false))
+}
+
+fn is_no_worse<F: Float>(
+    objective: &Objective<'_>,
+    v: &[f64],
+    other: f64,
+    run: &mut Run<'_>,
+) -> Result<bool, Error> {
+    let point = stages::evaluate::<F>(objective, v.to_vec(), run)?;
+    Ok(point.value.objective <= other)
 }
 
 /// Gradient descent over full batches from `weights` and `bias`, with the best step and momentum of each epoch instead of
@@ -312,11 +418,12 @@ pub fn descend_with_best_steps<'a, F: Float>(
     let labels = kernel::labels(&points, options.threads, observer)?;
     let objective = Objective {
         points: &points,
+        classes: 1,
         l2: options.l2,
         fit_bias: true,
         threads: options.threads,
         cost: 1.0,
-        separated_below: separated_below(&labels, options.l2),
+        separated_below: separated_below(&Target::Binary(labels), options.l2),
     };
     let mut epochs = Epochs {
         observer,
@@ -360,7 +467,7 @@ impl<F: Float> FitObserver for Epochs<'_, F> {
     fn iteration(&mut self, iteration: &Iteration<'_>) -> ControlFlow<()> {
         self.history.push(iteration.loss);
         let weights: Vec<F> = iteration.weights.iter().map(|&w| F::from_f64(w)).collect();
-        let bias = F::from_f64(iteration.bias);
+        let bias = F::from_f64(iteration.biases.iter().sum());
         self.observer
             .epoch(iteration.number, iteration.loss, &weights, bias)?;
         if self.history.len() == self.most {

@@ -44,7 +44,10 @@ pub use error::{Error, zeros};
 pub use features::Features;
 pub use fit::{FitOptions, Optimum, Solver, Start, descend_with_best_steps, fit};
 pub use float::Float;
-pub use kernel::{Gradient, LossGradient, cross_entropy, loss, loss_gradient, predict_proba};
+pub use kernel::{
+    ClassGradient, Gradient, LossGradient, class_loss, class_loss_gradient, cross_entropy, loss,
+    loss_gradient, predict_classes, predict_proba, softmax_in_place,
+};
 pub use matrix::{Matrix, Vector};
 pub use parallel::{Monitor, ThreadLimits, Threads, Unmonitored};
 pub use simd::{Isa, isa};

@@ -12,9 +12,10 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyByteArray, PyList, PyType};
 
-use crate::arrays::{Number, View, pack};
-use crate::formulas::{result, vector};
-use crate::options::{Given, flag, number, numpy, optional_positive, type_name, word};
+use crate::arrays::{Number, View};
+use crate::formulas::result;
+use crate::options::{Given, flag, number, numpy, optional_positive, text, type_name, word};
+use crate::parameters::{biases, pack_biases, pack_weights, weights_of};
 use crate::sparse::Samples;
 use crate::{Signals, value_error};
 
@@ -122,15 +123,24 @@ pub(crate) fn fit<'py>(
     let solver = Solver::parse(&solver).map_err(value_error)?;
     let tol = tol.or(1e-8, "tol", number)?;
     let max_passes = max_passes.or(1000.0, "max_passes", number)?;
-    let weights = weights
-        .map(|weights| vector("weights", weights)?.to_vec::<f64>())
+    let weights = weights.map(weights_of).transpose()?;
+    let rows = weights.as_ref().and_then(|weights| match *weights.shape() {
+        [rows, _] => Some(rows),
+        _ => None,
+    });
+    let biases = bias
+        .map(|bias| match rows {
+            Some(classes) => biases(bias, classes),
+            None => Ok(vec![number("bias", bias)?]),
+        })
         .transpose()?;
-    let bias = bias.map(|bias| number("bias", bias)).transpose()?;
     if let (false, Some(bias)) = (fit_bias, bias) {
+        let got = text(bias);
         return Err(PyValueError::new_err(format!(
-            "bias must be None with fit_bias=False, got {bias}"
+            "bias must be None with fit_bias=False, got {got}"
         )));
     }
+    let weights = weights.map(|weights| weights.to_vec::<f64>()).transpose()?;
     let n_threads = optional_positive("n_threads", n_threads)?;
     if let Some(callback) = callback.filter(|callback| !callback.is_callable()) {
         let got = type_name(callback);
@@ -147,7 +157,11 @@ pub(crate) fn fit<'py>(
         x: &x,
         y: &y,
         sample_weight: sample_weight.as_ref(),
-        start: Start { weights, bias },
+        start: Start {
+            weights,
+            rows,
+            biases,
+        },
         options: FitOptions {
             l2,
             fit_bias,
@@ -244,11 +258,18 @@ fn pack_iteration<'py>(
         passes,
         rows,
     } = iteration.record;
-    let weights = if single {
-        let weights = iteration.weights.iter().map(|&w| f32::from_f64(w));
-        pack(py, weights.collect()).into_any()
+    let classes = classes_of(iteration.biases.len());
+    let (weights, biases) = if single {
+        let typed = |v: &[f64]| -> Vec<f32> { v.iter().map(|&v| f32::from_f64(v)).collect() };
+        (
+            pack_weights(py, &typed(iteration.weights), classes)?,
+            pack_biases(py, &typed(iteration.biases), classes)?,
+        )
     } else {
-        pack(py, iteration.weights.to_vec()).into_any()
+        (
+            pack_weights(py, iteration.weights, classes)?,
+            pack_biases(py, iteration.biases, classes)?,
+        )
     };
     result!(
         py,
@@ -262,9 +283,14 @@ fn pack_iteration<'py>(
             passes,
             rows,
             weights,
-            iteration.bias
+            biases
         )
     )
+}
+
+/// One predictor is none of several classes.
+fn classes_of(predictors: usize) -> Option<usize> {
+    (predictors > 1).then_some(predictors)
 }
 
 fn pack_optimum<F: Number>(
@@ -273,16 +299,24 @@ fn pack_optimum<F: Number>(
     solver: Solver,
 ) -> PyResult<Bound<'_, PyAny>> {
     let stop_reason = result!(py, "StopReason", (optimum.stop_reason.name(),))?;
+    let classes = classes_of(optimum.classes);
     let separation = optimum
         .separation
-        .map(|(weights, bias)| result!(py, "Separation", (pack(py, weights), bias)))
+        .map(|(weights, biases)| {
+            let weights = pack_weights(py, &weights, classes)?;
+            result!(
+                py,
+                "Separation",
+                (weights, pack_biases(py, &biases, classes)?)
+            )
+        })
         .transpose()?;
     let n_iterations = optimum.history.len();
     let history = pack_history(py, &optimum.history)?;
     // More fields than a Rust tuple can be handed over with.
     let fields = PyList::empty(py);
-    fields.append(pack(py, optimum.weights))?;
-    fields.append(optimum.bias.to_f64())?;
+    fields.append(pack_weights(py, &optimum.weights, classes)?)?;
+    fields.append(pack_biases(py, &optimum.biases, classes)?)?;
     fields.append(optimum.loss)?;
     fields.append(optimum.objective)?;
     fields.append(optimum.gradient_norm)?;

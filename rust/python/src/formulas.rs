@@ -2,14 +2,17 @@
 
 #![allow(non_snake_case)] // X is what everybody calls it.
 
-use gradstep_core::{Error, Features, Function, Monitor, Reduction, Threads, Vector};
-use numpy::PyUntypedArray;
+use gradstep_core::{
+    ClassGradient, Error, Features, Function, Monitor, Reduction, Threads, Vector,
+};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
 use crate::arrays::{Fresh, Number, Overlap, Real, Target, View, check_out, pack};
 use crate::options::{Given, number, numpy, optional_positive, word};
+use crate::parameters::{Parameters, pack_biases, pack_weights};
 use crate::sparse::Samples;
 use crate::{run, value_error};
 
@@ -218,6 +221,105 @@ pub(crate) fn log_sigmoid<'py>(
     elementwise(Function::LogSigmoid, z, out)
 }
 
+// --- several classes -------------------------------------------------------------------------------------------------
+
+/// The softmax of the last axis, p_k = e^z_k / Σ_l e^z_l.
+///
+/// The largest predictor is subtracted first: nothing overflows, and probabilities are right to a few ULP, those that
+/// are tiny too, but for the rounding of that difference.
+///
+/// Parameters
+/// ----------
+/// z : array_like of real numbers, shape (..., K)
+///     Predictors, one per class along the last axis, in nats.
+/// out : ndarray, optional
+///     Where to put the result: an array of the shape of `z` and the dtype of the computation. It may overlap `z`, or be
+///     `z` itself, and is partly written if Ctrl-C interrupts the call.
+///
+/// Returns
+/// -------
+/// ndarray
+///     Probabilities, shape of `z`; float32 if `z` is, else float64. `out` itself if given. Along the last axis they add
+///     up to 1, up to rounding. Classes of z = inf share what there is; NaN makes its whole row NaN.
+///
+/// Raises
+/// ------
+/// TypeError
+///     If `z` does not hold real numbers, or `out` is not an array of the right dtype.
+/// ValueError
+///     If `z` is a scalar, or `out` has another shape or is read-only.
+///
+/// Notes
+/// -----
+/// Of two classes, p_1 is ``sigmoid(z_1 - z_0)``. Boltzmann, 1868; Bridle, 1990.
+///
+/// Examples
+/// --------
+/// >>> import gradstep
+/// >>> gradstep.softmax([[0.0, 0.0], [1000.0, 0.0]])
+/// array([[0.5, 0.5],
+///        [1. , 0. ]])
+#[pyfunction]
+#[pyo3(signature = (z, *, out=None))]
+pub(crate) fn softmax<'py>(
+    z: &Bound<'py, PyAny>,
+    out: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (py, z) = (z.py(), Real::new("z", z)?);
+    let Some(&classes) = z.shape().last() else {
+        return Err(PyValueError::new_err(
+            "z must have at least one axis, the last one of classes, got a scalar",
+        ));
+    };
+    if z.is_single() {
+        softmax_in::<f32>(py, &z, classes, out)
+    } else {
+        softmax_in::<f64>(py, &z, classes, out)
+    }
+}
+
+fn softmax_in<'py, F: Number>(
+    py: Python<'py>,
+    z: &Real<'py>,
+    classes: usize,
+    out: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let threads = Threads::new(None).map_err(value_error)?;
+    let compute = |values: &mut [F]| {
+        if classes == 0 {
+            return Ok(()); // and nothing to compute
+        }
+        run(py, |monitor| {
+            gradstep_core::softmax_in_place(values, classes, threads, monitor)
+        })
+    };
+    if let Some(out) = out {
+        check_out::<F>(out, z.shape())?;
+        if let Some(mut target) = Target::<F>::new(out)
+            && let Some(overlap) = target.beside(z)
+        {
+            match overlap {
+                Overlap::None(z, out) => {
+                    out.copy_from_slice(z);
+                    compute(out)?;
+                }
+                Overlap::Same(values) => compute(values)?,
+            }
+            return Ok(out.clone());
+        }
+    }
+    let mut result = z.copy::<F>()?;
+    compute(result.slice()?)?;
+    let result = result.into_array();
+    match out {
+        Some(out) => {
+            numpy(py, "copyto")?.call1((out, result))?;
+            Ok(out.clone())
+        }
+        None => Ok(result.into_any()),
+    }
+}
+
 // --- all samples -----------------------------------------------------------------------------------------------------
 
 /// The mean cross-entropy of probabilities, E = -Σ s_i (y_i ln ŷ_i + (1 - y_i) ln(1 - ŷ_i)) / Σ s_i.
@@ -279,8 +381,7 @@ pub(crate) fn cross_entropy(
 struct Arguments<'py> {
     x: Samples<'py>,
     y: View<'py>,
-    weights: Real<'py>,
-    bias: f64,
+    parameters: Parameters<'py>,
     sample_weight: Option<View<'py>>,
     threads: Threads,
 }
@@ -297,8 +398,7 @@ impl<'py> Arguments<'py> {
         Ok(Arguments {
             x: Samples::new(X)?,
             y: View::new("y", y, 1)?,
-            weights: vector("weights", weights)?,
-            bias: bias.or(0.0, "bias", number)?,
+            parameters: Parameters::new(weights, bias)?,
             sample_weight: sample_weight
                 .map(|s| View::new("sample_weight", s, 1))
                 .transpose()?,
@@ -316,23 +416,23 @@ impl<'py> Arguments<'py> {
             &Vector<'_>,
             Option<&Vector<'_>>,
             &[F],
-            F,
+            &[F],
             Threads,
             &mut dyn Monitor,
         ) -> Result<T, Error>,
     ) -> PyResult<T> {
-        let (bias, threads) = (F::from_f64(self.bias), self.threads);
+        let threads = self.threads;
         let rows = self.x.rows::<F>(py, threads)?;
         let (x, y) = (rows.features()?, self.y.vector()?);
         let sample_weight = self.sample_weight.as_ref().map(View::vector).transpose()?;
-        let weights = self.weights.to_vec::<F>()?;
+        let (weights, biases) = self.parameters.to_vecs::<F>(x.columns())?;
         run(py, |monitor| {
             kernel(
                 &x,
                 &y,
                 sample_weight.as_ref(),
                 &weights,
-                bias,
+                &biases,
                 threads,
                 monitor,
             )
@@ -399,26 +499,34 @@ pub(crate) fn predict_proba<'py>(
     n_threads: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let x = Samples::new(X)?;
-    let weights = vector("weights", weights)?;
-    let bias = bias.or(0.0, "bias", number)?;
+    let parameters = Parameters::new(weights, bias)?;
     let threads = threads(n_threads)?;
     let py = X.py();
     if x.is_single() {
-        predict_proba_in::<f32>(py, &x, &weights, bias, threads)
+        predict_proba_in::<f32>(py, &x, &parameters, threads)
     } else {
-        predict_proba_in::<f64>(py, &x, &weights, bias, threads)
+        predict_proba_in::<f64>(py, &x, &parameters, threads)
     }
 }
 
 fn predict_proba_in<'py, F: Number>(
     py: Python<'py>,
     x: &Samples<'_>,
-    weights: &Real<'_>,
-    bias: f64,
+    parameters: &Parameters<'_>,
     threads: Threads,
 ) -> PyResult<Bound<'py, PyAny>> {
     let rows = x.rows::<F>(py, threads)?;
-    let (x, weights, bias) = (rows.features()?, weights.to_vec::<F>()?, F::from_f64(bias));
+    let x = rows.features()?;
+    let (weights, biases) = parameters.to_vecs::<F>(x.columns())?;
+    if parameters.is_of_classes() {
+        let mut result = Fresh::empty(py, &[x.rows(), biases.len()])?;
+        let out = result.slice()?;
+        run(py, |monitor| {
+            gradstep_core::predict_classes(x, &weights, &biases, out, threads, monitor)
+        })?;
+        return Ok(result.into_array().into_any());
+    }
+    let bias = only(&biases);
     let mut result = Fresh::zeros(py, x.rows())?;
     let out = result.slice()?;
     run(py, |monitor| {
@@ -488,13 +596,23 @@ pub(crate) fn loss<'py>(
 }
 
 fn loss_in<'py, F: Number>(py: Python<'py>, arguments: &Arguments<'py>) -> PyResult<f64> {
-    arguments.run(py, |x, y, s, weights: &[F], bias, threads, monitor| {
-        gradstep_core::loss(x, y, s, weights, bias, threads, monitor)
+    let of_classes = arguments.parameters.is_of_classes();
+    arguments.run(py, |x, y, s, weights: &[F], biases, threads, monitor| {
+        if of_classes {
+            gradstep_core::class_loss(x, y, s, weights, biases, threads, monitor)
+        } else {
+            gradstep_core::loss(x, y, s, weights, only(biases), threads, monitor)
+        }
     })
 }
 
+/// The only bias there is.
+fn only<F: Number>(biases: &[F]) -> F {
+    biases.first().copied().unwrap_or(F::ZERO)
+}
+
 /// Loss, gradient along the weights in the dtype of the computation, gradient along the bias.
-type Packed<'py> = (f64, Bound<'py, PyUntypedArray>, f64);
+type Packed<'py> = (f64, Bound<'py, PyAny>, Bound<'py, PyAny>);
 
 fn evaluate<'py>(py: Python<'py>, arguments: &Arguments<'py>) -> PyResult<Packed<'py>> {
     if arguments.x.is_single() {
@@ -508,11 +626,28 @@ fn evaluate_in<'py, F: Number>(
     py: Python<'py>,
     arguments: &Arguments<'py>,
 ) -> PyResult<Packed<'py>> {
-    let result = arguments.run(py, |x, y, s, weights: &[F], bias, threads, monitor| {
-        gradstep_core::loss_gradient(x, y, s, weights, bias, threads, monitor)
+    let parameters = &arguments.parameters;
+    let classes = parameters
+        .is_of_classes()
+        .then_some(parameters.predictors());
+    let result = arguments.run(py, |x, y, s, weights: &[F], biases, threads, monitor| {
+        if classes.is_some() {
+            return gradstep_core::class_loss_gradient(x, y, s, weights, biases, threads, monitor);
+        }
+        let bias = only(biases);
+        let result = gradstep_core::loss_gradient(x, y, s, weights, bias, threads, monitor)?;
+        let gradient = ClassGradient {
+            weights: result.gradient.weights,
+            biases: vec![result.gradient.bias],
+        };
+        Ok((result.loss, gradient))
     })?;
-    let weights = pack(py, result.gradient.weights).into_any().cast_into()?;
-    Ok((result.loss, weights, result.gradient.bias.to_f64()))
+    let (loss, gradient) = result;
+    Ok((
+        loss,
+        pack_weights(py, &gradient.weights, classes)?,
+        pack_biases(py, &gradient.biases, classes)?,
+    ))
 }
 
 /// The gradient of the mean cross-entropy, ∇E = Σ s_i (ŷ_i - y_i) x_i / Σ s_i, and the same without x_i for the bias.
@@ -697,6 +832,7 @@ pub(crate) fn gradient_step<'py>(
     n_threads: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let arguments = Arguments::new(X, y, weights, bias, sample_weight, n_threads)?;
+    arguments.parameters.check_one_predictor()?;
     let learning_rate = number("learning_rate", learning_rate)?;
     let reduction = reduction.or("mean".to_owned(), "reduction", word)?;
     let reduction = Reduction::parse(&reduction).map_err(value_error)?;
@@ -715,13 +851,13 @@ fn step_in<'py, F: Number>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let step = arguments.run(
         py,
-        |x, y, sample_weight, weights: &[F], bias, threads, monitor| {
+        |x, y, sample_weight, weights: &[F], biases, threads, monitor| {
             gradstep_core::gradient_step(
                 x,
                 y,
                 sample_weight,
                 weights,
-                bias,
+                only(biases),
                 learning_rate,
                 reduction,
                 threads,

@@ -5,6 +5,7 @@ mod config;
 mod fit;
 mod formulas;
 mod options;
+mod parameters;
 mod sparse;
 mod trainer;
 
@@ -27,7 +28,7 @@ mod _native {
     #[pymodule_export]
     use crate::formulas::{
         cross_entropy, gradient, gradient_step, log_sigmoid, loss, loss_gradient, predict_proba,
-        sigmoid, sigmoid_derivative,
+        sigmoid, sigmoid_derivative, softmax,
     };
     #[pymodule_export]
     use crate::trainer::Trainer;

@@ -171,7 +171,7 @@ impl<F: Float> Columns<'_, F> {
 
 /// A whole vector of a slice, or the rest of it and zeros.
 #[inline(always)]
-fn load<F: Float, S: Simd>(simd: S, x: &[F], at: usize) -> F::Lanes<S> {
+pub(super) fn load<F: Float, S: Simd>(simd: S, x: &[F], at: usize) -> F::Lanes<S> {
     match x.get(at..at + F::LANES) {
         Some(lanes) => F::Lanes::<S>::from_slice(simd, lanes),
         None => {

@@ -84,29 +84,72 @@ pub(crate) fn curvature(
     threads: Threads,
     monitor: &mut dyn Monitor,
 ) -> Result<Curvature, Error> {
+    match points.x {
+        Features::Dense(_) => {
+            let model = Slopes::OfModel(Model::new(weights, bias));
+            sums(points, &model, &Slopes::Given(&[]), threads, monitor)
+        }
+        Features::Sparse(_) => {
+            let model = Slopes::OfModel(Scaled::new(weights, bias));
+            sums(points, &Slopes::Given(&[]), &model, threads, monitor)
+        }
+    }
+}
+
+/// [`Curvature`] with given `d_i`, one per sample.
+///
+/// # Errors
+///
+/// As [`curvature`].
+pub(crate) fn curvature_of(
+    points: &Points<'_>,
+    d: &[f64],
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<Curvature, Error> {
+    sums(
+        points,
+        &Slopes::Given(d),
+        &Slopes::Given(d),
+        threads,
+        monitor,
+    )
+}
+
+/// Where the `d_i` come from.
+enum Slopes<'a, M> {
+    OfModel(M),
+    Given(&'a [f64]),
+}
+
+fn sums(
+    points: &Points<'_>,
+    of_dense: &Slopes<'_, Model<'_, f64>>,
+    of_sparse: &Slopes<'_, Scaled<'_, f64>>,
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<Curvature, Error> {
     let level = simd::level()?;
     let (samples, columns) = (rows_of(points), points.x.columns());
     let partials = match points.x {
         Features::Dense(x) => {
             let points = points.with(x);
-            let model = Model::new(weights, bias);
             parallel::map(
                 threads,
                 parallel::blocks(samples, columns),
                 Scratch::new,
-                |scratch, block: Range<usize>| dispatch!(level, simd => block_sums(simd, &points, &model, columns, block, scratch)),
+                |scratch, block: Range<usize>| dispatch!(level, simd => block_sums(simd, &points, of_dense, columns, block, scratch)),
                 monitor,
             )?
         }
         Features::Sparse(x) => {
             let points = points.with(x);
-            let model = Scaled::new(weights, bias);
             with_rows!(&x, rows => {
                 parallel::map(
                     threads,
                     sparse::blocks(&x, points.rows),
                     || (),
-                    |(), block| dispatch!(level, simd => sparse_block_sums(simd, &points, &rows, &model, block)),
+                    |(), block| dispatch!(level, simd => sparse_block_sums(simd, &points, &rows, of_sparse, block)),
                     monitor,
                 )
             })?
@@ -145,14 +188,20 @@ pub(super) fn row_curvatures<X, S: Simd>(
         let slope = math::sigmoid_derivative(f64x8::<S>::from_slice(simd, &z));
         lanes.copy_from_slice(&slope.as_slice()[..lanes.len()]);
     }
+    row_weights(points, first, sample_weight);
+    if points.sample_weight.is_some() {
+        for (d, &s) in d.iter_mut().zip(sample_weight.iter()) {
+            *d = if s == 0.0 { 0.0 } else { *d * s };
+        }
+    }
+}
+
+/// `s_i` of some samples.
+#[inline(always)]
+fn row_weights<X>(points: &Points<'_, X>, first: usize, sample_weight: &mut [f64]) {
     match points.sample_weight {
         None => sample_weight.fill(1.0),
-        Some(s) => {
-            s.copy(points.rows, first, sample_weight);
-            for (d, &s) in d.iter_mut().zip(sample_weight.iter()) {
-                *d = if s == 0.0 { 0.0 } else { *d * s };
-            }
-        }
+        Some(s) => s.copy(points.rows, first, sample_weight),
     }
 }
 
@@ -160,7 +209,7 @@ pub(super) fn row_curvatures<X, S: Simd>(
 fn block_sums<S: Simd>(
     simd: S,
     points: &Points<'_, Matrix<'_>>,
-    model: &Model<'_, f64>,
+    slopes: &Slopes<'_, Model<'_, f64>>,
     columns: usize,
     block: Range<usize>,
     scratch: &mut Scratch,
@@ -171,8 +220,16 @@ fn block_sums<S: Simd>(
         let count = STRIPE.min(block.end - first);
         let ([mut d, mut s], rows) = ([[0.0; STRIPE]; 2], 0..count);
         let z = &mut d[rows.clone()];
-        dense::predictors(simd, &points.x, points.rows, model, first, z, dense);
-        row_curvatures(simd, points, first, z, &mut s[rows]);
+        match slopes {
+            Slopes::OfModel(model) => {
+                dense::predictors(simd, &points.x, points.rows, model, first, z, dense);
+                row_curvatures(simd, points, first, z, &mut s[rows]);
+            }
+            Slopes::Given(d) => {
+                z.copy_from_slice(&d[first..first + count]);
+                row_weights(points, first, &mut s[rows]);
+            }
+        }
         sums.bias += lane_sum(&d[..count], |d| d);
         sums.weight += lane_sum(&s[..count], |s| s);
         if columns < 8 {
@@ -236,7 +293,7 @@ fn sparse_block_sums<F: Float, I: Index, S: Simd>(
     simd: S,
     points: &Points<'_, Sparse<'_>>,
     x: &Rows<'_, F, I>,
-    model: &Scaled<'_, f64>,
+    slopes: &Slopes<'_, Scaled<'_, f64>>,
     block: Range<usize>,
 ) -> Curvature {
     let mut sums = Curvature::zero(points.x.columns());
@@ -245,8 +302,16 @@ fn sparse_block_sums<F: Float, I: Index, S: Simd>(
         let count = STRIPE.min(block.end - first);
         let ([mut d, mut s], rows) = ([[0.0; STRIPE]; 2], 0..count);
         let z = &mut d[rows.clone()];
-        sparse::row_products(x, points.rows, model, first, z); // columns out of range are left out below
-        row_curvatures(simd, points, first, z, &mut s[rows]);
+        match slopes {
+            Slopes::OfModel(model) => {
+                sparse::row_products(x, points.rows, model, first, z); // columns out of range are left out below
+                row_curvatures(simd, points, first, z, &mut s[rows]);
+            }
+            Slopes::Given(d) => {
+                z.copy_from_slice(&d[first..first + count]);
+                row_weights(points, first, &mut s[rows]);
+            }
+        }
         sums.bias += lane_sum(&d[..count], |d| d);
         sums.weight += lane_sum(&s[..count], |s| s);
         for i in 0..count {

@@ -45,10 +45,25 @@ pub(crate) fn gram(
     threads: Threads,
     monitor: &mut dyn Monitor,
 ) -> Result<Gram, Error> {
+    let (d, weight) = curvatures(simd::level()?, points, weights, bias, threads, monitor)?;
+    gram_of(points, &d, weight, threads, monitor)
+}
+
+/// `[X 1]ᵀ D [X 1]` for any diagonal `d`, one element per sample, with the sum of the sample weights beside it.
+///
+/// # Errors
+///
+/// [`Error::Interrupted`] by the monitor.
+pub(crate) fn gram_of(
+    points: &Points<'_>,
+    d: &[f64],
+    weight: f64,
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<Gram, Error> {
     let level = simd::level()?;
     let rows = rows_of(points);
     let order = points.x.columns() + 1;
-    let (d, weight) = curvatures(level, points, weights, bias, threads, monitor)?;
     let bands = order.div_ceil(BAND);
     let parts = row_parts(rows, order);
     let items = (0..bands).flat_map(|band| parts.iter().map(move |part| (band, part.clone())));
@@ -58,7 +73,7 @@ pub(crate) fn gram(
             threads,
             items,
             Buffers::new,
-            |buffers, (band, part): (usize, Range<usize>)| dispatch!(level, simd => band_sums(simd, x, &d, order, band, part, buffers)),
+            |buffers, (band, part): (usize, Range<usize>)| dispatch!(level, simd => band_sums(simd, x, d, order, band, part, buffers)),
             monitor,
         )
     };

@@ -3,6 +3,7 @@
 use super::{Points, is_label, is_weight, rows_of};
 use crate::error::Error;
 use crate::parallel::{self, Monitor, STRIPE, Threads};
+use crate::sparse::changed;
 
 /// A summary over the samples of positive weight.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +43,105 @@ impl Labels {
         self.zeros &= other.zeros;
         self.ones &= other.ones;
         self.valid &= other.valid;
+    }
+}
+
+/// What is predicted.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    /// A probability: labels in [0, 1].
+    Binary(Labels),
+    /// One of three classes or more: labels are their codes.
+    Classes(ClassCounts),
+}
+
+impl Target {
+    /// Predictors per sample: 1, or the classes.
+    pub(crate) fn predictors(&self) -> usize {
+        match self {
+            Target::Binary(_) => 1,
+            Target::Classes(counts) => counts.weights.len(),
+        }
+    }
+}
+
+/// A summary over the samples of positive weight.
+#[derive(Clone, Debug)]
+pub(crate) struct ClassCounts {
+    /// Σ s_i of each class.
+    pub weights: Vec<f64>,
+    /// The smallest positive s_i.
+    pub smallest_weight: f64,
+}
+
+/// What the labels speak of: class codes, if they are integers and one of them is above 1.
+///
+/// # Errors
+///
+/// [`Error::NoSample`] for codes with gaps, and those of [`labels`].
+pub(crate) fn target(
+    points: &Points<'_>,
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<Target, Error> {
+    match labels(points, threads, monitor) {
+        Ok(labels) => Ok(Target::Binary(labels)),
+        Err(error @ Error::Element { argument: "y", .. }) => match class_counts(points)? {
+            Some(counts) => Ok(Target::Classes(counts)),
+            None => Err(error),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+/// The classes that labels are codes of; none if they are no codes.
+///
+/// # Errors
+///
+/// [`Error::NoSample`]; [`Error::Element`] for a sample weight out of range; [`Error::NoWeight`].
+fn class_counts(points: &Points<'_>) -> Result<Option<ClassCounts>, Error> {
+    let is_code = |y: f64| y >= 0.0 && y.is_finite() && y == y.trunc();
+    let rows = rows_of(points);
+    let mut counts = ClassCounts {
+        weights: Vec::new(),
+        smallest_weight: f64::INFINITY,
+    };
+    let mut classes = 0.0;
+    for first in (0..rows).step_by(STRIPE) {
+        let count = STRIPE.min(rows - first);
+        let (mut y, mut s) = ([0.0; STRIPE], [1.0; STRIPE]);
+        points.y.copy::<f64>(points.rows, first, &mut y[..count]);
+        if let Some(weights) = points.sample_weight {
+            weights.copy(points.rows, first, &mut s[..count]);
+        }
+        for (&y, &s) in y.iter().zip(&s).take(count) {
+            if !is_code(y) {
+                return Ok(None);
+            }
+            if !is_weight(s) {
+                return Err(points.first_invalid_weight().unwrap_or_else(changed));
+            }
+            classes = f64::max(classes, y + 1.0);
+            // With more classes than samples some have none, and these are found among as many as there are samples.
+            let class = (y as usize).min(rows);
+            if class >= counts.weights.len() {
+                counts.weights.resize(class + 1, 0.0);
+            }
+            counts.weights[class] += s;
+            if s > 0.0 {
+                counts.smallest_weight = counts.smallest_weight.min(s);
+            }
+        }
+    }
+    if counts.weights.iter().all(|&weight| weight == 0.0) {
+        return Err(Error::NoWeight);
+    }
+    match counts.weights.iter().position(|&weight| weight == 0.0) {
+        Some(class) => Err(Error::NoSample {
+            class,
+            classes: classes as usize,
+        }),
+        None => Ok(Some(counts)),
     }
 }
 

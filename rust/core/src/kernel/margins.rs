@@ -88,6 +88,111 @@ pub(crate) fn sides(
     Ok(all)
 }
 
+/// The same for several classes: the right side of a sample is where no other class's predictor is above that of its
+/// label. `tied` stays empty.
+///
+/// Two predictors are equal if they differ by at most `tie` times the terms that have cancelled in both.
+///
+/// # Errors
+///
+/// [`Error::Interrupted`] by the monitor.
+pub(crate) fn class_sides(
+    points: &Points<'_>,
+    weights: &[f64],
+    biases: &[f64],
+    mean: &[f64],
+    tie: f64,
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<Sides, Error> {
+    let (columns, classes) = (points.x.columns(), biases.len());
+    let lines = || weights.chunks_exact(columns).zip(biases);
+    let at_mean = |(w, b): (&[f64], &f64)| b + mean.iter().zip(w).map(|(m, w)| m * w).sum::<f64>();
+    let at_mean: Vec<f64> = lines().map(at_mean).collect();
+    let blocks = parallel::blocks(rows_of(points), columns.saturating_mul(classes));
+    let partials = match points.x {
+        Features::Dense(x) => parallel::map(
+            threads,
+            blocks,
+            || vec![0.0; columns],
+            |row, block: Range<usize>| {
+                class_sides_of(points, block, classes, tie, |i, margins| {
+                    x.copy_row(i, row);
+                    for ((margin, (w, _)), at_mean) in margins.iter_mut().zip(lines()).zip(&at_mean)
+                    {
+                        *margin = (*at_mean, at_mean.abs());
+                        for ((x, mean), w) in row.iter().zip(mean).zip(w) {
+                            let term = (x - mean) * w;
+                            margin.0 += term;
+                            margin.1 += term.abs();
+                        }
+                    }
+                })
+            },
+            monitor,
+        ),
+        Features::Sparse(x) => with_rows!(&x, rows => {
+            let unstored = |(w, _): (&[f64], &f64)| mean.iter().zip(w).map(|(m, w)| (m * w).abs()).sum();
+            let unstored: Vec<f64> = lines().map(unstored).collect();
+            parallel::map(
+                threads,
+                blocks,
+                Vec::new,
+                |parts, block: Range<usize>| {
+                    class_sides_of(points, block, classes, tie, |i, margins| {
+                        for (k, margin) in margins.iter_mut().enumerate() {
+                            *margin = (biases[k], at_mean[k].abs() + unstored[k]);
+                        }
+                        rows.visit(i, parts, |column, x| {
+                            let Some(mean) = mean.get(column) else { return };
+                            for (margin, (w, _)) in margins.iter_mut().zip(lines()) {
+                                margin.0 += x * w[column];
+                                margin.1 += ((x - mean).abs() - mean.abs()) * w[column].abs();
+                            }
+                        });
+                    })
+                },
+                monitor,
+            )
+        }),
+    }?;
+    let mut all = Sides::default();
+    for part in partials {
+        all.right |= part.right;
+        all.wrong |= part.wrong;
+    }
+    Ok(all)
+}
+
+/// The sides of a block of samples; `margins` gives the predictors of a row of `X`, and the terms that have cancelled.
+fn class_sides_of(
+    points: &Points<'_>,
+    block: Range<usize>,
+    classes: usize,
+    tie: f64,
+    mut margins: impl FnMut(usize, &mut [(f64, f64)]),
+) -> Sides {
+    let mut sides = Sides::default();
+    let mut all = vec![(0.0, 0.0); classes];
+    for i in block.map(|i| points.rows.at(i)) {
+        if points.sample_weight.is_some_and(|s| s.get::<f64>(i) == 0.0) {
+            continue;
+        }
+        margins(i, &mut all);
+        let label = points.y.get::<f64>(i) as usize;
+        let Some(&(z, size)) = all.get(label) else {
+            continue;
+        };
+        for &(other, other_size) in &all {
+            if (z - other).abs() > tie * (size + other_size) {
+                sides.right |= z > other;
+                sides.wrong |= z < other;
+            }
+        }
+    }
+    sides
+}
+
 /// The sides of a block of samples; `margin` gives x · w + b of a row of `X`, and the terms that have cancelled in it.
 fn sides_of(
     points: &Points<'_>,

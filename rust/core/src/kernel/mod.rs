@@ -11,6 +11,7 @@ mod model;
 mod plane;
 mod point;
 mod rows;
+pub(crate) mod softmax;
 pub(crate) mod sparse;
 mod stripe;
 mod subset;
@@ -22,14 +23,17 @@ use std::ops::Range;
 use fearless_simd::prelude::*;
 
 pub use self::cross_entropy::cross_entropy;
-pub(crate) use self::curvature::{Curvature, curvature, predictors};
+pub(crate) use self::curvature::{Curvature, curvature, curvature_of, predictors};
 use self::dense::Scratch;
-pub(crate) use self::gram::{Gram, gram};
-pub(crate) use self::labels::{Labels, labels};
-pub(crate) use self::margins::{Sides, sides};
+pub(crate) use self::gram::{Gram, gram, gram_of};
+pub(crate) use self::labels::{ClassCounts, Labels, Target, labels, target};
+pub(crate) use self::margins::{Sides, class_sides, sides};
 use self::model::Model;
 pub(crate) use self::plane::{Plane, plane};
 pub(crate) use self::point::{PointDescent, PointUpdate, Recorder};
+pub use self::softmax::{
+    ClassGradient, class_loss, class_loss_gradient, predict_classes, softmax_in_place,
+};
 pub(crate) use self::subset::{Subset, stratified};
 use crate::elementwise::{self, Function};
 use crate::error::Error;
@@ -208,14 +212,33 @@ impl<'a> Points<'a> {
             })
         };
         let label = || element("y", LABELS, self.y.first_failing(is_label));
-        let weight = || {
-            let failing = self.sample_weight?.first_failing(is_weight);
-            element("sample_weight", WEIGHTS, failing)
-        };
         feature
             .or_else(label)
-            .or_else(weight)
+            .or_else(|| self.first_invalid_weight())
             .unwrap_or_else(changed)
+    }
+
+    /// Σ s_i, which labels and sample weights have been checked for.
+    pub(crate) fn weight(&self) -> f64 {
+        let rows = rows_of(self);
+        let mut sum = 0.0;
+        for first in (0..rows).step_by(STRIPE) {
+            let mut s = [0.0; STRIPE];
+            let count = STRIPE.min(rows - first);
+            self.sample_weights::<f64>(first, count, &mut s, &mut sum);
+        }
+        sum
+    }
+
+    /// The first sample weight that is negative or not finite.
+    fn first_invalid_weight(&self) -> Option<Error> {
+        let (index, got) = self.sample_weight?.first_failing(is_weight)?;
+        Some(Error::Element {
+            argument: "sample_weight",
+            expected: WEIGHTS,
+            got,
+            index,
+        })
     }
 }
 

@@ -41,16 +41,19 @@ pub(crate) fn plane(
         |(), block: Range<usize>| dispatch!(level, simd => block_sums(simd, points, [z, p, q], [alpha, beta], block)),
         monitor,
     )?;
-    Ok(parallel::combine(partials, |left: &mut Plane, right| {
-        left.error += right.error;
-        for (sum, x) in left.slope.iter_mut().zip(right.slope) {
+    Ok(parallel::combine(partials, Plane::add).unwrap_or_default())
+}
+
+impl Plane {
+    pub(super) fn add(&mut self, other: Plane) {
+        self.error += other.error;
+        for (sum, x) in self.slope.iter_mut().zip(other.slope) {
             *sum += x;
         }
-        for (sum, x) in left.curvature.iter_mut().zip(right.curvature) {
+        for (sum, x) in self.curvature.iter_mut().zip(other.curvature) {
             *sum += x;
         }
-    })
-    .unwrap_or_default())
+    }
 }
 
 #[inline(always)]

@@ -1,7 +1,9 @@
-//! What is minimised: E + (l2/2)‖w‖², by the weights and, last, the bias.
+//! What is minimised: E + (l2/2)‖w‖², by the weights and, last, the bias; for several classes by the weights of each, one
+//! class after the other, and then their biases.
 
 use crate::error::Error;
 use crate::float::Float;
+use crate::kernel::softmax::{self, Classes};
 use crate::kernel::{self, Points, Sigmoid, Want, rows_of};
 use crate::parallel::{Monitor, Threads};
 
@@ -9,6 +11,8 @@ use crate::parallel::{Monitor, Threads};
 #[derive(Clone, Copy)]
 pub(crate) struct Objective<'a> {
     pub points: &'a Points<'a>,
+    /// Predictors per sample: one for labels in [0, 1], K for as many classes.
+    pub classes: usize,
     pub l2: f64,
     pub fit_bias: bool,
     pub threads: Threads,
@@ -54,9 +58,29 @@ pub(crate) struct Point {
 }
 
 impl Objective<'_> {
-    /// n + 1
+    /// n
+    pub(crate) fn columns(&self) -> usize {
+        self.points.x.columns()
+    }
+
+    /// Weights and biases: n + 1 for each predictor.
     pub(crate) fn order(&self) -> usize {
-        self.points.x.columns() + 1
+        self.classes * (self.columns() + 1)
+    }
+
+    /// Weights and biases apart.
+    pub(crate) fn split<'v>(&self, v: &'v [f64]) -> (&'v [f64], &'v [f64]) {
+        v.split_at(v.len() - self.classes)
+    }
+
+    /// A model of several classes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Classes::new`].
+    pub(crate) fn model<'v, F>(&self, v: &'v [F]) -> Result<Classes<'v, F>, Error> {
+        let (weights, biases) = v.split_at(v.len() - self.classes);
+        Classes::new(weights, biases, self.columns())
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -65,7 +89,7 @@ impl Objective<'_> {
 
     /// What a pass over the rows reads, as a part of what it would if all elements were stored.
     pub(crate) fn density(&self) -> f64 {
-        let (m, n) = (self.rows() as f64, self.order() as f64 - 1.0);
+        let (m, n) = (self.rows() as f64, self.columns() as f64);
         (self.points.x.reads(self.rows()) as f64 / (m * n)).min(1.0)
     }
 
@@ -84,34 +108,44 @@ impl Objective<'_> {
         v: &[f64],
         monitor: &mut dyn Monitor,
     ) -> Result<Value, Error> {
-        let n = v.len() - 1;
-        let weights: Vec<F> = v[..n].iter().map(|&w| F::from_f64(w)).collect();
-        let sums = kernel::evaluate::<F, Sigmoid>(
-            self.points,
-            &weights,
-            F::from_f64(v[n]),
-            Want::LossAndGradient,
-            self.threads_to_read(),
-            monitor,
-        )?;
-        let loss = sums.mean_error();
-        let (total, bias) = (sums.weight, sums.bias);
-        let mut gradient = sums.weights;
+        let model: Vec<F> = v.iter().map(|&v| F::from_f64(v)).collect();
+        let (want, threads) = (Want::LossAndGradient, self.threads_to_read());
+        let (points, n) = (self.points, self.columns());
+        let (total, error, mut gradient, biases) = if self.classes == 1 {
+            let sums = kernel::evaluate::<F, Sigmoid>(
+                points,
+                &model[..n],
+                model[n],
+                want,
+                threads,
+                monitor,
+            )?;
+            (sums.weight, sums.error, sums.weights, vec![sums.bias])
+        } else {
+            let sums = softmax::evaluate(points, &self.model(&model)?, want, threads, monitor)?;
+            (sums.weight, sums.error, sums.weights, sums.biases)
+        };
         for (g, w) in gradient.iter_mut().zip(v) {
             *g = *g / total + self.l2 * w;
         }
-        gradient.push(if self.fit_bias { bias / total } else { 0.0 });
+        let fit_bias = self.fit_bias;
+        gradient.extend(
+            biases
+                .iter()
+                .map(|b| if fit_bias { b / total } else { 0.0 }),
+        );
+        let loss = error / total;
         Ok(Value {
             objective: loss + self.penalty(v),
             loss,
-            error: sums.error,
+            error,
             gradient,
         })
     }
 
     /// (l2/2)‖w‖²
     fn penalty(&self, v: &[f64]) -> f64 {
-        0.5 * self.l2 * v[..v.len() - 1].iter().map(|w| w * w).sum::<f64>()
+        0.5 * self.l2 * self.split(v).0.iter().map(|w| w * w).sum::<f64>()
     }
 }
 

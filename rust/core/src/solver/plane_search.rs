@@ -15,8 +15,9 @@ use super::run::{Patience, Run};
 use super::separation::{self, normalise};
 use super::stages::{DRIFT, Solution, evaluate, from_all_rows};
 use crate::descent::StopReason;
-use crate::error::Error;
+use crate::error::{Error, zeros};
 use crate::float::Float;
+use crate::kernel::softmax;
 use crate::kernel::{self, Plane};
 
 /// The part of `tol` that weights at rest may still move by: a small one, for steps here are short.
@@ -48,7 +49,7 @@ pub(crate) fn minimise<F: Float>(
     let order = objective.order();
     let mut point = evaluate::<F>(objective, v, run)?;
     let preconditioner = from_all_rows(objective, &point.v, false, run)?;
-    let mut z = vec![0.0; objective.rows()];
+    let mut z = zeros("X", objective.rows() * objective.classes, "predictors")?;
     let (mut p, mut q) = (z.clone(), z.clone());
     let mut last = vec![0.0; order];
     let mut direction = vec![0.0; order];
@@ -135,14 +136,19 @@ fn predictors(
     out: &mut [f64],
     run: &mut Run<'_>,
 ) -> Result<(), Error> {
-    let n = v.len() - 1;
-    if v[..n].iter().all(|&w| w == 0.0) {
-        out.fill(v[n]);
+    let (weights, biases) = objective.split(v);
+    if weights.iter().all(|&w| w == 0.0) {
+        for out in out.chunks_exact_mut(biases.len()) {
+            out.copy_from_slice(biases);
+        }
         return Ok(());
     }
     run.passes += objective.cost;
     let (points, threads) = (objective.points, objective.threads_to_read());
-    kernel::predictors(points, &v[..n], v[n], out, threads, run.monitor())
+    match biases {
+        [bias] => kernel::predictors(points, weights, *bias, out, threads, run.monitor()),
+        _ => softmax::predictors(points, &objective.model(v)?, out, threads, run.monitor()),
+    }
 }
 
 /// A separating direction, if the Newton step is a long one and separates.
@@ -152,7 +158,7 @@ fn drift(
     yardstick: &Yardstick,
     run: &mut Run<'_>,
 ) -> Result<Option<separation::Direction>, Error> {
-    if objective.order() - 1 > LARGEST_FACTOR {
+    if objective.columns() > LARGEST_FACTOR {
         return Ok(None);
     }
     let preconditioner = from_all_rows(objective, &point.v, true, run)?;
@@ -200,8 +206,7 @@ impl<'a> PlaneSearch<'a> {
         predictors: [&'a [f64]; 3],
         blind: f64,
     ) -> Self {
-        let n = d.len() - 1;
-        let (w, d, s) = (&point.v[..n], &d[..n], &s[..n]);
+        let [w, d, s] = [&point.v, d, s].map(|v| objective.split(v).0);
         let l2 = objective.l2;
         PlaneSearch {
             objective,
@@ -215,9 +220,15 @@ impl<'a> PlaneSearch<'a> {
     }
 
     fn model(&self, [a, b]: [f64; 2], run: &mut Run<'_>) -> Result<Model, Error> {
-        let points = self.objective.points;
-        let threads = self.objective.threads.for_work(4 * self.objective.rows());
-        let plane: Plane = kernel::plane(points, self.predictors, [a, b], threads, run.monitor())?;
+        let (points, classes) = (self.objective.points, self.objective.classes);
+        let numbers = 4 * self.predictors[0].len();
+        let threads = self.objective.threads.for_work(numbers);
+        let plane: Plane = if classes == 1 {
+            kernel::plane(points, self.predictors, [a, b], threads, run.monitor())?
+        } else {
+            let monitor = run.monitor();
+            softmax::plane(points, self.predictors, [a, b], classes, threads, monitor)?
+        };
         let ([sa, sb], [caa, cab, cbb]) = (self.slope, self.curvature);
         let penalty =
             self.penalty + a * sa + b * sb + 0.5 * (a * a * caa + 2.0 * a * b * cab + b * b * cbb);

@@ -13,7 +13,87 @@ use crate::parallel::Monitor;
 /// Variance below this part of the mean square is rounding: the column is constant.
 const CONSTANT: f64 = 1e-13;
 
+/// An approximate inverse of the Hessian by the weights and biases of all predictors.
+///
+/// That of softmax is taken to be block-diagonal, a block per class. What all classes have in common changes no
+/// probability: the Hessian of the loss has nothing along it, and the blocks do not know; so it is taken out of gradients
+/// and steps, which leaves weights and biases that sum to zero over the classes.
 pub(crate) struct Preconditioner {
+    blocks: Vec<Block>,
+}
+
+impl Preconditioner {
+    /// From the blocks of all predictors.
+    pub(crate) fn new(blocks: Vec<Block>) -> Self {
+        Preconditioner { blocks }
+    }
+
+    /// Whether there are numbers in it: not where every prediction is so certain that no curvature is left.
+    pub(crate) fn is_usable(&self) -> bool {
+        self.blocks.iter().all(Block::is_usable)
+    }
+
+    /// Whether a column does not vary over the rows this was made from.
+    pub(crate) fn has_constant_columns(&self) -> bool {
+        self.blocks.iter().any(|block| !block.constant.is_empty())
+    }
+
+    /// Takes the scale of the columns that do not vary here from more rows, where they may.
+    pub(crate) fn adopt_constant_columns(&mut self, other: &Preconditioner) {
+        for (block, other) in self.blocks.iter_mut().zip(&other.blocks) {
+            block.adopt_constant_columns(other);
+        }
+    }
+
+    /// `out = P g`
+    pub(crate) fn apply(&self, gradient: &[f64], out: &mut [f64]) {
+        let classes = self.blocks.len();
+        let centred = (classes > 1).then(|| {
+            let mut centred = gradient.to_vec();
+            centre(&mut centred, classes);
+            centred
+        });
+        let gradient = centred.as_deref().unwrap_or(gradient);
+        let (weights, biases) = gradient.split_at(gradient.len() - classes);
+        let (out_weights, out_biases) = out.split_at_mut(weights.len());
+        let n = weights.len() / classes;
+        let slices = weights.chunks_exact(n).zip(out_weights.chunks_exact_mut(n));
+        let numbers = biases.iter().zip(out_biases);
+        for ((block, (weights, out)), (&bias, out_bias)) in
+            self.blocks.iter().zip(slices).zip(numbers)
+        {
+            *out_bias = block.apply(weights, bias, out);
+        }
+        if classes > 1 {
+            centre(out, classes);
+        }
+    }
+
+    /// What steps are measured by.
+    pub(crate) fn yardstick(&self) -> Yardstick {
+        let block = |block: &Block| (block.mean.clone(), block.deviation.clone());
+        Yardstick {
+            blocks: self.blocks.iter().map(block).collect(),
+        }
+    }
+}
+
+/// Takes out what all classes have in common: weights and biases then sum to zero over the classes.
+pub(crate) fn centre(v: &mut [f64], classes: usize) {
+    let (weights, biases) = v.split_at_mut(v.len() - classes);
+    for values in [weights, biases] {
+        let n = values.len() / classes;
+        for j in 0..n {
+            let sum: f64 = values.iter().skip(j).step_by(n).sum();
+            for x in values.iter_mut().skip(j).step_by(n) {
+                *x -= sum / classes as f64;
+            }
+        }
+    }
+}
+
+/// The part of one predictor's weights and bias.
+pub(crate) struct Block {
     /// Mean of each column, weighted by curvature; zeros without bias.
     mean: Vec<f64>,
     /// Reciprocal of the curvature along the bias; 0 without bias.
@@ -26,7 +106,7 @@ pub(crate) struct Preconditioner {
     constant: Vec<usize>,
 }
 
-impl Preconditioner {
+impl Block {
     /// From the diagonal alone.
     pub(crate) fn diagonal(curvature: &Curvature, l2: f64, fit_bias: bool) -> Self {
         Self::centred(
@@ -124,7 +204,7 @@ impl Preconditioner {
             let along = centred / weight + l2;
             scale.push(if along > 0.0 { 1.0 / along.sqrt() } else { 0.0 });
         }
-        Preconditioner {
+        Block {
             mean,
             along_bias: if fit_bias { weight / curvature } else { 0.0 },
             scale,
@@ -134,8 +214,7 @@ impl Preconditioner {
         }
     }
 
-    /// Whether there are numbers in it: not where every prediction is so certain that no curvature is left.
-    pub(crate) fn is_usable(&self) -> bool {
+    fn is_usable(&self) -> bool {
         self.along_bias.is_finite()
             && self
                 .scale
@@ -145,44 +224,28 @@ impl Preconditioner {
                 .all(|x| x.is_finite())
     }
 
-    /// Whether a column does not vary over the rows this was made from.
-    pub(crate) fn has_constant_columns(&self) -> bool {
-        !self.constant.is_empty()
-    }
-
-    /// Takes the scale of the columns that do not vary here from more rows, where they may.
-    pub(crate) fn adopt_constant_columns(&mut self, other: &Preconditioner) {
+    fn adopt_constant_columns(&mut self, other: &Block) {
         for &j in &self.constant {
             self.scale[j] = other.scale[j];
             self.deviation[j] = other.deviation[j];
         }
     }
 
-    /// `out = P g`
-    pub(crate) fn apply(&self, gradient: &[f64], out: &mut [f64]) {
-        let n = self.scale.len();
-        let along_bias = gradient[n];
-        for j in 0..n {
+    /// Writes the weights' part of `P g` to `out` and returns the bias's.
+    fn apply(&self, gradient: &[f64], along_bias: f64, out: &mut [f64]) -> f64 {
+        for j in 0..out.len() {
             out[j] = (gradient[j] - self.mean[j] * along_bias) * self.scale[j];
         }
         if let Some(factor) = &self.factor {
-            factor.solve(&mut out[..n]);
+            factor.solve(out);
         }
         for (out, scale) in out.iter_mut().zip(&self.scale) {
             *out *= scale;
         }
-        out[n] = if self.along_bias == 0.0 {
+        if self.along_bias == 0.0 {
             0.0
         } else {
-            along_bias * self.along_bias - dot(&self.mean, &out[..n])
-        };
-    }
-
-    /// What steps are measured by.
-    pub(crate) fn yardstick(&self) -> Yardstick {
-        Yardstick {
-            mean: self.mean.clone(),
-            deviation: self.deviation.clone(),
+            along_bias * self.along_bias - dot(&self.mean, out)
         }
     }
 }
@@ -192,32 +255,45 @@ impl Preconditioner {
 /// Weighted by curvature, which vanishes where predictions are certain, deviations are the larger the earlier they are
 /// taken: the largest of several is the one to measure by.
 pub(crate) struct Yardstick {
-    mean: Vec<f64>,
-    deviation: Vec<f64>,
+    /// Means and deviations of each predictor.
+    blocks: Vec<(Vec<f64>, Vec<f64>)>,
 }
 
 impl Yardstick {
     pub(crate) fn update(&mut self, preconditioner: &Preconditioner) {
-        for (largest, &other) in self.deviation.iter_mut().zip(&preconditioner.deviation) {
-            *largest = largest.max(other);
+        for ((_, deviation), block) in self.blocks.iter_mut().zip(&preconditioner.blocks) {
+            for (largest, &other) in deviation.iter_mut().zip(&block.deviation) {
+                *largest = largest.max(other);
+            }
         }
     }
 
-    /// The largest change of the predictor that a standard deviation of one column, or the bias at their mean, makes.
+    /// The largest change of a predictor that a standard deviation of one column, or the bias at their mean, makes.
     pub(crate) fn size(&self, v: &[f64]) -> f64 {
-        let n = self.deviation.len();
-        let at_mean = v[n] + dot(&self.mean, &v[..n]);
-        v.iter()
-            .zip(&self.deviation)
-            .map(|(v, deviation)| (v * deviation).abs())
-            .fold(at_mean.abs(), f64::max)
+        let (weights, biases) = v.split_at(v.len() - self.blocks.len());
+        let mut size = 0.0;
+        for (k, ((mean, deviation), bias)) in self.blocks.iter().zip(biases).enumerate() {
+            let weights = &weights[k * mean.len()..][..mean.len()];
+            let at_mean = bias + dot(mean, weights);
+            size = weights
+                .iter()
+                .zip(deviation)
+                .map(|(w, deviation)| (w * deviation).abs())
+                .fold(f64::max(size, at_mean.abs()), f64::max);
+        }
+        size
     }
 
-    pub(crate) fn deviation(&self) -> &[f64] {
-        &self.deviation
+    /// Of the columns, predictor by predictor.
+    pub(crate) fn deviations(&self) -> impl Iterator<Item = f64> {
+        self.blocks
+            .iter()
+            .flat_map(|(_, deviation)| deviation)
+            .copied()
     }
 
+    /// Of the columns, for the first predictor.
     pub(crate) fn mean(&self) -> &[f64] {
-        &self.mean
+        self.blocks.first().map_or(&[], |(mean, _)| mean)
     }
 }

@@ -34,10 +34,10 @@ pub struct Iteration<'a> {
     pub record: Record,
     /// The objective without the penalty.
     pub loss: f64,
-    /// w
+    /// w, shape (n); of K ≥ 3 classes (K, n).
     pub weights: &'a [f64],
-    /// b
-    pub bias: f64,
+    /// b, one per predictor.
+    pub biases: &'a [f64],
 }
 
 /// Watches a fit.
@@ -122,13 +122,13 @@ impl<'o> Run<'o> {
         };
         let number = self.history.len();
         self.history.push(record);
-        let n = point.v.len() - 1;
+        let (weights, biases) = objective.split(&point.v);
         self.observer.iteration(&Iteration {
             number,
             record,
             loss: point.value.loss,
-            weights: &point.v[..n],
-            bias: point.v[n],
+            weights,
+            biases,
         })
     }
 

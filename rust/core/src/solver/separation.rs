@@ -4,7 +4,7 @@
 //! Biometrika 71 (1984), doi:10.1093/biomet/71.1.1.
 
 use super::objective::{Objective, add_multiple};
-use super::preconditioner::{Preconditioner, Yardstick};
+use super::preconditioner::{Block, Preconditioner, Yardstick};
 use crate::error::Error;
 use crate::kernel::{self, Points, Sides};
 use crate::matrix::Vector;
@@ -38,7 +38,7 @@ pub(crate) fn verified(
     if sides.wrong || !sides.right {
         return Ok(None);
     }
-    if rough.len() > LARGEST || !sides.tied.contains(&1.0) {
+    if objective.classes > 1 || rough.len() > LARGEST || !sides.tied.contains(&1.0) {
         return Ok(Some(rough));
     }
     let fine = corrected(objective, &rough, &sides.tied, monitor)?;
@@ -58,26 +58,22 @@ fn sides(
     tie: f64,
     monitor: &mut dyn Monitor,
 ) -> Result<Sides, Error> {
-    let n = direction.len() - 1;
+    let (weights, biases) = objective.split(direction);
     let (points, mean) = (objective.points, yardstick.mean());
     let threads = objective.threads_to_read();
-    kernel::sides(
-        points,
-        &direction[..n],
-        direction[n],
-        mean,
-        tie,
-        threads,
-        monitor,
-    )
+    if objective.classes > 1 {
+        return kernel::class_sides(points, weights, biases, mean, tie, threads, monitor);
+    }
+    let bias = biases.iter().sum();
+    kernel::sides(points, weights, bias, mean, tie, threads, monitor)
 }
 
 /// Without what is small by the change of the predictor that it makes, which columns of any scale have in common.
 fn cleaned(mut direction: Direction, yardstick: &Yardstick, tie: f64) -> Direction {
-    let deviation = yardstick.deviation();
-    let sizes = direction.iter().zip(deviation).map(|(d, s)| (d * s).abs());
-    let rounding = tie * sizes.fold(0.0, f64::max);
-    for (d, s) in direction.iter_mut().zip(deviation.iter().chain([&1.0])) {
+    let deviations = || yardstick.deviations().chain(std::iter::repeat(1.0));
+    let weights = direction.iter().zip(yardstick.deviations());
+    let rounding = tie * weights.map(|(d, s)| (d * s).abs()).fold(0.0, f64::max);
+    for (d, s) in direction.iter_mut().zip(deviations()) {
         if (*d * s).abs() <= rounding {
             *d = 0.0;
         }
@@ -118,7 +114,8 @@ fn corrected(
     if !objective.fit_bias {
         image[order - 1] = 0.0;
     }
-    let inverse = Preconditioner::factored(gram, 0.0, objective.fit_bias, monitor)?;
+    let inverse = Block::factored(gram, 0.0, objective.fit_bias, monitor)?;
+    let inverse = Preconditioner::new(vec![inverse]);
     let mut result = direction.to_vec();
     if inverse.is_usable() {
         let mut change = vec![0.0; order];

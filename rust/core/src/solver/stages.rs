@@ -2,13 +2,15 @@
 
 use super::lbfgs::{Goal, Memory, minimise as lbfgs};
 use super::objective::{Objective, Point};
-use super::preconditioner::{Preconditioner, Yardstick};
+use super::preconditioner::{Block, Preconditioner, Yardstick};
 use super::run::{Ended, Patience, Run};
 use super::separation::{self, Direction, normalise};
 use crate::descent::StopReason;
 use crate::error::Error;
 use crate::float::Float;
+use crate::kernel::softmax;
 use crate::kernel::{self, Subset, stratified};
+use crate::parallel::Threads;
 
 /// Rows of the first sample: at least so many, and so many a column.
 const FIRST_ROWS: usize = 2000;
@@ -46,16 +48,17 @@ pub(crate) struct Solution {
 /// What a Hessian of `rows` rows costs, in passes over all `m` rows: products, which run from the cache, against reads.
 /// Reads of sparse rows are cheap, products of theirs are not.
 fn hessian_cost(objective: &Objective<'_>, rows: usize) -> f64 {
-    let (m, n) = (objective.rows() as f64, objective.order() as f64 - 1.0);
+    let (m, n) = (objective.rows() as f64, objective.columns() as f64);
     (rows as f64 / m * n * 0.06 + n * n / (24.0 * m)) / objective.density()
 }
 
 fn is_factorable(objective: &Objective<'_>) -> bool {
-    objective.order() - 1 <= LARGEST_FACTOR
+    let n = objective.columns();
+    n <= LARGEST_FACTOR && n * n * objective.classes <= LARGEST_FACTOR * LARGEST_FACTOR
 }
 
 fn hessian_rows(objective: &Objective<'_>) -> usize {
-    let (m, n) = (objective.rows(), objective.order() - 1);
+    let (m, n) = (objective.rows(), objective.columns());
     let cheap = (0.5 * m as f64 / (0.06 * n as f64) * objective.density()) as usize;
     let rows = (FIRST_ROWS_A_COLUMN * n)
         .max(FIRST_ROWS)
@@ -129,7 +132,7 @@ fn nested<F: Float>(
     start: Vec<f64>,
     run: &mut Run<'_>,
 ) -> Result<Stages, Error> {
-    let (m, n) = (objective.rows(), objective.order() - 1);
+    let (m, n) = (objective.rows(), objective.columns());
     let mut rows = FIRST_ROWS.max(FIRST_ROWS_A_COLUMN.saturating_mul(n));
     let mut stages = Stages {
         v: start,
@@ -159,8 +162,9 @@ fn stage<F: Float>(
     stages: &mut Stages,
     run: &mut Run<'_>,
 ) -> Result<(), Error> {
-    let (m, n, rows) = (objective.rows(), objective.order() - 1, subset.len());
-    let precision = STAGE_PRECISION * n as f64 / rows as f64;
+    let (m, rows) = (objective.rows(), subset.len());
+    let unknowns = objective.columns() * objective.classes.saturating_sub(1).max(1);
+    let precision = STAGE_PRECISION * unknowns as f64 / rows as f64;
     let goal = Goal {
         is_reached: &|_, _, decrease| 0.5 * decrease <= precision,
         is_drifting: &|_, _| false,
@@ -444,32 +448,83 @@ fn from_rows(
     factored: bool,
     run: &mut Run<'_>,
 ) -> Result<Preconditioner, Error> {
+    let mut at = |v: &[f64]| {
+        if objective.classes == 1 {
+            let block = block(objective, v, factored, run)?;
+            Ok(Preconditioner::new(vec![block]))
+        } else {
+            class_blocks(objective, v, factored, run).map(Preconditioner::new)
+        }
+    };
+    let preconditioner = at(v)?;
+    if preconditioner.is_usable() {
+        Ok(preconditioner)
+    } else {
+        at(&vec![0.0; v.len()])
+    }
+}
+
+/// Threads for products of all rows' columns with one another, and for one read of them.
+fn threads_for(objective: &Objective<'_>, factored: bool) -> Threads {
+    let (rows, order) = (objective.rows(), objective.columns() + 1);
+    if factored {
+        let products = rows.saturating_mul(order).saturating_mul(order);
+        objective.threads.for_work(products / 8)
+    } else {
+        objective.threads_to_read()
+    }
+}
+
+/// The preconditioner of labels in [0, 1].
+fn block(
+    objective: &Objective<'_>,
+    v: &[f64],
+    factored: bool,
+    run: &mut Run<'_>,
+) -> Result<Block, Error> {
     let Objective {
         points,
         l2,
         fit_bias,
-        threads,
         ..
     } = *objective;
     let n = v.len() - 1;
-    let rows = kernel::rows_of(points);
-    let at = |v: &[f64], run: &mut Run<'_>| {
-        let monitor = run.monitor();
-        if factored {
-            let threads =
-                threads.for_work(rows.saturating_mul(v.len()).saturating_mul(v.len()) / 8);
-            let gram = kernel::gram(points, &v[..n], v[n], threads, monitor)?;
-            Preconditioner::factored(gram, l2, fit_bias, monitor)
-        } else {
-            let threads = threads.for_work(points.x.reads(rows));
-            let curvature = kernel::curvature(points, &v[..n], v[n], threads, monitor)?;
-            Ok(Preconditioner::diagonal(&curvature, l2, fit_bias))
-        }
-    };
-    let preconditioner = at(v, run)?;
-    if preconditioner.is_usable() {
-        Ok(preconditioner)
+    let (threads, monitor) = (threads_for(objective, factored), run.monitor());
+    if factored {
+        let gram = kernel::gram(points, &v[..n], v[n], threads, monitor)?;
+        Block::factored(gram, l2, fit_bias, monitor)
     } else {
-        at(&vec![0.0; v.len()], run)
+        let curvature = kernel::curvature(points, &v[..n], v[n], threads, monitor)?;
+        Ok(Block::diagonal(&curvature, l2, fit_bias))
     }
+}
+
+/// Those of several classes.
+fn class_blocks(
+    objective: &Objective<'_>,
+    v: &[f64],
+    factored: bool,
+    run: &mut Run<'_>,
+) -> Result<Vec<Block>, Error> {
+    let Objective {
+        points,
+        l2,
+        fit_bias,
+        ..
+    } = *objective;
+    let (model, rows) = (objective.model(v)?, objective.rows());
+    let d = softmax::slopes(points, &model, objective.threads_to_read(), run.monitor())?;
+    let weight = points.weight();
+    let (threads, monitor) = (threads_for(objective, factored), run.monitor());
+    d.chunks_exact(rows)
+        .map(|d| {
+            if factored {
+                let gram = kernel::gram_of(points, d, weight, threads, monitor)?;
+                Block::factored(gram, l2, fit_bias, monitor)
+            } else {
+                let curvature = kernel::curvature_of(points, d, threads, monitor)?;
+                Ok(Block::diagonal(&curvature, l2, fit_bias))
+            }
+        })
+        .collect()
 }

@@ -1,0 +1,116 @@
+//! Products of sparse rows with all classes: what is stored of a row meets the weights of its column, class by class,
+//! which lie together. In `f64` whatever is stored, as for two classes.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use fearless_simd::prelude::*;
+
+use super::{Samples, Scratch, Sums};
+use crate::float::Float;
+use crate::kernel::sparse;
+use crate::matrix::RowSet;
+use crate::parallel::STRIPE;
+use crate::sparse::{Index, Rows, Sparse};
+
+/// Sparse features, whose elements are `V`, and the model, whose weights are turned: those of a column side by side.
+pub(super) struct SparseSamples<'a, V, I> {
+    pub x: Rows<'a, V, I>,
+    pub rows: RowSet<'a>,
+    pub turned: Cow<'a, [f64]>,
+    pub biases: Vec<f64>,
+}
+
+/// Of a matrix by classes, the one by columns, or the other way round; `width` is the length of a line of it.
+pub(super) fn turned<F: Float>(matrix: &[F], width: usize) -> Vec<f64> {
+    let lines = matrix.len() / width;
+    let mut out = vec![0.0; matrix.len()];
+    for (k, line) in matrix.chunks_exact(width).enumerate() {
+        for (j, x) in line.iter().enumerate() {
+            out[j * lines + k] = x.to_f64();
+        }
+    }
+    out
+}
+
+/// The blocks of [`sparse::blocks`], fewer where sums are of many classes.
+pub(super) fn blocks(x: &Sparse<'_>, rows: RowSet<'_>, classes: usize) -> Vec<Range<usize>> {
+    let blocks = sparse::blocks(x, rows);
+    let together = classes.min(blocks.len().div_ceil(8)).max(1);
+    let merge = |some: &[Range<usize>]| Some(some.first()?.start..some.last()?.end);
+    blocks.chunks(together).filter_map(merge).collect()
+}
+
+impl<F: Float, V: Float, I: Index> Samples<F> for SparseSamples<'_, V, I> {
+    fn tile_rows(&self) -> usize {
+        STRIPE
+    }
+
+    #[inline(always)]
+    fn tile<S: Simd>(
+        &self,
+        _simd: S,
+        first: usize,
+        count: usize,
+        scratch: &mut Scratch<F>,
+        gradient: Option<&mut Sums>,
+        turn: impl FnOnce(&mut [F]),
+    ) -> bool {
+        let classes = self.biases.len();
+        let mut sum = vec![0.0; classes];
+        let mut valid = true;
+        for i in 0..count {
+            sum.copy_from_slice(&self.biases);
+            let row = self.x.row(self.rows.at(first + i));
+            valid &= row.is_some();
+            let (columns, values) = row.unwrap_or_default();
+            for (column, value) in columns.iter().zip(values) {
+                match place(column.at(), classes).and_then(|place| self.turned.get(place)) {
+                    Some(weights) => add_multiple(&mut sum, value.to_f64(), weights),
+                    None => valid = false,
+                }
+            }
+            for (z, &sum) in scratch.z.chunks_exact_mut(STRIPE).zip(&sum) {
+                z[i] = F::from_f64(sum);
+            }
+        }
+        turn(&mut scratch.z);
+        let Some(sums) = gradient else {
+            return valid;
+        };
+        let mut residual = sum;
+        for i in 0..count {
+            for (r, z) in residual.iter_mut().zip(scratch.z.chunks_exact(STRIPE)) {
+                *r = z[i].to_f64();
+            }
+            let (columns, values) = self.x.row(self.rows.at(first + i)).unwrap_or_default();
+            for (column, value) in columns.iter().zip(values) {
+                let place = place(column.at(), classes);
+                if let Some(sums) = place.and_then(|place| sums.weights.get_mut(place)) {
+                    add_multiple(sums, value.to_f64(), &residual);
+                }
+            }
+        }
+        valid
+    }
+
+    fn end_block(&self, sums: &mut Sums) {
+        if !sums.weights.is_empty() {
+            sums.weights = turned(&sums.weights, self.biases.len());
+        }
+    }
+}
+
+/// Where a column's classes lie.
+#[inline(always)]
+fn place(column: usize, classes: usize) -> Option<Range<usize>> {
+    let start = column.checked_mul(classes)?;
+    Some(start..start.checked_add(classes)?)
+}
+
+#[inline(always)]
+fn add_multiple(sums: &mut [f64], a: f64, x: &[f64]) {
+    for (sum, &x) in sums.iter_mut().zip(x) {
+        *sum = a.mul_add(x, *sum);
+    }
+}

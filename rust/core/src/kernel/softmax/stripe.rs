@@ -1,0 +1,179 @@
+//! Exponentials, errors and residuals of a stripe of rows over all classes, a vector's worth of rows at a time.
+//!
+//! Class k of row i is at `k · STRIPE + i`.
+
+use fearless_simd::prelude::*;
+
+use crate::float::Float;
+use crate::math;
+use crate::parallel::STRIPE;
+use crate::simd::{MulAdd, sum_lanes};
+
+/// Turns the predictors of a vector of rows into `e_k = exp(z_k − max z)`; returns Σ e_k − 1, without cancellation.
+///
+/// `each` sees every class with `max z − z_k`: 0 for the largest, infinite ones among them, else beyond 0.
+#[inline(always)]
+fn exponentials<F: Float, S: Simd>(
+    simd: S,
+    z: &mut [F],
+    classes: usize,
+    at: usize,
+    mut each: impl FnMut(usize, F::Lanes<S>),
+) -> F::Lanes<S> {
+    let zero = F::Lanes::<S>::splat(simd, F::ZERO);
+    let one = F::Lanes::<S>::splat(simd, F::ONE);
+    let mut largest = F::Lanes::<S>::from_slice(simd, &z[at..at + F::LANES]);
+    for k in 1..classes {
+        let other = F::Lanes::<S>::from_slice(simd, &z[k * STRIPE + at..][..F::LANES]);
+        largest = other.simd_gt(largest).select(other, largest);
+    }
+    let (mut below, mut equal) = (zero, zero);
+    for k in 0..classes {
+        let out = &mut z[k * STRIPE + at..][..F::LANES];
+        let other = F::Lanes::<S>::from_slice(simd, out);
+        let is_largest = other.simd_eq(largest);
+        let distance = is_largest.select(zero, largest - other);
+        each(k, distance);
+        let e = math::exp_neg(distance);
+        below += is_largest.select(zero, e);
+        equal += is_largest.select(one, zero);
+        e.store_slice(out);
+    }
+    below + (equal - one)
+}
+
+/// `Σ_{l ≠ k} e_l`, without cancellation, from `e_k` and the sum of all but 1.
+#[inline(always)]
+fn others<F: Float, S: Simd>(simd: S, e: F::Lanes<S>, rest: F::Lanes<S>) -> F::Lanes<S> {
+    let one = F::Lanes::<S>::splat(simd, F::ONE);
+    e.simd_eq(one).select(rest, rest + (one - e))
+}
+
+/// Rows beyond the last, up to a whole vector: certain of class 0, which they are labelled as.
+#[inline(always)]
+pub(super) fn pad<F: Float>(z: &mut [F], count: usize) {
+    let end = count.next_multiple_of(F::LANES);
+    for (k, z) in z.chunks_exact_mut(STRIPE).enumerate() {
+        z[count..end].fill(if k == 0 { F::ZERO } else { -F::INFINITY });
+    }
+}
+
+/// Predictors become probabilities.
+#[inline(always)]
+pub(super) fn probabilities<F: Float, S: Simd>(simd: S, z: &mut [F], classes: usize, count: usize) {
+    let one = F::Lanes::<S>::splat(simd, F::ONE);
+    for at in (0..count).step_by(F::LANES) {
+        let rest = exponentials(simd, z, classes, at, |_, _| ());
+        let sum = rest + one;
+        for k in 0..classes {
+            let out = &mut z[k * STRIPE + at..][..F::LANES];
+            (F::Lanes::<S>::from_slice(simd, out) / sum).store_slice(out);
+        }
+    }
+}
+
+/// Predictors become `p_k (1 − p_k)`.
+#[inline(always)]
+pub(super) fn slopes<S: Simd>(simd: S, z: &mut [f64], classes: usize, count: usize) {
+    let lanes = <f64 as Float>::LANES;
+    for at in (0..count).step_by(lanes) {
+        let rest = exponentials::<f64, S>(simd, z, classes, at, |_, _| ());
+        let sum = rest + 1.0;
+        for k in 0..classes {
+            let out = &mut z[k * STRIPE + at..][..lanes];
+            let e = <f64 as Float>::Lanes::<S>::from_slice(simd, out);
+            (e / sum * (others::<f64, S>(simd, e, rest) / sum)).store_slice(out);
+        }
+    }
+}
+
+/// Sums over a stripe's rows, in lanes.
+pub(super) struct Totals<F: Float, S: Simd> {
+    error: F::Lanes<S>,
+    /// Where a label was none of the classes, or a sample weight out of range.
+    invalid: <F::Lanes<S> as SimdBase<S>>::Mask,
+}
+
+impl<F: Float, S: Simd> Totals<F, S> {
+    #[inline(always)]
+    pub(super) fn new(simd: S) -> Self {
+        let zero = F::Lanes::<S>::splat(simd, F::ZERO);
+        Totals {
+            error: zero,
+            invalid: zero.simd_gt(zero),
+        }
+    }
+
+    /// Predictors become residuals, times their sample weights; errors are added up.
+    ///
+    /// With `e_k = exp(z_k − max z)` and `S = Σ e_k`:
+    ///
+    /// ```text
+    /// error      = ln S + (max z − z_y)
+    /// residual_k = e_k / S            for k ≠ y
+    ///            = −Σ_{l ≠ y} e_l / S for k = y
+    /// ```
+    ///
+    /// `y` and `sample_weight` go on to whole vectors, with zeros.
+    #[inline(always)]
+    pub(super) fn residuals(
+        &mut self,
+        simd: S,
+        z: &mut [F],
+        classes: usize,
+        y: &[F],
+        sample_weight: Option<&[F]>,
+        count: usize,
+    ) {
+        let zero = F::Lanes::<S>::splat(simd, F::ZERO);
+        let one = F::Lanes::<S>::splat(simd, F::ONE);
+        let infinity = F::Lanes::<S>::splat(simd, F::INFINITY);
+        for at in (0..count).step_by(F::LANES) {
+            let y = F::Lanes::<S>::from_slice(simd, &y[at..at + F::LANES]);
+            let mut distance = zero;
+            let mut is_known = zero.simd_gt(zero);
+            let rest = exponentials::<F, S>(simd, z, classes, at, |k, d| {
+                let is_label = y.simd_eq(F::from_f64(k as f64));
+                distance = is_label.select(d, distance);
+                is_known |= is_label;
+            });
+            self.invalid |= !is_known;
+            let error = math::log1p(rest) + distance;
+            let mut factor = one / (rest + one);
+            if let Some(s) = sample_weight {
+                let s = F::Lanes::<S>::from_slice(simd, &s[at..at + F::LANES]);
+                self.invalid |= !(s.simd_ge(zero) & s.simd_lt(infinity));
+                self.error = error.mul_add_fused(s, self.error);
+                factor = factor * s;
+            } else {
+                self.error += error;
+            }
+            for k in 0..classes {
+                let out = &mut z[k * STRIPE + at..][..F::LANES];
+                let e = F::Lanes::<S>::from_slice(simd, out);
+                let is_label = y.simd_eq(F::from_f64(k as f64));
+                let numerator = is_label.select(-others::<F, S>(simd, e, rest), e);
+                (numerator * factor).store_slice(out);
+            }
+        }
+    }
+
+    /// The sum of the errors, and whether all labels and sample weights were in range.
+    #[inline(always)]
+    pub(super) fn finish(self) -> (f64, bool) {
+        (
+            sum_lanes::<F, S>(self.error),
+            self.invalid.to_bitmask() == 0,
+        )
+    }
+}
+
+/// The sum of a class's residuals over the rows, up to a whole vector.
+#[inline(always)]
+pub(super) fn class_sum<F: Float, S: Simd>(simd: S, residual: &[F], count: usize) -> f64 {
+    let mut sum = F::Lanes::<S>::splat(simd, F::ZERO);
+    for at in (0..count).step_by(F::LANES) {
+        sum += F::Lanes::<S>::from_slice(simd, &residual[at..at + F::LANES]);
+    }
+    sum_lanes::<F, S>(sum)
+}
