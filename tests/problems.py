@@ -142,8 +142,8 @@ def class_tolerance(problem: ClassProblem, dtype: Any, sample_weight: Any = None
 
     * Predictors are as there; the differences z_k - z_l that exponentials are taken of, and logarithms of the oracle,
       are rounded, at magnitudes up to 2·max|z|. Let d be the largest shift of a row's predictors by all that.
-    * Then p_k = 1/Σ_l e^(z_l - z_k) changes by at most min(p_k, 1 - p_k)·(e^2d - 1), as does the residual p_k - [y = k],
-      and E_i = ln(1 + Σ_{l ≠ y} e^(z_l - z_y)) by at most E_i·(e^2d - 1), and by 2d.
+    * Then p_k = 1/Σ_l e^(z_l - z_k) changes by at most min(p_k, 1 - p_k)·(e^2d - 1), as does p_k - [y = k], and
+      E_i = ln(1 + Σ_{l ≠ y} e^(z_l - z_y)) by at most E_i·(e^2d - 1), and by 2d.
     * From z: as there, and K - 1 additions of positive terms.
     * A mean of m terms, as there.
     """

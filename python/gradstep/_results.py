@@ -190,7 +190,8 @@ class Separation(NamedTuple):
     Attributes
     ----------
     weights : ndarray of float64, shape (n,)
-        The direction's weights; shape (K, n) for K >= 3 classes. The largest component of the whole direction is 1 or -1.
+        The direction's weights; shape (K, n) for K >= 3 classes. The largest component of the whole direction is 1 or
+        -1.
     bias : float
         The direction's bias; for K >= 3 classes an ndarray of shape (K,).
 
@@ -238,7 +239,8 @@ class Optimum(NamedTuple):
         ``objective, gradient_norm, step, seconds, passes, rows`` after each iteration. Objective and gradient are over
         `rows` rows: fewer than all of them in the first iterations of a large fit.
     separation : Separation or None
-        Where labels are separated, the direction that does it.
+        Where labels are separated, the direction that does it; None for K >= 3 classes if weights have run off without
+        one that rounding would leave no doubt of.
 
     Examples
     --------

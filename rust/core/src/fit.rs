@@ -218,7 +218,7 @@ pub fn fit<'a, F: Float>(
         separation,
     } = solution;
     let gap = if options.l2 > 0.0 && stop_reason != StopReason::Separated {
-        run.passes += objective.cost;
+        run.passes += certificate::passes(objective.classes);
         Some(certificate::gap::<F>(&objective, &point, run.monitor())?)
     } else {
         None

@@ -24,7 +24,8 @@ const ONE_THREAD: usize = 1 << 15;
 
 /// The weights and bias that minimise E + (l2/2) ||w||², with a certificate.
 ///
-/// E = Σ s_i E_i / Σ s_i is the mean cross-entropy; the bias is never penalised. Columns may be of any scale.
+/// E = Σ s_i E_i / Σ s_i is the mean cross-entropy; the bias is never penalised. Columns may be of any scale. For labels in
+/// [0, 1], E is `loss` with weights of shape (n,); for the codes of K >= 3 classes with weights of shape (K, n): softmax.
 ///
 /// Parameters
 /// ----------
@@ -32,7 +33,7 @@ const ONE_THREAD: usize = 1 << 15;
 ///     Finite features, a row per sample; any layout, read in place. SciPy's CSR is read in place, CSC by way of its
 ///     rows, which are gathered once; none is ever made dense. float32 is computed in float32, any other type in float64.
 /// y : array_like, shape (m,)
-///     Labels in [0, 1].
+///     Labels in [0, 1], or class codes 0, 1, …, K - 1 with K >= 3, each of them with a sample of positive weight.
 /// l2 : float, default 0.0
 ///     Strength λ >= 0 of the penalty (λ/2) ||w||² on the mean error.
 /// sample_weight : array_like, shape (m,), optional
@@ -48,10 +49,10 @@ const ONE_THREAD: usize = 1 << 15;
 /// max_passes : float, default 1000
 ///     Stop once so much of `X` has been read, in passes over all rows; what is under way then is finished, and one more
 ///     pass makes the certificate.
-/// weights : array_like, shape (n,), optional
+/// weights : array_like, shape (n,) or (K, n), optional
 ///     Finite weights to start from, near the optimum: samples are then left out. Where weights of zero have the smaller
 ///     objective, the fit starts from these.
-/// bias : float, optional
+/// bias : float or array_like of shape (K,), optional
 ///     Finite bias to start from with these weights; by default the one that is best for weights of zero.
 /// n_threads : int, optional
 ///     Threads to use; by default GRADSTEP_NUM_THREADS, OMP_NUM_THREADS or the processors available. The result does
@@ -81,10 +82,14 @@ const ONE_THREAD: usize = 1 << 15;
 /// Without penalty there may be many optima: a column that is constant, or a combination of columns before it, keeps
 /// the weight it starts with, 0 by default.
 ///
+/// Of K classes, what is added to all weights of a column, or to all biases, changes no probability: weights and biases
+/// are those that sum to zero over the classes, with and without penalty.
+///
 /// With float32 features, weights are float32 too, and rounding them leaves a gradient of some 1e-7: such a fit ends
 /// with ``stop_reason="precision"`` unless `tol` is larger.
 ///
-/// The optimum is that of Berkson, 1944; the solvers are those of Nocedal, 1980, and Narkiss and Zibulevsky, 2005.
+/// The optimum is that of Berkson, 1944, and Theil, 1969; the solvers are those of Nocedal, 1980, and Narkiss and
+/// Zibulevsky, 2005.
 ///
 /// Examples
 /// --------
@@ -94,6 +99,10 @@ const ONE_THREAD: usize = 1 << 15;
 /// (array([0.636706]), -0.955059, 'tolerance')
 /// >>> best.gradient_norm <= 1e-8, best.gap <= 1e-12
 /// (True, True)
+/// >>> gradstep.fit([[0.0], [1.0], [1.0], [3.0]], [0, 1, 2, 2], l2=0.1).weights.round(6)
+/// array([[-0.741071],
+///        [-0.09929 ],
+///        [ 0.840361]])
 #[pyfunction]
 #[pyo3(signature = (X, y, *, l2=Given(None), sample_weight=None, fit_bias=Given(None), solver=Given(None), tol=Given(None),
                     max_passes=Given(None), weights=None, bias=None, n_threads=None, callback=None),

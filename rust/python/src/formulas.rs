@@ -453,24 +453,24 @@ pub(crate) fn vector<'py>(
     Ok(vector)
 }
 
-/// The predicted probabilities, ŷ = σ(X w + b).
+/// The predicted probabilities, ŷ = σ(X w + b), or those of every class, softmax(X Wᵀ + b).
 ///
 /// Parameters
 /// ----------
 /// X : array_like or sparse array or matrix, shape (m, n)
 ///     Features, a row per sample; any layout, read in place. SciPy's CSR is read in place, CSC by way of its rows; none
 ///     is ever made dense.
-/// weights : array_like, shape (n,)
-///     Weights w, nats per unit of each feature.
-/// bias : float, default 0.0
-///     Bias b in nats.
+/// weights : array_like, shape (n,) or (K, n)
+///     Weights w, nats per unit of each feature; a row per class for softmax.
+/// bias : float or array_like of shape (K,), default 0.0
+///     Bias b in nats, one per class for softmax.
 /// n_threads : int, optional
 ///     Threads to use; by default GRADSTEP_NUM_THREADS, OMP_NUM_THREADS or the processors available. The result does
 ///     not depend on it.
 ///
 /// Returns
 /// -------
-/// ndarray, shape (m,)
+/// ndarray, shape (m,) or (m, K)
 ///     Probabilities; float32 if `X` is, else float64.
 ///
 /// Raises
@@ -489,6 +489,9 @@ pub(crate) fn vector<'py>(
 /// >>> import gradstep
 /// >>> gradstep.predict_proba([[1.0, 2.0], [0.0, 0.0]], [2.0, -1.0])
 /// array([0.5, 0.5])
+/// >>> gradstep.predict_proba([[0.0], [1.0]], [[0.0], [0.0], [1.0]]).round(3)
+/// array([[0.333, 0.333, 0.333],
+///        [0.212, 0.212, 0.576]])
 #[pyfunction]
 #[pyo3(signature = (X, weights, bias=Given(None), *, n_threads=None),
        text_signature = "(X, weights, bias=0.0, *, n_threads=None)")]
@@ -537,17 +540,19 @@ fn predict_proba_in<'py, F: Number>(
 
 /// The mean cross-entropy of a model, E = Σ s_i (ln(1 + e^z_i) - y_i z_i) / Σ s_i with z = X w + b.
 ///
+/// With weights of K classes, E = Σ s_i (ln Σ_k e^z_ik - z_iy) / Σ s_i, y being the row's class and z = X Wᵀ + b.
+///
 /// Parameters
 /// ----------
 /// X : array_like or sparse array or matrix, shape (m, n)
 ///     Features, a row per sample; any layout, read in place. SciPy's CSR is read in place, CSC by way of its rows; none
 ///     is ever made dense.
 /// y : array_like, shape (m,)
-///     Labels in [0, 1].
-/// weights : array_like, shape (n,)
-///     Weights w, nats per unit of each feature.
-/// bias : float, default 0.0
-///     Bias b in nats.
+///     Labels in [0, 1]; class codes 0, 1, …, K - 1 for weights of shape (K, n).
+/// weights : array_like, shape (n,) or (K, n)
+///     Weights w, nats per unit of each feature; a row per class for softmax.
+/// bias : float or array_like of shape (K,), default 0.0
+///     Bias b in nats, one per class for softmax.
 /// sample_weight : array_like, shape (m,), optional
 ///     Weights s_i >= 0 of the samples, not all zero; all 1 by default.
 /// n_threads : int, optional
@@ -576,6 +581,8 @@ fn predict_proba_in<'py, F: Number>(
 /// >>> import gradstep
 /// >>> round(gradstep.loss([[1.0], [-1.0]], [1, 0], [0.0]), 6)
 /// 0.693147
+/// >>> round(gradstep.loss([[1.0], [-1.0]], [2, 0], [[0.0], [0.0], [0.0]]), 6)
+/// 1.098612
 #[pyfunction]
 #[pyo3(signature = (X, y, weights, bias=Given(None), *, sample_weight=None, n_threads=None),
        text_signature = "(X, y, weights, bias=0.0, *, sample_weight=None, n_threads=None)")]
@@ -652,17 +659,19 @@ fn evaluate_in<'py, F: Number>(
 
 /// The gradient of the mean cross-entropy, ∇E = Σ s_i (ŷ_i - y_i) x_i / Σ s_i, and the same without x_i for the bias.
 ///
+/// With weights of K classes, ŷ and y have a column per class: the probabilities, and 1 for the row's class, else 0.
+///
 /// Parameters
 /// ----------
 /// X : array_like or sparse array or matrix, shape (m, n)
 ///     Features, a row per sample; any layout, read in place. SciPy's CSR is read in place, CSC by way of its rows; none
 ///     is ever made dense.
 /// y : array_like, shape (m,)
-///     Labels in [0, 1].
-/// weights : array_like, shape (n,)
-///     Weights w, nats per unit of each feature.
-/// bias : float, default 0.0
-///     Bias b in nats.
+///     Labels in [0, 1]; class codes 0, 1, …, K - 1 for weights of shape (K, n).
+/// weights : array_like, shape (n,) or (K, n)
+///     Weights w, nats per unit of each feature; a row per class for softmax.
+/// bias : float or array_like of shape (K,), default 0.0
+///     Bias b in nats, one per class for softmax.
 /// sample_weight : array_like, shape (m,), optional
 ///     Weights s_i >= 0 of the samples, not all zero; all 1 by default.
 /// n_threads : int, optional
@@ -672,8 +681,8 @@ fn evaluate_in<'py, F: Number>(
 /// Returns
 /// -------
 /// Gradient
-///     Named tuple of `weights`, ndarray of shape (n,) in units of each feature, float32 if `X` is, else float64; and
-///     `bias`, float.
+///     Named tuple of `weights`, ndarray of the shape of `weights` in units of each feature, float32 if `X` is, else
+///     float64; and `bias`, float, or ndarray of shape (K,).
 ///
 /// Raises
 /// ------
@@ -691,6 +700,9 @@ fn evaluate_in<'py, F: Number>(
 /// >>> import gradstep
 /// >>> gradstep.gradient([[1.0], [-1.0]], [1, 0], [0.0])
 /// Gradient(weights=array([-0.5]), bias=0.0)
+/// >>> gradstep.gradient([[1.0], [-1.0]], [1, 0], [[0.0], [0.0]]).weights
+/// array([[ 0.5],
+///        [-0.5]])
 #[pyfunction]
 #[pyo3(signature = (X, y, weights, bias=Given(None), *, sample_weight=None, n_threads=None),
        text_signature = "(X, y, weights, bias=0.0, *, sample_weight=None, n_threads=None)")]
@@ -718,11 +730,11 @@ pub(crate) fn gradient<'py>(
 ///     Features, a row per sample; any layout, read in place. SciPy's CSR is read in place, CSC by way of its rows; none
 ///     is ever made dense.
 /// y : array_like, shape (m,)
-///     Labels in [0, 1].
-/// weights : array_like, shape (n,)
-///     Weights w, nats per unit of each feature.
-/// bias : float, default 0.0
-///     Bias b in nats.
+///     Labels in [0, 1]; class codes 0, 1, …, K - 1 for weights of shape (K, n).
+/// weights : array_like, shape (n,) or (K, n)
+///     Weights w, nats per unit of each feature; a row per class for softmax.
+/// bias : float or array_like of shape (K,), default 0.0
+///     Bias b in nats, one per class for softmax.
 /// sample_weight : array_like, shape (m,), optional
 ///     Weights s_i >= 0 of the samples, not all zero; all 1 by default.
 /// n_threads : int, optional
@@ -732,8 +744,8 @@ pub(crate) fn gradient<'py>(
 /// Returns
 /// -------
 /// LossGradient
-///     Named tuple of `loss`, float in nats per sample; `weights`, ndarray of shape (n,), float32 if `X` is, else
-///     float64; and `bias`, float.
+///     Named tuple of `loss`, float in nats per sample; `weights`, ndarray of the shape of `weights`, float32 if `X` is,
+///     else float64; and `bias`, float, or ndarray of shape (K,).
 ///
 /// Raises
 /// ------

@@ -89,7 +89,7 @@ pub(crate) fn sides(
 }
 
 /// The same for several classes: the right side of a sample is where no other class's predictor is above that of its
-/// label. `tied` stays empty.
+/// label. `tied` has K elements a row, one for each other class.
 ///
 /// Two predictors are equal if they differ by at most `tie` times the terms that have cancelled in both.
 ///
@@ -157,11 +157,34 @@ pub(crate) fn class_sides(
         }),
     }?;
     let mut all = Sides::default();
-    for part in partials {
+    for mut part in partials {
         all.right |= part.right;
         all.wrong |= part.wrong;
+        all.tied.append(&mut part.tied);
     }
     Ok(all)
+}
+
+/// How often each sample's tied pairs of its label and another class, as [`class_sides`] has them, contain `k` and `l`:
+/// as one and the same class, or, with a minus, as the two.
+pub(crate) fn tied_pairs(
+    points: &Points<'_>,
+    tied: &[f64],
+    classes: usize,
+    (k, l): (usize, usize),
+) -> Vec<f64> {
+    let rows = tied.chunks_exact(classes).enumerate();
+    rows.map(|(i, tied)| {
+        let label = points.y.get::<f64>(points.rows.at(i)) as usize;
+        match (k == l, k == label, l == label) {
+            (true, true, _) => tied.iter().sum(),
+            (true, false, _) => tied[k],
+            (false, true, _) => -tied[l],
+            (false, _, true) => -tied[k],
+            _ => 0.0,
+        }
+    })
+    .collect()
 }
 
 /// The sides of a block of samples; `margins` gives the predictors of a row of `X`, and the terms that have cancelled.
@@ -175,6 +198,8 @@ fn class_sides_of(
     let mut sides = Sides::default();
     let mut all = vec![(0.0, 0.0); classes];
     for i in block.map(|i| points.rows.at(i)) {
+        let first = sides.tied.len();
+        sides.tied.resize(first + classes, 0.0);
         if points.sample_weight.is_some_and(|s| s.get::<f64>(i) == 0.0) {
             continue;
         }
@@ -183,10 +208,12 @@ fn class_sides_of(
         let Some(&(z, size)) = all.get(label) else {
             continue;
         };
-        for &(other, other_size) in &all {
+        for (k, &(other, other_size)) in all.iter().enumerate() {
             if (z - other).abs() > tie * (size + other_size) {
                 sides.right |= z > other;
                 sides.wrong |= z < other;
+            } else if k != label {
+                sides.tied[first + k] = 1.0;
             }
         }
     }

@@ -27,7 +27,7 @@ pub(crate) use self::curvature::{Curvature, curvature, curvature_of, predictors}
 use self::dense::Scratch;
 pub(crate) use self::gram::{Gram, gram, gram_of};
 pub(crate) use self::labels::{ClassCounts, Labels, Target, labels, target};
-pub(crate) use self::margins::{Sides, class_sides, sides};
+pub(crate) use self::margins::{Sides, class_sides, sides, tied_pairs};
 use self::model::Model;
 pub(crate) use self::plane::{Plane, plane};
 pub(crate) use self::point::{PointDescent, PointUpdate, Recorder};

@@ -35,13 +35,15 @@
 //! ‖∇_W P(b) − ∇_W P(b°)‖ ≤ δ e^√2δ √(h T)
 //! ```
 //!
-//! H has nothing along (1, …, 1), and neither has g. With τ put there instead, 1 / tr (H + τ 1 1ᵀ/K)⁻¹ is a μ.
+//! H has nothing along (1, …, 1), and neither has g. With τ put there instead, 1 / tr (H + τ 1 1ᵀ/K)⁻¹ is a μ. So that δ is
+//! as good as nothing, all this is applied to the biases after one more Newton step, by Δ: convexity gives
+//! P(W, b) − P(W, b + Δ) ≤ −g · Δ, and curvatures there are within e^±√2‖Δ‖ of those at b.
 //!
 //! Of the rounding, a residual's now has K terms, and Σ_k r_ik² ≤ 2 E_i.
 
 use std::f64::consts::SQRT_2;
 
-use super::objective::{Objective, Point, dot};
+use super::objective::{Objective, Point, add_multiple, dot};
 use crate::error::Error;
 use crate::features::Features;
 use crate::float::Float;
@@ -60,8 +62,34 @@ struct Moments {
     squares: f64,
 }
 
-/// The sums below are of positive terms, and right to a few thousand ε.
+/// Sums of positive terms are right to a few thousand ε.
 const EXACT: f64 = 1.0 + 1e-9;
+/// Newton steps that are longer are not worth their price.
+const LONGEST: f64 = 1.0;
+
+/// What [`gap`] reads, in passes over all rows: predictors, their moments and, of several classes, the gradient.
+pub(crate) fn passes(classes: usize) -> f64 {
+    if classes == 1 { 1.0 } else { 4.0 }
+}
+
+/// Upper bound on objective − optimum at `point`, for l2 > 0; ∞ where the bias is too far from its optimum.
+///
+/// # Errors
+///
+/// [`Error::Interrupted`] by the monitor.
+pub(crate) fn gap<F: Float>(
+    objective: &Objective<'_>,
+    point: &Point,
+    monitor: &mut dyn Monitor,
+) -> Result<f64, Error> {
+    let gap = if objective.classes == 1 {
+        let moments = moments(objective, point, monitor)?;
+        bound::<F>(objective, point, &moments)
+    } else {
+        class_gap::<F>(objective, point, monitor)?
+    };
+    Ok(if gap.is_nan() { f64::INFINITY } else { gap })
+}
 
 fn moments(
     objective: &Objective<'_>,
@@ -69,10 +97,7 @@ fn moments(
     monitor: &mut dyn Monitor,
 ) -> Result<Moments, Error> {
     let (points, threads) = (objective.points, objective.threads_to_read());
-    if objective.classes > 1 {
-        return class_moments(objective, point, monitor);
-    }
-    let n = point.v.len() - 1;
+    let n = objective.columns();
     let c = kernel::curvature(points, &point.v[..n], point.v[n], threads, monitor)?;
     let h = c.bias / c.weight / EXACT;
     Ok(Moments {
@@ -83,68 +108,133 @@ fn moments(
     })
 }
 
+fn class_gap<F: Float>(
+    objective: &Objective<'_>,
+    point: &Point,
+    monitor: &mut dyn Monitor,
+) -> Result<f64, Error> {
+    let (mut moments, inverse) = class_moments(objective, point, monitor)?;
+    let mut v = point.v.clone();
+    let mut cost = 0.0;
+    if objective.fit_bias
+        && let Some(inverse) = inverse
+    {
+        let (_, g) = objective.split(&point.value.gradient);
+        let mut step = g.to_vec();
+        inverse.solve(&mut step);
+        let length = norm(&step);
+        if length <= LONGEST {
+            let error = rounding::<F>(objective, point, &moments).by_biases;
+            cost = dot(g, &step).max(0.0) + error * length;
+            let at = v.len() - objective.classes;
+            add_multiple(&mut v[at..], -1.0, &step);
+            let growth = (SQRT_2 * length).exp();
+            moments.least /= growth;
+            moments.largest *= growth;
+            moments.spread *= growth;
+        }
+    }
+    let value = objective.evaluate::<f64>(&v, monitor)?;
+    Ok(cost + bound::<f64>(objective, &Point { v, value }, &moments))
+}
+
+/// The moments, and the inverse of the Hessian by the biases unless that is singular beyond (1, …, 1).
 fn class_moments(
     objective: &Objective<'_>,
     point: &Point,
     monitor: &mut dyn Monitor,
-) -> Result<Moments, Error> {
+) -> Result<(Moments, Option<Inverse>), Error> {
     let (points, threads) = (objective.points, objective.threads_to_read());
     let model = objective.model(&point.v)?;
     let slopes = softmax::slopes(points, &model, threads, monitor)?;
     let mut traces = vec![0.0; objective.rows()];
     for d in slopes.chunks_exact(traces.len()) {
-        for (trace, d) in traces.iter_mut().zip(d) {
-            *trace += d;
-        }
+        add_multiple(&mut traces, 1.0, d);
     }
     let c = kernel::curvature_of(points, &traces, threads, monitor)?;
     let mut hessian = softmax::bias_hessian(points, &model, &slopes, threads, monitor)?;
     for h in &mut hessian {
         *h /= c.weight;
     }
-    Ok(Moments {
-        least: least_curvature(hessian, objective.classes) / EXACT,
+    let inverse = Inverse::new(hessian, objective.classes);
+    let moments = Moments {
+        least: inverse.as_ref().map_or(0.0, Inverse::least_eigenvalue) / EXACT,
         largest: c.bias / c.weight * EXACT,
         spread: c.diagonal.iter().sum::<f64>() / c.weight * EXACT,
         squares: c.squares.iter().sum::<f64>() / c.weight * EXACT,
-    })
+    };
+    Ok((moments, inverse))
 }
 
-/// A lower bound on the eigenvalues of a K × K matrix but that of (1, …, 1), which is 0; 0 if they are too far apart to
-/// tell. Only the lower triangle is read.
-fn least_curvature(mut matrix: Vec<f64>, classes: usize) -> f64 {
-    let trace: f64 = (0..classes).map(|k| matrix[k * classes + k]).sum();
-    let everywhere = trace / (classes * classes) as f64;
-    for h in &mut matrix {
-        *h += everywhere;
+/// The inverse of a K × K matrix that has nothing along (1, …, 1), on what is perpendicular to that.
+struct Inverse {
+    classes: usize,
+    trace: f64,
+    /// L of L Lᵀ = H + τ 1 1ᵀ/K, row by row.
+    lower: Vec<f64>,
+}
+
+impl Inverse {
+    /// None if eigenvalues are too far apart to tell the least from rounding. Only the lower triangle is read.
+    fn new(hessian: Vec<f64>, classes: usize) -> Option<Self> {
+        let mut lower = hessian;
+        let trace: f64 = (0..classes).map(|k| lower[k * classes + k]).sum();
+        let everywhere = trace / (classes * classes) as f64;
+        for h in &mut lower {
+            *h += everywhere;
+        }
+        for i in 0..classes {
+            for j in 0..=i {
+                let (row, other) = (&lower[i * classes..][..j], &lower[j * classes..][..j]);
+                let rest = lower[i * classes + j] - dot(row, other);
+                if j < i {
+                    lower[i * classes + j] = rest / lower[j * classes + j];
+                } else if rest > 1e-10 * trace {
+                    lower[i * classes + j] = rest.sqrt();
+                } else {
+                    return None;
+                }
+            }
+        }
+        Some(Inverse {
+            classes,
+            trace,
+            lower,
+        })
     }
-    // L Lᵀ, in place.
-    for i in 0..classes {
-        for j in 0..=i {
-            let (row, other) = (&matrix[i * classes..][..j], &matrix[j * classes..][..j]);
-            let rest = matrix[i * classes + j] - dot(row, other);
-            matrix[i * classes + j] = if j < i {
-                rest / matrix[j * classes + j]
-            } else if rest > 1e-10 * trace {
-                rest.sqrt()
-            } else {
-                return 0.0;
-            };
+
+    /// `x ← L⁻¹ x`
+    fn solve_lower(&self, x: &mut [f64]) {
+        for i in 0..self.classes {
+            let row = &self.lower[i * self.classes..][..i + 1];
+            x[i] = (x[i] - dot(&row[..i], &x[..i])) / row[i];
         }
     }
-    // tr (L Lᵀ)⁻¹ = Σ_j ‖L⁻¹ e_j‖²
-    let mut inverse = 0.0;
-    for j in 0..classes {
-        let mut x = vec![0.0; classes];
-        for i in j..classes {
-            let unit = if i == j { 1.0 } else { 0.0 };
-            let rest: f64 = unit - dot(&matrix[i * classes..][..i], &x[..i]);
-            x[i] = rest / matrix[i * classes + i];
+
+    /// `x ← (L Lᵀ)⁻¹ x`, without what all components have in common.
+    fn solve(&self, x: &mut [f64]) {
+        self.solve_lower(x);
+        for i in (0..self.classes).rev() {
+            let row = &self.lower[i * self.classes..][..i + 1];
+            x[i] /= row[i];
+            let factor = -x[i];
+            add_multiple(&mut x[..i], factor, &row[..i]);
         }
-        inverse += dot(&x, &x);
+        let mean = x.iter().sum::<f64>() / self.classes as f64;
+        x.iter_mut().for_each(|x| *x -= mean);
     }
-    // Rounding of the matrix is far below 1e-10 of its trace.
-    (1.0 / inverse - 1e-11 * trace).max(0.0)
+
+    /// A lower bound: the reciprocal of tr (L Lᵀ)⁻¹ = Σ_j ‖L⁻¹ e_j‖², less what rounding of the matrix may have added.
+    fn least_eigenvalue(&self) -> f64 {
+        let mut trace_of_inverse = 0.0;
+        for j in 0..self.classes {
+            let mut unit = vec![0.0; self.classes];
+            unit[j] = 1.0;
+            self.solve_lower(&mut unit);
+            trace_of_inverse += dot(&unit, &unit);
+        }
+        (1.0 / trace_of_inverse - 1e-11 * self.trace).max(0.0)
+    }
 }
 
 /// Additions that a term of a predictor goes through at most: of lanes, or of panels and their columns.
@@ -157,28 +247,18 @@ fn additions_of_a_predictor<F: Float>(classes: usize, columns: usize) -> f64 {
     }
 }
 
-/// Upper bound on objective − optimum at `point`, for l2 > 0; ∞ where the bias is too far from its optimum. Reads all
-/// rows once.
-///
-/// # Errors
-///
-/// [`Error::Interrupted`] by the monitor.
-pub(crate) fn gap<F: Float>(
-    objective: &Objective<'_>,
-    point: &Point,
-    monitor: &mut dyn Monitor,
-) -> Result<f64, Error> {
-    let Moments {
-        least,
-        largest,
-        spread: t,
-        squares,
-    } = moments(objective, point, monitor)?;
+/// How far computed gradients may be from exact ones.
+struct Rounding {
+    by_weights: f64,
+    by_biases: f64,
+}
+
+fn rounding<F: Float>(objective: &Objective<'_>, point: &Point, moments: &Moments) -> Rounding {
     let (classes, n) = (objective.classes, objective.columns());
     let (w, b) = objective.split(&point.v);
-    let b_norm = norm(b);
+    let (w_norm, b_norm) = (norm(w), norm(b));
+    let (t, h) = (moments.spread, moments.largest);
     let epsilon = F::EPSILON.to_f64();
-    let w_norm = norm(w);
     let stripes = objective.rows() as f64 / STRIPE as f64;
     let (predictor, additions) = match objective.points.x {
         Features::Dense(_) => (
@@ -196,28 +276,34 @@ pub(crate) fn gap<F: Float>(
     };
     let sum = epsilon * (STRIPE as f64 + 16.0) + f64::EPSILON * (additions + 16.0);
     // |r| ≤ 1 and r² ≤ E_i, whatever the label; of several classes, √2 times as much.
-    let (terms, factor, rate) = if classes == 1 {
-        (8.0, 1.0, 1.0)
-    } else {
-        (8.0 + classes as f64, SQRT_2, SQRT_2)
+    let (terms, factor) = match classes {
+        1 => (8.0, 1.0),
+        _ => (8.0 + classes as f64, SQRT_2),
     };
     let residual = (terms * epsilon + sum) * factor * point.value.loss.min(1.0).sqrt();
-    let root = (largest * t).sqrt();
-    let error_of_weights = 2.0
-        * (predictor * (w_norm * t + b_norm * root) + residual * squares.sqrt())
-        + 4.0 * f64::EPSILON * objective.l2 * w_norm;
-    let error_of_bias = 2.0 * (predictor * (w_norm * root + b_norm * largest) + residual);
+    let root = (h * t).sqrt();
+    Rounding {
+        by_weights: 2.0
+            * (predictor * (w_norm * t + b_norm * root) + residual * moments.squares.sqrt())
+            + 4.0 * f64::EPSILON * objective.l2 * w_norm,
+        by_biases: 2.0 * (predictor * (w_norm * root + b_norm * h) + residual),
+    }
+}
 
+/// The bound from the gradient at `point`, computed in `F`, and moments there.
+fn bound<F: Float>(objective: &Objective<'_>, point: &Point, moments: &Moments) -> f64 {
+    let error = rounding::<F>(objective, point, moments);
     let (by_weights, by_biases) = objective.split(&point.value.gradient);
-    let along_weights = norm(by_weights) * EXACT + error_of_weights;
+    let along_weights = norm(by_weights) * EXACT + error.by_weights;
     let along_bias = if objective.fit_bias {
-        norm(by_biases) + error_of_bias
+        norm(by_biases) + error.by_biases
     } else {
         0.0
     };
-    let rest = 1.0 - rate * along_bias / least;
+    let rate = if objective.classes == 1 { 1.0 } else { SQRT_2 };
+    let rest = 1.0 - rate * along_bias / moments.least;
     if objective.fit_bias && (rest <= 0.0 || rest.is_nan()) {
-        return Ok(f64::INFINITY);
+        return f64::INFINITY;
     }
     // δ = −ln(1 − x) ≤ x / (1 − x), and e^δ = 1 / (1 − x); with the rate √2, the same of √2 δ.
     let (distance, growth) = if objective.fit_bias {
@@ -225,9 +311,9 @@ pub(crate) fn gap<F: Float>(
     } else {
         (0.0, 1.0)
     };
+    let root = (moments.largest * moments.spread).sqrt();
     let closed = along_weights + distance * growth * root * EXACT;
-    let gap = along_bias * distance + closed * closed / (2.0 * objective.l2) * EXACT;
-    Ok(if gap.is_nan() { f64::INFINITY } else { gap })
+    along_bias * distance + closed * closed / (2.0 * objective.l2) * EXACT
 }
 
 fn norm(x: &[f64]) -> f64 {

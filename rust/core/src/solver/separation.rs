@@ -3,8 +3,9 @@
 //! Source: A. Albert & J. Anderson, "On the existence of maximum likelihood estimates in logistic regression models",
 //! Biometrika 71 (1984), doi:10.1093/biomet/71.1.1.
 
-use super::objective::{Objective, add_multiple};
-use super::preconditioner::{Block, Preconditioner, Yardstick};
+use super::cholesky::Cholesky;
+use super::objective::{Objective, add_multiple, dot};
+use super::preconditioner::{Block, Preconditioner, Yardstick, centre};
 use crate::error::Error;
 use crate::kernel::{self, Points, Sides};
 use crate::matrix::Vector;
@@ -15,6 +16,8 @@ use crate::parallel::Monitor;
 const TIE: f64 = 1e-5;
 /// The same for a direction that was corrected.
 const CORRECTED: f64 = 1e-9;
+/// What centring leaves of a sum of squares is rounding below this part.
+const CONSTANT: f64 = 1e-13;
 /// Columns of the largest direction that is corrected.
 const LARGEST: usize = 1024;
 
@@ -38,10 +41,14 @@ pub(crate) fn verified(
     if sides.wrong || !sides.right {
         return Ok(None);
     }
-    if objective.classes > 1 || rough.len() > LARGEST || !sides.tied.contains(&1.0) {
+    if rough.len() > LARGEST || !sides.tied.contains(&1.0) {
         return Ok(Some(rough));
     }
-    let fine = corrected(objective, &rough, &sides.tied, monitor)?;
+    let fine = if objective.classes == 1 {
+        corrected(objective, &rough, &sides.tied, monitor)?
+    } else {
+        corrected_classes(objective, &rough, &sides.tied, yardstick.mean(), monitor)?
+    };
     let fine = cleaned(fine, yardstick, CORRECTED);
     let sides = self::sides(objective, &fine, yardstick, CORRECTED, monitor)?;
     Ok(Some(if sides.wrong || !sides.right {
@@ -122,6 +129,105 @@ fn corrected(
         inverse.apply(&image, &mut change);
         add_multiple(&mut result, -1.0, &change);
     }
+    Ok(result)
+}
+
+/// [`corrected`] for several classes, where pairs of a row's label and another class are tied: `A` is the sum over these of
+/// `a aᵀ`, `a` being the row for its label, and its negative for the other class. Columns are centred by `mean`, where
+/// there are biases to make up for it.
+fn corrected_classes(
+    objective: &Objective<'_>,
+    direction: &[f64],
+    tied: &[f64],
+    mean: &[f64],
+    monitor: &mut dyn Monitor,
+) -> Result<Direction, Error> {
+    let (order, classes, n) = (direction.len(), objective.classes, objective.columns());
+    let (points, threads) = (objective.points, objective.threads);
+    let centre_of = |j: usize| if objective.fit_bias { mean[j] } else { 0.0 };
+    // Weights of all classes come before the biases.
+    let place = |class: usize, j: usize| {
+        if j < n {
+            class * n + j
+        } else {
+            classes * n + class
+        }
+    };
+    let mut matrix = vec![0.0; order * order];
+    for k in 0..classes {
+        for l in 0..=k {
+            let weights = kernel::tied_pairs(points, tied, classes, (k, l));
+            let gram = kernel::gram_of(points, &weights, 1.0, threads, monitor)?;
+            let (rows, last) = gram.lower.split_at(n * (n + 1));
+            let (cross, count) = (&last[..n], last[n]);
+            let mut put = |i: usize, j: usize, a: f64| {
+                for (i, j) in [(i, j), (j, i)] {
+                    let (i, j) = (place(k, i), place(l, j));
+                    matrix[i * order + j] = a;
+                    matrix[j * order + i] = a;
+                }
+            };
+            for (i, row) in rows.chunks_exact(n + 1).enumerate() {
+                let shift = centre_of(i);
+                put(i, n, cross[i] - shift * count);
+                for (j, &a) in row[..=i].iter().enumerate() {
+                    let other = centre_of(j);
+                    let centred = a - shift * cross[j] - other * (cross[i] - shift * count);
+                    put(
+                        i,
+                        j,
+                        if centred.abs() > CONSTANT * a.abs() {
+                            centred
+                        } else {
+                            0.0
+                        },
+                    );
+                }
+            }
+            put(n, n, count);
+        }
+    }
+    let scale: Vec<f64> = (0..order)
+        .map(|i| {
+            let is_fixed = i >= classes * n && !objective.fit_bias;
+            let square = matrix[i * order + i];
+            let counts = square > 0.0 && !is_fixed;
+            if counts { 1.0 / square.sqrt() } else { 0.0 }
+        })
+        .collect();
+    for (i, row) in matrix.chunks_exact_mut(order).enumerate() {
+        for (j, a) in row.iter_mut().enumerate() {
+            *a *= scale[i] * scale[j];
+        }
+        if scale[i] == 0.0 {
+            row[i] = 1.0;
+        }
+    }
+    // Biases at the centre.
+    let shift = |v: &mut [f64], sign: f64| {
+        let (weights, biases) = v.split_at_mut(classes * n);
+        for (bias, weights) in biases.iter_mut().zip(weights.chunks_exact(n)) {
+            *bias += sign * (0..n).map(|j| centre_of(j) * weights[j]).sum::<f64>();
+        }
+    };
+    let mut result = direction.to_vec();
+    shift(&mut result, 1.0);
+    let unscaled: Vec<f64> = result
+        .iter()
+        .zip(&scale)
+        .map(|(d, &s)| if s > 0.0 { d / s } else { 0.0 })
+        .collect();
+    let mut change: Vec<f64> = matrix
+        .chunks_exact(order)
+        .map(|row| dot(row, &unscaled))
+        .collect();
+    let inverse = Cholesky::new(matrix, &vec![f64::EPSILON; order], monitor)?;
+    inverse.solve(&mut change);
+    for ((d, change), scale) in result.iter_mut().zip(change).zip(&scale) {
+        *d -= change * scale;
+    }
+    shift(&mut result, -1.0);
+    centre(&mut result, classes);
     Ok(result)
 }
 

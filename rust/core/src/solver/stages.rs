@@ -20,13 +20,19 @@ const GROWTH: usize = 16;
 /// A sample's optimum is off by about n / (2·rows) in the objective: this part of n / rows is precise enough for it.
 const STAGE_PRECISION: f64 = 0.1;
 const STAGE_ITERATIONS: usize = 30;
-/// The fit is at rest once weights would move by no more than this part of `tol`, in standard deviations.
+/// The fit is at rest once weights would move by no more than this part of `tol`, in standard deviations; of several classes,
+/// whose preconditioner knows less of where the optimum is, by no more than the second.
 const AT_REST: f64 = 0.1;
+const CLASSES_AT_REST: f64 = 0.01;
 /// Predictors that would move by more than this, at a gradient within `tol`, are on their way to infinity: there the loss
 /// decays like e^-z, and every Newton step adds about 1.
 pub(crate) const DRIFT: f64 = 0.05;
-/// Iterations without progress that one has to put up with where rounding is all there is.
+/// Predictors, in nats per standard deviation of a column, that no optimum has whose labels overlap by more than rounding.
+const RUNAWAY: f64 = 1e6;
+/// Iterations without progress that one has to put up with where rounding is all there is; of several classes, where
+/// progress is slower, the second.
 const PATIENCE: usize = 6;
+const CLASSES_PATIENCE: usize = 30;
 /// Iterations with one preconditioner.
 const ITERATIONS: usize = 12;
 /// Columns of the largest Hessian that is factored.
@@ -228,7 +234,7 @@ fn from_subset<F: Float>(
     let m = objective.rows();
     let stride = (subset.len() / hessian_rows(objective)).max(1);
     subset.with_points(stride, |points| {
-        run.passes += kernel::rows_of(points) as f64 / m as f64;
+        run.passes += (objective.classes * kernel::rows_of(points)) as f64 / m as f64;
         let part = Objective {
             points,
             ..*objective
@@ -312,7 +318,11 @@ fn on_all_rows<F: Float>(
 ) -> Result<Solution, Error> {
     let mut plan = Plan::new(objective, last.is_some());
     let mut memory = Memory::default();
-    let mut patience = Patience::new(PATIENCE);
+    let (at_rest, patience) = match objective.classes {
+        1 => (AT_REST, PATIENCE),
+        _ => (CLASSES_AT_REST, CLASSES_PATIENCE),
+    };
+    let mut patience = Patience::new(patience);
     let mut may_drift = objective.l2 == 0.0;
     let is_small = |point: &Point| point.value.gradient_norm() <= tol;
     let (stop_reason, separation) = loop {
@@ -325,11 +335,12 @@ fn on_all_rows<F: Float>(
         let goal = Goal {
             // A gradient may be small because columns are: weights must have come to rest, too.
             is_reached: &|point, direction, _| {
-                let most = AT_REST * tol * yardstick.size(&point.v).max(1.0);
+                let most = at_rest * tol * yardstick.size(&point.v).max(1.0);
                 is_small(point) && yardstick.size(direction) <= most
             },
             is_drifting: &|point, direction| {
-                may_drift && is_small(point) && yardstick.size(direction) >= DRIFT
+                let drifts = is_small(point) && yardstick.size(direction) >= DRIFT;
+                (may_drift && drifts) || runs_away(objective, yardstick, point)
             },
             iterations: ITERATIONS,
         };
@@ -354,6 +365,11 @@ fn on_all_rows<F: Float>(
                 let mut direction = point.v.clone();
                 normalise(&mut direction);
                 break (StopReason::Separated, Some(direction));
+            }
+            _ if runs_away(objective, yardstick, &point) => {
+                run.passes += objective.cost;
+                let found = separation::verified(objective, &point.v, yardstick, run.monitor())?;
+                break (StopReason::Separated, found);
             }
             Ended::Drifting => {
                 run.passes += objective.cost;
@@ -385,6 +401,11 @@ fn on_all_rows<F: Float>(
         point,
         separation,
     })
+}
+
+/// Whether predictors of several classes have become so large that no optimum is to be expected.
+fn runs_away(objective: &Objective<'_>, yardstick: &Yardstick, point: &Point) -> bool {
+    objective.classes > 1 && objective.l2 == 0.0 && yardstick.size(&point.v) > RUNAWAY
 }
 
 /// A preconditioner from `rows` rows, on which no column that varies at all is constant.
@@ -432,7 +453,7 @@ pub(crate) fn from_all_rows(
     factored: bool,
     run: &mut Run<'_>,
 ) -> Result<Preconditioner, Error> {
-    run.passes += objective.cost;
+    run.passes += objective.classes as f64 * objective.cost;
     let preconditioner = from_rows(objective, v, factored, run)?;
     if preconditioner.is_usable() {
         Ok(preconditioner)

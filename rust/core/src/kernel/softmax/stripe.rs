@@ -144,7 +144,7 @@ impl<F: Float, S: Simd> Totals<F, S> {
                 let s = F::Lanes::<S>::from_slice(simd, &s[at..at + F::LANES]);
                 self.invalid |= !(s.simd_ge(zero) & s.simd_lt(infinity));
                 self.error = error.mul_add_fused(s, self.error);
-                factor = factor * s;
+                factor *= s;
             } else {
                 self.error += error;
             }
