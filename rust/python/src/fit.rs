@@ -100,9 +100,9 @@ const ONE_THREAD: usize = 1 << 15;
 /// >>> best.gradient_norm <= 1e-8, best.gap <= 1e-12
 /// (True, True)
 /// >>> gradstep.fit([[0.0], [1.0], [1.0], [3.0]], [0, 1, 2, 2], l2=0.1).weights.round(6)
-/// array([[-0.741071],
-///        [-0.09929 ],
-///        [ 0.840361]])
+/// array([[-1.092827],
+///        [ 0.117145],
+///        [ 0.975682]])
 #[pyfunction]
 #[pyo3(signature = (X, y, *, l2=Given(None), sample_weight=None, fit_bias=Given(None), solver=Given(None), tol=Given(None),
                     max_passes=Given(None), weights=None, bias=None, n_threads=None, callback=None),

@@ -18,6 +18,10 @@ const MEMORY: usize = 20;
 const ARMIJO: f64 = 1e-4;
 /// Part of the slope that may be left, or overshot, after a step judged by its slope.
 const SLOPE: f64 = 0.8;
+/// The same for several classes, whose preconditioner may see too far or not far enough.
+const CLASSES_SLOPE: f64 = 1.0;
+/// Steps of several classes tried where only the slope can tell.
+const BLIND_TRIALS: usize = 4;
 /// Step lengths tried in one direction.
 const TRIALS: usize = 30;
 
@@ -197,7 +201,11 @@ fn line_search<F: Float>(
     // Among differences this small there is rounding, but the slopes, which are sums of small terms, are still right.
     let blind = 0.1 * F::EPSILON.to_f64().sqrt() * from.abs();
     let mut step = 1.0;
-    for _ in 0..TRIALS {
+    let (most, blind_trials) = match objective.classes {
+        1 => (SLOPE, 1),
+        _ => (CLASSES_SLOPE, BLIND_TRIALS),
+    };
+    for trial in 1..=TRIALS {
         if run.is_spent() {
             return Ok(Search::Spent);
         }
@@ -209,33 +217,28 @@ fn line_search<F: Float>(
         }
         let value = run.evaluate::<F>(objective, &v)?;
         let gain = value.objective - from;
-        if is_accepted(&value, gain, direction, slope, step, blind) {
+        let is_blind = gain.abs() <= blind;
+        let slope_there = dot(&value.gradient, direction);
+        let is_accepted = value.is_finite()
+            && if is_blind {
+                slope_there.abs() <= most * slope.abs()
+            } else {
+                gain <= ARMIJO * step * slope
+            };
+        if is_accepted {
             return Ok(Search::Found(step, Point { v, value }));
         }
-        if gain.abs() <= blind && -slope * step <= point.value.rounding::<F>() {
+        let is_rounding = is_blind && -slope * step <= point.value.rounding::<F>();
+        if is_rounding && trial >= blind_trials {
             return Ok(Search::Nothing);
         }
-        step *= shorter(&value, gain, slope * step);
+        step *= if is_rounding {
+            (slope / (slope - slope_there)).clamp(0.1, 0.7)
+        } else {
+            shorter(&value, gain, slope * step)
+        };
     }
     Ok(Search::Nothing)
-}
-
-fn is_accepted(
-    value: &Value,
-    gain: f64,
-    direction: &[f64],
-    slope: f64,
-    step: f64,
-    blind: f64,
-) -> bool {
-    if !value.is_finite() {
-        return false;
-    }
-    if gain.abs() <= blind {
-        dot(&value.gradient, direction).abs() <= SLOPE * slope.abs()
-    } else {
-        gain <= ARMIJO * step * slope
-    }
 }
 
 /// The minimum of the parabola through both objectives with the slope at the start, within reason.
