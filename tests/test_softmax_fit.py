@@ -460,7 +460,7 @@ def test_degenerate_tables_get_an_answer(data: st.DataObject, count_case: Callab
         assert np.isfinite(best.objective) and np.isfinite(best.gradient_norm)
         if best.stop_reason == "separated":
             assert l2 == 0
-            # Where ties cannot be freed of rounding, the direction is the iteration's own, verified to 1e-5 of the sizes.
+            # Where ties cannot be freed of rounding, the direction is the iteration's own, verified to 1e-5.
             check_separation(X * scale, y, best, tie=2e-5)
         else:
             assert best.stop_reason in ("tolerance", "precision")
