@@ -47,7 +47,7 @@ pub(crate) fn verified(
     let fine = if objective.classes == 1 {
         corrected(objective, &rough, &sides.tied, monitor)?
     } else {
-        corrected_classes(objective, &rough, &sides.tied, yardstick.mean(), monitor)?
+        corrected_classes(objective, &rough, &sides.tied, yardstick, monitor)?
     };
     let fine = cleaned(fine, yardstick, CORRECTED);
     let sides = self::sides(objective, &fine, yardstick, CORRECTED, monitor)?;
@@ -133,16 +133,17 @@ fn corrected(
 }
 
 /// [`corrected`] for several classes, where pairs of a row's label and another class are tied: `A` is the sum over these of
-/// `a aᵀ`, `a` being the row for its label, and its negative for the other class. Columns are centred by `mean`, where
+/// `a aᵀ`, `a` being the row for its label, and its negative for the other class. Columns are centred by their means, where
 /// there are biases to make up for it.
 fn corrected_classes(
     objective: &Objective<'_>,
     direction: &[f64],
     tied: &[f64],
-    mean: &[f64],
+    yardstick: &Yardstick,
     monitor: &mut dyn Monitor,
 ) -> Result<Direction, Error> {
     let (order, classes, n) = (direction.len(), objective.classes, objective.columns());
+    let mean = yardstick.mean();
     let (points, threads) = (objective.points, objective.threads);
     let centre_of = |j: usize| if objective.fit_bias { mean[j] } else { 0.0 };
     // Weights of all classes come before the biases.
@@ -187,12 +188,21 @@ fn corrected_classes(
             put(n, n, count);
         }
     }
+    // A column that is at its mean in all ties is left with the mean's rounding: nothing, beside its deviation.
+    let deviations: Vec<f64> = yardstick.deviations().collect();
     let scale: Vec<f64> = (0..order)
         .map(|i| {
-            let is_fixed = i >= classes * n && !objective.fit_bias;
+            let least = match deviations.get(i) {
+                Some(s) => CONSTANT * s * s * matrix[place(i / n, n) * (order + 1)],
+                None if objective.fit_bias => 0.0,
+                None => f64::INFINITY,
+            };
             let square = matrix[i * order + i];
-            let counts = square > 0.0 && !is_fixed;
-            if counts { 1.0 / square.sqrt() } else { 0.0 }
+            if square > least {
+                1.0 / square.sqrt()
+            } else {
+                0.0
+            }
         })
         .collect();
     for (i, row) in matrix.chunks_exact_mut(order).enumerate() {
