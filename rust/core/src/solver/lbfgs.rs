@@ -97,6 +97,8 @@ pub(crate) struct Goal<'a> {
     pub is_reached: &'a dyn Fn(&Point, &[f64], f64) -> bool,
     /// Whether, at a point that would do by its gradient, the direction speaks of an optimum at infinity.
     pub is_drifting: &'a dyn Fn(&Point, &[f64]) -> bool,
+    /// Whether weights and biases are so large that no optimum is to be expected there.
+    pub is_runaway: &'a dyn Fn(&[f64]) -> bool,
     pub iterations: usize,
 }
 
@@ -149,9 +151,10 @@ pub(crate) fn minimise<F: Float>(
             None => Some(line_search::<F>(objective, &point, &direction, slope, run)?),
         };
         let (step, next) = match (ended, search) {
-            (None, Some(Search::Found(step, next))) => (step, next),
+            (None, Some(Search::Found(step, next))) if !(goal.is_runaway)(&next.v) => (step, next),
             (ended, search) => {
                 let ended = ended.unwrap_or(match search {
+                    Some(Search::Found(..)) => Ended::Runaway,
                     Some(Search::Spent) => Ended::Passes,
                     _ => Ended::Stalled,
                 });

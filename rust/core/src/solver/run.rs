@@ -59,6 +59,8 @@ pub(crate) enum Ended {
     Exhausted,
     /// The gradient is as small as was asked for, yet the weights still move as if there were no optimum.
     Drifting,
+    /// The next step would lead to weights that no optimum has.
+    Runaway,
     /// The passes allowed are used up.
     Passes,
     /// The observer asked for it.

@@ -1,7 +1,7 @@
 //! Preconditioned L-BFGS, on ever larger samples and then on all rows.
 
 use super::lbfgs::{Goal, Memory, minimise as lbfgs};
-use super::objective::{Objective, Point};
+use super::objective::{Objective, Point, add_multiple};
 use super::preconditioner::{Block, Preconditioner, Yardstick};
 use super::run::{Ended, Patience, Run};
 use super::separation::{self, Direction, normalise};
@@ -171,19 +171,20 @@ fn stage<F: Float>(
     let (m, rows) = (objective.rows(), subset.len());
     let unknowns = objective.columns() * objective.classes.saturating_sub(1).max(1);
     let precision = STAGE_PRECISION * unknowns as f64 / rows as f64;
-    let goal = Goal {
-        is_reached: &|_, _, decrease| 0.5 * decrease <= precision,
-        is_drifting: &|_, _| false,
-        iterations: STAGE_ITERATIONS,
-    };
     let factored = is_factorable(objective) && hessian_cost(objective, rows) <= 0.25 * START_COST;
     let preconditioner = from_subset(objective, subset, &stages.v, factored, run)?;
     if !preconditioner.is_usable() {
         return Ok(()); // nothing of any weight was drawn
     }
-    if stages.yardstick.is_none() {
-        stages.yardstick = Some(preconditioner.yardstick());
-    }
+    let yardstick = stages
+        .yardstick
+        .get_or_insert_with(|| preconditioner.yardstick());
+    let goal = Goal {
+        is_reached: &|_, _, decrease| 0.5 * decrease <= precision,
+        is_drifting: &|_, _| false,
+        is_runaway: &|v| is_runaway(objective, yardstick, v),
+        iterations: STAGE_ITERATIONS,
+    };
     subset.with_points(1, |points| {
         let part = Objective {
             points,
@@ -340,8 +341,9 @@ fn on_all_rows<F: Float>(
             },
             is_drifting: &|point, direction| {
                 let drifts = is_small(point) && yardstick.size(direction) >= DRIFT;
-                (may_drift && drifts) || runs_away(objective, yardstick, point)
+                may_drift && drifts
             },
+            is_runaway: &|v| is_runaway(objective, yardstick, v),
             iterations: ITERATIONS,
         };
         let before = run.passes;
@@ -366,9 +368,8 @@ fn on_all_rows<F: Float>(
                 normalise(&mut direction);
                 break (StopReason::Separated, Some(direction));
             }
-            _ if runs_away(objective, yardstick, &point) => {
-                run.passes += objective.cost;
-                let found = separation::verified(objective, &point.v, yardstick, run.monitor())?;
+            Ended::Runaway => {
+                let found = where_to(objective, &point, &outcome.direction, yardstick, run)?;
                 break (StopReason::Separated, found);
             }
             Ended::Drifting => {
@@ -403,9 +404,29 @@ fn on_all_rows<F: Float>(
     })
 }
 
-/// Whether predictors of several classes have become so large that no optimum is to be expected.
-fn runs_away(objective: &Objective<'_>, yardstick: &Yardstick, point: &Point) -> bool {
-    objective.classes > 1 && objective.l2 == 0.0 && yardstick.size(&point.v) > RUNAWAY
+/// Whether predictors of several classes are so large that no optimum is to be expected.
+fn is_runaway(objective: &Objective<'_>, yardstick: &Yardstick, v: &[f64]) -> bool {
+    objective.classes > 1 && objective.l2 == 0.0 && yardstick.size(v) > RUNAWAY
+}
+
+/// The separating direction that a fit runs away in: that of its last step, or else of all its steps together.
+fn where_to(
+    objective: &Objective<'_>,
+    point: &Point,
+    step: &[f64],
+    yardstick: &Yardstick,
+    run: &mut Run<'_>,
+) -> Result<Option<Direction>, Error> {
+    let mut sum = point.v.clone();
+    add_multiple(&mut sum, 1.0, step);
+    for direction in [step, &sum] {
+        run.passes += objective.cost;
+        let found = separation::verified(objective, direction, yardstick, run.monitor())?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
 }
 
 /// A preconditioner from `rows` rows, on which no column that varies at all is constant.
