@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -168,6 +169,7 @@ def test_separable_reference_sets(name: str, data_folder: Path) -> None:
     best = gradstep.fit(X, y)
     assert best.stop_reason == "separated" and not best.converged and best.gap is None
     assert np.isfinite(best.weights).all() and np.isfinite(best.objective)
+    assert np.abs(best.weights).max() < 1e6
     if name != "trec":
         check_separation(X, y, best)
 
@@ -189,14 +191,19 @@ def random_problem(seed: int) -> tuple[Array, Array, float, Array, bool]:
     return X, y, float(10.0 ** random.uniform(-5, 0)), s, seed % 7 != 0
 
 
+@functools.cache
+def random_optimum(seed: int) -> Any:
+    return exact_optimum(*random_problem(seed))[1]
+
+
 @both_solvers
-@pytest.mark.parametrize("block", range(5))
+@pytest.mark.parametrize("block", range(3))
 def test_the_gap_is_an_upper_bound(solver: Any, block: int, measured: Callable[[str], None]) -> None:
     """Wherever the fit stops: against the optimum in 80 bits."""
     ratios = []
-    for seed in range(60 * block, 60 * block + 60):
+    for seed in range(30 * block, 30 * block + 30):
         X, y, l2, s, fit_bias = random_problem(seed)
-        _, optimum = exact_optimum(X, y, l2, s, fit_bias)
+        optimum = random_optimum(seed)
         random = np.random.default_rng(seed)
         tol = float(10.0 ** random.uniform(-10, -1))
         limit = float(random.choice([3, 6, 1000]))
@@ -220,8 +227,8 @@ def test_the_gap_is_an_upper_bound(solver: Any, block: int, measured: Callable[[
     ("m", "n", "classes", "l2"),
     [
         (m, n, classes, l2)
-        for m, n, classes in [(60, 1, 3), (200, 7, 4), (300, 8, 3), (400, 17, 5), (40, 50, 3), (12_000, 5, 3)]
-        for l2 in [0.0, 1e-3, 1.0]
+        for m, n, classes in [(60, 1, 3), (200, 7, 4), (400, 17, 5), (40, 50, 3), (12_000, 5, 3)]
+        for l2 in [0.0, 1e-3]
         if l2 > 0 or n <= m  # else separable
     ],
 )
@@ -359,7 +366,7 @@ def weighted(draw: st.DrawFn) -> Weighted:
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
-@settings(max_examples=500)
+@settings(max_examples=100)
 @given(problem=weighted())
 def test_weights_are_repetition(solver: Any, problem: Weighted, count_case: Callable[[], None]) -> None:
     """The curvature is l2 at least along the weights, so both are within √(2·gap/l2) of the one optimum."""
@@ -444,7 +451,20 @@ def test_a_column_that_says_nothing_new_changes_no_prediction() -> None:
         assert abs(best.objective - want.objective) <= 1e-14
 
 
-@settings(max_examples=300)
+@pytest.mark.parametrize("scale", [1.0, 1e-5, 1e5])
+@pytest.mark.parametrize("seed", [17, 50, 138, 948, 1286, 1341])
+def test_ties_at_the_mean_of_a_column(seed: int, scale: float) -> None:
+    """There the mean's rounding is all that centring leaves of the column: it must not be blown up."""
+    random = np.random.default_rng(seed)
+    m, n = int(random.integers(3, 13)), int(random.integers(1, 7))
+    X = scale * random.integers(-1, 2, (m, n))
+    y = np.append([0, 1, 2], random.integers(0, 3, m - 3))
+    best = gradstep.fit(X, y)
+    check_separation(X, y, best)
+    assert np.abs(best.weights).max() * scale <= 1e7  # 1e6 standard deviations, of a column that varies
+
+
+@settings(max_examples=150)
 @given(data=st.data())
 def test_degenerate_tables_get_an_answer(data: st.DataObject, count_case: Callable[[], None]) -> None:
     """Small integers: constant, repeated, dependent and separating columns in any mixture. Never NaN."""
@@ -460,8 +480,7 @@ def test_degenerate_tables_get_an_answer(data: st.DataObject, count_case: Callab
         assert np.isfinite(best.objective) and np.isfinite(best.gradient_norm)
         if best.stop_reason == "separated":
             assert l2 == 0
-            # Where ties cannot be freed of rounding, the direction is the iteration's own, verified to 1e-5.
-            check_separation(X * scale, y, best, tie=2e-5)
+            check_separation(X * scale, y, best)
         else:
             assert best.stop_reason in ("tolerance", "precision")
             assert best.gradient_norm <= 1e-8 * max(1.0, scale)
