@@ -221,6 +221,13 @@ def test_the_gap_is_an_upper_bound(solver: Any, block: int, measured: Callable[[
         measured(f"{solver}: reported gap / true gap, median {np.median(ratios):.1f}, largest {max(ratios):.1f}")
 
 
+def test_biases_far_from_their_optimum_leave_a_finite_gap() -> None:
+    """One Newton step closes them first: the bound from where they are is infinite here."""
+    X, y = overlapping(300, 3, 4)
+    best = gradstep.fit(X + 2, y, l2=1e-2, solver="gd", tol=1e-12, max_passes=6)
+    assert best.stop_reason == "passes" and best.gap is not None and best.gap < 10
+
+
 @both_solvers
 @both_dtypes
 @pytest.mark.parametrize(
