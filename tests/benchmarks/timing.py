@@ -19,6 +19,11 @@ import gradstep
 
 Run = Callable[[], object]
 
+TURN = 5
+"""Timed repetitions of one rival in a row."""
+WARM_UP = 0.15
+"""Seconds of untimed repetitions before them."""
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -49,17 +54,27 @@ class Settings:
 
 
 def medians(rivals: Mapping[str, Run], repeats: int, calls: int = 1) -> dict[str, float]:
-    """Median seconds of a call of each rival; they take turns, so that a busy moment hits all of them."""
+    """Median seconds of a call of each rival; they take turns, so that a busy moment hits all of them.
+
+    Every turn begins untimed: a rival's idle threads keep a CPU busy for a while after its last call (those of BLAS for
+    a tenth of a second), and a CPU that sleeps takes milliseconds to wake.
+    """
     times: dict[str, list[float]] = {name: [] for name in rivals}
-    for run in rivals.values():
-        run()
-    for _ in range(repeats):
+    for _ in range(-(-repeats // TURN)):
         for name, run in rivals.items():
-            start = time.perf_counter()
-            for _ in range(calls):
+            settled = time.perf_counter() + WARM_UP
+            while time.perf_counter() < settled:
                 run()
-            times[name].append((time.perf_counter() - start) / calls)
+            times[name] += [seconds(run, calls) for _ in range(TURN)]
     return {name: statistics.median(each) for name, each in times.items()}
+
+
+def seconds(run: Run, calls: int) -> float:
+    """What one of several calls takes."""
+    start = time.perf_counter()
+    for _ in range(calls):
+        run()
+    return (time.perf_counter() - start) / calls
 
 
 def at_least(target: float, name: str, seconds: dict[str, float], peer: str, ours: str = "gradstep") -> Figure:
