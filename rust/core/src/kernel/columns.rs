@@ -7,11 +7,13 @@ use super::model::{GradientLanes, Model};
 use crate::float::Float;
 use crate::matrix::Ahead;
 use crate::parallel::STRIPE;
-use crate::simd::{MAX_LANES, MulAdd, sum_lanes, transpose};
+use crate::simd::{MAX_LANES, MulAdd, is_roomy, sum_lanes, transpose};
 use crate::strips::Strips;
 
 /// Columns of one chain that are multiplied before the chain is put down.
 const LINKS: usize = 4;
+/// Columns of as many scalar sums as there are registers for.
+const SCALARS: usize = 8;
 
 /// A tile of contiguous columns.
 pub(crate) struct Columns<'a, F: Float> {
@@ -55,8 +57,12 @@ impl<F: Float> Columns<'_, F> {
             for c in (0..linked).step_by(LINKS) {
                 self.link::<S, LINKS>(simd, c * F::LANES + k, chain);
             }
-            for c in linked..vectors {
-                self.link::<S, 1>(simd, c * F::LANES + k, chain);
+            let last = linked * F::LANES + k;
+            match vectors - linked {
+                1 => self.link::<S, 1>(simd, last, chain),
+                2 => self.link::<S, 2>(simd, last, chain),
+                3 => self.link::<S, 3>(simd, last, chain),
+                _ => {}
             }
             if let Some(rest) = &self.model.rest {
                 let column = self.model.columns() - F::LANES + k;
@@ -123,7 +129,7 @@ impl<F: Float> Columns<'_, F> {
         }
     }
 
-    /// `lanes += Σ_i r_i x_i`, rows in order: squares of columns are turned into rows in registers.
+    /// `lanes += Σ_i r_i x_i`, rows in order.
     #[inline(always)]
     pub(super) fn add<S: Simd>(
         &self,
@@ -151,10 +157,29 @@ impl<F: Float> Columns<'_, F> {
         out: &mut F::Array,
         ahead: &mut Ahead<'_, F>,
     ) {
+        if is_roomy(simd) {
+            self.add_squares(simd, column, residual, out, ahead);
+        } else {
+            for first in (0..F::LANES).step_by(SCALARS) {
+                let out = &mut out.as_mut()[first..first + SCALARS];
+                self.add_scalars(column + first, residual, out, ahead);
+            }
+        }
+    }
+
+    /// Squares of columns are turned into rows in registers.
+    #[inline(always)]
+    fn add_squares<S: Simd>(
+        &self,
+        simd: S,
+        column: usize,
+        residual: &[F; STRIPE],
+        out: &mut F::Array,
+        ahead: &mut Ahead<'_, F>,
+    ) {
         let mut sum = F::Lanes::<S>::load_array_ref(simd, out);
         for at in (0..self.count).step_by(F::LANES) {
-            ahead.fetch::<4>();
-            ahead.fetch::<4>();
+            ahead.fetch::<SCALARS>();
             let mut square = [F::Lanes::<S>::splat(simd, F::ZERO); MAX_LANES];
             for j in 0..F::LANES {
                 square[j] = load(simd, self.tile.strip(column + j), at);
@@ -166,6 +191,37 @@ impl<F: Float> Columns<'_, F> {
             }
         }
         sum.store_array(out);
+    }
+
+    /// An element at a time, of some of the columns: where registers are few and narrow, turning squares takes longer.
+    #[inline(always)]
+    fn add_scalars(
+        &self,
+        column: usize,
+        residual: &[F; STRIPE],
+        out: &mut [F],
+        ahead: &mut Ahead<'_, F>,
+    ) {
+        let residual = &residual[..self.count];
+        let mut columns: [&[F]; SCALARS] = self.tile.strips(column);
+        let mut sums = [F::ZERO; SCALARS];
+        for j in 0..SCALARS {
+            columns[j] = &columns[j][..residual.len()];
+            sums[j] = out[j];
+        }
+        for (i, &r) in residual.iter().enumerate() {
+            if i % F::LANES == 0 {
+                ahead.fetch::<SCALARS>();
+            }
+            for j in 0..SCALARS {
+                sums[j] = columns[j][i].mul_add(r, sums[j]);
+            }
+        }
+        // The last square's zeros, which make a zero positive.
+        if residual.len() % F::LANES > 0 {
+            sums = sums.map(|sum| sum + F::ZERO);
+        }
+        out.copy_from_slice(&sums);
     }
 }
 
