@@ -8,6 +8,8 @@ Examples
 array([0.2, 0.9])
 """
 
+from typing import TYPE_CHECKING, Any
+
 from gradstep._config import show_config
 from gradstep._native import (
     Trainer,
@@ -16,6 +18,7 @@ from gradstep._native import (
     fit,
     gradient,
     gradient_step,
+    hessian,
     log_sigmoid,
     loss,
     loss_gradient,
@@ -25,6 +28,9 @@ from gradstep._native import (
     softmax,
 )
 from gradstep._results import Fit, Gradient, Iteration, LossGradient, Optimum, Separation, Step, StopReason
+
+if TYPE_CHECKING:
+    from gradstep._estimator import LogisticRegression as LogisticRegression
 
 __all__ = [
     "Fit",
@@ -41,6 +47,7 @@ __all__ = [
     "fit",
     "gradient",
     "gradient_step",
+    "hessian",
     "log_sigmoid",
     "loss",
     "loss_gradient",
@@ -50,3 +57,21 @@ __all__ = [
     "sigmoid_derivative",
     "softmax",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the estimator when it is first asked for: all else needs NumPy alone."""
+    if name != "LogisticRegression":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        from gradstep._estimator import LogisticRegression
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] not in ("scipy", "sklearn"):
+            raise
+        needed = "gradstep.LogisticRegression needs scikit-learn 1.6 or newer: pip install 'gradstep[sklearn]'"
+        raise ImportError(needed, name=error.name) from error
+    return LogisticRegression
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), "LogisticRegression"])

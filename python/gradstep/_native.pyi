@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from typing import Any, Literal, Protocol, TypeAlias, final
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradstep._results import Fit, Gradient, Iteration, LossGradient, Optimum, Step
@@ -16,6 +17,7 @@ __all__ = [
     "fit",
     "gradient",
     "gradient_step",
+    "hessian",
     "log_sigmoid",
     "loss",
     "loss_gradient",
@@ -90,6 +92,14 @@ def gradient_step(
     sample_weight: ArrayLike | None = None,
     n_threads: int | None = None,
 ) -> Step: ...
+def hessian(
+    X: _Features,
+    weights: ArrayLike,
+    bias: float = 0.0,
+    *,
+    sample_weight: ArrayLike | None = None,
+    n_threads: int | None = None,
+) -> NDArray[np.float64]: ...
 def fit(
     X: _Features,
     y: ArrayLike,

@@ -99,6 +99,8 @@ class StopReason(StrEnum):
     """The passes over the data that were allowed are used up."""
     SEPARATED = "separated"
     """A hyperplane separates the labels: the loss has no minimum."""
+    VALIDATION = "validation"
+    """The error of validation data has stopped falling."""
 
 
 class Fit(NamedTuple):

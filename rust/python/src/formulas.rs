@@ -5,6 +5,7 @@
 use gradstep_core::{
     ClassGradient, Error, Features, Function, Monitor, Reduction, Threads, Vector,
 };
+use numpy::PyArrayMethods;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -781,6 +782,80 @@ pub(crate) fn loss_gradient<'py>(
         &Arguments::new(X, y, weights, bias, sample_weight, n_threads)?,
     )?;
     result!(py, "LossGradient", packed)
+}
+
+/// The Hessian of the mean cross-entropy by weights and bias, H = Σ s_i σ'(z_i) (x_i, 1) (x_i, 1)ᵀ / Σ s_i.
+///
+/// It does not depend on the labels. The Fisher information of the samples is Σ s_i times this, and the inverse of that
+/// the covariance of weights and bias that maximise the likelihood.
+///
+/// Parameters
+/// ----------
+/// X : array_like or sparse array or matrix, shape (m, n)
+///     Features, a row per sample; any layout, read in place. SciPy's CSR is read in place, CSC by way of its rows; none
+///     is ever made dense.
+/// weights : array_like, shape (n,)
+///     Weights w, nats per unit of each feature.
+/// bias : float, default 0.0
+///     Bias b in nats.
+/// sample_weight : array_like, shape (m,), optional
+///     Weights s_i >= 0 of the samples, not all zero; all 1 by default.
+/// n_threads : int, optional
+///     Threads to use; by default GRADSTEP_NUM_THREADS, OMP_NUM_THREADS or the processors available. The result does
+///     not depend on it.
+///
+/// Returns
+/// -------
+/// ndarray of float64, shape (n + 1, n + 1)
+///     Symmetric; the last row and column are those of the bias. Also float32 features are computed in float64.
+///
+/// Raises
+/// ------
+/// TypeError
+///     If an argument does not hold real numbers.
+/// ValueError
+///     If shapes do not fit, `X` is empty, or sample weights are out of range.
+/// MemoryError
+///     If there is no room for n + 1 by n + 1 numbers.
+///
+/// Notes
+/// -----
+/// Hastie, Tibshirani and Friedman, *The Elements of Statistical Learning*, equation 4.25, per sample.
+///
+/// Examples
+/// --------
+/// >>> import gradstep
+/// >>> gradstep.hessian([[1.0], [-1.0]], [0.0])
+/// array([[0.25, 0.  ],
+///        [0.  , 0.25]])
+#[pyfunction]
+#[pyo3(signature = (X, weights, bias=Given(None), *, sample_weight=None, n_threads=None),
+       text_signature = "(X, weights, bias=0.0, *, sample_weight=None, n_threads=None)")]
+pub(crate) fn hessian<'py>(
+    X: &Bound<'py, PyAny>,
+    weights: &Bound<'py, PyAny>,
+    bias: Given<'py>,
+    sample_weight: Option<&Bound<'py, PyAny>>,
+    n_threads: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = X.py();
+    let x = Samples::new(X)?;
+    let weights = vector("weights", weights)?.to_vec::<f64>()?;
+    let bias = bias.or(0.0, "bias", number)?;
+    let sample_weight = sample_weight
+        .map(|s| View::new("sample_weight", s, 1))
+        .transpose()?;
+    let threads = threads(n_threads)?;
+    let rows = x.rows::<f64>(py, threads)?;
+    let (x, sample_weight) = (
+        rows.features()?,
+        sample_weight.as_ref().map(View::vector).transpose()?,
+    );
+    let order = x.columns() + 1;
+    let matrix = run(py, |monitor| {
+        gradstep_core::hessian(x, sample_weight.as_ref(), &weights, bias, threads, monitor)
+    })?;
+    Ok(pack(py, matrix).reshape([order, order])?.into_any())
 }
 
 /// One step of gradient descent from `weights` and `bias`, which are not modified.

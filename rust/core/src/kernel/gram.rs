@@ -6,11 +6,11 @@ use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 
 use super::curvature::{predictors, row_curvatures};
-use super::{Points, rows_of};
-use crate::error::Error;
+use super::{Points, check_length, labels, rows_of};
+use crate::error::{Error, zeros};
 use crate::features::Features;
 use crate::float::Float;
-use crate::matrix::{Matrix, Packed, RowSet};
+use crate::matrix::{Matrix, Packed, RowSet, Vector};
 use crate::parallel::{self, Monitor, STRIPE, Threads};
 use crate::simd::{self, Level, MulAdd, dispatch};
 use crate::sparse::{Index, Rows, with_rows};
@@ -31,6 +31,66 @@ pub(crate) struct Gram {
     pub lower: Vec<f64>,
     /// Σ s_i
     pub weight: f64,
+}
+
+/// The Hessian of the mean cross-entropy by (w, b), which does not depend on the labels:
+///
+/// ```text
+/// H = [X 1]ᵀ D [X 1] / Σ s_i      D = diag(s_i σ'(z_i)),  z = X w + b
+/// ```
+///
+/// Symmetric, shape (n + 1, n + 1) row by row, the bias last; in `f64` whatever `X` holds.
+///
+/// Source: Hastie, Tibshirani & Friedman, *The Elements of Statistical Learning*, 2nd ed., eq. (4.25), divided by −Σ s_i.
+///
+/// # Errors
+///
+/// [`Error::Length`] if `sample_weight` or `weights` does not fit `x`; [`Error::Element`] for sample weights that are
+/// negative or not finite; [`Error::NoWeight`]; [`Error::Index`] for a column of a sparse `x` out of range;
+/// [`Error::Memory`]; [`Error::Interrupted`] by the monitor.
+pub fn hessian<'a>(
+    x: impl Into<Features<'a>>,
+    sample_weight: Option<&'a Vector<'a>>,
+    weights: &[f64],
+    bias: f64,
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<Vec<f64>, Error> {
+    let x = x.into();
+    let n = x.columns();
+    check_length("weights", weights.len(), n, "one weight per column of X")?;
+    let unlabelled = zeros("y", x.rows(), "labels")?;
+    let unlabelled = Vector::from_slice(&unlabelled);
+    let points = Points::new(x, &unlabelled, sample_weight)?;
+    labels(&points, threads, monitor)?;
+    check_room(n + 1)?;
+    let Gram {
+        order,
+        lower: mut matrix,
+        weight,
+    } = gram(&points, weights, bias, threads, monitor)?;
+    for i in 0..order {
+        for j in 0..=i {
+            let mean = matrix[i * order + j] / weight;
+            matrix[i * order + j] = mean;
+            matrix[j * order + i] = mean;
+        }
+    }
+    Ok(matrix)
+}
+
+/// Whether there is room for a Gram matrix of that order and for the sums that it is made from.
+fn check_room(order: usize) -> Result<(), Error> {
+    let elements = 2 * (order as u128).pow(2);
+    let room = usize::try_from(elements).map(|count| Vec::<f64>::new().try_reserve_exact(count));
+    match room {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(Error::Memory {
+            argument: "X",
+            count: elements,
+            unit: "elements of its Hessian",
+        }),
+    }
 }
 
 /// [`Gram`] at `weights` and `bias`, in `f64` whatever `X` holds.

@@ -25,6 +25,7 @@ use fearless_simd::prelude::*;
 pub use self::cross_entropy::cross_entropy;
 pub(crate) use self::curvature::{Curvature, curvature, curvature_of, predictors};
 use self::dense::Scratch;
+pub use self::gram::hessian;
 pub(crate) use self::gram::{Gram, gram, gram_of};
 pub(crate) use self::labels::{ClassCounts, Labels, Target, labels, target};
 pub(crate) use self::margins::{Sides, class_sides, sides, tied_pairs};

@@ -1,0 +1,595 @@
+"""The optimum as an estimator in the idiom of scikit-learn: that checks the arguments, gradstep does the arithmetic."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from numbers import Integral, Real
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax, softmax
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_scalar
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from gradstep._native import fit, gradient, hessian, log_sigmoid, loss, sigmoid
+from gradstep._results import Iteration, Optimum, StopReason
+
+FORMATS = ("csr", "csc")
+DTYPES = (np.float64, np.float32)
+DEFAULT_C = 1.0
+CERTIFICATE = (
+    "n_iter_", "history_", "objective_", "gradient_norm_", "gap_", "stop_reason_", "separation_",
+    "validation_history_", "standard_errors_", "intercept_standard_error_",
+)  # fmt: skip
+LARGEST_CONDITION = 1e12
+"""Of a Hessian: with a larger one fewer than four digits of its inverse would be right."""
+
+Array = NDArray[Any]
+Callback = Callable[[Iteration], bool | None]
+
+
+class LogisticRegression(ClassifierMixin, BaseEstimator):
+    """Logistic regression at its certified optimum, as an estimator of scikit-learn.
+
+    Minimises E + (alpha/2) ||W||², with E = Σ s_i E_i / Σ s_i the mean cross-entropy, by `gradstep.fit`. Two classes are
+    one sigmoid, more are a softmax. The intercept is never penalised, and columns may be of any scale.
+
+    Parameters
+    ----------
+    alpha : float, optional
+        Strength >= 0 of the penalty on the mean error. It does not change its meaning with the number of samples.
+    C : float, optional
+        What scikit-learn calls C: ``alpha = 1 / (C * sum of the sample weights)``, those of the classes included. At most
+        one of `alpha` and `C` may be given; without either C is 1, as in scikit-learn.
+    fit_intercept : bool, default True
+        Whether there is an intercept; it is 0 if not.
+    class_weight : dict, "balanced" or None, default None
+        Factors of the sample weights, by class. "balanced" is Σ s_i / (K * Σ s_i of the class), which leaves Σ s_i as it
+        is. With `alpha` a factor common to all classes changes nothing, since E is a mean; with `C` it is a factor of C.
+    solver : {"auto", "lbfgs", "gd"}, default "auto"
+        As in `gradstep.fit`.
+    tol : float, default 1e-8
+        The fit has converged once no component of the objective's gradient is larger.
+    max_iter : float, default 1000
+        Stop once so much of `X` has been read, in passes over all rows.
+    warm_start : bool, default False
+        Whether `fit` starts from the coefficients of the last one.
+    early_stopping : bool, default False
+        Whether to stop once the error of validation data, given to `fit` or kept out, has stopped falling, and to restore
+        the coefficients for which it was smallest.
+    validation_fraction : float, default 0.1
+        Part of the samples to keep out, of each class alike.
+    n_iter_no_change : int, default 5
+        Iterations over all rows without a smaller validation error to stop after.
+    learning_rate : float, default 0.1
+        Factor of the steps of `partial_fit`.
+    standard_errors : bool, default False
+        Whether to compute `standard_errors_`.
+    n_threads : int, optional
+        Threads of the fit. The result does not depend on it.
+    random_state : int, RandomState or None, default None
+        Chooses the samples that are kept out.
+    callback : callable, optional
+        Called after every iteration with an `Iteration`. The fit stops when it returns True; what it raises ends the fit.
+    verbose : bool, default False
+        Whether to show the progress on stderr (extra ``progress``).
+
+    Attributes
+    ----------
+    coef_ : ndarray, shape (1, n), or (K, n) for K > 2 classes
+        Weights, in the dtype of the computation.
+    intercept_ : ndarray, shape (1,) or (K,)
+        Bias.
+    classes_ : ndarray, shape (K,)
+        The labels, sorted.
+    n_iter_ : int
+        Number of iterations.
+    history_ : structured ndarray, shape (n_iter_,)
+        ``objective, gradient_norm, step, seconds, passes, rows`` after each iteration.
+    objective_ : float
+        E plus penalty at the optimum, in nats per sample.
+    gradient_norm_ : float
+        Largest component of its gradient, in magnitude.
+    gap_ : float or None
+        With a penalty, an upper bound on how far `objective_` is above its minimum; None also where coefficients of an
+        earlier iteration were restored.
+    stop_reason_ : StopReason
+        As of `Optimum`, or "validation".
+    separation_ : Separation or None
+        Where there is no optimum, the direction that separates the classes.
+    validation_history_ : ndarray, with ``early_stopping=True``
+        Mean cross-entropy of the validation data after each iteration over all rows.
+    standard_errors_, intercept_standard_error_ : ndarrays, shapes (1, n) and (1,), with ``standard_errors=True``
+        Wald standard errors: roots of the diagonal of the inverse Fisher information. A sample weight counts as so many
+        samples. Without intercept there is no error of it.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str, where `X` names its columns
+
+    Raises
+    ------
+    ImportError
+        Without scikit-learn 1.6 or newer (extra ``sklearn``), or with ``verbose=True`` without rich.
+
+    Notes
+    -----
+    After Ctrl-C during `fit`, a KeyboardInterrupt, `coef_` and `intercept_` are the best so far, without certificate.
+
+    A fit that stops where rounding leaves a larger gradient than `tol` (``stop_reason_ == "precision"``) is as good as
+    the dtype admits, and not warned of.
+
+    Wald standard errors are refused with a ValueError where they mean nothing: with a penalty, class weights, early
+    stopping, more than two classes, linearly dependent columns, separated classes, or short of the optimum.
+
+    Examples
+    --------
+    >>> model = gradstep.LogisticRegression(alpha=0.1).fit([[0.0], [1.0], [2.0], [3.0]], ["no", "yes", "no", "yes"])
+    >>> model.coef_.round(6), model.intercept_.round(6), str(model.stop_reason_), model.gap_ < 1e-12
+    (array([[0.636706]]), array([-0.955059]), 'tolerance', True)
+    >>> model.predict([[0.5], [2.5]])
+    array(['no', 'yes'], dtype='<U3')
+    """
+
+    def __init__(
+        self,
+        *,
+        alpha: float | None = None,
+        C: float | None = None,
+        fit_intercept: bool = True,
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        solver: Literal["auto", "lbfgs", "gd"] = "auto",
+        tol: float = 1e-8,
+        max_iter: float = 1000,
+        warm_start: bool = False,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 5,
+        learning_rate: float = 0.1,
+        standard_errors: bool = False,
+        n_threads: int | None = None,
+        random_state: Any = None,
+        callback: Callback | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.alpha = alpha
+        self.C = C
+        self.fit_intercept = fit_intercept
+        self.class_weight = class_weight
+        self.solver = solver
+        self.tol = tol
+        self.max_iter = max_iter
+        self.warm_start = warm_start
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.learning_rate = learning_rate
+        self.standard_errors = standard_errors
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.callback = callback
+        self.verbose = verbose
+
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None
+    ) -> LogisticRegression:
+        """Go to the optimum.
+
+        Parameters
+        ----------
+        X : array_like, sparse or data frame, shape (m, n)
+            Finite features. CSR and CSC are never made dense. float32 is computed in float32.
+        y : array_like, shape (m,)
+            Labels of two or more classes: numbers, strings or booleans.
+        sample_weight : array_like, shape (m,), optional
+            Weights >= 0. An integer weight means a repeated row.
+        X_val, y_val : like `X` and `y`, optional
+            Validation data for ``early_stopping=True``; without them a fraction of the samples is kept out.
+
+        Returns
+        -------
+        LogisticRegression
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If data or parameters are out of range, or standard errors are asked for where they mean nothing.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If `max_iter` was too small, or if there is no optimum since the classes are separated.
+        """
+        self._check_parameters()
+        data = self._validated(X, y, sample_weight, reset=True)
+        data.check_classes()
+        start = self._start(data.classes)
+        self.classes_ = data.classes
+        validation = self._validation(X_val, y_val, data.classes, data.factors)
+        if self.early_stopping and validation is None:
+            data, validation = self._split(data)
+        l2 = self._l2(data.total)
+        if self.standard_errors:
+            self._check_standard_errors(l2)
+
+        self._forget()
+        with _progress(self.verbose) as show:
+            watch = _Watch(len(data.codes), validation, self.n_iter_no_change, self.callback, show)
+            try:
+                optimum = fit(
+                    data.X,
+                    data.codes,
+                    l2=l2,
+                    sample_weight=data.weight,
+                    fit_bias=bool(self.fit_intercept),
+                    solver=self.solver,
+                    tol=self.tol,
+                    max_passes=self.max_iter,
+                    n_threads=self.n_threads,
+                    callback=watch,
+                    **start,
+                )
+            except KeyboardInterrupt:
+                if watch.best:
+                    self._set_coefficients(watch.best.weights, watch.best.bias)
+                raise
+        self._set_certificate(optimum, watch)
+        self._warn()
+        if self.standard_errors:
+            self._set_standard_errors(data)
+        return self
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> LogisticRegression:
+        """Take one step of gradient descent on the mean error of a batch, plus the penalty.
+
+        Starts from zero, or from wherever `fit` or `partial_fit` have come to. The penalty is that of `alpha`, none by
+        default: `C` is about the sum of all weights, which a batch does not know.
+
+        Parameters
+        ----------
+        X : array_like, sparse or data frame, shape (m, n)
+            The features of the batch.
+        y : array_like, shape (m,)
+            Its labels.
+        classes : array_like, shape (K,), optional
+            All labels that may come; needed in the first call.
+        sample_weight : array_like, shape (m,), optional
+            Weights >= 0, not all zero.
+
+        Returns
+        -------
+        LogisticRegression
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If data or parameters are out of range, with `C`, and with ``class_weight="balanced"``.
+        """
+        self._check_parameters()
+        if self.C is not None:
+            raise ValueError(f"C must be None for partial_fit, got {self.C}: give alpha, which is per sample")
+        if isinstance(self.class_weight, str):
+            raise ValueError(f"class_weight must be None or a dict for partial_fit, got {self.class_weight!r}")
+        first = not hasattr(self, "coef_")
+        known = self._known_classes(classes, first)
+        data = self._validated(X, y, sample_weight, reset=first, classes=known)
+        if first:
+            self.classes_ = known
+            self._set_coefficients(*_zeros(len(known), data.X))
+        self._forget()
+        slope = gradient(
+            data.X, data.codes, *self._parameters(), sample_weight=data.weight, n_threads=self.n_threads
+        )  # fmt: skip
+        self.coef_ = self.coef_ - self.learning_rate * (slope.weights + (self.alpha or 0.0) * self.coef_)
+        if self.fit_intercept:
+            self.intercept_ = self.intercept_ - self.learning_rate * np.atleast_1d(slope.bias)
+        return self
+
+    def decision_function(self, X: Any) -> Array:
+        """The predictors z = X·W + b, in nats.
+
+        Parameters
+        ----------
+        X : array_like, sparse or data frame, shape (m, n)
+
+        Returns
+        -------
+        ndarray, shape (m,), or (m, K) for K > 2 classes
+        """
+        check_is_fitted(self, "coef_")
+        X = self._validated_features(X)
+        z = safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_
+        return np.asarray(z.ravel() if len(self.classes_) == 2 else z)
+
+    def predict(self, X: Any) -> Array:
+        """The most probable class of each row, shape (m,)."""
+        z = self.decision_function(X)
+        codes = z.argmax(axis=1) if z.ndim == 2 else (z > 0).astype(np.intp)
+        return np.asarray(self.classes_[codes])
+
+    def predict_proba(self, X: Any) -> Array:
+        """The probability of each class, shape (m, K), in the order of `classes_`."""
+        z = self.decision_function(X)
+        return np.asarray(softmax(z, axis=1) if z.ndim == 2 else np.column_stack([sigmoid(-z), sigmoid(z)]))
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Its logarithm, shape (m, K), finite wherever the predictor is."""
+        z = self.decision_function(X)
+        return np.asarray(log_softmax(z, axis=1) if z.ndim == 2 else np.column_stack([log_sigmoid(-z), log_sigmoid(z)]))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def _check_parameters(self) -> None:
+        """Raise for what gradstep would refuse under another name, or not see at all."""
+        if self.alpha is not None and self.C is not None:
+            raise ValueError(f"alpha and C exclude each other, got alpha={self.alpha} and C={self.C}")
+        if self.alpha is not None:
+            check_scalar(self.alpha, "alpha", Real, min_val=0)
+        if self.C is not None:
+            check_scalar(self.C, "C", Real, min_val=0, include_boundaries="neither")
+        check_scalar(self.max_iter, "max_iter", Real, min_val=0, include_boundaries="neither")
+        check_scalar(self.n_iter_no_change, "n_iter_no_change", Integral, min_val=1)
+        check_scalar(self.learning_rate, "learning_rate", Real, min_val=0, include_boundaries="neither")
+
+    def _validated_features(self, X: Any) -> Any:
+        return validate_data(self, X, reset=False, accept_sparse=FORMATS, dtype=DTYPES)
+
+    def _validated(self, X: Any, y: Any, sample_weight: Any, reset: bool, classes: Array | None = None) -> _Data:
+        X, y = validate_data(self, X, y, reset=reset, accept_sparse=FORMATS, dtype=DTYPES)
+        check_classification_targets(y)
+        classes, codes = np.unique(y, return_inverse=True) if classes is None else (classes, _codes(y, classes))
+        if sample_weight is None and self.class_weight is None:
+            return _Data(X, codes, None, classes, None)
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        if self.class_weight == "balanced":
+            factors = weight.sum() / (len(classes) * np.bincount(codes, weight))
+        else:
+            factors = compute_class_weight(self.class_weight, classes=classes, y=y)
+        return _Data(X, codes, weight * factors[codes], classes, factors)
+
+    def _known_classes(self, classes: Any, first: bool) -> Array:
+        """All classes that batches may hold, checked against those that are known already."""
+        if classes is None:
+            if first:
+                raise ValueError("classes must be given in the first call of partial_fit, got None")
+            return np.asarray(self.classes_)
+        given = np.unique(classes)
+        if first and len(given) < 2:
+            raise ValueError(f"classes must hold two or more classes, got {given.tolist()}")
+        if not first and not np.array_equal(given, self.classes_):
+            raise ValueError(f"classes must be those of the first call, {self.classes_.tolist()}, got {given.tolist()}")
+        return given
+
+    def _validation(self, X: Any, y: Any, classes: Array, factors: Array | None) -> _Data | None:
+        if X is None and y is None:
+            return None
+        if not self.early_stopping:
+            raise ValueError("X_val and y_val must be None without early_stopping=True")
+        if X is None or y is None:
+            raise ValueError(f"X_val and y_val must be given together, got {'y_val' if X is None else 'X_val'} alone")
+        X, y = validate_data(self, X, y, reset=False, accept_sparse=FORMATS, dtype=DTYPES)
+        codes = _codes(y, classes)
+        return _Data(X, codes, None if factors is None else factors[codes], classes, factors)
+
+    def _split(self, data: _Data) -> tuple[_Data, _Data]:
+        """What is learnt from, and what is kept out."""
+        rows = train_test_split(
+            np.arange(len(data.codes)),
+            test_size=self.validation_fraction,
+            stratify=data.codes,
+            random_state=self.random_state,
+        )
+        training, validation = (data.rows(np.sort(part)) for part in rows)
+        return training, validation
+
+    def _l2(self, total: float) -> float:
+        if self.alpha is not None:
+            return float(self.alpha)
+        return 1.0 / ((DEFAULT_C if self.C is None else float(self.C)) * total)
+
+    def _start(self, classes: Array) -> dict[str, Any]:
+        """Where a warm fit starts."""
+        if not (self.warm_start and hasattr(self, "coef_")):
+            return {}
+        if not np.array_equal(self.classes_, classes):
+            raise ValueError(
+                f"with warm_start=True y must hold the classes of the last fit, {self.classes_.tolist()}, "
+                f"got {classes.tolist()}"
+            )
+        weights, bias = self._parameters()
+        return {"weights": weights, "bias": bias} if self.fit_intercept else {"weights": weights}
+
+    def _parameters(self) -> tuple[Array, Any]:
+        """Weights and bias as the native functions take them: without the first axis for two classes."""
+        if len(self.classes_) == 2:
+            return self.coef_[0], float(self.intercept_[0])
+        return self.coef_, self.intercept_
+
+    def _set_coefficients(self, weights: Array, bias: Any) -> None:
+        self.coef_ = np.atleast_2d(weights)
+        self.intercept_ = np.atleast_1d(np.asarray(bias, self.coef_.dtype))
+
+    def _forget(self) -> None:
+        """Drop the certificate of coefficients that are about to change."""
+        for name in CERTIFICATE:
+            self.__dict__.pop(name, None)
+
+    def _set_certificate(self, optimum: Optimum, watch: _Watch) -> None:
+        self.n_iter_ = optimum.n_iterations
+        self.history_ = optimum.history
+        self.objective_, self.gradient_norm_ = optimum.objective, optimum.gradient_norm
+        self.gap_, self.stop_reason_ = optimum.gap, optimum.stop_reason
+        self.separation_ = optimum.separation
+        self._set_coefficients(optimum.weights, optimum.bias)
+        if not self.early_stopping:
+            return
+        self.validation_history_ = np.array(watch.losses)
+        if watch.is_exhausted:
+            self.stop_reason_ = StopReason.VALIDATION
+        best = watch.best
+        if watch.losses and best and best.number + 1 < optimum.n_iterations:
+            self._set_coefficients(best.weights, best.bias)
+            self.objective_, self.gradient_norm_, self.gap_ = best.objective, best.gradient_norm, None
+
+    def _warn(self) -> None:
+        """Warn of coefficients that are no optimum though one was asked for."""
+        if self.stop_reason_ == StopReason.PASSES:
+            message = (
+                f"stopped by {str(self.stop_reason_)!r} after max_iter={self.max_iter} passes over the data, with a "
+                f"gradient of {self.gradient_norm_:.1e} for tol={self.tol}: a larger max_iter goes on"
+            )
+        elif self.stop_reason_ == StopReason.SEPARATED:
+            message = (
+                f"there is no optimum (stopped by 'separated'): {self._separating()} separate the classes without "
+                "error, so that larger coefficients are always better; a penalty, alpha > 0, makes them finite"
+            )
+        else:
+            return
+        warnings.warn(message, ConvergenceWarning, stacklevel=3)
+
+    def _separating(self) -> str:
+        """What separates the classes."""
+        if self.separation_ is None:
+            return "hyperplanes"
+        weights = np.atleast_2d(self.separation_.weights)
+        columns = np.flatnonzero((weights != 0).any(axis=0))
+        names = [str(name) for name in getattr(self, "feature_names_in_", np.arange(weights.shape[1]))[columns]]
+        return f"columns {', '.join(names[:8])}" + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+    def _refuse_standard_errors(self, reason: str | None) -> None:
+        if reason:
+            raise ValueError(f"standard_errors=True: standard errors mean nothing {reason}")
+
+    def _check_standard_errors(self, l2: float) -> None:
+        reasons = {
+            f"with a penalty (alpha={l2:.3g}); alpha=0 is without": l2 > 0,
+            "with class_weight": self.class_weight is not None,
+            "with early_stopping": self.early_stopping,
+            f"for one of {len(self.classes_)} classes: they are for two": len(self.classes_) > 2,
+        }
+        self._refuse_standard_errors(next((reason for reason, holds in reasons.items() if holds), None))
+
+    def _set_standard_errors(self, data: _Data) -> None:
+        if self.stop_reason_ not in (StopReason.TOLERANCE, StopReason.PRECISION):
+            self._refuse_standard_errors(f"short of an optimum: the fit was stopped by {str(self.stop_reason_)!r}")
+        matrix = hessian(data.X, *self._parameters(), sample_weight=data.weight, n_threads=self.n_threads)
+        order = len(matrix) if self.fit_intercept else len(matrix) - 1
+        variances = _inverse_diagonal(matrix[:order, :order])
+        if variances is None:
+            self._refuse_standard_errors("where columns are, or nearly are, linear combinations of others")
+        errors = np.sqrt(variances / data.total)
+        columns = data.X.shape[1]
+        self.standard_errors_ = errors[None, :columns]
+        if self.fit_intercept:
+            self.intercept_standard_error_ = errors[columns:]
+
+
+class _Data(NamedTuple):
+    """Validated samples: labels as codes, weights that include those of the classes."""
+
+    X: Any
+    codes: NDArray[np.intp]
+    weight: NDArray[np.float64] | None
+    classes: Array
+    factors: NDArray[np.float64] | None
+
+    @property
+    def total(self) -> float:
+        return float(len(self.codes) if self.weight is None else self.weight.sum())
+
+    def rows(self, rows: NDArray[np.intp]) -> _Data:
+        weight = None if self.weight is None else self.weight[rows]
+        return self._replace(X=self.X[rows], codes=self.codes[rows], weight=weight)
+
+    def check_classes(self) -> None:
+        """Raise unless there are two classes or more, each of some weight: otherwise there is no optimum."""
+        if len(self.classes) < 2:
+            raise ValueError(f"y must hold two or more classes, got one class: {self.classes.tolist()}")
+        weights = np.bincount(self.codes, self.weight, minlength=len(self.classes))
+        if not weights.all():
+            lacking = self.classes[weights == 0].tolist()
+            raise ValueError(f"sample weights must not be zero for all samples of a class, got that for {lacking}")
+
+
+class _Watch:
+    """What the fit calls after every iteration: keeps the best coefficients, and says when to stop."""
+
+    def __init__(
+        self,
+        rows: int,
+        validation: _Data | None,
+        patience: int,
+        callback: Callback | None,
+        show: Callable[[Iteration], None] | None,
+    ) -> None:
+        self.rows = rows
+        self.validation = validation
+        self.patience = patience
+        self.callback = callback
+        self.show = show
+        self.best: Iteration | None = None
+        self.losses: list[float] = []
+        self.is_exhausted = False
+
+    def __call__(self, iteration: Iteration) -> bool:
+        if self.show:
+            self.show(iteration)
+        if self.validation is None or iteration.rows < self.rows:
+            self.best = iteration  # an iteration never makes the objective worse
+        else:
+            X, codes, weight, *_ = self.validation
+            self._validate(loss(X, codes, iteration.weights, iteration.bias, sample_weight=weight), iteration)
+        return bool(self.callback and self.callback(iteration)) or self.is_exhausted
+
+    def _validate(self, error: float, iteration: Iteration) -> None:
+        if not self.losses or error < min(self.losses):
+            self.best = iteration
+        self.losses.append(error)
+        self.is_exhausted = len(self.losses) - 1 - int(np.argmin(self.losses)) >= self.patience
+
+
+def _zeros(classes: int, X: Any) -> tuple[Array, Array]:
+    rows = 1 if classes == 2 else classes
+    return np.zeros((rows, X.shape[1]), X.dtype), np.zeros(rows, X.dtype)
+
+
+def _codes(y: Array, classes: Array) -> NDArray[np.intp]:
+    """The position of each label in `classes`."""
+    unknown = np.setdiff1d(y, classes)
+    if len(unknown):
+        raise ValueError(f"labels must be among the classes {classes.tolist()}, got also {unknown.tolist()}")
+    return np.searchsorted(classes, y)
+
+
+def _inverse_diagonal(matrix: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """The diagonal of the inverse of a positive matrix whose rows may be of any scale; None if nearly singular."""
+    scale = np.sqrt(np.diagonal(matrix))
+    if not scale.all():
+        return None
+    values, vectors = np.linalg.eigh(matrix / np.outer(scale, scale))
+    if values[0] * LARGEST_CONDITION <= values[-1]:
+        return None
+    diagonal: NDArray[np.float64] = (vectors**2 / values).sum(axis=1) / scale**2
+    return diagonal
+
+
+def _progress(verbose: bool) -> AbstractContextManager[Callable[[Iteration], None] | None]:
+    if not verbose:
+        return nullcontext()
+    try:
+        from gradstep import _progress
+    except ModuleNotFoundError as error:
+        raise ImportError("verbose=True needs rich: pip install 'gradstep[progress]'") from error
+    return _progress.of_passes()

@@ -1,0 +1,55 @@
+"""Progress bars on stderr: a bar for a descent, whose end is known, and a line for a fit, whose end is not."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+
+from gradstep._results import Iteration
+
+INTERVAL = 0.05
+"""Seconds between two updates: iterations may take microseconds, and the bar must not be what takes the time."""
+
+
+@contextmanager
+def of_epochs(epochs: int) -> Iterator[Callable[[int, float], None]]:
+    """Show a bar; what is yielded moves it, given an epoch from 0 and the loss after it."""
+    columns = TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), _text("loss"), TimeRemainingColumn()
+    with _bar(epochs, *columns, loss="…") as update:
+        yield lambda epoch, loss: update(completed=epoch + 1, loss=f"{loss:.6f}")
+
+
+@contextmanager
+def of_passes() -> Iterator[Callable[[Iteration], None]]:
+    """Show a line; what is yielded brings it up to date, given an iteration."""
+    names = ("passes", "objective", "gradient")
+    with _bar(None, BarColumn(), *(_text(name) for name in names), **dict.fromkeys(names, "…")) as update:
+        yield lambda iteration: update(
+            passes=f"{iteration.passes:.1f}",
+            objective=f"{iteration.objective:.6f}",
+            gradient=f"{iteration.gradient_norm:.1e}",
+        )
+
+
+def _text(name: str) -> TextColumn:
+    return TextColumn(f"{name} {{task.fields[{name}]}}")
+
+
+@contextmanager
+def _bar(total: int | None, *columns: ProgressColumn, **fields: str) -> Iterator[Callable[..., None]]:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total, **fields)
+        shown = -math.inf
+
+        def update(**changes: object) -> None:
+            nonlocal shown
+            if time.monotonic() - shown > INTERVAL:
+                bar.update(task, **changes)  # type: ignore[arg-type]
+                shown = time.monotonic()
+
+        yield update

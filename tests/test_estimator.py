@@ -1,0 +1,383 @@
+"""The estimator: scikit-learn's own checks, its LogisticRegression as an oracle, and what it adds to `fit`."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+import textwrap
+import warnings
+from typing import Any
+
+import joblib
+import numpy as np
+import oracle
+import pandas as pd
+import polars as pl
+import pytest
+import sklearn
+import sklearn.linear_model as peers
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import gradstep
+from gradstep import LogisticRegression
+
+Array = Any
+
+
+@parametrize_with_checks([LogisticRegression(), LogisticRegression(alpha=0.1, solver="gd", class_weight="balanced")])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.filterwarnings("ignore:Can't check dok sparse matrix for nan or inf.:UserWarning")
+def test_scikit_learns_checks(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+def problem(classes: int = 2, m: int = 200, n: int = 4, seed: int = 0) -> tuple[Array, Array]:
+    """Overlapping classes with names, in columns of different scales."""
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0, classes, m)
+    X = rng.normal(size=(m, n)) + 0.7 * codes[:, None] * rng.normal(size=n)
+    return X * np.logspace(0, 1, n), np.array(["ash", "beech", "cedar", "date"])[codes]
+
+
+def weights_of_samples(m: int) -> Array:
+    return np.random.default_rng(1).integers(0, 4, m).astype(float)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("class_weight", [None, "balanced", {"ash": 3.0, "beech": 0.5, "cedar": 1.0}])
+@pytest.mark.parametrize("C", [None, 0.05, 10.0])
+def test_c_means_what_it_means_to_scikit_learn(classes: int, weighted: bool, class_weight: Any, C: float | None) -> None:
+    X, y = problem(classes)
+    X = X / np.logspace(0, 1, 4)  # the peer converges on columns of one scale
+    if isinstance(class_weight, dict):
+        class_weight = {name: class_weight[name] for name in np.unique(y)}
+    sample_weight = weights_of_samples(len(y)) if weighted else None
+    ours = LogisticRegression(C=C, class_weight=class_weight).fit(X, y, sample_weight)
+    peer = peers.LogisticRegression(
+        C=1.0 if C is None else C, class_weight=class_weight, solver="newton-cholesky", tol=1e-12, max_iter=1000
+    ).fit(X, y, sample_weight)
+    # Both end where no component of the gradient is above 1e-8; the curvature is above 1e-2 here.
+    np.testing.assert_allclose(ours.coef_, peer.coef_, atol=1e-6)
+    np.testing.assert_allclose(ours.intercept_ - ours.intercept_.mean() * (classes > 2),
+                               peer.intercept_ - peer.intercept_.mean() * (classes > 2), atol=1e-6)  # fmt: skip
+    np.testing.assert_allclose(ours.predict_proba(X), peer.predict_proba(X), atol=1e-6)
+    assert list(ours.predict(X)) == list(peer.predict(X))
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_is_the_optimum_of_fit(classes: int) -> None:
+    X, y = problem(classes)
+    names, codes = np.unique(y, return_inverse=True)
+    best = gradstep.fit(X, codes, l2=0.01)
+    model = LogisticRegression(alpha=0.01).fit(X, y)
+    assert model.coef_.tolist() == np.atleast_2d(best.weights).tolist()
+    assert model.intercept_.tolist() == np.atleast_1d(best.bias).tolist()
+    assert (model.objective_, model.gap_, model.n_iter_) == (best.objective, best.gap, best.n_iterations)
+    assert (model.gradient_norm_, str(model.stop_reason_)) == (best.gradient_norm, "tolerance")
+    assert model.classes_.tolist() == names.tolist() and len(model.history_) == model.n_iter_
+    probability = model.predict_proba(X)
+    np.testing.assert_allclose(probability.sum(axis=1), 1, atol=1e-15)
+    np.testing.assert_allclose(model.predict_log_proba(X), np.log(probability), atol=1e-12)
+    want = gradstep.predict_proba(X, best.weights, best.bias)
+    np.testing.assert_allclose(probability[:, 1] if classes == 2 else probability, want, rtol=1e-12, atol=1e-15)
+
+
+def test_log_probabilities_are_finite_where_predictors_are() -> None:
+    model = LogisticRegression(alpha=1.0).fit([[0.0], [1.0]], [0, 1])
+    assert np.isfinite(model.predict_log_proba([[1e6], [-1e6]])).all()
+
+
+def test_alpha_does_not_see_a_common_factor_of_weights_and_c_does() -> None:
+    X, y = problem()
+    twice = {"ash": 2.0, "beech": 2.0}
+    plain = LogisticRegression(alpha=0.1).fit(X, y)
+    np.testing.assert_allclose(LogisticRegression(alpha=0.1, class_weight=twice).fit(X, y).coef_, plain.coef_, atol=1e-8)
+    stronger = LogisticRegression(C=2.0).fit(X, y).coef_
+    np.testing.assert_allclose(LogisticRegression(C=1.0, class_weight=twice).fit(X, y).coef_, stronger, atol=1e-8)
+
+
+@pytest.mark.parametrize("C", [None, 0.3])
+def test_integer_weights_are_repeated_rows_also_when_balanced(C: float | None) -> None:
+    X, y = problem(3)
+    count = weights_of_samples(len(y))
+    repeated = np.repeat(np.arange(len(y)), count.astype(int))
+    model = LogisticRegression(C=C, class_weight="balanced")
+    want = clone(model).fit(X[repeated], y[repeated])
+    np.testing.assert_allclose(model.fit(X, y, count).coef_, want.coef_, atol=1e-7)
+
+
+@pytest.mark.parametrize("make", [sparse.csr_array, sparse.csc_matrix, sparse.coo_array, np.asfortranarray, pd.DataFrame])
+def test_containers_give_the_same_coefficients(make: Any) -> None:
+    X, y = problem()
+    want = LogisticRegression(alpha=0.1).fit(X, y)
+    got = LogisticRegression(alpha=0.1).fit(make(X), y) if make is not pd.DataFrame else (
+        LogisticRegression(alpha=0.1).fit(pd.DataFrame(X), pd.Series(y))
+    )  # fmt: skip
+    np.testing.assert_allclose(got.coef_, want.coef_, rtol=1e-9)
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+def test_frames_name_their_columns(frame: Any) -> None:
+    X, y = problem(n=2)
+    data = frame({"height": X[:, 0], "girth": X[:, 1]})
+    model = LogisticRegression().fit(data, y)
+    assert model.feature_names_in_.tolist() == ["height", "girth"]
+    assert list(model.predict(data)) == list(LogisticRegression().fit(X, y).predict(X))
+
+
+def test_float32_stays_float32_without_a_warning() -> None:
+    X, y = problem()
+    model = LogisticRegression(alpha=0.01).fit(X.astype(np.float32), y)
+    assert model.coef_.dtype == model.predict_proba(X.astype(np.float32)).dtype == np.float32
+
+
+def test_lives_in_scikit_learns_tools(tmp_path: Any) -> None:
+    X, y = problem(3)
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), LogisticRegression()), {"logisticregression__C": [0.1, 1.0]}, n_jobs=2, cv=3
+    ).fit(X, y)
+    assert search.best_score_ > 0.4
+    calibrated = CalibratedClassifierCV(LogisticRegression(), cv=3).fit(X, y)
+    assert calibrated.predict_proba(X).shape == (len(X), 3)
+    model = LogisticRegression().fit(X, y)
+    again = pickle.loads(pickle.dumps(model))
+    assert again.predict_proba(X).tolist() == model.predict_proba(X).tolist() and again.stop_reason_ == "tolerance"
+    joblib.dump(model, tmp_path / "model")
+    assert joblib.load(tmp_path / "model").coef_.tolist() == model.coef_.tolist()
+
+
+def test_metadata_is_routed() -> None:
+    X, y = problem()
+    weight = weights_of_samples(len(y))
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = LogisticRegression().set_fit_request(sample_weight=True)
+        routed = make_pipeline(StandardScaler(), model).fit(X, y, sample_weight=weight)
+    want = LogisticRegression().fit(StandardScaler().fit_transform(X), y, weight)
+    assert routed[-1].coef_.tolist() == want.coef_.tolist()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"alpha": 1.0, "C": 1.0}, "alpha and C exclude"),
+        ({"alpha": -1.0}, "alpha == -1.0, must be >= 0"),
+        ({"C": 0.0}, "C == 0.0, must be > 0"),
+        ({"max_iter": 0}, "max_iter"),
+        ({"solver": "newton"}, "solver must be"),
+        ({"tol": -1.0}, "tol must be"),
+    ],
+)
+def test_parameters_out_of_range(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        LogisticRegression(**options).fit(*problem())
+
+
+def test_what_has_no_optimum_is_refused() -> None:
+    X, y = problem()
+    with pytest.raises(ValueError, match="two or more classes, got one class"):
+        LogisticRegression().fit(X, np.zeros(len(y)))
+    with pytest.raises(ValueError, match=r"zero for all samples of a class, got that for \['ash'\]"):
+        LogisticRegression().fit(X, y, y != "ash")
+
+
+def test_separated_classes_are_a_warning_that_names_columns() -> None:
+    data = pd.DataFrame({"length": [1, 2, 1, 2, 1], "is_big": [0, 0, 0, 0, 1]})
+    with pytest.warns(ConvergenceWarning, match=r"'separated'.*columns is_big separate"):
+        model = LogisticRegression(alpha=0).fit(data, [0, 1, 1, 0, 1])
+    assert np.isfinite(model.coef_).all() and model.separation_.weights.tolist() == [0, 1]
+    assert model.predict(data)[-1] == 1
+
+
+def test_too_few_passes_are_a_warning() -> None:
+    with pytest.warns(ConvergenceWarning, match=r"'passes' after max_iter=1 passes"):
+        LogisticRegression(solver="gd", max_iter=1).fit(*problem())
+
+
+def test_warm_start_goes_on_from_the_last_coefficients() -> None:
+    X, y = problem(3)
+    model = LogisticRegression(alpha=1e-3, warm_start=True).fit(X, y)
+    cold, optimum = model.n_iter_, model.coef_
+    assert model.fit(X, y).n_iter_ < cold
+    np.testing.assert_allclose(model.coef_, optimum, atol=1e-6)
+    with pytest.raises(ValueError, match="must hold the classes of the last fit"):
+        model.fit(X, np.arange(len(y)) % 2)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("given", [False, True])
+def test_early_stopping_restores_the_best_coefficients(classes: int, given: bool) -> None:
+    X, y = problem(classes, m=60, n=20, seed=3)
+    X_val, y_val = problem(classes, m=60, n=20, seed=4)
+    options = {"X_val": X_val, "y_val": y_val} if given else {}
+    seen: list[gradstep.Iteration] = []
+    model = LogisticRegression(
+        alpha=1e-6, solver="gd", early_stopping=True, n_iter_no_change=3, random_state=0, callback=seen.append
+    ).fit(X, y, **options)
+    best = int(model.validation_history_.argmin())
+    assert str(model.stop_reason_) == "validation" and len(seen) == best + 4
+    assert model.coef_.tolist() == np.atleast_2d(seen[best].weights).tolist()
+    assert model.objective_ == seen[best].objective and model.gap_ is None
+    if given:
+        rows = np.arange(60), np.searchsorted(model.classes_, y_val)
+        assert abs(-model.predict_log_proba(X_val)[rows].mean() - model.validation_history_[best]) < 1e-12
+
+
+def test_validation_data_need_early_stopping_and_one_another() -> None:
+    X, y = problem()
+    with pytest.raises(ValueError, match="must be None without early_stopping"):
+        LogisticRegression().fit(X, y, X_val=X, y_val=y)
+    with pytest.raises(ValueError, match="together, got X_val alone"):
+        LogisticRegression(early_stopping=True).fit(X, y, X_val=X)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_partial_fit_is_a_gradient_step(classes: int) -> None:
+    X, y = problem(classes)
+    model = LogisticRegression(alpha=0.2, learning_rate=0.05)
+    names, codes = np.unique(y, return_inverse=True)
+    W, b = np.zeros((classes, X.shape[1])), np.zeros(classes)
+    for batch in np.array_split(np.arange(len(y)), 5):
+        model.partial_fit(X[batch], y[batch], classes=names)
+        if classes == 2:
+            w = oracle.gradient_step(X[batch], codes[batch], W[1], b[1], 0.05, l2=0.2)
+            W[1], b[1] = w.weights, w.bias
+        else:
+            z = X[batch] @ W.T + b
+            residual = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True) - np.eye(classes)[codes[batch]]
+            W, b = W - 0.05 * (residual.T @ X[batch] / len(batch) + 0.2 * W), b - 0.05 * residual.mean(axis=0)
+    np.testing.assert_allclose(model.coef_, W[1:] if classes == 2 else W, atol=1e-13)
+    np.testing.assert_allclose(model.intercept_, b[1:] if classes == 2 else b, atol=1e-13)
+
+
+def test_partial_fit_drops_a_certificate_that_no_longer_holds() -> None:
+    X, y = problem()
+    model = LogisticRegression(alpha=0.1).fit(X, y).partial_fit(X, y)
+    assert not hasattr(model, "gap_") and not hasattr(model, "gradient_norm_")
+
+
+def test_partial_fit_refuses_what_a_batch_cannot_know() -> None:
+    X, y = problem()
+    with pytest.raises(ValueError, match="C must be None for partial_fit"):
+        LogisticRegression(C=1.0).partial_fit(X, y, classes=np.unique(y))
+    with pytest.raises(ValueError, match="class_weight must be None or a dict"):
+        LogisticRegression(class_weight="balanced").partial_fit(X, y, classes=np.unique(y))
+    with pytest.raises(ValueError, match="classes must be given in the first call"):
+        LogisticRegression().partial_fit(X, y)
+    with pytest.raises(ValueError, match=r"got also \['cedar'\]"):
+        LogisticRegression().partial_fit(X[:2], ["ash", "cedar"], classes=["ash", "beech"])
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_standard_errors_are_roots_of_the_inverse_information(weighted: bool, fit_intercept: bool) -> None:
+    X, y = problem()
+    s = weights_of_samples(len(y)) if weighted else np.ones(len(y))
+    model = LogisticRegression(alpha=0, standard_errors=True, fit_intercept=fit_intercept).fit(X, y, s)
+    points = np.column_stack([X, np.ones(len(y))]) if fit_intercept else X
+    p = model.predict_proba(X)[:, 1]
+    want = np.sqrt(np.diag(np.linalg.inv(points.T @ (points * (s * p * (1 - p))[:, None]))))
+    np.testing.assert_allclose(model.standard_errors_[0], want[:4], rtol=1e-9)
+    if fit_intercept:
+        np.testing.assert_allclose(model.intercept_standard_error_, want[4:], rtol=1e-9)
+    else:
+        assert not hasattr(model, "intercept_standard_error_")
+
+
+def test_standard_errors_are_refused_with_the_reason() -> None:
+    X, y = problem()
+
+    def refused(match: str, X: Array, y: Array, **options: Any) -> None:
+        with warnings.catch_warnings(), pytest.raises(ValueError, match=match):
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            LogisticRegression(standard_errors=True, **options).fit(X, y)
+
+    refused("with a penalty", X, y)
+    refused("with class_weight", X, y, alpha=0, class_weight="balanced")
+    refused("with early_stopping", X, y, alpha=0, early_stopping=True)
+    refused("one of 3 classes", *problem(3), alpha=0)
+    refused("linear combinations", np.column_stack([X, X[:, 0] - X[:, 1]]), y, alpha=0)
+    refused("linear combinations", np.column_stack([X, np.zeros(len(y))]), y, alpha=0)
+    refused("stopped by 'separated'", [[0.0], [1.0]], [0, 1], alpha=0)
+    refused("stopped by 'passes'", X, y, alpha=0, max_iter=1, solver="gd")
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("make", [np.asarray, np.asfortranarray, sparse.csr_array, sparse.csc_array])
+@pytest.mark.parametrize("shape", [(1, 1), (7, 3), (300, 9), (70, 65)])
+def test_hessian_matches_the_textbook(dtype: Any, make: Any, shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(5)
+    X, w, b, s = rng.normal(size=shape).astype(dtype), rng.normal(size=shape[1]), 0.3, rng.integers(1, 4, shape[0])
+    points = np.column_stack([oracle.f64(X), np.ones(shape[0])])
+    p = oracle.predict_proba(X, w, b)
+    d = s * p * (1 - p)
+    got = gradstep.hessian(make(X), w, b, sample_weight=s)
+    # A sum of m products, whose factors are known to within the rounding of z: n + 2 roundings of |x|·|w| + |b|.
+    size = (np.abs(points).T * d) @ np.abs(points) / s.sum()
+    roundings = shape[0] + 8 + (shape[1] + 2) * (np.abs(oracle.f64(X)) @ np.abs(w) + b).max()
+    assert got.shape == (shape[1] + 1,) * 2 and got.dtype == np.float64
+    assert (np.abs(got - (points.T * d) @ points / s.sum()) <= roundings * np.finfo(float).eps * size).all()
+    assert got.tobytes() == gradstep.hessian(make(X), w, b, sample_weight=s, n_threads=3).tobytes()
+
+
+def test_hessian_refuses() -> None:
+    with pytest.raises(ValueError, match="weights must have"):
+        gradstep.hessian([[1.0]], [1.0, 2.0])
+    with pytest.raises(ValueError, match="sample_weight"):
+        gradstep.hessian([[1.0]], [1.0], sample_weight=[-1.0])
+    with pytest.raises(MemoryError, match="elements of its Hessian"):
+        gradstep.hessian(sparse.csr_array((1, 2**20)), np.zeros(2**20))
+
+
+def test_ctrl_c_leaves_the_best_coefficients() -> None:
+    program = textwrap.dedent("""
+        import os, signal, numpy as np, gradstep
+        rng = np.random.default_rng(0)
+        X, y = rng.normal(size=(2000, 5)), rng.integers(0, 2, 2000)
+        seen = []
+        def interrupt(iteration):
+            seen.append(iteration)
+            if len(seen) == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+        model = gradstep.LogisticRegression(alpha=0, solver="gd", callback=interrupt)
+        try:
+            model.fit(X, y)
+        except KeyboardInterrupt:
+            assert model.coef_.tolist() == [seen[-1].weights.tolist()] and not hasattr(model, "gap_")
+            print(model.predict_proba(X[:1]).shape)
+    """)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("(1, 2)\n", "")
+
+
+def test_verbose_shows_progress_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    LogisticRegression(verbose=True).fit(*problem())
+    assert "gradient" in capsys.readouterr().err
+    LogisticRegression().fit(*problem())
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("library", "call", "extra"),
+    [
+        ("sklearn", "gradstep.LogisticRegression", "gradstep[sklearn]"),
+        ("rich", "gradstep.LogisticRegression(verbose=True).fit([[0.0], [1.0]], [0, 1])", "gradstep[progress]"),
+    ],
+)
+def test_without_the_extra_an_error_names_it(library: str, call: str, extra: str) -> None:
+    program = f"import sys; sys.modules[{library!r}] = None; import gradstep; {call}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert "ImportError" in done.stderr.splitlines()[-1] and extra in done.stderr.splitlines()[-1]
+
+
+def test_scikit_learn_is_not_imported_before_it_is_needed() -> None:
+    program = "import gradstep, sys; assert 'sklearn' not in sys.modules; assert 'LogisticRegression' in dir(gradstep)"
+    assert subprocess.run([sys.executable, "-c", program], timeout=120).returncode == 0
