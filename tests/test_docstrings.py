@@ -11,7 +11,7 @@ import pytest
 
 import gradstep
 
-NAMES = [name for name in gradstep.__all__ if name != "__version__"]
+NAMES = [*(name for name in gradstep.__all__ if name != "__version__"), "LogisticRegression"]
 
 
 def examples(name: str, text: str, globs: dict[str, Any]) -> doctest.TestResults:

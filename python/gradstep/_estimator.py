@@ -40,21 +40,21 @@ Callback = Callable[[Iteration], bool | None]
 class LogisticRegression(ClassifierMixin, BaseEstimator):
     """Logistic regression at its certified optimum, as an estimator of scikit-learn.
 
-    Minimises E + (alpha/2) ||W||², with E = Σ s_i E_i / Σ s_i the mean cross-entropy, by `gradstep.fit`. Two classes are
-    one sigmoid, more are a softmax. The intercept is never penalised, and columns may be of any scale.
+    Minimises E + (alpha/2) ||W||², with E = Σ s_i E_i / Σ s_i the mean cross-entropy, by `gradstep.fit`. Two classes
+    are one sigmoid, more are a softmax. The intercept is never penalised, and columns may be of any scale.
 
     Parameters
     ----------
     alpha : float, optional
         Strength >= 0 of the penalty on the mean error. It does not change its meaning with the number of samples.
     C : float, optional
-        What scikit-learn calls C: ``alpha = 1 / (C * sum of the sample weights)``, those of the classes included. At most
-        one of `alpha` and `C` may be given; without either C is 1, as in scikit-learn.
+        What scikit-learn calls C: ``alpha = 1 / (C * sum of the sample weights)``, those of the classes included. At
+        most one of `alpha` and `C` may be given; without either C is 1, as in scikit-learn.
     fit_intercept : bool, default True
         Whether there is an intercept; it is 0 if not.
     class_weight : dict, "balanced" or None, default None
-        Factors of the sample weights, by class. "balanced" is Σ s_i / (K * Σ s_i of the class), which leaves Σ s_i as it
-        is. With `alpha` a factor common to all classes changes nothing, since E is a mean; with `C` it is a factor of C.
+        Factors of the sample weights, by class. "balanced" is Σ s_i / (K * Σ s_i of the class), which leaves Σ s_i as
+        it is. With `alpha` a factor common to all classes changes nothing, since E is a mean; with `C` it is one of C.
     solver : {"auto", "lbfgs", "gd"}, default "auto"
         As in `gradstep.fit`.
     tol : float, default 1e-8
@@ -64,8 +64,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     warm_start : bool, default False
         Whether `fit` starts from the coefficients of the last one.
     early_stopping : bool, default False
-        Whether to stop once the error of validation data, given to `fit` or kept out, has stopped falling, and to restore
-        the coefficients for which it was smallest.
+        Whether to stop once the error of validation data, given to `fit` or kept out, has stopped falling, and to
+        restore the coefficients for which it was smallest.
     validation_fraction : float, default 0.1
         Part of the samples to keep out, of each class alike.
     n_iter_no_change : int, default 5
@@ -79,7 +79,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     random_state : int, RandomState or None, default None
         Chooses the samples that are kept out.
     callback : callable, optional
-        Called after every iteration with an `Iteration`. The fit stops when it returns True; what it raises ends the fit.
+        Called after every iteration with an `Iteration`. The fit stops when it returns True; what it raises ends it.
     verbose : bool, default False
         Whether to show the progress on stderr (extra ``progress``).
 
@@ -137,6 +137,9 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     >>> model.predict([[0.5], [2.5]])
     array(['no', 'yes'], dtype='<U3')
     """
+
+    coef_: Array
+    intercept_: Array
 
     def __init__(
         self,
@@ -354,7 +357,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             return _Data(X, codes, None, classes, None)
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
         if self.class_weight == "balanced":
-            factors = weight.sum() / (len(classes) * np.bincount(codes, weight))
+            totals = len(classes) * np.bincount(codes, weight)
+            factors = np.divide(weight.sum(), totals, out=np.zeros(len(classes)), where=totals > 0)
         else:
             factors = compute_class_weight(self.class_weight, classes=classes, y=y)
         return _Data(X, codes, weight * factors[codes], classes, factors)
@@ -468,10 +472,6 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         names = [str(name) for name in getattr(self, "feature_names_in_", np.arange(weights.shape[1]))[columns]]
         return f"columns {', '.join(names[:8])}" + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
-    def _refuse_standard_errors(self, reason: str | None) -> None:
-        if reason:
-            raise ValueError(f"standard_errors=True: standard errors mean nothing {reason}")
-
     def _check_standard_errors(self, l2: float) -> None:
         reasons = {
             f"with a penalty (alpha={l2:.3g}); alpha=0 is without": l2 > 0,
@@ -479,16 +479,18 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             "with early_stopping": self.early_stopping,
             f"for one of {len(self.classes_)} classes: they are for two": len(self.classes_) > 2,
         }
-        self._refuse_standard_errors(next((reason for reason, holds in reasons.items() if holds), None))
+        for reason, holds in reasons.items():
+            if holds:
+                raise _without_meaning(reason)
 
     def _set_standard_errors(self, data: _Data) -> None:
         if self.stop_reason_ not in (StopReason.TOLERANCE, StopReason.PRECISION):
-            self._refuse_standard_errors(f"short of an optimum: the fit was stopped by {str(self.stop_reason_)!r}")
+            raise _without_meaning(f"short of an optimum: the fit was stopped by {str(self.stop_reason_)!r}")
         matrix = hessian(data.X, *self._parameters(), sample_weight=data.weight, n_threads=self.n_threads)
         order = len(matrix) if self.fit_intercept else len(matrix) - 1
         variances = _inverse_diagonal(matrix[:order, :order])
         if variances is None:
-            self._refuse_standard_errors("where columns are, or nearly are, linear combinations of others")
+            raise _without_meaning("where columns are, or nearly are, linear combinations of others")
         errors = np.sqrt(variances / data.total)
         columns = data.X.shape[1]
         self.standard_errors_ = errors[None, :columns]
@@ -571,6 +573,10 @@ def _codes(y: Array, classes: Array) -> NDArray[np.intp]:
     if len(unknown):
         raise ValueError(f"labels must be among the classes {classes.tolist()}, got also {unknown.tolist()}")
     return np.searchsorted(classes, y)
+
+
+def _without_meaning(reason: str) -> ValueError:
+    return ValueError(f"standard_errors=True: standard errors mean nothing {reason}")
 
 
 def _inverse_diagonal(matrix: NDArray[np.float64]) -> NDArray[np.float64] | None:

@@ -42,8 +42,10 @@ def _text(name: str) -> TextColumn:
 
 @contextmanager
 def _bar(total: int | None, *columns: ProgressColumn, **fields: str) -> Iterator[Callable[..., None]]:
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=total, **fields)
+    console = Console(stderr=True)
+    shows = console.is_terminal or console.is_jupyter
+    with Progress(*columns, console=console, transient=True, disable=not shows) as bar:
+        task = bar.add_task("", total=total, **fields)  # type: ignore[arg-type]
         shown = -math.inf
 
         def update(**changes: object) -> None:
