@@ -13,6 +13,9 @@ settings.register_profile("dev", deadline=None, suppress_health_check=[HealthChe
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, database=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
+# Read when SciPy is first imported; without it scikit-learn leaves out one of its checks of estimators.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
 MEASURED: list[str] = []
 CASES: Counter[str] = Counter()
 
