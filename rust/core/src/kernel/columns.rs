@@ -210,7 +210,7 @@ impl<F: Float> Columns<'_, F> {
             sums[j] = out[j];
         }
         for (i, &r) in residual.iter().enumerate() {
-            if i % F::LANES == 0 {
+            if i.is_multiple_of(F::LANES) {
                 ahead.fetch::<SCALARS>();
             }
             for j in 0..SCALARS {
@@ -218,7 +218,7 @@ impl<F: Float> Columns<'_, F> {
             }
         }
         // The last square's zeros, which make a zero positive.
-        if residual.len() % F::LANES > 0 {
+        if !residual.len().is_multiple_of(F::LANES) {
             sums = sums.map(|sum| sum + F::ZERO);
         }
         out.copy_from_slice(&sums);
