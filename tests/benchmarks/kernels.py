@@ -14,6 +14,7 @@ from pathlib import Path
 import calls
 import dense
 import elementwise
+import gram
 import points
 import scaling
 import sparse
@@ -22,6 +23,7 @@ from timing import Figure, Settings, line, write
 TOPICS: dict[str, Callable[[Settings], Iterator[Figure]]] = {
     "dense": dense.figures,
     "calls": calls.figures,
+    "gram": gram.figures,
     "elementwise": elementwise.figures,
     "points": points.figures,
     "scaling": scaling.figures,

@@ -12,7 +12,7 @@ use crate::features::Features;
 use crate::float::Float;
 use crate::matrix::{Matrix, Packed, RowSet, Vector};
 use crate::parallel::{self, Monitor, STRIPE, Threads};
-use crate::simd::{self, Level, MulAdd, dispatch};
+use crate::simd::{self, Level, MulAdd, dispatch, is_roomy};
 use crate::sparse::{Index, Rows, with_rows};
 
 /// Rows of the matrix that are one item of work.
@@ -325,13 +325,14 @@ fn band_sums<S: Simd>(
         let count = STRIPE.min(part.end - first);
         load_panels(x, first, count, order, width, buffers);
         load_groups(&d[first..first + count], top, height, buffers);
-        let groups = buffers.groups.chunks_exact(count * GROUP);
-        for (g, (group, out)) in groups.zip(sums.chunks_exact_mut(GROUP * width)).enumerate() {
-            // Panels beyond the diagonal are left out.
-            let used = (top + (g + 1) * GROUP).div_ceil(PANEL);
-            let panels = buffers.panels.chunks_exact(count * PANEL);
-            for (p, panel) in panels.take(used).enumerate() {
-                add_products(simd, group, panel, &mut out[p * PANEL..], width);
+        // A panel stays in the nearest cache while the groups that need it pass by.
+        let panels = buffers.panels.chunks_exact(count * PANEL);
+        for (p, panel) in panels.enumerate() {
+            let above = (p * PANEL).saturating_sub(top) / GROUP; // the diagonal
+            let groups = buffers.groups.chunks_exact(count * GROUP);
+            let sums = sums.chunks_exact_mut(GROUP * width);
+            for (group, sums) in groups.zip(sums).skip(above) {
+                add_products(simd, group, panel, &mut sums[p * PANEL..], width);
             }
         }
     }
@@ -383,33 +384,42 @@ fn load_groups(d: &[f64], top: usize, height: usize, buffers: &mut Buffers) {
 /// `out[i][j] += Σ_k group[k][i] · panel[k][j]`: all sums stay in registers.
 #[inline(always)]
 fn add_products<S: Simd>(simd: S, group: &[f64], panel: &[f64], out: &mut [f64], width: usize) {
-    let zero = f64x8::<S>::splat(simd, 0.0);
-    let [mut a0, mut a1, mut a2, mut a3] = [zero; GROUP];
-    let [mut b0, mut b1, mut b2, mut b3] = [zero; GROUP];
-    for (x, y) in group.chunks_exact(GROUP).zip(panel.chunks_exact(PANEL)) {
-        let (low, high) = y.split_at(LANES);
-        let low = f64x8::<S>::from_slice(simd, low);
-        let high = f64x8::<S>::from_slice(simd, high);
-        let x0 = f64x8::<S>::splat(simd, x[0]);
-        a0 = low.mul_add_fused(x0, a0);
-        b0 = high.mul_add_fused(x0, b0);
-        let x1 = f64x8::<S>::splat(simd, x[1]);
-        a1 = low.mul_add_fused(x1, a1);
-        b1 = high.mul_add_fused(x1, b1);
-        let x2 = f64x8::<S>::splat(simd, x[2]);
-        a2 = low.mul_add_fused(x2, a2);
-        b2 = high.mul_add_fused(x2, b2);
-        let x3 = f64x8::<S>::splat(simd, x[3]);
-        a3 = low.mul_add_fused(x3, a3);
-        b3 = high.mul_add_fused(x3, b3);
+    if is_roomy(simd) {
+        add_columns::<S, 2>(simd, group, panel, 0, out, width);
+    } else {
+        // Half as many sums fill the registers.
+        add_columns::<S, 1>(simd, group, panel, 0, out, width);
+        add_columns::<S, 1>(simd, group, panel, LANES, out, width);
     }
-    for (i, (low, high)) in [(a0, b0), (a1, b1), (a2, b2), (a3, b3)]
-        .into_iter()
-        .enumerate()
-    {
-        let (out_low, out_high) = out[i * width..i * width + PANEL].split_at_mut(LANES);
-        (f64x8::<S>::from_slice(simd, out_low) + low).store_slice(out_low);
-        (f64x8::<S>::from_slice(simd, out_high) + high).store_slice(out_high);
+}
+
+/// The same for `VECTORS` vectors of columns, from column `left` on.
+#[inline(always)]
+fn add_columns<S: Simd, const VECTORS: usize>(
+    simd: S,
+    group: &[f64],
+    panel: &[f64],
+    left: usize,
+    out: &mut [f64],
+    width: usize,
+) {
+    let mut sums = [[f64x8::<S>::splat(simd, 0.0); VECTORS]; GROUP];
+    for (x, y) in group.chunks_exact(GROUP).zip(panel.chunks_exact(PANEL)) {
+        let y: [f64x8<S>; VECTORS] = std::array::from_fn(|v| {
+            f64x8::<S>::from_slice(simd, &y[left + v * LANES..left + (v + 1) * LANES])
+        });
+        for i in 0..GROUP {
+            let x = f64x8::<S>::splat(simd, x[i]);
+            for v in 0..VECTORS {
+                sums[i][v] = y[v].mul_add_fused(x, sums[i][v]);
+            }
+        }
+    }
+    for (i, sums) in sums.into_iter().enumerate() {
+        for (v, sum) in sums.into_iter().enumerate() {
+            let out = &mut out[i * width + left + v * LANES..][..LANES];
+            (f64x8::<S>::from_slice(simd, out) + sum).store_slice(out);
+        }
     }
 }
 
