@@ -235,6 +235,14 @@ impl<'a> Matrix<'a> {
         rows.are_consecutive() && self.row_stride.unsigned_abs() < self.column_stride.unsigned_abs()
     }
 
+    /// Whether [`Matrix::column_tile`] packs nothing.
+    #[inline(always)]
+    pub(crate) fn columns_in_place<F: Float>(&self, rows: RowSet<'_>) -> bool {
+        rows.are_consecutive()
+            && (self.row_stride == 1 || self.rows == 1)
+            && F::slice(&self.elements).is_some()
+    }
+
     /// The columns of `count` rows as contiguous slices, packed where they are not.
     #[inline(always)]
     pub(crate) fn column_tile<'t, F: Float, S: Simd>(
@@ -248,8 +256,7 @@ impl<'a> Matrix<'a> {
     where
         'a: 't,
     {
-        let in_place = rows.are_consecutive() && (self.row_stride == 1 || self.rows == 1);
-        if let (true, Some(data)) = (in_place, F::slice(&self.elements)) {
+        if let (true, Some(data)) = (self.columns_in_place::<F>(rows), F::slice(&self.elements)) {
             let start = self.position(rows.at(first), 0);
             return Strips::new(data, start, self.column_stride, self.columns, count);
         }
@@ -598,6 +605,18 @@ impl<F> Ahead<'_, F> {
             stride: 0,
             runs: 0,
         }
+    }
+
+    /// All but the first runs.
+    pub(crate) fn beyond(mut self, runs: usize) -> Self {
+        self.runs = self.runs.saturating_sub(runs);
+        if self.runs == 0 {
+            return Ahead::none();
+        }
+        let skipped = self.stride.wrapping_mul(runs as isize);
+        self.next = self.next.wrapping_add_signed(skipped);
+        self.end = self.end.wrapping_add_signed(skipped);
+        self
     }
 
     /// Asks for the next cache lines.

@@ -32,6 +32,17 @@ impl<'t, F> Strips<'t, F> {
         }
     }
 
+    /// The same strips, but only `length` of their elements from `first` on.
+    #[inline(always)]
+    pub(crate) fn within(&self, first: usize, length: usize) -> Self {
+        assert!(first <= self.length && length <= self.length - first);
+        Strips {
+            start: self.start + first,
+            length,
+            ..*self
+        }
+    }
+
     /// Strip `i`.
     #[inline(always)]
     pub(crate) fn strip(&self, i: usize) -> &'t [F] {
@@ -48,7 +59,7 @@ impl<'t, F> Strips<'t, F> {
         let mut strips: [&[F]; N] = [&[]; N];
         for strip in &mut strips {
             // SAFETY: `new` has found that strips 0 and `count − 1`, hence all between, lie within `data`; this is one
-            // of them. Their positions are exact: neither product nor sum wraps around between two that are exact.
+            // of them, or, by `within`, a part of one. Their positions are exact: neither product nor sum wraps around between two that are exact.
             *strip = unsafe { self.data.get_unchecked(start..start + self.length) };
             start = start.wrapping_add_signed(self.stride);
         }
@@ -81,6 +92,22 @@ mod tests {
         assert_eq!((second, third), (&data[5..7], &data[10..12]));
         let [last, first] = Strips::new(&data, 10, -10, 2, 2).strips(0);
         assert_eq!((last, first), (&data[10..12], &data[0..2]));
+    }
+
+    #[test]
+    fn parts_of_strips_lie_within_them() {
+        let data: Vec<usize> = (0..12).collect();
+        let strips = Strips::new(&data, 0, 5, 3, 2).within(1, 1);
+        assert_eq!(
+            strips.strips::<3>(0),
+            [&data[1..2], &data[6..7], &data[11..12]]
+        );
+    }
+
+    #[test]
+    #[should_panic]
+    fn no_part_beyond_their_ends() {
+        Strips::new(&[0; 12], 0, 5, 3, 2).within(1, 2);
     }
 
     #[test]

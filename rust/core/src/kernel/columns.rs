@@ -16,6 +16,7 @@ const LINKS: usize = 4;
 const SCALARS: usize = 8;
 
 /// A tile of contiguous columns.
+#[derive(Clone, Copy)]
 pub(crate) struct Columns<'a, F: Float> {
     pub(super) model: &'a Model<'a, F>,
     pub(super) tile: Strips<'a, F>,
@@ -24,6 +25,16 @@ pub(crate) struct Columns<'a, F: Float> {
 }
 
 impl<F: Float> Columns<'_, F> {
+    /// `count` of the rows, from `first` on.
+    #[inline(always)]
+    pub(super) fn part(&self, first: usize, count: usize) -> Self {
+        Columns {
+            tile: self.tile.within(first, count),
+            count,
+            ..*self
+        }
+    }
+
     /// `z = Σ_j w_j x_j + b`, in one chain along a narrow matrix's columns.
     #[inline(always)]
     pub(super) fn multiply_narrow<S: Simd>(&self, simd: S, z: &mut [F; STRIPE]) {
@@ -48,36 +59,116 @@ impl<F: Float> Columns<'_, F> {
     /// `z = Σ_j w_j x_j + b` as a row's lanes have it: column j in chain j mod `LANES`, the chains in a tree.
     #[inline(always)]
     pub(super) fn multiply<S: Simd>(&self, simd: S, chains: &mut Vec<F>, z: &mut [F; STRIPE]) {
-        let length = self.count.next_multiple_of(F::LANES);
-        chains.clear();
-        chains.resize(F::LANES * length, F::ZERO);
+        self.begin(chains);
+        let (lanes, ahead) = (&mut GradientLanes::none(), &mut Ahead::none());
+        self.pass::<S, false, true>(simd, &[F::ZERO; STRIPE], lanes, ahead, self, chains);
+        self.end(simd, chains, z);
+    }
+
+    /// `lanes += Σ_i r_i x_i`, rows in order.
+    #[inline(always)]
+    pub(super) fn add<S: Simd>(
+        &self,
+        simd: S,
+        residual: &[F; STRIPE],
+        lanes: &mut GradientLanes<F>,
+        ahead: &mut Ahead<'_, F>,
+    ) {
+        self.pass::<S, true, false>(simd, residual, lanes, ahead, self, &mut []);
+    }
+
+    /// Both: [`Columns::add`] of these rows and [`Columns::multiply`] of the next.
+    #[inline(always)]
+    pub(super) fn add_and_multiply<S: Simd>(
+        &self,
+        simd: S,
+        residual: &[F; STRIPE],
+        lanes: &mut GradientLanes<F>,
+        ahead: &mut Ahead<'_, F>,
+        next: &Self,
+        chains: &mut Vec<F>,
+        z: &mut [F; STRIPE],
+    ) {
+        next.begin(chains);
+        self.pass::<S, true, true>(simd, residual, lanes, ahead, next, chains);
+        next.end(simd, chains, z);
+    }
+
+    /// Once along the columns: `lanes += Σ_i r_i x_i` of these rows, and the chains of `x · w` of the next.
+    #[inline(always)]
+    fn pass<S: Simd, const ADD: bool, const MULTIPLY: bool>(
+        &self,
+        simd: S,
+        residual: &[F; STRIPE],
+        lanes: &mut GradientLanes<F>,
+        ahead: &mut Ahead<'_, F>,
+        next: &Self,
+        chains: &mut [F],
+    ) {
         let vectors = F::arrays(self.model.weights).len();
         let linked = vectors / LINKS * LINKS;
-        for (k, chain) in chains.chunks_exact_mut(length).enumerate() {
-            for c in (0..linked).step_by(LINKS) {
-                self.link::<S, LINKS>(simd, c * F::LANES + k, chain);
+        for c in (0..linked).step_by(LINKS) {
+            if ADD {
+                for v in c..c + LINKS {
+                    self.add_vector(simd, v * F::LANES, residual, &mut lanes.whole[v], ahead);
+                }
             }
-            let last = linked * F::LANES + k;
-            match vectors - linked {
-                1 => self.link::<S, 1>(simd, last, chain),
-                2 => self.link::<S, 2>(simd, last, chain),
-                3 => self.link::<S, 3>(simd, last, chain),
-                _ => {}
+            if MULTIPLY {
+                for (k, chain) in next.each(chains) {
+                    next.link::<S, LINKS>(simd, c * F::LANES + k, chain);
+                }
             }
-            if let Some(rest) = &self.model.rest {
-                let column = self.model.columns() - F::LANES + k;
-                let weight = rest.as_ref()[k];
-                if column >= vectors * F::LANES {
-                    self.link::<S, 1>(simd, column, chain);
+        }
+        for c in linked..vectors {
+            if ADD {
+                self.add_vector(simd, c * F::LANES, residual, &mut lanes.whole[c], ahead);
+            }
+            if MULTIPLY {
+                for (k, chain) in next.each(chains) {
+                    next.link::<S, 1>(simd, c * F::LANES + k, chain);
+                }
+            }
+        }
+        let Some(rest) = &self.model.rest else {
+            return;
+        };
+        let first = self.model.columns() - F::LANES;
+        if ADD {
+            self.add_vector(simd, first, residual, &mut lanes.rest, ahead);
+        }
+        if MULTIPLY {
+            for (k, chain) in next.each(chains) {
+                if first + k >= vectors * F::LANES {
+                    next.link::<S, 1>(simd, first + k, chain);
                 } else {
                     // A row has 0·0 here.
-                    debug_assert!(weight == F::ZERO);
+                    debug_assert!(rest.as_ref()[k] == F::ZERO);
                     for sum in chain.iter_mut() {
                         *sum += F::ZERO;
                     }
                 }
             }
         }
+    }
+
+    /// Empty chains, each of whole vectors.
+    #[inline(always)]
+    fn begin(&self, chains: &mut Vec<F>) {
+        chains.clear();
+        chains.resize(F::LANES * self.count.next_multiple_of(F::LANES), F::ZERO);
+    }
+
+    /// Each chain, and its place in a vector.
+    #[inline(always)]
+    fn each<'c>(&self, chains: &'c mut [F]) -> impl Iterator<Item = (usize, &'c mut [F])> {
+        let length = self.count.next_multiple_of(F::LANES);
+        chains.chunks_exact_mut(length).enumerate()
+    }
+
+    /// The chains' sums.
+    #[inline(always)]
+    fn end<S: Simd>(&self, simd: S, chains: &[F], z: &mut [F; STRIPE]) {
+        let length = self.count.next_multiple_of(F::LANES);
         for at in (0..length).step_by(F::LANES) {
             let mut sums = [F::Lanes::<S>::splat(simd, F::ZERO); MAX_LANES];
             for k in 0..F::LANES {
@@ -126,24 +217,6 @@ impl<F: Float> Columns<'_, F> {
                 sum = x.mul_add_fused(weights[i], sum);
             }
             sum.store_array(out);
-        }
-    }
-
-    /// `lanes += Σ_i r_i x_i`, rows in order.
-    #[inline(always)]
-    pub(super) fn add<S: Simd>(
-        &self,
-        simd: S,
-        residual: &[F; STRIPE],
-        lanes: &mut GradientLanes<F>,
-        ahead: &mut Ahead<'_, F>,
-    ) {
-        for (c, out) in lanes.whole.iter_mut().enumerate() {
-            self.add_vector(simd, c * F::LANES, residual, out, ahead);
-        }
-        if self.model.rest.is_some() {
-            let last = self.model.columns() - F::LANES;
-            self.add_vector(simd, last, residual, &mut lanes.rest, ahead);
         }
     }
 

@@ -26,14 +26,22 @@ use crate::simd::is_roomy;
 /// Of rows up to this many bytes, twice as many are in flight where there are registers for them.
 const SHORT_ROW_BYTES: usize = 512;
 
+/// Columns ahead of their use that memory is fetched.
+const COLUMNS_AHEAD: usize = 32;
+
 /// Memory that a thread reuses for all of its blocks.
 pub(crate) struct Scratch<F: Float> {
+    y: [F; STRIPE],
+    sample_weight: [F; STRIPE],
+    buffers: Buffers<F>,
+}
+
+/// What the passes over a stripe write.
+struct Buffers<F: Float> {
     packed: Packed<F>,
     gradient: GradientLanes<F>,
     chains: Vec<F>,
     z: [F; STRIPE],
-    y: [F; STRIPE],
-    sample_weight: [F; STRIPE],
     residual: [F; STRIPE],
 }
 
@@ -41,13 +49,15 @@ impl<F: Float> Scratch<F> {
     pub(crate) fn new() -> Self {
         let zeros = [F::ZERO; STRIPE];
         Scratch {
-            packed: Packed::new(),
-            gradient: GradientLanes::none(),
-            chains: Vec::new(),
-            z: zeros,
             y: zeros,
             sample_weight: zeros,
-            residual: zeros,
+            buffers: Buffers {
+                packed: Packed::new(),
+                gradient: GradientLanes::none(),
+                chains: Vec::new(),
+                z: zeros,
+                residual: zeros,
+            },
         }
     }
 }
@@ -67,19 +77,29 @@ pub(crate) fn block<F: Float, A: Activation, S: Simd>(
     while first < block.end {
         let count = STRIPE.min(block.end - first);
         let mut stripe = Stripe::<F, S>::new(simd);
+        let Scratch {
+            y,
+            sample_weight,
+            buffers,
+        } = scratch;
         let part = Part {
             points,
             model,
             first,
             count,
+            y: points.labels(first, count, y),
+            sample_weight: points.sample_weights(first, count, sample_weight, &mut sums.weight),
             gradient,
         };
-        if !model.is_wide() || points.x.runs_down_columns(points.rows) {
-            part.by_columns::<A, S>(simd, scratch, &mut stripe, &mut sums);
+        let weights = &mut sums.weights;
+        if !model.is_wide() {
+            part.by_narrow_columns::<A, S>(simd, buffers, &mut stripe, weights);
+        } else if points.x.runs_down_columns(points.rows) {
+            part.by_columns::<A, S>(simd, buffers, &mut stripe, weights);
         } else if is_roomy(simd) && model.row_bytes() <= SHORT_ROW_BYTES {
-            part.by_rows::<A, S, 8>(simd, scratch, &mut stripe, &mut sums);
+            part.by_rows::<A, S, 8>(simd, buffers, &mut stripe, weights);
         } else {
-            part.by_rows::<A, S, 4>(simd, scratch, &mut stripe, &mut sums);
+            part.by_rows::<A, S, 4>(simd, buffers, &mut stripe, weights);
         }
         stripe.add_to(&mut sums);
         first += count;
@@ -98,9 +118,9 @@ pub(crate) fn predictors<F: Float, S: Simd>(
     out: &mut [F],
     scratch: &mut Scratch<F>,
 ) {
-    let Scratch {
+    let Buffers {
         packed, chains, z, ..
-    } = scratch;
+    } = &mut scratch.buffers;
     let wide = model.is_wide();
     let tile_rows = if wide { model.tile_rows() } else { STRIPE };
     for (t, out) in out.chunks_mut(tile_rows).enumerate() {
@@ -136,6 +156,8 @@ struct Part<'a, F: Float> {
     model: &'a Model<'a, F>,
     first: usize,
     count: usize,
+    y: &'a [F],
+    sample_weight: Option<&'a [F]>,
     gradient: bool,
 }
 
@@ -146,29 +168,27 @@ impl<F: Float> Part<'_, F> {
     fn by_rows<A: Activation, S: Simd, const ROWS: usize>(
         &self,
         simd: S,
-        scratch: &mut Scratch<F>,
+        buffers: &mut Buffers<F>,
         stripe: &mut Stripe<F, S>,
-        sums: &mut Sums,
+        sums: &mut [f64],
     ) {
         let Part {
             points,
             model,
             first,
             count,
+            y,
+            sample_weight,
             gradient,
         } = *self;
-        let Scratch {
+        let Buffers {
             packed,
             gradient: lanes,
             z,
-            y,
-            sample_weight,
             residual,
             ..
-        } = scratch;
+        } = buffers;
         let x = points.x;
-        let y = points.labels(first, count, y);
-        let sample_weight = points.sample_weights(first, count, sample_weight, &mut sums.weight);
         if gradient {
             lanes.clear(model.columns());
         }
@@ -211,64 +231,122 @@ impl<F: Float> Part<'_, F> {
             start += rows;
         }
         if gradient {
-            lanes.add_to(&mut sums.weights);
+            lanes.add_to(sums);
         }
     }
 
-    /// Columns that lie contiguously, or nearly, and rows too short for a vector: a tile at a time, forward and back.
+    /// Columns that lie contiguously, or nearly, some rows at a time: as with rows, the products of the next go along with
+    /// those of the last.
     #[inline(always)]
     fn by_columns<A: Activation, S: Simd>(
         &self,
         simd: S,
-        scratch: &mut Scratch<F>,
+        buffers: &mut Buffers<F>,
         stripe: &mut Stripe<F, S>,
-        sums: &mut Sums,
+        sums: &mut [f64],
     ) {
         let Part {
             points,
             model,
             first,
             count,
+            y,
+            sample_weight,
             gradient,
         } = *self;
-        let Scratch {
+        let Buffers {
             packed,
             gradient: lanes,
             chains,
             z,
-            y,
-            sample_weight,
             residual,
-        } = scratch;
+        } = buffers;
         let x = points.x;
-        let wide = model.is_wide();
-        let y = points.labels(first, count, y);
-        let sample_weight = points.sample_weights(first, count, sample_weight, &mut sums.weight);
-        if gradient && wide {
+        if gradient {
             lanes.clear(model.columns());
         }
-        let tile_rows = if wide { model.tile_rows() } else { STRIPE };
+        let in_place = x.columns_in_place::<F>(points.rows);
+        let unit = model.tile_rows();
+        let tile_rows = if in_place { STRIPE } else { unit };
         for start in (0..count).step_by(tile_rows) {
-            let (at, count) = (first + start, tile_rows.min(count - start));
-            let tile = x.column_tile(simd, points.rows, at, count, packed);
-            let columns = Columns { model, tile, count };
-            if wide {
-                columns.multiply(simd, chains, z);
-            } else {
-                columns.multiply_narrow(simd, z);
-            }
-            pad(z, count);
-            let sample_weight = sample_weight.map(|s| &s[start..]);
-            stripe.samples::<A>(simd, z, &y[start..], sample_weight, count, residual);
-            if gradient && wide {
-                let ahead = &mut x.ahead(points.rows, at + count, tile_rows);
-                columns.add(simd, residual, lanes, ahead);
-            } else if gradient {
-                columns.add_narrow(simd, residual, &mut sums.weights);
+            let (at, rows) = (first + start, tile_rows.min(count - start));
+            let tile = x.column_tile(simd, points.rows, at, rows, packed);
+            let columns = Columns {
+                model,
+                tile,
+                count: rows,
+            };
+            let mut part = columns.part(0, unit.min(rows));
+            part.multiply(simd, chains, z);
+            for last in (0..rows).step_by(unit) {
+                pad(z, part.count);
+                let sample_weight = sample_weight.map(|s| &s[start + last..]);
+                stripe.samples::<A>(
+                    simd,
+                    z,
+                    &y[start + last..],
+                    sample_weight,
+                    part.count,
+                    residual,
+                );
+                let next = last + part.count;
+                let more = unit.min(rows - next);
+                if more == 0 {
+                    if gradient {
+                        let ahead = &mut x.ahead(points.rows, at + next, unit);
+                        part.add(simd, residual, lanes, ahead);
+                    }
+                    continue;
+                }
+                let following = columns.part(next, more);
+                if gradient {
+                    let ahead = x.ahead(points.rows, at + next, more);
+                    let ahead = &mut ahead.beyond(COLUMNS_AHEAD);
+                    part.add_and_multiply(simd, residual, lanes, ahead, &following, chains, z);
+                } else {
+                    following.multiply(simd, chains, z);
+                }
+                part = following;
             }
         }
-        if gradient && wide {
-            lanes.add_to(&mut sums.weights);
+        if gradient {
+            lanes.add_to(sums);
+        }
+    }
+
+    /// Rows too short for a vector: a stripe forward and back.
+    #[inline(always)]
+    fn by_narrow_columns<A: Activation, S: Simd>(
+        &self,
+        simd: S,
+        buffers: &mut Buffers<F>,
+        stripe: &mut Stripe<F, S>,
+        sums: &mut [f64],
+    ) {
+        let Part {
+            points,
+            model,
+            first,
+            count,
+            y,
+            sample_weight,
+            gradient,
+        } = *self;
+        let Buffers {
+            packed,
+            z,
+            residual,
+            ..
+        } = buffers;
+        let tile = points
+            .x
+            .column_tile(simd, points.rows, first, count, packed);
+        let columns = Columns { model, tile, count };
+        columns.multiply_narrow(simd, z);
+        pad(z, count);
+        stripe.samples::<A>(simd, z, y, sample_weight, count, residual);
+        if gradient {
+            columns.add_narrow(simd, residual, sums);
         }
     }
 }

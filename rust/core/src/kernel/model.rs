@@ -5,12 +5,12 @@ use crate::parallel::STRIPE;
 
 /// Bytes of the rows between their two uses: few enough for the first-level cache, enough that exponentials overlap.
 const UNIT_BYTES: usize = 8 << 10;
-/// How many bytes ahead of its use memory is fetched.
+/// How many bytes ahead of its first use memory is fetched.
 const AHEAD_BYTES: usize = 16 << 10;
 /// Rows of more bytes are streams long enough for the hardware to fetch ahead by itself.
 const LONG_ROW_BYTES: usize = 4 << 10;
-/// Bytes of a tile of columns: long runs of each are read at once, and it stays in the second-level cache.
-const TILE_BYTES: usize = 256 << 10;
+/// Bytes of a tile of columns: long runs of each are read at once, and it stays in the second-level cache or near it.
+const TILE_BYTES: usize = 512 << 10;
 
 /// Weights, and how the lanes take them.
 pub(crate) struct Model<'a, F: Float> {
@@ -55,13 +55,13 @@ impl<'a, F: Float> Model<'a, F> {
             .clamp(F::LANES, STRIPE)
     }
 
-    /// How far ahead of its use a row is fetched; of long rows the hardware does so by itself.
+    /// How far ahead of its second use a row is fetched; of long rows the hardware does so by itself.
     pub(super) fn rows_ahead(&self) -> usize {
         let row = self.row_bytes();
         if row > LONG_ROW_BYTES {
             usize::MAX / 2
         } else {
-            AHEAD_BYTES / row
+            self.unit_rows() + AHEAD_BYTES / row
         }
     }
 

@@ -1,5 +1,6 @@
-//! One pass over the rows of a sparse matrix: a row's predictor gathers the weights of its columns, and its residual is
-//! scattered to their sums while the row is still in cache.
+//! One pass over the rows of a sparse matrix, a stripe at a time: a row's predictor gathers the weights of its columns, and
+//! its residual is scattered to their sums while the stripe is still in cache. Gathering and scattering take turns by the
+//! stripe, not by the row: weights and sums do not fit the nearer caches together.
 //!
 //! Both run in `f64` whatever is stored: `float32` sums lose nothing as rows grow. Errors and residuals between the two
 //! are those of the dense kernel, over lanes of rows. A column's elements are summed in three levels: one after another
@@ -18,12 +19,16 @@ use crate::matrix::RowSet;
 use crate::parallel::{self, Monitor, STRIPE, Threads};
 use crate::simd::{Level, dispatch};
 use crate::sparse::{Index, ROW, Rows, Sparse, changed, with_indices, with_rows};
-
-/// Rows of a tile at most: a vector of either type.
-const TILE: usize = 16;
+use crate::strips::prefetch;
 
 /// Columns and values of a row.
 type Row<'a, F, I> = (&'a [I], &'a [F]);
+
+/// Elements by which memory is fetched ahead of its use.
+const AHEAD: usize = 64;
+
+/// Elements of a row that are taken together, each in a chain of its own.
+const CHUNK: usize = 4;
 
 /// Elements, per column, that are summed one after another before the sums are added to their block's: enough that this
 /// costs little.
@@ -289,42 +294,23 @@ pub(crate) fn stripe<F: Float, A: Activation, I: Index, S: Simd>(
     let y = points.labels(rows.start, rows.len(), y);
     let sample_weight =
         points.sample_weights(rows.start, rows.len(), sample_weight, &mut sums.weight);
+    for (i, z) in z[..rows.len()].iter_mut().enumerate() {
+        let row = x.row(points.rows.at(rows.start + i));
+        sums.valid &= row.is_some();
+        *z = predictor(row.unwrap_or_default(), model, &mut sums.valid);
+    }
+    pad(z, rows.len());
     let mut stripe = Stripe::<F, S>::new(simd);
-    let mut stored = 0;
-    // A tile's rows are added while the next tile is waited for from memory.
-    let mut before = [Row::<F, I>::default(); TILE];
-    let mut tile = before;
-    for start in (0..rows.len()).step_by(F::LANES) {
-        let count = F::LANES.min(rows.len() - start);
-        for i in 0..F::LANES {
-            if i < count {
-                let row = x.row(points.rows.at(rows.start + start + i));
-                sums.valid &= row.is_some();
-                tile[i] = row.unwrap_or_default();
-                z[i] = predictor(tile[i], model, &mut sums.valid);
-            }
-            if gradient {
-                stored += add_row(before[i], residual[i], run);
-            }
-        }
-        pad(z, count);
-        stripe.samples::<A>(
-            simd,
-            z,
-            &y[start..],
-            sample_weight.map(|s| &s[start..]),
-            count,
-            residual,
-        );
-        before = tile;
-        tile = [Row::<F, I>::default(); TILE];
-    }
-    if gradient {
-        for (row, &r) in before.iter().zip(residual.iter()) {
-            stored += add_row(*row, r, run);
-        }
-    }
+    stripe.samples::<A>(simd, z, y, sample_weight, rows.len(), residual);
     stripe.add_to(sums);
+    if !gradient {
+        return 0;
+    }
+    let mut stored = 0;
+    for (i, &r) in residual[..rows.len()].iter().enumerate() {
+        let row = x.row(points.rows.at(rows.start + i));
+        stored += add_row(row.unwrap_or_default(), r, run);
+    }
     stored
 }
 
@@ -357,7 +343,7 @@ fn predictor<F: Float, I: Index, W: Float>(
     W::from_f64(product.mul_add(model.scale, model.bias.to_f64()))
 }
 
-/// `x · w` of one row, in four interleaved chains: they hide a fused multiply-add's latency.
+/// `x · w` of one row, in interleaved chains: they hide a fused multiply-add's latency.
 #[inline(always)]
 fn row_product<F: Float, I: Index, W: Float>(
     columns: &[I],
@@ -365,15 +351,16 @@ fn row_product<F: Float, I: Index, W: Float>(
     weights: &[W],
     valid: &mut bool,
 ) -> f64 {
-    let mut sums = [0.0; 4];
+    let mut sums = [0.0; CHUNK];
     let mut add = |sum: &mut f64, column: I, x: F| match weights.get(column.at()) {
         Some(w) => *sum = f64::mul_add(x.to_f64(), w.to_f64(), *sum),
         None => *valid = false,
     };
-    let (columns, values) = (columns.chunks_exact(4), values.chunks_exact(4));
+    let (columns, values) = (columns.chunks_exact(CHUNK), values.chunks_exact(CHUNK));
     let rest = columns.remainder().iter().zip(values.remainder());
     for (columns, values) in columns.zip(values) {
-        for k in 0..4 {
+        fetch_ahead(columns, values);
+        for k in 0..CHUNK {
             add(&mut sums[k], columns[k], values[k]);
         }
     }
@@ -387,10 +374,28 @@ fn row_product<F: Float, I: Index, W: Float>(
 #[inline(always)]
 fn add_row<F: Float, I: Index>((columns, values): Row<'_, F, I>, r: F, sums: &mut [f64]) -> usize {
     let r = r.to_f64();
-    for (column, value) in columns.iter().zip(values) {
+    let mut add = |column: I, x: F| {
         if let Some(sum) = sums.get_mut(column.at()) {
-            *sum = f64::mul_add(value.to_f64(), r, *sum);
+            *sum = f64::mul_add(x.to_f64(), r, *sum);
+        }
+    };
+    let chunks = (columns.chunks_exact(CHUNK), values.chunks_exact(CHUNK));
+    let rest = chunks.0.remainder().iter().zip(chunks.1.remainder());
+    for (columns, values) in chunks.0.zip(chunks.1) {
+        fetch_ahead(columns, values);
+        for k in 0..CHUNK {
+            add(columns[k], values[k]);
         }
     }
+    for (&column, &x) in rest {
+        add(column, x);
+    }
     columns.len()
+}
+
+/// Rows follow each other in memory: what a fixed distance behind a chunk of one is asked for, belongs to the next.
+#[inline(always)]
+fn fetch_ahead<F: Float, I: Index>(columns: &[I], values: &[F]) {
+    prefetch(columns, AHEAD);
+    prefetch(values, AHEAD);
 }
