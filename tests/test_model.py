@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gradstep
-from gradstep._model import Model, Standardize, write_file
+from gradstep import _model
+from gradstep._model import Model, Standardize, labels, write_file
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 positive = st.floats(min_value=5e-324, allow_nan=False, allow_infinity=False)
@@ -21,8 +22,8 @@ text = st.text(st.characters(exclude_categories=["Cs"]))
 scalar = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | finite | text
 classes: st.SearchStrategy[Any] = st.one_of(
     st.just([False, True]),
-    st.lists(text, min_size=2, max_size=2, unique=True),
-    st.lists(st.integers(-(2**63), 2**64 - 1) | finite, min_size=2, max_size=2, unique=True),
+    st.lists(text, min_size=2, max_size=4, unique=True),
+    st.lists(st.integers(-(2**63), 2**64 - 1) | finite, min_size=2, max_size=4, unique=True),
 )
 
 
@@ -30,15 +31,17 @@ classes: st.SearchStrategy[Any] = st.one_of(
 def models(draw: st.DrawFn) -> Model:
     n = draw(st.integers(1, 6))
 
-    def several(values: st.SearchStrategy[float]) -> st.SearchStrategy[list[float]]:
-        return st.lists(values, min_size=n, max_size=n)
+    def several(values: st.SearchStrategy[Any], count: int = n) -> st.SearchStrategy[list[Any]]:
+        return st.lists(values, min_size=count, max_size=count)
 
+    names = draw(classes)
+    is_binary = len(names) == 2
     return Model(
         features=draw(st.lists(text, min_size=n, max_size=n, unique=True)),
         target=draw(text),
-        classes=draw(classes),
-        weights=draw(several(finite)),
-        bias=draw(finite),
+        classes=names,
+        weights=draw(several(finite) if is_binary else several(several(finite), len(names))),
+        bias=draw(finite if is_binary else several(finite, len(names))),
         standardize=draw(st.none() | st.builds(Standardize, several(finite), several(positive))),
         options=draw(st.dictionaries(text, scalar, max_size=4)),
         result=draw(st.dictionaries(text, scalar, max_size=4)),
@@ -98,6 +101,53 @@ def test_the_good_model_is_good() -> None:
     assert Model.from_json(json.dumps({**good(), "weights": [1, 2]})).weights == [1.0, 2.0], "a whole number will do"
 
 
+def good_of_three() -> dict[str, Any]:
+    three = {"classes": ["a", "b", "c"], "weights": [[1.5, -2.0], [0.5, 0.0], [-2.0, 2.0]], "bias": [0.25, 0.5, -0.75]}
+    return {**good(), **three}
+
+
+def test_the_good_model_of_three_classes_is_good() -> None:
+    model = Model.from_json(json.dumps(good_of_three()))
+    assert model.weights == [[1.5, -2.0], [0.5, 0.0], [-2.0, 2.0]]
+    assert model.bias == [0.25, 0.5, -0.75]
+
+
+OLD = """{
+  "format": "gradstep-model",
+  "version": 1,
+  "formula": "probability of classes[1] = 1 / (1 + exp(-(bias + sum over j of weights[j] * x[j]))), with x[j] = (the value of features[j] - standardize.mean[j]) / standardize.scale[j]",
+  "features": ["x1", "x2"],
+  "target": "y",
+  "classes": ["no", "yes"],
+  "weights": [1.3957870669325445, -0.7345570644895646],
+  "bias": -0.002092416882499287,
+  "standardize": {
+    "mean": [1.1666666666666667, 0.5166666666666667],
+    "scale": [0.7312470322826768, 1.4948987330994103]
+  },
+  "options": {
+    "learning_rate": 0.5, "epochs": 40, "batch_size": "full", "shuffle": false, "seed": null, "l2": 0.01, "tol": 0.0,
+    "reduction": "mean"
+  },
+  "result": {
+    "rows": 6, "loss": 0.3920434464076981, "accuracy": 0.6666666666666666, "n_epochs": 40, "stop_reason": "epochs"
+  },
+  "gradstep": "0.1.0"
+}
+"""  # noqa: E501
+"""A file of the first version, as it was written before there were optima and several classes, but for line breaks."""
+
+
+def test_an_old_file_loads() -> None:
+    model = Model.from_json(OLD)
+    X = np.array([[0.5, 1], [1.5, -2], [0.25, 3], [2.5, 0], [1, 1], [1.25, 0.1]])
+    # What predict printed for these rows when the file was written.
+    want = [0.18062655165872532, 0.8665502944034272, 0.04870446751984019, 0.9425037549539849, 0.36407514414400877,
+            0.5894548460067836]  # fmt: skip
+    assert model.predict_proba(X).tolist() == want
+    assert json.loads(model.to_json()) == json.loads(OLD), "and is still written so"
+
+
 WRONG_FIELDS: list[tuple[str, object]] = [
     ("format", "pickle"),
     ("format", None),
@@ -115,7 +165,9 @@ WRONG_FIELDS: list[tuple[str, object]] = [
     ("features", ["a", "\ud800"]),
     ("target", None),
     ("classes", [0]),
-    ("classes", [0, 1, 2]),
+    ("weights", [[1.5, -2.0], [1.0, 2.0]]),
+    ("classes", []),
+    ("classes", [None, None]),
     ("classes", [0, 0.0]),
     ("classes", [True, 1]),
     ("classes", ["a", 1]),
@@ -151,6 +203,35 @@ WRONG_FIELDS: list[tuple[str, object]] = [
 @pytest.mark.parametrize(("field", "value"), WRONG_FIELDS)
 def test_wrong_field(tmp_path: Path, field: str, value: object) -> None:
     refused(tmp_path, json.dumps({**good(), field: value}).encode(), field)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("classes", ["a", "b"]),
+        ("classes", ["a", "b", "c", "d"]),
+        ("classes", ["a", "b", "a"]),
+        ("classes", ["a", "b", None]),
+        ("classes", ["a", "b", 1]),
+        ("classes", [0, 1, 1.0]),
+        ("classes", [0, True, 2]),
+        ("classes", [0, 1, 2**64]),
+        ("weights", [1.5, -2.0]),
+        ("weights", [1.5, -2.0, 0.5]),
+        ("weights", [[1.5, -2.0], [0.5, 0.0]]),
+        ("weights", [[1.5, -2.0], [0.5, 0.0], [-2.0]]),
+        ("weights", [[1.5, -2.0], [0.5, 0.0], [-2.0, True]]),
+        ("weights", [[1.5, -2.0], [0.5, 0.0], [-2.0, [2.0]]]),
+        ("weights", [[1.5, -2.0], [0.5, 0.0], [-2.0, 10**400]]),
+        ("weights", [[1.5, -2.0], [0.5, 0.0], {"a": -2.0, "b": 2.0}]),
+        ("bias", 0.25),
+        ("bias", [0.25, 0.5]),
+        ("bias", [0.25, 0.5, None]),
+    ],
+)
+def test_wrong_field_of_three_classes(tmp_path: Path, field: str, value: object) -> None:
+    field_named = "weights" if value == ["a", "b"] or value == ["a", "b", "c", "d"] else field
+    refused(tmp_path, json.dumps({**good_of_three(), field: value}).encode(), field_named)
 
 
 @pytest.mark.parametrize("field", sorted(good()))
@@ -203,6 +284,18 @@ def test_too_large_is_refused_unread(tmp_path: Path) -> None:
         Model.load(path)
 
 
+def test_what_could_not_be_read_again_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model.from_json(json.dumps(good_of_three()))
+    size = len(model.to_json().encode())
+    monkeypatch.setattr(_model, "MAX_BYTES", size)
+    model.save(tmp_path / "a.json")
+    assert Model.load(tmp_path / "a.json") == model
+    monkeypatch.setattr(_model, "MAX_BYTES", size - 1)
+    with pytest.raises(ValueError, match=f"must have at most {size - 1} bytes, got {size}"):
+        model.save(tmp_path / "b.json")
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="this system has no /dev/zero")
 def test_endless_file() -> None:
     with pytest.raises(ValueError, match="must have at most"):
@@ -243,6 +336,27 @@ def test_the_formula_in_the_file_gives_the_prediction() -> None:
             # z errs by at most 8 eps of the sum of its terms' sizes, and σ relatively by that and a few eps more.
             bound = 8 * np.finfo(float).eps * (1 + sum(map(abs, terms)))
             assert got == pytest.approx(want, rel=bound, abs=0)
+
+
+def test_the_formula_of_several_classes_gives_the_prediction() -> None:
+    document = good_of_three()
+    model = Model.from_json(json.dumps(document))
+    text = json.loads(model.to_json())["formula"]
+    assert "exp(z[k]) / (sum over c of exp(z[c]))" in text and "standardize.mean[j]" in text
+    row = [-3.0, 0.5]
+    x = [
+        (value - document["standardize"]["mean"][j]) / document["standardize"]["scale"][j]
+        for j, value in enumerate(row)
+    ]
+    z = [document["bias"][k] + sum(document["weights"][k][j] * x[j] for j in range(2)) for k in range(3)]
+    want = [math.exp(z[k]) / sum(math.exp(z[c]) for c in range(3)) for k in range(3)]
+    # Every z errs by at most 8 eps of the sum of its terms' sizes, which is below 4, and so do their exponentials.
+    np.testing.assert_allclose(model.predict_proba(np.array([row])), [want], rtol=64 * np.finfo(float).eps)
+
+
+def test_labels() -> None:
+    assert labels(np.array([0.0, 0.5, np.nextafter(0.5, 0), 1.0])).tolist() == [0, 1, 0, 1]
+    assert labels(np.array([[0.2, 0.3, 0.5], [0.4, 0.4, 0.2], [1, 0, 0]])).tolist() == [2, 0, 0]
 
 
 def test_prediction_is_predict_proba() -> None:

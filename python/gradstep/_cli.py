@@ -9,31 +9,37 @@ import math
 import os
 import secrets
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import click
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table as Grid
-from rich.text import Text
 
-from gradstep import _table
-from gradstep._model import Class, Model, Scalar, Standardize, write_file
+from gradstep import _progress, _table, predict_proba
+from gradstep._model import Model, Scalar, labels, write_file
+from gradstep._output import emit, grid, line, percent, say, summary
+from gradstep._training import Array, Problem, accuracy, descent, optimum, remark
 
-Array: TypeAlias = NDArray[np.float64]
-Callback: TypeAlias = Callable[[int, float, Array, float], bool | None]
-
-BAD_DATA, INTERRUPTED, CLOSED_PIPE = 1, 130, 141
+BAD_DATA, INTERRUPTED = 1, 130
+EPOCHS = 100
 DEMO_SEED = 7
 DEMO_ROWS = 100
+
+OPTIMUM: dict[str, Scalar] = {"l2": 0.0, "tol": 1e-8, "solver": "lbfgs", "max_passes": 1000.0}
+DESCENT: dict[str, Scalar] = {
+    "learning_rate": 0.1,
+    "epochs": EPOCHS,
+    "batch_size": "full",
+    "shuffle": False,
+    "seed": None,
+    "l2": 0.0,
+    "tol": 0.0,
+    "reduction": "mean",
+}
 
 
 class FiniteRange(click.FloatRange):
@@ -74,6 +80,7 @@ BATCH_SIZE = Whole(1, 63, "full")
 SEED = Whole(0, 64)
 POSITIVE = FiniteRange(min=0, min_open=True)
 NOT_NEGATIVE = FiniteRange(min=0)
+SOLVERS = ("lbfgs", "gd")
 PATH = click.Path(path_type=Path)
 
 header_option = click.option(
@@ -89,7 +96,7 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--epochs", metavar="N", type=COUNT, default=100, show_default=True, help="Passes over the points.")
+@click.option("--epochs", metavar="N", type=COUNT, default=EPOCHS, show_default=True, help="Passes over the points.")
 @click.option(
     "--learning-rate", metavar="A", type=POSITIVE, default=0.01, show_default=True, help="Factor of the steps."
 )
@@ -102,15 +109,17 @@ def demo(epochs: int, learning_rate: float, seed: int, as_json: bool) -> None:
     that separates the clouds in the end.
     """
     X, y = demo_points(seed)
+    problem = Problem(X, y, ["x1", "x2"], "y", [0, 1])
     history: list[dict[str, float]] = []
 
     def record(epoch: int, loss: float, weights: Array, bias: float) -> None:
         done = epoch + 1
         if done in (1, epochs) or done % max(1, epochs // 10) == 0:
-            history.append({"epoch": done, "loss": loss, "accuracy": accuracy(y, probabilities(X, weights, bias))})
+            right = accuracy(y, predict_proba(X, weights, bias))
+            history.append({"epoch": done, "loss": loss, "accuracy": right})
 
-    options = descent_options(learning_rate=learning_rate, epochs=epochs, batch_size=1)
-    model = train_model(X, y, ["x1", "x2"], "y", [0, 1], options, standardize=False, callback=record)
+    options = {**DESCENT, "learning_rate": learning_rate, "epochs": epochs, "batch_size": 1}
+    model = descent(problem, options, standardize=False, callback=record)
     if as_json:
         emit(json.dumps({**json.loads(model.to_json()), "history": history}, indent=2) + "\n")
         return
@@ -121,20 +130,21 @@ def demo(epochs: int, learning_rate: float, seed: int, as_json: bool) -> None:
 
 @cli.command()
 @click.argument("file", type=PATH)
-@click.option("--target", metavar="COLUMN", help="Column to predict; it has two values.  [default: the last]")
-@click.option(
-    "--learning-rate", metavar="A", type=POSITIVE, default=0.1, show_default=True, help="Factor of the steps."
-)
-@click.option("--epochs", metavar="N", type=COUNT, default=100, show_default=True, help="Passes over the rows.")
-@click.option(
-    "--batch-size", metavar="N|full", type=BATCH_SIZE, default="full", show_default=True, help="Rows per step."
-)
-@click.option("--shuffle", is_flag=True, help="Take the rows in a new random order in every epoch.")
-@click.option("--seed", metavar="S", type=SEED, help="Seed of that order.  [default: drawn, and kept in the model]")
+@click.option("--target", metavar="COLUMN", help="Column to predict.  [default: the last]")
 @click.option("--l2", metavar="L", type=NOT_NEGATIVE, default=0.0, help="Add L/2·‖weights‖² to the loss.  [default: 0]")
 @click.option(
-    "--tol", metavar="T", type=NOT_NEGATIVE, default=0.0, help="Stop once the gradient is within ±T everywhere."
+    "--tol",
+    metavar="T",
+    type=NOT_NEGATIVE,
+    help="Stop once the gradient is within ±T everywhere.  [default: 1e-8; for a descent 0]",
 )
+@click.option("--solver", type=click.Choice(SOLVERS), help="How to find the optimum.  [default: lbfgs]")
+@click.option("--max-passes", metavar="N", type=POSITIVE, help="Give up after N passes over the rows.  [default: 1000]")
+@click.option("--learning-rate", metavar="A", type=POSITIVE, help="Descent: factor of the steps.  [default: 0.1]")
+@click.option("--epochs", metavar="N", type=COUNT, help="Descent: passes over the rows.  [default: 100]")
+@click.option("--batch-size", metavar="N|full", type=BATCH_SIZE, help="Descent: rows per step.  [default: full]")
+@click.option("--shuffle", is_flag=True, help="Descent: take the rows in a new random order in every epoch.")
+@click.option("--seed", metavar="S", type=SEED, help="Seed of that order.  [default: drawn, and kept in the model]")
 @click.option("--standardize", is_flag=True, help="Bring every feature to mean 0 and standard deviation 1 first.")
 @header_option
 @click.option("--out", type=PATH, metavar="MODEL", help="Write the model to this file, as JSON.")
@@ -143,13 +153,15 @@ def demo(epochs: int, learning_rate: float, seed: int, as_json: bool) -> None:
 def train(
     file: Path,
     target: str | None,
-    learning_rate: float,
-    epochs: int,
-    batch_size: int | str,
+    l2: float,
+    tol: float | None,
+    solver: str | None,
+    max_passes: float | None,
+    learning_rate: float | None,
+    epochs: int | None,
+    batch_size: int | str | None,
     shuffle: bool,
     seed: int | None,
-    l2: float,
-    tol: float,
     standardize: bool,
     header: bool | None,
     out: Path | None,
@@ -158,36 +170,40 @@ def train(
 ) -> None:
     """Train on FILE, CSV or Parquet, and show what was learnt.
 
+    The weights are those that minimise the loss, and what is shown with them says how close they are. Any of
+    --learning-rate, --epochs, --batch-size and --shuffle takes gradient descent instead, as far as it gets.
+
     The columns of a CSV file are separated by commas, or by tabs or semicolons if its first line has no comma.
     Every column but the target is a feature and must hold numbers or booleans. The target may hold numbers, text
-    or booleans; its two values in sorted order are the classes, and the model gives the probability of the second.
+    or booleans; its values in sorted order are the classes. Of two, the model gives the probability of the second;
+    of more, which only the optimum allows, that of each.
     """
+    for_descent = given(learning_rate=learning_rate, epochs=epochs, batch_size=batch_size, shuffle=shuffle or None)
+    for_optimum = given(solver=solver, max_passes=max_passes)
+    if for_descent and for_optimum:
+        raise click.UsageError(
+            f"{option(for_descent)} is for a descent, {option(for_optimum)} for the optimum: they exclude each other."
+        )
     if seed is not None and not shuffle:
         raise click.UsageError("--seed needs --shuffle.")
     if as_json and quiet:
         raise click.UsageError("--json and --quiet exclude each other.")
     check_out(out, file)
 
-    table = _table.read(file, header)
-    target = table.frame.columns[-1] if target is None else target
-    y, classes = table.target(target)
-    features = [name for name in table.frame.columns if name != target]
-    if not features:
-        raise ValueError(f"{file}: must have a feature column beside the target {target!r}, got none")
-    X = table.features(features)
+    problem = Problem.read(file, header, target)
+    show = sys.stderr is not None and sys.stderr.isatty() and not quiet
+    if for_descent:
+        seed = secrets.randbits(32) if shuffle and seed is None else seed
+        options = DESCENT | for_descent | given(seed=seed, l2=l2, tol=tol)
+        with _progress.of_epochs(epochs or EPOCHS) if show else nullcontext() as callback:
+            model = descent(problem, options, standardize, callback)
+    else:
+        options = OPTIMUM | for_optimum | given(l2=l2, tol=tol)
+        with _progress.of_passes() if show else nullcontext() as callback:
+            model = optimum(problem, options, standardize, callback)
 
-    seed = secrets.randbits(32) if shuffle and seed is None else seed
-    options = descent_options(
-        learning_rate=learning_rate, epochs=epochs, batch_size=batch_size, shuffle=shuffle, seed=seed, l2=l2, tol=tol
-    )
-    with progress(epochs, show=sys.stderr is not None and sys.stderr.isatty() and not quiet) as callback:
-        model = train_model(X, y, features, target, classes, options, standardize, callback)
-
-    share = float(y.mean())
-    constant = -share * math.log(share) - (1 - share) * math.log(1 - share)
-    if not quiet and float(model.result["loss"] or 0) > constant:
-        advice = "more --epochs or a smaller --learning-rate" + ("" if standardize else ", or --standardize")
-        say(f"note: a constant prediction has a smaller loss ({constant:.6f}); try {advice}")
+    if not quiet and (note := remark(problem, model)):
+        say(f"note: {note}")
     if out:
         model.save(out)
     if as_json:
@@ -206,8 +222,9 @@ def predict(model_file: Path, file: Path, out: Path | None, header: bool | None,
     """Apply MODEL, as written by train, to the rows of FILE.
 
     Gives one row for each row of FILE: the probability of the model's second class, and the label, which is that
-    class from a probability of 0.5 on. Columns are found by name; those that the model does not know are ignored.
-    Without a header they are found by position, or by the names column_1, column_2, … that train gave them.
+    class from a probability of 0.5 on; of a model with three classes or more the probability of each, in columns
+    probability_CLASS, and the label of the greatest. Columns are found by name; those that the model does not know are
+    ignored. Without a header they are found by position, or by the names column_1, column_2, … that train gave them.
     """
     if out and as_json:
         raise click.UsageError("--json prints to stdout; --out chooses its format by the file's suffix.")
@@ -218,10 +235,12 @@ def predict(model_file: Path, file: Path, out: Path | None, header: bool | None,
     model = Model.load(model_file)
     table = _table.read(file, header)
     probability = model.predict_proba(table.features(table.names_for(model.features)))
-    if np.isnan(probability).any():
-        raise ValueError(f"{file}: data row {np.isnan(probability).argmax() + 1}: numbers too large for the model")
-    labels = pl.Series("label", model.classes, strict=False)[(probability >= 0.5).astype(np.int64)]
-    frame = pl.DataFrame({"probability": probability, "label": labels})
+    undefined = np.isnan(probability).reshape(table.frame.height, -1).any(axis=1)
+    if undefined.any():
+        raise ValueError(f"{file}: data row {undefined.argmax() + 1}: numbers too large for the model")
+    names = ["probability"] if len(model.classes) == 2 else [f"probability_{value}" for value in model.classes]
+    frame = pl.DataFrame(probability, schema=names, orient="row")
+    frame = frame.with_columns(pl.Series("label", model.classes, strict=False)[labels(probability)])
 
     if as_json:
         emit(json.dumps(frame.to_dicts(), ensure_ascii=False) + "\n")
@@ -269,99 +288,14 @@ def demo_points(seed: int) -> tuple[Array, Array]:
     return centres[y.astype(np.int64)] + 0.6 * rng.standard_normal((DEMO_ROWS, 2)), y
 
 
-def descent_options(
-    *,
-    learning_rate: float,
-    epochs: int,
-    batch_size: int | str,
-    shuffle: bool = False,
-    seed: int | None = None,
-    l2: float = 0.0,
-    tol: float = 0.0,
-) -> dict[str, Scalar]:
-    """The options of a descent as the model file keeps them."""
-    return {
-        "learning_rate": learning_rate,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "shuffle": shuffle,
-        "seed": seed,
-        "l2": l2,
-        "tol": tol,
-        "reduction": "mean",
-    }
+def given(**options: Scalar) -> dict[str, Scalar]:
+    """Those options that are not None."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
-def train_model(
-    X: Array,
-    y: Array,
-    features: list[str],
-    target: str,
-    classes: list[Class],
-    options: dict[str, Scalar],
-    standardize: bool,
-    callback: Callback | None,
-) -> Model:
-    """Fit and describe the fit; a descent that diverged is an error."""
-    from gradstep import Trainer
-
-    scaling = Standardize.of(X) if standardize else None
-    x = scaling.apply(X) if scaling else X
-    usable = np.isfinite(x).all(axis=0) & np.isfinite(scaling.scale if scaling else 1.0)
-    if not usable.all():
-        raise ValueError(f"column {features[usable.argmin()]!r}: numbers too large to standardize")
-
-    batch_size = options["batch_size"]
-    arguments: dict[str, Any] = {**options, "batch_size": None if batch_size == "full" else batch_size}
-    fit = Trainer(**arguments).fit(x, y, callback=callback)
-    if fit.stop_reason == "diverged":
-        advice = "a smaller --learning-rate" + ("" if standardize else " or --standardize")
-        raise ValueError(f"diverged in epoch {fit.n_epochs + 1}: its numbers are no longer finite; try {advice}")
-
-    result: dict[str, Scalar] = {
-        "rows": len(y),
-        "loss": float(fit.history[-1]),
-        "accuracy": accuracy(y, probabilities(x, fit.weights, fit.bias)),
-        "n_epochs": int(fit.n_epochs),
-        "stop_reason": str(fit.stop_reason),
-    }
-    return Model(
-        features, target, classes, fit.weights.tolist(), float(fit.bias), scaling, options, result, version("gradstep")
-    )
-
-
-def probabilities(X: Array, weights: Array, bias: float) -> Array:
-    from gradstep import predict_proba
-
-    probability: Array = predict_proba(X, weights, bias)
-    return probability
-
-
-def accuracy(y: Array, probability: Array) -> float:
-    """Fraction of the rows whose label, class 1 from a probability of 0.5 on, is right."""
-    return float(np.mean((probability >= 0.5) == (y == 1.0)))
-
-
-@contextmanager
-def progress(epochs: int, show: bool) -> Iterator[Callback | None]:
-    """A progress bar on stderr and the callback that moves it, or None."""
-    if not show:
-        yield None
-        return
-    loss = TextColumn("loss {task.fields[loss]}")
-    columns = TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), loss, TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("epoch", total=epochs, loss="…")
-        shown = -math.inf
-
-        def move(epoch: int, loss: float, weights: Array, bias: float) -> None:
-            nonlocal shown
-            # Many epochs take microseconds; the bar must not be what takes the time.
-            if time.monotonic() - shown > 0.05:
-                bar.update(task, completed=epoch + 1, loss=f"{loss:.6f}")
-                shown = time.monotonic()
-
-        yield move
+def option(options: dict[str, Scalar]) -> str:
+    """The first of the options as it is written on the command line."""
+    return "--" + next(iter(options)).replace("_", "-")
 
 
 def check_out(out: Path | None, *inputs: Path) -> None:
@@ -378,76 +312,3 @@ def check_out(out: Path | None, *inputs: Path) -> None:
     for path in (folder, out):
         if path.exists() and not os.access(path, os.W_OK):  # a file that may not be written may not be replaced either
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-
-
-def summary(model: Model) -> str:
-    """What was trained and how well, and one line for every weight."""
-    result = model.result
-    facts = [
-        ("rows", f"{result['rows']}"),
-        ("features", f"{len(model.features)}"),
-        ("target", model.target),
-        ("standardized", "yes" if model.standardize else "no"),
-        ("classes", ", ".join(f"{value} ({code})" for code, value in enumerate(model.classes))),
-        ("loss", f"{result['loss']:.6f}"),
-        ("accuracy", percent(float(result["accuracy"] or 0))),
-        ("epochs", f"{result['n_epochs']}"),
-        ("stopped by", f"{result['stop_reason']}"),
-    ]
-    weights = [(name, f"{weight:.6g}") for name, weight in zip(model.features, model.weights, strict=True)]
-    return grid(None, facts) + "\n" + grid(("feature", "weight"), [*weights, ("(bias)", f"{model.bias:.6g}")])
-
-
-def line(model: Model) -> str:
-    """The line where both classes are equally probable."""
-    w1, w2 = model.weights
-    return f"{w1:.6f}·x1 {w2:+.6f}·x2 {model.bias:+.6f} = 0".replace(" +", " + ").replace(" -", " - ")
-
-
-def percent(fraction: float) -> str:
-    return f"{100 * fraction:.2f} %"
-
-
-def visible(text: str) -> str:
-    """The text with every character that would move the cursor, or worse, written as an escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def grid(header: Sequence[str] | None, rows: Sequence[Sequence[str]]) -> str:
-    """Aligned columns as plain text, never cut or wrapped, whatever the width of the terminal."""
-    table = Grid(box=None, show_header=header is not None, pad_edge=False, padding=(0, 2, 0, 0))
-    for j, name in enumerate(header or rows[0]):
-        right = header is not None and (j > 0 or name == "epoch")
-        table.add_column(Text(name), justify="right" if right else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*(Text(visible(cell)) for cell in row))
-    buffer = io.StringIO()
-    Console(file=buffer, width=1_000_000, color_system=None, legacy_windows=False).print(table)
-    return "".join(f"{text.rstrip()}\n" for text in buffer.getvalue().splitlines())
-
-
-def emit(result: str | bytes) -> None:
-    """Write a result to stdout, at once, so that an error in writing is noticed here."""
-    if sys.stdout is None:  # closed by the caller
-        return
-    data = result.encode(sys.stdout.encoding, "replace") if isinstance(result, str) else result
-    try:
-        sys.stdout.flush()
-        rest = memoryview(data)
-        while (
-            rest
-        ):  # an unbuffered stream may take no more than a part of it, when a disk gets full or a pipe is closed
-            rest = rest[sys.stdout.buffer.write(rest) :]
-        sys.stdout.buffer.flush()
-    except OSError as error:
-        # What is still in the buffer would fail a second time when the interpreter ends.
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):
-            raise click.exceptions.Exit(CLOSED_PIPE) from None
-        raise OSError(error.errno, error.strerror, "standard output") from None
-
-
-def say(message: str) -> None:
-    """Write one line to stderr."""
-    click.echo(f"gradstep: {visible(message)}", err=True)

@@ -28,7 +28,11 @@ Scalar: TypeAlias = bool | int | float | str | None
 Class: TypeAlias = bool | int | float | str
 T = TypeVar("T")
 
-_FORMULA = "probability of classes[1] = 1 / (1 + exp(-(bias + sum over j of weights[j] * x[j]))), with x[j] = "
+_TWO = "probability of classes[1] = 1 / (1 + exp(-(bias + sum over j of weights[j] * x[j]))), with x[j] = "
+_MORE = (
+    "probability of classes[k] = exp(z[k]) / (sum over c of exp(z[c])), "
+    "with z[k] = bias[k] + sum over j of weights[k][j] * x[j] and x[j] = "
+)
 _PLAIN = "the value of features[j]"
 _STANDARDIZED = "(the value of features[j] - standardize.mean[j]) / standardize.scale[j]"
 
@@ -59,20 +63,25 @@ class Standardize:
 
 @dataclass(frozen=True)
 class Model:
-    """A trained model; `classes[1]` is the class whose probability is computed."""
+    """A trained model. Of two classes it gives the probability of `classes[1]`, of K >= 3 that of every class."""
 
     features: list[str]
     target: str
     classes: list[Class]
-    weights: list[float]
-    bias: float
+    weights: list[float] | list[list[float]]
+    """One number per feature; for K >= 3 classes one such list per class."""
+    bias: float | list[float]
+    """One number; for K >= 3 classes one per class."""
     standardize: Standardize | None
     options: dict[str, Scalar]
     result: dict[str, Scalar]
     gradstep: str
 
     def predict_proba(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Probability of `classes[1]` for every row of `X`, shape (m, n) with the columns of `features`."""
+        """Probabilities for every row of `X`, shape (m, n) with the columns of `features`.
+
+        Shape (m,), of `classes[1]`; for K >= 3 classes (m, K), a column per class.
+        """
         from gradstep import predict_proba
 
         x = X if self.standardize is None else self.standardize.apply(X)
@@ -81,7 +90,7 @@ class Model:
 
     def to_json(self) -> str:
         """The text of the model file; floats are written so that they read back to the last bit."""
-        formula = _FORMULA + (_PLAIN if self.standardize is None else _STANDARDIZED)
+        formula = (_TWO if len(self.classes) == 2 else _MORE) + (_PLAIN if self.standardize is None else _STANDARDIZED)
         document = {"format": FORMAT, "version": VERSION, "formula": formula, **asdict(self)}
         return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -99,9 +108,16 @@ class Model:
         _field(document, "version", lambda value: _equal(value, VERSION))
         _field(document, "formula", _text)
         features = _field(document, "features", _names)
+        classes = _field(document, "classes", _classes)
 
         def numbers(value: object) -> list[float]:
             return _list(value, _number, len(features))
+
+        def weights(value: object) -> list[float] | list[list[float]]:
+            return numbers(value) if len(classes) == 2 else _list(value, numbers, len(classes))
+
+        def bias(value: object) -> float | list[float]:
+            return _number(value) if len(classes) == 2 else _list(value, _number, len(classes))
 
         def standardize(value: object) -> Standardize | None:
             if value is None:
@@ -115,9 +131,9 @@ class Model:
         return cls(
             features=features,
             target=_field(document, "target", _text),
-            classes=_field(document, "classes", _classes),
-            weights=_field(document, "weights", numbers),
-            bias=_field(document, "bias", _number),
+            classes=classes,
+            weights=_field(document, "weights", weights),
+            bias=_field(document, "bias", bias),
             standardize=_field(document, "standardize", standardize),
             options=_field(document, "options", _scalars),
             result=_field(document, "result", _scalars),
@@ -125,8 +141,19 @@ class Model:
         )
 
     def save(self, path: Path) -> None:
-        """Write the model file, whole or not at all."""
-        write_file(path, self.to_json().encode())
+        """Write the model file, whole or not at all.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        ValueError
+            If it would be too large to be read again.
+        """
+        data = self.to_json().encode()
+        if len(data) > MAX_BYTES:
+            raise ValueError(f"model file {path} must have at most {MAX_BYTES} bytes, got {len(data)}")
+        write_file(path, data)
 
     @classmethod
     def load(cls, path: Path) -> Model:
@@ -148,6 +175,16 @@ class Model:
             return cls.from_json(text)
         except _Refused as error:
             raise ValueError(f"model file {path} {error}") from None
+
+
+def labels(probability: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The class that probabilities speak for, as its place in the model's `classes`.
+
+    Of two classes it is `classes[1]` from a probability of 0.5 on, of K >= 3 the one of the greatest probability, the
+    first of several.
+    """
+    codes = probability >= 0.5 if probability.ndim == 1 else probability.argmax(axis=1)
+    return codes.astype(np.int64)
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -280,10 +317,11 @@ def _scalars(value: object) -> dict[str, Scalar]:
 
 
 def _classes(value: object) -> list[Class]:
-    classes = [item for item in _list(value, _scalar, 2) if item is not None]
+    items = _list(value, _scalar)
+    classes = [item for item in items if item is not None]
     kinds = {"number" if type(item) in (int, float) else type(item).__name__ for item in classes}
-    if len(classes) != 2 or len(kinds) != 1 or classes[0] == classes[1]:
-        raise _refusal("hold two different strings, numbers or booleans", value)
+    if len(items) < 2 or len(set(classes)) != len(items) or len(kinds) != 1:
+        raise _refusal("hold two or more different strings, numbers or booleans", value)
     if any(type(item) is int and not -(2**63) <= item < 2**64 for item in classes):
         raise _refusal("hold integers of 64 bits", value)
     return classes

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
@@ -17,16 +18,16 @@ INTERVAL = 0.05
 
 
 @contextmanager
-def of_epochs(epochs: int) -> Iterator[Callable[[int, float], None]]:
-    """Show a bar; what is yielded moves it, given an epoch from 0 and the loss after it."""
+def of_epochs(epochs: int) -> Iterator[Callable[[int, float, Any, Any], None]]:
+    """Show a bar; what is yielded moves it, as the callback of a descent."""
     columns = TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), _text("loss"), TimeRemainingColumn()
     with _bar(epochs, *columns, loss="…") as update:
-        yield lambda epoch, loss: update(completed=epoch + 1, loss=f"{loss:.6f}")
+        yield lambda epoch, loss, weights, bias: update(completed=epoch + 1, loss=f"{loss:.6f}")
 
 
 @contextmanager
 def of_passes() -> Iterator[Callable[[Iteration], None]]:
-    """Show a line; what is yielded brings it up to date, given an iteration."""
+    """Show a line; what is yielded brings it up to date, as the callback of a fit."""
     names = ("passes", "objective", "gradient")
     with _bar(None, BarColumn(), *(_text(name) for name in names), **dict.fromkeys(names, "…")) as update:
         yield lambda iteration: update(

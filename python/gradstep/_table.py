@@ -24,6 +24,7 @@ from gradstep._model import Class
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null")
 PARQUET_SUFFIXES = (".parquet", ".pq")
 CSV_SUFFIXES = (".csv", ".tsv", ".txt")
+MAX_CLASSES = 1000
 
 _BOM = codecs.BOM_UTF8
 _ZLIB = (b"x^", b"x\x01")
@@ -47,17 +48,16 @@ class Table:
         return X
 
     def target(self, name: str) -> tuple[NDArray[np.float64], list[Class]]:
-        """The column `name` as 0 and 1, and the two values that these stand for, in sorted order."""
+        """The column `name` as codes 0, 1, …, and the values that these stand for, in sorted order."""
         if name not in self.frame.columns:
-            raise self._error(f"has no column {name!r}; the columns are {_few(self.frame.columns)}")
+            raise self._error(f"has no column {name!r}; the columns are {few(self.frame.columns)}")
         values = self._values(self.frame[name])
-        classes = values.unique().sort().to_list()
-        if len(classes) != 2:
+        classes = values.unique().sort()
+        if problem := _no_classes(classes, len(values)):
             hint = self._hint() if values.dtype == pl.String else ""
-            raise self._error(
-                f"target {name!r} must have exactly two values, got {len(classes)}: {_few(classes)}{hint}"
-            )
-        return (values == classes[1]).cast(pl.Float64).to_numpy(), classes
+            raise self._error(f"target {name!r} {problem}, got {len(classes)}: {few(classes)}{hint}")
+        codes = values.replace_strict(classes, np.arange(len(classes)), return_dtype=pl.Float64)
+        return codes.to_numpy(), classes.to_list()
 
     def names_for(self, features: Sequence[str]) -> Sequence[str]:
         """The columns of this file that hold `features`: by name, or by position where the file has no header."""
@@ -66,10 +66,10 @@ class Table:
             return columns
         absent = [name for name in features if name not in columns]
         if absent and not self.named:
-            needed = f"the model needs {len(features)}: {_few(features)}"
+            needed = f"the model needs {len(features)}: {few(features)}"
             raise self._error(f"has {len(columns)} columns and no header; {needed}")
         if absent:
-            raise self._error(f"lacks {_few(absent)}, needed by the model; the columns are {_few(columns)}")
+            raise self._error(f"lacks {few(absent)}, needed by the model; the columns are {few(columns)}")
         return features
 
     def _numbers(self, column: pl.Series) -> NDArray[np.float64]:
@@ -89,11 +89,11 @@ class Table:
         if column.dtype.is_decimal() or column.dtype == pl.Int128 or column.dtype == pl.UInt128:
             values = column.cast(pl.Float64)
         elif not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
-            values = self._text(column, "two values")
-            self._check(column, values.replace(list(MISSING), None), "two values")
+            values = self._text(column, "classes")
+            self._check(column, values.replace(list(MISSING), None), "classes")
             tries = [values.cast(kind, strict=False) for kind in (pl.Int64, pl.UInt64, pl.Float64)]
             values = next((other for other in (*tries, _truth(values)) if not other.null_count()), values)
-        self._check(column, values, "two values")
+        self._check(column, values, "classes")
         return values
 
     def _text(self, column: pl.Series, expected: str) -> pl.Series:
@@ -245,7 +245,23 @@ def _truth(text: pl.Series) -> pl.Series:
     return text.str.to_lowercase().replace_strict({"true": True, "false": False}, default=None, return_dtype=pl.Boolean)
 
 
-def _few(values: Sequence[object], most: int = 8) -> str:
+def _no_classes(values: pl.Series, rows: int) -> str | None:
+    """Why the different values of a target cannot be classes."""
+    if len(values) < 2:
+        return "must have two values or more"
+    if len(values) == 2:
+        return None
+    if values.dtype.is_float() and (values != values.round()).any():
+        return "is continuous: fractions can be classes only where there are two values"
+    if len(values) > MAX_CLASSES:
+        return f"must have at most {MAX_CLASSES} values"
+    if 2 * len(values) > rows:
+        return f"must have at most half as many values as there are rows, {rows}"
+    return None
+
+
+def few(values: Sequence[object] | pl.Series, most: int = 8) -> str:
+    """The values as an error message names them: the first of them, and how many there are."""
     shown = [_short(value) for value in values[:most]]
     return ", ".join(shown if len(values) <= most else [*shown, f"… ({len(values)} in all)"])
 

@@ -1,0 +1,107 @@
+"""What the commands write: results to stdout, whole or with an error, and messages of one line to stderr."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.table import Table as Grid
+from rich.text import Text
+
+from gradstep._model import Model
+
+CLOSED_PIPE = 141
+
+_FACTS = {
+    "loss": ("loss", "{:.6f}"),
+    "accuracy": ("accuracy", "{:.2%}"),
+    "objective": ("objective", "{:.6f}"),
+    "gradient norm": ("gradient_norm", "{:.1e}"),
+    "gap": ("gap", "{:.1e}"),
+    "passes": ("passes", "{:.1f}"),
+    "solver": ("solver", "{}"),
+    "epochs": ("n_epochs", "{}"),
+    "stopped by": ("stop_reason", "{}"),
+}
+"""What is shown of a model's result: the name that it is given, its key and its format."""
+
+
+def summary(model: Model) -> str:
+    """What was trained and how well, and one line for the weights of every feature."""
+    facts = [
+        ("rows", f"{model.result['rows']}"),
+        ("features", f"{len(model.features)}"),
+        ("target", model.target),
+        ("standardized", "yes" if model.standardize else "no"),
+        ("classes", ", ".join(f"{value} ({code})" for code, value in enumerate(model.classes))),
+    ]
+    for name, (key, form) in _FACTS.items():
+        if (value := model.result.get(key)) is not None:
+            facts.append((name, form.format(value).replace("%", " %")))
+    header = ["feature", *(["weight"] if len(model.classes) == 2 else map(str, model.classes))]
+    weights, bias = np.atleast_2d(model.weights).T, np.atleast_1d(model.bias)
+    rows = [
+        (name, *(f"{value:.6g}" for value in values))
+        for name, values in zip([*model.features, "(bias)"], [*weights, bias], strict=True)
+    ]
+    return grid(None, facts) + "\n" + grid(header, rows)
+
+
+def line(model: Model) -> str:
+    """The line where both classes are equally probable, of a model with two classes and two features."""
+    w1, w2, b = np.append(model.weights, model.bias)
+    return f"{w1:.6f}·x1 {w2:+.6f}·x2 {b:+.6f} = 0".replace(" +", " + ").replace(" -", " - ")
+
+
+def percent(fraction: float) -> str:
+    return f"{100 * fraction:.2f} %"
+
+
+def visible(text: str) -> str:
+    """The text with every character that would move the cursor, or worse, written as an escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def grid(header: Sequence[str] | None, rows: Sequence[Sequence[str]]) -> str:
+    """Aligned columns as plain text, never cut or wrapped, whatever the width of the terminal."""
+    table = Grid(box=None, show_header=header is not None, pad_edge=False, padding=(0, 2, 0, 0))
+    for j, name in enumerate(header or rows[0]):
+        right = header is not None and (j > 0 or name == "epoch")
+        table.add_column(Text(name), justify="right" if right else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(visible(cell)) for cell in row))
+    buffer = io.StringIO()
+    Console(file=buffer, width=1_000_000, color_system=None, legacy_windows=False).print(table)
+    return "".join(f"{text.rstrip()}\n" for text in buffer.getvalue().splitlines())
+
+
+def emit(result: str | bytes) -> None:
+    """Write a result to stdout, at once, so that an error in writing is noticed here."""
+    if sys.stdout is None:  # closed by the caller
+        return
+    data = result.encode(sys.stdout.encoding, "replace") if isinstance(result, str) else result
+    try:
+        sys.stdout.flush()
+        rest = memoryview(data)
+        while (
+            rest
+        ):  # an unbuffered stream may take no more than a part of it, when a disk gets full or a pipe is closed
+            rest = rest[sys.stdout.buffer.write(rest) :]
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        # What is still in the buffer would fail a second time when the interpreter ends.
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise click.exceptions.Exit(CLOSED_PIPE) from None
+        raise OSError(error.errno, error.strerror, "standard output") from None
+
+
+def say(message: str) -> None:
+    """Write one line to stderr."""
+    click.echo(f"gradstep: {visible(message)}", err=True)
