@@ -248,6 +248,11 @@ def test_nothing_is_cut_or_coloured(folder: Path) -> None:
     assert "\x1b" not in done.stdout
     assert r"\x1b[31mred" in done.stdout
 
+    (folder / "data.csv").write_text("a,y\n" + '1,"\x1b[2J\nu"\n2,v\n3,w\n2,"\x1b[2J\nu"\n1,v\n2,w\n' * 2)
+    done = program("train", "data.csv", "--l2", 0.1, cwd=folder, env=env)
+    assert "\x1b" not in done.stdout
+    assert done.stdout.split("\n\n")[1].splitlines()[0].split() == ["feature", r"\x1b[2J\nu", "v", "w"]
+
 
 def test_options_reach_the_trainer(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     frame = problem()

@@ -72,7 +72,7 @@ def grid(header: Sequence[str] | None, rows: Sequence[Sequence[str]]) -> str:
     table = Grid(box=None, show_header=header is not None, pad_edge=False, padding=(0, 2, 0, 0))
     for j, name in enumerate(header or rows[0]):
         right = header is not None and (j > 0 or name == "epoch")
-        table.add_column(Text(name), justify="right" if right else "left", no_wrap=True)
+        table.add_column(Text(visible(name)), justify="right" if right else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(Text(visible(cell)) for cell in row))
     buffer = io.StringIO()
