@@ -99,3 +99,9 @@ def test_folders_exist() -> None:
 def test_one_command_to_try_and_one_to_test() -> None:
     assert len(re.findall(r"^python3 -m venv .*demo$", README, re.MULTILINE)) == 1
     assert len(re.findall(r"^python3 -m venv .*pytest$", README, re.MULTILINE)) == 1
+
+
+def test_the_tests_that_it_names_are_there() -> None:
+    named = set(re.findall(r"`(tests/[\w/]+\.py)`", README))
+    assert {"tests/test_same_bits.py", "tests/test_fuzz.py", "tests/test_processes.py"} <= named
+    assert [name for name in named if not (Path(__file__).parents[1] / name).is_file()] == []

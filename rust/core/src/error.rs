@@ -307,6 +307,28 @@ pub fn zeros<T: Clone + Default>(
     }
 }
 
+/// Whether there is room for `elements` numbers. Nothing is kept.
+///
+/// # Errors
+///
+/// [`Error::Memory`], naming `argument` and `count` of what `unit` says, if there is none.
+pub(crate) fn check_room(
+    elements: u128,
+    argument: &'static str,
+    count: u128,
+    unit: &'static str,
+) -> Result<(), Error> {
+    let room = usize::try_from(elements).map(|count| Vec::<f64>::new().try_reserve_exact(count));
+    match room {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(Error::Memory {
+            argument,
+            count,
+            unit,
+        }),
+    }
+}
+
 /// A number as messages show it: `nan`, `inf` and `-inf` as Python spells them, and huge or tiny ones by their exponent,
 /// not by hundreds of digits.
 struct Shown(f64);

@@ -6,7 +6,7 @@ use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 
 use crate::descent::{Descent, Observer, Options, StopReason, check_start};
-use crate::error::Error;
+use crate::error::{Error, check_room};
 use crate::features::Features;
 use crate::float::Float;
 use crate::kernel::{self, ClassCounts, Labels, Points, Target};
@@ -176,6 +176,9 @@ impl Start {
     }
 }
 
+/// As many numbers as these for every weight are kept meanwhile: the last steps and gradients, and sums of every block.
+const VECTORS: u128 = 64;
+
 /// Minimises E + (l2/2)‖w‖², `E = Σ s_i E_i / Σ s_i`: of the sigmoid for labels in [0, 1], of softmax for the codes
 /// 0 … K − 1 of K ≥ 3 classes.
 ///
@@ -198,6 +201,14 @@ pub fn fit<'a, F: Float>(
     let target = kernel::target(&points, options.threads, observer)?;
     let classes = target.predictors();
     start.check::<F>(points.x.columns(), classes)?;
+    let columns = points.x.columns() as u128;
+    let vectors = VECTORS * classes as u128;
+    check_room(
+        columns.saturating_mul(vectors),
+        "weights",
+        columns,
+        "columns of X",
+    )?;
     let objective = Objective {
         points: &points,
         classes,

@@ -7,13 +7,16 @@ use numpy::{
     Element, PyArray1, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyUntypedArray,
     PyUntypedArrayMethods,
 };
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyBool, PyString, PyTuple};
 
 use crate::options::{is_masked, numpy, shape_text, text, type_name};
 use crate::value_error;
+
+/// More bytes than any address space of today has: only strides of zero can present them, and reading them has no end.
+const ADDRESS_SPACE: u128 = 1 << 57;
 
 /// The two types that formulas are computed in.
 pub(crate) trait Number: Float + Element {}
@@ -52,6 +55,18 @@ impl<'py> Real<'py> {
         let dtype = array.dtype();
         if dtype.has_fields() || !matches!(dtype.kind(), b'b' | b'i' | b'u' | b'f') {
             return Err(not_real(argument, &format!("dtype {}", text(&dtype))));
+        }
+        let bytes = array
+            .shape()
+            .iter()
+            .fold(dtype.itemsize() as u128, |bytes, &length| {
+                bytes.saturating_mul(length as u128)
+            });
+        if bytes > ADDRESS_SPACE {
+            let shape = shape_text(array.shape());
+            return Err(PyMemoryError::new_err(format!(
+                "{argument} must fit into memory, got shape {shape}"
+            )));
         }
         Ok(Real { argument, array })
     }

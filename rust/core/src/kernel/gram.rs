@@ -7,7 +7,7 @@ use fearless_simd::prelude::*;
 
 use super::curvature::{predictors, row_curvatures};
 use super::{Points, check_length, labels, rows_of};
-use crate::error::{Error, zeros};
+use crate::error::{Error, check_room, zeros};
 use crate::features::Features;
 use crate::float::Float;
 use crate::matrix::{Matrix, Packed, RowSet, Vector};
@@ -63,7 +63,9 @@ pub fn hessian<'a>(
     let unlabelled = Vector::from_slice(&unlabelled);
     let points = Points::new(x, &unlabelled, sample_weight)?;
     labels(&points, threads, monitor)?;
-    check_room(n + 1)?;
+    // The matrix, and the sums that it is made from.
+    let elements = 2 * (n as u128 + 1).pow(2);
+    check_room(elements, "X", elements, "elements of its Hessian")?;
     let Gram {
         order,
         lower: mut matrix,
@@ -77,20 +79,6 @@ pub fn hessian<'a>(
         }
     }
     Ok(matrix)
-}
-
-/// Whether there is room for a Gram matrix of that order and for the sums that it is made from.
-fn check_room(order: usize) -> Result<(), Error> {
-    let elements = 2 * (order as u128).pow(2);
-    let room = usize::try_from(elements).map(|count| Vec::<f64>::new().try_reserve_exact(count));
-    match room {
-        Ok(Ok(())) => Ok(()),
-        _ => Err(Error::Memory {
-            argument: "X",
-            count: elements,
-            unit: "elements of its Hessian",
-        }),
-    }
 }
 
 /// [`Gram`] at `weights` and `bias`, in `f64` whatever `X` holds.

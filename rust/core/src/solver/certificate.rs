@@ -62,6 +62,19 @@ struct Moments {
     squares: f64,
 }
 
+impl Moments {
+    /// Bounds on those of several classes a step of that length along the biases away.
+    fn after(self, length: f64) -> Self {
+        let growth = (SQRT_2 * length).exp();
+        Moments {
+            least: self.least / growth,
+            largest: self.largest * growth,
+            spread: self.spread * growth,
+            squares: self.squares,
+        }
+    }
+}
+
 /// Sums of positive terms are right to a few thousand ε.
 const EXACT: f64 = 1.0 + 1e-9;
 /// Newton steps that are longer are not worth their price.
@@ -128,10 +141,7 @@ fn class_gap<F: Float>(
             cost = dot(g, &step).max(0.0) + error * length;
             let at = v.len() - objective.classes;
             add_multiple(&mut v[at..], -1.0, &step);
-            let growth = (SQRT_2 * length).exp();
-            moments.least /= growth;
-            moments.largest *= growth;
-            moments.spread *= growth;
+            moments = moments.after(length);
         }
     }
     let value = objective.evaluate::<f64>(&v, monitor)?;
@@ -320,5 +330,141 @@ fn norm(x: &[f64]) -> f64 {
     match x {
         [x] => x.abs(),
         _ => dot(x, x).sqrt(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::elements::Elements;
+    use crate::kernel::Points;
+    use crate::matrix::{Matrix, Vector};
+    use crate::parallel::{Threads, Unmonitored};
+    use crate::shuffle::Random;
+
+    fn objective<'a>(points: &'a Points<'a>, classes: usize, l2: f64) -> Objective<'a> {
+        Objective {
+            points,
+            classes,
+            l2,
+            fit_bias: true,
+            threads: Threads::ONE,
+            cost: 1.0,
+            separated_below: 0.0,
+        }
+    }
+
+    fn at<F: Float>(objective: &Objective<'_>, v: &[f64]) -> Point {
+        let value = objective.evaluate::<F>(v, &mut Unmonitored).unwrap();
+        Point {
+            v: v.to_vec(),
+            value,
+        }
+    }
+
+    fn uniform(random: &mut Random, count: usize, reach: f64) -> Vec<f64> {
+        (0..count)
+            .map(|_| reach * (2.0 * random.uniform() - 1.0))
+            .collect()
+    }
+
+    /// Features that say nothing, so that only the biases are to be found: ln of each class's share.
+    #[test]
+    fn biases_far_from_their_best_are_paid_for() {
+        let counts = [5, 3, 2];
+        let y: Vec<f64> = (0..3).flat_map(|k| vec![k as f64; counts[k]]).collect();
+        let x = vec![1e-9; y.len()];
+        let matrix = Matrix::from_rows(Elements::F64(&x), y.len(), 1).unwrap();
+        let labels = Vector::from_slice(&y);
+        let points = Points::new(&matrix, &labels, None).unwrap();
+        let objective = objective(&points, 3, 1.0);
+        let best: Vec<f64> = counts.iter().map(|&c| (c as f64 / 10.0).ln()).collect();
+        let least = at::<f64>(&objective, &[&[0.0; 3], &best[..]].concat())
+            .value
+            .objective;
+        for (k, distance) in [(0, 0.01), (1, 0.1), (2, 0.2), (0, -0.1), (1, -0.2)] {
+            let mut v = [&[0.0; 3], &best[..]].concat();
+            v[3 + k] += distance;
+            let point = at::<f64>(&objective, &v);
+            let missing = point.value.objective - least;
+            let bound = gap::<f64>(&objective, &point, &mut Unmonitored).unwrap();
+            assert!(
+                missing <= bound && bound <= 4.0 * missing,
+                "{missing} {bound}"
+            );
+        }
+    }
+
+    #[test]
+    fn curvatures_grow_no_faster_than_is_said() {
+        let mut random = Random::new(3);
+        let y: Vec<f64> = (0..40).map(|i| (i % 4) as f64).collect();
+        let x = uniform(&mut random, 80, 3.0);
+        let matrix = Matrix::from_rows(Elements::F64(&x), 40, 2).unwrap();
+        let labels = Vector::from_slice(&y);
+        let points = Points::new(&matrix, &labels, None).unwrap();
+        let objective = objective(&points, 4, 1.0);
+        let moments = |v: &[f64]| {
+            let point = at::<f64>(&objective, v);
+            class_moments(&objective, &point, &mut Unmonitored)
+                .unwrap()
+                .0
+        };
+        let mut grew = [false; 3];
+        for _ in 0..200 {
+            let v = uniform(&mut random, 12, 2.0);
+            let step = uniform(&mut random, 4, 0.5);
+            let mut there = v.clone();
+            add_multiple(&mut there[8..], 1.0, &step);
+            let (here, there) = (moments(&v), moments(&there));
+            grew[0] |= there.least < here.least;
+            grew[1] |= there.largest > here.largest;
+            grew[2] |= there.spread > here.spread;
+            let said = here.after(norm(&step));
+            assert!(said.least <= there.least * EXACT);
+            assert!(said.largest * EXACT >= there.largest);
+            assert!(said.spread * EXACT >= there.spread);
+        }
+        assert_eq!(grew, [true; 3]);
+    }
+
+    /// Single precision is as wrong as it is said to be, at most, and the bound counts it.
+    #[test]
+    fn rounding_is_counted() {
+        for (classes, m, n) in [(1, 700, 3), (1, 300, 40), (3, 300, 3), (3, 257, 70)] {
+            let mut random = Random::new((m * n) as u64);
+            let x: Vec<f32> = uniform(&mut random, m * n, 2.0)
+                .iter()
+                .map(|&x| x as f32)
+                .collect();
+            let labels: Vec<f64> = (0..m).map(|i| (i % classes.max(2)) as f64).collect();
+            let matrix = Matrix::from_rows(Elements::F32(&x), m, n).unwrap();
+            let y = Vector::from_slice(&labels);
+            let points = Points::new(&matrix, &y, None).unwrap();
+            let objective = objective(&points, classes, 1e-3);
+            let v: Vec<f64> = uniform(&mut random, classes * (n + 1), 1.0)
+                .iter()
+                .map(|&v| f64::from(v as f32))
+                .collect();
+            let (mut point, exact) = (at::<f32>(&objective, &v), at::<f64>(&objective, &v));
+            let moments = match classes {
+                1 => moments(&objective, &point, &mut Unmonitored).unwrap(),
+                _ => {
+                    class_moments(&objective, &point, &mut Unmonitored)
+                        .unwrap()
+                        .0
+                }
+            };
+            let said = rounding::<f32>(&objective, &point, &moments);
+            add_multiple(&mut point.value.gradient, -1.0, &exact.value.gradient);
+            let (weights, biases) = objective.split(&point.value.gradient);
+            assert!(norm(weights) > 0.0 && norm(weights) <= said.by_weights);
+            assert!(norm(biases) > 0.0 && norm(biases) <= said.by_biases);
+
+            point.value.gradient.fill(0.0);
+            let least = said.by_weights.powi(2) / (2.0 * objective.l2);
+            assert!(bound::<f32>(&objective, &point, &moments) >= least);
+        }
     }
 }
