@@ -17,8 +17,8 @@ def figures(settings: Settings) -> Iterator[Figure]:
     if not is_supported():
         print("sparse: this gradstep takes no sparse X")
         return
-    X = texts(settings.rows(200_000), 50_000)
     random = np.random.default_rng(7)
+    X = texts(random, settings.rows(200_000), 50_000)
     problem: Any = Problem(X, random.integers(0, 2, X.shape[0]).astype(float), random.standard_normal(X.shape[1]), -0.5)
     rivals = {"gradstep": lambda: gradstep.loss_gradient(*problem), "SciPy": lambda: formulas(problem)}
     name = f"loss_gradient sparse {X.shape[0]}×{X.shape[1]}, {X.nnz} nonzeros: SciPy ÷ gradstep"
@@ -33,9 +33,8 @@ def is_supported() -> bool:
     return True
 
 
-def texts(m: int, n: int, per_row: int = 60) -> scipy.sparse.csr_array:
+def texts(random: np.random.Generator, m: int, n: int, per_row: int = 60) -> scipy.sparse.csr_array:
     """Rows of unit length, columns as popular as words."""
-    random = np.random.default_rng(7)
     popularity = 1 / np.arange(1, n + 1) ** 0.9
     columns = random.choice(n, size=m * per_row, p=popularity / popularity.sum())
     rows = np.repeat(np.arange(m), per_row)

@@ -1,0 +1,135 @@
+"""Those who solve the same problems: how each is asked for the optimum to a tolerance, whatever that means to it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from regimes import Samples
+
+Solution = tuple[Any, Any]
+"""Weights and bias."""
+
+FOREVER = 1_000_000
+"""Iterations."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """`solve(samples, tol)`, for which `package` has to be installed, on problems of these kinds."""
+
+    package: str
+    kinds: tuple[str, ...]
+    solve: Callable[[Samples, float], Solution]
+
+
+def ours(samples: Samples, tol: float) -> Solution:
+    import gradstep
+
+    best = gradstep.fit(samples.X, samples.y, l2=samples.l2, tol=tol)
+    return best.weights, best.bias
+
+
+def scikit_learn(solver: str, samples: Samples, tol: float) -> Solution:
+    from sklearn.linear_model import LogisticRegression
+
+    # liblinear penalises its bias, which this makes as good as nothing.
+    options = {"intercept_scaling": 100} if solver == "liblinear" else {}
+    C = 1 / (samples.l2 * len(samples.y))
+    model = LogisticRegression(C=C, solver=solver, tol=tol, max_iter=FOREVER, **options).fit(samples.X, samples.y)
+    return model.coef_, model.intercept_
+
+
+def one_dal(samples: Samples, tol: float) -> Solution:
+    from sklearnex.linear_model import LogisticRegression
+
+    C = 1 / (samples.l2 * len(samples.y))
+    model = LogisticRegression(C=C, tol=tol, max_iter=FOREVER).fit(samples.X, samples.y)
+    return model.coef_, model.intercept_
+
+
+def glum(solver: str, samples: Samples, tol: float) -> Solution:
+    from glum import GeneralizedLinearRegressor
+
+    model = GeneralizedLinearRegressor(
+        family="binomial", alpha=samples.l2, l1_ratio=0, solver=solver, gradient_tol=tol, max_iter=10_000
+    ).fit(samples.X, samples.y)
+    return model.coef_, model.intercept_
+
+
+def snap_ml(samples: Samples, tol: float) -> Solution:
+    import snapml
+
+    model = snapml.LogisticRegression(
+        regularizer=samples.l2 * len(samples.y),
+        dual=True,
+        fit_intercept=True,
+        intercept_scaling=100.0,  # as liblinear's
+        tol=tol,
+        max_iter=100_000,
+        n_jobs=2,
+        normalize=False,
+    ).fit(samples.X, samples.y)
+    return model.coef_, model.intercept_
+
+
+def cyanure(samples: Samples, tol: float) -> Solution:
+    from cyanure.estimators import Classifier
+
+    model = Classifier(
+        loss="logistic" if samples.classes == 2 else "multiclass-logistic",
+        penalty="l2",
+        lambda_1=samples.l2,
+        fit_intercept=True,
+        tol=tol,
+        max_iter=100_000,
+        duality_gap_interval=5,
+        verbose=False,
+    ).fit(samples.X, samples.y)
+    return np.asarray(model.coef_), np.asarray(model.intercept_)
+
+
+def statsmodels(samples: Samples, tol: float) -> Solution:
+    import statsmodels.api as sm
+
+    m, n = samples.X.shape
+    X = np.column_stack([samples.X, np.ones(m)])
+    alpha = np.append(np.full(n, samples.l2), 0.0)
+    model = sm.GLM(samples.y, X, family=sm.families.Binomial())
+    params = model.fit_regularized(alpha=alpha, L1_wt=0, opt_method="bfgs" if n < 100 else "lbfgs", pgtol=tol).params
+    return params[:n], params[n:]
+
+
+ALL, DENSE = ("dense", "sparse", "softmax"), ("dense",)
+
+CONTENDERS: dict[str, Contender] = {
+    "gradstep": Contender("gradstep", ALL, ours),
+    **{
+        f"scikit-learn {solver}": Contender("scikit-learn", kinds, partial(scikit_learn, solver))
+        for solver, kinds in {
+            "lbfgs": ALL,
+            "newton-cholesky": ("dense", "softmax"),
+            "newton-cg": ALL,
+            "saga": ALL,
+            "liblinear": ("dense", "sparse"),
+        }.items()
+    },
+    "oneDAL": Contender("scikit-learn-intelex", ("dense", "softmax"), one_dal),
+    "glum irls": Contender("glum", ("dense", "sparse"), partial(glum, "irls-ls")),
+    "glum lbfgs": Contender("glum", ("dense", "sparse"), partial(glum, "lbfgs")),
+    "Snap ML": Contender("snapml", ("dense", "sparse"), snap_ml),
+    "cyanure": Contender("cyanure", ALL, cyanure),
+    "statsmodels": Contender("statsmodels", DENSE, statsmodels),
+}
+
+
+def quietly(contender: Contender, samples: Samples, tol: float) -> Solution:
+    """Without the warnings that a tolerance too tight brings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return contender.solve(samples, tol)

@@ -1,0 +1,149 @@
+"""The problems on which solvers are compared, and the objective they share: mean cross-entropy + l2/2 ‖W‖²."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse
+from scipy.special import expit, logsumexp, softmax
+
+from problem import Array
+from sparse import texts
+from timing import Settings
+
+
+class Samples(NamedTuple):
+    """Features, labels (0 and 1, or codes of more classes) and the penalty."""
+
+    X: Any
+    y: Array
+    l2: float
+
+    @property
+    def classes(self) -> int:
+        return int(self.y.max()) + 1
+
+    @property
+    def kind(self) -> str:
+        """What a solver must be able to read."""
+        if self.classes > 2:
+            return "softmax"
+        return "sparse" if scipy.sparse.issparse(self.X) else "dense"
+
+    @property
+    def size(self) -> str:
+        stored = f", {self.X.nnz} nonzeros" if self.kind == "sparse" else ""
+        return "×".join(map(str, self.X.shape)) + (f"×{self.classes}" if self.classes > 2 else "") + stored
+
+    def objective(self, weights: Array, bias: Array) -> float:
+        """In float64, whatever the solver computed in."""
+        weights, bias = np.asarray(weights, np.float64), np.asarray(bias, np.float64)
+        if self.kind == "softmax":
+            z = self.X @ weights.T + bias
+            errors = logsumexp(z, axis=1) - z[np.arange(len(z)), self.y.astype(np.intp)]
+        else:
+            z = self.X @ weights.ravel() + bias.ravel()[0]
+            errors = np.logaddexp(0, z) - self.y * z
+        return float(errors.mean() + self.l2 / 2 * np.square(weights).sum())
+
+
+@dataclass(frozen=True)
+class Regime:
+    """A problem, and how many times faster than the fastest peer gradstep should be on it."""
+
+    target: float
+    make: Callable[[Settings], Samples]
+
+
+def tall(settings: Settings) -> Samples:
+    random = np.random.default_rng(7)
+    return labelled(random.standard_normal((settings.rows(1_000_000), 28)), random, 1e-6)
+
+
+def mid(settings: Settings) -> Samples:
+    """Correlated columns, ill-conditioned."""
+    n = 200
+    random = np.random.default_rng(7)
+    X = random.standard_normal((settings.rows(100_000), n))
+    return labelled(X @ (0.3 * random.standard_normal((n, n)) + np.eye(n)), random, 1e-5)
+
+
+def wide(settings: Settings) -> Samples:
+    """Columns of scales from e⁻² to e²."""
+    n = settings.rows(1000)
+    random = np.random.default_rng(7)
+    X = random.standard_normal((settings.rows(20_000), n))
+    return labelled(X * np.exp(random.uniform(-2, 2, n)), random, 1e-4)
+
+
+def tiny(settings: Settings) -> Samples:
+    random = np.random.default_rng(7)
+    return labelled(random.standard_normal((400, 6)), random, 1e-3)
+
+
+def sparse(settings: Settings) -> Samples:
+    """As texts are: some words are in many rows, most in few."""
+    random = np.random.default_rng(7)
+    X = scipy.sparse.csr_matrix(texts(random, settings.rows(200_000), settings.rows(50_000)))  # what all peers read
+    return labelled(X, random, 1e-5, spread=None)
+
+
+def digits(settings: Settings) -> Samples:
+    """The images of handwritten digits that come with scikit-learn, unscaled."""
+    from sklearn.datasets import load_digits
+
+    X, y = load_digits(return_X_y=True)
+    return Samples(X, y.astype(np.float64), 1e-3)
+
+
+def images(settings: Settings) -> Samples:
+    """Ten classes of the size of MNIST: columns of different scales that share a few dozen common factors."""
+    random = np.random.default_rng(7)
+    m, n, classes, factors = settings.rows(60_000), settings.rows(784), 10, 40
+    X = random.standard_normal((m, factors)) @ random.standard_normal((factors, n)) / np.sqrt(factors)
+    X += random.standard_normal((m, n))
+    X *= np.exp(random.uniform(-1, 1, n))
+    W = random.standard_normal((classes, n))
+    z = X @ W.T
+    probabilities = softmax(z * (2 / z[:10_000].std()), axis=1)
+    y = (random.random((m, 1)) > probabilities.cumsum(axis=1)).sum(axis=1).clip(max=classes - 1)
+    return Samples(X, y.astype(np.float64), 1e-4)
+
+
+def labelled(X: Any, random: np.random.Generator, l2: float, spread: float | None = 2.0) -> Samples:
+    """Labels of a random model with bias -0.5: its predictors have that spread, or its weights are 3 × normal."""
+    weights = random.standard_normal(X.shape[1])
+    weights *= 3 if spread is None else spread / np.std(X[:10_000] @ weights)
+    y = random.random(X.shape[0]) < expit(X @ weights - 0.5)
+    return Samples(X, y.astype(np.float64), l2)
+
+
+REGIMES = {
+    "tall": Regime(4, tall),
+    "mid": Regime(5, mid),
+    "wide": Regime(12, wide),
+    "sparse": Regime(5, sparse),
+    "tiny": Regime(5, tiny),
+    "digits": Regime(3, digits),
+    "images": Regime(3, images),
+}
+
+
+def write(samples: Samples, folder: Path) -> None:
+    """Where another process finds it."""
+    if scipy.sparse.issparse(samples.X):
+        scipy.sparse.save_npz(folder / "X.npz", samples.X, compressed=False)
+    else:
+        np.save(folder / "X.npy", samples.X)
+    np.save(folder / "y.npy", samples.y)
+    np.save(folder / "l2.npy", samples.l2)
+
+
+def read(folder: Path) -> Samples:
+    file = folder / "X.npz"
+    X = scipy.sparse.load_npz(file) if file.exists() else np.load(folder / "X.npy")
+    return Samples(X, np.load(folder / "y.npy"), float(np.load(folder / "l2.npy")))

@@ -1,0 +1,148 @@
+"""How soon the optimum is found, by gradstep and by its peers, all in one run: seconds to an objective within 1e-8 of
+the best that any of them finds. Objectives are computed in NumPy from the coefficients, whoever found them.
+
+    python tests/benchmarks/solvers.py [--quick] [--json FILE] [--limit SECONDS] [PROBLEM ...]
+
+Each contender has a process of its own for each problem, and the loosest of its tolerances that is tight enough;
+gradstep has two, before and after the others. Peers that are not installed are named as such; scikit-learn is the only
+one that the tests bring along, the others are scikit-learn-intelex, glum, snapml, cyanure and statsmodels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import regimes
+from peers import CONTENDERS, quietly
+from timing import Figure, Settings, at_least, duration, line, write
+
+GAP = 1e-8
+TOLERANCES = [10.0**-k for k in range(1, 14)]
+REPEATS = 7
+"""Timed solutions, of which the median counts."""
+
+
+@dataclass
+class Trial:
+    """What one contender reached: objectives by tolerance, and the seconds to the first that is near enough."""
+
+    objective: float = float("inf")
+    tol: float | None = None
+    seconds: float | None = None
+    note: str = ""
+
+
+def compete(name: str, folder: str, best: float, limit: float, repeats: int, results: Connection) -> None:
+    """Runs in a process of its own, and sends what it has so far each time that this is more."""
+    samples, contender, trial = regimes.read(Path(folder)), CONTENDERS[name], Trial()
+    for tol in TOLERANCES:
+        start = time.perf_counter()
+        try:
+            trial.objective = samples.objective(*quietly(contender, samples, tol))
+        except Exception as error:  # a peer's own limits are its result here
+            trial.note = f"{type(error).__name__}: {str(error).splitlines()[0][:80]}" if str(error) else repr(error)
+            break
+        first = time.perf_counter() - start
+        results.send(trial)
+        if trial.objective - best <= GAP:
+            times = []
+            while len(times) < repeats and sum(times) + first < limit / 2:
+                start = time.perf_counter()
+                quietly(contender, samples, tol)
+                times.append(time.perf_counter() - start)
+            trial.tol, trial.seconds = tol, statistics.median(times or [first])
+            break
+    results.send(trial)
+
+
+def contest(name: str, folder: str, best: float, limit: float, repeats: int) -> Trial:
+    try:
+        version(CONTENDERS[name].package)
+    except PackageNotFoundError:
+        return Trial(note="not installed")
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=compete, args=(name, folder, best, limit, repeats, sender))
+    process.start()
+    sender.close()
+    trial, end = Trial(), time.monotonic() + limit
+    try:
+        while receiver.poll(max(0.0, end - time.monotonic())):
+            trial = receiver.recv()
+        trial.note = trial.note or f"given up after {limit:g} s"
+    except EOFError:  # it has said all
+        process.join(10)
+        if process.exitcode:
+            trial.note = trial.note or f"ended with exit code {process.exitcode}"
+    finally:
+        process.kill()
+        process.join()
+    return trial
+
+
+def figures(problem: str, settings: Settings, limit: float, only: list[str]) -> Iterator[Figure]:
+    regime = regimes.REGIMES[problem]
+    samples = regime.make(settings)
+    names = [name for name in only if samples.kind in CONTENDERS[name].kinds]
+    best = samples.objective(*quietly(CONTENDERS["gradstep"], samples, 1e-12))
+    repeats = settings.repeats(REPEATS)
+    with tempfile.TemporaryDirectory() as folder:
+        regimes.write(samples, Path(folder))
+        trials = [(name, contest(name, folder, best, limit, repeats)) for name in ["gradstep", *names, "gradstep"]]
+    best = min([best, *(trial.objective for _, trial in trials)])
+    print(f"{problem} {samples.size}, l2 {samples.l2:g}, best objective {best:.12f}")
+    seconds: dict[str, list[float]] = {}
+    for name, trial in trials:
+        print("   ", described(name, trial, best), flush=True)
+        if trial.seconds is not None and trial.objective - best <= GAP:
+            seconds.setdefault(name, []).append(trial.seconds)
+    fastest = {name: statistics.mean(times) for name, times in seconds.items()}
+    peer = min((name for name in fastest if name != "gradstep"), key=fastest.__getitem__, default=None)
+    if peer is not None and "gradstep" in fastest:
+        both = {name: fastest[name] for name in ("gradstep", peer)}
+        yield at_least(regime.target, f"{problem}: the fastest peer, {peer} ÷ gradstep", both, peer)
+
+
+def described(name: str, trial: Trial, best: float) -> str:
+    gap = f"gap {max(trial.objective - best, 0.0):.1e}" if trial.objective < float("inf") else ""
+    if trial.seconds is None:
+        return f"{name:<28} {'—':>8}  {gap} {trial.note}".rstrip()
+    return f"{name:<28} {duration(trial.seconds):>8}  {gap} at tol {trial.tol:.0e}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("problems", nargs="*", metavar="PROBLEM", help=f"some of {', '.join(regimes.REGIMES)}")
+    parser.add_argument("--quick", action="store_true", help="small problems and one peer: to see that everything runs")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file, too")
+    parser.add_argument("--limit", type=float, metavar="SECONDS", help="for each contender and problem [120; quick: 5]")
+    options = parser.parse_args()
+    unknown = [problem for problem in options.problems if problem not in regimes.REGIMES]
+    if unknown:
+        parser.error(f"PROBLEM must be one of {', '.join(regimes.REGIMES)}, got {unknown[0]}")
+    settings = Settings(options.quick)
+    limit = options.limit or (5.0 if options.quick else 120.0)
+    peers = [name for name in CONTENDERS if name != "gradstep"]
+    found = []
+    for problem in options.problems or regimes.REGIMES:
+        only = peers[:1] if options.quick else peers
+        for figure in figures(problem, settings, limit, only):
+            found.append(figure)
+            print(line(figure), flush=True)
+    missed = sum(not figure.reached for figure in found)
+    print(f"{len(found) - missed} of {len(found)} targets reached")
+    if options.json:
+        write(options.json, found, settings)
+
+
+if __name__ == "__main__":
+    main()
