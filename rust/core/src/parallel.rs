@@ -5,8 +5,8 @@
 
 use std::cell::Cell;
 use std::ops::{ControlFlow, Range};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
@@ -203,71 +203,72 @@ where
     I: Send,
     R: Send,
 {
-    let helpers = match items.len() {
-        0 | 1 => 0,
-        items => threads.get().min(items) - 1,
-    };
-    if helpers == 0 {
-        let mut scratch = scratch();
-        return items
-            .into_iter()
-            .map(|item| {
-                let result = work(&mut scratch, item);
-                if monitor.poll().is_break() {
-                    Err(Error::Interrupted)
-                } else {
-                    Ok(result)
-                }
-            })
-            .collect();
-    }
-
-    let queue = Mutex::new(items.into_iter().enumerate());
+    let count = items.len();
+    let none: Vec<Option<R>> = (0..count).map(|_| None).collect();
+    let desk = Mutex::new((items.into_iter().enumerate(), none));
     let stopped = AtomicBool::new(false);
-    let next = || {
-        let mut queue = queue
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+    // Hands in a result, and takes the next item.
+    let exchange = |done: Option<(usize, R)>| {
+        let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
+        let (items, results) = &mut *desk;
+        if let Some((index, result)) = done {
+            results[index] = Some(result);
+        }
         if stopped.load(Ordering::Relaxed) {
             None
         } else {
-            queue.next()
+            items.next()
         }
     };
-    let drain = |poll: &mut dyn FnMut() -> ControlFlow<()>| {
+    let worker = |monitor: &mut dyn Monitor| {
         let mut scratch = scratch();
-        let mut results = Vec::new();
-        while let Some((index, item)) = next() {
-            results.push((index, work(&mut scratch, item)));
-            if poll().is_break() {
+        let mut next = exchange(None);
+        while let Some((index, item)) = next {
+            let result = work(&mut scratch, item);
+            if monitor.poll().is_break() {
                 stopped.store(true, Ordering::Relaxed);
             }
+            next = exchange(Some((index, result)));
         }
-        results
     };
-    let mut results = std::thread::scope(|scope| {
-        // Where the system refuses a thread, the others do its work.
-        let handles: Vec<_> = (0..helpers)
-            .map_while(|_| {
-                std::thread::Builder::new()
-                    .spawn_scoped(scope, || drain(&mut || ControlFlow::Continue(())))
-                    .ok()
-            })
-            .collect();
-        let mut results = drain(&mut || monitor.poll());
-        for handle in handles {
-            match handle.join() {
-                Ok(theirs) => results.extend(theirs),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        results
-    });
+    let threads = if count > 1 {
+        threads.get().min(count)
+    } else {
+        1
+    };
+    on_threads(threads, &worker, monitor);
     if stopped.into_inner() {
         return Err(Error::Interrupted);
     }
-    results.sort_unstable_by_key(|&(index, _)| index);
-    Ok(results.into_iter().map(|(_, result)| result).collect())
+    let (_, results) = desk.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(results.into_iter().flatten().collect())
+}
+
+/// `worker` on the calling thread, with its monitor, and on others beside it. Not generic: it is compiled once.
+fn on_threads(
+    threads: usize,
+    worker: &(dyn Fn(&mut dyn Monitor) + Sync),
+    monitor: &mut dyn Monitor,
+) {
+    if threads <= 1 {
+        return worker(monitor);
+    }
+    std::thread::scope(|scope| {
+        // Where the system refuses a thread, the others do its work.
+        let handles: Vec<_> = (1..threads)
+            .map_while(|_| {
+                std::thread::Builder::new()
+                    .spawn_scoped(scope, || worker(&mut Unmonitored))
+                    .ok()
+            })
+            .collect();
+        worker(monitor);
+        for handle in handles {
+            if let Err(panic) = handle.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+    });
 }
 
 /// Combines partial results in a fixed binary tree over their order.
