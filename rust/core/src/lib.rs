@@ -35,6 +35,7 @@ mod simd;
 mod solver;
 mod sparse;
 mod step;
+#[expect(unsafe_code, reason = "memory in strips, checked once for many uses")]
 mod strips;
 
 pub use descent::{ActivationFunction, Descent, Observer, Options, StopReason, Trace, descend};

@@ -1,5 +1,6 @@
 //! The Python module `gradstep._native`: unpacks arguments, lets go of the interpreter, calls `gradstep_core`, packs results.
 
+#[expect(unsafe_code, reason = "NumPy's memory as slices")]
 mod arrays;
 mod config;
 mod fit;
