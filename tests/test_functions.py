@@ -142,12 +142,12 @@ def test_breakpoints(dtype: Any, data_folder: Path) -> None:
     assert gradstep.sigmoid(dtype(40)) == 1
     assert gradstep.sigmoid(np.nextafter(at["sigmoid_becomes_1"], below)) >= 1 - 2 * np.finfo(dtype).epsneg
     assert gradstep.sigmoid(np.nextafter(at["sigmoid_leaves_0"], above)) > 0
-    assert gradstep.sigmoid(np.nextafter(at["sigmoid_leaves_0"], below) - 1) == 0
+    assert gradstep.sigmoid(np.nextafter(at["sigmoid_leaves_0"], below) - dtype(1)) == 0
     assert gradstep.sigmoid(at["sigmoid_normal"]) >= normal - np.finfo(dtype).smallest_subnormal
     assert gradstep.sigmoid(at["sigmoid_above_half"]) >= 0.5
     assert gradstep.sigmoid(at["sigmoid_reaches_half"]) <= 0.5
-    assert gradstep.sigmoid_derivative(np.nextafter(at["dsigmoid_becomes_0"], above) + 1) == 0
-    assert gradstep.log_sigmoid(np.nextafter(at["logsig_becomes_0"], above) + 1) == 0
+    assert gradstep.sigmoid_derivative(np.nextafter(at["dsigmoid_becomes_0"], above) + dtype(1)) == 0
+    assert gradstep.log_sigmoid(np.nextafter(at["logsig_becomes_0"], above) + dtype(1)) == 0
     for function, truth in FUNCTIONS:
         for point in at.values():
             z = np.array([np.nextafter(point, below), point, np.nextafter(point, above)], dtype=dtype)

@@ -207,9 +207,10 @@ def test_input_that_another_thread_writes_to() -> None:
                 X.indices[hostile.integers(0, X.nnz, 1000)] = hostile.integers(-2**31, 2**31 - 1, 1000)
                 X.indptr[hostile.integers(0, 20_001, 5)] = hostile.integers(-2**31, 2**31 - 1, 5)
                 y[hostile.integers(0, 20_000, 100)] = hostile.normal(size=100)
-                time.sleep(0)
+                time.sleep(0.005)
                 X.indices[:], X.indptr[:] = good
                 y[:] = 1.0
+                time.sleep(0.005)
         thread = threading.Thread(target=write)
         thread.start()
         outcomes = set()
