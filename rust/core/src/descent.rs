@@ -1,20 +1,23 @@
 //! Epochs, batches, order: the lesson's algorithm.
 
 mod sparse;
+mod trace;
 
 use std::ops::ControlFlow;
 
+pub use self::trace::Trace;
 use crate::error::Error;
 use crate::features::Features;
 use crate::float::Float;
 use crate::kernel::{
     self, Activation, PointDescent, PointUpdate, Points, Recorder, Sigmoid, Sums, Want,
 };
-use crate::matrix::{Matrix, RowSet, Vector};
+use crate::matrix::Matrix;
 use crate::parallel::{Monitor, Threads};
 use crate::shuffle::Random;
 use crate::simd;
 use crate::step::{self, Reduction};
+use crate::vector::{RowSet, Vector};
 
 /// What turns `z = w·x + b` into a prediction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,137 +154,6 @@ pub trait Observer<F>: Monitor {
 
     /// Called after each epoch, counted from 0; [`ControlFlow::Break`] ends the descent there.
     fn epoch(&mut self, epoch: usize, loss: f64, weights: &[F], bias: F) -> ControlFlow<()>;
-}
-
-/// Every update of a descent, field by field; a record's points, and its columns, lie together.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Trace<F> {
-    /// Points of a whole batch; a shorter one is padded with row −1 and NaN.
-    pub batch: usize,
-    /// n
-    pub columns: usize,
-    /// Epoch of the update, from 0.
-    pub epoch: Vec<i64>,
-    /// The points, by row of `X`.
-    pub row: Vec<i64>,
-    /// w·x + b of each, before the update.
-    pub z: Vec<F>,
-    /// The prediction of each.
-    pub y_hat: Vec<F>,
-    /// Mean error of the batch, before the update.
-    pub error: Vec<f64>,
-    /// Δw
-    pub delta_weights: Vec<F>,
-    /// Δb
-    pub delta_bias: Vec<F>,
-    /// w after the update.
-    pub weights: Vec<F>,
-    /// b after the update.
-    pub bias: Vec<F>,
-}
-
-impl<F: Float> Trace<F> {
-    /// An empty trace of a descent of so many updates, with room for all of them if nothing can end it earlier.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Memory`] if the whole of it could not be addressed, or, where all of it is certain to come, allocated.
-    fn new(batch: usize, columns: usize, updates: u128, certain: bool) -> Result<Self, Error> {
-        let mut trace = Trace {
-            batch,
-            columns,
-            ..Trace::default()
-        };
-        // epoch, error, Δb and b; of each point row, z and ŷ; of each column Δw and w.
-        let number = size_of::<F>() as u128;
-        let record =
-            16 + 2 * number + batch as u128 * (8 + 2 * number) + columns as u128 * 2 * number;
-        let bytes = updates.saturating_mul(record);
-        if bytes > isize::MAX as u128 {
-            return Err(too_many_updates(updates));
-        }
-        if certain {
-            // First in one piece, and given back: of several, a system may promise more together than it has.
-            Vec::<u8>::new()
-                .try_reserve_exact(bytes as usize)
-                .map_err(|_| too_many_updates(updates))?;
-            trace.reserve(updates as usize)?; // no truncation: a record is more than a byte
-        }
-        Ok(trace)
-    }
-
-    /// Room for so many more updates.
-    fn reserve(&mut self, updates: usize) -> Result<(), Error> {
-        let count = self.epoch.len() as u128 + updates as u128;
-        let too_large = |_| too_many_updates(count);
-        let (points, columns) = (
-            updates.saturating_mul(self.batch),
-            updates.saturating_mul(self.columns),
-        );
-        self.epoch.try_reserve(updates).map_err(too_large)?;
-        self.error.try_reserve(updates).map_err(too_large)?;
-        self.row.try_reserve(points).map_err(too_large)?;
-        for (values, more) in [
-            (&mut self.z, points),
-            (&mut self.y_hat, points),
-            (&mut self.delta_weights, columns),
-            (&mut self.weights, columns),
-            (&mut self.delta_bias, updates),
-            (&mut self.bias, updates),
-        ] {
-            values.try_reserve(more).map_err(too_large)?;
-        }
-        Ok(())
-    }
-
-    fn push(&mut self, epoch: usize, rows: RowSet<'_>, z: &[F], y_hat: &[F], error: f64) {
-        let padding = self.batch - z.len();
-        self.epoch.push(epoch as i64);
-        self.row.extend(
-            (0..z.len())
-                .map(|i| rows.at(i) as i64)
-                .chain(std::iter::repeat_n(-1, padding)),
-        );
-        self.z.extend(
-            z.iter()
-                .copied()
-                .chain(std::iter::repeat_n(F::NAN, padding)),
-        );
-        self.y_hat.extend(
-            y_hat
-                .iter()
-                .copied()
-                .chain(std::iter::repeat_n(F::NAN, padding)),
-        );
-        self.error.push(error);
-    }
-
-    fn push_point(&mut self, epoch: usize, update: &PointUpdate<'_, F>) {
-        self.epoch.push(epoch as i64);
-        self.row.push(update.row as i64);
-        self.z.push(update.z);
-        self.y_hat.push(update.y_hat);
-        self.error.push(update.error.to_f64());
-        self.delta_weights.extend_from_slice(update.delta_weights);
-        self.delta_bias.push(update.delta_bias);
-        self.weights.extend_from_slice(update.weights);
-        self.bias.push(update.bias);
-    }
-
-    fn push_update(&mut self, delta_weights: &[F], delta_bias: F, model: &Model<F>) {
-        self.delta_weights.extend_from_slice(delta_weights);
-        self.delta_bias.push(delta_bias);
-        self.weights.extend_from_slice(&model.weights);
-        self.bias.push(model.bias);
-    }
-}
-
-fn too_many_updates(count: u128) -> Error {
-    Error::Memory {
-        argument: "trace",
-        count,
-        unit: "updates to record",
-    }
 }
 
 /// What a descent ends with.

@@ -1,5 +1,59 @@
 //! The element types that arrays are stored in.
 
+use crate::float::Float;
+
+/// Runs `$body` with `$slice` bound to the typed buffer and `$convert` to the conversion of one element.
+macro_rules! with_elements {
+    ($elements:expr, $slice:ident, $convert:ident => $body:expr) => {
+        match $elements {
+            Elements::F64($slice) => {
+                let $convert = |x: f64| F::from_f64(x);
+                $body
+            }
+            Elements::F32($slice) => {
+                let $convert = |x: f32| F::from_f32(x);
+                $body
+            }
+            Elements::I8($slice) => {
+                let $convert = |x: i8| F::from_f64(f64::from(x));
+                $body
+            }
+            Elements::I16($slice) => {
+                let $convert = |x: i16| F::from_f64(f64::from(x));
+                $body
+            }
+            Elements::I32($slice) => {
+                let $convert = |x: i32| F::from_f64(f64::from(x));
+                $body
+            }
+            Elements::I64($slice) => {
+                let $convert = |x: i64| F::from_f64(x as f64);
+                $body
+            }
+            Elements::U8($slice) => {
+                let $convert = |x: u8| F::from_f64(f64::from(x));
+                $body
+            }
+            Elements::U16($slice) => {
+                let $convert = |x: u16| F::from_f64(f64::from(x));
+                $body
+            }
+            Elements::U32($slice) => {
+                let $convert = |x: u32| F::from_f64(f64::from(x));
+                $body
+            }
+            Elements::U64($slice) => {
+                let $convert = |x: u64| F::from_f64(x as f64);
+                $body
+            }
+            Elements::Bool($slice) => {
+                let $convert = |x: u8| if x == 0 { F::ZERO } else { F::ONE };
+                $body
+            }
+        }
+    };
+}
+
 /// A buffer in the type it is stored in.
 #[derive(Clone, Copy, Debug)]
 pub enum Elements<'a> {
@@ -42,5 +96,22 @@ impl Elements<'_> {
             Elements::U32(x) => x.len(),
             Elements::U64(x) => x.len(),
         }
+    }
+
+    /// Copies the elements at `start`, `start + stride`, …, converted.
+    #[inline(never)] // eleven element types: once for each type computed in, not once for each kernel
+    pub(crate) fn copy_run<F: Float>(&self, start: usize, stride: isize, out: &mut [F]) {
+        with_elements!(self, source, convert => {
+            if stride == 1 {
+                let source = &source[start..start + out.len()];
+                for (out, &x) in out.iter_mut().zip(source) {
+                    *out = convert(x);
+                }
+            } else {
+                for (i, out) in out.iter_mut().enumerate() {
+                    *out = convert(source[start.wrapping_add_signed(i as isize * stride)]);
+                }
+            }
+        });
     }
 }

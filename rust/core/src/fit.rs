@@ -11,7 +11,6 @@ use crate::features::Features;
 use crate::float::Float;
 use crate::kernel::{self, ClassCounts, Labels, Points, Target};
 use crate::math;
-use crate::matrix::Vector;
 use crate::parallel::{Monitor, Threads};
 use crate::simd::{self, dispatch};
 use crate::solver::certificate;
@@ -20,6 +19,7 @@ use crate::solver::plane_search;
 use crate::solver::preconditioner::centre;
 use crate::solver::run::{FitObserver, Iteration, Record, Run};
 use crate::solver::stages::{self, Solution};
+use crate::vector::Vector;
 
 /// How the optimum is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -37,6 +37,7 @@ mod sparse;
 mod step;
 #[expect(unsafe_code, reason = "memory in strips, checked once for many uses")]
 mod strips;
+mod vector;
 
 pub use descent::{ActivationFunction, Descent, Observer, Options, StopReason, Trace, descend};
 pub use elements::Elements;
@@ -49,9 +50,10 @@ pub use kernel::{
     ClassGradient, Gradient, LossGradient, class_loss, class_loss_gradient, cross_entropy, hessian,
     loss, loss_gradient, predict_classes, predict_proba, softmax_in_place,
 };
-pub use matrix::{Matrix, Vector};
+pub use matrix::Matrix;
 pub use parallel::{Monitor, ThreadLimits, Threads, Unmonitored};
 pub use simd::{Isa, isa};
 pub use solver::run::{FitObserver, Iteration, Record};
 pub use sparse::{Indices, Sparse, Transposed};
 pub use step::{Reduction, Step, gradient_step};
+pub use vector::Vector;

@@ -4,8 +4,6 @@
 //! along them; any other is packed into a small scratch. No array is ever copied whole, and what a kernel computes from a tile does
 //! not depend on where the tile came from.
 
-use std::ops::Range;
-
 use fearless_simd::prelude::*;
 
 use crate::elements::Elements;
@@ -13,75 +11,7 @@ use crate::error::Error;
 use crate::float::Float;
 use crate::simd::{MAX_LANES, transpose};
 use crate::strips::{Strips, prefetch};
-
-/// Runs `$body` with `$slice` bound to the typed buffer and `$convert` to the conversion of one element.
-macro_rules! with_elements {
-    ($elements:expr, $slice:ident, $convert:ident => $body:expr) => {
-        match $elements {
-            Elements::F64($slice) => {
-                let $convert = |x: f64| F::from_f64(x);
-                $body
-            }
-            Elements::F32($slice) => {
-                let $convert = |x: f32| F::from_f32(x);
-                $body
-            }
-            Elements::I8($slice) => {
-                let $convert = |x: i8| F::from_f64(f64::from(x));
-                $body
-            }
-            Elements::I16($slice) => {
-                let $convert = |x: i16| F::from_f64(f64::from(x));
-                $body
-            }
-            Elements::I32($slice) => {
-                let $convert = |x: i32| F::from_f64(f64::from(x));
-                $body
-            }
-            Elements::I64($slice) => {
-                let $convert = |x: i64| F::from_f64(x as f64);
-                $body
-            }
-            Elements::U8($slice) => {
-                let $convert = |x: u8| F::from_f64(f64::from(x));
-                $body
-            }
-            Elements::U16($slice) => {
-                let $convert = |x: u16| F::from_f64(f64::from(x));
-                $body
-            }
-            Elements::U32($slice) => {
-                let $convert = |x: u32| F::from_f64(f64::from(x));
-                $body
-            }
-            Elements::U64($slice) => {
-                let $convert = |x: u64| F::from_f64(x as f64);
-                $body
-            }
-            Elements::Bool($slice) => {
-                let $convert = |x: u8| if x == 0 { F::ZERO } else { F::ONE };
-                $body
-            }
-        }
-    };
-}
-
-/// Copies the elements at `start`, `start + stride`, …, converted.
-#[inline(never)] // eleven element types: once for each type computed in, not once for each kernel
-fn copy_run<F: Float>(elements: &Elements<'_>, start: usize, stride: isize, out: &mut [F]) {
-    with_elements!(elements, source, convert => {
-        if stride == 1 {
-            let source = &source[start..start + out.len()];
-            for (out, &x) in out.iter_mut().zip(source) {
-                *out = convert(x);
-            }
-        } else {
-            for (i, out) in out.iter_mut().enumerate() {
-                *out = convert(source[start.wrapping_add_signed(i as isize * stride)]);
-            }
-        }
-    });
-}
+use crate::vector::RowSet;
 
 /// Memory for tiles that cannot be used in place, kept from one to the next.
 pub(crate) struct Packed<F> {
@@ -197,7 +127,7 @@ impl<'a> Matrix<'a> {
         let (tile, _) = packed.make_room(count, self.columns);
         for (i, out) in tile.chunks_exact_mut(self.columns).enumerate() {
             let start = self.position(rows.at(first + i), 0);
-            copy_run(&self.elements, start, self.column_stride, out);
+            self.elements.copy_run(start, self.column_stride, out);
         }
         Strips::new(tile, 0, self.columns as isize, count, self.columns)
     }
@@ -216,7 +146,7 @@ impl<'a> Matrix<'a> {
         tile.fill(F::ZERO);
         for (i, out) in tile.chunks_exact_mut(self.columns).take(count).enumerate() {
             let start = self.position(rows.at(first + i), 0);
-            copy_run(&self.elements, start, self.column_stride, out);
+            self.elements.copy_run(start, self.column_stride, out);
         }
         Strips::new(tile, 0, self.columns as isize, padded, self.columns)
     }
@@ -263,12 +193,8 @@ impl<'a> Matrix<'a> {
         let (tile, strips) = packed.make_room(count, self.columns);
         if self.runs_down_columns(rows) || (rows.are_consecutive() && self.columns == 1) {
             for (j, out) in tile.chunks_exact_mut(count).enumerate() {
-                copy_run(
-                    &self.elements,
-                    self.position(rows.at(first), j),
-                    self.row_stride,
-                    out,
-                );
+                self.elements
+                    .copy_run(self.position(rows.at(first), j), self.row_stride, out);
             }
         } else {
             self.transpose_rows(simd, rows, first, count, strips, tile);
@@ -320,7 +246,7 @@ impl<'a> Matrix<'a> {
                     for i in 0..taken {
                         let start = self.position(rows.at(first + row + i), 0);
                         let out = &mut strips[i * F::LANES..][..self.columns];
-                        copy_run(&self.elements, start, self.column_stride, out);
+                        self.elements.copy_run(start, self.column_stride, out);
                     }
                     for i in 0..F::LANES {
                         let lanes = &strips[i * F::LANES..][..F::LANES];
@@ -344,12 +270,8 @@ impl<'a> Matrix<'a> {
     /// Copies one row, converted.
     #[inline(always)]
     pub(crate) fn copy_row<F: Float>(&self, row: usize, out: &mut [F]) {
-        copy_run(
-            &self.elements,
-            self.position(row, 0),
-            self.column_stride,
-            out,
-        );
+        self.elements
+            .copy_run(self.position(row, 0), self.column_stride, out);
     }
 
     /// The memory of the `count` rows from `first` on, to be fetched before they are a tile; none of it if it would have
@@ -415,169 +337,6 @@ impl<'a> Matrix<'a> {
             }
         }
         None
-    }
-}
-
-/// `len` elements of a buffer, `stride` apart.
-#[derive(Clone, Copy, Debug)]
-pub struct Vector<'a> {
-    elements: Elements<'a>,
-    offset: usize,
-    len: usize,
-    stride: isize,
-}
-
-impl<'a> Vector<'a> {
-    /// A view of a buffer; the stride counts elements and may be negative or zero.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::View`], naming `argument`, if any element would lie outside the buffer.
-    pub fn new(
-        argument: &'static str,
-        elements: Elements<'a>,
-        offset: usize,
-        len: usize,
-        stride: isize,
-    ) -> Result<Self, Error> {
-        let last = offset as i128 + (len as i128 - 1) * stride as i128;
-        let buffer = elements.len() as i128;
-        if len > 0 && (offset as i128 >= buffer || last < 0 || last >= buffer) {
-            return Err(Error::View { argument });
-        }
-        Ok(Vector {
-            elements,
-            offset,
-            len,
-            stride,
-        })
-    }
-
-    /// A whole slice of `f64`.
-    pub fn from_slice(values: &'a [f64]) -> Self {
-        Vector::whole(Elements::F64(values))
-    }
-
-    /// A whole buffer.
-    pub(crate) fn whole(elements: Elements<'a>) -> Self {
-        Vector {
-            elements,
-            offset: 0,
-            len: elements.len(),
-            stride: 1,
-        }
-    }
-
-    /// Elements in the vector.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// No elements at all.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// The elements of rows `first ..` of the set, if they lie there as they are wanted.
-    #[inline(always)]
-    pub(crate) fn in_place<F: Float>(
-        &self,
-        rows: RowSet<'_>,
-        first: usize,
-        count: usize,
-    ) -> Option<&'a [F]> {
-        if !rows.are_consecutive() || self.stride != 1 {
-            return None;
-        }
-        let start = self.offset + rows.at(first);
-        F::slice(&self.elements)?.get(start..start + count)
-    }
-
-    /// Copies the elements of rows `first ..` of the set, converted.
-    #[inline(always)]
-    pub(crate) fn copy<F: Float>(&self, rows: RowSet<'_>, first: usize, out: &mut [F]) {
-        if rows.are_consecutive() && !out.is_empty() {
-            let start = self.position(rows.at(first));
-            copy_run(&self.elements, start, self.stride, out);
-        } else {
-            for (i, out) in out.chunks_mut(1).enumerate() {
-                copy_run(&self.elements, self.position(rows.at(first + i)), 1, out);
-            }
-        }
-    }
-
-    /// Position in the buffer; only for `row < len`, which [`Vector::new`] has checked.
-    #[inline(always)]
-    fn position(&self, row: usize) -> usize {
-        self.offset.wrapping_add_signed(row as isize * self.stride)
-    }
-
-    /// One element, converted.
-    #[inline(always)]
-    pub(crate) fn get<F: Float>(&self, row: usize) -> F {
-        let mut out = [F::ZERO];
-        self.copy(RowSet::All, row, &mut out);
-        out[0]
-    }
-
-    /// The first element that fails the test.
-    pub(crate) fn first_failing(&self, test: impl Fn(f64) -> bool) -> Option<(usize, f64)> {
-        (0..self.len)
-            .map(|i| (i, self.get::<f64>(i)))
-            .find(|&(_, x)| !test(x))
-    }
-}
-
-/// Which rows, in which order.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum RowSet<'a> {
-    /// All of them, as they come.
-    All,
-    /// `count` consecutive ones.
-    Range {
-        /// The first of them.
-        first: usize,
-        count: usize,
-    },
-    /// These.
-    Listed(&'a [usize]),
-}
-
-impl<'a> RowSet<'a> {
-    /// How many, of a matrix of `rows` rows.
-    pub(crate) fn count(self, rows: usize) -> usize {
-        match self {
-            RowSet::All => rows,
-            RowSet::Range { count, .. } => count,
-            RowSet::Listed(listed) => listed.len(),
-        }
-    }
-
-    /// The row at a place in the order.
-    #[inline(always)]
-    pub(crate) fn at(self, i: usize) -> usize {
-        match self {
-            RowSet::Listed(rows) => rows[i],
-            RowSet::All => i,
-            RowSet::Range { first, .. } => first + i,
-        }
-    }
-
-    /// Those at the places `range` in the order.
-    pub(crate) fn part(self, range: Range<usize>) -> RowSet<'a> {
-        match self {
-            RowSet::All | RowSet::Range { .. } => RowSet::Range {
-                first: self.at(range.start),
-                count: range.len(),
-            },
-            RowSet::Listed(rows) => RowSet::Listed(&rows[range]),
-        }
-    }
-
-    /// Whether neighbours in the order are neighbours in memory.
-    #[inline(always)]
-    fn are_consecutive(self) -> bool {
-        !matches!(self, RowSet::Listed(_))
     }
 }
 

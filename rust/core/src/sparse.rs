@@ -12,8 +12,8 @@ use std::ops::Range;
 use crate::elements::Elements;
 use crate::error::{Error, zeros};
 use crate::float::Float;
-use crate::matrix::{RowSet, Vector};
 use crate::parallel::{self, Monitor, Threads};
+use crate::vector::{RowSet, Vector};
 
 /// Positions, in one of the types that SciPy holds them in.
 #[derive(Clone, Copy, Debug)]

@@ -4,8 +4,8 @@ use crate::error::Error;
 use crate::features::Features;
 use crate::float::Float;
 use crate::kernel::{self, Points, Sigmoid, Sums, Want};
-use crate::matrix::Vector;
 use crate::parallel::{Monitor, Threads};
+use crate::vector::Vector;
 
 /// How a learning rate reads: along the gradient of the mean error, or of the sum over the points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

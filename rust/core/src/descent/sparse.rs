@@ -12,11 +12,11 @@ use crate::features::Features;
 use crate::float::Float;
 use crate::kernel::sparse::{Scaled, Scratch, row_products, stripe, work};
 use crate::kernel::{Activation, Points, Sums, predictions};
-use crate::matrix::RowSet;
 use crate::parallel::{Monitor, STRIPE};
 use crate::simd::{self, dispatch};
 use crate::sparse::{Index, Rows, Sparse, with_indices};
 use crate::step;
+use crate::vector::RowSet;
 
 /// Elements between two polls: well under a millisecond.
 const CHUNK: usize = 1 << 17;

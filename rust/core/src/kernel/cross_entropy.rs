@@ -8,9 +8,9 @@ use fearless_simd::prelude::*;
 use super::{WEIGHTS, check_length, is_label, is_weight};
 use crate::error::Error;
 use crate::math;
-use crate::matrix::{RowSet, Vector};
 use crate::parallel::{self, Monitor, STRIPE, Threads};
 use crate::simd::{self, dispatch, sum_lanes};
+use crate::vector::{RowSet, Vector};
 
 const PROBABILITIES: &str = "probabilities in [0, 1]";
 

@@ -19,9 +19,10 @@ use super::rows::Rows;
 use super::stripe::Stripe;
 use super::{Activation, Points, Sums};
 use crate::float::Float;
-use crate::matrix::{Matrix, Packed, RowSet};
+use crate::matrix::{Matrix, Packed};
 use crate::parallel::STRIPE;
 use crate::simd::is_roomy;
+use crate::vector::RowSet;
 
 /// Of rows up to this many bytes, twice as many are in flight where there are registers for them.
 const SHORT_ROW_BYTES: usize = 512;

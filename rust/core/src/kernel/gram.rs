@@ -10,10 +10,11 @@ use super::{Points, check_length, labels, rows_of};
 use crate::error::{Error, check_room, zeros};
 use crate::features::Features;
 use crate::float::Float;
-use crate::matrix::{Matrix, Packed, RowSet, Vector};
+use crate::matrix::{Matrix, Packed};
 use crate::parallel::{self, Monitor, STRIPE, Threads};
 use crate::simd::{self, Level, MulAdd, dispatch, is_roomy};
 use crate::sparse::{Index, Rows, with_rows};
+use crate::vector::{RowSet, Vector};
 
 /// Rows of the matrix that are one item of work.
 const BAND: usize = 64;
@@ -426,9 +427,10 @@ mod tests {
     use super::*;
     use crate::elements::Elements;
     use crate::math;
-    use crate::matrix::{Matrix, Vector};
+    use crate::matrix::Matrix;
     use crate::parallel::Unmonitored;
     use crate::sparse::{Indices, Sparse};
+    use crate::vector::Vector;
 
     fn sigmoid_derivative(z: f64) -> f64 {
         let level = Level::baseline();

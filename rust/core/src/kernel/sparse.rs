@@ -15,11 +15,11 @@ use super::stripe::Stripe;
 use super::{Activation, Points, Sums};
 use crate::error::Error;
 use crate::float::Float;
-use crate::matrix::RowSet;
 use crate::parallel::{self, Monitor, STRIPE, Threads};
 use crate::simd::{Level, dispatch};
 use crate::sparse::{Index, ROW, Rows, Sparse, changed, with_indices, with_rows};
 use crate::strips::prefetch;
+use crate::vector::RowSet;
 
 /// Columns and values of a row.
 type Row<'a, F, I> = (&'a [I], &'a [F]);

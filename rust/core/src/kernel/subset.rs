@@ -6,9 +6,10 @@ use crate::elements::Elements;
 use crate::error::Error;
 use crate::features::Features;
 use crate::float::Float;
-use crate::matrix::{Matrix, RowSet, Vector};
+use crate::matrix::Matrix;
 use crate::parallel::{self, Monitor, Threads};
 use crate::shuffle::Random;
+use crate::vector::{RowSet, Vector};
 
 /// Some of the rows, with their labels and sample weights.
 pub(crate) enum Subset<'a, F> {

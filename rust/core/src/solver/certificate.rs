@@ -339,9 +339,10 @@ mod tests {
     use super::*;
     use crate::elements::Elements;
     use crate::kernel::Points;
-    use crate::matrix::{Matrix, Vector};
+    use crate::matrix::Matrix;
     use crate::parallel::{Threads, Unmonitored};
     use crate::shuffle::Random;
+    use crate::vector::Vector;
 
     fn objective<'a>(points: &'a Points<'a>, classes: usize, l2: f64) -> Objective<'a> {
         Objective {

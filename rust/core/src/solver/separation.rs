@@ -8,8 +8,8 @@ use super::objective::{Objective, add_multiple, dot};
 use super::preconditioner::{Block, Preconditioner, Yardstick, centre};
 use crate::error::Error;
 use crate::kernel::{self, Points, Sides};
-use crate::matrix::Vector;
 use crate::parallel::Monitor;
+use crate::vector::Vector;
 
 /// Below this part of what cancels in a margin, or of the largest column's part in a direction, there may be nothing:
 /// directions are those of an iteration that has not ended.

@@ -14,10 +14,11 @@ use self::weights::{Few, FewInMemory, Many, Vectors, Weights};
 use super::{Activation, Points};
 use crate::float::Float;
 use crate::math;
-use crate::matrix::{Matrix, Packed, RowSet};
+use crate::matrix::{Matrix, Packed};
 use crate::parallel::STRIPE;
 use crate::simd::{Level, dispatch};
 use crate::strips::Strips;
+use crate::vector::RowSet;
 
 /// Bytes of a packed tile: it stays in the first-level cache.
 const PACKED_BYTES: usize = 16 << 10;

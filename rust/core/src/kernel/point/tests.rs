@@ -4,9 +4,10 @@
 use super::*;
 use crate::elements::Elements;
 use crate::kernel::{Sigmoid, Step};
-use crate::matrix::{Matrix, Vector};
+use crate::matrix::Matrix;
 use crate::shuffle::Random;
 use crate::simd::Isa;
+use crate::vector::Vector;
 
 struct Data<F> {
     n: usize,

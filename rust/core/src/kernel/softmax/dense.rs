@@ -9,10 +9,11 @@ use fearless_simd::prelude::*;
 use super::{Classes, Samples, Scratch, Sums};
 use crate::float::Float;
 use crate::kernel::columns::load;
-use crate::matrix::{Matrix, RowSet};
+use crate::matrix::Matrix;
 use crate::parallel::STRIPE;
 use crate::simd::{MAX_LANES, MulAdd, is_roomy, transpose};
 use crate::strips::Strips;
+use crate::vector::RowSet;
 
 /// Columns of a panel: with [`GROUP`] vectors of rows, half of a small first-level cache.
 const PANEL: usize = 64;
@@ -23,9 +24,15 @@ const TILE_BYTES: usize = 256 << 10;
 
 /// Dense features and the model.
 pub(super) struct Dense<'a, F> {
-    pub x: Matrix<'a>,
-    pub rows: RowSet<'a>,
-    pub model: Classes<'a, F>,
+    x: Matrix<'a>,
+    rows: RowSet<'a>,
+    model: Classes<'a, F>,
+}
+
+impl<'a, F> Dense<'a, F> {
+    pub(super) fn new(x: Matrix<'a>, rows: RowSet<'a>, model: Classes<'a, F>) -> Self {
+        Dense { x, rows, model }
+    }
 }
 
 impl<F: Float> Samples<F> for Dense<'_, F> {

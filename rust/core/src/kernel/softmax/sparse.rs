@@ -1,28 +1,42 @@
 //! Products of sparse rows with all classes: what is stored of a row meets the weights of its column, class by class,
 //! which lie together. In `f64` whatever is stored, as for two classes.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use fearless_simd::prelude::*;
 
-use super::{Samples, Scratch, Sums};
+use super::{Classes, Samples, Scratch, Sums};
 use crate::float::Float;
 use crate::kernel::sparse;
-use crate::matrix::RowSet;
 use crate::parallel::STRIPE;
 use crate::sparse::{Index, Rows, Sparse};
+use crate::vector::RowSet;
 
 /// Sparse features, whose elements are `V`, and the model, whose weights are turned: those of a column side by side.
 pub(super) struct SparseSamples<'a, V, I> {
-    pub x: Rows<'a, V, I>,
-    pub rows: RowSet<'a>,
-    pub turned: Cow<'a, [f64]>,
-    pub biases: Vec<f64>,
+    x: Rows<'a, V, I>,
+    rows: RowSet<'a>,
+    turned: Vec<f64>,
+    biases: Vec<f64>,
+}
+
+impl<'a, V, I> SparseSamples<'a, V, I> {
+    pub(super) fn new<F: Float>(
+        x: Rows<'a, V, I>,
+        rows: RowSet<'a>,
+        model: &Classes<'_, F>,
+    ) -> Self {
+        SparseSamples {
+            x,
+            rows,
+            turned: turned(model.weights, model.columns),
+            biases: model.biases.iter().map(|b| b.to_f64()).collect(),
+        }
+    }
 }
 
 /// Of a matrix by classes, the one by columns, or the other way round; `width` is the length of a line of it.
-pub(super) fn turned<F: Float>(matrix: &[F], width: usize) -> Vec<f64> {
+fn turned<F: Float>(matrix: &[F], width: usize) -> Vec<f64> {
     let lines = matrix.len() / width;
     let mut out = vec![0.0; matrix.len()];
     for (k, line) in matrix.chunks_exact(width).enumerate() {

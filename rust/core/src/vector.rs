@@ -1,0 +1,171 @@
+//! One value a row, in any layout and any element type, and the rows that are wanted of it.
+
+use std::ops::Range;
+
+use crate::elements::Elements;
+use crate::error::Error;
+use crate::float::Float;
+
+/// `len` elements of a buffer, `stride` apart.
+#[derive(Clone, Copy, Debug)]
+pub struct Vector<'a> {
+    elements: Elements<'a>,
+    offset: usize,
+    len: usize,
+    stride: isize,
+}
+
+impl<'a> Vector<'a> {
+    /// A view of a buffer; the stride counts elements and may be negative or zero.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::View`], naming `argument`, if any element would lie outside the buffer.
+    pub fn new(
+        argument: &'static str,
+        elements: Elements<'a>,
+        offset: usize,
+        len: usize,
+        stride: isize,
+    ) -> Result<Self, Error> {
+        let last = offset as i128 + (len as i128 - 1) * stride as i128;
+        let buffer = elements.len() as i128;
+        if len > 0 && (offset as i128 >= buffer || last < 0 || last >= buffer) {
+            return Err(Error::View { argument });
+        }
+        Ok(Vector {
+            elements,
+            offset,
+            len,
+            stride,
+        })
+    }
+
+    /// A whole slice of `f64`.
+    pub fn from_slice(values: &'a [f64]) -> Self {
+        Vector::whole(Elements::F64(values))
+    }
+
+    /// A whole buffer.
+    pub(crate) fn whole(elements: Elements<'a>) -> Self {
+        Vector {
+            elements,
+            offset: 0,
+            len: elements.len(),
+            stride: 1,
+        }
+    }
+
+    /// Elements in the vector.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// No elements at all.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The elements of rows `first ..` of the set, if they lie there as they are wanted.
+    #[inline(always)]
+    pub(crate) fn in_place<F: Float>(
+        &self,
+        rows: RowSet<'_>,
+        first: usize,
+        count: usize,
+    ) -> Option<&'a [F]> {
+        if !rows.are_consecutive() || self.stride != 1 {
+            return None;
+        }
+        let start = self.offset + rows.at(first);
+        F::slice(&self.elements)?.get(start..start + count)
+    }
+
+    /// Copies the elements of rows `first ..` of the set, converted.
+    #[inline(always)]
+    pub(crate) fn copy<F: Float>(&self, rows: RowSet<'_>, first: usize, out: &mut [F]) {
+        if rows.are_consecutive() && !out.is_empty() {
+            let start = self.position(rows.at(first));
+            self.elements.copy_run(start, self.stride, out);
+        } else {
+            for (i, out) in out.chunks_mut(1).enumerate() {
+                self.elements
+                    .copy_run(self.position(rows.at(first + i)), 1, out);
+            }
+        }
+    }
+
+    /// Position in the buffer; only for `row < len`, which [`Vector::new`] has checked.
+    #[inline(always)]
+    fn position(&self, row: usize) -> usize {
+        self.offset.wrapping_add_signed(row as isize * self.stride)
+    }
+
+    /// One element, converted.
+    #[inline(always)]
+    pub(crate) fn get<F: Float>(&self, row: usize) -> F {
+        let mut out = [F::ZERO];
+        self.copy(RowSet::All, row, &mut out);
+        out[0]
+    }
+
+    /// The first element that fails the test.
+    pub(crate) fn first_failing(&self, test: impl Fn(f64) -> bool) -> Option<(usize, f64)> {
+        (0..self.len)
+            .map(|i| (i, self.get::<f64>(i)))
+            .find(|&(_, x)| !test(x))
+    }
+}
+
+/// Which rows, in which order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum RowSet<'a> {
+    /// All of them, as they come.
+    All,
+    /// `count` consecutive ones.
+    Range {
+        /// The first of them.
+        first: usize,
+        count: usize,
+    },
+    /// These.
+    Listed(&'a [usize]),
+}
+
+impl<'a> RowSet<'a> {
+    /// How many, of a matrix of `rows` rows.
+    pub(crate) fn count(self, rows: usize) -> usize {
+        match self {
+            RowSet::All => rows,
+            RowSet::Range { count, .. } => count,
+            RowSet::Listed(listed) => listed.len(),
+        }
+    }
+
+    /// The row at a place in the order.
+    #[inline(always)]
+    pub(crate) fn at(self, i: usize) -> usize {
+        match self {
+            RowSet::Listed(rows) => rows[i],
+            RowSet::All => i,
+            RowSet::Range { first, .. } => first + i,
+        }
+    }
+
+    /// Those at the places `range` in the order.
+    pub(crate) fn part(self, range: Range<usize>) -> RowSet<'a> {
+        match self {
+            RowSet::All | RowSet::Range { .. } => RowSet::Range {
+                first: self.at(range.start),
+                count: range.len(),
+            },
+            RowSet::Listed(rows) => RowSet::Listed(&rows[range]),
+        }
+    }
+
+    /// Whether neighbours in the order are neighbours in memory.
+    #[inline(always)]
+    pub(crate) fn are_consecutive(self) -> bool {
+        !matches!(self, RowSet::Listed(_))
+    }
+}
