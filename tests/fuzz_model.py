@@ -17,6 +17,7 @@ from typing import Any
 import atheris
 
 import gradstep  # noqa: F401 - all but the reader stays as it is
+from documents import good, good_of_three
 
 with atheris.instrument_imports(include=["gradstep._model"]):
     import gradstep._model as reader
@@ -24,27 +25,6 @@ with atheris.instrument_imports(include=["gradstep._model"]):
 FOLDER = tempfile.TemporaryDirectory(prefix="gradstep-fuzz-")
 PATH = Path(FOLDER.name, "model.json")
 
-DOCUMENT: dict[str, Any] = {
-    "format": reader.FORMAT,
-    "version": reader.VERSION,
-    "formula": "p",
-    "features": ["a", "b"],
-    "target": "y",
-    "classes": ["no", "yes"],
-    "weights": [1.5, -2.0],
-    "bias": 0.25,
-    "standardize": {"mean": [1.0, 2.0], "scale": [3.0, 4.0]},
-    "options": {"epochs": 10, "tol": 0.0, "seed": None, "shuffle": False},
-    "result": {"loss": 0.5},
-    "gradstep": "0.1.0",
-}
-OF_THREE: dict[str, Any] = {
-    **DOCUMENT,
-    "classes": [1, 2, 3],
-    "weights": [[1.5, -2.0], [0.0, 1.0], [-1.5, 1.0]],
-    "bias": [0.25, 0.0, -0.25],
-    "standardize": None,
-}
 # What a hostile writer would put where something else is expected.
 VALUES: list[Any] = [
     None, True, False, 0, 1, -1, 2**63, 2**64, 10**30, 0.0, -0.0, 5e-324, 1e308, "", "a", "\ud800", "\0", "é",
@@ -86,10 +66,10 @@ def mutate(data: bytes, max_size: int, seed: int) -> bytes:
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict) or choice == 2:
-        document = deepcopy(dice.choice([DOCUMENT, OF_THREE]))
+        document = dice.choice([good, good_of_three])()
     for _ in range(dice.randrange(1, 3)):
         value = deepcopy(dice.choice(VALUES))
-        name = dice.choice(list(DOCUMENT))
+        name = dice.choice(list(good()))
         if dice.randrange(8) == 0:
             document.pop(name, None)
         elif isinstance(document.get(name), dict) and dice.randrange(2):
@@ -102,7 +82,7 @@ def mutate(data: bytes, max_size: int, seed: int) -> bytes:
 
 
 if __name__ == "__main__":
-    for document in (DOCUMENT, OF_THREE):
+    for document in (good(), good_of_three()):
         reader.Model.from_json(json.dumps(document))
-    atheris.Setup([sys.argv[0], "-max_len=4096", *sys.argv[1:]], check, custom_mutator=lambda d, n, s: mutate(d, n, s))
+    atheris.Setup([sys.argv[0], "-max_len=4096", *sys.argv[1:]], check, custom_mutator=mutate)
     atheris.Fuzz()

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gradstep
+from documents import good, good_of_three
 from gradstep import _model
 from gradstep._model import Model, Standardize, labels, write_file
 
@@ -77,33 +78,11 @@ def test_weights_of_any_size_survive(weights: list[float], bias: float) -> None:
     assert (bits(model.weights), bits(model.bias)) == (bits(weights), bits(bias))
 
 
-def good() -> dict[str, Any]:
-    return {
-        "format": "gradstep-model",
-        "version": 1,
-        "formula": "p",
-        "features": ["a", "b"],
-        "target": "y",
-        "classes": ["no", "yes"],
-        "weights": [1.5, -2.0],
-        "bias": 0.25,
-        "standardize": {"mean": [1.0, 2.0], "scale": [3.0, 4.0]},
-        "options": {"epochs": 10},
-        "result": {"loss": 0.5},
-        "gradstep": "0.1.0",
-    }
-
-
 def test_the_good_model_is_good() -> None:
     model = Model.from_json(json.dumps(good()))
     assert model.weights == [1.5, -2.0]
     assert Model.from_json(json.dumps({**good(), "certificate": {"gap": 1e-9}})) == model, "unknown fields are ignored"
     assert Model.from_json(json.dumps({**good(), "weights": [1, 2]})).weights == [1.0, 2.0], "a whole number will do"
-
-
-def good_of_three() -> dict[str, Any]:
-    three = {"classes": ["a", "b", "c"], "weights": [[1.5, -2.0], [0.5, 0.0], [-2.0, 2.0]], "bias": [0.25, 0.5, -0.75]}
-    return {**good(), **three}
 
 
 def test_the_good_model_of_three_classes_is_good() -> None:
