@@ -110,3 +110,9 @@ def test_promises_name_the_tests_and_leave_none_out() -> None:
     assert {name for name in there if name.startswith("test_")} <= named
     for path in re.findall(r"`(\.ci/\w+|Cargo\.toml)`", promises):
         assert (Path(__file__).parents[1] / path).is_file(), path
+
+
+def test_tests_and_benchmarks_that_it_names_are_there() -> None:
+    named = set(re.findall(r"tests/[\w/]+\.py", README))
+    assert {"tests/benchmarks/kernels.py", "tests/benchmarks/solvers.py"} <= named
+    assert [name for name in named if not (Path(__file__).parents[1] / name).is_file()] == []
