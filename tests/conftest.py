@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -35,6 +36,19 @@ def count_case(request: pytest.FixtureRequest) -> Callable[[], None]:
         CASES[module] += 1
 
     return count
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of pytest-xdist hands over what is to be printed."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput |= {"measured": MEASURED, "cases": dict(CASES)}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    output = getattr(node, "workeroutput", {})  # not there if the worker has crashed
+    MEASURED.extend(output.get("measured", []))
+    CASES.update(output.get("cases", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None] | None:

@@ -2,20 +2,25 @@
 
 Every message reads "<argument> must <what was expected>, got <what came>". A row is: where, the type of the
 exception, the argument, a regular expression for the facts the message has to state (expected before got), the call.
+Messages about files and the command line have tables of their own in `test_model.py` and `test_cli.py`.
 """
 
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+import scipy.sparse
 
 import gradstep
+from test_sparse import broken
 
 Array = npt.NDArray[Any]
 
@@ -80,10 +85,12 @@ for function in (gradstep.sigmoid, gradstep.sigmoid_derivative, gradstep.log_sig
     refuse(name, (TypeError, ValueError), "out", "float64.*got.*int64", function, Z, out=np.empty(3, np.int64))
     refuse(name, ValueError, "out", "writ.*got.*read-only", function, Z, out=read_only(Z))
     refuse(name, TypeError, "out", "array.*got.*list", function, Z, out=[0.0, 0.0, 0.0])
+    refuse(name, TypeError, "out", "array.*got a masked array$", function, Z, out=np.ma.zeros(3))
 
 # --- X, y, weights, bias and the rest, wherever they are taken --------------------------------------------------------
 Taking = Callable[..., Any]
 TAKING: list[tuple[str, Taking]] = [
+    ("decision_function", lambda X=X, y=Y, weights=W, bias=0.5, **o: gradstep.decision_function(X, weights, bias, **o)),
     ("predict_proba", lambda X=X, y=Y, weights=W, bias=0.5, **o: gradstep.predict_proba(X, weights, bias, **o)),
     ("loss", lambda X=X, y=Y, weights=W, bias=0.5, **o: gradstep.loss(X, y, weights, bias, **o)),
     ("gradient", lambda X=X, y=Y, weights=W, bias=0.5, **o: gradstep.gradient(X, y, weights, bias, **o)),
@@ -128,7 +135,7 @@ for name, take in TAKING:
         refuse(name, ValueError, "n_threads", r"1.*got -2", take, n_threads=-2)
         refuse(name, TypeError, "n_threads", "integer.*got.*str", take, n_threads="two")
         refuse(name, TypeError, "n_threads", "integer.*got.*float", take, n_threads=1.5)
-    if name == "predict_proba":
+    if name in ("decision_function", "predict_proba"):
         continue
 
     for value, facts in NOT_REAL:
@@ -164,7 +171,7 @@ for name, take in TAKING:
         refuse(name, TypeError, "sample_weight", facts, take, X=X[:3], y=Y[:3], sample_weight=value)
 
 # --- sample_weight, learning_rate, reduction --------------------------------------------------------------------------
-WEIGHING: list[tuple[str, Taking]] = [(name, take) for name, take in TAKING[1:5]]
+WEIGHING: list[tuple[str, Taking]] = [(name, take) for name, take in TAKING[2:6]]
 WEIGHING += [("cross_entropy", lambda **o: gradstep.cross_entropy(Y, [0.1, 0.2, 0.3, 0.4], **o))]
 for name, take in WEIGHING:
     for weight, facts in [
@@ -226,8 +233,286 @@ refuse("Trainer", ValueError, "seed", "got -1", gradstep.Trainer, seed=-1, shuff
 refuse("Trainer", ValueError, "seed", "got 18446744073709551616", gradstep.Trainer, seed=2**64, shuffle=True)
 refuse("Trainer", TypeError, "seed", "integer.*got.*str", gradstep.Trainer, seed="lucky", shuffle=True)
 refuse("Trainer", TypeError, "seed", "integer.*got.*float", gradstep.Trainer, seed=1.5, shuffle=True)
+refuse("Trainer", ValueError, "learning_rate", r"range of float64.*got a larger one", gradstep.Trainer, 10**400)
+for option, expected, came in [
+    ({"batch_size": 1}, "None", "1"),
+    ({"shuffle": True}, "False", "True"),
+    ({"reduction": "sum"}, "'mean'", "'sum'"),
+    ({"activation": "step"}, "'sigmoid'", "'step'"),
+    ({"trace": True}, "False", "True"),
+]:
+    facts = f"{expected} with learning_rate='auto', got {came}$"
+    refuse("Trainer", ValueError, next(iter(option)), facts, partial(gradstep.Trainer, "auto"), **option)
+refuse("Trainer", TypeError, "learning_rate", "'auto'.*got the str 'best'", gradstep.Trainer, learning_rate="best")
+
+# --- fit --------------------------------------------------------------------------------------------------------------
+for solver in ("lbfgs", "gd"):
+
+    def optimum(X: Any = X, y: Any = Y, solver: Any = solver, **options: Any) -> Any:
+        return gradstep.fit(X, y, solver=solver, **options)
+
+    for kind, argument, facts, options in [
+        (ValueError, "X", r"finite, got nan at row 2, column 1$", {"X": replaced(X, (2, 1), np.nan)}),
+        (ValueError, "X", r"finite, got -inf at row 0, column 0$", {"X": replaced(X, (0, 0), -np.inf)}),
+        (ValueError, "X", r"small enough for sums of its squares to be finite, got 1.375e200$", {"X": X * 1e200}),
+        (ValueError, "X", r"at least one row and one column, got shape \(0, 3\)$", {"X": X[:0], "y": []}),
+        (ValueError, "X", r"2-dimensional, got shape \(4,\)", {"X": Y}),
+        (TypeError, "X", r"an array of real numbers, got dtype complex", {"X": X + 0j}),
+        (ValueError, "y", r"length 4 \(one label per row of X\), got length 3$", {"y": Y[:3]}),
+        (ValueError, "y", r"labels in \[0, 1\], got nan at row 3$", {"y": replaced(Y, 3, np.nan)}),
+        (ValueError, "y", r"labels in \[0, 1\], got 2.5 at row 1$", {"y": [0, 2.5, 1, 0]}),
+        (ValueError, "y", r"labels in \[0, 1\], got -1 at row 0$", {"y": [-1, 1, 1, -1]}),
+        (ValueError, "sample_weight", r"length 4 \(.*\), got length 2", {"sample_weight": [1, 1]}),
+        (ValueError, "sample_weight", r"finite and not negative, got -1 at row 1$", {"sample_weight": -Y}),
+        (ValueError, "sample_weight", r"a positive sum, got only zeros$", {"sample_weight": np.zeros(4)}),
+        (ValueError, "l2", r"finite and not negative, got -1$", {"l2": -1}),
+        (ValueError, "l2", r"finite and not negative, got inf$", {"l2": np.inf}),
+        (TypeError, "l2", r"a real number, got str$", {"l2": "1"}),
+        (ValueError, "tol", r"finite and not negative, got nan$", {"tol": np.nan}),
+        (ValueError, "max_passes", r"positive, got 0$", {"max_passes": 0}),
+        (TypeError, "fit_bias", r"True or False, got int$", {"fit_bias": 1}),
+        (ValueError, "weights", r"length 3 \(one weight per column of X\), got length 4$", {"weights": Y}),
+        (ValueError, "weights", r"finite in the dtype .*, got nan at index 1$", {"weights": replaced(W, 1, np.nan)}),
+        (ValueError, "weights", r"finite .*, got inf at index 0$", {"X": X.astype("f4"), "weights": [1e300, 0, 0]}),
+        (ValueError, "bias", r"finite in the dtype of the computation, got inf$", {"bias": np.inf}),
+        (ValueError, "bias", r"None with fit_bias=False, got 1$", {"bias": 1, "fit_bias": False}),
+        (ValueError, "n_threads", r"a positive integer \(at least 1\), got 0$", {"n_threads": 0}),
+        (ValueError, "n_threads", r"an integer of at most \d+, got 18446744073709551616$", {"n_threads": 2**64}),
+        (TypeError, "callback", r"callable or None, got int$", {"callback": 3}),
+    ]:  # fmt: skip
+        refuse(f"fit, {solver}", kind, argument, facts, optimum, **options)
+refuse("fit", ValueError, "solver", r"one of 'auto', 'lbfgs', 'gd', got 'newton'$", gradstep.fit, X, Y, solver="newton")
+refuse("fit", TypeError, "solver", r"a str, got int$", gradstep.fit, X, Y, solver=2)
+
+# --- several classes --------------------------------------------------------------------------------------------------
+refuse("softmax", ValueError, "z", "one axis, the last one of classes, got a scalar$", gradstep.softmax, 1.0)
+refuse("softmax", ValueError, "out", r"shape \(4, 3\), got shape \(3, 4\)$", gradstep.softmax, X, out=X.T)
+
+CLASSES: dict[str, Any] = {"X": X, "y": [0, 1, 2, 0], "weights": np.ones((3, 3)), "bias": np.zeros(3)}
+for formula in (gradstep.loss, gradstep.gradient, gradstep.loss_gradient):
+    for kind, argument, facts, changed in [
+        (ValueError, "y", r"class codes from 0 to 2, got 3 at row 1$", [0, 3, 1, 2]),
+        (ValueError, "y", r"class codes from 0 to 2, got -1 at row 0$", [-1, 0, 1, 2]),
+        (ValueError, "y", r"class codes from 0 to 2, got 0.5 at row 3$", [0, 0, 1, 0.5]),
+        (ValueError, "y", r"class codes from 0 to 2, got nan at row 2$", [0, 0, np.nan, 1]),
+        (ValueError, "y", r"length 4 \(one label per row of X\), got length 2$", [0, 1]),
+        (ValueError, "weights", r"a row per class and 3 columns .* got shape \(3, 4\)$", np.ones((3, 4))),
+        (ValueError, "weights", r"at least one row, got shape \(0, 3\)$", np.ones((0, 3))),
+        (ValueError, "weights", r"1-dimensional, got shape \(3, 3, 1\)$", np.ones((3, 3, 1))),
+        (ValueError, "bias", r"shape \(3,\) \(one per row of weights\), got shape \(2,\)$", [1, 2]),
+        (ValueError, "bias", r"1-dimensional, got shape \(3, 1\)$", np.ones((3, 1))),
+        (TypeError, "bias", r"an array of real numbers, got dtype <U1$", ["1", "2", "3"]),
+        (ValueError, "sample_weight", r"finite and not negative, got -1 at row 2$", [1, 1, -1, 1]),
+        (ValueError, "sample_weight", r"a positive sum, got only zeros$", [0, 0, 0, 0]),
+    ]:
+        refuse(f"{formula.__name__}, classes", kind, argument, facts, formula, **{**CLASSES, argument: changed})
+refuse(
+    "gradient_step, classes", ValueError, "weights", r"1-dimensional, got shape \(3, 3\)$",
+    gradstep.gradient_step, **{**CLASSES, "learning_rate": 0.1},
+)  # fmt: skip
+
+for argument, facts, options in [
+    ("y", r"class codes without gaps, .*, got none of class 1 among those from 0 to 3$", {"y": [0, 3, 2, 0]}),
+    ("y", r"class codes without gaps, .*, got none of class 0 among those from 0 to 3$", {"y": [1, 2, 3, 3]}),
+    ("y", r"class codes without gaps, .*, got none of class 3 among those from 0 to ", {"y": [0, 1, 1e15, 2]}),
+    ("y", r"class codes .*, got none of class 2 among those from 0 to 2$", {"sample_weight": [1, 1, 0, 1]}),
+    ("y", r"labels in \[0, 1\], got 2 at row 2$", {"y": [0, 1, 2, 0.5]}),
+    ("y", r"labels in \[0, 1\], got 2 at row 2$", {"y": [0, 1, 2, -1]}),
+    ("sample_weight", r"finite and not negative, got -1 at row 3$", {"sample_weight": [1, 1, 1, -1]}),
+    ("sample_weight", r"a positive sum, got only zeros$", {"sample_weight": [0, 0, 0, 0]}),
+    ("weights", r"one-dimensional for labels .*, and a row per class .*, got one dimension", {"weights": [1, 2, 3]}),
+    ("weights", r"got 4 rows$", {"weights": np.ones((4, 3))}),
+    ("weights", r"length 3 \(one per column of X, in each row .*\), got length 1$", {"weights": np.ones((3, 1))}),
+    ("bias", r"shape \(3,\) .*, got shape \(2,\)$", {"weights": np.ones((3, 3)), "bias": [1, 2]}),
+    ("bias", r"finite in the dtype .*, got nan", {"weights": np.ones((3, 3)), "bias": [1, 2, np.nan]}),
+    ("bias", r"length 3 \(one per class\), got length 1$", {"bias": 1.0}),
+]:  # fmt: skip
+    refuse("fit, classes", ValueError, argument, facts, gradstep.fit, **{"X": X, "y": [0, 1, 2, 1], **options})
+
+# --- sparse X ---------------------------------------------------------------------------------------------------------
+DENSE_OR = "a dense array, or a SciPy CSR or CSC array or matrix, got scipy.sparse "
+ONE_DIMENSION = scipy.sparse.csr_array(np.ones(3))
+SPARSE: list[tuple[Any, Kind, str, str]] = [
+    (scipy.sparse.coo_array(X), TypeError, "X", rf"{DENSE_OR}coo_array: convert it with .tocsr\(\)$"),
+    (scipy.sparse.lil_matrix(X), TypeError, "X", rf"{DENSE_OR}lil_matrix: convert it with .tocsr\(\)$"),
+    (scipy.sparse.bsr_array(X), TypeError, "X", rf"{DENSE_OR}bsr_array: convert it with .tocsr\(\)$"),
+    (ONE_DIMENSION, ValueError, "X", r"2-dimensional, got shape \(3,\)$"),
+    (scipy.sparse.csr_array(X * 1j), TypeError, "X.data", r"an array of real numbers, got dtype complex128$"),
+    (scipy.sparse.csr_array((0, 3)), ValueError, "X", r"at least one row and one column, got shape \(0, 3\)$"),
+    (scipy.sparse.csc_array((3, 0)), ValueError, "X", r"at least one row and one column, got shape \(3, 0\)$"),
+]
+for form, part, kind, facts, values in [
+    ("csr", "indices", TypeError, "an array of integers, got dtype float64$", [0.0, 2, 3, 0, 1]),
+    ("csr", "indices", ValueError, r"columns from 0 to 3, got 4 at position 2 \(row 1\)$", [0, 2, 4, 0, 1]),
+    ("csr", "indices", ValueError, r"columns from 0 to 3, got -1 at position 3 \(row 2\)$", [0, 2, 3, -1, 1]),
+    ("csr", "indices", ValueError, rf"columns from 0 to 3, got {2**62} at position 3 \(row 2\)$", [0, 2, 3, 2**62, 1]),
+    ("csc", "indices", ValueError, r"rows from 0 to 3, got 4 at position 2 \(column 1\)$", [0, 2, 4, 0, 1]),
+    ("csr", "indices", ValueError, r"length 5 \(one index per element of X.data\), got length 3$", [0, 2, 3]),
+    ("csr", "indptr", ValueError, r"start at 0, got 1 at position 0$", [1, 2, 3, 5]),
+    ("csr", "indptr", ValueError, r"not decrease, got 2 at position 2$", [0, 3, 2, 5]),
+    ("csr", "indptr", ValueError, r"end within X.indices and X.data, got 6 at position 3$", [0, 2, 3, 6]),
+    ("csr", "indptr", ValueError, r"length 4 \(one more than the rows of X\), got length 3$", [0, 2, 5]),
+    ("csc", "indptr", ValueError, r"length 4 \(one more than the columns of X\), got length 3$", [0, 2, 5]),
+    ("csr", "data", ValueError, r"1-dimensional, got shape \(1, 5\)$", [[1.0, 2, 3, 4, 5]]),
+]:
+    SPARSE.append((broken(form, **{part: values}), kind, f"X.{part}", facts))
+
+for matrix, kind, argument, facts in SPARSE:
+    m, n = (max(1, length) for length in (*matrix.shape, 1)[:2])
+    labels = np.arange(m) % 2
+    for name, call in {
+        "loss": lambda X, y, weights: gradstep.loss(X, y, weights),
+        "loss_gradient": lambda X, y, weights: gradstep.loss_gradient(X, y, weights),
+        "predict_proba": lambda X, y, weights: gradstep.predict_proba(X, weights),
+        "fit": lambda X, y, weights: gradstep.fit(X, y),
+        "Trainer": lambda X, y, weights: gradstep.Trainer(0.1, 1).fit(X, y),
+        "Trainer, point by point": lambda X, y, weights: gradstep.Trainer(0.1, 1, batch_size=1).fit(X, y),
+        "Trainer, traced": lambda X, y, weights: gradstep.Trainer(0.1, 1, batch_size=2, trace=True).fit(X, y),
+    }.items():
+        refuse(f"{name}, sparse", kind, argument, facts, call, matrix, labels, np.zeros(n))
+
+CSR = scipy.sparse.csr_array(X)
+refuse("loss, sparse", ValueError, "y", r"length 4 .*, got length 3$", gradstep.loss, CSR, Y[:3], W)
+refuse("loss, sparse", ValueError, "weights", r"length 3 .*, got length 4$", gradstep.loss, CSR, Y, np.ones(4))
+refuse("loss, sparse", ValueError, "y", r"\[0, 1\], got 2 at row 1$", gradstep.loss, CSR, [1, 2, 0, 0], W)
+refuse("loss, sparse", TypeError, "y", "a dense array, got scipy.sparse csr_array$", gradstep.loss, CSR, CSR, W)
+
+# --- the rest of the functions ----------------------------------------------------------------------------------------
+refuse("hessian", ValueError, "weights", r"length 3 .*, got length 2$", gradstep.hessian, X, W[:2])
+refuse("hessian", ValueError, "sample_weight", r"got -1 at row 1$", gradstep.hessian, X, W, sample_weight=-Y)
+refuse("show_config", ValueError, "mode", r"'stdout', 'dicts', got 'json'$", gradstep.show_config, mode="json")
 
 
+def with_variable(name: str, value: str) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in ("GRADSTEP_NUM_THREADS", "OMP_NUM_THREADS"):
+            patch.delenv(variable, raising=False)
+        patch.setenv(name, value)
+        return gradstep.sigmoid(Z)
+
+
+for name in ("GRADSTEP_NUM_THREADS", "OMP_NUM_THREADS"):
+    refuse("sigmoid", ValueError, name, "a positive integer, got 'two'$", with_variable, name, "two")
+
+# --- what memory cannot hold: a shape costs nothing to write down -----------------------------------------------------
+ZERO = np.zeros(1)
+refuse(
+    "sigmoid",
+    MemoryError,
+    "z",
+    rf"fit into memory, got shape \({2**55},\)$",
+    gradstep.sigmoid,
+    np.broadcast_to(ZERO, 2**55),
+)
+FAR = np.lib.stride_tricks.as_strided(ZERO, (3, 3), (2**62, 8))
+refuse("predict_proba", ValueError, "X", "address space, got strides that leave it$", gradstep.predict_proba, FAR, W)
+TALL, LONG, BROAD = (np.broadcast_to(ZERO, shape) for shape in ((2**45, 1), 2**45, (1, 2**45)))
+for name, argument, facts, call, *given in [
+    ("Trainer", "weights", f"got {2**45} columns of X$", gradstep.Trainer().fit, BROAD, [1]),
+    ("Trainer", "trace", f"got {2**45 * 100} updates", gradstep.Trainer(batch_size=1, trace=True).fit, TALL, LONG),
+    ("Trainer", "trace", f"got {10**18} updates to record$", gradstep.Trainer(epochs=10**18, trace=True).fit, X, Y),
+    ("Trainer", "shuffle", f"got {2**45} rows", gradstep.Trainer(batch_size=1, shuffle=True).fit, TALL, LONG),
+    ("Trainer", "weights", f"got {2**60} columns", gradstep.Trainer().fit, scipy.sparse.csr_array((2, 2**60)), [0, 1]),
+    ("loss", "X", rf"got {2**60 + 1} row starts$", gradstep.loss, scipy.sparse.csc_array((2**60, 2)), [0, 1], W[:2]),
+    (
+        "hessian",
+        "X",
+        r"got \d+ elements of its Hessian$",
+        gradstep.hessian,
+        scipy.sparse.csr_array((1, 2**20)),
+        np.zeros(2**20),
+    ),
+]:
+    refuse(name, MemoryError, argument, f"fit into memory, {facts}", call, *given)
+
+# --- the estimator ----------------------------------------------------------------------------------------------------
+POINTS = np.random.default_rng(0).normal(size=(40, 2))
+NAMES = np.resize(["ash", "beech"], 40)
+
+
+def estimate(X: Any = POINTS, y: Any = NAMES, data: dict[str, Any] | None = None, **options: Any) -> Any:
+    return gradstep.LogisticRegression(**options).fit(X, y, **(data or {}))
+
+
+def learn(X: Any = POINTS, y: Any = NAMES, classes: Any = ("ash", "beech"), **options: Any) -> Any:
+    return gradstep.LogisticRegression(**options).partial_fit(X, y, classes=classes)
+
+
+def again(option: str, then: str, y: Any, classes: Any = None) -> Any:
+    model = gradstep.LogisticRegression(**{option: True}).partial_fit(POINTS, NAMES, classes=["ash", "beech"])
+    return model.fit(POINTS, y) if then == "fit" else model.partial_fit(POINTS, y, classes=classes)
+
+
+for option, kind, facts, value in [
+    ("alpha", ValueError, r"finite and not negative, got -1.0$", -1.0),
+    ("alpha", ValueError, r"finite and not negative, got nan$", np.nan),
+    ("alpha", TypeError, r"a real number, got str$", "1"),
+    ("C", ValueError, r"positive, got 0.0$", 0.0),
+    ("C", ValueError, r"positive, got nan$", np.nan),
+    ("C", ValueError, r"large enough for its penalty to be finite, got 5e-324$", 5e-324),
+    ("tol", ValueError, r"finite and not negative, got -1$", -1.0),
+    ("max_iter", ValueError, r"positive, got 0$", 0),
+    ("learning_rate", ValueError, r"finite and positive, got inf$", np.inf),
+    ("n_iter_no_change", ValueError, r"a positive integer, got 0$", 0),
+    ("n_iter_no_change", ValueError, r"a positive integer, got 1.5$", 1.5),
+    ("n_threads", ValueError, r"a positive integer \(at least 1\), got 0$", 0),
+    ("solver", ValueError, r"'auto', 'lbfgs', 'gd', got 'newton'$", "newton"),
+    *((flag, TypeError, "True or False, got str$", "no") for flag in ("fit_intercept", "warm_start", "early_stopping")),
+    ("callback", TypeError, r"callable or None, got str$", "print"),
+]:
+    refuse("LogisticRegression", kind, option, facts, estimate, **{option: value})
+refuse("LogisticRegression", ValueError, "alpha", "None where C is given, got alpha=1.*C=2", estimate, alpha=1, C=2)
+refuse("LogisticRegression", ValueError, "y", "two or more classes, got one class", estimate, y=np.zeros(40))
+for class_weight in (None, "balanced"):
+    refuse(
+        "LogisticRegression", ValueError, "sample_weight", r"each class, got only zeros for \['ash'\]$",
+        estimate, data={"sample_weight": NAMES != "ash"}, class_weight=class_weight,
+    )  # fmt: skip
+for data, argument, facts in [
+    ({"X_val": X, "y_val": Y}, "X_val|y_val", "None without early_stopping=True"),
+    ({"X_val": X}, "X_val", "None without early_stopping=True"),
+]:
+    refuse("LogisticRegression", ValueError, argument, facts, estimate, data=data)
+for data, argument, facts in [
+    ({"X_val": POINTS}, "y_val", "given together with X_val, got None$"),
+    ({"y_val": NAMES}, "X_val", "given together with y_val, got None$"),
+    ({"X_val": POINTS[:1], "y_val": ["oak"]}, "y", r"\['ash', 'beech'\], got also \['oak'\]$"),
+]:
+    refuse("LogisticRegression", ValueError, argument, facts, estimate, data=data, early_stopping=True)
+refuse(
+    "warm start",
+    ValueError,
+    "y",
+    "of the last fit.*with warm_start.*got",
+    again,
+    "warm_start",
+    "fit",
+    np.arange(40) % 2,
+)
+
+refuse("partial_fit", ValueError, "C", "None for partial_fit, got 1.0", learn, C=1.0)
+refuse("partial_fit", ValueError, "class_weight", "None or a dict.*got 'balanced'", learn, class_weight="balanced")
+refuse("partial_fit", ValueError, "classes", "given in the first call of partial_fit, got None$", learn, classes=None)
+refuse("partial_fit", ValueError, "classes", r"two or more classes, got \['ash'\]", learn, classes=["ash"])
+refuse("partial_fit", ValueError, "classes", "first call.*got.*oak", again, "verbose", "on", NAMES, ["ash", "oak"])
+refuse("partial_fit", ValueError, "y", r"\['ash', 'beech'\], got also \['oak'\]$", learn, POINTS[:2], ["ash", "oak"])
+
+WIDE = np.column_stack([POINTS, POINTS[:, 0] - POINTS[:, 1]])
+for facts, options in [
+    ("with a penalty, here alpha=0.025,", {}),
+    ("with class_weight", {"class_weight": "balanced"}),
+    ("with early_stopping", {"early_stopping": True}),
+    ("for 3 classes", {"y": np.arange(40) % 3}),
+    ("columns .* are, linear combinations of others", {"X": WIDE}),
+    ("columns .* are, linear combinations of others", {"X": WIDE * [1, 1, 0]}),
+    ("short of an optimum, as the fit was stopped by 'separated'", {"X": [[0.0], [1]], "y": [0, 1]}),
+    ("short of an optimum, as the fit was stopped by 'passes'", {"max_iter": 1, "solver": "gd"}),
+]:
+    options = {"alpha": 0, **options} if options else {"C": 1.0}
+    refuse("standard errors", ValueError, "standard_errors", facts, estimate, standard_errors=True, **options)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(("call", "kind", "argument", "facts"), ROWS)
 def test_refused(call: Callable[[], Any], kind: type[Exception], argument: str, facts: str) -> None:
     before = [values.tobytes() for values in EVERYTHING]
@@ -238,7 +523,7 @@ def test_refused(call: Callable[[], Any], kind: type[Exception], argument: str, 
     assert re.search(facts, message), message
     assert [values.tobytes() for values in EVERYTHING] == before
     # The exact type: UnicodeDecodeError is a ValueError, but not one for callers.
-    assert type(caught.value) in (ValueError, TypeError)
+    assert type(caught.value) in (ValueError, TypeError, MemoryError)
 
 
 def test_out_is_untouched_when_refused() -> None:
@@ -276,3 +561,35 @@ def test_the_first_bad_entry_is_named_in_a_large_array() -> None:
         gradstep.loss(np.zeros((30_000, 5)), y, np.zeros(5))
     with pytest.raises(ValueError, match=r"^y must .*row 25000"):
         gradstep.Trainer(epochs=1).fit(np.zeros((30_000, 5)), y)
+
+
+SOURCES = Path(__file__).parents[1]
+NOT_HERE = (
+    "GRADSTEP_ISA must",  # decided once for each process: in test_config.py
+    ".* must lie within its buffer",  # of slices in Rust: no array of NumPy does not
+)
+
+
+def templates() -> set[str]:
+    """Every message "… must …, got …" in the sources, as a regular expression."""
+    found = set()
+    files = [file for file in SOURCES.glob("rust/*/src/**/*.rs") if file.name != "tests.rs"]
+    for file in [*files, SOURCES / "python/gradstep/_estimator.py"]:
+        code = file.read_text().partition("#[cfg(test)]")[0]
+        code = re.sub(r"\\\n\s*|\"\n\s*f?\"|^ *//.*$", "", code, flags=re.MULTILINE)  # strings over several lines
+        for text in re.findall(r'"([^"\n]* must [^"\n]*, got [^"\n]*)"', code):
+            found.add(re.sub(r"\\{.*?\\}", ".*", re.escape(text)).replace("\\ ", " "))
+    return {text for text in found if not text.startswith(NOT_HERE)}
+
+
+def test_every_message_is_in_the_table() -> None:
+    if not (SOURCES / "rust/core/src").is_dir():
+        pytest.skip("the sources are not here")
+    messages = []
+    for row in ROWS:
+        call, kind, *_ = row.values
+        with warnings.catch_warnings(action="ignore"), pytest.raises(kind) as caught:
+            call()
+        messages.append(str(caught.value))
+    assert len(templates()) > 50
+    assert [text for text in templates() if not any(re.fullmatch(text, message) for message in messages)] == []

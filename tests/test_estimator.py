@@ -6,7 +6,6 @@ import pickle
 import subprocess
 import sys
 import textwrap
-import warnings
 from typing import Any
 
 import joblib
@@ -90,7 +89,8 @@ def test_is_the_optimum_of_fit(classes: int) -> None:
     np.testing.assert_allclose(probability.sum(axis=1), 1, atol=1e-15)
     np.testing.assert_allclose(model.predict_log_proba(X), np.log(probability), atol=1e-12)
     want = gradstep.predict_proba(X, best.weights, best.bias)
-    np.testing.assert_allclose(probability[:, 1] if classes == 2 else probability, want, rtol=1e-12, atol=1e-15)
+    assert (probability[:, 1] if classes == 2 else probability).tolist() == want.tolist()
+    assert model.decision_function(X).tolist() == gradstep.decision_function(X, best.weights, best.bias).tolist()
 
 
 def test_log_probabilities_are_finite_where_predictors_are() -> None:
@@ -172,31 +172,6 @@ def test_metadata_is_routed() -> None:
     assert routed[-1].coef_.tolist() == want.coef_.tolist()
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"alpha": 1.0, "C": 1.0}, "alpha and C exclude"),
-        ({"alpha": -1.0}, "alpha == -1.0, must be >= 0"),
-        ({"C": 0.0}, "C == 0.0, must be > 0"),
-        ({"max_iter": 0}, "max_iter"),
-        ({"solver": "newton"}, "solver must be"),
-        ({"tol": -1.0}, "tol must be"),
-    ],
-)
-def test_parameters_out_of_range(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        LogisticRegression(**options).fit(*problem())
-
-
-@pytest.mark.parametrize("class_weight", [None, "balanced"])
-def test_what_has_no_optimum_is_refused(class_weight: Any) -> None:
-    X, y = problem()
-    with pytest.raises(ValueError, match="two or more classes, got one class"):
-        LogisticRegression().fit(X, np.zeros(len(y)))
-    with pytest.raises(ValueError, match=r"zero for all samples of a class, got that for \['ash'\]"):
-        LogisticRegression(class_weight=class_weight).fit(X, y, y != "ash")
-
-
 def test_separated_classes_are_a_warning_that_names_columns() -> None:
     data = pd.DataFrame({"length": [1, 2, 1, 2, 1], "is_big": [0, 0, 0, 0, 1]})
     with pytest.warns(ConvergenceWarning, match=r"'separated'.*columns is_big separate"):
@@ -216,8 +191,6 @@ def test_warm_start_goes_on_from_the_last_coefficients() -> None:
     cold, optimum = model.n_iter_, model.coef_
     assert model.fit(X, y).n_iter_ < cold
     np.testing.assert_allclose(model.coef_, optimum, atol=1e-6)
-    with pytest.raises(ValueError, match="must hold the classes of the last fit"):
-        model.fit(X, np.arange(len(y)) % 2)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -237,14 +210,6 @@ def test_early_stopping_restores_the_best_coefficients(classes: int, given: bool
     if given:
         rows = np.arange(60), np.searchsorted(model.classes_, y_val)
         assert abs(-model.predict_log_proba(X_val)[rows].mean() - model.validation_history_[best]) < 1e-12
-
-
-def test_validation_data_need_early_stopping_and_one_another() -> None:
-    X, y = problem()
-    with pytest.raises(ValueError, match="must be None without early_stopping"):
-        LogisticRegression().fit(X, y, X_val=X, y_val=y)
-    with pytest.raises(ValueError, match="together, got X_val alone"):
-        LogisticRegression(early_stopping=True).fit(X, y, X_val=X)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -272,18 +237,6 @@ def test_partial_fit_drops_a_certificate_that_no_longer_holds() -> None:
     assert not hasattr(model, "gap_") and not hasattr(model, "gradient_norm_")
 
 
-def test_partial_fit_refuses_what_a_batch_cannot_know() -> None:
-    X, y = problem()
-    with pytest.raises(ValueError, match="C must be None for partial_fit"):
-        LogisticRegression(C=1.0).partial_fit(X, y, classes=np.unique(y))
-    with pytest.raises(ValueError, match="class_weight must be None or a dict"):
-        LogisticRegression(class_weight="balanced").partial_fit(X, y, classes=np.unique(y))
-    with pytest.raises(ValueError, match="classes must be given in the first call"):
-        LogisticRegression().partial_fit(X, y)
-    with pytest.raises(ValueError, match=r"got also \['cedar'\]"):
-        LogisticRegression().partial_fit(X[:2], ["ash", "cedar"], classes=["ash", "beech"])
-
-
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("fit_intercept", [False, True])
 def test_standard_errors_are_roots_of_the_inverse_information(weighted: bool, fit_intercept: bool) -> None:
@@ -298,25 +251,6 @@ def test_standard_errors_are_roots_of_the_inverse_information(weighted: bool, fi
         np.testing.assert_allclose(model.intercept_standard_error_, want[4:], rtol=1e-9)
     else:
         assert not hasattr(model, "intercept_standard_error_")
-
-
-def test_standard_errors_are_refused_with_the_reason() -> None:
-    X, y = problem()
-
-    def refused(match: str, X: Array, y: Array, **options: Any) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            with pytest.raises(ValueError, match=match):
-                LogisticRegression(standard_errors=True, **options).fit(X, y)
-
-    refused("with a penalty", X, y)
-    refused("with class_weight", X, y, alpha=0, class_weight="balanced")
-    refused("with early_stopping", X, y, alpha=0, early_stopping=True)
-    refused("one of 3 classes", *problem(3), alpha=0)
-    refused("linear combinations", np.column_stack([X, X[:, 0] - X[:, 1]]), y, alpha=0)
-    refused("linear combinations", np.column_stack([X, np.zeros(len(y))]), y, alpha=0)
-    refused("stopped by 'separated'", [[0.0], [1.0]], [0, 1], alpha=0)
-    refused("stopped by 'passes'", X, y, alpha=0, max_iter=1, solver="gd")
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -335,15 +269,6 @@ def test_hessian_matches_the_textbook(dtype: Any, make: Any, shape: tuple[int, i
     assert got.shape == (shape[1] + 1,) * 2 and got.dtype == np.float64
     assert (np.abs(got - (points.T * d) @ points / s.sum()) <= roundings * np.finfo(float).eps * size).all()
     assert got.tobytes() == gradstep.hessian(make(X), w, b, sample_weight=s, n_threads=3).tobytes()
-
-
-def test_hessian_refuses() -> None:
-    with pytest.raises(ValueError, match="weights must have"):
-        gradstep.hessian([[1.0]], [1.0, 2.0])
-    with pytest.raises(ValueError, match="sample_weight"):
-        gradstep.hessian([[1.0]], [1.0], sample_weight=[-1.0])
-    with pytest.raises(MemoryError, match="elements of its Hessian"):
-        gradstep.hessian(sparse.csr_array((1, 2**20)), np.zeros(2**20))
 
 
 def test_ctrl_c_leaves_the_best_coefficients() -> None:

@@ -656,69 +656,7 @@ def test_a_trainer_without_a_learning_rate_counts_epochs() -> None:
     assert separable.stop_reason == "separated" and np.isfinite(separable.weights).all()
 
 
-@pytest.mark.parametrize(
-    ("option", "message"),
-    [
-        ({"batch_size": 1}, "batch_size must be None with learning_rate='auto', got 1"),
-        ({"shuffle": True}, "shuffle must be False with learning_rate='auto', got True"),
-        ({"reduction": "sum"}, "reduction must be 'mean' with learning_rate='auto', got 'sum'"),
-        ({"activation": "step"}, "activation must be 'sigmoid' with learning_rate='auto', got 'step'"),
-        ({"trace": True}, "trace must be False with learning_rate='auto', got True"),
-    ],
-)
-def test_options_that_need_a_learning_rate(option: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=f"^{message}$"):
-        gradstep.Trainer("auto", **option)
-
-
 # --- refusals ---------------------------------------------------------------------------------------------------------
-
-X4, Y4 = np.arange(8.0).reshape(4, 2) % 3, np.array([0.0, 1.0, 1.0, 0.0])
-
-
-def changed(values: Array, index: Any, value: float) -> Array:
-    copy = values.copy()
-    copy[index] = value
-    return copy
-
-
-@both_solvers
-@pytest.mark.parametrize(
-    ("kind", "message", "options"),
-    [
-        (ValueError, r"^X must be finite, got nan at row 2, column 1$", {"X": changed(X4, (2, 1), np.nan)}),
-        (ValueError, r"^X must be finite, got -inf at row 0, column 0$", {"X": changed(X4, (0, 0), -np.inf)}),
-        (ValueError, r"^X must be small enough for sums of its squares to be finite, got 2e200$", {"X": X4 * 1e200}),
-        (ValueError, r"^X must have at least one row and one column, got shape \(0, 2\)$", {"X": X4[:0], "y": []}),
-        (ValueError, r"^X must be 2-dimensional, got shape \(4,\)", {"X": Y4}),
-        (TypeError, r"^X must be an array of real numbers, got dtype complex", {"X": X4 + 0j}),
-        (ValueError, r"^y must have length 4 \(one label per row of X\), got length 3$", {"y": Y4[:3]}),
-        (ValueError, r"^y must be labels in \[0, 1\], got nan at row 3$", {"y": changed(Y4, 3, np.nan)}),
-        (ValueError, r"^y must be labels in \[0, 1\], got 2.5 at row 1$", {"y": [0, 2.5, 1, 0]}),
-        (ValueError, r"^y must be class codes without gaps, .* none of class 1 among .* 0 to 3$", {"y": [0, 3, 2, 0]}),
-        (ValueError, r"^y must be labels in \[0, 1\], got -1 at row 0$", {"y": [-1, 1, 1, -1]}),
-        (ValueError, r"^sample_weight must have length 4", {"sample_weight": [1, 1]}),
-        (ValueError, r"^sample_weight must be finite and not negative, got -1 at row 1$", {"sample_weight": -Y4}),
-        (ValueError, r"^sample_weight must have a positive sum, got only zeros$", {"sample_weight": np.zeros(4)}),
-        (ValueError, r"^l2 must be finite and not negative, got -1$", {"l2": -1}),
-        (ValueError, r"^l2 must be finite and not negative, got inf$", {"l2": np.inf}),
-        (TypeError, r"^l2 must be a real number, got str$", {"l2": "1"}),
-        (ValueError, r"^tol must be finite and not negative, got nan$", {"tol": np.nan}),
-        (ValueError, r"^max_passes must be positive, got 0$", {"max_passes": 0}),
-        (TypeError, r"^fit_bias must be True or False, got int$", {"fit_bias": 1}),
-        (ValueError, r"^weights must have length 2 \(one weight per column of X\), got length 4$", {"weights": Y4}),
-        (ValueError, r"^weights must be finite in the dtype .*, got nan at index 1$", {"weights": [1, np.nan]}),
-        (ValueError, r"^weights must be finite .*, got inf at index 0$", {"X": X4.astype("f4"), "weights": [1e300, 0]}),
-        (ValueError, r"^bias must be finite in the dtype of the computation, got inf$", {"bias": np.inf}),
-        (ValueError, r"^bias must be None with fit_bias=False, got 1$", {"bias": 1, "fit_bias": False}),
-        (ValueError, r"^n_threads must be a positive integer", {"n_threads": 0}),
-        (TypeError, r"^callback must be callable or None, got int$", {"callback": 3}),
-    ],
-)  # fmt: skip
-def test_refusals(solver: Any, kind: type[Exception], message: str, options: dict[str, Any]) -> None:
-    arguments = {"X": X4, "y": Y4, "solver": solver, **options}
-    with pytest.raises(kind, match=message):
-        gradstep.fit(arguments.pop("X"), arguments.pop("y"), **arguments)
 
 
 @both_solvers
@@ -727,8 +665,3 @@ def test_the_row_that_is_not_finite_is_one_of_all_rows(solver: Any) -> None:
     X[54_321:, 1] = np.nan  # among them rows of every sample
     with pytest.raises(ValueError, match=r"^X must be finite, got nan at row 54321, column 1$"):
         gradstep.fit(X, y, solver=solver)
-
-
-def test_an_unknown_solver_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^solver must be one of 'auto', 'lbfgs', 'gd', got 'newton'$"):
-        gradstep.fit(X4, Y4, solver="newton")  # type: ignore[arg-type]

@@ -181,6 +181,7 @@ def test_cross_entropy(data: st.DataObject) -> None:
 
 
 FORMULAS: dict[str, Callable[..., Any]] = {
+    "decision_function": lambda X, y, weights: gradstep.decision_function(X, weights, 0.25),
     "predict_proba": lambda X, y, weights: gradstep.predict_proba(X, weights, 0.25),
     "loss": lambda X, y, weights: gradstep.loss(X, y, weights, 0.25),
     "gradient": lambda X, y, weights: gradstep.gradient(X, y, weights, 0.25),
@@ -203,7 +204,7 @@ def test_formulas(data: st.DataObject, name: str) -> None:
     if data.draw(st.integers(0, 4)) == 0:  # that do not fit each other
         shapes[data.draw(st.integers(0, 2))] = data.draw(SHAPES)
     drawn = [data.draw(arrays(shape, labels=2 * (i == 1))) for i, shape in enumerate(shapes)]
-    if name in ("predict_proba", "hessian"):
+    if name in ("decision_function", "predict_proba", "hessian"):
         drawn[1] = (None, np.zeros(1))  # labels are not looked at
     call = FORMULAS[name]
     if name in ("trainer", "points"):

@@ -40,6 +40,7 @@ def everything(problem: Problem, **options: Any) -> list[bytes]:
     X, y, weights, bias = problem
     weightless = {name: value for name, value in options.items() if name != "sample_weight"}
     return [
+        *bits(gradstep.decision_function(X, weights, bias, **weightless)),
         *bits(gradstep.predict_proba(X, weights, bias, **weightless)),
         *bits(gradstep.loss(X, y, weights, bias, **options)),
         *bits(gradstep.gradient(X, y, weights, bias, **options)),
@@ -61,8 +62,20 @@ def test_predict_proba_matches_oracle(dtype: Any, count_case: Callable[[], None]
         assert got.dtype == dtype
         assert got.shape == problem.y.shape
         assert (np.abs(got - want) <= tolerance(problem, dtype).y_hat).all()
+        z = gradstep.decision_function(problem.X, problem.weights, problem.bias)
+        assert bits(gradstep.sigmoid(z)) == bits(got)
 
     check()
+
+
+@both_dtypes
+@pytest.mark.parametrize(("m", "n"), [(1, 1), (7, 3), (40, 19), (300, 129)])
+def test_decision_function_of_whole_numbers_is_exact(dtype: Any, m: int, n: int) -> None:
+    random = np.random.default_rng(m)
+    X, weights = random.integers(-9, 10, (m, n)), random.integers(-9, 10, n)
+    z = gradstep.decision_function(X.astype(dtype), weights, 3)
+    assert z.dtype == dtype
+    np.testing.assert_array_equal(z, X @ weights + 3)
 
 
 @both_dtypes
@@ -151,6 +164,7 @@ def test_parts_agree() -> None:
     assert abs(both.bias - gradstep.gradient(*problem).bias) <= 2 * near.bias
 
     assert everything(Problem(X, y, weights, 0.0)) == [
+        *bits(gradstep.decision_function(X, weights)),
         *bits(gradstep.predict_proba(X, weights)),
         *bits(gradstep.loss(X, y, weights)),
         *bits(gradstep.gradient(X, y, weights)),

@@ -98,7 +98,7 @@ def test_folders_exist() -> None:
 
 def test_one_command_to_try_and_one_to_test() -> None:
     assert len(re.findall(r"^python3 -m venv .*demo$", README, re.MULTILINE)) == 1
-    assert len(re.findall(r"^python3 -m venv .*pytest$", README, re.MULTILINE)) == 1
+    assert len(re.findall(r"^python3 -m venv .*pytest -n auto$", README, re.MULTILINE)) == 1
 
 
 def test_promises_name_the_tests_and_leave_none_out() -> None:

@@ -62,7 +62,8 @@ def digest(case: Case) -> str:
     if case.formula == "hessian":
         results = (gradstep.hessian(x, weights, bias, **options),)
     elif case.formula == "predict_proba":
-        results = (gradstep.predict_proba(x, weights, bias, n_threads=case.n_threads),)
+        z = gradstep.decision_function(x, weights, bias, n_threads=case.n_threads)
+        results = (z, gradstep.predict_proba(x, weights, bias, n_threads=case.n_threads))
     else:
         results = gradstep.loss_gradient(x, y, weights, bias, **options)
     return hashlib.sha256(b"".join(np.asarray(part).tobytes() for part in results)).hexdigest()

@@ -10,17 +10,15 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_scalar
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from gradstep._native import fit, gradient, hessian, log_sigmoid, loss, sigmoid
+from gradstep._native import decision_function, fit, gradient, hessian, log_sigmoid, loss, sigmoid, softmax
 from gradstep._results import Iteration, Optimum, StopReason
 
 FORMATS = ("csr", "csc")
@@ -309,9 +307,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         ndarray, shape (m,), or (m, K) for K > 2 classes
         """
         check_is_fitted(self, "coef_")
-        X = self._validated_features(X)
-        z = safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_
-        return np.asarray(z.ravel() if len(self.classes_) == 2 else z)
+        return decision_function(self._validated_features(X), *self._parameters(), n_threads=self.n_threads)
 
     def predict(self, X: Any) -> Array:
         """The most probable class of each row, shape (m,)."""
@@ -322,7 +318,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: Any) -> Array:
         """The probability of each class, shape (m, K), in the order of `classes_`."""
         z = self.decision_function(X)
-        return np.asarray(softmax(z, axis=1) if z.ndim == 2 else np.column_stack([sigmoid(-z), sigmoid(z)]))
+        return np.asarray(softmax(z) if z.ndim == 2 else np.column_stack([sigmoid(-z), sigmoid(z)]))
 
     def predict_log_proba(self, X: Any) -> Array:
         """Its logarithm, shape (m, K), finite wherever the predictor is."""
@@ -337,14 +333,20 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     def _check_parameters(self) -> None:
         """Raise for what gradstep would refuse under another name, or not see at all."""
         if self.alpha is not None and self.C is not None:
-            raise ValueError(f"alpha and C exclude each other, got alpha={self.alpha} and C={self.C}")
+            raise ValueError(f"alpha must be None where C is given, got alpha={self.alpha} and C={self.C}")
         if self.alpha is not None:
-            check_scalar(self.alpha, "alpha", Real, min_val=0)
+            _check_number("alpha", self.alpha, "finite and not negative", lambda alpha: 0 <= alpha < np.inf)
         if self.C is not None:
-            check_scalar(self.C, "C", Real, min_val=0, include_boundaries="neither")
-        check_scalar(self.max_iter, "max_iter", Real, min_val=0, include_boundaries="neither")
-        check_scalar(self.n_iter_no_change, "n_iter_no_change", Integral, min_val=1)
-        check_scalar(self.learning_rate, "learning_rate", Real, min_val=0, include_boundaries="neither")
+            _check_number("C", self.C, "positive", lambda C: C > 0)
+        _check_number("max_iter", self.max_iter, "positive", lambda passes: passes > 0)
+        _check_number("learning_rate", self.learning_rate, "finite and positive", lambda rate: 0 < rate < np.inf)
+        if not isinstance(self.n_iter_no_change, Integral) or self.n_iter_no_change < 1:
+            raise ValueError(f"n_iter_no_change must be a positive integer, got {self.n_iter_no_change!r}")
+        for flag in ("fit_intercept", "warm_start", "early_stopping", "standard_errors"):
+            if not isinstance(getattr(self, flag), (bool, np.bool_)):
+                raise TypeError(f"{flag} must be True or False, got {type(getattr(self, flag)).__name__}")
+        if self.callback is not None and not callable(self.callback):
+            raise TypeError(f"callback must be callable or None, got {type(self.callback).__name__}")
 
     def _validated_features(self, X: Any) -> Any:
         return validate_data(self, X, reset=False, accept_sparse=FORMATS, dtype=DTYPES)
@@ -380,9 +382,10 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         if X is None and y is None:
             return None
         if not self.early_stopping:
-            raise ValueError("X_val and y_val must be None without early_stopping=True")
+            raise ValueError(f"{'X_val' if y is None else 'y_val'} must be None without early_stopping=True, got data")
         if X is None or y is None:
-            raise ValueError(f"X_val and y_val must be given together, got {'y_val' if X is None else 'X_val'} alone")
+            given, missing = ("X_val", "y_val") if y is None else ("y_val", "X_val")
+            raise ValueError(f"{missing} must be given together with {given}, got None")
         X, y = validate_data(self, X, y, reset=False, accept_sparse=FORMATS, dtype=DTYPES)
         codes = _codes(y, classes)
         return _Data(X, codes, None if factors is None else factors[codes], classes, factors)
@@ -401,7 +404,11 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     def _l2(self, total: float) -> float:
         if self.alpha is not None:
             return float(self.alpha)
-        return 1.0 / ((DEFAULT_C if self.C is None else float(self.C)) * total)
+        C = DEFAULT_C if self.C is None else float(self.C)
+        l2 = 1.0 / C / total
+        if l2 == np.inf:
+            raise ValueError(f"C must be large enough for its penalty to be finite, got {self.C}")
+        return l2
 
     def _start(self, classes: Array) -> dict[str, Any]:
         """Where a warm fit starts."""
@@ -409,7 +416,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             return {}
         if not np.array_equal(self.classes_, classes):
             raise ValueError(
-                f"with warm_start=True y must hold the classes of the last fit, {self.classes_.tolist()}, "
+                f"y must hold the classes of the last fit, {self.classes_.tolist()}, with warm_start=True, "
                 f"got {classes.tolist()}"
             )
         weights, bias = self._parameters()
@@ -474,10 +481,10 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
 
     def _check_standard_errors(self, l2: float) -> None:
         reasons = {
-            f"with a penalty (alpha={l2:.3g}); alpha=0 is without": l2 > 0,
+            f"with a penalty, here alpha={l2:.3g}": l2 > 0,
             "with class_weight": self.class_weight is not None,
             "with early_stopping": self.early_stopping,
-            f"for one of {len(self.classes_)} classes: they are for two": len(self.classes_) > 2,
+            f"for {len(self.classes_)} classes": len(self.classes_) > 2,
         }
         for reason, holds in reasons.items():
             if holds:
@@ -485,7 +492,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
 
     def _set_standard_errors(self, data: _Data) -> None:
         if self.stop_reason_ not in (StopReason.TOLERANCE, StopReason.PRECISION):
-            raise _without_meaning(f"short of an optimum: the fit was stopped by {str(self.stop_reason_)!r}")
+            raise _without_meaning(f"short of an optimum, as the fit was stopped by {str(self.stop_reason_)!r}")
         matrix = hessian(data.X, *self._parameters(), sample_weight=data.weight, n_threads=self.n_threads)
         order = len(matrix) if self.fit_intercept else len(matrix) - 1
         variances = _inverse_diagonal(matrix[:order, :order])
@@ -522,7 +529,7 @@ class _Data(NamedTuple):
         weights = np.bincount(self.codes, self.weight, minlength=len(self.classes))
         if not weights.all():
             lacking = self.classes[weights == 0].tolist()
-            raise ValueError(f"sample weights must not be zero for all samples of a class, got that for {lacking}")
+            raise ValueError(f"sample_weight must be positive for a sample of each class, got only zeros for {lacking}")
 
 
 class _Watch:
@@ -571,12 +578,19 @@ def _codes(y: Array, classes: Array) -> NDArray[np.intp]:
     """The position of each label in `classes`."""
     unknown = np.setdiff1d(y, classes)
     if len(unknown):
-        raise ValueError(f"labels must be among the classes {classes.tolist()}, got also {unknown.tolist()}")
+        raise ValueError(f"y must be of the classes {classes.tolist()}, got also {unknown.tolist()}")
     return np.searchsorted(classes, y)
 
 
 def _without_meaning(reason: str) -> ValueError:
-    return ValueError(f"standard_errors=True: standard errors mean nothing {reason}")
+    return ValueError(f"standard_errors must be False {reason}, where they mean nothing, got True")
+
+
+def _check_number(name: str, value: object, expected: str, holds: Callable[[float], bool]) -> None:
+    if not isinstance(value, Real):
+        raise TypeError(f"{name} must be a real number, got {type(value).__name__}")
+    if not holds(float(value)):
+        raise ValueError(f"{name} must be {expected}, got {value}")
 
 
 def _inverse_diagonal(matrix: NDArray[np.float64]) -> NDArray[np.float64] | None:

@@ -47,8 +47,9 @@ pub use features::Features;
 pub use fit::{FitOptions, Optimum, Solver, Start, descend_with_best_steps, fit};
 pub use float::Float;
 pub use kernel::{
-    ClassGradient, Gradient, LossGradient, class_loss, class_loss_gradient, cross_entropy, hessian,
-    loss, loss_gradient, predict_classes, predict_proba, softmax_in_place,
+    ClassGradient, Gradient, LossGradient, class_decision_function, class_loss,
+    class_loss_gradient, cross_entropy, decision_function, hessian, loss, loss_gradient,
+    predict_classes, predict_proba, softmax_in_place,
 };
 pub use matrix::Matrix;
 pub use parallel::{Monitor, ThreadLimits, Threads, Unmonitored};

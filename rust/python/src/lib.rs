@@ -28,8 +28,8 @@ mod _native {
     use crate::fit::fit;
     #[pymodule_export]
     use crate::formulas::{
-        cross_entropy, gradient, gradient_step, hessian, log_sigmoid, loss, loss_gradient,
-        predict_proba, sigmoid, sigmoid_derivative, softmax,
+        cross_entropy, decision_function, gradient, gradient_step, hessian, log_sigmoid, loss,
+        loss_gradient, predict_proba, sigmoid, sigmoid_derivative, softmax,
     };
     #[pymodule_export]
     use crate::trainer::Trainer;

@@ -36,7 +36,8 @@ pub(crate) use self::point::{PointDescent, PointUpdate, Recorder};
 use self::points::{LABELS, WEIGHTS, is_label, is_weight};
 pub(crate) use self::points::{Points, rows_of};
 pub use self::softmax::{
-    ClassGradient, class_loss, class_loss_gradient, predict_classes, softmax_in_place,
+    ClassGradient, class_decision_function, class_loss, class_loss_gradient, predict_classes,
+    softmax_in_place,
 };
 pub(crate) use self::subset::{Subset, stratified};
 use crate::elementwise::{self, Function};
@@ -331,7 +332,36 @@ pub fn predict_proba<'a, F: Float>(
     threads: Threads,
     monitor: &mut dyn Monitor,
 ) -> Result<(), Error> {
-    let x = x.into();
+    let turn = Some(Function::Sigmoid);
+    map_rows(x.into(), weights, bias, turn, out, threads, monitor)
+}
+
+/// z = X w + b, shape (m), written to `out`.
+///
+/// # Errors
+///
+/// As [`predict_proba`].
+pub fn decision_function<'a, F: Float>(
+    x: impl Into<Features<'a>>,
+    weights: &[F],
+    bias: F,
+    out: &mut [F],
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<(), Error> {
+    map_rows(x.into(), weights, bias, None, out, threads, monitor)
+}
+
+/// What `turn` makes of the predictor of every row.
+fn map_rows<F: Float>(
+    x: Features<'_>,
+    weights: &[F],
+    bias: F,
+    turn: Option<Function>,
+    out: &mut [F],
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<(), Error> {
     check_length(
         "weights",
         weights.len(),
@@ -345,7 +375,9 @@ pub fn predict_proba<'a, F: Float>(
         Features::Sparse(x) => {
             let all = RowSet::All;
             sparse::predictors(level, &x, all, weights, bias, out, threads, monitor)?;
-            return elementwise::apply_in_place(Function::Sigmoid, out, threads, monitor);
+            return turn.map_or(Ok(()), |turn| {
+                elementwise::apply_in_place(turn, out, threads, monitor)
+            });
         }
     };
     let model = Model::new(weights, bias);
@@ -360,23 +392,26 @@ pub fn predict_proba<'a, F: Float>(
         threads,
         items,
         Scratch::<F>::new,
-        |scratch, (first, out): (usize, &mut [F])| dispatch!(level, simd => predict_block::<F, _>(simd, &x, &model, first, out, scratch)),
+        |scratch, (first, out): (usize, &mut [F])| dispatch!(level, simd => map_block::<F, _>(simd, &x, &model, turn, first, out, scratch)),
         monitor,
     )?;
     Ok(())
 }
 
 #[inline(always)]
-fn predict_block<F: Float, S: Simd>(
+fn map_block<F: Float, S: Simd>(
     simd: S,
     x: &Matrix<'_>,
     model: &Model<'_, F>,
+    turn: Option<Function>,
     first: usize,
     out: &mut [F],
     scratch: &mut Scratch<F>,
 ) {
     dense::predictors(simd, x, RowSet::All, model, first, out, scratch);
-    elementwise::map_in_place(simd, out, Function::Sigmoid);
+    if let Some(turn) = turn {
+        elementwise::map_in_place(simd, out, turn);
+    }
 }
 
 /// Predictors and predictions of a batch, for a trace.

@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use fearless_simd::prelude::*;
 
-use self::predictors::{Probabilities, map_rows};
+use self::predictors::{Predictors, Probabilities, Turn, map_rows};
 pub(crate) use self::predictors::{bias_hessian, plane, predictors, slopes};
 use self::stripe::Totals;
 use super::{Points, Want, check_length, rows_of};
@@ -366,7 +366,37 @@ pub fn predict_classes<'a, F: Float>(
     threads: Threads,
     monitor: &mut dyn Monitor,
 ) -> Result<(), Error> {
-    let x = x.into();
+    let turn = Probabilities;
+    map_features(x.into(), weights, biases, turn, out, threads, monitor)
+}
+
+/// `z_ik = x_i · w_k + b_k`, shape (m, K), written to `out`.
+///
+/// # Errors
+///
+/// As [`predict_classes`].
+pub fn class_decision_function<'a, F: Float>(
+    x: impl Into<Features<'a>>,
+    weights: &[F],
+    biases: &[F],
+    out: &mut [F],
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<(), Error> {
+    let turn = Predictors;
+    map_features(x.into(), weights, biases, turn, out, threads, monitor)
+}
+
+/// [`map_rows`] of features alone.
+fn map_features<F: Float>(
+    x: Features<'_>,
+    weights: &[F],
+    biases: &[F],
+    turn: impl Turn<F>,
+    out: &mut [F],
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<(), Error> {
     let model = Classes::new(weights, biases, x.columns())?;
     let expected = x.rows().saturating_mul(model.count());
     check_length("out", out.len(), expected, "one per row of X and class")?;
@@ -377,7 +407,7 @@ pub fn predict_classes<'a, F: Float>(
         sample_weight: None,
         rows: RowSet::All,
     };
-    map_rows(&points, &model, Probabilities, out, threads, monitor)
+    map_rows(&points, &model, turn, out, threads, monitor)
 }
 
 /// Softmax of every row of `classes` numbers, `exp(z_k) / Σ_l exp(z_l)`, in place.

@@ -88,7 +88,7 @@ pub(super) trait Turn<F: Float>: Copy + Send + Sync {
 
 /// `z_k`
 #[derive(Clone, Copy)]
-struct Predictors;
+pub(super) struct Predictors;
 
 impl<F: Float> Turn<F> for Predictors {
     #[inline(always)]
