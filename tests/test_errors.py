@@ -479,6 +479,11 @@ for data, argument, facts in [
     ({"X_val": POINTS[:1], "y_val": ["oak"]}, "y", r"\['ash', 'beech'\], got also \['oak'\]$"),
 ]:
     refuse("LogisticRegression", ValueError, argument, facts, estimate, data=data, early_stopping=True)
+for fraction in (0.01, 0.99, 1.5, -1):
+    refuse(
+        "LogisticRegression", ValueError, "validation_fraction", rf"each class.*, got {fraction} of 40 samples: ",
+        estimate, early_stopping=True, validation_fraction=fraction,
+    )  # fmt: skip
 refuse(
     "warm start",
     ValueError,

@@ -392,12 +392,18 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
 
     def _split(self, data: _Data) -> tuple[_Data, _Data]:
         """What is learnt from, and what is kept out."""
-        rows = train_test_split(
-            np.arange(len(data.codes)),
-            test_size=self.validation_fraction,
-            stratify=data.codes,
-            random_state=self.random_state,
-        )
+        try:
+            rows = train_test_split(
+                np.arange(len(data.codes)),
+                test_size=self.validation_fraction,
+                stratify=data.codes,
+                random_state=self.random_state,
+            )
+        except ValueError as error:
+            raise ValueError(
+                f"validation_fraction must leave samples of each class to learn from and to validate by, "
+                f"got {self.validation_fraction} of {len(data.codes)} samples: {error}"
+            ) from error
         training, validation = (data.rows(np.sort(part)) for part in rows)
         return training, validation
 
