@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
+from scipy.optimize import linprog
 
 import oracle
 
@@ -275,6 +276,32 @@ def other_types(m: int, n: int) -> Iterator[tuple[str, Any, Array]]:
     yield "list of lists", X.tolist(), X
     yield "tuple of arrays", tuple(X), X
     yield "list of lists of int", truth.astype(int).tolist(), truth.astype(np.float64)
+
+
+def table(seed: int, classes: int) -> tuple[Array, Array]:
+    """A few rows, every second time of small whole numbers, with labels that are more or less random."""
+    random = np.random.default_rng([seed, classes])
+    m, n = int(random.integers(2 * classes, 40)), int(random.integers(1, 6))
+    X = random.integers(-2, 3, (m, n)).astype(float) if seed % 2 else random.normal(size=(m, n))
+    scores = (X - X.mean(axis=0)) @ random.normal(size=(n, classes)) * random.choice([0.3, 1.0, 3.0])
+    y = (scores + random.gumbel(size=scores.shape)).argmax(axis=1)
+    y[:classes] = np.arange(classes)
+    return X + (seed % 3 == 0) * np.round(random.normal(size=n) * 100), y
+
+
+def is_separable(X: Array, y: Array) -> bool:
+    """Whether there are weights and biases that put no row on the wrong side of its label and another class's, and some
+    on the right one, by linear programming."""
+    classes = np.arange(max(y) + 1)
+    rows = np.column_stack([X, np.ones(len(X))]) / np.append(np.abs(X).max(axis=0), 1.0)
+    pairs = [(row, label, k) for row, label in zip(rows, y, strict=True) for k in classes if k != label]
+    margins = np.zeros((len(pairs), len(classes), rows.shape[1]))
+    for margin, (row, label, k) in zip(margins, pairs, strict=True):
+        margin[label], margin[k] = row, -row
+    margins = margins.reshape(len(pairs), -1)
+    best = linprog(-margins.sum(axis=0), A_ub=-margins, b_ub=np.zeros(len(margins)), bounds=(-1, 1))
+    assert best.status == 0
+    return bool(-best.fun > 1e-7)
 
 
 def bits(result: Any) -> list[bytes]:

@@ -588,7 +588,7 @@ def templates() -> set[str]:
 
 
 def test_every_message_is_in_the_table() -> None:
-    if not (SOURCES / "rust/core/src").is_dir():
+    if not (SOURCES / "python/gradstep/_estimator.py").is_file():
         pytest.skip("the sources are not here")
     messages = []
     for row in ROWS:

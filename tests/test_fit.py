@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 import gradstep
 import oracle
-from problems import DTYPES, Problem, bits, layouts, tolerance
+from problems import DTYPES, Problem, bits, is_separable, layouts, table, tolerance
 from test_real_data import SETS, read
 
 Array = npt.NDArray[Any]
@@ -335,14 +335,14 @@ def test_samples_do_not_need_shuffled_rows() -> None:
 def test_rare_columns_of_a_large_set() -> None:
     """A column that is zero in the samples, and one that is constant in them, get their weights all the same."""
     X, y = overlapping(400_000, 2)
-    rows = np.array([17, 90_001, 230_000, 399_999])
-    y[rows] = [0, 1, 1, 0]
+    rows = np.array([17, 18, 90_001, 90_002, 230_000, 399_999])
+    y[rows] = [0, 1, 1, 0, 1, 0]  # the first two pairs are of one kind and both labels: nothing separates them
     rare = np.tile([0.0, 2.0], (len(X), 1))
-    rare[rows] = [[5, 2], [5, 3], [-4, 2], [3, 1]]
+    rare[rows] = [[5, 2], [5, 2], [5, 3], [5, 3], [-4, 2], [3, 1]]
     X = np.column_stack([X, rare])
     best = gradstep.fit(X, y)
     assert best.converged and best.history["rows"].min() < len(X)
-    assert best.passes < 60  # half as many again where the samples are believed that such columns do not matter
+    assert best.passes < 30
     assert (np.abs(best.weights) > 1e-3).all()
     check_certificate(X, y, 0.0, None, best, 1e-8)
 
@@ -504,6 +504,22 @@ def test_a_column_that_says_nothing_new_keeps_its_weight() -> None:
         # With a penalty there is one optimum; the solvers agree on it.
         penalised = [gradstep.fit(wide, y, l2=0.1, tol=1e-6, solver=solver) for solver in ("lbfgs", "gd")]
         assert np.allclose(penalised[0].weights, penalised[1].weights, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e5, 1e-5])
+def test_separated_is_what_a_linear_program_can_separate(scale: float) -> None:
+    """Where rows remain that no hyperplane separates, these are all that curvature tells of in the end."""
+    separable = 0
+    for seed in range(300):
+        X, y = table(seed, 2)
+        expected = is_separable(X, y)
+        separable += expected
+        for solver in SOLVERS:
+            best = gradstep.fit(X * scale, y, solver=solver)  # type: ignore[arg-type]
+            assert (best.stop_reason == "separated") == expected, (seed, solver)
+            if expected:
+                check_separation(X * scale, y, best)
+    assert 50 < separable < 250
 
 
 @both_solvers

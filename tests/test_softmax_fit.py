@@ -22,7 +22,7 @@ from sklearn.datasets import load_svmlight_file
 
 import gradstep
 import oracle
-from problems import DTYPES, ClassProblem, bits, class_tolerance, layouts
+from problems import DTYPES, ClassProblem, bits, class_tolerance, is_separable, layouts, table
 from test_fit import numbers
 from test_real_data import read
 
@@ -469,6 +469,21 @@ def test_ties_at_the_mean_of_a_column(seed: int, scale: float) -> None:
     best = gradstep.fit(X, y)
     check_separation(X, y, best)
     assert np.abs(best.weights).max() * scale <= 1e7  # 1e6 standard deviations, of a column that varies
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+@pytest.mark.parametrize("classes", [3, 4])
+def test_separated_is_what_a_linear_program_can_separate(classes: int, scale: float) -> None:
+    separable = 0
+    for seed in range(150):
+        X, y = table(seed, classes)
+        expected = is_separable(X, y)
+        separable += expected
+        best = gradstep.fit(X * scale, y)
+        assert (best.stop_reason == "separated") == expected, seed
+        if expected:
+            check_separation(X * scale, y, best)
+    assert 25 < separable < 125
 
 
 @settings(max_examples=150)

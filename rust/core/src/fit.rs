@@ -304,13 +304,14 @@ fn minimise<F: Float>(
     options: &FitOptions,
     run: &mut Run<'_>,
 ) -> Result<Solution, Error> {
-    match options.solver {
+    let solution = match options.solver {
         Solver::Lbfgs => stages::minimise::<F>(objective, v, given, options.tol, run),
         Solver::Gd => {
             let at_rest = plane_search::AT_REST;
             plane_search::minimise::<F>(objective, v, options.tol, at_rest, run)
         }
-    }
+    }?;
+    solution.or_separated::<F>(objective, run)
 }
 
 /// ln(a / b) for positive numbers, with the same bits on every machine.
@@ -445,7 +446,8 @@ pub fn descend_with_best_steps<'a, F: Float>(
     let mut v: Vec<f64> = weights.iter().map(|w| w.to_f64()).collect();
     v.push(bias.to_f64());
     let solution =
-        plane_search::minimise::<F>(&objective, v, options.tol, f64::INFINITY, &mut run)?;
+        plane_search::minimise::<F>(&objective, v, options.tol, f64::INFINITY, &mut run)?
+            .or_separated::<F>(&objective, &mut run)?;
     let mut v = solution.point.v;
     let bias = F::from_f64(v.pop().unwrap_or(0.0));
     let is_complete = epochs.history.len() == options.epochs;

@@ -8,19 +8,53 @@ use crate::features::Features;
 use crate::parallel::{self, Monitor, Threads};
 use crate::sparse::with_rows;
 
-/// Whether samples of positive weight lie on the side of their label, and on the other; and which lie on neither.
+/// Whether samples of positive weight lie on the side of their label, and on the other; and which are not on their own.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Sides {
     pub right: bool,
     pub wrong: bool,
-    /// 1 for each of those on neither side, 0 for others.
-    pub tied: Vec<f64>,
+    /// 1 for each of those on neither side or on the wrong one, 0 for others.
+    pub held: Vec<f64>,
+}
+
+/// What rounding may leave of terms that cancel at the mean, as a part of these.
+const ROUNDING: f64 = 1e-13;
+
+/// How near a hyperplane is on it.
+#[derive(Clone, Copy)]
+struct Tie {
+    /// As a part of the terms that have cancelled.
+    part: f64,
+    /// In units of the predictor: rounding.
+    least: f64,
+}
+
+impl Tie {
+    /// For predictors of these weights and biases.
+    fn new<'w>(
+        part: f64,
+        predictors: impl Iterator<Item = (&'w [f64], &'w f64)>,
+        mean: &[f64],
+    ) -> Self {
+        let terms = predictors.map(|(w, b)| {
+            let terms = mean.iter().zip(w).map(|(m, w)| (m * w).abs());
+            b.abs() + terms.sum::<f64>()
+        });
+        Tie {
+            part,
+            least: ROUNDING * terms.sum::<f64>(),
+        }
+    }
+
+    fn holds(self, margin: f64, size: f64) -> bool {
+        margin.abs() <= self.least + self.part * size
+    }
 }
 
 /// The sides of the hyperplane x · w + b = 0; a label strictly between 0 and 1 counts as both.
 ///
 /// Samples are on it if |x · w + b| is at most `tie` times Σ_j |x_j − mean_j| |w_j| + |b + mean · w|, the terms that have
-/// cancelled. Far samples thus do not hide near ones.
+/// cancelled, or rounding. Far samples thus do not hide near ones.
 ///
 /// # Errors
 ///
@@ -36,6 +70,7 @@ pub(crate) fn sides(
 ) -> Result<Sides, Error> {
     let columns = points.x.columns();
     let at_mean = bias + mean.iter().zip(weights).map(|(m, w)| m * w).sum::<f64>();
+    let tie = Tie::new(tie, [(weights, &bias)].into_iter(), mean);
     let blocks = parallel::blocks(rows_of(points), columns);
     let partials = match points.x {
         Features::Dense(x) => parallel::map(
@@ -83,15 +118,15 @@ pub(crate) fn sides(
     for mut part in partials {
         all.right |= part.right;
         all.wrong |= part.wrong;
-        all.tied.append(&mut part.tied);
+        all.held.append(&mut part.held);
     }
     Ok(all)
 }
 
 /// The same for several classes: the right side of a sample is where no other class's predictor is above that of its
-/// label. `tied` has K elements a row, one for each other class.
+/// label. `held` has K elements a row, one for each other class.
 ///
-/// Two predictors are equal if they differ by at most `tie` times the terms that have cancelled in both.
+/// Two predictors are equal if they differ by at most `tie` times the terms that have cancelled in both, or by rounding.
 ///
 /// # Errors
 ///
@@ -109,6 +144,7 @@ pub(crate) fn class_sides(
     let lines = || weights.chunks_exact(columns).zip(biases);
     let at_mean = |(w, b): (&[f64], &f64)| b + mean.iter().zip(w).map(|(m, w)| m * w).sum::<f64>();
     let at_mean: Vec<f64> = lines().map(at_mean).collect();
+    let tie = Tie::new(tie, lines(), mean);
     let blocks = parallel::blocks(rows_of(points), columns.saturating_mul(classes));
     let partials = match points.x {
         Features::Dense(x) => parallel::map(
@@ -160,27 +196,27 @@ pub(crate) fn class_sides(
     for mut part in partials {
         all.right |= part.right;
         all.wrong |= part.wrong;
-        all.tied.append(&mut part.tied);
+        all.held.append(&mut part.held);
     }
     Ok(all)
 }
 
-/// How often each sample's tied pairs of its label and another class, as [`class_sides`] has them, contain `k` and `l`:
+/// How often each sample's held pairs of its label and another class, as [`class_sides`] has them, contain `k` and `l`:
 /// as one and the same class, or, with a minus, as the two.
-pub(crate) fn tied_pairs(
+pub(crate) fn held_pairs(
     points: &Points<'_>,
-    tied: &[f64],
+    held: &[f64],
     classes: usize,
     (k, l): (usize, usize),
 ) -> Vec<f64> {
-    let rows = tied.chunks_exact(classes).enumerate();
-    rows.map(|(i, tied)| {
+    let rows = held.chunks_exact(classes).enumerate();
+    rows.map(|(i, held)| {
         let label = points.y.get::<f64>(points.rows.at(i)) as usize;
         match (k == l, k == label, l == label) {
-            (true, true, _) => tied.iter().sum(),
-            (true, false, _) => tied[k],
-            (false, true, _) => -tied[l],
-            (false, _, true) => -tied[k],
+            (true, true, _) => held.iter().sum(),
+            (true, false, _) => held[k],
+            (false, true, _) => -held[l],
+            (false, _, true) => -held[k],
             _ => 0.0,
         }
     })
@@ -192,14 +228,14 @@ fn class_sides_of(
     points: &Points<'_>,
     block: Range<usize>,
     classes: usize,
-    tie: f64,
+    tie: Tie,
     mut margins: impl FnMut(usize, &mut [(f64, f64)]),
 ) -> Sides {
     let mut sides = Sides::default();
     let mut all = vec![(0.0, 0.0); classes];
     for i in block.map(|i| points.rows.at(i)) {
-        let first = sides.tied.len();
-        sides.tied.resize(first + classes, 0.0);
+        let first = sides.held.len();
+        sides.held.resize(first + classes, 0.0);
         if points.sample_weight.is_some_and(|s| s.get::<f64>(i) == 0.0) {
             continue;
         }
@@ -209,11 +245,14 @@ fn class_sides_of(
             continue;
         };
         for (k, &(other, other_size)) in all.iter().enumerate() {
-            if (z - other).abs() > tie * (size + other_size) {
-                sides.right |= z > other;
-                sides.wrong |= z < other;
-            } else if k != label {
-                sides.tied[first + k] = 1.0;
+            if k == label {
+                continue;
+            }
+            let is_tied = tie.holds(z - other, size + other_size);
+            sides.right |= !is_tied && z > other;
+            sides.wrong |= !is_tied && z < other;
+            if is_tied || z < other {
+                sides.held[first + k] = 1.0;
             }
         }
     }
@@ -224,24 +263,23 @@ fn class_sides_of(
 fn sides_of(
     points: &Points<'_>,
     block: Range<usize>,
-    tie: f64,
+    tie: Tie,
     mut margin: impl FnMut(usize) -> (f64, f64),
 ) -> Sides {
     let mut sides = Sides::default();
-    sides.tied.reserve(block.len());
+    sides.held.reserve(block.len());
     for i in block.map(|i| points.rows.at(i)) {
         if points.sample_weight.is_some_and(|s| s.get::<f64>(i) == 0.0) {
-            sides.tied.push(0.0);
+            sides.held.push(0.0);
             continue;
         }
         let (z, size) = margin(i);
-        let is_tied = z.abs() <= tie * size;
-        sides.tied.push(f64::from(u8::from(is_tied)));
-        if !is_tied {
-            let y: f64 = points.y.get(i);
-            sides.right |= (z > 0.0 && y > 0.0) || (z < 0.0 && y < 1.0);
-            sides.wrong |= (z < 0.0 && y > 0.0) || (z > 0.0 && y < 1.0);
-        }
+        let y: f64 = points.y.get(i);
+        let is_tied = tie.holds(z, size);
+        let is_wrong = !is_tied && ((z < 0.0 && y > 0.0) || (z > 0.0 && y < 1.0));
+        sides.right |= !is_tied && ((z > 0.0 && y > 0.0) || (z < 0.0 && y < 1.0));
+        sides.wrong |= is_wrong;
+        sides.held.push(f64::from(u8::from(is_tied || is_wrong)));
     }
     sides
 }

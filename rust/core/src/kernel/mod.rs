@@ -29,7 +29,7 @@ use self::dense::Scratch;
 pub use self::gram::hessian;
 pub(crate) use self::gram::{Gram, gram, gram_of};
 pub(crate) use self::labels::{ClassCounts, Labels, Target, labels, target};
-pub(crate) use self::margins::{Sides, class_sides, sides, tied_pairs};
+pub(crate) use self::margins::{Sides, class_sides, held_pairs, sides};
 use self::model::Model;
 pub(crate) use self::plane::{Plane, plane};
 pub(crate) use self::point::{PointDescent, PointUpdate, Recorder};

@@ -130,7 +130,7 @@ pub(crate) fn minimise<F: Float>(
 }
 
 /// `z = X w + b` of every row, on the account.
-fn predictors(
+pub(super) fn predictors(
     objective: &Objective<'_>,
     v: &[f64],
     out: &mut [f64],

@@ -4,18 +4,30 @@
 //! Biometrika 71 (1984), doi:10.1093/biomet/71.1.1.
 
 use super::cholesky::Cholesky;
-use super::objective::{Objective, add_multiple, dot};
-use super::preconditioner::{Block, Preconditioner, Yardstick, centre};
-use crate::error::Error;
-use crate::kernel::{self, Points, Sides};
+use super::objective::{Objective, dot};
+use super::plane_search::predictors;
+use super::preconditioner::{Yardstick, centre};
+use super::run::Run;
+use super::stages::from_all_rows;
+use crate::error::{Error, zeros};
+use crate::float::Float;
+use crate::kernel::{self, Sides, Subset};
 use crate::parallel::Monitor;
-use crate::vector::Vector;
 
 /// Below this part of what cancels in a margin, or of the largest column's part in a direction, there may be nothing:
 /// directions are those of an iteration that has not ended.
 const TIE: f64 = 1e-5;
 /// The same for a direction that was corrected.
 const CORRECTED: f64 = 1e-9;
+/// Margins, in nats, beyond which a prediction may be on its way to certainty.
+const CERTAIN: f64 = 5.0;
+/// Held rows a column that leave nothing of a direction in most cases.
+const FEW_A_COLUMN: usize = 2;
+/// How often a direction is corrected by the rows that it puts on the wrong side.
+const ROUNDS: usize = 8;
+/// What makes a matrix of unit diagonal regular, and how often it is then applied.
+const EPSILON: f64 = 1e-10;
+const TIMES: usize = 3;
 /// What centring leaves of a sum of squares is rounding below this part.
 const CONSTANT: f64 = 1e-13;
 /// Columns of the largest direction that is corrected.
@@ -41,14 +53,10 @@ pub(crate) fn verified(
     if sides.wrong || !sides.right {
         return Ok(None);
     }
-    if rough.len() > LARGEST || !sides.tied.contains(&1.0) {
+    if rough.len() > LARGEST || !sides.held.contains(&1.0) {
         return Ok(Some(rough));
     }
-    let fine = if objective.classes == 1 {
-        corrected(objective, &rough, &sides.tied, monitor)?
-    } else {
-        corrected_classes(objective, &rough, &sides.tied, yardstick, monitor)?
-    };
+    let (fine, _) = without(objective, &rough, &sides.held, yardstick, monitor)?;
     let fine = cleaned(fine, yardstick, CORRECTED);
     let sides = self::sides(objective, &fine, yardstick, CORRECTED, monitor)?;
     Ok(Some(if sides.wrong || !sides.right {
@@ -56,6 +64,125 @@ pub(crate) fn verified(
     } else {
         fine
     }))
+}
+
+/// The separating direction that the weights of an unpenalised fit have gone along, where others than these hide it: of
+/// `v`, the part that leaves alone all rows but those whose predictions are nearly certain.
+///
+/// Where the curvature of all rows is gone that tell a column from a constant, no preconditioner knows of it any more: the
+/// gradient is small, and nothing moves.
+///
+/// # Errors
+///
+/// [`Error::Memory`] without room for the predictors; [`Error::Interrupted`] by the monitor.
+pub(crate) fn gone_along<F: Float>(
+    objective: &Objective<'_>,
+    v: &[f64],
+    run: &mut Run<'_>,
+) -> Result<Option<Direction>, Error> {
+    if v.len() > LARGEST {
+        return Ok(None);
+    }
+    let Some(mut held) = uncertain(objective, v, run)? else {
+        return Ok(None);
+    };
+    if is_held_by_few::<F>(objective, v, &held, run)? {
+        return Ok(None);
+    }
+    let start = from_all_rows(objective, &vec![0.0; v.len()], false, run)?;
+    let yardstick = start.yardstick();
+    for _ in 0..ROUNDS {
+        run.passes += 2.0 * objective.cost;
+        let (left, part) = without(objective, v, &held, &yardstick, run.monitor())?;
+        if part <= CORRECTED {
+            break;
+        }
+        let direction = cleaned(left, &yardstick, CORRECTED);
+        let sides = sides(objective, &direction, &yardstick, CORRECTED, run.monitor())?;
+        if !sides.right {
+            break;
+        }
+        if !sides.wrong {
+            return Ok(Some(direction));
+        }
+        for (held, other) in held.iter_mut().zip(sides.held) {
+            *held = held.max(other);
+        }
+    }
+    Ok(None)
+}
+
+/// 1 for each row, or pair of a row's label and another class, whose prediction is not certain, and 0 for others; None if no
+/// prediction is certain.
+fn uncertain(
+    objective: &Objective<'_>,
+    v: &[f64],
+    run: &mut Run<'_>,
+) -> Result<Option<Vec<f64>>, Error> {
+    let (points, classes) = (objective.points, objective.classes);
+    let mut z = zeros("X", objective.rows().saturating_mul(classes), "predictors")?;
+    predictors(objective, v, &mut z, run)?;
+    let mut some_are_certain = false;
+    for (i, z) in z.chunks_exact_mut(classes).enumerate() {
+        let row = points.rows.at(i);
+        let y: f64 = points.y.get(row);
+        let counts = points.sample_weight.is_none_or(|s| s.get::<f64>(row) > 0.0);
+        let mut hold = |z: &mut f64, margin: f64| {
+            some_are_certain |= counts && margin > CERTAIN;
+            *z = f64::from(u8::from(counts && margin <= CERTAIN));
+        };
+        match z {
+            [z] => {
+                let sign = f64::from(i8::from(y == 1.0) - i8::from(y == 0.0));
+                let margin = sign * *z;
+                hold(z, margin);
+            }
+            _ => {
+                let own = z.get(y as usize).copied().unwrap_or_default();
+                for (k, z) in z.iter_mut().enumerate() {
+                    if k == y as usize {
+                        *z = 0.0;
+                    } else {
+                        let margin = own - *z;
+                        hold(z, margin);
+                    }
+                }
+            }
+        }
+    }
+    Ok(some_are_certain.then_some(z))
+}
+
+/// Whether some of the held rows are enough to leave nothing of `v`.
+fn is_held_by_few<F: Float>(
+    objective: &Objective<'_>,
+    v: &[f64],
+    held: &[f64],
+    run: &mut Run<'_>,
+) -> Result<bool, Error> {
+    let classes = objective.classes;
+    let of_row = |i: usize| &held[i * classes..][..classes];
+    let rows: Vec<usize> = (0..objective.rows())
+        .filter(|&i| of_row(i).contains(&1.0))
+        .collect();
+    let stride = rows.len() / (FEW_A_COLUMN * (objective.columns() + 1));
+    if stride < 2 {
+        return Ok(false);
+    }
+    let rows: Vec<usize> = rows.into_iter().step_by(stride).collect();
+    let held: Vec<f64> = rows.iter().flat_map(|&i| of_row(i)).copied().collect();
+    let cost = objective.cost * rows.len() as f64 / objective.rows() as f64;
+    let (points, threads) = (objective.points, objective.threads);
+    Subset::<F>::new(points, rows, threads, run.monitor())?.with_points(1, |points| {
+        let part = Objective {
+            points,
+            cost,
+            ..*objective
+        };
+        let yardstick = from_all_rows(&part, &vec![0.0; v.len()], false, run)?.yardstick();
+        let (_, part) = without(&part, v, &held, &yardstick, run.monitor())?;
+        Ok(part <= CORRECTED)
+    })
 }
 
 fn sides(
@@ -89,156 +216,172 @@ fn cleaned(mut direction: Direction, yardstick: &Yardstick, tie: f64) -> Directi
     direction
 }
 
-/// The part of the direction that leaves the tied rows where they are: `d − A⁺ A d`, with the Gram matrix `A` of these.
-fn corrected(
+/// What of the direction leaves the held rows where they are, and how large a part that is; of several classes, the held
+/// pairs of a row's label and another class.
+///
+/// That is what lies in the null space of the sum `A` of `a aᵀ` over these, `a` being the row, or the row for its label and
+/// its negative for the other class. Inverse iteration leaves nothing else: `ε (A + ε)⁻¹`, over and over.
+fn without(
     objective: &Objective<'_>,
     direction: &[f64],
-    tied: &[f64],
-    monitor: &mut dyn Monitor,
-) -> Result<Direction, Error> {
-    let order = direction.len();
-    let weights = Vector::from_slice(tied);
-    let points = Points {
-        sample_weight: Some(&weights),
-        ..*objective.points
-    };
-    let gram = kernel::gram(
-        &points,
-        &vec![0.0; order - 1],
-        0.0,
-        objective.threads,
-        monitor,
-    )?;
-    let mut image = vec![0.0; order];
-    for (i, row) in gram.lower.chunks_exact(order).enumerate() {
-        for (j, &a) in row[..=i].iter().enumerate() {
-            image[i] += a * direction[j] / gram.weight;
-            if j < i {
-                image[j] += a * direction[i] / gram.weight;
-            }
-        }
-    }
-    if !objective.fit_bias {
-        image[order - 1] = 0.0;
-    }
-    let inverse = Block::factored(gram, 0.0, objective.fit_bias, monitor)?;
-    let inverse = Preconditioner::new(vec![inverse]);
-    let mut result = direction.to_vec();
-    if inverse.is_usable() {
-        let mut change = vec![0.0; order];
-        inverse.apply(&image, &mut change);
-        add_multiple(&mut result, -1.0, &change);
-    }
-    Ok(result)
-}
-
-/// [`corrected`] for several classes, where pairs of a row's label and another class are tied: `A` is the sum over these of
-/// `a aᵀ`, `a` being the row for its label, and its negative for the other class. Columns are centred by their means, where
-/// there are biases to make up for it.
-fn corrected_classes(
-    objective: &Objective<'_>,
-    direction: &[f64],
-    tied: &[f64],
+    held: &[f64],
     yardstick: &Yardstick,
     monitor: &mut dyn Monitor,
-) -> Result<Direction, Error> {
-    let (order, classes, n) = (direction.len(), objective.classes, objective.columns());
-    let mean = yardstick.mean();
-    let (points, threads) = (objective.points, objective.threads);
-    let centre_of = |j: usize| if objective.fit_bias { mean[j] } else { 0.0 };
-    // Weights of all classes come before the biases.
-    let place = |class: usize, j: usize| {
-        if j < n {
-            class * n + j
-        } else {
-            classes * n + class
-        }
-    };
-    let mut matrix = vec![0.0; order * order];
-    for k in 0..classes {
-        for l in 0..=k {
-            let weights = kernel::tied_pairs(points, tied, classes, (k, l));
-            let gram = kernel::gram_of(points, &weights, 1.0, threads, monitor)?;
-            let (rows, last) = gram.lower.split_at(n * (n + 1));
-            let (cross, count) = (&last[..n], last[n]);
-            let mut put = |i: usize, j: usize, a: f64| {
-                for (i, j) in [(i, j), (j, i)] {
-                    let (i, j) = (place(k, i), place(l, j));
-                    matrix[i * order + j] = a;
-                    matrix[j * order + i] = a;
-                }
-            };
-            for (i, row) in rows.chunks_exact(n + 1).enumerate() {
-                let shift = centre_of(i);
-                put(i, n, cross[i] - shift * count);
-                for (j, &a) in row[..=i].iter().enumerate() {
-                    let other = centre_of(j);
-                    let centred = a - shift * cross[j] - other * (cross[i] - shift * count);
-                    put(
-                        i,
-                        j,
-                        if centred.abs() > CONSTANT * a.abs() {
-                            centred
-                        } else {
-                            0.0
-                        },
-                    );
-                }
-            }
-            put(n, n, count);
-        }
-    }
-    // A column that is at its mean in all ties is left with the mean's rounding: nothing, beside its deviation.
-    let deviations: Vec<f64> = yardstick.deviations().collect();
-    let scale: Vec<f64> = (0..order)
-        .map(|i| {
-            let least = match deviations.get(i) {
-                Some(s) => CONSTANT * s * s * matrix[place(i / n, n) * (order + 1)],
-                None if objective.fit_bias => 0.0,
-                None => f64::INFINITY,
-            };
-            let square = matrix[i * order + i];
-            if square > least {
-                1.0 / square.sqrt()
-            } else {
-                0.0
-            }
-        })
-        .collect();
-    for (i, row) in matrix.chunks_exact_mut(order).enumerate() {
-        for (j, a) in row.iter_mut().enumerate() {
-            *a *= scale[i] * scale[j];
-        }
-        if scale[i] == 0.0 {
-            row[i] = 1.0;
-        }
-    }
-    // Biases at the centre.
-    let shift = |v: &mut [f64], sign: f64| {
-        let (weights, biases) = v.split_at_mut(classes * n);
-        for (bias, weights) in biases.iter_mut().zip(weights.chunks_exact(n)) {
-            *bias += sign * (0..n).map(|j| centre_of(j) * weights[j]).sum::<f64>();
-        }
-    };
+) -> Result<(Direction, f64), Error> {
     let mut result = direction.to_vec();
-    shift(&mut result, 1.0);
-    let unscaled: Vec<f64> = result
-        .iter()
-        .zip(&scale)
-        .map(|(d, &s)| if s > 0.0 { d / s } else { 0.0 })
-        .collect();
-    let mut change: Vec<f64> = matrix
-        .chunks_exact(order)
-        .map(|row| dot(row, &unscaled))
-        .collect();
-    let inverse = Cholesky::new(matrix, &vec![f64::EPSILON; order], monitor)?;
-    inverse.solve(&mut change);
-    for ((d, change), scale) in result.iter_mut().zip(change).zip(&scale) {
-        *d -= change * scale;
+    if !held.contains(&1.0) {
+        return Ok((result, 1.0));
     }
-    shift(&mut result, -1.0);
-    centre(&mut result, classes);
-    Ok(result)
+    let HeldRows {
+        mut matrix,
+        scale,
+        precision,
+    } = HeldRows::new(objective, held, yardstick, monitor)?;
+    let order = result.len();
+    let epsilon = precision
+        .iter()
+        .fold(EPSILON, |epsilon, p| epsilon.max(100.0 * order as f64 * p));
+    for i in 0..order {
+        matrix[i * (order + 1)] += epsilon;
+    }
+    let inverse = Cholesky::new(matrix, &precision, monitor)?;
+    let mean = yardstick.mean();
+    move_biases(&mut result, objective, mean, 1.0);
+    let unscaled = |(d, &s): (&f64, &f64)| if s > 0.0 { d / s } else { 0.0 };
+    let mut inner: Vec<f64> = result.iter().zip(&scale).map(unscaled).collect();
+    let before = max_norm(&inner);
+    for _ in 0..TIMES {
+        inverse.solve(&mut inner);
+        for x in &mut inner {
+            *x *= epsilon;
+        }
+    }
+    let mut part = max_norm(&inner) / before;
+    for ((d, x), &scale) in result.iter_mut().zip(inner).zip(&scale) {
+        if scale > 0.0 {
+            *d = x * scale;
+        } else if *d != 0.0 {
+            part = 1.0; // no held row has anything of this column
+        }
+    }
+    move_biases(&mut result, objective, mean, -1.0);
+    if objective.classes > 1 {
+        centre(&mut result, objective.classes);
+    }
+    Ok((result, part))
+}
+
+fn max_norm(x: &[f64]) -> f64 {
+    x.iter().fold(0.0, |norm, x| x.abs().max(norm))
+}
+
+/// Makes the biases those at the mean of the columns, or back again.
+fn move_biases(v: &mut [f64], objective: &Objective<'_>, mean: &[f64], sign: f64) {
+    if objective.fit_bias {
+        let (weights, biases) = v.split_at_mut(objective.classes * mean.len());
+        for (bias, weights) in biases.iter_mut().zip(weights.chunks_exact(mean.len())) {
+            *bias += sign * dot(mean, weights);
+        }
+    }
+}
+
+/// The matrix `A` of [`without`], of centred columns where there are biases to make up for it, scaled to unit diagonal.
+struct HeldRows {
+    matrix: Vec<f64>,
+    /// 0 where there is nothing to scale.
+    scale: Vec<f64>,
+    /// Of the diagonal.
+    precision: Vec<f64>,
+}
+
+impl HeldRows {
+    fn new(
+        objective: &Objective<'_>,
+        held: &[f64],
+        yardstick: &Yardstick,
+        monitor: &mut dyn Monitor,
+    ) -> Result<Self, Error> {
+        let (order, classes, n) = (objective.order(), objective.classes, objective.columns());
+        let (points, threads, mean) = (objective.points, objective.threads, yardstick.mean());
+        let centre_of = |j: usize| if objective.fit_bias { mean[j] } else { 0.0 };
+        // Weights of all classes come before the biases.
+        let place = |class: usize, j: usize| {
+            if j < n {
+                class * n + j
+            } else {
+                classes * n + class
+            }
+        };
+        let mut matrix = vec![0.0; order * order];
+        // The diagonal before columns are centred.
+        let mut squares = vec![0.0; order];
+        for k in 0..classes {
+            for l in 0..=k {
+                let weights = match classes {
+                    1 => held.to_vec(),
+                    _ => kernel::held_pairs(points, held, classes, (k, l)),
+                };
+                let gram = kernel::gram_of(points, &weights, 1.0, threads, monitor)?;
+                let (rows, last) = gram.lower.split_at(n * (n + 1));
+                let (cross, count) = (&last[..n], last[n]);
+                let mut put = |i: usize, j: usize, a: f64| {
+                    for (i, j) in [(i, j), (j, i)] {
+                        let (i, j) = (place(k, i), place(l, j));
+                        matrix[i * order + j] = a;
+                        matrix[j * order + i] = a;
+                    }
+                };
+                for (i, row) in rows.chunks_exact(n + 1).enumerate() {
+                    let shift = centre_of(i);
+                    if k == l {
+                        squares[place(k, i)] = row[i];
+                    }
+                    put(i, n, cross[i] - shift * count);
+                    for (j, &a) in row[..=i].iter().enumerate() {
+                        let other = centre_of(j);
+                        let centred = a - shift * cross[j] - other * (cross[i] - shift * count);
+                        let is_left = centred.abs() > CONSTANT * a.abs();
+                        put(i, j, if is_left { centred } else { 0.0 });
+                    }
+                }
+                put(n, n, count);
+            }
+        }
+        // A column that is at its mean in all held rows is left with the mean's rounding: nothing, beside its deviation.
+        let deviations: Vec<f64> = yardstick.deviations().collect();
+        let scale: Vec<f64> = (0..order)
+            .map(|i| {
+                let least = match deviations.get(i) {
+                    Some(s) => CONSTANT * s * s * matrix[place(i / n, n) * (order + 1)],
+                    None if objective.fit_bias => 0.0,
+                    None => f64::INFINITY,
+                };
+                let square = matrix[i * order + i];
+                if square > least {
+                    1.0 / square.sqrt()
+                } else {
+                    0.0
+                }
+            })
+            .collect();
+        for (i, row) in matrix.chunks_exact_mut(order).enumerate() {
+            for (j, a) in row.iter_mut().enumerate() {
+                *a *= scale[i] * scale[j];
+            }
+            if scale[i] == 0.0 {
+                row[i] = 1.0;
+            }
+        }
+        // Centring has cancelled all but the variance of the mean square.
+        let precision = (squares.iter().zip(&scale))
+            .map(|(square, scale)| f64::EPSILON * (square * scale * scale).max(1.0))
+            .collect();
+        Ok(HeldRows {
+            matrix,
+            scale,
+            precision,
+        })
+    }
 }
 
 /// Scales the largest component to ±1.
@@ -248,5 +391,66 @@ pub(crate) fn normalise(direction: &mut [f64]) {
         for d in direction {
             *d /= largest;
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use super::*;
+    use crate::elements::Elements;
+    use crate::kernel::Points;
+    use crate::matrix::Matrix;
+    use crate::parallel::Threads;
+    use crate::solver::run::{FitObserver, Iteration};
+    use crate::vector::Vector;
+
+    struct Nobody;
+
+    impl Monitor for Nobody {
+        fn poll(&mut self) -> ControlFlow<()> {
+            ControlFlow::Continue(())
+        }
+    }
+
+    impl FitObserver for Nobody {
+        fn iteration(&mut self, _: &Iteration<'_>) -> ControlFlow<()> {
+            ControlFlow::Continue(())
+        }
+    }
+
+    /// Above 68 it is not class 2, and below not 0 or 1; at 68 and among 0 and 1 there is an optimum.
+    #[test]
+    fn what_else_is_in_the_weights_does_not_hide_the_direction() {
+        let x = [69.0, 68.0, 68.0, 68.0, 67.0, 67.0, 71.0, 68.0, 70.0];
+        let y = [0.0, 1.0, 2.0, 1.0, 2.0, 2.0, 1.0, 2.0, 0.0];
+        let matrix = Matrix::from_rows(Elements::F64(&x), 9, 1).unwrap();
+        let labels = Vector::from_slice(&y);
+        let points = Points::new(&matrix, &labels, None).unwrap();
+        let objective = Objective {
+            points: &points,
+            classes: 3,
+            l2: 0.0,
+            fit_bias: true,
+            threads: Threads::ONE,
+            cost: 1.0,
+            separated_below: 0.0,
+        };
+        const SEPARATED: [f64; 6] = [7.7, 7.7, -15.4, -523.6, -523.6, 1047.2];
+        const FINITE: [f64; 6] = [0.2, -0.2, 0.0, -13.5, 12.7, 0.8];
+        let found = |separated: f64| {
+            let v: Vec<f64> = (SEPARATED.iter().zip(FINITE))
+                .map(|(s, f)| separated * s + f)
+                .collect();
+            gone_along::<f64>(&objective, &v, &mut Run::new(&mut Nobody, f64::INFINITY)).unwrap()
+        };
+        let direction = found(1.0).unwrap();
+        for (d, want) in direction.iter().zip(SEPARATED) {
+            assert!((d - want / 1047.2).abs() < 1e-12, "{direction:?}");
+        }
+        assert_eq!(found(0.0), None);
+        assert_eq!(found(-1.0), None);
     }
 }

@@ -51,6 +51,32 @@ pub(crate) struct Solution {
     pub separation: Option<Direction>,
 }
 
+impl Solution {
+    /// This, or that there is none: where nothing moves any more, or not soon enough, weights may be on their way to
+    /// infinity all the same.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Interrupted`] by the observer.
+    pub(crate) fn or_separated<F: Float>(
+        mut self,
+        objective: &Objective<'_>,
+        run: &mut Run<'_>,
+    ) -> Result<Self, Error> {
+        let may_be = matches!(
+            self.stop_reason,
+            StopReason::Tolerance | StopReason::Precision | StopReason::Passes
+        );
+        if objective.l2 == 0.0 && may_be {
+            self.separation = separation::gone_along::<F>(objective, &self.point.v, run)?;
+            if self.separation.is_some() {
+                self.stop_reason = StopReason::Separated;
+            }
+        }
+        Ok(self)
+    }
+}
+
 /// What a Hessian of `rows` rows costs, in passes over all `m` rows: products, which run from the cache, against reads.
 /// Reads of sparse rows are cheap, products of theirs are not.
 fn hessian_cost(objective: &Objective<'_>, rows: usize) -> f64 {
