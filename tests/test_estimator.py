@@ -244,6 +244,22 @@ def test_partial_fit_is_a_gradient_step(classes: int) -> None:
     np.testing.assert_allclose(model.intercept_, b[1:] if classes == 2 else b, atol=1e-13)
 
 
+def test_what_is_refused_leaves_the_last_fit() -> None:
+    X, y = problem()
+    model = LogisticRegression(alpha=0.1).fit(X, y)
+    want = model.predict(X).tolist(), model.gap_
+    other = np.arange(len(y)) % 3
+    for data in ({"X_val": X, "y_val": other}, {"sample_weight": -np.ones(len(y))}):
+        with pytest.raises(ValueError, match="must"):
+            model.fit(X, other, **data)
+        assert (model.predict(X).tolist(), model.gap_) == want
+    for fresh in (model, LogisticRegression()):
+        with pytest.raises(ValueError, match="must"):
+            fresh.partial_fit(X, y, classes=np.unique(y), sample_weight=-np.ones(len(y)))
+    assert (model.predict(X).tolist(), model.gap_) == want
+    assert not hasattr(fresh, "coef_")
+
+
 def test_partial_fit_drops_a_certificate_that_no_longer_holds() -> None:
     X, y = problem()
     model = LogisticRegression(alpha=0.1).fit(X, y).partial_fit(X, y)
@@ -282,6 +298,12 @@ def test_hessian_matches_the_textbook(dtype: Any, make: Any, shape: tuple[int, i
     assert got.shape == (shape[1] + 1,) * 2 and got.dtype == np.float64
     assert (np.abs(got - (points.T * d) @ points / s.sum()) <= roundings * np.finfo(float).eps * size).all()
     assert got.tobytes() == gradstep.hessian(make(X), w, b, sample_weight=s, n_threads=3).tobytes()
+
+
+def test_rows_without_weight_may_hold_anything_in_a_hessian() -> None:
+    X, weights = np.array([[1.0, 2.0], [np.inf, np.nan], [-1.0, 0.5]]), [0.5, -1.0]
+    got = gradstep.hessian(X, weights, 0.25, sample_weight=[1, 0, 2])
+    assert got.tobytes() == gradstep.hessian(X[[0, 2]], weights, 0.25, sample_weight=[1, 2]).tobytes()
 
 
 def test_ctrl_c_leaves_the_best_coefficients() -> None:

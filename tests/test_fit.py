@@ -511,14 +511,14 @@ def test_separated_is_what_a_linear_program_can_separate(scale: float) -> None:
     """Where rows remain that no hyperplane separates, these are all that curvature tells of in the end."""
     separable = 0
     for seed in range(300):
-        X, y = table(seed, 2)
-        expected = is_separable(X, y)
+        X, y, options, rows, labels = table(seed, 2, scale)
+        expected = is_separable(rows, labels, options.get("fit_bias", True))
         separable += expected
         for solver in SOLVERS:
-            best = gradstep.fit(X * scale, y, solver=solver)  # type: ignore[arg-type]
+            best = gradstep.fit(X, y, solver=solver, **options)  # type: ignore[arg-type]
             assert (best.stop_reason == "separated") == expected, (seed, solver)
             if expected:
-                check_separation(X * scale, y, best)
+                check_separation(rows, labels, best)
     assert 50 < separable < 250
 
 

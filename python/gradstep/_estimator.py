@@ -14,6 +14,7 @@ from scipy.special import log_softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
@@ -212,16 +213,14 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         self._check_parameters()
         data = self._validated(X, y, sample_weight, reset=True)
         data.check_classes()
-        start = self._start(data.classes)
-        self.classes_ = data.classes
+        start = self._start(data)
         validation = self._validation(X_val, y_val, data.classes, data.factors)
         if self.early_stopping and validation is None:
             data, validation = self._split(data)
         l2 = self._l2(data.total)
         if self.standard_errors:
-            self._check_standard_errors(l2)
+            self._check_standard_errors(l2, len(data.classes))
 
-        self._forget()
         with _progress(self.verbose) as show:
             watch = _Watch(len(data.codes), validation, self.n_iter_no_change, self.callback, show)
             try:
@@ -240,8 +239,9 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
                 )
             except KeyboardInterrupt:
                 if watch.best:
-                    self._set_coefficients(watch.best.weights, watch.best.bias)
+                    self._set_anew(data.classes, watch.best.weights, watch.best.bias)
                 raise
+        self._set_anew(data.classes, optimum.weights, optimum.bias)
         self._set_certificate(optimum, watch)
         self._warn()
         if self.standard_errors:
@@ -283,16 +283,11 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         first = not hasattr(self, "coef_")
         known = self._known_classes(classes, first)
         data = self._validated(X, y, sample_weight, reset=first, classes=known)
-        if first:
-            self.classes_ = known
-            self._set_coefficients(*_zeros(len(known), data.X))
-        self._forget()
-        slope = gradient(
-            data.X, data.codes, *self._parameters(), sample_weight=data.weight, n_threads=self.n_threads
-        )  # fmt: skip
-        self.coef_ = self.coef_ - self.learning_rate * (slope.weights + (self.alpha or 0.0) * self.coef_)
-        if self.fit_intercept:
-            self.intercept_ = self.intercept_ - self.learning_rate * np.atleast_1d(slope.bias)
+        weights, bias = _zeros(len(known), data.X) if first else self._parameters()
+        slope = gradient(data.X, data.codes, weights, bias, sample_weight=data.weight, n_threads=self.n_threads)
+        weights = weights - self.learning_rate * (slope.weights + (self.alpha or 0.0) * weights)
+        bias = bias - self.learning_rate * slope.bias if self.fit_intercept else bias
+        self._set_anew(known, weights, bias)
         return self
 
     def decision_function(self, X: Any) -> Array:
@@ -310,7 +305,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         return decision_function(self._validated_features(X), *self._parameters(), n_threads=self.n_threads)
 
     def predict(self, X: Any) -> Array:
-        """The most probable class of each row, shape (m,)."""
+        """The most probable class of each row, shape (m,); of several that are, the first."""
         z = self.decision_function(X)
         codes = z.argmax(axis=1) if z.ndim == 2 else (z > 0).astype(np.intp)
         return np.asarray(self.classes_[codes])
@@ -340,6 +335,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             _check_number("C", self.C, "positive", lambda C: C > 0)
         _check_number("max_iter", self.max_iter, "positive", lambda passes: passes > 0)
         _check_number("learning_rate", self.learning_rate, "finite and positive", lambda rate: 0 < rate < np.inf)
+        _check_number("validation_fraction", self.validation_fraction, "between 0 and 1", lambda part: 0 < part < 1)
         if not isinstance(self.n_iter_no_change, Integral) or self.n_iter_no_change < 1:
             raise ValueError(f"n_iter_no_change must be a positive integer, got {self.n_iter_no_change!r}")
         for flag in ("fit_intercept", "warm_start", "early_stopping", "standard_errors"):
@@ -354,7 +350,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     def _validated(self, X: Any, y: Any, sample_weight: Any, reset: bool, classes: Array | None = None) -> _Data:
         X, y = validate_data(self, X, y, reset=reset, accept_sparse=FORMATS, dtype=DTYPES)
         check_classification_targets(y)
-        classes, codes = np.unique(y, return_inverse=True) if classes is None else (classes, _codes(y, classes))
+        classes, codes = np.unique(y, return_inverse=True) if classes is None else (classes, _codes("y", y, classes))
         if sample_weight is None and self.class_weight is None:
             return _Data(X, codes, None, classes, None)
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
@@ -363,6 +359,9 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             factors = np.divide(weight.sum(), totals, out=np.zeros(len(classes)), where=totals > 0)
         else:
             factors = compute_class_weight(self.class_weight, classes=classes, y=y)
+            for name, factor in zip(classes.tolist(), factors.tolist(), strict=True):
+                if not 0 <= factor < np.inf:
+                    raise ValueError(f"class_weight must be finite and not negative, got {factor} for {name!r}")
         return _Data(X, codes, weight * factors[codes], classes, factors)
 
     def _known_classes(self, classes: Any, first: bool) -> Array:
@@ -387,11 +386,12 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             given, missing = ("X_val", "y_val") if y is None else ("y_val", "X_val")
             raise ValueError(f"{missing} must be given together with {given}, got None")
         X, y = validate_data(self, X, y, reset=False, accept_sparse=FORMATS, dtype=DTYPES)
-        codes = _codes(y, classes)
+        codes = _codes("y_val", y, classes)
         return _Data(X, codes, None if factors is None else factors[codes], classes, factors)
 
     def _split(self, data: _Data) -> tuple[_Data, _Data]:
         """What is learnt from, and what is kept out."""
+        check_random_state(self.random_state)
         try:
             rows = train_test_split(
                 np.arange(len(data.codes)),
@@ -399,12 +399,14 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
                 stratify=data.codes,
                 random_state=self.random_state,
             )
+            training, validation = (data.rows(np.sort(part)) for part in rows)
+            for part in (training, validation):
+                part.check_classes()
         except ValueError as error:
             raise ValueError(
                 f"validation_fraction must leave samples of each class to learn from and to validate by, "
                 f"got {self.validation_fraction} of {len(data.codes)} samples: {error}"
             ) from error
-        training, validation = (data.rows(np.sort(part)) for part in rows)
         return training, validation
 
     def _l2(self, total: float) -> float:
@@ -416,14 +418,19 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             raise ValueError(f"C must be large enough for its penalty to be finite, got {self.C}")
         return l2
 
-    def _start(self, classes: Array) -> dict[str, Any]:
+    def _start(self, data: _Data) -> dict[str, Any]:
         """Where a warm fit starts."""
         if not (self.warm_start and hasattr(self, "coef_")):
             return {}
-        if not np.array_equal(self.classes_, classes):
+        if not np.array_equal(self.classes_, data.classes):
             raise ValueError(
                 f"y must hold the classes of the last fit, {self.classes_.tolist()}, with warm_start=True, "
-                f"got {classes.tolist()}"
+                f"got {data.classes.tolist()}"
+            )
+        if self.coef_.shape[1] != data.X.shape[1]:
+            raise ValueError(
+                f"X must have the columns of the last fit, {self.coef_.shape[1]}, with warm_start=True, "
+                f"got {data.X.shape[1]}"
             )
         weights, bias = self._parameters()
         return {"weights": weights, "bias": bias} if self.fit_intercept else {"weights": weights}
@@ -438,10 +445,12 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         self.coef_ = np.atleast_2d(weights)
         self.intercept_ = np.atleast_1d(np.asarray(bias, self.coef_.dtype))
 
-    def _forget(self) -> None:
-        """Drop the certificate of coefficients that are about to change."""
+    def _set_anew(self, classes: Array, weights: Array, bias: Any) -> None:
+        """Coefficients in the place of others, of which the certificate was."""
         for name in CERTIFICATE:
             self.__dict__.pop(name, None)
+        self.classes_ = classes
+        self._set_coefficients(weights, bias)
 
     def _set_certificate(self, optimum: Optimum, watch: _Watch) -> None:
         self.n_iter_ = optimum.n_iterations
@@ -449,7 +458,6 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         self.objective_, self.gradient_norm_ = optimum.objective, optimum.gradient_norm
         self.gap_, self.stop_reason_ = optimum.gap, optimum.stop_reason
         self.separation_ = optimum.separation
-        self._set_coefficients(optimum.weights, optimum.bias)
         if not self.early_stopping:
             return
         self.validation_history_ = np.array(watch.losses)
@@ -485,12 +493,12 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         names = [str(name) for name in getattr(self, "feature_names_in_", np.arange(weights.shape[1]))[columns]]
         return f"columns {', '.join(names[:8])}" + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
-    def _check_standard_errors(self, l2: float) -> None:
+    def _check_standard_errors(self, l2: float, classes: int) -> None:
         reasons = {
             f"with a penalty, here alpha={l2:.3g}": l2 > 0,
             "with class_weight": self.class_weight is not None,
             "with early_stopping": self.early_stopping,
-            f"for {len(self.classes_)} classes": len(self.classes_) > 2,
+            f"for {classes} classes": classes > 2,
         }
         for reason, holds in reasons.items():
             if holds:
@@ -575,16 +583,18 @@ class _Watch:
         self.is_exhausted = len(self.losses) - 1 - int(np.argmin(self.losses)) >= self.patience
 
 
-def _zeros(classes: int, X: Any) -> tuple[Array, Array]:
-    rows = 1 if classes == 2 else classes
-    return np.zeros((rows, X.shape[1]), X.dtype), np.zeros(rows, X.dtype)
+def _zeros(classes: int, X: Any) -> tuple[Array, Any]:
+    """As `_parameters`."""
+    if classes == 2:
+        return np.zeros(X.shape[1], X.dtype), 0.0
+    return np.zeros((classes, X.shape[1]), X.dtype), np.zeros(classes, X.dtype)
 
 
-def _codes(y: Array, classes: Array) -> NDArray[np.intp]:
+def _codes(argument: str, y: Array, classes: Array) -> NDArray[np.intp]:
     """The position of each label in `classes`."""
     unknown = np.setdiff1d(y, classes)
     if len(unknown):
-        raise ValueError(f"y must be of the classes {classes.tolist()}, got also {unknown.tolist()}")
+        raise ValueError(f"{argument} must be of the classes {classes.tolist()}, got also {unknown.tolist()}")
     return np.searchsorted(classes, y)
 
 
@@ -595,7 +605,11 @@ def _without_meaning(reason: str) -> ValueError:
 def _check_number(name: str, value: object, expected: str, holds: Callable[[float], bool]) -> None:
     if not isinstance(value, Real):
         raise TypeError(f"{name} must be a real number, got {type(value).__name__}")
-    if not holds(float(value)):
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ValueError(f"{name} must be a number within the range of float64, got a larger one") from None
+    if not holds(number):
         raise ValueError(f"{name} must be {expected}, got {value}")
 
 

@@ -227,7 +227,7 @@ class Optimum(NamedTuple):
         duality gap, enlarged by what rounding may hide. inf if the bias is still too far from its optimum to tell. None
         without penalty, where no such bound is known, and for separated labels.
     converged : bool
-        Whether `gradient_norm` is at most `tol`.
+        Whether `gradient_norm` is at most `tol`, and the labels are not separated.
     stop_reason : StopReason
         "tolerance", "precision", "passes", "callback" or "separated".
     passes : float

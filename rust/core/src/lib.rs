@@ -2,9 +2,10 @@
 //!
 //! # Reading order
 //!
-//! A module uses only what stands before it:
+//! From what all the rest uses to what uses all the rest:
 //!
-//! * [`elements`](Elements), [`error`](Error), [`float`](Float): what arrays hold, what can be wrong, what is computed in;
+//! * [`elements`](Elements), [`vector`](Vector), [`error`](Error), [`float`](Float): what arrays hold, what can be wrong,
+//!   what is computed in;
 //! * `simd`, `math`: lanes, and the formulas for one sample over lanes of samples;
 //! * `strips`, [`matrix`](Matrix), `parallel`, `shuffle`: memory in strips, any layout in tiles; who computes which block;
 //!   the order of rows;

@@ -45,10 +45,10 @@ const ONE_THREAD: usize = 1 << 15;
 ///     descent with the best step and momentum of each iteration.
 /// tol : float, default 1e-8
 ///     The fit has converged once no component of the objective's gradient is larger. The solvers go on from there while
-///     the weights, in units of the columns' standard deviations, would still move by more than a tenth of this.
+///     the weights, in units of the columns' standard deviations, would still move by more than a small part of this.
 /// max_passes : float, default 1000
-///     Stop once so much of `X` has been read, in passes over all rows; what is under way then is finished, and one more
-///     pass makes the certificate.
+///     Stop once so much of `X` has been read, in passes over all rows; what is under way then is finished, and a few
+///     more passes make the certificate, or look for what separates the labels.
 /// weights : array_like, shape (n,) or (K, n), optional
 ///     Finite weights to start from, near the optimum: samples are then left out. Where weights of zero have the smaller
 ///     objective, the fit starts from these.
@@ -76,11 +76,12 @@ const ONE_THREAD: usize = 1 << 15;
 /// Notes
 /// -----
 /// Without penalty there may be no optimum: where a hyperplane separates the labels, the fit ends with
-/// ``stop_reason="separated"`` and says along which columns in `separation`; "gd" may run out of passes first where the
-/// hyperplane holds samples of both labels. With a bias and labels that are all equal there is none under any penalty.
+/// ``stop_reason="separated"`` and says along which columns in `separation`, unless that was not found. Where the
+/// hyperplane holds samples of both labels, "gd" may run out of passes first, and among more than 1024 weights and biases
+/// it may stay unseen. With a bias and labels that are all equal there is none under any penalty.
 ///
-/// Without penalty there may be many optima: a column that is constant, or a combination of columns before it, keeps
-/// the weight it starts with, 0 by default.
+/// Without penalty there may be many optima: by "lbfgs" a column that is constant, or a combination of columns before it,
+/// keeps the weight it starts with, 0 by default; by "gd" such columns share it.
 ///
 /// Of K classes, what is added to all weights of a column, or to all biases, changes no probability: weights and biases
 /// are those that sum to zero over the classes, with and without penalty.

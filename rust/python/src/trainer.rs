@@ -47,7 +47,8 @@ use crate::{Signals, value_error};
 ///     Strength λ >= 0 of the penalty (λ/2) ||w||² added to the mean error. The bias is not penalised.
 /// tol : float, default 0.0
 ///     Stop after an epoch where the largest component of the objective's gradient over all rows is at most this; 0 never
-///     stops.
+///     stops, but that "auto" ends where rounding leaves nothing to gain ("precision"), and where there is no optimum
+///     ("separated").
 /// n_threads : int, optional
 ///     Threads to use; by default GRADSTEP_NUM_THREADS, OMP_NUM_THREADS or the processors available. The result does
 ///     not depend on it.

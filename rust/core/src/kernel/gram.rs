@@ -312,8 +312,9 @@ fn band_sums<S: Simd>(
     let mut sums = vec![0.0; height * width];
     for first in part.clone().step_by(STRIPE) {
         let count = STRIPE.min(part.end - first);
-        load_panels(x, first, count, order, width, buffers);
-        load_groups(&d[first..first + count], top, height, buffers);
+        let d = &d[first..first + count];
+        load_panels(x, first, d, order, width, buffers);
+        load_groups(d, top, height, buffers);
         // A panel stays in the nearest cache while the groups that need it pass by.
         let panels = buffers.panels.chunks_exact(count * PANEL);
         for (p, panel) in panels.enumerate() {
@@ -328,16 +329,17 @@ fn band_sums<S: Simd>(
     sums
 }
 
-/// The first `width` columns of `[X 1]` for `count` rows.
+/// The first `width` columns of `[X 1]` for the rows of `d`; zeros where that is zero, for ∞ must not count there.
 #[inline(always)]
 fn load_panels(
     x: &dyn PanelRows,
     first: usize,
-    count: usize,
+    d: &[f64],
     order: usize,
     width: usize,
     buffers: &mut Buffers,
 ) {
+    let count = d.len();
     let Buffers { tile, panels, .. } = buffers;
     panels.clear();
     panels.resize(count * width, 0.0);
@@ -349,6 +351,11 @@ fn load_panels(
             .take(count)
         {
             row[column] = 1.0;
+        }
+    }
+    for (i, _) in d.iter().enumerate().filter(|(_, d)| **d == 0.0) {
+        for panel in panels.chunks_exact_mut(count * PANEL) {
+            panel[i * PANEL..][..PANEL].fill(0.0);
         }
     }
 }
@@ -364,8 +371,7 @@ fn load_groups(d: &[f64], top: usize, height: usize, buffers: &mut Buffers) {
         let rows = panels[panel * count * PANEL..].chunks_exact(PANEL);
         for (row, &d) in rows.zip(d) {
             let four = &row[column..column + GROUP];
-            // Without weight, ∞ must not count.
-            groups.extend(four.iter().map(|&x| if d == 0.0 { 0.0 } else { d * x }));
+            groups.extend(four.iter().map(|&x| d * x));
         }
     }
 }

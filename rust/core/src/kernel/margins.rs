@@ -124,7 +124,7 @@ pub(crate) fn sides(
 }
 
 /// The same for several classes: the right side of a sample is where no other class's predictor is above that of its
-/// label. `held` has K elements a row, one for each other class.
+/// label. `held` has K elements a row, one for each class, that of the label's own being 0.
 ///
 /// Two predictors are equal if they differ by at most `tie` times the terms that have cancelled in both, or by rounding.
 ///

@@ -10,10 +10,10 @@
 //! doi:10.1016/0041-5553(64)90137-5, for the momentum.
 
 use super::objective::{Objective, Point, add_multiple, dot, round};
-use super::preconditioner::Yardstick;
+use super::preconditioner::{Yardstick, from_all_rows};
 use super::run::{Patience, Run};
 use super::separation::{self, normalise};
-use super::stages::{DRIFT, Solution, evaluate, from_all_rows};
+use super::stages::{DRIFT, Solution, evaluate};
 use crate::descent::StopReason;
 use crate::error::{Error, zeros};
 use crate::float::Float;
@@ -84,9 +84,9 @@ pub(crate) fn minimise<F: Float>(
             break (StopReason::Passes, None);
         }
         if iteration % REFRESH == 0 {
-            predictors(objective, &point.v, &mut z, run)?;
+            run.predictors(objective, &point.v, &mut z)?;
         }
-        predictors(objective, &direction, &mut p, run)?;
+        run.predictors(objective, &direction, &mut p)?;
         let from = point.value.objective;
         let blind = point.value.rounding::<F>();
         let plane = PlaneSearch::new(objective, &point, [&direction, &last], [&z, &p, &q], blind);
@@ -129,28 +129,6 @@ pub(crate) fn minimise<F: Float>(
     })
 }
 
-/// `z = X w + b` of every row, on the account.
-pub(super) fn predictors(
-    objective: &Objective<'_>,
-    v: &[f64],
-    out: &mut [f64],
-    run: &mut Run<'_>,
-) -> Result<(), Error> {
-    let (weights, biases) = objective.split(v);
-    if weights.iter().all(|&w| w == 0.0) {
-        for out in out.chunks_exact_mut(biases.len()) {
-            out.copy_from_slice(biases);
-        }
-        return Ok(());
-    }
-    run.passes += objective.cost;
-    let (points, threads) = (objective.points, objective.threads_to_read());
-    match biases {
-        [bias] => kernel::predictors(points, weights, *bias, out, threads, run.monitor()),
-        _ => softmax::predictors(points, &objective.model(v)?, out, threads, run.monitor()),
-    }
-}
-
 /// A separating direction, if the Newton step is a long one and separates.
 fn drift(
     objective: &Objective<'_>,
@@ -170,8 +148,7 @@ fn drift(
     if yardstick.size(&direction) < DRIFT {
         return Ok(None);
     }
-    run.passes += objective.cost;
-    separation::verified(objective, &direction, yardstick, run.monitor())
+    separation::verified(objective, &direction, yardstick, run)
 }
 
 /// The objective over `v + α d + β s`.

@@ -5,10 +5,11 @@
 //! and factored where that pays, or else taken to be diagonal.
 
 use super::cholesky::Cholesky;
-use super::objective::dot;
+use super::objective::{Objective, dot};
+use super::run::Run;
 use crate::error::Error;
-use crate::kernel::{Curvature, Gram};
-use crate::parallel::Monitor;
+use crate::kernel::{self, Curvature, Gram, softmax};
+use crate::parallel::{Monitor, Threads};
 
 /// Variance below this part of the mean square is rounding: the column is constant.
 const CONSTANT: f64 = 1e-13;
@@ -296,4 +297,113 @@ impl Yardstick {
     pub(crate) fn mean(&self) -> &[f64] {
         self.blocks.first().map_or(&[], |(mean, _)| mean)
     }
+}
+
+/// That of the objective at `v` from all rows, on the account: factored, or its diagonal alone.
+///
+/// # Errors
+///
+/// [`Error::NotFinite`] and [`Error::Element`] for data that are not finite; [`Error::Number`] for features whose squares
+/// are not; [`Error::Interrupted`] by the observer.
+pub(crate) fn from_all_rows(
+    objective: &Objective<'_>,
+    v: &[f64],
+    factored: bool,
+    run: &mut Run<'_>,
+) -> Result<Preconditioner, Error> {
+    run.passes += objective.classes as f64 * objective.cost;
+    let preconditioner = from_rows(objective, v, factored, run)?;
+    if preconditioner.is_usable() {
+        Ok(preconditioner)
+    } else {
+        Err(objective.points.not_finite())
+    }
+}
+
+/// The preconditioner of the objective at `v`, or at zero where all predictions at `v` are certain.
+pub(crate) fn from_rows(
+    objective: &Objective<'_>,
+    v: &[f64],
+    factored: bool,
+    run: &mut Run<'_>,
+) -> Result<Preconditioner, Error> {
+    let mut at = |v: &[f64]| {
+        if objective.classes == 1 {
+            let block = block(objective, v, factored, run)?;
+            Ok(Preconditioner::new(vec![block]))
+        } else {
+            class_blocks(objective, v, factored, run).map(Preconditioner::new)
+        }
+    };
+    let preconditioner = at(v)?;
+    if preconditioner.is_usable() {
+        Ok(preconditioner)
+    } else {
+        at(&vec![0.0; v.len()])
+    }
+}
+
+/// Threads for products of all rows' columns with one another, and for one read of them.
+pub(crate) fn threads_for(objective: &Objective<'_>, factored: bool) -> Threads {
+    let (rows, order) = (objective.rows(), objective.columns() + 1);
+    if factored {
+        let products = rows.saturating_mul(order).saturating_mul(order);
+        objective.threads.for_work(products / 8)
+    } else {
+        objective.threads_to_read()
+    }
+}
+
+/// The preconditioner of labels in [0, 1].
+fn block(
+    objective: &Objective<'_>,
+    v: &[f64],
+    factored: bool,
+    run: &mut Run<'_>,
+) -> Result<Block, Error> {
+    let Objective {
+        points,
+        l2,
+        fit_bias,
+        ..
+    } = *objective;
+    let n = v.len() - 1;
+    let (threads, monitor) = (threads_for(objective, factored), run.monitor());
+    if factored {
+        let gram = kernel::gram(points, &v[..n], v[n], threads, monitor)?;
+        Block::factored(gram, l2, fit_bias, monitor)
+    } else {
+        let curvature = kernel::curvature(points, &v[..n], v[n], threads, monitor)?;
+        Ok(Block::diagonal(&curvature, l2, fit_bias))
+    }
+}
+
+/// Those of several classes.
+fn class_blocks(
+    objective: &Objective<'_>,
+    v: &[f64],
+    factored: bool,
+    run: &mut Run<'_>,
+) -> Result<Vec<Block>, Error> {
+    let Objective {
+        points,
+        l2,
+        fit_bias,
+        ..
+    } = *objective;
+    let (model, rows) = (objective.model(v)?, objective.rows());
+    let d = softmax::slopes(points, &model, objective.threads_to_read(), run.monitor())?;
+    let weight = points.weight();
+    let (threads, monitor) = (threads_for(objective, factored), run.monitor());
+    d.chunks_exact(rows)
+        .map(|d| {
+            if factored {
+                let gram = kernel::gram_of(points, d, weight, threads, monitor)?;
+                Block::factored(gram, l2, fit_bias, monitor)
+            } else {
+                let curvature = kernel::curvature_of(points, d, threads, monitor)?;
+                Ok(Block::diagonal(&curvature, l2, fit_bias))
+            }
+        })
+        .collect()
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::objective::{Objective, Point, Value};
 use crate::error::Error;
 use crate::float::Float;
+use crate::kernel::{self, softmax};
 use crate::parallel::Monitor;
 
 /// One iteration, as the history keeps it.
@@ -105,6 +106,32 @@ impl<'o> Run<'o> {
     ) -> Result<Value, Error> {
         self.passes += objective.cost;
         objective.evaluate::<F>(v, self.observer)
+    }
+
+    /// `z = X w + b` of every row, on the account.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Index`] for a column of a sparse matrix out of range; [`Error::Interrupted`] by the observer.
+    pub(crate) fn predictors(
+        &mut self,
+        objective: &Objective<'_>,
+        v: &[f64],
+        out: &mut [f64],
+    ) -> Result<(), Error> {
+        let (weights, biases) = objective.split(v);
+        if weights.iter().all(|&w| w == 0.0) {
+            for out in out.chunks_exact_mut(biases.len()) {
+                out.copy_from_slice(biases);
+            }
+            return Ok(());
+        }
+        self.passes += objective.cost;
+        let (points, threads) = (objective.points, objective.threads_to_read());
+        match biases {
+            [bias] => kernel::predictors(points, weights, *bias, out, threads, self.observer),
+            _ => softmax::predictors(points, &objective.model(v)?, out, threads, self.observer),
+        }
     }
 
     /// Records an iteration and shows it to the observer.

@@ -5,39 +5,36 @@
 
 use super::cholesky::Cholesky;
 use super::objective::{Objective, dot};
-use super::plane_search::predictors;
-use super::preconditioner::{Yardstick, centre};
+use super::preconditioner::{Yardstick, centre, from_all_rows, threads_for};
 use super::run::Run;
-use super::stages::from_all_rows;
 use crate::error::{Error, zeros};
 use crate::float::Float;
 use crate::kernel::{self, Sides, Subset};
-use crate::parallel::Monitor;
 
 /// Below this part of what cancels in a margin, or of the largest column's part in a direction, there may be nothing:
 /// directions are those of an iteration that has not ended.
 const TIE: f64 = 1e-5;
 /// The same for a direction that was corrected.
 const CORRECTED: f64 = 1e-9;
-/// Margins, in nats, beyond which a prediction may be on its way to certainty.
-const CERTAIN: f64 = 5.0;
+/// Margins, in nats, beyond which a prediction may be on its way to certainty; the second where the first tells nothing.
+const CERTAIN: [f64; 2] = [5.0, 2.0];
 /// Held rows a column that leave nothing of a direction in most cases.
 const FEW_A_COLUMN: usize = 2;
-/// How often a direction is corrected by the rows that it puts on the wrong side.
+/// How often a direction is projected anew, on what leaves those rows alone, too, that it does not put on their side.
 const ROUNDS: usize = 8;
-/// What makes a matrix of unit diagonal regular, and how often it is then applied.
+/// What makes a matrix of unit diagonal regular, and how often its inverse is then applied.
 const EPSILON: f64 = 1e-10;
 const TIMES: usize = 3;
 /// What centring leaves of a sum of squares is rounding below this part.
 const CONSTANT: f64 = 1e-13;
-/// Columns of the largest direction that is corrected.
+/// Weights and biases of the largest direction that is projected.
 const LARGEST: usize = 1024;
 
 /// A direction in which no prediction gets worse and some get better: weights and, last, bias, the largest being ±1.
 pub(crate) type Direction = Vec<f64>;
 
 /// `direction`, freed of rounding, if it separates: `(2y_i − 1)(x_i · d) ≥ 0` for every row of positive weight, a label
-/// strictly between 0 and 1 counting as both; and `> 0` for some. Reads all rows once, and thrice if it does.
+/// strictly between 0 and 1 counting as both; and `> 0` for some.
 ///
 /// # Errors
 ///
@@ -46,36 +43,51 @@ pub(crate) fn verified(
     objective: &Objective<'_>,
     direction: &[f64],
     yardstick: &Yardstick,
-    monitor: &mut dyn Monitor,
+    run: &mut Run<'_>,
 ) -> Result<Option<Direction>, Error> {
     let rough = cleaned(direction.to_vec(), yardstick, TIE);
-    let sides = sides(objective, &rough, yardstick, TIE, monitor)?;
+    let sides = sides(objective, &rough, yardstick, TIE, run)?;
     if sides.wrong || !sides.right {
         return Ok(None);
     }
     if rough.len() > LARGEST || !sides.held.contains(&1.0) {
         return Ok(Some(rough));
     }
-    let (fine, _) = without(objective, &rough, &sides.held, yardstick, monitor)?;
-    let fine = cleaned(fine, yardstick, CORRECTED);
-    let sides = self::sides(objective, &fine, yardstick, CORRECTED, monitor)?;
-    Ok(Some(if sides.wrong || !sides.right {
-        rough
-    } else {
-        fine
-    }))
+    separating(objective, &rough, &sides.held, yardstick, run).map(|(found, _)| found)
 }
 
-/// The separating direction that the weights of an unpenalised fit have gone along, where others than these hide it: of
-/// `v`, the part that leaves alone all rows but those whose predictions are nearly certain.
+/// The part of a direction that leaves the held rows alone, if it separates; and otherwise, if there is such a part, the sides
+/// that it leaves rows on.
+fn separating(
+    objective: &Objective<'_>,
+    direction: &[f64],
+    held: &[f64],
+    yardstick: &Yardstick,
+    run: &mut Run<'_>,
+) -> Result<(Option<Direction>, Option<Sides>), Error> {
+    let (projected, share) = projected(objective, direction, held, yardstick, run)?;
+    if share <= CORRECTED {
+        return Ok((None, None));
+    }
+    let projected = cleaned(projected, yardstick, CORRECTED);
+    let sides = sides(objective, &projected, yardstick, CORRECTED, run)?;
+    Ok(match (sides.right, sides.wrong) {
+        (true, false) => (Some(projected), None),
+        (true, true) => (None, Some(sides)),
+        (false, _) => (None, None),
+    })
+}
+
+/// A separating direction that is hidden in the weights and biases `v` of an unpenalised fit: the part of them that leaves
+/// all rows alone but those whose predictions are nearly certain.
 ///
-/// Where the curvature of all rows is gone that tell a column from a constant, no preconditioner knows of it any more: the
-/// gradient is small, and nothing moves.
+/// If only such rows tell a column from a constant, curvature does not know of it any more. The gradient is small then, and
+/// nothing moves, though there is no optimum.
 ///
 /// # Errors
 ///
-/// [`Error::Memory`] without room for the predictors; [`Error::Interrupted`] by the monitor.
-pub(crate) fn gone_along<F: Float>(
+/// [`Error::Memory`] without room for the predictors, and those of [`from_all_rows`].
+pub(crate) fn hidden<F: Float>(
     objective: &Objective<'_>,
     v: &[f64],
     run: &mut Run<'_>,
@@ -83,74 +95,58 @@ pub(crate) fn gone_along<F: Float>(
     if v.len() > LARGEST {
         return Ok(None);
     }
-    let Some(mut held) = uncertain(objective, v, run)? else {
-        return Ok(None);
-    };
-    if is_held_by_few::<F>(objective, v, &held, run)? {
-        return Ok(None);
-    }
-    let start = from_all_rows(objective, &vec![0.0; v.len()], false, run)?;
-    let yardstick = start.yardstick();
-    for _ in 0..ROUNDS {
-        run.passes += 2.0 * objective.cost;
-        let (left, part) = without(objective, v, &held, &yardstick, run.monitor())?;
-        if part <= CORRECTED {
-            break;
+    let margins = margins(objective, v, run)?;
+    for certain in CERTAIN {
+        if !margins.iter().any(|&margin| margin > certain) {
+            continue;
         }
-        let direction = cleaned(left, &yardstick, CORRECTED);
-        let sides = sides(objective, &direction, &yardstick, CORRECTED, run.monitor())?;
-        if !sides.right {
-            break;
+        let is_held = |&margin: &f64| f64::from(u8::from(margin <= certain));
+        let mut held: Vec<f64> = margins.iter().map(is_held).collect();
+        if is_held_by_few::<F>(objective, v, &held, run)? {
+            continue;
         }
-        if !sides.wrong {
-            return Ok(Some(direction));
-        }
-        for (held, other) in held.iter_mut().zip(sides.held) {
-            *held = held.max(other);
+        let start = from_all_rows(objective, &vec![0.0; v.len()], false, run)?;
+        let yardstick = start.yardstick();
+        for _ in 0..ROUNDS {
+            match separating(objective, v, &held, &yardstick, run)? {
+                (None, Some(sides)) => {
+                    for (held, other) in held.iter_mut().zip(sides.held) {
+                        *held = held.max(other);
+                    }
+                }
+                (None, None) => break,
+                (found, _) => return Ok(found),
+            }
         }
     }
     Ok(None)
 }
 
-/// 1 for each row, or pair of a row's label and another class, whose prediction is not certain, and 0 for others; None if no
-/// prediction is certain.
-fn uncertain(
-    objective: &Objective<'_>,
-    v: &[f64],
-    run: &mut Run<'_>,
-) -> Result<Option<Vec<f64>>, Error> {
+/// By how much each row's label is ahead, or each pair of it and another class; NaN for rows without weight, and for a label
+/// and itself.
+fn margins(objective: &Objective<'_>, v: &[f64], run: &mut Run<'_>) -> Result<Vec<f64>, Error> {
     let (points, classes) = (objective.points, objective.classes);
     let mut z = zeros("X", objective.rows().saturating_mul(classes), "predictors")?;
-    predictors(objective, v, &mut z, run)?;
-    let mut some_are_certain = false;
+    run.predictors(objective, v, &mut z)?;
     for (i, z) in z.chunks_exact_mut(classes).enumerate() {
         let row = points.rows.at(i);
         let y: f64 = points.y.get(row);
-        let counts = points.sample_weight.is_none_or(|s| s.get::<f64>(row) > 0.0);
-        let mut hold = |z: &mut f64, margin: f64| {
-            some_are_certain |= counts && margin > CERTAIN;
-            *z = f64::from(u8::from(counts && margin <= CERTAIN));
-        };
-        match z {
-            [z] => {
-                let sign = f64::from(i8::from(y == 1.0) - i8::from(y == 0.0));
-                let margin = sign * *z;
-                hold(z, margin);
-            }
-            _ => {
-                let own = z.get(y as usize).copied().unwrap_or_default();
-                for (k, z) in z.iter_mut().enumerate() {
-                    if k == y as usize {
-                        *z = 0.0;
-                    } else {
-                        let margin = own - *z;
-                        hold(z, margin);
-                    }
-                }
+        if points
+            .sample_weight
+            .is_some_and(|s| s.get::<f64>(row) == 0.0)
+        {
+            z.fill(f64::NAN);
+        } else if let [z] = z {
+            // A label between 0 and 1 is behind wherever the other one is ahead.
+            *z *= f64::from(i8::from(y == 1.0) - i8::from(y == 0.0));
+        } else {
+            let own = z.get(y as usize).copied().unwrap_or(f64::NAN);
+            for (k, z) in z.iter_mut().enumerate() {
+                *z = if k == y as usize { f64::NAN } else { own - *z };
             }
         }
     }
-    Ok(some_are_certain.then_some(z))
+    Ok(z)
 }
 
 /// Whether some of the held rows are enough to leave nothing of `v`.
@@ -162,26 +158,25 @@ fn is_held_by_few<F: Float>(
 ) -> Result<bool, Error> {
     let classes = objective.classes;
     let of_row = |i: usize| &held[i * classes..][..classes];
-    let rows: Vec<usize> = (0..objective.rows())
-        .filter(|&i| of_row(i).contains(&1.0))
-        .collect();
-    let stride = rows.len() / (FEW_A_COLUMN * (objective.columns() + 1));
+    let rows = || (0..objective.rows()).filter(|&i| of_row(i).contains(&1.0));
+    let stride = rows().count() / (FEW_A_COLUMN * (objective.columns() + 1));
     if stride < 2 {
         return Ok(false);
     }
-    let rows: Vec<usize> = rows.into_iter().step_by(stride).collect();
-    let held: Vec<f64> = rows.iter().flat_map(|&i| of_row(i)).copied().collect();
-    let cost = objective.cost * rows.len() as f64 / objective.rows() as f64;
+    let few: Vec<usize> = rows().step_by(stride).collect();
+    let held: Vec<f64> = few.iter().flat_map(|&i| of_row(i)).copied().collect();
+    let cost = objective.cost * few.len() as f64 / objective.rows() as f64;
+    run.passes += cost;
     let (points, threads) = (objective.points, objective.threads);
-    Subset::<F>::new(points, rows, threads, run.monitor())?.with_points(1, |points| {
+    Subset::<F>::new(points, few, threads, run.monitor())?.with_points(1, |points| {
         let part = Objective {
             points,
             cost,
             ..*objective
         };
         let yardstick = from_all_rows(&part, &vec![0.0; v.len()], false, run)?.yardstick();
-        let (_, part) = without(&part, v, &held, &yardstick, run.monitor())?;
-        Ok(part <= CORRECTED)
+        let (_, share) = projected(&part, v, &held, &yardstick, run)?;
+        Ok(share <= CORRECTED)
     })
 }
 
@@ -190,16 +185,17 @@ fn sides(
     direction: &[f64],
     yardstick: &Yardstick,
     tie: f64,
-    monitor: &mut dyn Monitor,
+    run: &mut Run<'_>,
 ) -> Result<Sides, Error> {
+    run.passes += objective.cost;
     let (weights, biases) = objective.split(direction);
     let (points, mean) = (objective.points, yardstick.mean());
     let threads = objective.threads_to_read();
     if objective.classes > 1 {
-        return kernel::class_sides(points, weights, biases, mean, tie, threads, monitor);
+        return kernel::class_sides(points, weights, biases, mean, tie, threads, run.monitor());
     }
     let bias = biases.iter().sum();
-    kernel::sides(points, weights, bias, mean, tie, threads, monitor)
+    kernel::sides(points, weights, bias, mean, tie, threads, run.monitor())
 }
 
 /// Without what is small by the change of the predictor that it makes, which columns of any scale have in common.
@@ -221,22 +217,22 @@ fn cleaned(mut direction: Direction, yardstick: &Yardstick, tie: f64) -> Directi
 ///
 /// That is what lies in the null space of the sum `A` of `a aᵀ` over these, `a` being the row, or the row for its label and
 /// its negative for the other class. Inverse iteration leaves nothing else: `ε (A + ε)⁻¹`, over and over.
-fn without(
+fn projected(
     objective: &Objective<'_>,
     direction: &[f64],
     held: &[f64],
     yardstick: &Yardstick,
-    monitor: &mut dyn Monitor,
+    run: &mut Run<'_>,
 ) -> Result<(Direction, f64), Error> {
     let mut result = direction.to_vec();
     if !held.contains(&1.0) {
         return Ok((result, 1.0));
     }
-    let HeldRows {
+    let HeldGram {
         mut matrix,
         scale,
         precision,
-    } = HeldRows::new(objective, held, yardstick, monitor)?;
+    } = HeldGram::new(objective, held, yardstick, run)?;
     let order = result.len();
     let epsilon = precision
         .iter()
@@ -244,7 +240,7 @@ fn without(
     for i in 0..order {
         matrix[i * (order + 1)] += epsilon;
     }
-    let inverse = Cholesky::new(matrix, &precision, monitor)?;
+    let inverse = Cholesky::new(matrix, &precision, run.monitor())?;
     let mean = yardstick.mean();
     move_biases(&mut result, objective, mean, 1.0);
     let unscaled = |(d, &s): (&f64, &f64)| if s > 0.0 { d / s } else { 0.0 };
@@ -256,19 +252,19 @@ fn without(
             *x *= epsilon;
         }
     }
-    let mut part = max_norm(&inner) / before;
+    let mut share = max_norm(&inner) / before;
     for ((d, x), &scale) in result.iter_mut().zip(inner).zip(&scale) {
         if scale > 0.0 {
             *d = x * scale;
         } else if *d != 0.0 {
-            part = 1.0; // no held row has anything of this column
+            share = 1.0; // no held row has anything of this column
         }
     }
     move_biases(&mut result, objective, mean, -1.0);
     if objective.classes > 1 {
         centre(&mut result, objective.classes);
     }
-    Ok((result, part))
+    Ok((result, share))
 }
 
 fn max_norm(x: &[f64]) -> f64 {
@@ -285,8 +281,8 @@ fn move_biases(v: &mut [f64], objective: &Objective<'_>, mean: &[f64], sign: f64
     }
 }
 
-/// The matrix `A` of [`without`], of centred columns where there are biases to make up for it, scaled to unit diagonal.
-struct HeldRows {
+/// The matrix `A` of [`projected`], of centred columns where there are biases to make up for it, scaled to unit diagonal.
+struct HeldGram {
     matrix: Vec<f64>,
     /// 0 where there is nothing to scale.
     scale: Vec<f64>,
@@ -294,15 +290,16 @@ struct HeldRows {
     precision: Vec<f64>,
 }
 
-impl HeldRows {
+impl HeldGram {
     fn new(
         objective: &Objective<'_>,
         held: &[f64],
         yardstick: &Yardstick,
-        monitor: &mut dyn Monitor,
+        run: &mut Run<'_>,
     ) -> Result<Self, Error> {
         let (order, classes, n) = (objective.order(), objective.classes, objective.columns());
-        let (points, threads, mean) = (objective.points, objective.threads, yardstick.mean());
+        let (points, threads) = (objective.points, threads_for(objective, true));
+        let mean = yardstick.mean();
         let centre_of = |j: usize| if objective.fit_bias { mean[j] } else { 0.0 };
         // Weights of all classes come before the biases.
         let place = |class: usize, j: usize| {
@@ -321,7 +318,8 @@ impl HeldRows {
                     1 => held.to_vec(),
                     _ => kernel::held_pairs(points, held, classes, (k, l)),
                 };
-                let gram = kernel::gram_of(points, &weights, 1.0, threads, monitor)?;
+                run.passes += objective.cost;
+                let gram = kernel::gram_of(points, &weights, 1.0, threads, run.monitor())?;
                 let (rows, last) = gram.lower.split_at(n * (n + 1));
                 let (cross, count) = (&last[..n], last[n]);
                 let mut put = |i: usize, j: usize, a: f64| {
@@ -376,7 +374,7 @@ impl HeldRows {
         let precision = (squares.iter().zip(&scale))
             .map(|(square, scale)| f64::EPSILON * (square * scale * scale).max(1.0))
             .collect();
-        Ok(HeldRows {
+        Ok(HeldGram {
             matrix,
             scale,
             precision,
@@ -403,7 +401,7 @@ mod tests {
     use crate::elements::Elements;
     use crate::kernel::Points;
     use crate::matrix::Matrix;
-    use crate::parallel::Threads;
+    use crate::parallel::{Monitor, Threads};
     use crate::solver::run::{FitObserver, Iteration};
     use crate::vector::Vector;
 
@@ -444,7 +442,7 @@ mod tests {
             let v: Vec<f64> = (SEPARATED.iter().zip(FINITE))
                 .map(|(s, f)| separated * s + f)
                 .collect();
-            gone_along::<f64>(&objective, &v, &mut Run::new(&mut Nobody, f64::INFINITY)).unwrap()
+            hidden::<f64>(&objective, &v, &mut Run::new(&mut Nobody, f64::INFINITY)).unwrap()
         };
         let direction = found(1.0).unwrap();
         for (d, want) in direction.iter().zip(SEPARATED) {

@@ -2,15 +2,13 @@
 
 use super::lbfgs::{Goal, Memory, minimise as lbfgs};
 use super::objective::{Objective, Point, add_multiple};
-use super::preconditioner::{Block, Preconditioner, Yardstick};
+use super::preconditioner::{Preconditioner, Yardstick, from_all_rows, from_rows};
 use super::run::{Ended, Patience, Run};
 use super::separation::{self, Direction, normalise};
 use crate::descent::StopReason;
 use crate::error::Error;
 use crate::float::Float;
-use crate::kernel::softmax;
 use crate::kernel::{self, Subset, stratified};
-use crate::parallel::Threads;
 
 /// Rows of the first sample: at least so many, and so many a column.
 const FIRST_ROWS: usize = 2000;
@@ -57,7 +55,7 @@ impl Solution {
     ///
     /// # Errors
     ///
-    /// [`Error::Interrupted`] by the observer.
+    /// Those of [`separation::hidden`].
     pub(crate) fn or_separated<F: Float>(
         mut self,
         objective: &Objective<'_>,
@@ -68,7 +66,7 @@ impl Solution {
             StopReason::Tolerance | StopReason::Precision | StopReason::Passes
         );
         if objective.l2 == 0.0 && may_be {
-            self.separation = separation::gone_along::<F>(objective, &self.point.v, run)?;
+            self.separation = separation::hidden::<F>(objective, &self.point.v, run)?;
             if self.separation.is_some() {
                 self.stop_reason = StopReason::Separated;
             }
@@ -395,13 +393,11 @@ fn on_all_rows<F: Float>(
                 break (StopReason::Separated, Some(direction));
             }
             Ended::Runaway => {
-                let found = where_to(objective, &point, &outcome.direction, yardstick, run)?;
+                let found = where_to::<F>(objective, &point, &outcome.direction, yardstick, run)?;
                 break (StopReason::Separated, found);
             }
             Ended::Drifting => {
-                run.passes += objective.cost;
-                let direction = &outcome.direction;
-                let found = separation::verified(objective, direction, yardstick, run.monitor())?;
+                let found = separation::verified(objective, &outcome.direction, yardstick, run)?;
                 if found.is_some() {
                     break (StopReason::Separated, found);
                 }
@@ -435,8 +431,9 @@ fn is_runaway(objective: &Objective<'_>, yardstick: &Yardstick, v: &[f64]) -> bo
     objective.classes > 1 && objective.l2 == 0.0 && yardstick.size(v) > RUNAWAY
 }
 
-/// The separating direction that a fit runs away in: that of its last step, or else of all its steps together.
-fn where_to(
+/// The separating direction that a fit runs away in: that of its last step, or of all its steps together, or else hidden in
+/// these.
+fn where_to<F: Float>(
     objective: &Objective<'_>,
     point: &Point,
     step: &[f64],
@@ -446,13 +443,12 @@ fn where_to(
     let mut sum = point.v.clone();
     add_multiple(&mut sum, 1.0, step);
     for direction in [step, &sum] {
-        run.passes += objective.cost;
-        let found = separation::verified(objective, direction, yardstick, run.monitor())?;
+        let found = separation::verified(objective, direction, yardstick, run)?;
         if found.is_some() {
             return Ok(found);
         }
     }
-    Ok(None)
+    separation::hidden::<F>(objective, &sum, run)
 }
 
 /// A preconditioner from `rows` rows, on which no column that varies at all is constant.
@@ -489,110 +485,4 @@ fn widened(
         preconditioner.adopt_constant_columns(&from_all_rows(objective, v, false, run)?);
     }
     Ok(preconditioner)
-}
-
-/// # Errors
-///
-/// As [`minimise`].
-pub(crate) fn from_all_rows(
-    objective: &Objective<'_>,
-    v: &[f64],
-    factored: bool,
-    run: &mut Run<'_>,
-) -> Result<Preconditioner, Error> {
-    run.passes += objective.classes as f64 * objective.cost;
-    let preconditioner = from_rows(objective, v, factored, run)?;
-    if preconditioner.is_usable() {
-        Ok(preconditioner)
-    } else {
-        Err(objective.points.not_finite())
-    }
-}
-
-/// The preconditioner of the objective at `v`, or at zero where all predictions at `v` are certain.
-fn from_rows(
-    objective: &Objective<'_>,
-    v: &[f64],
-    factored: bool,
-    run: &mut Run<'_>,
-) -> Result<Preconditioner, Error> {
-    let mut at = |v: &[f64]| {
-        if objective.classes == 1 {
-            let block = block(objective, v, factored, run)?;
-            Ok(Preconditioner::new(vec![block]))
-        } else {
-            class_blocks(objective, v, factored, run).map(Preconditioner::new)
-        }
-    };
-    let preconditioner = at(v)?;
-    if preconditioner.is_usable() {
-        Ok(preconditioner)
-    } else {
-        at(&vec![0.0; v.len()])
-    }
-}
-
-/// Threads for products of all rows' columns with one another, and for one read of them.
-fn threads_for(objective: &Objective<'_>, factored: bool) -> Threads {
-    let (rows, order) = (objective.rows(), objective.columns() + 1);
-    if factored {
-        let products = rows.saturating_mul(order).saturating_mul(order);
-        objective.threads.for_work(products / 8)
-    } else {
-        objective.threads_to_read()
-    }
-}
-
-/// The preconditioner of labels in [0, 1].
-fn block(
-    objective: &Objective<'_>,
-    v: &[f64],
-    factored: bool,
-    run: &mut Run<'_>,
-) -> Result<Block, Error> {
-    let Objective {
-        points,
-        l2,
-        fit_bias,
-        ..
-    } = *objective;
-    let n = v.len() - 1;
-    let (threads, monitor) = (threads_for(objective, factored), run.monitor());
-    if factored {
-        let gram = kernel::gram(points, &v[..n], v[n], threads, monitor)?;
-        Block::factored(gram, l2, fit_bias, monitor)
-    } else {
-        let curvature = kernel::curvature(points, &v[..n], v[n], threads, monitor)?;
-        Ok(Block::diagonal(&curvature, l2, fit_bias))
-    }
-}
-
-/// Those of several classes.
-fn class_blocks(
-    objective: &Objective<'_>,
-    v: &[f64],
-    factored: bool,
-    run: &mut Run<'_>,
-) -> Result<Vec<Block>, Error> {
-    let Objective {
-        points,
-        l2,
-        fit_bias,
-        ..
-    } = *objective;
-    let (model, rows) = (objective.model(v)?, objective.rows());
-    let d = softmax::slopes(points, &model, objective.threads_to_read(), run.monitor())?;
-    let weight = points.weight();
-    let (threads, monitor) = (threads_for(objective, factored), run.monitor());
-    d.chunks_exact(rows)
-        .map(|d| {
-            if factored {
-                let gram = kernel::gram_of(points, d, weight, threads, monitor)?;
-                Block::factored(gram, l2, fit_bias, monitor)
-            } else {
-                let curvature = kernel::curvature_of(points, d, threads, monitor)?;
-                Ok(Block::diagonal(&curvature, l2, fit_bias))
-            }
-        })
-        .collect()
 }
