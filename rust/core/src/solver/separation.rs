@@ -18,8 +18,8 @@ const TIE: f64 = 1e-5;
 const CORRECTED: f64 = 1e-9;
 /// Margins, in nats, beyond which a prediction may be on its way to certainty; the second where the first tells nothing.
 const CERTAIN: [f64; 2] = [5.0, 2.0];
-/// Held rows a column that leave nothing of a direction in most cases.
-const FEW_A_COLUMN: usize = 2;
+/// Held rows, or pairs, for each weight that leave nothing of a direction in most cases; and where columns are rare.
+const FEW: [usize; 2] = [2, 8];
 /// How often a direction is projected anew, on what leaves those rows alone, too, that it does not put on their side.
 const ROUNDS: usize = 8;
 /// What makes a matrix of unit diagonal regular, and how often its inverse is then applied.
@@ -27,6 +27,8 @@ const EPSILON: f64 = 1e-10;
 const TIMES: usize = 3;
 /// What centring leaves of a sum of squares is rounding below this part.
 const CONSTANT: f64 = 1e-13;
+/// Elements read that cost too little to count.
+const CHEAP: f64 = 1e7;
 /// Weights and biases of the largest direction that is projected.
 const LARGEST: usize = 1024;
 
@@ -82,7 +84,7 @@ fn separating(
 /// all rows alone but those whose predictions are nearly certain.
 ///
 /// If only such rows tell a column from a constant, curvature does not know of it any more. The gradient is small then, and
-/// nothing moves, though there is no optimum.
+/// nothing moves, though there is no optimum. Looking for it takes as long as the fit has taken, at most.
 ///
 /// # Errors
 ///
@@ -95,6 +97,8 @@ pub(crate) fn hidden<F: Float>(
     if v.len() > LARGEST {
         return Ok(None);
     }
+    let elements = objective.rows() as f64 * v.len() as f64;
+    let end = run.passes + run.passes.max(CHEAP / elements);
     let margins = margins(objective, v, run)?;
     for certain in CERTAIN {
         if !margins.iter().any(|&margin| margin > certain) {
@@ -108,6 +112,9 @@ pub(crate) fn hidden<F: Float>(
         let start = from_all_rows(objective, &vec![0.0; v.len()], false, run)?;
         let yardstick = start.yardstick();
         for _ in 0..ROUNDS {
+            if run.passes + projection_cost(objective) > end {
+                return Ok(None);
+            }
             match separating(objective, v, &held, &yardstick, run)? {
                 (None, Some(sides)) => {
                     for (held, other) in held.iter_mut().zip(sides.held) {
@@ -120,6 +127,12 @@ pub(crate) fn hidden<F: Float>(
         }
     }
     Ok(None)
+}
+
+/// What [`projected`] reads and computes, in passes: a Gram matrix for each pair of classes.
+fn projection_cost(objective: &Objective<'_>) -> f64 {
+    let pairs = (objective.classes * (objective.classes + 1) / 2) as f64;
+    objective.cost * pairs * gram_cost(objective.columns())
 }
 
 /// By how much each row's label is ahead, or each pair of it and another class; NaN for rows without weight, and for a label
@@ -158,26 +171,35 @@ fn is_held_by_few<F: Float>(
 ) -> Result<bool, Error> {
     let classes = objective.classes;
     let of_row = |i: usize| &held[i * classes..][..classes];
-    let rows = || (0..objective.rows()).filter(|&i| of_row(i).contains(&1.0));
-    let stride = rows().count() / (FEW_A_COLUMN * (objective.columns() + 1));
-    if stride < 2 {
-        return Ok(false);
+    let count = held.iter().sum::<f64>() as usize;
+    for few in FEW {
+        let stride = count / (few * objective.order());
+        if stride < 2 {
+            break;
+        }
+        let rows: Vec<usize> = (0..objective.rows())
+            .filter(|&i| of_row(i).contains(&1.0))
+            .step_by(stride)
+            .collect();
+        let held: Vec<f64> = rows.iter().flat_map(|&i| of_row(i)).copied().collect();
+        let cost = objective.cost * rows.len() as f64 / objective.rows() as f64;
+        run.passes += cost;
+        let (points, threads) = (objective.points, objective.threads);
+        let subset = Subset::<F>::new(points, rows, threads, run.monitor())?;
+        let share = subset.with_points(1, |points| {
+            let part = Objective {
+                points,
+                cost,
+                ..*objective
+            };
+            let yardstick = from_all_rows(&part, &vec![0.0; v.len()], false, run)?.yardstick();
+            projected(&part, v, &held, &yardstick, run).map(|(_, share)| share)
+        })?;
+        if share <= CORRECTED {
+            return Ok(true);
+        }
     }
-    let few: Vec<usize> = rows().step_by(stride).collect();
-    let held: Vec<f64> = few.iter().flat_map(|&i| of_row(i)).copied().collect();
-    let cost = objective.cost * few.len() as f64 / objective.rows() as f64;
-    run.passes += cost;
-    let (points, threads) = (objective.points, objective.threads);
-    Subset::<F>::new(points, few, threads, run.monitor())?.with_points(1, |points| {
-        let part = Objective {
-            points,
-            cost,
-            ..*objective
-        };
-        let yardstick = from_all_rows(&part, &vec![0.0; v.len()], false, run)?.yardstick();
-        let (_, share) = projected(&part, v, &held, &yardstick, run)?;
-        Ok(share <= CORRECTED)
-    })
+    Ok(false)
 }
 
 fn sides(
@@ -240,6 +262,7 @@ fn projected(
     for i in 0..order {
         matrix[i * (order + 1)] += epsilon;
     }
+    run.passes += projection_cost(objective);
     let inverse = Cholesky::new(matrix, &precision, run.monitor())?;
     let mean = yardstick.mean();
     move_biases(&mut result, objective, mean, 1.0);
@@ -265,6 +288,11 @@ fn projected(
         centre(&mut result, objective.classes);
     }
     Ok((result, share))
+}
+
+/// What a Gram matrix costs in passes: products, which run from the cache, against reads.
+fn gram_cost(columns: usize) -> f64 {
+    1.0 + 0.06 * columns as f64
 }
 
 fn max_norm(x: &[f64]) -> f64 {
@@ -318,7 +346,6 @@ impl HeldGram {
                     1 => held.to_vec(),
                     _ => kernel::held_pairs(points, held, classes, (k, l)),
                 };
-                run.passes += objective.cost;
                 let gram = kernel::gram_of(points, &weights, 1.0, threads, run.monitor())?;
                 let (rows, last) = gram.lower.split_at(n * (n + 1));
                 let (cross, count) = (&last[..n], last[n]);
