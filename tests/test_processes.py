@@ -130,6 +130,7 @@ def test_ctrl_c_ends_long_work(call: str) -> None:
         X = random.normal(size=(400_000, 30))
         y, classes = random.integers(0, 2, 400_000), random.integers(0, 5, 400_000)
         wide = random.normal(size=(20_000, 2000))
+        gradstep.LogisticRegression  # what it imports takes its time
         print("ready", flush=True)
         try:
             while True:
