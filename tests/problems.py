@@ -327,6 +327,7 @@ def is_separable(X: Array, y: Array, fit_bias: bool = True) -> bool:
     margins = margins.reshape(len(pairs), -1)
     best = linprog(-margins.sum(axis=0), A_ub=-margins, b_ub=np.zeros(len(margins)), bounds=(-1, 1))
     assert best.status == 0
+    # The solver allows each of the margins that are summed here 1e-7; what separates moves a row by its largest column.
     return bool(-best.fun > 1e-5)
 
 

@@ -365,6 +365,7 @@ for matrix, kind, argument, facts in SPARSE:
         "loss_gradient": lambda X, y, weights: gradstep.loss_gradient(X, y, weights),
         "predict_proba": lambda X, y, weights: gradstep.predict_proba(X, weights),
         "fit": lambda X, y, weights: gradstep.fit(X, y),
+        "fit, gd": lambda X, y, weights: gradstep.fit(X, y, solver="gd"),
         "Trainer": lambda X, y, weights: gradstep.Trainer(0.1, 1).fit(X, y),
         "Trainer, point by point": lambda X, y, weights: gradstep.Trainer(0.1, 1, batch_size=1).fit(X, y),
         "Trainer, traced": lambda X, y, weights: gradstep.Trainer(0.1, 1, batch_size=2, trace=True).fit(X, y),
@@ -588,6 +589,7 @@ def templates() -> set[str]:
 
 
 def test_every_message_is_in_the_table() -> None:
+    """Of the sources, which an installed wheel does not bring along."""
     if not (SOURCES / "python/gradstep/_estimator.py").is_file():
         pytest.skip("the sources are not here")
     messages = []

@@ -77,8 +77,8 @@ const ONE_THREAD: usize = 1 << 15;
 /// -----
 /// Without penalty there may be no optimum: where a hyperplane separates the labels, the fit ends with
 /// ``stop_reason="separated"`` and says along which columns in `separation`, unless that was not found. Where the
-/// hyperplane holds samples of both labels, "gd" may run out of passes first, and among more than 1024 weights and biases
-/// it may stay unseen. With a bias and labels that are all equal there is none under any penalty.
+/// hyperplane holds samples of both labels, "gd" may run out of passes first, and it may stay unseen among more than 1024
+/// weights and biases, or where looking for it would take longer than the fit did. With a bias and labels that are all equal there is none under any penalty.
 ///
 /// Without penalty there may be many optima: by "lbfgs" a column that is constant, or a combination of columns before it,
 /// keeps the weight it starts with, 0 by default; by "gd" such columns share it.

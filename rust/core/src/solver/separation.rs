@@ -84,7 +84,8 @@ fn separating(
 /// all rows alone but those whose predictions are nearly certain.
 ///
 /// If only such rows tell a column from a constant, curvature does not know of it any more. The gradient is small then, and
-/// nothing moves, though there is no optimum. Looking for it takes as long as the fit has taken, at most.
+/// nothing moves, though there is no optimum. Looking for it takes as long as the fit has taken, at most,
+/// unless that is next to nothing.
 ///
 /// # Errors
 ///
