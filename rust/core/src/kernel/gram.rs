@@ -5,7 +5,8 @@ use std::ops::Range;
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 
-use super::curvature::{predictors, row_curvatures};
+use super::curvature::row_curvatures;
+use super::predictors;
 use super::{Points, check_length, labels, rows_of};
 use crate::error::{Error, check_room, zeros};
 use crate::features::Features;

@@ -24,7 +24,7 @@ use std::ops::Range;
 use fearless_simd::prelude::*;
 
 pub use self::cross_entropy::cross_entropy;
-pub(crate) use self::curvature::{Curvature, curvature, curvature_of, predictors};
+pub(crate) use self::curvature::{Curvature, curvature, curvature_of};
 use self::dense::Scratch;
 pub use self::gram::hessian;
 pub(crate) use self::gram::{Gram, gram, gram_of};
@@ -332,8 +332,8 @@ pub fn predict_proba<'a, F: Float>(
     threads: Threads,
     monitor: &mut dyn Monitor,
 ) -> Result<(), Error> {
-    let turn = Some(Function::Sigmoid);
-    map_rows(x.into(), weights, bias, turn, out, threads, monitor)
+    let (x, turn) = (x.into(), Some(Function::Sigmoid));
+    map_rows(x, RowSet::All, weights, bias, turn, out, threads, monitor)
 }
 
 /// z = X w + b, shape (m), written to `out`.
@@ -349,12 +349,31 @@ pub fn decision_function<'a, F: Float>(
     threads: Threads,
     monitor: &mut dyn Monitor,
 ) -> Result<(), Error> {
-    map_rows(x.into(), weights, bias, None, out, threads, monitor)
+    let x = x.into();
+    map_rows(x, RowSet::All, weights, bias, None, out, threads, monitor)
 }
 
-/// What `turn` makes of the predictor of every row.
+/// `z = X w + b` of every sample, in `f64` whatever `X` holds, written to `out`.
+///
+/// # Errors
+///
+/// As [`predict_proba`].
+pub(crate) fn predictors(
+    points: &Points<'_>,
+    weights: &[f64],
+    bias: f64,
+    out: &mut [f64],
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<(), Error> {
+    let (x, rows) = (points.x, points.rows);
+    map_rows(x, rows, weights, bias, None, out, threads, monitor)
+}
+
+/// What `turn` makes of the predictor of every one of the rows.
 fn map_rows<F: Float>(
     x: Features<'_>,
+    rows: RowSet<'_>,
     weights: &[F],
     bias: F,
     turn: Option<Function>,
@@ -368,20 +387,20 @@ fn map_rows<F: Float>(
         x.columns(),
         "one weight per column of X",
     )?;
-    check_length("out", out.len(), x.rows(), "one prediction per row of X")?;
+    let count = rows.count(x.rows());
+    check_length("out", out.len(), count, "one prediction per row of X")?;
     let level = simd::level()?;
     let x = match x {
         Features::Dense(x) => x,
         Features::Sparse(x) => {
-            let all = RowSet::All;
-            sparse::predictors(level, &x, all, weights, bias, out, threads, monitor)?;
+            sparse::predictors(level, &x, rows, weights, bias, out, threads, monitor)?;
             return turn.map_or(Ok(()), |turn| {
                 elementwise::apply_in_place(turn, out, threads, monitor)
             });
         }
     };
     let model = Model::new(weights, bias);
-    let blocks = parallel::blocks(x.rows(), x.columns());
+    let blocks = parallel::blocks(count, x.columns());
     let size = blocks.first().map_or(1, ExactSizeIterator::len);
     let items = blocks
         .iter()
@@ -392,7 +411,7 @@ fn map_rows<F: Float>(
         threads,
         items,
         Scratch::<F>::new,
-        |scratch, (first, out): (usize, &mut [F])| dispatch!(level, simd => map_block::<F, _>(simd, &x, &model, turn, first, out, scratch)),
+        |scratch, (first, out): (usize, &mut [F])| dispatch!(level, simd => map_block::<F, _>(simd, &x, rows, &model, turn, first, out, scratch)),
         monitor,
     )?;
     Ok(())
@@ -402,13 +421,14 @@ fn map_rows<F: Float>(
 fn map_block<F: Float, S: Simd>(
     simd: S,
     x: &Matrix<'_>,
+    rows: RowSet<'_>,
     model: &Model<'_, F>,
     turn: Option<Function>,
     first: usize,
     out: &mut [F],
     scratch: &mut Scratch<F>,
 ) {
-    dense::predictors(simd, x, RowSet::All, model, first, out, scratch);
+    dense::predictors(simd, x, rows, model, first, out, scratch);
     if let Some(turn) = turn {
         elementwise::map_in_place(simd, out, turn);
     }
