@@ -286,7 +286,9 @@ refuse("fit", TypeError, "solver", r"a str, got int$", gradstep.fit, X, Y, solve
 
 # --- several classes --------------------------------------------------------------------------------------------------
 refuse("softmax", ValueError, "z", "one axis, the last one of classes, got a scalar$", gradstep.softmax, 1.0)
-refuse("softmax", ValueError, "out", r"shape \(4, 3\), got shape \(3, 4\)$", gradstep.softmax, X, out=X.T)
+for dtype in (np.float32, np.float64):
+    z = X.astype(dtype)
+    refuse("softmax", ValueError, "out", r"shape \(4, 3\), got shape \(3, 4\)$", gradstep.softmax, z, out=z.T)
 
 CLASSES: dict[str, Any] = {"X": X, "y": [0, 1, 2, 0], "weights": np.ones((3, 3)), "bias": np.zeros(3)}
 for formula in (gradstep.loss, gradstep.gradient, gradstep.loss_gradient):

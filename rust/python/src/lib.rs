@@ -3,10 +3,12 @@
 #[expect(unsafe_code, reason = "NumPy's memory as slices")]
 mod arrays;
 mod config;
+mod elementwise;
 mod fit;
 mod formulas;
 mod options;
 mod parameters;
+mod predictions;
 mod sparse;
 mod trainer;
 
@@ -25,12 +27,13 @@ mod _native {
     #[pymodule_export]
     use crate::config::configuration;
     #[pymodule_export]
+    use crate::elementwise::{log_sigmoid, sigmoid, sigmoid_derivative, softmax};
+    #[pymodule_export]
     use crate::fit::fit;
     #[pymodule_export]
-    use crate::formulas::{
-        cross_entropy, decision_function, gradient, gradient_step, hessian, log_sigmoid, loss,
-        loss_gradient, predict_proba, sigmoid, sigmoid_derivative, softmax,
-    };
+    use crate::formulas::{cross_entropy, gradient, gradient_step, hessian, loss, loss_gradient};
+    #[pymodule_export]
+    use crate::predictions::{decision_function, predict_proba};
     #[pymodule_export]
     use crate::trainer::Trainer;
 
