@@ -16,8 +16,8 @@ use std::ops::ControlFlow;
 use std::process::{Command, ExitCode};
 
 use gradstep_core::{
-    ActivationFunction, Elements, Float, Function, Isa, Matrix, Monitor, Observer, Options,
-    Reduction, Threads, Unmonitored, Vector, apply, cross_entropy, descend, loss, loss_gradient,
+    Activation, Elements, Float, Function, Isa, Matrix, Monitor, Observer, Options, Reduction,
+    Threads, Unmonitored, Vector, apply, cross_entropy, descend, loss, loss_gradient,
     predict_proba,
 };
 
@@ -181,7 +181,7 @@ fn points(repeats: usize, m: usize, n: usize) -> Outcome<()> {
         batch_size: Some(1),
         shuffle: None,
         reduction: Reduction::Mean,
-        activation: ActivationFunction::Sigmoid,
+        activation: Activation::Sigmoid,
         l2: 0.0,
         tol: 0.0,
         threads: Threads::ONE,

@@ -6,54 +6,17 @@ mod trace;
 use std::ops::ControlFlow;
 
 pub use self::trace::Trace;
+use crate::activation::Activation;
 use crate::error::Error;
 use crate::features::Features;
 use crate::float::Float;
-use crate::kernel::{
-    self, Activation, PointDescent, PointUpdate, Points, Recorder, Sigmoid, Sums, Want,
-};
+use crate::kernel::{self, PointDescent, PointUpdate, Points, Recorder, Sums, Want};
 use crate::matrix::Matrix;
 use crate::parallel::{Monitor, Threads};
 use crate::shuffle::Random;
 use crate::simd;
 use crate::step::{self, Reduction};
 use crate::vector::{RowSet, Vector};
-
-/// What turns `z = w·x + b` into a prediction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ActivationFunction {
-    /// σ(z): logistic regression; the history holds the mean cross-entropy.
-    Sigmoid,
-    /// [z ≥ 0]: the perceptron; the history holds the fraction misclassified.
-    Step,
-}
-
-impl ActivationFunction {
-    const NAMES: &'static [&'static str] = &["sigmoid", "step"];
-
-    /// # Errors
-    ///
-    /// [`Error::Choice`] if `name` is neither "sigmoid" nor "step".
-    pub fn parse(name: &str) -> Result<Self, Error> {
-        match name {
-            "sigmoid" => Ok(ActivationFunction::Sigmoid),
-            "step" => Ok(ActivationFunction::Step),
-            _ => Err(Error::Choice {
-                argument: "activation",
-                expected: Self::NAMES,
-                got: name.to_owned(),
-            }),
-        }
-    }
-
-    /// "sigmoid" or "step".
-    pub fn name(self) -> &'static str {
-        match self {
-            ActivationFunction::Sigmoid => "sigmoid",
-            ActivationFunction::Step => "step",
-        }
-    }
-}
 
 /// How to descend.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,7 +32,7 @@ pub struct Options {
     /// Whether α is divided by the batch's size.
     pub reduction: Reduction,
     /// What turns predictors into predictions.
-    pub activation: ActivationFunction,
+    pub activation: Activation,
     /// λ ≥ 0 of the penalty (λ/2)‖w‖² on the mean error.
     pub l2: f64,
     /// Stop once the max-norm of the objective's gradient is at most this; 0 never stops.
@@ -204,10 +167,7 @@ pub fn descend<'a, F: Float>(
     let points = Points::new(x, y, None)?;
     check_start(&weights, bias)?;
     let model = Model { weights, bias };
-    match options.activation {
-        ActivationFunction::Sigmoid => run::<F, Sigmoid>(points, model, options, observer),
-        ActivationFunction::Step => run::<F, kernel::Step>(points, model, options, observer),
-    }
+    run(points, model, options, observer)
 }
 
 /// Whether the weights and the bias that a descent starts from are finite.
@@ -249,7 +209,7 @@ impl<F: Float> Model<F> {
     }
 }
 
-fn run<F: Float, A: Activation>(
+fn run<F: Float>(
     points: Points<'_>,
     mut model: Model<F>,
     options: &Options,
@@ -283,10 +243,11 @@ fn run<F: Float, A: Activation>(
     let mut stop_reason = StopReason::Epochs;
 
     let all = |model: &Model<F>, want, observer: &mut dyn Observer<F>| {
-        kernel::evaluate::<F, A>(
+        kernel::evaluate(
             &points,
             &model.weights,
             model.bias,
+            options.activation,
             want,
             options.threads,
             &mut Polling(observer),
@@ -303,14 +264,14 @@ fn run<F: Float, A: Activation>(
             trace.reserve(m.div_ceil(batch))?;
         }
         if let Some(sums) = &sums {
-            update::<F, A>(&points, sums, &mut model, options, epoch, &mut trace)?;
+            update(&points, sums, &mut model, options, epoch, &mut trace)?;
         } else {
             if let (Some(random), Some(listed)) = (&mut random, &mut listed) {
                 random.shuffle(listed, &mut Polling(observer))?;
             }
             let order = listed.as_deref().map_or(RowSet::All, RowSet::Listed);
             match points.x {
-                Features::Sparse(x) => sparse::epoch::<F, A>(
+                Features::Sparse(x) => sparse::epoch(
                     &points.with(x),
                     order,
                     batch,
@@ -320,7 +281,7 @@ fn run<F: Float, A: Activation>(
                     &mut trace,
                     observer,
                 )?,
-                Features::Dense(x) if batch == 1 => point_epoch::<F, A>(
+                Features::Dense(x) if batch == 1 => point_epoch(
                     &points.with(x),
                     order,
                     &mut model,
@@ -335,9 +296,7 @@ fn run<F: Float, A: Activation>(
                             rows: order.part(first..m.min(first.saturating_add(batch))),
                             ..points
                         };
-                        batch_step::<F, A>(
-                            &part, &mut model, options, epoch, &mut trace, observer,
-                        )?;
+                        batch_step(&part, &mut model, options, epoch, &mut trace, observer)?;
                     }
                 }
             }
@@ -409,7 +368,7 @@ fn gradient_norm<F: Float>(sums: &Sums, weights: &[F], l2: f64) -> f64 {
 }
 
 /// One step of the batch `points`.
-fn batch_step<F: Float, A: Activation>(
+fn batch_step<F: Float>(
     points: &Points<'_>,
     model: &mut Model<F>,
     options: &Options,
@@ -417,19 +376,20 @@ fn batch_step<F: Float, A: Activation>(
     trace: &mut Option<Trace<F>>,
     observer: &mut dyn Observer<F>,
 ) -> Result<(), Error> {
-    let sums = kernel::evaluate::<F, A>(
+    let sums = kernel::evaluate(
         points,
         &model.weights,
         model.bias,
+        options.activation,
         Want::LossAndGradient,
         options.threads,
         &mut Polling(observer),
     )?;
-    update::<F, A>(points, &sums, model, options, epoch, trace)
+    update(points, &sums, model, options, epoch, trace)
 }
 
 /// One step of the batch `points`, whose sums are known.
-fn update<F: Float, A: Activation>(
+fn update<F: Float>(
     points: &Points<'_>,
     sums: &Sums,
     model: &mut Model<F>,
@@ -440,11 +400,12 @@ fn update<F: Float, A: Activation>(
     if let Some(trace) = trace {
         let mut z = vec![F::ZERO; points.rows.count(points.x.rows())];
         let mut y_hat = z.clone();
-        kernel::predict_rows::<F, A>(
+        kernel::predict_rows(
             &points.x,
             points.rows,
             &model.weights,
             model.bias,
+            options.activation,
             &mut z,
             &mut y_hat,
         )?;
@@ -465,7 +426,7 @@ fn update<F: Float, A: Activation>(
 }
 
 /// One epoch of batches of one point. The mean and the sum of one are the same.
-fn point_epoch<F: Float, A: Activation>(
+fn point_epoch<F: Float>(
     points: &Points<'_, Matrix<'_>>,
     order: RowSet<'_>,
     model: &mut Model<F>,
@@ -494,7 +455,7 @@ fn point_epoch<F: Float, A: Activation>(
             ..*points
         };
         let recorder = record.as_mut().map(|record| record as Recorder<'_, F>);
-        descent.visit::<A>(level, &part, recorder);
+        descent.visit(level, options.activation, &part, recorder);
         if observer.poll().is_break() {
             return Err(Error::Interrupted);
         }

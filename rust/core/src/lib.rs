@@ -6,7 +6,7 @@
 //!
 //! * [`elements`](Elements), [`vector`](Vector), [`error`](Error), [`float`](Float): what arrays hold, what can be wrong,
 //!   what is computed in;
-//! * `simd`, `math`: lanes, and the formulas for one sample over lanes of samples;
+//! * `simd`, `math`, [`activation`](Activation): lanes, and the formulas for one sample over lanes of samples;
 //! * `strips`, [`matrix`](Matrix), `parallel`, `shuffle`: memory in strips, any layout in tiles; who computes which block;
 //!   the order of rows;
 //! * [`sparse`](Sparse), [`features`](Features): rows of what is stored; either kind of `X`;
@@ -20,6 +20,7 @@
 //! have the same bits on any number of threads, on every instruction set, from every layout of the same numbers.
 //! Nothing a caller gives panics.
 
+mod activation;
 mod descent;
 mod elements;
 mod elementwise;
@@ -40,7 +41,8 @@ mod step;
 mod strips;
 mod vector;
 
-pub use descent::{ActivationFunction, Descent, Observer, Options, StopReason, Trace, descend};
+pub use activation::Activation;
+pub use descent::{Descent, Observer, Options, StopReason, Trace, descend};
 pub use elements::Elements;
 pub use elementwise::{Function, apply, apply_in_place};
 pub use error::{Error, zeros};

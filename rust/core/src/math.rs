@@ -342,6 +342,33 @@ fn ln_complement<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(p: V) -> V {
     p.simd_gt(F::HALF).select(ln(one - p), small)
 }
 
+/// [z ≥ 0]; NaN where `z` is.
+#[inline(always)]
+pub(crate) fn step<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V) -> V {
+    let simd = z.token();
+    let predicted = z
+        .simd_ge(F::ZERO)
+        .select(V::splat(simd, F::ONE), V::splat(simd, F::ZERO));
+    z.simd_eq(z).select(predicted, z)
+}
+
+/// Of [`step`]: the error is 1 where it is not the label.
+#[inline(always)]
+pub(crate) fn misclassified<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
+    z: V,
+    y: V,
+) -> Sample<V> {
+    let simd = z.token();
+    let (zero, one) = (V::splat(simd, F::ZERO), V::splat(simd, F::ONE));
+    let predicted = step(z);
+    let wrong = predicted.simd_eq(y).select(zero, one);
+    Sample {
+        t: zero,
+        linear: z.simd_eq(z).select(wrong, z),
+        residual: predicted - y,
+    }
+}
+
 /// −y ln p − (1 − y) ln(1 − p), with 0·ln 0 = 0.
 #[inline(always)]
 pub(crate) fn cross_entropy_of_probability<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(

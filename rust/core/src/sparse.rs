@@ -550,6 +550,7 @@ impl<'a, F: Float, I: Index> Rows<'a, F, I> {
         let stored = starts.get(i)?.at()..starts.get(i + 1)?.at();
         Some((self.indices.get(stored.clone())?, self.values.get(stored)?))
     }
+
     /// Calls `visit` with each column of a row and its element: once, even where it is stored in several parts.
     #[inline(always)]
     pub(crate) fn visit(
@@ -567,12 +568,21 @@ impl<'a, F: Float, I: Index> Rows<'a, F, I> {
         }
         parts.clear();
         parts.extend(elements);
-        parts.sort_by_key(|&(column, _)| column);
-        for same in parts.chunk_by(|a, b| a.0 == b.0) {
-            let sum = same.iter().map(|&(_, value)| value).sum();
-            same.iter()
-                .take(1)
-                .for_each(|&(column, _)| visit(column, sum));
+        join(parts);
+        for &(column, value) in parts.iter() {
+            visit(column, value);
         }
     }
+}
+
+/// Sorts elements by their columns, and adds up the parts of each. Not generic: it is compiled once.
+fn join(parts: &mut Vec<(usize, f64)>) {
+    parts.sort_by_key(|&(column, _)| column);
+    parts.dedup_by(|next, first| {
+        let is_same = next.0 == first.0;
+        if is_same {
+            first.1 += next.1;
+        }
+        is_same
+    });
 }

@@ -1,9 +1,10 @@
 //! w ← w − α ∇E: one step of gradient descent.
 
+use crate::activation::Activation;
 use crate::error::Error;
 use crate::features::Features;
 use crate::float::Float;
-use crate::kernel::{self, Points, Sigmoid, Sums, Want};
+use crate::kernel::{self, Points, Sums, Want};
 use crate::parallel::{Monitor, Threads};
 use crate::vector::Vector;
 
@@ -70,10 +71,11 @@ pub fn gradient_step<'a, F: Float>(
 ) -> Result<Step<F>, Error> {
     check_learning_rate(learning_rate)?;
     let points = Points::new(x, y, sample_weight)?;
-    let sums = kernel::evaluate::<F, Sigmoid>(
+    let sums = kernel::evaluate(
         &points,
         weights,
         bias,
+        Activation::Sigmoid,
         Want::LossAndGradient,
         threads,
         monitor,

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::ops::ControlFlow;
 
 use gradstep_core::{
-    ActivationFunction, Descent, Monitor, Observer, Options, Reduction, StopReason, Threads, Trace,
+    Activation, Descent, Monitor, Observer, Options, Reduction, StopReason, Threads, Trace,
     descend, descend_with_best_steps,
 };
 use numpy::{Element, PyArrayMethods};
@@ -84,7 +84,7 @@ pub(crate) struct Trainer {
     shuffle: bool,
     seed: Option<u64>,
     reduction: Reduction,
-    activation: ActivationFunction,
+    activation: Activation,
     l2: f64,
     tol: f64,
     n_threads: Option<usize>,
@@ -122,8 +122,7 @@ impl Trainer {
             (
                 "activation",
                 "'sigmoid'",
-                (self.activation != ActivationFunction::Sigmoid)
-                    .then(|| quoted(self.activation.name())),
+                (self.activation != Activation::Sigmoid).then(|| quoted(self.activation.name())),
             ),
             ("trace", "False", self.trace.then(|| "True".to_owned())),
         ];
@@ -226,7 +225,7 @@ impl Trainer {
             seed: seed.map(self::seed).transpose()?,
             reduction: Reduction::parse(&reduction.or("mean".to_owned(), "reduction", word)?)
                 .map_err(value_error)?,
-            activation: ActivationFunction::parse(&activation.or(
+            activation: Activation::parse(&activation.or(
                 "sigmoid".to_owned(),
                 "activation",
                 word,

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use arbitrary::Arbitrary;
 use gradstep_core::{
-    ActivationFunction, Elements, Error, Features, Indices, Matrix, Monitor, Observer, Options,
+    Activation, Elements, Error, Features, Indices, Matrix, Monitor, Observer, Options,
     Reduction, Sparse, Threads, Transposed, Unmonitored, Vector, class_loss_gradient, descend,
     hessian, loss_gradient, predict_proba,
 };
@@ -148,7 +148,7 @@ fn results(x: Features<'_>, threads: Threads) -> Result<Vec<f64>, Error> {
             batch_size: Some(batch),
             shuffle: None,
             reduction: Reduction::Mean,
-            activation: ActivationFunction::Sigmoid,
+            activation: Activation::Sigmoid,
             l2: 0.01,
             tol: 0.0,
             threads,

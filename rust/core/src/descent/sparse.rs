@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::features::Features;
 use crate::float::Float;
 use crate::kernel::sparse::{Scaled, Scratch, row_products, stripe, work};
-use crate::kernel::{Activation, Points, Sums, predictions};
+use crate::kernel::{Points, Sums, predictions};
 use crate::parallel::{Monitor, STRIPE};
 use crate::simd::{self, dispatch};
 use crate::sparse::{Index, Rows, Sparse, with_indices};
@@ -22,7 +22,7 @@ use crate::vector::RowSet;
 const CHUNK: usize = 1 << 17;
 
 /// A step for each batch.
-pub(super) fn epoch<F: Float, A: Activation>(
+pub(super) fn epoch<F: Float>(
     points: &Points<'_, Sparse<'_>>,
     order: RowSet<'_>,
     batch: usize,
@@ -54,13 +54,13 @@ pub(super) fn epoch<F: Float, A: Activation>(
         if work < x.columns() {
             with_indices!(x.indices(), indices => {
                 let matrix = Rows::new(x, &values, indices);
-                dispatch!(level, simd => lazy.step::<A, _, _>(simd, &part, &matrix))
+                dispatch!(level, simd => lazy.step(simd, &part, &matrix))
             })?;
         } else {
             lazy.fold();
             let part = part.with(Features::Sparse(*x));
             let Lazy { model, trace, .. } = &mut lazy;
-            batch_step::<F, A>(&part, model, options, epoch, trace, observer)?;
+            batch_step(&part, model, options, epoch, trace, observer)?;
         }
         done += work;
         if done >= CHUNK {
@@ -111,7 +111,7 @@ impl<F: Float> Lazy<'_, F> {
     }
 
     #[inline(always)]
-    fn step<A: Activation, I: Index, S: Simd>(
+    fn step<I: Index, S: Simd>(
         &mut self,
         simd: S,
         batch: &Points<'_, Sparse<'_>>,
@@ -128,11 +128,12 @@ impl<F: Float> Lazy<'_, F> {
         for first in (0..count).step_by(STRIPE) {
             let stripe_rows = first..count.min(first + STRIPE);
             let scratch = &mut self.scratch;
-            stripe::<F, A, I, S>(
+            stripe(
                 simd,
                 batch,
                 x,
                 &model,
+                self.options.activation,
                 stripe_rows,
                 true,
                 scratch,
@@ -146,7 +147,7 @@ impl<F: Float> Lazy<'_, F> {
             let mut z = vec![F::ZERO; count];
             let mut y_hat = z.clone();
             row_products(x, rows, &model, 0, &mut z);
-            predictions::<F, A, S>(simd, &z, &mut y_hat);
+            predictions(simd, self.options.activation, &z, &mut y_hat);
             trace.push(self.epoch, rows, &z, &y_hat, sums.mean_error());
         }
 

@@ -17,7 +17,8 @@ use super::columns::Columns;
 use super::model::{GradientLanes, Model};
 use super::rows::Rows;
 use super::stripe::Stripe;
-use super::{Activation, Points, Sums};
+use super::{Points, Sums};
+use crate::activation::Activation;
 use crate::float::Float;
 use crate::matrix::{Matrix, Packed};
 use crate::parallel::STRIPE;
@@ -65,10 +66,11 @@ impl<F: Float> Scratch<F> {
 
 /// Sums of error, residual and residual × row over the block.
 #[inline(always)]
-pub(crate) fn block<F: Float, A: Activation, S: Simd>(
+pub(crate) fn block<F: Float, S: Simd>(
     simd: S,
     points: &Points<'_, Matrix<'_>>,
     model: &Model<'_, F>,
+    activation: Activation,
     block: Range<usize>,
     gradient: bool,
     scratch: &mut Scratch<F>,
@@ -86,6 +88,7 @@ pub(crate) fn block<F: Float, A: Activation, S: Simd>(
         let part = Part {
             points,
             model,
+            activation,
             first,
             count,
             y: points.labels(first, count, y),
@@ -94,13 +97,13 @@ pub(crate) fn block<F: Float, A: Activation, S: Simd>(
         };
         let weights = &mut sums.weights;
         if !model.is_wide() {
-            part.by_narrow_columns::<A, S>(simd, buffers, &mut stripe, weights);
+            part.by_narrow_columns(simd, buffers, &mut stripe, weights);
         } else if points.x.runs_down_columns(points.rows) {
-            part.by_columns::<A, S>(simd, buffers, &mut stripe, weights);
+            part.by_columns(simd, buffers, &mut stripe, weights);
         } else if is_roomy(simd) && model.row_bytes() <= SHORT_ROW_BYTES {
-            part.by_rows::<A, S, 8>(simd, buffers, &mut stripe, weights);
+            part.by_rows::<S, 8>(simd, buffers, &mut stripe, weights);
         } else {
-            part.by_rows::<A, S, 4>(simd, buffers, &mut stripe, weights);
+            part.by_rows::<S, 4>(simd, buffers, &mut stripe, weights);
         }
         stripe.add_to(&mut sums);
         first += count;
@@ -155,6 +158,7 @@ pub(crate) fn predictors<F: Float, S: Simd>(
 struct Part<'a, F: Float> {
     points: &'a Points<'a, Matrix<'a>>,
     model: &'a Model<'a, F>,
+    activation: Activation,
     first: usize,
     count: usize,
     y: &'a [F],
@@ -166,7 +170,7 @@ impl<F: Float> Part<'_, F> {
     /// Rows that lie contiguously, or nearly, a few at a time: the products of the next with the weights go along with
     /// those of the last with their residuals, so that memory is read all the time.
     #[inline(always)]
-    fn by_rows<A: Activation, S: Simd, const ROWS: usize>(
+    fn by_rows<S: Simd, const ROWS: usize>(
         &self,
         simd: S,
         buffers: &mut Buffers<F>,
@@ -176,6 +180,7 @@ impl<F: Float> Part<'_, F> {
         let Part {
             points,
             model,
+            activation,
             first,
             count,
             y,
@@ -217,7 +222,15 @@ impl<F: Float> Part<'_, F> {
             for last in (0..rows).step_by(unit) {
                 let count = unit.min(rows - last);
                 let sample_weight = sample_weight.map(|s| &s[start + last..]);
-                stripe.samples::<A>(simd, z, &y[start + last..], sample_weight, count, residual);
+                stripe.samples(
+                    simd,
+                    activation,
+                    z,
+                    &y[start + last..],
+                    sample_weight,
+                    count,
+                    residual,
+                );
                 let next = last + count;
                 let more = unit.min(rows - next);
                 if !gradient {
@@ -239,7 +252,7 @@ impl<F: Float> Part<'_, F> {
     /// Columns that lie contiguously, or nearly, some rows at a time: as with rows, the products of the next go along with
     /// those of the last.
     #[inline(always)]
-    fn by_columns<A: Activation, S: Simd>(
+    fn by_columns<S: Simd>(
         &self,
         simd: S,
         buffers: &mut Buffers<F>,
@@ -249,6 +262,7 @@ impl<F: Float> Part<'_, F> {
         let Part {
             points,
             model,
+            activation,
             first,
             count,
             y,
@@ -282,8 +296,9 @@ impl<F: Float> Part<'_, F> {
             for last in (0..rows).step_by(unit) {
                 pad(z, part.count);
                 let sample_weight = sample_weight.map(|s| &s[start + last..]);
-                stripe.samples::<A>(
+                stripe.samples(
                     simd,
+                    activation,
                     z,
                     &y[start + last..],
                     sample_weight,
@@ -317,7 +332,7 @@ impl<F: Float> Part<'_, F> {
 
     /// Rows too short for a vector: a stripe forward and back.
     #[inline(always)]
-    fn by_narrow_columns<A: Activation, S: Simd>(
+    fn by_narrow_columns<S: Simd>(
         &self,
         simd: S,
         buffers: &mut Buffers<F>,
@@ -327,6 +342,7 @@ impl<F: Float> Part<'_, F> {
         let Part {
             points,
             model,
+            activation,
             first,
             count,
             y,
@@ -345,7 +361,7 @@ impl<F: Float> Part<'_, F> {
         let columns = Columns { model, tile, count };
         columns.multiply_narrow(simd, z);
         pad(z, count);
-        stripe.samples::<A>(simd, z, y, sample_weight, count, residual);
+        stripe.samples(simd, activation, z, y, sample_weight, count, residual);
         if gradient {
             columns.add_narrow(simd, residual, sums);
         }

@@ -40,76 +40,15 @@ pub use self::softmax::{
     softmax_in_place,
 };
 pub(crate) use self::subset::{Subset, stratified};
+use crate::activation::Activation;
 use crate::elementwise::{self, Function};
 use crate::error::Error;
 use crate::features::Features;
 use crate::float::Float;
-use crate::math::{self, Sample};
 use crate::matrix::Matrix;
 use crate::parallel::{self, Monitor, Threads, Unmonitored};
 use crate::simd::{self, Level, dispatch};
 use crate::vector::{RowSet, Vector};
-
-/// What turns a predictor `z` into a prediction, and a label into an error.
-pub(crate) trait Activation: Copy + Send + Sync + 'static {
-    /// ŷ
-    fn predict<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V) -> V;
-    /// Error and residual.
-    fn sample<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V, y: V) -> Sample<V>;
-    /// The residual alone, times `k`: the shortest way from `z` to it.
-    fn scaled_residual<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V, y: V, k: V) -> V;
-}
-
-/// ŷ = σ(z), cross-entropy: logistic regression.
-#[derive(Clone, Copy)]
-pub(crate) struct Sigmoid;
-
-impl Activation for Sigmoid {
-    #[inline(always)]
-    fn predict<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V) -> V {
-        math::sigmoid(z)
-    }
-    #[inline(always)]
-    fn sample<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V, y: V) -> Sample<V> {
-        math::cross_entropy(z, y)
-    }
-    #[inline(always)]
-    fn scaled_residual<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V, y: V, k: V) -> V {
-        math::scaled_residual(z, y, k)
-    }
-}
-
-/// ŷ = [z ≥ 0], 1 where ŷ ≠ y: the perceptron.
-#[derive(Clone, Copy)]
-pub(crate) struct Step;
-
-impl Activation for Step {
-    #[inline(always)]
-    fn predict<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V) -> V {
-        let simd = z.token();
-        let predicted = z
-            .simd_ge(F::ZERO)
-            .select(V::splat(simd, F::ONE), V::splat(simd, F::ZERO));
-        z.simd_eq(z).select(predicted, z) // NaN predicts NaN
-    }
-    #[inline(always)]
-    fn sample<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V, y: V) -> Sample<V> {
-        let simd = z.token();
-        let (zero, one) = (V::splat(simd, F::ZERO), V::splat(simd, F::ONE));
-        let predicted = Self::predict(z);
-        let wrong = predicted.simd_eq(y).select(zero, one);
-        let wrong = z.simd_eq(z).select(wrong, z);
-        Sample {
-            t: zero,
-            linear: wrong,
-            residual: predicted - y,
-        }
-    }
-    #[inline(always)]
-    fn scaled_residual<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V, y: V, k: V) -> V {
-        (Self::predict(z) - y) * k
-    }
-}
 
 /// Sums over samples of weight, error, residual, and residual × row.
 #[derive(Clone, Debug)]
@@ -161,19 +100,21 @@ pub(crate) enum Want {
 ///
 /// [`Error::Length`] if `weights` does not fit; [`Error::Element`] for a label or sample weight out of range;
 /// [`Error::Index`] for a column of a sparse matrix out of range; [`Error::NoWeight`]; [`Error::Interrupted`].
-pub(crate) fn evaluate<F: Float, A: Activation>(
+pub(crate) fn evaluate<F: Float>(
     points: &Points<'_>,
     weights: &[F],
     bias: F,
+    activation: Activation,
     want: Want,
     threads: Threads,
     monitor: &mut dyn Monitor,
 ) -> Result<Sums, Error> {
-    evaluate_on::<F, A>(
+    evaluate_on(
         simd::level()?,
         points,
         weights,
         bias,
+        activation,
         want,
         threads,
         monitor,
@@ -181,11 +122,12 @@ pub(crate) fn evaluate<F: Float, A: Activation>(
 }
 
 /// [`evaluate`] on a given instruction set.
-fn evaluate_on<F: Float, A: Activation>(
+fn evaluate_on<F: Float>(
     level: Level,
     points: &Points<'_>,
     weights: &[F],
     bias: F,
+    activation: Activation,
     want: Want,
     threads: Threads,
     monitor: &mut dyn Monitor,
@@ -206,15 +148,16 @@ fn evaluate_on<F: Float, A: Activation>(
                 threads,
                 parallel::blocks(count, x.columns()),
                 Scratch::<F>::new,
-                |scratch, block: Range<usize>| dispatch!(level, simd => dense::block::<F, A, _>(simd, &points, &model, block, gradient, scratch)),
+                |scratch, block: Range<usize>| dispatch!(level, simd => dense::block(simd, &points, &model, activation, block, gradient, scratch)),
                 monitor,
             )?
         }
-        Features::Sparse(x) => sparse::evaluate::<F, A>(
+        Features::Sparse(x) => sparse::evaluate(
             level,
             &points.with(x),
             weights,
             bias,
+            activation,
             gradient,
             threads,
             monitor,
@@ -269,7 +212,16 @@ pub fn loss<'a, F: Float>(
     monitor: &mut dyn Monitor,
 ) -> Result<f64, Error> {
     let points = Points::new(x, y, sample_weight)?;
-    Ok(evaluate::<F, Sigmoid>(&points, weights, bias, Want::Loss, threads, monitor)?.mean_error())
+    Ok(evaluate(
+        &points,
+        weights,
+        bias,
+        Activation::Sigmoid,
+        Want::Loss,
+        threads,
+        monitor,
+    )?
+    .mean_error())
 }
 
 /// Mean cross-entropy and its gradient, in one pass over the rows of `x`.
@@ -296,10 +248,11 @@ pub fn loss_gradient<'a, F: Float>(
     monitor: &mut dyn Monitor,
 ) -> Result<LossGradient<F>, Error> {
     let points = Points::new(x, y, sample_weight)?;
-    let sums = evaluate::<F, Sigmoid>(
+    let sums = evaluate(
         &points,
         weights,
         bias,
+        Activation::Sigmoid,
         Want::LossAndGradient,
         threads,
         monitor,
@@ -435,40 +388,33 @@ fn map_block<F: Float, S: Simd>(
 }
 
 /// Predictors and predictions of a batch, for a trace.
-pub(crate) fn predict_rows<F: Float, A: Activation>(
+pub(crate) fn predict_rows<F: Float>(
     x: &Features<'_>,
     rows: RowSet<'_>,
     weights: &[F],
     bias: F,
+    activation: Activation,
     z: &mut [F],
     y_hat: &mut [F],
 ) -> Result<(), Error> {
+    let (threads, monitor) = (Threads::ONE, &mut Unmonitored);
+    map_rows(*x, rows, weights, bias, None, z, threads, monitor)?;
     let level = simd::level()?;
-    match x {
-        Features::Dense(x) => {
-            let model = Model::new(weights, bias);
-            let mut scratch = Scratch::new();
-            dispatch!(level, simd => dense::predictors(simd, x, rows, &model, 0, z, &mut scratch));
-        }
-        Features::Sparse(x) => sparse::predictors(
-            level,
-            x,
-            rows,
-            weights,
-            bias,
-            z,
-            Threads::ONE,
-            &mut Unmonitored,
-        )?,
-    }
-    dispatch!(level, simd => predictions::<F, A, _>(simd, z, y_hat));
+    dispatch!(level, simd => predictions(simd, activation, z, y_hat));
     Ok(())
 }
 
 #[inline(always)]
-pub(crate) fn predictions<F: Float, A: Activation, S: Simd>(simd: S, z: &[F], y_hat: &mut [F]) {
+pub(crate) fn predictions<F: Float, S: Simd>(
+    simd: S,
+    activation: Activation,
+    z: &[F],
+    y_hat: &mut [F],
+) {
     for (y_hat, &z) in y_hat.iter_mut().zip(z) {
-        *y_hat = A::predict(F::Single::<S>::splat(simd, z)).as_slice()[0];
+        *y_hat = activation
+            .predict(F::Single::<S>::splat(simd, z))
+            .as_slice()[0];
     }
 }
 

@@ -12,7 +12,8 @@ use fearless_simd::prelude::*;
 
 use super::dense::pad;
 use super::stripe::Stripe;
-use super::{Activation, Points, Sums};
+use super::{Points, Sums};
+use crate::activation::Activation;
 use crate::error::Error;
 use crate::float::Float;
 use crate::parallel::{self, Monitor, STRIPE, Threads};
@@ -39,11 +40,12 @@ const RUN: usize = 16;
 /// # Errors
 ///
 /// [`Error::Interrupted`] by the monitor.
-pub(crate) fn evaluate<F: Float, A: Activation>(
+pub(crate) fn evaluate<F: Float>(
     level: Level,
     points: &Points<'_, Sparse<'_>>,
     weights: &[F],
     bias: F,
+    activation: Activation,
     gradient: bool,
     threads: Threads,
     monitor: &mut dyn Monitor,
@@ -57,7 +59,7 @@ pub(crate) fn evaluate<F: Float, A: Activation>(
             blocks(x, points.rows),
             Scratch::<F>::new,
             |scratch, range| dispatch!(level, simd => {
-                block::<F, A, _, _>(simd, points, &rows, weights, bias, range, gradient, scratch)
+                block(simd, points, &rows, weights, bias, activation, range, gradient, scratch)
             }),
             monitor,
         )
@@ -205,12 +207,13 @@ impl<F: Float> Scratch<F> {
 
 /// Sums of error, residual and residual × row over the block.
 #[inline(always)]
-fn block<F: Float, A: Activation, I: Index, S: Simd>(
+fn block<F: Float, I: Index, S: Simd>(
     simd: S,
     points: &Points<'_, Sparse<'_>>,
     x: &Rows<'_, F, I>,
     weights: &[F],
     bias: F,
+    activation: Activation,
     block: Range<usize>,
     gradient: bool,
     scratch: &mut Scratch<F>,
@@ -224,7 +227,9 @@ fn block<F: Float, A: Activation, I: Index, S: Simd>(
     let mut stored = 0;
     for first in block.clone().step_by(STRIPE) {
         let rows = first..block.end.min(first + STRIPE);
-        stored += stripe::<F, A, I, S>(simd, points, x, &model, rows, gradient, scratch, &mut sums);
+        stored += stripe(
+            simd, points, x, &model, activation, rows, gradient, scratch, &mut sums,
+        );
         if stored > RUN * columns {
             add_run(&mut scratch.run, &mut sums.weights);
             stored = 0;
@@ -274,11 +279,12 @@ impl<'a, F> Scaled<'a, F> {
 
 /// Adds a stripe of rows to the sums, and residual × row to `scratch.run`; the elements that these were.
 #[inline(always)]
-pub(crate) fn stripe<F: Float, A: Activation, I: Index, S: Simd>(
+pub(crate) fn stripe<F: Float, I: Index, S: Simd>(
     simd: S,
     points: &Points<'_, Sparse<'_>>,
     x: &Rows<'_, F, I>,
     model: &Scaled<'_, F>,
+    activation: Activation,
     rows: Range<usize>,
     gradient: bool,
     scratch: &mut Scratch<F>,
@@ -301,7 +307,7 @@ pub(crate) fn stripe<F: Float, A: Activation, I: Index, S: Simd>(
     }
     pad(z, rows.len());
     let mut stripe = Stripe::<F, S>::new(simd);
-    stripe.samples::<A>(simd, z, y, sample_weight, rows.len(), residual);
+    stripe.samples(simd, activation, z, y, sample_weight, rows.len(), residual);
     stripe.add_to(sums);
     if !gradient {
         return 0;

@@ -2,7 +2,8 @@
 
 use fearless_simd::prelude::*;
 
-use super::{Activation, Sums};
+use super::Sums;
+use crate::activation::Activation;
 use crate::float::Float;
 use crate::math;
 use crate::parallel::STRIPE;
@@ -34,9 +35,10 @@ impl<F: Float, S: Simd> Stripe<F, S> {
 
     /// Residuals of a vector of rows, times their sample weights; what they add to the sums is added.
     #[inline(always)]
-    pub(crate) fn sample<A: Activation>(
+    pub(crate) fn sample(
         &mut self,
         simd: S,
+        activation: Activation,
         z: F::Lanes<S>,
         y: F::Lanes<S>,
         sample_weight: Option<F::Lanes<S>>,
@@ -44,7 +46,7 @@ impl<F: Float, S: Simd> Stripe<F, S> {
         let zero = F::Lanes::<S>::splat(simd, F::ZERO);
         let one = F::Lanes::<S>::splat(simd, F::ONE);
         self.invalid |= y.simd_lt(zero) | y.simd_gt(one); // NaN propagates
-        let sample = A::sample(z, y);
+        let sample = activation.sample(z, y);
         let residual = match sample_weight {
             None => {
                 self.product = self
@@ -67,9 +69,10 @@ impl<F: Float, S: Simd> Stripe<F, S> {
 
     /// The same of `count` rows; `z`, `y` and `sample_weight` go on to whole vectors, `z` with −∞, the others with zeros.
     #[inline(always)]
-    pub(crate) fn samples<A: Activation>(
+    pub(crate) fn samples(
         &mut self,
         simd: S,
+        activation: Activation,
         z: &[F; STRIPE],
         y: &[F],
         sample_weight: Option<&[F]>,
@@ -85,7 +88,7 @@ impl<F: Float, S: Simd> Stripe<F, S> {
             let z = F::Lanes::<S>::load_array_ref(simd, &z[i]);
             let y = F::Lanes::<S>::load_array_ref(simd, &y[i]);
             let s = sample_weight.map(|s| F::Lanes::<S>::load_array_ref(simd, &s[i]));
-            self.sample::<A>(simd, z, y, s)
+            self.sample(simd, activation, z, y, s)
                 .store_array(&mut residual[i]);
         }
     }

@@ -141,11 +141,12 @@ fn same_bits_on_every_instruction_set_thread_count_and_layout() {
                         let points =
                             Points::new(matrix, &labels, weighted.then_some(&labels)).unwrap();
                         let threads = Threads::new(Some(threads)).unwrap();
-                        let Ok(sums) = evaluate_on::<f64, Sigmoid>(
+                        let Ok(sums) = evaluate_on(
                             isa.level().unwrap(),
                             &points,
                             &w,
                             -0.5,
+                            Activation::Sigmoid,
                             Want::LossAndGradient,
                             threads,
                             &mut Unmonitored,
@@ -258,11 +259,12 @@ fn sparse_has_the_same_bits_on_every_instruction_set_thread_count_and_index_type
                 for isa in Isa::available() {
                     for threads in [1, 2, 3, 8] {
                         let points = Points::new(&x, &y, weighted.then_some(&y)).unwrap();
-                        let Ok(sums) = evaluate_on::<f64, Sigmoid>(
+                        let Ok(sums) = evaluate_on(
                             isa.level().unwrap(),
                             &points,
                             &data.w,
                             -0.5,
+                            Activation::Sigmoid,
                             Want::LossAndGradient,
                             Threads::new(Some(threads)).unwrap(),
                             &mut Unmonitored,
@@ -376,21 +378,23 @@ fn a_range_of_rows_is_the_same_as_a_list_of_them_and_as_a_matrix_of_its_own() {
                     Points::new(&own, &own_labels, Some(&own_weight)).unwrap(),
                 ]
                 .map(|points| {
-                    let sums = evaluate::<f64, Sigmoid>(
+                    let sums = evaluate(
                         &points,
                         &w,
                         0.5,
+                        Activation::Sigmoid,
                         Want::LossAndGradient,
                         Threads::ONE,
                         &mut Unmonitored,
                     )
                     .unwrap();
                     let (mut z, mut y_hat) = (vec![0.0; count], vec![0.0; count]);
-                    predict_rows::<f64, Sigmoid>(
+                    predict_rows(
                         &points.x,
                         points.rows,
                         &w,
                         0.5,
+                        Activation::Sigmoid,
                         &mut z,
                         &mut y_hat,
                     )

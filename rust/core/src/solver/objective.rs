@@ -1,10 +1,11 @@
 //! What is minimised: E + (l2/2)‖w‖², by the weights and, last, the bias; for several classes by the weights of each, one
 //! class after the other, and then their biases.
 
+use crate::activation::Activation;
 use crate::error::Error;
 use crate::float::Float;
 use crate::kernel::softmax::{self, Classes};
-use crate::kernel::{self, Points, Sigmoid, Want, rows_of};
+use crate::kernel::{self, Points, Want, rows_of};
 use crate::parallel::{Monitor, Threads};
 
 /// The objective over a data set, or over a sample of it.
@@ -112,10 +113,11 @@ impl Objective<'_> {
         let (want, threads) = (Want::LossAndGradient, self.threads_to_read());
         let (points, n) = (self.points, self.columns());
         let (total, error, mut gradient, biases) = if self.classes == 1 {
-            let sums = kernel::evaluate::<F, Sigmoid>(
+            let sums = kernel::evaluate(
                 points,
                 &model[..n],
                 model[n],
+                Activation::Sigmoid,
                 want,
                 threads,
                 monitor,

@@ -11,7 +11,8 @@ mod weights;
 use fearless_simd::prelude::*;
 
 use self::weights::{Few, FewInMemory, Many, Vectors, Weights};
-use super::{Activation, Points};
+use super::Points;
+use crate::activation::Activation;
 use crate::float::Float;
 use crate::math;
 use crate::matrix::{Matrix, Packed};
@@ -77,9 +78,10 @@ impl<'a, F: Float> PointDescent<'a, F> {
     }
 
     /// One update for each of the points, whose labels have been checked.
-    pub(crate) fn visit<A: Activation>(
+    pub(crate) fn visit(
         &mut self,
         level: Level,
+        activation: Activation,
         points: &Points<'_, Matrix<'_>>,
         mut record: Option<Recorder<'_, F>>,
     ) {
@@ -90,9 +92,9 @@ impl<'a, F: Float> PointDescent<'a, F> {
             first += tile.labels.len();
             match &mut record {
                 Some(record) => {
-                    dispatch!(level, simd => self.model.record::<A, _>(simd, &tile, record))
+                    dispatch!(level, simd => self.model.record(simd, activation, &tile, record))
                 }
-                None => dispatch!(level, simd => self.model.update::<A, _>(simd, &tile)),
+                None => dispatch!(level, simd => self.model.update(simd, activation, &tile)),
             }
         }
     }
@@ -115,32 +117,47 @@ struct Model<'a, F> {
 
 impl<F: Float> Model<'_, F> {
     #[inline(always)]
-    fn update<A: Activation, S: Simd>(&mut self, simd: S, tile: &Tile<'_, F>) {
+    fn update<S: Simd>(&mut self, simd: S, activation: Activation, tile: &Tile<'_, F>) {
         let n = self.values.len();
         match n.div_ceil(F::LANES) {
             1 if n < F::LANES => match n {
-                1 => self.run::<A, S, Few<F, 1>>(simd, tile),
-                2 => self.run::<A, S, Few<F, 2>>(simd, tile),
-                3 => self.run::<A, S, Few<F, 3>>(simd, tile),
-                4 => self.run::<A, S, Few<F, 4>>(simd, tile),
-                5 => self.run::<A, S, Few<F, 5>>(simd, tile),
-                6 => self.run::<A, S, Few<F, 6>>(simd, tile),
-                7 => self.run::<A, S, Few<F, 7>>(simd, tile),
-                8 => self.run::<A, S, Few<F, 8>>(simd, tile),
-                _ => self.run::<A, S, FewInMemory<F>>(simd, tile),
+                1 => self.run::<S, Few<F, 1>>(simd, activation, tile),
+                2 => self.run::<S, Few<F, 2>>(simd, activation, tile),
+                3 => self.run::<S, Few<F, 3>>(simd, activation, tile),
+                4 => self.run::<S, Few<F, 4>>(simd, activation, tile),
+                5 => self.run::<S, Few<F, 5>>(simd, activation, tile),
+                6 => self.run::<S, Few<F, 6>>(simd, activation, tile),
+                7 => self.run::<S, Few<F, 7>>(simd, activation, tile),
+                8 => self.run::<S, Few<F, 8>>(simd, activation, tile),
+                _ => self.run::<S, FewInMemory<F>>(simd, activation, tile),
             },
-            1 => self.run::<A, S, Vectors<F, S, 1>>(simd, tile),
-            2 => self.run::<A, S, Vectors<F, S, 2>>(simd, tile),
-            3 => self.run::<A, S, Vectors<F, S, 3>>(simd, tile),
-            4 => self.run::<A, S, Vectors<F, S, 4>>(simd, tile),
-            _ => self.run::<A, S, Many<F, S>>(simd, tile),
+            1 => self.run::<S, Vectors<F, S, 1>>(simd, activation, tile),
+            2 => self.run::<S, Vectors<F, S, 2>>(simd, activation, tile),
+            3 => self.run::<S, Vectors<F, S, 3>>(simd, activation, tile),
+            4 => self.run::<S, Vectors<F, S, 4>>(simd, activation, tile),
+            _ => self.run::<S, Many<F, S>>(simd, activation, tile),
         }
     }
 
     #[inline(always)]
-    fn run<'w, A: Activation, S: Simd, W: Weights<'w, F, S>>(
+    fn run<'w, S: Simd, W: Weights<'w, F, S>>(
         &'w mut self,
         simd: S,
+        activation: Activation,
+        tile: &Tile<'_, F>,
+    ) {
+        // A loop for each: none has to ask on the way from one prediction to the next.
+        match activation {
+            Activation::Sigmoid => self.run_as::<S, W>(simd, Activation::Sigmoid, tile),
+            Activation::Step => self.run_as::<S, W>(simd, Activation::Step, tile),
+        }
+    }
+
+    #[inline(always)]
+    fn run_as<'w, S: Simd, W: Weights<'w, F, S>>(
+        &'w mut self,
+        simd: S,
+        activation: Activation,
         tile: &Tile<'_, F>,
     ) {
         let mut weights = W::load(simd, self.values);
@@ -151,7 +168,7 @@ impl<F: Float> Model<'_, F> {
             if let Some(factor) = pace.shrink() {
                 weights.multiply(simd, factor);
             }
-            let step = step::<F, A, S>(simd, z, y, pace.minus_rate);
+            let step = step::<F, S>(simd, activation, z, y, pace.minus_rate);
             weights.add(simd, step, row);
             bias += step * pace.factor;
         }
@@ -161,24 +178,26 @@ impl<F: Float> Model<'_, F> {
 
     /// [`Model::update`], and what it did.
     #[inline(always)]
-    fn record<A: Activation, S: Simd>(
+    fn record<S: Simd>(
         &mut self,
         simd: S,
+        activation: Activation,
         tile: &Tile<'_, F>,
         record: Recorder<'_, F>,
     ) {
         if self.values.len() < F::LANES {
-            self.run_recorded::<A, S, FewInMemory<F>>(simd, tile, record);
+            self.run_recorded::<S, FewInMemory<F>>(simd, activation, tile, record);
         } else {
-            self.run_recorded::<A, S, Many<F, S>>(simd, tile, record);
+            self.run_recorded::<S, Many<F, S>>(simd, activation, tile, record);
         }
     }
 
     /// The updates of [`Model::run`] to the last bit.
     #[inline(always)]
-    fn run_recorded<'w, A: Activation, S: Simd, W: Weights<'w, F, S>>(
+    fn run_recorded<'w, S: Simd, W: Weights<'w, F, S>>(
         &'w mut self,
         simd: S,
+        activation: Activation,
         tile: &Tile<'_, F>,
         record: Recorder<'_, F>,
     ) {
@@ -195,7 +214,7 @@ impl<F: Float> Model<'_, F> {
             if let Some(factor) = pace.shrink() {
                 weights.multiply(simd, factor);
             }
-            let step = step::<F, A, S>(simd, z, y, pace.minus_rate);
+            let step = step::<F, S>(simd, activation, z, y, pace.minus_rate);
             weights.add(simd, step, row);
             let delta_bias = step * pace.factor;
             bias += delta_bias;
@@ -208,12 +227,12 @@ impl<F: Float> Model<'_, F> {
                 *w = unscaled(*w, pace.scale);
             }
             let lanes = F::Single::<S>::splat(simd, z);
-            let sample = A::sample(lanes, F::Single::<S>::splat(simd, y));
+            let sample = activation.sample(lanes, F::Single::<S>::splat(simd, y));
             let error = math::log1p(sample.t) + sample.linear;
             record(PointUpdate {
                 row: tile.points.at(k),
                 z,
-                y_hat: A::predict(lanes).as_slice()[0],
+                y_hat: activation.predict(lanes).as_slice()[0],
                 error: error.as_slice()[0],
                 delta_weights: &delta_weights,
                 delta_bias,
@@ -228,9 +247,11 @@ impl<F: Float> Model<'_, F> {
 
 /// `minus_rate · (ŷ − y)`
 #[inline(always)]
-fn step<F: Float, A: Activation, S: Simd>(simd: S, z: F, y: F, minus_rate: F) -> F {
+fn step<F: Float, S: Simd>(simd: S, activation: Activation, z: F, y: F, minus_rate: F) -> F {
     let single = |x: F| F::Single::<S>::splat(simd, x);
-    A::scaled_residual(single(z), single(y), single(minus_rate)).as_slice()[0]
+    activation
+        .scaled_residual(single(z), single(y), single(minus_rate))
+        .as_slice()[0]
 }
 
 /// `value · scale`, the product in `f64`.

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::activation::Activation;
 use crate::elements::Elements;
-use crate::kernel::{Sigmoid, Step};
 use crate::matrix::Matrix;
 use crate::shuffle::Random;
 use crate::simd::Isa;
@@ -33,8 +33,9 @@ fn data<F: Float>(m: usize, n: usize) -> Data<F> {
 const RATE: f64 = 0.0625;
 
 /// Weights and bias after one visit of all points.
-fn descended<F: Float, A: Activation>(
+fn descended<F: Float>(
     isa: Isa,
+    activation: Activation,
     points: &Points<'_, Matrix<'_>>,
     start: &[F],
     shrinkage: f64,
@@ -42,7 +43,7 @@ fn descended<F: Float, A: Activation>(
 ) -> (Vec<F>, F) {
     let (mut weights, mut bias) = (start.to_vec(), F::HALF);
     let mut descent = PointDescent::new(&mut weights, &mut bias, RATE, shrinkage);
-    descent.visit::<A>(isa.level().unwrap(), points, record);
+    descent.visit(isa.level().unwrap(), activation, points, record);
     descent.finish();
     (weights, bias)
 }
@@ -83,7 +84,8 @@ fn same_bits<F: Float>(wrap: impl for<'a> Fn(&'a [F]) -> Elements<'a>) {
                         ..Points::new(matrix, &labels, None).unwrap().with(*matrix)
                     };
                     for isa in Isa::available() {
-                        let plain = descended::<F, Sigmoid>(isa, &points, &w, shrinkage, None);
+                        let plain =
+                            descended::<F>(isa, Activation::Sigmoid, &points, &w, shrinkage, None);
                         let plain = bits(&plain);
                         assert_eq!(*want.get_or_insert(plain.clone()), plain, "{isa:?} {n}");
                         let mut seen = Vec::new();
@@ -91,7 +93,14 @@ fn same_bits<F: Float>(wrap: impl for<'a> Fn(&'a [F]) -> Elements<'a>) {
                             seen.push((update.row, update.weights.to_vec(), update.bias));
                         };
                         let record = Some(&mut record as Recorder<'_, F>);
-                        let traced = descended::<F, Sigmoid>(isa, &points, &w, shrinkage, record);
+                        let traced = descended::<F>(
+                            isa,
+                            Activation::Sigmoid,
+                            &points,
+                            &w,
+                            shrinkage,
+                            record,
+                        );
                         assert_eq!(plain, bits(&traced), "traced, {isa:?} {n}");
                         assert!((0..m).all(|k| seen[k].0 == rows.at(k)));
                         let (_, weights, bias) = seen.pop().unwrap();
@@ -140,7 +149,7 @@ fn matches_the_textbook() {
             let labels = Vector::from_slice(&data.y);
             let points = Points::new(&matrix, &labels, None).unwrap().with(matrix);
             let isa = Isa::available().last().unwrap();
-            let got = descended::<f64, Sigmoid>(isa, &points, &data.w, shrinkage, None);
+            let got = descended::<f64>(isa, Activation::Sigmoid, &points, &data.w, shrinkage, None);
             let want = oracle(&data, shrinkage, false);
             // An update errs by a few ULP of |w| + |αx| < 1 and by α|x| times its predictor's error, at most
             // (n + 4)·eps·|x|·|w|; α·(‖x‖² + 1)/4 < 2 for n ≤ 40, so that no error grows.
@@ -148,7 +157,7 @@ fn matches_the_textbook() {
             for (got, want) in got.0.iter().zip(&want.0).chain([(&got.1, &want.1)]) {
                 assert!((got - want).abs() <= bound, "{n} {shrinkage}: {got} {want}");
             }
-            let got = descended::<f64, Step>(isa, &points, &data.w, shrinkage, None);
+            let got = descended::<f64>(isa, Activation::Step, &points, &data.w, shrinkage, None);
             let want = oracle(&data, shrinkage, true);
             for (got, want) in got.0.iter().zip(&want.0).chain([(&got.1, &want.1)]) {
                 assert!((got - want).abs() <= bound, "{n} {shrinkage}: {got} {want}");
@@ -165,7 +174,14 @@ fn a_small_penalty_adds_up() {
     let labels = Vector::new("y", Elements::F32(&[0.5]), 0, m, 0).unwrap();
     let points = Points::new(&matrix, &labels, None).unwrap().with(matrix);
     let isa = Isa::available().last().unwrap();
-    let (weights, _) = descended::<f32, Sigmoid>(isa, &points, &[1.0; 3], shrinkage, None);
+    let (weights, _) = descended::<f32>(
+        isa,
+        Activation::Sigmoid,
+        &points,
+        &[1.0; 3],
+        shrinkage,
+        None,
+    );
     let want = (m as f64 * f64::ln_1p(-shrinkage)).exp();
     assert!(want < 0.98);
     for w in weights {

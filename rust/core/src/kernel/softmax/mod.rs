@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use fearless_simd::prelude::*;
 
-use self::predictors::{Predictors, Probabilities, Turn, map_rows};
+use self::predictors::{Turn, map_rows};
 pub(crate) use self::predictors::{bias_hessian, plane, predictors, slopes};
 use self::stripe::Totals;
 use super::{Points, Want, check_length, rows_of};
@@ -366,7 +366,7 @@ pub fn predict_classes<'a, F: Float>(
     threads: Threads,
     monitor: &mut dyn Monitor,
 ) -> Result<(), Error> {
-    let turn = Probabilities;
+    let turn = Turn::Probabilities;
     map_features(x.into(), weights, biases, turn, out, threads, monitor)
 }
 
@@ -383,7 +383,7 @@ pub fn class_decision_function<'a, F: Float>(
     threads: Threads,
     monitor: &mut dyn Monitor,
 ) -> Result<(), Error> {
-    let turn = Predictors;
+    let turn = Turn::Predictors;
     map_features(x.into(), weights, biases, turn, out, threads, monitor)
 }
 
@@ -392,7 +392,7 @@ fn map_features<F: Float>(
     x: Features<'_>,
     weights: &[F],
     biases: &[F],
-    turn: impl Turn<F>,
+    turn: Turn,
     out: &mut [F],
     threads: Threads,
     monitor: &mut dyn Monitor,

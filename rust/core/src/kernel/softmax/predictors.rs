@@ -18,7 +18,7 @@ use crate::sparse::changed;
 pub(super) fn map_rows<F: Float>(
     points: &Points<'_>,
     model: &Classes<'_, F>,
-    turn: impl Turn<F>,
+    turn: Turn,
     out: &mut [F],
     threads: Threads,
     monitor: &mut dyn Monitor,
@@ -36,7 +36,7 @@ pub(super) fn map_rows<F: Float>(
         items,
         || Scratch::new(classes),
         |scratch, (block, out): (Range<usize>, &mut [F])| {
-            dispatch!(level, simd => block_rows::<F, _, _>(simd, &samples, turn, classes, block, out, scratch))
+            dispatch!(level, simd => block_rows(simd, &samples, turn, classes, block, out, scratch))
         },
         monitor,
     ))?;
@@ -50,7 +50,7 @@ pub(super) fn map_rows<F: Float>(
 fn block_rows<F: Float, X: Samples<F>, S: Simd>(
     simd: S,
     samples: &X,
-    turn: impl Turn<F>,
+    turn: Turn,
     classes: usize,
     block: Range<usize>,
     out: &mut [F],
@@ -81,39 +81,25 @@ fn block_rows<F: Float, X: Samples<F>, S: Simd>(
     valid
 }
 
-/// What predictors become.
-pub(super) trait Turn<F: Float>: Copy + Send + Sync {
-    fn turn<S: Simd>(self, simd: S, z: &mut [F], classes: usize, count: usize);
+/// What the predictors of a tile become.
+#[derive(Clone, Copy)]
+pub(super) enum Turn {
+    /// `z_k`, as they are.
+    Predictors,
+    /// `p_k`
+    Probabilities,
+    /// `p_k (1 − p_k)`
+    Slopes,
 }
 
-/// `z_k`
-#[derive(Clone, Copy)]
-pub(super) struct Predictors;
-
-impl<F: Float> Turn<F> for Predictors {
+impl Turn {
     #[inline(always)]
-    fn turn<S: Simd>(self, _simd: S, _z: &mut [F], _classes: usize, _count: usize) {}
-}
-
-/// `p_k`
-#[derive(Clone, Copy)]
-pub(super) struct Probabilities;
-
-impl<F: Float> Turn<F> for Probabilities {
-    #[inline(always)]
-    fn turn<S: Simd>(self, simd: S, z: &mut [F], classes: usize, count: usize) {
-        stripe::probabilities(simd, z, classes, count);
-    }
-}
-
-/// `p_k (1 − p_k)`
-#[derive(Clone, Copy)]
-struct Slopes;
-
-impl Turn<f64> for Slopes {
-    #[inline(always)]
-    fn turn<S: Simd>(self, simd: S, z: &mut [f64], classes: usize, count: usize) {
-        stripe::slopes(simd, z, classes, count);
+    fn turn<F: Float, S: Simd>(self, simd: S, z: &mut [F], classes: usize, count: usize) {
+        match self {
+            Turn::Predictors => {}
+            Turn::Probabilities => stripe::probabilities(simd, z, classes, count),
+            Turn::Slopes => stripe::slopes(simd, z, classes, count),
+        }
     }
 }
 
@@ -129,7 +115,7 @@ pub(crate) fn predictors(
     threads: Threads,
     monitor: &mut dyn Monitor,
 ) -> Result<(), Error> {
-    map_rows(points, model, Predictors, out, threads, monitor)
+    map_rows(points, model, Turn::Predictors, out, threads, monitor)
 }
 
 /// [`kernel::plane`](super::plane()) for several classes: the predictors of a sample are K in a row.
@@ -224,7 +210,7 @@ pub(crate) fn slopes(
     let (rows, classes) = (rows_of(points), model.count());
     let unit = "numbers of rows and classes";
     let mut by_rows = crate::error::zeros("X", rows.saturating_mul(classes), unit)?;
-    map_rows(points, model, Slopes, &mut by_rows, threads, monitor)?;
+    map_rows(points, model, Turn::Slopes, &mut by_rows, threads, monitor)?;
     let mut s = vec![1.0; rows];
     if let Some(weights) = points.sample_weight {
         weights.copy(points.rows, 0, &mut s);
@@ -255,7 +241,7 @@ pub(crate) fn bias_hessian(
     let (rows, classes) = (rows_of(points), model.count());
     let unit = "numbers of rows and classes";
     let mut p = crate::error::zeros("X", rows.saturating_mul(classes), unit)?;
-    map_rows(points, model, Probabilities, &mut p, threads, monitor)?;
+    map_rows(points, model, Turn::Probabilities, &mut p, threads, monitor)?;
     let partials = parallel::map(
         threads,
         parallel::blocks(rows, classes.saturating_mul(classes)),

@@ -74,15 +74,15 @@ pub(super) fn probabilities<F: Float, S: Simd>(simd: S, z: &mut [F], classes: us
 
 /// Predictors become `p_k (1 − p_k)`.
 #[inline(always)]
-pub(super) fn slopes<S: Simd>(simd: S, z: &mut [f64], classes: usize, count: usize) {
-    let lanes = <f64 as Float>::LANES;
-    for at in (0..count).step_by(lanes) {
-        let rest = exponentials::<f64, S>(simd, z, classes, at, |_, _| ());
-        let sum = rest + 1.0;
+pub(super) fn slopes<F: Float, S: Simd>(simd: S, z: &mut [F], classes: usize, count: usize) {
+    let one = F::Lanes::<S>::splat(simd, F::ONE);
+    for at in (0..count).step_by(F::LANES) {
+        let rest = exponentials(simd, z, classes, at, |_, _| ());
+        let sum = rest + one;
         for k in 0..classes {
-            let out = &mut z[k * STRIPE + at..][..lanes];
-            let e = <f64 as Float>::Lanes::<S>::from_slice(simd, out);
-            (e / sum * (others::<f64, S>(simd, e, rest) / sum)).store_slice(out);
+            let out = &mut z[k * STRIPE + at..][..F::LANES];
+            let e = F::Lanes::<S>::from_slice(simd, out);
+            (e / sum * (others::<F, S>(simd, e, rest) / sum)).store_slice(out);
         }
     }
 }

@@ -1,0 +1,79 @@
+//! What turns a predictor into a prediction: the formulas of either kind, for one sample, over lanes of samples.
+
+use fearless_simd::{Simd, SimdFloat};
+
+use crate::error::Error;
+use crate::float::Float;
+use crate::math::{self, Sample};
+
+/// What turns `z = w·x + b` into a prediction, and a label into an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// ŷ = σ(z), cross-entropy: logistic regression.
+    Sigmoid,
+    /// ŷ = [z ≥ 0], 1 where ŷ ≠ y: the perceptron.
+    Step,
+}
+
+impl Activation {
+    const NAMES: &'static [&'static str] = &["sigmoid", "step"];
+
+    /// # Errors
+    ///
+    /// [`Error::Choice`] if `name` is neither "sigmoid" nor "step".
+    pub fn parse(name: &str) -> Result<Self, Error> {
+        match name {
+            "sigmoid" => Ok(Activation::Sigmoid),
+            "step" => Ok(Activation::Step),
+            _ => Err(Error::Choice {
+                argument: "activation",
+                expected: Self::NAMES,
+                got: name.to_owned(),
+            }),
+        }
+    }
+
+    /// "sigmoid" or "step".
+    pub fn name(self) -> &'static str {
+        match self {
+            Activation::Sigmoid => "sigmoid",
+            Activation::Step => "step",
+        }
+    }
+
+    /// ŷ
+    #[inline(always)]
+    pub(crate) fn predict<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(self, z: V) -> V {
+        match self {
+            Activation::Sigmoid => math::sigmoid(z),
+            Activation::Step => math::step(z),
+        }
+    }
+
+    /// Error and residual.
+    #[inline(always)]
+    pub(crate) fn sample<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
+        self,
+        z: V,
+        y: V,
+    ) -> Sample<V> {
+        match self {
+            Activation::Sigmoid => math::cross_entropy(z, y),
+            Activation::Step => math::misclassified(z, y),
+        }
+    }
+
+    /// The residual alone, times `k`: the shortest way from `z` to it.
+    #[inline(always)]
+    pub(crate) fn scaled_residual<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
+        self,
+        z: V,
+        y: V,
+        k: V,
+    ) -> V {
+        match self {
+            Activation::Sigmoid => math::scaled_residual(z, y, k),
+            Activation::Step => (math::step(z) - y) * k,
+        }
+    }
+}
