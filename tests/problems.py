@@ -1,7 +1,8 @@
-"""Random problems, every way to hold one array, and how far float arithmetic may be from exact arithmetic."""
+"""Random problems and their number, every way to hold one array, and how far float arithmetic may be from exact."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +31,11 @@ _EXTREME = np.concatenate(
         _RANDOM.normal(size=240) * 10.0 ** _RANDOM.uniform(-6, 3, size=240),
     ]
 )
+
+
+def cases(count: int) -> int:
+    """How many cases hypothesis draws of a test: `count`, times the number in the environment's GRADSTEP_CASES."""
+    return max(1, round(count * float(os.environ.get("GRADSTEP_CASES", "1"))))
 
 
 class Problem(NamedTuple):

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 import gradstep
 import oracle
-from problems import DTYPES, Problem, bits, is_separable, layouts, table, tolerance
+from problems import DTYPES, Problem, bits, cases, is_separable, layouts, table, tolerance
 from test_real_data import SETS, read
 
 Array = npt.NDArray[Any]
@@ -367,7 +367,7 @@ def weighted(draw: st.DrawFn) -> Weighted:
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
-@settings(max_examples=1000)
+@settings(max_examples=cases(1000))
 @given(problem=weighted())
 def test_weights_are_repetition(solver: Any, problem: Weighted, count_case: Callable[[], None]) -> None:
     """The curvature is l2 at least along the weights, so both are within √(2·gap/l2) of the one optimum."""
@@ -523,7 +523,7 @@ def test_separated_is_what_a_linear_program_can_separate(scale: float) -> None:
 
 
 @both_solvers
-@settings(max_examples=300)
+@settings(max_examples=cases(300))
 @given(data=st.data())
 def test_degenerate_tables_get_an_answer(solver: Any, data: st.DataObject, count_case: Callable[[], None]) -> None:
     """Small integers: constant, repeated, dependent and separating columns in any mixture. Never NaN."""

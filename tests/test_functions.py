@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import exact
 import gradstep
 import oracle
-from problems import DTYPES, bits, layouts
+from problems import DTYPES, bits, cases, layouts
 
 Array = npt.NDArray[Any]
 
@@ -94,7 +94,7 @@ def test_any_float(function: Callable[..., Any], truth: Any, dtype: Any, count_c
     width = WIDTHS[dtype]
     floats = st.floats(width=width) | st.floats(-800, 800, width=width) | st.floats(-40, 40, width=width)
 
-    @settings(max_examples=250)
+    @settings(max_examples=cases(250))
     @given(st.lists(floats, min_size=1, max_size=20))
     def check(values: list[float]) -> None:
         count_case()
@@ -186,7 +186,7 @@ def test_range_and_symmetry(dtype: Any, count_case: Callable[[], None]) -> None:
     width = WIDTHS[dtype]
     eps = np.finfo(dtype).eps
 
-    @settings(max_examples=300)
+    @settings(max_examples=cases(300))
     @given(st.lists(st.floats(width=width, allow_nan=False) | st.floats(-50, 50, width=width), min_size=1, max_size=20))
     def check(values: list[float]) -> None:
         count_case()
@@ -343,7 +343,7 @@ def test_out_misaligned(function: Callable[..., Any], truth: Any, dtype: Any) ->
 def test_cross_entropy_matches_oracle(dtype: Any, count_case: Callable[[], None]) -> None:
     eps = float(np.finfo(dtype).eps)
 
-    @settings(max_examples=500)
+    @settings(max_examples=cases(500))
     @given(st.data())
     def check(data: st.DataObject) -> None:
         count_case()
@@ -378,7 +378,7 @@ def test_cross_entropy_at_certainty() -> None:
 
 @example(m=3)
 @given(m=st.integers(1, 50))
-@settings(max_examples=50)
+@settings(max_examples=cases(50))
 def test_cross_entropy_weighs_like_repeated_rows(m: int) -> None:
     random = np.random.default_rng(m)
     y, y_hat, times = random.integers(0, 2, m), random.uniform(0.01, 0.99, m), random.integers(0, 4, m)

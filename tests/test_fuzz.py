@@ -1,13 +1,12 @@
 """Every public entry point, given whatever NumPy, SciPy and Python may hand it: the answer that plain arrays of the
 same numbers get, to the bit, or the same refusal. (Plain arrays are held to the textbook elsewhere.)
 
-More by hand: `GRADSTEP_FUZZ=20 pytest tests/test_fuzz.py` draws twenty times as many cases.
+More by hand: `GRADSTEP_CASES=20 pytest tests/test_fuzz.py` draws twenty times as many cases.
 """
 
 from __future__ import annotations
 
 import inspect
-import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -19,8 +18,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import gradstep
+from problems import cases
 
-TIMES = int(os.environ.get("GRADSTEP_FUZZ", "1"))
 REFUSALS = (TypeError, ValueError, MemoryError)
 
 REAL = ["?", "b", "B", "h", "H", "i", "I", "l", "L", "e", "f", "d", "g", ">f8", ">f4", "<f2", ">i4", ">u2"]
@@ -163,7 +162,7 @@ def check(call: Callable[..., Any], given_: list[Any], plain: list[Any]) -> None
 SHAPES = st.lists(st.integers(0, 19), min_size=0, max_size=3).map(tuple)
 
 
-@settings(max_examples=300 * TIMES)
+@settings(max_examples=cases(300))
 @given(data=st.data(), name=st.sampled_from(["sigmoid", "sigmoid_derivative", "log_sigmoid", "softmax"]))
 def test_elementwise(data: st.DataObject, name: str) -> None:
     z, plain = data.draw(arrays(data.draw(SHAPES)))
@@ -171,7 +170,7 @@ def test_elementwise(data: st.DataObject, name: str) -> None:
     check(getattr(gradstep, name), [z], [plain])
 
 
-@settings(max_examples=200 * TIMES)
+@settings(max_examples=cases(200))
 @given(data=st.data())
 def test_cross_entropy(data: st.DataObject) -> None:
     shape = data.draw(SHAPES)
@@ -196,7 +195,7 @@ FORMULAS: dict[str, Callable[..., Any]] = {
 }
 
 
-@settings(max_examples=1000 * TIMES)
+@settings(max_examples=cases(1000))
 @given(data=st.data(), name=st.sampled_from(sorted(FORMULAS)))
 def test_formulas(data: st.DataObject, name: str) -> None:
     m, n = data.draw(st.integers(0, 19)), data.draw(st.integers(0, 19))
@@ -216,7 +215,7 @@ def comparable(fit: Any) -> Any:
     return fit.weights, fit.bias, fit.history, fit.n_epochs, str(fit.stop_reason)
 
 
-@settings(max_examples=150 * TIMES)
+@settings(max_examples=cases(150))
 @given(data=st.data(), name=st.sampled_from(["predict_proba", "loss_gradient", "fit"]))
 def test_several_classes(data: st.DataObject, name: str) -> None:
     m, n, K = data.draw(st.integers(1, 19)), data.draw(st.integers(1, 9)), data.draw(st.integers(2, 4))
@@ -239,7 +238,7 @@ def test_several_classes(data: st.DataObject, name: str) -> None:
 # --- sparse matrices --------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=300 * TIMES)
+@settings(max_examples=cases(300))
 @given(data=st.data())
 def test_broken_sparse_matrices(data: st.DataObject) -> None:
     """Refused exactly where positions lead out of the arrays or the matrix; else what the dense matrix gives."""
@@ -315,7 +314,7 @@ FIT_OPTIONS = sorted(set(inspect.signature(gradstep.fit).parameters) - {"X", "y"
 X, Y = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [3.0, 3.0]]), np.array([0, 1, 0, 1])
 
 
-@settings(max_examples=300 * TIMES)
+@settings(max_examples=cases(300))
 @given(
     options=st.dictionaries(
         st.sampled_from(TRAINER_OPTIONS),
@@ -335,7 +334,7 @@ def names_one_of(options: dict[str, Any], error: Exception) -> bool:
     return any(str(error).startswith((f"{name} must ", f"argument '{name}'")) for name in options)
 
 
-@settings(max_examples=300 * TIMES)
+@settings(max_examples=cases(300))
 @given(
     options=st.dictionaries(
         st.sampled_from(FIT_OPTIONS),
@@ -353,7 +352,7 @@ def test_options_of_fit(options: dict[str, Any], classes: int) -> None:
         assert np.isfinite(best.weights).all() and np.isfinite(best.objective)
 
 
-@settings(max_examples=200 * TIMES)
+@settings(max_examples=cases(200))
 @given(data=st.data())
 def test_options_of_formulas(data: st.DataObject) -> None:
     option = data.draw(ANYTHING)

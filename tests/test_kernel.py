@@ -15,14 +15,13 @@ from hypothesis import strategies as st
 import exact
 import gradstep
 import oracle
-from problems import DTYPES, Problem, bits, layouts, other_types, problems, repeating, sample_weights, tolerance
+from problems import DTYPES, Problem, bits, cases, layouts, other_types, problems, repeating, sample_weights, tolerance
 
 Array = npt.NDArray[Any]
 
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 
-# Four formulas in two types at this many cases each make more than 10 000.
-CASES = 1300
+# Four formulas in two types at 1300 cases each make more than 10 000.
 
 SHAPES = [(1, 1), (1, 9), (3, 2), (19, 17), (701, 13), (3, 5001)]  # one number, tails, several tiles, one wide row
 
@@ -53,7 +52,7 @@ def everything(problem: Problem, **options: Any) -> list[bytes]:
 
 @both_dtypes
 def test_predict_proba_matches_oracle(dtype: Any, count_case: Callable[[], None]) -> None:
-    @settings(max_examples=CASES)
+    @settings(max_examples=cases(1300))
     @given(problems(dtype))
     def check(problem: Problem) -> None:
         count_case()
@@ -80,7 +79,7 @@ def test_decision_function_of_whole_numbers_is_exact(dtype: Any, m: int, n: int)
 
 @both_dtypes
 def test_loss_matches_oracle(dtype: Any, count_case: Callable[[], None]) -> None:
-    @settings(max_examples=CASES)
+    @settings(max_examples=cases(1300))
     @given(problems(dtype), st.data())
     def check(problem: Problem, data: st.DataObject) -> None:
         count_case()
@@ -94,7 +93,7 @@ def test_loss_matches_oracle(dtype: Any, count_case: Callable[[], None]) -> None
 
 @both_dtypes
 def test_gradient_matches_oracle(dtype: Any, count_case: Callable[[], None]) -> None:
-    @settings(max_examples=CASES)
+    @settings(max_examples=cases(1300))
     @given(problems(dtype), st.data())
     def check(problem: Problem, data: st.DataObject) -> None:
         count_case()
@@ -113,7 +112,7 @@ def test_gradient_matches_oracle(dtype: Any, count_case: Callable[[], None]) -> 
 
 @both_dtypes
 def test_loss_gradient_matches_oracle(dtype: Any, count_case: Callable[[], None]) -> None:
-    @settings(max_examples=CASES)
+    @settings(max_examples=cases(1300))
     @given(problems(dtype), st.data())
     def check(problem: Problem, data: st.DataObject) -> None:
         count_case()
@@ -268,7 +267,7 @@ def test_threads_and_layouts_together(dtype: Any) -> None:
 
 
 @both_dtypes
-@settings(max_examples=300)
+@settings(max_examples=cases(300))
 @given(data=st.data())
 def test_a_whole_weight_is_a_repeated_row(dtype: Any, data: st.DataObject) -> None:
     problem = data.draw(problems(dtype, tame=True))
@@ -354,7 +353,7 @@ def test_gradient_is_the_central_difference_of_the_loss(dtype: Any, soft: bool, 
 
 
 @both_dtypes
-@settings(max_examples=300)
+@settings(max_examples=cases(300))
 @given(data=st.data())
 def test_size_of_one_points_gradient(dtype: Any, data: st.DataObject) -> None:
     """|∇E_i| = |y - ŷ|·‖(x, 1)‖: the farther the prediction from the label, the larger the step."""
@@ -441,7 +440,7 @@ def test_small_losses_add_up(dtype: Any) -> None:
 
 
 @both_dtypes
-@settings(max_examples=400)
+@settings(max_examples=cases(400))
 @given(data=st.data())
 def test_never_nan_from_finite_input(dtype: Any, data: st.DataObject) -> None:
     big = 1e300 if dtype is np.float64 else 1e30

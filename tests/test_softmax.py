@@ -23,6 +23,7 @@ from problems import (
     DTYPES,
     ClassProblem,
     bits,
+    cases,
     class_problems,
     class_tolerance,
     layouts,
@@ -73,7 +74,7 @@ def softmax_bound(z: Array, dtype: Any) -> Array:
 
 
 @both_dtypes
-@settings(max_examples=500)
+@settings(max_examples=cases(500))
 @given(data=st.data())
 def test_softmax_matches_oracle(dtype: Any, data: st.DataObject) -> None:
     rows, classes = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 20))
@@ -140,7 +141,7 @@ def test_softmax_at_the_extremes(dtype: Any) -> None:
 
 @both_dtypes
 def test_formulas_match_oracle(dtype: Any, count_case: Callable[[], None]) -> None:
-    @settings(max_examples=1300)
+    @settings(max_examples=cases(1300))
     @given(class_problems(dtype), st.data())
     def check(problem: ClassProblem, data: st.DataObject) -> None:
         count_case()
@@ -306,7 +307,7 @@ def test_same_bits_on_every_instruction_set() -> None:
 
 
 @both_dtypes
-@settings(max_examples=300)
+@settings(max_examples=cases(300))
 @given(data=st.data())
 def test_never_nan_from_finite_input(dtype: Any, data: st.DataObject) -> None:
     big = 1e300 if dtype is np.float64 else 1e30

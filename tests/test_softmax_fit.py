@@ -22,7 +22,7 @@ from sklearn.datasets import load_svmlight_file
 
 import gradstep
 import oracle
-from problems import DTYPES, ClassProblem, bits, class_tolerance, is_separable, layouts, table
+from problems import DTYPES, ClassProblem, bits, cases, class_tolerance, is_separable, layouts, table
 from test_fit import numbers
 from test_real_data import read
 
@@ -373,7 +373,7 @@ def weighted(draw: st.DrawFn) -> Weighted:
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
-@settings(max_examples=100)
+@settings(max_examples=cases(100))
 @given(problem=weighted())
 def test_weights_are_repetition(solver: Any, problem: Weighted, count_case: Callable[[], None]) -> None:
     """The curvature is l2 at least along the weights, so both are within √(2·gap/l2) of the one optimum."""
@@ -489,7 +489,7 @@ def test_separated_is_what_a_linear_program_can_separate(classes: int, scale: fl
     assert 25 < separable < 125
 
 
-@settings(max_examples=150)
+@settings(max_examples=cases(150))
 @given(data=st.data())
 def test_degenerate_tables_get_an_answer(data: st.DataObject, count_case: Callable[[], None]) -> None:
     """Small integers: constant, repeated, dependent and separating columns in any mixture. Never NaN."""

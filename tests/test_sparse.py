@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import gradstep
 import oracle
-from problems import DTYPES, Problem, bits, problems, rounding_of_a_step, sample_weights, tolerance
+from problems import DTYPES, Problem, bits, cases, problems, rounding_of_a_step, sample_weights, tolerance
 
 Array = npt.NDArray[Any]
 
@@ -84,7 +84,7 @@ def everything(problem: Problem, **options: Any) -> list[bytes]:
 
 @both_dtypes
 def test_formulas_match_the_oracle_on_the_dense_matrix(dtype: Any, count_case: Callable[[], None]) -> None:
-    @settings(max_examples=1000)
+    @settings(max_examples=cases(1000))
     @given(problems(dtype), st.data())
     def check(problem: Problem, data: st.DataObject) -> None:
         count_case()

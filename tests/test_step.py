@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import gradstep
 import oracle
-from problems import DTYPES, Problem, problems, sample_weights, shift, tolerance
+from problems import DTYPES, Problem, cases, problems, sample_weights, shift, tolerance
 
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 RATES = [1e-3, 0.1, 1.0, 7.5]
@@ -23,7 +23,7 @@ RATES = [1e-3, 0.1, 1.0, 7.5]
 def test_step_matches_oracle(dtype: Any, reduction: str, count_case: Callable[[], None]) -> None:
     eps = float(np.finfo(dtype).eps)
 
-    @settings(max_examples=400)
+    @settings(max_examples=cases(400))
     @given(problems(dtype), st.sampled_from(RATES), st.data())
     def check(problem: Problem, rate: float, data: st.DataObject) -> None:
         count_case()
@@ -48,7 +48,7 @@ def test_step_matches_oracle(dtype: Any, reduction: str, count_case: Callable[[]
 
 
 @both_dtypes
-@settings(max_examples=300)
+@settings(max_examples=cases(300))
 @given(data=st.data())
 def test_sum_with_a_over_m_is_mean_with_a(dtype: Any, data: st.DataObject) -> None:
     """The two readings of the learning rate: "sum" has absorbed the 1/m."""
@@ -90,7 +90,7 @@ def test_inputs_are_not_changed(dtype: Any) -> None:
 
 
 @both_dtypes
-@settings(max_examples=300)
+@settings(max_examples=cases(300))
 @given(data=st.data())
 def test_loss_falls_as_it_must(dtype: Any, data: st.DataObject) -> None:
     """For α ≤ 1/L a step lowers the loss by α/2·‖∇E‖² at least, where L is the largest curvature of E."""

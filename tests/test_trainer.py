@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 import gradstep
 import oracle
-from problems import DTYPES, Problem, bits, layouts, other_types, problems, rounding_of_a_step, tolerance
+from problems import DTYPES, Problem, bits, cases, layouts, other_types, problems, rounding_of_a_step, tolerance
 
 Array = npt.NDArray[Any]
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
@@ -51,7 +51,7 @@ def in_file_order(m: int, epochs: int) -> list[range]:
 def test_descent_matches_oracle(dtype: Any, reduction: str, count_case: Callable[[], None]) -> None:
     """Full batch, mini-batches with a short last one, point by point; with and without penalty."""
 
-    @settings(max_examples=250)
+    @settings(max_examples=cases(250))
     @given(
         problems(dtype, largest=19, tame=True),
         st.sampled_from([None, 1, 2, 3, 8, 100]),
