@@ -124,13 +124,13 @@ def main() -> None:
     parser.add_argument("problems", nargs="*", metavar="PROBLEM", help=f"some of {', '.join(regimes.REGIMES)}")
     parser.add_argument("--quick", action="store_true", help="small problems and one peer: to see that everything runs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file, too")
-    parser.add_argument("--limit", type=float, metavar="SECONDS", help="for each contender and problem [120; quick: 5]")
+    parser.add_argument("--limit", type=float, metavar="SECONDS", help="for each contender and problem [120; quick: 3]")
     options = parser.parse_args()
     unknown = [problem for problem in options.problems if problem not in regimes.REGIMES]
     if unknown:
         parser.error(f"PROBLEM must be one of {', '.join(regimes.REGIMES)}, got {unknown[0]}")
     settings = Settings(options.quick)
-    limit = options.limit or (5.0 if options.quick else 120.0)
+    limit = options.limit or (3.0 if options.quick else 120.0)
     peers = [name for name in CONTENDERS if name != "gradstep"]
     found = []
     for problem in options.problems or regimes.REGIMES:

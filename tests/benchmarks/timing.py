@@ -42,7 +42,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Settings:
-    """How thorough to be: `quick` takes a tenth of the rows and fewer repetitions, to see that everything runs."""
+    """How thorough to be: `quick` takes a tenth of the rows and repeats nothing, to see that everything runs."""
 
     quick: bool = False
 
@@ -50,7 +50,7 @@ class Settings:
         return m // 10 if self.quick else m
 
     def repeats(self, count: int) -> int:
-        return max(3, count // 5) if self.quick else count
+        return 1 if self.quick else count
 
 
 def medians(rivals: Mapping[str, Run], repeats: int, calls: int = 1) -> dict[str, float]:
@@ -60,12 +60,13 @@ def medians(rivals: Mapping[str, Run], repeats: int, calls: int = 1) -> dict[str
     a tenth of a second), and a CPU that sleeps takes milliseconds to wake.
     """
     times: dict[str, list[float]] = {name: [] for name in rivals}
-    for _ in range(-(-repeats // TURN)):
+    turn, warm_up = (TURN, WARM_UP) if repeats >= TURN else (repeats, 0.0)
+    for _ in range(-(-repeats // turn)):
         for name, run in rivals.items():
-            settled = time.perf_counter() + WARM_UP
+            settled = time.perf_counter() + warm_up
             while time.perf_counter() < settled:
                 run()
-            times[name] += [seconds(run, calls) for _ in range(TURN)]
+            times[name] += [seconds(run, calls) for _ in range(turn)]
     return {name: statistics.median(each) for name, each in times.items()}
 
 
