@@ -86,7 +86,8 @@ def in_layout(values: Any, layout: str, random: np.random.Generator) -> tuple[An
             return wide[..., ::2], values
         case "reversed":
             back = (slice(None, None, -1),) * values.ndim
-            return np.array(values[back], order="C")[back], values
+            turned = np.array(values[back], order="C")[back]
+            return turned, np.asarray(turned)  # of no dimension: a scalar, or the object itself
         case "repeated" if values.ndim and values.shape[0]:
             return np.broadcast_to(values[0], values.shape), np.broadcast_to(values[0], values.shape)
         case "misaligned" if values.size and values.dtype.kind != "O":
@@ -103,7 +104,8 @@ def in_layout(values: Any, layout: str, random: np.random.Generator) -> tuple[An
             return records["field"], values
         case "list":
             plain = values.tolist()
-            return plain, np.asarray(plain) if values.dtype.kind in "biuf" or not values.size else None
+            # A list of what an array of objects held is a list of numbers.
+            return plain, np.asarray(plain) if values.dtype.kind in "biufO" or not values.size else None
         case "masked":
             return np.ma.masked_array(values, np.zeros(values.shape, bool)), None
         case "wild bools":
