@@ -6,9 +6,9 @@ use std::ops::ControlFlow;
 
 use arbitrary::Arbitrary;
 use gradstep_core::{
-    Activation, Elements, Error, Features, Indices, Matrix, Monitor, Observer, Options,
-    Reduction, Sparse, Threads, Transposed, Unmonitored, Vector, class_loss_gradient, descend,
-    hessian, loss_gradient, predict_proba,
+    Activation, Elements, Error, Features, Indices, Matrix, Monitor, Observer, Options, Reduction,
+    Sparse, Threads, Transposed, Unmonitored, Vector, class_loss_gradient, descend, hessian,
+    loss_gradient, predict_proba,
 };
 use libfuzzer_sys::fuzz_target;
 
