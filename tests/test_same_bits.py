@@ -170,8 +170,6 @@ def test_data_larger_than_caches(processes: dict[str, Process], case: Case) -> N
         for n_threads in THREADS if layout in ("C", "csr64") else (2,):
             assert digest(replace(case, layout=layout, n_threads=n_threads)) == plain, (layout, n_threads)
     for name, process in processes.items():
-        if name == "portable" and case.n > 3:  # without fused multiply-adds one such case is enough
-            continue
         assert process.digest(replace(case, n_threads=2)) == plain, name
 
 
