@@ -21,7 +21,8 @@ Array = npt.NDArray[Any]
 
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 
-# Four formulas in two types at 1300 cases each make more than 10 000.
+# Four formulas in two types at this many cases each make more than 10 000.
+CASES = cases(1300)
 
 SHAPES = [(1, 1), (1, 9), (3, 2), (19, 17), (701, 13), (3, 5001)]  # one number, tails, several tiles, one wide row
 
@@ -52,7 +53,7 @@ def everything(problem: Problem, **options: Any) -> list[bytes]:
 
 @both_dtypes
 def test_predict_proba_matches_oracle(dtype: Any, count_case: Callable[[], None]) -> None:
-    @settings(max_examples=cases(1300))
+    @settings(max_examples=CASES)
     @given(problems(dtype))
     def check(problem: Problem) -> None:
         count_case()
@@ -79,7 +80,7 @@ def test_decision_function_of_whole_numbers_is_exact(dtype: Any, m: int, n: int)
 
 @both_dtypes
 def test_loss_matches_oracle(dtype: Any, count_case: Callable[[], None]) -> None:
-    @settings(max_examples=cases(1300))
+    @settings(max_examples=CASES)
     @given(problems(dtype), st.data())
     def check(problem: Problem, data: st.DataObject) -> None:
         count_case()
@@ -93,7 +94,7 @@ def test_loss_matches_oracle(dtype: Any, count_case: Callable[[], None]) -> None
 
 @both_dtypes
 def test_gradient_matches_oracle(dtype: Any, count_case: Callable[[], None]) -> None:
-    @settings(max_examples=cases(1300))
+    @settings(max_examples=CASES)
     @given(problems(dtype), st.data())
     def check(problem: Problem, data: st.DataObject) -> None:
         count_case()
@@ -112,7 +113,7 @@ def test_gradient_matches_oracle(dtype: Any, count_case: Callable[[], None]) -> 
 
 @both_dtypes
 def test_loss_gradient_matches_oracle(dtype: Any, count_case: Callable[[], None]) -> None:
-    @settings(max_examples=cases(1300))
+    @settings(max_examples=CASES)
     @given(problems(dtype), st.data())
     def check(problem: Problem, data: st.DataObject) -> None:
         count_case()

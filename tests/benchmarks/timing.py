@@ -56,8 +56,9 @@ class Settings:
 def medians(rivals: Mapping[str, Run], repeats: int, calls: int = 1) -> dict[str, float]:
     """Median seconds of a call of each rival; they take turns, so that a busy moment hits all of them.
 
-    Every turn begins untimed: a rival's idle threads keep a CPU busy for a while after its last call (those of BLAS for
-    a tenth of a second), and a CPU that sleeps takes milliseconds to wake.
+    Every turn begins untimed, unless there are too few repetitions for one: a rival's idle threads keep a CPU busy for
+    a while after its last call (those of BLAS for a tenth of a second), and a CPU that sleeps takes milliseconds to
+    wake.
     """
     times: dict[str, list[float]] = {name: [] for name in rivals}
     turn, warm_up = (TURN, WARM_UP) if repeats >= TURN else (repeats, 0.0)
