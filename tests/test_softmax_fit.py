@@ -373,7 +373,7 @@ def weighted(draw: st.DrawFn) -> Weighted:
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
-@settings(max_examples=cases(100))
+@settings(max_examples=cases(1000))
 @given(problem=weighted())
 def test_weights_are_repetition(solver: Any, problem: Weighted, count_case: Callable[[], None]) -> None:
     """The curvature is l2 at least along the weights, so both are within √(2·gap/l2) of the one optimum."""

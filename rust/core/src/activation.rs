@@ -2,7 +2,7 @@
 
 use fearless_simd::{Simd, SimdFloat};
 
-use crate::error::Error;
+use crate::error::{Error, one_of};
 use crate::float::Float;
 use crate::math::{self, Sample};
 
@@ -16,21 +16,12 @@ pub enum Activation {
 }
 
 impl Activation {
-    const NAMES: &'static [&'static str] = &["sigmoid", "step"];
-
     /// # Errors
     ///
     /// [`Error::Choice`] if `name` is neither "sigmoid" nor "step".
     pub fn parse(name: &str) -> Result<Self, Error> {
-        match name {
-            "sigmoid" => Ok(Activation::Sigmoid),
-            "step" => Ok(Activation::Step),
-            _ => Err(Error::Choice {
-                argument: "activation",
-                expected: Self::NAMES,
-                got: name.to_owned(),
-            }),
-        }
+        let words = [("sigmoid", Activation::Sigmoid), ("step", Activation::Step)];
+        one_of("activation", &words, name)
     }
 
     /// "sigmoid" or "step".

@@ -123,7 +123,7 @@ pub enum Error {
         /// The argument.
         argument: &'static str,
         /// The words allowed.
-        expected: &'static [&'static str],
+        expected: Vec<&'static str>,
         /// The word that came.
         got: String,
     },
@@ -325,6 +325,26 @@ pub(crate) fn check_room(
             argument,
             count,
             unit,
+        }),
+    }
+}
+
+/// What `name` stands for among `words`.
+///
+/// # Errors
+///
+/// [`Error::Choice`] if it is none of these.
+pub(crate) fn one_of<T: Copy>(
+    argument: &'static str,
+    words: &[(&'static str, T)],
+    name: &str,
+) -> Result<T, Error> {
+    match words.iter().find(|(word, _)| *word == name) {
+        Some(&(_, value)) => Ok(value),
+        None => Err(Error::Choice {
+            argument,
+            expected: words.iter().map(|(word, _)| *word).collect(),
+            got: name.to_owned(),
         }),
     }
 }

@@ -6,7 +6,7 @@ use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 
 use crate::descent::{Descent, Observer, Options, StopReason, check_start};
-use crate::error::{Error, check_room};
+use crate::error::{Error, check_room, one_of};
 use crate::features::Features;
 use crate::float::Float;
 use crate::kernel::{self, ClassCounts, Labels, Points, Target};
@@ -31,21 +31,16 @@ pub enum Solver {
 }
 
 impl Solver {
-    const NAMES: &'static [&'static str] = &["auto", "lbfgs", "gd"];
-
     /// # Errors
     ///
     /// [`Error::Choice`] if `name` is none of "auto", "lbfgs" and "gd".
     pub fn parse(name: &str) -> Result<Self, Error> {
-        match name {
-            "auto" | "lbfgs" => Ok(Solver::Lbfgs),
-            "gd" => Ok(Solver::Gd),
-            _ => Err(Error::Choice {
-                argument: "solver",
-                expected: Self::NAMES,
-                got: name.to_owned(),
-            }),
-        }
+        let words = [
+            ("auto", Solver::Lbfgs),
+            ("lbfgs", Solver::Lbfgs),
+            ("gd", Solver::Gd),
+        ];
+        one_of("solver", &words, name)
     }
 
     /// "lbfgs" or "gd".

@@ -1,7 +1,7 @@
 //! w ← w − α ∇E: one step of gradient descent.
 
 use crate::activation::Activation;
-use crate::error::Error;
+use crate::error::{Error, one_of};
 use crate::features::Features;
 use crate::float::Float;
 use crate::kernel::{self, Points, Sums, Want};
@@ -18,21 +18,12 @@ pub enum Reduction {
 }
 
 impl Reduction {
-    const NAMES: &'static [&'static str] = &["mean", "sum"];
-
     /// # Errors
     ///
     /// [`Error::Choice`] if `name` is neither "mean" nor "sum".
     pub fn parse(name: &str) -> Result<Self, Error> {
-        match name {
-            "mean" => Ok(Reduction::Mean),
-            "sum" => Ok(Reduction::Sum),
-            _ => Err(Error::Choice {
-                argument: "reduction",
-                expected: Self::NAMES,
-                got: name.to_owned(),
-            }),
-        }
+        let words = [("mean", Reduction::Mean), ("sum", Reduction::Sum)];
+        one_of("reduction", &words, name)
     }
 
     /// "mean" or "sum".
