@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
 import gradstep
 import oracle
@@ -381,6 +382,21 @@ def test_weights_are_repetition(solver: Any, problem: Weighted, count_case: Call
     radius = np.sqrt(2 * once.gap / l2) + np.sqrt(2 * repeated.gap / l2)
     assert np.linalg.norm(once.weights - repeated.weights) <= radius
     assert abs(once.objective - repeated.objective) <= max(once.gap, repeated.gap) + 16 * EPS
+
+
+@both_solvers
+@pytest.mark.parametrize("held", [np.asarray, sparse.csr_array], ids=["dense", "sparse"])
+def test_a_row_of_weight_zero_may_be_huge(solver: Any, held: Any) -> None:
+    """Its predictor overflows, and is not a number where two of its terms do with opposite signs."""
+    X, y = overlapping(60, 3)
+    s = np.ones(60)
+    s[[3, 20]] = 0
+    X[3], X[20] = 1.7e308, [1.7e308, -1.7e308, 1.7e308]
+    best = gradstep.fit(held(X), y, l2=1e-3, sample_weight=s, solver=solver)
+    without = gradstep.fit(held(X[s > 0]), y[s > 0], l2=1e-3, solver=solver)
+    assert best.converged and best.gap is not None and best.gap <= 1e-12
+    assert np.allclose(best.weights, without.weights, rtol=0, atol=1e-7)
+    assert np.allclose(best.bias, without.bias, rtol=0, atol=1e-7)
 
 
 def test_inputs_are_not_modified_and_lists_will_do() -> None:

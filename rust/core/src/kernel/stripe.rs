@@ -46,6 +46,11 @@ impl<F: Float, S: Simd> Stripe<F, S> {
         let zero = F::Lanes::<S>::splat(simd, F::ZERO);
         let one = F::Lanes::<S>::splat(simd, F::ONE);
         self.invalid |= y.simd_lt(zero) | y.simd_gt(one); // NaN propagates
+        let z = match sample_weight {
+            // Without weight, a predictor that overflows must not count.
+            Some(s) => s.simd_eq(zero).select(zero, z),
+            None => z,
+        };
         let sample = activation.sample(z, y);
         let residual = match sample_weight {
             None => {

@@ -108,7 +108,7 @@ impl<'o> Run<'o> {
         objective.evaluate::<F>(v, self.observer)
     }
 
-    /// `z = X w + b` of every row, on the account.
+    /// `z = X w + b` of every row, on the account; 0 of a row without weight, where it must not count even if it overflows.
     ///
     /// # Errors
     ///
@@ -129,9 +129,17 @@ impl<'o> Run<'o> {
         self.passes += objective.cost;
         let (points, threads) = (objective.points, objective.threads_to_read());
         match biases {
-            [bias] => kernel::predictors(points, weights, *bias, out, threads, self.observer),
-            _ => softmax::predictors(points, &objective.model(v)?, out, threads, self.observer),
+            [bias] => kernel::predictors(points, weights, *bias, out, threads, self.observer)?,
+            _ => softmax::predictors(points, &objective.model(v)?, out, threads, self.observer)?,
         }
+        if let Some(s) = points.sample_weight {
+            for (i, z) in out.chunks_exact_mut(biases.len()).enumerate() {
+                if s.get::<f64>(points.rows.at(i)) == 0.0 {
+                    z.fill(0.0);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Records an iteration and shows it to the observer.

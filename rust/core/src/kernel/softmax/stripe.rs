@@ -130,6 +130,15 @@ impl<F: Float, S: Simd> Totals<F, S> {
         let infinity = F::Lanes::<S>::splat(simd, F::INFINITY);
         for at in (0..count).step_by(F::LANES) {
             let y = F::Lanes::<S>::from_slice(simd, &y[at..at + F::LANES]);
+            let s = sample_weight.map(|s| F::Lanes::<S>::from_slice(simd, &s[at..at + F::LANES]));
+            if let Some(s) = s {
+                // Without weight, predictors that overflow must not count.
+                for z in z.chunks_exact_mut(STRIPE) {
+                    let z = &mut z[at..at + F::LANES];
+                    let predictor = F::Lanes::<S>::from_slice(simd, z);
+                    s.simd_eq(zero).select(zero, predictor).store_slice(z);
+                }
+            }
             let mut distance = zero;
             let mut is_known = zero.simd_gt(zero);
             let rest = exponentials::<F, S>(simd, z, classes, at, |k, d| {
@@ -140,8 +149,7 @@ impl<F: Float, S: Simd> Totals<F, S> {
             self.invalid |= !is_known;
             let error = math::log1p(rest) + distance;
             let mut factor = one / (rest + one);
-            if let Some(s) = sample_weight {
-                let s = F::Lanes::<S>::from_slice(simd, &s[at..at + F::LANES]);
+            if let Some(s) = s {
                 self.invalid |= !(s.simd_ge(zero) & s.simd_lt(infinity));
                 self.error = error.mul_add_fused(s, self.error);
                 factor *= s;
