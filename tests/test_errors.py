@@ -172,6 +172,12 @@ for name, take in TAKING:
 
 # --- sample_weight, learning_rate, reduction --------------------------------------------------------------------------
 WEIGHING: list[tuple[str, Taking]] = [(name, take) for name, take in TAKING[2:6]]
+for name, take in WEIGHING:
+    for weight, facts in [
+        ([1.0, 1e39, 1.0, 1.0], r"finite in float32, as X is, got 1e39 at row 1$"),
+        (np.full(4, 1e-50), r"a finite sum of at least 1e-31, got a sum of 4e-50$"),
+    ]:
+        refuse(f"{name}, float32", ValueError, "sample_weight", facts, take, X=X.astype("f4"), sample_weight=weight)
 WEIGHING += [("cross_entropy", lambda **o: gradstep.cross_entropy(Y, [0.1, 0.2, 0.3, 0.4], **o))]
 for name, take in WEIGHING:
     for weight, facts in [
@@ -181,7 +187,9 @@ for name, take in WEIGHING:
         ([1.0, 1.0, -0.5, 1.0], r"got -0\.5.*row 2"),
         ([1.0, np.nan, 1.0, 1.0], r"got nan.*row 1"),
         ([1.0, 1.0, 1.0, np.inf], r"got inf.*row 3"),
-        (np.zeros(4), r"got.*(0|zero)"),
+        (np.zeros(4), r"a positive sum, got only zeros$"),
+        (np.full(4, 1e308), r"a finite sum of at least 1e-292, got a sum of inf$"),
+        (np.full(4, 5e-324), r"a finite sum of at least 1e-292, got a sum of 2e-323$"),
     ]:
         refuse(name, ValueError, "sample_weight", facts, take, sample_weight=weight)
 
@@ -243,6 +251,10 @@ for option, expected, came in [
 ]:
     facts = f"{expected} with learning_rate='auto', got {came}$"
     refuse("Trainer", ValueError, next(iter(option)), facts, partial(gradstep.Trainer, "auto"), **option)
+refuse(
+    "Trainer", ValueError, "weights", r"small enough for the error and its gradient to be finite, got 1e308$",
+    gradstep.Trainer("auto").fit, X, Y, np.full(3, 1e308),
+)  # fmt: skip
 refuse("Trainer", TypeError, "learning_rate", "'auto'.*got the str 'best'", gradstep.Trainer, learning_rate="best")
 
 # --- fit --------------------------------------------------------------------------------------------------------------
@@ -265,6 +277,9 @@ for solver in ("lbfgs", "gd"):
         (ValueError, "sample_weight", r"length 4 \(.*\), got length 2", {"sample_weight": [1, 1]}),
         (ValueError, "sample_weight", r"finite and not negative, got -1 at row 1$", {"sample_weight": -Y}),
         (ValueError, "sample_weight", r"a positive sum, got only zeros$", {"sample_weight": np.zeros(4)}),
+        (ValueError, "sample_weight", r"a finite sum .*, got a sum of inf$", {"sample_weight": np.full(4, 1e308)}),
+        (ValueError, "sample_weight", r"finite in float32, as X is, got 1e39 at row 0$",
+         {"X": X.astype("f4"), "sample_weight": [1e39, 0, 1, 1]}),
         (ValueError, "l2", r"finite and not negative, got -1$", {"l2": -1}),
         (ValueError, "l2", r"finite and not negative, got inf$", {"l2": np.inf}),
         (TypeError, "l2", r"a real number, got str$", {"l2": "1"}),
@@ -274,7 +289,8 @@ for solver in ("lbfgs", "gd"):
         (ValueError, "weights", r"length 3 \(one weight per column of X\), got length 4$", {"weights": Y}),
         (ValueError, "weights", r"finite in the dtype .*, got nan at index 1$", {"weights": replaced(W, 1, np.nan)}),
         (ValueError, "weights", r"finite .*, got inf at index 0$", {"X": X.astype("f4"), "weights": [1e300, 0, 0]}),
-        (ValueError, "bias", r"finite in the dtype of the computation, got inf$", {"bias": np.inf}),
+        (ValueError, "bias", r"finite in the dtype of the computation, got inf$", {"weights": W, "bias": np.inf}),
+        (ValueError, "bias", r"None without weights, got 1$", {"bias": 1}),
         (ValueError, "bias", r"None with fit_bias=False, got 1$", {"bias": 1, "fit_bias": False}),
         (ValueError, "n_threads", r"a positive integer \(at least 1\), got 0$", {"n_threads": 0}),
         (ValueError, "n_threads", r"an integer of at most \d+, got 18446744073709551616$", {"n_threads": 2**64}),
@@ -327,7 +343,7 @@ for argument, facts, options in [
     ("weights", r"length 3 \(one per column of X, in each row .*\), got length 1$", {"weights": np.ones((3, 1))}),
     ("bias", r"shape \(3,\) .*, got shape \(2,\)$", {"weights": np.ones((3, 3)), "bias": [1, 2]}),
     ("bias", r"finite in the dtype .*, got nan", {"weights": np.ones((3, 3)), "bias": [1, 2, np.nan]}),
-    ("bias", r"length 3 \(one per class\), got length 1$", {"bias": 1.0}),
+    ("bias", r"None without weights, got \[1, 2, 3\]$", {"bias": [1, 2, 3]}),
 ]:  # fmt: skip
     refuse("fit, classes", ValueError, argument, facts, gradstep.fit, **{"X": X, "y": [0, 1, 2, 1], **options})
 

@@ -258,6 +258,12 @@ def test_what_is_refused_leaves_the_last_fit() -> None:
             fresh.partial_fit(X, y, classes=np.unique(y), sample_weight=-np.ones(len(y)))
     assert (model.predict(X).tolist(), model.gap_) == want
     assert not hasattr(fresh, "coef_")
+    wider = np.column_stack([X, X])
+    with pytest.raises(ValueError, match=r"^standard_errors must be False where columns are"):
+        model.set_params(alpha=0, standard_errors=True).fit(wider, other > 0)
+    with pytest.raises(ValueError, match="must"):
+        model.fit(wider, other > 0, sample_weight=-np.ones(len(y)))
+    assert (model.predict(X).tolist(), model.gap_) == want
 
 
 def test_partial_fit_drops_a_certificate_that_no_longer_holds() -> None:

@@ -652,7 +652,7 @@ def test_ctrl_c_ends_a_long_fit(solver: str) -> None:
             process.kill()
 
 
-# --- the lesson's descent without a learning rate ---------------------------------------------------------------------
+# --- a Trainer without a learning rate --------------------------------------------------------------------------------
 
 
 @both_dtypes
@@ -682,12 +682,35 @@ def test_a_trainer_without_a_learning_rate_counts_epochs() -> None:
     assert fit.stop_reason == "epochs" and fit.n_epochs == 3
     # The first step is the best one along the gradient of standardised columns; the next ones have momentum.
     assert (np.diff(fit.history) < 0).all()
-    stopped = trainer.fit(X, y, callback=lambda epoch, *_: epoch == 1)
-    assert stopped.stop_reason == "callback" and stopped.n_epochs == 2
+    for at in (1, 2):  # the last epoch, too, is ended by what the callback says
+        stopped = trainer.fit(X, y, callback=lambda epoch, *_, at=at: epoch == at)
+        assert stopped.stop_reason == "callback" and stopped.n_epochs == at + 1
+    reached = gradstep.Trainer("auto", 100, tol=1e-3).fit(X, y)
+    exactly = gradstep.Trainer("auto", reached.n_epochs, tol=1e-3).fit(X, y)
+    assert exactly.stop_reason == reached.stop_reason == "tolerance" and exactly.n_epochs == reached.n_epochs
     on = trainer.fit(X, y, fit.weights, fit.bias)
     assert on.history[0] < fit.history[-1]
     separable = gradstep.Trainer("auto", 1000).fit([[0.0], [1.0]], [0, 1])
     assert separable.stop_reason == "separated" and np.isfinite(separable.weights).all()
+
+
+def test_a_start_where_every_prediction_is_certain_is_left() -> None:
+    X, y = np.array([[-1.0], [1.0]]), [0, 1]
+    best = gradstep.fit(X, y, l2=0.1)
+    far = gradstep.Trainer("auto", 1000, l2=0.1, tol=1e-9).fit(X, y, weights=[800.0])
+    assert far.stop_reason == "tolerance" and np.allclose(far.weights, best.weights, rtol=0, atol=1e-7)
+    for solver in SOLVERS:
+        far = gradstep.fit(1e6 * X, y, l2=1.0, solver=solver, weights=[1e-3], bias=0.0)
+        assert far.converged and far.gap is not None and far.gap <= 1e-12
+
+
+@both_solvers
+def test_a_start_too_far_for_its_loss_is_left_for_zero(solver: Any) -> None:
+    X, y = overlapping(40, 3)
+    best = gradstep.fit(X, y, solver=solver)
+    for size in (1e200, 1e308):
+        far = gradstep.fit(X, y, solver=solver, weights=np.full(3, size))
+        assert far.converged and np.allclose(far.weights, best.weights, rtol=0, atol=1e-9)
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------

@@ -254,6 +254,7 @@ def test_input_that_another_thread_writes_to() -> None:
         "gradstep.fit(giant((8, 2**52)), [0, 1] * 4)",
         "gradstep.fit(giant((2**54, 2)), giant((2**54,)))",
         "gradstep.fit(giant((8, 2**32)), [0, 1, 2, 1] * 2, l2=1.0)",
+        "gradstep.fit(giant((2**22, 2**14)), np.arange(2**22) % 2)",
         "gradstep.softmax(giant((2**52, 8)))",
         "gradstep.cross_entropy(giant((2**55,)), np.zeros(3))",
     ],

@@ -5,8 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import wraps
 from numbers import Integral, Real
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,23 @@ LARGEST_CONDITION = 1e12
 
 Array = NDArray[Any]
 Callback = Callable[[Iteration], bool | None]
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _all_or_nothing(method: Method) -> Method:
+    """A method that leaves the last fit where it refuses something, at whatever point."""
+
+    @wraps(method)
+    def attempt(self: BaseEstimator, *args: Any, **kwargs: Any) -> Any:
+        last = dict(vars(self))
+        try:
+            return method(self, *args, **kwargs)
+        except Exception:
+            vars(self).clear()
+            vars(self).update(last)
+            raise
+
+    return cast(Method, attempt)
 
 
 class LogisticRegression(ClassifierMixin, BaseEstimator):
@@ -179,6 +197,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         self.callback = callback
         self.verbose = verbose
 
+    @_all_or_nothing
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None
     ) -> LogisticRegression:
@@ -248,6 +267,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             self._set_standard_errors(data)
         return self
 
+    @_all_or_nothing
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> LogisticRegression:
         """Take one step of gradient descent on the mean error of a batch, plus the penalty.
 
@@ -482,7 +502,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             )
         else:
             return
-        warnings.warn(message, ConvergenceWarning, stacklevel=3)
+        warnings.warn(message, ConvergenceWarning, stacklevel=4)
 
     def _separating(self) -> str:
         """What separates the classes."""

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::features::Features;
 use crate::float::Float;
 use crate::kernel::{self, PointDescent, PointUpdate, Points, Recorder, Sums, Want};
+use crate::math::larger;
 use crate::matrix::Matrix;
 use crate::parallel::{Monitor, Threads};
 use crate::shuffle::Random;
@@ -237,7 +238,7 @@ fn run<F: Float>(
         _ => None,
     };
     if !full {
-        points.check_labels()?; // sooner than the first evaluation over all points, which does, too
+        points.check_labels(options.threads, &mut Polling(observer))?; // sooner than the first evaluation over all points, which does, too
     }
     let mut history = Vec::new();
     let mut stop_reason = StopReason::Epochs;
@@ -304,9 +305,7 @@ fn run<F: Float>(
         let after = all(&model, want, observer)?;
         let loss = after.mean_error();
         if !loss.is_finite() || !model.is_finite() {
-            if let Some(error) = points.first_not_finite() {
-                return Err(error);
-            }
+            points.check_finite()?;
             model = last;
             stop_reason = StopReason::Diverged;
             break;
@@ -364,7 +363,7 @@ fn gradient_norm<F: Float>(sums: &Sums, weights: &[F], l2: f64) -> f64 {
         .zip(weights)
         .map(|(sum, w)| sum / sums.weight + l2 * w.to_f64())
         .chain([sums.bias / sums.weight])
-        .fold(0.0, |norm: f64, g| norm.max(g.abs()))
+        .fold(0.0, larger)
 }
 
 /// One step of the batch `points`.

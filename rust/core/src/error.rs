@@ -107,9 +107,14 @@ pub enum Error {
         /// The row or column that it stands in.
         line: usize,
     },
-    /// Sample weights that are all zero: their mean does not exist.
-    NoWeight,
-    /// Options that exclude one another.
+    /// Sample weights whose sum no mean can be divided by.
+    TotalWeight {
+        /// The least sum that has all digits.
+        least: f64,
+        /// The sum.
+        got: f64,
+    },
+    /// An argument that is not what others make necessary.
     Conflict {
         /// The argument.
         argument: &'static str,
@@ -243,7 +248,16 @@ impl fmt::Display for Error {
                 "X.indices must be {axis}s from 0 to {}, got {got} at position {position} ({line_axis} {line})",
                 bound - 1
             ),
-            Error::NoWeight => write!(f, "sample_weight must have a positive sum, got only zeros"),
+            Error::TotalWeight { got: 0.0, .. } => {
+                write!(f, "sample_weight must have a positive sum, got only zeros")
+            }
+            Error::TotalWeight { least, got } => {
+                let got = Shown(*got);
+                write!(
+                    f,
+                    "sample_weight must have a finite sum of at least {least:.0e}, got a sum of {got}"
+                )
+            }
             Error::Conflict {
                 argument,
                 expected,

@@ -10,11 +10,11 @@ use crate::error::{Error, check_room, one_of};
 use crate::features::Features;
 use crate::float::Float;
 use crate::kernel::{self, ClassCounts, Labels, Points, Target};
-use crate::math;
+use crate::math::{self, larger};
 use crate::parallel::{Monitor, Threads};
 use crate::simd::{self, dispatch};
 use crate::solver::certificate;
-use crate::solver::objective::{Objective, round};
+use crate::solver::objective::{Objective, Point, round};
 use crate::solver::plane_search;
 use crate::solver::preconditioner::centre;
 use crate::solver::run::{FitObserver, Iteration, Record, Run};
@@ -180,9 +180,11 @@ const VECTORS: u128 = 64;
 /// # Errors
 ///
 /// [`Error::Length`] if an array does not fit `x`; [`Error::Element`] for labels that are neither, and sample weights that
-/// are negative or not finite; [`Error::NoSample`] for codes with gaps; [`Error::Conflict`] for weights of the other kind; [`Error::NoWeight`]; [`Error::NotFinite`] if `x` is not finite; [`Error::Index`] for a column
-/// of a sparse `x` out of range; [`Error::Weight`] or [`Error::Number`] if what it starts from is not finite;
-/// [`Error::Interrupted`] by the observer; and those of [`FitOptions::check`].
+/// are negative or not finite; [`Error::NoSample`] for codes with gaps; [`Error::Conflict`] for weights of the other kind;
+/// [`Error::TotalWeight`]; [`Error::NotFinite`] if `x` is not finite, and [`Error::Number`] if squares of it are not;
+/// [`Error::Index`] for a column of a sparse `x` out of range; [`Error::Weight`] or [`Error::Number`] if what it starts from
+/// is not finite; [`Error::Memory`] without room for what it keeps; [`Error::Interrupted`] by the observer; and those of
+/// [`FitOptions::check`].
 pub fn fit<'a, F: Float>(
     x: impl Into<Features<'a>>,
     y: &'a Vector<'a>,
@@ -302,8 +304,11 @@ fn minimise<F: Float>(
     let solution = match options.solver {
         Solver::Lbfgs => stages::minimise::<F>(objective, v, given, options.tol, run),
         Solver::Gd => {
-            let at_rest = plane_search::AT_REST;
-            plane_search::minimise::<F>(objective, v, options.tol, at_rest, run)
+            let (point, at_rest) = (
+                stages::evaluate::<F>(objective, v, run)?,
+                plane_search::AT_REST,
+            );
+            plane_search::minimise::<F>(objective, point, options.tol, at_rest, run)
         }
     }?;
     solution.or_separated::<F>(objective, run)
@@ -399,8 +404,8 @@ fn is_no_worse<F: Float>(
     other: f64,
     run: &mut Run<'_>,
 ) -> Result<bool, Error> {
-    let point = stages::evaluate::<F>(objective, v.to_vec(), run)?;
-    Ok(point.value.objective <= other)
+    let value = run.evaluate::<F>(objective, v)?;
+    Ok(value.is_finite() && value.objective <= other)
 }
 
 /// Gradient descent over full batches from `weights` and `bias`, with the best step and momentum of each epoch instead of
@@ -408,7 +413,7 @@ fn is_no_worse<F: Float>(
 ///
 /// # Errors
 ///
-/// As [`fit`], and those of [`Options::check`].
+/// As [`fit`], and those of [`Options::check`]; [`Error::Number`] for weights whose error is not finite.
 pub fn descend_with_best_steps<'a, F: Float>(
     x: impl Into<Features<'a>>,
     y: &'a Vector<'a>,
@@ -436,21 +441,34 @@ pub fn descend_with_best_steps<'a, F: Float>(
         observer,
         history: Vec::new(),
         most: options.epochs,
+        are_complete: false,
     };
     let mut run = Run::new(&mut epochs, f64::INFINITY);
     let mut v: Vec<f64> = weights.iter().map(|w| w.to_f64()).collect();
     v.push(bias.to_f64());
+    let value = run.evaluate::<F>(&objective, &v)?;
+    if !value.is_finite() {
+        points.check_finite()?;
+        let largest = v.iter().copied().fold(0.0, larger);
+        return Err(Error::Number {
+            argument: "weights",
+            expected: "small enough for the error and its gradient to be finite",
+            got: largest,
+        });
+    }
+    let start = Point { v, value };
     let solution =
-        plane_search::minimise::<F>(&objective, v, options.tol, f64::INFINITY, &mut run)?
+        plane_search::minimise::<F>(&objective, start, options.tol, f64::INFINITY, &mut run)?
             .or_separated::<F>(&objective, &mut run)?;
+    let is_small = solution.point.value.gradient_norm() <= options.tol;
     let mut v = solution.point.v;
     let bias = F::from_f64(v.pop().unwrap_or(0.0));
-    let is_complete = epochs.history.len() == options.epochs;
     Ok(Descent {
         weights: v.iter().map(|&w| F::from_f64(w)).collect(),
         bias,
         stop_reason: match solution.stop_reason {
-            StopReason::Callback if is_complete => StopReason::Epochs,
+            StopReason::Callback if epochs.are_complete && is_small => StopReason::Tolerance,
+            StopReason::Callback if epochs.are_complete => StopReason::Epochs,
             other => other,
         },
         history: epochs.history,
@@ -463,6 +481,8 @@ struct Epochs<'o, F> {
     observer: &'o mut dyn Observer<F>,
     history: Vec<f64>,
     most: usize,
+    /// Whether it was the last that ended them.
+    are_complete: bool,
 }
 
 impl<F> Monitor for Epochs<'_, F> {
@@ -478,7 +498,8 @@ impl<F: Float> FitObserver for Epochs<'_, F> {
         let bias = F::from_f64(iteration.biases.iter().sum());
         self.observer
             .epoch(iteration.number, iteration.loss, &weights, bias)?;
-        if self.history.len() == self.most {
+        self.are_complete = self.history.len() == self.most;
+        if self.are_complete {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())

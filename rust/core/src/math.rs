@@ -280,6 +280,15 @@ pub(crate) fn cross_entropy<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     }
 }
 
+/// The larger of `norm` and `|x|`; once NaN, for ever NaN.
+pub(crate) fn larger(norm: f64, x: f64) -> f64 {
+    if x.is_nan() || x.abs() > norm {
+        x.abs()
+    } else {
+        norm
+    }
+}
+
 /// `k·(σ(z) − y)`, to a few ULP as [`cross_entropy`] has it, by the shortest way from `z`: for a point that the next one
 /// waits for.
 ///

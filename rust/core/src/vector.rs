@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::elements::Elements;
 use crate::error::Error;
 use crate::float::Float;
+use crate::parallel::STRIPE;
 
 /// `len` elements of a buffer, `stride` apart.
 #[derive(Clone, Copy, Debug)]
@@ -109,11 +110,37 @@ impl<'a> Vector<'a> {
         out[0]
     }
 
+    /// # Errors
+    ///
+    /// [`Error::Element`] for the first element that fails the test.
+    pub(crate) fn check(
+        &self,
+        argument: &'static str,
+        expected: &'static str,
+        test: impl Fn(f64) -> bool,
+    ) -> Result<(), Error> {
+        match self.first_failing(test) {
+            None => Ok(()),
+            Some((index, got)) => Err(Error::Element {
+                argument,
+                expected,
+                got,
+                index,
+            }),
+        }
+    }
+
     /// The first element that fails the test.
     pub(crate) fn first_failing(&self, test: impl Fn(f64) -> bool) -> Option<(usize, f64)> {
-        (0..self.len)
-            .map(|i| (i, self.get::<f64>(i)))
-            .find(|&(_, x)| !test(x))
+        let mut values = [0.0; STRIPE];
+        for first in (0..self.len).step_by(STRIPE) {
+            let values = &mut values[..STRIPE.min(self.len - first)];
+            self.copy(RowSet::All, first, values);
+            if let Some(i) = values.iter().position(|&x| !test(x)) {
+                return Some((first + i, values[i]));
+            }
+        }
+        None
     }
 }
 

@@ -53,7 +53,7 @@ const ONE_THREAD: usize = 1 << 15;
 ///     Finite weights to start from, near the optimum: samples are then left out. Where weights of zero have the smaller
 ///     objective, the fit starts from these.
 /// bias : float or array_like of shape (K,), optional
-///     Finite bias to start from with these weights; by default the one that is best for weights of zero.
+///     Finite bias to start from together with weights; by default the one that is best for weights of zero.
 /// n_threads : int, optional
 ///     Threads to use; by default GRADSTEP_NUM_THREADS, OMP_NUM_THREADS or the processors available. The result does
 ///     not depend on it.
@@ -78,7 +78,8 @@ const ONE_THREAD: usize = 1 << 15;
 /// Without penalty there may be no optimum: where a hyperplane separates the labels, the fit ends with
 /// ``stop_reason="separated"`` and says along which columns in `separation`, unless that was not found. Where the
 /// hyperplane holds samples of both labels, "gd" may run out of passes first, and it may stay unseen among more than 1024
-/// weights and biases, or where looking for it would take longer than the fit did. With a bias and labels that are all equal there is none under any penalty.
+/// weights and biases, or where looking for it would take longer than the fit did. With a bias and labels that are all
+/// equal there is none under any penalty.
 ///
 /// Without penalty there may be many optima: by "lbfgs" a column that is constant, or a combination of columns before it,
 /// keeps the weight it starts with, 0 by default; by "gd" such columns share it.
@@ -138,18 +139,19 @@ pub(crate) fn fit<'py>(
         [rows, _] => Some(rows),
         _ => None,
     });
-    let biases = bias
-        .map(|bias| match rows {
-            Some(classes) => biases(bias, classes),
-            None => Ok(vec![number("bias", bias)?]),
-        })
-        .transpose()?;
-    if let (false, Some(bias)) = (fit_bias, bias) {
+    let unwanted = |bias, when| {
         let got = text(bias);
-        return Err(PyValueError::new_err(format!(
-            "bias must be None with fit_bias=False, got {got}"
-        )));
-    }
+        PyValueError::new_err(format!("bias must be None {when}, got {got}"))
+    };
+    let biases = match bias {
+        None => None,
+        Some(bias) if !fit_bias => return Err(unwanted(bias, "with fit_bias=False")),
+        Some(bias) if weights.is_none() => return Err(unwanted(bias, "without weights")),
+        Some(bias) => Some(match rows {
+            Some(classes) => biases(bias, classes)?,
+            None => vec![number("bias", bias)?],
+        }),
+    };
     let weights = weights.map(|weights| weights.to_vec::<f64>()).transpose()?;
     let n_threads = optional_positive("n_threads", n_threads)?;
     if let Some(callback) = callback.filter(|callback| !callback.is_callable()) {

@@ -141,7 +141,7 @@ impl<F: Float> Lazy<'_, F> {
             );
         }
         if !sums.valid {
-            return Err(batch.with(Features::Sparse(batch.x)).first_invalid());
+            return Err(batch.with(Features::Sparse(batch.x)).first_invalid::<F>());
         }
         if let Some(trace) = self.trace {
             let mut z = vec![F::ZERO; count];

@@ -5,11 +5,13 @@ use std::ops::Range;
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 
-use super::{WEIGHTS, check_length, is_label, is_weight};
+use super::points::check_total;
+use super::{LABELS, WEIGHTS, check_length, is_label, is_weight};
 use crate::error::Error;
 use crate::math;
 use crate::parallel::{self, Monitor, STRIPE, Threads};
 use crate::simd::{self, dispatch, sum_lanes};
+use crate::sparse::changed;
 use crate::vector::{RowSet, Vector};
 
 const PROBABILITIES: &str = "probabilities in [0, 1]";
@@ -21,7 +23,7 @@ const PROBABILITIES: &str = "probabilities in [0, 1]";
 /// # Errors
 ///
 /// [`Error::Length`] if the lengths differ or are 0; [`Error::Element`] for a label or probability outside [0, 1] or a
-/// sample weight that is negative or not finite; [`Error::NoWeight`]; [`Error::Interrupted`] by the monitor.
+/// sample weight that is negative or not finite; [`Error::TotalWeight`]; [`Error::Interrupted`] by the monitor.
 pub fn cross_entropy(
     y: &Vector<'_>,
     y_hat: &Vector<'_>,
@@ -40,24 +42,6 @@ pub fn cross_entropy(
     check_length("y_hat", y_hat.len(), y.len(), "one probability per label")?;
     if let Some(s) = sample_weight {
         check_length("sample_weight", s.len(), y.len(), "one weight per label")?;
-        if let Some((index, got)) = s.first_failing(is_weight) {
-            return Err(Error::Element {
-                argument: "sample_weight",
-                expected: WEIGHTS,
-                got,
-                index,
-            });
-        }
-    }
-    for (argument, expected, values) in [("y", super::LABELS, y), ("y_hat", PROBABILITIES, y_hat)] {
-        if let Some((index, got)) = values.first_failing(is_label) {
-            return Err(Error::Element {
-                argument,
-                expected,
-                got,
-                index,
-            });
-        }
     }
     let level = simd::level()?;
     let partials = parallel::map(
@@ -67,18 +51,32 @@ pub fn cross_entropy(
         |(), block: Range<usize>| dispatch!(level, simd => block_sums(simd, y, y_hat, sample_weight, block)),
         monitor,
     )?;
-    let (error, weight) = parallel::combine(partials, |left: &mut (f64, f64), right| {
-        *left = (left.0 + right.0, left.1 + right.1);
+    let sums = parallel::combine(partials, |left: &mut Sums, right| {
+        left.error += right.error;
+        left.weight += right.weight;
+        left.valid &= right.valid;
     })
-    .unwrap_or((0.0, 0.0));
-    if weight > 0.0 {
-        Ok(error / weight)
-    } else {
-        Err(Error::NoWeight)
+    .unwrap_or_default();
+    if !sums.valid {
+        if let Some(s) = sample_weight {
+            s.check("sample_weight", WEIGHTS, is_weight)?;
+        }
+        y.check("y", LABELS, is_label)?;
+        y_hat.check("y_hat", PROBABILITIES, is_label)?;
+        return Err(changed());
     }
+    check_total::<f64>(sums.weight, || sums.weight)?;
+    Ok(sums.error / sums.weight)
 }
 
-/// Sums of `s·E` and of `s` over the block.
+/// Sums of `s·E` and of `s`, and whether everything was in range.
+#[derive(Default)]
+struct Sums {
+    error: f64,
+    weight: f64,
+    valid: bool,
+}
+
 #[inline(always)]
 fn block_sums<S: Simd>(
     simd: S,
@@ -86,8 +84,11 @@ fn block_sums<S: Simd>(
     y_hat: &Vector<'_>,
     sample_weight: Option<&Vector<'_>>,
     block: Range<usize>,
-) -> (f64, f64) {
-    let (mut error, mut weight) = (0.0, 0.0);
+) -> Sums {
+    let mut sums = Sums {
+        valid: true,
+        ..Sums::default()
+    };
     for first in block.clone().step_by(STRIPE) {
         let count = STRIPE.min(block.end - first);
         // Beyond the last: label 0 predicted 0, without weight.
@@ -100,7 +101,10 @@ fn block_sums<S: Simd>(
         }
         let mut errors = f64x8::<S>::splat(simd, 0.0);
         let zero = errors;
+        let one = zero + 1.0;
+        let infinity = zero + f64::INFINITY;
         let mut total = errors;
+        let mut invalid = zero.simd_gt(zero);
         let lanes = labels
             .chunks_exact(8)
             .zip(predictions.chunks_exact(8))
@@ -109,12 +113,15 @@ fn block_sums<S: Simd>(
             let y = f64x8::<S>::from_slice(simd, y);
             let p = f64x8::<S>::from_slice(simd, p);
             let s = f64x8::<S>::from_slice(simd, s);
+            invalid |= y.simd_lt(zero) | y.simd_gt(one) | p.simd_lt(zero) | p.simd_gt(one); // NaN propagates
+            invalid |= !(s.simd_ge(zero) & s.simd_lt(infinity));
             let e = math::cross_entropy_of_probability::<f64, S, _>(p, y);
             errors += s.simd_eq(0.0).select(zero, e * s);
             total += s;
         }
-        error += sum_lanes::<f64, S>(errors);
-        weight += sum_lanes::<f64, S>(total);
+        sums.error += sum_lanes::<f64, S>(errors);
+        sums.weight += sum_lanes::<f64, S>(total);
+        sums.valid &= invalid.to_bitmask() == 0;
     }
-    (error, weight)
+    sums
 }

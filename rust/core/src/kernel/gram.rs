@@ -48,7 +48,7 @@ pub(crate) struct Gram {
 /// # Errors
 ///
 /// [`Error::Length`] if `sample_weight` or `weights` does not fit `x`; [`Error::Element`] for sample weights that are
-/// negative or not finite; [`Error::NoWeight`]; [`Error::Index`] for a column of a sparse `x` out of range;
+/// negative or not finite; [`Error::TotalWeight`]; [`Error::Index`] for a column of a sparse `x` out of range;
 /// [`Error::Memory`]; [`Error::Interrupted`] by the monitor.
 pub fn hessian<'a>(
     x: impl Into<Features<'a>>,

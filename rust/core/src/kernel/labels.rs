@@ -1,9 +1,12 @@
 //! What labels and sample weights alone say: no pass over `X`.
 
-use super::{Points, is_label, is_weight, rows_of};
+use super::{LABELS, Points, is_label, is_weight, rows_of};
 use crate::error::Error;
 use crate::parallel::{self, Monitor, STRIPE, Threads};
 use crate::sparse::changed;
+
+/// Labels counted between two polls of the monitor: whole stripes.
+const POLLED: usize = STRIPE << 12;
 
 /// A summary over the samples of positive weight.
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +89,7 @@ pub(crate) fn target(
 ) -> Result<Target, Error> {
     match labels(points, threads, monitor) {
         Ok(labels) => Ok(Target::Binary(labels)),
-        Err(error @ Error::Element { argument: "y", .. }) => match class_counts(points)? {
+        Err(error @ Error::Element { argument: "y", .. }) => match class_counts(points, monitor)? {
             Some(counts) => Ok(Target::Classes(counts)),
             None => Err(error),
         },
@@ -98,8 +101,12 @@ pub(crate) fn target(
 ///
 /// # Errors
 ///
-/// [`Error::NoSample`]; [`Error::Element`] for a sample weight out of range; [`Error::NoWeight`].
-fn class_counts(points: &Points<'_>) -> Result<Option<ClassCounts>, Error> {
+/// [`Error::NoSample`]; [`Error::Element`] for a sample weight out of range; [`Error::TotalWeight`];
+/// [`Error::Interrupted`] by the monitor.
+fn class_counts(
+    points: &Points<'_>,
+    monitor: &mut dyn Monitor,
+) -> Result<Option<ClassCounts>, Error> {
     let is_code = |y: f64| y >= 0.0 && y.is_finite() && y == y.trunc();
     let rows = rows_of(points);
     let mut counts = ClassCounts {
@@ -109,6 +116,9 @@ fn class_counts(points: &Points<'_>) -> Result<Option<ClassCounts>, Error> {
     let mut classes = 0.0;
     for first in (0..rows).step_by(STRIPE) {
         let count = STRIPE.min(rows - first);
+        if first % POLLED == 0 && monitor.poll().is_break() {
+            return Err(Error::Interrupted);
+        }
         let (mut y, mut s) = ([0.0; STRIPE], [1.0; STRIPE]);
         points.y.copy::<f64>(points.rows, first, &mut y[..count]);
         if let Some(weights) = points.sample_weight {
@@ -119,7 +129,7 @@ fn class_counts(points: &Points<'_>) -> Result<Option<ClassCounts>, Error> {
                 return Ok(None);
             }
             if !is_weight(s) {
-                return Err(points.first_invalid_weight().unwrap_or_else(changed));
+                return Err(points.check_weights::<f64>().err().unwrap_or_else(changed));
             }
             classes = f64::max(classes, y + 1.0);
             // With more classes than samples some have none, and these are found among as many as there are samples.
@@ -133,9 +143,7 @@ fn class_counts(points: &Points<'_>) -> Result<Option<ClassCounts>, Error> {
             }
         }
     }
-    if counts.weights.iter().all(|&weight| weight == 0.0) {
-        return Err(Error::NoWeight);
-    }
+    points.check_total::<f64>(counts.weights.iter().sum())?;
     match counts.weights.iter().position(|&weight| weight == 0.0) {
         Some(class) => Err(Error::NoSample {
             class,
@@ -148,7 +156,7 @@ fn class_counts(points: &Points<'_>) -> Result<Option<ClassCounts>, Error> {
 /// # Errors
 ///
 /// [`Error::Element`] for a label outside [0, 1] or not a number, or a sample weight that is negative or not finite;
-/// [`Error::NoWeight`] if these are all zero; [`Error::Interrupted`] by the monitor.
+/// [`Error::TotalWeight`] if their sum is not usable; [`Error::Interrupted`] by the monitor.
 pub(crate) fn labels(
     points: &Points<'_>,
     threads: Threads,
@@ -175,13 +183,10 @@ pub(crate) fn labels(
     )?;
     let mut labels = parallel::combine(partials, Labels::add).unwrap_or(Labels::NONE);
     if !labels.valid {
-        return Err(points
-            .first_label_not_finite()
-            .unwrap_or_else(|| points.first_invalid()));
+        points.y.check("y", LABELS, f64::is_finite)?;
+        return Err(points.first_invalid::<f64>());
     }
-    if labels.weight <= 0.0 {
-        return Err(Error::NoWeight);
-    }
+    points.check_total::<f64>(labels.weight)?;
     labels.equal = labels.zeros || labels.ones;
     Ok(labels)
 }

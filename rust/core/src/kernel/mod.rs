@@ -99,7 +99,7 @@ pub(crate) enum Want {
 /// # Errors
 ///
 /// [`Error::Length`] if `weights` does not fit; [`Error::Element`] for a label or sample weight out of range;
-/// [`Error::Index`] for a column of a sparse matrix out of range; [`Error::NoWeight`]; [`Error::Interrupted`].
+/// [`Error::Index`] for a column of a sparse matrix out of range; [`Error::TotalWeight`]; [`Error::Interrupted`].
 pub(crate) fn evaluate<F: Float>(
     points: &Points<'_>,
     weights: &[F],
@@ -165,11 +165,9 @@ fn evaluate_on<F: Float>(
     };
     let sums = parallel::combine(partials, Sums::add).unwrap_or_else(|| Sums::zero(0));
     if !sums.valid {
-        return Err(points.first_invalid());
+        return Err(points.first_invalid::<F>());
     }
-    if sums.weight <= 0.0 {
-        return Err(Error::NoWeight);
-    }
+    points.check_total::<F>(sums.weight)?;
     Ok(sums)
 }
 
@@ -200,7 +198,7 @@ pub struct LossGradient<F> {
 /// # Errors
 ///
 /// [`Error::Length`] if an array does not fit `x`; [`Error::Element`] for a label outside [0, 1] or a sample weight that
-/// is negative or not finite; [`Error::Index`] for a column of a sparse `x` out of range; [`Error::NoWeight`] if the
+/// is negative or not finite; [`Error::Index`] for a column of a sparse `x` out of range; [`Error::TotalWeight`] if the
 /// sample weights are all zero; [`Error::Interrupted`] by the monitor.
 pub fn loss<'a, F: Float>(
     x: impl Into<Features<'a>>,

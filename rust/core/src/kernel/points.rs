@@ -1,10 +1,12 @@
 //! The samples that a pass runs over: what they must be, and their labels and weights in tiles.
 
+use std::ops::Range;
+
 use super::check_length;
 use crate::error::Error;
 use crate::features::Features;
 use crate::float::Float;
-use crate::parallel::STRIPE;
+use crate::parallel::{self, Monitor, STRIPE, Threads};
 use crate::sparse::changed;
 use crate::vector::{RowSet, Vector};
 
@@ -28,6 +30,24 @@ pub(super) fn is_label(y: f64) -> bool {
 #[inline(always)]
 pub(super) fn is_weight(s: f64) -> bool {
     (0.0..f64::INFINITY).contains(&s)
+}
+
+/// Whether a mean can be made with sample weights of that sum: it is finite, and not so small that weights of `F` have lost
+/// digits.
+///
+/// # Errors
+///
+/// [`Error::TotalWeight`] if not, with the sum as it was `given`.
+pub(super) fn check_total<F: Float>(sum: f64, given: impl Fn() -> f64) -> Result<(), Error> {
+    let least = (F::MIN_POSITIVE / F::EPSILON).to_f64();
+    if sum >= least && sum.is_finite() {
+        Ok(())
+    } else {
+        Err(Error::TotalWeight {
+            least,
+            got: given(),
+        })
+    }
 }
 
 impl<'a> Points<'a> {
@@ -59,65 +79,82 @@ impl<'a> Points<'a> {
 
     /// # Errors
     ///
-    /// [`Error::Element`] for the first label outside [0, 1].
-    pub(crate) fn check_labels(&self) -> Result<(), Error> {
-        match self.y.first_failing(is_label) {
-            None => Ok(()),
-            Some((index, got)) => Err(Error::Element {
-                argument: "y",
-                expected: LABELS,
-                got,
-                index,
-            }),
+    /// [`Error::Element`] for the first label outside [0, 1]; [`Error::Interrupted`] by the monitor.
+    pub(crate) fn check_labels(
+        &self,
+        threads: Threads,
+        monitor: &mut dyn Monitor,
+    ) -> Result<(), Error> {
+        let are_labels = |block: Range<usize>| {
+            let mut y = [0.0; STRIPE];
+            block.clone().step_by(STRIPE).all(|first| {
+                let y = &mut y[..STRIPE.min(block.end - first)];
+                self.y.copy(self.rows, first, y);
+                y.iter().all(|&y| is_label(y))
+            })
+        };
+        let blocks = parallel::blocks(rows_of(self), 1);
+        let valid = parallel::map(
+            threads,
+            blocks,
+            || (),
+            |(), block| are_labels(block),
+            monitor,
+        )?;
+        if valid.contains(&false) {
+            self.y.check("y", LABELS, is_label)?;
         }
+        Ok(())
     }
 
-    /// The first feature or label that is NaN or infinite.
-    pub(crate) fn first_not_finite(&self) -> Option<Error> {
-        self.x
-            .first_not_finite()
-            .or_else(|| self.first_label_not_finite())
-    }
-
-    pub(super) fn first_label_not_finite(&self) -> Option<Error> {
-        let (index, got) = self.y.first_failing(f64::is_finite)?;
-        Some(Error::Element {
-            argument: "y",
-            expected: LABELS,
-            got,
-            index,
-        })
+    /// # Errors
+    ///
+    /// That of the first feature or label that is NaN or infinite.
+    pub(crate) fn check_finite(&self) -> Result<(), Error> {
+        self.x.first_not_finite().map_or(Ok(()), Err)?;
+        self.y.check("y", LABELS, f64::is_finite)
     }
 
     /// What is wrong with features that made a loss infinite or not a number.
     pub(crate) fn not_finite(&self) -> Error {
-        self.first_not_finite().unwrap_or_else(|| Error::Conflict {
+        self.check_finite().err().unwrap_or_else(|| Error::Number {
             argument: "X",
             expected: "small enough for sums of its squares to be finite",
-            got: format!("{:e}", self.x.largest()),
+            got: self.x.largest(),
         })
     }
 
-    /// What is out of range.
-    pub(crate) fn first_invalid(&self) -> Error {
+    /// What is out of range, to those who compute in `F`.
+    pub(crate) fn first_invalid<F: Float>(&self) -> Error {
         let feature = match &self.x {
             Features::Dense(_) => None,
             Features::Sparse(x) => x.first_invalid(),
         };
-        let element = |argument, expected, failing: Option<(usize, f64)>| {
-            let (index, got) = failing?;
-            Some(Error::Element {
-                argument,
-                expected,
-                got,
-                index,
-            })
-        };
-        let label = || element("y", LABELS, self.y.first_failing(is_label));
         feature
-            .or_else(label)
-            .or_else(|| self.first_invalid_weight())
+            .or_else(|| self.y.check("y", LABELS, is_label).err())
+            .or_else(|| self.check_weights::<F>().err())
             .unwrap_or_else(changed)
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::Element`] for the first sample weight that is negative or not finite in `F`.
+    pub(crate) fn check_weights<F: Float>(&self) -> Result<(), Error> {
+        let Some(s) = self.sample_weight else {
+            return Ok(());
+        };
+        s.check("sample_weight", WEIGHTS, is_weight)?;
+        let fits = |s| is_weight(F::from_f64(s).to_f64());
+        s.check("sample_weight", "finite in float32, as X is", fits)
+    }
+
+    /// [`check_total`] of the sum of the sample weights in `F`.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub(crate) fn check_total<F: Float>(&self, sum: f64) -> Result<(), Error> {
+        check_total::<F>(sum, || self.weight())
     }
 
     /// Σ s_i, which labels and sample weights have been checked for.
@@ -130,17 +167,6 @@ impl<'a> Points<'a> {
             self.sample_weights::<f64>(first, count, &mut s, &mut sum);
         }
         sum
-    }
-
-    /// The first sample weight that is negative or not finite.
-    pub(super) fn first_invalid_weight(&self) -> Option<Error> {
-        let (index, got) = self.sample_weight?.first_failing(is_weight)?;
-        Some(Error::Element {
-            argument: "sample_weight",
-            expected: WEIGHTS,
-            got,
-            index,
-        })
     }
 }
 

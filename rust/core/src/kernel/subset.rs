@@ -3,7 +3,7 @@
 
 use super::Points;
 use crate::elements::Elements;
-use crate::error::Error;
+use crate::error::{Error, zeros};
 use crate::features::Features;
 use crate::float::Float;
 use crate::matrix::Matrix;
@@ -92,7 +92,8 @@ impl<F: Float> Copied<F> {
         monitor: &mut dyn Monitor,
     ) -> Result<Self, Error> {
         let columns = points.x.columns();
-        let mut x = vec![F::ZERO; rows.len() * columns];
+        let unit = "numbers of a sample of its rows";
+        let mut x = zeros("X", rows.len().saturating_mul(columns), unit)?;
         let blocks = parallel::blocks(rows.len(), columns);
         let size = blocks.first().map_or(1, ExactSizeIterator::len);
         let items = rows.chunks(size).zip(x.chunks_mut(size * columns));

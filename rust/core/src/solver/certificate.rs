@@ -49,7 +49,7 @@ use crate::features::Features;
 use crate::float::Float;
 use crate::kernel;
 use crate::kernel::softmax;
-use crate::parallel::{Monitor, STRIPE};
+use crate::parallel::{self, Monitor, STRIPE};
 
 /// What the bound takes of the second derivatives.
 struct Moments {
@@ -269,15 +269,18 @@ fn rounding<F: Float>(objective: &Objective<'_>, point: &Point, moments: &Moment
     let (w_norm, b_norm) = (norm(w), norm(b));
     let (t, h) = (moments.spread, moments.largest);
     let epsilon = F::EPSILON.to_f64();
-    let stripes = objective.rows() as f64 / STRIPE as f64;
+    let blocks = parallel::blocks(objective.rows(), n.saturating_mul(classes));
+    let stripes = blocks
+        .first()
+        .map_or(0, |block| block.len().div_ceil(STRIPE));
     let (predictor, additions) = match objective.points.x {
         Features::Dense(_) => (
             epsilon * additions_of_a_predictor::<F>(classes, n),
-            stripes / 64.0,
+            (stripes + blocks.len()) as f64,
         ),
         Features::Sparse(x) if classes == 1 => (
             epsilon * 8.0 + f64::EPSILON * x.longest_row() as f64,
-            stripes + kernel::sparse::longest_run(&x), // all may be of one block
+            objective.rows() as f64 / STRIPE as f64 + kernel::sparse::longest_run(&x), // all may be of one block
         ),
         Features::Sparse(x) => (
             epsilon * 10.0 + f64::EPSILON * x.longest_row() as f64,

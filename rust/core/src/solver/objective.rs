@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::float::Float;
 use crate::kernel::softmax::{self, Classes};
 use crate::kernel::{self, Points, Want, rows_of};
+use crate::math::larger;
 use crate::parallel::{Monitor, Threads};
 
 /// The objective over a data set, or over a sample of it.
@@ -31,6 +32,8 @@ pub(crate) struct Value {
     pub loss: f64,
     /// Σ s_i E_i
     pub error: f64,
+    /// Σ s_i
+    pub weight: f64,
     /// By the weights, then by the bias; that is 0 where the bias is not fitted.
     pub gradient: Vec<f64>,
 }
@@ -38,7 +41,7 @@ pub(crate) struct Value {
 impl Value {
     /// The gradient's max-norm.
     pub(crate) fn gradient_norm(&self) -> f64 {
-        self.gradient.iter().fold(0.0, |norm, g| g.abs().max(norm))
+        self.gradient.iter().copied().fold(0.0, larger)
     }
 
     /// Differences of the objective that may be rounding.
@@ -141,12 +144,16 @@ impl Objective<'_> {
             objective: loss + self.penalty(v),
             loss,
             error,
+            weight: total,
             gradient,
         })
     }
 
     /// (l2/2)‖w‖²
     fn penalty(&self, v: &[f64]) -> f64 {
+        if self.l2 == 0.0 {
+            return 0.0; // of weights whose squares overflow, too
+        }
         0.5 * self.l2 * self.split(v).0.iter().map(|w| w * w).sum::<f64>()
     }
 }

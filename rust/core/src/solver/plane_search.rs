@@ -13,7 +13,7 @@ use super::objective::{Objective, Point, add_multiple, dot, round};
 use super::preconditioner::{Yardstick, from_all_rows};
 use super::run::{Patience, Run};
 use super::separation::{self, normalise};
-use super::stages::{DRIFT, Solution, evaluate};
+use super::stages::{DRIFT, Solution};
 use crate::descent::StopReason;
 use crate::error::{Error, zeros};
 use crate::float::Float;
@@ -34,20 +34,19 @@ const FIRST_CHECK: usize = 64;
 /// Columns of the largest Hessian that a search for separation factors.
 const LARGEST_FACTOR: usize = 1024;
 
-/// Minimises from `v`, until the gradient is within `tol` and weights move by no more than the part `at_rest` of it.
+/// Minimises from `point`, until the gradient is within `tol` and weights move by no more than the part `at_rest` of it.
 ///
 /// # Errors
 ///
 /// As [`super::stages::minimise`].
 pub(crate) fn minimise<F: Float>(
     objective: &Objective<'_>,
-    v: Vec<f64>,
+    mut point: Point,
     tol: f64,
     at_rest: f64,
     run: &mut Run<'_>,
 ) -> Result<Solution, Error> {
     let order = objective.order();
-    let mut point = evaluate::<F>(objective, v, run)?;
     let preconditioner = from_all_rows(objective, &point.v, false, run)?;
     let mut z = zeros("X", objective.rows() * objective.classes, "predictors")?;
     let (mut p, mut q) = (z.clone(), z.clone());
@@ -184,13 +183,16 @@ impl<'a> PlaneSearch<'a> {
         blind: f64,
     ) -> Self {
         let [w, d, s] = [&point.v, d, s].map(|v| objective.split(v).0);
-        let l2 = objective.l2;
+        let penalty = |a: &[f64], b: &[f64]| match objective.l2 {
+            0.0 => 0.0, // of weights whose products overflow, too
+            l2 => l2 * dot(a, b),
+        };
         PlaneSearch {
             objective,
             predictors,
-            weight: point.value.error / point.value.loss,
-            slope: [l2 * dot(w, d), l2 * dot(w, s)],
-            curvature: [l2 * dot(d, d), l2 * dot(d, s), l2 * dot(s, s)],
+            weight: point.value.weight,
+            slope: [penalty(w, d), penalty(w, s)],
+            curvature: [penalty(d, d), penalty(d, s), penalty(s, s)],
             penalty: point.value.objective - point.value.loss,
             blind,
         }

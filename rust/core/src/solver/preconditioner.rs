@@ -178,6 +178,8 @@ impl Block {
         l2: f64,
         fit_bias: bool,
     ) -> Self {
+        // Where every prediction is certain, nothing is known of the bias.
+        let fit_bias = fit_bias && (curvature > 0.0 || weight == 0.0);
         let mut mean = cross;
         for mean in &mut mean {
             *mean = if fit_bias { *mean / curvature } else { 0.0 };

@@ -177,7 +177,7 @@ fn blocks(points: &Points<'_>, classes: usize) -> Vec<Range<usize>> {
 /// # Errors
 ///
 /// [`Error::Class`] for a label that is no class; [`Error::Element`] for a sample weight out of range; [`Error::Index`] for
-/// a column of a sparse matrix out of range; [`Error::NoWeight`]; [`Error::Interrupted`].
+/// a column of a sparse matrix out of range; [`Error::TotalWeight`]; [`Error::Interrupted`].
 pub(crate) fn evaluate<F: Float>(
     points: &Points<'_>,
     model: &Classes<'_, F>,
@@ -206,25 +206,23 @@ fn evaluate_on<F: Float>(
     ))?;
     let sums = parallel::combine(partials, Sums::add).unwrap_or_else(|| Sums::zero(0, 0));
     if !sums.valid {
-        return Err(first_invalid(points, model.count()));
+        return Err(first_invalid::<F>(points, model.count()));
     }
-    if sums.weight <= 0.0 {
-        return Err(Error::NoWeight);
-    }
+    points.check_total::<F>(sums.weight)?;
     Ok(sums)
 }
 
 /// What is out of range.
-fn first_invalid(points: &Points<'_>, classes: usize) -> Error {
+fn first_invalid<F: Float>(points: &Points<'_>, classes: usize) -> Error {
     let is_class = |y: f64| y >= 0.0 && y < classes as f64 && y == y.trunc();
     match (&points.x, points.y.first_failing(is_class)) {
-        (Features::Sparse(x), None) if x.first_invalid().is_some() => points.first_invalid(),
+        (Features::Sparse(x), None) if x.first_invalid().is_some() => points.first_invalid::<F>(),
         (_, Some((index, got))) => Error::Class {
             classes,
             got,
             index,
         },
-        _ => points.first_invalid_weight().unwrap_or_else(changed),
+        _ => points.check_weights::<F>().err().unwrap_or_else(changed),
     }
 }
 
@@ -300,7 +298,7 @@ pub struct ClassGradient<F> {
 ///
 /// [`Error::Length`] if an array does not fit; [`Error::Class`] for a label other than 0 … K − 1; [`Error::Element`] for a
 /// sample weight that is negative or not finite; [`Error::Index`] for a column of a sparse `x` out of range;
-/// [`Error::NoWeight`] if the sample weights are all zero; [`Error::Interrupted`] by the monitor.
+/// [`Error::TotalWeight`] if the sample weights have no usable sum; [`Error::Interrupted`] by the monitor.
 pub fn class_loss<'a, F: Float>(
     x: impl Into<Features<'a>>,
     y: &'a Vector<'a>,
