@@ -933,12 +933,12 @@ def test_fits_side_by_side_on_one_array() -> None:
     assert got == [want] * 6
 
 
-# --- the lesson's own numbers -----------------------------------------------------------------------------------------
+# --- numbers recorded elsewhere ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_the_lessons_hundred_epochs(data_folder: Path, reduction: str, measured: Callable[[str], None]) -> None:
-    """Point by point in file order, as the exercise does it: one point's mean is its sum."""
+def test_a_hundred_recorded_epochs(data_folder: Path, reduction: str, measured: Callable[[str], None]) -> None:
+    """Point by point in file order, as they were recorded: one point's mean is its sum."""
     expected = json.loads((data_folder / "udacity" / "expected.json").read_text())
     points = np.loadtxt(data_folder / "udacity" / "data.csv", delimiter=",")
     got: list[tuple[int, float, Array, float]] = []
@@ -955,14 +955,14 @@ def test_the_lessons_hundred_epochs(data_folder: Path, reduction: str, measured:
         worst = max(worst, float(np.abs(difference).max()))
         accuracy = ((gradstep.predict_proba(points[:, :2], weights, bias) > 0.5) == points[:, 2]).mean()
         assert accuracy == want["accuracy"]
-    measured(f"the lesson's 100 epochs, {reduction}: weights, bias and loss within {worst:.1e} of the recorded ones")
+    measured(f"100 recorded epochs, {reduction}: weights, bias and loss within {worst:.1e} of the recorded ones")
     assert worst <= 1e-12
-    # What the notebook printed, to the digits it printed.
+    # What was printed then, to the digits printed.
     for line in expected["printed"]:
         assert abs(fit.history[line["epoch"]] - float(line["loss"])) <= 1e-12
 
 
-def test_the_admissions_exercise(data_folder: Path) -> None:
+def test_recorded_epochs_without_a_bias(data_folder: Path) -> None:
     """Full batch, summed gradient, and no bias: a bias of 0 in every step, or points mirrored to make it stay 0."""
     expected = json.loads((data_folder / "udacity" / "expected_admissions.json").read_text())["all_rows"]
     with open(data_folder / "udacity" / "student_data.csv", newline="") as file:

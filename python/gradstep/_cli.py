@@ -11,7 +11,6 @@ import secrets
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import click
 import numpy as np
 import polars as pl
 
-from gradstep import _progress, _table, predict_proba
+from gradstep import __version__, _progress, _table, predict_proba
 from gradstep._model import Model, Scalar, labels, write_file
 from gradstep._output import emit, grid, line, percent, say, summary
 from gradstep._training import Array, Problem, accuracy, descent, optimum, remark
@@ -90,7 +89,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(version("gradstep"), prog_name="gradstep")
+@click.version_option(__version__, prog_name="gradstep")
 def cli() -> None:
     """Logistic regression by gradient descent, from a data file to trained weights."""
 

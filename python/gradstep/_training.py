@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradstep import Trainer, _table, fit, predict_proba
+from gradstep import Trainer, __version__, _table, fit, predict_proba
 from gradstep._model import Class, Model, Scalar, Standardize, labels
 from gradstep._results import Iteration
 
@@ -83,7 +82,7 @@ def optimum(
 def descent(
     problem: Problem, options: dict[str, Scalar], standardize: bool, callback: DescentCallback | None = None
 ) -> Model:
-    """The model where the lesson's descent arrives; `options` are those of `gradstep.Trainer`.
+    """The model where gradient descent arrives; `options` are those of `gradstep.Trainer`.
 
     Raises
     ------
@@ -169,5 +168,5 @@ def _model(
         standardize=scaling,
         options=options,
         result=result,
-        gradstep=version("gradstep"),
+        gradstep=__version__,
     )

@@ -19,10 +19,10 @@ class Problem(NamedTuple):
     bias: float
 
 
-def random_problem(m: int, n: int, dtype: Any = np.float64, order: str = "C") -> Problem:
+def random_problem(m: int, n: int, dtype: Any = np.float64) -> Problem:
     """Standard normal features and labels of a model whose predictors have a standard deviation of 2."""
     random = np.random.default_rng(7)
-    X = np.empty((m, n), dtype, order=order)  # type: ignore[call-overload]
+    X = np.empty((m, n), dtype)
     weights = random.standard_normal(n)
     weights *= 2 / np.linalg.norm(weights)
     y = np.empty(m, dtype)

@@ -1,4 +1,4 @@
-//! Epochs, batches, order: the lesson's algorithm.
+//! Gradient descent by epochs and batches, and their order.
 
 mod sparse;
 mod trace;

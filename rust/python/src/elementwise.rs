@@ -99,7 +99,7 @@ fn elementwise_in<'py, F: Number>(
 ///
 /// Notes
 /// -----
-/// Equation 2 of the lesson "Logistic regression"; Verhulst, 1845.
+/// Verhulst, 1845.
 ///
 /// Examples
 /// --------

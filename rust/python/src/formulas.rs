@@ -191,8 +191,7 @@ pub(crate) fn vector<'py>(
 ///
 /// Notes
 /// -----
-/// The negative log-likelihood of logistic regression per sample; equation 3 of the lesson, with
-/// -ln σ(z) = ln(1 + e^-z).
+/// The negative log-likelihood of logistic regression per sample, with -ln σ(z) = ln(1 + e^-z); Berkson, 1944.
 ///
 /// Examples
 /// --------
@@ -311,7 +310,7 @@ fn evaluate_in<'py, F: Number>(
 ///
 /// Notes
 /// -----
-/// σ'(z) = ŷ (1 - ŷ) cancels against the derivative of the cross-entropy, which leaves ŷ - y: the lesson's equation 4.
+/// σ'(z) = ŷ (1 - ŷ) cancels against the derivative of the cross-entropy, which leaves ŷ - y.
 ///
 /// Examples
 /// --------
@@ -374,7 +373,7 @@ pub(crate) fn gradient<'py>(
 ///
 /// Notes
 /// -----
-/// Equations 3 and 4 of the lesson "Logistic regression". What optimisers such as `scipy.optimize.minimize` ask for.
+/// What optimisers such as `scipy.optimize.minimize` ask for.
 ///
 /// Examples
 /// --------
@@ -515,7 +514,7 @@ pub(crate) fn hessian<'py>(
 ///
 /// Notes
 /// -----
-/// Equation 5 of the lesson "Logistic regression"; Cauchy, 1847.
+/// Cauchy, 1847.
 ///
 /// Examples
 /// --------

@@ -41,7 +41,7 @@ use crate::sparse::Samples;
 ///
 /// Notes
 /// -----
-/// Equations 1 and 2 of the lesson "Logistic regression".
+/// The model of Berkson, 1944.
 ///
 /// Examples
 /// --------
@@ -93,7 +93,7 @@ pub(crate) fn predict_proba<'py>(
 ///
 /// Notes
 /// -----
-/// Equation 1 of the lesson "Logistic regression", before the sigmoid.
+/// The log-odds, which Berkson, 1944, called the logit.
 ///
 /// Examples
 /// --------

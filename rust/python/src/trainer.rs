@@ -67,7 +67,7 @@ use crate::{Signals, value_error};
 /// -----
 /// Trainers with the same options are equal. They can be copied and pickled.
 ///
-/// The lesson's algorithm "Training"; Robbins and Monro, 1951, for batches; Rosenblatt, 1958, for the perceptron.
+/// Gradient descent is Cauchy's, 1847; by batches, Robbins and Monro's, 1951; the perceptron, Rosenblatt's, 1958.
 ///
 /// Examples
 /// --------
@@ -376,7 +376,7 @@ impl Trainer {
     ///
     /// Notes
     /// -----
-    /// The lesson's algorithm "Training".
+    /// A `gradient_step` for each batch, epoch after epoch.
     ///
     /// Examples
     /// --------

@@ -84,16 +84,7 @@ pub(crate) fn curvature(
     threads: Threads,
     monitor: &mut dyn Monitor,
 ) -> Result<Curvature, Error> {
-    match points.x {
-        Features::Dense(_) => {
-            let model = Slopes::OfModel(Model::new(weights, bias));
-            sums(points, &model, &Slopes::Given(&[]), threads, monitor)
-        }
-        Features::Sparse(_) => {
-            let model = Slopes::OfModel(Scaled::new(weights, bias));
-            sums(points, &Slopes::Given(&[]), &model, threads, monitor)
-        }
-    }
+    sums(points, &Slopes::OfModel((weights, bias)), threads, monitor)
 }
 
 /// [`Curvature`] with given `d_i`, one per sample.
@@ -107,13 +98,7 @@ pub(crate) fn curvature_of(
     threads: Threads,
     monitor: &mut dyn Monitor,
 ) -> Result<Curvature, Error> {
-    sums(
-        points,
-        &Slopes::Given(d),
-        &Slopes::Given(d),
-        threads,
-        monitor,
-    )
+    sums(points, &Slopes::Given(d), threads, monitor)
 }
 
 /// Where the `d_i` come from.
@@ -122,10 +107,19 @@ enum Slopes<'a, M> {
     Given(&'a [f64]),
 }
 
-fn sums(
+impl<'a> Slopes<'a, (&'a [f64], f64)> {
+    /// The weights and bias in the form that a kernel reads.
+    fn with<M>(&self, model: impl FnOnce(&'a [f64], f64) -> M) -> Slopes<'a, M> {
+        match *self {
+            Slopes::OfModel((weights, bias)) => Slopes::OfModel(model(weights, bias)),
+            Slopes::Given(d) => Slopes::Given(d),
+        }
+    }
+}
+
+fn sums<'a>(
     points: &Points<'_>,
-    of_dense: &Slopes<'_, Model<'_, f64>>,
-    of_sparse: &Slopes<'_, Scaled<'_, f64>>,
+    slopes: &Slopes<'a, (&'a [f64], f64)>,
     threads: Threads,
     monitor: &mut dyn Monitor,
 ) -> Result<Curvature, Error> {
@@ -133,23 +127,23 @@ fn sums(
     let (samples, columns) = (rows_of(points), points.x.columns());
     let partials = match points.x {
         Features::Dense(x) => {
-            let points = points.with(x);
+            let (points, slopes) = (points.with(x), slopes.with(Model::new));
             parallel::map(
                 threads,
                 parallel::blocks(samples, columns),
                 Scratch::new,
-                |scratch, block: Range<usize>| dispatch!(level, simd => block_sums(simd, &points, of_dense, columns, block, scratch)),
+                |scratch, block: Range<usize>| dispatch!(level, simd => block_sums(simd, &points, &slopes, columns, block, scratch)),
                 monitor,
             )?
         }
         Features::Sparse(x) => {
-            let points = points.with(x);
+            let (points, slopes) = (points.with(x), slopes.with(Scaled::new));
             with_rows!(&x, rows => {
                 parallel::map(
                     threads,
                     sparse::blocks(&x, points.rows),
                     || (),
-                    |(), block| dispatch!(level, simd => sparse_block_sums(simd, &points, &rows, of_sparse, block)),
+                    |(), block| dispatch!(level, simd => sparse_block_sums(simd, &points, &rows, &slopes, block)),
                     monitor,
                 )
             })?
@@ -230,8 +224,8 @@ fn block_sums<S: Simd>(
                 row_weights(points, first, &mut s[rows]);
             }
         }
-        sums.bias += lane_sum(&d[..count], |d| d);
-        sums.weight += lane_sum(&s[..count], |s| s);
+        sums.bias += lane_sum(&d[..count]);
+        sums.weight += lane_sum(&s[..count]);
         if columns < 8 {
             let tile = points
                 .x
@@ -312,8 +306,8 @@ fn sparse_block_sums<F: Float, I: Index, S: Simd>(
                 row_weights(points, first, &mut s[rows]);
             }
         }
-        sums.bias += lane_sum(&d[..count], |d| d);
-        sums.weight += lane_sum(&s[..count], |s| s);
+        sums.bias += lane_sum(&d[..count]);
+        sums.weight += lane_sum(&s[..count]);
         for i in 0..count {
             let (d, s) = (d[i], s[i]);
             if s == 0.0 {
@@ -345,11 +339,11 @@ fn column_sums(x: &[f64], d: &[f64; STRIPE], s: &[f64; STRIPE]) -> [f64; 3] {
 }
 
 #[inline(always)]
-fn lane_sum(values: &[f64], term: impl Fn(f64) -> f64) -> f64 {
+fn lane_sum(values: &[f64]) -> f64 {
     let mut lanes = [0.0; 8];
     for values in values.chunks(8) {
         for (lane, &x) in lanes.iter_mut().zip(values) {
-            *lane += term(x);
+            *lane += x;
         }
     }
     tree(lanes)

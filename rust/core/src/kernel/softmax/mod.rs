@@ -122,7 +122,7 @@ impl<F: Float> Scratch<F> {
 
 /// Features with a model, tile by tile.
 trait Samples<F: Float>: Sync {
-    /// Rows of a tile: whole vectors, and a whole number of tiles a stripe.
+    /// Rows of a tile: whole vectors, and no more than a stripe.
     fn tile_rows(&self) -> usize;
 
     /// Predictors of a tile; what `turn` makes of them are residuals, whose products with the rows are added to the sums.
