@@ -12,13 +12,11 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write as _;
-use std::ops::ControlFlow;
 use std::process::{Command, ExitCode};
 
 use gradstep_core::{
-    Activation, Elements, Float, Function, Isa, Matrix, Monitor, Observer, Options, Reduction,
-    Threads, Unmonitored, Vector, apply, cross_entropy, descend, loss, loss_gradient,
-    predict_proba,
+    Activation, Elements, Float, Function, Isa, Matrix, Options, Reduction, Threads, Unmonitored,
+    Vector, apply, cross_entropy, descend, loss, loss_gradient, predict_proba,
 };
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -158,20 +156,6 @@ fn function<F: Float>(repeats: usize, function: Function) -> Outcome<()> {
     Ok(())
 }
 
-struct Unobserved;
-
-impl Monitor for Unobserved {
-    fn poll(&mut self) -> ControlFlow<()> {
-        ControlFlow::Continue(())
-    }
-}
-
-impl Observer<f64> for Unobserved {
-    fn epoch(&mut self, _: usize, _: f64, _: &[f64], _: f64) -> ControlFlow<()> {
-        ControlFlow::Continue(())
-    }
-}
-
 fn points(repeats: usize, m: usize, n: usize) -> Outcome<()> {
     let (x, y) = (numbers(m * n), labels(m));
     let x = Matrix::from_rows(Elements::F64(&x), m, n)?;
@@ -188,7 +172,7 @@ fn points(repeats: usize, m: usize, n: usize) -> Outcome<()> {
         trace: false,
     };
     let y = Vector::from_slice(&y);
-    descend(&x, &y, vec![0.0; n], 0.0, &options, &mut Unobserved)?;
+    descend(&x, &y, vec![0.0; n], 0.0, &options, &mut Unmonitored)?;
     Ok(())
 }
 

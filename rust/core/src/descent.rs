@@ -13,7 +13,7 @@ use crate::float::Float;
 use crate::kernel::{self, PointDescent, PointUpdate, Points, Recorder, Sums, Want};
 use crate::math::larger;
 use crate::matrix::Matrix;
-use crate::parallel::{Monitor, Threads};
+use crate::parallel::{Monitor, Threads, Unmonitored};
 use crate::shuffle::Random;
 use crate::simd;
 use crate::step::{self, Reduction};
@@ -118,6 +118,16 @@ pub trait Observer<F>: Monitor {
 
     /// Called after each epoch, counted from 0; [`ControlFlow::Break`] ends the descent there.
     fn epoch(&mut self, epoch: usize, loss: f64, weights: &[F], bias: F) -> ControlFlow<()>;
+}
+
+impl<F> Observer<F> for Unmonitored {
+    fn may_stop(&self) -> bool {
+        false
+    }
+
+    fn epoch(&mut self, _: usize, _: f64, _: &[F], _: F) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
 }
 
 /// What a descent ends with.
@@ -238,7 +248,8 @@ fn run<F: Float>(
         _ => None,
     };
     if !full {
-        points.check_labels(options.threads, &mut Polling(observer))?; // sooner than the first evaluation over all points, which does, too
+        // Sooner than the first evaluation over all points, which does, too.
+        points.check_labels(options.threads, &mut Polling(observer))?;
     }
     let mut history = Vec::new();
     let mut stop_reason = StopReason::Epochs;

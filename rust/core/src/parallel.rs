@@ -152,7 +152,7 @@ pub trait Monitor {
     fn poll(&mut self) -> ControlFlow<()>;
 }
 
-/// Never interrupts.
+/// Watches nothing, and never interrupts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unmonitored;
 

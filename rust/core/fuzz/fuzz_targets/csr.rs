@@ -2,13 +2,11 @@
 //! what it gives for the dense matrix of the same elements.
 #![no_main]
 
-use std::ops::ControlFlow;
-
 use arbitrary::Arbitrary;
 use gradstep_core::{
-    Activation, Elements, Error, Features, Indices, Matrix, Monitor, Observer, Options, Reduction,
-    Sparse, Threads, Transposed, Unmonitored, Vector, class_loss_gradient, descend, hessian,
-    loss_gradient, predict_proba,
+    Activation, Elements, Error, Features, Indices, Matrix, Options, Reduction, Sparse, Threads,
+    Transposed, Unmonitored, Vector, class_loss_gradient, descend, hessian, loss_gradient,
+    predict_proba,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -108,20 +106,6 @@ fn is_compressed(indptr: &[i64], lines: usize, width: usize, indices: usize, dat
         && usize::try_from(indptr[lines]).is_ok_and(|last| last <= data)
 }
 
-struct Ignored;
-
-impl Monitor for Ignored {
-    fn poll(&mut self) -> ControlFlow<()> {
-        ControlFlow::Continue(())
-    }
-}
-
-impl Observer<f64> for Ignored {
-    fn epoch(&mut self, _: usize, _: f64, _: &[f64], _: f64) -> ControlFlow<()> {
-        ControlFlow::Continue(())
-    }
-}
-
 /// Everything that reads a matrix, one result after the other.
 fn results(x: Features<'_>, threads: Threads) -> Result<Vec<f64>, Error> {
     let (m, n) = (x.rows(), x.columns());
@@ -154,7 +138,7 @@ fn results(x: Features<'_>, threads: Threads) -> Result<Vec<f64>, Error> {
             threads,
             trace: false,
         };
-        let descent = descend(&x, &y, weights.clone(), 0.25, &options, &mut Ignored)?;
+        let descent = descend(&x, &y, weights.clone(), 0.25, &options, none)?;
         all.extend(descent.weights);
         all.push(descent.bias);
     }

@@ -7,7 +7,7 @@ use super::objective::{Objective, Point, Value};
 use crate::error::Error;
 use crate::float::Float;
 use crate::kernel::{self, softmax};
-use crate::parallel::Monitor;
+use crate::parallel::{Monitor, Unmonitored};
 
 /// One iteration, as the history keeps it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,6 +45,12 @@ pub struct Iteration<'a> {
 pub trait FitObserver: Monitor {
     /// Called after each iteration; [`ControlFlow::Break`] ends the fit there.
     fn iteration(&mut self, iteration: &Iteration<'_>) -> ControlFlow<()>;
+}
+
+impl FitObserver for Unmonitored {
+    fn iteration(&mut self, _: &Iteration<'_>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
 }
 
 /// Why an iteration was not followed by another.

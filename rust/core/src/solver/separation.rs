@@ -423,29 +423,12 @@ pub(crate) fn normalise(direction: &mut [f64]) {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::ops::ControlFlow;
-
     use super::*;
     use crate::elements::Elements;
     use crate::kernel::Points;
     use crate::matrix::Matrix;
-    use crate::parallel::{Monitor, Threads};
-    use crate::solver::run::{FitObserver, Iteration};
+    use crate::parallel::{Threads, Unmonitored};
     use crate::vector::Vector;
-
-    struct Nobody;
-
-    impl Monitor for Nobody {
-        fn poll(&mut self) -> ControlFlow<()> {
-            ControlFlow::Continue(())
-        }
-    }
-
-    impl FitObserver for Nobody {
-        fn iteration(&mut self, _: &Iteration<'_>) -> ControlFlow<()> {
-            ControlFlow::Continue(())
-        }
-    }
 
     /// Above 68 it is not class 2, and below not 0 or 1; at 68 and among 0 and 1 there is an optimum.
     #[test]
@@ -470,7 +453,12 @@ mod tests {
             let v: Vec<f64> = (SEPARATED.iter().zip(FINITE))
                 .map(|(s, f)| separated * s + f)
                 .collect();
-            hidden::<f64>(&objective, &v, &mut Run::new(&mut Nobody, f64::INFINITY)).unwrap()
+            hidden::<f64>(
+                &objective,
+                &v,
+                &mut Run::new(&mut Unmonitored, f64::INFINITY),
+            )
+            .unwrap()
         };
         let direction = found(1.0).unwrap();
         for (d, want) in direction.iter().zip(SEPARATED) {
