@@ -149,6 +149,10 @@ def test_csv_and_parquet_give_the_same_model(folder: Path) -> None:
         ("a\tb\ty\n1\t2\t0\n3\t4\t1\n", [], ["a", "b"], 2),
         ("a;1,b;2,y\n1,2,0\n3,4,1\n", [], ["a;1", "b;2"], 2),
         ("a,b,y\r1,2,0\r3,4,1\r", [], ["a", "b"], 2),
+        ("true,1,yes\nfalse,2,no\n", [], ["column_1", "column_2"], 2),
+        ("true,false,yes\nfalse,false,no\ntrue,true,no\n", [], ["column_1", "column_2"], 3),
+        ("0,1,label\n1,2,0\n3,4,1\n", ["--header"], ["0", "1"], 2),
+        ("0,1,x\n1,2,y\n3,4,x\n", [], ["column_1", "column_2"], 3),
         ("x^2,y\n1,0\n3,1\n", [], ["x^2"], 2),  # the first two bytes of a zlib stream, too
         ("x\x01,y\n1,0\n3,1\n", [], ["x\x01"], 2),
     ],
@@ -171,6 +175,9 @@ def test_headers(
         (["2", "1", "2"], [1, 2], True),
         (["9", "10", "9"], [9, 10], False),
         (["1", "-1", "1.0"], [-1.0, 1.0], True),
+        (["01", "1", "01"], ["01", "1"], False),
+        (["1" + "0" * 22 + "1", "1" + "0" * 23, "1" + "0" * 23], ["1" + "0" * 23, "1" + "0" * 22 + "1"], True),
+        (["9007199254740993", "9007199254740992", "9007199254740992"], [2**53, 2**53 + 1], True),
         (["0.5", "0.25", "0.5"], [0.25, 0.5], True),
         (["b", "B", "b"], ["B", "b"], True),
         (["1", "x", "1"], ["1", "x"], False),
@@ -487,7 +494,9 @@ BAD_FILES: dict[str, tuple[bytes, list[str], list[str]]] = {
     "header only": (b"a,b,y\n", [], ["no data rows"]),
     "text in a feature": (b"a,b,y\n1,2,0\n1,x,1\n1,z,1\n", [], ["'b'", "data row 2", "'x'"]),
     "text feature": (b"a,b,y\n1,x,0\n1,y,1\n", [], ["'b'", "data row 1", "'x'"]),
-    "number in the header": (b"a,2019,y\n1,2,0\n3,4,1\n", ["--target", "column_1"], ["--header"]),
+    "number in the header": (b"a,2019,y\n1,2,0\n3,4,1\n", ["--target", "column_1"], ["'a' stands", "--no-header"]),
+    "numbers in the header": (b"0,1,label\n1,2,0\n3,4,1\n", [], ["'label' stands above numbers", "--header"]),
+    "target of a header": (b"0,1,2\n1,2,0\n3,4,1\n", ["--target", "y"], ["no column 'y'", "--header"]),
     "NA": (b"a,b,y\n1,2,0\n1,NA,1\n", [], ["'b'", "data row 2", "missing"]),
     "N/A": (b"a,b,y\n1,2,0\n1, N/A,1\n", [], ["'b'", "data row 2", "missing"]),
     "nan": (b"a,b,y\n1,nan,0\n1,2,1\n", [], ["'b'", "data row 1", "missing"]),
@@ -505,9 +514,17 @@ BAD_FILES: dict[str, tuple[bytes, list[str], list[str]]] = {
     "many classes": (b"a,y\n" + b"".join(b"1,%d\n" % (j % 501) for j in range(1001)), [], ["got 501: 0, 1", "… (501"]),
     "too many classes": (b"a,y\n" + b"".join(b"1,%d\n" % (j % 1001) for j in range(2002)), [], ["1000", "got 1001"]),
     "continuous": (b"a,y\n" + b"1,1\n1,2\n1,2.5\n" * 9, [], ["'y' is continuous", "got 3: 1.0, 2.0, 2.5"]),
-    "separated": (b"a,b,y\n1,0,0\n2,0,1\n1,0,1\n2,0,0\n1,1,1\n", [], ["no optimum: column 'b' separates the", "--l2"]),
-    "separated columns": (b"a,b,y\n0,1,0\n1,0,0\n1,1,1\n2,1,1\n", [], ["columns 'a', 'b' separate the classes"]),
-    "separated, three": (b"a,y\n1,u\n2,u\n3,v\n4,v\n5,w\n6,w\n", [], ["no optimum", "separate", "--l2"]),
+    "separated": (
+        b"a,b,y\n1,0,0\n2,0,1\n1,0,1\n2,0,0\n1,1,1\n",
+        [],
+        ["no optimum: along column 'b' some or all", "--l2"],
+    ),
+    "separated columns": (
+        b"a,b,y\n0,1,0\n1,0,0\n1,1,1\n2,1,1\n",
+        [],
+        ["along columns 'a', 'b' some or all labels are separated"],
+    ),
+    "separated, three": (b"a,y\n1,u\n2,u\n3,v\n4,v\n5,w\n6,w\n", [], ["no optimum", "separated", "--l2"]),
     "descent of three": (
         b"a,y\n" + b"1,u\n2,v\n3,w\n" * 2,
         ["--epochs", "5"],
@@ -791,6 +808,19 @@ def test_predict_without_header(folder: Path, capfd: pytest.CaptureFixture[str])
         assert words in one_line(capfd.readouterr().err)
 
 
+def test_predict_knows_a_header_of_numbers(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (folder / "train.csv").write_text("0,1,label\n1,5,0\n2,4,1\n3,7,0\n4,1,1\n")
+    trained(capfd, "train.csv", "--header", "--l2", 0.1, "--out", "model.json")
+    (folder / "new.csv").write_text("0,1\n10,20\n20,10\n")
+    (folder / "swapped.csv").write_text("1,0\n20,10\n10,20\n")
+    (folder / "bare.csv").write_text("10,20\n20,10\n")
+    printed = set()
+    for name in ("new.csv", "swapped.csv", "bare.csv"):
+        assert run(["predict", "model.json", name]) == 0
+        printed.add(capfd.readouterr().out)
+    assert len(printed) == 1 and len(printed.pop().splitlines()) == 3
+
+
 def test_predict_refuses(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (folder / "data.csv").write_text(ROWS)
     trained(capfd, "data.csv", "--out", "model.json")
@@ -1042,7 +1072,7 @@ def test_reference_optima(name: str, folder: Path, capfd: pytest.CaptureFixture[
             assert error <= 1e-8 * np.abs(expected).max(), (key, error)
     if "mle" not in reference["problems"]:
         assert run(["train", str(source / "data.csv"), "--target", "y", "--out", "model.json"]) == 1
-        assert "separate the classes" in one_line(capfd.readouterr().err)
+        assert "labels are separated" in one_line(capfd.readouterr().err)
         assert os.listdir(folder) == []
 
 

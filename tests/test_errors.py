@@ -165,6 +165,9 @@ for name, take in TAKING:
         refuse(name, ValueError, "bias", r"finite.*got.*-inf", take, bias=-np.inf)
         refuse(name, TypeError, "callback", "callable.*got.*int", take, callback=3)
         refuse(name, TypeError, "callback", "callable.*got.*str", take, callback="print")
+        for returned, facts in [("no", "str"), (0.5, "float"), (X, "ndarray")]:
+            facts = f"return True, False or None, got {facts}$"
+            refuse(name, TypeError, "callback", facts, take, callback=lambda *_, answer=returned: answer)
         continue
 
     for value, facts in NOT_REAL[:-1]:
@@ -295,6 +298,8 @@ for solver in ("lbfgs", "gd"):
         (ValueError, "n_threads", r"a positive integer \(at least 1\), got 0$", {"n_threads": 0}),
         (ValueError, "n_threads", r"an integer of at most \d+, got 18446744073709551616$", {"n_threads": 2**64}),
         (TypeError, "callback", r"callable or None, got int$", {"callback": 3}),
+        (TypeError, "callback", r"return True, False or None, got float$",
+         {"l2": 0.1, "callback": lambda best: best.objective}),
     ]:  # fmt: skip
         refuse(f"fit, {solver}", kind, argument, facts, optimum, **options)
 refuse("fit", ValueError, "solver", r"one of 'auto', 'lbfgs', 'gd', got 'newton'$", gradstep.fit, X, Y, solver="newton")
@@ -375,6 +380,9 @@ for form, part, kind, facts, values in [
 ]:
     SPARSE.append((broken(form, **{part: values}), kind, f"X.{part}", facts))
 
+negative = scipy.sparse.csr_array((3, 4))
+negative._shape = (3, -4)
+SPARSE.append((negative, ValueError, "X.shape", r"two integers from 0 on, got \(3, -4\)$"))
 for matrix, kind, argument, facts in SPARSE:
     m, n = (max(1, length) for length in (*matrix.shape, 1)[:2])
     labels = np.arange(m) % 2
@@ -482,6 +490,7 @@ for option, kind, facts, value in [
     ("solver", ValueError, r"'auto', 'lbfgs', 'gd', got 'newton'$", "newton"),
     *((flag, TypeError, "True or False, got str$", "no") for flag in ("fit_intercept", "warm_start", "early_stopping")),
     ("callback", TypeError, r"callable or None, got str$", "print"),
+    ("callback", TypeError, r"return True, False or None, got float$", lambda best: best.objective),
 ]:
     refuse("LogisticRegression", kind, option, facts, estimate, **{option: value})
 refuse("LogisticRegression", ValueError, "alpha", "None where C is given, got alpha=1.*C=2", estimate, alpha=1, C=2)

@@ -187,7 +187,7 @@ def test_metadata_is_routed() -> None:
 
 def test_separated_classes_are_a_warning_that_names_columns() -> None:
     data = pd.DataFrame({"length": [1, 2, 1, 2, 1], "is_big": [0, 0, 0, 0, 1]})
-    with pytest.warns(ConvergenceWarning, match=r"'separated'.*columns is_big separate"):
+    with pytest.warns(ConvergenceWarning, match=r"'separated'.*along column is_big some or all labels are separated"):
         model = LogisticRegression(alpha=0).fit(data, [0, 1, 1, 0, 1])
     assert np.isfinite(model.coef_).all() and model.separation_.weights.tolist() == [0, 1]
     assert model.predict(data)[-1] == 1
@@ -264,6 +264,23 @@ def test_what_is_refused_leaves_the_last_fit() -> None:
     with pytest.raises(ValueError, match="must"):
         model.fit(wider, other > 0, sample_weight=-np.ones(len(y)))
     assert (model.predict(X).tolist(), model.gap_) == want
+
+
+def test_partial_fit_that_diverges_is_refused() -> None:
+    X, y = problem()
+    model = LogisticRegression(alpha=100, learning_rate=0.1)  # w grows by a factor of 9 in each step
+    for _ in range(200):
+        model.partial_fit(X, y, classes=np.unique(y))
+    model.set_params(learning_rate=1e200)
+    with pytest.raises(ValueError, match=r"^learning_rate must be small enough .* finite, got 1e.200 with alpha=100$"):
+        model.partial_fit(X, y)
+    assert np.isfinite(model.coef_).all() and np.isfinite(model.intercept_).all()
+
+
+def test_a_penalty_next_to_none_is_a_warning_of_its_own() -> None:
+    with pytest.warns(ConvergenceWarning, match="coefficients still grew, though with a gradient within tol"):
+        model = LogisticRegression(alpha=1e-300, max_iter=300).fit([[0.0], [1.0]], [0, 1])
+    assert model.gradient_norm_ <= model.tol
 
 
 def test_partial_fit_drops_a_certificate_that_no_longer_holds() -> None:

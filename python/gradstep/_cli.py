@@ -232,7 +232,7 @@ def predict(model_file: Path, file: Path, out: Path | None, header: bool | None,
     check_out(out, file, model_file)
 
     model = Model.load(model_file)
-    table = _table.read(file, header)
+    table = _table.read(file, header, model.features)
     probability = model.predict_proba(table.features(table.names_for(model.features)))
     undefined = np.isnan(probability).reshape(table.frame.height, -1).any(axis=1)
     if undefined.any():

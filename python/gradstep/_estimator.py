@@ -305,8 +305,14 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         data = self._validated(X, y, sample_weight, reset=first, classes=known)
         weights, bias = _zeros(len(known), data.X) if first else self._parameters()
         slope = gradient(data.X, data.codes, weights, bias, sample_weight=data.weight, n_threads=self.n_threads)
-        weights = weights - self.learning_rate * (slope.weights + (self.alpha or 0.0) * weights)
+        with np.errstate(over="ignore", invalid="ignore"):
+            weights = weights - self.learning_rate * (slope.weights + (self.alpha or 0.0) * weights)
         bias = bias - self.learning_rate * slope.bias if self.fit_intercept else bias
+        if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
+            raise ValueError(
+                f"learning_rate must be small enough for coefficients to stay finite, got {self.learning_rate} with "
+                f"alpha={self.alpha}"
+            )
         self._set_anew(known, weights, bias)
         return self
 
@@ -490,28 +496,36 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
 
     def _warn(self) -> None:
         """Warn of coefficients that are no optimum though one was asked for."""
-        if self.stop_reason_ == StopReason.PASSES:
+        if self.stop_reason_ == StopReason.PASSES and self.gradient_norm_ <= self.tol:
+            message = (
+                f"stopped by {str(self.stop_reason_)!r} after max_iter={self.max_iter} passes over the data while the "
+                "coefficients still grew, though with a gradient within tol: the classes are separated, or nearly so, "
+                "and the penalty is next to none"
+            )
+        elif self.stop_reason_ == StopReason.PASSES:
             message = (
                 f"stopped by {str(self.stop_reason_)!r} after max_iter={self.max_iter} passes over the data, with a "
                 f"gradient of {self.gradient_norm_:.1e} for tol={self.tol}: a larger max_iter goes on"
             )
         elif self.stop_reason_ == StopReason.SEPARATED:
             message = (
-                f"there is no optimum (stopped by 'separated'): {self._separating()} separate the classes without "
-                "error, so that larger coefficients are always better; a penalty, alpha > 0, makes them finite"
+                f"there is no optimum (stopped by 'separated'): {self._separating()} some or all labels are separated "
+                "from the others without error, so that larger coefficients are always better; a penalty, alpha > 0, "
+                "makes them finite"
             )
         else:
             return
         warnings.warn(message, ConvergenceWarning, stacklevel=4)
 
     def _separating(self) -> str:
-        """What separates the classes."""
+        """Along what the labels are separated."""
         if self.separation_ is None:
-            return "hyperplanes"
+            return "by a hyperplane"
         weights = np.atleast_2d(self.separation_.weights)
         columns = np.flatnonzero((weights != 0).any(axis=0))
         names = [str(name) for name in getattr(self, "feature_names_in_", np.arange(weights.shape[1]))[columns]]
-        return f"columns {', '.join(names[:8])}" + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+        more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+        return f"along column{'s' * (len(names) > 1)} {', '.join(names[:8])}{more}"
 
     def _check_standard_errors(self, l2: float, classes: int) -> None:
         reasons = {
@@ -586,7 +600,7 @@ class _Watch:
         self.losses: list[float] = []
         self.is_exhausted = False
 
-    def __call__(self, iteration: Iteration) -> bool:
+    def __call__(self, iteration: Iteration) -> bool | None:
         if self.show:
             self.show(iteration)
         if self.validation is None or iteration.rows < self.rows:
@@ -594,7 +608,8 @@ class _Watch:
         else:
             X, codes, weight, *_ = self.validation
             self._validate(loss(X, codes, iteration.weights, iteration.bias, sample_weight=weight), iteration)
-        return bool(self.callback and self.callback(iteration)) or self.is_exhausted
+        stop = self.callback(iteration) if self.callback else None
+        return True if self.is_exhausted else stop
 
     def _validate(self, error: float, iteration: Iteration) -> None:
         if not self.losses or error < min(self.losses):

@@ -25,6 +25,7 @@ MISSING = ("", "NA", "N/A", "NaN", "nan", "null")
 PARQUET_SUFFIXES = (".parquet", ".pq")
 CSV_SUFFIXES = (".csv", ".tsv", ".txt")
 MAX_CLASSES = 1000
+TRUTH = {"true": True, "false": False}
 
 _BOM = codecs.BOM_UTF8
 _ZLIB = (b"x^", b"x\x01")
@@ -50,7 +51,7 @@ class Table:
     def target(self, name: str) -> tuple[NDArray[np.float64], list[Class]]:
         """The column `name` as codes 0, 1, …, and the values that these stand for, in sorted order."""
         if name not in self.frame.columns:
-            raise self._error(f"has no column {name!r}; the columns are {few(self.frame.columns)}")
+            raise self._error(f"has no column {name!r}; the columns are {few(self.frame.columns)}{self._hint()}")
         values = self._values(self.frame[name])
         classes = values.unique().sort()
         if problem := _no_classes(classes, len(values)):
@@ -91,7 +92,10 @@ class Table:
         elif not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
             values = self._text(column, "classes")
             self._check(column, values.replace(list(MISSING), None), "classes")
-            tries = [values.cast(kind, strict=False) for kind in (pl.Int64, pl.UInt64, pl.Float64)]
+            # What is text as a number, such as 01, or has more digits than a float, is one class for each spelling.
+            spelt, long = (values.str.contains(spelling).any() for spelling in (r"^[+-]?0\d", r"^[+-]?\d{16}"))
+            kinds = () if spelt else (pl.Int64, pl.UInt64) if long else (pl.Int64, pl.UInt64, pl.Float64)
+            tries = [values.cast(kind, strict=False) for kind in kinds]
             values = next((other for other in (*tries, _truth(values)) if not other.null_count()), values)
         self._check(column, values, "classes")
         return values
@@ -125,15 +129,18 @@ class Table:
         return ValueError(f"{self.path}: {message}")
 
 
-def read(path: Path, header: bool | None = None) -> Table:
+def read(path: Path, header: bool | None = None, names: Sequence[str] = ()) -> Table:
     """Read a data file; `header=None` looks at the first row of a CSV file to see whether it is one.
+
+    It is one if it holds all `names`, or no number. With a number in it, it is data, unless text stands above numbers:
+    then it may be either.
 
     Raises
     ------
     OSError
         If the file cannot be read.
     ValueError
-        If it is neither CSV in UTF-8 nor Parquet, or not a table with at least one row.
+        If it is neither CSV in UTF-8 nor Parquet, or not a table with at least one row, or may have a header or not.
     """
     with open(path, "rb") as file:
         mode = os.fstat(file.fileno()).st_mode
@@ -147,7 +154,7 @@ def read(path: Path, header: bool | None = None) -> Table:
             if suffix in PARQUET_SUFFIXES or (magic == b"PAR1" and suffix not in CSV_SUFFIXES):
                 table = _read_parquet(path, source)
             else:
-                table = _read_csv(path, source, header)
+                table = _read_csv(path, source, header, names)
         except OSError as error:  # of a file already open: its name is not in it
             raise OSError(error.errno or errno.EIO, error.strerror or str(error), os.fspath(path)) from None
     if not table.frame.height:
@@ -163,7 +170,7 @@ def _read_parquet(path: Path, source: BinaryIO) -> Table:
         raise ValueError(f"{path}: not a readable Parquet file") from None
 
 
-def _read_csv(path: Path, source: BinaryIO, header: bool | None) -> Table:
+def _read_csv(path: Path, source: BinaryIO, header: bool | None, names: Sequence[str]) -> Table:
     head = source.read(1 << 16)
     source.seek(0)
     try:
@@ -199,7 +206,12 @@ def _read_csv(path: Path, source: BinaryIO, header: bool | None) -> Table:
 
     first = [(cell or "").strip() for cell in frame.row(0)]
     if header is None:
-        header = not any(_is_number(cell) for cell in first)
+        header = (names and set(names) <= set(first)) or not any(_is_number(cell) for cell in first)
+        if not header and (name := _text_above_numbers(first, frame)):
+            raise ValueError(
+                f"{path}: the first row may be a header, as {_short(name)} stands above numbers, or data, as it has a "
+                "number itself: say --header or --no-header"
+            )
     if not header:
         frame.columns = [f"column_{j}" for j in range(1, frame.width + 1)]
         return Table(path, frame, named=False)
@@ -235,14 +247,24 @@ def _ragged(source: BinaryIO, separator: str) -> str | None:
 
 def _is_number(cell: str) -> bool:
     try:
-        return math.isfinite(float(cell))
+        return cell.lower() in TRUTH or math.isfinite(float(cell))
     except ValueError:
         return False
 
 
+def _text_above_numbers(first: Sequence[str], frame: pl.DataFrame) -> str | None:
+    """The first cell of the first row that is neither a number nor missing, above nothing else."""
+    for cell, column in zip(first, frame.iter_columns(), strict=True):
+        below = column.slice(1).str.strip_chars().replace(list(MISSING), None).drop_nulls()
+        is_text = cell not in MISSING and not _is_number(cell)
+        if is_text and len(below) and not below.cast(pl.Float64, strict=False).null_count():
+            return cell
+    return None
+
+
 def _truth(text: pl.Series) -> pl.Series:
     """Booleans where the text is true or false in any case, else null."""
-    return text.str.to_lowercase().replace_strict({"true": True, "false": False}, default=None, return_dtype=pl.Boolean)
+    return text.str.to_lowercase().replace_strict(TRUTH, default=None, return_dtype=pl.Boolean)
 
 
 def _no_classes(values: pl.Series, rows: int) -> str | None:

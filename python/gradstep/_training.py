@@ -113,6 +113,8 @@ def accuracy(y: Array, probability: Array) -> float:
 def remark(problem: Problem, model: Model) -> str | None:
     """What the user should know of a model that is not as good as it could be."""
     result = model.result
+    if result["stop_reason"] == "passes" and float(result["gradient_norm"] or 0) <= float(model.options["tol"] or 0):
+        return "the weights still grow: the classes are separated, or nearly so, and the penalty is next to none"
     if result["stop_reason"] == "passes":
         return (
             f"after {result['passes']:.0f} passes the gradient is {result['gradient_norm']:.1e}, "
@@ -129,11 +131,11 @@ def remark(problem: Problem, model: Model) -> str | None:
 
 def _separated(problem: Problem, weights: Array | None) -> str:
     if weights is None:
-        reason = "the classes can be separated"
+        reason = "a hyperplane separates some or all labels from the others"
     else:
         columns = np.flatnonzero(np.atleast_2d(weights).any(axis=0))
         names = _table.few([problem.features[j] for j in columns])
-        reason = f"column{'s' * (len(columns) > 1)} {names} separate{'s' * (len(columns) == 1)} the classes"
+        reason = f"along column{'s' * (len(columns) > 1)} {names} some or all labels are separated from the others"
     return f"no optimum: {reason}, so that larger weights are always better; try a penalty, such as --l2 0.001"
 
 

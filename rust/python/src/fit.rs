@@ -14,7 +14,7 @@ use pyo3::types::{PyByteArray, PyList, PyType};
 
 use crate::arrays::{Number, View};
 use crate::formulas::result;
-use crate::options::{Given, flag, number, numpy, optional_positive, text, type_name, word};
+use crate::options::{Given, flag, number, numpy, optional_positive, stops, text, type_name, word};
 use crate::parameters::{biases, pack_biases, pack_weights, weights_of};
 use crate::sparse::Samples;
 use crate::{Signals, value_error};
@@ -160,11 +160,10 @@ pub(crate) fn fit<'py>(
             "callback must be callable or None, got {got}"
         )));
     }
-    let threads = if n_threads.is_none() && x.stored()? <= ONE_THREAD {
-        Threads::ONE
-    } else {
-        Threads::new(n_threads).map_err(value_error)?
-    };
+    let mut threads = Threads::new(n_threads).map_err(value_error)?;
+    if n_threads.is_none() && x.stored()? <= ONE_THREAD {
+        threads = Threads::ONE;
+    }
     let arguments = Arguments {
         x: &x,
         y: &y,
@@ -244,7 +243,7 @@ impl FitObserver for Watcher {
         };
         let stop = Python::attach(|py| {
             let iteration = pack_iteration(py, iteration, self.single)?;
-            callback.bind(py).call1((iteration,))?.is_truthy()
+            stops(&callback.bind(py).call1((iteration,))?)
         });
         match stop {
             Ok(false) => ControlFlow::Continue(()),

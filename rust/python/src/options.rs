@@ -125,6 +125,19 @@ pub(crate) fn flag(argument: &'static str, object: &Bound<'_, PyAny>) -> PyResul
     })
 }
 
+/// Whether a callback asks for the end, by what it returned.
+pub(crate) fn stops(returned: &Bound<'_, PyAny>) -> PyResult<bool> {
+    if returned.is_none() {
+        return Ok(false);
+    }
+    returned.extract().map_err(|_| {
+        PyTypeError::new_err(format!(
+            "callback must return True, False or None, got {}",
+            type_name(returned)
+        ))
+    })
+}
+
 /// A word, to be chosen from a few.
 pub(crate) fn word(argument: &'static str, object: &Bound<'_, PyAny>) -> PyResult<String> {
     match object.cast::<PyString>() {

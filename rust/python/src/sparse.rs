@@ -8,7 +8,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::arrays::{Buffer, Number, View, sparse_name};
-use crate::options::shape_text;
+use crate::options::{shape_text, text};
 use crate::{run, value_error};
 
 /// The features, a row per sample.
@@ -105,7 +105,13 @@ impl<'py> Compressed<'py> {
                 )));
             }
         };
-        let shape: Vec<usize> = object.getattr(intern!(py, "shape"))?.extract()?;
+        let shape = object.getattr(intern!(py, "shape"))?;
+        let shape: Vec<usize> = shape.extract().map_err(|_| {
+            PyValueError::new_err(format!(
+                "X.shape must be two integers from 0 on, got {}",
+                text(&shape)
+            ))
+        })?;
         let &[rows, columns] = shape.as_slice() else {
             return Err(PyValueError::new_err(format!(
                 "X must be 2-dimensional, got shape {}",

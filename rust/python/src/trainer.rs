@@ -19,7 +19,7 @@ use pyo3::types::{IntoPyDict, PyDict, PyFloat, PyList, PyString, PyTuple, PyType
 use crate::arrays::{Number, View, pack};
 use crate::formulas::{result, vector};
 use crate::options::{
-    Given, flag, number, numpy, optional_positive, positive, seed, type_name, word,
+    Given, flag, number, numpy, optional_positive, positive, seed, stops, type_name, word,
 };
 use crate::sparse::Samples;
 use crate::{Signals, value_error};
@@ -460,10 +460,8 @@ impl<F: Number> Observer<F> for Watcher {
         };
         let stop = Python::attach(|py| {
             let weights = pack(py, weights.to_vec());
-            callback
-                .bind(py)
-                .call1((epoch, loss, weights, bias.to_f64()))?
-                .is_truthy()
+            let call = (epoch, loss, weights, bias.to_f64());
+            stops(&callback.bind(py).call1(call)?)
         });
         match stop {
             Ok(false) => ControlFlow::Continue(()),
