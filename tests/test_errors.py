@@ -299,7 +299,7 @@ for solver in ("lbfgs", "gd"):
         (ValueError, "n_threads", r"an integer of at most \d+, got 18446744073709551616$", {"n_threads": 2**64}),
         (TypeError, "callback", r"callable or None, got int$", {"callback": 3}),
         (TypeError, "callback", r"return True, False or None, got float$",
-         {"l2": 0.1, "callback": lambda best: best.objective}),
+         {"y": [0, 1, 1, 1], "l2": 0.1, "callback": lambda best: best.objective}),
     ]:  # fmt: skip
         refuse(f"fit, {solver}", kind, argument, facts, optimum, **options)
 refuse("fit", ValueError, "solver", r"one of 'auto', 'lbfgs', 'gd', got 'newton'$", gradstep.fit, X, Y, solver="newton")
