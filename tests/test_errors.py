@@ -521,6 +521,8 @@ refuse("warm start", ValueError, "y", of_last_fit + r"\[0, 1\]$", go_on, "fit", 
 refuse("warm start", ValueError, "X", of_last_fit + "1$", go_on, "fit", POINTS[:, :1])
 
 refuse("partial_fit", ValueError, "C", "None for partial_fit, got 1.0", learn, C=1.0)
+steep = r"small enough for coefficients to stay finite, got 1e.308 with alpha=None$"
+refuse("partial_fit", ValueError, "learning_rate", steep, learn, 1e9 * POINTS, learning_rate=1e308)
 refuse("partial_fit", ValueError, "class_weight", "None or a dict.*got 'balanced'", learn, class_weight="balanced")
 refuse("partial_fit", ValueError, "classes", "given in the first call of partial_fit, got None$", learn, classes=None)
 refuse("partial_fit", ValueError, "classes", r"two or more classes, got \['ash'\]", learn, classes=["ash"])
