@@ -272,6 +272,25 @@ def test_units_of_the_columns_do_not_matter() -> None:
     assert np.allclose(best.weights * scale, plain.weights, rtol=1e-7, atol=0)
 
 
+@both_solvers
+@pytest.mark.parametrize("offset", [1e5, 1e7, 1e9])
+def test_columns_may_be_far_from_zero(solver: Any, offset: float) -> None:
+    """The variance of a column that is taken from its mean loses no digits; predictors have those that are left."""
+    X, y = overlapping(500, 3, seed=3)
+    plain = gradstep.fit(X, y, solver=solver)
+    best = gradstep.fit(X + offset * np.array([1, 0, -1]), y, solver=solver)
+    noise = 64 * EPS * offset
+    assert abs(best.loss - plain.loss) <= noise
+    assert np.allclose(best.weights, plain.weights, rtol=0, atol=1e-5 + np.sqrt(noise))
+
+
+def test_a_column_that_does_not_vary_may_be_far_from_zero() -> None:
+    X, y = overlapping(500, 3, seed=3)
+    plain = gradstep.fit(X, y)
+    best = gradstep.fit(np.column_stack([X, np.full(500, 1e9 / 3)]), y)
+    assert abs(best.weights[3]) < 1e-20 and np.allclose(best.weights[:3], plain.weights, rtol=1e-7)
+
+
 # --- what a fit does not depend on ------------------------------------------------------------------------------------
 
 
@@ -426,16 +445,16 @@ def test_a_warm_start_saves_passes(solver: Any) -> None:
 # --- no optimum, or many ----------------------------------------------------------------------------------------------
 
 
-def check_separation(X: Any, y: Any, best: gradstep.Optimum) -> None:
-    """No row on the wrong side, by more than rounding; some on the right one."""
+def check_separation(X: Any, y: Any, best: gradstep.Optimum, noise: float = 0.0) -> None:
+    """No row on the wrong side, by more than rounding or `noise`; some on the right one."""
     assert best.stop_reason == "separated" and not best.converged and best.gap is None
     assert best.separation is not None
     weights, bias = best.separation
     assert max(np.abs(weights).max(), abs(bias)) == 1.0
     margin = (2 * np.asarray(y) - 1) * (np.asarray(X) @ weights + bias)
     size = np.abs(X) @ np.abs(weights) + abs(bias)
-    assert (margin >= -1e-8 * size).all()
-    assert (margin > 1e-8 * size).any()
+    assert (margin >= -1e-8 * size - noise).all()
+    assert (margin > 1e-8 * size + noise).any()
     assert np.isfinite(best.weights).all() and np.isfinite(best.bias) and np.isfinite(best.objective)
 
 
@@ -522,6 +541,28 @@ def test_a_column_that_says_nothing_new_keeps_its_weight() -> None:
         # With a penalty there is one optimum; the solvers agree on it.
         penalised = [gradstep.fit(wide, y, l2=0.1, tol=1e-6, solver=solver) for solver in ("lbfgs", "gd")]
         assert np.allclose(penalised[0].weights, penalised[1].weights, atol=1e-6)
+
+
+@pytest.mark.parametrize("offset", [1e3, 1e7])
+def test_separated_is_the_same_far_from_zero(offset: float) -> None:
+    separable = 0
+    for seed in range(100):
+        X, y, options, rows, labels = table(seed, 2, 1.0)
+        if not options.get("fit_bias", True):
+            continue  # then a plane goes through zero, and it matters how far that is
+        expected = is_separable(rows, labels, True)
+        separable += expected
+        X = oracle.f64(X if isinstance(X, np.ndarray) else X.toarray()) + offset
+        for solver in SOLVERS:
+            best = gradstep.fit(X, y, solver=solver, **options)  # type: ignore[arg-type]
+            assert (best.stop_reason == "separated") == expected, (seed, solver)
+            if expected:
+                assert best.separation is not None
+                weights, bias = best.separation
+                largest = max(np.abs(weights).max(), abs(bias + offset * weights.sum()))
+                near = gradstep.Separation(weights / largest, (bias + offset * weights.sum()) / largest)
+                check_separation(rows, labels, best._replace(separation=near), noise=4 * EPS * offset)
+    assert separable > 20
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e5, 1e-5])

@@ -74,6 +74,8 @@ impl Curvature {
 
 /// [`Curvature`] at `weights` and `bias`, in `f64` whatever `X` holds: a square of a finite `f32` is then finite.
 ///
+/// The columns are those of `X − about`, if it is dense; from near their means, no digits of their variance cancel.
+///
 /// # Errors
 ///
 /// [`Error::Interrupted`] by the monitor.
@@ -81,10 +83,12 @@ pub(crate) fn curvature(
     points: &Points<'_>,
     weights: &[f64],
     bias: f64,
+    about: &[f64],
     threads: Threads,
     monitor: &mut dyn Monitor,
 ) -> Result<Curvature, Error> {
-    sums(points, &Slopes::OfModel((weights, bias)), threads, monitor)
+    let slopes = Slopes::OfModel((weights, bias));
+    sums(points, &slopes, about, threads, monitor)
 }
 
 /// [`Curvature`] with given `d_i`, one per sample.
@@ -95,10 +99,11 @@ pub(crate) fn curvature(
 pub(crate) fn curvature_of(
     points: &Points<'_>,
     d: &[f64],
+    about: &[f64],
     threads: Threads,
     monitor: &mut dyn Monitor,
 ) -> Result<Curvature, Error> {
-    sums(points, &Slopes::Given(d), threads, monitor)
+    sums(points, &Slopes::Given(d), about, threads, monitor)
 }
 
 /// Where the `d_i` come from.
@@ -120,6 +125,7 @@ impl<'a> Slopes<'a, (&'a [f64], f64)> {
 fn sums<'a>(
     points: &Points<'_>,
     slopes: &Slopes<'a, (&'a [f64], f64)>,
+    about: &[f64],
     threads: Threads,
     monitor: &mut dyn Monitor,
 ) -> Result<Curvature, Error> {
@@ -132,7 +138,7 @@ fn sums<'a>(
                 threads,
                 parallel::blocks(samples, columns),
                 Scratch::new,
-                |scratch, block: Range<usize>| dispatch!(level, simd => block_sums(simd, &points, &slopes, columns, block, scratch)),
+                |scratch, block: Range<usize>| dispatch!(level, simd => block_sums(simd, &points, &slopes, about, block, scratch)),
                 monitor,
             )?
         }
@@ -204,11 +210,12 @@ fn block_sums<S: Simd>(
     simd: S,
     points: &Points<'_, Matrix<'_>>,
     slopes: &Slopes<'_, Model<'_, f64>>,
-    columns: usize,
+    about: &[f64],
     block: Range<usize>,
     scratch: &mut Scratch,
 ) -> Curvature {
     let Scratch { dense, packed } = scratch;
+    let columns = about.len();
     let mut sums = Curvature::zero(columns);
     for first in block.clone().step_by(STRIPE) {
         let count = STRIPE.min(block.end - first);
@@ -231,13 +238,13 @@ fn block_sums<S: Simd>(
                 .x
                 .column_tile(simd, points.rows, first, count, packed);
             for j in 0..columns {
-                let [cross, diagonal, squares] = column_sums(tile.strip(j), &d, &s);
+                let [cross, diagonal, squares] = column_sums(tile.strip(j), about[j], &d, &s);
                 sums.cross[j] += cross;
                 sums.diagonal[j] += diagonal;
                 sums.squares[j] += squares;
             }
         } else {
-            add_rows(points, first, count, columns, &d, &s, packed, &mut sums);
+            add_rows(points, first, count, about, &d, &s, packed, &mut sums);
         }
     }
     sums
@@ -249,7 +256,7 @@ fn add_rows(
     points: &Points<'_, Matrix<'_>>,
     first: usize,
     count: usize,
-    columns: usize,
+    about: &[f64],
     d: &[f64; STRIPE],
     s: &[f64; STRIPE],
     packed: &mut Packed<f64>,
@@ -257,6 +264,7 @@ fn add_rows(
 ) {
     /// Rows packed at once, where they have to be.
     const ROWS: usize = 32;
+    let columns = about.len();
     for start in (0..count).step_by(ROWS) {
         let rows = ROWS.min(count - start);
         let tile = points.x.row_tile(points.rows, first + start, rows, packed);
@@ -271,7 +279,7 @@ fn add_rows(
                 &mut sums.squares[..columns],
             );
             for j in 0..columns {
-                let x = row[j];
+                let x = row[j] - about[j];
                 let dx = d * x;
                 cross[j] += dx;
                 diagonal[j] += dx * x;
@@ -324,11 +332,11 @@ fn sparse_block_sums<F: Float, I: Index, S: Simd>(
 
 /// Σ d x, Σ d x², Σ s x² of one column, in eight interleaved sums.
 #[inline(always)]
-fn column_sums(x: &[f64], d: &[f64; STRIPE], s: &[f64; STRIPE]) -> [f64; 3] {
+fn column_sums(x: &[f64], about: f64, d: &[f64; STRIPE], s: &[f64; STRIPE]) -> [f64; 3] {
     let mut lanes = [[0.0; 8]; 3];
     for ((x, d), s) in x.chunks(8).zip(d.chunks(8)).zip(s.chunks(8)) {
         for (k, ((&x, &d), &s)) in x.iter().zip(d).zip(s).enumerate() {
-            let x = if s == 0.0 { 0.0 } else { x };
+            let x = if s == 0.0 { 0.0 } else { x - about };
             let dx = d * x;
             lanes[0][k] += dx;
             lanes[1][k] += dx * x;

@@ -72,7 +72,7 @@ pub fn hessian<'a>(
         order,
         lower: mut matrix,
         weight,
-    } = gram(&points, weights, bias, threads, monitor)?;
+    } = gram(&points, weights, bias, &vec![0.0; n], threads, monitor)?;
     for i in 0..order {
         for j in 0..=i {
             let mean = matrix[i * order + j] / weight;
@@ -83,7 +83,7 @@ pub fn hessian<'a>(
     Ok(matrix)
 }
 
-/// [`Gram`] at `weights` and `bias`, in `f64` whatever `X` holds.
+/// [`Gram`] at `weights` and `bias`, in `f64` whatever `X` holds; of `X − about`, if it is dense.
 ///
 /// # Errors
 ///
@@ -92,14 +92,16 @@ pub(crate) fn gram(
     points: &Points<'_>,
     weights: &[f64],
     bias: f64,
+    about: &[f64],
     threads: Threads,
     monitor: &mut dyn Monitor,
 ) -> Result<Gram, Error> {
     let (d, weight) = curvatures(simd::level()?, points, weights, bias, threads, monitor)?;
-    gram_of(points, &d, weight, threads, monitor)
+    gram_of(points, &d, weight, about, threads, monitor)
 }
 
-/// `[X 1]ᵀ D [X 1]` for any diagonal `d`, one element per sample, with the sum of the sample weights beside it.
+/// `[X 1]ᵀ D [X 1]` for any diagonal `d`, one element per sample, with the sum of the sample weights beside it; of
+/// `X − about`, if it is dense.
 ///
 /// # Errors
 ///
@@ -108,6 +110,7 @@ pub(crate) fn gram_of(
     points: &Points<'_>,
     d: &[f64],
     weight: f64,
+    about: &[f64],
     threads: Threads,
     monitor: &mut dyn Monitor,
 ) -> Result<Gram, Error> {
@@ -128,7 +131,7 @@ pub(crate) fn gram_of(
         )
     };
     let partials = match points.x {
-        Features::Dense(x) => sum_bands(&DenseRows(x, points.rows)),
+        Features::Dense(x) => sum_bands(&DenseRows(x, points.rows, about)),
         Features::Sparse(x) => with_rows!(&x, rows => sum_bands(&SparseRows(rows, points.rows))),
     }?;
     let mut lower = vec![0.0; order * order];
@@ -219,7 +222,8 @@ trait PanelRows: Sync {
     );
 }
 
-struct DenseRows<'a>(Matrix<'a>, RowSet<'a>);
+/// The rows of a matrix, less what its columns are seen from.
+struct DenseRows<'a>(Matrix<'a>, RowSet<'a>, &'a [f64]);
 
 impl PanelRows for DenseRows<'_> {
     #[inline(always)]
@@ -233,15 +237,18 @@ impl PanelRows for DenseRows<'_> {
     ) {
         /// Rows packed at once, where they have to be.
         const PACKED: usize = 32;
-        let DenseRows(x, rows) = self;
+        let DenseRows(x, rows, about) = self;
         for start in (0..count).step_by(PACKED) {
             let packed = PACKED.min(count - start);
             let strips = x.row_tile(*rows, first + start, packed, tile);
             for i in 0..packed {
                 let row = &strips.strip(i)[..features];
-                for (p, row) in row.chunks(PANEL).enumerate() {
+                let chunks = row.chunks(PANEL).zip(about.chunks(PANEL));
+                for (p, (row, about)) in chunks.enumerate() {
                     let at = (p * count + start + i) * PANEL;
-                    panels[at..at + row.len()].copy_from_slice(row);
+                    for ((out, x), about) in panels[at..].iter_mut().zip(row).zip(about) {
+                        *out = x - about;
+                    }
                 }
             }
         }
@@ -464,14 +471,31 @@ mod tests {
             let matrix = Matrix::from_rows(Elements::F64(&x), m, n).unwrap();
             let (y, s_vector) = (Vector::from_slice(&y), Vector::from_slice(&s));
             let points = Points::new(&matrix, &y, Some(&s_vector)).unwrap();
-            let one = gram(&points, &w, 0.25, Threads::ONE, &mut Unmonitored).unwrap();
+            let one = gram(
+                &points,
+                &w,
+                0.25,
+                &vec![0.0; w.len()],
+                Threads::ONE,
+                &mut Unmonitored,
+            )
+            .unwrap();
             let two = Threads::new(Some(3)).unwrap();
-            let two = gram(&points, &w, 0.25, two, &mut Unmonitored).unwrap();
+            let two = gram(
+                &points,
+                &w,
+                0.25,
+                &vec![0.0; w.len()],
+                two,
+                &mut Unmonitored,
+            )
+            .unwrap();
             assert_eq!(one.lower, two.lower);
             let sums = super::super::curvature::curvature(
                 &points,
                 &w,
                 0.25,
+                &vec![0.0; w.len()],
                 Threads::ONE,
                 &mut Unmonitored,
             )
@@ -553,13 +577,28 @@ mod tests {
                     let sparse = dense.with(Features::Sparse(sparse));
                     let both = [dense, sparse];
                     let [a, b] = both.map(|points| {
-                        gram(&points, &w, 0.25, Threads::ONE, &mut Unmonitored).unwrap()
+                        gram(
+                            &points,
+                            &w,
+                            0.25,
+                            &vec![0.0; w.len()],
+                            Threads::ONE,
+                            &mut Unmonitored,
+                        )
+                        .unwrap()
                     });
                     close(&b.lower, &a.lower);
                     assert_eq!(b.weight, a.weight);
                     let [a, b] = both.map(|points| {
-                        super::super::curvature(&points, &w, 0.25, Threads::ONE, &mut Unmonitored)
-                            .unwrap()
+                        super::super::curvature(
+                            &points,
+                            &w,
+                            0.25,
+                            &vec![0.0; w.len()],
+                            Threads::ONE,
+                            &mut Unmonitored,
+                        )
+                        .unwrap()
                     });
                     close(&b.diagonal, &a.diagonal);
                     close(&b.squares, &a.squares);

@@ -111,7 +111,8 @@ fn moments(
 ) -> Result<Moments, Error> {
     let (points, threads) = (objective.points, objective.threads_to_read());
     let n = objective.columns();
-    let c = kernel::curvature(points, &point.v[..n], point.v[n], threads, monitor)?;
+    let about = vec![0.0; n];
+    let c = kernel::curvature(points, &point.v[..n], point.v[n], &about, threads, monitor)?;
     let h = c.bias / c.weight / EXACT;
     Ok(Moments {
         least: h,
@@ -161,7 +162,8 @@ fn class_moments(
     for d in slopes.chunks_exact(traces.len()) {
         add_multiple(&mut traces, 1.0, d);
     }
-    let c = kernel::curvature_of(points, &traces, threads, monitor)?;
+    let about = vec![0.0; objective.columns()];
+    let c = kernel::curvature_of(points, &traces, &about, threads, monitor)?;
     let mut hessian = softmax::bias_hessian(points, &model, &slopes, threads, monitor)?;
     for h in &mut hessian {
         *h /= c.weight;

@@ -8,11 +8,16 @@ use super::cholesky::Cholesky;
 use super::objective::{Objective, dot};
 use super::run::Run;
 use crate::error::Error;
+use crate::features::Features;
 use crate::kernel::{self, Curvature, Gram, softmax};
 use crate::parallel::{Monitor, Threads};
 
 /// Variance below this part of the mean square is rounding: the column is constant.
 const CONSTANT: f64 = 1e-13;
+/// Variance below this part of the mean square has lost too many digits: the column is looked at from its mean.
+const FAR: f64 = 1e-8;
+/// Variance below this part of the mean square, seen from the mean, leaves predictors no digits: the column is constant.
+const NOISE: f64 = 1e-24;
 
 /// An approximate inverse of the Hessian by the weights and biases of all predictors.
 ///
@@ -105,16 +110,19 @@ pub(crate) struct Block {
     /// Standard deviation of each column, weighted by curvature.
     deviation: Vec<f64>,
     constant: Vec<usize>,
+    /// Whether a column is far from where it was looked at from.
+    is_far: bool,
 }
 
 impl Block {
     /// From the diagonal alone.
-    pub(crate) fn diagonal(curvature: &Curvature, l2: f64, fit_bias: bool) -> Self {
+    pub(crate) fn diagonal(curvature: &Curvature, about: &[f64], l2: f64, fit_bias: bool) -> Self {
         Self::centred(
             &curvature.diagonal,
             curvature.cross.clone(),
             curvature.bias,
             curvature.weight,
+            about,
             l2,
             fit_bias,
         )
@@ -127,6 +135,7 @@ impl Block {
     /// [`Error::Interrupted`] by the monitor.
     pub(crate) fn factored(
         gram: Gram,
+        about: &[f64],
         l2: f64,
         fit_bias: bool,
         monitor: &mut dyn Monitor,
@@ -140,7 +149,7 @@ impl Block {
         let diagonal: Vec<f64> = (0..n).map(|j| lower[j * order + j]).collect();
         let cross = lower[n * order..n * order + n].to_vec();
         let curvature = lower[n * order + n];
-        let mut result = Self::centred(&diagonal, cross, curvature, weight, l2, fit_bias);
+        let mut result = Self::centred(&diagonal, cross, curvature, weight, about, l2, fit_bias);
 
         let mut matrix = vec![0.0; n * n];
         let mut is_constant = vec![false; n];
@@ -153,10 +162,11 @@ impl Block {
             if is_constant[i] {
                 continue;
             }
-            let (mean, scale) = (result.mean[i] * curvature, result.scale[i] / weight);
+            let mean_of = |j: usize| result.mean[j] - about[j];
+            let (mean, scale) = (mean_of(i) * curvature, result.scale[i] / weight);
             for j in 0..i {
                 if !is_constant[j] {
-                    let covariance = lower[i * order + j] - mean * result.mean[j];
+                    let covariance = lower[i * order + j] - mean * mean_of(j);
                     row[j] = covariance * scale * result.scale[j];
                 }
             }
@@ -175,6 +185,7 @@ impl Block {
         cross: Vec<f64>,
         curvature: f64,
         weight: f64,
+        about: &[f64],
         l2: f64,
         fit_bias: bool,
     ) -> Self {
@@ -186,9 +197,13 @@ impl Block {
         }
         let (mut scale, mut deviation) = (Vec::new(), Vec::new());
         let mut constant = Vec::new();
-        for (j, (&square, &mean)) in diagonal.iter().zip(&mean).enumerate() {
-            let centred = square - mean * mean * curvature;
-            let varies = centred > CONSTANT * square;
+        let mut is_far = false;
+        for (j, (&square, mean)) in diagonal.iter().zip(&mut mean).enumerate() {
+            let centred = square - *mean * *mean * curvature;
+            *mean += about[j];
+            let from_zero = centred + *mean * *mean * curvature;
+            let varies = centred > CONSTANT * square && centred > NOISE * from_zero;
+            is_far |= centred < FAR * square;
             if !varies {
                 constant.push(j);
             }
@@ -200,9 +215,9 @@ impl Block {
             let centred = if varies {
                 centred
             } else if l2 > 0.0 {
-                CONSTANT * square
+                CONSTANT * from_zero
             } else {
-                square // its gradient is rounding, which must not be blown up
+                from_zero // its gradient is rounding, which must not be blown up
             };
             let along = centred / weight + l2;
             scale.push(if along > 0.0 { 1.0 / along.sqrt() } else { 0.0 });
@@ -214,6 +229,7 @@ impl Block {
             factor: None,
             deviation,
             constant,
+            is_far,
         }
     }
 
@@ -313,7 +329,6 @@ pub(crate) fn from_all_rows(
     factored: bool,
     run: &mut Run<'_>,
 ) -> Result<Preconditioner, Error> {
-    run.passes += objective.classes as f64 * objective.cost;
     let preconditioner = from_rows(objective, v, factored, run)?;
     if preconditioner.is_usable() {
         Ok(preconditioner)
@@ -322,7 +337,7 @@ pub(crate) fn from_all_rows(
     }
 }
 
-/// The preconditioner of the objective at `v`, or at zero where all predictions at `v` are certain.
+/// The preconditioner of the objective at `v`, or at zero where all predictions at `v` are certain, on the account.
 pub(crate) fn from_rows(
     objective: &Objective<'_>,
     v: &[f64],
@@ -363,21 +378,19 @@ fn block(
     factored: bool,
     run: &mut Run<'_>,
 ) -> Result<Block, Error> {
-    let Objective {
-        points,
-        l2,
-        fit_bias,
-        ..
-    } = *objective;
-    let n = v.len() - 1;
-    let (threads, monitor) = (threads_for(objective, factored), run.monitor());
-    if factored {
-        let gram = kernel::gram(points, &v[..n], v[n], threads, monitor)?;
-        Block::factored(gram, l2, fit_bias, monitor)
-    } else {
-        let curvature = kernel::curvature(points, &v[..n], v[n], threads, monitor)?;
-        Ok(Block::diagonal(&curvature, l2, fit_bias))
-    }
+    let (points, n) = (objective.points, objective.columns());
+    let threads = threads_for(objective, factored);
+    let Objective { l2, fit_bias, .. } = *objective;
+    from_near(objective, run, |about, run| {
+        let (w, b, monitor) = (&v[..n], v[n], run.monitor());
+        if factored {
+            let gram = kernel::gram(points, w, b, about, threads, monitor)?;
+            Block::factored(gram, about, l2, fit_bias, monitor)
+        } else {
+            let curvature = kernel::curvature(points, w, b, about, threads, monitor)?;
+            Ok(Block::diagonal(&curvature, about, l2, fit_bias))
+        }
+    })
 }
 
 /// Those of several classes.
@@ -387,25 +400,40 @@ fn class_blocks(
     factored: bool,
     run: &mut Run<'_>,
 ) -> Result<Vec<Block>, Error> {
-    let Objective {
-        points,
-        l2,
-        fit_bias,
-        ..
-    } = *objective;
-    let (model, rows) = (objective.model(v)?, objective.rows());
+    let (points, rows) = (objective.points, objective.rows());
+    let model = objective.model(v)?;
     let d = softmax::slopes(points, &model, objective.threads_to_read(), run.monitor())?;
     let weight = points.weight();
-    let (threads, monitor) = (threads_for(objective, factored), run.monitor());
+    let threads = threads_for(objective, factored);
+    let Objective { l2, fit_bias, .. } = *objective;
     d.chunks_exact(rows)
         .map(|d| {
-            if factored {
-                let gram = kernel::gram_of(points, d, weight, threads, monitor)?;
-                Block::factored(gram, l2, fit_bias, monitor)
-            } else {
-                let curvature = kernel::curvature_of(points, d, threads, monitor)?;
-                Ok(Block::diagonal(&curvature, l2, fit_bias))
-            }
+            from_near(objective, run, |about, run| {
+                let monitor = run.monitor();
+                if factored {
+                    let gram = kernel::gram_of(points, d, weight, about, threads, monitor)?;
+                    Block::factored(gram, about, l2, fit_bias, monitor)
+                } else {
+                    let curvature = kernel::curvature_of(points, d, about, threads, monitor)?;
+                    Ok(Block::diagonal(&curvature, about, l2, fit_bias))
+                }
+            })
         })
         .collect()
+}
+
+/// What `make` makes of the columns as they are, or as they are seen from their means, where these are far from zero.
+fn from_near<'o>(
+    objective: &Objective<'_>,
+    run: &mut Run<'o>,
+    make: impl Fn(&[f64], &mut Run<'o>) -> Result<Block, Error>,
+) -> Result<Block, Error> {
+    run.passes += objective.cost;
+    let block = make(&vec![0.0; objective.columns()], run)?;
+    let is_dense = matches!(objective.points.x, Features::Dense(_));
+    if is_dense && block.is_far && block.is_usable() {
+        run.passes += objective.cost;
+        return make(&block.mean, run);
+    }
+    Ok(block)
 }

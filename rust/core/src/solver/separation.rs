@@ -8,6 +8,7 @@ use super::objective::{Objective, dot};
 use super::preconditioner::{Yardstick, centre, from_all_rows, threads_for};
 use super::run::Run;
 use crate::error::{Error, zeros};
+use crate::features::Features;
 use crate::float::Float;
 use crate::kernel::{self, Sides, Subset};
 
@@ -329,7 +330,16 @@ impl HeldGram {
         let (order, classes, n) = (objective.order(), objective.classes, objective.columns());
         let (points, threads) = (objective.points, threads_for(objective, true));
         let mean = yardstick.mean();
-        let centre_of = |j: usize| if objective.fit_bias { mean[j] } else { 0.0 };
+        // Columns are seen from the centre where they are stored; from zero where zeros are not.
+        let is_dense = matches!(points.x, Features::Dense(_));
+        let about = match objective.fit_bias && is_dense {
+            true => mean.to_vec(),
+            false => vec![0.0; n],
+        };
+        let centre_of = |j: usize| match objective.fit_bias {
+            true => mean[j] - about[j],
+            false => 0.0,
+        };
         // Weights of all classes come before the biases.
         let place = |class: usize, j: usize| {
             if j < n {
@@ -347,7 +357,7 @@ impl HeldGram {
                     1 => held.to_vec(),
                     _ => kernel::held_pairs(points, held, classes, (k, l)),
                 };
-                let gram = kernel::gram_of(points, &weights, 1.0, threads, run.monitor())?;
+                let gram = kernel::gram_of(points, &weights, 1.0, &about, threads, run.monitor())?;
                 let (rows, last) = gram.lower.split_at(n * (n + 1));
                 let (cross, count) = (&last[..n], last[n]);
                 let mut put = |i: usize, j: usize, a: f64| {

@@ -259,9 +259,9 @@ fn from_subset<F: Float>(
     let m = objective.rows();
     let stride = (subset.len() / hessian_rows(objective)).max(1);
     subset.with_points(stride, |points| {
-        run.passes += (objective.classes * kernel::rows_of(points)) as f64 / m as f64;
         let part = Objective {
             points,
+            cost: kernel::rows_of(points) as f64 / m as f64,
             ..*objective
         };
         from_rows(&part, v, factored, run)
