@@ -87,6 +87,9 @@ const ONE_THREAD: usize = 1 << 15;
 /// Of K classes, what is added to all weights of a column, or to all biases, changes no probability: weights and biases
 /// are those that sum to zero over the classes, with and without penalty.
 ///
+/// Of a column at an offset of 10^k standard deviations from zero, k digits of the predictors are lost. There a fit may
+/// end with ``stop_reason="precision"``, and `gap`, which counts all rounding, says little; without the offset it would.
+///
 /// With float32 features, weights are float32 too, and rounding them leaves a gradient of some 1e-7: such a fit ends
 /// with ``stop_reason="precision"`` unless `tol` is larger.
 ///
