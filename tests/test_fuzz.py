@@ -125,9 +125,8 @@ def same(value: Any, other: Any) -> bool:
         a, b = np.asarray(value), np.asarray(other)
         if a.dtype != b.dtype or a.shape != b.shape:
             return False
-        return bool(
-            np.array_equal(a, b, equal_nan=a.dtype.kind == "f") and np.array_equal(np.signbit(a), np.signbit(b))
-        )
+        signs = (np.signbit(x) & ~np.isnan(x) for x in (a, b))  # that of a NaN is nobody's
+        return bool(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") and np.array_equal(*signs))
     return bool(value == other)
 
 
