@@ -23,7 +23,7 @@ from sklearn.datasets import load_svmlight_file
 import gradstep
 import oracle
 from problems import DTYPES, ClassProblem, bits, cases, class_tolerance, is_separable, layouts, table
-from test_fit import numbers
+from test_fit import check_huge_rows_of_weight_zero, numbers
 from test_real_data import read
 
 Array = npt.NDArray[Any]
@@ -392,18 +392,7 @@ def test_weights_are_repetition(solver: Any, problem: Weighted, count_case: Call
 @both_solvers
 @pytest.mark.parametrize("held", [np.asarray, sparse.csr_array], ids=["dense", "sparse"])
 def test_a_row_of_weight_zero_may_be_huge(solver: Any, held: Any) -> None:
-    """Its predictor overflows, and is not a number where partial sums do with opposite signs."""
-    X, y = overlapping(400, 100, 3)
-    X /= 16  # for weights beyond 1
-    s = np.ones(400)
-    s[[3, 20]] = 0
-    X[3], X[20] = 1.7e308, np.where(np.arange(100) % 2, -1.7e308, 1.7e308)
-    best = gradstep.fit(held(X), y, l2=1e-4, sample_weight=s, solver=solver)
-    without = gradstep.fit(held(X[s > 0]), y[s > 0], l2=1e-4, solver=solver)
-    assert np.isnan(gradstep.predict_proba(X[[3, 20]], best.weights, best.bias)).all()
-    assert best.converged and best.gap is not None and best.gap <= 1e-12
-    assert np.allclose(best.weights, without.weights, rtol=0, atol=1e-7)
-    assert np.allclose(best.bias, without.bias, rtol=0, atol=1e-7)
+    check_huge_rows_of_weight_zero(*overlapping(400, 100, 3), held, solver)
 
 
 @both_solvers

@@ -253,7 +253,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _text_above_numbers(first: Sequence[str], frame: pl.DataFrame) -> str | None:
-    """The first cell of the first row that is neither a number nor missing, above nothing else."""
+    """The first cell of the first row that is neither a number nor missing, in a column of numbers below it."""
     for cell, column in zip(first, frame.iter_columns(), strict=True):
         below = column.slice(1).str.strip_chars().replace(list(MISSING), None).drop_nulls()
         is_text = cell not in MISSING and not _is_number(cell)

@@ -438,6 +438,7 @@ fn unpack_band(sums: &[f64], order: usize, band: usize, lower: &mut [f64]) {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use super::super::curvature::{Curvature, curvature};
     use super::*;
     use crate::elements::Elements;
     use crate::math;
@@ -445,6 +446,18 @@ mod tests {
     use crate::parallel::Unmonitored;
     use crate::sparse::{Indices, Sparse};
     use crate::vector::Vector;
+
+    /// [`gram`] of the columns as they are, with a bias.
+    fn gram_at(points: &Points<'_>, w: &[f64], threads: Threads) -> Gram {
+        let about = vec![0.0; w.len()];
+        gram(points, w, 0.25, &about, threads, &mut Unmonitored).unwrap()
+    }
+
+    /// [`curvature`] likewise.
+    fn curvature_at(points: &Points<'_>, w: &[f64]) -> Curvature {
+        let about = vec![0.0; w.len()];
+        curvature(points, w, 0.25, &about, Threads::ONE, &mut Unmonitored).unwrap()
+    }
 
     fn sigmoid_derivative(z: f64) -> f64 {
         let level = Level::baseline();
@@ -471,35 +484,11 @@ mod tests {
             let matrix = Matrix::from_rows(Elements::F64(&x), m, n).unwrap();
             let (y, s_vector) = (Vector::from_slice(&y), Vector::from_slice(&s));
             let points = Points::new(&matrix, &y, Some(&s_vector)).unwrap();
-            let one = gram(
-                &points,
-                &w,
-                0.25,
-                &vec![0.0; w.len()],
-                Threads::ONE,
-                &mut Unmonitored,
-            )
-            .unwrap();
+            let one = gram_at(&points, &w, Threads::ONE);
             let two = Threads::new(Some(3)).unwrap();
-            let two = gram(
-                &points,
-                &w,
-                0.25,
-                &vec![0.0; w.len()],
-                two,
-                &mut Unmonitored,
-            )
-            .unwrap();
+            let two = gram_at(&points, &w, two);
             assert_eq!(one.lower, two.lower);
-            let sums = super::super::curvature::curvature(
-                &points,
-                &w,
-                0.25,
-                &vec![0.0; w.len()],
-                Threads::ONE,
-                &mut Unmonitored,
-            )
-            .unwrap();
+            let sums = curvature_at(&points, &w);
 
             let element = |i: usize, j: usize| if j == n { 1.0 } else { x[i * n + j] };
             let d: Vec<f64> = (0..m)
@@ -576,30 +565,10 @@ mod tests {
                     let sparse = Sparse::new(elements, columns, starts, (m, n)).unwrap();
                     let sparse = dense.with(Features::Sparse(sparse));
                     let both = [dense, sparse];
-                    let [a, b] = both.map(|points| {
-                        gram(
-                            &points,
-                            &w,
-                            0.25,
-                            &vec![0.0; w.len()],
-                            Threads::ONE,
-                            &mut Unmonitored,
-                        )
-                        .unwrap()
-                    });
+                    let [a, b] = both.map(|points| gram_at(&points, &w, Threads::ONE));
                     close(&b.lower, &a.lower);
                     assert_eq!(b.weight, a.weight);
-                    let [a, b] = both.map(|points| {
-                        super::super::curvature(
-                            &points,
-                            &w,
-                            0.25,
-                            &vec![0.0; w.len()],
-                            Threads::ONE,
-                            &mut Unmonitored,
-                        )
-                        .unwrap()
-                    });
+                    let [a, b] = both.map(|points| curvature_at(&points, &w));
                     close(&b.diagonal, &a.diagonal);
                     close(&b.squares, &a.squares);
                     close(&b.cross, &a.cross);

@@ -199,7 +199,7 @@ pub struct LossGradient<F> {
 ///
 /// [`Error::Length`] if an array does not fit `x`; [`Error::Element`] for a label outside [0, 1] or a sample weight that
 /// is negative or not finite; [`Error::Index`] for a column of a sparse `x` out of range; [`Error::TotalWeight`] if the
-/// sample weights are all zero; [`Error::Interrupted`] by the monitor.
+/// sample weights have no usable sum; [`Error::Interrupted`] by the monitor.
 pub fn loss<'a, F: Float>(
     x: impl Into<Features<'a>>,
     y: &'a Vector<'a>,
