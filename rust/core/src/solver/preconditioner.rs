@@ -110,8 +110,8 @@ pub(crate) struct Block {
     /// Standard deviation of each column, weighted by curvature.
     deviation: Vec<f64>,
     constant: Vec<usize>,
-    /// Whether a column is far from where it was looked at from.
-    is_far: bool,
+    /// Columns that are far from where they were looked at from, if they vary at all.
+    far: Vec<usize>,
 }
 
 impl Block {
@@ -197,13 +197,15 @@ impl Block {
         }
         let (mut scale, mut deviation) = (Vec::new(), Vec::new());
         let mut constant = Vec::new();
-        let mut is_far = false;
+        let mut far = Vec::new();
         for (j, (&square, mean)) in diagonal.iter().zip(&mut mean).enumerate() {
             let centred = square - *mean * *mean * curvature;
             *mean += about[j];
             let from_zero = centred + *mean * *mean * curvature;
             let varies = centred > CONSTANT * square && centred > NOISE * from_zero;
-            is_far |= centred < FAR * square;
+            if centred < FAR * square {
+                far.push(j);
+            }
             if !varies {
                 constant.push(j);
             }
@@ -229,7 +231,7 @@ impl Block {
             factor: None,
             deviation,
             constant,
-            is_far,
+            far,
         }
     }
 
@@ -381,7 +383,7 @@ fn block(
     let (points, n) = (objective.points, objective.columns());
     let threads = threads_for(objective, factored);
     let Objective { l2, fit_bias, .. } = *objective;
-    from_near(objective, run, |about, run| {
+    from_near(objective, factored, run, |factored, about, run| {
         let (w, b, monitor) = (&v[..n], v[n], run.monitor());
         if factored {
             let gram = kernel::gram(points, w, b, about, threads, monitor)?;
@@ -408,7 +410,7 @@ fn class_blocks(
     let Objective { l2, fit_bias, .. } = *objective;
     d.chunks_exact(rows)
         .map(|d| {
-            from_near(objective, run, |about, run| {
+            from_near(objective, factored, run, |factored, about, run| {
                 let monitor = run.monitor();
                 if factored {
                     let gram = kernel::gram_of(points, d, weight, about, threads, monitor)?;
@@ -422,18 +424,29 @@ fn class_blocks(
         .collect()
 }
 
-/// What `make` makes of the columns as they are, or as they are seen from their means, where these are far from zero.
+/// What `make` makes of the columns as they are, or as they are seen from their means, where these are far from zero;
+/// `make` is told whether it is to be factored.
 fn from_near<'o>(
     objective: &Objective<'_>,
+    factored: bool,
     run: &mut Run<'o>,
-    make: impl Fn(&[f64], &mut Run<'o>) -> Result<Block, Error>,
+    make: impl Fn(bool, &[f64], &mut Run<'o>) -> Result<Block, Error>,
 ) -> Result<Block, Error> {
     run.passes += objective.cost;
-    let block = make(&vec![0.0; objective.columns()], run)?;
+    let block = make(factored, &vec![0.0; objective.columns()], run)?;
     let is_dense = matches!(objective.points.x, Features::Dense(_));
-    if is_dense && block.is_far && block.is_usable() {
-        run.passes += objective.cost;
-        return make(&block.mean, run);
+    if !is_dense || block.far.is_empty() || !block.is_usable() {
+        return Ok(block);
     }
-    Ok(block)
+    run.passes += objective.cost;
+    let near = make(false, &block.mean, run)?;
+    let is_constant = |j: &usize| near.constant.binary_search(j).is_ok();
+    if !factored {
+        Ok(near)
+    } else if block.far.iter().all(is_constant) {
+        Ok(block) // a constant is no less so from its mean
+    } else {
+        run.passes += objective.cost;
+        make(true, &block.mean, run)
+    }
 }
