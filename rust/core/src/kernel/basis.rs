@@ -1,0 +1,491 @@
+//! Coordinates in which the columns of `X` are neither far from zero nor nearly combinations of one another.
+//!
+//! A solver sees `x̃_j = (x_j − origin_j) / unit_j`, less, where the column is nearly a combination of columns before it,
+//! that combination: `x̃_j −= Σ_{k<j} t_jk x̃_k`. The origin is near the column's mean and the unit is a power of two near
+//! its spread. Weights, gradients and scores go over exactly:
+//!
+//! ```text
+//! x · w + b = x̃ · w̃ + b̃          for w, b = basis.to_natural(w̃, b̃)
+//! ```
+//!
+//! Any origin, unit and combination is right; good ones keep the digits that a Gram matrix of the columns as they are
+//! would lose, whose condition number is the square of theirs.
+
+use super::precise::Twofold;
+use super::subset::stratified;
+use super::{Points, rows_of};
+use crate::features::Features;
+use crate::sparse::with_rows;
+
+/// Rows that origins and units are taken from.
+const SAMPLED: usize = 64;
+const SEED: u64 = 0x0B15;
+/// What is less than this part of the largest multiple in a combination waits.
+const MATTERS: f64 = 1e-3;
+/// Columns of a sparse matrix whose mean is so many times their spread are seen from there; others from zero.
+const FAR: f64 = 4.0;
+
+/// The coordinates of the columns.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Basis {
+    origin: Vec<f64>,
+    /// 1 / unit_j
+    per_unit: Vec<f64>,
+    /// In ascending order of their columns.
+    combinations: Vec<Combination>,
+    /// Root mean squares of (x_j − origin_j) / unit_j, as far as they are known.
+    spread: Vec<f64>,
+    /// Columns that looked constant in the rows that origins and units are taken from.
+    unknown: Vec<usize>,
+    /// Whether the columns are as they are.
+    is_natural: bool,
+    /// The largest unit; its reciprocal is the least.
+    largest_unit: f64,
+}
+
+/// What is taken out of a column.
+#[derive(Clone, Debug, PartialEq)]
+struct Combination {
+    column: usize,
+    /// t, one for each column before this one.
+    coefficients: Vec<f64>,
+}
+
+impl Basis {
+    /// The columns as they are.
+    pub(crate) fn natural(columns: usize) -> Self {
+        Basis {
+            is_natural: true,
+            ..Basis::new(vec![0.0; columns], vec![1.0; columns])
+        }
+    }
+
+    /// Columns seen from `origin`, in units of a power of two each, of which the reciprocals are given.
+    pub(crate) fn new(origin: Vec<f64>, per_unit: Vec<f64>) -> Self {
+        Basis {
+            origin,
+            spread: vec![1.0; per_unit.len()],
+            per_unit,
+            combinations: Vec::new(),
+            unknown: Vec::new(),
+            largest_unit: 1.0,
+            is_natural: false,
+        }
+    }
+
+    /// Origins and units as some of the rows have them; origins of zero without a bias to make up for others.
+    ///
+    /// A column that none of these rows tells from a constant has the unit 1.
+    pub(crate) fn sampled(points: &Points<'_>, fit_bias: bool, is_penalised: bool) -> Self {
+        // With a penalty, a unit's square must be a number, too.
+        let largest_unit = if is_penalised { 1e100 } else { 1e300 };
+        let rows = rows_of(points);
+        let drawn = stratified(rows, rows.min(SAMPLED), SEED);
+        let counted = |i: &usize| {
+            points
+                .sample_weight
+                .is_none_or(|s| s.get::<f64>(points.rows.at(*i)) != 0.0)
+        };
+        let drawn: Vec<usize> = drawn.into_iter().filter(counted).collect();
+        let columns = points.x.columns();
+        match points.x {
+            Features::Dense(x) => {
+                let mut rows = vec![0.0; drawn.len() * columns];
+                for (row, &i) in rows.chunks_exact_mut(columns).zip(&drawn) {
+                    x.copy_row(points.rows.at(i), row);
+                }
+                let stored = rows
+                    .chunks_exact(columns)
+                    .flat_map(|row| row.iter().copied().enumerate());
+                Basis::of_rows(columns, drawn.len(), fit_bias, largest_unit, false, stored)
+            }
+            Features::Sparse(x) => {
+                let (mut parts, mut stored) = (Vec::new(), Vec::new());
+                with_rows!(&x, rows => for &i in &drawn {
+                    rows.visit(points.rows.at(i), &mut parts, |j, x| stored.push((j, x)));
+                });
+                let stored = stored.iter().copied().filter(|&(j, _)| j < columns);
+                Basis::of_rows(columns, drawn.len(), fit_bias, largest_unit, true, stored)
+            }
+        }
+    }
+
+    /// [`Basis::sampled`] of so many rows that store these elements, each with its column.
+    fn of_rows(
+        columns: usize,
+        rows: usize,
+        fit_bias: bool,
+        largest_unit: f64,
+        is_sparse: bool,
+        stored: impl Iterator<Item = (usize, f64)> + Clone,
+    ) -> Self {
+        let mut sketches = vec![Sketch::default(); columns];
+        stored.clone().for_each(|(j, x)| sketches[j].add(x));
+        let coordinates = |sketch: &Sketch| {
+            let mean = sketch.mean();
+            let spread = sketch.spread(mean);
+            let is_whole = sketch.rows == rows;
+            let is_far = is_whole && (!is_sparse || mean.abs() >= FAR * spread);
+            let origin = if fit_bias && is_far && mean.is_finite() {
+                mean
+            } else {
+                0.0
+            };
+            let spread = sketch.spread(origin);
+            let is_usable = spread > 0.0 && spread.is_finite();
+            let per_unit = is_usable.then(|| 1.0 / unit(spread, largest_unit));
+            (origin, per_unit)
+        };
+        let (origin, per_unit): (_, Vec<Option<f64>>) = sketches.iter().map(coordinates).unzip();
+        let unknown = (0..columns).filter(|&j| per_unit[j].is_none()).collect();
+        let per_unit = per_unit
+            .iter()
+            .map(|per_unit| per_unit.unwrap_or(1.0))
+            .collect();
+        let mut basis = Basis {
+            unknown,
+            largest_unit,
+            spread: vec![0.0; columns],
+            ..Basis::new(origin, per_unit)
+        };
+        stored.for_each(|(j, x)| {
+            let distance = (x - basis.origin[j]) * basis.per_unit[j];
+            basis.spread[j] += distance * distance;
+        });
+        let count = rows.max(1) as f64;
+        basis
+            .spread
+            .iter_mut()
+            .for_each(|spread| *spread = (*spread / count).sqrt());
+        basis.unknown.iter().for_each(|&j| basis.spread[j] = 1.0);
+        basis
+    }
+
+    /// How large the terms of a score are whose sum is one of a column's `x̃_j`, in the root of their mean squares.
+    pub(crate) fn reach(&self, column: usize) -> f64 {
+        let size = |k: usize| self.spread[k] + (self.origin[k] * self.per_unit[k]).abs();
+        if !self.combinations.iter().any(|c| c.column == column) {
+            return size(column);
+        }
+        let weights = self.natural_weights(column);
+        let terms = weights.iter().zip(&self.per_unit).enumerate();
+        terms
+            .map(|(k, (w, per_unit))| (w / per_unit).abs() * size(k))
+            .sum()
+    }
+
+    pub(crate) fn columns(&self) -> usize {
+        self.origin.len()
+    }
+
+    pub(crate) fn origin(&self) -> &[f64] {
+        &self.origin
+    }
+
+    pub(crate) fn per_unit(&self) -> &[f64] {
+        &self.per_unit
+    }
+
+    /// Whether the columns are as they are.
+    pub(crate) fn is_natural(&self) -> bool {
+        self.is_natural
+    }
+
+    /// Whether columns are seen from zero, in units whose squares are no extreme numbers.
+    pub(crate) fn is_moderate(&self) -> bool {
+        let is_moderate = |per_unit: &f64| (1e-60..1e60).contains(per_unit);
+        self.origin.iter().all(|&origin| origin == 0.0) && self.per_unit.iter().all(is_moderate)
+    }
+
+    /// Whether combinations are taken out of columns.
+    pub(crate) fn is_combined(&self) -> bool {
+        !self.combinations.is_empty()
+    }
+
+    /// The columns that combinations are taken out of, each with its coefficients on the columns before it.
+    pub(crate) fn combinations(&self) -> impl Iterator<Item = (usize, &[f64])> {
+        self.combinations
+            .iter()
+            .map(|c| (c.column, c.coefficients.as_slice()))
+    }
+
+    /// Takes no multiple of these columns out of any other; whether one was.
+    pub(crate) fn leave_alone(&mut self, columns: &[usize]) -> bool {
+        let mut were_used = false;
+        for c in &mut self.combinations {
+            for &k in columns.iter().take_while(|&&k| k < c.column) {
+                were_used |= c.coefficients[k] != 0.0;
+                c.coefficients[k] = 0.0;
+            }
+        }
+        were_used
+    }
+
+    /// Whether some column looked constant in the rows that origins and units are taken from.
+    pub(crate) fn has_unknown_units(&self) -> bool {
+        !self.unknown.is_empty()
+    }
+
+    /// Sets the units of the columns that looked constant, by their largest distance from their origins in all rows.
+    pub(crate) fn set_unknown_units(&mut self, spread: impl Fn(usize, f64) -> f64) {
+        for j in std::mem::take(&mut self.unknown) {
+            let spread = spread(j, self.origin[j]);
+            if spread > 0.0 && spread.is_finite() {
+                self.per_unit[j] = 1.0 / unit(spread, self.largest_unit);
+            }
+        }
+    }
+
+    /// The natural weights of the unit vector along a column.
+    pub(crate) fn natural_weights(&self, column: usize) -> Vec<f64> {
+        let mut weights = vec![0.0; self.columns()];
+        weights[column] = 1.0;
+        self.to_natural(&mut weights);
+        weights
+    }
+
+    /// Moves a column's origin by so many of its units.
+    pub(crate) fn move_origin(&mut self, column: usize, by: f64) {
+        self.origin[column] += by / self.per_unit[column];
+    }
+
+    /// Takes a further multiple of each column before it out of `column`: of those that matter most, if `size` says how large
+    /// the columns are, for the others can be taken out once these are. Coefficients are rounded, so that equal numbers in
+    /// two columns leave exactly nothing.
+    pub(crate) fn take_out(&mut self, column: usize, coefficients: &[f64], size: &[f64]) {
+        let part = |(t, size): (&f64, &f64)| (t * size).abs();
+        let largest = coefficients.iter().zip(size).map(part).fold(0.0, f64::max);
+        let kept = |pair: (&f64, &f64)| match part(pair) >= MATTERS * largest {
+            true => rounded(*pair.0),
+            false => 0.0,
+        };
+        let coefficients: Vec<f64> = coefficients.iter().zip(size).map(kept).collect();
+        match self
+            .combinations
+            .binary_search_by_key(&column, |c| c.column)
+        {
+            Ok(at) => {
+                let known = self.combinations[at].coefficients.iter_mut();
+                known.zip(&coefficients).for_each(|(t, more)| *t += more);
+            }
+            Err(at) => self.combinations.insert(
+                at,
+                Combination {
+                    column,
+                    coefficients,
+                },
+            ),
+        }
+    }
+
+    /// `x̃` in place of a row `x`, as if it were computed exactly and rounded once; `low` is scratch as long as the row.
+    #[inline(always)]
+    pub(crate) fn enter(&self, x: &mut [f64], low: &mut [f64]) {
+        let coordinates = self.origin.iter().zip(&self.per_unit);
+        if self.combinations.is_empty() {
+            for (x, (origin, per_unit)) in x.iter_mut().zip(coordinates) {
+                *x = (*x - origin) * per_unit;
+            }
+            return;
+        }
+        for ((x, low), (origin, per_unit)) in x.iter_mut().zip(&mut *low).zip(coordinates) {
+            let mut difference = Twofold::new(*x);
+            difference.add(-origin);
+            let (high, rest) = difference.parts();
+            (*x, *low) = (high * per_unit, rest * per_unit);
+        }
+        // The first columns of a row stand by themselves.
+        let columns = x.len();
+        for c in self.combinations.iter().filter(|c| c.column < columns) {
+            let mut sum = Twofold::new(x[c.column]);
+            sum.add_low(low[c.column]);
+            for (k, &t) in c
+                .coefficients
+                .iter()
+                .enumerate()
+                .filter(|(_, t)| **t != 0.0)
+            {
+                sum.add_product(-t, x[k]);
+                sum.add_low(-t * low[k]);
+            }
+            (x[c.column], low[c.column]) = sum.parts();
+        }
+    }
+
+    /// The gradient by `w̃`, from that by natural weights and the bias.
+    pub(crate) fn gradient(&self, natural: &mut [f64], by_bias: f64) {
+        let coordinates = self.origin.iter().zip(&self.per_unit);
+        for (g, (origin, per_unit)) in natural.iter_mut().zip(coordinates) {
+            *g = (*g - origin * by_bias) * per_unit;
+        }
+        for c in &self.combinations {
+            let (before, rest) = natural.split_at_mut(c.column);
+            rest[0] -= dot(&c.coefficients, before);
+        }
+    }
+
+    /// The gradient by natural weights, from that by `w̃` and the bias.
+    pub(crate) fn natural_gradient(&self, gradient: &[f64], by_bias: f64) -> Vec<f64> {
+        let mut natural = gradient.to_vec();
+        for c in &self.combinations {
+            natural[c.column] += dot(&c.coefficients, &gradient[..c.column]);
+        }
+        let coordinates = self.origin.iter().zip(&self.per_unit);
+        for (g, (origin, per_unit)) in natural.iter_mut().zip(coordinates) {
+            *g = *g / per_unit + origin * by_bias;
+        }
+        natural
+    }
+
+    /// Of a gradient by `w̃`, the magnitudes that have cancelled in each column.
+    pub(crate) fn magnitudes(&self, x: &[f64], out: &mut [f64]) {
+        for (out, x) in out.iter_mut().zip(x) {
+            *out = x.abs();
+        }
+        for c in &self.combinations {
+            let terms = c.coefficients.iter().zip(&*out);
+            let sum: f64 = terms.map(|(t, x)| t.abs() * x).sum();
+            out[c.column] += sum;
+        }
+    }
+
+    /// Natural weights in place of `w̃`; returns what is to be added to `b̃`.
+    pub(crate) fn to_natural(&self, weights: &mut [f64]) -> f64 {
+        for c in self.combinations.iter().rev() {
+            let (before, rest) = weights.split_at_mut(c.column);
+            let w = rest[0];
+            if w != 0.0 {
+                let pairs = before.iter_mut().zip(&c.coefficients);
+                pairs.for_each(|(before, t)| *before -= t * w);
+            }
+        }
+        for (w, per_unit) in weights.iter_mut().zip(&self.per_unit) {
+            *w *= per_unit;
+        }
+        -dot(&self.origin, weights)
+    }
+
+    /// `w̃` in place of natural weights; returns what is to be added to `b`.
+    pub(crate) fn to_coordinates(&self, weights: &mut [f64]) -> f64 {
+        let shift = dot(&self.origin, weights);
+        for (w, per_unit) in weights.iter_mut().zip(&self.per_unit) {
+            *w /= per_unit;
+        }
+        // A column's natural weight stands until the combinations of later columns have been put back into earlier ones.
+        for c in &self.combinations {
+            let (before, rest) = weights.split_at_mut(c.column);
+            let w = rest[0];
+            if w != 0.0 {
+                let pairs = before.iter_mut().zip(&c.coefficients);
+                pairs.for_each(|(before, t)| *before += t * w);
+            }
+        }
+        shift
+    }
+}
+
+/// A column in some rows.
+#[derive(Clone, Copy, Default)]
+struct Sketch {
+    /// Rows that store it.
+    rows: usize,
+    first: f64,
+    /// Σ (x − first)
+    sum: f64,
+    least: f64,
+    largest: f64,
+}
+
+impl Sketch {
+    fn add(&mut self, x: f64) {
+        if self.rows == 0 {
+            (self.first, self.least, self.largest) = (x, x, x);
+        }
+        self.rows += 1;
+        self.sum += x - self.first;
+        self.least = self.least.min(x);
+        self.largest = self.largest.max(x);
+    }
+
+    fn mean(&self) -> f64 {
+        self.first + self.sum / self.rows.max(1) as f64
+    }
+
+    /// The largest distance from there.
+    fn spread(&self, origin: f64) -> f64 {
+        (self.largest - origin).max(origin - self.least)
+    }
+}
+
+/// The first half of a number's digits.
+fn rounded(x: f64) -> f64 {
+    const HALF: u64 = 1 << 26;
+    let bits = x.to_bits();
+    f64::from_bits((bits + HALF / 2) & !(HALF - 1))
+}
+
+/// The power of two at or below a positive number, within limits.
+fn unit(x: f64, largest: f64) -> f64 {
+    const EXPONENT: u64 = 0x7FF0_0000_0000_0000;
+    f64::from_bits(x.clamp(1.0 / largest, largest).to_bits() & EXPONENT)
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let terms = a.iter().zip(b);
+    terms
+        .map(|(a, b)| if *a == 0.0 { 0.0 } else { a * b })
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three columns near 1e9, the last nearly the sum of the others.
+    fn combined() -> Basis {
+        let mut basis = Basis::new(vec![1e9, 3.0, 1e9 + 3.0], vec![0.5, 2.0, 0.25]);
+        basis.take_out(2, &[0.5, 0.125], &[1.0, 4.0]);
+        basis
+    }
+
+    #[test]
+    fn a_row_enters_as_if_computed_exactly() {
+        let basis = combined();
+        let low_bits = f64::powi(2.0, -20);
+        // With x = (1e9 + a, 3 + b, 1e9 + 3 + a + b + e), what is left of the last column is e / 4.
+        for (a, b, e) in [(8.0, 0.75, low_bits), (-3.5, -1.0, 3.0 * low_bits)] {
+            let mut x = [1e9 + a, 3.0 + b, (1e9 + 3.0 + a + b) + e];
+            basis.enter(&mut x, &mut [0.0; 3]);
+            assert_eq!(x, [a / 2.0, b * 2.0, e / 4.0]);
+        }
+    }
+
+    #[test]
+    fn scores_and_gradients_go_over() {
+        let basis = combined();
+        let (w, b) = ([2.0, -0.25, 1.5], 0.5);
+        let mut natural = w.to_vec();
+        let shift = basis.to_natural(&mut natural);
+        let (row, mut entered) = ([1e9 + 6.0, 4.0, 1e9 + 1.0], [1e9 + 6.0, 4.0, 1e9 + 1.0]);
+        basis.enter(&mut entered, &mut [0.0; 3]);
+        assert_eq!(dot(&row, &natural) + (b + shift), dot(&entered, &w) + b);
+        let mut back = natural.clone();
+        let to = basis.to_coordinates(&mut back);
+        assert_eq!((back.as_slice(), to), (w.as_slice(), -shift));
+
+        // The gradient of that score by w̃ is the row, by the bias 1.
+        let mut gradient = row.to_vec();
+        basis.gradient(&mut gradient, 1.0);
+        assert_eq!(gradient, entered);
+        assert_eq!(basis.natural_gradient(&gradient, 1.0), row);
+    }
+
+    #[test]
+    fn equal_columns_leave_nothing() {
+        let mut basis = Basis::new(vec![0.1, 0.1], vec![1.0, 1.0]);
+        basis.take_out(1, &[1.0 + 1e-12], &[1.0]);
+        let mut x = [0.7, 0.7];
+        basis.enter(&mut x, &mut [0.0; 2]);
+        assert_eq!(x[1], 0.0);
+    }
+}

@@ -1,0 +1,605 @@
+//! Scores and sums that are right to nearly the last bit, for what is proved from them.
+//!
+//! A dot product is carried in two numbers, its rounding error beside it, and so is each sum over rows: as if computed with
+//! twice the digits and rounded once. That costs a few times the additions of the fast kernels, and reads `X` as often.
+//!
+//! Source: T. Ogita, S. Rump & S. Oishi, "Accurate sum and dot product", SIAM J. Sci. Comput. 26 (2005),
+//! doi:10.1137/030601818, algorithms 3.1 and 5.3.
+
+use std::ops::Range;
+
+use fearless_simd::f64x8;
+use fearless_simd::prelude::*;
+
+use super::basis::Basis;
+use super::{Points, rows_of, softmax};
+use crate::elementwise::{self, Function};
+use crate::error::{Error, zeros};
+use crate::features::Features;
+use crate::math;
+use crate::parallel::{self, Monitor, STRIPE, Threads};
+use crate::simd::{self, MulAdd, dispatch};
+use crate::sparse::with_rows;
+
+const LANES: usize = 8;
+
+/// A number and what rounding has taken from it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Twofold {
+    high: f64,
+    low: f64,
+}
+
+impl Twofold {
+    #[inline(always)]
+    pub(super) fn new(x: f64) -> Self {
+        Twofold { high: x, low: 0.0 }
+    }
+
+    #[inline(always)]
+    pub(super) fn add(&mut self, x: f64) {
+        let sum = self.high + x;
+        let taken = sum - self.high;
+        self.low += (self.high - (sum - taken)) + (x - taken);
+        self.high = sum;
+    }
+
+    /// Adds a number that is small beside the others.
+    #[inline(always)]
+    pub(super) fn add_low(&mut self, x: f64) {
+        self.low += x;
+    }
+
+    #[inline(always)]
+    pub(super) fn add_product(&mut self, a: f64, b: f64) {
+        let product = a * b;
+        self.add(product);
+        self.low += a.mul_add(b, -product);
+    }
+
+    #[inline(always)]
+    fn add_twofold(&mut self, other: Twofold) {
+        self.add(other.high);
+        self.low += other.low;
+    }
+
+    #[inline(always)]
+    pub(super) fn value(self) -> f64 {
+        self.high + self.low
+    }
+
+    /// The value, and what rounding takes from it.
+    #[inline(always)]
+    pub(super) fn parts(self) -> (f64, f64) {
+        let value = self.value();
+        (value, (self.high - value) + self.low)
+    }
+}
+
+/// The scores `z_ik = x_i · w_k + b_k` of all rows.
+#[derive(Clone, Debug)]
+pub(crate) struct Scores {
+    /// Shape (m, K); 0 in rows without weight, where a score must not count even if it overflows.
+    pub z: Vec<f64>,
+    /// The largest sum Σ_j |x_ij w_kj| + |b_k| of a row of positive weight: a score is right to one rounding, and
+    /// `(n + 1)² ε²` of this.
+    pub magnitude: f64,
+}
+
+/// The scores at weights of shape (K, n) and K biases.
+///
+/// # Errors
+///
+/// [`Error::Memory`] without room for them; [`Error::Interrupted`] by the monitor.
+pub(crate) fn scores(
+    points: &Points<'_>,
+    weights: &[f64],
+    biases: &[f64],
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<Scores, Error> {
+    let level = simd::level()?;
+    let (m, n, classes) = (rows_of(points), points.x.columns(), biases.len());
+    let mut z = zeros("X", m.saturating_mul(classes), "scores")?;
+    let blocks = parallel::blocks(m, n.saturating_mul(4 * classes));
+    let size = blocks.first().map_or(1, ExactSizeIterator::len) * classes;
+    let items: Vec<_> = blocks.into_iter().zip(z.chunks_mut(size)).collect();
+    let scratch = || (vec![0.0; n.next_multiple_of(LANES)], Vec::new());
+    let padded: Vec<f64> = weights
+        .chunks_exact(n)
+        .flat_map(|w| w.iter().copied().chain(padding(n)))
+        .collect();
+    let padded = &padded;
+    let is_counted = |i: usize| {
+        points
+            .sample_weight
+            .is_none_or(|s| s.get::<f64>(points.rows.at(i)) != 0.0)
+    };
+    let largest = match points.x {
+        Features::Dense(x) => parallel::map(
+            threads,
+            items,
+            scratch,
+            |(row, _): &mut (Vec<f64>, Vec<_>), (block, out): (Range<usize>, &mut [f64])| {
+                let mut largest: f64 = 0.0;
+                for (i, out) in block.zip(out.chunks_exact_mut(classes)) {
+                    if is_counted(i) {
+                        x.copy_row(points.rows.at(i), &mut row[..n]);
+                        let magnitude =
+                            dispatch!(level, simd => row_scores(simd, row, padded, biases, out));
+                        largest = largest.max(magnitude);
+                    }
+                }
+                largest
+            },
+            monitor,
+        ),
+        Features::Sparse(x) => with_rows!(&x, rows => parallel::map(
+            threads,
+            items,
+            scratch,
+            |(_, parts): &mut (Vec<f64>, Vec<_>), (block, out): (Range<usize>, &mut [f64])| {
+                let mut largest: f64 = 0.0;
+                let mut sums = vec![(Twofold::default(), 0.0); classes];
+                for (i, out) in block.zip(out.chunks_exact_mut(classes)) {
+                    if !is_counted(i) {
+                        continue;
+                    }
+                    for (sum, &b) in sums.iter_mut().zip(biases) {
+                        *sum = (Twofold::new(b), b.abs());
+                    }
+                    rows.visit(points.rows.at(i), parts, |column, x| {
+                        for (k, (sum, magnitude)) in sums.iter_mut().enumerate() {
+                            let Some(&w) = weights.get(k * n + column) else { continue };
+                            sum.add_product(x, w);
+                            *magnitude += (x * w).abs();
+                        }
+                    });
+                    for (out, (sum, magnitude)) in out.iter_mut().zip(&sums) {
+                        *out = sum.value();
+                        largest = largest.max(*magnitude);
+                    }
+                }
+                largest
+            },
+            monitor,
+        )),
+    }?;
+    Ok(Scores {
+        z,
+        magnitude: largest.into_iter().fold(0.0, f64::max),
+    })
+}
+
+fn padding(n: usize) -> impl Iterator<Item = f64> {
+    std::iter::repeat_n(0.0, n.next_multiple_of(LANES) - n)
+}
+
+/// The scores of one row, that is padded with zeros as the weights are; returns the largest magnitude.
+#[inline(always)]
+fn row_scores<S: Simd>(
+    simd: S,
+    row: &[f64],
+    weights: &[f64],
+    biases: &[f64],
+    out: &mut [f64],
+) -> f64 {
+    let zero = f64x8::<S>::splat(simd, 0.0);
+    let mut largest: f64 = 0.0;
+    for ((w, &b), out) in weights.chunks_exact(row.len()).zip(biases).zip(out) {
+        let [mut high, mut low, mut magnitude] = [zero; 3];
+        for (x, w) in row.chunks_exact(LANES).zip(w.chunks_exact(LANES)) {
+            let x = f64x8::<S>::from_slice(simd, x);
+            let w = f64x8::<S>::from_slice(simd, w);
+            let product = x * w;
+            let sum = high + product;
+            let taken = sum - high;
+            low += (high - (sum - taken)) + (product - taken);
+            low += x.mul_add_fused(w, -product);
+            high = sum;
+            magnitude += product.abs();
+        }
+        let mut sum = Twofold::new(b);
+        for (high, low) in high.as_slice().iter().zip(low.as_slice()) {
+            sum.add(*high);
+            sum.low += low;
+        }
+        *out = sum.value();
+        let magnitude = magnitude.as_slice().iter().sum::<f64>() + b.abs();
+        largest = largest.max(magnitude);
+    }
+    largest
+}
+
+/// Errors and residuals at some scores.
+#[derive(Clone, Debug)]
+pub(crate) struct Residuals {
+    /// Σ s_i
+    pub weight: f64,
+    /// Σ s_i E_i
+    pub error: f64,
+    /// s_i (ŷ_ik − y_ik), shape (m, K); 0 in rows without weight.
+    pub values: Vec<f64>,
+    /// Whether a label lies strictly between 0 and 1: residuals then err by 4 ε, not by 4 ε of themselves.
+    pub is_fractional: bool,
+}
+
+/// Errors and residuals at scores `z` of shape (m, K).
+///
+/// # Errors
+///
+/// [`Error::Memory`] without room for them; [`Error::Interrupted`] by the monitor.
+pub(crate) fn residuals(
+    points: &Points<'_>,
+    z: &[f64],
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<Residuals, Error> {
+    let level = simd::level()?;
+    let m = rows_of(points);
+    let classes = z.len() / m.max(1);
+    let mut values = zeros("X", z.len(), "residuals")?;
+    let blocks = parallel::blocks(m, 4 * classes);
+    let size = blocks.first().map_or(1, ExactSizeIterator::len) * classes;
+    let items = blocks.into_iter().zip(values.chunks_mut(size)).collect();
+    let partials = parallel::map(
+        threads,
+        items,
+        || vec![0.0; classes * STRIPE],
+        |scratch, (block, out): (Range<usize>, &mut [f64])| {
+            let z = &z[block.start * classes..block.end * classes];
+            let mut sums = [Twofold::default(); 2];
+            let mut is_fractional = false;
+            let stripes = z
+                .chunks(STRIPE * classes)
+                .zip(out.chunks_mut(STRIPE * classes));
+            for (k, (z, out)) in stripes.enumerate() {
+                let first = block.start + k * STRIPE;
+                let [weight, error] = dispatch!(level, simd => stripe_residuals(simd, points, first, z, scratch, out));
+                sums[0].add(weight);
+                sums[1].add(error);
+                let labels = first..first + z.len() / classes;
+                let y = labels.map(|i| points.y.get::<f64>(points.rows.at(i)));
+                is_fractional |= classes == 1 && y.into_iter().any(|y| 0.0 < y && y < 1.0);
+            }
+            (sums, is_fractional)
+        },
+        monitor,
+    )?;
+    let total = parallel::combine(partials, |(left, is_fractional), (right, other)| {
+        left.iter_mut()
+            .zip(right)
+            .for_each(|(a, b)| a.add_twofold(b));
+        *is_fractional |= other;
+    });
+    let (sums, is_fractional) = total.unwrap_or_default();
+    let [weight, error] = sums.map(Twofold::value);
+    Ok(Residuals {
+        weight,
+        error,
+        values,
+        is_fractional,
+    })
+}
+
+/// Weight and error of a stripe of rows, and their residuals.
+#[inline(always)]
+fn stripe_residuals<S: Simd>(
+    simd: S,
+    points: &Points<'_>,
+    first: usize,
+    z: &[f64],
+    scratch: &mut [f64],
+    out: &mut [f64],
+) -> [f64; 2] {
+    let classes = scratch.len() / STRIPE;
+    let count = z.len() / classes;
+    for (i, row) in z.chunks_exact(classes).enumerate() {
+        for (k, &z) in row.iter().enumerate() {
+            scratch[k * STRIPE + i] = z;
+        }
+    }
+    let (mut y, mut s, mut weight) = ([0.0; STRIPE], [0.0; STRIPE], 0.0);
+    let y = points.labels(first, count, &mut y);
+    let s = points.sample_weights(first, count, &mut s, &mut weight);
+    let mut error = 0.0;
+    if classes > 1 {
+        error = softmax::stripe_residuals(simd, scratch, classes, y, s, count);
+    } else {
+        for at in (0..count).step_by(LANES) {
+            let z = f64x8::<S>::from_slice(simd, &scratch[at..at + LANES]);
+            let sample = math::cross_entropy(z, f64x8::<S>::from_slice(simd, &y[at..at + LANES]));
+            let one = (math::log1p(sample.t) + sample.linear, sample.residual);
+            for i in at..count.min(at + LANES) {
+                let s = s.map_or(1.0, |s| s[i]);
+                scratch[i] = s * one.1.as_slice()[i - at];
+                error += s * one.0.as_slice()[i - at];
+            }
+        }
+    }
+    for (i, row) in out.chunks_exact_mut(classes).enumerate() {
+        for (k, out) in row.iter_mut().enumerate() {
+            *out = scratch[k * STRIPE + i];
+        }
+    }
+    [weight, error]
+}
+
+/// The second derivatives of Σ s_i E_i by the scores of each row.
+pub(crate) struct Curvatures {
+    classes: usize,
+    /// s_i σ'(z_i), shape (m); of several classes s_i p_ik, shape (m, K).
+    values: Vec<f64>,
+    /// p_ik of several classes.
+    probabilities: Vec<f64>,
+}
+
+/// Those at scores `z` of shape (m, K).
+///
+/// # Errors
+///
+/// [`Error::Memory`] without room for them; [`Error::Interrupted`] by the monitor.
+pub(crate) fn curvatures(
+    points: &Points<'_>,
+    z: &[f64],
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<Curvatures, Error> {
+    let classes = z.len() / rows_of(points).max(1);
+    let mut values = z.to_vec();
+    let mut probabilities = Vec::new();
+    if classes == 1 {
+        elementwise::apply_in_place(Function::SigmoidDerivative, &mut values, threads, monitor)?;
+    } else {
+        softmax::softmax_in_place(&mut values, classes, threads, monitor)?;
+        probabilities = values.clone();
+    }
+    if let Some(s) = points.sample_weight {
+        for (i, values) in values.chunks_exact_mut(classes).enumerate() {
+            let s: f64 = s.get(points.rows.at(i));
+            for d in values {
+                *d = if s == 0.0 { 0.0 } else { *d * s };
+            }
+        }
+    }
+    Ok(Curvatures {
+        classes,
+        values,
+        probabilities,
+    })
+}
+
+impl Curvatures {
+    /// ∂²/∂z_k∂z_l of each row: s p_k ([k = l] − p_l).
+    pub(crate) fn of_pair(&self, k: usize, l: usize) -> Vec<f64> {
+        if self.classes == 1 {
+            return self.values.clone();
+        }
+        let rows = self.values.chunks_exact(self.classes);
+        let rows = rows.zip(self.probabilities.chunks_exact(self.classes));
+        rows.map(|(sp, p)| match k == l {
+            // 1 − p_k would cancel.
+            true => {
+                sp[k]
+                    * (0..self.classes)
+                        .filter(|&l| l != k)
+                        .map(|l| p[l])
+                        .sum::<f64>()
+            }
+            false => -sp[k] * p[l],
+        })
+        .collect()
+    }
+
+    /// Σ_k ∂²/∂z_k² of each row.
+    pub(crate) fn traces(&self) -> Vec<f64> {
+        let mut traces = self.of_pair(0, 0);
+        for k in 1..self.classes {
+            let of_class = self.of_pair(k, k);
+            traces
+                .iter_mut()
+                .zip(of_class)
+                .for_each(|(sum, d)| *sum += d);
+        }
+        traces
+    }
+}
+
+/// Sums over rows of residual × row, in the coordinates of a basis.
+#[derive(Clone, Debug)]
+pub(crate) struct Moments {
+    /// Σ_i r_ik x̃_ij and, last of each predictor, Σ_i r_ik: shape (K, n + 1).
+    pub sums: Vec<f64>,
+    /// The same of magnitudes, those that have cancelled in the residual included: `16 ε` of these bound the error.
+    pub magnitudes: Vec<f64>,
+    /// max_i Σ_j (x̃_ij · scale_j)² + scale_b², over the rows with a residual.
+    pub longest: f64,
+}
+
+/// The moments of residuals of shape (m, K), and the longest row under `scale`, shape (n + 1), the bias last.
+///
+/// # Errors
+///
+/// [`Error::Interrupted`] by the monitor.
+pub(crate) fn moments(
+    points: &Points<'_>,
+    basis: &Basis,
+    residuals: &Residuals,
+    scale: &[f64],
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<Moments, Error> {
+    let n = basis.columns();
+    let order = n + 1;
+    let classes = residuals.values.len() / rows_of(points).max(1);
+    let cancelled = |i: usize, r: f64| {
+        let is_fractional = residuals.is_fractional;
+        let s = points.sample_weight.filter(|_| is_fractional);
+        match (is_fractional, s) {
+            (false, _) => r.abs(),
+            (true, None) => 1.0,
+            (true, Some(s)) => s.get(points.rows.at(i)),
+        }
+    };
+    let partials = sum_rows(
+        points,
+        4 * (classes + 1),
+        || {
+            (
+                vec![Twofold::default(); classes * order],
+                vec![0.0; classes * order],
+                0.0_f64,
+                vec![0.0; order],
+            )
+        },
+        |(sums, magnitudes, longest, low), i, row| {
+            let residuals = &residuals.values[i * classes..][..classes];
+            basis.enter(&mut row[..n], low);
+            row[n] = 1.0;
+            let squares = row.iter().zip(scale).map(|(x, s)| (x * s) * (x * s));
+            *longest = longest.max(squares.sum());
+            for (k, &r) in residuals.iter().enumerate() {
+                let range = k * order..(k + 1) * order;
+                for (sum, x) in sums[range.clone()].iter_mut().zip(&*row) {
+                    sum.add(r * x);
+                }
+                let r = cancelled(i, r);
+                for (sum, x) in magnitudes[range].iter_mut().zip(&*row) {
+                    *sum += r * x.abs();
+                }
+            }
+        },
+        threads,
+        monitor,
+    )?;
+    let total = parallel::combine(partials, |left, right| {
+        for (sum, x) in left.0.iter_mut().zip(right.0) {
+            sum.add_twofold(x);
+        }
+        for (sum, x) in left.1.iter_mut().zip(right.1) {
+            *sum += x;
+        }
+        left.2 = left.2.max(right.2);
+    });
+    let (sums, magnitudes, longest, _) = total.unwrap_or_default();
+    Ok(Moments {
+        sums: sums.into_iter().map(Twofold::value).collect(),
+        magnitudes,
+        longest,
+    })
+}
+
+/// `work` on every row of positive weight, in natural coordinates, with room for one element more: a sum for each block of
+/// rows, in their order.
+///
+/// # Errors
+///
+/// [`Error::Interrupted`] by the monitor.
+pub(crate) fn sum_rows<T: Send>(
+    points: &Points<'_>,
+    cost: usize,
+    zero: impl Fn() -> T + Sync,
+    work: impl Fn(&mut T, usize, &mut [f64]) + Sync,
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<Vec<T>, Error> {
+    let n = points.x.columns();
+    let blocks = parallel::blocks(rows_of(points), n.saturating_mul(cost));
+    parallel::map(
+        threads,
+        blocks,
+        || vec![0.0; n + 1],
+        |row, block: Range<usize>| {
+            let mut sum = zero();
+            for_rows(points, block, row, |i, row| work(&mut sum, i, row));
+            sum
+        },
+        monitor,
+    )
+}
+
+/// `work` on every row of a block that has weight.
+fn for_rows(
+    points: &Points<'_>,
+    block: Range<usize>,
+    row: &mut [f64],
+    mut work: impl FnMut(usize, &mut [f64]),
+) {
+    let n = points.x.columns();
+    match points.x {
+        Features::Dense(x) => for_counted(points, block, |i| {
+            x.copy_row(points.rows.at(i), &mut row[..n]);
+            work(i, row);
+        }),
+        Features::Sparse(x) => {
+            let mut parts = Vec::new();
+            with_rows!(&x, rows => for_counted(points, block, |i| {
+                row.fill(0.0);
+                rows.visit(points.rows.at(i), &mut parts, |column, x| {
+                    if let Some(out) = row[..n].get_mut(column) {
+                        *out = x;
+                    }
+                });
+                work(i, row);
+            }));
+        }
+    }
+}
+
+/// `work` on the index of every row of a block that has weight.
+pub(super) fn for_counted(points: &Points<'_>, block: Range<usize>, mut work: impl FnMut(usize)) {
+    let mut s = [1.0; STRIPE];
+    for first in block.clone().step_by(STRIPE) {
+        let count = STRIPE.min(block.end - first);
+        if let Some(weights) = points.sample_weight {
+            weights.copy(points.rows, first, &mut s[..count]);
+        }
+        let counted = (first..first + count).filter(|i| s[i - first] != 0.0);
+        counted.for_each(&mut work);
+    }
+}
+
+/// The rows of those indices, one after the other, in natural coordinates.
+pub(crate) fn gather(points: &Points<'_>, indices: &[usize]) -> Vec<f64> {
+    let n = points.x.columns();
+    let mut out = vec![0.0; indices.len() * n];
+    match points.x {
+        Features::Dense(x) => {
+            for (&i, out) in indices.iter().zip(out.chunks_exact_mut(n)) {
+                x.copy_row(points.rows.at(i), out);
+            }
+        }
+        Features::Sparse(x) => {
+            let mut parts = Vec::new();
+            with_rows!(&x, rows => {
+                for (&i, out) in indices.iter().zip(out.chunks_exact_mut(n)) {
+                    rows.visit(points.rows.at(i), &mut parts, |column, x| {
+                        if let Some(out) = out.get_mut(column) {
+                            *out = x;
+                        }
+                    });
+                }
+            });
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_numbers_keep_what_one_loses() {
+        let small = f64::powi(2.0, -40);
+        let mut sum = Twofold::new(1e16);
+        for x in [1.0, small, -1e16] {
+            sum.add(x);
+        }
+        assert_eq!(sum.value(), 1.0 + small);
+        // (1 + ε)(1 − ε) − 1 = −ε², which a product that is rounded loses.
+        let mut sum = Twofold::new(-1.0);
+        sum.add_product(1.0 + f64::EPSILON, 1.0 - f64::EPSILON);
+        assert_eq!(sum.value(), -f64::EPSILON * f64::EPSILON);
+    }
+}
