@@ -5,6 +5,8 @@ use std::ops::Range;
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 
+use super::basis::Basis;
+use super::columns::load;
 use super::dense;
 use super::model::Model;
 use super::sparse::{self, Scaled};
@@ -15,7 +17,7 @@ use crate::float::Float;
 use crate::math;
 use crate::matrix::{Matrix, Packed};
 use crate::parallel::{self, Monitor, STRIPE, Threads};
-use crate::simd::{self, dispatch};
+use crate::simd::{self, dispatch, sum_lanes};
 use crate::sparse::{Index, Rows, Sparse, with_rows};
 
 /// Sums over the samples, with `d_i = s_i σ'(z_i)` and `z = X w + b`.
@@ -57,6 +59,20 @@ impl Curvature {
         }
     }
 
+    /// Multiplies the columns by powers of two.
+    fn multiply_columns(&mut self, factors: &[f64]) {
+        let sums = self
+            .cross
+            .iter_mut()
+            .zip(&mut self.diagonal)
+            .zip(&mut self.squares);
+        for (((cross, diagonal), squares), factor) in sums.zip(factors) {
+            *cross *= factor;
+            *diagonal *= factor * factor;
+            *squares *= factor * factor;
+        }
+    }
+
     fn add(&mut self, other: Curvature) {
         self.weight += other.weight;
         self.bias += other.bias;
@@ -74,7 +90,8 @@ impl Curvature {
 
 /// [`Curvature`] at `weights` and `bias`, in `f64` whatever `X` holds: a square of a finite `f32` is then finite.
 ///
-/// The columns are those of `X − about`, if it is dense; from near their means, no digits of their variance cancel.
+/// The columns are seen from the basis's origins, in its units; combinations are not taken out. From near their means, no
+/// digits of their variance cancel.
 ///
 /// # Errors
 ///
@@ -83,12 +100,12 @@ pub(crate) fn curvature(
     points: &Points<'_>,
     weights: &[f64],
     bias: f64,
-    about: &[f64],
+    basis: &Basis,
     threads: Threads,
     monitor: &mut dyn Monitor,
 ) -> Result<Curvature, Error> {
     let slopes = Slopes::OfModel((weights, bias));
-    sums(points, &slopes, about, threads, monitor)
+    sums(points, &slopes, basis, threads, monitor)
 }
 
 /// [`Curvature`] with given `d_i`, one per sample.
@@ -99,11 +116,11 @@ pub(crate) fn curvature(
 pub(crate) fn curvature_of(
     points: &Points<'_>,
     d: &[f64],
-    about: &[f64],
+    basis: &Basis,
     threads: Threads,
     monitor: &mut dyn Monitor,
 ) -> Result<Curvature, Error> {
-    sums(points, &Slopes::Given(d), about, threads, monitor)
+    sums(points, &Slopes::Given(d), basis, threads, monitor)
 }
 
 /// Where the `d_i` come from.
@@ -125,7 +142,7 @@ impl<'a> Slopes<'a, (&'a [f64], f64)> {
 fn sums<'a>(
     points: &Points<'_>,
     slopes: &Slopes<'a, (&'a [f64], f64)>,
-    about: &[f64],
+    basis: &Basis,
     threads: Threads,
     monitor: &mut dyn Monitor,
 ) -> Result<Curvature, Error> {
@@ -138,7 +155,7 @@ fn sums<'a>(
                 threads,
                 parallel::blocks(samples, columns),
                 Scratch::new,
-                |scratch, block: Range<usize>| dispatch!(level, simd => block_sums(simd, &points, &slopes, about, block, scratch)),
+                |scratch, block: Range<usize>| dispatch!(level, simd => block_sums(simd, &points, &slopes, basis, block, scratch)),
                 monitor,
             )?
         }
@@ -149,7 +166,7 @@ fn sums<'a>(
                     threads,
                     sparse::blocks(&x, points.rows),
                     || (),
-                    |(), block| dispatch!(level, simd => sparse_block_sums(simd, &points, &rows, &slopes, block)),
+                    |(), block| dispatch!(level, simd => sparse_block_sums(simd, &points, &rows, &slopes, basis, block)),
                     monitor,
                 )
             })?
@@ -210,12 +227,13 @@ fn block_sums<S: Simd>(
     simd: S,
     points: &Points<'_, Matrix<'_>>,
     slopes: &Slopes<'_, Model<'_, f64>>,
-    about: &[f64],
+    basis: &Basis,
     block: Range<usize>,
     scratch: &mut Scratch,
 ) -> Curvature {
     let Scratch { dense, packed } = scratch;
-    let columns = about.len();
+    let columns = basis.columns();
+    let (origin, per_unit) = (basis.origin(), basis.per_unit());
     let mut sums = Curvature::zero(columns);
     for first in block.clone().step_by(STRIPE) {
         let count = STRIPE.min(block.end - first);
@@ -231,20 +249,21 @@ fn block_sums<S: Simd>(
                 row_weights(points, first, &mut s[rows]);
             }
         }
-        sums.bias += lane_sum(&d[..count]);
-        sums.weight += lane_sum(&s[..count]);
+        sums.bias += lane_sum(simd, &d[..count]);
+        sums.weight += lane_sum(simd, &s[..count]);
         if columns < 8 {
             let tile = points
                 .x
                 .column_tile(simd, points.rows, first, count, packed);
             for j in 0..columns {
-                let [cross, diagonal, squares] = column_sums(tile.strip(j), about[j], &d, &s);
+                let [cross, diagonal, squares] =
+                    column_sums(simd, tile.strip(j), origin[j], per_unit[j], &d, &s);
                 sums.cross[j] += cross;
                 sums.diagonal[j] += diagonal;
                 sums.squares[j] += squares;
             }
         } else {
-            add_rows(points, first, count, about, &d, &s, packed, &mut sums);
+            add_rows(points, first, count, basis, &d, &s, packed, &mut sums);
         }
     }
     sums
@@ -256,7 +275,7 @@ fn add_rows(
     points: &Points<'_, Matrix<'_>>,
     first: usize,
     count: usize,
-    about: &[f64],
+    basis: &Basis,
     d: &[f64; STRIPE],
     s: &[f64; STRIPE],
     packed: &mut Packed<f64>,
@@ -264,7 +283,8 @@ fn add_rows(
 ) {
     /// Rows packed at once, where they have to be.
     const ROWS: usize = 32;
-    let columns = about.len();
+    let columns = basis.columns();
+    let (origin, per_unit) = (&basis.origin()[..columns], &basis.per_unit()[..columns]);
     for start in (0..count).step_by(ROWS) {
         let rows = ROWS.min(count - start);
         let tile = points.x.row_tile(points.rows, first + start, rows, packed);
@@ -279,7 +299,7 @@ fn add_rows(
                 &mut sums.squares[..columns],
             );
             for j in 0..columns {
-                let x = row[j] - about[j];
+                let x = (row[j] - origin[j]) * per_unit[j];
                 let dx = d * x;
                 cross[j] += dx;
                 diagonal[j] += dx * x;
@@ -296,10 +316,17 @@ fn sparse_block_sums<F: Float, I: Index, S: Simd>(
     points: &Points<'_, Sparse<'_>>,
     x: &Rows<'_, F, I>,
     slopes: &Slopes<'_, Scaled<'_, f64>>,
+    basis: &Basis,
     block: Range<usize>,
 ) -> Curvature {
     let mut sums = Curvature::zero(points.x.columns());
     let mut parts = Vec::new();
+    let (origin, per_unit) = (basis.origin(), basis.per_unit());
+    // Without origins, the sums are of elements as they are stored, and brought into units in the end.
+    let is_plain = basis.is_moderate();
+    // What the rows that store a column weigh, where one that does not store it is not zero.
+    let mut stored = vec![Stored::default(); if is_plain { 0 } else { origin.len() }];
+    let mut counted = 0;
     for first in block.clone().step_by(STRIPE) {
         let count = STRIPE.min(block.end - first);
         let ([mut d, mut s], rows) = ([[0.0; STRIPE]; 2], 0..count);
@@ -314,51 +341,84 @@ fn sparse_block_sums<F: Float, I: Index, S: Simd>(
                 row_weights(points, first, &mut s[rows]);
             }
         }
-        sums.bias += lane_sum(&d[..count]);
-        sums.weight += lane_sum(&s[..count]);
+        sums.bias += lane_sum(simd, &d[..count]);
+        sums.weight += lane_sum(simd, &s[..count]);
         for i in 0..count {
             let (d, s) = (d[i], s[i]);
             if s == 0.0 {
                 continue; // a row without weight may hold anything
             }
+            counted += 1;
+            let row = points.rows.at(first + i);
             // A square needs the sum of what is stored in parts.
-            x.visit(points.rows.at(first + i), &mut parts, |column, x| {
-                sums.add_element(column, x, d, s);
+            if is_plain {
+                x.visit(row, &mut parts, |column, x| {
+                    sums.add_element(column, x, d, s)
+                });
+                continue;
+            }
+            x.visit(row, &mut parts, |column, x| {
+                let (Some(origin), Some(per_unit)) = (origin.get(column), per_unit.get(column))
+                else {
+                    return;
+                };
+                sums.add_element(column, (x - origin) * per_unit, d, s);
+                if let Some(stored) = stored.get_mut(column) {
+                    stored.rows += 1;
+                    stored.d += d;
+                    stored.s += s;
+                }
             });
+        }
+    }
+    if is_plain {
+        sums.multiply_columns(per_unit);
+    }
+    for (column, stored) in stored.iter().enumerate() {
+        // The count tells nothing left from what rounding leaves of a difference.
+        if stored.rows < counted && origin[column] != 0.0 {
+            let x = -origin[column] * per_unit[column];
+            sums.add_element(column, x, sums.bias - stored.d, sums.weight - stored.s);
         }
     }
     sums
 }
 
+/// The rows of a block that store some column.
+#[derive(Clone, Copy, Default)]
+struct Stored {
+    rows: usize,
+    /// Σ d_i and Σ s_i over these.
+    d: f64,
+    s: f64,
+}
+
 /// Σ d x, Σ d x², Σ s x² of one column, in eight interleaved sums.
 #[inline(always)]
-fn column_sums(x: &[f64], about: f64, d: &[f64; STRIPE], s: &[f64; STRIPE]) -> [f64; 3] {
-    let mut lanes = [[0.0; 8]; 3];
-    for ((x, d), s) in x.chunks(8).zip(d.chunks(8)).zip(s.chunks(8)) {
-        for (k, ((&x, &d), &s)) in x.iter().zip(d).zip(s).enumerate() {
-            let x = if s == 0.0 { 0.0 } else { x - about };
-            let dx = d * x;
-            lanes[0][k] += dx;
-            lanes[1][k] += dx * x;
-            lanes[2][k] += s * x * x;
-        }
+fn column_sums<S: Simd>(
+    simd: S,
+    x: &[f64],
+    origin: f64,
+    per_unit: f64,
+    d: &[f64; STRIPE],
+    s: &[f64; STRIPE],
+) -> [f64; 3] {
+    let zero = f64x8::<S>::splat(simd, 0.0);
+    let [mut cross, mut diagonal, mut squares] = [zero; 3];
+    for at in (0..x.len()).step_by(8) {
+        let [x, d, s] = [x, d, s].map(|x| load::<f64, S>(simd, x, at));
+        let x = s.simd_eq(zero).select(zero, (x - origin) * per_unit);
+        let dx = d * x;
+        cross += dx;
+        diagonal += dx * x;
+        squares += s * x * x;
     }
-    lanes.map(tree)
+    [cross, diagonal, squares].map(sum_lanes::<f64, S>)
 }
 
 #[inline(always)]
-fn lane_sum(values: &[f64]) -> f64 {
-    let mut lanes = [0.0; 8];
-    for values in values.chunks(8) {
-        for (lane, &x) in lanes.iter_mut().zip(values) {
-            *lane += x;
-        }
-    }
-    tree(lanes)
-}
-
-#[inline(always)]
-fn tree(lanes: [f64; 8]) -> f64 {
-    let [a, b, c, d, e, f, g, h] = lanes;
-    ((a + b) + (c + d)) + ((e + f) + (g + h))
+fn lane_sum<S: Simd>(simd: S, values: &[f64]) -> f64 {
+    let zero = f64x8::<S>::splat(simd, 0.0);
+    let lanes = (0..values.len()).step_by(8);
+    sum_lanes::<f64, S>(lanes.fold(zero, |sum, at| sum + load::<f64, S>(simd, values, at)))
 }

@@ -89,12 +89,25 @@ pub(crate) fn target(
 ) -> Result<Target, Error> {
     match labels(points, threads, monitor) {
         Ok(labels) => Ok(Target::Binary(labels)),
-        Err(error @ Error::Element { argument: "y", .. }) => match class_counts(points, monitor)? {
+        Err(
+            error @ Error::Element {
+                argument: "y", got, ..
+            },
+        ) => match class_counts(points, monitor)? {
             Some(counts) => Ok(Target::Classes(counts)),
+            // Where it is a code, others are not.
+            None if is_code(got) => Err(points.y.check("y", CODES, is_code).err().unwrap_or(error)),
             None => Err(error),
         },
         Err(error) => Err(error),
     }
+}
+
+/// What labels must be, of which one is above 1.
+const CODES: &str = "class codes 0, 1, 2, … or, all of them, labels in [0, 1]";
+
+fn is_code(y: f64) -> bool {
+    y >= 0.0 && y.is_finite() && y == y.trunc()
 }
 
 /// The classes that labels are codes of; none if they are no codes.
@@ -107,7 +120,6 @@ fn class_counts(
     points: &Points<'_>,
     monitor: &mut dyn Monitor,
 ) -> Result<Option<ClassCounts>, Error> {
-    let is_code = |y: f64| y >= 0.0 && y.is_finite() && y == y.trunc();
     let rows = rows_of(points);
     let mut counts = ClassCounts {
         weights: Vec::new(),
@@ -147,7 +159,7 @@ fn class_counts(
     match counts.weights.iter().position(|&weight| weight == 0.0) {
         Some(class) => Err(Error::NoSample {
             class,
-            classes: classes as usize,
+            largest: classes - 1.0,
         }),
         None => Ok(Some(counts)),
     }

@@ -1,16 +1,18 @@
 //! All samples: the formulas over a whole data set, in one pass over `X`.
 
+mod basis;
 mod columns;
 mod cross_entropy;
 mod curvature;
 mod dense;
 mod gram;
 mod labels;
-mod margins;
 mod model;
 mod plane;
 mod point;
 mod points;
+mod precise;
+mod ranges;
 mod rows;
 pub(crate) mod softmax;
 pub(crate) mod sparse;
@@ -23,18 +25,22 @@ use std::ops::Range;
 
 use fearless_simd::prelude::*;
 
+pub(crate) use self::basis::Basis;
 pub use self::cross_entropy::cross_entropy;
 pub(crate) use self::curvature::{Curvature, curvature, curvature_of};
 use self::dense::Scratch;
 pub use self::gram::hessian;
 pub(crate) use self::gram::{Gram, gram, gram_of};
 pub(crate) use self::labels::{ClassCounts, Labels, Target, labels, target};
-pub(crate) use self::margins::{Sides, class_sides, held_pairs, sides};
 use self::model::Model;
 pub(crate) use self::plane::{Plane, plane};
 pub(crate) use self::point::{PointDescent, PointUpdate, Recorder};
 use self::points::{LABELS, WEIGHTS, is_label, is_weight};
 pub(crate) use self::points::{Points, rows_of};
+pub(crate) use self::precise::{
+    Curvatures, Scores, curvatures, gather, moments, residuals, scores, sum_rows,
+};
+pub(crate) use self::ranges::{Ranges, Span, ranges};
 pub use self::softmax::{
     ClassGradient, class_decision_function, class_loss, class_loss_gradient, predict_classes,
     softmax_in_place,

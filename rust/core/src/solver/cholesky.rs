@@ -15,8 +15,9 @@ const ROWS: usize = 4;
 
 /// `L Lᵀ = A` for a symmetric `A` of unit diagonal.
 ///
-/// A column that is, up to rounding, a combination of earlier ones gets the pivot 1 and nothing below it. Right-hand
-/// sides within the range of `A` have nothing along it, so the solution is the one that leaves that column out.
+/// A column of which too little is left, seen from the columns before it, is left out: it gets the pivot 1 and nothing
+/// below it. Right-hand sides within the range of a singular `A` have nothing along it.
+#[derive(Clone)]
 pub(crate) struct Cholesky {
     order: usize,
     /// Row by row; what is above the diagonal is not used. A negative pivot marks a column left out.
@@ -25,23 +26,23 @@ pub(crate) struct Cholesky {
 }
 
 impl Cholesky {
-    /// Factors the lower triangle of `matrix`, whose rows are as long as `precision`: the relative error of each diagonal
-    /// element before it was scaled to 1.
+    /// Factors the lower triangle of `matrix`, whose rows are as long as `least`: a column whose pivot, the square of what
+    /// is left of it, is not above its element of `least` is left out.
     ///
     /// # Errors
     ///
     /// [`Error::Interrupted`] by the monitor.
     pub(crate) fn new(
         matrix: Vec<f64>,
-        precision: &[f64],
+        least: &[f64],
         monitor: &mut dyn Monitor,
     ) -> Result<Self, Error> {
         let level = simd::level()?;
-        let order = precision.len();
+        let order = least.len();
         let mut lower = matrix;
         for start in (0..order).step_by(BLOCK) {
             let end = order.min(start + BLOCK);
-            dispatch!(level, simd => factor_block(simd, &mut lower, precision, start, end));
+            dispatch!(level, simd => factor_block(simd, &mut lower, least, start, end));
             if monitor.poll().is_break() {
                 return Err(Error::Interrupted);
             }
@@ -53,21 +54,73 @@ impl Cholesky {
         })
     }
 
-    /// `x ← (L Lᵀ)⁻¹ x`
+    /// Whether the column was left out.
+    pub(crate) fn is_left_out(&self, column: usize) -> bool {
+        self.lower[column * (self.order + 1)] < 0.0
+    }
+
+    /// What is left of the column's square.
+    pub(crate) fn pivot(&self, column: usize) -> f64 {
+        let root = self.lower[column * (self.order + 1)];
+        root * root
+    }
+
+    /// The combination of the columns before `column` that is nearest to it, of those that were not left out.
+    pub(crate) fn regression(&self, column: usize) -> Vec<f64> {
+        let mut x = self.lower[column * self.order..][..column].to_vec();
+        for i in (0..column).rev() {
+            let (before, rest) = x.split_at_mut(i);
+            let row = &self.lower[i * self.order..][..i + 1];
+            if row[i] < 0.0 {
+                rest[0] = 0.0;
+                continue;
+            }
+            rest[0] /= row[i];
+            let t = rest[0];
+            before.iter_mut().zip(row).for_each(|(x, l)| *x -= t * l);
+        }
+        x
+    }
+
+    /// L⁻¹, row by row; zero above the diagonal.
+    pub(crate) fn inverse(&self) -> Vec<f64> {
+        let n = self.order;
+        let mut inverse = vec![0.0; n * n];
+        for i in 0..n {
+            let (done, rest) = inverse.split_at_mut(i * n);
+            let row = &mut rest[..n];
+            let lower = &self.lower[i * n..][..i + 1];
+            row[i] = 1.0;
+            for (k, &l) in lower[..i].iter().enumerate() {
+                let other = &done[k * n..][..k + 1];
+                row.iter_mut().zip(other).for_each(|(x, y)| *x -= l * y);
+            }
+            let pivot = lower[i].abs();
+            row[..=i].iter_mut().for_each(|x| *x /= pivot);
+        }
+        inverse
+    }
+
+    /// Σ L_ij², the trace of L Lᵀ.
+    pub(crate) fn trace(&self) -> f64 {
+        let rows = self.lower.chunks_exact(self.order).enumerate();
+        rows.map(|(i, row)| dot_of(&row[..=i])).sum()
+    }
+
+    /// `x ← (L Lᵀ)⁻¹ x`; of fewer numbers, that of as many first columns.
     pub(crate) fn solve(&self, x: &mut [f64]) {
         dispatch!(self.level, simd => solve(simd, &self.lower, self.order, x));
     }
 }
 
-/// A pivot this small is rounding: what is left of 1, known to `precision`, after `order` subtractions.
-fn negligible(order: usize, precision: f64) -> f64 {
-    64.0 * order as f64 * precision
+fn dot_of(x: &[f64]) -> f64 {
+    x.iter().map(|x| x * x).sum()
 }
 
 /// Columns `start..end` of every row from `start` on, the columns before them being finished.
 #[inline(always)]
-fn factor_block<S: Simd>(simd: S, lower: &mut [f64], precision: &[f64], start: usize, end: usize) {
-    let order = precision.len();
+fn factor_block<S: Simd>(simd: S, lower: &mut [f64], least: &[f64], start: usize, end: usize) {
+    let order = least.len();
     // Rows of the block, then those below it in groups, which read the block's.
     let (_, rest) = lower.split_at_mut(start * order);
     let (block, below) = rest.split_at_mut((end - start) * order);
@@ -81,11 +134,7 @@ fn factor_block<S: Simd>(simd: S, lower: &mut [f64], precision: &[f64], start: u
             row[j] = if pivot < 0.0 { 0.0 } else { value / pivot };
         }
         let pivot = row[i] - dot(simd, &row[..i], &row[..i]);
-        row[i] = if pivot > negligible(order, precision[i]) {
-            pivot.sqrt()
-        } else {
-            -1.0
-        };
+        row[i] = if pivot > least[i] { pivot.sqrt() } else { -1.0 };
     }
     for rows in below.chunks_mut(ROWS * order) {
         for j in start..end {
@@ -151,11 +200,11 @@ fn four_dots<S: Simd>(simd: S, rows: &[f64], other: &[f64], order: usize) -> [f6
 
 #[inline(always)]
 fn solve<S: Simd>(simd: S, lower: &[f64], order: usize, x: &mut [f64]) {
-    for i in 0..order {
+    for i in 0..x.len() {
         let row = &lower[i * order..][..order];
         x[i] = (x[i] - dot(simd, &row[..i], &x[..i])) / row[i].abs();
     }
-    for i in (0..order).rev() {
+    for i in (0..x.len()).rev() {
         let row = &lower[i * order..][..order];
         let (before, rest) = x.split_at_mut(i);
         rest[0] /= row[i].abs();
@@ -217,7 +266,7 @@ mod tests {
             let a = matrix(order, None);
             let want: Vec<f64> = (0..order).map(|i| (i as f64).sin()).collect();
             let mut x = times(&a, &want);
-            let factor = Cholesky::new(a, &vec![f64::EPSILON; order], &mut Unmonitored).unwrap();
+            let factor = Cholesky::new(a, &vec![1e-12; order], &mut Unmonitored).unwrap();
             factor.solve(&mut x);
             for (got, want) in x.iter().zip(&want) {
                 assert!((got - want).abs() < 1e-9, "{order}: {got} {want}");
@@ -231,8 +280,7 @@ mod tests {
             let a = matrix(order, Some(j));
             let b = times(&a, &vec![1.0; order]);
             let mut x = b.clone();
-            let factor =
-                Cholesky::new(a.clone(), &vec![f64::EPSILON; order], &mut Unmonitored).unwrap();
+            let factor = Cholesky::new(a.clone(), &vec![1e-12; order], &mut Unmonitored).unwrap();
             factor.solve(&mut x);
             assert!(x[j].abs() < 1e-9, "{order}, {j}: {}", x[j]);
             for (got, want) in times(&a, &x).iter().zip(&b) {

@@ -2,22 +2,29 @@
 //!
 //! The bias is eliminated first: seen from the mean of the columns, weighted by the curvature d_i = s_i σ'(z_i), the
 //! bias and the weights do not interact. What remains is the Hessian of the centred columns, scaled to unit diagonal,
-//! and factored where that pays, or else taken to be diagonal.
+//! and factored where that pays, or else taken to be diagonal. Columns are taken in a [`Basis`], which is made better
+//! where digits would cancel: columns far from where they are seen from, and near combinations of columns before them.
+
+use std::sync::Arc;
 
 use super::cholesky::Cholesky;
 use super::objective::{Objective, dot};
 use super::run::Run;
 use crate::error::Error;
-use crate::features::Features;
-use crate::kernel::{self, Curvature, Gram, softmax};
+use crate::kernel::{self, Basis, Curvature, Gram, softmax};
 use crate::parallel::{Monitor, Threads};
 
-/// Variance below this part of the mean square is rounding: the column is constant.
-const CONSTANT: f64 = 1e-13;
 /// Variance below this part of the mean square has lost too many digits: the column is looked at from its mean.
-const FAR: f64 = 1e-8;
-/// Variance below this part of the mean square, seen from the mean, leaves predictors no digits: the column is constant.
-const NOISE: f64 = 1e-24;
+const FAR: f64 = 1e-6;
+/// Variance below this part of the mean square, seen from the mean, is rounding: the column is constant.
+const ROUNDING: f64 = 1e-13;
+/// A column whose square has less than this part left, seen from the columns before it, has lost too many digits.
+pub(super) const LOST: f64 = 1e-8;
+/// How often the basis is made better before it is taken as it is.
+const ROUNDS: usize = 8;
+/// A column of which less than this many ε are left, seen from the others and beside its size, says nothing that a score
+/// would keep.
+pub(super) const NOTHING_LEFT: f64 = 32.0;
 
 /// An approximate inverse of the Hessian by the weights and biases of all predictors.
 ///
@@ -25,15 +32,11 @@ const NOISE: f64 = 1e-24;
 /// probability: the Hessian of the loss has nothing along it, and the blocks do not know; so it is taken out of gradients
 /// and steps, which leaves weights and biases that sum to zero over the classes.
 pub(crate) struct Preconditioner {
+    basis: Arc<Basis>,
     blocks: Vec<Block>,
 }
 
 impl Preconditioner {
-    /// From the blocks of all predictors.
-    pub(crate) fn new(blocks: Vec<Block>) -> Self {
-        Preconditioner { blocks }
-    }
-
     /// Whether there are numbers in it: not where every prediction is so certain that no curvature is left.
     pub(crate) fn is_usable(&self) -> bool {
         self.blocks.iter().all(Block::is_usable)
@@ -54,21 +57,20 @@ impl Preconditioner {
     /// `out = P g`
     pub(crate) fn apply(&self, gradient: &[f64], out: &mut [f64]) {
         let classes = self.blocks.len();
-        let centred = (classes > 1).then(|| {
-            let mut centred = gradient.to_vec();
-            centre(&mut centred, classes);
-            centred
-        });
-        let gradient = centred.as_deref().unwrap_or(gradient);
-        let (weights, biases) = gradient.split_at(gradient.len() - classes);
-        let (out_weights, out_biases) = out.split_at_mut(weights.len());
-        let n = weights.len() / classes;
-        let slices = weights.chunks_exact(n).zip(out_weights.chunks_exact_mut(n));
-        let numbers = biases.iter().zip(out_biases);
-        for ((block, (weights, out)), (&bias, out_bias)) in
-            self.blocks.iter().zip(slices).zip(numbers)
-        {
-            *out_bias = block.apply(weights, bias, out);
+        let n = self.basis.columns();
+        out.copy_from_slice(gradient);
+        if classes > 1 {
+            centre(out, classes);
+        }
+        let (weights, biases) = out.split_at_mut(classes * n);
+        let predictors = weights.chunks_exact_mut(n).zip(biases);
+        for (block, (weights, bias)) in self.blocks.iter().zip(predictors) {
+            self.basis.gradient(weights, *bias);
+            *bias = block.apply(weights, *bias);
+            *bias += self.basis.to_natural(weights);
+            if block.along_bias == 0.0 {
+                *bias = 0.0;
+            }
         }
         if classes > 1 {
             centre(out, classes);
@@ -77,29 +79,114 @@ impl Preconditioner {
 
     /// What steps are measured by.
     pub(crate) fn yardstick(&self) -> Yardstick {
-        let block = |block: &Block| (block.mean.clone(), block.deviation.clone());
         Yardstick {
-            blocks: self.blocks.iter().map(block).collect(),
+            basis: Arc::clone(&self.basis),
+            blocks: self
+                .blocks
+                .iter()
+                .map(|block| block.measures(&self.basis))
+                .collect(),
         }
+    }
+
+    /// The basis, made better where digits were lost; none if they were not.
+    fn better_basis(&self) -> Option<Basis> {
+        let block = self.blocks.iter().find(|block| block.has_lost_digits())?;
+        let mut better = Basis::clone(&self.basis);
+        block.improve(&mut better);
+        (better != *self.basis).then_some(better)
     }
 }
 
 /// Takes out what all classes have in common: weights and biases then sum to zero over the classes.
 pub(crate) fn centre(v: &mut [f64], classes: usize) {
     let (weights, biases) = v.split_at_mut(v.len() - classes);
-    for values in [weights, biases] {
-        let n = values.len() / classes;
-        for j in 0..n {
-            let sum: f64 = values.iter().skip(j).step_by(n).sum();
-            for x in values.iter_mut().skip(j).step_by(n) {
-                *x -= sum / classes as f64;
-            }
+    centre_values(weights, classes);
+    centre_values(biases, classes);
+}
+
+/// The same of values of shape (K, n).
+pub(super) fn centre_values(values: &mut [f64], classes: usize) {
+    let n = values.len() / classes;
+    for j in 0..n {
+        let sum: f64 = values.iter().skip(j).step_by(n).sum();
+        for x in values.iter_mut().skip(j).step_by(n) {
+            *x -= sum / classes as f64;
         }
     }
 }
 
-/// The part of one predictor's weights and bias.
-pub(crate) struct Block {
+/// Sums of the columns of a basis: Σ d x̃_j, Σ d x̃_j², Σ d and Σ s.
+pub(super) struct ColumnSums<'a> {
+    pub cross: &'a [f64],
+    pub squares: Vec<f64>,
+    pub bias: f64,
+    pub weight: f64,
+}
+
+/// The columns of a basis, seen from their means: what is left of them, and beside what.
+#[derive(Clone)]
+pub(super) struct Columns {
+    /// Means in the basis, weighted by d; zeros without bias.
+    pub mean: Vec<f64>,
+    /// Σ d (x̃_j − mean_j)²
+    pub centred: Vec<f64>,
+    /// Bounds on the roots of Σ d t², t being the magnitudes of the terms that have cancelled in a column of the basis.
+    pub terms: Vec<f64>,
+    /// Less than this is nothing that a score would keep, of the root of Σ d x̃_j².
+    nothing: Vec<f64>,
+    /// Columns of which nothing is left.
+    pub negligible: Vec<bool>,
+    /// Columns that lost digits since they are far from their origins.
+    pub far: Vec<usize>,
+}
+
+impl Columns {
+    pub(super) fn new(sums: &ColumnSums<'_>, basis: &Basis, fit_bias: bool, epsilon: f64) -> Self {
+        let n = basis.columns();
+        let total = sums.bias;
+        let mean: Vec<f64> = match fit_bias && total > 0.0 {
+            true => sums.cross.iter().map(|cross| cross / total).collect(),
+            false => vec![0.0; n],
+        };
+        let mut terms: Vec<f64> = sums.squares.iter().map(|square| square.sqrt()).collect();
+        for (j, coefficients) in basis.combinations() {
+            let pairs = coefficients.iter().zip(&terms);
+            terms[j] += pairs.map(|(t, terms)| t.abs() * terms).sum::<f64>();
+        }
+        let centred: Vec<f64> = (sums.squares.iter().zip(&mean))
+            .map(|(square, mean)| square - mean * mean * total)
+            .collect();
+        let nothing = NOTHING_LEFT * epsilon * total.sqrt();
+        let nothing: Vec<f64> = (0..n).map(|j| nothing * basis.reach(j)).collect();
+        let is_negligible = |j: usize| {
+            let left = centred[j];
+            left <= ROUNDING * sums.squares[j] || left.sqrt() <= nothing[j]
+        };
+        let negligible = (0..n).map(is_negligible).collect();
+        let is_far = |j: &usize| {
+            let square = sums.squares[*j];
+            let is_some = square.sqrt() > nothing[*j];
+            fit_bias && is_some && centred[*j] < FAR * square
+        };
+        Columns {
+            far: (0..n).filter(is_far).collect(),
+            mean,
+            centred,
+            terms,
+            nothing,
+            negligible,
+        }
+    }
+
+    /// Whether nothing is left of a column of which the columns before it leave this part of its square.
+    pub(super) fn is_nothing(&self, column: usize, part: f64) -> bool {
+        (self.centred[column] * part).sqrt() <= self.nothing[column]
+    }
+}
+
+/// The part of one predictor's weights and bias, in the coordinates of a basis.
+struct Block {
     /// Mean of each column, weighted by curvature; zeros without bias.
     mean: Vec<f64>,
     /// Reciprocal of the curvature along the bias; 0 without bias.
@@ -110,22 +197,20 @@ pub(crate) struct Block {
     /// Standard deviation of each column, weighted by curvature.
     deviation: Vec<f64>,
     constant: Vec<usize>,
-    /// Columns that are far from where they were looked at from, if they vary at all.
+    /// Columns that are far from their origins.
     far: Vec<usize>,
 }
 
 impl Block {
     /// From the diagonal alone.
-    pub(crate) fn diagonal(curvature: &Curvature, about: &[f64], l2: f64, fit_bias: bool) -> Self {
-        Self::centred(
-            &curvature.diagonal,
-            curvature.cross.clone(),
-            curvature.bias,
-            curvature.weight,
-            about,
-            l2,
-            fit_bias,
-        )
+    fn diagonal(curvature: &Curvature, basis: &Basis, objective: &Objective<'_>) -> Self {
+        let sums = ColumnSums {
+            cross: &curvature.cross,
+            squares: curvature.diagonal.clone(),
+            bias: curvature.bias,
+            weight: curvature.weight,
+        };
+        Block::new(&sums, basis, objective)
     }
 
     /// From the whole Hessian.
@@ -133,106 +218,113 @@ impl Block {
     /// # Errors
     ///
     /// [`Error::Interrupted`] by the monitor.
-    pub(crate) fn factored(
-        gram: Gram,
-        about: &[f64],
-        l2: f64,
-        fit_bias: bool,
+    fn factored(
+        gram: &Gram,
+        basis: &Basis,
+        objective: &Objective<'_>,
         monitor: &mut dyn Monitor,
     ) -> Result<Self, Error> {
-        let Gram {
-            order,
-            lower,
-            weight,
-        } = gram;
-        let n = order - 1;
-        let diagonal: Vec<f64> = (0..n).map(|j| lower[j * order + j]).collect();
-        let cross = lower[n * order..n * order + n].to_vec();
-        let curvature = lower[n * order + n];
-        let mut result = Self::centred(&diagonal, cross, curvature, weight, about, l2, fit_bias);
-
-        let mut matrix = vec![0.0; n * n];
+        let sums = column_sums(gram);
+        let mut result = Block::new(&sums, basis, objective);
+        let (order, n) = (gram.order, gram.order - 1);
         let mut is_constant = vec![false; n];
         for &j in &result.constant {
             is_constant[j] = true;
         }
+        let mut matrix = vec![0.0; n * n];
         for i in 0..n {
             let row = &mut matrix[i * n..i * n + i + 1];
             row[i] = 1.0;
             if is_constant[i] {
                 continue;
             }
-            let mean_of = |j: usize| result.mean[j] - about[j];
-            let (mean, scale) = (mean_of(i) * curvature, result.scale[i] / weight);
+            let mean = result.mean[i] * sums.bias;
+            let scale = result.scale[i] / sums.weight;
             for j in 0..i {
                 if !is_constant[j] {
-                    let covariance = lower[i * order + j] - mean * mean_of(j);
+                    let covariance = gram.lower[i * order + j] - mean * result.mean[j];
                     row[j] = covariance * scale * result.scale[j];
                 }
             }
         }
+        if objective.l2 > 0.0 {
+            penalty_between(basis, |i, j, product| {
+                if !is_constant[i] && !is_constant[j] {
+                    let scales = result.scale[i] * result.scale[j];
+                    matrix[i * n + j] += objective.l2 * product * scales;
+                }
+            });
+        }
         // Centring has cancelled all but the variance of the mean square.
-        let precision: Vec<f64> = (0..n)
-            .map(|j| diagonal[j] / weight * result.scale[j] * result.scale[j])
-            .map(|cancelled| f64::EPSILON * cancelled.max(1.0))
-            .collect();
-        result.factor = Some(Cholesky::new(matrix, &precision, monitor)?);
+        let least = |j: usize| {
+            let cancelled = sums.squares[j] / sums.weight * result.scale[j] * result.scale[j];
+            f64::max(LOST, 64.0 * n as f64 * f64::EPSILON * cancelled.max(1.0))
+        };
+        let least: Vec<f64> = (0..n).map(least).collect();
+        result.factor = Some(Cholesky::new(matrix, &least, monitor)?);
         Ok(result)
     }
 
-    fn centred(
-        diagonal: &[f64],
-        cross: Vec<f64>,
-        curvature: f64,
-        weight: f64,
-        about: &[f64],
-        l2: f64,
-        fit_bias: bool,
-    ) -> Self {
+    fn new(sums: &ColumnSums<'_>, basis: &Basis, objective: &Objective<'_>) -> Self {
+        let &Objective { l2, epsilon, .. } = objective;
         // Where every prediction is certain, nothing is known of the bias.
-        let fit_bias = fit_bias && (curvature > 0.0 || weight == 0.0);
-        let mut mean = cross;
-        for mean in &mut mean {
-            *mean = if fit_bias { *mean / curvature } else { 0.0 };
-        }
+        let fit_bias = objective.fit_bias && (sums.bias > 0.0 || sums.weight == 0.0);
+        let columns = Columns::new(sums, basis, fit_bias, epsilon);
+        let penalty = penalty_diagonal(basis, l2);
         let (mut scale, mut deviation) = (Vec::new(), Vec::new());
         let mut constant = Vec::new();
-        let mut far = Vec::new();
-        for (j, (&square, mean)) in diagonal.iter().zip(&mut mean).enumerate() {
-            let centred = square - *mean * *mean * curvature;
-            *mean += about[j];
-            let from_zero = centred + *mean * *mean * curvature;
-            let varies = centred > CONSTANT * square && centred > NOISE * from_zero;
-            if centred < FAR * square {
-                far.push(j);
-            }
+        for (j, &centred) in columns.centred.iter().enumerate() {
+            let varies = !columns.negligible[j] && !objective.excluded.contains(&j);
             if !varies {
                 constant.push(j);
             }
-            deviation.push(if varies || !centred.is_finite() {
-                (centred / curvature).sqrt()
+            let left = if varies || !centred.is_finite() {
+                centred
             } else {
                 0.0
-            });
-            let centred = if varies {
-                centred
-            } else if l2 > 0.0 {
-                CONSTANT * from_zero
-            } else {
-                from_zero // its gradient is rounding, which must not be blown up
             };
-            let along = centred / weight + l2;
-            scale.push(if along > 0.0 { 1.0 / along.sqrt() } else { 0.0 });
+            deviation.push(if left == 0.0 {
+                0.0
+            } else {
+                (left / sums.bias).sqrt()
+            });
+            let along = left / sums.weight + penalty[j];
+            scale.push(if along > 0.0 {
+                1.0 / along.sqrt()
+            } else {
+                along
+            });
         }
         Block {
-            mean,
-            along_bias: if fit_bias { weight / curvature } else { 0.0 },
+            mean: columns.mean,
+            along_bias: if fit_bias {
+                sums.weight / sums.bias
+            } else {
+                0.0
+            },
             scale,
             factor: None,
             deviation,
             constant,
-            far,
+            far: columns.far,
         }
+    }
+
+    /// Means and deviations of the natural columns, unless combinations are taken out of some.
+    fn measures(&self, basis: &Basis) -> (Vec<f64>, Vec<f64>) {
+        if basis.is_combined() {
+            return (self.mean.clone(), self.deviation.clone());
+        }
+        let coordinates = basis.origin().iter().zip(basis.per_unit());
+        let mean = self.mean.iter().zip(coordinates);
+        let deviation = self.deviation.iter().zip(basis.per_unit());
+        (
+            mean.map(|(mean, (origin, per_unit))| origin + mean / per_unit)
+                .collect(),
+            deviation
+                .map(|(deviation, per_unit)| deviation / per_unit)
+                .collect(),
+        )
     }
 
     fn is_usable(&self) -> bool {
@@ -252,50 +344,131 @@ impl Block {
         }
     }
 
-    /// Writes the weights' part of `P g` to `out` and returns the bias's.
-    fn apply(&self, gradient: &[f64], along_bias: f64, out: &mut [f64]) -> f64 {
-        for j in 0..out.len() {
-            out[j] = (gradient[j] - self.mean[j] * along_bias) * self.scale[j];
+    /// Columns of which too little is left, seen from those before them.
+    fn lost<'b>(&'b self, factor: &'b Cholesky) -> impl Iterator<Item = usize> + 'b {
+        let is_constant = |j: &usize| self.constant.binary_search(j).is_ok();
+        (0..self.scale.len()).filter(move |j| factor.is_left_out(*j) && !is_constant(j))
+    }
+
+    fn has_lost_digits(&self) -> bool {
+        let has_lost = |factor| self.lost(factor).next().is_some();
+        self.is_usable() && (!self.far.is_empty() || self.factor.as_ref().is_some_and(has_lost))
+    }
+
+    /// Makes a basis better where this block has lost digits.
+    fn improve(&self, basis: &mut Basis) {
+        for &j in &self.far {
+            basis.move_origin(j, self.mean[j]);
+        }
+        let Some(factor) = self.factor.as_ref().filter(|_| self.far.is_empty()) else {
+            return;
+        };
+        for j in self.lost(factor) {
+            let scaled = factor.regression(j);
+            let pairs = scaled.iter().zip(&self.scale);
+            let t: Vec<f64> = pairs.map(|(t, scale)| t * scale / self.scale[j]).collect();
+            let size: Vec<f64> = self.scale[..j].iter().map(|scale| 1.0 / scale).collect();
+            basis.take_out(j, &t, &size);
+        }
+    }
+
+    /// `P g` in place of the gradient by weights; returns the bias's part.
+    fn apply(&self, weights: &mut [f64], along_bias: f64) -> f64 {
+        for j in 0..weights.len() {
+            weights[j] = (weights[j] - self.mean[j] * along_bias) * self.scale[j];
         }
         if let Some(factor) = &self.factor {
-            factor.solve(out);
+            factor.solve(weights);
         }
-        for (out, scale) in out.iter_mut().zip(&self.scale) {
-            *out *= scale;
+        for (weight, scale) in weights.iter_mut().zip(&self.scale) {
+            *weight *= scale;
         }
-        if self.along_bias == 0.0 {
-            0.0
-        } else {
-            along_bias * self.along_bias - dot(&self.mean, out)
+        along_bias * self.along_bias - dot(&self.mean, weights)
+    }
+}
+
+/// The sums that a Gram matrix holds of each column.
+pub(super) fn column_sums(gram: &Gram) -> ColumnSums<'_> {
+    let (order, n) = (gram.order, gram.order - 1);
+    ColumnSums {
+        cross: &gram.lower[n * order..n * order + n],
+        squares: (0..n).map(|j| gram.lower[j * order + j]).collect(),
+        bias: gram.lower[n * order + n],
+        weight: gram.weight,
+    }
+}
+
+/// l2 ‖w‖² of each unit vector of the basis, w being its natural weights.
+pub(super) fn penalty_diagonal(basis: &Basis, l2: f64) -> Vec<f64> {
+    let n = basis.columns();
+    if l2 == 0.0 {
+        return vec![0.0; n];
+    }
+    let per_unit = basis.per_unit().iter();
+    let mut diagonal: Vec<f64> = per_unit.map(|per_unit| l2 * per_unit * per_unit).collect();
+    for (j, _) in basis.combinations() {
+        let w = basis.natural_weights(j);
+        diagonal[j] = l2 * dot(&w, &w);
+    }
+    diagonal
+}
+
+/// Calls `put` with each pair i > j of unit vectors of the basis whose natural weights may have a product, and that.
+pub(super) fn penalty_between(basis: &Basis, mut put: impl FnMut(usize, usize, f64)) {
+    let combined: Vec<(usize, Vec<f64>)> = basis
+        .combinations()
+        .map(|(j, _)| (j, basis.natural_weights(j)))
+        .collect();
+    for (at, (i, w)) in combined.iter().enumerate() {
+        for j in 0..*i {
+            let product = match combined[..at].binary_search_by_key(&j, |(j, _)| *j) {
+                Ok(other) => dot(w, &combined[other].1),
+                Err(_) => w[j] * basis.per_unit()[j],
+            };
+            put(*i, j, product);
         }
     }
 }
 
-/// Means and standard deviations of the columns.
+/// Means and standard deviations of the columns of a basis.
 ///
 /// Weighted by curvature, which vanishes where predictions are certain, deviations are the larger the earlier they are
 /// taken: the largest of several is the one to measure by.
 pub(crate) struct Yardstick {
-    /// Means and deviations of each predictor.
+    basis: Arc<Basis>,
+    /// Means and deviations of each predictor: of the natural columns, unless combinations are taken out of some.
     blocks: Vec<(Vec<f64>, Vec<f64>)>,
 }
 
 impl Yardstick {
     pub(crate) fn update(&mut self, preconditioner: &Preconditioner) {
+        if !Arc::ptr_eq(&self.basis, &preconditioner.basis) {
+            *self = preconditioner.yardstick();
+            return;
+        }
         for ((_, deviation), block) in self.blocks.iter_mut().zip(&preconditioner.blocks) {
-            for (largest, &other) in deviation.iter_mut().zip(&block.deviation) {
+            let (_, other) = block.measures(&self.basis);
+            for (largest, other) in deviation.iter_mut().zip(other) {
                 *largest = largest.max(other);
             }
         }
     }
 
-    /// The largest change of a predictor that a standard deviation of one column, or the bias at their mean, makes.
+    /// The largest change of a score that a standard deviation of one column, or the bias at their mean, makes.
     pub(crate) fn size(&self, v: &[f64]) -> f64 {
+        let n = self.basis.columns();
         let (weights, biases) = v.split_at(v.len() - self.blocks.len());
+        let predictors = weights.chunks_exact(n).zip(biases);
         let mut size = 0.0;
-        for (k, ((mean, deviation), bias)) in self.blocks.iter().zip(biases).enumerate() {
-            let weights = &weights[k * mean.len()..][..mean.len()];
-            let at_mean = bias + dot(mean, weights);
+        for ((mean, deviation), (weights, &bias)) in self.blocks.iter().zip(predictors) {
+            let mut moved = Vec::new();
+            let (mut weights, mut at_mean) = (weights, bias);
+            if self.basis.is_combined() {
+                moved.extend_from_slice(weights);
+                at_mean += self.basis.to_coordinates(&mut moved);
+                weights = &moved;
+            }
+            at_mean += dot(mean, weights);
             size = weights
                 .iter()
                 .zip(deviation)
@@ -304,22 +477,9 @@ impl Yardstick {
         }
         size
     }
-
-    /// Of the columns, predictor by predictor.
-    pub(crate) fn deviations(&self) -> impl Iterator<Item = f64> {
-        self.blocks
-            .iter()
-            .flat_map(|(_, deviation)| deviation)
-            .copied()
-    }
-
-    /// Of the columns, for the first predictor.
-    pub(crate) fn mean(&self) -> &[f64] {
-        self.blocks.first().map_or(&[], |(mean, _)| mean)
-    }
 }
 
-/// That of the objective at `v` from all rows, on the account: factored, or its diagonal alone.
+/// That of the objective at `v` from all rows, counted in passes: factored, or its diagonal alone.
 ///
 /// # Errors
 ///
@@ -339,27 +499,38 @@ pub(crate) fn from_all_rows(
     }
 }
 
-/// The preconditioner of the objective at `v`, or at zero where all predictions at `v` are certain, on the account.
+/// The preconditioner of the objective at `v`, or at zero where all predictions at `v` are certain, counted in passes.
 pub(crate) fn from_rows(
     objective: &Objective<'_>,
     v: &[f64],
     factored: bool,
     run: &mut Run<'_>,
 ) -> Result<Preconditioner, Error> {
-    let mut at = |v: &[f64]| {
-        if objective.classes == 1 {
-            let block = block(objective, v, factored, run)?;
-            Ok(Preconditioner::new(vec![block]))
-        } else {
-            class_blocks(objective, v, factored, run).map(Preconditioner::new)
-        }
-    };
-    let preconditioner = at(v)?;
+    let preconditioner = in_good_basis(objective, v, factored, run)?;
     if preconditioner.is_usable() {
         Ok(preconditioner)
     } else {
-        at(&vec![0.0; v.len()])
+        in_good_basis(objective, &vec![0.0; v.len()], factored, run)
     }
+}
+
+/// The preconditioner at `v` in the run's basis, which is made better until no digits are lost.
+fn in_good_basis(
+    objective: &Objective<'_>,
+    v: &[f64],
+    factored: bool,
+    run: &mut Run<'_>,
+) -> Result<Preconditioner, Error> {
+    for round in 1.. {
+        let basis = Arc::clone(&run.basis);
+        let blocks = blocks(objective, v, &basis, factored, run)?;
+        let preconditioner = Preconditioner { basis, blocks };
+        match preconditioner.better_basis() {
+            Some(better) if round < ROUNDS => run.basis = Arc::new(better),
+            _ => return Ok(preconditioner),
+        }
+    }
+    unreachable!("the last round returns")
 }
 
 /// Threads for products of all rows' columns with one another, and for one read of them.
@@ -373,80 +544,42 @@ pub(crate) fn threads_for(objective: &Objective<'_>, factored: bool) -> Threads 
     }
 }
 
-/// The preconditioner of labels in [0, 1].
-fn block(
+/// The block of each predictor.
+fn blocks(
     objective: &Objective<'_>,
     v: &[f64],
-    factored: bool,
-    run: &mut Run<'_>,
-) -> Result<Block, Error> {
-    let (points, n) = (objective.points, objective.columns());
-    let threads = threads_for(objective, factored);
-    let Objective { l2, fit_bias, .. } = *objective;
-    from_near(objective, factored, run, |factored, about, run| {
-        let (w, b, monitor) = (&v[..n], v[n], run.monitor());
-        if factored {
-            let gram = kernel::gram(points, w, b, about, threads, monitor)?;
-            Block::factored(gram, about, l2, fit_bias, monitor)
-        } else {
-            let curvature = kernel::curvature(points, w, b, about, threads, monitor)?;
-            Ok(Block::diagonal(&curvature, about, l2, fit_bias))
-        }
-    })
-}
-
-/// Those of several classes.
-fn class_blocks(
-    objective: &Objective<'_>,
-    v: &[f64],
+    basis: &Basis,
     factored: bool,
     run: &mut Run<'_>,
 ) -> Result<Vec<Block>, Error> {
-    let (points, rows) = (objective.points, objective.rows());
+    let (points, n) = (objective.points, objective.columns());
+    let threads = threads_for(objective, factored);
+    if objective.classes == 1 {
+        run.passes += objective.cost;
+        let (w, b, monitor) = (&v[..n], v[n], run.monitor());
+        let block = if factored {
+            let gram = kernel::gram(points, w, b, basis, threads, monitor)?;
+            Block::factored(&gram, basis, objective, monitor)?
+        } else {
+            let curvature = kernel::curvature(points, w, b, basis, threads, monitor)?;
+            Block::diagonal(&curvature, basis, objective)
+        };
+        return Ok(vec![block]);
+    }
     let model = objective.model(v)?;
     let d = softmax::slopes(points, &model, objective.threads_to_read(), run.monitor())?;
     let weight = points.weight();
-    let threads = threads_for(objective, factored);
-    let Objective { l2, fit_bias, .. } = *objective;
-    d.chunks_exact(rows)
+    d.chunks_exact(objective.rows())
         .map(|d| {
-            from_near(objective, factored, run, |factored, about, run| {
-                let monitor = run.monitor();
-                if factored {
-                    let gram = kernel::gram_of(points, d, weight, about, threads, monitor)?;
-                    Block::factored(gram, about, l2, fit_bias, monitor)
-                } else {
-                    let curvature = kernel::curvature_of(points, d, about, threads, monitor)?;
-                    Ok(Block::diagonal(&curvature, about, l2, fit_bias))
-                }
-            })
+            run.passes += objective.cost;
+            let monitor = run.monitor();
+            if factored {
+                let gram = kernel::gram_of(points, d, weight, basis, threads, monitor)?;
+                Block::factored(&gram, basis, objective, monitor)
+            } else {
+                let curvature = kernel::curvature_of(points, d, basis, threads, monitor)?;
+                Ok(Block::diagonal(&curvature, basis, objective))
+            }
         })
         .collect()
-}
-
-/// What `make` makes of the columns as they are, or as they are seen from their means, where these are far from zero;
-/// `make` is told whether it is to be factored.
-fn from_near<'o>(
-    objective: &Objective<'_>,
-    factored: bool,
-    run: &mut Run<'o>,
-    make: impl Fn(bool, &[f64], &mut Run<'o>) -> Result<Block, Error>,
-) -> Result<Block, Error> {
-    run.passes += objective.cost;
-    let block = make(factored, &vec![0.0; objective.columns()], run)?;
-    let is_dense = matches!(objective.points.x, Features::Dense(_));
-    if !is_dense || block.far.is_empty() || !block.is_usable() {
-        return Ok(block);
-    }
-    run.passes += objective.cost;
-    let near = make(false, &block.mean, run)?;
-    let is_constant = |j: &usize| near.constant.binary_search(j).is_ok();
-    if !factored {
-        Ok(near)
-    } else if block.far.iter().all(is_constant) {
-        Ok(block) // a constant is no less so from its mean
-    } else {
-        run.passes += objective.cost;
-        make(true, &block.mean, run)
-    }
 }

@@ -279,6 +279,23 @@ fn block_sums<F: Float, X: Samples<F>, S: Simd>(
     sums
 }
 
+/// Residuals of a stripe of rows in place of their scores, class k of row i at `k · STRIPE + i`, times their sample weights;
+/// returns the sum of their errors.
+#[inline(always)]
+pub(super) fn stripe_residuals<S: Simd>(
+    simd: S,
+    z: &mut [f64],
+    classes: usize,
+    y: &[f64],
+    sample_weight: Option<&[f64]>,
+    count: usize,
+) -> f64 {
+    stripe::pad(z, count);
+    let mut totals = Totals::<f64, S>::new(simd);
+    totals.residuals(simd, z, classes, y, sample_weight, count);
+    totals.finish().0
+}
+
 /// Gradient of the mean cross-entropy of several classes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassGradient<F> {
