@@ -1,422 +1,798 @@
 //! Whether a hyperplane separates the labels: then the unpenalised loss falls for ever along its normal.
 //!
+//! A direction d separates if `a · d ≥ 0` for every row's `a`, the row with the sign of its label, and `> 0` for some; of K
+//! classes, there is an `a` for each row and each class other than its label. There is none if the cone of all combinations
+//! Σ μ a, μ ≥ 0, contains −Σ a (and then it is a subspace); otherwise what is left of −Σ a, seen from the nearest point of
+//! the cone, is −d. So one least-squares problem with coefficients that are not negative decides. It is solved over a few
+//! rows at a time: those that the direction found so far puts on the wrong side come in.
+//!
+//! What is found is proved before it is said. Rows clearly on their side are so whatever rounding does. The others must lie
+//! on the hyperplane exactly, or rather on one nearby: there is one if their exact rank leaves room for it, which is found
+//! modulo a large prime.
+//!
 //! Source: A. Albert & J. Anderson, "On the existence of maximum likelihood estimates in logistic regression models",
 //! Biometrika 71 (1984), doi:10.1093/biomet/71.1.1.
 
-use super::cholesky::Cholesky;
-use super::objective::{Objective, dot};
-use super::preconditioner::{Yardstick, centre, from_all_rows, threads_for};
+use std::sync::Arc;
+
+use super::certificate;
+use super::cone::Cone;
+use super::modular::{Echelon, residue};
+use super::objective::{Objective, add_multiple, dot, norm};
+use super::preconditioner::NOTHING_LEFT;
 use super::run::Run;
-use crate::error::{Error, zeros};
-use crate::features::Features;
-use crate::float::Float;
-use crate::kernel::{self, Sides, Subset};
+use super::view::{self, View};
+use crate::error::Error;
+use crate::kernel::{self, Basis, Ranges, Span};
 
-/// Below this part of what cancels in a margin, or of the largest column's part in a direction, there may be nothing:
-/// directions are those of an iteration that has not ended.
-const TIE: f64 = 1e-5;
-/// The same for a direction that was corrected.
-const CORRECTED: f64 = 1e-9;
-/// Margins, in nats, beyond which a prediction may be on its way to certainty; the second where the first tells nothing.
-const CERTAIN: [f64; 2] = [5.0, 2.0];
-/// Held rows, or pairs, for each weight that leave nothing of a direction in most cases; and where columns are rare.
-const FEW: [usize; 2] = [2, 8];
-/// How often a direction is projected anew, on what leaves those rows alone, too, that it does not put on their side.
-const ROUNDS: usize = 8;
-/// What makes a matrix of unit diagonal regular, and how often its inverse is then applied.
-const EPSILON: f64 = 1e-10;
-const TIMES: usize = 3;
-/// What centring leaves of a sum of squares is rounding below this part.
-const CONSTANT: f64 = 1e-13;
-/// Elements read that cost too little to count.
-const CHEAP: f64 = 1e7;
-/// Weights and biases of the largest direction that is projected.
+/// Rows nearer to the hyperplane than this part of their length may lie on it.
+const TIE: f64 = 1e-12;
+/// Rows must be further from it than this part of their length once the others lie on it.
+const CLEAR: f64 = 1e-13;
+/// A residual shorter than this part of the target is rounding: the cone contains it.
+const NOTHING: f64 = 1e-13;
+/// What is left of a row below this part, seen from others that it does not depend on, loses too many digits.
+const DIGITS: f64 = 1e-7;
+/// Numbers of the rows on the hyperplane up to which a direction is moved off as many of them as can be; and how often that
+/// move is made shorter.
+const IN_MEMORY: usize = 1 << 24;
+const SHORTER: usize = 14;
+/// How often a proof is tried.
+const ATTEMPTS: usize = 4;
+/// Rows on the hyperplane that are tried for the span of all.
+const CANDIDATES: usize = 1024;
+/// Rows that come in at a time, at least, and for each weight and bias.
+const ROWS: usize = 32;
+const ROWS_A_NUMBER: usize = 2;
+/// Components of a direction below this part of the largest, in standard deviations, are rounding.
+const COMPONENT: f64 = 1e-9;
+/// A bias below this part of the terms that have cancelled in it is rounding.
+const BIAS: f64 = 1e-12;
+/// Weights and biases of the largest direction that is looked for.
 const LARGEST: usize = 1024;
+/// Passes that a search may take, as a multiple of those that the fit has taken and at least; and elements read that cost
+/// too little to count.
+const AS_LONG: f64 = 2.0;
+const PASSES: f64 = 64.0;
+const CHEAP: f64 = 3e8;
 
-/// A direction in which no prediction gets worse and some get better: weights and, last, bias, the largest being ±1.
+/// A direction in which no prediction gets worse and some get better: weights and, last, biases, the largest being ±1.
 pub(crate) type Direction = Vec<f64>;
 
-/// `direction`, freed of rounding, if it separates: `(2y_i − 1)(x_i · d) ≥ 0` for every row of positive weight, a label
-/// strictly between 0 and 1 counting as both; and `> 0` for some.
+/// What a search has come to.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Search {
+    /// A direction that is proved to separate.
+    Found(Direction),
+    /// None separates, up to rounding.
+    Nothing,
+    /// It was given up: there were too many weights, or it took too long, or rounding leaves a doubt.
+    CutShort,
+}
+
+/// Looks for a direction that separates.
 ///
 /// # Errors
 ///
-/// [`Error::Interrupted`] by the monitor.
-pub(crate) fn verified(
-    objective: &Objective<'_>,
-    direction: &[f64],
-    yardstick: &Yardstick,
-    run: &mut Run<'_>,
-) -> Result<Option<Direction>, Error> {
-    let rough = cleaned(direction.to_vec(), yardstick, TIE);
-    let sides = sides(objective, &rough, yardstick, TIE, run)?;
-    if sides.wrong || !sides.right {
-        return Ok(None);
+/// [`Error::Memory`]; [`Error::Interrupted`] by the observer.
+pub(crate) fn find(objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Search, Error> {
+    if let Some(direction) = along_a_column(objective, run)? {
+        return Ok(Search::Found(direction));
     }
-    if rough.len() > LARGEST || !sides.held.contains(&1.0) {
-        return Ok(Some(rough));
+
+    if objective.order() > LARGEST {
+        return Ok(Search::CutShort);
     }
-    separating(objective, &rough, &sides.held, yardstick, run).map(|(found, _)| found)
+    let Some(space) = Space::new(objective, run)? else {
+        return Ok(Search::CutShort);
+    };
+    let elements = objective.rows() as f64 * objective.order() as f64;
+    let allowed = f64::max(PASSES, AS_LONG * run.passes).max(CHEAP / elements);
+    let end = run.passes + allowed;
+    match space.search(objective, end, run)? {
+        Search::Found(direction) => space
+            .sparse(objective, direction, end, run)
+            .map(Search::Found),
+        other => Ok(other),
+    }
 }
 
-/// The part of a direction that leaves the held rows alone, if it separates; and otherwise, if there is such a part, the sides
-/// that it leaves rows on.
-fn separating(
-    objective: &Objective<'_>,
-    direction: &[f64],
-    held: &[f64],
-    yardstick: &Yardstick,
-    run: &mut Run<'_>,
-) -> Result<(Option<Direction>, Option<Sides>), Error> {
-    let (projected, share) = projected(objective, direction, held, yardstick, run)?;
-    if share <= CORRECTED {
-        return Ok((None, None));
-    }
-    let projected = cleaned(projected, yardstick, CORRECTED);
-    let sides = sides(objective, &projected, yardstick, CORRECTED, run)?;
-    Ok(match (sides.right, sides.wrong) {
-        (true, false) => (Some(projected), None),
-        (true, true) => (None, Some(sides)),
-        (false, _) => (None, None),
-    })
-}
-
-/// A separating direction that is hidden in the weights and biases `v` of an unpenalised fit: the part of them that leaves
-/// all rows alone but those whose predictions are nearly certain.
-///
-/// If only such rows tell a column from a constant, curvature does not know of it any more. The gradient is small then, and
-/// nothing moves, though there is no optimum. Looking for it takes as long as the fit has taken, at most,
-/// unless that is next to nothing.
+/// The direction of the parameters `v`, if they predict every label right, whatever rounding hides, and not by what a
+/// column that says nothing beside others is left with.
 ///
 /// # Errors
 ///
-/// [`Error::Memory`] without room for the predictors, and those of [`from_all_rows`].
-pub(crate) fn hidden<F: Float>(
+/// [`Error::Memory`] without room for scores; [`Error::Interrupted`] by the observer.
+pub(crate) fn strictly(
     objective: &Objective<'_>,
     v: &[f64],
     run: &mut Run<'_>,
 ) -> Result<Option<Direction>, Error> {
-    if v.len() > LARGEST {
+    let points = objective.points;
+    let scores = certificate::scores(objective, v, run)?;
+    let hidden = certificate::dot_error(objective, &scores);
+    let is_right = |(i, z): (usize, &[f64])| {
+        let row = points.rows.at(i);
+        if (points.sample_weight).is_some_and(|s| s.get::<f64>(row) == 0.0) {
+            return true;
+        }
+        let y = points.y.get::<f64>(row);
+        let rounding = |z: f64| f64::EPSILON * z.abs() + hidden;
+        match z {
+            [z] => (y == 1.0 && *z > rounding(*z)) || (y == 0.0 && -z > rounding(*z)),
+            _ => z.iter().enumerate().all(|(k, other)| {
+                let own = z[y as usize];
+                k == y as usize || own - other > 2.0 * (rounding(own) + rounding(*other))
+            }),
+        }
+    };
+    let mut rows = scores.z.chunks_exact(objective.classes).enumerate();
+    if !rows.all(is_right) {
         return Ok(None);
     }
-    let elements = objective.rows() as f64 * v.len() as f64;
-    let end = run.passes + run.passes.max(CHEAP / elements);
-    let margins = margins(objective, v, run)?;
-    for certain in CERTAIN {
-        if !margins.iter().any(|&margin| margin > certain) {
-            continue;
+    if objective.order() <= LARGEST {
+        let weights = objective.split(v).0.chunks_exact(objective.columns());
+        let dependent = view::dependent(objective, run)?;
+        let uses = |w: &[f64]| dependent.iter().any(|&j| w[j] != 0.0);
+        if weights.into_iter().any(uses) {
+            return Ok(None);
         }
-        let is_held = |&margin: &f64| f64::from(u8::from(margin <= certain));
-        let mut held: Vec<f64> = margins.iter().map(is_held).collect();
-        if is_held_by_few::<F>(objective, v, &held, run)? {
-            continue;
+    }
+    // By a power of two, which rounds nothing.
+    let largest = v.iter().fold(0.0, |most: f64, d| most.max(d.abs()));
+    let unit = f64::from_bits(largest.to_bits() & f64::INFINITY.to_bits());
+    Ok(Some(v.iter().map(|d| d / unit).collect()))
+}
+
+/// A direction of one weight, and of the bias if there is one, that separates: where a column's values of some classes are
+/// all on one side of those of the others, or equal. For any number of columns, from one read; of up to some thousand, those
+/// that are combinations of others do not count.
+///
+/// # Errors
+///
+/// [`Error::Interrupted`] by the observer.
+pub(crate) fn along_a_column(
+    objective: &Objective<'_>,
+    run: &mut Run<'_>,
+) -> Result<Option<Direction>, Error> {
+    run.passes += objective.cost;
+    let threads = objective.threads_to_read();
+    let (points, classes) = (objective.points, objective.classes);
+    let ranges = kernel::ranges(points, classes, threads, run.monitor())?;
+    let splits = |j: usize| split(&ranges, j, objective).map(|split| (j, split));
+    let found: Vec<(usize, Split)> = (0..objective.columns()).filter_map(splits).collect();
+    let dependent = match found.is_empty() || objective.order() > LARGEST {
+        true => Vec::new(),
+        false => view::dependent(objective, run)?,
+    };
+    let used = found
+        .iter()
+        .find(|(j, _)| dependent.binary_search(j).is_err());
+    Ok(used.map(|(j, split)| split.direction(objective, *j)))
+}
+
+/// A threshold, and the classes whose values are at or above it; those of the others are at or below.
+struct Split {
+    threshold: f64,
+    below: Vec<usize>,
+    above: Vec<usize>,
+}
+
+fn split(ranges: &Ranges, column: usize, objective: &Objective<'_>) -> Option<Split> {
+    let fit_bias = objective.fit_bias;
+    let mut spans = ranges.of_column(column);
+    spans.sort_by(|a, b| {
+        let by_least = a.least.total_cmp(&b.least);
+        by_least.then(a.largest.total_cmp(&b.largest))
+    });
+    let least = spans.first()?.least;
+    let largest = spans.iter().map(|span| span.largest).fold(least, f64::max);
+    let size = largest.max(-least);
+    let is_constant = largest - least <= NOTHING_LEFT * objective.epsilon * size;
+    if size == 0.0 || (fit_bias && is_constant) {
+        return None;
+    }
+    // Where there is one class alone, all of it may be on one side.
+    let positions = if spans.len() == 1 {
+        0..2
+    } else {
+        1..spans.len()
+    };
+    for at in positions {
+        let (low, high) = spans.split_at(at);
+        let below = low
+            .iter()
+            .map(|span| span.largest)
+            .fold(f64::NEG_INFINITY, f64::max);
+        let above = high
+            .iter()
+            .map(|span| span.least)
+            .fold(f64::INFINITY, f64::min);
+        let threshold = match fit_bias {
+            false => 0.0,
+            true if below == above => below,
+            true => below + 0.5 * (above - below),
+        };
+        if below <= threshold && threshold <= above {
+            let classes = |spans: &[Span]| spans.iter().map(|span| span.class).collect();
+            return Some(Split {
+                threshold,
+                below: classes(low),
+                above: classes(high),
+            });
         }
-        let start = from_all_rows(objective, &vec![0.0; v.len()], false, run)?;
-        let yardstick = start.yardstick();
-        for _ in 0..ROUNDS {
-            if run.passes + projection_cost(objective) > end {
+    }
+    None
+}
+
+impl Split {
+    fn direction(&self, objective: &Objective<'_>, column: usize) -> Direction {
+        let (n, classes) = (objective.columns(), objective.classes);
+        let slopes: Vec<f64> = match classes {
+            // Of two classes, that of label 1 is the one that a score speaks for. Only one of them may have rows.
+            1 => match self.above.contains(&1) || self.below.contains(&0) {
+                true => vec![1.0],
+                false => vec![-1.0],
+            },
+            _ => {
+                let above = self.above.len() as f64;
+                let slope = |k: usize| match self.above.contains(&k) {
+                    true => classes as f64 - above,
+                    false => -above,
+                };
+                (0..classes).map(slope).collect()
+            }
+        };
+        let mut direction = vec![0.0; classes * (n + 1)];
+        for (k, slope) in slopes.iter().enumerate() {
+            direction[k * n + column] = *slope;
+            direction[classes * n + k] = 0.0 - slope * self.threshold;
+        }
+        normalise(&mut direction);
+        direction
+    }
+}
+
+/// The columns as a search sees them: from their means, in standard deviations, without those left out.
+struct Space {
+    basis: Arc<Basis>,
+    mean: Vec<f64>,
+    /// The bias last; 0 of columns left out, and of a bias that is not fitted.
+    scale: Vec<f64>,
+    classes: usize,
+}
+
+/// A row with its label, or against one other class: `a` is the row for its label and its negative for the other. Of two
+/// classes, the other is 0 for label 1 and 1 for label 0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Pair {
+    row: usize,
+    label: usize,
+    other: usize,
+    /// a · d over the length of `a`, less what rounding may have added.
+    margin: f64,
+}
+
+/// On which side of a hyperplane the pairs are.
+#[derive(Default)]
+struct Sides {
+    /// Whether some are clearly on their own.
+    are_some_clear: bool,
+    /// Those that are not.
+    others: Vec<Pair>,
+}
+
+impl Space {
+    fn new(objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Option<Self>, Error> {
+        let Some(view) = View::of_all_rows(objective, run)? else {
+            return Ok(None);
+        };
+        let (basis, mean, mut scale) = view.into_parts();
+        scale.push(if objective.fit_bias { 1.0 } else { 0.0 });
+        Ok(Some(Space {
+            basis,
+            mean,
+            scale,
+            classes: objective.classes,
+        }))
+    }
+
+    fn columns(&self) -> usize {
+        self.mean.len()
+    }
+
+    /// Numbers of a row, the bias last.
+    fn order(&self) -> usize {
+        self.scale.len()
+    }
+
+    /// A row of natural columns, with room for the bias, in this space; returns its length. `low` is scratch.
+    fn enter(&self, row: &mut [f64], low: &mut [f64]) -> f64 {
+        let n = self.columns();
+        self.basis.enter(&mut row[..n], low);
+        for ((x, mean), scale) in row.iter_mut().zip(&self.mean).zip(&self.scale) {
+            *x = (*x - mean) * scale;
+        }
+        row[n] = self.scale[n];
+        dot(row, row).sqrt()
+    }
+
+    /// Calls `each` with the label of a row and each other class.
+    fn for_pairs(&self, y: f64, mut each: impl FnMut(usize, usize)) {
+        if self.classes == 1 {
+            if y > 0.0 {
+                each(1, 0);
+            }
+            if y < 1.0 {
+                each(0, 1);
+            }
+        } else {
+            let label = y as usize;
+            (0..self.classes)
+                .filter(|&k| k != label)
+                .for_each(|k| each(label, k));
+        }
+    }
+
+    /// Adds `by` times the vector `a` of a pair to `out`.
+    fn add_pair(&self, label: usize, other: usize, by: f64, row: &[f64], out: &mut [f64]) {
+        let order = self.order();
+        if self.classes == 1 {
+            add_multiple(out, if label == 1 { by } else { -by }, row);
+        } else {
+            add_multiple(&mut out[label * order..][..order], by, row);
+            add_multiple(&mut out[other * order..][..order], -by, row);
+        }
+    }
+
+    /// The length of a pair's vector over its row's.
+    fn stretch(&self) -> f64 {
+        if self.classes == 1 {
+            1.0
+        } else {
+            std::f64::consts::SQRT_2
+        }
+    }
+
+    /// −Σ a / ‖a‖ over all pairs, of unit length.
+    fn target(&self, objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Vec<f64>, Error> {
+        run.passes += objective.cost;
+        let points = objective.points;
+        let sums = kernel::sum_rows(
+            points,
+            4,
+            || {
+                (
+                    vec![0.0; self.classes * self.order()],
+                    vec![0.0; self.order()],
+                )
+            },
+            |(sum, low), i, row| {
+                let length = self.enter(row, low);
+                if length > 0.0 {
+                    let y = points.y.get(points.rows.at(i));
+                    self.for_pairs(y, |label, other| {
+                        self.add_pair(label, other, -1.0 / length, row, sum);
+                    });
+                }
+            },
+            objective.threads_to_read(),
+            run.monitor(),
+        )?;
+        let mut target = vec![0.0; self.classes * self.order()];
+        sums.iter()
+            .for_each(|(sum, _)| add_multiple(&mut target, 1.0, sum));
+        unit(&mut target);
+        Ok(target)
+    }
+
+    /// The sides that a direction of unit length leaves the pairs on; those within `tie` of it are not clear.
+    fn sides(
+        &self,
+        objective: &Objective<'_>,
+        direction: &[f64],
+        tie: f64,
+        run: &mut Run<'_>,
+    ) -> Result<Sides, Error> {
+        run.passes += objective.cost;
+        let (points, order) = (objective.points, self.order());
+        let stretch = self.stretch();
+        let means = self
+            .mean
+            .iter()
+            .zip(&self.scale)
+            .map(|(mean, scale)| (mean * scale).abs());
+        let means: Vec<f64> = means.collect();
+        let parts = kernel::sum_rows(
+            points,
+            4 * self.classes,
+            || {
+                (
+                    Sides::default(),
+                    vec![0.0; order],
+                    vec![(0.0, 0.0); self.classes],
+                )
+            },
+            |(sides, low, scores), i, row| {
+                let y = points.y.get(points.rows.at(i));
+                let length = self.enter(row, low);
+                for (score, d) in scores.iter_mut().zip(direction.chunks_exact(order)) {
+                    let magnitude: f64 = row.iter().zip(d).map(|(x, d)| (x * d).abs()).sum();
+                    let of_means: f64 = means.iter().zip(d).map(|(m, d)| m * d.abs()).sum();
+                    let rounding = f64::EPSILON * (order as f64 + 8.0) * (magnitude + of_means);
+                    *score = (dot(row, d), rounding);
+                }
+                self.for_pairs(y, |label, other| {
+                    let (margin, rounding) = match self.classes {
+                        1 => (
+                            if label == 1 {
+                                scores[0].0
+                            } else {
+                                -scores[0].0
+                            },
+                            scores[0].1,
+                        ),
+                        _ => (
+                            scores[label].0 - scores[other].0,
+                            scores[label].1 + scores[other].1,
+                        ),
+                    };
+                    let size = length * stretch;
+                    if margin > tie * size + rounding {
+                        sides.are_some_clear = true;
+                    } else {
+                        let wrong = (margin + rounding).min(0.0);
+                        sides.others.push(Pair {
+                            row: i,
+                            label,
+                            other,
+                            margin: if size > 0.0 { wrong / size } else { 0.0 },
+                        });
+                    }
+                });
+            },
+            objective.threads_to_read(),
+            run.monitor(),
+        )?;
+        let mut all = Sides::default();
+        for (mut part, _, _) in parts {
+            all.are_some_clear |= part.are_some_clear;
+            all.others.append(&mut part.others);
+        }
+        Ok(all)
+    }
+
+    /// The vectors of some pairs, of unit length.
+    fn vectors(&self, objective: &Objective<'_>, pairs: &[Pair]) -> Vec<Vec<f64>> {
+        let (n, order) = (self.columns(), self.order());
+        let rows: Vec<usize> = pairs.iter().map(|pair| pair.row).collect();
+        let natural = kernel::gather(objective.points, &rows);
+        let (mut row, mut low) = (vec![0.0; order], vec![0.0; n]);
+        let vector = |(pair, natural): (&Pair, &[f64])| {
+            row[..n].copy_from_slice(natural);
+            self.enter(&mut row, &mut low);
+            let mut vector = vec![0.0; self.classes * order];
+            self.add_pair(pair.label, pair.other, 1.0, &row, &mut vector);
+            unit(&mut vector);
+            vector
+        };
+        pairs
+            .iter()
+            .zip(natural.chunks_exact(n))
+            .map(vector)
+            .collect()
+    }
+
+    fn search(
+        &self,
+        objective: &Objective<'_>,
+        end: f64,
+        run: &mut Run<'_>,
+    ) -> Result<Search, Error> {
+        let target = self.target(objective, run)?;
+        let numbers = target.len();
+        let mut cone = Cone::new(target);
+        let mut known: Vec<(usize, usize)> = Vec::new();
+        loop {
+            let mut direction: Vec<f64> = cone.residual().iter().map(|x| -x).collect();
+            if norm(&direction) <= NOTHING {
+                return Ok(Search::Nothing);
+            }
+            unit(&mut direction);
+            let sides = self.sides(objective, &direction, TIE, run)?;
+            let mut wrong: Vec<Pair> = (sides.others.iter())
+                .filter(|pair| pair.margin < -TIE && !known.contains(&(pair.row, pair.other)))
+                .copied()
+                .collect();
+            if wrong.is_empty() {
+                return self.proved(objective, direction, sides, end, run);
+            }
+            if run.passes >= end {
+                return Ok(Search::CutShort);
+            }
+            wrong.sort_by(|a, b| a.margin.total_cmp(&b.margin).then(a.row.cmp(&b.row)));
+            wrong.truncate(ROWS + ROWS_A_NUMBER * numbers);
+            known.extend(wrong.iter().map(|pair| (pair.row, pair.other)));
+            self.vectors(objective, &wrong)
+                .into_iter()
+                .for_each(|vector| cone.add(vector));
+            cone.solve();
+        }
+    }
+
+    /// Moves a direction that leaves some pairs on the hyperplane, or next to it, such that fewer are; none if no direction
+    /// does.
+    fn moved_off(
+        &self,
+        objective: &Objective<'_>,
+        direction: &[f64],
+        sides: &Sides,
+        run: &mut Run<'_>,
+    ) -> Result<Option<(Vec<f64>, Sides)>, Error> {
+        let vectors = self.vectors(objective, &sides.others);
+        let mut target = vec![0.0; direction.len()];
+        vectors
+            .iter()
+            .for_each(|vector| add_multiple(&mut target, -1.0, vector));
+        unit(&mut target);
+        let mut cone = Cone::new(target);
+        vectors.into_iter().for_each(|vector| cone.add(vector));
+        cone.solve();
+        let mut step: Vec<f64> = cone.residual().iter().map(|x| -x).collect();
+        if norm(&step) <= NOTHING {
+            return Ok(None);
+        }
+        unit(&mut step);
+        let mut length = 1.0;
+        for _ in 0..SHORTER {
+            let mut moved = direction.to_vec();
+            add_multiple(&mut moved, length, &step);
+            unit(&mut moved);
+            let there = self.sides(objective, &moved, TIE, run)?;
+            let is_wrong = there.others.iter().any(|pair| pair.margin < -TIE);
+            if !is_wrong && there.others.len() < sides.others.len() {
+                return Ok(Some((moved, there)));
+            }
+            length *= 0.1;
+        }
+        Ok(None)
+    }
+
+    /// Whether a direction separates, or one that is so near to it that rounding does not tell: that one.
+    fn proved(
+        &self,
+        objective: &Objective<'_>,
+        mut direction: Vec<f64>,
+        mut sides: Sides,
+        end: f64,
+        run: &mut Run<'_>,
+    ) -> Result<Search, Error> {
+        if !sides.are_some_clear {
+            return Ok(Search::Nothing);
+        }
+        for _ in 0..ATTEMPTS {
+            while !sides.others.is_empty()
+                && sides.others.len() * direction.len() <= IN_MEMORY
+                && run.passes < end
+            {
+                match self.moved_off(objective, &direction, &sides, run)? {
+                    Some(moved) => (direction, sides) = moved,
+                    None => break,
+                }
+            }
+            if sides.others.is_empty() {
+                return Ok(Search::Found(direction));
+            }
+            let Some(mut candidates) = self.independent(objective, &sides.others) else {
+                return Ok(Search::Nothing);
+            };
+            // Into the null space of the rows that must lie on the hyperplane, by those that tell it best.
+            let rank = candidates.len();
+            let stride = sides.others.len() / CANDIDATES + 1;
+            candidates.extend(sides.others.iter().step_by(stride));
+            let Some((basis, least)) = span(self.vectors(objective, &candidates), rank) else {
+                return Ok(Search::CutShort);
+            };
+            take_out(&basis, &mut direction);
+            if norm(&direction) < 0.5 {
+                return Ok(Search::Nothing);
+            }
+            unit(&mut direction);
+            let clear = f64::max(CLEAR, 4.0 * f64::EPSILON * direction.len() as f64 / least);
+            let again = self.sides(objective, &direction, clear, run)?;
+            let mut tied = sides.others.iter().map(|pair| (pair.row, pair.other));
+            // Both lists are in the order of the rows.
+            let is_tied = |pair: &Pair| tied.any(|tied| tied == (pair.row, pair.other));
+            if again.are_some_clear && again.others.iter().all(is_tied) {
+                return Ok(Search::Found(direction));
+            }
+            // Others have come too near: off these.
+            sides = again;
+        }
+        Ok(Search::CutShort)
+    }
+
+    /// Pairs whose vectors do not depend on one another while those of all pairs depend on them; none if these leave no
+    /// direction.
+    fn independent(&self, objective: &Objective<'_>, pairs: &[Pair]) -> Option<Vec<Pair>> {
+        let n = self.columns();
+        let used: Vec<usize> = (0..n).filter(|&j| self.scale[j] > 0.0).collect();
+        let width = used.len() + usize::from(objective.fit_bias);
+        // Of several classes, what all have in common changes no pair.
+        let full = width * self.classes.saturating_sub(1).max(1);
+        let mut echelon = Echelon::new(width * self.classes);
+        let mut independent = Vec::new();
+        for some in pairs.chunks(1 << 10) {
+            let rows: Vec<usize> = some.iter().map(|pair| pair.row).collect();
+            let natural = kernel::gather(objective.points, &rows);
+            for (pair, row) in some.iter().zip(natural.chunks_exact(n)) {
+                let mut residues: Vec<u64> = used.iter().map(|&j| residue(row[j])).collect();
+                if objective.fit_bias {
+                    residues.push(1);
+                }
+                let vector = if self.classes == 1 {
+                    residues
+                } else {
+                    let negative: Vec<f64> = used.iter().map(|&j| -row[j]).collect();
+                    let mut negative: Vec<u64> = negative.into_iter().map(residue).collect();
+                    if objective.fit_bias {
+                        negative.push(residue(-1.0));
+                    }
+                    let mut vector = vec![0; width * self.classes];
+                    vector[pair.label * width..][..width].copy_from_slice(&residues);
+                    vector[pair.other * width..][..width].copy_from_slice(&negative);
+                    vector
+                };
+                if echelon.add(&vector) {
+                    independent.push(*pair);
+                }
+                if echelon.rank() == full {
+                    return None;
+                }
+            }
+        }
+        Some(independent)
+    }
+
+    /// A direction of few columns, if there is one of fewer than `direction` has: natural weights and biases.
+    fn sparse(
+        mut self,
+        objective: &Objective<'_>,
+        direction: Direction,
+        end: f64,
+        run: &mut Run<'_>,
+    ) -> Result<Direction, Error> {
+        let n = self.columns();
+        let size = |j: usize| {
+            let parts = direction.chunks_exact(self.order()).map(|d| d[j].abs());
+            parts.fold(0.0, f64::max)
+        };
+        let sizes: Vec<f64> = (0..n).map(size).collect();
+        let largest = sizes.iter().copied().fold(0.0, f64::max);
+        let mut columns: Vec<usize> = (0..n).filter(|&j| sizes[j] > COMPONENT * largest).collect();
+        columns.sort_by(|&a, &b| sizes[b].total_cmp(&sizes[a]).then(a.cmp(&b)));
+        let scale = self.scale.clone();
+        let mut best = direction;
+        let mut with_only = |columns: &[usize], run: &mut Run<'_>| {
+            if run.passes >= end {
                 return Ok(None);
             }
-            match separating(objective, v, &held, &yardstick, run)? {
-                (None, Some(sides)) => {
-                    for (held, other) in held.iter_mut().zip(sides.held) {
-                        *held = held.max(other);
-                    }
-                }
-                (None, None) => break,
-                (found, _) => return Ok(found),
-            }
-        }
-    }
-    Ok(None)
-}
-
-/// What [`projected`] reads and computes, in passes: a Gram matrix for each pair of classes.
-fn projection_cost(objective: &Objective<'_>) -> f64 {
-    let pairs = (objective.classes * (objective.classes + 1) / 2) as f64;
-    objective.cost * pairs * gram_cost(objective.columns())
-}
-
-/// By how much each row's label is ahead, or each pair of it and another class; NaN for rows without weight, and for a label
-/// and itself.
-fn margins(objective: &Objective<'_>, v: &[f64], run: &mut Run<'_>) -> Result<Vec<f64>, Error> {
-    let (points, classes) = (objective.points, objective.classes);
-    let mut z = zeros("X", objective.rows().saturating_mul(classes), "predictors")?;
-    run.predictors(objective, v, &mut z)?;
-    for (i, z) in z.chunks_exact_mut(classes).enumerate() {
-        let row = points.rows.at(i);
-        let y: f64 = points.y.get(row);
-        if points
-            .sample_weight
-            .is_some_and(|s| s.get::<f64>(row) == 0.0)
-        {
-            z.fill(f64::NAN);
-        } else if let [z] = z {
-            // A label between 0 and 1 is behind wherever the other one is ahead.
-            *z *= f64::from(i8::from(y == 1.0) - i8::from(y == 0.0));
-        } else {
-            let own = z.get(y as usize).copied().unwrap_or(f64::NAN);
-            for (k, z) in z.iter_mut().enumerate() {
-                *z = if k == y as usize { f64::NAN } else { own - *z };
-            }
-        }
-    }
-    Ok(z)
-}
-
-/// Whether some of the held rows are enough to leave nothing of `v`.
-fn is_held_by_few<F: Float>(
-    objective: &Objective<'_>,
-    v: &[f64],
-    held: &[f64],
-    run: &mut Run<'_>,
-) -> Result<bool, Error> {
-    let classes = objective.classes;
-    let of_row = |i: usize| &held[i * classes..][..classes];
-    let count = held.iter().sum::<f64>() as usize;
-    for few in FEW {
-        let stride = count / (few * objective.order());
-        if stride < 2 {
-            break;
-        }
-        let rows: Vec<usize> = (0..objective.rows())
-            .filter(|&i| of_row(i).contains(&1.0))
-            .step_by(stride)
-            .collect();
-        let held: Vec<f64> = rows.iter().flat_map(|&i| of_row(i)).copied().collect();
-        let cost = objective.cost * rows.len() as f64 / objective.rows() as f64;
-        run.passes += cost;
-        let (points, threads) = (objective.points, objective.threads);
-        let subset = Subset::<F>::new(points, rows, threads, run.monitor())?;
-        let share = subset.with_points(1, |points| {
-            let part = Objective {
-                points,
-                cost,
-                ..*objective
-            };
-            let yardstick = from_all_rows(&part, &vec![0.0; v.len()], false, run)?.yardstick();
-            projected(&part, v, &held, &yardstick, run).map(|(_, share)| share)
-        })?;
-        if share <= CORRECTED {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-fn sides(
-    objective: &Objective<'_>,
-    direction: &[f64],
-    yardstick: &Yardstick,
-    tie: f64,
-    run: &mut Run<'_>,
-) -> Result<Sides, Error> {
-    run.passes += objective.cost;
-    let (weights, biases) = objective.split(direction);
-    let (points, mean) = (objective.points, yardstick.mean());
-    let threads = objective.threads_to_read();
-    if objective.classes > 1 {
-        return kernel::class_sides(points, weights, biases, mean, tie, threads, run.monitor());
-    }
-    let bias = biases.iter().sum();
-    kernel::sides(points, weights, bias, mean, tie, threads, run.monitor())
-}
-
-/// Without what is small by the change of the predictor that it makes, which columns of any scale have in common.
-fn cleaned(mut direction: Direction, yardstick: &Yardstick, tie: f64) -> Direction {
-    let deviations = || yardstick.deviations().chain(std::iter::repeat(1.0));
-    let weights = direction.iter().zip(yardstick.deviations());
-    let rounding = tie * weights.map(|(d, s)| (d * s).abs()).fold(0.0, f64::max);
-    for (d, s) in direction.iter_mut().zip(deviations()) {
-        if (*d * s).abs() <= rounding {
-            *d = 0.0;
-        }
-    }
-    normalise(&mut direction);
-    direction
-}
-
-/// What of the direction leaves the held rows where they are, and how large a part that is; of several classes, the held
-/// pairs of a row's label and another class.
-///
-/// That is what lies in the null space of the sum `A` of `a aᵀ` over these, `a` being the row, or the row for its label and
-/// its negative for the other class. Inverse iteration leaves nothing else: `ε (A + ε)⁻¹`, over and over.
-fn projected(
-    objective: &Objective<'_>,
-    direction: &[f64],
-    held: &[f64],
-    yardstick: &Yardstick,
-    run: &mut Run<'_>,
-) -> Result<(Direction, f64), Error> {
-    let mut result = direction.to_vec();
-    if !held.contains(&1.0) {
-        return Ok((result, 1.0));
-    }
-    let HeldGram {
-        mut matrix,
-        scale,
-        precision,
-    } = HeldGram::new(objective, held, yardstick, run)?;
-    let order = result.len();
-    let epsilon = precision
-        .iter()
-        .fold(EPSILON, |epsilon, p| epsilon.max(100.0 * order as f64 * p));
-    for i in 0..order {
-        matrix[i * (order + 1)] += epsilon;
-    }
-    run.passes += projection_cost(objective);
-    let inverse = Cholesky::new(matrix, &precision, run.monitor())?;
-    let mean = yardstick.mean();
-    move_biases(&mut result, objective, mean, 1.0);
-    let unscaled = |(d, &s): (&f64, &f64)| if s > 0.0 { d / s } else { 0.0 };
-    let mut inner: Vec<f64> = result.iter().zip(&scale).map(unscaled).collect();
-    let before = max_norm(&inner);
-    for _ in 0..TIMES {
-        inverse.solve(&mut inner);
-        for x in &mut inner {
-            *x *= epsilon;
-        }
-    }
-    let mut share = max_norm(&inner) / before;
-    for ((d, x), &scale) in result.iter_mut().zip(inner).zip(&scale) {
-        if scale > 0.0 {
-            *d = x * scale;
-        } else if *d != 0.0 {
-            share = 1.0; // no held row has anything of this column
-        }
-    }
-    move_biases(&mut result, objective, mean, -1.0);
-    if objective.classes > 1 {
-        centre(&mut result, objective.classes);
-    }
-    Ok((result, share))
-}
-
-/// What a Gram matrix costs in passes: products, which run from the cache, against reads.
-fn gram_cost(columns: usize) -> f64 {
-    1.0 + 0.06 * columns as f64
-}
-
-fn max_norm(x: &[f64]) -> f64 {
-    x.iter().fold(0.0, |norm, x| x.abs().max(norm))
-}
-
-/// Makes the biases those at the mean of the columns, or back again.
-fn move_biases(v: &mut [f64], objective: &Objective<'_>, mean: &[f64], sign: f64) {
-    if objective.fit_bias {
-        let (weights, biases) = v.split_at_mut(objective.classes * mean.len());
-        for (bias, weights) in biases.iter_mut().zip(weights.chunks_exact(mean.len())) {
-            *bias += sign * dot(mean, weights);
-        }
-    }
-}
-
-/// The matrix `A` of [`projected`], of centred columns where there are biases to make up for it, scaled to unit diagonal.
-struct HeldGram {
-    matrix: Vec<f64>,
-    /// 0 where there is nothing to scale.
-    scale: Vec<f64>,
-    /// Of the diagonal.
-    precision: Vec<f64>,
-}
-
-impl HeldGram {
-    fn new(
-        objective: &Objective<'_>,
-        held: &[f64],
-        yardstick: &Yardstick,
-        run: &mut Run<'_>,
-    ) -> Result<Self, Error> {
-        let (order, classes, n) = (objective.order(), objective.classes, objective.columns());
-        let (points, threads) = (objective.points, threads_for(objective, true));
-        let mean = yardstick.mean();
-        // Columns are seen from the centre where they are stored; from zero where zeros are not.
-        let is_dense = matches!(points.x, Features::Dense(_));
-        let about = match objective.fit_bias && is_dense {
-            true => mean.to_vec(),
-            false => vec![0.0; n],
-        };
-        let centre_of = |j: usize| match objective.fit_bias {
-            true => mean[j] - about[j],
-            false => 0.0,
-        };
-        // Weights of all classes come before the biases.
-        let place = |class: usize, j: usize| {
-            if j < n {
-                class * n + j
-            } else {
-                classes * n + class
-            }
-        };
-        let mut matrix = vec![0.0; order * order];
-        // The diagonal before columns are centred.
-        let mut squares = vec![0.0; order];
-        for k in 0..classes {
-            for l in 0..=k {
-                let weights = match classes {
-                    1 => held.to_vec(),
-                    _ => kernel::held_pairs(points, held, classes, (k, l)),
-                };
-                let gram = kernel::gram_of(points, &weights, 1.0, &about, threads, run.monitor())?;
-                let (rows, last) = gram.lower.split_at(n * (n + 1));
-                let (cross, count) = (&last[..n], last[n]);
-                let mut put = |i: usize, j: usize, a: f64| {
-                    for (i, j) in [(i, j), (j, i)] {
-                        let (i, j) = (place(k, i), place(l, j));
-                        matrix[i * order + j] = a;
-                        matrix[j * order + i] = a;
-                    }
-                };
-                for (i, row) in rows.chunks_exact(n + 1).enumerate() {
-                    let shift = centre_of(i);
-                    if k == l {
-                        squares[place(k, i)] = row[i];
-                    }
-                    put(i, n, cross[i] - shift * count);
-                    for (j, &a) in row[..=i].iter().enumerate() {
-                        let other = centre_of(j);
-                        let centred = a - shift * cross[j] - other * (cross[i] - shift * count);
-                        let is_left = centred.abs() > CONSTANT * a.abs();
-                        put(i, j, if is_left { centred } else { 0.0 });
-                    }
-                }
-                put(n, n, count);
-            }
-        }
-        // A column that is at its mean in all held rows is left with the mean's rounding: nothing, beside its deviation.
-        let deviations: Vec<f64> = yardstick.deviations().collect();
-        let scale: Vec<f64> = (0..order)
-            .map(|i| {
-                let least = match deviations.get(i) {
-                    Some(s) => CONSTANT * s * s * matrix[place(i / n, n) * (order + 1)],
-                    None if objective.fit_bias => 0.0,
-                    None => f64::INFINITY,
-                };
-                let square = matrix[i * order + i];
-                if square > least {
-                    1.0 / square.sqrt()
-                } else {
-                    0.0
-                }
+            self.keep(columns, &scale);
+            let found = self.search(objective, end, run)?;
+            Ok::<_, Error>(match found {
+                Search::Found(direction) => Some(direction),
+                _ => None,
             })
-            .collect();
-        for (i, row) in matrix.chunks_exact_mut(order).enumerate() {
-            for (j, a) in row.iter_mut().enumerate() {
-                *a *= scale[i] * scale[j];
+        };
+        let mut count = 1;
+        while count < columns.len() {
+            if let Some(found) = with_only(&columns[..count], run)? {
+                columns.truncate(count);
+                best = found;
+                break;
             }
-            if scale[i] == 0.0 {
-                row[i] = 1.0;
+            count *= 2;
+        }
+        // From the least on, whichever column is not needed.
+        for at in (0..columns.len()).rev() {
+            if columns.len() > 1 && at < columns.len() {
+                let mut fewer = columns.clone();
+                fewer.remove(at);
+                if let Some(found) = with_only(&fewer, run)? {
+                    columns = fewer;
+                    best = found;
+                }
             }
         }
-        // Centring has cancelled all but the variance of the mean square.
-        let precision = (squares.iter().zip(&scale))
-            .map(|(square, scale)| f64::EPSILON * (square * scale * scale).max(1.0))
-            .collect();
-        Ok(HeldGram {
-            matrix,
-            scale,
-            precision,
-        })
+        self.keep(&columns, &scale);
+        Ok(self.natural(&best))
+    }
+
+    /// Leaves out all columns but these, and those that combinations of these are made of.
+    fn keep(&mut self, columns: &[usize], scale: &[f64]) {
+        let n = self.columns();
+        let mut is_kept = vec![false; n];
+        columns.iter().for_each(|&j| is_kept[j] = true);
+        let combinations: Vec<(usize, &[f64])> = self.basis.combinations().collect();
+        for (j, coefficients) in combinations.into_iter().rev() {
+            if is_kept[j] {
+                let terms = is_kept[..j].iter_mut().zip(coefficients);
+                terms.for_each(|(is_kept, t)| *is_kept |= *t != 0.0);
+            }
+        }
+        for j in 0..n {
+            self.scale[j] = if is_kept[j] { scale[j] } else { 0.0 };
+        }
+    }
+
+    /// Natural weights and biases, of which the largest is ±1.
+    fn natural(&self, direction: &[f64]) -> Direction {
+        let n = self.columns();
+        let (mut weights, mut biases) = (Vec::new(), Vec::new());
+        for d in direction.chunks_exact(self.order()) {
+            let mut w: Vec<f64> = d.iter().zip(&self.scale).map(|(d, s)| d * s).collect();
+            let at_mean = w.pop().unwrap_or(0.0);
+            let at_origin = at_mean - dot(&self.mean, &w);
+            let magnitude: f64 = w
+                .iter()
+                .zip(&self.mean)
+                .map(|(w, mean)| (w * mean).abs())
+                .sum();
+            let bias = at_origin + self.basis.to_natural(&mut w);
+            let offsets = w.iter().zip(self.basis.origin());
+            let offsets: f64 = offsets.map(|(w, origin)| (w * origin).abs()).sum();
+            let largest = d.iter().fold(0.0, |most: f64, d| most.max(d.abs()));
+            let rounding = BIAS * (largest + magnitude + offsets);
+            weights.append(&mut w);
+            biases.push(if self.scale[n] > 0.0 && bias.abs() > rounding {
+                bias
+            } else {
+                0.0
+            });
+        }
+        weights.append(&mut biases);
+        normalise(&mut weights);
+        weights
+    }
+}
+
+/// An orthonormal basis of the span of vectors of unit length, which has so many dimensions: from those that are furthest from
+/// the span of the ones before; and how far the nearest of them was. None if that leaves too few digits.
+fn span(mut vectors: Vec<Vec<f64>>, rank: usize) -> Option<(Vec<Vec<f64>>, f64)> {
+    let mut basis: Vec<Vec<f64>> = Vec::with_capacity(rank);
+    let mut least: f64 = 1.0;
+    for _ in 0..rank {
+        let lengths = vectors.iter().map(|vector| norm(vector));
+        let (at, _) = lengths.enumerate().max_by(|a, b| a.1.total_cmp(&b.1))?;
+        let mut next = vectors.swap_remove(at);
+        take_out(&basis, &mut next);
+        least = least.min(norm(&next));
+        if least < DIGITS {
+            return None;
+        }
+        unit(&mut next);
+        for vector in &mut vectors {
+            let part = dot(&next, vector);
+            add_multiple(vector, -part, &next);
+        }
+        basis.push(next);
+    }
+    Some((basis, least))
+}
+
+fn take_out(basis: &[Vec<f64>], x: &mut [f64]) {
+    for _ in 0..2 {
+        for q in basis {
+            let part = dot(q, x);
+            add_multiple(x, -part, q);
+        }
+    }
+}
+
+fn unit(x: &mut [f64]) {
+    let length = norm(x);
+    if length > 0.0 {
+        x.iter_mut().for_each(|x| *x /= length);
     }
 }
 
@@ -427,54 +803,5 @@ pub(crate) fn normalise(direction: &mut [f64]) {
         for d in direction {
             *d /= largest;
         }
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use crate::elements::Elements;
-    use crate::kernel::Points;
-    use crate::matrix::Matrix;
-    use crate::parallel::{Threads, Unmonitored};
-    use crate::vector::Vector;
-
-    /// Above 68 it is not class 2, and below not 0 or 1; at 68 and among 0 and 1 there is an optimum.
-    #[test]
-    fn what_else_is_in_the_weights_does_not_hide_the_direction() {
-        let x = [69.0, 68.0, 68.0, 68.0, 67.0, 67.0, 71.0, 68.0, 70.0];
-        let y = [0.0, 1.0, 2.0, 1.0, 2.0, 2.0, 1.0, 2.0, 0.0];
-        let matrix = Matrix::from_rows(Elements::F64(&x), 9, 1).unwrap();
-        let labels = Vector::from_slice(&y);
-        let points = Points::new(&matrix, &labels, None).unwrap();
-        let objective = Objective {
-            points: &points,
-            classes: 3,
-            l2: 0.0,
-            fit_bias: true,
-            threads: Threads::ONE,
-            cost: 1.0,
-            separated_below: 0.0,
-        };
-        const SEPARATED: [f64; 6] = [7.7, 7.7, -15.4, -523.6, -523.6, 1047.2];
-        const FINITE: [f64; 6] = [0.2, -0.2, 0.0, -13.5, 12.7, 0.8];
-        let found = |separated: f64| {
-            let v: Vec<f64> = (SEPARATED.iter().zip(FINITE))
-                .map(|(s, f)| separated * s + f)
-                .collect();
-            hidden::<f64>(
-                &objective,
-                &v,
-                &mut Run::new(&mut Unmonitored, f64::INFINITY),
-            )
-            .unwrap()
-        };
-        let direction = found(1.0).unwrap();
-        for (d, want) in direction.iter().zip(SEPARATED) {
-            assert!((d - want / 1047.2).abs() < 1e-12, "{direction:?}");
-        }
-        assert_eq!(found(0.0), None);
-        assert_eq!(found(-1.0), None);
     }
 }
