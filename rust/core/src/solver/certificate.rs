@@ -1,476 +1,661 @@
-//! How far above the optimum an objective can be at most.
+//! How far above the minimum an objective can be at most, with a penalty or without.
 //!
-//! For l2 > 0, Fenchel duality. With residuals r_i = σ(z_i) − y_i, a point whose bias is optimal for its weights, thus
-//! Σ s_i r_i = 0, is dual feasible, and the duality gap is exactly
-//!
-//! ```text
-//! P(w, b°) − D(r) = ‖∇_w P(w, b°)‖² / (2·l2)
-//! ```
-//!
-//! (S. Shalev-Shwartz & T. Zhang, JMLR 14 (2013), §1, with the bias eliminated). At a bias b near b° it is bounded from
-//! there. |σ''| ≤ σ', so the curvature h along the bias changes by e^±t at most over a distance t. Then, g being the
-//! derivative by the bias at b and T = Σ s_i σ'_i ‖x_i‖² / Σ s_i:
+//! |σ''| ≤ σ', so the curvature of the loss changes by e^±t at most over a step that changes no score by more than t
+//! (F. Bach, Electron. J. Stat. 4 (2010), §2, doi:10.1214/09-EJS521). With g and H the gradient and the Hessian of the
+//! objective by weights and biases at v, λ² = gᵀ H⁻¹ g, and ρ = max_i ‖H^{-1/2} (x_i, 1)‖ over the rows of positive
+//! weight, a step u changes scores by at most ρ ‖u‖_H, and
 //!
 //! ```text
-//! |b − b°|               ≤ δ = −ln(1 − |g| / h)
-//! P(w, b) − P(w, b°)     ≤ |g| δ
-//! ‖∇_w P(b) − ∇_w P(b°)‖ ≤ δ e^δ √(h T)        by Cauchy–Schwarz
+//! J(v + u) ≥ J(v) + g·u + (e^{−ρt} + ρt − 1) / ρ²        t = ‖u‖_H
+//! J(v) − min J ≤ ((1 − a) ln(1 − a) + a) / ρ²            a = λρ < 1
 //! ```
 //!
-//! The gradient is known up to rounding, for which it is enlarged: predictors err by at most (n / lanes + 8)·ε·(‖x‖‖w‖ +
-//! |b|), residuals by 8·ε of themselves, and their sums by ε for each of the additions that a term goes through (N.
-//! Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §3.1 and §4.2). Over sparse rows, predictors and the
-//! gradient's sums are in `f64` whatever is stored, and are rounded once.
+//! the second being the first at its minimum over t. If a < 1 a minimum exists; if not, nothing is proved. Of K classes, a
+//! score's change is the range of x_i · u_k over the classes. What changes all classes alike changes no probability: of each
+//! column, one class stays where it is, and g and H are those by the others.
 //!
-//! Of K classes the same holds with residuals r_ik = p_ik − [y_i = k]: the dual point is p_i in the simplex, feasible where
-//! Σ s_i r_ik = 0 for every class, and worth the entropy Σ s_i H(p_i) less the penalty's conjugate. With b° as near to b as
-//! it can be, u the unit vector towards it, whose range over the classes is √2 at most, and H_i = diag(p_i) − p_i p_iᵀ:
-//! third derivatives of ln Σ exp along u are at most √2 times the second (F. Bach, Electron. J. Stat. 4 (2010),
-//! doi:10.1214/09-EJS521), so that curvatures change by e^±√2t over a distance t. With μ ≤ uᵀ H u ≤ h, where
-//! H = Σ s_i H_i / Σ s_i, and ‖H_i u‖² ≤ uᵀ H_i u · tr H_i, hence T = Σ s_i tr H_i ‖x_i‖² / Σ s_i:
+//! All this is invariant under changes of the columns' coordinates: it is computed in a [`Basis`], and rounding is counted:
 //!
-//! ```text
-//! ‖b − b°‖               ≤ δ = −ln(1 − √2 ‖g‖ / μ) / √2
-//! P(W, b) − P(W, b°)     ≤ ‖g‖ δ
-//! ‖∇_W P(b) − ∇_W P(b°)‖ ≤ δ e^√2δ √(h T)
-//! ```
-//!
-//! H has nothing along (1, …, 1), and neither has g. With τ put there instead, 1 / tr (H + τ 1 1ᵀ/K)⁻¹ is a μ. So that δ is
-//! as good as nothing, all this is applied to the biases after one more Newton step, by Δ: convexity gives
-//! P(W, b) − P(W, b + Δ) ≤ −g · Δ, and curvatures there are within e^±√2‖Δ‖ of those at b.
-//!
-//! Of the rounding, a residual's now has K terms, and Σ_k r_ik² ≤ 2 E_i.
+//! * scores and sums are carried in two numbers (`kernel::precise`), so that gradients are right to a few ε of the terms
+//!   that have cancelled;
+//! * of the matrix `H̃` that is computed, `H̃ − shift·I` is factored, the shift being a bound on the error of `H̃` and of the
+//!   factorisation: if that succeeds, `L Lᵀ ⪯ H` (S. Rump, "Verification of positive definiteness", BIT 46 (2006),
+//!   doi:10.1007/s10543-006-0056-1), so that λ ≤ ‖L⁻¹ g‖ and ρ is bounded likewise;
+//! * `W = L⁻¹` is computed, and what its own rounding may hide is added.
 
 use std::f64::consts::SQRT_2;
+use std::sync::Arc;
 
-use super::objective::{Objective, Point, add_multiple, dot};
+use super::cholesky::Cholesky;
+use super::hessian::Factored;
+use super::objective::{Objective, Point, Value, add_multiple, dot, norm, round};
+use super::preconditioner::{centre, centre_values};
+use super::run::Run;
+use super::view::{Alias, View};
 use crate::error::Error;
-use crate::features::Features;
 use crate::float::Float;
-use crate::kernel;
-use crate::kernel::softmax;
-use crate::parallel::{self, Monitor, STRIPE};
+use crate::kernel::{self, Basis, Scores};
 
-/// What the bound takes of the second derivatives.
-struct Moments {
-    /// Curvatures along the biases: the least, and the largest.
-    least: f64,
-    largest: f64,
-    /// T
-    spread: f64,
-    /// Σ s_i ‖x_i‖² / Σ s_i
-    squares: f64,
-}
-
-impl Moments {
-    /// Bounds on those of several classes a step of that length along the biases away.
-    fn after(self, length: f64) -> Self {
-        let growth = (SQRT_2 * length).exp();
-        Moments {
-            least: self.least / growth,
-            largest: self.largest * growth,
-            spread: self.spread * growth,
-            squares: self.squares,
-        }
-    }
-}
-
-/// Sums of positive terms are right to a few thousand ε.
+/// The largest Hessian that is factored, in weights and biases.
+const LARGEST: usize = 4096;
+/// Sums of positive terms, and what is right to some hundred ε.
 const EXACT: f64 = 1.0 + 1e-9;
-/// Newton steps that are longer are not worth their price.
-const LONGEST: f64 = 1.0;
+/// Scores may have changed by so much since the Hessian was taken before it is taken anew.
+const DRIFT: f64 = 0.1;
+/// Newton steps, and how often one is halved.
+const STEPS: usize = 500;
+const HALVINGS: usize = 12;
+/// Up to this λρ the quick bound on ρ will do.
+const ROUGH: f64 = 0.1;
 
-/// What [`gap`] reads, in passes over all rows: predictors, their moments and, of several classes, the gradient.
+/// What is proved at a point.
+pub(crate) struct Certified {
+    pub point: Point,
+    /// Upper bound on objective − minimum; ∞ if none is proved.
+    pub gap: f64,
+    /// The objective, a sum of what is not negative, and what rounding may hide of it.
+    pub most: f64,
+    pub aliased: Vec<Alias>,
+}
+
+/// Whether the Hessian is small enough to be factored.
+pub(crate) fn is_factorable(objective: &Objective<'_>) -> bool {
+    objective.order() <= LARGEST
+}
+
+/// What a factored Hessian takes of several classes, in passes over all rows: one for each pair of them.
 pub(crate) fn passes(classes: usize) -> f64 {
-    if classes == 1 { 1.0 } else { 4.0 }
+    match classes {
+        1 => 0.0, // whatever was allowed, a proof belongs to the fit
+        _ => (classes * (classes + 1) / 2) as f64,
+    }
 }
 
-/// Upper bound on objective − optimum at `point`, for l2 > 0; ∞ where the bias is too far from its optimum.
-///
-/// # Errors
-///
-/// [`Error::Interrupted`] by the monitor.
-pub(crate) fn gap<F: Float>(
-    objective: &Objective<'_>,
-    point: &Point,
-    monitor: &mut dyn Monitor,
-) -> Result<f64, Error> {
-    let gap = if objective.classes == 1 {
-        let moments = moments(objective, point, monitor)?;
-        bound::<F>(objective, point, &moments)
-    } else {
-        class_gap::<F>(objective, point, monitor)?
-    };
-    Ok(if gap.is_nan() { f64::INFINITY } else { gap })
+/// The objective's Hessian around a point, factored.
+struct Neighbourhood {
+    basis: Arc<Basis>,
+    /// Means of the columns in the basis.
+    mean: Vec<f64>,
+    /// What moves: of each class the columns, the bias last.
+    free: Vec<Vec<usize>>,
+    /// What scales the diagonal of the Hessian to 1, class by class; 0 for aliased columns.
+    scale: Vec<f64>,
+    factor: Cholesky,
+    /// W = L⁻¹, row by row, its Frobenius norm, and a bound on ‖L W − I‖.
+    inverse: Vec<f64>,
+    norm: f64,
+    defect: f64,
+    /// The scores it was taken at.
+    scores: Scores,
+    /// ρ, once the quick bound on it has not done.
+    reach: Option<f64>,
+    aliased: Vec<Alias>,
 }
 
-fn moments(
-    objective: &Objective<'_>,
-    point: &Point,
-    monitor: &mut dyn Monitor,
-) -> Result<Moments, Error> {
-    let (points, threads) = (objective.points, objective.threads_to_read());
-    let n = objective.columns();
-    let about = vec![0.0; n];
-    let c = kernel::curvature(points, &point.v[..n], point.v[n], &about, threads, monitor)?;
-    let h = c.bias / c.weight / EXACT;
-    Ok(Moments {
-        least: h,
-        largest: h,
-        spread: c.diagonal.iter().sum::<f64>() / c.weight * EXACT,
-        squares: c.squares.iter().sum::<f64>() / c.weight * EXACT,
-    })
+/// The objective at a point, with what a bound needs.
+struct Evaluation {
+    value: Value,
+    scores: Scores,
+    /// The gradient in the neighbourhood's scaled coordinates, class by class, and how far each component may be off.
+    gradient: Vec<f64>,
+    error: Vec<f64>,
+    /// Bound on ‖scale ∘ (x_i, 1)‖.
+    longest: f64,
+    /// The largest change of a score since the Hessian was taken.
+    drift: f64,
+    /// The part of the penalty of what changes all classes alike.
+    alike: f64,
 }
 
-fn class_gap<F: Float>(
-    objective: &Objective<'_>,
-    point: &Point,
-    monitor: &mut dyn Monitor,
-) -> Result<f64, Error> {
-    let (mut moments, inverse) = class_moments(objective, point, monitor)?;
-    let mut v = point.v.clone();
-    let mut cost = 0.0;
-    if objective.fit_bias
-        && let Some(inverse) = inverse
-    {
-        let (_, g) = objective.split(&point.value.gradient);
-        let mut step = g.to_vec();
-        inverse.solve(&mut step);
-        let length = norm(&step);
-        if length <= LONGEST {
-            let error = rounding::<F>(objective, point, &moments).by_biases;
-            cost = dot(g, &step).max(0.0) + error * length;
-            let at = v.len() - objective.classes;
-            add_multiple(&mut v[at..], -1.0, &step);
-            moments = moments.after(length);
+/// The objective at `v`, and its distance from the minimum. With `steps`, Newton steps are taken until the gap is within
+/// `goal` of the objective or no step improves on it.
+pub(crate) struct Certifier {
+    neighbourhood: Neighbourhood,
+    here: Evaluation,
+    v: Vec<f64>,
+    gap: f64,
+}
+
+impl Certifier {
+    /// At `v`; none where the Hessian cannot be factored. Weights of aliased columns are moved to the columns that these
+    /// are combinations of.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`] without room for scores; [`Error::Interrupted`] by the observer.
+    pub(crate) fn new(
+        objective: &Objective<'_>,
+        mut v: Vec<f64>,
+        run: &mut Run<'_>,
+    ) -> Result<Option<Self>, Error> {
+        let Some(mut neighbourhood) = Neighbourhood::new(objective, &mut v, run)? else {
+            return Ok(None);
+        };
+        let here = neighbourhood.here(objective, &v, run)?;
+        let gap = neighbourhood.gap(objective, &here, run)?;
+        Ok(Some(Certifier {
+            neighbourhood,
+            here,
+            v,
+            gap,
+        }))
+    }
+
+    pub(crate) fn gap(&self) -> f64 {
+        self.gap
+    }
+
+    /// Whether weights of aliased columns may have been moved.
+    pub(crate) fn has_moved(&self) -> bool {
+        !self.neighbourhood.aliased.is_empty()
+    }
+
+    pub(crate) fn objective(&self) -> f64 {
+        self.here.value.objective
+    }
+
+    /// Takes Newton steps until `gap ≤ goal · objective`, or none improves; whether the observer or the passes ended them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Certifier::new`].
+    pub(crate) fn improve(
+        &mut self,
+        objective: &Objective<'_>,
+        goal: f64,
+        run: &mut Run<'_>,
+    ) -> Result<Option<Interruption>, Error> {
+        for _ in 0..STEPS {
+            if self.gap <= goal * self.objective() {
+                break;
+            }
+            if run.is_spent() {
+                return Ok(Some(Interruption::Passes));
+            }
+            let Some(length) = self.step(objective, run)? else {
+                break;
+            };
+            let point = Point {
+                v: self.v.clone(),
+                value: self.here.value.clone(),
+            };
+            if run.record(objective, &point, length).is_break() {
+                return Ok(Some(Interruption::Callback));
+            }
+            if self.here.drift > DRIFT {
+                let mut v = self.v.clone();
+                let Some(neighbourhood) = Neighbourhood::new(objective, &mut v, run)? else {
+                    break;
+                };
+                self.here = neighbourhood.here(objective, &v, run)?;
+                self.neighbourhood = neighbourhood;
+                self.v = v;
+            }
+            self.gap = self.neighbourhood.gap(objective, &self.here, run)?;
         }
+        Ok(None)
     }
-    let value = objective.evaluate::<f64>(&v, monitor)?;
-    Ok(cost + bound::<f64>(objective, &Point { v, value }, &moments))
-}
 
-/// The moments, and the inverse of the Hessian by the biases unless that is singular beyond (1, …, 1).
-fn class_moments(
-    objective: &Objective<'_>,
-    point: &Point,
-    monitor: &mut dyn Monitor,
-) -> Result<(Moments, Option<Inverse>), Error> {
-    let (points, threads) = (objective.points, objective.threads_to_read());
-    let model = objective.model(&point.v)?;
-    let slopes = softmax::slopes(points, &model, threads, monitor)?;
-    let mut traces = vec![0.0; objective.rows()];
-    for d in slopes.chunks_exact(traces.len()) {
-        add_multiple(&mut traces, 1.0, d);
-    }
-    let about = vec![0.0; objective.columns()];
-    let c = kernel::curvature_of(points, &traces, &about, threads, monitor)?;
-    let mut hessian = softmax::bias_hessian(points, &model, &slopes, threads, monitor)?;
-    for h in &mut hessian {
-        *h /= c.weight;
-    }
-    let inverse = Inverse::new(hessian, objective.classes);
-    let moments = Moments {
-        least: inverse.as_ref().map_or(0.0, Inverse::least_eigenvalue) / EXACT,
-        largest: c.bias / c.weight * EXACT,
-        spread: c.diagonal.iter().sum::<f64>() / c.weight * EXACT,
-        squares: c.squares.iter().sum::<f64>() / c.weight * EXACT,
-    };
-    Ok((moments, inverse))
-}
-
-/// The inverse of a K × K matrix that has nothing along (1, …, 1), on what is perpendicular to that.
-struct Inverse {
-    classes: usize,
-    trace: f64,
-    /// L of L Lᵀ = H + τ 1 1ᵀ/K, row by row.
-    lower: Vec<f64>,
-}
-
-impl Inverse {
-    /// None if eigenvalues are too far apart to tell the least from rounding. Only the lower triangle is read.
-    fn new(hessian: Vec<f64>, classes: usize) -> Option<Self> {
-        let mut lower = hessian;
-        let trace: f64 = (0..classes).map(|k| lower[k * classes + k]).sum();
-        let everywhere = trace / (classes * classes) as f64;
-        for h in &mut lower {
-            *h += everywhere;
+    /// One step; its length in units of Newton's, or none if no step improves.
+    fn step(&mut self, objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Option<f64>, Error> {
+        let step = self
+            .neighbourhood
+            .newton_step(objective, &self.here.gradient);
+        let decrement = self.neighbourhood.decrement(&self.here);
+        let from = self.here.value.objective;
+        // Differences of objectives that are sums of rounding.
+        let blind = 4.0 * f64::EPSILON * from.abs();
+        let mut length = 1.0;
+        for _ in 0..HALVINGS {
+            let mut v = self.v.clone();
+            add_multiple(&mut v, length, &step);
+            if v == self.v || !step.iter().all(|s| s.is_finite()) {
+                return Ok(None);
+            }
+            let there = self.neighbourhood.evaluate(objective, &v, run)?;
+            let gain = there.value.objective - from;
+            let promised = 0.5 * length * decrement * decrement;
+            let is_better = if promised <= blind {
+                gain <= blind && self.neighbourhood.decrement(&there) <= 0.5 * decrement
+            } else {
+                gain <= -0.1 * promised
+            };
+            if there.value.is_finite() && is_better {
+                (self.v, self.here) = (v, there);
+                return Ok(Some(length));
+            }
+            if promised <= blind {
+                return Ok(None);
+            }
+            length *= 0.5;
         }
-        for i in 0..classes {
-            for j in 0..=i {
-                let (row, other) = (&lower[i * classes..][..j], &lower[j * classes..][..j]);
-                let rest = lower[i * classes + j] - dot(row, other);
-                if j < i {
-                    lower[i * classes + j] = rest / lower[j * classes + j];
-                } else if rest > 1e-10 * trace {
-                    lower[i * classes + j] = rest.sqrt();
-                } else {
-                    return None;
+        Ok(None)
+    }
+
+    /// The weights and biases rounded to `F`, the biases made up for what that changes at the columns' means.
+    ///
+    /// # Errors
+    ///
+    /// As [`Certifier::new`].
+    pub(crate) fn rounded<F: Float>(
+        mut self,
+        objective: &Objective<'_>,
+        run: &mut Run<'_>,
+    ) -> Result<Certified, Error> {
+        let mut v = self.v.clone();
+        self.neighbourhood.round::<F>(objective, &mut v);
+        if v != self.v {
+            self.here = self.neighbourhood.evaluate(objective, &v, run)?;
+            self.gap = self.neighbourhood.gap(objective, &self.here, run)?;
+        }
+        let Evaluation { scores, value, .. } = self.here;
+        Ok(Certified {
+            most: value.objective * (1.0 + 1e-12) + 2.0 * dot_error(objective, &scores),
+            point: Point { v, value },
+            gap: self.gap,
+            aliased: self.neighbourhood.aliased,
+        })
+    }
+}
+
+/// What ended Newton steps before their end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Interruption {
+    /// The passes allowed are used up.
+    Passes,
+    /// The observer asked for it.
+    Callback,
+}
+
+impl Neighbourhood {
+    /// Around `v`; none where the Hessian is too large or singular beyond what is aliased.
+    ///
+    /// # Errors
+    ///
+    /// As [`Certifier::new`].
+    fn new(
+        objective: &Objective<'_>,
+        v: &mut [f64],
+        run: &mut Run<'_>,
+    ) -> Result<Option<Self>, Error> {
+        if !is_factorable(objective) {
+            return Ok(None);
+        }
+        let scores = scores(objective, v, run)?;
+        if !scores.z.iter().all(|z| z.is_finite()) {
+            return Ok(None);
+        }
+        let points = objective.points;
+        let threads = objective.threads_to_read();
+        let curvatures = kernel::curvatures(points, &scores.z, threads, run.monitor())?;
+        let traces = curvatures.traces();
+        let Some(mut view) = View::new(objective, &traces, Arc::clone(&run.basis), run)? else {
+            return Ok(None);
+        };
+        let mut aliased = Vec::new();
+        if !view.dependent.is_empty() {
+            // By the curvature here, which rows that are certain do not have: only if all rows say so, too, are they.
+            let Some(of_all) = View::of_all_rows(objective, run)? else {
+                return Ok(None);
+            };
+            if view.dependent != of_all.dependent {
+                let without = Objective {
+                    excluded: &of_all.dependent,
+                    ..*objective
+                };
+                let again = View::new(&without, &traces, Arc::clone(&of_all.basis), run)?;
+                match again.filter(|view| view.dependent == of_all.dependent) {
+                    Some(again) => view = again,
+                    None => return Ok(None),
                 }
             }
+            aliased = of_all.aliases(objective, v);
         }
-        Some(Inverse {
-            classes,
-            trace,
-            lower,
+        run.basis = Arc::clone(&view.basis);
+        let Some(Factored {
+            free,
+            scale,
+            factor,
+        }) = Factored::new(objective, &view, &curvatures, run)?
+        else {
+            return Ok(None);
+        };
+        let inverse = factor.inverse();
+        let norm = norm(&inverse);
+        let size = scale.len() as f64;
+        let defect = f64::EPSILON * (size + 2.0) * factor.trace().sqrt() * norm;
+        let is_exact = defect < 0.01;
+        Ok(is_exact.then_some(Neighbourhood {
+            basis: view.basis,
+            mean: view.columns.mean,
+            free,
+            scale,
+            factor,
+            inverse,
+            norm,
+            defect,
+            scores,
+            reach: None,
+            aliased,
+        }))
+    }
+
+    /// The objective where the neighbourhood was taken, but for the weights that aliased columns had.
+    fn here(
+        &self,
+        objective: &Objective<'_>,
+        v: &[f64],
+        run: &mut Run<'_>,
+    ) -> Result<Evaluation, Error> {
+        match self.aliased.is_empty() {
+            true => self.evaluate_at(objective, v, self.scores.clone(), run),
+            false => self.evaluate(objective, v, run),
+        }
+    }
+
+    /// The objective at `v`.
+    fn evaluate(
+        &self,
+        objective: &Objective<'_>,
+        v: &[f64],
+        run: &mut Run<'_>,
+    ) -> Result<Evaluation, Error> {
+        let scores = scores(objective, v, run)?;
+        self.evaluate_at(objective, v, scores, run)
+    }
+
+    fn evaluate_at(
+        &self,
+        objective: &Objective<'_>,
+        v: &[f64],
+        scores: Scores,
+        run: &mut Run<'_>,
+    ) -> Result<Evaluation, Error> {
+        let (points, classes, n) = (objective.points, objective.classes, objective.columns());
+        let threads = objective.threads_to_read();
+        let residuals = kernel::residuals(points, &scores.z, threads, run.monitor())?;
+        run.passes += objective.cost;
+        let order = n + 1;
+        let of_class = |k: usize| k * order..(k + 1) * order;
+        let mut largest = vec![0.0; order];
+        for (&j, &scale) in self.free.iter().flatten().zip(&self.scale) {
+            largest[j] = f64::max(largest[j], scale);
+        }
+        let basis = &self.basis;
+        let moments = kernel::moments(points, basis, &residuals, &largest, threads, run.monitor())?;
+        let (weights, _) = objective.split(v);
+        let total = residuals.weight;
+        let mut centred = weights.to_vec();
+        if classes > 1 {
+            centre_values(&mut centred, classes);
+        }
+        // The natural gradient, to be reported.
+        let mut natural = Vec::with_capacity(v.len());
+        let mut by_biases = Vec::with_capacity(classes);
+        for k in 0..classes {
+            let sums: Vec<f64> = moments.sums[of_class(k)]
+                .iter()
+                .map(|g| g / total)
+                .collect();
+            natural.extend(basis.natural_gradient(&sums[..n], sums[n]));
+            by_biases.push(if objective.fit_bias { sums[n] } else { 0.0 });
+        }
+        add_multiple(&mut natural, objective.l2, weights);
+        natural.append(&mut by_biases);
+        // That by what is free, in the basis.
+        let (mut gradient, mut error) = (Vec::new(), Vec::new());
+        let epsilon = f64::EPSILON * (n as f64 + 16.0); // of n sums, in what the penalty becomes in the basis
+        let mut scales = self.scale.iter();
+        for (k, free) in self.free.iter().enumerate() {
+            let sums = &moments.sums[of_class(k)];
+            let magnitudes = &moments.magnitudes[of_class(k)];
+            // The penalty's part goes over as the loss's does, without a bias.
+            let w = &centred[k * n..(k + 1) * n];
+            let mut penalty: Vec<f64> = w.iter().map(|w| objective.l2 * w).collect();
+            let mut terms = vec![0.0; n];
+            basis.gradient(&mut penalty, 0.0);
+            basis.magnitudes(&penalty, &mut terms);
+            let by_bias = if objective.fit_bias { sums[n] } else { 0.0 };
+            for (&j, scale) in free.iter().zip(scales.by_ref()) {
+                let (by_column, cancelled) = if j == n {
+                    (by_bias / total, magnitudes[n] / total)
+                } else {
+                    let mean = self.mean[j];
+                    let terms = terms[j] + (magnitudes[j] + mean.abs() * magnitudes[n]) / total;
+                    ((sums[j] - mean * by_bias) / total + penalty[j], terms)
+                };
+                gradient.push(by_column * scale);
+                error.push(epsilon * cancelled * scale);
+            }
+        }
+        // What the penalty takes of what changes all classes alike, which is zero but for rounding.
+        let alike: f64 = (weights.iter().zip(&centred))
+            .map(|(w, c)| (w - c) * (w - c))
+            .sum();
+        let loss = residuals.error / total;
+        let shift = self
+            .mean
+            .iter()
+            .zip(&largest)
+            .map(|(mean, scale)| mean * scale);
+        let shift: f64 = shift.map(|x| x * x).sum();
+        Ok(Evaluation {
+            value: Value {
+                objective: loss + objective.penalty(v),
+                loss,
+                error: residuals.error,
+                weight: total,
+                gradient: natural,
+            },
+            drift: drift(&scores, &self.scores, classes),
+            scores,
+            gradient,
+            error,
+            longest: moments.longest.sqrt() + shift.sqrt(),
+            alike: 0.5 * objective.l2 * alike,
         })
     }
 
-    /// `x ← L⁻¹ x`
-    fn solve_lower(&self, x: &mut [f64]) {
-        for i in 0..self.classes {
-            let row = &self.lower[i * self.classes..][..i + 1];
-            x[i] = (x[i] - dot(&row[..i], &x[..i])) / row[i];
+    /// ‖W g‖, the norm of the gradient under the inverse Hessian, as far as it is known.
+    fn decrement(&self, at: &Evaluation) -> f64 {
+        norm(&lower_times(&self.inverse, &at.gradient))
+    }
+
+    /// Upper bound on objective − minimum.
+    fn gap(
+        &mut self,
+        objective: &Objective<'_>,
+        at: &Evaluation,
+        run: &mut Run<'_>,
+    ) -> Result<f64, Error> {
+        let rate = if objective.classes == 1 { 1.0 } else { SQRT_2 };
+        // Rounding of the scores, by Cauchy–Schwarz under the Hessian: σ' z² ≤ 1/2.
+        let dot_error = dot_error(objective, &at.scores);
+        let score_error = rate * (f64::EPSILON + dot_error);
+        let magnitudes: Vec<f64> = self.inverse.iter().map(|x| x.abs()).collect();
+        let unknown = norm(&lower_times(&magnitudes, &at.error));
+        let length =
+            self.decrement(at) + unknown + self.hidden() * (norm(&at.gradient) + norm(&at.error));
+        let growth = (0.5 * (at.drift + 2.0 * dot_error)).exp();
+        let decrement = (length * EXACT + score_error) * growth;
+        let rough = rate * at.longest * self.norm / (1.0 - self.defect) * EXACT;
+        let is_rough = (decrement * rough * growth).is_nan() || decrement * rough * growth >= ROUGH;
+        if is_rough && self.reach.is_none() {
+            self.reach = Some(self.exact_reach(objective, run)?);
         }
+        let reach = self.reach.map_or(rough, |reach| reach.min(rough)) * growth;
+        let bound = concordant_gap(decrement, reach) + at.alike * EXACT;
+        Ok(if bound.is_nan() { f64::INFINITY } else { bound })
     }
 
-    /// `x ← (L Lᵀ)⁻¹ x`, without what all components have in common.
-    fn solve(&self, x: &mut [f64]) {
-        self.solve_lower(x);
-        for i in (0..self.classes).rev() {
-            let row = &self.lower[i * self.classes..][..i + 1];
-            x[i] /= row[i];
-            let factor = -x[i];
-            add_multiple(&mut x[..i], factor, &row[..i]);
-        }
-        let mean = x.iter().sum::<f64>() / self.classes as f64;
-        x.iter_mut().for_each(|x| *x -= mean);
+    /// A bound on ‖(L⁻¹ − W) x‖ / ‖x‖.
+    fn hidden(&self) -> f64 {
+        self.defect / (1.0 - self.defect) * self.norm
     }
 
-    /// A lower bound: the reciprocal of tr (L Lᵀ)⁻¹ = Σ_j ‖L⁻¹ e_j‖², less what rounding of the matrix may have added.
-    fn least_eigenvalue(&self) -> f64 {
-        let mut trace_of_inverse = 0.0;
-        for j in 0..self.classes {
-            let mut unit = vec![0.0; self.classes];
-            unit[j] = 1.0;
-            self.solve_lower(&mut unit);
-            trace_of_inverse += dot(&unit, &unit);
-        }
-        (1.0 / trace_of_inverse - 1e-11 * self.trace).max(0.0)
-    }
-}
-
-/// Additions that a term of a predictor goes through at most: of lanes, or of panels and their columns.
-fn additions_of_a_predictor<F: Float>(classes: usize, columns: usize) -> f64 {
-    let n = columns as f64;
-    if classes == 1 {
-        n / F::LANES as f64 + 8.0
-    } else {
-        n.min(64.0) + n / 64.0 + 10.0
-    }
-}
-
-/// How far computed gradients may be from exact ones.
-struct Rounding {
-    by_weights: f64,
-    by_biases: f64,
-}
-
-fn rounding<F: Float>(objective: &Objective<'_>, point: &Point, moments: &Moments) -> Rounding {
-    let (classes, n) = (objective.classes, objective.columns());
-    let (w, b) = objective.split(&point.v);
-    let (w_norm, b_norm) = (norm(w), norm(b));
-    let (t, h) = (moments.spread, moments.largest);
-    let epsilon = F::EPSILON.to_f64();
-    let blocks = parallel::blocks(objective.rows(), n.saturating_mul(classes));
-    let stripes = blocks
-        .first()
-        .map_or(0, |block| block.len().div_ceil(STRIPE));
-    let (predictor, additions) = match objective.points.x {
-        Features::Dense(_) => (
-            epsilon * additions_of_a_predictor::<F>(classes, n),
-            (stripes + blocks.len()) as f64,
-        ),
-        Features::Sparse(x) if classes == 1 => (
-            epsilon * 8.0 + f64::EPSILON * x.longest_row() as f64,
-            objective.rows() as f64 / STRIPE as f64 + kernel::sparse::longest_run(&x), // all may be of one block
-        ),
-        Features::Sparse(x) => (
-            epsilon * 10.0 + f64::EPSILON * x.longest_row() as f64,
-            objective.rows() as f64,
-        ),
-    };
-    let sum = epsilon * (STRIPE as f64 + 16.0) + f64::EPSILON * (additions + 16.0);
-    // |r| ≤ 1 and r² ≤ E_i, whatever the label; of several classes, √2 times as much.
-    let (terms, factor) = match classes {
-        1 => (8.0, 1.0),
-        _ => (8.0 + classes as f64, SQRT_2),
-    };
-    let residual = (terms * epsilon + sum) * factor * point.value.loss.min(1.0).sqrt();
-    let root = (h * t).sqrt();
-    Rounding {
-        by_weights: 2.0
-            * (predictor * (w_norm * t + b_norm * root) + residual * moments.squares.sqrt())
-            + 4.0 * f64::EPSILON * objective.l2 * w_norm,
-        by_biases: 2.0 * (predictor * (w_norm * root + b_norm * h) + residual),
-    }
-}
-
-/// The bound from the gradient at `point`, computed in `F`, and moments there.
-fn bound<F: Float>(objective: &Objective<'_>, point: &Point, moments: &Moments) -> f64 {
-    let error = rounding::<F>(objective, point, moments);
-    let (by_weights, by_biases) = objective.split(&point.value.gradient);
-    let along_weights = norm(by_weights) * EXACT + error.by_weights;
-    let along_bias = if objective.fit_bias {
-        norm(by_biases) + error.by_biases
-    } else {
-        0.0
-    };
-    let rate = if objective.classes == 1 { 1.0 } else { SQRT_2 };
-    let rest = 1.0 - rate * along_bias / moments.least;
-    if objective.fit_bias && (rest <= 0.0 || rest.is_nan()) {
-        return f64::INFINITY;
-    }
-    // δ = −ln(1 − x) ≤ x / (1 − x), and e^δ = 1 / (1 − x); with the rate √2, the same of √2 δ.
-    let (distance, growth) = if objective.fit_bias {
-        ((1.0 - rest) / rate / rest, 1.0 / rest)
-    } else {
-        (0.0, 1.0)
-    };
-    let root = (moments.largest * moments.spread).sqrt();
-    let closed = along_weights + distance * growth * root * EXACT;
-    along_bias * distance + closed * closed / (2.0 * objective.l2) * EXACT
-}
-
-fn norm(x: &[f64]) -> f64 {
-    match x {
-        [x] => x.abs(),
-        _ => dot(x, x).sqrt(),
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use crate::elements::Elements;
-    use crate::kernel::Points;
-    use crate::matrix::Matrix;
-    use crate::parallel::{Threads, Unmonitored};
-    use crate::shuffle::Random;
-    use crate::vector::Vector;
-
-    fn objective<'a>(points: &'a Points<'a>, classes: usize, l2: f64) -> Objective<'a> {
-        Objective {
-            points,
-            classes,
-            l2,
-            fit_bias: true,
-            threads: Threads::ONE,
-            cost: 1.0,
-            separated_below: 0.0,
-        }
-    }
-
-    fn at<F: Float>(objective: &Objective<'_>, v: &[f64]) -> Point {
-        let value = objective.evaluate::<F>(v, &mut Unmonitored).unwrap();
-        Point {
-            v: v.to_vec(),
-            value,
-        }
-    }
-
-    fn uniform(random: &mut Random, count: usize, reach: f64) -> Vec<f64> {
-        (0..count)
-            .map(|_| reach * (2.0 * random.uniform() - 1.0))
-            .collect()
-    }
-
-    /// Features that say nothing, so that only the biases are to be found: ln of each class's share.
-    #[test]
-    fn biases_far_from_their_best_are_paid_for() {
-        let counts = [5, 3, 2];
-        let y: Vec<f64> = (0..3).flat_map(|k| vec![k as f64; counts[k]]).collect();
-        let x = vec![1e-9; y.len()];
-        let matrix = Matrix::from_rows(Elements::F64(&x), y.len(), 1).unwrap();
-        let labels = Vector::from_slice(&y);
-        let points = Points::new(&matrix, &labels, None).unwrap();
-        let objective = objective(&points, 3, 1.0);
-        let best: Vec<f64> = counts.iter().map(|&c| (c as f64 / 10.0).ln()).collect();
-        let least = at::<f64>(&objective, &[&[0.0; 3], &best[..]].concat())
-            .value
-            .objective;
-        for (k, distance) in [(0, 0.01), (1, 0.1), (2, 0.2), (0, -0.1), (1, -0.2)] {
-            let mut v = [&[0.0; 3], &best[..]].concat();
-            v[3 + k] += distance;
-            let point = at::<f64>(&objective, &v);
-            let missing = point.value.objective - least;
-            let bound = gap::<f64>(&objective, &point, &mut Unmonitored).unwrap();
-            assert!(
-                missing <= bound && bound <= 4.0 * missing,
-                "{missing} {bound}"
-            );
-        }
-    }
-
-    #[test]
-    fn curvatures_grow_no_faster_than_is_said() {
-        let mut random = Random::new(3);
-        let y: Vec<f64> = (0..40).map(|i| (i % 4) as f64).collect();
-        let x = uniform(&mut random, 80, 3.0);
-        let matrix = Matrix::from_rows(Elements::F64(&x), 40, 2).unwrap();
-        let labels = Vector::from_slice(&y);
-        let points = Points::new(&matrix, &labels, None).unwrap();
-        let objective = objective(&points, 4, 1.0);
-        let moments = |v: &[f64]| {
-            let point = at::<f64>(&objective, v);
-            class_moments(&objective, &point, &mut Unmonitored)
-                .unwrap()
-                .0
-        };
-        let mut grew = [false; 3];
-        for _ in 0..200 {
-            let v = uniform(&mut random, 12, 2.0);
-            let step = uniform(&mut random, 4, 0.5);
-            let mut there = v.clone();
-            add_multiple(&mut there[8..], 1.0, &step);
-            let (here, there) = (moments(&v), moments(&there));
-            grew[0] |= there.least < here.least;
-            grew[1] |= there.largest > here.largest;
-            grew[2] |= there.spread > here.spread;
-            let said = here.after(norm(&step));
-            assert!(said.least <= there.least * EXACT);
-            assert!(said.largest * EXACT >= there.largest);
-            assert!(said.spread * EXACT >= there.spread);
-        }
-        assert_eq!(grew, [true; 3]);
-    }
-
-    /// Single precision is as wrong as it is said to be, at most, and the bound counts it.
-    #[test]
-    fn rounding_is_counted() {
-        for (classes, m, n) in [(1, 700, 3), (1, 300, 40), (3, 300, 3), (3, 257, 70)] {
-            let mut random = Random::new((m * n) as u64);
-            let x: Vec<f32> = uniform(&mut random, m * n, 2.0)
-                .iter()
-                .map(|&x| x as f32)
-                .collect();
-            let labels: Vec<f64> = (0..m).map(|i| (i % classes.max(2)) as f64).collect();
-            let matrix = Matrix::from_rows(Elements::F32(&x), m, n).unwrap();
-            let y = Vector::from_slice(&labels);
-            let points = Points::new(&matrix, &y, None).unwrap();
-            let objective = objective(&points, classes, 1e-3);
-            let v: Vec<f64> = uniform(&mut random, classes * (n + 1), 1.0)
-                .iter()
-                .map(|&v| f64::from(v as f32))
-                .collect();
-            let (mut point, exact) = (at::<f32>(&objective, &v), at::<f64>(&objective, &v));
-            let moments = match classes {
-                1 => moments(&objective, &point, &mut Unmonitored).unwrap(),
-                _ => {
-                    class_moments(&objective, &point, &mut Unmonitored)
-                        .unwrap()
-                        .0
+    /// ρ, row by row: as much work as the Hessian.
+    fn exact_reach(&self, objective: &Objective<'_>, run: &mut Run<'_>) -> Result<f64, Error> {
+        run.passes += objective.cost;
+        let (n, size, classes) = (objective.columns(), self.scale.len(), objective.classes);
+        let hidden = self.hidden();
+        let work = size.saturating_mul(size);
+        let threads = objective
+            .threads
+            .for_work(objective.rows().saturating_mul(work));
+        let largest = kernel::sum_rows(
+            objective.points,
+            work / (n + 1) + 1,
+            || {
+                let images = vec![0.0; classes * size];
+                (0.0_f64, images, vec![0.0; size], vec![0.0; n])
+            },
+            |(largest, images, scaled, low), _, row| {
+                self.basis.enter(&mut row[..n], low);
+                row[..n]
+                    .iter_mut()
+                    .zip(&self.mean)
+                    .for_each(|(x, mean)| *x -= mean);
+                row[n] = 1.0;
+                // The image of the row in the place of each predictor.
+                let mut room: f64 = 0.0;
+                let mut start = 0;
+                for (image, free) in images.chunks_exact_mut(size).zip(&self.free) {
+                    let end = start + free.len();
+                    for (out, (&j, scale)) in scaled[start..end]
+                        .iter_mut()
+                        .zip(free.iter().zip(&self.scale[start..]))
+                    {
+                        *out = row[j] * scale;
+                    }
+                    let scaled = &scaled[start..end];
+                    for (i, out) in image.iter_mut().enumerate() {
+                        let of_class = &self.inverse[i * size + start..i * size + end];
+                        *out = if i < start {
+                            0.0
+                        } else {
+                            dot(of_class, scaled)
+                        };
+                    }
+                    room = room.max(hidden * norm(scaled));
+                    start = end;
                 }
-            };
-            let said = rounding::<f32>(&objective, &point, &moments);
-            add_multiple(&mut point.value.gradient, -1.0, &exact.value.gradient);
-            let (weights, biases) = objective.split(&point.value.gradient);
-            assert!(norm(weights) > 0.0 && norm(weights) <= said.by_weights);
-            assert!(norm(biases) > 0.0 && norm(biases) <= said.by_biases);
-
-            point.value.gradient.fill(0.0);
-            let least = said.by_weights.powi(2) / (2.0 * objective.l2);
-            assert!(bound::<f32>(&objective, &point, &moments) >= least);
-        }
+                for (k, image) in images.chunks_exact(size).enumerate() {
+                    if classes == 1 {
+                        *largest = largest.max(norm(image) + room);
+                    }
+                    for other in images.chunks_exact(size).take(k) {
+                        let squares = image.iter().zip(other).map(|(a, b)| (a - b) * (a - b));
+                        let length = squares.sum::<f64>().sqrt();
+                        *largest = largest.max(length + 2.0 * room);
+                    }
+                }
+            },
+            threads,
+            run.monitor(),
+        )?;
+        let largest = largest.into_iter().map(|(largest, ..)| largest);
+        Ok(largest.fold(0.0, f64::max) * (1.0 + 1e-6))
     }
+
+    /// −H⁻¹ g as natural weights and biases.
+    fn newton_step(&self, objective: &Objective<'_>, gradient: &[f64]) -> Vec<f64> {
+        let (n, classes) = (objective.columns(), objective.classes);
+        let mut solved = gradient.to_vec();
+        self.factor.solve(&mut solved);
+        let mut step = vec![0.0; classes * (n + 1)];
+        let (weights, biases) = step.split_at_mut(classes * n);
+        let mut moves = solved.iter().zip(&self.scale).map(|(x, scale)| -x * scale);
+        let predictors = self
+            .free
+            .iter()
+            .zip(weights.chunks_exact_mut(n))
+            .zip(biases);
+        for ((free, weights), bias) in predictors {
+            let mut at_mean = 0.0;
+            for (&j, step) in free.iter().zip(moves.by_ref()) {
+                *weights.get_mut(j).unwrap_or(&mut at_mean) = step;
+            }
+            let at_origin = at_mean - dot(&self.mean, weights);
+            let shift = self.basis.to_natural(weights);
+            *bias = if objective.fit_bias {
+                at_origin + shift
+            } else {
+                0.0
+            };
+        }
+        if classes > 1 {
+            centre(&mut step, classes);
+        }
+        step
+    }
+
+    /// Rounds weights to `F`, and then biases such that scores at the columns' means change least.
+    fn round<F: Float>(&self, objective: &Objective<'_>, v: &mut [f64]) {
+        let n = objective.columns();
+        let at = v.len() - objective.classes;
+        let (weights, biases) = v.split_at_mut(at);
+        for (weights, bias) in weights.chunks_exact_mut(n).zip(biases) {
+            let mut change = weights.to_vec();
+            round::<F>(weights);
+            change
+                .iter_mut()
+                .zip(&*weights)
+                .for_each(|(w, rounded)| *w -= rounded);
+            if objective.fit_bias {
+                let shift = self.basis.to_coordinates(&mut change);
+                *bias += shift + dot(&self.mean, &change);
+            }
+        }
+        round::<F>(&mut v[at..]);
+    }
+}
+
+/// `((1 − a) ln(1 − a) + a) / ρ²` with `a = λρ`, rounded up; ∞ from a = 1 on.
+fn concordant_gap(decrement: f64, reach: f64) -> f64 {
+    let a = decrement * reach;
+    if a.is_nan() || a >= 1.0 {
+        f64::INFINITY
+    } else if a < 1e-3 {
+        // λ²/2 · (1 + a/3 + a²/6 + …), whose terms are below those of 1 / (1 − a).
+        0.5 * decrement * decrement / (1.0 - a) * EXACT
+    } else {
+        ((1.0 - a) * (1.0 - a).ln() + a) / (reach * reach) * EXACT
+    }
+}
+
+/// How far a score may be off but for one rounding.
+pub(super) fn dot_error(objective: &Objective<'_>, scores: &Scores) -> f64 {
+    let terms = objective.columns() as f64 + 2.0;
+    (terms * f64::EPSILON).powi(2) * scores.magnitude
+}
+
+/// The exact scores at `v`, counted in passes.
+pub(super) fn scores(
+    objective: &Objective<'_>,
+    v: &[f64],
+    run: &mut Run<'_>,
+) -> Result<Scores, Error> {
+    run.passes += objective.cost;
+    let (weights, biases) = objective.split(v);
+    let threads = objective.threads_to_read();
+    kernel::scores(objective.points, weights, biases, threads, run.monitor())
+}
+
+/// The largest change of a score, or of the difference of two.
+fn drift(a: &Scores, b: &Scores, classes: usize) -> f64 {
+    let rows = a.z.chunks_exact(classes).zip(b.z.chunks_exact(classes));
+    let change = |(a, b): (&[f64], &[f64])| {
+        let changes = || a.iter().zip(b).map(|(a, b)| a - b);
+        match classes {
+            1 => changes().fold(0.0, |most: f64, x| most.max(x.abs())),
+            _ => changes().fold(f64::MIN, f64::max) - changes().fold(f64::MAX, f64::min),
+        }
+    };
+    rows.map(change).fold(0.0, f64::max)
+}
+
+/// `L x` for a lower triangle, row by row.
+fn lower_times(lower: &[f64], x: &[f64]) -> Vec<f64> {
+    let rows = lower.chunks_exact(x.len().max(1)).enumerate();
+    rows.map(|(i, row)| dot(&row[..=i], &x[..=i])).collect()
 }

@@ -1,0 +1,124 @@
+//! The covariance of estimated weights and bias: the inverse of the Fisher information.
+
+use std::ops::ControlFlow;
+
+use crate::error::{Error, check_room, zeros};
+use crate::features::Features;
+use crate::kernel::{self, Basis, Points};
+use crate::parallel::{Monitor, Threads};
+use crate::solver::information::Information;
+use crate::solver::objective::Objective;
+use crate::solver::run::{FitObserver, Iteration, Run};
+use crate::solver::view::Alias;
+use crate::vector::Vector;
+
+/// The covariance of the weights and the bias that maximise the likelihood, to first order: the inverse of
+///
+/// ```text
+/// I = [X 1]ᵀ D [X 1]      D = diag(s_i σ'(z_i)),  z = X w + b
+/// ```
+///
+/// Symmetric, shape (n + 1, n + 1) row by row, the bias last; without `fit_bias` (n, n). In `f64` whatever `X` holds, and to
+/// nearly all digits however far columns are from zero and however nearly they are combinations of one another.
+///
+/// Source: P. McCullagh & J. Nelder, *Generalized Linear Models*, 2nd ed. (1989), §4.4.
+///
+/// # Errors
+///
+/// [`Error::Length`] if `sample_weight` or `weights` does not fit `x`; [`Error::Element`] for sample weights that are negative
+/// or not finite; [`Error::TotalWeight`]; [`Error::NotFinite`]; [`Error::Index`]; [`Error::Conflict`] for columns that are
+/// linear combinations of others, or an information that is singular for another reason; [`Error::Memory`];
+/// [`Error::Interrupted`] by the monitor.
+pub fn covariance<'a>(
+    x: impl Into<Features<'a>>,
+    sample_weight: Option<&'a Vector<'a>>,
+    weights: &[f64],
+    bias: f64,
+    fit_bias: bool,
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<Vec<f64>, Error> {
+    let x = x.into();
+    let n = x.columns();
+    kernel::check_length("weights", weights.len(), n, "one weight per column of X")?;
+    let unlabelled = zeros("y", x.rows(), "labels")?;
+    let unlabelled = Vector::from_slice(&unlabelled);
+    let points = Points::new(x, &unlabelled, sample_weight)?;
+    kernel::labels(&points, threads, monitor)?;
+    // The matrix, its inverse, and the sums that it is made from.
+    let elements = 4 * (n as u128 + 1).pow(2);
+    check_room(elements, "X", elements, "elements of its covariance")?;
+    points.check_finite()?;
+    let objective = Objective {
+        points: &points,
+        classes: 1,
+        l2: 0.0,
+        fit_bias,
+        threads,
+        epsilon: f64::EPSILON,
+        excluded: &[],
+        cost: 1.0,
+        separated_below: 0.0,
+    };
+    let mut v = weights.to_vec();
+    v.push(bias);
+    let mut quiet = Quiet(monitor);
+    let basis = Basis::sampled(&points, fit_bias, false);
+    let mut run = Run::new(&mut quiet, f64::INFINITY, basis);
+    let singular = |got: String| Error::Conflict {
+        argument: "X",
+        expected: "of columns that are no linear combinations of one another",
+        got,
+    };
+    match Information::new(&objective, &v, &mut run)? {
+        Some(information) => match information.aliased() {
+            [] => {
+                let covariance = information.inverse(&objective);
+                match covariance.iter().all(|x| x.is_finite()) {
+                    true => Ok(covariance),
+                    false => Err(Error::Conflict {
+                        argument: "X",
+                        expected: "in units in which its covariance is finite",
+                        got: "columns whose numbers are too small".to_owned(),
+                    }),
+                }
+            }
+            aliased => Err(singular(named(aliased))),
+        },
+        None => Err(singular(
+            "predictions so certain that nothing tells some of them apart".to_owned(),
+        )),
+    }
+}
+
+/// The first of the columns that are combinations of others.
+fn named(aliased: &[Alias]) -> String {
+    let Some(alias) = aliased.first() else {
+        return String::new();
+    };
+    let columns: Vec<String> = alias.columns.iter().map(ToString::to_string).collect();
+    let column = alias.column;
+    match columns.as_slice() {
+        [] => format!("column {column}, which is constant"),
+        [other] => format!("column {column}, which column {other} determines"),
+        others => format!(
+            "column {column}, which columns {} determine",
+            others.join(", ")
+        ),
+    }
+}
+
+/// A monitor that has no iterations to be shown.
+struct Quiet<'m>(&'m mut dyn Monitor);
+
+impl Monitor for Quiet<'_> {
+    fn poll(&mut self) -> ControlFlow<()> {
+        self.0.poll()
+    }
+}
+
+impl FitObserver for Quiet<'_> {
+    fn iteration(&mut self, _: &Iteration<'_>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}

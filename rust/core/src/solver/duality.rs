@@ -1,0 +1,471 @@
+//! How far above the optimum an objective can be at most.
+//!
+//! For l2 > 0, Fenchel duality. With residuals r_i = σ(z_i) − y_i, a point whose bias is optimal for its weights, thus
+//! Σ s_i r_i = 0, is dual feasible, and the duality gap is exactly
+//!
+//! ```text
+//! P(w, b°) − D(r) = ‖∇_w P(w, b°)‖² / (2·l2)
+//! ```
+//!
+//! (S. Shalev-Shwartz & T. Zhang, JMLR 14 (2013), §1, with the bias eliminated). At a bias b near b° it is bounded from
+//! there. |σ''| ≤ σ', so the curvature h along the bias changes by e^±t at most over a distance t. Then, g being the
+//! derivative by the bias at b and T = Σ s_i σ'_i ‖x_i‖² / Σ s_i:
+//!
+//! ```text
+//! |b − b°|               ≤ δ = −ln(1 − |g| / h)
+//! P(w, b) − P(w, b°)     ≤ |g| δ
+//! ‖∇_w P(b) − ∇_w P(b°)‖ ≤ δ e^δ √(h T)        by Cauchy–Schwarz
+//! ```
+//!
+//! The gradient is known up to rounding, for which it is enlarged: predictors err by at most (n / lanes + 8)·ε·(‖x‖‖w‖ +
+//! |b|), residuals by 8·ε of themselves, and their sums by ε for each of the additions that a term goes through (N.
+//! Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §3.1 and §4.2). Over sparse rows, predictors and the
+//! gradient's sums are in `f64` whatever is stored, and are rounded once.
+//!
+//! Of K classes the same holds with residuals r_ik = p_ik − [y_i = k]: the dual point is p_i in the simplex, feasible where
+//! Σ s_i r_ik = 0 for every class, and worth the entropy Σ s_i H(p_i) less the penalty's conjugate. With b° as near to b as
+//! it can be, u the unit vector towards it, whose range over the classes is √2 at most, and H_i = diag(p_i) − p_i p_iᵀ:
+//! third derivatives of ln Σ exp along u are at most √2 times the second (F. Bach, Electron. J. Stat. 4 (2010),
+//! doi:10.1214/09-EJS521), so that curvatures change by e^±√2t over a distance t. With μ ≤ uᵀ H u ≤ h, where
+//! H = Σ s_i H_i / Σ s_i, and ‖H_i u‖² ≤ uᵀ H_i u · tr H_i, hence T = Σ s_i tr H_i ‖x_i‖² / Σ s_i:
+//!
+//! ```text
+//! ‖b − b°‖               ≤ δ = −ln(1 − √2 ‖g‖ / μ) / √2
+//! P(W, b) − P(W, b°)     ≤ ‖g‖ δ
+//! ‖∇_W P(b) − ∇_W P(b°)‖ ≤ δ e^√2δ √(h T)
+//! ```
+//!
+//! H has nothing along (1, …, 1), and neither has g. With τ put there instead, 1 / tr (H + τ 1 1ᵀ/K)⁻¹ is a μ. So that δ is
+//! as good as nothing, all this is applied to the biases after one more Newton step, by Δ: convexity gives
+//! P(W, b) − P(W, b + Δ) ≤ −g · Δ, and curvatures there are within e^±√2‖Δ‖ of those at b.
+//!
+//! Of the rounding, a residual's now has K terms, and Σ_k r_ik² ≤ 2 E_i.
+
+use std::f64::consts::SQRT_2;
+
+use super::objective::{Objective, Point, add_multiple, dot, norm};
+use crate::error::Error;
+use crate::features::Features;
+use crate::float::Float;
+use crate::kernel::softmax;
+use crate::kernel::{self, Basis};
+use crate::parallel::{self, Monitor, STRIPE};
+
+/// What the bound takes of the second derivatives.
+struct Moments {
+    /// Curvatures along the biases: the least, and the largest.
+    least: f64,
+    largest: f64,
+    /// T
+    spread: f64,
+    /// Σ s_i ‖x_i‖² / Σ s_i
+    squares: f64,
+}
+
+impl Moments {
+    /// Bounds on those of several classes a step of that length along the biases away.
+    fn after(self, length: f64) -> Self {
+        let growth = (SQRT_2 * length).exp();
+        Moments {
+            least: self.least / growth,
+            largest: self.largest * growth,
+            spread: self.spread * growth,
+            squares: self.squares,
+        }
+    }
+}
+
+/// Sums of positive terms are right to a few thousand ε.
+const EXACT: f64 = 1.0 + 1e-9;
+/// Newton steps that are longer are not worth their price.
+const LONGEST: f64 = 1.0;
+
+/// What [`gap`] reads, in passes over all rows: predictors, their moments and, of several classes, the gradient.
+pub(crate) fn passes(classes: usize) -> f64 {
+    if classes == 1 { 1.0 } else { 4.0 }
+}
+
+/// Upper bound on objective − optimum at `point`, for l2 > 0; ∞ where the bias is too far from its optimum.
+///
+/// # Errors
+///
+/// [`Error::Interrupted`] by the monitor.
+pub(crate) fn gap<F: Float>(
+    objective: &Objective<'_>,
+    point: &Point,
+    monitor: &mut dyn Monitor,
+) -> Result<f64, Error> {
+    let gap = if objective.classes == 1 {
+        let moments = moments(objective, point, monitor)?;
+        bound::<F>(objective, point, &moments)
+    } else {
+        class_gap::<F>(objective, point, monitor)?
+    };
+    Ok(if gap.is_nan() { f64::INFINITY } else { gap })
+}
+
+fn moments(
+    objective: &Objective<'_>,
+    point: &Point,
+    monitor: &mut dyn Monitor,
+) -> Result<Moments, Error> {
+    let (points, threads) = (objective.points, objective.threads_to_read());
+    let n = objective.columns();
+    let basis = Basis::natural(n);
+    let c = kernel::curvature(points, &point.v[..n], point.v[n], &basis, threads, monitor)?;
+    let h = c.bias / c.weight / EXACT;
+    Ok(Moments {
+        least: h,
+        largest: h,
+        spread: c.diagonal.iter().sum::<f64>() / c.weight * EXACT,
+        squares: c.squares.iter().sum::<f64>() / c.weight * EXACT,
+    })
+}
+
+fn class_gap<F: Float>(
+    objective: &Objective<'_>,
+    point: &Point,
+    monitor: &mut dyn Monitor,
+) -> Result<f64, Error> {
+    let (mut moments, inverse) = class_moments(objective, point, monitor)?;
+    let mut v = point.v.clone();
+    let mut cost = 0.0;
+    if objective.fit_bias
+        && let Some(inverse) = inverse
+    {
+        let (_, g) = objective.split(&point.value.gradient);
+        let mut step = g.to_vec();
+        inverse.solve(&mut step);
+        let length = norm(&step);
+        if length <= LONGEST {
+            let error = rounding::<F>(objective, point, &moments).by_biases;
+            cost = dot(g, &step).max(0.0) + error * length;
+            let at = v.len() - objective.classes;
+            add_multiple(&mut v[at..], -1.0, &step);
+            moments = moments.after(length);
+        }
+    }
+    let value = objective.evaluate::<f64>(&v, monitor)?;
+    Ok(cost + bound::<f64>(objective, &Point { v, value }, &moments))
+}
+
+/// The moments, and the inverse of the Hessian by the biases unless that is singular beyond (1, …, 1).
+fn class_moments(
+    objective: &Objective<'_>,
+    point: &Point,
+    monitor: &mut dyn Monitor,
+) -> Result<(Moments, Option<Inverse>), Error> {
+    let (points, threads) = (objective.points, objective.threads_to_read());
+    let model = objective.model(&point.v)?;
+    let slopes = softmax::slopes(points, &model, threads, monitor)?;
+    let mut traces = vec![0.0; objective.rows()];
+    for d in slopes.chunks_exact(traces.len()) {
+        add_multiple(&mut traces, 1.0, d);
+    }
+    let basis = Basis::natural(objective.columns());
+    let c = kernel::curvature_of(points, &traces, &basis, threads, monitor)?;
+    let mut hessian = softmax::bias_hessian(points, &model, &slopes, threads, monitor)?;
+    for h in &mut hessian {
+        *h /= c.weight;
+    }
+    let inverse = Inverse::new(hessian, objective.classes);
+    let moments = Moments {
+        least: inverse.as_ref().map_or(0.0, Inverse::least_eigenvalue) / EXACT,
+        largest: c.bias / c.weight * EXACT,
+        spread: c.diagonal.iter().sum::<f64>() / c.weight * EXACT,
+        squares: c.squares.iter().sum::<f64>() / c.weight * EXACT,
+    };
+    Ok((moments, inverse))
+}
+
+/// The inverse of a K × K matrix that has nothing along (1, …, 1), on what is perpendicular to that.
+struct Inverse {
+    classes: usize,
+    trace: f64,
+    /// L of L Lᵀ = H + τ 1 1ᵀ/K, row by row.
+    lower: Vec<f64>,
+}
+
+impl Inverse {
+    /// None if eigenvalues are too far apart to tell the least from rounding. Only the lower triangle is read.
+    fn new(hessian: Vec<f64>, classes: usize) -> Option<Self> {
+        let mut lower = hessian;
+        let trace: f64 = (0..classes).map(|k| lower[k * classes + k]).sum();
+        let everywhere = trace / (classes * classes) as f64;
+        for h in &mut lower {
+            *h += everywhere;
+        }
+        for i in 0..classes {
+            for j in 0..=i {
+                let (row, other) = (&lower[i * classes..][..j], &lower[j * classes..][..j]);
+                let rest = lower[i * classes + j] - dot(row, other);
+                if j < i {
+                    lower[i * classes + j] = rest / lower[j * classes + j];
+                } else if rest > 1e-10 * trace {
+                    lower[i * classes + j] = rest.sqrt();
+                } else {
+                    return None;
+                }
+            }
+        }
+        Some(Inverse {
+            classes,
+            trace,
+            lower,
+        })
+    }
+
+    /// `x ← L⁻¹ x`
+    fn solve_lower(&self, x: &mut [f64]) {
+        for i in 0..self.classes {
+            let row = &self.lower[i * self.classes..][..i + 1];
+            x[i] = (x[i] - dot(&row[..i], &x[..i])) / row[i];
+        }
+    }
+
+    /// `x ← (L Lᵀ)⁻¹ x`, without what all components have in common.
+    fn solve(&self, x: &mut [f64]) {
+        self.solve_lower(x);
+        for i in (0..self.classes).rev() {
+            let row = &self.lower[i * self.classes..][..i + 1];
+            x[i] /= row[i];
+            let factor = -x[i];
+            add_multiple(&mut x[..i], factor, &row[..i]);
+        }
+        let mean = x.iter().sum::<f64>() / self.classes as f64;
+        x.iter_mut().for_each(|x| *x -= mean);
+    }
+
+    /// A lower bound: the reciprocal of tr (L Lᵀ)⁻¹ = Σ_j ‖L⁻¹ e_j‖², less what rounding of the matrix may have added.
+    fn least_eigenvalue(&self) -> f64 {
+        let mut trace_of_inverse = 0.0;
+        for j in 0..self.classes {
+            let mut unit = vec![0.0; self.classes];
+            unit[j] = 1.0;
+            self.solve_lower(&mut unit);
+            trace_of_inverse += dot(&unit, &unit);
+        }
+        (1.0 / trace_of_inverse - 1e-11 * self.trace).max(0.0)
+    }
+}
+
+/// Additions that a term of a predictor goes through at most: of lanes, or of panels and their columns.
+fn additions_of_a_predictor<F: Float>(classes: usize, columns: usize) -> f64 {
+    let n = columns as f64;
+    if classes == 1 {
+        n / F::LANES as f64 + 8.0
+    } else {
+        n.min(64.0) + n / 64.0 + 10.0
+    }
+}
+
+/// How far computed gradients may be from exact ones.
+struct Rounding {
+    by_weights: f64,
+    by_biases: f64,
+}
+
+fn rounding<F: Float>(objective: &Objective<'_>, point: &Point, moments: &Moments) -> Rounding {
+    let (classes, n) = (objective.classes, objective.columns());
+    let (w, b) = objective.split(&point.v);
+    let (w_norm, b_norm) = (norm(w), norm(b));
+    let (t, h) = (moments.spread, moments.largest);
+    let epsilon = F::EPSILON.to_f64();
+    let blocks = parallel::blocks(objective.rows(), n.saturating_mul(classes));
+    let stripes = blocks
+        .first()
+        .map_or(0, |block| block.len().div_ceil(STRIPE));
+    let (predictor, additions) = match objective.points.x {
+        Features::Dense(_) => (
+            epsilon * additions_of_a_predictor::<F>(classes, n),
+            (stripes + blocks.len()) as f64,
+        ),
+        Features::Sparse(x) if classes == 1 => (
+            epsilon * 8.0 + f64::EPSILON * x.longest_row() as f64,
+            objective.rows() as f64 / STRIPE as f64 + kernel::sparse::longest_run(&x), // all may be of one block
+        ),
+        Features::Sparse(x) => (
+            epsilon * 10.0 + f64::EPSILON * x.longest_row() as f64,
+            objective.rows() as f64,
+        ),
+    };
+    let sum = epsilon * (STRIPE as f64 + 16.0) + f64::EPSILON * (additions + 16.0);
+    // |r| ≤ 1 and r² ≤ E_i, whatever the label; of several classes, √2 times as much.
+    let (terms, factor) = match classes {
+        1 => (8.0, 1.0),
+        _ => (8.0 + classes as f64, SQRT_2),
+    };
+    let residual = (terms * epsilon + sum) * factor * point.value.loss.min(1.0).sqrt();
+    let root = (h * t).sqrt();
+    Rounding {
+        by_weights: 2.0
+            * (predictor * (w_norm * t + b_norm * root) + residual * moments.squares.sqrt())
+            + 4.0 * f64::EPSILON * objective.l2 * w_norm,
+        by_biases: 2.0 * (predictor * (w_norm * root + b_norm * h) + residual),
+    }
+}
+
+/// The bound from the gradient at `point`, computed in `F`, and moments there.
+fn bound<F: Float>(objective: &Objective<'_>, point: &Point, moments: &Moments) -> f64 {
+    let error = rounding::<F>(objective, point, moments);
+    let (by_weights, by_biases) = objective.split(&point.value.gradient);
+    let along_weights = norm(by_weights) * EXACT + error.by_weights;
+    let along_bias = if objective.fit_bias {
+        norm(by_biases) + error.by_biases
+    } else {
+        0.0
+    };
+    let rate = if objective.classes == 1 { 1.0 } else { SQRT_2 };
+    let rest = 1.0 - rate * along_bias / moments.least;
+    if objective.fit_bias && (rest <= 0.0 || rest.is_nan()) {
+        return f64::INFINITY;
+    }
+    // δ = −ln(1 − x) ≤ x / (1 − x), and e^δ = 1 / (1 − x); with the rate √2, the same of √2 δ.
+    let (distance, growth) = if objective.fit_bias {
+        ((1.0 - rest) / rate / rest, 1.0 / rest)
+    } else {
+        (0.0, 1.0)
+    };
+    let root = (moments.largest * moments.spread).sqrt();
+    let closed = along_weights + distance * growth * root * EXACT;
+    along_bias * distance + closed * closed / (2.0 * objective.l2) * EXACT
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::elements::Elements;
+    use crate::kernel::Points;
+    use crate::matrix::Matrix;
+    use crate::parallel::{Threads, Unmonitored};
+    use crate::shuffle::Random;
+    use crate::vector::Vector;
+
+    fn objective<'a>(points: &'a Points<'a>, classes: usize, l2: f64) -> Objective<'a> {
+        Objective {
+            points,
+            classes,
+            l2,
+            fit_bias: true,
+            threads: Threads::ONE,
+            epsilon: f64::EPSILON,
+            excluded: &[],
+            cost: 1.0,
+            separated_below: 0.0,
+        }
+    }
+
+    fn at<F: Float>(objective: &Objective<'_>, v: &[f64]) -> Point {
+        let value = objective.evaluate::<F>(v, &mut Unmonitored).unwrap();
+        Point {
+            v: v.to_vec(),
+            value,
+        }
+    }
+
+    fn uniform(random: &mut Random, count: usize, reach: f64) -> Vec<f64> {
+        (0..count)
+            .map(|_| reach * (2.0 * random.uniform() - 1.0))
+            .collect()
+    }
+
+    /// Features that say nothing, so that only the biases are to be found: ln of each class's share.
+    #[test]
+    fn biases_far_from_their_best_are_paid_for() {
+        let counts = [5, 3, 2];
+        let y: Vec<f64> = (0..3).flat_map(|k| vec![k as f64; counts[k]]).collect();
+        let x = vec![1e-9; y.len()];
+        let matrix = Matrix::from_rows(Elements::F64(&x), y.len(), 1).unwrap();
+        let labels = Vector::from_slice(&y);
+        let points = Points::new(&matrix, &labels, None).unwrap();
+        let objective = objective(&points, 3, 1.0);
+        let best: Vec<f64> = counts.iter().map(|&c| (c as f64 / 10.0).ln()).collect();
+        let least = at::<f64>(&objective, &[&[0.0; 3], &best[..]].concat())
+            .value
+            .objective;
+        for (k, distance) in [(0, 0.01), (1, 0.1), (2, 0.2), (0, -0.1), (1, -0.2)] {
+            let mut v = [&[0.0; 3], &best[..]].concat();
+            v[3 + k] += distance;
+            let point = at::<f64>(&objective, &v);
+            let missing = point.value.objective - least;
+            let bound = gap::<f64>(&objective, &point, &mut Unmonitored).unwrap();
+            assert!(
+                missing <= bound && bound <= 4.0 * missing,
+                "{missing} {bound}"
+            );
+        }
+    }
+
+    #[test]
+    fn curvatures_grow_no_faster_than_is_said() {
+        let mut random = Random::new(3);
+        let y: Vec<f64> = (0..40).map(|i| (i % 4) as f64).collect();
+        let x = uniform(&mut random, 80, 3.0);
+        let matrix = Matrix::from_rows(Elements::F64(&x), 40, 2).unwrap();
+        let labels = Vector::from_slice(&y);
+        let points = Points::new(&matrix, &labels, None).unwrap();
+        let objective = objective(&points, 4, 1.0);
+        let moments = |v: &[f64]| {
+            let point = at::<f64>(&objective, v);
+            class_moments(&objective, &point, &mut Unmonitored)
+                .unwrap()
+                .0
+        };
+        let mut grew = [false; 3];
+        for _ in 0..200 {
+            let v = uniform(&mut random, 12, 2.0);
+            let step = uniform(&mut random, 4, 0.5);
+            let mut there = v.clone();
+            add_multiple(&mut there[8..], 1.0, &step);
+            let (here, there) = (moments(&v), moments(&there));
+            grew[0] |= there.least < here.least;
+            grew[1] |= there.largest > here.largest;
+            grew[2] |= there.spread > here.spread;
+            let said = here.after(norm(&step));
+            assert!(said.least <= there.least * EXACT);
+            assert!(said.largest * EXACT >= there.largest);
+            assert!(said.spread * EXACT >= there.spread);
+        }
+        assert_eq!(grew, [true; 3]);
+    }
+
+    /// Single precision is as wrong as it is said to be, at most, and the bound counts it.
+    #[test]
+    fn rounding_is_counted() {
+        for (classes, m, n) in [(1, 700, 3), (1, 300, 40), (3, 300, 3), (3, 257, 70)] {
+            let mut random = Random::new((m * n) as u64);
+            let x: Vec<f32> = uniform(&mut random, m * n, 2.0)
+                .iter()
+                .map(|&x| x as f32)
+                .collect();
+            let labels: Vec<f64> = (0..m).map(|i| (i % classes.max(2)) as f64).collect();
+            let matrix = Matrix::from_rows(Elements::F32(&x), m, n).unwrap();
+            let y = Vector::from_slice(&labels);
+            let points = Points::new(&matrix, &y, None).unwrap();
+            let objective = objective(&points, classes, 1e-3);
+            let v: Vec<f64> = uniform(&mut random, classes * (n + 1), 1.0)
+                .iter()
+                .map(|&v| f64::from(v as f32))
+                .collect();
+            let (mut point, exact) = (at::<f32>(&objective, &v), at::<f64>(&objective, &v));
+            let moments = match classes {
+                1 => moments(&objective, &point, &mut Unmonitored).unwrap(),
+                _ => {
+                    class_moments(&objective, &point, &mut Unmonitored)
+                        .unwrap()
+                        .0
+                }
+            };
+            let said = rounding::<f32>(&objective, &point, &moments);
+            add_multiple(&mut point.value.gradient, -1.0, &exact.value.gradient);
+            let (weights, biases) = objective.split(&point.value.gradient);
+            assert!(norm(weights) > 0.0 && norm(weights) <= said.by_weights);
+            assert!(norm(biases) > 0.0 && norm(biases) <= said.by_biases);
+
+            point.value.gradient.fill(0.0);
+            let least = said.by_weights.powi(2) / (2.0 * objective.l2);
+            assert!(bound::<f32>(&objective, &point, &moments) >= least);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The Fisher information, for the covariance of weights and bias.
+
+use std::sync::Arc;
+
+use super::certificate::scores;
+use super::cholesky::Cholesky;
+use super::objective::{Objective, add_multiple, dot};
+use super::run::Run;
+use super::view::{self, Alias, View};
+use crate::error::Error;
+use crate::kernel;
+
+/// The Fisher information of one predictor.
+pub(crate) struct Information {
+    view: View,
+    aliased: Vec<Alias>,
+}
+
+impl Information {
+    /// At `v`; none where it is singular beyond columns that are aliased.
+    ///
+    /// # Errors
+    ///
+    /// As [`Certifier::new`].
+    pub(crate) fn new(
+        objective: &Objective<'_>,
+        v: &[f64],
+        run: &mut Run<'_>,
+    ) -> Result<Option<Self>, Error> {
+        let scores = scores(objective, v, run)?;
+        let threads = objective.threads_to_read();
+        let points = objective.points;
+        let curvatures = kernel::curvatures(points, &scores.z, threads, run.monitor())?;
+        let basis = Arc::clone(&run.basis);
+        let Some(view) = View::new(objective, &curvatures.traces(), basis, run)? else {
+            return Ok(None);
+        };
+        // Only if all rows say so, whatever is predicted, are columns dependent.
+        if !view.dependent.is_empty() && view.dependent != view::dependent(objective, run)? {
+            return Ok(None);
+        }
+        let aliased = view.dependent.iter().map(|&j| view.alias(j)).collect();
+        Ok(Some(Information { view, aliased }))
+    }
+
+    /// Columns that are combinations of others.
+    pub(crate) fn aliased(&self) -> &[Alias] {
+        &self.aliased
+    }
+
+    /// The inverse, by natural weights and, last, the bias; row by row. No column must be aliased.
+    pub(crate) fn inverse(&self, objective: &Objective<'_>) -> Vec<f64> {
+        let view = &self.view;
+        let n = view.scale.len();
+        let order = n + usize::from(objective.fit_bias);
+        let root = view.gram.weight.sqrt();
+        let mut covariance = vec![0.0; order * order];
+        let mut add = |x: &[f64]| {
+            for (row, &a) in covariance.chunks_exact_mut(order).zip(x) {
+                add_multiple(row, a, x);
+            }
+        };
+        // With H = S⁻¹ L Lᵀ S⁻¹, the inverse is a sum over the rows of L⁻¹ S, seen in natural weights.
+        let inverse = view.factor.as_ref().map_or(Vec::new(), Cholesky::inverse);
+        for row in inverse.chunks_exact(n) {
+            let mut w: Vec<f64> = row
+                .iter()
+                .zip(&view.scale)
+                .map(|(x, s)| x * s / root)
+                .collect();
+            let at_origin = -dot(&view.columns.mean, &w);
+            let bias = at_origin + view.basis.to_natural(&mut w);
+            w.extend(objective.fit_bias.then_some(bias));
+            add(&w);
+        }
+        if objective.fit_bias {
+            let mut along_bias = vec![0.0; order];
+            along_bias[n] = 1.0 / view.gram.lower[n * (n + 2)].sqrt();
+            add(&along_bias);
+        }
+        covariance
+    }
+}
