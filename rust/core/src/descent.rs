@@ -92,6 +92,8 @@ pub enum StopReason {
     Passes,
     /// A hyperplane separates the labels: the loss has no minimum.
     Separated,
+    /// The gradient is as small as it should be, but a proof of the optimum was too dear.
+    Uncertified,
 }
 
 impl StopReason {
@@ -105,6 +107,7 @@ impl StopReason {
             StopReason::Precision => "precision",
             StopReason::Passes => "passes",
             StopReason::Separated => "separated",
+            StopReason::Uncertified => "uncertified",
         }
     }
 }

@@ -62,8 +62,8 @@ pub enum Error {
     NoSample {
         /// The class.
         class: usize,
-        /// Classes that the largest label speaks of.
-        classes: usize,
+        /// The largest label.
+        largest: f64,
     },
     /// A weight outside its range.
     Weight {
@@ -207,11 +207,11 @@ impl fmt::Display for Error {
                 classes.saturating_sub(1),
                 Shown(*got)
             ),
-            Error::NoSample { class, classes } => write!(
+            Error::NoSample { class, largest } => write!(
                 f,
                 "y must be class codes without gaps, each of them with a sample of positive weight, got none of class \
                  {class} among those from 0 to {}",
-                classes.saturating_sub(1)
+                Shown(*largest)
             ),
             Error::NotFinite { got, row, column } => {
                 let got = Shown(*got);

@@ -9,16 +9,18 @@ use crate::descent::{Descent, Observer, Options, StopReason, check_start};
 use crate::error::{Error, check_room, one_of};
 use crate::features::Features;
 use crate::float::Float;
-use crate::kernel::{self, ClassCounts, Labels, Points, Target};
+use crate::kernel::{self, Basis, ClassCounts, Labels, Points, Target};
 use crate::math::{self, larger};
 use crate::parallel::{Monitor, Threads};
 use crate::simd::{self, dispatch};
-use crate::solver::certificate;
 use crate::solver::objective::{Objective, Point, round};
 use crate::solver::plane_search;
 use crate::solver::preconditioner::centre;
+use crate::solver::proof::{Goal, Outcome, Proof, prove};
 use crate::solver::run::{FitObserver, Iteration, Record, Run};
+use crate::solver::separation::Search;
 use crate::solver::stages::{self, Solution};
+use crate::solver::view::Alias;
 use crate::vector::Vector;
 
 /// How the optimum is found.
@@ -52,6 +54,9 @@ impl Solver {
     }
 }
 
+/// Max-norm of the gradient that a solver goes to where none is asked for.
+const GRADIENT: f64 = 1e-8;
+
 /// What to minimise, and how far.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FitOptions {
@@ -61,8 +66,12 @@ pub struct FitOptions {
     pub fit_bias: bool,
     /// How.
     pub solver: Solver,
-    /// The fit has converged once the max-norm of the objective's gradient is at most this.
-    pub tol: f64,
+    /// Stop once the max-norm of the objective's gradient is at most this; without it, once the gap is proved.
+    pub tol: Option<f64>,
+    /// The fit has converged if it is proved that the objective is at most this part of itself above its minimum.
+    pub gap_tol: f64,
+    /// Whether a Hessian of all rows may be factored for the proof.
+    pub certify: bool,
     /// Stop once so much has been read, in passes over all rows.
     pub max_passes: f64,
     /// Threads to use; the result does not depend on them.
@@ -74,7 +83,8 @@ impl FitOptions {
     ///
     /// [`Error::Number`] naming the first option that is out of range.
     pub fn check(&self) -> Result<(), Error> {
-        for (argument, got) in [("l2", self.l2), ("tol", self.tol)] {
+        let tol = self.tol.unwrap_or(0.0);
+        for (argument, got) in [("l2", self.l2), ("tol", tol), ("gap_tol", self.gap_tol)] {
             if !(0.0..f64::INFINITY).contains(&got) {
                 return Err(Error::Number {
                     argument,
@@ -110,10 +120,12 @@ pub struct Optimum<F> {
     pub objective: f64,
     /// Max-norm of its gradient.
     pub gradient_norm: f64,
-    /// Upper bound on objective − optimum; none without penalty.
-    pub gap: Option<f64>,
-    /// Whether the gradient's max-norm is at most `tol`.
+    /// Proved upper bound on objective − minimum, over the columns that are not aliased; ∞ where nothing is proved.
+    pub gap: f64,
+    /// Whether the gap is at most `gap_tol` of the objective.
     pub converged: bool,
+    /// Columns that say nothing beside those before them, in a fit without penalty: their weights are 0.
+    pub aliased: Vec<Alias>,
     /// Why the fit ended.
     pub stop_reason: StopReason,
     /// Data read, in passes over all rows.
@@ -173,6 +185,8 @@ impl Start {
 
 /// As many numbers as these for every weight are kept meanwhile: the last steps and gradients, and sums of every block.
 const VECTORS: u128 = 64;
+/// Passes that are kept for Newton's method, where they are no more than half of those allowed.
+const NEWTON_PASSES: f64 = 500.0;
 
 /// Minimises E + (l2/2)‖w‖², `E = Σ s_i E_i / Σ s_i`: of the sigmoid for labels in [0, 1], of softmax for the codes
 /// 0 … K − 1 of K ≥ 3 classes.
@@ -196,6 +210,9 @@ pub fn fit<'a, F: Float>(
     options.check()?;
     let points = Points::new(x, y, sample_weight)?;
     let target = kernel::target(&points, options.threads, observer)?;
+    if F::EPSILON.to_f64() > f64::EPSILON {
+        points.check_weights::<F>()?;
+    }
     let classes = target.predictors();
     start.check::<F>(points.x.columns(), classes)?;
     let columns = points.x.columns() as u128;
@@ -206,32 +223,48 @@ pub fn fit<'a, F: Float>(
         columns,
         "columns of X",
     )?;
-    let objective = Objective {
-        points: &points,
-        classes,
-        l2: options.l2,
-        fit_bias: options.fit_bias,
-        threads: options.threads,
-        cost: 1.0,
-        separated_below: separated_below(&target, options.l2),
+    let basis = Basis::sampled(&points, options.fit_bias, options.l2 > 0.0);
+    let mut run = Run::new(observer, options.max_passes, basis);
+    let goal = Goal {
+        gap: options.gap_tol,
+        gradient: options.tol,
+        may_factor: options.certify,
+        may_step: options.solver == Solver::Lbfgs,
     };
-    let mut run = Run::new(observer, options.max_passes);
-    let solution = match target {
-        Target::Binary(labels) => fit_binary::<F>(&objective, labels, start, options, &mut run)?,
-        Target::Classes(counts) => fit_classes::<F>(&objective, counts, start, options, &mut run)?,
+    let (mut start, mut excluded) = (Some(start), Vec::new());
+    let (objective, proof) = loop {
+        let objective = Objective {
+            points: &points,
+            classes,
+            l2: options.l2,
+            fit_bias: options.fit_bias,
+            threads: options.threads,
+            epsilon: F::EPSILON.to_f64(),
+            excluded: &excluded,
+            cost: 1.0,
+            separated_below: separated_below(&target, options.l2),
+        };
+        let start = start.take().unwrap_or_default();
+        let solution = match &target {
+            Target::Binary(labels) => {
+                fit_binary::<F>(&objective, *labels, start, options, &mut run)?
+            }
+            Target::Classes(counts) => {
+                fit_classes::<F>(&objective, counts, start, options, &mut run)?
+            }
+        };
+        match prove::<F>(&objective, solution, goal, &mut run)? {
+            Outcome::Known(proof) => break (objective, proof),
+            Outcome::Without(columns) => excluded = columns,
+        }
     };
-    let Solution {
+    let Proof {
         point,
+        gap,
+        aliased,
         stop_reason,
         separation,
-    } = solution;
-    let gap = if options.l2 > 0.0 && stop_reason != StopReason::Separated {
-        run.passes += certificate::passes(objective.classes);
-        Some(certificate::gap::<F>(&objective, &point, run.monitor())?)
-    } else {
-        None
-    };
-    let gradient_norm = point.value.gradient_norm();
+    } = proof;
     let typed = |v: &[f64]| v.iter().map(|&v| F::from_f64(v)).collect();
     let (weights, biases) = objective.split(&point.v);
     Ok(Optimum {
@@ -240,9 +273,10 @@ pub fn fit<'a, F: Float>(
         biases: typed(biases),
         loss: point.value.loss,
         objective: point.value.objective,
-        gradient_norm,
+        gradient_norm: point.value.gradient_norm(),
         gap,
-        converged: gradient_norm <= options.tol && stop_reason != StopReason::Separated,
+        converged: gap <= options.gap_tol * point.value.objective,
+        aliased,
         stop_reason,
         passes: run.passes,
         history: run.history,
@@ -285,7 +319,7 @@ fn fit_binary<F: Float>(
 
 fn fit_classes<F: Float>(
     objective: &Objective<'_>,
-    counts: ClassCounts,
+    counts: &ClassCounts,
     start: Start,
     options: &FitOptions,
     run: &mut Run<'_>,
@@ -301,17 +335,35 @@ fn minimise<F: Float>(
     options: &FitOptions,
     run: &mut Run<'_>,
 ) -> Result<Solution, Error> {
-    let solution = match options.solver {
-        Solver::Lbfgs => stages::minimise::<F>(objective, v, given, options.tol, run),
-        Solver::Gd => {
-            let (point, at_rest) = (
-                stages::evaluate::<F>(objective, v, run)?,
-                plane_search::AT_REST,
-            );
-            plane_search::minimise::<F>(objective, point, options.tol, at_rest, run)
+    let tol = options.tol.unwrap_or(GRADIENT);
+    match options.solver {
+        Solver::Lbfgs => {
+            // Where it does not get there, the other half is for Newton's method.
+            let all = run.max_passes;
+            if options.certify && options.tol.is_none() {
+                run.max_passes = f64::max(0.5 * all, all - NEWTON_PASSES);
+            }
+            let solution = stages::minimise::<F>(objective, v, given, tol, run);
+            run.max_passes = all;
+            solution
         }
-    }?;
-    solution.or_separated::<F>(objective, run)
+        Solver::Gd => {
+            let mut point = stages::evaluate::<f64>(objective, v, run)?;
+            // Where rounding ends it, it tries once more from there.
+            loop {
+                let before = point.value.clone();
+                let at_rest = plane_search::AT_REST;
+                let solution = plane_search::minimise::<f64>(objective, point, tol, at_rest, run)?;
+                let after = &solution.point.value;
+                let is_better = after.objective < before.objective - before.rounding::<f64>()
+                    || after.gradient_norm() < 0.5 * before.gradient_norm();
+                if solution.stop_reason != StopReason::Precision || !is_better {
+                    return Ok(solution);
+                }
+                point = solution.point;
+            }
+        }
+    }
 }
 
 /// ln(a / b) for positive numbers, with the same bits on every machine.
@@ -368,7 +420,7 @@ fn begin<F: Float>(
 /// [`begin`] for several classes: weights and biases that sum to zero over the classes.
 fn begin_classes<F: Float>(
     objective: &Objective<'_>,
-    counts: ClassCounts,
+    counts: &ClassCounts,
     start: Start,
     run: &mut Run<'_>,
 ) -> Result<(Vec<f64>, bool), Error> {
@@ -434,16 +486,19 @@ pub fn descend_with_best_steps<'a, F: Float>(
         l2: options.l2,
         fit_bias: true,
         threads: options.threads,
+        epsilon: F::EPSILON.to_f64(),
+        excluded: &[],
         cost: 1.0,
         separated_below: separated_below(&Target::Binary(labels), options.l2),
     };
+    let basis = Basis::sampled(&points, true, options.l2 > 0.0);
     let mut epochs = Epochs {
         observer,
         history: Vec::new(),
         most: options.epochs,
         are_complete: false,
     };
-    let mut run = Run::new(&mut epochs, f64::INFINITY);
+    let mut run = Run::new(&mut epochs, f64::INFINITY, basis);
     let mut v: Vec<f64> = weights.iter().map(|w| w.to_f64()).collect();
     v.push(bias.to_f64());
     let value = run.evaluate::<F>(&objective, &v)?;
@@ -458,15 +513,21 @@ pub fn descend_with_best_steps<'a, F: Float>(
     }
     let start = Point { v, value };
     let solution =
-        plane_search::minimise::<F>(&objective, start, options.tol, f64::INFINITY, &mut run)?
-            .or_separated::<F>(&objective, &mut run)?;
+        plane_search::minimise::<F>(&objective, start, options.tol, f64::INFINITY, &mut run)?;
+    let mut stop_reason = solution.stop_reason;
+    if options.l2 == 0.0
+        && matches!(stop_reason, StopReason::Tolerance | StopReason::Precision)
+        && let Search::Found(_) = run.search(&objective, &solution.point.v)?
+    {
+        stop_reason = StopReason::Separated;
+    }
     let is_small = solution.point.value.gradient_norm() <= options.tol;
     let mut v = solution.point.v;
     let bias = F::from_f64(v.pop().unwrap_or(0.0));
     Ok(Descent {
         weights: v.iter().map(|&w| F::from_f64(w)).collect(),
         bias,
-        stop_reason: match solution.stop_reason {
+        stop_reason: match stop_reason {
             StopReason::Callback if epochs.are_complete && is_small => StopReason::Tolerance,
             StopReason::Callback if epochs.are_complete => StopReason::Epochs,
             other => other,

@@ -12,7 +12,8 @@
 //! * [`sparse`](Sparse), [`features`](Features): rows of what is stored; either kind of `X`;
 //! * `elementwise`, `kernel`: the formulas over arrays and over data sets, in one pass;
 //! * `step`, `descent`: w ← w − α ∇E, and epochs of it;
-//! * `solver`, [`fit`](fit()): the optimum, where it is wanted at once, with a bound on what is missing.
+//! * `solver`, [`fit`](fit()), [`covariance`](covariance()): the optimum, where it is wanted at once, with a bound on what is
+//!   missing, and how certain its weights are.
 //!
 //! # Conventions
 //!
@@ -21,6 +22,7 @@
 //! Nothing a caller gives panics.
 
 mod activation;
+mod covariance;
 mod descent;
 mod elements;
 mod elementwise;
@@ -42,6 +44,7 @@ mod strips;
 mod vector;
 
 pub use activation::Activation;
+pub use covariance::covariance;
 pub use descent::{Descent, Observer, Options, StopReason, Trace, descend};
 pub use elements::Elements;
 pub use elementwise::{Function, apply, apply_in_place};
@@ -58,6 +61,7 @@ pub use matrix::Matrix;
 pub use parallel::{Monitor, ThreadLimits, Threads, Unmonitored};
 pub use simd::{Isa, isa};
 pub use solver::run::{FitObserver, Iteration, Record};
+pub use solver::view::Alias;
 pub use sparse::{Indices, Sparse, Transposed};
 pub use step::{Reduction, Step, gradient_step};
 pub use vector::Vector;

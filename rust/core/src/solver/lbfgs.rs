@@ -48,8 +48,10 @@ impl Memory {
 
     fn push(&mut self, step: Vec<f64>, change: Vec<f64>, preconditioner: &Preconditioner) {
         let product = dot(&step, &change);
-        if product <= 1e-14 * (dot(&step, &step) * dot(&change, &change)).sqrt() {
-            return; // no curvature that rounding would leave anything of
+        let terms = step.iter().zip(&change).map(|(s, y)| (s * y).abs());
+        // What has cancelled must leave more than rounding.
+        if product.is_nan() || product <= 1e-14 * terms.sum::<f64>() {
+            return;
         }
         let mut image = vec![0.0; change.len()];
         preconditioner.apply(&change, &mut image);
@@ -105,8 +107,6 @@ pub(crate) struct Goal<'a> {
 /// Where an optimisation ended.
 pub(crate) struct Outcome {
     pub point: Point,
-    /// The direction it would have gone on in.
-    pub direction: Vec<f64>,
     pub ended: Ended,
     pub iterations: usize,
 }
@@ -160,7 +160,6 @@ pub(crate) fn minimise<F: Float>(
                 });
                 return Ok(Outcome {
                     point,
-                    direction,
                     ended,
                     iterations,
                 });
@@ -176,7 +175,6 @@ pub(crate) fn minimise<F: Float>(
         if run.record(objective, &point, step).is_break() {
             return Ok(Outcome {
                 point,
-                direction,
                 ended: Ended::Callback,
                 iterations,
             });

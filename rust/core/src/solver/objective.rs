@@ -18,6 +18,10 @@ pub(crate) struct Objective<'a> {
     pub l2: f64,
     pub fit_bias: bool,
     pub threads: Threads,
+    /// The distance from 1 to the next number of the type that parameters are rounded to in the end.
+    pub epsilon: f64,
+    /// Columns that are left out of an unpenalised fit: their weights stay 0.
+    pub excluded: &'a [usize],
     /// What an evaluation reads, in passes over the whole data set.
     pub cost: f64,
     /// Σ s_i E_i below this proves that every label is predicted right with an unpenalised, thus unbounded, margin.
@@ -150,7 +154,7 @@ impl Objective<'_> {
     }
 
     /// (l2/2)‖w‖²
-    fn penalty(&self, v: &[f64]) -> f64 {
+    pub(crate) fn penalty(&self, v: &[f64]) -> f64 {
         if self.l2 == 0.0 {
             return 0.0; // of weights whose squares overflow, too
         }
@@ -162,6 +166,13 @@ impl Objective<'_> {
 pub(crate) fn round<F: Float>(v: &mut [f64]) {
     for x in v {
         *x = F::from_f64(*x).to_f64();
+    }
+}
+
+pub(crate) fn norm(x: &[f64]) -> f64 {
+    match x {
+        [x] => x.abs(), // a square may overflow
+        _ => dot(x, x).sqrt(),
     }
 }
 

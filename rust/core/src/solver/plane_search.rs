@@ -10,10 +10,10 @@
 //! doi:10.1016/0041-5553(64)90137-5, for the momentum.
 
 use super::objective::{Objective, Point, add_multiple, dot, round};
-use super::preconditioner::{Yardstick, from_all_rows};
+use super::preconditioner::from_all_rows;
 use super::run::{Patience, Run};
-use super::separation::{self, normalise};
-use super::stages::{DRIFT, Solution};
+use super::separation::Search;
+use super::stages::Solution;
 use crate::descent::StopReason;
 use crate::error::{Error, zeros};
 use crate::float::Float;
@@ -29,10 +29,8 @@ const WORTH: f64 = 1e-8;
 const PATIENCE: usize = 60;
 /// Iterations after which predictors that were added up are computed afresh.
 const REFRESH: usize = 50;
-/// Iterations, and then twice as many each time, after which a separating hyperplane is looked for.
+/// Iterations after which a separating hyperplane is looked for.
 const FIRST_CHECK: usize = 64;
-/// Columns of the largest Hessian that a search for separation factors.
-const LARGEST_FACTOR: usize = 1024;
 
 /// Minimises from `point`, until the gradient is within `tol` and weights move by no more than the part `at_rest` of it.
 ///
@@ -61,21 +59,15 @@ pub(crate) fn minimise<F: Float>(
         for d in &mut direction {
             *d = -*d;
         }
-        if point.value.error < objective.separated_below {
-            let mut direction = point.v.clone();
-            normalise(&mut direction);
+        if (point.value.error < objective.separated_below || iteration == FIRST_CHECK)
+            && objective.l2 == 0.0
+            && let Search::Found(direction) = run.search(objective, &point.v)?
+        {
             break (StopReason::Separated, Some(direction));
         }
         let size = yardstick.size(&point.v).max(1.0);
         let is_done = is_small(&point)
             && yardstick.size(&direction) <= at_rest * tol.max(f64::MIN_POSITIVE) * size;
-        let is_due = iteration >= FIRST_CHECK && usize::is_power_of_two(iteration);
-        if objective.l2 == 0.0
-            && (is_done || is_due)
-            && let Some(direction) = drift(objective, &point, &yardstick, run)?
-        {
-            break (StopReason::Separated, Some(direction));
-        }
         if is_done {
             break (StopReason::Tolerance, None);
         }
@@ -126,28 +118,6 @@ pub(crate) fn minimise<F: Float>(
         stop_reason,
         separation,
     })
-}
-
-/// A separating direction, if the Newton step is a long one and separates.
-fn drift(
-    objective: &Objective<'_>,
-    point: &Point,
-    yardstick: &Yardstick,
-    run: &mut Run<'_>,
-) -> Result<Option<separation::Direction>, Error> {
-    if objective.columns() > LARGEST_FACTOR {
-        return Ok(None);
-    }
-    let preconditioner = from_all_rows(objective, &point.v, true, run)?;
-    let mut direction = vec![0.0; objective.order()];
-    preconditioner.apply(&point.value.gradient, &mut direction);
-    for d in &mut direction {
-        *d = -*d;
-    }
-    if yardstick.size(&direction) < DRIFT {
-        return Ok(None);
-    }
-    separation::verified(objective, &direction, yardstick, run)
 }
 
 /// The objective over `v + α d + β s`.

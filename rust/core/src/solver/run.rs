@@ -1,12 +1,15 @@
 //! What a fit has spent and recorded.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::objective::{Objective, Point, Value};
+use super::separation::{self, Search};
+use super::view::View;
 use crate::error::Error;
 use crate::float::Float;
-use crate::kernel::{self, softmax};
+use crate::kernel::{self, Basis, softmax};
 use crate::parallel::{Monitor, Unmonitored};
 
 /// One iteration, as the history keeps it.
@@ -76,18 +79,29 @@ pub(crate) enum Ended {
     Separated,
 }
 
-/// The account of one fit.
+/// What one fit has read and come to.
 pub(crate) struct Run<'o> {
     pub observer: &'o mut dyn FitObserver,
     pub passes: f64,
     pub history: Vec<Record>,
-    max_passes: f64,
+    /// In which the solver has come to see the columns.
+    pub basis: Arc<Basis>,
+    /// The columns as all rows have them, once that was asked for.
+    pub(super) of_all_rows: Option<Option<View>>,
+    search: Option<Search>,
+    are_columns_searched: bool,
+    /// What may be read.
+    pub max_passes: f64,
     start: Instant,
 }
 
 impl<'o> Run<'o> {
-    pub(crate) fn new(observer: &'o mut dyn FitObserver, max_passes: f64) -> Self {
+    pub(crate) fn new(observer: &'o mut dyn FitObserver, max_passes: f64, basis: Basis) -> Self {
         Run {
+            basis: Arc::new(basis),
+            of_all_rows: None,
+            search: None,
+            are_columns_searched: false,
             observer,
             passes: 0.0,
             history: Vec::new(),
@@ -96,11 +110,42 @@ impl<'o> Run<'o> {
         }
     }
 
+    /// Whether the labels are separated: searched for once, and looked for in the parameters `v` each time.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`separation::find`].
+    pub(crate) fn search(&mut self, objective: &Objective<'_>, v: &[f64]) -> Result<Search, Error> {
+        if self.search.is_none() {
+            self.search = Some(separation::find(objective, self)?);
+        }
+        if !matches!(self.search, Some(Search::Found(_)))
+            && let Some(direction) = separation::strictly(objective, v, self)?
+        {
+            self.search = Some(Search::Found(direction));
+        }
+        Ok(self.search.clone().unwrap_or(Search::CutShort))
+    }
+
+    /// Whether a single column separates the labels, asked once: that takes no more than a pass.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`separation::along_a_column`].
+    pub(crate) fn search_columns(&mut self, objective: &Objective<'_>) -> Result<Search, Error> {
+        if self.search.is_none() && !self.are_columns_searched {
+            self.are_columns_searched = true;
+            let found = separation::along_a_column(objective, self)?;
+            self.search = found.map(Search::Found);
+        }
+        Ok(self.search.clone().unwrap_or(Search::CutShort))
+    }
+
     pub(crate) fn is_spent(&self) -> bool {
         self.passes >= self.max_passes
     }
 
-    /// [`Objective::evaluate`], on the account.
+    /// [`Objective::evaluate`], counted in passes.
     ///
     /// # Errors
     ///
@@ -114,7 +159,7 @@ impl<'o> Run<'o> {
         objective.evaluate::<F>(v, self.observer)
     }
 
-    /// `z = X w + b` of every row, on the account; 0 of a row without weight, where it must not count even if it overflows.
+    /// `z = X w + b` of every row, counted in passes; 0 of a row without weight, where it must not count even if it overflows.
     ///
     /// # Errors
     ///

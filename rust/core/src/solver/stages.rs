@@ -1,10 +1,10 @@
 //! Preconditioned L-BFGS, on ever larger samples and then on all rows.
 
 use super::lbfgs::{Goal, Memory, minimise as lbfgs};
-use super::objective::{Objective, Point, add_multiple};
+use super::objective::{Objective, Point};
 use super::preconditioner::{Preconditioner, Yardstick, from_all_rows, from_rows};
 use super::run::{Ended, Patience, Run};
-use super::separation::{self, Direction, normalise};
+use super::separation::{Direction, Search};
 use crate::descent::StopReason;
 use crate::error::Error;
 use crate::float::Float;
@@ -31,6 +31,8 @@ const RUNAWAY: f64 = 1e6;
 /// progress is slower, the second.
 const PATIENCE: usize = 6;
 const CLASSES_PATIENCE: usize = 30;
+/// What the gradient must shrink to with one preconditioner for single precision to go on.
+const HELPS: f64 = 0.1;
 /// Iterations with one preconditioner.
 const ITERATIONS: usize = 12;
 /// Columns of the largest Hessian that is factored.
@@ -47,32 +49,6 @@ pub(crate) struct Solution {
     pub point: Point,
     pub stop_reason: StopReason,
     pub separation: Option<Direction>,
-}
-
-impl Solution {
-    /// This, or that there is none: where nothing moves any more, or not soon enough, weights may be on their way to
-    /// infinity all the same.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`separation::hidden`].
-    pub(crate) fn or_separated<F: Float>(
-        mut self,
-        objective: &Objective<'_>,
-        run: &mut Run<'_>,
-    ) -> Result<Self, Error> {
-        let may_be = matches!(
-            self.stop_reason,
-            StopReason::Tolerance | StopReason::Precision | StopReason::Passes
-        );
-        if objective.l2 == 0.0 && may_be {
-            self.separation = separation::hidden::<F>(objective, &self.point.v, run)?;
-            if self.separation.is_some() {
-                self.stop_reason = StopReason::Separated;
-            }
-        }
-        Ok(self)
-    }
 }
 
 /// What a Hessian of `rows` rows costs, in passes over all `m` rows: products, which run from the cache, against reads.
@@ -203,10 +179,11 @@ fn stage<F: Float>(
     let yardstick = stages
         .yardstick
         .get_or_insert_with(|| preconditioner.yardstick());
+    let is_free = objective.l2 == 0.0;
     let goal = Goal {
         is_reached: &|_, _, decrease| 0.5 * decrease <= precision,
         is_drifting: &|_, _| false,
-        is_runaway: &|v| is_runaway(objective, yardstick, v),
+        is_runaway: &|v| is_free && objective.classes > 1 && yardstick.size(v) > RUNAWAY,
         iterations: STAGE_ITERATIONS,
     };
     subset.with_points(1, |points| {
@@ -333,6 +310,8 @@ impl<'a> Plan<'a> {
 }
 
 /// Minimises from `point`, with the preconditioner and the yardstick that samples have left.
+///
+/// `float32` data are computed with in `float32` for as long as that helps, and then in `float64`.
 fn on_all_rows<F: Float>(
     objective: &Objective<'_>,
     mut point: Point,
@@ -343,13 +322,16 @@ fn on_all_rows<F: Float>(
 ) -> Result<Solution, Error> {
     let mut plan = Plan::new(objective, last.is_some());
     let mut memory = Memory::default();
-    let (at_rest, patience) = match objective.classes {
+    let (at_rest, longest) = match objective.classes {
         1 => (AT_REST, PATIENCE),
         _ => (CLASSES_AT_REST, CLASSES_PATIENCE),
     };
-    let mut patience = Patience::new(patience);
-    let mut may_drift = objective.l2 == 0.0;
+    let mut is_double = F::EPSILON.to_f64() == f64::EPSILON;
+    let mut patience = Patience::new(if is_double { longest } else { 1 });
+    let is_free = objective.l2 == 0.0;
+    let (mut may_drift, mut may_run_away) = (is_free, is_free && objective.classes > 1);
     let is_small = |point: &Point| point.value.gradient_norm() <= tol;
+    let mut smallest = f64::INFINITY;
     let (stop_reason, separation) = loop {
         let preconditioner = match last.take() {
             Some(last) => widened(objective, &point.v, last, run)?,
@@ -367,11 +349,12 @@ fn on_all_rows<F: Float>(
                 let drifts = is_small(point) && yardstick.size(direction) >= DRIFT;
                 may_drift && drifts
             },
-            is_runaway: &|v| is_runaway(objective, yardstick, v),
+            is_runaway: &|v| may_run_away && yardstick.size(v) > RUNAWAY,
             iterations: ITERATIONS,
         };
         let before = run.passes;
-        let outcome = lbfgs::<F>(
+        let minimise = if is_double { lbfgs::<f64> } else { lbfgs::<F> };
+        let outcome = minimise(
             objective,
             &preconditioner,
             &mut memory,
@@ -381,39 +364,56 @@ fn on_all_rows<F: Float>(
             run,
         )?;
         point = outcome.point;
+        // Not there yet: that a column is rare is the most common reason.
+        if is_free
+            && matches!(outcome.ended, Ended::Stalled | Ended::Iterations)
+            && let Search::Found(direction) = run.search_columns(objective)?
+        {
+            break (StopReason::Separated, Some(direction));
+        }
         // With a fresh preconditioner and nothing remembered, caution is all that is left to try.
         let is_stuck = outcome.iterations == 0 && memory.is_empty();
-        match outcome.ended {
-            Ended::Reached => break (StopReason::Tolerance, None),
+        let stop_reason = match outcome.ended {
+            Ended::Reached => Some(StopReason::Tolerance),
             Ended::Passes => break (StopReason::Passes, None),
             Ended::Callback => break (StopReason::Callback, None),
-            Ended::Separated => {
-                let mut direction = point.v.clone();
-                normalise(&mut direction);
-                break (StopReason::Separated, Some(direction));
-            }
-            Ended::Runaway => {
-                let found = where_to::<F>(objective, &point, &outcome.direction, yardstick, run)?;
-                break (StopReason::Separated, found);
-            }
-            Ended::Drifting => {
-                let found = separation::verified(objective, &outcome.direction, yardstick, run)?;
-                if found.is_some() {
-                    break (StopReason::Separated, found);
+            Ended::Separated | Ended::Runaway | Ended::Drifting => {
+                if let Search::Found(direction) = run.search(objective, &point.v)? {
+                    break (StopReason::Separated, Some(direction));
                 }
+                // Asked once, answered for good.
+                (may_drift, may_run_away) = (false, false);
+                (outcome.ended == Ended::Separated).then_some(StopReason::Precision)
             }
-            Ended::Exhausted => break (StopReason::Precision, None),
-            Ended::Stalled if is_stuck && plan.cautious => break (StopReason::Precision, None),
-            Ended::Stalled => plan.cautious |= is_stuck,
-            Ended::Iterations => plan.cautious = false,
+            Ended::Exhausted => Some(StopReason::Precision),
+            Ended::Stalled if is_stuck && plan.cautious => Some(StopReason::Precision),
+            Ended::Stalled => {
+                plan.cautious |= is_stuck;
+                None
+            }
+            Ended::Iterations => {
+                plan.cautious = false;
+                None
+            }
+        };
+        let gradient = point.value.gradient_norm();
+        let helps = stop_reason.is_none() && gradient < HELPS * smallest;
+        smallest = gradient.min(smallest);
+        if !is_double && !helps {
+            is_double = true;
+            point = evaluate::<f64>(objective, patience.best(point, 0.0).v, run)?;
+            patience = Patience::new(longest);
+            (memory, last) = (Memory::default(), Some(preconditioner));
+            continue;
         }
-        // A direction that does not tell yet may do so after some iterations.
-        may_drift = objective.l2 == 0.0 && outcome.ended != Ended::Drifting;
+        if let Some(stop_reason) = stop_reason {
+            break (stop_reason, None);
+        }
         let has_stalled = outcome.ended == Ended::Stalled;
         plan.advance(run.passes - before, has_stalled, &mut memory, run);
     };
     if stop_reason == StopReason::Precision {
-        let rounding = point.value.rounding::<F>();
+        let rounding = point.value.rounding::<f64>();
         point = patience.best(point, rounding);
     }
     Ok(Solution {
@@ -424,31 +424,6 @@ fn on_all_rows<F: Float>(
         point,
         separation,
     })
-}
-
-/// Whether predictors of several classes are so large that no optimum is to be expected.
-fn is_runaway(objective: &Objective<'_>, yardstick: &Yardstick, v: &[f64]) -> bool {
-    objective.classes > 1 && objective.l2 == 0.0 && yardstick.size(v) > RUNAWAY
-}
-
-/// The separating direction that a fit runs away in: that of its last step, or of all its steps together, or else hidden in
-/// these.
-fn where_to<F: Float>(
-    objective: &Objective<'_>,
-    point: &Point,
-    step: &[f64],
-    yardstick: &Yardstick,
-    run: &mut Run<'_>,
-) -> Result<Option<Direction>, Error> {
-    let mut sum = point.v.clone();
-    add_multiple(&mut sum, 1.0, step);
-    for direction in [step, &sum] {
-        let found = separation::verified(objective, direction, yardstick, run)?;
-        if found.is_some() {
-            return Ok(found);
-        }
-    }
-    separation::hidden::<F>(objective, &sum, run)
 }
 
 /// A preconditioner from `rows` rows, on which no column that varies at all is constant.

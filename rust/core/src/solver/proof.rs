@@ -1,0 +1,242 @@
+//! What is proved of the point where a solver has ended: how far it is from the minimum, or that there is none.
+
+use super::certificate::{self, Certifier, Interruption};
+use super::duality;
+use super::objective::{Objective, Point, round};
+use super::preconditioner::centre;
+use super::run::Run;
+use super::separation::{Direction, Search};
+use super::stages::{self, Solution};
+use super::view::{self, Alias, LOSES};
+use crate::descent::StopReason;
+use crate::error::Error;
+use crate::float::Float;
+
+/// What a proof is to show, and by which means.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Goal {
+    /// The gap that counts as none, as a part of the objective.
+    pub gap: f64,
+    /// The max-norm of the gradient that was asked for, if one was: then the solver's solution is left as it is.
+    pub gradient: Option<f64>,
+    /// Whether a Hessian of all rows may be factored.
+    pub may_factor: bool,
+    /// Whether Newton steps may be taken where the solver has left something to gain.
+    pub may_step: bool,
+}
+
+/// A point rounded to the type of the result, and what is known of it.
+pub(crate) struct Proof {
+    pub point: Point,
+    /// Upper bound on objective − minimum, over the columns that are not aliased; ∞ if none is proved.
+    pub gap: f64,
+    pub aliased: Vec<Alias>,
+    pub stop_reason: StopReason,
+    pub separation: Option<Direction>,
+}
+
+/// What a proof has come to.
+pub(crate) enum Outcome {
+    /// What is known.
+    Known(Proof),
+    /// These columns say nothing beside others, by all rows, and yet their weights matter, so large are they: the solution is to
+    /// be made once more without them.
+    Without(Vec<usize>),
+}
+
+/// By duality, where there is a penalty; if that does not do, by the Hessian; and where nothing is proved without a penalty,
+/// from a search for what separates the labels.
+///
+/// # Errors
+///
+/// [`Error::Memory`] without room for scores; [`Error::Interrupted`] by the observer.
+pub(crate) fn prove<F: Float>(
+    objective: &Objective<'_>,
+    solution: Solution,
+    goal: Goal,
+    run: &mut Run<'_>,
+) -> Result<Outcome, Error> {
+    let Solution {
+        point,
+        stop_reason,
+        separation,
+    } = solution;
+    let point = centred(objective, point, run)?;
+    // Of many classes, a Hessian takes a pass for each pair.
+    let is_spent = run.is_spent() && certificate::passes(objective.classes) > run.max_passes;
+    let may_factor = goal.may_factor && certificate::is_factorable(objective) && !is_spent;
+    if stop_reason == StopReason::Separated {
+        return unproved::<F>(objective, point, stop_reason, separation, may_factor, run);
+    }
+    let mut dual = f64::INFINITY;
+    if objective.l2 > 0.0 {
+        let rounded = rounded::<F>(objective, point.clone(), run)?;
+        run.passes += duality::passes(objective.classes);
+        dual = duality::gap::<f64>(objective, &rounded, run.monitor())?;
+        if goal.is_met(dual, &rounded) {
+            return Ok(Outcome::Known(Proof {
+                stop_reason: goal.reason(stop_reason, dual, &rounded),
+                point: rounded,
+                gap: dual,
+                aliased: Vec::new(),
+                separation: None,
+            }));
+        }
+    }
+    let certifier = match may_factor {
+        true => Certifier::new(objective, point.v.clone(), run)?,
+        false => None,
+    };
+    let is_proved = certifier
+        .as_ref()
+        .is_some_and(|certifier| certifier.gap().is_finite());
+    if objective.l2 == 0.0
+        && !is_proved
+        && stop_reason != StopReason::Callback
+        && let Search::Found(direction) = run.search(objective, &point.v)?
+    {
+        let (reason, direction) = (StopReason::Separated, Some(direction));
+        return unproved::<F>(objective, point, reason, direction, may_factor, run);
+    }
+    let Some(mut certifier) = certifier else {
+        let reason = match (stop_reason, goal.gradient) {
+            (StopReason::Tolerance, None) if may_factor => StopReason::Precision,
+            (StopReason::Tolerance, None) => StopReason::Uncertified,
+            (reason, _) => reason,
+        };
+        let outcome = unproved::<F>(objective, point, reason, None, may_factor, run)?;
+        return Ok(match outcome {
+            Outcome::Known(proof) => Outcome::Known(Proof { gap: dual, ..proof }),
+            without => without,
+        });
+    };
+    if !is_proved && certifier.has_moved() && objective.excluded.is_empty() {
+        let has_lost = certifier.objective() > point.value.objective * (1.0 + LOSES);
+        if has_lost {
+            return view::dependent(objective, run).map(Outcome::Without);
+        }
+    }
+    let is_left = match stop_reason {
+        StopReason::Callback => false,
+        StopReason::Passes => !run.is_spent(),
+        StopReason::Tolerance => goal.gradient.is_none(),
+        _ => true,
+    };
+    let mut stop_reason = stop_reason;
+    if goal.may_step && is_left {
+        match certifier.improve(objective, goal.gap, run)? {
+            Some(Interruption::Passes) => stop_reason = StopReason::Passes,
+            Some(Interruption::Callback) => stop_reason = StopReason::Callback,
+            None => {}
+        }
+    }
+    let certified = certifier.rounded::<F>(objective, run)?;
+    // Newton's method may have gone where the search has not looked.
+    if objective.l2 == 0.0
+        && certified.gap.is_infinite()
+        && stop_reason != StopReason::Callback
+        && let Search::Found(direction) = run.search(objective, &certified.point.v)?
+    {
+        return Ok(Outcome::Known(Proof {
+            stop_reason: StopReason::Separated,
+            separation: Some(direction),
+            point: certified.point,
+            gap: certified.gap,
+            aliased: certified.aliased,
+        }));
+    }
+    if stop_reason == StopReason::Passes && !run.is_spent() {
+        stop_reason = StopReason::Precision;
+    }
+    let mut gap = certified.gap.min(dual);
+    if gap.is_finite() {
+        gap = gap.min(certified.most);
+    }
+    Ok(Outcome::Known(Proof {
+        stop_reason: goal.reason(stop_reason, gap, &certified.point),
+        point: certified.point,
+        gap,
+        aliased: certified.aliased,
+        separation: None,
+    }))
+}
+
+/// The point, without what changes all classes alike and is more than rounding: it changes no probability, and a penalty
+/// takes it for a loss.
+fn centred(objective: &Objective<'_>, point: Point, run: &mut Run<'_>) -> Result<Point, Error> {
+    if objective.classes == 1 {
+        return Ok(point);
+    }
+    let mut v = point.v.clone();
+    centre(&mut v, objective.classes);
+    let largest = v.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+    let is_near = |(a, b): (&f64, &f64)| (a - b).abs() <= 16.0 * objective.epsilon * largest;
+    match v.iter().zip(&point.v).all(is_near) {
+        true => Ok(point),
+        false => stages::evaluate::<f64>(objective, v, run),
+    }
+}
+
+impl Goal {
+    fn is_met(&self, gap: f64, point: &Point) -> bool {
+        gap <= self.gap * point.value.objective
+    }
+
+    /// Why the fit has ended, from why the solver has.
+    fn reason(&self, ended: StopReason, gap: f64, point: &Point) -> StopReason {
+        let is_reached = match self.gradient {
+            Some(tol) => point.value.gradient_norm() <= tol,
+            None => self.is_met(gap, point),
+        };
+        match ended {
+            StopReason::Callback => ended,
+            _ if is_reached => StopReason::Tolerance,
+            StopReason::Tolerance => StopReason::Precision,
+            _ => ended,
+        }
+    }
+}
+
+/// Nothing is proved but, perhaps, that there is no optimum; which columns are aliased is told if a Hessian may be made.
+fn unproved<F: Float>(
+    objective: &Objective<'_>,
+    point: Point,
+    stop_reason: StopReason,
+    separation: Option<Direction>,
+    may_factor: bool,
+    run: &mut Run<'_>,
+) -> Result<Outcome, Error> {
+    let mut v = point.v;
+    let mut aliased = Vec::new();
+    if may_factor && objective.l2 == 0.0 {
+        match view::aliases(objective, &mut v, run)? {
+            None if objective.excluded.is_empty() => {
+                return view::dependent(objective, run).map(Outcome::Without);
+            }
+            None => {}
+            Some(known) => aliased = known,
+        }
+    }
+    round::<F>(&mut v);
+    Ok(Outcome::Known(Proof {
+        point: stages::evaluate::<f64>(objective, v, run)?,
+        gap: f64::INFINITY,
+        aliased,
+        stop_reason,
+        separation,
+    }))
+}
+
+/// The point rounded to `F`, with the objective there in `float64`.
+fn rounded<F: Float>(
+    objective: &Objective<'_>,
+    point: Point,
+    run: &mut Run<'_>,
+) -> Result<Point, Error> {
+    if F::EPSILON.to_f64() == f64::EPSILON {
+        return Ok(point);
+    }
+    let mut v = point.v;
+    round::<F>(&mut v);
+    stages::evaluate::<f64>(objective, v, run)
+}
