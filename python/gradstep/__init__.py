@@ -14,6 +14,7 @@ from gradstep._config import show_config
 from gradstep._native import (
     Trainer,
     __version__,
+    covariance,
     cross_entropy,
     decision_function,
     fit,
@@ -28,12 +29,13 @@ from gradstep._native import (
     sigmoid_derivative,
     softmax,
 )
-from gradstep._results import Fit, Gradient, Iteration, LossGradient, Optimum, Separation, Step, StopReason
+from gradstep._results import Alias, Fit, Gradient, Iteration, LossGradient, Optimum, Separation, Step, StopReason
 
 if TYPE_CHECKING:
     from gradstep._estimator import LogisticRegression as LogisticRegression
 
 __all__ = [
+    "Alias",
     "Fit",
     "Gradient",
     "Iteration",
@@ -44,6 +46,7 @@ __all__ = [
     "StopReason",
     "Trainer",
     "__version__",
+    "covariance",
     "cross_entropy",
     "decision_function",
     "fit",

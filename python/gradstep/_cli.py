@@ -21,14 +21,21 @@ import polars as pl
 from gradstep import __version__, _progress, _table, predict_proba
 from gradstep._model import Model, Scalar, labels, write_file
 from gradstep._output import emit, grid, line, percent, say, summary
-from gradstep._training import Array, Problem, accuracy, descent, optimum, remark
+from gradstep._training import Array, Problem, accuracy, descent, optimum
 
 BAD_DATA, INTERRUPTED = 1, 130
 EPOCHS = 100
 DEMO_SEED = 7
 DEMO_ROWS = 100
 
-OPTIMUM: dict[str, Scalar] = {"l2": 0.0, "tol": 1e-8, "solver": "lbfgs", "max_passes": 1000.0}
+OPTIMUM: dict[str, Scalar] = {
+    "l2": 0.0,
+    "gap_tol": 1e-8,
+    "tol": None,
+    "certify": True,
+    "solver": "lbfgs",
+    "max_passes": 1000.0,
+}
 DESCENT: dict[str, Scalar] = {
     "learning_rate": 0.1,
     "epochs": EPOCHS,
@@ -118,7 +125,7 @@ def demo(epochs: int, learning_rate: float, seed: int, as_json: bool) -> None:
             history.append({"epoch": done, "loss": loss, "accuracy": right})
 
     options = {**DESCENT, "learning_rate": learning_rate, "epochs": epochs, "batch_size": 1}
-    model = descent(problem, options, standardize=False, callback=record)
+    model = descent(problem, options, standardize=False, callback=record).model
     if as_json:
         emit(json.dumps({**json.loads(model.to_json()), "history": history}, indent=2) + "\n")
         return
@@ -135,8 +142,15 @@ def demo(epochs: int, learning_rate: float, seed: int, as_json: bool) -> None:
     "--tol",
     metavar="T",
     type=NOT_NEGATIVE,
-    help="Stop once the gradient is within ±T everywhere.  [default: 1e-8; for a descent 0]",
+    help="Stop once the gradient is within ±T everywhere.  [default: go on until the optimum is proved; descent: 0]",
 )
+@click.option(
+    "--gap-tol",
+    metavar="G",
+    type=NOT_NEGATIVE,
+    help="How close to its minimum the objective is to be proved, as a part of it.  [default: 1e-8]",
+)
+@click.option("--no-certify", is_flag=True, help="Leave the proof out where it takes a Hessian, as without --l2.")
 @click.option("--solver", type=click.Choice(SOLVERS), help="How to find the optimum.  [default: lbfgs]")
 @click.option("--max-passes", metavar="N", type=POSITIVE, help="Give up after N passes over the rows.  [default: 1000]")
 @click.option("--learning-rate", metavar="A", type=POSITIVE, help="Descent: factor of the steps.  [default: 0.1]")
@@ -154,6 +168,8 @@ def train(
     target: str | None,
     l2: float,
     tol: float | None,
+    gap_tol: float | None,
+    no_certify: bool,
     solver: str | None,
     max_passes: float | None,
     learning_rate: float | None,
@@ -169,8 +185,8 @@ def train(
 ) -> None:
     """Train on FILE, CSV or Parquet, and show what was learnt.
 
-    The weights are those that minimise the loss, and what is shown with them says how close they are. Any of
-    --learning-rate, --epochs, --batch-size and --shuffle takes gradient descent instead, as far as it gets.
+    The weights are those that minimise the loss, and what is shown with them says how close they are proved to be. Any
+    of --learning-rate, --epochs, --batch-size and --shuffle takes gradient descent instead, as far as it gets.
 
     The columns of a CSV file are separated by commas, or by tabs or semicolons if its first line has no comma.
     Every column but the target is a feature and must hold numbers or booleans. The target may hold numbers, text
@@ -178,7 +194,8 @@ def train(
     of more, which only the optimum allows, that of each.
     """
     for_descent = given(learning_rate=learning_rate, epochs=epochs, batch_size=batch_size, shuffle=shuffle or None)
-    for_optimum = given(solver=solver, max_passes=max_passes)
+    certify = False if no_certify else None
+    for_optimum = given(solver=solver, max_passes=max_passes, gap_tol=gap_tol, certify=certify)
     if for_descent and for_optimum:
         raise click.UsageError(
             f"{option(for_descent)} is for a descent, {option(for_optimum)} for the optimum: they exclude each other."
@@ -195,13 +212,13 @@ def train(
         seed = secrets.randbits(32) if shuffle and seed is None else seed
         options = DESCENT | for_descent | given(seed=seed, l2=l2, tol=tol)
         with _progress.of_epochs(epochs or EPOCHS) if show else nullcontext() as callback:
-            model = descent(problem, options, standardize, callback)
+            model, notes = descent(problem, options, standardize, callback)
     else:
         options = OPTIMUM | for_optimum | given(l2=l2, tol=tol)
         with _progress.of_passes() if show else nullcontext() as callback:
-            model = optimum(problem, options, standardize, callback)
+            model, notes = optimum(problem, options, standardize, callback)
 
-    if not quiet and (note := remark(problem, model)):
+    for note in notes if not quiet else []:
         say(f"note: {note}")
     if out:
         model.save(out)
@@ -294,7 +311,8 @@ def given(**options: Scalar) -> dict[str, Scalar]:
 
 def option(options: dict[str, Scalar]) -> str:
     """The first of the options as it is written on the command line."""
-    return "--" + next(iter(options)).replace("_", "-")
+    name, value = next(iter(options.items()))
+    return f"--{'no-' * (value is False)}{name.replace('_', '-')}"
 
 
 def check_out(out: Path | None, *inputs: Path) -> None:

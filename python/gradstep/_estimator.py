@@ -20,18 +20,17 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from gradstep._native import decision_function, fit, gradient, hessian, log_sigmoid, loss, sigmoid, softmax
-from gradstep._results import Iteration, Optimum, StopReason
+from gradstep import _words
+from gradstep._native import covariance, decision_function, fit, gradient, log_sigmoid, loss, sigmoid, softmax
+from gradstep._results import Alias, Iteration, Optimum, Separation, StopReason
 
 FORMATS = ("csr", "csc")
 DTYPES = (np.float64, np.float32)
 DEFAULT_C = 1.0
 CERTIFICATE = (
-    "n_iter_", "history_", "objective_", "gradient_norm_", "gap_", "stop_reason_", "separation_",
-    "validation_history_", "standard_errors_", "intercept_standard_error_",
+    "n_iter_", "history_", "objective_", "gradient_norm_", "gap_", "converged_", "stop_reason_", "separation_",
+    "aliased_", "validation_history_", "standard_errors_", "intercept_standard_error_",
 )  # fmt: skip
-LARGEST_CONDITION = 1e12
-"""Of a Hessian: with a larger one fewer than four digits of its inverse would be right."""
 
 Array = NDArray[Any]
 Callback = Callable[[Iteration], bool | None]
@@ -55,10 +54,11 @@ def _all_or_nothing(method: Method) -> Method:
 
 
 class LogisticRegression(ClassifierMixin, BaseEstimator):
-    """Logistic regression at its certified optimum, as an estimator of scikit-learn.
+    """Logistic regression at its proved optimum, as an estimator of scikit-learn.
 
     Minimises E + (alpha/2) ||W||², with E = Σ s_i E_i / Σ s_i the mean cross-entropy, by `gradstep.fit`. Two classes
-    are one sigmoid, more are a softmax. The intercept is never penalised, and columns may be of any scale.
+    are one sigmoid, more are a softmax. The intercept is never penalised, and columns may be of any scale and any
+    offset.
 
     Parameters
     ----------
@@ -74,8 +74,13 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         it is. With `alpha` a factor common to all classes changes nothing, since E is a mean; with `C` it is one of C.
     solver : {"auto", "lbfgs", "gd"}, default "auto"
         As in `gradstep.fit`.
-    tol : float, default 1e-8
-        The fit has converged once no component of the objective's gradient is larger.
+    gap_tol : float, default 1e-8
+        The fit has converged once it is proved that the objective is at most this part of itself above its minimum.
+    tol : float, optional
+        Stop as soon as no component of the objective's gradient is larger, whether the optimum is proved or not. By
+        default the fit goes on until it is proved, or no step improves on the coefficients.
+    certify : bool, default True
+        Whether a Hessian of all samples may be made for the proof. Without it, and without penalty, nothing is proved.
     max_iter : float, default 1000
         Stop once so much of `X` has been read, in passes over all rows.
     warm_start : bool, default False
@@ -103,7 +108,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     Attributes
     ----------
     coef_ : ndarray, shape (1, n), or (K, n) for K > 2 classes
-        Weights, in the dtype of the computation.
+        Weights; float32 for float32 features, else float64.
     intercept_ : ndarray, shape (1,) or (K,)
         Bias.
     classes_ : ndarray, shape (K,)
@@ -116,13 +121,19 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         E plus penalty at the optimum, in nats per sample.
     gradient_norm_ : float
         Largest component of its gradient, in magnitude.
-    gap_ : float or None
-        With a penalty, an upper bound on how far `objective_` is above its minimum; None also where coefficients of an
-        earlier iteration were restored.
+    gap_ : float
+        Proved upper bound on how far `objective_` is above its minimum; rounding is counted. inf where nothing is
+        proved, also where coefficients of an earlier iteration were restored.
+    converged_ : bool
+        Whether the optimum is proved: `gap_` is at most `gap_tol` of `objective_`. Never for separated classes.
     stop_reason_ : StopReason
         As of `Optimum`, or "validation".
     separation_ : Separation or None
         Where there is no optimum, the direction that separates the classes.
+    aliased_ : tuple of Alias
+        In a fit without penalty, the columns that are constant or combinations of columns before them: these are left
+        out, with coefficient 0, and the optimum is that over the others. Empty where coefficients of an earlier
+        iteration were restored.
     validation_history_ : ndarray, with ``early_stopping=True``
         Mean cross-entropy of the validation data after each iteration over all rows.
     standard_errors_, intercept_standard_error_ : ndarrays, shapes (1, n) and (1,), with ``standard_errors=True``
@@ -140,11 +151,11 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     -----
     After Ctrl-C during `fit`, a KeyboardInterrupt, `coef_` and `intercept_` are the best so far, without certificate.
 
-    A fit that stops where rounding leaves a larger gradient than `tol` (``stop_reason_ == "precision"``) is as good as
-    the dtype admits, and not warned of.
+    Without penalty a proof needs a Hessian of all samples. It is not made for more than 4096 coefficients and
+    intercepts, nor with ``certify=False``: then ``stop_reason_ == "uncertified"``, which is not warned of.
 
     Wald standard errors are refused with a ValueError where they mean nothing: with a penalty, class weights, early
-    stopping, more than two classes, linearly dependent columns, separated classes, or short of the optimum.
+    stopping, more than two classes, aliased columns, or without a proved optimum. Columns may be at any offset.
 
     Examples
     --------
@@ -166,7 +177,9 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         fit_intercept: bool = True,
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
         solver: Literal["auto", "lbfgs", "gd"] = "auto",
-        tol: float = 1e-8,
+        gap_tol: float = 1e-8,
+        tol: float | None = None,
+        certify: bool = True,
         max_iter: float = 1000,
         warm_start: bool = False,
         early_stopping: bool = False,
@@ -184,7 +197,9 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         self.fit_intercept = fit_intercept
         self.class_weight = class_weight
         self.solver = solver
+        self.gap_tol = gap_tol
         self.tol = tol
+        self.certify = certify
         self.max_iter = max_iter
         self.warm_start = warm_start
         self.early_stopping = early_stopping
@@ -206,7 +221,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array_like, sparse or data frame, shape (m, n)
-            Finite features. CSR and CSC are never made dense. float32 is computed in float32.
+            Finite features. CSR and CSC are never made dense.
         y : array_like, shape (m,)
             Labels of two or more classes: numbers, strings or booleans.
         sample_weight : array_like, shape (m,), optional
@@ -227,7 +242,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         Warns
         -----
         ConvergenceWarning
-            If `max_iter` was too small, or if there is no optimum since the classes are separated.
+            If the optimum is not proved though `max_iter` passes were made or no step improves on the coefficients, or
+            if there is none since the classes are separated.
         """
         self._check_parameters()
         data = self._validated(X, y, sample_weight, reset=True)
@@ -250,7 +266,9 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
                     sample_weight=data.weight,
                     fit_bias=bool(self.fit_intercept),
                     solver=self.solver,
+                    gap_tol=self.gap_tol,
                     tol=self.tol,
+                    certify=bool(self.certify),
                     max_passes=self.max_iter,
                     n_threads=self.n_threads,
                     callback=watch,
@@ -262,7 +280,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
                 raise
         self._set_anew(data.classes, optimum.weights, optimum.bias)
         self._set_certificate(optimum, watch)
-        self._warn()
+        self._warn(optimum, data.X.dtype)
         if self.standard_errors:
             self._set_standard_errors(data)
         return self
@@ -364,7 +382,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         _check_number("validation_fraction", self.validation_fraction, "between 0 and 1", lambda part: 0 < part < 1)
         if not isinstance(self.n_iter_no_change, Integral) or self.n_iter_no_change < 1:
             raise ValueError(f"n_iter_no_change must be a positive integer, got {self.n_iter_no_change!r}")
-        for flag in ("fit_intercept", "warm_start", "early_stopping", "standard_errors"):
+        for flag in ("fit_intercept", "certify", "warm_start", "early_stopping", "standard_errors"):
             if not isinstance(getattr(self, flag), (bool, np.bool_)):
                 raise TypeError(f"{flag} must be True or False, got {type(getattr(self, flag)).__name__}")
         if self.callback is not None and not callable(self.callback):
@@ -380,6 +398,10 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         if sample_weight is None and self.class_weight is None:
             return _Data(X, codes, None, classes, None)
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        wrong = ~((weight >= 0) & (weight < np.inf))
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise ValueError(f"sample_weight must be finite and not negative, got {weight[row]:g} at row {row}")
         if self.class_weight == "balanced":
             totals = len(classes) * np.bincount(codes, weight)
             factors = np.divide(weight.sum(), totals, out=np.zeros(len(classes)), where=totals > 0)
@@ -441,7 +463,10 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         C = DEFAULT_C if self.C is None else float(self.C)
         l2 = 1.0 / C / total
         if l2 == np.inf:
-            raise ValueError(f"C must be large enough for its penalty to be finite, got {self.C}")
+            raise ValueError(
+                "C must be large enough for its penalty, 1 / (C * sum of the sample weights), to be finite, "
+                f"got C={C} and a sum of {total}; alpha is a penalty that does not depend on it"
+            )
         return l2
 
     def _start(self, data: _Data) -> dict[str, Any]:
@@ -482,8 +507,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         self.n_iter_ = optimum.n_iterations
         self.history_ = optimum.history
         self.objective_, self.gradient_norm_ = optimum.objective, optimum.gradient_norm
-        self.gap_, self.stop_reason_ = optimum.gap, optimum.stop_reason
-        self.separation_ = optimum.separation
+        self.gap_, self.converged_, self.stop_reason_ = optimum.gap, optimum.converged, optimum.stop_reason
+        self.separation_, self.aliased_ = optimum.separation, optimum.aliased
         if not self.early_stopping:
             return
         self.validation_history_ = np.array(watch.losses)
@@ -492,40 +517,58 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         best = watch.best
         if watch.losses and best and best.number + 1 < optimum.n_iterations:
             self._set_coefficients(best.weights, best.bias)
-            self.objective_, self.gradient_norm_, self.gap_ = best.objective, best.gradient_norm, None
+            self.objective_, self.gradient_norm_ = best.objective, best.gradient_norm
+            self.gap_, self.converged_, self.aliased_ = np.inf, False, ()
 
-    def _warn(self) -> None:
-        """Warn of coefficients that are no optimum though one was asked for."""
-        if self.stop_reason_ == StopReason.PASSES and self.gradient_norm_ <= self.tol:
+    def _warn(self, optimum: Optimum, dtype: Any) -> None:
+        """Warn of coefficients that are not proved to be the optimum though that was asked for."""
+        if optimum.converged or self.stop_reason_ != optimum.stop_reason:
+            return
+        far = _words.distance(optimum.gap, optimum.gradient_norm)
+        if optimum.separation is not None:
             message = (
-                f"stopped by {str(self.stop_reason_)!r} after max_iter={self.max_iter} passes over the data while the "
-                "coefficients still grew, though with a gradient within tol: the classes are separated, or nearly so, "
-                "and the penalty is next to none"
+                f"there is no optimum (stopped by 'separated'): {self._separating(optimum.separation)} some or all "
+                "labels are separated from the others without error, so that larger coefficients are always better; a "
+                "penalty, alpha > 0, makes them finite"
             )
-        elif self.stop_reason_ == StopReason.PASSES:
+        elif optimum.stop_reason == StopReason.PASSES:
             message = (
-                f"stopped by {str(self.stop_reason_)!r} after max_iter={self.max_iter} passes over the data, with a "
-                f"gradient of {self.gradient_norm_:.1e} for tol={self.tol}: a larger max_iter goes on"
+                f"the optimum is not proved (stopped by 'passes' after max_iter={self.max_iter} passes over the data): "
+                f"{far}; a larger max_iter goes on"
             )
-        elif self.stop_reason_ == StopReason.SEPARATED:
-            message = (
-                f"there is no optimum (stopped by 'separated'): {self._separating()} some or all labels are separated "
-                "from the others without error, so that larger coefficients are always better; a penalty, alpha > 0, "
-                "makes them finite"
-            )
+        elif optimum.stop_reason == StopReason.PRECISION:
+            if optimum.gap < np.inf:
+                others = "features in float64" if dtype == np.float32 else "columns nearer to zero"
+                far += f", more than gap_tol={self.gap_tol} allows"
+                advice = f"{others} may leave less, and a larger gap_tol accepts it"
+            elif self.certify:
+                advice = (
+                    "the classes may nearly be separated, which a larger penalty, alpha, would mend, "
+                    "or a column may hold values far beyond its others"
+                )
+            else:
+                advice = "certify=False leaves the proof out"
+            message = f"the optimum is not proved (stopped by 'precision', as no step improves): {far}; {advice}"
         else:
             return
         warnings.warn(message, ConvergenceWarning, stacklevel=4)
 
-    def _separating(self) -> str:
-        """Along what the labels are separated."""
-        if self.separation_ is None:
-            return "by a hyperplane"
-        weights = np.atleast_2d(self.separation_.weights)
-        columns = np.flatnonzero((weights != 0).any(axis=0))
-        names = [str(name) for name in getattr(self, "feature_names_in_", np.arange(weights.shape[1]))[columns]]
+    def _separating(self, separation: Separation) -> str:
+        """Along which columns the labels are separated."""
+        columns = np.flatnonzero((np.atleast_2d(separation.weights) != 0).any(axis=0)).tolist()
+        names = [str(self._name(column)) for column in columns]
         more = f" and {len(names) - 8} more" if len(names) > 8 else ""
         return f"along column{'s' * (len(names) > 1)} {', '.join(names[:8])}{more}"
+
+    def _in_words(self, alias: Alias, X: Any) -> str:
+        """What an aliased column is."""
+        plain = "" if hasattr(self, "feature_names_in_") else "column "
+        what = _words.combination(alias, lambda column: f"{plain}{self._name(column)!r}", X)
+        return f"column {self._name(alias.column)!r} is {what}"
+
+    def _name(self, column: int) -> str | int:
+        """The name of a column, if columns have names; else its number."""
+        return str(self.feature_names_in_[column]) if hasattr(self, "feature_names_in_") else column
 
     def _check_standard_errors(self, l2: float, classes: int) -> None:
         reasons = {
@@ -539,14 +582,18 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
                 raise _without_meaning(reason)
 
     def _set_standard_errors(self, data: _Data) -> None:
-        if self.stop_reason_ not in (StopReason.TOLERANCE, StopReason.PRECISION):
-            raise _without_meaning(f"short of an optimum, as the fit was stopped by {str(self.stop_reason_)!r}")
-        matrix = hessian(data.X, *self._parameters(), sample_weight=data.weight, n_threads=self.n_threads)
-        order = len(matrix) if self.fit_intercept else len(matrix) - 1
-        variances = _inverse_diagonal(matrix[:order, :order])
-        if variances is None:
-            raise _without_meaning("where columns are, or nearly are, linear combinations of others")
-        errors = np.sqrt(variances / data.total)
+        if not self.converged_:
+            raise _without_meaning(f"without a proved optimum, as the fit was stopped by {str(self.stop_reason_)!r}")
+        if self.aliased_:
+            raise _without_meaning(f"with aliased columns ({self._in_words(self.aliased_[0], data.X)})")
+        matrix = covariance(
+            data.X,
+            *self._parameters(),
+            sample_weight=data.weight,
+            fit_bias=bool(self.fit_intercept),
+            n_threads=self.n_threads,
+        )
+        errors = np.sqrt(np.diagonal(matrix))
         columns = data.X.shape[1]
         self.standard_errors_ = errors[None, :columns]
         if self.fit_intercept:
@@ -564,7 +611,8 @@ class _Data(NamedTuple):
 
     @property
     def total(self) -> float:
-        return float(len(self.codes) if self.weight is None else self.weight.sum())
+        with np.errstate(over="ignore"):
+            return float(len(self.codes) if self.weight is None else self.weight.sum())
 
     def rows(self, rows: NDArray[np.intp]) -> _Data:
         weight = None if self.weight is None else self.weight[rows]
@@ -646,18 +694,6 @@ def _check_number(name: str, value: object, expected: str, holds: Callable[[floa
         raise ValueError(f"{name} must be a number within the range of float64, got a larger one") from None
     if not holds(number):
         raise ValueError(f"{name} must be {expected}, got {value}")
-
-
-def _inverse_diagonal(matrix: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """The diagonal of the inverse of a positive matrix whose rows may be of any scale; None if nearly singular."""
-    scale = np.sqrt(np.diagonal(matrix))
-    if not scale.all():
-        return None
-    values, vectors = np.linalg.eigh(matrix / np.outer(scale, scale))
-    if values[0] * LARGEST_CONDITION <= values[-1]:
-        return None
-    diagonal: NDArray[np.float64] = (vectors**2 / values).sum(axis=1) / scale**2
-    return diagonal
 
 
 def _progress(verbose: bool) -> AbstractContextManager[Callable[[Iteration], None] | None]:

@@ -25,6 +25,7 @@ VERSION = 1
 MAX_BYTES = 64 * 2**20
 
 Scalar: TypeAlias = bool | int | float | str | None
+Fact: TypeAlias = Scalar | list[str]
 Class: TypeAlias = bool | int | float | str
 T = TypeVar("T")
 
@@ -74,7 +75,7 @@ class Model:
     """One number; for K >= 3 classes one per class."""
     standardize: Standardize | None
     options: dict[str, Scalar]
-    result: dict[str, Scalar]
+    result: dict[str, Fact]
     gradstep: str
 
     def predict_proba(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -135,8 +136,8 @@ class Model:
             weights=_field(document, "weights", weights),
             bias=_field(document, "bias", bias),
             standardize=_field(document, "standardize", standardize),
-            options=_field(document, "options", _scalars),
-            result=_field(document, "result", _scalars),
+            options=_field(document, "options", lambda value: _members(value, _scalar)),
+            result=_field(document, "result", lambda value: _members(value, _fact)),
             gradstep=_field(document, "gradstep", _text),
         )
 
@@ -312,8 +313,12 @@ def _scalar(value: object) -> Scalar:
     return value if isinstance(value, int) else number
 
 
-def _scalars(value: object) -> dict[str, Scalar]:
-    return {_text(name): _scalar(item) for name, item in _object(value).items()}
+def _fact(value: object) -> Fact:
+    return _list(value, _text) if isinstance(value, list) else _scalar(value)
+
+
+def _members(value: object, read: Callable[[object], T]) -> dict[str, T]:
+    return {_text(name): read(item) for name, item in _object(value).items()}
 
 
 def _classes(value: object) -> list[Class]:

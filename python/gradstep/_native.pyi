@@ -13,6 +13,7 @@ __all__ = [
     "Trainer",
     "__version__",
     "configuration",
+    "covariance",
     "cross_entropy",
     "decision_function",
     "fit",
@@ -104,6 +105,15 @@ def hessian(
     sample_weight: ArrayLike | None = None,
     n_threads: int | None = None,
 ) -> NDArray[np.float64]: ...
+def covariance(
+    X: _Features,
+    weights: ArrayLike,
+    bias: float = 0.0,
+    *,
+    sample_weight: ArrayLike | None = None,
+    fit_bias: bool = True,
+    n_threads: int | None = None,
+) -> NDArray[np.float64]: ...
 def fit(
     X: _Features,
     y: ArrayLike,
@@ -112,7 +122,9 @@ def fit(
     sample_weight: ArrayLike | None = None,
     fit_bias: bool = True,
     solver: Literal["auto", "lbfgs", "gd"] = "auto",
-    tol: float = 1e-8,
+    gap_tol: float = 1e-8,
+    tol: float | None = None,
+    certify: bool = True,
     max_passes: float = 1000,
     weights: ArrayLike | None = None,
     bias: ArrayLike | None = None,

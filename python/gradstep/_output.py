@@ -23,12 +23,13 @@ _FACTS = {
     "objective": ("objective", "{:.6f}"),
     "gradient norm": ("gradient_norm", "{:.1e}"),
     "gap": ("gap", "{:.1e}"),
+    "optimum": ("optimum", "{}"),
     "passes": ("passes", "{:.1f}"),
     "solver": ("solver", "{}"),
     "epochs": ("n_epochs", "{}"),
     "stopped by": ("stop_reason", "{}"),
 }
-"""What is shown of a model's result: the name that it is given, its key and its format."""
+"""What is shown of a model's result, and of `_optimum`: the name that it is given, its key and its format."""
 
 
 def summary(model: Model) -> str:
@@ -40,8 +41,9 @@ def summary(model: Model) -> str:
         ("standardized", "yes" if model.standardize else "no"),
         ("classes", ", ".join(f"{value} ({code})" for code, value in enumerate(model.classes))),
     ]
+    result = {**model.result, "optimum": _optimum(model)}
     for name, (key, form) in _FACTS.items():
-        if (value := model.result.get(key)) is not None:
+        if (value := result.get(key)) is not None:
             facts.append((name, form.format(value).replace("%", " %")))
     header = ["feature", *(["weight"] if len(model.classes) == 2 else map(str, model.classes))]
     weights, bias = np.atleast_2d(model.weights).T, np.atleast_1d(model.bias)
@@ -50,6 +52,20 @@ def summary(model: Model) -> str:
         for name, values in zip([*model.features, "(bias)"], [*weights, bias], strict=True)
     ]
     return grid(None, facts) + "\n" + grid(header, rows)
+
+
+def _optimum(model: Model) -> str | None:
+    """Whether the model is proved to be the optimum; None if it is that of a descent."""
+    result = model.result
+    if "converged" not in result:
+        return None
+    if result["converged"]:
+        return f"proved, within {result['gap']:.1e}"
+    if result["gap"] is not None:
+        return f"not proved: the objective may be up to {result['gap']:.1e} above its minimum"
+    if result["stop_reason"] != "uncertified":
+        return "not proved: how far the objective is above its minimum is not known"
+    return "not proved: " + ("too many weights for a proof" if model.options["certify"] else "left out by --no-certify")
 
 
 def line(model: Model) -> str:

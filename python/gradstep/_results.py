@@ -88,17 +88,19 @@ class StopReason(StrEnum):
     EPOCHS = "epochs"
     """All epochs were run."""
     TOLERANCE = "tolerance"
-    """No component of the gradient was larger than `tol`."""
+    """What was asked for is reached: the gap is proved, or no component of the gradient is larger than `tol`."""
     CALLBACK = "callback"
     """The callback returned True."""
     DIVERGED = "diverged"
     """The loss or the weights were no longer finite."""
     PRECISION = "precision"
-    """Rounding admits no better weights."""
+    """No step improves on the weights, as far as rounding lets see."""
     PASSES = "passes"
     """The passes over the data that were allowed are used up."""
     SEPARATED = "separated"
     """A hyperplane separates the labels: the loss has no minimum."""
+    UNCERTIFIED = "uncertified"
+    """The gradient is small and nothing speaks against the optimum, but it was not proved: that was too dear."""
     VALIDATION = "validation"
     """The error of validation data has stopped falling."""
 
@@ -207,13 +209,42 @@ class Separation(NamedTuple):
     bias: Any
 
 
+class Alias(NamedTuple):
+    """A column that is a combination of the columns before it, and is left out: its weight is 0.
+
+    In all rows of positive weight, ``X[:, column] == X[:, columns] @ coefficients + constant``, up to 32 units in the
+    last place of the column's size. Such a column tells a model nothing new. R's glm gives it the coefficient NA.
+
+    Attributes
+    ----------
+    column : int
+        The column.
+    columns : tuple of int
+        The columns that it is a combination of; empty if it is constant.
+    coefficients : tuple of float
+        Their coefficients.
+    constant : float
+        What is added to them; 0 without a bias.
+
+    Examples
+    --------
+    >>> gradstep.fit([[0.0, 1.0], [1.0, 3.0], [2.0, 5.0], [3.0, 7.0]], [0, 1, 0, 1]).aliased
+    (Alias(column=1, columns=(0,), coefficients=(2.0,), constant=1.0),)
+    """
+
+    column: int
+    columns: tuple[int, ...]
+    coefficients: tuple[float, ...]
+    constant: float
+
+
 class Optimum(NamedTuple):
-    """The optimum that a fit arrived at, and the proof.
+    """The optimum that a fit arrived at, and what is proved of it.
 
     Attributes
     ----------
     weights : ndarray, shape (n,)
-        The weights, in the dtype of the computation; shape (K, n) for K >= 3 classes, over which they sum to zero.
+        The weights, float32 for float32 `X`, else float64; shape (K, n) for K >= 3 classes, over which they sum to 0.
     bias : float
         The bias; for K >= 3 classes an ndarray of shape (K,), which sums to zero.
     loss : float
@@ -222,16 +253,15 @@ class Optimum(NamedTuple):
         The loss plus the penalty (l2/2) ||w||².
     gradient_norm : float
         Largest component, in magnitude, of the objective's gradient by weights and bias.
-    gap : float or None
-        With a penalty, an upper bound on how far the objective is above its minimum, whatever `stop_reason` is: the
-        duality gap, enlarged by what rounding may hide. inf if the bias is still too far from its optimum to tell. None
-        without penalty, where no such bound is known, and for separated labels.
+    gap : float
+        Proved upper bound on how far the objective is above its minimum, whatever `stop_reason` is, with rounding
+        counted. inf where nothing is proved. The minimum is that over the columns that are not `aliased`.
     converged : bool
-        Whether `gradient_norm` is at most `tol`, and the labels are not separated.
+        Whether the optimum is proved: the gap is at most `gap_tol` of the objective. Never for separated labels.
     stop_reason : StopReason
-        "tolerance", "precision", "passes", "callback" or "separated".
+        "tolerance", "uncertified", "precision", "passes", "callback" or "separated".
     passes : float
-        Data read, in passes over all rows: samples count by their rows, and making a preconditioner and the certificate
+        Data read, in passes over all rows: samples count by their rows, and making a preconditioner and the proof
         counts too.
     n_iterations : int
         Number of iterations.
@@ -241,13 +271,15 @@ class Optimum(NamedTuple):
         ``objective, gradient_norm, step, seconds, passes, rows`` after each iteration. Objective and gradient are over
         `rows` rows: fewer than all of them in the first iterations of a large fit.
     separation : Separation or None
-        Where labels are separated, the direction that does it; None for K >= 3 classes if weights have run off without
-        one that rounding would leave no doubt of.
+        With ``stop_reason="separated"`` a direction that separates the labels, by few columns.
+    aliased : tuple of Alias
+        In a fit without penalty, the columns that are constant or combinations of columns before them: these are left
+        out, with weight 0. Not looked for with ``certify=False``, nor among more than 4096 weights and biases.
 
     Examples
     --------
     >>> best = gradstep.fit([[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1], l2=0.1)
-    >>> best.converged, str(best.stop_reason), 0 <= best.gap < 1e-12
+    >>> best.converged, str(best.stop_reason), 0 <= best.gap <= 1e-8 * best.objective
     (True, 'tolerance', True)
     """
 
@@ -256,7 +288,7 @@ class Optimum(NamedTuple):
     loss: float
     objective: float
     gradient_norm: float
-    gap: float | None
+    gap: float
     converged: bool
     stop_reason: StopReason
     passes: float
@@ -264,3 +296,4 @@ class Optimum(NamedTuple):
     solver: str
     history: NDArray[np.void]
     separation: Separation | None
+    aliased: tuple[Alias, ...]

@@ -5,12 +5,13 @@
 use std::ops::ControlFlow;
 
 use gradstep_core::{
-    FitObserver, FitOptions, Float, Iteration, Monitor, Optimum, Record, Solver, Start, Threads,
+    Alias, FitObserver, FitOptions, Float, Iteration, Monitor, Optimum, Record, Solver, Start,
+    Threads,
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyByteArray, PyList, PyType};
+use pyo3::types::{PyByteArray, PyList, PyTuple, PyType};
 
 use crate::arrays::{Number, View};
 use crate::formulas::result;
@@ -22,16 +23,17 @@ use crate::{Signals, value_error};
 /// Elements up to which one thread does all of the work: counting processors would take longer.
 const ONE_THREAD: usize = 1 << 15;
 
-/// The weights and bias that minimise E + (l2/2) ||w||², with a certificate.
+/// The weights and bias that minimise E + (l2/2) ||w||², and a proof of how close they are.
 ///
-/// E = Σ s_i E_i / Σ s_i is the mean cross-entropy; the bias is never penalised. Columns may be of any scale. For labels in
-/// [0, 1], E is `loss` with weights of shape (n,); for the codes of K >= 3 classes with weights of shape (K, n): softmax.
+/// E = Σ s_i E_i / Σ s_i is the mean cross-entropy; the bias is never penalised. Columns may be of any scale and at any
+/// offset. For labels in [0, 1], E is `loss` with weights of shape (n,); for the codes of K >= 3 classes with weights of
+/// shape (K, n): softmax.
 ///
 /// Parameters
 /// ----------
 /// X : array_like or sparse array or matrix, shape (m, n)
 ///     Finite features, a row per sample; any layout, read in place. SciPy's CSR is read in place, CSC by way of its
-///     rows, which are gathered once; none is ever made dense. float32 is computed in float32, any other type in float64.
+///     rows, which are gathered once; none is ever made dense. Weights are float32 for float32, else float64.
 /// y : array_like, shape (m,)
 ///     Labels in [0, 1], or class codes 0, 1, …, K - 1 with K >= 3, each of them with a sample of positive weight.
 /// l2 : float, default 0.0
@@ -43,12 +45,17 @@ const ONE_THREAD: usize = 1 << 15;
 /// solver : {"auto", "lbfgs", "gd"}, default "auto"
 ///     "auto" is "lbfgs": preconditioned L-BFGS, first on samples of the rows where there are many. "gd" is gradient
 ///     descent with the best step and momentum of each iteration.
-/// tol : float, default 1e-8
-///     The fit has converged once no component of the objective's gradient is larger. The solvers go on from there while
-///     the weights, in units of the columns' standard deviations, would still move by more than a small part of this.
+/// gap_tol : float, default 1e-8
+///     The fit has converged once it is proved that the objective is at most this part of itself above its minimum.
+/// tol : float, optional
+///     Stop as soon as no component of the objective's gradient is larger, whether the optimum is proved or not. By
+///     default the fit goes on until it is proved, or until no step improves on the weights.
+/// certify : bool, default True
+///     Whether a Hessian of all rows may be made for the proof, which takes m times n² operations. Without it, and
+///     without penalty, nothing is proved.
 /// max_passes : float, default 1000
 ///     Stop once so much of `X` has been read, in passes over all rows; what is under way then is finished, and a few
-///     more passes make the certificate, or look for what separates the labels.
+///     more passes prove what can be proved, or look for what separates the labels.
 /// weights : array_like, shape (n,) or (K, n), optional
 ///     Finite weights to start from, near the optimum: samples are then left out. Where weights of zero have the smaller
 ///     objective, the fit starts from these.
@@ -64,7 +71,8 @@ const ONE_THREAD: usize = 1 << 15;
 /// -------
 /// Optimum
 ///     Named tuple of `weights`, `bias`, `loss`, `objective`, `gradient_norm`, `gap`, `converged`, `stop_reason`,
-///     `passes`, `n_iterations`, `solver`, `history` and `separation`.
+///     `passes`, `n_iterations`, `solver`, `history`, `separation` and `aliased`. `gap` is a proved upper bound on how
+///     far the objective is above its minimum, and `converged` says whether it is within `gap_tol`.
 ///
 /// Raises
 /// ------
@@ -75,23 +83,30 @@ const ONE_THREAD: usize = 1 << 15;
 ///
 /// Notes
 /// -----
-/// Without penalty there may be no optimum: where a hyperplane separates the labels, the fit ends with
-/// ``stop_reason="separated"`` and says along which columns in `separation`, unless that was not found. Where the
-/// hyperplane holds samples of both labels, "gd" may run out of passes first, and it may stay unseen among more than 1024
-/// weights and biases, or where looking for it would take longer than the fit did. With a bias and labels that are all
-/// equal there is none under any penalty.
+/// With a penalty, `gap` is a duality gap or, where that is too large, a bound from the Hessian; without one it is the
+/// latter: over a step that changes no score by more than t, the curvature of E changes by a factor of e^t at most (Bach,
+/// 2010, doi:10.1214/09-EJS521). Either counts the rounding of its own computation. It is that of the exact objective at
+/// the weights as they are returned.
 ///
-/// Without penalty there may be many optima: by "lbfgs" a column that is constant, or a combination of columns before it,
-/// keeps the weight it starts with, 0 by default; by "gd" such columns share it.
+/// The fit ends with ``stop_reason="uncertified"`` where the gradient is small and nothing speaks against the optimum, but
+/// no Hessian was made: with ``certify=False``, or for more than 4096 weights and biases. It ends with "precision" where
+/// no step improves on the weights, as far as rounding lets see; with `tol`, `converged` may be True then.
+///
+/// Without penalty there may be no optimum: where a hyperplane separates the labels, or some of them from the rest, the
+/// fit ends with ``stop_reason="separated"``, and `separation` is a direction that does it, by few columns. It is proved
+/// before it is said. Among up to 1024 weights and biases every separation is found, unless the search takes more than
+/// 64 passes and more than twice those of the fit; among more, every one along a single column. With a bias and labels
+/// that are all equal there is no optimum under any penalty.
+///
+/// Without penalty there may be many optima: a column that is constant, or a combination of columns before it, up to 32
+/// units in the last place of its size, says nothing new. It is left out: its weight is 0, `aliased` says what it is, and
+/// `gap` and `converged` are about the model without it.
 ///
 /// Of K classes, what is added to all weights of a column, or to all biases, changes no probability: weights and biases
 /// are those that sum to zero over the classes, with and without penalty.
 ///
-/// Of a column at an offset of 10^k standard deviations from zero, k digits of the predictors are lost. There a fit may
-/// end with ``stop_reason="precision"``, and `gap`, which counts all rounding, says little; without the offset it would.
-///
-/// With float32 features, weights are float32 too, and rounding them leaves a gradient of some 1e-7: such a fit ends
-/// with ``stop_reason="precision"`` unless `tol` is larger.
+/// With float32 features the weights are found in float64 and rounded once; `loss`, `objective`, `gradient_norm` and `gap`
+/// are those of the rounded weights, in float64.
 ///
 /// The optimum is that of Berkson, 1944, and Theil, 1969; the solvers are those of Nocedal, 1980, and Narkiss and
 /// Zibulevsky, 2005.
@@ -109,10 +124,11 @@ const ONE_THREAD: usize = 1 << 15;
 ///        [ 0.117145],
 ///        [ 0.975682]])
 #[pyfunction]
-#[pyo3(signature = (X, y, *, l2=Given(None), sample_weight=None, fit_bias=Given(None), solver=Given(None), tol=Given(None),
-                    max_passes=Given(None), weights=None, bias=None, n_threads=None, callback=None),
-       text_signature = "(X, y, *, l2=0.0, sample_weight=None, fit_bias=True, solver='auto', tol=1e-08, \
-                         max_passes=1000, weights=None, bias=None, n_threads=None, callback=None)")]
+#[pyo3(signature = (X, y, *, l2=Given(None), sample_weight=None, fit_bias=Given(None), solver=Given(None),
+                    gap_tol=Given(None), tol=None, certify=Given(None), max_passes=Given(None), weights=None, bias=None,
+                    n_threads=None, callback=None),
+       text_signature = "(X, y, *, l2=0.0, sample_weight=None, fit_bias=True, solver='auto', gap_tol=1e-08, tol=None, \
+                         certify=True, max_passes=1000, weights=None, bias=None, n_threads=None, callback=None)")]
 pub(crate) fn fit<'py>(
     X: &Bound<'py, PyAny>,
     y: &Bound<'py, PyAny>,
@@ -120,7 +136,9 @@ pub(crate) fn fit<'py>(
     sample_weight: Option<&Bound<'py, PyAny>>,
     fit_bias: Given<'py>,
     solver: Given<'py>,
-    tol: Given<'py>,
+    gap_tol: Given<'py>,
+    tol: Option<&Bound<'py, PyAny>>,
+    certify: Given<'py>,
     max_passes: Given<'py>,
     weights: Option<&Bound<'py, PyAny>>,
     bias: Option<&Bound<'py, PyAny>>,
@@ -135,7 +153,9 @@ pub(crate) fn fit<'py>(
     let fit_bias = fit_bias.or(true, "fit_bias", flag)?;
     let solver = solver.or("auto".to_owned(), "solver", word)?;
     let solver = Solver::parse(&solver).map_err(value_error)?;
-    let tol = tol.or(1e-8, "tol", number)?;
+    let gap_tol = gap_tol.or(1e-8, "gap_tol", number)?;
+    let tol = tol.map(|tol| number("tol", tol)).transpose()?;
+    let certify = certify.or(true, "certify", flag)?;
     let max_passes = max_passes.or(1000.0, "max_passes", number)?;
     let weights = weights.map(weights_of).transpose()?;
     let rows = weights.as_ref().and_then(|weights| match *weights.shape() {
@@ -181,6 +201,8 @@ pub(crate) fn fit<'py>(
             fit_bias,
             solver,
             tol,
+            gap_tol,
+            certify,
             max_passes,
             threads,
         },
@@ -342,7 +364,19 @@ fn pack_optimum<F: Number>(
     fields.append(solver.name())?;
     fields.append(history)?;
     fields.append(separation)?;
+    fields.append(pack_aliased(py, optimum.aliased)?)?;
     result!(py, "Optimum", fields.to_tuple())
+}
+
+/// A tuple of `Alias`.
+fn pack_aliased(py: Python<'_>, aliased: Vec<Alias>) -> PyResult<Bound<'_, PyTuple>> {
+    let all = aliased.into_iter().map(|alias| {
+        let columns = PyTuple::new(py, alias.columns)?;
+        let coefficients = PyTuple::new(py, alias.coefficients)?;
+        let fields = (alias.column, columns, coefficients, alias.constant);
+        result!(py, "Alias", fields)
+    });
+    PyTuple::new(py, all.collect::<PyResult<Vec<_>>>()?)
 }
 
 /// A structured array, one record per iteration.

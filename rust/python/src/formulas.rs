@@ -9,7 +9,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
 use crate::arrays::{Number, Real, View, pack};
-use crate::options::{Given, number, optional_positive, word};
+use crate::options::{Given, flag, number, optional_positive, word};
 use crate::parameters::{Parameters, pack_biases, pack_weights};
 use crate::sparse::Samples;
 use crate::{run, value_error};
@@ -470,6 +470,86 @@ pub(crate) fn hessian<'py>(
     let order = x.columns() + 1;
     let matrix = run(py, |monitor| {
         gradstep_core::hessian(x, sample_weight.as_ref(), &weights, bias, threads, monitor)
+    })?;
+    Ok(pack(py, matrix).reshape([order, order])?.into_any())
+}
+
+/// The covariance of the weights and the bias that maximise the likelihood: the inverse of the Fisher information.
+///
+/// The information is Σ s_i σ'(z_i) (x_i, 1) (x_i, 1)ᵀ, which is `hessian` times Σ s_i. Its inverse is right to nearly all
+/// digits however far columns are from zero, and however nearly they are combinations of one another, where inverting
+/// `hessian` would lose them.
+///
+/// Parameters
+/// ----------
+/// X : array_like or sparse array or matrix, shape (m, n)
+///     Finite features, a row per sample. Also float32 is computed in float64.
+/// weights : array_like, shape (n,)
+///     Weights w at the optimum without penalty.
+/// bias : float, default 0.0
+///     Bias b there.
+/// sample_weight : array_like, shape (m,), optional
+///     Weights s_i >= 0 of the samples, not all zero; all 1 by default. A weight counts as so many samples.
+/// fit_bias : bool, default True
+///     Whether the bias was estimated, too.
+/// n_threads : int, optional
+///     Threads to use; by default GRADSTEP_NUM_THREADS, OMP_NUM_THREADS or the processors available. The result does
+///     not depend on it.
+///
+/// Returns
+/// -------
+/// ndarray of float64, shape (n + 1, n + 1); without bias (n, n)
+///     Symmetric; the last row and column are those of the bias. The roots of its diagonal are Wald standard errors.
+///
+/// Raises
+/// ------
+/// TypeError
+///     If an argument does not hold real numbers.
+/// ValueError
+///     If shapes do not fit, `X` is empty or not finite, sample weights are out of range, or columns are linear combinations
+///     of others.
+/// MemoryError
+///     If there is no room for n + 1 by n + 1 numbers.
+///
+/// Notes
+/// -----
+/// McCullagh and Nelder, *Generalized Linear Models*, 2nd ed., section 4.4.
+///
+/// Examples
+/// --------
+/// >>> import gradstep
+/// >>> gradstep.covariance([[1.0], [-1.0]], [0.0])
+/// array([[2., 0.],
+///        [0., 2.]])
+#[pyfunction]
+#[pyo3(signature = (X, weights, bias=Given(None), *, sample_weight=None, fit_bias=Given(None), n_threads=None),
+       text_signature = "(X, weights, bias=0.0, *, sample_weight=None, fit_bias=True, n_threads=None)")]
+pub(crate) fn covariance<'py>(
+    X: &Bound<'py, PyAny>,
+    weights: &Bound<'py, PyAny>,
+    bias: Given<'py>,
+    sample_weight: Option<&Bound<'py, PyAny>>,
+    fit_bias: Given<'py>,
+    n_threads: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = X.py();
+    let x = Samples::new(X)?;
+    let weights = vector("weights", weights)?.to_vec::<f64>()?;
+    let bias = bias.or(0.0, "bias", number)?;
+    let sample_weight = sample_weight
+        .map(|s| View::new("sample_weight", s, 1))
+        .transpose()?;
+    let fit_bias = fit_bias.or(true, "fit_bias", flag)?;
+    let threads = threads(n_threads)?;
+    let rows = x.rows::<f64>(py, threads)?;
+    let (x, sample_weight) = (
+        rows.features()?,
+        sample_weight.as_ref().map(View::vector).transpose()?,
+    );
+    let order = x.columns() + usize::from(fit_bias);
+    let matrix = run(py, |monitor| {
+        let s = sample_weight.as_ref();
+        gradstep_core::covariance(x, s, &weights, bias, fit_bias, threads, monitor)
     })?;
     Ok(pack(py, matrix).reshape([order, order])?.into_any())
 }

@@ -31,7 +31,9 @@ mod _native {
     #[pymodule_export]
     use crate::fit::fit;
     #[pymodule_export]
-    use crate::formulas::{cross_entropy, gradient, gradient_step, hessian, loss, loss_gradient};
+    use crate::formulas::{
+        covariance, cross_entropy, gradient, gradient_step, hessian, loss, loss_gradient,
+    };
     #[pymodule_export]
     use crate::predictions::{decision_function, predict_proba};
     #[pymodule_export]
