@@ -15,7 +15,7 @@ def good() -> dict[str, Any]:
         "bias": 0.25,
         "standardize": {"mean": [1.0, 2.0], "scale": [3.0, 4.0]},
         "options": {"epochs": 10},
-        "result": {"loss": 0.5},
+        "result": {"loss": 0.5, "aliased": ["b"]},
         "gradstep": "0.1.0",
     }
 

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -309,18 +310,138 @@ def test_note_when_worse_than_a_constant(folder: Path, capfd: pytest.CaptureFixt
 
 def test_note_when_passes_are_used_up(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     problem().write_csv("data.csv")
-    assert run(["train", "data.csv", "--max-passes", "1", "--out", "model.json"]) == 0
+    for args in ([], ["--l2", "0.01"]):
+        assert run(["train", "data.csv", "--max-passes", "1", "--solver", "gd", *args, "--out", "model.json"]) == 0
+        out, err = capfd.readouterr()
+        result = json.loads((folder / "model.json").read_text())["result"]
+        assert (result["converged"], result["stop_reason"]) == (False, "passes")
+        assert (result["gap"] is None) == (args == [])
+        if result["gap"] is None:
+            gradient = f"{result['gradient_norm']:.1e}"
+            far = f"the gradient is {gradient}, and how far the objective is above its minimum is not known"
+        else:
+            far = f"the objective may be up to {result['gap']:.1e} above its minimum"
+        assert err == (
+            f"gradstep: note: the optimum is not proved: after {result['passes']:.0f} passes {far}; "
+            "a larger --max-passes goes on\n"
+        )
+        shown = out.split("\n\n")[0]
+        assert f"\noptimum        not proved: {far.rpartition(', and ')[2]}\n" in shown
+        assert shown.endswith("stopped by     passes")
+        assert run(["train", "data.csv", "--max-passes", "1", "--solver", "gd", *args, "--quiet"]) == 0
+        assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("args", "words", "stop_reason"),
+    [
+        (["--gap-tol", "0"], r"no step improves, and {far}, more than --gap-tol 0 allows; --standardize may leave less",
+         "precision"),
+        (["--gap-tol", "0", "--standardize"], r"no step improves, and {far}, more than --gap-tol 0 allows",
+         "precision"),
+        (["--tol", "0.1"], r"stopped by --tol 0.1, where {far}", "tolerance"),
+    ],
+)  # fmt: skip
+def test_note_when_the_gap_is_too_large(
+    folder: Path, capfd: pytest.CaptureFixture[str], args: list[str], words: str, stop_reason: str
+) -> None:
+    problem().write_csv("data.csv")
+    assert run(["train", "data.csv", *args, "--out", "model.json"]) == 0
     out, err = capfd.readouterr()
     result = json.loads((folder / "model.json").read_text())["result"]
-    assert (result["converged"], result["stop_reason"]) == (False, "passes")
-    gradient = f"{result['gradient_norm']:.1e}"
-    assert err == (
-        f"gradstep: note: after {result['passes']:.0f} passes the gradient is {gradient}, larger than --tol 1.0e-08; "
-        "a larger --max-passes goes on\n"
+    assert (result["converged"], result["stop_reason"]) == (False, stop_reason)
+    far = f"the objective may be up to {result['gap']:.1e} above its minimum"
+    assert err == f"gradstep: note: the optimum is not proved: {words.format(far=far)}\n"
+    assert f"\noptimum        not proved: {far}\n" in out
+
+
+def test_a_fit_without_proof_says_so(folder: Path) -> None:
+    problem().write_csv("data.csv")
+    shown = ok("train", "data.csv", "--no-certify", "--out", "model.json", cwd=folder)
+    result = json.loads((folder / "model.json").read_text())["result"]
+    assert (result["gap"], result["converged"], result["stop_reason"]) == (None, False, "uncertified")
+    assert "\noptimum        not proved: left out by --no-certify\n" in shown and "\ngap " not in shown
+    shown = ok("train", "data.csv", "--no-certify", "--l2", 0.01, cwd=folder)
+    assert "\noptimum        proved, within " in shown, "by duality"
+
+
+def test_too_many_weights_for_a_proof(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from gradstep import _training
+
+    got = gradstep.fit([[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1], certify=False)
+    problem().select("a", "answer").write_csv("data.csv")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_training, "fit", lambda *args, **options: got)
+        assert run(["train", "data.csv"]) == 0
+    out, err = capfd.readouterr()
+    assert "\noptimum        not proved: too many weights for a proof\n" in out and err == ""
+
+
+def test_note_when_classes_are_nearly_separated(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (folder / "data.csv").write_text("a,y\n0,0\n1,1\n0.25,0\n0.75,1\n")
+    assert run(["train", "data.csv", "--l2", "1e-100"]) == 0
+    assert re.fullmatch(
+        r"gradstep: note: the optimum is not proved: no step improves, the gradient is \d.*, and how far the objective "
+        r"is above its minimum is not known; the classes may nearly be separated, which a larger --l2 would mend, "
+        r"or a column may hold values far beyond its others\n",
+        capfd.readouterr().err,
     )
-    assert out.split("\n\n")[0].endswith("stopped by     passes")
-    assert run(["train", "data.csv", "--max-passes", "1", "--quiet"]) == 0
-    assert capfd.readouterr() == ("", "")
+
+
+def rides(rows: int = 200) -> Any:
+    """Seconds since 1970, what follows from them, and a target that depends on how long a ride takes."""
+    rng = np.random.default_rng(0)
+    start, x = 1_700_000_000 + rng.integers(0, 10**6, rows), rng.integers(1, 1000, rows)
+    late = np.where(rng.random(rows) < gradstep.sigmoid((x - 500) / 300), "yes", "no")
+    return pl.DataFrame({"start": start, "x": x, "end2": start + 2 * x, "late": late})
+
+
+@pytest.mark.parametrize("standardize", [False, True])
+def test_columns_that_others_make_up_are_named(
+    folder: Path, capfd: pytest.CaptureFixture[str], standardize: bool
+) -> None:
+    """… with the numbers that the file holds, standardized or not."""
+    frame, args = rides(), ["--standardize"] * standardize
+    frame.write_csv("data.csv")
+    assert run(["train", "data.csv", *args, "--out", "model.json"]) == 0
+    out, err = capfd.readouterr()
+    assert err == "gradstep: note: column 'end2' is 'start' + 2 * 'x', its weight is 0\n"
+    model = json.loads((folder / "model.json").read_text())
+    assert model["result"]["aliased"] == ["end2"] and model["weights"][2] == 0
+    assert model["result"]["converged"] and f"\noptimum        proved, within {model['result']['gap']:.1e}\n" in out
+    frame.drop("end2").write_csv("fewer.csv")
+    fewer = trained(capfd, "fewer.csv", *args)
+    assert fewer["result"]["aliased"] == []
+    np.testing.assert_allclose(model["weights"][:2], fewer["weights"], rtol=1e-6)
+
+    more = frame.with_columns(one=7.5, half=pl.col("start") / 2, zero=0, left=1 - pl.col("x"))
+    more.select("late", pl.exclude("late")).write_csv("more.csv")
+    assert run(["train", "more.csv", "--target", "late", *args, "--json"]) == 0
+    out, err = capfd.readouterr()
+    assert err == (
+        "gradstep: note: column 'end2' is 'start' + 2 * 'x', column 'one' is constant, column 'half' is 0.5 * 'start', "
+        "and 2 more: their weights are 0\n"
+    )
+    assert json.loads(out)["result"]["aliased"] == ["end2", "one", "half", "zero", "left"]
+    more.select("x", "left", "one", "late").write_csv("more.csv")
+    assert run(["train", "more.csv", *args]) == 0
+    assert capfd.readouterr().err == (
+        "gradstep: note: column 'left' is 1 - 'x', column 'one' is constant: their weights are 0\n"
+    )
+    assert run(["train", "more.csv", *args, "--quiet"]) == 0
+    assert run(["train", "more.csv", *args, "--l2", "0.1"]) == 0, "with a penalty all columns have weights"
+    assert capfd.readouterr().err == ""
+
+
+def test_a_combination_of_many_columns_is_cut(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    level = np.random.default_rng(0).integers(0, 9, 300)
+    frame = pl.DataFrame({f"is_{k}": (level == k).astype(int) for k in range(9)})
+    frame.with_columns(y=np.random.default_rng(1).integers(0, 2, 300)).write_csv("data.csv")
+    assert run(["train", "data.csv"]) == 0
+    assert capfd.readouterr().err == (
+        "gradstep: note: column 'is_8' is a combination of 'is_0', 'is_1', 'is_2', 'is_3', 'is_4', 'is_5', … "
+        "(8 in all), its weight is 0\n"
+    )
 
 
 # --- train: the optimum ---------------------------------------------------------------------------------------------
@@ -332,6 +453,7 @@ def test_note_when_passes_are_used_up(folder: Path, capfd: pytest.CaptureFixture
         ([], {}),
         (["--l2", 0.01], {"l2": 0.01}),
         (["--solver", "lbfgs", "--tol", 1e-3], {"tol": 1e-3}),
+        (["--gap-tol", 1e-3, "--no-certify"], {"gap_tol": 1e-3, "certify": False}),
         (["--solver", "gd", "--l2", 0.01], {"solver": "gd", "l2": 0.01}),
         (["--max-passes", 3.5], {"max_passes": 3.5}),
     ],
@@ -346,12 +468,14 @@ def test_the_optimum_and_its_certificate(
     want = gradstep.fit(X, codes(frame), **options)
     model = trained(capfd, "data.csv", *args, "--out", "model.json")
     assert (model["weights"], model["bias"]) == (want.weights.tolist(), np.asarray(want.bias).tolist())
-    assert model["options"] == {"l2": 0.0, "tol": 1e-8, "solver": "lbfgs", "max_passes": 1000.0} | options
+    defaults = {"l2": 0.0, "gap_tol": 1e-8, "tol": None, "certify": True, "solver": "lbfgs", "max_passes": 1000.0}
+    assert model["options"] == defaults | options
     certificate = {name: getattr(want, name) for name in (
         "loss", "objective", "gradient_norm", "gap", "converged", "passes", "n_iterations", "solver", "stop_reason",
     )}  # fmt: skip
+    certificate |= {"gap": want.gap if np.isfinite(want.gap) else None, "aliased": []}
     assert model["result"] == certificate | {"rows": len(X), "accuracy": model["result"]["accuracy"]}
-    assert (want.gap is None) == ("l2" not in options)
+    assert want.converged or "certify" in options or "max_passes" in options
     assert json.loads((folder / "model.json").read_text()) == model
     # The accuracy by nothing of ours: the largest predictor, or the sign of the only one, tells the class.
     z = X @ np.atleast_2d(model["weights"]).T + model["bias"]
@@ -372,19 +496,20 @@ def test_a_bound_that_is_not_known_is_null(folder: Path, capfd: pytest.CaptureFi
 
 def test_summary_of_the_optimum(folder: Path) -> None:
     problem().write_csv("data.csv")
-    for args, shows in [([], False), (["--l2", 0.01], True)]:
+    for args in ([], ["--l2", 0.01]):
         shown = ok("train", "data.csv", *args, cwd=folder)
         result = json.loads(ok("train", "data.csv", *args, "--json", cwd=folder))["result"]
         facts = dict(line.split("  ", 1) for line in shown.split("\n\n")[0].splitlines())
         facts = {name: value.strip() for name, value in facts.items()}
-        gap = {"gap": f"{result['gap']:.1e}"} if shows else {}
-        assert {name: value for name, value in facts.items() if name not in ("rows", "features", "classes")} == gap | {
+        assert {name: value for name, value in facts.items() if name not in ("rows", "features", "classes")} == {
             "target": "answer",
             "standardized": "no",
             "loss": f"{result['loss']:.6f}",
             "accuracy": f"{100 * result['accuracy']:.2f} %",
             "objective": f"{result['objective']:.6f}",
             "gradient norm": f"{result['gradient_norm']:.1e}",
+            "gap": f"{result['gap']:.1e}",
+            "optimum": f"proved, within {result['gap']:.1e}",
             "passes": f"{result['passes']:.1f}",
             "solver": "lbfgs",
             "stopped by": "tolerance",
@@ -486,6 +611,15 @@ def test_options_of_the_descent_select_it(
     assert model["result"].keys() == {"rows", "loss", "accuracy", "n_epochs", "stop_reason"}
 
 
+def test_numbers_whose_squares_are_not_finite(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (folder / "data.csv").write_text("a,b,y\n1,1,0\n2,-3e200,1\n2,1,0\n1,1,1\n1,-1e200,0\n")
+    model = trained(capfd, "data.csv")
+    (folder / "data.csv").write_text("a,b,y\n1,0,0\n2,-3,1\n2,0,0\n1,0,1\n1,-1,0\n")
+    want = trained(capfd, "data.csv")
+    assert model["result"]["converged"] and want["result"]["converged"]
+    np.testing.assert_allclose(model["weights"], [want["weights"][0], want["weights"][1] / 1e200], rtol=1e-6)
+
+
 # --- errors ---------------------------------------------------------------------------------------------------------
 
 BAD_FILES: dict[str, tuple[bytes, list[str], list[str]]] = {
@@ -519,8 +653,13 @@ BAD_FILES: dict[str, tuple[bytes, list[str], list[str]]] = {
         [],
         ["no optimum: along column 'b' some or all", "--l2"],
     ),
-    "separated columns": (
+    "separated by one of two": (
         b"a,b,y\n0,1,0\n1,0,0\n1,1,1\n2,1,1\n",
+        [],
+        ["along column 'a' some or all labels are separated"],
+    ),
+    "separated columns": (
+        b"a,b,y\n0,1,0\n1,0,0\n0,2,1\n2,0,1\n",
         [],
         ["along columns 'a', 'b' some or all labels are separated"],
     ),
@@ -530,7 +669,11 @@ BAD_FILES: dict[str, tuple[bytes, list[str], list[str]]] = {
         ["--epochs", "5"],
         ["'y' has 3 values: a descent is for two"],
     ),
-    "huge numbers": (b"a,b,y\n1,1,0\n2,-3e200,1\n2,1,0\n1,1,1\n", [], ["'b'", "too large"]),
+    "huge numbers": (
+        b"a,b,y\n1,1,0\n2,-3e300,1\n2,2e300,0\n1,3e300,1\n",
+        ["--l2", "0.1"],
+        ["'b'", "numbers too large"],
+    ),
     "no such target": (b"a,b,y\n1,2,0\n1,3,1\n", ["--target", "z"], ["'z'", "'a', 'b', 'y'"]),
     "target alone": (b"y\n0\n1\n", [], ["feature", "'y'"]),
     "same name twice": (b"a,b,a,y\n1,2,3,0\n1,2,4,1\n", [], ["two columns", "'a'"]),
@@ -639,6 +782,10 @@ BAD_USAGE = [
     ["train", "data.csv", "--solver", "newton"],
     ["train", "data.csv", "--max-passes", "0"],
     ["train", "data.csv", "--max-passes", "inf"],
+    ["train", "data.csv", "--gap-tol", "-1"],
+    ["train", "data.csv", "--gap-tol", "nan"],
+    ["train", "data.csv", "--gap-tol", "1e-6", "--epochs", "5"],
+    ["train", "data.csv", "--no-certify", "--epochs", "5"],
     ["train", "data.csv", "--solver", "gd", "--learning-rate", "0.1"],
     ["train", "data.csv", "--solver", "lbfgs", "--epochs", "100"],
     ["train", "data.csv", "--solver", "lbfgs", "--batch-size", "full"],
@@ -664,6 +811,8 @@ def test_what_excludes_each_other_is_named(folder: Path, capfd: pytest.CaptureFi
     (folder / "data.csv").write_text(ROWS)
     assert run(["train", "data.csv", "--max-passes", "10", "--batch-size", "2"]) == 2
     assert "--batch-size is for a descent, --max-passes for the optimum" in capfd.readouterr().err
+    assert run(["train", "data.csv", "--no-certify", "--epochs", "2"]) == 2
+    assert "--epochs is for a descent, --no-certify for the optimum" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("args", BAD_USAGE, ids=" ".join)

@@ -269,7 +269,8 @@ for solver in ("lbfgs", "gd"):
     for kind, argument, facts, options in [
         (ValueError, "X", r"finite, got nan at row 2, column 1$", {"X": replaced(X, (2, 1), np.nan)}),
         (ValueError, "X", r"finite, got -inf at row 0, column 0$", {"X": replaced(X, (0, 0), -np.inf)}),
-        (ValueError, "X", r"small enough for sums of its squares to be finite, got 1.375e200$", {"X": X * 1e200}),
+        (ValueError, "X", r"small enough for sums of its squares to be finite, got 1.375e300$",
+         {"X": X * 1e300, "l2": 0.1}),
         (ValueError, "X", r"at least one row and one column, got shape \(0, 3\)$", {"X": X[:0], "y": []}),
         (ValueError, "X", r"2-dimensional, got shape \(4,\)", {"X": Y}),
         (TypeError, "X", r"an array of real numbers, got dtype complex", {"X": X + 0j}),
@@ -281,12 +282,17 @@ for solver in ("lbfgs", "gd"):
         (ValueError, "sample_weight", r"finite and not negative, got -1 at row 1$", {"sample_weight": -Y}),
         (ValueError, "sample_weight", r"a positive sum, got only zeros$", {"sample_weight": np.zeros(4)}),
         (ValueError, "sample_weight", r"a finite sum .*, got a sum of inf$", {"sample_weight": np.full(4, 1e308)}),
-        (ValueError, "sample_weight", r"finite in float32, as X is, got 1e39 at row 0$",
-         {"X": X.astype("f4"), "sample_weight": [1e39, 0, 1, 1]}),
         (ValueError, "l2", r"finite and not negative, got -1$", {"l2": -1}),
         (ValueError, "l2", r"finite and not negative, got inf$", {"l2": np.inf}),
         (TypeError, "l2", r"a real number, got str$", {"l2": "1"}),
         (ValueError, "tol", r"finite and not negative, got nan$", {"tol": np.nan}),
+        (ValueError, "tol", r"finite and not negative, got -1$", {"tol": -1}),
+        (TypeError, "tol", r"a real number, got str$", {"tol": "1e-8"}),
+        (ValueError, "gap_tol", r"finite and not negative, got -1e-8$", {"gap_tol": -1e-8}),
+        (ValueError, "gap_tol", r"finite and not negative, got inf$", {"gap_tol": np.inf}),
+        (TypeError, "gap_tol", r"a real number, got NoneType$", {"gap_tol": None}),
+        (TypeError, "certify", r"True or False, got int$", {"certify": 0}),
+        (TypeError, "certify", r"True or False, got NoneType$", {"certify": None}),
         (ValueError, "max_passes", r"positive, got 0$", {"max_passes": 0}),
         (TypeError, "fit_bias", r"True or False, got int$", {"fit_bias": 1}),
         (ValueError, "weights", r"length 3 \(one weight per column of X\), got length 4$", {"weights": Y}),
@@ -302,6 +308,10 @@ for solver in ("lbfgs", "gd"):
          {"y": [0, 1, 1, 1], "l2": 0.1, "callback": lambda best: best.objective}),
     ]:  # fmt: skip
         refuse(f"fit, {solver}", kind, argument, facts, optimum, **options)
+refuse(
+    "fit, lbfgs", ValueError, "sample_weight", r"finite in float32, as X is, got 1e39 at row 0$",
+    gradstep.fit, X.astype("f4"), Y, sample_weight=[1e39, 0, 1, 1],
+)  # fmt: skip
 refuse("fit", ValueError, "solver", r"one of 'auto', 'lbfgs', 'gd', got 'newton'$", gradstep.fit, X, Y, solver="newton")
 refuse("fit", TypeError, "solver", r"a str, got int$", gradstep.fit, X, Y, solver=2)
 
@@ -339,8 +349,8 @@ for argument, facts, options in [
     ("y", r"class codes without gaps, .*, got none of class 0 among those from 0 to 3$", {"y": [1, 2, 3, 3]}),
     ("y", r"class codes without gaps, .*, got none of class 3 among those from 0 to ", {"y": [0, 1, 1e15, 2]}),
     ("y", r"class codes .*, got none of class 2 among those from 0 to 2$", {"sample_weight": [1, 1, 0, 1]}),
-    ("y", r"labels in \[0, 1\], got 2 at row 2$", {"y": [0, 1, 2, 0.5]}),
-    ("y", r"labels in \[0, 1\], got 2 at row 2$", {"y": [0, 1, 2, -1]}),
+    ("y", r"class codes .* labels in \[0, 1\], got 0.5 at row 3$", {"y": [0, 1, 2, 0.5]}),
+    ("y", r"class codes .* labels in \[0, 1\], got -1 at row 3$", {"y": [0, 1, 2, -1]}),
     ("sample_weight", r"finite and not negative, got -1 at row 3$", {"sample_weight": [1, 1, 1, -1]}),
     ("sample_weight", r"a positive sum, got only zeros$", {"sample_weight": [0, 0, 0, 0]}),
     ("weights", r"one-dimensional for labels .*, and a row per class .*, got one dimension", {"weights": [1, 2, 3]}),
@@ -407,6 +417,25 @@ refuse("loss, sparse", TypeError, "y", "a dense array, got scipy.sparse csr_arra
 # --- the rest of the functions ----------------------------------------------------------------------------------------
 refuse("hessian", ValueError, "weights", r"length 3 .*, got length 2$", gradstep.hessian, X, W[:2])
 refuse("hessian", ValueError, "sample_weight", r"got -1 at row 1$", gradstep.hessian, X, W, sample_weight=-Y)
+SQUARE = np.array([[1.0, 2.0], [3.0, -1.0], [-1.0, 0.5], [0.0, 4.0]])
+for kind, argument, facts, changed in [
+    (ValueError, "X", r"no linear combinations of one another.*, got column 1, which is constant$",
+     {"X": SQUARE[:, :1] ** [1, 0]}),
+    (ValueError, "X", r"got column 1, which column 0 determines$", {"X": SQUARE[:, :1] * [1, 2], "bias": 3}),
+    (ValueError, "X", r"got column 2, which columns 0, 1 determine$",
+     {"X": SQUARE @ [[1, 0, 1], [0, 1, -2]], "weights": W}),
+    (ValueError, "X", r"finite, got nan at row 1, column 0$", {"X": replaced(SQUARE, (1, 0), np.nan)}),
+    (ValueError, "X", r"in units in which its covariance is finite, got .* too small$", {"X": SQUARE * 1e-310}),
+    (ValueError, "X", r"at least one row and one column, got shape \(0, 2\)$", {"X": SQUARE[:0]}),
+    (ValueError, "weights", r"length 2 \(one weight per column of X\), got length 3$", {"weights": W}),
+    (ValueError, "weights", r"1-dimensional, got shape \(2, 1\)$", {"weights": W[:2, None]}),
+    (TypeError, "bias", r"a real number, got list$", {"bias": [0.5]}),
+    (ValueError, "sample_weight", r"finite and not negative, got -1 at row 1$", {"sample_weight": -Y}),
+    (ValueError, "sample_weight", r"a positive sum, got only zeros$", {"sample_weight": np.zeros(4)}),
+    (TypeError, "fit_bias", r"True or False, got int$", {"fit_bias": 1}),
+    (ValueError, "n_threads", r"a positive integer \(at least 1\), got 0$", {"n_threads": 0}),
+]:  # fmt: skip
+    refuse("covariance", kind, argument, facts, gradstep.covariance, **{"X": SQUARE, "weights": W[:2], **changed})
 refuse("show_config", ValueError, "mode", r"'stdout', 'dicts', got 'json'$", gradstep.show_config, mode="json")
 
 
@@ -449,6 +478,14 @@ for name, argument, facts, call, *given in [
         scipy.sparse.csr_array((1, 2**20)),
         np.zeros(2**20),
     ),
+    (
+        "covariance",
+        "X",
+        r"got \d+ elements of its covariance$",
+        gradstep.covariance,
+        scipy.sparse.csr_array((1, 2**20)),
+        np.zeros(2**20),
+    ),
 ]:
     refuse(name, MemoryError, argument, f"fit into memory, {facts}", call, *given)
 
@@ -476,8 +513,10 @@ for option, kind, facts, value in [
     ("alpha", TypeError, r"a real number, got str$", "1"),
     ("C", ValueError, r"positive, got 0.0$", 0.0),
     ("C", ValueError, r"positive, got nan$", np.nan),
-    ("C", ValueError, r"large enough for its penalty to be finite, got 5e-324$", 5e-324),
+    ("C", ValueError, r"large enough for its penalty, .* got C=5e-324 and a sum of 40", 5e-324),
     ("tol", ValueError, r"finite and not negative, got -1$", -1.0),
+    ("gap_tol", ValueError, r"finite and not negative, got nan$", np.nan),
+    ("gap_tol", TypeError, r"a real number, got NoneType$", None),
     ("max_iter", ValueError, r"positive, got 0$", 0),
     ("max_iter", ValueError, r"range of float64, got a larger one$", 10**400),
     ("class_weight", ValueError, r"finite and not negative, got -1.0 for 'beech'$", {"ash": 1, "beech": -1}),
@@ -488,7 +527,10 @@ for option, kind, facts, value in [
     ("n_iter_no_change", ValueError, r"a positive integer, got 1.5$", 1.5),
     ("n_threads", ValueError, r"a positive integer \(at least 1\), got 0$", 0),
     ("solver", ValueError, r"'auto', 'lbfgs', 'gd', got 'newton'$", "newton"),
-    *((flag, TypeError, "True or False, got str$", "no") for flag in ("fit_intercept", "warm_start", "early_stopping")),
+    *(
+        (flag, TypeError, "True or False, got str$", "no")
+        for flag in ("fit_intercept", "certify", "warm_start", "early_stopping", "standard_errors")
+    ),
     ("callback", TypeError, r"callable or None, got str$", "print"),
     ("callback", TypeError, r"return True, False or None, got float$", lambda best: best.objective),
 ]:
@@ -535,10 +577,11 @@ for facts, options in [
     ("with class_weight", {"class_weight": "balanced"}),
     ("with early_stopping", {"early_stopping": True}),
     ("for 3 classes", {"y": np.arange(40) % 3}),
-    ("columns .* are, linear combinations of others", {"X": WIDE}),
-    ("columns .* are, linear combinations of others", {"X": WIDE * [1, 1, 0]}),
-    ("short of an optimum, as the fit was stopped by 'separated'", {"X": [[0.0], [1]], "y": [0, 1]}),
-    ("short of an optimum, as the fit was stopped by 'passes'", {"max_iter": 1, "solver": "gd"}),
+    (r"with aliased columns \(column 2 is column 0 - column 1\)", {"X": WIDE}),
+    (r"with aliased columns \(column 2 is constant\)", {"X": WIDE * [1, 1, 0]}),
+    ("without a proved optimum, as the fit was stopped by 'separated'", {"X": [[0.0], [1]], "y": [0, 1]}),
+    ("without a proved optimum, as the fit was stopped by 'passes'", {"max_iter": 1, "solver": "gd"}),
+    ("without a proved optimum, as the fit was stopped by 'uncertified'", {"certify": False}),
 ]:
     options = {"alpha": 0, **options} if options else {"C": 1.0}
     refuse("standard errors", ValueError, "standard_errors", facts, estimate, standard_errors=True, **options)

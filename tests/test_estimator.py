@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import textwrap
+from fractions import Fraction
 from typing import Any
 
 import joblib
@@ -92,6 +93,7 @@ def test_is_the_optimum_of_fit(classes: int) -> None:
     assert model.intercept_.tolist() == np.atleast_1d(best.bias).tolist()
     assert (model.objective_, model.gap_, model.n_iter_) == (best.objective, best.gap, best.n_iterations)
     assert (model.gradient_norm_, str(model.stop_reason_)) == (best.gradient_norm, "tolerance")
+    assert model.converged_ is best.converged is True and model.aliased_ == best.aliased == ()
     assert model.classes_.tolist() == names.tolist() and len(model.history_) == model.n_iter_
     probability = model.predict_proba(X)
     np.testing.assert_allclose(probability.sum(axis=1), 1, atol=1e-15)
@@ -190,12 +192,93 @@ def test_separated_classes_are_a_warning_that_names_columns() -> None:
     with pytest.warns(ConvergenceWarning, match=r"'separated'.*along column is_big some or all labels are separated"):
         model = LogisticRegression(alpha=0).fit(data, [0, 1, 1, 0, 1])
     assert np.isfinite(model.coef_).all() and model.separation_.weights.tolist() == [0, 1]
-    assert model.predict(data)[-1] == 1
+    assert model.predict(data)[-1] == 1 and (model.gap_, model.converged_) == (np.inf, False)
+
+
+def test_a_rare_dummy_that_separates_is_named() -> None:
+    """All three rows where it is 1 have one label, among 500 that nothing else separates."""
+    X, y = problem(m=500, n=2)
+    data = pd.DataFrame(X, columns=["height", "girth"]).assign(is_rare=np.isin(np.arange(500), [7, 100, 300]))
+    y[[7, 100, 300]] = "beech"
+    model = LogisticRegression(alpha=0)
+    with pytest.warns(ConvergenceWarning, match=r"no optimum \(stopped by 'separated'\): along column is_rare some"):
+        model.fit(data, y)
+    assert np.flatnonzero(model.separation_.weights).tolist() == [2]
+    with (
+        pytest.warns(ConvergenceWarning, match="along column is_rare"),
+        pytest.raises(ValueError, match=r"^standard_errors must be False without a proved optimum, .*'separated'"),
+    ):
+        model.set_params(standard_errors=True).fit(data, y)
 
 
 def test_too_few_passes_are_a_warning() -> None:
-    with pytest.warns(ConvergenceWarning, match=r"'passes' after max_iter=1 passes"):
-        LogisticRegression(solver="gd", max_iter=1).fit(*problem())
+    with pytest.warns(ConvergenceWarning, match=r"'passes' after max_iter=1 passes") as caught:
+        model = LogisticRegression(solver="gd", max_iter=1).fit(*problem())
+    assert not model.converged_ and model.gap_ > 1e-8 * model.objective_
+    assert f"the objective may be up to {model.gap_:.1e} above its minimum" in str(caught[0].message)
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("dtype", "advice"), [(np.float64, "columns nearer to zero"), (np.float32, "features in float64")]
+)
+def test_what_rounding_leaves_of_the_gap_is_a_warning(dtype: Any, advice: str) -> None:
+    X, y = problem()
+    words = rf"'precision'.* may be up to \d.\de-\d\d above its minimum, more than gap_tol=0 allows; {advice}"
+    with pytest.warns(ConvergenceWarning, match=words):
+        model = LogisticRegression(alpha=0, gap_tol=0).fit(X.astype(dtype), y)
+    assert (str(model.stop_reason_), model.converged_) == ("precision", False) and 0 < model.gap_ < 1e-12
+
+
+def test_what_was_not_asked_to_be_proved_is_no_warning() -> None:
+    X, y = problem()
+    model = LogisticRegression(alpha=0, certify=False).fit(X, y)
+    assert (str(model.stop_reason_), model.gap_, model.converged_) == ("uncertified", np.inf, False)
+    assert model.gradient_norm_ <= 1e-8
+    model = LogisticRegression(alpha=0.1, certify=False).fit(X, y)  # where duality is enough
+    assert (str(model.stop_reason_), model.converged_) == ("tolerance", True)
+    model = LogisticRegression(alpha=0, tol=0.1).fit(X, y)
+    assert (str(model.stop_reason_), model.converged_) == ("tolerance", False)
+    assert 1e-8 < model.gradient_norm_ <= 0.1 and 1e-8 * model.objective_ < model.gap_ < np.inf
+    looser = LogisticRegression(alpha=0, tol=0.1, gap_tol=1.0).fit(X, y)
+    assert looser.gap_ == model.gap_ and looser.converged_
+    stricter = LogisticRegression(alpha=0, tol=0).fit(X, y)  # proved, though rounding leaves a gradient
+    assert (str(stricter.stop_reason_), stricter.converged_) == ("precision", True)
+
+
+def times(m: int = 400) -> tuple[Array, Array]:
+    """Start and end of rides, in seconds since 1970; labels that depend on how long they take."""
+    rng = np.random.default_rng(0)
+    start, duration = 1_700_000_000 + rng.integers(0, 10**7, m), rng.integers(60, 3600, m)
+    y = rng.random(m) < gradstep.sigmoid((duration - 1800) / 600)
+    return np.column_stack([start, start + duration]).astype(float), y
+
+
+def test_times_since_1970_reach_the_loss_of_centred_columns() -> None:
+    X, y = times()
+    model = LogisticRegression(alpha=0).fit(X, y)
+    start, duration = X[:, 0] - X[0, 0], X[:, 1] - X[:, 0]
+    want = LogisticRegression(alpha=0).fit(np.column_stack([start, duration / 600]), y)
+    assert model.converged_ and want.converged_ and model.aliased_ == ()
+    # Of objectives that are evaluated in float64 a few units in the last place are rounding.
+    assert abs(model.objective_ - want.objective_) <= model.gap_ + want.gap_ + 1e-14
+    np.testing.assert_allclose(model.coef_[0, 1], want.coef_[0, 1] / 600, rtol=1e-6)
+    np.testing.assert_allclose(model.predict_proba(X), want.predict_proba(np.column_stack([start, duration / 600])),
+                               atol=1e-6)  # fmt: skip
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "gd"])
+def test_columns_that_others_make_up_are_told_and_weigh_nothing(solver: Any) -> None:
+    X, y = problem()
+    level = np.eye(3)[np.random.default_rng(2).integers(0, 3, len(y))]
+    model = LogisticRegression(alpha=0, solver=solver).fit(np.column_stack([X, level, X[:, 0] - 2 * X[:, 1]]), y)
+    assert [(alias.column, alias.columns) for alias in model.aliased_] == [(6, (4, 5)), (7, (0, 1))]
+    np.testing.assert_allclose(model.aliased_[1].coefficients, [1, -2], rtol=1e-12)
+    assert model.converged_ and model.coef_[0, 6:].tolist() == [0, 0]
+    want = LogisticRegression(alpha=0, solver=solver).fit(np.column_stack([X, level[:, :2]]), y)
+    np.testing.assert_allclose(model.coef_[:, :6], want.coef_, atol=1e-6)
+    with_penalty = LogisticRegression(alpha=0.1).fit(np.column_stack([X, X[:, 0]]), y)
+    assert with_penalty.aliased_ == () and with_penalty.coef_[0, 4] != 0
 
 
 def test_warm_start_goes_on_from_the_last_coefficients() -> None:
@@ -219,7 +302,8 @@ def test_early_stopping_restores_the_best_coefficients(classes: int, given: bool
     best = int(model.validation_history_.argmin())
     assert str(model.stop_reason_) == "validation" and len(seen) == best + 4
     assert model.coef_.tolist() == np.atleast_2d(seen[best].weights).tolist()
-    assert model.objective_ == seen[best].objective and model.gap_ is None
+    assert model.objective_ == seen[best].objective
+    assert (model.gap_, model.converged_, model.aliased_) == (np.inf, False, ())
     if given:
         rows = np.arange(60), np.searchsorted(model.classes_, y_val)
         assert abs(-model.predict_log_proba(X_val)[rows].mean() - model.validation_history_[best]) < 1e-12
@@ -259,7 +343,7 @@ def test_what_is_refused_leaves_the_last_fit() -> None:
     assert (model.predict(X).tolist(), model.gap_) == want
     assert not hasattr(fresh, "coef_")
     wider = np.column_stack([X, X])
-    with pytest.raises(ValueError, match=r"^standard_errors must be False where columns are"):
+    with pytest.raises(ValueError, match=r"^standard_errors must be False with aliased columns"):
         model.set_params(alpha=0, standard_errors=True).fit(wider, other > 0)
     with pytest.raises(ValueError, match="must"):
         model.fit(wider, other > 0, sample_weight=-np.ones(len(y)))
@@ -277,16 +361,21 @@ def test_partial_fit_that_diverges_is_refused() -> None:
     assert np.isfinite(model.coef_).all() and np.isfinite(model.intercept_).all()
 
 
-def test_a_penalty_next_to_none_is_a_warning_of_its_own() -> None:
-    with pytest.warns(ConvergenceWarning, match="coefficients still grew, though with a gradient within tol"):
+def test_a_penalty_next_to_none_is_a_warning() -> None:
+    far = "the gradient is .*, and how far the objective is above its minimum is not known"
+    with pytest.warns(ConvergenceWarning, match=f"'passes' after max_iter=300 .*: {far}; a larger max_iter goes on"):
         model = LogisticRegression(alpha=1e-300, max_iter=300).fit([[0.0], [1.0]], [0, 1])
-    assert model.gradient_norm_ <= model.tol
+    assert model.gradient_norm_ <= 1e-8 and model.gap_ == np.inf
+    with pytest.warns(ConvergenceWarning, match=f"'precision'.*: {far}; the classes may nearly be separated"):
+        model = LogisticRegression(alpha=1e-100).fit([[0.0], [1.0]], [0, 1])
+    with pytest.warns(ConvergenceWarning, match=f"'precision'.*: {far}; certify=False leaves the proof out"):
+        LogisticRegression(alpha=0, certify=False).fit(*times())
 
 
 def test_partial_fit_drops_a_certificate_that_no_longer_holds() -> None:
     X, y = problem()
     model = LogisticRegression(alpha=0.1).fit(X, y).partial_fit(X, y)
-    assert not hasattr(model, "gap_") and not hasattr(model, "gradient_norm_")
+    assert not any(hasattr(model, name) for name in ("gap_", "converged_", "aliased_", "gradient_norm_"))
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -303,6 +392,72 @@ def test_standard_errors_are_roots_of_the_inverse_information(weighted: bool, fi
         np.testing.assert_allclose(model.intercept_standard_error_, want[4:], rtol=1e-9)
     else:
         assert not hasattr(model, "intercept_standard_error_")
+
+
+# Scores at such an offset are rounded to offset · eps times the weights, and the gap that this leaves is some 1e-9: the
+# weights, and with them what predictions are uncertain of, are right to the root of that.
+@pytest.mark.parametrize(("offset", "rtol"), [(5e5, 1e-8), (1.7e12, 1e-3)])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_standard_errors_are_those_of_centred_columns(offset: float, rtol: float, fit_intercept: bool) -> None:
+    X, y = problem()
+    X = X / X.std(axis=0) + offset
+    if not fit_intercept:  # one column is the intercept
+        X[:, 0] = offset
+    far = LogisticRegression(alpha=0, standard_errors=True, fit_intercept=fit_intercept).fit(X, y)
+    near = LogisticRegression(alpha=0, standard_errors=True).fit(X[:, not fit_intercept :] - offset, y)
+    np.testing.assert_allclose(far.standard_errors_[0, not fit_intercept :], near.standard_errors_[0], rtol=rtol)
+    # Centred, weights w and intercept b make scores as w and b - offset · Σ w do here.
+    C = gradstep.covariance(X[:, not fit_intercept :] - offset, near.coef_[0], near.intercept_[0])
+    shift = np.append(np.full(len(C) - 1, -offset), 1)
+    error = far.intercept_standard_error_[0] if fit_intercept else far.standard_errors_[0, 0] * offset
+    np.testing.assert_allclose(error, np.sqrt(shift @ C @ shift), rtol=rtol)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("make", [np.asarray, np.asfortranarray, sparse.csr_array, sparse.csc_array])
+@pytest.mark.parametrize("shape", [(7, 3), (300, 9), (90, 65)])
+@pytest.mark.parametrize("fit_bias", [False, True])
+def test_covariance_matches_the_textbook(dtype: Any, make: Any, shape: tuple[int, int], fit_bias: bool) -> None:
+    rng = np.random.default_rng(5)
+    X, w, b, s = rng.normal(size=shape).astype(dtype), rng.normal(size=shape[1]), 0.3, rng.integers(1, 4, shape[0])
+    w /= np.sqrt(shape[1])
+    points = np.column_stack([oracle.f64(X), np.ones(shape[0])])[:, : shape[1] + fit_bias]
+    p = oracle.predict_proba(X, w, b)
+    information = points.T @ (points * (s * p * (1 - p))[:, None])
+    got = gradstep.covariance(make(X), w, b, sample_weight=s, fit_bias=fit_bias)
+    assert got.dtype == np.float64 and (got == got.T).all()
+    # Two inverses of a matrix that rounding changes by a part of m + n + 8 units: its condition times as many.
+    units = (sum(shape) + 8) * np.finfo(float).eps * np.linalg.cond(information)
+    assert np.abs(got - np.linalg.inv(information)).max() <= units * np.abs(got).max()
+    again = gradstep.covariance(make(X), w, b, sample_weight=s, fit_bias=fit_bias, n_threads=3)
+    assert got.tobytes() == again.tobytes()
+
+
+def test_covariance_of_columns_far_from_zero_and_nearly_alike() -> None:
+    """By exact arithmetic of fractions, 12 digits are right of columns whose information is singular in float64."""
+    rng = np.random.default_rng(6)
+    start = 1_700_000_000 + rng.integers(0, 10**6, 40)
+    X = np.column_stack([start, start + rng.integers(1, 100, 40)]).astype(float)
+    w = [1e-6, -1e-6]  # scores of almost 0
+    p = oracle.predict_proba(X, w, 0.0)
+    points = [[Fraction(value) for value in (*row, 1.0)] for row in X]
+    information = [
+        [sum(Fraction(d) * row[i] * row[j] for d, row in zip(p * (1 - p), points, strict=True)) for j in range(3)]
+        for i in range(3)
+    ]
+    want = np.array([[float(value) for value in row] for row in inverse(information)])
+    np.testing.assert_allclose(gradstep.covariance(X, w), want, rtol=1e-12)
+    assert np.linalg.cond(gradstep.hessian(X, w)) > 1e16
+
+
+def inverse(matrix: list[list[Fraction]]) -> list[list[Fraction]]:
+    rows = [[*row, *(Fraction(i == j) for j in range(len(matrix)))] for i, row in enumerate(matrix)]
+    for k in range(len(rows)):
+        rows[k] = [value / rows[k][k] for value in rows[k]]
+        for i in range(len(rows)):
+            if i != k:
+                rows[i] = [a - rows[i][k] * b for a, b in zip(rows[i], rows[k], strict=True)]
+    return [row[len(matrix) :] for row in rows]
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -374,3 +529,27 @@ def test_without_the_extra_an_error_names_it(library: str, call: str, extra: str
 def test_scikit_learn_is_not_imported_before_it_is_needed() -> None:
     program = "import gradstep, sys; assert 'sklearn' not in sys.modules; assert 'LogisticRegression' in dir(gradstep)"
     assert subprocess.run([sys.executable, "-c", program], timeout=120).returncode == 0
+
+
+def test_covariance_says_why_it_is_refused() -> None:
+    """Predictions that are certain leave no column to tell from others; that does not make one a combination."""
+    X = np.random.default_rng(0).normal(size=(25, 3))
+    for size in (200.0, 1000.0):
+        with pytest.raises(ValueError, match="got predictions so certain"):
+            gradstep.covariance(X, [size, 2 * size, -size])
+    with pytest.raises(ValueError, match="numbers are too small"):
+        gradstep.covariance(X * 1e-310, [1, 1, 1])
+    with pytest.raises(ValueError, match="column 3, which column 1 determines"):
+        gradstep.covariance(np.column_stack([X, 2 * X[:, 1]]), [1, 1, 1, 0])
+
+
+def test_sample_weights_that_are_refused_are_named() -> None:
+    X, y = [[1.0], [2.0], [3.0], [4.0]], [0, 1, 0, 1]
+    for weight, message in [
+        ([1, 1, -1, -1], "sample_weight must be finite and not negative, got -1 at row 2"),
+        ([1, np.inf, 1, 1], "sample_weight|infinity"),
+        ([1e-310] * 4, r"C must be large enough for its penalty, .* got C=1.0 and a sum of 4e-310"),
+        ([1e308] * 4, "sample_weight"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            gradstep.LogisticRegression().fit(X, y, sample_weight=weight)

@@ -45,7 +45,7 @@ def models(draw: st.DrawFn) -> Model:
         bias=draw(finite if is_binary else several(finite, len(names))),
         standardize=draw(st.none() | st.builds(Standardize, several(finite), several(positive))),
         options=draw(st.dictionaries(text, scalar, max_size=4)),
-        result=draw(st.dictionaries(text, scalar, max_size=4)),
+        result=draw(st.dictionaries(text, scalar | st.lists(text, max_size=3), max_size=4)),
         gradstep=draw(text),
     )
 
@@ -175,6 +175,9 @@ WRONG_FIELDS: list[tuple[str, object]] = [
     ("options", {"epochs": [1]}),
     ("options", {"epochs": {"a": {}}}),
     ("result", None),
+    ("result", {"aliased": ["a", 1]}),
+    ("result", {"aliased": [["a"]]}),
+    ("result", {"aliased": {"a": 0}}),
     ("gradstep", 1),
 ]
 

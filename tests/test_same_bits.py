@@ -62,6 +62,11 @@ def digest(case: Case) -> str:
     x = laid_out(X, case.layout)
     if case.formula == "hessian":
         results = (gradstep.hessian(x, weights, bias, **options),)
+    elif case.formula == "covariance":
+        try:
+            results = (gradstep.covariance(x, weights, bias, **options),)
+        except ValueError as error:  # too few rows
+            results = (np.array([str(error)]),)
     elif case.formula == "predict_proba":
         z = gradstep.decision_function(x, weights, bias, n_threads=case.n_threads)
         results = (z, gradstep.predict_proba(x, weights, bias, n_threads=case.n_threads))
@@ -133,7 +138,7 @@ def processes() -> Iterator[dict[str, Process]]:
 def drawn_cases(draw: st.DrawFn) -> Case:
     layout = draw(st.sampled_from(DENSE + SPARSE))
     return Case(
-        formula=draw(st.sampled_from(("loss_gradient", "predict_proba", "classes", "hessian"))),
+        formula=draw(st.sampled_from(("loss_gradient", "predict_proba", "classes", "hessian", "covariance"))),
         m=draw(st.integers(1, 300) | st.integers(1, 12_000)),
         n=draw(st.integers(1, 40) | st.sampled_from([64, 100, 129, 300])),
         dtype=draw(st.sampled_from(["float32", "float64"])),

@@ -106,7 +106,7 @@ def check_certificate(
     norm = max(np.abs(by_weights + l2 * w).max(), np.abs(by_bias).max() if fit_bias else 0.0)
     room = max(float((2 * near.weights + 4 * EPS * l2 * np.abs(w)).max()), float(np.max(2 * near.bias)))
     assert abs(best.gradient_norm - norm) <= room
-    assert best.converged == (best.gradient_norm <= tol)
+    assert best.converged == (best.gap <= 1e-8 * best.objective)
     # The start and each step are rounded once a class, and centred once.
     eps = len(b) * (best.n_iterations + 2) * float(np.finfo(best.weights.dtype).eps)
     assert np.abs(w.sum(axis=0)).max() <= eps * (np.abs(w).max() + 1)
@@ -150,7 +150,6 @@ def test_coefficients_of_the_reference_sets(name: str, data_folder: Path, measur
         assert best.converged and best.stop_reason == "tolerance" and best.gradient_norm <= 1e-8, key
         assert difference <= max(1e-8, *problem["agree_rel"]), (key, difference)
         if l2 > 0:
-            assert best.gap is not None
             # The reference objective is rounded to float64; ours is summed anew, or its rounding would count.
             W = best.weights.astype(np.longdouble)
             errors = oracle.class_errors(X @ best.weights.T + best.bias, y).astype(np.longdouble)
@@ -167,11 +166,10 @@ def test_separable_reference_sets(name: str, data_folder: Path) -> None:
     reference = json.loads((data_folder / "sets" / name / "oracle.json").read_text())
     X, y, _ = read_classes(data_folder / "sets" / name, reference["p"])
     best = gradstep.fit(X, y)
-    assert best.stop_reason == "separated" and not best.converged and best.gap is None
+    assert best.stop_reason == "separated" and not best.converged and best.gap == np.inf
     assert np.isfinite(best.weights).all() and np.isfinite(best.objective)
     assert np.abs(best.weights).max() < 1e6
-    if name != "trec":
-        check_separation(X, y, best)
+    check_separation(X.toarray() if sparse.issparse(X) else X, y, best)
 
 
 # --- the certificate --------------------------------------------------------------------------------------------------
@@ -212,7 +210,7 @@ def test_the_gap_is_an_upper_bound(solver: Any, block: int, measured: Callable[[
         at, _, _ = extended(X, y, np.column_stack([best.weights, best.bias]), l2, s, fit_bias)
         true = float(at - optimum)
         rounding = 64 * float(np.finfo(np.longdouble).eps * at)  # of the two objectives
-        assert best.gap is not None and best.gap >= 0
+        assert best.gap >= 0
         assert true >= -rounding
         assert best.gap >= true - rounding, f"seed {seed}: {best.gap} < {true}"
         if true > 1e3 * rounding and np.isfinite(best.gap):
@@ -221,11 +219,44 @@ def test_the_gap_is_an_upper_bound(solver: Any, block: int, measured: Callable[[
         measured(f"{solver}: reported gap / true gap, median {np.median(ratios):.1f}, largest {max(ratios):.1f}")
 
 
+def test_three_classes_told_apart_by_the_time_between_two_columns() -> None:
+    """Start and end in seconds since 1970: the same loss as of the columns centred and made orthogonal."""
+    for seed in range(4):
+        random = np.random.default_rng(seed)
+        start, took, other = 1.6e9 + 1e7 * random.random(600), random.normal(300, 300, 600), random.normal(size=600)
+        z = np.outer(took / 300, [1, -1, 0]) + np.outer(other, [0, 1, -1])
+        y = (z + random.gumbel(size=(600, 3))).argmax(axis=1)
+        X = np.column_stack([start, start + took, other])
+        easy = np.column_stack([(start - start.mean()) / 1e7, (X[:, 1] - start - 300) / 300, other])
+        best, want = gradstep.fit(X, y), gradstep.fit(easy, y)
+        assert best.converged and want.converged and best.aliased == ()
+        assert abs(best.loss - want.loss) <= best.gap + want.gap + 8 * EPS
+
+
+def test_a_near_copy_of_a_column_separates_nothing() -> None:
+    """A column that is another plus some noise, down to 2^-26 of it: the optimum is that of the noise alone."""
+    proved = 0
+    for seed in range(40):
+        random = np.random.default_rng([seed, 12])
+        m, n, small = int(random.integers(100, 1000)), int(random.integers(2, 7)), 2.0 ** -int(random.integers(10, 27))
+        X = random.normal(size=(m, n))
+        y = (X @ random.normal(size=(n, 3)) + random.gumbel(size=(m, 3))).argmax(axis=1)
+        first, noise = (np.round(64 * X[:, j]) / 64 for j in (0, -1))  # sums are exact
+        easy = np.column_stack([first, X[:, 1:-1], noise])
+        best = gradstep.fit(np.column_stack([first, X[:, 1:-1], first + small * noise]), y)
+        want = gradstep.fit(easy, y)
+        assert (best.stop_reason == "separated") == (want.stop_reason == "separated"), seed
+        if want.converged:
+            assert best.converged and abs(best.loss - want.loss) <= best.gap + want.gap + 8 * EPS, seed
+            proved += 1
+    assert proved > 20
+
+
 def test_biases_far_from_their_optimum_leave_a_finite_gap() -> None:
     """One Newton step closes them first: the bound from where they are is infinite here."""
     X, y = overlapping(300, 3, 4)
     best = gradstep.fit(X + 2, y, l2=1e-2, solver="gd", tol=1e-12, max_passes=6)
-    assert best.stop_reason == "passes" and best.gap is not None and best.gap < 10
+    assert best.stop_reason == "passes" and best.gap < 10
 
 
 @both_solvers
@@ -252,14 +283,12 @@ def test_optimum_and_certificate(
     assert best.solver == solver
     check_certificate(X, y, l2, None, best, tol, fit_bias)
     assert fit_bias or not best.bias.any()
-    assert (best.gap is None) == (l2 == 0)
     double, ones = X.astype(np.float64), np.ones(m)
     _, optimum = exact_optimum(double, y, l2, ones, fit_bias)
     at, _, _ = extended(double, y, np.column_stack([best.weights, best.bias]), l2, ones, fit_bias)
     true, rounding = float(at - optimum), 64 * float(np.finfo(np.longdouble).eps * at)
     assert true >= -rounding
-    if best.gap is not None:
-        assert best.gap >= true - rounding
+    assert true - rounding <= best.gap
     assert true <= (1e-14 if dtype == np.float64 else 1e-8)
 
 
@@ -277,9 +306,9 @@ def test_units_of_the_columns_do_not_matter() -> None:
 def test_what_rounding_forbids_ends_by_its_own_reason(solver: Any, dtype: Any) -> None:
     X, y = overlapping(300, 5, 4, dtype=dtype)
     best = gradstep.fit(X, y, tol=0, solver=solver)
-    assert best.stop_reason == "precision" and not best.converged
+    assert best.stop_reason == "precision" and best.converged  # it is proved all the same
     assert best.gradient_norm <= 60 * np.finfo(dtype).eps
-    assert best.history["passes"][-1] < 400  # without the search for what separates
+    assert best.history["passes"][-1] < 600  # without the search for what separates
 
 
 # --- what a fit does not depend on ------------------------------------------------------------------------------------
@@ -382,7 +411,6 @@ def test_weights_are_repetition(solver: Any, problem: Weighted, count_case: Call
     options: dict[str, Any] = {"l2": l2, "fit_bias": fit_bias, "solver": solver}
     once = gradstep.fit(X, y, sample_weight=times, **options)
     repeated = gradstep.fit(np.repeat(X, times, axis=0), np.repeat(y, times), **options)
-    assert once.gap is not None and repeated.gap is not None
     assert max(once.gap, repeated.gap) <= 1e-12
     radius = np.sqrt(2 * once.gap / l2) + np.sqrt(2 * repeated.gap / l2)
     assert np.linalg.norm(once.weights - repeated.weights) <= radius
@@ -411,7 +439,7 @@ def test_a_warm_start_saves_passes(solver: Any) -> None:
 
 def check_separation(X: Any, y: Any, best: gradstep.Optimum, tie: float = 1e-8) -> None:
     """No other class above a row's own, by more than the part `tie` of what has cancelled; some below."""
-    assert best.stop_reason == "separated" and not best.converged and best.gap is None
+    assert best.stop_reason == "separated" and not best.converged and best.gap == np.inf
     assert best.separation is not None
     weights, bias = best.separation
     assert weights.shape == best.weights.shape and bias.shape == best.bias.shape
@@ -529,8 +557,10 @@ def test_history_and_callback_tell_the_same(solver: Any, dtype: Any) -> None:
     assert len(best.history) == best.n_iterations == len(seen)
     assert seen[-1].weights.shape == (3, 6) and seen[-1].bias.shape == (3,)
     assert seen[-1].weights.dtype == seen[-1].bias.dtype == dtype
-    assert bits((seen[-1].weights, seen[-1].bias)) == bits((best.weights, best.bias))
-    assert seen[-1].objective == best.objective == best.history["objective"][-1]
+    assert bits((seen[-1].weights,)) == bits((best.weights,))
+    assert seen[-1].objective == best.history["objective"][-1]
+    # What is returned is evaluated anew, in float64 at the rounded weights.
+    assert abs(seen[-1].objective - best.objective) <= 64 * np.finfo(dtype).eps * best.objective
     stopped = gradstep.fit(X, y, l2=1e-3, solver=solver, callback=lambda iteration: iteration.number == 1)
     assert stopped.stop_reason == "callback" and stopped.n_iterations == 2
     check_certificate(X, y, 1e-3, None, stopped, 1e-8)
@@ -541,7 +571,41 @@ def test_history_and_callback_tell_the_same(solver: Any, dtype: Any) -> None:
 def test_passes_are_limited(solver: Any, limit: float) -> None:
     X, y = overlapping(3000, 20, 3)
     best = gradstep.fit(X * 10.0 ** np.linspace(-3, 3, 20), y, l2=1e-6, tol=1e-14, solver=solver, max_passes=limit)
-    assert best.stop_reason == "passes" and not best.converged
-    # What is under way is finished, a Hessian of each class among it, and the certificate made.
-    assert best.passes <= limit + 9
+    assert best.stop_reason == "passes"
+    # What is under way is finished, a Hessian of each class among it, and the certificate made: by duality, and then by
+    # the Hessian, which is a matrix for each of six pairs of classes and one for the columns.
+    assert best.passes <= limit + 19
     assert np.isfinite(best.objective)
+
+
+def test_weights_sum_to_zero_over_the_classes() -> None:
+    """To rounding, also where a small penalty leaves what all classes share to it."""
+    for X, y, l2 in [
+        ([[1000.0], [-2], [2]], [0, 1, 2], 1e-6),
+        (
+            [[3.84, 0.35], [1.17, 0.12], [10.61, 0.39], [0.0, 235.13], [0.0, 0.46], [2.43, 6.25]],
+            [0, 1, 2, 3, 4, 4],
+            1e-8,
+        ),
+    ]:
+        best = gradstep.fit(X, y, l2=l2)
+        assert best.converged
+        assert np.abs(best.weights.sum(axis=0)).max() <= 64 * np.finfo(float).eps * np.abs(best.weights).max()
+        assert abs(best.bias.sum()) <= 64 * np.finfo(float).eps * max(
+            np.abs(best.bias).max(), np.abs(best.weights).max()
+        )
+
+
+def test_one_far_value_among_classes() -> None:
+    """Where L-BFGS crawls, Newton's method goes on with half of the passes."""
+    X = [[3.8439, 0.3525], [1.1728, 0.1209], [10.6131, 0.3886], [0.0015, 235.133], [0.0006, 0.4578], [2.4303, 6.2532],
+         [0.0154, 7.1277]]  # fmt: skip
+    best = gradstep.fit(X, [0, 1, 2, 3, 4, 4, 4], l2=1e-8)
+    assert best.converged and best.objective < 4.75e-6
+
+
+@pytest.mark.parametrize("K", [20, 60])
+def test_many_classes_take_no_hessian_that_passes_do_not_allow(K: int) -> None:
+    X = np.random.default_rng(K).normal(size=(20 * K, 3))
+    best = gradstep.fit(X, np.arange(20 * K) % K, max_passes=1)
+    assert best.stop_reason == "passes" and best.passes <= 2 * K + 10

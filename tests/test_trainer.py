@@ -819,7 +819,7 @@ def test_other_results_pickle() -> None:
 
 def test_stop_reasons_read_as_strings() -> None:
     of_a_descent = {"epochs", "tolerance", "callback", "diverged"}
-    of_a_fit = {"tolerance", "callback", "precision", "passes", "separated"}
+    of_a_fit = {"tolerance", "uncertified", "callback", "precision", "passes", "separated"}
     of_an_estimator = {"validation"}
     assert {reason.value for reason in gradstep.StopReason} == of_a_descent | of_a_fit | of_an_estimator
     reason = gradstep.Trainer(epochs=1).fit([[1.0]], [1]).stop_reason
