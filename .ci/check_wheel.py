@@ -52,7 +52,7 @@ demand(linked <= listed, f"its software bill of materials must list {sorted(link
 for name, number in sorted(linked):
     if not name.startswith("gradstep"):
         entry = f"{name} {number[1:]}"
-        demand(entry in third_parties, f"rust/THIRD-PARTY-LICENSES must have {entry}: see README.md, Develop")
+        demand(entry in third_parties, f"rust/THIRD-PARTY-LICENSES must have {entry}: see docs/contributing.md")
 
 native = [name for name in held if name.endswith((".so", ".pyd"))]
 demand(native == ["gradstep/_native.abi3.so"], f"must hold one native module, got {native}")
@@ -62,6 +62,7 @@ demand(not stray, f"must hold nothing else, got {stray}")
 
 with tarfile.open(sys.argv[2]) as sdist:
     inside = {name.partition("/")[2] for name in sdist.getnames()}
-needed = {"Cargo.lock", "LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml", ".ci/run", "tests/oracle.py"}
+needed = {"Cargo.lock", "LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml", ".ci/run"}
+needed |= {"docs/promises.md", "tests/helpers/oracle.py"}
 demand(needed <= inside, f"the source distribution must hold {sorted(needed - inside)}")
 print(f"{Path(sys.argv[1]).name}: version {version}, {len(listed)} crates listed, {len(linked)} linked, with licences")

@@ -1,3 +1,5 @@
+"""How the tests run: profiles of hypothesis, what is printed at the end, and fixtures for all folders."""
+
 from __future__ import annotations
 
 import os
@@ -16,6 +18,9 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 # Read when SciPy is first imported; without it scikit-learn leaves out one of its checks of estimators.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
+# What helpers assert is shown like what tests assert.
+pytest.register_assert_rewrite("helpers")
 
 MEASURED: list[str] = []
 CASES: Counter[str] = Counter()
@@ -70,3 +75,10 @@ def data_folder() -> Path:
         pytest.skip("GRADSTEP_DATA does not name a folder with the reference data")
     assert Path(folder).is_dir(), f"GRADSTEP_DATA must name a folder, got {folder!r}"
     return Path(folder)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, which is also the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

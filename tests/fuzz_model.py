@@ -17,7 +17,7 @@ from typing import Any
 import atheris
 
 import gradstep  # noqa: F401 - all but the reader stays as it is
-from documents import good, good_of_three
+from helpers.documents import good, good_of_three
 
 with atheris.instrument_imports(include=["gradstep._model"]):
     import gradstep._model as reader

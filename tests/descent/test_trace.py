@@ -1,0 +1,133 @@
+"""The trace: every update that a Trainer made, as the textbook loop makes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradstep
+from helpers import oracle
+from helpers.problems import Problem, blobs, both_dtypes
+from helpers.results import bits, parts
+from helpers.tolerances import rounding_of_a_step, tolerance
+
+FIELDS = ("epoch", "row", "z", "y_hat", "error", "delta_weights", "delta_bias", "weights", "bias")
+
+
+@both_dtypes
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("batch_size", [None, 1, 4, 13, 50])
+def test_trace_is_the_oracles_replay(dtype: Any, reduction: str, shuffle: bool, batch_size: int | None) -> None:
+    """Every field of every record: one textbook step from the state that the record before it left."""
+    epochs, l2, rate, start = 3, 0.125, 0.0625, np.linspace(-1, 1, 3).astype(dtype)
+    X, y = blobs(13, 3, dtype)
+    y[::3] = 0.25
+    m, eps = len(y), float(np.finfo(dtype).eps)
+    seed = 3 if shuffle else None
+    options = {"batch_size": batch_size, "reduction": reduction, "l2": l2, "shuffle": shuffle, "seed": seed}
+    fit = gradstep.Trainer(rate, epochs, trace=True, **options).fit(X, y, start, 0.5)
+    trace, k = fit.trace, min(batch_size or m, m)
+
+    assert trace.dtype.names == FIELDS
+    assert trace.shape == (epochs * -(-m // k),)
+    rows_shape = () if batch_size == 1 else (k,)
+    for name in FIELDS:
+        kind = np.int64 if name in ("epoch", "row") else np.float64 if name == "error" else dtype
+        shape = rows_shape if name in ("row", "z", "y_hat") else (3,) if name in ("delta_weights", "weights") else ()
+        assert trace[name].dtype == kind, name
+        assert trace[name].shape[1:] == shape, name
+
+    state, seen = oracle.Parameters(start, 0.5), []
+    for number, record in enumerate(trace):
+        assert record["epoch"] == number // -(-m // k)
+        rows, z, y_hat = (np.atleast_1d(record[name]) for name in ("row", "z", "y_hat"))
+        size = min(k, m - number % -(-m // k) * k)
+        assert (rows[size:] == -1).all() and np.isnan(z[size:]).all() and np.isnan(y_hat[size:]).all()
+        rows, z, y_hat = rows[:size], z[:size], y_hat[:size]
+        seen.extend(rows.tolist())
+
+        batch = Problem(X[rows], y[rows], *state)
+        total = size if reduction == "sum" else 1
+        near = tolerance(batch, dtype)
+        dz = (3 + 2) * eps * (np.abs(batch.X) @ np.abs(state.weights) + abs(state.bias))
+        assert (np.abs(z - oracle.score(batch.X, *state)) <= dz).all()
+        assert (np.abs(y_hat - oracle.sigmoid(z)) <= 8 * eps * y_hat).all()
+        assert abs(record["error"] - oracle.loss(*batch)) <= near.loss
+
+        want = oracle.gradient_step(*batch, rate, reduction, l2=l2)
+        room = rounding_of_a_step(batch, rate * total, l2, dtype, scaled=k == 1)
+        assert (np.abs(record["weights"] - want.weights) <= room[0]).all()
+        assert abs(record["bias"] - want.bias) <= room[1]
+        # The step alone, without the rounding of the addition: w may be a thousand times larger than Δw.
+        delta = rate * total * (oracle.gradient(*batch).weights + l2 * state.weights)
+        size_of_delta = rate * total * (np.abs(oracle.gradient(*batch).weights) + l2 * np.abs(state.weights))
+        assert (np.abs(record["delta_weights"] + delta) <= rate * total * near.weights + 6 * eps * size_of_delta).all()
+        delta_b = rate * total * oracle.gradient(*batch).bias
+        assert abs(record["delta_bias"] + delta_b) <= rate * total * near.bias + 6 * eps * abs(delta_b)
+        # w after = w before + Δw, in one rounding (or one more, if Δw was rounded on its own).
+        after = state.weights.astype(float) + record["delta_weights"]
+        rounding = eps * (np.abs(after) + np.abs(delta))
+        if k == 1:
+            # The weights, before and after, are a rounded scale times rounded values, rounded; the values have moved by
+            # α/scale·residual·x, in three roundings, while Δw, rounded as well, adds -α·l2·w to -α·residual·x.
+            rounding += eps * (2 * np.abs(state.weights) + 3 * size_of_delta)
+        assert (np.abs(record["weights"] - after) <= rounding).all()
+        after_b = state.bias + float(record["delta_bias"])
+        assert abs(record["bias"] - after_b) <= eps * (abs(after_b) + abs(delta_b))
+        state = oracle.Parameters(record["weights"], float(record["bias"]))
+
+    for epoch in range(epochs):
+        order = seen[epoch * m : (epoch + 1) * m]
+        assert sorted(order) == list(range(m))
+        assert shuffle or order == list(range(m))
+    np.testing.assert_array_equal(fit.weights, trace["weights"][-1])
+    assert fit.bias == trace["bias"][-1]
+    # The deltas add up to the whole way, one rounding of the weights for each.
+    way = trace["delta_weights"].sum(axis=0, dtype=float)
+    largest = max(np.abs(trace["weights"]).max(), np.abs(start).max())
+    assert np.abs(start.astype(float) + way - fit.weights).max() <= 2 * len(trace) * eps * largest
+    largest = max(np.abs(trace["bias"]).max(), 0.5)
+    assert abs(0.5 + trace["delta_bias"].sum(dtype=float) - fit.bias) <= 2 * len(trace) * eps * largest
+
+
+def test_tracing_changes_nothing() -> None:
+    X, y = blobs(29, 3)
+    for options in ({}, {"batch_size": 1}, {"batch_size": 8, "shuffle": True, "seed": 1}, {"activation": "step"}):
+        plain = gradstep.Trainer(0.5, 4, **options).fit(X, y)
+        assert bits(parts(gradstep.Trainer(0.5, 4, trace=True, **options).fit(X, y))[:4]) == bits(parts(plain)[:4])
+
+
+@pytest.mark.parametrize(
+    ("options", "updates"),
+    [
+        ({"epochs": 10**15}, 10**15),  # addressable, but nothing can end it and no machine holds it
+        ({"epochs": 10**18}, 10**18),
+        ({"epochs": 2**64 - 1, "batch_size": 1}, 2 * (2**64 - 1)),
+    ],
+)
+def test_a_trace_that_cannot_fit_is_refused_at_once(options: dict[str, Any], updates: int) -> None:
+    X, y = [[1.0], [2.0]], [0, 1]
+    with pytest.raises(MemoryError, match=rf"^trace must fit into memory, got {updates} updates to record$"):
+        gradstep.Trainer(trace=True, **options).fit(X, y)
+
+
+def test_a_trace_that_could_never_fit_is_refused_even_where_the_fit_may_stop_early() -> None:
+    X, y = [[1.0], [2.0]], [0, 1]
+    calls: list[int] = []
+
+    def first_only(epoch: int, *_: Any) -> bool:
+        calls.append(epoch)
+        return True
+
+    for tol in (0.0, 0.5):
+        with pytest.raises(MemoryError, match=r"^trace must fit"):
+            gradstep.Trainer(epochs=2**60, trace=True, tol=tol).fit(X, y, callback=first_only)
+    assert calls == []
+    # What could be addressed may stop in time: that is what the tolerance and the callback are for.
+    stopped = gradstep.Trainer(epochs=10**15, trace=True).fit(X, y, callback=first_only)
+    assert (stopped.stop_reason, len(stopped.trace)) == ("callback", 1)
+    stopped = gradstep.Trainer(epochs=10**15, trace=True, tol=10.0).fit(X, y)
+    assert (stopped.stop_reason, len(stopped.trace)) == ("tolerance", 1)

@@ -1,0 +1,106 @@
+"""What is refused of the estimator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import gradstep
+from helpers.refusals.rows import X, Y, refuse
+
+POINTS = np.random.default_rng(0).normal(size=(40, 2))
+NAMES = np.resize(["ash", "beech"], 40)
+
+
+def estimate(X: Any = POINTS, y: Any = NAMES, data: dict[str, Any] | None = None, **options: Any) -> Any:
+    return gradstep.LogisticRegression(**options).fit(X, y, **(data or {}))
+
+
+def learn(X: Any = POINTS, y: Any = NAMES, classes: Any = ("ash", "beech"), **options: Any) -> Any:
+    return gradstep.LogisticRegression(**options).partial_fit(X, y, classes=classes)
+
+
+def go_on(method: str, X: Any = POINTS, y: Any = NAMES, **data: Any) -> Any:
+    model = gradstep.LogisticRegression(warm_start=True).partial_fit(POINTS, NAMES, classes=["ash", "beech"])
+    return getattr(model, method)(X, y, **data)
+
+
+for option, kind, facts, value in [
+    ("l2", ValueError, r"finite and not negative, got -1.0$", -1.0),
+    ("l2", ValueError, r"finite and not negative, got nan$", np.nan),
+    ("l2", TypeError, r"a real number, got str$", "1"),
+    ("C", ValueError, r"positive, got 0.0$", 0.0),
+    ("C", ValueError, r"positive, got nan$", np.nan),
+    ("C", ValueError, r"large enough for its penalty, .* got C=5e-324 and a sum of 40", 5e-324),
+    ("tol", ValueError, r"finite and not negative, got -1$", -1.0),
+    ("gap_tol", ValueError, r"finite and not negative, got nan$", np.nan),
+    ("gap_tol", TypeError, r"a real number, got NoneType$", None),
+    ("max_passes", ValueError, r"positive, got 0$", 0),
+    ("max_passes", ValueError, r"range of float64, got a larger one$", 10**400),
+    ("class_weight", ValueError, r"finite and not negative, got -1.0 for 'beech'$", {"ash": 1, "beech": -1}),
+    ("validation_fraction", ValueError, r"between 0 and 1, got 1.5$", 1.5),
+    ("validation_fraction", TypeError, r"a real number, got NoneType$", None),
+    ("learning_rate", ValueError, r"finite and positive, got inf$", np.inf),
+    ("n_iter_no_change", ValueError, r"a positive integer, got 0$", 0),
+    ("n_iter_no_change", ValueError, r"a positive integer, got 1.5$", 1.5),
+    ("n_threads", ValueError, r"a positive integer \(at least 1\), got 0$", 0),
+    ("solver", ValueError, r"'auto', 'lbfgs', 'gd', got 'newton'$", "newton"),
+    *(
+        (flag, TypeError, "True or False, got str$", "no")
+        for flag in ("fit_intercept", "certify", "warm_start", "early_stopping", "standard_errors")
+    ),
+    ("callback", TypeError, r"callable or None, got str$", "print"),
+    ("callback", TypeError, r"return True, False or None, got float$", lambda best: best.objective),
+]:
+    refuse("LogisticRegression", kind, option, facts, estimate, **{option: value})
+refuse("LogisticRegression", ValueError, "l2", "None where C is given, got l2=1.*C=2", estimate, l2=1, C=2)
+refuse("LogisticRegression", ValueError, "y", "two or more classes, got one class", estimate, y=np.zeros(40))
+for class_weight in (None, "balanced"):
+    refuse(
+        "LogisticRegression", ValueError, "sample_weight", r"each class, got only zeros for \['ash'\]$",
+        estimate, data={"sample_weight": NAMES != "ash"}, class_weight=class_weight,
+    )  # fmt: skip
+for data, argument, facts in [
+    ({"X_val": X, "y_val": Y}, "X_val|y_val", "None without early_stopping=True"),
+    ({"X_val": X}, "X_val", "None without early_stopping=True"),
+]:
+    refuse("LogisticRegression", ValueError, argument, facts, estimate, data=data)
+for data, argument, facts in [
+    ({"X_val": POINTS}, "y_val", "given together with X_val, got None$"),
+    ({"y_val": NAMES}, "X_val", "given together with y_val, got None$"),
+    ({"X_val": POINTS[:1], "y_val": ["oak"]}, "y_val", r"\['ash', 'beech'\], got also \['oak'\]$"),
+]:
+    refuse("LogisticRegression", ValueError, argument, facts, estimate, data=data, early_stopping=True)
+for fraction in (0.01, 0.99):
+    refuse(
+        "LogisticRegression", ValueError, "validation_fraction", rf"each class.*, got {fraction} of 40 samples: ",
+        estimate, early_stopping=True, validation_fraction=fraction,
+    )  # fmt: skip
+of_last_fit = "of the last fit.*, with warm_start=True, got "
+refuse("warm start", ValueError, "y", of_last_fit + r"\[0, 1\]$", go_on, "fit", y=np.arange(40) % 2)
+refuse("warm start", ValueError, "X", of_last_fit + "1$", go_on, "fit", POINTS[:, :1])
+
+refuse("partial_fit", ValueError, "C", "None for partial_fit, got 1.0", learn, C=1.0)
+steep = r"small enough for coefficients to stay finite, got 1e.308 with l2=None$"
+refuse("partial_fit", ValueError, "learning_rate", steep, learn, 1e9 * POINTS, learning_rate=1e308)
+refuse("partial_fit", ValueError, "class_weight", "None or a dict.*got 'balanced'", learn, class_weight="balanced")
+refuse("partial_fit", ValueError, "classes", "given in the first call of partial_fit, got None$", learn, classes=None)
+refuse("partial_fit", ValueError, "classes", r"two or more classes, got \['ash'\]", learn, classes=["ash"])
+refuse("partial_fit", ValueError, "classes", "first call.*got.*oak", go_on, "partial_fit", classes=["ash", "oak"])
+refuse("partial_fit", ValueError, "y", r"\['ash', 'beech'\], got also \['oak'\]$", learn, POINTS[:2], ["ash", "oak"])
+
+WIDE = np.column_stack([POINTS, POINTS[:, 0] - POINTS[:, 1]])
+for facts, options in [
+    ("with a penalty, here l2=0.025,", {}),
+    ("with class_weight", {"class_weight": "balanced"}),
+    ("with early_stopping", {"early_stopping": True}),
+    ("for 3 classes", {"y": np.arange(40) % 3}),
+    (r"with aliased columns \(column 2 is column 0 - column 1\)", {"X": WIDE}),
+    (r"with aliased columns \(column 2 is constant\)", {"X": WIDE * [1, 1, 0]}),
+    ("without a proved optimum, as the fit was stopped by 'separated'", {"X": [[0.0], [1]], "y": [0, 1]}),
+    ("without a proved optimum, as the fit was stopped by 'passes'", {"max_passes": 1, "solver": "gd"}),
+    ("without a proved optimum, as the fit was stopped by 'uncertified'", {"certify": False}),
+]:
+    options = {"l2": 0, **options} if options else {"C": 1.0}
+    refuse("standard errors", ValueError, "standard_errors", facts, estimate, standard_errors=True, **options)

@@ -1,0 +1,50 @@
+"""What is refused of the rest of the functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradstep
+from helpers.refusals.rows import W, X, Y, Z, refuse, replaced
+
+refuse("hessian", ValueError, "weights", r"length 3 .*, got length 2$", gradstep.hessian, X, W[:2])
+refuse("hessian", ValueError, "sample_weight", r"got -1 at row 1$", gradstep.hessian, X, W, sample_weight=-Y)
+SQUARE = np.array([[1.0, 2.0], [3.0, -1.0], [-1.0, 0.5], [0.0, 4.0]])
+for kind, argument, facts, changed in [
+    (ValueError, "X", r"no linear combinations of one another.*, got column 1, which is constant$",
+     {"X": SQUARE[:, :1] ** [1, 0]}),
+    (ValueError, "X", r"got column 1, which column 0 determines$", {"X": SQUARE[:, :1] * [1, 2], "bias": 3}),
+    (ValueError, "X", r"got column 2, which columns 0, 1 determine$",
+     {"X": SQUARE @ [[1, 0, 1], [0, 1, -2]], "weights": W}),
+    (ValueError, "X", r"finite, got nan at row 1, column 0$", {"X": replaced(SQUARE, (1, 0), np.nan)}),
+    (ValueError, "X", r"in units in which its covariance is finite, got .* too small$", {"X": SQUARE * 1e-310}),
+    (ValueError, "X", r"at least one row and one column, got shape \(0, 2\)$", {"X": SQUARE[:0]}),
+    (ValueError, "weights", r"length 2 \(one weight per column of X\), got length 3$", {"weights": W}),
+    (ValueError, "weights", r"1-dimensional, got shape \(2, 1\)$", {"weights": W[:2, None]}),
+    (TypeError, "bias", r"a real number, got list$", {"bias": [0.5]}),
+    (TypeError, "bias", r"a real number, got ndarray of shape \(1,\)$", {"bias": np.array([0.5])}),
+    (TypeError, "bias", r"a real number, got dtype <U3$", {"bias": np.array("0.5")}),
+    (TypeError, "bias", r"a real number, got dtype complex128$", {"bias": np.complex128(0.5)}),
+    (TypeError, "bias", r"a real number, got a masked array$", {"bias": np.ma.masked}),
+    (ValueError, "sample_weight", r"finite and not negative, got -1 at row 1$", {"sample_weight": -Y}),
+    (ValueError, "sample_weight", r"a positive sum, got only zeros$", {"sample_weight": np.zeros(4)}),
+    (TypeError, "fit_bias", r"True or False, got int$", {"fit_bias": 1}),
+    (ValueError, "n_threads", r"a positive integer \(at least 1\), got 0$", {"n_threads": 0}),
+]:  # fmt: skip
+    refuse("covariance", kind, argument, facts, gradstep.covariance, **{"X": SQUARE, "weights": W[:2], **changed})
+refuse("show_config", ValueError, "mode", r"'stdout', 'dicts', got 'json'$", gradstep.show_config, mode="json")
+
+
+def with_variable(name: str, value: str) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in ("GRADSTEP_NUM_THREADS", "OMP_NUM_THREADS"):
+            patch.delenv(variable, raising=False)
+        patch.setenv(name, value)
+        return gradstep.sigmoid(Z)
+
+
+for name in ("GRADSTEP_NUM_THREADS", "OMP_NUM_THREADS"):
+    refuse("sigmoid", ValueError, name, "a positive integer, got 'two'$", with_variable, name, "two")
