@@ -1,0 +1,200 @@
+//! What goes with every pass over the rows, and the threads at work on it.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::threads::Threads;
+use crate::error::Error;
+use crate::simd::{self, Level};
+
+/// Asked between two items of work whether to go on.
+pub trait Monitor {
+    /// [`ControlFlow::Break`] abandons the work with [`Error::Interrupted`].
+    fn poll(&mut self) -> ControlFlow<()>;
+}
+
+/// Watches nothing, and never interrupts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unmonitored;
+
+impl Monitor for Unmonitored {
+    fn poll(&mut self) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+/// What a pass over the rows is given beside the data: threads, an instruction set, and a monitor that may end it.
+pub struct Job<'m> {
+    threads: Threads,
+    level: Level,
+    monitor: &'m mut dyn Monitor,
+}
+
+impl<'m> Job<'m> {
+    /// On the instruction set in use.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Isa`] if the environment asks for one that this machine does not have.
+    pub fn new(threads: Threads, monitor: &'m mut dyn Monitor) -> Result<Self, Error> {
+        Ok(Job::on(simd::level()?, threads, monitor))
+    }
+
+    /// On a given instruction set.
+    pub(crate) fn on(level: Level, threads: Threads, monitor: &'m mut dyn Monitor) -> Self {
+        Job {
+            threads,
+            level,
+            monitor,
+        }
+    }
+
+    pub(crate) fn threads(&self) -> Threads {
+        self.threads
+    }
+
+    pub(crate) fn level(&self) -> Level {
+        self.level
+    }
+
+    pub(crate) fn monitor(&mut self) -> &mut dyn Monitor {
+        self.monitor
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::Interrupted`] if the monitor says so.
+    pub(crate) fn poll(&mut self) -> Result<(), Error> {
+        match self.monitor.poll() {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Error::Interrupted),
+        }
+    }
+}
+
+/// `work` on every item, on the job's threads; the results in the items' order.
+///
+/// Each thread makes one `scratch` and keeps it for all of its items. The calling thread works too, and polls the
+/// monitor after each of its items.
+///
+/// # Errors
+///
+/// [`Error::Interrupted`] if the monitor says so.
+pub(crate) fn map<I, W, R>(
+    job: &mut Job<'_>,
+    items: Vec<I>,
+    scratch: impl Fn() -> W + Sync,
+    work: impl Fn(&mut W, I) -> R + Sync,
+) -> Result<Vec<R>, Error>
+where
+    I: Send,
+    R: Send,
+{
+    let count = items.len();
+    let none: Vec<Option<R>> = (0..count).map(|_| None).collect();
+    let desk = Mutex::new((items.into_iter().enumerate(), none));
+    let stopped = AtomicBool::new(false);
+    // Hands in a result, and takes the next item.
+    let exchange = |done: Option<(usize, R)>| {
+        let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
+        let (items, results) = &mut *desk;
+        if let Some((index, result)) = done {
+            results[index] = Some(result);
+        }
+        if stopped.load(Ordering::Relaxed) {
+            None
+        } else {
+            items.next()
+        }
+    };
+    let worker = |monitor: &mut dyn Monitor| {
+        let mut scratch = scratch();
+        let mut next = exchange(None);
+        while let Some((index, item)) = next {
+            let result = work(&mut scratch, item);
+            if monitor.poll().is_break() {
+                stopped.store(true, Ordering::Relaxed);
+            }
+            next = exchange(Some((index, result)));
+        }
+    };
+    let threads = if count > 1 {
+        job.threads.get().min(count)
+    } else {
+        1
+    };
+    on_threads(threads, &worker, job.monitor);
+    if stopped.into_inner() {
+        return Err(Error::Interrupted);
+    }
+    let (_, results) = desk.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(results.into_iter().flatten().collect())
+}
+
+/// `worker` on the calling thread, with its monitor, and on others beside it. Not generic: it is compiled once.
+fn on_threads(
+    threads: usize,
+    worker: &(dyn Fn(&mut dyn Monitor) + Sync),
+    monitor: &mut dyn Monitor,
+) {
+    if threads <= 1 {
+        return worker(monitor);
+    }
+    std::thread::scope(|scope| {
+        // Where the system refuses a thread, the others do its work.
+        let handles: Vec<_> = (1..threads)
+            .map_while(|_| {
+                std::thread::Builder::new()
+                    .spawn_scoped(scope, || worker(&mut Unmonitored))
+                    .ok()
+            })
+            .collect();
+        worker(monitor);
+        for handle in handles {
+            if let Err(panic) = handle.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Those that `map` ran on.
+    fn threads_of(most: Threads, items: usize) -> Result<HashSet<thread::ThreadId>, Error> {
+        let work = |(): &mut (), _| {
+            thread::sleep(Duration::from_millis(2)); // time for the others to come
+            thread::current().id()
+        };
+        let items: Vec<usize> = (0..items).collect();
+        let mut monitor = Unmonitored;
+        let ids = map(&mut Job::new(most, &mut monitor)?, items, || (), work)?;
+        Ok(ids.into_iter().collect())
+    }
+
+    #[test]
+    fn one_thread_or_one_item_stays_with_the_caller() -> Result<(), Error> {
+        let caller = HashSet::from([thread::current().id()]);
+        let eight = Threads::new(Some(8))?;
+        assert_eq!(threads_of(Threads::ONE, 20)?, caller);
+        assert_eq!(threads_of(eight, 1)?, caller);
+        assert!(threads_of(eight, 0)?.is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn no_more_threads_than_allowed() -> Result<(), Error> {
+        for most in [2, 3] {
+            let used = threads_of(Threads::new(Some(most))?, 20)?.len();
+            assert!((1..=most).contains(&used), "{used} of {most}");
+        }
+        Ok(())
+    }
+}

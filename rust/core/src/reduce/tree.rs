@@ -1,0 +1,390 @@
+//! Sums over rows, leaf by leaf, in a binary tree over the leaves.
+//!
+//! Rows are cut into leaves at multiples of a number of rows that does not depend on how many rows there are.
+//! Node (level, i) of the tree is the sum of nodes (level − 1, 2i) and (level − 1, 2i + 1); a node that has no right
+//! neighbour is carried up. Any stretch of leaves can be summed by itself, into the complete nodes that it makes up, and
+//! neighbouring stretches merge into the same tree: however rows are split at leaf boundaries, a sum has the same bits.
+
+use std::ops::Range;
+
+use super::STRIPE;
+use super::job::{Job, map};
+use crate::error::Error;
+
+/// What can be summed over rows.
+pub(crate) trait Sum: Send {
+    /// Adds the sum of rows that follow.
+    fn add(&mut self, right: &Self);
+
+    /// Makes it the sum of no rows.
+    fn clear(&mut self);
+}
+
+impl Sum for f64 {
+    fn add(&mut self, right: &Self) {
+        *self += right;
+    }
+
+    fn clear(&mut self) {
+        *self = 0.0;
+    }
+}
+
+impl Sum for Vec<f64> {
+    fn add(&mut self, right: &Self) {
+        for (sum, x) in self.iter_mut().zip(right) {
+            *sum += x;
+        }
+    }
+
+    fn clear(&mut self) {
+        self.fill(0.0);
+    }
+}
+
+/// The largest of some numbers, 0 of none.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Largest(pub f64);
+
+impl Sum for Largest {
+    fn add(&mut self, right: &Self) {
+        self.0 = self.0.max(right.0);
+    }
+
+    fn clear(&mut self) {
+        self.0 = 0.0;
+    }
+}
+
+/// Rows cut into leaves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Leaves {
+    rows: usize,
+    /// Rows of a leaf: a power of two, whole stripes.
+    size: usize,
+    /// What a row costs, in elements read from cache, and the numbers that a sum holds: these decide how the leaves are
+    /// shared out, nothing about the result.
+    cost: usize,
+    width: usize,
+}
+
+impl Leaves {
+    /// Of rows of so many numbers each, a sum being about as many.
+    pub(crate) fn new(rows: usize, width: usize) -> Self {
+        /// Numbers of a leaf, so that adding sums up costs little beside making them.
+        const NUMBERS: usize = 1 << 14;
+        const MOST: usize = 8 * STRIPE;
+        let size = NUMBERS / width.saturating_add(1).min(NUMBERS);
+        let size = size.next_power_of_two().clamp(STRIPE, MOST);
+        Leaves::of(rows, size, width, width)
+    }
+
+    /// Of a given number of rows, rounded up to a power of two and whole stripes.
+    pub(crate) fn of(rows: usize, size: usize, cost: usize, width: usize) -> Self {
+        let size = size.clamp(STRIPE, 1 << 40).next_power_of_two();
+        Leaves {
+            rows,
+            size,
+            cost,
+            width,
+        }
+    }
+
+    /// Rows of a leaf.
+    pub(crate) fn size(self) -> usize {
+        self.size
+    }
+
+    /// Additions, at most, between a stripe's sum and that of all rows.
+    pub(crate) fn additions(self) -> f64 {
+        let leaves = self.rows.div_ceil(self.size).max(1);
+        (self.size / STRIPE) as f64 + f64::from(leaves.next_power_of_two().ilog2())
+    }
+
+    /// Stretches of whole leaves, to be handed out: enough to share evenly, none too small to be worth it, and so few that
+    /// their sums stay small.
+    pub(crate) fn stretches(self) -> Vec<Range<usize>> {
+        // In elements read from cache, a quarter of a nanosecond each; a row's exponential takes as long as some more.
+        // Starting a thread takes some twenty microseconds: two stretches of thirty are the first to gain by it.
+        const SMALLEST: usize = 1 << 17;
+        const EXPONENTIAL: usize = 8;
+        let most = ((4 << 20) / self.width.saturating_mul(8).max(1)).clamp(8, 64);
+        let size = (self.rows.div_ceil(most))
+            .max(SMALLEST / self.cost.saturating_add(EXPONENTIAL))
+            .max(1);
+        let leaves = self.rows.div_ceil(self.size);
+        let count = self.rows.div_ceil(size).min(leaves);
+        // As evenly as whole leaves allow.
+        let start = |k: usize| (k * leaves / count * self.size).min(self.rows);
+        (0..count).map(|k| start(k)..start(k + 1)).collect()
+    }
+
+    /// The leaves of a stretch of rows, each with its place in the tree.
+    fn leaves(self, stretch: Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let starts = stretch.clone().step_by(self.size);
+        starts.map(move |at| (at / self.size, at..(at + self.size).min(stretch.end)))
+    }
+}
+
+/// The sum of consecutive leaves, as far as it is complete: the nodes of the tree that these leaves make up.
+#[derive(Debug)]
+pub(crate) struct Forest<T> {
+    /// From left to right.
+    nodes: Vec<Node<T>>,
+    /// Sums that have been added to others, to be used again.
+    spare: Vec<T>,
+}
+
+#[derive(Debug)]
+struct Node<T> {
+    level: u32,
+    index: usize,
+    sum: T,
+}
+
+impl<T: Sum> Forest<T> {
+    pub(crate) fn new() -> Self {
+        Forest {
+            nodes: Vec::new(),
+            spare: Vec::new(),
+        }
+    }
+
+    /// Adds the next node to the right.
+    fn push(&mut self, mut node: Node<T>) {
+        while let Some(left) = self.nodes.pop_if(|left| {
+            left.level == node.level && left.index + 1 == node.index && node.index % 2 == 1
+        }) {
+            let mut sum = left.sum;
+            sum.add(&node.sum);
+            self.spare.push(std::mem::replace(&mut node.sum, sum));
+            node.level += 1;
+            node.index /= 2;
+        }
+        self.nodes.push(node);
+    }
+
+    /// Adds the leaves that follow.
+    pub(crate) fn append(&mut self, right: Forest<T>) {
+        for node in right.nodes {
+            self.push(node);
+        }
+    }
+
+    /// The sum of all, if these are all leaves there are; none of none.
+    pub(crate) fn total(mut self) -> Option<T> {
+        let mut sum = self.nodes.pop()?.sum;
+        while let Some(left) = self.nodes.pop() {
+            let right = std::mem::replace(&mut sum, left.sum);
+            sum.add(&right);
+        }
+        Some(sum)
+    }
+
+    /// The sums of the leaves of a stretch of rows; `work` adds a leaf's rows to zeros.
+    pub(crate) fn of(
+        leaves: Leaves,
+        stretch: Range<usize>,
+        zero: impl Fn() -> T,
+        mut work: impl FnMut(&mut T, Range<usize>),
+    ) -> Self {
+        let mut forest = Forest::<T>::new();
+        for (index, rows) in leaves.leaves(stretch) {
+            let mut sum = match forest.spare.pop() {
+                Some(mut sum) => {
+                    sum.clear();
+                    sum
+                }
+                None => zero(),
+            };
+            work(&mut sum, rows);
+            forest.push(Node {
+                level: 0,
+                index,
+                sum,
+            });
+        }
+        forest.spare.clear();
+        forest
+    }
+}
+
+/// `work` on every stretch of rows, with its part of `out`, which holds some numbers of each row; the results in order.
+///
+/// # Errors
+///
+/// [`Error::Interrupted`] if the monitor says so.
+pub(crate) fn map_into<W, E: Send, R: Send>(
+    job: &mut Job<'_>,
+    leaves: Leaves,
+    (mut out, per_row): (&mut [E], usize),
+    scratch: impl Fn() -> W + Sync,
+    work: impl Fn(&mut W, Range<usize>, &mut [E]) -> R + Sync,
+) -> Result<Vec<R>, Error> {
+    let mut items = Vec::new();
+    for stretch in leaves.stretches() {
+        let part = out.split_off_mut(..stretch.len() * per_row);
+        items.push((stretch, part.unwrap_or_default()));
+    }
+    map(job, items, scratch, |scratch, (stretch, out)| {
+        work(scratch, stretch, out)
+    })
+}
+
+/// The sum over all rows of what `work` adds of a leaf's rows to `zero`.
+///
+/// # Errors
+///
+/// [`Error::Interrupted`] if the monitor says so.
+pub(crate) fn map_reduce<T: Sum, W>(
+    job: &mut Job<'_>,
+    leaves: Leaves,
+    scratch: impl Fn() -> W + Sync,
+    zero: impl Fn() -> T + Sync,
+    work: impl Fn(&mut W, &mut T, Range<usize>) + Sync,
+) -> Result<T, Error> {
+    let work = |scratch: &mut W, sum: &mut T, rows, _: &mut [()]| work(scratch, sum, rows);
+    map_reduce_into(job, leaves, (&mut [], 0), scratch, zero, work)
+}
+
+/// [`map_reduce`] with some numbers of each row written as well: `work` gets the leaf's part of `out`.
+///
+/// # Errors
+///
+/// As [`map_reduce`].
+pub(crate) fn map_reduce_into<T: Sum, W, E: Send>(
+    job: &mut Job<'_>,
+    leaves: Leaves,
+    (out, per_row): (&mut [E], usize),
+    scratch: impl Fn() -> W + Sync,
+    zero: impl Fn() -> T + Sync,
+    work: impl Fn(&mut W, &mut T, Range<usize>, &mut [E]) + Sync,
+) -> Result<T, Error> {
+    if leaves.rows <= leaves.size {
+        let mut sum = zero();
+        if leaves.rows > 0 {
+            work(&mut scratch(), &mut sum, 0..leaves.rows, out);
+        }
+        job.poll()?;
+        return Ok(sum);
+    }
+    let forests = map_into(
+        job,
+        leaves,
+        (out, per_row),
+        scratch,
+        |scratch, stretch, mut out| {
+            Forest::of(leaves, stretch, &zero, |sum, rows| {
+                let part = out.split_off_mut(..rows.len() * per_row);
+                work(scratch, sum, rows, part.unwrap_or_default());
+            })
+        },
+    )?;
+    let mut all = Forest::new();
+    forests.into_iter().for_each(|right| all.append(right));
+    Ok(all.total().unwrap_or_else(zero))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reduce::{Threads, Unmonitored};
+
+    /// Which leaves were added in which order.
+    #[derive(Debug, PartialEq)]
+    struct Order(String);
+
+    impl Sum for Order {
+        fn add(&mut self, right: &Self) {
+            self.0 = format!("({} {})", self.0, right.0);
+        }
+
+        fn clear(&mut self) {
+            self.0.clear();
+        }
+    }
+
+    fn order(leaves: Leaves, stretch: Range<usize>) -> Forest<Order> {
+        let zero = || Order(String::new());
+        Forest::of(leaves, stretch, zero, |sum, rows| {
+            sum.0 = (rows.start / leaves.size).to_string();
+        })
+    }
+
+    #[test]
+    fn the_tree_is_that_of_the_leaves() {
+        let tree = |count: usize| {
+            let leaves = Leaves::of(count * STRIPE - 3, STRIPE, 1, 1);
+            order(leaves, 0..leaves.rows).total().map(|sum| sum.0)
+        };
+        assert_eq!(tree(1).as_deref(), Some("0"));
+        assert_eq!(tree(3).as_deref(), Some("((0 1) 2)"));
+        assert_eq!(tree(5).as_deref(), Some("(((0 1) (2 3)) 4)"));
+        assert_eq!(tree(7).as_deref(), Some("(((0 1) (2 3)) ((4 5) 6))"));
+    }
+
+    #[test]
+    fn any_split_at_leaves_gives_the_same_tree() {
+        for count in 1..40 {
+            let leaves = Leaves::of(count * STRIPE, STRIPE, 1, 1);
+            let whole = order(leaves, 0..leaves.rows).total();
+            for first in 0..count {
+                for second in first..count {
+                    let (a, b) = (first * STRIPE, second * STRIPE);
+                    let mut forest = order(leaves, 0..a);
+                    let mut rest = order(leaves, a..b);
+                    rest.append(order(leaves, b..leaves.rows));
+                    forest.append(rest);
+                    assert_eq!(forest.total(), whole, "{count} leaves at {first}, {second}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn stretches_are_whole_leaves_and_cover_all_rows() {
+        for width in [0, 1, 2, 28, 1000, 1 << 20, usize::MAX] {
+            for rows in [0, 1, 255, 256, 257, 12_345, 5_000_000] {
+                let leaves = Leaves::new(rows, width);
+                assert!(leaves.size.is_power_of_two() && leaves.size.is_multiple_of(STRIPE));
+                let mut next = 0;
+                for stretch in leaves.stretches() {
+                    assert_eq!(stretch.start, next, "{rows}x{width}");
+                    assert!(stretch.start % leaves.size == 0 && stretch.end > stretch.start);
+                    next = stretch.end;
+                }
+                assert_eq!(next, rows, "{rows}x{width}");
+            }
+        }
+    }
+
+    #[test]
+    fn threads_change_no_bit() -> Result<(), Error> {
+        let leaves = Leaves::new(100_000, 3);
+        let mut sums = Vec::new();
+        for threads in [1, 2, 5] {
+            let mut monitor = Unmonitored;
+            let job = &mut Job::new(Threads::new(Some(threads))?, &mut monitor)?;
+            let mut squares = vec![0.0; 100_000];
+            let out = (squares.as_mut_slice(), 1);
+            let zero = || vec![0.0];
+            let sum = map_reduce_into(
+                job,
+                leaves,
+                out,
+                || (),
+                zero,
+                |(), sum, rows, out| {
+                    for (i, out) in rows.zip(out) {
+                        *out = (i as f64).sqrt();
+                        sum[0] += *out;
+                    }
+                },
+            )?;
+            sums.push((sum[0].to_bits(), squares[99_999]));
+        }
+        assert_eq!(sums[0], sums[1]);
+        assert_eq!(sums[0], sums[2]);
+        Ok(())
+    }
+}
