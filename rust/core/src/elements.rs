@@ -81,7 +81,25 @@ pub enum Elements<'a> {
     Bool(&'a [u8]),
 }
 
-impl Elements<'_> {
+impl<'a> Elements<'a> {
+    /// A buffer of the type computed in.
+    pub fn of<F: Float>(values: &'a [F]) -> Self {
+        match F::as_either(values) {
+            Ok(values) => Elements::F64(values),
+            Err(values) => Elements::F32(values),
+        }
+    }
+
+    /// The buffer, if it holds this type.
+    #[inline(always)]
+    pub(crate) fn slice<F: Float>(&self) -> Option<&'a [F]> {
+        match self {
+            Elements::F64(values) => F::of_f64s(values),
+            Elements::F32(values) => F::of_f32s(values),
+            _ => None,
+        }
+    }
+
     /// Elements in the buffer.
     pub(crate) fn len(&self) -> usize {
         match self {

@@ -5,7 +5,6 @@ use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
 use fearless_simd::{Simd, SimdFloat, SimdFloatElement, SimdSplit, f32x4, f32x16, f64x2, f64x8};
 
-use crate::elements::Elements;
 use crate::simd::MulAdd;
 
 mod private {
@@ -14,7 +13,7 @@ mod private {
     impl Sealed for f64 {}
 }
 
-/// `f32` or `f64`: the type that features, weights and predictors are computed in.
+/// `f32` or `f64`: the type that features, weights and scores are computed in.
 ///
 /// Sums over rows are carried in `f64` for both.
 pub trait Float:
@@ -105,10 +104,12 @@ pub trait Float:
     fn arrays(slice: &[Self]) -> &[Self::Array];
     /// Whole vectors of a slice.
     fn arrays_mut(slice: &mut [Self]) -> &mut [Self::Array];
-    /// The buffer, if it holds this type.
-    fn slice<'a>(elements: &Elements<'a>) -> Option<&'a [Self]>;
-    /// A buffer of this type.
-    fn elements(values: &[Self]) -> Elements<'_>;
+    /// The same numbers, if this type is `f64`.
+    fn of_f64s(values: &[f64]) -> Option<&[Self]>;
+    /// The same numbers, if this type is `f32`.
+    fn of_f32s(values: &[f32]) -> Option<&[Self]>;
+    /// The same numbers as `f64` or, if they are not, as `f32`.
+    fn as_either(values: &[Self]) -> Result<&[f64], &[f32]>;
     /// Rounds to nearest.
     fn from_f64(x: f64) -> Self;
     /// Exact.
@@ -213,14 +214,16 @@ impl Float for f64 {
     }
 
     #[inline(always)]
-    fn slice<'a>(elements: &Elements<'a>) -> Option<&'a [f64]> {
-        match elements {
-            Elements::F64(values) => Some(values),
-            _ => None,
-        }
+    fn of_f64s(values: &[f64]) -> Option<&[f64]> {
+        Some(values)
     }
-    fn elements(values: &[f64]) -> Elements<'_> {
-        Elements::F64(values)
+    #[inline(always)]
+    fn of_f32s(_: &[f32]) -> Option<&[f64]> {
+        None
+    }
+    #[inline(always)]
+    fn as_either(values: &[f64]) -> Result<&[f64], &[f32]> {
+        Ok(values)
     }
     #[inline(always)]
     fn from_f64(x: f64) -> f64 {
@@ -279,14 +282,16 @@ impl Float for f32 {
     }
 
     #[inline(always)]
-    fn slice<'a>(elements: &Elements<'a>) -> Option<&'a [f32]> {
-        match elements {
-            Elements::F32(values) => Some(values),
-            _ => None,
-        }
+    fn of_f64s(_: &[f64]) -> Option<&[f32]> {
+        None
     }
-    fn elements(values: &[f32]) -> Elements<'_> {
-        Elements::F32(values)
+    #[inline(always)]
+    fn of_f32s(values: &[f32]) -> Option<&[f32]> {
+        Some(values)
+    }
+    #[inline(always)]
+    fn as_either(values: &[f32]) -> Result<&[f64], &[f32]> {
+        Err(values)
     }
     #[inline(always)]
     fn from_f64(x: f64) -> f32 {

@@ -1,6 +1,6 @@
-//! Which instruction set runs, and the order in which lanes are added.
+//! Which instruction set runs.
 //!
-//! Every kernel is one generic body over fixed-width lanes ([`Float::Lanes`]): 8 for `f64`, 16 for `f32`, however wide
+//! Every kernel is one generic body over fixed-width lanes (`Float::Lanes`): 8 for `f64`, 16 for `f32`, however wide
 //! the machine's registers are. [`fearless_simd`] supplies the lanes and the run-time dispatch; a body is written
 //! `#[inline(always)]` and entered through `dispatch!`, which compiles it once for each instruction set. Products are
 //! fused into sums ([`MulAdd`]) on all of them, so that all of them give the same bits.
@@ -11,10 +11,6 @@ pub(crate) use fearless_simd::Level;
 use fearless_simd::prelude::*;
 
 use crate::error::Error;
-use crate::float::Float;
-
-/// The lanes of the longest vector.
-pub(crate) const MAX_LANES: usize = 16;
 
 /// The environment variable that forces an instruction set.
 const VARIABLE: &str = "GRADSTEP_ISA";
@@ -174,54 +170,4 @@ pub(crate) fn is_roomy<S: Simd>(simd: S) -> bool {
         Level::Avx512(_) => true,
         _ => false,
     }
-}
-
-/// Transposes the first `LANES` vectors: lane j of vector i becomes lane i of vector j.
-///
-/// A zip moves the highest bit of a vector's index into the lowest of the lane's, and the highest of the lane's into the
-/// lowest of the vector's: once for every bit, and the two indices have changed places.
-#[inline(always)]
-pub(crate) fn transpose<F: Float, S: Simd>(vectors: &mut [F::Lanes<S>; MAX_LANES]) {
-    let half = F::LANES / 2;
-    let mut bits = F::LANES;
-    while bits > 1 {
-        let before = *vectors;
-        for i in 0..half {
-            vectors[2 * i] = before[i].zip_low(before[i + half]);
-            vectors[2 * i + 1] = before[i].zip_high(before[i + half]);
-        }
-        bits /= 2;
-    }
-}
-
-/// Sums of the lanes of `LANES` vectors, one per lane of the result, each in the same fixed tree of neighbours:
-/// ((0+1)+(2+3))+((4+5)+(6+7)) …
-#[inline(always)]
-pub(crate) fn sum_lanes_of_each<F: Float, S: Simd>(vectors: &mut [F::Lanes<S>]) -> F::Lanes<S> {
-    let mut width = F::LANES / 2;
-    while width > 0 {
-        for i in 0..width {
-            let (a, b) = (vectors[2 * i], vectors[2 * i + 1]);
-            vectors[i] = a.unzip_low(b) + a.unzip_high(b);
-        }
-        width /= 2;
-    }
-    vectors[0]
-}
-
-/// Sum of the lanes of one vector in `f64`, in the tree of [`sum_lanes_of_each`].
-#[inline(always)]
-pub(crate) fn sum_lanes<F: Float, S: Simd>(vector: F::Lanes<S>) -> f64 {
-    let mut sums = [0.0; MAX_LANES];
-    for (sum, &lane) in sums.iter_mut().zip(vector.as_slice()) {
-        *sum = lane.to_f64();
-    }
-    let mut width = F::LANES / 2;
-    while width > 0 {
-        for i in 0..width {
-            sums[i] = sums[2 * i] + sums[2 * i + 1];
-        }
-        width /= 2;
-    }
-    sums[0]
 }

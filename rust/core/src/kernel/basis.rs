@@ -11,9 +11,9 @@
 //! Any origin, unit and combination is right; good ones keep the digits that a Gram matrix of the columns as they are
 //! would lose, whose condition number is the square of theirs.
 
-use super::precise::Twofold;
+use super::dataset::{Dataset, rows_of};
 use super::subset::stratified;
-use super::{Points, rows_of};
+use super::twofold::Twofold;
 use crate::features::Features;
 use crate::sparse::with_rows;
 
@@ -76,23 +76,23 @@ impl Basis {
     /// Origins and units as some of the rows have them; origins of zero without a bias to make up for others.
     ///
     /// A column that none of these rows tells from a constant has the unit 1.
-    pub(crate) fn sampled(points: &Points<'_>, fit_bias: bool, is_penalised: bool) -> Self {
+    pub(crate) fn sampled(dataset: &Dataset<'_>, fit_bias: bool, is_penalised: bool) -> Self {
         // With a penalty, a unit's square must be a number, too.
         let largest_unit = if is_penalised { 1e100 } else { 1e300 };
-        let rows = rows_of(points);
+        let rows = rows_of(dataset);
         let drawn = stratified(rows, rows.min(SAMPLED), SEED);
         let counted = |i: &usize| {
-            points
+            dataset
                 .sample_weight
-                .is_none_or(|s| s.get::<f64>(points.rows.at(*i)) != 0.0)
+                .is_none_or(|s| s.get::<f64>(dataset.rows.at(*i)) != 0.0)
         };
         let drawn: Vec<usize> = drawn.into_iter().filter(counted).collect();
-        let columns = points.x.columns();
-        match points.x {
+        let columns = dataset.x.columns();
+        match dataset.x {
             Features::Dense(x) => {
                 let mut rows = vec![0.0; drawn.len() * columns];
                 for (row, &i) in rows.chunks_exact_mut(columns).zip(&drawn) {
-                    x.copy_row(points.rows.at(i), row);
+                    x.copy_row(dataset.rows.at(i), row);
                 }
                 let stored = rows
                     .chunks_exact(columns)
@@ -102,7 +102,7 @@ impl Basis {
             Features::Sparse(x) => {
                 let (mut parts, mut stored) = (Vec::new(), Vec::new());
                 with_rows!(&x, rows => for &i in &drawn {
-                    rows.visit(points.rows.at(i), &mut parts, |j, x| stored.push((j, x)));
+                    rows.visit(dataset.rows.at(i), &mut parts, |j, x| stored.push((j, x)));
                 });
                 let stored = stored.iter().copied().filter(|&(j, _)| j < columns);
                 Basis::of_rows(columns, drawn.len(), fit_bias, largest_unit, true, stored)

@@ -1,13 +1,14 @@
 //! Products along columns, over vectors of rows: of matrices too narrow for a row to fill a vector; and of wide ones whose
-//! columns lie contiguously, in the very chains and trees of [`super::rows`], so that their layout does not show.
+//! columns lie contiguously, with the same additions in the same order as [`super::rows`], so that the layout changes no bit.
 
 use fearless_simd::prelude::*;
 
 use super::model::{GradientLanes, Model};
 use crate::float::Float;
+use crate::lanes::{MAX_LANES, sum_lanes, transpose};
 use crate::matrix::Ahead;
-use crate::parallel::STRIPE;
-use crate::simd::{MAX_LANES, MulAdd, is_roomy, sum_lanes, transpose};
+use crate::reduce::STRIPE;
+use crate::simd::{MulAdd, is_roomy};
 use crate::strips::Strips;
 
 /// Columns of one chain that are multiplied before the chain is put down.
@@ -240,7 +241,7 @@ impl<F: Float> Columns<'_, F> {
         }
     }
 
-    /// Squares of columns are turned into rows in registers.
+    /// Squares of columns become rows in registers.
     #[inline(always)]
     fn add_squares<S: Simd>(
         &self,

@@ -5,18 +5,20 @@ use std::ops::Range;
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 
-use super::points::check_total;
-use super::{LABELS, WEIGHTS, check_length, is_label, is_weight};
+use super::dataset::check_total;
+use super::dataset::{LABELS, WEIGHTS, is_label, is_weight};
 use crate::error::Error;
+use crate::error::check_length;
+use crate::lanes::sum_lanes;
 use crate::math;
-use crate::parallel::{self, Monitor, STRIPE, Threads};
-use crate::simd::{self, dispatch, sum_lanes};
+use crate::reduce::{Job, Leaves, STRIPE, Sum, map_reduce};
+use crate::simd::dispatch;
 use crate::sparse::changed;
 use crate::vector::{RowSet, Vector};
 
 const PROBABILITIES: &str = "probabilities in [0, 1]";
 
-/// E = −Σ s_i (y_i ln ŷ_i + (1 − y_i) ln(1 − ŷ_i)) / Σ s_i, in nats per sample, with 0·ln 0 = 0.
+/// E = −Σ s_i (y_i ln ŷ_i + (1 − y_i) ln(1 − ŷ_i)) / Σ s_i, in nats per row, with 0·ln 0 = 0.
 ///
 /// Nothing is clipped: a prediction that is certain and wrong costs ∞. Computed in `f64` whatever the arrays hold.
 ///
@@ -28,8 +30,7 @@ pub fn cross_entropy(
     y: &Vector<'_>,
     y_hat: &Vector<'_>,
     sample_weight: Option<&Vector<'_>>,
-    threads: Threads,
-    monitor: &mut dyn Monitor,
+    job: &mut Job<'_>,
 ) -> Result<f64, Error> {
     if y.is_empty() {
         return Err(Error::Length {
@@ -43,20 +44,14 @@ pub fn cross_entropy(
     if let Some(s) = sample_weight {
         check_length("sample_weight", s.len(), y.len(), "one weight per label")?;
     }
-    let level = simd::level()?;
-    let partials = parallel::map(
-        threads,
-        parallel::blocks(y.len(), 2),
+    let level = job.level();
+    let sums = map_reduce(
+        job,
+        Leaves::new(y.len(), 2),
         || (),
-        |(), block: Range<usize>| dispatch!(level, simd => block_sums(simd, y, y_hat, sample_weight, block)),
-        monitor,
+        || Sums::ZERO,
+        |(), sums, leaf| dispatch!(level, simd => add_leaf(simd, y, y_hat, sample_weight, leaf, sums)),
     )?;
-    let sums = parallel::combine(partials, |left: &mut Sums, right| {
-        left.error += right.error;
-        left.weight += right.weight;
-        left.valid &= right.valid;
-    })
-    .unwrap_or_default();
     if !sums.valid {
         if let Some(s) = sample_weight {
             s.check("sample_weight", WEIGHTS, is_weight)?;
@@ -70,27 +65,43 @@ pub fn cross_entropy(
 }
 
 /// Sums of `s·E` and of `s`, and whether everything was in range.
-#[derive(Default)]
 struct Sums {
     error: f64,
     weight: f64,
     valid: bool,
 }
 
+impl Sums {
+    const ZERO: Sums = Sums {
+        error: 0.0,
+        weight: 0.0,
+        valid: true,
+    };
+}
+
+impl Sum for Sums {
+    fn add(&mut self, right: &Self) {
+        self.error += right.error;
+        self.weight += right.weight;
+        self.valid &= right.valid;
+    }
+
+    fn clear(&mut self) {
+        *self = Sums::ZERO;
+    }
+}
+
 #[inline(always)]
-fn block_sums<S: Simd>(
+fn add_leaf<S: Simd>(
     simd: S,
     y: &Vector<'_>,
     y_hat: &Vector<'_>,
     sample_weight: Option<&Vector<'_>>,
-    block: Range<usize>,
-) -> Sums {
-    let mut sums = Sums {
-        valid: true,
-        ..Sums::default()
-    };
-    for first in block.clone().step_by(STRIPE) {
-        let count = STRIPE.min(block.end - first);
+    leaf: Range<usize>,
+    sums: &mut Sums,
+) {
+    for first in leaf.clone().step_by(STRIPE) {
+        let count = STRIPE.min(leaf.end - first);
         // Beyond the last: label 0 predicted 0, without weight.
         let [mut labels, mut predictions, mut weights] = [[0.0; STRIPE]; 3];
         y.copy::<f64>(RowSet::All, first, &mut labels[..count]);
@@ -123,5 +134,4 @@ fn block_sums<S: Simd>(
         sums.weight += sum_lanes::<f64, S>(total);
         sums.valid &= invalid.to_bitmask() == 0;
     }
-    sums
 }

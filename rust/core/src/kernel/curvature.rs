@@ -7,17 +7,19 @@ use fearless_simd::prelude::*;
 
 use super::basis::Basis;
 use super::columns::load;
+use super::dataset::{Dataset, rows_of};
 use super::dense;
+use super::leaves::sparse_leaves;
 use super::model::Model;
 use super::sparse::{self, Scaled};
-use super::{Points, rows_of};
 use crate::error::Error;
 use crate::features::Features;
 use crate::float::Float;
+use crate::lanes::sum_lanes;
 use crate::math;
 use crate::matrix::{Matrix, Packed};
-use crate::parallel::{self, Monitor, STRIPE, Threads};
-use crate::simd::{self, dispatch, sum_lanes};
+use crate::reduce::{Job, Leaves, STRIPE, Sum, map_reduce};
+use crate::simd::dispatch;
 use crate::sparse::{Index, Rows, Sparse, with_rows};
 
 /// Sums over the samples, with `d_i = s_i σ'(z_i)` and `z = X w + b`.
@@ -72,18 +74,21 @@ impl Curvature {
             *squares *= factor * factor;
         }
     }
+}
 
-    fn add(&mut self, other: Curvature) {
-        self.weight += other.weight;
-        self.bias += other.bias;
-        for (sums, more) in [
-            (&mut self.cross, other.cross),
-            (&mut self.diagonal, other.diagonal),
-            (&mut self.squares, other.squares),
-        ] {
-            for (sum, x) in sums.iter_mut().zip(more) {
-                *sum += x;
-            }
+impl Sum for Curvature {
+    fn add(&mut self, right: &Self) {
+        self.weight += right.weight;
+        self.bias += right.bias;
+        self.cross.add(&right.cross);
+        self.diagonal.add(&right.diagonal);
+        self.squares.add(&right.squares);
+    }
+
+    fn clear(&mut self) {
+        (self.weight, self.bias) = (0.0, 0.0);
+        for sums in [&mut self.cross, &mut self.diagonal, &mut self.squares] {
+            Sum::clear(sums);
         }
     }
 }
@@ -97,30 +102,28 @@ impl Curvature {
 ///
 /// [`Error::Interrupted`] by the monitor.
 pub(crate) fn curvature(
-    points: &Points<'_>,
+    dataset: &Dataset<'_>,
     weights: &[f64],
     bias: f64,
     basis: &Basis,
-    threads: Threads,
-    monitor: &mut dyn Monitor,
+    job: &mut Job<'_>,
 ) -> Result<Curvature, Error> {
     let slopes = Slopes::OfModel((weights, bias));
-    sums(points, &slopes, basis, threads, monitor)
+    sums(dataset, &slopes, basis, job)
 }
 
-/// [`Curvature`] with given `d_i`, one per sample.
+/// [`Curvature`] with given `d_i`, one per row.
 ///
 /// # Errors
 ///
 /// As [`curvature`].
 pub(crate) fn curvature_of(
-    points: &Points<'_>,
+    dataset: &Dataset<'_>,
     d: &[f64],
     basis: &Basis,
-    threads: Threads,
-    monitor: &mut dyn Monitor,
+    job: &mut Job<'_>,
 ) -> Result<Curvature, Error> {
-    sums(points, &Slopes::Given(d), basis, threads, monitor)
+    sums(dataset, &Slopes::Given(d), basis, job)
 }
 
 /// Where the `d_i` come from.
@@ -140,39 +143,37 @@ impl<'a> Slopes<'a, (&'a [f64], f64)> {
 }
 
 fn sums<'a>(
-    points: &Points<'_>,
+    dataset: &Dataset<'_>,
     slopes: &Slopes<'a, (&'a [f64], f64)>,
     basis: &Basis,
-    threads: Threads,
-    monitor: &mut dyn Monitor,
+    job: &mut Job<'_>,
 ) -> Result<Curvature, Error> {
-    let level = simd::level()?;
-    let (samples, columns) = (rows_of(points), points.x.columns());
-    let partials = match points.x {
+    let (level, count, columns) = (job.level(), rows_of(dataset), dataset.x.columns());
+    match dataset.x {
         Features::Dense(x) => {
-            let (points, slopes) = (points.with(x), slopes.with(Model::new));
-            parallel::map(
-                threads,
-                parallel::blocks(samples, columns),
+            let (dataset, slopes) = (dataset.with(x), slopes.with(Model::new));
+            map_reduce(
+                job,
+                Leaves::new(count, columns),
                 Scratch::new,
-                |scratch, block: Range<usize>| dispatch!(level, simd => block_sums(simd, &points, &slopes, basis, block, scratch)),
-                monitor,
-            )?
+                || Curvature::zero(columns),
+                |scratch, sums, rows| dispatch!(level, simd => add_leaf(simd, &dataset, &slopes, basis, rows, scratch, sums)),
+            )
         }
         Features::Sparse(x) => {
-            let (points, slopes) = (points.with(x), slopes.with(Scaled::new));
-            with_rows!(&x, rows => {
-                parallel::map(
-                    threads,
-                    sparse::blocks(&x, points.rows),
-                    || (),
-                    |(), block| dispatch!(level, simd => sparse_block_sums(simd, &points, &rows, &slopes, basis, block)),
-                    monitor,
+            let (dataset, slopes) = (dataset.with(x), slopes.with(Scaled::new));
+            let sums = with_rows!(&x, stored => {
+                map_reduce(
+                    job,
+                    sparse_leaves(&x, dataset.rows, 1),
+                    Vec::new,
+                    || SparseSums::zero(basis),
+                    |parts, sums, rows| dispatch!(level, simd => sums.add_leaf(simd, &dataset, &stored, &slopes, basis, rows, parts)),
                 )
-            })?
+            })?;
+            Ok(sums.complete(basis))
         }
-    };
-    Ok(parallel::combine(partials, Curvature::add).unwrap_or_else(|| Curvature::zero(columns)))
+    }
 }
 
 /// Memory that a thread reuses for all of its blocks.
@@ -194,7 +195,7 @@ impl Scratch {
 #[inline(always)]
 pub(super) fn row_curvatures<X, S: Simd>(
     simd: S,
-    points: &Points<'_, X>,
+    dataset: &Dataset<'_, X>,
     first: usize,
     d: &mut [f64],
     sample_weight: &mut [f64],
@@ -205,8 +206,8 @@ pub(super) fn row_curvatures<X, S: Simd>(
         let slope = math::sigmoid_derivative(f64x8::<S>::from_slice(simd, &z));
         lanes.copy_from_slice(&slope.as_slice()[..lanes.len()]);
     }
-    row_weights(points, first, sample_weight);
-    if points.sample_weight.is_some() {
+    row_weights(dataset, first, sample_weight);
+    if dataset.sample_weight.is_some() {
         for (d, &s) in d.iter_mut().zip(sample_weight.iter()) {
             *d = if s == 0.0 { 0.0 } else { *d * s };
         }
@@ -215,46 +216,47 @@ pub(super) fn row_curvatures<X, S: Simd>(
 
 /// `s_i` of some samples.
 #[inline(always)]
-fn row_weights<X>(points: &Points<'_, X>, first: usize, sample_weight: &mut [f64]) {
-    match points.sample_weight {
+fn row_weights<X>(dataset: &Dataset<'_, X>, first: usize, sample_weight: &mut [f64]) {
+    match dataset.sample_weight {
         None => sample_weight.fill(1.0),
-        Some(s) => s.copy(points.rows, first, sample_weight),
+        Some(s) => s.copy(dataset.rows, first, sample_weight),
     }
 }
 
+/// Adds the rows of a leaf.
 #[inline(always)]
-fn block_sums<S: Simd>(
+fn add_leaf<S: Simd>(
     simd: S,
-    points: &Points<'_, Matrix<'_>>,
+    dataset: &Dataset<'_, Matrix<'_>>,
     slopes: &Slopes<'_, Model<'_, f64>>,
     basis: &Basis,
-    block: Range<usize>,
+    leaf: Range<usize>,
     scratch: &mut Scratch,
-) -> Curvature {
+    sums: &mut Curvature,
+) {
     let Scratch { dense, packed } = scratch;
     let columns = basis.columns();
     let (origin, per_unit) = (basis.origin(), basis.per_unit());
-    let mut sums = Curvature::zero(columns);
-    for first in block.clone().step_by(STRIPE) {
-        let count = STRIPE.min(block.end - first);
+    for first in leaf.clone().step_by(STRIPE) {
+        let count = STRIPE.min(leaf.end - first);
         let ([mut d, mut s], rows) = ([[0.0; STRIPE]; 2], 0..count);
         let z = &mut d[rows.clone()];
         match slopes {
             Slopes::OfModel(model) => {
-                dense::predictors(simd, &points.x, points.rows, model, first, z, dense);
-                row_curvatures(simd, points, first, z, &mut s[rows]);
+                dense::scores(simd, &dataset.x, dataset.rows, model, first, z, dense);
+                row_curvatures(simd, dataset, first, z, &mut s[rows]);
             }
             Slopes::Given(d) => {
                 z.copy_from_slice(&d[first..first + count]);
-                row_weights(points, first, &mut s[rows]);
+                row_weights(dataset, first, &mut s[rows]);
             }
         }
         sums.bias += lane_sum(simd, &d[..count]);
         sums.weight += lane_sum(simd, &s[..count]);
         if columns < 8 {
-            let tile = points
+            let tile = dataset
                 .x
-                .column_tile(simd, points.rows, first, count, packed);
+                .column_tile(simd, dataset.rows, first, count, packed);
             for j in 0..columns {
                 let [cross, diagonal, squares] =
                     column_sums(simd, tile.strip(j), origin[j], per_unit[j], &d, &s);
@@ -263,16 +265,15 @@ fn block_sums<S: Simd>(
                 sums.squares[j] += squares;
             }
         } else {
-            add_rows(points, first, count, basis, &d, &s, packed, &mut sums);
+            add_rows(dataset, first, count, basis, &d, &s, packed, sums);
         }
     }
-    sums
 }
 
 /// Rows of at least a vector, one after the other.
 #[inline(always)]
 fn add_rows(
-    points: &Points<'_, Matrix<'_>>,
+    dataset: &Dataset<'_, Matrix<'_>>,
     first: usize,
     count: usize,
     basis: &Basis,
@@ -287,7 +288,9 @@ fn add_rows(
     let (origin, per_unit) = (&basis.origin()[..columns], &basis.per_unit()[..columns]);
     for start in (0..count).step_by(ROWS) {
         let rows = ROWS.min(count - start);
-        let tile = points.x.row_tile(points.rows, first + start, rows, packed);
+        let tile = dataset
+            .x
+            .row_tile(dataset.rows, first + start, rows, packed);
         for i in 0..rows {
             let (row, d, s) = (tile.strip(i), d[start + i], s[start + i]);
             if s == 0.0 {
@@ -309,88 +312,130 @@ fn add_rows(
     }
 }
 
-/// The same over rows of a sparse matrix.
-#[inline(always)]
-fn sparse_block_sums<F: Float, I: Index, S: Simd>(
-    simd: S,
-    points: &Points<'_, Sparse<'_>>,
-    x: &Rows<'_, F, I>,
-    slopes: &Slopes<'_, Scaled<'_, f64>>,
-    basis: &Basis,
-    block: Range<usize>,
-) -> Curvature {
-    let mut sums = Curvature::zero(points.x.columns());
-    let mut parts = Vec::new();
-    let (origin, per_unit) = (basis.origin(), basis.per_unit());
-    // Without origins, the sums are of elements as they are stored, and brought into units in the end.
-    let is_plain = basis.is_moderate();
-    // What the rows that store a column weigh, where one that does not store it is not zero.
-    let mut stored = vec![Stored::default(); if is_plain { 0 } else { origin.len() }];
-    let mut counted = 0;
-    for first in block.clone().step_by(STRIPE) {
-        let count = STRIPE.min(block.end - first);
-        let ([mut d, mut s], rows) = ([[0.0; STRIPE]; 2], 0..count);
-        let z = &mut d[rows.clone()];
-        match slopes {
-            Slopes::OfModel(model) => {
-                sparse::row_products(x, points.rows, model, first, z); // columns out of range are left out below
-                row_curvatures(simd, points, first, z, &mut s[rows]);
-            }
-            Slopes::Given(d) => {
-                z.copy_from_slice(&d[first..first + count]);
-                row_weights(points, first, &mut s[rows]);
-            }
-        }
-        sums.bias += lane_sum(simd, &d[..count]);
-        sums.weight += lane_sum(simd, &s[..count]);
-        for i in 0..count {
-            let (d, s) = (d[i], s[i]);
-            if s == 0.0 {
-                continue; // a row without weight may hold anything
-            }
-            counted += 1;
-            let row = points.rows.at(first + i);
-            // A square needs the sum of what is stored in parts.
-            if is_plain {
-                x.visit(row, &mut parts, |column, x| {
-                    sums.add_element(column, x, d, s)
-                });
-                continue;
-            }
-            x.visit(row, &mut parts, |column, x| {
-                let (Some(origin), Some(per_unit)) = (origin.get(column), per_unit.get(column))
-                else {
-                    return;
-                };
-                sums.add_element(column, (x - origin) * per_unit, d, s);
-                if let Some(stored) = stored.get_mut(column) {
-                    stored.rows += 1;
-                    stored.d += d;
-                    stored.s += s;
-                }
-            });
-        }
-    }
-    if is_plain {
-        sums.multiply_columns(per_unit);
-    }
-    for (column, stored) in stored.iter().enumerate() {
-        // The count tells nothing left from what rounding leaves of a difference.
-        if stored.rows < counted && origin[column] != 0.0 {
-            let x = -origin[column] * per_unit[column];
-            sums.add_element(column, x, sums.bias - stored.d, sums.weight - stored.s);
-        }
-    }
-    sums
+/// Sums over rows of a sparse matrix.
+#[derive(Clone, Debug)]
+struct SparseSums {
+    /// Over what is stored: without origins of elements as they are, to be brought into units in the end.
+    sums: Curvature,
+    /// Rows of positive weight.
+    rows: usize,
+    /// Where a column that is not stored is not zero, what the rows that store it weigh.
+    stored: Vec<Stored>,
 }
 
-/// The rows of a block that store some column.
-#[derive(Clone, Copy, Default)]
+/// The rows that store some column.
+#[derive(Clone, Copy, Debug, Default)]
 struct Stored {
     rows: usize,
     /// Σ d_i and Σ s_i over these.
     d: f64,
     s: f64,
+}
+
+impl Sum for SparseSums {
+    fn add(&mut self, right: &Self) {
+        self.sums.add(&right.sums);
+        self.rows += right.rows;
+        for (sum, stored) in self.stored.iter_mut().zip(&right.stored) {
+            sum.rows += stored.rows;
+            sum.d += stored.d;
+            sum.s += stored.s;
+        }
+    }
+
+    fn clear(&mut self) {
+        self.sums.clear();
+        self.rows = 0;
+        self.stored.fill(Stored::default());
+    }
+}
+
+impl SparseSums {
+    fn zero(basis: &Basis) -> Self {
+        let columns = basis.columns();
+        let is_plain = basis.is_moderate();
+        SparseSums {
+            sums: Curvature::zero(columns),
+            rows: 0,
+            stored: vec![Stored::default(); if is_plain { 0 } else { columns }],
+        }
+    }
+
+    /// Adds the rows of a leaf.
+    #[inline(always)]
+    fn add_leaf<F: Float, I: Index, S: Simd>(
+        &mut self,
+        simd: S,
+        dataset: &Dataset<'_, Sparse<'_>>,
+        x: &Rows<'_, F, I>,
+        slopes: &Slopes<'_, Scaled<'_, f64>>,
+        basis: &Basis,
+        leaf: Range<usize>,
+        parts: &mut Vec<(usize, f64)>,
+    ) {
+        let (origin, per_unit) = (basis.origin(), basis.per_unit());
+        for first in leaf.clone().step_by(STRIPE) {
+            let count = STRIPE.min(leaf.end - first);
+            let ([mut d, mut s], rows) = ([[0.0; STRIPE]; 2], 0..count);
+            let z = &mut d[rows.clone()];
+            match slopes {
+                Slopes::OfModel(model) => {
+                    sparse::row_products(x, dataset.rows, model, first, z); // columns out of range are left out below
+                    row_curvatures(simd, dataset, first, z, &mut s[rows]);
+                }
+                Slopes::Given(d) => {
+                    z.copy_from_slice(&d[first..first + count]);
+                    row_weights(dataset, first, &mut s[rows]);
+                }
+            }
+            self.sums.bias += lane_sum(simd, &d[..count]);
+            self.sums.weight += lane_sum(simd, &s[..count]);
+            for i in 0..count {
+                let (d, s) = (d[i], s[i]);
+                if s == 0.0 {
+                    continue; // a row without weight may hold anything
+                }
+                self.rows += 1;
+                let row = dataset.rows.at(first + i);
+                // A square needs the sum of what is stored in parts.
+                if self.stored.is_empty() {
+                    x.visit(row, parts, |column, x| {
+                        self.sums.add_element(column, x, d, s)
+                    });
+                    continue;
+                }
+                x.visit(row, parts, |column, x| {
+                    let (Some(origin), Some(per_unit)) = (origin.get(column), per_unit.get(column))
+                    else {
+                        return;
+                    };
+                    self.sums.add_element(column, (x - origin) * per_unit, d, s);
+                    if let Some(stored) = self.stored.get_mut(column) {
+                        stored.rows += 1;
+                        stored.d += d;
+                        stored.s += s;
+                    }
+                });
+            }
+        }
+    }
+
+    /// With what is not stored.
+    fn complete(self, basis: &Basis) -> Curvature {
+        let (origin, per_unit) = (basis.origin(), basis.per_unit());
+        let mut sums = self.sums;
+        if self.stored.is_empty() {
+            sums.multiply_columns(per_unit);
+        }
+        for (column, stored) in self.stored.iter().enumerate() {
+            // The count tells nothing left from what rounding leaves of a difference.
+            if stored.rows < self.rows && origin[column] != 0.0 {
+                let x = -origin[column] * per_unit[column];
+                sums.add_element(column, x, sums.bias - stored.d, sums.weight - stored.s);
+            }
+        }
+        sums
+    }
 }
 
 /// Σ d x, Σ d x², Σ s x² of one column, in eight interleaved sums.

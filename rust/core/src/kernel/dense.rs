@@ -1,4 +1,4 @@
-//! One pass over the rows of a dense matrix: predictors, errors and residuals, and their products with the rows while
+//! One pass over the rows of a dense matrix: scores, errors and residuals, and their products with the rows while
 //! these are still in cache.
 //!
 //! Rows are summed in three levels: lanes over a stripe of [`STRIPE`] rows in the type computed in, stripes over a block
@@ -14,14 +14,15 @@ use std::ops::Range;
 use fearless_simd::prelude::*;
 
 use super::columns::Columns;
+use super::dataset::Dataset;
 use super::model::{GradientLanes, Model};
 use super::rows::Rows;
 use super::stripe::Stripe;
-use super::{Points, Sums};
-use crate::activation::Activation;
+use super::sums::Sums;
 use crate::float::Float;
+use crate::loss::Activation;
 use crate::matrix::{Matrix, Packed};
-use crate::parallel::STRIPE;
+use crate::reduce::STRIPE;
 use crate::simd::is_roomy;
 use crate::vector::RowSet;
 
@@ -64,21 +65,21 @@ impl<F: Float> Scratch<F> {
     }
 }
 
-/// Sums of error, residual and residual × row over the block.
+/// Adds error, residual and residual × row of a leaf's rows.
 #[inline(always)]
-pub(crate) fn block<F: Float, S: Simd>(
+pub(crate) fn leaf<F: Float, S: Simd>(
     simd: S,
-    points: &Points<'_, Matrix<'_>>,
+    dataset: &Dataset<'_, Matrix<'_>>,
     model: &Model<'_, F>,
     activation: Activation,
-    block: Range<usize>,
+    rows: Range<usize>,
     gradient: bool,
     scratch: &mut Scratch<F>,
-) -> Sums {
-    let mut sums = Sums::zero(if gradient { model.columns() } else { 0 });
-    let mut first = block.start;
-    while first < block.end {
-        let count = STRIPE.min(block.end - first);
+    sums: &mut Sums,
+) {
+    let mut first = rows.start;
+    while first < rows.end {
+        let count = STRIPE.min(rows.end - first);
         let mut stripe = Stripe::<F, S>::new(simd);
         let Scratch {
             y,
@@ -86,34 +87,33 @@ pub(crate) fn block<F: Float, S: Simd>(
             buffers,
         } = scratch;
         let part = Part {
-            points,
+            dataset,
             model,
             activation,
             first,
             count,
-            y: points.labels(first, count, y),
-            sample_weight: points.sample_weights(first, count, sample_weight, &mut sums.weight),
+            y: dataset.labels(first, count, y),
+            sample_weight: dataset.sample_weights(first, count, sample_weight, &mut sums.weight),
             gradient,
         };
         let weights = &mut sums.weights;
         if !model.is_wide() {
             part.by_narrow_columns(simd, buffers, &mut stripe, weights);
-        } else if points.x.runs_down_columns(points.rows) {
+        } else if dataset.x.runs_down_columns(dataset.rows) {
             part.by_columns(simd, buffers, &mut stripe, weights);
         } else if is_roomy(simd) && model.row_bytes() <= SHORT_ROW_BYTES {
             part.by_rows::<S, 8>(simd, buffers, &mut stripe, weights);
         } else {
             part.by_rows::<S, 4>(simd, buffers, &mut stripe, weights);
         }
-        stripe.add_to(&mut sums);
+        stripe.add_to(sums);
         first += count;
     }
-    sums
 }
 
-/// Predictors `z = X w + b` of the block.
+/// Scores `z = X w + b` of the block.
 #[inline(always)]
-pub(crate) fn predictors<F: Float, S: Simd>(
+pub(crate) fn scores<F: Float, S: Simd>(
     simd: S,
     x: &Matrix<'_>,
     rows: RowSet<'_>,
@@ -156,7 +156,7 @@ pub(crate) fn predictors<F: Float, S: Simd>(
 
 /// The rows of a stripe, and what is wanted of them.
 struct Part<'a, F: Float> {
-    points: &'a Points<'a, Matrix<'a>>,
+    dataset: &'a Dataset<'a, Matrix<'a>>,
     model: &'a Model<'a, F>,
     activation: Activation,
     first: usize,
@@ -167,8 +167,8 @@ struct Part<'a, F: Float> {
 }
 
 impl<F: Float> Part<'_, F> {
-    /// Rows that lie contiguously, or nearly, a few at a time: the products of the next with the weights go along with
-    /// those of the last with their residuals, so that memory is read all the time.
+    /// Rows that lie contiguously, or nearly, a few at a time: while the residuals of one group of rows are multiplied into
+    /// the gradient, the scores of the next group are computed, so that memory is read all the time.
     #[inline(always)]
     fn by_rows<S: Simd, const ROWS: usize>(
         &self,
@@ -178,7 +178,7 @@ impl<F: Float> Part<'_, F> {
         sums: &mut [f64],
     ) {
         let Part {
-            points,
+            dataset,
             model,
             activation,
             first,
@@ -194,11 +194,11 @@ impl<F: Float> Part<'_, F> {
             residual,
             ..
         } = buffers;
-        let x = points.x;
+        let x = dataset.x;
         if gradient {
             lanes.clear(model.columns());
         }
-        let in_place = x.rows_in_place::<F>(points.rows);
+        let in_place = x.rows_in_place::<F>(dataset.rows);
         let tile_rows = if in_place { STRIPE } else { model.tile_rows() };
         let unit = model.unit_rows();
         let whole = count / F::LANES * F::LANES;
@@ -210,13 +210,13 @@ impl<F: Float> Part<'_, F> {
                 (first + whole, count - whole)
             };
             let tile = if start < whole {
-                x.row_tile(points.rows, at, rows, packed)
+                x.row_tile(dataset.rows, at, rows, packed)
             } else {
-                x.padded_tile(points.rows, at, rows, F::LANES, packed)
+                x.padded_tile(dataset.rows, at, rows, F::LANES, packed)
             };
             let tile = Rows::<F, S, ROWS>::new(simd, model, tile);
             let far = at.saturating_add(model.rows_ahead());
-            let ahead = &mut x.ahead(points.rows, far, rows);
+            let ahead = &mut x.ahead(dataset.rows, far, rows);
             tile.multiply(simd, 0, unit.min(rows), z);
             pad(z, unit.min(rows));
             for last in (0..rows).step_by(unit) {
@@ -260,7 +260,7 @@ impl<F: Float> Part<'_, F> {
         sums: &mut [f64],
     ) {
         let Part {
-            points,
+            dataset,
             model,
             activation,
             first,
@@ -276,16 +276,16 @@ impl<F: Float> Part<'_, F> {
             z,
             residual,
         } = buffers;
-        let x = points.x;
+        let x = dataset.x;
         if gradient {
             lanes.clear(model.columns());
         }
-        let in_place = x.columns_in_place::<F>(points.rows);
+        let in_place = x.columns_in_place::<F>(dataset.rows);
         let unit = model.tile_rows();
         let tile_rows = if in_place { STRIPE } else { unit };
         for start in (0..count).step_by(tile_rows) {
             let (at, rows) = (first + start, tile_rows.min(count - start));
-            let tile = x.column_tile(simd, points.rows, at, rows, packed);
+            let tile = x.column_tile(simd, dataset.rows, at, rows, packed);
             let columns = Columns {
                 model,
                 tile,
@@ -309,14 +309,14 @@ impl<F: Float> Part<'_, F> {
                 let more = unit.min(rows - next);
                 if more == 0 {
                     if gradient {
-                        let ahead = &mut x.ahead(points.rows, at + next, unit);
+                        let ahead = &mut x.ahead(dataset.rows, at + next, unit);
                         part.add(simd, residual, lanes, ahead);
                     }
                     continue;
                 }
                 let following = columns.part(next, more);
                 if gradient {
-                    let ahead = x.ahead(points.rows, at + next, more);
+                    let ahead = x.ahead(dataset.rows, at + next, more);
                     let ahead = &mut ahead.beyond(COLUMNS_AHEAD);
                     part.add_and_multiply(simd, residual, lanes, ahead, &following, chains, z);
                 } else {
@@ -340,7 +340,7 @@ impl<F: Float> Part<'_, F> {
         sums: &mut [f64],
     ) {
         let Part {
-            points,
+            dataset,
             model,
             activation,
             first,
@@ -355,9 +355,9 @@ impl<F: Float> Part<'_, F> {
             residual,
             ..
         } = buffers;
-        let tile = points
+        let tile = dataset
             .x
-            .column_tile(simd, points.rows, first, count, packed);
+            .column_tile(simd, dataset.rows, first, count, packed);
         let columns = Columns { model, tile, count };
         columns.multiply_narrow(simd, z);
         pad(z, count);

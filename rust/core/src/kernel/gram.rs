@@ -7,19 +7,25 @@ use fearless_simd::prelude::*;
 
 use super::basis::Basis;
 use super::curvature::row_curvatures;
-use super::predictors;
-use super::{Points, check_length, labels, rows_of};
+use super::dataset::{Dataset, rows_of};
+use super::labels::labels;
+use super::parameters::Parameters;
+use super::predict::scores;
+use crate::error::check_length;
 use crate::error::{Error, check_room, zeros};
 use crate::features::Features;
 use crate::float::Float;
+use crate::loss::Activation;
 use crate::matrix::{Matrix, Packed};
-use crate::parallel::{self, Monitor, STRIPE, Threads};
-use crate::simd::{self, Level, MulAdd, dispatch, is_roomy};
+use crate::reduce::{self, Forest, Job, Leaves, STRIPE, map_reduce_into};
+use crate::simd::{MulAdd, dispatch, is_roomy};
 use crate::sparse::{Index, Rows, with_rows};
 use crate::vector::{RowSet, Vector};
 
 /// Rows of the matrix that are one item of work.
 const BAND: usize = 64;
+/// Rows of a leaf.
+const LEAF: usize = 1024;
 /// Rows whose sums are in registers at once, and columns: eight vectors, and as many chains of additions.
 const GROUP: usize = 4;
 const PANEL: usize = 2 * LANES;
@@ -56,16 +62,15 @@ pub fn hessian<'a>(
     sample_weight: Option<&'a Vector<'a>>,
     weights: &[f64],
     bias: f64,
-    threads: Threads,
-    monitor: &mut dyn Monitor,
+    job: &mut Job<'_>,
 ) -> Result<Vec<f64>, Error> {
     let x = x.into();
     let n = x.columns();
     check_length("weights", weights.len(), n, "one weight per column of X")?;
     let unlabelled = zeros("y", x.rows(), "labels")?;
     let unlabelled = Vector::from_slice(&unlabelled);
-    let points = Points::new(x, &unlabelled, sample_weight)?;
-    labels(&points, threads, monitor)?;
+    let dataset = Dataset::new(x, &unlabelled, sample_weight)?;
+    labels(&dataset, job)?;
     // The matrix, and the sums that it is made from.
     let elements = 2 * (n as u128 + 1).pow(2);
     check_room(elements, "X", elements, "elements of its Hessian")?;
@@ -73,7 +78,7 @@ pub fn hessian<'a>(
         order,
         lower: mut matrix,
         weight,
-    } = gram(&points, weights, bias, &Basis::natural(n), threads, monitor)?;
+    } = gram(&dataset, weights, bias, &Basis::natural(n), job)?;
     for i in 0..order {
         for j in 0..=i {
             let mean = matrix[i * order + j] / weight;
@@ -90,15 +95,19 @@ pub fn hessian<'a>(
 ///
 /// [`Error::Interrupted`] by the monitor.
 pub(crate) fn gram(
-    points: &Points<'_>,
+    dataset: &Dataset<'_>,
     weights: &[f64],
     bias: f64,
     basis: &Basis,
-    threads: Threads,
-    monitor: &mut dyn Monitor,
+    job: &mut Job<'_>,
 ) -> Result<Gram, Error> {
-    let (d, weight) = curvatures(simd::level()?, points, weights, bias, threads, monitor)?;
-    gram_of(points, &d, weight, basis, threads, monitor)
+    let (d, weight) = curvatures(dataset, weights, bias, job)?;
+    gram_of(dataset, &d, weight, basis, job)
+}
+
+/// Additions, at most, that an element of a Gram matrix over so many rows goes through.
+pub(crate) fn additions(rows: usize) -> f64 {
+    STRIPE as f64 + Leaves::of(rows, LEAF, 1, 1).additions()
 }
 
 /// `[X 1]ᵀ D [X 1]` for any diagonal `d`, one element per row, with the sum of the sample weights beside it, of the columns
@@ -108,44 +117,57 @@ pub(crate) fn gram(
 ///
 /// [`Error::Interrupted`] by the monitor.
 pub(crate) fn gram_of(
-    points: &Points<'_>,
+    dataset: &Dataset<'_>,
     d: &[f64],
     weight: f64,
     basis: &Basis,
-    threads: Threads,
-    monitor: &mut dyn Monitor,
+    job: &mut Job<'_>,
 ) -> Result<Gram, Error> {
-    let level = simd::level()?;
-    let rows = rows_of(points);
-    let order = points.x.columns() + 1;
+    let level = job.level();
+    let order = dataset.x.columns() + 1;
     let bands = order.div_ceil(BAND);
-    let parts = row_parts(rows, order);
-    let items = (0..bands).flat_map(|band| parts.iter().map(move |part| (band, part.clone())));
+    let leaves = Leaves::of(
+        rows_of(dataset),
+        LEAF,
+        order.saturating_mul(order),
+        order * BAND,
+    );
+    // Of many bands, each is work enough for a thread.
+    let stretches = match bands {
+        0..16 => leaves.stretches(),
+        _ => std::iter::once(0..rows_of(dataset)).collect(),
+    };
+    let items = (0..bands).flat_map(|band| stretches.iter().map(move |rows| (band, rows.clone())));
     let items = items.collect();
-    let sum_bands = |x: &dyn PanelRows| {
-        parallel::map(
-            threads,
+    let sum_bands = |x: &dyn PanelRows, job: &mut Job<'_>| {
+        reduce::map(
+            job,
             items,
             Buffers::new,
-            |buffers, (band, part): (usize, Range<usize>)| dispatch!(level, simd => band_sums(simd, x, basis, d, order, band, part, buffers)),
-            monitor,
+            |buffers, (band, rows): (usize, Range<usize>)| {
+                let zero = || vec![0.0; band_height(order, band) * band_width(order, band)];
+                Forest::of(
+                    leaves,
+                    rows,
+                    zero,
+                    |sums, leaf| dispatch!(level, simd => add_leaf(simd, x, basis, d, order, band, leaf, buffers, sums)),
+                )
+            },
         )
     };
-    let partials = match points.x {
-        Features::Dense(x) => sum_bands(&DenseRows(x, points.rows)),
-        Features::Sparse(x) => with_rows!(&x, rows => sum_bands(&SparseRows(rows, points.rows))),
+    let partials = match dataset.x {
+        Features::Dense(x) => sum_bands(&DenseRows(x, dataset.rows), job),
+        Features::Sparse(x) => {
+            with_rows!(&x, rows => sum_bands(&SparseRows(rows, dataset.rows), job))
+        }
     }?;
     let mut lower = vec![0.0; order * order];
     let mut partials = partials.into_iter();
     for band in 0..bands {
-        let of_band = partials.by_ref().take(parts.len()).collect();
-        let sum = parallel::combine(of_band, |left: &mut Vec<f64>, right| {
-            for (sum, x) in left.iter_mut().zip(right) {
-                *sum += x;
-            }
-        })
-        .unwrap_or_default();
-        unpack_band(&sum, order, band, &mut lower);
+        let mut all = Forest::new();
+        let of_band = partials.by_ref().take(stretches.len());
+        of_band.for_each(|right| all.append(right));
+        unpack_band(&all.total().unwrap_or_default(), order, band, &mut lower);
     }
     Ok(Gram {
         order,
@@ -154,59 +176,35 @@ pub(crate) fn gram_of(
     })
 }
 
-/// Stretches of rows whose sums are added up separately: enough to share out, few where a sum is large.
-fn row_parts(rows: usize, order: usize) -> Vec<Range<usize>> {
-    const SMALLEST: usize = 1 << 20; // products
-    let bands = order.div_ceil(BAND);
-    let most = (16 / bands).max(1);
-    let size = rows
-        .div_ceil(most)
-        .max(SMALLEST / (order * order))
-        .max(1)
-        .div_ceil(STRIPE)
-        * STRIPE;
-    (0..rows.div_ceil(size))
-        .map(|part| part * size..((part + 1) * size).min(rows))
-        .collect()
-}
-
 /// `d_i` of every sample, and the sum of the sample weights.
 fn curvatures(
-    level: Level,
-    points: &Points<'_>,
+    dataset: &Dataset<'_>,
     weights: &[f64],
     bias: f64,
-    threads: Threads,
-    monitor: &mut dyn Monitor,
+    job: &mut Job<'_>,
 ) -> Result<(Vec<f64>, f64), Error> {
-    let mut d = vec![0.0; rows_of(points)];
-    predictors(points, weights, bias, &mut d, threads, monitor)?;
-    let blocks = parallel::blocks(d.len(), 2);
-    let size = blocks.first().map_or(1, ExactSizeIterator::len);
-    let items = blocks
-        .iter()
-        .map(|block| block.start)
-        .zip(d.chunks_mut(size));
-    let sums = parallel::map(
-        threads,
-        items.collect(),
+    let level = job.level();
+    let mut d = vec![0.0; rows_of(dataset)];
+    let at = Parameters::of_one_score(Activation::Sigmoid, weights, &bias);
+    scores(dataset, &at, &mut d, job)?;
+    let leaves = Leaves::new(d.len(), 2);
+    let out = (d.as_mut_slice(), 1);
+    let weight = map_reduce_into(
+        job,
+        leaves,
+        out,
         || (),
-        |(), (first, out): (usize, &mut [f64])| {
-            let mut sum = 0.0;
+        || 0.0,
+        |(), weight, rows, out| {
             for (k, d) in out.chunks_mut(STRIPE).enumerate() {
                 let mut s = [0.0; STRIPE];
                 let s = &mut s[..d.len()];
-                dispatch!(level, simd => row_curvatures(simd, points, first + k * STRIPE, d, s));
-                sum += s.iter().sum::<f64>();
+                dispatch!(level, simd => row_curvatures(simd, dataset, rows.start + k * STRIPE, d, s));
+                *weight += s.iter().sum::<f64>();
             }
-            sum
         },
-        monitor,
     )?;
-    Ok((
-        d,
-        parallel::combine(sums, |left, right| *left += right).unwrap_or(0.0),
-    ))
+    Ok((d, weight))
 }
 
 /// Rows, to be spread over panels.
@@ -331,23 +329,28 @@ fn band_width(order: usize, band: usize) -> usize {
     ((band + 1) * BAND).min(order).next_multiple_of(PANEL)
 }
 
-/// Rows `band·BAND ..` of the matrix, each up to its band's last column: sums over the part's samples.
+/// Rows of a band's sums, in whole groups.
+fn band_height(order: usize, band: usize) -> usize {
+    BAND.min(order - band * BAND).next_multiple_of(GROUP)
+}
+
+/// Rows `band·BAND ..` of the matrix, each up to its band's last column: adds a leaf's rows.
 #[inline(always)]
-fn band_sums<S: Simd>(
+fn add_leaf<S: Simd>(
     simd: S,
     x: &dyn PanelRows,
     basis: &Basis,
     d: &[f64],
     order: usize,
     band: usize,
-    part: Range<usize>,
+    leaf: Range<usize>,
     buffers: &mut Buffers,
-) -> Vec<f64> {
+    sums: &mut [f64],
+) {
     let (top, width) = (band * BAND, band_width(order, band));
-    let height = BAND.min(order - top).next_multiple_of(GROUP);
-    let mut sums = vec![0.0; height * width];
-    for first in part.clone().step_by(STRIPE) {
-        let count = STRIPE.min(part.end - first);
+    let height = band_height(order, band);
+    for first in leaf.clone().step_by(STRIPE) {
+        let count = STRIPE.min(leaf.end - first);
         let d = &d[first..first + count];
         load_panels(x, basis, first, d, order, width, buffers);
         load_groups(d, top, height, buffers);
@@ -362,7 +365,6 @@ fn band_sums<S: Simd>(
             }
         }
     }
-    sums
 }
 
 /// The first `width` columns of `[X 1]` for the rows of `d`; zeros where that is zero, for ∞ must not count there.
@@ -474,20 +476,35 @@ mod tests {
     use crate::elements::Elements;
     use crate::math;
     use crate::matrix::Matrix;
-    use crate::parallel::Unmonitored;
+    use crate::reduce::{Threads, Unmonitored};
+    use crate::simd::Level;
     use crate::sparse::{Indices, Sparse};
     use crate::vector::Vector;
 
     /// [`gram`] of the columns as they are, with a bias.
-    fn gram_at(points: &Points<'_>, w: &[f64], threads: Threads) -> Gram {
+    fn gram_at(dataset: &Dataset<'_>, w: &[f64], threads: Threads) -> Gram {
         let basis = Basis::natural(w.len());
-        gram(points, w, 0.25, &basis, threads, &mut Unmonitored).unwrap()
+        gram(
+            dataset,
+            w,
+            0.25,
+            &basis,
+            &mut Job::new(threads, &mut Unmonitored).unwrap(),
+        )
+        .unwrap()
     }
 
     /// [`curvature`] likewise.
-    fn curvature_at(points: &Points<'_>, w: &[f64]) -> Curvature {
+    fn curvature_at(dataset: &Dataset<'_>, w: &[f64]) -> Curvature {
         let basis = Basis::natural(w.len());
-        curvature(points, w, 0.25, &basis, Threads::ONE, &mut Unmonitored).unwrap()
+        curvature(
+            dataset,
+            w,
+            0.25,
+            &basis,
+            &mut Job::new(Threads::ONE, &mut Unmonitored).unwrap(),
+        )
+        .unwrap()
     }
 
     fn sigmoid_derivative(z: f64) -> f64 {
@@ -514,12 +531,12 @@ mod tests {
             let w: Vec<f64> = (0..n).map(|_| number() * 0.2).collect();
             let matrix = Matrix::from_rows(Elements::F64(&x), m, n).unwrap();
             let (y, s_vector) = (Vector::from_slice(&y), Vector::from_slice(&s));
-            let points = Points::new(&matrix, &y, Some(&s_vector)).unwrap();
-            let one = gram_at(&points, &w, Threads::ONE);
+            let dataset = Dataset::new(&matrix, &y, Some(&s_vector)).unwrap();
+            let one = gram_at(&dataset, &w, Threads::ONE);
             let two = Threads::new(Some(3)).unwrap();
-            let two = gram_at(&points, &w, two);
+            let two = gram_at(&dataset, &w, two);
             assert_eq!(one.lower, two.lower);
-            let sums = curvature_at(&points, &w);
+            let sums = curvature_at(&dataset, &w);
 
             let element = |i: usize, j: usize| if j == n { 1.0 } else { x[i * n + j] };
             let d: Vec<f64> = (0..m)
@@ -589,17 +606,17 @@ mod tests {
                 }
             };
             for rows in [RowSet::All, RowSet::Listed(&listed)] {
-                let dense = Points::new(&matrix, &y, Some(&s)).unwrap();
-                let dense = Points { rows, ..dense };
+                let dense = Dataset::new(&matrix, &y, Some(&s)).unwrap();
+                let dense = Dataset { rows, ..dense };
                 for elements in [Elements::F64(&data), Elements::F32(&single)] {
                     let (columns, starts) = (Indices::I32(&indices), Indices::I32(&starts));
                     let sparse = Sparse::new(elements, columns, starts, (m, n)).unwrap();
                     let sparse = dense.with(Features::Sparse(sparse));
                     let both = [dense, sparse];
-                    let [a, b] = both.map(|points| gram_at(&points, &w, Threads::ONE));
+                    let [a, b] = both.map(|dataset| gram_at(&dataset, &w, Threads::ONE));
                     close(&b.lower, &a.lower);
                     assert_eq!(b.weight, a.weight);
-                    let [a, b] = both.map(|points| curvature_at(&points, &w));
+                    let [a, b] = both.map(|dataset| curvature_at(&dataset, &w));
                     close(&b.diagonal, &a.diagonal);
                     close(&b.squares, &a.squares);
                     close(&b.cross, &a.cross);

@@ -1,8 +1,8 @@
 //! What labels and sample weights alone say: no pass over `X`.
 
-use super::{LABELS, Points, is_label, is_weight, rows_of};
+use super::dataset::{Dataset, LABELS, is_label, is_weight, rows_of};
 use crate::error::Error;
-use crate::parallel::{self, Monitor, STRIPE, Threads};
+use crate::reduce::{Job, Leaves, STRIPE, Sum, map_reduce};
 use crate::sparse::changed;
 
 /// Labels counted between two polls of the monitor: whole stripes.
@@ -37,15 +37,21 @@ impl Labels {
         ones: true,
         valid: true,
     };
+}
 
-    fn add(&mut self, other: Labels) {
-        self.weight += other.weight;
-        self.positive += other.positive;
-        self.smallest_weight = self.smallest_weight.min(other.smallest_weight);
-        self.binary &= other.binary;
-        self.zeros &= other.zeros;
-        self.ones &= other.ones;
-        self.valid &= other.valid;
+impl Sum for Labels {
+    fn add(&mut self, right: &Self) {
+        self.weight += right.weight;
+        self.positive += right.positive;
+        self.smallest_weight = self.smallest_weight.min(right.smallest_weight);
+        self.binary &= right.binary;
+        self.zeros &= right.zeros;
+        self.ones &= right.ones;
+        self.valid &= right.valid;
+    }
+
+    fn clear(&mut self) {
+        *self = Labels::NONE;
     }
 }
 
@@ -59,8 +65,8 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    /// Predictors per sample: 1, or the classes.
-    pub(crate) fn predictors(&self) -> usize {
+    /// Scores per row: 1, or the classes.
+    pub(crate) fn scores(&self) -> usize {
         match self {
             Target::Binary(_) => 1,
             Target::Classes(counts) => counts.weights.len(),
@@ -82,21 +88,19 @@ pub(crate) struct ClassCounts {
 /// # Errors
 ///
 /// [`Error::NoSample`] for codes with gaps, and those of [`labels`].
-pub(crate) fn target(
-    points: &Points<'_>,
-    threads: Threads,
-    monitor: &mut dyn Monitor,
-) -> Result<Target, Error> {
-    match labels(points, threads, monitor) {
+pub(crate) fn target(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Target, Error> {
+    match labels(dataset, job) {
         Ok(labels) => Ok(Target::Binary(labels)),
         Err(
             error @ Error::Element {
                 argument: "y", got, ..
             },
-        ) => match class_counts(points, monitor)? {
+        ) => match class_counts(dataset, job)? {
             Some(counts) => Ok(Target::Classes(counts)),
             // Where it is a code, others are not.
-            None if is_code(got) => Err(points.y.check("y", CODES, is_code).err().unwrap_or(error)),
+            None if is_code(got) => {
+                Err(dataset.y.check("y", CODES, is_code).err().unwrap_or(error))
+            }
             None => Err(error),
         },
         Err(error) => Err(error),
@@ -116,11 +120,8 @@ fn is_code(y: f64) -> bool {
 ///
 /// [`Error::NoSample`]; [`Error::Element`] for a sample weight out of range; [`Error::TotalWeight`];
 /// [`Error::Interrupted`] by the monitor.
-fn class_counts(
-    points: &Points<'_>,
-    monitor: &mut dyn Monitor,
-) -> Result<Option<ClassCounts>, Error> {
-    let rows = rows_of(points);
+fn class_counts(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Option<ClassCounts>, Error> {
+    let rows = rows_of(dataset);
     let mut counts = ClassCounts {
         weights: Vec::new(),
         smallest_weight: f64::INFINITY,
@@ -128,20 +129,20 @@ fn class_counts(
     let mut classes = 0.0;
     for first in (0..rows).step_by(STRIPE) {
         let count = STRIPE.min(rows - first);
-        if first % POLLED == 0 && monitor.poll().is_break() {
-            return Err(Error::Interrupted);
+        if first % POLLED == 0 {
+            job.poll()?;
         }
         let (mut y, mut s) = ([0.0; STRIPE], [1.0; STRIPE]);
-        points.y.copy::<f64>(points.rows, first, &mut y[..count]);
-        if let Some(weights) = points.sample_weight {
-            weights.copy(points.rows, first, &mut s[..count]);
+        dataset.y.copy::<f64>(dataset.rows, first, &mut y[..count]);
+        if let Some(weights) = dataset.sample_weight {
+            weights.copy(dataset.rows, first, &mut s[..count]);
         }
         for (&y, &s) in y.iter().zip(&s).take(count) {
             if !is_code(y) {
                 return Ok(None);
             }
             if !is_weight(s) {
-                return Err(points.check_weights::<f64>().err().unwrap_or_else(changed));
+                return Err(dataset.check_weights::<f64>().err().unwrap_or_else(changed));
             }
             classes = f64::max(classes, y + 1.0);
             // With more classes than samples some have none, and these are found among as many as there are samples.
@@ -155,7 +156,7 @@ fn class_counts(
             }
         }
     }
-    points.check_total::<f64>(counts.weights.iter().sum())?;
+    dataset.check_total::<f64>(counts.weights.iter().sum())?;
     match counts.weights.iter().position(|&weight| weight == 0.0) {
         Some(class) => Err(Error::NoSample {
             class,
@@ -169,36 +170,29 @@ fn class_counts(
 ///
 /// [`Error::Element`] for a label outside [0, 1] or not a number, or a sample weight that is negative or not finite;
 /// [`Error::TotalWeight`] if their sum is not usable; [`Error::Interrupted`] by the monitor.
-pub(crate) fn labels(
-    points: &Points<'_>,
-    threads: Threads,
-    monitor: &mut dyn Monitor,
-) -> Result<Labels, Error> {
-    let partials = parallel::map(
-        threads,
-        parallel::blocks(rows_of(points), 2),
+pub(crate) fn labels(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Labels, Error> {
+    let mut labels = map_reduce(
+        job,
+        Leaves::new(rows_of(dataset), 2),
         || (),
-        |(), block| {
-            let mut sums = Labels::NONE;
-            for first in block.clone().step_by(STRIPE) {
-                let count = STRIPE.min(block.end - first);
+        || Labels::NONE,
+        |(), sums, leaf| {
+            for first in leaf.clone().step_by(STRIPE) {
+                let count = STRIPE.min(leaf.end - first);
                 let (mut y, mut s) = ([0.0; STRIPE], [1.0; STRIPE]);
-                points.y.copy::<f64>(points.rows, first, &mut y[..count]);
-                if let Some(weights) = points.sample_weight {
-                    weights.copy(points.rows, first, &mut s[..count]);
+                dataset.y.copy::<f64>(dataset.rows, first, &mut y[..count]);
+                if let Some(weights) = dataset.sample_weight {
+                    weights.copy(dataset.rows, first, &mut s[..count]);
                 }
-                sums.add(stripe(&y[..count], &s[..count]));
+                sums.add(&stripe(&y[..count], &s[..count]));
             }
-            sums
         },
-        monitor,
     )?;
-    let mut labels = parallel::combine(partials, Labels::add).unwrap_or(Labels::NONE);
     if !labels.valid {
-        points.y.check("y", LABELS, f64::is_finite)?;
-        return Err(points.first_invalid::<f64>());
+        dataset.y.check("y", LABELS, f64::is_finite)?;
+        return Err(dataset.first_invalid::<f64>());
     }
-    points.check_total::<f64>(labels.weight)?;
+    dataset.check_total::<f64>(labels.weight)?;
     labels.equal = labels.zeros || labels.ones;
     Ok(labels)
 }

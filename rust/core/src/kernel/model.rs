@@ -1,7 +1,7 @@
 //! Weights and gradients as lanes take them, and how many rows are worth a tile.
 
 use crate::float::Float;
-use crate::parallel::STRIPE;
+use crate::reduce::STRIPE;
 
 /// Bytes of the rows between their two uses: few enough for the first-level cache, enough that exponentials overlap.
 const UNIT_BYTES: usize = 8 << 10;

@@ -1,15 +1,17 @@
-//! The loss along two directions whose predictors are known: no pass over `X`.
+//! The loss along two directions whose scores are known: no pass over `X`.
 
 use std::ops::Range;
 
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 
-use super::Points;
+use super::dataset::{Dataset, rows_of};
+use super::softmax::stripe::{self, Totals};
 use crate::error::Error;
+use crate::lanes::sum_lanes;
 use crate::math;
-use crate::parallel::{self, Monitor, STRIPE, Threads};
-use crate::simd::{self, MulAdd, dispatch, sum_lanes};
+use crate::reduce::{Job, Leaves, STRIPE, Sum, map_reduce};
+use crate::simd::{MulAdd, dispatch};
 
 /// Σ s_i E_i at `z + α·p + β·q`, and its derivatives by (α, β).
 #[derive(Clone, Copy, Debug, Default)]
@@ -21,59 +23,65 @@ pub(crate) struct Plane {
     pub curvature: [f64; 3],
 }
 
-/// [`Plane`] for the predictors `z`, `p`, `q`, one a sample each.
+/// [`Plane`] for the scores `z`, `p`, `q`, of each row as many as there are classes, or one.
 ///
 /// # Errors
 ///
 /// [`Error::Interrupted`] by the monitor.
 pub(crate) fn plane(
-    points: &Points<'_>,
-    [z, p, q]: [&[f64]; 3],
-    [alpha, beta]: [f64; 2],
-    threads: Threads,
-    monitor: &mut dyn Monitor,
+    dataset: &Dataset<'_>,
+    scores: [&[f64]; 3],
+    at: [f64; 2],
+    classes: usize,
+    job: &mut Job<'_>,
 ) -> Result<Plane, Error> {
-    let level = simd::level()?;
-    let partials = parallel::map(
-        threads,
-        parallel::blocks(z.len(), 4),
+    if classes > 1 {
+        return of_classes(dataset, scores, at, classes, job);
+    }
+    let level = job.level();
+    map_reduce(
+        job,
+        Leaves::new(scores[0].len(), 4),
         || (),
-        |(), block: Range<usize>| dispatch!(level, simd => block_sums(simd, points, [z, p, q], [alpha, beta], block)),
-        monitor,
-    )?;
-    Ok(parallel::combine(partials, Plane::add).unwrap_or_default())
+        Plane::default,
+        |(), sums, leaf| dispatch!(level, simd => add_leaf(simd, dataset, scores, at, leaf, sums)),
+    )
 }
 
-impl Plane {
-    pub(super) fn add(&mut self, other: Plane) {
-        self.error += other.error;
-        for (sum, x) in self.slope.iter_mut().zip(other.slope) {
+impl Sum for Plane {
+    fn add(&mut self, right: &Self) {
+        self.error += right.error;
+        for (sum, x) in self.slope.iter_mut().zip(right.slope) {
             *sum += x;
         }
-        for (sum, x) in self.curvature.iter_mut().zip(other.curvature) {
+        for (sum, x) in self.curvature.iter_mut().zip(right.curvature) {
             *sum += x;
         }
+    }
+
+    fn clear(&mut self) {
+        *self = Plane::default();
     }
 }
 
 #[inline(always)]
-fn block_sums<S: Simd>(
+fn add_leaf<S: Simd>(
     simd: S,
-    points: &Points<'_>,
+    dataset: &Dataset<'_>,
     [z, p, q]: [&[f64]; 3],
     [alpha, beta]: [f64; 2],
-    block: Range<usize>,
-) -> Plane {
+    leaf: Range<usize>,
+    sums: &mut Plane,
+) {
     const LANES: usize = 8;
-    let mut sums = Plane::default();
-    for first in block.clone().step_by(STRIPE) {
-        let count = STRIPE.min(block.end - first);
+    for first in leaf.clone().step_by(STRIPE) {
+        let count = STRIPE.min(leaf.end - first);
         // Beyond the last: without weight.
         let [mut y, mut s] = [[0.0; STRIPE]; 2];
-        points.y.copy::<f64>(points.rows, first, &mut y[..count]);
-        match points.sample_weight {
+        dataset.y.copy::<f64>(dataset.rows, first, &mut y[..count]);
+        match dataset.sample_weight {
             None => s[..count].fill(1.0),
-            Some(weights) => weights.copy(points.rows, first, &mut s[..count]),
+            Some(weights) => weights.copy(dataset.rows, first, &mut s[..count]),
         }
         let zero = f64x8::<S>::splat(simd, 0.0);
         let [mut e, mut a, mut b, mut aa, mut ab, mut bb] = [zero; 6];
@@ -108,5 +116,79 @@ fn block_sums<S: Simd>(
             *sum += sum_lanes::<f64, S>(lanes);
         }
     }
-    sums
+}
+
+/// The plane of several classes: the scores of a row are K in a row.
+///
+/// # Errors
+///
+/// [`Error::Interrupted`] by the monitor.
+fn of_classes(
+    dataset: &Dataset<'_>,
+    scores: [&[f64]; 3],
+    at: [f64; 2],
+    classes: usize,
+    job: &mut Job<'_>,
+) -> Result<Plane, Error> {
+    let level = job.level();
+    map_reduce(
+        job,
+        Leaves::new(rows_of(dataset), classes.saturating_mul(4)),
+        || [vec![0.0; classes * STRIPE], vec![0.0; classes * STRIPE]],
+        Plane::default,
+        |scratch, sums, leaf| dispatch!(level, simd => plane_leaf(simd, dataset, scores, at, leaf, scratch, sums)),
+    )
+}
+
+#[inline(always)]
+fn plane_leaf<S: Simd>(
+    simd: S,
+    dataset: &Dataset<'_>,
+    [z, p, q]: [&[f64]; 3],
+    [alpha, beta]: [f64; 2],
+    leaf: Range<usize>,
+    [residuals, probabilities]: &mut [Vec<f64>; 2],
+    sums: &mut Plane,
+) {
+    let classes = residuals.len() / STRIPE;
+    for first in leaf.clone().step_by(STRIPE) {
+        let count = STRIPE.min(leaf.end - first);
+        for i in 0..count {
+            for k in 0..classes {
+                let at = (first + i) * classes + k;
+                residuals[k * STRIPE + i] = beta.mul_add(q[at], alpha.mul_add(p[at], z[at]));
+            }
+        }
+        stripe::pad(residuals, count);
+        probabilities.copy_from_slice(residuals);
+        let (mut y, mut s, mut weight) = ([0.0; STRIPE], [0.0; STRIPE], 0.0);
+        let y = dataset.labels(first, count, &mut y);
+        let s = dataset.sample_weights(first, count, &mut s, &mut weight);
+        let mut totals = Totals::<f64, S>::new(simd);
+        totals.residuals(simd, residuals, classes, y, s, count);
+        stripe::probabilities(simd, probabilities, classes, count);
+        sums.error += totals.finish().0;
+        for i in 0..count {
+            let moved = |k: usize| {
+                let at = (first + i) * classes + k;
+                (p[at], q[at])
+            };
+            let (mut mean_p, mut mean_q) = (0.0, 0.0);
+            for k in 0..classes {
+                let ((p, q), r) = (moved(k), residuals[k * STRIPE + i]);
+                sums.slope[0] += r * p;
+                sums.slope[1] += r * q;
+                mean_p += probabilities[k * STRIPE + i] * p;
+                mean_q += probabilities[k * STRIPE + i] * q;
+            }
+            for k in 0..classes {
+                let (p, q) = moved(k);
+                let (p, q) = (p - mean_p, q - mean_q);
+                let d = s.map_or(1.0, |s| s[i]) * probabilities[k * STRIPE + i];
+                sums.curvature[0] += d * p * p;
+                sums.curvature[1] += d * p * q;
+                sums.curvature[2] += d * q * q;
+            }
+        }
+    }
 }

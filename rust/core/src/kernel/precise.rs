@@ -12,78 +12,35 @@ use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 
 use super::basis::Basis;
-use super::{Points, rows_of, softmax};
+use super::dataset::{Dataset, rows_of};
+use super::softmax;
+use super::twofold::Twofold;
 use crate::elementwise::{self, Function};
 use crate::error::{Error, zeros};
 use crate::features::Features;
 use crate::math;
-use crate::parallel::{self, Monitor, STRIPE, Threads};
-use crate::simd::{self, MulAdd, dispatch};
+use crate::reduce::{Job, Leaves, STRIPE, Sum, map_into, map_reduce, map_reduce_into};
+use crate::simd::{MulAdd, dispatch};
 use crate::sparse::with_rows;
 
 const LANES: usize = 8;
 
-/// A number and what rounding has taken from it.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Twofold {
-    high: f64,
-    low: f64,
-}
-
-impl Twofold {
-    #[inline(always)]
-    pub(super) fn new(x: f64) -> Self {
-        Twofold { high: x, low: 0.0 }
-    }
-
-    #[inline(always)]
-    pub(super) fn add(&mut self, x: f64) {
-        let sum = self.high + x;
-        let taken = sum - self.high;
-        self.low += (self.high - (sum - taken)) + (x - taken);
-        self.high = sum;
-    }
-
-    /// Adds a number that is small beside the others.
-    #[inline(always)]
-    pub(super) fn add_low(&mut self, x: f64) {
-        self.low += x;
-    }
-
-    #[inline(always)]
-    pub(super) fn add_product(&mut self, a: f64, b: f64) {
-        let product = a * b;
-        self.add(product);
-        self.low += a.mul_add(b, -product);
-    }
-
-    #[inline(always)]
-    fn add_twofold(&mut self, other: Twofold) {
-        self.add(other.high);
-        self.low += other.low;
-    }
-
-    #[inline(always)]
-    pub(super) fn value(self) -> f64 {
-        self.high + self.low
-    }
-
-    /// The value, and what rounding takes from it.
-    #[inline(always)]
-    pub(super) fn parts(self) -> (f64, f64) {
-        let value = self.value();
-        (value, (self.high - value) + self.low)
-    }
-}
-
 /// The scores `z_ik = x_i · w_k + b_k` of all rows.
 #[derive(Clone, Debug)]
-pub(crate) struct Scores {
+pub(crate) struct ExactScores {
     /// Shape (m, K); 0 in rows without weight, where a score must not count even if it overflows.
     pub z: Vec<f64>,
-    /// The largest sum Σ_j |x_ij w_kj| + |b_k| of a row of positive weight: a score is right to one rounding, and
-    /// `(n + 1)² ε²` of this.
+    /// The largest sum Σ_j |x_ij w_kj| + |b_k| of a row of positive weight: what a score may be off by follows from it, see
+    /// [`ExactScores::error`].
     pub magnitude: f64,
+}
+
+impl ExactScores {
+    /// How far a score of so many columns may be off, but for one rounding.
+    pub(crate) fn error(&self, columns: usize) -> f64 {
+        let terms = columns as f64 + 2.0;
+        (terms * f64::EPSILON).powi(2) * self.magnitude
+    }
 }
 
 /// The scores at weights of shape (K, n) and K biases.
@@ -91,19 +48,17 @@ pub(crate) struct Scores {
 /// # Errors
 ///
 /// [`Error::Memory`] without room for them; [`Error::Interrupted`] by the monitor.
-pub(crate) fn scores(
-    points: &Points<'_>,
+pub(crate) fn exact_scores(
+    dataset: &Dataset<'_>,
     weights: &[f64],
     biases: &[f64],
-    threads: Threads,
-    monitor: &mut dyn Monitor,
-) -> Result<Scores, Error> {
-    let level = simd::level()?;
-    let (m, n, classes) = (rows_of(points), points.x.columns(), biases.len());
+    job: &mut Job<'_>,
+) -> Result<ExactScores, Error> {
+    let level = job.level();
+    let (m, n, classes) = (rows_of(dataset), dataset.x.columns(), biases.len());
     let mut z = zeros("X", m.saturating_mul(classes), "scores")?;
-    let blocks = parallel::blocks(m, n.saturating_mul(4 * classes));
-    let size = blocks.first().map_or(1, ExactSizeIterator::len) * classes;
-    let items: Vec<_> = blocks.into_iter().zip(z.chunks_mut(size)).collect();
+    let leaves = Leaves::new(m, n.saturating_mul(4 * classes));
+    let out = (z.as_mut_slice(), classes);
     let scratch = || (vec![0.0; n.next_multiple_of(LANES)], Vec::new());
     let padded: Vec<f64> = weights
         .chunks_exact(n)
@@ -111,20 +66,21 @@ pub(crate) fn scores(
         .collect();
     let padded = &padded;
     let is_counted = |i: usize| {
-        points
+        dataset
             .sample_weight
-            .is_none_or(|s| s.get::<f64>(points.rows.at(i)) != 0.0)
+            .is_none_or(|s| s.get::<f64>(dataset.rows.at(i)) != 0.0)
     };
-    let largest = match points.x {
-        Features::Dense(x) => parallel::map(
-            threads,
-            items,
+    let largest = match dataset.x {
+        Features::Dense(x) => map_into(
+            job,
+            leaves,
+            out,
             scratch,
-            |(row, _): &mut (Vec<f64>, Vec<_>), (block, out): (Range<usize>, &mut [f64])| {
+            |(row, _): &mut (Vec<f64>, Vec<_>), stretch, out| {
                 let mut largest: f64 = 0.0;
-                for (i, out) in block.zip(out.chunks_exact_mut(classes)) {
+                for (i, out) in stretch.zip(out.chunks_exact_mut(classes)) {
                     if is_counted(i) {
-                        x.copy_row(points.rows.at(i), &mut row[..n]);
+                        x.copy_row(dataset.rows.at(i), &mut row[..n]);
                         let magnitude =
                             dispatch!(level, simd => row_scores(simd, row, padded, biases, out));
                         largest = largest.max(magnitude);
@@ -132,23 +88,23 @@ pub(crate) fn scores(
                 }
                 largest
             },
-            monitor,
         ),
-        Features::Sparse(x) => with_rows!(&x, rows => parallel::map(
-            threads,
-            items,
+        Features::Sparse(x) => with_rows!(&x, rows => map_into(
+            job,
+            leaves,
+            out,
             scratch,
-            |(_, parts): &mut (Vec<f64>, Vec<_>), (block, out): (Range<usize>, &mut [f64])| {
+            |(_, parts): &mut (Vec<f64>, Vec<_>), stretch, out| {
                 let mut largest: f64 = 0.0;
                 let mut sums = vec![(Twofold::default(), 0.0); classes];
-                for (i, out) in block.zip(out.chunks_exact_mut(classes)) {
+                for (i, out) in stretch.zip(out.chunks_exact_mut(classes)) {
                     if !is_counted(i) {
                         continue;
                     }
                     for (sum, &b) in sums.iter_mut().zip(biases) {
                         *sum = (Twofold::new(b), b.abs());
                     }
-                    rows.visit(points.rows.at(i), parts, |column, x| {
+                    rows.visit(dataset.rows.at(i), parts, |column, x| {
                         for (k, (sum, magnitude)) in sums.iter_mut().enumerate() {
                             let Some(&w) = weights.get(k * n + column) else { continue };
                             sum.add_product(x, w);
@@ -162,10 +118,9 @@ pub(crate) fn scores(
                 }
                 largest
             },
-            monitor,
         )),
     }?;
-    Ok(Scores {
+    Ok(ExactScores {
         z,
         magnitude: largest.into_iter().fold(0.0, f64::max),
     })
@@ -230,63 +185,69 @@ pub(crate) struct Residuals {
 ///
 /// [`Error::Memory`] without room for them; [`Error::Interrupted`] by the monitor.
 pub(crate) fn residuals(
-    points: &Points<'_>,
+    dataset: &Dataset<'_>,
     z: &[f64],
-    threads: Threads,
-    monitor: &mut dyn Monitor,
+    job: &mut Job<'_>,
 ) -> Result<Residuals, Error> {
-    let level = simd::level()?;
-    let m = rows_of(points);
+    let level = job.level();
+    let m = rows_of(dataset);
     let classes = z.len() / m.max(1);
     let mut values = zeros("X", z.len(), "residuals")?;
-    let blocks = parallel::blocks(m, 4 * classes);
-    let size = blocks.first().map_or(1, ExactSizeIterator::len) * classes;
-    let items = blocks.into_iter().zip(values.chunks_mut(size)).collect();
-    let partials = parallel::map(
-        threads,
-        items,
+    let sums = map_reduce_into(
+        job,
+        Leaves::new(m, 4 * classes),
+        (&mut values, classes),
         || vec![0.0; classes * STRIPE],
-        |scratch, (block, out): (Range<usize>, &mut [f64])| {
-            let z = &z[block.start * classes..block.end * classes];
-            let mut sums = [Twofold::default(); 2];
-            let mut is_fractional = false;
+        Errors::default,
+        |scratch, sums, leaf, out| {
+            let z = &z[leaf.start * classes..leaf.end * classes];
             let stripes = z
                 .chunks(STRIPE * classes)
                 .zip(out.chunks_mut(STRIPE * classes));
             for (k, (z, out)) in stripes.enumerate() {
-                let first = block.start + k * STRIPE;
-                let [weight, error] = dispatch!(level, simd => stripe_residuals(simd, points, first, z, scratch, out));
-                sums[0].add(weight);
-                sums[1].add(error);
+                let first = leaf.start + k * STRIPE;
+                let [weight, error] = dispatch!(level, simd => stripe_residuals(simd, dataset, first, z, scratch, out));
+                sums.weight.add(weight);
+                sums.error.add(error);
                 let labels = first..first + z.len() / classes;
-                let y = labels.map(|i| points.y.get::<f64>(points.rows.at(i)));
-                is_fractional |= classes == 1 && y.into_iter().any(|y| 0.0 < y && y < 1.0);
+                let y = labels.map(|i| dataset.y.get::<f64>(dataset.rows.at(i)));
+                sums.is_fractional |= classes == 1 && y.into_iter().any(|y| 0.0 < y && y < 1.0);
             }
-            (sums, is_fractional)
         },
-        monitor,
     )?;
-    let total = parallel::combine(partials, |(left, is_fractional), (right, other)| {
-        left.iter_mut()
-            .zip(right)
-            .for_each(|(a, b)| a.add_twofold(b));
-        *is_fractional |= other;
-    });
-    let (sums, is_fractional) = total.unwrap_or_default();
-    let [weight, error] = sums.map(Twofold::value);
     Ok(Residuals {
-        weight,
-        error,
+        weight: sums.weight.value(),
+        error: sums.error.value(),
         values,
-        is_fractional,
+        is_fractional: sums.is_fractional,
     })
+}
+
+/// Sums of weights and of errors.
+#[derive(Clone, Copy, Debug, Default)]
+struct Errors {
+    weight: Twofold,
+    error: Twofold,
+    is_fractional: bool,
+}
+
+impl Sum for Errors {
+    fn add(&mut self, right: &Self) {
+        self.weight.add_twofold(right.weight);
+        self.error.add_twofold(right.error);
+        self.is_fractional |= right.is_fractional;
+    }
+
+    fn clear(&mut self) {
+        *self = Errors::default();
+    }
 }
 
 /// Weight and error of a stripe of rows, and their residuals.
 #[inline(always)]
 fn stripe_residuals<S: Simd>(
     simd: S,
-    points: &Points<'_>,
+    dataset: &Dataset<'_>,
     first: usize,
     z: &[f64],
     scratch: &mut [f64],
@@ -300,8 +261,8 @@ fn stripe_residuals<S: Simd>(
         }
     }
     let (mut y, mut s, mut weight) = ([0.0; STRIPE], [0.0; STRIPE], 0.0);
-    let y = points.labels(first, count, &mut y);
-    let s = points.sample_weights(first, count, &mut s, &mut weight);
+    let y = dataset.labels(first, count, &mut y);
+    let s = dataset.sample_weights(first, count, &mut s, &mut weight);
     let mut error = 0.0;
     if classes > 1 {
         error = softmax::stripe_residuals(simd, scratch, classes, y, s, count);
@@ -340,23 +301,22 @@ pub(crate) struct Curvatures {
 ///
 /// [`Error::Memory`] without room for them; [`Error::Interrupted`] by the monitor.
 pub(crate) fn curvatures(
-    points: &Points<'_>,
+    dataset: &Dataset<'_>,
     z: &[f64],
-    threads: Threads,
-    monitor: &mut dyn Monitor,
+    job: &mut Job<'_>,
 ) -> Result<Curvatures, Error> {
-    let classes = z.len() / rows_of(points).max(1);
+    let classes = z.len() / rows_of(dataset).max(1);
     let mut values = z.to_vec();
     let mut probabilities = Vec::new();
     if classes == 1 {
-        elementwise::apply_in_place(Function::SigmoidDerivative, &mut values, threads, monitor)?;
+        elementwise::apply_in_place(Function::SigmoidDerivative, &mut values, job)?;
     } else {
-        softmax::softmax_in_place(&mut values, classes, threads, monitor)?;
+        softmax::softmax_in_place(&mut values, classes, job)?;
         probabilities = values.clone();
     }
-    if let Some(s) = points.sample_weight {
+    if let Some(s) = dataset.sample_weight {
         for (i, values) in values.chunks_exact_mut(classes).enumerate() {
-            let s: f64 = s.get(points.rows.at(i));
+            let s: f64 = s.get(dataset.rows.at(i));
             for d in values {
                 *d = if s == 0.0 { 0.0 } else { *d * s };
             }
@@ -408,7 +368,7 @@ impl Curvatures {
 /// Sums over rows of residual × row, in the coordinates of a basis.
 #[derive(Clone, Debug)]
 pub(crate) struct Moments {
-    /// Σ_i r_ik x̃_ij and, last of each predictor, Σ_i r_ik: shape (K, n + 1).
+    /// Σ_i r_ik x̃_ij and, last of each score, Σ_i r_ik: shape (K, n + 1).
     pub sums: Vec<f64>,
     /// The same of magnitudes, those that have cancelled in the residual included: `16 ε` of these bound the error.
     pub magnitudes: Vec<f64>,
@@ -416,43 +376,46 @@ pub(crate) struct Moments {
     pub longest: f64,
 }
 
-/// The moments of residuals of shape (m, K), and the longest row under `scale`, shape (n + 1), the bias last.
+/// Σ residual × (row, 1) in a basis, class by class, from residuals of shape (m, K); and the largest squared norm of a row
+/// (x, 1) times `scale`, of shape (n + 1).
 ///
 /// # Errors
 ///
 /// [`Error::Interrupted`] by the monitor.
 pub(crate) fn moments(
-    points: &Points<'_>,
+    dataset: &Dataset<'_>,
     basis: &Basis,
     residuals: &Residuals,
     scale: &[f64],
-    threads: Threads,
-    monitor: &mut dyn Monitor,
+    job: &mut Job<'_>,
 ) -> Result<Moments, Error> {
     let n = basis.columns();
     let order = n + 1;
-    let classes = residuals.values.len() / rows_of(points).max(1);
+    let classes = residuals.values.len() / rows_of(dataset).max(1);
     let cancelled = |i: usize, r: f64| {
         let is_fractional = residuals.is_fractional;
-        let s = points.sample_weight.filter(|_| is_fractional);
+        let s = dataset.sample_weight.filter(|_| is_fractional);
         match (is_fractional, s) {
             (false, _) => r.abs(),
             (true, None) => 1.0,
-            (true, Some(s)) => s.get(points.rows.at(i)),
+            (true, Some(s)) => s.get(dataset.rows.at(i)),
         }
     };
-    let partials = sum_rows(
-        points,
+    let total = sum_rows(
+        dataset,
         4 * (classes + 1),
-        || {
-            (
-                vec![Twofold::default(); classes * order],
-                vec![0.0; classes * order],
-                0.0_f64,
-                vec![0.0; order],
-            )
+        || vec![0.0; order],
+        || RowSums {
+            sums: vec![Twofold::default(); classes * order],
+            magnitudes: vec![0.0; classes * order],
+            longest: 0.0,
         },
-        |(sums, magnitudes, longest, low), i, row| {
+        |low, total, i, row| {
+            let RowSums {
+                sums,
+                magnitudes,
+                longest,
+            } = total;
             let residuals = &residuals.values[i * classes..][..classes];
             basis.enter(&mut row[..n], low);
             row[n] = 1.0;
@@ -469,73 +432,81 @@ pub(crate) fn moments(
                 }
             }
         },
-        threads,
-        monitor,
+        job,
     )?;
-    let total = parallel::combine(partials, |left, right| {
-        for (sum, x) in left.0.iter_mut().zip(right.0) {
-            sum.add_twofold(x);
-        }
-        for (sum, x) in left.1.iter_mut().zip(right.1) {
-            *sum += x;
-        }
-        left.2 = left.2.max(right.2);
-    });
-    let (sums, magnitudes, longest, _) = total.unwrap_or_default();
     Ok(Moments {
-        sums: sums.into_iter().map(Twofold::value).collect(),
-        magnitudes,
-        longest,
+        sums: total.sums.into_iter().map(Twofold::value).collect(),
+        magnitudes: total.magnitudes,
+        longest: total.longest,
     })
 }
 
-/// `work` on every row of positive weight, in natural coordinates, with room for one element more: a sum for each block of
-/// rows, in their order.
+/// What [`Moments`] are made of.
+struct RowSums {
+    sums: Vec<Twofold>,
+    magnitudes: Vec<f64>,
+    longest: f64,
+}
+
+impl Sum for RowSums {
+    fn add(&mut self, right: &Self) {
+        for (sum, &x) in self.sums.iter_mut().zip(&right.sums) {
+            sum.add_twofold(x);
+        }
+        self.magnitudes.add(&right.magnitudes);
+        self.longest = self.longest.max(right.longest);
+    }
+
+    fn clear(&mut self) {
+        self.sums.fill(Twofold::default());
+        self.magnitudes.fill(0.0);
+        self.longest = 0.0;
+    }
+}
+
+/// The sum of what `work` adds of every row of positive weight, in natural coordinates, with room for one element more.
 ///
 /// # Errors
 ///
 /// [`Error::Interrupted`] by the monitor.
-pub(crate) fn sum_rows<T: Send>(
-    points: &Points<'_>,
+pub(crate) fn sum_rows<T: Sum, W>(
+    dataset: &Dataset<'_>,
     cost: usize,
+    scratch: impl Fn() -> W + Sync,
     zero: impl Fn() -> T + Sync,
-    work: impl Fn(&mut T, usize, &mut [f64]) + Sync,
-    threads: Threads,
-    monitor: &mut dyn Monitor,
-) -> Result<Vec<T>, Error> {
-    let n = points.x.columns();
-    let blocks = parallel::blocks(rows_of(points), n.saturating_mul(cost));
-    parallel::map(
-        threads,
-        blocks,
-        || vec![0.0; n + 1],
-        |row, block: Range<usize>| {
-            let mut sum = zero();
-            for_rows(points, block, row, |i, row| work(&mut sum, i, row));
-            sum
+    work: impl Fn(&mut W, &mut T, usize, &mut [f64]) + Sync,
+    job: &mut Job<'_>,
+) -> Result<T, Error> {
+    let n = dataset.x.columns();
+    map_reduce(
+        job,
+        Leaves::new(rows_of(dataset), n.saturating_mul(cost)),
+        || (vec![0.0; n + 1], scratch()),
+        zero,
+        |(row, scratch), sum, leaf| {
+            for_rows(dataset, leaf, row, |i, row| work(scratch, sum, i, row));
         },
-        monitor,
     )
 }
 
 /// `work` on every row of a block that has weight.
 fn for_rows(
-    points: &Points<'_>,
+    dataset: &Dataset<'_>,
     block: Range<usize>,
     row: &mut [f64],
     mut work: impl FnMut(usize, &mut [f64]),
 ) {
-    let n = points.x.columns();
-    match points.x {
-        Features::Dense(x) => for_counted(points, block, |i| {
-            x.copy_row(points.rows.at(i), &mut row[..n]);
+    let n = dataset.x.columns();
+    match dataset.x {
+        Features::Dense(x) => for_counted(dataset, block, |i| {
+            x.copy_row(dataset.rows.at(i), &mut row[..n]);
             work(i, row);
         }),
         Features::Sparse(x) => {
             let mut parts = Vec::new();
-            with_rows!(&x, rows => for_counted(points, block, |i| {
+            with_rows!(&x, rows => for_counted(dataset, block, |i| {
                 row.fill(0.0);
-                rows.visit(points.rows.at(i), &mut parts, |column, x| {
+                rows.visit(dataset.rows.at(i), &mut parts, |column, x| {
                     if let Some(out) = row[..n].get_mut(column) {
                         *out = x;
                     }
@@ -547,12 +518,12 @@ fn for_rows(
 }
 
 /// `work` on the index of every row of a block that has weight.
-pub(super) fn for_counted(points: &Points<'_>, block: Range<usize>, mut work: impl FnMut(usize)) {
+pub(super) fn for_counted(dataset: &Dataset<'_>, block: Range<usize>, mut work: impl FnMut(usize)) {
     let mut s = [1.0; STRIPE];
     for first in block.clone().step_by(STRIPE) {
         let count = STRIPE.min(block.end - first);
-        if let Some(weights) = points.sample_weight {
-            weights.copy(points.rows, first, &mut s[..count]);
+        if let Some(weights) = dataset.sample_weight {
+            weights.copy(dataset.rows, first, &mut s[..count]);
         }
         let counted = (first..first + count).filter(|i| s[i - first] != 0.0);
         counted.for_each(&mut work);
@@ -560,20 +531,20 @@ pub(super) fn for_counted(points: &Points<'_>, block: Range<usize>, mut work: im
 }
 
 /// The rows of those indices, one after the other, in natural coordinates.
-pub(crate) fn gather(points: &Points<'_>, indices: &[usize]) -> Vec<f64> {
-    let n = points.x.columns();
+pub(crate) fn gather(dataset: &Dataset<'_>, indices: &[usize]) -> Vec<f64> {
+    let n = dataset.x.columns();
     let mut out = vec![0.0; indices.len() * n];
-    match points.x {
+    match dataset.x {
         Features::Dense(x) => {
             for (&i, out) in indices.iter().zip(out.chunks_exact_mut(n)) {
-                x.copy_row(points.rows.at(i), out);
+                x.copy_row(dataset.rows.at(i), out);
             }
         }
         Features::Sparse(x) => {
             let mut parts = Vec::new();
             with_rows!(&x, rows => {
                 for (&i, out) in indices.iter().zip(out.chunks_exact_mut(n)) {
-                    rows.visit(points.rows.at(i), &mut parts, |column, x| {
+                    rows.visit(dataset.rows.at(i), &mut parts, |column, x| {
                         if let Some(out) = out.get_mut(column) {
                             *out = x;
                         }
@@ -583,23 +554,4 @@ pub(crate) fn gather(points: &Points<'_>, indices: &[usize]) -> Vec<f64> {
         }
     }
     out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn two_numbers_keep_what_one_loses() {
-        let small = f64::powi(2.0, -40);
-        let mut sum = Twofold::new(1e16);
-        for x in [1.0, small, -1e16] {
-            sum.add(x);
-        }
-        assert_eq!(sum.value(), 1.0 + small);
-        // (1 + ε)(1 − ε) − 1 = −ε², which a product that is rounded loses.
-        let mut sum = Twofold::new(-1.0);
-        sum.add_product(1.0 + f64::EPSILON, 1.0 - f64::EPSILON);
-        assert_eq!(sum.value(), -f64::EPSILON * f64::EPSILON);
-    }
 }

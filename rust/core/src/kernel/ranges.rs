@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
+use super::dataset::{Dataset, rows_of};
+use super::leaves::sparse_leaves;
 use super::precise::for_counted;
-use super::{Points, rows_of};
 use crate::error::Error;
 use crate::features::Features;
-use crate::parallel::{self, Monitor, Threads};
+use crate::reduce::{Job, Leaves, Sum, map_reduce};
 use crate::sparse::with_rows;
 
 /// Over the rows of positive weight, shape (K, n) each: of two classes, a label strictly between 0 and 1 counts as both.
@@ -29,22 +30,6 @@ impl Ranges {
             largest: vec![f64::NEG_INFINITY; size],
             rows: vec![0; classes],
             stored: vec![0; if is_sparse { size } else { 0 }],
-        }
-    }
-
-    fn add(&mut self, other: Ranges) {
-        for (a, b) in self.least.iter_mut().zip(other.least) {
-            *a = a.min(b);
-        }
-        for (a, b) in self.largest.iter_mut().zip(other.largest) {
-            *a = a.max(b);
-        }
-        let counts = [
-            (&mut self.rows, other.rows),
-            (&mut self.stored, other.stored),
-        ];
-        for (counts, more) in counts {
-            counts.iter_mut().zip(more).for_each(|(a, b)| *a += b);
         }
     }
 
@@ -81,6 +66,31 @@ impl Ranges {
     }
 }
 
+impl Sum for Ranges {
+    fn add(&mut self, right: &Self) {
+        for (a, b) in self.least.iter_mut().zip(&right.least) {
+            *a = a.min(*b);
+        }
+        for (a, b) in self.largest.iter_mut().zip(&right.largest) {
+            *a = a.max(*b);
+        }
+        let counts = [
+            (&mut self.rows, &right.rows),
+            (&mut self.stored, &right.stored),
+        ];
+        for (counts, more) in counts {
+            counts.iter_mut().zip(more).for_each(|(a, b)| *a += b);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.least.fill(f64::INFINITY);
+        self.largest.fill(f64::NEG_INFINITY);
+        self.rows.fill(0);
+        self.stored.fill(0);
+    }
+}
+
 /// The least and the largest value of a column in one class.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Span {
@@ -95,31 +105,29 @@ pub(crate) struct Span {
 ///
 /// [`Error::Interrupted`] by the monitor.
 pub(crate) fn ranges(
-    points: &Points<'_>,
-    predictors: usize,
-    threads: Threads,
-    monitor: &mut dyn Monitor,
+    dataset: &Dataset<'_>,
+    scores: usize,
+    job: &mut Job<'_>,
 ) -> Result<Ranges, Error> {
-    let n = points.x.columns();
-    let classes = predictors.max(2);
+    let n = dataset.x.columns();
+    let classes = scores.max(2);
     let classes_of = |i: usize| -> Range<usize> {
-        let y: f64 = points.y.get(points.rows.at(i));
-        match predictors {
+        let y: f64 = dataset.y.get(dataset.rows.at(i));
+        match scores {
             1 => usize::from(y >= 1.0)..1 + usize::from(y > 0.0),
             _ => (y as usize).min(classes - 1)..(y as usize).min(classes - 1) + 1,
         }
     };
-    // Few blocks: the ranges of each are as large as the weights.
-    let blocks = parallel::blocks(rows_of(points), n.saturating_mul(classes));
-    let partials = match points.x {
-        Features::Dense(x) => parallel::map(
-            threads,
-            blocks,
+    let count = rows_of(dataset);
+    let mut all = match dataset.x {
+        Features::Dense(x) => map_reduce(
+            job,
+            Leaves::new(count, n.saturating_mul(classes)),
             || vec![0.0; n],
-            |row, block| {
-                let mut sums = Ranges::none(classes, n, false);
-                for_counted(points, block, |i| {
-                    x.copy_row(points.rows.at(i), row);
+            || Ranges::none(classes, n, false),
+            |row, sums, leaf| {
+                for_counted(dataset, leaf, |i| {
+                    x.copy_row(dataset.rows.at(i), row);
                     for class in classes_of(i) {
                         sums.rows[class] += 1;
                         let range = class * n..(class + 1) * n;
@@ -131,20 +139,18 @@ pub(crate) fn ranges(
                         }
                     }
                 });
-                sums
             },
-            monitor,
         ),
-        Features::Sparse(x) => with_rows!(&x, rows => parallel::map(
-            threads,
-            blocks,
+        Features::Sparse(x) => with_rows!(&x, rows => map_reduce(
+            job,
+            sparse_leaves(&x, dataset.rows, classes),
             Vec::new,
-            |parts, block| {
-                let mut sums = Ranges::none(classes, n, true);
-                for_counted(points, block, |i| {
+            || Ranges::none(classes, n, true),
+            |parts, sums, leaf| {
+                for_counted(dataset, leaf, |i| {
                     for class in classes_of(i) {
                         sums.rows[class] += 1;
-                        rows.visit(points.rows.at(i), parts, |column, x| {
+                        rows.visit(dataset.rows.at(i), parts, |column, x| {
                             if column < n {
                                 let at = class * n + column;
                                 sums.stored[at] += 1;
@@ -154,13 +160,9 @@ pub(crate) fn ranges(
                         });
                     }
                 });
-                sums
             },
-            monitor,
         )),
     }?;
-    let all = parallel::combine(partials, Ranges::add);
-    let mut all = all.unwrap_or_else(|| Ranges::none(classes, n, false));
     all.include_zeros();
     Ok(all)
 }

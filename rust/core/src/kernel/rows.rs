@@ -5,9 +5,10 @@ use fearless_simd::prelude::*;
 
 use super::model::{GradientLanes, Model};
 use crate::float::Float;
+use crate::lanes::{MAX_LANES, sum_lanes_of_each};
 use crate::matrix::Ahead;
-use crate::parallel::STRIPE;
-use crate::simd::{MAX_LANES, MulAdd, sum_lanes_of_each};
+use crate::reduce::STRIPE;
+use crate::simd::MulAdd;
 use crate::strips::Strips;
 
 /// A tile of contiguous rows that fill their vectors, in whole vectors of rows.

@@ -1,23 +1,25 @@
-//! One pass over the rows of a sparse matrix, a stripe at a time: a row's predictor gathers the weights of its columns, and
+//! One pass over the rows of a sparse matrix, a stripe at a time: a row's score gathers the weights of its columns, and
 //! its residual is scattered to their sums while the stripe is still in cache. Gathering and scattering take turns by the
 //! stripe, not by the row: weights and sums do not fit the nearer caches together.
 //!
 //! Both run in `f64` whatever is stored: `float32` sums lose nothing as rows grow. Errors and residuals between the two
-//! are those of the dense kernel, over lanes of rows. A column's elements are summed in three levels: one after another
-//! over some rows, those over a block, blocks in a fixed tree. All of these depend on the rows' lengths alone.
+//! are those of the dense kernel, over lanes of rows. A column's elements are summed one after another over a leaf of rows,
+//! and leaves in their tree.
 
 use std::ops::Range;
 
 use fearless_simd::prelude::*;
 
+use super::dataset::Dataset;
 use super::dense::pad;
+use super::leaves::sparse_leaves;
 use super::stripe::Stripe;
-use super::{Points, Sums};
-use crate::activation::Activation;
+use super::sums::Sums;
 use crate::error::Error;
 use crate::float::Float;
-use crate::parallel::{self, Monitor, STRIPE, Threads};
-use crate::simd::{Level, dispatch};
+use crate::loss::Activation;
+use crate::reduce::{Job, Leaves, STRIPE, map_into, map_reduce};
+use crate::simd::dispatch;
 use crate::sparse::{Index, ROW, Rows, Sparse, changed, with_indices, with_rows};
 use crate::strips::prefetch;
 use crate::vector::RowSet;
@@ -31,71 +33,59 @@ const AHEAD: usize = 64;
 /// Elements of a row that are taken together, each in a chain of its own.
 const CHUNK: usize = 4;
 
-/// Elements, per column, that are summed one after another before the sums are added to their block's: enough that this
-/// costs little.
-const RUN: usize = 16;
-
-/// The sums of each block of rows.
+/// The sums over all rows.
 ///
 /// # Errors
 ///
 /// [`Error::Interrupted`] by the monitor.
 pub(crate) fn evaluate<F: Float>(
-    level: Level,
-    points: &Points<'_, Sparse<'_>>,
-    weights: &[F],
-    bias: F,
+    dataset: &Dataset<'_, Sparse<'_>>,
+    model: &Scaled<'_, F>,
     activation: Activation,
+    leaves: Leaves,
+    zero: impl Fn() -> Sums + Sync,
     gradient: bool,
-    threads: Threads,
-    monitor: &mut dyn Monitor,
-) -> Result<Vec<Sums>, Error> {
-    let x = &points.x;
+    job: &mut Job<'_>,
+) -> Result<Sums, Error> {
+    let (x, level) = (&dataset.x, job.level());
     let values = x.values::<F>();
     with_indices!(x.indices(), indices => {
-        let rows = Rows::new(x, &values, indices);
-        parallel::map(
-            threads,
-            blocks(x, points.rows),
+        let stored = Rows::new(x, &values, indices);
+        map_reduce(
+            job,
+            leaves,
             Scratch::<F>::new,
-            |scratch, range| dispatch!(level, simd => {
-                block(simd, points, &rows, weights, bias, activation, range, gradient, scratch)
+            zero,
+            |scratch, sums, rows| dispatch!(level, simd => {
+                leaf(simd, dataset, &stored, model, activation, rows, gradient, scratch, sums)
             }),
-            monitor,
         )
     })
 }
 
-/// Predictors `z = X w + b`.
+/// Scores `z = X w + b`.
 ///
 /// # Errors
 ///
 /// [`Error::Index`] for a column index out of range; [`Error::Interrupted`] by the monitor.
-pub(crate) fn predictors<F: Float>(
-    level: Level,
+pub(crate) fn scores<F: Float>(
     x: &Sparse<'_>,
     rows: RowSet<'_>,
     weights: &[F],
     bias: F,
     out: &mut [F],
-    threads: Threads,
-    monitor: &mut dyn Monitor,
+    job: &mut Job<'_>,
 ) -> Result<(), Error> {
-    let (mut items, mut rest) = (Vec::new(), out);
-    for block in blocks(x, rows) {
-        let (out, after) = rest.split_at_mut(block.len());
-        items.push((block.start, out));
-        rest = after;
-    }
+    let level = job.level();
     let valid = with_rows!(x, matrix => {
-        parallel::map(
-            threads,
-            items,
+        map_into(
+            job,
+            sparse_leaves(x, rows, 1),
+            (&mut *out, 1),
             || (),
-            |(), (first, out): (usize, &mut [F])| dispatch!(level, _simd => {
-                row_products(&matrix, rows, &Scaled::new(weights, bias), first, out)
+            |(), part, out| dispatch!(level, _simd => {
+                row_products(&matrix, rows, &Scaled::new(weights, bias), part.start, out)
             }),
-            monitor,
         )
     })?;
     if valid.contains(&false) {
@@ -124,68 +114,8 @@ fn row_work(x: &Sparse<'_>, row: usize) -> usize {
         .saturating_sub(x.stored_before(row))
 }
 
-/// The rows of each block: of about equal work, none too small to be worth handing out, and few enough that adding up
-/// their sums costs little. A function of the rows' lengths alone.
-pub(super) fn blocks(x: &Sparse<'_>, rows: RowSet<'_>) -> Vec<Range<usize>> {
-    /// Elements: some ten microseconds.
-    const SMALLEST: usize = 1 << 15;
-    /// Elements, per column, of one of many blocks.
-    const WORTH: usize = 64;
-
-    // Work before each row.
-    let mut listed = Vec::new();
-    if let RowSet::Listed(rows) = rows {
-        let mut sum = 0;
-        listed.push(sum);
-        listed.extend(rows.iter().map(|&row| {
-            sum += row_work(x, row);
-            sum
-        }));
-    }
-    let before = |i: usize| match rows {
-        RowSet::All | RowSet::Range { .. } => work(x, rows.part(0..i)),
-        RowSet::Listed(_) => listed[i],
-    };
-    let count = rows.count(x.rows());
-    let total = before(count);
-    // A power of two shares out evenly among as many threads.
-    let most = match total / x.columns() {
-        0..2 => 1,
-        each => (each / WORTH).clamp(2, 64).next_power_of_two(),
-    };
-    let blocks = (total / SMALLEST).clamp(1, most);
-    let mut end = 0;
-    (1..=blocks)
-        .filter_map(|b| {
-            let start = end;
-            end = if b == blocks {
-                count
-            } else {
-                first(start..count, |i| before(i) >= total / blocks * b)
-            };
-            (start < end).then_some(start..end)
-        })
-        .collect()
-}
-
-/// The first of a range for which `reached` holds, if it holds from there on; else the range's end.
-fn first(range: Range<usize>, reached: impl Fn(usize) -> bool) -> usize {
-    let Range { mut start, mut end } = range;
-    while start < end {
-        let middle = start + (end - start) / 2;
-        if reached(middle) {
-            end = middle;
-        } else {
-            start = middle + 1;
-        }
-    }
-    start
-}
-
 /// Memory that a thread reuses for all of its blocks.
 pub(crate) struct Scratch<F> {
-    /// Sums of residual × row, by column, over the rows since the last were added to the block's.
-    pub run: Vec<f64>,
     z: [F; STRIPE],
     y: [F; STRIPE],
     sample_weight: [F; STRIPE],
@@ -196,7 +126,6 @@ impl<F: Float> Scratch<F> {
     pub(crate) fn new() -> Self {
         let zeros = [F::ZERO; STRIPE];
         Scratch {
-            run: Vec::new(),
             z: zeros,
             y: zeros,
             sample_weight: zeros,
@@ -205,57 +134,24 @@ impl<F: Float> Scratch<F> {
     }
 }
 
-/// Sums of error, residual and residual × row over the block.
+/// Adds error, residual and residual × row of a leaf's rows.
 #[inline(always)]
-fn block<F: Float, I: Index, S: Simd>(
+pub(crate) fn leaf<F: Float, I: Index, S: Simd>(
     simd: S,
-    points: &Points<'_, Sparse<'_>>,
+    dataset: &Dataset<'_, Sparse<'_>>,
     x: &Rows<'_, F, I>,
-    weights: &[F],
-    bias: F,
+    model: &Scaled<'_, F>,
     activation: Activation,
-    block: Range<usize>,
+    rows: Range<usize>,
     gradient: bool,
     scratch: &mut Scratch<F>,
-) -> Sums {
-    let columns = if gradient { weights.len() } else { 0 };
-    let model = Scaled::new(weights, bias);
-    let mut sums = Sums::zero(0);
-    if scratch.run.len() != columns {
-        scratch.run = vec![0.0; columns];
-    }
-    let mut stored = 0;
-    for first in block.clone().step_by(STRIPE) {
-        let rows = first..block.end.min(first + STRIPE);
-        stored += stripe(
-            simd, points, x, &model, activation, rows, gradient, scratch, &mut sums,
+    sums: &mut Sums,
+) {
+    for first in rows.clone().step_by(STRIPE) {
+        let rows = first..rows.end.min(first + STRIPE);
+        stripe(
+            simd, dataset, x, model, activation, rows, gradient, scratch, sums,
         );
-        if stored > RUN * columns {
-            add_run(&mut scratch.run, &mut sums.weights);
-            stored = 0;
-        }
-    }
-    if sums.weights.is_empty() {
-        sums.weights = std::mem::take(&mut scratch.run);
-    } else {
-        add_run(&mut scratch.run, &mut sums.weights);
-    }
-    sums
-}
-
-/// Additions, at most, that an element of a column's sum goes through before that is added to its block's.
-pub(crate) fn longest_run(x: &Sparse<'_>) -> f64 {
-    let run = RUN as f64 * x.columns() as f64 + STRIPE as f64 * x.longest_row() as f64;
-    run.min(x.stored_before(x.rows()) as f64)
-}
-
-/// Adds the run's sums to the block's, and begins another.
-#[inline(always)]
-fn add_run(run: &mut [f64], sums: &mut Vec<f64>) {
-    sums.resize(run.len(), 0.0);
-    for (sum, run) in sums.iter_mut().zip(run) {
-        *sum += *run;
-        *run = 0.0;
     }
 }
 
@@ -277,11 +173,11 @@ impl<'a, F> Scaled<'a, F> {
     }
 }
 
-/// Adds a stripe of rows to the sums, and residual × row to `scratch.run`; the elements that these were.
+/// Adds a stripe of rows.
 #[inline(always)]
-pub(crate) fn stripe<F: Float, I: Index, S: Simd>(
+fn stripe<F: Float, I: Index, S: Simd>(
     simd: S,
-    points: &Points<'_, Sparse<'_>>,
+    dataset: &Dataset<'_, Sparse<'_>>,
     x: &Rows<'_, F, I>,
     model: &Scaled<'_, F>,
     activation: Activation,
@@ -289,35 +185,31 @@ pub(crate) fn stripe<F: Float, I: Index, S: Simd>(
     gradient: bool,
     scratch: &mut Scratch<F>,
     sums: &mut Sums,
-) -> usize {
+) {
     let Scratch {
-        run,
         z,
         y,
         sample_weight,
         residual,
     } = scratch;
-    let y = points.labels(rows.start, rows.len(), y);
+    let y = dataset.labels(rows.start, rows.len(), y);
     let sample_weight =
-        points.sample_weights(rows.start, rows.len(), sample_weight, &mut sums.weight);
+        dataset.sample_weights(rows.start, rows.len(), sample_weight, &mut sums.weight);
     for (i, z) in z[..rows.len()].iter_mut().enumerate() {
-        let row = x.row(points.rows.at(rows.start + i));
+        let row = x.row(dataset.rows.at(rows.start + i));
         sums.valid &= row.is_some();
-        *z = predictor(row.unwrap_or_default(), model, &mut sums.valid);
+        *z = score(row.unwrap_or_default(), model, &mut sums.valid);
     }
     pad(z, rows.len());
     let mut stripe = Stripe::<F, S>::new(simd);
     stripe.samples(simd, activation, z, y, sample_weight, rows.len(), residual);
     stripe.add_to(sums);
-    if !gradient {
-        return 0;
+    if gradient {
+        for (i, &r) in residual[..rows.len()].iter().enumerate() {
+            let row = x.row(dataset.rows.at(rows.start + i));
+            add_row(row.unwrap_or_default(), r, &mut sums.weights);
+        }
     }
-    let mut stored = 0;
-    for (i, &r) in residual[..rows.len()].iter().enumerate() {
-        let row = x.row(points.rows.at(rows.start + i));
-        stored += add_row(row.unwrap_or_default(), r, run);
-    }
-    stored
 }
 
 /// `z_i = x_i · w + b`; whether all columns were in range.
@@ -333,14 +225,14 @@ pub(crate) fn row_products<F: Float, I: Index, W: Float>(
     for (i, z) in z.iter_mut().enumerate() {
         let row = x.row(rows.at(first + i));
         valid &= row.is_some();
-        *z = predictor(row.unwrap_or_default(), model, &mut valid);
+        *z = score(row.unwrap_or_default(), model, &mut valid);
     }
     valid
 }
 
 /// `x_i · w + b` of one row.
 #[inline(always)]
-fn predictor<F: Float, I: Index, W: Float>(
+fn score<F: Float, I: Index, W: Float>(
     (columns, values): Row<'_, F, I>,
     model: &Scaled<'_, W>,
     valid: &mut bool,
@@ -376,9 +268,9 @@ fn row_product<F: Float, I: Index, W: Float>(
     (sums[0] + sums[1]) + (sums[2] + sums[3])
 }
 
-/// `sums += r_i x_i` of one row; the elements added. That all columns are in range the predictor has found.
+/// `sums += r_i x_i` of one row. That all columns are in range the score has found.
 #[inline(always)]
-fn add_row<F: Float, I: Index>((columns, values): Row<'_, F, I>, r: F, sums: &mut [f64]) -> usize {
+fn add_row<F: Float, I: Index>((columns, values): Row<'_, F, I>, r: F, sums: &mut [f64]) {
     let r = r.to_f64();
     let mut add = |column: I, x: F| {
         if let Some(sum) = sums.get_mut(column.at()) {
@@ -396,7 +288,6 @@ fn add_row<F: Float, I: Index>((columns, values): Row<'_, F, I>, r: F, sums: &mu
     for (&column, &x) in rest {
         add(column, x);
     }
-    columns.len()
 }
 
 /// Rows follow each other in memory: what a fixed distance behind a chunk of one is asked for, belongs to the next.

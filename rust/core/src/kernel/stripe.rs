@@ -2,13 +2,13 @@
 
 use fearless_simd::prelude::*;
 
-use super::Sums;
-use crate::activation::Activation;
+use super::sums::Sums;
 use crate::float::Float;
+use crate::lanes::sum_lanes;
+use crate::loss::Activation;
 use crate::math;
-use crate::parallel::STRIPE;
+use crate::reduce::STRIPE;
 use crate::simd::MulAdd;
-use crate::simd::sum_lanes;
 
 /// Sums over a stripe's rows, in lanes.
 pub(crate) struct Stripe<F: Float, S: Simd> {
@@ -47,7 +47,7 @@ impl<F: Float, S: Simd> Stripe<F, S> {
         let one = F::Lanes::<S>::splat(simd, F::ONE);
         self.invalid |= y.simd_lt(zero) | y.simd_gt(one); // NaN propagates
         let z = match sample_weight {
-            // Without weight, a predictor that overflows must not count.
+            // Without weight, a score that overflows must not count.
             Some(s) => s.simd_eq(zero).select(zero, z),
             None => z,
         };
@@ -102,7 +102,9 @@ impl<F: Float, S: Simd> Stripe<F, S> {
     #[inline(always)]
     pub(crate) fn add_to(self, sums: &mut Sums) {
         sums.error += sum_lanes::<F, S>(math::log1p(self.product)) + sum_lanes::<F, S>(self.error);
-        sums.bias += sum_lanes::<F, S>(self.residual);
+        if let [bias] = sums.biases.as_mut_slice() {
+            *bias += sum_lanes::<F, S>(self.residual);
+        }
         sums.valid &= self.invalid.to_bitmask() == 0;
     }
 }

@@ -1,20 +1,20 @@
 //! Some of the rows: what is read again and again while the rest of `X` waits. Dense ones are copied; sparse ones are so
 //! small that they stay in cache wherever they lie.
 
-use super::Points;
+use super::dataset::Dataset;
 use crate::elements::Elements;
 use crate::error::{Error, zeros};
 use crate::features::Features;
 use crate::float::Float;
 use crate::matrix::Matrix;
-use crate::parallel::{self, Monitor, Threads};
+use crate::reduce::{Job, Leaves, map_into};
 use crate::shuffle::Random;
 use crate::vector::{RowSet, Vector};
 
 /// Some of the rows, with their labels and sample weights.
 pub(crate) enum Subset<'a, F> {
     Copied(Copied<F>),
-    Listed(Points<'a>, Vec<usize>),
+    Listed(Dataset<'a>, Vec<usize>),
 }
 
 /// Rows in C order.
@@ -43,17 +43,16 @@ impl<'a, F: Float> Subset<'a, F> {
     ///
     /// [`Error::Interrupted`] by the monitor.
     pub(crate) fn new(
-        points: &Points<'a>,
+        dataset: &Dataset<'a>,
         rows: Vec<usize>,
-        threads: Threads,
-        monitor: &mut dyn Monitor,
+        job: &mut Job<'_>,
     ) -> Result<Self, Error> {
-        match points.x {
+        match dataset.x {
             Features::Dense(x) => {
-                let points = points.with(x);
-                Copied::new(&points, &rows, threads, monitor).map(Subset::Copied)
+                let dataset = dataset.with(x);
+                Copied::new(&dataset, &rows, job).map(Subset::Copied)
             }
-            Features::Sparse(_) => Ok(Subset::Listed(*points, rows)),
+            Features::Sparse(_) => Ok(Subset::Listed(*dataset, rows)),
         }
     }
 
@@ -69,15 +68,15 @@ impl<'a, F: Float> Subset<'a, F> {
     pub(crate) fn with_points<T>(
         &self,
         stride: usize,
-        work: impl FnOnce(&Points<'_>) -> Result<T, Error>,
+        work: impl FnOnce(&Dataset<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         match self {
             Subset::Copied(copied) => copied.with_points(stride, work),
-            Subset::Listed(points, rows) => {
+            Subset::Listed(dataset, rows) => {
                 let every: Vec<usize> = rows.iter().step_by(stride).copied().collect();
-                work(&Points {
+                work(&Dataset {
                     rows: RowSet::Listed(&every),
-                    ..*points
+                    ..*dataset
                 })
             }
         }
@@ -86,27 +85,24 @@ impl<'a, F: Float> Subset<'a, F> {
 
 impl<F: Float> Copied<F> {
     fn new(
-        points: &Points<'_, Matrix<'_>>,
+        dataset: &Dataset<'_, Matrix<'_>>,
         rows: &[usize],
-        threads: Threads,
-        monitor: &mut dyn Monitor,
+        job: &mut Job<'_>,
     ) -> Result<Self, Error> {
-        let columns = points.x.columns();
+        let columns = dataset.x.columns();
         let unit = "numbers of a sample of its rows";
         let mut x = zeros("X", rows.len().saturating_mul(columns), unit)?;
-        let blocks = parallel::blocks(rows.len(), columns);
-        let size = blocks.first().map_or(1, ExactSizeIterator::len);
-        let items = rows.chunks(size).zip(x.chunks_mut(size * columns));
-        parallel::map(
-            threads,
-            items.collect(),
+        let leaves = Leaves::new(rows.len(), columns);
+        map_into(
+            job,
+            leaves,
+            (&mut x, columns),
             || (),
-            |(), (rows, out): (&[usize], &mut [F])| {
-                for (&row, out) in rows.iter().zip(out.chunks_exact_mut(columns)) {
-                    points.x.copy_row(row, out);
+            |(), part, out| {
+                for (&row, out) in rows[part].iter().zip(out.chunks_exact_mut(columns)) {
+                    dataset.x.copy_row(row, out);
                 }
             },
-            monitor,
         )?;
         let copy = |vector: &Vector<'_>| {
             let mut out = vec![0.0; rows.len()];
@@ -116,20 +112,20 @@ impl<F: Float> Copied<F> {
         Ok(Copied {
             x,
             columns,
-            y: copy(points.y),
-            sample_weight: points.sample_weight.map(copy),
+            y: copy(dataset.y),
+            sample_weight: dataset.sample_weight.map(copy),
         })
     }
 
     fn with_points<T>(
         &self,
         stride: usize,
-        work: impl FnOnce(&Points<'_>) -> Result<T, Error>,
+        work: impl FnOnce(&Dataset<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let rows = self.y.len().div_ceil(stride);
         let down = stride * self.columns;
         let x = Matrix::new(
-            F::elements(&self.x),
+            Elements::of(&self.x),
             0,
             (rows, self.columns),
             (down as isize, 1),
@@ -142,7 +138,7 @@ impl<F: Float> Copied<F> {
             Some(s) => Some(every("sample_weight", s)?),
             None => None,
         };
-        work(&Points {
+        work(&Dataset {
             x: Features::Dense(x),
             y: &y,
             sample_weight: sample_weight.as_ref(),

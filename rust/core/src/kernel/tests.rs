@@ -3,10 +3,18 @@
 
 use super::*;
 use crate::elements::Elements;
-use crate::parallel::Unmonitored;
+use crate::features::Features;
+use crate::loss::Activation;
+use crate::matrix::Matrix;
+use crate::reduce::{Job, Threads, Unmonitored};
 use crate::shuffle::Random;
 use crate::simd::Isa;
 use crate::sparse::{Indices, Sparse};
+use crate::vector::{RowSet, Vector};
+
+fn one<'a, F>(weights: &'a [F], bias: &'a F) -> Parameters<'a, F> {
+    Parameters::of_one_score(Activation::Sigmoid, weights, bias)
+}
 
 fn sigmoid(z: f64) -> f64 {
     1.0 / (1.0 + (-z).exp())
@@ -51,7 +59,7 @@ fn data(m: usize, n: usize) -> Data {
 }
 
 fn bits(sums: &Sums) -> Vec<u64> {
-    let scalars = [sums.error, sums.bias, sums.weight];
+    let scalars = [sums.error, sums.bias(), sums.weight];
     sums.weights
         .iter()
         .chain(&scalars)
@@ -84,13 +92,9 @@ fn matches_the_textbook() {
         let Data { x, y, w, .. } = data(m, n);
         let matrix = Matrix::from_rows(Elements::F64(&x), m, n).unwrap();
         let got = loss_gradient(
-            &matrix,
-            &Vector::from_slice(&y),
-            None,
-            &w,
-            0.25,
-            Threads::ONE,
-            &mut Unmonitored,
+            &Dataset::new(&matrix, &Vector::from_slice(&y), None).unwrap(),
+            &one(&w, &0.25),
+            &mut Job::new(Threads::ONE, &mut Unmonitored).unwrap(),
         )
         .unwrap();
         let (loss, weights, bias) = oracle(&x, n, &y, &w, 0.25);
@@ -101,7 +105,10 @@ fn matches_the_textbook() {
             "{m}x{n}: loss {} {loss}",
             got.loss
         );
-        assert!((got.gradient.bias - bias).abs() <= bound, "{m}x{n}: bias");
+        assert!(
+            (got.gradient.biases[0] - bias).abs() <= bound,
+            "{m}x{n}: bias"
+        );
         for (got, want) in got.gradient.weights.iter().zip(&weights) {
             assert!((got - want).abs() <= 2.0 * bound, "{m}x{n}: {got} {want}");
         }
@@ -138,18 +145,14 @@ fn same_bits_on_every_instruction_set_thread_count_and_layout() {
             for matrix in &layouts {
                 for isa in Isa::available() {
                     for threads in [1, 2, 3, 8] {
-                        let points =
-                            Points::new(matrix, &labels, weighted.then_some(&labels)).unwrap();
+                        let dataset =
+                            Dataset::new(matrix, &labels, weighted.then_some(&labels)).unwrap();
                         let threads = Threads::new(Some(threads)).unwrap();
-                        let Ok(sums) = evaluate_on(
-                            isa.level().unwrap(),
-                            &points,
-                            &w,
-                            -0.5,
-                            Activation::Sigmoid,
+                        let Ok(sums) = evaluate(
+                            &dataset,
+                            &one(&w, &-0.5),
                             Want::LossAndGradient,
-                            threads,
-                            &mut Unmonitored,
+                            &mut Job::on(isa.level().unwrap(), threads, &mut Unmonitored),
                         ) else {
                             assert!(weighted && y.iter().all(|&y| y == 0.0));
                             continue;
@@ -202,7 +205,12 @@ fn sparse_is_dense_within_rounding() {
         let y = Vector::from_slice(&data.y);
         let both = [Features::from(&x), Features::from(&dense)].map(|x| {
             let threads = Threads::ONE;
-            loss_gradient(x, &y, None, &data.w, 0.25, threads, &mut Unmonitored).unwrap()
+            loss_gradient(
+                &Dataset::new(x, &y, None).unwrap(),
+                &one(&data.w, &0.25),
+                &mut Job::new(threads, &mut Unmonitored).unwrap(),
+            )
+            .unwrap()
         });
         let [got, want] = both;
         // |x| ≤ 4 and |z| ≤ 6: each term errs by a few (n + 2)·eps in either; sums of m terms in either order.
@@ -211,7 +219,7 @@ fn sparse_is_dense_within_rounding() {
             (got.loss - want.loss).abs() <= bound * 8.0,
             "{m}x{n}: {got:?}"
         );
-        assert!((got.gradient.bias - want.gradient.bias).abs() <= bound);
+        assert!((got.gradient.biases[0] - want.gradient.biases[0]).abs() <= bound);
         for (got, want) in got.gradient.weights.iter().zip(&want.gradient.weights) {
             assert!((got - want).abs() <= 4.0 * bound, "{m}x{n}: {got} {want}");
         }
@@ -258,16 +266,16 @@ fn sparse_has_the_same_bits_on_every_instruction_set_thread_count_and_index_type
                 let x = Sparse::new(elements, indices, indptr, (m, n)).unwrap();
                 for isa in Isa::available() {
                     for threads in [1, 2, 3, 8] {
-                        let points = Points::new(&x, &y, weighted.then_some(&y)).unwrap();
-                        let Ok(sums) = evaluate_on(
-                            isa.level().unwrap(),
-                            &points,
-                            &data.w,
-                            -0.5,
-                            Activation::Sigmoid,
+                        let dataset = Dataset::new(&x, &y, weighted.then_some(&y)).unwrap();
+                        let Ok(sums) = evaluate(
+                            &dataset,
+                            &one(&data.w, &-0.5),
                             Want::LossAndGradient,
-                            Threads::new(Some(threads)).unwrap(),
-                            &mut Unmonitored,
+                            &mut Job::on(
+                                isa.level().unwrap(),
+                                Threads::new(Some(threads)).unwrap(),
+                                &mut Unmonitored,
+                            ),
                         ) else {
                             assert!(weighted && data.y.iter().all(|&y| y == 0.0));
                             continue;
@@ -291,9 +299,18 @@ fn what_is_no_sparse_matrix_is_refused() {
         let y = vec![1.0; shape.0];
         let w = vec![0.0; shape.1];
         let all = (&Vector::from_slice(&y), None::<&Vector<'_>>);
-        loss(&x, all.0, all.1, &w, 0.0, Threads::ONE, &mut Unmonitored)?;
+        loss(
+            &Dataset::new(&x, all.0, all.1)?,
+            &one(&w, &0.0),
+            &mut Job::new(Threads::ONE, &mut Unmonitored)?,
+        )?;
         let mut out = y.clone();
-        predict_proba(&x, &w, 0.0, &mut out, Threads::ONE, &mut Unmonitored)
+        predict_proba(
+            &x,
+            &one(&w, &0.0),
+            &mut out,
+            &mut Job::new(Threads::ONE, &mut Unmonitored)?,
+        )
     };
     assert_eq!(new(&[0, 1, 1], &[0, 2, 3], (2, 2)), Ok(()));
     for (indices, indptr, shape, message) in [
@@ -370,28 +387,25 @@ fn a_range_of_rows_is_the_same_as_a_list_of_them_and_as_a_matrix_of_its_own() {
                 let own_weight = Vector::from_slice(&weights[first..first + count]);
                 let listed: Vec<usize> = (first..first + count).collect();
 
-                let points = Points::new(&whole, &labels, Some(&sample_weight)).unwrap();
-                let part = |rows| Points { rows, ..points };
+                let dataset = Dataset::new(&whole, &labels, Some(&sample_weight)).unwrap();
+                let part = |rows| Dataset { rows, ..dataset };
                 let [got, gathered, alone] = [
                     part(RowSet::All.part(first..first + count)),
                     part(RowSet::Listed(&listed)),
-                    Points::new(&own, &own_labels, Some(&own_weight)).unwrap(),
+                    Dataset::new(&own, &own_labels, Some(&own_weight)).unwrap(),
                 ]
-                .map(|points| {
+                .map(|dataset| {
                     let sums = evaluate(
-                        &points,
-                        &w,
-                        0.5,
-                        Activation::Sigmoid,
+                        &dataset,
+                        &one(&w, &0.5),
                         Want::LossAndGradient,
-                        Threads::ONE,
-                        &mut Unmonitored,
+                        &mut Job::new(Threads::ONE, &mut Unmonitored).unwrap(),
                     )
                     .unwrap();
                     let (mut z, mut y_hat) = (vec![0.0; count], vec![0.0; count]);
                     predict_rows(
-                        &points.x,
-                        points.rows,
+                        &dataset.x,
+                        dataset.rows,
                         &w,
                         0.5,
                         Activation::Sigmoid,
@@ -429,13 +443,9 @@ fn float32_sums_stay_as_good_as_the_data() {
     let w64: Vec<f64> = w32.iter().map(|&w| f64::from(w)).collect();
     let matrix = Matrix::from_rows(Elements::F32(&narrow), m, n).unwrap();
     let got = loss_gradient(
-        &matrix,
-        &Vector::from_slice(&y),
-        None,
-        &w32,
-        0.25,
-        Threads::ONE,
-        &mut Unmonitored,
+        &Dataset::new(&matrix, &Vector::from_slice(&y), None).unwrap(),
+        &one(&w32, &0.25),
+        &mut Job::new(Threads::ONE, &mut Unmonitored).unwrap(),
     )
     .unwrap();
     let (loss, weights, _) = oracle(&exact, n, &y, &w64, 0.25);
@@ -460,13 +470,9 @@ fn certain_predictions_lose_nothing() {
         let matrix = [x];
         let matrix = Matrix::from_rows(Elements::F64(&matrix), 1, 1).unwrap();
         let got = loss(
-            &matrix,
-            &Vector::from_slice(&[y]),
-            None,
-            &[1.0],
-            0.0,
-            Threads::ONE,
-            &mut Unmonitored,
+            &Dataset::new(&matrix, &Vector::from_slice(&[y]), None).unwrap(),
+            &one(&[1.0], &0.0),
+            &mut Job::new(Threads::ONE, &mut Unmonitored).unwrap(),
         )
         .unwrap();
         assert!(
@@ -481,18 +487,17 @@ fn refusals_name_the_argument() {
     let x = [1.0, 2.0];
     let matrix = Matrix::from_rows(Elements::F64(&x), 2, 1).unwrap();
     let call = |y: &[f64], s: &[f64], w: &[f64]| {
-        let s = Vector::from_slice(s);
-        loss(
-            &matrix,
-            &Vector::from_slice(y),
-            Some(&s),
-            w,
-            0.0,
-            Threads::ONE,
-            &mut Unmonitored,
-        )
-        .unwrap_err()
-        .to_string()
+        let (y, s) = (Vector::from_slice(y), Vector::from_slice(s));
+        Dataset::new(&matrix, &y, Some(&s))
+            .and_then(|dataset| {
+                loss(
+                    &dataset,
+                    &one(w, &0.0),
+                    &mut Job::new(Threads::ONE, &mut Unmonitored)?,
+                )
+            })
+            .unwrap_err()
+            .to_string()
     };
     assert_eq!(
         call(&[1.0], &[1.0, 1.0], &[0.0]),

@@ -11,12 +11,12 @@ mod weights;
 use fearless_simd::prelude::*;
 
 use self::weights::{Few, FewInMemory, Many, Vectors, Weights};
-use super::Points;
-use crate::activation::Activation;
 use crate::float::Float;
+use crate::kernel::dataset::Dataset;
+use crate::loss::Activation;
 use crate::math;
 use crate::matrix::{Matrix, Packed};
-use crate::parallel::STRIPE;
+use crate::reduce::STRIPE;
 use crate::simd::{Level, dispatch};
 use crate::strips::Strips;
 use crate::vector::RowSet;
@@ -82,7 +82,7 @@ impl<'a, F: Float> PointDescent<'a, F> {
         &mut self,
         level: Level,
         activation: Activation,
-        points: &Points<'_, Matrix<'_>>,
+        points: &Dataset<'_, Matrix<'_>>,
         mut record: Option<Recorder<'_, F>>,
     ) {
         let m = points.rows.count(points.x.rows());
@@ -260,14 +260,14 @@ fn unscaled<F: Float>(value: F, scale: f64) -> F {
     F::from_f64(value.to_f64() * scale)
 }
 
-/// How far an update goes, now that the penalty is in the scale. The scale is carried in `f64`, so that a penalty below
-/// the precision of `F` adds up all the same.
+/// What an update is multiplied by. Weights are kept as scale × values: a step is divided by the scale, and the penalty
+/// changes the scale alone. That is `f64`, so that a penalty below the precision of `F` adds up all the same.
 #[derive(Clone, Copy)]
 struct Pace<F> {
     rate: f64,
     shrinkage: f64,
     scale: f64,
-    /// The scale, as predictors are multiplied with it.
+    /// The scale, as scores are multiplied with it.
     factor: F,
     /// −α / scale
     minus_rate: F,
@@ -315,7 +315,7 @@ struct Tile<'t, F> {
 impl<'t, F: Float> Tile<'t, F> {
     /// As many points from the one at place `first` on as fit; at least one.
     fn new(
-        points: &Points<'t, Matrix<'t>>,
+        points: &Dataset<'t, Matrix<'t>>,
         first: usize,
         packed: &'t mut Packed<F>,
         y: &'t mut [F; STRIPE],

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::activation::Activation;
 use crate::elements::Elements;
+use crate::loss::Activation;
 use crate::matrix::Matrix;
 use crate::shuffle::Random;
 use crate::simd::Isa;
@@ -36,7 +36,7 @@ const RATE: f64 = 0.0625;
 fn descended<F: Float>(
     isa: Isa,
     activation: Activation,
-    points: &Points<'_, Matrix<'_>>,
+    points: &Dataset<'_, Matrix<'_>>,
     start: &[F],
     shrinkage: f64,
     record: Option<Recorder<'_, F>>,
@@ -79,9 +79,9 @@ fn same_bits<F: Float>(wrap: impl for<'a> Fn(&'a [F]) -> Elements<'a>) {
             for shrinkage in [0.0, 1e-3, 0.5] {
                 let mut want = None;
                 for matrix in &layouts {
-                    let points = Points {
+                    let points = Dataset {
                         rows,
-                        ..Points::new(matrix, &labels, None).unwrap().with(*matrix)
+                        ..Dataset::new(matrix, &labels, None).unwrap().with(*matrix)
                     };
                     for isa in Isa::available() {
                         let plain =
@@ -147,11 +147,11 @@ fn matches_the_textbook() {
             let data = data::<f64>(m, n);
             let matrix = Matrix::from_rows(Elements::F64(&data.x), m, n).unwrap();
             let labels = Vector::from_slice(&data.y);
-            let points = Points::new(&matrix, &labels, None).unwrap().with(matrix);
+            let points = Dataset::new(&matrix, &labels, None).unwrap().with(matrix);
             let isa = Isa::available().last().unwrap();
             let got = descended::<f64>(isa, Activation::Sigmoid, &points, &data.w, shrinkage, None);
             let want = oracle(&data, shrinkage, false);
-            // An update errs by a few ULP of |w| + |αx| < 1 and by α|x| times its predictor's error, at most
+            // An update errs by a few ULP of |w| + |αx| < 1 and by α|x| times its score's error, at most
             // (n + 4)·eps·|x|·|w|; α·(‖x‖² + 1)/4 < 2 for n ≤ 40, so that no error grows.
             let bound = m as f64 * (8.0 + RATE * 2.0 * 4.0 * (n + 4) as f64) * f64::EPSILON;
             for (got, want) in got.0.iter().zip(&want.0).chain([(&got.1, &want.1)]) {
@@ -172,7 +172,7 @@ fn a_small_penalty_adds_up() {
     let (m, shrinkage) = (1 << 20, 2e-8);
     let matrix = Matrix::new(Elements::F32(&[0.0]), 0, (m, 3), (0, 0)).unwrap();
     let labels = Vector::new("y", Elements::F32(&[0.5]), 0, m, 0).unwrap();
-    let points = Points::new(&matrix, &labels, None).unwrap().with(matrix);
+    let points = Dataset::new(&matrix, &labels, None).unwrap().with(matrix);
     let isa = Isa::available().last().unwrap();
     let (weights, _) = descended::<f32>(
         isa,

@@ -1,17 +1,19 @@
 //! Products of a tile of dense rows with all classes: each element that is loaded from cache is used for several.
 //!
-//! Predictors are summed a vector of rows at a time, over panels of columns that lie in registers' order in the
+//! Scores are summed a vector of rows at a time, over panels of columns that lie in registers' order in the
 //! first-level cache; gradients a vector of columns at a time, over rows as they lie. Both are small matrix products
 //! whose sums stay in registers. How many classes and vectors these are does not show in the result.
 
 use fearless_simd::prelude::*;
 
-use super::{Classes, Samples, Scratch, Sums};
+use super::tile::{Classes, Samples, Scratch};
 use crate::float::Float;
 use crate::kernel::columns::load;
+use crate::kernel::sums::Sums;
+use crate::lanes::{MAX_LANES, transpose};
 use crate::matrix::Matrix;
-use crate::parallel::STRIPE;
-use crate::simd::{MAX_LANES, MulAdd, is_roomy, transpose};
+use crate::reduce::STRIPE;
+use crate::simd::{MulAdd, is_roomy};
 use crate::strips::Strips;
 use crate::vector::RowSet;
 
@@ -50,7 +52,7 @@ impl<F: Float> Samples<F> for Dense<'_, F> {
         count: usize,
         scratch: &mut Scratch<F>,
         gradient: Option<&mut Sums>,
-        turn: impl FnOnce(&mut [F]),
+        transform: impl FnOnce(&mut [F]),
     ) -> bool {
         let Scratch {
             packed,
@@ -62,7 +64,7 @@ impl<F: Float> Samples<F> for Dense<'_, F> {
         let tile = self.x.row_tile(self.rows, first, count, packed);
         panel.resize(PANEL * GROUP * F::LANES, F::ZERO);
         multiply(simd, &tile, count, &self.model, panel, z);
-        turn(z);
+        transform(z);
         if gradient.is_some() {
             let columns = self.model.columns;
             lanes.resize(
@@ -148,7 +150,7 @@ fn load_panel<F: Float, S: Simd>(
     }
 }
 
-/// Adds the panel's products with some classes to their predictors.
+/// Adds the panel's products with some classes to their scores.
 #[inline(always)]
 fn panel_products<F: Float, S: Simd, const CLASSES: usize>(
     simd: S,

@@ -5,18 +5,18 @@ use std::ops::Range;
 
 use fearless_simd::prelude::*;
 
-use super::{Classes, Samples, Scratch, Sums};
+use super::tile::{Classes, Samples, Scratch};
 use crate::float::Float;
-use crate::kernel::sparse;
-use crate::parallel::STRIPE;
-use crate::sparse::{Index, Rows, Sparse};
+use crate::kernel::sums::Sums;
+use crate::reduce::STRIPE;
+use crate::sparse::{Index, Rows};
 use crate::vector::RowSet;
 
-/// Sparse features, whose elements are `V`, and the model, whose weights are turned: those of a column side by side.
+/// Sparse features, whose elements are `V`, and the model, whose weights are transposed: those of a column side by side.
 pub(super) struct SparseSamples<'a, V, I> {
     x: Rows<'a, V, I>,
     rows: RowSet<'a>,
-    turned: Vec<f64>,
+    transposed: Vec<f64>,
     biases: Vec<f64>,
 }
 
@@ -29,14 +29,14 @@ impl<'a, V, I> SparseSamples<'a, V, I> {
         SparseSamples {
             x,
             rows,
-            turned: turned(model.weights, model.columns),
+            transposed: transposed(model.weights, model.columns),
             biases: model.biases.iter().map(|b| b.to_f64()).collect(),
         }
     }
 }
 
 /// Of a matrix by classes, the one by columns, or the other way round; `width` is the length of a line of it.
-fn turned<F: Float>(matrix: &[F], width: usize) -> Vec<f64> {
+fn transposed<F: Float>(matrix: &[F], width: usize) -> Vec<f64> {
     let lines = matrix.len() / width;
     let mut out = vec![0.0; matrix.len()];
     for (k, line) in matrix.chunks_exact(width).enumerate() {
@@ -45,14 +45,6 @@ fn turned<F: Float>(matrix: &[F], width: usize) -> Vec<f64> {
         }
     }
     out
-}
-
-/// The blocks of [`sparse::blocks`], fewer where sums are of many classes.
-pub(super) fn blocks(x: &Sparse<'_>, rows: RowSet<'_>, classes: usize) -> Vec<Range<usize>> {
-    let blocks = sparse::blocks(x, rows);
-    let together = classes.min(blocks.len().div_ceil(8)).max(1);
-    let merge = |some: &[Range<usize>]| Some(some.first()?.start..some.last()?.end);
-    blocks.chunks(together).filter_map(merge).collect()
 }
 
 impl<F: Float, V: Float, I: Index> Samples<F> for SparseSamples<'_, V, I> {
@@ -68,7 +60,7 @@ impl<F: Float, V: Float, I: Index> Samples<F> for SparseSamples<'_, V, I> {
         count: usize,
         scratch: &mut Scratch<F>,
         gradient: Option<&mut Sums>,
-        turn: impl FnOnce(&mut [F]),
+        transform: impl FnOnce(&mut [F]),
     ) -> bool {
         let classes = self.biases.len();
         let mut sum = vec![0.0; classes];
@@ -79,7 +71,7 @@ impl<F: Float, V: Float, I: Index> Samples<F> for SparseSamples<'_, V, I> {
             valid &= row.is_some();
             let (columns, values) = row.unwrap_or_default();
             for (column, value) in columns.iter().zip(values) {
-                match place(column.at(), classes).and_then(|place| self.turned.get(place)) {
+                match place(column.at(), classes).and_then(|place| self.transposed.get(place)) {
                     Some(weights) => add_multiple(&mut sum, value.to_f64(), weights),
                     None => valid = false,
                 }
@@ -88,7 +80,7 @@ impl<F: Float, V: Float, I: Index> Samples<F> for SparseSamples<'_, V, I> {
                 z[i] = F::from_f64(sum);
             }
         }
-        turn(&mut scratch.z);
+        transform(&mut scratch.z);
         let Some(sums) = gradient else {
             return valid;
         };
@@ -108,9 +100,9 @@ impl<F: Float, V: Float, I: Index> Samples<F> for SparseSamples<'_, V, I> {
         valid
     }
 
-    fn end_block(&self, sums: &mut Sums) {
+    fn finish(&self, sums: &mut Sums) {
         if !sums.weights.is_empty() {
-            sums.weights = turned(&sums.weights, self.biases.len());
+            sums.weights = transposed(&sums.weights, self.biases.len());
         }
     }
 }

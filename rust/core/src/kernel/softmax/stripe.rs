@@ -5,11 +5,12 @@
 use fearless_simd::prelude::*;
 
 use crate::float::Float;
+use crate::lanes::sum_lanes;
 use crate::math;
-use crate::parallel::STRIPE;
-use crate::simd::{MulAdd, sum_lanes};
+use crate::reduce::STRIPE;
+use crate::simd::MulAdd;
 
-/// Turns the predictors of a vector of rows into `e_k = exp(z_k − max z)`; returns Σ e_k − 1, without cancellation.
+/// Turns the scores of a vector of rows into `e_k = exp(z_k − max z)`; returns Σ e_k − 1, without cancellation.
 ///
 /// `each` sees every class with `max z − z_k`: 0 for the largest, infinite ones among them, else beyond 0.
 #[inline(always)]
@@ -51,16 +52,21 @@ fn others<F: Float, S: Simd>(simd: S, e: F::Lanes<S>, rest: F::Lanes<S>) -> F::L
 
 /// Rows beyond the last, up to a whole vector: certain of class 0, which they are labelled as.
 #[inline(always)]
-pub(super) fn pad<F: Float>(z: &mut [F], count: usize) {
+pub(in crate::kernel) fn pad<F: Float>(z: &mut [F], count: usize) {
     let end = count.next_multiple_of(F::LANES);
     for (k, z) in z.chunks_exact_mut(STRIPE).enumerate() {
         z[count..end].fill(if k == 0 { F::ZERO } else { -F::INFINITY });
     }
 }
 
-/// Predictors become probabilities.
+/// Scores become probabilities.
 #[inline(always)]
-pub(super) fn probabilities<F: Float, S: Simd>(simd: S, z: &mut [F], classes: usize, count: usize) {
+pub(in crate::kernel) fn probabilities<F: Float, S: Simd>(
+    simd: S,
+    z: &mut [F],
+    classes: usize,
+    count: usize,
+) {
     let one = F::Lanes::<S>::splat(simd, F::ONE);
     for at in (0..count).step_by(F::LANES) {
         let rest = exponentials(simd, z, classes, at, |_, _| ());
@@ -72,9 +78,14 @@ pub(super) fn probabilities<F: Float, S: Simd>(simd: S, z: &mut [F], classes: us
     }
 }
 
-/// Predictors become `p_k (1 − p_k)`.
+/// Scores become `p_k (1 − p_k)`.
 #[inline(always)]
-pub(super) fn slopes<F: Float, S: Simd>(simd: S, z: &mut [F], classes: usize, count: usize) {
+pub(in crate::kernel) fn slopes<F: Float, S: Simd>(
+    simd: S,
+    z: &mut [F],
+    classes: usize,
+    count: usize,
+) {
     let one = F::Lanes::<S>::splat(simd, F::ONE);
     for at in (0..count).step_by(F::LANES) {
         let rest = exponentials(simd, z, classes, at, |_, _| ());
@@ -88,7 +99,7 @@ pub(super) fn slopes<F: Float, S: Simd>(simd: S, z: &mut [F], classes: usize, co
 }
 
 /// Sums over a stripe's rows, in lanes.
-pub(super) struct Totals<F: Float, S: Simd> {
+pub(in crate::kernel) struct Totals<F: Float, S: Simd> {
     error: F::Lanes<S>,
     /// Where a label was none of the classes, or a sample weight out of range.
     invalid: <F::Lanes<S> as SimdBase<S>>::Mask,
@@ -96,7 +107,7 @@ pub(super) struct Totals<F: Float, S: Simd> {
 
 impl<F: Float, S: Simd> Totals<F, S> {
     #[inline(always)]
-    pub(super) fn new(simd: S) -> Self {
+    pub(in crate::kernel) fn new(simd: S) -> Self {
         let zero = F::Lanes::<S>::splat(simd, F::ZERO);
         Totals {
             error: zero,
@@ -104,7 +115,7 @@ impl<F: Float, S: Simd> Totals<F, S> {
         }
     }
 
-    /// Predictors become residuals, times their sample weights; errors are added up.
+    /// Scores become residuals, times their sample weights; errors are added up.
     ///
     /// With `e_k = exp(z_k − max z)` and `S = Σ e_k`:
     ///
@@ -116,7 +127,7 @@ impl<F: Float, S: Simd> Totals<F, S> {
     ///
     /// `y` and `sample_weight` go on to whole vectors, with zeros.
     #[inline(always)]
-    pub(super) fn residuals(
+    pub(in crate::kernel) fn residuals(
         &mut self,
         simd: S,
         z: &mut [F],
@@ -132,11 +143,11 @@ impl<F: Float, S: Simd> Totals<F, S> {
             let y = F::Lanes::<S>::from_slice(simd, &y[at..at + F::LANES]);
             let s = sample_weight.map(|s| F::Lanes::<S>::from_slice(simd, &s[at..at + F::LANES]));
             if let Some(s) = s {
-                // Without weight, predictors that overflow must not count.
+                // Without weight, scores that overflow must not count.
                 for z in z.chunks_exact_mut(STRIPE) {
                     let z = &mut z[at..at + F::LANES];
-                    let predictor = F::Lanes::<S>::from_slice(simd, z);
-                    s.simd_eq(zero).select(zero, predictor).store_slice(z);
+                    let score = F::Lanes::<S>::from_slice(simd, z);
+                    s.simd_eq(zero).select(zero, score).store_slice(z);
                 }
             }
             let mut distance = zero;
@@ -168,7 +179,7 @@ impl<F: Float, S: Simd> Totals<F, S> {
 
     /// The sum of the errors, and whether all labels and sample weights were in range.
     #[inline(always)]
-    pub(super) fn finish(self) -> (f64, bool) {
+    pub(in crate::kernel) fn finish(self) -> (f64, bool) {
         (
             sum_lanes::<F, S>(self.error),
             self.invalid.to_bitmask() == 0,
@@ -178,7 +189,11 @@ impl<F: Float, S: Simd> Totals<F, S> {
 
 /// The sum of a class's residuals over the rows, up to a whole vector.
 #[inline(always)]
-pub(super) fn class_sum<F: Float, S: Simd>(simd: S, residual: &[F], count: usize) -> f64 {
+pub(in crate::kernel) fn class_sum<F: Float, S: Simd>(
+    simd: S,
+    residual: &[F],
+    count: usize,
+) -> f64 {
     let mut sum = F::Lanes::<S>::splat(simd, F::ZERO);
     for at in (0..count).step_by(F::LANES) {
         sum += F::Lanes::<S>::from_slice(simd, &residual[at..at + F::LANES]);

@@ -2,21 +2,21 @@
 
 use std::ops::Range;
 
-use super::check_length;
 use crate::error::Error;
+use crate::error::check_length;
 use crate::features::Features;
 use crate::float::Float;
-use crate::parallel::{self, Monitor, STRIPE, Threads};
+use crate::reduce::{self, Job, Leaves, STRIPE};
 use crate::sparse::changed;
 use crate::vector::{RowSet, Vector};
 
-/// A data set, or the rows of it that a batch takes.
+/// `X`, `y` and sample weights, or the rows of these that a batch takes.
 #[derive(Clone, Copy)]
-pub(crate) struct Points<'a, X = Features<'a>> {
-    pub x: X,
-    pub y: &'a Vector<'a>,
-    pub sample_weight: Option<&'a Vector<'a>>,
-    pub rows: RowSet<'a>,
+pub struct Dataset<'a, X = Features<'a>> {
+    pub(crate) x: X,
+    pub(crate) y: &'a Vector<'a>,
+    pub(crate) sample_weight: Option<&'a Vector<'a>>,
+    pub(crate) rows: RowSet<'a>,
 }
 
 pub(super) const LABELS: &str = "labels in [0, 1]";
@@ -50,11 +50,13 @@ pub(super) fn check_total<F: Float>(sum: f64, given: impl Fn() -> f64) -> Result
     }
 }
 
-impl<'a> Points<'a> {
+impl<'a> Dataset<'a> {
+    /// All rows; shapes are (m, n), (m) and (m).
+    ///
     /// # Errors
     ///
     /// [`Error::Length`] if `y` or `sample_weight` does not fit `x`.
-    pub(crate) fn new(
+    pub fn new(
         x: impl Into<Features<'a>>,
         y: &'a Vector<'a>,
         sample_weight: Option<&'a Vector<'a>>,
@@ -69,7 +71,7 @@ impl<'a> Points<'a> {
                 "one weight per row of X",
             )?;
         }
-        Ok(Points {
+        Ok(Dataset {
             x,
             y,
             sample_weight,
@@ -80,27 +82,17 @@ impl<'a> Points<'a> {
     /// # Errors
     ///
     /// [`Error::Element`] for the first label outside [0, 1]; [`Error::Interrupted`] by the monitor.
-    pub(crate) fn check_labels(
-        &self,
-        threads: Threads,
-        monitor: &mut dyn Monitor,
-    ) -> Result<(), Error> {
-        let are_labels = |block: Range<usize>| {
+    pub(crate) fn check_labels(&self, job: &mut Job<'_>) -> Result<(), Error> {
+        let are_labels = |rows: Range<usize>| {
             let mut y = [0.0; STRIPE];
-            block.clone().step_by(STRIPE).all(|first| {
-                let y = &mut y[..STRIPE.min(block.end - first)];
+            rows.clone().step_by(STRIPE).all(|first| {
+                let y = &mut y[..STRIPE.min(rows.end - first)];
                 self.y.copy(self.rows, first, y);
                 y.iter().all(|&y| is_label(y))
             })
         };
-        let blocks = parallel::blocks(rows_of(self), 1);
-        let valid = parallel::map(
-            threads,
-            blocks,
-            || (),
-            |(), block| are_labels(block),
-            monitor,
-        )?;
+        let stretches = Leaves::new(rows_of(self), 1).stretches();
+        let valid = reduce::map(job, stretches, || (), |(), rows| are_labels(rows))?;
         if valid.contains(&false) {
             self.y.check("y", LABELS, is_label)?;
         }
@@ -170,10 +162,10 @@ impl<'a> Points<'a> {
     }
 }
 
-impl<'a, X> Points<'a, X> {
+impl<'a, X> Dataset<'a, X> {
     /// The same samples, their features in another form.
-    pub(crate) fn with<Y>(&self, x: Y) -> Points<'a, Y> {
-        Points {
+    pub(crate) fn with<Y>(&self, x: Y) -> Dataset<'a, Y> {
+        Dataset {
             x,
             y: self.y,
             sample_weight: self.sample_weight,
@@ -243,6 +235,6 @@ fn whole_vectors<'t, F: Float>(
 }
 
 /// Samples of the data set, or of the batch.
-pub(crate) fn rows_of(points: &Points<'_>) -> usize {
-    points.rows.count(points.x.rows())
+pub(crate) fn rows_of(dataset: &Dataset<'_>) -> usize {
+    dataset.rows.count(dataset.x.rows())
 }

@@ -1,10 +1,19 @@
-//! What turns a predictor into a prediction: the formulas of either kind, for one sample, over lanes of samples.
+//! What makes predictions of scores, and errors of labels: the formulas for one row, over lanes of rows.
 
 use fearless_simd::{Simd, SimdFloat};
 
 use crate::error::{Error, one_of};
 use crate::float::Float;
 use crate::math::{self, Sample};
+
+/// What makes an error of scores and a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// One score, and a label in [0, 1].
+    OneScore(Activation),
+    /// A score for each of K classes, and a label of 0 … K − 1: the cross-entropy of the softmax.
+    Softmax,
+}
 
 /// What turns `z = w·x + b` into a prediction, and a label into an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

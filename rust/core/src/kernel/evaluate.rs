@@ -1,0 +1,155 @@
+//! The loss of a dataset and its gradient, in one pass over the rows: of one score and of a score per class.
+
+use super::dataset::Dataset;
+use super::dense::{self, Scratch};
+use super::leaves::leaves;
+use super::model::Model;
+use super::parameters::Parameters;
+use super::softmax;
+use super::sparse::{self, Scaled};
+use super::sums::{Sums, Want};
+use crate::error::Error;
+use crate::features::Features;
+use crate::float::Float;
+use crate::loss::Loss;
+use crate::reduce::{Job, map_reduce};
+use crate::simd::dispatch;
+
+/// The sums over all rows, in one pass over `X`.
+///
+/// # Errors
+///
+/// [`Error::Length`] if the parameters do not fit; [`Error::Element`] for a label or sample weight out of range;
+/// [`Error::Class`] for a label that is no class; [`Error::Index`] for a column of a sparse matrix out of range;
+/// [`Error::TotalWeight`]; [`Error::Interrupted`].
+pub(crate) fn evaluate<F: Float>(
+    dataset: &Dataset<'_>,
+    parameters: &Parameters<'_, F>,
+    want: Want,
+    job: &mut Job<'_>,
+) -> Result<Sums, Error> {
+    parameters.check(dataset.x.columns())?;
+    let leaves = leaves(dataset, parameters.scores());
+    let gradient = want == Want::LossAndGradient;
+    let size = if gradient {
+        parameters.weights.len()
+    } else {
+        0
+    };
+    let zero = || Sums::zero(size, parameters.scores());
+    let activation = match parameters.loss {
+        Loss::OneScore(activation) => activation,
+        Loss::Softmax => {
+            return softmax::evaluate(dataset, parameters, leaves, zero, gradient, job);
+        }
+    };
+    let (weights, bias) = (parameters.weights, parameters.biases[0]);
+    let sums = match dataset.x {
+        Features::Dense(x) => {
+            let dataset = dataset.with(x);
+            let model = Model::new(weights, bias);
+            let level = job.level();
+            map_reduce(
+                job,
+                leaves,
+                Scratch::<F>::new,
+                zero,
+                |scratch, sums, rows| dispatch!(level, simd => dense::leaf(simd, &dataset, &model, activation, rows, gradient, scratch, sums)),
+            )?
+        }
+        Features::Sparse(x) => {
+            let model = Scaled::new(weights, bias);
+            sparse::evaluate(
+                &dataset.with(x),
+                &model,
+                activation,
+                leaves,
+                zero,
+                gradient,
+                job,
+            )?
+        }
+    };
+    if !sums.valid {
+        return Err(dataset.first_invalid::<F>());
+    }
+    dataset.check_total::<F>(sums.weight)?;
+    Ok(sums)
+}
+
+/// Gradient of the mean error.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gradient<F> {
+    /// ∂E/∂w, shape (n), or (K, n) class by class.
+    pub weights: Vec<F>,
+    /// ∂E/∂b, one for each score.
+    pub biases: Vec<F>,
+}
+
+/// Mean error, for the cross-entropy in nats per row, and its gradient.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LossGradient<F> {
+    /// E.
+    pub loss: f64,
+    /// ∇E.
+    pub gradient: Gradient<F>,
+}
+
+/// Mean error, from one pass over the rows: E = Σ s_i E_i / Σ s_i.
+///
+/// The cross-entropy, in nats per row, of one score with `z_i = x_i · w + b`, or of K with `z_ik = x_i · w_k + b_k`, is
+///
+/// ```text
+/// E_i = ln(1 + exp(z_i)) − y_i z_i          y_i in [0, 1]
+/// E_i = ln Σ_k exp(z_ik) − z_iy             y_i one of 0 … K − 1
+/// ```
+///
+/// for any finite scores.
+///
+/// # Errors
+///
+/// [`Error::Length`] if the parameters do not fit the dataset; [`Error::Element`] for a label outside [0, 1] or a sample
+/// weight that is negative or not finite; [`Error::Class`] for a label that is no class; [`Error::Index`] for a column of a
+/// sparse matrix out of range; [`Error::TotalWeight`] if the sample weights have no usable sum; [`Error::Interrupted`] by
+/// the monitor.
+pub fn loss<F: Float>(
+    dataset: &Dataset<'_>,
+    parameters: &Parameters<'_, F>,
+    job: &mut Job<'_>,
+) -> Result<f64, Error> {
+    Ok(evaluate(dataset, parameters, Want::Loss, job)?.mean_error())
+}
+
+/// Mean error and its gradient, in one pass over the rows.
+///
+/// ```text
+/// ∂w   = Σ_i s_i (σ(z_i) − y_i) x_i / Σ_i s_i           ∂b   = Σ_i s_i (σ(z_i) − y_i) / Σ_i s_i
+/// ∂w_k = Σ_i s_i (p_ik − [y_i = k]) x_i / Σ_i s_i       ∂b_k = Σ_i s_i (p_ik − [y_i = k]) / Σ_i s_i
+/// ```
+///
+/// with `p_ik = exp(z_ik) / Σ_l exp(z_il)`.
+///
+/// Sources: Hastie, Tibshirani & Friedman, *The Elements of Statistical Learning*, 2nd ed., eqs. (4.20)–(4.21), divided by
+/// −m; C. Bishop, *Pattern Recognition and Machine Learning* (2006), eqs. (4.104), (4.108) and (4.109).
+///
+/// # Errors
+///
+/// As [`loss`].
+pub fn loss_gradient<F: Float>(
+    dataset: &Dataset<'_>,
+    parameters: &Parameters<'_, F>,
+    job: &mut Job<'_>,
+) -> Result<LossGradient<F>, Error> {
+    let sums = evaluate(dataset, parameters, Want::LossAndGradient, job)?;
+    let mean = |sums_of: &[f64]| {
+        let mean = sums_of.iter().map(|sum| F::from_f64(sum / sums.weight));
+        mean.collect()
+    };
+    Ok(LossGradient {
+        loss: sums.mean_error(),
+        gradient: Gradient {
+            weights: mean(&sums.weights),
+            biases: mean(&sums.biases),
+        },
+    })
+}

@@ -1,0 +1,186 @@
+//! The scores of every row, and what is made of them: probabilities, and what a solver asks for.
+
+use std::ops::Range;
+
+use fearless_simd::prelude::*;
+
+use super::evaluate::with_samples;
+use super::stripe;
+use super::tile::{Classes, Samples, Scratch};
+use crate::error::Error;
+use crate::features::Features;
+use crate::float::Float;
+use crate::kernel::dataset::{Dataset, rows_of};
+use crate::kernel::leaves::leaves_of;
+use crate::kernel::parameters::Parameters;
+use crate::reduce::{Job, Leaves, STRIPE, map_into, map_reduce};
+use crate::simd::dispatch;
+use crate::sparse::changed;
+use crate::vector::RowSet;
+
+/// What the scores of every row become, shape (m, K), written to `out`.
+pub(in crate::kernel) fn map_rows<F: Float>(
+    x: Features<'_>,
+    rows: RowSet<'_>,
+    parameters: &Parameters<'_, F>,
+    transform: Transform,
+    out: &mut [F],
+    job: &mut Job<'_>,
+) -> Result<(), Error> {
+    let (level, classes) = (job.level(), parameters.scores());
+    let model = Classes::new(parameters, x.columns());
+    let valid = with_samples!(x, rows, &model, samples => map_into(
+        job,
+        leaves_of(&x, rows, classes),
+        (out, classes),
+        || Scratch::new(classes),
+        |scratch, part, out| {
+            dispatch!(level, simd => block_rows(simd, &samples, transform, classes, part, out, scratch))
+        },
+    ))?;
+    match (&x, valid.contains(&false)) {
+        (Features::Sparse(x), true) => Err(x.first_invalid().unwrap_or_else(changed)),
+        _ => Ok(()),
+    }
+}
+
+#[inline(always)]
+fn block_rows<F: Float, X: Samples<F>, S: Simd>(
+    simd: S,
+    samples: &X,
+    transform: Transform,
+    classes: usize,
+    block: Range<usize>,
+    out: &mut [F],
+    scratch: &mut Scratch<F>,
+) -> bool {
+    let mut valid = true;
+    let rows = samples.tile_rows();
+    for (first, out) in block.step_by(rows).zip(out.chunks_mut(rows * classes)) {
+        let count = out.len() / classes;
+        valid &= samples.tile(
+            simd,
+            first,
+            count,
+            scratch,
+            None,
+            #[inline(always)]
+            |z| {
+                stripe::pad(z, count);
+                transform.transform(simd, z, classes, count);
+                for (i, row) in out.chunks_exact_mut(classes).enumerate() {
+                    for (k, out) in row.iter_mut().enumerate() {
+                        *out = z[k * STRIPE + i];
+                    }
+                }
+            },
+        );
+    }
+    valid
+}
+
+/// What the scores of a tile become.
+#[derive(Clone, Copy)]
+pub(in crate::kernel) enum Transform {
+    /// `z_k`, as they are.
+    Scores,
+    /// `p_k`
+    Probabilities,
+    /// `p_k (1 − p_k)`
+    Slopes,
+}
+
+impl Transform {
+    #[inline(always)]
+    fn transform<F: Float, S: Simd>(self, simd: S, z: &mut [F], classes: usize, count: usize) {
+        match self {
+            Transform::Scores => {}
+            Transform::Probabilities => stripe::probabilities(simd, z, classes, count),
+            Transform::Slopes => stripe::slopes(simd, z, classes, count),
+        }
+    }
+}
+
+/// `d_ik = s_i p_ik (1 − p_ik)` of every sample, shape (K, m); in `f64` whatever `X` holds.
+///
+/// # Errors
+///
+/// [`Error::Memory`]; [`Error::Interrupted`] by the monitor.
+pub(crate) fn slopes(
+    dataset: &Dataset<'_>,
+    parameters: &Parameters<'_, f64>,
+    job: &mut Job<'_>,
+) -> Result<Vec<f64>, Error> {
+    let (rows, classes) = (rows_of(dataset), parameters.scores());
+    let unit = "numbers of rows and classes";
+    let mut by_rows = crate::error::zeros("X", rows.saturating_mul(classes), unit)?;
+    map_rows(
+        dataset.x,
+        dataset.rows,
+        parameters,
+        Transform::Slopes,
+        &mut by_rows,
+        job,
+    )?;
+    let mut s = vec![1.0; rows];
+    if let Some(weights) = dataset.sample_weight {
+        weights.copy(dataset.rows, 0, &mut s);
+    }
+    let mut by_classes = vec![0.0; by_rows.len()];
+    for (k, out) in by_classes.chunks_exact_mut(rows.max(1)).enumerate() {
+        for ((out, d), &s) in out.iter_mut().zip(by_rows.chunks_exact(classes)).zip(&s) {
+            // Without weight, what is not a number must not count.
+            *out = if s == 0.0 { 0.0 } else { d[k] * s };
+        }
+    }
+    Ok(by_classes)
+}
+
+/// `Σ_i s_i (diag(p_i) − p_i p_iᵀ)`, the Hessian of Σ s_i E_i by the biases, of which `slopes` give the diagonal; only the
+/// lower triangle is filled.
+///
+/// # Errors
+///
+/// [`Error::Memory`]; [`Error::Interrupted`] by the monitor.
+pub(crate) fn bias_hessian(
+    dataset: &Dataset<'_>,
+    parameters: &Parameters<'_, f64>,
+    slopes: &[f64],
+    job: &mut Job<'_>,
+) -> Result<Vec<f64>, Error> {
+    let (rows, classes) = (rows_of(dataset), parameters.scores());
+    let unit = "numbers of rows and classes";
+    let mut p = crate::error::zeros("X", rows.saturating_mul(classes), unit)?;
+    map_rows(
+        dataset.x,
+        dataset.rows,
+        parameters,
+        Transform::Probabilities,
+        &mut p,
+        job,
+    )?;
+    let mut hessian = map_reduce(
+        job,
+        Leaves::new(rows, classes.saturating_mul(classes)),
+        || (),
+        || vec![0.0; classes * classes],
+        |(), sums, leaf| {
+            for i in leaf {
+                let s = dataset
+                    .sample_weight
+                    .map_or(1.0, |s| s.get(dataset.rows.at(i)));
+                let p = &p[i * classes..][..classes];
+                for (k, sums) in sums.chunks_exact_mut(classes).enumerate() {
+                    let factor = if s == 0.0 { 0.0 } else { -s * p[k] };
+                    for (sum, p) in sums[..k].iter_mut().zip(p) {
+                        *sum += if factor == 0.0 { 0.0 } else { factor * p };
+                    }
+                }
+            }
+        },
+    )?;
+    for (k, slopes) in slopes.chunks_exact(rows.max(1)).enumerate() {
+        hessian[k * classes + k] = slopes.iter().sum();
+    }
+    Ok(hessian)
+}

@@ -1,0 +1,61 @@
+//! What a pass over the rows adds up.
+
+use crate::reduce::Sum;
+
+/// Sums over rows of weight, error, residual, and residual × row, the last two class by class.
+#[derive(Clone, Debug)]
+pub(crate) struct Sums {
+    pub weight: f64,
+    pub error: f64,
+    /// Shape (K, n), or none.
+    pub weights: Vec<f64>,
+    /// Shape (K).
+    pub biases: Vec<f64>,
+    /// Whether all labels, sample weights and columns were in range.
+    pub valid: bool,
+}
+
+impl Sums {
+    pub(crate) fn zero(weights: usize, classes: usize) -> Self {
+        Sums {
+            weight: 0.0,
+            error: 0.0,
+            weights: vec![0.0; weights],
+            biases: vec![0.0; classes],
+            valid: true,
+        }
+    }
+
+    /// Of one score.
+    pub(crate) fn bias(&self) -> f64 {
+        self.biases.iter().sum()
+    }
+
+    /// Mean error in nats (or fraction misclassified).
+    pub(crate) fn mean_error(&self) -> f64 {
+        self.error / self.weight
+    }
+}
+
+impl Sum for Sums {
+    fn add(&mut self, right: &Self) {
+        self.weight += right.weight;
+        self.error += right.error;
+        self.valid &= right.valid;
+        self.weights.add(&right.weights);
+        self.biases.add(&right.biases);
+    }
+
+    fn clear(&mut self) {
+        (self.weight, self.error, self.valid) = (0.0, 0.0, true);
+        Sum::clear(&mut self.weights);
+        Sum::clear(&mut self.biases);
+    }
+}
+
+/// Whether the products of residuals and rows are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Want {
+    Loss,
+    LossAndGradient,
+}

@@ -1,0 +1,76 @@
+//! A number in two: itself, and what rounding has taken from it.
+//!
+//! Source: T. Ogita, S. Rump & S. Oishi, "Accurate sum and dot product", SIAM J. Sci. Comput. 26 (2005),
+//! doi:10.1137/030601818, algorithms 3.1 and 5.3.
+
+/// A number and what rounding has taken from it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Twofold {
+    pub(super) high: f64,
+    pub(super) low: f64,
+}
+
+impl Twofold {
+    #[inline(always)]
+    pub(crate) fn new(x: f64) -> Self {
+        Twofold { high: x, low: 0.0 }
+    }
+
+    #[inline(always)]
+    pub(crate) fn add(&mut self, x: f64) {
+        let sum = self.high + x;
+        let taken = sum - self.high;
+        self.low += (self.high - (sum - taken)) + (x - taken);
+        self.high = sum;
+    }
+
+    /// Adds a number that is small beside the others.
+    #[inline(always)]
+    pub(crate) fn add_low(&mut self, x: f64) {
+        self.low += x;
+    }
+
+    #[inline(always)]
+    pub(crate) fn add_product(&mut self, a: f64, b: f64) {
+        let product = a * b;
+        self.add(product);
+        self.low += a.mul_add(b, -product);
+    }
+
+    #[inline(always)]
+    pub(crate) fn add_twofold(&mut self, other: Twofold) {
+        self.add(other.high);
+        self.low += other.low;
+    }
+
+    #[inline(always)]
+    pub(crate) fn value(self) -> f64 {
+        self.high + self.low
+    }
+
+    /// The value, and what rounding takes from it.
+    #[inline(always)]
+    pub(crate) fn parts(self) -> (f64, f64) {
+        let value = self.value();
+        (value, (self.high - value) + self.low)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_numbers_keep_what_one_loses() {
+        let small = f64::powi(2.0, -40);
+        let mut sum = Twofold::new(1e16);
+        for x in [1.0, small, -1e16] {
+            sum.add(x);
+        }
+        assert_eq!(sum.value(), 1.0 + small);
+        // (1 + ε)(1 − ε) − 1 = −ε², which a product that is rounded loses.
+        let mut sum = Twofold::new(-1.0);
+        sum.add_product(1.0 + f64::EPSILON, 1.0 - f64::EPSILON);
+        assert_eq!(sum.value(), -f64::EPSILON * f64::EPSILON);
+    }
+}
