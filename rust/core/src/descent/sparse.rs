@@ -6,16 +6,19 @@
 
 use fearless_simd::prelude::*;
 
-use super::{Model, Observer, Options, Polling, Trace, batch_step};
+use super::batch::batch_step;
+use super::model::Model;
+use super::options::{Observer, Options, Polling};
+use super::step;
+use super::trace::Trace;
 use crate::error::Error;
 use crate::features::Features;
 use crate::float::Float;
-use crate::kernel::sparse::{Scaled, Scratch, row_products, stripe, work};
-use crate::kernel::{Points, Sums, predictions};
-use crate::parallel::{Monitor, STRIPE};
+use crate::kernel::sparse::{Scaled, Scratch, leaf, row_products, work};
+use crate::kernel::{Dataset, Sums, predictions};
+use crate::reduce::Monitor;
 use crate::simd::{self, dispatch};
 use crate::sparse::{Index, Rows, Sparse, with_indices};
-use crate::step;
 use crate::vector::RowSet;
 
 /// Elements between two polls: well under a millisecond.
@@ -23,7 +26,7 @@ const CHUNK: usize = 1 << 17;
 
 /// A step for each batch.
 pub(super) fn epoch<F: Float>(
-    points: &Points<'_, Sparse<'_>>,
+    dataset: &Dataset<'_, Sparse<'_>>,
     order: RowSet<'_>,
     batch: usize,
     model: &mut Model<F>,
@@ -32,7 +35,7 @@ pub(super) fn epoch<F: Float>(
     trace: &mut Option<Trace<F>>,
     observer: &mut dyn Observer<F>,
 ) -> Result<(), Error> {
-    let x = &points.x;
+    let x = &dataset.x;
     let values = x.values::<F>();
     let level = simd::level()?;
     let mut lazy = Lazy {
@@ -42,13 +45,13 @@ pub(super) fn epoch<F: Float>(
         epoch,
         trace,
         scratch: Scratch::new(),
+        sums: Sums::zero(x.columns(), 1),
     };
-    lazy.scratch.run.resize(x.columns(), 0.0);
     let mut done = 0;
     for first in (0..x.rows()).step_by(batch) {
-        let part = Points {
+        let part = Dataset {
             rows: order.part(first..x.rows().min(first.saturating_add(batch))),
-            ..*points
+            ..*dataset
         };
         let work = work(x, part.rows);
         if work < x.columns() {
@@ -82,6 +85,8 @@ struct Lazy<'a, F> {
     epoch: usize,
     trace: &'a mut Option<Trace<F>>,
     scratch: Scratch<F>,
+    /// Of a batch; `weights` are zeros between batches.
+    sums: Sums,
 }
 
 impl<F: Float> Lazy<'_, F> {
@@ -114,32 +119,32 @@ impl<F: Float> Lazy<'_, F> {
     fn step<I: Index, S: Simd>(
         &mut self,
         simd: S,
-        batch: &Points<'_, Sparse<'_>>,
+        batch: &Dataset<'_, Sparse<'_>>,
         x: &Rows<'_, F, I>,
     ) -> Result<(), Error> {
         let rows = batch.rows;
         let count = rows.count(batch.x.rows());
-        let mut sums = Sums::zero(0);
         let model = Scaled {
             weights: &self.model.weights,
             scale: self.scale,
             bias: self.model.bias,
         };
-        for first in (0..count).step_by(STRIPE) {
-            let stripe_rows = first..count.min(first + STRIPE);
-            let scratch = &mut self.scratch;
-            stripe(
-                simd,
-                batch,
-                x,
-                &model,
-                self.options.activation,
-                stripe_rows,
-                true,
-                scratch,
-                &mut sums,
-            );
-        }
+        let mut sums = Sums {
+            weights: std::mem::take(&mut self.sums.weights),
+            ..Sums::zero(0, 1)
+        };
+        let activation = self.options.activation;
+        leaf(
+            simd,
+            batch,
+            x,
+            &model,
+            activation,
+            0..count,
+            true,
+            &mut self.scratch,
+            &mut sums,
+        );
         if !sums.valid {
             return Err(batch.with(Features::Sparse(batch.x)).first_invalid::<F>());
         }
@@ -152,22 +157,24 @@ impl<F: Float> Lazy<'_, F> {
         }
 
         let Options {
-            learning_rate, l2, ..
+            learning_rate,
+            penalty,
+            ..
         } = *self.options;
-        let (divisor, penalty) = step::scales(&sums, l2, self.options.reduction);
-        let delta_bias = F::from_f64(-learning_rate * (sums.bias / divisor));
+        let (divisor, factor) = step::scales(&sums, self.options.reduction);
+        let delta_bias = F::from_f64(-learning_rate * (sums.bias() / divisor));
         let delta_weights = self.trace.is_some().then(|| {
-            let run = self.scratch.run.iter().enumerate();
-            run.map(|(j, sum)| sum / divisor + penalty * self.weight(j).to_f64())
+            let sums = sums.weights.iter().enumerate();
+            sums.map(|(j, sum)| sum / divisor + factor * penalty.slope(self.weight(j).to_f64()))
                 .map(|gradient| F::from_f64(-learning_rate * gradient))
                 .collect::<Vec<F>>()
         });
-        if penalty > 0.0 {
-            self.shrink(1.0 - learning_rate * penalty);
+        if !penalty.is_none() {
+            self.shrink(1.0 - penalty.shrinkage(learning_rate * factor));
         }
         for i in 0..count {
             for column in x.row(rows.at(i)).unwrap_or_default().0 {
-                let sum = self.scratch.run.get_mut(column.at());
+                let sum = sums.weights.get_mut(column.at());
                 let (Some(sum), Some(w)) = (sum, self.model.weights.get_mut(column.at())) else {
                     continue;
                 };
@@ -177,6 +184,7 @@ impl<F: Float> Lazy<'_, F> {
                 }
             }
         }
+        self.sums = sums;
         self.model.bias += delta_bias;
         if let Some(delta_weights) = delta_weights {
             let weights = (0..delta_weights.len()).map(|j| self.weight(j)).collect();

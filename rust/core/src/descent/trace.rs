@@ -1,6 +1,6 @@
 //! What a descent records of its updates.
 
-use super::Model;
+use super::model::Model;
 use crate::error::Error;
 use crate::float::Float;
 use crate::kernel::PointUpdate;

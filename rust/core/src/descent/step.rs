@@ -1,12 +1,10 @@
 //! w ← w − α ∇E: one step of gradient descent.
 
-use crate::activation::Activation;
 use crate::error::{Error, one_of};
-use crate::features::Features;
 use crate::float::Float;
-use crate::kernel::{self, Points, Sums, Want};
-use crate::parallel::{Monitor, Threads};
-use crate::vector::Vector;
+use crate::kernel::{self, Dataset, Parameters, Sums, Want};
+use crate::penalty::Penalty;
+use crate::reduce::Job;
 
 /// How a learning rate reads: along the gradient of the mean error, or of the sum over the points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,50 +33,40 @@ impl Reduction {
     }
 }
 
-/// Weights and bias after a step.
+/// Weights and biases after a step, or what it changes them by.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step<F> {
-    /// Shape (n).
+    /// Shape (n), or (K, n) class by class.
     pub weights: Vec<F>,
-    /// Bias.
-    pub bias: F,
+    /// One for each score.
+    pub biases: Vec<F>,
 }
 
-/// One step from `weights` and `bias`, which are not changed.
+/// One step from the parameters, which are not changed.
 ///
 /// # Errors
 ///
 /// [`Error::Number`] if `learning_rate` is not positive and finite; else as [`kernel::loss`].
-pub fn gradient_step<'a, F: Float>(
-    x: impl Into<Features<'a>>,
-    y: &'a Vector<'a>,
-    sample_weight: Option<&'a Vector<'a>>,
-    weights: &[F],
-    bias: F,
+pub fn gradient_step<F: Float>(
+    dataset: &Dataset<'_>,
+    parameters: &Parameters<'_, F>,
     learning_rate: f64,
     reduction: Reduction,
-    threads: Threads,
-    monitor: &mut dyn Monitor,
+    job: &mut Job<'_>,
 ) -> Result<Step<F>, Error> {
     check_learning_rate(learning_rate)?;
-    let points = Points::new(x, y, sample_weight)?;
-    let sums = kernel::evaluate(
-        &points,
-        weights,
-        bias,
-        Activation::Sigmoid,
-        Want::LossAndGradient,
-        threads,
-        monitor,
-    )?;
-    let (delta_weights, delta_bias) = deltas(&sums, weights, learning_rate, 0.0, reduction);
+    let sums = kernel::evaluate(dataset, parameters, Want::LossAndGradient, job)?;
+    let deltas = deltas(
+        &sums,
+        parameters.weights,
+        learning_rate,
+        Penalty::NONE,
+        reduction,
+    );
+    let moved = |from: &[F], by: &[F]| from.iter().zip(by).map(|(&w, &d)| w + d).collect();
     Ok(Step {
-        weights: weights
-            .iter()
-            .zip(&delta_weights)
-            .map(|(&w, &d)| w + d)
-            .collect(),
-        bias: bias + delta_bias,
+        weights: moved(parameters.weights, &deltas.weights),
+        biases: moved(parameters.biases, &deltas.biases),
     })
 }
 
@@ -94,11 +82,11 @@ pub(crate) fn check_learning_rate(got: f64) -> Result<(), Error> {
     }
 }
 
-/// What the sums are divided by, and what the weights are multiplied by, in the penalised gradient.
-pub(crate) fn scales(sums: &Sums, l2: f64, reduction: Reduction) -> (f64, f64) {
+/// What the sums are divided by, and what the penalty's gradient is multiplied by, in the penalised gradient.
+pub(crate) fn scales(sums: &Sums, reduction: Reduction) -> (f64, f64) {
     match reduction {
-        Reduction::Mean => (sums.weight, l2),
-        Reduction::Sum => (1.0, l2 * sums.weight),
+        Reduction::Mean => (sums.weight, 1.0),
+        Reduction::Sum => (1.0, sums.weight),
     }
 }
 
@@ -107,17 +95,20 @@ pub(crate) fn deltas<F: Float>(
     sums: &Sums,
     weights: &[F],
     learning_rate: f64,
-    l2: f64,
+    penalty: Penalty,
     reduction: Reduction,
-) -> (Vec<F>, F) {
-    let (divisor, penalty) = scales(sums, l2, reduction);
+) -> Step<F> {
+    let (divisor, factor) = scales(sums, reduction);
     let delta =
         |sum: f64, penalised: f64| F::from_f64(-learning_rate * (sum / divisor + penalised));
     let delta_weights = sums
         .weights
         .iter()
         .zip(weights)
-        .map(|(&sum, w)| delta(sum, penalty * w.to_f64()))
+        .map(|(&sum, w)| delta(sum, factor * penalty.slope(w.to_f64())))
         .collect();
-    (delta_weights, delta(sums.bias, 0.0))
+    Step {
+        weights: delta_weights,
+        biases: sums.biases.iter().map(|&sum| delta(sum, 0.0)).collect(),
+    }
 }

@@ -1,0 +1,15 @@
+//! Gradient descent: w ← w − α ∇E, and epochs of it.
+
+mod batch;
+mod epochs;
+mod model;
+mod options;
+mod sparse;
+mod step;
+mod trace;
+
+pub(crate) use self::epochs::check_start;
+pub use self::epochs::descend;
+pub use self::options::{Descent, Observer, Options, StopReason};
+pub use self::step::{Reduction, Step, gradient_step};
+pub use self::trace::Trace;

@@ -1,0 +1,146 @@
+//! How to descend, who watches, and what comes of it.
+
+use std::ops::ControlFlow;
+
+use super::step::{self, Reduction};
+use super::trace::Trace;
+use crate::error::Error;
+use crate::loss::Activation;
+use crate::penalty::Penalty;
+use crate::reduce::{Monitor, Threads, Unmonitored};
+
+/// How to descend.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// α > 0.
+    pub learning_rate: f64,
+    /// Passes over all points, at least 1.
+    pub epochs: usize,
+    /// Points of one update; all of them if `None`.
+    pub batch_size: Option<usize>,
+    /// Seed of the order of the points; the order they come in if `None`.
+    pub shuffle: Option<u64>,
+    /// Whether α is divided by the batch's size.
+    pub reduction: Reduction,
+    /// What turns scores into predictions.
+    pub activation: Activation,
+    /// On the weights; the bias is not penalised.
+    pub penalty: Penalty,
+    /// Stop once the max-norm of the objective's gradient is at most this; 0 never stops.
+    pub tol: f64,
+    /// Threads for batches of more than one point.
+    pub threads: Threads,
+    /// Record every update.
+    pub trace: bool,
+}
+
+impl Options {
+    /// # Errors
+    ///
+    /// [`Error::Number`] naming the first option that is out of range.
+    pub fn check(&self) -> Result<(), Error> {
+        step::check_learning_rate(self.learning_rate)?;
+        for (argument, count) in [
+            ("epochs", Some(self.epochs)),
+            ("batch_size", self.batch_size),
+        ] {
+            if count == Some(0) {
+                return Err(Error::Number {
+                    argument,
+                    expected: "a positive integer",
+                    got: 0.0,
+                });
+            }
+        }
+        match (0.0..f64::INFINITY).contains(&self.tol) {
+            true => Ok(()),
+            false => Err(Error::Number {
+                argument: "tol",
+                expected: "finite and not negative",
+                got: self.tol,
+            }),
+        }
+    }
+}
+
+/// Why a descent or a fit ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// All epochs were run.
+    Epochs,
+    /// The gradient's max-norm was at most `tol`.
+    Tolerance,
+    /// The observer asked for it.
+    Callback,
+    /// Loss or weights were no longer finite; the result is that of the last epoch where they were.
+    Diverged,
+    /// The arithmetic's rounding admits no better weights.
+    Precision,
+    /// The passes over the data that were allowed are used up.
+    Passes,
+    /// A hyperplane separates the labels: the loss has no minimum.
+    Separated,
+    /// The gradient is as small as it should be, but a proof of the optimum was too dear.
+    Uncertified,
+}
+
+impl StopReason {
+    /// The reason in a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            StopReason::Epochs => "epochs",
+            StopReason::Tolerance => "tolerance",
+            StopReason::Callback => "callback",
+            StopReason::Diverged => "diverged",
+            StopReason::Precision => "precision",
+            StopReason::Passes => "passes",
+            StopReason::Separated => "separated",
+            StopReason::Uncertified => "uncertified",
+        }
+    }
+}
+
+/// Watches a descent.
+pub trait Observer<F>: Monitor {
+    /// Whether [`Observer::epoch`] may end the descent.
+    fn may_stop(&self) -> bool {
+        true
+    }
+
+    /// Called after each epoch, counted from 0; [`ControlFlow::Break`] ends the descent there.
+    fn epoch(&mut self, epoch: usize, loss: f64, weights: &[F], bias: F) -> ControlFlow<()>;
+}
+
+impl<F> Observer<F> for Unmonitored {
+    fn may_stop(&self) -> bool {
+        false
+    }
+
+    fn epoch(&mut self, _: usize, _: f64, _: &[F], _: F) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+/// What a descent ends with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Descent<F> {
+    /// w, shape (n).
+    pub weights: Vec<F>,
+    /// b
+    pub bias: F,
+    /// Mean error over all points after each epoch, without the penalty.
+    pub history: Vec<f64>,
+    /// Why it ended.
+    pub stop_reason: StopReason,
+    /// Every update, if asked for.
+    pub trace: Option<Trace<F>>,
+}
+
+/// Lends an observer to a kernel as its monitor.
+pub(super) struct Polling<'a, F>(pub(super) &'a mut dyn Observer<F>);
+
+impl<F> Monitor for Polling<'_, F> {
+    fn poll(&mut self) -> ControlFlow<()> {
+        self.0.poll()
+    }
+}

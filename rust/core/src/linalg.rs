@@ -1,0 +1,52 @@
+//! Dots, norms and sums of vectors, added in an order that no instruction set changes.
+
+/// Σ a_i b_i, in eight interleaved sums.
+pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let mut lanes = [0.0; 8];
+    let (a_chunks, b_chunks) = (a.chunks_exact(8), b.chunks_exact(8));
+    let rest: f64 = a_chunks
+        .remainder()
+        .iter()
+        .zip(b_chunks.remainder())
+        .map(|(a, b)| a * b)
+        .sum();
+    for (a, b) in a_chunks.zip(b_chunks) {
+        for (lane, (a, b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
+            *lane += a * b;
+        }
+    }
+    lanes.iter().sum::<f64>() + rest
+}
+
+/// ‖x‖
+pub(crate) fn norm(x: &[f64]) -> f64 {
+    match x {
+        [x] => x.abs(), // a square may overflow
+        _ => dot(x, x).sqrt(),
+    }
+}
+
+/// `y += a·x`
+pub(crate) fn add_multiple(y: &mut [f64], a: f64, x: &[f64]) {
+    for (y, x) in y.iter_mut().zip(x) {
+        *y += a * x;
+    }
+}
+
+/// Takes out what all classes have in common: weights and biases then sum to zero over the classes.
+pub(crate) fn centre(v: &mut [f64], classes: usize) {
+    let (weights, biases) = v.split_at_mut(v.len() - classes);
+    centre_values(weights, classes);
+    centre_values(biases, classes);
+}
+
+/// The same of values of shape (K, n).
+pub(crate) fn centre_values(values: &mut [f64], classes: usize) {
+    let n = values.len() / classes;
+    for j in 0..n {
+        let sum: f64 = values.iter().skip(j).step_by(n).sum();
+        for x in values.iter_mut().skip(j).step_by(n) {
+            *x -= sum / classes as f64;
+        }
+    }
+}
