@@ -15,8 +15,9 @@ use std::fmt::Write as _;
 use std::process::{Command, ExitCode};
 
 use gradstep_core::{
-    Activation, Elements, Float, Function, Isa, Matrix, Options, Reduction, Threads, Unmonitored,
-    Vector, apply, cross_entropy, descend, loss, loss_gradient, predict_proba,
+    Activation, Dataset, Elements, Float, Function, Isa, Job, Matrix, Options, Parameters, Penalty,
+    Reduction, Threads, Unmonitored, Vector, apply, cross_entropy, descend, loss, loss_gradient,
+    predict_proba,
 };
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -101,18 +102,14 @@ fn gradient<F: Float>(repeats: usize, m: usize, n: usize, fortran: bool) -> Outc
     } else {
         (n as isize, 1)
     };
-    let x = Matrix::new(F::elements(&x), 0, (m, n), strides)?;
+    let x = Matrix::new(Elements::of(&x), 0, (m, n), strides)?;
     let y = labels(m);
     let y = Vector::from_slice(&y);
     for _ in 0..repeats {
         loss_gradient(
-            &x,
-            &y,
-            None,
-            &weights,
-            F::ZERO,
-            Threads::ONE,
-            &mut Unmonitored,
+            &Dataset::new(&x, &y, None)?,
+            &Parameters::of_one_score(Activation::Sigmoid, &weights, &F::ZERO),
+            &mut Job::new(Threads::ONE, &mut Unmonitored)?,
         )?;
     }
     Ok(())
@@ -123,7 +120,11 @@ fn loss_of_512(repeats: usize) -> Outcome<()> {
     let x = Matrix::from_rows(Elements::F64(&x), 512, 28)?;
     let y = Vector::from_slice(&y);
     for _ in 0..repeats {
-        loss(&x, &y, None, &weights, 0.0, Threads::ONE, &mut Unmonitored)?;
+        loss(
+            &Dataset::new(&x, &y, None)?,
+            &Parameters::of_one_score(Activation::Sigmoid, &weights, &0.0),
+            &mut Job::new(Threads::ONE, &mut Unmonitored)?,
+        )?;
     }
     Ok(())
 }
@@ -132,7 +133,12 @@ fn predictions_of_512(repeats: usize) -> Outcome<()> {
     let (x, weights, mut out) = (numbers(512 * 28), numbers(28), vec![0.0; 512]);
     let x = Matrix::from_rows(Elements::F64(&x), 512, 28)?;
     for _ in 0..repeats {
-        predict_proba(&x, &weights, 0.0, &mut out, Threads::ONE, &mut Unmonitored)?;
+        predict_proba(
+            &x,
+            &Parameters::of_one_score(Activation::Sigmoid, &weights, &0.0),
+            &mut out,
+            &mut Job::new(Threads::ONE, &mut Unmonitored)?,
+        )?;
     }
     Ok(())
 }
@@ -142,7 +148,12 @@ fn cross_entropy_of_2048(repeats: usize) -> Outcome<()> {
     let y_hat: Vec<f64> = y_hat.iter().map(|x| (x + 1.0) / 2.0).collect();
     let (y, y_hat) = (Vector::from_slice(&y), Vector::from_slice(&y_hat));
     for _ in 0..repeats {
-        cross_entropy(&y, &y_hat, None, Threads::ONE, &mut Unmonitored)?;
+        cross_entropy(
+            &y,
+            &y_hat,
+            None,
+            &mut Job::new(Threads::ONE, &mut Unmonitored)?,
+        )?;
     }
     Ok(())
 }
@@ -151,7 +162,12 @@ fn function<F: Float>(repeats: usize, function: Function) -> Outcome<()> {
     let z = converted::<F>(numbers(4096));
     let mut out = vec![F::ZERO; 4096];
     for _ in 0..repeats {
-        apply(function, &z, &mut out, Threads::ONE, &mut Unmonitored)?;
+        apply(
+            function,
+            &z,
+            &mut out,
+            &mut Job::new(Threads::ONE, &mut Unmonitored)?,
+        )?;
     }
     Ok(())
 }
@@ -166,13 +182,19 @@ fn points(repeats: usize, m: usize, n: usize) -> Outcome<()> {
         shuffle: None,
         reduction: Reduction::Mean,
         activation: Activation::Sigmoid,
-        l2: 0.0,
+        penalty: Penalty::NONE,
         tol: 0.0,
         threads: Threads::ONE,
         trace: false,
     };
     let y = Vector::from_slice(&y);
-    descend(&x, &y, vec![0.0; n], 0.0, &options, &mut Unmonitored)?;
+    descend(
+        &Dataset::new(&x, &y, None)?,
+        vec![0.0; n],
+        0.0,
+        &options,
+        &mut Unmonitored,
+    )?;
     Ok(())
 }
 

@@ -2,10 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use crate::error::{Error, check_room, zeros};
+use crate::error::{Error, check_length, check_room, zeros};
 use crate::features::Features;
-use crate::kernel::{self, Basis, Points};
-use crate::parallel::{Monitor, Threads};
+use crate::kernel::{self, Basis, Dataset};
+use crate::penalty::Penalty;
+use crate::reduce::{Job, Monitor};
 use crate::solver::information::Information;
 use crate::solver::objective::Objective;
 use crate::solver::run::{FitObserver, Iteration, Run};
@@ -35,26 +36,24 @@ pub fn covariance<'a>(
     weights: &[f64],
     bias: f64,
     fit_bias: bool,
-    threads: Threads,
-    monitor: &mut dyn Monitor,
+    job: &mut Job<'_>,
 ) -> Result<Vec<f64>, Error> {
     let x = x.into();
     let n = x.columns();
-    kernel::check_length("weights", weights.len(), n, "one weight per column of X")?;
+    check_length("weights", weights.len(), n, "one weight per column of X")?;
     let unlabelled = zeros("y", x.rows(), "labels")?;
     let unlabelled = Vector::from_slice(&unlabelled);
-    let points = Points::new(x, &unlabelled, sample_weight)?;
-    kernel::labels(&points, threads, monitor)?;
+    let dataset = Dataset::new(x, &unlabelled, sample_weight)?;
+    kernel::labels(&dataset, job)?;
     // The matrix, its inverse, and the sums that it is made from.
     let elements = 4 * (n as u128 + 1).pow(2);
     check_room(elements, "X", elements, "elements of its covariance")?;
-    points.check_finite()?;
+    dataset.check_finite()?;
     let objective = Objective {
-        points: &points,
+        dataset: &dataset,
         classes: 1,
-        l2: 0.0,
+        penalty: Penalty::NONE,
         fit_bias,
-        threads,
         epsilon: f64::EPSILON,
         excluded: &[],
         cost: 1.0,
@@ -62,9 +61,10 @@ pub fn covariance<'a>(
     };
     let mut v = weights.to_vec();
     v.push(bias);
-    let mut quiet = Quiet(monitor);
-    let basis = Basis::sampled(&points, fit_bias, false);
-    let mut run = Run::new(&mut quiet, f64::INFINITY, basis);
+    let threads = job.threads();
+    let mut quiet = Quiet(job.monitor());
+    let basis = Basis::sampled(&dataset, fit_bias, false);
+    let mut run = Run::new(&mut quiet, threads, f64::INFINITY, basis)?;
     let singular = |got: String| Error::Conflict {
         argument: "X",
         expected: "of columns that are no linear combinations of one another",

@@ -5,8 +5,8 @@ use fearless_simd::prelude::*;
 use crate::error::Error;
 use crate::float::Float;
 use crate::math;
-use crate::parallel::{self, Monitor, Threads};
-use crate::simd::{self, dispatch};
+use crate::reduce::{self, Job};
+use crate::simd::dispatch;
 
 /// A function of one variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +31,7 @@ pub fn apply<F: Float>(
     function: Function,
     z: &[F],
     out: &mut [F],
-    threads: Threads,
-    monitor: &mut dyn Monitor,
+    job: &mut Job<'_>,
 ) -> Result<(), Error> {
     if out.len() != z.len() {
         return Err(Error::Length {
@@ -42,13 +41,12 @@ pub fn apply<F: Float>(
             got: out.len(),
         });
     }
-    let level = simd::level()?;
-    parallel::map(
-        threads,
+    let level = job.level();
+    reduce::map(
+        job,
         z.chunks(BLOCK).zip(out.chunks_mut(BLOCK)).collect(),
         || (),
         |(), (z, out): (&[F], &mut [F])| dispatch!(level, simd => map_block(simd, z, out, function)),
-        monitor,
     )?;
     Ok(())
 }
@@ -61,16 +59,14 @@ pub fn apply<F: Float>(
 pub fn apply_in_place<F: Float>(
     function: Function,
     values: &mut [F],
-    threads: Threads,
-    monitor: &mut dyn Monitor,
+    job: &mut Job<'_>,
 ) -> Result<(), Error> {
-    let level = simd::level()?;
-    parallel::map(
-        threads,
+    let level = job.level();
+    reduce::map(
+        job,
         values.chunks_mut(BLOCK).collect(),
         || (),
         |(), block: &mut [F]| dispatch!(level, simd => map_in_place(simd, block, function)),
-        monitor,
     )?;
     Ok(())
 }

@@ -380,6 +380,27 @@ impl fmt::Display for Shown {
     }
 }
 
+/// # Errors
+///
+/// [`Error::Length`] unless an argument is as long as it should be.
+pub(crate) fn check_length(
+    argument: &'static str,
+    got: usize,
+    expected: usize,
+    unit: &'static str,
+) -> Result<(), Error> {
+    if got == expected {
+        Ok(())
+    } else {
+        Err(Error::Length {
+            argument,
+            expected,
+            unit,
+            got,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

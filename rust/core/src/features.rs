@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::matrix::Matrix;
 use crate::sparse::{ROW, Sparse};
 
-/// The features, a row per sample.
+/// The features, a row per row.
 #[derive(Clone, Copy, Debug)]
 pub enum Features<'a> {
     /// Every element is stored.

@@ -6,22 +6,21 @@ use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 
 use crate::descent::{Descent, Observer, Options, StopReason, check_start};
-use crate::error::{Error, check_room, one_of};
-use crate::features::Features;
+use crate::error::{Error, check_length, check_room, one_of};
 use crate::float::Float;
-use crate::kernel::{self, Basis, ClassCounts, Labels, Points, Target};
+use crate::kernel::{self, Basis, ClassCounts, Dataset, Labels, Target};
+use crate::linalg::centre;
 use crate::math::{self, larger};
-use crate::parallel::{Monitor, Threads};
+use crate::penalty::Penalty;
+use crate::reduce::{Job, Monitor, Threads};
 use crate::simd::{self, dispatch};
 use crate::solver::objective::{Objective, Point, round};
 use crate::solver::plane_search;
-use crate::solver::preconditioner::centre;
 use crate::solver::proof::{Goal, Outcome, Proof, prove};
-use crate::solver::run::{FitObserver, Iteration, Record, Run};
-use crate::solver::separation::Search;
+use crate::solver::run::{FitObserver, Iteration, Record, Run, Search};
+use crate::solver::separation;
 use crate::solver::stages::{self, Solution};
 use crate::solver::view::Alias;
-use crate::vector::Vector;
 
 /// How the optimum is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +59,8 @@ const GRADIENT: f64 = 1e-8;
 /// What to minimise, and how far.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FitOptions {
-    /// λ ≥ 0 of the penalty (λ/2)‖w‖² on the mean error; the bias is not penalised.
-    pub l2: f64,
+    /// On the weights, beside the mean error; the bias is not penalised.
+    pub penalty: Penalty,
     /// Whether there is a bias; it is 0 if not.
     pub fit_bias: bool,
     /// How.
@@ -84,7 +83,7 @@ impl FitOptions {
     /// [`Error::Number`] naming the first option that is out of range.
     pub fn check(&self) -> Result<(), Error> {
         let tol = self.tol.unwrap_or(0.0);
-        for (argument, got) in [("l2", self.l2), ("tol", tol), ("gap_tol", self.gap_tol)] {
+        for (argument, got) in [("tol", tol), ("gap_tol", self.gap_tol)] {
             if !(0.0..f64::INFINITY).contains(&got) {
                 return Err(Error::Number {
                     argument,
@@ -108,11 +107,11 @@ impl FitOptions {
 /// An optimum, and what is known of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Optimum<F> {
-    /// Predictors per sample: 1 for labels in [0, 1], K ≥ 3 for as many classes.
+    /// Scores per row: 1 for labels in [0, 1], K ≥ 3 for as many classes.
     pub classes: usize,
     /// w, shape (n); of several classes (K, n).
     pub weights: Vec<F>,
-    /// b, one per predictor.
+    /// b, one per score.
     pub biases: Vec<F>,
     /// E
     pub loss: f64,
@@ -143,7 +142,7 @@ pub struct Start {
     pub weights: Option<Vec<f64>>,
     /// Rows of the weights, if they came as a matrix.
     pub rows: Option<usize>,
-    /// b, one per predictor.
+    /// b, one per score.
     pub biases: Option<Vec<f64>>,
 }
 
@@ -153,12 +152,12 @@ impl Start {
             match (classes, self.rows) {
                 (1, None) => {
                     let unit = "one weight per column of X";
-                    kernel::check_length("weights", weights.len(), columns, unit)?;
+                    check_length("weights", weights.len(), columns, unit)?;
                 }
                 (_, Some(rows)) if classes > 1 && rows == classes => {
                     let width = weights.len() / rows;
                     let unit = "one per column of X, in each row of weights";
-                    kernel::check_length("weights", width, columns, unit)?;
+                    check_length("weights", width, columns, unit)?;
                 }
                 (_, rows) => {
                     let got =
@@ -172,7 +171,7 @@ impl Start {
             }
         }
         if let Some(biases) = &self.biases {
-            kernel::check_length("bias", biases.len(), classes, "one per class")?;
+            check_length("bias", biases.len(), classes, "one per class")?;
         }
         let weights = self.weights.iter().flatten().map(|&w| F::from_f64(w));
         let weights: Vec<F> = weights.collect();
@@ -199,23 +198,20 @@ const NEWTON_PASSES: f64 = 500.0;
 /// [`Error::Index`] for a column of a sparse `x` out of range; [`Error::Weight`] or [`Error::Number`] if what it starts from
 /// is not finite; [`Error::Memory`] without room for what it keeps; [`Error::Interrupted`] by the observer; and those of
 /// [`FitOptions::check`].
-pub fn fit<'a, F: Float>(
-    x: impl Into<Features<'a>>,
-    y: &'a Vector<'a>,
-    sample_weight: Option<&'a Vector<'a>>,
+pub fn fit<F: Float>(
+    dataset: &Dataset<'_>,
     start: Start,
     options: &FitOptions,
     observer: &mut dyn FitObserver,
 ) -> Result<Optimum<F>, Error> {
     options.check()?;
-    let points = Points::new(x, y, sample_weight)?;
-    let target = kernel::target(&points, options.threads, observer)?;
+    let target = kernel::target(dataset, &mut Job::new(options.threads, observer)?)?;
     if F::EPSILON.to_f64() > f64::EPSILON {
-        points.check_weights::<F>()?;
+        dataset.check_weights::<F>()?;
     }
-    let classes = target.predictors();
-    start.check::<F>(points.x.columns(), classes)?;
-    let columns = points.x.columns() as u128;
+    let classes = target.scores();
+    start.check::<F>(dataset.x.columns(), classes)?;
+    let columns = dataset.x.columns() as u128;
     let vectors = VECTORS * classes as u128;
     check_room(
         columns.saturating_mul(vectors),
@@ -223,8 +219,8 @@ pub fn fit<'a, F: Float>(
         columns,
         "columns of X",
     )?;
-    let basis = Basis::sampled(&points, options.fit_bias, options.l2 > 0.0);
-    let mut run = Run::new(observer, options.max_passes, basis);
+    let basis = Basis::sampled(dataset, options.fit_bias, !options.penalty.is_none());
+    let mut run = Run::new(observer, options.threads, options.max_passes, basis)?;
     let goal = Goal {
         gap: options.gap_tol,
         gradient: options.tol,
@@ -234,15 +230,14 @@ pub fn fit<'a, F: Float>(
     let (mut start, mut excluded) = (Some(start), Vec::new());
     let (objective, proof) = loop {
         let objective = Objective {
-            points: &points,
+            dataset,
             classes,
-            l2: options.l2,
+            penalty: options.penalty,
             fit_bias: options.fit_bias,
-            threads: options.threads,
             epsilon: F::EPSILON.to_f64(),
             excluded: &excluded,
             cost: 1.0,
-            separated_below: separated_below(&target, options.l2),
+            separated_below: separated_below(&target, options.penalty),
         };
         let start = start.take().unwrap_or_default();
         let solution = match &target {
@@ -375,12 +370,12 @@ fn log_ratio(a: f64, b: f64) -> Result<f64, Error> {
 }
 
 /// The sum of errors that proves every prediction right: each is below ln 2. A little less, for rounding.
-fn separated_below(target: &Target, l2: f64) -> f64 {
+fn separated_below(target: &Target, penalty: Penalty) -> f64 {
     let (certain, smallest_weight) = match target {
         Target::Binary(labels) => (labels.binary, labels.smallest_weight),
         Target::Classes(counts) => (true, counts.smallest_weight),
     };
-    if l2 == 0.0 && certain {
+    if penalty.is_none() && certain {
         0.99 * std::f64::consts::LN_2 * smallest_weight
     } else {
         0.0
@@ -466,44 +461,41 @@ fn is_no_worse<F: Float>(
 /// # Errors
 ///
 /// As [`fit`], and those of [`Options::check`]; [`Error::Number`] for weights whose error is not finite.
-pub fn descend_with_best_steps<'a, F: Float>(
-    x: impl Into<Features<'a>>,
-    y: &'a Vector<'a>,
+pub fn descend_with_best_steps<F: Float>(
+    dataset: &Dataset<'_>,
     weights: Vec<F>,
     bias: F,
     options: &Options,
     observer: &mut dyn Observer<F>,
 ) -> Result<Descent<F>, Error> {
     options.check()?;
-    let points = Points::new(x, y, None)?;
-    let n = points.x.columns();
-    kernel::check_length("weights", weights.len(), n, "one weight per column of X")?;
+    let n = dataset.x.columns();
+    check_length("weights", weights.len(), n, "one weight per column of X")?;
     check_start(&weights, bias)?;
-    let labels = kernel::labels(&points, options.threads, observer)?;
+    let labels = kernel::labels(dataset, &mut Job::new(options.threads, observer)?)?;
     let objective = Objective {
-        points: &points,
+        dataset,
         classes: 1,
-        l2: options.l2,
+        penalty: options.penalty,
         fit_bias: true,
-        threads: options.threads,
         epsilon: F::EPSILON.to_f64(),
         excluded: &[],
         cost: 1.0,
-        separated_below: separated_below(&Target::Binary(labels), options.l2),
+        separated_below: separated_below(&Target::Binary(labels), options.penalty),
     };
-    let basis = Basis::sampled(&points, true, options.l2 > 0.0);
+    let basis = Basis::sampled(dataset, true, !options.penalty.is_none());
     let mut epochs = Epochs {
         observer,
         history: Vec::new(),
         most: options.epochs,
         are_complete: false,
     };
-    let mut run = Run::new(&mut epochs, f64::INFINITY, basis);
+    let mut run = Run::new(&mut epochs, options.threads, f64::INFINITY, basis)?;
     let mut v: Vec<f64> = weights.iter().map(|w| w.to_f64()).collect();
     v.push(bias.to_f64());
     let value = run.evaluate::<F>(&objective, &v)?;
     if !value.is_finite() {
-        points.check_finite()?;
+        dataset.check_finite()?;
         let largest = v.iter().copied().fold(0.0, larger);
         return Err(Error::Number {
             argument: "weights",
@@ -515,9 +507,9 @@ pub fn descend_with_best_steps<'a, F: Float>(
     let solution =
         plane_search::minimise::<F>(&objective, start, options.tol, f64::INFINITY, &mut run)?;
     let mut stop_reason = solution.stop_reason;
-    if options.l2 == 0.0
+    if options.penalty.is_none()
         && matches!(stop_reason, StopReason::Tolerance | StopReason::Precision)
-        && let Search::Found(_) = run.search(&objective, &solution.point.v)?
+        && let Search::Found(_) = separation::search(&objective, &solution.point.v, &mut run)?
     {
         stop_reason = StopReason::Separated;
     }

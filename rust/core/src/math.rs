@@ -245,7 +245,7 @@ pub(crate) struct Sample<V> {
     pub t: V,
     /// `([z > 0] − y)·z`
     pub linear: V,
-    /// `ŷ − y`
+    /// The error's derivative by z, or for the perceptron what stands in its place: `ŷ − y`.
     pub residual: V,
 }
 
@@ -259,7 +259,7 @@ pub(crate) struct Sample<V> {
 ///            ((1 − y)·t − y) / (1 + t)    otherwise
 /// ```
 ///
-/// Neither cancels for y ∈ {0, 1}. At z = ±∞ the second term is 0 where its factor is.
+/// Neither cancels for y ∈ {0, 1}. At z = ±∞ the second term is 0 if its factor is, not 0·∞.
 #[inline(always)]
 pub(crate) fn cross_entropy<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     z: V,

@@ -9,7 +9,7 @@ use fearless_simd::prelude::*;
 use crate::elements::Elements;
 use crate::error::Error;
 use crate::float::Float;
-use crate::simd::{MAX_LANES, transpose};
+use crate::lanes::{MAX_LANES, transpose};
 use crate::strips::{Strips, prefetch};
 use crate::vector::RowSet;
 
@@ -120,7 +120,7 @@ impl<'a> Matrix<'a> {
     where
         'a: 't,
     {
-        if let (true, Some(data)) = (self.rows_in_place::<F>(rows), F::slice(&self.elements)) {
+        if let (true, Some(data)) = (self.rows_in_place::<F>(rows), self.elements.slice::<F>()) {
             let start = self.position(rows.at(first), 0);
             return Strips::new(data, start, self.row_stride, count, self.columns);
         }
@@ -156,7 +156,7 @@ impl<'a> Matrix<'a> {
     pub(crate) fn rows_in_place<F: Float>(&self, rows: RowSet<'_>) -> bool {
         rows.are_consecutive()
             && (self.column_stride == 1 || self.columns == 1)
-            && F::slice(&self.elements).is_some()
+            && self.elements.slice::<F>().is_some()
     }
 
     /// Whether memory is read along whole cache lines down the columns, rather than across the rows.
@@ -170,7 +170,7 @@ impl<'a> Matrix<'a> {
     pub(crate) fn columns_in_place<F: Float>(&self, rows: RowSet<'_>) -> bool {
         rows.are_consecutive()
             && (self.row_stride == 1 || self.rows == 1)
-            && F::slice(&self.elements).is_some()
+            && self.elements.slice::<F>().is_some()
     }
 
     /// The columns of `count` rows as contiguous slices, packed where they are not.
@@ -186,7 +186,7 @@ impl<'a> Matrix<'a> {
     where
         'a: 't,
     {
-        if let (true, Some(data)) = (self.columns_in_place::<F>(rows), F::slice(&self.elements)) {
+        if let (true, Some(data)) = (self.columns_in_place::<F>(rows), self.elements.slice::<F>()) {
             let start = self.position(rows.at(first), 0);
             return Strips::new(data, start, self.column_stride, self.columns, count);
         }
@@ -213,7 +213,10 @@ impl<'a> Matrix<'a> {
         strips: &mut Vec<F>,
         tile: &mut [F],
     ) {
-        let in_place = F::slice(&self.elements).filter(|_| self.rows_in_place::<F>(rows));
+        let in_place = self
+            .elements
+            .slice::<F>()
+            .filter(|_| self.rows_in_place::<F>(rows));
         let pairs = self.columns == 2 && self.row_stride == 2;
         strips.clear();
         strips.resize(F::LANES * F::LANES, F::ZERO);
@@ -274,8 +277,8 @@ impl<'a> Matrix<'a> {
             .copy_run(self.position(row, 0), self.column_stride, out);
     }
 
-    /// The memory of the `count` rows from `first` on, to be fetched before they are a tile; none of it if it would have
-    /// to be converted.
+    /// The memory of the `count` rows from `first` on, to be fetched before [`Matrix::row_tile`] reads them; none of it where
+    /// these rows are not read in place.
     #[inline(always)]
     pub(crate) fn ahead<F: Float>(
         &self,
@@ -283,7 +286,7 @@ impl<'a> Matrix<'a> {
         first: usize,
         count: usize,
     ) -> Ahead<'a, F> {
-        let Some(data) = F::slice(&self.elements) else {
+        let Some(data) = self.elements.slice::<F>() else {
             return Ahead::none();
         };
         if first >= rows.count(self.rows) || !rows.are_consecutive() {

@@ -1,7 +1,7 @@
 //! The order in which points are visited, from a seed: the same for ever, on every machine.
 
 use crate::error::Error;
-use crate::parallel::Monitor;
+use crate::reduce::Monitor;
 
 /// A stream of random numbers: SplitMix64.
 ///
@@ -70,7 +70,7 @@ impl Random {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parallel::Unmonitored;
+    use crate::reduce::Unmonitored;
 
     #[test]
     fn first_numbers_of_seed_1234567() {

@@ -12,7 +12,7 @@ use std::ops::Range;
 use crate::elements::Elements;
 use crate::error::{Error, zeros};
 use crate::float::Float;
-use crate::parallel::{self, Monitor, Threads};
+use crate::reduce::{self, Job};
 use crate::vector::{RowSet, Vector};
 
 /// Positions, in one of the types that SciPy holds them in.
@@ -345,7 +345,7 @@ impl<'a> Sparse<'a> {
 }
 
 fn values<'a, F: Float>(data: &Elements<'a>) -> Cow<'a, [F]> {
-    match F::slice(data) {
+    match data.slice::<F>() {
         Some(values) => Cow::Borrowed(values),
         None => {
             let mut values = vec![F::ZERO; data.len()];
@@ -382,18 +382,17 @@ impl<F: Float> Transposed<F> {
         indices: Indices<'_>,
         indptr: Indices<'_>,
         (rows, columns): (usize, usize),
-        threads: Threads,
-        monitor: &mut dyn Monitor,
+        job: &mut Job<'_>,
     ) -> Result<Self, Error> {
         let matrix = Compressed::new(data, indices, indptr, (columns, rows), Axis::Column)?;
         let values = values(&data);
         with_indices!(indices, slice => {
             let starts = matrix.row_starts(slice)?;
             let (values, indices) = if i32::try_from(columns).is_ok() {
-                let (values, indices) = matrix.by_rows(slice, &values, &starts, threads, monitor)?;
+                let (values, indices) = matrix.by_rows(slice, &values, &starts, job)?;
                 (values, OwnIndices::I32(indices))
             } else {
-                let (values, indices) = matrix.by_rows(slice, &values, &starts, threads, monitor)?;
+                let (values, indices) = matrix.by_rows(slice, &values, &starts, job)?;
                 (values, OwnIndices::I64(indices))
             };
             let starts = starts.into_iter().map(|start| start as i64).collect();
@@ -413,7 +412,7 @@ impl<F: Float> Transposed<F> {
         };
         let shape = (self.starts.len().saturating_sub(1), self.columns);
         Sparse::new(
-            F::elements(&self.values),
+            Elements::of(&self.values),
             indices,
             Indices::I64(&self.starts),
             shape,
@@ -446,8 +445,7 @@ impl Compressed<'_> {
         indices: &[I],
         values: &[F],
         starts: &[usize],
-        threads: Threads,
-        monitor: &mut dyn Monitor,
+        job: &mut Job<'_>,
     ) -> Result<(Vec<F>, Vec<J>), Error> {
         /// Elements worth a thread.
         const WORTH: usize = 1 << 16;
@@ -456,7 +454,7 @@ impl Compressed<'_> {
             zeros("X", stored, "stored elements")?,
             zeros("X", stored, "stored elements")?,
         );
-        let parts = threads.get().min(stored / WORTH).clamp(1, 8);
+        let parts = job.threads().get().min(stored / WORTH).clamp(1, 8);
         let (mut rest_values, mut rest_columns) = (&mut out_values[..], &mut out_columns[..]);
         let mut first = 0;
         let mut items = Vec::new();
@@ -474,14 +472,13 @@ impl Compressed<'_> {
             items.push((first..last, values, columns));
             first = last;
         }
-        let complete = parallel::map(
-            threads,
+        let complete = reduce::map(
+            job,
             items,
             || (),
             |(), (rows, values_out, columns_out): (Range<usize>, &mut [F], &mut [J])| {
                 self.take_rows(indices, values, rows, starts, values_out, columns_out)
             },
-            monitor,
         )?;
         if complete.contains(&Some(false)) || complete.contains(&None) {
             return Err(changed());

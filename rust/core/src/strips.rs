@@ -58,8 +58,9 @@ impl<'t, F> Strips<'t, F> {
             .wrapping_add_signed((first as isize).wrapping_mul(self.stride));
         let mut strips: [&[F]; N] = [&[]; N];
         for strip in &mut strips {
-            // SAFETY: `new` has found that strips 0 and `count − 1`, hence all between, lie within `data`; this is one
-            // of them, or, by `within`, a part of one. Their positions are exact: neither product nor sum wraps around between two that are exact.
+            // SAFETY: `new` has found that strips 0 and `count − 1`, hence all between, lie within `data`; `within` only
+            // makes them shorter. Each `start` that is used is that of such a strip, a position that fits `usize`: only
+            // the one after the last, which is not used, may wrap around.
             *strip = unsafe { self.data.get_unchecked(start..start + self.length) };
             start = start.wrapping_add_signed(self.stride);
         }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::elements::Elements;
 use crate::error::Error;
 use crate::float::Float;
-use crate::parallel::STRIPE;
+use crate::reduce::STRIPE;
 
 /// `len` elements of a buffer, `stride` apart.
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +79,7 @@ impl<'a> Vector<'a> {
             return None;
         }
         let start = self.offset + rows.at(first);
-        F::slice(&self.elements)?.get(start..start + count)
+        self.elements.slice::<F>()?.get(start..start + count)
     }
 
     /// Copies the elements of rows `first ..` of the set, converted.

@@ -1,18 +1,19 @@
-//! Arrays as Python has them: read in place where their layout allows, and fresh ones for results.
+//! Arrays as NumPy has them: read in place where their layout allows, and fresh ones for results.
 //!
-//! Every refusal reads "`<argument>` must `<what was expected>`, got `<what came>`". All unsafe code of the crate is here.
+//! That they hold real numbers is checked in Python; what is refused here is a shape or a layout, in words that read
+//! "`<argument>` must `<what was expected>`, got `<what came>`". All unsafe code of the crate is here.
 
 use gradstep_core::{Elements, Float, Indices, Matrix, Vector};
 use numpy::{
     Element, PyArray1, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyUntypedArray,
     PyUntypedArrayMethods,
 };
-use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{IntoPyDict, PyBool, PyString, PyTuple};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{IntoPyDict, PyBool, PyModule, PyTuple};
 
-use crate::options::{is_masked, numpy, shape_text, text, type_name};
 use crate::value_error;
 
 /// More bytes than any address space of today has: only strides of zero can present them, and reading them has no end.
@@ -23,43 +24,24 @@ pub(crate) trait Number: Float + Element {}
 impl Number for f32 {}
 impl Number for f64 {}
 
+/// An array of Python.
+pub(crate) type Array<'py> = Bound<'py, PyUntypedArray>;
+
 /// An array of real numbers, in whatever layout.
 pub(crate) struct Real<'py> {
     argument: &'static str,
-    array: Bound<'py, PyUntypedArray>,
+    array: Array<'py>,
 }
 
 impl<'py> Real<'py> {
-    /// The argument as NumPy has it; other objects by way of `numpy.asarray`.
-    pub(crate) fn new(argument: &'static str, object: &Bound<'py, PyAny>) -> PyResult<Self> {
-        let py = object.py();
-        let array = match object.cast::<PyUntypedArray>() {
-            Ok(array) => {
-                if is_masked(object)? {
-                    return Err(not_real(argument, "a masked array"));
-                }
-                array.clone()
-            }
-            Err(_) => {
-                if let Some(name) = sparse_name(object)? {
-                    return Err(PyTypeError::new_err(format!(
-                        "{argument} must be a dense array, got {name}"
-                    )));
-                }
-                numpy(py, "asarray")?
-                    .call1((object,))
-                    .map_err(|error| not_an_array(argument, object, error))?
-                    .cast_into::<PyUntypedArray>()?
-            }
-        };
-        let dtype = array.dtype();
-        if dtype.has_fields() || !matches!(dtype.kind(), b'b' | b'i' | b'u' | b'f') {
-            return Err(not_real(argument, &format!("dtype {}", text(&dtype))));
-        }
+    /// # Errors
+    ///
+    /// MemoryError if the array presents more than an address space holds.
+    pub(crate) fn new(argument: &'static str, array: &Array<'py>) -> PyResult<Self> {
         let bytes = array
             .shape()
             .iter()
-            .fold(dtype.itemsize() as u128, |bytes, &length| {
+            .fold(array.dtype().itemsize() as u128, |bytes, &length| {
                 bytes.saturating_mul(length as u128)
             });
         if bytes > ADDRESS_SPACE {
@@ -68,6 +50,7 @@ impl<'py> Real<'py> {
                 "{argument} must fit into memory, got shape {shape}"
             )));
         }
+        let array = array.clone();
         Ok(Real { argument, array })
     }
 
@@ -167,13 +150,13 @@ impl<'py> View<'py> {
     ///
     /// # Errors
     ///
-    /// TypeError if these are not real numbers, ValueError if they have not this many dimensions.
+    /// ValueError if it has not this many dimensions.
     pub(crate) fn new(
         argument: &'static str,
-        object: &Bound<'py, PyAny>,
+        array: &Array<'py>,
         dimensions: usize,
     ) -> PyResult<Self> {
-        let array = Real::new(argument, object)?;
+        let array = Real::new(argument, array)?;
         array.check_dimensions(dimensions)?;
         if let Some(view) = View::in_place(&array)? {
             return Ok(view);
@@ -284,7 +267,7 @@ impl<'py> View<'py> {
         // span neither wraps around nor exceeds isize::MAX bytes; every element type is valid in any bit pattern (bools
         // are read as bytes). Both ends of the span are elements of the array, hence of the one allocation it is a view
         // of, and `array` keeps that alive. Python code that writes to the array in another thread meanwhile races with
-        // us just as it does with NumPy, which lets go of the interpreter the same way; we never write here.
+        // us just as it does with NumPy, which releases the GIL the same way; we never write here.
         unsafe { std::slice::from_raw_parts(self.lowest.cast(), self.span) }
     }
 
@@ -326,9 +309,9 @@ impl<'py> Buffer<'py> {
     ///
     /// # Errors
     ///
-    /// TypeError if these are not real numbers, ValueError if they have not one dimension.
-    pub(crate) fn of_floats(argument: &'static str, object: &Bound<'py, PyAny>) -> PyResult<Self> {
-        let array = Real::new(argument, object)?;
+    /// ValueError if they have not one dimension.
+    pub(crate) fn of_floats(argument: &'static str, array: &Array<'py>) -> PyResult<Self> {
+        let array = Real::new(argument, array)?;
         array.check_dimensions(1)?;
         let float = |kind| matches!(kind, Kind::F32 | Kind::F64);
         if let Some(buffer) = Buffer::in_place(&array, float)? {
@@ -346,22 +329,15 @@ impl<'py> Buffer<'py> {
     ///
     /// # Errors
     ///
-    /// TypeError if these are not integers, ValueError if they have not one dimension.
-    pub(crate) fn of_indices(argument: &'static str, object: &Bound<'py, PyAny>) -> PyResult<Self> {
-        let array = Real::new(argument, object)?;
+    /// ValueError if they have not one dimension.
+    pub(crate) fn of_indices(argument: &'static str, array: &Array<'py>) -> PyResult<Self> {
+        let array = Real::new(argument, array)?;
         array.check_dimensions(1)?;
-        let dtype = array.array.dtype();
-        if !matches!(dtype.kind(), b'i' | b'u') {
-            return Err(PyTypeError::new_err(format!(
-                "{argument} must be an array of integers, got dtype {}",
-                text(&dtype)
-            )));
-        }
         let index = |kind| matches!(kind, Kind::I32 | Kind::I64);
         if let Some(buffer) = Buffer::in_place(&array, index)? {
             return Ok(buffer);
         }
-        let py = object.py();
+        let py = array.array.py();
         let copy = array.array.call_method1(
             intern!(py, "astype"),
             (numpy::dtype::<i64>(py), intern!(py, "C")),
@@ -446,31 +422,33 @@ pub(crate) enum Overlap<'a, F> {
 }
 
 impl<'py, F: Number> Target<'py, F> {
-    /// None if `out`, which has passed [`check_out`], is not contiguous.
-    pub(crate) fn new(out: &Bound<'py, PyAny>) -> Option<Self> {
-        let array = out.cast::<PyUntypedArray>().ok()?;
-        let (first, length) = extent::<F>(array)?;
-        Some(Target {
-            _array: array.clone(),
+    /// None if `out` is read-only, of another type, or not contiguous.
+    pub(crate) fn new(out: &Array<'py>) -> PyResult<Option<Self>> {
+        if !out.getattr("flags")?.getattr("writeable")?.is_truthy()? {
+            return Ok(None);
+        }
+        let found = extent::<F>(out);
+        Ok(found.map(|(first, length)| Target {
+            _array: out.clone(),
             first,
             length,
-        })
+        }))
     }
 
     /// None if `source` has to be copied first, since writing would change what is still to be read.
     pub(crate) fn beside<'a>(&'a mut self, source: &'a Real<'_>) -> Option<Overlap<'a, F>> {
-        let (read, length) = extent::<F>(&source.array)?;
+        let (read, length) = extent::<F>(&source.array).filter(|found| found.1 == self.length)?;
         let end = |first: *mut F, length: usize| first as usize + length * size_of::<F>();
         let apart = end(read, length) <= self.first as usize
             || end(self.first, self.length) <= read as usize;
         if apart {
             // SAFETY: `extent` has found that this many elements of the type lie there, aligned; any bit pattern is one.
-            // The memory is shared with `source` at no address, `check_out` has found it writeable, and the exclusive
+            // The memory is shared with `source` at no address, `new` has found it writeable, and the exclusive
             // borrow keeps us from a second slice. Other Python threads race with us just as they do with NumPy.
             let out = unsafe { std::slice::from_raw_parts_mut(self.first, self.length) };
             return Some(Overlap::None(source.contiguous()?, out));
         }
-        if read == self.first && length == self.length {
+        if read == self.first {
             // SAFETY: as above, and nothing refers to the same memory as `source`: that is read through this slice too.
             let out = unsafe { std::slice::from_raw_parts_mut(self.first, self.length) };
             return Some(Overlap::Same(out));
@@ -483,15 +461,6 @@ impl<'py, F: Number> Target<'py, F> {
 pub(crate) struct Fresh<'py, F: Number>(Bound<'py, PyArrayDyn<F>>);
 
 impl<'py, F: Number> Fresh<'py, F> {
-    /// A vector of zeros; a MemoryError if there is no room.
-    pub(crate) fn zeros(py: Python<'py>, length: usize) -> PyResult<Self> {
-        Ok(Fresh(
-            numpy(py, "zeros")?
-                .call1((length, numpy::dtype::<F>(py)))?
-                .cast_into()?,
-        ))
-    }
-
     /// Any numbers, to be overwritten; a MemoryError if there is no room.
     pub(crate) fn empty(py: Python<'py>, shape: &[usize]) -> PyResult<Self> {
         let shape = PyTuple::new(py, shape)?;
@@ -504,7 +473,7 @@ impl<'py, F: Number> Fresh<'py, F> {
 
     /// Its elements.
     pub(crate) fn slice(&mut self) -> PyResult<&mut [F]> {
-        // SAFETY: `zeros`, `empty` and `Real::copy` let NumPy allocate the array, of which any bit pattern is a number,
+        // SAFETY: `empty` and `Real::copy` let NumPy allocate the array, of which any bit pattern is a number,
         // and `into_array` gives up this object: until then nobody else refers to its memory, and the exclusive borrow
         // keeps us from doing so twice.
         Ok(unsafe { self.0.as_slice_mut() }?)
@@ -521,41 +490,6 @@ pub(crate) fn pack<F: Element>(py: Python<'_>, values: Vec<F>) -> Bound<'_, PyAr
     PyArray1::from_vec(py, values)
 }
 
-/// Checks that `out` can take an array of this shape and type.
-pub(crate) fn check_out<F: Number>(out: &Bound<'_, PyAny>, shape: &[usize]) -> PyResult<()> {
-    let py = out.py();
-    let Ok(array) = out.cast::<PyUntypedArray>() else {
-        return Err(PyTypeError::new_err(format!(
-            "out must be a NumPy array, got {}",
-            type_name(out)
-        )));
-    };
-    if is_masked(out)? {
-        return Err(PyTypeError::new_err(
-            "out must be a NumPy array, got a masked array",
-        ));
-    }
-    if array.shape() != shape {
-        let (expected, got) = (shape_text(shape), shape_text(array.shape()));
-        return Err(PyValueError::new_err(format!(
-            "out must have shape {expected}, got shape {got}"
-        )));
-    }
-    let expected = numpy::dtype::<F>(py);
-    if !array.dtype().is_equiv_to(&expected) {
-        let (expected, got) = (text(&expected), text(&array.dtype()));
-        return Err(PyTypeError::new_err(format!(
-            "out must have dtype {expected}, got dtype {got}"
-        )));
-    }
-    if !out.getattr("flags")?.getattr("writeable")?.is_truthy()? {
-        return Err(PyValueError::new_err(
-            "out must be writeable, got a read-only array",
-        ));
-    }
-    Ok(())
-}
-
 /// Runs `convert` without NumPy's floating-point warnings.
 fn quietly<T>(py: Python<'_>, convert: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
     let state = numpy(py, "errstate")?.call((), Some(&[("all", "ignore")].into_py_dict(py)?))?;
@@ -565,46 +499,23 @@ fn quietly<T>(py: Python<'_>, convert: impl FnOnce() -> PyResult<T>) -> PyResult
     result
 }
 
-/// The type, if it is one of SciPy's sparse containers.
-pub(crate) fn sparse_name(object: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
-    let kind = object.get_type();
-    for base in kind.mro().iter() {
-        let module = base.getattr("__module__")?;
-        if module
-            .cast::<PyString>()
-            .is_ok_and(|module| module.to_string_lossy().starts_with("scipy.sparse"))
-        {
-            return Ok(Some(format!("scipy.sparse {}", kind.name()?)));
+/// A function or type of NumPy.
+pub(crate) fn numpy<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    static NUMPY: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    let import = || py.import("numpy").map(Bound::unbind);
+    NUMPY.get_or_try_init(py, import)?.bind(py).getattr(name)
+}
+
+/// As Python writes a tuple; that of a scalar, easily overlooked, with a word on what it means.
+pub(crate) fn shape_text(shape: &[usize]) -> String {
+    match shape {
+        [] => "() (0-dimensional)".to_owned(),
+        [length] => format!("({length},)"),
+        _ => {
+            let lengths: Vec<_> = shape.iter().map(usize::to_string).collect();
+            format!("({})", lengths.join(", "))
         }
     }
-    Ok(None)
-}
-
-fn not_real(argument: &str, got: &str) -> PyErr {
-    PyTypeError::new_err(format!(
-        "{argument} must be an array of real numbers, got {got}"
-    ))
-}
-
-/// What `numpy.asarray` said of, say, a ragged list, in the words of this package.
-fn not_an_array(argument: &str, object: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
-    let py = object.py();
-    let message = || {
-        let why = text(error.value(py).as_any()).replace('\n', " ");
-        format!(
-            "{argument} must be an array of real numbers, got {} ({why})",
-            type_name(object)
-        )
-    };
-    let refused = if error.is_instance_of::<PyTypeError>(py) {
-        PyTypeError::new_err(message())
-    } else if error.is_instance_of::<PyValueError>(py) {
-        PyValueError::new_err(message())
-    } else {
-        return error;
-    };
-    refused.set_cause(py, Some(error));
-    refused
 }
 
 fn outside(argument: &str) -> PyErr {

@@ -6,19 +6,9 @@ use pyo3::types::PyDict;
 
 use crate::value_error;
 
-/// What `gradstep.show_config` needs to know of the core.
-///
-/// Returns
-/// -------
-/// dict
-///     ``isa``, the instruction set in use; ``isas``, those this machine has, weakest first; ``threads``, how many
-///     ``n_threads=None`` means; ``cpus``, how many this process may use; ``variable``, the environment variable that sets
-///     the threads, or None, and ``variable_threads``, its number.
-///
-/// Raises
-/// ------
-/// ValueError
-///     If an environment variable holds what it must not.
+/// What `gradstep.show_config` needs to know of the core: the instruction set in use, those this machine has (weakest
+/// first), how many threads `n_threads=None` means, how many CPUs this process may use, and the environment variable that
+/// sets the threads, with its number.
 #[pyfunction]
 pub(crate) fn configuration(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let limits = ThreadLimits::now().map_err(value_error)?;

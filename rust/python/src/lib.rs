@@ -1,21 +1,23 @@
-//! The Python module `gradstep._native`: unpacks arguments, lets go of the interpreter, calls `gradstep_core`, packs results.
+//! The Python module `gradstep._native`: unpacks arguments, releases the GIL, calls `gradstep_core`, packs results.
+//!
+//! Its functions take all of their arguments by position, checked for their kinds by the package's Python, which also has
+//! the names, the defaults and the documentation.
 
 #[expect(unsafe_code, reason = "NumPy's memory as slices")]
 mod arrays;
 mod config;
+mod descent;
 mod elementwise;
 mod fit;
 mod formulas;
-mod options;
 mod parameters;
 mod predictions;
-mod sparse;
-mod trainer;
+mod samples;
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use gradstep_core::{Error, Monitor};
+use gradstep_core::{Error, Job, Monitor, Threads};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyMemoryError, PyValueError};
 use pyo3::prelude::*;
 
@@ -27,6 +29,8 @@ mod _native {
     #[pymodule_export]
     use crate::config::configuration;
     #[pymodule_export]
+    use crate::descent::{check_descent, descend};
+    #[pymodule_export]
     use crate::elementwise::{log_sigmoid, sigmoid, sigmoid_derivative, softmax};
     #[pymodule_export]
     use crate::fit::fit;
@@ -36,8 +40,6 @@ mod _native {
     };
     #[pymodule_export]
     use crate::predictions::{decision_function, predict_proba};
-    #[pymodule_export]
-    use crate::trainer::Trainer;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -49,7 +51,7 @@ mod _native {
 /// How often a running kernel asks Python for signals, at most.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Lets Ctrl-C (and any other Python signal handler) through while the interpreter is let go of.
+/// Lets Ctrl-C (and any other Python signal handler) through while the GIL is released.
 struct Signals {
     next: Instant,
     error: Option<PyErr>,
@@ -91,13 +93,14 @@ impl Monitor for Signals {
     }
 }
 
-/// Runs a kernel without the interpreter.
+/// Runs a kernel without the GIL.
 fn run<T: Send>(
     py: Python<'_>,
-    kernel: impl FnOnce(&mut dyn Monitor) -> Result<T, Error> + Send,
+    threads: Threads,
+    kernel: impl FnOnce(&mut Job<'_>) -> Result<T, Error> + Send,
 ) -> PyResult<T> {
     let mut signals = Signals::new();
-    py.detach(|| kernel(&mut signals))
+    py.detach(|| kernel(&mut Job::new(threads, &mut signals)?))
         .map_err(|error| signals.exception(error))
 }
 

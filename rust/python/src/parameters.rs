@@ -1,10 +1,11 @@
-//! Weights and bias as Python has them: of one predictor, or of one per class.
+//! Weights and bias as Python has them: of one score, or of one score per class.
 
+use gradstep_core::{Activation, Parameters as Given};
+use numpy::PyUntypedArray;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::arrays::{Fresh, Number, Real};
-use crate::options::{Given, number, shape_text};
+use crate::arrays::{Array, Fresh, Number, Real, shape_text};
 
 /// Weights of shape (n,) and a number, or weights of shape (K, n) and K biases.
 pub(crate) struct Parameters<'py> {
@@ -13,36 +14,35 @@ pub(crate) struct Parameters<'py> {
 }
 
 impl<'py> Parameters<'py> {
-    /// A bias that is not given is 0; a number is that of every class.
+    /// A bias that is a number is that of every class.
     ///
     /// # Errors
     ///
-    /// TypeError if these are not real numbers, ValueError if the weights are neither a vector nor a matrix of one row
-    /// per bias.
-    pub(crate) fn new(weights: &Bound<'py, PyAny>, bias: Given<'py>) -> PyResult<Self> {
+    /// ValueError if the weights are neither a vector nor a matrix, or the biases are not one per row of it.
+    pub(crate) fn new(weights: &Array<'py>, bias: &Bound<'py, PyAny>) -> PyResult<Self> {
         let weights = weights_of(weights)?;
-        let biases = match (weights.shape(), bias.0) {
-            (&[classes, _], Some(bias)) => biases(&bias, classes)?,
-            (&[classes, _], None) => vec![0.0; classes],
-            (_, bias) => vec![Given(bias).or(0.0, "bias", number)?],
-        };
+        let classes = rows_of(&weights).unwrap_or(1);
+        let biases = biases(bias, classes)?;
         Ok(Parameters { weights, biases })
     }
 
-    /// Whether there is a predictor per class.
-    pub(crate) fn is_of_classes(&self) -> bool {
-        self.weights.shape().len() == 2
+    /// K, if there is a score per class.
+    pub(crate) fn classes(&self) -> Option<usize> {
+        rows_of(&self.weights)
     }
 
-    /// K, or 1
-    pub(crate) fn predictors(&self) -> usize {
-        self.biases.len()
+    /// As the core takes what [`Parameters::to_vecs`] gives.
+    pub(crate) fn at<'a, F>(&self, weights: &'a [F], biases: &'a [F]) -> Given<'a, F> {
+        match (self.classes(), biases) {
+            (None, [bias]) => Given::of_one_score(Activation::Sigmoid, weights, bias),
+            _ => Given::of_classes(weights, biases),
+        }
     }
 
     /// # Errors
     ///
-    /// ValueError for a predictor per class.
-    pub(crate) fn check_one_predictor(&self) -> PyResult<()> {
+    /// ValueError for a score per class.
+    pub(crate) fn check_one_score(&self) -> PyResult<()> {
         self.weights.check_dimensions(1)
     }
 
@@ -65,11 +65,13 @@ impl<'py> Parameters<'py> {
     }
 }
 
+/// The weights as given: shape (n,) of one score, (K, n) of K classes.
+///
 /// # Errors
 ///
-/// TypeError if these are not real numbers, ValueError if they have neither one dimension nor two, or no rows.
-pub(crate) fn weights_of<'py>(object: &Bound<'py, PyAny>) -> PyResult<Real<'py>> {
-    let weights = Real::new("weights", object)?;
+/// ValueError if they have neither one dimension nor two, or two and no rows.
+pub(crate) fn weights_of<'py>(array: &Array<'py>) -> PyResult<Real<'py>> {
+    let weights = Real::new("weights", array)?;
     match weights.shape() {
         [0, _] => Err(PyValueError::new_err(format!(
             "weights must have at least one row, got shape {}",
@@ -80,16 +82,24 @@ pub(crate) fn weights_of<'py>(object: &Bound<'py, PyAny>) -> PyResult<Real<'py>>
     }
 }
 
-/// One bias per class, or the same number for all.
+/// K, if the weights are those of K classes.
+pub(crate) fn rows_of(weights: &Real<'_>) -> Option<usize> {
+    match *weights.shape() {
+        [rows, _] => Some(rows),
+        _ => None,
+    }
+}
+
+/// One bias per class: an array, or a number that is that of every class.
 ///
 /// # Errors
 ///
-/// TypeError if these are not real numbers, ValueError if they are no vector of this length.
-pub(crate) fn biases(object: &Bound<'_, PyAny>, classes: usize) -> PyResult<Vec<f64>> {
-    let biases = Real::new("bias", object)?;
-    if biases.shape().is_empty() {
-        return Ok(vec![number("bias", object)?; classes]);
-    }
+/// ValueError if an array is no vector of this length.
+pub(crate) fn biases(bias: &Bound<'_, PyAny>, classes: usize) -> PyResult<Vec<f64>> {
+    let Ok(array) = bias.cast::<PyUntypedArray>() else {
+        return Ok(vec![bias.extract()?; classes]);
+    };
+    let biases = Real::new("bias", array)?;
     biases.check_dimensions(1)?;
     if biases.shape() != [classes] {
         let got = shape_text(biases.shape());

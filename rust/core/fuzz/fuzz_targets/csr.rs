@@ -4,9 +4,9 @@
 
 use arbitrary::Arbitrary;
 use gradstep_core::{
-    Activation, Elements, Error, Features, Indices, Matrix, Options, Reduction, Sparse, Threads,
-    Transposed, Unmonitored, Vector, class_loss_gradient, descend, hessian, loss_gradient,
-    predict_proba,
+    Activation, Dataset, Elements, Error, Features, Indices, Job, Matrix, Options, Parameters,
+    Penalty, Reduction, Sparse, Threads, Transposed, Unmonitored, Vector, descend, hessian,
+    loss_gradient, predict_proba,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -112,19 +112,22 @@ fn results(x: Features<'_>, threads: Threads) -> Result<Vec<f64>, Error> {
     let weights: Vec<f64> = (0..n).map(|j| (j % 5) as f64 / 64.0 - 0.03).collect();
     let labels: Vec<f64> = (0..m).map(|i| (i % 2) as f64).collect();
     let y = Vector::from_slice(&labels);
-    let none = &mut Unmonitored;
+    let mut none = Unmonitored;
+    let job = &mut Job::new(threads, &mut none)?;
     let mut all = vec![0.0; m];
-    predict_proba(&x, &weights, 0.25, &mut all, threads, none)?;
-    let binary = loss_gradient(&x, &y, None, &weights, 0.25, threads, none)?;
+    let dataset = Dataset::new(x, &y, None)?;
+    let at = Parameters::of_one_score(Activation::Sigmoid, &weights, &0.25);
+    predict_proba(x, &at, &mut all, job)?;
+    let binary = loss_gradient(&dataset, &at, job)?;
     all.push(binary.loss);
     all.extend(&binary.gradient.weights);
-    all.push(binary.gradient.bias);
+    all.extend(&binary.gradient.biases);
     let of_classes: Vec<f64> = (0..3 * n).map(|j| (j % 7) as f64 / 64.0 - 0.05).collect();
-    let (loss, gradient) =
-        class_loss_gradient(&x, &y, None, &of_classes, &[0.0, 0.5, -0.25], threads, none)?;
-    all.push(loss);
-    all.extend(gradient.weights);
-    all.extend(hessian(&x, None, &weights, 0.25, threads, none)?);
+    let biases = [0.0, 0.5, -0.25];
+    let classes = loss_gradient(&dataset, &Parameters::of_classes(&of_classes, &biases), job)?;
+    all.push(classes.loss);
+    all.extend(classes.gradient.weights);
+    all.extend(hessian(&x, None, &weights, 0.25, job)?);
     for batch in [1, 3] {
         let options = Options {
             learning_rate: 0.001,
@@ -133,12 +136,12 @@ fn results(x: Features<'_>, threads: Threads) -> Result<Vec<f64>, Error> {
             shuffle: None,
             reduction: Reduction::Mean,
             activation: Activation::Sigmoid,
-            l2: 0.01,
+            penalty: Penalty::new(0.01)?,
             tol: 0.0,
             threads,
             trace: false,
         };
-        let descent = descend(&x, &y, weights.clone(), 0.25, &options, none)?;
+        let descent = descend(&dataset, weights.clone(), 0.25, &options, &mut Unmonitored)?;
         all.extend(descent.weights);
         all.push(descent.bias);
     }
@@ -186,8 +189,7 @@ fuzz_target!(|input: Input| {
             indices.view(),
             indptr.view(),
             shape,
-            threads,
-            &mut Unmonitored,
+            &mut Job::new(threads, &mut Unmonitored).unwrap(),
         );
         assert_eq!(x.is_ok(), valid, "{x:?}");
         let Ok(x) = x else { return };

@@ -27,14 +27,16 @@ use std::f64::consts::SQRT_2;
 use std::sync::Arc;
 
 use super::cholesky::Cholesky;
+use super::dependence;
 use super::hessian::Factored;
-use super::objective::{Objective, Point, Value, add_multiple, dot, norm, round};
-use super::preconditioner::{centre, centre_values};
+use super::objective::{Objective, Point, Value, round};
 use super::run::Run;
-use super::view::{Alias, View};
+use super::view::Alias;
 use crate::error::Error;
 use crate::float::Float;
-use crate::kernel::{self, Basis, Scores};
+use crate::kernel::{self, Basis, ExactScores};
+use crate::linalg::{add_multiple, centre, centre_values, dot, norm};
+use crate::reduce::Largest;
 
 /// The largest Hessian that is factored, in weights and biases.
 const LARGEST: usize = 4096;
@@ -86,7 +88,7 @@ struct Neighbourhood {
     norm: f64,
     defect: f64,
     /// The scores it was taken at.
-    scores: Scores,
+    scores: ExactScores,
     /// ρ, once the quick bound on it has not done.
     reach: Option<f64>,
     aliased: Vec<Alias>,
@@ -95,7 +97,7 @@ struct Neighbourhood {
 /// The objective at a point, with what a bound needs.
 struct Evaluation {
     value: Value,
-    scores: Scores,
+    scores: ExactScores,
     /// The gradient in the neighbourhood's scaled coordinates, class by class, and how far each component may be off.
     gradient: Vec<f64>,
     error: Vec<f64>,
@@ -250,7 +252,7 @@ impl Certifier {
         }
         let Evaluation { scores, value, .. } = self.here;
         Ok(Certified {
-            most: value.objective * (1.0 + 1e-12) + 2.0 * dot_error(objective, &scores),
+            most: value.objective * (1.0 + 1e-12) + 2.0 * scores.error(objective.columns()),
             point: Point { v, value },
             gap: self.gap,
             aliased: self.neighbourhood.aliased,
@@ -281,21 +283,21 @@ impl Neighbourhood {
         if !is_factorable(objective) {
             return Ok(None);
         }
-        let scores = scores(objective, v, run)?;
+        let scores = run.exact_scores(objective, v)?;
         if !scores.z.iter().all(|z| z.is_finite()) {
             return Ok(None);
         }
-        let points = objective.points;
-        let threads = objective.threads_to_read();
-        let curvatures = kernel::curvatures(points, &scores.z, threads, run.monitor())?;
+        let dataset = objective.dataset;
+        let curvatures = kernel::curvatures(dataset, &scores.z, &mut run.job())?;
         let traces = curvatures.traces();
-        let Some(mut view) = View::new(objective, &traces, Arc::clone(&run.basis), run)? else {
+        let Some(mut view) = dependence::view(objective, &traces, Arc::clone(&run.basis), run)?
+        else {
             return Ok(None);
         };
         let mut aliased = Vec::new();
         if !view.dependent.is_empty() {
             // By the curvature here, which rows that are certain do not have: only if all rows say so, too, are they.
-            let Some(of_all) = View::of_all_rows(objective, run)? else {
+            let Some(of_all) = dependence::of_all_rows(objective, run)? else {
                 return Ok(None);
             };
             if view.dependent != of_all.dependent {
@@ -303,7 +305,7 @@ impl Neighbourhood {
                     excluded: &of_all.dependent,
                     ..*objective
                 };
-                let again = View::new(&without, &traces, Arc::clone(&of_all.basis), run)?;
+                let again = dependence::view(&without, &traces, Arc::clone(&of_all.basis), run)?;
                 match again.filter(|view| view.dependent == of_all.dependent) {
                     Some(again) => view = again,
                     None => return Ok(None),
@@ -360,7 +362,7 @@ impl Neighbourhood {
         v: &[f64],
         run: &mut Run<'_>,
     ) -> Result<Evaluation, Error> {
-        let scores = scores(objective, v, run)?;
+        let scores = run.exact_scores(objective, v)?;
         self.evaluate_at(objective, v, scores, run)
     }
 
@@ -368,12 +370,11 @@ impl Neighbourhood {
         &self,
         objective: &Objective<'_>,
         v: &[f64],
-        scores: Scores,
+        scores: ExactScores,
         run: &mut Run<'_>,
     ) -> Result<Evaluation, Error> {
-        let (points, classes, n) = (objective.points, objective.classes, objective.columns());
-        let threads = objective.threads_to_read();
-        let residuals = kernel::residuals(points, &scores.z, threads, run.monitor())?;
+        let (dataset, classes, n) = (objective.dataset, objective.classes, objective.columns());
+        let residuals = kernel::residuals(dataset, &scores.z, &mut run.job())?;
         run.passes += objective.cost;
         let order = n + 1;
         let of_class = |k: usize| k * order..(k + 1) * order;
@@ -382,7 +383,7 @@ impl Neighbourhood {
             largest[j] = f64::max(largest[j], scale);
         }
         let basis = &self.basis;
-        let moments = kernel::moments(points, basis, &residuals, &largest, threads, run.monitor())?;
+        let moments = kernel::moments(dataset, basis, &residuals, &largest, &mut run.job())?;
         let (weights, _) = objective.split(v);
         let total = residuals.weight;
         let mut centred = weights.to_vec();
@@ -400,7 +401,9 @@ impl Neighbourhood {
             natural.extend(basis.natural_gradient(&sums[..n], sums[n]));
             by_biases.push(if objective.fit_bias { sums[n] } else { 0.0 });
         }
-        add_multiple(&mut natural, objective.l2, weights);
+        for (g, w) in natural.iter_mut().zip(weights) {
+            *g += objective.penalty.slope(*w);
+        }
         natural.append(&mut by_biases);
         // That by what is free, in the basis.
         let (mut gradient, mut error) = (Vec::new(), Vec::new());
@@ -411,7 +414,7 @@ impl Neighbourhood {
             let magnitudes = &moments.magnitudes[of_class(k)];
             // The penalty's part goes over as the loss's does, without a bias.
             let w = &centred[k * n..(k + 1) * n];
-            let mut penalty: Vec<f64> = w.iter().map(|w| objective.l2 * w).collect();
+            let mut penalty: Vec<f64> = w.iter().map(|w| objective.penalty.slope(*w)).collect();
             let mut terms = vec![0.0; n];
             basis.gradient(&mut penalty, 0.0);
             basis.magnitudes(&penalty, &mut terms);
@@ -429,9 +432,7 @@ impl Neighbourhood {
             }
         }
         // What the penalty takes of what changes all classes alike, which is zero but for rounding.
-        let alike: f64 = (weights.iter().zip(&centred))
-            .map(|(w, c)| (w - c) * (w - c))
-            .sum();
+        let alike: Vec<f64> = (weights.iter().zip(&centred)).map(|(w, c)| w - c).collect();
         let loss = residuals.error / total;
         let shift = self
             .mean
@@ -441,7 +442,7 @@ impl Neighbourhood {
         let shift: f64 = shift.map(|x| x * x).sum();
         Ok(Evaluation {
             value: Value {
-                objective: loss + objective.penalty(v),
+                objective: loss + objective.penalty.value(weights),
                 loss,
                 error: residuals.error,
                 weight: total,
@@ -452,7 +453,7 @@ impl Neighbourhood {
             gradient,
             error,
             longest: moments.longest.sqrt() + shift.sqrt(),
-            alike: 0.5 * objective.l2 * alike,
+            alike: objective.penalty.value(&alike),
         })
     }
 
@@ -470,7 +471,7 @@ impl Neighbourhood {
     ) -> Result<f64, Error> {
         let rate = if objective.classes == 1 { 1.0 } else { SQRT_2 };
         // Rounding of the scores, by Cauchy–Schwarz under the Hessian: σ' z² ≤ 1/2.
-        let dot_error = dot_error(objective, &at.scores);
+        let dot_error = at.scores.error(objective.columns());
         let score_error = rate * (f64::EPSILON + dot_error);
         let magnitudes: Vec<f64> = self.inverse.iter().map(|x| x.abs()).collect();
         let unknown = norm(&lower_times(&magnitudes, &at.error));
@@ -499,24 +500,22 @@ impl Neighbourhood {
         let (n, size, classes) = (objective.columns(), self.scale.len(), objective.classes);
         let hidden = self.hidden();
         let work = size.saturating_mul(size);
-        let threads = objective
-            .threads
-            .for_work(objective.rows().saturating_mul(work));
         let largest = kernel::sum_rows(
-            objective.points,
+            objective.dataset,
             work / (n + 1) + 1,
             || {
                 let images = vec![0.0; classes * size];
-                (0.0_f64, images, vec![0.0; size], vec![0.0; n])
+                (images, vec![0.0; size], vec![0.0; n])
             },
-            |(largest, images, scaled, low), _, row| {
+            Largest::default,
+            |(images, scaled, low), Largest(largest), _, row| {
                 self.basis.enter(&mut row[..n], low);
                 row[..n]
                     .iter_mut()
                     .zip(&self.mean)
                     .for_each(|(x, mean)| *x -= mean);
                 row[n] = 1.0;
-                // The image of the row in the place of each predictor.
+                // The image of the row in the place of each score.
                 let mut room: f64 = 0.0;
                 let mut start = 0;
                 for (image, free) in images.chunks_exact_mut(size).zip(&self.free) {
@@ -550,11 +549,9 @@ impl Neighbourhood {
                     }
                 }
             },
-            threads,
-            run.monitor(),
+            &mut run.job(),
         )?;
-        let largest = largest.into_iter().map(|(largest, ..)| largest);
-        Ok(largest.fold(0.0, f64::max) * (1.0 + 1e-6))
+        Ok(largest.0 * (1.0 + 1e-6))
     }
 
     /// −H⁻¹ g as natural weights and biases.
@@ -565,12 +562,12 @@ impl Neighbourhood {
         let mut step = vec![0.0; classes * (n + 1)];
         let (weights, biases) = step.split_at_mut(classes * n);
         let mut moves = solved.iter().zip(&self.scale).map(|(x, scale)| -x * scale);
-        let predictors = self
+        let scores = self
             .free
             .iter()
             .zip(weights.chunks_exact_mut(n))
             .zip(biases);
-        for ((free, weights), bias) in predictors {
+        for ((free, weights), bias) in scores {
             let mut at_mean = 0.0;
             for (&j, step) in free.iter().zip(moves.by_ref()) {
                 *weights.get_mut(j).unwrap_or(&mut at_mean) = step;
@@ -623,26 +620,8 @@ fn concordant_gap(decrement: f64, reach: f64) -> f64 {
     }
 }
 
-/// How far a score may be off but for one rounding.
-pub(super) fn dot_error(objective: &Objective<'_>, scores: &Scores) -> f64 {
-    let terms = objective.columns() as f64 + 2.0;
-    (terms * f64::EPSILON).powi(2) * scores.magnitude
-}
-
-/// The exact scores at `v`, counted in passes.
-pub(super) fn scores(
-    objective: &Objective<'_>,
-    v: &[f64],
-    run: &mut Run<'_>,
-) -> Result<Scores, Error> {
-    run.passes += objective.cost;
-    let (weights, biases) = objective.split(v);
-    let threads = objective.threads_to_read();
-    kernel::scores(objective.points, weights, biases, threads, run.monitor())
-}
-
 /// The largest change of a score, or of the difference of two.
-fn drift(a: &Scores, b: &Scores, classes: usize) -> f64 {
+fn drift(a: &ExactScores, b: &ExactScores, classes: usize) -> f64 {
     let rows = a.z.chunks_exact(classes).zip(b.z.chunks_exact(classes));
     let change = |(a, b): (&[f64], &[f64])| {
         let changes = || a.iter().zip(b).map(|(a, b)| a - b);

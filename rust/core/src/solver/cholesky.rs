@@ -4,8 +4,9 @@ use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 
 use crate::error::Error;
-use crate::parallel::Monitor;
-use crate::simd::{self, Level, MulAdd, dispatch, sum_lanes};
+use crate::lanes::sum_lanes;
+use crate::reduce::Job;
+use crate::simd::{Level, MulAdd, dispatch};
 
 const LANES: usize = 8;
 /// Columns finished at a time: their rows stay in the second-level cache.
@@ -32,20 +33,14 @@ impl Cholesky {
     /// # Errors
     ///
     /// [`Error::Interrupted`] by the monitor.
-    pub(crate) fn new(
-        matrix: Vec<f64>,
-        least: &[f64],
-        monitor: &mut dyn Monitor,
-    ) -> Result<Self, Error> {
-        let level = simd::level()?;
+    pub(crate) fn new(matrix: Vec<f64>, least: &[f64], job: &mut Job<'_>) -> Result<Self, Error> {
+        let level = job.level();
         let order = least.len();
         let mut lower = matrix;
         for start in (0..order).step_by(BLOCK) {
             let end = order.min(start + BLOCK);
             dispatch!(level, simd => factor_block(simd, &mut lower, least, start, end));
-            if monitor.poll().is_break() {
-                return Err(Error::Interrupted);
-            }
+            job.poll()?;
         }
         Ok(Cholesky {
             order,
@@ -228,7 +223,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::parallel::Unmonitored;
+    use crate::reduce::{Threads, Unmonitored};
     use crate::shuffle::Random;
 
     /// A correlation-like matrix of unit diagonal from `order + 5` random rows, `repeated` being twice the first column.
@@ -266,7 +261,12 @@ mod tests {
             let a = matrix(order, None);
             let want: Vec<f64> = (0..order).map(|i| (i as f64).sin()).collect();
             let mut x = times(&a, &want);
-            let factor = Cholesky::new(a, &vec![1e-12; order], &mut Unmonitored).unwrap();
+            let factor = Cholesky::new(
+                a,
+                &vec![1e-12; order],
+                &mut Job::new(Threads::ONE, &mut Unmonitored).unwrap(),
+            )
+            .unwrap();
             factor.solve(&mut x);
             for (got, want) in x.iter().zip(&want) {
                 assert!((got - want).abs() < 1e-9, "{order}: {got} {want}");
@@ -280,7 +280,12 @@ mod tests {
             let a = matrix(order, Some(j));
             let b = times(&a, &vec![1.0; order]);
             let mut x = b.clone();
-            let factor = Cholesky::new(a.clone(), &vec![1e-12; order], &mut Unmonitored).unwrap();
+            let factor = Cholesky::new(
+                a.clone(),
+                &vec![1e-12; order],
+                &mut Job::new(Threads::ONE, &mut Unmonitored).unwrap(),
+            )
+            .unwrap();
             factor.solve(&mut x);
             assert!(x[j].abs() < 1e-9, "{order}, {j}: {}", x[j]);
             for (got, want) in times(&a, &x).iter().zip(&b) {

@@ -3,7 +3,7 @@
 //! Source: C. Lawson & R. Hanson, *Solving Least Squares Problems* (1974), ch. 23, the active set method, on an orthogonal
 //! factorisation that is updated.
 
-use super::objective::{add_multiple, dot, norm};
+use crate::linalg::{add_multiple, dot, norm};
 
 /// What is left of a unit vector below this is rounding.
 const DEPENDENT: f64 = 1e-10;

@@ -17,9 +17,9 @@
 //! ‖∇_w P(b) − ∇_w P(b°)‖ ≤ δ e^δ √(h T)        by Cauchy–Schwarz
 //! ```
 //!
-//! The gradient is known up to rounding, for which it is enlarged: predictors err by at most (n / lanes + 8)·ε·(‖x‖‖w‖ +
+//! The gradient is known up to rounding, for which it is enlarged: scores err by at most (n / lanes + 8)·ε·(‖x‖‖w‖ +
 //! |b|), residuals by 8·ε of themselves, and their sums by ε for each of the additions that a term goes through (N.
-//! Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §3.1 and §4.2). Over sparse rows, predictors and the
+//! Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §3.1 and §4.2). Over sparse rows, scores and the
 //! gradient's sums are in `f64` whatever is stored, and are rounded once.
 //!
 //! Of K classes the same holds with residuals r_ik = p_ik − [y_i = k]: the dual point is p_i in the simplex, feasible where
@@ -43,13 +43,13 @@
 
 use std::f64::consts::SQRT_2;
 
-use super::objective::{Objective, Point, add_multiple, dot, norm};
+use super::objective::{Objective, Point};
 use crate::error::Error;
 use crate::features::Features;
 use crate::float::Float;
-use crate::kernel::softmax;
 use crate::kernel::{self, Basis};
-use crate::parallel::{self, Monitor, STRIPE};
+use crate::linalg::{add_multiple, dot, norm};
+use crate::reduce::{Job, STRIPE};
 
 /// What the bound takes of the second derivatives.
 struct Moments {
@@ -80,7 +80,7 @@ const EXACT: f64 = 1.0 + 1e-9;
 /// Newton steps that are longer are not worth their price.
 const LONGEST: f64 = 1.0;
 
-/// What [`gap`] reads, in passes over all rows: predictors, their moments and, of several classes, the gradient.
+/// What [`gap`] reads, in passes over all rows: scores, their moments and, of several classes, the gradient.
 pub(crate) fn passes(classes: usize) -> f64 {
     if classes == 1 { 1.0 } else { 4.0 }
 }
@@ -93,26 +93,22 @@ pub(crate) fn passes(classes: usize) -> f64 {
 pub(crate) fn gap<F: Float>(
     objective: &Objective<'_>,
     point: &Point,
-    monitor: &mut dyn Monitor,
+    job: &mut Job<'_>,
 ) -> Result<f64, Error> {
     let gap = if objective.classes == 1 {
-        let moments = moments(objective, point, monitor)?;
+        let moments = moments(objective, point, job)?;
         bound::<F>(objective, point, &moments)
     } else {
-        class_gap::<F>(objective, point, monitor)?
+        class_gap::<F>(objective, point, job)?
     };
     Ok(if gap.is_nan() { f64::INFINITY } else { gap })
 }
 
-fn moments(
-    objective: &Objective<'_>,
-    point: &Point,
-    monitor: &mut dyn Monitor,
-) -> Result<Moments, Error> {
-    let (points, threads) = (objective.points, objective.threads_to_read());
+fn moments(objective: &Objective<'_>, point: &Point, job: &mut Job<'_>) -> Result<Moments, Error> {
+    let dataset = objective.dataset;
     let n = objective.columns();
     let basis = Basis::natural(n);
-    let c = kernel::curvature(points, &point.v[..n], point.v[n], &basis, threads, monitor)?;
+    let c = kernel::curvature(dataset, &point.v[..n], point.v[n], &basis, job)?;
     let h = c.bias / c.weight / EXACT;
     Ok(Moments {
         least: h,
@@ -125,9 +121,9 @@ fn moments(
 fn class_gap<F: Float>(
     objective: &Objective<'_>,
     point: &Point,
-    monitor: &mut dyn Monitor,
+    job: &mut Job<'_>,
 ) -> Result<f64, Error> {
-    let (mut moments, inverse) = class_moments(objective, point, monitor)?;
+    let (mut moments, inverse) = class_moments(objective, point, job)?;
     let mut v = point.v.clone();
     let mut cost = 0.0;
     if objective.fit_bias
@@ -145,7 +141,7 @@ fn class_gap<F: Float>(
             moments = moments.after(length);
         }
     }
-    let value = objective.evaluate::<f64>(&v, monitor)?;
+    let value = objective.evaluate::<f64>(&v, job)?;
     Ok(cost + bound::<f64>(objective, &Point { v, value }, &moments))
 }
 
@@ -153,18 +149,18 @@ fn class_gap<F: Float>(
 fn class_moments(
     objective: &Objective<'_>,
     point: &Point,
-    monitor: &mut dyn Monitor,
+    job: &mut Job<'_>,
 ) -> Result<(Moments, Option<Inverse>), Error> {
-    let (points, threads) = (objective.points, objective.threads_to_read());
-    let model = objective.model(&point.v)?;
-    let slopes = softmax::slopes(points, &model, threads, monitor)?;
+    let dataset = objective.dataset;
+    let model = objective.parameters(&point.v);
+    let slopes = kernel::slopes(dataset, &model, job)?;
     let mut traces = vec![0.0; objective.rows()];
     for d in slopes.chunks_exact(traces.len()) {
         add_multiple(&mut traces, 1.0, d);
     }
     let basis = Basis::natural(objective.columns());
-    let c = kernel::curvature_of(points, &traces, &basis, threads, monitor)?;
-    let mut hessian = softmax::bias_hessian(points, &model, &slopes, threads, monitor)?;
+    let c = kernel::curvature_of(dataset, &traces, &basis, job)?;
+    let mut hessian = kernel::bias_hessian(dataset, &model, &slopes, job)?;
     for h in &mut hessian {
         *h /= c.weight;
     }
@@ -249,7 +245,7 @@ impl Inverse {
     }
 }
 
-/// Additions that a term of a predictor goes through at most: of lanes, or of panels and their columns.
+/// Additions that a term of a score goes through at most: of lanes, or of panels and their columns.
 fn additions_of_a_predictor<F: Float>(classes: usize, columns: usize) -> f64 {
     let n = columns as f64;
     if classes == 1 {
@@ -271,23 +267,16 @@ fn rounding<F: Float>(objective: &Objective<'_>, point: &Point, moments: &Moment
     let (w_norm, b_norm) = (norm(w), norm(b));
     let (t, h) = (moments.spread, moments.largest);
     let epsilon = F::EPSILON.to_f64();
-    let blocks = parallel::blocks(objective.rows(), n.saturating_mul(classes));
-    let stripes = blocks
-        .first()
-        .map_or(0, |block| block.len().div_ceil(STRIPE));
-    let (predictor, additions) = match objective.points.x {
-        Features::Dense(_) => (
-            epsilon * additions_of_a_predictor::<F>(classes, n),
-            (stripes + blocks.len()) as f64,
-        ),
-        Features::Sparse(x) if classes == 1 => (
-            epsilon * 8.0 + f64::EPSILON * x.longest_row() as f64,
-            objective.rows() as f64 / STRIPE as f64 + kernel::sparse::longest_run(&x), // all may be of one block
-        ),
-        Features::Sparse(x) => (
-            epsilon * 10.0 + f64::EPSILON * x.longest_row() as f64,
-            objective.rows() as f64,
-        ),
+    let sums = kernel::leaves(objective.dataset, classes).additions();
+    let (score, additions) = match objective.dataset.x {
+        Features::Dense(_) => (epsilon * additions_of_a_predictor::<F>(classes, n), sums),
+        Features::Sparse(x) => {
+            let terms = if classes == 1 { 8.0 } else { 10.0 };
+            (
+                epsilon * terms + f64::EPSILON * x.longest_row() as f64,
+                sums + kernel::longest_sum(&x),
+            )
+        }
     };
     let sum = epsilon * (STRIPE as f64 + 16.0) + f64::EPSILON * (additions + 16.0);
     // |r| ≤ 1 and r² ≤ E_i, whatever the label; of several classes, √2 times as much.
@@ -299,9 +288,9 @@ fn rounding<F: Float>(objective: &Objective<'_>, point: &Point, moments: &Moment
     let root = (h * t).sqrt();
     Rounding {
         by_weights: 2.0
-            * (predictor * (w_norm * t + b_norm * root) + residual * moments.squares.sqrt())
-            + 4.0 * f64::EPSILON * objective.l2 * w_norm,
-        by_biases: 2.0 * (predictor * (w_norm * root + b_norm * h) + residual),
+            * (score * (w_norm * t + b_norm * root) + residual * moments.squares.sqrt())
+            + 4.0 * f64::EPSILON * objective.penalty.slope(w_norm),
+        by_biases: 2.0 * (score * (w_norm * root + b_norm * h) + residual),
     }
 }
 
@@ -328,7 +317,7 @@ fn bound<F: Float>(objective: &Objective<'_>, point: &Point, moments: &Moments) 
     };
     let root = (moments.largest * moments.spread).sqrt();
     let closed = along_weights + distance * growth * root * EXACT;
-    along_bias * distance + closed * closed / (2.0 * objective.l2) * EXACT
+    along_bias * distance + objective.penalty.conjugate(closed) * EXACT
 }
 
 #[cfg(test)]
@@ -336,19 +325,19 @@ fn bound<F: Float>(objective: &Objective<'_>, point: &Point, moments: &Moments) 
 mod tests {
     use super::*;
     use crate::elements::Elements;
-    use crate::kernel::Points;
+    use crate::kernel::Dataset;
     use crate::matrix::Matrix;
-    use crate::parallel::{Threads, Unmonitored};
+    use crate::penalty::Penalty;
+    use crate::reduce::{Threads, Unmonitored};
     use crate::shuffle::Random;
     use crate::vector::Vector;
 
-    fn objective<'a>(points: &'a Points<'a>, classes: usize, l2: f64) -> Objective<'a> {
+    fn objective<'a>(dataset: &'a Dataset<'a>, classes: usize, l2: f64) -> Objective<'a> {
         Objective {
-            points,
+            dataset,
             classes,
-            l2,
+            penalty: Penalty::new(l2).unwrap(),
             fit_bias: true,
-            threads: Threads::ONE,
             epsilon: f64::EPSILON,
             excluded: &[],
             cost: 1.0,
@@ -356,8 +345,12 @@ mod tests {
         }
     }
 
+    fn quiet() -> Job<'static> {
+        Job::new(Threads::ONE, Box::leak(Box::new(Unmonitored))).unwrap()
+    }
+
     fn at<F: Float>(objective: &Objective<'_>, v: &[f64]) -> Point {
-        let value = objective.evaluate::<F>(v, &mut Unmonitored).unwrap();
+        let value = objective.evaluate::<F>(v, &mut quiet()).unwrap();
         Point {
             v: v.to_vec(),
             value,
@@ -378,8 +371,8 @@ mod tests {
         let x = vec![1e-9; y.len()];
         let matrix = Matrix::from_rows(Elements::F64(&x), y.len(), 1).unwrap();
         let labels = Vector::from_slice(&y);
-        let points = Points::new(&matrix, &labels, None).unwrap();
-        let objective = objective(&points, 3, 1.0);
+        let dataset = Dataset::new(&matrix, &labels, None).unwrap();
+        let objective = objective(&dataset, 3, 1.0);
         let best: Vec<f64> = counts.iter().map(|&c| (c as f64 / 10.0).ln()).collect();
         let least = at::<f64>(&objective, &[&[0.0; 3], &best[..]].concat())
             .value
@@ -389,7 +382,7 @@ mod tests {
             v[3 + k] += distance;
             let point = at::<f64>(&objective, &v);
             let missing = point.value.objective - least;
-            let bound = gap::<f64>(&objective, &point, &mut Unmonitored).unwrap();
+            let bound = gap::<f64>(&objective, &point, &mut quiet()).unwrap();
             assert!(
                 missing <= bound && bound <= 4.0 * missing,
                 "{missing} {bound}"
@@ -404,13 +397,11 @@ mod tests {
         let x = uniform(&mut random, 80, 3.0);
         let matrix = Matrix::from_rows(Elements::F64(&x), 40, 2).unwrap();
         let labels = Vector::from_slice(&y);
-        let points = Points::new(&matrix, &labels, None).unwrap();
-        let objective = objective(&points, 4, 1.0);
+        let dataset = Dataset::new(&matrix, &labels, None).unwrap();
+        let objective = objective(&dataset, 4, 1.0);
         let moments = |v: &[f64]| {
             let point = at::<f64>(&objective, v);
-            class_moments(&objective, &point, &mut Unmonitored)
-                .unwrap()
-                .0
+            class_moments(&objective, &point, &mut quiet()).unwrap().0
         };
         let mut grew = [false; 3];
         for _ in 0..200 {
@@ -442,20 +433,16 @@ mod tests {
             let labels: Vec<f64> = (0..m).map(|i| (i % classes.max(2)) as f64).collect();
             let matrix = Matrix::from_rows(Elements::F32(&x), m, n).unwrap();
             let y = Vector::from_slice(&labels);
-            let points = Points::new(&matrix, &y, None).unwrap();
-            let objective = objective(&points, classes, 1e-3);
+            let dataset = Dataset::new(&matrix, &y, None).unwrap();
+            let objective = objective(&dataset, classes, 1e-3);
             let v: Vec<f64> = uniform(&mut random, classes * (n + 1), 1.0)
                 .iter()
                 .map(|&v| f64::from(v as f32))
                 .collect();
             let (mut point, exact) = (at::<f32>(&objective, &v), at::<f64>(&objective, &v));
             let moments = match classes {
-                1 => moments(&objective, &point, &mut Unmonitored).unwrap(),
-                _ => {
-                    class_moments(&objective, &point, &mut Unmonitored)
-                        .unwrap()
-                        .0
-                }
+                1 => moments(&objective, &point, &mut quiet()).unwrap(),
+                _ => class_moments(&objective, &point, &mut quiet()).unwrap().0,
             };
             let said = rounding::<f32>(&objective, &point, &moments);
             add_multiple(&mut point.value.gradient, -1.0, &exact.value.gradient);
@@ -464,7 +451,7 @@ mod tests {
             assert!(norm(biases) > 0.0 && norm(biases) <= said.by_biases);
 
             point.value.gradient.fill(0.0);
-            let least = said.by_weights.powi(2) / (2.0 * objective.l2);
+            let least = objective.penalty.conjugate(said.by_weights);
             assert!(bound::<f32>(&objective, &point, &moments) >= least);
         }
     }

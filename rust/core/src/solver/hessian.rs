@@ -1,13 +1,12 @@
-//! The Hessian of the objective, of one predictor or of K classes, factored such that `L Lᵀ ⪯ H` is proved.
+//! The Hessian of the objective, of one score or of K classes, factored such that `L Lᵀ ⪯ H` is proved.
 
 use super::cholesky::Cholesky;
-use super::objective::{Objective, norm};
-use super::preconditioner::{penalty_between, penalty_diagonal, threads_for};
+use super::objective::Objective;
 use super::run::Run;
 use super::view::View;
 use crate::error::Error;
 use crate::kernel::{self, Gram};
-use crate::parallel::STRIPE;
+use crate::linalg::norm;
 
 /// The Hessian by what is free to move, in a view's basis.
 pub(super) struct Factored {
@@ -26,11 +25,11 @@ impl Factored {
     ) -> Result<Option<Self>, Error> {
         let (n, order, classes) = (view.scale.len(), view.scale.len() + 1, objective.classes);
         let weight = view.gram.weight;
-        let (points, threads) = (objective.points, threads_for(objective, true));
+        let dataset = objective.dataset;
         let mut of_pair = |k: usize, l: usize| {
             run.passes += objective.cost;
             let (d, basis) = (curvatures.of_pair(k, l), &view.basis);
-            kernel::gram_of(points, &d, weight, basis, threads, run.monitor())
+            kernel::gram_of(dataset, &d, weight, basis, &mut run.job())
         };
         let own: Vec<Gram> = match classes {
             1 => vec![view.gram.clone()],
@@ -72,7 +71,7 @@ impl Factored {
         } else {
             1.0 / classes as f64
         };
-        let penalty = penalty_diagonal(&view.basis, objective.l2);
+        let penalty = objective.penalty.diagonal(&view.basis);
         for k in 0..classes {
             for l in 0..=k {
                 let other;
@@ -96,13 +95,12 @@ impl Factored {
                     }
                 };
                 view.put(gram, &mut add_both);
-                if objective.l2 > 0.0 {
+                if !objective.penalty.is_none() {
                     for (j, penalty) in penalty.iter().enumerate() {
                         add_both(j, j, part * penalty);
                     }
-                    penalty_between(&view.basis, |i, j, product| {
-                        add_both(i, j, part * objective.l2 * product);
-                    });
+                    let penalty = objective.penalty;
+                    penalty.between(&view.basis, |i, j, h| add_both(i, j, part * h));
                 }
             }
         }
@@ -140,7 +138,7 @@ impl Factored {
             cancelled[i] *= scale[i];
             moved[i] *= scale[i];
         }
-        let additions = STRIPE as f64 + (objective.rows() / STRIPE) as f64 + 32.0;
+        let additions = kernel::additions(objective.rows()) + 32.0;
         let (cancelled, moved) = (norm(&cancelled), norm(&moved));
         let of_sums = f64::EPSILON * additions * cancelled * cancelled + 2.0 * moved * cancelled;
         let of_factor = f64::EPSILON * (size as f64 / 8.0 + 32.0) * size as f64;
@@ -148,7 +146,7 @@ impl Factored {
         for i in 0..size {
             matrix[i * (size + 1)] -= shift;
         }
-        let factor = Cholesky::new(matrix, &vec![0.0; size], run.monitor())?;
+        let factor = Cholesky::new(matrix, &vec![0.0; size], &mut run.job())?;
         let is_whole = (0..size).all(|i| !factor.is_left_out(i));
         Ok(is_whole.then_some(Factored {
             free,

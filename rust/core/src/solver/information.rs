@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use super::certificate::scores;
 use super::cholesky::Cholesky;
-use super::objective::{Objective, add_multiple, dot};
+use super::dependence;
+use super::objective::Objective;
 use super::run::Run;
-use super::view::{self, Alias, View};
+use super::view::{Alias, View};
 use crate::error::Error;
 use crate::kernel;
+use crate::linalg::{add_multiple, dot};
 
-/// The Fisher information of one predictor.
+/// The Fisher information of one score.
 pub(crate) struct Information {
     view: View,
     aliased: Vec<Alias>,
@@ -21,22 +22,21 @@ impl Information {
     ///
     /// # Errors
     ///
-    /// As [`Certifier::new`].
+    /// [`Error::Memory`] without room for scores; [`Error::Interrupted`] by the observer.
     pub(crate) fn new(
         objective: &Objective<'_>,
         v: &[f64],
         run: &mut Run<'_>,
     ) -> Result<Option<Self>, Error> {
-        let scores = scores(objective, v, run)?;
-        let threads = objective.threads_to_read();
-        let points = objective.points;
-        let curvatures = kernel::curvatures(points, &scores.z, threads, run.monitor())?;
+        let scores = run.exact_scores(objective, v)?;
+        let dataset = objective.dataset;
+        let curvatures = kernel::curvatures(dataset, &scores.z, &mut run.job())?;
         let basis = Arc::clone(&run.basis);
-        let Some(view) = View::new(objective, &curvatures.traces(), basis, run)? else {
+        let Some(view) = dependence::view(objective, &curvatures.traces(), basis, run)? else {
             return Ok(None);
         };
         // Only if all rows say so, whatever is predicted, are columns dependent.
-        if !view.dependent.is_empty() && view.dependent != view::dependent(objective, run)? {
+        if !view.dependent.is_empty() && view.dependent != dependence::dependent(objective, run)? {
             return Ok(None);
         }
         let aliased = view.dependent.iter().map(|&j| view.alias(j)).collect();

@@ -6,11 +6,12 @@
 
 use std::collections::VecDeque;
 
-use super::objective::{Objective, Point, Value, add_multiple, dot, round};
+use super::objective::{Objective, Point, Value, round};
 use super::preconditioner::Preconditioner;
 use super::run::{Ended, Patience, Run};
 use crate::error::Error;
 use crate::float::Float;
+use crate::linalg::{add_multiple, dot};
 
 /// Pairs remembered.
 const MEMORY: usize = 20;

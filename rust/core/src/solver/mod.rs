@@ -5,7 +5,7 @@
 //! * `cholesky`, `preconditioner`: an approximate inverse of the Hessian;
 //! * `lbfgs`, `stages`: preconditioned L-BFGS, on ever larger samples and then on all rows;
 //! * `plane_search`: gradient descent with the best step and momentum of each iteration;
-//! * `view`: the columns in a basis where no digits are lost, and those that others make up;
+//! * `columns`, `view`, `dependence`: the columns in a basis where no digits are lost, and those that others make up;
 //! * `duality`, `certificate`: how far from the optimum a result can be at most, by duality where there is a penalty, and by
 //!   the `hessian`;
 //! * `information`: the covariance of weights and bias;
@@ -14,7 +14,9 @@
 
 pub(crate) mod certificate;
 mod cholesky;
+mod columns;
 mod cone;
+mod dependence;
 mod duality;
 mod hessian;
 pub(crate) mod information;

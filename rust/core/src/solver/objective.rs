@@ -1,23 +1,22 @@
 //! What is minimised: E + (l2/2)‖w‖², by the weights and, last, the bias; for several classes by the weights of each, one
 //! class after the other, and then their biases.
 
-use crate::activation::Activation;
 use crate::error::Error;
 use crate::float::Float;
-use crate::kernel::softmax::{self, Classes};
-use crate::kernel::{self, Points, Want, rows_of};
+use crate::kernel::{self, Dataset, Parameters, Want, rows_of};
+use crate::loss::Activation;
 use crate::math::larger;
-use crate::parallel::{Monitor, Threads};
+use crate::penalty::Penalty;
+use crate::reduce::Job;
 
 /// The objective over a data set, or over a sample of it.
 #[derive(Clone, Copy)]
 pub(crate) struct Objective<'a> {
-    pub points: &'a Points<'a>,
-    /// Predictors per sample: one for labels in [0, 1], K for as many classes.
+    pub dataset: &'a Dataset<'a>,
+    /// Scores per row: one for labels in [0, 1], K for as many classes.
     pub classes: usize,
-    pub l2: f64,
+    pub penalty: Penalty,
     pub fit_bias: bool,
-    pub threads: Threads,
     /// The distance from 1 to the next number of the type that parameters are rounded to in the end.
     pub epsilon: f64,
     /// Columns that are left out of an unpenalised fit: their weights stay 0.
@@ -68,10 +67,10 @@ pub(crate) struct Point {
 impl Objective<'_> {
     /// n
     pub(crate) fn columns(&self) -> usize {
-        self.points.x.columns()
+        self.dataset.x.columns()
     }
 
-    /// Weights and biases: n + 1 for each predictor.
+    /// Weights and biases: n + 1 for each score.
     pub(crate) fn order(&self) -> usize {
         self.classes * (self.columns() + 1)
     }
@@ -81,29 +80,23 @@ impl Objective<'_> {
         v.split_at(v.len() - self.classes)
     }
 
-    /// A model of several classes.
-    ///
-    /// # Errors
-    ///
-    /// As [`Classes::new`].
-    pub(crate) fn model<'v, F>(&self, v: &'v [F]) -> Result<Classes<'v, F>, Error> {
+    /// Weights and biases as the kernel takes them.
+    pub(crate) fn parameters<'v, F>(&self, v: &'v [F]) -> Parameters<'v, F> {
         let (weights, biases) = v.split_at(v.len() - self.classes);
-        Classes::new(weights, biases, self.columns())
+        match biases {
+            [bias] => Parameters::of_one_score(Activation::Sigmoid, weights, bias),
+            _ => Parameters::of_classes(weights, biases),
+        }
     }
 
     pub(crate) fn rows(&self) -> usize {
-        rows_of(self.points)
+        rows_of(self.dataset)
     }
 
     /// What a pass over the rows reads, as a part of what it would if all elements were stored.
     pub(crate) fn density(&self) -> f64 {
         let (m, n) = (self.rows() as f64, self.columns() as f64);
-        (self.points.x.reads(self.rows()) as f64 / (m * n)).min(1.0)
-    }
-
-    /// Threads for one pass over the rows.
-    pub(crate) fn threads_to_read(&self) -> Threads {
-        self.threads.for_work(self.points.x.reads(self.rows()))
+        (self.dataset.x.reads(self.rows()) as f64 / (m * n)).min(1.0)
     }
 
     /// One pass over the rows, computed in `F`, which every component of `v` must be representable in.
@@ -111,54 +104,30 @@ impl Objective<'_> {
     /// # Errors
     ///
     /// Those of [`kernel::evaluate`].
-    pub(crate) fn evaluate<F: Float>(
-        &self,
-        v: &[f64],
-        monitor: &mut dyn Monitor,
-    ) -> Result<Value, Error> {
+    pub(crate) fn evaluate<F: Float>(&self, v: &[f64], job: &mut Job<'_>) -> Result<Value, Error> {
         let model: Vec<F> = v.iter().map(|&v| F::from_f64(v)).collect();
-        let (want, threads) = (Want::LossAndGradient, self.threads_to_read());
-        let (points, n) = (self.points, self.columns());
-        let (total, error, mut gradient, biases) = if self.classes == 1 {
-            let sums = kernel::evaluate(
-                points,
-                &model[..n],
-                model[n],
-                Activation::Sigmoid,
-                want,
-                threads,
-                monitor,
-            )?;
-            (sums.weight, sums.error, sums.weights, vec![sums.bias])
-        } else {
-            let sums = softmax::evaluate(points, &self.model(&model)?, want, threads, monitor)?;
-            (sums.weight, sums.error, sums.weights, sums.biases)
-        };
+        let sums = kernel::evaluate(
+            self.dataset,
+            &self.parameters(&model),
+            Want::LossAndGradient,
+            job,
+        )?;
+        let (total, error) = (sums.weight, sums.error);
+        let mut gradient = sums.weights;
         for (g, w) in gradient.iter_mut().zip(v) {
-            *g = *g / total + self.l2 * w;
+            *g = *g / total + self.penalty.slope(*w);
         }
         let fit_bias = self.fit_bias;
-        gradient.extend(
-            biases
-                .iter()
-                .map(|b| if fit_bias { b / total } else { 0.0 }),
-        );
+        let by_bias = |b: &f64| if fit_bias { b / total } else { 0.0 };
+        gradient.extend(sums.biases.iter().map(by_bias));
         let loss = error / total;
         Ok(Value {
-            objective: loss + self.penalty(v),
+            objective: loss + self.penalty.value(self.split(v).0),
             loss,
             error,
             weight: total,
             gradient,
         })
-    }
-
-    /// (l2/2)‖w‖²
-    pub(crate) fn penalty(&self, v: &[f64]) -> f64 {
-        if self.l2 == 0.0 {
-            return 0.0; // of weights whose squares overflow, too
-        }
-        0.5 * self.l2 * self.split(v).0.iter().map(|w| w * w).sum::<f64>()
     }
 }
 
@@ -166,36 +135,5 @@ impl Objective<'_> {
 pub(crate) fn round<F: Float>(v: &mut [f64]) {
     for x in v {
         *x = F::from_f64(*x).to_f64();
-    }
-}
-
-pub(crate) fn norm(x: &[f64]) -> f64 {
-    match x {
-        [x] => x.abs(), // a square may overflow
-        _ => dot(x, x).sqrt(),
-    }
-}
-
-pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let mut lanes = [0.0; 8];
-    let (a_chunks, b_chunks) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: f64 = a_chunks
-        .remainder()
-        .iter()
-        .zip(b_chunks.remainder())
-        .map(|(a, b)| a * b)
-        .sum();
-    for (a, b) in a_chunks.zip(b_chunks) {
-        for (lane, (a, b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
-            *lane += a * b;
-        }
-    }
-    lanes.iter().sum::<f64>() + rest
-}
-
-/// `y += a·x`
-pub(crate) fn add_multiple(y: &mut [f64], a: f64, x: &[f64]) {
-    for (y, x) in y.iter_mut().zip(x) {
-        *y += a * x;
     }
 }

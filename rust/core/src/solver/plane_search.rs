@@ -1,7 +1,7 @@
 //! Gradient descent with momentum, step and momentum being the best of each iteration: no learning rate to choose.
 //!
 //! Each iteration moves by `α d + β s`, where `d` is the direction of steepest descent for columns brought to unit
-//! curvature, and `s` the last move. Both are linear in the weights, so once the predictors of `d` are known the loss
+//! curvature, and `s` the last move. Both are linear in the weights, so once the scores of `d` are known the loss
 //! over the plane costs no pass over `X`: a two-dimensional Newton iteration finds its minimum. On a parabola these are
 //! the conjugate gradients.
 //!
@@ -9,16 +9,16 @@
 //! problems", Technion CCIT 559 (2005); B. Polyak, USSR Comput. Math. Math. Phys. 4 (1964),
 //! doi:10.1016/0041-5553(64)90137-5, for the momentum.
 
-use super::objective::{Objective, Point, add_multiple, dot, round};
+use super::objective::{Objective, Point, round};
 use super::preconditioner::from_all_rows;
-use super::run::{Patience, Run};
-use super::separation::Search;
+use super::run::{Patience, Run, Search};
+use super::separation;
 use super::stages::Solution;
 use crate::descent::StopReason;
 use crate::error::{Error, zeros};
 use crate::float::Float;
-use crate::kernel::softmax;
 use crate::kernel::{self, Plane};
+use crate::linalg::add_multiple;
 
 /// The part of `tol` that weights at rest may still move by: a small one, for steps here are short.
 pub(crate) const AT_REST: f64 = 0.01;
@@ -27,7 +27,7 @@ const NEWTON: usize = 10;
 const WORTH: f64 = 1e-8;
 /// Iterations that rounding may keep from shrinking the gradient before there is no hope.
 const PATIENCE: usize = 60;
-/// Iterations after which predictors that were added up are computed afresh.
+/// Iterations after which scores that were added up are computed afresh.
 const REFRESH: usize = 50;
 /// Iterations after which a separating hyperplane is looked for.
 const FIRST_CHECK: usize = 64;
@@ -46,12 +46,12 @@ pub(crate) fn minimise<F: Float>(
 ) -> Result<Solution, Error> {
     let order = objective.order();
     let preconditioner = from_all_rows(objective, &point.v, false, run)?;
-    let mut z = zeros("X", objective.rows() * objective.classes, "predictors")?;
+    let mut z = zeros("X", objective.rows() * objective.classes, "scores")?;
     let (mut p, mut q) = (z.clone(), z.clone());
     let mut last = vec![0.0; order];
     let mut direction = vec![0.0; order];
     let mut patience = Patience::new(PATIENCE);
-    let yardstick = preconditioner.yardstick();
+    let column_scales = preconditioner.column_scales();
     let mut iteration = 0;
     let is_small = |point: &Point| point.value.gradient_norm() <= tol;
     let (stop_reason, separation) = loop {
@@ -60,14 +60,14 @@ pub(crate) fn minimise<F: Float>(
             *d = -*d;
         }
         if (point.value.error < objective.separated_below || iteration == FIRST_CHECK)
-            && objective.l2 == 0.0
-            && let Search::Found(direction) = run.search(objective, &point.v)?
+            && objective.penalty.is_none()
+            && let Search::Found(direction) = separation::search(objective, &point.v, run)?
         {
             break (StopReason::Separated, Some(direction));
         }
-        let size = yardstick.size(&point.v).max(1.0);
+        let size = column_scales.size(&point.v).max(1.0);
         let is_done = is_small(&point)
-            && yardstick.size(&direction) <= at_rest * tol.max(f64::MIN_POSITIVE) * size;
+            && column_scales.size(&direction) <= at_rest * tol.max(f64::MIN_POSITIVE) * size;
         if is_done {
             break (StopReason::Tolerance, None);
         }
@@ -75,9 +75,9 @@ pub(crate) fn minimise<F: Float>(
             break (StopReason::Passes, None);
         }
         if iteration % REFRESH == 0 {
-            run.predictors(objective, &point.v, &mut z)?;
+            run.scores(objective, &point.v, &mut z)?;
         }
-        run.predictors(objective, &direction, &mut p)?;
+        run.scores(objective, &direction, &mut p)?;
         let from = point.value.objective;
         let blind = point.value.rounding::<F>();
         let plane = PlaneSearch::new(objective, &point, [&direction, &last], [&z, &p, &q], blind);
@@ -124,7 +124,7 @@ pub(crate) fn minimise<F: Float>(
 struct PlaneSearch<'a> {
     objective: &'a Objective<'a>,
     /// Of v, d and s.
-    predictors: [&'a [f64]; 3],
+    scores: [&'a [f64]; 3],
     /// Σ s_i
     weight: f64,
     /// l2 times w·d and w·s, and l2 times d·d, d·s and s·s, over the weights.
@@ -149,17 +149,14 @@ impl<'a> PlaneSearch<'a> {
         objective: &'a Objective<'a>,
         point: &Point,
         [d, s]: [&[f64]; 2],
-        predictors: [&'a [f64]; 3],
+        scores: [&'a [f64]; 3],
         blind: f64,
     ) -> Self {
         let [w, d, s] = [&point.v, d, s].map(|v| objective.split(v).0);
-        let penalty = |a: &[f64], b: &[f64]| match objective.l2 {
-            0.0 => 0.0, // of weights whose products overflow, too
-            l2 => l2 * dot(a, b),
-        };
+        let penalty = |a: &[f64], b: &[f64]| objective.penalty.product(a, b);
         PlaneSearch {
             objective,
-            predictors,
+            scores,
             weight: point.value.weight,
             slope: [penalty(w, d), penalty(w, s)],
             curvature: [penalty(d, d), penalty(d, s), penalty(s, s)],
@@ -169,15 +166,8 @@ impl<'a> PlaneSearch<'a> {
     }
 
     fn model(&self, [a, b]: [f64; 2], run: &mut Run<'_>) -> Result<Model, Error> {
-        let (points, classes) = (self.objective.points, self.objective.classes);
-        let numbers = 4 * self.predictors[0].len();
-        let threads = self.objective.threads.for_work(numbers);
-        let plane: Plane = if classes == 1 {
-            kernel::plane(points, self.predictors, [a, b], threads, run.monitor())?
-        } else {
-            let monitor = run.monitor();
-            softmax::plane(points, self.predictors, [a, b], classes, threads, monitor)?
-        };
+        let (dataset, classes) = (self.objective.dataset, self.objective.classes);
+        let plane: Plane = kernel::plane(dataset, self.scores, [a, b], classes, &mut run.job())?;
         let ([sa, sb], [caa, cab, cbb]) = (self.slope, self.curvature);
         let penalty =
             self.penalty + a * sa + b * sb + 0.5 * (a * a * caa + 2.0 * a * b * cab + b * b * cbb);

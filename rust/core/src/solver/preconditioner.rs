@@ -8,25 +8,18 @@
 use std::sync::Arc;
 
 use super::cholesky::Cholesky;
-use super::objective::{Objective, dot};
+use super::columns::{ColumnSums, Columns, LOST, column_sums};
+use super::objective::Objective;
 use super::run::Run;
 use crate::error::Error;
-use crate::kernel::{self, Basis, Curvature, Gram, softmax};
-use crate::parallel::{Monitor, Threads};
+use crate::kernel::{self, Basis, Curvature, Gram};
+use crate::linalg::{centre, dot};
+use crate::reduce::Job;
 
-/// Variance below this part of the mean square has lost too many digits: the column is looked at from its mean.
-const FAR: f64 = 1e-6;
-/// Variance below this part of the mean square, seen from the mean, is rounding: the column is constant.
-const ROUNDING: f64 = 1e-13;
-/// A column whose square has less than this part left, seen from the columns before it, has lost too many digits.
-pub(super) const LOST: f64 = 1e-8;
 /// How often the basis is made better before it is taken as it is.
 const ROUNDS: usize = 8;
-/// A column of which less than this many ε are left, seen from the others and beside its size, says nothing that a score
-/// would keep.
-pub(super) const NOTHING_LEFT: f64 = 32.0;
 
-/// An approximate inverse of the Hessian by the weights and biases of all predictors.
+/// An approximate inverse of the Hessian by the weights and biases of all scores.
 ///
 /// That of softmax is taken to be block-diagonal, a block per class. What all classes have in common changes no
 /// probability: the Hessian of the loss has nothing along it, and the blocks do not know; so it is taken out of gradients
@@ -63,8 +56,8 @@ impl Preconditioner {
             centre(out, classes);
         }
         let (weights, biases) = out.split_at_mut(classes * n);
-        let predictors = weights.chunks_exact_mut(n).zip(biases);
-        for (block, (weights, bias)) in self.blocks.iter().zip(predictors) {
+        let scores = weights.chunks_exact_mut(n).zip(biases);
+        for (block, (weights, bias)) in self.blocks.iter().zip(scores) {
             self.basis.gradient(weights, *bias);
             *bias = block.apply(weights, *bias);
             *bias += self.basis.to_natural(weights);
@@ -78,8 +71,8 @@ impl Preconditioner {
     }
 
     /// What steps are measured by.
-    pub(crate) fn yardstick(&self) -> Yardstick {
-        Yardstick {
+    pub(crate) fn column_scales(&self) -> ColumnScales {
+        ColumnScales {
             basis: Arc::clone(&self.basis),
             blocks: self
                 .blocks
@@ -98,94 +91,7 @@ impl Preconditioner {
     }
 }
 
-/// Takes out what all classes have in common: weights and biases then sum to zero over the classes.
-pub(crate) fn centre(v: &mut [f64], classes: usize) {
-    let (weights, biases) = v.split_at_mut(v.len() - classes);
-    centre_values(weights, classes);
-    centre_values(biases, classes);
-}
-
-/// The same of values of shape (K, n).
-pub(super) fn centre_values(values: &mut [f64], classes: usize) {
-    let n = values.len() / classes;
-    for j in 0..n {
-        let sum: f64 = values.iter().skip(j).step_by(n).sum();
-        for x in values.iter_mut().skip(j).step_by(n) {
-            *x -= sum / classes as f64;
-        }
-    }
-}
-
-/// Sums of the columns of a basis: Σ d x̃_j, Σ d x̃_j², Σ d and Σ s.
-pub(super) struct ColumnSums<'a> {
-    pub cross: &'a [f64],
-    pub squares: Vec<f64>,
-    pub bias: f64,
-    pub weight: f64,
-}
-
-/// The columns of a basis, seen from their means: what is left of them, and beside what.
-#[derive(Clone)]
-pub(super) struct Columns {
-    /// Means in the basis, weighted by d; zeros without bias.
-    pub mean: Vec<f64>,
-    /// Σ d (x̃_j − mean_j)²
-    pub centred: Vec<f64>,
-    /// Bounds on the roots of Σ d t², t being the magnitudes of the terms that have cancelled in a column of the basis.
-    pub terms: Vec<f64>,
-    /// Less than this is nothing that a score would keep, of the root of Σ d x̃_j².
-    nothing: Vec<f64>,
-    /// Columns of which nothing is left.
-    pub negligible: Vec<bool>,
-    /// Columns that lost digits since they are far from their origins.
-    pub far: Vec<usize>,
-}
-
-impl Columns {
-    pub(super) fn new(sums: &ColumnSums<'_>, basis: &Basis, fit_bias: bool, epsilon: f64) -> Self {
-        let n = basis.columns();
-        let total = sums.bias;
-        let mean: Vec<f64> = match fit_bias && total > 0.0 {
-            true => sums.cross.iter().map(|cross| cross / total).collect(),
-            false => vec![0.0; n],
-        };
-        let mut terms: Vec<f64> = sums.squares.iter().map(|square| square.sqrt()).collect();
-        for (j, coefficients) in basis.combinations() {
-            let pairs = coefficients.iter().zip(&terms);
-            terms[j] += pairs.map(|(t, terms)| t.abs() * terms).sum::<f64>();
-        }
-        let centred: Vec<f64> = (sums.squares.iter().zip(&mean))
-            .map(|(square, mean)| square - mean * mean * total)
-            .collect();
-        let nothing = NOTHING_LEFT * epsilon * total.sqrt();
-        let nothing: Vec<f64> = (0..n).map(|j| nothing * basis.reach(j)).collect();
-        let is_negligible = |j: usize| {
-            let left = centred[j];
-            left <= ROUNDING * sums.squares[j] || left.sqrt() <= nothing[j]
-        };
-        let negligible = (0..n).map(is_negligible).collect();
-        let is_far = |j: &usize| {
-            let square = sums.squares[*j];
-            let is_some = square.sqrt() > nothing[*j];
-            fit_bias && is_some && centred[*j] < FAR * square
-        };
-        Columns {
-            far: (0..n).filter(is_far).collect(),
-            mean,
-            centred,
-            terms,
-            nothing,
-            negligible,
-        }
-    }
-
-    /// Whether nothing is left of a column of which the columns before it leave this part of its square.
-    pub(super) fn is_nothing(&self, column: usize, part: f64) -> bool {
-        (self.centred[column] * part).sqrt() <= self.nothing[column]
-    }
-}
-
-/// The part of one predictor's weights and bias, in the coordinates of a basis.
+/// The part of one score's weights and bias, in the coordinates of a basis.
 struct Block {
     /// Mean of each column, weighted by curvature; zeros without bias.
     mean: Vec<f64>,
@@ -222,7 +128,7 @@ impl Block {
         gram: &Gram,
         basis: &Basis,
         objective: &Objective<'_>,
-        monitor: &mut dyn Monitor,
+        job: &mut Job<'_>,
     ) -> Result<Self, Error> {
         let sums = column_sums(gram);
         let mut result = Block::new(&sums, basis, objective);
@@ -247,30 +153,30 @@ impl Block {
                 }
             }
         }
-        if objective.l2 > 0.0 {
-            penalty_between(basis, |i, j, product| {
-                if !is_constant[i] && !is_constant[j] {
-                    let scales = result.scale[i] * result.scale[j];
-                    matrix[i * n + j] += objective.l2 * product * scales;
-                }
-            });
-        }
+        objective.penalty.between(basis, |i, j, h| {
+            if !is_constant[i] && !is_constant[j] {
+                let scales = result.scale[i] * result.scale[j];
+                matrix[i * n + j] += h * scales;
+            }
+        });
         // Centring has cancelled all but the variance of the mean square.
         let least = |j: usize| {
             let cancelled = sums.squares[j] / sums.weight * result.scale[j] * result.scale[j];
             f64::max(LOST, 64.0 * n as f64 * f64::EPSILON * cancelled.max(1.0))
         };
         let least: Vec<f64> = (0..n).map(least).collect();
-        result.factor = Some(Cholesky::new(matrix, &least, monitor)?);
+        result.factor = Some(Cholesky::new(matrix, &least, job)?);
         Ok(result)
     }
 
     fn new(sums: &ColumnSums<'_>, basis: &Basis, objective: &Objective<'_>) -> Self {
-        let &Objective { l2, epsilon, .. } = objective;
+        let &Objective {
+            penalty, epsilon, ..
+        } = objective;
         // Where every prediction is certain, nothing is known of the bias.
         let fit_bias = objective.fit_bias && (sums.bias > 0.0 || sums.weight == 0.0);
         let columns = Columns::new(sums, basis, fit_bias, epsilon);
-        let penalty = penalty_diagonal(basis, l2);
+        let penalty = penalty.diagonal(basis);
         let (mut scale, mut deviation) = (Vec::new(), Vec::new());
         let mut constant = Vec::new();
         for (j, &centred) in columns.centred.iter().enumerate() {
@@ -387,63 +293,20 @@ impl Block {
     }
 }
 
-/// The sums that a Gram matrix holds of each column.
-pub(super) fn column_sums(gram: &Gram) -> ColumnSums<'_> {
-    let (order, n) = (gram.order, gram.order - 1);
-    ColumnSums {
-        cross: &gram.lower[n * order..n * order + n],
-        squares: (0..n).map(|j| gram.lower[j * order + j]).collect(),
-        bias: gram.lower[n * order + n],
-        weight: gram.weight,
-    }
-}
-
-/// l2 ‖w‖² of each unit vector of the basis, w being its natural weights.
-pub(super) fn penalty_diagonal(basis: &Basis, l2: f64) -> Vec<f64> {
-    let n = basis.columns();
-    if l2 == 0.0 {
-        return vec![0.0; n];
-    }
-    let per_unit = basis.per_unit().iter();
-    let mut diagonal: Vec<f64> = per_unit.map(|per_unit| l2 * per_unit * per_unit).collect();
-    for (j, _) in basis.combinations() {
-        let w = basis.natural_weights(j);
-        diagonal[j] = l2 * dot(&w, &w);
-    }
-    diagonal
-}
-
-/// Calls `put` with each pair i > j of unit vectors of the basis whose natural weights may have a product, and that.
-pub(super) fn penalty_between(basis: &Basis, mut put: impl FnMut(usize, usize, f64)) {
-    let combined: Vec<(usize, Vec<f64>)> = basis
-        .combinations()
-        .map(|(j, _)| (j, basis.natural_weights(j)))
-        .collect();
-    for (at, (i, w)) in combined.iter().enumerate() {
-        for j in 0..*i {
-            let product = match combined[..at].binary_search_by_key(&j, |(j, _)| *j) {
-                Ok(other) => dot(w, &combined[other].1),
-                Err(_) => w[j] * basis.per_unit()[j],
-            };
-            put(*i, j, product);
-        }
-    }
-}
-
 /// Means and standard deviations of the columns of a basis.
 ///
 /// Weighted by curvature, which vanishes where predictions are certain, deviations are the larger the earlier they are
 /// taken: the largest of several is the one to measure by.
-pub(crate) struct Yardstick {
+pub(crate) struct ColumnScales {
     basis: Arc<Basis>,
-    /// Means and deviations of each predictor: of the natural columns, unless combinations are taken out of some.
+    /// Means and deviations of each score: of the natural columns, unless combinations are taken out of some.
     blocks: Vec<(Vec<f64>, Vec<f64>)>,
 }
 
-impl Yardstick {
+impl ColumnScales {
     pub(crate) fn update(&mut self, preconditioner: &Preconditioner) {
         if !Arc::ptr_eq(&self.basis, &preconditioner.basis) {
-            *self = preconditioner.yardstick();
+            *self = preconditioner.column_scales();
             return;
         }
         for ((_, deviation), block) in self.blocks.iter_mut().zip(&preconditioner.blocks) {
@@ -458,9 +321,9 @@ impl Yardstick {
     pub(crate) fn size(&self, v: &[f64]) -> f64 {
         let n = self.basis.columns();
         let (weights, biases) = v.split_at(v.len() - self.blocks.len());
-        let predictors = weights.chunks_exact(n).zip(biases);
+        let scores = weights.chunks_exact(n).zip(biases);
         let mut size = 0.0;
-        for ((mean, deviation), (weights, &bias)) in self.blocks.iter().zip(predictors) {
+        for ((mean, deviation), (weights, &bias)) in self.blocks.iter().zip(scores) {
             let mut moved = Vec::new();
             let (mut weights, mut at_mean) = (weights, bias);
             if self.basis.is_combined() {
@@ -495,7 +358,7 @@ pub(crate) fn from_all_rows(
     if preconditioner.is_usable() {
         Ok(preconditioner)
     } else {
-        Err(objective.points.not_finite())
+        Err(objective.dataset.not_finite())
     }
 }
 
@@ -533,18 +396,7 @@ fn in_good_basis(
     unreachable!("the last round returns")
 }
 
-/// Threads for products of all rows' columns with one another, and for one read of them.
-pub(crate) fn threads_for(objective: &Objective<'_>, factored: bool) -> Threads {
-    let (rows, order) = (objective.rows(), objective.columns() + 1);
-    if factored {
-        let products = rows.saturating_mul(order).saturating_mul(order);
-        objective.threads.for_work(products / 8)
-    } else {
-        objective.threads_to_read()
-    }
-}
-
-/// The block of each predictor.
+/// The block of each score.
 fn blocks(
     objective: &Objective<'_>,
     v: &[f64],
@@ -552,32 +404,31 @@ fn blocks(
     factored: bool,
     run: &mut Run<'_>,
 ) -> Result<Vec<Block>, Error> {
-    let (points, n) = (objective.points, objective.columns());
-    let threads = threads_for(objective, factored);
+    let (dataset, n) = (objective.dataset, objective.columns());
     if objective.classes == 1 {
         run.passes += objective.cost;
-        let (w, b, monitor) = (&v[..n], v[n], run.monitor());
+        let (w, b, job) = (&v[..n], v[n], &mut run.job());
         let block = if factored {
-            let gram = kernel::gram(points, w, b, basis, threads, monitor)?;
-            Block::factored(&gram, basis, objective, monitor)?
+            let gram = kernel::gram(dataset, w, b, basis, job)?;
+            Block::factored(&gram, basis, objective, job)?
         } else {
-            let curvature = kernel::curvature(points, w, b, basis, threads, monitor)?;
+            let curvature = kernel::curvature(dataset, w, b, basis, job)?;
             Block::diagonal(&curvature, basis, objective)
         };
         return Ok(vec![block]);
     }
-    let model = objective.model(v)?;
-    let d = softmax::slopes(points, &model, objective.threads_to_read(), run.monitor())?;
-    let weight = points.weight();
+    let model = objective.parameters(v);
+    let d = kernel::slopes(dataset, &model, &mut run.job())?;
+    let weight = dataset.weight();
     d.chunks_exact(objective.rows())
         .map(|d| {
             run.passes += objective.cost;
-            let monitor = run.monitor();
+            let job = &mut run.job();
             if factored {
-                let gram = kernel::gram_of(points, d, weight, basis, threads, monitor)?;
-                Block::factored(&gram, basis, objective, monitor)
+                let gram = kernel::gram_of(dataset, d, weight, basis, job)?;
+                Block::factored(&gram, basis, objective, job)
             } else {
-                let curvature = kernel::curvature_of(points, d, basis, threads, monitor)?;
+                let curvature = kernel::curvature_of(dataset, d, basis, job)?;
                 Ok(Block::diagonal(&curvature, basis, objective))
             }
         })

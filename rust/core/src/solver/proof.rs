@@ -1,16 +1,17 @@
 //! What is proved of the point where a solver has ended: how far it is from the minimum, or that there is none.
 
 use super::certificate::{self, Certifier, Interruption};
+use super::dependence::{self, LOSES};
 use super::duality;
 use super::objective::{Objective, Point, round};
-use super::preconditioner::centre;
-use super::run::Run;
-use super::separation::{Direction, Search};
+use super::run::{Direction, Run, Search};
+use super::separation;
 use super::stages::{self, Solution};
-use super::view::{self, Alias, LOSES};
+use super::view::Alias;
 use crate::descent::StopReason;
 use crate::error::Error;
 use crate::float::Float;
+use crate::linalg::centre;
 
 /// What a proof is to show, and by which means.
 #[derive(Clone, Copy, Debug)]
@@ -69,10 +70,10 @@ pub(crate) fn prove<F: Float>(
         return unproved::<F>(objective, point, stop_reason, separation, may_factor, run);
     }
     let mut dual = f64::INFINITY;
-    if objective.l2 > 0.0 {
+    if !objective.penalty.is_none() {
         let rounded = rounded::<F>(objective, point.clone(), run)?;
         run.passes += duality::passes(objective.classes);
-        dual = duality::gap::<f64>(objective, &rounded, run.monitor())?;
+        dual = duality::gap::<f64>(objective, &rounded, &mut run.job())?;
         if goal.is_met(dual, &rounded) {
             return Ok(Outcome::Known(Proof {
                 stop_reason: goal.reason(stop_reason, dual, &rounded),
@@ -90,10 +91,10 @@ pub(crate) fn prove<F: Float>(
     let is_proved = certifier
         .as_ref()
         .is_some_and(|certifier| certifier.gap().is_finite());
-    if objective.l2 == 0.0
+    if objective.penalty.is_none()
         && !is_proved
         && stop_reason != StopReason::Callback
-        && let Search::Found(direction) = run.search(objective, &point.v)?
+        && let Search::Found(direction) = separation::search(objective, &point.v, run)?
     {
         let (reason, direction) = (StopReason::Separated, Some(direction));
         return unproved::<F>(objective, point, reason, direction, may_factor, run);
@@ -113,7 +114,7 @@ pub(crate) fn prove<F: Float>(
     if !is_proved && certifier.has_moved() && objective.excluded.is_empty() {
         let has_lost = certifier.objective() > point.value.objective * (1.0 + LOSES);
         if has_lost {
-            return view::dependent(objective, run).map(Outcome::Without);
+            return dependence::dependent(objective, run).map(Outcome::Without);
         }
     }
     let is_left = match stop_reason {
@@ -132,10 +133,10 @@ pub(crate) fn prove<F: Float>(
     }
     let certified = certifier.rounded::<F>(objective, run)?;
     // Newton's method may have gone where the search has not looked.
-    if objective.l2 == 0.0
+    if objective.penalty.is_none()
         && certified.gap.is_infinite()
         && stop_reason != StopReason::Callback
-        && let Search::Found(direction) = run.search(objective, &certified.point.v)?
+        && let Search::Found(direction) = separation::search(objective, &certified.point.v, run)?
     {
         return Ok(Outcome::Known(Proof {
             stop_reason: StopReason::Separated,
@@ -208,10 +209,10 @@ fn unproved<F: Float>(
 ) -> Result<Outcome, Error> {
     let mut v = point.v;
     let mut aliased = Vec::new();
-    if may_factor && objective.l2 == 0.0 {
-        match view::aliases(objective, &mut v, run)? {
+    if may_factor && objective.penalty.is_none() {
+        match dependence::aliases(objective, &mut v, run)? {
             None if objective.excluded.is_empty() => {
-                return view::dependent(objective, run).map(Outcome::Without);
+                return dependence::dependent(objective, run).map(Outcome::Without);
             }
             None => {}
             Some(known) => aliased = known,

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::objective::{Objective, Point, Value};
-use super::separation::{self, Search};
 use super::view::View;
 use crate::error::Error;
 use crate::float::Float;
-use crate::kernel::{self, Basis, softmax};
-use crate::parallel::{Monitor, Unmonitored};
+use crate::kernel::{self, Basis, ExactScores};
+use crate::reduce::{Job, Monitor, Threads, Unmonitored};
+use crate::simd::{self, Level};
 
 /// One iteration, as the history keeps it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,7 +40,7 @@ pub struct Iteration<'a> {
     pub loss: f64,
     /// w, shape (n); of K ≥ 3 classes (K, n).
     pub weights: &'a [f64],
-    /// b, one per predictor.
+    /// b, one per score.
     pub biases: &'a [f64],
 }
 
@@ -54,6 +54,20 @@ impl FitObserver for Unmonitored {
     fn iteration(&mut self, _: &Iteration<'_>) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
+}
+
+/// A direction in which no prediction gets worse and some get better: weights and, last, biases, the largest being ±1.
+pub(crate) type Direction = Vec<f64>;
+
+/// What a search has come to.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Search {
+    /// A direction that is proved to separate.
+    Found(Direction),
+    /// None separates, up to rounding.
+    Nothing,
+    /// It was given up: there were too many weights, or it took too long, or rounding leaves a doubt.
+    CutShort,
 }
 
 /// Why an iteration was not followed by another.
@@ -88,16 +102,27 @@ pub(crate) struct Run<'o> {
     pub basis: Arc<Basis>,
     /// The columns as all rows have them, once that was asked for.
     pub(super) of_all_rows: Option<Option<View>>,
-    search: Option<Search>,
-    are_columns_searched: bool,
+    /// What the search for a separation has come to, and whether it has looked along single columns.
+    pub(super) search: Option<Search>,
+    pub(super) are_columns_searched: bool,
     /// What may be read.
     pub max_passes: f64,
+    threads: Threads,
+    level: Level,
     start: Instant,
 }
 
 impl<'o> Run<'o> {
-    pub(crate) fn new(observer: &'o mut dyn FitObserver, max_passes: f64, basis: Basis) -> Self {
-        Run {
+    /// # Errors
+    ///
+    /// [`Error::Isa`] if the environment asks for an instruction set that this machine does not have.
+    pub(crate) fn new(
+        observer: &'o mut dyn FitObserver,
+        threads: Threads,
+        max_passes: f64,
+        basis: Basis,
+    ) -> Result<Self, Error> {
+        Ok(Run {
             basis: Arc::new(basis),
             of_all_rows: None,
             search: None,
@@ -106,39 +131,10 @@ impl<'o> Run<'o> {
             passes: 0.0,
             history: Vec::new(),
             max_passes,
+            threads,
+            level: simd::level()?,
             start: Instant::now(),
-        }
-    }
-
-    /// Whether the labels are separated: searched for once, and looked for in the parameters `v` each time.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`separation::find`].
-    pub(crate) fn search(&mut self, objective: &Objective<'_>, v: &[f64]) -> Result<Search, Error> {
-        if self.search.is_none() {
-            self.search = Some(separation::find(objective, self)?);
-        }
-        if !matches!(self.search, Some(Search::Found(_)))
-            && let Some(direction) = separation::strictly(objective, v, self)?
-        {
-            self.search = Some(Search::Found(direction));
-        }
-        Ok(self.search.clone().unwrap_or(Search::CutShort))
-    }
-
-    /// Whether a single column separates the labels, asked once: that takes no more than a pass.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`separation::along_a_column`].
-    pub(crate) fn search_columns(&mut self, objective: &Objective<'_>) -> Result<Search, Error> {
-        if self.search.is_none() && !self.are_columns_searched {
-            self.are_columns_searched = true;
-            let found = separation::along_a_column(objective, self)?;
-            self.search = found.map(Search::Found);
-        }
-        Ok(self.search.clone().unwrap_or(Search::CutShort))
+        })
     }
 
     pub(crate) fn is_spent(&self) -> bool {
@@ -156,7 +152,7 @@ impl<'o> Run<'o> {
         v: &[f64],
     ) -> Result<Value, Error> {
         self.passes += objective.cost;
-        objective.evaluate::<F>(v, self.observer)
+        objective.evaluate::<F>(v, &mut self.job())
     }
 
     /// `z = X w + b` of every row, counted in passes; 0 of a row without weight, where it must not count even if it overflows.
@@ -164,7 +160,7 @@ impl<'o> Run<'o> {
     /// # Errors
     ///
     /// [`Error::Index`] for a column of a sparse matrix out of range; [`Error::Interrupted`] by the observer.
-    pub(crate) fn predictors(
+    pub(crate) fn scores(
         &mut self,
         objective: &Objective<'_>,
         v: &[f64],
@@ -178,19 +174,31 @@ impl<'o> Run<'o> {
             return Ok(());
         }
         self.passes += objective.cost;
-        let (points, threads) = (objective.points, objective.threads_to_read());
-        match biases {
-            [bias] => kernel::predictors(points, weights, *bias, out, threads, self.observer)?,
-            _ => softmax::predictors(points, &objective.model(v)?, out, threads, self.observer)?,
-        }
-        if let Some(s) = points.sample_weight {
+        let (dataset, job) = (objective.dataset, &mut self.job());
+        kernel::scores(dataset, &objective.parameters(v), out, job)?;
+        if let Some(s) = dataset.sample_weight {
             for (i, z) in out.chunks_exact_mut(biases.len()).enumerate() {
-                if s.get::<f64>(points.rows.at(i)) == 0.0 {
+                if s.get::<f64>(dataset.rows.at(i)) == 0.0 {
                     z.fill(0.0);
                 }
             }
         }
         Ok(())
+    }
+
+    /// The scores of every row, right to nearly the last bit; counted in passes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`] without room for them; [`Error::Interrupted`] by the observer.
+    pub(crate) fn exact_scores(
+        &mut self,
+        objective: &Objective<'_>,
+        v: &[f64],
+    ) -> Result<ExactScores, Error> {
+        self.passes += objective.cost;
+        let (weights, biases) = objective.split(v);
+        kernel::exact_scores(objective.dataset, weights, biases, &mut self.job())
     }
 
     /// Records an iteration and shows it to the observer.
@@ -220,8 +228,9 @@ impl<'o> Run<'o> {
         })
     }
 
-    pub(crate) fn monitor(&mut self) -> &mut dyn Monitor {
-        self.observer
+    /// What its passes are given.
+    pub(crate) fn job(&mut self) -> Job<'_> {
+        Job::on(self.level, self.threads, self.observer)
     }
 }
 

@@ -1,29 +1,30 @@
 //! Whether a hyperplane separates the labels: then the unpenalised loss falls for ever along its normal.
 //!
-//! A direction d separates if `a · d ≥ 0` for every row's `a`, the row with the sign of its label, and `> 0` for some; of K
-//! classes, there is an `a` for each row and each class other than its label. There is none if the cone of all combinations
-//! Σ μ a, μ ≥ 0, contains −Σ a (and then it is a subspace); otherwise what is left of −Σ a, seen from the nearest point of
-//! the cone, is −d. So one least-squares problem with coefficients that are not negative decides. It is solved over a few
-//! rows at a time: those that the direction found so far puts on the wrong side come in.
+//! For each row let `a` be (x, 1) with the sign of its label; of K classes there is an `a` for each class other than the
+//! label. A direction d separates if `a · d ≥ 0` for all of them and `> 0` for some. By Farkas's lemma there is none if −Σ a
+//! is one of the combinations Σ μ a with μ ≥ 0; otherwise d = p + Σ a does it, p being the combination nearest to −Σ a. So
+//! one least-squares problem with coefficients that are not negative decides. It is solved over a few rows at a time: those
+//! that the direction found so far puts on the wrong side come in.
 //!
 //! What is found is proved before it is said. Rows clearly on their side are so whatever rounding does. The others must lie
-//! on the hyperplane exactly, or rather on one nearby: there is one if their exact rank leaves room for it, which is found
-//! modulo a large prime.
+//! on a hyperplane near the computed one: there is such a one if their exact rank, found modulo a large prime, is small
+//! enough.
 //!
 //! Source: A. Albert & J. Anderson, "On the existence of maximum likelihood estimates in logistic regression models",
 //! Biometrika 71 (1984), doi:10.1093/biomet/71.1.1.
 
 use std::sync::Arc;
 
-use super::certificate;
+use super::columns::NOTHING_LEFT;
 use super::cone::Cone;
+use super::dependence;
 use super::modular::{Echelon, residue};
-use super::objective::{Objective, add_multiple, dot, norm};
-use super::preconditioner::NOTHING_LEFT;
-use super::run::Run;
-use super::view::{self, View};
+use super::objective::Objective;
+use super::run::{Direction, Run, Search};
 use crate::error::Error;
 use crate::kernel::{self, Basis, Ranges, Span};
+use crate::linalg::{add_multiple, dot, norm};
+use crate::reduce::Sum;
 
 /// Rows nearer to the hyperplane than this part of their length may lie on it.
 const TIE: f64 = 1e-12;
@@ -56,18 +57,42 @@ const AS_LONG: f64 = 2.0;
 const PASSES: f64 = 64.0;
 const CHEAP: f64 = 3e8;
 
-/// A direction in which no prediction gets worse and some get better: weights and, last, biases, the largest being ±1.
-pub(crate) type Direction = Vec<f64>;
+/// Whether the labels are separated: searched for once, and looked for in the parameters `v` each time.
+///
+/// # Errors
+///
+/// Those of [`find`].
+pub(crate) fn search(
+    objective: &Objective<'_>,
+    v: &[f64],
+    run: &mut Run<'_>,
+) -> Result<Search, Error> {
+    if run.search.is_none() {
+        run.search = Some(find(objective, run)?);
+    }
+    if !matches!(run.search, Some(Search::Found(_)))
+        && let Some(direction) = strictly(objective, v, run)?
+    {
+        run.search = Some(Search::Found(direction));
+    }
+    Ok(run.search.clone().unwrap_or(Search::CutShort))
+}
 
-/// What a search has come to.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Search {
-    /// A direction that is proved to separate.
-    Found(Direction),
-    /// None separates, up to rounding.
-    Nothing,
-    /// It was given up: there were too many weights, or it took too long, or rounding leaves a doubt.
-    CutShort,
+/// Whether a single column separates the labels, asked once: that takes no more than a pass.
+///
+/// # Errors
+///
+/// Those of [`along_a_column`].
+pub(crate) fn search_columns(
+    objective: &Objective<'_>,
+    run: &mut Run<'_>,
+) -> Result<Search, Error> {
+    if run.search.is_none() && !run.are_columns_searched {
+        run.are_columns_searched = true;
+        let found = along_a_column(objective, run)?;
+        run.search = found.map(Search::Found);
+    }
+    Ok(run.search.clone().unwrap_or(Search::CutShort))
 }
 
 /// Looks for a direction that separates.
@@ -75,7 +100,7 @@ pub(crate) enum Search {
 /// # Errors
 ///
 /// [`Error::Memory`]; [`Error::Interrupted`] by the observer.
-pub(crate) fn find(objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Search, Error> {
+fn find(objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Search, Error> {
     if let Some(direction) = along_a_column(objective, run)? {
         return Ok(Search::Found(direction));
     }
@@ -103,20 +128,20 @@ pub(crate) fn find(objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Searc
 /// # Errors
 ///
 /// [`Error::Memory`] without room for scores; [`Error::Interrupted`] by the observer.
-pub(crate) fn strictly(
+fn strictly(
     objective: &Objective<'_>,
     v: &[f64],
     run: &mut Run<'_>,
 ) -> Result<Option<Direction>, Error> {
-    let points = objective.points;
-    let scores = certificate::scores(objective, v, run)?;
-    let hidden = certificate::dot_error(objective, &scores);
+    let dataset = objective.dataset;
+    let scores = run.exact_scores(objective, v)?;
+    let hidden = scores.error(objective.columns());
     let is_right = |(i, z): (usize, &[f64])| {
-        let row = points.rows.at(i);
-        if (points.sample_weight).is_some_and(|s| s.get::<f64>(row) == 0.0) {
+        let row = dataset.rows.at(i);
+        if (dataset.sample_weight).is_some_and(|s| s.get::<f64>(row) == 0.0) {
             return true;
         }
-        let y = points.y.get::<f64>(row);
+        let y = dataset.y.get::<f64>(row);
         let rounding = |z: f64| f64::EPSILON * z.abs() + hidden;
         match z {
             [z] => (y == 1.0 && *z > rounding(*z)) || (y == 0.0 && -z > rounding(*z)),
@@ -132,7 +157,7 @@ pub(crate) fn strictly(
     }
     if objective.order() <= LARGEST {
         let weights = objective.split(v).0.chunks_exact(objective.columns());
-        let dependent = view::dependent(objective, run)?;
+        let dependent = dependence::dependent(objective, run)?;
         let uses = |w: &[f64]| dependent.iter().any(|&j| w[j] != 0.0);
         if weights.into_iter().any(uses) {
             return Ok(None);
@@ -151,19 +176,18 @@ pub(crate) fn strictly(
 /// # Errors
 ///
 /// [`Error::Interrupted`] by the observer.
-pub(crate) fn along_a_column(
+fn along_a_column(
     objective: &Objective<'_>,
     run: &mut Run<'_>,
 ) -> Result<Option<Direction>, Error> {
     run.passes += objective.cost;
-    let threads = objective.threads_to_read();
-    let (points, classes) = (objective.points, objective.classes);
-    let ranges = kernel::ranges(points, classes, threads, run.monitor())?;
+    let (dataset, classes) = (objective.dataset, objective.classes);
+    let ranges = kernel::ranges(dataset, classes, &mut run.job())?;
     let splits = |j: usize| split(&ranges, j, objective).map(|split| (j, split));
     let found: Vec<(usize, Split)> = (0..objective.columns()).filter_map(splits).collect();
     let dependent = match found.is_empty() || objective.order() > LARGEST {
         true => Vec::new(),
-        false => view::dependent(objective, run)?,
+        false => dependence::dependent(objective, run)?,
     };
     let used = found
         .iter()
@@ -282,9 +306,21 @@ struct Sides {
     others: Vec<Pair>,
 }
 
+impl Sum for Sides {
+    fn add(&mut self, right: &Self) {
+        self.are_some_clear |= right.are_some_clear;
+        self.others.extend_from_slice(&right.others);
+    }
+
+    fn clear(&mut self) {
+        self.are_some_clear = false;
+        self.others.clear();
+    }
+}
+
 impl Space {
     fn new(objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Option<Self>, Error> {
-        let Some(view) = View::of_all_rows(objective, run)? else {
+        let Some(view) = dependence::of_all_rows(objective, run)? else {
             return Ok(None);
         };
         let (basis, mean, mut scale) = view.into_parts();
@@ -357,31 +393,23 @@ impl Space {
     /// −Σ a / ‖a‖ over all pairs, of unit length.
     fn target(&self, objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Vec<f64>, Error> {
         run.passes += objective.cost;
-        let points = objective.points;
-        let sums = kernel::sum_rows(
-            points,
+        let dataset = objective.dataset;
+        let mut target = kernel::sum_rows(
+            dataset,
             4,
-            || {
-                (
-                    vec![0.0; self.classes * self.order()],
-                    vec![0.0; self.order()],
-                )
-            },
-            |(sum, low), i, row| {
+            || vec![0.0; self.order()],
+            || vec![0.0; self.classes * self.order()],
+            |low, sum, i, row| {
                 let length = self.enter(row, low);
                 if length > 0.0 {
-                    let y = points.y.get(points.rows.at(i));
+                    let y = dataset.y.get(dataset.rows.at(i));
                     self.for_pairs(y, |label, other| {
                         self.add_pair(label, other, -1.0 / length, row, sum);
                     });
                 }
             },
-            objective.threads_to_read(),
-            run.monitor(),
+            &mut run.job(),
         )?;
-        let mut target = vec![0.0; self.classes * self.order()];
-        sums.iter()
-            .for_each(|(sum, _)| add_multiple(&mut target, 1.0, sum));
         unit(&mut target);
         Ok(target)
     }
@@ -395,7 +423,7 @@ impl Space {
         run: &mut Run<'_>,
     ) -> Result<Sides, Error> {
         run.passes += objective.cost;
-        let (points, order) = (objective.points, self.order());
+        let (dataset, order) = (objective.dataset, self.order());
         let stretch = self.stretch();
         let means = self
             .mean
@@ -403,18 +431,13 @@ impl Space {
             .zip(&self.scale)
             .map(|(mean, scale)| (mean * scale).abs());
         let means: Vec<f64> = means.collect();
-        let parts = kernel::sum_rows(
-            points,
+        kernel::sum_rows(
+            dataset,
             4 * self.classes,
-            || {
-                (
-                    Sides::default(),
-                    vec![0.0; order],
-                    vec![(0.0, 0.0); self.classes],
-                )
-            },
-            |(sides, low, scores), i, row| {
-                let y = points.y.get(points.rows.at(i));
+            || (vec![0.0; order], vec![(0.0, 0.0); self.classes]),
+            Sides::default,
+            |(low, scores), sides, i, row| {
+                let y = dataset.y.get(dataset.rows.at(i));
                 let length = self.enter(row, low);
                 for (score, d) in scores.iter_mut().zip(direction.chunks_exact(order)) {
                     let magnitude: f64 = row.iter().zip(d).map(|(x, d)| (x * d).abs()).sum();
@@ -451,22 +474,15 @@ impl Space {
                     }
                 });
             },
-            objective.threads_to_read(),
-            run.monitor(),
-        )?;
-        let mut all = Sides::default();
-        for (mut part, _, _) in parts {
-            all.are_some_clear |= part.are_some_clear;
-            all.others.append(&mut part.others);
-        }
-        Ok(all)
+            &mut run.job(),
+        )
     }
 
     /// The vectors of some pairs, of unit length.
     fn vectors(&self, objective: &Objective<'_>, pairs: &[Pair]) -> Vec<Vec<f64>> {
         let (n, order) = (self.columns(), self.order());
         let rows: Vec<usize> = pairs.iter().map(|pair| pair.row).collect();
-        let natural = kernel::gather(objective.points, &rows);
+        let natural = kernel::gather(objective.dataset, &rows);
         let (mut row, mut low) = (vec![0.0; order], vec![0.0; n]);
         let vector = |(pair, natural): (&Pair, &[f64])| {
             row[..n].copy_from_slice(natural);
@@ -624,7 +640,7 @@ impl Space {
         let mut independent = Vec::new();
         for some in pairs.chunks(1 << 10) {
             let rows: Vec<usize> = some.iter().map(|pair| pair.row).collect();
-            let natural = kernel::gather(objective.points, &rows);
+            let natural = kernel::gather(objective.dataset, &rows);
             for (pair, row) in some.iter().zip(natural.chunks_exact(n)) {
                 let mut residues: Vec<u64> = used.iter().map(|&j| residue(row[j])).collect();
                 if objective.fit_bias {

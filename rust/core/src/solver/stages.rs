@@ -2,9 +2,9 @@
 
 use super::lbfgs::{Goal, Memory, minimise as lbfgs};
 use super::objective::{Objective, Point};
-use super::preconditioner::{Preconditioner, Yardstick, from_all_rows, from_rows};
-use super::run::{Ended, Patience, Run};
-use super::separation::{Direction, Search};
+use super::preconditioner::{ColumnScales, Preconditioner, from_all_rows, from_rows};
+use super::run::{Direction, Ended, Patience, Run, Search};
+use super::separation;
 use crate::descent::StopReason;
 use crate::error::Error;
 use crate::float::Float;
@@ -22,10 +22,10 @@ const STAGE_ITERATIONS: usize = 30;
 /// whose preconditioner knows less of where the optimum is, by no more than the second.
 const AT_REST: f64 = 0.1;
 const CLASSES_AT_REST: f64 = 0.01;
-/// Predictors that would move by more than this, at a gradient within `tol`, are on their way to infinity: there the loss
+/// Scores that would move by more than this, at a gradient within `tol`, are on their way to infinity: there the loss
 /// decays like e^-z, and every Newton step adds about 1.
 pub(crate) const DRIFT: f64 = 0.05;
-/// Predictors, in nats per standard deviation of a column, that no optimum has whose labels overlap by more than rounding.
+/// Scores, in nats per standard deviation of a column, that no optimum has whose labels overlap by more than rounding.
 const RUNAWAY: f64 = 1e6;
 /// Iterations without progress that one has to put up with where rounding is all there is; of several classes, where
 /// progress is slower, the second.
@@ -51,8 +51,8 @@ pub(crate) struct Solution {
     pub separation: Option<Direction>,
 }
 
-/// What a Hessian of `rows` rows costs, in passes over all `m` rows: products, which run from the cache, against reads.
-/// Reads of sparse rows are cheap, products of theirs are not.
+/// An estimate of what a Hessian of `rows` rows costs, in passes over all `m` rows. That a product takes 0.06 of the time of
+/// reading an element, and factoring n³/24, was measured. Reads of sparse rows are cheap, products of theirs are not.
 fn hessian_cost(objective: &Objective<'_>, rows: usize) -> f64 {
     let (m, n) = (objective.rows() as f64, objective.columns() as f64);
     (rows as f64 / m * n * 0.06 + n * n / (24.0 * m)) / objective.density()
@@ -90,7 +90,7 @@ pub(crate) fn minimise<F: Float>(
             v: start,
             ended: None,
             last: None,
-            yardstick: None,
+            column_scales: None,
         }
     } else {
         nested::<F>(objective, start, run)?
@@ -102,7 +102,14 @@ pub(crate) fn minimise<F: Float>(
             stop_reason,
             separation: None,
         }),
-        None => on_all_rows::<F>(objective, point, stages.last, stages.yardstick, tol, run),
+        None => on_all_rows::<F>(
+            objective,
+            point,
+            stages.last,
+            stages.column_scales,
+            tol,
+            run,
+        ),
     }
 }
 
@@ -114,7 +121,7 @@ struct Stages {
     /// The last sample's Hessian at `v`, if it was factored.
     last: Option<Preconditioner>,
     /// From the first sample.
-    yardstick: Option<Yardstick>,
+    column_scales: Option<ColumnScales>,
 }
 
 /// # Errors
@@ -127,7 +134,7 @@ pub(crate) fn evaluate<F: Float>(
 ) -> Result<Point, Error> {
     let value = run.evaluate::<F>(objective, &v)?;
     if !value.is_finite() {
-        return Err(objective.points.not_finite());
+        return Err(objective.dataset.not_finite());
     }
     Ok(Point { v, value })
 }
@@ -144,13 +151,13 @@ fn nested<F: Float>(
         v: start,
         ended: None,
         last: None,
-        yardstick: None,
+        column_scales: None,
     };
     let mut seed = SEED;
     while rows.saturating_mul(2) < m && stages.ended.is_none() {
         let drawn = stratified(m, rows, seed);
-        let (points, threads) = (objective.points, objective.threads);
-        let subset = Subset::<F>::new(points, drawn, threads, run.monitor())?;
+        let dataset = objective.dataset;
+        let subset = Subset::<F>::new(dataset, drawn, &mut run.job())?;
         run.passes += rows as f64 / m as f64;
         let is_last = rows.saturating_mul(2 * GROWTH) >= m;
         stage(objective, &subset, is_last, &mut stages, run)?;
@@ -176,26 +183,26 @@ fn stage<F: Float>(
     if !preconditioner.is_usable() {
         return Ok(()); // nothing of any weight was drawn
     }
-    let yardstick = stages
-        .yardstick
-        .get_or_insert_with(|| preconditioner.yardstick());
-    let is_free = objective.l2 == 0.0;
+    let column_scales = stages
+        .column_scales
+        .get_or_insert_with(|| preconditioner.column_scales());
+    let is_free = objective.penalty.is_none();
     let goal = Goal {
         is_reached: &|_, _, decrease| 0.5 * decrease <= precision,
         is_drifting: &|_, _| false,
-        is_runaway: &|v| is_free && objective.classes > 1 && yardstick.size(v) > RUNAWAY,
+        is_runaway: &|v| is_free && objective.classes > 1 && column_scales.size(v) > RUNAWAY,
         iterations: STAGE_ITERATIONS,
     };
-    subset.with_points(1, |points| {
+    subset.with_points(1, |dataset| {
         let part = Objective {
-            points,
+            dataset,
             cost: rows as f64 / m as f64,
             separated_below: 0.0,
             ..*objective
         };
         let value = run.evaluate::<F>(&part, &stages.v)?;
         if !value.is_finite() {
-            return Err(objective.points.not_finite()); // which row of all it is
+            return Err(objective.dataset.not_finite()); // which row of all it is
         }
         let point = Point {
             v: std::mem::take(&mut stages.v),
@@ -235,10 +242,10 @@ fn from_subset<F: Float>(
 ) -> Result<Preconditioner, Error> {
     let m = objective.rows();
     let stride = (subset.len() / hessian_rows(objective)).max(1);
-    subset.with_points(stride, |points| {
+    subset.with_points(stride, |dataset| {
         let part = Objective {
-            points,
-            cost: kernel::rows_of(points) as f64 / m as f64,
+            dataset,
+            cost: kernel::rows_of(dataset) as f64 / m as f64,
             ..*objective
         };
         from_rows(&part, v, factored, run)
@@ -309,14 +316,14 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Minimises from `point`, with the preconditioner and the yardstick that samples have left.
+/// Minimises from `point`, with the preconditioner and the column scales that samples have left.
 ///
 /// `float32` data are computed with in `float32` for as long as that helps, and then in `float64`.
 fn on_all_rows<F: Float>(
     objective: &Objective<'_>,
     mut point: Point,
     mut last: Option<Preconditioner>,
-    mut yardstick: Option<Yardstick>,
+    mut column_scales: Option<ColumnScales>,
     tol: f64,
     run: &mut Run<'_>,
 ) -> Result<Solution, Error> {
@@ -328,7 +335,7 @@ fn on_all_rows<F: Float>(
     };
     let mut is_double = F::EPSILON.to_f64() == f64::EPSILON;
     let mut patience = Patience::new(if is_double { longest } else { 1 });
-    let is_free = objective.l2 == 0.0;
+    let is_free = objective.penalty.is_none();
     let (mut may_drift, mut may_run_away) = (is_free, is_free && objective.classes > 1);
     let is_small = |point: &Point| point.value.gradient_norm() <= tol;
     let mut smallest = f64::INFINITY;
@@ -337,19 +344,19 @@ fn on_all_rows<F: Float>(
             Some(last) => widened(objective, &point.v, last, run)?,
             None => plan.preconditioner::<F>(&point.v, run)?,
         };
-        let yardstick = yardstick.get_or_insert_with(|| preconditioner.yardstick());
-        yardstick.update(&preconditioner);
+        let column_scales = column_scales.get_or_insert_with(|| preconditioner.column_scales());
+        column_scales.update(&preconditioner);
         let goal = Goal {
             // A gradient may be small because columns are: weights must have come to rest, too.
             is_reached: &|point, direction, _| {
-                let most = at_rest * tol * yardstick.size(&point.v).max(1.0);
-                is_small(point) && yardstick.size(direction) <= most
+                let most = at_rest * tol * column_scales.size(&point.v).max(1.0);
+                is_small(point) && column_scales.size(direction) <= most
             },
             is_drifting: &|point, direction| {
-                let drifts = is_small(point) && yardstick.size(direction) >= DRIFT;
+                let drifts = is_small(point) && column_scales.size(direction) >= DRIFT;
                 may_drift && drifts
             },
-            is_runaway: &|v| may_run_away && yardstick.size(v) > RUNAWAY,
+            is_runaway: &|v| may_run_away && column_scales.size(v) > RUNAWAY,
             iterations: ITERATIONS,
         };
         let before = run.passes;
@@ -367,7 +374,7 @@ fn on_all_rows<F: Float>(
         // Not there yet: that a column is rare is the most common reason.
         if is_free
             && matches!(outcome.ended, Ended::Stalled | Ended::Iterations)
-            && let Search::Found(direction) = run.search_columns(objective)?
+            && let Search::Found(direction) = separation::search_columns(objective, run)?
         {
             break (StopReason::Separated, Some(direction));
         }
@@ -378,7 +385,7 @@ fn on_all_rows<F: Float>(
             Ended::Passes => break (StopReason::Passes, None),
             Ended::Callback => break (StopReason::Callback, None),
             Ended::Separated | Ended::Runaway | Ended::Drifting => {
-                if let Search::Found(direction) = run.search(objective, &point.v)? {
+                if let Search::Found(direction) = separation::search(objective, &point.v, run)? {
                     break (StopReason::Separated, Some(direction));
                 }
                 // Asked once, answered for good.
@@ -440,7 +447,7 @@ fn sampled<F: Float>(
         return from_all_rows(objective, v, factored, run);
     }
     let drawn = stratified(m, rows, seed);
-    let subset = Subset::<F>::new(objective.points, drawn, objective.threads, run.monitor())?;
+    let subset = Subset::<F>::new(objective.dataset, drawn, &mut run.job())?;
     run.passes += rows as f64 / m as f64;
     let preconditioner = from_subset(objective, &subset, v, factored, run)?;
     widened(objective, v, preconditioner, run)

@@ -3,20 +3,12 @@
 
 use std::sync::Arc;
 
-use super::certificate::scores;
 use super::cholesky::Cholesky;
-use super::objective::{Objective, dot};
-use super::preconditioner::{
-    Columns, LOST, NOTHING_LEFT, column_sums, penalty_between, penalty_diagonal, threads_for,
-};
-use super::run::Run;
-use crate::error::Error;
-use crate::kernel::{self, Basis, Gram};
+use super::columns::{Columns, LOST, NOTHING_LEFT, column_sums};
+use super::objective::Objective;
+use crate::kernel::{Basis, Gram};
+use crate::linalg::dot;
 
-/// How often the basis is made better before columns that still lose their digits are looked at by themselves.
-const ROUNDS: usize = 16;
-/// Part of the loss that moving the weights of aliased columns may add.
-pub(super) const LOSES: f64 = 1e-8;
 /// Part of a column's spread below which a coefficient of its combination is rounding.
 const COEFFICIENT: f64 = 1e-9;
 
@@ -31,60 +23,6 @@ pub struct Alias {
     pub coefficients: Vec<f64>,
     /// What is to be added to the combination.
     pub constant: f64,
-}
-
-/// The columns that say nothing beside those before them, by all rows.
-///
-/// # Errors
-///
-/// [`Error::Interrupted`] by the observer.
-pub(crate) fn dependent(objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Vec<usize>, Error> {
-    let view = View::of_all_rows(objective, run)?;
-    Ok(view.map_or(Vec::new(), |view| view.dependent))
-}
-
-/// These, as what they are combinations of; their weights at `v` go to those columns. None, and `v` as it was, if that adds to
-/// the loss: weights are then so large that rounding is all there is.
-///
-/// # Errors
-///
-/// [`Error::Memory`] without room for scores; [`Error::Interrupted`] by the observer.
-pub(crate) fn aliases(
-    objective: &Objective<'_>,
-    v: &mut [f64],
-    run: &mut Run<'_>,
-) -> Result<Option<Vec<Alias>>, Error> {
-    let Some(view) = View::of_all_rows(objective, run)? else {
-        return Ok(Some(Vec::new()));
-    };
-    let mut moved = v.to_vec();
-    let aliased = view.aliases(objective, &mut moved);
-    if v == moved {
-        return Ok(Some(aliased));
-    }
-    let threads = objective.threads_to_read();
-    let loss = |v: &[f64], run: &mut Run<'_>| {
-        let scores = scores(objective, v, run)?;
-        let points = objective.points;
-        let residuals = kernel::residuals(points, &scores.z, threads, run.monitor())?;
-        Ok::<_, Error>(residuals.error / residuals.weight)
-    };
-    let (before, after) = (loss(v, run)?, loss(&moved, run)?);
-    Ok((after <= before * (1.0 + LOSES)).then(|| {
-        v.copy_from_slice(&moved);
-        aliased
-    }))
-}
-
-/// 1 for each row of positive weight, 0 for the others.
-fn counted(objective: &Objective<'_>) -> Vec<f64> {
-    let mut s = vec![1.0; objective.rows()];
-    if let Some(weights) = objective.points.sample_weight {
-        weights.copy(objective.points.rows, 0, &mut s);
-    }
-    s.iter_mut()
-        .for_each(|s| *s = if *s > 0.0 { 1.0 } else { 0.0 });
-    s
 }
 
 /// The columns under a curvature of each row, in a basis where no digits are lost.
@@ -102,76 +40,20 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// Under the curvatures `d`, one a row. None if the sums are not finite, or a column cannot be told from those before it
-    /// though something is left of it. The basis is made better as it turns out.
-    pub(super) fn new(
-        objective: &Objective<'_>,
-        d: &[f64],
-        mut basis: Arc<Basis>,
-        run: &mut Run<'_>,
-    ) -> Result<Option<Self>, Error> {
-        let (points, threads) = (objective.points, threads_for(objective, true));
-        let weight = points.weight();
-        for round in 1.. {
-            run.passes += objective.cost;
-            let gram = kernel::gram_of(points, d, weight, &basis, threads, run.monitor())?;
-            let Some(mut view) = View::of(objective, basis, gram) else {
-                return Ok(None);
-            };
-            let factor = Cholesky::new(view.matrix(objective), &view.least(), run.monitor())?;
-            let is_dependent = |j: &usize| view.dependent.binary_search(j).is_ok();
-            let is_lost = |j: &usize| {
-                let is_nothing = view.columns.is_nothing(*j, factor.pivot(*j));
-                factor.is_left_out(*j) || (is_nothing && objective.l2 == 0.0)
-            };
-            let lost = (0..view.scale.len()).filter(|j| is_lost(j) && !is_dependent(j));
-            let lost: Vec<usize> = lost.collect();
-            match view.improved(&factor, &lost) {
-                Some(better) if round < ROUNDS => basis = Arc::new(better),
-                _ => {
-                    view.factor = Some(factor);
-                    return Ok(lost.is_empty().then_some(view));
-                }
-            }
-        }
-        unreachable!("the last round returns")
-    }
-
-    /// As all rows have them, whatever is predicted.
-    pub(crate) fn of_all_rows(
-        objective: &Objective<'_>,
-        run: &mut Run<'_>,
-    ) -> Result<Option<Self>, Error> {
-        if let Some(view) = &run.of_all_rows {
-            return Ok(view.clone());
-        }
-        let points = objective.points;
-        let mut basis = Basis::sampled(points, objective.fit_bias, objective.l2 > 0.0);
-        if basis.has_unknown_units() {
-            run.passes += objective.cost;
-            let (classes, threads) = (objective.classes, objective.threads_to_read());
-            let ranges = kernel::ranges(points, classes, threads, run.monitor())?;
-            basis.set_unknown_units(|column, origin| ranges.spread(column, origin));
-        }
-        let view = View::new(objective, &counted(objective), Arc::new(basis), run)?;
-        run.of_all_rows = Some(view.clone());
-        Ok(view)
-    }
-
     /// The basis, the columns' means in it and the reciprocals of their standard deviations, 0 of columns that are
     /// combinations of others.
     pub(crate) fn into_parts(self) -> (Arc<Basis>, Vec<f64>, Vec<f64>) {
         (self.basis, self.columns.mean, self.scale)
     }
 
-    fn of(objective: &Objective<'_>, basis: Arc<Basis>, gram: Gram) -> Option<Self> {
+    pub(super) fn of(objective: &Objective<'_>, basis: Arc<Basis>, gram: Gram) -> Option<Self> {
         let sums = column_sums(&gram);
         if !gram.lower.iter().all(|x| x.is_finite()) || sums.bias <= 0.0 {
             return None;
         }
         let columns = Columns::new(&sums, &basis, objective.fit_bias, objective.epsilon);
-        let penalty = penalty_diagonal(&basis, objective.l2);
-        let is_free = objective.l2 == 0.0;
+        let penalty = objective.penalty.diagonal(&basis);
+        let is_free = objective.penalty.is_none();
         let n = basis.columns();
         let excluded = objective.excluded;
         let is_out = |j: &usize| is_free && (columns.negligible[*j] || excluded.contains(j));
@@ -192,8 +74,8 @@ impl View {
         })
     }
 
-    /// The scaled Hessian by weights of one predictor with these curvatures.
-    fn matrix(&self, objective: &Objective<'_>) -> Vec<f64> {
+    /// The scaled Hessian by weights of one score with these curvatures.
+    pub(super) fn matrix(&self, objective: &Objective<'_>) -> Vec<f64> {
         let n = self.scale.len();
         let mut matrix = vec![0.0; n * n];
         self.put(&self.gram, |i, j, covariance| {
@@ -201,11 +83,9 @@ impl View {
                 matrix[i * n + j] = covariance * self.scale[i] * self.scale[j];
             }
         });
-        if objective.l2 > 0.0 {
-            penalty_between(&self.basis, |i, j, product| {
-                matrix[i * n + j] += objective.l2 * product * self.scale[i] * self.scale[j];
-            });
-        }
+        objective.penalty.between(&self.basis, |i, j, h| {
+            matrix[i * n + j] += h * self.scale[i] * self.scale[j];
+        });
         for i in 0..n {
             matrix[i * n + i] = 1.0;
         }
@@ -213,7 +93,7 @@ impl View {
     }
 
     /// The least pivots that still have digits.
-    fn least(&self) -> Vec<f64> {
+    pub(super) fn least(&self) -> Vec<f64> {
         let (n, gram) = (self.scale.len(), &self.gram);
         let least = |(j, scale): (usize, &f64)| {
             let cancelled = gram.lower[j * (n + 2)] / gram.weight * scale * scale;
@@ -223,7 +103,7 @@ impl View {
     }
 
     /// A basis that keeps digits which this one loses; none if there is none.
-    fn improved(&self, factor: &Cholesky, lost: &[usize]) -> Option<Basis> {
+    pub(super) fn improved(&self, factor: &Cholesky, lost: &[usize]) -> Option<Basis> {
         let mut better = Basis::clone(&self.basis);
         better.leave_alone(&self.dependent);
         for &j in &self.columns.far {

@@ -1,35 +1,35 @@
-//! `X` as Python has it: an array, or one of SciPy's sparse containers. These are known by their attributes, so that
-//! SciPy need not be installed.
+//! `X` as the package hands it over: an array, or the parts of a CSR or CSC matrix.
 
 use gradstep_core::{Features, Sparse, Threads, Transposed};
-use numpy::PyUntypedArray;
-use pyo3::exceptions::{PyTypeError, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
 
-use crate::arrays::{Buffer, Number, View, sparse_name};
-use crate::options::{shape_text, text};
+use crate::arrays::{Array, Buffer, Number, View};
 use crate::{run, value_error};
 
-/// The features, a row per sample.
+/// The features, a row per row.
 pub(crate) enum Samples<'py> {
     Dense(View<'py>),
     Sparse(Compressed<'py>),
 }
 
 impl<'py> Samples<'py> {
+    /// `object` is an array, or `(by_columns, (rows, columns), data, indices, indptr)`.
+    ///
     /// # Errors
     ///
-    /// TypeError if these are not real numbers or come in a sparse format other than CSR and CSC, ValueError if they
-    /// have not two dimensions.
+    /// ValueError if an array has not the dimensions that it must have.
     pub(crate) fn new(object: &Bound<'py, PyAny>) -> PyResult<Self> {
-        if object.is_instance_of::<PyUntypedArray>() {
-            return Ok(Samples::Dense(View::new("X", object, 2)?));
+        if let Ok(array) = object.cast() {
+            return Ok(Samples::Dense(View::new("X", array, 2)?));
         }
-        match sparse_name(object)? {
-            None => Ok(Samples::Dense(View::new("X", object, 2)?)),
-            Some(name) => Ok(Samples::Sparse(Compressed::new(object, &name)?)),
-        }
+        let (by_columns, shape, data, indices, indptr) = object.extract::<Parts<'py>>()?;
+        Ok(Samples::Sparse(Compressed {
+            by_columns,
+            shape,
+            data: Buffer::of_floats("X.data", &data)?,
+            indices: Buffer::of_indices("X.indices", &indices)?,
+            indptr: Buffer::of_indices("X.indptr", &indptr)?,
+        }))
     }
 
     /// Whether formulas over these are computed in `f32`.
@@ -83,7 +83,9 @@ impl<F: Number> Rows<'_, F> {
     }
 }
 
-/// SciPy's CSR or CSC.
+type Parts<'py> = (bool, (usize, usize), Array<'py>, Array<'py>, Array<'py>);
+
+/// CSR or CSC.
 pub(crate) struct Compressed<'py> {
     by_columns: bool,
     shape: (usize, usize),
@@ -92,48 +94,14 @@ pub(crate) struct Compressed<'py> {
     indptr: Buffer<'py>,
 }
 
-impl<'py> Compressed<'py> {
-    fn new(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Self> {
-        let py = object.py();
-        let format = object.getattr(intern!(py, "format"))?;
-        let by_columns = match format.extract::<String>()?.as_str() {
-            "csr" => false,
-            "csc" => true,
-            _ => {
-                return Err(PyTypeError::new_err(format!(
-                    "X must be a dense array, or a SciPy CSR or CSC array or matrix, got {name}: convert it with .tocsr()"
-                )));
-            }
-        };
-        let shape = object.getattr(intern!(py, "shape"))?;
-        let shape: Vec<usize> = shape.extract().map_err(|_| {
-            PyValueError::new_err(format!(
-                "X.shape must be two integers from 0 on, got {}",
-                text(&shape)
-            ))
-        })?;
-        let &[rows, columns] = shape.as_slice() else {
-            return Err(PyValueError::new_err(format!(
-                "X must be 2-dimensional, got shape {}",
-                shape_text(&shape)
-            )));
-        };
-        Ok(Compressed {
-            by_columns,
-            shape: (rows, columns),
-            data: Buffer::of_floats("X.data", &object.getattr(intern!(py, "data"))?)?,
-            indices: Buffer::of_indices("X.indices", &object.getattr(intern!(py, "indices"))?)?,
-            indptr: Buffer::of_indices("X.indptr", &object.getattr(intern!(py, "indptr"))?)?,
-        })
-    }
-
+impl Compressed<'_> {
     fn rows<F: Number>(&self, py: Python<'_>, threads: Threads) -> PyResult<Rows<'_, F>> {
         let data = self.data.elements();
         let (indices, indptr) = (self.indices.indices()?, self.indptr.indices()?);
         let shape = self.shape;
         if self.by_columns {
-            let rows = run(py, |monitor| {
-                Transposed::new(data, indices, indptr, shape, threads, monitor)
+            let rows = run(py, threads, |job| {
+                Transposed::new(data, indices, indptr, shape, job)
             })?;
             Ok(Rows::Gathered(rows))
         } else {

@@ -1,0 +1,249 @@
+//! Gradient descent over epochs.
+
+use std::ops::ControlFlow;
+
+use gradstep_core::{
+    Activation, Dataset, Descent, Monitor, Observer, Options, Penalty, Reduction, Threads, Trace,
+    descend_with_best_steps,
+};
+use numpy::{Element, PyArrayMethods};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+
+use crate::arrays::{Array, Number, View, numpy, pack};
+use crate::formulas::vector;
+use crate::samples::Samples;
+use crate::{Signals, value_error};
+
+/// The options of a `gradstep.Trainer`, in its order, but for `shuffle` and `seed`: these are the seed or None.
+type Given<'py> = (
+    Option<f64>, // learning_rate: None for the best step and momentum of each epoch
+    usize,
+    Option<usize>,
+    Option<u64>,
+    Bound<'py, PyString>,
+    Bound<'py, PyString>,
+    f64,
+    f64,
+    Option<usize>,
+    bool,
+);
+
+/// The options, on one thread; whether each epoch takes its best step; and how many threads there may be.
+fn unpack(given: Given<'_>) -> PyResult<(Options, bool, Option<usize>)> {
+    let (rate, epochs, batch_size, shuffle, reduction, activation, l2, tol, n_threads, trace) =
+        given;
+    let options = Options {
+        learning_rate: rate.unwrap_or(1.0),
+        epochs,
+        batch_size,
+        shuffle,
+        reduction: Reduction::parse(&reduction.to_string_lossy()).map_err(value_error)?,
+        activation: Activation::parse(&activation.to_string_lossy()).map_err(value_error)?,
+        penalty: Penalty::new(l2).map_err(value_error)?,
+        tol,
+        threads: Threads::ONE,
+        trace,
+    };
+    options.check().map_err(value_error)?;
+    Ok((options, rate.is_none(), n_threads))
+}
+
+/// A ValueError for options that are out of range.
+#[pyfunction]
+pub(crate) fn check_descent(given: Given<'_>) -> PyResult<()> {
+    unpack(given).map(|_| ())
+}
+
+/// A dict of what `gradstep.Descent` holds, the reason to stop as its word.
+#[pyfunction]
+pub(crate) fn descend<'py>(
+    given: Given<'py>,
+    x: &Bound<'py, PyAny>,
+    y: &Array<'py>,
+    weights: Option<&Array<'py>>,
+    bias: f64,
+    callback: Option<Py<PyAny>>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let py = x.py();
+    let (x, y) = (Samples::new(x)?, View::new("y", y, 1)?);
+    let weights = weights
+        .map(|weights| vector("weights", weights))
+        .transpose()?;
+    let (options, best_steps, n_threads) = unpack(given)?;
+    let threads = Threads::new(n_threads).map_err(value_error)?;
+    let run = Run {
+        options: Options { threads, ..options },
+        best_steps,
+        x: &x,
+        y: &y,
+        bias,
+        callback,
+    };
+    if x.is_single() {
+        let weights = weights.map(|weights| weights.to_vec()).transpose()?;
+        run.descend::<f32>(py, weights)
+    } else {
+        let weights = weights.map(|weights| weights.to_vec()).transpose()?;
+        run.descend::<f64>(py, weights)
+    }
+}
+
+struct Run<'a, 'py> {
+    options: Options,
+    best_steps: bool,
+    x: &'a Samples<'py>,
+    y: &'a View<'py>,
+    bias: f64,
+    callback: Option<Py<PyAny>>,
+}
+
+impl<'py> Run<'_, 'py> {
+    fn descend<F: Number>(
+        self,
+        py: Python<'py>,
+        weights: Option<Vec<F>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let options = self.options;
+        let rows = self.x.rows::<F>(py, options.threads)?;
+        let (x, y) = (rows.features()?, self.y.vector()?);
+        let weights = match weights {
+            Some(weights) => weights,
+            // A view may have more columns than memory could hold.
+            None => {
+                gradstep_core::zeros("weights", x.columns(), "columns of X").map_err(value_error)?
+            }
+        };
+        let mut monitor = PythonMonitor {
+            signals: Signals::new(),
+            callback: self.callback,
+        };
+        let (bias, best_steps) = (F::from_f64(self.bias), self.best_steps);
+        let descent = py.detach(|| {
+            let dataset = Dataset::new(x, &y, None)?;
+            if best_steps {
+                descend_with_best_steps(&dataset, weights, bias, &options, &mut monitor)
+            } else {
+                gradstep_core::descend(&dataset, weights, bias, &options, &mut monitor)
+            }
+        });
+        match descent {
+            Err(error) => Err(monitor.signals.exception(error)),
+            Ok(descent) => match monitor.signals.error {
+                Some(raised) => Err(raised),
+                None => pack_descent(py, descent, options.batch_size == Some(1)),
+            },
+        }
+    }
+}
+
+/// Stands between the core and Python while a descent runs.
+struct PythonMonitor {
+    signals: Signals,
+    callback: Option<Py<PyAny>>,
+}
+
+impl Monitor for PythonMonitor {
+    fn poll(&mut self) -> ControlFlow<()> {
+        self.signals.poll()
+    }
+}
+
+impl<F: Number> Observer<F> for PythonMonitor {
+    fn may_stop(&self) -> bool {
+        self.callback.is_some()
+    }
+
+    fn epoch(&mut self, epoch: usize, loss: f64, weights: &[F], bias: F) -> ControlFlow<()> {
+        let Some(callback) = &self.callback else {
+            return ControlFlow::Continue(());
+        };
+        let stop = Python::attach(|py| {
+            let weights = pack(py, weights.to_vec());
+            let call = (epoch, loss, weights, bias.to_f64());
+            callback.bind(py).call1(call)?.extract::<bool>()
+        });
+        match stop {
+            Ok(false) => ControlFlow::Continue(()),
+            Ok(true) => ControlFlow::Break(()),
+            Err(error) => {
+                self.signals.error = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    }
+}
+
+fn pack_descent<F: Number>(
+    py: Python<'_>,
+    descent: Descent<F>,
+    point_by_point: bool,
+) -> PyResult<Bound<'_, PyDict>> {
+    let trace = descent
+        .trace
+        .map(|trace| pack_trace(py, trace, point_by_point))
+        .transpose()?;
+    let found = PyDict::new(py);
+    found.set_item("n_epochs", descent.history.len())?;
+    found.set_item("weights", pack(py, descent.weights))?;
+    found.set_item("bias", descent.bias.to_f64())?;
+    found.set_item("history", pack(py, descent.history))?;
+    found.set_item("stop_reason", descent.stop_reason.name())?;
+    found.set_item("trace", trace)?;
+    Ok(found)
+}
+
+/// A structured array, one record per update.
+fn pack_trace<F: Number>(
+    py: Python<'_>,
+    trace: Trace<F>,
+    point_by_point: bool,
+) -> PyResult<Bound<'_, PyAny>> {
+    let records = trace.epoch.len();
+    let (number, float, integer) = (
+        numpy::dtype::<F>(py),
+        numpy::dtype::<f64>(py),
+        numpy::dtype::<i64>(py),
+    );
+    let (batch, columns) = (vec![trace.batch], vec![trace.columns]);
+    let batch = if point_by_point { Vec::new() } else { batch };
+    let fields = [
+        ("epoch", &integer, Vec::new()),
+        ("row", &integer, batch.clone()),
+        ("z", &number, batch.clone()),
+        ("y_hat", &number, batch.clone()),
+        ("error", &float, Vec::new()),
+        ("delta_weights", &number, columns.clone()),
+        ("delta_bias", &number, Vec::new()),
+        ("weights", &number, columns.clone()),
+        ("bias", &number, Vec::new()),
+    ];
+    let types = PyList::empty(py);
+    for (name, dtype, shape) in fields {
+        types.append((name, dtype, PyTuple::new(py, shape)?))?;
+    }
+    let array = numpy(py, "empty")?.call1((records, types))?;
+    assign(&array, "epoch", trace.epoch, &[])?;
+    assign(&array, "row", trace.row, &batch)?;
+    assign(&array, "z", trace.z, &batch)?;
+    assign(&array, "y_hat", trace.y_hat, &batch)?;
+    assign(&array, "error", trace.error, &[])?;
+    assign(&array, "delta_weights", trace.delta_weights, &columns)?;
+    assign(&array, "delta_bias", trace.delta_bias, &[])?;
+    assign(&array, "weights", trace.weights, &columns)?;
+    assign(&array, "bias", trace.bias, &[])?;
+    Ok(array)
+}
+
+/// `array[field] = values`, in the field's shape; frees the values.
+fn assign<T: Element>(
+    array: &Bound<'_, PyAny>,
+    field: &str,
+    values: Vec<T>,
+    shape: &[usize],
+) -> PyResult<()> {
+    let values = pack(array.py(), values);
+    let mut dimensions = vec![array.len()?];
+    dimensions.extend_from_slice(shape);
+    array.set_item(field, values.reshape(dimensions)?)
+}
