@@ -1,23 +1,52 @@
 """Logistic regression by gradient descent: the textbook's formulas, computed natively.
 
+The formulas are functions of arrays, `Trainer` is gradient descent over epochs, and `fit` goes to the optimum and
+proves it. What many of their arguments may be is said here, once:
+
+X : features, shape (m, n)
+    A row per sample, a column per feature: a list, or an array of real numbers in any layout, which is read in place.
+    float32 is computed in float32, anything else in float64. SciPy's CSR and CSC, arrays and matrices, are taken too
+    and never made dense; the rows of CSC are gathered once. A formula lets NaN and infinities through as arithmetic
+    does; `fit` and `Trainer.fit` refuse them, and name the first.
+y : array_like, shape (m,)
+    Labels in [0, 1]; with weights of K classes the codes 0, 1, …, K - 1.
+weights : array_like, shape (n,) or (K, n)
+    One weight w per column, in nats per unit of the feature; for softmax over K classes a row of weights per class.
+bias : float or array_like of shape (K,), default 0.0
+    The bias b, in nats; with weights of K classes one per class, or one number for all.
+sample_weight : array_like, shape (m,), optional
+    Weights s_i >= 0 of the rows, not all zero; all 1 by default. A whole number counts as so many repeated rows.
+n_threads : int, optional
+    Threads to use; by default GRADSTEP_NUM_THREADS, OMP_NUM_THREADS or the processors available. Results do not depend
+    on it.
+out : ndarray, optional
+    Where an elementwise function puts its result: an array of the shape of its argument and the dtype of the
+    computation. It may overlap the argument, or be the argument itself, and is partly written if Ctrl-C interrupts the
+    call.
+
+No argument but `out` is ever modified. What is refused is refused by a TypeError (another kind of thing), ValueError
+(out of range, or of another shape) or MemoryError that names the argument, what it must be, and what came.
+
 Examples
 --------
 >>> import gradstep
->>> fit = gradstep.Trainer(learning_rate=0.5, epochs=200).fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
->>> gradstep.predict_proba([[1.0], [2.0]], fit.weights, fit.bias).round(1)
+>>> descent = gradstep.Trainer(learning_rate=0.5, epochs=200).fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
+>>> descent.predict_proba([[1.0], [2.0]]).round(1)
 array([0.2, 0.9])
 """
 
 from typing import TYPE_CHECKING, Any
 
 from gradstep._config import show_config
-from gradstep._native import (
-    Trainer,
-    __version__,
+from gradstep._descent import Descent, Trainer
+from gradstep._fitted import StopReason
+from gradstep._formulas import (
+    Gradient,
+    LossGradient,
+    Step,
     covariance,
     cross_entropy,
     decision_function,
-    fit,
     gradient,
     gradient_step,
     hessian,
@@ -29,14 +58,15 @@ from gradstep._native import (
     sigmoid_derivative,
     softmax,
 )
-from gradstep._results import Alias, Fit, Gradient, Iteration, LossGradient, Optimum, Separation, Step, StopReason
+from gradstep._native import __version__
+from gradstep._optimum import Alias, Iteration, Optimum, Separation, fit
 
 if TYPE_CHECKING:
     from gradstep._estimator import LogisticRegression as LogisticRegression
 
 __all__ = [
     "Alias",
-    "Fit",
+    "Descent",
     "Gradient",
     "Iteration",
     "LossGradient",

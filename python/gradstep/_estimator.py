@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 import numpy as np
@@ -21,8 +21,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from gradstep import _words
-from gradstep._native import covariance, decision_function, fit, gradient, log_sigmoid, loss, sigmoid, softmax
-from gradstep._results import Alias, Iteration, Optimum, Separation, StopReason
+from gradstep._fitted import StopReason
+from gradstep._formulas import covariance, decision_function, gradient, log_sigmoid, loss, sigmoid, softmax
+from gradstep._optimum import Alias, Iteration, Optimum, Separation, fit
+from gradstep._options import flag, number, observer
 
 FORMATS = ("csr", "csc")
 DTYPES = (np.float64, np.float32)
@@ -56,22 +58,22 @@ def _all_or_nothing(method: Method) -> Method:
 class LogisticRegression(ClassifierMixin, BaseEstimator):
     """Logistic regression at its proved optimum, as an estimator of scikit-learn.
 
-    Minimises E + (alpha/2) ||W||², with E = Σ s_i E_i / Σ s_i the mean cross-entropy, by `gradstep.fit`. Two classes
+    Minimises E + (l2/2) ||W||², with E = Σ s_i E_i / Σ s_i the mean cross-entropy, by `gradstep.fit`. Two classes
     are one sigmoid, more are a softmax. The intercept is never penalised, and columns may be of any scale and any
     offset.
 
     Parameters
     ----------
-    alpha : float, optional
+    l2 : float, optional
         Strength >= 0 of the penalty on the mean error. It does not change its meaning with the number of samples.
     C : float, optional
-        What scikit-learn calls C: ``alpha = 1 / (C * sum of the sample weights)``, those of the classes included. At
-        most one of `alpha` and `C` may be given; without either C is 1, as in scikit-learn.
+        What scikit-learn calls C: ``l2 = 1 / (C * sum of the sample weights)``, those of the classes included. At most
+        one of `l2` and `C` may be given; without either C is 1, as in scikit-learn.
     fit_intercept : bool, default True
         Whether there is an intercept; it is 0 if not.
     class_weight : dict, "balanced" or None, default None
         Factors of the sample weights, by class. "balanced" is Σ s_i / (K * Σ s_i of the class), which leaves Σ s_i as
-        it is. With `alpha` a factor common to all classes changes nothing, since E is a mean; with `C` it is one of C.
+        it is. With `l2` a factor common to all classes changes nothing, since E is a mean; with `C` it is one of C.
     solver : {"auto", "lbfgs", "gd"}, default "auto"
         As in `gradstep.fit`.
     gap_tol : float, default 1e-8
@@ -81,7 +83,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         default the fit goes on until it is proved, or no step improves on the coefficients.
     certify : bool, default True
         Whether a Hessian of all samples may be made for the proof. Without it, and without penalty, nothing is proved.
-    max_iter : float, default 1000
+    max_passes : float, default 1000
         Stop once so much of `X` has been read, in passes over all rows.
     warm_start : bool, default False
         Whether `fit` starts from the coefficients of the last one.
@@ -159,7 +161,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
 
     Examples
     --------
-    >>> model = gradstep.LogisticRegression(alpha=0.1).fit([[0.0], [1.0], [2.0], [3.0]], ["no", "yes", "no", "yes"])
+    >>> model = gradstep.LogisticRegression(l2=0.1).fit([[0.0], [1.0], [2.0], [3.0]], ["no", "yes", "no", "yes"])
     >>> model.coef_.round(6), model.intercept_.round(6), str(model.stop_reason_), model.gap_ < 1e-12
     (array([[0.636706]]), array([-0.955059]), 'tolerance', True)
     >>> model.predict([[0.5], [2.5]])
@@ -172,7 +174,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     def __init__(
         self,
         *,
-        alpha: float | None = None,
+        l2: float | None = None,
         C: float | None = None,
         fit_intercept: bool = True,
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
@@ -180,7 +182,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         gap_tol: float = 1e-8,
         tol: float | None = None,
         certify: bool = True,
-        max_iter: float = 1000,
+        max_passes: float = 1000,
         warm_start: bool = False,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
@@ -192,7 +194,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         callback: Callback | None = None,
         verbose: bool = False,
     ) -> None:
-        self.alpha = alpha
+        self.l2 = l2
         self.C = C
         self.fit_intercept = fit_intercept
         self.class_weight = class_weight
@@ -200,7 +202,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         self.gap_tol = gap_tol
         self.tol = tol
         self.certify = certify
-        self.max_iter = max_iter
+        self.max_passes = max_passes
         self.warm_start = warm_start
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
@@ -242,8 +244,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         Warns
         -----
         ConvergenceWarning
-            If the optimum is not proved though `max_iter` passes were made or no step improves on the coefficients, or
-            if there is none since the classes are separated.
+            If the optimum is not proved though `max_passes` passes were made or no step improves on the coefficients,
+            or if there is none since the classes are separated.
         """
         self._check_parameters()
         data = self._validated(X, y, sample_weight, reset=True)
@@ -257,7 +259,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             self._check_standard_errors(l2, len(data.classes))
 
         with _progress(self.verbose) as show:
-            watch = _Watch(len(data.codes), validation, self.n_iter_no_change, self.callback, show)
+            monitor = _Monitor(len(data.codes), validation, self.n_iter_no_change, self.callback, show)
             try:
                 optimum = fit(
                     data.X,
@@ -269,17 +271,17 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
                     gap_tol=self.gap_tol,
                     tol=self.tol,
                     certify=bool(self.certify),
-                    max_passes=self.max_iter,
+                    max_passes=self.max_passes,
                     n_threads=self.n_threads,
-                    callback=watch,
+                    callback=monitor,
                     **start,
                 )
             except KeyboardInterrupt:
-                if watch.best:
-                    self._set_anew(data.classes, watch.best.weights, watch.best.bias)
+                if monitor.best:
+                    self._set_anew(data.classes, monitor.best.weights, monitor.best.bias)
                 raise
         self._set_anew(data.classes, optimum.weights, optimum.bias)
-        self._set_certificate(optimum, watch)
+        self._set_certificate(optimum, monitor)
         self._warn(optimum, data.X.dtype)
         if self.standard_errors:
             self._set_standard_errors(data)
@@ -289,7 +291,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> LogisticRegression:
         """Take one step of gradient descent on the mean error of a batch, plus the penalty.
 
-        Starts from zero, or from wherever `fit` or `partial_fit` have come to. The penalty is that of `alpha`, none by
+        Starts from zero, or from wherever `fit` or `partial_fit` have come to. The penalty is that of `l2`, none by
         default: `C` is about the sum of all weights, which a batch does not know.
 
         Parameters
@@ -315,7 +317,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         """
         self._check_parameters()
         if self.C is not None:
-            raise ValueError(f"C must be None for partial_fit, got {self.C}: give alpha, which is per sample")
+            raise ValueError(f"C must be None for partial_fit, got {self.C}: give l2, which is per sample")
         if isinstance(self.class_weight, str):
             raise ValueError(f"class_weight must be None or a dict for partial_fit, got {self.class_weight!r}")
         first = not hasattr(self, "coef_")
@@ -324,18 +326,18 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         weights, bias = _zeros(len(known), data.X) if first else self._parameters()
         slope = gradient(data.X, data.codes, weights, bias, sample_weight=data.weight, n_threads=self.n_threads)
         with np.errstate(over="ignore", invalid="ignore"):
-            weights = weights - self.learning_rate * (slope.weights + (self.alpha or 0.0) * weights)
-        bias = bias - self.learning_rate * slope.bias if self.fit_intercept else bias
+            weights = weights - float(self.learning_rate) * (slope.weights + float(self.l2 or 0.0) * weights)
+        bias = bias - float(self.learning_rate) * slope.bias if self.fit_intercept else bias
         if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
             raise ValueError(
                 f"learning_rate must be small enough for coefficients to stay finite, got {self.learning_rate} with "
-                f"alpha={self.alpha}"
+                f"l2={self.l2}"
             )
         self._set_anew(known, weights, bias)
         return self
 
     def decision_function(self, X: Any) -> Array:
-        """The predictors z = X·W + b, in nats.
+        """The scores z = X·W + b, in nats.
 
         Parameters
         ----------
@@ -360,7 +362,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         return np.asarray(softmax(z) if z.ndim == 2 else np.column_stack([sigmoid(-z), sigmoid(z)]))
 
     def predict_log_proba(self, X: Any) -> Array:
-        """Its logarithm, shape (m, K), finite wherever the predictor is."""
+        """Its logarithm, shape (m, K), finite wherever the score is."""
         z = self.decision_function(X)
         return np.asarray(log_softmax(z, axis=1) if z.ndim == 2 else np.column_stack([log_sigmoid(-z), log_sigmoid(z)]))
 
@@ -371,22 +373,20 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
 
     def _check_parameters(self) -> None:
         """Raise for what gradstep would refuse under another name, or not see at all."""
-        if self.alpha is not None and self.C is not None:
-            raise ValueError(f"alpha must be None where C is given, got alpha={self.alpha} and C={self.C}")
-        if self.alpha is not None:
-            _check_number("alpha", self.alpha, "finite and not negative", lambda alpha: 0 <= alpha < np.inf)
+        if self.l2 is not None and self.C is not None:
+            raise ValueError(f"l2 must be None where C is given, got l2={self.l2} and C={self.C}")
+        if self.l2 is not None:
+            _check_number("l2", self.l2, "finite and not negative", lambda l2: 0 <= l2 < np.inf)
         if self.C is not None:
             _check_number("C", self.C, "positive", lambda C: C > 0)
-        _check_number("max_iter", self.max_iter, "positive", lambda passes: passes > 0)
+        _check_number("max_passes", self.max_passes, "positive", lambda passes: passes > 0)
         _check_number("learning_rate", self.learning_rate, "finite and positive", lambda rate: 0 < rate < np.inf)
         _check_number("validation_fraction", self.validation_fraction, "between 0 and 1", lambda part: 0 < part < 1)
         if not isinstance(self.n_iter_no_change, Integral) or self.n_iter_no_change < 1:
             raise ValueError(f"n_iter_no_change must be a positive integer, got {self.n_iter_no_change!r}")
-        for flag in ("fit_intercept", "certify", "warm_start", "early_stopping", "standard_errors"):
-            if not isinstance(getattr(self, flag), (bool, np.bool_)):
-                raise TypeError(f"{flag} must be True or False, got {type(getattr(self, flag)).__name__}")
-        if self.callback is not None and not callable(self.callback):
-            raise TypeError(f"callback must be callable or None, got {type(self.callback).__name__}")
+        for name in ("fit_intercept", "certify", "warm_start", "early_stopping", "standard_errors"):
+            flag(name, getattr(self, name))
+        observer(self.callback, tuple)
 
     def _validated_features(self, X: Any) -> Any:
         return validate_data(self, X, reset=False, accept_sparse=FORMATS, dtype=DTYPES)
@@ -458,14 +458,14 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         return training, validation
 
     def _l2(self, total: float) -> float:
-        if self.alpha is not None:
-            return float(self.alpha)
+        if self.l2 is not None:
+            return float(self.l2)
         C = DEFAULT_C if self.C is None else float(self.C)
         l2 = 1.0 / C / total
         if l2 == np.inf:
             raise ValueError(
                 "C must be large enough for its penalty, 1 / (C * sum of the sample weights), to be finite, "
-                f"got C={C} and a sum of {total}; alpha is a penalty that does not depend on it"
+                f"got C={C} and a sum of {total}; l2 is a penalty that does not depend on it"
             )
         return l2
 
@@ -503,7 +503,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         self.classes_ = classes
         self._set_coefficients(weights, bias)
 
-    def _set_certificate(self, optimum: Optimum, watch: _Watch) -> None:
+    def _set_certificate(self, optimum: Optimum, monitor: _Monitor) -> None:
         self.n_iter_ = optimum.n_iterations
         self.history_ = optimum.history
         self.objective_, self.gradient_norm_ = optimum.objective, optimum.gradient_norm
@@ -511,11 +511,11 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         self.separation_, self.aliased_ = optimum.separation, optimum.aliased
         if not self.early_stopping:
             return
-        self.validation_history_ = np.array(watch.losses)
-        if watch.is_exhausted:
+        self.validation_history_ = np.array(monitor.losses)
+        if monitor.is_exhausted:
             self.stop_reason_ = StopReason.VALIDATION
-        best = watch.best
-        if watch.losses and best and best.number + 1 < optimum.n_iterations:
+        best = monitor.best
+        if monitor.losses and best and best.number + 1 < optimum.n_iterations:
             self._set_coefficients(best.weights, best.bias)
             self.objective_, self.gradient_norm_ = best.objective, best.gradient_norm
             self.gap_, self.converged_, self.aliased_ = np.inf, False, ()
@@ -529,12 +529,12 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             message = (
                 f"there is no optimum (stopped by 'separated'): {self._separating(optimum.separation)} some or all "
                 "labels are separated from the others without error, so that larger coefficients are always better; a "
-                "penalty, alpha > 0, makes them finite"
+                "penalty, l2 > 0, makes them finite"
             )
         elif optimum.stop_reason == StopReason.PASSES:
             message = (
-                f"the optimum is not proved (stopped by 'passes' after max_iter={self.max_iter} passes over the data): "
-                f"{far}; a larger max_iter goes on"
+                f"the optimum is not proved (stopped by 'passes' after max_passes={self.max_passes} passes over the "
+                f"data): {far}; a larger max_passes goes on"
             )
         elif optimum.stop_reason == StopReason.PRECISION:
             if optimum.gap < np.inf:
@@ -543,7 +543,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
                 advice = f"{others} may leave less, and a larger gap_tol accepts it"
             elif self.certify:
                 advice = (
-                    "the classes may nearly be separated, which a larger penalty, alpha, would mend, "
+                    "the classes may nearly be separated, and a larger penalty, l2, would help, "
                     "or a column may hold values far beyond its others"
                 )
             else:
@@ -572,7 +572,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
 
     def _check_standard_errors(self, l2: float, classes: int) -> None:
         reasons = {
-            f"with a penalty, here alpha={l2:.3g}": l2 > 0,
+            f"with a penalty, here l2={l2:.3g}": l2 > 0,
             "with class_weight": self.class_weight is not None,
             "with early_stopping": self.early_stopping,
             f"for {classes} classes": classes > 2,
@@ -628,7 +628,7 @@ class _Data(NamedTuple):
             raise ValueError(f"sample_weight must be positive for a sample of each class, got only zeros for {lacking}")
 
 
-class _Watch:
+class _Monitor:
     """What the fit calls after every iteration: keeps the best coefficients, and says when to stop."""
 
     def __init__(
@@ -686,13 +686,7 @@ def _without_meaning(reason: str) -> ValueError:
 
 
 def _check_number(name: str, value: object, expected: str, holds: Callable[[float], bool]) -> None:
-    if not isinstance(value, Real):
-        raise TypeError(f"{name} must be a real number, got {type(value).__name__}")
-    try:
-        number = float(value)
-    except OverflowError:
-        raise ValueError(f"{name} must be a number within the range of float64, got a larger one") from None
-    if not holds(number):
+    if not holds(number(name, value)):
         raise ValueError(f"{name} must be {expected}, got {value}")
 
 

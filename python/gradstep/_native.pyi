@@ -1,21 +1,22 @@
+"""The compiled functions. Arguments come by position, checked for their kinds by the modules that document them."""
+
 from collections.abc import Callable
-from typing import Any, Literal, Protocol, TypeAlias, final
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from gradstep._results import Fit, Gradient, Iteration, LossGradient, Optimum, Step
-
-# Arrays of results are float32 or float64, as X is; scalars of the elementwise functions likewise. Which of them it is
-# cannot be told from the type of a list or a data frame, hence Any.
+from gradstep._arrays import Array, Parts
+from gradstep._descent import Options
 
 __all__ = [
-    "Trainer",
     "__version__",
+    "check_descent",
     "configuration",
     "covariance",
     "cross_entropy",
     "decision_function",
+    "descend",
     "fit",
     "gradient",
     "gradient_step",
@@ -31,153 +32,57 @@ __all__ = [
 
 __version__: str
 
-class _Compressed(Protocol):
-    """SciPy's CSR or CSC, array or matrix, or what has the same attributes and says to be one."""
-
-    @property
-    def format(self) -> Any: ...
-    @property
-    def shape(self) -> Any: ...
-    @property
-    def data(self) -> Any: ...
-    @property
-    def indices(self) -> Any: ...
-    @property
-    def indptr(self) -> Any: ...
-
-_Features: TypeAlias = ArrayLike | _Compressed
+_X: TypeAlias = Array | Parts
+_Bias: TypeAlias = float | Array
 
 def configuration() -> dict[str, Any]: ...
-def sigmoid(z: ArrayLike, *, out: NDArray[Any] | None = None) -> Any: ...
-def sigmoid_derivative(z: ArrayLike, *, out: NDArray[Any] | None = None) -> Any: ...
-def log_sigmoid(z: ArrayLike, *, out: NDArray[Any] | None = None) -> Any: ...
-def softmax(z: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
-def decision_function(
-    X: _Features, weights: ArrayLike, bias: ArrayLike = 0.0, *, n_threads: int | None = None
-) -> NDArray[Any]: ...
-def predict_proba(
-    X: _Features, weights: ArrayLike, bias: ArrayLike = 0.0, *, n_threads: int | None = None
-) -> NDArray[Any]: ...
-def cross_entropy(y: ArrayLike, y_hat: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float: ...
-def loss(
-    X: _Features,
-    y: ArrayLike,
-    weights: ArrayLike,
-    bias: ArrayLike = 0.0,
-    *,
-    sample_weight: ArrayLike | None = None,
-    n_threads: int | None = None,
-) -> float: ...
+def sigmoid(z: Array, out: Array | None) -> Any: ...
+def sigmoid_derivative(z: Array, out: Array | None) -> Any: ...
+def log_sigmoid(z: Array, out: Array | None) -> Any: ...
+def softmax(z: Array, out: Array | None) -> Any: ...
+def decision_function(x: _X, weights: Array, bias: _Bias, n_threads: int | None) -> Array: ...
+def predict_proba(x: _X, weights: Array, bias: _Bias, n_threads: int | None) -> Array: ...
+def cross_entropy(y: Array, y_hat: Array, sample_weight: Array | None) -> float: ...
+def loss(x: _X, y: Array, weights: Array, bias: _Bias, sample_weight: Array | None, n_threads: int | None) -> float: ...
 def gradient(
-    X: _Features,
-    y: ArrayLike,
-    weights: ArrayLike,
-    bias: ArrayLike = 0.0,
-    *,
-    sample_weight: ArrayLike | None = None,
-    n_threads: int | None = None,
-) -> Gradient: ...
+    x: _X, y: Array, weights: Array, bias: _Bias, sample_weight: Array | None, n_threads: int | None
+) -> tuple[Array, Any]: ...
 def loss_gradient(
-    X: _Features,
-    y: ArrayLike,
-    weights: ArrayLike,
-    bias: ArrayLike = 0.0,
-    *,
-    sample_weight: ArrayLike | None = None,
-    n_threads: int | None = None,
-) -> LossGradient: ...
+    x: _X, y: Array, weights: Array, bias: _Bias, sample_weight: Array | None, n_threads: int | None
+) -> tuple[float, Array, Any]: ...
 def gradient_step(
-    X: _Features,
-    y: ArrayLike,
-    weights: ArrayLike,
-    bias: float,
+    x: _X,
+    y: Array,
+    weights: Array,
+    bias: _Bias,
     learning_rate: float,
-    *,
-    reduction: Literal["mean", "sum"] = "mean",
-    sample_weight: ArrayLike | None = None,
-    n_threads: int | None = None,
-) -> Step: ...
+    reduction: str,
+    sample_weight: Array | None,
+    n_threads: int | None,
+) -> tuple[Array, float]: ...
 def hessian(
-    X: _Features,
-    weights: ArrayLike,
-    bias: float = 0.0,
-    *,
-    sample_weight: ArrayLike | None = None,
-    n_threads: int | None = None,
+    x: _X, weights: Array, bias: float, sample_weight: Array | None, n_threads: int | None
 ) -> NDArray[np.float64]: ...
 def covariance(
-    X: _Features,
-    weights: ArrayLike,
-    bias: float = 0.0,
-    *,
-    sample_weight: ArrayLike | None = None,
-    fit_bias: bool = True,
-    n_threads: int | None = None,
+    x: _X, weights: Array, bias: float, sample_weight: Array | None, fit_bias: bool, n_threads: int | None
 ) -> NDArray[np.float64]: ...
 def fit(
-    X: _Features,
-    y: ArrayLike,
-    *,
-    l2: float = 0.0,
-    sample_weight: ArrayLike | None = None,
-    fit_bias: bool = True,
-    solver: Literal["auto", "lbfgs", "gd"] = "auto",
-    gap_tol: float = 1e-8,
-    tol: float | None = None,
-    certify: bool = True,
-    max_passes: float = 1000,
-    weights: ArrayLike | None = None,
-    bias: ArrayLike | None = None,
-    n_threads: int | None = None,
-    callback: Callable[[Iteration], bool | None] | None = None,
-) -> Optimum: ...
-
-@final
-class Trainer:
-    def __new__(
-        cls,
-        learning_rate: float | Literal["auto"] = 0.1,
-        epochs: int = 100,
-        *,
-        batch_size: int | None = None,
-        shuffle: bool = False,
-        seed: int | None = None,
-        reduction: Literal["mean", "sum"] = "mean",
-        activation: Literal["sigmoid", "step"] = "sigmoid",
-        l2: float = 0.0,
-        tol: float = 0.0,
-        n_threads: int | None = None,
-        trace: bool = False,
-    ) -> Trainer: ...
-    def __getnewargs_ex__(self) -> tuple[tuple[()], dict[str, Any]]: ...
-    @property
-    def learning_rate(self) -> float | Literal["auto"]: ...
-    @property
-    def epochs(self) -> int: ...
-    @property
-    def batch_size(self) -> int | None: ...
-    @property
-    def shuffle(self) -> bool: ...
-    @property
-    def seed(self) -> int | None: ...
-    @property
-    def reduction(self) -> Literal["mean", "sum"]: ...
-    @property
-    def activation(self) -> Literal["sigmoid", "step"]: ...
-    @property
-    def l2(self) -> float: ...
-    @property
-    def tol(self) -> float: ...
-    @property
-    def n_threads(self) -> int | None: ...
-    @property
-    def trace(self) -> bool: ...
-    def fit(
-        self,
-        X: _Features,
-        y: ArrayLike,
-        weights: ArrayLike | None = None,
-        bias: float = 0.0,
-        *,
-        callback: Callable[[int, float, NDArray[Any], float], bool | None] | None = None,
-    ) -> Fit: ...
+    x: _X,
+    y: Array,
+    l2: float,
+    sample_weight: Array | None,
+    fit_bias: bool,
+    solver: str,
+    gap_tol: float,
+    tol: float | None,
+    certify: bool,
+    max_passes: float,
+    weights: Array | None,
+    bias: _Bias | None,
+    n_threads: int | None,
+    callback: Callable[..., bool] | None,
+) -> dict[str, Any]: ...
+def check_descent(given: Options) -> None: ...
+def descend(
+    given: Options, x: _X, y: Array, weights: Array | None, bias: float, callback: Callable[..., bool] | None
+) -> dict[str, Any]: ...

@@ -104,9 +104,8 @@ def emit(result: str | bytes) -> None:
     try:
         sys.stdout.flush()
         rest = memoryview(data)
-        while (
-            rest
-        ):  # an unbuffered stream may take no more than a part of it, when a disk gets full or a pipe is closed
+        # An unbuffered stream may take no more than a part of it, when a disk gets full or a pipe is closed.
+        while rest:
             rest = rest[sys.stdout.buffer.write(rest) :]
         sys.stdout.buffer.flush()
     except OSError as error:

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
-from gradstep._results import Iteration
+from gradstep._optimum import Iteration
 
 INTERVAL = 0.05
 """Seconds between two updates: iterations may take microseconds, and the bar must not be what takes the time."""

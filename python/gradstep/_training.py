@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gradstep import Trainer, __version__, _table, _words, fit, predict_proba
 from gradstep._model import Class, Fact, Model, Scalar, Standardize, labels
-from gradstep._results import Alias, Iteration, Optimum, Separation
+from gradstep._optimum import Alias, Iteration, Optimum, Separation
 
 Array: TypeAlias = NDArray[np.float64]
 OptimumCallback: TypeAlias = Callable[[Iteration], None]
@@ -166,7 +166,7 @@ def _shortfall(best: Optimum, options: dict[str, Scalar], standardize: bool) -> 
         reason += "" if standardize else "; --standardize may leave less"
     elif options["certify"]:
         reason = (
-            f"no step improves, {far}; the classes may nearly be separated, which a larger --l2 would mend, "
+            f"no step improves, {far}; the classes may nearly be separated, and a larger --l2 would help, "
             "or a column may hold values far beyond its others"
         )
     else:

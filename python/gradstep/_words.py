@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gradstep._results import Alias
+from gradstep._optimum import Alias
 
 MOST_TERMS = 6
 UNITS = 32

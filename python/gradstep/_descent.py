@@ -1,0 +1,278 @@
+"""Gradient descent over epochs: its options, and what it arrives at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gradstep import _native
+from gradstep._arrays import Array, Features, features, optional_real, real
+from gradstep._fitted import Fitted, StopReason
+from gradstep._options import count, flag, number, observer, optional_count, optional_seed, word
+
+Callback: TypeAlias = Callable[[int, float, Array, float], bool | None]
+Options: TypeAlias = tuple[float | None, int, int | None, int | None, str, str, float, float, int | None, bool]
+"""Of a `Trainer`, in its order, but for `shuffle` and `seed`: these are the seed, or None for the order of the rows."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Descent(Fitted):
+    """What `Trainer.fit` arrived at, and how.
+
+    Attributes
+    ----------
+    weights : ndarray, shape (n,)
+        The weights after the last epoch, in the dtype of the computation; after the last finite one where the descent
+        diverged.
+    bias : float
+        The bias that goes with them.
+    history : ndarray of float64, shape (n_epochs,)
+        Mean cross-entropy over all rows after each epoch, without the penalty; with ``activation="step"`` the fraction
+        of the rows that are misclassified.
+    n_epochs : int
+        Number of epochs in `history`.
+    stop_reason : StopReason
+        Why the descent ended.
+    trace : structured ndarray or None
+        With ``trace=True`` one record per update: ``epoch, row, z, y_hat, error, delta_weights, delta_bias, weights,
+        bias``, the last two after the update.
+    activation : {"sigmoid", "step"}
+        What makes predictions of scores.
+
+    Notes
+    -----
+    `decision_function`, `predict_proba` and `predict` apply the weights to other rows. Descents are equal if all their
+    parts are; they can be copied and pickled.
+
+    Examples
+    --------
+    >>> descent = gradstep.Trainer(learning_rate=0.5, epochs=1).fit([[2.0], [4.0]], [1, 1])
+    >>> descent
+    Descent: 1 epoch, stopped by 'epochs'
+      loss     0.0991328
+      weights  [0.75]
+      bias     0.25
+    >>> descent.predict([[3.0], [-3.0]])
+    array([1, 0])
+    """
+
+    weights: Array
+    bias: float
+    history: NDArray[np.float64]
+    n_epochs: int
+    stop_reason: StopReason
+    trace: NDArray[np.void] | None
+    activation: Literal["sigmoid", "step"]
+
+    def predict_proba(self, X: Features, *, n_threads: int | None = None) -> Array:
+        """The prediction ŷ for every row of `X`, shape (m,): the probability of label 1, or the perceptron's 0 or 1."""
+        if self.activation == "sigmoid":
+            return Fitted.predict_proba(self, X, n_threads=n_threads)
+        z = self.decision_function(X, n_threads=n_threads)
+        return np.asarray(z >= 0, z.dtype)
+
+    def predict(self, X: Features, *, n_threads: int | None = None) -> NDArray[np.intp]:
+        """The label of every row of `X`, shape (m,): 1 where the score is positive, or a perceptron's 0, else 0."""
+        if self.activation == "sigmoid":
+            return Fitted.predict(self, X, n_threads=n_threads)
+        return self.predict_proba(X, n_threads=n_threads).astype(np.intp)
+
+    def _headline(self) -> str:
+        return f"{self.n_epochs} epoch{'s' * (self.n_epochs != 1)}, stopped by '{self.stop_reason}'"
+
+    def _facts(self) -> dict[str, str]:
+        name = "loss" if self.activation == "sigmoid" else "misclassified"
+        facts = {name: f"{self.history[-1]:.6g}"} if len(self.history) else {}
+        if len(self.history) > 1:
+            facts[name] += f", after the first epoch {self.history[0]:.6g}"
+        facts |= Fitted._facts(self)
+        if self.trace is not None:
+            facts["trace"] = f"{len(self.trace)} updates: {', '.join(self.trace.dtype.names or ())}"
+        return facts
+
+
+@dataclass(frozen=True, slots=True)
+class Trainer:
+    """Gradient descent: w <- w - α ∇E, batch by batch, epoch after epoch. This holds its options; `fit` descends.
+
+    Parameters
+    ----------
+    learning_rate : float or "auto", default 0.1
+        α, finite and positive. "auto": descent over full batches, along the gradient by columns brought to unit
+        curvature, with the step and the momentum that lower the objective most in each epoch. It ends at the optimum.
+    epochs : int, default 100
+        Passes over all rows.
+    batch_size : int, optional
+        Rows of one update: None for all of them, 1 for point by point, k for mini-batches, the last of which may be
+        short.
+    shuffle : bool, default False
+        Visit the rows in a new random order in every epoch.
+    seed : int, optional
+        Seed of that order, 0 to 2**64 - 1; only with ``shuffle=True``, where None draws a fresh one for every fit.
+    reduction : {"mean", "sum"}, default "mean"
+        Whether the gradient is averaged or summed over the batch, Σ (ŷ_i - y_i) x_i.
+    activation : {"sigmoid", "step"}, default "sigmoid"
+        ŷ = σ(z), logistic regression; or ŷ = 1 if z >= 0 else 0, the perceptron.
+    l2 : float, default 0.0
+        Strength λ >= 0 of the penalty (λ/2) ||w||² added to the mean error. The bias is not penalised.
+    tol : float, default 0.0
+        Stop after an epoch where the largest component of the objective's gradient over all rows is at most this; 0
+        never stops, but that "auto" ends where rounding leaves nothing to gain ("precision"), and where there is no
+        optimum ("separated").
+    n_threads : int, optional
+        As in `gradstep`.
+    trace : bool, default False
+        Record every update. A trace too large for any memory is refused before the first epoch.
+
+    Raises
+    ------
+    TypeError
+        If an option is of another type.
+    ValueError
+        If an option is out of range, `seed` is given without ``shuffle=True``, or ``learning_rate="auto"`` comes with
+        an option that has no meaning for it: `batch_size`, `shuffle`, `reduction`, `activation` or `trace`.
+
+    Notes
+    -----
+    Trainers with the same options are equal. They can be copied and pickled, and are not changed by a fit.
+
+    Gradient descent is Cauchy's, 1847; by batches, Robbins and Monro's, 1951; the perceptron, Rosenblatt's, 1958.
+
+    Examples
+    --------
+    >>> gradstep.Trainer(0.5, epochs=2).fit([[1.0], [-1.0]], [1, 0]).n_epochs
+    2
+    """
+
+    learning_rate: float | Literal["auto"] = 0.1
+    epochs: int = 100
+    _: KW_ONLY
+    batch_size: int | None = None
+    shuffle: bool = False
+    seed: int | None = None
+    reduction: Literal["mean", "sum"] = "mean"
+    activation: Literal["sigmoid", "step"] = "sigmoid"
+    l2: float = 0.0
+    tol: float = 0.0
+    n_threads: int | None = None
+    trace: bool = False
+
+    def __post_init__(self) -> None:
+        for name, checked in _KINDS.items():
+            object.__setattr__(self, name, checked(name, getattr(self, name)))
+        if self.seed is not None and not self.shuffle:
+            raise ValueError(f"seed must be None unless shuffle=True, got {self.seed}")
+        _native.check_descent(self._options())
+        if self.learning_rate == "auto":
+            self._check_auto()
+
+    def fit(
+        self,
+        X: Features,
+        y: ArrayLike,
+        weights: ArrayLike | None = None,
+        bias: float = 0.0,
+        *,
+        callback: Callback | None = None,
+    ) -> Descent:
+        """Descend from `weights` and `bias`, which are not modified.
+
+        Every update is w <- w - α (∇E + λ w) of its batch, b <- b - α ∂E/∂b: a `gradient_step` for each batch, epoch
+        after epoch. Starting from the weights and the bias of a `Descent` resumes it.
+
+        Parameters
+        ----------
+        X : features, shape (m, n)
+            Finite; see `gradstep` for what they may be.
+        y : array_like, shape (m,)
+            Labels in [0, 1].
+        weights : array_like, shape (n,), optional
+            Finite weights to start from; zeros by default.
+        bias : float, default 0.0
+            Finite bias to start from, in nats.
+        callback : callable, optional
+            Called after every epoch as ``callback(epoch, loss, weights, bias)``, with epochs counted from 0 and a copy
+            of the weights. The descent stops when it returns True; what it raises ends the fit.
+
+        Returns
+        -------
+        Descent
+            Weights, bias, the history of the loss, why it stopped, and the trace.
+
+        Raises
+        ------
+        TypeError
+            If an argument does not hold real numbers, or `callback` cannot be called.
+        ValueError
+            If shapes do not fit, `X` is empty, or values are not finite or out of range.
+        MemoryError
+            If the trace does not fit into memory: before the first epoch if neither `tol` nor `callback` could end the
+            fit before all of it is recorded, or if no memory could hold all of it.
+
+        Examples
+        --------
+        >>> descent = gradstep.Trainer(0.5, epochs=1).fit([[1.0], [-1.0]], [1, 0])
+        >>> descent.weights, descent.bias, str(descent.stop_reason)
+        (array([0.25]), 0.0, 'epochs')
+        """
+        found = _native.descend(
+            self._options(),
+            features(X),
+            real("y", y),
+            optional_real("weights", weights),
+            number("bias", bias),
+            observer(callback, lambda *seen: seen),
+        )
+        found["stop_reason"] = StopReason(found["stop_reason"])
+        return Descent(**found, activation=self.activation)
+
+    def _options(self) -> Options:
+        """The options as native code takes them; without a seed, a fresh one in every call."""
+        return (
+            None if self.learning_rate == "auto" else self.learning_rate,
+            self.epochs,
+            self.batch_size,
+            None if not self.shuffle else int.from_bytes(os.urandom(8)) if self.seed is None else self.seed,
+            self.reduction,
+            self.activation,
+            self.l2,
+            self.tol,
+            self.n_threads,
+            self.trace,
+        )
+
+    def _check_auto(self) -> None:
+        """Raise for options that ask for something else than descent over full batches of the mean error."""
+        for name in ("batch_size", "shuffle", "reduction", "activation", "trace"):
+            needed, got = getattr(_PLAIN, name), getattr(self, name)
+            if got != needed:
+                raise ValueError(f"{name} must be {needed!r} with learning_rate='auto', got {got!r}")
+
+
+def _learning_rate(name: str, value: Any) -> float | Literal["auto"]:
+    if not isinstance(value, str):
+        return number(name, value)
+    if value != "auto":
+        raise TypeError(f"{name} must be a real number or 'auto', got the str '{value}'")
+    return "auto"
+
+
+_KINDS: dict[str, Callable[[str, Any], Any]] = {
+    "learning_rate": _learning_rate,
+    "epochs": count,
+    "batch_size": optional_count,
+    "shuffle": flag,
+    "seed": optional_seed,
+    "reduction": word,
+    "activation": word,
+    "l2": number,
+    "tol": number,
+    "n_threads": optional_count,
+    "trace": flag,
+}
+_PLAIN = Trainer()

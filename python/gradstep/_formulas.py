@@ -1,0 +1,712 @@
+"""The formulas: NumPy in, NumPy out. What their arguments may be is said once, in the package's docstring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gradstep import _native
+from gradstep._arrays import Array, Features, check_out, features, optional_real, parameters, real
+from gradstep._options import flag, number, optional_count, word
+
+
+class Gradient(NamedTuple):
+    """Gradient of the mean cross-entropy.
+
+    Attributes
+    ----------
+    weights : ndarray, shape (n,)
+        Derivatives by the weights, in the dtype of the computation; shape (K, n) for weights of K classes.
+    bias : float
+        Derivative by the bias; for weights of K classes an ndarray of shape (K,).
+
+    Examples
+    --------
+    >>> gradstep.gradient([[0.0], [2.0]], [0, 1], [0.0])
+    Gradient(weights=array([-0.5]), bias=0.0)
+    """
+
+    weights: Array
+    bias: Any
+
+
+class LossGradient(NamedTuple):
+    """Mean cross-entropy and its gradient, from one pass over the rows.
+
+    Attributes
+    ----------
+    loss : float
+        Mean cross-entropy, in nats per row.
+    weights : ndarray, shape (n,)
+        Derivatives by the weights, in the dtype of the computation; shape (K, n) for weights of K classes.
+    bias : float
+        Derivative by the bias; for weights of K classes an ndarray of shape (K,).
+
+    Examples
+    --------
+    >>> loss, weights, bias = gradstep.loss_gradient([[0.0], [2.0]], [0, 1], [0.0])
+    >>> round(loss, 6), weights, bias
+    (0.693147, array([-0.5]), 0.0)
+    """
+
+    loss: float
+    weights: Array
+    bias: Any
+
+
+class Step(NamedTuple):
+    """Weights and bias after one step of gradient descent.
+
+    Attributes
+    ----------
+    weights : ndarray, shape (n,)
+        The new weights, in the dtype of the computation.
+    bias : float
+        The new bias.
+
+    Examples
+    --------
+    >>> gradstep.gradient_step([[2.0], [4.0]], [1, 1], [0.0], 0.0, 0.5)
+    Step(weights=array([0.75]), bias=0.25)
+    """
+
+    weights: Array
+    bias: float
+
+
+def sigmoid(z: ArrayLike, *, out: Array | None = None) -> Any:
+    """The logistic function, σ(z) = 1 / (1 + e^-z): from a score to a probability.
+
+    Within 1 ULP of the exact value for every float, monotone, and never a warning: σ(-inf) = 0, σ(inf) = 1,
+    σ(nan) = nan.
+
+    Parameters
+    ----------
+    z : array_like of real numbers, any shape
+        Scores (log-odds), in nats.
+    out : ndarray, optional
+        Where to put the result; see `gradstep`.
+
+    Returns
+    -------
+    ndarray, or a NumPy scalar for a scalar
+        Probabilities, shape of `z`; float32 if `z` is, else float64. `out` itself if given.
+
+    Raises
+    ------
+    TypeError
+        If `z` does not hold real numbers, or `out` is not an array of the right dtype.
+    ValueError
+        If `out` has another shape or is read-only.
+
+    Notes
+    -----
+    Verhulst, 1845.
+
+    Examples
+    --------
+    >>> gradstep.sigmoid([0.0, float("inf")])
+    array([0.5, 1. ])
+    """
+    return _elementwise(_native.sigmoid, z, out)
+
+
+def sigmoid_derivative(z: ArrayLike, *, out: Array | None = None) -> Any:
+    """The slope of the logistic function, σ'(z) = σ(z) (1 - σ(z)).
+
+    Within 1 ULP of the exact value, in the tails too, where 1 - σ(z) would cancel. Even; at most 1/4.
+
+    Parameters
+    ----------
+    z : array_like of real numbers, any shape
+        Scores (log-odds), in nats.
+    out : ndarray, optional
+        Where to put the result; see `gradstep`.
+
+    Returns
+    -------
+    ndarray, or a NumPy scalar for a scalar
+        Probability per nat, shape of `z`; float32 if `z` is, else float64. `out` itself if given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `sigmoid`.
+
+    Notes
+    -----
+    From dσ/dz = e^-z / (1 + e^-z)², the chain rule applied to σ.
+
+    Examples
+    --------
+    >>> float(gradstep.sigmoid_derivative(0))
+    0.25
+    """
+    return _elementwise(_native.sigmoid_derivative, z, out)
+
+
+def log_sigmoid(z: ArrayLike, *, out: Array | None = None) -> Any:
+    """The logarithm of the logistic function, ln σ(z) = -ln(1 + e^-z).
+
+    Within 1 ULP of the exact value; finite for every finite `z`, even where σ(z) rounds to 0. ln(1 - σ(z)) is
+    ``log_sigmoid(-z)``.
+
+    Parameters
+    ----------
+    z : array_like of real numbers, any shape
+        Scores (log-odds), in nats.
+    out : ndarray, optional
+        Where to put the result; see `gradstep`.
+
+    Returns
+    -------
+    ndarray, or a NumPy scalar for a scalar
+        Log-probabilities in nats, shape of `z`; float32 if `z` is, else float64. `out` itself if given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `sigmoid`.
+
+    Notes
+    -----
+    Evaluated as min(z, 0) - log1p(e^-|z|), see Mächler, "Accurately computing log(1 - exp(-|a|))", 2012.
+
+    Examples
+    --------
+    >>> float(gradstep.log_sigmoid(-1000))
+    -1000.0
+    """
+    return _elementwise(_native.log_sigmoid, z, out)
+
+
+def softmax(z: ArrayLike, *, out: Array | None = None) -> Array:
+    """The softmax along the last axis, p_k = e^z_k / Σ_l e^z_l: from scores of classes to their probabilities.
+
+    The largest score is subtracted first: nothing overflows, and probabilities are right to a few ULP, tiny ones too,
+    but for the rounding of that difference.
+
+    Parameters
+    ----------
+    z : array_like of real numbers, shape (..., K)
+        Scores, one per class along the last axis, in nats.
+    out : ndarray, optional
+        Where to put the result; see `gradstep`.
+
+    Returns
+    -------
+    ndarray
+        Probabilities, shape of `z`; float32 if `z` is, else float64. `out` itself if given. Along the last axis they
+        add up to 1, up to rounding. Classes of z = inf share what there is; NaN makes its whole row NaN.
+
+    Raises
+    ------
+    TypeError
+        If `z` does not hold real numbers, or `out` is not an array of the right dtype.
+    ValueError
+        If `z` is a scalar, or `out` has another shape or is read-only.
+
+    Notes
+    -----
+    Of two classes, p_1 is ``sigmoid(z_1 - z_0)``. Boltzmann, 1868; Bridle, 1990.
+
+    Examples
+    --------
+    >>> gradstep.softmax([[0.0, 0.0], [1000.0, 0.0]])
+    array([[0.5, 0.5],
+           [1. , 0. ]])
+    """
+    z = real("z", z)
+    if not z.ndim:
+        raise ValueError("z must have at least one axis, the last one of classes, got a scalar")
+    probabilities: Array = _elementwise(_native.softmax, z, out)
+    return probabilities
+
+
+def decision_function(X: Features, weights: ArrayLike, bias: ArrayLike = 0.0, *, n_threads: int | None = None) -> Array:
+    """The score of every row, z = X w + b: the log-odds, of which ŷ is the sigmoid.
+
+    With weights of K classes the scores of every row, X Wᵀ + b, of which the probabilities are the softmax.
+
+    Parameters
+    ----------
+    X : features, shape (m, n)
+    weights : array_like, shape (n,) or (K, n)
+    bias : float or array_like of shape (K,), default 0.0
+    n_threads : int, optional
+        What these may be is said in `gradstep`.
+
+    Returns
+    -------
+    ndarray, shape (m,) or (m, K)
+        Scores in nats; float32 if `X` is, else float64.
+
+    Raises
+    ------
+    TypeError
+        If an argument does not hold real numbers.
+    ValueError
+        If shapes do not fit or `X` is empty.
+
+    Notes
+    -----
+    Berkson, 1944, called the log-odds the logit.
+
+    Examples
+    --------
+    >>> gradstep.decision_function([[1.0, 2.0], [0.0, 1.0]], [2.0, -1.0], 0.5)
+    array([ 0.5, -0.5])
+    >>> gradstep.decision_function([[0.0], [1.0]], [[0.0], [2.0], [-1.0]])
+    array([[ 0.,  0.,  0.],
+           [ 0.,  2., -1.]])
+    """
+    weights, bias = parameters(weights, bias)
+    return _native.decision_function(features(X), weights, bias, optional_count("n_threads", n_threads))
+
+
+def predict_proba(X: Features, weights: ArrayLike, bias: ArrayLike = 0.0, *, n_threads: int | None = None) -> Array:
+    """The predicted probability of label 1 for every row, ŷ = σ(X w + b).
+
+    With weights of K classes the probability of every class, softmax(X Wᵀ + b).
+
+    Parameters
+    ----------
+    X : features, shape (m, n)
+    weights : array_like, shape (n,) or (K, n)
+    bias : float or array_like of shape (K,), default 0.0
+    n_threads : int, optional
+        What these may be is said in `gradstep`.
+
+    Returns
+    -------
+    ndarray, shape (m,) or (m, K)
+        Probabilities; float32 if `X` is, else float64.
+
+    Raises
+    ------
+    TypeError
+        If an argument does not hold real numbers.
+    ValueError
+        If shapes do not fit or `X` is empty.
+
+    Notes
+    -----
+    The model of Berkson, 1944.
+
+    Examples
+    --------
+    >>> gradstep.predict_proba([[1.0, 2.0], [0.0, 0.0]], [2.0, -1.0])
+    array([0.5, 0.5])
+    >>> gradstep.predict_proba([[0.0], [1.0]], [[0.0], [0.0], [1.0]]).round(3)
+    array([[0.333, 0.333, 0.333],
+           [0.212, 0.212, 0.576]])
+    """
+    weights, bias = parameters(weights, bias)
+    return _native.predict_proba(features(X), weights, bias, optional_count("n_threads", n_threads))
+
+
+def cross_entropy(y: ArrayLike, y_hat: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
+    """The mean cross-entropy of probabilities, E = -Σ s_i (y_i ln ŷ_i + (1 - y_i) ln(1 - ŷ_i)) / Σ s_i.
+
+    Nothing is clipped: 0 ln 0 is 0, and a prediction that is certain and wrong costs inf. Where scores are at hand,
+    `loss` is more accurate: it never forms 1 - ŷ.
+
+    Parameters
+    ----------
+    y : array_like, shape (m,)
+        Labels in [0, 1].
+    y_hat : array_like, shape (m,)
+        Predicted probabilities in [0, 1].
+    sample_weight : array_like, shape (m,), optional
+        As in `gradstep`.
+
+    Returns
+    -------
+    float
+        E in nats per row, computed in float64.
+
+    Raises
+    ------
+    TypeError
+        If an array does not hold real numbers.
+    ValueError
+        If the arrays are not vectors of one length, are empty, or hold values out of range.
+
+    Notes
+    -----
+    The negative log-likelihood of independent Bernoulli trials, per row.
+
+    Examples
+    --------
+    >>> round(gradstep.cross_entropy([1, 0], [0.5, 0.5]), 6)
+    0.693147
+    """
+    return _native.cross_entropy(real("y", y), real("y_hat", y_hat), optional_real("sample_weight", sample_weight))
+
+
+def loss(
+    X: Features,
+    y: ArrayLike,
+    weights: ArrayLike,
+    bias: ArrayLike = 0.0,
+    *,
+    sample_weight: ArrayLike | None = None,
+    n_threads: int | None = None,
+) -> float:
+    """The mean cross-entropy of a model, E = Σ s_i (ln(1 + e^z_i) - y_i z_i) / Σ s_i with z = X w + b.
+
+    With weights of K classes, E = Σ s_i (ln Σ_k e^z_ik - z_iy) / Σ s_i, y being the row's class and z = X Wᵀ + b.
+
+    Parameters
+    ----------
+    X : features, shape (m, n)
+    y : array_like, shape (m,)
+    weights : array_like, shape (n,) or (K, n)
+    bias : float or array_like of shape (K,), default 0.0
+    sample_weight : array_like, shape (m,), optional
+    n_threads : int, optional
+        What these may be is said in `gradstep`.
+
+    Returns
+    -------
+    float
+        E in nats per row; never formed from probabilities, hence finite for finite scores.
+
+    Raises
+    ------
+    TypeError
+        If an argument does not hold real numbers.
+    ValueError
+        If shapes do not fit, `X` is empty, or labels or sample weights are out of range.
+
+    Notes
+    -----
+    The negative log-likelihood of logistic regression per row, with -ln σ(z) = ln(1 + e^-z); Berkson, 1944.
+
+    Examples
+    --------
+    >>> round(gradstep.loss([[1.0], [-1.0]], [1, 0], [0.0]), 6)
+    0.693147
+    >>> round(gradstep.loss([[1.0], [-1.0]], [2, 0], [[0.0], [0.0], [0.0]]), 6)
+    1.098612
+    """
+    weights, bias = parameters(weights, bias)
+    return _native.loss(
+        features(X),
+        real("y", y),
+        weights,
+        bias,
+        optional_real("sample_weight", sample_weight),
+        optional_count("n_threads", n_threads),
+    )
+
+
+def gradient(
+    X: Features,
+    y: ArrayLike,
+    weights: ArrayLike,
+    bias: ArrayLike = 0.0,
+    *,
+    sample_weight: ArrayLike | None = None,
+    n_threads: int | None = None,
+) -> Gradient:
+    """The gradient of the mean cross-entropy, ∇E = Σ s_i (ŷ_i - y_i) x_i / Σ s_i; the bias alike, without x_i.
+
+    With weights of K classes, ŷ and y have a column per class: the probabilities, and 1 for the row's class, else 0.
+
+    Parameters
+    ----------
+    X : features, shape (m, n)
+    y : array_like, shape (m,)
+    weights : array_like, shape (n,) or (K, n)
+    bias : float or array_like of shape (K,), default 0.0
+    sample_weight : array_like, shape (m,), optional
+    n_threads : int, optional
+        What these may be is said in `gradstep`.
+
+    Returns
+    -------
+    Gradient
+        Named tuple of `weights`, ndarray of the shape of `weights` in units of each feature, float32 if `X` is, else
+        float64; and `bias`, float, or ndarray of shape (K,).
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `loss`.
+
+    Notes
+    -----
+    σ'(z) = ŷ (1 - ŷ) cancels against the derivative of the cross-entropy, which leaves ŷ - y.
+
+    Examples
+    --------
+    >>> gradstep.gradient([[1.0], [-1.0]], [1, 0], [0.0])
+    Gradient(weights=array([-0.5]), bias=0.0)
+    >>> gradstep.gradient([[1.0], [-1.0]], [1, 0], [[0.0], [0.0]]).weights
+    array([[ 0.5],
+           [-0.5]])
+    """
+    weights, bias = parameters(weights, bias)
+    return Gradient._make(
+        _native.gradient(
+            features(X),
+            real("y", y),
+            weights,
+            bias,
+            optional_real("sample_weight", sample_weight),
+            optional_count("n_threads", n_threads),
+        )
+    )
+
+
+def loss_gradient(
+    X: Features,
+    y: ArrayLike,
+    weights: ArrayLike,
+    bias: ArrayLike = 0.0,
+    *,
+    sample_weight: ArrayLike | None = None,
+    n_threads: int | None = None,
+) -> LossGradient:
+    """The mean cross-entropy and its gradient in one pass over `X`; see `loss` and `gradient` for the formulas.
+
+    Parameters
+    ----------
+    X : features, shape (m, n)
+    y : array_like, shape (m,)
+    weights : array_like, shape (n,) or (K, n)
+    bias : float or array_like of shape (K,), default 0.0
+    sample_weight : array_like, shape (m,), optional
+    n_threads : int, optional
+        What these may be is said in `gradstep`.
+
+    Returns
+    -------
+    LossGradient
+        Named tuple of `loss`, float in nats per row; `weights`, ndarray of the shape of `weights`, float32 if `X` is,
+        else float64; and `bias`, float, or ndarray of shape (K,).
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `loss`.
+
+    Notes
+    -----
+    What optimisers such as `scipy.optimize.minimize` ask for.
+
+    Examples
+    --------
+    >>> result = gradstep.loss_gradient([[1.0], [-1.0]], [1, 0], [0.0])
+    >>> round(result.loss, 6), result.weights, result.bias
+    (0.693147, array([-0.5]), 0.0)
+    """
+    weights, bias = parameters(weights, bias)
+    return LossGradient._make(
+        _native.loss_gradient(
+            features(X),
+            real("y", y),
+            weights,
+            bias,
+            optional_real("sample_weight", sample_weight),
+            optional_count("n_threads", n_threads),
+        )
+    )
+
+
+def hessian(
+    X: Features,
+    weights: ArrayLike,
+    bias: float = 0.0,
+    *,
+    sample_weight: ArrayLike | None = None,
+    n_threads: int | None = None,
+) -> NDArray[np.float64]:
+    """The second derivatives of the mean cross-entropy, H = Σ s_i σ'(z_i) (x_i, 1) (x_i, 1)ᵀ / Σ s_i.
+
+    They do not depend on the labels. The Fisher information of the rows is Σ s_i times this, and the inverse of that
+    the covariance of the weights and the bias that maximise the likelihood.
+
+    Parameters
+    ----------
+    X : features, shape (m, n)
+    weights : array_like, shape (n,)
+    bias : float, default 0.0
+    sample_weight : array_like, shape (m,), optional
+    n_threads : int, optional
+        What these may be is said in `gradstep`.
+
+    Returns
+    -------
+    ndarray of float64, shape (n + 1, n + 1)
+        Symmetric; the last row and column are those of the bias. float32 features are computed in float64, too.
+
+    Raises
+    ------
+    TypeError
+        If an argument does not hold real numbers.
+    ValueError
+        If shapes do not fit, `X` is empty, or sample weights are out of range.
+    MemoryError
+        If there is no room for n + 1 by n + 1 numbers.
+
+    Notes
+    -----
+    Hastie, Tibshirani and Friedman, *The Elements of Statistical Learning*, equation 4.25, per row.
+
+    Examples
+    --------
+    >>> gradstep.hessian([[1.0], [-1.0]], [0.0])
+    array([[0.25, 0.  ],
+           [0.  , 0.25]])
+    """
+    return _native.hessian(
+        features(X),
+        real("weights", weights),
+        number("bias", bias),
+        optional_real("sample_weight", sample_weight),
+        optional_count("n_threads", n_threads),
+    )
+
+
+def covariance(
+    X: Features,
+    weights: ArrayLike,
+    bias: float = 0.0,
+    *,
+    sample_weight: ArrayLike | None = None,
+    fit_bias: bool = True,
+    n_threads: int | None = None,
+) -> NDArray[np.float64]:
+    """The covariance of the weights and the bias that maximise the likelihood: the inverse of the Fisher information.
+
+    The information is Σ s_i σ'(z_i) (x_i, 1) (x_i, 1)ᵀ, which is `hessian` times Σ s_i. Its inverse is right to nearly
+    all digits however far columns are from zero, and however nearly they are combinations of one another, where
+    inverting `hessian` would lose them.
+
+    Parameters
+    ----------
+    X : features, shape (m, n)
+        Finite. float32 is computed in float64, too.
+    weights : array_like, shape (n,)
+        The weights at the optimum without penalty.
+    bias : float, default 0.0
+        The bias there.
+    sample_weight : array_like, shape (m,), optional
+        As in `gradstep`. A weight counts as so many rows.
+    fit_bias : bool, default True
+        Whether the bias was estimated, too.
+    n_threads : int, optional
+        As in `gradstep`.
+
+    Returns
+    -------
+    ndarray of float64, shape (n + 1, n + 1); without bias (n, n)
+        Symmetric; the last row and column are those of the bias. The roots of its diagonal are Wald standard errors.
+
+    Raises
+    ------
+    TypeError
+        If an argument does not hold real numbers.
+    ValueError
+        If shapes do not fit, `X` is empty or not finite, sample weights are out of range, or columns are linear
+        combinations of others.
+    MemoryError
+        If there is no room for n + 1 by n + 1 numbers.
+
+    Notes
+    -----
+    McCullagh and Nelder, *Generalized Linear Models*, 2nd ed., section 4.4.
+
+    Examples
+    --------
+    >>> gradstep.covariance([[1.0], [-1.0]], [0.0])
+    array([[2., 0.],
+           [0., 2.]])
+    """
+    return _native.covariance(
+        features(X),
+        real("weights", weights),
+        number("bias", bias),
+        optional_real("sample_weight", sample_weight),
+        flag("fit_bias", fit_bias),
+        optional_count("n_threads", n_threads),
+    )
+
+
+def gradient_step(
+    X: Features,
+    y: ArrayLike,
+    weights: ArrayLike,
+    bias: float,
+    learning_rate: float,
+    *,
+    reduction: Literal["mean", "sum"] = "mean",
+    sample_weight: ArrayLike | None = None,
+    n_threads: int | None = None,
+) -> Step:
+    """One step of gradient descent from `weights` and `bias`, which are not modified.
+
+    ``reduction="mean"``: w - α ∇E, with the gradient of the mean error. ``reduction="sum"``:
+    w + α Σ s_i (y_i - ŷ_i) x_i, the same without division by Σ s_i. The bias alike, without x_i.
+
+    Parameters
+    ----------
+    X : features, shape (m, n)
+    y : array_like, shape (m,)
+    weights : array_like, shape (n,)
+    bias : float
+        What these may be is said in `gradstep`.
+    learning_rate : float
+        α, finite and positive.
+    reduction : {"mean", "sum"}, default "mean"
+        Whether the gradient is averaged or summed over the rows.
+    sample_weight : array_like, shape (m,), optional
+    n_threads : int, optional
+        As in `gradstep`.
+
+    Returns
+    -------
+    Step
+        Named tuple of the new `weights`, ndarray of shape (n,), float32 if `X` is, else float64; and `bias`, float.
+
+    Raises
+    ------
+    TypeError
+        If an argument does not hold real numbers.
+    ValueError
+        If shapes do not fit, `X` is empty, values are out of range, or `reduction` is another word.
+
+    Notes
+    -----
+    Cauchy, 1847.
+
+    Examples
+    --------
+    >>> gradstep.gradient_step([[1.0], [-1.0]], [1, 0], [0.0], 0.0, 0.5)
+    Step(weights=array([0.25]), bias=0.0)
+    """
+    weights, start = parameters(weights, bias)
+    return Step._make(
+        _native.gradient_step(
+            features(X),
+            real("y", y),
+            weights,
+            start,
+            number("learning_rate", learning_rate),
+            word("reduction", reduction),
+            optional_real("sample_weight", sample_weight),
+            optional_count("n_threads", n_threads),
+        )
+    )
+
+
+def _elementwise(native: Callable[[Array, Array | None], Any], z: ArrayLike, out: Array | None) -> Any:
+    z = real("z", z)
+    if out is not None:
+        check_out(z, out)
+    return native(z, out)

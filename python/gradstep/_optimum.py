@@ -1,0 +1,361 @@
+"""The optimum of the penalised loss: `fit`, and what it finds and proves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gradstep import _native
+from gradstep._arrays import Array, Features, features, optional_real, parameters, real
+from gradstep._fitted import Fitted, StopReason
+from gradstep._options import flag, number, observer, optional_count, optional_number, text, word
+
+
+class Iteration(NamedTuple):
+    """What the callback of a fit is shown after each iteration.
+
+    Attributes
+    ----------
+    number : int
+        Number of the iteration, from 0.
+    objective : float
+        Mean cross-entropy plus penalty, over `rows` rows.
+    gradient_norm : float
+        Largest component of its gradient, in magnitude.
+    step : float
+        Length of the step, in units of the one proposed.
+    seconds : float
+        Time since the fit began.
+    passes : float
+        Data read since the fit began, in passes over all rows.
+    rows : int
+        Rows that it was computed from: all of them, or a sample.
+    weights : ndarray, shape (n,)
+        The weights after it; shape (K, n) for K >= 3 classes.
+    bias : float
+        The bias after it; for K >= 3 classes an ndarray of shape (K,).
+
+    Examples
+    --------
+    >>> seen = []
+    >>> best = gradstep.fit([[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1], callback=seen.append)
+    >>> seen[-1].number + 1 == len(seen) == best.n_iterations
+    True
+    """
+
+    number: int
+    objective: float
+    gradient_norm: float
+    step: float
+    seconds: float
+    passes: float
+    rows: int
+    weights: Array
+    bias: Any
+
+
+class Separation(NamedTuple):
+    """A direction that separates the labels: along it no prediction gets worse, and some get better without end.
+
+    With ``z = X @ weights + bias``, z >= 0 for every row labelled 1, z <= 0 for every row labelled 0, up to rounding,
+    and z is not 0 for all rows. The columns that separate are those where `weights` is not 0. Of K >= 3 classes, with
+    ``z = X @ weights.T + bias``, no other class's z is above that of a row's label, up to rounding, and some are below.
+
+    Attributes
+    ----------
+    weights : ndarray of float64, shape (n,)
+        The direction's weights; shape (K, n) for K >= 3 classes. The largest component of the whole direction is 1 or
+        -1.
+    bias : float
+        The direction's bias; for K >= 3 classes an ndarray of shape (K,).
+
+    Examples
+    --------
+    >>> gradstep.fit([[1.0, 0], [2.0, 0], [1.0, 0], [2.0, 0], [1.0, 1]], [0, 1, 1, 0, 1]).separation
+    Separation(weights=array([0., 1.]), bias=0.0)
+    """
+
+    weights: NDArray[np.float64]
+    bias: Any
+
+
+class Alias(NamedTuple):
+    """A column that is a combination of the columns before it, and is left out: its weight is 0.
+
+    In all rows of positive weight, ``X[:, column] == X[:, columns] @ coefficients + constant``, up to 32 units in the
+    last place of the column's size. Such a column tells a model nothing new. R's glm gives it the coefficient NA.
+
+    Attributes
+    ----------
+    column : int
+        The column.
+    columns : tuple of int
+        The columns that it is a combination of; empty if it is constant.
+    coefficients : tuple of float
+        Their coefficients.
+    constant : float
+        What is added to them; 0 without a bias.
+
+    Examples
+    --------
+    >>> gradstep.fit([[0.0, 1.0], [1.0, 3.0], [2.0, 5.0], [3.0, 7.0]], [0, 1, 0, 1]).aliased
+    (Alias(column=1, columns=(0,), coefficients=(2.0,), constant=1.0),)
+    """
+
+    column: int
+    columns: tuple[int, ...]
+    coefficients: tuple[float, ...]
+    constant: float
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Optimum(Fitted):
+    """The optimum that `fit` arrived at, and what is proved of it.
+
+    Attributes
+    ----------
+    weights : ndarray, shape (n,)
+        The weights, float32 for float32 `X`, else float64; shape (K, n) for K >= 3 classes, over which they sum to 0.
+    bias : float
+        The bias; for K >= 3 classes an ndarray of shape (K,), which sums to zero.
+    loss : float
+        Mean cross-entropy, in nats per row.
+    objective : float
+        The loss plus the penalty (l2/2) ||w||².
+    gradient_norm : float
+        Largest component, in magnitude, of the objective's gradient by weights and bias.
+    gap : float
+        Proved upper bound on how far the objective is above its minimum, whatever `stop_reason` is, with rounding
+        counted. inf where nothing is proved. The minimum is that over the columns that are not `aliased`.
+    converged : bool
+        Whether the optimum is proved: the gap is at most `gap_tol` of the objective. Never for separated labels.
+    stop_reason : StopReason
+        "tolerance", "uncertified", "precision", "passes", "callback" or "separated".
+    passes : float
+        Data read, in passes over all rows: samples count by their rows, and making a preconditioner and the proof
+        counts too.
+    n_iterations : int
+        Number of iterations.
+    solver : str
+        "lbfgs" or "gd".
+    history : structured ndarray, shape (n_iterations,)
+        ``objective, gradient_norm, step, seconds, passes, rows`` after each iteration. Objective and gradient are over
+        `rows` rows: fewer than all of them in the first iterations of a large fit.
+    separation : Separation or None
+        With ``stop_reason="separated"`` a direction that separates the labels, by few columns.
+    aliased : tuple of Alias
+        In a fit without penalty, the columns that are constant or combinations of columns before them: these are left
+        out, with weight 0. Not looked for with ``certify=False``, nor among more than 4096 weights and biases.
+
+    Notes
+    -----
+    `decision_function`, `predict_proba` and `predict` apply the weights to other rows. Optima are equal if all their
+    parts are, but for the seconds of their histories; they can be copied and pickled.
+
+    Examples
+    --------
+    >>> best = gradstep.fit([[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1], l2=0.1)
+    >>> best.converged, str(best.stop_reason), 0 <= best.gap <= 1e-8 * best.objective
+    (True, 'tolerance', True)
+    >>> best.predict_proba([[0.5], [2.5]]).round(3)
+    array([0.346, 0.654])
+    >>> best.predict([[0.5], [2.5]])
+    array([0, 1])
+    """
+
+    weights: Array
+    bias: Any
+    loss: float
+    objective: float
+    gradient_norm: float
+    gap: float
+    converged: bool
+    stop_reason: StopReason
+    passes: float
+    n_iterations: int
+    solver: str
+    history: NDArray[np.void]
+    separation: Separation | None
+    aliased: tuple[Alias, ...]
+
+    def _headline(self) -> str:
+        if self.converged:
+            return f"proved, the objective is within {self.gap:.1e} of its minimum"
+        if self.separation is not None:
+            return "there is none, since the labels are separated"
+        if self.gap < math.inf:
+            return f"not proved, the objective may be up to {self.gap:.1e} above its minimum"
+        return "not proved, how far the objective is above its minimum is not known"
+
+    def _facts(self) -> dict[str, str]:
+        facts = {
+            "objective": f"{self.objective:.6g}, of which loss {self.loss:.6g}",
+            "gradient": f"{self.gradient_norm:.1e} in its largest component",
+            **Fitted._facts(self),
+            "stopped by": f"'{self.stop_reason}' after {self.n_iterations} iterations, {self.passes:.1f} passes",
+        }
+        if self.separation is not None:
+            facts["separated"] = _columns(np.flatnonzero(np.atleast_2d(self.separation.weights).any(axis=0)).tolist())
+        if self.aliased:
+            facts["left out"] = _columns([alias.column for alias in self.aliased])
+        return facts
+
+
+def fit(
+    X: Features,
+    y: ArrayLike,
+    *,
+    l2: float = 0.0,
+    sample_weight: ArrayLike | None = None,
+    fit_bias: bool = True,
+    solver: Literal["auto", "lbfgs", "gd"] = "auto",
+    gap_tol: float = 1e-8,
+    tol: float | None = None,
+    certify: bool = True,
+    max_passes: float = 1000,
+    weights: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
+    n_threads: int | None = None,
+    callback: Callable[[Iteration], bool | None] | None = None,
+) -> Optimum:
+    """The weights and bias that minimise E + (l2/2) ||w||², and a proof of how close they are.
+
+    E = Σ s_i E_i / Σ s_i is the mean cross-entropy; the bias is never penalised. Columns may be of any scale and at any
+    offset. For labels in [0, 1], E is `loss` with weights of shape (n,); for the codes of K >= 3 classes with weights
+    of shape (K, n): softmax.
+
+    Parameters
+    ----------
+    X : features, shape (m, n)
+        Finite; see `gradstep` for what they may be. Weights are float32 for float32, else float64.
+    y : array_like, shape (m,)
+        Labels in [0, 1], or class codes 0, 1, …, K - 1 with K >= 3, each of them with a row of positive weight.
+    l2 : float, default 0.0
+        Strength λ >= 0 of the penalty (λ/2) ||w||² on the mean error.
+    sample_weight : array_like, shape (m,), optional
+        As in `gradstep`.
+    fit_bias : bool, default True
+        Whether there is a bias; it is 0 if not.
+    solver : {"auto", "lbfgs", "gd"}, default "auto"
+        "auto" is "lbfgs": preconditioned L-BFGS, first on samples of the rows where there are many. "gd" is gradient
+        descent with the best step and momentum of each iteration.
+    gap_tol : float, default 1e-8
+        The fit has converged once it is proved that the objective is at most this part of itself above its minimum.
+    tol : float, optional
+        Stop as soon as no component of the objective's gradient is larger, whether the optimum is proved or not. By
+        default the fit goes on until it is proved, or until no step improves on the weights.
+    certify : bool, default True
+        Whether a Hessian of all rows may be made for the proof, which takes m times n² operations. Without it, and
+        without penalty, nothing is proved.
+    max_passes : float, default 1000
+        Stop once so much of `X` has been read, in passes over all rows; what is under way then is finished, and a few
+        more passes prove what can be proved, or look for what separates the labels.
+    weights : array_like, shape (n,) or (K, n), optional
+        Finite weights to start from, near the optimum: samples are then left out. Where weights of zero have the
+        smaller objective, the fit starts from these.
+    bias : float or array_like of shape (K,), optional
+        Finite bias to start from together with weights; by default the one that is best for weights of zero.
+    n_threads : int, optional
+        As in `gradstep`.
+    callback : callable, optional
+        Called after every iteration with an `Iteration`. The fit stops when it returns True; what it raises ends the
+        fit.
+
+    Returns
+    -------
+    Optimum
+        Weights and bias, the objective, how close it is proved to be to its minimum, and how it was found. `gap` is a
+        proved upper bound on how far the objective is above its minimum, and `converged` says whether it is within
+        `gap_tol`.
+
+    Raises
+    ------
+    TypeError
+        If an argument does not hold real numbers, or `callback` cannot be called.
+    ValueError
+        If shapes do not fit, `X` is empty, or values are not finite or out of range.
+
+    Notes
+    -----
+    With a penalty, `gap` is a duality gap or, where that is too large, a bound from the Hessian; without one it is the
+    latter: over a step that changes no score by more than t, the curvature of E changes by a factor of e^t at most
+    (Bach, 2010, doi:10.1214/09-EJS521). Either counts the rounding of its own computation. It is that of the exact
+    objective at the weights as they are returned.
+
+    The fit ends with ``stop_reason="uncertified"`` where the gradient is small and nothing speaks against the optimum,
+    but no Hessian was made: with ``certify=False``, or for more than 4096 weights and biases. It ends with "precision"
+    where no step improves on the weights, as far as rounding lets see; with `tol`, `converged` may be True then.
+
+    Without penalty there may be no optimum: where a hyperplane separates the labels, or some of them from the rest, the
+    fit ends with ``stop_reason="separated"``, and `separation` is a direction that does it, by few columns. It is
+    proved before it is said. Among up to 1024 weights and biases every separation is found, unless the search takes
+    more than 64 passes and more than twice those of the fit; among more, every one along a single column. With a bias
+    and labels that are all equal there is no optimum under any penalty.
+
+    Without penalty there may be many optima: a column that is constant, or a combination of columns before it, up to 32
+    units in the last place of its size, says nothing new. It is left out: its weight is 0, `aliased` says what it is,
+    and `gap` and `converged` are about the model without it.
+
+    Of K classes, what is added to all weights of a column, or to all biases, changes no probability: weights and biases
+    are those that sum to zero over the classes, with and without penalty.
+
+    With float32 features the weights are found in float64 and rounded once; `loss`, `objective`, `gradient_norm` and
+    `gap` are those of the rounded weights, in float64.
+
+    The optimum is that of Berkson, 1944, and Theil, 1969; the solvers are those of Nocedal, 1980, and Narkiss and
+    Zibulevsky, 2005.
+
+    Examples
+    --------
+    >>> best = gradstep.fit([[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1], l2=0.1)
+    >>> best.weights.round(6), round(best.bias, 6), str(best.stop_reason)
+    (array([0.636706]), -0.955059, 'tolerance')
+    >>> best.gradient_norm <= 1e-8, best.gap <= 1e-12
+    (True, True)
+    >>> gradstep.fit([[0.0], [1.0], [1.0], [3.0]], [0, 1, 2, 2], l2=0.1).weights.round(6)
+    array([[-1.092827],
+           [ 0.117145],
+           [ 0.975682]])
+    """
+    start: tuple[Array | None, float | Array | None] = optional_real("weights", weights), None
+    if bias is not None:
+        if not flag("fit_bias", fit_bias):
+            raise ValueError(f"bias must be None with fit_bias=False, got {text(bias)}")
+        if weights is None:
+            raise ValueError(f"bias must be None without weights, got {text(bias)}")
+        start = parameters(weights, bias)
+    found = _native.fit(
+        features(X),
+        real("y", y),
+        number("l2", l2),
+        optional_real("sample_weight", sample_weight),
+        flag("fit_bias", fit_bias),
+        word("solver", solver),
+        number("gap_tol", gap_tol),
+        optional_number("tol", tol),
+        flag("certify", certify),
+        number("max_passes", max_passes),
+        *start,
+        optional_count("n_threads", n_threads),
+        observer(callback, lambda *seen: (Iteration._make(seen),)),
+    )
+    separation = found["separation"]
+    return Optimum(
+        **{
+            **found,
+            "stop_reason": StopReason(found["stop_reason"]),
+            "separation": None if separation is None else Separation._make(separation),
+            "aliased": tuple(map(Alias._make, found["aliased"])),
+        }
+    )
+
+
+def _columns(columns: list[int]) -> str:
+    shown = ", ".join(map(str, columns[:8]))
+    more = f", … ({len(columns)} in all)" if len(columns) > 8 else ""
+    return f"column{'s' * (len(columns) != 1)} {shown}{more}"

@@ -1,0 +1,133 @@
+"""Options of the public functions, checked for their kind: numbers, counts, flags, words, callbacks.
+
+Every refusal reads `<argument> must <what was expected>, got <what came>`. Nothing is converted that would lose
+something: no text to numbers, no fractions to counts, no numbers to truth values. What a value must be beyond its kind
+(a learning rate finite and positive) is the core's to say.
+"""
+
+from __future__ import annotations
+
+import operator
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+LARGEST_COUNT = 2 * sys.maxsize + 1
+LARGEST_SEED = 2**64 - 1
+
+
+def number(name: str, value: Any) -> float:
+    """Anything that stands for one real number as a float, NaN and infinities among them."""
+    if type(value) is float:
+        return value
+    if isinstance(value, (np.ndarray, np.generic)):
+        if value.ndim:
+            raise TypeError(f"{name} must be a real number, got {kind(value)} of shape {value.shape}")
+        if is_masked(value):
+            raise TypeError(f"{name} must be a real number, got a masked array")
+        # float() would make numbers of strings, dates and complex numbers, too.
+        if value.dtype.kind not in "biuf":
+            raise TypeError(f"{name} must be a real number, got dtype {value.dtype}")
+    elif not (hasattr(value, "__float__") or hasattr(value, "__index__")):
+        raise TypeError(f"{name} must be a real number, got {kind(value)}")
+    try:
+        return float(value)
+    except TypeError as error:
+        raise TypeError(f"{name} must be a real number, got {kind(value)}") from error
+    except OverflowError:
+        raise ValueError(f"{name} must be a number within the range of float64, got a larger one") from None
+
+
+def optional_number(name: str, value: Any) -> float | None:
+    """A real number or None."""
+    return None if value is None else number(name, value)
+
+
+def count(name: str, value: Any) -> int:
+    """A positive integer."""
+    integer = _integer(name, value)
+    if 0 < integer <= LARGEST_COUNT:
+        return integer
+    if integer > 0:
+        raise ValueError(f"{name} must be an integer of at most {LARGEST_COUNT}, got {text(integer)}")
+    raise ValueError(f"{name} must be a positive integer (at least 1), got {text(integer)}")
+
+
+def optional_count(name: str, value: Any) -> int | None:
+    """A positive integer or None."""
+    return None if value is None else count(name, value)
+
+
+def optional_seed(name: str, value: Any) -> int | None:
+    """An integer of 64 bits without sign, or None."""
+    if value is None:
+        return None
+    integer = _integer(name, value)
+    if not 0 <= integer <= LARGEST_SEED:
+        raise ValueError(f"{name} must be None or an integer from 0 to {LARGEST_SEED}, got {text(integer)}")
+    return integer
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or False, Python's or NumPy's."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {kind(value)}")
+    return bool(value)
+
+
+def word(name: str, value: Any) -> str:
+    """A word, to be chosen from a few."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, got {kind(value)}")
+    return str(value)
+
+
+def observer(callback: Any, make: Callable[..., tuple[Any, ...]]) -> Callable[..., bool] | None:
+    """The callback as native code calls it: what it is shown is made of the call's arguments; it answers True or False.
+
+    Raises
+    ------
+    TypeError
+        If `callback` cannot be called; and later, if it returns something else than True, False or None.
+    """
+    if callback is None:
+        return None
+    if not callable(callback):
+        raise TypeError(f"callback must be callable or None, got {kind(callback)}")
+
+    def call(*seen: Any) -> bool:
+        answer = callback(*make(*seen))
+        if answer is None:
+            return False
+        if not isinstance(answer, (bool, np.bool_)):
+            raise TypeError(f"callback must return True, False or None, got {kind(answer)}")
+        return bool(answer)
+
+    return call
+
+
+def is_masked(value: object) -> bool:
+    """Whether this is one of NumPy's masked arrays, whose mask every computation here would overlook."""
+    return "numpy.ma" in sys.modules and isinstance(value, np.ma.MaskedArray)
+
+
+def kind(value: object) -> str:
+    """The name of its type, for messages."""
+    return type(value).__name__
+
+
+def text(value: object) -> str:
+    """The value itself, for messages."""
+    try:
+        return str(value)
+    except ValueError:  # an integer of more digits than Python writes
+        return f"a huge {kind(value)}"
+
+
+def _integer(name: str, value: Any) -> int:
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {kind(value)}") from None
