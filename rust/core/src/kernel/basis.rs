@@ -161,9 +161,20 @@ impl Basis {
         basis
     }
 
+    /// The root mean squares of the columns less their origins, in units: of what sums of squares over rows of that weight
+    /// say where no combination is taken out of a column, else of some of the rows.
+    pub(crate) fn spreads(&self, squares: &[f64], total: f64) -> Vec<f64> {
+        let known = squares.iter().map(|square| (square / total).sqrt());
+        let mut spreads: Vec<f64> = known.collect();
+        for (j, _) in self.combinations() {
+            spreads[j] = self.spread[j];
+        }
+        spreads
+    }
+
     /// How large the terms of a score are whose sum is one of a column's `x̃_j`, in the root of their mean squares.
-    pub(crate) fn reach(&self, column: usize) -> f64 {
-        let size = |k: usize| self.spread[k] + (self.origin[k] * self.per_unit[k]).abs();
+    pub(crate) fn reach(&self, column: usize, spreads: &[f64]) -> f64 {
+        let size = |k: usize| spreads[k] + (self.origin[k] * self.per_unit[k]).abs();
         if !self.combinations.iter().any(|c| c.column == column) {
             return size(column);
         }

@@ -54,7 +54,9 @@ impl Columns {
             .map(|(square, mean)| square - mean * mean * total)
             .collect();
         let nothing = NOTHING_LEFT * epsilon * total.sqrt();
-        let nothing: Vec<f64> = (0..n).map(|j| nothing * basis.reach(j)).collect();
+        let spreads = basis.spreads(&sums.squares, total);
+        let reach = |j: usize| basis.reach(j, &spreads);
+        let nothing: Vec<f64> = (0..n).map(|j| nothing * reach(j)).collect();
         let is_negligible = |j: usize| {
             let left = centred[j];
             left <= ROUNDING * sums.squares[j] || left.sqrt() <= nothing[j]
