@@ -50,3 +50,13 @@ pub(crate) fn centre_values(values: &mut [f64], classes: usize) {
         }
     }
 }
+
+/// Scales the largest component to ±1.
+pub(crate) fn normalise(direction: &mut [f64]) {
+    let largest = direction.iter().fold(0.0, |most: f64, d| most.max(d.abs()));
+    if largest > 0.0 {
+        for d in direction {
+            *d /= largest;
+        }
+    }
+}

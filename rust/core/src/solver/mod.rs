@@ -9,7 +9,7 @@
 //! * `duality`, `certificate`: how far from the optimum a result can be at most, by duality where there is a penalty, and by
 //!   the `hessian`;
 //! * `information`: the covariance of weights and bias;
-//! * `cone`, `modular`, `separation`: whether there is an optimum at all;
+//! * `split`, `cone`, `modular`, `separation`: whether there is an optimum at all;
 //! * `proof`: what is known of the point where a solver has ended.
 
 pub(crate) mod certificate;
@@ -28,5 +28,6 @@ pub(crate) mod preconditioner;
 pub(crate) mod proof;
 pub(crate) mod run;
 pub(crate) mod separation;
+mod split;
 pub(crate) mod stages;
 pub(crate) mod view;

@@ -1,0 +1,120 @@
+//! Whether a single column separates the labels: all its values of some classes lie on one side of those of the others.
+
+use super::columns::NOTHING_LEFT;
+use super::dependence;
+use super::objective::Objective;
+use super::run::{Direction, Run};
+use crate::error::Error;
+use crate::kernel::{self, Ranges, Span};
+use crate::linalg::normalise;
+
+/// Weights and biases of the largest direction that is searched for; among more, columns that others make up are not told.
+pub(super) const LARGEST: usize = 1024;
+
+/// A direction of one weight, and of the bias if there is one, that separates: where a column's values of some classes are
+/// all on one side of those of the others, or equal. For any number of columns, from one read; of up to some thousand, those
+/// that are combinations of others do not count.
+///
+/// # Errors
+///
+/// [`Error::Interrupted`] by the observer.
+pub(super) fn along_a_column(
+    objective: &Objective<'_>,
+    run: &mut Run<'_>,
+) -> Result<Option<Direction>, Error> {
+    run.passes += objective.cost;
+    let (dataset, classes) = (objective.dataset, objective.classes);
+    let ranges = kernel::ranges(dataset, classes, &mut run.job())?;
+    let splits = |j: usize| split(&ranges, j, objective).map(|split| (j, split));
+    let found: Vec<(usize, Split)> = (0..objective.columns()).filter_map(splits).collect();
+    let dependent = match found.is_empty() || objective.order() > LARGEST {
+        true => Vec::new(),
+        false => dependence::dependent(objective, run)?,
+    };
+    let used = found
+        .iter()
+        .find(|(j, _)| dependent.binary_search(j).is_err());
+    Ok(used.map(|(j, split)| split.direction(objective, *j)))
+}
+
+/// A threshold, and the classes whose values are at or above it; those of the others are at or below.
+struct Split {
+    threshold: f64,
+    below: Vec<usize>,
+    above: Vec<usize>,
+}
+
+fn split(ranges: &Ranges, column: usize, objective: &Objective<'_>) -> Option<Split> {
+    let fit_bias = objective.fit_bias;
+    let mut spans = ranges.of_column(column);
+    spans.sort_by(|a, b| {
+        let by_least = a.least.total_cmp(&b.least);
+        by_least.then(a.largest.total_cmp(&b.largest))
+    });
+    let least = spans.first()?.least;
+    let largest = spans.iter().map(|span| span.largest).fold(least, f64::max);
+    let size = largest.max(-least);
+    let is_constant = largest - least <= NOTHING_LEFT * objective.epsilon * size;
+    if size == 0.0 || (fit_bias && is_constant) {
+        return None;
+    }
+    // Where there is one class alone, all of it may be on one side.
+    let positions = if spans.len() == 1 {
+        0..2
+    } else {
+        1..spans.len()
+    };
+    for at in positions {
+        let (low, high) = spans.split_at(at);
+        let below = low
+            .iter()
+            .map(|span| span.largest)
+            .fold(f64::NEG_INFINITY, f64::max);
+        let above = high
+            .iter()
+            .map(|span| span.least)
+            .fold(f64::INFINITY, f64::min);
+        let threshold = match fit_bias {
+            false => 0.0,
+            true if below == above => below,
+            true => below + 0.5 * (above - below),
+        };
+        if below <= threshold && threshold <= above {
+            let classes = |spans: &[Span]| spans.iter().map(|span| span.class).collect();
+            return Some(Split {
+                threshold,
+                below: classes(low),
+                above: classes(high),
+            });
+        }
+    }
+    None
+}
+
+impl Split {
+    fn direction(&self, objective: &Objective<'_>, column: usize) -> Direction {
+        let (n, classes) = (objective.columns(), objective.classes);
+        let slopes: Vec<f64> = match classes {
+            // Of two classes, that of label 1 is the one that a score speaks for. Only one of them may have rows.
+            1 => match self.above.contains(&1) || self.below.contains(&0) {
+                true => vec![1.0],
+                false => vec![-1.0],
+            },
+            _ => {
+                let above = self.above.len() as f64;
+                let slope = |k: usize| match self.above.contains(&k) {
+                    true => classes as f64 - above,
+                    false => -above,
+                };
+                (0..classes).map(slope).collect()
+            }
+        };
+        let mut direction = vec![0.0; classes * (n + 1)];
+        for (k, slope) in slopes.iter().enumerate() {
+            direction[k * n + column] = *slope;
+            direction[classes * n + k] = 0.0 - slope * self.threshold;
+        }
+        normalise(&mut direction);
+        direction
+    }
+}
