@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use gradstep_core::{
-    Activation, Dataset, Descent, Monitor, Observer, Options, Penalty, Reduction, Threads, Trace,
+    Activation, Dataset, Descent, Observer, Options, Penalty, Reduction, Threads, Trace,
     descend_with_best_steps,
 };
 use numpy::{Element, PyArrayMethods};
@@ -12,8 +12,9 @@ use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
 use crate::arrays::{Array, Number, View, numpy, pack};
 use crate::formulas::vector;
+use crate::monitor::PythonMonitor;
 use crate::samples::Samples;
-use crate::{Signals, value_error};
+use crate::value_error;
 
 /// The options of a `gradstep.Trainer`, in its order, but for `shuffle` and `seed`: these are the seed or None.
 type Given<'py> = (
@@ -114,10 +115,7 @@ impl<'py> Run<'_, 'py> {
                 gradstep_core::zeros("weights", x.columns(), "columns of X").map_err(value_error)?
             }
         };
-        let mut monitor = PythonMonitor {
-            signals: Signals::new(),
-            callback: self.callback,
-        };
+        let mut monitor = PythonMonitor::new(self.callback);
         let (bias, best_steps) = (F::from_f64(self.bias), self.best_steps);
         let descent = py.detach(|| {
             let dataset = Dataset::new(x, &y, None)?;
@@ -127,50 +125,21 @@ impl<'py> Run<'_, 'py> {
                 gradstep_core::descend(&dataset, weights, bias, &options, &mut monitor)
             }
         });
-        match descent {
-            Err(error) => Err(monitor.signals.exception(error)),
-            Ok(descent) => match monitor.signals.error {
-                Some(raised) => Err(raised),
-                None => pack_descent(py, descent, options.batch_size == Some(1)),
-            },
-        }
-    }
-}
-
-/// Stands between the core and Python while a descent runs.
-struct PythonMonitor {
-    signals: Signals,
-    callback: Option<Py<PyAny>>,
-}
-
-impl Monitor for PythonMonitor {
-    fn poll(&mut self) -> ControlFlow<()> {
-        self.signals.poll()
+        let descent = monitor.finish(descent)?;
+        pack_descent(py, descent, options.batch_size == Some(1))
     }
 }
 
 impl<F: Number> Observer<F> for PythonMonitor {
     fn may_stop(&self) -> bool {
-        self.callback.is_some()
+        self.has_callback()
     }
 
     fn epoch(&mut self, epoch: usize, loss: f64, weights: &[F], bias: F) -> ControlFlow<()> {
-        let Some(callback) = &self.callback else {
-            return ControlFlow::Continue(());
-        };
-        let stop = Python::attach(|py| {
+        self.call(|py| {
             let weights = pack(py, weights.to_vec());
-            let call = (epoch, loss, weights, bias.to_f64());
-            callback.bind(py).call1(call)?.extract::<bool>()
-        });
-        match stop {
-            Ok(false) => ControlFlow::Continue(()),
-            Ok(true) => ControlFlow::Break(()),
-            Err(error) => {
-                self.signals.error = Some(error);
-                ControlFlow::Break(())
-            }
-        }
+            (epoch, loss, weights, bias.to_f64()).into_pyobject(py)
+        })
     }
 }
 

@@ -4,7 +4,8 @@ use gradstep_core::{Function, Threads};
 use pyo3::prelude::*;
 
 use crate::arrays::{Array, Fresh, Number, Overlap, Real, Target, numpy};
-use crate::{run, value_error};
+use crate::monitor::run;
+use crate::value_error;
 
 #[pyfunction]
 pub(crate) fn sigmoid<'py>(

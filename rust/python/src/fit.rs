@@ -12,9 +12,10 @@ use pyo3::types::{PyByteArray, PyDict, PyList, PyString, PyTuple};
 
 use crate::arrays::{Array, Number, View, numpy};
 use crate::formulas::weights_of_rows;
+use crate::monitor::PythonMonitor;
 use crate::parameters::{biases, pack_biases, pack_weights, rows_of, weights_of};
 use crate::samples::Samples;
-use crate::{Signals, value_error};
+use crate::value_error;
 
 /// Elements up to which one thread does all of the work: counting processors would take longer.
 const ONE_THREAD: usize = 1 << 15;
@@ -97,55 +98,36 @@ impl<'py> Arguments<'_, 'py> {
         let (x, y) = (rows.features()?, self.y.vector()?);
         let sample_weight = self.sample_weight.map(View::vector).transpose()?;
         let (start, options) = (self.start, self.options);
-        let mut monitor = PythonMonitor {
-            signals: Signals::new(),
-            callback: self.callback,
+        let mut watched = Watched {
+            monitor: PythonMonitor::new(self.callback),
             single: self.x.is_single(),
         };
         let optimum = py.detach(|| {
             let dataset = Dataset::new(x, &y, sample_weight.as_ref())?;
-            gradstep_core::fit::<F>(&dataset, start, &options, &mut monitor)
+            gradstep_core::fit::<F>(&dataset, start, &options, &mut watched)
         });
-        match optimum {
-            Err(error) => Err(monitor.signals.exception(error)),
-            Ok(optimum) => match monitor.signals.error {
-                Some(raised) => Err(raised),
-                None => pack_optimum(py, optimum, options.solver),
-            },
-        }
+        let optimum = watched.monitor.finish(optimum)?;
+        pack_optimum(py, optimum, options.solver)
     }
 }
 
-/// Stands between the core and Python while a fit runs.
-struct PythonMonitor {
-    signals: Signals,
-    callback: Option<Py<PyAny>>,
+/// Shows iterations to the callback, in the type that the weights are returned in.
+struct Watched {
+    monitor: PythonMonitor,
     single: bool,
 }
 
-impl Monitor for PythonMonitor {
+impl Monitor for Watched {
     fn poll(&mut self) -> ControlFlow<()> {
-        self.signals.poll()
+        self.monitor.poll()
     }
 }
 
-impl FitObserver for PythonMonitor {
+impl FitObserver for Watched {
     fn iteration(&mut self, iteration: &Iteration<'_>) -> ControlFlow<()> {
-        let Some(callback) = &self.callback else {
-            return ControlFlow::Continue(());
-        };
-        let stop = Python::attach(|py| {
-            let iteration = pack_iteration(py, iteration, self.single)?;
-            callback.bind(py).call1(iteration)?.extract::<bool>()
-        });
-        match stop {
-            Ok(false) => ControlFlow::Continue(()),
-            Ok(true) => ControlFlow::Break(()),
-            Err(error) => {
-                self.signals.error = Some(error);
-                ControlFlow::Break(())
-            }
-        }
+        let single = self.single;
+        self.monitor
+            .call(|py| pack_iteration(py, iteration, single))
     }
 }
 

@@ -6,9 +6,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use crate::arrays::{Array, Number, Real, View, pack};
+use crate::monitor::run;
 use crate::parameters::{Parameters, pack_biases, pack_weights};
 use crate::samples::Samples;
-use crate::{run, value_error};
+use crate::value_error;
 
 /// A tuple of two or three for Python.
 type Pair<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);

@@ -4,9 +4,10 @@ use gradstep_core::Threads;
 use pyo3::prelude::*;
 
 use crate::arrays::{Array, Fresh, Number};
+use crate::monitor::run;
 use crate::parameters::Parameters;
 use crate::samples::Samples;
-use crate::{run, value_error};
+use crate::value_error;
 
 #[pyfunction]
 pub(crate) fn decision_function<'py>(

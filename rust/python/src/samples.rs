@@ -4,7 +4,8 @@ use gradstep_core::{Features, Sparse, Threads, Transposed};
 use pyo3::prelude::*;
 
 use crate::arrays::{Array, Buffer, Number, View};
-use crate::{run, value_error};
+use crate::monitor::run;
+use crate::value_error;
 
 /// The features, a row per row.
 pub(crate) enum Samples<'py> {

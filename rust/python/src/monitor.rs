@@ -1,0 +1,133 @@
+//! What stands between the core and Python while a kernel runs: Ctrl-C, and the callback.
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use gradstep_core::{Error, Job, Monitor, Threads};
+use pyo3::exceptions::PyKeyboardInterrupt;
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use crate::value_error;
+
+/// How often a running kernel asks Python for signals, at most.
+const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Lets Ctrl-C (and any other Python signal handler) through while the GIL is released.
+struct Signals {
+    next: Instant,
+    error: Option<PyErr>,
+}
+
+impl Signals {
+    fn new() -> Self {
+        Signals {
+            next: Instant::now() + SIGNAL_INTERVAL,
+            error: None,
+        }
+    }
+
+    /// The exception that a kernel's refusal is in Python.
+    fn exception(self, error: Error) -> PyErr {
+        match (self.error, error) {
+            (Some(raised), Error::Interrupted) => raised,
+            (None, Error::Interrupted) => PyKeyboardInterrupt::new_err(()),
+            (_, error) => value_error(error),
+        }
+    }
+}
+
+impl Monitor for Signals {
+    fn poll(&mut self) -> ControlFlow<()> {
+        let now = Instant::now();
+        if now < self.next {
+            return ControlFlow::Continue(());
+        }
+        self.next = now + SIGNAL_INTERVAL;
+        // None: the interpreter is shutting down and has no handlers to run.
+        match Python::try_attach(|py| py.check_signals()) {
+            Some(Err(error)) => {
+                self.error = Some(error);
+                ControlFlow::Break(())
+            }
+            Some(Ok(())) | None => ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// Runs a kernel without the GIL.
+pub(crate) fn run<T: Send>(
+    py: Python<'_>,
+    threads: Threads,
+    kernel: impl FnOnce(&mut Job<'_>) -> Result<T, Error> + Send,
+) -> PyResult<T> {
+    let mut signals = Signals::new();
+    py.detach(|| kernel(&mut Job::new(threads, &mut signals)?))
+        .map_err(|error| signals.exception(error))
+}
+
+/// Stands between the core and Python while a descent or a fit runs.
+pub(crate) struct PythonMonitor {
+    signals: Signals,
+    callback: Option<Py<PyAny>>,
+}
+
+impl PythonMonitor {
+    pub(crate) fn new(callback: Option<Py<PyAny>>) -> Self {
+        PythonMonitor {
+            signals: Signals::new(),
+            callback,
+        }
+    }
+
+    pub(crate) fn has_callback(&self) -> bool {
+        self.callback.is_some()
+    }
+
+    /// Calls the callback, if there is one, with these arguments; breaks where it returns True or raises.
+    pub(crate) fn call(
+        &mut self,
+        arguments: impl for<'py> FnOnce(Python<'py>) -> PyResult<Bound<'py, PyTuple>>,
+    ) -> ControlFlow<()> {
+        let Some(callback) = &self.callback else {
+            return ControlFlow::Continue(());
+        };
+        let stop = Python::attach(|py| {
+            let arguments = arguments(py)?;
+            callback.bind(py).call1(arguments)?.extract::<bool>()
+        });
+        match stop {
+            Ok(false) => ControlFlow::Continue(()),
+            Ok(true) => ControlFlow::Break(()),
+            Err(error) => {
+                self.signals.error = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    /// The result for Python: what the callback or a signal handler has raised comes first.
+    ///
+    /// # Errors
+    ///
+    /// That exception, or the one that the core's error is.
+    pub(crate) fn finish<T>(self, result: Result<T, Error>) -> PyResult<T> {
+        match (result, self.signals) {
+            (Err(error), signals) => Err(signals.exception(error)),
+            (
+                Ok(_),
+                Signals {
+                    error: Some(raised),
+                    ..
+                },
+            ) => Err(raised),
+            (Ok(result), _) => Ok(result),
+        }
+    }
+}
+
+impl Monitor for PythonMonitor {
+    fn poll(&mut self) -> ControlFlow<()> {
+        self.signals.poll()
+    }
+}
