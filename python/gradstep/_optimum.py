@@ -288,8 +288,9 @@ def fit(
     objective at the weights as they are returned.
 
     The fit ends with ``stop_reason="uncertified"`` where the gradient is small and nothing speaks against the optimum,
-    but no Hessian was made: with ``certify=False``, or for more than 4096 weights and biases. It ends with "precision"
-    where no step improves on the weights, as far as rounding lets see; with `tol`, `converged` may be True then.
+    but no Hessian was made: with ``certify=False``, for more than 4096 weights and biases, or where `max_passes` are
+    used up and a Hessian of K classes, K(K + 1)/2 passes, would take more than these. It ends with "precision" where no
+    step improves on the weights, as far as rounding lets see; with `tol`, `converged` may be True then.
 
     Without penalty there may be no optimum: where a hyperplane separates the labels, or some of them from the rest, the
     fit ends with ``stop_reason="separated"``, and `separation` is a direction that does it, by few columns. It is
