@@ -251,7 +251,8 @@ def fit(
         default the fit goes on until it is proved, or until no step improves on the weights.
     certify : bool, default True
         Whether a Hessian of all rows may be made for the proof, which takes m times n² operations. Without it, and
-        without penalty, nothing is proved.
+        without penalty, nothing is proved, and where the gradient becomes small, only separations along a single column
+        are looked for.
     max_passes : float, default 1000
         Stop once so much of `X` has been read, in passes over all rows; what is under way then is finished, and a few
         more passes prove what can be proved, or look for what separates the labels.
@@ -295,8 +296,8 @@ def fit(
     Without penalty there may be no optimum: where a hyperplane separates the labels, or some of them from the rest, the
     fit ends with ``stop_reason="separated"``, and `separation` is a direction that does it, by few columns. It is
     proved before it is said. Among up to 1024 weights and biases every separation is found, unless the search takes
-    more than 64 passes and more than twice those of the fit; among more, every one along a single column. With a bias
-    and labels that are all equal there is no optimum under any penalty.
+    more than 64 passes and more than twice those of the fit; among more, and as `certify` says, every one along a
+    single column. With a bias and labels that are all equal there is no optimum under any penalty.
 
     Without penalty there may be many optima: a column that is constant, or a combination of columns before it, up to 32
     units in the last place of its size, says nothing new. It is left out: its weight is 0, `aliased` says what it is,

@@ -166,3 +166,15 @@ def test_a_gap_is_no_larger_than_the_objective() -> None:
         best = gradstep.fit(X, y, l2=l2, max_passes=passes)
         assert best.gap <= best.objective * (1 + 1e-11) or best.gap == np.inf
     assert gradstep.fit(X, y, l2=1e-6, max_passes=0.5).gap < np.inf
+
+
+def test_without_a_proof_no_hessian_is_made() -> None:
+    """Beyond the solver's own passes there are two reads: the search along single columns, and the result evaluated."""
+    X, y = overlapping(300, 3)
+    best = gradstep.fit(X, y, certify=False)
+    assert best.stop_reason == "uncertified"
+    assert best.passes <= best.history["passes"][-1] + 2 < gradstep.fit(X, y).passes
+    rare = (np.arange(300) == 7).astype(float)
+    best = gradstep.fit(np.column_stack([X, rare]), y, certify=False)
+    assert best.stop_reason == "separated" and best.separation is not None
+    assert np.flatnonzero(best.separation.weights).tolist() == [3]

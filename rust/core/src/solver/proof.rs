@@ -94,7 +94,7 @@ pub(crate) fn prove<F: Float>(
     if objective.penalty.is_none()
         && !is_proved
         && stop_reason != StopReason::Callback
-        && let Search::Found(direction) = separation::search(objective, &point.v, run)?
+        && let Search::Found(direction) = search(objective, &point, stop_reason, goal, run)?
     {
         let (reason, direction) = (StopReason::Separated, Some(direction));
         return unproved::<F>(objective, point, reason, direction, may_factor, run);
@@ -160,6 +160,21 @@ pub(crate) fn prove<F: Float>(
         aliased: certified.aliased,
         separation: None,
     }))
+}
+
+/// Whether the labels are separated: along single columns, where no Hessian may be made and nothing speaks for more, since
+/// the rest of the search makes a matrix as large.
+fn search(
+    objective: &Objective<'_>,
+    point: &Point,
+    stop_reason: StopReason,
+    goal: Goal,
+    run: &mut Run<'_>,
+) -> Result<Search, Error> {
+    match goal.may_factor || stop_reason != StopReason::Tolerance {
+        true => separation::search(objective, &point.v, run),
+        false => separation::search_columns(objective, run),
+    }
 }
 
 /// The point, without what changes all classes alike and is more than rounding: it changes no probability, and a penalty
