@@ -182,7 +182,7 @@ impl Start {
     }
 }
 
-/// As many numbers as these for every weight are kept meanwhile: the last steps and gradients, and sums of every block.
+/// As many numbers as these for every weight are kept meanwhile: the last steps and gradients, and sums of leaves.
 const VECTORS: u128 = 64;
 /// Passes that are kept for Newton's method, where they are no more than half of those allowed.
 const NEWTON_PASSES: f64 = 500.0;

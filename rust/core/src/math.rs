@@ -209,7 +209,7 @@ fn twice_atanh<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(twice: V) -> V {
     twice.mul_add_fused(v * F::atanh_tail(v), twice)
 }
 
-/// ln(1 + p) for `p ≥ 0`, to about 2 ULP: the logarithm of a block's product of `1 + e^-|z|`.
+/// ln(1 + p) for `p ≥ 0`, to about 2 ULP: the logarithm of a stripe's product of `1 + e^-|z|`.
 #[inline(always)]
 pub(crate) fn log1p<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(p: V) -> V {
     // Above 1: 1 + p = m·2^e with m ∈ [1, 2). Below, e = 0 and p itself is used: adding 1 would lose its digits.

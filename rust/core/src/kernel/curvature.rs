@@ -176,7 +176,7 @@ fn sums<'a>(
     }
 }
 
-/// Memory that a thread reuses for all of its blocks.
+/// Memory that a thread reuses for all of its leaves.
 struct Scratch {
     dense: dense::Scratch<f64>,
     packed: Packed<f64>,

@@ -1,8 +1,8 @@
 //! One pass over the rows of a dense matrix: scores, errors and residuals, and their products with the rows while
 //! these are still in cache.
 //!
-//! Rows are summed in three levels: lanes over a stripe of [`STRIPE`] rows in the type computed in, stripes over a block
-//! in `f64`, blocks in a fixed tree. So `float32` sums do not lose accuracy as rows grow, and tiles, which are only what
+//! Rows are summed in three levels: lanes over a stripe of [`STRIPE`] rows in the type computed in, stripes over a leaf
+//! in `f64`, leaves in their tree. So `float32` sums do not lose accuracy as rows grow, and tiles, which are only what
 //! fits the cache, do not show in the result.
 //!
 //! A row with at least a vector's worth of columns is summed along its columns; of narrower matrices, whose rows would
@@ -32,7 +32,7 @@ const SHORT_ROW_BYTES: usize = 512;
 /// Columns ahead of their use that memory is fetched.
 const COLUMNS_AHEAD: usize = 32;
 
-/// Memory that a thread reuses for all of its blocks.
+/// Memory that a thread reuses for all of its leaves.
 pub(crate) struct Scratch<F: Float> {
     y: [F; STRIPE],
     sample_weight: [F; STRIPE],
@@ -111,7 +111,7 @@ pub(crate) fn leaf<F: Float, S: Simd>(
     }
 }
 
-/// Scores `z = X w + b` of the block.
+/// Scores `z = X w + b` of some rows.
 #[inline(always)]
 pub(crate) fn scores<F: Float, S: Simd>(
     simd: S,

@@ -99,7 +99,7 @@ impl<F: Float> GradientLanes<F> {
         self.rest = F::ZEROS;
     }
 
-    /// Adds a stripe to its block.
+    /// Adds a stripe to its leaf.
     #[inline(always)]
     pub(super) fn add_to(&self, sums: &mut [f64]) {
         let fresh = sums.len() % F::LANES;

@@ -489,7 +489,7 @@ pub(crate) fn sum_rows<T: Sum, W>(
     )
 }
 
-/// `work` on every row of a block that has weight.
+/// `work` on every row of a leaf that has weight.
 fn for_rows(
     dataset: &Dataset<'_>,
     block: Range<usize>,
@@ -517,7 +517,7 @@ fn for_rows(
     }
 }
 
-/// `work` on the index of every row of a block that has weight.
+/// `work` on the index of every row of a leaf that has weight.
 pub(super) fn for_counted(dataset: &Dataset<'_>, block: Range<usize>, mut work: impl FnMut(usize)) {
     let mut s = [1.0; STRIPE];
     for first in block.clone().step_by(STRIPE) {

@@ -114,7 +114,7 @@ fn row_work(x: &Sparse<'_>, row: usize) -> usize {
         .saturating_sub(x.stored_before(row))
 }
 
-/// Memory that a thread reuses for all of its blocks.
+/// Memory that a thread reuses for all of its leaves.
 pub(crate) struct Scratch<F> {
     z: [F; STRIPE],
     y: [F; STRIPE],

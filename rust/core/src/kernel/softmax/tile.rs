@@ -35,7 +35,7 @@ impl<'a, F> Classes<'a, F> {
     }
 }
 
-/// Memory that a thread reuses for all of its blocks.
+/// Memory that a thread reuses for all of its leaves.
 pub(super) struct Scratch<F: Float> {
     pub(super) packed: Packed<F>,
     pub(super) panel: Vec<F>,
