@@ -4,13 +4,15 @@ use std::ops::ControlFlow;
 
 use crate::error::{Error, check_length, check_room, zeros};
 use crate::features::Features;
-use crate::kernel::{self, Basis, Dataset};
+use crate::float::Precision;
+use crate::kernel::{self, Dataset};
 use crate::penalty::Penalty;
 use crate::reduce::{Job, Monitor};
 use crate::solver::information::Information;
 use crate::solver::objective::Objective;
 use crate::solver::run::{FitObserver, Iteration, Run};
 use crate::solver::view::Alias;
+use crate::source::{Arrays, Source};
 use crate::vector::Vector;
 
 /// The covariance of the weights and the bias that maximise the likelihood, to first order: the inverse of
@@ -44,17 +46,18 @@ pub fn covariance<'a>(
     let unlabelled = zeros("y", x.rows(), "labels")?;
     let unlabelled = Vector::from_slice(&unlabelled);
     let dataset = Dataset::new(x, &unlabelled, sample_weight)?;
-    kernel::labels(&dataset, job)?;
+    kernel::binary_labels(&dataset, job)?;
     // The matrix, its inverse, and the sums that it is made from.
     let elements = 4 * (n as u128 + 1).pow(2);
     check_room(elements, "X", elements, "elements of its covariance")?;
     dataset.check_finite()?;
+    let source = Arrays(dataset);
     let objective = Objective {
-        dataset: &dataset,
+        source: &source,
         classes: 1,
         penalty: Penalty::NONE,
         fit_bias,
-        epsilon: f64::EPSILON,
+        precision: Precision::Double,
         excluded: &[],
         cost: 1.0,
         separated_below: 0.0,
@@ -63,7 +66,7 @@ pub fn covariance<'a>(
     v.push(bias);
     let threads = job.threads();
     let mut quiet = Quiet(job.monitor());
-    let basis = Basis::sampled(&dataset, fit_bias, false);
+    let basis = source.basis(fit_bias, false);
     let mut run = Run::new(&mut quiet, threads, f64::INFINITY, basis)?;
     let singular = |got: String| Error::Conflict {
         argument: "X",

@@ -7,20 +7,21 @@ use fearless_simd::prelude::*;
 
 use crate::descent::{Descent, Observer, Options, StopReason, check_start};
 use crate::error::{Error, check_length, check_room, one_of};
-use crate::float::Float;
-use crate::kernel::{self, Basis, ClassCounts, Dataset, Labels, Target};
+use crate::float::{Float, Precision};
+use crate::kernel::{self, Dataset, Labels};
 use crate::linalg::centre;
 use crate::math::{self, larger};
 use crate::penalty::Penalty;
 use crate::reduce::{Job, Monitor, Threads};
 use crate::simd::{self, dispatch};
-use crate::solver::objective::{Objective, Point, round};
+use crate::solver::objective::{Objective, Point};
 use crate::solver::plane_search;
 use crate::solver::proof::{Goal, Outcome, Proof, prove};
-use crate::solver::run::{FitObserver, Iteration, Record, Run, Search};
+use crate::solver::run::{FitObserver, Iteration, Record, Run, Separation};
 use crate::solver::separation;
 use crate::solver::stages::{self, Solution};
 use crate::solver::view::Alias;
+use crate::source::{Arrays, Source};
 
 /// How the optimum is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,14 +148,14 @@ pub struct Start {
 }
 
 impl Start {
-    fn check<F: Float>(&self, columns: usize, classes: usize) -> Result<(), Error> {
+    fn check(&self, columns: usize, scores: usize, precision: Precision) -> Result<(), Error> {
         if let Some(weights) = &self.weights {
-            match (classes, self.rows) {
+            match (scores, self.rows) {
                 (1, None) => {
                     let unit = "one weight per column of X";
                     check_length("weights", weights.len(), columns, unit)?;
                 }
-                (_, Some(rows)) if classes > 1 && rows == classes => {
+                (_, Some(rows)) if scores > 1 && rows == scores => {
                     let width = weights.len() / rows;
                     let unit = "one per column of X, in each row of weights";
                     check_length("weights", width, columns, unit)?;
@@ -171,14 +172,16 @@ impl Start {
             }
         }
         if let Some(biases) = &self.biases {
-            check_length("bias", biases.len(), classes, "one per class")?;
+            check_length("bias", biases.len(), scores, "one per class")?;
         }
-        let weights = self.weights.iter().flatten().map(|&w| F::from_f64(w));
-        let weights: Vec<F> = weights.collect();
-        for &bias in self.biases.iter().flatten() {
-            check_start(&weights, F::from_f64(bias))?;
-        }
-        check_start(&weights, F::ZERO)
+        let rounded = |values: &Option<Vec<f64>>| {
+            let mut values = values.clone().unwrap_or_default();
+            precision.round(&mut values);
+            values
+        };
+        let (weights, biases) = (rounded(&self.weights), rounded(&self.biases));
+        check_start(&weights, 0.0)?;
+        biases.iter().try_for_each(|&bias| check_start(&[], bias))
     }
 }
 
@@ -204,22 +207,45 @@ pub fn fit<F: Float>(
     options: &FitOptions,
     observer: &mut dyn FitObserver,
 ) -> Result<Optimum<F>, Error> {
+    let optimum = solve(&Arrays(*dataset), F::PRECISION, start, options, observer)?;
+    let typed = |values: Vec<f64>| values.into_iter().map(F::from_f64).collect();
+    Ok(Optimum {
+        classes: optimum.classes,
+        weights: typed(optimum.weights),
+        biases: typed(optimum.biases),
+        loss: optimum.loss,
+        objective: optimum.objective,
+        gradient_norm: optimum.gradient_norm,
+        gap: optimum.gap,
+        converged: optimum.converged,
+        aliased: optimum.aliased,
+        stop_reason: optimum.stop_reason,
+        passes: optimum.passes,
+        history: optimum.history,
+        separation: optimum.separation,
+    })
+}
+
+/// [`fit`] over any source of rows; weights and biases are numbers of that precision.
+fn solve(
+    source: &dyn Source,
+    precision: Precision,
+    start: Start,
+    options: &FitOptions,
+    observer: &mut dyn FitObserver,
+) -> Result<Optimum<f64>, Error> {
     options.check()?;
-    let target = kernel::target(dataset, &mut Job::new(options.threads, observer)?)?;
-    if F::EPSILON.to_f64() > f64::EPSILON {
-        dataset.check_weights::<F>()?;
-    }
-    let classes = target.scores();
-    start.check::<F>(dataset.x.columns(), classes)?;
-    let columns = dataset.x.columns() as u128;
-    let vectors = VECTORS * classes as u128;
+    let labels = source.labels(precision, &mut Job::new(options.threads, observer)?)?;
+    start.check(source.columns(), labels.scores, precision)?;
+    let columns = source.columns() as u128;
+    let vectors = VECTORS * labels.scores as u128;
     check_room(
         columns.saturating_mul(vectors),
         "weights",
         columns,
         "columns of X",
     )?;
-    let basis = Basis::sampled(dataset, options.fit_bias, !options.penalty.is_none());
+    let basis = source.basis(options.fit_bias, !options.penalty.is_none());
     let mut run = Run::new(observer, options.threads, options.max_passes, basis)?;
     let goal = Goal {
         gap: options.gap_tol,
@@ -230,25 +256,23 @@ pub fn fit<F: Float>(
     let (mut start, mut excluded) = (Some(start), Vec::new());
     let (objective, proof) = loop {
         let objective = Objective {
-            dataset,
-            classes,
+            source,
+            classes: labels.scores,
             penalty: options.penalty,
             fit_bias: options.fit_bias,
-            epsilon: F::EPSILON.to_f64(),
+            precision,
             excluded: &excluded,
             cost: 1.0,
-            separated_below: separated_below(&target, options.penalty),
+            separated_below: separated_below(&labels, options.penalty),
         };
-        let start = start.take().unwrap_or_default();
-        let solution = match &target {
-            Target::Binary(labels) => {
-                fit_binary::<F>(&objective, *labels, start, options, &mut run)?
-            }
-            Target::Classes(counts) => {
-                fit_classes::<F>(&objective, counts, start, options, &mut run)?
-            }
+        let solution = if options.fit_bias && labels.are_equal {
+            without_second_class(&objective, &labels, &mut run)?
+        } else {
+            let start = start.take().unwrap_or_default();
+            let (v, is_given) = begin(&objective, &labels, start, &mut run)?;
+            minimise(&objective, v, is_given, options, &mut run)?
         };
-        match prove::<F>(&objective, solution, goal, &mut run)? {
+        match prove(&objective, solution, goal, &mut run)? {
             Outcome::Known(proof) => break (objective, proof),
             Outcome::Without(columns) => excluded = columns,
         }
@@ -260,12 +284,15 @@ pub fn fit<F: Float>(
         stop_reason,
         separation,
     } = proof;
-    let typed = |v: &[f64]| v.iter().map(|&v| F::from_f64(v)).collect();
-    let (weights, biases) = objective.split(&point.v);
+    let apart = |v: &[f64]| {
+        let (weights, biases) = objective.split(v);
+        (weights.to_vec(), biases.to_vec())
+    };
+    let (weights, biases) = apart(&point.v);
     Ok(Optimum {
-        classes,
-        weights: typed(weights),
-        biases: typed(biases),
+        classes: labels.scores,
+        weights,
+        biases,
         loss: point.value.loss,
         objective: point.value.objective,
         gradient_norm: point.value.gradient_norm(),
@@ -275,55 +302,32 @@ pub fn fit<F: Float>(
         stop_reason,
         passes: run.passes,
         history: run.history,
-        separation: separation.map(|direction| {
-            let (weights, biases) = objective.split(&direction);
-            (weights.to_vec(), biases.to_vec())
-        }),
+        separation: separation.as_deref().map(apart),
     })
 }
 
-fn fit_binary<F: Float>(
+/// Without a second class the bias has no optimum, whatever the weights and their penalty. It is what it would be if half a
+/// sample more of each class had been seen, so that it is finite.
+fn without_second_class(
     objective: &Objective<'_>,
-    labels: Labels,
-    start: Start,
-    options: &FitOptions,
+    labels: &Labels,
     run: &mut Run<'_>,
 ) -> Result<Solution, Error> {
-    if options.fit_bias && labels.equal {
-        // Without a second class the bias has no optimum, whatever the weights and their penalty: as if half a sample
-        // more of each class had been seen, so that it is finite.
-        let half = 0.5 * labels.smallest_weight;
-        let (ones, zeros) = (
-            labels.positive + half,
-            labels.weight - labels.positive + half,
-        );
-        let mut v = vec![0.0; objective.columns()];
-        let mut direction = v.clone();
-        v.push(log_ratio(ones, zeros)?);
-        round::<F>(&mut v);
-        direction.push(if ones > zeros { 1.0 } else { -1.0 });
-        return Ok(Solution {
-            point: stages::evaluate::<F>(objective, v, run)?,
-            stop_reason: StopReason::Separated,
-            separation: Some(direction),
-        });
-    }
-    let (v, given) = begin::<F>(objective, labels, start, run)?;
-    minimise::<F>(objective, v, given, options, run)
+    let half = 0.5 * labels.smallest_weight;
+    let (zeros, ones) = (labels.weights[0] + half, labels.weights[1] + half);
+    let mut v = vec![0.0; objective.columns()];
+    let mut direction = v.clone();
+    v.push(log_ratio(ones, zeros)?);
+    objective.precision.round(&mut v);
+    direction.push(if ones > zeros { 1.0 } else { -1.0 });
+    Ok(Solution {
+        point: stages::evaluate(objective, v, objective.precision, run)?,
+        stop_reason: StopReason::Separated,
+        separation: Some(direction),
+    })
 }
 
-fn fit_classes<F: Float>(
-    objective: &Objective<'_>,
-    counts: &ClassCounts,
-    start: Start,
-    options: &FitOptions,
-    run: &mut Run<'_>,
-) -> Result<Solution, Error> {
-    let (v, given) = begin_classes::<F>(objective, counts, start, run)?;
-    minimise::<F>(objective, v, given, options, run)
-}
-
-fn minimise<F: Float>(
+fn minimise(
     objective: &Objective<'_>,
     v: Vec<f64>,
     given: bool,
@@ -338,19 +342,20 @@ fn minimise<F: Float>(
             if options.certify && options.tol.is_none() {
                 run.max_passes = f64::max(0.5 * all, all - NEWTON_PASSES);
             }
-            let solution = stages::minimise::<F>(objective, v, given, tol, run);
+            let solution = stages::minimise(objective, v, given, tol, run);
             run.max_passes = all;
             solution
         }
         Solver::Gd => {
-            let mut point = stages::evaluate::<f64>(objective, v, run)?;
+            let precision = Precision::Double;
+            let until = [tol, plane_search::AT_REST];
+            let mut point = stages::evaluate(objective, v, precision, run)?;
             // Where rounding ends it, it tries once more from there.
             loop {
                 let before = point.value.clone();
-                let at_rest = plane_search::AT_REST;
-                let solution = plane_search::minimise::<f64>(objective, point, tol, at_rest, run)?;
+                let solution = plane_search::minimise(objective, point, until, precision, run)?;
                 let after = &solution.point.value;
-                let is_better = after.objective < before.objective - before.rounding::<f64>()
+                let is_better = after.objective < before.objective - before.rounding(precision)
                     || after.gradient_norm() < 0.5 * before.gradient_norm();
                 if solution.stop_reason != StopReason::Precision || !is_better {
                     return Ok(solution);
@@ -370,89 +375,67 @@ fn log_ratio(a: f64, b: f64) -> Result<f64, Error> {
 }
 
 /// The sum of errors that proves every prediction right: each is below ln 2. A little less, for rounding.
-fn separated_below(target: &Target, penalty: Penalty) -> f64 {
-    let (certain, smallest_weight) = match target {
-        Target::Binary(labels) => (labels.binary, labels.smallest_weight),
-        Target::Classes(counts) => (true, counts.smallest_weight),
-    };
-    if penalty.is_none() && certain {
-        0.99 * std::f64::consts::LN_2 * smallest_weight
+fn separated_below(labels: &Labels, penalty: Penalty) -> f64 {
+    if penalty.is_none() && labels.are_classes {
+        0.99 * std::f64::consts::LN_2 * labels.smallest_weight
     } else {
         0.0
     }
 }
 
 /// Where to begin, and whether that is what the caller gave: not if weights of zero are better.
-fn begin<F: Float>(
+fn begin(
     objective: &Objective<'_>,
-    labels: Labels,
+    labels: &Labels,
     start: Start,
     run: &mut Run<'_>,
 ) -> Result<(Vec<f64>, bool), Error> {
-    let (ones, zeros) = (labels.positive, labels.weight - labels.positive);
-    let log_odds = log_ratio(ones, zeros)?;
-    let (bias, without_weights) = if objective.fit_bias {
-        let entropy =
-            ones * log_ratio(labels.weight, ones)? + zeros * log_ratio(labels.weight, zeros)?;
-        let given = start.biases.and_then(|biases| biases.first().copied());
-        (given.unwrap_or(log_odds), entropy / labels.weight)
-    } else {
-        (0.0, std::f64::consts::LN_2)
+    let (biases, loss) = without_weights(labels, objective.fit_bias)?;
+    let precision = objective.precision;
+    let arranged = |mut v: Vec<f64>, biases: &[f64]| {
+        v.extend(biases);
+        if labels.scores > 1 {
+            centre(&mut v, labels.scores);
+        }
+        precision.round(&mut v);
+        v
     };
-    if let Some(mut v) = start.weights {
-        v.push(bias);
-        round::<F>(&mut v);
-        if is_no_worse::<F>(objective, &v, without_weights, run)? {
+    if let Some(weights) = start.weights {
+        let v = arranged(weights, start.biases.as_deref().unwrap_or(&biases));
+        let value = run.evaluate(objective, &v, precision)?;
+        if value.is_finite() && value.objective <= loss {
             return Ok((v, true));
         }
     }
-    let mut v = vec![0.0; objective.order()];
-    v[objective.order() - 1] = if objective.fit_bias { log_odds } else { 0.0 };
-    round::<F>(&mut v);
-    Ok((v, false))
+    let zeros = vec![0.0; objective.order() - labels.scores];
+    Ok((arranged(zeros, &biases), false))
 }
 
-/// [`begin`] for several classes: weights and biases that sum to zero over the classes.
-fn begin_classes<F: Float>(
-    objective: &Objective<'_>,
-    counts: &ClassCounts,
-    start: Start,
-    run: &mut Run<'_>,
-) -> Result<(Vec<f64>, bool), Error> {
-    let total: f64 = counts.weights.iter().sum();
-    let mut biases = vec![0.0; objective.classes];
-    let mut without_weights = log_ratio(objective.classes as f64, 1.0)?;
-    if objective.fit_bias {
-        without_weights = 0.0;
-        for (bias, &weight) in biases.iter_mut().zip(&counts.weights) {
-            let information = log_ratio(total, weight)?;
-            *bias = -information;
-            without_weights += weight / total * information;
-        }
+/// The best biases for weights of zero, and the loss there.
+fn without_weights(labels: &Labels, fit_bias: bool) -> Result<(Vec<f64>, f64), Error> {
+    let total = labels.weight;
+    if !fit_bias {
+        let loss = match labels.scores {
+            1 => std::f64::consts::LN_2,
+            classes => log_ratio(classes as f64, 1.0)?,
+        };
+        return Ok((vec![0.0; labels.scores], loss));
     }
-    if let Some(mut v) = start.weights {
-        v.extend(start.biases.as_ref().unwrap_or(&biases));
-        centre(&mut v, objective.classes);
-        round::<F>(&mut v);
-        if is_no_worse::<F>(objective, &v, without_weights, run)? {
-            return Ok((v, true));
-        }
-    }
-    let mut v = vec![0.0; objective.order() - objective.classes];
-    v.append(&mut biases);
-    centre(&mut v, objective.classes);
-    round::<F>(&mut v);
-    Ok((v, false))
-}
-
-fn is_no_worse<F: Float>(
-    objective: &Objective<'_>,
-    v: &[f64],
-    other: f64,
-    run: &mut Run<'_>,
-) -> Result<bool, Error> {
-    let value = run.evaluate::<F>(objective, v)?;
-    Ok(value.is_finite() && value.objective <= other)
+    let information = |&weight: &f64| log_ratio(total, weight);
+    let information: Vec<f64> = labels
+        .weights
+        .iter()
+        .map(information)
+        .collect::<Result<_, _>>()?;
+    let terms = labels.weights.iter().zip(&information);
+    let loss = terms
+        .map(|(weight, information)| weight / total * information)
+        .sum();
+    let biases = match labels.weights.as_slice() {
+        [zeros, ones] => vec![log_ratio(*ones, *zeros)?],
+        _ => information.iter().map(|information| -information).collect(),
+    };
+    Ok((biases, loss))
 }
 
 /// Gradient descent over full batches from `weights` and `bias`, with the best step and momentum of each epoch instead of
@@ -472,18 +455,19 @@ pub fn descend_with_best_steps<F: Float>(
     let n = dataset.x.columns();
     check_length("weights", weights.len(), n, "one weight per column of X")?;
     check_start(&weights, bias)?;
-    let labels = kernel::labels(dataset, &mut Job::new(options.threads, observer)?)?;
+    let labels = kernel::binary_labels(dataset, &mut Job::new(options.threads, observer)?)?;
+    let (source, precision) = (Arrays(*dataset), F::PRECISION);
     let objective = Objective {
-        dataset,
+        source: &source,
         classes: 1,
         penalty: options.penalty,
         fit_bias: true,
-        epsilon: F::EPSILON.to_f64(),
+        precision,
         excluded: &[],
         cost: 1.0,
-        separated_below: separated_below(&Target::Binary(labels), options.penalty),
+        separated_below: separated_below(&labels, options.penalty),
     };
-    let basis = Basis::sampled(dataset, true, !options.penalty.is_none());
+    let basis = source.basis(true, !options.penalty.is_none());
     let mut epochs = Epochs {
         observer,
         history: Vec::new(),
@@ -493,7 +477,7 @@ pub fn descend_with_best_steps<F: Float>(
     let mut run = Run::new(&mut epochs, options.threads, f64::INFINITY, basis)?;
     let mut v: Vec<f64> = weights.iter().map(|w| w.to_f64()).collect();
     v.push(bias.to_f64());
-    let value = run.evaluate::<F>(&objective, &v)?;
+    let value = run.evaluate(&objective, &v, precision)?;
     if !value.is_finite() {
         dataset.check_finite()?;
         let largest = v.iter().copied().fold(0.0, larger);
@@ -504,12 +488,12 @@ pub fn descend_with_best_steps<F: Float>(
         });
     }
     let start = Point { v, value };
-    let solution =
-        plane_search::minimise::<F>(&objective, start, options.tol, f64::INFINITY, &mut run)?;
+    let until = [options.tol, f64::INFINITY];
+    let solution = plane_search::minimise(&objective, start, until, precision, &mut run)?;
     let mut stop_reason = solution.stop_reason;
     if options.penalty.is_none()
         && matches!(stop_reason, StopReason::Tolerance | StopReason::Precision)
-        && let Search::Found(_) = separation::search(&objective, &solution.point.v, &mut run)?
+        && let Separation::Found(_) = separation::search(&objective, &solution.point.v, &mut run)?
     {
         stop_reason = StopReason::Separated;
     }

@@ -7,6 +7,40 @@ use fearless_simd::{Simd, SimdFloat, SimdFloatElement, SimdSplit, f32x4, f32x16,
 
 use crate::simd::MulAdd;
 
+/// Which of the two number types, where it is known at run time alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// `f32`
+    Single,
+    /// `f64`
+    Double,
+}
+
+impl Precision {
+    /// The distance from 1 to the next number.
+    pub(crate) fn epsilon(self) -> f64 {
+        match self {
+            Precision::Single => f64::from(f32::EPSILON),
+            Precision::Double => f64::EPSILON,
+        }
+    }
+
+    /// [`Float::LANES`]
+    pub(crate) fn lanes(self) -> usize {
+        match self {
+            Precision::Single => f32::LANES,
+            Precision::Double => f64::LANES,
+        }
+    }
+
+    /// Rounds every number to the type.
+    pub(crate) fn round(self, values: &mut [f64]) {
+        if self == Precision::Single {
+            values.iter_mut().for_each(|x| *x = f64::from(*x as f32));
+        }
+    }
+}
+
 mod private {
     pub trait Sealed {}
     impl Sealed for f32 {}
@@ -35,6 +69,8 @@ pub trait Float:
     + Neg<Output = Self>
     + AddAssign
 {
+    /// Which type this is.
+    const PRECISION: Precision;
     /// Lanes of one virtual vector: a row's columns, or a column's rows, are summed in this many interleaved chains on
     /// every instruction set, so that all of them give the same bits.
     const LANES: usize;
@@ -161,6 +197,7 @@ macro_rules! common {
 
 impl Float for f64 {
     common!();
+    const PRECISION: Precision = Precision::Double;
     const LANES: usize = 8;
     type Array = [f64; 8];
     type Lanes<S: Simd> = f64x8<S>;
@@ -241,6 +278,7 @@ impl Float for f64 {
 
 impl Float for f32 {
     common!();
+    const PRECISION: Precision = Precision::Single;
     const LANES: usize = 16;
     type Array = [f32; 16];
     type Lanes<S: Simd> = f32x16<S>;

@@ -41,6 +41,7 @@ mod reduce;
 mod shuffle;
 mod simd;
 mod solver;
+mod source;
 mod sparse;
 #[expect(unsafe_code, reason = "memory in strips, checked once for many uses")]
 mod strips;

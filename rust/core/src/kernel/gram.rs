@@ -8,7 +8,7 @@ use fearless_simd::prelude::*;
 use super::basis::Basis;
 use super::curvature::row_curvatures;
 use super::dataset::{Dataset, rows_of};
-use super::labels::labels;
+use super::labels::binary_labels;
 use super::parameters::Parameters;
 use super::predict::scores;
 use crate::error::check_length;
@@ -70,7 +70,7 @@ pub fn hessian<'a>(
     let unlabelled = zeros("y", x.rows(), "labels")?;
     let unlabelled = Vector::from_slice(&unlabelled);
     let dataset = Dataset::new(x, &unlabelled, sample_weight)?;
-    labels(&dataset, job)?;
+    binary_labels(&dataset, job)?;
     // The matrix, and the sums that it is made from.
     let elements = 2 * (n as u128 + 1).pow(2);
     check_room(elements, "X", elements, "elements of its Hessian")?;

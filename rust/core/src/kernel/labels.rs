@@ -8,102 +8,84 @@ use crate::sparse::changed;
 /// Labels counted between two polls of the monitor: whole stripes.
 const POLLED: usize = STRIPE << 12;
 
-/// A summary over the samples of positive weight.
-#[derive(Clone, Copy, Debug)]
+/// What labels and sample weights say, over the rows of positive weight.
+#[derive(Clone, Debug)]
 pub(crate) struct Labels {
+    /// Scores per row: 1 for labels in [0, 1], K for the codes of K ≥ 3 classes.
+    pub scores: usize,
     /// Σ s_i
     pub weight: f64,
-    /// Σ s_i y_i
-    pub positive: f64,
-    /// The smallest positive s_i.
-    pub smallest_weight: f64,
-    /// Whether all are 0 or 1.
-    pub binary: bool,
-    /// Whether all are 0, or all 1.
-    pub equal: bool,
-    zeros: bool,
-    ones: bool,
-    valid: bool,
-}
-
-impl Labels {
-    const NONE: Labels = Labels {
-        weight: 0.0,
-        positive: 0.0,
-        smallest_weight: f64::INFINITY,
-        binary: true,
-        equal: false,
-        zeros: true,
-        ones: true,
-        valid: true,
-    };
-}
-
-impl Sum for Labels {
-    fn add(&mut self, right: &Self) {
-        self.weight += right.weight;
-        self.positive += right.positive;
-        self.smallest_weight = self.smallest_weight.min(right.smallest_weight);
-        self.binary &= right.binary;
-        self.zeros &= right.zeros;
-        self.ones &= right.ones;
-        self.valid &= right.valid;
-    }
-
-    fn clear(&mut self) {
-        *self = Labels::NONE;
-    }
-}
-
-/// What is predicted.
-#[derive(Clone, Debug)]
-pub(crate) enum Target {
-    /// A probability: labels in [0, 1].
-    Binary(Labels),
-    /// One of three classes or more: labels are their codes.
-    Classes(ClassCounts),
-}
-
-impl Target {
-    /// Scores per row: 1, or the classes.
-    pub(crate) fn scores(&self) -> usize {
-        match self {
-            Target::Binary(_) => 1,
-            Target::Classes(counts) => counts.weights.len(),
-        }
-    }
-}
-
-/// A summary over the samples of positive weight.
-#[derive(Clone, Debug)]
-pub(crate) struct ClassCounts {
-    /// Σ s_i of each class.
+    /// Σ s_i of each class; of labels in [0, 1], Σ s_i (1 − y_i) and Σ s_i y_i.
     pub weights: Vec<f64>,
     /// The smallest positive s_i.
     pub smallest_weight: f64,
+    /// Whether every label is that of a class: none lies strictly between 0 and 1.
+    pub are_classes: bool,
+    /// Whether all are of the same class.
+    pub are_equal: bool,
 }
 
-/// What the labels speak of: class codes, if they are integers and one of them is above 1.
+/// Class codes, if they are integers and one of them is above 1; else labels in [0, 1].
 ///
 /// # Errors
 ///
-/// [`Error::NoSample`] for codes with gaps, and those of [`labels`].
-pub(crate) fn target(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Target, Error> {
-    match labels(dataset, job) {
-        Ok(labels) => Ok(Target::Binary(labels)),
+/// [`Error::NoSample`] for codes with gaps, and those of [`binary_labels`].
+pub(crate) fn labels(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Labels, Error> {
+    match binary_labels(dataset, job) {
         Err(
             error @ Error::Element {
                 argument: "y", got, ..
             },
-        ) => match class_counts(dataset, job)? {
-            Some(counts) => Ok(Target::Classes(counts)),
+        ) => match class_codes(dataset, job)? {
+            Some(labels) => Ok(labels),
             // Where it is a code, others are not.
             None if is_code(got) => {
                 Err(dataset.y.check("y", CODES, is_code).err().unwrap_or(error))
             }
             None => Err(error),
         },
-        Err(error) => Err(error),
+        other => other,
+    }
+}
+
+/// Sums over labels in [0, 1].
+#[derive(Clone, Copy, Debug)]
+struct Counts {
+    weight: f64,
+    /// Σ s_i y_i
+    positive: f64,
+    smallest_weight: f64,
+    are_classes: bool,
+    are_zeros: bool,
+    are_ones: bool,
+    are_valid: bool,
+}
+
+impl Counts {
+    const NONE: Counts = Counts {
+        weight: 0.0,
+        positive: 0.0,
+        smallest_weight: f64::INFINITY,
+        are_classes: true,
+        are_zeros: true,
+        are_ones: true,
+        are_valid: true,
+    };
+}
+
+impl Sum for Counts {
+    fn add(&mut self, right: &Self) {
+        self.weight += right.weight;
+        self.positive += right.positive;
+        self.smallest_weight = self.smallest_weight.min(right.smallest_weight);
+        self.are_classes &= right.are_classes;
+        self.are_zeros &= right.are_zeros;
+        self.are_ones &= right.are_ones;
+        self.are_valid &= right.are_valid;
+    }
+
+    fn clear(&mut self) {
+        *self = Counts::NONE;
     }
 }
 
@@ -114,18 +96,16 @@ fn is_code(y: f64) -> bool {
     y >= 0.0 && y.is_finite() && y == y.trunc()
 }
 
-/// The classes that labels are codes of; none if they are no codes.
+/// Labels that are the codes of classes; none if they are not.
 ///
 /// # Errors
 ///
 /// [`Error::NoSample`]; [`Error::Element`] for a sample weight out of range; [`Error::TotalWeight`];
 /// [`Error::Interrupted`] by the monitor.
-fn class_counts(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Option<ClassCounts>, Error> {
+fn class_codes(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Option<Labels>, Error> {
     let rows = rows_of(dataset);
-    let mut counts = ClassCounts {
-        weights: Vec::new(),
-        smallest_weight: f64::INFINITY,
-    };
+    let mut weights: Vec<f64> = Vec::new();
+    let mut smallest_weight = f64::INFINITY;
     let mut classes = 0.0;
     for first in (0..rows).step_by(STRIPE) {
         let count = STRIPE.min(rows - first);
@@ -134,8 +114,8 @@ fn class_counts(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Option<Class
         }
         let (mut y, mut s) = ([0.0; STRIPE], [1.0; STRIPE]);
         dataset.y.copy::<f64>(dataset.rows, first, &mut y[..count]);
-        if let Some(weights) = dataset.sample_weight {
-            weights.copy(dataset.rows, first, &mut s[..count]);
+        if let Some(sample_weight) = dataset.sample_weight {
+            sample_weight.copy(dataset.rows, first, &mut s[..count]);
         }
         for (&y, &s) in y.iter().zip(&s).take(count) {
             if !is_code(y) {
@@ -147,35 +127,45 @@ fn class_counts(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Option<Class
             classes = f64::max(classes, y + 1.0);
             // With more classes than samples some have none, and these are found among as many as there are samples.
             let class = (y as usize).min(rows);
-            if class >= counts.weights.len() {
-                counts.weights.resize(class + 1, 0.0);
+            if class >= weights.len() {
+                weights.resize(class + 1, 0.0);
             }
-            counts.weights[class] += s;
+            weights[class] += s;
             if s > 0.0 {
-                counts.smallest_weight = counts.smallest_weight.min(s);
+                smallest_weight = smallest_weight.min(s);
             }
         }
     }
-    dataset.check_total::<f64>(counts.weights.iter().sum())?;
-    match counts.weights.iter().position(|&weight| weight == 0.0) {
+    let weight = weights.iter().sum();
+    dataset.check_total::<f64>(weight)?;
+    match weights.iter().position(|&weight| weight == 0.0) {
         Some(class) => Err(Error::NoSample {
             class,
             largest: classes - 1.0,
         }),
-        None => Ok(Some(counts)),
+        None => Ok(Some(Labels {
+            scores: weights.len(),
+            weight,
+            weights,
+            smallest_weight,
+            are_classes: true,
+            are_equal: false,
+        })),
     }
 }
 
+/// Labels in [0, 1].
+///
 /// # Errors
 ///
 /// [`Error::Element`] for a label outside [0, 1] or not a number, or a sample weight that is negative or not finite;
 /// [`Error::TotalWeight`] if their sum is not usable; [`Error::Interrupted`] by the monitor.
-pub(crate) fn labels(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Labels, Error> {
-    let mut labels = map_reduce(
+pub(crate) fn binary_labels(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Labels, Error> {
+    let counts = map_reduce(
         job,
         Leaves::new(rows_of(dataset), 2),
         || (),
-        || Labels::NONE,
+        || Counts::NONE,
         |(), sums, leaf| {
             for first in leaf.clone().step_by(STRIPE) {
                 let count = STRIPE.min(leaf.end - first);
@@ -188,22 +178,28 @@ pub(crate) fn labels(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Labels,
             }
         },
     )?;
-    if !labels.valid {
+    if !counts.are_valid {
         dataset.y.check("y", LABELS, f64::is_finite)?;
         return Err(dataset.first_invalid::<f64>());
     }
-    dataset.check_total::<f64>(labels.weight)?;
-    labels.equal = labels.zeros || labels.ones;
-    Ok(labels)
+    dataset.check_total::<f64>(counts.weight)?;
+    Ok(Labels {
+        scores: 1,
+        weight: counts.weight,
+        weights: vec![counts.weight - counts.positive, counts.positive],
+        smallest_weight: counts.smallest_weight,
+        are_classes: counts.are_classes,
+        are_equal: counts.are_zeros || counts.are_ones,
+    })
 }
 
-fn stripe(y: &[f64], s: &[f64]) -> Labels {
-    let mut sums = Labels::NONE;
+fn stripe(y: &[f64], s: &[f64]) -> Counts {
+    let mut sums = Counts::NONE;
     let mut lanes = [[0.0; 8]; 2];
     for (y, s) in y.chunks(8).zip(s.chunks(8)) {
         for (k, (&y, &s)) in y.iter().zip(s).enumerate() {
             let counts = s > 0.0;
-            sums.valid &= is_label(y) && !y.is_nan() && is_weight(s);
+            sums.are_valid &= is_label(y) && !y.is_nan() && is_weight(s);
             lanes[0][k] += s;
             lanes[1][k] += s * y;
             sums.smallest_weight = if counts {
@@ -211,9 +207,9 @@ fn stripe(y: &[f64], s: &[f64]) -> Labels {
             } else {
                 sums.smallest_weight
             };
-            sums.binary &= !counts || y == 0.0 || y == 1.0;
-            sums.zeros &= !counts || y == 0.0;
-            sums.ones &= !counts || y == 1.0;
+            sums.are_classes &= !counts || y == 0.0 || y == 1.0;
+            sums.are_zeros &= !counts || y == 0.0;
+            sums.are_ones &= !counts || y == 1.0;
         }
     }
     sums.weight = lanes[0].iter().sum();

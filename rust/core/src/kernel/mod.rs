@@ -17,7 +17,9 @@ mod point;
 mod precise;
 mod predict;
 mod ranges;
+mod reach;
 mod rows;
+mod sides;
 mod softmax;
 pub(crate) mod sparse;
 mod stripe;
@@ -36,17 +38,19 @@ pub(crate) use self::evaluate::evaluate;
 pub use self::evaluate::{Gradient, LossGradient, loss, loss_gradient};
 pub use self::gram::hessian;
 pub(crate) use self::gram::{Gram, additions, gram, gram_of};
-pub(crate) use self::labels::{ClassCounts, Labels, Target, labels, target};
+pub(crate) use self::labels::{Labels, binary_labels, labels};
 pub(crate) use self::leaves::{leaves, longest_sum};
 pub use self::parameters::Parameters;
 pub(crate) use self::plane::{Plane, plane};
 pub(crate) use self::point::{PointDescent, PointUpdate, Recorder};
 pub(crate) use self::precise::{
-    Curvatures, ExactScores, curvatures, exact_scores, gather, moments, residuals, sum_rows,
+    Curvatures, ExactScores, Moments, curvatures, exact_scores, gather, moments, residuals,
 };
 pub use self::predict::{decision_function, predict_proba};
 pub(crate) use self::predict::{predict_rows, predictions, scores};
 pub(crate) use self::ranges::{Ranges, Span, ranges};
+pub(crate) use self::reach::{Metric, reach};
+pub(crate) use self::sides::{Pair, Sides, Standardised, sides, sum_of_pairs};
 pub use self::softmax::softmax_in_place;
 pub(crate) use self::softmax::{bias_hessian, slopes};
 pub(crate) use self::subset::{Subset, stratified};

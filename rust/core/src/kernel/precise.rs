@@ -368,6 +368,10 @@ impl Curvatures {
 /// Sums over rows of residual × row, in the coordinates of a basis.
 #[derive(Clone, Debug)]
 pub(crate) struct Moments {
+    /// Σ s_i
+    pub weight: f64,
+    /// Σ s_i E_i
+    pub error: f64,
     /// Σ_i r_ik x̃_ij and, last of each score, Σ_i r_ik: shape (K, n + 1).
     pub sums: Vec<f64>,
     /// The same of magnitudes, those that have cancelled in the residual included: `16 ε` of these bound the error.
@@ -435,6 +439,8 @@ pub(crate) fn moments(
         job,
     )?;
     Ok(Moments {
+        weight: residuals.weight,
+        error: residuals.error,
         sums: total.sums.into_iter().map(Twofold::value).collect(),
         magnitudes: total.magnitudes,
         longest: total.longest,
@@ -469,7 +475,7 @@ impl Sum for RowSums {
 /// # Errors
 ///
 /// [`Error::Interrupted`] by the monitor.
-pub(crate) fn sum_rows<T: Sum, W>(
+pub(super) fn sum_rows<T: Sum, W>(
     dataset: &Dataset<'_>,
     cost: usize,
     scratch: impl Fn() -> W + Sync,

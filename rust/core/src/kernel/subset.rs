@@ -5,15 +5,16 @@ use super::dataset::Dataset;
 use crate::elements::Elements;
 use crate::error::{Error, zeros};
 use crate::features::Features;
-use crate::float::Float;
+use crate::float::{Float, Precision};
 use crate::matrix::Matrix;
 use crate::reduce::{Job, Leaves, map_into};
 use crate::shuffle::Random;
 use crate::vector::{RowSet, Vector};
 
 /// Some of the rows, with their labels and sample weights.
-pub(crate) enum Subset<'a, F> {
-    Copied(Copied<F>),
+pub(crate) enum Subset<'a> {
+    Single(Copied<f32>),
+    Double(Copied<f64>),
     Listed(Dataset<'a>, Vec<usize>),
 }
 
@@ -38,40 +39,47 @@ pub(crate) fn stratified(rows: usize, count: usize, seed: u64) -> Vec<usize> {
         .collect()
 }
 
-impl<'a, F: Float> Subset<'a, F> {
+impl<'a> Subset<'a> {
+    /// Copies, if any, are of this precision.
+    ///
     /// # Errors
     ///
     /// [`Error::Interrupted`] by the monitor.
     pub(crate) fn new(
         dataset: &Dataset<'a>,
         rows: Vec<usize>,
+        precision: Precision,
         job: &mut Job<'_>,
     ) -> Result<Self, Error> {
-        match dataset.x {
-            Features::Dense(x) => {
-                let dataset = dataset.with(x);
-                Copied::new(&dataset, &rows, job).map(Subset::Copied)
+        match (dataset.x, precision) {
+            (Features::Dense(x), Precision::Single) => {
+                Copied::new(&dataset.with(x), &rows, job).map(Subset::Single)
             }
-            Features::Sparse(_) => Ok(Subset::Listed(*dataset, rows)),
+            (Features::Dense(x), Precision::Double) => {
+                Copied::new(&dataset.with(x), &rows, job).map(Subset::Double)
+            }
+            (Features::Sparse(_), _) => Ok(Subset::Listed(*dataset, rows)),
         }
     }
 
     /// Rows.
     pub(crate) fn len(&self) -> usize {
         match self {
-            Subset::Copied(copied) => copied.y.len(),
+            Subset::Single(copied) => copied.y.len(),
+            Subset::Double(copied) => copied.y.len(),
             Subset::Listed(_, rows) => rows.len(),
         }
     }
 
     /// Every `stride`-th row of the subset as a data set, lent to `work`.
-    pub(crate) fn with_points<T>(
+    pub(crate) fn with_rows<T>(
         &self,
         stride: usize,
         work: impl FnOnce(&Dataset<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         match self {
-            Subset::Copied(copied) => copied.with_points(stride, work),
+            Subset::Single(copied) => copied.with_rows(stride, work),
+            Subset::Double(copied) => copied.with_rows(stride, work),
             Subset::Listed(dataset, rows) => {
                 let every: Vec<usize> = rows.iter().step_by(stride).copied().collect();
                 work(&Dataset {
@@ -117,7 +125,7 @@ impl<F: Float> Copied<F> {
         })
     }
 
-    fn with_points<T>(
+    fn with_rows<T>(
         &self,
         stride: usize,
         work: impl FnOnce(&Dataset<'_>) -> Result<T, Error>,

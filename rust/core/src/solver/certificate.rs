@@ -29,21 +29,21 @@ use std::sync::Arc;
 use super::cholesky::Cholesky;
 use super::dependence;
 use super::hessian::Factored;
-use super::objective::{Objective, Point, Value, round};
+use super::objective::{Objective, Point, Value};
 use super::run::Run;
 use super::view::Alias;
 use crate::error::Error;
-use crate::float::Float;
-use crate::kernel::{self, Basis, ExactScores};
+use crate::kernel::{Basis, Metric};
 use crate::linalg::{add_multiple, centre, centre_values, dot, norm};
-use crate::reduce::Largest;
+use crate::reduce::Job;
+use crate::source::RowScores;
 
 /// The largest Hessian that is factored, in weights and biases.
-const LARGEST: usize = 4096;
+const LARGEST_HESSIAN: usize = 4096;
 /// Sums of positive terms, and what is right to some hundred ε.
 const EXACT: f64 = 1.0 + 1e-9;
 /// Scores may have changed by so much since the Hessian was taken before it is taken anew.
-const DRIFT: f64 = 0.1;
+const MOVED: f64 = 0.1;
 /// Newton steps, and how often one is halved.
 const STEPS: usize = 500;
 const HALVINGS: usize = 12;
@@ -62,7 +62,7 @@ pub(crate) struct Certified {
 
 /// Whether the Hessian is small enough to be factored.
 pub(crate) fn is_factorable(objective: &Objective<'_>) -> bool {
-    objective.order() <= LARGEST
+    objective.order() <= LARGEST_HESSIAN
 }
 
 /// What a factored Hessian takes of several classes, in passes over all rows: one for each pair of them.
@@ -74,21 +74,15 @@ pub(crate) fn passes(classes: usize) -> f64 {
 }
 
 /// The objective's Hessian around a point, factored.
-struct Neighbourhood {
-    basis: Arc<Basis>,
-    /// Means of the columns in the basis.
-    mean: Vec<f64>,
-    /// What moves: of each class the columns, the bias last.
-    free: Vec<Vec<usize>>,
-    /// What scales the diagonal of the Hessian to 1, class by class; 0 for aliased columns.
-    scale: Vec<f64>,
+struct Neighbourhood<'a> {
+    /// The norm by the inverse of its factor.
+    metric: Metric,
     factor: Cholesky,
-    /// W = L⁻¹, row by row, its Frobenius norm, and a bound on ‖L W − I‖.
-    inverse: Vec<f64>,
+    /// The Frobenius norm of the inverse W, and a bound on ‖L W − I‖.
     norm: f64,
     defect: f64,
     /// The scores it was taken at.
-    scores: ExactScores,
+    scores: Box<dyn RowScores + 'a>,
     /// ρ, once the quick bound on it has not done.
     reach: Option<f64>,
     aliased: Vec<Alias>,
@@ -97,7 +91,8 @@ struct Neighbourhood {
 /// The objective at a point, with what a bound needs.
 struct Evaluation {
     value: Value,
-    scores: ExactScores,
+    /// How far a score may be off, but for one rounding.
+    score_error: f64,
     /// The gradient in the neighbourhood's scaled coordinates, class by class, and how far each component may be off.
     gradient: Vec<f64>,
     error: Vec<f64>,
@@ -111,14 +106,14 @@ struct Evaluation {
 
 /// The objective at `v`, and its distance from the minimum. With `steps`, Newton steps are taken until the gap is within
 /// `goal` of the objective or no step improves on it.
-pub(crate) struct Certifier {
-    neighbourhood: Neighbourhood,
+pub(crate) struct Certifier<'a> {
+    neighbourhood: Neighbourhood<'a>,
     here: Evaluation,
     v: Vec<f64>,
     gap: f64,
 }
 
-impl Certifier {
+impl<'a> Certifier<'a> {
     /// At `v`; none where the Hessian cannot be factored. Weights of aliased columns are moved to the columns that these
     /// are combinations of.
     ///
@@ -126,7 +121,7 @@ impl Certifier {
     ///
     /// [`Error::Memory`] without room for scores; [`Error::Interrupted`] by the observer.
     pub(crate) fn new(
-        objective: &Objective<'_>,
+        objective: &Objective<'a>,
         mut v: Vec<f64>,
         run: &mut Run<'_>,
     ) -> Result<Option<Self>, Error> {
@@ -163,7 +158,7 @@ impl Certifier {
     /// As [`Certifier::new`].
     pub(crate) fn improve(
         &mut self,
-        objective: &Objective<'_>,
+        objective: &Objective<'a>,
         goal: f64,
         run: &mut Run<'_>,
     ) -> Result<Option<Interruption>, Error> {
@@ -184,7 +179,7 @@ impl Certifier {
             if run.record(objective, &point, length).is_break() {
                 return Ok(Some(Interruption::Callback));
             }
-            if self.here.drift > DRIFT {
+            if self.here.drift > MOVED {
                 let mut v = self.v.clone();
                 let Some(neighbourhood) = Neighbourhood::new(objective, &mut v, run)? else {
                     break;
@@ -234,25 +229,27 @@ impl Certifier {
         Ok(None)
     }
 
-    /// The weights and biases rounded to `F`, the biases made up for what that changes at the columns' means.
+    /// The weights and biases rounded to the type of the result, the biases made up for what that changes at the columns' means.
     ///
     /// # Errors
     ///
     /// As [`Certifier::new`].
-    pub(crate) fn rounded<F: Float>(
+    pub(crate) fn rounded(
         mut self,
         objective: &Objective<'_>,
         run: &mut Run<'_>,
     ) -> Result<Certified, Error> {
         let mut v = self.v.clone();
-        self.neighbourhood.round::<F>(objective, &mut v);
+        self.neighbourhood.round(objective, &mut v);
         if v != self.v {
             self.here = self.neighbourhood.evaluate(objective, &v, run)?;
             self.gap = self.neighbourhood.gap(objective, &self.here, run)?;
         }
-        let Evaluation { scores, value, .. } = self.here;
+        let Evaluation {
+            score_error, value, ..
+        } = self.here;
         Ok(Certified {
-            most: value.objective * (1.0 + 1e-12) + 2.0 * scores.error(objective.columns()),
+            most: value.objective * (1.0 + 1e-12) + 2.0 * score_error,
             point: Point { v, value },
             gap: self.gap,
             aliased: self.neighbourhood.aliased,
@@ -269,29 +266,26 @@ pub(crate) enum Interruption {
     Callback,
 }
 
-impl Neighbourhood {
+impl<'a> Neighbourhood<'a> {
     /// Around `v`; none where the Hessian is too large or singular beyond what is aliased.
     ///
     /// # Errors
     ///
     /// As [`Certifier::new`].
     fn new(
-        objective: &Objective<'_>,
+        objective: &Objective<'a>,
         v: &mut [f64],
         run: &mut Run<'_>,
     ) -> Result<Option<Self>, Error> {
         if !is_factorable(objective) {
             return Ok(None);
         }
-        let scores = run.exact_scores(objective, v)?;
-        if !scores.z.iter().all(|z| z.is_finite()) {
+        let scores = run.scores(objective, v)?;
+        if !scores.are_finite() {
             return Ok(None);
         }
-        let dataset = objective.dataset;
-        let curvatures = kernel::curvatures(dataset, &scores.z, &mut run.job())?;
-        let traces = curvatures.traces();
-        let Some(mut view) = dependence::view(objective, &traces, Arc::clone(&run.basis), run)?
-        else {
+        let gram = |basis: &Basis, job: &mut Job<'_>| scores.gram_of_trace(basis, job);
+        let Some(mut view) = dependence::view(objective, gram, Arc::clone(&run.basis), run)? else {
             return Ok(None);
         };
         let mut aliased = Vec::new();
@@ -305,7 +299,7 @@ impl Neighbourhood {
                     excluded: &of_all.dependent,
                     ..*objective
                 };
-                let again = dependence::view(&without, &traces, Arc::clone(&of_all.basis), run)?;
+                let again = dependence::view(&without, gram, Arc::clone(&of_all.basis), run)?;
                 match again.filter(|view| view.dependent == of_all.dependent) {
                     Some(again) => view = again,
                     None => return Ok(None),
@@ -318,7 +312,7 @@ impl Neighbourhood {
             free,
             scale,
             factor,
-        }) = Factored::new(objective, &view, &curvatures, run)?
+        }) = Factored::new(objective, &view, scores.as_ref(), run)?
         else {
             return Ok(None);
         };
@@ -327,13 +321,17 @@ impl Neighbourhood {
         let size = scale.len() as f64;
         let defect = f64::EPSILON * (size + 2.0) * factor.trace().sqrt() * norm;
         let is_exact = defect < 0.01;
-        Ok(is_exact.then_some(Neighbourhood {
+        let metric = Metric {
             basis: view.basis,
             mean: view.columns.mean,
             free,
             scale,
-            factor,
             inverse,
+            hidden: defect / (1.0 - defect) * norm,
+        };
+        Ok(is_exact.then_some(Neighbourhood {
+            metric,
+            factor,
             norm,
             defect,
             scores,
@@ -350,7 +348,7 @@ impl Neighbourhood {
         run: &mut Run<'_>,
     ) -> Result<Evaluation, Error> {
         match self.aliased.is_empty() {
-            true => self.evaluate_at(objective, v, self.scores.clone(), run),
+            true => self.evaluate_at(objective, v, (self.scores.as_ref(), 0.0), run),
             false => self.evaluate(objective, v, run),
         }
     }
@@ -362,30 +360,37 @@ impl Neighbourhood {
         v: &[f64],
         run: &mut Run<'_>,
     ) -> Result<Evaluation, Error> {
-        let scores = run.exact_scores(objective, v)?;
-        self.evaluate_at(objective, v, scores, run)
+        run.passes += objective.cost;
+        let at = objective.parameters(v);
+        let (scores, change) = self.scores.moved_to(&at, &mut run.job())?;
+        self.evaluate_at(objective, v, (scores.as_ref(), change), run)
     }
 
     fn evaluate_at(
         &self,
         objective: &Objective<'_>,
         v: &[f64],
-        scores: ExactScores,
+        (scores, drift): (&dyn RowScores, f64),
         run: &mut Run<'_>,
     ) -> Result<Evaluation, Error> {
-        let (dataset, classes, n) = (objective.dataset, objective.classes, objective.columns());
-        let residuals = kernel::residuals(dataset, &scores.z, &mut run.job())?;
+        let (classes, n) = (objective.classes, objective.columns());
+        let Metric {
+            basis,
+            mean,
+            free,
+            scale,
+            ..
+        } = &self.metric;
         run.passes += objective.cost;
         let order = n + 1;
         let of_class = |k: usize| k * order..(k + 1) * order;
         let mut largest = vec![0.0; order];
-        for (&j, &scale) in self.free.iter().flatten().zip(&self.scale) {
+        for (&j, &scale) in free.iter().flatten().zip(scale) {
             largest[j] = f64::max(largest[j], scale);
         }
-        let basis = &self.basis;
-        let moments = kernel::moments(dataset, basis, &residuals, &largest, &mut run.job())?;
+        let moments = scores.moments(basis, &largest, &mut run.job())?;
         let (weights, _) = objective.split(v);
-        let total = residuals.weight;
+        let total = moments.weight;
         let mut centred = weights.to_vec();
         if classes > 1 {
             centre_values(&mut centred, classes);
@@ -408,8 +413,8 @@ impl Neighbourhood {
         // That by what is free, in the basis.
         let (mut gradient, mut error) = (Vec::new(), Vec::new());
         let epsilon = f64::EPSILON * (n as f64 + 16.0); // of n sums, in what the penalty becomes in the basis
-        let mut scales = self.scale.iter();
-        for (k, free) in self.free.iter().enumerate() {
+        let mut scales = scale.iter();
+        for (k, free) in free.iter().enumerate() {
             let sums = &moments.sums[of_class(k)];
             let magnitudes = &moments.magnitudes[of_class(k)];
             // The penalty's part goes over as the loss's does, without a bias.
@@ -423,7 +428,7 @@ impl Neighbourhood {
                 let (by_column, cancelled) = if j == n {
                     (by_bias / total, magnitudes[n] / total)
                 } else {
-                    let mean = self.mean[j];
+                    let mean = mean[j];
                     let terms = terms[j] + (magnitudes[j] + mean.abs() * magnitudes[n]) / total;
                     ((sums[j] - mean * by_bias) / total + penalty[j], terms)
                 };
@@ -433,23 +438,19 @@ impl Neighbourhood {
         }
         // What the penalty takes of what changes all classes alike, which is zero but for rounding.
         let alike: Vec<f64> = (weights.iter().zip(&centred)).map(|(w, c)| w - c).collect();
-        let loss = residuals.error / total;
-        let shift = self
-            .mean
-            .iter()
-            .zip(&largest)
-            .map(|(mean, scale)| mean * scale);
+        let loss = moments.error / total;
+        let shift = mean.iter().zip(&largest).map(|(mean, scale)| mean * scale);
         let shift: f64 = shift.map(|x| x * x).sum();
         Ok(Evaluation {
             value: Value {
                 objective: loss + objective.penalty.value(weights),
                 loss,
-                error: residuals.error,
+                error: moments.error,
                 weight: total,
                 gradient: natural,
             },
-            drift: drift(&scores, &self.scores, classes),
-            scores,
+            drift,
+            score_error: scores.error(),
             gradient,
             error,
             longest: moments.longest.sqrt() + shift.sqrt(),
@@ -459,7 +460,7 @@ impl Neighbourhood {
 
     /// ‖W g‖, the norm of the gradient under the inverse Hessian, as far as it is known.
     fn decrement(&self, at: &Evaluation) -> f64 {
-        norm(&lower_times(&self.inverse, &at.gradient))
+        norm(&lower_times(&self.metric.inverse, &at.gradient))
     }
 
     /// Upper bound on objective − minimum.
@@ -471,87 +472,25 @@ impl Neighbourhood {
     ) -> Result<f64, Error> {
         let rate = if objective.classes == 1 { 1.0 } else { SQRT_2 };
         // Rounding of the scores, by Cauchy–Schwarz under the Hessian: σ' z² ≤ 1/2.
-        let dot_error = at.scores.error(objective.columns());
+        let dot_error = at.score_error;
         let score_error = rate * (f64::EPSILON + dot_error);
-        let magnitudes: Vec<f64> = self.inverse.iter().map(|x| x.abs()).collect();
+        let magnitudes: Vec<f64> = self.metric.inverse.iter().map(|x| x.abs()).collect();
         let unknown = norm(&lower_times(&magnitudes, &at.error));
-        let length =
-            self.decrement(at) + unknown + self.hidden() * (norm(&at.gradient) + norm(&at.error));
+        let length = self.decrement(at)
+            + unknown
+            + self.metric.hidden * (norm(&at.gradient) + norm(&at.error));
         let growth = (0.5 * (at.drift + 2.0 * dot_error)).exp();
         let decrement = (length * EXACT + score_error) * growth;
         let rough = rate * at.longest * self.norm / (1.0 - self.defect) * EXACT;
         let is_rough = (decrement * rough * growth).is_nan() || decrement * rough * growth >= ROUGH;
         if is_rough && self.reach.is_none() {
-            self.reach = Some(self.exact_reach(objective, run)?);
+            // Row by row: as much work as the Hessian.
+            run.passes += objective.cost;
+            self.reach = Some(objective.source.reach(&self.metric, &mut run.job())?);
         }
         let reach = self.reach.map_or(rough, |reach| reach.min(rough)) * growth;
         let bound = concordant_gap(decrement, reach) + at.alike * EXACT;
         Ok(if bound.is_nan() { f64::INFINITY } else { bound })
-    }
-
-    /// A bound on ‖(L⁻¹ − W) x‖ / ‖x‖.
-    fn hidden(&self) -> f64 {
-        self.defect / (1.0 - self.defect) * self.norm
-    }
-
-    /// ρ, row by row: as much work as the Hessian.
-    fn exact_reach(&self, objective: &Objective<'_>, run: &mut Run<'_>) -> Result<f64, Error> {
-        run.passes += objective.cost;
-        let (n, size, classes) = (objective.columns(), self.scale.len(), objective.classes);
-        let hidden = self.hidden();
-        let work = size.saturating_mul(size);
-        let largest = kernel::sum_rows(
-            objective.dataset,
-            work / (n + 1) + 1,
-            || {
-                let images = vec![0.0; classes * size];
-                (images, vec![0.0; size], vec![0.0; n])
-            },
-            Largest::default,
-            |(images, scaled, low), Largest(largest), _, row| {
-                self.basis.enter(&mut row[..n], low);
-                row[..n]
-                    .iter_mut()
-                    .zip(&self.mean)
-                    .for_each(|(x, mean)| *x -= mean);
-                row[n] = 1.0;
-                // The image of the row in the place of each score.
-                let mut room: f64 = 0.0;
-                let mut start = 0;
-                for (image, free) in images.chunks_exact_mut(size).zip(&self.free) {
-                    let end = start + free.len();
-                    for (out, (&j, scale)) in scaled[start..end]
-                        .iter_mut()
-                        .zip(free.iter().zip(&self.scale[start..]))
-                    {
-                        *out = row[j] * scale;
-                    }
-                    let scaled = &scaled[start..end];
-                    for (i, out) in image.iter_mut().enumerate() {
-                        let of_class = &self.inverse[i * size + start..i * size + end];
-                        *out = if i < start {
-                            0.0
-                        } else {
-                            dot(of_class, scaled)
-                        };
-                    }
-                    room = room.max(hidden * norm(scaled));
-                    start = end;
-                }
-                for (k, image) in images.chunks_exact(size).enumerate() {
-                    if classes == 1 {
-                        *largest = largest.max(norm(image) + room);
-                    }
-                    for other in images.chunks_exact(size).take(k) {
-                        let squares = image.iter().zip(other).map(|(a, b)| (a - b) * (a - b));
-                        let length = squares.sum::<f64>().sqrt();
-                        *largest = largest.max(length + 2.0 * room);
-                    }
-                }
-            },
-            &mut run.job(),
-        )?;
-        Ok(largest.0 * (1.0 + 1e-6))
     }
 
     /// −H⁻¹ g as natural weights and biases.
@@ -561,8 +500,12 @@ impl Neighbourhood {
         self.factor.solve(&mut solved);
         let mut step = vec![0.0; classes * (n + 1)];
         let (weights, biases) = step.split_at_mut(classes * n);
-        let mut moves = solved.iter().zip(&self.scale).map(|(x, scale)| -x * scale);
+        let mut moves = solved
+            .iter()
+            .zip(&self.metric.scale)
+            .map(|(x, scale)| -x * scale);
         let scores = self
+            .metric
             .free
             .iter()
             .zip(weights.chunks_exact_mut(n))
@@ -572,8 +515,8 @@ impl Neighbourhood {
             for (&j, step) in free.iter().zip(moves.by_ref()) {
                 *weights.get_mut(j).unwrap_or(&mut at_mean) = step;
             }
-            let at_origin = at_mean - dot(&self.mean, weights);
-            let shift = self.basis.to_natural(weights);
+            let at_origin = at_mean - dot(&self.metric.mean, weights);
+            let shift = self.metric.basis.to_natural(weights);
             *bias = if objective.fit_bias {
                 at_origin + shift
             } else {
@@ -586,24 +529,24 @@ impl Neighbourhood {
         step
     }
 
-    /// Rounds weights to `F`, and then biases such that scores at the columns' means change least.
-    fn round<F: Float>(&self, objective: &Objective<'_>, v: &mut [f64]) {
+    /// Rounds weights to the type of the result, and then biases such that scores at the columns' means change least.
+    fn round(&self, objective: &Objective<'_>, v: &mut [f64]) {
         let n = objective.columns();
         let at = v.len() - objective.classes;
         let (weights, biases) = v.split_at_mut(at);
         for (weights, bias) in weights.chunks_exact_mut(n).zip(biases) {
             let mut change = weights.to_vec();
-            round::<F>(weights);
+            objective.precision.round(weights);
             change
                 .iter_mut()
                 .zip(&*weights)
                 .for_each(|(w, rounded)| *w -= rounded);
             if objective.fit_bias {
-                let shift = self.basis.to_coordinates(&mut change);
-                *bias += shift + dot(&self.mean, &change);
+                let shift = self.metric.basis.to_coordinates(&mut change);
+                *bias += shift + dot(&self.metric.mean, &change);
             }
         }
-        round::<F>(&mut v[at..]);
+        objective.precision.round(&mut v[at..]);
     }
 }
 
@@ -618,19 +561,6 @@ fn concordant_gap(decrement: f64, reach: f64) -> f64 {
     } else {
         ((1.0 - a) * (1.0 - a).ln() + a) / (reach * reach) * EXACT
     }
-}
-
-/// The largest change of a score, or of the difference of two.
-fn drift(a: &ExactScores, b: &ExactScores, classes: usize) -> f64 {
-    let rows = a.z.chunks_exact(classes).zip(b.z.chunks_exact(classes));
-    let change = |(a, b): (&[f64], &[f64])| {
-        let changes = || a.iter().zip(b).map(|(a, b)| a - b);
-        match classes {
-            1 => changes().fold(0.0, |most: f64, x| most.max(x.abs())),
-            _ => changes().fold(f64::MIN, f64::max) - changes().fold(f64::MAX, f64::min),
-        }
-    };
-    rows.map(change).fold(0.0, f64::max)
 }
 
 /// `L x` for a lower triangle, row by row.

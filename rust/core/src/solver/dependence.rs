@@ -7,26 +7,25 @@ use super::objective::Objective;
 use super::run::Run;
 use super::view::{Alias, View};
 use crate::error::Error;
-use crate::kernel::{self, Basis};
+use crate::kernel::{Basis, Gram};
+use crate::reduce::Job;
 
 /// How often the basis is made better before columns that still lose their digits are looked at by themselves.
 const ROUNDS: usize = 16;
 /// Part of the loss that moving the weights of aliased columns may add.
 pub(super) const LOSES: f64 = 1e-8;
 
-/// Under the curvatures `d`, one a row. None if the sums are not finite, or a column cannot be told from those before it
+/// By the Gram matrices that `gram` makes in a basis. None if the sums are not finite, or a column cannot be told from those before it
 /// though something is left of it. The basis is made better as it turns out.
 pub(super) fn view(
     objective: &Objective<'_>,
-    d: &[f64],
+    gram: impl Fn(&Basis, &mut Job<'_>) -> Result<Gram, Error>,
     mut basis: Arc<Basis>,
     run: &mut Run<'_>,
 ) -> Result<Option<View>, Error> {
-    let dataset = objective.dataset;
-    let weight = dataset.weight();
     for round in 1.. {
         run.passes += objective.cost;
-        let gram = kernel::gram_of(dataset, d, weight, &basis, &mut run.job())?;
+        let gram = gram(&basis, &mut run.job())?;
         let Some(mut view) = View::of(objective, basis, gram) else {
             return Ok(None);
         };
@@ -57,15 +56,15 @@ pub(crate) fn of_all_rows(
     if let Some(view) = &run.of_all_rows {
         return Ok(view.clone());
     }
-    let dataset = objective.dataset;
-    let mut basis = Basis::sampled(dataset, objective.fit_bias, !objective.penalty.is_none());
+    let source = objective.source;
+    let mut basis = source.basis(objective.fit_bias, !objective.penalty.is_none());
     if basis.has_unknown_units() {
         run.passes += objective.cost;
-        let classes = objective.classes;
-        let ranges = kernel::ranges(dataset, classes, &mut run.job())?;
+        let ranges = source.ranges(objective.classes, &mut run.job())?;
         basis.set_unknown_units(|column, origin| ranges.spread(column, origin));
     }
-    let view = view(objective, &counted(objective), Arc::new(basis), run)?;
+    let gram = |basis: &Basis, job: &mut Job<'_>| source.gram_of_counts(basis, job);
+    let view = view(objective, gram, Arc::new(basis), run)?;
     run.of_all_rows = Some(view.clone());
     Ok(view)
 }
@@ -100,25 +99,12 @@ pub(crate) fn aliases(
         return Ok(Some(aliased));
     }
     let loss = |v: &[f64], run: &mut Run<'_>| {
-        let scores = run.exact_scores(objective, v)?;
-        let dataset = objective.dataset;
-        let residuals = kernel::residuals(dataset, &scores.z, &mut run.job())?;
-        Ok::<_, Error>(residuals.error / residuals.weight)
+        let (error, weight) = run.scores(objective, v)?.error_and_weight(&mut run.job())?;
+        Ok::<_, Error>(error / weight)
     };
     let (before, after) = (loss(v, run)?, loss(&moved, run)?);
     Ok((after <= before * (1.0 + LOSES)).then(|| {
         v.copy_from_slice(&moved);
         aliased
     }))
-}
-
-/// 1 for each row of positive weight, 0 for the others.
-fn counted(objective: &Objective<'_>) -> Vec<f64> {
-    let mut s = vec![1.0; objective.rows()];
-    if let Some(weights) = objective.dataset.sample_weight {
-        weights.copy(objective.dataset.rows, 0, &mut s);
-    }
-    s.iter_mut()
-        .for_each(|s| *s = if *s > 0.0 { 1.0 } else { 0.0 });
-    s
 }

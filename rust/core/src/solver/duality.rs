@@ -45,11 +45,11 @@ use std::f64::consts::SQRT_2;
 
 use super::objective::{Objective, Point};
 use crate::error::Error;
-use crate::features::Features;
-use crate::float::Float;
-use crate::kernel::{self, Basis};
+use crate::float::Precision;
+use crate::kernel::Basis;
 use crate::linalg::{add_multiple, dot, norm};
 use crate::reduce::{Job, STRIPE};
+use crate::source::Rounding;
 
 /// What the bound takes of the second derivatives.
 struct Moments {
@@ -90,86 +90,74 @@ pub(crate) fn passes(classes: usize) -> f64 {
 /// # Errors
 ///
 /// [`Error::Interrupted`] by the monitor.
-pub(crate) fn gap<F: Float>(
+pub(crate) fn gap(
     objective: &Objective<'_>,
     point: &Point,
     job: &mut Job<'_>,
 ) -> Result<f64, Error> {
-    let gap = if objective.classes == 1 {
-        let moments = moments(objective, point, job)?;
-        bound::<F>(objective, point, &moments)
-    } else {
-        class_gap::<F>(objective, point, job)?
+    let (moments, by_biases) = moments(objective, point, job)?;
+    let gap = match by_biases {
+        Some(by_biases) if objective.classes > 1 && objective.fit_bias => {
+            at_better_biases(objective, point, moments, &by_biases, job)?
+        }
+        _ => bound(objective, point, &moments, Precision::Double),
     };
     Ok(if gap.is_nan() { f64::INFINITY } else { gap })
 }
 
-fn moments(objective: &Objective<'_>, point: &Point, job: &mut Job<'_>) -> Result<Moments, Error> {
-    let dataset = objective.dataset;
-    let n = objective.columns();
-    let basis = Basis::natural(n);
-    let c = kernel::curvature(dataset, &point.v[..n], point.v[n], &basis, job)?;
-    let h = c.bias / c.weight / EXACT;
-    Ok(Moments {
-        least: h,
-        largest: h,
-        spread: c.diagonal.iter().sum::<f64>() / c.weight * EXACT,
-        squares: c.squares.iter().sum::<f64>() / c.weight * EXACT,
-    })
-}
-
-fn class_gap<F: Float>(
+/// The bound with the biases of several classes one Newton step further, where that is short, and what the step gains.
+fn at_better_biases(
     objective: &Objective<'_>,
     point: &Point,
+    mut moments: Moments,
+    by_biases: &Inverse,
     job: &mut Job<'_>,
 ) -> Result<f64, Error> {
-    let (mut moments, inverse) = class_moments(objective, point, job)?;
-    let mut v = point.v.clone();
-    let mut cost = 0.0;
-    if objective.fit_bias
-        && let Some(inverse) = inverse
-    {
-        let (_, g) = objective.split(&point.value.gradient);
-        let mut step = g.to_vec();
-        inverse.solve(&mut step);
-        let length = norm(&step);
-        if length <= LONGEST {
-            let error = rounding::<F>(objective, point, &moments).by_biases;
-            cost = dot(g, &step).max(0.0) + error * length;
-            let at = v.len() - objective.classes;
-            add_multiple(&mut v[at..], -1.0, &step);
-            moments = moments.after(length);
-        }
+    let (_, g) = objective.split(&point.value.gradient);
+    let mut step = g.to_vec();
+    by_biases.solve(&mut step);
+    let length = norm(&step);
+    if length.is_nan() || length > LONGEST {
+        return Ok(bound(objective, point, &moments, Precision::Double));
     }
-    let value = objective.evaluate::<f64>(&v, job)?;
-    Ok(cost + bound::<f64>(objective, &Point { v, value }, &moments))
+    let error = rounding(objective, point, &moments, Precision::Double).by_biases;
+    let gained = dot(g, &step).max(0.0) + error * length;
+    let mut v = point.v.clone();
+    let at = v.len() - objective.classes;
+    add_multiple(&mut v[at..], -1.0, &step);
+    moments = moments.after(length);
+    let value = objective.evaluate(&v, Precision::Double, job)?;
+    Ok(gained + bound(objective, &Point { v, value }, &moments, Precision::Double))
 }
 
 /// The moments, and the inverse of the Hessian by the biases unless that is singular beyond (1, …, 1).
-fn class_moments(
+fn moments(
     objective: &Objective<'_>,
     point: &Point,
     job: &mut Job<'_>,
 ) -> Result<(Moments, Option<Inverse>), Error> {
-    let dataset = objective.dataset;
-    let model = objective.parameters(&point.v);
-    let slopes = kernel::slopes(dataset, &model, job)?;
-    let mut traces = vec![0.0; objective.rows()];
-    for d in slopes.chunks_exact(traces.len()) {
-        add_multiple(&mut traces, 1.0, d);
-    }
+    let at = objective.parameters(&point.v);
+    let curvatures = objective.source.curvatures(&at, job)?;
     let basis = Basis::natural(objective.columns());
-    let c = kernel::curvature_of(dataset, &traces, &basis, job)?;
-    let mut hessian = kernel::bias_hessian(dataset, &model, &slopes, job)?;
+    let (trace, mut hessian) = curvatures.trace(&basis, job)?;
     for h in &mut hessian {
-        *h /= c.weight;
+        *h /= trace.weight;
     }
-    let inverse = Inverse::new(hessian, objective.classes);
+    let (least, inverse) = match hessian.as_slice() {
+        [h] => (*h, None),
+        _ => {
+            let inverse = Inverse::new(hessian, objective.classes);
+            (
+                inverse.as_ref().map_or(0.0, Inverse::least_eigenvalue),
+                inverse,
+            )
+        }
+    };
     let moments = Moments {
-        least: inverse.as_ref().map_or(0.0, Inverse::least_eigenvalue) / EXACT,
-        largest: c.bias / c.weight * EXACT,
-        spread: c.diagonal.iter().sum::<f64>() / c.weight * EXACT,
-        squares: c.squares.iter().sum::<f64>() / c.weight * EXACT,
+        least: least / EXACT,
+        largest: trace.bias / trace.weight * EXACT,
+        spread: trace.diagonal.iter().sum::<f64>() / trace.weight * EXACT,
+        squares: trace.squares.iter().sum::<f64>() / trace.weight * EXACT,
     };
     Ok((moments, inverse))
 }
@@ -245,39 +233,24 @@ impl Inverse {
     }
 }
 
-/// Additions that a term of a score goes through at most: of lanes, or of panels and their columns.
-fn additions_of_a_predictor<F: Float>(classes: usize, columns: usize) -> f64 {
-    let n = columns as f64;
-    if classes == 1 {
-        n / F::LANES as f64 + 8.0
-    } else {
-        n.min(64.0) + n / 64.0 + 10.0
-    }
-}
-
 /// How far computed gradients may be from exact ones.
-struct Rounding {
+struct GradientError {
     by_weights: f64,
     by_biases: f64,
 }
 
-fn rounding<F: Float>(objective: &Objective<'_>, point: &Point, moments: &Moments) -> Rounding {
-    let (classes, n) = (objective.classes, objective.columns());
+fn rounding(
+    objective: &Objective<'_>,
+    point: &Point,
+    moments: &Moments,
+    precision: Precision,
+) -> GradientError {
+    let classes = objective.classes;
     let (w, b) = objective.split(&point.v);
     let (w_norm, b_norm) = (norm(w), norm(b));
     let (t, h) = (moments.spread, moments.largest);
-    let epsilon = F::EPSILON.to_f64();
-    let sums = kernel::leaves(objective.dataset, classes).additions();
-    let (score, additions) = match objective.dataset.x {
-        Features::Dense(_) => (epsilon * additions_of_a_predictor::<F>(classes, n), sums),
-        Features::Sparse(x) => {
-            let terms = if classes == 1 { 8.0 } else { 10.0 };
-            (
-                epsilon * terms + f64::EPSILON * x.longest_row() as f64,
-                sums + kernel::longest_sum(&x),
-            )
-        }
-    };
+    let epsilon = precision.epsilon();
+    let Rounding { score, additions } = objective.source.rounding(classes, precision);
     let sum = epsilon * (STRIPE as f64 + 16.0) + f64::EPSILON * (additions + 16.0);
     // |r| ≤ 1 and r² ≤ E_i, whatever the label; of several classes, √2 times as much.
     let (terms, factor) = match classes {
@@ -286,7 +259,7 @@ fn rounding<F: Float>(objective: &Objective<'_>, point: &Point, moments: &Moment
     };
     let residual = (terms * epsilon + sum) * factor * point.value.loss.min(1.0).sqrt();
     let root = (h * t).sqrt();
-    Rounding {
+    GradientError {
         by_weights: 2.0
             * (score * (w_norm * t + b_norm * root) + residual * moments.squares.sqrt())
             + 4.0 * f64::EPSILON * objective.penalty.slope(w_norm),
@@ -294,9 +267,9 @@ fn rounding<F: Float>(objective: &Objective<'_>, point: &Point, moments: &Moment
     }
 }
 
-/// The bound from the gradient at `point`, computed in `F`, and moments there.
-fn bound<F: Float>(objective: &Objective<'_>, point: &Point, moments: &Moments) -> f64 {
-    let error = rounding::<F>(objective, point, moments);
+/// The bound from the gradient at `point`, computed in that precision, and moments there.
+fn bound(objective: &Objective<'_>, point: &Point, moments: &Moments, precision: Precision) -> f64 {
+    let error = rounding(objective, point, moments, precision);
     let (by_weights, by_biases) = objective.split(&point.value.gradient);
     let along_weights = norm(by_weights) * EXACT + error.by_weights;
     let along_bias = if objective.fit_bias {
@@ -330,15 +303,16 @@ mod tests {
     use crate::penalty::Penalty;
     use crate::reduce::{Threads, Unmonitored};
     use crate::shuffle::Random;
+    use crate::source::Arrays;
     use crate::vector::Vector;
 
-    fn objective<'a>(dataset: &'a Dataset<'a>, classes: usize, l2: f64) -> Objective<'a> {
+    fn objective<'a>(source: &'a Arrays<'a>, classes: usize, l2: f64) -> Objective<'a> {
         Objective {
-            dataset,
+            source,
             classes,
             penalty: Penalty::new(l2).unwrap(),
             fit_bias: true,
-            epsilon: f64::EPSILON,
+            precision: Precision::Double,
             excluded: &[],
             cost: 1.0,
             separated_below: 0.0,
@@ -349,8 +323,8 @@ mod tests {
         Job::new(Threads::ONE, Box::leak(Box::new(Unmonitored))).unwrap()
     }
 
-    fn at<F: Float>(objective: &Objective<'_>, v: &[f64]) -> Point {
-        let value = objective.evaluate::<F>(v, &mut quiet()).unwrap();
+    fn at(objective: &Objective<'_>, v: &[f64], precision: Precision) -> Point {
+        let value = objective.evaluate(v, precision, &mut quiet()).unwrap();
         Point {
             v: v.to_vec(),
             value,
@@ -371,18 +345,22 @@ mod tests {
         let x = vec![1e-9; y.len()];
         let matrix = Matrix::from_rows(Elements::F64(&x), y.len(), 1).unwrap();
         let labels = Vector::from_slice(&y);
-        let dataset = Dataset::new(&matrix, &labels, None).unwrap();
-        let objective = objective(&dataset, 3, 1.0);
+        let source = Arrays(Dataset::new(&matrix, &labels, None).unwrap());
+        let objective = objective(&source, 3, 1.0);
         let best: Vec<f64> = counts.iter().map(|&c| (c as f64 / 10.0).ln()).collect();
-        let least = at::<f64>(&objective, &[&[0.0; 3], &best[..]].concat())
-            .value
-            .objective;
+        let least = at(
+            &objective,
+            &[&[0.0; 3], &best[..]].concat(),
+            Precision::Double,
+        )
+        .value
+        .objective;
         for (k, distance) in [(0, 0.01), (1, 0.1), (2, 0.2), (0, -0.1), (1, -0.2)] {
             let mut v = [&[0.0; 3], &best[..]].concat();
             v[3 + k] += distance;
-            let point = at::<f64>(&objective, &v);
+            let point = at(&objective, &v, Precision::Double);
             let missing = point.value.objective - least;
-            let bound = gap::<f64>(&objective, &point, &mut quiet()).unwrap();
+            let bound = gap(&objective, &point, &mut quiet()).unwrap();
             assert!(
                 missing <= bound && bound <= 4.0 * missing,
                 "{missing} {bound}"
@@ -397,11 +375,11 @@ mod tests {
         let x = uniform(&mut random, 80, 3.0);
         let matrix = Matrix::from_rows(Elements::F64(&x), 40, 2).unwrap();
         let labels = Vector::from_slice(&y);
-        let dataset = Dataset::new(&matrix, &labels, None).unwrap();
-        let objective = objective(&dataset, 4, 1.0);
+        let source = Arrays(Dataset::new(&matrix, &labels, None).unwrap());
+        let objective = objective(&source, 4, 1.0);
         let moments = |v: &[f64]| {
-            let point = at::<f64>(&objective, v);
-            class_moments(&objective, &point, &mut quiet()).unwrap().0
+            let point = at(&objective, v, Precision::Double);
+            super::moments(&objective, &point, &mut quiet()).unwrap().0
         };
         let mut grew = [false; 3];
         for _ in 0..200 {
@@ -433,18 +411,18 @@ mod tests {
             let labels: Vec<f64> = (0..m).map(|i| (i % classes.max(2)) as f64).collect();
             let matrix = Matrix::from_rows(Elements::F32(&x), m, n).unwrap();
             let y = Vector::from_slice(&labels);
-            let dataset = Dataset::new(&matrix, &y, None).unwrap();
-            let objective = objective(&dataset, classes, 1e-3);
+            let source = Arrays(Dataset::new(&matrix, &y, None).unwrap());
+            let objective = objective(&source, classes, 1e-3);
             let v: Vec<f64> = uniform(&mut random, classes * (n + 1), 1.0)
                 .iter()
                 .map(|&v| f64::from(v as f32))
                 .collect();
-            let (mut point, exact) = (at::<f32>(&objective, &v), at::<f64>(&objective, &v));
-            let moments = match classes {
-                1 => moments(&objective, &point, &mut quiet()).unwrap(),
-                _ => class_moments(&objective, &point, &mut quiet()).unwrap().0,
-            };
-            let said = rounding::<f32>(&objective, &point, &moments);
+            let (mut point, exact) = (
+                at(&objective, &v, Precision::Single),
+                at(&objective, &v, Precision::Double),
+            );
+            let (moments, _) = moments(&objective, &point, &mut quiet()).unwrap();
+            let said = rounding(&objective, &point, &moments, Precision::Single);
             add_multiple(&mut point.value.gradient, -1.0, &exact.value.gradient);
             let (weights, biases) = objective.split(&point.value.gradient);
             assert!(norm(weights) > 0.0 && norm(weights) <= said.by_weights);
@@ -452,7 +430,7 @@ mod tests {
 
             point.value.gradient.fill(0.0);
             let least = objective.penalty.conjugate(said.by_weights);
-            assert!(bound::<f32>(&objective, &point, &moments) >= least);
+            assert!(bound(&objective, &point, &moments, Precision::Single) >= least);
         }
     }
 }

@@ -7,6 +7,7 @@ use super::view::View;
 use crate::error::Error;
 use crate::kernel::{self, Gram};
 use crate::linalg::norm;
+use crate::source::RowScores;
 
 /// The Hessian by what is free to move, in a view's basis.
 pub(super) struct Factored {
@@ -20,16 +21,14 @@ impl Factored {
     pub(super) fn new(
         objective: &Objective<'_>,
         view: &View,
-        curvatures: &kernel::Curvatures,
+        scores: &dyn RowScores,
         run: &mut Run<'_>,
     ) -> Result<Option<Self>, Error> {
         let (n, order, classes) = (view.scale.len(), view.scale.len() + 1, objective.classes);
         let weight = view.gram.weight;
-        let dataset = objective.dataset;
         let mut of_pair = |k: usize, l: usize| {
             run.passes += objective.cost;
-            let (d, basis) = (curvatures.of_pair(k, l), &view.basis);
-            kernel::gram_of(dataset, &d, weight, basis, &mut run.job())
+            scores.gram([k, l], &view.basis, &mut run.job())
         };
         let own: Vec<Gram> = match classes {
             1 => vec![view.gram.clone()],

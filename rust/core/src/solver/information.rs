@@ -8,8 +8,9 @@ use super::objective::Objective;
 use super::run::Run;
 use super::view::{Alias, View};
 use crate::error::Error;
-use crate::kernel;
+use crate::kernel::Basis;
 use crate::linalg::{add_multiple, dot};
+use crate::reduce::Job;
 
 /// The Fisher information of one score.
 pub(crate) struct Information {
@@ -28,11 +29,10 @@ impl Information {
         v: &[f64],
         run: &mut Run<'_>,
     ) -> Result<Option<Self>, Error> {
-        let scores = run.exact_scores(objective, v)?;
-        let dataset = objective.dataset;
-        let curvatures = kernel::curvatures(dataset, &scores.z, &mut run.job())?;
+        let scores = run.scores(objective, v)?;
         let basis = Arc::clone(&run.basis);
-        let Some(view) = dependence::view(objective, &curvatures.traces(), basis, run)? else {
+        let gram = |basis: &Basis, job: &mut Job<'_>| scores.gram_of_trace(basis, job);
+        let Some(view) = dependence::view(objective, gram, basis, run)? else {
             return Ok(None);
         };
         // Only if all rows say so, whatever is predicted, are columns dependent.

@@ -6,11 +6,11 @@
 
 use std::collections::VecDeque;
 
-use super::objective::{Objective, Point, Value, round};
+use super::objective::{Objective, Point, Value};
 use super::preconditioner::Preconditioner;
 use super::run::{Ended, Patience, Run};
 use crate::error::Error;
-use crate::float::Float;
+use crate::float::Precision;
 use crate::linalg::{add_multiple, dot};
 
 /// Pairs remembered.
@@ -95,7 +95,7 @@ impl Memory {
 }
 
 /// When to stop.
-pub(crate) struct Goal<'a> {
+pub(crate) struct Criteria<'a> {
     /// Whether the point will do, from the direction it would be left in and the decrease that the slope promises.
     pub is_reached: &'a dyn Fn(&Point, &[f64], f64) -> bool,
     /// Whether, at a point that would do by its gradient, the direction speaks of an optimum at infinity.
@@ -112,135 +112,158 @@ pub(crate) struct Outcome {
     pub iterations: usize,
 }
 
-/// Minimises from `point`.
-///
-/// # Errors
-///
-/// Those of [`Run::evaluate`].
-pub(crate) fn minimise<F: Float>(
-    objective: &Objective<'_>,
-    preconditioner: &Preconditioner,
-    memory: &mut Memory,
-    patience: &mut Patience,
-    mut point: Point,
-    goal: &Goal<'_>,
-    run: &mut Run<'_>,
-) -> Result<Outcome, Error> {
-    let mut iterations = 0;
-    loop {
-        let direction = memory.direction(&point.value.gradient, preconditioner);
-        let slope = dot(&direction, &point.value.gradient);
-        let rounding = point.value.rounding::<F>();
-        let is_blind = -slope <= rounding;
-        let ended = if point.value.error < objective.separated_below {
-            Some(Ended::Separated)
-        } else if (goal.is_reached)(&point, &direction, -slope) {
-            Some(Ended::Reached)
-        } else if (goal.is_drifting)(&point, &direction) {
-            Some(Ended::Drifting)
-        } else if iterations == goal.iterations {
-            Some(Ended::Iterations)
-        } else if slope >= 0.0 || !slope.is_finite() {
-            Some(Ended::Stalled)
-        } else if is_blind && patience.is_exhausted(&point, -slope, rounding) {
-            Some(Ended::Exhausted)
-        } else {
-            None
-        };
-        let search = match ended {
-            Some(_) => None,
-            None => Some(line_search::<F>(objective, &point, &direction, slope, run)?),
-        };
-        let (step, next) = match (ended, search) {
-            (None, Some(Search::Found(step, next))) if !(goal.is_runaway)(&next.v) => (step, next),
-            (ended, search) => {
-                let ended = ended.unwrap_or(match search {
-                    Some(Search::Found(..)) => Ended::Runaway,
-                    Some(Search::Spent) => Ended::Passes,
-                    _ => Ended::Stalled,
-                });
+/// What is minimised, with which preconditioner, in which precision and until when.
+pub(crate) struct Lbfgs<'a> {
+    pub objective: &'a Objective<'a>,
+    pub preconditioner: &'a Preconditioner,
+    pub precision: Precision,
+    pub criteria: Criteria<'a>,
+}
+
+impl Lbfgs<'_> {
+    /// Minimises from `point`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Run::evaluate`].
+    pub(crate) fn minimise(
+        &self,
+        mut point: Point,
+        memory: &mut Memory,
+        patience: &mut Patience,
+        run: &mut Run<'_>,
+    ) -> Result<Outcome, Error> {
+        let Lbfgs {
+            objective,
+            preconditioner,
+            precision,
+            criteria,
+        } = self;
+        let mut iterations = 0;
+        loop {
+            let direction = memory.direction(&point.value.gradient, preconditioner);
+            let slope = dot(&direction, &point.value.gradient);
+            let rounding = point.value.rounding(*precision);
+            let is_blind = -slope <= rounding;
+            let ended = if point.value.error < objective.separated_below {
+                Some(Ended::Separated)
+            } else if (criteria.is_reached)(&point, &direction, -slope) {
+                Some(Ended::Reached)
+            } else if (criteria.is_drifting)(&point, &direction) {
+                Some(Ended::Drifting)
+            } else if iterations == criteria.iterations {
+                Some(Ended::Iterations)
+            } else if slope >= 0.0 || !slope.is_finite() {
+                Some(Ended::Stalled)
+            } else if is_blind && patience.is_exhausted(&point, -slope, rounding) {
+                Some(Ended::Exhausted)
+            } else {
+                None
+            };
+            let search = match ended {
+                Some(_) => None,
+                None => Some(self.line_search(&point, &direction, slope, run)?),
+            };
+            let (step, next) = match (ended, search) {
+                (None, Some(LineSearch::Found(step, next))) if !(criteria.is_runaway)(&next.v) => {
+                    (step, next)
+                }
+                (ended, search) => {
+                    let ended = ended.unwrap_or(match search {
+                        Some(LineSearch::Found(..)) => Ended::Runaway,
+                        Some(LineSearch::Spent) => Ended::Passes,
+                        _ => Ended::Stalled,
+                    });
+                    return Ok(Outcome {
+                        point,
+                        ended,
+                        iterations,
+                    });
+                }
+            };
+            let mut taken = next.v.clone();
+            add_multiple(&mut taken, -1.0, &point.v);
+            let mut change = next.value.gradient.clone();
+            add_multiple(&mut change, -1.0, &point.value.gradient);
+            memory.push(taken, change, preconditioner);
+            point = next;
+            iterations += 1;
+            if run.record(objective, &point, step).is_break() {
                 return Ok(Outcome {
                     point,
-                    ended,
+                    ended: Ended::Callback,
                     iterations,
                 });
             }
-        };
-        let mut taken = next.v.clone();
-        add_multiple(&mut taken, -1.0, &point.v);
-        let mut change = next.value.gradient.clone();
-        add_multiple(&mut change, -1.0, &point.value.gradient);
-        memory.push(taken, change, preconditioner);
-        point = next;
-        iterations += 1;
-        if run.record(objective, &point, step).is_break() {
-            return Ok(Outcome {
-                point,
-                ended: Ended::Callback,
-                iterations,
-            });
         }
+    }
+
+    /// A step along `direction` that decreases the objective: the whole of it, if that does.
+    fn line_search(
+        &self,
+        point: &Point,
+        direction: &[f64],
+        slope: f64,
+        run: &mut Run<'_>,
+    ) -> Result<LineSearch, Error> {
+        let Lbfgs {
+            objective,
+            precision,
+            ..
+        } = *self;
+        let from = point.value.objective;
+        // Among differences this small there is rounding, but the slopes, which are sums of small terms, are still right.
+        let blind = 0.1 * precision.epsilon().sqrt() * from.abs();
+        let mut step = 1.0;
+        let (most, blind_trials) = match objective.classes {
+            1 => (SLOPE, 1),
+            _ => (CLASSES_SLOPE, BLIND_TRIALS),
+        };
+        for trial in 1..=TRIALS {
+            if run.is_spent() {
+                return Ok(LineSearch::Spent);
+            }
+            let mut v = point.v.clone();
+            add_multiple(&mut v, step, direction);
+            precision.round(&mut v);
+            if v == point.v {
+                return Ok(LineSearch::Nothing);
+            }
+            let value = run.evaluate(objective, &v, precision)?;
+            let gain = value.objective - from;
+            let is_blind = gain.abs() <= blind;
+            let slope_there = dot(&value.gradient, direction);
+            let is_accepted = value.is_finite()
+                && if is_blind {
+                    slope_there.abs() <= most * slope.abs()
+                } else {
+                    gain <= ARMIJO * step * slope
+                };
+            if is_accepted {
+                return Ok(LineSearch::Found(step, Point { v, value }));
+            }
+            let is_rounding = is_blind && -slope * step <= point.value.rounding(precision);
+            if is_rounding && trial >= blind_trials {
+                return Ok(LineSearch::Nothing);
+            }
+            step *= if is_rounding {
+                (slope / (slope - slope_there)).clamp(0.1, 0.7)
+            } else {
+                shorter(&value, gain, slope * step)
+            };
+        }
+        Ok(LineSearch::Nothing)
     }
 }
 
-enum Search {
+/// What a search for a step has come to.
+enum LineSearch {
+    /// Its length, and the point there.
     Found(f64, Point),
     /// No step improves by more than rounding.
     Nothing,
     /// The passes allowed are used up.
     Spent,
-}
-
-/// A step along `direction` that decreases the objective: the whole of it, if that does.
-fn line_search<F: Float>(
-    objective: &Objective<'_>,
-    point: &Point,
-    direction: &[f64],
-    slope: f64,
-    run: &mut Run<'_>,
-) -> Result<Search, Error> {
-    let from = point.value.objective;
-    // Among differences this small there is rounding, but the slopes, which are sums of small terms, are still right.
-    let blind = 0.1 * F::EPSILON.to_f64().sqrt() * from.abs();
-    let mut step = 1.0;
-    let (most, blind_trials) = match objective.classes {
-        1 => (SLOPE, 1),
-        _ => (CLASSES_SLOPE, BLIND_TRIALS),
-    };
-    for trial in 1..=TRIALS {
-        if run.is_spent() {
-            return Ok(Search::Spent);
-        }
-        let mut v = point.v.clone();
-        add_multiple(&mut v, step, direction);
-        round::<F>(&mut v);
-        if v == point.v {
-            return Ok(Search::Nothing);
-        }
-        let value = run.evaluate::<F>(objective, &v)?;
-        let gain = value.objective - from;
-        let is_blind = gain.abs() <= blind;
-        let slope_there = dot(&value.gradient, direction);
-        let is_accepted = value.is_finite()
-            && if is_blind {
-                slope_there.abs() <= most * slope.abs()
-            } else {
-                gain <= ARMIJO * step * slope
-            };
-        if is_accepted {
-            return Ok(Search::Found(step, Point { v, value }));
-        }
-        let is_rounding = is_blind && -slope * step <= point.value.rounding::<F>();
-        if is_rounding && trial >= blind_trials {
-            return Ok(Search::Nothing);
-        }
-        step *= if is_rounding {
-            (slope / (slope - slope_there)).clamp(0.1, 0.7)
-        } else {
-            shorter(&value, gain, slope * step)
-        };
-    }
-    Ok(Search::Nothing)
 }
 
 /// The minimum of the parabola through both objectives with the slope at the start, within reason.

@@ -2,23 +2,24 @@
 //! class after the other, and then their biases.
 
 use crate::error::Error;
-use crate::float::Float;
-use crate::kernel::{self, Dataset, Parameters, Want, rows_of};
+use crate::float::Precision;
+use crate::kernel::Parameters;
 use crate::loss::Activation;
 use crate::math::larger;
 use crate::penalty::Penalty;
 use crate::reduce::Job;
+use crate::source::Source;
 
-/// The objective over a data set, or over a sample of it.
+/// The objective over all rows, or over a sample of them.
 #[derive(Clone, Copy)]
 pub(crate) struct Objective<'a> {
-    pub dataset: &'a Dataset<'a>,
+    pub source: &'a dyn Source,
     /// Scores per row: one for labels in [0, 1], K for as many classes.
     pub classes: usize,
     pub penalty: Penalty,
     pub fit_bias: bool,
-    /// The distance from 1 to the next number of the type that parameters are rounded to in the end.
-    pub epsilon: f64,
+    /// What parameters are rounded to in the end.
+    pub precision: Precision,
     /// Columns that are left out of an unpenalised fit: their weights stay 0.
     pub excluded: &'a [usize],
     /// What an evaluation reads, in passes over the whole data set.
@@ -48,8 +49,8 @@ impl Value {
     }
 
     /// Differences of the objective that may be rounding.
-    pub(crate) fn rounding<F: Float>(&self) -> f64 {
-        64.0 * F::EPSILON.to_f64() * self.objective.abs()
+    pub(crate) fn rounding(&self, precision: Precision) -> f64 {
+        64.0 * precision.epsilon() * self.objective.abs()
     }
 
     pub(crate) fn is_finite(&self) -> bool {
@@ -67,7 +68,7 @@ pub(crate) struct Point {
 impl Objective<'_> {
     /// n
     pub(crate) fn columns(&self) -> usize {
-        self.dataset.x.columns()
+        self.source.columns()
     }
 
     /// Weights and biases: n + 1 for each score.
@@ -81,7 +82,7 @@ impl Objective<'_> {
     }
 
     /// Weights and biases as the kernel takes them.
-    pub(crate) fn parameters<'v, F>(&self, v: &'v [F]) -> Parameters<'v, F> {
+    pub(crate) fn parameters<'v>(&self, v: &'v [f64]) -> Parameters<'v, f64> {
         let (weights, biases) = v.split_at(v.len() - self.classes);
         match biases {
             [bias] => Parameters::of_one_score(Activation::Sigmoid, weights, bias),
@@ -90,28 +91,21 @@ impl Objective<'_> {
     }
 
     pub(crate) fn rows(&self) -> usize {
-        rows_of(self.dataset)
+        self.source.rows()
     }
 
-    /// What a pass over the rows reads, as a part of what it would if all elements were stored.
-    pub(crate) fn density(&self) -> f64 {
-        let (m, n) = (self.rows() as f64, self.columns() as f64);
-        (self.dataset.x.reads(self.rows()) as f64 / (m * n)).min(1.0)
-    }
-
-    /// One pass over the rows, computed in `F`, which every component of `v` must be representable in.
+    /// One pass over the rows, in a precision that every component of `v` must be a number of.
     ///
     /// # Errors
     ///
-    /// Those of [`kernel::evaluate`].
-    pub(crate) fn evaluate<F: Float>(&self, v: &[f64], job: &mut Job<'_>) -> Result<Value, Error> {
-        let model: Vec<F> = v.iter().map(|&v| F::from_f64(v)).collect();
-        let sums = kernel::evaluate(
-            self.dataset,
-            &self.parameters(&model),
-            Want::LossAndGradient,
-            job,
-        )?;
+    /// Those of [`Source::evaluate`].
+    pub(crate) fn evaluate(
+        &self,
+        v: &[f64],
+        precision: Precision,
+        job: &mut Job<'_>,
+    ) -> Result<Value, Error> {
+        let sums = self.source.evaluate(&self.parameters(v), precision, job)?;
         let (total, error) = (sums.weight, sums.error);
         let mut gradient = sums.weights;
         for (g, w) in gradient.iter_mut().zip(v) {
@@ -128,12 +122,5 @@ impl Objective<'_> {
             weight: total,
             gradient,
         })
-    }
-}
-
-/// Every component rounded to `F`.
-pub(crate) fn round<F: Float>(v: &mut [f64]) {
-    for x in v {
-        *x = F::from_f64(*x).to_f64();
     }
 }

@@ -9,16 +9,16 @@
 //! problems", Technion CCIT 559 (2005); B. Polyak, USSR Comput. Math. Math. Phys. 4 (1964),
 //! doi:10.1016/0041-5553(64)90137-5, for the momentum.
 
-use super::objective::{Objective, Point, round};
+use super::objective::{Objective, Point};
 use super::preconditioner::from_all_rows;
-use super::run::{Patience, Run, Search};
+use super::run::{Patience, Run, Separation};
 use super::separation;
 use super::stages::Solution;
 use crate::descent::StopReason;
-use crate::error::{Error, zeros};
-use crate::float::Float;
-use crate::kernel::{self, Plane};
+use crate::error::Error;
+use crate::float::Precision;
 use crate::linalg::add_multiple;
+use crate::source::PlaneScores;
 
 /// The part of `tol` that weights at rest may still move by: a small one, for steps here are short.
 pub(crate) const AT_REST: f64 = 0.01;
@@ -37,17 +37,16 @@ const FIRST_CHECK: usize = 64;
 /// # Errors
 ///
 /// As [`super::stages::minimise`].
-pub(crate) fn minimise<F: Float>(
+pub(crate) fn minimise(
     objective: &Objective<'_>,
     mut point: Point,
-    tol: f64,
-    at_rest: f64,
+    [tol, at_rest]: [f64; 2],
+    precision: Precision,
     run: &mut Run<'_>,
 ) -> Result<Solution, Error> {
     let order = objective.order();
     let preconditioner = from_all_rows(objective, &point.v, false, run)?;
-    let mut z = zeros("X", objective.rows() * objective.classes, "scores")?;
-    let (mut p, mut q) = (z.clone(), z.clone());
+    let mut scores = objective.source.plane(objective.classes)?;
     let mut last = vec![0.0; order];
     let mut direction = vec![0.0; order];
     let mut patience = Patience::new(PATIENCE);
@@ -61,7 +60,7 @@ pub(crate) fn minimise<F: Float>(
         }
         if (point.value.error < objective.separated_below || iteration == FIRST_CHECK)
             && objective.penalty.is_none()
-            && let Search::Found(direction) = separation::search(objective, &point.v, run)?
+            && let Separation::Found(direction) = separation::search(objective, &point.v, run)?
         {
             break (StopReason::Separated, Some(direction));
         }
@@ -75,12 +74,20 @@ pub(crate) fn minimise<F: Float>(
             break (StopReason::Passes, None);
         }
         if iteration % REFRESH == 0 {
-            run.scores(objective, &point.v, &mut z)?;
+            run.passes += cost(objective, &point.v);
+            scores.refresh(&objective.parameters(&point.v), &mut run.job())?;
         }
-        run.scores(objective, &direction, &mut p)?;
+        run.passes += cost(objective, &direction);
+        scores.turn(&objective.parameters(&direction), &mut run.job())?;
         let from = point.value.objective;
-        let blind = point.value.rounding::<F>();
-        let plane = PlaneSearch::new(objective, &point, [&direction, &last], [&z, &p, &q], blind);
+        let blind = point.value.rounding(precision);
+        let plane = PlaneSearch::new(
+            objective,
+            &point,
+            [&direction, &last],
+            scores.as_ref(),
+            blind,
+        );
         let (step, decrease) = plane.minimum(run)?;
 
         let mut moved = vec![0.0; order];
@@ -88,16 +95,13 @@ pub(crate) fn minimise<F: Float>(
         add_multiple(&mut moved, step[1], &last);
         let mut v = point.v.clone();
         add_multiple(&mut v, 1.0, &moved);
-        round::<F>(&mut v);
-        let value = run.evaluate::<F>(objective, &v)?;
+        precision.round(&mut v);
+        let value = run.evaluate(objective, &v, precision)?;
         if !value.is_finite() || value.objective > from + blind || v == point.v {
             point = patience.best(point, blind);
             break (StopReason::Precision, None);
         }
-        for (q, &p) in q.iter_mut().zip(&p) {
-            *q = step[0] * p + step[1] * *q;
-        }
-        add_multiple(&mut z, 1.0, &q);
+        scores.go(step);
         last = moved;
         point = Point { v, value };
         iteration += 1;
@@ -120,11 +124,17 @@ pub(crate) fn minimise<F: Float>(
     })
 }
 
+/// What scores at these weights and biases read, in passes: nothing, if they are all the biases.
+fn cost(objective: &Objective<'_>, v: &[f64]) -> f64 {
+    match objective.split(v).0.iter().all(|&w| w == 0.0) {
+        true => 0.0,
+        false => objective.cost,
+    }
+}
+
 /// The objective over `v + α d + β s`.
 struct PlaneSearch<'a> {
-    objective: &'a Objective<'a>,
-    /// Of v, d and s.
-    scores: [&'a [f64]; 3],
+    scores: &'a dyn PlaneScores,
     /// Σ s_i
     weight: f64,
     /// l2 times w·d and w·s, and l2 times d·d, d·s and s·s, over the weights.
@@ -136,9 +146,9 @@ struct PlaneSearch<'a> {
     blind: f64,
 }
 
-/// The objective somewhere on the plane, with its derivatives.
+/// The objective somewhere on the plane, with its first and second derivatives.
 #[derive(Clone, Copy)]
-struct Model {
+struct Parabola {
     objective: f64,
     slope: [f64; 2],
     curvature: [f64; 3],
@@ -146,16 +156,15 @@ struct Model {
 
 impl<'a> PlaneSearch<'a> {
     fn new(
-        objective: &'a Objective<'a>,
+        objective: &Objective<'_>,
         point: &Point,
         [d, s]: [&[f64]; 2],
-        scores: [&'a [f64]; 3],
+        scores: &'a dyn PlaneScores,
         blind: f64,
     ) -> Self {
         let [w, d, s] = [&point.v, d, s].map(|v| objective.split(v).0);
         let penalty = |a: &[f64], b: &[f64]| objective.penalty.product(a, b);
         PlaneSearch {
-            objective,
             scores,
             weight: point.value.weight,
             slope: [penalty(w, d), penalty(w, s)],
@@ -165,15 +174,14 @@ impl<'a> PlaneSearch<'a> {
         }
     }
 
-    fn model(&self, [a, b]: [f64; 2], run: &mut Run<'_>) -> Result<Model, Error> {
-        let (dataset, classes) = (self.objective.dataset, self.objective.classes);
-        let plane: Plane = kernel::plane(dataset, self.scores, [a, b], classes, &mut run.job())?;
+    fn at(&self, [a, b]: [f64; 2], run: &mut Run<'_>) -> Result<Parabola, Error> {
+        let plane = self.scores.loss([a, b], &mut run.job())?;
         let ([sa, sb], [caa, cab, cbb]) = (self.slope, self.curvature);
         let penalty =
             self.penalty + a * sa + b * sb + 0.5 * (a * a * caa + 2.0 * a * b * cab + b * b * cbb);
         let [la, lb] = plane.slope.map(|x| x / self.weight);
         let [haa, hab, hbb] = plane.curvature.map(|x| x / self.weight);
-        Ok(Model {
+        Ok(Parabola {
             objective: plane.error / self.weight + penalty,
             slope: [la + sa + a * caa + b * cab, lb + sb + a * cab + b * cbb],
             curvature: [haa + caa, hab + cab, hbb + cbb],
@@ -183,7 +191,7 @@ impl<'a> PlaneSearch<'a> {
     /// The best (α, β), and the decrease that the last Newton iteration saw ahead of the first.
     fn minimum(&self, run: &mut Run<'_>) -> Result<([f64; 2], f64), Error> {
         let mut at = [0.0; 2];
-        let mut here = self.model(at, run)?;
+        let mut here = self.at(at, run)?;
         let mut first = 0.0;
         for iteration in 0..NEWTON {
             let (move_, decrease) = here.newton();
@@ -195,7 +203,7 @@ impl<'a> PlaneSearch<'a> {
             let mut length = 1.0;
             let next = loop {
                 let to = [at[0] + length * move_[0], at[1] + length * move_[1]];
-                let there = self.model(to, run)?;
+                let there = self.at(to, run)?;
                 let enough = here.objective - 1e-4 * length * decrease;
                 let cannot_tell = decrease <= self.blind
                     && (there.objective - here.objective).abs() <= self.blind;
@@ -216,7 +224,7 @@ impl<'a> PlaneSearch<'a> {
     }
 }
 
-impl Model {
+impl Parabola {
     /// The Newton step, and the decrease it promises.
     fn newton(&self) -> ([f64; 2], f64) {
         let ([ga, gb], [haa, hab, hbb]) = (self.slope, self.curvature);

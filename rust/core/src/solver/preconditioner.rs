@@ -12,7 +12,7 @@ use super::columns::{ColumnSums, Columns, LOST, column_sums};
 use super::objective::Objective;
 use super::run::Run;
 use crate::error::Error;
-use crate::kernel::{self, Basis, Curvature, Gram};
+use crate::kernel::{Basis, Curvature, Gram};
 use crate::linalg::{centre, dot};
 use crate::reduce::Job;
 
@@ -170,9 +170,7 @@ impl Block {
     }
 
     fn new(sums: &ColumnSums<'_>, basis: &Basis, objective: &Objective<'_>) -> Self {
-        let &Objective {
-            penalty, epsilon, ..
-        } = objective;
+        let (penalty, epsilon) = (objective.penalty, objective.precision.epsilon());
         // Where every prediction is certain, nothing is known of the bias.
         let fit_bias = objective.fit_bias && (sums.bias > 0.0 || sums.weight == 0.0);
         let columns = Columns::new(sums, basis, fit_bias, epsilon);
@@ -358,7 +356,7 @@ pub(crate) fn from_all_rows(
     if preconditioner.is_usable() {
         Ok(preconditioner)
     } else {
-        Err(objective.dataset.not_finite())
+        Err(objective.source.not_finite())
     }
 }
 
@@ -404,31 +402,17 @@ fn blocks(
     factored: bool,
     run: &mut Run<'_>,
 ) -> Result<Vec<Block>, Error> {
-    let (dataset, n) = (objective.dataset, objective.columns());
-    if objective.classes == 1 {
-        run.passes += objective.cost;
-        let (w, b, job) = (&v[..n], v[n], &mut run.job());
-        let block = if factored {
-            let gram = kernel::gram(dataset, w, b, basis, job)?;
-            Block::factored(&gram, basis, objective, job)?
-        } else {
-            let curvature = kernel::curvature(dataset, w, b, basis, job)?;
-            Block::diagonal(&curvature, basis, objective)
-        };
-        return Ok(vec![block]);
-    }
-    let model = objective.parameters(v);
-    let d = kernel::slopes(dataset, &model, &mut run.job())?;
-    let weight = dataset.weight();
-    d.chunks_exact(objective.rows())
-        .map(|d| {
+    let at = objective.parameters(v);
+    let curvatures = objective.source.curvatures(&at, &mut run.job())?;
+    (0..objective.classes)
+        .map(|score| {
             run.passes += objective.cost;
             let job = &mut run.job();
             if factored {
-                let gram = kernel::gram_of(dataset, d, weight, basis, job)?;
+                let gram = curvatures.gram(score, basis, job)?;
                 Block::factored(&gram, basis, objective, job)
             } else {
-                let curvature = kernel::curvature_of(dataset, d, basis, job)?;
+                let curvature = curvatures.diagonal(score, basis, job)?;
                 Ok(Block::diagonal(&curvature, basis, objective))
             }
         })

@@ -3,14 +3,14 @@
 use super::certificate::{self, Certifier, Interruption};
 use super::dependence::{self, LOSES};
 use super::duality;
-use super::objective::{Objective, Point, round};
-use super::run::{Direction, Run, Search};
+use super::objective::{Objective, Point};
+use super::run::{Direction, Run, Separation};
 use super::separation;
 use super::stages::{self, Solution};
 use super::view::Alias;
 use crate::descent::StopReason;
 use crate::error::Error;
-use crate::float::Float;
+use crate::float::Precision;
 use crate::linalg::centre;
 
 /// What a proof is to show, and by which means.
@@ -51,7 +51,7 @@ pub(crate) enum Outcome {
 /// # Errors
 ///
 /// [`Error::Memory`] without room for scores; [`Error::Interrupted`] by the observer.
-pub(crate) fn prove<F: Float>(
+pub(crate) fn prove(
     objective: &Objective<'_>,
     solution: Solution,
     goal: Goal,
@@ -67,13 +67,13 @@ pub(crate) fn prove<F: Float>(
     let is_spent = run.is_spent() && certificate::passes(objective.classes) > run.max_passes;
     let may_factor = goal.may_factor && certificate::is_factorable(objective) && !is_spent;
     if stop_reason == StopReason::Separated {
-        return unproved::<F>(objective, point, stop_reason, separation, may_factor, run);
+        return unproved(objective, point, stop_reason, separation, may_factor, run);
     }
     let mut dual = f64::INFINITY;
     if !objective.penalty.is_none() {
-        let rounded = rounded::<F>(objective, point.clone(), run)?;
+        let rounded = rounded(objective, point.clone(), run)?;
         run.passes += duality::passes(objective.classes);
-        dual = duality::gap::<f64>(objective, &rounded, &mut run.job())?;
+        dual = duality::gap(objective, &rounded, &mut run.job())?;
         if goal.is_met(dual, &rounded) {
             return Ok(Outcome::Known(Proof {
                 stop_reason: goal.reason(stop_reason, dual, &rounded),
@@ -94,10 +94,10 @@ pub(crate) fn prove<F: Float>(
     if objective.penalty.is_none()
         && !is_proved
         && stop_reason != StopReason::Callback
-        && let Search::Found(direction) = search(objective, &point, stop_reason, goal, run)?
+        && let Separation::Found(direction) = search(objective, &point, stop_reason, goal, run)?
     {
         let (reason, direction) = (StopReason::Separated, Some(direction));
-        return unproved::<F>(objective, point, reason, direction, may_factor, run);
+        return unproved(objective, point, reason, direction, may_factor, run);
     }
     let Some(mut certifier) = certifier else {
         let reason = match (stop_reason, goal.gradient) {
@@ -105,7 +105,7 @@ pub(crate) fn prove<F: Float>(
             (StopReason::Tolerance, None) => StopReason::Uncertified,
             (reason, _) => reason,
         };
-        let outcome = unproved::<F>(objective, point, reason, None, may_factor, run)?;
+        let outcome = unproved(objective, point, reason, None, may_factor, run)?;
         return Ok(match outcome {
             Outcome::Known(proof) => Outcome::Known(Proof { gap: dual, ..proof }),
             without => without,
@@ -131,12 +131,13 @@ pub(crate) fn prove<F: Float>(
             None => {}
         }
     }
-    let certified = certifier.rounded::<F>(objective, run)?;
+    let certified = certifier.rounded(objective, run)?;
     // Newton's method may have gone where the search has not looked.
     if objective.penalty.is_none()
         && certified.gap.is_infinite()
         && stop_reason != StopReason::Callback
-        && let Search::Found(direction) = separation::search(objective, &certified.point.v, run)?
+        && let Separation::Found(direction) =
+            separation::search(objective, &certified.point.v, run)?
     {
         return Ok(Outcome::Known(Proof {
             stop_reason: StopReason::Separated,
@@ -170,7 +171,7 @@ fn search(
     stop_reason: StopReason,
     goal: Goal,
     run: &mut Run<'_>,
-) -> Result<Search, Error> {
+) -> Result<Separation, Error> {
     match goal.may_factor || stop_reason != StopReason::Tolerance {
         true => separation::search(objective, &point.v, run),
         false => separation::search_columns(objective, run),
@@ -186,10 +187,11 @@ fn centred(objective: &Objective<'_>, point: Point, run: &mut Run<'_>) -> Result
     let mut v = point.v.clone();
     centre(&mut v, objective.classes);
     let largest = v.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
-    let is_near = |(a, b): (&f64, &f64)| (a - b).abs() <= 16.0 * objective.epsilon * largest;
+    let is_near =
+        |(a, b): (&f64, &f64)| (a - b).abs() <= 16.0 * objective.precision.epsilon() * largest;
     match v.iter().zip(&point.v).all(is_near) {
         true => Ok(point),
-        false => stages::evaluate::<f64>(objective, v, run),
+        false => stages::evaluate(objective, v, Precision::Double, run),
     }
 }
 
@@ -214,7 +216,7 @@ impl Goal {
 }
 
 /// Nothing is proved but, perhaps, that there is no optimum; which columns are aliased is told if a Hessian may be made.
-fn unproved<F: Float>(
+fn unproved(
     objective: &Objective<'_>,
     point: Point,
     stop_reason: StopReason,
@@ -233,9 +235,9 @@ fn unproved<F: Float>(
             Some(known) => aliased = known,
         }
     }
-    round::<F>(&mut v);
+    objective.precision.round(&mut v);
     Ok(Outcome::Known(Proof {
-        point: stages::evaluate::<f64>(objective, v, run)?,
+        point: stages::evaluate(objective, v, Precision::Double, run)?,
         gap: f64::INFINITY,
         aliased,
         stop_reason,
@@ -243,16 +245,12 @@ fn unproved<F: Float>(
     }))
 }
 
-/// The point rounded to `F`, with the objective there in `float64`.
-fn rounded<F: Float>(
-    objective: &Objective<'_>,
-    point: Point,
-    run: &mut Run<'_>,
-) -> Result<Point, Error> {
-    if F::EPSILON.to_f64() == f64::EPSILON {
+/// The point rounded to the type of the result, with the objective there in `float64`.
+fn rounded(objective: &Objective<'_>, point: Point, run: &mut Run<'_>) -> Result<Point, Error> {
+    if objective.precision == Precision::Double {
         return Ok(point);
     }
     let mut v = point.v;
-    round::<F>(&mut v);
-    stages::evaluate::<f64>(objective, v, run)
+    objective.precision.round(&mut v);
+    stages::evaluate(objective, v, Precision::Double, run)
 }

@@ -7,10 +7,11 @@ use std::time::Instant;
 use super::objective::{Objective, Point, Value};
 use super::view::View;
 use crate::error::Error;
-use crate::float::Float;
-use crate::kernel::{self, Basis, ExactScores};
+use crate::float::Precision;
+use crate::kernel::Basis;
 use crate::reduce::{Job, Monitor, Threads, Unmonitored};
 use crate::simd::{self, Level};
+use crate::source::RowScores;
 
 /// One iteration, as the history keeps it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,9 +60,9 @@ impl FitObserver for Unmonitored {
 /// A direction in which no prediction gets worse and some get better: weights and, last, biases, the largest being ±1.
 pub(crate) type Direction = Vec<f64>;
 
-/// What a search has come to.
+/// What a search for a hyperplane that separates the labels has come to.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Search {
+pub(crate) enum Separation {
     /// A direction that is proved to separate.
     Found(Direction),
     /// None separates, up to rounding.
@@ -103,7 +104,7 @@ pub(crate) struct Run<'o> {
     /// The columns as all rows have them, once that was asked for.
     pub(super) of_all_rows: Option<Option<View>>,
     /// What the search for a separation has come to, and whether it has looked along single columns.
-    pub(super) search: Option<Search>,
+    pub(super) separation: Option<Separation>,
     pub(super) are_columns_searched: bool,
     /// What may be read.
     pub max_passes: f64,
@@ -125,7 +126,7 @@ impl<'o> Run<'o> {
         Ok(Run {
             basis: Arc::new(basis),
             of_all_rows: None,
-            search: None,
+            separation: None,
             are_columns_searched: false,
             observer,
             passes: 0.0,
@@ -146,44 +147,14 @@ impl<'o> Run<'o> {
     /// # Errors
     ///
     /// As there.
-    pub(crate) fn evaluate<F: Float>(
+    pub(crate) fn evaluate(
         &mut self,
         objective: &Objective<'_>,
         v: &[f64],
+        precision: Precision,
     ) -> Result<Value, Error> {
         self.passes += objective.cost;
-        objective.evaluate::<F>(v, &mut self.job())
-    }
-
-    /// `z = X w + b` of every row, counted in passes; 0 of a row without weight, where it must not count even if it overflows.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Index`] for a column of a sparse matrix out of range; [`Error::Interrupted`] by the observer.
-    pub(crate) fn scores(
-        &mut self,
-        objective: &Objective<'_>,
-        v: &[f64],
-        out: &mut [f64],
-    ) -> Result<(), Error> {
-        let (weights, biases) = objective.split(v);
-        if weights.iter().all(|&w| w == 0.0) {
-            for out in out.chunks_exact_mut(biases.len()) {
-                out.copy_from_slice(biases);
-            }
-            return Ok(());
-        }
-        self.passes += objective.cost;
-        let (dataset, job) = (objective.dataset, &mut self.job());
-        kernel::scores(dataset, &objective.parameters(v), out, job)?;
-        if let Some(s) = dataset.sample_weight {
-            for (i, z) in out.chunks_exact_mut(biases.len()).enumerate() {
-                if s.get::<f64>(dataset.rows.at(i)) == 0.0 {
-                    z.fill(0.0);
-                }
-            }
-        }
-        Ok(())
+        objective.evaluate(v, precision, &mut self.job())
     }
 
     /// The scores of every row, right to nearly the last bit; counted in passes.
@@ -191,14 +162,14 @@ impl<'o> Run<'o> {
     /// # Errors
     ///
     /// [`Error::Memory`] without room for them; [`Error::Interrupted`] by the observer.
-    pub(crate) fn exact_scores(
+    pub(crate) fn scores<'s>(
         &mut self,
-        objective: &Objective<'_>,
+        objective: &Objective<'s>,
         v: &[f64],
-    ) -> Result<ExactScores, Error> {
+    ) -> Result<Box<dyn RowScores + 's>, Error> {
         self.passes += objective.cost;
-        let (weights, biases) = objective.split(v);
-        kernel::exact_scores(objective.dataset, weights, biases, &mut self.job())
+        let at = objective.parameters(v);
+        objective.source.scores(&at, &mut self.job())
     }
 
     /// Records an iteration and shows it to the observer.

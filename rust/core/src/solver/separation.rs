@@ -1,7 +1,6 @@
 //! Whether a hyperplane separates the labels: then the unpenalised loss falls for ever along its normal.
 //!
-//! For each row let `a` be (x, 1) with the sign of its label; of K classes there is an `a` for each class other than the
-//! label. A direction d separates if `a · d ≥ 0` for all of them and `> 0` for some. By Farkas's lemma there is none if −Σ a
+//! A direction d separates if `a · d ≥ 0` for the vectors `a` of all pairs (see [`Standardised`]) and `> 0` for some. By Farkas's lemma there is none if −Σ a
 //! is one of the combinations Σ μ a with μ ≥ 0; otherwise d = p + Σ a does it, p being the combination nearest to −Σ a. So
 //! one least-squares problem with coefficients that are not negative decides. It is solved over a few rows at a time: those
 //! that the direction found so far puts on the wrong side come in.
@@ -13,18 +12,15 @@
 //! Source: A. Albert & J. Anderson, "On the existence of maximum likelihood estimates in logistic regression models",
 //! Biometrika 71 (1984), doi:10.1093/biomet/71.1.1.
 
-use std::sync::Arc;
-
 use super::cone::Cone;
 use super::dependence;
 use super::modular::{Echelon, residue};
 use super::objective::Objective;
-use super::run::{Direction, Run, Search};
-use super::split::{LARGEST, along_a_column};
+use super::run::{Direction, Run, Separation};
+use super::split::{LARGEST_SEARCH, along_a_column};
 use crate::error::Error;
-use crate::kernel::{self, Basis};
+use crate::kernel::{Pair, Sides, Standardised};
 use crate::linalg::{add_multiple, dot, norm, normalise};
-use crate::reduce::Sum;
 
 /// Rows nearer to the hyperplane than this part of their length may lie on it.
 const TIE: f64 = 1e-12;
@@ -64,16 +60,16 @@ pub(crate) fn search(
     objective: &Objective<'_>,
     v: &[f64],
     run: &mut Run<'_>,
-) -> Result<Search, Error> {
-    if run.search.is_none() {
-        run.search = Some(find(objective, run)?);
+) -> Result<Separation, Error> {
+    if run.separation.is_none() {
+        run.separation = Some(find(objective, run)?);
     }
-    if !matches!(run.search, Some(Search::Found(_)))
+    if !matches!(run.separation, Some(Separation::Found(_)))
         && let Some(direction) = strictly(objective, v, run)?
     {
-        run.search = Some(Search::Found(direction));
+        run.separation = Some(Separation::Found(direction));
     }
-    Ok(run.search.clone().unwrap_or(Search::CutShort))
+    Ok(run.separation.clone().unwrap_or(Separation::CutShort))
 }
 
 /// Whether a single column separates the labels, asked once: that takes no more than a pass.
@@ -84,13 +80,13 @@ pub(crate) fn search(
 pub(crate) fn search_columns(
     objective: &Objective<'_>,
     run: &mut Run<'_>,
-) -> Result<Search, Error> {
-    if run.search.is_none() && !run.are_columns_searched {
+) -> Result<Separation, Error> {
+    if run.separation.is_none() && !run.are_columns_searched {
         run.are_columns_searched = true;
         let found = along_a_column(objective, run)?;
-        run.search = found.map(Search::Found);
+        run.separation = found.map(Separation::Found);
     }
-    Ok(run.search.clone().unwrap_or(Search::CutShort))
+    Ok(run.separation.clone().unwrap_or(Separation::CutShort))
 }
 
 /// Looks for a direction that separates.
@@ -98,24 +94,24 @@ pub(crate) fn search_columns(
 /// # Errors
 ///
 /// [`Error::Memory`]; [`Error::Interrupted`] by the observer.
-fn find(objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Search, Error> {
+fn find(objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Separation, Error> {
     if let Some(direction) = along_a_column(objective, run)? {
-        return Ok(Search::Found(direction));
+        return Ok(Separation::Found(direction));
     }
 
-    if objective.order() > LARGEST {
-        return Ok(Search::CutShort);
+    if objective.order() > LARGEST_SEARCH {
+        return Ok(Separation::CutShort);
     }
     let Some(space) = Space::new(objective, run)? else {
-        return Ok(Search::CutShort);
+        return Ok(Separation::CutShort);
     };
     let elements = objective.rows() as f64 * objective.order() as f64;
     let allowed = f64::max(PASSES, AS_LONG * run.passes).max(CHEAP / elements);
     let end = run.passes + allowed;
     match space.search(objective, end, run)? {
-        Search::Found(direction) => space
+        Separation::Found(direction) => space
             .sparse(objective, direction, end, run)
-            .map(Search::Found),
+            .map(Separation::Found),
         other => Ok(other),
     }
 }
@@ -131,29 +127,11 @@ fn strictly(
     v: &[f64],
     run: &mut Run<'_>,
 ) -> Result<Option<Direction>, Error> {
-    let dataset = objective.dataset;
-    let scores = run.exact_scores(objective, v)?;
-    let hidden = scores.error(objective.columns());
-    let is_right = |(i, z): (usize, &[f64])| {
-        let row = dataset.rows.at(i);
-        if (dataset.sample_weight).is_some_and(|s| s.get::<f64>(row) == 0.0) {
-            return true;
-        }
-        let y = dataset.y.get::<f64>(row);
-        let rounding = |z: f64| f64::EPSILON * z.abs() + hidden;
-        match z {
-            [z] => (y == 1.0 && *z > rounding(*z)) || (y == 0.0 && -z > rounding(*z)),
-            _ => z.iter().enumerate().all(|(k, other)| {
-                let own = z[y as usize];
-                k == y as usize || own - other > 2.0 * (rounding(own) + rounding(*other))
-            }),
-        }
-    };
-    let mut rows = scores.z.chunks_exact(objective.classes).enumerate();
-    if !rows.all(is_right) {
+    let scores = run.scores(objective, v)?;
+    if !scores.predict_all_labels() {
         return Ok(None);
     }
-    if objective.order() <= LARGEST {
+    if objective.order() <= LARGEST_SEARCH {
         let weights = objective.split(v).0.chunks_exact(objective.columns());
         let dependent = dependence::dependent(objective, run)?;
         let uses = |w: &[f64]| dependent.iter().any(|&j| w[j] != 0.0);
@@ -167,46 +145,8 @@ fn strictly(
     Ok(Some(v.iter().map(|d| d / unit).collect()))
 }
 
-/// The columns as a search sees them: from their means, in standard deviations, without those left out.
-struct Space {
-    basis: Arc<Basis>,
-    mean: Vec<f64>,
-    /// The bias last; 0 of columns left out, and of a bias that is not fitted.
-    scale: Vec<f64>,
-    classes: usize,
-}
-
-/// A row with its label, or against one other class: `a` is the row for its label and its negative for the other. Of two
-/// classes, the other is 0 for label 1 and 1 for label 0.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Pair {
-    row: usize,
-    label: usize,
-    other: usize,
-    /// a · d over the length of `a`, less what rounding may have added.
-    margin: f64,
-}
-
-/// On which side of a hyperplane the pairs are.
-#[derive(Default)]
-struct Sides {
-    /// Whether some are clearly on their own.
-    are_some_clear: bool,
-    /// Those that are not.
-    others: Vec<Pair>,
-}
-
-impl Sum for Sides {
-    fn add(&mut self, right: &Self) {
-        self.are_some_clear |= right.are_some_clear;
-        self.others.extend_from_slice(&right.others);
-    }
-
-    fn clear(&mut self) {
-        self.are_some_clear = false;
-        self.others.clear();
-    }
-}
+/// The search over rows whose columns are seen in one way.
+struct Space(Standardised);
 
 impl Space {
     fn new(objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Option<Self>, Error> {
@@ -215,91 +155,18 @@ impl Space {
         };
         let (basis, mean, mut scale) = view.into_parts();
         scale.push(if objective.fit_bias { 1.0 } else { 0.0 });
-        Ok(Some(Space {
+        Ok(Some(Space(Standardised {
             basis,
             mean,
             scale,
             classes: objective.classes,
-        }))
-    }
-
-    fn columns(&self) -> usize {
-        self.mean.len()
-    }
-
-    /// Numbers of a row, the bias last.
-    fn order(&self) -> usize {
-        self.scale.len()
-    }
-
-    /// A row of natural columns, with room for the bias, in this space; returns its length. `low` is scratch.
-    fn enter(&self, row: &mut [f64], low: &mut [f64]) -> f64 {
-        let n = self.columns();
-        self.basis.enter(&mut row[..n], low);
-        for ((x, mean), scale) in row.iter_mut().zip(&self.mean).zip(&self.scale) {
-            *x = (*x - mean) * scale;
-        }
-        row[n] = self.scale[n];
-        dot(row, row).sqrt()
-    }
-
-    /// Calls `each` with the label of a row and each other class.
-    fn for_pairs(&self, y: f64, mut each: impl FnMut(usize, usize)) {
-        if self.classes == 1 {
-            if y > 0.0 {
-                each(1, 0);
-            }
-            if y < 1.0 {
-                each(0, 1);
-            }
-        } else {
-            let label = y as usize;
-            (0..self.classes)
-                .filter(|&k| k != label)
-                .for_each(|k| each(label, k));
-        }
-    }
-
-    /// Adds `by` times the vector `a` of a pair to `out`.
-    fn add_pair(&self, label: usize, other: usize, by: f64, row: &[f64], out: &mut [f64]) {
-        let order = self.order();
-        if self.classes == 1 {
-            add_multiple(out, if label == 1 { by } else { -by }, row);
-        } else {
-            add_multiple(&mut out[label * order..][..order], by, row);
-            add_multiple(&mut out[other * order..][..order], -by, row);
-        }
-    }
-
-    /// The length of a pair's vector over its row's.
-    fn stretch(&self) -> f64 {
-        if self.classes == 1 {
-            1.0
-        } else {
-            std::f64::consts::SQRT_2
-        }
+        })))
     }
 
     /// −Σ a / ‖a‖ over all pairs, of unit length.
     fn target(&self, objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Vec<f64>, Error> {
         run.passes += objective.cost;
-        let dataset = objective.dataset;
-        let mut target = kernel::sum_rows(
-            dataset,
-            4,
-            || vec![0.0; self.order()],
-            || vec![0.0; self.classes * self.order()],
-            |low, sum, i, row| {
-                let length = self.enter(row, low);
-                if length > 0.0 {
-                    let y = dataset.y.get(dataset.rows.at(i));
-                    self.for_pairs(y, |label, other| {
-                        self.add_pair(label, other, -1.0 / length, row, sum);
-                    });
-                }
-            },
-            &mut run.job(),
-        )?;
+        let mut target = objective.source.sum_of_pairs(&self.0, &mut run.job())?;
         unit(&mut target);
         Ok(target)
     }
@@ -313,72 +180,22 @@ impl Space {
         run: &mut Run<'_>,
     ) -> Result<Sides, Error> {
         run.passes += objective.cost;
-        let (dataset, order) = (objective.dataset, self.order());
-        let stretch = self.stretch();
-        let means = self
-            .mean
-            .iter()
-            .zip(&self.scale)
-            .map(|(mean, scale)| (mean * scale).abs());
-        let means: Vec<f64> = means.collect();
-        kernel::sum_rows(
-            dataset,
-            4 * self.classes,
-            || (vec![0.0; order], vec![(0.0, 0.0); self.classes]),
-            Sides::default,
-            |(low, scores), sides, i, row| {
-                let y = dataset.y.get(dataset.rows.at(i));
-                let length = self.enter(row, low);
-                for (score, d) in scores.iter_mut().zip(direction.chunks_exact(order)) {
-                    let magnitude: f64 = row.iter().zip(d).map(|(x, d)| (x * d).abs()).sum();
-                    let of_means: f64 = means.iter().zip(d).map(|(m, d)| m * d.abs()).sum();
-                    let rounding = f64::EPSILON * (order as f64 + 8.0) * (magnitude + of_means);
-                    *score = (dot(row, d), rounding);
-                }
-                self.for_pairs(y, |label, other| {
-                    let (margin, rounding) = match self.classes {
-                        1 => (
-                            if label == 1 {
-                                scores[0].0
-                            } else {
-                                -scores[0].0
-                            },
-                            scores[0].1,
-                        ),
-                        _ => (
-                            scores[label].0 - scores[other].0,
-                            scores[label].1 + scores[other].1,
-                        ),
-                    };
-                    let size = length * stretch;
-                    if margin > tie * size + rounding {
-                        sides.are_some_clear = true;
-                    } else {
-                        let wrong = (margin + rounding).min(0.0);
-                        sides.others.push(Pair {
-                            row: i,
-                            label,
-                            other,
-                            margin: if size > 0.0 { wrong / size } else { 0.0 },
-                        });
-                    }
-                });
-            },
-            &mut run.job(),
-        )
+        let job = &mut run.job();
+        objective.source.sides(&self.0, direction, tie, job)
     }
 
     /// The vectors of some pairs, of unit length.
     fn vectors(&self, objective: &Objective<'_>, pairs: &[Pair]) -> Vec<Vec<f64>> {
-        let (n, order) = (self.columns(), self.order());
+        let (n, order) = (self.0.columns(), self.0.order());
         let rows: Vec<usize> = pairs.iter().map(|pair| pair.row).collect();
-        let natural = kernel::gather(objective.dataset, &rows);
+        let natural = objective.source.gather(&rows);
         let (mut row, mut low) = (vec![0.0; order], vec![0.0; n]);
         let vector = |(pair, natural): (&Pair, &[f64])| {
             row[..n].copy_from_slice(natural);
-            self.enter(&mut row, &mut low);
-            let mut vector = vec![0.0; self.classes * order];
-            self.add_pair(pair.label, pair.other, 1.0, &row, &mut vector);
+            self.0.enter(&mut row, &mut low);
+            let mut vector = vec![0.0; self.0.classes * order];
+            self.0
+                .add_pair([pair.label, pair.other], 1.0, &row, &mut vector);
             unit(&mut vector);
             vector
         };
@@ -394,7 +211,7 @@ impl Space {
         objective: &Objective<'_>,
         end: f64,
         run: &mut Run<'_>,
-    ) -> Result<Search, Error> {
+    ) -> Result<Separation, Error> {
         let target = self.target(objective, run)?;
         let numbers = target.len();
         let mut cone = Cone::new(target);
@@ -402,7 +219,7 @@ impl Space {
         loop {
             let mut direction: Vec<f64> = cone.residual().iter().map(|x| -x).collect();
             if norm(&direction) <= NOTHING {
-                return Ok(Search::Nothing);
+                return Ok(Separation::Nothing);
             }
             unit(&mut direction);
             let sides = self.sides(objective, &direction, TIE, run)?;
@@ -414,7 +231,7 @@ impl Space {
                 return self.proved(objective, direction, sides, end, run);
             }
             if run.passes >= end {
-                return Ok(Search::CutShort);
+                return Ok(Separation::CutShort);
             }
             wrong.sort_by(|a, b| a.margin.total_cmp(&b.margin).then(a.row.cmp(&b.row)));
             wrong.truncate(ROWS + ROWS_A_NUMBER * numbers);
@@ -472,9 +289,9 @@ impl Space {
         mut sides: Sides,
         end: f64,
         run: &mut Run<'_>,
-    ) -> Result<Search, Error> {
+    ) -> Result<Separation, Error> {
         if !sides.are_some_clear {
-            return Ok(Search::Nothing);
+            return Ok(Separation::Nothing);
         }
         for _ in 0..ATTEMPTS {
             while !sides.others.is_empty()
@@ -487,21 +304,21 @@ impl Space {
                 }
             }
             if sides.others.is_empty() {
-                return Ok(Search::Found(direction));
+                return Ok(Separation::Found(direction));
             }
             let Some(mut candidates) = self.independent(objective, &sides.others) else {
-                return Ok(Search::Nothing);
+                return Ok(Separation::Nothing);
             };
             // Into the null space of the rows that must lie on the hyperplane, by those that tell it best.
             let rank = candidates.len();
             let stride = sides.others.len() / CANDIDATES + 1;
             candidates.extend(sides.others.iter().step_by(stride));
             let Some((basis, least)) = span(self.vectors(objective, &candidates), rank) else {
-                return Ok(Search::CutShort);
+                return Ok(Separation::CutShort);
             };
             take_out(&basis, &mut direction);
             if norm(&direction) < 0.5 {
-                return Ok(Search::Nothing);
+                return Ok(Separation::Nothing);
             }
             unit(&mut direction);
             let clear = f64::max(CLEAR, 4.0 * f64::EPSILON * direction.len() as f64 / least);
@@ -510,33 +327,33 @@ impl Space {
             // Both lists are in the order of the rows.
             let is_tied = |pair: &Pair| tied.any(|tied| tied == (pair.row, pair.other));
             if again.are_some_clear && again.others.iter().all(is_tied) {
-                return Ok(Search::Found(direction));
+                return Ok(Separation::Found(direction));
             }
             // Others have come too near: off these.
             sides = again;
         }
-        Ok(Search::CutShort)
+        Ok(Separation::CutShort)
     }
 
     /// Pairs whose vectors do not depend on one another while those of all pairs depend on them; none if these leave no
     /// direction.
     fn independent(&self, objective: &Objective<'_>, pairs: &[Pair]) -> Option<Vec<Pair>> {
-        let n = self.columns();
-        let used: Vec<usize> = (0..n).filter(|&j| self.scale[j] > 0.0).collect();
+        let n = self.0.columns();
+        let used: Vec<usize> = (0..n).filter(|&j| self.0.scale[j] > 0.0).collect();
         let width = used.len() + usize::from(objective.fit_bias);
         // Of several classes, what all have in common changes no pair.
-        let full = width * self.classes.saturating_sub(1).max(1);
-        let mut echelon = Echelon::new(width * self.classes);
+        let full = width * self.0.classes.saturating_sub(1).max(1);
+        let mut echelon = Echelon::new(width * self.0.classes);
         let mut independent = Vec::new();
         for some in pairs.chunks(1 << 10) {
             let rows: Vec<usize> = some.iter().map(|pair| pair.row).collect();
-            let natural = kernel::gather(objective.dataset, &rows);
+            let natural = objective.source.gather(&rows);
             for (pair, row) in some.iter().zip(natural.chunks_exact(n)) {
                 let mut residues: Vec<u64> = used.iter().map(|&j| residue(row[j])).collect();
                 if objective.fit_bias {
                     residues.push(1);
                 }
-                let vector = if self.classes == 1 {
+                let vector = if self.0.classes == 1 {
                     residues
                 } else {
                     let negative: Vec<f64> = used.iter().map(|&j| -row[j]).collect();
@@ -544,7 +361,7 @@ impl Space {
                     if objective.fit_bias {
                         negative.push(residue(-1.0));
                     }
-                    let mut vector = vec![0; width * self.classes];
+                    let mut vector = vec![0; width * self.0.classes];
                     vector[pair.label * width..][..width].copy_from_slice(&residues);
                     vector[pair.other * width..][..width].copy_from_slice(&negative);
                     vector
@@ -568,16 +385,16 @@ impl Space {
         end: f64,
         run: &mut Run<'_>,
     ) -> Result<Direction, Error> {
-        let n = self.columns();
+        let n = self.0.columns();
         let size = |j: usize| {
-            let parts = direction.chunks_exact(self.order()).map(|d| d[j].abs());
+            let parts = direction.chunks_exact(self.0.order()).map(|d| d[j].abs());
             parts.fold(0.0, f64::max)
         };
         let sizes: Vec<f64> = (0..n).map(size).collect();
         let largest = sizes.iter().copied().fold(0.0, f64::max);
         let mut columns: Vec<usize> = (0..n).filter(|&j| sizes[j] > COMPONENT * largest).collect();
         columns.sort_by(|&a, &b| sizes[b].total_cmp(&sizes[a]).then(a.cmp(&b)));
-        let scale = self.scale.clone();
+        let scale = self.0.scale.clone();
         let mut best = direction;
         let mut with_only = |columns: &[usize], run: &mut Run<'_>| {
             if run.passes >= end {
@@ -586,7 +403,7 @@ impl Space {
             self.keep(columns, &scale);
             let found = self.search(objective, end, run)?;
             Ok::<_, Error>(match found {
-                Search::Found(direction) => Some(direction),
+                Separation::Found(direction) => Some(direction),
                 _ => None,
             })
         };
@@ -616,10 +433,10 @@ impl Space {
 
     /// Leaves out all columns but these, and those that combinations of these are made of.
     fn keep(&mut self, columns: &[usize], scale: &[f64]) {
-        let n = self.columns();
+        let n = self.0.columns();
         let mut is_kept = vec![false; n];
         columns.iter().for_each(|&j| is_kept[j] = true);
-        let combinations: Vec<(usize, &[f64])> = self.basis.combinations().collect();
+        let combinations: Vec<(usize, &[f64])> = self.0.basis.combinations().collect();
         for (j, coefficients) in combinations.into_iter().rev() {
             if is_kept[j] {
                 let terms = is_kept[..j].iter_mut().zip(coefficients);
@@ -627,30 +444,30 @@ impl Space {
             }
         }
         for j in 0..n {
-            self.scale[j] = if is_kept[j] { scale[j] } else { 0.0 };
+            self.0.scale[j] = if is_kept[j] { scale[j] } else { 0.0 };
         }
     }
 
     /// Natural weights and biases, of which the largest is ±1.
     fn natural(&self, direction: &[f64]) -> Direction {
-        let n = self.columns();
+        let n = self.0.columns();
         let (mut weights, mut biases) = (Vec::new(), Vec::new());
-        for d in direction.chunks_exact(self.order()) {
-            let mut w: Vec<f64> = d.iter().zip(&self.scale).map(|(d, s)| d * s).collect();
+        for d in direction.chunks_exact(self.0.order()) {
+            let mut w: Vec<f64> = d.iter().zip(&self.0.scale).map(|(d, s)| d * s).collect();
             let at_mean = w.pop().unwrap_or(0.0);
-            let at_origin = at_mean - dot(&self.mean, &w);
+            let at_origin = at_mean - dot(&self.0.mean, &w);
             let magnitude: f64 = w
                 .iter()
-                .zip(&self.mean)
+                .zip(&self.0.mean)
                 .map(|(w, mean)| (w * mean).abs())
                 .sum();
-            let bias = at_origin + self.basis.to_natural(&mut w);
-            let offsets = w.iter().zip(self.basis.origin());
+            let bias = at_origin + self.0.basis.to_natural(&mut w);
+            let offsets = w.iter().zip(self.0.basis.origin());
             let offsets: f64 = offsets.map(|(w, origin)| (w * origin).abs()).sum();
             let largest = d.iter().fold(0.0, |most: f64, d| most.max(d.abs()));
             let rounding = BIAS * (largest + magnitude + offsets);
             weights.append(&mut w);
-            biases.push(if self.scale[n] > 0.0 && bias.abs() > rounding {
+            biases.push(if self.0.scale[n] > 0.0 && bias.abs() > rounding {
                 bias
             } else {
                 0.0

@@ -5,11 +5,11 @@ use super::dependence;
 use super::objective::Objective;
 use super::run::{Direction, Run};
 use crate::error::Error;
-use crate::kernel::{self, Ranges, Span};
+use crate::kernel::{Ranges, Span};
 use crate::linalg::normalise;
 
 /// Weights and biases of the largest direction that is searched for; among more, columns that others make up are not told.
-pub(super) const LARGEST: usize = 1024;
+pub(super) const LARGEST_SEARCH: usize = 1024;
 
 /// A direction of one weight, and of the bias if there is one, that separates: where a column's values of some classes are
 /// all on one side of those of the others, or equal. For any number of columns, from one read; of up to some thousand, those
@@ -23,11 +23,11 @@ pub(super) fn along_a_column(
     run: &mut Run<'_>,
 ) -> Result<Option<Direction>, Error> {
     run.passes += objective.cost;
-    let (dataset, classes) = (objective.dataset, objective.classes);
-    let ranges = kernel::ranges(dataset, classes, &mut run.job())?;
+    let classes = objective.classes;
+    let ranges = objective.source.ranges(classes, &mut run.job())?;
     let splits = |j: usize| split(&ranges, j, objective).map(|split| (j, split));
     let found: Vec<(usize, Split)> = (0..objective.columns()).filter_map(splits).collect();
-    let dependent = match found.is_empty() || objective.order() > LARGEST {
+    let dependent = match found.is_empty() || objective.order() > LARGEST_SEARCH {
         true => Vec::new(),
         false => dependence::dependent(objective, run)?,
     };
@@ -54,7 +54,7 @@ fn split(ranges: &Ranges, column: usize, objective: &Objective<'_>) -> Option<Sp
     let least = spans.first()?.least;
     let largest = spans.iter().map(|span| span.largest).fold(least, f64::max);
     let size = largest.max(-least);
-    let is_constant = largest - least <= NOTHING_LEFT * objective.epsilon * size;
+    let is_constant = largest - least <= NOTHING_LEFT * objective.precision.epsilon() * size;
     if size == 0.0 || (fit_bias && is_constant) {
         return None;
     }

@@ -1,14 +1,15 @@
 //! Preconditioned L-BFGS, on ever larger samples and then on all rows.
 
-use super::lbfgs::{Goal, Memory, minimise as lbfgs};
+use super::lbfgs::{Criteria, Lbfgs, Memory};
 use super::objective::{Objective, Point};
 use super::preconditioner::{ColumnScales, Preconditioner, from_all_rows, from_rows};
-use super::run::{Direction, Ended, Patience, Run, Search};
+use super::run::{Direction, Ended, Patience, Run, Separation};
 use super::separation;
 use crate::descent::StopReason;
 use crate::error::Error;
-use crate::float::Float;
-use crate::kernel::{self, Subset, stratified};
+use crate::float::Precision;
+use crate::kernel::stratified;
+use crate::source::Sample;
 
 /// Rows of the first sample: at least so many, and so many a column.
 const FIRST_ROWS: usize = 2000;
@@ -55,17 +56,17 @@ pub(crate) struct Solution {
 /// reading an element, and factoring n³/24, was measured. Reads of sparse rows are cheap, products of theirs are not.
 fn hessian_cost(objective: &Objective<'_>, rows: usize) -> f64 {
     let (m, n) = (objective.rows() as f64, objective.columns() as f64);
-    (rows as f64 / m * n * 0.06 + n * n / (24.0 * m)) / objective.density()
+    (rows as f64 / m * n * 0.06 + n * n / (24.0 * m)) / objective.source.density()
 }
 
-fn is_factorable(objective: &Objective<'_>) -> bool {
+fn may_be_factored(objective: &Objective<'_>) -> bool {
     let n = objective.columns();
     n <= LARGEST_FACTOR && n * n * objective.classes <= LARGEST_FACTOR * LARGEST_FACTOR
 }
 
 fn hessian_rows(objective: &Objective<'_>) -> usize {
     let (m, n) = (objective.rows(), objective.columns());
-    let cheap = (0.5 * m as f64 / (0.06 * n as f64) * objective.density()) as usize;
+    let cheap = (0.5 * m as f64 / (0.06 * n as f64) * objective.source.density()) as usize;
     let rows = (FIRST_ROWS_A_COLUMN * n)
         .max(FIRST_ROWS)
         .max(cheap.min(HESSIAN_ROWS));
@@ -78,7 +79,7 @@ fn hessian_rows(objective: &Objective<'_>) -> usize {
 ///
 /// Those of [`Run::evaluate`]; [`Error::NotFinite`] and [`Error::Element`] for data that are not finite;
 /// [`Error::Number`] for features whose squares are not.
-pub(crate) fn minimise<F: Float>(
+pub(crate) fn minimise(
     objective: &Objective<'_>,
     start: Vec<f64>,
     given: bool,
@@ -93,16 +94,16 @@ pub(crate) fn minimise<F: Float>(
             column_scales: None,
         }
     } else {
-        nested::<F>(objective, start, run)?
+        nested(objective, start, run)?
     };
-    let point = evaluate::<F>(objective, stages.v, run)?;
+    let point = evaluate(objective, stages.v, objective.precision, run)?;
     match stages.ended {
         Some(stop_reason) => Ok(Solution {
             point,
             stop_reason,
             separation: None,
         }),
-        None => on_all_rows::<F>(
+        None => on_all_rows(
             objective,
             point,
             stages.last,
@@ -127,24 +128,21 @@ struct Stages {
 /// # Errors
 ///
 /// As [`minimise`].
-pub(crate) fn evaluate<F: Float>(
+pub(crate) fn evaluate(
     objective: &Objective<'_>,
     v: Vec<f64>,
+    precision: Precision,
     run: &mut Run<'_>,
 ) -> Result<Point, Error> {
-    let value = run.evaluate::<F>(objective, &v)?;
+    let value = run.evaluate(objective, &v, precision)?;
     if !value.is_finite() {
-        return Err(objective.dataset.not_finite());
+        return Err(objective.source.not_finite());
     }
     Ok(Point { v, value })
 }
 
 /// Solves for samples, each to the precision it deserves and from the last one's optimum.
-fn nested<F: Float>(
-    objective: &Objective<'_>,
-    start: Vec<f64>,
-    run: &mut Run<'_>,
-) -> Result<Stages, Error> {
+fn nested(objective: &Objective<'_>, start: Vec<f64>, run: &mut Run<'_>) -> Result<Stages, Error> {
     let (m, n) = (objective.rows(), objective.columns());
     let mut rows = FIRST_ROWS.max(FIRST_ROWS_A_COLUMN.saturating_mul(n));
     let mut stages = Stages {
@@ -156,11 +154,11 @@ fn nested<F: Float>(
     let mut seed = SEED;
     while rows.saturating_mul(2) < m && stages.ended.is_none() {
         let drawn = stratified(m, rows, seed);
-        let dataset = objective.dataset;
-        let subset = Subset::<F>::new(dataset, drawn, &mut run.job())?;
+        let precision = objective.precision;
+        let sample = objective.source.sample(drawn, precision, &mut run.job())?;
         run.passes += rows as f64 / m as f64;
         let is_last = rows.saturating_mul(2 * GROWTH) >= m;
-        stage(objective, &subset, is_last, &mut stages, run)?;
+        stage(objective, &sample, is_last, &mut stages, run)?;
         rows = rows.saturating_mul(GROWTH);
         seed += 1;
     }
@@ -168,18 +166,18 @@ fn nested<F: Float>(
 }
 
 /// Solves for one sample.
-fn stage<F: Float>(
+fn stage(
     objective: &Objective<'_>,
-    subset: &Subset<'_, F>,
+    sample: &Sample<'_>,
     is_last: bool,
     stages: &mut Stages,
     run: &mut Run<'_>,
 ) -> Result<(), Error> {
-    let (m, rows) = (objective.rows(), subset.len());
+    let (m, rows) = (objective.rows(), sample.rows());
     let unknowns = objective.columns() * objective.classes.saturating_sub(1).max(1);
     let precision = STAGE_PRECISION * unknowns as f64 / rows as f64;
-    let factored = is_factorable(objective) && hessian_cost(objective, rows) <= 0.25 * START_COST;
-    let preconditioner = from_subset(objective, subset, &stages.v, factored, run)?;
+    let factored = may_be_factored(objective) && hessian_cost(objective, rows) <= 0.25 * START_COST;
+    let preconditioner = from_sample(objective, sample, &stages.v, factored, run)?;
     if !preconditioner.is_usable() {
         return Ok(()); // nothing of any weight was drawn
     }
@@ -187,36 +185,35 @@ fn stage<F: Float>(
         .column_scales
         .get_or_insert_with(|| preconditioner.column_scales());
     let is_free = objective.penalty.is_none();
-    let goal = Goal {
+    let criteria = Criteria {
         is_reached: &|_, _, decrease| 0.5 * decrease <= precision,
         is_drifting: &|_, _| false,
         is_runaway: &|v| is_free && objective.classes > 1 && column_scales.size(v) > RUNAWAY,
         iterations: STAGE_ITERATIONS,
     };
-    subset.with_points(1, |dataset| {
+    sample.lend(1, |source| {
         let part = Objective {
-            dataset,
+            source,
             cost: rows as f64 / m as f64,
             separated_below: 0.0,
             ..*objective
         };
-        let value = run.evaluate::<F>(&part, &stages.v)?;
+        let value = run.evaluate(&part, &stages.v, part.precision)?;
         if !value.is_finite() {
-            return Err(objective.dataset.not_finite()); // which row of all it is
+            return Err(objective.source.not_finite()); // which row of all it is
         }
         let point = Point {
             v: std::mem::take(&mut stages.v),
             value,
         };
-        let outcome = lbfgs::<F>(
-            &part,
-            &preconditioner,
-            &mut Memory::default(),
-            &mut Patience::new(PATIENCE),
-            point,
-            &goal,
-            run,
-        )?;
+        let lbfgs = Lbfgs {
+            objective: &part,
+            preconditioner: &preconditioner,
+            precision: part.precision,
+            criteria,
+        };
+        let (mut memory, mut patience) = (Memory::default(), Patience::new(PATIENCE));
+        let outcome = lbfgs.minimise(point, &mut memory, &mut patience, run)?;
         stages.v = outcome.point.v;
         stages.ended = match outcome.ended {
             Ended::Passes => Some(StopReason::Passes),
@@ -227,25 +224,25 @@ fn stage<F: Float>(
     })?;
     let is_enough = 2 * rows >= hessian_rows(objective);
     if is_last && factored && is_enough && stages.ended.is_none() {
-        stages.last = Some(from_subset(objective, subset, &stages.v, true, run)?);
+        stages.last = Some(from_sample(objective, sample, &stages.v, true, run)?);
     }
     Ok(())
 }
 
 /// The preconditioner of as many of the subset's rows as a Hessian needs.
-fn from_subset<F: Float>(
+fn from_sample(
     objective: &Objective<'_>,
-    subset: &Subset<'_, F>,
+    sample: &Sample<'_>,
     v: &[f64],
     factored: bool,
     run: &mut Run<'_>,
 ) -> Result<Preconditioner, Error> {
     let m = objective.rows();
-    let stride = (subset.len() / hessian_rows(objective)).max(1);
-    subset.with_points(stride, |dataset| {
+    let stride = (sample.rows() / hessian_rows(objective)).max(1);
+    sample.lend(stride, |source| {
         let part = Objective {
-            dataset,
-            cost: kernel::rows_of(dataset) as f64 / m as f64,
+            source,
+            cost: source.rows() as f64 / m as f64,
             ..*objective
         };
         from_rows(&part, v, factored, run)
@@ -269,7 +266,7 @@ struct Plan<'a> {
 impl<'a> Plan<'a> {
     fn new(objective: &'a Objective<'a>, factored: bool) -> Self {
         let rows = hessian_rows(objective);
-        let is_cheap = is_factorable(objective) && hessian_cost(objective, rows) <= START_COST;
+        let is_cheap = may_be_factored(objective) && hessian_cost(objective, rows) <= START_COST;
         Plan {
             objective,
             rows,
@@ -280,15 +277,11 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn preconditioner<F: Float>(
-        &self,
-        v: &[f64],
-        run: &mut Run<'_>,
-    ) -> Result<Preconditioner, Error> {
+    fn preconditioner(&self, v: &[f64], run: &mut Run<'_>) -> Result<Preconditioner, Error> {
         if self.cautious {
             from_all_rows(self.objective, &vec![0.0; v.len()], self.factored, run)
         } else {
-            sampled::<F>(self.objective, v, self.rows, self.factored, self.seed, run)
+            sampled(self.objective, v, self.rows, self.factored, self.seed, run)
         }
     }
 
@@ -305,7 +298,7 @@ impl<'a> Plan<'a> {
             // Once the diagonal has cost as much as the Hessian would, it is time to change over.
             self.spent += spent;
             let cost = hessian_cost(self.objective, self.rows);
-            if is_factorable(self.objective) && self.spent >= cost {
+            if may_be_factored(self.objective) && self.spent >= cost {
                 self.factored = true;
                 forget = true;
             }
@@ -319,7 +312,7 @@ impl<'a> Plan<'a> {
 /// Minimises from `point`, with the preconditioner and the column scales that samples have left.
 ///
 /// `float32` data are computed with in `float32` for as long as that helps, and then in `float64`.
-fn on_all_rows<F: Float>(
+fn on_all_rows(
     objective: &Objective<'_>,
     mut point: Point,
     mut last: Option<Preconditioner>,
@@ -333,8 +326,11 @@ fn on_all_rows<F: Float>(
         1 => (AT_REST, PATIENCE),
         _ => (CLASSES_AT_REST, CLASSES_PATIENCE),
     };
-    let mut is_double = F::EPSILON.to_f64() == f64::EPSILON;
-    let mut patience = Patience::new(if is_double { longest } else { 1 });
+    let mut precision = objective.precision;
+    let mut patience = Patience::new(match precision {
+        Precision::Double => longest,
+        Precision::Single => 1,
+    });
     let is_free = objective.penalty.is_none();
     let (mut may_drift, mut may_run_away) = (is_free, is_free && objective.classes > 1);
     let is_small = |point: &Point| point.value.gradient_norm() <= tol;
@@ -342,11 +338,11 @@ fn on_all_rows<F: Float>(
     let (stop_reason, separation) = loop {
         let preconditioner = match last.take() {
             Some(last) => widened(objective, &point.v, last, run)?,
-            None => plan.preconditioner::<F>(&point.v, run)?,
+            None => plan.preconditioner(&point.v, run)?,
         };
         let column_scales = column_scales.get_or_insert_with(|| preconditioner.column_scales());
         column_scales.update(&preconditioner);
-        let goal = Goal {
+        let criteria = Criteria {
             // A gradient may be small because columns are: weights must have come to rest, too.
             is_reached: &|point, direction, _| {
                 let most = at_rest * tol * column_scales.size(&point.v).max(1.0);
@@ -360,21 +356,18 @@ fn on_all_rows<F: Float>(
             iterations: ITERATIONS,
         };
         let before = run.passes;
-        let minimise = if is_double { lbfgs::<f64> } else { lbfgs::<F> };
-        let outcome = minimise(
+        let lbfgs = Lbfgs {
             objective,
-            &preconditioner,
-            &mut memory,
-            &mut patience,
-            point,
-            &goal,
-            run,
-        )?;
+            preconditioner: &preconditioner,
+            precision,
+            criteria,
+        };
+        let outcome = lbfgs.minimise(point, &mut memory, &mut patience, run)?;
         point = outcome.point;
         // Not there yet: that a column is rare is the most common reason.
         if is_free
             && matches!(outcome.ended, Ended::Stalled | Ended::Iterations)
-            && let Search::Found(direction) = separation::search_columns(objective, run)?
+            && let Separation::Found(direction) = separation::search_columns(objective, run)?
         {
             break (StopReason::Separated, Some(direction));
         }
@@ -385,7 +378,8 @@ fn on_all_rows<F: Float>(
             Ended::Passes => break (StopReason::Passes, None),
             Ended::Callback => break (StopReason::Callback, None),
             Ended::Separated | Ended::Runaway | Ended::Drifting => {
-                if let Search::Found(direction) = separation::search(objective, &point.v, run)? {
+                if let Separation::Found(direction) = separation::search(objective, &point.v, run)?
+                {
                     break (StopReason::Separated, Some(direction));
                 }
                 // Asked once, answered for good.
@@ -406,9 +400,9 @@ fn on_all_rows<F: Float>(
         let gradient = point.value.gradient_norm();
         let helps = stop_reason.is_none() && gradient < HELPS * smallest;
         smallest = gradient.min(smallest);
-        if !is_double && !helps {
-            is_double = true;
-            point = evaluate::<f64>(objective, patience.best(point, 0.0).v, run)?;
+        if precision == Precision::Single && !helps {
+            precision = Precision::Double;
+            point = evaluate(objective, patience.best(point, 0.0).v, precision, run)?;
             patience = Patience::new(longest);
             (memory, last) = (Memory::default(), Some(preconditioner));
             continue;
@@ -420,7 +414,7 @@ fn on_all_rows<F: Float>(
         plan.advance(run.passes - before, has_stalled, &mut memory, run);
     };
     if stop_reason == StopReason::Precision {
-        let rounding = point.value.rounding::<f64>();
+        let rounding = point.value.rounding(Precision::Double);
         point = patience.best(point, rounding);
     }
     Ok(Solution {
@@ -434,7 +428,7 @@ fn on_all_rows<F: Float>(
 }
 
 /// A preconditioner from `rows` rows, on which no column that varies at all is constant.
-fn sampled<F: Float>(
+fn sampled(
     objective: &Objective<'_>,
     v: &[f64],
     rows: usize,
@@ -447,9 +441,10 @@ fn sampled<F: Float>(
         return from_all_rows(objective, v, factored, run);
     }
     let drawn = stratified(m, rows, seed);
-    let subset = Subset::<F>::new(objective.dataset, drawn, &mut run.job())?;
+    let precision = objective.precision;
+    let sample = objective.source.sample(drawn, precision, &mut run.job())?;
     run.passes += rows as f64 / m as f64;
-    let preconditioner = from_subset(objective, &subset, v, factored, run)?;
+    let preconditioner = from_sample(objective, &sample, v, factored, run)?;
     widened(objective, v, preconditioner, run)
 }
 

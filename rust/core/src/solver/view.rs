@@ -51,7 +51,12 @@ impl View {
         if !gram.lower.iter().all(|x| x.is_finite()) || sums.bias <= 0.0 {
             return None;
         }
-        let columns = Columns::new(&sums, &basis, objective.fit_bias, objective.epsilon);
+        let columns = Columns::new(
+            &sums,
+            &basis,
+            objective.fit_bias,
+            objective.precision.epsilon(),
+        );
         let penalty = objective.penalty.diagonal(&basis);
         let is_free = objective.penalty.is_none();
         let n = basis.columns();
