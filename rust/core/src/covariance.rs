@@ -46,22 +46,14 @@ pub fn covariance<'a>(
     let unlabelled = zeros("y", x.rows(), "labels")?;
     let unlabelled = Vector::from_slice(&unlabelled);
     let dataset = Dataset::new(x, &unlabelled, sample_weight)?;
-    kernel::binary_labels(&dataset, job)?;
+    let labels = kernel::binary_labels(&dataset, job)?;
     // The matrix, its inverse, and the sums that it is made from.
     let elements = 4 * (n as u128 + 1).pow(2);
     check_room(elements, "X", elements, "elements of its covariance")?;
     dataset.check_finite()?;
     let source = Arrays(dataset);
-    let objective = Objective {
-        source: &source,
-        classes: 1,
-        penalty: Penalty::NONE,
-        fit_bias,
-        precision: Precision::Double,
-        excluded: &[],
-        cost: 1.0,
-        separated_below: 0.0,
-    };
+    let precision = Precision::Double;
+    let objective = Objective::new(&source, &labels, Penalty::NONE, fit_bias, precision);
     let mut v = weights.to_vec();
     v.push(bias);
     let threads = job.threads();

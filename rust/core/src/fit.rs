@@ -1,24 +1,21 @@
 //! Options checked once → optimum → result with history, certificate and stop reason.
 
-use std::ops::ControlFlow;
-
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 
-use crate::descent::{Descent, Observer, Options, StopReason, check_start};
+use crate::descent::{StopReason, check_start};
 use crate::error::{Error, check_length, check_room, one_of};
 use crate::float::{Float, Precision};
-use crate::kernel::{self, Dataset, Labels};
+use crate::kernel::{Dataset, Labels};
 use crate::linalg::centre;
-use crate::math::{self, larger};
+use crate::math;
 use crate::penalty::Penalty;
-use crate::reduce::{Job, Monitor, Threads};
+use crate::reduce::{Job, Threads};
 use crate::simd::{self, dispatch};
-use crate::solver::objective::{Objective, Point};
+use crate::solver::objective::Objective;
 use crate::solver::plane_search;
 use crate::solver::proof::{Goal, Outcome, Proof, prove};
-use crate::solver::run::{FitObserver, Iteration, Record, Run, Separation};
-use crate::solver::separation;
+use crate::solver::run::{FitObserver, Record, Run};
 use crate::solver::stages::{self, Solution};
 use crate::solver::view::Alias;
 use crate::source::{Arrays, Source};
@@ -256,14 +253,14 @@ fn solve(
     let (mut start, mut excluded) = (Some(start), Vec::new());
     let (objective, proof) = loop {
         let objective = Objective {
-            source,
-            classes: labels.scores,
-            penalty: options.penalty,
-            fit_bias: options.fit_bias,
-            precision,
             excluded: &excluded,
-            cost: 1.0,
-            separated_below: separated_below(&labels, options.penalty),
+            ..Objective::new(
+                source,
+                &labels,
+                options.penalty,
+                options.fit_bias,
+                precision,
+            )
         };
         let solution = if options.fit_bias && labels.are_equal {
             without_second_class(&objective, &labels, &mut run)?
@@ -374,15 +371,6 @@ fn log_ratio(a: f64, b: f64) -> Result<f64, Error> {
     Ok(if a >= b { ln(a / b) } else { -ln(b / a) })
 }
 
-/// The sum of errors that proves every prediction right: each is below ln 2. A little less, for rounding.
-fn separated_below(labels: &Labels, penalty: Penalty) -> f64 {
-    if penalty.is_none() && labels.are_classes {
-        0.99 * std::f64::consts::LN_2 * labels.smallest_weight
-    } else {
-        0.0
-    }
-}
-
 /// Where to begin, and whether that is what the caller gave: not if weights of zero are better.
 fn begin(
     objective: &Objective<'_>,
@@ -436,110 +424,4 @@ fn without_weights(labels: &Labels, fit_bias: bool) -> Result<(Vec<f64>, f64), E
         _ => information.iter().map(|information| -information).collect(),
     };
     Ok((biases, loss))
-}
-
-/// Gradient descent over full batches from `weights` and `bias`, with the best step and momentum of each epoch instead of
-/// a learning rate. Of the options, `epochs`, `l2`, `tol` and `threads` count.
-///
-/// # Errors
-///
-/// As [`fit`], and those of [`Options::check`]; [`Error::Number`] for weights whose error is not finite.
-pub fn descend_with_best_steps<F: Float>(
-    dataset: &Dataset<'_>,
-    weights: Vec<F>,
-    bias: F,
-    options: &Options,
-    observer: &mut dyn Observer<F>,
-) -> Result<Descent<F>, Error> {
-    options.check()?;
-    let n = dataset.x.columns();
-    check_length("weights", weights.len(), n, "one weight per column of X")?;
-    check_start(&weights, bias)?;
-    let labels = kernel::binary_labels(dataset, &mut Job::new(options.threads, observer)?)?;
-    let (source, precision) = (Arrays(*dataset), F::PRECISION);
-    let objective = Objective {
-        source: &source,
-        classes: 1,
-        penalty: options.penalty,
-        fit_bias: true,
-        precision,
-        excluded: &[],
-        cost: 1.0,
-        separated_below: separated_below(&labels, options.penalty),
-    };
-    let basis = source.basis(true, !options.penalty.is_none());
-    let mut epochs = Epochs {
-        observer,
-        history: Vec::new(),
-        most: options.epochs,
-        are_complete: false,
-    };
-    let mut run = Run::new(&mut epochs, options.threads, f64::INFINITY, basis)?;
-    let mut v: Vec<f64> = weights.iter().map(|w| w.to_f64()).collect();
-    v.push(bias.to_f64());
-    let value = run.evaluate(&objective, &v, precision)?;
-    if !value.is_finite() {
-        dataset.check_finite()?;
-        let largest = v.iter().copied().fold(0.0, larger);
-        return Err(Error::Number {
-            argument: "weights",
-            expected: "small enough for the error and its gradient to be finite",
-            got: largest,
-        });
-    }
-    let start = Point { v, value };
-    let until = [options.tol, f64::INFINITY];
-    let solution = plane_search::minimise(&objective, start, until, precision, &mut run)?;
-    let mut stop_reason = solution.stop_reason;
-    if options.penalty.is_none()
-        && matches!(stop_reason, StopReason::Tolerance | StopReason::Precision)
-        && let Separation::Found(_) = separation::search(&objective, &solution.point.v, &mut run)?
-    {
-        stop_reason = StopReason::Separated;
-    }
-    let is_small = solution.point.value.gradient_norm() <= options.tol;
-    let mut v = solution.point.v;
-    let bias = F::from_f64(v.pop().unwrap_or(0.0));
-    Ok(Descent {
-        weights: v.iter().map(|&w| F::from_f64(w)).collect(),
-        bias,
-        stop_reason: match stop_reason {
-            StopReason::Callback if epochs.are_complete && is_small => StopReason::Tolerance,
-            StopReason::Callback if epochs.are_complete => StopReason::Epochs,
-            other => other,
-        },
-        history: epochs.history,
-        trace: None,
-    })
-}
-
-/// Shows iterations to an observer of epochs, and ends them after the last.
-struct Epochs<'o, F> {
-    observer: &'o mut dyn Observer<F>,
-    history: Vec<f64>,
-    most: usize,
-    /// Whether it was the last that ended them.
-    are_complete: bool,
-}
-
-impl<F> Monitor for Epochs<'_, F> {
-    fn poll(&mut self) -> ControlFlow<()> {
-        self.observer.poll()
-    }
-}
-
-impl<F: Float> FitObserver for Epochs<'_, F> {
-    fn iteration(&mut self, iteration: &Iteration<'_>) -> ControlFlow<()> {
-        self.history.push(iteration.loss);
-        let weights: Vec<F> = iteration.weights.iter().map(|&w| F::from_f64(w)).collect();
-        let bias = F::from_f64(iteration.biases.iter().sum());
-        self.observer
-            .epoch(iteration.number, iteration.loss, &weights, bias)?;
-        self.are_complete = self.history.len() == self.most;
-        if self.are_complete {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    }
 }

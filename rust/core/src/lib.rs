@@ -13,6 +13,7 @@
 //! * `elementwise`, `kernel`: the formulas over arrays and over a [`Dataset`], in one pass;
 //! * [`penalty`](Penalty): what is added to the loss;
 //! * `descent`: w ← w − α ∇E, and epochs of it;
+//! * `source`: what a solver asks of the rows; arrays in memory answer it;
 //! * `solver`, [`fit`](fit()), [`covariance`](covariance()): the optimum, where it is wanted at once, with a bound on what is
 //!   missing, and how certain its weights are.
 //!
@@ -22,6 +23,7 @@
 //! have the same bits on any number of threads, on every instruction set, from every layout of the same numbers.
 //! Nothing a caller gives panics.
 
+mod best_steps;
 mod covariance;
 mod descent;
 mod elements;
@@ -47,6 +49,7 @@ mod sparse;
 mod strips;
 mod vector;
 
+pub use best_steps::descend_with_best_steps;
 pub use covariance::covariance;
 pub use descent::{
     Descent, Observer, Options, Reduction, Step, StopReason, Trace, descend, gradient_step,
@@ -55,7 +58,7 @@ pub use elements::Elements;
 pub use elementwise::{Function, apply, apply_in_place};
 pub use error::{Error, zeros};
 pub use features::Features;
-pub use fit::{FitOptions, Optimum, Solver, Start, descend_with_best_steps, fit};
+pub use fit::{FitOptions, Optimum, Solver, Start, fit};
 pub use float::Float;
 pub use kernel::{
     Dataset, Gradient, LossGradient, Parameters, cross_entropy, decision_function, hessian, loss,

@@ -303,20 +303,14 @@ mod tests {
     use crate::penalty::Penalty;
     use crate::reduce::{Threads, Unmonitored};
     use crate::shuffle::Random;
-    use crate::source::Arrays;
+    use crate::source::{Arrays, Source};
     use crate::vector::Vector;
 
     fn objective<'a>(source: &'a Arrays<'a>, classes: usize, l2: f64) -> Objective<'a> {
-        Objective {
-            source,
-            classes,
-            penalty: Penalty::new(l2).unwrap(),
-            fit_bias: true,
-            precision: Precision::Double,
-            excluded: &[],
-            cost: 1.0,
-            separated_below: 0.0,
-        }
+        let labels = source.labels(Precision::Double, &mut quiet()).unwrap();
+        assert_eq!(labels.scores, classes);
+        let penalty = Penalty::new(l2).unwrap();
+        Objective::new(source, &labels, penalty, true, Precision::Double)
     }
 
     fn quiet() -> Job<'static> {

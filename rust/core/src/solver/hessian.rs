@@ -1,4 +1,4 @@
-//! The Hessian of the objective, of one score or of K classes, factored such that `L Lᵀ ⪯ H` is proved.
+//! The Hessian of the objective by weights and biases, factored such that `L Lᵀ ⪯ H` is proved.
 
 use super::cholesky::Cholesky;
 use super::objective::Objective;
@@ -11,120 +11,51 @@ use crate::source::RowScores;
 
 /// The Hessian by what is free to move, in a view's basis.
 pub(super) struct Factored {
+    /// What moves: of each class the columns, the bias last.
     pub(super) free: Vec<Vec<usize>>,
+    /// What scales the diagonal of the Hessian to 1, class by class; 0 for columns left out.
     pub(super) scale: Vec<f64>,
+    /// Of the scaled Hessian, less a bound on the rounding in it.
     pub(super) factor: Cholesky,
 }
 
 impl Factored {
     /// None if rounding leaves a doubt of its being positive definite.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`]; [`Error::Interrupted`] by the observer.
     pub(super) fn new(
         objective: &Objective<'_>,
         view: &View,
         scores: &dyn RowScores,
         run: &mut Run<'_>,
     ) -> Result<Option<Self>, Error> {
-        let (n, order, classes) = (view.scale.len(), view.scale.len() + 1, objective.classes);
-        let weight = view.gram.weight;
         let mut of_pair = |k: usize, l: usize| {
             run.passes += objective.cost;
             scores.gram([k, l], &view.basis, &mut run.job())
         };
-        let own: Vec<Gram> = match classes {
+        let own: Vec<Gram> = match objective.classes {
             1 => vec![view.gram.clone()],
-            _ => (0..classes)
+            classes => (0..classes)
                 .map(|k| of_pair(k, k))
                 .collect::<Result<_, _>>()?,
         };
-        // Of each column, the class of the largest curvature stays: without it, what the others share does not cancel.
-        let mut diagonals = vec![vec![0.0; order]; classes];
-        for (gram, diagonal) in own.iter().zip(&mut diagonals) {
-            view.put(gram, |i, j, element| {
-                if i == j {
-                    diagonal[i] = element;
-                }
-            });
-        }
-        let stays = |j: usize| {
-            let largest = |a: &usize, b: &usize| diagonals[*a][j].total_cmp(&diagonals[*b][j]);
-            (0..classes).max_by(largest).filter(|_| classes > 1)
-        };
-        let stays: Vec<Option<usize>> = (0..order).map(stays).collect();
-        let of_class = |k: usize| (0..order).filter(|&j| stays[j] != Some(k)).collect();
-        let free: Vec<Vec<usize>> = (0..classes).map(of_class).collect();
-        // Where a column of a class is in the matrix.
-        let mut place = vec![None; classes * order];
-        let all = free
-            .iter()
-            .enumerate()
-            .flat_map(|(k, free)| free.iter().map(move |j| (k, *j)));
-        let all: Vec<(usize, usize)> = all.collect();
-        for (at, (k, j)) in all.iter().enumerate() {
-            place[k * order + j] = Some(at);
-        }
-        let size = all.len();
+        let unknowns = Unknowns::new(view, &own);
+        let size = unknowns.all.len();
         let mut matrix = vec![0.0; size * size];
-        // The penalty of weights that are brought to a sum of zero over the classes.
-        let shared = if classes == 1 {
-            0.0
-        } else {
-            1.0 / classes as f64
-        };
-        let penalty = objective.penalty.diagonal(&view.basis);
-        for k in 0..classes {
-            for l in 0..=k {
-                let other;
-                let gram = if k == l {
-                    &own[k]
-                } else {
-                    other = of_pair(k, l)?;
-                    &other
-                };
-                let part = f64::from(u8::from(k == l)) - shared;
-                let mut add = |i: usize, j: usize, element: f64| {
-                    let (i, j) = (place[k * order + i], place[l * order + j]);
-                    if let (Some(row), Some(column)) = (i, j) {
-                        matrix[row * size + column] += element;
-                    }
-                };
-                let mut add_both = |i: usize, j: usize, element: f64| {
-                    add(i, j, element);
-                    if k != l && i != j {
-                        add(j, i, element);
-                    }
-                };
-                view.put(gram, &mut add_both);
-                if !objective.penalty.is_none() {
-                    for (j, penalty) in penalty.iter().enumerate() {
-                        add_both(j, j, part * penalty);
-                    }
-                    let penalty = objective.penalty;
-                    penalty.between(&view.basis, |i, j, h| add_both(i, j, part * h));
-                }
+        for k in 0..objective.classes {
+            for l in 0..k {
+                unknowns.add(&mut matrix, [k, l], &of_pair(k, l)?, view, objective);
             }
+            unknowns.add(&mut matrix, [k, k], &own[k], view, objective);
         }
-        // Of each row and column of the matrix: the root of what has cancelled in its diagonal element, and how far rounding
-        // of the data's rows puts it off.
-        let (mut cancelled, mut moved) = (Vec::new(), Vec::new());
-        for &(k, j) in &all {
-            let root = |j: usize| (own[k].lower[j * (order + 1)] / weight).sqrt();
-            let mean = view.columns.mean.get(j).map_or(0.0, |mean| mean.abs());
-            let terms = root(j) + mean * root(n);
-            let is_combined = view.basis.combinations().any(|(column, _)| column == j);
-            let combined = match is_combined {
-                true => f64::EPSILON * (n as f64 + 4.0) * view.columns.terms[j] / weight.sqrt(),
-                false => 0.0,
-            };
-            cancelled.push(terms);
-            moved.push(f64::EPSILON * (2.0 * terms + combined));
-        }
-        let is_out = |&(_, j): &(usize, usize)| match j == n {
-            true => !objective.fit_bias,
-            false => view.scale[j] == 0.0,
-        };
         let mut scale = vec![0.0; size];
-        for (i, _) in all.iter().enumerate().filter(|(_, at)| !is_out(at)) {
-            scale[i] = 1.0 / matrix[i * (size + 1)].sqrt();
+        for (at, &(_, j)) in unknowns.all.iter().enumerate() {
+            let is_free = view.scale.get(j).map_or(objective.fit_bias, |s| *s != 0.0);
+            if is_free {
+                scale[at] = 1.0 / matrix[at * (size + 1)].sqrt();
+            }
         }
         if !scale.iter().all(|scale| scale.is_finite()) {
             return Ok(None);
@@ -134,23 +65,130 @@ impl Factored {
                 matrix[i * size + j] *= scale[i] * scale[j];
             }
             matrix[i * (size + 1)] = 1.0;
-            cancelled[i] *= scale[i];
-            moved[i] *= scale[i];
         }
-        let additions = kernel::additions(objective.rows()) + 32.0;
-        let (cancelled, moved) = (norm(&cancelled), norm(&moved));
-        let of_sums = f64::EPSILON * additions * cancelled * cancelled + 2.0 * moved * cancelled;
-        let of_factor = f64::EPSILON * (size as f64 / 8.0 + 32.0) * size as f64;
-        let shift = 2.0 * (of_sums + of_factor);
+        let shift = 2.0 * unknowns.rounding(view, &own, &scale, objective.rows());
         for i in 0..size {
             matrix[i * (size + 1)] -= shift;
         }
         let factor = Cholesky::new(matrix, &vec![0.0; size], &mut run.job())?;
         let is_whole = (0..size).all(|i| !factor.is_left_out(i));
         Ok(is_whole.then_some(Factored {
-            free,
+            free: unknowns.free,
             scale,
             factor,
         }))
+    }
+}
+
+/// The rows of the matrix: weights by columns and, last, the bias of each class. What changes all classes alike changes no
+/// probability, so of each column one class stays where it is.
+struct Unknowns {
+    free: Vec<Vec<usize>>,
+    /// Class and column of each row of the matrix.
+    all: Vec<(usize, usize)>,
+    /// The row of each column of each class, shape (K, n + 1); none if it stays.
+    place: Vec<Option<usize>>,
+    order: usize,
+}
+
+impl Unknowns {
+    /// From the Gram matrix of each class.
+    fn new(view: &View, own: &[Gram]) -> Self {
+        let (order, classes) = (view.scale.len() + 1, own.len());
+        let mut diagonals = vec![vec![0.0; order]; classes];
+        for (gram, diagonal) in own.iter().zip(&mut diagonals) {
+            view.put(gram, |i, j, element| {
+                if i == j {
+                    diagonal[i] = element;
+                }
+            });
+        }
+        // The class of the largest curvature stays: without it, what the others share does not cancel.
+        let stays = |j: usize| {
+            let largest = |a: &usize, b: &usize| diagonals[*a][j].total_cmp(&diagonals[*b][j]);
+            (0..classes).max_by(largest).filter(|_| classes > 1)
+        };
+        let stays: Vec<Option<usize>> = (0..order).map(stays).collect();
+        let of_class = |k: usize| (0..order).filter(|&j| stays[j] != Some(k)).collect();
+        let free: Vec<Vec<usize>> = (0..classes).map(of_class).collect();
+        let classes = free.iter().enumerate();
+        let all = classes.flat_map(|(k, free)| free.iter().map(move |j| (k, *j)));
+        let all: Vec<(usize, usize)> = all.collect();
+        let mut place = vec![None; free.len() * order];
+        for (at, (k, j)) in all.iter().enumerate() {
+            place[k * order + j] = Some(at);
+        }
+        Unknowns {
+            free,
+            all,
+            place,
+            order,
+        }
+    }
+
+    /// Adds what two classes k ≥ l have in the Hessian: their Gram matrix, and the penalty's part.
+    fn add(
+        &self,
+        matrix: &mut [f64],
+        [k, l]: [usize; 2],
+        gram: &Gram,
+        view: &View,
+        objective: &Objective<'_>,
+    ) {
+        let size = self.all.len();
+        let mut add = |i: usize, j: usize, element: f64| {
+            let row = self.place[k * self.order + i];
+            let column = self.place[l * self.order + j];
+            if let (Some(row), Some(column)) = (row, column) {
+                matrix[row * size + column] += element;
+            }
+        };
+        let mut add_both = |i: usize, j: usize, element: f64| {
+            add(i, j, element);
+            if k != l && i != j {
+                add(j, i, element);
+            }
+        };
+        view.put(gram, &mut add_both);
+        let penalty = objective.penalty;
+        if penalty.is_none() {
+            return;
+        }
+        // The penalty is that of weights brought to a sum of zero over the classes.
+        let shared = match objective.classes {
+            1 => 0.0,
+            classes => 1.0 / classes as f64,
+        };
+        let part = if k == l { 1.0 - shared } else { -shared };
+        for (j, along) in penalty.diagonal(&view.basis).iter().enumerate() {
+            add_both(j, j, part * along);
+        }
+        penalty.between(&view.basis, |i, j, h| add_both(i, j, part * h));
+    }
+
+    /// A bound on the norm of the rounding errors in the scaled matrix and in its factor.
+    fn rounding(&self, view: &View, own: &[Gram], scale: &[f64], rows: usize) -> f64 {
+        let (order, n, size) = (self.order, self.order - 1, self.all.len());
+        let weight = view.gram.weight;
+        // Of each row of the matrix: the root of what has cancelled in its diagonal element, and how far rounding of the
+        // data's rows puts it off.
+        let (mut cancelled, mut moved) = (Vec::new(), Vec::new());
+        for (&(k, j), scale) in self.all.iter().zip(scale) {
+            let root = |j: usize| (own[k].lower[j * (order + 1)] / weight).sqrt();
+            let mean = view.columns.mean.get(j).map_or(0.0, |mean| mean.abs());
+            let terms = root(j) + mean * root(n);
+            let is_combined = view.basis.combinations().any(|(column, _)| column == j);
+            let combined = match is_combined {
+                true => f64::EPSILON * (n as f64 + 4.0) * view.columns.terms[j] / weight.sqrt(),
+                false => 0.0,
+            };
+            cancelled.push(terms * scale);
+            moved.push(f64::EPSILON * (2.0 * terms + combined) * scale);
+        }
+        let (cancelled, moved) = (norm(&cancelled), norm(&moved));
+        let additions = kernel::additions(rows) + 32.0;
+        let of_sums = f64::EPSILON * additions * cancelled * cancelled + 2.0 * moved * cancelled;
+        let of_factor = f64::EPSILON * (size as f64 / 8.0 + 32.0) * size as f64;
+        of_sums + of_factor
     }
 }

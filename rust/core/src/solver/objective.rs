@@ -3,7 +3,7 @@
 
 use crate::error::Error;
 use crate::float::Precision;
-use crate::kernel::Parameters;
+use crate::kernel::{Labels, Parameters};
 use crate::loss::Activation;
 use crate::math::larger;
 use crate::penalty::Penalty;
@@ -65,7 +65,34 @@ pub(crate) struct Point {
     pub value: Value,
 }
 
-impl Objective<'_> {
+impl<'a> Objective<'a> {
+    /// Over all rows of a source, which has these labels.
+    pub(crate) fn new(
+        source: &'a dyn Source,
+        labels: &Labels,
+        penalty: Penalty,
+        fit_bias: bool,
+        precision: Precision,
+    ) -> Self {
+        let is_separable = penalty.is_none() && labels.are_classes;
+        // If every prediction is right, each error is below ln 2. A little less, for rounding.
+        let ln_2 = 0.99 * std::f64::consts::LN_2;
+        Objective {
+            source,
+            classes: labels.scores,
+            penalty,
+            fit_bias,
+            precision,
+            excluded: &[],
+            cost: 1.0,
+            separated_below: if is_separable {
+                ln_2 * labels.smallest_weight
+            } else {
+                0.0
+            },
+        }
+    }
+
     /// n
     pub(crate) fn columns(&self) -> usize {
         self.source.columns()

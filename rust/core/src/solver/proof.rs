@@ -99,31 +99,46 @@ pub(crate) fn prove(
         let (reason, direction) = (StopReason::Separated, Some(direction));
         return unproved(objective, point, reason, direction, may_factor, run);
     }
-    let Some(mut certifier) = certifier else {
-        let reason = match (stop_reason, goal.gradient) {
-            (StopReason::Tolerance, None) if may_factor => StopReason::Precision,
-            (StopReason::Tolerance, None) => StopReason::Uncertified,
-            (reason, _) => reason,
-        };
-        let outcome = unproved(objective, point, reason, None, may_factor, run)?;
-        return Ok(match outcome {
-            Outcome::Known(proof) => Outcome::Known(Proof { gap: dual, ..proof }),
-            without => without,
-        });
-    };
-    if !is_proved && certifier.has_moved() && objective.excluded.is_empty() {
-        let has_lost = certifier.objective() > point.value.objective * (1.0 + LOSES);
-        if has_lost {
-            return dependence::dependent(objective, run).map(Outcome::Without);
+    if let Some(certifier) = &certifier
+        && !is_proved
+        && certifier.has_moved()
+        && objective.excluded.is_empty()
+        && certifier.objective() > point.value.objective * (1.0 + LOSES)
+    {
+        return dependence::dependent(objective, run).map(Outcome::Without);
+    }
+    match certifier {
+        Some(certifier) => by_hessian(objective, certifier, stop_reason, dual, goal, run),
+        None => {
+            let reason = match (stop_reason, goal.gradient) {
+                (StopReason::Tolerance, None) if may_factor => StopReason::Precision,
+                (StopReason::Tolerance, None) => StopReason::Uncertified,
+                (reason, _) => reason,
+            };
+            let outcome = unproved(objective, point, reason, None, may_factor, run)?;
+            Ok(match outcome {
+                Outcome::Known(proof) => Outcome::Known(Proof { gap: dual, ..proof }),
+                without => without,
+            })
         }
     }
+}
+
+/// What is known from a factored Hessian, after Newton steps where they are allowed and needed; `dual` is the bound by duality.
+fn by_hessian<'a>(
+    objective: &Objective<'a>,
+    mut certifier: Certifier<'a>,
+    mut stop_reason: StopReason,
+    dual: f64,
+    goal: Goal,
+    run: &mut Run<'_>,
+) -> Result<Outcome, Error> {
     let is_left = match stop_reason {
         StopReason::Callback => false,
         StopReason::Passes => !run.is_spent(),
         StopReason::Tolerance => goal.gradient.is_none(),
         _ => true,
     };
-    let mut stop_reason = stop_reason;
     if goal.may_step && is_left {
         match certifier.improve(objective, goal.gap, run)? {
             Some(Interruption::Passes) => stop_reason = StopReason::Passes,

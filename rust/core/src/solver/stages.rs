@@ -1,6 +1,6 @@
 //! Preconditioned L-BFGS, on ever larger samples and then on all rows.
 
-use super::lbfgs::{Criteria, Lbfgs, Memory};
+use super::lbfgs::{Criteria, Lbfgs, Memory, Outcome};
 use super::objective::{Objective, Point};
 use super::preconditioner::{ColumnScales, Preconditioner, from_all_rows, from_rows};
 use super::run::{Direction, Ended, Patience, Run, Separation};
@@ -86,7 +86,7 @@ pub(crate) fn minimise(
     tol: f64,
     run: &mut Run<'_>,
 ) -> Result<Solution, Error> {
-    let stages = if given {
+    let mut stages = if given {
         Stages {
             v: start,
             ended: None,
@@ -96,21 +96,15 @@ pub(crate) fn minimise(
     } else {
         nested(objective, start, run)?
     };
-    let point = evaluate(objective, stages.v, objective.precision, run)?;
+    let v = std::mem::take(&mut stages.v);
+    let point = evaluate(objective, v, objective.precision, run)?;
     match stages.ended {
         Some(stop_reason) => Ok(Solution {
             point,
             stop_reason,
             separation: None,
         }),
-        None => on_all_rows(
-            objective,
-            point,
-            stages.last,
-            stages.column_scales,
-            tol,
-            run,
-        ),
+        None => on_all_rows(objective, point, stages, tol, run),
     }
 }
 
@@ -309,122 +303,192 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Minimises from `point`, with the preconditioner and the column scales that samples have left.
-///
-/// `float32` data are computed with in `float32` for as long as that helps, and then in `float64`.
+/// Minimises over all rows.
+struct AllRows<'a> {
+    objective: &'a Objective<'a>,
+    tol: f64,
+    plan: Plan<'a>,
+    memory: Memory,
+    patience: Patience,
+    /// `float32` data are computed with in `float32` for as long as that helps, and then in `float64`.
+    precision: Precision,
+    column_scales: ColumnScales,
+    /// Whether weights that still move at a small gradient, or that are very large, are signs of an optimum at infinity:
+    /// until it was looked for.
+    may_drift: bool,
+    may_run_away: bool,
+}
+
+/// How a solver ends: why, and what separates the labels.
+type End = (StopReason, Option<Direction>);
+
+/// Minimises over all rows from `point`, with what samples have left.
 fn on_all_rows(
     objective: &Objective<'_>,
     mut point: Point,
-    mut last: Option<Preconditioner>,
-    mut column_scales: Option<ColumnScales>,
+    stages: Stages,
     tol: f64,
     run: &mut Run<'_>,
 ) -> Result<Solution, Error> {
-    let mut plan = Plan::new(objective, last.is_some());
-    let mut memory = Memory::default();
-    let (at_rest, longest) = match objective.classes {
-        1 => (AT_REST, PATIENCE),
-        _ => (CLASSES_AT_REST, CLASSES_PATIENCE),
+    let plan = Plan::new(objective, stages.last.is_some());
+    let mut preconditioner = match stages.last {
+        Some(last) => widened(objective, &point.v, last, run)?,
+        None => plan.preconditioner(&point.v, run)?,
     };
-    let mut precision = objective.precision;
-    let mut patience = Patience::new(match precision {
-        Precision::Double => longest,
-        Precision::Single => 1,
-    });
     let is_free = objective.penalty.is_none();
-    let (mut may_drift, mut may_run_away) = (is_free, is_free && objective.classes > 1);
-    let is_small = |point: &Point| point.value.gradient_norm() <= tol;
+    let precision = objective.precision;
+    let mut solver = AllRows {
+        objective,
+        tol,
+        plan,
+        memory: Memory::default(),
+        patience: match precision {
+            Precision::Double => patience(objective),
+            Precision::Single => Patience::new(1),
+        },
+        precision,
+        column_scales: (stages.column_scales).unwrap_or_else(|| preconditioner.column_scales()),
+        may_drift: is_free,
+        may_run_away: is_free && objective.classes > 1,
+    };
     let mut smallest = f64::INFINITY;
     let (stop_reason, separation) = loop {
-        let preconditioner = match last.take() {
-            Some(last) => widened(objective, &point.v, last, run)?,
-            None => plan.preconditioner(&point.v, run)?,
-        };
-        let column_scales = column_scales.get_or_insert_with(|| preconditioner.column_scales());
-        column_scales.update(&preconditioner);
-        let criteria = Criteria {
-            // A gradient may be small because columns are: weights must have come to rest, too.
-            is_reached: &|point, direction, _| {
-                let most = at_rest * tol * column_scales.size(&point.v).max(1.0);
-                is_small(point) && column_scales.size(direction) <= most
-            },
-            is_drifting: &|point, direction| {
-                let drifts = is_small(point) && column_scales.size(direction) >= DRIFT;
-                may_drift && drifts
-            },
-            is_runaway: &|v| may_run_away && column_scales.size(v) > RUNAWAY,
-            iterations: ITERATIONS,
-        };
         let before = run.passes;
-        let lbfgs = Lbfgs {
-            objective,
-            preconditioner: &preconditioner,
-            precision,
-            criteria,
-        };
-        let outcome = lbfgs.minimise(point, &mut memory, &mut patience, run)?;
+        let outcome = solver.iterate(&preconditioner, point, run)?;
         point = outcome.point;
-        // Not there yet: that a column is rare is the most common reason.
-        if is_free
-            && matches!(outcome.ended, Ended::Stalled | Ended::Iterations)
-            && let Separation::Found(direction) = separation::search_columns(objective, run)?
+        let end = solver.end(&point, outcome.ended, outcome.iterations, run)?;
+        if let Some(end @ (StopReason::Separated | StopReason::Passes | StopReason::Callback, _)) =
+            end
         {
-            break (StopReason::Separated, Some(direction));
+            break end;
         }
-        // With a fresh preconditioner and nothing remembered, caution is all that is left to try.
-        let is_stuck = outcome.iterations == 0 && memory.is_empty();
-        let stop_reason = match outcome.ended {
-            Ended::Reached => Some(StopReason::Tolerance),
-            Ended::Passes => break (StopReason::Passes, None),
-            Ended::Callback => break (StopReason::Callback, None),
-            Ended::Separated | Ended::Runaway | Ended::Drifting => {
-                if let Separation::Found(direction) = separation::search(objective, &point.v, run)?
-                {
-                    break (StopReason::Separated, Some(direction));
-                }
-                // Asked once, answered for good.
-                (may_drift, may_run_away) = (false, false);
-                (outcome.ended == Ended::Separated).then_some(StopReason::Precision)
-            }
-            Ended::Exhausted => Some(StopReason::Precision),
-            Ended::Stalled if is_stuck && plan.cautious => Some(StopReason::Precision),
-            Ended::Stalled => {
-                plan.cautious |= is_stuck;
-                None
-            }
-            Ended::Iterations => {
-                plan.cautious = false;
-                None
-            }
-        };
         let gradient = point.value.gradient_norm();
-        let helps = stop_reason.is_none() && gradient < HELPS * smallest;
+        let helps = end.is_none() && gradient < HELPS * smallest;
         smallest = gradient.min(smallest);
-        if precision == Precision::Single && !helps {
-            precision = Precision::Double;
-            point = evaluate(objective, patience.best(point, 0.0).v, precision, run)?;
-            patience = Patience::new(longest);
-            (memory, last) = (Memory::default(), Some(preconditioner));
+        if solver.precision == Precision::Single && !helps {
+            point = solver.in_double(point, run)?;
+            preconditioner = widened(objective, &point.v, preconditioner, run)?;
             continue;
         }
-        if let Some(stop_reason) = stop_reason {
-            break (stop_reason, None);
+        if let Some(end) = end {
+            break end;
         }
         let has_stalled = outcome.ended == Ended::Stalled;
-        plan.advance(run.passes - before, has_stalled, &mut memory, run);
+        let (plan, memory) = (&mut solver.plan, &mut solver.memory);
+        plan.advance(run.passes - before, has_stalled, memory, run);
+        preconditioner = plan.preconditioner(&point.v, run)?;
     };
     if stop_reason == StopReason::Precision {
         let rounding = point.value.rounding(Precision::Double);
-        point = patience.best(point, rounding);
+        point = solver.patience.best(point, rounding);
     }
     Ok(Solution {
         stop_reason: match stop_reason {
-            StopReason::Precision if is_small(&point) => StopReason::Tolerance,
+            StopReason::Precision if point.value.gradient_norm() <= tol => StopReason::Tolerance,
             other => other,
         },
         point,
         separation,
     })
+}
+
+/// With iterations in which rounding has the upper hand.
+fn patience(objective: &Objective<'_>) -> Patience {
+    Patience::new(match objective.classes {
+        1 => PATIENCE,
+        _ => CLASSES_PATIENCE,
+    })
+}
+
+impl AllRows<'_> {
+    /// Iterates with one preconditioner.
+    fn iterate(
+        &mut self,
+        preconditioner: &Preconditioner,
+        point: Point,
+        run: &mut Run<'_>,
+    ) -> Result<Outcome, Error> {
+        self.column_scales.update(preconditioner);
+        let scales = &self.column_scales;
+        let (tol, may_drift, may_run_away) = (self.tol, self.may_drift, self.may_run_away);
+        let at_rest = match self.objective.classes {
+            1 => AT_REST,
+            _ => CLASSES_AT_REST,
+        };
+        let is_small = |point: &Point| point.value.gradient_norm() <= tol;
+        let lbfgs = Lbfgs {
+            objective: self.objective,
+            preconditioner,
+            precision: self.precision,
+            criteria: Criteria {
+                // A gradient may be small because columns are: weights must have come to rest, too.
+                is_reached: &|point, direction, _| {
+                    let most = at_rest * tol * scales.size(&point.v).max(1.0);
+                    is_small(point) && scales.size(direction) <= most
+                },
+                is_drifting: &|point, direction| {
+                    let drifts = is_small(point) && scales.size(direction) >= DRIFT;
+                    may_drift && drifts
+                },
+                is_runaway: &|v| may_run_away && scales.size(v) > RUNAWAY,
+                iterations: ITERATIONS,
+            },
+        };
+        lbfgs.minimise(point, &mut self.memory, &mut self.patience, run)
+    }
+
+    /// Whether this is the end, after iterations with one preconditioner that ended so.
+    fn end(
+        &mut self,
+        point: &Point,
+        ended: Ended,
+        iterations: usize,
+        run: &mut Run<'_>,
+    ) -> Result<Option<End>, Error> {
+        // Not there yet: that a column is rare is the most common reason.
+        if self.objective.penalty.is_none()
+            && matches!(ended, Ended::Stalled | Ended::Iterations)
+            && let Separation::Found(direction) = separation::search_columns(self.objective, run)?
+        {
+            return Ok(Some((StopReason::Separated, Some(direction))));
+        }
+        // With a fresh preconditioner and nothing remembered, caution is all that is left to try.
+        let is_stuck = iterations == 0 && self.memory.is_empty();
+        let stop_reason = match ended {
+            Ended::Reached => Some(StopReason::Tolerance),
+            Ended::Passes => Some(StopReason::Passes),
+            Ended::Callback => Some(StopReason::Callback),
+            Ended::Separated | Ended::Runaway | Ended::Drifting => {
+                let found = separation::search(self.objective, &point.v, run)?;
+                if let Separation::Found(direction) = found {
+                    return Ok(Some((StopReason::Separated, Some(direction))));
+                }
+                // Asked once, answered for good.
+                (self.may_drift, self.may_run_away) = (false, false);
+                (ended == Ended::Separated).then_some(StopReason::Precision)
+            }
+            Ended::Exhausted => Some(StopReason::Precision),
+            Ended::Stalled if is_stuck && self.plan.cautious => Some(StopReason::Precision),
+            Ended::Stalled => {
+                self.plan.cautious |= is_stuck;
+                None
+            }
+            Ended::Iterations => {
+                self.plan.cautious = false;
+                None
+            }
+        };
+        Ok(stop_reason.map(|stop_reason| (stop_reason, None)))
+    }
+
+    /// The best point so far, and from now on in `float64`.
+    fn in_double(&mut self, point: Point, run: &mut Run<'_>) -> Result<Point, Error> {
+        self.precision = Precision::Double;
+        self.memory = Memory::default();
+        let patience = std::mem::replace(&mut self.patience, patience(self.objective));
+        let best = patience.best(point, 0.0);
+        evaluate(self.objective, best.v, self.precision, run)
+    }
 }
 
 /// A preconditioner from `rows` rows, on which no column that varies at all is constant.
