@@ -1,4 +1,4 @@
-//! Gradient descent over full batches whose step and momentum are the best of each epoch: `learning_rate="auto"`.
+//! `learning_rate="auto"`: gradient descent over full batches with the optimal step length and momentum of each epoch.
 
 use std::ops::ControlFlow;
 
@@ -14,12 +14,13 @@ use crate::solver::run::{FitObserver, Iteration, Run, Separation};
 use crate::solver::separation;
 use crate::source::{Arrays, Source};
 
-/// Gradient descent over full batches from `weights` and `bias`, with the best step and momentum of each epoch instead of
-/// a learning rate. Of the options, `epochs`, `l2`, `tol` and `threads` count.
+/// Gradient descent over full batches from `weights` and `bias`, with the optimal step length and momentum of each
+/// epoch instead of a learning rate. Of the options, only `epochs`, `penalty`, `tol` and `threads` are used.
 ///
 /// # Errors
 ///
-/// As [`fit`], and those of [`Options::check`]; [`Error::Number`] for weights whose error is not finite.
+/// As [`fit`](crate::fit()), and those of [`Options::check`]; [`Error::Number`] for weights at which the error is not
+/// finite.
 pub fn descend_with_best_steps<F: Float>(
     dataset: &Dataset<'_>,
     weights: Vec<F>,
@@ -80,12 +81,12 @@ pub fn descend_with_best_steps<F: Float>(
     })
 }
 
-/// Shows iterations to an observer of epochs, and ends them after the last.
+/// Passes the solver's iterations on to an observer of epochs, and stops the solver after `most` of them.
 struct Epochs<'o, F> {
     observer: &'o mut dyn Observer<F>,
     history: Vec<f64>,
     most: usize,
-    /// Whether it was the last that ended them.
+    /// Whether `most` iterations have been made.
     are_complete: bool,
 }
 

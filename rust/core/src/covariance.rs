@@ -1,4 +1,4 @@
-//! The covariance of estimated weights and bias: the inverse of the Fisher information.
+//! The covariance of the estimated weights and bias: the inverse of the Fisher information.
 
 use std::ops::ControlFlow;
 
@@ -15,23 +15,23 @@ use crate::solver::view::Alias;
 use crate::source::{Arrays, Source};
 use crate::vector::Vector;
 
-/// The covariance of the weights and the bias that maximise the likelihood, to first order: the inverse of
+/// Asymptotic covariance of the maximum-likelihood weights and bias, the inverse of the Fisher information
 ///
 /// ```text
 /// I = [X 1]ᵀ D [X 1]      D = diag(s_i σ'(z_i)),  z = X w + b
 /// ```
 ///
-/// Symmetric, shape (n + 1, n + 1) row by row, the bias last; without `fit_bias` (n, n). In `f64` whatever `X` holds, and to
-/// nearly all digits however far columns are from zero and however nearly they are combinations of one another.
+/// Symmetric, shape (n + 1, n + 1) row by row, the bias last; without `fit_bias` (n, n). In `f64` whatever `X` holds.
+/// Nearly all digits are right even if columns lie far from zero or are nearly collinear.
 ///
 /// Source: P. McCullagh & J. Nelder, *Generalized Linear Models*, 2nd ed. (1989), §4.4.
 ///
 /// # Errors
 ///
-/// [`Error::Length`] if `sample_weight` or `weights` does not fit `x`; [`Error::Element`] for sample weights that are negative
-/// or not finite; [`Error::TotalWeight`]; [`Error::NotFinite`]; [`Error::Index`]; [`Error::Conflict`] for columns that are
-/// linear combinations of others, or an information that is singular for another reason; [`Error::Memory`];
-/// [`Error::Interrupted`] by the monitor.
+/// [`Error::Length`] if `sample_weight` or `weights` does not fit `x`; [`Error::Element`] for sample weights that are
+/// negative or not finite; [`Error::TotalWeight`]; [`Error::NotFinite`]; [`Error::Index`]; [`Error::Conflict`] for
+/// columns that are linear combinations of others, or an information that is singular for another reason;
+/// [`Error::Memory`]; [`Error::Interrupted`] by the monitor.
 pub fn covariance<'a>(
     x: impl Into<Features<'a>>,
     sample_weight: Option<&'a Vector<'a>>,
@@ -47,7 +47,7 @@ pub fn covariance<'a>(
     let unlabelled = Vector::from_slice(&unlabelled);
     let dataset = Dataset::new(x, &unlabelled, sample_weight)?;
     let labels = kernel::binary_labels(&dataset, job)?;
-    // The matrix, its inverse, and the sums that it is made from.
+    // The Gram matrix, its factor, the inverse of that and the result.
     let elements = 4 * (n as u128 + 1).pow(2);
     check_room(elements, "X", elements, "elements of its covariance")?;
     dataset.check_finite()?;
@@ -86,7 +86,7 @@ pub fn covariance<'a>(
     }
 }
 
-/// The first of the columns that are combinations of others.
+/// Names the first aliased column, and the columns that determine it.
 fn named(aliased: &[Alias]) -> String {
     let Some(alias) = aliased.first() else {
         return String::new();
@@ -103,7 +103,7 @@ fn named(aliased: &[Alias]) -> String {
     }
 }
 
-/// A monitor that has no iterations to be shown.
+/// Makes a [`Monitor`] a [`FitObserver`] that ignores iterations.
 struct Quiet<'m>(&'m mut dyn Monitor);
 
 impl Monitor for Quiet<'_> {

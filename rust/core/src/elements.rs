@@ -2,7 +2,7 @@
 
 use crate::float::Float;
 
-/// Runs `$body` with `$slice` bound to the typed buffer and `$convert` to the conversion of one element.
+/// Runs `$body` with `$slice` bound to the typed buffer, and `$convert` to a function that converts one element to `F`.
 macro_rules! with_elements {
     ($elements:expr, $slice:ident, $convert:ident => $body:expr) => {
         match $elements {
@@ -54,7 +54,7 @@ macro_rules! with_elements {
     };
 }
 
-/// A buffer in the type it is stored in.
+/// A buffer of elements in the type they are stored in.
 #[derive(Clone, Copy, Debug)]
 pub enum Elements<'a> {
     /// 64-bit floats.
@@ -82,7 +82,7 @@ pub enum Elements<'a> {
 }
 
 impl<'a> Elements<'a> {
-    /// A buffer of the type computed in.
+    /// A buffer of `f32` or `f64`.
     pub fn of<F: Float>(values: &'a [F]) -> Self {
         match F::as_either(values) {
             Ok(values) => Elements::F64(values),
@@ -90,7 +90,7 @@ impl<'a> Elements<'a> {
         }
     }
 
-    /// The buffer, if it holds this type.
+    /// The buffer as a slice of `F`, if it holds `F`.
     #[inline(always)]
     pub(crate) fn slice<F: Float>(&self) -> Option<&'a [F]> {
         match self {
@@ -116,8 +116,8 @@ impl<'a> Elements<'a> {
         }
     }
 
-    /// Copies the elements at `start`, `start + stride`, …, converted.
-    #[inline(never)] // eleven element types: once for each type computed in, not once for each kernel
+    /// Copies the elements at positions `start`, `start + stride`, … to `out`, converted to `F`.
+    #[inline(never)] // its eleven loops are compiled once per F, not once per caller
     pub(crate) fn copy_run<F: Float>(&self, start: usize, stride: isize, out: &mut [F]) {
         with_elements!(self, source, convert => {
             if stride == 1 {

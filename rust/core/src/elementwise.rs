@@ -1,4 +1,4 @@
-//! The formulas of one variable, over arrays.
+//! σ, σ' and ln σ of every element of an array.
 
 use fearless_simd::prelude::*;
 
@@ -19,10 +19,10 @@ pub enum Function {
     LogSigmoid,
 }
 
-/// Elements a thread takes at a time: some thirty microseconds of work, as starting a thread takes twenty.
+/// Elements per item of work: about thirty microseconds of it, since starting a thread takes about twenty.
 const BLOCK: usize = 1 << 15;
 
-/// The function's value at every element of `z`, within 1 ULP, for any float, written to `out`.
+/// Writes the function of every element of `z` to `out`, within 1 ULP for any float.
 ///
 /// # Errors
 ///
@@ -51,7 +51,7 @@ pub fn apply<F: Float>(
     Ok(())
 }
 
-/// [`apply`], to the elements themselves.
+/// [`apply`] with the values overwritten by the results.
 ///
 /// # Errors
 ///
@@ -80,7 +80,7 @@ fn map_block<F: Float, S: Simd>(simd: S, z: &[F], out: &mut [F], function: Funct
     }
 }
 
-/// The elements pass through a piece of the stack: the loops exist once.
+/// [`map_block`] in place. Elements are copied to a buffer on the stack first, so that each loop is compiled once.
 #[inline(always)]
 pub(crate) fn map_in_place<F: Float, S: Simd>(simd: S, values: &mut [F], function: Function) {
     const PIECE: usize = 256;
@@ -92,7 +92,7 @@ pub(crate) fn map_in_place<F: Float, S: Simd>(simd: S, values: &mut [F], functio
     }
 }
 
-/// A function known at compile time, so that its body is inlined into the loop.
+/// A function as a type, so that its formula is inlined into the loop of [`map`].
 trait OneVariable: Copy {
     fn at<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(self, z: V) -> V;
 }

@@ -1,142 +1,143 @@
-//! What can be wrong with what a caller gave: every variant says which argument, what was expected and what came.
+//! The errors of the crate. Each variant says which argument is wrong, what was expected and what was given.
 
 use std::fmt;
 
-/// A refusal. Nothing was computed into any output, and no input was modified.
+/// Why a call failed. No argument has been modified, except that [`Error::Interrupted`] may leave an output partly
+/// written.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Error {
     /// `X` has no rows or no columns.
     Empty {
-        /// Rows that came.
+        /// Rows of `X`.
         rows: usize,
-        /// Columns that came.
+        /// Columns of `X`.
         columns: usize,
     },
-    /// An array's length does not fit `X` (or its partner).
+    /// An array's length does not fit `X`, or another array that it belongs to.
     Length {
-        /// The argument.
+        /// Name of the argument.
         argument: &'static str,
         /// The length it must have.
         expected: usize,
-        /// Why: "one value per row of X", …
+        /// The reason for that length: "one value per row of X", …
         unit: &'static str,
-        /// The length that came.
+        /// The length given.
         got: usize,
     },
-    /// A view that reaches outside the buffer it is over.
+    /// A view has elements outside its buffer.
     View {
-        /// The argument.
+        /// Name of the argument.
         argument: &'static str,
     },
-    /// A single number outside its range.
+    /// A number is outside its allowed range.
     Number {
-        /// The argument.
+        /// Name of the argument.
         argument: &'static str,
-        /// The range in words.
+        /// The allowed range, in words.
         expected: &'static str,
-        /// The number that came.
+        /// The number given.
         got: f64,
     },
-    /// The element of a row, in `y`, `sample_weight` or the like, outside its range.
+    /// An element of `y`, `sample_weight` or another array of one value per row is outside its allowed range.
     Element {
-        /// The argument.
+        /// Name of the argument.
         argument: &'static str,
-        /// The range in words.
+        /// The allowed range, in words.
         expected: &'static str,
-        /// The element that came.
+        /// The element given.
         got: f64,
         /// The row.
         index: usize,
     },
-    /// A label that is no class code.
+    /// A label is no class code.
     Class {
-        /// Classes there are.
+        /// Number of classes.
         classes: usize,
-        /// The label that came.
+        /// The label given.
         got: f64,
         /// The row.
         index: usize,
     },
-    /// A class of which there is no sample.
+    /// A class code below the largest label has no row of positive weight.
     NoSample {
         /// The class.
         class: usize,
         /// The largest label.
         largest: f64,
     },
-    /// A weight outside its range.
+    /// A weight is outside its allowed range.
     Weight {
-        /// The range in words.
+        /// The allowed range, in words.
         expected: &'static str,
-        /// The weight that came.
+        /// The weight given.
         got: f64,
         /// Its position.
         index: usize,
     },
     /// A NaN or infinite element of `X`.
     NotFinite {
-        /// The element that came.
+        /// The element given.
         got: f64,
         /// Its row.
         row: usize,
         /// Its column.
         column: usize,
     },
-    /// Where the rows (or columns) of a sparse `X` start is no ascending list of positions.
+    /// `indptr` of a sparse `X`, the positions where its rows (or columns) start, is not a valid ascending list.
     Starts {
-        /// What they must do, in words.
+        /// What `indptr` must do, in words: "start at 0", …
         expected: &'static str,
-        /// The one that came.
+        /// The element given.
         got: i64,
         /// Its position.
         position: usize,
     },
-    /// An index of a sparse `X` that is none of its columns (or rows).
+    /// An element of `indices` of a sparse `X` is no column (CSR) or row (CSC) of it.
     Index {
         /// "column" for CSR, "row" for CSC.
         axis: &'static str,
-        /// How many of these there are.
+        /// Number of columns (or rows): indices must be below it.
         bound: usize,
-        /// The index that came.
+        /// The index given.
         got: i64,
-        /// Its position among all of them.
+        /// Its position in `indices`.
         position: usize,
         /// "row" for CSR, "column" for CSC.
         line_axis: &'static str,
-        /// The row or column that it stands in.
+        /// The row (or column) of `X` that the index belongs to.
         line: usize,
     },
-    /// Sample weights whose sum no mean can be divided by.
+    /// The sum of the sample weights is zero, infinite or too small to divide by.
     TotalWeight {
-        /// The least sum that has all digits.
+        /// The least sum that is divided by without losing digits.
         least: f64,
         /// The sum.
         got: f64,
     },
-    /// An argument that is not what others make necessary.
+    /// An argument conflicts with another one.
     Conflict {
-        /// The argument.
+        /// Name of the argument.
         argument: &'static str,
-        /// What it must be, and when.
+        /// What it must be, and in which case.
         expected: &'static str,
-        /// What came.
+        /// What was given.
         got: String,
     },
-    /// A word that is none of those allowed.
+    /// A word is none of those allowed.
     Choice {
-        /// The argument.
+        /// Name of the argument.
         argument: &'static str,
         /// The words allowed.
         expected: Vec<&'static str>,
-        /// The word that came.
+        /// The word given.
         got: String,
     },
     /// The environment variable `GRADSTEP_ISA` names no instruction set of this machine.
     Isa {
-        /// The names it may have here.
+        /// Names of the instruction sets of this machine.
         available: Vec<&'static str>,
-        /// The name that came.
+        /// The value of the variable.
         got: String,
     },
     /// The environment variable for the number of threads holds no positive integer.
@@ -146,16 +147,16 @@ pub enum Error {
         /// Its value.
         got: String,
     },
-    /// What has to be kept does not fit into memory.
+    /// Not enough memory.
     Memory {
-        /// The argument that asks for it.
+        /// Name of the argument whose size or value requires the memory.
         argument: &'static str,
-        /// How many there are to keep.
+        /// How many items of kind `unit` had to be stored.
         count: u128,
-        /// Of what: "updates to record", …
+        /// The kind of item: "updates to record", …
         unit: &'static str,
     },
-    /// The caller asked to stop between two chunks of work.
+    /// The monitor stopped the call between two pieces of work.
     Interrupted,
 }
 
@@ -297,11 +298,11 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// That many zeros.
+/// A vector of `count` zeros.
 ///
 /// # Errors
 ///
-/// [`Error::Memory`], naming `argument` and that many of what `unit` says, if there is no room.
+/// [`Error::Memory`] with these arguments, if the allocation fails.
 pub fn zeros<T: Clone + Default>(
     argument: &'static str,
     count: usize,
@@ -321,11 +322,11 @@ pub fn zeros<T: Clone + Default>(
     }
 }
 
-/// Whether there is room for `elements` numbers. Nothing is kept.
+/// Checks that `elements` numbers could be allocated, and frees them again.
 ///
 /// # Errors
 ///
-/// [`Error::Memory`], naming `argument` and `count` of what `unit` says, if there is none.
+/// [`Error::Memory`] with the other arguments, if the allocation fails.
 pub(crate) fn check_room(
     elements: u128,
     argument: &'static str,
@@ -343,11 +344,11 @@ pub(crate) fn check_room(
     }
 }
 
-/// What `name` stands for among `words`.
+/// The value paired with `name` in `words`.
 ///
 /// # Errors
 ///
-/// [`Error::Choice`] if it is none of these.
+/// [`Error::Choice`] if `name` is not among the words.
 pub(crate) fn one_of<T: Copy>(
     argument: &'static str,
     words: &[(&'static str, T)],
@@ -363,8 +364,7 @@ pub(crate) fn one_of<T: Copy>(
     }
 }
 
-/// A number as messages show it: `nan`, `inf` and `-inf` as Python spells them, and huge or tiny ones by their exponent,
-/// not by hundreds of digits.
+/// Formats a number for messages: `nan`, `inf` and `-inf` as in Python; huge and tiny numbers in scientific notation.
 struct Shown(f64);
 
 impl fmt::Display for Shown {
@@ -380,9 +380,11 @@ impl fmt::Display for Shown {
     }
 }
 
+/// Checks the length of an argument.
+///
 /// # Errors
 ///
-/// [`Error::Length`] unless an argument is as long as it should be.
+/// [`Error::Length`] unless `got == expected`.
 pub(crate) fn check_length(
     argument: &'static str,
     got: usize,

@@ -4,12 +4,12 @@ use crate::error::Error;
 use crate::matrix::Matrix;
 use crate::sparse::{ROW, Sparse};
 
-/// The features, a row per row.
+/// The feature matrix `X`, shape (m, n).
 #[derive(Clone, Copy, Debug)]
 pub enum Features<'a> {
     /// Every element is stored.
     Dense(Matrix<'a>),
-    /// Only some are; the others are zero.
+    /// Only some elements are stored; the others are zero.
     Sparse(Sparse<'a>),
 }
 
@@ -30,7 +30,7 @@ impl Features<'_> {
         }
     }
 
-    /// What reading so many rows costs, in elements.
+    /// The cost of reading so many rows, in elements of a dense matrix.
     pub(crate) fn reads(&self, rows: usize) -> usize {
         match self {
             Features::Dense(x) => rows.saturating_mul(x.columns()),
@@ -41,7 +41,7 @@ impl Features<'_> {
         }
     }
 
-    /// The largest magnitude.
+    /// The largest magnitude of an element.
     pub(crate) fn largest(&self) -> f64 {
         match self {
             Features::Dense(x) => x.largest(),
@@ -49,7 +49,7 @@ impl Features<'_> {
         }
     }
 
-    /// The first element, in row order, that is NaN or infinite.
+    /// The error for the first element, in row order, that is NaN or infinite; `None` if all are finite.
     pub(crate) fn first_not_finite(&self) -> Option<Error> {
         match self {
             Features::Dense(x) => x.first_not_finite(),

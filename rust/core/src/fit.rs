@@ -1,4 +1,5 @@
-//! Options checked once → optimum → result with history, certificate and stop reason.
+//! `fit`: checks the options once, runs a solver, and returns the optimum with its history, certificate and stop
+//! reason.
 
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
@@ -20,16 +21,18 @@ use crate::solver::stages::{self, Solution};
 use crate::solver::view::Alias;
 use crate::source::{Arrays, Source};
 
-/// How the optimum is found.
+/// The algorithm that finds the optimum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Solver {
-    /// Preconditioned L-BFGS, on ever larger samples and then on all rows.
+    /// Preconditioned L-BFGS, on growing samples of the rows and then on all rows.
     Lbfgs,
-    /// Gradient descent with the best step and momentum of each iteration.
+    /// Gradient descent with the optimal step length and momentum of each iteration.
     Gd,
 }
 
 impl Solver {
+    /// The solver of that name; "auto" is [`Solver::Lbfgs`].
+    ///
     /// # Errors
     ///
     /// [`Error::Choice`] if `name` is none of "auto", "lbfgs" and "gd".
@@ -42,7 +45,7 @@ impl Solver {
         one_of("solver", &words, name)
     }
 
-    /// "lbfgs" or "gd".
+    /// The solver's name: "lbfgs" or "gd".
     pub fn name(self) -> &'static str {
         match self {
             Solver::Lbfgs => "lbfgs",
@@ -51,31 +54,34 @@ impl Solver {
     }
 }
 
-/// Max-norm of the gradient that a solver goes to where none is asked for.
+/// Max-norm of the gradient at which a solver stops if `tol` is not given.
 const GRADIENT: f64 = 1e-8;
 
-/// What to minimise, and how far.
+/// The objective, the solver, and when to stop.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FitOptions {
-    /// On the weights, beside the mean error; the bias is not penalised.
+    /// The penalty, which is added to the mean error. The bias is not penalised.
     pub penalty: Penalty,
-    /// Whether there is a bias; it is 0 if not.
+    /// Whether a bias is fitted; otherwise it is 0.
     pub fit_bias: bool,
-    /// How.
+    /// The algorithm.
     pub solver: Solver,
-    /// Stop once the max-norm of the objective's gradient is at most this; without it, once the gap is proved.
+    /// Stop once the max-norm of the objective's gradient is at most `tol`. If `None`, stop once the gap is proved to
+    /// be within `gap_tol`.
     pub tol: Option<f64>,
-    /// The fit has converged if it is proved that the objective is at most this part of itself above its minimum.
+    /// The fit has converged if the proved gap is at most `gap_tol · objective`.
     pub gap_tol: f64,
-    /// Whether a Hessian of all rows may be factored for the proof.
+    /// Whether the Hessian over all rows may be factored to prove the gap.
     pub certify: bool,
-    /// Stop once so much has been read, in passes over all rows.
+    /// Stop once this many passes over the rows have been made.
     pub max_passes: f64,
-    /// Threads to use; the result does not depend on them.
+    /// Number of threads; results do not depend on it.
     pub threads: Threads,
 }
 
 impl FitOptions {
+    /// Checks the ranges of the options.
+    ///
     /// # Errors
     ///
     /// [`Error::Number`] naming the first option that is out of range.
@@ -102,7 +108,7 @@ impl FitOptions {
     }
 }
 
-/// An optimum, and what is known of it.
+/// The result of [`fit()`]: the parameters, and what is proved about them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Optimum<F> {
     /// Scores per row: 1 for labels in [0, 1], K ≥ 3 for as many classes.
@@ -111,34 +117,35 @@ pub struct Optimum<F> {
     pub weights: Vec<F>,
     /// b, one per score.
     pub biases: Vec<F>,
-    /// E
+    /// E, the mean error.
     pub loss: f64,
-    /// E + (l2/2)‖w‖²
+    /// E + (l2/2)‖w‖², the objective.
     pub objective: f64,
-    /// Max-norm of its gradient.
+    /// Max-norm of the objective's gradient.
     pub gradient_norm: f64,
-    /// Proved upper bound on objective − minimum, over the columns that are not aliased; ∞ where nothing is proved.
+    /// Proved upper bound on objective − minimum, over the columns that are not aliased; ∞ if nothing is proved.
     pub gap: f64,
     /// Whether the gap is at most `gap_tol` of the objective.
     pub converged: bool,
-    /// Columns that say nothing beside those before them, in a fit without penalty: their weights are 0.
+    /// Columns that are linear combinations of columns before them, in a fit without penalty; their weights are 0.
     pub aliased: Vec<Alias>,
     /// Why the fit ended.
     pub stop_reason: StopReason,
-    /// Data read, in passes over all rows.
+    /// Number of passes over the rows, fractions included.
     pub passes: f64,
-    /// Every iteration.
+    /// One record per iteration.
     pub history: Vec<Record>,
-    /// A direction, weights and biases, along which no prediction gets worse and some better: why there is no optimum.
+    /// If the labels are separable: weights and biases of a direction along which no row's error grows and some row's
+    /// error falls for ever, so that there is no optimum.
     pub separation: Option<(Vec<f64>, Vec<f64>)>,
 }
 
-/// Where a fit begins, if not at weights of zero and the bias that is best for them.
+/// Initial weights and biases. By default the weights are zero and the biases optimal for them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Start {
     /// w, shape (n); of several classes (K, n).
     pub weights: Option<Vec<f64>>,
-    /// Rows of the weights, if they came as a matrix.
+    /// Number of rows of the weights, if they were given as a matrix.
     pub rows: Option<usize>,
     /// b, one per score.
     pub biases: Option<Vec<f64>>,
@@ -182,22 +189,22 @@ impl Start {
     }
 }
 
-/// As many numbers as these for every weight are kept meanwhile: the last steps and gradients, and sums of leaves.
+/// Numbers stored per weight during a fit: the recent steps and gradients of L-BFGS, and sums of leaves.
 const VECTORS: u128 = 64;
-/// Passes that are kept for Newton's method, where they are no more than half of those allowed.
+/// Passes reserved for the Newton steps after L-BFGS; at most half of `max_passes`.
 const NEWTON_PASSES: f64 = 500.0;
 
-/// Minimises E + (l2/2)‖w‖², `E = Σ s_i E_i / Σ s_i`: of the sigmoid for labels in [0, 1], of softmax for the codes
-/// 0 … K − 1 of K ≥ 3 classes.
+/// Minimises E + (l2/2)‖w‖², `E = Σ s_i E_i / Σ s_i`: E_i is the cross-entropy of the sigmoid for labels in [0, 1], and
+/// of softmax for the codes 0 … K − 1 of K ≥ 3 classes.
 ///
 /// # Errors
 ///
-/// [`Error::Length`] if an array does not fit `x`; [`Error::Element`] for labels that are neither, and sample weights that
-/// are negative or not finite; [`Error::NoSample`] for codes with gaps; [`Error::Conflict`] for weights of the other kind;
-/// [`Error::TotalWeight`]; [`Error::NotFinite`] if `x` is not finite, and [`Error::Number`] if squares of it are not;
-/// [`Error::Index`] for a column of a sparse `x` out of range; [`Error::Weight`] or [`Error::Number`] if what it starts from
-/// is not finite; [`Error::Memory`] without room for what it keeps; [`Error::Interrupted`] by the observer; and those of
-/// [`FitOptions::check`].
+/// [`Error::Length`] if an array does not fit `x`; [`Error::Element`] for labels that are neither, and sample weights
+/// that are negative or not finite; [`Error::NoSample`] for codes with gaps; [`Error::Conflict`] for initial weights
+/// whose shape does not fit the labels; [`Error::TotalWeight`]; [`Error::NotFinite`] if `x` is not finite, and
+/// [`Error::Number`] if squares of its elements are not; [`Error::Index`] for a column of a sparse `x` out of range;
+/// [`Error::Weight`] or [`Error::Number`] if initial weights or biases are not finite; [`Error::Memory`] if the fit's
+/// vectors do not fit into memory; [`Error::Interrupted`] by the observer; and those of [`FitOptions::check`].
 pub fn fit<F: Float>(
     dataset: &Dataset<'_>,
     start: Start,
@@ -223,7 +230,7 @@ pub fn fit<F: Float>(
     })
 }
 
-/// [`fit`] over any source of rows; weights and biases are numbers of that precision.
+/// [`fit`] over any source of rows. Weights and biases are rounded to `precision`.
 fn solve(
     source: &dyn Source,
     precision: Precision,
@@ -303,8 +310,8 @@ fn solve(
     })
 }
 
-/// Without a second class the bias has no optimum, whatever the weights and their penalty. It is what it would be if half a
-/// sample more of each class had been seen, so that it is finite.
+/// The solution when all labels are equal: weights of zero. The optimal bias is infinite whatever the weights, so it is
+/// set to the log-odds of the labels with half the smallest sample weight added to each class, which are finite.
 fn without_second_class(
     objective: &Objective<'_>,
     labels: &Labels,
@@ -334,7 +341,7 @@ fn minimise(
     let tol = options.tol.unwrap_or(GRADIENT);
     match options.solver {
         Solver::Lbfgs => {
-            // Where it does not get there, the other half is for Newton's method.
+            // The passes held back are for the Newton steps of the certificate.
             let all = run.max_passes;
             if options.certify && options.tol.is_none() {
                 run.max_passes = f64::max(0.5 * all, all - NEWTON_PASSES);
@@ -347,7 +354,7 @@ fn minimise(
             let precision = Precision::Double;
             let until = [tol, plane_search::AT_REST];
             let mut point = stages::evaluate(objective, v, precision, run)?;
-            // Where rounding ends it, it tries once more from there.
+            // A search that rounding ended is repeated from where it ended, as long as that helps.
             loop {
                 let before = point.value.clone();
                 let solution = plane_search::minimise(objective, point, until, precision, run)?;
@@ -371,7 +378,8 @@ fn log_ratio(a: f64, b: f64) -> Result<f64, Error> {
     Ok(if a >= b { ln(a / b) } else { -ln(b / a) })
 }
 
-/// Where to begin, and whether that is what the caller gave: not if weights of zero are better.
+/// The initial parameters, and whether they are the caller's: the caller's are used if their objective is at most that
+/// of weights of zero.
 fn begin(
     objective: &Objective<'_>,
     labels: &Labels,
@@ -399,7 +407,7 @@ fn begin(
     Ok((arranged(zeros, &biases), false))
 }
 
-/// The best biases for weights of zero, and the loss there.
+/// The optimal biases for weights of zero, and the loss with them.
 fn without_weights(labels: &Labels, fit_bias: bool) -> Result<(Vec<f64>, f64), Error> {
     let total = labels.weight;
     if !fit_bias {

@@ -1,4 +1,4 @@
-//! The two number types, and what the formulas need to know of each.
+//! The two float types, and the constants and polynomials that the formulas need for each.
 
 use std::fmt::{Debug, Display, LowerExp};
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
@@ -7,7 +7,7 @@ use fearless_simd::{Simd, SimdFloat, SimdFloatElement, SimdSplit, f32x4, f32x16,
 
 use crate::simd::MulAdd;
 
-/// Which of the two number types, where it is known at run time alone.
+/// `f32` or `f64`, as a value known at run time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
     /// `f32`
@@ -25,7 +25,7 @@ impl Precision {
         }
     }
 
-    /// [`Float::LANES`]
+    /// Lanes of one virtual vector: [`Float::LANES`].
     pub(crate) fn lanes(self) -> usize {
         match self {
             Precision::Single => f32::LANES,
@@ -33,7 +33,7 @@ impl Precision {
         }
     }
 
-    /// Rounds every number to the type.
+    /// Rounds every number to this type.
     pub(crate) fn round(self, values: &mut [f64]) {
         if self == Precision::Single {
             values.iter_mut().for_each(|x| *x = f64::from(*x as f32));
@@ -71,14 +71,14 @@ pub trait Float:
 {
     /// Which type this is.
     const PRECISION: Precision;
-    /// Lanes of one virtual vector: a row's columns, or a column's rows, are summed in this many interleaved chains on
-    /// every instruction set, so that all of them give the same bits.
+    /// Lanes of one virtual vector. A row's columns, or a column's rows, are summed in this many interleaved chains on
+    /// every instruction set, so that all instruction sets give the same bits.
     const LANES: usize;
     /// [`Float::LANES`] numbers in memory.
     type Array: Copy + AsRef<[Self]> + AsMut<[Self]> + Debug + Send + Sync + 'static;
     /// One virtual vector of [`Float::LANES`] numbers.
     type Lanes<S: Simd>: SimdFloat<S, Element = Self, Array = Self::Array>;
-    /// The smallest vector of the instruction set: carries a single sample through the same formulas.
+    /// The smallest vector of the instruction set, in which a single row goes through the formulas.
     type Single<S: Simd>: SimdFloat<S, Element = Self>;
 
     /// 0
@@ -102,7 +102,7 @@ pub trait Float:
     /// The distance from 1 to the next number.
     const EPSILON: Self;
 
-    /// Beyond this `e^-a` rounds to zero even as a subnormal.
+    /// `e^-a` rounds to zero, even as a subnormal, for `a` above this.
     const EXP_CLAMP: Self;
     /// log₂ e
     const LOG2_E: Self;
@@ -110,7 +110,8 @@ pub trait Float:
     const LN_2_HIGH: Self;
     /// ln 2 − [`Float::LN_2_HIGH`]
     const LN_2_LOW: Self;
-    /// Adding this rounds to an integer and leaves twice the exponent bias plus that integer in the low bits.
+    /// 1.5·2^[`Float::SIGNIFICAND_BITS`] + 2·bias. Adding it rounds a number to an integer k, and leaves k + 2·bias in
+    /// the low bits.
     const ROUND: Self;
     /// Bits of the stored significand.
     const SIGNIFICAND_BITS: u32;
@@ -118,11 +119,11 @@ pub trait Float:
     const TWO_TO_SIGNIFICAND_BITS: Self;
     /// [`Float::SIGNIFICAND_BITS`] as a number.
     const SIGNIFICAND_BITS_FLOAT: Self;
-    /// What is added to an exponent before it is stored.
+    /// The bias: the number added to an exponent before it is stored.
     const EXPONENT_BIAS: Self;
 
-    /// `Q` of `e^r = 1 + r + r²·Q(r)`, minimax on |r| ≤ ln 2 / 2, in Estrin's order up to its last step: the low and the
-    /// high half, and the power of `r` that the high one is to be multiplied with.
+    /// The polynomial `Q` of `e^r = 1 + r + r²·Q(r)`, minimax on |r| ≤ ln 2 / 2, by Estrin's scheme without its last
+    /// step: returns `low`, `high` and the power of `r` with `Q(r) = low + power·high`.
     fn exp_tail_halves<S: Simd, V: SimdFloat<S, Element = Self>>(r: V) -> (V, V, V);
     /// `Q` of `e^r = 1 + r + r²·Q(r)`.
     #[inline(always)]
@@ -130,10 +131,11 @@ pub trait Float:
         let (low, high, power) = Self::exp_tail_halves(r);
         high.mul_add_fused(power, low)
     }
-    /// `P` of `atanh(s) = s + s·v·P(v)`, `v = s²`, minimax on 0 ≤ v ≤ 1/9.
+    /// The polynomial `P` of `atanh(s) = s + s·v·P(v)`, `v = s²`, minimax on 0 ≤ v ≤ 1/9.
     fn atanh_tail<S: Simd, V: SimdFloat<S, Element = Self>>(v: V) -> V;
 
-    /// Sum of the lanes, one half added to the other until one is left: the shortest chain.
+    /// Sum of the lanes: the upper half is added to the lower half until one lane is left, the shortest chain of
+    /// additions.
     fn sum_of_halves<S: Simd>(lanes: Self::Lanes<S>) -> Self;
 
     /// Whole vectors of a slice.
@@ -158,7 +160,7 @@ pub trait Float:
     fn mul_add(self, a: Self, b: Self) -> Self;
 }
 
-/// `c[0] + c[1]·x` with one rounding in the product-sum.
+/// `c0 + c1·x`, rounded once.
 #[inline(always)]
 fn linear<S: Simd, V: SimdFloat<S>>(x: V, c0: V::Element, c1: V::Element) -> V {
     x.mul_add_fused(c1, c0)

@@ -1,16 +1,17 @@
-//! Vectors of lanes: transposed, and added in an order that no instruction set changes.
+//! Transposes vectors of lanes, and adds lanes in an order that is the same on every instruction set.
 
 use fearless_simd::prelude::*;
 
 use crate::float::Float;
 
-/// The lanes of the longest vector.
+/// Lanes of the longest vector: 16, of `f32`.
 pub(crate) const MAX_LANES: usize = 16;
 
 /// Transposes the first `LANES` vectors: lane j of vector i becomes lane i of vector j.
 ///
-/// A zip moves the highest bit of a vector's index into the lowest of the lane's, and the highest of the lane's into the
-/// lowest of the vector's: once for every bit, and the two indices have changed places.
+/// Number vector and lane in binary. One zip of every pair moves the highest bit of the vector's number to the lowest
+/// place of the lane's, and the highest bit of the lane's to the lowest of the vector's. After one round per bit, the
+/// two numbers have changed places.
 #[inline(always)]
 pub(crate) fn transpose<F: Float, S: Simd>(vectors: &mut [F::Lanes<S>; MAX_LANES]) {
     let half = F::LANES / 2;

@@ -2,26 +2,27 @@
 //!
 //! # Reading order
 //!
-//! From what all the rest uses to what uses all the rest:
+//! Each line uses only what stands above it:
 //!
-//! * [`error`](Error), [`float`](Float), [`elements`](Elements): what can be wrong, what is computed in, what arrays hold;
-//! * `simd`, `lanes`, `linalg`: the instruction set, vectors of lanes, and vectors of numbers;
+//! * [`error`](Error), [`float`](Float), [`elements`](Elements): errors, the two float types, the element types of
+//!   arrays;
+//! * `simd`, `lanes`, `linalg`: the instruction set, vectors of lanes, dot products and norms;
 //! * `math`, [`loss`](Loss): the formulas for one row, over lanes of rows;
-//! * `reduce`: who computes which rows of a call ([`Job`]), and the tree that their sums are added up in;
-//! * [`vector`](Vector), `strips`, [`matrix`](Matrix), [`sparse`](Sparse), [`features`](Features), `shuffle`: arrays of any
-//!   layout, read in place or tile by tile, and the order of rows;
+//! * `reduce`: how the rows of a call are shared out to threads ([`Job`]), and the tree in which their sums are added;
+//! * [`vector`](Vector), `strips`, [`matrix`](Matrix), [`sparse`](Sparse), [`features`](Features), `shuffle`: arrays of
+//!   any layout, read in place or tile by tile, and the random order of rows;
 //! * `elementwise`, `kernel`: the formulas over arrays and over a [`Dataset`], in one pass;
-//! * [`penalty`](Penalty): what is added to the loss;
-//! * `descent`: w ← w − α ∇E, and epochs of it;
-//! * `source`: what a solver asks of the rows; arrays in memory answer it;
-//! * `solver`, [`fit`](fit()), [`covariance`](covariance()): the optimum, where it is wanted at once, with a bound on what is
-//!   missing, and how certain its weights are.
+//! * [`penalty`](Penalty): the penalty on the weights;
+//! * `descent`: gradient descent, w ← w − α ∇E, over epochs;
+//! * `source`: the trait through which solvers read rows, and its implementation for arrays in memory;
+//! * `solver`, [`fit`](fit()), [`covariance`](covariance()): the optimum with a proved bound on its distance from the
+//!   minimum, and the covariance of its weights.
 //!
 //! # Conventions
 //!
 //! `X` is (m, n), `y` in [0, 1] is (m), weights are (n); z = X w + b, ŷ = σ(z). Errors are in nats per row. Results
-//! have the same bits on any number of threads, on every instruction set, from every layout of the same numbers.
-//! Nothing a caller gives panics.
+//! have the same bits on any number of threads, on every instruction set, from every layout of the same numbers. Bad
+//! input is an [`Error`], never a panic.
 
 mod best_steps;
 mod covariance;

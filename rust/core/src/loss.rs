@@ -1,4 +1,4 @@
-//! What makes predictions of scores, and errors of labels: the formulas for one row, over lanes of rows.
+//! Predictions from scores, and errors from scores and labels: the formulas for one row, over lanes of rows.
 
 use fearless_simd::{Simd, SimdFloat};
 
@@ -6,25 +6,27 @@ use crate::error::{Error, one_of};
 use crate::float::Float;
 use crate::math::{self, Sample};
 
-/// What makes an error of scores and a label.
+/// How an error is computed from scores and a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// One score, and a label in [0, 1].
+    /// One score per row, and a label in [0, 1].
     OneScore(Activation),
-    /// A score for each of K classes, and a label of 0 … K − 1: the cross-entropy of the softmax.
+    /// K scores per row, and a label of 0 … K − 1: the cross-entropy of the softmax.
     Softmax,
 }
 
-/// What turns `z = w·x + b` into a prediction, and a label into an error.
+/// How a prediction is computed from `z = w·x + b`, and an error from the prediction and a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     /// ŷ = σ(z), cross-entropy: logistic regression.
     Sigmoid,
-    /// ŷ = [z ≥ 0], 1 where ŷ ≠ y: the perceptron.
+    /// ŷ = [z ≥ 0], error 1 where ŷ ≠ y and else 0: the perceptron.
     Step,
 }
 
 impl Activation {
+    /// The activation of that name.
+    ///
     /// # Errors
     ///
     /// [`Error::Choice`] if `name` is neither "sigmoid" nor "step".
@@ -33,7 +35,7 @@ impl Activation {
         one_of("activation", &words, name)
     }
 
-    /// "sigmoid" or "step".
+    /// The activation's name: "sigmoid" or "step".
     pub fn name(self) -> &'static str {
         match self {
             Activation::Sigmoid => "sigmoid",
@@ -41,7 +43,7 @@ impl Activation {
         }
     }
 
-    /// ŷ
+    /// The prediction ŷ of scores `z`.
     #[inline(always)]
     pub(crate) fn predict<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(self, z: V) -> V {
         match self {
@@ -50,7 +52,7 @@ impl Activation {
         }
     }
 
-    /// Error and residual.
+    /// Error and residual of scores `z` and labels `y`.
     #[inline(always)]
     pub(crate) fn sample<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
         self,
@@ -63,7 +65,7 @@ impl Activation {
         }
     }
 
-    /// The residual alone, times `k`: the shortest way from `z` to it.
+    /// `k` times the residual, without the error: the shortest chain of operations from `z`.
     #[inline(always)]
     pub(crate) fn scaled_residual<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
         self,

@@ -1,12 +1,12 @@
-//! The formulas for one sample, over lanes of samples.
+//! The formulas for one row, over lanes of rows.
 //!
 //! Everything is built on `t = e^-|z| ≤ 1`, which cannot overflow, so that no function clips its argument or loses a
-//! tail. Where 1 ULP is promised, `t` and the quotients carry a low part through to the last rounding, and powers of two
-//! are applied last, which keeps subnormal results.
+//! tail. Where 1 ULP is promised, `t` and the quotients carry a low part through to the last rounding, and powers of
+//! two are applied last, which keeps subnormal results.
 //!
-//! Sources: argument reduction and compensated sums, J.-M. Muller et al., *Handbook of Floating-Point Arithmetic*,
-//! 2nd ed. (2018), chs. 4 and 10; `log1p` by `atanh`, W. J. Cody & W. Waite, *Software Manual for the Elementary
-//! Functions* (1980).
+//! Sources: argument reduction and compensated sums, J.-M. Muller et al., *Handbook of Floating-Point Arithmetic*, 2nd
+//! ed. (2018), chs. 4 and 10; `log1p` by `atanh`, W. J. Cody & W. Waite, *Software Manual for the Elementary Functions*
+//! (1980).
 
 use fearless_simd::prelude::*;
 
@@ -20,20 +20,20 @@ struct Pair<V> {
     low: V,
 }
 
-/// `2^k`, `k ≤ 0`, as two powers that are never subnormal themselves.
+/// `2^k` with `k ≤ 0` as a product of two powers of two, neither of which is subnormal even where `2^k` is.
 #[derive(Clone, Copy)]
 struct PowerOfTwo<V> {
     first: V,
     second: V,
 }
 
-/// Rounds `-a·log₂ e` to an integer `k`: returns `r = -a - k·ln 2` in two parts, and `2^k`.
+/// Splits `-a` as `r + k·ln 2` with an integer `k`: returns `r` as a pair, and `2^k`.
 ///
-/// Domain: `a ≥ 0` or NaN, clamped so that `e^-a` underflows to zero and no further.
+/// Domain: `a ≥ 0` or NaN. `a` is clamped at `EXP_CLAMP`, beyond which `e^-a` is zero.
 #[inline(always)]
 fn reduce<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(a: V) -> (Pair<V>, PowerOfTwo<V>) {
     let limit = V::splat(a.token(), F::EXP_CLAMP);
-    reduce_unclamped(a.simd_gt(limit).select(limit, a)) // a NaN is not greater and passes
+    reduce_unclamped(a.simd_gt(limit).select(limit, a)) // NaN compares false and passes through
 }
 
 /// [`reduce`] for `a ≤ EXP_CLAMP` or NaN.
@@ -45,8 +45,8 @@ fn reduce_unclamped<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     let k = rounded - F::ROUND;
     let r = fast_two_sum(k.mul_add_fused(-F::LN_2_HIGH, -a), k * -F::LN_2_LOW);
 
-    // The low bits of `rounded` hold k + 2·bias > 0; halved, they are two biased exponents whose powers multiply to 2^k.
-    // Shifting into the exponent field drops every bit above it.
+    // The low bits of `rounded` hold k + 2·bias > 0; halved, they are two biased exponents whose powers multiply to
+    // 2^k. The shift into the exponent field drops all bits above it.
     let bits = rounded.to_bits();
     let half = bits >> 1;
     let power = PowerOfTwo {
@@ -56,7 +56,8 @@ fn reduce_unclamped<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     (r, power)
 }
 
-/// `e^-a` as a pair that the power of two is still to be applied to. Error of the pair: about 2^-57 (f64), 2^-28 (f32).
+/// `e^-a` as a pair times a power of two that is not yet applied. Relative error of the pair: about 2^-57 (f64), 2^-28
+/// (f32).
 #[inline(always)]
 fn exp_pair<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(a: V) -> (Pair<V>, PowerOfTwo<V>) {
     let (r, power) = reduce(a);
@@ -148,7 +149,8 @@ pub(crate) fn sigmoid_derivative<F: Float, S: Simd, V: SimdFloat<S, Element = F>
     scale(quotient.high + quotient.low, power)
 }
 
-/// ln(1 + t) = 2·atanh(t / (2 + t)) for `t = m·2^k ∈ [0, 1]`, as a pair that the power is still to be applied to.
+/// ln(1 + t) = 2·atanh(t / (2 + t)) for `t = m·2^k ∈ [0, 1]`, as a pair that must still be multiplied by the power
+/// `2^k`.
 #[inline(always)]
 fn log1p_pair<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     m: Pair<V>,
@@ -183,7 +185,7 @@ pub(crate) fn softplus<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(u: V) ->
     let (m, power) = exp_pair(u.abs());
     let log = log1p_pair(m, power);
 
-    // u > 0: u + ln(1 + e^-u), the larger term first; where u is infinite the compensation is not a number.
+    // For u > 0: u + ln(1 + e^-u), the larger term first. Where u is infinite, the low part is NaN and left out.
     let log_high = scale(log.high, power);
     let log_low = scale(log.low, power);
     let u_first = u.simd_gt(log_high);
@@ -201,7 +203,7 @@ pub(crate) fn log_sigmoid<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V)
     -softplus(-z)
 }
 
-/// 2·atanh(s) from `2·s`, which a subnormal argument reaches without loss.
+/// 2·atanh(s) from `twice` = 2·s, so that a subnormal 2·s is not halved with loss first.
 #[inline(always)]
 fn twice_atanh<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(twice: V) -> V {
     let s = twice * F::HALF;
@@ -209,7 +211,7 @@ fn twice_atanh<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(twice: V) -> V {
     twice.mul_add_fused(v * F::atanh_tail(v), twice)
 }
 
-/// ln(1 + p) for `p ≥ 0`, to about 2 ULP: the logarithm of a stripe's product of `1 + e^-|z|`.
+/// ln(1 + p) for `p ≥ 0`, to about 2 ULP. `p` may exceed 1: kernels pass the product of many `1 + e^-|z|`, less 1.
 #[inline(always)]
 pub(crate) fn log1p<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(p: V) -> V {
     // Above 1: 1 + p = m·2^e with m ∈ [1, 2). Below, e = 0 and p itself is used: adding 1 would lose its digits.
@@ -238,14 +240,14 @@ fn split<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(x: V) -> (V, V) {
     (exponent, significand)
 }
 
-/// One sample's error and residual, for lanes of samples.
+/// Error and residual of one row, for lanes of rows.
 #[derive(Clone, Copy)]
 pub(crate) struct Sample<V> {
     /// `e^-|z|`: the error is `ln(1 + t) + linear`.
     pub t: V,
     /// `([z > 0] − y)·z`
     pub linear: V,
-    /// The error's derivative by z, or for the perceptron what stands in its place: `ŷ − y`.
+    /// The error's derivative by z; for the perceptron, `ŷ − y`.
     pub residual: V,
 }
 
@@ -280,7 +282,7 @@ pub(crate) fn cross_entropy<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     }
 }
 
-/// The larger of `norm` and `|x|`; once NaN, for ever NaN.
+/// The larger of `norm` and `|x|`, NaN if either is NaN.
 pub(crate) fn larger(norm: f64, x: f64) -> f64 {
     if x.is_nan() || x.abs() > norm {
         x.abs()
@@ -289,11 +291,11 @@ pub(crate) fn larger(norm: f64, x: f64) -> f64 {
     }
 }
 
-/// `k·(σ(z) − y)`, to a few ULP as [`cross_entropy`] has it, by the shortest way from `z`: for a point that the next one
-/// waits for.
+/// `k·(σ(z) − y)`, to a few ULP as in [`cross_entropy`], by the shortest chain of operations from `z`. For descent
+/// point by point, where the next score waits for this result.
 ///
-/// Whatever does not need `z`, or not all of `t = e^-|z|`, is computed beside it: `k·y`, the limit on `|z|`, and the powers
-/// of two, which go into factors that are ready before `t` is.
+/// All that does not depend on `z`, or only on part of `t = e^-|z|`, is computed in parallel to the chain: `k·y`, the
+/// comparison of `|z|` with its limit, and the powers of two, which are multiplied into factors ready before `t` is.
 #[inline(always)]
 pub(crate) fn scaled_residual<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     z: V,
@@ -307,7 +309,8 @@ pub(crate) fn scaled_residual<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     let positive = z.simd_gt(V::splat(simd, F::ZERO));
     let beyond = a.simd_gt(V::splat(simd, F::EXP_CLAMP));
 
-    // t = m·second, where first alone has been applied to m: neither is subnormal. Beyond the limit both are garbage.
+    // t = m·second: `first` is already multiplied into m, so that neither m nor `second` is subnormal. Beyond the limit
+    // both are meaningless and not used.
     let (r, PowerOfTwo { first, second }) = reduce_unclamped(a);
     let r = r.high;
     let (low, high, power) = F::exp_tail_halves(r);
@@ -332,7 +335,7 @@ fn ln<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(x: V) -> V {
     let normal = tiny.select(x * F::TWO_TO_SIGNIFICAND_BITS, x);
     let (exponent, significand) = split(normal);
     let exponent = tiny.select(exponent - F::SIGNIFICAND_BITS_FLOAT, exponent);
-    // The significand around 1, so that ln x near 1 comes from its own digits alone.
+    // The significand is brought into (√½, √2], so that near x = 1 the exponent is 0 and its ln 2 cannot cancel.
     let high = significand.simd_gt(F::SQRT_2);
     let significand = high.select(significand * F::HALF, significand);
     let exponent = high.select(exponent + F::ONE, exponent);
@@ -361,7 +364,7 @@ pub(crate) fn step<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V) -> V {
     z.simd_eq(z).select(predicted, z)
 }
 
-/// Of [`step`]: the error is 1 where it is not the label.
+/// Error and residual of the [`step`] activation: error 1 where the prediction is not the label, else 0.
 #[inline(always)]
 pub(crate) fn misclassified<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     z: V,
@@ -461,7 +464,8 @@ mod tests {
         });
     }
 
-    /// How many units in the last place of the larger, or of the smallest normal number, two numbers are apart.
+    /// Distance of two numbers in units in the last place of the larger one, or of the smallest normal number if both
+    /// are below it.
     fn ulps<F: Float>(a: F, b: F, epsilon: f64) -> f64 {
         let (a, b) = (a.to_f64(), b.to_f64());
         let unit = a.abs().max(b.abs()).max(F::MIN_POSITIVE.to_f64()) * epsilon;

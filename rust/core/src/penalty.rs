@@ -1,5 +1,5 @@
-//! The penalty on the weights, in one place: its value, its gradient, its curvature, what a step shrinks weights by, and
-//! what it is in the dual. Biases are not penalised.
+//! The penalty on the weights: its value, gradient, curvature, shrinkage per step, and convex conjugate. Biases are not
+//! penalised.
 
 use crate::error::Error;
 use crate::kernel::Basis;
@@ -12,9 +12,11 @@ pub struct Penalty {
 }
 
 impl Penalty {
-    /// None.
+    /// No penalty.
     pub const NONE: Penalty = Penalty { l2: 0.0 };
 
+    /// The penalty of that strength.
+    ///
     /// # Errors
     ///
     /// [`Error::Number`] if `l2` is negative or not finite.
@@ -29,42 +31,42 @@ impl Penalty {
         }
     }
 
-    /// Whether weights may be of any size for nothing.
+    /// Whether `l2` is 0.
     pub(crate) fn is_none(self) -> bool {
         self.l2 == 0.0
     }
 
     pub(crate) fn value(self, weights: &[f64]) -> f64 {
         if self.is_none() {
-            return 0.0; // of weights whose squares overflow, too
+            return 0.0; // even if the squares overflow
         }
         0.5 * self.l2 * weights.iter().map(|w| w * w).sum::<f64>()
     }
 
-    /// The gradient by a weight.
+    /// The derivative by one weight: `l2 · weight`.
     pub(crate) fn slope(self, weight: f64) -> f64 {
         self.l2 * weight
     }
 
-    /// Along two directions of the weights, `a · H b` with the Hessian H.
+    /// `aᵀ H b` for two directions of the weights, with the penalty's Hessian H.
     pub(crate) fn product(self, a: &[f64], b: &[f64]) -> f64 {
         if self.is_none() {
-            return 0.0; // of weights whose products overflow, too
+            return 0.0; // even if the products overflow
         }
         self.l2 * dot(a, b)
     }
 
-    /// How much a step of this length shrinks each weight by itself: w ← w − step · l2 · w.
+    /// The part of itself that each weight loses in a gradient step of length `step`: w ← w − step · l2 · w.
     pub(crate) fn shrinkage(self, step: f64) -> f64 {
         step * self.l2
     }
 
-    /// Upper bound on what is gained by moving the weights where the gradient has this norm: `max_u g·u − (l2/2)‖u‖²`.
+    /// The convex conjugate at a vector of this norm: `max_u g·u − (l2/2)‖u‖²` with ‖g‖ = `norm`.
     pub(crate) fn conjugate(self, norm: f64) -> f64 {
         norm * norm / (2.0 * self.l2)
     }
 
-    /// The diagonal of the Hessian by the weights in a basis.
+    /// The diagonal of the penalty's Hessian by weights in the coordinates of a basis.
     pub(crate) fn diagonal(self, basis: &Basis) -> Vec<f64> {
         if self.is_none() {
             return vec![0.0; basis.columns()];
@@ -78,7 +80,7 @@ impl Penalty {
         diagonal
     }
 
-    /// Calls `put` with each element i > j of that Hessian that may not be zero.
+    /// Calls `put(i, j, element)` with each element i > j of the Hessian of [`Penalty::diagonal`] that may not be zero.
     pub(crate) fn between(self, basis: &Basis, mut put: impl FnMut(usize, usize, f64)) {
         if self.is_none() {
             return;

@@ -1,4 +1,4 @@
-//! The order in which points are visited, from a seed: the same for ever, on every machine.
+//! A random order of the rows from a seed, the same on every machine and in every version.
 
 use crate::error::Error;
 use crate::reduce::Monitor;
@@ -54,7 +54,7 @@ impl Random {
         order: &mut [usize],
         monitor: &mut dyn Monitor,
     ) -> Result<(), Error> {
-        /// Exchanges between two polls: a millisecond or so where each one misses the cache.
+        /// Exchanges between two polls of the monitor: about a millisecond if each misses the cache.
         const CHUNK: usize = 1 << 14;
         for i in (1..order.len()).rev() {
             let j = self.below(i as u64 + 1) as usize;

@@ -1,4 +1,4 @@
-//! Which instruction set runs.
+//! The instruction set in use, and how kernels are compiled for each.
 //!
 //! Every kernel is one generic body over fixed-width lanes (`Float::Lanes`): 8 for `f64`, 16 for `f32`, however wide
 //! the machine's registers are. [`fearless_simd`] supplies the lanes and the run-time dispatch; a body is written
@@ -18,7 +18,7 @@ const VARIABLE: &str = "GRADSTEP_ISA";
 /// An instruction set that kernels are compiled for, weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Isa {
-    /// What every CPU of the architecture has.
+    /// The instructions that every CPU of the architecture has.
     Portable,
     /// x86-64-v3: AVX2 and FMA.
     Avx2,
@@ -30,7 +30,7 @@ impl Isa {
     /// All of them, weakest first.
     pub const ALL: [Isa; 3] = [Isa::Portable, Isa::Avx2, Isa::Avx512];
 
-    /// The name that `GRADSTEP_ISA` takes.
+    /// The name of this instruction set as a value of `GRADSTEP_ISA`.
     pub fn name(self) -> &'static str {
         match self {
             Isa::Portable => "portable",
@@ -39,7 +39,7 @@ impl Isa {
         }
     }
 
-    /// Those that this machine can run, weakest first.
+    /// The instruction sets that this machine can run, weakest first.
     pub fn available() -> impl Iterator<Item = Isa> {
         Isa::ALL.into_iter().filter(|isa| isa.level().is_some())
     }
@@ -61,7 +61,7 @@ impl Isa {
 ///
 /// # Errors
 ///
-/// [`Error::Isa`] if the variable names none, or one that this machine cannot run.
+/// [`Error::Isa`] if the variable names no instruction set, or one that this machine cannot run.
 pub fn isa() -> Result<Isa, Error> {
     static CHOICE: OnceLock<Result<Isa, Error>> = OnceLock::new();
     CHOICE
@@ -86,8 +86,8 @@ fn choose(requested: Option<String>) -> Result<Isa, Error> {
 
 /// Compiles an expression once for each [`Isa`] and runs the one for the level: `dispatch!(level, simd => f(simd, x))`.
 ///
-/// What the expression calls must be `#[inline(always)]` down to the lanes. `fearless_simd`'s own macro would compile it
-/// for levels that are not ours as well.
+/// Functions called in the expression must be `#[inline(always)]` down to the lanes. `fearless_simd`'s own macro would
+/// also compile the expression for levels that are no [`Isa`].
 macro_rules! dispatch {
     ($level:expr, $simd:ident => $body:expr) => {{
         let level: $crate::simd::Level = $level;
@@ -155,7 +155,7 @@ pub(crate) trait MulAdd<S: Simd>: SimdFloat<S> {
 
 impl<S: Simd, V: SimdFloat<S>> MulAdd<S> for V {}
 
-/// Without the instruction: long code, that must not be repeated at each of its uses.
+/// A fused multiply-add on CPUs without the instruction. The code is long, so it is not inlined.
 #[cfg(target_arch = "x86_64")]
 #[inline(never)]
 fn emulated<S: Simd, V: SimdFloat<S>>(x: V, a: V, b: V) -> V {

@@ -1,6 +1,7 @@
-//! Memory in strips, checked once for many uses, and fetched before its use: the only unsafe code of the core.
+//! Equally spaced strips of a slice, bounds-checked once for many reads, and prefetching: the only unsafe code of the
+//! core.
 
-/// Contiguous strips of one length at a fixed distance: rows or columns of a tile.
+/// `count` contiguous pieces of `length` elements, `stride` elements apart: the rows or columns of a tile.
 #[derive(Clone, Copy)]
 pub(crate) struct Strips<'t, F> {
     data: &'t [F],
@@ -11,7 +12,7 @@ pub(crate) struct Strips<'t, F> {
 }
 
 impl<'t, F> Strips<'t, F> {
-    /// None at all if any would leave the data.
+    /// The strips that start at `start`, `start + stride`, …; no strips if any of them would leave `data`.
     #[inline(always)]
     pub(crate) fn new(
         data: &'t [F],
@@ -32,7 +33,7 @@ impl<'t, F> Strips<'t, F> {
         }
     }
 
-    /// The same strips, but only `length` of their elements from `first` on.
+    /// The same strips, cut to their elements `first .. first + length`.
     #[inline(always)]
     pub(crate) fn within(&self, first: usize, length: usize) -> Self {
         assert!(first <= self.length && length <= self.length - first);
@@ -49,7 +50,7 @@ impl<'t, F> Strips<'t, F> {
         self.strips::<1>(i)[0]
     }
 
-    /// Some strips from `first` on.
+    /// `N` strips from strip `first` on.
     #[inline(always)]
     pub(crate) fn strips<const N: usize>(&self, first: usize) -> [&'t [F]; N] {
         assert!(N <= self.count && first <= self.count - N);
@@ -58,9 +59,9 @@ impl<'t, F> Strips<'t, F> {
             .wrapping_add_signed((first as isize).wrapping_mul(self.stride));
         let mut strips: [&[F]; N] = [&[]; N];
         for strip in &mut strips {
-            // SAFETY: `new` has found that strips 0 and `count − 1`, hence all between, lie within `data`; `within` only
-            // makes them shorter. Each `start` that is used is that of such a strip, a position that fits `usize`: only
-            // the one after the last, which is not used, may wrap around.
+            // SAFETY: `new` has checked that strips 0 and `count − 1`, hence all between, lie within `data`; `within`
+            // only shortens them. The assertion makes each strip read here one of them, so that its `start` does not
+            // wrap around. Only the `start` after the last strip may wrap, and it is not used.
             *strip = unsafe { self.data.get_unchecked(start..start + self.length) };
             start = start.wrapping_add_signed(self.stride);
         }
@@ -68,7 +69,7 @@ impl<'t, F> Strips<'t, F> {
     }
 }
 
-/// Asks for the cache line of an element, that it may be there when it is wanted. Harmless for any index.
+/// Prefetches the cache line of an element. Harmless for any index.
 #[inline(always)]
 pub(crate) fn prefetch<T>(slice: &[T], index: usize) {
     let element = slice.as_ptr().wrapping_add(index);

@@ -1,4 +1,4 @@
-//! One value a row, in any layout and any element type, and the rows that are wanted of it.
+//! An array of one value per row, in any layout and element type, and sets of rows to read of it.
 
 use std::ops::Range;
 
@@ -17,7 +17,8 @@ pub struct Vector<'a> {
 }
 
 impl<'a> Vector<'a> {
-    /// A view of a buffer; the stride counts elements and may be negative or zero.
+    /// A view of `len` elements of a buffer from position `offset` on. The stride counts elements and may be negative
+    /// or zero.
     ///
     /// # Errors
     ///
@@ -57,17 +58,18 @@ impl<'a> Vector<'a> {
         }
     }
 
-    /// Elements in the vector.
+    /// Number of elements.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// No elements at all.
+    /// Whether there are no elements.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The elements of rows `first ..` of the set, if they lie there as they are wanted.
+    /// The elements of the set's rows number `first` to `first + count − 1`, as a slice, if they are consecutive and
+    /// stored as `F`.
     #[inline(always)]
     pub(crate) fn in_place<F: Float>(
         &self,
@@ -82,7 +84,7 @@ impl<'a> Vector<'a> {
         self.elements.slice::<F>()?.get(start..start + count)
     }
 
-    /// Copies the elements of rows `first ..` of the set, converted.
+    /// Copies the elements of the set's rows from number `first` on to `out`, converted to `F`.
     #[inline(always)]
     pub(crate) fn copy<F: Float>(&self, rows: RowSet<'_>, first: usize, out: &mut [F]) {
         if rows.are_consecutive() && !out.is_empty() {
@@ -96,13 +98,13 @@ impl<'a> Vector<'a> {
         }
     }
 
-    /// Position in the buffer; only for `row < len`, which [`Vector::new`] has checked.
+    /// The position of a row's element in the buffer, which [`Vector::new`] has checked for `row < len`.
     #[inline(always)]
     fn position(&self, row: usize) -> usize {
         self.offset.wrapping_add_signed(row as isize * self.stride)
     }
 
-    /// One element, converted.
+    /// The element of a row, converted to `F`.
     #[inline(always)]
     pub(crate) fn get<F: Float>(&self, row: usize) -> F {
         let mut out = [F::ZERO];
@@ -110,9 +112,11 @@ impl<'a> Vector<'a> {
         out[0]
     }
 
+    /// Checks every element by `test`.
+    ///
     /// # Errors
     ///
-    /// [`Error::Element`] for the first element that fails the test.
+    /// [`Error::Element`] for the first element that fails.
     pub(crate) fn check(
         &self,
         argument: &'static str,
@@ -130,7 +134,7 @@ impl<'a> Vector<'a> {
         }
     }
 
-    /// The first element that fails the test.
+    /// The index and value of the first element that fails `test`.
     pub(crate) fn first_failing(&self, test: impl Fn(f64) -> bool) -> Option<(usize, f64)> {
         let mut values = [0.0; STRIPE];
         for first in (0..self.len).step_by(STRIPE) {
@@ -144,23 +148,23 @@ impl<'a> Vector<'a> {
     }
 }
 
-/// Which rows, in which order.
+/// An ordered set of rows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum RowSet<'a> {
-    /// All of them, as they come.
+    /// All rows, in order.
     All,
-    /// `count` consecutive ones.
+    /// `count` consecutive rows.
     Range {
-        /// The first of them.
+        /// The first row.
         first: usize,
         count: usize,
     },
-    /// These.
+    /// The rows of these numbers, in this order.
     Listed(&'a [usize]),
 }
 
 impl<'a> RowSet<'a> {
-    /// How many, of a matrix of `rows` rows.
+    /// The number of rows in the set, for arrays of `rows` rows.
     pub(crate) fn count(self, rows: usize) -> usize {
         match self {
             RowSet::All => rows,
@@ -169,7 +173,7 @@ impl<'a> RowSet<'a> {
         }
     }
 
-    /// The row at a place in the order.
+    /// The number of the `i`-th row of the set.
     #[inline(always)]
     pub(crate) fn at(self, i: usize) -> usize {
         match self {
@@ -179,7 +183,7 @@ impl<'a> RowSet<'a> {
         }
     }
 
-    /// Those at the places `range` in the order.
+    /// The subset of the rows at positions `range` in the order.
     pub(crate) fn part(self, range: Range<usize>) -> RowSet<'a> {
         match self {
             RowSet::All | RowSet::Range { .. } => RowSet::Range {
@@ -190,7 +194,7 @@ impl<'a> RowSet<'a> {
         }
     }
 
-    /// Whether neighbours in the order are neighbours in memory.
+    /// Whether the rows are consecutive.
     #[inline(always)]
     pub(crate) fn are_consecutive(self) -> bool {
         !matches!(self, RowSet::Listed(_))
