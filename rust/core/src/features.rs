@@ -14,7 +14,7 @@ pub enum Features<'a> {
 }
 
 impl Features<'_> {
-    /// m
+    /// m, the number of rows.
     pub fn rows(&self) -> usize {
         match self {
             Features::Dense(x) => x.rows(),
@@ -22,7 +22,7 @@ impl Features<'_> {
         }
     }
 
-    /// n
+    /// n, the number of columns.
     pub fn columns(&self) -> usize {
         match self {
             Features::Dense(x) => x.columns(),

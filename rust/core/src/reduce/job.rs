@@ -1,4 +1,4 @@
-//! What goes with every pass over the rows, and the threads at work on it.
+//! Runs the work of one call on threads, under a monitor that may end it.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,13 +8,13 @@ use super::threads::Threads;
 use crate::error::Error;
 use crate::simd::{self, Level};
 
-/// Asked between two items of work whether to go on.
+/// Decides, between two items of work, whether a call goes on.
 pub trait Monitor {
-    /// [`ControlFlow::Break`] abandons the work with [`Error::Interrupted`].
+    /// Called regularly. [`ControlFlow::Break`] ends the call with [`Error::Interrupted`].
     fn poll(&mut self) -> ControlFlow<()>;
 }
 
-/// Watches nothing, and never interrupts.
+/// A monitor that never ends a call.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unmonitored;
 
@@ -24,7 +24,7 @@ impl Monitor for Unmonitored {
     }
 }
 
-/// What a pass over the rows is given beside the data: threads, an instruction set, and a monitor that may end it.
+/// How a pass over the rows runs: its threads, its instruction set, and a monitor that may end it.
 pub struct Job<'m> {
     threads: Threads,
     level: Level,
@@ -32,16 +32,16 @@ pub struct Job<'m> {
 }
 
 impl<'m> Job<'m> {
-    /// On the instruction set in use.
+    /// A job on the instruction set in use.
     ///
     /// # Errors
     ///
-    /// [`Error::Isa`] if the environment asks for one that this machine does not have.
+    /// [`Error::Isa`] if `GRADSTEP_ISA` asks for an instruction set that this machine does not have.
     pub fn new(threads: Threads, monitor: &'m mut dyn Monitor) -> Result<Self, Error> {
         Ok(Job::on(simd::level()?, threads, monitor))
     }
 
-    /// On a given instruction set.
+    /// A job on a given instruction set.
     pub(crate) fn on(level: Level, threads: Threads, monitor: &'m mut dyn Monitor) -> Self {
         Job {
             threads,
@@ -73,14 +73,14 @@ impl<'m> Job<'m> {
     }
 }
 
-/// `work` on every item, on the job's threads; the results in the items' order.
+/// Calls `work` on every item, on the job's threads. Returns the results in the order of the items.
 ///
-/// Each thread makes one `scratch` and keeps it for all of its items. The calling thread works too, and polls the
-/// monitor after each of its items.
+/// Each thread makes one `scratch` and keeps it for all its items. The calling thread works too, and polls the monitor
+/// after each of its items.
 ///
 /// # Errors
 ///
-/// [`Error::Interrupted`] if the monitor says so.
+/// [`Error::Interrupted`] by the monitor.
 pub(crate) fn map<I, W, R>(
     job: &mut Job<'_>,
     items: Vec<I>,
@@ -95,7 +95,7 @@ where
     let none: Vec<Option<R>> = (0..count).map(|_| None).collect();
     let desk = Mutex::new((items.into_iter().enumerate(), none));
     let stopped = AtomicBool::new(false);
-    // Hands in a result, and takes the next item.
+    // Stores a finished item's result, and returns the next item.
     let exchange = |done: Option<(usize, R)>| {
         let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
         let (items, results) = &mut *desk;
@@ -132,7 +132,8 @@ where
     Ok(results.into_iter().flatten().collect())
 }
 
-/// `worker` on the calling thread, with its monitor, and on others beside it. Not generic: it is compiled once.
+/// Runs `worker` on the calling thread, with its monitor, and on `threads − 1` others. Not generic, so that it is
+/// compiled once.
 fn on_threads(
     threads: usize,
     worker: &(dyn Fn(&mut dyn Monitor) + Sync),
@@ -142,7 +143,7 @@ fn on_threads(
         return worker(monitor);
     }
     std::thread::scope(|scope| {
-        // Where the system refuses a thread, the others do its work.
+        // If the system refuses a thread, the others do its work.
         let handles: Vec<_> = (1..threads)
             .map_while(|_| {
                 std::thread::Builder::new()
@@ -167,10 +168,10 @@ mod tests {
 
     use super::*;
 
-    /// Those that `map` ran on.
+    /// The threads that `map` ran on, for that many items.
     fn threads_of(most: Threads, items: usize) -> Result<HashSet<thread::ThreadId>, Error> {
         let work = |(): &mut (), _| {
-            thread::sleep(Duration::from_millis(2)); // time for the others to come
+            thread::sleep(Duration::from_millis(2)); // time for the other threads to start
             thread::current().id()
         };
         let items: Vec<usize> = (0..items).collect();

@@ -1,12 +1,12 @@
-//! Who computes what of a call, and how partial sums become one.
+//! How the rows of a call are shared out to threads, and how partial sums are added.
 //!
 //! * [`Threads`]: how many threads a call may use;
-//! * [`Job`]: what goes with every pass over the rows (threads, instruction set, and the [`Monitor`] that may end it);
-//! * [`map`]: work on every item, shared out over threads;
-//! * [`map_reduce`]: sums over rows, in a tree whose shape depends on the rows' number and on the size of a leaf alone.
+//! * [`Job`]: the threads, the instruction set and the [`Monitor`] of a call;
+//! * [`map`]: a function of every item, shared out to the threads;
+//! * [`map_reduce`]: a sum over rows, in a tree whose shape depends only on the number of rows and the size of a leaf.
 //!
-//! Threads decide nothing about a result. They live for one call (`std::thread::scope`): nothing survives into a forked
-//! child, nothing starts at import.
+//! Results do not depend on threads. Threads live for one call (`std::thread::scope`): none survives into a forked
+//! child, none starts at import.
 
 mod job;
 mod threads;
@@ -17,5 +17,6 @@ pub use self::job::{Job, Monitor, Unmonitored};
 pub use self::threads::{ThreadLimits, Threads};
 pub(crate) use self::tree::{Forest, Largest, Leaves, Sum, map_into, map_reduce, map_reduce_into};
 
-/// Rows whose sums stay in lanes before they are added to those of their leaf; also the most rows of a tile.
+/// Rows of a stripe: their sums stay in lanes before they are added to those of their leaf. Also the most rows of a
+/// tile.
 pub(crate) const STRIPE: usize = 256;

@@ -1,4 +1,4 @@
-//! How many threads a call may use: what the caller says, or the environment, or the CPUs that the process may use.
+//! How many threads a call may use: the caller's number, else the environment's, else the number of usable CPUs.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -9,25 +9,27 @@ use crate::error::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Threads {
     most: usize,
-    /// Not more than the CPUs either, which are counted only once there is work to share out.
+    /// Whether the number of CPUs is a limit too. They are counted only when there is work to share out.
     within_cpus: bool,
 }
 
-/// More than this are never started.
+/// The largest number of threads of a call.
 const MOST: usize = 512;
-/// Variables that set the number where the caller does not, first match first.
+/// Environment variables that set the number of threads if the caller does not; the first that is set counts.
 const VARIABLES: [&str; 2] = ["GRADSTEP_NUM_THREADS", "OMP_NUM_THREADS"];
-/// How long a count of the CPUs holds: it may change while the process runs, and takes longer than a small call.
+/// How long a count of the CPUs is reused. The count may change while the process runs, and takes longer than a small
+/// call.
 const CPUS_HOLD: Duration = Duration::from_millis(100);
 
 impl Threads {
-    /// One: the caller's own.
+    /// The calling thread alone.
     pub const ONE: Threads = Threads {
         most: 1,
         within_cpus: false,
     };
 
-    /// `requested`, or else the environment's number, or else the CPUs this process may use (affinity and cgroup quota).
+    /// The `requested` number, else the environment's, else the number of CPUs that this process may use (affinity and
+    /// cgroup quota).
     ///
     /// # Errors
     ///
@@ -51,7 +53,7 @@ impl Threads {
         }
     }
 
-    /// The number.
+    /// The number of threads.
     pub fn get(self) -> usize {
         if self.within_cpus && self.most > 1 {
             self.most.min(recent_cpus())
@@ -61,17 +63,17 @@ impl Threads {
     }
 }
 
-/// What decides how many threads a call uses that is not told.
+/// The limits that set the number of threads of calls that do not name one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ThreadLimits {
-    /// CPUs that this process may use, by its affinity and its cgroup's quota.
+    /// Number of CPUs that this process may use, by its affinity and its cgroup's quota.
     pub cpus: usize,
-    /// The environment variable that sets the number, and the number.
+    /// The environment variable that is set, and its value.
     pub variable: Option<(&'static str, usize)>,
 }
 
 impl ThreadLimits {
-    /// As they are now.
+    /// The limits at this moment.
     ///
     /// # Errors
     ///
@@ -83,14 +85,14 @@ impl ThreadLimits {
         })
     }
 
-    /// The threads that a call uses at most.
+    /// The number of threads of a call that does not name one.
     pub fn threads(self) -> usize {
         let most = self.variable.map_or(MOST, |(_, n)| n.min(MOST));
         most.min(self.cpus)
     }
 }
 
-/// The first variable that is set, and its number.
+/// The first variable that is set, and its value.
 fn environment() -> Result<Option<(&'static str, usize)>, Error> {
     for variable in VARIABLES {
         if let Some(value) = std::env::var_os(variable).filter(|value| !value.is_empty()) {
@@ -105,9 +107,9 @@ fn count_cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The CPUs, counted not long ago.
+/// The number of CPUs, counted at most [`CPUS_HOLD`] ago.
 ///
-/// Each thread keeps its own count: no lock that a fork could leave locked in the child.
+/// Each thread keeps its own count, so there is no lock that a fork could leave locked in the child.
 fn recent_cpus() -> usize {
     thread_local! {
         static COUNT: Cell<Option<(Instant, usize)>> = const { Cell::new(None) };
@@ -122,7 +124,7 @@ fn recent_cpus() -> usize {
     })
 }
 
-/// `OMP_NUM_THREADS` may be a list, one number a nesting level: the first counts.
+/// Parses a variable's value. `OMP_NUM_THREADS` may be a list with one number per nesting level; the first counts.
 fn parse(variable: &'static str, value: &str) -> Result<usize, Error> {
     let first = value.split(',').next().unwrap_or_default().trim();
     match first.parse() {

@@ -1,9 +1,10 @@
 //! Sums over rows, leaf by leaf, in a binary tree over the leaves.
 //!
-//! Rows are cut into leaves at multiples of a number of rows that does not depend on how many rows there are.
-//! Node (level, i) of the tree is the sum of nodes (level − 1, 2i) and (level − 1, 2i + 1); a node that has no right
-//! neighbour is carried up. Any stretch of leaves can be summed by itself, into the complete nodes that it makes up, and
-//! neighbouring stretches merge into the same tree: however rows are split at leaf boundaries, a sum has the same bits.
+//! Rows are cut into leaves at multiples of a number of rows that does not depend on the number of all rows. Node
+//! (level, i) of the tree is the sum of nodes (level − 1, 2i) and (level − 1, 2i + 1); a node without a right sibling
+//! is carried up. Each stretch of consecutive leaves can be summed by itself, up to the nodes that hold leaves of this
+//! stretch alone, and neighbouring stretches merge into the same tree. So a sum has the same bits however the rows are
+//! split at leaf boundaries.
 
 use std::ops::Range;
 
@@ -11,12 +12,12 @@ use super::STRIPE;
 use super::job::{Job, map};
 use crate::error::Error;
 
-/// What can be summed over rows.
+/// A sum over rows that partial sums can be added to.
 pub(crate) trait Sum: Send {
-    /// Adds the sum of rows that follow.
+    /// Adds the sum of the rows that follow.
     fn add(&mut self, right: &Self);
 
-    /// Makes it the sum of no rows.
+    /// Sets it to the sum of no rows.
     fn clear(&mut self);
 }
 
@@ -42,7 +43,7 @@ impl Sum for Vec<f64> {
     }
 }
 
-/// The largest of some numbers, 0 of none.
+/// The maximum of non-negative numbers, 0 if there are none.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Largest(pub f64);
 
@@ -56,30 +57,33 @@ impl Sum for Largest {
     }
 }
 
-/// Rows cut into leaves.
+/// How many rows are cut into leaves of which size.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Leaves {
     rows: usize,
-    /// Rows of a leaf: a power of two, whole stripes.
+    /// Rows of a leaf: a power of two, and a multiple of [`STRIPE`].
     size: usize,
-    /// What a row costs, in elements read from cache, and the numbers that a sum holds: these decide how the leaves are
-    /// shared out, nothing about the result.
+    /// The work per row, in elements read from cache. Like `width`, it decides only how leaves are shared out to
+    /// threads, never a result.
     cost: usize,
+    /// The length of a sum, in `f64` numbers.
     width: usize,
 }
 
 impl Leaves {
-    /// Of rows of so many numbers each, a sum being about as many.
+    /// The leaves of `rows` rows of `width` numbers each, for sums that are about as long.
     pub(crate) fn new(rows: usize, width: usize) -> Self {
-        /// Numbers of a leaf, so that adding sums up costs little beside making them.
+        /// Numbers per leaf, enough that adding sums up costs little beside making them.
         const NUMBERS: usize = 1 << 14;
+        /// The largest number of rows of a leaf.
         const MOST: usize = 8 * STRIPE;
         let size = NUMBERS / width.saturating_add(1).min(NUMBERS);
         let size = size.next_power_of_two().clamp(STRIPE, MOST);
         Leaves::of(rows, size, width, width)
     }
 
-    /// Of a given number of rows, rounded up to a power of two and whole stripes.
+    /// Leaves of `size` rows, rounded up to a power of two of at least [`STRIPE`] rows. `cost` is the work per row, and
+    /// `width` the length of a sum.
     pub(crate) fn of(rows: usize, size: usize, cost: usize, width: usize) -> Self {
         let size = size.clamp(STRIPE, 1 << 40).next_power_of_two();
         Leaves {
@@ -95,18 +99,20 @@ impl Leaves {
         self.size
     }
 
-    /// Additions, at most, between a stripe's sum and that of all rows.
+    /// The most additions that a stripe's sum goes through until it is part of the sum over all rows.
     pub(crate) fn additions(self) -> f64 {
         let leaves = self.rows.div_ceil(self.size).max(1);
         (self.size / STRIPE) as f64 + f64::from(leaves.next_power_of_two().ilog2())
     }
 
-    /// Stretches of whole leaves, to be handed out: enough to share evenly, none too small to be worth it, and so few that
-    /// their sums stay small.
+    /// Cuts the rows into stretches of whole leaves, the items of work for threads: enough stretches to share evenly,
+    /// none too small to be worth an item, and so few that all their sums stay small.
     pub(crate) fn stretches(self) -> Vec<Range<usize>> {
-        // In elements read from cache, a quarter of a nanosecond each; a row's exponential takes as long as some more.
-        // Starting a thread takes some twenty microseconds: two stretches of thirty are the first to gain by it.
+        // The least work of a stretch, in elements read from cache at a quarter of a nanosecond each: about thirty
+        // microseconds. Starting a thread takes about twenty, so two such stretches are the first to gain from a second
+        // thread.
         const SMALLEST: usize = 1 << 17;
+        /// The time of a row's exponential, in the same unit.
         const EXPONENTIAL: usize = 8;
         let most = ((4 << 20) / self.width.saturating_mul(8).max(1)).clamp(8, 64);
         let size = (self.rows.div_ceil(most))
@@ -114,24 +120,25 @@ impl Leaves {
             .max(1);
         let leaves = self.rows.div_ceil(self.size);
         let count = self.rows.div_ceil(size).min(leaves);
-        // As evenly as whole leaves allow.
+        // Stretches are as equal as whole leaves allow.
         let start = |k: usize| (k * leaves / count * self.size).min(self.rows);
         (0..count).map(|k| start(k)..start(k + 1)).collect()
     }
 
-    /// The leaves of a stretch of rows, each with its place in the tree.
+    /// The leaves of a stretch of rows: the number of each leaf, and its rows.
     fn leaves(self, stretch: Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
         let starts = stretch.clone().step_by(self.size);
         starts.map(move |at| (at / self.size, at..(at + self.size).min(stretch.end)))
     }
 }
 
-/// The sum of consecutive leaves, as far as it is complete: the nodes of the tree that these leaves make up.
+/// The sums of consecutive leaves, added up as far as the tree allows: the sums of its nodes that hold these leaves
+/// alone.
 #[derive(Debug)]
 pub(crate) struct Forest<T> {
     /// From left to right.
     nodes: Vec<Node<T>>,
-    /// Sums that have been added to others, to be used again.
+    /// Vectors of sums that were added to others, to be reused.
     spare: Vec<T>,
 }
 
@@ -150,7 +157,7 @@ impl<T: Sum> Forest<T> {
         }
     }
 
-    /// Adds the next node to the right.
+    /// Appends the next node on the right, and adds up pairs of siblings.
     fn push(&mut self, mut node: Node<T>) {
         while let Some(left) = self.nodes.pop_if(|left| {
             left.level == node.level && left.index + 1 == node.index && node.index % 2 == 1
@@ -164,14 +171,14 @@ impl<T: Sum> Forest<T> {
         self.nodes.push(node);
     }
 
-    /// Adds the leaves that follow.
+    /// Appends the forest of the leaves that follow.
     pub(crate) fn append(&mut self, right: Forest<T>) {
         for node in right.nodes {
             self.push(node);
         }
     }
 
-    /// The sum of all, if these are all leaves there are; none of none.
+    /// The sum over all rows, of a forest of all leaves; `None` of no leaves.
     pub(crate) fn total(mut self) -> Option<T> {
         let mut sum = self.nodes.pop()?.sum;
         while let Some(left) = self.nodes.pop() {
@@ -181,7 +188,7 @@ impl<T: Sum> Forest<T> {
         Some(sum)
     }
 
-    /// The sums of the leaves of a stretch of rows; `work` adds a leaf's rows to zeros.
+    /// The forest of a stretch of rows. `work` adds the rows of one leaf to a sum that is `zero`.
     pub(crate) fn of(
         leaves: Leaves,
         stretch: Range<usize>,
@@ -209,11 +216,12 @@ impl<T: Sum> Forest<T> {
     }
 }
 
-/// `work` on every stretch of rows, with its part of `out`, which holds some numbers of each row; the results in order.
+/// Calls `work` on every stretch of rows and the part of `out` that belongs to them; `out` holds `per_row` numbers per
+/// row. Returns the results in the order of the stretches.
 ///
 /// # Errors
 ///
-/// [`Error::Interrupted`] if the monitor says so.
+/// [`Error::Interrupted`] by the monitor.
 pub(crate) fn map_into<W, E: Send, R: Send>(
     job: &mut Job<'_>,
     leaves: Leaves,
@@ -231,11 +239,11 @@ pub(crate) fn map_into<W, E: Send, R: Send>(
     })
 }
 
-/// The sum over all rows of what `work` adds of a leaf's rows to `zero`.
+/// The sum over all rows: `work` adds the rows of one leaf to a sum that starts as `zero`.
 ///
 /// # Errors
 ///
-/// [`Error::Interrupted`] if the monitor says so.
+/// [`Error::Interrupted`] by the monitor.
 pub(crate) fn map_reduce<T: Sum, W>(
     job: &mut Job<'_>,
     leaves: Leaves,
@@ -247,7 +255,7 @@ pub(crate) fn map_reduce<T: Sum, W>(
     map_reduce_into(job, leaves, (&mut [], 0), scratch, zero, work)
 }
 
-/// [`map_reduce`] with some numbers of each row written as well: `work` gets the leaf's part of `out`.
+/// [`map_reduce`] that also writes `per_row` numbers of each row: `work` is given the part of `out` of the leaf's rows.
 ///
 /// # Errors
 ///
@@ -290,7 +298,7 @@ mod tests {
     use super::*;
     use crate::reduce::{Threads, Unmonitored};
 
-    /// Which leaves were added in which order.
+    /// A sum that records which leaves were added in which order.
     #[derive(Debug, PartialEq)]
     struct Order(String);
 

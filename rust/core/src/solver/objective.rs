@@ -93,7 +93,7 @@ impl<'a> Objective<'a> {
         }
     }
 
-    /// n
+    /// n, the number of columns.
     pub(crate) fn columns(&self) -> usize {
         self.source.columns()
     }

@@ -1,4 +1,4 @@
-//! X, y and sample weights in memory as a source.
+//! The [`Source`] of X, y and sample weights in memory.
 
 use std::cell::{Ref, RefCell};
 
@@ -17,7 +17,7 @@ use crate::reduce::Job;
 #[derive(Clone, Copy)]
 pub(crate) struct Arrays<'a>(pub(crate) Dataset<'a>);
 
-/// Some of the rows of a source, in memory.
+/// A sample of the rows of a source, in memory.
 pub(crate) struct Sample<'a>(Subset<'a>);
 
 impl Sample<'_> {
@@ -25,7 +25,7 @@ impl Sample<'_> {
         self.0.len()
     }
 
-    /// Every `stride`-th row as a source, lent to `work`.
+    /// Calls `work` with a source of every `stride`-th row of the sample.
     pub(crate) fn lend<T>(
         &self,
         stride: usize,
@@ -92,7 +92,7 @@ impl Source for Arrays<'_> {
         match self.0.x {
             Features::Dense(x) => {
                 let n = x.columns() as f64;
-                // Of lanes, or of panels and their columns.
+                // One score is summed in lanes; those of K classes in panels of 64 columns, which are then added up.
                 let additions = match scores {
                     1 => n / precision.lanes() as f64 + 8.0,
                     _ => n.min(64.0) + n / 64.0 + 10.0,
@@ -198,7 +198,7 @@ impl Source for Arrays<'_> {
     }
 }
 
-/// d_i = s_i σ'(z_i), made afresh in every pass.
+/// Curvatures d_i = s_i σ'(z_i) of one score, computed anew in every pass.
 struct OneScoreCurvatures<'a> {
     dataset: &'a Dataset<'a>,
     weights: Vec<f64>,
@@ -221,12 +221,12 @@ impl RowCurvatures for OneScoreCurvatures<'_> {
     }
 }
 
-/// d_ik = s_i p_ik (1 − p_ik), kept.
+/// Curvatures d_ik = s_i p_ik (1 − p_ik) of K classes, stored.
 struct ClassCurvatures<'a> {
     dataset: &'a Dataset<'a>,
     weights: Vec<f64>,
     biases: Vec<f64>,
-    /// Shape (K, m).
+    /// The d_ik, shape (K, m).
     values: Vec<f64>,
 }
 
@@ -259,7 +259,7 @@ impl RowCurvatures for ClassCurvatures<'_> {
     }
 }
 
-/// Scores, and the second derivatives by them once they were asked for.
+/// Scores, and the second derivatives by them once they have been needed.
 struct ArrayScores<'a> {
     dataset: &'a Dataset<'a>,
     exact: ExactScores,
@@ -296,7 +296,8 @@ impl<'a> ArrayScores<'a> {
         kernel::gram_of(self.dataset, d, self.dataset.weight(), basis, job)
     }
 
-    /// The largest change of a score, or of the difference of two.
+    /// The largest difference of a row's score in two sets of scores; of K classes, of a difference of two of its
+    /// scores.
     fn change(&self, other: &Self) -> f64 {
         let rows = self.exact.z.chunks_exact(self.classes);
         let rows = rows.zip(other.exact.z.chunks_exact(self.classes));
@@ -377,11 +378,11 @@ impl RowScores for ArrayScores<'_> {
     }
 }
 
-/// Scores of shape (m, K).
+/// The scores of a plane search: `v` at the parameters v, each array of shape (m, K).
 struct ArrayPlane<'a> {
     dataset: &'a Dataset<'a>,
     v: Vec<f64>,
-    /// Along the direction and along the last move.
+    /// Changes of the scores along the direction d and along the last move s.
     along: [Vec<f64>; 2],
 }
 
@@ -409,7 +410,8 @@ impl PlaneScores for ArrayPlane<'_> {
     }
 }
 
-/// `z = X w + b` of every row; 0 of a row without weight, where it must not count even if it overflows.
+/// Writes `z = X w + b` of every row to `out`; 0 for rows of zero weight, whose scores must not count even if they
+/// overflow.
 fn scores(
     dataset: &Dataset<'_>,
     at: &Parameters<'_, f64>,

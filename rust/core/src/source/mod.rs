@@ -1,7 +1,7 @@
-//! What a solver asks of the rows: sums over them, and some of them. A solver knows no array, no thread and no layout; what
-//! is as long as the rows belongs to the source.
+//! The trait through which solvers read rows: sums over all rows, and copies of some. Solvers know no arrays, threads
+//! or layouts; vectors with a number per row stay in the source.
 //!
-//! [`Arrays`] are the first implementation: X, y and sample weights in memory.
+//! [`Arrays`], with X, y and sample weights in memory, implement it.
 
 mod arrays;
 
@@ -14,39 +14,40 @@ use crate::kernel::{
 };
 use crate::reduce::Job;
 
-/// Rows with labels and weights. Every method that takes a [`Job`] reads all rows once, but for those that say otherwise,
-/// and fails with [`Error::Interrupted`] if its monitor says so; [`Error::Memory`] is for want of room for scores.
+/// Rows with labels and sample weights. Methods that take a [`Job`] read all rows of X once unless they say otherwise.
+/// They fail with [`Error::Interrupted`] if the job's monitor ends the call, and with [`Error::Memory`] if the numbers
+/// that they keep per row do not fit into memory.
 pub(crate) trait Source {
-    /// m
+    /// m, the number of rows.
     fn rows(&self) -> usize;
-    /// n
+    /// n, the number of columns.
     fn columns(&self) -> usize;
-    /// What a pass reads, as a part of what it would if all elements were stored.
+    /// The work of a pass, as a fraction of a pass over a dense matrix of the same shape.
     fn density(&self) -> f64;
 
-    /// What labels and sample weights say, which must be finite in a precision; X is not read.
+    /// Kind and totals of the labels and sample weights, which must be finite in `precision`. X is not read.
     fn labels(&self, precision: Precision, job: &mut Job<'_>) -> Result<Labels, Error>;
-    /// Origins and units of the columns as a few of the rows have them.
+    /// A basis with origins and units of the columns estimated from a few rows.
     fn basis(&self, fit_bias: bool, is_penalised: bool) -> Basis;
-    /// The least and the largest value of every column, by label.
+    /// The least and the largest value of every column, for each label.
     fn ranges(&self, scores: usize, job: &mut Job<'_>) -> Result<Ranges, Error>;
 
-    /// Σ s_i E_i and its gradient, computed in a precision that every parameter must be a number of.
+    /// Σ s_i E_i and its gradient, computed in `precision`, in which every parameter must be representable.
     fn evaluate(
         &self,
         at: &Parameters<'_, f64>,
         precision: Precision,
         job: &mut Job<'_>,
     ) -> Result<Sums, Error>;
-    /// How far [`Source::evaluate`] may be off.
+    /// Bounds on the rounding errors of [`Source::evaluate`].
     fn rounding(&self, scores: usize, precision: Precision) -> Rounding;
-    /// The second derivatives of every E_i by its scores.
+    /// The second derivatives of every s_i E_i by the row's scores.
     fn curvatures<'s>(
         &'s self,
         at: &Parameters<'_, f64>,
         job: &mut Job<'_>,
     ) -> Result<Box<dyn RowCurvatures + 's>, Error>;
-    /// `[X 1]ᵀ [X 1]` over the rows of positive weight.
+    /// `[X 1]ᵀ [X 1]` over the rows of positive weight, in the coordinates of a basis.
     fn gram_of_counts(&self, basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error>;
     /// The scores of every row, right to nearly the last bit.
     fn scores<'s>(
@@ -54,14 +55,15 @@ pub(crate) trait Source {
         at: &Parameters<'_, f64>,
         job: &mut Job<'_>,
     ) -> Result<Box<dyn RowScores + 's>, Error>;
-    /// Scores of zero over a plane of parameters that is still a point.
+    /// Zero scores for a plane search; [`PlaneScores::refresh`] and [`PlaneScores::turn`] fill them. X is not read.
     fn plane<'s>(&'s self, scores: usize) -> Result<Box<dyn PlaneScores + 's>, Error>;
 
-    /// The largest norm of a row.
+    /// The largest norm of a row (x, 1) under a metric.
     fn reach(&self, metric: &Metric, job: &mut Job<'_>) -> Result<f64, Error>;
-    /// The sum of all pairs' vectors of unit length, negative.
+    /// −Σ a / ‖a‖ over the vectors a of all pairs.
     fn sum_of_pairs(&self, space: &Standardised, job: &mut Job<'_>) -> Result<Vec<f64>, Error>;
-    /// The side of a hyperplane that each pair is on, and those within `tie` of it.
+    /// The pairs classified by the sign of their margin `a · direction / ‖a‖`, where those within ±`tie` count as
+    /// unclear.
     fn sides(
         &self,
         space: &Standardised,
@@ -70,9 +72,9 @@ pub(crate) trait Source {
         job: &mut Job<'_>,
     ) -> Result<Sides, Error>;
 
-    /// The rows of those numbers, one after the other, shape (count, n).
+    /// The rows of these indices, copied one after the other: shape (count, n).
     fn gather(&self, rows: &[usize]) -> Vec<f64>;
-    /// The rows of those numbers as a source of its own. Copies, if any, are of this precision.
+    /// A sample of rows, by their indices, that can be lent as a source. Copied elements are stored in `precision`.
     fn sample<'s>(
         &'s self,
         rows: Vec<usize>,
@@ -80,41 +82,42 @@ pub(crate) trait Source {
         job: &mut Job<'_>,
     ) -> Result<Sample<'s>, Error>;
 
-    /// What is wrong with rows of which a sum is infinite or not a number.
+    /// The error to report after a sum was infinite or NaN: names the element of the data that is to blame.
     fn not_finite(&self) -> Error;
 }
 
 pub(crate) use self::arrays::Sample;
 
-/// What rounding does to the sums of [`Source::evaluate`].
+/// Bounds on the rounding errors of [`Source::evaluate`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rounding {
-    /// The error of a score x · w + b, as a part of ‖x‖ ‖w‖ + |b|.
+    /// Bound on the error of a score x · w + b, relative to ‖x‖ ‖w‖ + |b|.
     pub score: f64,
-    /// Additions in `f64` that a term of a sum over rows goes through, at most.
+    /// The most `f64` additions that a term goes through in a sum over rows.
     pub additions: f64,
 }
 
-/// The second derivatives of every row's error by its scores, at some parameters.
+/// The second derivatives ∂²E_i/∂z_ik² of every row's error by its scores, at fixed parameters.
 pub(crate) trait RowCurvatures {
-    /// `[X 1]ᵀ D [X 1]`, D = diag(s_i ∂²E_i/∂z_ik²).
+    /// The Gram matrix `[X 1]ᵀ D [X 1]` of score k, with D = diag(s_i ∂²E_i/∂z_ik²), in the coordinates of a basis.
     fn gram(&self, score: usize, basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error>;
-    /// The diagonal of that and its last row alone; of the basis, origins and units alone are used.
+    /// The diagonal and the last row of [`RowCurvatures::gram`]. The basis's combinations are ignored.
     fn diagonal(&self, score: usize, basis: &Basis, job: &mut Job<'_>) -> Result<Curvature, Error>;
-    /// The sum of all scores' [`RowCurvatures::diagonal`], and the Hessian of Σ s_i E_i by the biases, shape (K, K), of which
-    /// only the lower triangle is filled.
+    /// The sum over the scores of [`RowCurvatures::diagonal`], and the Hessian of Σ s_i E_i by the biases, shape (K,
+    /// K), of which only the lower triangle is filled.
     fn trace(&self, basis: &Basis, job: &mut Job<'_>) -> Result<(Curvature, Vec<f64>), Error>;
 }
 
-/// The scores of every row at some parameters, right to nearly the last bit.
+/// The scores of every row at fixed parameters, right to nearly the last bit.
 pub(crate) trait RowScores {
-    /// Whether none is infinite or not a number.
+    /// Whether all scores are finite.
     fn are_finite(&self) -> bool;
-    /// How far one may be off, but for one rounding.
+    /// Bound on the error of a score beside its final rounding.
     fn error(&self) -> f64;
-    /// Whether every label is predicted right, whatever rounding hides.
+    /// Whether every row of positive weight is predicted right, by more than the rounding error of its scores.
     fn predict_all_labels(&self) -> bool;
-    /// The scores at other parameters, and the largest change of a score, or of the difference of two classes' scores.
+    /// The scores at other parameters, and the largest change of a score; of K classes, of a difference of two of a
+    /// row's scores.
     fn moved_to<'s>(
         &'s self,
         at: &Parameters<'_, f64>,
@@ -122,22 +125,25 @@ pub(crate) trait RowScores {
     ) -> Result<(Box<dyn RowScores + 's>, f64), Error>;
     /// Σ s_i E_i and Σ s_i.
     fn error_and_weight(&self, job: &mut Job<'_>) -> Result<(f64, f64), Error>;
-    /// Sums of residual × row in a basis, and the largest squared norm of a row (x, 1) times `scale`, shape (n + 1).
+    /// Sums of residual × row in the coordinates of a basis, and the largest squared norm of (x, 1) ∘ `scale` over the
+    /// rows; `scale` has shape (n + 1).
     fn moments(&self, basis: &Basis, scale: &[f64], job: &mut Job<'_>) -> Result<Moments, Error>;
-    /// `[X 1]ᵀ D [X 1]`, D = diag(s_i ∂²E_i/∂z_ik∂z_il).
+    /// The Gram matrix `[X 1]ᵀ D [X 1]` of a pair (k, l) of scores, with D = diag(s_i ∂²E_i/∂z_ik∂z_il), in the
+    /// coordinates of a basis.
     fn gram(&self, pair: [usize; 2], basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error>;
-    /// The same with D = diag(s_i Σ_k ∂²E_i/∂z_ik²).
+    /// [`RowScores::gram`] with D = diag(s_i Σ_k ∂²E_i/∂z_ik²).
     fn gram_of_trace(&self, basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error>;
 }
 
-/// The scores of every row at `v`, along a direction d, and along the last move s of v.
+/// For the plane search: the scores of every row at parameters v, and their changes along a direction d and along the
+/// last move s of v.
 pub(crate) trait PlaneScores {
-    /// Computes those at `v`.
+    /// Computes the scores at `v`.
     fn refresh(&mut self, v: &Parameters<'_, f64>, job: &mut Job<'_>) -> Result<(), Error>;
-    /// Computes those along `d`.
+    /// Computes the changes of the scores along `d`.
     fn turn(&mut self, d: &Parameters<'_, f64>, job: &mut Job<'_>) -> Result<(), Error>;
     /// Σ s_i E_i and its derivatives at v + α d + β s; X is not read.
     fn loss(&self, at: [f64; 2], job: &mut Job<'_>) -> Result<Plane, Error>;
-    /// Moves v by α d + β s, which becomes s; X is not read.
+    /// Replaces s by α d + β s, and v by v + s. X is not read.
     fn go(&mut self, by: [f64; 2]);
 }
