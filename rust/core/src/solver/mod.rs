@@ -1,16 +1,17 @@
-//! From the objective to its optimum.
+//! The solvers: from the objective to its optimum, with a proof.
 //!
-//! * `objective`: what is minimised, and its gradient, in one pass over the rows;
-//! * `run`: what a fit has spent and recorded, and when it has to stop;
+//! * `objective`: the function that is minimised, and its gradient, in one pass over the rows;
+//! * `run`: passes and iterations of one fit so far, and when it must stop;
 //! * `cholesky`, `preconditioner`: an approximate inverse of the Hessian;
-//! * `lbfgs`, `stages`: preconditioned L-BFGS, on ever larger samples and then on all rows;
-//! * `plane_search`: gradient descent with the best step and momentum of each iteration;
-//! * `columns`, `view`, `dependence`: the columns in a basis where no digits are lost, and those that others make up;
-//! * `duality`, `certificate`: how far from the optimum a result can be at most, by duality where there is a penalty, and by
-//!   the `hessian`;
-//! * `information`: the covariance of weights and bias;
-//! * `split`, `cone`, `modular`, `separation`: whether there is an optimum at all;
-//! * `proof`: what is known of the point where a solver has ended.
+//! * `lbfgs`, `stages`: preconditioned L-BFGS, on growing samples and then on all rows;
+//! * `plane_search`: gradient descent with the optimal step length and momentum of each iteration;
+//! * `columns`, `view`, `dependence`: the columns in a basis where no digits are lost, and columns that are linear
+//!   combinations of others;
+//! * `duality`, `certificate`, `hessian`: upper bounds on objective − minimum, by duality with a penalty, and by the
+//!   factored Hessian with or without one;
+//! * `information`: the Fisher information, for the covariance of weights and bias;
+//! * `separation`, `split`, `cone`, `modular`: whether a hyperplane separates the labels, so that there is no optimum;
+//! * `proof`: all of these applied to the parameters that a solver ended with.
 
 pub(crate) mod certificate;
 mod cholesky;

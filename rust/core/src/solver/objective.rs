@@ -1,5 +1,5 @@
-//! What is minimised: E + (l2/2)‖w‖², by the weights and, last, the bias; for several classes by the weights of each, one
-//! class after the other, and then their biases.
+//! The function that is minimised: E + (l2/2)‖w‖², of one vector `v` of weights and, last, the bias. For K classes `v`
+//! holds the n weights of each class, class after class, and then the K biases.
 
 use crate::error::Error;
 use crate::float::Precision;
@@ -18,27 +18,27 @@ pub(crate) struct Objective<'a> {
     pub classes: usize,
     pub penalty: Penalty,
     pub fit_bias: bool,
-    /// What parameters are rounded to in the end.
+    /// The precision of the result's parameters.
     pub precision: Precision,
-    /// Columns that are left out of an unpenalised fit: their weights stay 0.
+    /// Columns left out of a fit without penalty: their weights stay 0.
     pub excluded: &'a [usize],
-    /// What an evaluation reads, in passes over the whole data set.
+    /// The cost of one evaluation, in passes over the whole dataset.
     pub cost: f64,
-    /// Σ s_i E_i below this proves that every label is predicted right with an unpenalised, thus unbounded, margin.
+    /// If Σ s_i E_i is below this, every label is predicted right. 0 with a penalty, where that proves no separation.
     pub separated_below: f64,
 }
 
-/// The objective and its gradient somewhere.
+/// The objective and its gradient at some parameters.
 #[derive(Clone, Debug)]
 pub(crate) struct Value {
     pub objective: f64,
-    /// E alone.
+    /// E, the mean error.
     pub loss: f64,
     /// Σ s_i E_i
     pub error: f64,
     /// Σ s_i
     pub weight: f64,
-    /// By the weights, then by the bias; that is 0 where the bias is not fitted.
+    /// By weights and, last, biases; 0 by biases that are not fitted.
     pub gradient: Vec<f64>,
 }
 
@@ -48,7 +48,7 @@ impl Value {
         self.gradient.iter().copied().fold(0.0, larger)
     }
 
-    /// Differences of the objective that may be rounding.
+    /// The largest difference of two objectives that may be rounding.
     pub(crate) fn rounding(&self, precision: Precision) -> f64 {
         64.0 * precision.epsilon() * self.objective.abs()
     }
@@ -58,7 +58,7 @@ impl Value {
     }
 }
 
-/// Weights and, last, bias, with the objective there.
+/// An iterate: weights and, last, biases, with the objective there.
 #[derive(Clone, Debug)]
 pub(crate) struct Point {
     pub v: Vec<f64>,
@@ -66,7 +66,7 @@ pub(crate) struct Point {
 }
 
 impl<'a> Objective<'a> {
-    /// Over all rows of a source, which has these labels.
+    /// The objective over all rows of a source with these labels.
     pub(crate) fn new(
         source: &'a dyn Source,
         labels: &Labels,
@@ -75,7 +75,7 @@ impl<'a> Objective<'a> {
         precision: Precision,
     ) -> Self {
         let is_separable = penalty.is_none() && labels.are_classes;
-        // If every prediction is right, each error is below ln 2. A little less, for rounding.
+        // A row predicted wrong has an error of at least ln 2. A little less, for rounding.
         let ln_2 = 0.99 * std::f64::consts::LN_2;
         Objective {
             source,
@@ -98,17 +98,17 @@ impl<'a> Objective<'a> {
         self.source.columns()
     }
 
-    /// Weights and biases: n + 1 for each score.
+    /// Length of `v`: n + 1 for each score.
     pub(crate) fn order(&self) -> usize {
         self.classes * (self.columns() + 1)
     }
 
-    /// Weights and biases apart.
+    /// Splits `v` into weights and biases.
     pub(crate) fn split<'v>(&self, v: &'v [f64]) -> (&'v [f64], &'v [f64]) {
         v.split_at(v.len() - self.classes)
     }
 
-    /// Weights and biases as the kernel takes them.
+    /// `v` as the kernels' parameters.
     pub(crate) fn parameters<'v>(&self, v: &'v [f64]) -> Parameters<'v, f64> {
         let (weights, biases) = v.split_at(v.len() - self.classes);
         match biases {
@@ -121,7 +121,8 @@ impl<'a> Objective<'a> {
         self.source.rows()
     }
 
-    /// One pass over the rows, in a precision that every component of `v` must be a number of.
+    /// The objective and its gradient at `v`, from one pass over the rows in `precision`, in which every component of
+    /// `v` must be representable.
     ///
     /// # Errors
     ///

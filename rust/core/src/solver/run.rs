@@ -1,4 +1,4 @@
-//! What a fit has spent and recorded.
+//! The state of one fit: passes and iterations so far, limits, and results that are computed only once.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -13,31 +13,31 @@ use crate::reduce::{Job, Monitor, Threads, Unmonitored};
 use crate::simd::{self, Level};
 use crate::source::RowScores;
 
-/// One iteration, as the history keeps it.
+/// One iteration in the history of a fit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Record {
-    /// Objective after it, over `rows` rows.
+    /// Objective after the iteration, over `rows` rows.
     pub objective: f64,
-    /// Max-norm of the objective's gradient after it, over `rows` rows.
+    /// Max-norm of the objective's gradient after the iteration, over `rows` rows.
     pub gradient_norm: f64,
-    /// Length of the step, in units of the proposed one.
+    /// Length of the step, as a multiple of the solver's proposed step.
     pub step: f64,
     /// Wall time since the fit began.
     pub seconds: f64,
-    /// Data read since the fit began, in passes over all rows.
+    /// Passes over the rows since the fit began, fractions included.
     pub passes: f64,
-    /// Rows it was computed from: all of them, or a sample.
+    /// Number of rows that the iteration used: all, or those of a sample.
     pub rows: usize,
 }
 
-/// What an observer is shown after each iteration.
+/// One iteration as an observer sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Iteration<'a> {
     /// Counted from 0.
     pub number: usize,
-    /// What the history keeps.
+    /// The iteration's record in the history.
     pub record: Record,
-    /// The objective without the penalty.
+    /// The mean error: the objective without the penalty.
     pub loss: f64,
     /// w, shape (n); of K ≥ 3 classes (K, n).
     pub weights: &'a [f64],
@@ -45,7 +45,7 @@ pub struct Iteration<'a> {
     pub biases: &'a [f64],
 }
 
-/// Watches a fit.
+/// Is called after each iteration of a fit, and may end it.
 pub trait FitObserver: Monitor {
     /// Called after each iteration; [`ControlFlow::Break`] ends the fit there.
     fn iteration(&mut self, iteration: &Iteration<'_>) -> ControlFlow<()>;
@@ -57,56 +57,58 @@ impl FitObserver for Unmonitored {
     }
 }
 
-/// A direction in which no prediction gets worse and some get better: weights and, last, biases, the largest being ±1.
+/// A direction along which no row's error grows and some row's error falls for ever: weights and, last, biases, scaled
+/// such that the largest is ±1.
 pub(crate) type Direction = Vec<f64>;
 
-/// What a search for a hyperplane that separates the labels has come to.
+/// The result of a search for a hyperplane that separates the labels.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Separation {
-    /// A direction that is proved to separate.
+    /// A direction that provably separates them.
     Found(Direction),
-    /// None separates, up to rounding.
+    /// No hyperplane separates them, up to rounding.
     Nothing,
-    /// It was given up: there were too many weights, or it took too long, or rounding leaves a doubt.
+    /// The search was not finished: there were too many weights, it took too long, or rounding left a doubt.
     CutShort,
 }
 
-/// Why an iteration was not followed by another.
+/// Why the iterations with one preconditioner ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// What was asked for is reached.
+    /// The convergence criterion is met.
     Reached,
     /// The iterations allowed are used up.
     Iterations,
-    /// No step improves on the point.
+    /// No step along the direction improves the objective.
     Stalled,
-    /// Steps have not improved on the best point by more than rounding for a while.
+    /// Several iterations in a row improved the best iterate by no more than rounding.
     Exhausted,
-    /// The gradient is as small as was asked for, yet the weights still move as if there were no optimum.
+    /// The gradient is within the tolerance, yet steps are as large as if the optimum were at infinity.
     Drifting,
-    /// The next step would lead to weights that no optimum has.
+    /// The next iterate would have weights larger than those of any expected optimum.
     Runaway,
     /// The passes allowed are used up.
     Passes,
     /// The observer asked for it.
     Callback,
-    /// All labels are predicted right.
+    /// All labels are predicted right, in a fit without penalty.
     Separated,
 }
 
-/// What one fit has read and come to.
+/// The state of one fit.
 pub(crate) struct Run<'o> {
     pub observer: &'o mut dyn FitObserver,
     pub passes: f64,
     pub history: Vec<Record>,
-    /// In which the solver has come to see the columns.
+    /// The coordinates of the columns that the solver uses at present.
     pub basis: Arc<Basis>,
-    /// The columns as all rows have them, once that was asked for.
+    /// The [`View`] of the columns with every row weighted equally: `None` before it is computed, `Some(None)` if it
+    /// cannot be.
     pub(super) of_all_rows: Option<Option<View>>,
-    /// What the search for a separation has come to, and whether it has looked along single columns.
+    /// Result of the search for separated labels, if one was made, and whether single columns were searched.
     pub(super) separation: Option<Separation>,
     pub(super) are_columns_searched: bool,
-    /// What may be read.
+    /// The passes allowed.
     pub max_passes: f64,
     threads: Threads,
     level: Level,
@@ -116,7 +118,7 @@ pub(crate) struct Run<'o> {
 impl<'o> Run<'o> {
     /// # Errors
     ///
-    /// [`Error::Isa`] if the environment asks for an instruction set that this machine does not have.
+    /// [`Error::Isa`] if `GRADSTEP_ISA` asks for an instruction set that this machine does not have.
     pub(crate) fn new(
         observer: &'o mut dyn FitObserver,
         threads: Threads,
@@ -142,11 +144,11 @@ impl<'o> Run<'o> {
         self.passes >= self.max_passes
     }
 
-    /// [`Objective::evaluate`], counted in passes.
+    /// [`Objective::evaluate`], with its passes counted.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Those of [`Objective::evaluate`].
     pub(crate) fn evaluate(
         &mut self,
         objective: &Objective<'_>,
@@ -157,11 +159,11 @@ impl<'o> Run<'o> {
         objective.evaluate(v, precision, &mut self.job())
     }
 
-    /// The scores of every row, right to nearly the last bit; counted in passes.
+    /// The scores of every row, right to nearly the last bit, with the pass counted.
     ///
     /// # Errors
     ///
-    /// [`Error::Memory`] without room for them; [`Error::Interrupted`] by the observer.
+    /// [`Error::Memory`] if the scores do not fit into memory; [`Error::Interrupted`] by the observer.
     pub(crate) fn scores<'s>(
         &mut self,
         objective: &Objective<'s>,
@@ -199,25 +201,25 @@ impl<'o> Run<'o> {
         })
     }
 
-    /// What its passes are given.
+    /// A job for one pass: the fit's threads, instruction set and observer.
     pub(crate) fn job(&mut self) -> Job<'_> {
         Job::on(self.level, self.threads, self.observer)
     }
 }
 
-/// Watches for the iterations in which rounding has the upper hand.
+/// Detects that iterations only reshuffle rounding errors.
 ///
-/// There the gradient rises and falls at random, so the point where it was lowest is kept.
+/// The gradient then rises and falls at random, so the best iterate is kept.
 pub(crate) struct Patience {
     best: Option<Point>,
-    /// The lowest measure of the gradient, and the iterations since it was undercut for good.
+    /// The lowest measure so far, and the iterations since it last fell below [`Patience::LOWER`] of the value before.
     lowest: f64,
     since: usize,
     limit: usize,
 }
 
 impl Patience {
-    /// How much lower than the lowest counts.
+    /// A measure below this fraction of the lowest counts as progress.
     const LOWER: f64 = 0.5;
 
     pub(crate) fn new(limit: usize) -> Self {
@@ -229,8 +231,8 @@ impl Patience {
         }
     }
 
-    /// Notes a point from where a decrease of the objective, of up to `rounding`, is not visible, and the measure of the
-    /// gradient there; true once the patience is at its end.
+    /// Records an iterate whose predicted decrease `measure` is at most `rounding`. Returns true after `limit` such
+    /// iterates without progress of the measure.
     pub(crate) fn is_exhausted(&mut self, point: &Point, measure: f64, rounding: f64) -> bool {
         let is_better = self.best.as_ref().is_none_or(|best| {
             let gain = best.value.objective - point.value.objective;
@@ -248,7 +250,7 @@ impl Patience {
         self.since >= self.limit
     }
 
-    /// The best point seen, or this one.
+    /// The best iterate recorded; `point` unless that is better.
     pub(crate) fn best(self, point: Point, rounding: f64) -> Point {
         match self.best {
             Some(best)

@@ -1,4 +1,4 @@
-//! Preconditioned L-BFGS, on ever larger samples and then on all rows.
+//! Preconditioned L-BFGS, on growing samples of the rows and then on all rows.
 
 use super::lbfgs::{Criteria, Lbfgs, Memory, Outcome};
 use super::objective::{Objective, Point};
@@ -11,49 +11,58 @@ use crate::float::Precision;
 use crate::kernel::stratified;
 use crate::source::Sample;
 
-/// Rows of the first sample: at least so many, and so many a column.
+/// Least number of rows of the first sample.
 const FIRST_ROWS: usize = 2000;
+/// Least number of rows of the first sample per column of X.
 const FIRST_ROWS_A_COLUMN: usize = 40;
-/// How many times larger the next sample is.
+/// Rows of each sample as a multiple of those of the sample before.
 const GROWTH: usize = 16;
-/// A sample's optimum is off by about n / (2·rows) in the objective: this part of n / rows is precise enough for it.
+/// A sample of r rows is solved until the predicted decrease of the objective is at most this times n / r. Its own
+/// optimum misses that of all rows by about n / (2 r) in the objective, so more precision would be wasted.
 const STAGE_PRECISION: f64 = 0.1;
+/// The most iterations on one sample.
 const STAGE_ITERATIONS: usize = 30;
-/// The fit is at rest once weights would move by no more than this part of `tol`, in standard deviations; of several classes,
-/// whose preconditioner knows less of where the optimum is, by no more than the second.
+/// Convergence on all rows: the next step changes each weight by at most this times `tol`, in scores per standard
+/// deviation of the column, relative to the largest weight where that exceeds 1.
 const AT_REST: f64 = 0.1;
+/// [`AT_REST`] of several classes, whose preconditioner predicts the distance to the optimum less well.
 const CLASSES_AT_REST: f64 = 0.01;
-/// Scores that would move by more than this, at a gradient within `tol`, are on their way to infinity: there the loss
-/// decays like e^-z, and every Newton step adds about 1.
+/// Steps that change scores by at least this, at a gradient within `tol`, are taken as a sign of an optimum at
+/// infinity: there the loss decays like e^-z, and every Newton step adds about 1 to the scores.
 pub(crate) const DRIFT: f64 = 0.05;
-/// Scores, in nats per standard deviation of a column, that no optimum has whose labels overlap by more than rounding.
+/// Weights larger than this, in scores per standard deviation of the column, are taken as a sign of an optimum at
+/// infinity: no labels that overlap by more than rounding lead to such weights.
 const RUNAWAY: f64 = 1e6;
-/// Iterations without progress that one has to put up with where rounding is all there is; of several classes, where
-/// progress is slower, the second.
+/// Iterations without progress, while predicted decreases are below rounding, after which the solver ends.
 const PATIENCE: usize = 6;
+/// [`PATIENCE`] of several classes, where progress is slower.
 const CLASSES_PATIENCE: usize = 30;
-/// What the gradient must shrink to with one preconditioner for single precision to go on.
+/// Single precision is kept while one preconditioner brings the gradient's norm below this fraction of the lowest
+/// before.
 const HELPS: f64 = 0.1;
-/// Iterations with one preconditioner.
+/// The most iterations with one preconditioner on all rows.
 const ITERATIONS: usize = 12;
-/// Columns of the largest Hessian that is factored.
+/// The most columns of a Hessian that is factored; of K classes, n² K is at most the square of this.
 const LARGEST_FACTOR: usize = 4096;
-/// Passes over all rows that a factored Hessian may cost at the start, and later.
+/// The most that a factored Hessian may cost when iterations on all rows begin, in passes over all rows.
 const START_COST: f64 = 8.0;
+/// The most that a later one with more rows may cost, unless the fit has taken more passes already.
 const LATER_COST: f64 = 12.0;
-/// Rows that a Hessian is made from, where more would cost little.
+/// Rows that a sampled Hessian is computed from if that costs at most about half a pass.
 const HESSIAN_ROWS: usize = 32_000;
+/// Seed of the first sample, chosen freely.
 const SEED: u64 = 0x5EED;
 
-/// Where a fit ended, and why.
+/// The result of a solver: its last iterate, and why it ended.
 pub(crate) struct Solution {
     pub point: Point,
     pub stop_reason: StopReason,
     pub separation: Option<Direction>,
 }
 
-/// An estimate of what a Hessian of `rows` rows costs, in passes over all `m` rows. That a product takes 0.06 of the time of
-/// reading an element, and factoring n³/24, was measured. Reads of sparse rows are cheap, products of theirs are not.
+/// Estimated cost of computing and factoring a Hessian of `rows` rows, in passes over all `m` rows. Measured: a product
+/// takes 0.06 of the time of reading an element, and factoring takes n³/24 such times. Sparse rows are cheap to read
+/// but not to multiply, hence the density.
 fn hessian_cost(objective: &Objective<'_>, rows: usize) -> f64 {
     let (m, n) = (objective.rows() as f64, objective.columns() as f64);
     (rows as f64 / m * n * 0.06 + n * n / (24.0 * m)) / objective.source.density()
@@ -73,12 +82,12 @@ fn hessian_rows(objective: &Objective<'_>) -> usize {
     if 2 * rows > m { m } else { rows }
 }
 
-/// Minimises from `start`, which is `given` by the caller or a mere beginning.
+/// Minimises from `start`. Samples come first unless `start` is `given` by the caller.
 ///
 /// # Errors
 ///
 /// Those of [`Run::evaluate`]; [`Error::NotFinite`] and [`Error::Element`] for data that are not finite;
-/// [`Error::Number`] for features whose squares are not.
+/// [`Error::Number`] for features whose squares are not finite.
 pub(crate) fn minimise(
     objective: &Objective<'_>,
     start: Vec<f64>,
@@ -108,17 +117,19 @@ pub(crate) fn minimise(
     }
 }
 
-/// What the samples have led to.
+/// The result of the iterations on samples.
 struct Stages {
     v: Vec<f64>,
-    /// Why all rows need not be looked at.
+    /// Why the fit ended before all rows were used, if it did.
     ended: Option<StopReason>,
-    /// The last sample's Hessian at `v`, if it was factored.
+    /// The preconditioner of the last sample at `v`, if its Hessian was factored.
     last: Option<Preconditioner>,
-    /// From the first sample.
+    /// The column scales from the first sample on.
     column_scales: Option<ColumnScales>,
 }
 
+/// The objective at `v`.
+///
 /// # Errors
 ///
 /// As [`minimise`].
@@ -135,7 +146,7 @@ pub(crate) fn evaluate(
     Ok(Point { v, value })
 }
 
-/// Solves for samples, each to the precision it deserves and from the last one's optimum.
+/// Minimises over growing samples, each from the optimum of the one before.
 fn nested(objective: &Objective<'_>, start: Vec<f64>, run: &mut Run<'_>) -> Result<Stages, Error> {
     let (m, n) = (objective.rows(), objective.columns());
     let mut rows = FIRST_ROWS.max(FIRST_ROWS_A_COLUMN.saturating_mul(n));
@@ -159,7 +170,7 @@ fn nested(objective: &Objective<'_>, start: Vec<f64>, run: &mut Run<'_>) -> Resu
     Ok(stages)
 }
 
-/// Solves for one sample.
+/// Minimises over one sample, from the parameters in `stages`.
 fn stage(
     objective: &Objective<'_>,
     sample: &Sample<'_>,
@@ -173,7 +184,7 @@ fn stage(
     let factored = may_be_factored(objective) && hessian_cost(objective, rows) <= 0.25 * START_COST;
     let preconditioner = from_sample(objective, sample, &stages.v, factored, run)?;
     if !preconditioner.is_usable() {
-        return Ok(()); // nothing of any weight was drawn
+        return Ok(()); // all rows drawn have zero weight
     }
     let column_scales = stages
         .column_scales
@@ -194,7 +205,7 @@ fn stage(
         };
         let value = run.evaluate(&part, &stages.v, part.precision)?;
         if !value.is_finite() {
-            return Err(objective.source.not_finite()); // which row of all it is
+            return Err(objective.source.not_finite()); // searches all rows, to name the row
         }
         let point = Point {
             v: std::mem::take(&mut stages.v),
@@ -223,7 +234,7 @@ fn stage(
     Ok(())
 }
 
-/// The preconditioner of as many of the subset's rows as a Hessian needs.
+/// The preconditioner of the sample at `v`, from only as many of its rows as a Hessian needs.
 fn from_sample(
     objective: &Objective<'_>,
     sample: &Sample<'_>,
@@ -243,17 +254,18 @@ fn from_sample(
     })
 }
 
-/// How the preconditioner for all rows is made, and when in another way.
+/// How the preconditioners for all rows are computed: this changes with the passes that they have cost.
 struct Plan<'a> {
     objective: &'a Objective<'a>,
-    /// Rows of the sample it is made from.
+    /// Rows of the sample that a preconditioner is computed from.
     rows: usize,
     seed: u64,
-    /// Whether the whole Hessian is used, or its diagonal.
+    /// Whether the whole Hessian is factored; otherwise its diagonal is used.
     factored: bool,
-    /// Passes spent with the diagonal.
+    /// Passes made with diagonal preconditioners.
     spent: f64,
-    /// Whether the Hessian is taken at zero, where it is largest and steps err on the short side.
+    /// Whether the Hessian is taken at parameters of zero, where the curvature is largest and steps are too short
+    /// rather than too long.
     cautious: bool,
 }
 
@@ -279,7 +291,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// After `spent` passes with one preconditioner that have not led to the end.
+    /// Chooses the next preconditioner after `spent` passes with one that did not converge.
     fn advance(&mut self, spent: f64, has_stalled: bool, memory: &mut Memory, run: &Run<'_>) {
         self.seed = self.seed.wrapping_add(1);
         let mut forget = has_stalled || self.factored;
@@ -289,7 +301,7 @@ impl<'a> Plan<'a> {
                 self.rows = more;
             }
         } else {
-            // Once the diagonal has cost as much as the Hessian would, it is time to change over.
+            // Change to the whole Hessian once the diagonal has cost as many passes.
             self.spent += spent;
             let cost = hessian_cost(self.objective, self.rows);
             if may_be_factored(self.objective) && self.spent >= cost {
@@ -303,26 +315,28 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Minimises over all rows.
+/// L-BFGS over all rows.
 struct AllRows<'a> {
     objective: &'a Objective<'a>,
     tol: f64,
     plan: Plan<'a>,
     memory: Memory,
     patience: Patience,
-    /// `float32` data are computed with in `float32` for as long as that helps, and then in `float64`.
+    /// The precision of evaluations. It starts as that of the data, and is double once single precision no longer
+    /// helps.
     precision: Precision,
     column_scales: ColumnScales,
-    /// Whether weights that still move at a small gradient, or that are very large, are signs of an optimum at infinity:
-    /// until it was looked for.
+    /// Whether steps that stay large at a small gradient are a sign of an optimum at infinity: until separation was
+    /// searched for.
     may_drift: bool,
+    /// The same for very large weights.
     may_run_away: bool,
 }
 
-/// How a solver ends: why, and what separates the labels.
+/// How a solver ends: why, and the direction that separates the labels, if any.
 type End = (StopReason, Option<Direction>);
 
-/// Minimises over all rows from `point`, with what samples have left.
+/// Minimises over all rows from `point`, with the preconditioner and column scales that the samples have left.
 fn on_all_rows(
     objective: &Objective<'_>,
     mut point: Point,
@@ -392,7 +406,7 @@ fn on_all_rows(
     })
 }
 
-/// With iterations in which rounding has the upper hand.
+/// The [`Patience`] of iterations in double precision.
 fn patience(objective: &Objective<'_>) -> Patience {
     Patience::new(match objective.classes {
         1 => PATIENCE,
@@ -401,7 +415,7 @@ fn patience(objective: &Objective<'_>) -> Patience {
 }
 
 impl AllRows<'_> {
-    /// Iterates with one preconditioner.
+    /// Runs L-BFGS with one preconditioner.
     fn iterate(
         &mut self,
         preconditioner: &Preconditioner,
@@ -421,7 +435,7 @@ impl AllRows<'_> {
             preconditioner,
             precision: self.precision,
             criteria: Criteria {
-                // A gradient may be small because columns are: weights must have come to rest, too.
+                // A gradient may be small because columns are: steps must be small, too.
                 is_reached: &|point, direction, _| {
                     let most = at_rest * tol * scales.size(&point.v).max(1.0);
                     is_small(point) && scales.size(direction) <= most
@@ -437,7 +451,7 @@ impl AllRows<'_> {
         lbfgs.minimise(point, &mut self.memory, &mut self.patience, run)
     }
 
-    /// Whether this is the end, after iterations with one preconditioner that ended so.
+    /// Whether the fit ends, after iterations with one preconditioner that ended for the reason `ended`.
     fn end(
         &mut self,
         point: &Point,
@@ -445,14 +459,15 @@ impl AllRows<'_> {
         iterations: usize,
         run: &mut Run<'_>,
     ) -> Result<Option<End>, Error> {
-        // Not there yet: that a column is rare is the most common reason.
+        // Not converged: the most common reason is a rare column that separates some labels.
         if self.objective.penalty.is_none()
             && matches!(ended, Ended::Stalled | Ended::Iterations)
             && let Separation::Found(direction) = separation::search_columns(self.objective, run)?
         {
             return Ok(Some((StopReason::Separated, Some(direction))));
         }
-        // With a fresh preconditioner and nothing remembered, caution is all that is left to try.
+        // No step improved with a fresh preconditioner and an empty memory: the cautious preconditioner is the last to
+        // try.
         let is_stuck = iterations == 0 && self.memory.is_empty();
         let stop_reason = match ended {
             Ended::Reached => Some(StopReason::Tolerance),
@@ -463,7 +478,7 @@ impl AllRows<'_> {
                 if let Separation::Found(direction) = found {
                     return Ok(Some((StopReason::Separated, Some(direction))));
                 }
-                // Asked once, answered for good.
+                // The search is made only once.
                 (self.may_drift, self.may_run_away) = (false, false);
                 (ended == Ended::Separated).then_some(StopReason::Precision)
             }
@@ -481,7 +496,7 @@ impl AllRows<'_> {
         Ok(stop_reason.map(|stop_reason| (stop_reason, None)))
     }
 
-    /// The best point so far, and from now on in `float64`.
+    /// Changes to double precision, from the best iterate so far.
     fn in_double(&mut self, point: Point, run: &mut Run<'_>) -> Result<Point, Error> {
         self.precision = Precision::Double;
         self.memory = Memory::default();
@@ -491,7 +506,7 @@ impl AllRows<'_> {
     }
 }
 
-/// A preconditioner from `rows` rows, on which no column that varies at all is constant.
+/// A preconditioner from a sample of `rows` rows. Columns that are constant in the sample are looked up in all rows.
 fn sampled(
     objective: &Objective<'_>,
     v: &[f64],
@@ -512,7 +527,7 @@ fn sampled(
     widened(objective, v, preconditioner, run)
 }
 
-/// The preconditioner of a sample, with all rows asked about columns that do not vary in it.
+/// The preconditioner of a sample, with the scales of columns that are constant in it taken from all rows.
 fn widened(
     objective: &Objective<'_>,
     v: &[f64],

@@ -62,8 +62,8 @@ pub(crate) trait Source {
     fn reach(&self, metric: &Metric, job: &mut Job<'_>) -> Result<f64, Error>;
     /// −Σ a / ‖a‖ over the vectors a of all pairs.
     fn sum_of_pairs(&self, space: &Standardised, job: &mut Job<'_>) -> Result<Vec<f64>, Error>;
-    /// The pairs classified by the sign of their margin `a · direction / ‖a‖`, where those within ±`tie` count as
-    /// unclear.
+    /// Compares the margin `a · direction / ‖a‖` of each pair with `tie`: whether it is larger for some pair, and all
+    /// pairs for which it is not.
     fn sides(
         &self,
         space: &Standardised,
