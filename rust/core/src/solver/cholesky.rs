@@ -1,4 +1,4 @@
-//! Cholesky factors of a matrix that may be singular.
+//! Cholesky factor of a matrix that may be singular.
 
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
@@ -9,26 +9,26 @@ use crate::reduce::Job;
 use crate::simd::{Level, MulAdd, dispatch};
 
 const LANES: usize = 8;
-/// Columns finished at a time: their rows stay in the second-level cache.
+/// Columns factored at a time, so that their rows stay in the second-level cache.
 const BLOCK: usize = 48;
-/// Rows that share each load of a finished row.
+/// Rows below the block that are updated together, to load each finished row once for all of them.
 const ROWS: usize = 4;
 
 /// `L Lᵀ = A` for a symmetric `A` of unit diagonal.
 ///
-/// A column of which too little is left, seen from the columns before it, is left out: it gets the pivot 1 and nothing
-/// below it. Right-hand sides within the range of a singular `A` have nothing along it.
+/// A column whose pivot is too small is left out: it gets the pivot 1 and zeros below. The solution is then zero there,
+/// which is right for right-hand sides in the range of a singular `A`.
 #[derive(Clone)]
 pub(crate) struct Cholesky {
     order: usize,
-    /// Row by row; what is above the diagonal is not used. A negative pivot marks a column left out.
+    /// L, row by row; elements above the diagonal are not used. A negative pivot marks a column left out.
     lower: Vec<f64>,
     level: Level,
 }
 
 impl Cholesky {
-    /// Factors the lower triangle of `matrix`, whose rows are as long as `least`: a column whose pivot, the square of what
-    /// is left of it, is not above its element of `least` is left out.
+    /// Factors the lower triangle of a square `matrix`, given row by row. Column j is left out if its pivot, the part
+    /// of its square that the columns before it leave, is at most `least[j]`.
     ///
     /// # Errors
     ///
@@ -54,13 +54,13 @@ impl Cholesky {
         self.lower[column * (self.order + 1)] < 0.0
     }
 
-    /// What is left of the column's square.
+    /// The column's pivot: the part of its square that the columns before it leave.
     pub(crate) fn pivot(&self, column: usize) -> f64 {
         let root = self.lower[column * (self.order + 1)];
         root * root
     }
 
-    /// The combination of the columns before `column` that is nearest to it, of those that were not left out.
+    /// Least-squares coefficients of `column` on the columns before it; 0 for columns left out.
     pub(crate) fn regression(&self, column: usize) -> Vec<f64> {
         let mut x = self.lower[column * self.order..][..column].to_vec();
         for i in (0..column).rev() {
@@ -102,7 +102,7 @@ impl Cholesky {
         rows.map(|(i, row)| dot_of(&row[..=i])).sum()
     }
 
-    /// `x ← (L Lᵀ)⁻¹ x`; of fewer numbers, that of as many first columns.
+    /// `x ← (L Lᵀ)⁻¹ x`. If `x` is shorter than L, the leading part of L of the same size is used.
     pub(crate) fn solve(&self, x: &mut [f64]) {
         dispatch!(self.level, simd => solve(simd, &self.lower, self.order, x));
     }
@@ -112,11 +112,11 @@ fn dot_of(x: &[f64]) -> f64 {
     x.iter().map(|x| x * x).sum()
 }
 
-/// Columns `start..end` of every row from `start` on, the columns before them being finished.
+/// Computes columns `start..end` of L in every row from `start` on; the columns before `start` are finished.
 #[inline(always)]
 fn factor_block<S: Simd>(simd: S, lower: &mut [f64], least: &[f64], start: usize, end: usize) {
     let order = least.len();
-    // Rows of the block, then those below it in groups, which read the block's.
+    // First the rows of the block, then groups of rows below it, which read those of the block.
     let (_, rest) = lower.split_at_mut(start * order);
     let (block, below) = rest.split_at_mut((end - start) * order);
     for i in start..end {
@@ -170,7 +170,7 @@ fn tail(sum: f64, a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).fold(sum, |sum, (&a, &b)| sum + a * b)
 }
 
-/// [`dot`] of each of four rows with one other.
+/// The product of each of four rows with `other`, as [`dot`] adds it.
 #[inline(always)]
 fn four_dots<S: Simd>(simd: S, rows: &[f64], other: &[f64], order: usize) -> [f64; ROWS] {
     let [mut s0, mut s1, mut s2, mut s3] = [f64x8::<S>::splat(simd, 0.0); ROWS];
@@ -226,7 +226,7 @@ mod tests {
     use crate::reduce::{Threads, Unmonitored};
     use crate::shuffle::Random;
 
-    /// A correlation-like matrix of unit diagonal from `order + 5` random rows, `repeated` being twice the first column.
+    /// A correlation matrix of `order` columns over `order + 5` random rows. Column `repeated` is twice the first.
     fn matrix(order: usize, repeated: Option<usize>) -> Vec<f64> {
         let mut random = Random::new(order as u64);
         let rows = order + 5;

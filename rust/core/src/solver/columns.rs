@@ -1,18 +1,20 @@
-//! What sums over rows say of the columns in a basis: means, and what is left of each seen from its mean.
+//! Means and centred squares of the columns in a basis, from sums over rows weighted by curvatures d_i.
 
 use crate::kernel::{Basis, Gram};
 
-/// Variance below this part of the mean square has lost too many digits: the column is looked at from its mean.
+/// Variance as a fraction of the mean square below which a column has lost too many digits, so that its origin is
+/// moved.
 const FAR: f64 = 1e-6;
-/// Variance below this part of the mean square, seen from the mean, is rounding: the column is constant.
+/// Variance as a fraction of the mean square below which it is rounding: the column is constant.
 const ROUNDING: f64 = 1e-13;
-/// A column whose square has less than this part left, seen from the columns before it, has lost too many digits.
+/// Pivot, the fraction of a column's square that the columns before it leave, below which it has lost too many digits.
 pub(super) const LOST: f64 = 1e-8;
-/// A column of which less than this many ε are left, seen from the others and beside its size, says nothing that a score
-/// would keep.
+/// Part of a column beside its size, in units of ε, that changes no score by more than rounding: a column of which less
+/// is left after the columns before it is a combination of them.
 pub(super) const NOTHING_LEFT: f64 = 32.0;
 
-/// Sums of the columns of a basis: Σ d x̃_j, Σ d x̃_j², Σ d and Σ s.
+/// Sums over rows for the columns x̃_j of a basis: Σ d x̃_j (`cross`), Σ d x̃_j² (`squares`), Σ d (`bias`) and Σ s
+/// (`weight`).
 pub(super) struct ColumnSums<'a> {
     pub cross: &'a [f64],
     pub squares: Vec<f64>,
@@ -20,20 +22,20 @@ pub(super) struct ColumnSums<'a> {
     pub weight: f64,
 }
 
-/// The columns of a basis, seen from their means: what is left of them, and beside what.
+/// Statistics of the columns x̃_j of a basis under the weights d.
 #[derive(Clone)]
 pub(super) struct Columns {
-    /// Means in the basis, weighted by d; zeros without bias.
+    /// Weighted means; zeros without bias.
     pub mean: Vec<f64>,
     /// Σ d (x̃_j − mean_j)²
     pub centred: Vec<f64>,
-    /// Bounds on the roots of Σ d t², t being the magnitudes of the terms that have cancelled in a column of the basis.
+    /// Bounds on √(Σ d t²), where t is the sum of the magnitudes of the terms whose sum is x̃_j, before they cancel.
     pub terms: Vec<f64>,
-    /// Less than this is nothing that a score would keep, of the root of Σ d x̃_j².
+    /// The largest √(Σ d x̃_j²) that changes no score by more than rounding.
     nothing: Vec<f64>,
-    /// Columns of which nothing is left.
+    /// Whether a column's variance is rounding.
     pub negligible: Vec<bool>,
-    /// Columns that lost digits since they are far from their origins.
+    /// Columns that have lost digits because their mean is far from their origin.
     pub far: Vec<usize>,
 }
 
@@ -77,13 +79,14 @@ impl Columns {
         }
     }
 
-    /// Whether nothing is left of a column of which the columns before it leave this part of its square.
+    /// Whether a column is rounding beside the columns before it, which leave the fraction `part` of its centred
+    /// square.
     pub(super) fn is_nothing(&self, column: usize, part: f64) -> bool {
         (self.centred[column] * part).sqrt() <= self.nothing[column]
     }
 }
 
-/// The sums that a Gram matrix holds of each column.
+/// The sums of [`ColumnSums`] in a Gram matrix.
 pub(super) fn column_sums(gram: &Gram) -> ColumnSums<'_> {
     let (order, n) = (gram.order, gram.order - 1);
     ColumnSums {

@@ -1,31 +1,34 @@
-//! The point of a cone that is nearest to a target: least squares with coefficients that are not negative.
+//! The point of a cone that is nearest to a target: least squares with non-negative coefficients.
 //!
-//! Source: C. Lawson & R. Hanson, *Solving Least Squares Problems* (1974), ch. 23, the active set method, on an orthogonal
-//! factorisation that is updated.
+//! Source: C. Lawson & R. Hanson, *Solving Least Squares Problems* (1974), ch. 23, the active set method, with an
+//! orthogonal factorisation that is updated when rows enter or leave.
 
 use crate::linalg::{add_multiple, dot, norm};
 
-/// What is left of a unit vector below this is rounding.
+/// A unit vector of whose length the passive rows leave less than this depends on them.
 const DEPENDENT: f64 = 1e-10;
-/// A vector is no help whose part along the residual is at most this.
+/// A row enters only if its product with the residual exceeds this fraction of the residual's length.
 const USELESS: f64 = 1e-12;
 
-/// All combinations of its rows with coefficients that are not negative.
+/// All combinations of some unit vectors, the rows, with non-negative coefficients; and the nearest point to `target`
+/// in it.
 pub(crate) struct Cone {
     dimension: usize,
     target: Vec<f64>,
-    /// Rows of unit length.
+    /// The rows, of unit length.
     rows: Vec<Vec<f64>>,
-    /// Rows with a positive coefficient, and that.
+    /// The rows with a positive coefficient, by index, and the coefficients.
     passive: Vec<(usize, f64)>,
-    /// Their factorisation: an orthonormal basis of their span, and the coordinates of each in it, an upper triangle.
+    /// Factorisation of the passive rows: an orthonormal basis of their span, and the coordinates of each row in it,
+    /// which form an upper triangle.
     basis: Vec<Vec<f64>>,
     upper: Vec<Vec<f64>>,
+    /// The target less the nearest point found so far.
     residual: Vec<f64>,
 }
 
 impl Cone {
-    /// The cone of no rows.
+    /// The cone without rows, which is the point 0.
     pub(crate) fn new(target: Vec<f64>) -> Self {
         Cone {
             dimension: target.len(),
@@ -44,16 +47,17 @@ impl Cone {
         self.rows.push(row);
     }
 
-    /// The target less the nearest point of the cone: no row has a positive product with it.
+    /// The target less the nearest point. After [`Cone::solve`], no row has a positive product with it.
     pub(crate) fn residual(&self) -> &[f64] {
         &self.residual
     }
 
-    /// Moves to the nearest point.
+    /// Finds the nearest point.
     pub(crate) fn solve(&mut self) {
-        // A row that would enter with a coefficient of zero, for rounding, waits until the residual has changed.
+        // A row that cannot enter because of rounding waits until the residual has become shorter.
         let mut waits = vec![false; self.rows.len()];
-        // Each step shortens the residual: only rounding could go round in circles.
+        // Each step shortens the residual, except for rounding, which could make steps repeat for ever; hence the
+        // limit.
         for _ in 0..20 * (self.dimension + self.rows.len()) {
             let Some(next) = self.most_useful(&waits) else {
                 return;
@@ -86,7 +90,7 @@ impl Cone {
         best.0
     }
 
-    /// Makes a row passive, unless it depends on those that are.
+    /// Makes a row passive unless it depends on the passive rows; returns whether it did.
     fn enter(&mut self, row: usize) -> bool {
         let mut rest = self.rows[row].clone();
         let coordinates = self.take_out_basis(&mut rest);
@@ -103,8 +107,8 @@ impl Cone {
         true
     }
 
-    /// Takes out of a vector what lies in the span of the passive rows, twice, for what rounding leaves; returns its
-    /// coordinates.
+    /// Subtracts from `x` its projection onto the span of the passive rows, twice because of rounding. Returns the
+    /// coordinates of the projection.
     fn take_out_basis(&self, x: &mut [f64]) -> Vec<f64> {
         let mut coordinates = vec![0.0; self.basis.len()];
         for _ in 0..2 {
@@ -117,7 +121,7 @@ impl Cone {
         coordinates
     }
 
-    /// Least squares over the passive rows, of which those leave whose coefficients would not be positive.
+    /// Solves the least-squares problem over the passive rows; rows whose coefficients would not be positive leave.
     fn settle(&mut self) {
         while !self.passive.is_empty() {
             let wanted = self.least_squares();
@@ -137,7 +141,8 @@ impl Cone {
                 return;
             }
             if !leaving.contains(&true) {
-                // The one that limited the step, but for rounding.
+                // None has reached zero exactly, because of rounding: the row nearest to it limited the step, and
+                // leaves.
                 let limits = |i: &usize| wanted[*i] <= 0.0;
                 let least = (0..leaving.len())
                     .filter(limits)
@@ -162,7 +167,7 @@ impl Cone {
         x
     }
 
-    /// Takes a passive row out, and makes the triangle one again by rotations.
+    /// Removes a passive row, and makes the coordinates an upper triangle again by rotations.
     fn leave(&mut self, at: usize) {
         self.passive.remove(at);
         self.upper.remove(at);
@@ -216,7 +221,7 @@ mod tests {
                 for row in &cone.rows {
                     assert!(dot(row, residual) <= 1e-10, "{}", dot(row, residual));
                 }
-                // The nearest point is a combination of passive rows, perpendicular to the residual.
+                // The nearest point is a combination of passive rows, and is perpendicular to the residual.
                 let mut nearest = cone.target.clone();
                 add_multiple(&mut nearest, -1.0, residual);
                 assert!(dot(&nearest, residual).abs() <= 1e-12);

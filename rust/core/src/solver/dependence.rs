@@ -1,4 +1,4 @@
-//! Which columns say nothing beside the columns before them, and the [`View`] that tells.
+//! The columns that are linear combinations of columns before them, found from a [`View`].
 
 use std::sync::Arc;
 
@@ -10,13 +10,14 @@ use crate::error::Error;
 use crate::kernel::{Basis, Gram};
 use crate::reduce::Job;
 
-/// How often the basis is made better before columns that still lose their digits are looked at by themselves.
+/// The most times that the basis is changed before columns that still lose digits are given up.
 const ROUNDS: usize = 16;
-/// Part of the loss that moving the weights of aliased columns may add.
+/// The most that moving the weights of aliased columns to others may raise the loss, relative to the loss.
 pub(super) const LOSES: f64 = 1e-8;
 
-/// By the Gram matrices that `gram` makes in a basis. None if the sums are not finite, or a column cannot be told from those before it
-/// though something is left of it. The basis is made better as it turns out.
+/// The [`View`] of the columns weighted as in the Gram matrices that `gram` computes. The basis is changed until no
+/// digits are lost. `None` if sums are not finite, or if a column is neither clearly a combination of the columns
+/// before it nor clearly not one.
 pub(super) fn view(
     objective: &Objective<'_>,
     gram: impl Fn(&Basis, &mut Job<'_>) -> Result<Gram, Error>,
@@ -48,7 +49,8 @@ pub(super) fn view(
     unreachable!("the last round returns")
 }
 
-/// As all rows have them, whatever is predicted.
+/// The [`View`] with every row of positive weight weighted equally, whatever the parameters. It is computed once per
+/// fit.
 pub(crate) fn of_all_rows(
     objective: &Objective<'_>,
     run: &mut Run<'_>,
@@ -69,7 +71,7 @@ pub(crate) fn of_all_rows(
     Ok(view)
 }
 
-/// The columns that say nothing beside those before them, by all rows.
+/// The columns that are linear combinations of columns before them, in all rows of positive weight.
 ///
 /// # Errors
 ///
@@ -79,8 +81,8 @@ pub(crate) fn dependent(objective: &Objective<'_>, run: &mut Run<'_>) -> Result<
     Ok(view.map_or(Vec::new(), |view| view.dependent))
 }
 
-/// These, as what they are combinations of; their weights at `v` go to those columns. None, and `v` as it was, if that adds to
-/// the loss: weights are then so large that rounding is all there is.
+/// The dependent columns as combinations of others, with their weights in `v` moved to those others. `None`, with `v`
+/// unchanged, if that raises the loss: weights are then so large that the move is dominated by rounding.
 ///
 /// # Errors
 ///

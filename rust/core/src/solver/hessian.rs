@@ -1,4 +1,4 @@
-//! The Hessian of the objective by weights and biases, factored such that `L Lᵀ ⪯ H` is proved.
+//! The Hessian of the objective, factored such that `L Lᵀ ⪯ H` is proved in spite of rounding.
 
 use super::cholesky::Cholesky;
 use super::objective::Objective;
@@ -9,18 +9,18 @@ use crate::kernel::{self, Gram};
 use crate::linalg::norm;
 use crate::source::RowScores;
 
-/// The Hessian by what is free to move, in a view's basis.
+/// The Hessian by the parameters that are free to move, in the coordinates of a view's basis.
 pub(super) struct Factored {
-    /// What moves: of each class the columns, the bias last.
+    /// The columns whose weights are free to move, class by class; column n is the bias.
     pub(super) free: Vec<Vec<usize>>,
-    /// What scales the diagonal of the Hessian to 1, class by class; 0 for columns left out.
+    /// Factors that scale the diagonal of the Hessian to 1, class by class; 0 for columns left out.
     pub(super) scale: Vec<f64>,
-    /// Of the scaled Hessian, less a bound on the rounding in it.
+    /// The factor of the scaled Hessian less a bound on its rounding error, times the identity.
     pub(super) factor: Cholesky,
 }
 
 impl Factored {
-    /// None if rounding leaves a doubt of its being positive definite.
+    /// Computes and factors the Hessian at the scores. `None` if rounding leaves a doubt that it is positive definite.
     ///
     /// # Errors
     ///
@@ -80,19 +80,22 @@ impl Factored {
     }
 }
 
-/// The rows of the matrix: weights by columns and, last, the bias of each class. What changes all classes alike changes no
-/// probability, so of each column one class stays where it is.
+/// The unknowns, which number the Hessian's rows: class by class, the weights by columns and, last, the bias. The same
+/// change of a column's weight in all classes changes no probability, so for each column the weight of one class is
+/// fixed.
 struct Unknowns {
+    /// The columns of the unknowns, class by class; column n is the bias.
     free: Vec<Vec<usize>>,
-    /// Class and column of each row of the matrix.
+    /// Class and column of each unknown.
     all: Vec<(usize, usize)>,
-    /// The row of each column of each class, shape (K, n + 1); none if it stays.
+    /// The number of the unknown of each class and column, shape (K, n + 1); `None` if it is fixed.
     place: Vec<Option<usize>>,
+    /// n + 1
     order: usize,
 }
 
 impl Unknowns {
-    /// From the Gram matrix of each class.
+    /// The unknowns, chosen by the diagonal of each class's Gram matrix.
     fn new(view: &View, own: &[Gram]) -> Self {
         let (order, classes) = (view.scale.len() + 1, own.len());
         let mut diagonals = vec![vec![0.0; order]; classes];
@@ -103,7 +106,7 @@ impl Unknowns {
                 }
             });
         }
-        // The class of the largest curvature stays: without it, what the others share does not cancel.
+        // The class of the largest curvature is fixed: the Hessian by the others is then farthest from singular.
         let stays = |j: usize| {
             let largest = |a: &usize, b: &usize| diagonals[*a][j].total_cmp(&diagonals[*b][j]);
             (0..classes).max_by(largest).filter(|_| classes > 1)
@@ -126,7 +129,7 @@ impl Unknowns {
         }
     }
 
-    /// Adds what two classes k ≥ l have in the Hessian: their Gram matrix, and the penalty's part.
+    /// Adds the Hessian's block of two classes k ≥ l to `matrix`: their Gram matrix, and the penalty's part.
     fn add(
         &self,
         matrix: &mut [f64],
@@ -154,7 +157,8 @@ impl Unknowns {
         if penalty.is_none() {
             return;
         }
-        // The penalty is that of weights brought to a sum of zero over the classes.
+        // The penalty is taken of weights that sum to zero over the classes: its Hessian is l2 · (I − 1 1ᵀ/K) over the
+        // classes.
         let shared = match objective.classes {
             1 => 0.0,
             classes => 1.0 / classes as f64,
@@ -166,12 +170,12 @@ impl Unknowns {
         penalty.between(&view.basis, |i, j, h| add_both(i, j, part * h));
     }
 
-    /// A bound on the norm of the rounding errors in the scaled matrix and in its factor.
+    /// A bound on the norm of the rounding errors of the scaled matrix and of its factor.
     fn rounding(&self, view: &View, own: &[Gram], scale: &[f64], rows: usize) -> f64 {
         let (order, n, size) = (self.order, self.order - 1, self.all.len());
         let weight = view.gram.weight;
-        // Of each row of the matrix: the root of what has cancelled in its diagonal element, and how far rounding of the
-        // data's rows puts it off.
+        // For each unknown: the root of the sum of terms that cancel in its diagonal element, and the error of that
+        // root that rounding of the rows in the basis causes.
         let (mut cancelled, mut moved) = (Vec::new(), Vec::new());
         for (&(k, j), scale) in self.all.iter().zip(scale) {
             let root = |j: usize| (own[k].lower[j * (order + 1)] / weight).sqrt();

@@ -19,7 +19,7 @@ pub(crate) struct Information {
 }
 
 impl Information {
-    /// At `v`; none where it is singular beyond columns that are aliased.
+    /// The information at `v`; `None` if it is singular for another reason than aliased columns.
     ///
     /// # Errors
     ///
@@ -35,7 +35,8 @@ impl Information {
         let Some(view) = dependence::view(objective, gram, basis, run)? else {
             return Ok(None);
         };
-        // Only if all rows say so, whatever is predicted, are columns dependent.
+        // Columns are aliased only if they are dependent in all rows, also those whose predictions are too certain to
+        // count at `v`.
         if !view.dependent.is_empty() && view.dependent != dependence::dependent(objective, run)? {
             return Ok(None);
         }
@@ -48,7 +49,7 @@ impl Information {
         &self.aliased
     }
 
-    /// The inverse, by natural weights and, last, the bias; row by row. No column must be aliased.
+    /// The inverse by the weights of X's columns and, last, the bias; row by row. No column may be aliased.
     pub(crate) fn inverse(&self, objective: &Objective<'_>) -> Vec<f64> {
         let view = &self.view;
         let n = view.scale.len();
@@ -60,7 +61,8 @@ impl Information {
                 add_multiple(row, a, x);
             }
         };
-        // With H = S⁻¹ L Lᵀ S⁻¹, the inverse is a sum over the rows of L⁻¹ S, seen in natural weights.
+        // With H = S⁻¹ L Lᵀ S⁻¹, the inverse is the sum of r rᵀ over the rows r of L⁻¹ S, taken from the basis to X's
+        // columns.
         let inverse = view.factor.as_ref().map_or(Vec::new(), Cholesky::inverse);
         for row in inverse.chunks_exact(n) {
             let mut w: Vec<f64> = row

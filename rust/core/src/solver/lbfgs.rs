@@ -1,8 +1,8 @@
 //! Limited-memory BFGS on top of a preconditioner.
 //!
 //! Source: J. Nocedal & S. Wright, *Numerical Optimization*, 2nd ed. (2006), algorithm 7.4, with the preconditioner as
-//! the initial inverse Hessian. Where the loss can no longer tell two points apart, the slope along the step does:
-//! W. Hager & H. Zhang, SIAM J. Optim. 16 (2005), doi:10.1137/030601880, §4.
+//! the initial inverse Hessian. Steps whose change of the objective is below rounding are judged by the slope along
+//! them: W. Hager & H. Zhang, SIAM J. Optim. 16 (2005), doi:10.1137/030601880, §4.
 
 use std::collections::VecDeque;
 
@@ -13,17 +13,17 @@ use crate::error::Error;
 use crate::float::Precision;
 use crate::linalg::{add_multiple, dot};
 
-/// Pairs remembered.
+/// The most pairs kept.
 const MEMORY: usize = 20;
-/// Part of the decrease promised by the slope that a step has to bring.
+/// The least decrease of the objective that a step is accepted with, as a fraction of step · slope.
 const ARMIJO: f64 = 1e-4;
-/// Part of the slope that may be left, or overshot, after a step judged by its slope.
+/// The largest slope left after a step that is judged by its slope, as a fraction of the slope before it.
 const SLOPE: f64 = 0.8;
-/// The same for several classes, whose preconditioner may see too far or not far enough.
+/// [`SLOPE`] of several classes, whose preconditioner predicts the length of a step less well.
 const CLASSES_SLOPE: f64 = 1.0;
-/// Steps of several classes tried where only the slope can tell.
+/// Step lengths tried for several classes while only the slope can be judged.
 const BLIND_TRIALS: usize = 4;
-/// Step lengths tried in one direction.
+/// The most step lengths tried along one direction.
 const TRIALS: usize = 30;
 
 /// A step and the change of the gradient along it.
@@ -34,11 +34,11 @@ struct Pair {
     product: f64,
 }
 
-/// What has been learnt of the curvature.
+/// The pairs of the last iterations, from which the curvature is estimated.
 #[derive(Default)]
 pub(crate) struct Memory {
     pairs: VecDeque<Pair>,
-    /// Scale of the preconditioner that fits the last pair.
+    /// The factor of the preconditioner that fits the last pair.
     gamma: Option<f64>,
 }
 
@@ -50,7 +50,7 @@ impl Memory {
     fn push(&mut self, step: Vec<f64>, change: Vec<f64>, preconditioner: &Preconditioner) {
         let product = dot(&step, &change);
         let terms = step.iter().zip(&change).map(|(s, y)| (s * y).abs());
-        // What has cancelled must leave more than rounding.
+        // The sum must be more than the rounding of its terms.
         if product.is_nan() || product <= 1e-14 * terms.sum::<f64>() {
             return;
         }
@@ -68,7 +68,7 @@ impl Memory {
         });
     }
 
-    /// `−H g`, `H` being the inverse Hessian as far as it is known.
+    /// The next direction: −P g with P the inverse Hessian estimated from the preconditioner and the pairs.
     fn direction(&self, gradient: &[f64], preconditioner: &Preconditioner) -> Vec<f64> {
         let mut q = gradient.to_vec();
         let mut along = Vec::with_capacity(self.pairs.len());
@@ -94,25 +94,26 @@ impl Memory {
     }
 }
 
-/// When to stop.
+/// When iterations stop.
 pub(crate) struct Criteria<'a> {
-    /// Whether the point will do, from the direction it would be left in and the decrease that the slope promises.
+    /// Convergence test, given the iterate, the next direction and the predicted decrease of the objective.
     pub is_reached: &'a dyn Fn(&Point, &[f64], f64) -> bool,
-    /// Whether, at a point that would do by its gradient, the direction speaks of an optimum at infinity.
+    /// Whether the gradient of the iterate is small enough, but the next direction is as long as if the optimum were at
+    /// infinity.
     pub is_drifting: &'a dyn Fn(&Point, &[f64]) -> bool,
-    /// Whether weights and biases are so large that no optimum is to be expected there.
+    /// Whether parameters are so large that no optimum is expected there.
     pub is_runaway: &'a dyn Fn(&[f64]) -> bool,
     pub iterations: usize,
 }
 
-/// Where an optimisation ended.
+/// The last iterate, why iterations ended, and how many there were.
 pub(crate) struct Outcome {
     pub point: Point,
     pub ended: Ended,
     pub iterations: usize,
 }
 
-/// What is minimised, with which preconditioner, in which precision and until when.
+/// A minimisation: of which objective, with which preconditioner, in which precision, and until when.
 pub(crate) struct Lbfgs<'a> {
     pub objective: &'a Objective<'a>,
     pub preconditioner: &'a Preconditioner,
@@ -198,7 +199,7 @@ impl Lbfgs<'_> {
         }
     }
 
-    /// A step along `direction` that decreases the objective: the whole of it, if that does.
+    /// A step along `direction` that decreases the objective; the whole direction if that does.
     fn line_search(
         &self,
         point: &Point,
@@ -212,7 +213,7 @@ impl Lbfgs<'_> {
             ..
         } = *self;
         let from = point.value.objective;
-        // Among differences this small there is rounding, but the slopes, which are sums of small terms, are still right.
+        // Differences of the objective this small are judged by slopes, which are sums of small terms and still right.
         let blind = 0.1 * precision.epsilon().sqrt() * from.abs();
         let mut step = 1.0;
         let (most, blind_trials) = match objective.classes {
@@ -256,9 +257,9 @@ impl Lbfgs<'_> {
     }
 }
 
-/// What a search for a step has come to.
+/// The result of a line search.
 enum LineSearch {
-    /// Its length, and the point there.
+    /// The step's length, as a multiple of the direction, and the iterate there.
     Found(f64, Point),
     /// No step improves by more than rounding.
     Nothing,
@@ -266,7 +267,8 @@ enum LineSearch {
     Spent,
 }
 
-/// The minimum of the parabola through both objectives with the slope at the start, within reason.
+/// The next step length to try, as a fraction of the last one: at the minimum of the parabola with the slope and value
+/// at the start and the value at the last step, between 0.1 and 0.5.
 fn shorter(value: &Value, gain: f64, slope: f64) -> f64 {
     if !value.is_finite() {
         return 0.1;

@@ -1,7 +1,8 @@
 //! Exact rank: Gaussian elimination over the integers modulo the prime 2⁶¹ − 1.
 //!
-//! A floating-point number is an integer times a power of two, thus an element of the field without any rounding. Rows that
-//! are dependent are so modulo every prime; rows that are not look dependent with a chance of about 2⁻⁶¹ each.
+//! A floating-point number is an integer times a power of two, and so an element of the field of integers modulo the
+//! prime, without rounding. Rows that are linearly dependent are dependent modulo every prime; rows that are not look
+//! dependent with a probability of about 2⁻⁶¹ each.
 
 use crate::shuffle::Random;
 
@@ -23,7 +24,7 @@ fn difference(a: u64, b: u64) -> u64 {
 }
 
 fn inverse(a: u64) -> u64 {
-    // By Fermat, a^(p − 2).
+    // a^(p − 2), by Fermat's little theorem.
     let (mut result, mut power, mut exponent) = (1, a, PRIME - 2);
     while exponent > 0 {
         if exponent & 1 == 1 {
@@ -44,17 +45,18 @@ pub(crate) fn residue(x: f64) -> u64 {
         0 => (fraction, -1074),
         _ => (fraction | 1 << 52, field - 1075),
     };
-    // 2⁶¹ is 1.
+    // 2⁶¹ is 1 in the field, so exponents of 2 count modulo 61.
     let value = reduce(u128::from(significand) << exponent.rem_euclid(61));
     if x < 0.0 { difference(0, value) } else { value }
 }
 
-/// Rows in reduced echelon form.
+/// Linearly independent rows over the field, in reduced echelon form.
 pub(crate) struct Echelon {
     columns: usize,
     rows: Vec<Vec<u64>>,
     pivots: Vec<usize>,
-    /// Perpendicular to all rows, drawn at random: a row is perpendicular to it if, most likely, it depends on them.
+    /// A random vector perpendicular to all rows. A new row that depends on them is perpendicular to it, too, and any
+    /// other row almost never is: most rows are told by one product.
     witness: Vec<u64>,
     random: Random,
 }
@@ -76,7 +78,7 @@ impl Echelon {
         self.rows.len()
     }
 
-    /// Adds a row; whether it does not depend on those before it.
+    /// Adds a row unless it depends on those before it; returns whether it was added.
     pub(crate) fn add(&mut self, row: &[u64]) -> bool {
         let pairs = row.iter().zip(&self.witness);
         if pairs.fold(0, |sum, (&a, &b)| {
@@ -173,7 +175,7 @@ mod tests {
         assert!(!echelon.add(&row(1e300, small + tiny, 4.0)));
         assert!(!echelon.add(&row(0.0, 0.0, 0.0)));
         assert_eq!(echelon.rank(), 2);
-        // Tenths are no tenths in binary: three of them are not three times the first.
+        // In binary, 0.1 is rounded: 0.1 + 0.2 is not three times 0.1.
         assert!(echelon.add(&row(1e300, small, 3.0 + 1e-15)));
         assert!(!echelon.add(&row(1.0, 2.0, 3.0)));
         let mut echelon = Echelon::new(2);

@@ -1,9 +1,10 @@
-//! An approximate inverse of the Hessian: what makes descent steps fit columns of any scale.
+//! An approximate inverse of the Hessian, by which gradients are multiplied so that steps fit columns of any scale.
 //!
 //! The bias is eliminated first: seen from the mean of the columns, weighted by the curvature d_i = s_i σ'(z_i), the
 //! bias and the weights do not interact. What remains is the Hessian of the centred columns, scaled to unit diagonal,
-//! and factored where that pays, or else taken to be diagonal. Columns are taken in a [`Basis`], which is made better
-//! where digits would cancel: columns far from where they are seen from, and near combinations of columns before them.
+//! and either factored, where that pays, or taken to be diagonal. Columns are taken in the coordinates of a [`Basis`],
+//! which is changed where digits would cancel: for columns far from their origins, and near linear combinations of
+//! columns before them.
 
 use std::sync::Arc;
 
@@ -16,38 +17,38 @@ use crate::kernel::{Basis, Curvature, Gram};
 use crate::linalg::{centre, dot};
 use crate::reduce::Job;
 
-/// How often the basis is made better before it is taken as it is.
+/// The most times that the basis is changed before it is used as it is.
 const ROUNDS: usize = 8;
 
 /// An approximate inverse of the Hessian by the weights and biases of all scores.
 ///
-/// That of softmax is taken to be block-diagonal, a block per class. What all classes have in common changes no
-/// probability: the Hessian of the loss has nothing along it, and the blocks do not know; so it is taken out of gradients
-/// and steps, which leaves weights and biases that sum to zero over the classes.
+/// The Hessian of softmax is taken to be block-diagonal, a block per class. The same change of all classes changes no
+/// probability, so the loss's Hessian vanishes along it, which the blocks do not show. It is therefore removed from
+/// gradients and steps: weights and biases then sum to zero over the classes.
 pub(crate) struct Preconditioner {
     basis: Arc<Basis>,
     blocks: Vec<Block>,
 }
 
 impl Preconditioner {
-    /// Whether there are numbers in it: not where every prediction is so certain that no curvature is left.
+    /// Whether all its numbers are finite. They are not where every prediction is so certain that no curvature is left.
     pub(crate) fn is_usable(&self) -> bool {
         self.blocks.iter().all(Block::is_usable)
     }
 
-    /// Whether a column does not vary over the rows this was made from.
+    /// Whether a column is constant in the rows that this was computed from.
     pub(crate) fn has_constant_columns(&self) -> bool {
         self.blocks.iter().any(|block| !block.constant.is_empty())
     }
 
-    /// Takes the scale of the columns that do not vary here from more rows, where they may.
+    /// Replaces the scales of the columns that are constant here by those of `other`, computed from more rows.
     pub(crate) fn adopt_constant_columns(&mut self, other: &Preconditioner) {
         for (block, other) in self.blocks.iter_mut().zip(&other.blocks) {
             block.adopt_constant_columns(other);
         }
     }
 
-    /// `out = P g`
+    /// `out = P g` with the approximate inverse P, a gradient g and a step `out` by weights and, last, biases.
     pub(crate) fn apply(&self, gradient: &[f64], out: &mut [f64]) {
         let classes = self.blocks.len();
         let n = self.basis.columns();
@@ -70,7 +71,7 @@ impl Preconditioner {
         }
     }
 
-    /// What steps are measured by.
+    /// Means and standard deviations of the columns, to measure steps by.
     pub(crate) fn column_scales(&self) -> ColumnScales {
         ColumnScales {
             basis: Arc::clone(&self.basis),
@@ -82,7 +83,7 @@ impl Preconditioner {
         }
     }
 
-    /// The basis, made better where digits were lost; none if they were not.
+    /// A better basis if digits were lost in this one; `None` if they were not.
     fn better_basis(&self) -> Option<Basis> {
         let block = self.blocks.iter().find(|block| block.has_lost_digits())?;
         let mut better = Basis::clone(&self.basis);
@@ -91,24 +92,26 @@ impl Preconditioner {
     }
 }
 
-/// The part of one score's weights and bias, in the coordinates of a basis.
+/// The preconditioner's block of one score, in the coordinates of a basis.
 struct Block {
-    /// Mean of each column, weighted by curvature; zeros without bias.
+    /// Mean of each column, weighted by the curvatures d_i; zeros without bias.
     mean: Vec<f64>,
     /// Reciprocal of the curvature along the bias; 0 without bias.
     along_bias: f64,
     /// Reciprocal root of the curvature along each centred column.
     scale: Vec<f64>,
+    /// The factor of the scaled Hessian by the weights; `None` if it is taken to be the identity.
     factor: Option<Cholesky>,
-    /// Standard deviation of each column, weighted by curvature.
+    /// Standard deviation of each column, weighted by the curvatures d_i.
     deviation: Vec<f64>,
+    /// Columns that are constant or left out.
     constant: Vec<usize>,
-    /// Columns that are far from their origins.
+    /// Columns whose mean is so far from their origin that centring loses digits.
     far: Vec<usize>,
 }
 
 impl Block {
-    /// From the diagonal alone.
+    /// A block from the diagonal of the Hessian alone.
     fn diagonal(curvature: &Curvature, basis: &Basis, objective: &Objective<'_>) -> Self {
         let sums = ColumnSums {
             cross: &curvature.cross,
@@ -119,7 +122,7 @@ impl Block {
         Block::new(&sums, basis, objective)
     }
 
-    /// From the whole Hessian.
+    /// A block from the whole Hessian.
     ///
     /// # Errors
     ///
@@ -159,7 +162,8 @@ impl Block {
                 matrix[i * n + j] += h * scales;
             }
         });
-        // Centring has cancelled all but the variance of the mean square.
+        // Least pivots: centring has left only the variance of each mean square, with the rounding error of the mean
+        // square.
         let least = |j: usize| {
             let cancelled = sums.squares[j] / sums.weight * result.scale[j] * result.scale[j];
             f64::max(LOST, 64.0 * n as f64 * f64::EPSILON * cancelled.max(1.0))
@@ -171,7 +175,7 @@ impl Block {
 
     fn new(sums: &ColumnSums<'_>, basis: &Basis, objective: &Objective<'_>) -> Self {
         let (penalty, epsilon) = (objective.penalty, objective.precision.epsilon());
-        // Where every prediction is certain, nothing is known of the bias.
+        // Without curvature, because every prediction is certain, the bias has no scale.
         let fit_bias = objective.fit_bias && (sums.bias > 0.0 || sums.weight == 0.0);
         let columns = Columns::new(sums, basis, fit_bias, epsilon);
         let penalty = penalty.diagonal(basis);
@@ -214,7 +218,7 @@ impl Block {
         }
     }
 
-    /// Means and deviations of the natural columns, unless combinations are taken out of some.
+    /// Means and deviations of the columns of X; of those in the basis if that takes combinations out of some.
     fn measures(&self, basis: &Basis) -> (Vec<f64>, Vec<f64>) {
         if basis.is_combined() {
             return (self.mean.clone(), self.deviation.clone());
@@ -248,7 +252,7 @@ impl Block {
         }
     }
 
-    /// Columns of which too little is left, seen from those before them.
+    /// Columns of which the columns before them leave too small a part to have digits.
     fn lost<'b>(&'b self, factor: &'b Cholesky) -> impl Iterator<Item = usize> + 'b {
         let is_constant = |j: &usize| self.constant.binary_search(j).is_ok();
         (0..self.scale.len()).filter(move |j| factor.is_left_out(*j) && !is_constant(j))
@@ -259,7 +263,7 @@ impl Block {
         self.is_usable() && (!self.far.is_empty() || self.factor.as_ref().is_some_and(has_lost))
     }
 
-    /// Makes a basis better where this block has lost digits.
+    /// Changes a basis where this block has lost digits in it.
     fn improve(&self, basis: &mut Basis) {
         for &j in &self.far {
             basis.move_origin(j, self.mean[j]);
@@ -276,7 +280,7 @@ impl Block {
         }
     }
 
-    /// `P g` in place of the gradient by weights; returns the bias's part.
+    /// Replaces the gradient by weights by the step of the weights; returns the step of the bias.
     fn apply(&self, weights: &mut [f64], along_bias: f64) -> f64 {
         for j in 0..weights.len() {
             weights[j] = (weights[j] - self.mean[j] * along_bias) * self.scale[j];
@@ -293,11 +297,12 @@ impl Block {
 
 /// Means and standard deviations of the columns of a basis.
 ///
-/// Weighted by curvature, which vanishes where predictions are certain, deviations are the larger the earlier they are
-/// taken: the largest of several is the one to measure by.
+/// Deviations are weighted by curvature, which vanishes as predictions become certain, so deviations shrink during a
+/// fit. The largest of all preconditioners so far is used.
 pub(crate) struct ColumnScales {
     basis: Arc<Basis>,
-    /// Means and deviations of each score: of the natural columns, unless combinations are taken out of some.
+    /// Means and deviations for each score: of the columns of X; of those in the basis if that takes combinations out
+    /// of some.
     blocks: Vec<(Vec<f64>, Vec<f64>)>,
 }
 
@@ -315,7 +320,8 @@ impl ColumnScales {
         }
     }
 
-    /// The largest change of a score that a standard deviation of one column, or the bias at their mean, makes.
+    /// The size of parameters or of a step: the largest change of a score by one standard deviation of one column, or
+    /// by the bias at the columns' means.
     pub(crate) fn size(&self, v: &[f64]) -> f64 {
         let n = self.basis.columns();
         let (weights, biases) = v.split_at(v.len() - self.blocks.len());
@@ -340,12 +346,12 @@ impl ColumnScales {
     }
 }
 
-/// That of the objective at `v` from all rows, counted in passes: factored, or its diagonal alone.
+/// The preconditioner at `v` from all rows, with its passes counted: the Hessian `factored`, or its diagonal alone.
 ///
 /// # Errors
 ///
-/// [`Error::NotFinite`] and [`Error::Element`] for data that are not finite; [`Error::Number`] for features whose squares
-/// are not; [`Error::Interrupted`] by the observer.
+/// [`Error::NotFinite`] and [`Error::Element`] for data that are not finite; [`Error::Number`] for features whose
+/// squares are not finite; [`Error::Interrupted`] by the observer.
 pub(crate) fn from_all_rows(
     objective: &Objective<'_>,
     v: &[f64],
@@ -360,7 +366,7 @@ pub(crate) fn from_all_rows(
     }
 }
 
-/// The preconditioner of the objective at `v`, or at zero where all predictions at `v` are certain, counted in passes.
+/// The preconditioner at `v`, with its passes counted; at zero if all predictions at `v` are certain.
 pub(crate) fn from_rows(
     objective: &Objective<'_>,
     v: &[f64],
@@ -375,7 +381,7 @@ pub(crate) fn from_rows(
     }
 }
 
-/// The preconditioner at `v` in the run's basis, which is made better until no digits are lost.
+/// The preconditioner at `v` in the run's basis, which is changed until no digits are lost.
 fn in_good_basis(
     objective: &Objective<'_>,
     v: &[f64],

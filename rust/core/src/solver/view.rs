@@ -1,5 +1,5 @@
-//! The columns as all rows have them, or under a curvature of each row: in a basis where no digits are lost, with those named
-//! that say nothing beside the columns before them.
+//! The columns of X under given weights of the rows, in a basis where no digits are lost, and the columns that are
+//! linear combinations of columns before them.
 
 use std::sync::Arc;
 
@@ -9,39 +9,40 @@ use super::objective::Objective;
 use crate::kernel::{Basis, Gram};
 use crate::linalg::dot;
 
-/// Part of a column's spread below which a coefficient of its combination is rounding.
+/// Coefficients of a combination below this, relative to the spreads of the two columns, are rounding and left out.
 const COEFFICIENT: f64 = 1e-9;
 
-/// A column that says nothing beside the columns before it, and has weight 0.
+/// A column that is a linear combination of columns before it, and has weight 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alias {
-    /// The column.
+    /// The index of the column.
     pub column: usize,
     /// The columns that it is a combination of; none if it is constant.
     pub columns: Vec<usize>,
     /// Their coefficients.
     pub coefficients: Vec<f64>,
-    /// What is to be added to the combination.
+    /// The constant term of the combination.
     pub constant: f64,
 }
 
-/// The columns under a curvature of each row, in a basis where no digits are lost.
+/// The columns weighted by a curvature of each row, in the coordinates of a basis where no digits are lost.
 #[derive(Clone)]
 pub(crate) struct View {
     pub(super) basis: Arc<Basis>,
+    /// `[X̃ 1]ᵀ D [X̃ 1]`, D being the diagonal of the curvatures and X̃ the columns in the basis.
     pub(super) gram: Gram,
     pub(super) columns: Columns,
-    /// Reciprocal root of what is left of each column, seen from the bias, with the penalty; 0 of columns left out.
+    /// 1 / √(variance + penalty) of each column; 0 of columns left out.
     pub(super) scale: Vec<f64>,
-    /// Columns of which nothing is left beside the columns before them.
+    /// Columns that are linear combinations of columns before them.
     pub(super) dependent: Vec<usize>,
-    /// Of [`View::matrix`].
+    /// The factor of [`View::matrix`], once it is computed.
     pub(super) factor: Option<Cholesky>,
 }
 
 impl View {
-    /// The basis, the columns' means in it and the reciprocals of their standard deviations, 0 of columns that are
-    /// combinations of others.
+    /// The basis, the columns' means in it, and the reciprocals of their standard deviations, which are 0 of columns
+    /// that are combinations of others.
     pub(crate) fn into_parts(self) -> (Arc<Basis>, Vec<f64>, Vec<f64>) {
         (self.basis, self.columns.mean, self.scale)
     }
@@ -79,7 +80,7 @@ impl View {
         })
     }
 
-    /// The scaled Hessian by weights of one score with these curvatures.
+    /// The Hessian of one score by weights in the basis, scaled to unit diagonal; lower triangle.
     pub(super) fn matrix(&self, objective: &Objective<'_>) -> Vec<f64> {
         let n = self.scale.len();
         let mut matrix = vec![0.0; n * n];
@@ -97,7 +98,7 @@ impl View {
         matrix
     }
 
-    /// The least pivots that still have digits.
+    /// The least pivot of each column of [`View::matrix`] that still has enough digits.
     pub(super) fn least(&self) -> Vec<f64> {
         let (n, gram) = (self.scale.len(), &self.gram);
         let least = |(j, scale): (usize, &f64)| {
@@ -107,7 +108,8 @@ impl View {
         self.scale.iter().enumerate().map(least).collect()
     }
 
-    /// A basis that keeps digits which this one loses; none if there is none.
+    /// A basis that keeps digits which this view's basis loses: columns `far` from their origins get new ones, or else
+    /// columns in `lost` get a combination of the columns before them subtracted. `None` if nothing changes.
     pub(super) fn improved(&self, factor: &Cholesky, lost: &[usize]) -> Option<Basis> {
         let mut better = Basis::clone(&self.basis);
         better.leave_alone(&self.dependent);
@@ -126,8 +128,8 @@ impl View {
         (better != *self.basis).then_some(better)
     }
 
-    /// Calls `put` with each element i ≥ j of a Gram matrix in this view's basis, per unit of weight and with the columns
-    /// seen from this view's means.
+    /// Calls `put(i, j, element)` for i ≥ j with the elements of a Gram matrix in this view's basis, divided by its
+    /// weight Σ s, the columns being centred at this view's means.
     pub(super) fn put(&self, gram: &Gram, mut put: impl FnMut(usize, usize, f64)) {
         for i in 0..gram.order {
             for j in 0..=i {
@@ -136,7 +138,7 @@ impl View {
         }
     }
 
-    /// The element i ≥ j of these, the bias being last.
+    /// The element that [`View::put`] passes on for i ≥ j; index n is the bias.
     fn covariance(&self, gram: &Gram, i: usize, j: usize) -> f64 {
         let (n, order) = (gram.order - 1, gram.order);
         let mean = |j: usize| self.columns.mean[j];
@@ -151,7 +153,8 @@ impl View {
         centred / gram.weight
     }
 
-    /// The dependent columns, whose weights at `v` go to those that they are combinations of.
+    /// The dependent columns as combinations of others. Their weights in `v` are moved to the columns of these
+    /// combinations.
     pub(super) fn aliases(&self, objective: &Objective<'_>, v: &mut [f64]) -> Vec<Alias> {
         let aliased: Vec<Alias> = self.dependent.iter().map(|&j| self.alias(j)).collect();
         for alias in aliased.iter().rev() {
@@ -160,15 +163,16 @@ impl View {
         aliased
     }
 
-    /// The combination that a dependent column is.
+    /// A dependent column as a combination of others.
     pub(super) fn alias(&self, column: usize) -> Alias {
-        // Of the basis's combination, the digits that did not matter to it.
+        // Correction of the combination that the basis subtracts, whose coefficients are rounded: a regression of what
+        // it leaves.
         let covariance = |k: usize| self.covariance(&self.gram, column, k) * self.scale[k];
         let mut more: Vec<f64> = (0..column).map(covariance).collect();
         let is_simple = |(j, _): (usize, &[f64])| self.dependent.binary_search(&j).is_ok();
         match &self.factor {
             Some(factor) if self.basis.combinations().all(is_simple) => factor.solve(&mut more),
-            _ => more.fill(0.0), // of columns that are small themselves, there are no such digits
+            _ => more.fill(0.0), // columns left small by a combination are too inexact
         }
         let mut weights = vec![0.0; self.scale.len()];
         weights[column] = 1.0;
@@ -177,7 +181,7 @@ impl View {
         }
         let mean = &self.columns.mean;
         let at_mean = dot(&weights, mean);
-        // x̃ = weights · x + shift is this in all rows.
+        // In all rows, x̃ of the column, which is weights · x + shift, equals its mean.
         let shift = self.basis.to_natural(&mut weights);
         let own = weights[column];
         let terms = weights.iter().zip(self.basis.origin());
@@ -200,7 +204,7 @@ impl View {
 }
 
 impl Alias {
-    /// Gives the weight of the column to those that it is a combination of.
+    /// Moves the weight of the column to the columns of its combination, and the constant term to the bias.
     fn move_weights(&self, objective: &Objective<'_>, v: &mut [f64]) {
         let n = objective.columns();
         let at = v.len() - objective.classes;
