@@ -1,27 +1,28 @@
-//! How far above the minimum an objective can be at most, with a penalty or without.
+//! Upper bound on objective − minimum from the factored Hessian, with a penalty or without.
 //!
-//! |σ''| ≤ σ', so the curvature of the loss changes by e^±t at most over a step that changes no score by more than t
-//! (F. Bach, Electron. J. Stat. 4 (2010), §2, doi:10.1214/09-EJS521). With g and H the gradient and the Hessian of the
-//! objective by weights and biases at v, λ² = gᵀ H⁻¹ g, and ρ = max_i ‖H^{-1/2} (x_i, 1)‖ over the rows of positive
-//! weight, a step u changes scores by at most ρ ‖u‖_H, and
+//! |σ''| ≤ σ', so the curvature of the loss changes by a factor of at most e^±t over a step that changes no score by
+//! more than t (F. Bach, Electron. J. Stat. 4 (2010), §2, doi:10.1214/09-EJS521). With g and H the gradient and the
+//! Hessian of the objective by weights and biases at v, λ² = gᵀ H⁻¹ g, and ρ = max_i ‖H^{-1/2} (x_i, 1)‖ over the rows
+//! of positive weight, a step u changes scores by at most ρ ‖u‖_H, and
 //!
 //! ```text
 //! J(v + u) ≥ J(v) + g·u + (e^{−ρt} + ρt − 1) / ρ²        t = ‖u‖_H
 //! J(v) − min J ≤ ((1 − a) ln(1 − a) + a) / ρ²            a = λρ < 1
 //! ```
 //!
-//! the second being the first at its minimum over t. If a < 1 a minimum exists; if not, nothing is proved. Of K classes, a
-//! score's change is the range of x_i · u_k over the classes. What changes all classes alike changes no probability: of each
-//! column, one class stays where it is, and g and H are those by the others.
+//! where the second line is the minimum of the first over t. If a < 1 a minimum exists; if not, nothing is proved. With
+//! K classes, a row's change is the range of x_i · u_k over the classes k. The same change of all classes changes no
+//! probability: so for each column the weight of one class is fixed, and g and H are taken by the others.
 //!
-//! All this is invariant under changes of the columns' coordinates: it is computed in a [`Basis`], and rounding is counted:
+//! The bound does not depend on the coordinates of the columns; it is computed in those of a [`Basis`]. Rounding is
+//! included:
 //!
-//! * scores and sums are carried in two numbers (`kernel::precise`), so that gradients are right to a few ε of the terms
-//!   that have cancelled;
-//! * of the matrix `H̃` that is computed, `H̃ − shift·I` is factored, the shift being a bound on the error of `H̃` and of the
-//!   factorisation: if that succeeds, `L Lᵀ ⪯ H` (S. Rump, "Verification of positive definiteness", BIT 46 (2006),
+//! * scores and sums are carried in two numbers (`kernel::precise`), so that gradients are right to a few ε of the
+//!   terms that have cancelled;
+//! * instead of the computed matrix `H̃`, `H̃ − shift·I` is factored, where the shift bounds the errors of `H̃` and of
+//!   the factorisation: if that succeeds, `L Lᵀ ⪯ H` (S. Rump, "Verification of positive definiteness", BIT 46 (2006),
 //!   doi:10.1007/s10543-006-0056-1), so that λ ≤ ‖L⁻¹ g‖ and ρ is bounded likewise;
-//! * `W = L⁻¹` is computed, and what its own rounding may hide is added.
+//! * for the computed inverse `W` of L, a bound on its error is added.
 
 use std::f64::consts::SQRT_2;
 use std::sync::Arc;
@@ -38,24 +39,26 @@ use crate::linalg::{add_multiple, centre, centre_values, dot, norm};
 use crate::reduce::Job;
 use crate::source::RowScores;
 
-/// The largest Hessian that is factored, in weights and biases.
+/// The most parameters of a Hessian that is factored.
 const LARGEST_HESSIAN: usize = 4096;
-/// Sums of positive terms, and what is right to some hundred ε.
+/// Factor that exceeds 1 by more than the relative error of sums of positive terms and of results right to some hundred
+/// ε: multiplied by it, they become upper bounds.
 const EXACT: f64 = 1.0 + 1e-9;
-/// Scores may have changed by so much since the Hessian was taken before it is taken anew.
+/// The largest change of a score since the Hessian was computed, beyond which it is computed anew.
 const MOVED: f64 = 0.1;
-/// Newton steps, and how often one is halved.
+/// The most Newton steps.
 const STEPS: usize = 500;
+/// The most lengths tried for one Newton step, each half of the one before.
 const HALVINGS: usize = 12;
-/// Up to this λρ the quick bound on ρ will do.
+/// λρ up to which a cheap bound on ρ is sharp enough.
 const ROUGH: f64 = 0.1;
 
-/// What is proved at a point.
+/// An iterate rounded to the result's precision, and what is proved of it.
 pub(crate) struct Certified {
     pub point: Point,
     /// Upper bound on objective − minimum; ∞ if none is proved.
     pub gap: f64,
-    /// The objective, a sum of what is not negative, and what rounding may hide of it.
+    /// Upper bound on the objective, rounding included. The minimum is not negative, so this bounds the gap, too.
     pub most: f64,
     pub aliased: Vec<Alias>,
 }
@@ -65,47 +68,48 @@ pub(crate) fn is_factorable(objective: &Objective<'_>) -> bool {
     objective.order() <= LARGEST_HESSIAN
 }
 
-/// What a factored Hessian takes of several classes, in passes over all rows: one for each pair of them.
+/// The cost of a factored Hessian, in passes over all rows: with several classes, one for each pair of classes.
 pub(crate) fn passes(classes: usize) -> f64 {
     match classes {
-        1 => 0.0, // whatever was allowed, a proof belongs to the fit
+        1 => 0.0, // a proof is made even if all passes are used up
         _ => (classes * (classes + 1) / 2) as f64,
     }
 }
 
-/// The objective's Hessian around a point, factored.
+/// The factored Hessian at some parameters, which also serves for others near them.
 struct Neighbourhood<'a> {
-    /// The norm by the inverse of its factor.
+    /// The norm ‖L⁻¹ u‖ of the factor L.
     metric: Metric,
     factor: Cholesky,
-    /// The Frobenius norm of the inverse W, and a bound on ‖L W − I‖.
+    /// The Frobenius norm of the computed inverse W of L.
     norm: f64,
+    /// A bound on ‖L W − I‖.
     defect: f64,
-    /// The scores it was taken at.
+    /// The scores at which the Hessian was computed.
     scores: Box<dyn RowScores + 'a>,
-    /// ρ, once the quick bound on it has not done.
+    /// ρ computed row by row, once it has been needed.
     reach: Option<f64>,
     aliased: Vec<Alias>,
 }
 
-/// The objective at a point, with what a bound needs.
+/// The objective at some parameters, with the numbers that the bound needs.
 struct Evaluation {
     value: Value,
-    /// How far a score may be off, but for one rounding.
+    /// Bound on the error of a score beside its final rounding.
     score_error: f64,
-    /// The gradient in the neighbourhood's scaled coordinates, class by class, and how far each component may be off.
+    /// The gradient in the neighbourhood's scaled coordinates, class by class.
     gradient: Vec<f64>,
+    /// Bounds on the errors of the gradient's components.
     error: Vec<f64>,
-    /// Bound on ‖scale ∘ (x_i, 1)‖.
+    /// Bound on ‖scale ∘ (x̃_i − mean, 1)‖ over the rows, in the basis of the neighbourhood.
     longest: f64,
-    /// The largest change of a score since the Hessian was taken.
+    /// The largest change of a score since the Hessian was computed.
     drift: f64,
-    /// The part of the penalty of what changes all classes alike.
+    /// The penalty of what the parameters of all classes have in common: zero but for rounding.
     alike: f64,
 }
 
-/// The objective at `v`, and its distance from the minimum. With `steps`, Newton steps are taken until the gap is within
-/// `goal` of the objective or no step improves on it.
+/// The objective at parameters `v` with a proved bound on objective − minimum, which Newton steps can lower.
 pub(crate) struct Certifier<'a> {
     neighbourhood: Neighbourhood<'a>,
     here: Evaluation,
@@ -114,8 +118,8 @@ pub(crate) struct Certifier<'a> {
 }
 
 impl<'a> Certifier<'a> {
-    /// At `v`; none where the Hessian cannot be factored. Weights of aliased columns are moved to the columns that these
-    /// are combinations of.
+    /// Factors the Hessian at `v`; `None` where that fails. Weights of aliased columns are moved to the columns that
+    /// determine them.
     ///
     /// # Errors
     ///
@@ -151,7 +155,7 @@ impl<'a> Certifier<'a> {
         self.here.value.objective
     }
 
-    /// Takes Newton steps until `gap ≤ goal · objective`, or none improves; whether the observer or the passes ended them.
+    /// Takes Newton steps until `gap ≤ goal · objective` or no step improves. Returns what ended them before that.
     ///
     /// # Errors
     ///
@@ -193,14 +197,15 @@ impl<'a> Certifier<'a> {
         Ok(None)
     }
 
-    /// One step; its length in units of Newton's, or none if no step improves.
+    /// Takes one Newton step, halved until it improves the objective. Returns the fraction taken; `None` if none
+    /// improves.
     fn step(&mut self, objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Option<f64>, Error> {
         let step = self
             .neighbourhood
             .newton_step(objective, &self.here.gradient);
         let decrement = self.neighbourhood.decrement(&self.here);
         let from = self.here.value.objective;
-        // Differences of objectives that are sums of rounding.
+        // Differences of the objective below this are rounding: then λ decides whether a step improves.
         let blind = 4.0 * f64::EPSILON * from.abs();
         let mut length = 1.0;
         for _ in 0..HALVINGS {
@@ -229,7 +234,8 @@ impl<'a> Certifier<'a> {
         Ok(None)
     }
 
-    /// The weights and biases rounded to the type of the result, the biases made up for what that changes at the columns' means.
+    /// The parameters rounded to the result's precision, the biases also correcting for the rounding of the weights,
+    /// and the bound for them.
     ///
     /// # Errors
     ///
@@ -257,7 +263,7 @@ impl<'a> Certifier<'a> {
     }
 }
 
-/// What ended Newton steps before their end.
+/// What ended the Newton steps early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Interruption {
     /// The passes allowed are used up.
@@ -267,7 +273,7 @@ pub(crate) enum Interruption {
 }
 
 impl<'a> Neighbourhood<'a> {
-    /// Around `v`; none where the Hessian is too large or singular beyond what is aliased.
+    /// Factors the Hessian at `v`; `None` where it is too large, or singular for another reason than aliased columns.
     ///
     /// # Errors
     ///
@@ -290,7 +296,8 @@ impl<'a> Neighbourhood<'a> {
         };
         let mut aliased = Vec::new();
         if !view.dependent.is_empty() {
-            // By the curvature here, which rows that are certain do not have: only if all rows say so, too, are they.
+            // Rows predicted with certainty have no curvature here, so that columns may look dependent and are not.
+            // Only columns that are dependent in all rows are aliased.
             let Some(of_all) = dependence::of_all_rows(objective, run)? else {
                 return Ok(None);
             };
@@ -340,7 +347,8 @@ impl<'a> Neighbourhood<'a> {
         }))
     }
 
-    /// The objective where the neighbourhood was taken, but for the weights that aliased columns had.
+    /// The evaluation where the Hessian was computed. It needs new scores if weights of aliased columns have been
+    /// moved.
     fn here(
         &self,
         objective: &Objective<'_>,
@@ -395,7 +403,7 @@ impl<'a> Neighbourhood<'a> {
         if classes > 1 {
             centre_values(&mut centred, classes);
         }
-        // The natural gradient, to be reported.
+        // The gradient by the weights of X's columns, which is reported.
         let mut natural = Vec::with_capacity(v.len());
         let mut by_biases = Vec::with_capacity(classes);
         for k in 0..classes {
@@ -410,14 +418,14 @@ impl<'a> Neighbourhood<'a> {
             *g += objective.penalty.slope(*w);
         }
         natural.append(&mut by_biases);
-        // That by what is free, in the basis.
+        // The gradient by the free parameters in the basis, with bounds on its errors.
         let (mut gradient, mut error) = (Vec::new(), Vec::new());
-        let epsilon = f64::EPSILON * (n as f64 + 16.0); // of n sums, in what the penalty becomes in the basis
+        let epsilon = f64::EPSILON * (n as f64 + 16.0); // rounding of sums of n terms in the basis
         let mut scales = scale.iter();
         for (k, free) in free.iter().enumerate() {
             let sums = &moments.sums[of_class(k)];
             let magnitudes = &moments.magnitudes[of_class(k)];
-            // The penalty's part goes over as the loss's does, without a bias.
+            // The penalty's gradient is transformed to the basis like the loss's, with a bias part of 0.
             let w = &centred[k * n..(k + 1) * n];
             let mut penalty: Vec<f64> = w.iter().map(|w| objective.penalty.slope(*w)).collect();
             let mut terms = vec![0.0; n];
@@ -436,7 +444,7 @@ impl<'a> Neighbourhood<'a> {
                 error.push(epsilon * cancelled * scale);
             }
         }
-        // What the penalty takes of what changes all classes alike, which is zero but for rounding.
+        // The mean of the weights over the classes, which is zero but for rounding: its penalty is added to the bound.
         let alike: Vec<f64> = (weights.iter().zip(&centred)).map(|(w, c)| w - c).collect();
         let loss = moments.error / total;
         let shift = mean.iter().zip(&largest).map(|(mean, scale)| mean * scale);
@@ -458,7 +466,7 @@ impl<'a> Neighbourhood<'a> {
         })
     }
 
-    /// ‖W g‖, the norm of the gradient under the inverse Hessian, as far as it is known.
+    /// λ as computed: ‖W g‖, the norm of the gradient under the inverse Hessian.
     fn decrement(&self, at: &Evaluation) -> f64 {
         norm(&lower_times(&self.metric.inverse, &at.gradient))
     }
@@ -471,7 +479,7 @@ impl<'a> Neighbourhood<'a> {
         run: &mut Run<'_>,
     ) -> Result<f64, Error> {
         let rate = if objective.classes == 1 { 1.0 } else { SQRT_2 };
-        // Rounding of the scores, by Cauchy–Schwarz under the Hessian: σ' z² ≤ 1/2.
+        // The most that errors of the scores add to λ, by Cauchy–Schwarz under the Hessian and σ'(z) z² ≤ 1/2.
         let dot_error = at.score_error;
         let score_error = rate * (f64::EPSILON + dot_error);
         let magnitudes: Vec<f64> = self.metric.inverse.iter().map(|x| x.abs()).collect();
@@ -484,7 +492,7 @@ impl<'a> Neighbourhood<'a> {
         let rough = rate * at.longest * self.norm / (1.0 - self.defect) * EXACT;
         let is_rough = (decrement * rough * growth).is_nan() || decrement * rough * growth >= ROUGH;
         if is_rough && self.reach.is_none() {
-            // Row by row: as much work as the Hessian.
+            // ρ row by row takes as much work as the Hessian.
             run.passes += objective.cost;
             self.reach = Some(objective.source.reach(&self.metric, &mut run.job())?);
         }
@@ -493,7 +501,7 @@ impl<'a> Neighbourhood<'a> {
         Ok(if bound.is_nan() { f64::INFINITY } else { bound })
     }
 
-    /// −H⁻¹ g as natural weights and biases.
+    /// The Newton step −H⁻¹ g by the weights of X's columns and biases.
     fn newton_step(&self, objective: &Objective<'_>, gradient: &[f64]) -> Vec<f64> {
         let (n, classes) = (objective.columns(), objective.classes);
         let mut solved = gradient.to_vec();
@@ -529,7 +537,8 @@ impl<'a> Neighbourhood<'a> {
         step
     }
 
-    /// Rounds weights to the type of the result, and then biases such that scores at the columns' means change least.
+    /// Rounds the weights to the result's precision, and then the biases, such that scores at the columns' means change
+    /// least.
     fn round(&self, objective: &Objective<'_>, v: &mut [f64]) {
         let n = objective.columns();
         let at = v.len() - objective.classes;
@@ -563,7 +572,7 @@ fn concordant_gap(decrement: f64, reach: f64) -> f64 {
     }
 }
 
-/// `L x` for a lower triangle, row by row.
+/// `L x` for a lower triangular L, given row by row.
 fn lower_times(lower: &[f64], x: &[f64]) -> Vec<f64> {
     let rows = lower.chunks_exact(x.len().max(1)).enumerate();
     rows.map(|(i, row)| dot(&row[..=i], &x[..=i])).collect()

@@ -16,8 +16,8 @@ const ROWS: usize = 4;
 
 /// `L Lᵀ = A` for a symmetric `A` of unit diagonal.
 ///
-/// A column whose pivot is too small is left out: it gets the pivot 1 and zeros below. The solution is then zero there,
-/// which is right for right-hand sides in the range of a singular `A`.
+/// A column whose pivot is too small is left out: it gets the pivot 1 and zeros below. For right-hand sides in the
+/// range of a singular `A`, the solution is then zero there.
 #[derive(Clone)]
 pub(crate) struct Cholesky {
     order: usize,

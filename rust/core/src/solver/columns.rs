@@ -33,7 +33,7 @@ pub(super) struct Columns {
     pub terms: Vec<f64>,
     /// The largest √(Σ d x̃_j²) that changes no score by more than rounding.
     nothing: Vec<f64>,
-    /// Whether a column's variance is rounding.
+    /// For each column, whether its variance is rounding.
     pub negligible: Vec<bool>,
     /// Columns that have lost digits because their mean is far from their origin.
     pub far: Vec<usize>,

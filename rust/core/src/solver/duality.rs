@@ -1,15 +1,15 @@
-//! How far above the optimum an objective can be at most.
+//! Upper bound on objective − minimum by duality, for l2 > 0.
 //!
-//! For l2 > 0, Fenchel duality. With residuals r_i = σ(z_i) − y_i, a point whose bias is optimal for its weights, thus
-//! Σ s_i r_i = 0, is dual feasible, and the duality gap is exactly
+//! With residuals r_i = σ(z_i) − y_i, a point whose bias is optimal for its weights, so that Σ s_i r_i = 0, gives a
+//! feasible point of the Fenchel dual, and the duality gap is exactly
 //!
 //! ```text
 //! P(w, b°) − D(r) = ‖∇_w P(w, b°)‖² / (2·l2)
 //! ```
 //!
-//! (S. Shalev-Shwartz & T. Zhang, JMLR 14 (2013), §1, with the bias eliminated). At a bias b near b° it is bounded from
-//! there. |σ''| ≤ σ', so the curvature h along the bias changes by e^±t at most over a distance t. Then, g being the
-//! derivative by the bias at b and T = Σ s_i σ'_i ‖x_i‖² / Σ s_i:
+//! (S. Shalev-Shwartz & T. Zhang, JMLR 14 (2013), §1, with the bias eliminated). For a bias b near the optimal bias b°,
+//! this gap is bounded as follows. |σ''| ≤ σ', so the curvature h along the bias changes by a factor of at most e^±t
+//! over a distance t. With g the derivative by the bias at b, and T = Σ s_i σ'_i ‖x_i‖² / Σ s_i:
 //!
 //! ```text
 //! |b − b°|               ≤ δ = −ln(1 − |g| / h)
@@ -17,17 +17,18 @@
 //! ‖∇_w P(b) − ∇_w P(b°)‖ ≤ δ e^δ √(h T)        by Cauchy–Schwarz
 //! ```
 //!
-//! The gradient is known up to rounding, for which it is enlarged: scores err by at most (n / lanes + 8)·ε·(‖x‖‖w‖ +
-//! |b|), residuals by 8·ε of themselves, and their sums by ε for each of the additions that a term goes through (N.
+//! The computed gradient is enlarged by a bound on its rounding error: scores err by at most (n / lanes + 8)·ε·(‖x‖‖w‖
+//! + |b|), residuals by 8·ε of themselves, and their sums by ε for each of the additions that a term goes through (N.
 //! Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §3.1 and §4.2). Over sparse rows, scores and the
 //! gradient's sums are in `f64` whatever is stored, and are rounded once.
 //!
-//! Of K classes the same holds with residuals r_ik = p_ik − [y_i = k]: the dual point is p_i in the simplex, feasible where
-//! Σ s_i r_ik = 0 for every class, and worth the entropy Σ s_i H(p_i) less the penalty's conjugate. With b° as near to b as
-//! it can be, u the unit vector towards it, whose range over the classes is √2 at most, and H_i = diag(p_i) − p_i p_iᵀ:
-//! third derivatives of ln Σ exp along u are at most √2 times the second (F. Bach, Electron. J. Stat. 4 (2010),
-//! doi:10.1214/09-EJS521), so that curvatures change by e^±√2t over a distance t. With μ ≤ uᵀ H u ≤ h, where
-//! H = Σ s_i H_i / Σ s_i, and ‖H_i u‖² ≤ uᵀ H_i u · tr H_i, hence T = Σ s_i tr H_i ‖x_i‖² / Σ s_i:
+//! With K classes the same holds with residuals r_ik = p_ik − [y_i = k]: the dual point is p_i in the simplex, feasible
+//! where Σ s_i r_ik = 0 for every class, and its value is the entropy Σ s_i H(p_i) less the penalty's conjugate. Let b°
+//! be the optimal biases nearest to b, u the unit vector from b towards b°, whose range over the classes is at most √2,
+//! and H_i = diag(p_i) − p_i p_iᵀ. Third derivatives of ln Σ exp along u are at most √2 times the second (F. Bach,
+//! Electron. J. Stat. 4 (2010), doi:10.1214/09-EJS521), so that curvatures change by a factor of at most e^±√2t over a
+//! distance t. With μ ≤ uᵀ H u ≤ h, where H = Σ s_i H_i / Σ s_i, and ‖H_i u‖² ≤ uᵀ H_i u · tr H_i, hence T = Σ s_i tr
+//! H_i ‖x_i‖² / Σ s_i:
 //!
 //! ```text
 //! ‖b − b°‖               ≤ δ = −ln(1 − √2 ‖g‖ / μ) / √2
@@ -35,11 +36,12 @@
 //! ‖∇_W P(b) − ∇_W P(b°)‖ ≤ δ e^√2δ √(h T)
 //! ```
 //!
-//! H has nothing along (1, …, 1), and neither has g. With τ put there instead, 1 / tr (H + τ 1 1ᵀ/K)⁻¹ is a μ. So that δ is
-//! as good as nothing, all this is applied to the biases after one more Newton step, by Δ: convexity gives
-//! P(W, b) − P(W, b + Δ) ≤ −g · Δ, and curvatures there are within e^±√2‖Δ‖ of those at b.
+//! H and g vanish along (1, …, 1). Adding τ there makes H invertible, and 1 / tr (H + τ 1 1ᵀ/K)⁻¹ is a lower bound μ on
+//! its least other eigenvalue. To make δ negligible, the bound is evaluated at the biases b + Δ after one more Newton
+//! step Δ: convexity gives P(W, b) − P(W, b + Δ) ≤ −g · Δ, and curvatures at b + Δ are those at b times at most
+//! e^±√2‖Δ‖.
 //!
-//! Of the rounding, a residual's now has K terms, and Σ_k r_ik² ≤ 2 E_i.
+//! In the rounding bound, a residual now has K terms, and Σ_k r_ik² ≤ 2 E_i.
 
 use std::f64::consts::SQRT_2;
 
@@ -51,19 +53,20 @@ use crate::linalg::{add_multiple, dot, norm};
 use crate::reduce::{Job, STRIPE};
 use crate::source::Rounding;
 
-/// What the bound takes of the second derivatives.
+/// The second derivatives that the bound needs, each multiplied or divided by [`EXACT`] to be safe.
 struct Moments {
-    /// Curvatures along the biases: the least, and the largest.
+    /// The least curvature along the biases: h for one score, μ for several classes.
     least: f64,
+    /// h, a bound on the largest curvature along the biases.
     largest: f64,
-    /// T
+    /// T, the weighted mean of tr H_i ‖x_i‖² (see the module).
     spread: f64,
     /// Σ s_i ‖x_i‖² / Σ s_i
     squares: f64,
 }
 
 impl Moments {
-    /// Bounds on those of several classes a step of that length along the biases away.
+    /// Bounds on the moments of several classes after a step of the biases of this length.
     fn after(self, length: f64) -> Self {
         let growth = (SQRT_2 * length).exp();
         Moments {
@@ -75,17 +78,17 @@ impl Moments {
     }
 }
 
-/// Sums of positive terms are right to a few thousand ε.
+/// Factor that exceeds 1 by more than the relative error of sums of positive terms, a few thousand ε.
 const EXACT: f64 = 1.0 + 1e-9;
-/// Newton steps that are longer are not worth their price.
+/// The longest Newton step of the biases that is taken; after longer ones the bounds on curvatures are too loose.
 const LONGEST: f64 = 1.0;
 
-/// What [`gap`] reads, in passes over all rows: scores, their moments and, of several classes, the gradient.
+/// The cost of [`gap`], in passes over all rows: scores and moments; with several classes also the gradient.
 pub(crate) fn passes(classes: usize) -> f64 {
     if classes == 1 { 1.0 } else { 4.0 }
 }
 
-/// Upper bound on objective − optimum at `point`, for l2 > 0; ∞ where the bias is too far from its optimum.
+/// Upper bound on objective − minimum at `point`, for l2 > 0; ∞ if the bias is too far from its optimum.
 ///
 /// # Errors
 ///
@@ -105,7 +108,8 @@ pub(crate) fn gap(
     Ok(if gap.is_nan() { f64::INFINITY } else { gap })
 }
 
-/// The bound with the biases of several classes one Newton step further, where that is short, and what the step gains.
+/// The bound from the biases of several classes after one Newton step, plus the most that the step gains. If the step
+/// is longer than [`LONGEST`], the bound without it.
 fn at_better_biases(
     objective: &Objective<'_>,
     point: &Point,
@@ -130,7 +134,8 @@ fn at_better_biases(
     Ok(gained + bound(objective, &Point { v, value }, &moments, Precision::Double))
 }
 
-/// The moments, and the inverse of the Hessian by the biases unless that is singular beyond (1, …, 1).
+/// The moments at `point`. With several classes also the inverse of the Hessian by the biases, unless it is singular
+/// along another direction than (1, …, 1).
 fn moments(
     objective: &Objective<'_>,
     point: &Point,
@@ -162,16 +167,18 @@ fn moments(
     Ok((moments, inverse))
 }
 
-/// The inverse of a K × K matrix that has nothing along (1, …, 1), on what is perpendicular to that.
+/// The inverse of a symmetric K × K matrix H that vanishes along (1, …, 1), on the vectors perpendicular to that.
 struct Inverse {
     classes: usize,
+    /// tr H
     trace: f64,
     /// L of L Lᵀ = H + τ 1 1ᵀ/K, row by row.
     lower: Vec<f64>,
 }
 
 impl Inverse {
-    /// None if eigenvalues are too far apart to tell the least from rounding. Only the lower triangle is read.
+    /// `None` if the eigenvalues are so far apart that the least may be rounding. Only the lower triangle of `hessian`
+    /// is read.
     fn new(hessian: Vec<f64>, classes: usize) -> Option<Self> {
         let mut lower = hessian;
         let trace: f64 = (0..classes).map(|k| lower[k * classes + k]).sum();
@@ -207,7 +214,7 @@ impl Inverse {
         }
     }
 
-    /// `x ← (L Lᵀ)⁻¹ x`, without what all components have in common.
+    /// `x ← (L Lᵀ)⁻¹ x`, less the mean of its components.
     fn solve(&self, x: &mut [f64]) {
         self.solve_lower(x);
         for i in (0..self.classes).rev() {
@@ -220,7 +227,8 @@ impl Inverse {
         x.iter_mut().for_each(|x| *x -= mean);
     }
 
-    /// A lower bound: the reciprocal of tr (L Lᵀ)⁻¹ = Σ_j ‖L⁻¹ e_j‖², less what rounding of the matrix may have added.
+    /// A lower bound on the least eigenvalue: the reciprocal of tr (L Lᵀ)⁻¹ = Σ_j ‖L⁻¹ e_j‖², less the rounding error
+    /// of the matrix.
     fn least_eigenvalue(&self) -> f64 {
         let mut trace_of_inverse = 0.0;
         for j in 0..self.classes {
@@ -233,7 +241,7 @@ impl Inverse {
     }
 }
 
-/// How far computed gradients may be from exact ones.
+/// Bounds on the norm of the rounding error of a gradient, by weights and by biases.
 struct GradientError {
     by_weights: f64,
     by_biases: f64,
@@ -252,7 +260,7 @@ fn rounding(
     let epsilon = precision.epsilon();
     let Rounding { score, additions } = objective.source.rounding(classes, precision);
     let sum = epsilon * (STRIPE as f64 + 16.0) + f64::EPSILON * (additions + 16.0);
-    // |r| ≤ 1 and r² ≤ E_i, whatever the label; of several classes, √2 times as much.
+    // |r| ≤ 1 and r² ≤ E_i for every label; with several classes, r is up to √2 times as large.
     let (terms, factor) = match classes {
         1 => (8.0, 1.0),
         _ => (8.0 + classes as f64, SQRT_2),
@@ -267,7 +275,7 @@ fn rounding(
     }
 }
 
-/// The bound from the gradient at `point`, computed in that precision, and moments there.
+/// The bound from the gradient at `point`, which was computed in `precision`, and the moments there.
 fn bound(objective: &Objective<'_>, point: &Point, moments: &Moments, precision: Precision) -> f64 {
     let error = rounding(objective, point, moments, precision);
     let (by_weights, by_biases) = objective.split(&point.value.gradient);
@@ -282,7 +290,7 @@ fn bound(objective: &Objective<'_>, point: &Point, moments: &Moments, precision:
     if objective.fit_bias && (rest <= 0.0 || rest.is_nan()) {
         return f64::INFINITY;
     }
-    // δ = −ln(1 − x) ≤ x / (1 − x), and e^δ = 1 / (1 − x); with the rate √2, the same of √2 δ.
+    // With x = rate · |g| / μ: δ = −ln(1 − x) / rate ≤ x / (1 − x) / rate, and e^(rate · δ) = 1 / (1 − x).
     let (distance, growth) = if objective.fit_bias {
         ((1.0 - rest) / rate / rest, 1.0 / rest)
     } else {
@@ -331,7 +339,7 @@ mod tests {
             .collect()
     }
 
-    /// Features that say nothing, so that only the biases are to be found: ln of each class's share.
+    /// Features of 1e-9 make only the biases matter, whose optimum is the ln of each class's share.
     #[test]
     fn biases_far_from_their_best_are_paid_for() {
         let counts = [5, 3, 2];
@@ -393,7 +401,7 @@ mod tests {
         assert_eq!(grew, [true; 3]);
     }
 
-    /// Single precision is as wrong as it is said to be, at most, and the bound counts it.
+    /// The errors of gradients in single precision are within the bounds, and the gap includes the bounds.
     #[test]
     fn rounding_is_counted() {
         for (classes, m, n) in [(1, 700, 3), (1, 300, 40), (3, 300, 3), (3, 257, 70)] {

@@ -15,7 +15,8 @@ pub(super) struct Factored {
     pub(super) free: Vec<Vec<usize>>,
     /// Factors that scale the diagonal of the Hessian to 1, class by class; 0 for columns left out.
     pub(super) scale: Vec<f64>,
-    /// The factor of the scaled Hessian less a bound on its rounding error, times the identity.
+    /// The factor of the scaled Hessian less `shift` times the identity, where `shift` bounds the rounding errors in
+    /// both.
     pub(super) factor: Cholesky,
 }
 

@@ -1,9 +1,10 @@
-//! Gradient descent with momentum, step and momentum being the best of each iteration: no learning rate to choose.
+//! Gradient descent with momentum, where each iteration computes its optimal step length and momentum: there is no
+//! learning rate to choose.
 //!
-//! Each iteration moves by `α d + β s`, where `d` is the direction of steepest descent for columns brought to unit
-//! curvature, and `s` the last move. Both are linear in the weights, so once the scores of `d` are known the loss
-//! over the plane costs no pass over `X`: a two-dimensional Newton iteration finds its minimum. On a parabola these are
-//! the conjugate gradients.
+//! Each iteration moves by `α d + β s`, where `d` is the direction of steepest descent for columns scaled to unit
+//! curvature, and `s` the last move. Scores are linear in the parameters, so once those of `d` are known the loss over
+//! the plane of (α, β) costs no pass over `X`: a two-dimensional Newton iteration finds its minimum. For a quadratic
+//! objective this is the conjugate gradient method.
 //!
 //! Sources: G. Narkiss & M. Zibulevsky, "Sequential subspace optimization method for large-scale unconstrained
 //! problems", Technion CCIT 559 (2005); B. Polyak, USSR Comput. Math. Math. Phys. 4 (1964),
@@ -20,19 +21,22 @@ use crate::float::Precision;
 use crate::linalg::add_multiple;
 use crate::source::PlaneScores;
 
-/// The part of `tol` that weights at rest may still move by: a small one, for steps here are short.
+/// Convergence: the next step changes each weight by at most this times `tol`, in scores per standard deviation of the
+/// column, relative to the largest weight where that exceeds 1. Small, because steps of gradient descent are short.
 pub(crate) const AT_REST: f64 = 0.01;
-/// Newton iterations over one plane, and the part of the first one's promise that is not worth another.
+/// The most Newton iterations over one plane.
 const NEWTON: usize = 10;
+/// They end when the predicted decrease is at most this fraction of the first iteration's.
 const WORTH: f64 = 1e-8;
-/// Iterations that rounding may keep from shrinking the gradient before there is no hope.
+/// Iterations without progress, while predicted decreases are below rounding, after which the search ends.
 const PATIENCE: usize = 60;
-/// Iterations after which scores that were added up are computed afresh.
+/// Iterations after which the scores, which are updated by additions, are computed afresh.
 const REFRESH: usize = 50;
-/// Iterations after which a separating hyperplane is looked for.
+/// The iteration at which separation is searched for, in a fit without penalty.
 const FIRST_CHECK: usize = 64;
 
-/// Minimises from `point`, until the gradient is within `tol` and weights move by no more than the part `at_rest` of it.
+/// Minimises from `point`, until the gradient's max-norm is at most `tol` and the next step is at most the fraction
+/// `at_rest` of it, see [`AT_REST`].
 ///
 /// # Errors
 ///
@@ -124,7 +128,7 @@ pub(crate) fn minimise(
     })
 }
 
-/// What scores at these weights and biases read, in passes: nothing, if they are all the biases.
+/// The cost of computing scores at parameters `v`, in passes: 0 if all weights are zero.
 fn cost(objective: &Objective<'_>, v: &[f64]) -> f64 {
     match objective.split(v).0.iter().all(|&w| w == 0.0) {
         true => 0.0,
@@ -132,21 +136,22 @@ fn cost(objective: &Objective<'_>, v: &[f64]) -> f64 {
     }
 }
 
-/// The objective over `v + α d + β s`.
+/// The objective over the plane `v + α d + β s`.
 struct PlaneSearch<'a> {
     scores: &'a dyn PlaneScores,
     /// Σ s_i
     weight: f64,
-    /// l2 times w·d and w·s, and l2 times d·d, d·s and s·s, over the weights.
+    /// The penalty's derivatives at v by (α, β): `slope` is l2 · (w·d, w·s), and `curvature` is l2 · (d·d, d·s, s·s),
+    /// over the weights.
     slope: [f64; 2],
     curvature: [f64; 3],
     /// The penalty at v.
     penalty: f64,
-    /// Differences of the objective that may be rounding.
+    /// The largest difference of two objectives that may be rounding.
     blind: f64,
 }
 
-/// The objective somewhere on the plane, with its first and second derivatives.
+/// The objective at a point of the plane, with its first and second derivatives by (α, β).
 #[derive(Clone, Copy)]
 struct Parabola {
     objective: f64,
@@ -188,7 +193,7 @@ impl<'a> PlaneSearch<'a> {
         })
     }
 
-    /// The best (α, β), and the decrease that the last Newton iteration saw ahead of the first.
+    /// The minimum (α, β) over the plane, and the decrease of the objective that the first Newton iteration predicted.
     fn minimum(&self, run: &mut Run<'_>) -> Result<([f64; 2], f64), Error> {
         let mut at = [0.0; 2];
         let mut here = self.at(at, run)?;
@@ -225,7 +230,7 @@ impl<'a> PlaneSearch<'a> {
 }
 
 impl Parabola {
-    /// The Newton step, and the decrease it promises.
+    /// The Newton step of (α, β), and the decrease of the objective that it predicts.
     fn newton(&self) -> ([f64; 2], f64) {
         let ([ga, gb], [haa, hab, hbb]) = (self.slope, self.curvature);
         let determinant = haa * hbb - hab * hab;
@@ -235,7 +240,7 @@ impl Parabola {
                 (hab * ga - haa * gb) / determinant,
             ]
         } else if haa > 0.0 {
-            [-ga / haa, 0.0] // at first there is no last move
+            [-ga / haa, 0.0] // the first iteration has no last move
         } else {
             [0.0; 2]
         };

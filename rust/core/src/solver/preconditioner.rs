@@ -297,8 +297,8 @@ impl Block {
 
 /// Means and standard deviations of the columns of a basis.
 ///
-/// Deviations are weighted by curvature, which vanishes as predictions become certain, so deviations shrink during a
-/// fit. The largest of all preconditioners so far is used.
+/// Deviations are weighted by curvature, which vanishes as predictions become certain, so they shrink during a fit. For
+/// each column, the largest deviation so far is used.
 pub(crate) struct ColumnScales {
     basis: Arc<Basis>,
     /// Means and deviations for each score: of the columns of X; of those in the basis if that takes combinations out

@@ -1,4 +1,4 @@
-//! What is proved of the point where a solver has ended: how far it is from the minimum, or that there is none.
+//! What is proved of the parameters that a solver ended with: how far they are from the minimum, or that there is none.
 
 use super::certificate::{self, Certifier, Interruption};
 use super::dependence::{self, LOSES};
@@ -13,20 +13,21 @@ use crate::error::Error;
 use crate::float::Precision;
 use crate::linalg::centre;
 
-/// What a proof is to show, and by which means.
+/// What a proof must show, and the means it may use.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Goal {
-    /// The gap that counts as none, as a part of the objective.
+    /// The gap that counts as converged, as a fraction of the objective.
     pub gap: f64,
-    /// The max-norm of the gradient that was asked for, if one was: then the solver's solution is left as it is.
+    /// The max-norm of the gradient that the caller asked for, if any: then a solution that reaches it is left as it
+    /// is.
     pub gradient: Option<f64>,
     /// Whether a Hessian of all rows may be factored.
     pub may_factor: bool,
-    /// Whether Newton steps may be taken where the solver has left something to gain.
+    /// Whether Newton steps may be taken if the gap is not reached.
     pub may_step: bool,
 }
 
-/// A point rounded to the type of the result, and what is known of it.
+/// An iterate rounded to the result's precision, and what is proved of it.
 pub(crate) struct Proof {
     pub point: Point,
     /// Upper bound on objective − minimum, over the columns that are not aliased; ∞ if none is proved.
@@ -36,17 +37,17 @@ pub(crate) struct Proof {
     pub separation: Option<Direction>,
 }
 
-/// What a proof has come to.
+/// The outcome of a proof.
 pub(crate) enum Outcome {
-    /// What is known.
+    /// The result.
     Known(Proof),
-    /// These columns say nothing beside others, by all rows, and yet their weights matter, so large are they: the solution is to
-    /// be made once more without them.
+    /// The solver must start again without these columns: they are linear combinations of others in all rows, but have
+    /// weights so large that moving them to the others would change the objective.
     Without(Vec<usize>),
 }
 
-/// By duality, where there is a penalty; if that does not do, by the Hessian; and where nothing is proved without a penalty,
-/// from a search for what separates the labels.
+/// Bounds the gap: by duality if there is a penalty; if that is not enough, by the factored Hessian. If nothing is
+/// proved without a penalty, searches for a hyperplane that separates the labels.
 ///
 /// # Errors
 ///
@@ -63,7 +64,7 @@ pub(crate) fn prove(
         separation,
     } = solution;
     let point = centred(objective, point, run)?;
-    // Of many classes, a Hessian takes a pass for each pair.
+    // With many classes, a Hessian takes a pass for each pair of them.
     let is_spent = run.is_spent() && certificate::passes(objective.classes) > run.max_passes;
     let may_factor = goal.may_factor && certificate::is_factorable(objective) && !is_spent;
     if stop_reason == StopReason::Separated {
@@ -124,7 +125,7 @@ pub(crate) fn prove(
     }
 }
 
-/// What is known from a factored Hessian, after Newton steps where they are allowed and needed; `dual` is the bound by duality.
+/// The proof by a factored Hessian, after Newton steps if they are allowed and needed; `dual` is the bound by duality.
 fn by_hessian<'a>(
     objective: &Objective<'a>,
     mut certifier: Certifier<'a>,
@@ -147,7 +148,7 @@ fn by_hessian<'a>(
         }
     }
     let certified = certifier.rounded(objective, run)?;
-    // Newton's method may have gone where the search has not looked.
+    // Newton steps may have led to parameters that the search has not checked.
     if objective.penalty.is_none()
         && certified.gap.is_infinite()
         && stop_reason != StopReason::Callback
@@ -178,8 +179,8 @@ fn by_hessian<'a>(
     }))
 }
 
-/// Whether the labels are separated: along single columns, where no Hessian may be made and nothing speaks for more, since
-/// the rest of the search makes a matrix as large.
+/// Searches for separation: along single columns only, if no Hessian may be factored and the solver has converged,
+/// because the whole search computes a matrix of the same size.
 fn search(
     objective: &Objective<'_>,
     point: &Point,
@@ -193,8 +194,8 @@ fn search(
     }
 }
 
-/// The point, without what changes all classes alike and is more than rounding: it changes no probability, and a penalty
-/// takes it for a loss.
+/// The iterate with parameters that sum to zero over the classes, unless they do up to rounding. Their common part
+/// changes no probability, but is penalised.
 fn centred(objective: &Objective<'_>, point: Point, run: &mut Run<'_>) -> Result<Point, Error> {
     if objective.classes == 1 {
         return Ok(point);
@@ -215,7 +216,7 @@ impl Goal {
         gap <= self.gap * point.value.objective
     }
 
-    /// Why the fit has ended, from why the solver has.
+    /// Why the fit ended, given why the solver ended, the gap and the iterate.
     fn reason(&self, ended: StopReason, gap: f64, point: &Point) -> StopReason {
         let is_reached = match self.gradient {
             Some(tol) => point.value.gradient_norm() <= tol,
@@ -230,7 +231,8 @@ impl Goal {
     }
 }
 
-/// Nothing is proved but, perhaps, that there is no optimum; which columns are aliased is told if a Hessian may be made.
+/// The outcome if no gap is proved, with the separating direction if one was found. Aliased columns are reported only
+/// if a Hessian may be factored.
 fn unproved(
     objective: &Objective<'_>,
     point: Point,
@@ -260,7 +262,7 @@ fn unproved(
     }))
 }
 
-/// The point rounded to the type of the result, with the objective there in `float64`.
+/// The iterate rounded to the result's precision, with the objective there in `float64`.
 fn rounded(objective: &Objective<'_>, point: Point, run: &mut Run<'_>) -> Result<Point, Error> {
     if objective.precision == Precision::Double {
         return Ok(point);

@@ -1,13 +1,14 @@
-//! Whether a hyperplane separates the labels: then the unpenalised loss falls for ever along its normal.
+//! Whether a hyperplane separates the labels: then the loss without penalty falls for ever along its normal.
 //!
-//! A direction d separates if `a · d ≥ 0` for the vectors `a` of all pairs (see [`Standardised`]) and `> 0` for some. By Farkas's lemma there is none if −Σ a
-//! is one of the combinations Σ μ a with μ ≥ 0; otherwise d = p + Σ a does it, p being the combination nearest to −Σ a. So
-//! one least-squares problem with coefficients that are not negative decides. It is solved over a few rows at a time: those
-//! that the direction found so far puts on the wrong side come in.
+//! A direction d separates if `a · d ≥ 0` for the vectors `a` of all pairs (see [`Standardised`]), and `> 0` for some.
+//! By Farkas's lemma there is none if −Σ a is one of the combinations Σ μ a with μ ≥ 0; otherwise d = p + Σ a
+//! separates, where p is the combination nearest to −Σ a. So one least-squares problem with non-negative coefficients
+//! decides. It is solved over few pairs, to which those are added that the direction found so far puts on the wrong
+//! side, until there are none.
 //!
-//! What is found is proved before it is said. Rows clearly on their side are so whatever rounding does. The others must lie
-//! on a hyperplane near the computed one: there is such a one if their exact rank, found modulo a large prime, is small
-//! enough.
+//! A direction found is proved before it is reported. Pairs whose margin exceeds the rounding errors are on the right
+//! side. The others, the active pairs, must lie on a hyperplane near the computed one. There is such a hyperplane if
+//! their exact rank, computed modulo a large prime, is small enough.
 //!
 //! Source: A. Albert & J. Anderson, "On the existence of maximum likelihood estimates in logistic regression models",
 //! Biometrika 71 (1984), doi:10.1093/biomet/71.1.1.
@@ -22,36 +23,43 @@ use crate::error::Error;
 use crate::kernel::{Pair, Sides, Standardised};
 use crate::linalg::{add_multiple, dot, norm, normalise};
 
-/// Rows nearer to the hyperplane than this part of their length may lie on it.
+/// Pairs whose margin `a · d / ‖a‖` is at most this may lie on the hyperplane: they are active.
 const TIE: f64 = 1e-12;
-/// Rows must be further from it than this part of their length once the others lie on it.
+/// The least margin that proves that a pair lies on its side, once the direction is orthogonal to the active pairs.
 const CLEAR: f64 = 1e-13;
-/// A residual shorter than this part of the target is rounding: the cone contains it.
+/// A residual of the cone problem this short, as a fraction of the target's length, is rounding: the cone contains the
+/// target.
 const NOTHING: f64 = 1e-13;
-/// What is left of a row below this part, seen from others that it does not depend on, loses too many digits.
+/// An orthonormal basis of the active pairs is too inexact if a vector of length 1 leaves less than this after
+/// projection on the basis so far.
 const DIGITS: f64 = 1e-7;
-/// Numbers of the rows on the hyperplane up to which a direction is moved off as many of them as can be; and how often that
-/// move is made shorter.
+/// The most components of all active pairs' vectors for which a direction is moved off as many active pairs as
+/// possible.
 const IN_MEMORY: usize = 1 << 24;
+/// How many lengths of that move are tried, each a tenth of the one before.
 const SHORTER: usize = 14;
-/// How often a proof is tried.
+/// The most rounds of projecting a direction and checking all pairs again.
 const ATTEMPTS: usize = 4;
-/// Rows on the hyperplane that are tried for the span of all.
+/// Active pairs, spread over the rows, that are added to the independent ones as candidates for a well-conditioned
+/// basis.
 const CANDIDATES: usize = 1024;
-/// Rows that come in at a time, at least, and for each weight and bias.
+/// The most pairs added to the cone in one round: this many, and …
 const ROWS: usize = 32;
+/// … this many per component of a direction.
 const ROWS_A_NUMBER: usize = 2;
-/// Components of a direction below this part of the largest, in standard deviations, are rounding.
+/// Components of a direction below this fraction of the largest, in standard deviations, are rounding.
 const COMPONENT: f64 = 1e-9;
-/// A bias below this part of the terms that have cancelled in it is rounding.
+/// A bias below this fraction of the terms that cancel in it is rounding.
 const BIAS: f64 = 1e-12;
-/// Passes that a search may take, as a multiple of those that the fit has taken and at least; and elements read that cost
-/// too little to count.
+/// The most passes of a search, as a multiple of those that the fit has taken.
 const AS_LONG: f64 = 2.0;
+/// A search may take this many passes in any case.
 const PASSES: f64 = 64.0;
+/// A search may read this many elements in any case, which takes little time.
 const CHEAP: f64 = 3e8;
 
-/// Whether the labels are separated: searched for once, and looked for in the parameters `v` each time.
+/// Whether the labels are separated: by the search, which is made once per fit, or by the parameters `v`, which are
+/// checked each time.
 ///
 /// # Errors
 ///
@@ -72,7 +80,7 @@ pub(crate) fn search(
     Ok(run.separation.clone().unwrap_or(Separation::CutShort))
 }
 
-/// Whether a single column separates the labels, asked once: that takes no more than a pass.
+/// Whether a single column separates the labels. The search is made once per fit and takes no more than a pass.
 ///
 /// # Errors
 ///
@@ -89,7 +97,7 @@ pub(crate) fn search_columns(
     Ok(run.separation.clone().unwrap_or(Separation::CutShort))
 }
 
-/// Looks for a direction that separates.
+/// Searches for a direction that separates, first along single columns.
 ///
 /// # Errors
 ///
@@ -116,8 +124,8 @@ fn find(objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Separation, Erro
     }
 }
 
-/// The direction of the parameters `v`, if they predict every label right, whatever rounding hides, and not by what a
-/// column that says nothing beside others is left with.
+/// `v` scaled by a power of two, if it predicts every label right by more than rounding, and without the weights of
+/// columns that are combinations of others.
 ///
 /// # Errors
 ///
@@ -139,13 +147,13 @@ fn strictly(
             return Ok(None);
         }
     }
-    // By a power of two, which rounds nothing.
+    // Division by a power of two, which is exact.
     let largest = v.iter().fold(0.0, |most: f64, d| most.max(d.abs()));
     let unit = f64::from_bits(largest.to_bits() & f64::INFINITY.to_bits());
     Ok(Some(v.iter().map(|d| d / unit).collect()))
 }
 
-/// The search over rows whose columns are seen in one way.
+/// The search in standardised columns.
 struct Space(Standardised);
 
 impl Space {
@@ -171,7 +179,8 @@ impl Space {
         Ok(target)
     }
 
-    /// The sides that a direction of unit length leaves the pairs on; those within `tie` of it are not clear.
+    /// The sides of the hyperplane that the pairs are on, for a direction of unit length; margins within ±`tie` count
+    /// as unclear.
     fn sides(
         &self,
         objective: &Objective<'_>,
@@ -184,7 +193,7 @@ impl Space {
         objective.source.sides(&self.0, direction, tie, job)
     }
 
-    /// The vectors of some pairs, of unit length.
+    /// The vectors of these pairs, scaled to unit length.
     fn vectors(&self, objective: &Objective<'_>, pairs: &[Pair]) -> Vec<Vec<f64>> {
         let (n, order) = (self.0.columns(), self.0.order());
         let rows: Vec<usize> = pairs.iter().map(|pair| pair.row).collect();
@@ -206,6 +215,7 @@ impl Space {
             .collect()
     }
 
+    /// The search: adds pairs on the wrong side to the cone until none is left or `end` passes are reached.
     fn search(
         &self,
         objective: &Objective<'_>,
@@ -243,8 +253,7 @@ impl Space {
         }
     }
 
-    /// Moves a direction that leaves some pairs on the hyperplane, or next to it, such that fewer are; none if no direction
-    /// does.
+    /// Moves a direction such that fewer pairs are active; `None` if no such direction is found.
     fn moved_off(
         &self,
         objective: &Objective<'_>,
@@ -281,7 +290,8 @@ impl Space {
         Ok(None)
     }
 
-    /// Whether a direction separates, or one that is so near to it that rounding does not tell: that one.
+    /// Verifies that a direction separates. Where active pairs leave a doubt, it is replaced by a direction near it for
+    /// which fewer pairs are active, or which is orthogonal to all active pairs.
     fn proved(
         &self,
         objective: &Objective<'_>,
@@ -309,7 +319,8 @@ impl Space {
             let Some(mut candidates) = self.independent(objective, &sides.others) else {
                 return Ok(Separation::Nothing);
             };
-            // Into the null space of the rows that must lie on the hyperplane, by those that tell it best.
+            // Projects the direction onto the null space of the active pairs, using the best-conditioned basis of their
+            // span.
             let rank = candidates.len();
             let stride = sides.others.len() / CANDIDATES + 1;
             candidates.extend(sides.others.iter().step_by(stride));
@@ -329,19 +340,19 @@ impl Space {
             if again.are_some_clear && again.others.iter().all(is_tied) {
                 return Ok(Separation::Found(direction));
             }
-            // Others have come too near: off these.
+            // Other pairs have become active: repeat with them.
             sides = again;
         }
         Ok(Separation::CutShort)
     }
 
-    /// Pairs whose vectors do not depend on one another while those of all pairs depend on them; none if these leave no
-    /// direction.
+    /// A largest set of these pairs whose vectors are linearly independent, found exactly; `None` if their span is
+    /// everything, so that no direction is orthogonal to all.
     fn independent(&self, objective: &Objective<'_>, pairs: &[Pair]) -> Option<Vec<Pair>> {
         let n = self.0.columns();
         let used: Vec<usize> = (0..n).filter(|&j| self.0.scale[j] > 0.0).collect();
         let width = used.len() + usize::from(objective.fit_bias);
-        // Of several classes, what all have in common changes no pair.
+        // With several classes, the direction common to all of them changes no margin.
         let full = width * self.0.classes.saturating_sub(1).max(1);
         let mut echelon = Echelon::new(width * self.0.classes);
         let mut independent = Vec::new();
@@ -377,7 +388,7 @@ impl Space {
         Some(independent)
     }
 
-    /// A direction of few columns, if there is one of fewer than `direction` has: natural weights and biases.
+    /// A direction with as few columns as a greedy search finds, by weights of X's columns and biases.
     fn sparse(
         mut self,
         objective: &Objective<'_>,
@@ -416,7 +427,7 @@ impl Space {
             }
             count *= 2;
         }
-        // From the least on, whichever column is not needed.
+        // Leaves out each column that is not needed, the one of the least component first.
         for at in (0..columns.len()).rev() {
             if columns.len() > 1 && at < columns.len() {
                 let mut fewer = columns.clone();
@@ -431,7 +442,7 @@ impl Space {
         Ok(self.natural(&best))
     }
 
-    /// Leaves out all columns but these, and those that combinations of these are made of.
+    /// Leaves out all columns but these and the columns that the basis subtracts from them.
     fn keep(&mut self, columns: &[usize], scale: &[f64]) {
         let n = self.0.columns();
         let mut is_kept = vec![false; n];
@@ -448,7 +459,7 @@ impl Space {
         }
     }
 
-    /// Natural weights and biases, of which the largest is ±1.
+    /// A direction in standardised columns as weights of X's columns and biases, scaled such that the largest is ±1.
     fn natural(&self, direction: &[f64]) -> Direction {
         let n = self.0.columns();
         let (mut weights, mut biases) = (Vec::new(), Vec::new());
@@ -479,8 +490,9 @@ impl Space {
     }
 }
 
-/// An orthonormal basis of the span of vectors of unit length, which has so many dimensions: from those that are furthest from
-/// the span of the ones before; and how far the nearest of them was. None if that leaves too few digits.
+/// An orthonormal basis of the span of vectors of unit length, whose dimension is `rank`, by Gram–Schmidt with
+/// pivoting; and the least distance of a chosen vector from the span of those before it. `None` if that is below
+/// [`DIGITS`].
 fn span(mut vectors: Vec<Vec<f64>>, rank: usize) -> Option<(Vec<Vec<f64>>, f64)> {
     let mut basis: Vec<Vec<f64>> = Vec::with_capacity(rank);
     let mut least: f64 = 1.0;
@@ -503,6 +515,7 @@ fn span(mut vectors: Vec<Vec<f64>>, rank: usize) -> Option<(Vec<Vec<f64>>, f64)>
     Some((basis, least))
 }
 
+/// Projects `x` onto the orthogonal complement of an orthonormal basis, twice because of rounding.
 fn take_out(basis: &[Vec<f64>], x: &mut [f64]) {
     for _ in 0..2 {
         for q in basis {
@@ -512,6 +525,7 @@ fn take_out(basis: &[Vec<f64>], x: &mut [f64]) {
     }
 }
 
+/// Scales `x` to unit length, unless it is 0.
 fn unit(x: &mut [f64]) {
     let length = norm(x);
     if length > 0.0 {

@@ -8,12 +8,13 @@ use crate::error::Error;
 use crate::kernel::{Ranges, Span};
 use crate::linalg::normalise;
 
-/// Weights and biases of the largest direction that is searched for; among more, columns that others make up are not told.
+/// The most parameters for which separation by several columns is searched for. For more, columns that are combinations
+/// of others are not detected either.
 pub(super) const LARGEST_SEARCH: usize = 1024;
 
-/// A direction of one weight, and of the bias if there is one, that separates: where a column's values of some classes are
-/// all on one side of those of the others, or equal. For any number of columns, from one read; of up to some thousand, those
-/// that are combinations of others do not count.
+/// A direction along one column that separates the labels: all its values of some classes are on one side of those of
+/// the other classes, or equal to a common threshold. From one read of X. Up to [`LARGEST_SEARCH`] parameters, columns
+/// that are combinations of others are skipped.
 ///
 /// # Errors
 ///
@@ -37,7 +38,7 @@ pub(super) fn along_a_column(
     Ok(used.map(|(j, split)| split.direction(objective, *j)))
 }
 
-/// A threshold, and the classes whose values are at or above it; those of the others are at or below.
+/// A threshold between classes: values of the classes `above` are at or above it, those of `below` at or below.
 struct Split {
     threshold: f64,
     below: Vec<usize>,
@@ -58,7 +59,7 @@ fn split(ranges: &Ranges, column: usize, objective: &Objective<'_>) -> Option<Sp
     if size == 0.0 || (fit_bias && is_constant) {
         return None;
     }
-    // Where there is one class alone, all of it may be on one side.
+    // A single class may lie on either side.
     let positions = if spans.len() == 1 {
         0..2
     } else {
@@ -95,7 +96,7 @@ impl Split {
     fn direction(&self, objective: &Objective<'_>, column: usize) -> Direction {
         let (n, classes) = (objective.columns(), objective.classes);
         let slopes: Vec<f64> = match classes {
-            // Of two classes, that of label 1 is the one that a score speaks for. Only one of them may have rows.
+            // With two classes, the score is that of label 1. One of the labels may have no rows.
             1 => match self.above.contains(&1) || self.below.contains(&0) {
                 true => vec![1.0],
                 false => vec![-1.0],
