@@ -61,7 +61,7 @@ pub enum Error {
     },
     /// A class code below the largest label has no row of positive weight.
     NoSample {
-        /// The class.
+        /// The class code.
         class: usize,
         /// The largest label.
         largest: f64,
@@ -72,10 +72,10 @@ pub enum Error {
         expected: &'static str,
         /// The weight given.
         got: f64,
-        /// Its position.
+        /// Its index.
         index: usize,
     },
-    /// A NaN or infinite element of `X`.
+    /// An element of `X` is NaN or infinite.
     NotFinite {
         /// The element given.
         got: f64,
@@ -90,12 +90,12 @@ pub enum Error {
         expected: &'static str,
         /// The element given.
         got: i64,
-        /// Its position.
+        /// Its index.
         position: usize,
     },
     /// An element of `indices` of a sparse `X` is no column (CSR) or row (CSC) of it.
     Index {
-        /// "column" for CSR, "row" for CSC.
+        /// What `indices` count: "column" for CSR, "row" for CSC.
         axis: &'static str,
         /// Number of columns (or rows): indices must be below it.
         bound: usize,
@@ -103,7 +103,7 @@ pub enum Error {
         got: i64,
         /// Its position in `indices`.
         position: usize,
-        /// "row" for CSR, "column" for CSC.
+        /// What `line` counts: "row" for CSR, "column" for CSC.
         line_axis: &'static str,
         /// The row (or column) of `X` that the index belongs to.
         line: usize,
@@ -112,7 +112,7 @@ pub enum Error {
     TotalWeight {
         /// The least sum that is divided by without losing digits.
         least: f64,
-        /// The sum.
+        /// The sum given.
         got: f64,
     },
     /// An argument conflicts with another one.

@@ -111,7 +111,7 @@ impl FitOptions {
 /// The result of [`fit()`]: the parameters, and what is proved about them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Optimum<F> {
-    /// Scores per row: 1 for labels in [0, 1], K ≥ 3 for as many classes.
+    /// Number of scores per row: 1 for labels in [0, 1], K for K ≥ 3 classes.
     pub classes: usize,
     /// w, shape (n); of several classes (K, n).
     pub weights: Vec<F>,

@@ -89,7 +89,7 @@ pub trait Float:
     const TWO: Self;
     /// 1/2
     const HALF: Self;
-    /// A vector's worth of zeros.
+    /// [`Float::LANES`] zeros.
     const ZEROS: Self::Array;
     /// √2
     const SQRT_2: Self;
@@ -138,23 +138,23 @@ pub trait Float:
     /// additions.
     fn sum_of_halves<S: Simd>(lanes: Self::Lanes<S>) -> Self;
 
-    /// Whole vectors of a slice.
+    /// A slice as whole virtual vectors, without the remainder.
     fn arrays(slice: &[Self]) -> &[Self::Array];
-    /// Whole vectors of a slice.
+    /// A slice as whole virtual vectors, without the remainder.
     fn arrays_mut(slice: &mut [Self]) -> &mut [Self::Array];
-    /// The same numbers, if this type is `f64`.
+    /// The slice as one of this type, if that is `f64`.
     fn of_f64s(values: &[f64]) -> Option<&[Self]>;
-    /// The same numbers, if this type is `f32`.
+    /// The slice as one of this type, if that is `f32`.
     fn of_f32s(values: &[f32]) -> Option<&[Self]>;
-    /// The same numbers as `f64` or, if they are not, as `f32`.
+    /// The slice as one of the concrete type: `Ok` if that is `f64`, `Err` if it is `f32`.
     fn as_either(values: &[Self]) -> Result<&[f64], &[f32]>;
-    /// Rounds to nearest.
+    /// Converts, rounding to nearest.
     fn from_f64(x: f64) -> Self;
-    /// Exact.
+    /// Converts without rounding.
     fn from_f32(x: f32) -> Self;
-    /// Exact.
+    /// Converts without rounding.
     fn to_f64(self) -> f64;
-    /// Neither infinite nor NaN.
+    /// Whether the number is neither infinite nor NaN.
     fn is_finite(self) -> bool;
     /// `self · a + b`, rounded once.
     fn mul_add(self, a: Self, b: Self) -> Self;

@@ -26,8 +26,8 @@ pub(crate) fn transpose<F: Float, S: Simd>(vectors: &mut [F::Lanes<S>; MAX_LANES
     }
 }
 
-/// Sums of the lanes of `LANES` vectors, one per lane of the result, each in the same fixed tree of neighbours:
-/// ((0+1)+(2+3))+((4+5)+(6+7)) …
+/// The sum of the lanes of each of `LANES` vectors: lane i of the result is that of vector i. Each is added in the same
+/// fixed tree of neighbours: ((0+1)+(2+3))+((4+5)+(6+7)) …
 #[inline(always)]
 pub(crate) fn sum_lanes_of_each<F: Float, S: Simd>(vectors: &mut [F::Lanes<S>]) -> F::Lanes<S> {
     let mut width = F::LANES / 2;

@@ -214,7 +214,8 @@ fn twice_atanh<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(twice: V) -> V {
 /// ln(1 + p) for `p ≥ 0`, to about 2 ULP. `p` may exceed 1: kernels pass the product of many `1 + e^-|z|`, less 1.
 #[inline(always)]
 pub(crate) fn log1p<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(p: V) -> V {
-    // Above 1: 1 + p = m·2^e with m ∈ [1, 2). Below, e = 0 and p itself is used: adding 1 would lose its digits.
+    // For p ≥ 1: 1 + p = m·2^e with m ∈ [1, 2). For p < 1, e = 0 and p itself is used, because adding 1 would lose its
+    // digits.
     let simd = p.token();
     let one = V::splat(simd, F::ONE);
     let zero = V::splat(simd, F::ZERO);
@@ -348,7 +349,7 @@ fn ln<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(x: V) -> V {
 /// ln(1 − p) for `0 ≤ p ≤ 1` or NaN, to about 2 ULP; −∞ at 1.
 #[inline(always)]
 fn ln_complement<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(p: V) -> V {
-    // Up to ½: 2·atanh(−p / (2 − p)). Above, 1 − p is exact.
+    // For p ≤ ½: 2·atanh(−p / (2 − p)). For p > ½, 1 − p is exact.
     let one = V::splat(p.token(), F::ONE);
     let small = twice_atanh(p * -F::TWO / (-p + F::TWO));
     p.simd_gt(F::HALF).select(ln(one - p), small)
@@ -484,7 +485,8 @@ mod tests {
                             let want = cross_entropy(single(z), single(y)).residual.as_slice()[0];
                             let got = scaled_residual(single(z), single(y), single(k)).as_slice()[0];
                             let want = F::from_f64(want.to_f64() * F::from_f64(k).to_f64());
-                            // Each errs by some 3 ULP of its two terms, which cancel for y between 0 and 1 alone.
+                            // Each result errs by about 3 ULP of the two terms of the numerator, which cancel only for
+                            // 0 < y < 1.
                             let cancelled = if y == 0.25 { 0.25 * k.abs() / want.to_f64().abs() } else { 1.0 };
                             let room = 8.0 * cancelled.max(1.0);
                             assert!(ulps(got, want, epsilon) <= room, "{z} {y} {k}: {got} {want}");

@@ -27,7 +27,7 @@ pub enum Isa {
 }
 
 impl Isa {
-    /// All of them, weakest first.
+    /// All instruction sets, weakest first.
     pub const ALL: [Isa; 3] = [Isa::Portable, Isa::Avx2, Isa::Avx512];
 
     /// The name of this instruction set as a value of `GRADSTEP_ISA`.

@@ -74,7 +74,7 @@ impl<'t, F> Strips<'t, F> {
 pub(crate) fn prefetch<T>(slice: &[T], index: usize) {
     let element = slice.as_ptr().wrapping_add(index);
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: a hint; it reads nothing that the program could see and faults at no address.
+    // SAFETY: a prefetch is a hint: it reads nothing that the program could see, and faults at no address.
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         _mm_prefetch::<_MM_HINT_T0>(element.cast());

@@ -43,12 +43,12 @@ impl<'a> Vector<'a> {
         })
     }
 
-    /// A whole slice of `f64`.
+    /// A view of a whole slice.
     pub fn from_slice(values: &'a [f64]) -> Self {
         Vector::whole(Elements::F64(values))
     }
 
-    /// A whole buffer.
+    /// A view of a whole buffer.
     pub(crate) fn whole(elements: Elements<'a>) -> Self {
         Vector {
             elements,

@@ -136,7 +136,7 @@ impl Leaves {
 /// alone.
 #[derive(Debug)]
 pub(crate) struct Forest<T> {
-    /// From left to right.
+    /// The nodes, from left to right.
     nodes: Vec<Node<T>>,
     /// Vectors of sums that were added to others, to be reused.
     spare: Vec<T>,

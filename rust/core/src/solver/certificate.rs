@@ -123,7 +123,7 @@ impl<'a> Certifier<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Memory`] without room for scores; [`Error::Interrupted`] by the observer.
+    /// [`Error::Memory`] if the scores of all rows do not fit into memory; [`Error::Interrupted`] by the observer.
     pub(crate) fn new(
         objective: &Objective<'a>,
         mut v: Vec<f64>,
@@ -268,7 +268,7 @@ impl<'a> Certifier<'a> {
 pub(crate) enum Interruption {
     /// The passes allowed are used up.
     Passes,
-    /// The observer asked for it.
+    /// The observer ended the fit.
     Callback,
 }
 
@@ -492,7 +492,7 @@ impl<'a> Neighbourhood<'a> {
         let rough = rate * at.longest * self.norm / (1.0 - self.defect) * EXACT;
         let is_rough = (decrement * rough * growth).is_nan() || decrement * rough * growth >= ROUGH;
         if is_rough && self.reach.is_none() {
-            // ρ row by row takes as much work as the Hessian.
+            // Computing ρ row by row takes as much work as the Hessian.
             run.passes += objective.cost;
             self.reach = Some(objective.source.reach(&self.metric, &mut run.job())?);
         }
@@ -565,7 +565,7 @@ fn concordant_gap(decrement: f64, reach: f64) -> f64 {
     if a.is_nan() || a >= 1.0 {
         f64::INFINITY
     } else if a < 1e-3 {
-        // λ²/2 · (1 + a/3 + a²/6 + …), whose terms are below those of 1 / (1 − a).
+        // The series is λ²/2 · (1 + a/3 + a²/6 + …), whose terms are below those of λ²/2 / (1 − a).
         0.5 * decrement * decrement / (1.0 - a) * EXACT
     } else {
         ((1.0 - a) * (1.0 - a).ln() + a) / (reach * reach) * EXACT

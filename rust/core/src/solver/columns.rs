@@ -29,7 +29,7 @@ pub(super) struct Columns {
     pub mean: Vec<f64>,
     /// Σ d (x̃_j − mean_j)²
     pub centred: Vec<f64>,
-    /// Bounds on √(Σ d t²), where t is the sum of the magnitudes of the terms whose sum is x̃_j, before they cancel.
+    /// Bounds on √(Σ d t²), where t of a row is the sum of the magnitudes of the terms that x̃_j is computed from.
     pub terms: Vec<f64>,
     /// The largest √(Σ d x̃_j²) that changes no score by more than rounding.
     nothing: Vec<f64>,

@@ -86,7 +86,7 @@ pub(crate) fn dependent(objective: &Objective<'_>, run: &mut Run<'_>) -> Result<
 ///
 /// # Errors
 ///
-/// [`Error::Memory`] without room for scores; [`Error::Interrupted`] by the observer.
+/// [`Error::Memory`] if the scores of all rows do not fit into memory; [`Error::Interrupted`] by the observer.
 pub(crate) fn aliases(
     objective: &Objective<'_>,
     v: &mut [f64],

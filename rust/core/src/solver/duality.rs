@@ -80,7 +80,8 @@ impl Moments {
 
 /// Factor that exceeds 1 by more than the relative error of sums of positive terms, a few thousand ε.
 const EXACT: f64 = 1.0 + 1e-9;
-/// The longest Newton step of the biases that is taken; after longer ones the bounds on curvatures are too loose.
+/// The longest Newton step of the biases that is taken, in the Euclidean norm: after longer ones the bounds on
+/// curvatures are too loose.
 const LONGEST: f64 = 1.0;
 
 /// The cost of [`gap`], in passes over all rows: scores and moments; with several classes also the gradient.
@@ -241,7 +242,7 @@ impl Inverse {
     }
 }
 
-/// Bounds on the norm of the rounding error of a gradient, by weights and by biases.
+/// Bounds on the norms of the rounding errors of a gradient: of its part by the weights, and of its part by the biases.
 struct GradientError {
     by_weights: f64,
     by_biases: f64,

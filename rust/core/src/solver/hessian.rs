@@ -15,8 +15,8 @@ pub(super) struct Factored {
     pub(super) free: Vec<Vec<usize>>,
     /// Factors that scale the diagonal of the Hessian to 1, class by class; 0 for columns left out.
     pub(super) scale: Vec<f64>,
-    /// The factor of the scaled Hessian less `shift` times the identity, where `shift` bounds the rounding errors in
-    /// both.
+    /// The factor of the scaled Hessian less `shift` times the identity, where `shift` bounds the rounding errors of
+    /// the matrix and of its factorisation.
     pub(super) factor: Cholesky,
 }
 

@@ -23,7 +23,7 @@ impl Information {
     ///
     /// # Errors
     ///
-    /// [`Error::Memory`] without room for scores; [`Error::Interrupted`] by the observer.
+    /// [`Error::Memory`] if the scores of all rows do not fit into memory; [`Error::Interrupted`] by the observer.
     pub(crate) fn new(
         objective: &Objective<'_>,
         v: &[f64],

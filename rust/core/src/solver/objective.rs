@@ -14,7 +14,7 @@ use crate::source::Source;
 #[derive(Clone, Copy)]
 pub(crate) struct Objective<'a> {
     pub source: &'a dyn Source,
-    /// Scores per row: one for labels in [0, 1], K for as many classes.
+    /// Number of scores per row: 1 for labels in [0, 1], K for K ≥ 3 classes.
     pub classes: usize,
     pub penalty: Penalty,
     pub fit_bias: bool,

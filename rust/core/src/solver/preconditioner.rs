@@ -1,6 +1,6 @@
 //! An approximate inverse of the Hessian, by which gradients are multiplied so that steps fit columns of any scale.
 //!
-//! The bias is eliminated first: seen from the mean of the columns, weighted by the curvature d_i = s_i σ'(z_i), the
+//! The bias is eliminated first: relative to the mean of the columns, weighted by the curvature d_i = s_i σ'(z_i), the
 //! bias and the weights do not interact. What remains is the Hessian of the centred columns, scaled to unit diagonal,
 //! and either factored, where that pays, or taken to be diagonal. Columns are taken in the coordinates of a [`Basis`],
 //! which is changed where digits would cancel: for columns far from their origins, and near linear combinations of
@@ -252,7 +252,8 @@ impl Block {
         }
     }
 
-    /// Columns of which the columns before them leave too small a part to have digits.
+    /// Columns, other than constant ones, that are so nearly combinations of columns before them that too few digits
+    /// are left.
     fn lost<'b>(&'b self, factor: &'b Cholesky) -> impl Iterator<Item = usize> + 'b {
         let is_constant = |j: &usize| self.constant.binary_search(j).is_ok();
         (0..self.scale.len()).filter(move |j| factor.is_left_out(*j) && !is_constant(j))
@@ -295,7 +296,7 @@ impl Block {
     }
 }
 
-/// Means and standard deviations of the columns of a basis.
+/// Means and standard deviations of the columns, by which parameters and steps are measured.
 ///
 /// Deviations are weighted by curvature, which vanishes as predictions become certain, so they shrink during a fit. For
 /// each column, the largest deviation so far is used.
@@ -400,7 +401,7 @@ fn in_good_basis(
     unreachable!("the last round returns")
 }
 
-/// The block of each score.
+/// Computes the block of each score at `v`.
 fn blocks(
     objective: &Objective<'_>,
     v: &[f64],

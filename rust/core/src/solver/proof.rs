@@ -51,7 +51,7 @@ pub(crate) enum Outcome {
 ///
 /// # Errors
 ///
-/// [`Error::Memory`] without room for scores; [`Error::Interrupted`] by the observer.
+/// [`Error::Memory`] if the scores of all rows do not fit into memory; [`Error::Interrupted`] by the observer.
 pub(crate) fn prove(
     objective: &Objective<'_>,
     solution: Solution,

@@ -22,7 +22,7 @@ pub struct Record {
     pub gradient_norm: f64,
     /// Length of the step, as a multiple of the solver's proposed step.
     pub step: f64,
-    /// Wall time since the fit began.
+    /// Wall time since the fit began, in seconds.
     pub seconds: f64,
     /// Passes over the rows since the fit began, fractions included.
     pub passes: f64,
@@ -33,7 +33,7 @@ pub struct Record {
 /// One iteration as an observer sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Iteration<'a> {
-    /// Counted from 0.
+    /// Number of the iteration, counted from 0.
     pub number: usize,
     /// The iteration's record in the history.
     pub record: Record,
@@ -89,7 +89,7 @@ pub(crate) enum Ended {
     Runaway,
     /// The passes allowed are used up.
     Passes,
-    /// The observer asked for it.
+    /// The observer ended the fit.
     Callback,
     /// All labels are predicted right, in a fit without penalty.
     Separated,

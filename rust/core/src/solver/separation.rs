@@ -129,7 +129,7 @@ fn find(objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Separation, Erro
 ///
 /// # Errors
 ///
-/// [`Error::Memory`] without room for scores; [`Error::Interrupted`] by the observer.
+/// [`Error::Memory`] if the scores of all rows do not fit into memory; [`Error::Interrupted`] by the observer.
 fn strictly(
     objective: &Objective<'_>,
     v: &[f64],
@@ -171,7 +171,7 @@ impl Space {
         })))
     }
 
-    /// −Σ a / ‖a‖ over all pairs, of unit length.
+    /// −Σ a / ‖a‖ over all pairs, scaled to unit length.
     fn target(&self, objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Vec<f64>, Error> {
         run.passes += objective.cost;
         let mut target = objective.source.sum_of_pairs(&self.0, &mut run.job())?;

@@ -19,7 +19,7 @@ pub struct Alias {
     pub column: usize,
     /// The columns that it is a combination of; none if it is constant.
     pub columns: Vec<usize>,
-    /// Their coefficients.
+    /// The coefficients of these columns.
     pub coefficients: Vec<f64>,
     /// The constant term of the combination.
     pub constant: f64,

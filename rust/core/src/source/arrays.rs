@@ -13,7 +13,7 @@ use crate::kernel::{
 use crate::linalg::add_multiple;
 use crate::reduce::Job;
 
-/// A dataset in memory.
+/// The rows of a dataset in memory as a source.
 #[derive(Clone, Copy)]
 pub(crate) struct Arrays<'a>(pub(crate) Dataset<'a>);
 
