@@ -331,6 +331,7 @@ fn without_second_class(
     })
 }
 
+/// Runs the chosen solver from parameters `v`, which are `given` by the caller or not.
 fn minimise(
     objective: &Objective<'_>,
     v: Vec<f64>,

@@ -203,7 +203,7 @@ pub(crate) fn log_sigmoid<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V)
     -softplus(-z)
 }
 
-/// 2·atanh(s) from `twice` = 2·s, so that a subnormal 2·s is not halved with loss first.
+/// 2·atanh(s), given `twice` = 2·s, which enters the result unhalved: a subnormal 2·s keeps all its digits.
 #[inline(always)]
 fn twice_atanh<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(twice: V) -> V {
     let s = twice * F::HALF;

@@ -40,6 +40,7 @@ pub(super) struct Columns {
 }
 
 impl Columns {
+    /// The statistics from sums over rows; `epsilon` is the rounding unit of scores.
     pub(super) fn new(sums: &ColumnSums<'_>, basis: &Basis, fit_bias: bool, epsilon: f64) -> Self {
         let n = basis.columns();
         let total = sums.bias;

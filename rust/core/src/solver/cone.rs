@@ -76,6 +76,8 @@ impl Cone {
         }
     }
 
+    /// The row that is not passive and does not wait, of the largest product with the residual; `None` if no product is
+    /// positive.
     fn most_useful(&self, waits: &[bool]) -> Option<usize> {
         let least = USELESS * norm(&self.residual).max(f64::MIN_POSITIVE);
         let mut best = (None, least);
@@ -157,6 +159,7 @@ impl Cone {
         }
     }
 
+    /// The least-squares coefficients of the target on the passive rows.
     fn least_squares(&self) -> Vec<f64> {
         let mut x: Vec<f64> = self.basis.iter().map(|q| dot(q, &self.target)).collect();
         for i in (0..x.len()).rev() {

@@ -107,6 +107,7 @@ impl Echelon {
         true
     }
 
+    /// Draws a random vector perpendicular to all rows.
     fn draw_witness(&mut self) {
         let mut witness: Vec<u64> = (0..self.columns)
             .map(|_| self.random.below(PRIME))

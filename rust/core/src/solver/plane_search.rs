@@ -179,6 +179,7 @@ impl<'a> PlaneSearch<'a> {
         }
     }
 
+    /// The objective and its derivatives at (α, β) = (a, b).
     fn at(&self, [a, b]: [f64; 2], run: &mut Run<'_>) -> Result<Parabola, Error> {
         let plane = self.scores.loss([a, b], &mut run.job())?;
         let ([sa, sb], [caa, cab, cbb]) = (self.slope, self.curvature);

@@ -173,6 +173,7 @@ impl Block {
         Ok(result)
     }
 
+    /// The block of these sums, not factored.
     fn new(sums: &ColumnSums<'_>, basis: &Basis, objective: &Objective<'_>) -> Self {
         let (penalty, epsilon) = (objective.penalty, objective.precision.epsilon());
         // Without curvature, because every prediction is certain, the bias has no scale.
@@ -264,7 +265,7 @@ impl Block {
         self.is_usable() && (!self.far.is_empty() || self.factor.as_ref().is_some_and(has_lost))
     }
 
-    /// Changes a basis where this block has lost digits in it.
+    /// Changes `basis` such that the columns that have lost digits in this block will keep them.
     fn improve(&self, basis: &mut Basis) {
         for &j in &self.far {
             basis.move_origin(j, self.mean[j]);

@@ -157,6 +157,7 @@ fn strictly(
 struct Space(Standardised);
 
 impl Space {
+    /// The columns standardised over all rows; `None` if there is no [`View`](super::view::View) of them.
     fn new(objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Option<Self>, Error> {
         let Some(view) = dependence::of_all_rows(objective, run)? else {
             return Ok(None);

@@ -45,6 +45,7 @@ struct Split {
     above: Vec<usize>,
 }
 
+/// A threshold that separates the labels by one column; `None` if there is none or the column is constant.
 fn split(ranges: &Ranges, column: usize, objective: &Objective<'_>) -> Option<Split> {
     let fit_bias = objective.fit_bias;
     let mut spans = ranges.of_column(column);
@@ -93,6 +94,7 @@ fn split(ranges: &Ranges, column: usize, objective: &Objective<'_>) -> Option<Sp
 }
 
 impl Split {
+    /// The direction along `column` that raises the scores of the classes `above` and lowers those of `below`.
     fn direction(&self, objective: &Objective<'_>, column: usize) -> Direction {
         let (n, classes) = (objective.columns(), objective.classes);
         let slopes: Vec<f64> = match classes {

@@ -68,11 +68,13 @@ fn hessian_cost(objective: &Objective<'_>, rows: usize) -> f64 {
     (rows as f64 / m * n * 0.06 + n * n / (24.0 * m)) / objective.source.density()
 }
 
+/// Whether the Hessian is small enough to be factored.
 fn may_be_factored(objective: &Objective<'_>) -> bool {
     let n = objective.columns();
     n <= LARGEST_FACTOR && n * n * objective.classes <= LARGEST_FACTOR * LARGEST_FACTOR
 }
 
+/// The number of rows that a Hessian is computed from: all of them if a sample would be more than half.
 fn hessian_rows(objective: &Objective<'_>) -> usize {
     let (m, n) = (objective.rows(), objective.columns());
     let cheap = (0.5 * m as f64 / (0.06 * n as f64) * objective.source.density()) as usize;
@@ -283,6 +285,7 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// The next preconditioner, at `v` or, if cautious, at zero.
     fn preconditioner(&self, v: &[f64], run: &mut Run<'_>) -> Result<Preconditioner, Error> {
         if self.cautious {
             from_all_rows(self.objective, &vec![0.0; v.len()], self.factored, run)

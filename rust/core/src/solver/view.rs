@@ -47,6 +47,7 @@ impl View {
         (self.basis, self.columns.mean, self.scale)
     }
 
+    /// The view from a Gram matrix computed in `basis`; `None` if its sums are not finite or no row has weight.
     pub(super) fn of(objective: &Objective<'_>, basis: Arc<Basis>, gram: Gram) -> Option<Self> {
         let sums = column_sums(&gram);
         if !gram.lower.iter().all(|x| x.is_finite()) || sums.bias <= 0.0 {
@@ -172,7 +173,7 @@ impl View {
         let is_simple = |(j, _): (usize, &[f64])| self.dependent.binary_search(&j).is_ok();
         match &self.factor {
             Some(factor) if self.basis.combinations().all(is_simple) => factor.solve(&mut more),
-            _ => more.fill(0.0), // columns left small by a combination are too inexact
+            _ => more.fill(0.0), // no correction: it would be less exact than the combination
         }
         let mut weights = vec![0.0; self.scale.len()];
         weights[column] = 1.0;
