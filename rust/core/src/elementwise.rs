@@ -19,7 +19,7 @@ pub enum Function {
     LogSigmoid,
 }
 
-/// Elements per item of work: about thirty microseconds of it, since starting a thread takes about twenty.
+/// Elements per item of work: about thirty microseconds of work, because starting a thread takes about twenty.
 const BLOCK: usize = 1 << 15;
 
 /// Writes the function of every element of `z` to `out`, within 1 ULP for any float.

@@ -17,8 +17,8 @@ pub struct Threads {
 const MOST: usize = 512;
 /// Environment variables that set the number of threads if the caller does not; the first that is set counts.
 const VARIABLES: [&str; 2] = ["GRADSTEP_NUM_THREADS", "OMP_NUM_THREADS"];
-/// How long a count of the CPUs is reused. The count may change while the process runs, and takes longer than a small
-/// call.
+/// How long a count of the CPUs is reused. Counting takes longer than a small call, and the number may change while the
+/// process runs.
 const CPUS_HOLD: Duration = Duration::from_millis(100);
 
 impl Threads {

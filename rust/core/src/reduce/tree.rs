@@ -71,7 +71,7 @@ pub(crate) struct Leaves {
 }
 
 impl Leaves {
-    /// The leaves of `rows` rows of `width` numbers each, for sums that are about as long.
+    /// The leaves of `rows` rows of `width` numbers each, for sums of about `width` numbers.
     pub(crate) fn new(rows: usize, width: usize) -> Self {
         /// Numbers per leaf, enough that adding sums up costs little beside making them.
         const NUMBERS: usize = 1 << 14;
@@ -112,7 +112,7 @@ impl Leaves {
         // microseconds. Starting a thread takes about twenty, so two such stretches are the first to gain from a second
         // thread.
         const SMALLEST: usize = 1 << 17;
-        /// The time of a row's exponential, in the same unit.
+        /// The time of a row's exponential, in elements read from cache.
         const EXPONENTIAL: usize = 8;
         let most = ((4 << 20) / self.width.saturating_mul(8).max(1)).clamp(8, 64);
         let size = (self.rows.div_ceil(most))

@@ -41,16 +41,16 @@ use crate::source::RowScores;
 
 /// The most parameters of a Hessian that is factored.
 const LARGEST_HESSIAN: usize = 4096;
-/// Factor that exceeds 1 by more than the relative error of sums of positive terms and of results right to some hundred
-/// ε: multiplied by it, they become upper bounds.
+/// Factor by which computed numbers that are right to some hundred ε, such as sums of positive terms, become upper
+/// bounds.
 const EXACT: f64 = 1.0 + 1e-9;
 /// The largest change of a score since the Hessian was computed, beyond which it is computed anew.
 const MOVED: f64 = 0.1;
-/// The most Newton steps.
+/// The most Newton steps of one proof.
 const STEPS: usize = 500;
 /// The most lengths tried for one Newton step, each half of the one before.
 const HALVINGS: usize = 12;
-/// λρ up to which a cheap bound on ρ is sharp enough.
+/// The value of λρ up to which a cheap bound on ρ is sharp enough.
 const ROUGH: f64 = 0.1;
 
 /// An iterate rounded to the result's precision, and what is proved of it.

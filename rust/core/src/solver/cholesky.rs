@@ -8,6 +8,7 @@ use crate::lanes::sum_lanes;
 use crate::reduce::Job;
 use crate::simd::{Level, MulAdd, dispatch};
 
+/// Lanes of a vector of `f64`.
 const LANES: usize = 8;
 /// Columns factored at a time, so that their rows stay in the second-level cache.
 const BLOCK: usize = 48;

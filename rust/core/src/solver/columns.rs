@@ -2,15 +2,15 @@
 
 use crate::kernel::{Basis, Gram};
 
-/// Variance as a fraction of the mean square below which a column has lost too many digits, so that its origin is
-/// moved.
+/// A column whose variance is below this fraction of its mean square has lost too many digits: its origin is moved.
 const FAR: f64 = 1e-6;
-/// Variance as a fraction of the mean square below which it is rounding: the column is constant.
+/// A column whose variance is below this fraction of its mean square is constant: the variance is rounding.
 const ROUNDING: f64 = 1e-13;
-/// Pivot, the fraction of a column's square that the columns before it leave, below which it has lost too many digits.
+/// A column whose pivot, the fraction of its square that the columns before it leave, is below this has lost too many
+/// digits.
 pub(super) const LOST: f64 = 1e-8;
-/// Part of a column beside its size, in units of ε, that changes no score by more than rounding: a column of which less
-/// is left after the columns before it is a combination of them.
+/// A column is a combination of the columns before it if they leave at most this many ε of its size: such a remainder
+/// changes no score by more than rounding.
 pub(super) const NOTHING_LEFT: f64 = 32.0;
 
 /// Sums over rows for the columns x̃_j of a basis: Σ d x̃_j (`cross`), Σ d x̃_j² (`squares`), Σ d (`bias`) and Σ s

@@ -5,7 +5,7 @@
 
 use crate::linalg::{add_multiple, dot, norm};
 
-/// A unit vector of whose length the passive rows leave less than this depends on them.
+/// A row depends on the passive rows if its distance from their span is at most this.
 const DEPENDENT: f64 = 1e-10;
 /// A row enters only if its product with the residual exceeds this fraction of the residual's length.
 const USELESS: f64 = 1e-12;

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::kernel::{Basis, Gram};
 use crate::reduce::Job;
 
-/// The most times that the basis is changed before columns that still lose digits are given up.
+/// The most times that the basis is changed; columns that lose digits after that are given up.
 const ROUNDS: usize = 16;
 /// The most that moving the weights of aliased columns to others may raise the loss, relative to the loss.
 pub(super) const LOSES: f64 = 1e-8;

@@ -78,7 +78,7 @@ impl Moments {
     }
 }
 
-/// Factor that exceeds 1 by more than the relative error of sums of positive terms, a few thousand ε.
+/// Factor by which computed sums of positive terms, which are right to a few thousand ε, become upper bounds.
 const EXACT: f64 = 1.0 + 1e-9;
 /// The longest Newton step of the biases that is taken, in the Euclidean norm: after longer ones the bounds on
 /// curvatures are too loose.

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::float::Precision;
 use crate::linalg::{add_multiple, dot};
 
-/// The most pairs kept.
+/// The most [`Pair`]s kept.
 const MEMORY: usize = 20;
 /// The least decrease of the objective that a step is accepted with, as a fraction of step · slope.
 const ARMIJO: f64 = 1e-4;

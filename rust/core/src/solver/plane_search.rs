@@ -26,9 +26,9 @@ use crate::source::PlaneScores;
 pub(crate) const AT_REST: f64 = 0.01;
 /// The most Newton iterations over one plane.
 const NEWTON: usize = 10;
-/// They end when the predicted decrease is at most this fraction of the first iteration's.
+/// Newton iterations over a plane end when the predicted decrease is at most this fraction of the first iteration's.
 const WORTH: f64 = 1e-8;
-/// Iterations without progress, while predicted decreases are below rounding, after which the search ends.
+/// Iterations without progress after which the search ends, counted while predicted decreases are below rounding.
 const PATIENCE: usize = 60;
 /// Iterations after which the scores, which are updated by additions, are computed afresh.
 const REFRESH: usize = 50;

@@ -23,9 +23,9 @@ use crate::error::Error;
 use crate::kernel::{Pair, Sides, Standardised};
 use crate::linalg::{add_multiple, dot, norm, normalise};
 
-/// Pairs whose margin `a · d / ‖a‖` is at most this may lie on the hyperplane: they are active.
+/// Pairs whose margin `a · d / ‖a‖` is within ± this may lie on the hyperplane: they are active.
 const TIE: f64 = 1e-12;
-/// The least margin that proves that a pair lies on its side, once the direction is orthogonal to the active pairs.
+/// The least margin that proves that a pair lies on its own side, once the direction is orthogonal to the active pairs.
 const CLEAR: f64 = 1e-13;
 /// A residual of the cone problem this short, as a fraction of the target's length, is rounding: the cone contains the
 /// target.
@@ -33,25 +33,25 @@ const NOTHING: f64 = 1e-13;
 /// An orthonormal basis of the active pairs is too inexact if a vector of length 1 leaves less than this after
 /// projection on the basis so far.
 const DIGITS: f64 = 1e-7;
-/// The most components of all active pairs' vectors for which a direction is moved off as many active pairs as
-/// possible.
+/// The largest total number of components of the active pairs' vectors for which these are kept in memory, to move the
+/// direction off as many active pairs as possible.
 const IN_MEMORY: usize = 1 << 24;
-/// How many lengths of that move are tried, each a tenth of the one before.
+/// Lengths tried when a direction is moved off active pairs, each a tenth of the one before.
 const SHORTER: usize = 14;
-/// The most rounds of projecting a direction and checking all pairs again.
+/// The most times that a direction is projected and all pairs are checked again.
 const ATTEMPTS: usize = 4;
 /// Active pairs, spread over the rows, that are added to the independent ones as candidates for a well-conditioned
 /// basis.
 const CANDIDATES: usize = 1024;
-/// The most pairs added to the cone in one round: this many, and …
+/// At most ROWS + ROWS_A_NUMBER · (length of a direction) pairs are added to the cone in one round.
 const ROWS: usize = 32;
-/// … this many per component of a direction.
+/// See [`ROWS`].
 const ROWS_A_NUMBER: usize = 2;
 /// Components of a direction below this fraction of the largest, in standard deviations, are rounding.
 const COMPONENT: f64 = 1e-9;
 /// A bias below this fraction of the terms that cancel in it is rounding.
 const BIAS: f64 = 1e-12;
-/// The most passes of a search, as a multiple of those that the fit has taken.
+/// A search may take this many times the passes of the fit so far.
 const AS_LONG: f64 = 2.0;
 /// A search may take this many passes in any case.
 const PASSES: f64 = 64.0;

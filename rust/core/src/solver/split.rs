@@ -8,8 +8,8 @@ use crate::error::Error;
 use crate::kernel::{Ranges, Span};
 use crate::linalg::normalise;
 
-/// The most parameters for which separation by several columns is searched for. For more, columns that are combinations
-/// of others are not detected either.
+/// The most parameters for which separation by several columns is searched for, and columns that are combinations of
+/// others are detected.
 pub(super) const LARGEST_SEARCH: usize = 1024;
 
 /// A direction along one column that separates the labels: all its values of some classes are on one side of those of

@@ -33,22 +33,23 @@ pub(crate) const DRIFT: f64 = 0.05;
 /// Weights larger than this, in scores per standard deviation of the column, are taken as a sign of an optimum at
 /// infinity: no labels that overlap by more than rounding lead to such weights.
 const RUNAWAY: f64 = 1e6;
-/// Iterations without progress, while predicted decreases are below rounding, after which the solver ends.
+/// Iterations without progress after which the solver ends, counted while predicted decreases are below rounding.
 const PATIENCE: usize = 6;
 /// [`PATIENCE`] of several classes, where progress is slower.
 const CLASSES_PATIENCE: usize = 30;
-/// Single precision is kept while one preconditioner brings the gradient's norm below this fraction of the lowest
+/// Single precision is kept as long as each preconditioner brings the gradient's norm below this fraction of the lowest
 /// before.
 const HELPS: f64 = 0.1;
 /// The most iterations with one preconditioner on all rows.
 const ITERATIONS: usize = 12;
-/// The most columns of a Hessian that is factored; of K classes, n² K is at most the square of this.
+/// The most columns n of a Hessian that is factored; with K classes, n² K must not exceed the square of this.
 const LARGEST_FACTOR: usize = 4096;
-/// The most that a factored Hessian may cost when iterations on all rows begin, in passes over all rows.
+/// The most that the first factored Hessian may cost, in passes over all rows.
 const START_COST: f64 = 8.0;
-/// The most that a later one with more rows may cost, unless the fit has taken more passes already.
+/// The most that a later factored Hessian of more rows may cost, in passes over all rows, or as many as the fit has
+/// taken.
 const LATER_COST: f64 = 12.0;
-/// Rows that a sampled Hessian is computed from if that costs at most about half a pass.
+/// Rows that a Hessian is computed from if that costs at most about half a pass.
 const HESSIAN_ROWS: usize = 32_000;
 /// Seed of the first sample, chosen freely.
 const SEED: u64 = 0x5EED;
