@@ -1,5 +1,5 @@
-//! Equally spaced strips of a slice, bounds-checked once for many reads, and prefetching: the only unsafe code of the
-//! core.
+//! Strips of a slice at equal distances, bounds-checked once for many reads, and prefetching: the only unsafe code of
+//! the core.
 
 /// `count` contiguous pieces of `length` elements, `stride` elements apart: the rows or columns of a tile.
 #[derive(Clone, Copy)]

@@ -132,8 +132,7 @@ impl Leaves {
     }
 }
 
-/// The sums of consecutive leaves, added up as far as the tree allows: the sums of its nodes that hold these leaves
-/// alone.
+/// The partial sums of consecutive leaves: the largest nodes of the tree that these leaves make up alone.
 #[derive(Debug)]
 pub(crate) struct Forest<T> {
     /// The nodes, from left to right.

@@ -15,7 +15,8 @@ use crate::linalg::{add_multiple, dot};
 
 /// The most [`Pair`]s kept.
 const MEMORY: usize = 20;
-/// The least decrease of the objective that a step is accepted with, as a fraction of step · slope.
+/// The least decrease of the objective that a step is accepted with, as a fraction of step · slope (Armijo's
+/// condition).
 const ARMIJO: f64 = 1e-4;
 /// The largest slope left after a step that is judged by its slope, as a fraction of the slope before it.
 const SLOPE: f64 = 0.8;
@@ -50,7 +51,7 @@ impl Memory {
     fn push(&mut self, step: Vec<f64>, change: Vec<f64>, preconditioner: &Preconditioner) {
         let product = dot(&step, &change);
         let terms = step.iter().zip(&change).map(|(s, y)| (s * y).abs());
-        // The sum must be more than the rounding of its terms.
+        // The product must exceed the rounding errors of its terms.
         if product.is_nan() || product <= 1e-14 * terms.sum::<f64>() {
             return;
         }
