@@ -10,9 +10,10 @@
 //! J(v) − min J ≤ ((1 − a) ln(1 − a) + a) / ρ²            a = λρ < 1
 //! ```
 //!
-//! where the second line is the minimum of the first over t. If a < 1 a minimum exists; if not, nothing is proved. With
-//! K classes, a row's change is the range of x_i · u_k over the classes k. The same change of all classes changes no
-//! probability: so for each column the weight of one class is fixed, and g and H are taken by the others.
+//! where the second line follows from the first with g·u ≥ −λt, at the t of its minimum. If a < 1 a minimum exists; if
+//! not, nothing is proved. With K classes, the change of a row is the range of x_i · u_k over the classes k. The same
+//! change of all classes changes no probability: so for each column the weight of one class is fixed, and g and H are
+//! taken by the others.
 //!
 //! The bound does not depend on the coordinates of the columns; it is computed in those of a [`Basis`]. Rounding is
 //! included:
