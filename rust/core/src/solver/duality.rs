@@ -18,9 +18,9 @@
 //! ```
 //!
 //! The computed gradient is enlarged by a bound on its rounding error: scores err by at most
-//! (n / lanes + 8)·ε·(‖x‖‖w‖ + |b|), residuals by 8·ε of themselves, and their sums by ε for each of the additions that a
-//! term goes through (N. Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §3.1 and §4.2). Over sparse
-//! rows, scores and the gradient's sums are in `f64` whatever is stored, and are rounded once.
+//! (n / lanes + 8)·ε·(‖x‖‖w‖ + |b|), residuals by 8·ε of themselves, and their sums by ε for each of the additions
+//! that a term goes through (N. Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §3.1 and §4.2). Over
+//! sparse rows, scores and the gradient's sums are in `f64` whatever is stored, and are rounded once.
 //!
 //! With K classes the same holds with residuals r_ik = p_ik − [y_i = k]: the dual point is p_i in the simplex, feasible
 //! where Σ s_i r_ik = 0 for every class, and its value is the entropy Σ s_i H(p_i) less the penalty's conjugate. Let b°
