@@ -69,6 +69,7 @@ def covariance(
 def fit(
     x: _X,
     y: Array,
+    l1: float,
     l2: float,
     sample_weight: Array | None,
     fit_bias: bool,

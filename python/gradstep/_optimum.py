@@ -210,10 +210,11 @@ def fit(
     X: Features,
     y: ArrayLike,
     *,
+    l1: float = 0.0,
     l2: float = 0.0,
     sample_weight: ArrayLike | None = None,
     fit_bias: bool = True,
-    solver: Literal["auto", "lbfgs", "gd"] = "auto",
+    solver: Literal["auto", "lbfgs", "gd", "proximal"] = "auto",
     gap_tol: float = 1e-8,
     tol: float | None = None,
     certify: bool = True,
@@ -223,7 +224,7 @@ def fit(
     n_threads: int | None = None,
     callback: Callable[[Iteration], bool | None] | None = None,
 ) -> Optimum:
-    """The weights and bias that minimise E + (l2/2) ||w||², and a proof of how close they are.
+    """The weights and bias that minimise E + l1 ||w||₁ + (l2/2) ||w||², and a proof of how close they are.
 
     E = Σ s_i E_i / Σ s_i is the mean cross-entropy; the bias is never penalised. Columns may be of any scale and at any
     offset. For labels in [0, 1], E is `loss` with weights of shape (n,); for the codes of K >= 3 classes with weights
@@ -235,15 +236,19 @@ def fit(
         Finite; see `gradstep` for what they may be. Weights are float32 for float32, else float64.
     y : array_like, shape (m,)
         Labels in [0, 1], or class codes 0, 1, …, K - 1 with K >= 3, each of them with a row of positive weight.
+    l1 : float, default 0.0
+        Strength >= 0 of the penalty l1 Σ |w_j| on the mean error: the larger, the more weights are exactly 0. For labels in
+        [0, 1] only.
     l2 : float, default 0.0
         Strength λ >= 0 of the penalty (λ/2) ||w||² on the mean error.
     sample_weight : array_like, shape (m,), optional
         As in `gradstep`.
     fit_bias : bool, default True
         Whether there is a bias; it is 0 if not.
-    solver : {"auto", "lbfgs", "gd"}, default "auto"
+    solver : {"auto", "lbfgs", "gd", "proximal"}, default "auto"
         "auto" is "lbfgs": preconditioned L-BFGS, first on samples of the rows where there are many. "gd" is gradient
-        descent with the best step and momentum of each iteration.
+        descent with the best step and momentum of each iteration. With l1, "auto" is "proximal": a proximal quasi-Newton
+        method by coordinate descent, of many columns over those that are likely to get a weight.
     gap_tol : float, default 1e-8
         The fit has converged once it is proved that the objective is at most this part of itself above its minimum.
     tol : float, optional
@@ -334,6 +339,7 @@ def fit(
     found = _native.fit(
         features(X),
         real("y", y),
+        number("l1", l1),
         number("l2", l2),
         optional_real("sample_weight", sample_weight),
         flag("fit_bias", fit_bias),

@@ -65,7 +65,7 @@ pub fn descend_with_best_steps<F: Float>(
     {
         stop_reason = StopReason::Separated;
     }
-    let is_small = solution.point.value.gradient_norm() <= options.tol;
+    let is_small = solution.point.value.gradient_norm <= options.tol;
     let mut v = solution.point.v;
     let bias = F::from_f64(v.pop().unwrap_or(0.0));
     Ok(Descent {

@@ -13,6 +13,7 @@ use crate::math;
 use crate::penalty::Penalty;
 use crate::reduce::{Job, Threads};
 use crate::simd::{self, dispatch};
+use crate::solver::elastic_net;
 use crate::solver::objective::Objective;
 use crate::solver::plane_search;
 use crate::solver::proof::{Goal, Outcome, Proof, prove};
@@ -28,6 +29,8 @@ pub enum Solver {
     Lbfgs,
     /// Gradient descent with the optimal step length and momentum of each iteration.
     Gd,
+    /// A proximal quasi-Newton method, for penalties with l1.
+    Proximal,
 }
 
 impl Solver {
@@ -35,14 +38,33 @@ impl Solver {
     ///
     /// # Errors
     ///
-    /// [`Error::Choice`] if `name` is none of "auto", "lbfgs" and "gd".
-    pub fn parse(name: &str) -> Result<Self, Error> {
+    /// [`Error::Choice`] if `name` is none of "auto", "lbfgs", "gd" and "proximal"; [`Error::Conflict`] for a solver that the
+    /// penalty is not for.
+    pub fn parse(name: &str, penalty: Penalty) -> Result<Self, Error> {
+        let auto = if penalty.l1() > 0.0 {
+            Solver::Proximal
+        } else {
+            Solver::Lbfgs
+        };
         let words = [
-            ("auto", Solver::Lbfgs),
+            ("auto", auto),
             ("lbfgs", Solver::Lbfgs),
             ("gd", Solver::Gd),
+            ("proximal", Solver::Proximal),
         ];
-        one_of("solver", &words, name)
+        let solver = one_of("solver", &words, name)?;
+        if (solver == Solver::Proximal) == (auto == Solver::Proximal) {
+            return Ok(solver);
+        }
+        let expected = match auto {
+            Solver::Proximal => "\"auto\" or \"proximal\" with l1 > 0",
+            _ => "\"auto\", \"lbfgs\" or \"gd\" without l1",
+        };
+        Err(Error::Conflict {
+            argument: "solver",
+            expected,
+            got: format!("{name:?}"),
+        })
     }
 
     /// The solver's name: "lbfgs" or "gd".
@@ -50,6 +72,7 @@ impl Solver {
         match self {
             Solver::Lbfgs => "lbfgs",
             Solver::Gd => "gd",
+            Solver::Proximal => "proximal",
         }
     }
 }
@@ -119,9 +142,9 @@ pub struct Optimum<F> {
     pub biases: Vec<F>,
     /// E, the mean error.
     pub loss: f64,
-    /// E + (l2/2)‖w‖², the objective.
+    /// E + l1 Σ|w_j| + (l2/2)‖w‖², the objective.
     pub objective: f64,
-    /// Max-norm of the objective's gradient.
+    /// Max-norm of the objective's gradient; with l1, of its smallest subgradient.
     pub gradient_norm: f64,
     /// Proved upper bound on objective − minimum, over the columns that are not aliased; ∞ if nothing is proved.
     pub gap: f64,
@@ -194,8 +217,8 @@ const VECTORS: u128 = 64;
 /// Passes reserved for the Newton steps after L-BFGS; at most half of `max_passes`.
 const NEWTON_PASSES: f64 = 500.0;
 
-/// Minimises E + (l2/2)‖w‖², `E = Σ s_i E_i / Σ s_i`: E_i is the cross-entropy of the sigmoid for labels in [0, 1], and
-/// of softmax for the codes 0 … K − 1 of K ≥ 3 classes.
+/// Minimises E + l1 Σ|w_j| + (l2/2)‖w‖², `E = Σ s_i E_i / Σ s_i`: E_i is the cross-entropy of the sigmoid for labels in
+/// [0, 1], and of softmax for the codes 0 … K − 1 of K ≥ 3 classes.
 ///
 /// # Errors
 ///
@@ -241,6 +264,13 @@ fn solve(
     options.check()?;
     let labels = source.labels(precision, &mut Job::new(options.threads, observer)?)?;
     start.check(source.columns(), labels.scores, precision)?;
+    if options.penalty.l1() > 0.0 && labels.scores > 1 {
+        return Err(Error::Conflict {
+            argument: "l1",
+            expected: "0 for three classes or more",
+            got: format!("{} for {}", options.penalty.l1(), labels.scores),
+        });
+    }
     let columns = source.columns() as u128;
     let vectors = VECTORS * labels.scores as u128;
     check_room(
@@ -274,6 +304,10 @@ fn solve(
         } else {
             let start = start.take().unwrap_or_default();
             let (v, is_given) = begin(&objective, &labels, start, &mut run)?;
+            if options.solver == Solver::Proximal {
+                let proof = elastic_net::minimise(&objective, v, is_given, goal, &mut run)?;
+                break (objective, proof);
+            }
             minimise(&objective, v, is_given, options, &mut run)?
         };
         match prove(&objective, solution, goal, &mut run)? {
@@ -299,7 +333,7 @@ fn solve(
         biases,
         loss: point.value.loss,
         objective: point.value.objective,
-        gradient_norm: point.value.gradient_norm(),
+        gradient_norm: point.value.gradient_norm,
         gap,
         converged: gap <= options.gap_tol * point.value.objective,
         aliased,
@@ -341,7 +375,7 @@ fn minimise(
 ) -> Result<Solution, Error> {
     let tol = options.tol.unwrap_or(GRADIENT);
     match options.solver {
-        Solver::Lbfgs => {
+        Solver::Lbfgs | Solver::Proximal => {
             // The passes held back are for the Newton steps of the certificate.
             let all = run.max_passes;
             if options.certify && options.tol.is_none() {
@@ -361,7 +395,7 @@ fn minimise(
                 let solution = plane_search::minimise(objective, point, until, precision, run)?;
                 let after = &solution.point.value;
                 let is_better = after.objective < before.objective - before.rounding(precision)
-                    || after.gradient_norm() < 0.5 * before.gradient_norm();
+                    || after.gradient_norm < 0.5 * before.gradient_norm;
                 if solution.stop_reason != StopReason::Precision || !is_better {
                     return Ok(solution);
                 }

@@ -1,56 +1,91 @@
-//! The penalty on the weights: its value, gradient, curvature, shrinkage per step, and convex conjugate. Biases are not
-//! penalised.
+//! The penalty on the weights: its value, gradient, curvature, proximal step, shrinkage per step, and convex conjugate.
+//! Biases are not penalised.
 
 use crate::error::Error;
 use crate::kernel::Basis;
 use crate::linalg::dot;
 
-/// (l2/2) ‖w‖²
+/// l1 Σ |w_j| + (l2/2) ‖w‖²: the elastic net. Its smooth part is the second term.
+///
+/// Source: H. Zou & T. Hastie, "Regularization and variable selection via the elastic net", J. R. Stat. Soc. B 67 (2005),
+/// doi:10.1111/j.1467-9868.2005.00503.x.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Penalty {
+    l1: f64,
     l2: f64,
 }
 
 impl Penalty {
     /// No penalty.
-    pub const NONE: Penalty = Penalty { l2: 0.0 };
+    pub const NONE: Penalty = Penalty { l1: 0.0, l2: 0.0 };
 
-    /// The penalty of that strength.
+    /// (l2/2) ‖w‖²
     ///
     /// # Errors
     ///
     /// [`Error::Number`] if `l2` is negative or not finite.
     pub fn new(l2: f64) -> Result<Self, Error> {
-        match (0.0..f64::INFINITY).contains(&l2) {
-            true => Ok(Penalty { l2 }),
-            false => Err(Error::Number {
-                argument: "l2",
-                expected: "finite and not negative",
-                got: l2,
-            }),
-        }
+        check("l2", l2)?;
+        Ok(Penalty { l1: 0.0, l2 })
     }
 
-    /// Whether `l2` is 0.
+    /// The same with l1 Σ |w_j| added.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Number`] if `l1` is negative or not finite.
+    pub fn with_l1(self, l1: f64) -> Result<Self, Error> {
+        check("l1", l1)?;
+        Ok(Penalty { l1, ..self })
+    }
+
+    /// Whether `l1` and `l2` are 0.
     pub(crate) fn is_none(self) -> bool {
-        self.l2 == 0.0
+        self.l1 == 0.0 && self.l2 == 0.0
+    }
+
+    /// The strength of Σ |w_j|.
+    pub(crate) fn l1(self) -> f64 {
+        self.l1
+    }
+
+    /// The strength of ½ ‖w‖².
+    pub(crate) fn l2(self) -> f64 {
+        self.l2
     }
 
     pub(crate) fn value(self, weights: &[f64]) -> f64 {
-        if self.is_none() {
-            return 0.0; // even if the squares overflow
+        let (mut sum, mut squares) = (0.0, 0.0);
+        // A factor of 0 gives 0 even if the squares overflow.
+        if self.l1 > 0.0 {
+            sum = self.l1 * weights.iter().map(|w| w.abs()).sum::<f64>();
         }
-        0.5 * self.l2 * weights.iter().map(|w| w * w).sum::<f64>()
+        if self.l2 > 0.0 {
+            squares = 0.5 * self.l2 * weights.iter().map(|w| w * w).sum::<f64>();
+        }
+        sum + squares
     }
 
-    /// The derivative by one weight: `l2 · weight`.
+    /// The derivative of smallest magnitude that the objective has by a weight, given the derivative `slope` of its smooth
+    /// part: 0 at an optimum.
+    pub(crate) fn least_slope(self, weight: f64, slope: f64) -> f64 {
+        if self.l1 == 0.0 {
+            slope
+        } else if weight != 0.0 {
+            slope + self.l1.copysign(weight)
+        } else {
+            soft_threshold(slope, self.l1)
+        }
+    }
+
+    /// The derivative of the smooth part by a weight.
     pub(crate) fn slope(self, weight: f64) -> f64 {
         self.l2 * weight
     }
 
     /// `aᵀ H b` for two directions of the weights, with the penalty's Hessian H.
     pub(crate) fn product(self, a: &[f64], b: &[f64]) -> f64 {
-        if self.is_none() {
+        if self.l2 == 0.0 {
             return 0.0; // even if the products overflow
         }
         self.l2 * dot(a, b)
@@ -68,7 +103,7 @@ impl Penalty {
 
     /// The diagonal of the penalty's Hessian by weights in the coordinates of a basis.
     pub(crate) fn diagonal(self, basis: &Basis) -> Vec<f64> {
-        if self.is_none() {
+        if self.l2 == 0.0 {
             return vec![0.0; basis.columns()];
         }
         let per_unit = basis.per_unit().iter();
@@ -82,7 +117,7 @@ impl Penalty {
 
     /// Calls `put(i, j, element)` with each element i > j of the Hessian of [`Penalty::diagonal`] that may not be zero.
     pub(crate) fn between(self, basis: &Basis, mut put: impl FnMut(usize, usize, f64)) {
-        if self.is_none() {
+        if self.l2 == 0.0 {
             return;
         }
         let combined: Vec<(usize, Vec<f64>)> = basis
@@ -98,6 +133,28 @@ impl Penalty {
                 put(*i, j, self.l2 * product);
             }
         }
+    }
+}
+
+/// The proximal step of t |x|: x moved by t towards 0, and 0 if it is nearer.
+pub(crate) fn soft_threshold(x: f64, t: f64) -> f64 {
+    if x > t {
+        x - t
+    } else if x < -t {
+        x + t
+    } else {
+        0.0
+    }
+}
+
+fn check(argument: &'static str, strength: f64) -> Result<(), Error> {
+    match (0.0..f64::INFINITY).contains(&strength) {
+        true => Ok(()),
+        false => Err(Error::Number {
+            argument,
+            expected: "finite and not negative",
+            got: strength,
+        }),
     }
 }
 

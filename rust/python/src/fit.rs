@@ -25,6 +25,7 @@ const ONE_THREAD: usize = 1 << 15;
 pub(crate) fn fit<'py>(
     x: &Bound<'py, PyAny>,
     y: &Array<'py>,
+    l1: f64,
     l2: f64,
     sample_weight: Option<&Array<'py>>,
     fit_bias: bool,
@@ -41,7 +42,9 @@ pub(crate) fn fit<'py>(
     let py = x.py();
     let (x, y) = (Samples::new(x)?, View::new("y", y, 1)?);
     let sample_weight = weights_of_rows(sample_weight)?;
-    let solver = Solver::parse(&solver.to_string_lossy()).map_err(value_error)?;
+    let penalty = Penalty::new(l2).and_then(|penalty| penalty.with_l1(l1));
+    let penalty = penalty.map_err(value_error)?;
+    let solver = Solver::parse(&solver.to_string_lossy(), penalty).map_err(value_error)?;
     let start = start(weights, bias)?;
     let mut threads = Threads::new(n_threads).map_err(value_error)?;
     if n_threads.is_none() && x.stored()? <= ONE_THREAD {
@@ -53,7 +56,7 @@ pub(crate) fn fit<'py>(
         sample_weight: sample_weight.as_ref(),
         start,
         options: FitOptions {
-            penalty: Penalty::new(l2).map_err(value_error)?,
+            penalty,
             fit_bias,
             solver,
             tol,

@@ -19,6 +19,7 @@ mod predict;
 mod ranges;
 mod reach;
 mod rows;
+mod selected;
 mod sides;
 mod softmax;
 pub(crate) mod sparse;
@@ -44,12 +45,14 @@ pub use self::parameters::Parameters;
 pub(crate) use self::plane::{Plane, plane};
 pub(crate) use self::point::{PointDescent, PointUpdate, Recorder};
 pub(crate) use self::precise::{
-    Curvatures, ExactScores, Moments, curvatures, exact_scores, gather, moments, residuals,
+    Curvatures, ExactScores, Moments, chi_square, curvatures, exact_scores, gather, moments,
+    residuals,
 };
 pub use self::predict::{decision_function, predict_proba};
 pub(crate) use self::predict::{predict_rows, predictions, scores};
 pub(crate) use self::ranges::{Ranges, Span, ranges};
 pub(crate) use self::reach::{Metric, reach};
+pub(crate) use self::selected::Selected;
 pub(crate) use self::sides::{Pair, Sides, Standardised, sides, sum_of_pairs};
 pub use self::softmax::softmax_in_place;
 pub(crate) use self::softmax::{bias_hessian, slopes};

@@ -286,6 +286,56 @@ fn stripe_residuals<S: Simd>(
     [weight, error]
 }
 
+/// Σ s_i r_i² / (ŷ_i (1 − ŷ_i)) of one score, r = ŷ − y: Pearson's χ², at scores `z`.
+///
+/// # Errors
+///
+/// [`Error::Interrupted`] by the monitor.
+pub(crate) fn chi_square(
+    dataset: &Dataset<'_>,
+    z: &[f64],
+    job: &mut Job<'_>,
+) -> Result<f64, Error> {
+    let level = job.level();
+    map_reduce(
+        job,
+        Leaves::new(z.len(), 4),
+        || (),
+        || 0.0,
+        |(), sum, leaf| {
+            for first in leaf.clone().step_by(STRIPE) {
+                let z = &z[first..leaf.end.min(first + STRIPE)];
+                *sum += dispatch!(level, simd => stripe_chi_square(simd, dataset, first, z));
+            }
+        },
+    )
+}
+
+#[inline(always)]
+fn stripe_chi_square<S: Simd>(simd: S, dataset: &Dataset<'_>, first: usize, z: &[f64]) -> f64 {
+    let count = z.len();
+    let (mut scores, mut weight) = ([0.0; STRIPE], 0.0);
+    scores[..count].copy_from_slice(z);
+    let (mut y, mut s) = ([0.0; STRIPE], [0.0; STRIPE]);
+    let y = dataset.labels(first, count, &mut y);
+    let s = dataset.sample_weights(first, count, &mut s, &mut weight);
+    let mut sum = 0.0;
+    for at in (0..count).step_by(LANES) {
+        let z = f64x8::<S>::from_slice(simd, &scores[at..at + LANES]);
+        let sample = math::cross_entropy(z, f64x8::<S>::from_slice(simd, &y[at..at + LANES]));
+        // ŷ (1 − ŷ) = t / (1 + t)²
+        let root = sample.residual * (sample.t + 1.0);
+        let squares = root * root / sample.t;
+        for (i, square) in (at..count).zip(squares.as_slice()) {
+            match s.map_or(1.0, |s| s[i]) {
+                0.0 => {}
+                s => sum += s * square,
+            }
+        }
+    }
+    sum
+}
+
 /// The second derivatives of Σ s_i E_i by the scores of each row.
 pub(crate) struct Curvatures {
     classes: usize,

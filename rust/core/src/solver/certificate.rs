@@ -447,17 +447,10 @@ impl<'a> Neighbourhood<'a> {
         }
         // The mean of the weights over the classes, which is zero but for rounding: its penalty is added to the bound.
         let alike: Vec<f64> = (weights.iter().zip(&centred)).map(|(w, c)| w - c).collect();
-        let loss = moments.error / total;
         let shift = mean.iter().zip(&largest).map(|(mean, scale)| mean * scale);
         let shift: f64 = shift.map(|x| x * x).sum();
         Ok(Evaluation {
-            value: Value {
-                objective: loss + objective.penalty.value(weights),
-                loss,
-                error: moments.error,
-                weight: total,
-                gradient: natural,
-            },
+            value: objective.value(v, moments.error, total, natural),
             drift,
             score_error: scores.error(),
             gradient,

@@ -48,13 +48,13 @@ use std::f64::consts::SQRT_2;
 use super::objective::{Objective, Point};
 use crate::error::Error;
 use crate::float::Precision;
-use crate::kernel::Basis;
+use crate::kernel::{Basis, Curvature};
 use crate::linalg::{add_multiple, dot, norm};
 use crate::reduce::{Job, STRIPE};
 use crate::source::Rounding;
 
 /// The second derivatives that the bound needs, each multiplied or divided by [`EXACT`] to be safe.
-struct Moments {
+pub(super) struct Moments {
     /// The least curvature along the biases: h for one score, μ for several classes.
     least: f64,
     /// h, a bound on the largest curvature along the biases.
@@ -66,6 +66,16 @@ struct Moments {
 }
 
 impl Moments {
+    /// From the sums of all scores' curvatures, and the least curvature along the biases.
+    pub(super) fn new(trace: &Curvature, least: f64) -> Self {
+        Moments {
+            least: least / EXACT,
+            largest: trace.bias / trace.weight * EXACT,
+            spread: trace.diagonal.iter().sum::<f64>() / trace.weight * EXACT,
+            squares: trace.squares.iter().sum::<f64>() / trace.weight * EXACT,
+        }
+    }
+
     /// Bounds on the moments of several classes after a step of the biases of this length.
     fn after(self, length: f64) -> Self {
         let growth = (SQRT_2 * length).exp();
@@ -79,7 +89,7 @@ impl Moments {
 }
 
 /// Factor by which computed sums of positive terms, which are right to a few thousand ε, become upper bounds.
-const EXACT: f64 = 1.0 + 1e-9;
+pub(super) const EXACT: f64 = 1.0 + 1e-9;
 /// The longest Newton step of the biases that is taken, in the Euclidean norm: after longer ones the bounds on
 /// curvatures are too loose.
 const LONGEST: f64 = 1.0;
@@ -125,7 +135,7 @@ fn at_better_biases(
     if length.is_nan() || length > LONGEST {
         return Ok(bound(objective, point, &moments, Precision::Double));
     }
-    let error = rounding(objective, point, &moments, Precision::Double).by_biases;
+    let error = gradient_error(objective, point, &moments, Precision::Double).by_biases;
     let gained = dot(g, &step).max(0.0) + error * length;
     let mut v = point.v.clone();
     let at = v.len() - objective.classes;
@@ -159,13 +169,7 @@ fn moments(
             )
         }
     };
-    let moments = Moments {
-        least: least / EXACT,
-        largest: trace.bias / trace.weight * EXACT,
-        spread: trace.diagonal.iter().sum::<f64>() / trace.weight * EXACT,
-        squares: trace.squares.iter().sum::<f64>() / trace.weight * EXACT,
-    };
-    Ok((moments, inverse))
+    Ok((Moments::new(&trace, least), inverse))
 }
 
 /// The inverse of a symmetric K × K matrix H that vanishes along (1, …, 1), on the vectors perpendicular to that.
@@ -243,12 +247,12 @@ impl Inverse {
 }
 
 /// Bounds on the norms of the rounding errors of a gradient: of its part by the weights, and of its part by the biases.
-struct GradientError {
-    by_weights: f64,
-    by_biases: f64,
+pub(super) struct GradientError {
+    pub(super) by_weights: f64,
+    pub(super) by_biases: f64,
 }
 
-fn rounding(
+pub(super) fn gradient_error(
     objective: &Objective<'_>,
     point: &Point,
     moments: &Moments,
@@ -278,7 +282,7 @@ fn rounding(
 
 /// The bound from the gradient at `point`, which was computed in `precision`, and the moments there.
 fn bound(objective: &Objective<'_>, point: &Point, moments: &Moments, precision: Precision) -> f64 {
-    let error = rounding(objective, point, moments, precision);
+    let error = gradient_error(objective, point, moments, precision);
     let (by_weights, by_biases) = objective.split(&point.value.gradient);
     let along_weights = norm(by_weights) * EXACT + error.by_weights;
     let along_bias = if objective.fit_bias {
@@ -425,7 +429,7 @@ mod tests {
                 at(&objective, &v, Precision::Double),
             );
             let (moments, _) = moments(&objective, &point, &mut quiet()).unwrap();
-            let said = rounding(&objective, &point, &moments, Precision::Single);
+            let said = gradient_error(&objective, &point, &moments, Precision::Single);
             add_multiple(&mut point.value.gradient, -1.0, &exact.value.gradient);
             let (weights, biases) = objective.split(&point.value.gradient);
             assert!(norm(weights) > 0.0 && norm(weights) <= said.by_weights);

@@ -5,10 +5,11 @@
 //! * `cholesky`, `preconditioner`: an approximate inverse of the Hessian;
 //! * `lbfgs`, `stages`: preconditioned L-BFGS, on growing samples and then on all rows;
 //! * `plane_search`: gradient descent with the optimal step length and momentum of each iteration;
+//! * `elastic_net`, `quadratic`: with an l1 penalty, a proximal quasi-Newton method, and the minimum of its model;
 //! * `columns`, `view`, `dependence`: the columns in a basis where no digits are lost, and columns that are linear
 //!   combinations of others;
 //! * `duality`, `certificate`, `hessian`: upper bounds on objective − minimum, by duality with a penalty, and by the
-//!   factored Hessian with or without one;
+//!   factored Hessian with or without one; `fenchel`: by duality with an l1 penalty;
 //! * `information`: the Fisher information, for the covariance of weights and bias;
 //! * `separation`, `split`, `cone`, `modular`: whether a hyperplane separates the labels, so that there is no optimum;
 //! * `proof`: all of these applied to the parameters that a solver ended with.
@@ -19,6 +20,8 @@ mod columns;
 mod cone;
 mod dependence;
 mod duality;
+pub(crate) mod elastic_net;
+mod fenchel;
 mod hessian;
 pub(crate) mod information;
 mod lbfgs;
@@ -27,6 +30,7 @@ pub(crate) mod objective;
 pub(crate) mod plane_search;
 pub(crate) mod preconditioner;
 pub(crate) mod proof;
+mod quadratic;
 pub(crate) mod run;
 pub(crate) mod separation;
 mod split;

@@ -40,14 +40,11 @@ pub(crate) struct Value {
     pub weight: f64,
     /// By weights and, last, biases; 0 by biases that are not fitted.
     pub gradient: Vec<f64>,
+    /// Max-norm of the objective's gradient; with l1, of the subgradient that is smallest.
+    pub gradient_norm: f64,
 }
 
 impl Value {
-    /// The gradient's max-norm.
-    pub(crate) fn gradient_norm(&self) -> f64 {
-        self.gradient.iter().copied().fold(0.0, larger)
-    }
-
     /// The largest difference of two objectives that may be rounding.
     pub(crate) fn rounding(&self, precision: Precision) -> f64 {
         64.0 * precision.epsilon() * self.objective.abs()
@@ -117,6 +114,12 @@ impl<'a> Objective<'a> {
         }
     }
 
+    /// What a pass over the rows reads, as a part of what it would if all elements were stored.
+    pub(crate) fn density(&self) -> f64 {
+        let (m, n) = (self.rows() as f64, self.columns() as f64);
+        (self.source.reads() as f64 / (m * n)).min(1.0)
+    }
+
     pub(crate) fn rows(&self) -> usize {
         self.source.rows()
     }
@@ -142,13 +145,23 @@ impl<'a> Objective<'a> {
         let fit_bias = self.fit_bias;
         let by_bias = |b: &f64| if fit_bias { b / total } else { 0.0 };
         gradient.extend(sums.biases.iter().map(by_bias));
-        let loss = error / total;
-        Ok(Value {
-            objective: loss + self.penalty.value(self.split(v).0),
+        Ok(self.value(v, error, total, gradient))
+    }
+
+    /// The objective at `v`, from Σ s_i E_i, Σ s_i and the gradient of its smooth part.
+    pub(crate) fn value(&self, v: &[f64], error: f64, weight: f64, gradient: Vec<f64>) -> Value {
+        let loss = error / weight;
+        let (weights, _) = self.split(v);
+        let (by_weights, by_biases) = self.split(&gradient);
+        let slopes = by_weights.iter().zip(weights);
+        let slopes = slopes.map(|(g, w)| self.penalty.least_slope(*w, *g));
+        Value {
+            objective: loss + self.penalty.value(weights),
             loss,
             error,
-            weight: total,
+            weight,
+            gradient_norm: slopes.chain(by_biases.iter().copied()).fold(0.0, larger),
             gradient,
-        })
+        }
     }
 }

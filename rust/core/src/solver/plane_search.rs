@@ -56,7 +56,7 @@ pub(crate) fn minimise(
     let mut patience = Patience::new(PATIENCE);
     let column_scales = preconditioner.column_scales();
     let mut iteration = 0;
-    let is_small = |point: &Point| point.value.gradient_norm() <= tol;
+    let is_small = |point: &Point| point.value.gradient_norm <= tol;
     let (stop_reason, separation) = loop {
         preconditioner.apply(&point.value.gradient, &mut direction);
         for d in &mut direction {

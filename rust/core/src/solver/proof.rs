@@ -217,9 +217,9 @@ impl Goal {
     }
 
     /// Why the fit ended, given why the solver ended, the gap and the iterate.
-    fn reason(&self, ended: StopReason, gap: f64, point: &Point) -> StopReason {
+    pub(crate) fn reason(&self, ended: StopReason, gap: f64, point: &Point) -> StopReason {
         let is_reached = match self.gradient {
-            Some(tol) => point.value.gradient_norm() <= tol,
+            Some(tol) => point.value.gradient_norm <= tol,
             None => self.is_met(gap, point),
         };
         match ended {

@@ -183,7 +183,7 @@ impl<'o> Run<'o> {
     ) -> ControlFlow<()> {
         let record = Record {
             objective: point.value.objective,
-            gradient_norm: point.value.gradient_norm(),
+            gradient_norm: point.value.gradient_norm,
             step,
             seconds: self.start.elapsed().as_secs_f64(),
             passes: self.passes,
@@ -236,7 +236,7 @@ impl Patience {
     pub(crate) fn is_exhausted(&mut self, point: &Point, measure: f64, rounding: f64) -> bool {
         let is_better = self.best.as_ref().is_none_or(|best| {
             let gain = best.value.objective - point.value.objective;
-            gain > rounding || point.value.gradient_norm() < best.value.gradient_norm()
+            gain > rounding || point.value.gradient_norm < best.value.gradient_norm
         });
         if is_better {
             self.best = Some(point.clone());
@@ -255,7 +255,7 @@ impl Patience {
         match self.best {
             Some(best)
                 if best.value.objective <= point.value.objective + rounding
-                    && best.value.gradient_norm() < point.value.gradient_norm() =>
+                    && best.value.gradient_norm < point.value.gradient_norm =>
             {
                 best
             }

@@ -12,11 +12,11 @@ use crate::kernel::stratified;
 use crate::source::Sample;
 
 /// Least number of rows of the first sample.
-const FIRST_ROWS: usize = 2000;
+pub(super) const FIRST_ROWS: usize = 2000;
 /// Least number of rows of the first sample per column of X.
-const FIRST_ROWS_A_COLUMN: usize = 40;
+pub(super) const FIRST_ROWS_A_COLUMN: usize = 40;
 /// Rows of each sample as a multiple of those of the sample before.
-const GROWTH: usize = 16;
+pub(super) const GROWTH: usize = 16;
 /// A sample of r rows is solved until the predicted decrease of the objective is at most this times n / r. Its own
 /// optimum misses that of all rows by about n / (2 r) in the objective, so more precision would be wasted.
 const STAGE_PRECISION: f64 = 0.1;
@@ -66,7 +66,7 @@ pub(crate) struct Solution {
 /// but not to multiply, hence the density.
 fn hessian_cost(objective: &Objective<'_>, rows: usize) -> f64 {
     let (m, n) = (objective.rows() as f64, objective.columns() as f64);
-    (rows as f64 / m * n * 0.06 + n * n / (24.0 * m)) / objective.source.density()
+    (rows as f64 / m * n * 0.06 + n * n / (24.0 * m)) / objective.density()
 }
 
 /// Whether the Hessian is small enough to be factored.
@@ -76,9 +76,9 @@ fn may_be_factored(objective: &Objective<'_>) -> bool {
 }
 
 /// The number of rows that a Hessian is computed from: all of them if a sample would be more than half.
-fn hessian_rows(objective: &Objective<'_>) -> usize {
+pub(super) fn hessian_rows(objective: &Objective<'_>) -> usize {
     let (m, n) = (objective.rows(), objective.columns());
-    let cheap = (0.5 * m as f64 / (0.06 * n as f64) * objective.source.density()) as usize;
+    let cheap = (0.5 * m as f64 / (0.06 * n as f64) * objective.density()) as usize;
     let rows = (FIRST_ROWS_A_COLUMN * n)
         .max(FIRST_ROWS)
         .max(cheap.min(HESSIAN_ROWS));
@@ -380,7 +380,7 @@ fn on_all_rows(
         {
             break end;
         }
-        let gradient = point.value.gradient_norm();
+        let gradient = point.value.gradient_norm;
         let helps = end.is_none() && gradient < HELPS * smallest;
         smallest = gradient.min(smallest);
         if solver.precision == Precision::Single && !helps {
@@ -402,7 +402,7 @@ fn on_all_rows(
     }
     Ok(Solution {
         stop_reason: match stop_reason {
-            StopReason::Precision if point.value.gradient_norm() <= tol => StopReason::Tolerance,
+            StopReason::Precision if point.value.gradient_norm <= tol => StopReason::Tolerance,
             other => other,
         },
         point,
@@ -433,7 +433,7 @@ impl AllRows<'_> {
             1 => AT_REST,
             _ => CLASSES_AT_REST,
         };
-        let is_small = |point: &Point| point.value.gradient_norm() <= tol;
+        let is_small = |point: &Point| point.value.gradient_norm <= tol;
         let lbfgs = Lbfgs {
             objective: self.objective,
             preconditioner,

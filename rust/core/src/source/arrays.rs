@@ -8,7 +8,7 @@ use crate::features::Features;
 use crate::float::Precision;
 use crate::kernel::{
     self, Basis, Curvature, Curvatures, Dataset, ExactScores, Gram, Labels, Metric, Moments,
-    Parameters, Plane, Ranges, Sides, Standardised, Subset, Sums, Want, rows_of,
+    Parameters, Plane, Ranges, Selected, Sides, Standardised, Subset, Sums, Want, rows_of,
 };
 use crate::linalg::add_multiple;
 use crate::reduce::Job;
@@ -35,6 +35,19 @@ impl Sample<'_> {
     }
 }
 
+/// Some of the columns of a source, in memory.
+pub(crate) struct Columns<'a>(Selected<'a>);
+
+impl Columns<'_> {
+    /// These columns as a source, lent to `work`.
+    pub(crate) fn lend<T>(
+        &self,
+        work: impl FnOnce(&dyn Source) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        work(&Arrays(self.0.dataset()?))
+    }
+}
+
 impl Source for Arrays<'_> {
     fn rows(&self) -> usize {
         rows_of(&self.0)
@@ -44,9 +57,8 @@ impl Source for Arrays<'_> {
         self.0.x.columns()
     }
 
-    fn density(&self) -> f64 {
-        let (m, n) = (self.rows() as f64, self.columns() as f64);
-        (self.0.x.reads(self.rows()) as f64 / (m * n)).min(1.0)
+    fn reads(&self) -> usize {
+        self.0.x.reads(self.rows())
     }
 
     fn labels(&self, precision: Precision, job: &mut Job<'_>) -> Result<Labels, Error> {
@@ -191,6 +203,15 @@ impl Source for Arrays<'_> {
         job: &mut Job<'_>,
     ) -> Result<Sample<'s>, Error> {
         Subset::new(&self.0, rows, precision, job).map(Sample)
+    }
+
+    fn select(
+        &self,
+        columns: &[usize],
+        precision: Precision,
+        job: &mut Job<'_>,
+    ) -> Result<Columns<'_>, Error> {
+        Selected::new(&self.0, columns, precision, job).map(Columns)
     }
 
     fn not_finite(&self) -> Error {
@@ -365,6 +386,10 @@ impl RowScores for ArrayScores<'_> {
     fn moments(&self, basis: &Basis, scale: &[f64], job: &mut Job<'_>) -> Result<Moments, Error> {
         let residuals = kernel::residuals(self.dataset, &self.exact.z, job)?;
         kernel::moments(self.dataset, basis, &residuals, scale, job)
+    }
+
+    fn chi_square(&self, job: &mut Job<'_>) -> Result<f64, Error> {
+        kernel::chi_square(self.dataset, &self.exact.z, job)
     }
 
     fn gram(&self, [k, l]: [usize; 2], basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error> {

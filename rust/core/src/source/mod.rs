@@ -5,7 +5,7 @@
 
 mod arrays;
 
-pub(crate) use self::arrays::Arrays;
+pub(crate) use self::arrays::{Arrays, Columns, Sample};
 use crate::error::Error;
 use crate::float::Precision;
 use crate::kernel::{
@@ -22,8 +22,8 @@ pub(crate) trait Source {
     fn rows(&self) -> usize;
     /// n, the number of columns.
     fn columns(&self) -> usize;
-    /// The work of a pass, as a fraction of a pass over a dense matrix of the same shape.
-    fn density(&self) -> f64;
+    /// The work of a pass, in elements of X.
+    fn reads(&self) -> usize;
 
     /// Kind and totals of the labels and sample weights, which must be finite in `precision`. X is not read.
     fn labels(&self, precision: Precision, job: &mut Job<'_>) -> Result<Labels, Error>;
@@ -81,12 +81,17 @@ pub(crate) trait Source {
         precision: Precision,
         job: &mut Job<'_>,
     ) -> Result<Sample<'s>, Error>;
+    /// The columns of those numbers, ascending, as a source of its own. Dense copies are of this precision.
+    fn select(
+        &self,
+        columns: &[usize],
+        precision: Precision,
+        job: &mut Job<'_>,
+    ) -> Result<Columns<'_>, Error>;
 
     /// The error to report after a sum was infinite or NaN: names the element of the data that is to blame.
     fn not_finite(&self) -> Error;
 }
-
-pub(crate) use self::arrays::Sample;
 
 /// Bounds on the rounding errors of [`Source::evaluate`].
 #[derive(Clone, Copy, Debug)]
@@ -131,6 +136,8 @@ pub(crate) trait RowScores {
     /// The Gram matrix `[X 1]ᵀ D [X 1]` of a pair (k, l) of scores, with D = diag(s_i ∂²E_i/∂z_ik∂z_il), in the
     /// coordinates of a basis.
     fn gram(&self, pair: [usize; 2], basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error>;
+    /// Σ s_i r_i² / (ŷ_i (1 − ŷ_i)), r = ŷ − y, of one score: Pearson's χ².
+    fn chi_square(&self, job: &mut Job<'_>) -> Result<f64, Error>;
     /// [`RowScores::gram`] with D = diag(s_i Σ_k ∂²E_i/∂z_ik²).
     fn gram_of_trace(&self, basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error>;
 }

@@ -1,0 +1,160 @@
+//! Some of the columns of all rows, copied: what is read again and again while the rest of `X` waits.
+
+use super::dataset::Dataset;
+use crate::elements::Elements;
+use crate::error::{Error, zeros};
+use crate::features::Features;
+use crate::float::{Float, Precision};
+use crate::matrix::Matrix;
+use crate::reduce::{Job, Leaves, map_into};
+use crate::sparse::{Indices, Sparse, with_rows};
+
+/// Some of the columns, with the labels and sample weights of the dataset that they are from.
+pub(crate) struct Selected<'a> {
+    dataset: Dataset<'a>,
+    columns: usize,
+    x: Copied,
+}
+
+/// Rows as long as there are columns, or CSR.
+enum Copied {
+    Single(Vec<f32>),
+    Double(Vec<f64>),
+    Sparse {
+        values: Vec<f64>,
+        indices: Vec<i64>,
+        starts: Vec<i64>,
+    },
+}
+
+impl<'a> Selected<'a> {
+    /// The columns of those numbers, in ascending order. Dense copies are of this precision.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`] without room for a copy; [`Error::Interrupted`] by the monitor.
+    pub(crate) fn new(
+        dataset: &Dataset<'a>,
+        columns: &[usize],
+        precision: Precision,
+        job: &mut Job<'_>,
+    ) -> Result<Self, Error> {
+        let x = match (dataset.x, precision) {
+            (Features::Dense(x), Precision::Single) => Copied::Single(copy(&x, columns, job)?),
+            (Features::Dense(x), Precision::Double) => Copied::Double(copy(&x, columns, job)?),
+            (Features::Sparse(x), _) => Copied::sparse(&x, columns),
+        };
+        Ok(Selected {
+            dataset: *dataset,
+            columns: columns.len(),
+            x,
+        })
+    }
+
+    /// These columns as a dataset.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Empty`] without columns.
+    pub(crate) fn dataset(&self) -> Result<Dataset<'_>, Error> {
+        let rows = self.dataset.x.rows();
+        let dense = |elements| Matrix::from_rows(elements, rows, self.columns);
+        let x = match &self.x {
+            Copied::Single(x) => Features::Dense(dense(Elements::F32(x))?),
+            Copied::Double(x) => Features::Dense(dense(Elements::F64(x))?),
+            Copied::Sparse {
+                values,
+                indices,
+                starts,
+            } => {
+                let (indices, starts) = (Indices::I64(indices), Indices::I64(starts));
+                let shape = (rows, self.columns);
+                Features::Sparse(Sparse::new(Elements::F64(values), indices, starts, shape)?)
+            }
+        };
+        Ok(self.dataset.with(x))
+    }
+}
+
+fn copy<F: Float>(x: &Matrix<'_>, columns: &[usize], job: &mut Job<'_>) -> Result<Vec<F>, Error> {
+    let (rows, n, count) = (x.rows(), x.columns(), columns.len());
+    let mut out = zeros("X", rows.saturating_mul(count), "numbers of its columns")?;
+    map_into(
+        job,
+        Leaves::new(rows, n),
+        (&mut out, count),
+        || vec![F::ZERO; n],
+        |row, leaf, out| {
+            for (i, out) in leaf.zip(out.chunks_exact_mut(count)) {
+                x.copy_row(i, row);
+                for (out, &column) in out.iter_mut().zip(columns) {
+                    *out = row[column];
+                }
+            }
+        },
+    )?;
+    Ok(out)
+}
+
+impl Copied {
+    fn sparse(x: &Sparse<'_>, columns: &[usize]) -> Self {
+        let mut place = vec![-1; x.columns()];
+        for (at, &column) in (0..).zip(columns) {
+            place[column] = at;
+        }
+        let (mut values, mut indices, mut starts) = (Vec::new(), Vec::new(), vec![0]);
+        let mut parts = Vec::new();
+        with_rows!(x, rows => for i in 0..x.rows() {
+            rows.visit(i, &mut parts, |column, value| {
+                if let Some(&at) = place.get(column).filter(|at| **at >= 0) {
+                    indices.push(at);
+                    values.push(value);
+                }
+            });
+            starts.push(values.len() as i64);
+        });
+        Copied::Sparse {
+            values,
+            indices,
+            starts,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::kernel::gather;
+    use crate::reduce::{Threads, Unmonitored};
+    use crate::vector::Vector;
+
+    #[test]
+    fn columns_are_those_asked_for() {
+        let x: Vec<f64> = (0..12).map(f64::from).collect();
+        let y = vec![0.0, 1.0, 0.0];
+        let y = Vector::from_slice(&y);
+        let (starts, indices): (Vec<i64>, Vec<i64>) = (
+            (0..4).map(|i| 4 * i).collect(),
+            (0..12).map(|k| k % 4).collect(),
+        );
+        let sparse = Sparse::new(
+            Elements::F64(&x),
+            Indices::I64(&indices),
+            Indices::I64(&starts),
+            (3, 4),
+        );
+        let dense = Matrix::from_rows(Elements::F64(&x), 3, 4).unwrap();
+        let mut monitor = Unmonitored;
+        let mut job = Job::new(Threads::ONE, &mut monitor).unwrap();
+        for features in [Features::Dense(dense), Features::Sparse(sparse.unwrap())] {
+            let dataset = Dataset::new(features, &y, None).unwrap();
+            for precision in [Precision::Single, Precision::Double] {
+                let selected = Selected::new(&dataset, &[1, 3], precision, &mut job).unwrap();
+                let columns = gather(&selected.dataset().unwrap(), &[2, 0]);
+                assert_eq!(columns, [9.0, 11.0, 1.0, 3.0]);
+            }
+        }
+    }
+}

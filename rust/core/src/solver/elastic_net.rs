@@ -1,0 +1,642 @@
+//! Minimises an objective with an l1 penalty: a proximal quasi-Newton method over ever better sets of columns.
+//!
+//! Each iteration minimises a quadratic model of the smooth part plus the penalty ([`Quadratic`]) and searches along the way
+//! there. The model's Hessian is that of a sample of the rows, updated by BFGS. Of many columns, only those that are likely to
+//! get a weight are iterated over, in a copy; all others are looked at in between.
+//!
+//! Sources: J. Lee, Y. Sun & M. Saunders, "Proximal Newton-type methods for minimizing composite functions", SIAM J. Optim. 24
+//! (2014), doi:10.1137/130921428; for sets of columns, T. Johnson & C. Guestrin, "Blitz", ICML 2015.
+
+use super::fenchel;
+use super::objective::{Objective, Point};
+use super::proof::{Goal, Proof};
+use super::quadratic::Quadratic;
+use super::run::{Ended, Run};
+use super::stages::{FIRST_ROWS, FIRST_ROWS_A_COLUMN, GROWTH, hessian_rows};
+use crate::descent::StopReason;
+use crate::error::Error;
+use crate::float::Precision;
+use crate::kernel::{Basis, stratified};
+use crate::linalg::{add_multiple, dot};
+use crate::penalty::soft_threshold;
+use crate::source::Sample;
+
+/// Up to so many columns are all iterated over; of more, at least a hundred, and twice as many as have weights.
+const ALL_COLUMNS: usize = 300;
+const LEAST_COLUMNS: usize = 100;
+/// More columns than this part of all are not worth a copy.
+const NO_COPY: f64 = 0.6;
+/// Sets of columns, and Hessians for one of them, before the fit gives up.
+const SETS: usize = 60;
+const HESSIANS: usize = 20;
+/// Iterations with one Hessian, and of a sample.
+const ITERATIONS: usize = 12;
+const SAMPLE_ITERATIONS: usize = 30;
+/// A set of columns that is not the last is left when the decrease ahead is this part of its first.
+const ROUGH: f64 = 1e-2;
+/// What a sample of rows is solved to, as a part of weights / rows: the objective at its optimum is off by half of that.
+const SAMPLE_PRECISION: f64 = 0.1;
+/// What is asked of the decrease ahead, as a part of the gap that is wanted; each time the proof fails, it is divided.
+const AHEAD: f64 = 0.05;
+const DIVISOR: f64 = 30.0;
+const PROOFS: usize = 6;
+/// The decrease that a step must bring, as a part of what the slope promises; step lengths tried; objectives that differ by
+/// less, as a part of themselves, differ by rounding.
+const ARMIJO: f64 = 1e-4;
+const TRIALS: usize = 30;
+const BLIND: f64 = 2e-13;
+/// A column whose variance in a sample is below this part of its mean square is constant there.
+const CONSTANT: f64 = 1e-13;
+const SEED: u64 = 0xE1A5;
+
+/// Minimises the objective of one score from `v`, which is `given` by the caller or a mere beginning, and proves how far the
+/// result is from the minimum.
+///
+/// # Errors
+///
+/// Those of [`Run::evaluate`]; [`Error::Memory`] without room for a copy of columns.
+pub(crate) fn minimise(
+    objective: &Objective<'_>,
+    v: Vec<f64>,
+    given: bool,
+    goal: Goal,
+    run: &mut Run<'_>,
+) -> Result<Proof, Error> {
+    let mut search = Search {
+        objective,
+        goal,
+        ahead: AHEAD,
+        seed: SEED,
+    };
+    let n = objective.columns();
+    let v = match n <= ALL_COLUMNS && !given {
+        true => search.on_samples(objective, v, &|v| v.to_vec(), run)?,
+        false => v,
+    };
+    let mut point = search.evaluate(objective, v, run)?;
+    let mut scales = None;
+    let mut proofs = 0;
+    let mut last_set: Vec<usize> = Vec::new();
+    for set in 0..SETS {
+        let (columns, is_final) = if n <= ALL_COLUMNS {
+            ((0..n).collect(), true)
+        } else {
+            if scales.is_none() {
+                scales = Some(search.column_scales(&point, run)?);
+            }
+            let scales = scales.as_deref().unwrap_or_default();
+            let (columns, outside) = search.columns(&point, scales, &last_set);
+            (columns, set > 0 && outside == 0)
+        };
+        let before = point.value.objective;
+        let ended = search.on_columns(&mut point, &columns, is_final, run)?;
+        let stop_reason = match ended {
+            Ended::Passes => StopReason::Passes,
+            Ended::Callback => StopReason::Callback,
+            _ if !is_final => {
+                last_set = columns;
+                continue;
+            }
+            _ => StopReason::Tolerance,
+        };
+        last_set = columns;
+        if n > ALL_COLUMNS && stop_reason == StopReason::Tolerance {
+            let scales = scales.as_deref().unwrap_or_default();
+            if search.columns(&point, scales, &last_set).1 > 0 {
+                continue;
+            }
+        }
+        let proof = search.proof(point.clone(), stop_reason, run)?;
+        proofs += 1;
+        let has_moved = point.value.objective < before;
+        let is_end = stop_reason != StopReason::Tolerance
+            || proof.stop_reason == StopReason::Tolerance
+            || proofs >= PROOFS
+            || (ended == Ended::Stalled && !has_moved);
+        if is_end {
+            return Ok(proof);
+        }
+        search.ahead /= DIVISOR;
+    }
+    search.proof(point, StopReason::Precision, run)
+}
+
+/// A search for the minimum, over all columns or some of them.
+struct Search<'a> {
+    objective: &'a Objective<'a>,
+    goal: Goal,
+    /// The decrease ahead that is small enough, as a part of the gap that is wanted.
+    ahead: f64,
+    /// Of the next sample of rows.
+    seed: u64,
+}
+
+/// Brings parameters by some columns to those by all.
+type Widen<'a> = &'a dyn Fn(&[f64]) -> Vec<f64>;
+
+impl Search<'_> {
+    fn evaluate(
+        &self,
+        objective: &Objective<'_>,
+        v: Vec<f64>,
+        run: &mut Run<'_>,
+    ) -> Result<Point, Error> {
+        let value = run.evaluate(objective, &v, Precision::Double)?;
+        match value.is_finite() {
+            true => Ok(Point { v, value }),
+            false => Err(self.objective.source.not_finite()),
+        }
+    }
+
+    /// The point rounded to the type of the result, and what is proved of it.
+    fn proof(
+        &self,
+        mut point: Point,
+        ended: StopReason,
+        run: &mut Run<'_>,
+    ) -> Result<Proof, Error> {
+        let mut v = point.v.clone();
+        self.objective.precision.round(&mut v);
+        if v != point.v {
+            point = self.evaluate(self.objective, v, run)?;
+        }
+        let gap = fenchel::gap(self.objective, &point, run)?;
+        Ok(Proof {
+            stop_reason: self.goal.reason(ended, gap, &point),
+            point,
+            gap,
+            aliased: Vec::new(),
+            separation: None,
+        })
+    }
+
+    /// Root of the curvature along each column, from all rows.
+    fn column_scales(&self, point: &Point, run: &mut Run<'_>) -> Result<Vec<f64>, Error> {
+        run.passes += self.objective.cost;
+        let (source, at) = (self.objective.source, self.objective.parameters(&point.v));
+        let natural = Basis::natural(self.objective.columns());
+        let curvatures = source.curvatures(&at, &mut run.job())?;
+        let curvature = curvatures.diagonal(0, &natural, &mut run.job())?;
+        let l2 = self.objective.penalty.l2();
+        let along = curvature.diagonal.iter();
+        let along = along.map(|d| (d / curvature.weight + l2).max(f64::MIN_POSITIVE).sqrt());
+        Ok(along.collect())
+    }
+
+    /// The columns to iterate over, ascending: those with weights, and those without that the objective falls along most. And how
+    /// many of the latter were not among the last.
+    fn columns(&self, point: &Point, scales: &[f64], last: &[usize]) -> (Vec<usize>, usize) {
+        let (weights, _) = self.objective.split(&point.v);
+        let (slopes, _) = self.objective.split(&point.value.gradient);
+        let penalty = self.objective.penalty;
+        let l1 = penalty.l1();
+        let urgency = |j: usize| match weights[j] == 0.0 {
+            true => (slopes[j].abs() - l1) / scales[j],
+            false => f64::INFINITY,
+        };
+        let is_new = |j: &usize| urgency(*j) > 0.0 && last.binary_search(j).is_err();
+        let n = weights.len();
+        let outside = (0..n).filter(is_new).count();
+        let support = weights.iter().filter(|w| **w != 0.0).count();
+        let count = LEAST_COLUMNS.max(2 * support).min(n);
+        if count as f64 > NO_COPY * n as f64 {
+            return ((0..n).collect(), outside);
+        }
+        let mut order: Vec<usize> = (0..n).collect();
+        order.sort_by(|&a, &b| urgency(b).total_cmp(&urgency(a)).then(a.cmp(&b)));
+        order.truncate(count);
+        order.sort_unstable();
+        (order, outside)
+    }
+
+    /// Moves the point to a minimum by some columns, where these are final, and else towards it.
+    fn on_columns(
+        &mut self,
+        point: &mut Point,
+        columns: &[usize],
+        is_final: bool,
+        run: &mut Run<'_>,
+    ) -> Result<Ended, Error> {
+        let objective = self.objective;
+        let n = objective.columns();
+        if columns.len() == n {
+            return self.on_rows(objective, point, is_final, &|v| v.to_vec(), run);
+        }
+        let narrow = |v: &[f64]| -> Vec<f64> {
+            let weights = columns.iter().map(|&j| v[j]);
+            weights.chain([v[n]]).collect()
+        };
+        let widen = |v: &[f64]| {
+            let mut wide = vec![0.0; n];
+            columns.iter().zip(v).for_each(|(&j, w)| wide[j] = *w);
+            wide.extend(v.last());
+            wide
+        };
+        run.passes += objective.cost;
+        let precision = objective.precision;
+        let selected = (objective.source).select(columns, precision, &mut run.job())?;
+        let mut ended = Ended::Stalled;
+        let v = selected.lend(|source| {
+            let part = Objective {
+                source,
+                cost: source.reads() as f64 / objective.source.reads() as f64,
+                ..*objective
+            };
+            let mut inner = self.evaluate(&part, narrow(&point.v), run)?;
+            ended = self.on_rows(&part, &mut inner, is_final, &widen, run)?;
+            Ok(widen(&inner.v))
+        })?;
+        *point = self.evaluate(objective, v, run)?;
+        Ok(ended)
+    }
+
+    /// Solves for samples of the rows, each larger than the last.
+    fn on_samples(
+        &mut self,
+        objective: &Objective<'_>,
+        mut v: Vec<f64>,
+        widen: Widen<'_>,
+        run: &mut Run<'_>,
+    ) -> Result<Vec<f64>, Error> {
+        let (m, n) = (objective.rows(), objective.columns());
+        let mut rows = FIRST_ROWS.max(FIRST_ROWS_A_COLUMN.saturating_mul(n));
+        while rows.saturating_mul(2) < m {
+            let sample = self.sample(objective, rows, run)?;
+            v = sample.lend(1, |source| {
+                let part = Objective {
+                    source,
+                    cost: objective.cost * rows as f64 / m as f64,
+                    ..*objective
+                };
+                let mut point = self.evaluate(&part, v, run)?;
+                let Some(mut model) = Model::new(&part, &part, &point.v, run)? else {
+                    return Ok(point.v); // nothing of any weight was drawn
+                };
+                let weights = part.split(&point.v).0.iter().filter(|w| **w != 0.0);
+                let until = Until {
+                    decrease: SAMPLE_PRECISION * weights.count().max(5) as f64 / rows as f64,
+                    rough: 0.0,
+                    iterations: SAMPLE_ITERATIONS,
+                };
+                self.iterate(&part, &mut model, &mut point, until, widen, run)?;
+                Ok(point.v)
+            })?;
+            rows = rows.saturating_mul(GROWTH);
+        }
+        Ok(v)
+    }
+
+    fn sample<'s>(
+        &mut self,
+        objective: &Objective<'s>,
+        rows: usize,
+        run: &mut Run<'_>,
+    ) -> Result<Sample<'s>, Error> {
+        let drawn = stratified(objective.rows(), rows, self.seed);
+        self.seed = self.seed.wrapping_add(1);
+        run.passes += objective.cost * rows as f64 / objective.rows() as f64;
+        let precision = self.objective.precision;
+        objective.source.sample(drawn, precision, &mut run.job())
+    }
+
+    /// Iterates over all rows, with one Hessian after the other.
+    fn on_rows(
+        &mut self,
+        objective: &Objective<'_>,
+        point: &mut Point,
+        is_final: bool,
+        widen: Widen<'_>,
+        run: &mut Run<'_>,
+    ) -> Result<Ended, Error> {
+        let m = objective.rows();
+        let mut rows = hessian_rows(objective);
+        let mut has_stalled = false;
+        for _ in 0..HESSIANS {
+            let model = if rows >= m {
+                Model::new(objective, objective, &point.v, run)?
+            } else {
+                let sample = self.sample(objective, rows, run)?;
+                sample.lend(1, |source| {
+                    let part = Objective {
+                        source,
+                        cost: objective.cost * rows as f64 / m as f64,
+                        ..*objective
+                    };
+                    Model::new(&part, objective, &point.v, run)
+                })?
+            };
+            let Some(mut model) = model else {
+                return Ok(Ended::Stalled);
+            };
+            let until = Until {
+                decrease: self.ahead * self.goal.gap * point.value.objective,
+                rough: if is_final { 0.0 } else { ROUGH },
+                iterations: ITERATIONS,
+            };
+            let ended = self.iterate(objective, &mut model, point, until, widen, run)?;
+            match ended {
+                Ended::Iterations => has_stalled = false,
+                Ended::Stalled if !has_stalled && rows < m => has_stalled = true,
+                _ => return Ok(ended),
+            }
+            rows = rows.saturating_mul(4);
+            if rows.saturating_mul(2) > m {
+                rows = m;
+            }
+        }
+        Ok(Ended::Iterations)
+    }
+
+    /// Proximal quasi-Newton iterations with one model of the smooth part, which learns from them.
+    fn iterate(
+        &self,
+        objective: &Objective<'_>,
+        model: &mut Model,
+        point: &mut Point,
+        until: Until,
+        widen: Widen<'_>,
+        run: &mut Run<'_>,
+    ) -> Result<Ended, Error> {
+        let (mut first, mut last) = (None, 0.0);
+        for _ in 0..until.iterations {
+            let x = model.coordinates(&point.v);
+            let gradient = model.gradient(&point.value.gradient);
+            let forcing = match first {
+                None => 0.05,
+                Some(first) => f64::clamp(0.1 * f64::sqrt(last / first), 1e-6, 0.05),
+            };
+            let quadratic = Quadratic {
+                gradient: &gradient,
+                hessian: &model.hessian,
+                thresholds: &model.thresholds,
+                start: &x,
+            };
+            let u = quadratic.minimum(forcing, &mut run.job())?;
+            let step: Vec<f64> = u.iter().zip(&x).map(|(u, x)| u - x).collect();
+            let terms = model.thresholds.iter().zip(u.iter().zip(&x));
+            let shrinks: f64 = terms.map(|(t, (u, x))| t * (u.abs() - x.abs())).sum();
+            let slope = dot(&gradient, &step) + shrinks;
+            if slope >= 0.0 || slope.is_nan() {
+                return Ok(Ended::Stalled);
+            }
+            // The model's decrease is between half of that and all of it.
+            let ahead = -slope;
+            let first = *first.get_or_insert(ahead);
+            last = ahead;
+            let is_asked = self
+                .goal
+                .gradient
+                .is_some_and(|tol| point.value.gradient_norm <= tol);
+            if 0.5 * ahead <= until.decrease.max(0.5 * until.rough * first) || is_asked {
+                return Ok(Ended::Reached);
+            }
+            if run.is_spent() {
+                return Ok(Ended::Passes);
+            }
+            let Some((length, next)) =
+                self.along(objective, model, point, (&x, &step, slope), run)?
+            else {
+                return Ok(Ended::Stalled);
+            };
+            let mut moved = model.coordinates(&next.v);
+            add_multiple(&mut moved, -1.0, &x);
+            let mut change = model.gradient(&next.value.gradient);
+            add_multiple(&mut change, -1.0, &gradient);
+            model.learn(&moved, &change);
+            *point = next;
+            let shown = Point {
+                v: widen(&point.v),
+                value: point.value.clone(),
+            };
+            if run.record(objective, &shown, length).is_break() {
+                return Ok(Ended::Callback);
+            }
+        }
+        Ok(Ended::Iterations)
+    }
+
+    /// A step along a direction that decreases the objective: the whole of it, if that does.
+    fn along(
+        &self,
+        objective: &Objective<'_>,
+        model: &Model,
+        point: &Point,
+        (x, step, slope): (&[f64], &[f64], f64),
+        run: &mut Run<'_>,
+    ) -> Result<Option<(f64, Point)>, Error> {
+        let from = point.value.objective;
+        let mut length = 1.0;
+        for trial in 0..TRIALS {
+            if run.is_spent() {
+                return Ok(None);
+            }
+            let to = x.iter().zip(step);
+            let to: Vec<f64> = match length == 1.0 {
+                true => to
+                    .map(|(x, step)| if *step == -x { 0.0 } else { x + step })
+                    .collect(),
+                false => to.map(|(x, step)| x + length * step).collect(),
+            };
+            let v = model.natural(&to);
+            let value = run.evaluate(objective, &v, Precision::Double)?;
+            let gain = value.objective - from;
+            let next = Point { v, value };
+            if next.value.is_finite() {
+                if gain <= ARMIJO * length * slope {
+                    return Ok(Some((length, next)));
+                }
+                // Where the objective cannot tell, the subgradient can.
+                if gain.abs() <= BLIND * from.abs() {
+                    if model.steepness(objective, &next) < 0.9 * model.steepness(objective, point) {
+                        return Ok(Some((length, next)));
+                    }
+                    if trial >= 2 {
+                        return Ok(None);
+                    }
+                }
+            }
+            let best = -slope * length / (2.0 * (gain - slope * length));
+            length *= if best.is_finite() {
+                best.clamp(0.1, 0.5)
+            } else {
+                0.1
+            };
+        }
+        Ok(None)
+    }
+}
+
+/// When iterations with one model end.
+struct Until {
+    /// Once the model promises no larger decrease.
+    decrease: f64,
+    /// Or none larger than this part of the first.
+    rough: f64,
+    iterations: usize,
+}
+
+/// A quadratic model of the objective's smooth part, in coordinates where weights and bias do not interact: scaled columns, seen
+/// from their means weighted by curvature, and the bias at these means, last.
+struct Model {
+    basis: Basis,
+    /// Means of the columns of the basis; zeros without bias.
+    mean: Vec<f64>,
+    /// Shape (n + 1, n + 1); the last row is zero without bias.
+    hessian: Vec<f64>,
+    /// l1 of each coordinate; 0 of the bias.
+    thresholds: Vec<f64>,
+    fit_bias: bool,
+}
+
+impl Model {
+    /// At `v`, by the rows of `part`; columns that are constant there get their curvature from `whole`. None if no row has any
+    /// curvature.
+    fn new(
+        part: &Objective<'_>,
+        whole: &Objective<'_>,
+        v: &[f64],
+        run: &mut Run<'_>,
+    ) -> Result<Option<Self>, Error> {
+        let (n, fit_bias, penalty) = (part.columns(), part.fit_bias, part.penalty);
+        let basis = part.source.basis(fit_bias, penalty.l2() > 0.0);
+        run.passes += part.cost;
+        let curvatures = part
+            .source
+            .curvatures(&part.parameters(v), &mut run.job())?;
+        let gram = curvatures.gram(0, &basis, &mut run.job())?;
+        let order = n + 1;
+        let total = gram.lower[n * order + n];
+        if total <= 0.0 || !gram.lower.iter().all(|x| x.is_finite()) {
+            return Ok(None);
+        }
+        let cross = &gram.lower[n * order..][..n];
+        let mean: Vec<f64> = match fit_bias {
+            true => cross.iter().map(|cross| cross / total).collect(),
+            false => vec![0.0; n],
+        };
+        let mut hessian = vec![0.0; order * order];
+        for i in 0..n {
+            for j in 0..=i {
+                let element = gram.lower[i * order + j] - mean[i] * mean[j] * total;
+                hessian[i * order + j] = element / gram.weight;
+                hessian[j * order + i] = element / gram.weight;
+            }
+        }
+        let is_constant = |j: &usize| {
+            let square = gram.lower[j * (order + 1)] / gram.weight;
+            hessian[j * (order + 1)] <= CONSTANT * square
+        };
+        let constant: Vec<usize> = (0..n).filter(is_constant).collect();
+        if !constant.is_empty() {
+            run.passes += whole.cost;
+            let curvatures = whole
+                .source
+                .curvatures(&whole.parameters(v), &mut run.job())?;
+            let curvature = curvatures.diagonal(0, &basis, &mut run.job())?;
+            for &j in &constant {
+                for k in 0..n {
+                    (hessian[j * order + k], hessian[k * order + j]) = (0.0, 0.0);
+                }
+                let squared_mean = match fit_bias {
+                    true => curvature.cross[j] * (curvature.cross[j] / curvature.bias),
+                    false => 0.0,
+                };
+                let left = (curvature.diagonal[j] - squared_mean) / curvature.weight;
+                let is_some = left > CONSTANT * curvature.diagonal[j] / curvature.weight;
+                hessian[j * (order + 1)] = if is_some { left } else { 0.0 };
+            }
+        }
+        for (j, along) in penalty.diagonal(&basis).iter().enumerate() {
+            hessian[j * (order + 1)] += along;
+        }
+        if fit_bias {
+            hessian[n * (order + 1)] = total / gram.weight;
+        }
+        let thresholds = basis
+            .per_unit()
+            .iter()
+            .map(|per_unit| penalty.l1() * per_unit);
+        let thresholds = thresholds.chain([0.0]).collect();
+        Ok(Some(Model {
+            basis,
+            mean,
+            hessian,
+            thresholds,
+            fit_bias,
+        }))
+    }
+
+    /// Weights and bias in the model's coordinates.
+    fn coordinates(&self, v: &[f64]) -> Vec<f64> {
+        let (mut x, bias) = (v[..v.len() - 1].to_vec(), v[v.len() - 1]);
+        let shift = self.basis.to_coordinates(&mut x);
+        let at_mean = bias + shift + dot(&self.mean, &x);
+        x.push(at_mean);
+        x
+    }
+
+    /// The other way.
+    fn natural(&self, x: &[f64]) -> Vec<f64> {
+        let (weights, at_mean) = (&x[..x.len() - 1], x[x.len() - 1]);
+        let mut v = weights.to_vec();
+        let at_origin = at_mean - dot(&self.mean, weights);
+        let shift = self.basis.to_natural(&mut v);
+        v.push(if self.fit_bias {
+            at_origin + shift
+        } else {
+            0.0
+        });
+        v
+    }
+
+    /// A gradient by weights and bias in the model's coordinates.
+    fn gradient(&self, natural: &[f64]) -> Vec<f64> {
+        let (mut g, by_bias) = (
+            natural[..natural.len() - 1].to_vec(),
+            natural[natural.len() - 1],
+        );
+        self.basis.gradient(&mut g, by_bias);
+        add_multiple(&mut g, -by_bias, &self.mean);
+        g.push(by_bias);
+        g
+    }
+
+    /// The squared norm of the subgradient that is smallest, each coordinate in units of its curvature.
+    fn steepness(&self, objective: &Objective<'_>, point: &Point) -> f64 {
+        let x = self.coordinates(&point.v);
+        let slopes = self.gradient(&point.value.gradient);
+        let order = x.len();
+        let square = |j: usize| {
+            let l1 = self.thresholds[j];
+            let slope = match x[j] == 0.0 {
+                true => soft_threshold(slopes[j], l1),
+                false => slopes[j] + l1.copysign(x[j]),
+            };
+            let h = self.hessian[j * (order + 1)];
+            if h > 0.0 { slope * slope / h } else { 0.0 }
+        };
+        let counted = order - usize::from(!objective.fit_bias);
+        (0..counted).map(square).sum()
+    }
+
+    /// BFGS: the Hessian that takes this step to this change of the gradient, and differs least from the one before.
+    fn learn(&mut self, step: &[f64], change: &[f64]) {
+        let order = step.len();
+        let product = dot(step, change);
+        let terms = step.iter().zip(change).map(|(s, y)| (s * y).abs());
+        if product.is_nan() || product <= 1e-14 * terms.sum::<f64>() {
+            return;
+        }
+        let row = |i: usize| &self.hessian[i * order..][..order];
+        let image: Vec<f64> = (0..order).map(|i| dot(row(i), step)).collect();
+        let along = dot(step, &image);
+        if along <= 0.0 || along.is_nan() {
+            return;
+        }
+        for i in 0..order {
+            let row = &mut self.hessian[i * order..][..order];
+            add_multiple(row, change[i] / product, change);
+            add_multiple(row, -image[i] / along, &image);
+        }
+    }
+}
