@@ -8,7 +8,7 @@ use crate::float::Float;
 use crate::kernel::{self, Dataset};
 use crate::math::larger;
 use crate::reduce::{Job, Monitor};
-use crate::solver::objective::{Objective, Point};
+use crate::solver::objective::{Iterate, Objective};
 use crate::solver::plane_search;
 use crate::solver::run::{FitObserver, Iteration, Run, Separation};
 use crate::solver::separation;
@@ -55,18 +55,18 @@ pub fn descend_with_best_steps<F: Float>(
             got: largest,
         });
     }
-    let start = Point { v, value };
+    let start = Iterate { v, value };
     let until = [options.tol, f64::INFINITY];
     let solution = plane_search::minimise(&objective, start, until, precision, &mut run)?;
     let mut stop_reason = solution.stop_reason;
     if options.penalty.is_none()
         && matches!(stop_reason, StopReason::Tolerance | StopReason::Precision)
-        && let Separation::Found(_) = separation::search(&objective, &solution.point.v, &mut run)?
+        && let Separation::Found(_) = separation::search(&objective, &solution.iterate.v, &mut run)?
     {
         stop_reason = StopReason::Separated;
     }
-    let is_small = solution.point.value.gradient_norm <= options.tol;
-    let mut v = solution.point.v;
+    let is_small = solution.iterate.value.gradient_norm <= options.tol;
+    let mut v = solution.iterate.v;
     let bias = F::from_f64(v.pop().unwrap_or(0.0));
     Ok(Descent {
         weights: v.iter().map(|&w| F::from_f64(w)).collect(),

@@ -316,7 +316,7 @@ fn solve(
         }
     };
     let Proof {
-        point,
+        iterate,
         gap,
         aliased,
         stop_reason,
@@ -326,16 +326,16 @@ fn solve(
         let (weights, biases) = objective.split(v);
         (weights.to_vec(), biases.to_vec())
     };
-    let (weights, biases) = apart(&point.v);
+    let (weights, biases) = apart(&iterate.v);
     Ok(Optimum {
         classes: labels.scores,
         weights,
         biases,
-        loss: point.value.loss,
-        objective: point.value.objective,
-        gradient_norm: point.value.gradient_norm,
+        loss: iterate.value.loss,
+        objective: iterate.value.objective,
+        gradient_norm: iterate.value.gradient_norm,
         gap,
-        converged: gap <= options.gap_tol * point.value.objective,
+        converged: gap <= options.gap_tol * iterate.value.objective,
         aliased,
         stop_reason,
         passes: run.passes,
@@ -359,7 +359,7 @@ fn without_second_class(
     objective.precision.round(&mut v);
     direction.push(if ones > zeros { 1.0 } else { -1.0 });
     Ok(Solution {
-        point: stages::evaluate(objective, v, objective.precision, run)?,
+        iterate: stages::evaluate(objective, v, objective.precision, run)?,
         stop_reason: StopReason::Separated,
         separation: Some(direction),
     })
@@ -388,18 +388,18 @@ fn minimise(
         Solver::Gd => {
             let precision = Precision::Double;
             let until = [tol, plane_search::AT_REST];
-            let mut point = stages::evaluate(objective, v, precision, run)?;
+            let mut iterate = stages::evaluate(objective, v, precision, run)?;
             // A search that rounding ended is repeated from where it ended, as long as that helps.
             loop {
-                let before = point.value.clone();
-                let solution = plane_search::minimise(objective, point, until, precision, run)?;
-                let after = &solution.point.value;
+                let before = iterate.value.clone();
+                let solution = plane_search::minimise(objective, iterate, until, precision, run)?;
+                let after = &solution.iterate.value;
                 let is_better = after.objective < before.objective - before.rounding(precision)
                     || after.gradient_norm < 0.5 * before.gradient_norm;
                 if solution.stop_reason != StopReason::Precision || !is_better {
                     return Ok(solution);
                 }
-                point = solution.point;
+                iterate = solution.iterate;
             }
         }
     }

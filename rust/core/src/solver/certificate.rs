@@ -31,7 +31,7 @@ use std::sync::Arc;
 use super::cholesky::Cholesky;
 use super::dependence;
 use super::hessian::Factored;
-use super::objective::{Objective, Point, Value};
+use super::objective::{Iterate, Objective, Value};
 use super::run::Run;
 use super::view::Alias;
 use crate::error::Error;
@@ -56,7 +56,7 @@ const ROUGH: f64 = 0.1;
 
 /// An iterate rounded to the result's precision, and what is proved of it.
 pub(crate) struct Certified {
-    pub point: Point,
+    pub iterate: Iterate,
     /// Upper bound on objective − minimum; ∞ if none is proved.
     pub gap: f64,
     /// Upper bound on the objective, rounding included. The minimum is not negative, so this bounds the gap, too.
@@ -107,7 +107,7 @@ struct Evaluation {
     /// The largest change of a score since the Hessian was computed.
     drift: f64,
     /// The penalty of what the parameters of all classes have in common: zero but for rounding.
-    alike: f64,
+    common_penalty: f64,
 }
 
 /// The objective at parameters `v` with a proved bound on objective − minimum, which Newton steps can lower.
@@ -177,11 +177,11 @@ impl<'a> Certifier<'a> {
             let Some(length) = self.step(objective, run)? else {
                 break;
             };
-            let point = Point {
+            let iterate = Iterate {
                 v: self.v.clone(),
                 value: self.here.value.clone(),
             };
-            if run.record(objective, &point, length).is_break() {
+            if run.record(objective, &iterate, length).is_break() {
                 return Ok(Some(Interruption::Callback));
             }
             if self.here.drift > MOVED {
@@ -257,7 +257,7 @@ impl<'a> Certifier<'a> {
         } = self.here;
         Ok(Certified {
             most: value.objective * (1.0 + 1e-12) + 2.0 * score_error,
-            point: Point { v, value },
+            iterate: Iterate { v, value },
             gap: self.gap,
             aliased: self.neighbourhood.aliased,
         })
@@ -446,7 +446,7 @@ impl<'a> Neighbourhood<'a> {
             }
         }
         // The mean of the weights over the classes, which is zero but for rounding: its penalty is added to the bound.
-        let alike: Vec<f64> = (weights.iter().zip(&centred)).map(|(w, c)| w - c).collect();
+        let common: Vec<f64> = (weights.iter().zip(&centred)).map(|(w, c)| w - c).collect();
         let shift = mean.iter().zip(&largest).map(|(mean, scale)| mean * scale);
         let shift: f64 = shift.map(|x| x * x).sum();
         Ok(Evaluation {
@@ -456,7 +456,7 @@ impl<'a> Neighbourhood<'a> {
             gradient,
             error,
             longest: moments.longest.sqrt() + shift.sqrt(),
-            alike: objective.penalty.value(&alike),
+            common_penalty: objective.penalty.value(&common),
         })
     }
 
@@ -491,7 +491,7 @@ impl<'a> Neighbourhood<'a> {
             self.reach = Some(objective.source.reach(&self.metric, &mut run.job())?);
         }
         let reach = self.reach.map_or(rough, |reach| reach.min(rough)) * growth;
-        let bound = concordant_gap(decrement, reach) + at.alike * EXACT;
+        let bound = concordant_gap(decrement, reach) + at.common_penalty * EXACT;
         Ok(if bound.is_nan() { f64::INFINITY } else { bound })
     }
 

@@ -1,7 +1,7 @@
 //! Upper bound on objective − minimum by duality, for l2 > 0.
 //!
-//! With residuals r_i = σ(z_i) − y_i, a point whose bias is optimal for its weights, so that Σ s_i r_i = 0, gives a
-//! feasible point of the Fenchel dual, and the duality gap is exactly
+//! With residuals r_i = σ(z_i) − y_i, an iterate whose bias is optimal for its weights, so that Σ s_i r_i = 0, gives a
+//! feasible iterate of the Fenchel dual, and the duality gap is exactly
 //!
 //! ```text
 //! P(w, b°) − D(r) = ‖∇_w P(w, b°)‖² / (2·l2)
@@ -22,7 +22,7 @@
 //! that a term goes through (N. Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §3.1 and §4.2). Over
 //! sparse rows, scores and the gradient's sums are in `f64` whatever is stored, and are rounded once.
 //!
-//! With K classes the same holds with residuals r_ik = p_ik − [y_i = k]: the dual point is p_i in the simplex, feasible
+//! With K classes the same holds with residuals r_ik = p_ik − [y_i = k]: the dual iterate is p_i in the simplex, feasible
 //! where Σ s_i r_ik = 0 for every class, and its value is the entropy Σ s_i H(p_i) less the penalty's conjugate. Let b°
 //! be the optimal biases nearest to b, u the unit vector from b towards b°, whose range over the classes is at most √2,
 //! and H_i = diag(p_i) − p_i p_iᵀ. Third derivatives of ln Σ exp along u are at most √2 times the second (F. Bach,
@@ -45,7 +45,7 @@
 
 use std::f64::consts::SQRT_2;
 
-use super::objective::{Objective, Point};
+use super::objective::{Iterate, Objective};
 use crate::error::Error;
 use crate::float::Precision;
 use crate::kernel::{Basis, Curvature};
@@ -99,22 +99,22 @@ pub(crate) fn passes(classes: usize) -> f64 {
     if classes == 1 { 1.0 } else { 4.0 }
 }
 
-/// Upper bound on objective − minimum at `point`, for l2 > 0; ∞ if the bias is too far from its optimum.
+/// Upper bound on objective − minimum at `iterate`, for l2 > 0; ∞ if the bias is too far from its optimum.
 ///
 /// # Errors
 ///
 /// [`Error::Interrupted`] by the monitor.
 pub(crate) fn gap(
     objective: &Objective<'_>,
-    point: &Point,
+    iterate: &Iterate,
     job: &mut Job<'_>,
 ) -> Result<f64, Error> {
-    let (moments, by_biases) = moments(objective, point, job)?;
+    let (moments, by_biases) = moments(objective, iterate, job)?;
     let gap = match by_biases {
         Some(by_biases) if objective.classes > 1 && objective.fit_bias => {
-            at_better_biases(objective, point, moments, &by_biases, job)?
+            at_better_biases(objective, iterate, moments, &by_biases, job)?
         }
-        _ => bound(objective, point, &moments, Precision::Double),
+        _ => bound(objective, iterate, &moments, Precision::Double),
     };
     Ok(if gap.is_nan() { f64::INFINITY } else { gap })
 }
@@ -123,36 +123,42 @@ pub(crate) fn gap(
 /// is longer than [`LONGEST`], the bound without it.
 fn at_better_biases(
     objective: &Objective<'_>,
-    point: &Point,
+    iterate: &Iterate,
     mut moments: Moments,
     by_biases: &Inverse,
     job: &mut Job<'_>,
 ) -> Result<f64, Error> {
-    let (_, g) = objective.split(&point.value.gradient);
+    let (_, g) = objective.split(&iterate.value.gradient);
     let mut step = g.to_vec();
     by_biases.solve(&mut step);
     let length = norm(&step);
     if length.is_nan() || length > LONGEST {
-        return Ok(bound(objective, point, &moments, Precision::Double));
+        return Ok(bound(objective, iterate, &moments, Precision::Double));
     }
-    let error = gradient_error(objective, point, &moments, Precision::Double).by_biases;
+    let error = gradient_error(objective, iterate, &moments, Precision::Double).by_biases;
     let gained = dot(g, &step).max(0.0) + error * length;
-    let mut v = point.v.clone();
+    let mut v = iterate.v.clone();
     let at = v.len() - objective.classes;
     add_multiple(&mut v[at..], -1.0, &step);
     moments = moments.after(length);
     let value = objective.evaluate(&v, Precision::Double, job)?;
-    Ok(gained + bound(objective, &Point { v, value }, &moments, Precision::Double))
+    Ok(gained
+        + bound(
+            objective,
+            &Iterate { v, value },
+            &moments,
+            Precision::Double,
+        ))
 }
 
-/// The moments at `point`. With several classes also the inverse of the Hessian by the biases, unless it is singular
+/// The moments at `iterate`. With several classes also the inverse of the Hessian by the biases, unless it is singular
 /// along another direction than (1, …, 1).
 fn moments(
     objective: &Objective<'_>,
-    point: &Point,
+    iterate: &Iterate,
     job: &mut Job<'_>,
 ) -> Result<(Moments, Option<Inverse>), Error> {
-    let at = objective.parameters(&point.v);
+    let at = objective.parameters(&iterate.v);
     let curvatures = objective.source.curvatures(&at, job)?;
     let basis = Basis::natural(objective.columns());
     let (trace, mut hessian) = curvatures.trace(&basis, job)?;
@@ -254,12 +260,12 @@ pub(super) struct GradientError {
 
 pub(super) fn gradient_error(
     objective: &Objective<'_>,
-    point: &Point,
+    iterate: &Iterate,
     moments: &Moments,
     precision: Precision,
 ) -> GradientError {
     let classes = objective.classes;
-    let (w, b) = objective.split(&point.v);
+    let (w, b) = objective.split(&iterate.v);
     let (w_norm, b_norm) = (norm(w), norm(b));
     let (t, h) = (moments.spread, moments.largest);
     let epsilon = precision.epsilon();
@@ -270,7 +276,7 @@ pub(super) fn gradient_error(
         1 => (8.0, 1.0),
         _ => (8.0 + classes as f64, SQRT_2),
     };
-    let residual = (terms * epsilon + sum) * factor * point.value.loss.min(1.0).sqrt();
+    let residual = (terms * epsilon + sum) * factor * iterate.value.loss.min(1.0).sqrt();
     let root = (h * t).sqrt();
     GradientError {
         by_weights: 2.0
@@ -280,10 +286,15 @@ pub(super) fn gradient_error(
     }
 }
 
-/// The bound from the gradient at `point`, which was computed in `precision`, and the moments there.
-fn bound(objective: &Objective<'_>, point: &Point, moments: &Moments, precision: Precision) -> f64 {
-    let error = gradient_error(objective, point, moments, precision);
-    let (by_weights, by_biases) = objective.split(&point.value.gradient);
+/// The bound from the gradient at `iterate`, which was computed in `precision`, and the moments there.
+fn bound(
+    objective: &Objective<'_>,
+    iterate: &Iterate,
+    moments: &Moments,
+    precision: Precision,
+) -> f64 {
+    let error = gradient_error(objective, iterate, moments, precision);
+    let (by_weights, by_biases) = objective.split(&iterate.value.gradient);
     let along_weights = norm(by_weights) * EXACT + error.by_weights;
     let along_bias = if objective.fit_bias {
         norm(by_biases) + error.by_biases
@@ -330,9 +341,9 @@ mod tests {
         Job::new(Threads::ONE, Box::leak(Box::new(Unmonitored))).unwrap()
     }
 
-    fn at(objective: &Objective<'_>, v: &[f64], precision: Precision) -> Point {
+    fn at(objective: &Objective<'_>, v: &[f64], precision: Precision) -> Iterate {
         let value = objective.evaluate(v, precision, &mut quiet()).unwrap();
-        Point {
+        Iterate {
             v: v.to_vec(),
             value,
         }
@@ -365,9 +376,9 @@ mod tests {
         for (k, distance) in [(0, 0.01), (1, 0.1), (2, 0.2), (0, -0.1), (1, -0.2)] {
             let mut v = [&[0.0; 3], &best[..]].concat();
             v[3 + k] += distance;
-            let point = at(&objective, &v, Precision::Double);
-            let missing = point.value.objective - least;
-            let bound = gap(&objective, &point, &mut quiet()).unwrap();
+            let iterate = at(&objective, &v, Precision::Double);
+            let missing = iterate.value.objective - least;
+            let bound = gap(&objective, &iterate, &mut quiet()).unwrap();
             assert!(
                 missing <= bound && bound <= 4.0 * missing,
                 "{missing} {bound}"
@@ -385,8 +396,10 @@ mod tests {
         let source = Arrays(Dataset::new(&matrix, &labels, None).unwrap());
         let objective = objective(&source, 4, 1.0);
         let moments = |v: &[f64]| {
-            let point = at(&objective, v, Precision::Double);
-            super::moments(&objective, &point, &mut quiet()).unwrap().0
+            let iterate = at(&objective, v, Precision::Double);
+            super::moments(&objective, &iterate, &mut quiet())
+                .unwrap()
+                .0
         };
         let mut grew = [false; 3];
         for _ in 0..200 {
@@ -424,20 +437,20 @@ mod tests {
                 .iter()
                 .map(|&v| f64::from(v as f32))
                 .collect();
-            let (mut point, exact) = (
+            let (mut iterate, exact) = (
                 at(&objective, &v, Precision::Single),
                 at(&objective, &v, Precision::Double),
             );
-            let (moments, _) = moments(&objective, &point, &mut quiet()).unwrap();
-            let said = gradient_error(&objective, &point, &moments, Precision::Single);
-            add_multiple(&mut point.value.gradient, -1.0, &exact.value.gradient);
-            let (weights, biases) = objective.split(&point.value.gradient);
+            let (moments, _) = moments(&objective, &iterate, &mut quiet()).unwrap();
+            let said = gradient_error(&objective, &iterate, &moments, Precision::Single);
+            add_multiple(&mut iterate.value.gradient, -1.0, &exact.value.gradient);
+            let (weights, biases) = objective.split(&iterate.value.gradient);
             assert!(norm(weights) > 0.0 && norm(weights) <= said.by_weights);
             assert!(norm(biases) > 0.0 && norm(biases) <= said.by_biases);
 
-            point.value.gradient.fill(0.0);
+            iterate.value.gradient.fill(0.0);
             let least = objective.penalty.conjugate(said.by_weights);
-            assert!(bound(&objective, &point, &moments, Precision::Single) >= least);
+            assert!(bound(&objective, &iterate, &moments, Precision::Single) >= least);
         }
     }
 }

@@ -8,7 +8,7 @@
 //! (2014), doi:10.1137/130921428; for sets of columns, T. Johnson & C. Guestrin, "Blitz", ICML 2015.
 
 use super::fenchel;
-use super::objective::{Objective, Point};
+use super::objective::{Iterate, Objective};
 use super::proof::{Goal, Proof};
 use super::quadratic::Quadratic;
 use super::run::{Ended, Run};
@@ -73,7 +73,7 @@ pub(crate) fn minimise(
         true => search.on_samples(objective, v, &|v| v.to_vec(), run)?,
         false => v,
     };
-    let mut point = search.evaluate(objective, v, run)?;
+    let mut iterate = search.evaluate(objective, v, run)?;
     let mut scales = None;
     let mut proofs = 0;
     let mut last_set: Vec<usize> = Vec::new();
@@ -82,14 +82,14 @@ pub(crate) fn minimise(
             ((0..n).collect(), true)
         } else {
             if scales.is_none() {
-                scales = Some(search.column_scales(&point, run)?);
+                scales = Some(search.column_scales(&iterate, run)?);
             }
             let scales = scales.as_deref().unwrap_or_default();
-            let (columns, outside) = search.columns(&point, scales, &last_set);
+            let (columns, outside) = search.columns(&iterate, scales, &last_set);
             (columns, set > 0 && outside == 0)
         };
-        let before = point.value.objective;
-        let ended = search.on_columns(&mut point, &columns, is_final, run)?;
+        let before = iterate.value.objective;
+        let ended = search.on_columns(&mut iterate, &columns, is_final, run)?;
         let stop_reason = match ended {
             Ended::Passes => StopReason::Passes,
             Ended::Callback => StopReason::Callback,
@@ -102,13 +102,13 @@ pub(crate) fn minimise(
         last_set = columns;
         if n > ALL_COLUMNS && stop_reason == StopReason::Tolerance {
             let scales = scales.as_deref().unwrap_or_default();
-            if search.columns(&point, scales, &last_set).1 > 0 {
+            if search.columns(&iterate, scales, &last_set).1 > 0 {
                 continue;
             }
         }
-        let proof = search.proof(point.clone(), stop_reason, run)?;
+        let proof = search.proof(iterate.clone(), stop_reason, run)?;
         proofs += 1;
-        let has_moved = point.value.objective < before;
+        let has_moved = iterate.value.objective < before;
         let is_end = stop_reason != StopReason::Tolerance
             || proof.stop_reason == StopReason::Tolerance
             || proofs >= PROOFS
@@ -118,7 +118,7 @@ pub(crate) fn minimise(
         }
         search.ahead /= DIVISOR;
     }
-    search.proof(point, StopReason::Precision, run)
+    search.proof(iterate, StopReason::Precision, run)
 }
 
 /// A search for the minimum, over all columns or some of them.
@@ -140,30 +140,30 @@ impl Search<'_> {
         objective: &Objective<'_>,
         v: Vec<f64>,
         run: &mut Run<'_>,
-    ) -> Result<Point, Error> {
+    ) -> Result<Iterate, Error> {
         let value = run.evaluate(objective, &v, Precision::Double)?;
         match value.is_finite() {
-            true => Ok(Point { v, value }),
+            true => Ok(Iterate { v, value }),
             false => Err(self.objective.source.not_finite()),
         }
     }
 
-    /// The point rounded to the type of the result, and what is proved of it.
+    /// The iterate rounded to the type of the result, and what is proved of it.
     fn proof(
         &self,
-        mut point: Point,
+        mut iterate: Iterate,
         ended: StopReason,
         run: &mut Run<'_>,
     ) -> Result<Proof, Error> {
-        let mut v = point.v.clone();
+        let mut v = iterate.v.clone();
         self.objective.precision.round(&mut v);
-        if v != point.v {
-            point = self.evaluate(self.objective, v, run)?;
+        if v != iterate.v {
+            iterate = self.evaluate(self.objective, v, run)?;
         }
-        let gap = fenchel::gap(self.objective, &point, run)?;
+        let gap = fenchel::gap(self.objective, &iterate, run)?;
         Ok(Proof {
-            stop_reason: self.goal.reason(ended, gap, &point),
-            point,
+            stop_reason: self.goal.reason(ended, gap, &iterate),
+            iterate,
             gap,
             aliased: Vec::new(),
             separation: None,
@@ -171,9 +171,9 @@ impl Search<'_> {
     }
 
     /// Root of the curvature along each column, from all rows.
-    fn column_scales(&self, point: &Point, run: &mut Run<'_>) -> Result<Vec<f64>, Error> {
+    fn column_scales(&self, iterate: &Iterate, run: &mut Run<'_>) -> Result<Vec<f64>, Error> {
         run.passes += self.objective.cost;
-        let (source, at) = (self.objective.source, self.objective.parameters(&point.v));
+        let (source, at) = (self.objective.source, self.objective.parameters(&iterate.v));
         let natural = Basis::natural(self.objective.columns());
         let curvatures = source.curvatures(&at, &mut run.job())?;
         let curvature = curvatures.diagonal(0, &natural, &mut run.job())?;
@@ -185,9 +185,9 @@ impl Search<'_> {
 
     /// The columns to iterate over, ascending: those with weights, and those without that the objective falls along most. And how
     /// many of the latter were not among the last.
-    fn columns(&self, point: &Point, scales: &[f64], last: &[usize]) -> (Vec<usize>, usize) {
-        let (weights, _) = self.objective.split(&point.v);
-        let (slopes, _) = self.objective.split(&point.value.gradient);
+    fn columns(&self, iterate: &Iterate, scales: &[f64], last: &[usize]) -> (Vec<usize>, usize) {
+        let (weights, _) = self.objective.split(&iterate.v);
+        let (slopes, _) = self.objective.split(&iterate.value.gradient);
         let penalty = self.objective.penalty;
         let l1 = penalty.l1();
         let urgency = |j: usize| match weights[j] == 0.0 {
@@ -209,10 +209,10 @@ impl Search<'_> {
         (order, outside)
     }
 
-    /// Moves the point to a minimum by some columns, where these are final, and else towards it.
+    /// Moves the iterate to a minimum by some columns, where these are final, and else towards it.
     fn on_columns(
         &mut self,
-        point: &mut Point,
+        iterate: &mut Iterate,
         columns: &[usize],
         is_final: bool,
         run: &mut Run<'_>,
@@ -220,7 +220,7 @@ impl Search<'_> {
         let objective = self.objective;
         let n = objective.columns();
         if columns.len() == n {
-            return self.on_rows(objective, point, is_final, &|v| v.to_vec(), run);
+            return self.on_rows(objective, iterate, is_final, &|v| v.to_vec(), run);
         }
         let narrow = |v: &[f64]| -> Vec<f64> {
             let weights = columns.iter().map(|&j| v[j]);
@@ -242,11 +242,11 @@ impl Search<'_> {
                 cost: source.reads() as f64 / objective.source.reads() as f64,
                 ..*objective
             };
-            let mut inner = self.evaluate(&part, narrow(&point.v), run)?;
+            let mut inner = self.evaluate(&part, narrow(&iterate.v), run)?;
             ended = self.on_rows(&part, &mut inner, is_final, &widen, run)?;
             Ok(widen(&inner.v))
         })?;
-        *point = self.evaluate(objective, v, run)?;
+        *iterate = self.evaluate(objective, v, run)?;
         Ok(ended)
     }
 
@@ -268,18 +268,18 @@ impl Search<'_> {
                     cost: objective.cost * rows as f64 / m as f64,
                     ..*objective
                 };
-                let mut point = self.evaluate(&part, v, run)?;
-                let Some(mut model) = Model::new(&part, &part, &point.v, run)? else {
-                    return Ok(point.v); // nothing of any weight was drawn
+                let mut iterate = self.evaluate(&part, v, run)?;
+                let Some(mut model) = Model::new(&part, &part, &iterate.v, run)? else {
+                    return Ok(iterate.v); // nothing of any weight was drawn
                 };
-                let weights = part.split(&point.v).0.iter().filter(|w| **w != 0.0);
+                let weights = part.split(&iterate.v).0.iter().filter(|w| **w != 0.0);
                 let until = Until {
                     decrease: SAMPLE_PRECISION * weights.count().max(5) as f64 / rows as f64,
                     rough: 0.0,
                     iterations: SAMPLE_ITERATIONS,
                 };
-                self.iterate(&part, &mut model, &mut point, until, widen, run)?;
-                Ok(point.v)
+                self.iterate(&part, &mut model, &mut iterate, until, widen, run)?;
+                Ok(iterate.v)
             })?;
             rows = rows.saturating_mul(GROWTH);
         }
@@ -303,7 +303,7 @@ impl Search<'_> {
     fn on_rows(
         &mut self,
         objective: &Objective<'_>,
-        point: &mut Point,
+        iterate: &mut Iterate,
         is_final: bool,
         widen: Widen<'_>,
         run: &mut Run<'_>,
@@ -313,7 +313,7 @@ impl Search<'_> {
         let mut has_stalled = false;
         for _ in 0..HESSIANS {
             let model = if rows >= m {
-                Model::new(objective, objective, &point.v, run)?
+                Model::new(objective, objective, &iterate.v, run)?
             } else {
                 let sample = self.sample(objective, rows, run)?;
                 sample.lend(1, |source| {
@@ -322,18 +322,18 @@ impl Search<'_> {
                         cost: objective.cost * rows as f64 / m as f64,
                         ..*objective
                     };
-                    Model::new(&part, objective, &point.v, run)
+                    Model::new(&part, objective, &iterate.v, run)
                 })?
             };
             let Some(mut model) = model else {
                 return Ok(Ended::Stalled);
             };
             let until = Until {
-                decrease: self.ahead * self.goal.gap * point.value.objective,
+                decrease: self.ahead * self.goal.gap * iterate.value.objective,
                 rough: if is_final { 0.0 } else { ROUGH },
                 iterations: ITERATIONS,
             };
-            let ended = self.iterate(objective, &mut model, point, until, widen, run)?;
+            let ended = self.iterate(objective, &mut model, iterate, until, widen, run)?;
             match ended {
                 Ended::Iterations => has_stalled = false,
                 Ended::Stalled if !has_stalled && rows < m => has_stalled = true,
@@ -352,15 +352,15 @@ impl Search<'_> {
         &self,
         objective: &Objective<'_>,
         model: &mut Model,
-        point: &mut Point,
+        iterate: &mut Iterate,
         until: Until,
         widen: Widen<'_>,
         run: &mut Run<'_>,
     ) -> Result<Ended, Error> {
         let (mut first, mut last) = (None, 0.0);
         for _ in 0..until.iterations {
-            let x = model.coordinates(&point.v);
-            let gradient = model.gradient(&point.value.gradient);
+            let x = model.coordinates(&iterate.v);
+            let gradient = model.gradient(&iterate.value.gradient);
             let forcing = match first {
                 None => 0.05,
                 Some(first) => f64::clamp(0.1 * f64::sqrt(last / first), 1e-6, 0.05),
@@ -386,7 +386,7 @@ impl Search<'_> {
             let is_asked = self
                 .goal
                 .gradient
-                .is_some_and(|tol| point.value.gradient_norm <= tol);
+                .is_some_and(|tol| iterate.value.gradient_norm <= tol);
             if 0.5 * ahead <= until.decrease.max(0.5 * until.rough * first) || is_asked {
                 return Ok(Ended::Reached);
             }
@@ -394,7 +394,7 @@ impl Search<'_> {
                 return Ok(Ended::Passes);
             }
             let Some((length, next)) =
-                self.along(objective, model, point, (&x, &step, slope), run)?
+                self.along(objective, model, iterate, (&x, &step, slope), run)?
             else {
                 return Ok(Ended::Stalled);
             };
@@ -403,10 +403,10 @@ impl Search<'_> {
             let mut change = model.gradient(&next.value.gradient);
             add_multiple(&mut change, -1.0, &gradient);
             model.learn(&moved, &change);
-            *point = next;
-            let shown = Point {
-                v: widen(&point.v),
-                value: point.value.clone(),
+            *iterate = next;
+            let shown = Iterate {
+                v: widen(&iterate.v),
+                value: iterate.value.clone(),
             };
             if run.record(objective, &shown, length).is_break() {
                 return Ok(Ended::Callback);
@@ -420,11 +420,11 @@ impl Search<'_> {
         &self,
         objective: &Objective<'_>,
         model: &Model,
-        point: &Point,
+        iterate: &Iterate,
         (x, step, slope): (&[f64], &[f64], f64),
         run: &mut Run<'_>,
-    ) -> Result<Option<(f64, Point)>, Error> {
-        let from = point.value.objective;
+    ) -> Result<Option<(f64, Iterate)>, Error> {
+        let from = iterate.value.objective;
         let mut length = 1.0;
         for trial in 0..TRIALS {
             if run.is_spent() {
@@ -440,14 +440,15 @@ impl Search<'_> {
             let v = model.natural(&to);
             let value = run.evaluate(objective, &v, Precision::Double)?;
             let gain = value.objective - from;
-            let next = Point { v, value };
+            let next = Iterate { v, value };
             if next.value.is_finite() {
                 if gain <= ARMIJO * length * slope {
                     return Ok(Some((length, next)));
                 }
                 // Where the objective cannot tell, the subgradient can.
                 if gain.abs() <= BLIND * from.abs() {
-                    if model.steepness(objective, &next) < 0.9 * model.steepness(objective, point) {
+                    if model.steepness(objective, &next) < 0.9 * model.steepness(objective, iterate)
+                    {
                         return Ok(Some((length, next)));
                     }
                     if trial >= 2 {
@@ -602,9 +603,9 @@ impl Model {
     }
 
     /// The squared norm of the subgradient that is smallest, each coordinate in units of its curvature.
-    fn steepness(&self, objective: &Objective<'_>, point: &Point) -> f64 {
-        let x = self.coordinates(&point.v);
-        let slopes = self.gradient(&point.value.gradient);
+    fn steepness(&self, objective: &Objective<'_>, iterate: &Iterate) -> f64 {
+        let x = self.coordinates(&iterate.v);
+        let slopes = self.gradient(&iterate.value.gradient);
         let order = x.len();
         let square = |j: usize| {
             let l1 = self.thresholds[j];

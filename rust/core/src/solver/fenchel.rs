@@ -15,14 +15,14 @@
 //! F. Su, "On choosing and bounding probability metrics", Int. Stat. Rev. 70 (2002), doi:10.1111/j.1751-5823.2002.tb00178.x.
 
 use super::duality::{EXACT, Moments, gradient_error};
-use super::objective::{Objective, Point};
+use super::objective::{Iterate, Objective};
 use super::run::Run;
 use crate::error::Error;
 use crate::float::Precision;
 use crate::kernel::Basis;
 use crate::linalg::norm;
 
-/// Upper bound on objective − minimum at a point; ∞ where the bias is too far from its best. Rounding is counted. The point's
+/// Upper bound on objective − minimum at a iterate; ∞ where the bias is too far from its best. Rounding is counted. The iterate's
 /// value must have been computed in `float64`.
 ///
 /// # Errors
@@ -30,19 +30,19 @@ use crate::linalg::norm;
 /// [`Error::Memory`] without room for scores; [`Error::Interrupted`] by the observer.
 pub(super) fn gap(
     objective: &Objective<'_>,
-    point: &Point,
+    iterate: &Iterate,
     run: &mut Run<'_>,
 ) -> Result<f64, Error> {
     let (l1, l2) = (objective.penalty.l1(), objective.penalty.l2());
     run.passes += objective.cost;
-    let at = objective.parameters(&point.v);
+    let at = objective.parameters(&iterate.v);
     let curvatures = objective.source.curvatures(&at, &mut run.job())?;
     let natural = Basis::natural(objective.columns());
     let (curvature, _) = curvatures.trace(&natural, &mut run.job())?;
     let moments = Moments::new(&curvature, curvature.bias / curvature.weight);
-    let error = gradient_error(objective, point, &moments, Precision::Double);
-    let (weights, _) = objective.split(&point.v);
-    let (slopes, by_bias) = objective.split(&point.value.gradient);
+    let error = gradient_error(objective, iterate, &moments, Precision::Double);
+    let (weights, _) = objective.split(&iterate.v);
+    let (slopes, by_bias) = objective.split(&iterate.value.gradient);
     let h = curvature.bias / curvature.weight;
     // c, how far rounding may put it off, and what that changes in G.
     let (c, doubt) = match objective.fit_bias {
@@ -70,11 +70,11 @@ pub(super) fn gap(
     };
     let closing = (c.abs() + doubt).powi(2) * h * EXACT;
     let rest = 1.0 - kappa;
-    let first_order = rest * point.value.loss + kappa * closing;
+    let first_order = rest * iterate.value.loss + kappa * closing;
     let divergence = if rest > 0.0 {
         // ((1 − κ) r + κ c d)² / d
         let chi_square = run
-            .scores(objective, &point.v)?
+            .scores(objective, &iterate.v)?
             .chi_square(&mut run.job())?;
         let chi_square = chi_square / curvature.weight * (1.0 + 1e-6) + 1e-14;
         let slope = by_bias.iter().sum::<f64>().abs() + error.by_biases;

@@ -101,7 +101,7 @@ impl Unknowns {
         let (order, classes) = (view.scale.len() + 1, own.len());
         let mut diagonals = vec![vec![0.0; order]; classes];
         for (gram, diagonal) in own.iter().zip(&mut diagonals) {
-            view.put(gram, |i, j, element| {
+            view.for_each_covariance(gram, |i, j, element| {
                 if i == j {
                     diagonal[i] = element;
                 }
@@ -153,7 +153,7 @@ impl Unknowns {
                 add(j, i, element);
             }
         };
-        view.put(gram, &mut add_both);
+        view.for_each_covariance(gram, &mut add_both);
         let penalty = objective.penalty;
         if penalty.is_none() {
             return;

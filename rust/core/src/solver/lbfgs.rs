@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::objective::{Objective, Point, Value};
+use super::objective::{Iterate, Objective, Value};
 use super::preconditioner::Preconditioner;
 use super::run::{Ended, Patience, Run};
 use crate::error::Error;
@@ -98,10 +98,10 @@ impl Memory {
 /// When iterations stop.
 pub(crate) struct Criteria<'a> {
     /// Convergence test, given the iterate, the next direction and the predicted decrease of the objective.
-    pub is_reached: &'a dyn Fn(&Point, &[f64], f64) -> bool,
+    pub is_reached: &'a dyn Fn(&Iterate, &[f64], f64) -> bool,
     /// Whether the gradient of the iterate is small enough, but the next direction is as long as if the optimum were at
     /// infinity.
-    pub is_drifting: &'a dyn Fn(&Point, &[f64]) -> bool,
+    pub is_drifting: &'a dyn Fn(&Iterate, &[f64]) -> bool,
     /// Whether parameters are so large that no optimum is expected there.
     pub is_runaway: &'a dyn Fn(&[f64]) -> bool,
     pub iterations: usize,
@@ -109,7 +109,7 @@ pub(crate) struct Criteria<'a> {
 
 /// The last iterate, why iterations ended, and how many there were.
 pub(crate) struct Outcome {
-    pub point: Point,
+    pub iterate: Iterate,
     pub ended: Ended,
     pub iterations: usize,
 }
@@ -123,14 +123,14 @@ pub(crate) struct Lbfgs<'a> {
 }
 
 impl Lbfgs<'_> {
-    /// Minimises from `point`.
+    /// Minimises from `iterate`.
     ///
     /// # Errors
     ///
     /// Those of [`Run::evaluate`].
     pub(crate) fn minimise(
         &self,
-        mut point: Point,
+        mut iterate: Iterate,
         memory: &mut Memory,
         patience: &mut Patience,
         run: &mut Run<'_>,
@@ -143,28 +143,28 @@ impl Lbfgs<'_> {
         } = self;
         let mut iterations = 0;
         loop {
-            let direction = memory.direction(&point.value.gradient, preconditioner);
-            let slope = dot(&direction, &point.value.gradient);
-            let rounding = point.value.rounding(*precision);
+            let direction = memory.direction(&iterate.value.gradient, preconditioner);
+            let slope = dot(&direction, &iterate.value.gradient);
+            let rounding = iterate.value.rounding(*precision);
             let is_blind = -slope <= rounding;
-            let ended = if point.value.error < objective.separated_below {
-                Some(Ended::Separated)
-            } else if (criteria.is_reached)(&point, &direction, -slope) {
+            let ended = if iterate.value.error < objective.separated_below {
+                Some(Ended::AllRight)
+            } else if (criteria.is_reached)(&iterate, &direction, -slope) {
                 Some(Ended::Reached)
-            } else if (criteria.is_drifting)(&point, &direction) {
+            } else if (criteria.is_drifting)(&iterate, &direction) {
                 Some(Ended::Drifting)
             } else if iterations == criteria.iterations {
                 Some(Ended::Iterations)
             } else if slope >= 0.0 || !slope.is_finite() {
                 Some(Ended::Stalled)
-            } else if is_blind && patience.is_exhausted(&point, -slope, rounding) {
+            } else if is_blind && patience.is_exhausted(&iterate, -slope, rounding) {
                 Some(Ended::Exhausted)
             } else {
                 None
             };
             let search = match ended {
                 Some(_) => None,
-                None => Some(self.line_search(&point, &direction, slope, run)?),
+                None => Some(self.line_search(&iterate, &direction, slope, run)?),
             };
             let (step, next) = match (ended, search) {
                 (None, Some(LineSearch::Found(step, next))) if !(criteria.is_runaway)(&next.v) => {
@@ -177,22 +177,22 @@ impl Lbfgs<'_> {
                         _ => Ended::Stalled,
                     });
                     return Ok(Outcome {
-                        point,
+                        iterate,
                         ended,
                         iterations,
                     });
                 }
             };
             let mut taken = next.v.clone();
-            add_multiple(&mut taken, -1.0, &point.v);
+            add_multiple(&mut taken, -1.0, &iterate.v);
             let mut change = next.value.gradient.clone();
-            add_multiple(&mut change, -1.0, &point.value.gradient);
+            add_multiple(&mut change, -1.0, &iterate.value.gradient);
             memory.push(taken, change, preconditioner);
-            point = next;
+            iterate = next;
             iterations += 1;
-            if run.record(objective, &point, step).is_break() {
+            if run.record(objective, &iterate, step).is_break() {
                 return Ok(Outcome {
-                    point,
+                    iterate,
                     ended: Ended::Callback,
                     iterations,
                 });
@@ -203,7 +203,7 @@ impl Lbfgs<'_> {
     /// A step along `direction` that decreases the objective; the whole direction if that does.
     fn line_search(
         &self,
-        point: &Point,
+        iterate: &Iterate,
         direction: &[f64],
         slope: f64,
         run: &mut Run<'_>,
@@ -213,7 +213,7 @@ impl Lbfgs<'_> {
             precision,
             ..
         } = *self;
-        let from = point.value.objective;
+        let from = iterate.value.objective;
         // Differences of the objective this small are judged by slopes, which are sums of small terms and still right.
         let blind = 0.1 * precision.epsilon().sqrt() * from.abs();
         let mut step = 1.0;
@@ -225,10 +225,10 @@ impl Lbfgs<'_> {
             if run.is_spent() {
                 return Ok(LineSearch::Spent);
             }
-            let mut v = point.v.clone();
+            let mut v = iterate.v.clone();
             add_multiple(&mut v, step, direction);
             precision.round(&mut v);
-            if v == point.v {
+            if v == iterate.v {
                 return Ok(LineSearch::Nothing);
             }
             let value = run.evaluate(objective, &v, precision)?;
@@ -242,9 +242,9 @@ impl Lbfgs<'_> {
                     gain <= ARMIJO * step * slope
                 };
             if is_accepted {
-                return Ok(LineSearch::Found(step, Point { v, value }));
+                return Ok(LineSearch::Found(step, Iterate { v, value }));
             }
-            let is_rounding = is_blind && -slope * step <= point.value.rounding(precision);
+            let is_rounding = is_blind && -slope * step <= iterate.value.rounding(precision);
             if is_rounding && trial >= blind_trials {
                 return Ok(LineSearch::Nothing);
             }
@@ -261,7 +261,7 @@ impl Lbfgs<'_> {
 /// The result of a line search.
 enum LineSearch {
     /// The step's length, as a multiple of the direction, and the iterate there.
-    Found(f64, Point),
+    Found(f64, Iterate),
     /// No step improves by more than rounding.
     Nothing,
     /// The passes allowed are used up.

@@ -1,6 +1,6 @@
 //! Exact rank: Gaussian elimination over the integers modulo the prime 2⁶¹ − 1.
 //!
-//! A floating-point number is an integer times a power of two, and so an element of the field of integers modulo the
+//! A floating-iterate number is an integer times a power of two, and so an element of the field of integers modulo the
 //! prime, without rounding. Rows that are linearly dependent are dependent modulo every prime; rows that are not look
 //! dependent with a probability of about 2⁻⁶¹ each.
 

@@ -57,7 +57,7 @@ impl Value {
 
 /// An iterate: weights and, last, biases, with the objective there.
 #[derive(Clone, Debug)]
-pub(crate) struct Point {
+pub(crate) struct Iterate {
     pub v: Vec<f64>,
     pub value: Value,
 }

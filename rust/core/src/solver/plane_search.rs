@@ -10,7 +10,7 @@
 //! problems", Technion CCIT 559 (2005); B. Polyak, USSR Comput. Math. Math. Phys. 4 (1964),
 //! doi:10.1016/0041-5553(64)90137-5, for the momentum.
 
-use super::objective::{Objective, Point};
+use super::objective::{Iterate, Objective};
 use super::preconditioner::from_all_rows;
 use super::run::{Patience, Run, Separation};
 use super::separation;
@@ -35,7 +35,7 @@ const REFRESH: usize = 50;
 /// The iteration at which separation is searched for, in a fit without penalty.
 const FIRST_CHECK: usize = 64;
 
-/// Minimises from `point`, until the gradient's max-norm is at most `tol` and the next step is at most the fraction
+/// Minimises from `iterate`, until the gradient's max-norm is at most `tol` and the next step is at most the fraction
 /// `at_rest` of it, see [`AT_REST`].
 ///
 /// # Errors
@@ -43,33 +43,33 @@ const FIRST_CHECK: usize = 64;
 /// As [`super::stages::minimise`].
 pub(crate) fn minimise(
     objective: &Objective<'_>,
-    mut point: Point,
+    mut iterate: Iterate,
     [tol, at_rest]: [f64; 2],
     precision: Precision,
     run: &mut Run<'_>,
 ) -> Result<Solution, Error> {
     let order = objective.order();
-    let preconditioner = from_all_rows(objective, &point.v, false, run)?;
+    let preconditioner = from_all_rows(objective, &iterate.v, false, run)?;
     let mut scores = objective.source.plane(objective.classes)?;
     let mut last = vec![0.0; order];
     let mut direction = vec![0.0; order];
     let mut patience = Patience::new(PATIENCE);
     let column_scales = preconditioner.column_scales();
     let mut iteration = 0;
-    let is_small = |point: &Point| point.value.gradient_norm <= tol;
+    let is_small = |iterate: &Iterate| iterate.value.gradient_norm <= tol;
     let (stop_reason, separation) = loop {
-        preconditioner.apply(&point.value.gradient, &mut direction);
+        preconditioner.apply(&iterate.value.gradient, &mut direction);
         for d in &mut direction {
             *d = -*d;
         }
-        if (point.value.error < objective.separated_below || iteration == FIRST_CHECK)
+        if (iterate.value.error < objective.separated_below || iteration == FIRST_CHECK)
             && objective.penalty.is_none()
-            && let Separation::Found(direction) = separation::search(objective, &point.v, run)?
+            && let Separation::Found(direction) = separation::search(objective, &iterate.v, run)?
         {
             break (StopReason::Separated, Some(direction));
         }
-        let size = column_scales.size(&point.v).max(1.0);
-        let is_done = is_small(&point)
+        let size = column_scales.size(&iterate.v).max(1.0);
+        let is_done = is_small(&iterate)
             && column_scales.size(&direction) <= at_rest * tol.max(f64::MIN_POSITIVE) * size;
         if is_done {
             break (StopReason::Tolerance, None);
@@ -78,16 +78,16 @@ pub(crate) fn minimise(
             break (StopReason::Passes, None);
         }
         if iteration % REFRESH == 0 {
-            run.passes += cost(objective, &point.v);
-            scores.refresh(&objective.parameters(&point.v), &mut run.job())?;
+            run.passes += cost(objective, &iterate.v);
+            scores.refresh(&objective.parameters(&iterate.v), &mut run.job())?;
         }
         run.passes += cost(objective, &direction);
-        scores.turn(&objective.parameters(&direction), &mut run.job())?;
-        let from = point.value.objective;
-        let blind = point.value.rounding(precision);
+        scores.set_direction(&objective.parameters(&direction), &mut run.job())?;
+        let from = iterate.value.objective;
+        let blind = iterate.value.rounding(precision);
         let plane = PlaneSearch::new(
             objective,
-            &point,
+            &iterate,
             [&direction, &last],
             scores.as_ref(),
             blind,
@@ -97,32 +97,32 @@ pub(crate) fn minimise(
         let mut moved = vec![0.0; order];
         add_multiple(&mut moved, step[0], &direction);
         add_multiple(&mut moved, step[1], &last);
-        let mut v = point.v.clone();
+        let mut v = iterate.v.clone();
         add_multiple(&mut v, 1.0, &moved);
         precision.round(&mut v);
         let value = run.evaluate(objective, &v, precision)?;
-        if !value.is_finite() || value.objective > from + blind || v == point.v {
-            point = patience.best(point, blind);
+        if !value.is_finite() || value.objective > from + blind || v == iterate.v {
+            iterate = patience.best(iterate, blind);
             break (StopReason::Precision, None);
         }
-        scores.go(step);
+        scores.advance(step);
         last = moved;
-        point = Point { v, value };
+        iterate = Iterate { v, value };
         iteration += 1;
-        if run.record(objective, &point, step[0]).is_break() {
+        if run.record(objective, &iterate, step[0]).is_break() {
             break (StopReason::Callback, None);
         }
-        if decrease <= blind && patience.is_exhausted(&point, decrease, blind) {
-            point = patience.best(point, blind);
+        if decrease <= blind && patience.is_exhausted(&iterate, decrease, blind) {
+            iterate = patience.best(iterate, blind);
             break (StopReason::Precision, None);
         }
     };
     let stop_reason = match stop_reason {
-        StopReason::Precision if is_small(&point) => StopReason::Tolerance,
+        StopReason::Precision if is_small(&iterate) => StopReason::Tolerance,
         other => other,
     };
     Ok(Solution {
-        point,
+        iterate,
         stop_reason,
         separation,
     })
@@ -162,19 +162,19 @@ struct Parabola {
 impl<'a> PlaneSearch<'a> {
     fn new(
         objective: &Objective<'_>,
-        point: &Point,
+        iterate: &Iterate,
         [d, s]: [&[f64]; 2],
         scores: &'a dyn PlaneScores,
         blind: f64,
     ) -> Self {
-        let [w, d, s] = [&point.v, d, s].map(|v| objective.split(v).0);
+        let [w, d, s] = [&iterate.v, d, s].map(|v| objective.split(v).0);
         let penalty = |a: &[f64], b: &[f64]| objective.penalty.product(a, b);
         PlaneSearch {
             scores,
-            weight: point.value.weight,
+            weight: iterate.value.weight,
             slope: [penalty(w, d), penalty(w, s)],
             curvature: [penalty(d, d), penalty(d, s), penalty(s, s)],
-            penalty: point.value.objective - point.value.loss,
+            penalty: iterate.value.objective - iterate.value.loss,
             blind,
         }
     }

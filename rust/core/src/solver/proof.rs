@@ -3,7 +3,7 @@
 use super::certificate::{self, Certifier, Interruption};
 use super::dependence::{self, LOSES};
 use super::duality;
-use super::objective::{Objective, Point};
+use super::objective::{Iterate, Objective};
 use super::run::{Direction, Run, Separation};
 use super::separation;
 use super::stages::{self, Solution};
@@ -29,7 +29,7 @@ pub(crate) struct Goal {
 
 /// An iterate rounded to the result's precision, and what is proved of it.
 pub(crate) struct Proof {
-    pub point: Point,
+    pub iterate: Iterate,
     /// Upper bound on objective − minimum, over the columns that are not aliased; ∞ if none is proved.
     pub gap: f64,
     pub aliased: Vec<Alias>,
@@ -59,26 +59,26 @@ pub(crate) fn prove(
     run: &mut Run<'_>,
 ) -> Result<Outcome, Error> {
     let Solution {
-        point,
+        iterate,
         stop_reason,
         separation,
     } = solution;
-    let point = centred(objective, point, run)?;
+    let iterate = centred(objective, iterate, run)?;
     // With many classes, a Hessian takes a pass for each pair of them.
     let is_spent = run.is_spent() && certificate::passes(objective.classes) > run.max_passes;
     let may_factor = goal.may_factor && certificate::is_factorable(objective) && !is_spent;
     if stop_reason == StopReason::Separated {
-        return unproved(objective, point, stop_reason, separation, may_factor, run);
+        return unproved(objective, iterate, stop_reason, separation, may_factor, run);
     }
     let mut dual = f64::INFINITY;
     if !objective.penalty.is_none() {
-        let rounded = rounded(objective, point.clone(), run)?;
+        let rounded = rounded(objective, iterate.clone(), run)?;
         run.passes += duality::passes(objective.classes);
         dual = duality::gap(objective, &rounded, &mut run.job())?;
         if goal.is_met(dual, &rounded) {
             return Ok(Outcome::Known(Proof {
                 stop_reason: goal.reason(stop_reason, dual, &rounded),
-                point: rounded,
+                iterate: rounded,
                 gap: dual,
                 aliased: Vec::new(),
                 separation: None,
@@ -86,7 +86,7 @@ pub(crate) fn prove(
         }
     }
     let certifier = match may_factor {
-        true => Certifier::new(objective, point.v.clone(), run)?,
+        true => Certifier::new(objective, iterate.v.clone(), run)?,
         false => None,
     };
     let is_proved = certifier
@@ -95,16 +95,16 @@ pub(crate) fn prove(
     if objective.penalty.is_none()
         && !is_proved
         && stop_reason != StopReason::Callback
-        && let Separation::Found(direction) = search(objective, &point, stop_reason, goal, run)?
+        && let Separation::Found(direction) = search(objective, &iterate, stop_reason, goal, run)?
     {
         let (reason, direction) = (StopReason::Separated, Some(direction));
-        return unproved(objective, point, reason, direction, may_factor, run);
+        return unproved(objective, iterate, reason, direction, may_factor, run);
     }
     if let Some(certifier) = &certifier
         && !is_proved
         && certifier.has_moved()
         && objective.excluded.is_empty()
-        && certifier.objective() > point.value.objective * (1.0 + LOSES)
+        && certifier.objective() > iterate.value.objective * (1.0 + LOSES)
     {
         return dependence::dependent(objective, run).map(Outcome::Without);
     }
@@ -116,7 +116,7 @@ pub(crate) fn prove(
                 (StopReason::Tolerance, None) => StopReason::Uncertified,
                 (reason, _) => reason,
             };
-            let outcome = unproved(objective, point, reason, None, may_factor, run)?;
+            let outcome = unproved(objective, iterate, reason, None, may_factor, run)?;
             Ok(match outcome {
                 Outcome::Known(proof) => Outcome::Known(Proof { gap: dual, ..proof }),
                 without => without,
@@ -153,12 +153,12 @@ fn by_hessian<'a>(
         && certified.gap.is_infinite()
         && stop_reason != StopReason::Callback
         && let Separation::Found(direction) =
-            separation::search(objective, &certified.point.v, run)?
+            separation::search(objective, &certified.iterate.v, run)?
     {
         return Ok(Outcome::Known(Proof {
             stop_reason: StopReason::Separated,
             separation: Some(direction),
-            point: certified.point,
+            iterate: certified.iterate,
             gap: certified.gap,
             aliased: certified.aliased,
         }));
@@ -171,8 +171,8 @@ fn by_hessian<'a>(
         gap = gap.min(certified.most);
     }
     Ok(Outcome::Known(Proof {
-        stop_reason: goal.reason(stop_reason, gap, &certified.point),
-        point: certified.point,
+        stop_reason: goal.reason(stop_reason, gap, &certified.iterate),
+        iterate: certified.iterate,
         gap,
         aliased: certified.aliased,
         separation: None,
@@ -183,44 +183,48 @@ fn by_hessian<'a>(
 /// because the whole search computes a matrix of the same size.
 fn search(
     objective: &Objective<'_>,
-    point: &Point,
+    iterate: &Iterate,
     stop_reason: StopReason,
     goal: Goal,
     run: &mut Run<'_>,
 ) -> Result<Separation, Error> {
     match goal.may_factor || stop_reason != StopReason::Tolerance {
-        true => separation::search(objective, &point.v, run),
+        true => separation::search(objective, &iterate.v, run),
         false => separation::search_columns(objective, run),
     }
 }
 
 /// The iterate with parameters that sum to zero over the classes, unless they do up to rounding. Their common part
 /// changes no probability, but is penalised.
-fn centred(objective: &Objective<'_>, point: Point, run: &mut Run<'_>) -> Result<Point, Error> {
+fn centred(
+    objective: &Objective<'_>,
+    iterate: Iterate,
+    run: &mut Run<'_>,
+) -> Result<Iterate, Error> {
     if objective.classes == 1 {
-        return Ok(point);
+        return Ok(iterate);
     }
-    let mut v = point.v.clone();
+    let mut v = iterate.v.clone();
     centre(&mut v, objective.classes);
     let largest = v.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
     let is_near =
         |(a, b): (&f64, &f64)| (a - b).abs() <= 16.0 * objective.precision.epsilon() * largest;
-    match v.iter().zip(&point.v).all(is_near) {
-        true => Ok(point),
+    match v.iter().zip(&iterate.v).all(is_near) {
+        true => Ok(iterate),
         false => stages::evaluate(objective, v, Precision::Double, run),
     }
 }
 
 impl Goal {
-    fn is_met(&self, gap: f64, point: &Point) -> bool {
-        gap <= self.gap * point.value.objective
+    fn is_met(&self, gap: f64, iterate: &Iterate) -> bool {
+        gap <= self.gap * iterate.value.objective
     }
 
     /// Why the fit ended, given why the solver ended, the gap and the iterate.
-    pub(crate) fn reason(&self, ended: StopReason, gap: f64, point: &Point) -> StopReason {
+    pub(crate) fn reason(&self, ended: StopReason, gap: f64, iterate: &Iterate) -> StopReason {
         let is_reached = match self.gradient {
-            Some(tol) => point.value.gradient_norm <= tol,
-            None => self.is_met(gap, point),
+            Some(tol) => iterate.value.gradient_norm <= tol,
+            None => self.is_met(gap, iterate),
         };
         match ended {
             StopReason::Callback => ended,
@@ -235,13 +239,13 @@ impl Goal {
 /// if a Hessian may be factored.
 fn unproved(
     objective: &Objective<'_>,
-    point: Point,
+    iterate: Iterate,
     stop_reason: StopReason,
     separation: Option<Direction>,
     may_factor: bool,
     run: &mut Run<'_>,
 ) -> Result<Outcome, Error> {
-    let mut v = point.v;
+    let mut v = iterate.v;
     let mut aliased = Vec::new();
     if may_factor && objective.penalty.is_none() {
         match dependence::aliases(objective, &mut v, run)? {
@@ -254,7 +258,7 @@ fn unproved(
     }
     objective.precision.round(&mut v);
     Ok(Outcome::Known(Proof {
-        point: stages::evaluate(objective, v, Precision::Double, run)?,
+        iterate: stages::evaluate(objective, v, Precision::Double, run)?,
         gap: f64::INFINITY,
         aliased,
         stop_reason,
@@ -263,11 +267,15 @@ fn unproved(
 }
 
 /// The iterate rounded to the result's precision, with the objective there in `float64`.
-fn rounded(objective: &Objective<'_>, point: Point, run: &mut Run<'_>) -> Result<Point, Error> {
+fn rounded(
+    objective: &Objective<'_>,
+    iterate: Iterate,
+    run: &mut Run<'_>,
+) -> Result<Iterate, Error> {
     if objective.precision == Precision::Double {
-        return Ok(point);
+        return Ok(iterate);
     }
-    let mut v = point.v;
+    let mut v = iterate.v;
     objective.precision.round(&mut v);
     stages::evaluate(objective, v, Precision::Double, run)
 }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::objective::{Objective, Point, Value};
+use super::objective::{Iterate, Objective, Value};
 use super::view::View;
 use crate::error::Error;
 use crate::float::Precision;
@@ -92,7 +92,7 @@ pub(crate) enum Ended {
     /// The observer ended the fit.
     Callback,
     /// All labels are predicted right, in a fit without penalty.
-    Separated,
+    AllRight,
 }
 
 /// The state of one fit.
@@ -178,12 +178,12 @@ impl<'o> Run<'o> {
     pub(crate) fn record(
         &mut self,
         objective: &Objective<'_>,
-        point: &Point,
+        iterate: &Iterate,
         step: f64,
     ) -> ControlFlow<()> {
         let record = Record {
-            objective: point.value.objective,
-            gradient_norm: point.value.gradient_norm,
+            objective: iterate.value.objective,
+            gradient_norm: iterate.value.gradient_norm,
             step,
             seconds: self.start.elapsed().as_secs_f64(),
             passes: self.passes,
@@ -191,11 +191,11 @@ impl<'o> Run<'o> {
         };
         let number = self.history.len();
         self.history.push(record);
-        let (weights, biases) = objective.split(&point.v);
+        let (weights, biases) = objective.split(&iterate.v);
         self.observer.iteration(&Iteration {
             number,
             record,
-            loss: point.value.loss,
+            loss: iterate.value.loss,
             weights,
             biases,
         })
@@ -211,7 +211,7 @@ impl<'o> Run<'o> {
 ///
 /// The gradient then rises and falls at random, so the best iterate is kept.
 pub(crate) struct Patience {
-    best: Option<Point>,
+    best: Option<Iterate>,
     /// The lowest measure so far, and the iterations since it last fell below [`Patience::LOWER`] of the value before.
     lowest: f64,
     since: usize,
@@ -233,13 +233,13 @@ impl Patience {
 
     /// Records an iterate whose predicted decrease `measure` is at most `rounding`. Returns true after `limit` such
     /// iterates without progress of the measure.
-    pub(crate) fn is_exhausted(&mut self, point: &Point, measure: f64, rounding: f64) -> bool {
+    pub(crate) fn is_exhausted(&mut self, iterate: &Iterate, measure: f64, rounding: f64) -> bool {
         let is_better = self.best.as_ref().is_none_or(|best| {
-            let gain = best.value.objective - point.value.objective;
-            gain > rounding || point.value.gradient_norm < best.value.gradient_norm
+            let gain = best.value.objective - iterate.value.objective;
+            gain > rounding || iterate.value.gradient_norm < best.value.gradient_norm
         });
         if is_better {
-            self.best = Some(point.clone());
+            self.best = Some(iterate.clone());
         }
         if measure < Self::LOWER * self.lowest {
             self.lowest = measure;
@@ -250,16 +250,16 @@ impl Patience {
         self.since >= self.limit
     }
 
-    /// The best iterate recorded; `point` unless that is better.
-    pub(crate) fn best(self, point: Point, rounding: f64) -> Point {
+    /// The best iterate recorded; `iterate` unless that is better.
+    pub(crate) fn best(self, iterate: Iterate, rounding: f64) -> Iterate {
         match self.best {
             Some(best)
-                if best.value.objective <= point.value.objective + rounding
-                    && best.value.gradient_norm < point.value.gradient_norm =>
+                if best.value.objective <= iterate.value.objective + rounding
+                    && best.value.gradient_norm < iterate.value.gradient_norm =>
             {
                 best
             }
-            _ => point,
+            _ => iterate,
         }
     }
 }

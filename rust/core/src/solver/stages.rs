@@ -1,7 +1,7 @@
 //! Preconditioned L-BFGS, on growing samples of the rows and then on all rows.
 
 use super::lbfgs::{Criteria, Lbfgs, Memory, Outcome};
-use super::objective::{Objective, Point};
+use super::objective::{Iterate, Objective};
 use super::preconditioner::{ColumnScales, Preconditioner, from_all_rows, from_rows};
 use super::run::{Direction, Ended, Patience, Run, Separation};
 use super::separation;
@@ -56,7 +56,7 @@ const SEED: u64 = 0x5EED;
 
 /// The result of a solver: its last iterate, and why it ended.
 pub(crate) struct Solution {
-    pub point: Point,
+    pub iterate: Iterate,
     pub stop_reason: StopReason,
     pub separation: Option<Direction>,
 }
@@ -99,29 +99,29 @@ pub(crate) fn minimise(
     run: &mut Run<'_>,
 ) -> Result<Solution, Error> {
     let mut stages = if given {
-        Stages {
+        SampleResult {
             v: start,
             ended: None,
             last: None,
             column_scales: None,
         }
     } else {
-        nested(objective, start, run)?
+        over_samples(objective, start, run)?
     };
     let v = std::mem::take(&mut stages.v);
-    let point = evaluate(objective, v, objective.precision, run)?;
+    let iterate = evaluate(objective, v, objective.precision, run)?;
     match stages.ended {
         Some(stop_reason) => Ok(Solution {
-            point,
+            iterate,
             stop_reason,
             separation: None,
         }),
-        None => on_all_rows(objective, point, stages, tol, run),
+        None => on_all_rows(objective, iterate, stages, tol, run),
     }
 }
 
 /// The result of the iterations on samples.
-struct Stages {
+struct SampleResult {
     v: Vec<f64>,
     /// Why the fit ended before all rows were used, if it did.
     ended: Option<StopReason>,
@@ -141,19 +141,23 @@ pub(crate) fn evaluate(
     v: Vec<f64>,
     precision: Precision,
     run: &mut Run<'_>,
-) -> Result<Point, Error> {
+) -> Result<Iterate, Error> {
     let value = run.evaluate(objective, &v, precision)?;
     if !value.is_finite() {
         return Err(objective.source.not_finite());
     }
-    Ok(Point { v, value })
+    Ok(Iterate { v, value })
 }
 
 /// Minimises over growing samples, each from the optimum of the one before.
-fn nested(objective: &Objective<'_>, start: Vec<f64>, run: &mut Run<'_>) -> Result<Stages, Error> {
+fn over_samples(
+    objective: &Objective<'_>,
+    start: Vec<f64>,
+    run: &mut Run<'_>,
+) -> Result<SampleResult, Error> {
     let (m, n) = (objective.rows(), objective.columns());
     let mut rows = FIRST_ROWS.max(FIRST_ROWS_A_COLUMN.saturating_mul(n));
-    let mut stages = Stages {
+    let mut stages = SampleResult {
         v: start,
         ended: None,
         last: None,
@@ -166,7 +170,7 @@ fn nested(objective: &Objective<'_>, start: Vec<f64>, run: &mut Run<'_>) -> Resu
         let sample = objective.source.sample(drawn, precision, &mut run.job())?;
         run.passes += rows as f64 / m as f64;
         let is_last = rows.saturating_mul(2 * GROWTH) >= m;
-        stage(objective, &sample, is_last, &mut stages, run)?;
+        on_sample(objective, &sample, is_last, &mut stages, run)?;
         rows = rows.saturating_mul(GROWTH);
         seed += 1;
     }
@@ -174,11 +178,11 @@ fn nested(objective: &Objective<'_>, start: Vec<f64>, run: &mut Run<'_>) -> Resu
 }
 
 /// Minimises over one sample, from the parameters in `stages`.
-fn stage(
+fn on_sample(
     objective: &Objective<'_>,
     sample: &Sample<'_>,
     is_last: bool,
-    stages: &mut Stages,
+    stages: &mut SampleResult,
     run: &mut Run<'_>,
 ) -> Result<(), Error> {
     let (m, rows) = (objective.rows(), sample.rows());
@@ -210,7 +214,7 @@ fn stage(
         if !value.is_finite() {
             return Err(objective.source.not_finite()); // searches all rows, to name the row
         }
-        let point = Point {
+        let iterate = Iterate {
             v: std::mem::take(&mut stages.v),
             value,
         };
@@ -221,8 +225,8 @@ fn stage(
             criteria,
         };
         let (mut memory, mut patience) = (Memory::default(), Patience::new(PATIENCE));
-        let outcome = lbfgs.minimise(point, &mut memory, &mut patience, run)?;
-        stages.v = outcome.point.v;
+        let outcome = lbfgs.minimise(iterate, &mut memory, &mut patience, run)?;
+        stages.v = outcome.iterate.v;
         stages.ended = match outcome.ended {
             Ended::Passes => Some(StopReason::Passes),
             Ended::Callback => Some(StopReason::Callback),
@@ -340,18 +344,18 @@ struct AllRows<'a> {
 /// How a solver ends: why, and the direction that separates the labels, if any.
 type End = (StopReason, Option<Direction>);
 
-/// Minimises over all rows from `point`, with the preconditioner and column scales that the samples have left.
+/// Minimises over all rows from `iterate`, with the preconditioner and column scales that the samples have left.
 fn on_all_rows(
     objective: &Objective<'_>,
-    mut point: Point,
-    stages: Stages,
+    mut iterate: Iterate,
+    stages: SampleResult,
     tol: f64,
     run: &mut Run<'_>,
 ) -> Result<Solution, Error> {
     let plan = Plan::new(objective, stages.last.is_some());
     let mut preconditioner = match stages.last {
-        Some(last) => widened(objective, &point.v, last, run)?,
-        None => plan.preconditioner(&point.v, run)?,
+        Some(last) => widened(objective, &iterate.v, last, run)?,
+        None => plan.preconditioner(&iterate.v, run)?,
     };
     let is_free = objective.penalty.is_none();
     let precision = objective.precision;
@@ -372,20 +376,20 @@ fn on_all_rows(
     let mut smallest = f64::INFINITY;
     let (stop_reason, separation) = loop {
         let before = run.passes;
-        let outcome = solver.iterate(&preconditioner, point, run)?;
-        point = outcome.point;
-        let end = solver.end(&point, outcome.ended, outcome.iterations, run)?;
+        let outcome = solver.iterate(&preconditioner, iterate, run)?;
+        iterate = outcome.iterate;
+        let end = solver.end(&iterate, outcome.ended, outcome.iterations, run)?;
         if let Some(end @ (StopReason::Separated | StopReason::Passes | StopReason::Callback, _)) =
             end
         {
             break end;
         }
-        let gradient = point.value.gradient_norm;
+        let gradient = iterate.value.gradient_norm;
         let helps = end.is_none() && gradient < HELPS * smallest;
         smallest = gradient.min(smallest);
         if solver.precision == Precision::Single && !helps {
-            point = solver.in_double(point, run)?;
-            preconditioner = widened(objective, &point.v, preconditioner, run)?;
+            iterate = solver.in_double(iterate, run)?;
+            preconditioner = widened(objective, &iterate.v, preconditioner, run)?;
             continue;
         }
         if let Some(end) = end {
@@ -394,18 +398,18 @@ fn on_all_rows(
         let has_stalled = outcome.ended == Ended::Stalled;
         let (plan, memory) = (&mut solver.plan, &mut solver.memory);
         plan.advance(run.passes - before, has_stalled, memory, run);
-        preconditioner = plan.preconditioner(&point.v, run)?;
+        preconditioner = plan.preconditioner(&iterate.v, run)?;
     };
     if stop_reason == StopReason::Precision {
-        let rounding = point.value.rounding(Precision::Double);
-        point = solver.patience.best(point, rounding);
+        let rounding = iterate.value.rounding(Precision::Double);
+        iterate = solver.patience.best(iterate, rounding);
     }
     Ok(Solution {
         stop_reason: match stop_reason {
-            StopReason::Precision if point.value.gradient_norm <= tol => StopReason::Tolerance,
+            StopReason::Precision if iterate.value.gradient_norm <= tol => StopReason::Tolerance,
             other => other,
         },
-        point,
+        iterate,
         separation,
     })
 }
@@ -423,7 +427,7 @@ impl AllRows<'_> {
     fn iterate(
         &mut self,
         preconditioner: &Preconditioner,
-        point: Point,
+        iterate: Iterate,
         run: &mut Run<'_>,
     ) -> Result<Outcome, Error> {
         self.column_scales.update(preconditioner);
@@ -433,32 +437,32 @@ impl AllRows<'_> {
             1 => AT_REST,
             _ => CLASSES_AT_REST,
         };
-        let is_small = |point: &Point| point.value.gradient_norm <= tol;
+        let is_small = |iterate: &Iterate| iterate.value.gradient_norm <= tol;
         let lbfgs = Lbfgs {
             objective: self.objective,
             preconditioner,
             precision: self.precision,
             criteria: Criteria {
                 // A gradient may be small because columns are: steps must be small, too.
-                is_reached: &|point, direction, _| {
-                    let most = at_rest * tol * scales.size(&point.v).max(1.0);
-                    is_small(point) && scales.size(direction) <= most
+                is_reached: &|iterate, direction, _| {
+                    let most = at_rest * tol * scales.size(&iterate.v).max(1.0);
+                    is_small(iterate) && scales.size(direction) <= most
                 },
-                is_drifting: &|point, direction| {
-                    let drifts = is_small(point) && scales.size(direction) >= DRIFT;
+                is_drifting: &|iterate, direction| {
+                    let drifts = is_small(iterate) && scales.size(direction) >= DRIFT;
                     may_drift && drifts
                 },
                 is_runaway: &|v| may_run_away && scales.size(v) > RUNAWAY,
                 iterations: ITERATIONS,
             },
         };
-        lbfgs.minimise(point, &mut self.memory, &mut self.patience, run)
+        lbfgs.minimise(iterate, &mut self.memory, &mut self.patience, run)
     }
 
     /// Whether the fit ends, after iterations with one preconditioner that ended for the reason `ended`.
     fn end(
         &mut self,
-        point: &Point,
+        iterate: &Iterate,
         ended: Ended,
         iterations: usize,
         run: &mut Run<'_>,
@@ -477,14 +481,14 @@ impl AllRows<'_> {
             Ended::Reached => Some(StopReason::Tolerance),
             Ended::Passes => Some(StopReason::Passes),
             Ended::Callback => Some(StopReason::Callback),
-            Ended::Separated | Ended::Runaway | Ended::Drifting => {
-                let found = separation::search(self.objective, &point.v, run)?;
+            Ended::AllRight | Ended::Runaway | Ended::Drifting => {
+                let found = separation::search(self.objective, &iterate.v, run)?;
                 if let Separation::Found(direction) = found {
                     return Ok(Some((StopReason::Separated, Some(direction))));
                 }
                 // The search is made only once.
                 (self.may_drift, self.may_run_away) = (false, false);
-                (ended == Ended::Separated).then_some(StopReason::Precision)
+                (ended == Ended::AllRight).then_some(StopReason::Precision)
             }
             Ended::Exhausted => Some(StopReason::Precision),
             Ended::Stalled if is_stuck && self.plan.cautious => Some(StopReason::Precision),
@@ -501,11 +505,11 @@ impl AllRows<'_> {
     }
 
     /// Changes to double precision, from the best iterate so far.
-    fn in_double(&mut self, point: Point, run: &mut Run<'_>) -> Result<Point, Error> {
+    fn in_double(&mut self, iterate: Iterate, run: &mut Run<'_>) -> Result<Iterate, Error> {
         self.precision = Precision::Double;
         self.memory = Memory::default();
         let patience = std::mem::replace(&mut self.patience, patience(self.objective));
-        let best = patience.best(point, 0.0);
+        let best = patience.best(iterate, 0.0);
         evaluate(self.objective, best.v, self.precision, run)
     }
 }

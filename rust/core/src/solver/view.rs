@@ -85,7 +85,7 @@ impl View {
     pub(super) fn matrix(&self, objective: &Objective<'_>) -> Vec<f64> {
         let n = self.scale.len();
         let mut matrix = vec![0.0; n * n];
-        self.put(&self.gram, |i, j, covariance| {
+        self.for_each_covariance(&self.gram, |i, j, covariance| {
             if j < i && i < n {
                 matrix[i * n + j] = covariance * self.scale[i] * self.scale[j];
             }
@@ -131,7 +131,7 @@ impl View {
 
     /// Calls `put(i, j, element)` for i ≥ j with the elements of a Gram matrix in this view's basis, divided by its
     /// weight Σ s, the columns being centred at this view's means.
-    pub(super) fn put(&self, gram: &Gram, mut put: impl FnMut(usize, usize, f64)) {
+    pub(super) fn for_each_covariance(&self, gram: &Gram, mut put: impl FnMut(usize, usize, f64)) {
         for i in 0..gram.order {
             for j in 0..=i {
                 put(i, j, self.covariance(gram, i, j));

@@ -416,7 +416,7 @@ impl PlaneScores for ArrayPlane<'_> {
         scores(self.dataset, v, &mut self.v, job)
     }
 
-    fn turn(&mut self, d: &Parameters<'_, f64>, job: &mut Job<'_>) -> Result<(), Error> {
+    fn set_direction(&mut self, d: &Parameters<'_, f64>, job: &mut Job<'_>) -> Result<(), Error> {
         scores(self.dataset, d, &mut self.along[0], job)
     }
 
@@ -426,7 +426,7 @@ impl PlaneScores for ArrayPlane<'_> {
         kernel::plane(self.dataset, [&self.v, d, s], at, classes, job)
     }
 
-    fn go(&mut self, [alpha, beta]: [f64; 2]) {
+    fn advance(&mut self, [alpha, beta]: [f64; 2]) {
         let [d, s] = &mut self.along;
         for (s, &d) in s.iter_mut().zip(&*d) {
             *s = alpha * d + beta * *s;

@@ -148,9 +148,9 @@ pub(crate) trait PlaneScores {
     /// Computes the scores at `v`.
     fn refresh(&mut self, v: &Parameters<'_, f64>, job: &mut Job<'_>) -> Result<(), Error>;
     /// Computes the changes of the scores along `d`.
-    fn turn(&mut self, d: &Parameters<'_, f64>, job: &mut Job<'_>) -> Result<(), Error>;
+    fn set_direction(&mut self, d: &Parameters<'_, f64>, job: &mut Job<'_>) -> Result<(), Error>;
     /// Σ s_i E_i and its derivatives at v + α d + β s; X is not read.
     fn loss(&self, at: [f64; 2], job: &mut Job<'_>) -> Result<Plane, Error>;
     /// Replaces s by α d + β s, and v by v + s. X is not read.
-    fn go(&mut self, by: [f64; 2]);
+    fn advance(&mut self, by: [f64; 2]);
 }
