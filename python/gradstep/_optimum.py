@@ -237,8 +237,8 @@ def fit(
     y : array_like, shape (m,)
         Labels in [0, 1], or class codes 0, 1, …, K - 1 with K >= 3, each of them with a row of positive weight.
     l1 : float, default 0.0
-        Strength >= 0 of the penalty l1 Σ |w_j| on the mean error: the larger, the more weights are exactly 0. For labels in
-        [0, 1] only.
+        Strength >= 0 of the penalty l1 Σ |w_j| on the mean error: the larger, the more weights are exactly 0. Only for
+        labels in [0, 1].
     l2 : float, default 0.0
         Strength λ >= 0 of the penalty (λ/2) ||w||² on the mean error.
     sample_weight : array_like, shape (m,), optional
@@ -247,8 +247,8 @@ def fit(
         Whether there is a bias; it is 0 if not.
     solver : {"auto", "lbfgs", "gd", "proximal"}, default "auto"
         "auto" is "lbfgs": preconditioned L-BFGS, first on samples of the rows where there are many. "gd" is gradient
-        descent with the best step and momentum of each iteration. With l1, "auto" is "proximal": a proximal quasi-Newton
-        method by coordinate descent, of many columns over those that are likely to get a weight.
+        descent with the best step and momentum of each iteration. With l1, "auto" is "proximal": a proximal
+        quasi-Newton method by coordinate descent, of many columns over those that are likely to get a weight.
     gap_tol : float, default 1e-8
         The fit has converged once it is proved that the objective is at most this part of itself above its minimum.
     tol : float, optional
@@ -288,10 +288,11 @@ def fit(
 
     Notes
     -----
-    With a penalty, `gap` is a duality gap or, where that is too large, a bound from the Hessian; without one it is the
-    latter: over a step that changes no score by more than t, the curvature of E changes by a factor of e^t at most
-    (Bach, 2010, doi:10.1214/09-EJS521). Either counts the rounding of its own computation. It is that of the exact
-    objective at the weights as they are returned.
+    With l1, `gap` is a duality gap, `gradient_norm` is that of the smallest subgradient, and there is an optimum
+    unless the labels are all equal. With l2 alone, `gap` is a duality gap or, where that is too large, a bound from
+    the Hessian; without a penalty it is the latter: over a step that changes no score by more than t, the curvature
+    of E changes by a factor of e^t at most (Bach, 2010, doi:10.1214/09-EJS521). Each counts the rounding of its own
+    computation. It is that of the exact objective at the weights as they are returned.
 
     The fit ends with ``stop_reason="uncertified"`` where the gradient is small and nothing speaks against the optimum,
     but no Hessian was made: with ``certify=False``, for more than 4096 weights and biases, or where `max_passes` are
@@ -324,6 +325,8 @@ def fit(
     (array([0.636706]), -0.955059, 'tolerance')
     >>> best.gradient_norm <= 1e-8, best.gap <= 1e-12
     (True, True)
+    >>> gradstep.fit([[0.0, 1.0], [1.0, 0.0], [2.0, 0.0], [3.0, 1.0]], [0, 1, 0, 1], l1=0.1).weights.round(6)
+    array([0.500253, 0.      ])
     >>> gradstep.fit([[0.0], [1.0], [1.0], [3.0]], [0, 1, 2, 2], l2=0.1).weights.round(6)
     array([[-1.092827],
            [ 0.117145],

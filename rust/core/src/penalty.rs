@@ -49,11 +49,6 @@ impl Penalty {
         self.l1
     }
 
-    /// The strength of ½ ‖w‖².
-    pub(crate) fn l2(self) -> f64 {
-        self.l2
-    }
-
     pub(crate) fn value(self, weights: &[f64]) -> f64 {
         let (mut sum, mut squares) = (0.0, 0.0);
         // A factor of 0 gives 0 even if the squares overflow.
@@ -96,7 +91,33 @@ impl Penalty {
         step * self.l2
     }
 
-    /// The convex conjugate at a vector of this norm: `max_u g·u − (l2/2)‖u‖²` with ‖g‖ = `norm`.
+    /// The largest κ ≤ 1 for which the dual point of derivatives of up to `largest` in magnitude, times κ, is feasible.
+    pub(crate) fn dual_scale(self, largest: f64) -> f64 {
+        match self.l2 == 0.0 && largest > self.l1 {
+            true => self.l1 / largest * (1.0 - 4.0 * f64::EPSILON),
+            false => 1.0,
+        }
+    }
+
+    /// Upper bound on R(w) + R*(−g) + g w, R being the penalty of one weight and R* its conjugate: what is missing of
+    /// Fenchel's equality. g is a feasible derivative of the mean error by the weight, which may be off by `error`.
+    ///
+    /// With a = −g, limited to ±l1, and t = (−g − a) / l2, or 0, it is (l2/2) (w − t)² + l1 |w| − a w.
+    pub(crate) fn dual_distance(self, weight: f64, g: f64, error: f64) -> f64 {
+        let a = (-g).clamp(-self.l1, self.l1);
+        let (mut t, mut of_error) = (0.0, 0.0);
+        if self.l2 > 0.0 {
+            t = (-g - a) / self.l2;
+            of_error = error * error / (2.0 * self.l2);
+        }
+        let apart = weight - t;
+        let of_l1 = self.l1 * weight.abs() - a * weight;
+        // The difference may be as small as the rounding of its terms.
+        let rounding = 4.0 * f64::EPSILON * self.l1 * weight.abs();
+        0.5 * self.l2 * apart * apart + of_l1 + rounding + error * apart.abs() + of_error
+    }
+
+    /// The convex conjugate of (l2/2) ‖w‖² at a vector of this norm: `max_u g·u − (l2/2)‖u‖²` with ‖g‖ = `norm`.
     pub(crate) fn conjugate(self, norm: f64) -> f64 {
         norm * norm / (2.0 * self.l2)
     }

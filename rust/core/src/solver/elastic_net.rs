@@ -36,10 +36,14 @@ const SAMPLE_ITERATIONS: usize = 30;
 const ROUGH: f64 = 1e-2;
 /// What a sample of rows is solved to, as a part of weights / rows: the objective at its optimum is off by half of that.
 const SAMPLE_PRECISION: f64 = 0.1;
-/// What is asked of the decrease ahead, as a part of the gap that is wanted; each time the proof fails, it is divided.
+/// What is asked of the decrease ahead, as a part of the gap that is wanted. Without l2 the gap is proportional to the slopes
+/// that are left and the decrease to their squares: each time the proof fails, what is asked is divided.
 const AHEAD: f64 = 0.05;
-const DIVISOR: f64 = 30.0;
+const DIVISOR: f64 = 1e3;
 const PROOFS: usize = 6;
+/// Sweeps over a model's coordinates end once one brings less than this part of all: in the first iteration, and in the last.
+const INEXACT: f64 = 0.05;
+const EXACT: f64 = 1e-6;
 /// The decrease that a step must bring, as a part of what the slope promises; step lengths tried; objectives that differ by
 /// less, as a part of themselves, differ by rounding.
 const ARMIJO: f64 = 1e-4;
@@ -160,7 +164,8 @@ impl Search<'_> {
         if v != iterate.v {
             iterate = self.evaluate(self.objective, v, run)?;
         }
-        let gap = fenchel::gap(self.objective, &iterate, run)?;
+        let wanted = self.goal.gap * iterate.value.objective;
+        let gap = fenchel::gap(self.objective, &iterate, wanted, run)?;
         Ok(Proof {
             stop_reason: self.goal.reason(ended, gap, &iterate),
             iterate,
@@ -177,9 +182,10 @@ impl Search<'_> {
         let natural = Basis::natural(self.objective.columns());
         let curvatures = source.curvatures(&at, &mut run.job())?;
         let curvature = curvatures.diagonal(0, &natural, &mut run.job())?;
-        let l2 = self.objective.penalty.l2();
-        let along = curvature.diagonal.iter();
-        let along = along.map(|d| (d / curvature.weight + l2).max(f64::MIN_POSITIVE).sqrt());
+        let of_penalty = self.objective.penalty.diagonal(&natural);
+        let along = curvature.diagonal.iter().zip(of_penalty);
+        let along = along.map(|(d, penalty)| d / curvature.weight + penalty);
+        let along = along.map(|d| d.max(f64::MIN_POSITIVE).sqrt());
         Ok(along.collect())
     }
 
@@ -361,9 +367,11 @@ impl Search<'_> {
         for _ in 0..until.iterations {
             let x = model.coordinates(&iterate.v);
             let gradient = model.gradient(&iterate.value.gradient);
+            // Far from the end, the model deserves no exact minimum.
             let forcing = match first {
-                None => 0.05,
-                Some(first) => f64::clamp(0.1 * f64::sqrt(last / first), 1e-6, 0.05),
+                None if self.ahead < AHEAD => EXACT,
+                None => INEXACT,
+                Some(first) => f64::clamp(0.1 * f64::sqrt(last / first), EXACT, INEXACT),
             };
             let quadratic = Quadratic {
                 gradient: &gradient,
@@ -499,7 +507,7 @@ impl Model {
         run: &mut Run<'_>,
     ) -> Result<Option<Self>, Error> {
         let (n, fit_bias, penalty) = (part.columns(), part.fit_bias, part.penalty);
-        let basis = part.source.basis(fit_bias, penalty.l2() > 0.0);
+        let basis = part.source.basis(fit_bias, true);
         run.passes += part.cost;
         let curvatures = part
             .source

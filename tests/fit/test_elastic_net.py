@@ -1,0 +1,225 @@
+"""Fits with an l1 penalty: where they end, what is proved of it, and that zeros are exact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_array_equal
+
+import gradstep
+from helpers.layouts import layouts
+from helpers.problems import Array, both_dtypes
+
+EPS = np.finfo(np.float64).eps
+
+
+def problem(seed: int, m: int = 80, n: int = 9, *, noise: float = 1.0) -> tuple[Array, Array]:
+    """Columns of different scales and offsets, of which a third say something of the label."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(m, n)) * 10.0 ** rng.uniform(-1, 1, n) + rng.normal(size=n)
+    w = np.where(rng.random(n) < 0.4, rng.normal(size=n), 0.0) / X.std(axis=0)
+    z = (X - X.mean(axis=0)) @ w * 2 + noise * rng.logistic(size=m)
+    y = (z > 0).astype(float)
+    y[:2] = [0.0, 1.0]
+    return X, y
+
+
+def largest_l1(X: Array, y: Array, sample_weight: Array | None = None, *, fit_bias: bool = True) -> float:
+    """The least l1 for which all weights are 0: the largest slope at weights of 0 and the best bias for them."""
+    mean = np.average(y, weights=sample_weight)
+    bias = float(np.log(mean / (1 - mean))) if fit_bias else 0.0
+    slopes = gradstep.gradient(X, y, np.zeros(X.shape[1]), bias, sample_weight=sample_weight)
+    return float(np.abs(slopes.weights).max())
+
+
+def objective(X: Any, y: Array, best: gradstep.Optimum, l1: float, l2: float, s: Array | None = None) -> float:
+    w = best.weights.astype(np.float64)
+    loss = gradstep.loss(X, y, w, float(best.bias), sample_weight=s)
+    return float(loss + l1 * np.abs(w).sum() + 0.5 * l2 * w @ w)
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("l2", [0.0, 1e-3])
+def test_no_slope_is_left_and_the_gap_is_a_bound(seed: int, l2: float) -> None:
+    rng = np.random.default_rng(1000 + seed)
+    X, y = problem(seed, m=int(rng.integers(20, 200)), n=int(rng.integers(1, 30)))
+    s = rng.integers(0, 4, len(y)).astype(float) if seed % 3 == 0 else None
+    fit_bias = seed % 4 != 1
+    if s is not None:
+        s[:2] = 1.0
+    l1 = largest_l1(X, y, s, fit_bias=fit_bias) * 10.0 ** rng.uniform(-3, 0)
+    options: dict[str, Any] = {"l1": l1, "l2": l2, "sample_weight": s, "fit_bias": fit_bias}
+    best = gradstep.fit(X, y, **options)
+    assert best.converged and best.stop_reason == "tolerance" and best.solver == "proximal"
+    assert 0 <= best.gap <= 1e-8 * best.objective
+    # A sum of positive terms, each right to a few ε.
+    np.testing.assert_allclose(best.objective, objective(X, y, best, l1, l2, s), rtol=1e-12)
+
+    # A step by a coordinate decreases the objective by slope² / (2 curvature) at least, and σ' ≤ 1/4.
+    loss = gradstep.gradient(X, y, best.weights, best.bias, sample_weight=s)
+    slopes = loss.weights + l2 * best.weights
+    left = np.where(best.weights == 0, np.maximum(np.abs(slopes) - l1, 0), slopes + l1 * np.sign(best.weights))
+    curvature = 0.25 * np.average(X**2, axis=0, weights=s) + l2
+    assert (left**2 / (2 * curvature) <= best.gap + 4 * EPS * best.objective).all()
+    np.testing.assert_allclose(best.gradient_norm, max(np.abs(left).max(), abs(loss.bias) * fit_bias), atol=1e-12)
+
+    # Sums of residual × x err by some ε of the terms that have cancelled: beside l1, that is what is left of the gap.
+    closer = gradstep.fit(X, y, **options, gap_tol=1e-11)
+    assert best.objective - closer.objective <= best.gap + 8 * EPS * best.objective
+    assert closer.gap <= 1e-10 * closer.objective
+
+
+def test_the_gap_bounds_what_is_missing_long_before_the_end() -> None:
+    tight = []
+    for seed in range(20):
+        X, y = problem(seed, m=150, n=12)
+        l1 = 0.05 * largest_l1(X, y)
+        best = gradstep.fit(X, y, l1=l1, gap_tol=1e-12)
+        for stop in range(1, 5):
+            early = gradstep.fit(X, y, l1=l1, callback=lambda seen, stop=stop: seen.number + 1 >= stop)
+            missing = early.objective - best.objective
+            assert missing <= early.gap + best.gap
+            if missing > 1e-6 and np.isfinite(early.gap):
+                tight.append(early.gap / missing)
+    print(f"gap over what is missing: median {np.median(tight):.1f}, largest {np.max(tight):.1f}, of {len(tight)}")
+    assert len(tight) > 10
+
+
+@both_dtypes
+@pytest.mark.parametrize("n", [7, 400], ids=["all columns", "sets of columns"])
+def test_zeros_are_exact_and_the_same_everywhere(dtype: Any, n: int, tmp_path: Path) -> None:
+    X, y = problem(5, m=120, n=n)
+    X = X.astype(dtype)
+    l1 = 0.2 * largest_l1(X, y)
+    best = gradstep.fit(X, y, l1=l1, n_threads=1)
+    assert 0 < np.count_nonzero(best.weights) < n
+    assert best.weights.dtype == dtype
+    for name, same in layouts(X, tmp_path):
+        for threads in (1, 3):
+            other = gradstep.fit(same, y, l1=l1, n_threads=threads)
+            assert_array_equal(other.weights, best.weights, err_msg=name)
+            assert other == best
+
+
+@pytest.mark.parametrize("n", [12, 500])
+def test_sparse_and_dense_end_at_the_same_optimum(n: int) -> None:
+    rng = np.random.default_rng(8)
+    X = sp.random_array((300, n), density=0.05, rng=rng, format="csr")
+    y = (X @ rng.normal(size=n) + 0.3 * rng.logistic(size=300) > 0).astype(float)
+    l1 = 0.1 * largest_l1(X, y)
+    sparse, dense = gradstep.fit(X, y, l1=l1, gap_tol=1e-10), gradstep.fit(X.toarray(), y, l1=l1, gap_tol=1e-10)
+    assert sparse.converged and dense.converged
+    # Both are within 1e-10 of the minimum.
+    np.testing.assert_allclose(sparse.objective, dense.objective, rtol=2e-10)
+    assert_array_equal(sparse.weights != 0, dense.weights != 0)
+
+
+def test_weights_of_rows_are_repetitions() -> None:
+    X, y = problem(3)
+    s = np.random.default_rng(0).integers(0, 4, len(y))
+    s[:2] = 1
+    l1 = 0.1 * largest_l1(X, y, s.astype(float))
+    weighted = gradstep.fit(X, y, l1=l1, sample_weight=s, gap_tol=1e-11)
+    repeated = gradstep.fit(np.repeat(X, s, axis=0), np.repeat(y, s), l1=l1, gap_tol=1e-11)
+    np.testing.assert_allclose(weighted.objective, repeated.objective, rtol=1e-10)
+    np.testing.assert_allclose(weighted.weights, repeated.weights, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("fit_bias", [True, False])
+def test_at_the_largest_l1_all_weights_are_zero(fit_bias: bool) -> None:
+    X, y = problem(11)
+    l1 = largest_l1(X, y, fit_bias=fit_bias)
+    above = gradstep.fit(X, y, l1=l1 * (1 + 1e-9), fit_bias=fit_bias)
+    assert not above.weights.any() and above.converged
+    mean = y.mean()
+    np.testing.assert_allclose(above.bias, np.log(mean / (1 - mean)) if fit_bias else 0.0, rtol=1e-9)
+    assert gradstep.fit(X, y, l1=0.9 * l1, fit_bias=fit_bias).weights.any()
+
+
+def test_scikit_learn_finds_no_better_optimum() -> None:
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    for seed in range(4):
+        X, y = problem(seed, m=100, n=6)
+        X = (X - X.mean(axis=0)) / X.std(axis=0)
+        l1, l2 = 0.1 * largest_l1(X, y), 1e-3
+        best = gradstep.fit(X, y, l1=l1, l2=l2, gap_tol=1e-12)
+        C, ratio = 1 / (len(y) * (l1 + l2)), l1 / (l1 + l2)
+        peer = linear_model.LogisticRegression(C=C, l1_ratio=ratio, solver="saga", tol=1e-10, max_iter=100_000).fit(
+            X, y
+        )
+        np.testing.assert_allclose(best.weights, peer.coef_[0], atol=1e-6)
+        np.testing.assert_allclose(best.bias, peer.intercept_[0], atol=1e-6)
+
+
+def test_separated_labels_have_an_optimum() -> None:
+    X = np.array([[0.0], [1.0], [2.0], [3.0]])
+    best = gradstep.fit(X, [0, 0, 1, 1], l1=0.01)
+    assert best.converged and best.separation is None
+
+
+def test_labels_of_one_class_have_none() -> None:
+    best = gradstep.fit([[0.0], [1.0]], [1, 1], l1=0.1)
+    assert not best.converged and best.stop_reason == "separated"
+
+
+def test_it_starts_where_it_is_told() -> None:
+    X, y = problem(2, m=400)
+    l1 = 0.05 * largest_l1(X, y)
+    best = gradstep.fit(X, y, l1=l1)
+    again = gradstep.fit(X, y, l1=l1, weights=best.weights, bias=best.bias)
+    assert again.converged and again.n_iterations <= 1
+
+
+@pytest.mark.parametrize("n", [9, 400])
+def test_the_callback_sees_all_weights_and_may_stop(n: int) -> None:
+    X, y = problem(4, n=n)
+    seen: list[gradstep.Iteration] = []
+
+    def stop(iteration: gradstep.Iteration) -> bool:
+        seen.append(iteration)
+        return len(seen) == 2
+
+    best = gradstep.fit(X, y, l1=0.05 * largest_l1(X, y), callback=stop)
+    assert best.stop_reason == "callback" and len(seen) == best.n_iterations == 2
+    assert all(iteration.weights.shape == (n,) for iteration in seen)
+    assert seen[1].objective < seen[0].objective
+
+
+def test_passes_are_limited() -> None:
+    X, y = problem(6, n=30)
+    best = gradstep.fit(X, y, l1=1e-4 * largest_l1(X, y), max_passes=3)
+    assert best.stop_reason == "passes" and not best.converged
+    assert best.passes < 12
+
+
+def test_tol_stops_at_a_small_subgradient() -> None:
+    X, y = problem(7)
+    l1 = 0.05 * largest_l1(X, y)
+    best = gradstep.fit(X, y, l1=l1, tol=1e-3)
+    assert best.stop_reason == "tolerance" and 1e-10 < best.gradient_norm <= 1e-3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"l1": -1.0}, "l1 must be finite and not negative, got -1"),
+        ({"l1": np.inf}, "l1 must be finite and not negative, got inf"),
+        ({"l1": "much"}, "l1 must be a real number, got str"),
+        ({"l1": 0.1, "solver": "lbfgs"}, 'solver must be "auto" or "proximal" with l1 > 0, got "lbfgs"'),
+        ({"l1": 0.1, "solver": "gd"}, 'solver must be "auto" or "proximal" with l1 > 0, got "gd"'),
+        ({"solver": "proximal"}, 'solver must be "auto", "lbfgs" or "gd" without l1, got "proximal"'),
+    ],
+)
+def test_what_cannot_be_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises((ValueError, TypeError)) as refusal:
+        gradstep.fit([[0.0], [1.0]], [0, 1], **options)
+    assert message in str(refusal.value)
+
+
+def test_three_classes_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"l1 must be 0 for three classes or more, got 0\.1 for 3"):
+        gradstep.fit([[0.0], [1.0], [2.0]], [0, 1, 2], l1=0.1)
