@@ -12,7 +12,7 @@
 //! * [`vector`](Vector), `strips`, [`matrix`](Matrix), [`sparse`](Sparse), [`features`](Features), `shuffle`: arrays of
 //!   any layout, read in place or tile by tile, and the random order of rows;
 //! * `elementwise`, `kernel`: the formulas over arrays and over a [`Dataset`], in one pass;
-//! * [`penalty`](Penalty): the penalty on the weights;
+//! * [`penalty`](Penalty), [`stop`](StopReason): the penalty on the weights; why a descent or a fit ended;
 //! * `descent`: gradient descent, w ← w − α ∇E, over epochs;
 //! * `source`: the trait through which solvers read rows, and its implementation for arrays in memory;
 //! * `solver`, [`fit`](fit()), [`covariance`](covariance()): the optimum with a proved bound on its distance from the
@@ -46,15 +46,14 @@ mod simd;
 mod solver;
 mod source;
 mod sparse;
+mod stop;
 #[expect(unsafe_code, reason = "memory in strips, checked once for many uses")]
 mod strips;
 mod vector;
 
 pub use best_steps::descend_with_best_steps;
 pub use covariance::covariance;
-pub use descent::{
-    Descent, Observer, Options, Reduction, Step, StopReason, Trace, descend, gradient_step,
-};
+pub use descent::{Descent, Observer, Options, Reduction, Step, Trace, descend, gradient_step};
 pub use elements::Elements;
 pub use elementwise::{Function, apply, apply_in_place};
 pub use error::{Error, zeros};
@@ -73,4 +72,5 @@ pub use simd::{Isa, isa};
 pub use solver::run::{FitObserver, Iteration, Record};
 pub use solver::view::Alias;
 pub use sparse::{Indices, Sparse, Transposed};
+pub use stop::StopReason;
 pub use vector::Vector;

@@ -108,165 +108,12 @@ impl<'a> Matrix<'a> {
         )
     }
 
-    /// `count` rows as contiguous slices, packed where they are not.
+    /// Some of its rows.
     #[inline(always)]
-    pub(crate) fn row_tile<'t, F: Float>(
-        &self,
-        rows: RowSet<'_>,
-        first: usize,
-        count: usize,
-        packed: &'t mut Packed<F>,
-    ) -> Strips<'t, F>
-    where
-        'a: 't,
-    {
-        if let (true, Some(data)) = (self.rows_in_place::<F>(rows), self.elements.slice::<F>()) {
-            let start = self.position(rows.at(first), 0);
-            return Strips::new(data, start, self.row_stride, count, self.columns);
-        }
-        let (tile, _) = packed.make_room(count, self.columns);
-        for (i, out) in tile.chunks_exact_mut(self.columns).enumerate() {
-            let start = self.position(rows.at(first + i), 0);
-            self.elements.copy_run(start, self.column_stride, out);
-        }
-        Strips::new(tile, 0, self.columns as isize, count, self.columns)
-    }
-
-    /// `count` rows and then rows of zeros up to `padded`, packed.
-    #[inline(always)]
-    pub(crate) fn padded_tile<'t, F: Float>(
-        &self,
-        rows: RowSet<'_>,
-        first: usize,
-        count: usize,
-        padded: usize,
-        packed: &'t mut Packed<F>,
-    ) -> Strips<'t, F> {
-        let (tile, _) = packed.make_room(padded, self.columns);
-        tile.fill(F::ZERO);
-        for (i, out) in tile.chunks_exact_mut(self.columns).take(count).enumerate() {
-            let start = self.position(rows.at(first + i), 0);
-            self.elements.copy_run(start, self.column_stride, out);
-        }
-        Strips::new(tile, 0, self.columns as isize, padded, self.columns)
-    }
-
-    /// Whether [`Matrix::row_tile`] packs nothing.
-    #[inline(always)]
-    pub(crate) fn rows_in_place<F: Float>(&self, rows: RowSet<'_>) -> bool {
-        rows.are_consecutive()
-            && (self.column_stride == 1 || self.columns == 1)
-            && self.elements.slice::<F>().is_some()
-    }
-
-    /// Whether memory is read along whole cache lines down the columns, rather than across the rows.
-    #[inline(always)]
-    pub(crate) fn runs_down_columns(&self, rows: RowSet<'_>) -> bool {
-        rows.are_consecutive() && self.row_stride.unsigned_abs() < self.column_stride.unsigned_abs()
-    }
-
-    /// Whether [`Matrix::column_tile`] packs nothing.
-    #[inline(always)]
-    pub(crate) fn columns_in_place<F: Float>(&self, rows: RowSet<'_>) -> bool {
-        rows.are_consecutive()
-            && (self.row_stride == 1 || self.rows == 1)
-            && self.elements.slice::<F>().is_some()
-    }
-
-    /// The columns of `count` rows as contiguous slices, packed where they are not.
-    #[inline(always)]
-    pub(crate) fn column_tile<'t, F: Float, S: Simd>(
-        &self,
-        simd: S,
-        rows: RowSet<'_>,
-        first: usize,
-        count: usize,
-        packed: &'t mut Packed<F>,
-    ) -> Strips<'t, F>
-    where
-        'a: 't,
-    {
-        if let (true, Some(data)) = (self.columns_in_place::<F>(rows), self.elements.slice::<F>()) {
-            let start = self.position(rows.at(first), 0);
-            return Strips::new(data, start, self.column_stride, self.columns, count);
-        }
-        let (tile, strips) = packed.make_room(count, self.columns);
-        if self.runs_down_columns(rows) || (rows.are_consecutive() && self.columns == 1) {
-            for (j, out) in tile.chunks_exact_mut(count).enumerate() {
-                self.elements
-                    .copy_run(self.position(rows.at(first), j), self.row_stride, out);
-            }
-        } else {
-            self.transpose_rows(simd, rows, first, count, strips, tile);
-        }
-        Strips::new(tile, 0, count as isize, self.columns, count)
-    }
-
-    /// Packs columns from rows of fewer elements than a vector has.
-    #[inline(always)]
-    fn transpose_rows<F: Float, S: Simd>(
-        &self,
-        simd: S,
-        rows: RowSet<'_>,
-        first: usize,
-        count: usize,
-        strips: &mut Vec<F>,
-        tile: &mut [F],
-    ) {
-        let in_place = self
-            .elements
-            .slice::<F>()
-            .filter(|_| self.rows_in_place::<F>(rows));
-        let pairs = self.columns == 2 && self.row_stride == 2;
-        strips.clear();
-        strips.resize(F::LANES * F::LANES, F::ZERO);
-        let mut last_lanes = [F::ZERO; MAX_LANES];
-        for row in (0..count).step_by(F::LANES) {
-            let taken = F::LANES.min(count - row);
-            // In place a vector reaches beyond its row: over the next ones, as long as the buffer lasts.
-            let start = self.position(rows.at(first + row), 0);
-            let last = start.wrapping_add_signed((F::LANES as isize - 1) * self.row_stride);
-            let whole = in_place.filter(|data| {
-                taken == F::LANES && start.max(last).saturating_add(F::LANES) <= data.len()
-            });
-            let mut square = [F::Lanes::<S>::splat(simd, F::ZERO); MAX_LANES];
-            match whole {
-                Some(data) if pairs => {
-                    let a = F::Lanes::<S>::from_slice(simd, &data[start..start + F::LANES]);
-                    let next = start + F::LANES;
-                    let b = F::Lanes::<S>::from_slice(simd, &data[next..next + F::LANES]);
-                    square[0] = a.unzip_low(b);
-                    square[1] = a.unzip_high(b);
-                }
-                Some(data) => {
-                    for i in 0..F::LANES {
-                        let at = start.wrapping_add_signed(i as isize * self.row_stride);
-                        square[i] = F::Lanes::<S>::from_slice(simd, &data[at..at + F::LANES]);
-                    }
-                    transpose::<F, S>(&mut square);
-                }
-                None => {
-                    for i in 0..taken {
-                        let start = self.position(rows.at(first + row + i), 0);
-                        let out = &mut strips[i * F::LANES..][..self.columns];
-                        self.elements.copy_run(start, self.column_stride, out);
-                    }
-                    for i in 0..F::LANES {
-                        let lanes = &strips[i * F::LANES..][..F::LANES];
-                        square[i] = F::Lanes::<S>::from_slice(simd, lanes);
-                    }
-                    transpose::<F, S>(&mut square);
-                }
-            }
-            for (j, column) in tile.chunks_exact_mut(count).enumerate() {
-                match column.get_mut(row..row + F::LANES) {
-                    Some(out) => square[j].store_slice(out),
-                    None => {
-                        square[j].store_slice(&mut last_lanes[..F::LANES]);
-                        column[row..].copy_from_slice(&last_lanes[..taken]);
-                    }
-                }
-            }
+    pub(crate) fn select(&self, rows: RowSet<'a>) -> DenseRows<'a> {
+        DenseRows {
+            matrix: *self,
+            rows,
         }
     }
 
@@ -275,42 +122,6 @@ impl<'a> Matrix<'a> {
     pub(crate) fn copy_row<F: Float>(&self, row: usize, out: &mut [F]) {
         self.elements
             .copy_run(self.position(row, 0), self.column_stride, out);
-    }
-
-    /// The memory of the `count` rows from `first` on, to be fetched before [`Matrix::row_tile`] reads them; none of it where
-    /// these rows are not read in place.
-    #[inline(always)]
-    pub(crate) fn ahead<F: Float>(
-        &self,
-        rows: RowSet<'_>,
-        first: usize,
-        count: usize,
-    ) -> Ahead<'a, F> {
-        let Some(data) = self.elements.slice::<F>() else {
-            return Ahead::none();
-        };
-        if first >= rows.count(self.rows) || !rows.are_consecutive() {
-            return Ahead::none();
-        }
-        let first = rows.at(first);
-        let count = count.min(self.rows - first);
-        let (length, runs, stride) = if self.runs_down_columns(rows) {
-            (count, self.columns, self.column_stride)
-        } else if self.row_stride == self.columns as isize {
-            (count * self.columns, 1, 0)
-        } else {
-            (self.columns, count, self.row_stride)
-        };
-        // Addressed by its last element, a cache line that a run shares with the one before is not asked for again.
-        let start = self.position(first, 0) + LINE / size_of::<F>() - 1;
-        Ahead {
-            data,
-            next: start,
-            end: start + length,
-            length,
-            stride,
-            runs,
-        }
     }
 
     /// The largest magnitude.
@@ -340,6 +151,252 @@ impl<'a> Matrix<'a> {
             }
         }
         None
+    }
+}
+
+/// Some rows of a dense matrix in some order, read tile by tile. A row is named by its place in that order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DenseRows<'a> {
+    matrix: Matrix<'a>,
+    rows: RowSet<'a>,
+}
+
+impl<'a> DenseRows<'a> {
+    /// How many rows.
+    pub(crate) fn count(&self) -> usize {
+        self.rows.count(self.matrix.rows)
+    }
+
+    /// n
+    pub(crate) fn columns(&self) -> usize {
+        self.matrix.columns
+    }
+
+    /// Position of an element in the buffer.
+    #[inline(always)]
+    fn position(&self, row: usize, column: usize) -> usize {
+        self.matrix.position(self.rows.at(row), column)
+    }
+
+    /// Copies one row, converted.
+    #[inline(always)]
+    pub(crate) fn copy<F: Float>(&self, row: usize, out: &mut [F]) {
+        self.matrix.copy_row(self.rows.at(row), out);
+    }
+
+    /// `count` rows as contiguous slices, packed where they are not.
+    #[inline(always)]
+    pub(crate) fn row_tile<'t, F: Float>(
+        &self,
+        first: usize,
+        count: usize,
+        packed: &'t mut Packed<F>,
+    ) -> Strips<'t, F>
+    where
+        'a: 't,
+    {
+        if let Some(data) = self.rows_in_place::<F>() {
+            let start = self.position(first, 0);
+            return Strips::new(
+                data,
+                start,
+                self.matrix.row_stride,
+                count,
+                self.matrix.columns,
+            );
+        }
+        let (tile, _) = packed.make_room(count, self.matrix.columns);
+        for (i, out) in tile.chunks_exact_mut(self.matrix.columns).enumerate() {
+            self.copy(first + i, out);
+        }
+        Strips::new(
+            tile,
+            0,
+            self.matrix.columns as isize,
+            count,
+            self.matrix.columns,
+        )
+    }
+
+    /// `count` rows and then rows of zeros up to `padded`, packed.
+    #[inline(always)]
+    pub(crate) fn padded_tile<'t, F: Float>(
+        &self,
+        first: usize,
+        count: usize,
+        padded: usize,
+        packed: &'t mut Packed<F>,
+    ) -> Strips<'t, F> {
+        let (tile, _) = packed.make_room(padded, self.matrix.columns);
+        tile.fill(F::ZERO);
+        for (i, out) in tile
+            .chunks_exact_mut(self.matrix.columns)
+            .take(count)
+            .enumerate()
+        {
+            self.copy(first + i, out);
+        }
+        Strips::new(
+            tile,
+            0,
+            self.matrix.columns as isize,
+            padded,
+            self.matrix.columns,
+        )
+    }
+
+    /// The buffer, if [`DenseRows::row_tile`] uses it in place.
+    #[inline(always)]
+    pub(crate) fn rows_in_place<F: Float>(&self) -> Option<&'a [F]> {
+        let contiguous = self.matrix.column_stride == 1 || self.matrix.columns == 1;
+        self.consecutive().filter(|_| contiguous)
+    }
+
+    /// The buffer, if it holds elements of `F` and the rows lie there one after another.
+    #[inline(always)]
+    fn consecutive<F: Float>(&self) -> Option<&'a [F]> {
+        let data = self.matrix.elements.slice::<F>();
+        data.filter(|_| self.rows.are_consecutive())
+    }
+
+    /// Whether memory is read along whole cache lines down the columns, rather than across the rows.
+    #[inline(always)]
+    pub(crate) fn runs_down_columns(&self) -> bool {
+        self.rows.are_consecutive()
+            && self.matrix.row_stride.unsigned_abs() < self.matrix.column_stride.unsigned_abs()
+    }
+
+    /// The buffer, if [`DenseRows::column_tile`] uses it in place.
+    #[inline(always)]
+    pub(crate) fn columns_in_place<F: Float>(&self) -> Option<&'a [F]> {
+        let contiguous = self.matrix.row_stride == 1 || self.matrix.rows == 1;
+        self.consecutive().filter(|_| contiguous)
+    }
+
+    /// The columns of `count` rows as contiguous slices, packed where they are not.
+    #[inline(always)]
+    pub(crate) fn column_tile<'t, F: Float, S: Simd>(
+        &self,
+        simd: S,
+        first: usize,
+        count: usize,
+        packed: &'t mut Packed<F>,
+    ) -> Strips<'t, F>
+    where
+        'a: 't,
+    {
+        if let Some(data) = self.columns_in_place::<F>() {
+            let start = self.position(first, 0);
+            return Strips::new(
+                data,
+                start,
+                self.matrix.column_stride,
+                self.matrix.columns,
+                count,
+            );
+        }
+        let (tile, strips) = packed.make_room(count, self.matrix.columns);
+        if self.runs_down_columns() || (self.rows.are_consecutive() && self.matrix.columns == 1) {
+            for (j, out) in tile.chunks_exact_mut(count).enumerate() {
+                self.matrix
+                    .elements
+                    .copy_run(self.position(first, j), self.matrix.row_stride, out);
+            }
+        } else {
+            self.transpose_rows(simd, first, count, strips, tile);
+        }
+        Strips::new(tile, 0, count as isize, self.matrix.columns, count)
+    }
+
+    /// Packs columns from rows of fewer elements than a vector has.
+    #[inline(always)]
+    fn transpose_rows<F: Float, S: Simd>(
+        &self,
+        simd: S,
+        first: usize,
+        count: usize,
+        strips: &mut Vec<F>,
+        tile: &mut [F],
+    ) {
+        let in_place = self.rows_in_place::<F>();
+        let pairs = self.matrix.columns == 2 && self.matrix.row_stride == 2;
+        strips.clear();
+        strips.resize(F::LANES * F::LANES, F::ZERO);
+        let mut last_lanes = [F::ZERO; MAX_LANES];
+        for row in (0..count).step_by(F::LANES) {
+            let taken = F::LANES.min(count - row);
+            // In place a vector reaches beyond its row: over the next ones, as long as the buffer lasts.
+            let start = self.position(first + row, 0);
+            let last = start.wrapping_add_signed((F::LANES as isize - 1) * self.matrix.row_stride);
+            let whole = in_place.filter(|data| {
+                taken == F::LANES && start.max(last).saturating_add(F::LANES) <= data.len()
+            });
+            let mut square = [F::Lanes::<S>::splat(simd, F::ZERO); MAX_LANES];
+            match whole {
+                Some(data) if pairs => {
+                    let a = F::Lanes::<S>::from_slice(simd, &data[start..start + F::LANES]);
+                    let next = start + F::LANES;
+                    let b = F::Lanes::<S>::from_slice(simd, &data[next..next + F::LANES]);
+                    square[0] = a.unzip_low(b);
+                    square[1] = a.unzip_high(b);
+                }
+                Some(data) => {
+                    for i in 0..F::LANES {
+                        let at = start.wrapping_add_signed(i as isize * self.matrix.row_stride);
+                        square[i] = F::Lanes::<S>::from_slice(simd, &data[at..at + F::LANES]);
+                    }
+                    transpose::<F, S>(&mut square);
+                }
+                None => {
+                    for i in 0..taken {
+                        let out = &mut strips[i * F::LANES..][..self.matrix.columns];
+                        self.copy(first + row + i, out);
+                    }
+                    for i in 0..F::LANES {
+                        let lanes = &strips[i * F::LANES..][..F::LANES];
+                        square[i] = F::Lanes::<S>::from_slice(simd, lanes);
+                    }
+                    transpose::<F, S>(&mut square);
+                }
+            }
+            for (j, column) in tile.chunks_exact_mut(count).enumerate() {
+                match column.get_mut(row..row + F::LANES) {
+                    Some(out) => square[j].store_slice(out),
+                    None => {
+                        square[j].store_slice(&mut last_lanes[..F::LANES]);
+                        column[row..].copy_from_slice(&last_lanes[..taken]);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The memory of the `count` rows from `first` on, to be fetched before [`DenseRows::row_tile`] reads them; none of it where
+    /// these rows are not read in place.
+    #[inline(always)]
+    pub(crate) fn ahead<F: Float>(&self, first: usize, count: usize) -> Ahead<'a, F> {
+        let Some(data) = self.consecutive().filter(|_| first < self.count()) else {
+            return Ahead::none();
+        };
+        let row = self.rows.at(first);
+        let count = count.min(self.matrix.rows - row);
+        let (length, runs, stride) = if self.runs_down_columns() {
+            (count, self.matrix.columns, self.matrix.column_stride)
+        } else if self.matrix.row_stride == self.matrix.columns as isize {
+            (count * self.matrix.columns, 1, 0)
+        } else {
+            (self.matrix.columns, count, self.matrix.row_stride)
+        };
+        // Addressed by its last element, a cache line that a run shares with the one before is not asked for again.
+        let start = self.matrix.position(row, 0) + LINE / size_of::<F>() - 1;
+        Ahead {
+            data,
+            next: start,
+            end: start + length,
+            length,
+            stride,
+            runs,
+        }
     }
 }
 

@@ -35,19 +35,20 @@ macro_rules! with_indices {
 }
 pub(crate) use with_indices;
 
-/// Runs `$body` with `$rows` bound to the rows of a [`Sparse`] as it stores them: `f32`, or else `f64`.
+/// Runs `$body` with `$rows` bound to the [`SparseRows`] of a [`Sparse`] that a [`RowSet`] names, with elements as they are
+/// stored: `f32`, or else `f64`.
 macro_rules! with_rows {
-    ($x:expr, $rows:ident => $body:expr) => {
+    ($x:expr, $set:expr, $rows:ident => $body:expr) => {
         if $x.is_single() {
             let values = $x.values::<f32>();
             $crate::sparse::with_indices!($x.indices(), indices => {
-                let $rows = $crate::sparse::Rows::new($x, &values, indices);
+                let $rows = $crate::sparse::SparseRows::new($x, $set, &values, indices);
                 $body
             })
         } else {
             let values = $x.values::<f64>();
             $crate::sparse::with_indices!($x.indices(), indices => {
-                let $rows = $crate::sparse::Rows::new($x, &values, indices);
+                let $rows = $crate::sparse::SparseRows::new($x, $set, &values, indices);
                 $body
             })
         }
@@ -420,6 +421,13 @@ impl<F: Float> Transposed<F> {
     }
 }
 
+/// Consecutive rows that one thread gathers from a matrix by columns, and where their elements go.
+struct Share<'a, F, J> {
+    rows: Range<usize>,
+    values: &'a mut [F],
+    columns: &'a mut [J],
+}
+
 impl Compressed<'_> {
     /// Where each row starts among all elements, of a matrix by columns.
     fn row_starts<I: Index>(&self, indices: &[I]) -> Result<Vec<usize>, Error> {
@@ -454,31 +462,33 @@ impl Compressed<'_> {
             zeros("X", stored, "stored elements")?,
             zeros("X", stored, "stored elements")?,
         );
-        let parts = job.threads().get().min(stored / WORTH).clamp(1, 8);
+        let count = job.threads().get().min(stored / WORTH).clamp(1, 8);
         let (mut rest_values, mut rest_columns) = (&mut out_values[..], &mut out_columns[..]);
         let mut first = 0;
-        let mut items = Vec::new();
-        for part in 1..=parts {
-            let last = if part == parts {
+        let mut shares = Vec::new();
+        for share in 1..=count {
+            let last = if share == count {
                 self.width
             } else {
-                starts.partition_point(|&start| start < stored / parts * part)
+                starts.partition_point(|&start| start < stored / count * share)
             };
             let size = starts[last] - starts[first];
             let (values, after) = rest_values.split_at_mut(size);
             rest_values = after;
             let (columns, after) = rest_columns.split_at_mut(size);
             rest_columns = after;
-            items.push((first..last, values, columns));
+            shares.push(Share {
+                rows: first..last,
+                values,
+                columns,
+            });
             first = last;
         }
         let complete = reduce::map(
             job,
-            items,
+            shares,
             || (),
-            |(), (rows, values_out, columns_out): (Range<usize>, &mut [F], &mut [J])| {
-                self.take_rows(indices, values, rows, starts, values_out, columns_out)
-            },
+            |(), share: Share<'_, F, J>| self.fill(share, starts, indices, values),
         )?;
         if complete.contains(&Some(false)) || complete.contains(&None) {
             return Err(changed());
@@ -486,16 +496,19 @@ impl Compressed<'_> {
         Ok((out_values, out_columns))
     }
 
-    /// Values and columns of some rows, from a reading of all columns; whether there were as many as there should be.
-    fn take_rows<F: Float, I: Index, J: Index>(
+    /// Fills one share by reading all columns; whether there were as many elements as there should be.
+    fn fill<F: Float, I: Index, J: Index>(
         &self,
+        share: Share<'_, F, J>,
+        starts: &[usize],
         indices: &[I],
         values: &[F],
-        rows: Range<usize>,
-        starts: &[usize],
-        values_out: &mut [F],
-        columns_out: &mut [J],
     ) -> Option<bool> {
+        let Share {
+            rows,
+            values: values_out,
+            columns: columns_out,
+        } = share;
         let start = starts[rows.start];
         let mut next: Vec<usize> = starts[rows.clone()].iter().map(|s| s - start).collect();
         let mut taken = 0;
@@ -524,17 +537,25 @@ pub(crate) fn changed() -> Error {
     }
 }
 
-/// Rows of a sparse matrix, in the types that a kernel reads.
-pub(crate) struct Rows<'a, F, I> {
+/// Some rows of a sparse matrix in some order, in the types that a kernel reads. A row is named by its place in that order.
+#[derive(Clone, Copy)]
+pub(crate) struct SparseRows<'a, F, I> {
     matrix: Sparse<'a>,
+    rows: RowSet<'a>,
     values: &'a [F],
     indices: &'a [I],
 }
 
-impl<'a, F: Float, I: Index> Rows<'a, F, I> {
-    pub(crate) fn new(matrix: &Sparse<'a>, values: &'a [F], indices: &'a [I]) -> Self {
-        Rows {
+impl<'a, F: Float, I: Index> SparseRows<'a, F, I> {
+    pub(crate) fn new(
+        matrix: &Sparse<'a>,
+        rows: RowSet<'a>,
+        values: &'a [F],
+        indices: &'a [I],
+    ) -> Self {
+        SparseRows {
             matrix: *matrix,
+            rows,
             values,
             indices,
         }
@@ -543,7 +564,7 @@ impl<'a, F: Float, I: Index> Rows<'a, F, I> {
     /// Columns and values of one row; none only if another thread has changed `indptr` meanwhile.
     #[inline(always)]
     pub(crate) fn row(&self, i: usize) -> Option<(&'a [I], &'a [F])> {
-        let starts = &self.matrix.0.starts;
+        let (i, starts) = (self.rows.at(i), &self.matrix.0.starts);
         let stored = starts.get(i)?.at()..starts.get(i + 1)?.at();
         Some((self.indices.get(stored.clone())?, self.values.get(stored)?))
     }

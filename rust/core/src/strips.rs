@@ -33,6 +33,18 @@ impl<'t, F> Strips<'t, F> {
         }
     }
 
+    /// How many strips.
+    #[inline(always)]
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Elements of a strip.
+    #[inline(always)]
+    pub(crate) fn length(&self) -> usize {
+        self.length
+    }
+
     /// The same strips, cut to their elements `first .. first + length`.
     #[inline(always)]
     pub(crate) fn within(&self, first: usize, length: usize) -> Self {

@@ -1,6 +1,6 @@
-//! One step of a batch.
+//! How far a descent has come, and one step of a batch from there.
 
-use super::model::Model;
+use super::iterate::Iterate;
 use super::options::{Observer, Options, Polling};
 use super::step;
 use super::trace::Trace;
@@ -9,58 +9,68 @@ use crate::float::Float;
 use crate::kernel::{self, Dataset, Sums, Want};
 use crate::reduce::Job;
 
-/// One step of the batch `dataset`.
-pub(super) fn batch_step<F: Float>(
-    dataset: &Dataset<'_>,
-    model: &mut Model<F>,
-    options: &Options,
-    epoch: usize,
-    trace: &mut Option<Trace<F>>,
-    observer: &mut dyn Observer<F>,
-) -> Result<(), Error> {
-    let sums = kernel::evaluate(
-        dataset,
-        &model.parameters(options.activation),
-        Want::LossAndGradient,
-        &mut Job::new(options.threads, &mut Polling(observer))?,
-    )?;
-    update(dataset, &sums, model, options, epoch, trace)
+/// How far a descent has come.
+pub(super) struct Progress<'a, F> {
+    pub(super) options: &'a Options,
+    pub(super) epoch: usize,
+    pub(super) iterate: Iterate<F>,
+    pub(super) trace: Option<Trace<F>>,
 }
 
-/// One step of the batch `dataset`, whose sums are known.
-pub(super) fn update<F: Float>(
-    dataset: &Dataset<'_>,
-    sums: &Sums,
-    model: &mut Model<F>,
-    options: &Options,
-    epoch: usize,
-    trace: &mut Option<Trace<F>>,
-) -> Result<(), Error> {
-    if let Some(trace) = trace {
-        let mut z = vec![F::ZERO; dataset.rows.count(dataset.x.rows())];
-        let mut y_hat = z.clone();
-        kernel::predict_rows(
-            &dataset.x,
-            dataset.rows,
-            &model.weights,
-            model.bias,
-            options.activation,
-            &mut z,
-            &mut y_hat,
-        )?;
-        trace.push(epoch, dataset.rows, &z, &y_hat, sums.mean_error());
+impl<F: Float> Progress<'_, F> {
+    /// The sums over the rows of `dataset` at the iterate.
+    pub(super) fn evaluate(
+        &self,
+        dataset: &Dataset<'_>,
+        want: Want,
+        observer: &mut dyn Observer<F>,
+    ) -> Result<Sums, Error> {
+        kernel::evaluate(
+            dataset,
+            &self.iterate.parameters(self.options.activation),
+            want,
+            &mut Job::new(self.options.threads, &mut Polling(observer))?,
+        )
     }
-    let step = step::deltas(
-        sums,
-        &model.weights,
-        options.learning_rate,
-        options.penalty,
-        options.reduction,
-    );
-    let delta_bias = step.biases[0];
-    model.add(&step.weights, delta_bias);
-    if let Some(trace) = trace {
-        trace.push_update(&step.weights, delta_bias, model);
+
+    /// One step of the batch `dataset`.
+    pub(super) fn step(
+        &mut self,
+        dataset: &Dataset<'_>,
+        observer: &mut dyn Observer<F>,
+    ) -> Result<(), Error> {
+        let sums = self.evaluate(dataset, Want::LossAndGradient, observer)?;
+        self.step_by(dataset, &sums)
     }
-    Ok(())
+
+    /// One step of the batch `dataset`, whose sums are known.
+    pub(super) fn step_by(&mut self, dataset: &Dataset<'_>, sums: &Sums) -> Result<(), Error> {
+        let Progress {
+            options,
+            epoch,
+            iterate,
+            trace,
+        } = self;
+        if let Some(trace) = trace {
+            let mut z = vec![F::ZERO; kernel::rows_of(dataset)];
+            let mut y_hat = z.clone();
+            let activation = options.activation;
+            let parameters = iterate.parameters(activation);
+            kernel::predict_rows(dataset, &parameters, activation, &mut z, &mut y_hat)?;
+            trace.push(*epoch, dataset.rows, &z, &y_hat, sums.mean_error());
+        }
+        let step = step::deltas(
+            sums,
+            &iterate.weights,
+            options.learning_rate,
+            options.penalty,
+            options.reduction,
+        );
+        let delta_bias = step.biases[0];
+        iterate.add(&step.weights, delta_bias);
+        if let Some(trace) = trace {
+            trace.push_update(&step.weights, delta_bias, iterate);
+        }
+        Ok(())
+    }
 }

@@ -1,20 +1,21 @@
 //! Gradient descent by epochs and batches, and their order.
 
-use super::batch::{batch_step, update};
-use super::model::Model;
-use super::options::{Descent, Observer, Options, Polling, StopReason};
+use super::batch::Progress;
+use super::iterate::Iterate;
+use super::options::{Descent, Observer, Options, Polling};
 use super::sparse;
 use super::trace::Trace;
 use crate::error::{Error, check_length};
 use crate::features::Features;
 use crate::float::Float;
-use crate::kernel::{self, Dataset, PointDescent, PointUpdate, Recorder, Sums, Want};
+use crate::kernel::{Dataset, PointDescent, PointUpdate, Recorder, Sums, Want};
 use crate::math::larger;
 use crate::matrix::Matrix;
 use crate::penalty::Penalty;
 use crate::reduce::Job;
 use crate::shuffle::Random;
 use crate::simd;
+use crate::stop::StopReason;
 use crate::vector::RowSet;
 
 /// Gradient descent from `weights` and `bias`.
@@ -42,8 +43,7 @@ pub fn descend<F: Float>(
     let unit = "one weight per column of X";
     check_length("weights", weights.len(), dataset.x.columns(), unit)?;
     check_start(&weights, bias)?;
-    let model = Model { weights, bias };
-    run(*dataset, model, options, observer)
+    run(dataset, Iterate { weights, bias }, options, observer)
 }
 
 /// Whether the weights and the bias that a descent starts from are finite.
@@ -67,13 +67,13 @@ pub(crate) fn check_start<F: Float>(weights: &[F], bias: F) -> Result<(), Error>
 }
 
 fn run<F: Float>(
-    dataset: Dataset<'_>,
-    mut model: Model<F>,
+    dataset: &Dataset<'_>,
+    iterate: Iterate<F>,
     options: &Options,
     observer: &mut dyn Observer<F>,
 ) -> Result<Descent<F>, Error> {
     let m = dataset.x.rows();
-    let batch = options.batch_size.map_or(m, |size| size.min(m));
+    let batch = options.batch(m);
     let full = batch == m && m > 1;
     // A full batch's loss comes with the gradient of the next step; otherwise the gradient is only needed to compare.
     let want = if full || options.tol > 0.0 {
@@ -81,114 +81,139 @@ fn run<F: Float>(
     } else {
         Want::Loss
     };
-    let mut trace = if options.trace {
-        let updates = options.epochs as u128 * m.div_ceil(batch) as u128;
-        let certain = options.tol == 0.0 && !observer.may_stop();
-        Some(Trace::new(batch, dataset.x.columns(), updates, certain)?)
+    let mut progress = Progress {
+        options,
+        epoch: 0,
+        iterate,
+        trace: new_trace(dataset, options, observer)?,
+    };
+    let mut order = Order::new(m, options.shuffle.filter(|_| !full))?;
+    let mut sums = None;
+    if full {
+        sums = Some(progress.evaluate(dataset, want, observer)?);
     } else {
-        None
-    };
-    let mut random = options.shuffle.map(Random::new);
-    let mut listed = match &random {
-        Some(_) if !full => Some(in_order(m)?),
-        _ => None,
-    };
-    if !full {
-        // Sooner than the first evaluation over all points, which does, too.
+        // Sooner than the first evaluation over all points, which checks them, too.
         dataset.check_labels(&mut Job::new(options.threads, &mut Polling(observer))?)?;
     }
-    let mut history = Vec::new();
-    let mut stop_reason = StopReason::Epochs;
-
-    let all = |model: &Model<F>, want, observer: &mut dyn Observer<F>| {
-        kernel::evaluate(
-            &dataset,
-            &model.parameters(options.activation),
-            want,
-            &mut Job::new(options.threads, &mut Polling(observer))?,
-        )
-    };
-    let mut sums = if full {
-        Some(all(&model, want, observer)?)
-    } else {
-        None
-    };
+    let (mut history, mut stop_reason) = (Vec::new(), StopReason::Epochs);
     for epoch in 0..options.epochs {
-        let last = model.clone();
-        if let Some(trace) = &mut trace {
+        let last = progress.iterate.clone();
+        progress.epoch = epoch;
+        if let Some(trace) = &mut progress.trace {
             trace.reserve(m.div_ceil(batch))?;
         }
-        if let Some(sums) = &sums {
-            update(&dataset, sums, &mut model, options, epoch, &mut trace)?;
-        } else {
-            if let (Some(random), Some(listed)) = (&mut random, &mut listed) {
-                random.shuffle(listed, &mut Polling(observer))?;
-            }
-            let order = listed.as_deref().map_or(RowSet::All, RowSet::Listed);
-            match dataset.x {
-                Features::Sparse(x) => sparse::epoch(
-                    &dataset.with(x),
-                    order,
-                    batch,
-                    &mut model,
-                    options,
-                    epoch,
-                    &mut trace,
-                    observer,
-                )?,
-                Features::Dense(x) if batch == 1 => point_epoch(
-                    &dataset.with(x),
-                    order,
-                    &mut model,
-                    options,
-                    epoch,
-                    &mut trace,
-                    observer,
-                )?,
-                Features::Dense(_) => {
-                    for first in (0..m).step_by(batch) {
-                        let part = Dataset {
-                            rows: order.part(first..m.min(first.saturating_add(batch))),
-                            ..dataset
-                        };
-                        batch_step(&part, &mut model, options, epoch, &mut trace, observer)?;
-                    }
-                }
+        match &sums {
+            Some(sums) => progress.step_by(dataset, sums)?,
+            None => {
+                let rows = order.next(observer)?;
+                visit(&mut progress, &Dataset { rows, ..*dataset }, observer)?;
             }
         }
-        let after = all(&model, want, observer)?;
+        let after = progress.evaluate(dataset, want, observer)?;
         let loss = after.mean_error();
-        if !loss.is_finite() || !model.is_finite() {
+        if !loss.is_finite() || !progress.iterate.is_finite() {
             dataset.check_finite()?;
-            model = last;
+            progress.iterate = last;
             stop_reason = StopReason::Diverged;
             break;
         }
         history.push(loss);
-        if observer
-            .epoch(epoch, loss, &model.weights, model.bias)
-            .is_break()
-        {
-            stop_reason = StopReason::Callback;
+        if let Some(reason) = reason_to_stop(&progress, &after, observer) {
+            stop_reason = reason;
             break;
         }
-        if options.tol > 0.0
-            && gradient_norm(&after, &model.weights, options.penalty) <= options.tol
-        {
-            stop_reason = StopReason::Tolerance;
-            break;
-        }
-        if full {
-            sums = Some(after);
-        }
+        sums = full.then_some(after);
     }
     Ok(Descent {
-        weights: model.weights,
-        bias: model.bias,
+        weights: progress.iterate.weights,
+        bias: progress.iterate.bias,
         history,
         stop_reason,
-        trace,
+        trace: progress.trace,
     })
+}
+
+/// An empty trace, if one is asked for, with room for all updates where nothing can end the descent earlier.
+fn new_trace<F: Float>(
+    dataset: &Dataset<'_>,
+    options: &Options,
+    observer: &dyn Observer<F>,
+) -> Result<Option<Trace<F>>, Error> {
+    if !options.trace {
+        return Ok(None);
+    }
+    let (m, n) = (dataset.x.rows(), dataset.x.columns());
+    let batch = options.batch(m);
+    let updates = options.epochs as u128 * m.div_ceil(batch) as u128;
+    let certain = options.tol == 0.0 && !observer.may_stop();
+    Trace::new(batch, n, updates, certain).map(Some)
+}
+
+/// One epoch: a step for each batch of the rows, which are in the epoch's order.
+fn visit<F: Float>(
+    progress: &mut Progress<'_, F>,
+    dataset: &Dataset<'_>,
+    observer: &mut dyn Observer<F>,
+) -> Result<(), Error> {
+    let m = dataset.x.rows();
+    let batch = progress.options.batch(m);
+    match dataset.x {
+        Features::Sparse(x) => sparse::epoch(progress, dataset, &x, observer),
+        Features::Dense(x) if batch == 1 => point_epoch(progress, &dataset.with(x), observer),
+        Features::Dense(_) => (0..m).step_by(batch).try_for_each(|first| {
+            let places = first..m.min(first.saturating_add(batch));
+            progress.step(&dataset.part(places), observer)
+        }),
+    }
+}
+
+/// Why the descent ends after an epoch with these sums over all rows, if it does.
+fn reason_to_stop<F: Float>(
+    progress: &Progress<'_, F>,
+    sums: &Sums,
+    observer: &mut dyn Observer<F>,
+) -> Option<StopReason> {
+    let Progress {
+        options,
+        epoch,
+        iterate,
+        ..
+    } = progress;
+    let loss = sums.mean_error();
+    if observer
+        .epoch(*epoch, loss, &iterate.weights, iterate.bias)
+        .is_break()
+    {
+        return Some(StopReason::Callback);
+    }
+    let is_small = |tol| gradient_norm(sums, &iterate.weights, options.penalty) <= tol;
+    (options.tol > 0.0 && is_small(options.tol)).then_some(StopReason::Tolerance)
+}
+
+/// The order of the rows in each epoch: as they come, or shuffled anew.
+struct Order {
+    shuffled: Option<(Random, Vec<usize>)>,
+}
+
+impl Order {
+    /// Of `m` rows, shuffled if there is a seed.
+    fn new(m: usize, seed: Option<u64>) -> Result<Self, Error> {
+        let shuffled = seed.map(|seed| in_order(m).map(|rows| (Random::new(seed), rows)));
+        Ok(Order {
+            shuffled: shuffled.transpose()?,
+        })
+    }
+
+    /// That of the next epoch.
+    fn next<F>(&mut self, observer: &mut dyn Observer<F>) -> Result<RowSet<'_>, Error> {
+        match &mut self.shuffled {
+            None => Ok(RowSet::All),
+            Some((random, rows)) => {
+                random.shuffle(rows, &mut Polling(observer))?;
+                Ok(RowSet::Listed(rows))
+            }
+        }
+    }
 }
 
 /// 0, 1, … m − 1
@@ -215,35 +240,34 @@ fn gradient_norm<F: Float>(sums: &Sums, weights: &[F], penalty: Penalty) -> f64 
 
 /// One epoch of batches of one point. The mean and the sum of one are the same.
 fn point_epoch<F: Float>(
+    progress: &mut Progress<'_, F>,
     dataset: &Dataset<'_, Matrix<'_>>,
-    order: RowSet<'_>,
-    model: &mut Model<F>,
-    options: &Options,
-    epoch: usize,
-    trace: &mut Option<Trace<F>>,
     observer: &mut dyn Observer<F>,
 ) -> Result<(), Error> {
     /// Elements between two polls: well under a millisecond.
-    const CHUNK: usize = 1 << 17;
+    const POLLED: usize = 1 << 17;
     let level = simd::level()?;
     let (m, n) = (dataset.x.rows(), dataset.x.columns());
-    let chunk = (CHUNK / n).max(1);
+    let polled = (POLLED / n).max(1);
+    let Progress {
+        options,
+        epoch,
+        iterate,
+        trace,
+    } = progress;
     let mut descent = PointDescent::new(
-        &mut model.weights,
-        &mut model.bias,
+        &mut iterate.weights,
+        &mut iterate.bias,
         options.learning_rate,
         options.penalty.shrinkage(options.learning_rate),
     );
     let mut record = trace
         .as_mut()
-        .map(|trace| move |update: PointUpdate<'_, F>| trace.push_point(epoch, &update));
-    for first in (0..m).step_by(chunk) {
-        let part = Dataset {
-            rows: order.part(first..m.min(first + chunk)),
-            ..*dataset
-        };
+        .map(|trace| |update: PointUpdate<'_, F>| trace.push_point(*epoch, &update));
+    for first in (0..m).step_by(polled) {
+        let points = dataset.part(first..m.min(first + polled));
         let recorder = record.as_mut().map(|record| record as Recorder<'_, F>);
-        descent.visit(level, options.activation, &part, recorder);
+        descent.visit(level, options.activation, &points, recorder);
         if observer.poll().is_break() {
             return Err(Error::Interrupted);
         }

@@ -2,7 +2,7 @@
 
 mod batch;
 mod epochs;
-mod model;
+mod iterate;
 mod options;
 mod sparse;
 mod step;
@@ -10,6 +10,7 @@ mod trace;
 
 pub(crate) use self::epochs::check_start;
 pub use self::epochs::descend;
-pub use self::options::{Descent, Observer, Options, StopReason};
+pub use self::options::{Descent, Observer, Options};
 pub use self::step::{Reduction, Step, gradient_step};
 pub use self::trace::Trace;
+pub use crate::stop::StopReason;

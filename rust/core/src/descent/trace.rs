@@ -1,6 +1,6 @@
 //! What a descent records of its updates.
 
-use super::model::Model;
+use super::iterate::Iterate;
 use crate::error::Error;
 use crate::float::Float;
 use crate::kernel::PointUpdate;
@@ -133,11 +133,11 @@ impl<F: Float> Trace<F> {
         self.bias.push(update.bias);
     }
 
-    pub(super) fn push_update(&mut self, delta_weights: &[F], delta_bias: F, model: &Model<F>) {
+    pub(super) fn push_update(&mut self, delta_weights: &[F], delta_bias: F, iterate: &Iterate<F>) {
         self.delta_weights.extend_from_slice(delta_weights);
         self.delta_bias.push(delta_bias);
-        self.weights.extend_from_slice(&model.weights);
-        self.bias.push(model.bias);
+        self.weights.extend_from_slice(&iterate.weights);
+        self.bias.push(iterate.bias);
     }
 }
 

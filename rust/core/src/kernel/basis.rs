@@ -101,8 +101,8 @@ impl Basis {
             }
             Features::Sparse(x) => {
                 let (mut parts, mut stored) = (Vec::new(), Vec::new());
-                with_rows!(&x, rows => for &i in &drawn {
-                    rows.visit(dataset.rows.at(i), &mut parts, |j, x| stored.push((j, x)));
+                with_rows!(&x, dataset.rows, rows => for &i in &drawn {
+                    rows.visit(i, &mut parts, |j, x| stored.push((j, x)));
                 });
                 let stored = stored.iter().copied().filter(|&(j, _)| j < columns);
                 Basis::of_rows(columns, drawn.len(), fit_bias, largest_unit, true, stored)

@@ -1,9 +1,10 @@
-//! Products along columns, over vectors of rows: of matrices too narrow for a row to fill a vector; and of wide ones whose
-//! columns lie contiguously, with the same additions in the same order as [`super::rows`], so that the layout changes no bit.
+//! Products along dense columns, over vectors of rows: of matrices too narrow for a row to fill a vector; and of wide ones
+//! whose columns lie contiguously, with the same additions in the same order as [`super::rows`], so that the layout changes
+//! no bit.
 
 use fearless_simd::prelude::*;
 
-use super::model::{GradientLanes, Model};
+use super::weights::{GradientLanes, PaddedWeights};
 use crate::float::Float;
 use crate::lanes::{MAX_LANES, sum_lanes, transpose};
 use crate::matrix::Ahead;
@@ -11,136 +12,152 @@ use crate::reduce::STRIPE;
 use crate::simd::{MulAdd, is_roomy};
 use crate::strips::Strips;
 
-/// Columns of one chain that are multiplied before the chain is put down.
+/// Columns whose products are added to a chain between loading and storing it.
 const LINKS: usize = 4;
 /// Columns of as many scalar sums as there are registers for.
 const SCALARS: usize = 8;
 
-/// A tile of contiguous columns.
-#[derive(Clone, Copy)]
-pub(crate) struct Columns<'a, F: Float> {
-    pub(super) model: &'a Model<'a, F>,
-    pub(super) tile: Strips<'a, F>,
-    /// Rows.
-    pub(super) count: usize,
+/// The scores of a tile: of each row as many chains of additions as a vector has lanes, and their sums.
+pub(super) struct Scores<F> {
+    chains: Vec<F>,
+    pub(super) z: [F; STRIPE],
 }
 
-impl<F: Float> Columns<'_, F> {
+impl<F: Float> Scores<F> {
+    pub(super) fn new() -> Self {
+        Scores {
+            chains: Vec::new(),
+            z: [F::ZERO; STRIPE],
+        }
+    }
+}
+
+/// A tile of contiguous columns.
+#[derive(Clone, Copy)]
+pub(crate) struct ColumnTile<'a, F: Float, S: Simd> {
+    pub(super) simd: S,
+    pub(super) weights: &'a PaddedWeights<'a, F>,
+    pub(super) columns: Strips<'a, F>,
+}
+
+impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
+    /// Rows.
+    #[inline(always)]
+    pub(super) fn count(&self) -> usize {
+        self.columns.length()
+    }
+
     /// `count` of the rows, from `first` on.
     #[inline(always)]
     pub(super) fn part(&self, first: usize, count: usize) -> Self {
-        Columns {
-            tile: self.tile.within(first, count),
-            count,
+        ColumnTile {
+            columns: self.columns.within(first, count),
             ..*self
         }
     }
 
     /// `z = Σ_j w_j x_j + b`, in one chain along a narrow matrix's columns.
     #[inline(always)]
-    pub(super) fn multiply_narrow<S: Simd>(&self, simd: S, z: &mut [F; STRIPE]) {
-        for at in (0..self.count).step_by(F::LANES) {
-            let mut sum = F::Lanes::<S>::splat(simd, F::ZERO);
-            for (j, &weight) in self.model.weights.iter().enumerate() {
-                sum = load(simd, self.tile.strip(j), at).mul_add_fused(weight, sum);
+    pub(super) fn multiply_narrow(&self, z: &mut [F; STRIPE]) {
+        for at in (0..self.count()).step_by(F::LANES) {
+            let mut sum = F::Lanes::<S>::splat(self.simd, F::ZERO);
+            for (j, &weight) in self.weights.weights.iter().enumerate() {
+                sum = load(self.simd, self.columns.strip(j), at).mul_add_fused(weight, sum);
             }
-            (sum + self.model.bias).store_slice(&mut z[at..at + F::LANES]);
+            (sum + self.weights.bias).store_slice(&mut z[at..at + F::LANES]);
         }
     }
 
     /// `sums += Σ_i r_i x_i`, in lanes of rows.
     #[inline(always)]
-    pub(super) fn add_narrow<S: Simd>(&self, simd: S, residual: &[F; STRIPE], sums: &mut [f64]) {
+    pub(super) fn add_narrow(&self, residual: &[F; STRIPE], sums: &mut [f64]) {
         for (j, sum) in sums.iter_mut().enumerate() {
-            let products = dot(simd, self.tile.strip(j), &residual[..self.count]);
+            let products = dot(self.simd, self.columns.strip(j), &residual[..self.count()]);
             *sum += sum_lanes::<F, S>(products);
         }
     }
 
     /// `z = Σ_j w_j x_j + b` as a row's lanes have it: column j in chain j mod `LANES`, the chains in a tree.
     #[inline(always)]
-    pub(super) fn multiply<S: Simd>(&self, simd: S, chains: &mut Vec<F>, z: &mut [F; STRIPE]) {
-        self.begin(chains);
+    pub(super) fn multiply(&self, scores: &mut Scores<F>) {
+        self.begin(scores);
         let (lanes, ahead) = (&mut GradientLanes::none(), &mut Ahead::none());
-        self.pass::<S, false, true>(simd, &[F::ZERO; STRIPE], lanes, ahead, self, chains);
-        self.end(simd, chains, z);
+        let chains = &mut scores.chains;
+        self.pass::<false, true>(&[F::ZERO; STRIPE], lanes, ahead, self, chains);
+        self.end(scores);
     }
 
     /// `lanes += Σ_i r_i x_i`, rows in order.
     #[inline(always)]
-    pub(super) fn add<S: Simd>(
+    pub(super) fn add(
         &self,
-        simd: S,
         residual: &[F; STRIPE],
         lanes: &mut GradientLanes<F>,
         ahead: &mut Ahead<'_, F>,
     ) {
-        self.pass::<S, true, false>(simd, residual, lanes, ahead, self, &mut []);
+        self.pass::<true, false>(residual, lanes, ahead, self, &mut []);
     }
 
-    /// Both: [`Columns::add`] of these rows and [`Columns::multiply`] of the next.
+    /// Both: [`ColumnTile::add`] of these rows and [`ColumnTile::multiply`] of the next.
     #[inline(always)]
-    pub(super) fn add_and_multiply<S: Simd>(
+    pub(super) fn add_and_multiply(
         &self,
-        simd: S,
         residual: &[F; STRIPE],
         lanes: &mut GradientLanes<F>,
         ahead: &mut Ahead<'_, F>,
         next: &Self,
-        chains: &mut Vec<F>,
-        z: &mut [F; STRIPE],
+        scores: &mut Scores<F>,
     ) {
-        next.begin(chains);
-        self.pass::<S, true, true>(simd, residual, lanes, ahead, next, chains);
-        next.end(simd, chains, z);
+        next.begin(scores);
+        self.pass::<true, true>(residual, lanes, ahead, next, &mut scores.chains);
+        next.end(scores);
     }
 
     /// Once along the columns: `lanes += Σ_i r_i x_i` of these rows, and the chains of `x · w` of the next.
     #[inline(always)]
-    fn pass<S: Simd, const ADD: bool, const MULTIPLY: bool>(
+    fn pass<const ADD: bool, const MULTIPLY: bool>(
         &self,
-        simd: S,
         residual: &[F; STRIPE],
         lanes: &mut GradientLanes<F>,
         ahead: &mut Ahead<'_, F>,
         next: &Self,
         chains: &mut [F],
     ) {
-        let vectors = F::arrays(self.model.weights).len();
+        let vectors = F::arrays(self.weights.weights).len();
         let linked = vectors / LINKS * LINKS;
         for c in (0..linked).step_by(LINKS) {
             if ADD {
                 for v in c..c + LINKS {
-                    self.add_vector(simd, v * F::LANES, residual, &mut lanes.whole[v], ahead);
+                    self.add_vector(v * F::LANES, residual, &mut lanes.whole[v], ahead);
                 }
             }
             if MULTIPLY {
                 for (k, chain) in next.each(chains) {
-                    next.link::<S, LINKS>(simd, c * F::LANES + k, chain);
+                    next.link::<LINKS>(c * F::LANES + k, chain);
                 }
             }
         }
         for c in linked..vectors {
             if ADD {
-                self.add_vector(simd, c * F::LANES, residual, &mut lanes.whole[c], ahead);
+                self.add_vector(c * F::LANES, residual, &mut lanes.whole[c], ahead);
             }
             if MULTIPLY {
                 for (k, chain) in next.each(chains) {
-                    next.link::<S, 1>(simd, c * F::LANES + k, chain);
+                    next.link::<1>(c * F::LANES + k, chain);
                 }
             }
         }
-        let Some(rest) = &self.model.rest else {
+        let Some(rest) = &self.weights.rest else {
             return;
         };
-        let first = self.model.columns() - F::LANES;
+        let first = self.weights.columns() - F::LANES;
         if ADD {
-            self.add_vector(simd, first, residual, &mut lanes.rest, ahead);
+            self.add_vector(first, residual, &mut lanes.rest, ahead);
         }
         if MULTIPLY {
             for (k, chain) in next.each(chains) {
                 if first + k >= vectors * F::LANES {
-                    next.link::<S, 1>(simd, first + k, chain);
+                    next.link::<1>(first + k, chain);
                 } else {
                     // A row has 0·0 here.
                     debug_assert!(rest.as_ref()[k] == F::ZERO);
@@ -154,27 +171,28 @@ impl<F: Float> Columns<'_, F> {
 
     /// Empty chains, each of whole vectors.
     #[inline(always)]
-    fn begin(&self, chains: &mut Vec<F>) {
-        chains.clear();
-        chains.resize(F::LANES * self.count.next_multiple_of(F::LANES), F::ZERO);
+    fn begin(&self, scores: &mut Scores<F>) {
+        let length = self.count().next_multiple_of(F::LANES);
+        scores.chains.clear();
+        scores.chains.resize(F::LANES * length, F::ZERO);
     }
 
     /// Each chain, and its place in a vector.
     #[inline(always)]
     fn each<'c>(&self, chains: &'c mut [F]) -> impl Iterator<Item = (usize, &'c mut [F])> {
-        let length = self.count.next_multiple_of(F::LANES);
+        let length = self.count().next_multiple_of(F::LANES);
         chains.chunks_exact_mut(length).enumerate()
     }
 
     /// The chains' sums.
     #[inline(always)]
-    fn end<S: Simd>(&self, simd: S, chains: &[F], z: &mut [F; STRIPE]) {
-        let length = self.count.next_multiple_of(F::LANES);
+    fn end(&self, Scores { chains, z }: &mut Scores<F>) {
+        let length = self.count().next_multiple_of(F::LANES);
         for at in (0..length).step_by(F::LANES) {
-            let mut sums = [F::Lanes::<S>::splat(simd, F::ZERO); MAX_LANES];
+            let mut sums = [F::Lanes::<S>::splat(self.simd, F::ZERO); MAX_LANES];
             for k in 0..F::LANES {
                 let at = k * length + at;
-                sums[k] = F::Lanes::<S>::from_slice(simd, &chains[at..at + F::LANES]);
+                sums[k] = F::Lanes::<S>::from_slice(self.simd, &chains[at..at + F::LANES]);
             }
             let mut width = F::LANES / 2;
             while width > 0 {
@@ -183,38 +201,38 @@ impl<F: Float> Columns<'_, F> {
                 }
                 width /= 2;
             }
-            (sums[0] + self.model.bias).store_slice(&mut z[at..at + F::LANES]);
+            (sums[0] + self.weights.bias).store_slice(&mut z[at..at + F::LANES]);
         }
     }
 
     /// Adds `N` columns' products, the first and those a vector's worth apart, to their chain.
     #[inline(always)]
-    fn link<S: Simd, const N: usize>(&self, simd: S, first: usize, chain: &mut [F]) {
+    fn link<const N: usize>(&self, first: usize, chain: &mut [F]) {
         let mut columns: [&[F]; N] = [&[]; N];
-        let mut weights = [F::Lanes::<S>::splat(simd, F::ZERO); N];
+        let mut weights = [F::Lanes::<S>::splat(self.simd, F::ZERO); N];
         for i in 0..N {
             let column = first + i * F::LANES;
-            columns[i] = self.tile.strip(column);
-            weights[i] = F::Lanes::<S>::splat(simd, self.model.weights[column]);
+            columns[i] = self.columns.strip(column);
+            weights[i] = F::Lanes::<S>::splat(self.simd, self.weights.weights[column]);
         }
-        let whole = self.count / F::LANES;
+        let whole = self.count() / F::LANES;
         let mut arrays: [&[F::Array]; N] = [&[]; N];
         for i in 0..N {
             arrays[i] = &F::arrays(columns[i])[..whole];
         }
         let chain = F::arrays_mut(chain);
         for (at, out) in chain[..whole].iter_mut().enumerate() {
-            let mut sum = F::Lanes::<S>::load_array_ref(simd, out);
+            let mut sum = F::Lanes::<S>::load_array_ref(self.simd, out);
             for i in 0..N {
-                let x = F::Lanes::<S>::load_array_ref(simd, &arrays[i][at]);
+                let x = F::Lanes::<S>::load_array_ref(self.simd, &arrays[i][at]);
                 sum = x.mul_add_fused(weights[i], sum);
             }
             sum.store_array(out);
         }
         if let Some(out) = chain.get_mut(whole) {
-            let mut sum = F::Lanes::<S>::load_array_ref(simd, out);
+            let mut sum = F::Lanes::<S>::load_array_ref(self.simd, out);
             for i in 0..N {
-                let x = load(simd, columns[i], whole * F::LANES);
+                let x = load(self.simd, columns[i], whole * F::LANES);
                 sum = x.mul_add_fused(weights[i], sum);
             }
             sum.store_array(out);
@@ -223,16 +241,15 @@ impl<F: Float> Columns<'_, F> {
 
     /// [`Columns::add`] of a vector's worth of columns.
     #[inline(always)]
-    fn add_vector<S: Simd>(
+    fn add_vector(
         &self,
-        simd: S,
         column: usize,
         residual: &[F; STRIPE],
         out: &mut F::Array,
         ahead: &mut Ahead<'_, F>,
     ) {
-        if is_roomy(simd) {
-            self.add_squares(simd, column, residual, out, ahead);
+        if is_roomy(self.simd) {
+            self.add_squares(column, residual, out, ahead);
         } else {
             for first in (0..F::LANES).step_by(SCALARS) {
                 let out = &mut out.as_mut()[first..first + SCALARS];
@@ -243,24 +260,23 @@ impl<F: Float> Columns<'_, F> {
 
     /// Squares of columns become rows in registers.
     #[inline(always)]
-    fn add_squares<S: Simd>(
+    fn add_squares(
         &self,
-        simd: S,
         column: usize,
         residual: &[F; STRIPE],
         out: &mut F::Array,
         ahead: &mut Ahead<'_, F>,
     ) {
-        let mut sum = F::Lanes::<S>::load_array_ref(simd, out);
-        for at in (0..self.count).step_by(F::LANES) {
+        let mut sum = F::Lanes::<S>::load_array_ref(self.simd, out);
+        for at in (0..self.count()).step_by(F::LANES) {
             ahead.fetch::<SCALARS>();
-            let mut square = [F::Lanes::<S>::splat(simd, F::ZERO); MAX_LANES];
+            let mut square = [F::Lanes::<S>::splat(self.simd, F::ZERO); MAX_LANES];
             for j in 0..F::LANES {
-                square[j] = load(simd, self.tile.strip(column + j), at);
+                square[j] = load(self.simd, self.columns.strip(column + j), at);
             }
             transpose::<F, S>(&mut square);
             for i in 0..F::LANES {
-                let r = F::Lanes::<S>::splat(simd, residual[at + i]);
+                let r = F::Lanes::<S>::splat(self.simd, residual[at + i]);
                 sum = square[i].mul_add_fused(r, sum);
             }
         }
@@ -276,8 +292,8 @@ impl<F: Float> Columns<'_, F> {
         out: &mut [F],
         ahead: &mut Ahead<'_, F>,
     ) {
-        let residual = &residual[..self.count];
-        let mut columns: [&[F]; SCALARS] = self.tile.strips(column);
+        let residual = &residual[..self.count()];
+        let mut columns: [&[F]; SCALARS] = self.columns.strips(column);
         let mut sums = [F::ZERO; SCALARS];
         for j in 0..SCALARS {
             columns[j] = &columns[j][..residual.len()];

@@ -8,21 +8,21 @@ use fearless_simd::prelude::*;
 use super::basis::Basis;
 use super::columns::load;
 use super::dataset::{Dataset, rows_of};
-use super::dense;
+use super::dense::{self, DenseScratch};
 use super::leaves::sparse_leaves;
-use super::model::Model;
-use super::sparse::{self, Scaled};
+use super::sparse::{self, ScaledWeights};
+use super::weights::PaddedWeights;
 use crate::error::Error;
 use crate::features::Features;
 use crate::float::Float;
 use crate::lanes::sum_lanes;
 use crate::math;
-use crate::matrix::{Matrix, Packed};
+use crate::matrix::{DenseRows, Matrix, Packed};
 use crate::reduce::{Job, Leaves, STRIPE, Sum, map_reduce};
 use crate::simd::dispatch;
-use crate::sparse::{Index, Rows, Sparse, with_rows};
+use crate::sparse::{Index, Sparse, SparseRows, with_rows};
 
-/// Sums over the samples, with `d_i = s_i σ'(z_i)` and `z = X w + b`.
+/// Sums over the rows, with `d_i = s_i σ'(z_i)` and `z = X w + b`.
 #[derive(Clone, Debug)]
 pub(crate) struct Curvature {
     /// Σ s_i
@@ -108,8 +108,16 @@ pub(crate) fn curvature(
     basis: &Basis,
     job: &mut Job<'_>,
 ) -> Result<Curvature, Error> {
-    let slopes = Slopes::OfModel((weights, bias));
-    sums(dataset, &slopes, basis, job)
+    match dataset.x {
+        Features::Dense(x) => {
+            let weights = PaddedWeights::new(weights, bias);
+            dense_sums(dataset, &x, RowCurvatures::At(weights), basis, job)
+        }
+        Features::Sparse(x) => {
+            let weights = ScaledWeights::new(weights, bias);
+            sparse_sums(dataset, &x, RowCurvatures::At(weights), basis, job)
+        }
+    }
 }
 
 /// [`Curvature`] with given `d_i`, one per row.
@@ -123,75 +131,123 @@ pub(crate) fn curvature_of(
     basis: &Basis,
     job: &mut Job<'_>,
 ) -> Result<Curvature, Error> {
-    sums(dataset, &Slopes::Given(d), basis, job)
+    match dataset.x {
+        Features::Dense(x) => dense_sums(dataset, &x, RowCurvatures::Given(d), basis, job),
+        Features::Sparse(x) => sparse_sums(dataset, &x, RowCurvatures::Given(d), basis, job),
+    }
 }
 
-/// Where the `d_i` come from.
-enum Slopes<'a, M> {
-    OfModel(M),
+/// The `d_i` of the rows: to be computed at weights, which a kernel reads in the form `W`, or given.
+enum RowCurvatures<'a, W> {
+    At(W),
     Given(&'a [f64]),
 }
 
-impl<'a> Slopes<'a, (&'a [f64], f64)> {
-    /// The weights and bias in the form that a kernel reads.
-    fn with<M>(&self, model: impl FnOnce(&'a [f64], f64) -> M) -> Slopes<'a, M> {
-        match *self {
-            Slopes::OfModel((weights, bias)) => Slopes::OfModel(model(weights, bias)),
-            Slopes::Given(d) => Slopes::Given(d),
-        }
-    }
+/// What one pass over the rows evaluates.
+struct CurvaturePass<'a, X, W> {
+    dataset: &'a Dataset<'a>,
+    x: X,
+    curvatures: RowCurvatures<'a, W>,
+    basis: &'a Basis,
 }
 
-fn sums<'a>(
+fn dense_sums(
     dataset: &Dataset<'_>,
-    slopes: &Slopes<'a, (&'a [f64], f64)>,
+    x: &Matrix<'_>,
+    curvatures: RowCurvatures<'_, PaddedWeights<'_, f64>>,
     basis: &Basis,
     job: &mut Job<'_>,
 ) -> Result<Curvature, Error> {
-    let (level, count, columns) = (job.level(), rows_of(dataset), dataset.x.columns());
-    match dataset.x {
-        Features::Dense(x) => {
-            let (dataset, slopes) = (dataset.with(x), slopes.with(Model::new));
-            map_reduce(
-                job,
-                Leaves::new(count, columns),
-                Scratch::new,
-                || Curvature::zero(columns),
-                |scratch, sums, rows| dispatch!(level, simd => add_leaf(simd, &dataset, &slopes, basis, rows, scratch, sums)),
-            )
-        }
-        Features::Sparse(x) => {
-            let (dataset, slopes) = (dataset.with(x), slopes.with(Scaled::new));
-            let sums = with_rows!(&x, stored => {
-                map_reduce(
-                    job,
-                    sparse_leaves(&x, dataset.rows, 1),
-                    Vec::new,
-                    || SparseSums::zero(basis),
-                    |parts, sums, rows| dispatch!(level, simd => sums.add_leaf(simd, &dataset, &stored, &slopes, basis, rows, parts)),
-                )
-            })?;
-            Ok(sums.complete(basis))
-        }
-    }
+    let level = job.level();
+    let pass = CurvaturePass {
+        dataset,
+        x: x.select(dataset.rows),
+        curvatures,
+        basis,
+    };
+    map_reduce(
+        job,
+        Leaves::new(rows_of(dataset), x.columns()),
+        CurvatureScratch::new,
+        || Curvature::zero(x.columns()),
+        |scratch, sums, leaf| dispatch!(level, simd => pass.leaf(simd, leaf, scratch, sums)),
+    )
+}
+
+fn sparse_sums(
+    dataset: &Dataset<'_>,
+    x: &Sparse<'_>,
+    curvatures: RowCurvatures<'_, ScaledWeights<'_, f64>>,
+    basis: &Basis,
+    job: &mut Job<'_>,
+) -> Result<Curvature, Error> {
+    let level = job.level();
+    let sums = with_rows!(x, dataset.rows, rows => {
+        let pass = CurvaturePass { dataset, x: rows, curvatures, basis };
+        map_reduce(
+            job,
+            sparse_leaves(x, dataset.rows, 1),
+            Vec::new,
+            || StoredCurvature::zero(basis),
+            |parts, sums, leaf| dispatch!(level, simd => pass.leaf(simd, leaf, parts, sums)),
+        )
+    })?;
+    Ok(sums.complete(basis))
 }
 
 /// Memory that a thread reuses for all of its leaves.
-struct Scratch {
-    dense: dense::Scratch<f64>,
+struct CurvatureScratch {
+    scores: DenseScratch<f64>,
     packed: Packed<f64>,
 }
 
-impl Scratch {
+impl CurvatureScratch {
     fn new() -> Self {
-        Scratch {
-            dense: dense::Scratch::new(),
+        CurvatureScratch {
+            scores: DenseScratch::new(),
             packed: Packed::new(),
         }
     }
 }
 
-/// `d_i = s_i σ'(z_i)`, in place of `z_i`, and `s_i`, of up to a stripe of samples.
+/// `d_i` and `s_i` of up to a stripe's rows.
+struct StripeCurvatures {
+    first: usize,
+    count: usize,
+    d: [f64; STRIPE],
+    s: [f64; STRIPE],
+}
+
+impl<X, W> CurvaturePass<'_, X, W> {
+    /// Those of a stripe, and their sums; `scores` writes those of the rows at the weights.
+    #[inline(always)]
+    fn stripe<S: Simd>(
+        &self,
+        simd: S,
+        rows: Range<usize>,
+        sums: &mut Curvature,
+        scores: impl FnOnce(&W, &mut [f64]),
+    ) -> StripeCurvatures {
+        let (first, count) = (rows.start, rows.len());
+        let [mut d, mut s] = [[0.0; STRIPE]; 2];
+        let z = &mut d[..count];
+        match &self.curvatures {
+            RowCurvatures::At(weights) => {
+                scores(weights, z);
+                row_curvatures(simd, self.dataset, first, z, &mut s[..count]);
+            }
+            RowCurvatures::Given(d) => {
+                z.copy_from_slice(&d[rows]);
+                row_weights(self.dataset, first, &mut s[..count]);
+            }
+        }
+        sums.bias += lane_sum(simd, &d[..count]);
+        sums.weight += lane_sum(simd, &s[..count]);
+        StripeCurvatures { first, count, d, s }
+    }
+}
+
+/// `d_i = s_i σ'(z_i)` in place of `z_i`, and `s_i`, of up to a stripe's rows.
 #[inline(always)]
 pub(super) fn row_curvatures<X, S: Simd>(
     simd: S,
@@ -214,7 +270,7 @@ pub(super) fn row_curvatures<X, S: Simd>(
     }
 }
 
-/// `s_i` of some samples.
+/// `s_i` of some rows.
 #[inline(always)]
 fn row_weights<X>(dataset: &Dataset<'_, X>, first: usize, sample_weight: &mut [f64]) {
     match dataset.sample_weight {
@@ -223,103 +279,91 @@ fn row_weights<X>(dataset: &Dataset<'_, X>, first: usize, sample_weight: &mut [f
     }
 }
 
-/// Adds the rows of a leaf.
-#[inline(always)]
-fn add_leaf<S: Simd>(
-    simd: S,
-    dataset: &Dataset<'_, Matrix<'_>>,
-    slopes: &Slopes<'_, Model<'_, f64>>,
-    basis: &Basis,
-    leaf: Range<usize>,
-    scratch: &mut Scratch,
-    sums: &mut Curvature,
-) {
-    let Scratch { dense, packed } = scratch;
-    let columns = basis.columns();
-    let (origin, per_unit) = (basis.origin(), basis.per_unit());
-    for first in leaf.clone().step_by(STRIPE) {
-        let count = STRIPE.min(leaf.end - first);
-        let ([mut d, mut s], rows) = ([[0.0; STRIPE]; 2], 0..count);
-        let z = &mut d[rows.clone()];
-        match slopes {
-            Slopes::OfModel(model) => {
-                dense::scores(simd, &dataset.x, dataset.rows, model, first, z, dense);
-                row_curvatures(simd, dataset, first, z, &mut s[rows]);
+impl CurvaturePass<'_, DenseRows<'_>, PaddedWeights<'_, f64>> {
+    /// Adds the rows of a leaf.
+    #[inline(always)]
+    fn leaf<S: Simd>(
+        &self,
+        simd: S,
+        leaf: Range<usize>,
+        scratch: &mut CurvatureScratch,
+        sums: &mut Curvature,
+    ) {
+        let CurvatureScratch { scores, packed } = scratch;
+        for first in leaf.clone().step_by(STRIPE) {
+            let rows = first..leaf.end.min(first + STRIPE);
+            let stripe = self.stripe(simd, rows, sums, |weights, z| {
+                dense::scores(simd, &self.x, weights, first, z, scores);
+            });
+            if self.basis.columns() < 8 {
+                self.add_narrow_columns(simd, &stripe, packed, sums);
+            } else {
+                self.add_rows(&stripe, packed, sums);
             }
-            Slopes::Given(d) => {
-                z.copy_from_slice(&d[first..first + count]);
-                row_weights(dataset, first, &mut s[rows]);
-            }
-        }
-        sums.bias += lane_sum(simd, &d[..count]);
-        sums.weight += lane_sum(simd, &s[..count]);
-        if columns < 8 {
-            let tile = dataset
-                .x
-                .column_tile(simd, dataset.rows, first, count, packed);
-            for j in 0..columns {
-                let [cross, diagonal, squares] =
-                    column_sums(simd, tile.strip(j), origin[j], per_unit[j], &d, &s);
-                sums.cross[j] += cross;
-                sums.diagonal[j] += diagonal;
-                sums.squares[j] += squares;
-            }
-        } else {
-            add_rows(dataset, first, count, basis, &d, &s, packed, sums);
         }
     }
-}
 
-/// Rows of at least a vector, one after the other.
-#[inline(always)]
-fn add_rows(
-    dataset: &Dataset<'_, Matrix<'_>>,
-    first: usize,
-    count: usize,
-    basis: &Basis,
-    d: &[f64; STRIPE],
-    s: &[f64; STRIPE],
-    packed: &mut Packed<f64>,
-    sums: &mut Curvature,
-) {
-    /// Rows packed at once, where they have to be.
-    const ROWS: usize = 32;
-    let columns = basis.columns();
-    let (origin, per_unit) = (&basis.origin()[..columns], &basis.per_unit()[..columns]);
-    for start in (0..count).step_by(ROWS) {
-        let rows = ROWS.min(count - start);
-        let tile = dataset
-            .x
-            .row_tile(dataset.rows, first + start, rows, packed);
-        for i in 0..rows {
-            let (row, d, s) = (tile.strip(i), d[start + i], s[start + i]);
-            if s == 0.0 {
-                continue; // a row without weight may hold anything
-            }
-            let (cross, diagonal, squares) = (
-                &mut sums.cross[..columns],
-                &mut sums.diagonal[..columns],
-                &mut sums.squares[..columns],
-            );
-            for j in 0..columns {
-                let x = (row[j] - origin[j]) * per_unit[j];
-                let dx = d * x;
-                cross[j] += dx;
-                diagonal[j] += dx * x;
-                squares[j] += s * x * x;
+    /// Rows too short for a vector, column by column.
+    #[inline(always)]
+    fn add_narrow_columns<S: Simd>(
+        &self,
+        simd: S,
+        stripe: &StripeCurvatures,
+        packed: &mut Packed<f64>,
+        sums: &mut Curvature,
+    ) {
+        let (origin, per_unit) = (self.basis.origin(), self.basis.per_unit());
+        let tile = self.x.column_tile(simd, stripe.first, stripe.count, packed);
+        for j in 0..self.basis.columns() {
+            let [cross, diagonal, squares] =
+                stripe.column_sums(simd, tile.strip(j), origin[j], per_unit[j]);
+            sums.cross[j] += cross;
+            sums.diagonal[j] += diagonal;
+            sums.squares[j] += squares;
+        }
+    }
+
+    /// Rows of at least a vector, one after the other.
+    #[inline(always)]
+    fn add_rows(&self, stripe: &StripeCurvatures, packed: &mut Packed<f64>, sums: &mut Curvature) {
+        /// Rows packed at once, where they have to be.
+        const ROWS: usize = 32;
+        let StripeCurvatures { first, count, d, s } = stripe;
+        let (basis, columns) = (self.basis, self.basis.columns());
+        let (origin, per_unit) = (&basis.origin()[..columns], &basis.per_unit()[..columns]);
+        for start in (0..*count).step_by(ROWS) {
+            let rows = ROWS.min(count - start);
+            let tile = self.x.row_tile(first + start, rows, packed);
+            for i in 0..rows {
+                let (row, d, s) = (tile.strip(i), d[start + i], s[start + i]);
+                if s == 0.0 {
+                    continue; // a row without weight may hold anything
+                }
+                let (cross, diagonal, squares) = (
+                    &mut sums.cross[..columns],
+                    &mut sums.diagonal[..columns],
+                    &mut sums.squares[..columns],
+                );
+                for j in 0..columns {
+                    let x = (row[j] - origin[j]) * per_unit[j];
+                    let dx = d * x;
+                    cross[j] += dx;
+                    diagonal[j] += dx * x;
+                    squares[j] += s * x * x;
+                }
             }
         }
     }
 }
 
-/// Sums over rows of a sparse matrix.
+/// [`Curvature`] over the stored elements of sparse rows, and what it takes to add those that are not stored.
 #[derive(Clone, Debug)]
-struct SparseSums {
-    /// Over what is stored: without origins of elements as they are, to be brought into units in the end.
+struct StoredCurvature {
+    /// Where the origins of all columns are zero, of elements as they are: they are multiplied by the units in the end.
     sums: Curvature,
     /// Rows of positive weight.
     rows: usize,
-    /// Where a column that is not stored is not zero, what the rows that store it weigh.
+    /// By column, the rows that store it; none where the origins of all columns are zero.
     stored: Vec<Stored>,
 }
 
@@ -332,7 +376,7 @@ struct Stored {
     s: f64,
 }
 
-impl Sum for SparseSums {
+impl Sum for StoredCurvature {
     fn add(&mut self, right: &Self) {
         self.sums.add(&right.sums);
         self.rows += right.rows;
@@ -350,77 +394,18 @@ impl Sum for SparseSums {
     }
 }
 
-impl SparseSums {
+impl StoredCurvature {
     fn zero(basis: &Basis) -> Self {
         let columns = basis.columns();
         let is_plain = basis.is_moderate();
-        SparseSums {
+        StoredCurvature {
             sums: Curvature::zero(columns),
             rows: 0,
             stored: vec![Stored::default(); if is_plain { 0 } else { columns }],
         }
     }
 
-    /// Adds the rows of a leaf.
-    #[inline(always)]
-    fn add_leaf<F: Float, I: Index, S: Simd>(
-        &mut self,
-        simd: S,
-        dataset: &Dataset<'_, Sparse<'_>>,
-        x: &Rows<'_, F, I>,
-        slopes: &Slopes<'_, Scaled<'_, f64>>,
-        basis: &Basis,
-        leaf: Range<usize>,
-        parts: &mut Vec<(usize, f64)>,
-    ) {
-        let (origin, per_unit) = (basis.origin(), basis.per_unit());
-        for first in leaf.clone().step_by(STRIPE) {
-            let count = STRIPE.min(leaf.end - first);
-            let ([mut d, mut s], rows) = ([[0.0; STRIPE]; 2], 0..count);
-            let z = &mut d[rows.clone()];
-            match slopes {
-                Slopes::OfModel(model) => {
-                    sparse::row_products(x, dataset.rows, model, first, z); // columns out of range are left out below
-                    row_curvatures(simd, dataset, first, z, &mut s[rows]);
-                }
-                Slopes::Given(d) => {
-                    z.copy_from_slice(&d[first..first + count]);
-                    row_weights(dataset, first, &mut s[rows]);
-                }
-            }
-            self.sums.bias += lane_sum(simd, &d[..count]);
-            self.sums.weight += lane_sum(simd, &s[..count]);
-            for i in 0..count {
-                let (d, s) = (d[i], s[i]);
-                if s == 0.0 {
-                    continue; // a row without weight may hold anything
-                }
-                self.rows += 1;
-                let row = dataset.rows.at(first + i);
-                // A square needs the sum of what is stored in parts.
-                if self.stored.is_empty() {
-                    x.visit(row, parts, |column, x| {
-                        self.sums.add_element(column, x, d, s)
-                    });
-                    continue;
-                }
-                x.visit(row, parts, |column, x| {
-                    let (Some(origin), Some(per_unit)) = (origin.get(column), per_unit.get(column))
-                    else {
-                        return;
-                    };
-                    self.sums.add_element(column, (x - origin) * per_unit, d, s);
-                    if let Some(stored) = self.stored.get_mut(column) {
-                        stored.rows += 1;
-                        stored.d += d;
-                        stored.s += s;
-                    }
-                });
-            }
-        }
-    }
-
-    /// With what is not stored.
+    /// The sums over all elements, those that are not stored included.
     fn complete(self, basis: &Basis) -> Curvature {
         let (origin, per_unit) = (basis.origin(), basis.per_unit());
         let mut sums = self.sums;
@@ -438,29 +423,73 @@ impl SparseSums {
     }
 }
 
-/// Σ d x, Σ d x², Σ s x² of one column, in eight interleaved sums.
-#[inline(always)]
-fn column_sums<S: Simd>(
-    simd: S,
-    x: &[f64],
-    origin: f64,
-    per_unit: f64,
-    d: &[f64; STRIPE],
-    s: &[f64; STRIPE],
-) -> [f64; 3] {
-    let zero = f64x8::<S>::splat(simd, 0.0);
-    let [mut cross, mut diagonal, mut squares] = [zero; 3];
-    for at in (0..x.len()).step_by(8) {
-        let [x, d, s] = [x, d, s].map(|x| load::<f64, S>(simd, x, at));
-        let x = s.simd_eq(zero).select(zero, (x - origin) * per_unit);
-        let dx = d * x;
-        cross += dx;
-        diagonal += dx * x;
-        squares += s * x * x;
+impl<F: Float, I: Index> CurvaturePass<'_, SparseRows<'_, F, I>, ScaledWeights<'_, f64>> {
+    /// Adds the rows of a leaf.
+    #[inline(always)]
+    fn leaf<S: Simd>(
+        &self,
+        simd: S,
+        leaf: Range<usize>,
+        parts: &mut Vec<(usize, f64)>,
+        sums: &mut StoredCurvature,
+    ) {
+        let (origin, per_unit) = (self.basis.origin(), self.basis.per_unit());
+        for first in leaf.clone().step_by(STRIPE) {
+            let rows = first..leaf.end.min(first + STRIPE);
+            let StripeCurvatures { count, d, s, .. } =
+                self.stripe(simd, rows, &mut sums.sums, |weights, z| {
+                    // Columns out of range are left out below.
+                    sparse::row_products(&self.x, weights, first, z);
+                });
+            for i in 0..count {
+                let (d, s) = (d[i], s[i]);
+                if s == 0.0 {
+                    continue; // a row without weight may hold anything
+                }
+                sums.rows += 1;
+                // A square needs the sum of an element's parts.
+                if sums.stored.is_empty() {
+                    self.x.visit(first + i, parts, |column, x| {
+                        sums.sums.add_element(column, x, d, s);
+                    });
+                    continue;
+                }
+                self.x.visit(first + i, parts, |column, x| {
+                    let (Some(origin), Some(per_unit)) = (origin.get(column), per_unit.get(column))
+                    else {
+                        return;
+                    };
+                    sums.sums.add_element(column, (x - origin) * per_unit, d, s);
+                    if let Some(stored) = sums.stored.get_mut(column) {
+                        stored.rows += 1;
+                        stored.d += d;
+                        stored.s += s;
+                    }
+                });
+            }
+        }
     }
-    [cross, diagonal, squares].map(sum_lanes::<f64, S>)
 }
 
+impl StripeCurvatures {
+    /// Σ d x, Σ d x², Σ s x² of one column, in eight interleaved sums.
+    #[inline(always)]
+    fn column_sums<S: Simd>(&self, simd: S, x: &[f64], origin: f64, per_unit: f64) -> [f64; 3] {
+        let zero = f64x8::<S>::splat(simd, 0.0);
+        let [mut cross, mut diagonal, mut squares] = [zero; 3];
+        for at in (0..x.len()).step_by(8) {
+            let [x, d, s] = [x, &self.d, &self.s].map(|x| load::<f64, S>(simd, x, at));
+            let x = s.simd_eq(zero).select(zero, (x - origin) * per_unit);
+            let dx = d * x;
+            cross += dx;
+            diagonal += dx * x;
+            squares += s * x * x;
+        }
+        [cross, diagonal, squares].map(sum_lanes::<f64, S>)
+    }
+}
+
+/// The sum of some numbers, in eight interleaved sums.
 #[inline(always)]
 fn lane_sum<S: Simd>(simd: S, values: &[f64]) -> f64 {
     let zero = f64x8::<S>::splat(simd, 0.0);

@@ -1,4 +1,4 @@
-//! The samples that a pass runs over: what they must be, and their labels and weights in tiles.
+//! The rows that a pass runs over: which labels and sample weights are valid, and those of a stripe at a time.
 
 use std::ops::Range;
 
@@ -107,7 +107,7 @@ impl<'a> Dataset<'a> {
         self.y.check("y", LABELS, f64::is_finite)
     }
 
-    /// What is wrong with features that made a loss infinite or not a number.
+    /// The error for features that made a loss infinite or not a number.
     pub(crate) fn not_finite(&self) -> Error {
         self.check_finite().err().unwrap_or_else(|| Error::Number {
             argument: "X",
@@ -116,7 +116,7 @@ impl<'a> Dataset<'a> {
         })
     }
 
-    /// What is out of range, to those who compute in `F`.
+    /// The first feature, label or sample weight that is out of range where `F` is computed in.
     pub(crate) fn first_invalid<F: Float>(&self) -> Error {
         let feature = match &self.x {
             Features::Dense(_) => None,
@@ -149,21 +149,33 @@ impl<'a> Dataset<'a> {
         check_total::<F>(sum, || self.weight())
     }
 
-    /// Σ s_i, which labels and sample weights have been checked for.
+    /// Σ s_i of sample weights that have been checked.
     pub(crate) fn weight(&self) -> f64 {
         let rows = rows_of(self);
         let mut sum = 0.0;
         for first in (0..rows).step_by(STRIPE) {
-            let mut s = [0.0; STRIPE];
+            let mut buffer = [0.0; STRIPE];
             let count = STRIPE.min(rows - first);
-            self.sample_weights::<f64>(first, count, &mut s, &mut sum);
+            let weights = self.sample_weights::<f64>(first, count, &mut buffer);
+            sum += total(weights, count);
         }
         sum
     }
 }
 
 impl<'a, X> Dataset<'a, X> {
-    /// The same samples, their features in another form.
+    /// The rows at some places of its order.
+    pub(crate) fn part(&self, places: Range<usize>) -> Self
+    where
+        X: Copy,
+    {
+        Dataset {
+            rows: self.rows.part(places),
+            ..*self
+        }
+    }
+
+    /// The same rows, their features in another form.
     pub(crate) fn with<Y>(&self, x: Y) -> Dataset<'a, Y> {
         Dataset {
             x,
@@ -173,68 +185,117 @@ impl<'a, X> Dataset<'a, X> {
         }
     }
 
-    /// The labels of a stripe, in whole vectors: zeros beyond its end.
+    /// Labels and sample weights of up to a stripe's rows.
     #[inline(always)]
     pub(super) fn labels<'t, F: Float>(
         &self,
-        first: usize,
-        count: usize,
-        scratch: &'t mut [F; STRIPE],
-    ) -> &'t [F]
+        rows: Range<usize>,
+        buffers: &'t mut LabelBuffers<F>,
+    ) -> StripeLabels<'t, F>
     where
         'a: 't,
     {
-        whole_vectors(self.y, self.rows, first, count, scratch)
+        let (first, count) = (rows.start, rows.len());
+        StripeLabels {
+            count,
+            y: whole_vectors(self.y, self.rows, first, count, &mut buffers.y),
+            sample_weight: self.sample_weights(first, count, &mut buffers.sample_weight),
+        }
     }
 
-    /// The sample weights of a stripe, likewise; their sum, or the number of rows, is added to `total`.
     #[inline(always)]
-    pub(super) fn sample_weights<'t, F: Float>(
+    fn sample_weights<'t, F: Float>(
         &self,
         first: usize,
         count: usize,
-        scratch: &'t mut [F; STRIPE],
-        total: &mut f64,
+        buffer: &'t mut [F; STRIPE],
     ) -> Option<&'t [F]>
     where
         'a: 't,
     {
-        let Some(sample_weight) = self.sample_weight else {
-            *total += count as f64;
-            return None;
-        };
-        let values = whole_vectors(sample_weight, self.rows, first, count, scratch);
-        let mut chains = [0.0; 8];
-        for eight in values.chunks_exact(8) {
-            for (chain, value) in chains.iter_mut().zip(eight) {
-                *chain += value.to_f64();
-            }
-        }
-        let [a, b, c, d, e, f, g, h] = chains;
-        *total += ((a + b) + (c + d)) + ((e + f) + (g + h));
-        Some(values)
+        let weights = self.sample_weight?;
+        Some(whole_vectors(weights, self.rows, first, count, buffer))
     }
 }
 
-/// A stripe of a vector, in place where it can be.
+/// Memory for the labels and sample weights of a stripe.
+pub(super) struct LabelBuffers<F> {
+    y: [F; STRIPE],
+    sample_weight: [F; STRIPE],
+}
+
+impl<F: Float> LabelBuffers<F> {
+    #[inline(always)]
+    pub(super) fn new() -> Self {
+        let zeros = [F::ZERO; STRIPE];
+        LabelBuffers {
+            y: zeros,
+            sample_weight: zeros,
+        }
+    }
+}
+
+/// Labels and sample weights of up to a stripe's rows: whole vectors, with zeros after the stripe's last row.
+#[derive(Clone, Copy)]
+pub(super) struct StripeLabels<'t, F> {
+    pub(super) count: usize,
+    pub(super) y: &'t [F],
+    pub(super) sample_weight: Option<&'t [F]>,
+}
+
+impl<F: Float> StripeLabels<'_, F> {
+    /// Those of `count` of the rows, from `first` on, which is a whole number of vectors.
+    #[inline(always)]
+    pub(super) fn part(&self, first: usize, count: usize) -> Self {
+        StripeLabels {
+            count,
+            y: &self.y[first..],
+            sample_weight: self.sample_weight.map(|s| &s[first..]),
+        }
+    }
+
+    /// Σ s_i; without sample weights, the number of rows.
+    #[inline(always)]
+    pub(super) fn total(&self) -> f64 {
+        total(self.sample_weight, self.count)
+    }
+}
+
+/// The sum of the sample weights of `count` rows, in eight interleaved chains; without sample weights, their number.
+#[inline(always)]
+fn total<F: Float>(sample_weight: Option<&[F]>, count: usize) -> f64 {
+    let Some(values) = sample_weight else {
+        return count as f64;
+    };
+    let mut chains = [0.0; 8];
+    for eight in values.chunks_exact(8) {
+        for (chain, value) in chains.iter_mut().zip(eight) {
+            *chain += value.to_f64();
+        }
+    }
+    let [a, b, c, d, e, f, g, h] = chains;
+    ((a + b) + (c + d)) + ((e + f) + (g + h))
+}
+
+/// Elements of up to a stripe's rows and zeros up to a whole vector; in place where nothing has to be added or converted.
 #[inline(always)]
 fn whole_vectors<'t, F: Float>(
     vector: &Vector<'t>,
     rows: RowSet<'_>,
     first: usize,
     count: usize,
-    scratch: &'t mut [F; STRIPE],
+    buffer: &'t mut [F; STRIPE],
 ) -> &'t [F] {
     if let (0, Some(values)) = (count % F::LANES, vector.in_place(rows, first, count)) {
         return values;
     }
     let end = count.next_multiple_of(F::LANES);
-    vector.copy(rows, first, &mut scratch[..count]);
-    scratch[count..end].fill(F::ZERO);
-    &scratch[..end]
+    vector.copy(rows, first, &mut buffer[..count]);
+    buffer[count..end].fill(F::ZERO);
+    &buffer[..end]
 }
 
-/// Samples of the data set, or of the batch.
+/// Rows of the dataset, or of the batch.
 pub(crate) fn rows_of(dataset: &Dataset<'_>) -> usize {
     dataset.rows.count(dataset.x.rows())
 }

@@ -1,369 +1,318 @@
-//! One pass over the rows of a dense matrix: scores, errors and residuals, and their products with the rows while
-//! these are still in cache.
+//! One leaf of dense rows: scores, errors and residuals, and residual × row while the rows are still in cache.
 //!
-//! Rows are summed in three levels: lanes over a stripe of [`STRIPE`] rows in the type computed in, stripes over a leaf
-//! in `f64`, leaves in their tree. So `float32` sums do not lose accuracy as rows grow, and tiles, which are only what
-//! fits the cache, do not show in the result.
+//! Sums are made in three levels: lanes over a stripe of [`STRIPE`] rows in the type computed in, stripes over a leaf in
+//! `f64`, leaves in their tree. So `float32` sums do not lose accuracy as rows grow, and tiles, which are only what fits the
+//! cache, do not show in the result.
 //!
 //! A row with at least a vector's worth of columns is summed along its columns; of narrower matrices, whose rows would
-//! leave lanes empty, a vector's worth of rows is computed at a time. So it is of wide matrices whose columns are what
-//! lies contiguously, with the same additions in the same order.
+//! leave lanes empty, a vector of rows is computed at a time. So it is of wide matrices whose columns lie contiguously,
+//! with the same additions in the same order.
 
 use std::ops::Range;
 
 use fearless_simd::prelude::*;
 
-use super::columns::Columns;
-use super::dataset::Dataset;
-use super::model::{GradientLanes, Model};
-use super::rows::Rows;
-use super::stripe::Stripe;
+use super::columns::{ColumnTile, Scores};
+use super::dataset::{LabelBuffers, StripeLabels};
+use super::pass::Pass;
+use super::rows::RowTile;
+use super::stripe::StripeSums;
 use super::sums::Sums;
+use super::weights::{GradientLanes, PaddedWeights};
 use crate::float::Float;
-use crate::loss::Activation;
-use crate::matrix::{Matrix, Packed};
+use crate::matrix::{Ahead, DenseRows, Packed};
 use crate::reduce::STRIPE;
 use crate::simd::is_roomy;
-use crate::vector::RowSet;
 
-/// Of rows up to this many bytes, twice as many are in flight where there are registers for them.
+/// Rows of at most this many bytes are read twice as many at once, where there are registers for them.
 const SHORT_ROW_BYTES: usize = 512;
 
-/// Columns ahead of their use that memory is fetched.
+/// How many columns ahead of their use memory is fetched.
 const COLUMNS_AHEAD: usize = 32;
 
 /// Memory that a thread reuses for all of its leaves.
-pub(crate) struct Scratch<F: Float> {
-    y: [F; STRIPE],
-    sample_weight: [F; STRIPE],
+pub(crate) struct DenseScratch<F: Float> {
+    labels: LabelBuffers<F>,
     buffers: Buffers<F>,
 }
 
-/// What the passes over a stripe write.
+/// What is computed of a stripe.
 struct Buffers<F: Float> {
     packed: Packed<F>,
-    gradient: GradientLanes<F>,
-    chains: Vec<F>,
-    z: [F; STRIPE],
+    scores: Scores<F>,
     residual: [F; STRIPE],
+    lanes: GradientLanes<F>,
 }
 
-impl<F: Float> Scratch<F> {
+impl<F: Float> DenseScratch<F> {
     pub(crate) fn new() -> Self {
-        let zeros = [F::ZERO; STRIPE];
-        Scratch {
-            y: zeros,
-            sample_weight: zeros,
+        DenseScratch {
+            labels: LabelBuffers::new(),
             buffers: Buffers {
                 packed: Packed::new(),
-                gradient: GradientLanes::none(),
-                chains: Vec::new(),
-                z: zeros,
-                residual: zeros,
+                scores: Scores::new(),
+                residual: [F::ZERO; STRIPE],
+                lanes: GradientLanes::none(),
             },
         }
     }
 }
 
-/// Adds error, residual and residual × row of a leaf's rows.
-#[inline(always)]
-pub(crate) fn leaf<F: Float, S: Simd>(
-    simd: S,
-    dataset: &Dataset<'_, Matrix<'_>>,
-    model: &Model<'_, F>,
-    activation: Activation,
-    rows: Range<usize>,
-    gradient: bool,
-    scratch: &mut Scratch<F>,
-    sums: &mut Sums,
-) {
-    let mut first = rows.start;
-    while first < rows.end {
-        let count = STRIPE.min(rows.end - first);
-        let mut stripe = Stripe::<F, S>::new(simd);
-        let Scratch {
-            y,
-            sample_weight,
-            buffers,
-        } = scratch;
-        let part = Part {
-            dataset,
-            model,
-            activation,
-            first,
-            count,
-            y: dataset.labels(first, count, y),
-            sample_weight: dataset.sample_weights(first, count, sample_weight, &mut sums.weight),
-            gradient,
-        };
-        let weights = &mut sums.weights;
-        if !model.is_wide() {
-            part.by_narrow_columns(simd, buffers, &mut stripe, weights);
-        } else if dataset.x.runs_down_columns(dataset.rows) {
-            part.by_columns(simd, buffers, &mut stripe, weights);
-        } else if is_roomy(simd) && model.row_bytes() <= SHORT_ROW_BYTES {
-            part.by_rows::<S, 8>(simd, buffers, &mut stripe, weights);
-        } else {
-            part.by_rows::<S, 4>(simd, buffers, &mut stripe, weights);
+impl<'a, F: Float> Pass<'a, DenseRows<'a>, PaddedWeights<'a, F>> {
+    /// Adds error, residual and residual × row of a leaf's rows.
+    #[inline(always)]
+    pub(crate) fn leaf<S: Simd>(
+        &self,
+        simd: S,
+        rows: Range<usize>,
+        scratch: &mut DenseScratch<F>,
+        sums: &mut Sums,
+    ) {
+        let DenseScratch { labels, buffers } = scratch;
+        let mut first = rows.start;
+        while first < rows.end {
+            let count = STRIPE.min(rows.end - first);
+            let stripe = Stripe {
+                pass: self,
+                simd,
+                first,
+                labels: self.dataset.labels(first..first + count, labels),
+            };
+            sums.weight += stripe.labels.total();
+            let mut stripe_sums = StripeSums::<F, S>::new(simd, self.activation);
+            let gradient = &mut sums.weights;
+            if !self.weights.is_wide() {
+                stripe.by_narrow_columns(buffers, &mut stripe_sums, gradient);
+            } else if self.x.runs_down_columns() {
+                stripe.by_columns(buffers, &mut stripe_sums, gradient);
+            } else if is_roomy(simd) && self.weights.row_bytes() <= SHORT_ROW_BYTES {
+                stripe.by_rows::<8>(buffers, &mut stripe_sums, gradient);
+            } else {
+                stripe.by_rows::<4>(buffers, &mut stripe_sums, gradient);
+            }
+            stripe_sums.add_to(sums);
+            first += count;
         }
-        stripe.add_to(sums);
-        first += count;
     }
 }
 
-/// Scores `z = X w + b` of some rows.
+/// Scores `z = X w + b` of some rows, from `first` on.
 #[inline(always)]
 pub(crate) fn scores<F: Float, S: Simd>(
     simd: S,
-    x: &Matrix<'_>,
-    rows: RowSet<'_>,
-    model: &Model<'_, F>,
+    x: &DenseRows<'_>,
+    weights: &PaddedWeights<'_, F>,
     first: usize,
     out: &mut [F],
-    scratch: &mut Scratch<F>,
+    scratch: &mut DenseScratch<F>,
 ) {
-    let Buffers {
-        packed, chains, z, ..
-    } = &mut scratch.buffers;
-    let wide = model.is_wide();
-    let tile_rows = if wide { model.tile_rows() } else { STRIPE };
+    let Buffers { packed, scores, .. } = &mut scratch.buffers;
+    let wide = weights.is_wide();
+    let tile_rows = if wide { weights.tile_rows() } else { STRIPE };
     for (t, out) in out.chunks_mut(tile_rows).enumerate() {
         let (first, count) = (first + t * tile_rows, out.len());
-        if !wide || x.runs_down_columns(rows) {
-            let tile = x.column_tile(simd, rows, first, count, packed);
-            let columns = Columns { model, tile, count };
+        if !wide || x.runs_down_columns() {
+            let tile = ColumnTile {
+                simd,
+                weights,
+                columns: x.column_tile(simd, first, count, packed),
+            };
             if wide {
-                columns.multiply(simd, chains, z);
+                tile.multiply(scores);
             } else {
-                columns.multiply_narrow(simd, z);
+                tile.multiply_narrow(&mut scores.z);
             }
-            out.copy_from_slice(&z[..count]);
+            out.copy_from_slice(&scores.z[..count]);
             continue;
         }
+        let z = &mut scores.z;
         let whole = count / F::LANES * F::LANES;
         if whole > 0 {
-            let tile = x.row_tile(rows, first, whole, packed);
-            Rows::<F, S, 4>::new(simd, model, tile).multiply(simd, 0, whole, z);
+            let rows = x.row_tile(first, whole, packed);
+            RowTile::<F, S, 4>::new(simd, weights, rows, Ahead::none()).multiply(0..whole, z);
             out[..whole].copy_from_slice(&z[..whole]);
         }
         if whole < count {
-            let tile = x.padded_tile(rows, first + whole, count - whole, F::LANES, packed);
-            Rows::<F, S, 4>::new(simd, model, tile).multiply(simd, 0, F::LANES, z);
+            let rows = x.padded_tile(first + whole, count - whole, F::LANES, packed);
+            RowTile::<F, S, 4>::new(simd, weights, rows, Ahead::none()).multiply(0..F::LANES, z);
             out[whole..].copy_from_slice(&z[..count - whole]);
         }
     }
 }
 
-/// The rows of a stripe, and what is wanted of them.
-struct Part<'a, F: Float> {
-    dataset: &'a Dataset<'a, Matrix<'a>>,
-    model: &'a Model<'a, F>,
-    activation: Activation,
+/// A stripe of rows in a pass.
+struct Stripe<'s, 'a, F: Float, S: Simd> {
+    pass: &'s Pass<'a, DenseRows<'a>, PaddedWeights<'a, F>>,
+    simd: S,
     first: usize,
-    count: usize,
-    y: &'a [F],
-    sample_weight: Option<&'a [F]>,
-    gradient: bool,
+    labels: StripeLabels<'s, F>,
 }
 
-impl<F: Float> Part<'_, F> {
+impl<F: Float, S: Simd> Stripe<'_, '_, F, S> {
     /// Rows that lie contiguously, or nearly, a few at a time: while the residuals of one group of rows are multiplied into
     /// the gradient, the scores of the next group are computed, so that memory is read all the time.
     #[inline(always)]
-    fn by_rows<S: Simd, const ROWS: usize>(
+    fn by_rows<const ROWS: usize>(
         &self,
-        simd: S,
         buffers: &mut Buffers<F>,
-        stripe: &mut Stripe<F, S>,
-        sums: &mut [f64],
+        sums: &mut StripeSums<F, S>,
+        gradient: &mut [f64],
     ) {
-        let Part {
-            dataset,
-            model,
-            activation,
+        let Stripe {
+            pass,
+            simd,
             first,
-            count,
-            y,
-            sample_weight,
-            gradient,
+            labels,
         } = *self;
         let Buffers {
             packed,
-            gradient: lanes,
-            z,
+            scores: Scores { z, .. },
             residual,
-            ..
+            lanes,
         } = buffers;
-        let x = dataset.x;
-        if gradient {
-            lanes.clear(model.columns());
+        let (x, weights, wants_gradient) = (pass.x, &pass.weights, pass.wants_gradient());
+        if wants_gradient {
+            lanes.clear(weights.columns());
         }
-        let in_place = x.rows_in_place::<F>(dataset.rows);
-        let tile_rows = if in_place { STRIPE } else { model.tile_rows() };
-        let unit = model.unit_rows();
-        let whole = count / F::LANES * F::LANES;
+        let tile_rows = match x.rows_in_place::<F>() {
+            Some(_) => STRIPE,
+            None => weights.tile_rows(),
+        };
+        let unit = weights.unit_rows();
+        let whole = labels.count / F::LANES * F::LANES;
         let mut start = 0;
-        while start < count {
+        while start < labels.count {
             let (at, rows) = if start < whole {
                 (first + start, tile_rows.min(whole - start))
             } else {
-                (first + whole, count - whole)
+                (first + whole, labels.count - whole)
             };
             let tile = if start < whole {
-                x.row_tile(dataset.rows, at, rows, packed)
+                x.row_tile(at, rows, packed)
             } else {
-                x.padded_tile(dataset.rows, at, rows, F::LANES, packed)
+                x.padded_tile(at, rows, F::LANES, packed)
             };
-            let tile = Rows::<F, S, ROWS>::new(simd, model, tile);
-            let far = at.saturating_add(model.rows_ahead());
-            let ahead = &mut x.ahead(dataset.rows, far, rows);
-            tile.multiply(simd, 0, unit.min(rows), z);
+            let far = at.saturating_add(weights.rows_ahead());
+            let ahead = x.ahead(far, rows);
+            let mut tile = RowTile::<F, S, ROWS>::new(simd, weights, tile, ahead);
+            tile.multiply(0..unit.min(rows), z);
             pad(z, unit.min(rows));
             for last in (0..rows).step_by(unit) {
                 let count = unit.min(rows - last);
-                let sample_weight = sample_weight.map(|s| &s[start + last..]);
-                stripe.samples(
-                    simd,
-                    activation,
-                    z,
-                    &y[start + last..],
-                    sample_weight,
-                    count,
-                    residual,
-                );
+                sums.add(simd, z, &labels.part(start + last, count), residual);
                 let next = last + count;
                 let more = unit.min(rows - next);
-                if !gradient {
-                    tile.multiply(simd, next, more, z);
+                if !wants_gradient {
+                    tile.multiply(next..next + more, z);
                 } else if more > 0 {
-                    let (last, next) = ((last, count), (next, more));
-                    tile.add_and_multiply(simd, last, next, residual, lanes, ahead, z);
+                    tile.add_and_multiply(last..next, next..next + more, residual, lanes, z);
                 } else {
-                    tile.add(simd, last, count, residual, lanes, ahead);
+                    tile.add(last..next, residual, lanes);
                 }
             }
             start += rows;
         }
-        if gradient {
-            lanes.add_to(sums);
+        if wants_gradient {
+            lanes.add_to(gradient);
         }
     }
 
     /// Columns that lie contiguously, or nearly, some rows at a time: as with rows, the products of the next go along with
     /// those of the last.
     #[inline(always)]
-    fn by_columns<S: Simd>(
+    fn by_columns(
         &self,
-        simd: S,
         buffers: &mut Buffers<F>,
-        stripe: &mut Stripe<F, S>,
-        sums: &mut [f64],
+        sums: &mut StripeSums<F, S>,
+        gradient: &mut [f64],
     ) {
-        let Part {
-            dataset,
-            model,
-            activation,
+        let Stripe {
+            pass,
+            simd,
             first,
-            count,
-            y,
-            sample_weight,
-            gradient,
+            labels,
         } = *self;
         let Buffers {
             packed,
-            gradient: lanes,
-            chains,
-            z,
+            scores,
             residual,
+            lanes,
         } = buffers;
-        let x = dataset.x;
-        if gradient {
-            lanes.clear(model.columns());
+        let (x, weights, wants_gradient) = (pass.x, &pass.weights, pass.wants_gradient());
+        if wants_gradient {
+            lanes.clear(weights.columns());
         }
-        let in_place = x.columns_in_place::<F>(dataset.rows);
-        let unit = model.tile_rows();
-        let tile_rows = if in_place { STRIPE } else { unit };
-        for start in (0..count).step_by(tile_rows) {
-            let (at, rows) = (first + start, tile_rows.min(count - start));
-            let tile = x.column_tile(simd, dataset.rows, at, rows, packed);
-            let columns = Columns {
-                model,
-                tile,
-                count: rows,
+        let unit = weights.tile_rows();
+        let tile_rows = match x.columns_in_place::<F>() {
+            Some(_) => STRIPE,
+            None => unit,
+        };
+        for start in (0..labels.count).step_by(tile_rows) {
+            let (at, rows) = (first + start, tile_rows.min(labels.count - start));
+            let tile = ColumnTile {
+                simd,
+                weights,
+                columns: x.column_tile(simd, at, rows, packed),
             };
-            let mut part = columns.part(0, unit.min(rows));
-            part.multiply(simd, chains, z);
+            let mut part = tile.part(0, unit.min(rows));
+            part.multiply(scores);
             for last in (0..rows).step_by(unit) {
-                pad(z, part.count);
-                let sample_weight = sample_weight.map(|s| &s[start + last..]);
-                stripe.samples(
-                    simd,
-                    activation,
-                    z,
-                    &y[start + last..],
-                    sample_weight,
-                    part.count,
-                    residual,
-                );
-                let next = last + part.count;
+                pad(&mut scores.z, part.count());
+                let labels = labels.part(start + last, part.count());
+                sums.add(simd, &scores.z, &labels, residual);
+                let next = last + part.count();
                 let more = unit.min(rows - next);
                 if more == 0 {
-                    if gradient {
-                        let ahead = &mut x.ahead(dataset.rows, at + next, unit);
-                        part.add(simd, residual, lanes, ahead);
+                    if wants_gradient {
+                        part.add(residual, lanes, &mut x.ahead(at + next, unit));
                     }
                     continue;
                 }
-                let following = columns.part(next, more);
-                if gradient {
-                    let ahead = x.ahead(dataset.rows, at + next, more);
-                    let ahead = &mut ahead.beyond(COLUMNS_AHEAD);
-                    part.add_and_multiply(simd, residual, lanes, ahead, &following, chains, z);
+                let following = tile.part(next, more);
+                if wants_gradient {
+                    let ahead = &mut x.ahead(at + next, more).beyond(COLUMNS_AHEAD);
+                    part.add_and_multiply(residual, lanes, ahead, &following, scores);
                 } else {
-                    following.multiply(simd, chains, z);
+                    following.multiply(scores);
                 }
                 part = following;
             }
         }
-        if gradient {
-            lanes.add_to(sums);
+        if wants_gradient {
+            lanes.add_to(gradient);
         }
     }
 
-    /// Rows too short for a vector: a stripe forward and back.
+    /// Rows too short for a vector: the scores of the whole stripe, then its gradient.
     #[inline(always)]
-    fn by_narrow_columns<S: Simd>(
+    fn by_narrow_columns(
         &self,
-        simd: S,
         buffers: &mut Buffers<F>,
-        stripe: &mut Stripe<F, S>,
-        sums: &mut [f64],
+        sums: &mut StripeSums<F, S>,
+        gradient: &mut [f64],
     ) {
-        let Part {
-            dataset,
-            model,
-            activation,
+        let Stripe {
+            pass,
+            simd,
             first,
-            count,
-            y,
-            sample_weight,
-            gradient,
+            labels,
         } = *self;
         let Buffers {
             packed,
-            z,
+            scores: Scores { z, .. },
             residual,
             ..
         } = buffers;
-        let tile = dataset
-            .x
-            .column_tile(simd, dataset.rows, first, count, packed);
-        let columns = Columns { model, tile, count };
-        columns.multiply_narrow(simd, z);
-        pad(z, count);
-        stripe.samples(simd, activation, z, y, sample_weight, count, residual);
-        if gradient {
-            columns.add_narrow(simd, residual, sums);
+        let tile = ColumnTile {
+            simd,
+            weights: &pass.weights,
+            columns: pass.x.column_tile(simd, first, labels.count, packed),
+        };
+        tile.multiply_narrow(z);
+        pad(z, labels.count);
+        sums.add(simd, z, &labels, residual);
+        if pass.wants_gradient() {
+            tile.add_narrow(residual, gradient);
         }
     }
 }

@@ -1,13 +1,14 @@
 //! The loss of a dataset and its gradient, in one pass over the rows: of one score and of a score per class.
 
 use super::dataset::Dataset;
-use super::dense::{self, Scratch};
+use super::dense::DenseScratch;
 use super::leaves::leaves;
-use super::model::Model;
 use super::parameters::Parameters;
+use super::pass::{Pass, Want};
 use super::softmax;
-use super::sparse::{self, Scaled};
-use super::sums::{Sums, Want};
+use super::sparse::ScaledWeights;
+use super::sums::Sums;
+use super::weights::PaddedWeights;
 use crate::error::Error;
 use crate::features::Features;
 use crate::float::Float;
@@ -30,45 +31,42 @@ pub(crate) fn evaluate<F: Float>(
 ) -> Result<Sums, Error> {
     parameters.check(dataset.x.columns())?;
     let leaves = leaves(dataset, parameters.scores());
-    let gradient = want == Want::LossAndGradient;
-    let size = if gradient {
-        parameters.weights.len()
-    } else {
-        0
+    let size = match want {
+        Want::Loss => 0,
+        Want::LossAndGradient => parameters.weights.len(),
     };
     let zero = || Sums::zero(size, parameters.scores());
     let activation = match parameters.loss {
         Loss::OneScore(activation) => activation,
-        Loss::Softmax => {
-            return softmax::evaluate(dataset, parameters, leaves, zero, gradient, job);
-        }
+        Loss::Softmax => return softmax::evaluate(dataset, parameters, want, leaves, zero, job),
     };
     let (weights, bias) = (parameters.weights, parameters.biases[0]);
     let sums = match dataset.x {
         Features::Dense(x) => {
-            let dataset = dataset.with(x);
-            let model = Model::new(weights, bias);
+            let pass = Pass {
+                dataset,
+                x: x.select(dataset.rows),
+                weights: PaddedWeights::new(weights, bias),
+                activation,
+                want,
+            };
             let level = job.level();
             map_reduce(
                 job,
                 leaves,
-                Scratch::<F>::new,
+                DenseScratch::<F>::new,
                 zero,
-                |scratch, sums, rows| dispatch!(level, simd => dense::leaf(simd, &dataset, &model, activation, rows, gradient, scratch, sums)),
+                |scratch, sums, rows| dispatch!(level, simd => pass.leaf(simd, rows, scratch, sums)),
             )?
         }
-        Features::Sparse(x) => {
-            let model = Scaled::new(weights, bias);
-            sparse::evaluate(
-                &dataset.with(x),
-                &model,
-                activation,
-                leaves,
-                zero,
-                gradient,
-                job,
-            )?
+        Features::Sparse(x) => Pass {
+            dataset,
+            x,
+            weights: ScaledWeights::new(weights, bias),
+            activation,
+            want,
         }
+        .sums(leaves, zero, job)?,
     };
     if !sums.valid {
         return Err(dataset.first_invalid::<F>());

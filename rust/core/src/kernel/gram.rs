@@ -16,11 +16,11 @@ use crate::error::{Error, check_room, zeros};
 use crate::features::Features;
 use crate::float::Float;
 use crate::loss::Activation;
-use crate::matrix::{Matrix, Packed};
+use crate::matrix::{DenseRows, Packed};
 use crate::reduce::{self, Forest, Job, Leaves, STRIPE, map_reduce_into};
 use crate::simd::{MulAdd, dispatch, is_roomy};
-use crate::sparse::{Index, Rows, with_rows};
-use crate::vector::{RowSet, Vector};
+use crate::sparse::{Index, SparseRows, with_rows};
+use crate::vector::Vector;
 
 /// Rows of the matrix that are one item of work.
 const BAND: usize = 64;
@@ -140,26 +140,26 @@ pub(crate) fn gram_of(
     let items = (0..bands).flat_map(|band| stretches.iter().map(move |rows| (band, rows.clone())));
     let items = items.collect();
     let sum_bands = |x: &dyn PanelRows, job: &mut Job<'_>| {
+        let pass = GramPass { x, d, basis };
         reduce::map(
             job,
             items,
-            Buffers::new,
-            |buffers, (band, rows): (usize, Range<usize>)| {
-                let zero = || vec![0.0; band_height(order, band) * band_width(order, band)];
+            GramScratch::new,
+            |scratch, (band, rows): (usize, Range<usize>)| {
+                let band = Band::new(order, band);
+                let zero = || vec![0.0; band.height * band.width];
                 Forest::of(
                     leaves,
                     rows,
                     zero,
-                    |sums, leaf| dispatch!(level, simd => add_leaf(simd, x, basis, d, order, band, leaf, buffers, sums)),
+                    |sums, leaf| dispatch!(level, simd => pass.leaf(simd, &band, leaf, scratch, sums)),
                 )
             },
         )
     };
     let partials = match dataset.x {
-        Features::Dense(x) => sum_bands(&DenseRows(x, dataset.rows), job),
-        Features::Sparse(x) => {
-            with_rows!(&x, rows => sum_bands(&SparseRows(rows, dataset.rows), job))
-        }
+        Features::Dense(x) => sum_bands(&x.select(dataset.rows), job),
+        Features::Sparse(x) => with_rows!(&x, dataset.rows, rows => sum_bands(&rows, job)),
     }?;
     let mut lower = vec![0.0; order * order];
     let mut partials = partials.into_iter();
@@ -167,7 +167,7 @@ pub(crate) fn gram_of(
         let mut all = Forest::new();
         let of_band = partials.by_ref().take(stretches.len());
         of_band.for_each(|right| all.append(right));
-        unpack_band(&all.total().unwrap_or_default(), order, band, &mut lower);
+        Band::new(order, band).unpack(&all.total().unwrap_or_default(), order, &mut lower);
     }
     Ok(Gram {
         order,
@@ -176,7 +176,7 @@ pub(crate) fn gram_of(
     })
 }
 
-/// `d_i` of every sample, and the sum of the sample weights.
+/// `d_i` of every row, and the sum of the sample weights.
 fn curvatures(
     dataset: &Dataset<'_>,
     weights: &[f64],
@@ -207,9 +207,9 @@ fn curvatures(
     Ok((d, weight))
 }
 
-/// Rows, to be spread over panels.
+/// Rows of features that are copied to panels.
 trait PanelRows: Sync {
-    /// The first `features` columns of rows `first .. first + count`, element (i, j) to
+    /// Copies the first `features` columns of rows `first .. first + count`, element (i, j) to
     /// `panels[(j / PANEL · count + i) · PANEL + j % PANEL]`, where there are zeros.
     fn spread(
         &self,
@@ -220,8 +220,6 @@ trait PanelRows: Sync {
         panels: &mut [f64],
     );
 }
-
-struct DenseRows<'a>(Matrix<'a>, RowSet<'a>);
 
 impl PanelRows for DenseRows<'_> {
     fn spread(
@@ -234,10 +232,9 @@ impl PanelRows for DenseRows<'_> {
     ) {
         /// Rows packed at once, where they have to be.
         const PACKED: usize = 32;
-        let DenseRows(x, rows) = self;
         for start in (0..count).step_by(PACKED) {
             let packed = PACKED.min(count - start);
-            let strips = x.row_tile(*rows, first + start, packed, tile);
+            let strips = self.row_tile(first + start, packed, tile);
             for i in 0..packed {
                 let row = &strips.strip(i)[..features];
                 for (p, row) in row.chunks(PANEL).enumerate() {
@@ -249,8 +246,6 @@ impl PanelRows for DenseRows<'_> {
     }
 }
 
-struct SparseRows<'a, F, I>(Rows<'a, F, I>, RowSet<'a>);
-
 impl<F: Float, I: Index> PanelRows for SparseRows<'_, F, I> {
     fn spread(
         &self,
@@ -260,9 +255,8 @@ impl<F: Float, I: Index> PanelRows for SparseRows<'_, F, I> {
         _tile: &mut Packed<f64>,
         panels: &mut [f64],
     ) {
-        let SparseRows(x, rows) = self;
         for i in 0..count {
-            let (columns, values) = x.row(rows.at(first + i)).unwrap_or_default();
+            let (columns, values) = self.row(first + i).unwrap_or_default();
             for (column, value) in columns.iter().zip(values) {
                 let column = column.at();
                 if column < features {
@@ -306,7 +300,7 @@ fn enter(basis: &Basis, count: usize, features: usize, panels: &mut [f64]) {
 }
 
 /// Memory that a thread reuses for all of its items.
-struct Buffers {
+struct GramScratch {
     tile: Packed<f64>,
     /// Columns of `[X 1]`, padded with zeros: a panel of [`PANEL`] after the other, each row by row.
     panels: Vec<f64>,
@@ -314,9 +308,9 @@ struct Buffers {
     groups: Vec<f64>,
 }
 
-impl Buffers {
+impl GramScratch {
     fn new() -> Self {
-        Buffers {
+        GramScratch {
             tile: Packed::new(),
             panels: Vec::new(),
             groups: Vec::new(),
@@ -324,95 +318,109 @@ impl Buffers {
     }
 }
 
-/// Columns of a band that its rows need: up to and including the band itself, in whole panels.
-fn band_width(order: usize, band: usize) -> usize {
-    ((band + 1) * BAND).min(order).next_multiple_of(PANEL)
+/// Up to [`BAND`] consecutive rows of the matrix, each up to the band's last column.
+struct Band {
+    /// Its first row.
+    top: usize,
+    /// Rows of its sums, in whole groups.
+    height: usize,
+    /// Columns of its sums, in whole panels.
+    width: usize,
 }
 
-/// Rows of a band's sums, in whole groups.
-fn band_height(order: usize, band: usize) -> usize {
-    BAND.min(order - band * BAND).next_multiple_of(GROUP)
+impl Band {
+    fn new(order: usize, band: usize) -> Self {
+        let top = band * BAND;
+        Band {
+            top,
+            height: BAND.min(order - top).next_multiple_of(GROUP),
+            width: (top + BAND).min(order).next_multiple_of(PANEL),
+        }
+    }
+
+    /// Writes its rows, up to the diagonal, from its sums.
+    fn unpack(&self, sums: &[f64], order: usize, lower: &mut [f64]) {
+        let rows = sums.chunks_exact(self.width).take(order - self.top);
+        for (row, sums) in (self.top..).zip(rows) {
+            lower[row * order..row * order + row + 1].copy_from_slice(&sums[..row + 1]);
+        }
+    }
 }
 
-/// Rows `band·BAND ..` of the matrix, each up to its band's last column: adds a leaf's rows.
-#[inline(always)]
-fn add_leaf<S: Simd>(
-    simd: S,
-    x: &dyn PanelRows,
-    basis: &Basis,
-    d: &[f64],
-    order: usize,
-    band: usize,
-    leaf: Range<usize>,
-    buffers: &mut Buffers,
-    sums: &mut [f64],
-) {
-    let (top, width) = (band * BAND, band_width(order, band));
-    let height = band_height(order, band);
-    for first in leaf.clone().step_by(STRIPE) {
-        let count = STRIPE.min(leaf.end - first);
-        let d = &d[first..first + count];
-        load_panels(x, basis, first, d, order, width, buffers);
-        load_groups(d, top, height, buffers);
-        // A panel stays in the nearest cache while the groups that need it pass by.
-        let panels = buffers.panels.chunks_exact(count * PANEL);
-        for (p, panel) in panels.enumerate() {
-            let above = (p * PANEL).saturating_sub(top) / GROUP; // the diagonal
-            let groups = buffers.groups.chunks_exact(count * GROUP);
-            let sums = sums.chunks_exact_mut(GROUP * width);
-            for (group, sums) in groups.zip(sums).skip(above) {
-                add_products(simd, group, panel, &mut sums[p * PANEL..], width);
+/// What one pass over the rows evaluates.
+struct GramPass<'a> {
+    x: &'a dyn PanelRows,
+    d: &'a [f64],
+    basis: &'a Basis,
+}
+
+impl GramPass<'_> {
+    /// Adds a leaf's rows to the sums of a band.
+    #[inline(always)]
+    fn leaf<S: Simd>(
+        &self,
+        simd: S,
+        band: &Band,
+        leaf: Range<usize>,
+        scratch: &mut GramScratch,
+        sums: &mut [f64],
+    ) {
+        for first in leaf.clone().step_by(STRIPE) {
+            let count = STRIPE.min(leaf.end - first);
+            self.load_panels(band, first..first + count, scratch);
+            self.load_groups(band, first..first + count, scratch);
+            // A panel stays in the nearest cache while the groups that need it pass by.
+            let panels = scratch.panels.chunks_exact(count * PANEL);
+            for (p, panel) in panels.enumerate() {
+                let above = (p * PANEL).saturating_sub(band.top) / GROUP; // the diagonal
+                let groups = scratch.groups.chunks_exact(count * GROUP);
+                let sums = sums.chunks_exact_mut(GROUP * band.width);
+                for (group, sums) in groups.zip(sums).skip(above) {
+                    add_products(simd, group, panel, &mut sums[p * PANEL..], band.width);
+                }
             }
         }
     }
-}
 
-/// The first `width` columns of `[X 1]` for the rows of `d`; zeros where that is zero, for ∞ must not count there.
-#[inline(always)]
-fn load_panels(
-    x: &dyn PanelRows,
-    basis: &Basis,
-    first: usize,
-    d: &[f64],
-    order: usize,
-    width: usize,
-    buffers: &mut Buffers,
-) {
-    let count = d.len();
-    let Buffers { tile, panels, .. } = buffers;
-    panels.clear();
-    panels.resize(count * width, 0.0);
-    let features = width.min(order - 1);
-    x.spread(first, count, features, tile, panels);
-    enter(basis, count, features, panels);
-    if width >= order {
-        let (panel, column) = ((order - 1) / PANEL, (order - 1) % PANEL);
-        for row in panels[panel * count * PANEL..]
-            .chunks_exact_mut(PANEL)
-            .take(count)
-        {
-            row[column] = 1.0;
+    /// The columns of `[X 1]` that a band needs; zeros in rows where `d` is zero, for ∞ must not count there.
+    #[inline(always)]
+    fn load_panels(&self, band: &Band, rows: Range<usize>, scratch: &mut GramScratch) {
+        let (first, count, n) = (rows.start, rows.len(), self.basis.columns());
+        let GramScratch { tile, panels, .. } = scratch;
+        panels.clear();
+        panels.resize(count * band.width, 0.0);
+        let features = band.width.min(n);
+        self.x.spread(first, count, features, tile, panels);
+        enter(self.basis, count, features, panels);
+        if band.width > n {
+            let (panel, column) = (n / PANEL, n % PANEL);
+            for row in panels[panel * count * PANEL..]
+                .chunks_exact_mut(PANEL)
+                .take(count)
+            {
+                row[column] = 1.0;
+            }
+        }
+        for (i, _) in self.d[rows].iter().enumerate().filter(|(_, d)| **d == 0.0) {
+            for panel in panels.chunks_exact_mut(count * PANEL) {
+                panel[i * PANEL..][..PANEL].fill(0.0);
+            }
         }
     }
-    for (i, _) in d.iter().enumerate().filter(|(_, d)| **d == 0.0) {
-        for panel in panels.chunks_exact_mut(count * PANEL) {
-            panel[i * PANEL..][..PANEL].fill(0.0);
-        }
-    }
-}
 
-/// The columns `top .. top + height` of the panels, times `d`.
-#[inline(always)]
-fn load_groups(d: &[f64], top: usize, height: usize, buffers: &mut Buffers) {
-    let Buffers { panels, groups, .. } = buffers;
-    let count = d.len();
-    groups.clear();
-    for left in (top..top + height).step_by(GROUP) {
-        let (panel, column) = (left / PANEL, left % PANEL);
-        let rows = panels[panel * count * PANEL..].chunks_exact(PANEL);
-        for (row, &d) in rows.zip(d) {
-            let four = &row[column..column + GROUP];
-            groups.extend(four.iter().map(|&x| d * x));
+    /// The band's columns of the panels, times `d`.
+    #[inline(always)]
+    fn load_groups(&self, band: &Band, rows: Range<usize>, scratch: &mut GramScratch) {
+        let GramScratch { panels, groups, .. } = scratch;
+        let (count, d) = (rows.len(), &self.d[rows]);
+        groups.clear();
+        for left in (band.top..band.top + band.height).step_by(GROUP) {
+            let (panel, column) = (left / PANEL, left % PANEL);
+            let rows = panels[panel * count * PANEL..].chunks_exact(PANEL);
+            for (row, &d) in rows.zip(d) {
+                let four = &row[column..column + GROUP];
+                groups.extend(four.iter().map(|&x| d * x));
+            }
         }
     }
 }
@@ -459,14 +467,6 @@ fn add_columns<S: Simd, const VECTORS: usize>(
     }
 }
 
-fn unpack_band(sums: &[f64], order: usize, band: usize, lower: &mut [f64]) {
-    let (top, width) = (band * BAND, band_width(order, band));
-    for (i, sums) in sums.chunks_exact(width).take(order - top).enumerate() {
-        let row = top + i;
-        lower[row * order..row * order + row + 1].copy_from_slice(&sums[..row + 1]);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -479,7 +479,7 @@ mod tests {
     use crate::reduce::{Threads, Unmonitored};
     use crate::simd::Level;
     use crate::sparse::{Indices, Sparse};
-    use crate::vector::Vector;
+    use crate::vector::{RowSet, Vector};
 
     /// [`gram`] of the columns as they are, with a bias.
     fn gram_at(dataset: &Dataset<'_>, w: &[f64], threads: Threads) -> Gram {

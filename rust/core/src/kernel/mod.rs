@@ -10,8 +10,8 @@ mod evaluate;
 mod gram;
 mod labels;
 mod leaves;
-mod model;
 mod parameters;
+mod pass;
 mod plane;
 mod point;
 mod precise;
@@ -29,6 +29,7 @@ mod sums;
 #[cfg(test)]
 mod tests;
 mod twofold;
+mod weights;
 
 pub(crate) use self::basis::Basis;
 pub use self::cross_entropy::cross_entropy;
@@ -42,6 +43,7 @@ pub(crate) use self::gram::{Gram, additions, gram, gram_of};
 pub(crate) use self::labels::{Labels, binary_labels, labels};
 pub(crate) use self::leaves::{leaves, longest_sum};
 pub use self::parameters::Parameters;
+pub(crate) use self::pass::{Pass, Want};
 pub(crate) use self::plane::{Plane, plane};
 pub(crate) use self::point::{PointDescent, PointUpdate, Recorder};
 pub(crate) use self::precise::{
@@ -57,4 +59,4 @@ pub(crate) use self::sides::{Pair, Sides, Standardised, sides, sum_of_pairs};
 pub use self::softmax::softmax_in_place;
 pub(crate) use self::softmax::{bias_hessian, slopes};
 pub(crate) use self::subset::{Subset, stratified};
-pub(crate) use self::sums::{Sums, Want};
+pub(crate) use self::sums::Sums;

@@ -5,8 +5,8 @@ use std::ops::Range;
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 
-use super::dataset::{Dataset, rows_of};
-use super::softmax::stripe::{self, Totals};
+use super::dataset::{Dataset, LabelBuffers, rows_of};
+use super::softmax::stripe::{self, StripeSums};
 use crate::error::Error;
 use crate::lanes::sum_lanes;
 use crate::math;
@@ -35,16 +35,27 @@ pub(crate) fn plane(
     classes: usize,
     job: &mut Job<'_>,
 ) -> Result<Plane, Error> {
-    if classes > 1 {
-        return of_classes(dataset, scores, at, classes, job);
-    }
     let level = job.level();
+    let pass = PlanePass {
+        dataset,
+        scores,
+        at,
+    };
+    if classes > 1 {
+        return map_reduce(
+            job,
+            Leaves::new(rows_of(dataset), classes.saturating_mul(4)),
+            || [vec![0.0; classes * STRIPE], vec![0.0; classes * STRIPE]],
+            Plane::default,
+            |scratch, sums, leaf| dispatch!(level, simd => pass.leaf_of_classes(simd, leaf, scratch, sums)),
+        );
+    }
     map_reduce(
         job,
         Leaves::new(scores[0].len(), 4),
         || (),
         Plane::default,
-        |(), sums, leaf| dispatch!(level, simd => add_leaf(simd, dataset, scores, at, leaf, sums)),
+        |(), sums, leaf| dispatch!(level, simd => pass.leaf(simd, leaf, sums)),
     )
 }
 
@@ -64,130 +75,114 @@ impl Sum for Plane {
     }
 }
 
-#[inline(always)]
-fn add_leaf<S: Simd>(
-    simd: S,
-    dataset: &Dataset<'_>,
-    [z, p, q]: [&[f64]; 3],
-    [alpha, beta]: [f64; 2],
-    leaf: Range<usize>,
-    sums: &mut Plane,
-) {
-    const LANES: usize = 8;
-    for first in leaf.clone().step_by(STRIPE) {
-        let count = STRIPE.min(leaf.end - first);
-        // Beyond the last: without weight.
-        let [mut y, mut s] = [[0.0; STRIPE]; 2];
-        dataset.y.copy::<f64>(dataset.rows, first, &mut y[..count]);
-        match dataset.sample_weight {
-            None => s[..count].fill(1.0),
-            Some(weights) => weights.copy(dataset.rows, first, &mut s[..count]),
-        }
-        let zero = f64x8::<S>::splat(simd, 0.0);
-        let [mut e, mut a, mut b, mut aa, mut ab, mut bb] = [zero; 6];
-        for at in (0..count).step_by(LANES) {
-            let load = |values: &[f64]| {
-                let (start, end) = (first + at, first + count.min(at + LANES));
-                let mut lanes = [0.0; LANES];
-                lanes[..end - start].copy_from_slice(&values[start..end]);
-                f64x8::<S>::from_slice(simd, &lanes)
-            };
-            let (p, q) = (load(p), load(q));
-            let z = q.mul_add_fused(beta, p.mul_add_fused(alpha, load(z)));
-            let y = f64x8::<S>::from_slice(simd, &y[at..at + LANES]);
-            let s = f64x8::<S>::from_slice(simd, &s[at..at + LANES]);
-            let sample = math::cross_entropy(z, y);
-            // σ' = t / (1 + t)²
-            let d = s * (sample.t / ((sample.t + 1.0) * (sample.t + 1.0)));
-            let r = s * sample.residual;
-            e = (math::log1p(sample.t) + sample.linear).mul_add_fused(s, e);
-            a = r.mul_add_fused(p, a);
-            b = r.mul_add_fused(q, b);
-            let dp = d * p;
-            aa = dp.mul_add_fused(p, aa);
-            ab = dp.mul_add_fused(q, ab);
-            bb = (d * q).mul_add_fused(q, bb);
-        }
-        sums.error += sum_lanes::<f64, S>(e);
-        for (sum, lanes) in sums.slope.iter_mut().zip([a, b]) {
-            *sum += sum_lanes::<f64, S>(lanes);
-        }
-        for (sum, lanes) in sums.curvature.iter_mut().zip([aa, ab, bb]) {
-            *sum += sum_lanes::<f64, S>(lanes);
+/// What one pass over the rows' scores evaluates.
+struct PlanePass<'a> {
+    dataset: &'a Dataset<'a>,
+    /// `z`, `p` and `q`; of several classes, the K scores of a row lie side by side.
+    scores: [&'a [f64]; 3],
+    /// α and β.
+    at: [f64; 2],
+}
+
+impl PlanePass<'_> {
+    /// Adds the rows of a leaf, of one score each.
+    #[inline(always)]
+    fn leaf<S: Simd>(&self, simd: S, leaf: Range<usize>, sums: &mut Plane) {
+        let ([z, p, q], [alpha, beta], dataset) = (self.scores, self.at, self.dataset);
+        const LANES: usize = 8;
+        for first in leaf.clone().step_by(STRIPE) {
+            let count = STRIPE.min(leaf.end - first);
+            // Beyond the last: without weight.
+            let [mut y, mut s] = [[0.0; STRIPE]; 2];
+            dataset.y.copy::<f64>(dataset.rows, first, &mut y[..count]);
+            match dataset.sample_weight {
+                None => s[..count].fill(1.0),
+                Some(weights) => weights.copy(dataset.rows, first, &mut s[..count]),
+            }
+            let zero = f64x8::<S>::splat(simd, 0.0);
+            let [mut e, mut a, mut b, mut aa, mut ab, mut bb] = [zero; 6];
+            for at in (0..count).step_by(LANES) {
+                let load = |values: &[f64]| {
+                    let (start, end) = (first + at, first + count.min(at + LANES));
+                    let mut lanes = [0.0; LANES];
+                    lanes[..end - start].copy_from_slice(&values[start..end]);
+                    f64x8::<S>::from_slice(simd, &lanes)
+                };
+                let (p, q) = (load(p), load(q));
+                let z = q.mul_add_fused(beta, p.mul_add_fused(alpha, load(z)));
+                let y = f64x8::<S>::from_slice(simd, &y[at..at + LANES]);
+                let s = f64x8::<S>::from_slice(simd, &s[at..at + LANES]);
+                let sample = math::cross_entropy(z, y);
+                // σ' = t / (1 + t)²
+                let d = s * (sample.t / ((sample.t + 1.0) * (sample.t + 1.0)));
+                let r = s * sample.residual;
+                e = (math::log1p(sample.t) + sample.linear).mul_add_fused(s, e);
+                a = r.mul_add_fused(p, a);
+                b = r.mul_add_fused(q, b);
+                let dp = d * p;
+                aa = dp.mul_add_fused(p, aa);
+                ab = dp.mul_add_fused(q, ab);
+                bb = (d * q).mul_add_fused(q, bb);
+            }
+            sums.error += sum_lanes::<f64, S>(e);
+            for (sum, lanes) in sums.slope.iter_mut().zip([a, b]) {
+                *sum += sum_lanes::<f64, S>(lanes);
+            }
+            for (sum, lanes) in sums.curvature.iter_mut().zip([aa, ab, bb]) {
+                *sum += sum_lanes::<f64, S>(lanes);
+            }
         }
     }
-}
 
-/// The plane of several classes: the scores of a row are K in a row.
-///
-/// # Errors
-///
-/// [`Error::Interrupted`] by the monitor.
-fn of_classes(
-    dataset: &Dataset<'_>,
-    scores: [&[f64]; 3],
-    at: [f64; 2],
-    classes: usize,
-    job: &mut Job<'_>,
-) -> Result<Plane, Error> {
-    let level = job.level();
-    map_reduce(
-        job,
-        Leaves::new(rows_of(dataset), classes.saturating_mul(4)),
-        || [vec![0.0; classes * STRIPE], vec![0.0; classes * STRIPE]],
-        Plane::default,
-        |scratch, sums, leaf| dispatch!(level, simd => plane_leaf(simd, dataset, scores, at, leaf, scratch, sums)),
-    )
-}
-
-#[inline(always)]
-fn plane_leaf<S: Simd>(
-    simd: S,
-    dataset: &Dataset<'_>,
-    [z, p, q]: [&[f64]; 3],
-    [alpha, beta]: [f64; 2],
-    leaf: Range<usize>,
-    [residuals, probabilities]: &mut [Vec<f64>; 2],
-    sums: &mut Plane,
-) {
-    let classes = residuals.len() / STRIPE;
-    for first in leaf.clone().step_by(STRIPE) {
-        let count = STRIPE.min(leaf.end - first);
-        for i in 0..count {
-            for k in 0..classes {
-                let at = (first + i) * classes + k;
-                residuals[k * STRIPE + i] = beta.mul_add(q[at], alpha.mul_add(p[at], z[at]));
+    /// The same of several classes.
+    #[inline(always)]
+    fn leaf_of_classes<S: Simd>(
+        &self,
+        simd: S,
+        leaf: Range<usize>,
+        [residuals, probabilities]: &mut [Vec<f64>; 2],
+        sums: &mut Plane,
+    ) {
+        let ([z, p, q], [alpha, beta], dataset) = (self.scores, self.at, self.dataset);
+        let classes = residuals.len() / STRIPE;
+        for first in leaf.clone().step_by(STRIPE) {
+            let count = STRIPE.min(leaf.end - first);
+            for i in 0..count {
+                for k in 0..classes {
+                    let at = (first + i) * classes + k;
+                    residuals[k * STRIPE + i] = beta.mul_add(q[at], alpha.mul_add(p[at], z[at]));
+                }
             }
-        }
-        stripe::pad(residuals, count);
-        probabilities.copy_from_slice(residuals);
-        let (mut y, mut s, mut weight) = ([0.0; STRIPE], [0.0; STRIPE], 0.0);
-        let y = dataset.labels(first, count, &mut y);
-        let s = dataset.sample_weights(first, count, &mut s, &mut weight);
-        let mut totals = Totals::<f64, S>::new(simd);
-        totals.residuals(simd, residuals, classes, y, s, count);
-        stripe::probabilities(simd, probabilities, classes, count);
-        sums.error += totals.finish().0;
-        for i in 0..count {
-            let moved = |k: usize| {
-                let at = (first + i) * classes + k;
-                (p[at], q[at])
-            };
-            let (mut mean_p, mut mean_q) = (0.0, 0.0);
-            for k in 0..classes {
-                let ((p, q), r) = (moved(k), residuals[k * STRIPE + i]);
-                sums.slope[0] += r * p;
-                sums.slope[1] += r * q;
-                mean_p += probabilities[k * STRIPE + i] * p;
-                mean_q += probabilities[k * STRIPE + i] * q;
-            }
-            for k in 0..classes {
-                let (p, q) = moved(k);
-                let (p, q) = (p - mean_p, q - mean_q);
-                let d = s.map_or(1.0, |s| s[i]) * probabilities[k * STRIPE + i];
-                sums.curvature[0] += d * p * p;
-                sums.curvature[1] += d * p * q;
-                sums.curvature[2] += d * q * q;
+            stripe::pad(residuals, count);
+            probabilities.copy_from_slice(residuals);
+            let mut buffers = LabelBuffers::new();
+            let labels = dataset.labels(first..first + count, &mut buffers);
+            let s = labels.sample_weight;
+            let mut stripe_sums = StripeSums::<f64, S>::new(simd);
+            stripe_sums.residuals(simd, residuals, classes, &labels);
+            stripe::probabilities(simd, probabilities, classes, count);
+            sums.error += stripe_sums.finish().0;
+            for i in 0..count {
+                let moved = |k: usize| {
+                    let at = (first + i) * classes + k;
+                    (p[at], q[at])
+                };
+                let (mut mean_p, mut mean_q) = (0.0, 0.0);
+                for k in 0..classes {
+                    let ((p, q), r) = (moved(k), residuals[k * STRIPE + i]);
+                    sums.slope[0] += r * p;
+                    sums.slope[1] += r * q;
+                    mean_p += probabilities[k * STRIPE + i] * p;
+                    mean_q += probabilities[k * STRIPE + i] * q;
+                }
+                for k in 0..classes {
+                    let (p, q) = moved(k);
+                    let (p, q) = (p - mean_p, q - mean_q);
+                    let d = s.map_or(1.0, |s| s[i]) * probabilities[k * STRIPE + i];
+                    sums.curvature[0] += d * p * p;
+                    sums.curvature[1] += d * p * q;
+                    sums.curvature[2] += d * q * q;
+                }
             }
         }
     }

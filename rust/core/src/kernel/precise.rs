@@ -12,7 +12,7 @@ use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 
 use super::basis::Basis;
-use super::dataset::{Dataset, rows_of};
+use super::dataset::{Dataset, LabelBuffers, rows_of};
 use super::softmax;
 use super::twofold::Twofold;
 use crate::elementwise::{self, Function};
@@ -89,7 +89,7 @@ pub(crate) fn exact_scores(
                 largest
             },
         ),
-        Features::Sparse(x) => with_rows!(&x, rows => map_into(
+        Features::Sparse(x) => with_rows!(&x, dataset.rows, rows => map_into(
             job,
             leaves,
             out,
@@ -104,7 +104,7 @@ pub(crate) fn exact_scores(
                     for (sum, &b) in sums.iter_mut().zip(biases) {
                         *sum = (Twofold::new(b), b.abs());
                     }
-                    rows.visit(dataset.rows.at(i), parts, |column, x| {
+                    rows.visit(i, parts, |column, x| {
                         for (k, (sum, magnitude)) in sums.iter_mut().enumerate() {
                             let Some(&w) = weights.get(k * n + column) else { continue };
                             sum.add_product(x, w);
@@ -260,19 +260,19 @@ fn stripe_residuals<S: Simd>(
             scratch[k * STRIPE + i] = z;
         }
     }
-    let (mut y, mut s, mut weight) = ([0.0; STRIPE], [0.0; STRIPE], 0.0);
-    let y = dataset.labels(first, count, &mut y);
-    let s = dataset.sample_weights(first, count, &mut s, &mut weight);
+    let mut buffers = LabelBuffers::new();
+    let labels = dataset.labels(first..first + count, &mut buffers);
     let mut error = 0.0;
     if classes > 1 {
-        error = softmax::stripe_residuals(simd, scratch, classes, y, s, count);
+        error = softmax::stripe_residuals(simd, scratch, classes, &labels);
     } else {
         for at in (0..count).step_by(LANES) {
             let z = f64x8::<S>::from_slice(simd, &scratch[at..at + LANES]);
-            let sample = math::cross_entropy(z, f64x8::<S>::from_slice(simd, &y[at..at + LANES]));
+            let y = f64x8::<S>::from_slice(simd, &labels.y[at..at + LANES]);
+            let sample = math::cross_entropy(z, y);
             let one = (math::log1p(sample.t) + sample.linear, sample.residual);
             for i in at..count.min(at + LANES) {
-                let s = s.map_or(1.0, |s| s[i]);
+                let s = labels.sample_weight.map_or(1.0, |s| s[i]);
                 scratch[i] = s * one.1.as_slice()[i - at];
                 error += s * one.0.as_slice()[i - at];
             }
@@ -283,7 +283,7 @@ fn stripe_residuals<S: Simd>(
             *out = scratch[k * STRIPE + i];
         }
     }
-    [weight, error]
+    [labels.total(), error]
 }
 
 /// Σ s_i r_i² / (ŷ_i (1 − ŷ_i)) of one score, r = ŷ − y: Pearson's χ², at scores `z`.
@@ -548,21 +548,21 @@ pub(super) fn sum_rows<T: Sum, W>(
 /// `work` on every row of a leaf that has weight.
 fn for_rows(
     dataset: &Dataset<'_>,
-    block: Range<usize>,
+    leaf: Range<usize>,
     row: &mut [f64],
     mut work: impl FnMut(usize, &mut [f64]),
 ) {
     let n = dataset.x.columns();
     match dataset.x {
-        Features::Dense(x) => for_counted(dataset, block, |i| {
+        Features::Dense(x) => for_counted(dataset, leaf, |i| {
             x.copy_row(dataset.rows.at(i), &mut row[..n]);
             work(i, row);
         }),
         Features::Sparse(x) => {
             let mut parts = Vec::new();
-            with_rows!(&x, rows => for_counted(dataset, block, |i| {
+            with_rows!(&x, dataset.rows, rows => for_counted(dataset, leaf, |i| {
                 row.fill(0.0);
-                rows.visit(dataset.rows.at(i), &mut parts, |column, x| {
+                rows.visit(i, &mut parts, |column, x| {
                     if let Some(out) = row[..n].get_mut(column) {
                         *out = x;
                     }
@@ -574,10 +574,10 @@ fn for_rows(
 }
 
 /// `work` on the index of every row of a leaf that has weight.
-pub(super) fn for_counted(dataset: &Dataset<'_>, block: Range<usize>, mut work: impl FnMut(usize)) {
+pub(super) fn for_counted(dataset: &Dataset<'_>, leaf: Range<usize>, mut work: impl FnMut(usize)) {
     let mut s = [1.0; STRIPE];
-    for first in block.clone().step_by(STRIPE) {
-        let count = STRIPE.min(block.end - first);
+    for first in leaf.clone().step_by(STRIPE) {
+        let count = STRIPE.min(leaf.end - first);
         if let Some(weights) = dataset.sample_weight {
             weights.copy(dataset.rows, first, &mut s[..count]);
         }
@@ -598,9 +598,9 @@ pub(crate) fn gather(dataset: &Dataset<'_>, indices: &[usize]) -> Vec<f64> {
         }
         Features::Sparse(x) => {
             let mut parts = Vec::new();
-            with_rows!(&x, rows => {
+            with_rows!(&x, dataset.rows, rows => {
                 for (&i, out) in indices.iter().zip(out.chunks_exact_mut(n)) {
-                    rows.visit(dataset.rows.at(i), &mut parts, |column, x| {
+                    rows.visit(i, &mut parts, |column, x| {
                         if let Some(out) = out.get_mut(column) {
                             *out = x;
                         }

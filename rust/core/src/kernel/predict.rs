@@ -1,20 +1,19 @@
-//! Scores of rows, and the probabilities that they become.
+//! Scores of rows, and probabilities made from them.
 
 use fearless_simd::prelude::*;
 
 use super::dataset::Dataset;
-use super::dense::{self, Scratch};
-use super::model::Model;
+use super::dense::{self, DenseScratch};
 use super::parameters::Parameters;
 use super::softmax::{self, Transform};
-use super::sparse;
+use super::sparse::{self, ScaledWeights};
+use super::weights::PaddedWeights;
 use crate::elementwise::{self, Function};
 use crate::error::Error;
 use crate::error::check_length;
 use crate::features::Features;
 use crate::float::Float;
 use crate::loss::{Activation, Loss};
-use crate::matrix::Matrix;
 use crate::reduce::{self, Job, Leaves, Threads, Unmonitored};
 use crate::simd::dispatch;
 use crate::vector::RowSet;
@@ -84,7 +83,7 @@ pub(crate) fn scores(
     )
 }
 
-/// What the scores of every row become, written to `out`.
+/// A transform of the scores of every row, written to `out`.
 pub(super) fn map_rows<F: Float>(
     x: Features<'_>,
     rows: RowSet<'_>,
@@ -107,78 +106,67 @@ pub(super) fn map_rows<F: Float>(
                 Transform::Probabilities => Some(Function::Sigmoid),
                 Transform::Slopes => Some(Function::SigmoidDerivative),
             };
-            let (weights, bias) = (parameters.weights, parameters.biases[0]);
-            map_one_score(x, rows, (weights, bias), function, out, job)
+            map_one_score(x, rows, parameters, function, out, job)
         }
         Loss::Softmax => softmax::map_rows(x, rows, parameters, transform, out, job),
     }
 }
 
-/// What `transform` makes of the one score of each of the rows.
+/// `function` of the one score of each of the rows.
 fn map_one_score<F: Float>(
     x: Features<'_>,
     rows: RowSet<'_>,
-    (weights, bias): (&[F], F),
-    transform: Option<Function>,
+    parameters: &Parameters<'_, F>,
+    function: Option<Function>,
     out: &mut [F],
     job: &mut Job<'_>,
 ) -> Result<(), Error> {
+    let (weights, bias) = (parameters.weights, parameters.biases[0]);
     let level = job.level();
     let x = match x {
-        Features::Dense(x) => x,
+        Features::Dense(x) => x.select(rows),
         Features::Sparse(x) => {
-            sparse::scores(&x, rows, weights, bias, out, job)?;
-            return transform.map_or(Ok(()), |transform| {
-                elementwise::apply_in_place(transform, out, job)
+            sparse::scores(&x, rows, &ScaledWeights::new(weights, bias), out, job)?;
+            return function.map_or(Ok(()), |function| {
+                elementwise::apply_in_place(function, out, job)
             });
         }
     };
-    let model = Model::new(weights, bias);
+    let weights = PaddedWeights::new(weights, bias);
     reduce::map_into(
         job,
         Leaves::new(out.len(), x.columns()),
         (out, 1),
-        Scratch::<F>::new,
-        |scratch, part, out| dispatch!(level, simd => map_block::<F, _>(simd, &x, rows, &model, transform, part.start, out, scratch)),
+        DenseScratch::<F>::new,
+        |scratch, stretch, out| {
+            dispatch!(level, simd => {
+                dense::scores(simd, &x, &weights, stretch.start, out, scratch);
+                if let Some(function) = function {
+                    elementwise::map_in_place(simd, out, function);
+                }
+            });
+        },
     )?;
     Ok(())
 }
 
-#[inline(always)]
-fn map_block<F: Float, S: Simd>(
-    simd: S,
-    x: &Matrix<'_>,
-    rows: RowSet<'_>,
-    model: &Model<'_, F>,
-    transform: Option<Function>,
-    first: usize,
-    out: &mut [F],
-    scratch: &mut Scratch<F>,
-) {
-    dense::scores(simd, x, rows, model, first, out, scratch);
-    if let Some(transform) = transform {
-        elementwise::map_in_place(simd, out, transform);
-    }
-}
-
-/// Scores and predictions of a batch, for a trace.
+/// Scores and predictions of a batch's rows, for a trace.
 pub(crate) fn predict_rows<F: Float>(
-    x: &Features<'_>,
-    rows: RowSet<'_>,
-    weights: &[F],
-    bias: F,
+    dataset: &Dataset<'_>,
+    parameters: &Parameters<'_, F>,
     activation: Activation,
     z: &mut [F],
     y_hat: &mut [F],
 ) -> Result<(), Error> {
     let mut monitor = Unmonitored;
     let job = &mut Job::new(Threads::ONE, &mut monitor)?;
-    map_one_score(*x, rows, (weights, bias), None, z, job)?;
+    map_one_score(dataset.x, dataset.rows, parameters, None, z, job)?;
     let level = job.level();
     dispatch!(level, simd => predictions(simd, activation, z, y_hat));
     Ok(())
 }
 
+/// ŷ of each score.
 #[inline(always)]
 pub(crate) fn predictions<F: Float, S: Simd>(
     simd: S,

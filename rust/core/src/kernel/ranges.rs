@@ -141,7 +141,7 @@ pub(crate) fn ranges(
                 });
             },
         ),
-        Features::Sparse(x) => with_rows!(&x, rows => map_reduce(
+        Features::Sparse(x) => with_rows!(&x, dataset.rows, rows => map_reduce(
             job,
             sparse_leaves(&x, dataset.rows, classes),
             Vec::new,
@@ -150,7 +150,7 @@ pub(crate) fn ranges(
                 for_counted(dataset, leaf, |i| {
                     for class in classes_of(i) {
                         sums.rows[class] += 1;
-                        rows.visit(dataset.rows.at(i), parts, |column, x| {
+                        rows.visit(i, parts, |column, x| {
                             if column < n {
                                 let at = class * n + column;
                                 sums.stored[at] += 1;

@@ -1,9 +1,11 @@
-//! Products along rows: of rows with the weights, each in a vector of interleaved chains whose ends are added in a tree of
-//! neighbours; and of residuals with rows, one row after another.
+//! Products along dense rows: scores, each summed in a vector of interleaved chains whose ends are added in a tree of
+//! neighbours; and residual × row, added one row after another.
+
+use std::ops::Range;
 
 use fearless_simd::prelude::*;
 
-use super::model::{GradientLanes, Model};
+use super::weights::{GradientLanes, PaddedWeights};
 use crate::float::Float;
 use crate::lanes::{MAX_LANES, sum_lanes_of_each};
 use crate::matrix::Ahead;
@@ -11,111 +13,99 @@ use crate::reduce::STRIPE;
 use crate::simd::MulAdd;
 use crate::strips::Strips;
 
-/// A tile of contiguous rows that fill their vectors, in whole vectors of rows.
-pub(crate) struct Rows<'a, F: Float, S: Simd, const ROWS: usize> {
-    model: &'a Model<'a, F>,
-    tile: Strips<'a, F>,
+/// A tile of contiguous rows of at least a vector's length, in whole vectors of rows; `ROWS` of them are read at once.
+pub(crate) struct RowTile<'a, F: Float, S: Simd, const ROWS: usize> {
+    simd: S,
+    weights: &'a PaddedWeights<'a, F>,
+    rows: Strips<'a, F>,
+    /// Memory that is fetched while residuals × rows are added.
+    ahead: Ahead<'a, F>,
     /// Lanes of the last, overlapping vector of a row that an earlier vector has already taken.
     taken: Mask<F, S>,
 }
 
-impl<'a, F: Float, S: Simd, const ROWS: usize> Rows<'a, F, S, ROWS> {
+impl<'a, F: Float, S: Simd, const ROWS: usize> RowTile<'a, F, S, ROWS> {
     #[inline(always)]
-    pub(super) fn new(simd: S, model: &'a Model<'a, F>, tile: Strips<'a, F>) -> Self {
-        let taken = taken_lanes::<F, S>(simd, model.columns());
-        Rows { model, tile, taken }
+    pub(super) fn new(
+        simd: S,
+        weights: &'a PaddedWeights<'a, F>,
+        rows: Strips<'a, F>,
+        ahead: Ahead<'a, F>,
+    ) -> Self {
+        RowTile {
+            simd,
+            weights,
+            rows,
+            ahead,
+            taken: taken_lanes::<F, S>(simd, weights.columns()),
+        }
     }
 
-    /// `z_i = x_i · w + b` of `count` rows, each along its columns.
+    /// `z_i = x_i · w + b` of some rows, each along its columns.
     #[inline(always)]
-    pub(super) fn multiply(&self, simd: S, first: usize, count: usize, z: &mut [F; STRIPE]) {
-        for at in (0..count).step_by(F::LANES) {
-            let mut sums = [F::Lanes::<S>::splat(simd, F::ZERO); MAX_LANES];
+    pub(super) fn multiply(&mut self, rows: Range<usize>, z: &mut [F; STRIPE]) {
+        for at in (0..rows.len()).step_by(F::LANES) {
+            let mut sums = [F::Lanes::<S>::splat(self.simd, F::ZERO); MAX_LANES];
             for i in (0..F::LANES).step_by(ROWS) {
-                let rows = self.tile.strips(first + at + i);
-                let some = self.pass::<false, true>(
-                    simd,
-                    rows,
-                    [sums[0]; ROWS],
-                    rows,
-                    &mut GradientLanes::none(),
-                    &mut Ahead::none(),
-                );
+                let next = self.rows.strips(rows.start + at + i);
+                let lanes = &mut GradientLanes::none();
+                let some = self.pass::<false, true>(next, [sums[0]; ROWS], next, lanes);
                 sums[i..i + ROWS].copy_from_slice(&some);
             }
             let sum = sum_lanes_of_each::<F, S>(&mut sums);
-            (sum + self.model.bias).store_slice(&mut z[at..at + F::LANES]);
+            (sum + self.weights.bias).store_slice(&mut z[at..at + F::LANES]);
         }
     }
 
-    /// `lanes += Σ_i r_i x_i` of `count` rows, in order.
+    /// `lanes += Σ_i r_i x_i` of some rows, in order; `residual` begins with that of the first of them.
     #[inline(always)]
-    pub(super) fn add(
-        &self,
-        simd: S,
-        first: usize,
-        count: usize,
-        residual: &[F; STRIPE],
-        lanes: &mut GradientLanes<F>,
-        ahead: &mut Ahead<'_, F>,
-    ) {
-        for i in (0..count).step_by(ROWS) {
-            let rows = self.tile.strips(first + i);
-            self.pass::<true, false>(simd, rows, splats(simd, residual, i), rows, lanes, ahead);
+    pub(super) fn add(&mut self, rows: Range<usize>, residual: &[F], lanes: &mut GradientLanes<F>) {
+        for i in (0..rows.len()).step_by(ROWS) {
+            let last = self.rows.strips(rows.start + i);
+            self.pass::<true, false>(last, splats(self.simd, residual, i), last, lanes);
         }
     }
 
-    /// Both: [`Rows::add`] of the last rows and [`Rows::multiply`] of the next.
+    /// Both: [`RowTile::add`] of the last rows and [`RowTile::multiply`] of the next, which are no more.
     #[inline(always)]
     pub(super) fn add_and_multiply(
-        &self,
-        simd: S,
-        (last, count): (usize, usize),
-        (next, more): (usize, usize),
+        &mut self,
+        last: Range<usize>,
+        next: Range<usize>,
         residual: &[F; STRIPE],
         lanes: &mut GradientLanes<F>,
-        ahead: &mut Ahead<'_, F>,
         z: &mut [F; STRIPE],
     ) {
-        for at in (0..more).step_by(F::LANES) {
-            let mut sums = [F::Lanes::<S>::splat(simd, F::ZERO); MAX_LANES];
+        for at in (0..next.len()).step_by(F::LANES) {
+            let mut sums = [F::Lanes::<S>::splat(self.simd, F::ZERO); MAX_LANES];
             for i in (0..F::LANES).step_by(ROWS) {
                 let (last, next) = (
-                    self.tile.strips(last + at + i),
-                    self.tile.strips(next + at + i),
+                    self.rows.strips(last.start + at + i),
+                    self.rows.strips(next.start + at + i),
                 );
-                let some = self.pass::<true, true>(
-                    simd,
-                    last,
-                    splats(simd, residual, at + i),
-                    next,
-                    lanes,
-                    ahead,
-                );
+                let r = splats(self.simd, residual, at + i);
+                let some = self.pass::<true, true>(last, r, next, lanes);
                 sums[i..i + ROWS].copy_from_slice(&some);
             }
             let sum = sum_lanes_of_each::<F, S>(&mut sums);
-            (sum + self.model.bias).store_slice(&mut z[at..at + F::LANES]);
+            (sum + self.weights.bias).store_slice(&mut z[at..at + F::LANES]);
         }
-        for i in (more..count).step_by(ROWS) {
-            let rows = self.tile.strips(last + i);
-            self.pass::<true, false>(simd, rows, splats(simd, residual, i), rows, lanes, ahead);
-        }
+        let more = next.len();
+        self.add(last.start + more..last.end, &residual[more..], lanes);
     }
 
     /// Once along the columns: `lanes += Σ_i r_i x_i` of the last rows, and the lane sums of `x · w` of the next.
     #[inline(always)]
     fn pass<const ADD: bool, const MULTIPLY: bool>(
-        &self,
-        simd: S,
+        &mut self,
         last: [&[F]; ROWS],
         r: [F::Lanes<S>; ROWS],
         next: [&[F]; ROWS],
         lanes: &mut GradientLanes<F>,
-        ahead: &mut Ahead<'_, F>,
     ) -> [F::Lanes<S>; ROWS] {
+        let (simd, padded) = (self.simd, self.weights);
         let mut sums = [F::Lanes::<S>::splat(simd, F::ZERO); ROWS];
-        let weights = F::arrays(self.model.weights);
+        let weights = F::arrays(padded.weights);
         let mut whole_last: [&[F::Array]; ROWS] = [&[]; ROWS];
         let mut whole_next: [&[F::Array]; ROWS] = [&[]; ROWS];
         for i in 0..ROWS {
@@ -129,7 +119,7 @@ impl<'a, F: Float, S: Simd, const ROWS: usize> Rows<'a, F, S, ROWS> {
         };
         for c in 0..weights.len() {
             if ADD {
-                ahead.fetch::<ROWS>();
+                self.ahead.fetch::<ROWS>();
                 let mut sum = F::Lanes::<S>::load_array_ref(simd, &whole[c]);
                 for i in 0..ROWS {
                     let x = F::Lanes::<S>::load_array_ref(simd, &whole_last[i][c]);
@@ -145,7 +135,7 @@ impl<'a, F: Float, S: Simd, const ROWS: usize> Rows<'a, F, S, ROWS> {
                 }
             }
         }
-        if let Some(w) = &self.model.rest {
+        if let Some(w) = &padded.rest {
             if ADD {
                 let mut sum = F::Lanes::<S>::load_array_ref(simd, &lanes.rest);
                 for i in 0..ROWS {
@@ -169,7 +159,7 @@ impl<'a, F: Float, S: Simd, const ROWS: usize> Rows<'a, F, S, ROWS> {
 #[inline(always)]
 fn splats<F: Float, S: Simd, const ROWS: usize>(
     simd: S,
-    residual: &[F; STRIPE],
+    residual: &[F],
     first: usize,
 ) -> [F::Lanes<S>; ROWS] {
     let mut splats = [F::Lanes::<S>::splat(simd, F::ZERO); ROWS];

@@ -1,6 +1,6 @@
-//! One pass over the rows of a sparse matrix, a stripe at a time: a row's score gathers the weights of its columns, and
-//! its residual is scattered to their sums while the stripe is still in cache. Gathering and scattering take turns by the
-//! stripe, not by the row: weights and sums do not fit the nearer caches together.
+//! One leaf of sparse rows, a stripe at a time: a row's score gathers the weights of its columns, and its residual is
+//! scattered to their sums while the stripe is still in cache. Gathering and scattering take turns by the stripe, not by
+//! the row: weights and sums do not fit the nearer caches together.
 //!
 //! Both run in `f64` whatever is stored: `float32` sums lose nothing as rows grow. Errors and residuals between the two
 //! are those of the dense kernel, over lanes of rows. A column's elements are summed one after another over a leaf of rows,
@@ -10,17 +10,17 @@ use std::ops::Range;
 
 use fearless_simd::prelude::*;
 
-use super::dataset::Dataset;
+use super::dataset::LabelBuffers;
 use super::dense::pad;
 use super::leaves::sparse_leaves;
-use super::stripe::Stripe;
+use super::pass::Pass;
+use super::stripe::StripeSums;
 use super::sums::Sums;
 use crate::error::Error;
 use crate::float::Float;
-use crate::loss::Activation;
 use crate::reduce::{Job, Leaves, STRIPE, map_into, map_reduce};
 use crate::simd::dispatch;
-use crate::sparse::{Index, ROW, Rows, Sparse, changed, with_indices, with_rows};
+use crate::sparse::{Index, ROW, Sparse, SparseRows, changed, with_indices, with_rows};
 use crate::strips::prefetch;
 use crate::vector::RowSet;
 
@@ -31,36 +31,51 @@ type Row<'a, F, I> = (&'a [I], &'a [F]);
 const AHEAD: usize = 64;
 
 /// Elements of a row that are taken together, each in a chain of its own.
-const CHUNK: usize = 4;
+const CHAINS: usize = 4;
 
-/// The sums over all rows.
-///
-/// # Errors
-///
-/// [`Error::Interrupted`] by the monitor.
-pub(crate) fn evaluate<F: Float>(
-    dataset: &Dataset<'_, Sparse<'_>>,
-    model: &Scaled<'_, F>,
-    activation: Activation,
-    leaves: Leaves,
-    zero: impl Fn() -> Sums + Sync,
-    gradient: bool,
-    job: &mut Job<'_>,
-) -> Result<Sums, Error> {
-    let (x, level) = (&dataset.x, job.level());
-    let values = x.values::<F>();
-    with_indices!(x.indices(), indices => {
-        let stored = Rows::new(x, &values, indices);
-        map_reduce(
-            job,
-            leaves,
-            Scratch::<F>::new,
-            zero,
-            |scratch, sums, rows| dispatch!(level, simd => {
-                leaf(simd, dataset, &stored, model, activation, rows, gradient, scratch, sums)
-            }),
-        )
-    })
+/// `w = scale · weights` and `b`.
+#[derive(Clone, Copy)]
+pub(crate) struct ScaledWeights<'a, F> {
+    pub weights: &'a [F],
+    pub scale: f64,
+    pub bias: F,
+}
+
+impl<'a, F> ScaledWeights<'a, F> {
+    pub(super) fn new(weights: &'a [F], bias: F) -> Self {
+        ScaledWeights {
+            weights,
+            scale: 1.0,
+            bias,
+        }
+    }
+}
+
+impl<'a, F: Float> Pass<'a, Sparse<'a>, ScaledWeights<'a, F>> {
+    /// The sums over all rows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Interrupted`] by the monitor.
+    pub(super) fn sums(
+        &self,
+        leaves: Leaves,
+        zero: impl Fn() -> Sums + Sync,
+        job: &mut Job<'_>,
+    ) -> Result<Sums, Error> {
+        let (x, level) = (&self.x, job.level());
+        let values = x.values::<F>();
+        with_indices!(x.indices(), indices => {
+            let pass = self.with(SparseRows::new(x, self.dataset.rows, &values, indices));
+            map_reduce(
+                job,
+                leaves,
+                SparseScratch::<F>::new,
+                zero,
+                |scratch, sums, rows| dispatch!(level, simd => pass.leaf(simd, rows, scratch, sums)),
+            )
+        })
+    }
 }
 
 /// Scores `z = X w + b`.
@@ -71,20 +86,19 @@ pub(crate) fn evaluate<F: Float>(
 pub(crate) fn scores<F: Float>(
     x: &Sparse<'_>,
     rows: RowSet<'_>,
-    weights: &[F],
-    bias: F,
+    weights: &ScaledWeights<'_, F>,
     out: &mut [F],
     job: &mut Job<'_>,
 ) -> Result<(), Error> {
     let level = job.level();
-    let valid = with_rows!(x, matrix => {
+    let valid = with_rows!(x, rows, rows_of_x => {
         map_into(
             job,
             sparse_leaves(x, rows, 1),
             (&mut *out, 1),
             || (),
-            |(), part, out| dispatch!(level, _simd => {
-                row_products(&matrix, rows, &Scaled::new(weights, bias), part.start, out)
+            |(), stretch, out| dispatch!(level, _simd => {
+                row_products(&rows_of_x, weights, stretch.start, out)
             }),
         )
     })?;
@@ -94,7 +108,7 @@ pub(crate) fn scores<F: Float>(
     Ok(())
 }
 
-/// Elements that the rows store, and what the rows themselves cost.
+/// The cost of reading some rows, in elements: those that they store, and [`ROW`] for each row.
 pub(crate) fn work(x: &Sparse<'_>, rows: RowSet<'_>) -> usize {
     let count = rows.count(x.rows());
     match rows {
@@ -115,99 +129,63 @@ fn row_work(x: &Sparse<'_>, row: usize) -> usize {
 }
 
 /// Memory that a thread reuses for all of its leaves.
-pub(crate) struct Scratch<F> {
+pub(crate) struct SparseScratch<F> {
+    labels: LabelBuffers<F>,
     z: [F; STRIPE],
-    y: [F; STRIPE],
-    sample_weight: [F; STRIPE],
     residual: [F; STRIPE],
 }
 
-impl<F: Float> Scratch<F> {
+impl<F: Float> SparseScratch<F> {
     pub(crate) fn new() -> Self {
-        let zeros = [F::ZERO; STRIPE];
-        Scratch {
-            z: zeros,
-            y: zeros,
-            sample_weight: zeros,
-            residual: zeros,
+        SparseScratch {
+            labels: LabelBuffers::new(),
+            z: [F::ZERO; STRIPE],
+            residual: [F::ZERO; STRIPE],
         }
     }
 }
 
-/// Adds error, residual and residual × row of a leaf's rows.
-#[inline(always)]
-pub(crate) fn leaf<F: Float, I: Index, S: Simd>(
-    simd: S,
-    dataset: &Dataset<'_, Sparse<'_>>,
-    x: &Rows<'_, F, I>,
-    model: &Scaled<'_, F>,
-    activation: Activation,
-    rows: Range<usize>,
-    gradient: bool,
-    scratch: &mut Scratch<F>,
-    sums: &mut Sums,
-) {
-    for first in rows.clone().step_by(STRIPE) {
-        let rows = first..rows.end.min(first + STRIPE);
-        stripe(
-            simd, dataset, x, model, activation, rows, gradient, scratch, sums,
-        );
-    }
-}
-
-/// `w = scale · weights` and `b`.
-#[derive(Clone, Copy)]
-pub(crate) struct Scaled<'a, F> {
-    pub weights: &'a [F],
-    pub scale: f64,
-    pub bias: F,
-}
-
-impl<'a, F> Scaled<'a, F> {
-    pub(super) fn new(weights: &'a [F], bias: F) -> Self {
-        Scaled {
-            weights,
-            scale: 1.0,
-            bias,
+impl<F: Float, I: Index> Pass<'_, SparseRows<'_, F, I>, ScaledWeights<'_, F>> {
+    /// Adds error, residual and residual × row of a leaf's rows.
+    #[inline(always)]
+    pub(crate) fn leaf<S: Simd>(
+        &self,
+        simd: S,
+        rows: Range<usize>,
+        scratch: &mut SparseScratch<F>,
+        sums: &mut Sums,
+    ) {
+        for first in rows.clone().step_by(STRIPE) {
+            self.stripe(simd, first..rows.end.min(first + STRIPE), scratch, sums);
         }
     }
-}
 
-/// Adds a stripe of rows.
-#[inline(always)]
-fn stripe<F: Float, I: Index, S: Simd>(
-    simd: S,
-    dataset: &Dataset<'_, Sparse<'_>>,
-    x: &Rows<'_, F, I>,
-    model: &Scaled<'_, F>,
-    activation: Activation,
-    rows: Range<usize>,
-    gradient: bool,
-    scratch: &mut Scratch<F>,
-    sums: &mut Sums,
-) {
-    let Scratch {
-        z,
-        y,
-        sample_weight,
-        residual,
-    } = scratch;
-    let y = dataset.labels(rows.start, rows.len(), y);
-    let sample_weight =
-        dataset.sample_weights(rows.start, rows.len(), sample_weight, &mut sums.weight);
-    for (i, z) in z[..rows.len()].iter_mut().enumerate() {
-        let row = x.row(dataset.rows.at(rows.start + i));
-        sums.valid &= row.is_some();
-        *z = score(row.unwrap_or_default(), model, &mut sums.valid);
-    }
-    pad(z, rows.len());
-    let mut stripe = Stripe::<F, S>::new(simd);
-    stripe.samples(simd, activation, z, y, sample_weight, rows.len(), residual);
-    stripe.add_to(sums);
-    if gradient {
-        for (i, &r) in residual[..rows.len()].iter().enumerate() {
-            let row = x.row(dataset.rows.at(rows.start + i));
-            add_row(row.unwrap_or_default(), r, &mut sums.weights);
+    /// Adds those of a stripe.
+    #[inline(always)]
+    fn stripe<S: Simd>(
+        &self,
+        simd: S,
+        rows: Range<usize>,
+        scratch: &mut SparseScratch<F>,
+        sums: &mut Sums,
+    ) {
+        let SparseScratch {
+            labels,
+            z,
+            residual,
+        } = scratch;
+        let labels = self.dataset.labels(rows.clone(), labels);
+        sums.weight += labels.total();
+        let z_of_rows = &mut z[..rows.len()];
+        sums.valid &= row_products(&self.x, &self.weights, rows.start, z_of_rows);
+        pad(z, rows.len());
+        let mut stripe = StripeSums::<F, S>::new(simd, self.activation);
+        stripe.add(simd, z, &labels, residual);
+        stripe.add_to(sums);
+        if self.wants_gradient() {
+            for (i, &r) in rows.zip(residual.iter()) {
+                add_row(self.x.row(i).unwrap_or_default(), r, &mut sums.weights);
+            }
         }
     }
 }
@@ -215,17 +193,16 @@ fn stripe<F: Float, I: Index, S: Simd>(
 /// `z_i = x_i · w + b`; whether all columns were in range.
 #[inline(always)]
 pub(crate) fn row_products<F: Float, I: Index, W: Float>(
-    x: &Rows<'_, F, I>,
-    rows: RowSet<'_>,
-    model: &Scaled<'_, W>,
+    x: &SparseRows<'_, F, I>,
+    weights: &ScaledWeights<'_, W>,
     first: usize,
     z: &mut [W],
 ) -> bool {
     let mut valid = true;
     for (i, z) in z.iter_mut().enumerate() {
-        let row = x.row(rows.at(first + i));
+        let row = x.row(first + i);
         valid &= row.is_some();
-        *z = score(row.unwrap_or_default(), model, &mut valid);
+        *z = score(row.unwrap_or_default(), weights, &mut valid);
     }
     valid
 }
@@ -234,11 +211,11 @@ pub(crate) fn row_products<F: Float, I: Index, W: Float>(
 #[inline(always)]
 fn score<F: Float, I: Index, W: Float>(
     (columns, values): Row<'_, F, I>,
-    model: &Scaled<'_, W>,
+    weights: &ScaledWeights<'_, W>,
     valid: &mut bool,
 ) -> W {
-    let product = row_product(columns, values, model.weights, valid);
-    W::from_f64(product.mul_add(model.scale, model.bias.to_f64()))
+    let product = row_product(columns, values, weights.weights, valid);
+    W::from_f64(product.mul_add(weights.scale, weights.bias.to_f64()))
 }
 
 /// `x · w` of one row, in interleaved chains: they hide a fused multiply-add's latency.
@@ -249,16 +226,16 @@ fn row_product<F: Float, I: Index, W: Float>(
     weights: &[W],
     valid: &mut bool,
 ) -> f64 {
-    let mut sums = [0.0; CHUNK];
+    let mut sums = [0.0; CHAINS];
     let mut add = |sum: &mut f64, column: I, x: F| match weights.get(column.at()) {
         Some(w) => *sum = f64::mul_add(x.to_f64(), w.to_f64(), *sum),
         None => *valid = false,
     };
-    let (columns, values) = (columns.chunks_exact(CHUNK), values.chunks_exact(CHUNK));
+    let (columns, values) = (columns.chunks_exact(CHAINS), values.chunks_exact(CHAINS));
     let rest = columns.remainder().iter().zip(values.remainder());
     for (columns, values) in columns.zip(values) {
         fetch_ahead(columns, values);
-        for k in 0..CHUNK {
+        for k in 0..CHAINS {
             add(&mut sums[k], columns[k], values[k]);
         }
     }
@@ -268,7 +245,7 @@ fn row_product<F: Float, I: Index, W: Float>(
     (sums[0] + sums[1]) + (sums[2] + sums[3])
 }
 
-/// `sums += r_i x_i` of one row. That all columns are in range the score has found.
+/// `sums += r_i x_i` of one row. Columns out of range, which its score has reported, are left out.
 #[inline(always)]
 fn add_row<F: Float, I: Index>((columns, values): Row<'_, F, I>, r: F, sums: &mut [f64]) {
     let r = r.to_f64();
@@ -277,11 +254,11 @@ fn add_row<F: Float, I: Index>((columns, values): Row<'_, F, I>, r: F, sums: &mu
             *sum = f64::mul_add(x.to_f64(), r, *sum);
         }
     };
-    let chunks = (columns.chunks_exact(CHUNK), values.chunks_exact(CHUNK));
-    let rest = chunks.0.remainder().iter().zip(chunks.1.remainder());
-    for (columns, values) in chunks.0.zip(chunks.1) {
+    let fours = (columns.chunks_exact(CHAINS), values.chunks_exact(CHAINS));
+    let rest = fours.0.remainder().iter().zip(fours.1.remainder());
+    for (columns, values) in fours.0.zip(fours.1) {
         fetch_ahead(columns, values);
-        for k in 0..CHUNK {
+        for k in 0..CHAINS {
             add(columns[k], values[k]);
         }
     }
@@ -290,7 +267,7 @@ fn add_row<F: Float, I: Index>((columns, values): Row<'_, F, I>, r: F, sums: &mu
     }
 }
 
-/// Rows follow each other in memory: what a fixed distance behind a chunk of one is asked for, belongs to the next.
+/// Asks for memory that is needed soon. Rows follow one another in memory: a fixed distance further on lie the next ones.
 #[inline(always)]
 fn fetch_ahead<F: Float, I: Index>(columns: &[I], values: &[F]) {
     prefetch(columns, AHEAD);

@@ -1,7 +1,8 @@
-//! Errors and residuals of a stripe of rows, a vector's worth of rows at a time, and their sums.
+//! Errors and residuals of a stripe of rows, a vector of rows at a time, and their sums.
 
 use fearless_simd::prelude::*;
 
+use super::dataset::StripeLabels;
 use super::sums::Sums;
 use crate::float::Float;
 use crate::lanes::sum_lanes;
@@ -10,8 +11,9 @@ use crate::math;
 use crate::reduce::STRIPE;
 use crate::simd::MulAdd;
 
-/// Sums over a stripe's rows, in lanes.
-pub(crate) struct Stripe<F: Float, S: Simd> {
+/// The sums over a stripe's rows of errors and residuals, in lanes.
+pub(crate) struct StripeSums<F: Float, S: Simd> {
+    activation: Activation,
     /// Π(1 + t) − 1: the error's logarithms in one.
     product: F::Lanes<S>,
     /// The error's linear terms; with sample weights, all of it.
@@ -21,11 +23,12 @@ pub(crate) struct Stripe<F: Float, S: Simd> {
     invalid: <F::Lanes<S> as SimdBase<S>>::Mask,
 }
 
-impl<F: Float, S: Simd> Stripe<F, S> {
+impl<F: Float, S: Simd> StripeSums<F, S> {
     #[inline(always)]
-    pub(crate) fn new(simd: S) -> Self {
+    pub(crate) fn new(simd: S, activation: Activation) -> Self {
         let zero = F::Lanes::<S>::splat(simd, F::ZERO);
-        Stripe {
+        StripeSums {
+            activation,
             product: zero,
             error: zero,
             residual: zero,
@@ -33,12 +36,11 @@ impl<F: Float, S: Simd> Stripe<F, S> {
         }
     }
 
-    /// Residuals of a vector of rows, times their sample weights; what they add to the sums is added.
+    /// Adds a vector of rows with scores `z`; returns their residuals, times their sample weights.
     #[inline(always)]
-    pub(crate) fn sample(
+    fn add_vector(
         &mut self,
         simd: S,
-        activation: Activation,
         z: F::Lanes<S>,
         y: F::Lanes<S>,
         sample_weight: Option<F::Lanes<S>>,
@@ -51,7 +53,7 @@ impl<F: Float, S: Simd> Stripe<F, S> {
             Some(s) => s.simd_eq(zero).select(zero, z),
             None => z,
         };
-        let sample = activation.sample(z, y);
+        let sample = self.activation.sample(z, y);
         let residual = match sample_weight {
             None => {
                 self.product = self
@@ -72,32 +74,30 @@ impl<F: Float, S: Simd> Stripe<F, S> {
         residual
     }
 
-    /// The same of `count` rows; `z`, `y` and `sample_weight` go on to whole vectors, `z` with −∞, the others with zeros.
+    /// Adds rows with scores `z`, which go on to a whole vector with −∞; writes their residuals, times their sample weights.
     #[inline(always)]
-    pub(crate) fn samples(
+    pub(crate) fn add(
         &mut self,
         simd: S,
-        activation: Activation,
         z: &[F; STRIPE],
-        y: &[F],
-        sample_weight: Option<&[F]>,
-        count: usize,
+        labels: &StripeLabels<'_, F>,
         residual: &mut [F; STRIPE],
     ) {
-        let vectors = count.div_ceil(F::LANES);
+        let vectors = labels.count.div_ceil(F::LANES);
         let z = &F::arrays(z)[..vectors];
-        let y = &F::arrays(y)[..vectors];
+        let y = &F::arrays(labels.y)[..vectors];
         let residual = &mut F::arrays_mut(residual)[..vectors];
-        let sample_weight = sample_weight.map(|s| &F::arrays(s)[..vectors]);
+        let sample_weight = labels.sample_weight.map(|s| &F::arrays(s)[..vectors]);
         for i in 0..vectors {
             let z = F::Lanes::<S>::load_array_ref(simd, &z[i]);
             let y = F::Lanes::<S>::load_array_ref(simd, &y[i]);
             let s = sample_weight.map(|s| F::Lanes::<S>::load_array_ref(simd, &s[i]));
-            self.sample(simd, activation, z, y, s)
-                .store_array(&mut residual[i]);
+            self.add_vector(simd, z, y, s).store_array(&mut residual[i]);
         }
     }
 
+    /// Adds the stripe's sums to those of its leaf.
+    ///
     /// ln(1 + product) is the sum of the rows' logarithms: at most 32 factors of at most 2 a lane cannot overflow.
     #[inline(always)]
     pub(crate) fn add_to(self, sums: &mut Sums) {

@@ -1,4 +1,4 @@
-//! What a pass over the rows adds up.
+//! The sums that one pass over the rows makes.
 
 use crate::reduce::Sum;
 
@@ -51,11 +51,4 @@ impl Sum for Sums {
         Sum::clear(&mut self.weights);
         Sum::clear(&mut self.biases);
     }
-}
-
-/// Whether the products of residuals and rows are wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Want {
-    Loss,
-    LossAndGradient,
 }

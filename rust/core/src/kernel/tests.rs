@@ -404,10 +404,8 @@ fn a_range_of_rows_is_the_same_as_a_list_of_them_and_as_a_matrix_of_its_own() {
                     .unwrap();
                     let (mut z, mut y_hat) = (vec![0.0; count], vec![0.0; count]);
                     predict_rows(
-                        &dataset.x,
-                        dataset.rows,
-                        &w,
-                        0.5,
+                        &dataset,
+                        &one(&w, &0.5),
                         Activation::Sigmoid,
                         &mut z,
                         &mut y_hat,

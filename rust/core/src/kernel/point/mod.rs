@@ -1,8 +1,8 @@
 //! Descent point by point: every point is predicted by the weights that the point before it left.
 //!
-//! No two points overlap, so what counts is the way from one prediction to the next: product, exponential, division,
-//! update. All else — rows, labels, the penalty — is ready before it is wanted. Few weights stay in registers for a whole
-//! tile of rows; where they lie decides nothing about the result.
+//! No two points overlap in time, so what counts is the way from one prediction to the next: product, exponential,
+//! division, update. All else — rows, labels, the penalty — is ready before it is needed. Few weights stay in registers for
+//! a whole tile of rows; where weights are kept changes no bit of the result.
 
 #[cfg(test)]
 mod tests;
@@ -46,7 +46,7 @@ pub(crate) struct PointUpdate<'a, F> {
     pub bias: F,
 }
 
-/// Is told every update.
+/// Called with every update.
 pub(crate) type Recorder<'a, F> = &'a mut dyn FnMut(PointUpdate<'_, F>);
 
 /// The updates w ← (1 − αλ) w − α (ŷ − y) x, b ← b − α (ŷ − y), one point after another.
@@ -57,20 +57,20 @@ pub(crate) type Recorder<'a, F> = &'a mut dyn FnMut(PointUpdate<'_, F>);
 /// Source: L. Bottou, "Stochastic gradient descent tricks", *Neural Networks: Tricks of the Trade*, 2nd ed. (2012), §5.1,
 /// doi:10.1007/978-3-642-35289-8_25.
 pub(crate) struct PointDescent<'a, F: Float> {
-    model: Model<'a, F>,
+    iterate: ScaledIterate<'a, F>,
     packed: Packed<F>,
     y: [F; STRIPE],
 }
 
 impl<'a, F: Float> PointDescent<'a, F> {
-    /// Descends from `weights` and `bias`, which are to be read once it has come to its [`finish`](Self::finish); `rate` is
-    /// α, `shrinkage` αλ.
+    /// Starts from `weights` and `bias`, and leaves the result there when it is [finished](Self::finish); `rate` is α,
+    /// `shrinkage` αλ.
     pub(crate) fn new(weights: &'a mut [F], bias: &'a mut F, rate: f64, shrinkage: f64) -> Self {
         PointDescent {
-            model: Model {
+            iterate: ScaledIterate {
                 values: weights,
                 bias,
-                pace: Pace::new(rate, shrinkage, 1.0),
+                scaling: Scaling::new(rate, shrinkage, 1.0),
             },
             packed: Packed::new(),
             y: [F::ZERO; STRIPE],
@@ -92,30 +92,32 @@ impl<'a, F: Float> PointDescent<'a, F> {
             first += tile.labels.len();
             match &mut record {
                 Some(record) => {
-                    dispatch!(level, simd => self.model.record(simd, activation, &tile, record))
+                    dispatch!(level, simd => self.iterate.record(simd, activation, &tile, record))
                 }
-                None => dispatch!(level, simd => self.model.update(simd, activation, &tile)),
+                None => dispatch!(level, simd => self.iterate.update(simd, activation, &tile)),
             }
         }
     }
 
-    /// Leaves the weights themselves.
+    /// Multiplies the scale into the weights.
     pub(crate) fn finish(self) {
-        let Model { values, pace, .. } = self.model;
+        let ScaledIterate {
+            values, scaling, ..
+        } = self.iterate;
         for value in values {
-            *value = unscaled(*value, pace.scale);
+            *value = unscaled(*value, scaling.scale);
         }
     }
 }
 
-/// `scale · values` and the bias.
-struct Model<'a, F> {
+/// The weights, which are `scale · values`, and the bias.
+struct ScaledIterate<'a, F> {
     values: &'a mut [F],
     bias: &'a mut F,
-    pace: Pace<F>,
+    scaling: Scaling<F>,
 }
 
-impl<F: Float> Model<'_, F> {
+impl<F: Float> ScaledIterate<'_, F> {
     #[inline(always)]
     fn update<S: Simd>(&mut self, simd: S, activation: Activation, tile: &Tile<'_, F>) {
         let n = self.values.len();
@@ -146,7 +148,7 @@ impl<F: Float> Model<'_, F> {
         activation: Activation,
         tile: &Tile<'_, F>,
     ) {
-        // A loop for each: none has to ask on the way from one prediction to the next.
+        // A loop for each activation, so that none branches between one prediction and the next.
         match activation {
             Activation::Sigmoid => self.run_as::<S, W>(simd, Activation::Sigmoid, tile),
             Activation::Step => self.run_as::<S, W>(simd, Activation::Step, tile),
@@ -161,22 +163,22 @@ impl<F: Float> Model<'_, F> {
         tile: &Tile<'_, F>,
     ) {
         let mut weights = W::load(simd, self.values);
-        let (mut bias, mut pace) = (*self.bias, self.pace);
+        let (mut bias, mut scaling) = (*self.bias, self.scaling);
         for (k, &y) in tile.labels.iter().enumerate() {
             let row = tile.rows.strip(tile.order.at(k));
-            let z = weights.product(simd, row).mul_add(pace.factor, bias);
-            if let Some(factor) = pace.shrink() {
+            let z = weights.product(simd, row).mul_add(scaling.factor, bias);
+            if let Some(factor) = scaling.shrink() {
                 weights.multiply(simd, factor);
             }
-            let step = step::<F, S>(simd, activation, z, y, pace.minus_rate);
+            let step = step::<F, S>(simd, activation, z, y, scaling.minus_rate);
             weights.add(simd, step, row);
-            bias += step * pace.factor;
+            bias += step * scaling.factor;
         }
         weights.store();
-        (*self.bias, self.pace) = (bias, pace);
+        (*self.bias, self.scaling) = (bias, scaling);
     }
 
-    /// [`Model::update`], and what it did.
+    /// [`ScaledIterate::update`], and calls `record` with each update.
     #[inline(always)]
     fn record<S: Simd>(
         &mut self,
@@ -192,7 +194,7 @@ impl<F: Float> Model<'_, F> {
         }
     }
 
-    /// The updates of [`Model::run`] to the last bit.
+    /// The same updates as [`ScaledIterate::run`], to the last bit.
     #[inline(always)]
     fn run_recorded<'w, S: Simd, W: Weights<'w, F, S>>(
         &'w mut self,
@@ -201,22 +203,22 @@ impl<F: Float> Model<'_, F> {
         tile: &Tile<'_, F>,
         record: Recorder<'_, F>,
     ) {
-        let (mut bias, mut pace) = (*self.bias, self.pace);
-        let shrinkage = F::from_f64(pace.shrinkage);
+        let (mut bias, mut scaling) = (*self.bias, self.scaling);
+        let shrinkage = F::from_f64(scaling.shrinkage);
         let mut after: Vec<F> = (self.values.iter())
-            .map(|&value| unscaled(value, pace.scale))
+            .map(|&value| unscaled(value, scaling.scale))
             .collect();
         let mut delta_weights = after.clone();
         let mut weights = W::load(simd, self.values);
         for (k, &y) in tile.labels.iter().enumerate() {
             let row = tile.rows.strip(tile.order.at(k));
-            let z = weights.product(simd, row).mul_add(pace.factor, bias);
-            if let Some(factor) = pace.shrink() {
+            let z = weights.product(simd, row).mul_add(scaling.factor, bias);
+            if let Some(factor) = scaling.shrink() {
                 weights.multiply(simd, factor);
             }
-            let step = step::<F, S>(simd, activation, z, y, pace.minus_rate);
+            let step = step::<F, S>(simd, activation, z, y, scaling.minus_rate);
             weights.add(simd, step, row);
-            let delta_bias = step * pace.factor;
+            let delta_bias = step * scaling.factor;
             bias += delta_bias;
 
             for ((delta, &x), &w) in delta_weights.iter_mut().zip(row).zip(&after) {
@@ -224,7 +226,7 @@ impl<F: Float> Model<'_, F> {
             }
             weights.copy_to(&mut after);
             for w in &mut after {
-                *w = unscaled(*w, pace.scale);
+                *w = unscaled(*w, scaling.scale);
             }
             let lanes = F::Single::<S>::splat(simd, z);
             let sample = activation.sample(lanes, F::Single::<S>::splat(simd, y));
@@ -241,7 +243,7 @@ impl<F: Float> Model<'_, F> {
             });
         }
         weights.store();
-        (*self.bias, self.pace) = (bias, pace);
+        (*self.bias, self.scaling) = (bias, scaling);
     }
 }
 
@@ -260,23 +262,23 @@ fn unscaled<F: Float>(value: F, scale: f64) -> F {
     F::from_f64(value.to_f64() * scale)
 }
 
-/// What an update is multiplied by. Weights are kept as scale × values: a step is divided by the scale, and the penalty
-/// changes the scale alone. That is `f64`, so that a penalty below the precision of `F` adds up all the same.
+/// The scale of the weights, and what follows from it for an update: a step is divided by the scale, and the penalty
+/// changes the scale alone. It is `f64`, so that a penalty below the precision of `F` adds up all the same.
 #[derive(Clone, Copy)]
-struct Pace<F> {
+struct Scaling<F> {
     rate: f64,
     shrinkage: f64,
     scale: f64,
-    /// The scale, as scores are multiplied with it.
+    /// The scale in `F`, by which products of values and rows are multiplied.
     factor: F,
     /// −α / scale
     minus_rate: F,
 }
 
-impl<F: Float> Pace<F> {
+impl<F: Float> Scaling<F> {
     #[inline(always)]
     fn new(rate: f64, shrinkage: f64, scale: f64) -> Self {
-        Pace {
+        Scaling {
             rate,
             shrinkage,
             scale,
@@ -285,8 +287,8 @@ impl<F: Float> Pace<F> {
         }
     }
 
-    /// Multiplies the scale by 1 − αλ. Where that would leave it too small, or negative, or not a number, it is 1 again
-    /// instead, and what it would have been is returned: the values are to be multiplied with it.
+    /// Multiplies the scale by 1 − αλ. Where that would leave it too small, or negative, or not a number, the scale becomes 1
+    /// and the product is returned, which the caller is to multiply the values by.
     #[inline(always)]
     fn shrink(&mut self) -> Option<F> {
         if self.shrinkage == 0.0 {
@@ -294,19 +296,19 @@ impl<F: Float> Pace<F> {
         }
         let scale = self.scale.mul_add(-self.shrinkage, self.scale);
         if (SMALLEST_SCALE..=1.0).contains(&scale) {
-            *self = Pace::new(self.rate, self.shrinkage, scale);
+            *self = Scaling::new(self.rate, self.shrinkage, scale);
             None
         } else {
-            *self = Pace::new(self.rate, self.shrinkage, 1.0);
+            *self = Scaling::new(self.rate, self.shrinkage, 1.0);
             Some(F::from_f64(scale))
         }
     }
 }
 
-/// Points whose rows and labels lie ready.
+/// Points with their rows and labels.
 struct Tile<'t, F> {
     rows: Strips<'t, F>,
-    /// Where among the rows each point is, and where in `X`.
+    /// The place of each point among `rows`, and its row of `X`.
     order: RowSet<'t>,
     points: RowSet<'t>,
     labels: &'t [F],
@@ -322,7 +324,8 @@ impl<'t, F: Float> Tile<'t, F> {
     ) -> Self {
         let m = points.x.rows();
         let left = points.rows.count(m) - first;
-        let in_place = points.x.rows_in_place::<F>(RowSet::All);
+        let all = points.x.select(RowSet::All);
+        let in_place = all.rows_in_place::<F>().is_some();
         let count = if in_place {
             STRIPE
         } else {
@@ -332,10 +335,10 @@ impl<'t, F: Float> Tile<'t, F> {
         let count = count.min(left);
         let (rows, order) = if in_place {
             // Nothing is packed, not even of rows in another order.
-            let all = points.x.row_tile(RowSet::All, 0, m, packed);
-            (all, points.rows.part(first..first + count))
+            let order = points.rows.part(first..first + count);
+            (all.row_tile(0, m, packed), order)
         } else {
-            let tile = points.x.row_tile(points.rows, first, count, packed);
+            let tile = points.x.select(points.rows).row_tile(first, count, packed);
             (tile, RowSet::Range { first: 0, count })
         };
         let labels = if let Some(labels) = points.y.in_place(points.rows, first, count) {

@@ -1,4 +1,4 @@
-//! The weights of a descent point by point, and where they lie.
+//! The weights of a descent point by point, in registers or in memory.
 //!
 //! Rows shorter than a vector are summed element by element, longer ones a vector at a time, the last of them overlapping
 //! the one before; in memory as in registers, in the same order.
@@ -12,7 +12,7 @@ use crate::simd::MulAdd;
 /// Sums along a row that do not wait for one another.
 const CHAINS: usize = 4;
 
-/// Weights for rows of the same length, taken from a slice and put back into it.
+/// Weights for rows of the same length: loaded from a slice, and stored there in the end.
 pub(super) trait Weights<'w, F: Float, S: Simd> {
     fn load(simd: S, home: &'w mut [F]) -> Self;
     fn store(self);
@@ -59,7 +59,7 @@ fn add_to_few<F: Float>(weights: &mut [F], factor: F, row: &[F]) {
     }
 }
 
-/// So few that each has a register.
+/// `N` weights, each in a register of its own.
 pub(super) struct Few<'w, F, const N: usize> {
     weights: [F; N],
     home: &'w mut [F],
@@ -94,7 +94,7 @@ impl<'w, F: Float, S: Simd, const N: usize> Weights<'w, F, S> for Few<'w, F, N> 
     }
 }
 
-/// Fewer than a vector has lanes.
+/// Fewer weights than a vector has lanes, in memory.
 pub(super) struct FewInMemory<'w, F>(&'w mut [F]);
 
 impl<'w, F: Float, S: Simd> Weights<'w, F, S> for FewInMemory<'w, F> {
@@ -122,7 +122,7 @@ impl<'w, F: Float, S: Simd> Weights<'w, F, S> for FewInMemory<'w, F> {
     }
 }
 
-/// Chains that so many vectors have been added to, added to one number.
+/// The sum of all chains, `vectors` vectors of products having been added to them in turn.
 #[inline(always)]
 fn sum_chains<F: Float, S: Simd>([a, b, c, d]: [F::Lanes<S>; CHAINS], vectors: usize) -> F {
     F::sum_of_halves::<S>(match vectors {
@@ -133,7 +133,7 @@ fn sum_chains<F: Float, S: Simd>([a, b, c, d]: [F::Lanes<S>; CHAINS], vectors: u
     })
 }
 
-/// Weights beyond the whole vectors but the last, at the end of a vector of zeros: the vector before has the others.
+/// The weights after the whole vectors of [`split`], at the end of a vector that begins with zeros.
 #[inline(always)]
 fn last_vector<F: Float>(tail: &[F]) -> F::Array {
     let mut last = F::ZEROS;
@@ -141,7 +141,7 @@ fn last_vector<F: Float>(tail: &[F]) -> F::Array {
     last
 }
 
-/// Lanes of a row's last vector that the vector before has already, where the last has so many of its own.
+/// Lanes of a row's last vector that the vector before it has already, where `own` of its lanes are its own.
 #[inline(always)]
 fn taken_lanes<F: Float, S: Simd>(simd: S, own: usize) -> Mask<F, S> {
     let mut fresh = F::ZEROS;
@@ -149,7 +149,7 @@ fn taken_lanes<F: Float, S: Simd>(simd: S, own: usize) -> Mask<F, S> {
     F::Lanes::<S>::load_array(simd, fresh).simd_eq(F::ZERO)
 }
 
-/// Weights in whole vectors, and those of the last vector, which may overlap it.
+/// All whole vectors of weights but a last one, and the 1 … `LANES` weights after them.
 #[inline(always)]
 fn split<F: Float>(weights: &mut [F]) -> (&mut [F::Array], &mut [F]) {
     let whole = weights.len().div_ceil(F::LANES) - 1;
@@ -157,7 +157,7 @@ fn split<F: Float>(weights: &mut [F]) -> (&mut [F::Array], &mut [F]) {
     (F::arrays_mut(whole), tail)
 }
 
-/// `V` vectors, each in its register.
+/// `V` vectors of weights, each in a register.
 pub(super) struct Vectors<'w, F: Float, S: Simd, const V: usize> {
     weights: [F::Lanes<S>; V],
     taken: Mask<F, S>,
@@ -232,7 +232,7 @@ impl<'w, F: Float, S: Simd, const V: usize> Weights<'w, F, S> for Vectors<'w, F,
     }
 }
 
-/// More vectors than there are registers.
+/// More vectors of weights than there are registers, in memory.
 pub(super) struct Many<'w, F: Float, S: Simd> {
     whole: &'w mut [F::Array],
     tail: &'w mut [F],

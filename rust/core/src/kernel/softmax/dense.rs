@@ -4,18 +4,19 @@
 //! first-level cache; gradients a vector of columns at a time, over rows as they lie. Both are small matrix products
 //! whose sums stay in registers. How many classes and vectors these are does not show in the result.
 
+use std::ops::Range;
+
 use fearless_simd::prelude::*;
 
-use super::tile::{Classes, Samples, Scratch};
+use super::tile::{ClassScratch, ClassWeights, RowTiles};
 use crate::float::Float;
 use crate::kernel::columns::load;
 use crate::kernel::sums::Sums;
 use crate::lanes::{MAX_LANES, transpose};
-use crate::matrix::Matrix;
+use crate::matrix::DenseRows;
 use crate::reduce::STRIPE;
 use crate::simd::{MulAdd, is_roomy};
 use crate::strips::Strips;
-use crate::vector::RowSet;
 
 /// Columns of a panel: with [`GROUP`] vectors of rows, half of a small first-level cache.
 const PANEL: usize = 64;
@@ -24,23 +25,22 @@ const GROUP: usize = 4;
 /// Bytes of a tile: it stays in the second-level cache between its two uses.
 const TILE_BYTES: usize = 256 << 10;
 
-/// Dense features and the model.
-pub(super) struct Dense<'a, F> {
-    x: Matrix<'a>,
-    rows: RowSet<'a>,
-    model: Classes<'a, F>,
+/// Dense rows and the weights of all classes.
+pub(super) struct DenseTiles<'a, F> {
+    x: DenseRows<'a>,
+    weights: ClassWeights<'a, F>,
 }
 
-impl<'a, F> Dense<'a, F> {
-    pub(super) fn new(x: Matrix<'a>, rows: RowSet<'a>, model: Classes<'a, F>) -> Self {
-        Dense { x, rows, model }
+impl<'a, F> DenseTiles<'a, F> {
+    pub(super) fn new(x: DenseRows<'a>, weights: ClassWeights<'a, F>) -> Self {
+        DenseTiles { x, weights }
     }
 }
 
-impl<F: Float> Samples<F> for Dense<'_, F> {
+impl<F: Float> RowTiles<F> for DenseTiles<'_, F> {
     fn tile_rows(&self) -> usize {
         let group = GROUP * F::LANES;
-        let rows = TILE_BYTES / (self.model.columns * size_of::<F>()) / group * group;
+        let rows = TILE_BYTES / (self.weights.columns * size_of::<F>()) / group * group;
         rows.clamp(group, STRIPE)
     }
 
@@ -48,37 +48,33 @@ impl<F: Float> Samples<F> for Dense<'_, F> {
     fn tile<S: Simd>(
         &self,
         simd: S,
-        first: usize,
-        count: usize,
-        scratch: &mut Scratch<F>,
+        rows: Range<usize>,
+        scratch: &mut ClassScratch<F>,
         gradient: Option<&mut Sums>,
         transform: impl FnOnce(&mut [F]),
     ) -> bool {
-        let Scratch {
+        let ClassScratch {
             packed,
             panel,
             tail,
             lanes,
             z,
         } = scratch;
-        let tile = self.x.row_tile(self.rows, first, count, packed);
+        let tile = self.x.row_tile(rows.start, rows.len(), packed);
         panel.resize(PANEL * GROUP * F::LANES, F::ZERO);
-        multiply(simd, &tile, count, &self.model, panel, z);
+        multiply(simd, &tile, &self.weights, panel, z);
         transform(z);
         if gradient.is_some() {
-            let columns = self.model.columns;
-            lanes.resize(
-                self.model.count() * columns.next_multiple_of(F::LANES),
-                F::ZERO,
-            );
-            add(simd, &tile, count, columns, z, lanes, tail);
+            let padded = self.weights.columns.next_multiple_of(F::LANES);
+            lanes.resize(self.weights.classes() * padded, F::ZERO);
+            add(simd, &tile, z, lanes, tail);
         }
         true
     }
 
     #[inline(always)]
-    fn end_stripe(&self, scratch: &mut Scratch<F>, sums: &mut Sums) {
-        let columns = self.model.columns;
+    fn end_stripe(&self, scratch: &mut ClassScratch<F>, sums: &mut Sums) {
+        let columns = self.weights.columns;
         let lanes = scratch
             .lanes
             .chunks_exact(columns.next_multiple_of(F::LANES));
@@ -96,86 +92,95 @@ impl<F: Float> Samples<F> for Dense<'_, F> {
 fn multiply<F: Float, S: Simd>(
     simd: S,
     tile: &Strips<'_, F>,
-    count: usize,
-    model: &Classes<'_, F>,
-    panel: &mut [F],
+    weights: &ClassWeights<'_, F>,
+    memory: &mut [F],
     z: &mut [F],
 ) {
-    let (width, columns, classes) = (GROUP * F::LANES, model.columns, model.count());
-    for (z, &bias) in z.chunks_exact_mut(STRIPE).zip(model.biases) {
+    let (width, count, columns) = (GROUP * F::LANES, tile.count(), tile.length());
+    for (z, &bias) in z.chunks_exact_mut(STRIPE).zip(weights.biases) {
         z[..count.next_multiple_of(width)].fill(bias);
     }
     for first in (0..count).step_by(width) {
-        let rows = first..count.min(first + width);
         for left in (0..columns).step_by(PANEL) {
             let right = columns.min(left + PANEL);
-            let panel = &mut panel[..(right - left) * width];
-            load_panel(simd, tile, rows.clone(), left, panel);
-            for k in (0..classes).step_by(4) {
-                match classes - k {
-                    1 => panel_products::<F, S, 1>(simd, panel, model, k, left, first, z),
-                    2 => panel_products::<F, S, 2>(simd, panel, model, k, left, first, z),
-                    3 => panel_products::<F, S, 3>(simd, panel, model, k, left, first, z),
-                    _ => panel_products::<F, S, 4>(simd, panel, model, k, left, first, z),
+            let panel = Panel::load(simd, tile, first, left..right, memory);
+            for k in (0..weights.classes()).step_by(4) {
+                match weights.classes() - k {
+                    1 => panel.multiply::<S, 1>(simd, weights, k, z),
+                    2 => panel.multiply::<S, 2>(simd, weights, k, z),
+                    3 => panel.multiply::<S, 3>(simd, weights, k, z),
+                    _ => panel.multiply::<S, 4>(simd, weights, k, z),
                 }
             }
         }
     }
 }
 
-/// Columns from `left` on as the panel has them: [`GROUP`] vectors of rows each, zeros beyond the last row.
-#[inline(always)]
-fn load_panel<F: Float, S: Simd>(
-    simd: S,
-    tile: &Strips<'_, F>,
-    rows: std::ops::Range<usize>,
-    left: usize,
-    panel: &mut [F],
-) {
-    let width = GROUP * F::LANES;
-    for (v, first) in (rows.start..rows.start + width)
-        .step_by(F::LANES)
-        .enumerate()
-    {
-        for (c, square_out) in panel.chunks_mut(F::LANES * width).enumerate() {
-            let mut square = [F::Lanes::<S>::splat(simd, F::ZERO); MAX_LANES];
-            for i in 0..F::LANES.min(rows.end.saturating_sub(first)) {
-                square[i] = load(simd, tile.strip(first + i), left + c * F::LANES);
-            }
-            transpose::<F, S>(&mut square);
-            for (j, out) in square_out.chunks_exact_mut(width).enumerate() {
-                square[j].store_slice(&mut out[v * F::LANES..][..F::LANES]);
-            }
-        }
-    }
-}
-
-/// Adds the panel's products with some classes to their scores.
-#[inline(always)]
-fn panel_products<F: Float, S: Simd, const CLASSES: usize>(
-    simd: S,
-    panel: &[F],
-    model: &Classes<'_, F>,
-    class: usize,
-    left: usize,
+/// Some columns of [`GROUP`] vectors of a tile's rows, transposed: column by column, with zeros beyond the last row.
+struct Panel<'p, F> {
+    /// The first of the rows in the tile.
     first: usize,
-    z: &mut [F],
-) {
-    let columns = panel.len() / (GROUP * F::LANES);
-    let mut weights: [&[F]; CLASSES] = [&[]; CLASSES];
-    for (c, weights) in weights.iter_mut().enumerate() {
-        *weights = &model.weights_of(class + c)[left..left + columns];
+    columns: Range<usize>,
+    elements: &'p [F],
+}
+
+impl<'p, F: Float> Panel<'p, F> {
+    #[inline(always)]
+    fn load<S: Simd>(
+        simd: S,
+        tile: &Strips<'_, F>,
+        first: usize,
+        columns: Range<usize>,
+        memory: &'p mut [F],
+    ) -> Self {
+        let width = GROUP * F::LANES;
+        let end = tile.count().min(first + width);
+        let elements = &mut memory[..columns.len() * width];
+        for (v, first) in (first..first + width).step_by(F::LANES).enumerate() {
+            for (c, square_out) in elements.chunks_mut(F::LANES * width).enumerate() {
+                let mut square = [F::Lanes::<S>::splat(simd, F::ZERO); MAX_LANES];
+                for i in 0..F::LANES.min(end.saturating_sub(first)) {
+                    let row = tile.strip(first + i);
+                    square[i] = load(simd, row, columns.start + c * F::LANES);
+                }
+                transpose::<F, S>(&mut square);
+                for (j, out) in square_out.chunks_exact_mut(width).enumerate() {
+                    square[j].store_slice(&mut out[v * F::LANES..][..F::LANES]);
+                }
+            }
+        }
+        Panel {
+            first,
+            columns,
+            elements,
+        }
     }
-    let z = &mut z[class * STRIPE + first..];
-    if is_roomy(simd) {
-        vector_products::<F, S, CLASSES, GROUP>(simd, panel, 0, &weights, z);
-    } else {
-        for v in 0..GROUP {
-            vector_products::<F, S, CLASSES, 1>(simd, panel, v, &weights, z);
+
+    /// Adds the products with `CLASSES` classes, from `class` on, to their scores.
+    #[inline(always)]
+    fn multiply<S: Simd, const CLASSES: usize>(
+        &self,
+        simd: S,
+        weights: &ClassWeights<'_, F>,
+        class: usize,
+        z: &mut [F],
+    ) {
+        let mut of_classes: [&[F]; CLASSES] = [&[]; CLASSES];
+        for (c, of_class) in of_classes.iter_mut().enumerate() {
+            *of_class = &weights.of_class(class + c)[self.columns.clone()];
+        }
+        let z = &mut z[class * STRIPE + self.first..];
+        if is_roomy(simd) {
+            vector_products::<F, S, CLASSES, GROUP>(simd, self.elements, 0, &of_classes, z);
+        } else {
+            for v in 0..GROUP {
+                vector_products::<F, S, CLASSES, 1>(simd, self.elements, v, &of_classes, z);
+            }
         }
     }
 }
 
+/// Adds the products of `VECTORS` of the panel's vectors of rows, from `vector` on.
 #[inline(always)]
 fn vector_products<F: Float, S: Simd, const CLASSES: usize, const VECTORS: usize>(
     simd: S,
@@ -211,22 +216,24 @@ fn vector_products<F: Float, S: Simd, const CLASSES: usize, const VECTORS: usize
 fn add<F: Float, S: Simd>(
     simd: S,
     tile: &Strips<'_, F>,
-    count: usize,
-    columns: usize,
     residual: &[F],
     lanes: &mut [F],
     tail: &mut Vec<F>,
 ) {
+    let (count, columns) = (tile.count(), tile.length());
     let whole = columns / F::LANES * F::LANES;
-    let padded = columns.next_multiple_of(F::LANES);
     let most = if is_roomy(simd) { 4 * F::LANES } else { 0 };
+    let lanes = &mut ClassLanes {
+        lanes,
+        padded: columns.next_multiple_of(F::LANES),
+    };
     let mut column = 0;
     while column < whole {
         if whole - column >= most && most > 0 {
-            add_columns::<F, S, 4>(simd, tile, count, column, residual, lanes, padded, column);
+            lanes.add::<S, 4>(simd, &tile.within(column, most), residual, column);
             column += most;
         } else {
-            add_columns::<F, S, 1>(simd, tile, count, column, residual, lanes, padded, column);
+            lanes.add::<S, 1>(simd, &tile.within(column, F::LANES), residual, column);
             column += F::LANES;
         }
     }
@@ -237,78 +244,75 @@ fn add<F: Float, S: Simd>(
             out[..columns - whole].copy_from_slice(&tile.strip(i)[whole..]);
         }
         let tail = Strips::new(tail, 0, F::LANES as isize, count, F::LANES);
-        add_columns::<F, S, 1>(simd, &tail, count, 0, residual, lanes, padded, whole);
+        lanes.add::<S, 1>(simd, &tail, residual, whole);
     }
 }
 
-/// [`add`] of some vectors of columns, those from `column` of the tile on, to the lanes from `to` on.
-#[inline(always)]
-fn add_columns<F: Float, S: Simd, const VECTORS: usize>(
-    simd: S,
-    tile: &Strips<'_, F>,
-    count: usize,
-    column: usize,
-    residual: &[F],
-    lanes: &mut [F],
+/// Σ r_ik x_i of all classes: `padded` numbers for each class, which are whole vectors.
+struct ClassLanes<'l, F> {
+    lanes: &'l mut [F],
     padded: usize,
-    to: usize,
-) {
-    let classes = lanes.len() / padded;
-    for k in (0..classes).step_by(4) {
-        let lanes = &mut lanes[k * padded + to..];
-        let residual = &residual[k * STRIPE..];
-        match classes - k {
-            1 => {
-                add_classes::<F, S, 1, VECTORS>(simd, tile, count, column, residual, lanes, padded)
-            }
-            2 => {
-                add_classes::<F, S, 2, VECTORS>(simd, tile, count, column, residual, lanes, padded)
-            }
-            3 => {
-                add_classes::<F, S, 3, VECTORS>(simd, tile, count, column, residual, lanes, padded)
-            }
-            _ => {
-                add_classes::<F, S, 4, VECTORS>(simd, tile, count, column, residual, lanes, padded)
-            }
-        }
-    }
 }
 
-#[inline(always)]
-fn add_classes<F: Float, S: Simd, const CLASSES: usize, const VECTORS: usize>(
-    simd: S,
-    tile: &Strips<'_, F>,
-    count: usize,
-    column: usize,
-    residual: &[F],
-    lanes: &mut [F],
-    padded: usize,
-) {
-    let mut sums = [[F::Lanes::<S>::splat(simd, F::ZERO); VECTORS]; CLASSES];
-    let mut r: [&[F]; CLASSES] = [&[]; CLASSES];
-    for c in 0..CLASSES {
-        r[c] = &residual[c * STRIPE..][..count];
-        for v in 0..VECTORS {
-            let lanes = &lanes[c * padded + v * F::LANES..][..F::LANES];
-            sums[c][v] = F::Lanes::<S>::from_slice(simd, lanes);
+impl<F: Float> ClassLanes<'_, F> {
+    /// Adds `VECTORS` vectors of columns, which are the whole of `tile`, to the lanes from `to` on.
+    #[inline(always)]
+    fn add<S: Simd, const VECTORS: usize>(
+        &mut self,
+        simd: S,
+        tile: &Strips<'_, F>,
+        residual: &[F],
+        to: usize,
+    ) {
+        let classes = self.lanes.len() / self.padded;
+        for k in (0..classes).step_by(4) {
+            let residual = &residual[k * STRIPE..];
+            let at = k * self.padded + to;
+            match classes - k {
+                1 => self.add_classes::<S, 1, VECTORS>(simd, tile, residual, at),
+                2 => self.add_classes::<S, 2, VECTORS>(simd, tile, residual, at),
+                3 => self.add_classes::<S, 3, VECTORS>(simd, tile, residual, at),
+                _ => self.add_classes::<S, 4, VECTORS>(simd, tile, residual, at),
+            }
         }
     }
-    for i in 0..count {
-        let row = &tile.strip(i)[column..][..VECTORS * F::LANES];
-        let mut x = [sums[0][0]; VECTORS];
-        for v in 0..VECTORS {
-            x[v] = F::Lanes::<S>::from_slice(simd, &row[v * F::LANES..][..F::LANES]);
+
+    /// The same for `CLASSES` classes, the first of which has its lanes at `at` and its residuals first.
+    #[inline(always)]
+    fn add_classes<S: Simd, const CLASSES: usize, const VECTORS: usize>(
+        &mut self,
+        simd: S,
+        tile: &Strips<'_, F>,
+        residual: &[F],
+        at: usize,
+    ) {
+        let (lanes, padded, count) = (&mut self.lanes[at..], self.padded, tile.count());
+        let mut sums = [[F::Lanes::<S>::splat(simd, F::ZERO); VECTORS]; CLASSES];
+        let mut r: [&[F]; CLASSES] = [&[]; CLASSES];
+        for c in 0..CLASSES {
+            r[c] = &residual[c * STRIPE..][..count];
+            for v in 0..VECTORS {
+                let lanes = &lanes[c * padded + v * F::LANES..][..F::LANES];
+                sums[c][v] = F::Lanes::<S>::from_slice(simd, lanes);
+            }
+        }
+        for i in 0..count {
+            let row = &tile.strip(i)[..VECTORS * F::LANES];
+            let mut x = [sums[0][0]; VECTORS];
+            for v in 0..VECTORS {
+                x[v] = F::Lanes::<S>::from_slice(simd, &row[v * F::LANES..][..F::LANES]);
+            }
+            for c in 0..CLASSES {
+                let r = F::Lanes::<S>::splat(simd, r[c][i]);
+                for v in 0..VECTORS {
+                    sums[c][v] = x[v].mul_add_fused(r, sums[c][v]);
+                }
+            }
         }
         for c in 0..CLASSES {
-            let r = F::Lanes::<S>::splat(simd, r[c][i]);
             for v in 0..VECTORS {
-                sums[c][v] = x[v].mul_add_fused(r, sums[c][v]);
+                sums[c][v].store_slice(&mut lanes[c * padded + v * F::LANES..][..F::LANES]);
             }
-        }
-    }
-    for c in 0..CLASSES {
-        for v in 0..VECTORS {
-            sums[c][v].store_slice(&mut lanes[c * padded + v * F::LANES..][..F::LANES]);
         }
     }
 }

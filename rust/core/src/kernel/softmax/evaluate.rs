@@ -4,57 +4,60 @@ use std::ops::Range;
 
 use fearless_simd::prelude::*;
 
-use super::stripe::{self, Totals};
-use super::tile::{Classes, Samples, Scratch};
+use super::stripe::{self, StripeSums};
+use super::tile::{ClassScratch, ClassWeights, RowTiles};
 use crate::error::Error;
 use crate::features::Features;
 use crate::float::Float;
-use crate::kernel::dataset::Dataset;
+use crate::kernel::dataset::{Dataset, LabelBuffers, StripeLabels};
 use crate::kernel::parameters::Parameters;
+use crate::kernel::pass::Want;
 use crate::kernel::sums::Sums;
 use crate::reduce::{self, Job, Leaves, STRIPE, map_reduce};
 use crate::simd::dispatch;
 use crate::sparse::changed;
 
-/// Runs `$body` with `$samples` bound to the features' [`Samples`] of a model.
-macro_rules! with_samples {
-    ($x:expr, $rows:expr, $model:expr, $samples:ident => $body:expr) => {
+/// Runs `$body` with `$tiles` bound to the [`RowTiles`] of features and the weights of all classes.
+macro_rules! with_tiles {
+    ($x:expr, $rows:expr, $weights:expr, $tiles:ident => $body:expr) => {
         match $x {
             $crate::features::Features::Dense(x) => {
-                let rows = $rows;
-                let $samples = $crate::kernel::softmax::dense::Dense::new(x, rows, *$model);
+                let x = x.select($rows);
+                let $tiles = $crate::kernel::softmax::dense::DenseTiles::new(x, *$weights);
                 $body
             }
-            $crate::features::Features::Sparse(x) => $crate::sparse::with_rows!(&x, x => {
-                let rows = $rows;
-                let $samples = $crate::kernel::softmax::sparse::SparseSamples::new(x, rows, $model);
+            $crate::features::Features::Sparse(x) => $crate::sparse::with_rows!(&x, $rows, x => {
+                let $tiles = $crate::kernel::softmax::sparse::SparseTiles::new(x, $weights);
                 $body
             }),
         }
     };
 }
-pub(super) use with_samples;
+pub(super) use with_tiles;
 
 /// The sums over all rows, in one pass over `X`.
 pub(in crate::kernel) fn evaluate<F: Float>(
     dataset: &Dataset<'_>,
     parameters: &Parameters<'_, F>,
+    want: Want,
     leaves: Leaves,
     zero: impl Fn() -> Sums + Sync,
-    gradient: bool,
     job: &mut Job<'_>,
 ) -> Result<Sums, Error> {
     let (level, classes) = (job.level(), parameters.scores());
-    let model = Classes::new(parameters, dataset.x.columns());
-    let sums = with_samples!(dataset.x, dataset.rows, &model, samples => {
+    let weights = ClassWeights::new(parameters, dataset.x.columns());
+    let sums = with_tiles!(dataset.x, dataset.rows, &weights, tiles => {
+        let pass = ClassPass { dataset, tiles, want };
         let mut sums = map_reduce(
             job,
             leaves,
-            || Scratch::new(classes),
+            || ClassScratch::new(classes),
             zero,
-            |scratch, sums, leaf| dispatch!(level, simd => add_leaf::<F, _, _>(simd, dataset, &samples, classes, gradient, leaf, scratch, sums)),
+            |scratch, sums, leaf| {
+                dispatch!(level, simd => pass.leaf::<F, _>(simd, leaf, scratch, sums))
+            },
         )?;
-        Samples::<F>::finish(&samples, &mut sums);
+        RowTiles::<F>::finish(&pass.tiles, &mut sums);
         sums
     });
     if !sums.valid {
@@ -64,7 +67,7 @@ pub(in crate::kernel) fn evaluate<F: Float>(
     Ok(sums)
 }
 
-/// What is out of range.
+/// The first feature, label or sample weight that is out of range.
 fn first_invalid<F: Float>(dataset: &Dataset<'_>, classes: usize) -> Error {
     let is_class = |y: f64| y >= 0.0 && y < classes as f64 && y == y.trunc();
     match (&dataset.x, dataset.y.first_failing(is_class)) {
@@ -78,70 +81,82 @@ fn first_invalid<F: Float>(dataset: &Dataset<'_>, classes: usize) -> Error {
     }
 }
 
-#[inline(always)]
-fn add_leaf<F: Float, X: Samples<F>, S: Simd>(
-    simd: S,
-    dataset: &Dataset<'_>,
-    samples: &X,
-    classes: usize,
-    gradient: bool,
-    leaf: Range<usize>,
-    scratch: &mut Scratch<F>,
-    sums: &mut Sums,
-) {
-    let mut biases = std::mem::take(&mut sums.biases);
-    for first in leaf.clone().step_by(STRIPE) {
-        let stripe = STRIPE.min(leaf.end - first);
-        let (mut y, mut s) = ([F::ZERO; STRIPE], [F::ZERO; STRIPE]);
-        let y = dataset.labels(first, stripe, &mut y);
-        let s = dataset.sample_weights(first, stripe, &mut s, &mut sums.weight);
-        let mut totals = Totals::<F, S>::new(simd);
-        for start in (0..stripe).step_by(samples.tile_rows()) {
-            let count = samples.tile_rows().min(stripe - start);
-            let target = gradient.then_some(&mut *sums);
-            let valid = samples.tile(
-                simd,
-                first + start,
-                count,
-                scratch,
-                target,
-                #[inline(always)]
-                |z| {
-                    stripe::pad(z, count);
-                    let s = s.map(|s| &s[start..]);
-                    totals.residuals(simd, z, classes, &y[start..], s, count);
-                    for (sum, z) in biases.iter_mut().zip(z.chunks_exact(STRIPE)) {
-                        *sum += stripe::class_sum::<F, S>(simd, z, count);
-                    }
-                },
-            );
-            sums.valid &= valid;
-        }
-        let (error, valid) = totals.finish();
-        sums.error += error;
-        sums.valid &= valid;
-        if gradient {
-            samples.end_stripe(scratch, sums);
-        }
-    }
-    sums.biases = biases;
+/// What one pass over the rows of several classes evaluates.
+struct ClassPass<'a, T> {
+    dataset: &'a Dataset<'a>,
+    tiles: T,
+    want: Want,
 }
 
-/// Residuals of a stripe of rows in place of their scores, class k of row i at `k · STRIPE + i`, times their sample weights;
+impl<T> ClassPass<'_, T> {
+    /// Adds error, residuals and residuals × row of a leaf's rows.
+    #[inline(always)]
+    fn leaf<F: Float, S: Simd>(
+        &self,
+        simd: S,
+        leaf: Range<usize>,
+        scratch: &mut ClassScratch<F>,
+        sums: &mut Sums,
+    ) where
+        T: RowTiles<F>,
+    {
+        let ClassPass {
+            dataset,
+            tiles,
+            want,
+        } = self;
+        let wants_gradient = *want == Want::LossAndGradient;
+        let mut biases = std::mem::take(&mut sums.biases);
+        let classes = biases.len();
+        for first in leaf.clone().step_by(STRIPE) {
+            let stripe = STRIPE.min(leaf.end - first);
+            let mut buffers = LabelBuffers::<F>::new();
+            let labels = dataset.labels(first..first + stripe, &mut buffers);
+            sums.weight += labels.total();
+            let mut stripe_sums = StripeSums::<F, S>::new(simd);
+            for start in (0..stripe).step_by(tiles.tile_rows()) {
+                let count = tiles.tile_rows().min(stripe - start);
+                let gradient = wants_gradient.then_some(&mut *sums);
+                let valid = tiles.tile(
+                    simd,
+                    first + start..first + start + count,
+                    scratch,
+                    gradient,
+                    #[inline(always)]
+                    |z| {
+                        stripe::pad(z, count);
+                        stripe_sums.residuals(simd, z, classes, &labels.part(start, count));
+                        for (sum, z) in biases.iter_mut().zip(z.chunks_exact(STRIPE)) {
+                            *sum += stripe::class_sum::<F, S>(simd, z, count);
+                        }
+                    },
+                );
+                sums.valid &= valid;
+            }
+            let (error, valid) = stripe_sums.finish();
+            sums.error += error;
+            sums.valid &= valid;
+            if wants_gradient {
+                tiles.end_stripe(scratch, sums);
+            }
+        }
+        sums.biases = biases;
+    }
+}
+
+/// Residuals of a stripe's rows in place of their scores, class k of row i at `k · STRIPE + i`, times their sample weights;
 /// returns the sum of their errors.
 #[inline(always)]
 pub(in crate::kernel) fn stripe_residuals<S: Simd>(
     simd: S,
     z: &mut [f64],
     classes: usize,
-    y: &[f64],
-    sample_weight: Option<&[f64]>,
-    count: usize,
+    labels: &StripeLabels<'_, f64>,
 ) -> f64 {
-    stripe::pad(z, count);
-    let mut totals = Totals::<f64, S>::new(simd);
-    totals.residuals(simd, z, classes, y, sample_weight, count);
-    totals.finish().0
+    stripe::pad(z, labels.count);
+    let mut sums = StripeSums::<f64, S>::new(simd);
+    sums.residuals(simd, z, classes, labels);
+    sums.finish().0
 }
 
 /// Softmax of every row of `classes` numbers, `exp(z_k) / Σ_l exp(z_l)`, in place.
@@ -154,8 +169,8 @@ pub fn softmax_in_place<F: Float>(
     classes: usize,
     job: &mut Job<'_>,
 ) -> Result<(), Error> {
-    /// Elements a thread takes at a time: some thirty microseconds of work.
-    const BLOCK: usize = 1 << 15;
+    /// Elements that a thread takes at a time: some thirty microseconds of work.
+    const ELEMENTS: usize = 1 << 15;
     if classes == 0 || !values.len().is_multiple_of(classes) {
         return Err(Error::Length {
             argument: "z",
@@ -165,12 +180,12 @@ pub fn softmax_in_place<F: Float>(
         });
     }
     let level = job.level();
-    let size = (BLOCK / classes).max(1) * classes;
+    let size = (ELEMENTS / classes).max(1) * classes;
     reduce::map(
         job,
         values.chunks_mut(size).collect(),
         || vec![F::ZERO; classes * STRIPE],
-        |z, block: &mut [F]| dispatch!(level, simd => softmax_of_rows(simd, block, classes, z)),
+        |z, rows: &mut [F]| dispatch!(level, simd => softmax_of_rows(simd, rows, classes, z)),
     )?;
     Ok(())
 }

@@ -1,12 +1,12 @@
-//! The scores of every row, and what is made of them: probabilities, and what a solver asks for.
+//! The scores of every row of several classes, their probabilities, and their second derivatives.
 
 use std::ops::Range;
 
 use fearless_simd::prelude::*;
 
-use super::evaluate::with_samples;
+use super::evaluate::with_tiles;
 use super::stripe;
-use super::tile::{Classes, Samples, Scratch};
+use super::tile::{ClassScratch, ClassWeights, RowTiles};
 use crate::error::Error;
 use crate::features::Features;
 use crate::float::Float;
@@ -18,7 +18,7 @@ use crate::simd::dispatch;
 use crate::sparse::changed;
 use crate::vector::RowSet;
 
-/// What the scores of every row become, shape (m, K), written to `out`.
+/// A transform of the scores of every row, shape (m, K), written to `out`.
 pub(in crate::kernel) fn map_rows<F: Float>(
     x: Features<'_>,
     rows: RowSet<'_>,
@@ -28,14 +28,14 @@ pub(in crate::kernel) fn map_rows<F: Float>(
     job: &mut Job<'_>,
 ) -> Result<(), Error> {
     let (level, classes) = (job.level(), parameters.scores());
-    let model = Classes::new(parameters, x.columns());
-    let valid = with_samples!(x, rows, &model, samples => map_into(
+    let weights = ClassWeights::new(parameters, x.columns());
+    let valid = with_tiles!(x, rows, &weights, tiles => map_into(
         job,
         leaves_of(&x, rows, classes),
         (out, classes),
-        || Scratch::new(classes),
-        |scratch, part, out| {
-            dispatch!(level, simd => block_rows(simd, &samples, transform, classes, part, out, scratch))
+        || ClassScratch::new(classes),
+        |scratch, stretch, out| {
+            dispatch!(level, simd => transform.rows(simd, &tiles, stretch, out, scratch))
         },
     ))?;
     match (&x, valid.contains(&false)) {
@@ -44,42 +44,7 @@ pub(in crate::kernel) fn map_rows<F: Float>(
     }
 }
 
-#[inline(always)]
-fn block_rows<F: Float, X: Samples<F>, S: Simd>(
-    simd: S,
-    samples: &X,
-    transform: Transform,
-    classes: usize,
-    block: Range<usize>,
-    out: &mut [F],
-    scratch: &mut Scratch<F>,
-) -> bool {
-    let mut valid = true;
-    let rows = samples.tile_rows();
-    for (first, out) in block.step_by(rows).zip(out.chunks_mut(rows * classes)) {
-        let count = out.len() / classes;
-        valid &= samples.tile(
-            simd,
-            first,
-            count,
-            scratch,
-            None,
-            #[inline(always)]
-            |z| {
-                stripe::pad(z, count);
-                transform.transform(simd, z, classes, count);
-                for (i, row) in out.chunks_exact_mut(classes).enumerate() {
-                    for (k, out) in row.iter_mut().enumerate() {
-                        *out = z[k * STRIPE + i];
-                    }
-                }
-            },
-        );
-    }
-    valid
-}
-
-/// What the scores of a tile become.
+/// What is wanted of the scores.
 #[derive(Clone, Copy)]
 pub(in crate::kernel) enum Transform {
     /// `z_k`, as they are.
@@ -91,17 +56,50 @@ pub(in crate::kernel) enum Transform {
 }
 
 impl Transform {
+    /// Writes it for some rows, row by row; returns whether all columns were in range.
     #[inline(always)]
-    fn transform<F: Float, S: Simd>(self, simd: S, z: &mut [F], classes: usize, count: usize) {
-        match self {
-            Transform::Scores => {}
-            Transform::Probabilities => stripe::probabilities(simd, z, classes, count),
-            Transform::Slopes => stripe::slopes(simd, z, classes, count),
+    fn rows<F: Float, S: Simd>(
+        self,
+        simd: S,
+        tiles: &impl RowTiles<F>,
+        rows: Range<usize>,
+        out: &mut [F],
+        scratch: &mut ClassScratch<F>,
+    ) -> bool {
+        let classes = out.len() / rows.len();
+        let tile_rows = tiles.tile_rows();
+        let mut valid = true;
+        for (first, out) in rows
+            .step_by(tile_rows)
+            .zip(out.chunks_mut(tile_rows * classes))
+        {
+            let count = out.len() / classes;
+            valid &= tiles.tile(
+                simd,
+                first..first + count,
+                scratch,
+                None,
+                #[inline(always)]
+                |z| {
+                    stripe::pad(z, count);
+                    match self {
+                        Transform::Scores => {}
+                        Transform::Probabilities => stripe::probabilities(simd, z, classes, count),
+                        Transform::Slopes => stripe::slopes(simd, z, classes, count),
+                    }
+                    for (i, row) in out.chunks_exact_mut(classes).enumerate() {
+                        for (k, out) in row.iter_mut().enumerate() {
+                            *out = z[k * STRIPE + i];
+                        }
+                    }
+                },
+            );
         }
+        valid
     }
 }
 
-/// `d_ik = s_i p_ik (1 − p_ik)` of every sample, shape (K, m); in `f64` whatever `X` holds.
+/// `d_ik = s_i p_ik (1 − p_ik)` of every row, shape (K, m); in `f64` whatever `X` holds.
 ///
 /// # Errors
 ///

@@ -1,41 +1,34 @@
-//! Products of sparse rows with all classes: what is stored of a row meets the weights of its column, class by class,
-//! which lie together. In `f64` whatever is stored, as for two classes.
+//! Products of sparse rows with all classes: each element of a row is multiplied with the weights of its column, class by
+//! class, which lie together. In `f64` whatever is stored, as for one score.
 
 use std::ops::Range;
 
 use fearless_simd::prelude::*;
 
-use super::tile::{Classes, Samples, Scratch};
+use super::tile::{ClassScratch, ClassWeights, RowTiles};
 use crate::float::Float;
 use crate::kernel::sums::Sums;
 use crate::reduce::STRIPE;
-use crate::sparse::{Index, Rows};
-use crate::vector::RowSet;
+use crate::sparse::{Index, SparseRows};
 
-/// Sparse features, whose elements are `V`, and the model, whose weights are transposed: those of a column side by side.
-pub(super) struct SparseSamples<'a, V, I> {
-    x: Rows<'a, V, I>,
-    rows: RowSet<'a>,
+/// Sparse rows with elements of `V`, and the weights transposed: those of a column side by side.
+pub(super) struct SparseTiles<'a, V, I> {
+    x: SparseRows<'a, V, I>,
     transposed: Vec<f64>,
     biases: Vec<f64>,
 }
 
-impl<'a, V, I> SparseSamples<'a, V, I> {
-    pub(super) fn new<F: Float>(
-        x: Rows<'a, V, I>,
-        rows: RowSet<'a>,
-        model: &Classes<'_, F>,
-    ) -> Self {
-        SparseSamples {
+impl<'a, V, I> SparseTiles<'a, V, I> {
+    pub(super) fn new<F: Float>(x: SparseRows<'a, V, I>, weights: &ClassWeights<'_, F>) -> Self {
+        SparseTiles {
             x,
-            rows,
-            transposed: transposed(model.weights, model.columns),
-            biases: model.biases.iter().map(|b| b.to_f64()).collect(),
+            transposed: transposed(weights.weights, weights.columns),
+            biases: weights.biases.iter().map(|b| b.to_f64()).collect(),
         }
     }
 }
 
-/// Of a matrix by classes, the one by columns, or the other way round; `width` is the length of a line of it.
+/// The transposed matrix, in `f64`; `width` is the length of a line of the one given.
 fn transposed<F: Float>(matrix: &[F], width: usize) -> Vec<f64> {
     let lines = matrix.len() / width;
     let mut out = vec![0.0; matrix.len()];
@@ -47,7 +40,7 @@ fn transposed<F: Float>(matrix: &[F], width: usize) -> Vec<f64> {
     out
 }
 
-impl<F: Float, V: Float, I: Index> Samples<F> for SparseSamples<'_, V, I> {
+impl<F: Float, V: Float, I: Index> RowTiles<F> for SparseTiles<'_, V, I> {
     fn tile_rows(&self) -> usize {
         STRIPE
     }
@@ -56,18 +49,17 @@ impl<F: Float, V: Float, I: Index> Samples<F> for SparseSamples<'_, V, I> {
     fn tile<S: Simd>(
         &self,
         _simd: S,
-        first: usize,
-        count: usize,
-        scratch: &mut Scratch<F>,
+        rows: Range<usize>,
+        scratch: &mut ClassScratch<F>,
         gradient: Option<&mut Sums>,
         transform: impl FnOnce(&mut [F]),
     ) -> bool {
         let classes = self.biases.len();
         let mut sum = vec![0.0; classes];
         let mut valid = true;
-        for i in 0..count {
+        for (i, row) in rows.clone().enumerate() {
             sum.copy_from_slice(&self.biases);
-            let row = self.x.row(self.rows.at(first + i));
+            let row = self.x.row(row);
             valid &= row.is_some();
             let (columns, values) = row.unwrap_or_default();
             for (column, value) in columns.iter().zip(values) {
@@ -85,11 +77,11 @@ impl<F: Float, V: Float, I: Index> Samples<F> for SparseSamples<'_, V, I> {
             return valid;
         };
         let mut residual = sum;
-        for i in 0..count {
+        for (i, row) in rows.enumerate() {
             for (r, z) in residual.iter_mut().zip(scratch.z.chunks_exact(STRIPE)) {
                 *r = z[i].to_f64();
             }
-            let (columns, values) = self.x.row(self.rows.at(first + i)).unwrap_or_default();
+            let (columns, values) = self.x.row(row).unwrap_or_default();
             for (column, value) in columns.iter().zip(values) {
                 let place = place(column.at(), classes);
                 if let Some(sums) = place.and_then(|place| sums.weights.get_mut(place)) {

@@ -5,6 +5,7 @@
 use fearless_simd::prelude::*;
 
 use crate::float::Float;
+use crate::kernel::dataset::StripeLabels;
 use crate::lanes::sum_lanes;
 use crate::math;
 use crate::reduce::STRIPE;
@@ -12,7 +13,8 @@ use crate::simd::MulAdd;
 
 /// Turns the scores of a vector of rows into `e_k = exp(z_k − max z)`; returns Σ e_k − 1, without cancellation.
 ///
-/// `each` sees every class with `max z − z_k`: 0 for the largest, infinite ones among them, else beyond 0.
+/// `each` is called with every class and `max z − z_k`: 0 for the largest score, even an infinite one, and positive for the
+/// others.
 #[inline(always)]
 fn exponentials<F: Float, S: Simd>(
     simd: S,
@@ -50,7 +52,7 @@ fn others<F: Float, S: Simd>(simd: S, e: F::Lanes<S>, rest: F::Lanes<S>) -> F::L
     e.simd_eq(one).select(rest, rest + (one - e))
 }
 
-/// Rows beyond the last, up to a whole vector: certain of class 0, which they are labelled as.
+/// Fills the rows beyond the last, up to a whole vector: certain of class 0, which is also their label.
 #[inline(always)]
 pub(in crate::kernel) fn pad<F: Float>(z: &mut [F], count: usize) {
     let end = count.next_multiple_of(F::LANES);
@@ -59,7 +61,7 @@ pub(in crate::kernel) fn pad<F: Float>(z: &mut [F], count: usize) {
     }
 }
 
-/// Scores become probabilities.
+/// Turns scores into probabilities.
 #[inline(always)]
 pub(in crate::kernel) fn probabilities<F: Float, S: Simd>(
     simd: S,
@@ -78,7 +80,7 @@ pub(in crate::kernel) fn probabilities<F: Float, S: Simd>(
     }
 }
 
-/// Scores become `p_k (1 − p_k)`.
+/// Turns scores into `p_k (1 − p_k)`.
 #[inline(always)]
 pub(in crate::kernel) fn slopes<F: Float, S: Simd>(
     simd: S,
@@ -98,24 +100,24 @@ pub(in crate::kernel) fn slopes<F: Float, S: Simd>(
     }
 }
 
-/// Sums over a stripe's rows, in lanes.
-pub(in crate::kernel) struct Totals<F: Float, S: Simd> {
+/// The sums over a stripe's rows, in lanes.
+pub(in crate::kernel) struct StripeSums<F: Float, S: Simd> {
     error: F::Lanes<S>,
-    /// Where a label was none of the classes, or a sample weight out of range.
+    /// Rows whose label is none of the classes, or whose sample weight is out of range.
     invalid: <F::Lanes<S> as SimdBase<S>>::Mask,
 }
 
-impl<F: Float, S: Simd> Totals<F, S> {
+impl<F: Float, S: Simd> StripeSums<F, S> {
     #[inline(always)]
     pub(in crate::kernel) fn new(simd: S) -> Self {
         let zero = F::Lanes::<S>::splat(simd, F::ZERO);
-        Totals {
+        StripeSums {
             error: zero,
             invalid: zero.simd_gt(zero),
         }
     }
 
-    /// Scores become residuals, times their sample weights; errors are added up.
+    /// Turns scores into residuals, times their sample weights, and adds up the errors.
     ///
     /// With `e_k = exp(z_k − max z)` and `S = Σ e_k`:
     ///
@@ -125,17 +127,20 @@ impl<F: Float, S: Simd> Totals<F, S> {
     ///            = −Σ_{l ≠ y} e_l / S for k = y
     /// ```
     ///
-    /// `y` and `sample_weight` go on to whole vectors, with zeros.
+    /// A vector's rows beyond the last are as [`pad`] leaves them.
     #[inline(always)]
     pub(in crate::kernel) fn residuals(
         &mut self,
         simd: S,
         z: &mut [F],
         classes: usize,
-        y: &[F],
-        sample_weight: Option<&[F]>,
-        count: usize,
+        labels: &StripeLabels<'_, F>,
     ) {
+        let StripeLabels {
+            count,
+            y,
+            sample_weight,
+        } = *labels;
         let zero = F::Lanes::<S>::splat(simd, F::ZERO);
         let one = F::Lanes::<S>::splat(simd, F::ONE);
         let infinity = F::Lanes::<S>::splat(simd, F::INFINITY);

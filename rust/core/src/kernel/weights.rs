@@ -1,4 +1,4 @@
-//! Weights and gradients as lanes take them, and how many rows are worth a tile.
+//! The weights of dense columns and the sums of their gradient, in vectors of lanes; and how many rows make a tile.
 
 use crate::float::Float;
 use crate::reduce::STRIPE;
@@ -12,15 +12,16 @@ const LONG_ROW_BYTES: usize = 4 << 10;
 /// Bytes of a tile of columns: long runs of each are read at once, and it stays in the second-level cache or near it.
 const TILE_BYTES: usize = 512 << 10;
 
-/// Weights, and how the lanes take them.
-pub(crate) struct Model<'a, F: Float> {
+/// Weights and bias of one score. The weights are read in whole vectors; the last one is padded with zeros.
+pub(crate) struct PaddedWeights<'a, F: Float> {
     pub(super) weights: &'a [F],
     pub(super) bias: F,
-    /// The last vector's worth of weights if they do not fill whole vectors, zero where a whole vector has them already.
+    /// The last vector where the weights do not fill whole vectors: it ends with them, and is zero where it overlaps the
+    /// vector before.
     pub(super) rest: Option<F::Array>,
 }
 
-impl<'a, F: Float> Model<'a, F> {
+impl<'a, F: Float> PaddedWeights<'a, F> {
     pub(crate) fn new(weights: &'a [F], bias: F) -> Self {
         let fresh = weights.len() % F::LANES;
         let rest = (fresh > 0 && weights.len() > F::LANES).then(|| {
@@ -28,7 +29,7 @@ impl<'a, F: Float> Model<'a, F> {
             rest.as_mut()[F::LANES - fresh..].copy_from_slice(&weights[weights.len() - fresh..]);
             rest
         });
-        Model {
+        PaddedWeights {
             weights,
             bias,
             rest,
@@ -43,7 +44,7 @@ impl<'a, F: Float> Model<'a, F> {
         self.columns() * size_of::<F>()
     }
 
-    /// Rows are summed along their columns.
+    /// Whether a row fills a vector: rows are then summed along their columns.
     pub(super) fn is_wide(&self) -> bool {
         self.columns() >= F::LANES
     }
@@ -55,7 +56,7 @@ impl<'a, F: Float> Model<'a, F> {
             .clamp(F::LANES, STRIPE)
     }
 
-    /// How far ahead of its second use a row is fetched; of long rows the hardware does so by itself.
+    /// How many rows ahead of a row's second use memory is fetched; the hardware fetches long rows by itself.
     pub(super) fn rows_ahead(&self) -> usize {
         let row = self.row_bytes();
         if row > LONG_ROW_BYTES {
@@ -65,7 +66,7 @@ impl<'a, F: Float> Model<'a, F> {
         }
     }
 
-    /// Rows of a tile that is read twice as a whole: a vector of them, or several cache lines of each column.
+    /// Rows of a tile that is read twice as a whole: one vector of them, or several cache lines of each column.
     pub(super) fn tile_rows(&self) -> usize {
         let lines = 4 * F::LANES;
         match TILE_BYTES / self.row_bytes() / lines * lines {
@@ -75,11 +76,11 @@ impl<'a, F: Float> Model<'a, F> {
     }
 }
 
-/// Residuals × rows, summed over a stripe.
+/// Σ residual × row over a stripe, in vectors of lanes.
 pub(crate) struct GradientLanes<F: Float> {
-    /// As many as the columns' whole vectors.
+    /// One for each whole vector of columns.
     pub(super) whole: Vec<F::Array>,
-    /// The last columns, where [`Model::rest`] is not zero.
+    /// The last columns, in the lanes where [`PaddedWeights::rest`] is not zero.
     pub(super) rest: F::Array,
 }
 
@@ -99,7 +100,7 @@ impl<F: Float> GradientLanes<F> {
         self.rest = F::ZEROS;
     }
 
-    /// Adds a stripe to its leaf.
+    /// Adds the stripe's sums to those of its leaf.
     #[inline(always)]
     pub(super) fn add_to(&self, sums: &mut [f64]) {
         let fresh = sums.len() % F::LANES;

@@ -1,16 +1,17 @@
-//! Weights and bias on their way.
+//! The weights and bias of a descent, from step to step.
 
 use crate::float::Float;
 use crate::kernel::Parameters;
 use crate::loss::Activation;
 
+/// Weights and bias that a descent is at.
 #[derive(Clone)]
-pub(super) struct Model<F> {
+pub(super) struct Iterate<F> {
     pub(super) weights: Vec<F>,
     pub(super) bias: F,
 }
 
-impl<F: Float> Model<F> {
+impl<F: Float> Iterate<F> {
     pub(super) fn parameters(&self, activation: Activation) -> Parameters<'_, F> {
         Parameters::of_one_score(activation, &self.weights, &self.bias)
     }
