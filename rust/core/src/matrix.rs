@@ -1,8 +1,8 @@
-//! Arrays as callers hold them, in any layout and any element type, handed to kernels in tiles of one layout and type.
+//! Dense matrices in any layout and element type, which kernels read in tiles of one layout and type.
 //!
-//! A tile whose rows or columns already lie contiguous in the type computed in is used in place, by the kernel that goes
-//! along them; any other is packed into a small scratch. No array is ever copied whole, and what a kernel computes from a tile does
-//! not depend on where the tile came from.
+//! A tile is used in place where its rows or columns lie contiguously in the type computed in, by the kernel that goes
+//! along them; otherwise it is packed into a small scratch. No array is ever copied whole, and a kernel computes the same
+//! from a packed tile as in place.
 
 use fearless_simd::prelude::*;
 
@@ -13,7 +13,7 @@ use crate::lanes::{MAX_LANES, transpose};
 use crate::strips::{Strips, prefetch};
 use crate::vector::RowSet;
 
-/// Memory for tiles that cannot be used in place, kept from one to the next.
+/// Memory for tiles that cannot be used in place, reused from tile to tile.
 pub(crate) struct Packed<F> {
     tile: Vec<F>,
     /// A vector's worth of columns or rows on their way into the tile.
@@ -308,7 +308,7 @@ impl<'a> DenseRows<'a> {
         Strips::new(tile, 0, count as isize, self.matrix.columns, count)
     }
 
-    /// Packs columns from rows of fewer elements than a vector has.
+    /// Packs the columns of rows that have fewer elements than a vector.
     #[inline(always)]
     fn transpose_rows<F: Float, S: Simd>(
         &self,
@@ -325,7 +325,7 @@ impl<'a> DenseRows<'a> {
         let mut last_lanes = [F::ZERO; MAX_LANES];
         for row in (0..count).step_by(F::LANES) {
             let taken = F::LANES.min(count - row);
-            // In place a vector reaches beyond its row: over the next ones, as long as the buffer lasts.
+            // In place, a vector reaches beyond its row, which is harmless as long as it stays in the buffer.
             let start = self.position(first + row, 0);
             let last = start.wrapping_add_signed((F::LANES as isize - 1) * self.matrix.row_stride);
             let whole = in_place.filter(|data| {
@@ -371,8 +371,8 @@ impl<'a> DenseRows<'a> {
         }
     }
 
-    /// The memory of the `count` rows from `first` on, to be fetched before [`DenseRows::row_tile`] reads them; none of it where
-    /// these rows are not read in place.
+    /// The memory of the `count` rows from `first` on, to be fetched before it is read; none where these rows are not read
+    /// in place.
     #[inline(always)]
     pub(crate) fn ahead<F: Float>(&self, first: usize, count: usize) -> Ahead<'a, F> {
         let Some(data) = self.consecutive().filter(|_| first < self.count()) else {
@@ -387,7 +387,7 @@ impl<'a> DenseRows<'a> {
         } else {
             (self.matrix.columns, count, self.matrix.row_stride)
         };
-        // Addressed by its last element, a cache line that a run shares with the one before is not asked for again.
+        // By the last element of each line: one that a run shares with the run before is not asked for again.
         let start = self.matrix.position(row, 0) + LINE / size_of::<F>() - 1;
         Ahead {
             data,
@@ -403,7 +403,7 @@ impl<'a> DenseRows<'a> {
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
-/// Memory to fetch before its use, one contiguous run after another: an order in which the hardware follows.
+/// Memory to fetch before its use, one contiguous run after another, so that the hardware's prefetching follows.
 pub(crate) struct Ahead<'a, F> {
     data: &'a [F],
     next: usize,

@@ -56,7 +56,7 @@ macro_rules! with_rows {
 }
 pub(crate) use with_rows;
 
-/// A row's own work, in elements.
+/// The cost of a row beside its elements, in elements.
 pub(crate) const ROW: usize = 8;
 
 impl Indices<'_> {
@@ -73,7 +73,7 @@ impl Indices<'_> {
     }
 }
 
-/// A position; one that is negative or does not fit becomes one that no slice has.
+/// A position in a slice; one that is negative or too large becomes `usize::MAX`, which no slice has.
 pub(crate) trait Index: Copy + Default + Send + Sync {
     fn at(self) -> usize;
     fn to_i64(self) -> i64;
@@ -111,7 +111,7 @@ impl Index for i64 {
     }
 }
 
-/// What a compressed matrix holds together: CSR is compressed by rows, CSC by columns.
+/// The axis along which a matrix is compressed: CSR by rows, CSC by columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Axis {
     Row,
@@ -203,7 +203,7 @@ impl<'a> Compressed<'a> {
         if first != 0 {
             return Err(wrong("start at 0", 0, first));
         }
-        // All of them first, without a branch: this is once a call, and the search almost never.
+        // First a check of all without branches; the search for the first wrong one is almost never needed.
         if !pairs().fold(true, |ascends, (a, b)| ascends & (a.to_i64() <= b.to_i64())) {
             let descends = pairs().position(|(a, b)| a.to_i64() > b.to_i64());
             let position = descends.map_or(0, |before| before + 1);
@@ -356,7 +356,7 @@ fn values<'a, F: Float>(data: &Elements<'a>) -> Cow<'a, [F]> {
     }
 }
 
-/// A sparse matrix by rows, in memory of its own: what becomes of one by columns.
+/// A sparse matrix by rows in memory of its own, converted from one by columns.
 #[derive(Clone, Debug)]
 pub struct Transposed<F> {
     values: Vec<F>,
@@ -405,7 +405,7 @@ impl<F: Float> Transposed<F> {
     ///
     /// # Errors
     ///
-    /// As [`Sparse::new`], which checks what cannot be wrong here.
+    /// As [`Sparse::new`]; none of them can occur here.
     pub fn view(&self) -> Result<Sparse<'_>, Error> {
         let indices = match &self.indices {
             OwnIndices::I32(indices) => Indices::I32(indices),
@@ -455,7 +455,7 @@ impl Compressed<'_> {
         starts: &[usize],
         job: &mut Job<'_>,
     ) -> Result<(Vec<F>, Vec<J>), Error> {
-        /// Elements worth a thread.
+        /// Elements that are worth a thread.
         const WORTH: usize = 1 << 16;
         let stored = starts[self.width];
         let (mut out_values, mut out_columns) = (
@@ -528,7 +528,7 @@ impl Compressed<'_> {
     }
 }
 
-/// A caller may write to arrays while they are read.
+/// The error where arrays no longer have what was found in them: a caller may write to them while they are read.
 pub(crate) fn changed() -> Error {
     Error::Conflict {
         argument: "X and y",

@@ -1,4 +1,4 @@
-//! Gradient descent by epochs and batches, and their order.
+//! The epochs of gradient descent: the order of the rows, the batches, and when to stop.
 
 use super::batch::Progress;
 use super::iterate::Iterate;
@@ -92,7 +92,7 @@ fn run<F: Float>(
     if full {
         sums = Some(progress.evaluate(dataset, want, observer)?);
     } else {
-        // Sooner than the first evaluation over all points, which checks them, too.
+        // The first evaluation over all points would find wrong labels only after an epoch.
         dataset.check_labels(&mut Job::new(options.threads, &mut Polling(observer))?)?;
     }
     let (mut history, mut stop_reason) = (Vec::new(), StopReason::Epochs);

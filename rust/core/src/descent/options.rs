@@ -1,4 +1,4 @@
-//! How to descend, who watches, and what comes of it.
+//! The options, the observer and the result of a descent.
 
 use std::ops::ControlFlow;
 
@@ -10,7 +10,7 @@ use crate::penalty::Penalty;
 use crate::reduce::{Monitor, Threads, Unmonitored};
 use crate::stop::StopReason;
 
-/// How to descend.
+/// Options of a descent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// α > 0.
@@ -19,7 +19,7 @@ pub struct Options {
     pub epochs: usize,
     /// Points of one update; all of them if `None`.
     pub batch_size: Option<usize>,
-    /// Seed of the order of the points; the order they come in if `None`.
+    /// Seed of the order of the points; as they come if `None`.
     pub shuffle: Option<u64>,
     /// Whether α is divided by the batch's size.
     pub reduction: Reduction,
@@ -36,7 +36,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Points of one update, of so many points.
+    /// Points of one update where there are `points` in all.
     pub(super) fn batch(&self, points: usize) -> usize {
         self.batch_size.map_or(points, |size| size.min(points))
     }
@@ -90,7 +90,7 @@ impl<F> Observer<F> for Unmonitored {
     }
 }
 
-/// What a descent ends with.
+/// The result of a descent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Descent<F> {
     /// w, shape (n).

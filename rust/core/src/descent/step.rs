@@ -6,7 +6,7 @@ use crate::kernel::{self, Dataset, Parameters, Sums, Want};
 use crate::penalty::Penalty;
 use crate::reduce::Job;
 
-/// How a learning rate reads: along the gradient of the mean error, or of the sum over the points.
+/// Whether the learning rate multiplies the gradient of the mean error, or of the sum of the points' errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reduction {
     /// w ← w − α ∇E
@@ -33,7 +33,7 @@ impl Reduction {
     }
 }
 
-/// Weights and biases after a step, or what it changes them by.
+/// Weights and biases after a step, or their changes by it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step<F> {
     /// Shape (n), or (K, n) class by class.
@@ -82,7 +82,7 @@ pub(crate) fn check_learning_rate(got: f64) -> Result<(), Error> {
     }
 }
 
-/// What the sums are divided by, and what the penalty's gradient is multiplied by, in the penalised gradient.
+/// The divisor of the sums and the factor of the penalty's gradient in the penalised gradient.
 pub(crate) fn scales(sums: &Sums, reduction: Reduction) -> (f64, f64) {
     match reduction {
         Reduction::Mean => (sums.weight, 1.0),

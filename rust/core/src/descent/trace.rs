@@ -1,4 +1,4 @@
-//! What a descent records of its updates.
+//! The record of a descent's updates.
 
 use super::iterate::Iterate;
 use crate::error::Error;
@@ -6,7 +6,7 @@ use crate::float::Float;
 use crate::kernel::PointUpdate;
 use crate::vector::RowSet;
 
-/// Every update of a descent, field by field; a record's points, and its columns, lie together.
+/// Every update of a descent, field by field; within a field, update after update.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trace<F> {
     /// Points of a whole batch; a shorter one is padded with row −1 and NaN.
@@ -34,7 +34,7 @@ pub struct Trace<F> {
 }
 
 impl<F: Float> Trace<F> {
-    /// An empty trace of a descent of so many updates, with room for all of them if nothing can end it earlier.
+    /// An empty trace for a descent of so many updates; with room for all of them if it is `certain` that they come.
     ///
     /// # Errors
     ///
@@ -50,7 +50,7 @@ impl<F: Float> Trace<F> {
             columns,
             ..Trace::default()
         };
-        // epoch, error, Δb and b; of each point row, z and ŷ; of each column Δw and w.
+        // Bytes of epoch, error, Δb and b; for each point of row, z and ŷ; for each column of Δw and w.
         let number = size_of::<F>() as u128;
         let record =
             16 + 2 * number + batch as u128 * (8 + 2 * number) + columns as u128 * 2 * number;
@@ -59,7 +59,7 @@ impl<F: Float> Trace<F> {
             return Err(too_many_updates(updates));
         }
         if certain {
-            // First in one piece, and given back: of several, a system may promise more together than it has.
+            // First allocated in one piece and freed: of several pieces, a system may promise more than it has.
             Vec::<u8>::new()
                 .try_reserve_exact(bytes as usize)
                 .map_err(|_| too_many_updates(updates))?;

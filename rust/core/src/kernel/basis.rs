@@ -1,15 +1,15 @@
 //! Coordinates in which the columns of `X` are neither far from zero nor nearly combinations of one another.
 //!
-//! A solver sees `x̃_j = (x_j − origin_j) / unit_j`, less, where the column is nearly a combination of columns before it,
-//! that combination: `x̃_j −= Σ_{k<j} t_jk x̃_k`. The origin is near the column's mean and the unit is a power of two near
-//! its spread. Weights, gradients and scores go over exactly:
+//! A solver sees `x̃_j = (x_j − origin_j) / unit_j`. Where the column is nearly a combination of columns before it, that
+//! combination is subtracted: `x̃_j −= Σ_{k<j} t_jk x̃_k`. The origin is near the column's mean and the unit is a power of
+//! two near its spread. Weights and gradients have exact counterparts, and scores are the same:
 //!
 //! ```text
 //! x · w + b = x̃ · w̃ + b̃          for w, b = basis.to_natural(w̃, b̃)
 //! ```
 //!
-//! Any origin, unit and combination is right; good ones keep the digits that a Gram matrix of the columns as they are
-//! would lose, whose condition number is the square of theirs.
+//! Any origin, unit and combination is correct. Good ones keep digits: a Gram matrix of the original columns has the
+//! square of their condition number, and would lose them.
 
 use super::dataset::{Dataset, rows_of};
 use super::subset::stratified;
@@ -20,12 +20,12 @@ use crate::sparse::with_rows;
 /// Rows that origins and units are taken from.
 const SAMPLED: usize = 64;
 const SEED: u64 = 0x0B15;
-/// What is less than this part of the largest multiple in a combination waits.
+/// Coefficients whose terms are below this fraction of the largest term are not taken into a combination yet.
 const MATTERS: f64 = 1e-3;
-/// Columns of a sparse matrix whose mean is so many times their spread are seen from there; others from zero.
+/// A column of a sparse matrix has its origin at its mean if that is more than so many spreads from zero; else at zero.
 const FAR: f64 = 4.0;
 
-/// The coordinates of the columns.
+/// Origin, unit and combination of every column.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Basis {
     origin: Vec<f64>,
@@ -33,17 +33,17 @@ pub(crate) struct Basis {
     per_unit: Vec<f64>,
     /// In ascending order of their columns.
     combinations: Vec<Combination>,
-    /// Root mean squares of (x_j − origin_j) / unit_j, as far as they are known.
+    /// Root mean square of (x_j − origin_j) / unit_j, estimated from the sampled rows.
     spread: Vec<f64>,
-    /// Columns that looked constant in the rows that origins and units are taken from.
+    /// Columns that are constant in the sampled rows.
     unknown: Vec<usize>,
-    /// Whether the columns are as they are.
+    /// Whether the coordinates are the original ones.
     is_natural: bool,
     /// The largest unit; its reciprocal is the least.
     largest_unit: f64,
 }
 
-/// What is taken out of a column.
+/// The combination of earlier columns that is subtracted from a column.
 #[derive(Clone, Debug, PartialEq)]
 struct Combination {
     column: usize,
@@ -52,7 +52,7 @@ struct Combination {
 }
 
 impl Basis {
-    /// The columns as they are.
+    /// The original coordinates: origin 0, unit 1, no combinations.
     pub(crate) fn natural(columns: usize) -> Self {
         Basis {
             is_natural: true,
@@ -60,7 +60,7 @@ impl Basis {
         }
     }
 
-    /// Columns seen from `origin`, in units of a power of two each, of which the reciprocals are given.
+    /// Coordinates with these origins and reciprocals of units, which are powers of two, without combinations.
     pub(crate) fn new(origin: Vec<f64>, per_unit: Vec<f64>) -> Self {
         Basis {
             origin,
@@ -73,11 +73,10 @@ impl Basis {
         }
     }
 
-    /// Origins and units as some of the rows have them; origins of zero without a bias to make up for others.
-    ///
-    /// A column that none of these rows tells from a constant has the unit 1.
+    /// Origins and units estimated from a sample of the rows. Without a bias, all origins are zero, since nothing could make
+    /// up for others. A column that is constant in the sample has the unit 1.
     pub(crate) fn sampled(dataset: &Dataset<'_>, fit_bias: bool, is_penalised: bool) -> Self {
-        // With a penalty, a unit's square must be a number, too.
+        // With a penalty, the square of a unit must be finite, too.
         let largest_unit = if is_penalised { 1e100 } else { 1e300 };
         let rows = rows_of(dataset);
         let drawn = stratified(rows, rows.min(SAMPLED), SEED);
@@ -110,7 +109,7 @@ impl Basis {
         }
     }
 
-    /// [`Basis::sampled`] of so many rows that store these elements, each with its column.
+    /// [`Basis::sampled`] from `rows` rows, whose stored elements are given with their columns.
     fn of_rows(
         columns: usize,
         rows: usize,
@@ -161,8 +160,8 @@ impl Basis {
         basis
     }
 
-    /// The root mean squares of the columns less their origins, in units: of what sums of squares over rows of that weight
-    /// say where no combination is taken out of a column, else of some of the rows.
+    /// Root mean square of each `x̃_j`: from sums of squares over rows of total weight `total`; where a combination is
+    /// subtracted from the column, the estimate from the sampled rows.
     pub(crate) fn spreads(&self, squares: &[f64], total: f64) -> Vec<f64> {
         let known = squares.iter().map(|square| (square / total).sqrt());
         let mut spreads: Vec<f64> = known.collect();
@@ -172,7 +171,7 @@ impl Basis {
         spreads
     }
 
-    /// How large the terms of a score are whose sum is one of a column's `x̃_j`, in the root of their mean squares.
+    /// The size, as a root mean square, of the terms that a column's `x̃_j` is the sum of in original coordinates.
     pub(crate) fn reach(&self, column: usize, spreads: &[f64]) -> f64 {
         let size = |k: usize| spreads[k] + (self.origin[k] * self.per_unit[k]).abs();
         if !self.combinations.iter().any(|c| c.column == column) {
@@ -197,30 +196,30 @@ impl Basis {
         &self.per_unit
     }
 
-    /// Whether the columns are as they are.
+    /// Whether the coordinates are the original ones.
     pub(crate) fn is_natural(&self) -> bool {
         self.is_natural
     }
 
-    /// Whether columns are seen from zero, in units whose squares are no extreme numbers.
+    /// Whether all origins are zero, and all units such that their squares neither overflow nor underflow.
     pub(crate) fn is_moderate(&self) -> bool {
         let is_moderate = |per_unit: &f64| (1e-60..1e60).contains(per_unit);
         self.origin.iter().all(|&origin| origin == 0.0) && self.per_unit.iter().all(is_moderate)
     }
 
-    /// Whether combinations are taken out of columns.
+    /// Whether a combination is subtracted from some column.
     pub(crate) fn is_combined(&self) -> bool {
         !self.combinations.is_empty()
     }
 
-    /// The columns that combinations are taken out of, each with its coefficients on the columns before it.
+    /// The columns from which combinations are subtracted, each with its coefficients on the columns before it.
     pub(crate) fn combinations(&self) -> impl Iterator<Item = (usize, &[f64])> {
         self.combinations
             .iter()
             .map(|c| (c.column, c.coefficients.as_slice()))
     }
 
-    /// Takes no multiple of these columns out of any other; whether one was.
+    /// Removes these columns from the combinations of all others; returns whether any had them.
     pub(crate) fn leave_alone(&mut self, columns: &[usize]) -> bool {
         let mut were_used = false;
         for c in &mut self.combinations {
@@ -232,12 +231,13 @@ impl Basis {
         were_used
     }
 
-    /// Whether some column looked constant in the rows that origins and units are taken from.
+    /// Whether some column is constant in the sampled rows.
     pub(crate) fn has_unknown_units(&self) -> bool {
         !self.unknown.is_empty()
     }
 
-    /// Sets the units of the columns that looked constant, by their largest distance from their origins in all rows.
+    /// Sets the units of the columns that are constant in the sampled rows, from their largest distance from the origin over
+    /// all rows.
     pub(crate) fn set_unknown_units(&mut self, spread: impl Fn(usize, f64) -> f64) {
         for j in std::mem::take(&mut self.unknown) {
             let spread = spread(j, self.origin[j]);
@@ -247,7 +247,7 @@ impl Basis {
         }
     }
 
-    /// The natural weights of the unit vector along a column.
+    /// The weights of the original columns whose score is `x̃_j` of one column, but for a constant.
     pub(crate) fn natural_weights(&self, column: usize) -> Vec<f64> {
         let mut weights = vec![0.0; self.columns()];
         weights[column] = 1.0;
@@ -260,9 +260,9 @@ impl Basis {
         self.origin[column] += by / self.per_unit[column];
     }
 
-    /// Takes a further multiple of each column before it out of `column`: of those that matter most, if `size` says how large
-    /// the columns are, for the others can be taken out once these are. Coefficients are rounded, so that equal numbers in
-    /// two columns leave exactly nothing.
+    /// Subtracts a further combination of the columns before it from `column`. Only the largest terms are taken, `size` being
+    /// the size of each column: the others are found more accurately once these are gone. Coefficients are rounded to half
+    /// their digits, so that columns with equal numbers leave exactly zero.
     pub(crate) fn take_out(&mut self, column: usize, coefficients: &[f64], size: &[f64]) {
         let part = |(t, size): (&f64, &f64)| (t * size).abs();
         let largest = coefficients.iter().zip(size).map(part).fold(0.0, f64::max);
@@ -289,7 +289,7 @@ impl Basis {
         }
     }
 
-    /// `x̃` in place of a row `x`, as if it were computed exactly and rounded once; `low` is scratch as long as the row.
+    /// Replaces a row `x` by `x̃`, as if computed exactly and rounded once; `low` is scratch of the same length.
     #[inline(always)]
     pub(crate) fn enter(&self, x: &mut [f64], low: &mut [f64]) {
         let coordinates = self.origin.iter().zip(&self.per_unit);
@@ -323,7 +323,7 @@ impl Basis {
         }
     }
 
-    /// The gradient by `w̃`, from that by natural weights and the bias.
+    /// Replaces the gradient by the original weights by that by `w̃`; `by_bias` is the derivative by the bias.
     pub(crate) fn gradient(&self, natural: &mut [f64], by_bias: f64) {
         let coordinates = self.origin.iter().zip(&self.per_unit);
         for (g, (origin, per_unit)) in natural.iter_mut().zip(coordinates) {
@@ -335,7 +335,7 @@ impl Basis {
         }
     }
 
-    /// The gradient by natural weights, from that by `w̃` and the bias.
+    /// The gradient by the original weights, from that by `w̃` and by the bias.
     pub(crate) fn natural_gradient(&self, gradient: &[f64], by_bias: f64) -> Vec<f64> {
         let mut natural = gradient.to_vec();
         for c in &self.combinations {
@@ -348,7 +348,7 @@ impl Basis {
         natural
     }
 
-    /// Of a gradient by `w̃`, the magnitudes that have cancelled in each column.
+    /// For each column of a gradient by `w̃`, the sum of the magnitudes of the terms that it is the sum of.
     pub(crate) fn magnitudes(&self, x: &[f64], out: &mut [f64]) {
         for (out, x) in out.iter_mut().zip(x) {
             *out = x.abs();
@@ -360,7 +360,7 @@ impl Basis {
         }
     }
 
-    /// Natural weights in place of `w̃`; returns what is to be added to `b̃`.
+    /// Replaces `w̃` by the original weights; returns the difference `b − b̃`.
     pub(crate) fn to_natural(&self, weights: &mut [f64]) -> f64 {
         for c in self.combinations.iter().rev() {
             let (before, rest) = weights.split_at_mut(c.column);
@@ -376,13 +376,13 @@ impl Basis {
         -dot(&self.origin, weights)
     }
 
-    /// `w̃` in place of natural weights; returns what is to be added to `b`.
+    /// Replaces the original weights by `w̃`; returns the difference `b̃ − b`.
     pub(crate) fn to_coordinates(&self, weights: &mut [f64]) -> f64 {
         let shift = dot(&self.origin, weights);
         for (w, per_unit) in weights.iter_mut().zip(&self.per_unit) {
             *w /= per_unit;
         }
-        // A column's natural weight stands until the combinations of later columns have been put back into earlier ones.
+        // In ascending order: a column's weight is not changed before its own combination is used.
         for c in &self.combinations {
             let (before, rest) = weights.split_at_mut(c.column);
             let w = rest[0];
@@ -395,7 +395,7 @@ impl Basis {
     }
 }
 
-/// A column in some rows.
+/// Summary of a column over the sampled rows.
 #[derive(Clone, Copy, Default)]
 struct Sketch {
     /// Rows that store it.
@@ -422,13 +422,13 @@ impl Sketch {
         self.first + self.sum / self.rows.max(1) as f64
     }
 
-    /// The largest distance from there.
+    /// The largest distance of an element from `origin`.
     fn spread(&self, origin: f64) -> f64 {
         (self.largest - origin).max(origin - self.least)
     }
 }
 
-/// The first half of a number's digits.
+/// A number rounded to half its digits.
 fn rounded(x: f64) -> f64 {
     const HALF: u64 = 1 << 26;
     let bits = x.to_bits();

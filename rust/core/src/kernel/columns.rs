@@ -14,7 +14,7 @@ use crate::strips::Strips;
 
 /// Columns whose products are added to a chain between loading and storing it.
 const LINKS: usize = 4;
-/// Columns of as many scalar sums as there are registers for.
+/// Columns that are summed element by element at once: there are registers for so many sums.
 const SCALARS: usize = 8;
 
 /// The scores of a tile: of each row as many chains of additions as a vector has lanes, and their sums.
@@ -77,7 +77,7 @@ impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
         }
     }
 
-    /// `z = Σ_j w_j x_j + b` as a row's lanes have it: column j in chain j mod `LANES`, the chains in a tree.
+    /// `z = Σ_j w_j x_j + b` with the additions of [`super::rows`]: column j in chain j mod `LANES`, the chains in a tree.
     #[inline(always)]
     pub(super) fn multiply(&self, scores: &mut Scores<F>) {
         self.begin(scores);
@@ -159,7 +159,7 @@ impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
                 if first + k >= vectors * F::LANES {
                     next.link::<1>(first + k, chain);
                 } else {
-                    // A row has 0·0 here.
+                    // Along rows, 0·0 is added here.
                     debug_assert!(rest.as_ref()[k] == F::ZERO);
                     for sum in chain.iter_mut() {
                         *sum += F::ZERO;
@@ -177,14 +177,14 @@ impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
         scores.chains.resize(F::LANES * length, F::ZERO);
     }
 
-    /// Each chain, and its place in a vector.
+    /// Each chain, and its lane.
     #[inline(always)]
     fn each<'c>(&self, chains: &'c mut [F]) -> impl Iterator<Item = (usize, &'c mut [F])> {
         let length = self.count().next_multiple_of(F::LANES);
         chains.chunks_exact_mut(length).enumerate()
     }
 
-    /// The chains' sums.
+    /// Adds up the chains of each row, and the bias.
     #[inline(always)]
     fn end(&self, Scores { chains, z }: &mut Scores<F>) {
         let length = self.count().next_multiple_of(F::LANES);
@@ -239,7 +239,7 @@ impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
         }
     }
 
-    /// [`Columns::add`] of a vector's worth of columns.
+    /// [`ColumnTile::add`] of a vector's worth of columns.
     #[inline(always)]
     fn add_vector(
         &self,
@@ -258,7 +258,7 @@ impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
         }
     }
 
-    /// Squares of columns become rows in registers.
+    /// Squares of columns, transposed into rows in registers.
     #[inline(always)]
     fn add_squares(
         &self,
@@ -283,7 +283,7 @@ impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
         sum.store_array(out);
     }
 
-    /// An element at a time, of some of the columns: where registers are few and narrow, turning squares takes longer.
+    /// Some columns, an element at a time: where registers are few and narrow, transposing squares takes longer.
     #[inline(always)]
     fn add_scalars(
         &self,
@@ -307,7 +307,7 @@ impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
                 sums[j] = columns[j][i].mul_add(r, sums[j]);
             }
         }
-        // The last square's zeros, which make a zero positive.
+        // The last square adds zeros, which make a negative zero positive.
         if !residual.len().is_multiple_of(F::LANES) {
             sums = sums.map(|sum| sum + F::ZERO);
         }

@@ -102,7 +102,7 @@ fn add_leaf<S: Simd>(
 ) {
     for first in leaf.clone().step_by(STRIPE) {
         let count = STRIPE.min(leaf.end - first);
-        // Beyond the last: label 0 predicted 0, without weight.
+        // Beyond the last row: label 0, prediction 0, no weight.
         let [mut labels, mut predictions, mut weights] = [[0.0; STRIPE]; 3];
         y.copy::<f64>(RowSet::All, first, &mut labels[..count]);
         y_hat.copy::<f64>(RowSet::All, first, &mut predictions[..count]);

@@ -95,7 +95,7 @@ impl Sum for Curvature {
 
 /// [`Curvature`] at `weights` and `bias`, in `f64` whatever `X` holds: a square of a finite `f32` is then finite.
 ///
-/// The columns are seen from the basis's origins, in its units; combinations are not taken out. From near their means, no
+/// The columns have the basis's origins and units, but no combinations are subtracted. With origins near their means, no
 /// digits of their variance cancel.
 ///
 /// # Errors
@@ -143,7 +143,7 @@ enum RowCurvatures<'a, W> {
     Given(&'a [f64]),
 }
 
-/// What one pass over the rows evaluates.
+/// What one pass over the rows evaluates: [`Curvature`].
 struct CurvaturePass<'a, X, W> {
     dataset: &'a Dataset<'a>,
     x: X,
@@ -219,7 +219,7 @@ struct StripeCurvatures {
 }
 
 impl<X, W> CurvaturePass<'_, X, W> {
-    /// Those of a stripe, and their sums; `scores` writes those of the rows at the weights.
+    /// Those of a stripe, which are also added to `sums`; `scores` writes the scores of its rows at the weights.
     #[inline(always)]
     fn stripe<S: Simd>(
         &self,
@@ -367,7 +367,7 @@ struct StoredCurvature {
     stored: Vec<Stored>,
 }
 
-/// The rows that store some column.
+/// Sums over the rows that store a column.
 #[derive(Clone, Copy, Debug, Default)]
 struct Stored {
     rows: usize,
@@ -413,7 +413,7 @@ impl StoredCurvature {
             sums.multiply_columns(per_unit);
         }
         for (column, stored) in self.stored.iter().enumerate() {
-            // The count tells nothing left from what rounding leaves of a difference.
+            // Counts decide whether rows are left: the difference of two sums may be a rounding error.
             if stored.rows < self.rows && origin[column] != 0.0 {
                 let x = -origin[column] * per_unit[column];
                 sums.add_element(column, x, sums.bias - stored.d, sums.weight - stored.s);
@@ -447,7 +447,7 @@ impl<F: Float, I: Index> CurvaturePass<'_, SparseRows<'_, F, I>, ScaledWeights<'
                     continue; // a row without weight may hold anything
                 }
                 sums.rows += 1;
-                // A square needs the sum of an element's parts.
+                // An element that is stored in parts must be summed before it is squared.
                 if sums.stored.is_empty() {
                     self.x.visit(first + i, parts, |column, x| {
                         sums.sums.add_element(column, x, d, s);

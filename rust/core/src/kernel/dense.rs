@@ -19,12 +19,13 @@ use super::rows::RowTile;
 use super::stripe::StripeSums;
 use super::sums::Sums;
 use super::weights::{GradientLanes, PaddedWeights};
+use crate::error::Error;
 use crate::float::Float;
 use crate::matrix::{Ahead, DenseRows, Packed};
-use crate::reduce::STRIPE;
-use crate::simd::is_roomy;
+use crate::reduce::{Job, Leaves, STRIPE, map_reduce};
+use crate::simd::{dispatch, is_roomy};
 
-/// Rows of at most this many bytes are read twice as many at once, where there are registers for them.
+/// Of rows of at most this many bytes, eight are read at once instead of four, where there are registers for them.
 const SHORT_ROW_BYTES: usize = 512;
 
 /// How many columns ahead of their use memory is fetched.
@@ -36,7 +37,7 @@ pub(crate) struct DenseScratch<F: Float> {
     buffers: Buffers<F>,
 }
 
-/// What is computed of a stripe.
+/// Scores, residuals and gradient of a stripe, and its packed tiles.
 struct Buffers<F: Float> {
     packed: Packed<F>,
     scores: Scores<F>,
@@ -59,9 +60,30 @@ impl<F: Float> DenseScratch<F> {
 }
 
 impl<'a, F: Float> Pass<'a, DenseRows<'a>, PaddedWeights<'a, F>> {
+    /// The sums over all rows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Interrupted`] by the monitor.
+    pub(super) fn sums(
+        &self,
+        leaves: Leaves,
+        zero: impl Fn() -> Sums + Sync,
+        job: &mut Job<'_>,
+    ) -> Result<Sums, Error> {
+        let level = job.level();
+        map_reduce(
+            job,
+            leaves,
+            DenseScratch::<F>::new,
+            zero,
+            |scratch, sums, rows| dispatch!(level, simd => self.leaf(simd, rows, scratch, sums)),
+        )
+    }
+
     /// Adds error, residual and residual × row of a leaf's rows.
     #[inline(always)]
-    pub(crate) fn leaf<S: Simd>(
+    fn leaf<S: Simd>(
         &self,
         simd: S,
         rows: Range<usize>,
@@ -178,7 +200,7 @@ impl<F: Float, S: Simd> Stripe<'_, '_, F, S> {
             Some(_) => STRIPE,
             None => weights.tile_rows(),
         };
-        let unit = weights.unit_rows();
+        let group = weights.group_rows();
         let whole = labels.count / F::LANES * F::LANES;
         let mut start = 0;
         while start < labels.count {
@@ -195,13 +217,13 @@ impl<F: Float, S: Simd> Stripe<'_, '_, F, S> {
             let far = at.saturating_add(weights.rows_ahead());
             let ahead = x.ahead(far, rows);
             let mut tile = RowTile::<F, S, ROWS>::new(simd, weights, tile, ahead);
-            tile.multiply(0..unit.min(rows), z);
-            pad(z, unit.min(rows));
-            for last in (0..rows).step_by(unit) {
-                let count = unit.min(rows - last);
+            tile.multiply(0..group.min(rows), z);
+            pad(z, group.min(rows));
+            for last in (0..rows).step_by(group) {
+                let count = group.min(rows - last);
                 sums.add(simd, z, &labels.part(start + last, count), residual);
                 let next = last + count;
-                let more = unit.min(rows - next);
+                let more = group.min(rows - next);
                 if !wants_gradient {
                     tile.multiply(next..next + more, z);
                 } else if more > 0 {
@@ -242,10 +264,10 @@ impl<F: Float, S: Simd> Stripe<'_, '_, F, S> {
         if wants_gradient {
             lanes.clear(weights.columns());
         }
-        let unit = weights.tile_rows();
+        let group = weights.tile_rows();
         let tile_rows = match x.columns_in_place::<F>() {
             Some(_) => STRIPE,
-            None => unit,
+            None => group,
         };
         for start in (0..labels.count).step_by(tile_rows) {
             let (at, rows) = (first + start, tile_rows.min(labels.count - start));
@@ -254,17 +276,17 @@ impl<F: Float, S: Simd> Stripe<'_, '_, F, S> {
                 weights,
                 columns: x.column_tile(simd, at, rows, packed),
             };
-            let mut part = tile.part(0, unit.min(rows));
+            let mut part = tile.part(0, group.min(rows));
             part.multiply(scores);
-            for last in (0..rows).step_by(unit) {
+            for last in (0..rows).step_by(group) {
                 pad(&mut scores.z, part.count());
                 let labels = labels.part(start + last, part.count());
                 sums.add(simd, &scores.z, &labels, residual);
                 let next = last + part.count();
-                let more = unit.min(rows - next);
+                let more = group.min(rows - next);
                 if more == 0 {
                     if wants_gradient {
-                        part.add(residual, lanes, &mut x.ahead(at + next, unit));
+                        part.add(residual, lanes, &mut x.ahead(at + next, group));
                     }
                     continue;
                 }
@@ -317,7 +339,7 @@ impl<F: Float, S: Simd> Stripe<'_, '_, F, S> {
     }
 }
 
-/// Lanes beyond the last row: a certain and right prediction, which adds exactly nothing to any sum.
+/// Fills the lanes beyond the last row with −∞: a certain and right prediction, which adds exactly nothing to any sum.
 #[inline(always)]
 pub(super) fn pad<F: Float>(z: &mut [F; STRIPE], count: usize) {
     let end = count.next_multiple_of(F::LANES);

@@ -1,7 +1,6 @@
 //! The loss of a dataset and its gradient, in one pass over the rows: of one score and of a score per class.
 
 use super::dataset::Dataset;
-use super::dense::DenseScratch;
 use super::leaves::leaves;
 use super::parameters::Parameters;
 use super::pass::{Pass, Want};
@@ -13,8 +12,7 @@ use crate::error::Error;
 use crate::features::Features;
 use crate::float::Float;
 use crate::loss::Loss;
-use crate::reduce::{Job, map_reduce};
-use crate::simd::dispatch;
+use crate::reduce::Job;
 
 /// The sums over all rows, in one pass over `X`.
 ///
@@ -42,23 +40,14 @@ pub(crate) fn evaluate<F: Float>(
     };
     let (weights, bias) = (parameters.weights, parameters.biases[0]);
     let sums = match dataset.x {
-        Features::Dense(x) => {
-            let pass = Pass {
-                dataset,
-                x: x.select(dataset.rows),
-                weights: PaddedWeights::new(weights, bias),
-                activation,
-                want,
-            };
-            let level = job.level();
-            map_reduce(
-                job,
-                leaves,
-                DenseScratch::<F>::new,
-                zero,
-                |scratch, sums, rows| dispatch!(level, simd => pass.leaf(simd, rows, scratch, sums)),
-            )?
+        Features::Dense(x) => Pass {
+            dataset,
+            x: x.select(dataset.rows),
+            weights: PaddedWeights::new(weights, bias),
+            activation,
+            want,
         }
+        .sums(leaves, zero, job)?,
         Features::Sparse(x) => Pass {
             dataset,
             x,

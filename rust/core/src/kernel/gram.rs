@@ -22,11 +22,11 @@ use crate::simd::{MulAdd, dispatch, is_roomy};
 use crate::sparse::{Index, SparseRows, with_rows};
 use crate::vector::Vector;
 
-/// Rows of the matrix that are one item of work.
+/// Rows of the Gram matrix that are one item of work.
 const BAND: usize = 64;
 /// Rows of a leaf.
 const LEAF: usize = 1024;
-/// Rows whose sums are in registers at once, and columns: eight vectors, and as many chains of additions.
+/// Rows and columns of the Gram matrix whose sums are in registers at once: eight vectors, each a chain of additions.
 const GROUP: usize = 4;
 const PANEL: usize = 2 * LANES;
 const LANES: usize = 8;
@@ -105,13 +105,13 @@ pub(crate) fn gram(
     gram_of(dataset, &d, weight, basis, job)
 }
 
-/// Additions, at most, that an element of a Gram matrix over so many rows goes through.
+/// An upper bound for the additions that a term of a Gram matrix over so many rows takes part in.
 pub(crate) fn additions(rows: usize) -> f64 {
     STRIPE as f64 + Leaves::of(rows, LEAF, 1, 1).additions()
 }
 
-/// `[X 1]ᵀ D [X 1]` for any diagonal `d`, one element per row, with the sum of the sample weights beside it, of the columns
-/// in a basis.
+/// `[X 1]ᵀ D [X 1]` of the columns in a basis, for any diagonal `d`, one element per row; `weight`, the sum of the sample
+/// weights, is passed on.
 ///
 /// # Errors
 ///
@@ -132,7 +132,7 @@ pub(crate) fn gram_of(
         order.saturating_mul(order),
         order * BAND,
     );
-    // Of many bands, each is work enough for a thread.
+    // Where there are many bands, each is enough work for a thread.
     let stretches = match bands {
         0..16 => leaves.stretches(),
         _ => std::iter::once(0..rows_of(dataset)).collect(),
@@ -267,7 +267,7 @@ impl<F: Float, I: Index> PanelRows for SparseRows<'_, F, I> {
     }
 }
 
-/// Brings the first columns of all rows in the panels into a basis.
+/// Replaces the first columns of all rows in the panels by their coordinates in a basis.
 #[inline(always)]
 fn enter(basis: &Basis, count: usize, features: usize, panels: &mut [f64]) {
     if basis.is_natural() {
@@ -347,7 +347,7 @@ impl Band {
     }
 }
 
-/// What one pass over the rows evaluates.
+/// What one pass over the rows evaluates: `[X 1]ᵀ D [X 1]` of the columns in a basis.
 struct GramPass<'a> {
     x: &'a dyn PanelRows,
     d: &'a [f64],
@@ -425,7 +425,7 @@ impl GramPass<'_> {
     }
 }
 
-/// `out[i][j] += Σ_k group[k][i] · panel[k][j]`: all sums stay in registers.
+/// `out[i][j] += Σ_k group[k][i] · panel[k][j]`, with all sums in registers.
 #[inline(always)]
 fn add_products<S: Simd>(simd: S, group: &[f64], panel: &[f64], out: &mut [f64], width: usize) {
     if is_roomy(simd) {

@@ -1,5 +1,5 @@
-//! How many rows a leaf of the tree of sums has: dense ones by their columns and scores alone, sparse ones by how many
-//! elements a row of the whole matrix stores, too.
+//! The number of rows in a leaf of the tree of sums. For dense rows it depends on the columns and scores alone; for sparse
+//! rows, also on how many elements a row of the whole matrix stores on average.
 
 use super::dataset::Dataset;
 use crate::features::Features;
@@ -7,10 +7,10 @@ use crate::reduce::Leaves;
 use crate::sparse::{ROW, Sparse};
 use crate::vector::RowSet;
 
-/// Elements, per column, of a leaf: enough that adding up sums costs little beside making them.
+/// Stored elements of a leaf for each column: enough that adding the sums of leaves costs little beside making them.
 const LEAF: usize = 4;
 
-/// The leaves of a pass's sums, of so many scores a row.
+/// The leaves of a pass over rows with `scores` scores each.
 pub(crate) fn leaves(dataset: &Dataset<'_>, scores: usize) -> Leaves {
     leaves_of(&dataset.x, dataset.rows, scores)
 }
@@ -25,9 +25,9 @@ pub(super) fn leaves_of(x: &Features<'_>, rows: RowSet<'_>, scores: usize) -> Le
     }
 }
 
-/// The leaves of sums over rows, of `classes` numbers for each column.
+/// The leaves of sums over sparse rows that have `classes` numbers for each column.
 pub(super) fn sparse_leaves(x: &Sparse<'_>, rows: RowSet<'_>, classes: usize) -> Leaves {
-    /// What an element costs beside one that is not looked up.
+    /// The cost of an element whose weight has to be looked up, in elements of a dense row.
     const COST: usize = 4;
     let width = x.columns().saturating_mul(classes);
     let of_row = x.stored_before(x.rows()) / x.rows().max(1) + 1;
@@ -36,7 +36,7 @@ pub(super) fn sparse_leaves(x: &Sparse<'_>, rows: RowSet<'_>, classes: usize) ->
     Leaves::of(rows.count(x.rows()), size, cost, width)
 }
 
-/// Additions, at most, that an element of a column's sum goes through in its leaf.
+/// An upper bound for the additions that a term of a column's sum takes part in within its leaf.
 pub(crate) fn longest_sum(x: &Sparse<'_>) -> f64 {
     let of_leaf = sparse_leaves(x, RowSet::All, 1).size() as f64 * x.longest_row() as f64;
     of_leaf.min(x.stored_before(x.rows()) as f64)

@@ -1,10 +1,10 @@
-//! What a dataset is evaluated at.
+//! The weights and biases that a dataset is evaluated at.
 
 use crate::error::Error;
 use crate::error::check_length;
 use crate::loss::{Activation, Loss};
 
-/// Weights and biases, and the loss that is made of their scores.
+/// Weights and biases, and the loss of their scores.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameters<'a, F> {
     pub(crate) loss: Loss,
@@ -15,7 +15,7 @@ pub struct Parameters<'a, F> {
 }
 
 impl<'a, F> Parameters<'a, F> {
-    /// Of one score, `z = x · weights + bias`.
+    /// Parameters of one score, `z = x · weights + bias`.
     pub fn of_one_score(activation: Activation, weights: &'a [F], bias: &'a F) -> Self {
         Parameters {
             loss: Loss::OneScore(activation),
@@ -24,7 +24,7 @@ impl<'a, F> Parameters<'a, F> {
         }
     }
 
-    /// Of a score per class, `z_k = x · w_k + b_k`; weights lie class by class.
+    /// Parameters of a score per class, `z_k = x · w_k + b_k`; weights lie class by class.
     pub fn of_classes(weights: &'a [F], biases: &'a [F]) -> Self {
         Parameters {
             loss: Loss::Softmax,

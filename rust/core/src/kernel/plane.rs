@@ -23,7 +23,7 @@ pub(crate) struct Plane {
     pub curvature: [f64; 3],
 }
 
-/// [`Plane`] for the scores `z`, `p`, `q`, of each row as many as there are classes, or one.
+/// [`Plane`] for the scores `z`, `p`, `q` of the rows: one score each or, of several classes, K.
 ///
 /// # Errors
 ///
@@ -75,7 +75,7 @@ impl Sum for Plane {
     }
 }
 
-/// What one pass over the rows' scores evaluates.
+/// What one pass over the rows' scores evaluates: [`Plane`].
 struct PlanePass<'a> {
     dataset: &'a Dataset<'a>,
     /// `z`, `p` and `q`; of several classes, the K scores of a row lie side by side.
@@ -92,7 +92,7 @@ impl PlanePass<'_> {
         const LANES: usize = 8;
         for first in leaf.clone().step_by(STRIPE) {
             let count = STRIPE.min(leaf.end - first);
-            // Beyond the last: without weight.
+            // Beyond the last row: no weight.
             let [mut y, mut s] = [[0.0; STRIPE]; 2];
             dataset.y.copy::<f64>(dataset.rows, first, &mut y[..count]);
             match dataset.sample_weight {

@@ -1,7 +1,8 @@
-//! Scores and sums that are right to nearly the last bit, for what is proved from them.
+//! Scores and sums that are accurate to nearly the last bit, for proofs.
 //!
-//! A dot product is carried in two numbers, its rounding error beside it, and so is each sum over rows: as if computed with
-//! twice the digits and rounded once. That costs a few times the additions of the fast kernels, and reads `X` as often.
+//! Each dot product and each sum over rows is carried in two numbers, the second of which is the rounding error of the
+//! first: the result is as if computed with twice the digits and rounded once. That costs several times the additions of
+//! the fast kernels, but no more reads of `X`.
 //!
 //! Source: T. Ogita, S. Rump & S. Oishi, "Accurate sum and dot product", SIAM J. Sci. Comput. 26 (2005),
 //! doi:10.1137/030601818, algorithms 3.1 and 5.3.
@@ -30,13 +31,12 @@ const LANES: usize = 8;
 pub(crate) struct ExactScores {
     /// Shape (m, K); 0 in rows without weight, where a score must not count even if it overflows.
     pub z: Vec<f64>,
-    /// The largest sum Σ_j |x_ij w_kj| + |b_k| of a row of positive weight: what a score may be off by follows from it, see
-    /// [`ExactScores::error`].
+    /// The largest sum Σ_j |x_ij w_kj| + |b_k| of a row of positive weight, from which [`ExactScores::error`] follows.
     pub magnitude: f64,
 }
 
 impl ExactScores {
-    /// How far a score of so many columns may be off, but for one rounding.
+    /// A bound for the error of a score over so many columns, beside that of its last rounding.
     pub(crate) fn error(&self, columns: usize) -> f64 {
         let terms = columns as f64 + 2.0;
         (terms * f64::EPSILON).powi(2) * self.magnitude
@@ -130,7 +130,7 @@ fn padding(n: usize) -> impl Iterator<Item = f64> {
     std::iter::repeat_n(0.0, n.next_multiple_of(LANES) - n)
 }
 
-/// The scores of one row, that is padded with zeros as the weights are; returns the largest magnitude.
+/// Writes the scores of one row, which is padded with zeros like the weights; returns the largest magnitude.
 #[inline(always)]
 fn row_scores<S: Simd>(
     simd: S,
@@ -243,7 +243,7 @@ impl Sum for Errors {
     }
 }
 
-/// Weight and error of a stripe of rows, and their residuals.
+/// Writes the residuals of a stripe's rows; returns the sums of their weights and errors.
 #[inline(always)]
 fn stripe_residuals<S: Simd>(
     simd: S,
@@ -345,7 +345,7 @@ pub(crate) struct Curvatures {
     probabilities: Vec<f64>,
 }
 
-/// Those at scores `z` of shape (m, K).
+/// [`Curvatures`] at scores `z` of shape (m, K).
 ///
 /// # Errors
 ///
@@ -424,7 +424,7 @@ pub(crate) struct Moments {
     pub error: f64,
     /// Σ_i r_ik x̃_ij and, last of each score, Σ_i r_ik: shape (K, n + 1).
     pub sums: Vec<f64>,
-    /// The same of magnitudes, those that have cancelled in the residual included: `16 ε` of these bound the error.
+    /// The same sums of magnitudes, with those that cancelled in the residual: the error is at most `16 ε` times these.
     pub magnitudes: Vec<f64>,
     /// max_i Σ_j (x̃_ij · scale_j)² + scale_b², over the rows with a residual.
     pub longest: f64,
@@ -497,7 +497,7 @@ pub(crate) fn moments(
     })
 }
 
-/// What [`Moments`] are made of.
+/// The sums over rows that [`Moments`] are made of.
 struct RowSums {
     sums: Vec<Twofold>,
     magnitudes: Vec<f64>,
@@ -520,7 +520,8 @@ impl Sum for RowSums {
     }
 }
 
-/// The sum of what `work` adds of every row of positive weight, in natural coordinates, with room for one element more.
+/// Sums over the rows of positive weight: `work` adds each row to the sum. It gets the row's place, and the row in natural
+/// coordinates with room for one element more.
 ///
 /// # Errors
 ///
@@ -545,7 +546,7 @@ pub(super) fn sum_rows<T: Sum, W>(
     )
 }
 
-/// `work` on every row of a leaf that has weight.
+/// Calls `work` with every row of a leaf that has weight.
 fn for_rows(
     dataset: &Dataset<'_>,
     leaf: Range<usize>,
@@ -573,7 +574,7 @@ fn for_rows(
     }
 }
 
-/// `work` on the index of every row of a leaf that has weight.
+/// Calls `work` with the place of every row of a leaf that has weight.
 pub(super) fn for_counted(dataset: &Dataset<'_>, leaf: Range<usize>, mut work: impl FnMut(usize)) {
     let mut s = [1.0; STRIPE];
     for first in leaf.clone().step_by(STRIPE) {
@@ -586,7 +587,7 @@ pub(super) fn for_counted(dataset: &Dataset<'_>, leaf: Range<usize>, mut work: i
     }
 }
 
-/// The rows of those indices, one after the other, in natural coordinates.
+/// The rows at some places, one after the other, in natural coordinates.
 pub(crate) fn gather(dataset: &Dataset<'_>, indices: &[usize]) -> Vec<f64> {
     let n = dataset.x.columns();
     let mut out = vec![0.0; indices.len() * n];

@@ -155,7 +155,7 @@ impl<'a, F: Float, S: Simd, const ROWS: usize> RowTile<'a, F, S, ROWS> {
     }
 }
 
-/// Some residuals, each in all lanes.
+/// `ROWS` residuals from `first` on, each in all lanes of a vector.
 #[inline(always)]
 fn splats<F: Float, S: Simd, const ROWS: usize>(
     simd: S,
@@ -179,7 +179,7 @@ pub(super) fn taken_lanes<F: Float, S: Simd>(simd: S, columns: usize) -> Mask<F,
     F::Lanes::<S>::load_array(simd, fresh).simd_eq(F::ZERO)
 }
 
-/// The last vector's worth of a row, zero where it overlaps the vector before: ∞ there must not meet the weight 0.
+/// The last vector of a row, zero where it overlaps the vector before: an ∞ there must not be multiplied by the weight 0.
 #[inline(always)]
 pub(super) fn last_lanes<F: Float, S: Simd>(simd: S, row: &[F], taken: Mask<F, S>) -> F::Lanes<S> {
     let x = F::Lanes::<S>::from_slice(simd, &row[row.len() - F::LANES..]);

@@ -27,10 +27,10 @@ use crate::vector::RowSet;
 /// Columns and values of a row.
 type Row<'a, F, I> = (&'a [I], &'a [F]);
 
-/// Elements by which memory is fetched ahead of its use.
+/// How many elements ahead of their use memory is fetched.
 const AHEAD: usize = 64;
 
-/// Elements of a row that are taken together, each in a chain of its own.
+/// Elements of a row that are taken together, each added to a chain of its own.
 const CHAINS: usize = 4;
 
 /// `w = scale · weights` and `b`.
@@ -160,7 +160,7 @@ impl<F: Float, I: Index> Pass<'_, SparseRows<'_, F, I>, ScaledWeights<'_, F>> {
         }
     }
 
-    /// Adds those of a stripe.
+    /// The same for a stripe.
     #[inline(always)]
     fn stripe<S: Simd>(
         &self,
@@ -190,7 +190,7 @@ impl<F: Float, I: Index> Pass<'_, SparseRows<'_, F, I>, ScaledWeights<'_, F>> {
     }
 }
 
-/// `z_i = x_i · w + b`; whether all columns were in range.
+/// Writes `z_i = x_i · w + b` of the rows from `first` on; returns whether all columns were in range.
 #[inline(always)]
 pub(crate) fn row_products<F: Float, I: Index, W: Float>(
     x: &SparseRows<'_, F, I>,

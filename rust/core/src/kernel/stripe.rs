@@ -14,12 +14,12 @@ use crate::simd::MulAdd;
 /// The sums over a stripe's rows of errors and residuals, in lanes.
 pub(crate) struct StripeSums<F: Float, S: Simd> {
     activation: Activation,
-    /// Π(1 + t) − 1: the error's logarithms in one.
+    /// Π(1 + t) − 1 over rows: one logarithm of it gives the sum of the errors' logarithms.
     product: F::Lanes<S>,
-    /// The error's linear terms; with sample weights, all of it.
+    /// Sum of the errors' linear terms; with sample weights, of the whole errors.
     error: F::Lanes<S>,
     residual: F::Lanes<S>,
-    /// Where a label or sample weight was out of range.
+    /// Lanes in which a label or sample weight was out of range.
     invalid: <F::Lanes<S> as SimdBase<S>>::Mask,
 }
 

@@ -2,14 +2,16 @@
 
 use crate::reduce::Sum;
 
-/// Sums over rows of weight, error, residual, and residual × row, the last two class by class.
+/// Sums over rows, with sample weights s_i or 1; those of residuals class by class.
 #[derive(Clone, Debug)]
 pub(crate) struct Sums {
+    /// Σ s_i
     pub weight: f64,
+    /// Σ s_i E_i
     pub error: f64,
-    /// Shape (K, n), or none.
+    /// Σ residual × row, shape (K, n); empty where the gradient is not wanted.
     pub weights: Vec<f64>,
-    /// Shape (K).
+    /// Σ residual, shape (K).
     pub biases: Vec<f64>,
     /// Whether all labels, sample weights and columns were in range.
     pub valid: bool,
@@ -26,7 +28,7 @@ impl Sums {
         }
     }
 
-    /// Of one score.
+    /// Σ residual of one score.
     pub(crate) fn bias(&self) -> f64 {
         self.biases.iter().sum()
     }

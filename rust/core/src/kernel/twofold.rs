@@ -1,9 +1,9 @@
-//! A number in two: itself, and what rounding has taken from it.
+//! Compensated sums: numbers in two parts, the rounded value and its rounding error.
 //!
 //! Source: T. Ogita, S. Rump & S. Oishi, "Accurate sum and dot product", SIAM J. Sci. Comput. 26 (2005),
 //! doi:10.1137/030601818, algorithms 3.1 and 5.3.
 
-/// A number and what rounding has taken from it.
+/// The exact sum of a rounded value and its rounding error.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Twofold {
     pub(super) high: f64,
@@ -24,7 +24,7 @@ impl Twofold {
         self.high = sum;
     }
 
-    /// Adds a number that is small beside the others.
+    /// Adds a number that is no larger than the rounding errors.
     #[inline(always)]
     pub(crate) fn add_low(&mut self, x: f64) {
         self.low += x;
@@ -48,7 +48,7 @@ impl Twofold {
         self.high + self.low
     }
 
-    /// The value, and what rounding takes from it.
+    /// The value rounded once, and the error of that rounding.
     #[inline(always)]
     pub(crate) fn parts(self) -> (f64, f64) {
         let value = self.value();

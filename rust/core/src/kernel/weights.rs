@@ -3,8 +3,9 @@
 use crate::float::Float;
 use crate::reduce::STRIPE;
 
-/// Bytes of the rows between their two uses: few enough for the first-level cache, enough that exponentials overlap.
-const UNIT_BYTES: usize = 8 << 10;
+/// Bytes of a group of rows, which are read twice, one group after another: few enough for the first-level cache, enough
+/// that exponentials overlap.
+const GROUP_BYTES: usize = 8 << 10;
 /// How many bytes ahead of its first use memory is fetched.
 const AHEAD_BYTES: usize = 16 << 10;
 /// Rows of more bytes are streams long enough for the hardware to fetch ahead by itself.
@@ -49,9 +50,9 @@ impl<'a, F: Float> PaddedWeights<'a, F> {
         self.columns() >= F::LANES
     }
 
-    /// Rows between a row's two uses: enough that their exponentials overlap, few enough for the first-level cache.
-    pub(super) fn unit_rows(&self) -> usize {
-        (UNIT_BYTES / self.row_bytes())
+    /// Rows of a group.
+    pub(super) fn group_rows(&self) -> usize {
+        (GROUP_BYTES / self.row_bytes())
             .next_multiple_of(F::LANES)
             .clamp(F::LANES, STRIPE)
     }
@@ -62,7 +63,7 @@ impl<'a, F: Float> PaddedWeights<'a, F> {
         if row > LONG_ROW_BYTES {
             usize::MAX / 2
         } else {
-            self.unit_rows() + AHEAD_BYTES / row
+            self.group_rows() + AHEAD_BYTES / row
         }
     }
 

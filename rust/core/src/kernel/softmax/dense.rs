@@ -1,8 +1,8 @@
-//! Products of a tile of dense rows with all classes: each element that is loaded from cache is used for several.
+//! Products of a tile of dense rows with the weights of all classes: each element that is loaded is used for several.
 //!
-//! Scores are summed a vector of rows at a time, over panels of columns that lie in registers' order in the
-//! first-level cache; gradients a vector of columns at a time, over rows as they lie. Both are small matrix products
-//! whose sums stay in registers. How many classes and vectors these are does not show in the result.
+//! Scores are summed a vector of rows at a time, over panels of transposed columns in the first-level cache; gradients a
+//! vector of columns at a time, over the rows where they are. Both are small matrix products whose sums stay in registers.
+//! The number of classes and vectors in such a product does not change the result.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! The softmax of a row of numbers, and the sums of its cross-entropy over a dataset.
+//! The sums of the softmax's cross-entropy over a dataset, and the softmax of rows of numbers.
 
 use std::ops::Range;
 

@@ -1,7 +1,7 @@
-//! Several classes: softmax of a score per class, and the formulas over a whole data set, in one pass over `X`.
+//! Several classes: the formulas of the softmax over a dataset, with one score per class, in one pass over `X`.
 //!
-//! Rows go by in tiles: their scores, one per class, become residuals and then gradients while the tile is in cache.
-//! Sums have the three levels of the kernel for two classes: lanes or rows over a stripe, stripes over a leaf, leaves in
+//! Rows are read in tiles: a tile's scores are computed, replaced by residuals, and multiplied with its rows while it is in
+//! cache. Sums have the same three levels as with one score: lanes or rows over a stripe, stripes over a leaf, leaves in
 //! their tree.
 
 mod dense;
