@@ -34,6 +34,7 @@ __version__: str
 
 _X: TypeAlias = Array | Parts
 _Bias: TypeAlias = float | Array
+_FitOptions: TypeAlias = tuple[tuple[float, float], bool, str, float, float | None, bool, float, int | None]
 
 def configuration() -> dict[str, Any]: ...
 def sigmoid(z: Array, out: Array | None) -> Any: ...
@@ -69,18 +70,9 @@ def covariance(
 def fit(
     x: _X,
     y: Array,
-    l1: float,
-    l2: float,
     sample_weight: Array | None,
-    fit_bias: bool,
-    solver: str,
-    gap_tol: float,
-    tol: float | None,
-    certify: bool,
-    max_passes: float,
-    weights: Array | None,
-    bias: _Bias | None,
-    n_threads: int | None,
+    given: _FitOptions,
+    start: tuple[Array | None, _Bias | None],
     callback: Callable[..., bool] | None,
 ) -> dict[str, Any]: ...
 def check_descent(given: Options) -> None: ...

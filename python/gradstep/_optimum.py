@@ -342,17 +342,18 @@ def fit(
     found = _native.fit(
         features(X),
         real("y", y),
-        number("l1", l1),
-        number("l2", l2),
         optional_real("sample_weight", sample_weight),
-        flag("fit_bias", fit_bias),
-        word("solver", solver),
-        number("gap_tol", gap_tol),
-        optional_number("tol", tol),
-        flag("certify", certify),
-        number("max_passes", max_passes),
-        *start,
-        optional_count("n_threads", n_threads),
+        (
+            (number("l1", l1), number("l2", l2)),
+            flag("fit_bias", fit_bias),
+            word("solver", solver),
+            number("gap_tol", gap_tol),
+            optional_number("tol", tol),
+            flag("certify", certify),
+            number("max_passes", max_passes),
+            optional_count("n_threads", n_threads),
+        ),
+        start,
         observer(callback, lambda *seen: (Iteration._make(seen),)),
     )
     separation = found["separation"]

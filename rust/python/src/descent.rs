@@ -11,13 +11,13 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
 use crate::arrays::{Array, Number, View, numpy, pack};
+use crate::features::GivenFeatures;
 use crate::formulas::vector;
 use crate::monitor::PythonMonitor;
-use crate::samples::Samples;
 use crate::value_error;
 
 /// The options of a `gradstep.Trainer`, in its order, but for `shuffle` and `seed`: these are the seed or None.
-type Given<'py> = (
+type GivenOptions<'py> = (
     Option<f64>, // learning_rate: None for the best step and momentum of each epoch
     usize,
     Option<usize>,
@@ -31,7 +31,7 @@ type Given<'py> = (
 );
 
 /// The options, on one thread; whether each epoch takes its best step; and how many threads there may be.
-fn unpack(given: Given<'_>) -> PyResult<(Options, bool, Option<usize>)> {
+fn unpack(given: GivenOptions<'_>) -> PyResult<(Options, bool, Option<usize>)> {
     let (rate, epochs, batch_size, shuffle, reduction, activation, l2, tol, n_threads, trace) =
         given;
     let options = Options {
@@ -52,14 +52,14 @@ fn unpack(given: Given<'_>) -> PyResult<(Options, bool, Option<usize>)> {
 
 /// A ValueError for options that are out of range.
 #[pyfunction]
-pub(crate) fn check_descent(given: Given<'_>) -> PyResult<()> {
+pub(crate) fn check_descent(given: GivenOptions<'_>) -> PyResult<()> {
     unpack(given).map(|_| ())
 }
 
 /// A dict of what `gradstep.Descent` holds, the reason to stop as its word.
 #[pyfunction]
 pub(crate) fn descend<'py>(
-    given: Given<'py>,
+    given: GivenOptions<'py>,
     x: &Bound<'py, PyAny>,
     y: &Array<'py>,
     weights: Option<&Array<'py>>,
@@ -67,7 +67,7 @@ pub(crate) fn descend<'py>(
     callback: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let py = x.py();
-    let (x, y) = (Samples::new(x)?, View::new("y", y, 1)?);
+    let (x, y) = (GivenFeatures::new(x)?, View::new("y", y, 1)?);
     let weights = weights
         .map(|weights| vector("weights", weights))
         .transpose()?;
@@ -93,7 +93,7 @@ pub(crate) fn descend<'py>(
 struct Run<'a, 'py> {
     options: Options,
     best_steps: bool,
-    x: &'a Samples<'py>,
+    x: &'a GivenFeatures<'py>,
     y: &'a View<'py>,
     bias: f64,
     callback: Option<Py<PyAny>>,

@@ -7,13 +7,13 @@ use crate::arrays::{Array, Buffer, Number, View};
 use crate::monitor::run;
 use crate::value_error;
 
-/// The features, a row per row.
-pub(crate) enum Samples<'py> {
+/// `X`, read but not yet converted.
+pub(crate) enum GivenFeatures<'py> {
     Dense(View<'py>),
     Sparse(Compressed<'py>),
 }
 
-impl<'py> Samples<'py> {
+impl<'py> GivenFeatures<'py> {
     /// `object` is an array, or `(by_columns, (rows, columns), data, indices, indptr)`.
     ///
     /// # Errors
@@ -21,10 +21,10 @@ impl<'py> Samples<'py> {
     /// ValueError if an array has not the dimensions that it must have.
     pub(crate) fn new(object: &Bound<'py, PyAny>) -> PyResult<Self> {
         if let Ok(array) = object.cast() {
-            return Ok(Samples::Dense(View::new("X", array, 2)?));
+            return Ok(GivenFeatures::Dense(View::new("X", array, 2)?));
         }
         let (by_columns, shape, data, indices, indptr) = object.extract::<Parts<'py>>()?;
-        Ok(Samples::Sparse(Compressed {
+        Ok(GivenFeatures::Sparse(Compressed {
             by_columns,
             shape,
             data: Buffer::of_floats("X.data", &data)?,
@@ -36,23 +36,23 @@ impl<'py> Samples<'py> {
     /// Whether formulas over these are computed in `f32`.
     pub(crate) fn is_single(&self) -> bool {
         match self {
-            Samples::Dense(view) => view.is_single(),
-            Samples::Sparse(matrix) => matrix.data.is_single(),
+            GivenFeatures::Dense(view) => view.is_single(),
+            GivenFeatures::Sparse(matrix) => matrix.data.is_single(),
         }
     }
 
     /// Elements in memory.
     pub(crate) fn stored(&self) -> PyResult<usize> {
         match self {
-            Samples::Dense(view) => {
+            GivenFeatures::Dense(view) => {
                 let matrix = view.matrix()?;
                 Ok(matrix.rows().saturating_mul(matrix.columns()))
             }
-            Samples::Sparse(matrix) => Ok(matrix.data.len()),
+            GivenFeatures::Sparse(matrix) => Ok(matrix.data.len()),
         }
     }
 
-    /// The rows: in place, but for CSC, whose rows are gathered here once.
+    /// The rows: in place; those of CSC are gathered here once.
     ///
     /// # Errors
     ///
@@ -63,8 +63,8 @@ impl<'py> Samples<'py> {
         threads: Threads,
     ) -> PyResult<Rows<'_, F>> {
         match self {
-            Samples::Dense(view) => Ok(Rows::InPlace(Features::Dense(view.matrix()?))),
-            Samples::Sparse(matrix) => matrix.rows(py, threads),
+            GivenFeatures::Dense(view) => Ok(Rows::InPlace(Features::Dense(view.matrix()?))),
+            GivenFeatures::Sparse(matrix) => matrix.rows(py, threads),
         }
     }
 }

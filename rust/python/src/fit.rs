@@ -11,60 +11,71 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyByteArray, PyDict, PyList, PyString, PyTuple};
 
 use crate::arrays::{Array, Number, View, numpy};
+use crate::features::GivenFeatures;
 use crate::formulas::weights_of_rows;
 use crate::monitor::PythonMonitor;
 use crate::parameters::{biases, pack_biases, pack_weights, rows_of, weights_of};
-use crate::samples::Samples;
 use crate::value_error;
 
 /// Elements up to which one thread does all of the work: counting processors would take longer.
 const ONE_THREAD: usize = 1 << 15;
+
+/// The options of `gradstep.fit`, in its order.
+type GivenOptions<'py> = (
+    (f64, f64), // l1, l2
+    bool,
+    Bound<'py, PyString>,
+    f64, // gap_tol
+    Option<f64>,
+    bool,
+    f64, // max_passes
+    Option<usize>,
+);
+
+/// Weights and bias to start from.
+type GivenStart<'py> = (Option<Array<'py>>, Option<Bound<'py, PyAny>>);
+
+/// The options, and how many threads there may be.
+fn unpack(given: GivenOptions<'_>) -> PyResult<(FitOptions, Option<usize>)> {
+    let ((l1, l2), fit_bias, solver, gap_tol, tol, certify, max_passes, n_threads) = given;
+    let penalty = Penalty::new(l2).and_then(|penalty| penalty.with_l1(l1));
+    let penalty = penalty.map_err(value_error)?;
+    let options = FitOptions {
+        solver: Solver::parse(&solver.to_string_lossy(), penalty).map_err(value_error)?,
+        threads: Threads::new(n_threads).map_err(value_error)?,
+        penalty,
+        fit_bias,
+        tol,
+        gap_tol,
+        certify,
+        max_passes,
+    };
+    Ok((options, n_threads))
+}
 
 /// A dict of what `gradstep.Optimum` holds; its parts as plain tuples, and the reason to stop as its word.
 #[pyfunction]
 pub(crate) fn fit<'py>(
     x: &Bound<'py, PyAny>,
     y: &Array<'py>,
-    l1: f64,
-    l2: f64,
     sample_weight: Option<&Array<'py>>,
-    fit_bias: bool,
-    solver: &Bound<'py, PyString>,
-    gap_tol: f64,
-    tol: Option<f64>,
-    certify: bool,
-    max_passes: f64,
-    weights: Option<&Array<'py>>,
-    bias: Option<&Bound<'py, PyAny>>,
-    n_threads: Option<usize>,
+    given: GivenOptions<'py>,
+    start: GivenStart<'py>,
     callback: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let py = x.py();
-    let (x, y) = (Samples::new(x)?, View::new("y", y, 1)?);
+    let (x, y) = (GivenFeatures::new(x)?, View::new("y", y, 1)?);
     let sample_weight = weights_of_rows(sample_weight)?;
-    let penalty = Penalty::new(l2).and_then(|penalty| penalty.with_l1(l1));
-    let penalty = penalty.map_err(value_error)?;
-    let solver = Solver::parse(&solver.to_string_lossy(), penalty).map_err(value_error)?;
-    let start = start(weights, bias)?;
-    let mut threads = Threads::new(n_threads).map_err(value_error)?;
+    let (mut options, n_threads) = unpack(given)?;
     if n_threads.is_none() && x.stored()? <= ONE_THREAD {
-        threads = Threads::ONE;
+        options.threads = Threads::ONE;
     }
     let arguments = Arguments {
         x: &x,
         y: &y,
         sample_weight: sample_weight.as_ref(),
-        start,
-        options: FitOptions {
-            penalty,
-            fit_bias,
-            solver,
-            tol,
-            gap_tol,
-            certify,
-            max_passes,
-            threads,
-        },
+        start: unpack_start(start)?,
+        options,
         callback,
     };
     if x.is_single() {
@@ -74,11 +85,11 @@ pub(crate) fn fit<'py>(
     }
 }
 
-/// Where to start; a bias comes with weights only.
-fn start<'py>(weights: Option<&Array<'py>>, bias: Option<&Bound<'py, PyAny>>) -> PyResult<Start> {
-    let weights = weights.map(weights_of).transpose()?;
+/// Weights and biases to start from; a bias comes with weights only.
+fn unpack_start((weights, bias): GivenStart<'_>) -> PyResult<Start> {
+    let weights = weights.as_ref().map(weights_of).transpose()?;
     let rows = weights.as_ref().and_then(rows_of);
-    let biases = bias.map(|bias| biases(bias, rows.unwrap_or(1)));
+    let biases = bias.map(|bias| biases(&bias, rows.unwrap_or(1)));
     Ok(Start {
         weights: weights.map(|weights| weights.to_vec::<f64>()).transpose()?,
         rows,
@@ -87,7 +98,7 @@ fn start<'py>(weights: Option<&Array<'py>>, bias: Option<&Bound<'py, PyAny>>) ->
 }
 
 struct Arguments<'a, 'py> {
-    x: &'a Samples<'py>,
+    x: &'a GivenFeatures<'py>,
     y: &'a View<'py>,
     sample_weight: Option<&'a View<'py>>,
     start: Start,

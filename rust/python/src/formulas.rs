@@ -1,14 +1,16 @@
 //! The formulas over all rows.
 
-use gradstep_core::{Dataset, Error, Job, LossGradient, Parameters as Given, Reduction, Threads};
+use gradstep_core::{
+    Dataset, Error, Job, LossGradient, Parameters as CoreParameters, Reduction, Threads,
+};
 use numpy::PyArrayMethods;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use crate::arrays::{Array, Number, Real, View, pack};
+use crate::features::GivenFeatures;
 use crate::monitor::run;
 use crate::parameters::{Parameters, pack_biases, pack_weights};
-use crate::samples::Samples;
 use crate::value_error;
 
 /// A tuple of two or three for Python.
@@ -108,7 +110,7 @@ pub(crate) fn hessian<'py>(
     sample_weight: Option<&Array<'py>>,
     n_threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let (py, x) = (x.py(), Samples::new(x)?);
+    let (py, x) = (x.py(), GivenFeatures::new(x)?);
     let weights = vector("weights", weights)?.to_vec::<f64>()?;
     let sample_weight = weights_of_rows(sample_weight)?;
     let threads = Threads::new(n_threads).map_err(value_error)?;
@@ -133,7 +135,7 @@ pub(crate) fn covariance<'py>(
     fit_bias: bool,
     n_threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let (py, x) = (x.py(), Samples::new(x)?);
+    let (py, x) = (x.py(), GivenFeatures::new(x)?);
     let weights = vector("weights", weights)?.to_vec::<f64>()?;
     let sample_weight = weights_of_rows(sample_weight)?;
     let threads = Threads::new(n_threads).map_err(value_error)?;
@@ -152,7 +154,7 @@ pub(crate) fn covariance<'py>(
 
 /// The arguments of a formula over a data set, taken apart in the order that errors are reported in.
 struct Arguments<'py> {
-    x: Samples<'py>,
+    x: GivenFeatures<'py>,
     y: View<'py>,
     parameters: Parameters<'py>,
     sample_weight: Option<View<'py>>,
@@ -169,7 +171,7 @@ impl<'py> Arguments<'py> {
         n_threads: Option<usize>,
     ) -> PyResult<Self> {
         Ok(Arguments {
-            x: Samples::new(x)?,
+            x: GivenFeatures::new(x)?,
             y: View::new("y", y, 1)?,
             parameters: Parameters::new(weights, bias)?,
             sample_weight: weights_of_rows(sample_weight)?,
@@ -181,7 +183,8 @@ impl<'py> Arguments<'py> {
     fn run<F: Number, T: Send>(
         &self,
         py: Python<'py>,
-        kernel: impl Send + FnOnce(&Dataset<'_>, &Given<'_, F>, &mut Job<'_>) -> Result<T, Error>,
+        kernel: impl Send
+        + FnOnce(&Dataset<'_>, &CoreParameters<'_, F>, &mut Job<'_>) -> Result<T, Error>,
     ) -> PyResult<T> {
         let rows = self.x.rows::<F>(py, self.threads)?;
         let (x, y) = (rows.features()?, self.y.vector()?);
@@ -230,7 +233,7 @@ fn step_in<'py, F: Number>(
     learning_rate: f64,
     reduction: Reduction,
 ) -> PyResult<Pair<'py>> {
-    let step = arguments.run(py, |dataset, parameters: &Given<'_, F>, job| {
+    let step = arguments.run(py, |dataset, parameters: &CoreParameters<'_, F>, job| {
         gradstep_core::gradient_step(dataset, parameters, learning_rate, reduction, job)
     })?;
     let weights = pack(py, step.weights).into_any();

@@ -8,12 +8,12 @@ mod arrays;
 mod config;
 mod descent;
 mod elementwise;
+mod features;
 mod fit;
 mod formulas;
 mod monitor;
 mod parameters;
 mod predictions;
-mod samples;
 
 use gradstep_core::Error;
 use pyo3::exceptions::{PyMemoryError, PyValueError};

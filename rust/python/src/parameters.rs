@@ -1,6 +1,6 @@
 //! Weights and bias as Python has them: of one score, or of one score per class.
 
-use gradstep_core::{Activation, Parameters as Given};
+use gradstep_core::{Activation, Parameters as CoreParameters};
 use numpy::PyUntypedArray;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -32,10 +32,10 @@ impl<'py> Parameters<'py> {
     }
 
     /// As the core takes what [`Parameters::to_vecs`] gives.
-    pub(crate) fn at<'a, F>(&self, weights: &'a [F], biases: &'a [F]) -> Given<'a, F> {
+    pub(crate) fn at<'a, F>(&self, weights: &'a [F], biases: &'a [F]) -> CoreParameters<'a, F> {
         match (self.classes(), biases) {
-            (None, [bias]) => Given::of_one_score(Activation::Sigmoid, weights, bias),
-            _ => Given::of_classes(weights, biases),
+            (None, [bias]) => CoreParameters::of_one_score(Activation::Sigmoid, weights, bias),
+            _ => CoreParameters::of_classes(weights, biases),
         }
     }
 

@@ -1,12 +1,12 @@
-//! What a model says of rows without labels.
+//! Scores and probabilities of rows.
 
 use gradstep_core::Threads;
 use pyo3::prelude::*;
 
 use crate::arrays::{Array, Fresh, Number};
+use crate::features::GivenFeatures;
 use crate::monitor::run;
 use crate::parameters::Parameters;
-use crate::samples::Samples;
 use crate::value_error;
 
 #[pyfunction]
@@ -42,7 +42,7 @@ fn predicted<'py>(
     bias: &Bound<'py, PyAny>,
     n_threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let (py, x) = (x.py(), Samples::new(x)?);
+    let (py, x) = (x.py(), GivenFeatures::new(x)?);
     let parameters = Parameters::new(weights, bias)?;
     let threads = Threads::new(n_threads).map_err(value_error)?;
     if x.is_single() {
@@ -55,7 +55,7 @@ fn predicted<'py>(
 fn predicted_in<'py, F: Number>(
     py: Python<'py>,
     prediction: Prediction,
-    x: &Samples<'_>,
+    x: &GivenFeatures<'_>,
     parameters: &Parameters<'_>,
     threads: Threads,
 ) -> PyResult<Bound<'py, PyAny>> {
