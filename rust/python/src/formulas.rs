@@ -82,6 +82,10 @@ pub(crate) fn loss_gradient<'py>(
 }
 
 #[pyfunction]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "those of the public function, by position"
+)]
 pub(crate) fn gradient_step<'py>(
     x: &Bound<'py, PyAny>,
     y: &Array<'py>,
