@@ -28,7 +28,7 @@ pub(super) fn epoch<F: Float>(
     x: &Sparse<'_>,
     observer: &mut dyn Observer<F>,
 ) -> Result<(), Error> {
-    let (m, batch) = (x.rows(), progress.options.batch(x.rows()));
+    let (m, size) = (x.rows(), progress.options.batch(x.rows()));
     let values = x.values::<F>();
     let level = simd::level()?;
     let mut lazy = Lazy {
@@ -38,18 +38,18 @@ pub(super) fn epoch<F: Float>(
         sums: Sums::zero(x.columns(), 1),
     };
     let mut done = 0;
-    for first in (0..m).step_by(batch) {
-        let places = first..m.min(first.saturating_add(batch));
-        let part = dataset.part(places);
-        let work = work(x, part.rows);
+    for first in (0..m).step_by(size) {
+        let places = first..m.min(first.saturating_add(size));
+        let batch = dataset.part(places);
+        let work = work(x, batch.rows);
         if work < x.columns() {
             with_indices!(x.indices(), indices => {
-                let x = SparseRows::new(x, part.rows, &values, indices);
-                dispatch!(level, simd => lazy.step(simd, &part, &x))
+                let x = SparseRows::new(x, batch.rows, &values, indices);
+                dispatch!(level, simd => lazy.step(simd, &batch, &x))
             })?;
         } else {
             lazy.fold();
-            lazy.progress.step(&part, observer)?;
+            lazy.progress.step(&batch, observer)?;
         }
         done += work;
         if done >= POLLED {
