@@ -314,20 +314,20 @@ pub(crate) fn chi_square(
 #[inline(always)]
 fn stripe_chi_square<S: Simd>(simd: S, dataset: &Dataset<'_>, first: usize, z: &[f64]) -> f64 {
     let count = z.len();
-    let (mut scores, mut weight) = ([0.0; STRIPE], 0.0);
+    let mut scores = [0.0; STRIPE];
     scores[..count].copy_from_slice(z);
-    let (mut y, mut s) = ([0.0; STRIPE], [0.0; STRIPE]);
-    let y = dataset.labels(first, count, &mut y);
-    let s = dataset.sample_weights(first, count, &mut s, &mut weight);
+    let mut buffers = LabelBuffers::new();
+    let labels = dataset.labels(first..first + count, &mut buffers);
     let mut sum = 0.0;
     for at in (0..count).step_by(LANES) {
         let z = f64x8::<S>::from_slice(simd, &scores[at..at + LANES]);
-        let sample = math::cross_entropy(z, f64x8::<S>::from_slice(simd, &y[at..at + LANES]));
+        let y = f64x8::<S>::from_slice(simd, &labels.y[at..at + LANES]);
+        let sample = math::cross_entropy(z, y);
         // ŷ (1 − ŷ) = t / (1 + t)²
         let root = sample.residual * (sample.t + 1.0);
         let squares = root * root / sample.t;
         for (i, square) in (at..count).zip(squares.as_slice()) {
-            match s.map_or(1.0, |s| s[i]) {
+            match labels.sample_weight.map_or(1.0, |s| s[i]) {
                 0.0 => {}
                 s => sum += s * square,
             }

@@ -8,6 +8,7 @@ use crate::float::{Float, Precision};
 use crate::matrix::Matrix;
 use crate::reduce::{Job, Leaves, map_into};
 use crate::sparse::{Indices, Sparse, with_rows};
+use crate::vector::RowSet;
 
 /// Some of the columns, with the labels and sample weights of the dataset that they are from.
 pub(crate) struct Selected<'a> {
@@ -104,7 +105,7 @@ impl Copied {
         }
         let (mut values, mut indices, mut starts) = (Vec::new(), Vec::new(), vec![0]);
         let mut parts = Vec::new();
-        with_rows!(x, rows => for i in 0..x.rows() {
+        with_rows!(x, RowSet::All, rows => for i in 0..x.rows() {
             rows.visit(i, &mut parts, |column, value| {
                 if let Some(&at) = place.get(column).filter(|at| **at >= 0) {
                     indices.push(at);

@@ -284,7 +284,7 @@ impl Search<'_> {
                     rough: 0.0,
                     iterations: SAMPLE_ITERATIONS,
                 };
-                self.iterate(&part, &mut model, &mut iterate, until, widen, run)?;
+                self.iterate(&part, &mut model, &mut iterate, (until, widen), run)?;
                 Ok(iterate.v)
             })?;
             rows = rows.saturating_mul(GROWTH);
@@ -339,7 +339,7 @@ impl Search<'_> {
                 rough: if is_final { 0.0 } else { ROUGH },
                 iterations: ITERATIONS,
             };
-            let ended = self.iterate(objective, &mut model, iterate, until, widen, run)?;
+            let ended = self.iterate(objective, &mut model, iterate, (until, widen), run)?;
             match ended {
                 Ended::Iterations => has_stalled = false,
                 Ended::Stalled if !has_stalled && rows < m => has_stalled = true,
@@ -359,8 +359,7 @@ impl Search<'_> {
         objective: &Objective<'_>,
         model: &mut Model,
         iterate: &mut Iterate,
-        until: Until,
-        widen: Widen<'_>,
+        (until, widen): (Until, Widen<'_>),
         run: &mut Run<'_>,
     ) -> Result<Ended, Error> {
         let (mut first, mut last) = (None, 0.0);

@@ -11,7 +11,7 @@ use crate::reduce::Job;
 
 /// Sweeps of coordinate descent before an exact step is tried, and how often that is done.
 const SWEEPS: usize = 10;
-const ROUNDS: usize = 6;
+const ROUNDS: usize = 60;
 /// Columns of which less than this part of the square is left, seen from those before them, take no part in an exact step.
 const LEFT: f64 = 1e-12;
 
