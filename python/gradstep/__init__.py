@@ -35,6 +35,7 @@ Examples
 array([0.2, 0.9])
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from gradstep._config import show_config
@@ -62,6 +63,7 @@ from gradstep._native import __version__
 from gradstep._optimum import Alias, Iteration, Optimum, Separation, fit
 
 if TYPE_CHECKING:
+    from gradstep import inference as inference
     from gradstep._estimator import LogisticRegression as LogisticRegression
 
 __all__ = [
@@ -95,7 +97,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load the estimator when it is first asked for: all else needs NumPy alone."""
+    """Load inference and the estimator when they are first asked for; the estimator alone needs more than NumPy."""
+    if name == "inference":
+        return importlib.import_module("gradstep.inference")
     if name != "LogisticRegression":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
@@ -109,4 +113,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), "LogisticRegression"])
+    return sorted({*globals(), "LogisticRegression", "inference"})

@@ -67,7 +67,9 @@ def test_the_first_bad_entry_is_named_in_a_large_array() -> None:
 
 
 SOURCES = Path(__file__).parents[2]
-REFUSING = ("_arrays", "_config", "_descent", "_estimator", "_fitted", "_formulas", "_optimum", "_options")
+REFUSING = (
+    "_arrays", "_config", "_descent", "_estimator", "_fitted", "_formulas", "_optimum", "_options", "inference",
+)  # fmt: skip
 NOT_HERE = (
     "GRADSTEP_ISA must",  # decided once for each process: in processes/test_instruction_sets.py
     ".* must be unchanged during the call",  # while another thread writes: in processes/test_threads.py

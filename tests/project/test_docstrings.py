@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import doctest
 from importlib.metadata import version
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
 import gradstep
+import gradstep.inference
 
 NAMES = [*(name for name in gradstep.__all__ if name != "__version__"), "LogisticRegression"]
 
@@ -45,7 +47,15 @@ def test_fit_is_documented() -> None:
     assert examples("Trainer.fit", text, {"gradstep": gradstep, "np": np}).failed == 0
 
 
-def test_the_package_itself() -> None:
-    result = examples("gradstep", gradstep.__doc__ or "", {})
+@pytest.mark.parametrize("name", gradstep.inference.__all__)
+def test_inference_is_documented_by_examples_that_are_true(name: str) -> None:
+    result = examples(name, getattr(gradstep.inference, name).__doc__ or "", {"gradstep": gradstep, "np": np})
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+@pytest.mark.parametrize("module", [gradstep, gradstep.inference], ids=lambda module: module.__name__)
+def test_the_modules_themselves(module: ModuleType) -> None:
+    result = examples(module.__name__, module.__doc__ or "", {})
     assert result.attempted > 0
     assert result.failed == 0

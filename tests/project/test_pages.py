@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import gradstep
+import gradstep.inference
 from helpers.pages import PAGES, ROOT, TESTS, anchors, blocks, commands, links, spans
 
 CONTRIBUTING = "docs/contributing.md"
@@ -67,7 +68,7 @@ def test_no_block_escapes(page: str) -> None:
 @each_page
 def test_public_names_exist(page: str) -> None:
     named = set(re.findall(r"(?<![\w/])gradstep\.([A-Za-z]\w*)", PAGES[page])) - {"contributors"}
-    assert named <= {*gradstep.__all__, "LogisticRegression"}
+    assert named <= {*gradstep.__all__, "LogisticRegression", "inference"}
 
 
 def test_results_and_options_are_described_in_full() -> None:
@@ -75,9 +76,12 @@ def test_results_and_options_are_described_in_full() -> None:
         gradstep.Trainer: "docs/lesson.md",
         gradstep.Descent: "docs/lesson.md",
         gradstep.Optimum: "docs/optimum.md",
+        gradstep.inference.Inference: "docs/inference.md",
     }
     for described_class, page in described.items():
         for field in dataclasses.fields(described_class):
+            if field.name.startswith("_"):
+                continue
             assert re.search(rf"`{field.name}`|^\.\.\.     {field.name}=", PAGES[page], re.MULTILINE), (
                 page,
                 field.name,

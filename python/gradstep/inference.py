@@ -1,0 +1,765 @@
+"""Standard errors, tests and intervals of the coefficients that `gradstep.fit` finds without penalty.
+
+They are those of maximum likelihood: of many rows, if the model is right, the estimates are normal about the truth,
+with the inverse Fisher information as their covariance.
+
+Examples
+--------
+>>> import gradstep
+>>> X, y = [[0.5], [1.0], [1.5], [2.0], [2.5], [3.0], [3.5], [4.0]], [0, 0, 1, 0, 1, 0, 1, 1]
+>>> gradstep.inference.infer(gradstep.fit(X, y), X, y, names=["hours"])
+Inference: 8 rows, log-likelihood -4.22479, covariance "fisher"
+          estimate  std. error      z      p         95 % interval  odds ratio
+  hours    1.18817    0.864483   1.37  0.169  -0.506187 to 2.88252     3.28107
+  (bias)  -2.67338     2.12073  -1.26  0.207   -6.82993 to 1.48317   0.0690186
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gradstep import _formulas
+from gradstep._arrays import Features, features, real
+from gradstep._formulas import decision_function, gradient, loss_gradient, sigmoid_derivative, softmax
+from gradstep._likelihood import Basis, Likelihood, Numbers
+from gradstep._optimum import Optimum, fit
+from gradstep._options import flag, kind, number, text, word
+from gradstep._words import distance
+
+__all__ = ["ChiSquareTest", "Inference", "infer"]
+
+BIAS = "(bias)"
+COVARIANCES = ("fisher", "HC0", "HC1", "cluster")
+SHOWN = 20
+"""Coefficients that an `Inference` shows of itself, at most."""
+NEAR = 0.01
+"""Standard errors that the weights may be from the maximum of the likelihood; it is half the square of it higher."""
+
+
+class ChiSquareTest(NamedTuple):
+    """A test whose statistic is chi-squared, of many rows, where the hypothesis is true.
+
+    Attributes
+    ----------
+    statistic : float
+        The statistic.
+    df : int
+        Its degrees of freedom: the coefficients that the hypothesis sets to zero.
+    p : float
+        The probability of a larger statistic. Its digits are right however small it is.
+
+    Examples
+    --------
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1]
+    >>> test = gradstep.inference.infer(gradstep.fit(X, y), X, y).drop("x0")
+    >>> round(test.statistic, 6), test.df, round(test.p, 6)
+    (0.850204, 1, 0.356495)
+    """
+
+    statistic: float
+    df: int
+    p: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Inference:
+    """What the data say of the coefficients of a fit: estimates, their errors, and tests.
+
+    Coefficients are those of the columns in their order, then that of the bias, if there is one. Of K >= 3 classes they
+    are those of each class but the reference, class by class: `estimates.reshape(K - 1, -1)` has a row per class. Each
+    is the change of the log-odds of that class against the reference, by one unit of the column.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Names of the coefficients: "age", "(bias)"; of K >= 3 classes with the code of the class: "2:age".
+    estimates : ndarray of float64, shape (q,)
+        The coefficients. NaN for columns that the fit left out (`Optimum.aliased`).
+    covariance : ndarray of float64, shape (q, q)
+        Their covariance. NaN for columns that were left out.
+    covariance_type : str
+        "fisher", "HC0", "HC1" or "cluster".
+    left_out : tuple of str
+        Names of the columns that were left out.
+    n_rows : float
+        Number of rows, each as often as its sample weight says.
+    log_likelihood : float
+        Σ s_i ln p_i, p_i being the probability of the row's label. Of labels y between 0 and 1,
+        Σ s_i (y_i ln ŷ_i + (1 - y_i) ln(1 - ŷ_i)), without the binomial coefficients that a count of trials would add.
+    null_log_likelihood : float
+        That of the model without columns: of the bias alone; without a bias, of equal probabilities.
+    deviance, null_deviance : float
+        Twice what the log-likelihoods are below that of predictions which equal the labels. It is zero for labels 0 and
+        1 and for classes.
+
+    Examples
+    --------
+    >>> X, y = [[0.0, 1.0], [1.0, 0.5], [2.0, 0.0], [3.0, 1.5], [4.0, 0.5], [5.0, 1.0]], [0, 1, 0, 1, 0, 1]
+    >>> found = gradstep.inference.infer(gradstep.fit(X, y), X, y)
+    >>> found.names, found.standard_errors.round(3)
+    (('x0', 'x1', '(bias)'), array([0.533, 2.549, 2.493]))
+    >>> found.confidence_intervals(0.9, method="profile").round(3)
+    array([[-0.566,  1.31 ],
+           [-0.679,  8.591],
+           [-8.414,  0.705]])
+    """
+
+    names: tuple[str, ...]
+    estimates: Numbers
+    covariance: Numbers
+    covariance_type: str
+    left_out: tuple[str, ...]
+    n_rows: float
+    log_likelihood: float
+    null_log_likelihood: float
+    deviance: float
+    null_deviance: float
+    _data: _Data
+
+    @property
+    def standard_errors(self) -> Numbers:
+        """Roots of the covariance's diagonal, shape (q,)."""
+        errors: Numbers = np.sqrt(np.diagonal(self.covariance))
+        return errors
+
+    @property
+    def z(self) -> Numbers:
+        """Wald's z, the estimates in units of their standard errors, shape (q,)."""
+        return self.estimates / self.standard_errors
+
+    @property
+    def p(self) -> Numbers:
+        """The probability that a normal variable is farther from 0 than `z` is, shape (q,); right in the tails, too."""
+        return np.array([math.erfc(abs(z) / math.sqrt(2)) for z in self.z.tolist()])
+
+    @property
+    def odds_ratios(self) -> Numbers:
+        """e to the power of the estimates, shape (q,): by what one unit of the column multiplies the odds."""
+        with np.errstate(over="ignore"):
+            ratios: Numbers = np.exp(self.estimates)
+        return ratios
+
+    @property
+    def n_parameters(self) -> int:
+        """Coefficients that were estimated: those that are not left out."""
+        return int(np.isfinite(self.estimates).sum())
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, 2 `n_parameters` - 2 `log_likelihood`; Akaike, 1974, doi:10.1109/TAC.1974.1100705."""
+        return 2 * self.n_parameters - 2 * self.log_likelihood
+
+    @property
+    def bic(self) -> float:
+        """`n_parameters` ln `n_rows` - 2 `log_likelihood`; Schwarz, 1978, doi:10.1214/aos/1176344136."""
+        return self.n_parameters * math.log(self.n_rows) - 2 * self.log_likelihood
+
+    @property
+    def mcfadden_r2(self) -> float:
+        """1 - `log_likelihood` / `null_log_likelihood`; McFadden, 1974."""
+        return 1 - self.log_likelihood / self.null_log_likelihood
+
+    def confidence_intervals(
+        self,
+        level: float = 0.95,
+        *,
+        method: Literal["wald", "profile"] = "wald",
+        columns: Iterable[int | str] | None = None,
+    ) -> Numbers:
+        """Intervals that hold the true coefficients with this probability, of many rows.
+
+        "wald": the estimate ± the normal quantile times the standard error. "profile": the values that a
+        likelihood-ratio test would not reject. They are better of few rows, need not be symmetric, and take some ten
+        passes over the rows for each coefficient.
+
+        Parameters
+        ----------
+        level : float, default 0.95
+            Between 0 and 1.
+        method : {"wald", "profile"}, default "wald"
+            How they are found.
+        columns : iterable of int or str, optional
+            Columns by their position or name, and "(bias)"; all coefficients by default.
+
+        Returns
+        -------
+        ndarray of float64, shape (q, 2)
+            Lower and upper ends, in the order of `names`; NaN for columns that were left out. With `columns`, only the
+            rows of their coefficients.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `level` is not between 0 and 1, `method` is another word, there is no such column, or profile intervals
+            are asked for with a robust covariance.
+
+        Notes
+        -----
+        Venzon and Moolgavkar, 1988, doi:10.2307/2347496. Ends are right to some 1e-9 of the interval's width.
+        """
+        quantile = _quantile(level)
+        wanted = np.arange(len(self.names)) if columns is None else self._coefficients(columns, estimated=False)
+        if word("method", method) == "wald":
+            margins = np.outer(self.standard_errors[wanted], [-quantile, quantile])
+            ends: Numbers = self.estimates[wanted, None] + margins
+            return ends
+        if method != "profile":
+            raise ValueError(f"method must be 'wald' or 'profile', got {method!r}")
+        self._needs_fisher("method", "'wald'", "'profile'")
+        return self._data.profile(wanted, quantile)
+
+    def wald_test(self, *columns: int | str) -> ChiSquareTest:
+        """Test whether the coefficients of these columns are all zero, from estimates and covariance alone.
+
+        Parameters
+        ----------
+        *columns : int or str
+            Columns by their position or name, and "(bias)"; of K >= 3 classes their coefficients of all classes. They
+            must not have been left out.
+
+        Returns
+        -------
+        ChiSquareTest
+            Wald's statistic βᵀ V⁻¹ β. It is the right one with a robust covariance, too.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If there is no such column, or it was left out.
+
+        Notes
+        -----
+        Wald, 1943, doi:10.1090/S0002-9947-1943-0012401-3.
+        """
+        tested = self._coefficients(columns)
+        errors = self.standard_errors[tested]
+        correlations = self.covariance[np.ix_(tested, tested)] / np.outer(errors, errors)
+        z = self.estimates[tested] / errors
+        return _test(float(z @ np.linalg.solve(correlations, z)), len(tested))
+
+    def drop(self, *columns: int | str) -> ChiSquareTest:
+        """Test whether the model is as good without these columns: the likelihood-ratio test, with a new fit.
+
+        Parameters
+        ----------
+        *columns : int or str
+            As of `wald_test`. Columns that were left out stay out.
+
+        Returns
+        -------
+        ChiSquareTest
+            Twice the difference of the log-likelihoods.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `wald_test`; or with a robust covariance.
+
+        Notes
+        -----
+        Wilks, 1938, doi:10.1214/aoms/1177732360.
+        """
+        self._needs_fisher("covariance", "'fisher' for a likelihood-ratio test (wald_test takes any)")
+        tested = self._coefficients(columns)
+        smaller = self._data.log_likelihood_without(tested, self.null_log_likelihood)
+        return _test(2 * (self.log_likelihood - smaller), len(tested))
+
+    def likelihood_ratio_test(self, smaller: Inference) -> ChiSquareTest:
+        """Test whether a model with fewer coefficients is as good: the likelihood-ratio test of two fits.
+
+        Parameters
+        ----------
+        smaller : Inference
+            Of the same labels and sample weights, and of a model that is a special case of this one: some of its
+            columns, say. That it is one cannot be checked, only that it has fewer coefficients and no larger
+            likelihood.
+
+        Returns
+        -------
+        ChiSquareTest
+            Twice the difference of the log-likelihoods.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `smaller` is something else, or one of the two has a robust covariance.
+
+        Notes
+        -----
+        Wilks, 1938, doi:10.1214/aoms/1177732360.
+        """
+        if not isinstance(smaller, Inference):
+            raise TypeError(f"smaller must be an Inference, got {kind(smaller)}")
+        for each in (self, smaller):
+            each._needs_fisher("covariance", "'fisher' for a likelihood-ratio test (wald_test takes any)")
+        if not self._data.same_labels(smaller._data):
+            raise ValueError("smaller must be of the same labels and sample weights, got others")
+        df = self.n_parameters - smaller.n_parameters
+        if df <= 0:
+            raise ValueError(
+                f"smaller must have fewer than {self.n_parameters} coefficients, got {smaller.n_parameters}"
+            )
+        statistic = 2 * (self.log_likelihood - smaller.log_likelihood)
+        if statistic < -1e-6:
+            raise ValueError(
+                "smaller must be a special case of this model, "
+                f"got a log-likelihood that is larger by {-statistic / 2:.3g}"
+            )
+        return _test(statistic, df)
+
+    def leverage(self) -> Numbers:
+        """How much each row draws the fit to itself, shape (m,): the diagonal of the hat matrix.
+
+        It is between 0 and 1 for two classes; of K >= 3 classes it is the trace of the row's block, between 0 and
+        K - 1. A row of sample weight s counts as s rows, and this is the leverage of each of them: Σ s_i h_i is
+        `n_parameters`. Rows of weight 0 have none.
+
+        Notes
+        -----
+        Pregibon, 1981, doi:10.1214/aos/1176345513.
+        """
+        return self._data.likelihood.leverage(self._data.at)
+
+    def __repr__(self) -> str:
+        parts = (
+            f"{self.n_rows:.10g} rows",
+            f"log-likelihood {self.log_likelihood:.6g}",
+            f'covariance "{self.covariance_type}"',
+        )
+        lines = [f"Inference: {', '.join(parts)}", *self._table()]
+        if len(self.names) > SHOWN:
+            lines.append(f"  … ({len(self.names)} in all)")
+        if self.left_out:
+            lines.append(f"  left out: {', '.join(self.left_out)}")
+        return "\n".join(lines)
+
+    def _table(self) -> list[str]:
+        """The first coefficients, a line for each; columns of text are as wide as they need to be."""
+        ends = self.confidence_intervals()
+        rows = [("", "estimate", "std. error", "z", "p", "95 % interval", "odds ratio")]
+        values = zip(
+            self.names, self.estimates, self.standard_errors, self.z, self.p, ends, self.odds_ratios, strict=True
+        )
+        for name, estimate, error, z, p, (low, high), ratio in list(values)[:SHOWN]:
+            interval = f"{low:.6g} to {high:.6g}"
+            rows.append((name, f"{estimate:.6g}", f"{error:.6g}", f"{z:.2f}", f"{p:.3g}", interval, f"{ratio:.6g}"))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return [
+            "  ".join(
+                [
+                    f"  {row[0]:{widths[0]}}",
+                    *(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True)),
+                ]
+            )
+            for row in rows
+        ]
+
+    def _needs_fisher(self, argument: str, *expected: str) -> None:
+        if self.covariance_type != "fisher":
+            wanted, *asked = expected
+            robust = f'covariance="{self.covariance_type}"'
+            got = f"{asked[0]} with {robust}" if asked else robust
+            raise ValueError(
+                f"{argument} must be {wanted}: likelihood ratios suppose that the model is right, got {got}"
+            )
+
+    def _coefficients(self, columns: Iterable[int | str], *, estimated: bool = True) -> NDArray[np.intp]:
+        """Positions of the coefficients of these columns, of all classes, each once."""
+        width = len(self._data.columns)
+        positions = [self._data.position(column) for column in columns]
+        if not positions:
+            raise ValueError("columns must name at least one column, got none")
+        found = np.unique(np.add.outer(np.arange(0, len(self.names), width), positions))
+        for position in positions:
+            if estimated and math.isnan(self.estimates[position]):
+                raise ValueError(
+                    f"columns must be some that the fit did not leave out, got {self._data.columns[position]!r}"
+                )
+        return found
+
+
+def infer(
+    optimum: Optimum,
+    X: Features,
+    y: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    fit_bias: bool = True,
+    names: Iterable[str] | None = None,
+    reference: int = 0,
+    covariance: Literal["fisher", "HC0", "HC1", "cluster"] = "fisher",
+    clusters: ArrayLike | None = None,
+    n_threads: int | None = None,
+) -> Inference:
+    """Standard errors, tests and intervals of the coefficients of a fit without penalty.
+
+    Parameters
+    ----------
+    optimum : Optimum
+        What `gradstep.fit` found, with ``l2=0``, for the same `X`, `y`, `sample_weight` and `fit_bias`.
+    X : features, shape (m, n)
+    y : array_like, shape (m,)
+        What these may be is said in `gradstep`. They are kept by the result, not copied.
+    sample_weight : array_like, shape (m,), optional
+        Frequencies: a weight of 3 counts as three rows. Weights of another meaning, such as inverse probabilities of
+        sampling, would make the errors wrong.
+    fit_bias : bool, default True
+        Whether the bias was estimated, too.
+    names : iterable of str, optional
+        Names of the columns; by default those of a data frame, else "x0", "x1", ….
+    reference : int, default 0
+        Of K >= 3 classes, the one that the others are compared with. Of two it is label 0.
+    covariance : {"fisher", "HC0", "HC1", "cluster"}, default "fisher"
+        "fisher" is the inverse of the Fisher information, for a model that is right. The others hold for one that is
+        not: "HC0" is White's, "HC1" that times N / (N - k), for N rows and k estimated coefficients. "cluster" lets
+        rows of the same cluster depend on each other, and is that of the sums over each of G clusters, times
+        G / (G - 1) · (N - 1) / (N - k).
+    clusters : array_like, shape (m,), optional
+        With ``covariance="cluster"``: the cluster of each row, a number or a text.
+    n_threads : int, optional
+        As in `gradstep`.
+
+    Returns
+    -------
+    Inference
+        Shown as the table of the coefficients.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of another kind.
+    ValueError
+        If shapes or values do not fit; or if errors would mean nothing: the fit had a penalty, the labels are
+        separated, the optimum is not proved, or it is not one of these data.
+
+    Warns
+    -----
+    UserWarning
+        If the optimum was not proved because no Hessian was made (``stop_reason="uncertified"``).
+
+    Notes
+    -----
+    The information is that of McCullagh and Nelder, *Generalized Linear Models*, 2nd ed., section 4.4; the robust
+    covariances are those of White, 1982, doi:10.2307/1912526, and of Liang and Zeger, 1986,
+    doi:10.1093/biomet/73.1.13. N is Σ s_i. statsmodels 0.15 has the same "HC0" and the same "cluster"; its "HC1" of
+    Logit is "HC0", without the factor.
+
+    The optimum is checked against the data: it must be within 0.01 standard errors of the maximum of their likelihood,
+    by a step of Newton's method.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(500, 2))
+    >>> y = rng.random(500) < gradstep.sigmoid(X @ [1.0, -0.5] + 0.25)
+    >>> found = gradstep.inference.infer(gradstep.fit(X, y), X, y, covariance="HC1")
+    >>> found.standard_errors.round(4)
+    array([0.1134, 0.1072, 0.1013])
+    """
+    if not isinstance(optimum, Optimum):
+        raise TypeError(f"optimum must be an Optimum, got {kind(optimum)}")
+    table: Any = features(X)
+    if isinstance(table, tuple):
+        table = X.tocsr()  # type: ignore[union-attr]
+    shape = tuple(table.shape)
+    if len(shape) != 2 or shape[1] != optimum.weights.shape[-1]:
+        raise ValueError(f"X must have the {optimum.weights.shape[-1]} columns of the fit, got shape {shape}")
+    labels = real("y", y)
+    s = None if sample_weight is None else real("sample_weight", sample_weight)
+    options: dict[str, Any] = {"sample_weight": s, "n_threads": n_threads}
+    slopes = loss_gradient(table, labels, optimum.weights, optimum.bias, **options)  # which checks shapes and values
+    columns = _names(names, X, shape[1])
+    rows = float(len(labels) if s is None else s.sum())
+    _check_optimum(optimum, columns, rows)
+    if not flag("fit_bias", fit_bias) and np.any(optimum.bias):
+        raise ValueError(f"fit_bias must be True for a fit with a bias, got False and a bias of {text(optimum.bias)}")
+    others = _others(reference, optimum)
+    if word("covariance", covariance) not in COVARIANCES:
+        raise ValueError(f"covariance must be one of 'fisher', 'HC0', 'HC1', 'cluster', got {covariance!r}")
+    if (clusters is not None) != (covariance == "cluster"):
+        raise ValueError(f"clusters must be given with covariance='cluster' and only then, got {covariance!r}")
+
+    labels = labels.astype(np.float64)
+    s = None if s is None else s.astype(np.float64)
+    kept = np.setdiff1d(np.arange(shape[1]), [alias.column for alias in optimum.aliased]).astype(np.intp)
+    basis, fisher = _basis(table, optimum, kept, s, fit_bias, n_threads)
+    likelihood = Likelihood(table, labels, s, basis, kept, others)
+    data = _Data(likelihood, _estimates(optimum, reference, fit_bias), columns + (BIAS,) * fit_bias, n_threads)
+
+    # Newton's step from the optimum, in standard errors; it also says whether these are the data of the fit.
+    if others is None:
+        score = rows * np.append(slopes.weights[kept], slopes.bias if fit_bias else ()) @ basis.transform()
+        away = float(np.linalg.norm(score))
+    else:
+        here = likelihood.expand(data.at)
+        inverse = np.linalg.inv(here.information)
+        fisher = likelihood.covariance(inverse)
+        away = math.sqrt(max(float(here.gradient @ inverse @ here.gradient), 0.0))
+    if not away <= NEAR:
+        raise ValueError(
+            f"optimum must be within {NEAR} standard errors of the maximum of the likelihood of X, y and "
+            f"sample_weight, with a bias if fit_bias, got one that is some {away:.2g} away: pass what was fitted, or "
+            "fit more exactly"
+        )
+    found = fisher
+    if covariance != "fisher":
+        found = _robust(data, covariance, clusters, rows)
+
+    entropy = _entropy(labels, s)
+    null = rows * _null(labels, s, None if others is None else len(others) + 1, fit_bias)
+    full = np.full((len(data.estimates),) * 2, np.nan)
+    full[np.ix_(data.estimated, data.estimated)] = (found + found.T) / 2
+    estimates = np.full(len(full), np.nan)
+    estimates[data.estimated] = data.estimates[data.estimated]
+    log_likelihood = -rows * optimum.loss
+    prefixes = [""] if others is None else [f"{code}:" for code in others]
+    return Inference(
+        names=tuple(prefix + column for prefix in prefixes for column in data.columns),
+        estimates=estimates,
+        covariance=full,
+        covariance_type=covariance,
+        left_out=tuple(columns[alias.column] for alias in optimum.aliased),
+        n_rows=rows,
+        log_likelihood=log_likelihood,
+        null_log_likelihood=null,
+        deviance=-2 * (log_likelihood + entropy),
+        null_deviance=-2 * (null + entropy),
+        _data=data,
+    )
+
+
+class _Data:
+    """The rows of a fit and what was estimated from them."""
+
+    def __init__(
+        self, likelihood: Likelihood, estimates: Numbers, columns: tuple[str, ...], n_threads: int | None
+    ) -> None:
+        """`estimates` are of shape (classes, columns); the last of `columns` is the bias, if there is one."""
+        self.likelihood, self.columns, self.n_threads = likelihood, columns, n_threads
+        self.estimates = estimates.ravel()
+        kept = likelihood.columns
+        self.has_bias = likelihood.basis.constant is not None
+        within = np.append(kept, len(columns) - 1) if self.has_bias else kept
+        self.estimated = np.add.outer(np.arange(0, estimates.size, len(columns)), within).ravel()
+        bias = estimates[:, -1] if self.has_bias else np.zeros(len(estimates))
+        self.at = likelihood.basis.coefficients(estimates[:, kept], bias).ravel()
+
+    def position(self, column: Any) -> int:
+        """The position of a column, or of the bias, among those of one class."""
+        if isinstance(column, str):
+            if column in self.columns:
+                return self.columns.index(column)
+            raise ValueError(f"columns must be of {', '.join(map(repr, self.columns))}, got {column!r}")
+        if isinstance(column, (int, np.integer)) and not isinstance(column, bool):
+            if 0 <= column < len(self.columns) - self.has_bias:
+                return int(column)
+            raise ValueError(f"columns must be from 0 to {len(self.columns) - self.has_bias - 1}, got {column}")
+        raise TypeError(f"columns must be named, or integers, got {kind(column)}")
+
+    def profile(self, wanted: NDArray[np.intp], quantile: float) -> Numbers:
+        best, top = self.likelihood.maximum(self.at)
+        transform = self.likelihood.transform()
+        ends = np.full((len(wanted), 2), np.nan)
+        for end, coefficient in zip(ends, wanted, strict=True):
+            if coefficient in self.estimated:
+                along = transform[np.searchsorted(self.estimated, coefficient)]
+                middle = along @ best
+                for side, sign in enumerate((-1.0, 1.0)):
+                    end[side] = middle + self.likelihood.profile_bound(best, top, along, sign * quantile)
+        return ends
+
+    def log_likelihood_without(self, coefficients: NDArray[np.intp], null: float) -> float:
+        """The largest log-likelihood where these coefficients are zero."""
+        width = len(self.columns)
+        remaining = np.setdiff1d(self.likelihood.columns, coefficients % width)
+        fit_bias = self.has_bias and width - 1 not in coefficients
+        if not len(remaining) and fit_bias == self.has_bias:
+            return null
+        y, s = self.likelihood.y, self.likelihood.sample_weight
+        if not len(remaining):  # nor a bias: all classes are equally probable
+            return -(len(y) if s is None else float(s.sum())) * math.log(self.likelihood.scores + 1)
+        best = fit(self.likelihood.X[:, remaining], y, sample_weight=s, fit_bias=fit_bias, n_threads=self.n_threads)
+        if not best.converged:
+            warnings.warn(
+                f"the fit without the columns is not proved: {distance(best.gap, best.gradient_norm)}", stacklevel=3
+            )
+        return -(len(y) if s is None else float(s.sum())) * best.loss
+
+    def same_labels(self, other: _Data) -> bool:
+        one, two = self.likelihood, other.likelihood
+        s, t = (np.ones(len(each.y)) if each.sample_weight is None else each.sample_weight for each in (one, two))
+        return one.scores == two.scores and np.array_equal(one.y, two.y) and np.array_equal(s, t)
+
+
+def _names(names: Iterable[str] | None, X: Any, n: int) -> tuple[str, ...]:
+    """Those given, or of a frame or table; else x0, x1, …."""
+    if names is None:
+        columns = getattr(X, "column_names", getattr(X, "columns", None))  # pyarrow has the former
+        names = (f"x{column}" for column in range(n)) if columns is None else map(str, columns)
+    found = (names,) if isinstance(names, str) else tuple(names)
+    for name in found:
+        if not isinstance(name, str):
+            raise TypeError(f"names must be of type str, got {kind(name)}")
+    if len(found) != n or len({*found, BIAS}) != n + 1:
+        raise ValueError(f"names must be {n} different ones (one per column of X), none of them '(bias)', got {found}")
+    return found
+
+
+def _check_optimum(optimum: Optimum, columns: tuple[str, ...], rows: float) -> None:
+    """Refuse what has no standard errors, and say why."""
+    if optimum.objective != optimum.loss:
+        raise ValueError(
+            "optimum must be a fit without penalty, since a penalty biases the weights, which standard errors do not "
+            f"show, got a penalty of {optimum.objective - optimum.loss:.3g} in its objective: fit with l2=0, or "
+            "resample rows and fit each time (bootstrap)"
+        )
+    if optimum.separation is not None:
+        along = np.flatnonzero(np.atleast_2d(optimum.separation.weights).any(axis=0))
+        apart = ", ".join(columns[column] for column in along) or BIAS
+        raise ValueError(
+            "optimum must be that of labels that are not separated, since else the likelihood has no maximum, got "
+            f"labels that are separated along {apart}: leave such columns out, merge rare categories, or use a method "
+            "for separated labels (Firth's, or exact logistic regression)"
+        )
+    away = distance(optimum.gap, optimum.gradient_norm)
+    if optimum.stop_reason == "uncertified":
+        warnings.warn(f"the optimum is not proved, since no Hessian was made: {away}", stacklevel=3)
+    elif not optimum.converged and not 2 * rows * optimum.gap <= NEAR**2:
+        raise ValueError(
+            f"optimum must be proved (converged), got one that was stopped by '{optimum.stop_reason}', where {away}: "
+            "fit with more max_passes, and without tol"
+        )
+
+
+def _others(reference: Any, optimum: Optimum) -> list[int] | None:
+    """The classes but the reference; None of two classes."""
+    classes = len(optimum.weights) if optimum.weights.ndim == 2 else 1
+    if not isinstance(reference, (int, np.integer)) or isinstance(reference, bool):
+        raise TypeError(f"reference must be an integer, got {kind(reference)}")
+    if not 0 <= reference < classes:
+        raise ValueError(f"reference must be from 0 to {classes - 1}, got {reference}")
+    return None if classes == 1 else [code for code in range(classes) if code != reference]
+
+
+def _estimates(optimum: Optimum, reference: int, fit_bias: bool) -> Numbers:
+    """Weights and bias of each class but the reference, less those of the reference; shape (classes, columns)."""
+    found: Numbers = np.atleast_2d(optimum.weights).astype(np.float64)
+    if fit_bias:
+        found = np.column_stack([found, np.atleast_1d(optimum.bias).astype(np.float64)])
+    return found if optimum.weights.ndim == 1 else np.delete(found - found[reference], reference, axis=0)
+
+
+def _basis(
+    X: Any, optimum: Optimum, kept: NDArray[np.intp], s: Numbers | None, fit_bias: bool, n_threads: int | None
+) -> tuple[Basis, Numbers]:
+    """A basis whose columns have Σ v_i q_i q_iᵀ = 1, and (Σ v_i (x_i, 1) (x_i, 1)ᵀ)⁻¹.
+
+    v_i are the variances of the labels: σ'(z_i) for two classes, where that inverse is the covariance, and
+    1 - Σ_k p_ik² for more.
+    """
+    m, n = X.shape
+    z = decision_function(X, optimum.weights, optimum.bias, n_threads=n_threads)
+    binary = z.ndim == 1
+    v = sigmoid_derivative(z) if binary else 1 - (softmax(z) ** 2).sum(axis=1)
+    v = v.astype(np.float64) if s is None else s * v
+    total = float(v.sum())
+    constant = 1 / math.sqrt(total) if fit_bias else None
+    if not len(kept):
+        return Basis(np.zeros(0), np.zeros((0, 0)), constant), np.full((int(fit_bias),) * 2, 1 / total)
+    columns = X if len(kept) == n else X[:, kept]
+    options: dict[str, Any] = {"fit_bias": fit_bias, "n_threads": n_threads}
+    if binary:
+        inverse = _formulas.covariance(columns, optimum.weights[kept], optimum.bias, sample_weight=s, **options)
+    else:  # with scores of 0, where the variance is 1/4
+        inverse = _formulas.covariance(columns, np.zeros(len(kept)), sample_weight=4 * v, **options)
+    centre = np.zeros(len(kept))
+    if fit_bias:  # the residuals of scores of 0 against labels 0 are 1/2
+        means = gradient(X, np.zeros(m), np.zeros(n), sample_weight=v, n_threads=n_threads).weights
+        centre = 2 * means[kept].astype(np.float64)
+    return Basis(centre, np.linalg.cholesky(inverse[: len(kept), : len(kept)]), constant), inverse
+
+
+def _robust(data: _Data, covariance: str, clusters: ArrayLike | None, rows: float) -> Numbers:
+    """The sandwich of the Fisher information and of the gradients by row or cluster, with its factor."""
+    likelihood = data.likelihood
+    codes = groups = None
+    if clusters is not None:
+        codes, groups = _codes(clusters, likelihood)
+    k = len(data.estimated)
+    factor = 1.0
+    if covariance != "HC0":
+        if not rows > k:
+            raise ValueError(f"covariance must be 'fisher' or 'HC0' for {rows:g} rows, got {k} coefficients")
+        factor = rows / (rows - k) if groups is None else groups / (groups - 1) * (rows - 1) / (rows - k)
+    inverse = np.linalg.inv(likelihood.expand(data.at).information)
+    return factor * likelihood.covariance(inverse @ likelihood.scatter(data.at, codes) @ inverse)
+
+
+def _codes(clusters: ArrayLike, likelihood: Likelihood) -> tuple[NDArray[np.intp], int]:
+    """A code from 0 for each row's cluster, and how many clusters there are among rows that count."""
+    given = np.asarray(clusters)
+    m, s = len(likelihood.y), likelihood.sample_weight
+    if given.shape != (m,):
+        raise ValueError(f"clusters must have length {m} (one per row of X), got shape {given.shape}")
+    missing = np.flatnonzero(given != given)
+    if len(missing):
+        raise ValueError(f"clusters must name the cluster of every row, got {given[missing[0]]} at row {missing[0]}")
+    try:
+        codes = np.unique(given, return_inverse=True)[1]
+    except TypeError as error:
+        raise TypeError(f"clusters must be all numbers or all text, got {error}") from error
+    groups = len(np.unique(codes if s is None else codes[s > 0]))
+    if groups < 2:
+        raise ValueError(f"clusters must be at least two, got {groups}")
+    return codes, groups
+
+
+def _entropy(y: Numbers, s: Numbers | None) -> float:
+    """Σ s_i times the entropy of labels between 0 and 1: what no prediction's error can be below."""
+    between = (y > 0) & (y < 1)
+    part, weight = y[between], 1.0 if s is None else s[between]
+    return float(-(weight * (part * np.log(part) + (1 - part) * np.log1p(-part))).sum())
+
+
+def _null(y: Numbers, s: Numbers | None, classes: int | None, fit_bias: bool) -> float:
+    """The mean log-likelihood of the model without columns."""
+    if not fit_bias:
+        return -math.log(classes or 2)
+    if classes is None:
+        share = float(np.average(y, weights=s))
+        shares = np.array([1 - share, share])
+    else:
+        counts = np.bincount(y.astype(np.intp), weights=s, minlength=classes)
+        shares = counts / counts.sum()
+    return float(shares @ np.log(shares))
+
+
+def _quantile(level: Any) -> float:
+    """Of a normal variable, how far from 0 it is at most with this probability."""
+    level = number("level", level)
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, got {text(level)}")
+    return -NormalDist().inv_cdf((1 - level) / 2)
+
+
+def _test(statistic: float, df: int) -> ChiSquareTest:
+    """The probability of a larger one is a finite sum of positive terms, hence exact in the tail.
+
+    With x = statistic / 2 it is Q(df/2, x), where Q(1/2, x) = erfc(√x), Q(1, x) = e^-x, and
+    Q(a + 1, x) = Q(a, x) + x^a e^-x / Γ(a + 1): Abramowitz and Stegun, 6.5.21.
+    """
+    statistic = max(statistic, 0.0)
+    x = statistic / 2
+    p, a = (math.erfc(math.sqrt(x)), 0.5) if df % 2 else (math.exp(-x), 1.0)
+    while a < df / 2 and x > 0:
+        p += math.exp(a * math.log(x) - x - math.lgamma(a + 1))
+        a += 1
+    return ChiSquareTest(statistic, df, min(p, 1.0))

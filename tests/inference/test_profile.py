@@ -1,0 +1,123 @@
+"""Profile intervals against bisection of the profile, each point of which is a fit of its own by Newton's method."""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import gradstep
+from gradstep.inference import infer
+from helpers.inferences import inferred, table
+
+T = table()
+
+Array = npt.NDArray[Any]
+
+
+def likelihood(scores: Array, y: Array) -> tuple[float, Array, Array]:
+    """The textbook's, with its derivatives by the scores: of the classes but the first, whose score is 0."""
+    z = np.column_stack([np.zeros(len(y)), scores])
+    p = np.exp(z - np.logaddexp.reduce(z, axis=1)[:, None])
+    targets = np.eye(z.shape[1])[y.astype(int)]
+    curvature = p[:, 1:, None] * (np.eye(scores.shape[1]) - p[:, None, 1:])
+    return float((targets * np.log(p)).sum()), (targets - p)[:, 1:], curvature
+
+
+def largest(points: Array, y: Array, classes: int, fixed: int | None = None, value: float = 0.0) -> tuple[float, Array]:
+    """The largest likelihood, with one coefficient fixed; by damped Newton steps over the others."""
+    free = [at for at in range(classes * points.shape[1]) if at != fixed]
+    v = np.zeros(classes * points.shape[1])
+    if fixed is not None:
+        v[fixed] = value
+    now, r, c = likelihood(points @ v.reshape(classes, -1).T, y)
+    for _ in range(100):
+        g = (r.T @ points).ravel()[free]
+        H = np.einsum("ia,ikl,ib->kalb", points, c, points).reshape(len(v), -1)[np.ix_(free, free)]
+        step = np.linalg.solve(H, g)
+        while True:
+            trial = v.copy()
+            trial[free] += step
+            then, r, c = likelihood(points @ trial.reshape(classes, -1).T, y)
+            if then >= now - 1e-12 * abs(now):
+                break
+            step = step / 2
+        now, v = then, trial
+        if g @ step < 1e-22:
+            break
+    return now, v
+
+
+def bisected(points: Array, y: Array, classes: int, level: float) -> Array:
+    """Both ends of every interval."""
+    top, best = largest(points, y, classes)
+    drop = NormalDist().inv_cdf((1 + level) / 2) ** 2 / 2
+    ends = np.empty((len(best), 2))
+    for at, estimate in enumerate(best):
+        for side, sign in enumerate((-1, 1)):
+            near, far = 0.0, abs(estimate) + 1.0
+            while top - largest(points, y, classes, at, estimate + sign * far)[0] < drop:
+                far *= 2
+            while far - near > 1e-13 * (abs(estimate) + far):
+                middle = (near + far) / 2
+                inside = top - largest(points, y, classes, at, estimate + sign * middle)[0] < drop
+                near, far = (middle, far) if inside else (near, middle)
+            ends[at, side] = estimate + sign * (near + far) / 2
+    return ends
+
+
+# Columns of one unit: the oracle solves their normal equations as they are.
+X = T.X * [1, 1 / 300, 300] - [0, 2, 1]
+
+# Two rows out of order are all that keeps these labels from being separated: the interval is far from symmetric.
+NEARLY = np.linspace(-3, 3, 30)
+ALMOST = (NEARLY > 0) ^ np.isin(np.arange(30), (14, 15))
+
+
+@pytest.mark.parametrize(
+    ("points", "y", "classes", "level"),
+    [
+        pytest.param(X, T.y, 1, 0.95, id="two classes"),
+        pytest.param(X, T.y, 1, 0.5, id="narrow"),
+        pytest.param(X, T.y, 1, 1 - 1e-9, id="wide"),
+        pytest.param(X[:, :1], T.classes, 2, 0.95, id="three classes"),
+        pytest.param(NEARLY[:, None], ALMOST.astype(float), 1, 0.99, id="nearly separated"),
+    ],
+)
+def test_ends_are_those_of_bisection(points: Array, y: Array, classes: int, level: float) -> None:
+    """To 1e-8 of their width: the oracle's likelihood has an error of 1e-14 of 100, the root of the deviance 1e-12."""
+    want = bisected(np.column_stack([points, np.ones(len(y))]), y, classes, level)
+    found = inferred(points, y)
+    got = found.confidence_intervals(level, method="profile")
+    assert (np.abs(got - want) <= 1e-8 * np.diff(want)).all(), (got, want)
+    assert (got[:, 0] < found.estimates).all() and (found.estimates < got[:, 1]).all()
+
+
+def test_they_hold_what_the_likelihood_ratio_test_does_not_reject() -> None:
+    """An interval ends at zero where its level is 1 minus the p of dropping the column."""
+    found = inferred(T.X, T.y)
+    for column in range(3):
+        ends = found.confidence_intervals(1 - found.drop(column).p, method="profile", columns=[column])[0]
+        assert min(abs(ends)) <= 1e-8 * (ends[1] - ends[0])
+
+
+def test_of_many_rows_they_are_walds() -> None:
+    """The profile's third derivative tilts them by the order of one part in the root of the rows."""
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(200_000, 2))
+    y = rng.random(200_000) < gradstep.sigmoid(points @ [0.5, -1.0] + 0.25)
+    found = infer(gradstep.fit(points, y), points, y)
+    wald, profile = found.confidence_intervals(), found.confidence_intervals(method="profile")
+    assert (np.abs(profile - wald) <= 5e-3 * np.diff(wald)).all()
+    assert (profile != wald).all()
+
+
+def test_far_columns_keep_their_digits() -> None:
+    near = inferred(T.X[:, :1], T.y).confidence_intervals(method="profile")[0]
+    far = T.X[:, :1] + 5e5 * T.X[:, 0].std()
+    ends = infer(gradstep.fit(far, T.y), far, T.y).confidence_intervals(method="profile")[0]
+    # Columns are rounded to 5e5 eps, 1e-10, of their deviation.
+    np.testing.assert_allclose(ends, near, rtol=1e-8)
