@@ -15,11 +15,21 @@ Numbers: TypeAlias = NDArray[Any]
 BLOCK = 2**16
 """Numbers of a block of rows, so that temporary arrays are small beside X and fit into a cache."""
 
-RIDGE = 0.05
-"""How far, in nats, a point may be below the profile that it is taken to lie on; Newton's method is safe then."""
+SAFE = 0.5
+"""How much a step of Newton's method may change a score, in nats, to be the last.
+
+No curvature changes by more than a factor of e^0.5 then, and the next step would be at most half as long: Bach, 2010,
+doi:10.1214/09-EJS521.
+"""
+
+FAR = 1.0
+"""How far, in nats, a point may be below the profile for Newton's method to go there from it."""
 
 CLOSE = 1e-9
-"""Relative tolerance of the ends of profile intervals, and the nats that may be left to the profile."""
+"""Relative tolerance of the ends of profile intervals."""
+
+MOST_STEPS = 100
+"""Steps along the profile, or to it, that the search of an end of an interval may take."""
 
 
 class Basis(NamedTuple):
@@ -62,6 +72,21 @@ class Expansion(NamedTuple):
     value: float
     gradient: Numbers
     information: Numbers
+
+
+class _Ridge(NamedTuple):
+    """A point of the profile of along·coefficients."""
+
+    at: Numbers
+    """Its coefficients, after Newton's last step."""
+    value: float
+    """The log-likelihood there, by the second order of that step."""
+    gain: float
+    """How much of it is by that step."""
+    tangent: Numbers
+    """How the coefficients change along the profile, by one unit of along·coefficients."""
+    slope: float
+    """How the log-likelihood does: the multiplier of Lagrange."""
 
 
 class Likelihood:
@@ -156,40 +181,69 @@ class Likelihood:
 
         The profile is the largest log-likelihood for each value of along·coefficients. Each step is one of Newton's
         towards the profile, and at the same time one of Newton's along it, towards the root: Venzon and Moolgavkar,
-        1988, doi:10.2307/2347496. The root is bracketed, and steps along the profile are made only from near it.
+        1988, doi:10.2307/2347496. The root is bracketed, and a step that leads too far from the profile is halved.
+        NaN if the root is not found.
         """
         sign, wanted = math.copysign(1.0, root), abs(root)
         slack = CLOSE * wanted + 16 * np.finfo(float).eps * abs(top.value) / wanted
-        inverse_along = np.linalg.solve(top.information, along)
-        distance = wanted * math.sqrt(float(along @ inverse_along))
+        inverse = np.linalg.solve(top.information, along)
+        variance = float(along @ inverse)
+        reached, on_profile, tangent = 0.0, best, sign * inverse / variance
         nearer, farther = 0.0, math.inf
-        at = best + inverse_along * (sign * distance / (along @ inverse_along))
-        before: tuple[Numbers, float] | None = None  # of a step towards the profile, at the same distance
-        for _ in range(200):
-            here = self.expand(at)
-            if before is not None and not here.value >= before[1]:  # it was too long
-                at = (at + before[0]) / 2
+        distance = wanted * math.sqrt(variance)
+        for _ in range(MOST_STEPS):
+            ridge = self._ridge(on_profile + (distance - reached) * tangent, along)
+            if ridge is None:
+                distance = (reached + distance) / 2
                 continue
-            to_top, inverse_along = np.linalg.solve(here.information, np.column_stack([here.gradient, along])).T
-            slope = float(along @ to_top / (along @ inverse_along))  # of the profile: the multiplier of Lagrange
-            to_profile = to_top - slope * inverse_along
-            gain = float(here.gradient @ to_profile) / 2
-            if gain > RIDGE:
-                before = at, here.value
-                at = at + to_profile
-                continue
-            before = None
-            found = math.sqrt(max(2 * (top.value - here.value - gain), 0.0))
-            step = (wanted - found) * found / max(-sign * slope, np.finfo(float).tiny)
-            if abs(wanted - found) <= slack and gain <= CLOSE:
-                return sign * (distance + step)
-            nearer, farther = (distance, farther) if found < wanted else (nearer, distance)
-            further = distance + step
-            if not nearer < further < farther:
-                further = 2 * distance if farther == math.inf else (nearer + farther) / 2
-            at = at + to_profile + inverse_along * (sign * (further - distance) / (along @ inverse_along))
-            distance = further
+            found = math.sqrt(max(2 * (top.value - ridge.value), 0.0))
+            step = (wanted - found) * found / max(-sign * ridge.slope, np.finfo(float).tiny)
+            if abs(ridge.gain) ** 1.5 <= slack * wanted:  # which is the order of what it is off by
+                if abs(wanted - found) <= slack:
+                    return sign * (distance + step)
+                nearer, farther = (distance, farther) if found < wanted else (nearer, distance)
+            reached, on_profile, tangent = distance, ridge.at, sign * ridge.tangent
+            distance += step
+            if not nearer < distance < farther:
+                distance = 2 * reached if farther == math.inf else (nearer + farther) / 2
         return math.nan
+
+    def _ridge(self, at: Numbers, along: Numbers) -> _Ridge | None:
+        """The profile at the same along·coefficients, by Newton's method; None if it is too far away."""
+        free = np.linalg.qr(along[:, None], mode="complete")[0][:, 1:]
+        unit = along / (along @ along)
+        here = self.expand(at)
+        for _ in range(MOST_STEPS):
+            # Along the profile the likelihood may be flat: only the information of other directions is solved with.
+            try:
+                solved = np.linalg.solve(
+                    free.T @ here.information @ free,
+                    free.T @ np.column_stack([here.gradient, here.information @ unit]),
+                )
+            except np.linalg.LinAlgError:
+                return None
+            step, tangent = free @ solved[:, 0], unit - free @ solved[:, 1]
+            gain = float(here.gradient @ step) / 2
+            if not gain <= FAR:
+                return None
+            reach = self._reach(step)
+            if reach <= SAFE:
+                return _Ridge(at + step, here.value + gain, gain, tangent, float(here.gradient @ tangent))
+            there = self.expand(at + step)
+            if not there.value > here.value:  # a step that cannot be too long
+                step *= math.log1p(reach) / reach
+                there = self.expand(at + step)
+            at, here = at + step, there
+        return None
+
+    def _reach(self, step: Numbers) -> float:
+        """How much a step changes the score of a row's class, at most, compared with that of another class."""
+        reach = 0.0
+        for Q, _, s, _ in self._blocks():
+            changes = (s > 0)[:, None] * (Q @ step.reshape(self.scores, self.width).T)
+            ranges = np.maximum(changes.max(axis=1), 0.0) - np.minimum(changes.min(axis=1), 0.0)
+            reach = max(reach, float(ranges.max()))
+        return reach
 
     def _blocks(self) -> Iterator[tuple[Numbers, Numbers, Numbers, slice]]:
         """Columns of the basis, targets (1 for the row's class, else 0; or `y` itself) and weights of some rows."""

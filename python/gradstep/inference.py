@@ -177,7 +177,7 @@ class Inference:
         """Intervals that hold the true coefficients with this probability, of many rows.
 
         "wald": the estimate ± the normal quantile times the standard error. "profile": the values that a
-        likelihood-ratio test would not reject. They are better of few rows, need not be symmetric, and take some ten
+        likelihood-ratio test would not reject. They are better of few rows, need not be symmetric, and take some twenty
         passes over the rows for each coefficient.
 
         Parameters
@@ -193,13 +193,18 @@ class Inference:
         -------
         ndarray of float64, shape (q, 2)
             Lower and upper ends, in the order of `names`; NaN for columns that were left out. With `columns`, only the
-            rows of their coefficients.
+            rows of their coefficients. An end of a profile interval that is not found is NaN.
 
         Raises
         ------
         TypeError, ValueError
             If `level` is not between 0 and 1, `method` is another word, there is no such column, or profile intervals
             are asked for with a robust covariance.
+
+        Warns
+        -----
+        UserWarning
+            If an end of a profile interval was not found, which may happen where the labels are nearly separated.
 
         Notes
         -----
@@ -574,6 +579,12 @@ class _Data:
                 middle = along @ best
                 for side, sign in enumerate((-1.0, 1.0)):
                     end[side] = middle + self.likelihood.profile_bound(best, top, along, sign * quantile)
+                if np.isnan(end).any():
+                    warnings.warn(
+                        f"the profile interval of coefficient {coefficient} has an end that was not found, and is nan: "
+                        "the labels may be nearly separated",
+                        stacklevel=3,
+                    )
         return ends
 
     def log_likelihood_without(self, coefficients: NDArray[np.intp], null: float) -> float:

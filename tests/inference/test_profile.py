@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import scipy.optimize
+import scipy.special
 
 import gradstep
 from gradstep.inference import infer
@@ -21,10 +23,11 @@ Array = npt.NDArray[Any]
 def likelihood(scores: Array, y: Array) -> tuple[float, Array, Array]:
     """The textbook's, with its derivatives by the scores: of the classes but the first, whose score is 0."""
     z = np.column_stack([np.zeros(len(y)), scores])
-    p = np.exp(z - np.logaddexp.reduce(z, axis=1)[:, None])
+    logarithms = z - np.logaddexp.reduce(z, axis=1)[:, None]
+    p = np.exp(logarithms)
     targets = np.eye(z.shape[1])[y.astype(int)]
     curvature = p[:, 1:, None] * (np.eye(scores.shape[1]) - p[:, None, 1:])
-    return float((targets * np.log(p)).sum()), (targets - p)[:, 1:], curvature
+    return float((targets * logarithms).sum()), (targets - p)[:, 1:], curvature
 
 
 def largest(points: Array, y: Array, classes: int, fixed: int | None = None, value: float = 0.0) -> tuple[float, Array]:
@@ -76,6 +79,13 @@ X = T.X * [1, 1 / 300, 300] - [0, 2, 1]
 NEARLY = np.linspace(-3, 3, 30)
 ALMOST = (NEARLY > 0) ^ np.isin(np.arange(30), (14, 15))
 
+# Columns of long tails, most of whose rows are certain long before the interval ends.
+HARD = {
+    "exponential": np.exp(NEARLY),
+    "more of it": np.exp(3 * NEARLY),
+    "cubes": NEARLY**3,
+}
+
 
 @pytest.mark.parametrize(
     ("points", "y", "classes", "level"),
@@ -96,12 +106,45 @@ def test_ends_are_those_of_bisection(points: Array, y: Array, classes: int, leve
     assert (got[:, 0] < found.estimates).all() and (found.estimates < got[:, 1]).all()
 
 
+@pytest.mark.parametrize("level", [0.3, 0.95, 0.999, 1 - 1e-9])
+@pytest.mark.parametrize("column", HARD)
+def test_ends_of_hard_columns(column: str, level: float) -> None:
+    """Of two coefficients one is fixed at the end; the other is where its slope, which falls, is zero."""
+    x, y = HARD[column], ALMOST.astype(float)
+    found = inferred(x[:, None], y)
+
+    def profile(fixed: int, value: float) -> float:
+        def score(free: float) -> Array:
+            return x * value + free if fixed == 0 else x * free + value
+
+        def slope(free: float) -> float:
+            return float(((y - scipy.special.expit(score(free))) * (1 if fixed == 0 else x)).sum())
+
+        z = score(scipy.optimize.brentq(slope, -1e5, 1e5, xtol=1e-300, rtol=1e-15, maxiter=2000))
+        return float((y * z - np.logaddexp(0, z)).sum())
+
+    wanted = NormalDist().inv_cdf((1 + level) / 2) ** 2
+    for fixed, (low, high) in enumerate(found.confidence_intervals(level, method="profile")):
+        near = 1e-8 * (high - low)
+        for value, outwards in ((low, -near), (high, near)):
+            inside, outside = profile(fixed, value - outwards), profile(fixed, value + outwards)
+            assert 2 * (found.log_likelihood - inside) < wanted < 2 * (found.log_likelihood - outside)
+
+
 def test_they_hold_what_the_likelihood_ratio_test_does_not_reject() -> None:
     """An interval ends at zero where its level is 1 minus the p of dropping the column."""
     found = inferred(T.X, T.y)
     for column in range(3):
         ends = found.confidence_intervals(1 - found.drop(column).p, method="profile", columns=[column])[0]
         assert min(abs(ends)) <= 1e-8 * (ends[1] - ends[0])
+
+
+def test_an_end_that_is_not_found_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = inferred(T.X, T.y)
+    monkeypatch.setattr("gradstep._likelihood.MOST_STEPS", 1)
+    with pytest.warns(UserWarning, match=r"^the profile interval of coefficient 2 has an end that was") as caught:
+        ends = found.confidence_intervals(method="profile", columns=[2])
+    assert np.isnan(ends).all() and caught[0].filename == __file__
 
 
 def test_of_many_rows_they_are_walds() -> None:
