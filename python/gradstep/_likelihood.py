@@ -226,14 +226,10 @@ class Likelihood:
             gain = float(here.gradient @ step) / 2
             if not gain <= FAR:
                 return None
-            reach = self._reach(step)
-            if reach <= SAFE:
+            if self._reach(step) <= SAFE:
                 return _Ridge(at + step, here.value + gain, gain, tangent, float(here.gradient @ tangent))
-            there = self.expand(at + step)
-            if not there.value > here.value:  # a step that cannot be too long
-                step *= math.log1p(reach) / reach
-                there = self.expand(at + step)
-            at, here = at + step, there
+            at = at + step
+            here = self.expand(at)
         return None
 
     def _reach(self, step: Numbers) -> float:

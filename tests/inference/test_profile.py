@@ -131,6 +131,20 @@ def test_ends_of_hard_columns(column: str, level: float) -> None:
             assert 2 * (found.log_likelihood - inside) < wanted < 2 * (found.log_likelihood - outside)
 
 
+@pytest.mark.parametrize("seed", [22, 45, 51, 54, 55, 59])
+def test_columns_of_long_tails(seed: int) -> None:
+    """Here a point from which Newton's method says to be near the profile may be far from it: all ends are found."""
+    rng = np.random.default_rng(seed)
+    points = np.exp(2 * rng.normal(size=(25, 2)))
+    y = rng.random(25) < gradstep.sigmoid(points @ [1, -1])
+    found = inferred(points, y)
+    ends = found.confidence_intervals(method="profile")
+    assert (ends[:, 0] < found.estimates).all() and (found.estimates < ends[:, 1]).all()
+    # Where the likelihood-ratio test of a column does not reject at 5 %, zero is inside, and else outside.
+    for column, (low, high) in enumerate(ends[:2]):
+        assert (found.drop(column).p > 0.05) == (low < 0 < high)
+
+
 def test_they_hold_what_the_likelihood_ratio_test_does_not_reject() -> None:
     """An interval ends at zero where its level is 1 minus the p of dropping the column."""
     found = inferred(T.X, T.y)
