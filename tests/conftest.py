@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,9 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 # Read when SciPy is first imported; without it scikit-learn leaves out one of its checks of estimators.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
+# Pictures are drawn into memory, not on a screen.
+os.environ.setdefault("MPLBACKEND", "agg")
 
 # What helpers assert is shown like what tests assert.
 pytest.register_assert_rewrite("helpers")
@@ -65,6 +69,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterat
             each = ", ".join(f"{module} {count}" for module, count in CASES.items())
             terminalreporter.write_line(f"hypothesis cases run: {sum(CASES.values())} ({each})")
     return None
+
+
+@pytest.fixture(autouse=True)
+def figures_closed() -> Iterator[None]:
+    """Close what a test, or an example that it runs, has drawn."""
+    yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
 
 
 @pytest.fixture(scope="session")

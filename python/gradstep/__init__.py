@@ -35,7 +35,7 @@ Examples
 array([0.2, 0.9])
 """
 
-import importlib
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from gradstep._config import show_config
@@ -64,6 +64,7 @@ from gradstep._optimum import Alias, Iteration, Optimum, Separation, fit
 
 if TYPE_CHECKING:
     from gradstep import inference as inference
+    from gradstep import plot as plot
     from gradstep._estimator import LogisticRegression as LogisticRegression
 
 __all__ = [
@@ -97,9 +98,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load inference and the estimator when they are first asked for; the estimator alone needs more than NumPy."""
-    if name == "inference":
-        return importlib.import_module("gradstep.inference")
+    """Load inference, pictures or the estimator when they are first asked for; the last two need more than NumPy."""
+    if name in ("inference", "plot"):
+        return import_module(f"gradstep.{name}")
     if name != "LogisticRegression":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
@@ -113,4 +114,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), "LogisticRegression", "inference"})
+    return sorted({*globals(), "LogisticRegression", "inference", "plot"})

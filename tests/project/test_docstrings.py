@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 from importlib.metadata import version
+from operator import attrgetter
 from types import ModuleType
 from typing import Any
 
@@ -13,7 +14,10 @@ import pytest
 import gradstep
 import gradstep.inference
 
-NAMES = [*(name for name in gradstep.__all__ if name != "__version__"), "LogisticRegression"]
+NAMES = [
+    *(name for name in gradstep.__all__ if name != "__version__"), "LogisticRegression",
+    "plot", *(f"plot.{name}" for name in gradstep.plot.__all__),
+]  # fmt: skip
 
 
 def examples(name: str, text: str, globs: dict[str, Any]) -> doctest.TestResults:
@@ -34,7 +38,7 @@ def test_version_is_that_of_the_package() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_documented_by_examples_that_are_true(name: str) -> None:
-    text = getattr(gradstep, name).__doc__ or ""
+    text = attrgetter(name)(gradstep).__doc__ or ""
     assert "Examples" in text
     result = examples(name, text, {"gradstep": gradstep, "np": np})
     assert result.attempted > 0

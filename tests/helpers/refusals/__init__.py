@@ -6,7 +6,9 @@ Messages about files and the command line have tables of their own in `cli/test_
 """
 
 # Each of them adds its rows, which are numbered in this order.
-from helpers.refusals import arguments, training, classes, sparse, functions, memory, estimator, inference  # noqa: F401, I001
+from helpers.refusals import (  # noqa: I001
+    arguments, training, classes, sparse, functions, memory, estimator, inference, pictures,  # noqa: F401
+)  # fmt: skip
 from helpers.refusals.rows import EVERYTHING, ROWS, X, Y, replaced
 
 __all__ = ["EVERYTHING", "ROWS", "X", "Y", "replaced"]

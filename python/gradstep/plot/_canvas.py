@@ -1,0 +1,115 @@
+"""What all pictures share: Axes, colours, and text as it is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from gradstep._arrays import Array
+from gradstep._options import count, kind, number
+
+# Colours that can be told apart with any colour vision: those of Okabe and Ito, "Color Universal Design", 2008, but for
+# yellow, which is too pale on white, and black, which is the strongest line's. Markers and line styles say the same
+# once more, for print without colours.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = ("o", "^", "s", "D", "v", "P")
+STYLES = ("-", "--", "-.", ":")
+STRONG = "black"
+FAINT = "0.6"
+
+E_LABEL = "mean cross-entropy E (nats)"
+WEIGHT_LABEL = "weight (nats per unit of the feature)"
+
+MANY = 5000
+"""Points that are drawn as an image within a PDF or SVG file, from this number on."""
+
+
+def axes(ax: Axes | None, height: float | None = None) -> Axes:
+    """`ax`, or the Axes of a new figure of the usual size, or of this height in inches."""
+    if ax is None:
+        from matplotlib import pyplot
+
+        figure, new = pyplot.subplots(layout="constrained")
+        if height is not None:
+            figure.set_figheight(height)
+        return new
+    if not isinstance(ax, Axes):
+        raise TypeError(f"ax must be an Axes of matplotlib or None, got {kind(ax)}")
+    return ax
+
+
+def pair(axes: Sequence[Axes] | None) -> NDArray[Any]:
+    """Two Axes, shape (2,): those given, or those of a new figure, beside each other."""
+    if axes is None:
+        from matplotlib import pyplot
+
+        _, new = pyplot.subplots(1, 2, figsize=(11.0, 4.2), layout="constrained")
+        return np.asarray(new)
+    given = np.asarray(axes, object)
+    if given.shape != (2,) or not all(isinstance(ax, Axes) for ax in given):
+        raise TypeError(f"axes must be two Axes of matplotlib or None, got {kind(axes)} of shape {given.shape}")
+    return given
+
+
+def text(name: object) -> str:
+    """A name as matplotlib draws it as it is: a $ would begin a formula, and a leading _ leave it out of a legend."""
+    plain = str(name).replace("$", r"\$")
+    return f" {plain}" if plain.startswith("_") else plain
+
+
+def texts(argument: str, names: Sequence[object], length: int, each: str) -> list[str]:
+    """So many names, as they are drawn."""
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise TypeError(f"{argument} must be a list of names, got {kind(names)}")
+    found = [text(name) for name in names]
+    if len(found) != length:
+        raise ValueError(f"{argument} must have length {length} (one per {each}), got length {len(found)}")
+    return found
+
+
+def interval(argument: str, limits: Any) -> tuple[float, float]:
+    """From where to where something is drawn: two finite numbers, the smaller one first."""
+    try:
+        low, high = limits
+    except (TypeError, ValueError):
+        raise TypeError(f"{argument} must be two real numbers, got {limits!r}") from None
+    low, high = number(argument, low), number(argument, high)
+    if not -np.inf < low < high < np.inf:
+        raise ValueError(f"{argument} must be finite and the first the smaller one, got {low:g} and {high:g}")
+    return low, high
+
+
+def resolution(value: Any) -> int:
+    """Places along either axis of a grid."""
+    places = count("grid_resolution", value)
+    if places < 2:
+        raise ValueError(f"grid_resolution must be at least 2, got {places}")
+    return places
+
+
+def curve_style(number: int) -> dict[str, Any]:
+    """Colour and line style of a picture's curve, by its number from 0."""
+    return {"color": COLOURS[number % len(COLOURS)], "linestyle": STYLES[number % len(STYLES)]}
+
+
+def scatter(ax: Axes, points: Array, codes: NDArray[np.intp], labels: Sequence[str]) -> None:
+    """Points of shape (m, 2), those of each class with a colour and a marker of their own."""
+    size = 30 if len(points) < 300 else 12
+    for code, label in enumerate(labels):
+        across, up = points[codes == code].T
+        ax.scatter(
+            across,
+            up,
+            s=size,
+            c=COLOURS[code % len(COLOURS)],
+            marker=MARKERS[code % len(MARKERS)],
+            edgecolors="white",
+            linewidths=0.5,
+            label=label,
+            zorder=2.5,
+            rasterized=len(points) >= MANY,
+        )

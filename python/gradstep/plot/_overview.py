@@ -1,0 +1,79 @@
+"""The picture of a fit as a whole: training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike, NDArray
+
+from gradstep._arrays import Features
+from gradstep.plot import _canvas
+from gradstep.plot._columns import lines, regions
+from gradstep.plot._evaluation import draw_weights
+from gradstep.plot._history import Curve, loss
+from gradstep.plot._results import Model, Result, Table
+
+MOST = 20
+"""Weights that are drawn of more."""
+
+
+def training(
+    result: Result,
+    X: Features,
+    y: ArrayLike,
+    names: Sequence[object] | None = None,
+    *,
+    axes: Sequence[Axes] | None = None,
+) -> NDArray[Any]:
+    """A fit at a glance: how the error fell, and what came of it.
+
+    Of two columns `lines`, or for three classes or more `regions`; otherwise `coefficients`, the 20 that are largest in
+    magnitude if there are more.
+
+    Parameters
+    ----------
+    result : Descent, Optimum or fitted LogisticRegression
+    X : features, shape (m, n)
+    y : array_like, shape (m,)
+        What it was fitted to.
+    names : list of str, optional
+        A name per column of `X`; by default those of a data frame.
+    axes : two matplotlib Axes, optional
+        Where to draw; by default in a new figure.
+
+    Returns
+    -------
+    ndarray of two matplotlib Axes
+
+    Raises
+    ------
+    TypeError
+        If an argument is of another kind.
+    ValueError
+        If shapes do not fit, or values are out of range.
+
+    Examples
+    --------
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1]
+    >>> axes = gradstep.plot.training(gradstep.fit(X, y), X, y, ["dose"])
+    >>> [ax.get_title() for ax in axes]
+    ['Objective by iteration', 'Weights']
+    """
+    model, table = Model.of("result", result), Table.of(X, names)
+    model.labels(table.X, y)
+    Curve.of("result", result)
+    found = _canvas.pair(axes)
+    loss(result, ax=found[0])
+    n = table.X.shape[1]
+    if n == 2:
+        (lines if model.weights.ndim == 1 else regions)(result, X, y, names=names, ax=found[1])
+        return found
+    magnitudes = np.abs(np.atleast_2d(model.weights)).max(axis=0)
+    largest = np.sort(np.argsort(-magnitudes, kind="stable")[:MOST])
+    draw_weights(found[1], [table.names[column] for column in largest], model.weights[..., largest], None)
+    if n > MOST:
+        found[1].set_title(f"The {MOST} largest of {n} weights")
+    return found

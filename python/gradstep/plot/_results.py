@@ -1,0 +1,186 @@
+"""What a picture needs of a result and of its data: parameters, classes, the path, and the plane of two columns."""
+
+from __future__ import annotations
+
+import operator
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gradstep import _formulas
+from gradstep._arrays import Array, Features, features, real
+from gradstep._descent import Descent
+from gradstep._optimum import Optimum
+from gradstep._options import kind
+from gradstep.plot import _canvas
+
+if TYPE_CHECKING:
+    from gradstep._estimator import LogisticRegression
+
+Result: TypeAlias = "Descent | Optimum | LogisticRegression"
+Path: TypeAlias = tuple[ArrayLike, ArrayLike]
+
+MARGIN = 0.05
+"""Of the width of what is drawn, on either side."""
+
+
+def is_estimator(model: object) -> bool:
+    """Whether this is a `LogisticRegression`. Its module is not loaded by asking."""
+    module = sys.modules.get("gradstep._estimator")
+    return module is not None and isinstance(model, module.LogisticRegression)
+
+
+class Model(NamedTuple):
+    """Of a result: parameters, the names of its classes if they have any, and the trace of a descent that has one."""
+
+    weights: Array
+    bias: Any
+    classes: Array | None
+    is_step: bool
+    trace: NDArray[np.void] | None
+
+    @classmethod
+    def of(cls, argument: str, result: Any) -> Model:
+        if isinstance(result, Descent):
+            return cls(result.weights, result.bias, None, result.activation == "step", result.trace)
+        if isinstance(result, Optimum):
+            return cls(result.weights, result.bias, None, False, None)
+        if not is_estimator(result):
+            raise TypeError(
+                f"{argument} must be a Descent, an Optimum or a fitted LogisticRegression, got {kind(result)}"
+            )
+        if not hasattr(result, "coef_"):
+            raise ValueError(f"{argument} must be fitted, got a LogisticRegression before its fit")
+        weights, bias = result.coef_, result.intercept_
+        if len(result.classes_) == 2:
+            weights, bias = weights[0], float(bias[0])
+        return cls(weights, bias, result.classes_, False, None)
+
+    def of_two_classes(self, argument: str) -> Model:
+        if self.weights.ndim == 2:
+            raise ValueError(f"{argument} must be of two classes, got {len(self.weights)}: regions draws them")
+        return self
+
+    def codes(self, X: Features) -> NDArray[np.intp]:
+        """The code of the most probable class of every row; the perceptron says 1 from a score of 0 on."""
+        z = _formulas.decision_function(X, self.weights, self.bias)
+        if z.ndim == 2:
+            return np.asarray(z.argmax(axis=1))
+        return np.asarray(z >= 0 if self.is_step else z > 0, np.intp)
+
+    def labels(self, X: Features, y: Any) -> tuple[NDArray[np.intp], list[str]]:
+        """The code of each row's label, and a name for each code."""
+        if self.classes is not None:
+            given = np.asarray(y)
+            if given.ndim == 1 and (unknown := np.setdiff1d(given, self.classes)).size:
+                raise ValueError(f"y must be of the classes {self.classes.tolist()}, got also {unknown.tolist()}")
+            y = np.searchsorted(self.classes, given)
+        # Not for the loss: the formula says what of X, y, weights and bias does not fit.
+        _formulas.loss(X, y, self.weights, self.bias)
+        if self.classes is not None:
+            return y, [_canvas.text(name) for name in self.classes]
+        y = real("y", y)
+        if self.weights.ndim == 2:
+            return y.astype(np.intp), [f"class {code}" for code in range(len(self.weights))]
+        if np.isin(y, (0, 1)).all():
+            return y.astype(np.intp), ["label 0", "label 1"]
+        return (y >= 0.5).astype(np.intp), ["label below 0.5", "label of 0.5 and above"]
+
+    def path(self, given: Path | None) -> tuple[Array, Array]:
+        """Weights of shape (p, n) and biases of shape (p,) after each epoch: as given, else the trace's, else the last.
+
+        Only a descent with a trace has more than the parameters that it ends with.
+        """
+        if given is not None:
+            return self._checked(given)
+        if self.trace is None or not len(self.trace):
+            return self.weights[None], np.array([self.bias])
+        last = np.flatnonzero(np.diff(self.trace["epoch"], append=-1))
+        return self.trace["weights"][last], self.trace["bias"][last]
+
+    def _checked(self, path: Path) -> tuple[Array, Array]:
+        try:
+            first, second = path
+        except (TypeError, ValueError):
+            raise TypeError(f"path must be a pair of weights and biases, got {kind(path)}") from None
+        weights, biases = real("path", first), real("path", second)
+        columns = len(self.weights)
+        if weights.ndim != 2 or weights.shape[1] != columns or biases.shape != weights.shape[:1] or not len(biases):
+            raise ValueError(
+                f"path must be weights of shape (p, {columns}) and biases of shape (p,), one of each per epoch, "
+                f"got shapes {weights.shape} and {biases.shape}"
+            )
+        return weights, biases
+
+
+class Table(NamedTuple):
+    """The features, as an array of real numbers or CSR or CSC, and the names of their columns as they are drawn."""
+
+    X: Any
+    names: list[str]
+
+    @classmethod
+    def of(cls, X: Any, names: Sequence[object] | None) -> Table:
+        """`X`, and `names` for its columns or those that it has as a data frame, else x_1, x_2, …"""
+        dense = features(X)
+        values = dense if isinstance(dense, np.ndarray) else X
+        if len(values.shape) != 2:
+            raise ValueError(f"X must be 2-dimensional, got shape {values.shape}")
+        n = values.shape[1]
+        if names is None:
+            names = getattr(X, "columns", None)
+        if names is None:
+            return cls(values, [f"$x_{{{j + 1}}}$" for j in range(n)])
+        return cls(values, _canvas.texts("names", names, n, "column of X"))
+
+
+class Plane(NamedTuple):
+    """Two columns of a table, with all others at their means."""
+
+    points: Array
+    columns: tuple[int, int]
+    others: Array
+    """One row: the means, but 0 in the two columns."""
+    names: tuple[str, str]
+
+    @classmethod
+    def of(cls, table: Table, columns: Sequence[int]) -> Plane:
+        X, n = table.X, table.X.shape[1]
+        if n < 2:
+            raise ValueError(f"X must have at least two columns, got {n}")
+        try:
+            i, j = map(operator.index, columns)
+        except (TypeError, ValueError):
+            raise TypeError(f"columns must be two integers, got {columns!r}") from None
+        if not (0 <= i < n and 0 <= j < n and i != j):
+            raise ValueError(f"columns must be two different columns from 0 to {n - 1}, got {i} and {j}")
+        points = X[:, [i, j]]
+        points = np.asarray(points if isinstance(points, np.ndarray) else points.toarray(), np.float64)
+        with np.errstate(all="ignore"):
+            others = np.asarray(X.mean(axis=0), np.float64).reshape(1, n)
+        wrong = ~np.isfinite(others[0])
+        if wrong.any():
+            raise ValueError(f"X must be finite, got nan or an infinity in column {int(wrong.argmax())}")
+        others[0, [i, j]] = 0.0
+        return cls(points, (i, j), others, (table.names[i], table.names[j]))
+
+    def cut(self, weights: Array, bias: Any) -> tuple[Array, Any]:
+        """Parameters over the two columns that give the scores of the plane: the others' part is in the bias."""
+        weights = np.asarray(weights, np.float64)
+        return weights[..., list(self.columns)], _formulas.decision_function(self.others, weights, bias)[0]
+
+    @property
+    def limits(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """What is drawn of the plane: from where to where along either column."""
+        first, second = (span(column, MARGIN) for column in self.points.T)
+        return first, second
+
+
+def span(values: Array, margin: float) -> tuple[float, float]:
+    """From the least to the largest value, and this part of the width more on either side; never empty."""
+    low, high = float(values.min()), float(values.max())
+    wider = margin * (high - low) or 0.5
+    return low - wider, high + wider
