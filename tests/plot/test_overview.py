@@ -58,6 +58,15 @@ def test_of_many_columns_the_largest_weights(labels: np.ndarray) -> None:
     assert weights.get_title() == "The 20 largest of 25 weights"
 
 
+def test_weights_of_named_classes_have_their_names() -> None:
+    names = np.array(["ash", "_beech", "elm"])
+    model = gradstep.LogisticRegression().fit(X[:, :4], names[CODES])
+    _, weights = gradstep.plot.training(model, X[:, :4], names[CODES])
+    assert [text.get_text() for text in weights.get_legend().get_texts()] == [" _beech", "ash", "elm"]
+    for line, row in zip(weights.lines[1:], model.coef_, strict=True):
+        assert line.get_xdata().tolist() == row.tolist()
+
+
 def test_given_axes_are_drawn_into() -> None:
     _, given = pyplot.subplots(2)
     assert list(gradstep.plot.training(gradstep.fit(X, Y, l2=0.1), X, Y, axes=given)) == list(given)

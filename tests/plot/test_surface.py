@@ -129,6 +129,17 @@ def test_the_path_is_that_of_the_descent() -> None:
     assert np.array_equal(alone.lines[0].get_xydata(), [descent.weights[[0, 2]]])
 
 
+def test_limits_hold_all_of_it_and_are_as_wide_in_scores() -> None:
+    descent = gradstep.Trainer(0.001, epochs=12, batch_size=1, trace=True).fit(X, Y, [2.0, 0.5, -1.0])
+    best = gradstep.fit(X, Y)
+    ax = gradstep.plot.surface(X, Y, columns=(0, 1), descent=descent, grid_resolution=4)
+    for place in [(0.0, 0.0), tuple(best.weights[:2]), *descent.trace["weights"][49::50, :2]]:
+        assert ax.get_xlim()[0] < place[0] < ax.get_xlim()[1]
+        assert ax.get_ylim()[0] < place[1] < ax.get_ylim()[1]
+    widths = np.ptp([ax.get_xlim(), ax.get_ylim()], axis=1)
+    np.testing.assert_allclose(*(widths * X[:, :2].std(axis=0)), rtol=1e-12)
+
+
 def test_without_an_optimum_there_is_no_star() -> None:
     data, labels = [[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [3.0, 3.0]], [0, 0, 1, 1]
     descent = gradstep.Trainer(0.5, epochs=5, trace=True).fit(data, labels)

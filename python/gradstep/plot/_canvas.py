@@ -42,12 +42,12 @@ def axes(ax: Axes | None, height: float | None = None) -> Axes:
     return ax
 
 
-def pair(axes: Sequence[Axes] | None) -> NDArray[Any]:
-    """Two Axes, shape (2,): those given, or those of a new figure, beside each other."""
+def pair(axes: Sequence[Axes] | None, height: float = 4.2) -> NDArray[Any]:
+    """Two Axes, shape (2,): those given, or those of a new figure of this height in inches, beside each other."""
     if axes is None:
         from matplotlib import pyplot
 
-        _, new = pyplot.subplots(1, 2, figsize=(11.0, 4.2), layout="constrained")
+        _, new = pyplot.subplots(1, 2, figsize=(11.0, height), layout="constrained")
         return np.asarray(new)
     given = np.asarray(axes, object)
     if given.shape != (2,) or not all(isinstance(ax, Axes) for ax in given):
@@ -98,7 +98,7 @@ def curve_style(number: int) -> dict[str, Any]:
 
 def scatter(ax: Axes, points: Array, codes: NDArray[np.intp], labels: Sequence[str]) -> None:
     """Points of shape (m, 2), those of each class with a colour and a marker of their own."""
-    size = 30 if len(points) < 300 else 12
+    size, alpha = (30, 1.0) if len(points) < 300 else (16, 0.8) if len(points) < MANY else (8, 0.4)
     for code, label in enumerate(labels):
         across, up = points[codes == code].T
         ax.scatter(
@@ -108,7 +108,8 @@ def scatter(ax: Axes, points: Array, codes: NDArray[np.intp], labels: Sequence[s
             c=COLOURS[code % len(COLOURS)],
             marker=MARKERS[code % len(MARKERS)],
             edgecolors="white",
-            linewidths=0.5,
+            linewidths=0.5 if len(points) < 300 else 0.2,
+            alpha=alpha,
             label=label,
             zorder=2.5,
             rasterized=len(points) >= MANY,

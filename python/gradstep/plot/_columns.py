@@ -84,7 +84,7 @@ def lines(
         cut = plane.cut(weights[epoch - 1], biases[epoch - 1])
         _line(ax, plane, *cut, label=f"epoch {epoch}", color=str(grey), linewidth=1.2)
     last = f"epoch {len(weights)}" if len(weights) > 1 else "W·x + b = 0"
-    _line(ax, plane, *plane.cut(model.weights, model.bias), label=last, color=_canvas.STRONG, linewidth=2.5)
+    _line(ax, plane, *plane.cut(model.weights, model.bias), label=last, color=_canvas.STRONG, linewidth=2.5, zorder=3)
     return _dress(ax, plane, "Decision line" + "s" * (len(shown) > 0))
 
 
@@ -225,5 +225,8 @@ def _line(ax: Axes, plane: Plane, weights: Array, bias: float, **style: Any) -> 
 def _dress(ax: Axes, plane: Plane, title: str) -> Axes:
     across, up = plane.limits
     ax.set(xlim=across, ylim=up, xlabel=plane.names[0], ylabel=plane.names[1], title=title)
-    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))  # beside the points, none of which it may hide
+    legend = ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))  # beside the points, none of which it may hide
+    for handle in legend.legend_handles:
+        if handle is not None:
+            handle.set_alpha(1.0)
     return ax

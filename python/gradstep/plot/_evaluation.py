@@ -167,13 +167,22 @@ def coefficients(
     classes, n = np.atleast_2d(values).shape
     shown = _canvas.texts("names", names, n, "estimate")
     bounds = None if intervals is None else _bounds(values, real("intervals", intervals))
-    height = 1.2 + 0.3 * max(n, 3) * (1 + 0.3 * (classes - 1))
-    return draw_weights(_canvas.axes(ax, height), shown, values, bounds)
+    labels = [f"class {code}" for code in range(classes)]
+    return draw_weights(_canvas.axes(ax, weights_height(n, classes)), shown, values, labels, bounds)
 
 
-def draw_weights(ax: Axes, names: Sequence[str], values: Array, bounds: Array | None) -> Axes:
-    """`coefficients` of arguments that are checked, and names as they are drawn."""
+def weights_height(n: int, classes: int) -> float:
+    """The height of a figure, in inches, in which so many weights can be told apart."""
+    return 1.2 + 0.3 * max(n, 3) * (1 + 0.3 * (classes - 1))
+
+
+def draw_weights(
+    ax: Axes, names: Sequence[str], values: Array, labels: Sequence[str], bounds: Array | None = None
+) -> Axes:
+    """`coefficients` of arguments that are checked, with names, and labels of classes, as they are drawn."""
     classes, n = np.atleast_2d(values).shape
+    ax.grid(axis="y", color="0.9")
+    ax.set_axisbelow(True)
     ax.axvline(0.0, color=_canvas.FAINT, linewidth=1)
     offsets = np.linspace(-0.25, 0.25, classes) if classes > 1 else np.zeros(1)
     for code, (row, offset) in enumerate(zip(np.atleast_2d(values), offsets, strict=True)):
@@ -182,7 +191,7 @@ def draw_weights(ax: Axes, names: Sequence[str], values: Array, bounds: Array | 
         if bounds is not None:
             low, high = bounds.reshape(classes, n, 2)[code].T
             ax.hlines(places, low, high, colors=colour, linewidth=2)
-        ax.plot(row, places, marker, color=colour, label=f"class {code}")
+        ax.plot(row, places, marker, color=colour, label=labels[code])
     ax.set_yticks(np.arange(n), names)
     ax.set(ylim=(n - 0.5, -0.5), xlabel=_canvas.WEIGHT_LABEL, title="Weights")
     if classes > 1:

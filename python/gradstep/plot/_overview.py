@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from gradstep._arrays import Features
 from gradstep.plot import _canvas
 from gradstep.plot._columns import lines, regions
-from gradstep.plot._evaluation import draw_weights
+from gradstep.plot._evaluation import draw_weights, weights_height
 from gradstep.plot._history import Curve, loss
 from gradstep.plot._results import Model, Result, Table
 
@@ -63,17 +63,19 @@ def training(
     ['Objective by iteration', 'Weights']
     """
     model, table = Model.of("result", result), Table.of(X, names)
-    model.labels(table.X, y)
+    _, labels = model.labels(table.X, y)
     Curve.of("result", result)
-    found = _canvas.pair(axes)
-    loss(result, ax=found[0])
     n = table.X.shape[1]
     if n == 2:
+        found = _canvas.pair(axes)
+        loss(result, ax=found[0])
         (lines if model.weights.ndim == 1 else regions)(result, X, y, names=names, ax=found[1])
         return found
-    magnitudes = np.abs(np.atleast_2d(model.weights)).max(axis=0)
-    largest = np.sort(np.argsort(-magnitudes, kind="stable")[:MOST])
-    draw_weights(found[1], [table.names[column] for column in largest], model.weights[..., largest], None)
+    weights = np.atleast_2d(model.weights)
+    largest = np.sort(np.argsort(-np.abs(weights).max(axis=0), kind="stable")[:MOST])
+    found = _canvas.pair(axes, np.clip(weights_height(len(largest), len(weights)), 4.2, 7.0))
+    loss(result, ax=found[0])
+    draw_weights(found[1], [table.names[column] for column in largest], model.weights[..., largest], labels)
     if n > MOST:
         found[1].set_title(f"The {MOST} largest of {n} weights")
     return found

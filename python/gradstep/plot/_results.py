@@ -175,12 +175,12 @@ class Plane(NamedTuple):
     @property
     def limits(self) -> tuple[tuple[float, float], tuple[float, float]]:
         """What is drawn of the plane: from where to where along either column."""
-        first, second = (span(column, MARGIN) for column in self.points.T)
+        first, second = map(_span, self.points.T)
         return first, second
 
 
-def span(values: Array, margin: float) -> tuple[float, float]:
-    """From the least to the largest value, and this part of the width more on either side; never empty."""
+def _span(values: Array) -> tuple[float, float]:
+    """From the least to the largest value, and a margin more on either side; never empty."""
     low, high = float(values.min()), float(values.max())
-    wider = margin * (high - low) or 0.5
+    wider = MARGIN * (high - low) or 0.5
     return low - wider, high + wider

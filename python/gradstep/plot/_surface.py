@@ -15,7 +15,7 @@ from gradstep._descent import Descent
 from gradstep._optimum import fit
 from gradstep._options import number
 from gradstep.plot import _canvas
-from gradstep.plot._results import Model, Path, Plane, Table, span
+from gradstep.plot._results import Model, Path, Plane, Table
 
 ELEMENTS = 2**20
 """Scores of rows in cells that are computed at once."""
@@ -56,7 +56,8 @@ def surface(
     columns : two int, default (0, 1)
         The columns whose weights are drawn.
     limits : ((float, float), (float, float)), optional
-        From where to where along either weight; by default around zero, the path and the optimum.
+        From where to where along either weight; by default around zero, the path and the optimum, and along both so far
+        that the scores change alike.
     grid_resolution : int, default 60
         Places along either weight. Each of them takes about as long as twenty evaluations of E.
     names : list of str, optional
@@ -95,8 +96,7 @@ def surface(
     optimum = best.weights[None, pair] if best.separation is None else np.empty((0, 2))
 
     seen = np.concatenate([np.zeros((1, 2)), walked, optimum])
-    seen = seen[np.isfinite(seen).all(axis=1)]
-    (left, right), (bottom, top) = _limits(limits) if limits is not None else [span(each, 0.3) for each in seen.T]
+    (left, right), (bottom, top) = _around(seen, plane.points) if limits is None else _limits(limits)
     resolution = _canvas.resolution(grid_resolution)
     across, up = np.linspace(left, right, resolution), np.linspace(bottom, top, resolution)
     grid = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2)
@@ -119,6 +119,17 @@ def surface(
     if ax.lines:
         ax.legend(loc="best")
     return ax
+
+
+def _around(weights: Array, points: Array) -> list[tuple[float, float]]:
+    """Limits around pairs of weights: as wide along either, by how far the scores of its column are spread."""
+    weights = weights[np.isfinite(weights).all(axis=1)]
+    spread = points.std(axis=0)
+    spread[spread == 0] = 1.0
+    low, high = weights.min(axis=0), weights.max(axis=0)
+    half = (0.8 * float(((high - low) * spread).max()) or 1.0) / spread
+    middle = (low + high) / 2
+    return list(zip((middle - half).tolist(), (middle + half).tolist(), strict=True))
 
 
 def _limits(limits: Any) -> list[tuple[float, float]]:
