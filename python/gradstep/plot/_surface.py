@@ -102,6 +102,8 @@ def surface(
     grid = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2)
     penalty = l2 / 2 * ((grid**2).sum(axis=1) + (others**2).sum())
     heights = (_errors(plane.points, labels, grid, rest) + penalty).reshape(resolution, resolution)
+    if np.ptp(heights) <= 1e-12 * heights.max():
+        raise ValueError(f"columns must be two whose weights change the error, got {plane.columns}, which do not")
     ax = _canvas.axes(ax)
 
     # Denser towards the minimum, where a descent is slow.
@@ -115,7 +117,7 @@ def surface(
         ax.plot(*optimum.T, "*", color="white", markeredgecolor="black", markersize=14, label="optimum")
     ax.set(xlim=(left, right), ylim=(bottom, top))
     ax.set(xlabel=f"weight of {plane.names[0]} (nats per unit)", ylabel=f"weight of {plane.names[1]} (nats per unit)")
-    ax.set_title("Error, with the best bias")
+    ax.set_title(f"{'Objective' if l2 else 'Error'}, with the best bias")
     if ax.lines:
         ax.legend(loc="best")
     return ax

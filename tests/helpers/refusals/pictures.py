@@ -113,6 +113,12 @@ for kind, argument, facts, options in [
     (ValueError, "y", "not be all 0 or all 1, got only 0$", {"y": np.zeros(4)}),
     (ValueError, "X", "finite, got nan at row 2, column 1$", {"X": replaced(X, (2, 1), np.nan)}),
     (ValueError, "X", "at least two columns, got 1$", {"X": X[:, :1]}),
+    (
+        ValueError,
+        "columns",
+        r"change the error, got \(0, 1\), which do not$",
+        {"X": [[3, 1, 2], [3, 1, 1], [3, 1, 4], [3, 1, 0]]},
+    ),
     (ValueError, "l2", "finite and not negative, got -1$", {"l2": -1}),
     (ValueError, "descent", "given together with path, got None$", {"path": PATH}),
     (TypeError, "descent", "a Descent, an Optimum or .*, got tuple$", {"descent": PATH}),
