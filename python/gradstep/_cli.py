@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import io
 import json
 import math
 import os
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -18,34 +19,28 @@ import click
 import numpy as np
 import polars as pl
 
-from gradstep import __version__, _progress, _table, predict_proba
-from gradstep._model import Model, Scalar, labels, write_file
-from gradstep._output import emit, grid, line, percent, say, summary
-from gradstep._training import Array, Problem, accuracy, descent, optimum
+from gradstep import Trainer, __version__, _progress, _table, fit
+from gradstep._model import Model, Scalar, write_file
+from gradstep._output import Log, emit, grid, line, percent, say, summary
+from gradstep._training import ZERO, Array, Problem, descent, optimum, option_text
 
 BAD_DATA, INTERRUPTED = 1, 130
-EPOCHS = 100
 DEMO_SEED = 7
 DEMO_ROWS = 100
+LESSON = "--learning-rate 0.01 --epochs 100 --batch-size 1 --log-every 10"
+SOLVERS = ("lbfgs", "gd")
 
-OPTIMUM: dict[str, Scalar] = {
-    "l2": 0.0,
-    "gap_tol": 1e-8,
-    "tol": None,
-    "certify": True,
-    "solver": "lbfgs",
-    "max_passes": 1000.0,
-}
-DESCENT: dict[str, Scalar] = {
-    "learning_rate": 0.1,
-    "epochs": EPOCHS,
-    "batch_size": "full",
-    "shuffle": False,
-    "seed": None,
-    "l2": 0.0,
-    "tol": 0.0,
-    "reduction": "mean",
-}
+
+def defaults(function: Callable[..., Any], *names: str) -> dict[str, Scalar]:
+    """Of arguments of `fit` or `Trainer`, which are the options of the same names."""
+    parameters = inspect.signature(function).parameters
+    return {name: parameters[name].default for name in names}
+
+
+OPTIMUM = defaults(fit, "l2", "gap_tol", "tol", "certify", "max_passes", "fit_bias") | {"solver": SOLVERS[0]}
+DESCENT = defaults(
+    Trainer, "learning_rate", "epochs", "shuffle", "seed", "l2", "tol", "reduction", "activation"
+) | {"batch_size": "full", "start": ZERO}  # fmt: skip
 
 
 class FiniteRange(click.FloatRange):
@@ -81,12 +76,26 @@ class Whole(click.ParamType[Any]):
         return number
 
 
+class Start(click.ParamType[Any]):
+    """Finite numbers with commas between them; kept as text, which is how the model file has them."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            numbers = [float(part) for part in value.split(",")]
+        except ValueError:
+            numbers = [math.nan]
+        if not all(map(math.isfinite, numbers)):
+            self.fail(f"{value!r} is not finite numbers with commas between them.", param, ctx)
+        return ",".join(map(repr, numbers))
+
+
 COUNT = Whole(1, 63)
 BATCH_SIZE = Whole(1, 63, "full")
 SEED = Whole(0, 64)
 POSITIVE = FiniteRange(min=0, min_open=True)
 NOT_NEGATIVE = FiniteRange(min=0)
-SOLVERS = ("lbfgs", "gd")
 PATH = click.Path(path_type=Path)
 
 header_option = click.option(
@@ -102,36 +111,36 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--epochs", metavar="N", type=COUNT, default=EPOCHS, show_default=True, help="Passes over the points.")
+@click.argument("file", metavar="", required=False)
+@click.option(
+    "--epochs", metavar="N", type=COUNT, default=DESCENT["epochs"], show_default=True, help="Passes over the points."
+)
 @click.option(
     "--learning-rate", metavar="A", type=POSITIVE, default=0.01, show_default=True, help="Factor of the steps."
 )
 @click.option("--seed", metavar="S", type=SEED, default=DEMO_SEED, show_default=True, help="Seed of the points.")
 @json_option
-def demo(epochs: int, learning_rate: float, seed: int, as_json: bool) -> None:
+def demo(file: str | None, epochs: int, learning_rate: float, seed: int, as_json: bool) -> None:
     """Train on 100 built-in points, one point at a time.
 
     The points are two overlapping clouds in the plane. Shows the loss and the accuracy on the way, and the line
-    that separates the clouds in the end.
+    that separates the clouds in the end. With points of your own: train.
     """
+    if file is not None:
+        raise click.UsageError(f"demo has points of its own. For those of a file: gradstep train {file} {LESSON}")
     X, y = demo_points(seed)
     problem = Problem(X, y, ["x1", "x2"], "y", [0, 1])
-    history: list[dict[str, float]] = []
-
-    def record(epoch: int, loss: float, weights: Array, bias: float) -> None:
-        done = epoch + 1
-        if done in (1, epochs) or done % max(1, epochs // 10) == 0:
-            right = accuracy(y, predict_proba(X, weights, bias))
-            history.append({"epoch": done, "loss": loss, "accuracy": right})
-
     options = {**DESCENT, "learning_rate": learning_rate, "epochs": epochs, "batch_size": 1}
-    model = descent(problem, options, standardize=False, callback=record).model
+    log = Log(prints=not as_json)
+    model, notes = descent(problem, options, standardize=False, log=log, log_every=max(1, epochs // 10))
+    for note in notes:
+        say(f"note: {note}")
     if as_json:
-        emit(json.dumps({**json.loads(model.to_json()), "history": history}, indent=2) + "\n")
+        emit(log.with_history(model))
         return
-    rows = [(f"{at['epoch']:.0f}", f"{at['loss']:.6f}", percent(at["accuracy"])) for at in history]
-    facts = [("accuracy", f"{rows[-1][-1]} of {len(y)} points"), ("line", "w1·x1 + w2·x2 + b = 0"), ("", line(model))]
-    emit(grid(("epoch", "loss", "accuracy"), rows) + "\n" + grid(None, facts))
+    accuracy = percent(log.records[-1]["accuracy"])
+    facts = [("accuracy", f"{accuracy} of {len(y)} points"), ("line", "w1·x1 + w2·x2 + b = 0"), ("", line(model))]
+    emit("\n" + grid(None, facts))
 
 
 @cli.command()
@@ -148,19 +157,54 @@ def demo(epochs: int, learning_rate: float, seed: int, as_json: bool) -> None:
     "--gap-tol",
     metavar="G",
     type=NOT_NEGATIVE,
-    help="How close to its minimum the objective is to be proved, as a part of it.  [default: 1e-8]",
+    help=f"How close to its minimum the objective is to be proved, as a part of it.  [default: {OPTIMUM['gap_tol']}]",
 )
 @click.option("--no-certify", is_flag=True, help="Leave the proof out where it takes a Hessian, as without --l2.")
 @click.option("--solver", type=click.Choice(SOLVERS), help="How to find the optimum.  [default: lbfgs]")
-@click.option("--max-passes", metavar="N", type=POSITIVE, help="Give up after N passes over the rows.  [default: 1000]")
-@click.option("--learning-rate", metavar="A", type=POSITIVE, help="Descent: factor of the steps.  [default: 0.1]")
-@click.option("--epochs", metavar="N", type=COUNT, help="Descent: passes over the rows.  [default: 100]")
+@click.option(
+    "--max-passes",
+    metavar="N",
+    type=POSITIVE,
+    help=f"Give up after N passes over the rows.  [default: {OPTIMUM['max_passes']:g}]",
+)
+@click.option("--no-bias", is_flag=True, help="Leave out the bias. Not for a descent.")
+@click.option(
+    "--learning-rate",
+    metavar="A",
+    type=POSITIVE,
+    help=f"Descent: factor of the steps.  [default: {DESCENT['learning_rate']}]",
+)
+@click.option(
+    "--epochs", metavar="N", type=COUNT, help=f"Descent: passes over the rows.  [default: {DESCENT['epochs']}]"
+)
 @click.option("--batch-size", metavar="N|full", type=BATCH_SIZE, help="Descent: rows per step.  [default: full]")
+@click.option(
+    "--reduction",
+    type=click.Choice(("mean", "sum")),
+    help="Descent: whether a step goes along the mean or the sum over its rows.  [default: mean]",
+)
+@click.option(
+    "--activation",
+    type=click.Choice(("sigmoid", "step")),
+    help="Descent: what makes predictions of scores; step is the perceptron.  [default: sigmoid]",
+)
+@click.option(
+    "--start",
+    metavar="W1,W2,…,B",
+    type=Start(),
+    help="Descent: the weights to start from, in the order of the columns, and the bias.  [default: zero]",
+)
+@click.option(
+    "--log-every", metavar="N", type=COUNT, help="Descent: print the loss and the accuracy after every N-th epoch."
+)
 @click.option("--shuffle", is_flag=True, help="Descent: take the rows in a new random order in every epoch.")
 @click.option("--seed", metavar="S", type=SEED, help="Seed of that order.  [default: drawn, and kept in the model]")
 @click.option("--standardize", is_flag=True, help="Bring every feature to mean 0 and standard deviation 1 first.")
 @header_option
 @click.option("--out", type=PATH, metavar="MODEL", help="Write the model to this file, as JSON.")
+@click.option(
+    "--details", is_flag=True, help="Show also how the optimum was found: objective, gradient, passes, solver."
+)
 @json_option
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def train(
@@ -172,34 +216,53 @@ def train(
     no_certify: bool,
     solver: str | None,
     max_passes: float | None,
+    no_bias: bool,
     learning_rate: float | None,
     epochs: int | None,
     batch_size: int | str | None,
+    reduction: str | None,
+    activation: str | None,
+    start: str | None,
+    log_every: int | None,
     shuffle: bool,
     seed: int | None,
     standardize: bool,
     header: bool | None,
     out: Path | None,
+    details: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Train on FILE, CSV or Parquet, and show what was learnt.
 
     The weights are those that minimise the loss, and what is shown with them says how close they are proved to be. Any
-    of --learning-rate, --epochs, --batch-size and --shuffle takes gradient descent instead, as far as it gets.
+    of the options of a descent takes gradient descent instead, as far as it gets.
 
     The columns of a CSV file are separated by commas, or by tabs or semicolons if its first line has no comma.
     Every column but the target is a feature and must hold numbers or booleans. The target may hold numbers, text
     or booleans; its values in sorted order are the classes. Of two, the model gives the probability of the second;
     of more, which only the optimum allows, that of each.
     """
-    for_descent = given(learning_rate=learning_rate, epochs=epochs, batch_size=batch_size, shuffle=shuffle or None)
-    certify = False if no_certify else None
-    for_optimum = given(solver=solver, max_passes=max_passes, gap_tol=gap_tol, certify=certify)
-    if for_descent and for_optimum:
-        raise click.UsageError(
-            f"{option(for_descent)} is for a descent, {option(for_optimum)} for the optimum: they exclude each other."
-        )
+    for_descent = given(
+        learning_rate=learning_rate,
+        epochs=epochs,
+        batch_size=batch_size,
+        reduction=reduction,
+        activation=activation,
+        start=start,
+        shuffle=shuffle or None,
+    )
+    for_optimum = given(
+        solver=solver,
+        max_passes=max_passes,
+        gap_tol=gap_tol,
+        certify=False if no_certify else None,
+        fit_bias=False if no_bias else None,
+    )
+    is_descent = bool(for_descent or log_every)
+    if is_descent and for_optimum:
+        one, other = option(for_descent or given(log_every=log_every)), option(for_optimum)
+        raise click.UsageError(f"{one} is for a descent, {other} for the optimum: they exclude each other.")
     if seed is not None and not shuffle:
         raise click.UsageError("--seed needs --shuffle.")
     if as_json and quiet:
@@ -208,11 +271,14 @@ def train(
 
     problem = Problem.read(file, header, target)
     show = sys.stderr is not None and sys.stderr.isatty() and not quiet
-    if for_descent:
+    log = None
+    if is_descent:
+        log = Log(prints=not as_json) if log_every and not quiet else None
         seed = secrets.randbits(32) if shuffle and seed is None else seed
         options = DESCENT | for_descent | given(seed=seed, l2=l2, tol=tol)
-        with _progress.of_epochs(epochs or EPOCHS) if show else nullcontext() as callback:
-            model, notes = descent(problem, options, standardize, callback)
+        total = int(options["epochs"] or 0)
+        with _progress.of_epochs(total) if show and not log else nullcontext() as callback:
+            model, notes = descent(problem, options, standardize, callback, log, log_every or 1)
     else:
         options = OPTIMUM | for_optimum | given(l2=l2, tol=tol)
         with _progress.of_passes() if show else nullcontext() as callback:
@@ -223,9 +289,9 @@ def train(
     if out:
         model.save(out)
     if as_json:
-        emit(model.to_json())
+        emit(log.with_history(model) if log else model.to_json())
     elif not quiet:
-        emit(summary(model))
+        emit("\n" * bool(log) + summary(model, details))
 
 
 @cli.command()
@@ -238,7 +304,7 @@ def predict(model_file: Path, file: Path, out: Path | None, header: bool | None,
     """Apply MODEL, as written by train, to the rows of FILE.
 
     Gives one row for each row of FILE: the probability of the model's second class, and the label, which is that
-    class from a probability of 0.5 on; of a model with three classes or more the probability of each, in columns
+    class where the probability is above 0.5; of a model with three classes or more the probability of each, in columns
     probability_CLASS, and the label of the greatest. Columns are found by name; those that the model does not know are
     ignored. Without a header they are found by position, or by the names column_1, column_2, … that train gave them.
     """
@@ -250,13 +316,13 @@ def predict(model_file: Path, file: Path, out: Path | None, header: bool | None,
 
     model = Model.load(model_file)
     table = _table.read(file, header, model.features)
-    probability = model.predict_proba(table.features(table.names_for(model.features)))
+    probability, codes = model.predict(table.features(table.names_for(model.features)))
     undefined = np.isnan(probability).reshape(table.frame.height, -1).any(axis=1)
     if undefined.any():
         raise ValueError(f"{file}: data row {undefined.argmax() + 1}: numbers too large for the model")
     names = ["probability"] if len(model.classes) == 2 else [f"probability_{value}" for value in model.classes]
     frame = pl.DataFrame(probability, schema=names, orient="row")
-    frame = frame.with_columns(pl.Series("label", model.classes, strict=False)[labels(probability)])
+    frame = frame.with_columns(pl.Series("label", model.classes, strict=False)[codes])
 
     if as_json:
         emit(json.dumps(frame.to_dicts(), ensure_ascii=False) + "\n")
@@ -312,7 +378,7 @@ def given(**options: Scalar) -> dict[str, Scalar]:
 def option(options: dict[str, Scalar]) -> str:
     """The first of the options as it is written on the command line."""
     name, value = next(iter(options.items()))
-    return f"--{'no-' * (value is False)}{name.replace('_', '-')}"
+    return option_text(name, value).partition(" ")[0]
 
 
 def check_out(out: Path | None, *inputs: Path) -> None:

@@ -12,10 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from gradstep import _native
 from gradstep._arrays import Array, Features, features, optional_real, real
-from gradstep._fitted import Fitted, StopReason
+from gradstep._fitted import Fitted, StopReason, codes_of
 from gradstep._options import count, flag, number, observer, optional_count, optional_seed, word
 
 Callback: TypeAlias = Callable[[int, float, Array, float], bool | None]
+RISE = 1e-6
+"""Part of a loss by which another one is larger, and not only by its rounding."""
 Options: TypeAlias = tuple[float | None, int, int | None, int | None, str, str, float, float, int | None, bool]
 """Of a `Trainer`, in its order, but for `shuffle` and `seed`: these are the seed, or None for the order of the rows."""
 
@@ -69,6 +71,17 @@ class Descent(Fitted):
     trace: NDArray[np.void] | None
     activation: Literal["sigmoid", "step"]
 
+    @property
+    def rise(self) -> int | None:
+        """The first epoch, counted from 0, that raised the loss by more than a millionth of it; None if none did.
+
+        Mostly the learning rate is too large then. A perceptron's rows misclassified go up and down anyway: None.
+        """
+        if self.activation == "step":
+            return None
+        risen = np.flatnonzero(self.history[1:] > self.history[:-1] * (1 + RISE))
+        return int(risen[0]) + 1 if len(risen) else None
+
     def predict_proba(self, X: Features, *, n_threads: int | None = None) -> Array:
         """The prediction ŷ for every row of `X`, shape (m,): the probability of label 1, or the perceptron's 0 or 1."""
         if self.activation == "sigmoid":
@@ -78,9 +91,8 @@ class Descent(Fitted):
 
     def predict(self, X: Features, *, n_threads: int | None = None) -> NDArray[np.intp]:
         """The label of every row of `X`, shape (m,): 1 where the score is positive, or a perceptron's 0, else 0."""
-        if self.activation == "sigmoid":
-            return Fitted.predict(self, X, n_threads=n_threads)
-        return self.predict_proba(X, n_threads=n_threads).astype(np.intp)
+        z = self.decision_function(X, n_threads=n_threads)
+        return codes_of(z, by_class=False, activation=self.activation)
 
     def _headline(self) -> str:
         return f"{self.n_epochs} epoch{'s' * (self.n_epochs != 1)}, stopped by '{self.stop_reason}'"

@@ -21,9 +21,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from gradstep import _words
-from gradstep._fitted import StopReason
+from gradstep._fitted import StopReason, codes_of
 from gradstep._formulas import covariance, decision_function, gradient, log_sigmoid, loss, sigmoid, softmax
-from gradstep._optimum import Alias, Iteration, Optimum, Separation, fit
+from gradstep._optimum import GAP_TOL, MAX_PASSES, Alias, Iteration, Optimum, Separation, fit
 from gradstep._options import flag, number, observer
 
 FORMATS = ("csr", "csc")
@@ -179,10 +179,10 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         fit_intercept: bool = True,
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
         solver: Literal["auto", "lbfgs", "gd"] = "auto",
-        gap_tol: float = 1e-8,
+        gap_tol: float = GAP_TOL,
         tol: float | None = None,
         certify: bool = True,
-        max_passes: float = 1000,
+        max_passes: float = MAX_PASSES,
         warm_start: bool = False,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
@@ -353,8 +353,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     def predict(self, X: Any) -> Array:
         """The most probable class of each row, shape (m,); of several that are, the first."""
         z = self.decision_function(X)
-        codes = z.argmax(axis=1) if z.ndim == 2 else (z > 0).astype(np.intp)
-        return np.asarray(self.classes_[codes])
+        return np.asarray(self.classes_[codes_of(z, by_class=z.ndim == 2)])
 
     def predict_proba(self, X: Any) -> Array:
         """The probability of each class, shape (m, K), in the order of `classes_`."""
@@ -524,34 +523,24 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         """Warn of coefficients that are not proved to be the optimum though that was asked for."""
         if optimum.converged or self.stop_reason_ != optimum.stop_reason:
             return
-        far = _words.distance(optimum.gap, optimum.gradient_norm)
         if optimum.separation is not None:
             message = (
                 f"there is no optimum (stopped by 'separated'): {self._separating(optimum.separation)} some or all "
                 "labels are separated from the others without error, so that larger coefficients are always better; a "
                 "penalty, l2 > 0, makes them finite"
             )
-        elif optimum.stop_reason == StopReason.PASSES:
-            message = (
-                f"the optimum is not proved (stopped by 'passes' after max_passes={self.max_passes} passes over the "
-                f"data): {far}; a larger max_passes goes on"
-            )
-        elif optimum.stop_reason == StopReason.PRECISION:
-            if optimum.gap < np.inf:
-                others = "features in float64" if dtype == np.float32 else "columns nearer to zero"
-                far += f", more than gap_tol={self.gap_tol} allows"
-                advice = f"{others} may leave less, and a larger gap_tol accepts it"
-            elif self.certify:
-                advice = (
-                    "the classes may nearly be separated, and a larger penalty, l2, would help, "
-                    "or a column may hold values far beyond its others"
-                )
-            else:
-                advice = "certify=False leaves the proof out"
-            message = f"the optimum is not proved (stopped by 'precision', as no step improves): {far}; {advice}"
-        else:
+        elif optimum.stop_reason == StopReason.TOLERANCE:  # `tol` was asked for
             return
-        warnings.warn(message, ConvergenceWarning, stacklevel=4)
+        else:
+            asked = _words.Asked(
+                name=str,
+                given=lambda name: f"{name}={getattr(self, name)}",
+                certify=bool(self.certify),
+                remedy="features in float64" if dtype == np.float32 else "columns nearer to zero",
+            )
+            message = _words.shortfall(optimum, asked) or ""
+        if message:
+            warnings.warn(message, ConvergenceWarning, stacklevel=4)
 
     def _separating(self, separation: Separation) -> str:
         """Along which columns the labels are separated."""

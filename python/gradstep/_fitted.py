@@ -69,8 +69,7 @@ class Fitted:
 
         With weights of K classes the code of the most probable class; of several that are, the first.
         """
-        z = self.decision_function(X, n_threads=n_threads)
-        return z.argmax(axis=1) if z.ndim == 2 else (z > 0).astype(np.intp)
+        return codes_of(self.decision_function(X, n_threads=n_threads), by_class=self.weights.ndim == 2)
 
     def _facts(self) -> dict[str, str]:
         """What is shown below the first line, by name."""
@@ -91,6 +90,18 @@ class Fitted:
             return NotImplemented
         names = [field.name for field in fields(self)]  # type: ignore[arg-type]
         return all(_same(getattr(self, name), getattr(other, name)) for name in names)
+
+
+def codes_of(z: Any, *, by_class: bool, activation: str = "sigmoid") -> NDArray[np.intp]:
+    """The labels that scores speak for: 1 where z > 0 (of a perceptron: z >= 0), else 0.
+
+    With `by_class` there is a score for each class, along the last axis: the class of the largest; of several that are,
+    the first.
+    """
+    if by_class:
+        codes: NDArray[np.intp] = z.argmax(axis=-1)
+        return codes
+    return np.asarray(z >= 0 if activation == "step" else z > 0).astype(np.intp)[()]
 
 
 def _numbers(array: Array) -> str:

@@ -11,7 +11,7 @@ import os
 import reprlib
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,6 +33,9 @@ _TWO = "probability of classes[1] = 1 / (1 + exp(-(bias + sum over j of weights[
 _MORE = (
     "probability of classes[k] = exp(z[k]) / (sum over c of exp(z[c])), "
     "with z[k] = bias[k] + sum over j of weights[k][j] * x[j] and x[j] = "
+)
+_STEP = (
+    "label = classes[1] if bias + (sum over j of weights[j] * x[j]) >= 0, else classes[0] (a perceptron), with x[j] = "
 )
 _PLAIN = "the value of features[j]"
 _STANDARDIZED = "(the value of features[j] - standardize.mean[j]) / standardize.scale[j]"
@@ -77,22 +80,36 @@ class Model:
     options: dict[str, Scalar]
     result: dict[str, Fact]
     gradstep: str
+    activation: str = "sigmoid"
+    """"sigmoid" (for K >= 3 classes: softmax), or "step" for a perceptron, which alone has it in its file."""
 
-    def predict_proba(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Probabilities for every row of `X`, shape (m, n) with the columns of `features`.
+    def predict(self, X: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """Probabilities and labels for every row of `X`, shape (m, n) with the columns of `features`.
 
-        Shape (m,), of `classes[1]`; for K >= 3 classes (m, K), a column per class.
+        Probabilities have shape (m,), of `classes[1]`, a perceptron's being 0 or 1; for K >= 3 classes (m, K), a column
+        per class. Labels are places in `classes`.
         """
-        from gradstep import predict_proba
+        from gradstep import decision_function, sigmoid, softmax
+        from gradstep._fitted import codes_of
 
         x = X if self.standardize is None else self.standardize.apply(X)
-        probability: NDArray[np.float64] = predict_proba(x, np.array(self.weights), self.bias)
-        return probability
+        z = decision_function(x, np.array(self.weights), self.bias)
+        codes = codes_of(z, by_class=z.ndim == 2, activation=self.activation)
+        if self.activation == "step":
+            return np.where(np.isnan(z), z, codes), codes
+        return softmax(z) if z.ndim == 2 else sigmoid(z), codes
+
+    def predict_proba(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The probabilities alone."""
+        return self.predict(X)[0]
 
     def to_json(self) -> str:
         """The text of the model file; floats are written so that they read back to the last bit."""
-        formula = (_TWO if len(self.classes) == 2 else _MORE) + (_PLAIN if self.standardize is None else _STANDARDIZED)
+        formula = _STEP if self.activation == "step" else _TWO if len(self.classes) == 2 else _MORE
+        formula += _PLAIN if self.standardize is None else _STANDARDIZED
         document = {"format": FORMAT, "version": VERSION, "formula": formula, **asdict(self)}
+        if self.activation == "sigmoid":
+            del document["activation"]
         return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
@@ -129,6 +146,9 @@ class Model:
                 raise _refusal("hold positive numbers in field 'scale'", min(scale))
             return Standardize(_field(parts, "mean", numbers), scale)
 
+        def activation(value: object) -> str:
+            return _choice(value, ("sigmoid", "step") if len(classes) == 2 else ("sigmoid",))
+
         return cls(
             features=features,
             target=_field(document, "target", _text),
@@ -139,6 +159,7 @@ class Model:
             options=_field(document, "options", lambda value: _members(value, _scalar)),
             result=_field(document, "result", lambda value: _members(value, _fact)),
             gradstep=_field(document, "gradstep", _text),
+            activation=_field({"activation": "sigmoid", **document}, "activation", activation),
         )
 
     def save(self, path: Path) -> None:
@@ -176,16 +197,6 @@ class Model:
             return cls.from_json(text)
         except _Refused as error:
             raise ValueError(f"model file {path} {error}") from None
-
-
-def labels(probability: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The class that probabilities speak for, as its place in the model's `classes`.
-
-    Of two classes it is `classes[1]` from a probability of 0.5 on, of K >= 3 the one of the greatest probability, the
-    first of several.
-    """
-    codes = probability >= 0.5 if probability.ndim == 1 else probability.argmax(axis=1)
-    return codes.astype(np.int64)
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -261,6 +272,12 @@ def _field(document: Mapping[str, object], name: str, read: Callable[[object], T
 def _equal(value: object, expected: object) -> None:
     if type(value) is not type(expected) or value != expected:
         raise _refusal(f"be {expected!r}", value)
+
+
+def _choice(value: object, words: Sequence[str]) -> str:
+    if not isinstance(value, str) or value not in words:
+        raise _refusal(f"be {' or '.join(map(repr, words))}", value)
+    return value
 
 
 def _object(value: object) -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -10,10 +9,14 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gradstep import _native
+from gradstep import _native, _words
 from gradstep._arrays import Array, Features, features, optional_real, parameters, real
 from gradstep._fitted import Fitted, StopReason
 from gradstep._options import flag, number, observer, optional_count, optional_number, text, word
+
+GAP_TOL = 1e-8
+MAX_PASSES = 1000.0
+"""Defaults of `fit`, and of the estimator."""
 
 
 class Iteration(NamedTuple):
@@ -184,13 +187,7 @@ class Optimum(Fitted):
     aliased: tuple[Alias, ...]
 
     def _headline(self) -> str:
-        if self.converged:
-            return f"proved, the objective is within {self.gap:.1e} of its minimum"
-        if self.separation is not None:
-            return "there is none, since the labels are separated"
-        if self.gap < math.inf:
-            return f"not proved, the objective may be up to {self.gap:.1e} above its minimum"
-        return "not proved, how far the objective is above its minimum is not known"
+        return _words.state(self.converged, self.gap, self.stop_reason)
 
     def _facts(self) -> dict[str, str]:
         facts = {
@@ -215,10 +212,10 @@ def fit(
     sample_weight: ArrayLike | None = None,
     fit_bias: bool = True,
     solver: Literal["auto", "lbfgs", "gd", "proximal"] = "auto",
-    gap_tol: float = 1e-8,
+    gap_tol: float = GAP_TOL,
     tol: float | None = None,
     certify: bool = True,
-    max_passes: float = 1000,
+    max_passes: float = MAX_PASSES,
     weights: ArrayLike | None = None,
     bias: ArrayLike | None = None,
     n_threads: int | None = None,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
+import math
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 import numpy as np
@@ -13,36 +16,61 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
+from gradstep import _words
 from gradstep._model import Model
+from gradstep._training import Record
 
 CLOSED_PIPE = 141
 
 _FACTS = {
+    "start": ("start", "{}"),
     "loss": ("loss", "{:.6f}"),
+    "misclassified": ("misclassified", "{:.2%}"),
     "accuracy": ("accuracy", "{:.2%}"),
+    "optimum": ("optimum", "{}"),
+    "epochs": ("n_epochs", "{}"),
+}
+"""What is shown of a model: the name that it is given, its key in the result, and its format."""
+_DETAILS = {
     "objective": ("objective", "{:.6f}"),
     "gradient norm": ("gradient_norm", "{:.1e}"),
-    "gap": ("gap", "{:.1e}"),
-    "optimum": ("optimum", "{}"),
     "passes": ("passes", "{:.1f}"),
     "solver": ("solver", "{}"),
-    "epochs": ("n_epochs", "{}"),
     "stopped by": ("stop_reason", "{}"),
 }
-"""What is shown of a model's result, and of `_optimum`: the name that it is given, its key and its format."""
 
 
-def summary(model: Model) -> str:
+class Log:
+    """The records of a descent's epochs: kept, and if it `prints`, shown as a table while the descent goes on."""
+
+    def __init__(self, prints: bool) -> None:
+        self.prints = prints
+        self.records: list[Record] = []
+
+    def __call__(self, record: Record) -> None:
+        self.records.append(record)
+        if not self.prints:
+            return
+        epoch, (name, error), accuracy = record["epoch"], list(record.items())[1], percent(record["accuracy"])
+        head = f"epoch  {name:>10}  accuracy\n" if len(self.records) == 1 else ""
+        emit(f"{head}{epoch:5}  {error:>{max(10, len(name))}.6f}  {accuracy:>8}\n")
+
+    def with_history(self, model: Model) -> str:
+        """The text of the model file, and the records."""
+        return json.dumps({**json.loads(model.to_json()), "history": self.records}, indent=2, ensure_ascii=False) + "\n"
+
+
+def summary(model: Model, details: bool = False) -> str:
     """What was trained and how well, and one line for the weights of every feature."""
     facts = [
         ("rows", f"{model.result['rows']}"),
         ("features", f"{len(model.features)}"),
         ("target", model.target),
         ("standardized", "yes" if model.standardize else "no"),
-        ("classes", ", ".join(f"{value} ({code})" for code, value in enumerate(model.classes))),
+        _classes(model),
     ]
-    result = {**model.result, "optimum": _optimum(model)}
-    for name, (key, form) in _FACTS.items():
+    result = {**model.result, "optimum": _optimum(model), "start": model.options.get("start")}
+    for name, (key, form) in (_FACTS | _DETAILS if details else _FACTS).items():
         if (value := result.get(key)) is not None:
             facts.append((name, form.format(value).replace("%", " %")))
     header = ["feature", *(["weight"] if len(model.classes) == 2 else map(str, model.classes))]
@@ -54,18 +82,19 @@ def summary(model: Model) -> str:
     return grid(None, facts) + "\n" + grid(header, rows)
 
 
+def _classes(model: Model) -> tuple[str, str]:
+    if len(model.classes) > 2:
+        return "classes", ", ".join(map(str, model.classes))
+    return "predicts" if model.activation == "step" else "probability of", str(model.classes[1])
+
+
 def _optimum(model: Model) -> str | None:
     """Whether the model is proved to be the optimum; None if it is that of a descent."""
-    result = model.result
+    result: dict[str, Any] = model.result
     if "converged" not in result:
         return None
-    if result["converged"]:
-        return f"proved, within {result['gap']:.1e}"
-    if result["gap"] is not None:
-        return f"not proved: the objective may be up to {result['gap']:.1e} above its minimum"
-    if result["stop_reason"] != "uncertified":
-        return "not proved: how far the objective is above its minimum is not known"
-    return "not proved: " + ("too many weights for a proof" if model.options["certify"] else "left out by --no-certify")
+    gap = math.inf if result["gap"] is None else result["gap"]
+    return _words.state(result["converged"], gap, result["stop_reason"])
 
 
 def line(model: Model) -> str:

@@ -11,15 +11,20 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from gradstep import Trainer, __version__, _table, _words, fit, predict_proba
-from gradstep._model import Class, Fact, Model, Scalar, Standardize, labels
-from gradstep._optimum import Alias, Iteration, Optimum, Separation
+from gradstep import Descent, Trainer, __version__, _table, _words, decision_function, fit
+from gradstep._fitted import codes_of
+from gradstep._model import Class, Fact, Model, Scalar, Standardize
+from gradstep._optimum import Alias, Iteration, Separation
 
 Array: TypeAlias = NDArray[np.float64]
 OptimumCallback: TypeAlias = Callable[[Iteration], None]
 DescentCallback: TypeAlias = Callable[[int, float, Array, float], None]
+Record: TypeAlias = dict[str, float]
+"""Of an epoch, counted from 1: "epoch", "loss" (of a perceptron "misclassified") and "accuracy"."""
 
 MOST_ALIASES = 3
+ZERO = "zero"
+"""A start from weights and bias of 0."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,18 @@ class Trained(NamedTuple):
 
     model: Model
     notes: list[str]
+
+
+def option_name(name: str) -> str:
+    """An option as it is written on the command line."""
+    return f"--{name.replace('_', '-')}"
+
+
+def option_text(name: str, value: Scalar) -> str:
+    """An option with its value, as on the command line; of one that is on or off, the word that says it."""
+    if isinstance(value, bool):
+        return option_name(name if value else f"no_{name.removeprefix('fit_')}")
+    return f"{option_name(name)} {value:g}" if isinstance(value, float) else f"{option_name(name)} {value}"
 
 
 def optimum(
@@ -86,19 +103,33 @@ def optimum(
         "solver": best.solver,
         "stop_reason": str(best.stop_reason),
     }
-    model = _model(problem, x, scaling, best.weights, best.bias, options, best.loss, result)
-    return Trained(model, [*_aliased(problem, scaling, best.aliased), *_shortfall(best, options, standardize)])
+    model = _model(problem, x, scaling, best.weights, best.bias, options, {"loss": best.loss, **result})
+    asked = _words.Asked(
+        name=option_name,
+        given=lambda name: option_text(name, options[name]),
+        certify=bool(options["certify"]),
+        remedy="" if standardize else option_name("standardize"),
+    )
+    missing = _words.shortfall(best, asked)
+    return Trained(model, [*_aliased(problem, scaling, best.aliased), *([missing] if missing else [])])
 
 
 def descent(
-    problem: Problem, options: dict[str, Scalar], standardize: bool, callback: DescentCallback | None = None
+    problem: Problem,
+    options: dict[str, Scalar],
+    standardize: bool,
+    callback: DescentCallback | None = None,
+    log: Callable[[Record], None] | None = None,
+    log_every: int = 1,
 ) -> Trained:
-    """The model where gradient descent arrives; `options` are those of `gradstep.Trainer`.
+    """The model where gradient descent arrives; `options` are those of `gradstep.Trainer`, and where it starts.
+
+    `log` is called with a record of the first epoch, of every `log_every`-th, and of the last.
 
     Raises
     ------
     ValueError
-        If it diverges, or there are more than two classes.
+        If it diverges, there are more than two classes, or the start has not a weight for each feature and a bias.
     """
     if len(problem.classes) > 2:
         raise ValueError(
@@ -106,21 +137,60 @@ def descent(
             "without --learning-rate, --epochs, --batch-size and --shuffle there may be more"
         )
     x, scaling = _scaled(problem, standardize)
-    batch_size = options["batch_size"]
+    batch_size, activation = options["batch_size"], str(options["activation"])
     arguments: dict[str, Any] = {**options, "batch_size": None if batch_size == "full" else batch_size}
-    end = Trainer(**arguments).fit(x, problem.y, callback=callback)
+    start = _start(problem, arguments.pop("start"))
+    error = "misclassified" if activation == "step" else "loss"
+    logged = 0
+
+    def record(epoch: int, loss: float, weights: Array, bias: float) -> None:
+        nonlocal logged
+        if log and epoch > logged:
+            logged = epoch
+            log({"epoch": epoch, error: loss, "accuracy": _accuracy(problem.y, x, weights, bias, activation)})
+
+    def watch(epoch: int, loss: float, weights: Array, bias: float) -> None:
+        if epoch == 0 or (epoch + 1) % log_every == 0:
+            record(epoch + 1, loss, weights, bias)
+        if callback:
+            callback(epoch, loss, weights, bias)
+
+    end = Trainer(**arguments).fit(x, problem.y, *start, callback=watch if log or callback else None)
     if end.stop_reason == "diverged":
         advice = "a smaller --learning-rate" + ("" if standardize else " or --standardize")
         raise ValueError(f"diverged in epoch {end.n_epochs + 1}: its numbers are no longer finite; try {advice}")
-    result: dict[str, Fact] = {"n_epochs": int(end.n_epochs), "stop_reason": str(end.stop_reason)}
-    loss = float(end.history[-1])
-    model = _model(problem, x, scaling, end.weights, end.bias, options, loss, result)
-    return Trained(model, _worse_than_a_constant(problem.y, loss, standardize))
+    last = float(end.history[-1])
+    record(end.n_epochs, last, end.weights, end.bias)
+    result: dict[str, Fact] = {"n_epochs": end.n_epochs, "stop_reason": str(end.stop_reason)}
+    model = _model(problem, x, scaling, end.weights, end.bias, options, {error: last, **result})
+    worse = [] if activation == "step" else _worse_than_a_constant(problem.y, last, standardize)
+    return Trained(model, [*_rise(end), *worse])
 
 
-def accuracy(y: Array, probability: Array) -> float:
+def _start(problem: Problem, text: str) -> tuple[Array, float] | tuple[()]:
+    """Weights and bias to start from; nothing where these are zero."""
+    if text == ZERO:
+        return ()
+    values = [float(value) for value in text.split(",")]
+    if len(values) != len(problem.features) + 1:
+        columns = f"{len(problem.features)} features ({_table.few(problem.features)})"
+        raise ValueError(f"--start must have a weight for each of {columns}, and the bias, got {len(values)} numbers")
+    return np.array(values[:-1]), values[-1]
+
+
+def _rise(end: Descent) -> list[str]:
+    """Advice where the loss of a descent has risen."""
+    epoch = end.rise
+    if epoch is None:
+        return []
+    before, after = end.history[epoch - 1 : epoch + 1]
+    return [f"the loss rose from {before:.7g} to {after:.7g} in epoch {epoch + 1}: a smaller learning rate?"]
+
+
+def _accuracy(y: Array, x: Array, weights: Array, bias: Any, activation: str) -> float:
     """Fraction of the rows whose label is right."""
-    return float(np.mean(labels(probability) == y))
+    z = decision_function(x, weights, bias)
+    return float(np.mean(codes_of(z, by_class=z.ndim == 2, activation=activation) == y))
 
 
 def _aliased(problem: Problem, scaling: Standardize | None, aliased: tuple[Alias, ...]) -> list[str]:
@@ -150,28 +220,6 @@ def _unscaled(alias: Alias, scaling: Standardize | None) -> Alias:
     coefficients = np.array(alias.coefficients) * scale[own] / scale[others]
     constant = mean[own] + scale[own] * alias.constant - coefficients @ mean[others]
     return alias._replace(coefficients=tuple(coefficients.tolist()), constant=float(constant))
-
-
-def _shortfall(best: Optimum, options: dict[str, Scalar], standardize: bool) -> list[str]:
-    """What is missing of the proof, unless it was not to be made."""
-    far = _words.distance(best.gap, best.gradient_norm)
-    if best.converged or best.stop_reason == "uncertified":
-        return []
-    if best.stop_reason == "passes":
-        reason = f"after {best.passes:.0f} passes {far}; a larger --max-passes goes on"
-    elif best.stop_reason == "tolerance":
-        reason = f"stopped by --tol {options['tol']:g}, where {far}"
-    elif best.gap < math.inf:
-        reason = f"no step improves, and {far}, more than --gap-tol {options['gap_tol']:g} allows"
-        reason += "" if standardize else "; --standardize may leave less"
-    elif options["certify"]:
-        reason = (
-            f"no step improves, {far}; the classes may nearly be separated, and a larger --l2 would help, "
-            "or a column may hold values far beyond its others"
-        )
-    else:
-        reason = f"no step improves, {far}; --no-certify leaves the proof out"
-    return [f"the optimum is not proved: {reason}"]
 
 
 def _worse_than_a_constant(y: Array, loss: float, standardize: bool) -> list[str]:
@@ -212,10 +260,10 @@ def _model(
     weights: Array,
     bias: Any,
     options: dict[str, Scalar],
-    loss: float,
     result: dict[str, Fact],
 ) -> Model:
-    result = {"rows": len(x), "loss": loss, "accuracy": accuracy(problem.y, predict_proba(x, weights, bias)), **result}
+    activation = str(options.get("activation", "sigmoid"))
+    accuracy = _accuracy(problem.y, x, weights, bias, activation)
     return Model(
         features=problem.features,
         target=problem.target,
@@ -224,6 +272,7 @@ def _model(
         bias=np.asarray(bias).tolist(),
         standardize=scaling,
         options=options,
-        result=result,
+        result={"rows": len(x), "accuracy": accuracy, **result},
         gradstep=__version__,
+        activation=activation,
     )

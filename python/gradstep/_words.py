@@ -1,18 +1,83 @@
-"""What a fit has found, in words: for the estimator's warnings and errors, and for the command line's notes."""
+"""What a fit has found, in words: shown by `Optimum`, warned of by the estimator, noted by the command line."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gradstep._optimum import Alias
+if TYPE_CHECKING:
+    from gradstep._optimum import Alias, Optimum
 
 MOST_TERMS = 6
 UNITS = 32
 """In the last place of the largest of a combination's terms: a constant below is rounding."""
+
+
+class Asked(NamedTuple):
+    """The options of a fit, as its user writes them."""
+
+    name: Callable[[str], str]
+    """Of an option: "max_passes" or "--max-passes"."""
+    given: Callable[[str], str]
+    """An option with its value: "max_passes=10" or "--max-passes 10"."""
+    certify: bool
+    remedy: str
+    """What may lessen the rounding; empty where nothing is known to."""
+
+
+def state(converged: bool, gap: float, stop_reason: str) -> str:
+    """Whether the optimum is reached, and if not, what is known."""
+    if converged:
+        return f"reached, proved within {gap:.1e} of the minimum"
+    if stop_reason == "separated":
+        return "there is none, since the labels are separated"
+    without_hessian = " (no Hessian was made)" if stop_reason == "uncertified" else ""
+    return f"not proved, {_above(gap)}{without_hessian}"
+
+
+def shortfall(best: Optimum, asked: Asked) -> str | None:
+    """What is missing of the proof and what to do, or None if nothing is missing that was asked for.
+
+    Separated labels, of which there is no optimum, are not its business.
+    """
+    if best.converged:
+        return None
+    reason, far = str(best.stop_reason), _above(best.gap)
+    if math.isinf(best.gap):
+        far = f"the gradient is {best.gradient_norm:.1e}, and {far}"
+    match reason:
+        case "passes":
+            cause, advice = asked.given("max_passes"), f"; a larger {asked.name('max_passes')} goes on"
+        case "tolerance":
+            cause, advice = asked.given("tol"), ""
+        case "precision":
+            cause, advice = "as no step improves", _rounding(best, asked)
+        case _:
+            return None
+    return f"the optimum is not proved (stopped by '{reason}', {cause}): {far}{advice}"
+
+
+def _above(gap: float) -> str:
+    """How far the objective may be above its minimum."""
+    if math.isinf(gap):
+        return "how far the objective is above its minimum is not known"
+    return f"the objective may be up to {gap:.1e} above its minimum"
+
+
+def _rounding(best: Optimum, asked: Asked) -> str:
+    """Advice where rounding ends a fit before it is proved."""
+    if best.gap < math.inf:
+        less = f"{asked.remedy} may leave less, and " if asked.remedy else ""
+        return f", more than {asked.given('gap_tol')} allows; {less}a larger {asked.name('gap_tol')} accepts it"
+    if not asked.certify:
+        return f"; {asked.given('certify')} leaves the proof out"
+    return (
+        f"; the classes may nearly be separated, and a larger {asked.name('l2')} would help, "
+        "or a column may hold values far beyond its others"
+    )
 
 
 def combination(alias: Alias, name: Callable[[int], str], X: Any) -> str:
@@ -30,13 +95,6 @@ def combination(alias: Alias, name: Callable[[int], str], X: Any) -> str:
     terms.sort(key=lambda term: term[0] < 0)  # "1 - a" rather than "-a + 1"
     text = " ".join(f"{'-' if factor < 0 else '+'} {_product(abs(factor), of)}" for factor, of in terms)
     return text.removeprefix("+ ") if terms[0][0] > 0 else text.replace("- ", "-", 1)
-
-
-def distance(gap: float, gradient_norm: float) -> str:
-    """How far a fit may be from the optimum."""
-    if math.isinf(gap):
-        return f"the gradient is {gradient_norm:.1e}, and how far the objective is above its minimum is not known"
-    return f"the objective may be up to {gap:.1e} above its minimum"
 
 
 def _product(factor: float, of: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 import gradstep
 from gradstep import _model
-from gradstep._model import Model, Standardize, labels, write_file
+from gradstep._model import Model, Standardize, write_file
 from helpers.documents import good, good_of_three
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -49,6 +50,7 @@ def models(draw: st.DrawFn) -> Model:
         options=draw(st.dictionaries(text, scalar, max_size=4)),
         result=draw(st.dictionaries(text, scalar | st.lists(text, max_size=3), max_size=4)),
         gradstep=draw(text),
+        activation=draw(st.sampled_from(["sigmoid", "step"])) if is_binary else "sigmoid",
     )
 
 
@@ -173,6 +175,9 @@ WRONG_FIELDS: list[tuple[str, object]] = [
     ("standardize", {"mean": [1.0], "scale": [1.0, 2.0]}),
     ("standardize", {"mean": [1.0, 2.0], "scale": [1.0, 0.0]}),
     ("standardize", {"mean": [1.0, 2.0], "scale": [1.0, -1.0]}),
+    ("activation", None),
+    ("activation", "softmax"),
+    ("activation", ["step"]),
     ("options", []),
     ("options", {"epochs": [1]}),
     ("options", {"epochs": {"a": {}}}),
@@ -211,6 +216,7 @@ def test_wrong_field(tmp_path: Path, field: str, value: object) -> None:
         ("bias", 0.25),
         ("bias", [0.25, 0.5]),
         ("bias", [0.25, 0.5, None]),
+        ("activation", "step"),
     ],
 )
 def test_wrong_field_of_three_classes(tmp_path: Path, field: str, value: object) -> None:
@@ -338,9 +344,29 @@ def test_the_formula_of_several_classes_gives_the_prediction() -> None:
     np.testing.assert_allclose(model.predict_proba(np.array([row])), [want], rtol=64 * np.finfo(float).eps)
 
 
-def test_labels() -> None:
-    assert labels(np.array([0.0, 0.5, np.nextafter(0.5, 0), 1.0])).tolist() == [0, 1, 0, 1]
-    assert labels(np.array([[0.2, 0.3, 0.5], [0.4, 0.4, 0.2], [1, 0, 0]])).tolist() == [2, 0, 0]
+def test_labels_are_those_of_the_functions() -> None:
+    """Class 1 where the score is positive, and not at a probability of exactly 0.5; a perceptron's also at 0."""
+    X = np.array([[0.0], [-1.0], [1.0], [5e-324]])
+    two = {**good(), "features": ["a"], "weights": [1.0], "bias": 0.0, "standardize": None}
+    for activation, labels, probability in [
+        ("sigmoid", [0, 0, 1, 1], [0.5, 1 / (1 + math.e), 1 / (1 + 1 / math.e), 0.5]),
+        ("step", [1, 0, 1, 1], [1.0, 0.0, 1.0, 1.0]),
+    ]:
+        got = Model.from_json(json.dumps({**two, "activation": activation})).predict(X)
+        assert got[1].tolist() == labels
+        np.testing.assert_allclose(got[0], probability, rtol=1e-15)
+        descent = gradstep.Trainer(activation=activation, epochs=1).fit(X, [0, 0, 1, 1])
+        assert dataclasses.replace(descent, weights=np.ones(1), bias=0.0).predict(X).tolist() == labels
+    three = {**good_of_three(), "standardize": None, "weights": [[0.0, 0.0]] * 3, "bias": [0.0, 1.0, 1.0]}
+    assert Model.from_json(json.dumps(three)).predict(np.zeros((1, 2)))[1].tolist() == [1]
+
+
+def test_a_perceptron_says_that_it_is_one() -> None:
+    model = Model.from_json(json.dumps({**good(), "activation": "step"}))
+    document = json.loads(model.to_json())
+    assert document["activation"] == "step" and "a perceptron" in document["formula"]
+    assert Model.from_json(model.to_json()) == model
+    assert "activation" not in json.loads(Model.from_json(json.dumps(good())).to_json())
 
 
 def test_prediction_is_predict_proba() -> None:

@@ -27,7 +27,7 @@ def test_predict_to_the_last_bit(folder: Path) -> None:
     lines = printed.splitlines()
     assert lines[0] == "probability,label"
     assert [float(line.split(",")[0]) for line in lines[1:]] == want.tolist()
-    assert [line.split(",")[1] for line in lines[1:]] == np.where(want >= 0.5, "yes", "no").tolist()
+    assert [line.split(",")[1] for line in lines[1:]] == np.where(want > 0.5, "yes", "no").tolist()
     assert {"yes", "no"} == {line.split(",")[1] for line in lines[1:]}
 
     assert ok("predict", "model.json", "other.parquet", cwd=folder) == printed, "by name, whatever the order"

@@ -37,6 +37,7 @@ def test_the_optimum_and_its_certificate(
     model = trained(capfd, "data.csv", *args, "--out", "model.json")
     assert (model["weights"], model["bias"]) == (want.weights.tolist(), np.asarray(want.bias).tolist())
     defaults = {"l2": 0.0, "gap_tol": 1e-8, "tol": None, "certify": True, "solver": "lbfgs", "max_passes": 1000.0}
+    defaults |= {"fit_bias": True}
     assert model["options"] == defaults | options
     certificate = {name: getattr(want, name) for name in (
         "loss", "objective", "gradient_norm", "gap", "converged", "passes", "n_iterations", "solver", "stop_reason",
@@ -45,9 +46,9 @@ def test_the_optimum_and_its_certificate(
     assert model["result"] == certificate | {"rows": len(X), "accuracy": model["result"]["accuracy"]}
     assert want.converged or "certify" in options or "max_passes" in options
     assert json.loads((folder / "model.json").read_text()) == model
-    # The accuracy by nothing of ours: the largest predictor, or the sign of the only one, tells the class.
+    # The accuracy by nothing of ours: the largest score, or the sign of the only one, tells the class.
     z = X @ np.atleast_2d(model["weights"]).T + model["bias"]
-    guess = z.argmax(axis=1) if classes > 2 else (z >= 0)[:, 0]
+    guess = z.argmax(axis=1) if classes > 2 else (z > 0)[:, 0]
     assert model["result"]["accuracy"] == np.mean(guess == codes(frame))
 
 
@@ -65,23 +66,28 @@ def test_a_bound_that_is_not_known_is_null(folder: Path, capfd: pytest.CaptureFi
 def test_summary_of_the_optimum(folder: Path) -> None:
     problem().write_csv("data.csv")
     for args in ([], ["--l2", 0.01]):
-        shown = ok("train", "data.csv", *args, cwd=folder)
         result = json.loads(ok("train", "data.csv", *args, "--json", cwd=folder))["result"]
-        facts = dict(line.split("  ", 1) for line in shown.split("\n\n")[0].splitlines())
-        facts = {name: value.strip() for name, value in facts.items()}
-        assert {name: value for name, value in facts.items() if name not in ("rows", "features", "classes")} == {
+        brief = {
+            "rows": "60",
+            "features": "3",
             "target": "answer",
             "standardized": "no",
+            "probability of": "yes",
             "loss": f"{result['loss']:.6f}",
             "accuracy": f"{100 * result['accuracy']:.2f} %",
+            "optimum": f"reached, proved within {result['gap']:.1e} of the minimum",
+        }
+        details = {
             "objective": f"{result['objective']:.6f}",
             "gradient norm": f"{result['gradient_norm']:.1e}",
-            "gap": f"{result['gap']:.1e}",
-            "optimum": f"proved, within {result['gap']:.1e}",
             "passes": f"{result['passes']:.1f}",
             "solver": "lbfgs",
             "stopped by": "tolerance",
         }
+        for flag, want in (([], brief), (["--details"], brief | details)):
+            shown = ok("train", "data.csv", *args, *flag, cwd=folder)
+            facts = dict(line.split("  ", 1) for line in shown.split("\n\n")[0].splitlines())
+            assert {name: value.strip() for name, value in facts.items()} == want
 
 
 def test_several_classes(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -90,7 +96,9 @@ def test_several_classes(folder: Path, capfd: pytest.CaptureFixture[str]) -> Non
     model = trained(capfd, "data.csv", "--standardize", "--out", "model.json")
     assert model["classes"] == ["maybe", "no", "yes"]
     assert run(["train", "data.csv", "--standardize"]) == 0
-    lines = capfd.readouterr().out.split("\n\n")[1].splitlines()
+    facts, weights = capfd.readouterr().out.split("\n\n")
+    assert "\nclasses       maybe, no, yes\n" in facts
+    lines = weights.splitlines()
     assert [line.split() for line in lines] == [
         ["feature", "maybe", "no", "yes"],
         *(

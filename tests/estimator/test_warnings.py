@@ -41,7 +41,7 @@ def test_a_rare_dummy_that_separates_is_named() -> None:
 
 
 def test_too_few_passes_are_a_warning() -> None:
-    with pytest.warns(ConvergenceWarning, match=r"'passes' after max_passes=1 passes") as caught:
+    with pytest.warns(ConvergenceWarning, match=r"\(stopped by 'passes', max_passes=1\)") as caught:
         model = LogisticRegression(solver="gd", max_passes=1).fit(*problem())
     assert not model.converged_ and model.gap_ > 1e-8 * model.objective_
     assert f"the objective may be up to {model.gap_:.1e} above its minimum" in str(caught[0].message)
@@ -113,7 +113,7 @@ def test_columns_that_others_make_up_are_told_and_weigh_nothing(solver: Any) -> 
 def test_a_penalty_next_to_none_is_a_warning() -> None:
     far = "the gradient is .*, and how far the objective is above its minimum is not known"
     on = "a larger max_passes goes on"
-    with pytest.warns(ConvergenceWarning, match=f"'passes' after max_passes=300 .*: {far}; {on}"):
+    with pytest.warns(ConvergenceWarning, match=f"'passes', max_passes=300.*: {far}; {on}"):
         model = LogisticRegression(l2=1e-300, max_passes=300).fit([[0.0], [1.0]], [0, 1])
     assert model.gradient_norm_ <= 1e-8 and model.gap_ == np.inf
     with pytest.warns(ConvergenceWarning, match=f"'precision'.*: {far}; the classes may nearly be separated"):

@@ -85,7 +85,7 @@ def test_shows_itself_in_a_few_lines(name: str) -> None:
 
 def test_a_proved_optimum_says_so_and_others_do_not() -> None:
     heads = {name: repr(result).splitlines()[0] for name, result in RESULTS.items()}
-    assert "proved, the objective is within" in heads["optimum"] and "not proved" not in heads["optimum"]
+    assert "reached, proved within" in heads["optimum"] and "not proved" not in heads["optimum"]
     assert "there is none" in heads["separated"] and "separated   column 1" in repr(RESULTS["separated"])
     assert "not proved, how far" in heads["unproved"]
     assert "not proved" in heads["stopped"]
