@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradstep import _native
-from gradstep._arrays import Array, Features, features, optional_real, real
+from gradstep._arrays import Array, Features, Parts, explained, features, optional_real, real
 from gradstep._fitted import Fitted, StopReason, codes_of
 from gradstep._options import count, flag, number, observer, optional_count, optional_seed, word
 
 Callback: TypeAlias = Callable[[int, float, Array, float], bool | None]
+LARGEST_TRACE = 2**30
+"""Bytes."""
 RISE = 1e-6
 """Part of a loss by which another one is larger, and not only by its rounding."""
 Options: TypeAlias = tuple[float | None, int, int | None, int | None, str, str, float, float, int | None, bool]
@@ -232,14 +234,14 @@ class Trainer:
         >>> descent.weights, descent.bias, str(descent.stop_reason)
         (array([0.25]), 0.0, 'epochs')
         """
-        found = _native.descend(
-            self._options(),
-            features(X),
-            real("y", y),
-            optional_real("weights", weights),
-            number("bias", bias),
-            observer(callback, lambda *seen: seen),
-        )
+        matrix, labels, start = features(X), real("y", y), (optional_real("weights", weights), number("bias", bias))
+        watch = observer(callback, lambda *seen: seen)
+        if self.trace and callback is None and not self.tol:
+            _check_size_of_trace(matrix, self.epochs, self.batch_size)
+        try:
+            found = _native.descend(self._options(), matrix, labels, *start, watch)
+        except ValueError as error:
+            raise explained(error, labels) from None
         found["stop_reason"] = StopReason(found["stop_reason"])
         return Descent(**found, activation=self.activation)
 
@@ -264,6 +266,25 @@ class Trainer:
             needed, got = getattr(_PLAIN, name), getattr(self, name)
             if got != needed:
                 raise ValueError(f"{name} must be {needed!r} with learning_rate='auto', got {got!r}")
+
+
+def _check_size_of_trace(X: Array | Parts, epochs: int, batch_size: int | None) -> None:
+    """Raise for a trace of more than `LARGEST_TRACE` bytes. Of other shapes of `X` than (m, n) native code speaks."""
+    shape, dtype = (X[1], X[2].dtype) if isinstance(X, tuple) else (X.shape, X.dtype)
+    if len(shape) != 2 or not shape[0]:
+        return
+    m, n = shape
+    rows = min(batch_size or m, m)
+    updates = epochs * -(-m // rows)
+    number = 4 if dtype.kind == "f" and dtype.itemsize == 4 else 8
+    # Of each update: epoch and error, the change and the new value of each weight and of the bias; of each of its rows
+    # its number, score and prediction.
+    size = updates * (16 + 2 * number * (n + 1) + rows * (8 + 2 * number))
+    if size > LARGEST_TRACE:
+        raise MemoryError(
+            f"trace must take at most {LARGEST_TRACE / 2**30:g} GiB, got {updates} updates that take "
+            f"{size / 2**30:.4g} GiB: fewer epochs, fewer rows, or a callback that keeps what is wanted"
+        )
 
 
 def _learning_rate(name: str, value: Any) -> float | Literal["auto"]:

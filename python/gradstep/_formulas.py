@@ -9,7 +9,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradstep import _native
-from gradstep._arrays import Array, Features, check_out, features, optional_real, parameters, real
+from gradstep._arrays import (
+    Array,
+    Features,
+    check_out,
+    dataset,
+    explained,
+    features,
+    optional_real,
+    parameters,
+    real,
+    rows,
+)
 from gradstep._options import flag, number, optional_count, word
 
 
@@ -264,7 +275,9 @@ def decision_function(X: Features, weights: ArrayLike, bias: ArrayLike = 0.0, *,
            [ 0.,  2., -1.]])
     """
     weights, bias = parameters(weights, bias)
-    return _native.decision_function(features(X), weights, bias, optional_count("n_threads", n_threads))
+    matrix, is_row = rows(X)
+    z = _native.decision_function(matrix, weights, bias, optional_count("n_threads", n_threads))
+    return z[0] if is_row else z
 
 
 def predict_proba(X: Features, weights: ArrayLike, bias: ArrayLike = 0.0, *, n_threads: int | None = None) -> Array:
@@ -305,7 +318,9 @@ def predict_proba(X: Features, weights: ArrayLike, bias: ArrayLike = 0.0, *, n_t
            [0.212, 0.212, 0.576]])
     """
     weights, bias = parameters(weights, bias)
-    return _native.predict_proba(features(X), weights, bias, optional_count("n_threads", n_threads))
+    matrix, is_row = rows(X)
+    y_hat = _native.predict_proba(matrix, weights, bias, optional_count("n_threads", n_threads))
+    return y_hat[0] if is_row else y_hat
 
 
 def cross_entropy(y: ArrayLike, y_hat: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
@@ -394,14 +409,11 @@ def loss(
     1.098612
     """
     weights, bias = parameters(weights, bias)
-    return _native.loss(
-        features(X),
-        real("y", y),
-        weights,
-        bias,
-        optional_real("sample_weight", sample_weight),
-        optional_count("n_threads", n_threads),
-    )
+    matrix, labels, counts = dataset(X, y, sample_weight)
+    try:
+        return _native.loss(matrix, labels, weights, bias, counts, optional_count("n_threads", n_threads))
+    except ValueError as error:
+        raise explained(error, labels) from None
 
 
 def gradient(
@@ -451,16 +463,12 @@ def gradient(
            [-0.5]])
     """
     weights, bias = parameters(weights, bias)
-    return Gradient._make(
-        _native.gradient(
-            features(X),
-            real("y", y),
-            weights,
-            bias,
-            optional_real("sample_weight", sample_weight),
-            optional_count("n_threads", n_threads),
-        )
-    )
+    matrix, labels, counts = dataset(X, y, sample_weight)
+    try:
+        parts = _native.gradient(matrix, labels, weights, bias, counts, optional_count("n_threads", n_threads))
+    except ValueError as error:
+        raise explained(error, labels) from None
+    return Gradient._make(parts)
 
 
 def loss_gradient(
@@ -506,16 +514,12 @@ def loss_gradient(
     (0.693147, array([-0.5]), 0.0)
     """
     weights, bias = parameters(weights, bias)
-    return LossGradient._make(
-        _native.loss_gradient(
-            features(X),
-            real("y", y),
-            weights,
-            bias,
-            optional_real("sample_weight", sample_weight),
-            optional_count("n_threads", n_threads),
-        )
-    )
+    matrix, labels, counts = dataset(X, y, sample_weight)
+    try:
+        parts = _native.loss_gradient(matrix, labels, weights, bias, counts, optional_count("n_threads", n_threads))
+    except ValueError as error:
+        raise explained(error, labels) from None
+    return LossGradient._make(parts)
 
 
 def hessian(
@@ -691,18 +695,21 @@ def gradient_step(
     Step(weights=array([0.25]), bias=0.0)
     """
     weights, start = parameters(weights, bias)
-    return Step._make(
-        _native.gradient_step(
-            features(X),
-            real("y", y),
+    matrix, labels, counts = dataset(X, y, sample_weight)
+    try:
+        parts = _native.gradient_step(
+            matrix,
+            labels,
             weights,
             start,
             number("learning_rate", learning_rate),
             word("reduction", reduction),
-            optional_real("sample_weight", sample_weight),
+            counts,
             optional_count("n_threads", n_threads),
         )
-    )
+    except ValueError as error:
+        raise explained(error, labels) from None
+    return Step._make(parts)
 
 
 def _elementwise(native: Callable[[Array, Array | None], Any], z: ArrayLike, out: Array | None) -> Any:

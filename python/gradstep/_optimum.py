@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradstep import _native, _words
-from gradstep._arrays import Array, Features, features, optional_real, parameters, real
+from gradstep._arrays import Array, Features, explained, features, optional_real, parameters, real
 from gradstep._fitted import Fitted, StopReason
 from gradstep._options import flag, number, observer, optional_count, optional_number, text, word
 
@@ -336,9 +336,8 @@ def fit(
         if weights is None:
             raise ValueError(f"bias must be None without weights, got {text(bias)}")
         start = parameters(weights, bias)
-    found = _native.fit(
-        features(X),
-        real("y", y),
+    matrix, labels = features(X), real("y", y)
+    options = (
         optional_real("sample_weight", sample_weight),
         (
             (number("l1", l1), number("l2", l2)),
@@ -353,6 +352,10 @@ def fit(
         start,
         observer(callback, lambda *seen: (Iteration._make(seen),)),
     )
+    try:
+        found = _native.fit(matrix, labels, *options)
+    except ValueError as error:
+        raise explained(error, labels) from None
     separation = found["separation"]
     return Optimum(
         **{

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 import gradstep
+from gradstep import _descent
 from helpers import oracle
 from helpers.problems import Problem, blobs, both_dtypes
 from helpers.results import bits, parts
@@ -110,8 +113,32 @@ def test_tracing_changes_nothing() -> None:
 )
 def test_a_trace_that_cannot_fit_is_refused_at_once(options: dict[str, Any], updates: int) -> None:
     X, y = [[1.0], [2.0]], [0, 1]
-    with pytest.raises(MemoryError, match=rf"^trace must fit into memory, got {updates} updates to record$"):
+    # An update: epoch and error, two numbers for the weight, two for the bias, three for each row that it saw.
+    size = updates * (16 + 32 + 24 * options.get("batch_size", 2)) / 2**30
+    words = f"trace must take at most 1 GiB, got {updates} updates that take {size:.4g} GiB: "
+    with pytest.raises(MemoryError, match="^" + re.escape(words)):
         gradstep.Trainer(trace=True, **options).fit(X, y)
+
+
+@both_dtypes
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("batch_size", [None, 1, 4])
+def test_the_largest_trace_is_1_gib(
+    dtype: Any, sparse: bool, batch_size: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """… by the bytes of the arrays that it is: a limit that is met is kept, and one byte less is not enough."""
+    X, y = blobs(9, 3, dtype)
+    given = scipy.sparse.csr_array(X) if sparse else X
+    trainer = gradstep.Trainer(0.1, 5, batch_size=batch_size, trace=True)
+    trace = trainer.fit(given, y).trace
+    size = len(trace) * sum(trace[name][0].nbytes for name in FIELDS)
+    monkeypatch.setattr(_descent, "LARGEST_TRACE", size)
+    assert len(trainer.fit(given, y).trace) == len(trace)
+    monkeypatch.setattr(_descent, "LARGEST_TRACE", size - 1)
+    with pytest.raises(MemoryError, match=rf"^trace must take at most .*, got {len(trace)} updates that take .* GiB: "):
+        trainer.fit(given, y)
+    stopped = trainer.fit(given, y, callback=lambda *seen: True)
+    assert len(stopped.trace) == len(trace) // 5, "a callback may end it before it is large"
 
 
 def test_a_trace_that_could_never_fit_is_refused_even_where_the_fit_may_stop_early() -> None:

@@ -39,7 +39,8 @@ refuse(
 
 for argument, facts, options in [
     ("y", r"class codes without gaps, .*, got none of class 1 among those from 0 to 3$", {"y": [0, 3, 2, 0]}),
-    ("y", r"class codes without gaps, .*, got none of class 0 among those from 0 to 3$", {"y": [1, 2, 3, 3]}),
+    ("y", r"class codes without gaps, .*, got none of class 0 among those .* 3: labels are 1, 2 and 3: subtract 1",
+     {"y": [1, 2, 3, 3]}),
     ("y", r"class codes without gaps, .*, got none of class 3 among those from 0 to ", {"y": [0, 1, 1e15, 2]}),
     ("y", r"class codes .*, got none of class 2 among those from 0 to 2$", {"sample_weight": [1, 1, 0, 1]}),
     ("y", r"class codes .* labels in \[0, 1\], got 0.5 at row 3$", {"y": [0, 1, 2, 0.5]}),

@@ -19,11 +19,21 @@ refuse(
 )
 FAR = np.lib.stride_tricks.as_strided(ZERO, (3, 3), (2**62, 8))
 refuse("predict_proba", ValueError, "X", "address space, got strides that leave it$", gradstep.predict_proba, FAR, W)
+refuse("Trainer", MemoryError, "trace", f"at most 1 GiB, got {10**18} updates that take 1.639e.11 GiB: fewer epochs",
+       gradstep.Trainer(epochs=10**18, trace=True).fit, X, Y)  # fmt: skip
 TALL, LONG, BROAD = (np.broadcast_to(ZERO, shape) for shape in ((2**45, 1), 2**45, (1, 2**45)))
+refuse("Trainer", MemoryError, "trace", f"at most 1 GiB, got {2**45 * 100} updates that take",
+       gradstep.Trainer(batch_size=1, trace=True).fit, TALL, LONG)  # fmt: skip
 for name, argument, facts, call, *given in [
     ("Trainer", "weights", f"got {2**45} columns of X$", gradstep.Trainer().fit, BROAD, [1]),
-    ("Trainer", "trace", f"got {2**45 * 100} updates", gradstep.Trainer(batch_size=1, trace=True).fit, TALL, LONG),
-    ("Trainer", "trace", f"got {10**18} updates to record$", gradstep.Trainer(epochs=10**18, trace=True).fit, X, Y),
+    (
+        "Trainer",
+        "trace",
+        f"got {10**18} updates to record$",
+        gradstep.Trainer(epochs=10**18, tol=1, trace=True).fit,
+        X,
+        Y,
+    ),
     ("Trainer", "shuffle", f"got {2**45} rows", gradstep.Trainer(batch_size=1, shuffle=True).fit, TALL, LONG),
     ("Trainer", "weights", f"got {2**60} columns", gradstep.Trainer().fit, scipy.sparse.csr_array((2, 2**60)), [0, 1]),
     ("loss", "X", rf"got {2**60 + 1} row starts$", gradstep.loss, scipy.sparse.csc_array((2**60, 2)), [0, 1], W[:2]),

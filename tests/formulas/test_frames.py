@@ -1,0 +1,152 @@
+"""Frames of pandas, polars and pyarrow, with columns of several types: what the array of their numbers gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import gradstep
+from helpers.results import bits, numbers, parts
+
+A, B, C = [True, False, True, True], [1.5, -2.0, 0.25, 3.0], [3, 1, -4, 1]
+X = np.column_stack([A, B, C]).astype(float)
+Y = [1, 0, 1, 0]
+WEIGHTS = [0.5, -1.0, 0.25]
+
+FRAMES: dict[str, Any] = {
+    "pandas": pd.DataFrame({"a": A, "b": B, "c": C}),
+    "pandas, nullable": pd.DataFrame(
+        {"a": pd.array(A, "boolean"), "b": pd.array(B, "Float64"), "c": pd.array(C, "Int64")}
+    ),
+    "pandas, some nullable": pd.DataFrame({"a": A, "b": B, "c": pd.array(C, "Int8")}),
+    "pandas, by pyarrow": pd.DataFrame({"a": A, "b": B, "c": C}).convert_dtypes(dtype_backend="pyarrow"),
+    "pandas, single and double": pd.DataFrame({"a": A, "b": np.float32(B), "c": np.int64(C)}),
+    "pandas, objects": pd.DataFrame({"a": A, "b": B, "c": C}, dtype=object),
+    "pandas, the same name thrice": pd.DataFrame({"a": A, "b": B, "c": C}).set_axis(["a"] * 3, axis=1),
+    "polars": pl.DataFrame({"a": A, "b": B, "c": C}),
+    "pyarrow": pa.table({"a": A, "b": B, "c": C}),
+}
+of_frames = pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
+
+
+@of_frames
+def test_every_function_computes_with_them(frame: Any) -> None:
+    for function in (gradstep.decision_function, gradstep.predict_proba, gradstep.hessian):
+        assert bits(function(frame, WEIGHTS)) == bits(function(X, WEIGHTS))
+    for function in (gradstep.loss, gradstep.gradient, gradstep.loss_gradient):
+        assert bits(function(frame, Y, WEIGHTS)) == bits(function(X, Y, WEIGHTS))
+    assert bits(gradstep.gradient_step(frame, Y, WEIGHTS, 0, 0.5)) == bits(
+        gradstep.gradient_step(X, Y, WEIGHTS, 0, 0.5)
+    )
+    assert bits(gradstep.covariance(frame, WEIGHTS)) == bits(gradstep.covariance(X, WEIGHTS))
+    assert numbers(gradstep.fit(frame, Y, l2=0.1)) == numbers(gradstep.fit(X, Y, l2=0.1))
+    trainer = gradstep.Trainer(0.5, 3, batch_size=1)
+    assert bits(parts(trainer.fit(frame, Y))[:3]) == bits(parts(trainer.fit(X, Y))[:3])
+    assert gradstep.fit(X, Y, l2=0.1).predict(frame).tolist() == gradstep.fit(X, Y, l2=0.1).predict(X).tolist()
+
+
+@pytest.mark.parametrize("name", [name for name in FRAMES if name.startswith("pandas")])
+def test_a_row_of_a_frame_is_a_row(name: str) -> None:
+    """… though pandas makes objects of a row of several types."""
+    for number in range(4):
+        got = gradstep.predict_proba(FRAMES[name].iloc[number], WEIGHTS)
+        assert got == gradstep.predict_proba(X[number], WEIGHTS)
+
+
+def test_single_precision_stays_where_all_columns_have_it() -> None:
+    for kind in ("float32", "Float32"):
+        frame = pd.DataFrame({"a": B, "b": C}, dtype=kind)
+        assert gradstep.decision_function(frame, [1, 2]).dtype == np.float32
+        assert gradstep.decision_function(frame.assign(c=[1.0, 2.0, 3.0, 4.0]), [1, 2, 3]).dtype == np.float64
+
+
+def test_labels_and_weights_of_rows_may_be_series() -> None:
+    for y in (pd.Series(Y), pd.Series(Y, dtype="Int64"), pd.Series(Y, dtype="boolean"), pl.Series(Y), pa.array(Y)):
+        assert gradstep.loss(X, y, WEIGHTS, sample_weight=y) == gradstep.loss(X, Y, WEIGHTS, sample_weight=Y)
+
+
+MIXED = {"size": [1.0, 2.0, 3.0], "colour": ["red", "green", "a" * 100]}
+TEXT = "holds text ('red'); encode it as numbers, or leave it out"
+MISSING = "has a missing value"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (pd.DataFrame(MIXED), f"got dtype object: column 'colour' {TEXT}"),
+        (pd.DataFrame(MIXED).astype({"colour": "category"}), f"got dtype object: column 'colour' {TEXT}"),
+        (pd.DataFrame(MIXED).to_numpy(), f"got dtype object: column 1 {TEXT}"),
+        (pd.DataFrame(MIXED).set_axis([0, 1], axis=1), f"got dtype object: column 1 {TEXT}"),
+        (pd.DataFrame({"a": [b"red", 1.0]}), "got dtype object: column 'a' holds text"),
+        (pl.DataFrame(MIXED), f"got dtype object: column 'colour' {TEXT}"),
+        (pa.table(MIXED), f"got dtype object: column 'colour' {TEXT}"),
+        ([[1.0, "red"], [2.0, "green"]], f"got dtype <U.*: column 1 {TEXT}"),
+        ([[1.0, 2.0], [2.0, "a" * 100]], "column 1 holds text ('" + "a" * 40 + "…')"),
+        (pd.DataFrame({"a": [True, None], "b": [1.0, 2.0]}, dtype=object), f"column 'a' {MISSING} (None)"),
+        (pd.DataFrame({"a": pd.array([True, None], "boolean"), "b": [1.0, 2.0]}), f"column 'a' {MISSING} (<NA>)"),
+        (pl.DataFrame({"a": [True, None]}), f"column 'a' {MISSING} (None); fill it in, or leave its row out"),
+        (pd.DataFrame({"a": pd.to_timedelta([1, 2], unit="s"), "b": [1.0, 2.0]}), "column 'a' holds a Timedelta"),
+        (np.array([[1, 2.5], [3, True]], object), "its elements are numbers, of which .astype(float) makes one"),
+        (pd.DataFrame(MIXED).iloc[0], f"got dtype object: index 1 {TEXT}"),
+    ],
+)
+def test_what_is_no_number_is_named_by_its_column(given: Any, words: str) -> None:
+    expected = "X must be an array of real numbers, "
+    for call in (lambda: gradstep.predict_proba(given, WEIGHTS), lambda: gradstep.fit(given, Y)):
+        with pytest.raises(TypeError) as caught:
+            call()
+        message = str(caught.value)
+        assert message.startswith(expected), message
+        assert all(part in message for part in words.split(".*")), message
+        assert len(message) < 200
+
+
+@pytest.mark.parametrize(
+    ("y", "words"),
+    [
+        (["no", "yes", "no", "no"], "'no', 'yes'"),
+        (np.array(["no", "yes", "no", "no"]), "'no', 'yes'"),
+        (pd.Series(["no", "yes", "no", "no"]), "'no', 'yes'"),
+        (pd.Series(["yes", "no", "yes", "no"], dtype="category"), "'yes', 'no'"),
+        (pl.Series(["no", "yes", "no", "no"]), "'no', 'yes'"),
+        (pa.array(["no", "yes", "no", "no"]), "'no', 'yes'"),
+        (np.array([f"{k}" for k in range(20)]), "'0', '1', '2', '3', '4', '5', '6', '7', …"),
+    ],
+)
+def test_labels_that_are_words_are_shown(y: Any, words: str) -> None:
+    expected = f"y must be an array of real numbers, got words ({words}): use LogisticRegression, or 0 and 1"
+    for call in (gradstep.fit, gradstep.Trainer().fit, lambda X, y: gradstep.loss(X, y, WEIGHTS)):
+        with pytest.raises(TypeError) as caught:
+            call(X, y)
+        assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize(
+    ("y", "advice"),
+    [
+        ([1, 2, 1, 2], "labels are 1 and 2: subtract 1, or use LogisticRegression"),
+        ([-1, 1, 1, -1], "labels are -1 and 1: use 0 and 1 for them, or LogisticRegression"),
+        ([0, 2.5, 0, 2.5], "labels are 0 and 2.5: use 0 and 1 for them, or LogisticRegression"),
+        ([0, 1, 2, 2.5], None),
+    ],
+)
+def test_labels_by_other_numbers_are_told_what_to_do(y: Any, advice: str | None) -> None:
+    for call in (
+        lambda: gradstep.Trainer().fit(X, y),
+        lambda: gradstep.loss(X, y, WEIGHTS),
+        lambda: gradstep.gradient(X, y, WEIGHTS),
+        lambda: gradstep.loss_gradient(X, y, WEIGHTS),
+        lambda: gradstep.gradient_step(X, y, WEIGHTS, 0.0, 0.5),
+        lambda: gradstep.fit(X, y),
+    ):
+        with pytest.raises(ValueError, match=r"^y must be .*, got ") as caught:
+            call()
+        message = str(caught.value)
+        assert message.endswith(f": {advice}") if advice else "labels are" not in message
+    with pytest.raises(ValueError, match=r"labels are 1, 2 and 3: subtract 1, or use LogisticRegression$"):
+        gradstep.fit(X, [1, 2, 3, 3])
