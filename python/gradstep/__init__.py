@@ -4,16 +4,17 @@ The formulas are functions of arrays, `Trainer` is gradient descent over epochs,
 proves it. What many of their arguments may be is said here, once:
 
 X : features, shape (m, n)
-    A row per sample, a column per feature: a list, or an array of real numbers in any layout, which is read in place.
-    float32 is computed in float32, anything else in float64. SciPy's CSR and CSC, arrays and matrices, are taken too
-    and never made dense; the rows of CSC are gathered once. A formula lets NaN and infinities through as arithmetic
-    does; `fit` and `Trainer.fit` refuse them, and name the first.
+    A row per sample, a column per feature: a list, a data frame, or an array of real numbers in any layout, which is
+    read in place. float32 is computed in float32, anything else in float64. SciPy's CSR and CSC, arrays and matrices,
+    are taken too and never made dense. Formulas propagate NaN and infinities; `fit` and `Trainer.fit` refuse them, and
+    name the first. The formulas of scores, errors and gradients also take one row, shape (n,), with a scalar `y`: their
+    results are those of a matrix with this row alone, and scalars where they would have one number per row.
 y : array_like, shape (m,)
     Labels in [0, 1]; with weights of K classes the codes 0, 1, …, K - 1.
 weights : array_like, shape (n,) or (K, n)
-    One weight w per column, in nats per unit of the feature; for softmax over K classes a row of weights per class.
+    One weight w per column; for softmax over K classes a row of weights per class.
 bias : float or array_like of shape (K,), default 0.0
-    The bias b, in nats; with weights of K classes one per class, or one number for all.
+    The bias b; with weights of K classes one per class, or one number for all.
 sample_weight : array_like, shape (m,), optional
     Weights s_i >= 0 of the rows, not all zero; all 1 by default. A whole number counts as so many repeated rows.
 n_threads : int, optional
@@ -40,6 +41,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradstep._config import show_config
 from gradstep._descent import Descent, Trainer
+from gradstep._explain import Explanation, explain
 from gradstep._fitted import StopReason
 from gradstep._formulas import (
     Gradient,
@@ -70,6 +72,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Alias",
     "Descent",
+    "Explanation",
     "Gradient",
     "Iteration",
     "LossGradient",
@@ -82,6 +85,7 @@ __all__ = [
     "covariance",
     "cross_entropy",
     "decision_function",
+    "explain",
     "fit",
     "gradient",
     "gradient_step",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
+from importlib import import_module
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gradstep import _native
 from gradstep._arrays import Array, Features, Parts, explained, features, optional_real, real
+from gradstep._docs import suggests_names
 from gradstep._fitted import Fitted, StopReason, codes_of
 from gradstep._options import count, flag, number, observer, optional_count, optional_seed, word
 
@@ -96,6 +98,46 @@ class Descent(Fitted):
         z = self.decision_function(X, n_threads=n_threads)
         return codes_of(z, by_class=False, activation=self.activation)
 
+    def trace_frame(self) -> Any:
+        """The trace as a flat table with a row per update: a frame of pandas, else of polars, else a structured array.
+
+        Its columns are ``epoch``, ``row``, ``z``, ``y_hat``, ``error``, ``delta_weights_0`` and so on, ``delta_bias``,
+        ``weights_0`` and so on, ``bias``; of updates of several rows also ``row_0``, ``z_0``, ``y_hat_0`` and so on.
+
+        Raises
+        ------
+        ValueError
+            If there is no trace.
+
+        Examples
+        --------
+        >>> descent = gradstep.Trainer(0.5, epochs=1, batch_size=1, trace=True).fit([[1.0], [-1.0]], [1, 0])
+        >>> list(descent.trace_frame()["weights_0"].round(4))
+        [0.25, 0.4689]
+        """
+        if self.trace is None:
+            raise ValueError("trace must be recorded for a frame of it, by Trainer(trace=True), got None")
+        columns: dict[str, Array] = {}
+        for name in self.trace.dtype.names or ():
+            values = self.trace[name]
+            parts = {name: values} if values.ndim == 1 else {f"{name}_{j}": part for j, part in enumerate(values.T)}
+            columns |= {part: np.ascontiguousarray(numbers) for part, numbers in parts.items()}
+        for package in ("pandas", "polars"):
+            try:
+                return import_module(package).DataFrame(columns)
+            except ModuleNotFoundError as error:
+                if error.name != package:
+                    raise
+        records = np.empty(len(self.trace), [(name, numbers.dtype) for name, numbers in columns.items()])
+        for name, numbers in columns.items():
+            records[name] = numbers
+        return records
+
+    def _drawing(self) -> str:
+        from gradstep import _notebook
+
+        return _notebook.curve("loss" if self.activation == "sigmoid" else "misclassified", self.history)
+
     def _headline(self) -> str:
         return f"{self.n_epochs} epoch{'s' * (self.n_epochs != 1)}, stopped by '{self.stop_reason}'"
 
@@ -110,6 +152,7 @@ class Descent(Fitted):
         return facts
 
 
+@suggests_names
 @dataclass(frozen=True, slots=True)
 class Trainer:
     """Gradient descent: w <- w - α ∇E, batch by batch, epoch after epoch. This holds its options; `fit` descends.
@@ -185,6 +228,7 @@ class Trainer:
         if self.learning_rate == "auto":
             self._check_auto()
 
+    @suggests_names
     def fit(
         self,
         X: Features,

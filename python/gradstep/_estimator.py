@@ -21,6 +21,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from gradstep import _words
+from gradstep._docs import suggests_names
 from gradstep._fitted import StopReason, codes_of
 from gradstep._formulas import covariance, decision_function, gradient, log_sigmoid, loss, sigmoid, softmax
 from gradstep._optimum import GAP_TOL, MAX_PASSES, Alias, Iteration, Optimum, Separation, fit
@@ -55,6 +56,7 @@ def _all_or_nothing(method: Method) -> Method:
     return cast(Method, attempt)
 
 
+@suggests_names
 class LogisticRegression(ClassifierMixin, BaseEstimator):
     """Logistic regression at its proved optimum, as an estimator of scikit-learn.
 

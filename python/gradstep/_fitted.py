@@ -48,7 +48,20 @@ class StopReason(StrEnum):
     """The error of validation data has stopped falling."""
 
 
-class Fitted:
+class Result:
+    """Base of the results that are dataclasses: they are equal if all their parts are."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all parts are equal, NaN equalling NaN. How long it took is no part of a result."""
+        if type(other) is not type(self):
+            return NotImplemented
+        names = [field.name for field in fields(self)]  # type: ignore[arg-type]
+        return all(_same(getattr(self, name), getattr(other, name)) for name in names)
+
+
+class Fitted(Result):
     """Base of `Optimum` and `Descent`: weights and a bias, which predict."""
 
     __slots__ = ()
@@ -84,12 +97,14 @@ class Fitted:
         lines = [f"  {name:{width}}  {fact}" for name, fact in facts.items()]
         return "\n".join([f"{type(self).__name__}: {self._headline()}", *lines])
 
-    def __eq__(self, other: object) -> bool:
-        """Whether all parts are equal, NaN equalling NaN. How long it took is no part of a result."""
-        if type(other) is not type(self):
-            return NotImplemented
-        names = [field.name for field in fields(self)]  # type: ignore[arg-type]
-        return all(_same(getattr(self, name), getattr(other, name)) for name in names)
+    def _drawing(self) -> str:
+        """What a notebook shows below the facts."""
+        return ""
+
+    def _repr_html_(self) -> str:
+        from gradstep import _notebook
+
+        return _notebook.table(type(self).__name__, self._headline(), self._facts(), self._drawing())
 
 
 def codes_of(z: Any, *, by_class: bool, activation: str = "sigmoid") -> NDArray[np.intp]:

@@ -21,9 +21,11 @@ from gradstep._arrays import (
     real,
     rows,
 )
+from gradstep._docs import documented_fields, suggests_names
 from gradstep._options import flag, number, optional_count, word
 
 
+@documented_fields
 class Gradient(NamedTuple):
     """Gradient of the mean cross-entropy.
 
@@ -44,6 +46,7 @@ class Gradient(NamedTuple):
     bias: Any
 
 
+@documented_fields
 class LossGradient(NamedTuple):
     """Mean cross-entropy and its gradient, from one pass over the rows.
 
@@ -68,6 +71,7 @@ class LossGradient(NamedTuple):
     bias: Any
 
 
+@documented_fields
 class Step(NamedTuple):
     """Weights and bias after one step of gradient descent.
 
@@ -642,6 +646,7 @@ def covariance(
     )
 
 
+@suggests_names
 def gradient_step(
     X: Features,
     y: ArrayLike,

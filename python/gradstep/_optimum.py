@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gradstep import _native, _words
 from gradstep._arrays import Array, Features, explained, features, optional_real, parameters, real
+from gradstep._docs import documented_fields, suggests_names
 from gradstep._fitted import Fitted, StopReason
 from gradstep._options import flag, number, observer, optional_count, optional_number, text, word
 
@@ -19,6 +20,7 @@ MAX_PASSES = 1000.0
 """Defaults of `fit`, and of the estimator."""
 
 
+@documented_fields
 class Iteration(NamedTuple):
     """What the callback of a fit is shown after each iteration.
 
@@ -62,6 +64,7 @@ class Iteration(NamedTuple):
     bias: Any
 
 
+@documented_fields
 class Separation(NamedTuple):
     """A direction that separates the labels: along it no prediction gets worse, and some get better without end.
 
@@ -87,6 +90,7 @@ class Separation(NamedTuple):
     bias: Any
 
 
+@documented_fields
 class Alias(NamedTuple):
     """A column that is a combination of the columns before it, and is left out: its weight is 0.
 
@@ -203,6 +207,7 @@ class Optimum(Fitted):
         return facts
 
 
+@suggests_names
 def fit(
     X: Features,
     y: ArrayLike,

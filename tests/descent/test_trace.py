@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import sys
 from typing import Any
 
 import numpy as np
@@ -94,6 +96,57 @@ def test_trace_is_the_oracles_replay(dtype: Any, reduction: str, shuffle: bool, 
     assert np.abs(start.astype(float) + way - fit.weights).max() <= 2 * len(trace) * eps * largest
     largest = max(np.abs(trace["bias"]).max(), 0.5)
     assert abs(0.5 + trace["delta_bias"].sum(dtype=float) - fit.bias) <= 2 * len(trace) * eps * largest
+
+
+WEIGHTS = [f"weights_{j}" for j in range(3)]
+FLAT = {
+    1: [*FIELDS[:5], *(f"delta_{name}" for name in WEIGHTS), "delta_bias", *WEIGHTS, "bias"],
+    2: [
+        *("epoch", "row_0", "row_1", "z_0", "z_1", "y_hat_0", "y_hat_1", "error"),
+        *(f"delta_{name}" for name in WEIGHTS),
+        *("delta_bias", *WEIGHTS, "bias"),
+    ],
+}
+
+
+@both_dtypes
+@pytest.mark.parametrize("batch_size", [1, 2])
+@pytest.mark.parametrize("missing", [[], ["pandas"], ["pandas", "polars"]])
+def test_the_frame_of_a_trace_has_a_column_for_each_number(
+    dtype: Any, batch_size: int, missing: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y = blobs(5, 3, dtype)
+    descent = gradstep.Trainer(0.5, 2, batch_size=batch_size, trace=True).fit(X, y)
+    for package in missing:
+        monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
+    frame = descent.trace_frame()
+    kind = {0: "pandas", 1: "polars", 2: "numpy"}[len(missing)]
+    assert type(frame).__module__.split(".")[0] == kind
+    names = list(frame.dtype.names if kind == "numpy" else frame.columns)
+    assert names == FLAT[batch_size] and len(frame) == len(descent.trace)
+    for name in names:
+        field, _, number = name.rpartition("_") if name[-1].isdigit() else (name, "", "")
+        want = descent.trace[field][:, int(number)] if number else descent.trace[field]
+        got = np.asarray(frame[name])
+        assert got.dtype == want.dtype and np.array_equal(got, want, equal_nan=want.dtype.kind == "f"), name
+
+
+def test_the_rise_of_a_loss_is_its_first_epoch() -> None:
+    X, y = np.array([[0.5], [1.0], [1.5], [2.0], [2.5], [3.0]]), [0, 0, 1, 0, 1, 1]
+    wild = gradstep.Trainer(10.0, 8).fit(X, y)
+    assert wild.rise == np.flatnonzero(np.diff(wild.history) > 0)[0] + 1 == 1
+    assert gradstep.Trainer(0.1, 500).fit(X, y).rise is None
+    for history, rise in [
+        ([1.0, 0.5, 0.25, 0.5, 0.75], 3),
+        ([1.0, 0.5, 0.5 * (1 + 1e-7), 0.5], None),  # no more than rounding may do
+        ([1.0, 0.5, 0.5 * (1 + 2e-6), 0.5], 2),
+        ([1.0, np.inf], 1),
+        ([0.0, 0.0], None),
+        ([1.0], None),
+        ([], None),
+    ]:
+        assert dataclasses.replace(wild, history=np.array(history)).rise == rise
+    assert dataclasses.replace(wild, activation="step").rise is None
 
 
 def test_tracing_changes_nothing() -> None:

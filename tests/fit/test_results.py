@@ -6,6 +6,7 @@ import copy
 import pickle
 from dataclasses import FrozenInstanceError, fields, replace
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -80,7 +81,46 @@ def test_shows_itself_in_a_few_lines(name: str) -> None:
     assert all(line.startswith("  ") for line in lines[1:])
     assert str(result) == repr(result)
     assert f"'{result.stop_reason}'" in repr(result)
-    assert not hasattr(result, "_repr_html_")  # a notebook shows the same
+
+
+@by_name
+def test_a_notebook_shows_the_same_and_the_curve_of_a_descent(name: str) -> None:
+    result = RESULTS[name]
+    page = ElementTree.fromstring(result._repr_html_())
+    (head, table, *drawing), cells = page, [cell.text for cell in page.iter() if cell.tag in ("th", "td")]
+    lines = repr(result).splitlines()
+    assert "".join(head.itertext()) == lines[0]
+    for line, fact, value in zip(lines[1:], cells[::2], cells[1::2], strict=True):
+        assert line.split() == f"{fact} {value}".split()
+    assert table.tag == "table" and len(drawing) == (name in ("descent", "traced", "perceptron"))
+    for svg in drawing:
+        line = next(part for part in svg if part.tag.endswith("polyline"))
+        points = np.array([point.split(",") for point in line.get("points", "").split()], float)
+        assert len(points) == result.n_epochs and (np.diff(points[:, 0]) > 0).all()
+        heights = -points[:, 1]  # y grows downwards
+        # A tenth of a pixel of the 74 or so that the values span.
+        spread = np.ptp(result.history) / np.ptp(heights) if np.ptp(heights) else 0
+        np.testing.assert_allclose(
+            (heights - heights.min()) * spread, result.history - result.history.min(), atol=0.11 * spread
+        )
+        words = [part.text for part in svg if part.tag.endswith(("text", "title"))]
+        kind = "misclassified" if name == "perceptron" else "loss"
+        assert words[0].startswith(f"{kind} after each of {result.n_epochs} epochs: from {result.history[0]:.6g} to ")
+        assert words[2:] == ["epoch 1", f"epoch {result.n_epochs}"]
+    text = result._repr_html_()
+    assert "script" not in text and "#" not in text.replace("&#x27;", ""), "no code, no colours of its own"
+
+
+def test_what_a_notebook_shows_is_escaped_and_small() -> None:
+    strange = replace(RESULTS["descent"], stop_reason='<b>&"', history=np.array([np.inf, 1.0, np.nan, 1.0]))
+    text = strange._repr_html_()
+    assert "<b>" not in text and "&lt;b&gt;&amp;&quot;" in text
+    line = next(part for part in ElementTree.fromstring(text).iter() if part.tag.endswith("polyline"))
+    assert len(line.get("points", "").split()) == 2, "of the finite ones"
+    for history in (np.empty(0), np.ones(1), np.full(5, np.nan), np.full(3, np.inf)):
+        assert "<svg" not in replace(RESULTS["descent"], history=history)._repr_html_()
+    long = replace(RESULTS["descent"], history=np.linspace(1, 0, 10**6), n_epochs=10**6)._repr_html_()
+    assert "epoch 1000000<" in long and len(long) < 20_000
 
 
 def test_a_proved_optimum_says_so_and_others_do_not() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import pydoc
 from importlib.metadata import version
 from operator import attrgetter
 from types import ModuleType
@@ -43,6 +44,17 @@ def test_documented_by_examples_that_are_true(name: str) -> None:
     result = examples(name, text, {"gradstep": gradstep, "np": np})
     assert result.attempted > 0
     assert result.failed == 0
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if hasattr(getattr(gradstep, name), "_fields")])
+def test_fields_of_tuples_are_documented(name: str) -> None:
+    """… by what the class says of them, where `help` would say "Alias for field number 0"."""
+    described = getattr(gradstep, name)
+    for field in described._fields:
+        text = getattr(described, field).__doc__
+        kind, _, words = text.partition(": ")
+        assert f"{field} : {kind}\n" in described.__doc__ and words.split()[0] in described.__doc__
+    assert "Alias for field" not in pydoc.render_doc(described)
 
 
 def test_fit_is_documented() -> None:

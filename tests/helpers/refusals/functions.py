@@ -35,6 +35,8 @@ for kind, argument, facts, changed in [
     (ValueError, "n_threads", r"a positive integer \(at least 1\), got 0$", {"n_threads": 0}),
 ]:  # fmt: skip
     refuse("covariance", kind, argument, facts, gradstep.covariance, **{"X": SQUARE, "weights": W[:2], **changed})
+refuse("explain", ValueError, "x", r"one point, of shape \(n,\), got shape \(4, 2\)$", gradstep.explain,
+       SQUARE, 1, W[:2], 0.0, 0.5)  # fmt: skip
 refuse("show_config", ValueError, "mode", r"'stdout', 'dicts', got 'json'$", gradstep.show_config, mode="json")
 
 

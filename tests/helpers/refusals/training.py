@@ -50,6 +50,11 @@ refuse(
 )  # fmt: skip
 refuse("Trainer", TypeError, "learning_rate", "'auto'.*got the str 'best'", gradstep.Trainer, learning_rate="best")
 
+refuse(
+    "trace_frame", ValueError, "trace", r"recorded for a frame of it, by Trainer\(trace=True\), got None$",
+    gradstep.Trainer(epochs=1).fit(X, Y).trace_frame,
+)  # fmt: skip
+
 # --- fit --------------------------------------------------------------------------------------------------------------
 for solver in ("lbfgs", "gd"):
 

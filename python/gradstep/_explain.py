@@ -1,0 +1,219 @@
+"""One update of gradient descent worked by hand: the formulas of the textbook with the numbers filled in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gradstep._arrays import Array, real, shape_text
+from gradstep._docs import suggests_names
+from gradstep._fitted import Result
+from gradstep._formulas import Gradient, decision_function, gradient_step, loss_gradient, predict_proba
+from gradstep._options import number
+
+MOST_TERMS = 6
+"""Numbers of a vector that are written out, at most."""
+
+PLAIN = {
+    r"\hat y": "ŷ", r"\sigma": "σ", r"\ln ": "ln ", r"\nabla ": "∇", r"\Delta ": "Δ", r"\cdot ": "·", r"\alpha": "α",
+    r"\leftarrow": "←", r"\ldots": "…", r"\,": " ", "e^{": "e^(", "}": ")",
+}  # fmt: skip
+"""What LaTeX is in plain text."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Explanation(Result):
+    """One update of one point, from `explain`. As text and in a notebook it is the formulas with their numbers.
+
+    Attributes
+    ----------
+    x : ndarray, shape (n,)
+        The point.
+    y : float
+        Its label.
+    weights : ndarray, shape (n,)
+        The weights before the update.
+    bias : float
+        The bias before it.
+    learning_rate : float
+        α.
+    z : float
+        The score, z = W·x + b.
+    y_hat : float
+        The prediction, ŷ = σ(z).
+    error : float
+        E = -y ln ŷ - (1 - y) ln(1 - ŷ).
+    residual : float
+        y - ŷ.
+    gradient : Gradient
+        ∇E = -(y - ŷ) (x_1, …, x_n, 1), the last of which is by the bias.
+    delta_weights : ndarray, shape (n,)
+        Δw = α (y - ŷ) x.
+    delta_bias : float
+        Δb = α (y - ŷ).
+    new_weights : ndarray, shape (n,)
+        w + Δw.
+    new_bias : float
+        b + Δb.
+
+    Examples
+    --------
+    >>> update = gradstep.explain([1.0, 2.0], 1, [0.5, -0.25], 0.0, learning_rate=0.5)
+    >>> update.z, update.y_hat, update.delta_weights
+    (0.0, 0.5, array([0.25, 0.5 ]))
+    """
+
+    x: Array
+    y: float
+    weights: Array
+    bias: float
+    learning_rate: float
+    z: float
+    y_hat: float
+    error: float
+    residual: float
+    gradient: Gradient
+    delta_weights: Array
+    delta_bias: float
+    new_weights: Array
+    new_bias: float
+
+    def __repr__(self) -> str:
+        lines = [line.split("&", 1) for line in self._lines(_plain)]
+        width = max(len(_text(left)) for left, _ in lines)
+        return "\n".join(f"{_text(left):>{width}}{_text(right)}" for left, right in lines)
+
+    def _repr_latex_(self) -> str:
+        return "$$\\begin{aligned}\n" + " \\\\\n".join(self._lines(_latex)) + "\n\\end{aligned}$$"
+
+    def _lines(self, write: Callable[[float], str]) -> list[str]:
+        """The formulas in LaTeX, with numbers as `write` has them; what stands before "&" is one column."""
+
+        def factor(value: float) -> str:
+            return f"({write(value)})" if value < 0 else write(value)
+
+        def vector(values: Sequence[float]) -> str:
+            return f"({', '.join(_few([write(value) for value in values]))})"
+
+        x, residual, rate = self.x.tolist(), factor(self.residual), write(self.learning_rate)
+        products = [rf"{factor(w)} \cdot {factor(v)}" for w, v in zip(self.weights.tolist(), x, strict=True)]
+        slope = [*self.gradient.weights.tolist(), self.gradient.bias]
+        return [
+            rf"z &= W x + b = {' + '.join([*_few(products), factor(self.bias)])} = {write(self.z)}",
+            rf"\hat y &= \sigma(z) = 1 / (1 + e^{{-{factor(self.z)}}}) = {write(self.y_hat)}",
+            rf"E &= -y \ln \hat y - (1 - y) \ln (1 - \hat y) = -{write(self.y)} \cdot \ln {write(self.y_hat)}"
+            rf" - (1 - {write(self.y)}) \cdot \ln (1 - {write(self.y_hat)}) = {write(self.error)}",
+            rf"y - \hat y &= {write(self.y)} - {write(self.y_hat)} = {write(self.residual)}",
+            rf"\nabla E &= -(y - \hat y) \cdot (x_1, \ldots, x_n, 1) = -{residual} \cdot {vector([*x, 1.0])}"
+            rf" = {vector(slope)}",
+            rf"\Delta w &= \alpha (y - \hat y) \cdot x = {rate} \cdot {residual} \cdot {vector(x)}"
+            rf" = {vector(self.delta_weights.tolist())}",
+            rf"\Delta b &= \alpha (y - \hat y) = {rate} \cdot {residual} = {write(self.delta_bias)}",
+            rf"w &\leftarrow w + \Delta w = {vector(self.new_weights.tolist())}",
+            rf"b &\leftarrow b + \Delta b = {write(self.new_bias)}",
+        ]
+
+
+@suggests_names
+def explain(x: ArrayLike, y: float, weights: ArrayLike, bias: float, learning_rate: float) -> Explanation:
+    """One step of gradient descent from one point, worked by hand.
+
+    The numbers are those of `decision_function`, `predict_proba`, `loss`, `gradient` and `gradient_step` for this
+    point, to the bit; of a float32 point, Δw and Δb are rounded once more than the step itself.
+
+    Parameters
+    ----------
+    x : array_like, shape (n,)
+        The point.
+    y : float
+        Its label in [0, 1].
+    weights : array_like, shape (n,)
+        The weights.
+    bias : float
+        The bias.
+    learning_rate : float
+        α, finite and positive.
+
+    Returns
+    -------
+    Explanation
+        Score, prediction, error, gradient, the changes, and the weights and the bias after them.
+
+    Raises
+    ------
+    TypeError
+        If an argument does not hold real numbers.
+    ValueError
+        If shapes do not fit, or the label or the learning rate is out of range.
+
+    Notes
+    -----
+    ŷ = σ(W x + b), E = -y ln ŷ - (1 - y) ln(1 - ŷ), ∇E = -(y - ŷ) (x_1, …, x_n, 1): the derivative of σ, which is
+    ŷ (1 - ŷ), cancels against that of the logarithms. So w_j changes by α (y - ŷ) x_j, and b by α (y - ŷ): the farther
+    the prediction from the label, the larger the step.
+
+    Examples
+    --------
+    >>> gradstep.explain([1.0, 2.0], 1, [0.5, -0.25], 0.0, learning_rate=0.5)
+        z = W x + b = 0.5·1 + (-0.25)·2 + 0 = 0
+        ŷ = σ(z) = 1 / (1 + e^(-0)) = 0.5
+        E = -y ln ŷ - (1 - y) ln (1 - ŷ) = -1·ln 0.5 - (1 - 1)·ln (1 - 0.5) = 0.693147
+    y - ŷ = 1 - 0.5 = 0.5
+       ∇E = -(y - ŷ)·(x_1, …, x_n, 1) = -0.5·(1, 2, 1) = (-0.5, -1, -0.5)
+       Δw = α (y - ŷ)·x = 0.5·0.5·(1, 2) = (0.25, 0.5)
+       Δb = α (y - ŷ) = 0.5·0.5 = 0.25
+        w ← w + Δw = (0.75, 0.25)
+        b ← b + Δb = 0.25
+    """
+    x = real("x", x)
+    if x.ndim != 1:
+        raise ValueError(f"x must be one point, of shape (n,), got shape {shape_text(x.shape)}")
+    label, before, rate = number("y", y), number("bias", bias), number("learning_rate", learning_rate)
+    error, *parts = loss_gradient(x, label, weights, before)
+    slope, step = Gradient(*parts), gradient_step(x, label, weights, before, rate)
+    kind = step.weights.dtype.type
+    return Explanation(
+        x=x.astype(kind),
+        y=label,
+        weights=real("weights", weights).astype(kind),
+        bias=float(kind(before)),
+        learning_rate=rate,
+        z=float(decision_function(x, weights, before)),
+        y_hat=float(predict_proba(x, weights, before)),
+        error=error,
+        residual=-slope.bias,
+        gradient=slope,
+        delta_weights=(-rate * slope.weights.astype(np.float64)).astype(kind),
+        delta_bias=float(kind(-rate * slope.bias)),
+        new_weights=step.weights,
+        new_bias=step.bias,
+    )
+
+
+def _few(items: list[str]) -> list[str]:
+    """The first and the last of them, where there are many."""
+    half = MOST_TERMS // 2
+    return items if len(items) <= MOST_TERMS else [*items[:half], r"\ldots", *items[-half:]]
+
+
+def _plain(value: float) -> str:
+    return f"{value + 0.0:.6g}"  # no "-0"
+
+
+def _latex(value: float) -> str:
+    """The number, with a power of ten where it has one."""
+    if not math.isfinite(value):
+        return r"\infty" if value > 0 else r"-\infty" if value < 0 else r"\mathrm{nan}"
+    digits, _, power = _plain(value).partition("e")
+    return rf"{digits} \times 10^{{{int(power)}}}" if power else digits
+
+
+def _text(latex: str) -> str:
+    """A formula in plain text."""
+    for command, text in PLAIN.items():
+        latex = latex.replace(command, text)
+    return latex.replace(" ·", "·")
