@@ -1,7 +1,7 @@
 """Logistic regression by gradient descent: the textbook's formulas, computed natively.
 
 The formulas are functions of arrays, `Trainer` is gradient descent over epochs, and `fit` goes to the optimum and
-proves it. What many of their arguments may be is said here, once:
+proves it. These arguments mean the same wherever they occur:
 
 X : features, shape (m, n)
     A row per sample, a column per feature: a list, a data frame, or an array of real numbers in any layout, which is
@@ -18,15 +18,15 @@ bias : float or array_like of shape (K,), default 0.0
 sample_weight : array_like, shape (m,), optional
     Weights s_i >= 0 of the rows, not all zero; all 1 by default. A whole number counts as so many repeated rows.
 n_threads : int, optional
-    Threads to use; by default GRADSTEP_NUM_THREADS, OMP_NUM_THREADS or the processors available. Results do not depend
-    on it.
+    Threads to use; by default what GRADSTEP_NUM_THREADS or OMP_NUM_THREADS says, or one per processor available.
+    Results do not depend on it.
 out : ndarray, optional
     Where an elementwise function puts its result: an array of the shape of its argument and the dtype of the
     computation. It may overlap the argument, or be the argument itself, and is partly written if Ctrl-C interrupts the
     call.
 
-No argument but `out` is ever modified. What is refused is refused by a TypeError (another kind of thing), ValueError
-(out of range, or of another shape) or MemoryError that names the argument, what it must be, and what came.
+No argument but `out` is ever modified. A bad argument raises a TypeError (not of real numbers, say), a ValueError (out
+of range, or of the wrong shape) or a MemoryError, which names the argument, what it must be, and what came.
 
 Examples
 --------

@@ -1,6 +1,6 @@
 """Arrays that the public functions are given, checked for their kind: real numbers, dense or, for `X`, CSR or CSC.
 
-What can be read in place goes on as it is, in any layout. Shapes and values are checked by the native functions.
+Arrays are passed on as they are, in any layout. Shapes and values are checked by the native functions.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 from gradstep._options import is_masked, kind, number
 
 Array: TypeAlias = NDArray[Any]
-"""float32 or float64, as `X` is. Which of them cannot be told from the type of a list or a data frame."""
+"""float32 or float64, as `X` is; types do not tell which."""
 
 
 class Compressed(Protocol):
-    """SciPy's CSR or CSC, array or matrix, or what has the same attributes and says to be one."""
+    """SciPy's CSR or CSC, array or matrix, or an object with the same attributes."""
 
     @property
     def format(self) -> Any: ...
@@ -116,7 +116,7 @@ def check_out(z: Array, out: Any) -> None:
 
 
 def shape_text(shape: tuple[int, ...]) -> str:
-    """A shape for messages; that of a scalar, easily overlooked, with a word on what it means."""
+    """A shape for messages; that of a scalar, easily overlooked, is explained."""
     return f"{shape}" if shape else "() (0-dimensional)"
 
 

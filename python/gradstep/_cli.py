@@ -32,7 +32,7 @@ SOLVERS = ("lbfgs", "gd")
 
 
 def defaults(function: Callable[..., Any], *names: str) -> dict[str, Scalar]:
-    """Of arguments of `fit` or `Trainer`, which are the options of the same names."""
+    """The defaults of options that `fit` or `Trainer` has under the same names."""
     parameters = inspect.signature(function).parameters
     return {name: parameters[name].default for name in names}
 
@@ -115,9 +115,7 @@ def cli() -> None:
 @click.option(
     "--epochs", metavar="N", type=COUNT, default=DESCENT["epochs"], show_default=True, help="Passes over the points."
 )
-@click.option(
-    "--learning-rate", metavar="A", type=POSITIVE, default=0.01, show_default=True, help="Factor of the steps."
-)
+@click.option("--learning-rate", metavar="A", type=POSITIVE, default=0.01, show_default=True, help="The learning rate.")
 @click.option("--seed", metavar="S", type=SEED, default=DEMO_SEED, show_default=True, help="Seed of the points.")
 @json_option
 def demo(file: str | None, epochs: int, learning_rate: float, seed: int, as_json: bool) -> None:
@@ -157,7 +155,7 @@ def demo(file: str | None, epochs: int, learning_rate: float, seed: int, as_json
     "--gap-tol",
     metavar="G",
     type=NOT_NEGATIVE,
-    help=f"How close to its minimum the objective is to be proved, as a part of it.  [default: {OPTIMUM['gap_tol']}]",
+    help=f"Prove the objective to be within G times itself of its minimum.  [default: {OPTIMUM['gap_tol']}]",
 )
 @click.option("--no-certify", is_flag=True, help="Leave the proof out where it takes a Hessian, as without --l2.")
 @click.option("--solver", type=click.Choice(SOLVERS), help="How to find the optimum.  [default: lbfgs]")
@@ -172,7 +170,7 @@ def demo(file: str | None, epochs: int, learning_rate: float, seed: int, as_json
     "--learning-rate",
     metavar="A",
     type=POSITIVE,
-    help=f"Descent: factor of the steps.  [default: {DESCENT['learning_rate']}]",
+    help=f"Descent: the learning rate.  [default: {DESCENT['learning_rate']}]",
 )
 @click.option(
     "--epochs", metavar="N", type=COUNT, help=f"Descent: passes over the rows.  [default: {DESCENT['epochs']}]"
@@ -382,7 +380,7 @@ def option(options: dict[str, Scalar]) -> str:
 
 
 def check_out(out: Path | None, *inputs: Path) -> None:
-    """Refuse an output file that cannot be meant or made, before any work is done."""
+    """Refuse an output file that is an input, or cannot be written, before any work is done."""
     if out is None:
         return
     if any(out.exists() and path.exists() and out.samefile(path) for path in inputs):

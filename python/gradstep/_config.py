@@ -74,7 +74,7 @@ def _sections() -> dict[str, dict[str, Any]]:
 
 def _instruction_set(facts: dict[str, Any]) -> dict[str, Any]:
     used, available = facts["isa"], facts["isas"]
-    # Decided at first use: a variable that was set later, or is no longer set, is not the reason or no longer visible.
+    # The choice was made at first use: the variable may have been set, changed or removed since.
     told = used != available[-1] or os.environ.get("GRADSTEP_ISA") == used
     return {"used": used, "why": "GRADSTEP_ISA" if told else "the strongest available", "available": available}
 

@@ -23,7 +23,7 @@ LARGEST_TRACE = 2**30
 RISE = 1e-6
 """Part of a loss by which another one is larger, and not only by its rounding."""
 Options: TypeAlias = tuple[float | None, int, int | None, int | None, str, str, float, float, int | None, bool]
-"""Of a `Trainer`, in its order, but for `shuffle` and `seed`: these are the seed, or None for the order of the rows."""
+"""The options of a `Trainer`, in its order. `shuffle` and `seed` are one: the seed, or None without shuffling."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -48,7 +48,7 @@ class Descent(Fitted):
         With ``trace=True`` one record per update: ``epoch, row, z, y_hat, error, delta_weights, delta_bias, weights,
         bias``, the last two after the update.
     activation : {"sigmoid", "step"}
-        What makes predictions of scores.
+        How scores become predictions.
 
     Notes
     -----
@@ -160,8 +160,8 @@ class Trainer:
     Parameters
     ----------
     learning_rate : float or "auto", default 0.1
-        α, finite and positive. "auto": descent over full batches, along the gradient by columns brought to unit
-        curvature, with the step and the momentum that lower the objective most in each epoch. It ends at the optimum.
+        α, finite and positive. "auto": full batches, on columns scaled to equal curvature, with the step and the
+        momentum that lower the objective most in each epoch. It ends at the optimum.
     epochs : int, default 100
         Passes over all rows.
     batch_size : int, optional
@@ -178,13 +178,14 @@ class Trainer:
     l2 : float, default 0.0
         Strength λ >= 0 of the penalty (λ/2) ||w||² added to the mean error. The bias is not penalised.
     tol : float, default 0.0
-        Stop after an epoch where the largest component of the objective's gradient over all rows is at most this; 0
-        never stops, but that "auto" ends where rounding leaves nothing to gain ("precision"), and where there is no
-        optimum ("separated").
+        Stop after the first epoch where no component of the objective's gradient over all rows is larger. 0 stops no
+        descent, but "auto" also ends where rounding leaves nothing to gain ("precision"), and where there is no optimum
+        ("separated").
     n_threads : int, optional
         As in `gradstep`.
     trace : bool, default False
-        Record every update. A trace too large for any memory is refused before the first epoch.
+        Record every update. A trace of more than 1 GiB is refused before the first epoch, unless `tol` or a callback
+        may end the descent earlier.
 
     Raises
     ------
@@ -252,7 +253,7 @@ class Trainer:
         weights : array_like, shape (n,), optional
             Finite weights to start from; zeros by default.
         bias : float, default 0.0
-            Finite bias to start from, in nats.
+            Finite bias to start from.
         callback : callable, optional
             Called after every epoch as ``callback(epoch, loss, weights, bias)``, with epochs counted from 0 and a copy
             of the weights. The descent stops when it returns True; what it raises ends the fit.
@@ -269,8 +270,8 @@ class Trainer:
         ValueError
             If shapes do not fit, `X` is empty, or values are not finite or out of range.
         MemoryError
-            If the trace does not fit into memory: before the first epoch if neither `tol` nor `callback` could end the
-            fit before all of it is recorded, or if no memory could hold all of it.
+            If the trace would take more than 1 GiB and neither `tol` nor `callback` may end the descent earlier, or if
+            it does not fit into memory.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""The optimum as an estimator in the idiom of scikit-learn: that checks the arguments, gradstep does the arithmetic."""
+"""The optimum as an estimator of scikit-learn, which checks the arguments; gradstep does the arithmetic."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def _all_or_nothing(method: Method) -> Method:
-    """A method that leaves the last fit where it refuses something, at whatever point."""
+    """A method that leaves the estimator as it was where it raises."""
 
     @wraps(method)
     def attempt(self: BaseEstimator, *args: Any, **kwargs: Any) -> Any:
@@ -75,18 +75,18 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         Whether there is an intercept; it is 0 if not.
     class_weight : dict, "balanced" or None, default None
         Factors of the sample weights, by class. "balanced" is Σ s_i / (K * Σ s_i of the class), which leaves Σ s_i as
-        it is. With `l2` a factor common to all classes changes nothing, since E is a mean; with `C` it is one of C.
+        it is. A factor common to all classes changes nothing with `l2`, since E is a mean; with `C` it multiplies C.
     solver : {"auto", "lbfgs", "gd"}, default "auto"
         As in `gradstep.fit`.
     gap_tol : float, default 1e-8
-        The fit has converged once it is proved that the objective is at most this part of itself above its minimum.
+        The fit has converged once the objective is proved to be within `gap_tol` times itself of its minimum.
     tol : float, optional
-        Stop as soon as no component of the objective's gradient is larger, whether the optimum is proved or not. By
-        default the fit goes on until it is proved, or no step improves on the coefficients.
+        Stop as soon as no component of the objective's gradient is larger, proved or not. By default the fit goes on
+        until the optimum is proved, or no step improves on the coefficients.
     certify : bool, default True
         Whether a Hessian of all samples may be made for the proof. Without it, and without penalty, nothing is proved.
     max_passes : float, default 1000
-        Stop once so much of `X` has been read, in passes over all rows.
+        Stop after this many passes over all rows.
     warm_start : bool, default False
         Whether `fit` starts from the coefficients of the last one.
     early_stopping : bool, default False
@@ -97,7 +97,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     n_iter_no_change : int, default 5
         Iterations over all rows without a smaller validation error to stop after.
     learning_rate : float, default 0.1
-        Factor of the steps of `partial_fit`.
+        α of `partial_fit`.
     standard_errors : bool, default False
         Whether to compute `standard_errors_`.
     n_threads : int, optional
@@ -122,7 +122,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     history_ : structured ndarray, shape (n_iter_,)
         ``objective, gradient_norm, step, seconds, passes, rows`` after each iteration.
     objective_ : float
-        E plus penalty at the optimum, in nats per sample.
+        E plus penalty at the optimum.
     gradient_norm_ : float
         Largest component of its gradient, in magnitude.
     gap_ : float
@@ -339,7 +339,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         return self
 
     def decision_function(self, X: Any) -> Array:
-        """The scores z = X·W + b, in nats.
+        """The scores, z = X·W + b.
 
         Parameters
         ----------
@@ -363,7 +363,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         return np.asarray(softmax(z) if z.ndim == 2 else np.column_stack([sigmoid(-z), sigmoid(z)]))
 
     def predict_log_proba(self, X: Any) -> Array:
-        """Its logarithm, shape (m, K), finite wherever the score is."""
+        """The logarithms of the probabilities, shape (m, K), finite wherever the scores are."""
         z = self.decision_function(X)
         return np.asarray(log_softmax(z, axis=1) if z.ndim == 2 else np.column_stack([log_sigmoid(-z), log_sigmoid(z)]))
 
@@ -373,7 +373,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         return tags
 
     def _check_parameters(self) -> None:
-        """Raise for what gradstep would refuse under another name, or not see at all."""
+        """Raise for parameters that `gradstep.fit` has under another name, or not at all."""
         if self.l2 is not None and self.C is not None:
             raise ValueError(f"l2 must be None where C is given, got l2={self.l2} and C={self.C}")
         if self.l2 is not None:
@@ -439,7 +439,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         return _Data(X, codes, None if factors is None else factors[codes], classes, factors)
 
     def _split(self, data: _Data) -> tuple[_Data, _Data]:
-        """What is learnt from, and what is kept out."""
+        """The data for training and the data for validation."""
         check_random_state(self.random_state)
         try:
             rows = train_test_split(
@@ -498,7 +498,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         self.intercept_ = np.atleast_1d(np.asarray(bias, self.coef_.dtype))
 
     def _set_anew(self, classes: Array, weights: Array, bias: Any) -> None:
-        """Coefficients in the place of others, of which the certificate was."""
+        """Set new coefficients, without the certificate of those before them."""
         for name in CERTIFICATE:
             self.__dict__.pop(name, None)
         self.classes_ = classes
@@ -522,7 +522,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             self.gap_, self.converged_, self.aliased_ = np.inf, False, ()
 
     def _warn(self, optimum: Optimum, dtype: Any) -> None:
-        """Warn of coefficients that are not proved to be the optimum though that was asked for."""
+        """Warn where the proof that was asked for is missing, and where there is no optimum."""
         if optimum.converged or self.stop_reason_ != optimum.stop_reason:
             return
         if optimum.separation is not None:
@@ -620,7 +620,7 @@ class _Data(NamedTuple):
 
 
 class _Monitor:
-    """What the fit calls after every iteration: keeps the best coefficients, and says when to stop."""
+    """The callback of a fit: keeps the best coefficients, and says when to stop."""
 
     def __init__(
         self,

@@ -70,17 +70,18 @@ class Fitted(Result):
     bias: Any
 
     def decision_function(self, X: Features, *, n_threads: int | None = None) -> Array:
-        """The score of every row of `X`, or those of every class: `gradstep.decision_function`."""
+        """The score of every row of `X`, or of the one that it is: `gradstep.decision_function`."""
         return decision_function(X, self.weights, self.bias, n_threads=n_threads)
 
     def predict_proba(self, X: Features, *, n_threads: int | None = None) -> Array:
-        """The probability of label 1 for every row of `X`, or of every class: `gradstep.predict_proba`."""
+        """The probability of label 1 for every row of `X`, or for the one that it is: `gradstep.predict_proba`."""
         return predict_proba(X, self.weights, self.bias, n_threads=n_threads)
 
     def predict(self, X: Features, *, n_threads: int | None = None) -> NDArray[np.intp]:
         """The more probable label of every row of `X`, shape (m,): 1 where the score is positive, else 0.
 
-        With weights of K classes the code of the most probable class; of several that are, the first.
+        Of one row, shape (n,), its label. With weights of K classes the code of the most probable class; of several
+        that are, the first.
         """
         return codes_of(self.decision_function(X, n_threads=n_threads), by_class=self.weights.ndim == 2)
 

@@ -1,4 +1,4 @@
-"""The formulas: NumPy in, NumPy out. What their arguments may be is said once, in the package's docstring."""
+"""The formulas: NumPy in, NumPy out. Their common arguments are described once, in the package's docstring."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class LossGradient(NamedTuple):
     Attributes
     ----------
     loss : float
-        Mean cross-entropy, in nats per row.
+        Mean cross-entropy.
     weights : ndarray, shape (n,)
         Derivatives by the weights, in the dtype of the computation; shape (K, n) for weights of K classes.
     bias : float
@@ -101,7 +101,7 @@ def sigmoid(z: ArrayLike, *, out: Array | None = None) -> Any:
     Parameters
     ----------
     z : array_like of real numbers, any shape
-        Scores (log-odds), in nats.
+        Scores (log-odds).
     out : ndarray, optional
         Where to put the result; see `gradstep`.
 
@@ -137,14 +137,14 @@ def sigmoid_derivative(z: ArrayLike, *, out: Array | None = None) -> Any:
     Parameters
     ----------
     z : array_like of real numbers, any shape
-        Scores (log-odds), in nats.
+        Scores (log-odds).
     out : ndarray, optional
         Where to put the result; see `gradstep`.
 
     Returns
     -------
     ndarray, or a NumPy scalar for a scalar
-        Probability per nat, shape of `z`; float32 if `z` is, else float64. `out` itself if given.
+        Slopes, shape of `z`; float32 if `z` is, else float64. `out` itself if given.
 
     Raises
     ------
@@ -172,14 +172,14 @@ def log_sigmoid(z: ArrayLike, *, out: Array | None = None) -> Any:
     Parameters
     ----------
     z : array_like of real numbers, any shape
-        Scores (log-odds), in nats.
+        Scores (log-odds).
     out : ndarray, optional
         Where to put the result; see `gradstep`.
 
     Returns
     -------
     ndarray, or a NumPy scalar for a scalar
-        Log-probabilities in nats, shape of `z`; float32 if `z` is, else float64. `out` itself if given.
+        Log-probabilities, shape of `z`; float32 if `z` is, else float64. `out` itself if given.
 
     Raises
     ------
@@ -207,7 +207,7 @@ def softmax(z: ArrayLike, *, out: Array | None = None) -> Array:
     Parameters
     ----------
     z : array_like of real numbers, shape (..., K)
-        Scores, one per class along the last axis, in nats.
+        Scores, one per class along the last axis.
     out : ndarray, optional
         Where to put the result; see `gradstep`.
 
@@ -215,7 +215,7 @@ def softmax(z: ArrayLike, *, out: Array | None = None) -> Array:
     -------
     ndarray
         Probabilities, shape of `z`; float32 if `z` is, else float64. `out` itself if given. Along the last axis they
-        add up to 1, up to rounding. Classes of z = inf share what there is; NaN makes its whole row NaN.
+        add up to 1, up to rounding. Classes with z = inf share the probability; a NaN makes its whole row NaN.
 
     Raises
     ------
@@ -248,16 +248,16 @@ def decision_function(X: Features, weights: ArrayLike, bias: ArrayLike = 0.0, *,
 
     Parameters
     ----------
-    X : features, shape (m, n)
+    X : features, shape (m, n), or (n,) for one row
     weights : array_like, shape (n,) or (K, n)
     bias : float or array_like of shape (K,), default 0.0
     n_threads : int, optional
-        What these may be is said in `gradstep`.
+        Described in `gradstep`.
 
     Returns
     -------
-    ndarray, shape (m,) or (m, K)
-        Scores in nats; float32 if `X` is, else float64.
+    ndarray, shape (m,) or (m, K); of one row a scalar or shape (K,)
+        Scores; float32 if `X` is, else float64.
 
     Raises
     ------
@@ -291,15 +291,15 @@ def predict_proba(X: Features, weights: ArrayLike, bias: ArrayLike = 0.0, *, n_t
 
     Parameters
     ----------
-    X : features, shape (m, n)
+    X : features, shape (m, n), or (n,) for one row
     weights : array_like, shape (n,) or (K, n)
     bias : float or array_like of shape (K,), default 0.0
     n_threads : int, optional
-        What these may be is said in `gradstep`.
+        Described in `gradstep`.
 
     Returns
     -------
-    ndarray, shape (m,) or (m, K)
+    ndarray, shape (m,) or (m, K); of one row a scalar or shape (K,)
         Probabilities; float32 if `X` is, else float64.
 
     Raises
@@ -345,7 +345,7 @@ def cross_entropy(y: ArrayLike, y_hat: ArrayLike, *, sample_weight: ArrayLike | 
     Returns
     -------
     float
-        E in nats per row, computed in float64.
+        E, computed in float64.
 
     Raises
     ------
@@ -381,18 +381,18 @@ def loss(
 
     Parameters
     ----------
-    X : features, shape (m, n)
-    y : array_like, shape (m,)
+    X : features, shape (m, n), or (n,) for one row
+    y : array_like, shape (m,); of one row a scalar
     weights : array_like, shape (n,) or (K, n)
     bias : float or array_like of shape (K,), default 0.0
     sample_weight : array_like, shape (m,), optional
     n_threads : int, optional
-        What these may be is said in `gradstep`.
+        Described in `gradstep`.
 
     Returns
     -------
     float
-        E in nats per row; never formed from probabilities, hence finite for finite scores.
+        E; not formed from probabilities, so that it is finite for finite scores.
 
     Raises
     ------
@@ -435,13 +435,13 @@ def gradient(
 
     Parameters
     ----------
-    X : features, shape (m, n)
-    y : array_like, shape (m,)
+    X : features, shape (m, n), or (n,) for one row
+    y : array_like, shape (m,); of one row a scalar
     weights : array_like, shape (n,) or (K, n)
     bias : float or array_like of shape (K,), default 0.0
     sample_weight : array_like, shape (m,), optional
     n_threads : int, optional
-        What these may be is said in `gradstep`.
+        Described in `gradstep`.
 
     Returns
     -------
@@ -488,18 +488,18 @@ def loss_gradient(
 
     Parameters
     ----------
-    X : features, shape (m, n)
-    y : array_like, shape (m,)
+    X : features, shape (m, n), or (n,) for one row
+    y : array_like, shape (m,); of one row a scalar
     weights : array_like, shape (n,) or (K, n)
     bias : float or array_like of shape (K,), default 0.0
     sample_weight : array_like, shape (m,), optional
     n_threads : int, optional
-        What these may be is said in `gradstep`.
+        Described in `gradstep`.
 
     Returns
     -------
     LossGradient
-        Named tuple of `loss`, float in nats per row; `weights`, ndarray of the shape of `weights`, float32 if `X` is,
+        Named tuple of `loss`, float; `weights`, ndarray of the shape of `weights`, float32 if `X` is,
         else float64; and `bias`, float, or ndarray of shape (K,).
 
     Raises
@@ -546,7 +546,7 @@ def hessian(
     bias : float, default 0.0
     sample_weight : array_like, shape (m,), optional
     n_threads : int, optional
-        What these may be is said in `gradstep`.
+        Described in `gradstep`.
 
     Returns
     -------
@@ -603,7 +603,7 @@ def covariance(
     weights : array_like, shape (n,)
         The weights at the optimum without penalty.
     bias : float, default 0.0
-        The bias there.
+        The bias at that optimum.
     sample_weight : array_like, shape (m,), optional
         As in `gradstep`. A weight counts as so many rows.
     fit_bias : bool, default True
@@ -665,11 +665,11 @@ def gradient_step(
 
     Parameters
     ----------
-    X : features, shape (m, n)
-    y : array_like, shape (m,)
+    X : features, shape (m, n), or (n,) for one row
+    y : array_like, shape (m,); of one row a scalar
     weights : array_like, shape (n,)
     bias : float
-        What these may be is said in `gradstep`.
+        Described in `gradstep`.
     learning_rate : float
         α, finite and positive.
     reduction : {"mean", "sum"}, default "mean"

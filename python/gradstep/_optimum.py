@@ -33,7 +33,7 @@ class Iteration(NamedTuple):
     gradient_norm : float
         Largest component of its gradient, in magnitude.
     step : float
-        Length of the step, in units of the one proposed.
+        Length of the step, as a multiple of the one proposed.
     seconds : float
         Time since the fit began.
     passes : float
@@ -131,7 +131,7 @@ class Optimum(Fitted):
     bias : float
         The bias; for K >= 3 classes an ndarray of shape (K,), which sums to zero.
     loss : float
-        Mean cross-entropy, in nats per row.
+        Mean cross-entropy.
     objective : float
         The loss plus the penalty (l2/2) ||w||².
     gradient_norm : float
@@ -144,8 +144,7 @@ class Optimum(Fitted):
     stop_reason : StopReason
         "tolerance", "uncertified", "precision", "passes", "callback" or "separated".
     passes : float
-        Data read, in passes over all rows: samples count by their rows, and making a preconditioner and the proof
-        counts too.
+        Data read, in passes over all rows. Samples count in proportion; so do the preconditioner and the proof.
     n_iterations : int
         Number of iterations.
     solver : str
@@ -252,22 +251,22 @@ def fit(
         descent with the best step and momentum of each iteration. With l1, "auto" is "proximal": a proximal
         quasi-Newton method by coordinate descent, of many columns over those that are likely to get a weight.
     gap_tol : float, default 1e-8
-        The fit has converged once it is proved that the objective is at most this part of itself above its minimum.
+        The fit has converged once the objective is proved to be within `gap_tol` times itself of its minimum.
     tol : float, optional
-        Stop as soon as no component of the objective's gradient is larger, whether the optimum is proved or not. By
-        default the fit goes on until it is proved, or until no step improves on the weights.
+        Stop as soon as no component of the objective's gradient is larger, proved or not. By default the fit goes on
+        until the optimum is proved, or no step improves on the weights.
     certify : bool, default True
         Whether a Hessian of all rows may be made for the proof, which takes m times n² operations. Without it, and
         without penalty, nothing is proved, and where the gradient becomes small, only separations along a single column
         are looked for.
     max_passes : float, default 1000
-        Stop once so much of `X` has been read, in passes over all rows; what is under way then is finished, and a few
-        more passes prove what can be proved, or look for what separates the labels.
+        Stop after this many passes over all rows. The iteration under way is finished, and a few more passes go into
+        the proof, or into the search for a separation.
     weights : array_like, shape (n,) or (K, n), optional
-        Finite weights to start from, near the optimum: samples are then left out. Where weights of zero have the
-        smaller objective, the fit starts from these.
+        Finite weights to start from, which should be near the optimum: no samples of the rows are used then. Where
+        zero has the smaller objective, the fit starts from zero.
     bias : float or array_like of shape (K,), optional
-        Finite bias to start from together with weights; by default the one that is best for weights of zero.
+        Finite bias to start from, together with weights; by default the best one for weights of zero.
     n_threads : int, optional
         As in `gradstep`.
     callback : callable, optional
@@ -293,8 +292,8 @@ def fit(
     With l1, `gap` is a duality gap, `gradient_norm` is that of the smallest subgradient, and there is an optimum
     unless the labels are all equal. With l2 alone, `gap` is a duality gap or, where that is too large, a bound from
     the Hessian; without a penalty it is the latter: over a step that changes no score by more than t, the curvature
-    of E changes by a factor of e^t at most (Bach, 2010, doi:10.1214/09-EJS521). Each counts the rounding of its own
-    computation. It is that of the exact objective at the weights as they are returned.
+    of E changes by a factor of e^t at most (Bach, 2010, doi:10.1214/09-EJS521). Each includes the rounding of its
+    computation, and is about the exact objective at the returned weights.
 
     The fit ends with ``stop_reason="uncertified"`` where the gradient is small and nothing speaks against the optimum,
     but no Hessian was made: with ``certify=False``, for more than 4096 weights and biases, or where `max_passes` are
@@ -311,8 +310,8 @@ def fit(
     units in the last place of its size, says nothing new. It is left out: its weight is 0, `aliased` says what it is,
     and `gap` and `converged` are about the model without it.
 
-    Of K classes, what is added to all weights of a column, or to all biases, changes no probability: weights and biases
-    are those that sum to zero over the classes, with and without penalty.
+    With K classes, a constant added to all weights of a column, or to all biases, changes no probability. The returned
+    weights and biases are those that sum to zero over the classes, with and without penalty.
 
     With float32 features the weights are found in float64 and rounded once; `loss`, `objective`, `gradient_norm` and
     `gap` are those of the rounded weights, in float64.

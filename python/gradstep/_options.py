@@ -1,8 +1,8 @@
 """Options of the public functions, checked for their kind: numbers, counts, flags, words, callbacks.
 
-Every refusal reads `<argument> must <what was expected>, got <what came>`. Nothing is converted that would lose
-something: no text to numbers, no fractions to counts, no numbers to truth values. What a value must be beyond its kind
-(a learning rate finite and positive) is the core's to say.
+Every message reads `<argument> must <what was expected>, got <what came>`. Nothing is converted that would lose
+something: no text to numbers, no fractions to counts, no numbers to truth values. The range of a value (a learning rate
+must be finite and positive) is checked by the core.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def word(name: str, value: Any) -> str:
 
 
 def observer(callback: Any, make: Callable[..., tuple[Any, ...]]) -> Callable[..., bool] | None:
-    """The callback as native code calls it: what it is shown is made of the call's arguments; it answers True or False.
+    """The callback as native code calls it: with what it is given, made by `make` into arguments. True stops.
 
     Raises
     ------

@@ -41,7 +41,7 @@ _DETAILS = {
 
 
 class Log:
-    """The records of a descent's epochs: kept, and if it `prints`, shown as a table while the descent goes on."""
+    """Keeps the records of a descent's epochs, and if it `prints`, shows them as a table while the descent goes on."""
 
     def __init__(self, prints: bool) -> None:
         self.prints = prints

@@ -51,7 +51,7 @@ class Problem:
 
 
 class Trained(NamedTuple):
-    """A model, and what its user should know of it, in sentences."""
+    """A model, and notes on it for its user."""
 
     model: Model
     notes: list[str]
@@ -223,7 +223,7 @@ def _unscaled(alias: Alias, scaling: Standardize | None) -> Alias:
 
 
 def _worse_than_a_constant(y: Array, loss: float, standardize: bool) -> list[str]:
-    """Advice where descent has arrived at less than the shares of the classes tell."""
+    """Advice where a prediction that is the same for all rows would have a smaller loss."""
     _, counts = np.unique(y, return_counts=True)
     shares = counts / len(y)
     constant = float(-(shares * np.log(shares)).sum())
