@@ -29,7 +29,7 @@ def suggests_names(called: Named) -> Named:
     def call(*args: Any, **options: Any) -> Any:
         for name in options:
             if name not in names:
-                raise TypeError(f"{called.__name__} has no {name!r}{_suggestion(name, names)}")
+                raise TypeError(f"{called.__qualname__} has no {name!r}{_suggestion(name, names)}")
         return function(*args, **options)
 
     if isinstance(called, type):

@@ -526,11 +526,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         if optimum.converged or self.stop_reason_ != optimum.stop_reason:
             return
         if optimum.separation is not None:
-            message = (
-                f"there is no optimum (stopped by 'separated'): {self._separating(optimum.separation)} some or all "
-                "labels are separated from the others without error, so that larger coefficients are always better; a "
-                "penalty, l2 > 0, makes them finite"
-            )
+            message = f"there is no optimum (stopped by 'separated'): {self._separated(optimum.separation)}"
         elif optimum.stop_reason == StopReason.TOLERANCE:  # `tol` was asked for
             return
         else:
@@ -544,12 +540,11 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         if message:
             warnings.warn(message, ConvergenceWarning, stacklevel=4)
 
-    def _separating(self, separation: Separation) -> str:
-        """Along which columns the labels are separated."""
+    def _separated(self, separation: Separation) -> str:
         columns = np.flatnonzero((np.atleast_2d(separation.weights) != 0).any(axis=0)).tolist()
         names = [str(self._name(column)) for column in columns]
         more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-        return f"along column{'s' * (len(names) > 1)} {', '.join(names[:8])}{more}"
+        return _words.separated(len(names), f"{', '.join(names[:8])}{more}", "l2 > 0")
 
     def _in_words(self, alias: Alias, X: Any) -> str:
         """What an aliased column is."""

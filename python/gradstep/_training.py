@@ -134,7 +134,7 @@ def descent(
     if len(problem.classes) > 2:
         raise ValueError(
             f"target {problem.target!r} has {len(problem.classes)} values: a descent is for two; "
-            "without --learning-rate, --epochs, --batch-size and --shuffle there may be more"
+            "without the options of a descent there may be more"
         )
     x, scaling = _scaled(problem, standardize)
     batch_size, activation = options["batch_size"], str(options["activation"])
@@ -236,10 +236,7 @@ def _worse_than_a_constant(y: Array, loss: float, standardize: bool) -> list[str
 def _separated(problem: Problem, separation: Separation) -> str:
     columns = np.flatnonzero(np.atleast_2d(separation.weights).any(axis=0))
     names = _table.few([problem.features[j] for j in columns])
-    return (
-        f"no optimum: along column{'s' * (len(columns) > 1)} {names} some or all labels are separated from the others, "
-        "so that larger weights are always better; try a penalty, such as --l2 0.001"
-    )
+    return f"no optimum: {_words.separated(len(columns), names, 'such as --l2 0.001')}"
 
 
 def _scaled(problem: Problem, standardize: bool) -> tuple[Array, Standardize | None]:

@@ -39,9 +39,9 @@ def state(converged: bool, gap: float, stop_reason: str) -> str:
 
 
 def shortfall(best: Optimum, asked: Asked) -> str | None:
-    """What is missing of the proof and what to do, or None if nothing is missing that was asked for.
+    """What is missing of the proof and what to do; None if nothing is missing that was asked for.
 
-    Separated labels, of which there is no optimum, are not its business.
+    Separated labels, which have no optimum to prove, are said by `separated`.
     """
     if best.converged:
         return None
@@ -77,6 +77,14 @@ def _rounding(best: Optimum, asked: Asked) -> str:
     return (
         f"; the classes may nearly be separated, and a larger {asked.name('l2')} would help, "
         "or a column may hold values far beyond its others"
+    )
+
+
+def separated(count: int, columns: str, penalty: str) -> str:
+    """Along which columns, so many of such names, a hyperplane separates the labels, and what helps."""
+    return (
+        f"along column{'s' * (count > 1)} {columns} some or all labels are separated from the others, so that larger "
+        f"weights are always better; a penalty, {penalty}, makes them finite"
     )
 
 

@@ -194,6 +194,7 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "gradient_step": lambda X, y, weights: gradstep.gradient_step(X, y, weights, 0.25, 0.5, reduction="sum"),
     "hessian": lambda X, y, weights: gradstep.hessian(X, weights, 0.25),
     "covariance": lambda X, y, weights: gradstep.covariance(X, weights, 0.25),
+    "explain": lambda X, y, weights: gradstep.explain(weights, 0.75, weights, 0.25, 0.5),
     "trainer": lambda X, y, weights: gradstep.Trainer(0.5, 2, batch_size=3).fit(X, y, weights),
     "points": lambda X, y, weights: gradstep.Trainer(0.5, 2, batch_size=1, l2=0.1).fit(X, y, weights),
     "fit": lambda X, y, weights: gradstep.fit(X, y, l2=0.5, weights=weights, bias=0.25, max_passes=30)[:2],
@@ -209,8 +210,10 @@ def test_formulas(data: st.DataObject, name: str) -> None:
     if data.draw(st.integers(0, 4)) == 0:  # that do not fit each other
         shapes[data.draw(st.integers(0, 2))] = data.draw(SHAPES)
     drawn = [data.draw(arrays(shape, labels=2 * (i == 1))) for i, shape in enumerate(shapes)]
-    if name in ("decision_function", "predict_proba", "hessian", "covariance"):
+    if name in ("decision_function", "predict_proba", "hessian", "covariance", "explain"):
         drawn[1] = (None, np.zeros(1))  # labels are not looked at
+    if name == "explain":
+        drawn[0] = (None, np.zeros(1))  # the weights are the point, too
     call = FORMULAS[name]
     if name in ("trainer", "points"):
         call = lambda X, y, weights: comparable(FORMULAS[name](X, y, weights))  # noqa: E731

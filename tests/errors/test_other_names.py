@@ -20,7 +20,7 @@ LogisticRegression = gradstep.LogisticRegression
         (gradstep.Trainer, "lr", "Trainer has no 'lr': did you mean learning_rate?"),
         (gradstep.Trainer, "batchsize", "Trainer has no 'batchsize': did you mean batch_size?"),
         (gradstep.Trainer, "n_epochs", "Trainer has no 'n_epochs': did you mean epochs?"),
-        (gradstep.Trainer().fit, "weight", "fit has no 'weight': did you mean weights?"),
+        (gradstep.Trainer().fit, "weight", "Trainer.fit has no 'weight': did you mean weights?"),
         (gradstep.fit, "max_pass", "fit has no 'max_pass': did you mean max_passes?"),
         (gradstep.fit, "sample_weights", "fit has no 'sample_weights': did you mean sample_weight?"),
         (gradstep.gradient_step, "lr", "gradient_step has no 'lr': did you mean learning_rate?"),
@@ -30,7 +30,7 @@ LogisticRegression = gradstep.LogisticRegression
             "fit_intercepts",
             "LogisticRegression has no 'fit_intercepts': did you mean fit_intercept?",
         ),
-        (gradstep.Trainer().fit, "zzz", "fit has no 'zzz': it has X, y, weights, bias, callback"),
+        (gradstep.Trainer().fit, "zzz", "Trainer.fit has no 'zzz': it has X, y, weights, bias, callback"),
     ],
 )
 def test_the_name_that_may_be_meant(call: Callable[..., Any], name: str, message: str) -> None:
