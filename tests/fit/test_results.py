@@ -114,7 +114,8 @@ def test_a_notebook_shows_the_same_and_the_curve_of_a_descent(name: str) -> None
 def test_what_a_notebook_shows_is_escaped_and_small() -> None:
     strange = replace(RESULTS["descent"], stop_reason='<b>&"', history=np.array([np.inf, 1.0, np.nan, 1.0]))
     text = strange._repr_html_()
-    assert "<b>" not in text and "&lt;b&gt;&amp;&quot;" in text
+    for page in (text, replace(RESULTS["optimum"], stop_reason='<b>&"')._repr_html_()):
+        assert "<b>" not in page and "&lt;b&gt;&amp;&quot;" in page
     line = next(part for part in ElementTree.fromstring(text).iter() if part.tag.endswith("polyline"))
     assert len(line.get("points", "").split()) == 2, "of the finite ones"
     for history in (np.empty(0), np.ones(1), np.full(5, np.nan), np.full(3, np.inf)):
