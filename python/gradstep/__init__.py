@@ -41,7 +41,6 @@ from typing import TYPE_CHECKING, Any
 
 from gradstep._config import show_config
 from gradstep._descent import Descent, Trainer
-from gradstep._explain import Explanation, explain
 from gradstep._fitted import StopReason
 from gradstep._formulas import (
     Gradient,
@@ -68,6 +67,8 @@ if TYPE_CHECKING:
     from gradstep import inference as inference
     from gradstep import plot as plot
     from gradstep._estimator import LogisticRegression as LogisticRegression
+    from gradstep._explain import Explanation as Explanation
+    from gradstep._explain import explain as explain
 
 __all__ = [
     "Alias",
@@ -102,9 +103,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load inference, pictures or the estimator when they are first asked for; the last two need more than NumPy."""
+    """Load what not every program needs when it is first asked for; pictures and the estimator need more than NumPy."""
     if name in ("inference", "plot"):
         return import_module(f"gradstep.{name}")
+    if name in ("Explanation", "explain"):
+        return getattr(import_module("gradstep._explain"), name)
     if name != "LogisticRegression":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
@@ -118,4 +121,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), "LogisticRegression", "inference", "plot"})
+    return sorted({*globals(), "Explanation", "LogisticRegression", "explain", "inference", "plot"})

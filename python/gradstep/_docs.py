@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
-import re
 from collections.abc import Callable
 from functools import wraps
+from inspect import cleandoc
 from typing import Any, TypeVar
 
 Named = TypeVar("Named", bound=Callable[..., Any])
@@ -14,22 +13,26 @@ Tuple = TypeVar("Tuple", bound=type)
 
 def documented_fields(cls: Tuple) -> Tuple:
     """A named tuple, each field of which is documented by what the class says of it under "Attributes"."""
-    attributes = inspect.cleandoc(cls.__doc__ or "").partition("Attributes\n----------\n")[2].partition("\n\n")[0]
-    for name, kind, text in re.findall(r"^(\w+) : (.*)((?:\n +.*)+)", attributes, re.MULTILINE):
-        getattr(cls, name).__doc__ = f"{kind}: {' '.join(text.split())}"
+    attributes = cleandoc(cls.__doc__ or "").partition("Attributes\n----------\n")[2].partition("\n\n")[0]
+    for entry in attributes.replace("\n    ", "\t").splitlines():  # "name : type" and the lines below it
+        name, _, described = entry.partition(" : ")
+        kind, *lines = described.split("\t")
+        getattr(cls, name).__doc__ = f"{kind}: {' '.join(lines)}"
     return cls
 
 
 def suggests_names(called: Named) -> Named:
     """A function or class that says of an argument by another name which one may be meant."""
     function = vars(called)["__init__"] if isinstance(called, type) else called
-    names = [name for name in inspect.signature(function).parameters if name != "self"]
+    code = function.__code__
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
     @wraps(function)
     def call(*args: Any, **options: Any) -> Any:
         for name in options:
             if name not in names:
-                raise TypeError(f"{called.__qualname__} has no {name!r}{_suggestion(name, names)}")
+                known = [known for known in names if known != "self"]
+                raise TypeError(f"{called.__qualname__} has no {name!r}{_suggestion(name, known)}")
         return function(*args, **options)
 
     if isinstance(called, type):

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gradstep import _native, _words
+from gradstep import _native
 from gradstep._arrays import Array, Features, explained, features, optional_real, parameters, real
 from gradstep._docs import documented_fields, suggests_names
 from gradstep._fitted import Fitted, StopReason
@@ -190,6 +190,8 @@ class Optimum(Fitted):
     aliased: tuple[Alias, ...]
 
     def _headline(self) -> str:
+        from gradstep import _words
+
         return _words.state(self.converged, self.gap, self.stop_reason)
 
     def _facts(self) -> dict[str, str]:
