@@ -35,7 +35,7 @@ def state(converged: bool, gap: float, stop_reason: str) -> str:
     if stop_reason == "separated":
         return "there is none, since the labels are separated"
     without_hessian = " (no Hessian was made)" if stop_reason == "uncertified" else ""
-    return f"not proved, {_above(gap)}{without_hessian}"
+    return f"not proved, {above(gap)}{without_hessian}"
 
 
 def shortfall(best: Optimum, asked: Asked) -> str | None:
@@ -45,9 +45,7 @@ def shortfall(best: Optimum, asked: Asked) -> str | None:
     """
     if best.converged:
         return None
-    reason, far = str(best.stop_reason), _above(best.gap)
-    if math.isinf(best.gap):
-        far = f"the gradient is {best.gradient_norm:.1e}, and {far}"
+    reason, far = str(best.stop_reason), distance(best)
     match reason:
         case "passes":
             cause, advice = asked.given("max_passes"), f"; a larger {asked.name('max_passes')} goes on"
@@ -60,7 +58,13 @@ def shortfall(best: Optimum, asked: Asked) -> str | None:
     return f"the optimum is not proved (stopped by '{reason}', {cause}): {far}{advice}"
 
 
-def _above(gap: float) -> str:
+def distance(best: Optimum) -> str:
+    """How far a fit may be from the optimum."""
+    far = above(best.gap)
+    return f"the gradient is {best.gradient_norm:.1e}, and {far}" if math.isinf(best.gap) else far
+
+
+def above(gap: float) -> str:
     """How far the objective may be above its minimum."""
     if math.isinf(gap):
         return "how far the objective is above its minimum is not known"

@@ -600,7 +600,7 @@ class _Data:
         best = fit(self.likelihood.X[:, remaining], y, sample_weight=s, fit_bias=fit_bias, n_threads=self.n_threads)
         if not best.converged:
             warnings.warn(
-                f"the fit without the columns is not proved: {distance(best.gap, best.gradient_norm)}", stacklevel=3
+                f"the fit without the columns is not proved: {distance(best)}", stacklevel=3
             )
         return -(len(y) if s is None else float(s.sum())) * best.loss
 
@@ -640,7 +640,7 @@ def _check_optimum(optimum: Optimum, columns: tuple[str, ...], rows: float) -> N
             f"labels that are separated along {apart}: leave such columns out, merge rare categories, or use a method "
             "for separated labels (Firth's, or exact logistic regression)"
         )
-    away = distance(optimum.gap, optimum.gradient_norm)
+    away = distance(optimum)
     if optimum.stop_reason == "uncertified":
         warnings.warn(f"the optimum is not proved, since no Hessian was made: {away}", stacklevel=3)
     elif not optimum.converged and not 2 * rows * optimum.gap <= NEAR**2:
