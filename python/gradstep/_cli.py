@@ -28,7 +28,7 @@ BAD_DATA, INTERRUPTED = 1, 130
 DEMO_SEED = 7
 DEMO_ROWS = 100
 LESSON = "--learning-rate 0.01 --epochs 100 --batch-size 1 --log-every 10"
-SOLVERS = ("lbfgs", "gd")
+SOLVERS = ("lbfgs", "gd", "proximal")
 
 
 def defaults(function: Callable[..., Any], *names: str) -> dict[str, Scalar]:
@@ -37,7 +37,7 @@ def defaults(function: Callable[..., Any], *names: str) -> dict[str, Scalar]:
     return {name: parameters[name].default for name in names}
 
 
-OPTIMUM = defaults(fit, "l2", "gap_tol", "tol", "certify", "max_passes", "fit_bias") | {"solver": SOLVERS[0]}
+OPTIMUM = defaults(fit, "l1", "l2", "gap_tol", "tol", "certify", "max_passes", "fit_bias") | {"solver": SOLVERS[0]}
 DESCENT = defaults(
     Trainer, "learning_rate", "epochs", "shuffle", "seed", "l2", "tol", "reduction", "activation"
 ) | {"batch_size": "full", "start": ZERO}  # fmt: skip
@@ -146,6 +146,12 @@ def demo(file: str | None, epochs: int, learning_rate: float, seed: int, as_json
 @click.option("--target", metavar="COLUMN", help="Column to predict.  [default: the last]")
 @click.option("--l2", metavar="L", type=NOT_NEGATIVE, default=0.0, help="Add L/2·‖weights‖² to the loss.  [default: 0]")
 @click.option(
+    "--l1",
+    metavar="L",
+    type=NOT_NEGATIVE,
+    help="Add L·Σ|weight| to the loss: unneeded weights are exactly 0. Two classes; not for a descent.  [default: 0]",
+)
+@click.option(
     "--tol",
     metavar="T",
     type=NOT_NEGATIVE,
@@ -158,7 +164,7 @@ def demo(file: str | None, epochs: int, learning_rate: float, seed: int, as_json
     help=f"Prove the objective to be within G times itself of its minimum.  [default: {OPTIMUM['gap_tol']}]",
 )
 @click.option("--no-certify", is_flag=True, help="Leave the proof out where it takes a Hessian, as without --l2.")
-@click.option("--solver", type=click.Choice(SOLVERS), help="How to find the optimum.  [default: lbfgs]")
+@click.option("--solver", type=click.Choice(SOLVERS), help="How to find it.  [default: lbfgs; with --l1: proximal]")
 @click.option(
     "--max-passes",
     metavar="N",
@@ -209,6 +215,7 @@ def train(
     file: Path,
     target: str | None,
     l2: float,
+    l1: float | None,
     tol: float | None,
     gap_tol: float | None,
     no_certify: bool,
@@ -251,6 +258,7 @@ def train(
         shuffle=shuffle or None,
     )
     for_optimum = given(
+        l1=l1,
         solver=solver,
         max_passes=max_passes,
         gap_tol=gap_tol,
@@ -278,7 +286,8 @@ def train(
         with _progress.of_epochs(total) if show and not log else nullcontext() as callback:
             model, notes = descent(problem, options, standardize, callback, log, log_every or 1)
     else:
-        options = OPTIMUM | for_optimum | given(l2=l2, tol=tol)
+        for_l1 = {"solver": "proximal"} if l1 else {}
+        options = OPTIMUM | for_l1 | for_optimum | given(l2=l2, tol=tol)
         with _progress.of_passes() if show else nullcontext() as callback:
             model, notes = optimum(problem, options, standardize, callback)
 

@@ -60,23 +60,27 @@ def _all_or_nothing(method: Method) -> Method:
 class LogisticRegression(ClassifierMixin, BaseEstimator):
     """Logistic regression at its proved optimum, as an estimator of scikit-learn.
 
-    Minimises E + (l2/2) ||W||², with E = Σ s_i E_i / Σ s_i the mean cross-entropy, by `gradstep.fit`. Two classes
-    are one sigmoid, more are a softmax. The intercept is never penalised, and columns may be of any scale and any
-    offset.
+    Minimises E + l1 Σ |w_j| + (l2/2) ||W||², with E = Σ s_i E_i / Σ s_i the mean cross-entropy, by `gradstep.fit`.
+    Two classes are one sigmoid, more are a softmax. The intercept is never penalised, and columns may be of any
+    scale and any offset.
 
     Parameters
     ----------
     l2 : float, optional
         Strength >= 0 of the penalty on the mean error. It does not change its meaning with the number of samples.
+    l1 : float, optional
+        Strength >= 0 of the penalty l1 Σ |w_j|, which makes coefficients exactly 0; for two classes only.
     C : float, optional
-        What scikit-learn calls C: ``l2 = 1 / (C * sum of the sample weights)``, those of the classes included. At most
-        one of `l2` and `C` may be given; without either C is 1, as in scikit-learn.
+        What scikit-learn calls C: ``l1 + l2 = 1 / (C * sum of the sample weights)``, those of the classes included. It
+        may not be given with `l2` or `l1`; without any of them C is 1, as in scikit-learn.
+    l1_ratio : float, default 0.0
+        What scikit-learn calls by this name: the part of l1 + l2 that is l1, for `C`.
     fit_intercept : bool, default True
         Whether there is an intercept; it is 0 if not.
     class_weight : dict, "balanced" or None, default None
         Factors of the sample weights, by class. "balanced" is Σ s_i / (K * Σ s_i of the class), which leaves Σ s_i as
         it is. A factor common to all classes changes nothing with `l2`, since E is a mean; with `C` it multiplies C.
-    solver : {"auto", "lbfgs", "gd"}, default "auto"
+    solver : {"auto", "lbfgs", "gd", "proximal"}, default "auto"
         As in `gradstep.fit`.
     gap_tol : float, default 1e-8
         The fit has converged once the objective is proved to be within `gap_tol` times itself of its minimum.
@@ -177,10 +181,12 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         self,
         *,
         l2: float | None = None,
+        l1: float | None = None,
         C: float | None = None,
+        l1_ratio: float = 0.0,
         fit_intercept: bool = True,
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
-        solver: Literal["auto", "lbfgs", "gd"] = "auto",
+        solver: Literal["auto", "lbfgs", "gd", "proximal"] = "auto",
         gap_tol: float = GAP_TOL,
         tol: float | None = None,
         certify: bool = True,
@@ -197,7 +203,9 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         verbose: bool = False,
     ) -> None:
         self.l2 = l2
+        self.l1 = l1
         self.C = C
+        self.l1_ratio = l1_ratio
         self.fit_intercept = fit_intercept
         self.class_weight = class_weight
         self.solver = solver
@@ -256,9 +264,9 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         validation = self._validation(X_val, y_val, data.classes, data.factors)
         if self.early_stopping and validation is None:
             data, validation = self._split(data)
-        l2 = self._l2(data.total)
+        l1, l2 = self._penalties(data.total)
         if self.standard_errors:
-            self._check_standard_errors(l2, len(data.classes))
+            self._check_standard_errors(l1, l2, len(data.classes))
 
         with _progress(self.verbose) as show:
             monitor = _Monitor(len(data.codes), validation, self.n_iter_no_change, self.callback, show)
@@ -266,6 +274,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
                 optimum = fit(
                     data.X,
                     data.codes,
+                    l1=l1,
                     l2=l2,
                     sample_weight=data.weight,
                     fit_bias=bool(self.fit_intercept),
@@ -320,6 +329,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         self._check_parameters()
         if self.C is not None:
             raise ValueError(f"C must be None for partial_fit, got {self.C}: give l2, which is per sample")
+        if self.l1:
+            raise ValueError(f"l1 must be None for partial_fit, got {self.l1}: gradient descent leaves no weight at 0")
         if isinstance(self.class_weight, str):
             raise ValueError(f"class_weight must be None or a dict for partial_fit, got {self.class_weight!r}")
         first = not hasattr(self, "coef_")
@@ -374,10 +385,16 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
 
     def _check_parameters(self) -> None:
         """Raise for parameters that `gradstep.fit` has under another name, or not at all."""
-        if self.l2 is not None and self.C is not None:
-            raise ValueError(f"l2 must be None where C is given, got l2={self.l2} and C={self.C}")
-        if self.l2 is not None:
-            _check_number("l2", self.l2, "finite and not negative", lambda l2: 0 <= l2 < np.inf)
+        for name in ("l2", "l1"):
+            strength = getattr(self, name)
+            if strength is None:
+                continue
+            if self.C is not None:
+                raise ValueError(f"{name} must be None where C is given, got {name}={strength} and C={self.C}")
+            _check_number(name, strength, "finite and not negative", lambda strength: 0 <= strength < np.inf)
+        _check_number("l1_ratio", self.l1_ratio, "between 0 and 1", lambda ratio: 0 <= ratio <= 1)
+        if self.l1_ratio and not (self.l2 is None and self.l1 is None):
+            raise ValueError(f"l1_ratio must be 0 where l2 or l1 is given, got {self.l1_ratio}")
         if self.C is not None:
             _check_number("C", self.C, "positive", lambda C: C > 0)
         _check_number("max_passes", self.max_passes, "positive", lambda passes: passes > 0)
@@ -458,17 +475,18 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             ) from error
         return training, validation
 
-    def _l2(self, total: float) -> float:
-        if self.l2 is not None:
-            return float(self.l2)
+    def _penalties(self, total: float) -> tuple[float, float]:
+        """The strengths of l1 and l2, for samples of that weight."""
+        if self.l2 is not None or self.l1 is not None:
+            return float(self.l1 or 0.0), float(self.l2 or 0.0)
         C = DEFAULT_C if self.C is None else float(self.C)
-        l2 = 1.0 / C / total
-        if l2 == np.inf:
+        strength = 1.0 / C / total
+        if strength == np.inf:
             raise ValueError(
                 "C must be large enough for its penalty, 1 / (C * sum of the sample weights), to be finite, "
                 f"got C={C} and a sum of {total}; l2 is a penalty that does not depend on it"
             )
-        return l2
+        return float(self.l1_ratio) * strength, (1.0 - float(self.l1_ratio)) * strength
 
     def _start(self, data: _Data) -> dict[str, Any]:
         """Where a warm fit starts."""
@@ -556,8 +574,9 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         """The name of a column, if columns have names; else its number."""
         return str(self.feature_names_in_[column]) if hasattr(self, "feature_names_in_") else column
 
-    def _check_standard_errors(self, l2: float, classes: int) -> None:
+    def _check_standard_errors(self, l1: float, l2: float, classes: int) -> None:
         reasons = {
+            f"with a penalty, here l1={l1:.3g}": l1 > 0,
             f"with a penalty, here l2={l2:.3g}": l2 > 0,
             "with class_weight": self.class_weight is not None,
             "with early_stopping": self.early_stopping,

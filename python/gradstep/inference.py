@@ -599,9 +599,7 @@ class _Data:
             return -(len(y) if s is None else float(s.sum())) * math.log(self.likelihood.scores + 1)
         best = fit(self.likelihood.X[:, remaining], y, sample_weight=s, fit_bias=fit_bias, n_threads=self.n_threads)
         if not best.converged:
-            warnings.warn(
-                f"the fit without the columns is not proved: {distance(best)}", stacklevel=3
-            )
+            warnings.warn(f"the fit without the columns is not proved: {distance(best)}", stacklevel=3)
         return -(len(y) if s is None else float(s.sum())) * best.loss
 
     def same_labels(self, other: _Data) -> bool:

@@ -36,7 +36,15 @@ def test_the_optimum_and_its_certificate(
     want = gradstep.fit(X, codes(frame), **options)
     model = trained(capfd, "data.csv", *args, "--out", "model.json")
     assert (model["weights"], model["bias"]) == (want.weights.tolist(), np.asarray(want.bias).tolist())
-    defaults = {"l2": 0.0, "gap_tol": 1e-8, "tol": None, "certify": True, "solver": "lbfgs", "max_passes": 1000.0}
+    defaults = {
+        "l1": 0.0,
+        "l2": 0.0,
+        "gap_tol": 1e-8,
+        "tol": None,
+        "certify": True,
+        "solver": "lbfgs",
+        "max_passes": 1000.0,
+    }
     defaults |= {"fit_bias": True}
     assert model["options"] == defaults | options
     certificate = {name: getattr(want, name) for name in (
@@ -50,6 +58,16 @@ def test_the_optimum_and_its_certificate(
     z = X @ np.atleast_2d(model["weights"]).T + model["bias"]
     guess = z.argmax(axis=1) if classes > 2 else (z > 0)[:, 0]
     assert model["result"]["accuracy"] == np.mean(guess == codes(frame))
+
+
+def test_l1_leaves_weights_at_zero(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    frame = problem()
+    frame.write_csv("data.csv")
+    X = frame.select(pl.exclude("answer").cast(pl.Float64)).to_numpy(order="c")
+    want = gradstep.fit(X, codes(frame), l1=0.1, l2=0.01)
+    model = trained(capfd, "data.csv", "--l1", 0.1, "--l2", 0.01)
+    assert model["weights"] == want.weights.tolist() and 0.0 in model["weights"]
+    assert model["options"]["l1"] == 0.1 and model["result"]["solver"] == "proximal"
 
 
 def test_a_bound_that_is_not_known_is_null(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

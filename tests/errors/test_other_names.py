@@ -42,7 +42,7 @@ def test_the_name_that_may_be_meant(call: Callable[..., Any], name: str, message
 
 def test_signatures_are_as_they_are_written() -> None:
     """… for help, for editors and for scikit-learn, which reads parameters from them."""
-    assert list(inspect.signature(gradstep.fit).parameters)[:4] == ["X", "y", "l2", "sample_weight"]
+    assert list(inspect.signature(gradstep.fit).parameters)[:4] == ["X", "y", "l1", "l2"]
     assert list(inspect.signature(gradstep.explain).parameters) == ["x", "y", "weights", "bias", "learning_rate"]
     assert list(inspect.signature(gradstep.Trainer.fit).parameters) == ["self", "X", "y", "weights", "bias", "callback"]
     assert "l2" in LogisticRegression().get_params()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
+import sklearn
 import sklearn.linear_model as peers
 from sklearn.base import clone
 
@@ -39,6 +41,44 @@ def test_c_means_what_it_means_to_scikit_learn(
                                peer.intercept_ - peer.intercept_.mean() * (classes > 2), atol=1e-6)  # fmt: skip
     np.testing.assert_allclose(ours.predict_proba(X), peer.predict_proba(X), atol=1e-6)
     assert list(ours.predict(X)) == list(peer.predict(X))
+
+
+@pytest.mark.parametrize("ratio", [0.3, 1.0])
+def test_l1_ratio_means_what_it_means_to_scikit_learn(ratio: float) -> None:
+    X, y = problem(2)
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    C = 16.0 / len(y)
+    ours = LogisticRegression(C=C, l1_ratio=ratio, gap_tol=1e-11).fit(X, y)
+    options: dict[str, Any] = {"l1_ratio": ratio}
+    if sklearn.__version__.startswith(("1.6", "1.7")):  # which take the ratio for this penalty alone
+        options["penalty"] = "elasticnet"
+    peer = peers.LogisticRegression(C=C, solver="saga", tol=1e-11, max_iter=100_000, **options).fit(X, y)
+    np.testing.assert_allclose(ours.coef_, peer.coef_, atol=1e-6)
+    np.testing.assert_allclose(ours.intercept_, peer.intercept_, atol=1e-6)
+    assert ours.converged_ and (0.0 in ours.coef_) == (ratio == 1.0)
+    strengths = LogisticRegression(l1=ratio / C / len(y), l2=(1 - ratio) / C / len(y), gap_tol=1e-11).fit(X, y)
+    np.testing.assert_allclose(strengths.coef_, ours.coef_, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"l1": 0.1, "C": 1.0}, "l1 must be None where C is given, got l1=0.1 and C=1.0"),
+        ({"l1": -0.1}, "l1 must be finite and not negative, got -0.1"),
+        ({"l1_ratio": 1.5}, "l1_ratio must be between 0 and 1, got 1.5"),
+        ({"l2": 0.1, "l1_ratio": 0.5}, "l1_ratio must be 0 where l2 or l1 is given, got 0.5"),
+    ],
+)
+def test_penalties_that_exclude_each_other(parameters: dict[str, Any], message: str) -> None:
+    X, y = problem(2)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        LogisticRegression(**parameters).fit(X, y)
+
+
+def test_partial_fit_knows_no_l1() -> None:
+    X, y = problem(2)
+    with pytest.raises(ValueError, match=r"l1 must be None for partial_fit, got 0\.1"):
+        LogisticRegression(l1=0.1).partial_fit(X, y)
 
 
 @pytest.mark.parametrize("classes", [2, 3])

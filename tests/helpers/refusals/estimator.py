@@ -45,7 +45,7 @@ for option, kind, facts, value in [
     ("n_iter_no_change", ValueError, r"a positive integer, got 0$", 0),
     ("n_iter_no_change", ValueError, r"a positive integer, got 1.5$", 1.5),
     ("n_threads", ValueError, r"a positive integer \(at least 1\), got 0$", 0),
-    ("solver", ValueError, r"'auto', 'lbfgs', 'gd', got 'newton'$", "newton"),
+    ("solver", ValueError, r"'auto', 'lbfgs', 'gd', 'proximal', got 'newton'$", "newton"),
     *(
         (flag, TypeError, "True or False, got str$", "no")
         for flag in ("fit_intercept", "certify", "warm_start", "early_stopping", "standard_errors")
@@ -55,6 +55,8 @@ for option, kind, facts, value in [
 ]:
     refuse("LogisticRegression", kind, option, facts, estimate, **{option: value})
 refuse("LogisticRegression", ValueError, "l2", "None where C is given, got l2=1.*C=2", estimate, l2=1, C=2)
+refuse("LogisticRegression", ValueError, "l1", "None where C is given, got l1=1.*C=2", estimate, l1=1, C=2)
+refuse("LogisticRegression", ValueError, "l1_ratio", "0 where l2 or l1 is given, got 0.5", estimate, l2=1, l1_ratio=0.5)
 refuse("LogisticRegression", ValueError, "y", "two or more classes, got one class", estimate, y=np.zeros(40))
 for class_weight in (None, "balanced"):
     refuse(
@@ -82,6 +84,7 @@ refuse("warm start", ValueError, "y", of_last_fit + r"\[0, 1\]$", go_on, "fit", 
 refuse("warm start", ValueError, "X", of_last_fit + "1$", go_on, "fit", POINTS[:, :1])
 
 refuse("partial_fit", ValueError, "C", "None for partial_fit, got 1.0", learn, C=1.0)
+refuse("partial_fit", ValueError, "l1", "None for partial_fit, got 1.0: gradient descent", learn, l1=1.0)
 steep = r"small enough for coefficients to stay finite, got 1e.308 with l2=None$"
 refuse("partial_fit", ValueError, "learning_rate", steep, learn, 1e9 * POINTS, learning_rate=1e308)
 refuse("partial_fit", ValueError, "class_weight", "None or a dict.*got 'balanced'", learn, class_weight="balanced")
@@ -93,6 +96,7 @@ refuse("partial_fit", ValueError, "y", r"\['ash', 'beech'\], got also \['oak'\]$
 WIDE = np.column_stack([POINTS, POINTS[:, 0] - POINTS[:, 1]])
 for facts, options in [
     ("with a penalty, here l2=0.025,", {}),
+    ("with a penalty, here l1=0.1,", {"l1": 0.1}),
     ("with class_weight", {"class_weight": "balanced"}),
     ("with early_stopping", {"early_stopping": True}),
     ("for 3 classes", {"y": np.arange(40) % 3}),

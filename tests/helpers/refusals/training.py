@@ -108,5 +108,12 @@ refuse(
     "fit, lbfgs", ValueError, "sample_weight", r"finite in float32, as X is, got 1e39 at row 0$",
     gradstep.fit, X.astype("f4"), Y, sample_weight=[1e39, 0, 1, 1],
 )  # fmt: skip
-refuse("fit", ValueError, "solver", r"one of 'auto', 'lbfgs', 'gd', got 'newton'$", gradstep.fit, X, Y, solver="newton")
+refuse(
+    "fit", ValueError, "solver", r"one of 'auto', 'lbfgs', 'gd', 'proximal', got 'newton'$",
+    gradstep.fit, X, Y, solver="newton",
+)  # fmt: skip
+refuse(
+    "fit", ValueError, "l1", r"0 for three classes or more, got 0\.1 for 3$",
+    gradstep.fit, [[0.0], [1.0], [2.0]], [0, 1, 2], l1=0.1,
+)  # fmt: skip
 refuse("fit", TypeError, "solver", r"a str, got int$", gradstep.fit, X, Y, solver=2)
