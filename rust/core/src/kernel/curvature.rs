@@ -219,21 +219,20 @@ struct StripeCurvatures {
 }
 
 impl<X, W> CurvaturePass<'_, X, W> {
-    /// Those of a stripe, which are also added to `sums`; `scores` writes the scores of its rows at the weights.
+    /// Those of a stripe, from the scores `d` of its rows at the weights; they are also added to `sums`.
     #[inline(always)]
     fn stripe<S: Simd>(
         &self,
         simd: S,
         rows: Range<usize>,
+        mut d: [f64; STRIPE],
         sums: &mut Curvature,
-        scores: impl FnOnce(&W, &mut [f64]),
     ) -> StripeCurvatures {
         let (first, count) = (rows.start, rows.len());
-        let [mut d, mut s] = [[0.0; STRIPE]; 2];
+        let mut s = [0.0; STRIPE];
         let z = &mut d[..count];
         match &self.curvatures {
-            RowCurvatures::At(weights) => {
-                scores(weights, z);
+            RowCurvatures::At(_) => {
                 row_curvatures(simd, self.dataset, first, z, &mut s[..count]);
             }
             RowCurvatures::Given(d) => {
@@ -292,9 +291,11 @@ impl CurvaturePass<'_, DenseRows<'_>, PaddedWeights<'_, f64>> {
         let CurvatureScratch { scores, packed } = scratch;
         for first in leaf.clone().step_by(STRIPE) {
             let rows = first..leaf.end.min(first + STRIPE);
-            let stripe = self.stripe(simd, rows, sums, |weights, z| {
-                dense::scores(simd, &self.x, weights, first, z, scores);
-            });
+            let mut z = [0.0; STRIPE];
+            if let RowCurvatures::At(weights) = &self.curvatures {
+                dense::scores(simd, &self.x, weights, first, &mut z[..rows.len()], scores);
+            }
+            let stripe = self.stripe(simd, rows, z, sums);
             if self.basis.columns() < 8 {
                 self.add_narrow_columns(simd, &stripe, packed, sums);
             } else {
@@ -436,11 +437,12 @@ impl<F: Float, I: Index> CurvaturePass<'_, SparseRows<'_, F, I>, ScaledWeights<'
         let (origin, per_unit) = (self.basis.origin(), self.basis.per_unit());
         for first in leaf.clone().step_by(STRIPE) {
             let rows = first..leaf.end.min(first + STRIPE);
-            let StripeCurvatures { count, d, s, .. } =
-                self.stripe(simd, rows, &mut sums.sums, |weights, z| {
-                    // Columns out of range are left out below.
-                    sparse::row_products(&self.x, weights, first, z);
-                });
+            let mut z = [0.0; STRIPE];
+            if let RowCurvatures::At(weights) = &self.curvatures {
+                // Columns out of range are left out below.
+                sparse::row_products(&self.x, weights, first, &mut z[..rows.len()]);
+            }
+            let StripeCurvatures { count, d, s, .. } = self.stripe(simd, rows, z, &mut sums.sums);
             for i in 0..count {
                 let (d, s) = (d[i], s[i]);
                 if s == 0.0 {
