@@ -14,6 +14,7 @@ use fearless_simd::prelude::*;
 
 use super::basis::Basis;
 use super::dataset::{Dataset, LabelBuffers, rows_of};
+use super::leaves::sparse_leaves;
 use super::softmax;
 use super::twofold::Twofold;
 use crate::elementwise::{self, Function};
@@ -455,39 +456,59 @@ pub(crate) fn moments(
             (true, Some(s)) => s.get(dataset.rows.at(i)),
         }
     };
-    let total = sum_rows(
-        dataset,
-        4 * (classes + 1),
-        || vec![0.0; order],
-        || RowSums {
-            sums: vec![Twofold::default(); classes * order],
-            magnitudes: vec![0.0; classes * order],
-            longest: 0.0,
-        },
-        |low, total, i, row| {
-            let RowSums {
-                sums,
-                magnitudes,
-                longest,
-            } = total;
-            let residuals = &residuals.values[i * classes..][..classes];
-            basis.enter(&mut row[..n], low);
-            row[n] = 1.0;
-            let squares = row.iter().zip(scale).map(|(x, s)| (x * s) * (x * s));
-            *longest = longest.max(squares.sum());
-            for (k, &r) in residuals.iter().enumerate() {
-                let range = k * order..(k + 1) * order;
-                for (sum, x) in sums[range.clone()].iter_mut().zip(&*row) {
-                    sum.add(r * x);
+    let zero = || RowSums {
+        sums: vec![Twofold::default(); classes * order],
+        magnitudes: vec![0.0; classes * order],
+        longest: 0.0,
+    };
+    let of_row = |i: usize| &residuals.values[i * classes..][..classes];
+    let total = match dataset.x {
+        // Of X's own columns, what is not stored adds nothing.
+        Features::Sparse(x) if basis.is_natural() => {
+            with_rows!(&x, dataset.rows, rows => map_reduce(
+                job,
+                sparse_leaves(&x, dataset.rows, classes),
+                Vec::new,
+                zero,
+                |parts, total, leaf| for_counted(dataset, leaf, |i| {
+                    let mut squares = 0.0;
+                    let mut add = |column: usize, x: f64| {
+                        squares += (x * scale[column]) * (x * scale[column]);
+                        for (k, &r) in of_row(i).iter().enumerate() {
+                            total.sums[k * order + column].add(r * x);
+                            total.magnitudes[k * order + column] += cancelled(i, r) * x.abs();
+                        }
+                    };
+                    rows.visit(i, parts, |column, x| if column < n { add(column, x) });
+                    add(n, 1.0);
+                    total.longest = total.longest.max(squares);
+                }),
+            ))
+        }
+        _ => sum_rows(
+            dataset,
+            4 * (classes + 1),
+            || vec![0.0; order],
+            zero,
+            |low, total, i, row| {
+                basis.enter(&mut row[..n], low);
+                row[n] = 1.0;
+                let squares = row.iter().zip(scale).map(|(x, s)| (x * s) * (x * s));
+                total.longest = total.longest.max(squares.sum());
+                for (k, &r) in of_row(i).iter().enumerate() {
+                    let range = k * order..(k + 1) * order;
+                    for (sum, x) in total.sums[range.clone()].iter_mut().zip(&*row) {
+                        sum.add(r * x);
+                    }
+                    let r = cancelled(i, r);
+                    for (sum, x) in total.magnitudes[range].iter_mut().zip(&*row) {
+                        *sum += r * x.abs();
+                    }
                 }
-                let r = cancelled(i, r);
-                for (sum, x) in magnitudes[range].iter_mut().zip(&*row) {
-                    *sum += r * x.abs();
-                }
-            }
-        },
-        job,
-    )?;
+            },
+            job,
+        ),
+    }?;
     Ok(Moments {
         weight: residuals.weight,
         error: residuals.error,

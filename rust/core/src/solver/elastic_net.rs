@@ -12,7 +12,9 @@ use super::objective::{Iterate, Objective};
 use super::proof::{Goal, Proof};
 use super::quadratic::Quadratic;
 use super::run::{Ended, Run};
-use super::stages::{FIRST_ROWS, FIRST_ROWS_A_COLUMN, GROWTH, hessian_rows};
+use super::stages::{
+    FIRST_ROWS, FIRST_ROWS_A_COLUMN, GROWTH, START_COST, hessian_cost, hessian_rows,
+};
 use crate::descent::StopReason;
 use crate::error::Error;
 use crate::float::Precision;
@@ -32,15 +34,19 @@ const HESSIANS: usize = 20;
 /// Iterations with one Hessian, and of a sample.
 const ITERATIONS: usize = 12;
 const SAMPLE_ITERATIONS: usize = 30;
+/// Least number of rows per column that a Hessian is computed from, where more would take too long.
+const LEAST_ROWS_A_COLUMN: usize = 4;
 /// A set of columns that is not the last is left when the decrease ahead is this part of its first.
 const ROUGH: f64 = 1e-2;
 /// What a sample of rows is solved to, as a part of weights / rows: the objective at its optimum is off by half of that.
 const SAMPLE_PRECISION: f64 = 0.1;
 /// What is asked of the decrease ahead, as a part of the gap that is wanted. Without l2 the gap is proportional to the slopes
 /// that are left and the decrease to their squares: each time the proof fails, what is asked is divided.
-const AHEAD: f64 = 0.05;
+const AHEAD: f64 = 1e-4;
 const DIVISOR: f64 = 1e3;
 const PROOFS: usize = 6;
+/// The first proof whose gradient is computed to nearly the last bit, which takes as long as several iterations.
+const EXACT_PROOF: usize = 3;
 /// Sweeps over a model's coordinates end once one brings less than this part of all: in the first iteration, and in the last.
 const INEXACT: f64 = 0.05;
 const EXACT: f64 = 1e-6;
@@ -110,8 +116,10 @@ pub(crate) fn minimise(
                 continue;
             }
         }
-        let proof = search.proof(iterate.clone(), stop_reason, run)?;
         proofs += 1;
+        let is_last = ended == Ended::Stalled || stop_reason != StopReason::Tolerance;
+        let is_exact = is_last || proofs >= EXACT_PROOF;
+        let proof = search.proof(iterate.clone(), stop_reason, is_exact, run)?;
         let has_moved = iterate.value.objective < before;
         let is_end = stop_reason != StopReason::Tolerance
             || proof.stop_reason == StopReason::Tolerance
@@ -122,7 +130,7 @@ pub(crate) fn minimise(
         }
         search.ahead /= DIVISOR;
     }
-    search.proof(iterate, StopReason::Precision, run)
+    search.proof(iterate, StopReason::Precision, true, run)
 }
 
 /// A search for the minimum, over all columns or some of them.
@@ -157,6 +165,7 @@ impl Search<'_> {
         &self,
         mut iterate: Iterate,
         ended: StopReason,
+        is_exact: bool,
         run: &mut Run<'_>,
     ) -> Result<Proof, Error> {
         let mut v = iterate.v.clone();
@@ -164,7 +173,10 @@ impl Search<'_> {
         if v != iterate.v {
             iterate = self.evaluate(self.objective, v, run)?;
         }
-        let wanted = self.goal.gap * iterate.value.objective;
+        let wanted = match is_exact {
+            true => self.goal.gap * iterate.value.objective,
+            false => f64::INFINITY,
+        };
         let gap = fenchel::gap(self.objective, &iterate, wanted, run)?;
         Ok(Proof {
             stop_reason: self.goal.reason(ended, gap, &iterate),
@@ -315,7 +327,13 @@ impl Search<'_> {
         run: &mut Run<'_>,
     ) -> Result<Ended, Error> {
         let m = objective.rows();
-        let mut rows = hessian_rows(objective);
+        // Of many columns, a few rows for each: what the model lacks it learns from the iterations.
+        let n = objective.columns();
+        let affordable = (START_COST / hessian_cost(objective, m) * m as f64) as usize;
+        let mut rows = hessian_rows(objective).min(affordable.max(LEAST_ROWS_A_COLUMN * n));
+        if rows.saturating_mul(2) > m {
+            rows = m;
+        }
         let mut has_stalled = false;
         for _ in 0..HESSIANS {
             let model = if rows >= m {

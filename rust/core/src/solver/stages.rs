@@ -45,7 +45,7 @@ const ITERATIONS: usize = 12;
 /// The most columns n of a Hessian that is factored; with K classes, n² K must not exceed the square of this.
 const LARGEST_FACTOR: usize = 4096;
 /// The most that the first factored Hessian may cost, in passes over all rows.
-const START_COST: f64 = 8.0;
+pub(super) const START_COST: f64 = 8.0;
 /// The most that a later factored Hessian of more rows may cost, in passes over all rows, or as many as the fit has
 /// taken.
 const LATER_COST: f64 = 12.0;
@@ -64,7 +64,7 @@ pub(crate) struct Solution {
 /// Estimated cost of computing and factoring a Hessian of `rows` rows, in passes over all `m` rows. Measured: a product
 /// takes 0.06 of the time of reading an element, and factoring takes n³/24 such times. Sparse rows are cheap to read
 /// but not to multiply, hence the density.
-fn hessian_cost(objective: &Objective<'_>, rows: usize) -> f64 {
+pub(super) fn hessian_cost(objective: &Objective<'_>, rows: usize) -> f64 {
     let (m, n) = (objective.rows() as f64, objective.columns() as f64);
     (rows as f64 / m * n * 0.06 + n * n / (24.0 * m)) / objective.density()
 }
