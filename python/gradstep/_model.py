@@ -201,7 +201,7 @@ class Model:
 
 def write_file(path: Path, data: bytes) -> None:
     """Write a file whole or not at all: to a temporary file beside it, which then takes its place."""
-    # A link keeps pointing at the file that it points at; a device or pipe must not be replaced by a file.
+    # Through a symbolic link its target is replaced, not the link. Devices and pipes are refused.
     path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():
         raise ValueError(f"{path}: must be a regular file")

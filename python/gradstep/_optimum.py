@@ -133,7 +133,7 @@ class Optimum(Fitted):
     loss : float
         Mean cross-entropy.
     objective : float
-        The loss plus the penalty (l2/2) ||w||².
+        The loss plus the penalty l1 Σ |w_j| + (l2/2) ||w||².
     gradient_norm : float
         Largest component, in magnitude, of the objective's gradient by weights and bias.
     gap : float
@@ -148,7 +148,7 @@ class Optimum(Fitted):
     n_iterations : int
         Number of iterations.
     solver : str
-        "lbfgs" or "gd".
+        "lbfgs", "gd" or "proximal".
     history : structured ndarray, shape (n_iterations,)
         ``objective, gradient_norm, step, seconds, passes, rows`` after each iteration. Objective and gradient are over
         `rows` rows: fewer than all of them in the first iterations of a large fit.

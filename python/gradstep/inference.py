@@ -558,7 +558,7 @@ class _Data:
         self.at = likelihood.basis.coefficients(estimates[:, kept], bias).ravel()
 
     def position(self, column: Any) -> int:
-        """The position of a column, or of the bias, among those of one class."""
+        """The index of a column, by name or number, or of the bias, by name, among the coefficients of one class."""
         if isinstance(column, str):
             if column in self.columns:
                 return self.columns.index(column)

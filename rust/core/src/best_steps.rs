@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::descent::{Descent, Observer, Options, StopReason, check_start};
+use crate::descent::{Descent, Observer, Options, check_start};
 use crate::error::{Error, check_length};
 use crate::float::Float;
 use crate::kernel::{self, Dataset};
@@ -13,6 +13,7 @@ use crate::solver::plane_search;
 use crate::solver::run::{FitObserver, Iteration, Run, Separation};
 use crate::solver::separation;
 use crate::source::{Arrays, Source};
+use crate::stop::StopReason;
 
 /// Gradient descent over full batches from `weights` and `bias`, with the optimal step length and momentum of each
 /// epoch instead of a learning rate. Of the options, only `epochs`, `penalty`, `tol` and `threads` are used.

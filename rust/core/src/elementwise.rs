@@ -80,7 +80,8 @@ fn map_block<F: Float, S: Simd>(simd: S, z: &[F], out: &mut [F], function: Funct
     }
 }
 
-/// [`map_block`] in place. Elements are copied to a buffer on the stack first, so that each loop is compiled once.
+/// [`map_block`] in place. Each piece is copied to the stack and computed there, so that no second version of the loops is
+/// compiled for work in place.
 #[inline(always)]
 pub(crate) fn map_in_place<F: Float, S: Simd>(simd: S, values: &mut [F], function: Function) {
     const PIECE: usize = 256;

@@ -4,7 +4,7 @@
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 
-use crate::descent::{StopReason, check_start};
+use crate::descent::check_start;
 use crate::error::{Error, check_length, check_room, one_of};
 use crate::float::{Float, Precision};
 use crate::kernel::{Dataset, Labels};
@@ -21,6 +21,7 @@ use crate::solver::run::{FitObserver, Record, Run};
 use crate::solver::stages::{self, Solution};
 use crate::solver::view::Alias;
 use crate::source::{Arrays, Source};
+use crate::stop::StopReason;
 
 /// The algorithm that finds the optimum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,17 +35,15 @@ pub enum Solver {
 }
 
 impl Solver {
-    /// The solver of that name; "auto" is [`Solver::Lbfgs`].
+    /// The solver of that name; "auto" is the one for the penalty.
     ///
     /// # Errors
     ///
-    /// [`Error::Choice`] if `name` is none of "auto", "lbfgs", "gd" and "proximal"; [`Error::Conflict`] for a solver that the
-    /// penalty is not for.
+    /// [`Error::Choice`] if `name` is none of "auto", "lbfgs", "gd" and "proximal".
     pub fn parse(name: &str, penalty: Penalty) -> Result<Self, Error> {
-        let auto = if penalty.l1() > 0.0 {
-            Solver::Proximal
-        } else {
-            Solver::Lbfgs
+        let auto = match penalty.is_smooth() {
+            true => Solver::Lbfgs,
+            false => Solver::Proximal,
         };
         let words = [
             ("auto", auto),
@@ -52,22 +51,26 @@ impl Solver {
             ("gd", Solver::Gd),
             ("proximal", Solver::Proximal),
         ];
-        let solver = one_of("solver", &words, name)?;
-        if (solver == Solver::Proximal) == (auto == Solver::Proximal) {
-            return Ok(solver);
-        }
-        let expected = match auto {
-            Solver::Proximal => "\"auto\" or \"proximal\" with l1 > 0",
-            _ => "\"auto\", \"lbfgs\" or \"gd\" without l1",
+        one_of("solver", &words, name)
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] if the solver is not for such a penalty.
+    fn check(self, penalty: Penalty) -> Result<(), Error> {
+        let expected = match (penalty.is_smooth(), self) {
+            (true, Solver::Proximal) => "\"auto\", \"lbfgs\" or \"gd\" without l1",
+            (false, Solver::Lbfgs | Solver::Gd) => "\"auto\" or \"proximal\" with l1 > 0",
+            _ => return Ok(()),
         };
         Err(Error::Conflict {
             argument: "solver",
             expected,
-            got: format!("{name:?}"),
+            got: format!("{:?}", self.name()),
         })
     }
 
-    /// The solver's name: "lbfgs" or "gd".
+    /// The solver's name: "lbfgs", "gd" or "proximal".
     pub fn name(self) -> &'static str {
         match self {
             Solver::Lbfgs => "lbfgs",
@@ -107,8 +110,10 @@ impl FitOptions {
     ///
     /// # Errors
     ///
-    /// [`Error::Number`] naming the first option that is out of range.
+    /// [`Error::Number`] naming the first option that is out of range; [`Error::Conflict`] for a solver that is not for the
+    /// penalty.
     pub fn check(&self) -> Result<(), Error> {
+        self.solver.check(self.penalty)?;
         let tol = self.tol.unwrap_or(0.0);
         for (argument, got) in [("tol", tol), ("gap_tol", self.gap_tol)] {
             if !(0.0..f64::INFINITY).contains(&got) {
@@ -264,7 +269,7 @@ fn solve(
     options.check()?;
     let labels = source.labels(precision, &mut Job::new(options.threads, observer)?)?;
     start.check(source.columns(), labels.scores, precision)?;
-    if options.penalty.l1() > 0.0 && labels.scores > 1 {
+    if !options.penalty.is_smooth() && labels.scores > 1 {
         return Err(Error::Conflict {
             argument: "l1",
             expected: "0 for three classes or more",
@@ -299,18 +304,28 @@ fn solve(
                 precision,
             )
         };
-        let solution = if options.fit_bias && labels.are_equal {
-            without_second_class(&objective, &labels, &mut run)?
+        let outcome = if options.fit_bias && labels.are_equal {
+            let solution = without_second_class(&objective, &labels, &mut run)?;
+            prove(&objective, solution, goal, &mut run)?
         } else {
             let start = start.take().unwrap_or_default();
             let (v, is_given) = begin(&objective, &labels, start, &mut run)?;
-            if options.solver == Solver::Proximal {
-                let proof = elastic_net::minimise(&objective, v, is_given, goal, &mut run)?;
-                break (objective, proof);
+            let run = &mut run;
+            match options.solver {
+                Solver::Lbfgs => {
+                    let solution = by_lbfgs(&objective, v, is_given, options, run)?;
+                    prove(&objective, solution, goal, run)?
+                }
+                Solver::Gd => {
+                    let solution = by_gradient_descent(&objective, v, options, run)?;
+                    prove(&objective, solution, goal, run)?
+                }
+                Solver::Proximal => {
+                    Outcome::Known(elastic_net::minimise(&objective, v, is_given, goal, run)?)
+                }
             }
-            minimise(&objective, v, is_given, options, &mut run)?
         };
-        match prove(&objective, solution, goal, &mut run)? {
+        match outcome {
             Outcome::Known(proof) => break (objective, proof),
             Outcome::Without(columns) => excluded = columns,
         }
@@ -365,8 +380,8 @@ fn without_second_class(
     })
 }
 
-/// Runs the chosen solver from parameters `v`, which are `given` by the caller or not.
-fn minimise(
+/// By preconditioned L-BFGS.
+fn by_lbfgs(
     objective: &Objective<'_>,
     v: Vec<f64>,
     given: bool,
@@ -374,34 +389,37 @@ fn minimise(
     run: &mut Run<'_>,
 ) -> Result<Solution, Error> {
     let tol = options.tol.unwrap_or(GRADIENT);
-    match options.solver {
-        Solver::Lbfgs | Solver::Proximal => {
-            // The passes held back are for the Newton steps of the certificate.
-            let all = run.max_passes;
-            if options.certify && options.tol.is_none() {
-                run.max_passes = f64::max(0.5 * all, all - NEWTON_PASSES);
-            }
-            let solution = stages::minimise(objective, v, given, tol, run);
-            run.max_passes = all;
-            solution
+    // The passes held back are for the Newton steps of the certificate.
+    let all = run.max_passes;
+    if options.certify && options.tol.is_none() {
+        run.max_passes = f64::max(0.5 * all, all - NEWTON_PASSES);
+    }
+    let solution = stages::minimise(objective, v, given, tol, run);
+    run.max_passes = all;
+    solution
+}
+
+/// By gradient descent with the optimal step length and momentum of each iteration.
+fn by_gradient_descent(
+    objective: &Objective<'_>,
+    v: Vec<f64>,
+    options: &FitOptions,
+    run: &mut Run<'_>,
+) -> Result<Solution, Error> {
+    let precision = Precision::Double;
+    let until = [options.tol.unwrap_or(GRADIENT), plane_search::AT_REST];
+    let mut iterate = stages::evaluate(objective, v, precision, run)?;
+    // A search that rounding ended is repeated from where it ended, as long as that helps.
+    loop {
+        let before = iterate.value.clone();
+        let solution = plane_search::minimise(objective, iterate, until, precision, run)?;
+        let after = &solution.iterate.value;
+        let is_better = after.objective < before.objective - before.rounding(precision)
+            || after.gradient_norm < 0.5 * before.gradient_norm;
+        if solution.stop_reason != StopReason::Precision || !is_better {
+            return Ok(solution);
         }
-        Solver::Gd => {
-            let precision = Precision::Double;
-            let until = [tol, plane_search::AT_REST];
-            let mut iterate = stages::evaluate(objective, v, precision, run)?;
-            // A search that rounding ended is repeated from where it ended, as long as that helps.
-            loop {
-                let before = iterate.value.clone();
-                let solution = plane_search::minimise(objective, iterate, until, precision, run)?;
-                let after = &solution.iterate.value;
-                let is_better = after.objective < before.objective - before.rounding(precision)
-                    || after.gradient_norm < 0.5 * before.gradient_norm;
-                if solution.stop_reason != StopReason::Precision || !is_better {
-                    return Ok(solution);
-                }
-                iterate = solution.iterate;
-            }
-        }
+        iterate = solution.iterate;
     }
 }
 

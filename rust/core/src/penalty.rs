@@ -44,6 +44,11 @@ impl Penalty {
         self.l1 == 0.0 && self.l2 == 0.0
     }
 
+    /// Whether the penalty has a derivative everywhere.
+    pub(crate) fn is_smooth(self) -> bool {
+        self.l1 == 0.0
+    }
+
     /// The strength of Σ |w_j|.
     pub(crate) fn l1(self) -> f64 {
         self.l1

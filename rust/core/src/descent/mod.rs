@@ -13,4 +13,3 @@ pub use self::epochs::descend;
 pub use self::options::{Descent, Observer, Options};
 pub use self::step::{Reduction, Step, gradient_step};
 pub use self::trace::Trace;
-pub use crate::stop::StopReason;

@@ -207,10 +207,10 @@ fn curvatures(
     Ok((d, weight))
 }
 
-/// Rows of features that are copied to panels.
+/// Rows for a Gram matrix, which takes them in panels: blocks of [`PANEL`] columns, row by row.
 trait PanelRows: Sync {
     /// Copies the first `features` columns of rows `first .. first + count`, element (i, j) to
-    /// `panels[(j / PANEL · count + i) · PANEL + j % PANEL]`, where there are zeros.
+    /// `panels[(j / PANEL · count + i) · PANEL + j % PANEL]`. `panels` must be all zeros before.
     fn spread(
         &self,
         first: usize,

@@ -36,7 +36,7 @@ pub(super) fn sparse_leaves(x: &Sparse<'_>, rows: RowSet<'_>, classes: usize) ->
     Leaves::of(rows.count(x.rows()), size, cost, width)
 }
 
-/// An upper bound for the additions that a term of a column's sum takes part in within its leaf.
+/// Upper bound on the number of elements that one column sums up in a leaf. A row may store a column several times.
 pub(crate) fn longest_sum(x: &Sparse<'_>) -> f64 {
     let of_leaf = sparse_leaves(x, RowSet::All, 1).size() as f64 * x.longest_row() as f64;
     of_leaf.min(x.stored_before(x.rows()) as f64)

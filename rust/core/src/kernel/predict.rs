@@ -112,7 +112,7 @@ pub(super) fn map_rows<F: Float>(
     }
 }
 
-/// `function` of the one score of each of the rows.
+/// Writes the one score of each row to `out`, or `function` of the score if there is one.
 fn map_one_score<F: Float>(
     x: Features<'_>,
     rows: RowSet<'_>,

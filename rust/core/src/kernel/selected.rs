@@ -1,6 +1,6 @@
 //! Some of the columns of all rows, copied: what is read again and again while the rest of `X` waits.
 
-use super::dataset::Dataset;
+use super::dataset::{Dataset, rows_of};
 use crate::elements::Elements;
 use crate::error::{Error, zeros};
 use crate::features::Features;
@@ -50,6 +50,10 @@ impl<'a> Selected<'a> {
             columns: columns.len(),
             x,
         })
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        rows_of(&self.dataset)
     }
 
     /// These columns as a dataset.

@@ -3,7 +3,7 @@
 //! Source: T. Ogita, S. Rump & S. Oishi, "Accurate sum and dot product", SIAM J. Sci. Comput. 26 (2005),
 //! doi:10.1137/030601818, algorithms 3.1 and 5.3.
 
-/// The exact sum of a rounded value and its rounding error.
+/// The sum `high + low`, not evaluated: a rounded value, and the rounding errors that have been accumulated so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Twofold {
     pub(super) high: f64,

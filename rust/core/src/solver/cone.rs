@@ -1,4 +1,4 @@
-//! The iterate of a cone that is nearest to a target: least squares with non-negative coefficients.
+//! The point of a cone that is nearest to a target: least squares with non-negative coefficients.
 //!
 //! Source: C. Lawson & R. Hanson, *Solving Least Squares Problems* (1974), ch. 23, the active set method, with an
 //! orthogonal factorisation that is updated when rows enter or leave.
@@ -10,7 +10,7 @@ const DEPENDENT: f64 = 1e-10;
 /// A row enters only if its product with the residual exceeds this fraction of the residual's length.
 const USELESS: f64 = 1e-12;
 
-/// All combinations of some unit vectors, the rows, with non-negative coefficients; and the nearest iterate to `target`
+/// All combinations of some unit vectors, the rows, with non-negative coefficients; and the nearest point to `target`
 /// in it.
 pub(crate) struct Cone {
     dimension: usize,
@@ -23,12 +23,12 @@ pub(crate) struct Cone {
     /// which form an upper triangle.
     basis: Vec<Vec<f64>>,
     upper: Vec<Vec<f64>>,
-    /// The target less the nearest iterate found so far.
+    /// The target less the nearest point found so far.
     residual: Vec<f64>,
 }
 
 impl Cone {
-    /// The cone without rows, which is the iterate 0.
+    /// The cone without rows, which is the point 0.
     pub(crate) fn new(target: Vec<f64>) -> Self {
         Cone {
             dimension: target.len(),
@@ -47,12 +47,12 @@ impl Cone {
         self.rows.push(row);
     }
 
-    /// The target less the nearest iterate. After [`Cone::solve`], no row has a positive product with it.
+    /// The target less the nearest point. After [`Cone::solve`], no row has a positive product with it.
     pub(crate) fn residual(&self) -> &[f64] {
         &self.residual
     }
 
-    /// Finds the nearest iterate.
+    /// Finds the nearest point.
     pub(crate) fn solve(&mut self) {
         // A row that cannot enter because of rounding waits until the residual has become shorter.
         let mut waits = vec![false; self.rows.len()];
@@ -224,7 +224,7 @@ mod tests {
                 for row in &cone.rows {
                     assert!(dot(row, residual) <= 1e-10, "{}", dot(row, residual));
                 }
-                // The nearest iterate is a combination of passive rows, and is perpendicular to the residual.
+                // The nearest point is a combination of passive rows, and is perpendicular to the residual.
                 let mut nearest = cone.target.clone();
                 add_multiple(&mut nearest, -1.0, residual);
                 assert!(dot(&nearest, residual).abs() <= 1e-12);

@@ -1,7 +1,7 @@
 //! Upper bound on objective − minimum by duality, for l2 > 0.
 //!
 //! With residuals r_i = σ(z_i) − y_i, an iterate whose bias is optimal for its weights, so that Σ s_i r_i = 0, gives a
-//! feasible iterate of the Fenchel dual, and the duality gap is exactly
+//! feasible point of the Fenchel dual, and the duality gap is exactly
 //!
 //! ```text
 //! P(w, b°) − D(r) = ‖∇_w P(w, b°)‖² / (2·l2)
@@ -22,7 +22,7 @@
 //! that a term goes through (N. Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §3.1 and §4.2). Over
 //! sparse rows, scores and the gradient's sums are in `f64` whatever is stored, and are rounded once.
 //!
-//! With K classes the same holds with residuals r_ik = p_ik − [y_i = k]: the dual iterate is p_i in the simplex, feasible
+//! With K classes the same holds with residuals r_ik = p_ik − [y_i = k]: the dual point is p_i in the simplex, feasible
 //! where Σ s_i r_ik = 0 for every class, and its value is the entropy Σ s_i H(p_i) less the penalty's conjugate. Let b°
 //! be the optimal biases nearest to b, u the unit vector from b towards b°, whose range over the classes is at most √2,
 //! and H_i = diag(p_i) − p_i p_iᵀ. Third derivatives of ln Σ exp along u are at most √2 times the second (F. Bach,
@@ -54,7 +54,7 @@ use crate::reduce::{Job, STRIPE};
 use crate::source::Rounding;
 
 /// The second derivatives that the bound needs, each multiplied or divided by [`EXACT`] to be safe.
-pub(super) struct Moments {
+pub(super) struct DualMoments {
     /// The least curvature along the biases: h for one score, μ for several classes.
     least: f64,
     /// h, a bound on the largest curvature along the biases.
@@ -65,10 +65,10 @@ pub(super) struct Moments {
     squares: f64,
 }
 
-impl Moments {
+impl DualMoments {
     /// From the sums of all scores' curvatures, and the least curvature along the biases.
     pub(super) fn new(trace: &Curvature, least: f64) -> Self {
-        Moments {
+        DualMoments {
             least: least / EXACT,
             largest: trace.bias / trace.weight * EXACT,
             spread: trace.diagonal.iter().sum::<f64>() / trace.weight * EXACT,
@@ -79,7 +79,7 @@ impl Moments {
     /// Bounds on the moments of several classes after a step of the biases of this length.
     fn after(self, length: f64) -> Self {
         let growth = (SQRT_2 * length).exp();
-        Moments {
+        DualMoments {
             least: self.least / growth,
             largest: self.largest * growth,
             spread: self.spread * growth,
@@ -124,7 +124,7 @@ pub(crate) fn gap(
 fn at_better_biases(
     objective: &Objective<'_>,
     iterate: &Iterate,
-    mut moments: Moments,
+    mut moments: DualMoments,
     by_biases: &Inverse,
     job: &mut Job<'_>,
 ) -> Result<f64, Error> {
@@ -157,7 +157,7 @@ fn moments(
     objective: &Objective<'_>,
     iterate: &Iterate,
     job: &mut Job<'_>,
-) -> Result<(Moments, Option<Inverse>), Error> {
+) -> Result<(DualMoments, Option<Inverse>), Error> {
     let at = objective.parameters(&iterate.v);
     let curvatures = objective.source.curvatures(&at, job)?;
     let basis = Basis::natural(objective.columns());
@@ -175,7 +175,7 @@ fn moments(
             )
         }
     };
-    Ok((Moments::new(&trace, least), inverse))
+    Ok((DualMoments::new(&trace, least), inverse))
 }
 
 /// The inverse of a symmetric K × K matrix H that vanishes along (1, …, 1), on the vectors perpendicular to that.
@@ -261,7 +261,7 @@ pub(super) struct GradientError {
 pub(super) fn gradient_error(
     objective: &Objective<'_>,
     iterate: &Iterate,
-    moments: &Moments,
+    moments: &DualMoments,
     precision: Precision,
 ) -> GradientError {
     let classes = objective.classes;
@@ -290,7 +290,7 @@ pub(super) fn gradient_error(
 fn bound(
     objective: &Objective<'_>,
     iterate: &Iterate,
-    moments: &Moments,
+    moments: &DualMoments,
     precision: Precision,
 ) -> f64 {
     let error = gradient_error(objective, iterate, moments, precision);

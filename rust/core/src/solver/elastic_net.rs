@@ -15,13 +15,13 @@ use super::run::{Ended, Run};
 use super::stages::{
     FIRST_ROWS, FIRST_ROWS_A_COLUMN, GROWTH, START_COST, hessian_cost, hessian_rows,
 };
-use crate::descent::StopReason;
 use crate::error::Error;
 use crate::float::Precision;
-use crate::kernel::{Basis, stratified};
+use crate::kernel::Basis;
 use crate::linalg::{add_multiple, dot};
 use crate::penalty::soft_threshold;
-use crate::source::Sample;
+use crate::source::Part;
+use crate::stop::StopReason;
 
 /// Up to so many columns are all iterated over; of more, at least a hundred, and twice as many as have weights.
 const ALL_COLUMNS: usize = 300;
@@ -147,6 +147,7 @@ struct Search<'a> {
 type Widen<'a> = &'a dyn Fn(&[f64]) -> Vec<f64>;
 
 impl Search<'_> {
+    /// The objective over all rows or some of them; an error names the row and column of all.
     fn evaluate(
         &self,
         objective: &Objective<'_>,
@@ -254,12 +255,8 @@ impl Search<'_> {
         let precision = objective.precision;
         let selected = (objective.source).select(columns, precision, &mut run.job())?;
         let mut ended = Ended::Stalled;
-        let v = selected.lend(|source| {
-            let part = Objective {
-                source,
-                cost: source.reads() as f64 / objective.source.reads() as f64,
-                ..*objective
-            };
+        let v = selected.lend(1, |source| {
+            let part = objective.over(source);
             let mut inner = self.evaluate(&part, narrow(&iterate.v), run)?;
             ended = self.on_rows(&part, &mut inner, is_final, &widen, run)?;
             Ok(widen(&inner.v))
@@ -281,11 +278,7 @@ impl Search<'_> {
         while rows.saturating_mul(2) < m {
             let sample = self.sample(objective, rows, run)?;
             v = sample.lend(1, |source| {
-                let part = Objective {
-                    source,
-                    cost: objective.cost * rows as f64 / m as f64,
-                    ..*objective
-                };
+                let part = objective.over(source);
                 let mut iterate = self.evaluate(&part, v, run)?;
                 let Some(mut model) = Model::new(&part, &part, &iterate.v, run)? else {
                     return Ok(iterate.v); // nothing of any weight was drawn
@@ -309,12 +302,9 @@ impl Search<'_> {
         objective: &Objective<'s>,
         rows: usize,
         run: &mut Run<'_>,
-    ) -> Result<Sample<'s>, Error> {
-        let drawn = stratified(objective.rows(), rows, self.seed);
+    ) -> Result<Box<dyn Part + 's>, Error> {
         self.seed = self.seed.wrapping_add(1);
-        run.passes += objective.cost * rows as f64 / objective.rows() as f64;
-        let precision = self.objective.precision;
-        objective.source.sample(drawn, precision, &mut run.job())
+        run.sample(objective, rows, self.seed)
     }
 
     /// Iterates over all rows, with one Hessian after the other.
@@ -341,12 +331,7 @@ impl Search<'_> {
             } else {
                 let sample = self.sample(objective, rows, run)?;
                 sample.lend(1, |source| {
-                    let part = Objective {
-                        source,
-                        cost: objective.cost * rows as f64 / m as f64,
-                        ..*objective
-                    };
-                    Model::new(&part, objective, &iterate.v, run)
+                    Model::new(&objective.over(source), objective, &iterate.v, run)
                 })?
             };
             let Some(mut model) = model else {

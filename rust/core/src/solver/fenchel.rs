@@ -14,7 +14,7 @@
 //! V. Viallon & T. Rabbani, "Safe feature elimination for the lasso" (2010), arXiv:1009.4219; for the divergence, A. Gibbs &
 //! F. Su, "On choosing and bounding probability metrics", Int. Stat. Rev. 70 (2002), doi:10.1111/j.1751-5823.2002.tb00178.x.
 
-use super::duality::{EXACT, Moments, gradient_error};
+use super::duality::{DualMoments, EXACT, gradient_error};
 use super::objective::{Iterate, Objective};
 use super::run::Run;
 use crate::error::Error;
@@ -24,7 +24,7 @@ use crate::linalg::norm;
 use crate::source::RowScores;
 
 /// The gradient of the mean error, and bounds on the rounding errors of its components.
-struct Gradient {
+struct LossSlopes {
     by_weights: Vec<f64>,
     errors: Vec<f64>,
     by_bias: f64,
@@ -49,23 +49,23 @@ pub(super) fn gap(
     let curvatures = objective.source.curvatures(&at, &mut run.job())?;
     let natural = Basis::natural(objective.columns());
     let (curvature, _) = curvatures.trace(&natural, &mut run.job())?;
-    let gradient = Gradient::fast(objective, iterate, &curvature);
+    let gradient = LossSlopes::fast(objective, iterate, &curvature);
     let rough = bound(objective, iterate, &curvature, &gradient, f64::INFINITY);
     if rough <= wanted {
         return Ok(rough);
     }
     let scores = run.scores(objective, &iterate.v)?;
     run.passes += objective.cost;
-    let gradient = Gradient::exact(objective, scores.as_ref(), &curvature, run)?;
+    let gradient = LossSlopes::exact(objective, scores.as_ref(), &curvature, run)?;
     let chi_square = scores.chi_square(&mut run.job())? / curvature.weight;
     let exact = bound(objective, iterate, &curvature, &gradient, chi_square);
     Ok(exact.min(rough))
 }
 
-impl Gradient {
+impl LossSlopes {
     /// From the gradient of the objective at an iterate.
     fn fast(objective: &Objective<'_>, iterate: &Iterate, curvature: &Curvature) -> Self {
-        let moments = Moments::new(curvature, curvature.bias / curvature.weight);
+        let moments = DualMoments::new(curvature, curvature.bias / curvature.weight);
         let error = gradient_error(objective, iterate, &moments, Precision::Double);
         let (weights, _) = objective.split(&iterate.v);
         let (slopes, by_bias) = objective.split(&iterate.value.gradient);
@@ -74,7 +74,7 @@ impl Gradient {
             .iter()
             .zip(of_penalty)
             .map(|(g, penalty)| g - penalty);
-        Gradient {
+        LossSlopes {
             by_weights: by_weights.collect(),
             errors: vec![error.by_weights; weights.len()],
             by_bias: by_bias.iter().sum(),
@@ -101,7 +101,7 @@ impl Gradient {
         };
         let squares = curvature.diagonal.iter();
         let errors = moments.magnitudes[..n].iter().zip(squares);
-        Ok(Gradient {
+        Ok(LossSlopes {
             by_weights: moments.sums[..n].iter().map(|sum| sum / total).collect(),
             errors: errors
                 .map(|(magnitude, square)| error(*magnitude, *square))
@@ -121,7 +121,7 @@ fn bound(
     objective: &Objective<'_>,
     iterate: &Iterate,
     curvature: &Curvature,
-    gradient: &Gradient,
+    gradient: &LossSlopes,
     chi_square: f64,
 ) -> f64 {
     let (weights, _) = objective.split(&iterate.v);

@@ -108,7 +108,7 @@ pub(crate) struct Criteria<'a> {
 }
 
 /// The last iterate, why iterations ended, and how many there were.
-pub(crate) struct Outcome {
+pub(crate) struct LbfgsEnd {
     pub iterate: Iterate,
     pub ended: Ended,
     pub iterations: usize,
@@ -134,7 +134,7 @@ impl Lbfgs<'_> {
         memory: &mut Memory,
         patience: &mut Patience,
         run: &mut Run<'_>,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<LbfgsEnd, Error> {
         let Lbfgs {
             objective,
             preconditioner,
@@ -176,7 +176,7 @@ impl Lbfgs<'_> {
                         Some(LineSearch::Spent) => Ended::Passes,
                         _ => Ended::Stalled,
                     });
-                    return Ok(Outcome {
+                    return Ok(LbfgsEnd {
                         iterate,
                         ended,
                         iterations,
@@ -191,7 +191,7 @@ impl Lbfgs<'_> {
             iterate = next;
             iterations += 1;
             if run.record(objective, &iterate, step).is_break() {
-                return Ok(Outcome {
+                return Ok(LbfgsEnd {
                     iterate,
                     ended: Ended::Callback,
                     iterations,

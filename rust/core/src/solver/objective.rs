@@ -1,4 +1,4 @@
-//! The function that is minimised: E + (l2/2)‖w‖², of one vector `v` of weights and, last, the bias. For K classes `v`
+//! The function that is minimised: E + l1 Σ|w_j| + (l2/2)‖w‖², of one vector `v` of weights and, last, the bias. For K classes `v`
 //! holds the n weights of each class, class after class, and then the K biases.
 
 use crate::error::Error;
@@ -87,6 +87,19 @@ impl<'a> Objective<'a> {
             } else {
                 0.0
             },
+        }
+    }
+
+    /// The same objective over some of the rows or columns, which are part of the source of this one.
+    pub(crate) fn over<'s>(&self, source: &'s dyn Source) -> Objective<'s>
+    where
+        'a: 's,
+    {
+        Objective {
+            source,
+            cost: self.cost * (source.reads() as f64 / self.source.reads() as f64),
+            separated_below: 0.0,
+            ..*self
         }
     }
 

@@ -15,11 +15,11 @@ use super::preconditioner::from_all_rows;
 use super::run::{Patience, Run, Separation};
 use super::separation;
 use super::stages::Solution;
-use crate::descent::StopReason;
 use crate::error::Error;
 use crate::float::Precision;
 use crate::linalg::add_multiple;
 use crate::source::PlaneScores;
+use crate::stop::StopReason;
 
 /// Convergence: the next step changes each weight by at most this times `tol`, in scores per standard deviation of the
 /// column, relative to the largest weight where that exceeds 1. Small, because steps of gradient descent are short.

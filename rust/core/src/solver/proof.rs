@@ -8,10 +8,10 @@ use super::run::{Direction, Run, Separation};
 use super::separation;
 use super::stages::{self, Solution};
 use super::view::Alias;
-use crate::descent::StopReason;
 use crate::error::Error;
 use crate::float::Precision;
 use crate::linalg::centre;
+use crate::stop::StopReason;
 
 /// What a proof must show, and the means it may use.
 #[derive(Clone, Copy, Debug)]

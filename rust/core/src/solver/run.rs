@@ -8,10 +8,10 @@ use super::objective::{Iterate, Objective, Value};
 use super::view::View;
 use crate::error::Error;
 use crate::float::Precision;
-use crate::kernel::Basis;
+use crate::kernel::{Basis, stratified};
 use crate::reduce::{Job, Monitor, Threads, Unmonitored};
 use crate::simd::{self, Level};
-use crate::source::RowScores;
+use crate::source::{Part, RowScores};
 
 /// One iteration in the history of a fit.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -172,6 +172,23 @@ impl<'o> Run<'o> {
         self.passes += objective.cost;
         let at = objective.parameters(v);
         objective.source.scores(&at, &mut self.job())
+    }
+
+    /// Rows of the objective's source, spread evenly and drawn by `seed`; counted in passes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`]; [`Error::Interrupted`] by the observer.
+    pub(crate) fn sample<'s>(
+        &mut self,
+        objective: &Objective<'s>,
+        rows: usize,
+        seed: u64,
+    ) -> Result<Box<dyn Part + 's>, Error> {
+        self.passes += objective.cost * (rows as f64 / objective.rows() as f64);
+        let drawn = stratified(objective.rows(), rows, seed);
+        let (source, precision) = (objective.source, objective.precision);
+        source.sample(drawn, precision, &mut self.job())
     }
 
     /// Records an iteration and shows it to the observer.

@@ -1,15 +1,14 @@
 //! Preconditioned L-BFGS, on growing samples of the rows and then on all rows.
 
-use super::lbfgs::{Criteria, Lbfgs, Memory, Outcome};
+use super::lbfgs::{Criteria, Lbfgs, LbfgsEnd, Memory};
 use super::objective::{Iterate, Objective};
 use super::preconditioner::{ColumnScales, Preconditioner, from_all_rows, from_rows};
 use super::run::{Direction, Ended, Patience, Run, Separation};
 use super::separation;
-use crate::descent::StopReason;
 use crate::error::Error;
 use crate::float::Precision;
-use crate::kernel::stratified;
-use crate::source::Sample;
+use crate::source::Part;
+use crate::stop::StopReason;
 
 /// Least number of rows of the first sample.
 pub(super) const FIRST_ROWS: usize = 2000;
@@ -165,12 +164,9 @@ fn over_samples(
     };
     let mut seed = SEED;
     while rows.saturating_mul(2) < m && stages.ended.is_none() {
-        let drawn = stratified(m, rows, seed);
-        let precision = objective.precision;
-        let sample = objective.source.sample(drawn, precision, &mut run.job())?;
-        run.passes += rows as f64 / m as f64;
+        let sample = run.sample(objective, rows, seed)?;
         let is_last = rows.saturating_mul(2 * GROWTH) >= m;
-        on_sample(objective, &sample, is_last, &mut stages, run)?;
+        on_sample(objective, sample.as_ref(), is_last, &mut stages, run)?;
         rows = rows.saturating_mul(GROWTH);
         seed += 1;
     }
@@ -180,12 +176,12 @@ fn over_samples(
 /// Minimises over one sample, from the parameters in `stages`.
 fn on_sample(
     objective: &Objective<'_>,
-    sample: &Sample<'_>,
+    sample: &dyn Part,
     is_last: bool,
     stages: &mut SampleResult,
     run: &mut Run<'_>,
 ) -> Result<(), Error> {
-    let (m, rows) = (objective.rows(), sample.rows());
+    let rows = sample.rows();
     let unknowns = objective.columns() * objective.classes.saturating_sub(1).max(1);
     let precision = STAGE_PRECISION * unknowns as f64 / rows as f64;
     let factored = may_be_factored(objective) && hessian_cost(objective, rows) <= 0.25 * START_COST;
@@ -204,12 +200,7 @@ fn on_sample(
         iterations: STAGE_ITERATIONS,
     };
     sample.lend(1, |source| {
-        let part = Objective {
-            source,
-            cost: rows as f64 / m as f64,
-            separated_below: 0.0,
-            ..*objective
-        };
+        let part = objective.over(source);
         let value = run.evaluate(&part, &stages.v, part.precision)?;
         if !value.is_finite() {
             return Err(objective.source.not_finite()); // searches all rows, to name the row
@@ -244,20 +235,14 @@ fn on_sample(
 /// The preconditioner of the sample at `v`, from only as many of its rows as a Hessian needs.
 fn from_sample(
     objective: &Objective<'_>,
-    sample: &Sample<'_>,
+    sample: &dyn Part,
     v: &[f64],
     factored: bool,
     run: &mut Run<'_>,
 ) -> Result<Preconditioner, Error> {
-    let m = objective.rows();
     let stride = (sample.rows() / hessian_rows(objective)).max(1);
     sample.lend(stride, |source| {
-        let part = Objective {
-            source,
-            cost: source.rows() as f64 / m as f64,
-            ..*objective
-        };
-        from_rows(&part, v, factored, run)
+        from_rows(&objective.over(source), v, factored, run)
     })
 }
 
@@ -429,7 +414,7 @@ impl AllRows<'_> {
         preconditioner: &Preconditioner,
         iterate: Iterate,
         run: &mut Run<'_>,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<LbfgsEnd, Error> {
         self.column_scales.update(preconditioner);
         let scales = &self.column_scales;
         let (tol, may_drift, may_run_away) = (self.tol, self.may_drift, self.may_run_away);
@@ -527,11 +512,8 @@ fn sampled(
     if rows >= m || !factored {
         return from_all_rows(objective, v, factored, run);
     }
-    let drawn = stratified(m, rows, seed);
-    let precision = objective.precision;
-    let sample = objective.source.sample(drawn, precision, &mut run.job())?;
-    run.passes += rows as f64 / m as f64;
-    let preconditioner = from_sample(objective, &sample, v, factored, run)?;
+    let sample = run.sample(objective, rows, seed)?;
+    let preconditioner = from_sample(objective, sample.as_ref(), v, factored, run)?;
     widened(objective, v, preconditioner, run)
 }
 

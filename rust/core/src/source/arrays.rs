@@ -2,7 +2,7 @@
 
 use std::cell::{Ref, RefCell};
 
-use super::{PlaneScores, Rounding, RowCurvatures, RowScores, Source};
+use super::{Part, PlaneScores, Rounding, RowCurvatures, RowScores, Source};
 use crate::error::{Error, zeros};
 use crate::features::Features;
 use crate::float::Precision;
@@ -17,34 +17,31 @@ use crate::reduce::Job;
 #[derive(Clone, Copy)]
 pub(crate) struct Arrays<'a>(pub(crate) Dataset<'a>);
 
-/// A sample of the rows of a source, in memory.
-pub(crate) struct Sample<'a>(Subset<'a>);
-
-impl Sample<'_> {
-    pub(crate) fn rows(&self) -> usize {
-        self.0.len()
+impl Part for Subset<'_> {
+    fn rows(&self) -> usize {
+        self.len()
     }
 
-    /// Calls `work` with a source of every `stride`-th row of the sample.
-    pub(crate) fn lend<T>(
+    fn with_source(
         &self,
         stride: usize,
-        work: impl FnOnce(&dyn Source) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        self.0.with_rows(stride, |dataset| work(&Arrays(*dataset)))
+        work: &mut dyn FnMut(&dyn Source) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.with_rows(stride, |dataset| work(&Arrays(*dataset)))
     }
 }
 
-/// Some of the columns of a source, in memory.
-pub(crate) struct Columns<'a>(Selected<'a>);
+impl Part for Selected<'_> {
+    fn rows(&self) -> usize {
+        self.rows()
+    }
 
-impl Columns<'_> {
-    /// These columns as a source, lent to `work`.
-    pub(crate) fn lend<T>(
+    fn with_source(
         &self,
-        work: impl FnOnce(&dyn Source) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        work(&Arrays(self.0.dataset()?))
+        _: usize,
+        work: &mut dyn FnMut(&dyn Source) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        work(&Arrays(self.dataset()?))
     }
 }
 
@@ -201,17 +198,17 @@ impl Source for Arrays<'_> {
         rows: Vec<usize>,
         precision: Precision,
         job: &mut Job<'_>,
-    ) -> Result<Sample<'s>, Error> {
-        Subset::new(&self.0, rows, precision, job).map(Sample)
+    ) -> Result<Box<dyn Part + 's>, Error> {
+        Ok(Box::new(Subset::new(&self.0, rows, precision, job)?))
     }
 
-    fn select(
-        &self,
+    fn select<'s>(
+        &'s self,
         columns: &[usize],
         precision: Precision,
         job: &mut Job<'_>,
-    ) -> Result<Columns<'_>, Error> {
-        Selected::new(&self.0, columns, precision, job).map(Columns)
+    ) -> Result<Box<dyn Part + 's>, Error> {
+        Ok(Box::new(Selected::new(&self.0, columns, precision, job)?))
     }
 
     fn not_finite(&self) -> Error {

@@ -5,7 +5,7 @@
 
 mod arrays;
 
-pub(crate) use self::arrays::{Arrays, Columns, Sample};
+pub(crate) use self::arrays::Arrays;
 use crate::error::Error;
 use crate::float::Precision;
 use crate::kernel::{
@@ -55,7 +55,7 @@ pub(crate) trait Source {
         at: &Parameters<'_, f64>,
         job: &mut Job<'_>,
     ) -> Result<Box<dyn RowScores + 's>, Error>;
-    /// Zero scores for a plane search; [`PlaneScores::refresh`] and [`PlaneScores::turn`] fill them. X is not read.
+    /// Zero scores for a plane search; [`PlaneScores::refresh`] and [`PlaneScores::set_direction`] fill them. X is not read.
     fn plane<'s>(&'s self, scores: usize) -> Result<Box<dyn PlaneScores + 's>, Error>;
 
     /// The largest norm of a row (x, 1) under a metric.
@@ -80,17 +80,44 @@ pub(crate) trait Source {
         rows: Vec<usize>,
         precision: Precision,
         job: &mut Job<'_>,
-    ) -> Result<Sample<'s>, Error>;
+    ) -> Result<Box<dyn Part + 's>, Error>;
     /// The columns of those numbers, ascending, as a source of its own. Dense copies are of this precision.
-    fn select(
-        &self,
+    fn select<'s>(
+        &'s self,
         columns: &[usize],
         precision: Precision,
         job: &mut Job<'_>,
-    ) -> Result<Columns<'_>, Error>;
+    ) -> Result<Box<dyn Part + 's>, Error>;
 
     /// The error to report after a sum was infinite or NaN: names the element of the data that is to blame.
     fn not_finite(&self) -> Error;
+}
+
+/// Some of the rows, or some of the columns, of a source.
+pub(crate) trait Part {
+    fn rows(&self) -> usize;
+    /// Calls `work` once, with every `stride`-th row as a source.
+    fn with_source(
+        &self,
+        stride: usize,
+        work: &mut dyn FnMut(&dyn Source) -> Result<(), Error>,
+    ) -> Result<(), Error>;
+}
+
+impl dyn Part + '_ {
+    /// The result of `work` on every `stride`-th row as a source.
+    pub(crate) fn lend<T>(
+        &self,
+        stride: usize,
+        work: impl FnOnce(&dyn Source) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let (mut work, mut result) = (Some(work), None);
+        self.with_source(stride, &mut |source| {
+            result = work.take().map(|work| work(source)).transpose()?;
+            Ok(())
+        })?;
+        Ok(result.unwrap_or_else(|| unreachable!("a part calls its work")))
+    }
 }
 
 /// Bounds on the rounding errors of [`Source::evaluate`].
