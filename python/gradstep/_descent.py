@@ -79,7 +79,8 @@ class Descent(Fitted):
     def rise(self) -> int | None:
         """The first epoch, counted from 0, that raised the loss by more than a millionth of it; None if none did.
 
-        Mostly the learning rate is too large then. A perceptron's rows misclassified go up and down anyway: None.
+        Mostly the learning rate is too large then; with a penalty, the loss alone may also rise where it is added. A
+        perceptron's rows misclassified go up and down anyway: None.
         """
         if self.activation == "step":
             return None

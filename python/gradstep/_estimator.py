@@ -329,8 +329,10 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         self._check_parameters()
         if self.C is not None:
             raise ValueError(f"C must be None for partial_fit, got {self.C}: give l2, which is per sample")
-        if self.l1:
-            raise ValueError(f"l1 must be None for partial_fit, got {self.l1}: gradient descent leaves no weight at 0")
+        for name in ("l1", "l1_ratio"):
+            if strength := getattr(self, name):
+                why = "gradient descent leaves no weight at 0"
+                raise ValueError(f"{name} must not be given for partial_fit, got {strength}: {why}")
         if isinstance(self.class_weight, str):
             raise ValueError(f"class_weight must be None or a dict for partial_fit, got {self.class_weight!r}")
         first = not hasattr(self, "coef_")

@@ -241,7 +241,7 @@ def fit(
         Labels in [0, 1], or class codes 0, 1, …, K - 1 with K >= 3, each of them with a row of positive weight.
     l1 : float, default 0.0
         Strength >= 0 of the penalty l1 Σ |w_j| on the mean error: the larger, the more weights are exactly 0. Only for
-        labels in [0, 1].
+        labels in [0, 1]; columns further than some 1e5 of their spread from zero should be centred.
     l2 : float, default 0.0
         Strength λ >= 0 of the penalty (λ/2) ||w||² on the mean error.
     sample_weight : array_like, shape (m,), optional

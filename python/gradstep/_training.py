@@ -164,7 +164,8 @@ def descent(
     result: dict[str, Fact] = {"n_epochs": end.n_epochs, "stop_reason": str(end.stop_reason)}
     model = _model(problem, x, scaling, end.weights, end.bias, options, {error: last, **result})
     worse = [] if activation == "step" else _worse_than_a_constant(problem.y, last, standardize)
-    return Trained(model, [*_rise(end), *worse])
+    rise = [] if options["l2"] else _rise(end)  # with a penalty, the loss alone may rise to its end
+    return Trained(model, [*rise, *worse])
 
 
 def _start(problem: Problem, text: str) -> tuple[Array, float] | tuple[()]:

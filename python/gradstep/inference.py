@@ -40,6 +40,8 @@ BIAS = "(bias)"
 COVARIANCES = ("fisher", "HC0", "HC1", "cluster")
 SHOWN = 20
 """Coefficients that an `Inference` shows of itself, at most."""
+SINGULAR = 1e-14
+"""Eigenvalues of a correlation matrix below this are rounding."""
 NEAR = 0.01
 """Standard errors that the weights may be from the maximum of the likelihood; it is half the square of it higher."""
 
@@ -238,7 +240,7 @@ class Inference:
         Raises
         ------
         TypeError, ValueError
-            If there is no such column, or it was left out.
+            If there is no such column, it was left out, or the covariance of the coefficients is singular.
 
         Notes
         -----
@@ -247,6 +249,12 @@ class Inference:
         tested = self._coefficients(columns)
         errors = self.standard_errors[tested]
         correlations = self.covariance[np.ix_(tested, tested)] / np.outer(errors, errors)
+        rank = int(np.linalg.matrix_rank(correlations, tol=SINGULAR, hermitian=True))
+        if rank < len(tested):
+            raise ValueError(
+                f"columns must have at most {rank} coefficients, got {len(tested)}: their covariance is singular, as "
+                "it is by clusters with fewer of these than coefficients"
+            )
         z = self.estimates[tested] / errors
         return _test(float(z @ np.linalg.solve(correlations, z)), len(tested))
 
@@ -702,6 +710,12 @@ def _robust(data: _Data, covariance: str, clusters: ArrayLike | None, rows: floa
     codes = groups = None
     if clusters is not None:
         codes, groups = _codes(clusters, likelihood)
+        if groups <= len(data.estimated):
+            warnings.warn(
+                f"the covariance by {groups} clusters of {len(data.estimated)} coefficients is singular: errors by so "
+                "few clusters mean little",
+                stacklevel=4,
+            )
     k = len(data.estimated)
     factor = 1.0
     if covariance != "HC0":

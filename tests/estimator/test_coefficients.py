@@ -77,8 +77,9 @@ def test_penalties_that_exclude_each_other(parameters: dict[str, Any], message: 
 
 def test_partial_fit_knows_no_l1() -> None:
     X, y = problem(2)
-    with pytest.raises(ValueError, match=r"l1 must be None for partial_fit, got 0\.1"):
-        LogisticRegression(l1=0.1).partial_fit(X, y)
+    for name in ("l1", "l1_ratio"):
+        with pytest.raises(ValueError, match=rf"{name} must not be given for partial_fit, got 0\.1"):
+            LogisticRegression(**{name: 0.1}).partial_fit(X, y)
 
 
 @pytest.mark.parametrize("classes", [2, 3])

@@ -161,6 +161,29 @@ def test_separated_labels_have_an_optimum() -> None:
     assert best.converged and best.separation is None
 
 
+@pytest.mark.parametrize("l1", [0.003, 0.05])
+def test_float32_and_far_offsets_are_proved(l1: float) -> None:
+    """The dual point is that of the weights before they are rounded; columns are seen from near their means."""
+    rng = np.random.default_rng(12)
+    X = rng.normal(size=(500, 10))
+    y = X[:, 0] - X[:, 1] + rng.logistic(size=500) > 0
+    single = gradstep.fit(X.astype(np.float32), y, l1=l1)
+    assert single.converged and single.weights.dtype == np.float32
+    exact = gradstep.fit(X.astype(np.float32).astype(np.float64), y, l1=l1, gap_tol=1e-11)
+    assert single.objective - exact.objective <= single.gap + exact.gap
+    far = gradstep.fit(X + 1e4, y, l1=l1)
+    assert far.converged
+    assert_array_equal(far.weights != 0, gradstep.fit(X, y, l1=l1).weights != 0)
+
+
+def test_the_gap_is_never_above_the_objective() -> None:
+    """… since no objective is negative: here of powers of one number, which the solver is slow on."""
+    x = np.linspace(0, 10, 200)
+    X, y = np.column_stack([x**k for k in range(1, 8)]), np.sin(x) > np.cos(3 * x)
+    early = gradstep.fit(X, y, l1=1e-3, l2=1e-3, max_passes=5)
+    assert early.gap <= early.objective * (1 + 1e-6)
+
+
 def test_labels_of_one_class_have_none() -> None:
     best = gradstep.fit([[0.0], [1.0]], [1, 1], l1=0.1)
     assert not best.converged and best.stop_reason == "separated"

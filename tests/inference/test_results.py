@@ -208,3 +208,15 @@ def test_wide_intervals_hold_the_truth_as_often_as_they_say() -> None:
             misses[name] += not low <= 1.0 <= high
     assert all(0 <= count <= 42 for count in misses.values()), misses
     assert min(misses.values()) > 0
+
+
+def test_few_clusters_are_warned_of_and_test_no_more_coefficients_than_they_can() -> None:
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(200, 4))
+    y = (rng.random(200) < gradstep.sigmoid(X[:, 0])).astype(float)
+    best = gradstep.fit(X, y)
+    with pytest.warns(UserWarning, match="the covariance by 3 clusters of 5 coefficients is singular"):
+        table = gradstep.inference.infer(best, X, y, covariance="cluster", clusters=np.arange(200) % 3)
+    assert 0 < table.wald_test(0, 1).p < 1
+    with pytest.raises(ValueError, match=r"columns must have at most 2 coefficients, got 4: .* singular"):
+        table.wald_test(0, 1, 2, 3)

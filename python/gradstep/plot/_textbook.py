@@ -84,7 +84,8 @@ def gradient_sizes(
     array([[0.5  , 1.581],
            [0.5  , 0.5  ]])
     """
-    X, y, weights = real("X", X), real("y", y), real("weights", weights)
+    X, y, weights = real("X", X), np.atleast_1d(real("y", y)), real("weights", weights)
+    X = X[np.newaxis] if X.ndim == 1 else X
     bias = number("bias", bias)
     _formulas.gradient_step(X, y, weights, bias, 1.0)  # says what does not fit, and that there are two classes
     distances = np.abs(y - _formulas.predict_proba(X, weights, bias))

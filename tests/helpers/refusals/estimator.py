@@ -84,7 +84,7 @@ refuse("warm start", ValueError, "y", of_last_fit + r"\[0, 1\]$", go_on, "fit", 
 refuse("warm start", ValueError, "X", of_last_fit + "1$", go_on, "fit", POINTS[:, :1])
 
 refuse("partial_fit", ValueError, "C", "None for partial_fit, got 1.0", learn, C=1.0)
-refuse("partial_fit", ValueError, "l1", "None for partial_fit, got 1.0: gradient descent", learn, l1=1.0)
+refuse("partial_fit", ValueError, "l1", "not be given for partial_fit, got 1.0: gradient descent", learn, l1=1.0)
 steep = r"small enough for coefficients to stay finite, got 1e.308 with l2=None$"
 refuse("partial_fit", ValueError, "learning_rate", steep, learn, 1e9 * POINTS, learning_rate=1e308)
 refuse("partial_fit", ValueError, "class_weight", "None or a dict.*got 'balanced'", learn, class_weight="balanced")

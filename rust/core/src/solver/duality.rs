@@ -286,6 +286,21 @@ pub(super) fn gradient_error(
     }
 }
 
+/// Bound on the rounding error of the objective of one score at `iterate`, which was computed in `float64`. An error of a
+/// score moves E_i by |r_i| times as much, and r_i² ≤ E_i; sums of positive terms err by ε of themselves for each addition.
+pub(super) fn objective_error(
+    objective: &Objective<'_>,
+    iterate: &Iterate,
+    moments: &DualMoments,
+) -> f64 {
+    let (w, b) = objective.split(&iterate.v);
+    let rounding = objective.source.rounding(1, Precision::Double);
+    let size = norm(w) * moments.squares.sqrt() + norm(b);
+    let of_scores = rounding.score * size * iterate.value.loss.min(1.0).sqrt();
+    let additions = STRIPE as f64 + rounding.additions + w.len() as f64 + 32.0;
+    2.0 * (of_scores + f64::EPSILON * additions * iterate.value.objective)
+}
+
 /// The bound from the gradient at `iterate`, which was computed in `precision`, and the moments there.
 fn bound(
     objective: &Objective<'_>,

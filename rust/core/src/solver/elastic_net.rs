@@ -164,21 +164,27 @@ impl Search<'_> {
     /// The iterate rounded to the type of the result, and what is proved of it.
     fn proof(
         &self,
-        mut iterate: Iterate,
+        iterate: Iterate,
         ended: StopReason,
         is_exact: bool,
         run: &mut Run<'_>,
     ) -> Result<Proof, Error> {
-        let mut v = iterate.v.clone();
-        self.objective.precision.round(&mut v);
-        if v != iterate.v {
-            iterate = self.evaluate(self.objective, v, run)?;
-        }
         let wanted = match is_exact {
             true => self.goal.gap * iterate.value.objective,
             false => f64::INFINITY,
         };
-        let gap = fenchel::gap(self.objective, &iterate, wanted, run)?;
+        let bounds = fenchel::bounds(self.objective, &iterate, wanted, run)?;
+        let mut v = iterate.v.clone();
+        self.objective.precision.round(&mut v);
+        let (iterate, gap) = if v == iterate.v {
+            (iterate, bounds.gap)
+        } else {
+            // By how much the rounded objective is higher; its own gap would be of first order in what was rounded.
+            let rounded = self.evaluate(self.objective, v, run)?;
+            let more = rounded.value.objective - iterate.value.objective;
+            let gap = bounds.gap + more.max(0.0) + 3.0 * bounds.rounding;
+            (rounded, gap)
+        };
         Ok(Proof {
             stop_reason: self.goal.reason(ended, gap, &iterate),
             iterate,

@@ -14,7 +14,7 @@
 //! V. Viallon & T. Rabbani, "Safe feature elimination for the lasso" (2010), arXiv:1009.4219; for the divergence, A. Gibbs &
 //! F. Su, "On choosing and bounding probability metrics", Int. Stat. Rev. 70 (2002), doi:10.1111/j.1751-5823.2002.tb00178.x.
 
-use super::duality::{DualMoments, EXACT, gradient_error};
+use super::duality::{DualMoments, EXACT, gradient_error, objective_error};
 use super::objective::{Iterate, Objective};
 use super::run::Run;
 use crate::error::Error;
@@ -23,75 +23,94 @@ use crate::kernel::{Basis, Curvature};
 use crate::linalg::norm;
 use crate::source::RowScores;
 
-/// The gradient of the mean error, and bounds on the rounding errors of its components.
+/// The derivatives of the mean error, and bounds on their rounding errors.
 struct LossSlopes {
     by_weights: Vec<f64>,
     errors: Vec<f64>,
     by_bias: f64,
     bias_error: f64,
+    /// Σ s_i d_i x_i / Σ s_i. With Σ s_i (r_i − c d_i) = 0, the columns of X may be seen from any origin, the same as in
+    /// `by_weights`.
+    cross: Vec<f64>,
 }
 
-/// Upper bound on objective − minimum at an iterate; ∞ where the bias is too far from its best. Rounding is counted. The
-/// iterate's value must have been computed in `float64`. Where its gradient does not give a bound of `wanted`, one that is right
-/// to nearly the last bit is computed, in two more passes.
+/// What is known of an iterate.
+pub(super) struct Bounds {
+    /// Upper bound on objective − minimum.
+    pub gap: f64,
+    /// Upper bound on the rounding error of the objective.
+    pub rounding: f64,
+}
+
+/// Bounds at an iterate, whose value must have been computed in `float64`; rounding is counted. If its gradient does not give a
+/// gap of `wanted`, one that is right to nearly the last bit is computed, in three more passes.
 ///
 /// # Errors
 ///
 /// [`Error::Memory`] without room for scores; [`Error::Interrupted`] by the observer.
-pub(super) fn gap(
+pub(super) fn bounds(
     objective: &Objective<'_>,
     iterate: &Iterate,
     wanted: f64,
     run: &mut Run<'_>,
-) -> Result<f64, Error> {
+) -> Result<Bounds, Error> {
     run.passes += objective.cost;
     let at = objective.parameters(&iterate.v);
     let curvatures = objective.source.curvatures(&at, &mut run.job())?;
     let natural = Basis::natural(objective.columns());
     let (curvature, _) = curvatures.trace(&natural, &mut run.job())?;
-    let gradient = LossSlopes::fast(objective, iterate, &curvature);
-    let rough = bound(objective, iterate, &curvature, &gradient, f64::INFINITY);
-    if rough <= wanted {
-        return Ok(rough);
+    let moments = DualMoments::new(&curvature, curvature.bias / curvature.weight);
+    let rounding = objective_error(objective, iterate, &moments);
+    let slopes = LossSlopes::fast(objective, iterate, &curvature, &moments);
+    let mut gap = bound(objective, iterate, &curvature, &slopes, f64::INFINITY);
+    if gap.is_nan() || gap > wanted {
+        run.passes += 2.0 * objective.cost;
+        let scores = run.scores(objective, &iterate.v)?;
+        let basis = objective.source.basis(objective.fit_bias, true);
+        let (curvature, _) = curvatures.trace(&basis, &mut run.job())?;
+        let slopes = LossSlopes::exact(objective, scores.as_ref(), &basis, &curvature, run)?;
+        let chi_square = scores.chi_square(&mut run.job())? / curvature.weight;
+        gap = gap.min(bound(objective, iterate, &curvature, &slopes, chi_square));
     }
-    let scores = run.scores(objective, &iterate.v)?;
-    run.passes += objective.cost;
-    let gradient = LossSlopes::exact(objective, scores.as_ref(), &curvature, run)?;
-    let chi_square = scores.chi_square(&mut run.job())? / curvature.weight;
-    let exact = bound(objective, iterate, &curvature, &gradient, chi_square);
-    Ok(exact.min(rough))
+    // No objective is negative.
+    gap = gap.min(iterate.value.objective + rounding);
+    Ok(Bounds { gap, rounding })
 }
 
 impl LossSlopes {
     /// From the gradient of the objective at an iterate.
-    fn fast(objective: &Objective<'_>, iterate: &Iterate, curvature: &Curvature) -> Self {
-        let moments = DualMoments::new(curvature, curvature.bias / curvature.weight);
-        let error = gradient_error(objective, iterate, &moments, Precision::Double);
+    fn fast(
+        objective: &Objective<'_>,
+        iterate: &Iterate,
+        curvature: &Curvature,
+        moments: &DualMoments,
+    ) -> Self {
+        let error = gradient_error(objective, iterate, moments, Precision::Double);
         let (weights, _) = objective.split(&iterate.v);
         let (slopes, by_bias) = objective.split(&iterate.value.gradient);
         let of_penalty = weights.iter().map(|w| objective.penalty.slope(*w));
-        let by_weights = slopes
-            .iter()
-            .zip(of_penalty)
-            .map(|(g, penalty)| g - penalty);
+        let by_weights = slopes.iter().zip(of_penalty);
+        let cross = curvature.cross.iter().map(|x| x / curvature.weight);
         LossSlopes {
-            by_weights: by_weights.collect(),
+            by_weights: by_weights.map(|(g, penalty)| g - penalty).collect(),
             errors: vec![error.by_weights; weights.len()],
             by_bias: by_bias.iter().sum(),
             bias_error: error.by_biases,
+            cross: cross.collect(),
         }
     }
 
-    /// From scores that are right to nearly the last bit.
+    /// From scores that are right to nearly the last bit, with columns seen from near their means; the curvature is in the
+    /// same basis.
     fn exact(
         objective: &Objective<'_>,
         scores: &dyn RowScores,
+        basis: &Basis,
         curvature: &Curvature,
         run: &mut Run<'_>,
     ) -> Result<Self, Error> {
         let n = objective.columns();
-        let natural = Basis::natural(n);
-        let moments = scores.moments(&natural, &vec![0.0; n + 1], &mut run.job())?;
+        let moments = scores.moments(basis, &vec![0.0; n + 1], &mut run.job())?;
         let total = moments.weight;
         // Rounding of a score z moves its residual by d ε |z|, and d z² ≤ 1/2: by Cauchy–Schwarz, a sum by ε √(Σ s d x² / 2).
         let of_score = f64::EPSILON + 2.0 * scores.error();
@@ -99,19 +118,25 @@ impl LossSlopes {
             let square = (square / curvature.weight).sqrt();
             2.0 * (16.0 * f64::EPSILON * magnitude / total + of_score * square)
         };
-        let squares = curvature.diagonal.iter();
-        let errors = moments.magnitudes[..n].iter().zip(squares);
+        // Units are powers of two: no digit is lost.
+        let in_units = |j: usize, x: f64| x / basis.per_unit()[j];
+        let errors = (0..n).map(|j| error(moments.magnitudes[j], curvature.diagonal[j]));
         Ok(LossSlopes {
-            by_weights: moments.sums[..n].iter().map(|sum| sum / total).collect(),
-            errors: errors
-                .map(|(magnitude, square)| error(*magnitude, *square))
+            by_weights: (0..n)
+                .map(|j| in_units(j, moments.sums[j] / total))
                 .collect(),
-            by_bias: if objective.fit_bias {
-                moments.sums[n] / total
-            } else {
-                0.0
+            errors: errors
+                .enumerate()
+                .map(|(j, error)| in_units(j, error))
+                .collect(),
+            by_bias: match objective.fit_bias {
+                true => moments.sums[n] / total,
+                false => 0.0,
             },
             bias_error: error(moments.magnitudes[n], curvature.bias),
+            cross: (0..n)
+                .map(|j| in_units(j, curvature.cross[j] / curvature.weight))
+                .collect(),
         })
     }
 }
@@ -138,13 +163,11 @@ fn bound(
         return f64::INFINITY;
     }
     // G, and how far rounding may put each component off.
-    let cross: Vec<f64> = (curvature.cross.iter())
-        .map(|cross| cross / curvature.weight)
-        .collect();
-    let of_cross = 1e-9 * c.abs() * norm(&cross);
-    let slopes = gradient.by_weights.iter().zip(&cross);
+    let cross = &gradient.cross;
+    let of_cross = 1e-9 * c.abs() * norm(cross);
+    let slopes = gradient.by_weights.iter().zip(cross);
     let slopes: Vec<f64> = slopes.map(|(g, cross)| g - c * cross).collect();
-    let errors = gradient.errors.iter().zip(&cross);
+    let errors = gradient.errors.iter().zip(cross);
     let errors: Vec<f64> = errors
         .map(|(error, cross)| error + doubt * cross.abs() + of_cross)
         .collect();
