@@ -140,7 +140,7 @@ class Likelihood:
         return self._flat(scatter) if clusters is None else sums.T @ sums
 
     def leverage(self, at: Numbers) -> Numbers:
-        """The trace of each row's block of the hat matrix, 0 for rows that do not count.
+        """The leverage of each row: the trace of its block of the hat matrix; 0 for rows of weight 0.
 
         Pregibon, 1981, doi:10.1214/aos/1176345513.
         """

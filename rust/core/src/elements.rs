@@ -67,7 +67,7 @@ pub enum Elements<'a> {
     I16(&'a [i16]),
     /// 32-bit integers.
     I32(&'a [i32]),
-    /// 64-bit integers, rounded to nearest.
+    /// 64-bit integers, rounded to the nearest float when they are read.
     I64(&'a [i64]),
     /// Unsigned bytes.
     U8(&'a [u8]),
@@ -75,7 +75,7 @@ pub enum Elements<'a> {
     U16(&'a [u16]),
     /// Unsigned 32-bit integers.
     U32(&'a [u32]),
-    /// Unsigned 64-bit integers, rounded to nearest.
+    /// Unsigned 64-bit integers, rounded to the nearest float when they are read.
     U64(&'a [u64]),
     /// Truth values as bytes: 0 is false, anything else true.
     Bool(&'a [u8]),

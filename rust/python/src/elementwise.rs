@@ -83,7 +83,7 @@ fn elementwise_in<'py, F: Number>(
             })?;
             result
         }
-        // Converted, and put in C order; or into an array of its own first, since `out` may overlap `z` in any way.
+        // `z` is copied, and computed in place there: it has another type or order, or `out` may overlap it.
         _ => {
             let mut result = z.copy::<F>()?;
             let values = result.slice()?;

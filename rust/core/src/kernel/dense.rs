@@ -339,7 +339,8 @@ impl<F: Float, S: Simd> Stripe<'_, '_, F, S> {
     }
 }
 
-/// Fills the lanes beyond the last row with −∞: a certain and right prediction, which adds exactly nothing to any sum.
+/// Fills the lanes beyond the last row with −∞: with the labels there, which are 0, certain and right predictions, which add
+/// exactly nothing to any sum.
 #[inline(always)]
 pub(super) fn pad<F: Float>(z: &mut [F; STRIPE], count: usize) {
     let end = count.next_multiple_of(F::LANES);

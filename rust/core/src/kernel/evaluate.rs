@@ -73,7 +73,7 @@ pub struct Gradient<F> {
     pub biases: Vec<F>,
 }
 
-/// Mean error, for the cross-entropy in nats per row, and its gradient.
+/// The mean error (of the cross-entropy: in nats per row) and its gradient.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LossGradient<F> {
     /// E.

@@ -132,7 +132,7 @@ pub(crate) fn gram_of(
         order.saturating_mul(order),
         order * BAND,
     );
-    // Where there are many bands, each is enough work for a thread.
+    // With many bands each is enough work for a thread, and the rows are not divided as well.
     let stretches = match bands {
         0..16 => leaves.stretches(),
         _ => std::iter::once(0..rows_of(dataset)).collect(),

@@ -38,7 +38,7 @@ const DIGITS: f64 = 1e-7;
 const IN_MEMORY: usize = 1 << 24;
 /// Lengths tried when a direction is moved off active pairs, each a tenth of the one before.
 const SHORTER: usize = 14;
-/// The most times that a direction is projected and all pairs are checked again.
+/// How often at most a direction is projected onto the null space of the active pairs, and all pairs are checked again.
 const ATTEMPTS: usize = 4;
 /// Active pairs, spread over the rows, that are added to the independent ones as candidates for a well-conditioned
 /// basis.

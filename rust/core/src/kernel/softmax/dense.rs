@@ -277,7 +277,7 @@ impl<F: Float> ClassLanes<'_, F> {
         }
     }
 
-    /// The same for `CLASSES` classes, the first of which has its lanes at `at` and its residuals first.
+    /// The same for `CLASSES` classes: the lanes of the first start at `at`, and its residuals at the start of `residual`.
     #[inline(always)]
     fn add_classes<S: Simd, const CLASSES: usize, const VECTORS: usize>(
         &mut self,
