@@ -69,13 +69,7 @@ impl Penalty {
     /// The derivative of smallest magnitude that the objective has by a weight, given the derivative `slope` of its smooth
     /// part: 0 at an optimum.
     pub(crate) fn least_slope(self, weight: f64, slope: f64) -> f64 {
-        if self.l1 == 0.0 {
-            slope
-        } else if weight != 0.0 {
-            slope + self.l1.copysign(weight)
-        } else {
-            soft_threshold(slope, self.l1)
-        }
+        least_slope(weight, slope, self.l1)
     }
 
     /// The derivative of the smooth part by a weight.
@@ -159,6 +153,17 @@ impl Penalty {
                 put(*i, j, self.l2 * product);
             }
         }
+    }
+}
+
+/// The derivative of smallest magnitude that f(x) + t |x| has at `x`, given the derivative `slope` of f.
+pub(crate) fn least_slope(x: f64, slope: f64, t: f64) -> f64 {
+    if t == 0.0 {
+        slope
+    } else if x == 0.0 {
+        soft_threshold(slope, t)
+    } else {
+        slope + t.copysign(x)
     }
 }
 

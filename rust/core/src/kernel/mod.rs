@@ -6,6 +6,7 @@ mod cross_entropy;
 mod curvature;
 mod dataset;
 mod dense;
+mod each_row;
 mod evaluate;
 mod gram;
 mod labels;
@@ -36,6 +37,7 @@ pub use self::cross_entropy::cross_entropy;
 pub(crate) use self::curvature::{Curvature, curvature, curvature_of};
 pub use self::dataset::Dataset;
 pub(crate) use self::dataset::rows_of;
+pub(crate) use self::each_row::gather;
 pub(crate) use self::evaluate::evaluate;
 pub use self::evaluate::{Gradient, LossGradient, loss, loss_gradient};
 pub use self::gram::hessian;
@@ -47,8 +49,7 @@ pub(crate) use self::pass::{Pass, Want};
 pub(crate) use self::plane::{Plane, plane};
 pub(crate) use self::point::{PointDescent, PointUpdate, Recorder};
 pub(crate) use self::precise::{
-    Curvatures, ExactScores, Moments, chi_square, curvatures, exact_scores, gather, moments,
-    residuals,
+    Curvatures, ExactScores, Moments, chi_square, curvatures, exact_scores, moments, residuals,
 };
 pub use self::predict::{decision_function, predict_proba};
 pub(crate) use self::predict::{predict_rows, predictions, scores};

@@ -7,13 +7,12 @@
 //! Source: T. Ogita, S. Rump & S. Oishi, "Accurate sum and dot product", SIAM J. Sci. Comput. 26 (2005),
 //! doi:10.1137/030601818, algorithms 3.1 and 5.3.
 
-use std::ops::Range;
-
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 
 use super::basis::Basis;
 use super::dataset::{Dataset, LabelBuffers, rows_of};
+use super::each_row::{for_counted, sum_rows};
 use super::leaves::sparse_leaves;
 use super::softmax;
 use super::twofold::Twofold;
@@ -539,97 +538,4 @@ impl Sum for RowSums {
         self.magnitudes.fill(0.0);
         self.longest = 0.0;
     }
-}
-
-/// Sums over the rows of positive weight: `work` adds each row to the sum. It gets the row's place, and the row in natural
-/// coordinates with room for one element more.
-///
-/// # Errors
-///
-/// [`Error::Interrupted`] by the monitor.
-pub(super) fn sum_rows<T: Sum, W>(
-    dataset: &Dataset<'_>,
-    cost: usize,
-    scratch: impl Fn() -> W + Sync,
-    zero: impl Fn() -> T + Sync,
-    work: impl Fn(&mut W, &mut T, usize, &mut [f64]) + Sync,
-    job: &mut Job<'_>,
-) -> Result<T, Error> {
-    let n = dataset.x.columns();
-    map_reduce(
-        job,
-        Leaves::new(rows_of(dataset), n.saturating_mul(cost)),
-        || (vec![0.0; n + 1], scratch()),
-        zero,
-        |(row, scratch), sum, leaf| {
-            for_rows(dataset, leaf, row, |i, row| work(scratch, sum, i, row));
-        },
-    )
-}
-
-/// Calls `work` with every row of a leaf that has weight.
-fn for_rows(
-    dataset: &Dataset<'_>,
-    leaf: Range<usize>,
-    row: &mut [f64],
-    mut work: impl FnMut(usize, &mut [f64]),
-) {
-    let n = dataset.x.columns();
-    match dataset.x {
-        Features::Dense(x) => for_counted(dataset, leaf, |i| {
-            x.copy_row(dataset.rows.at(i), &mut row[..n]);
-            work(i, row);
-        }),
-        Features::Sparse(x) => {
-            let mut parts = Vec::new();
-            with_rows!(&x, dataset.rows, rows => for_counted(dataset, leaf, |i| {
-                row.fill(0.0);
-                rows.visit(i, &mut parts, |column, x| {
-                    if let Some(out) = row[..n].get_mut(column) {
-                        *out = x;
-                    }
-                });
-                work(i, row);
-            }));
-        }
-    }
-}
-
-/// Calls `work` with the place of every row of a leaf that has weight.
-pub(super) fn for_counted(dataset: &Dataset<'_>, leaf: Range<usize>, mut work: impl FnMut(usize)) {
-    let mut s = [1.0; STRIPE];
-    for first in leaf.clone().step_by(STRIPE) {
-        let count = STRIPE.min(leaf.end - first);
-        if let Some(weights) = dataset.sample_weight {
-            weights.copy(dataset.rows, first, &mut s[..count]);
-        }
-        let counted = (first..first + count).filter(|i| s[i - first] != 0.0);
-        counted.for_each(&mut work);
-    }
-}
-
-/// The rows at some places, one after the other, in natural coordinates.
-pub(crate) fn gather(dataset: &Dataset<'_>, indices: &[usize]) -> Vec<f64> {
-    let n = dataset.x.columns();
-    let mut out = vec![0.0; indices.len() * n];
-    match dataset.x {
-        Features::Dense(x) => {
-            for (&i, out) in indices.iter().zip(out.chunks_exact_mut(n)) {
-                x.copy_row(dataset.rows.at(i), out);
-            }
-        }
-        Features::Sparse(x) => {
-            let mut parts = Vec::new();
-            with_rows!(&x, dataset.rows, rows => {
-                for (&i, out) in indices.iter().zip(out.chunks_exact_mut(n)) {
-                    rows.visit(i, &mut parts, |column, x| {
-                        if let Some(out) = out.get_mut(column) {
-                            *out = x;
-                        }
-                    });
-                }
-            });
-        }
-    }
-    out
 }

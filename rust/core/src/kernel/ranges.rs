@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::dataset::{Dataset, rows_of};
+use super::each_row::for_counted;
 use super::leaves::sparse_leaves;
-use super::precise::for_counted;
 use crate::error::Error;
 use crate::features::Features;
 use crate::reduce::{Job, Leaves, Sum, map_reduce};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::basis::Basis;
 use super::dataset::Dataset;
-use super::precise::sum_rows;
+use super::each_row::sum_rows;
 use crate::error::Error;
 use crate::linalg::{dot, norm};
 use crate::reduce::{Job, Largest};

@@ -12,6 +12,7 @@ use super::objective::{Iterate, Objective};
 use super::proof::{Goal, Proof};
 use super::quadratic::Quadratic;
 use super::run::{Ended, Run};
+use super::smooth_model::SmoothModel;
 use super::stages::{
     FIRST_ROWS, FIRST_ROWS_A_COLUMN, GROWTH, START_COST, hessian_cost, hessian_rows,
 };
@@ -19,7 +20,6 @@ use crate::error::Error;
 use crate::float::Precision;
 use crate::kernel::Basis;
 use crate::linalg::{add_multiple, dot};
-use crate::penalty::soft_threshold;
 use crate::source::Part;
 use crate::stop::StopReason;
 
@@ -55,8 +55,6 @@ const EXACT: f64 = 1e-6;
 const ARMIJO: f64 = 1e-4;
 const TRIALS: usize = 30;
 const BLIND: f64 = 2e-13;
-/// A column whose variance in a sample is below this part of its mean square is constant there.
-const CONSTANT: f64 = 1e-13;
 const SEED: u64 = 0xE1A5;
 
 /// Minimises the objective of one score from `v`, which is `given` by the caller or a mere beginning, and proves how far the
@@ -79,49 +77,35 @@ pub(crate) fn minimise(
         seed: SEED,
     };
     let n = objective.columns();
-    let v = match n <= ALL_COLUMNS && !given {
-        true => search.on_samples(objective, v, &|v| v.to_vec(), run)?,
-        false => v,
+    let (v, ended) = match n <= ALL_COLUMNS && !given {
+        true => search.on_samples(v, run)?,
+        false => (v, None),
     };
     let mut iterate = search.evaluate(objective, v, run)?;
-    let mut scales = None;
+    if let Some(ended) = ended {
+        return search.proof(iterate, ended, true, run);
+    }
+    let scales = match n <= ALL_COLUMNS {
+        true => Vec::new(),
+        false => search.column_scales(&iterate, run)?,
+    };
+    let mut set = search.columns(&iterate, &scales, &[]);
     let mut proofs = 0;
-    let mut last_set: Vec<usize> = Vec::new();
-    for set in 0..SETS {
-        let (columns, is_final) = if n <= ALL_COLUMNS {
-            ((0..n).collect(), true)
-        } else {
-            if scales.is_none() {
-                scales = Some(search.column_scales(&iterate, run)?);
-            }
-            let scales = scales.as_deref().unwrap_or_default();
-            let (columns, outside) = search.columns(&iterate, scales, &last_set);
-            (columns, set > 0 && outside == 0)
-        };
+    for _ in 0..SETS {
+        let is_final = set.new == 0;
         let before = iterate.value.objective;
-        let ended = search.on_columns(&mut iterate, &columns, is_final, run)?;
-        let stop_reason = match ended {
-            Ended::Passes => StopReason::Passes,
-            Ended::Callback => StopReason::Callback,
-            _ if !is_final => {
-                last_set = columns;
-                continue;
-            }
-            _ => StopReason::Tolerance,
-        };
-        last_set = columns;
-        if n > ALL_COLUMNS && stop_reason == StopReason::Tolerance {
-            let scales = scales.as_deref().unwrap_or_default();
-            if search.columns(&iterate, scales, &last_set).1 > 0 {
-                continue;
-            }
+        let ended = search.on_columns(&mut iterate, &set.columns, is_final, run)?;
+        set = search.columns(&iterate, &scales, &set.columns);
+        let stop_reason = interruption(ended).unwrap_or(StopReason::Tolerance);
+        let is_interrupted = stop_reason != StopReason::Tolerance;
+        if !is_interrupted && (!is_final || set.new > 0) {
+            continue;
         }
         proofs += 1;
-        let is_last = ended == Ended::Stalled || stop_reason != StopReason::Tolerance;
-        let is_exact = is_last || proofs >= EXACT_PROOF;
+        let is_exact = is_interrupted || ended == Ended::Stalled || proofs >= EXACT_PROOF;
         let proof = search.proof(iterate.clone(), stop_reason, is_exact, run)?;
         let has_moved = iterate.value.objective < before;
-        let is_end = stop_reason != StopReason::Tolerance
+        let is_end = is_interrupted
             || proof.stop_reason == StopReason::Tolerance
             || proofs >= PROOFS
             || (ended == Ended::Stalled && !has_moved);
@@ -131,6 +115,21 @@ pub(crate) fn minimise(
         search.ahead /= DIVISOR;
     }
     search.proof(iterate, StopReason::Precision, true, run)
+}
+
+/// Why the whole fit ends, if iterations that ended so end it.
+fn interruption(ended: Ended) -> Option<StopReason> {
+    match ended {
+        Ended::Passes => Some(StopReason::Passes),
+        Ended::Callback => Some(StopReason::Callback),
+        _ => None,
+    }
+}
+
+/// Columns to iterate over, ascending, and how many of them are new and would bring the objective down.
+struct Chosen {
+    columns: Vec<usize>,
+    new: usize,
 }
 
 /// A search for the minimum, over all columns or some of them.
@@ -208,30 +207,32 @@ impl Search<'_> {
         Ok(along.collect())
     }
 
-    /// The columns to iterate over, ascending: those with weights, and those without that the objective falls along most. And how
-    /// many of the latter were not among the last.
-    fn columns(&self, iterate: &Iterate, scales: &[f64], last: &[usize]) -> (Vec<usize>, usize) {
+    /// All columns, where there are few; else those with weights, and those without that the objective falls along most. New
+    /// are those along which it falls that were not among the last.
+    fn columns(&self, iterate: &Iterate, scales: &[f64], last: &[usize]) -> Chosen {
         let (weights, _) = self.objective.split(&iterate.v);
         let (slopes, _) = self.objective.split(&iterate.value.gradient);
-        let penalty = self.objective.penalty;
-        let l1 = penalty.l1();
+        let n = weights.len();
+        if n <= ALL_COLUMNS {
+            let columns = (0..n).collect();
+            return Chosen { columns, new: 0 };
+        }
+        let l1 = self.objective.penalty.l1();
         let urgency = |j: usize| match weights[j] == 0.0 {
             true => (slopes[j].abs() - l1) / scales[j],
             false => f64::INFINITY,
         };
         let is_new = |j: &usize| urgency(*j) > 0.0 && last.binary_search(j).is_err();
-        let n = weights.len();
-        let outside = (0..n).filter(is_new).count();
+        let new = (0..n).filter(is_new).count();
         let support = weights.iter().filter(|w| **w != 0.0).count();
         let count = LEAST_COLUMNS.max(2 * support).min(n);
-        if count as f64 > NO_COPY * n as f64 {
-            return ((0..n).collect(), outside);
+        let mut columns: Vec<usize> = (0..n).collect();
+        if count as f64 <= NO_COPY * n as f64 {
+            columns.sort_by(|&a, &b| urgency(b).total_cmp(&urgency(a)).then(a.cmp(&b)));
+            columns.truncate(count);
+            columns.sort_unstable();
         }
-        let mut order: Vec<usize> = (0..n).collect();
-        order.sort_by(|&a, &b| urgency(b).total_cmp(&urgency(a)).then(a.cmp(&b)));
-        order.truncate(count);
-        order.sort_unstable();
-        (order, outside)
+        Chosen { columns, new }
     }
 
     /// Moves the iterate to a minimum by some columns, where these are final, and else towards it.
@@ -271,23 +272,23 @@ impl Search<'_> {
         Ok(ended)
     }
 
-    /// Solves for samples of the rows, each larger than the last.
+    /// Solves for samples of the rows, each larger than the last; and why the fit ends there, if it does.
     fn on_samples(
         &mut self,
-        objective: &Objective<'_>,
         mut v: Vec<f64>,
-        widen: Widen<'_>,
         run: &mut Run<'_>,
-    ) -> Result<Vec<f64>, Error> {
+    ) -> Result<(Vec<f64>, Option<StopReason>), Error> {
+        let objective = self.objective;
         let (m, n) = (objective.rows(), objective.columns());
         let mut rows = FIRST_ROWS.max(FIRST_ROWS_A_COLUMN.saturating_mul(n));
-        while rows.saturating_mul(2) < m {
+        let mut interrupted = None;
+        while rows.saturating_mul(2) < m && interrupted.is_none() {
             let sample = self.sample(objective, rows, run)?;
-            v = sample.lend(1, |source| {
+            (v, interrupted) = sample.lend(1, |source| {
                 let part = objective.over(source);
                 let mut iterate = self.evaluate(&part, v, run)?;
-                let Some(mut model) = Model::new(&part, &part, &iterate.v, run)? else {
-                    return Ok(iterate.v); // nothing of any weight was drawn
+                let Some(mut model) = SmoothModel::new(&part, &part, &iterate.v, run)? else {
+                    return Ok((iterate.v, None)); // all rows drawn have zero weight
                 };
                 let weights = part.split(&iterate.v).0.iter().filter(|w| **w != 0.0);
                 let until = Until {
@@ -295,12 +296,13 @@ impl Search<'_> {
                     rough: 0.0,
                     iterations: SAMPLE_ITERATIONS,
                 };
-                self.iterate(&part, &mut model, &mut iterate, (until, widen), run)?;
-                Ok(iterate.v)
+                let widen: Widen<'_> = &|v| v.to_vec();
+                let ended = self.iterate(&part, &mut model, &mut iterate, (until, widen), run)?;
+                Ok((iterate.v, interruption(ended)))
             })?;
             rows = rows.saturating_mul(GROWTH);
         }
-        Ok(v)
+        Ok((v, interrupted))
     }
 
     fn sample<'s>(
@@ -333,11 +335,11 @@ impl Search<'_> {
         let mut has_stalled = false;
         for _ in 0..HESSIANS {
             let model = if rows >= m {
-                Model::new(objective, objective, &iterate.v, run)?
+                SmoothModel::new(objective, objective, &iterate.v, run)?
             } else {
                 let sample = self.sample(objective, rows, run)?;
                 sample.lend(1, |source| {
-                    Model::new(&objective.over(source), objective, &iterate.v, run)
+                    SmoothModel::new(&objective.over(source), objective, &iterate.v, run)
                 })?
             };
             let Some(mut model) = model else {
@@ -366,7 +368,7 @@ impl Search<'_> {
     fn iterate(
         &self,
         objective: &Objective<'_>,
-        model: &mut Model,
+        model: &mut SmoothModel,
         iterate: &mut Iterate,
         (until, widen): (Until, Widen<'_>),
         run: &mut Run<'_>,
@@ -412,7 +414,10 @@ impl Search<'_> {
             let Some((length, next)) =
                 self.along(objective, model, iterate, (&x, &step, slope), run)?
             else {
-                return Ok(Ended::Stalled);
+                return Ok(match run.is_spent() {
+                    true => Ended::Passes,
+                    false => Ended::Stalled,
+                });
             };
             let mut moved = model.coordinates(&next.v);
             add_multiple(&mut moved, -1.0, &x);
@@ -431,11 +436,12 @@ impl Search<'_> {
         Ok(Ended::Iterations)
     }
 
-    /// A step along a direction that decreases the objective: the whole of it, if that does.
+    /// A step along a direction that decreases the objective: the whole of it, if that does. None if no step does, or the passes
+    /// are used up.
     fn along(
         &self,
         objective: &Objective<'_>,
-        model: &Model,
+        model: &SmoothModel,
         iterate: &Iterate,
         (x, step, slope): (&[f64], &[f64], f64),
         run: &mut Run<'_>,
@@ -463,8 +469,7 @@ impl Search<'_> {
                 }
                 // Where the objective cannot tell, the subgradient can.
                 if gain.abs() <= BLIND * from.abs() {
-                    if model.steepness(objective, &next) < 0.9 * model.steepness(objective, iterate)
-                    {
+                    if model.steepness(&next) < 0.9 * model.steepness(iterate) {
                         return Ok(Some((length, next)));
                     }
                     if trial >= 2 {
@@ -490,170 +495,4 @@ struct Until {
     /// Or none larger than this part of the first.
     rough: f64,
     iterations: usize,
-}
-
-/// A quadratic model of the objective's smooth part, in coordinates where weights and bias do not interact: scaled columns, seen
-/// from their means weighted by curvature, and the bias at these means, last.
-struct Model {
-    basis: Basis,
-    /// Means of the columns of the basis; zeros without bias.
-    mean: Vec<f64>,
-    /// Shape (n + 1, n + 1); the last row is zero without bias.
-    hessian: Vec<f64>,
-    /// l1 of each coordinate; 0 of the bias.
-    thresholds: Vec<f64>,
-    fit_bias: bool,
-}
-
-impl Model {
-    /// At `v`, by the rows of `part`; columns that are constant there get their curvature from `whole`. None if no row has any
-    /// curvature.
-    fn new(
-        part: &Objective<'_>,
-        whole: &Objective<'_>,
-        v: &[f64],
-        run: &mut Run<'_>,
-    ) -> Result<Option<Self>, Error> {
-        let (n, fit_bias, penalty) = (part.columns(), part.fit_bias, part.penalty);
-        let basis = part.source.basis(fit_bias, true);
-        run.passes += part.cost;
-        let curvatures = part
-            .source
-            .curvatures(&part.parameters(v), &mut run.job())?;
-        let gram = curvatures.gram(0, &basis, &mut run.job())?;
-        let order = n + 1;
-        let total = gram.lower[n * order + n];
-        if total <= 0.0 || !gram.lower.iter().all(|x| x.is_finite()) {
-            return Ok(None);
-        }
-        let cross = &gram.lower[n * order..][..n];
-        let mean: Vec<f64> = match fit_bias {
-            true => cross.iter().map(|cross| cross / total).collect(),
-            false => vec![0.0; n],
-        };
-        let mut hessian = vec![0.0; order * order];
-        for i in 0..n {
-            for j in 0..=i {
-                let element = gram.lower[i * order + j] - mean[i] * mean[j] * total;
-                hessian[i * order + j] = element / gram.weight;
-                hessian[j * order + i] = element / gram.weight;
-            }
-        }
-        let is_constant = |j: &usize| {
-            let square = gram.lower[j * (order + 1)] / gram.weight;
-            hessian[j * (order + 1)] <= CONSTANT * square
-        };
-        let constant: Vec<usize> = (0..n).filter(is_constant).collect();
-        if !constant.is_empty() {
-            run.passes += whole.cost;
-            let curvatures = whole
-                .source
-                .curvatures(&whole.parameters(v), &mut run.job())?;
-            let curvature = curvatures.diagonal(0, &basis, &mut run.job())?;
-            for &j in &constant {
-                for k in 0..n {
-                    (hessian[j * order + k], hessian[k * order + j]) = (0.0, 0.0);
-                }
-                let squared_mean = match fit_bias {
-                    true => curvature.cross[j] * (curvature.cross[j] / curvature.bias),
-                    false => 0.0,
-                };
-                let left = (curvature.diagonal[j] - squared_mean) / curvature.weight;
-                let is_some = left > CONSTANT * curvature.diagonal[j] / curvature.weight;
-                hessian[j * (order + 1)] = if is_some { left } else { 0.0 };
-            }
-        }
-        for (j, along) in penalty.diagonal(&basis).iter().enumerate() {
-            hessian[j * (order + 1)] += along;
-        }
-        if fit_bias {
-            hessian[n * (order + 1)] = total / gram.weight;
-        }
-        let thresholds = basis
-            .per_unit()
-            .iter()
-            .map(|per_unit| penalty.l1() * per_unit);
-        let thresholds = thresholds.chain([0.0]).collect();
-        Ok(Some(Model {
-            basis,
-            mean,
-            hessian,
-            thresholds,
-            fit_bias,
-        }))
-    }
-
-    /// Weights and bias in the model's coordinates.
-    fn coordinates(&self, v: &[f64]) -> Vec<f64> {
-        let (mut x, bias) = (v[..v.len() - 1].to_vec(), v[v.len() - 1]);
-        let shift = self.basis.to_coordinates(&mut x);
-        let at_mean = bias + shift + dot(&self.mean, &x);
-        x.push(at_mean);
-        x
-    }
-
-    /// The other way.
-    fn natural(&self, x: &[f64]) -> Vec<f64> {
-        let (weights, at_mean) = (&x[..x.len() - 1], x[x.len() - 1]);
-        let mut v = weights.to_vec();
-        let at_origin = at_mean - dot(&self.mean, weights);
-        let shift = self.basis.to_natural(&mut v);
-        v.push(if self.fit_bias {
-            at_origin + shift
-        } else {
-            0.0
-        });
-        v
-    }
-
-    /// A gradient by weights and bias in the model's coordinates.
-    fn gradient(&self, natural: &[f64]) -> Vec<f64> {
-        let (mut g, by_bias) = (
-            natural[..natural.len() - 1].to_vec(),
-            natural[natural.len() - 1],
-        );
-        self.basis.gradient(&mut g, by_bias);
-        add_multiple(&mut g, -by_bias, &self.mean);
-        g.push(by_bias);
-        g
-    }
-
-    /// The squared norm of the subgradient that is smallest, each coordinate in units of its curvature.
-    fn steepness(&self, objective: &Objective<'_>, iterate: &Iterate) -> f64 {
-        let x = self.coordinates(&iterate.v);
-        let slopes = self.gradient(&iterate.value.gradient);
-        let order = x.len();
-        let square = |j: usize| {
-            let l1 = self.thresholds[j];
-            let slope = match x[j] == 0.0 {
-                true => soft_threshold(slopes[j], l1),
-                false => slopes[j] + l1.copysign(x[j]),
-            };
-            let h = self.hessian[j * (order + 1)];
-            if h > 0.0 { slope * slope / h } else { 0.0 }
-        };
-        let counted = order - usize::from(!objective.fit_bias);
-        (0..counted).map(square).sum()
-    }
-
-    /// BFGS: the Hessian that takes this step to this change of the gradient, and differs least from the one before.
-    fn learn(&mut self, step: &[f64], change: &[f64]) {
-        let order = step.len();
-        let product = dot(step, change);
-        let terms = step.iter().zip(change).map(|(s, y)| (s * y).abs());
-        if product.is_nan() || product <= 1e-14 * terms.sum::<f64>() {
-            return;
-        }
-        let row = |i: usize| &self.hessian[i * order..][..order];
-        let image: Vec<f64> = (0..order).map(|i| dot(row(i), step)).collect();
-        let along = dot(step, &image);
-        if along <= 0.0 || along.is_nan() {
-            return;
-        }
-        for i in 0..order {
-            let row = &mut self.hessian[i * order..][..order];
-            add_multiple(row, change[i] / product, change);
-            add_multiple(row, -image[i] / along, &image);
-        }
-    }
 }

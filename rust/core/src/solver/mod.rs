@@ -5,7 +5,8 @@
 //! * `cholesky`, `preconditioner`: an approximate inverse of the Hessian;
 //! * `lbfgs`, `stages`: preconditioned L-BFGS, on growing samples and then on all rows;
 //! * `plane_search`: gradient descent with the optimal step length and momentum of each iteration;
-//! * `elastic_net`, `quadratic`: with an l1 penalty, a proximal quasi-Newton method, and the minimum of its model;
+//! * `elastic_net`, `smooth_model`, `quadratic`: with an l1 penalty, a proximal quasi-Newton method, its model of the smooth
+//!   part, and the minimum of model and penalty;
 //! * `columns`, `view`, `dependence`: the columns in a basis where no digits are lost, and columns that are linear
 //!   combinations of others;
 //! * `duality`, `certificate`, `hessian`: upper bounds on objective − minimum, by duality with a penalty, and by the
@@ -33,6 +34,7 @@ pub(crate) mod proof;
 mod quadratic;
 pub(crate) mod run;
 pub(crate) mod separation;
+mod smooth_model;
 mod split;
 pub(crate) mod stages;
 pub(crate) mod view;

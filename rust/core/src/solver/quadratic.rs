@@ -6,7 +6,7 @@
 use super::cholesky::Cholesky;
 use crate::error::Error;
 use crate::linalg::{add_multiple, dot};
-use crate::penalty::soft_threshold;
+use crate::penalty::{least_slope, soft_threshold};
 use crate::reduce::Job;
 
 /// Sweeps of coordinate descent before an exact step is tried, and how often that is done.
@@ -140,12 +140,8 @@ impl Quadratic<'_> {
         }
         let factor = Cholesky::new(matrix, &vec![LEFT; size], job)?;
         let slope = |(&j, scale): (&usize, &f64)| {
-            let sign = if state.u[j] == 0.0 {
-                0.0
-            } else {
-                self.thresholds[j].copysign(state.u[j])
-            };
-            -(self.gradient[j] + state.image[j] + sign) * scale
+            let slope = self.gradient[j] + state.image[j];
+            -least_slope(state.u[j], slope, self.thresholds[j]) * scale
         };
         let mut step: Vec<f64> = active.iter().zip(&scale).map(slope).collect();
         for (a, step) in step.iter_mut().enumerate() {
@@ -239,10 +235,7 @@ mod tests {
                 let image = quadratic.image(&u);
                 for j in 0..n {
                     let slope = gradient[j] + image[j];
-                    let left = match u[j] == 0.0 {
-                        true => soft_threshold(slope, thresholds[j]),
-                        false => slope + thresholds[j].copysign(u[j]),
-                    };
+                    let left = least_slope(u[j], slope, thresholds[j]);
                     assert!(left.abs() < 1e-6, "{n} {rows} {round}: {left}");
                 }
             }
