@@ -138,13 +138,11 @@ impl FitOptions {
 
 /// The result of [`fit()`]: the parameters, and what is proved about them.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Optimum<F> {
-    /// Number of scores per row: 1 for labels in [0, 1], K for K ≥ 3 classes.
-    pub classes: usize,
-    /// w, shape (n); of several classes (K, n).
-    pub weights: Vec<F>,
-    /// b, one per score.
-    pub biases: Vec<F>,
+pub struct Optimum {
+    /// w, shape (n); with K ≥ 3 classes (K, n). Numbers of the type that was asked for.
+    pub weights: Vec<f64>,
+    /// b, one per score: 1 for labels in [0, 1], K for K ≥ 3 classes.
+    pub biases: Vec<f64>,
     /// E, the mean error.
     pub loss: f64,
     /// E + l1 Σ|w_j| + (l2/2)‖w‖², the objective.
@@ -238,24 +236,8 @@ pub fn fit<F: Float>(
     start: Start,
     options: &FitOptions,
     observer: &mut dyn FitObserver,
-) -> Result<Optimum<F>, Error> {
-    let optimum = solve(&Arrays(*dataset), F::PRECISION, start, options, observer)?;
-    let typed = |values: Vec<f64>| values.into_iter().map(F::from_f64).collect();
-    Ok(Optimum {
-        classes: optimum.classes,
-        weights: typed(optimum.weights),
-        biases: typed(optimum.biases),
-        loss: optimum.loss,
-        objective: optimum.objective,
-        gradient_norm: optimum.gradient_norm,
-        gap: optimum.gap,
-        converged: optimum.converged,
-        aliased: optimum.aliased,
-        stop_reason: optimum.stop_reason,
-        passes: optimum.passes,
-        history: optimum.history,
-        separation: optimum.separation,
-    })
+) -> Result<Optimum, Error> {
+    solve(&Arrays(*dataset), F::PRECISION, start, options, observer)
 }
 
 /// [`fit`] over any source of rows. Weights and biases are rounded to `precision`.
@@ -265,7 +247,7 @@ fn solve(
     start: Start,
     options: &FitOptions,
     observer: &mut dyn FitObserver,
-) -> Result<Optimum<f64>, Error> {
+) -> Result<Optimum, Error> {
     options.check()?;
     let labels = source.labels(precision, &mut Job::new(options.threads, observer)?)?;
     start.check(source.columns(), labels.scores, precision)?;
@@ -343,7 +325,6 @@ fn solve(
     };
     let (weights, biases) = apart(&iterate.v);
     Ok(Optimum {
-        classes: labels.scores,
         weights,
         biases,
         loss: iterate.value.loss,

@@ -112,16 +112,17 @@ impl<'py> Arguments<'_, 'py> {
         let (x, y) = (rows.features()?, self.y.vector()?);
         let sample_weight = self.sample_weight.map(View::vector).transpose()?;
         let (start, options) = (self.start, self.options);
+        let single = self.x.is_single();
         let mut watched = Watched {
             monitor: PythonMonitor::new(self.callback),
-            single: self.x.is_single(),
+            single,
         };
         let optimum = py.detach(|| {
             let dataset = Dataset::new(x, &y, sample_weight.as_ref())?;
             gradstep_core::fit::<F>(&dataset, start, &options, &mut watched)
         });
         let optimum = watched.monitor.finish(optimum)?;
-        pack_optimum(py, optimum, options.solver)
+        pack_optimum(py, optimum, options.solver, single)
     }
 }
 
@@ -151,19 +152,7 @@ fn pack_iteration<'py>(
     iteration: &Iteration<'_>,
     single: bool,
 ) -> PyResult<Bound<'py, PyTuple>> {
-    let classes = classes_of(iteration.biases.len());
-    let (weights, biases) = if single {
-        let typed = |v: &[f64]| -> Vec<f32> { v.iter().map(|&v| f32::from_f64(v)).collect() };
-        (
-            pack_weights(py, &typed(iteration.weights), classes)?,
-            pack_biases(py, &typed(iteration.biases), classes)?,
-        )
-    } else {
-        (
-            pack_weights(py, iteration.weights, classes)?,
-            pack_biases(py, iteration.biases, classes)?,
-        )
-    };
+    let (weights, biases) = pack_parameters(py, (iteration.weights, iteration.biases), single)?;
     let record = &iteration.record;
     (
         iteration.number,
@@ -184,22 +173,45 @@ fn classes_of(scores: usize) -> Option<usize> {
     (scores > 1).then_some(scores)
 }
 
-fn pack_optimum<F: Number>(
+/// Weights and biases, rounded to `f32` where they are to be `single`.
+fn pack_parameters<'py>(
+    py: Python<'py>,
+    (weights, biases): (&[f64], &[f64]),
+    single: bool,
+) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    fn pack<'py, F: Number>(
+        py: Python<'py>,
+        weights: &[F],
+        biases: &[F],
+    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        let classes = classes_of(biases.len());
+        Ok((
+            pack_weights(py, weights, classes)?,
+            pack_biases(py, biases, classes)?,
+        ))
+    }
+    if single {
+        let typed = |v: &[f64]| -> Vec<f32> { v.iter().map(|&v| f32::from_f64(v)).collect() };
+        pack(py, &typed(weights), &typed(biases))
+    } else {
+        pack(py, weights, biases)
+    }
+}
+
+fn pack_optimum(
     py: Python<'_>,
-    optimum: Optimum<F>,
+    optimum: Optimum,
     solver: Solver,
+    single: bool,
 ) -> PyResult<Bound<'_, PyDict>> {
-    let classes = classes_of(optimum.classes);
     let separation = optimum
         .separation
-        .map(|(weights, biases)| -> PyResult<_> {
-            let weights = pack_weights(py, &weights, classes)?;
-            Ok((weights, pack_biases(py, &biases, classes)?))
-        })
+        .map(|(weights, biases)| pack_parameters(py, (&weights, &biases), false))
         .transpose()?;
+    let (weights, bias) = pack_parameters(py, (&optimum.weights, &optimum.biases), single)?;
     let found = PyDict::new(py);
-    found.set_item("weights", pack_weights(py, &optimum.weights, classes)?)?;
-    found.set_item("bias", pack_biases(py, &optimum.biases, classes)?)?;
+    found.set_item("weights", weights)?;
+    found.set_item("bias", bias)?;
     found.set_item("loss", optimum.loss)?;
     found.set_item("objective", optimum.objective)?;
     found.set_item("gradient_norm", optimum.gradient_norm)?;

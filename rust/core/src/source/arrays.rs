@@ -38,9 +38,10 @@ impl Part for Selected<'_> {
 
     fn with_source(
         &self,
-        _: usize,
+        stride: usize,
         work: &mut dyn FnMut(&dyn Source) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        debug_assert_eq!(stride, 1, "copies of columns are of all rows");
         work(&Arrays(self.dataset()?))
     }
 }

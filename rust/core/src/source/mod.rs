@@ -96,7 +96,7 @@ pub(crate) trait Source {
 /// Some of the rows, or some of the columns, of a source.
 pub(crate) trait Part {
     fn rows(&self) -> usize;
-    /// Calls `work` once, with every `stride`-th row as a source.
+    /// Calls `work` once, with every `stride`-th row of a sample as a source; of columns with all rows, the stride being 1.
     fn with_source(
         &self,
         stride: usize,
