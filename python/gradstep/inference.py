@@ -417,7 +417,7 @@ def infer(
     Parameters
     ----------
     optimum : Optimum
-        What `gradstep.fit` found, with ``l2=0``, for the same `X`, `y`, `sample_weight` and `fit_bias`.
+        What `gradstep.fit` found without penalty, for the same `X`, `y`, `sample_weight` and `fit_bias`.
     X : features, shape (m, n)
     y : array_like, shape (m,)
         What these may be is said in `gradstep`. They are kept by the result, not copied.
@@ -635,8 +635,8 @@ def _check_optimum(optimum: Optimum, columns: tuple[str, ...], rows: float) -> N
     if optimum.objective != optimum.loss:
         raise ValueError(
             "optimum must be a fit without penalty, since a penalty biases the weights, which standard errors do not "
-            f"show, got a penalty of {optimum.objective - optimum.loss:.3g} in its objective: fit with l2=0, or "
-            "resample rows and fit each time (bootstrap)"
+            f"show, got a penalty of {optimum.objective - optimum.loss:.3g} in its objective: fit with l1=0 and l2=0, "
+            "or resample rows and fit each time (bootstrap)"
         )
     if optimum.separation is not None:
         along = np.flatnonzero(np.atleast_2d(optimum.separation.weights).any(axis=0))

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from gradstep import _formulas
 from gradstep._arrays import Array, Features, features, real
 from gradstep._descent import Descent
+from gradstep._fitted import codes_of
 from gradstep._optimum import Optimum
 from gradstep._options import kind
 from gradstep.plot import _canvas
@@ -39,15 +40,15 @@ class Model(NamedTuple):
     weights: Array
     bias: Any
     classes: Array | None
-    is_step: bool
+    activation: str
     trace: NDArray[np.void] | None
 
     @classmethod
     def of(cls, argument: str, result: Any) -> Model:
         if isinstance(result, Descent):
-            return cls(result.weights, result.bias, None, result.activation == "step", result.trace)
+            return cls(result.weights, result.bias, None, result.activation, result.trace)
         if isinstance(result, Optimum):
-            return cls(result.weights, result.bias, None, False, None)
+            return cls(result.weights, result.bias, None, "sigmoid", None)
         if not is_estimator(result):
             raise TypeError(
                 f"{argument} must be a Descent, an Optimum or a fitted LogisticRegression, got {kind(result)}"
@@ -57,7 +58,7 @@ class Model(NamedTuple):
         weights, bias = result.coef_, result.intercept_
         if len(result.classes_) == 2:
             weights, bias = weights[0], float(bias[0])
-        return cls(weights, bias, result.classes_, False, None)
+        return cls(weights, bias, result.classes_, "sigmoid", None)
 
     def of_two_classes(self, argument: str) -> Model:
         if self.weights.ndim == 2:
@@ -67,9 +68,7 @@ class Model(NamedTuple):
     def codes(self, X: Features) -> NDArray[np.intp]:
         """The code of the most probable class of every row; the perceptron says 1 from a score of 0 on."""
         z = _formulas.decision_function(X, self.weights, self.bias)
-        if z.ndim == 2:
-            return np.asarray(z.argmax(axis=1))
-        return np.asarray(z >= 0 if self.is_step else z > 0, np.intp)
+        return codes_of(z, by_class=z.ndim == 2, activation=self.activation)
 
     def labels(self, X: Features, y: Any) -> tuple[NDArray[np.intp], list[str]]:
         """The code of each row's label, and a name for each code."""
