@@ -27,7 +27,7 @@ QUARTERS = {"X": [[0.0], [1.0]], "y": [0.25, 0.75], "optimum": gradstep.fit([[0.
 
 for argument, kind, facts, changed in [
     ("optimum", TypeError, r"an Optimum, got Descent$", {"optimum": gradstep.Trainer(epochs=1).fit(T.X, T.y)}),
-    ("optimum", ValueError, r"without penalty, .* a penalty of 5\.41e-05 in .*: fit with l1=0 and l2=0, .*\(bootstrap\)$",
+    ("optimum", ValueError, r"without penalty, .* penalty of 5\.41e-05 in .*: fit with l1=0 and l2=0, .*\(bootstrap\)$",
      {"fitting": {"l2": 100.0}}),
     ("optimum", ValueError, r"not separated, .* separated along late: leave .*Firth's",
      {"optimum": gradstep.fit(SEPARABLE, SEPARABLE[:, 1]), **APART}),
