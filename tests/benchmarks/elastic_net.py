@@ -32,9 +32,11 @@ def largest_l1(samples: regimes.Samples) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("problems", nargs="*", choices=PROBLEMS, metavar="PROBLEM")
+    parser.add_argument("problems", nargs="*", metavar="PROBLEM", help=", ".join(PROBLEMS))
     parser.add_argument("--quick", action="store_true", help="a tenth of the rows, one repetition")
     arguments = parser.parse_args()
+    if unknown := set(arguments.problems) - set(PROBLEMS):
+        parser.error(f"no problem {', '.join(sorted(unknown))}: there are {', '.join(PROBLEMS)}")
     settings = Settings(arguments.quick)
     for name in arguments.problems or PROBLEMS:
         samples = regimes.REGIMES[name].make(settings)

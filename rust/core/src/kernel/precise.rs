@@ -462,14 +462,16 @@ pub(crate) fn moments(
     };
     let of_row = |i: usize| &residuals.values[i * classes..][..classes];
     let total = match dataset.x {
-        // Of X's own columns, what is not stored adds nothing.
-        Features::Sparse(x) if basis.is_natural() => {
+        Features::Sparse(x) if !basis.is_combined() => {
+            // What is not stored adds nothing, but in the columns that are seen from elsewhere than zero.
+            let (origin, per_unit) = (basis.origin(), basis.per_unit());
+            let shifted: Vec<usize> = (0..n).filter(|&j| origin[j] != 0.0).collect();
             with_rows!(&x, dataset.rows, rows => map_reduce(
                 job,
                 sparse_leaves(&x, dataset.rows, classes),
-                Vec::new,
+                || (Vec::new(), vec![0.0; shifted.len()]),
                 zero,
-                |parts, total, leaf| for_counted(dataset, leaf, |i| {
+                |(parts, values), total, leaf| for_counted(dataset, leaf, |i| {
                     let mut squares = 0.0;
                     let mut add = |column: usize, x: f64| {
                         squares += (x * scale[column]) * (x * scale[column]);
@@ -478,7 +480,15 @@ pub(crate) fn moments(
                             total.magnitudes[k * order + column] += cancelled(i, r) * x.abs();
                         }
                     };
-                    rows.visit(i, parts, |column, x| if column < n { add(column, x) });
+                    values.fill(0.0);
+                    rows.visit(i, parts, |column, x| match shifted.binary_search(&column) {
+                        Ok(at) => values[at] = x,
+                        Err(_) if column < n => add(column, x * per_unit[column]),
+                        Err(_) => {}
+                    });
+                    for (&column, x) in shifted.iter().zip(&*values) {
+                        add(column, (x - origin[column]) * per_unit[column]);
+                    }
                     add(n, 1.0);
                     total.longest = total.longest.max(squares);
                 }),
