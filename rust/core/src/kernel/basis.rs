@@ -1,15 +1,17 @@
-//! Coordinates in which the columns of `X` are neither far from zero nor nearly combinations of one another.
+//! A linear transform of the columns of `X`, after which they are near zero and not nearly collinear. Solvers work with
+//! the transformed columns x̃, to keep digits that would cancel in the original ones.
 //!
-//! A solver sees `x̃_j = (x_j − origin_j) / unit_j`. Where the column is nearly a combination of columns before it, that
-//! combination is subtracted: `x̃_j −= Σ_{k<j} t_jk x̃_k`. The origin is near the column's mean and the unit is a power of
-//! two near its spread. Weights and gradients have exact counterparts, and scores are the same:
+//! `x̃_j = (x_j − origin_j) / unit_j`, where the origin is near the column's mean and the unit is a power of two near
+//! its spread. If a column is nearly a linear combination of columns before it, that combination is subtracted:
+//! `x̃_j −= Σ_{k<j} t_jk x̃_k`. The weights w̃ and bias b̃ of x̃ correspond to weights w and bias b of x with the same
+//! scores:
 //!
 //! ```text
 //! x · w + b = x̃ · w̃ + b̃          for w, b = basis.to_natural(w̃, b̃)
 //! ```
 //!
-//! Any origin, unit and combination is correct. Good ones keep digits: a Gram matrix of the original columns has the
-//! square of their condition number, and would lose them.
+//! Any origins, units and combinations give correct results; good ones give accurate results. (The condition number of
+//! a Gram matrix is the square of the columns' condition number, so the original columns may lose all digits.)
 
 use super::dataset::{Dataset, rows_of};
 use super::subset::stratified;
@@ -17,42 +19,42 @@ use super::twofold::Twofold;
 use crate::features::Features;
 use crate::sparse::with_rows;
 
-/// Rows that origins and units are taken from.
+/// How many rows are sampled to choose origins and units.
 const SAMPLED: usize = 64;
 const SEED: u64 = 0x0B15;
-/// Coefficients whose terms are below this fraction of the largest term are not taken into a combination yet.
+/// A coefficient is left out of a combination for now if its term is smaller than this fraction of the largest term.
 const MATTERS: f64 = 1e-3;
-/// A column of a sparse matrix has its origin at its mean if that is more than so many spreads from zero; else at zero.
+/// The origin of a sparse column is its mean if |mean| is at least this many times its spread, else zero.
 const FAR: f64 = 4.0;
 
-/// Origin, unit and combination of every column.
+/// The transform: origin and unit of every column, and the combinations that are subtracted.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Basis {
     origin: Vec<f64>,
     /// 1 / unit_j
     per_unit: Vec<f64>,
-    /// In ascending order of their columns.
+    /// The combinations, in ascending order of the columns from which they are subtracted.
     combinations: Vec<Combination>,
-    /// Root mean square of (x_j − origin_j) / unit_j, estimated from the sampled rows.
+    /// Root mean square of (x_j − origin_j) / unit_j for each column, estimated from the sampled rows.
     spread: Vec<f64>,
-    /// Columns that are constant in the sampled rows.
+    /// Columns that are constant in the sampled rows, so that their units are not known.
     unknown: Vec<usize>,
-    /// Whether the coordinates are the original ones.
+    /// Whether the transform is the identity.
     is_natural: bool,
-    /// The largest unit; its reciprocal is the least.
+    /// Upper limit of units; its reciprocal is the lower limit.
     largest_unit: f64,
 }
 
-/// The combination of earlier columns that is subtracted from a column.
+/// The linear combination of earlier columns that is subtracted from `column`.
 #[derive(Clone, Debug, PartialEq)]
 struct Combination {
     column: usize,
-    /// t, one for each column before this one.
+    /// The coefficients t_jk, one for each column k before this column j.
     coefficients: Vec<f64>,
 }
 
 impl Basis {
-    /// The original coordinates: origin 0, unit 1, no combinations.
+    /// The identity: origins 0, units 1, no combinations.
     pub(crate) fn natural(columns: usize) -> Self {
         Basis {
             is_natural: true,
@@ -60,7 +62,7 @@ impl Basis {
         }
     }
 
-    /// Coordinates with these origins and reciprocals of units, which are powers of two, without combinations.
+    /// A transform with these origins and reciprocals of units, which must be powers of two; without combinations.
     pub(crate) fn new(origin: Vec<f64>, per_unit: Vec<f64>) -> Self {
         Basis {
             origin,
@@ -73,10 +75,10 @@ impl Basis {
         }
     }
 
-    /// Origins and units estimated from a sample of the rows. Without a bias, all origins are zero, since nothing could make
-    /// up for others. A column that is constant in the sample has the unit 1.
+    /// A transform with origins and units estimated from a sample of the rows. If no bias is fitted, all origins are
+    /// zero: others would need a bias to compensate for them. A column that is constant in the sample gets the unit 1.
     pub(crate) fn sampled(dataset: &Dataset<'_>, fit_bias: bool, is_penalised: bool) -> Self {
-        // With a penalty, the square of a unit must be finite, too.
+        // With a penalty, squares of units must be finite too.
         let largest_unit = if is_penalised { 1e100 } else { 1e300 };
         let rows = rows_of(dataset);
         let drawn = stratified(rows, rows.min(SAMPLED), SEED);
@@ -109,7 +111,7 @@ impl Basis {
         }
     }
 
-    /// [`Basis::sampled`] from `rows` rows, whose stored elements are given with their columns.
+    /// [`Basis::sampled`] from a sample of `rows` rows; `stored` gives the column and value of each stored element.
     fn of_rows(
         columns: usize,
         rows: usize,
@@ -160,8 +162,8 @@ impl Basis {
         basis
     }
 
-    /// Root mean square of each `x̃_j`: from sums of squares over rows of total weight `total`; where a combination is
-    /// subtracted from the column, the estimate from the sampled rows.
+    /// Root mean square of each `x̃_j`: the root of `squares[j] / total`, where `squares` has Σ s_i x̃_ij² and `total`
+    /// is Σ s_i. For columns from which a combination is subtracted, the estimate from the sampled rows instead.
     pub(crate) fn spreads(&self, squares: &[f64], total: f64) -> Vec<f64> {
         let known = squares.iter().map(|square| (square / total).sqrt());
         let mut spreads: Vec<f64> = known.collect();
@@ -171,7 +173,8 @@ impl Basis {
         spreads
     }
 
-    /// The size, as a root mean square, of the terms that a column's `x̃_j` is the sum of in original coordinates.
+    /// A bound on the root mean square of the terms whose sum is `x̃_j` of this column, if it is written with the
+    /// original columns. Larger than `x̃_j` itself by as much as cancels in the sum.
     pub(crate) fn reach(&self, column: usize, spreads: &[f64]) -> f64 {
         let size = |k: usize| spreads[k] + (self.origin[k] * self.per_unit[k]).abs();
         if !self.combinations.iter().any(|c| c.column == column) {
@@ -196,12 +199,12 @@ impl Basis {
         &self.per_unit
     }
 
-    /// Whether the coordinates are the original ones.
+    /// Whether the transform is the identity.
     pub(crate) fn is_natural(&self) -> bool {
         self.is_natural
     }
 
-    /// Whether all origins are zero, and all units such that their squares neither overflow nor underflow.
+    /// Whether all origins are zero and no square of a unit overflows or underflows.
     pub(crate) fn is_moderate(&self) -> bool {
         let is_moderate = |per_unit: &f64| (1e-60..1e60).contains(per_unit);
         self.origin.iter().all(|&origin| origin == 0.0) && self.per_unit.iter().all(is_moderate)
@@ -219,7 +222,7 @@ impl Basis {
             .map(|c| (c.column, c.coefficients.as_slice()))
     }
 
-    /// Removes these columns from the combinations of all others; returns whether any had them.
+    /// Sets the coefficients of `columns` to zero in all combinations; returns whether any of them was not zero.
     pub(crate) fn leave_alone(&mut self, columns: &[usize]) -> bool {
         let mut were_used = false;
         for c in &mut self.combinations {
@@ -231,13 +234,13 @@ impl Basis {
         were_used
     }
 
-    /// Whether some column is constant in the sampled rows.
+    /// Whether some column is constant in the sampled rows, so that its unit is not known.
     pub(crate) fn has_unknown_units(&self) -> bool {
         !self.unknown.is_empty()
     }
 
-    /// Sets the units of the columns that are constant in the sampled rows, from their largest distance from the origin over
-    /// all rows.
+    /// Sets the units of the columns that are constant in the sampled rows. `spread(column, origin)` must return the
+    /// column's largest distance from its origin over all rows.
     pub(crate) fn set_unknown_units(&mut self, spread: impl Fn(usize, f64) -> f64) {
         for j in std::mem::take(&mut self.unknown) {
             let spread = spread(j, self.origin[j]);
@@ -247,7 +250,7 @@ impl Basis {
         }
     }
 
-    /// The weights of the original columns whose score is `x̃_j` of one column, but for a constant.
+    /// Weights w of the original columns such that `x · w` is `x̃_j` of the given column plus a constant.
     pub(crate) fn natural_weights(&self, column: usize) -> Vec<f64> {
         let mut weights = vec![0.0; self.columns()];
         weights[column] = 1.0;
@@ -255,14 +258,15 @@ impl Basis {
         weights
     }
 
-    /// Moves a column's origin by so many of its units.
+    /// Moves a column's origin by `by` units.
     pub(crate) fn move_origin(&mut self, column: usize, by: f64) {
         self.origin[column] += by / self.per_unit[column];
     }
 
-    /// Subtracts a further combination of the columns before it from `column`. Only the largest terms are taken, `size` being
-    /// the size of each column: the others are found more accurately once these are gone. Coefficients are rounded to half
-    /// their digits, so that columns with equal numbers leave exactly zero.
+    /// Subtracts a further linear combination of earlier columns from `column`. `size` has the size of each earlier
+    /// column. Only coefficients with large terms (coefficient × size) are used; the others are found more accurately
+    /// in a later round. Coefficients are rounded to half their digits, so that subtracting a column with equal numbers
+    /// leaves exactly zero.
     pub(crate) fn take_out(&mut self, column: usize, coefficients: &[f64], size: &[f64]) {
         let part = |(t, size): (&f64, &f64)| (t * size).abs();
         let largest = coefficients.iter().zip(size).map(part).fold(0.0, f64::max);
@@ -289,7 +293,8 @@ impl Basis {
         }
     }
 
-    /// Replaces a row `x` by `x̃`, as if computed exactly and rounded once; `low` is scratch of the same length.
+    /// Replaces a row `x` by `x̃`. Where combinations are subtracted, the result is as if computed exactly and rounded
+    /// once. `low` is scratch memory of the same length.
     #[inline(always)]
     pub(crate) fn enter(&self, x: &mut [f64], low: &mut [f64]) {
         let coordinates = self.origin.iter().zip(&self.per_unit);
@@ -305,7 +310,7 @@ impl Basis {
             let (high, rest) = difference.parts();
             (*x, *low) = (high * per_unit, rest * per_unit);
         }
-        // The first columns of a row stand by themselves.
+        // `x` may hold only the first columns, since combinations use earlier columns only.
         let columns = x.len();
         for c in self.combinations.iter().filter(|c| c.column < columns) {
             let mut sum = Twofold::new(x[c.column]);
@@ -323,7 +328,8 @@ impl Basis {
         }
     }
 
-    /// Replaces the gradient by the original weights by that by `w̃`; `by_bias` is the derivative by the bias.
+    /// Replaces the gradient with respect to the original weights w by that with respect to w̃; `by_bias` is the
+    /// derivative with respect to the bias.
     pub(crate) fn gradient(&self, natural: &mut [f64], by_bias: f64) {
         let coordinates = self.origin.iter().zip(&self.per_unit);
         for (g, (origin, per_unit)) in natural.iter_mut().zip(coordinates) {
@@ -335,7 +341,8 @@ impl Basis {
         }
     }
 
-    /// The gradient by the original weights, from that by `w̃` and by the bias.
+    /// The gradient with respect to the original weights w, from the gradient with respect to w̃ and the derivative
+    /// `by_bias` with respect to the bias.
     pub(crate) fn natural_gradient(&self, gradient: &[f64], by_bias: f64) -> Vec<f64> {
         let mut natural = gradient.to_vec();
         for c in &self.combinations {
@@ -348,7 +355,8 @@ impl Basis {
         natural
     }
 
-    /// For each column of a gradient by `w̃`, the sum of the magnitudes of the terms that it is the sum of.
+    /// For bounds of the rounding error of a gradient with respect to w̃, whose terms are subtracted from one another: the
+    /// sum of the terms' magnitudes, |x_j| + Σ_k |t_jk| · out_k for each column j.
     pub(crate) fn magnitudes(&self, x: &[f64], out: &mut [f64]) {
         for (out, x) in out.iter_mut().zip(x) {
             *out = x.abs();
@@ -360,7 +368,7 @@ impl Basis {
         }
     }
 
-    /// Replaces `w̃` by the original weights; returns the difference `b − b̃`.
+    /// Replaces the weights w̃ by the original weights w; returns the difference of the biases, `b − b̃`.
     pub(crate) fn to_natural(&self, weights: &mut [f64]) -> f64 {
         for c in self.combinations.iter().rev() {
             let (before, rest) = weights.split_at_mut(c.column);
@@ -376,13 +384,13 @@ impl Basis {
         -dot(&self.origin, weights)
     }
 
-    /// Replaces the original weights by `w̃`; returns the difference `b̃ − b`.
+    /// Replaces the original weights w by w̃; returns the difference of the biases, `b̃ − b`.
     pub(crate) fn to_coordinates(&self, weights: &mut [f64]) -> f64 {
         let shift = dot(&self.origin, weights);
         for (w, per_unit) in weights.iter_mut().zip(&self.per_unit) {
             *w /= per_unit;
         }
-        // In ascending order: a column's weight is not changed before its own combination is used.
+        // In ascending order, so that each combination uses its column's weight before other combinations change it.
         for c in &self.combinations {
             let (before, rest) = weights.split_at_mut(c.column);
             let w = rest[0];
@@ -395,13 +403,13 @@ impl Basis {
     }
 }
 
-/// Summary of a column over the sampled rows.
+/// Summary of a column's stored elements in the sampled rows.
 #[derive(Clone, Copy, Default)]
 struct Sketch {
-    /// Rows that store it.
+    /// The number of rows that store the column.
     rows: usize,
     first: f64,
-    /// Σ (x − first)
+    /// Σ (x − first), where `first` is the first element.
     sum: f64,
     least: f64,
     largest: f64,
@@ -422,20 +430,20 @@ impl Sketch {
         self.first + self.sum / self.rows.max(1) as f64
     }
 
-    /// The largest distance of an element from `origin`.
+    /// The largest distance of a stored element from `origin`.
     fn spread(&self, origin: f64) -> f64 {
         (self.largest - origin).max(origin - self.least)
     }
 }
 
-/// A number rounded to half its digits.
+/// Rounds a number to half its significant bits.
 fn rounded(x: f64) -> f64 {
     const HALF: u64 = 1 << 26;
     let bits = x.to_bits();
     f64::from_bits((bits + HALF / 2) & !(HALF - 1))
 }
 
-/// The power of two at or below a positive number, within limits.
+/// The largest power of two that is at most `x`, for `x` > 0 clamped to between `1 / largest` and `largest`.
 fn unit(x: f64, largest: f64) -> f64 {
     const EXPONENT: u64 = 0x7FF0_0000_0000_0000;
     f64::from_bits(x.clamp(1.0 / largest, largest).to_bits() & EXPONENT)
@@ -463,7 +471,7 @@ mod tests {
     fn a_row_enters_as_if_computed_exactly() {
         let basis = combined();
         let low_bits = f64::powi(2.0, -20);
-        // With x = (1e9 + a, 3 + b, 1e9 + 3 + a + b + e), what is left of the last column is e / 4.
+        // With x = (1e9 + a, 3 + b, 1e9 + 3 + a + b + e), the last column minus the combination is e / 4.
         for (a, b, e) in [(8.0, 0.75, low_bits), (-3.5, -1.0, 3.0 * low_bits)] {
             let mut x = [1e9 + a, 3.0 + b, (1e9 + 3.0 + a + b) + e];
             basis.enter(&mut x, &mut [0.0; 3]);
@@ -484,7 +492,7 @@ mod tests {
         let to = basis.to_coordinates(&mut back);
         assert_eq!((back.as_slice(), to), (w.as_slice(), -shift));
 
-        // The gradient of that score by w̃ is the row, by the bias 1.
+        // The gradient of the score is the row itself with respect to the weights, and 1 with respect to the bias.
         let mut gradient = row.to_vec();
         basis.gradient(&mut gradient, 1.0);
         assert_eq!(gradient, entered);

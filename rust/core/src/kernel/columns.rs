@@ -1,6 +1,6 @@
-//! Products along dense columns, over vectors of rows: of matrices too narrow for a row to fill a vector; and of wide ones
-//! whose columns lie contiguously, with the same additions in the same order as [`super::rows`], so that the layout changes
-//! no bit.
+//! Products along dense columns: a SIMD vector holds one column of `LANES` rows. For matrices too narrow for a row to
+//! fill a vector, and for wide matrices whose columns are contiguous. The latter make the same additions in the same
+//! order as [`super::rows`], so that the memory layout does not change a bit of the result.
 
 use fearless_simd::prelude::*;
 
@@ -12,12 +12,12 @@ use crate::reduce::STRIPE;
 use crate::simd::{MulAdd, is_roomy};
 use crate::strips::Strips;
 
-/// Columns whose products are added to a chain between loading and storing it.
+/// How many columns' products are added to a partial sum between loading and storing it.
 const LINKS: usize = 4;
-/// Columns that are summed element by element at once: there are registers for so many sums.
+/// How many columns `add_scalars` sums at once: as many as there are registers for their sums.
 const SCALARS: usize = 8;
 
-/// The scores of a tile: of each row as many chains of additions as a vector has lanes, and their sums.
+/// The scores of a block of rows. Each row has `LANES` partial sums ("chains"), as if its columns were read in vectors.
 pub(super) struct Scores<F> {
     chains: Vec<F>,
     pub(super) z: [F; STRIPE],
@@ -32,7 +32,7 @@ impl<F: Float> Scores<F> {
     }
 }
 
-/// A tile of contiguous columns.
+/// A block of rows whose columns are contiguous, with the weights.
 #[derive(Clone, Copy)]
 pub(crate) struct ColumnTile<'a, F: Float, S: Simd> {
     pub(super) simd: S,
@@ -41,13 +41,13 @@ pub(crate) struct ColumnTile<'a, F: Float, S: Simd> {
 }
 
 impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
-    /// Rows.
+    /// The number of rows.
     #[inline(always)]
     pub(super) fn count(&self) -> usize {
         self.columns.length()
     }
 
-    /// `count` of the rows, from `first` on.
+    /// The part with `count` of the rows, from `first` on.
     #[inline(always)]
     pub(super) fn part(&self, first: usize, count: usize) -> Self {
         ColumnTile {
@@ -56,7 +56,7 @@ impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
         }
     }
 
-    /// `z = Σ_j w_j x_j + b`, in one chain along a narrow matrix's columns.
+    /// `z = Σ_j w_j x_j + b` of each row, summed column after column; for narrow matrices.
     #[inline(always)]
     pub(super) fn multiply_narrow(&self, z: &mut [F; STRIPE]) {
         for at in (0..self.count()).step_by(F::LANES) {
@@ -68,7 +68,7 @@ impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
         }
     }
 
-    /// `sums += Σ_i r_i x_i`, in lanes of rows.
+    /// `sums += Σ_i r_i x_i` over the rows i, for narrow matrices: one dot product per column.
     #[inline(always)]
     pub(super) fn add_narrow(&self, residual: &[F; STRIPE], sums: &mut [f64]) {
         for (j, sum) in sums.iter_mut().enumerate() {
@@ -77,7 +77,8 @@ impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
         }
     }
 
-    /// `z = Σ_j w_j x_j + b` with the additions of [`super::rows`]: column j in chain j mod `LANES`, the chains in a tree.
+    /// `z = Σ_j w_j x_j + b` of each row with the additions of [`super::rows`]: column j is added to partial sum j mod
+    /// `LANES`, and the partial sums are added in pairs.
     #[inline(always)]
     pub(super) fn multiply(&self, scores: &mut Scores<F>) {
         self.begin(scores);
@@ -87,7 +88,7 @@ impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
         self.end(scores);
     }
 
-    /// `lanes += Σ_i r_i x_i`, rows in order.
+    /// `lanes += Σ_i r_i x_i` over the rows i, in their order.
     #[inline(always)]
     pub(super) fn add(
         &self,
@@ -98,7 +99,7 @@ impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
         self.pass::<true, false>(residual, lanes, ahead, self, &mut []);
     }
 
-    /// Both: [`ColumnTile::add`] of these rows and [`ColumnTile::multiply`] of the next.
+    /// [`ColumnTile::add`] of these rows and [`ColumnTile::multiply`] of the rows in `next`, at the same time.
     #[inline(always)]
     pub(super) fn add_and_multiply(
         &self,
@@ -113,7 +114,8 @@ impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
         next.end(scores);
     }
 
-    /// Once along the columns: `lanes += Σ_i r_i x_i` of these rows, and the chains of `x · w` of the next.
+    /// One pass along the columns. If `ADD`: `lanes += Σ_i r_i x_i` over these rows. If `MULTIPLY`: adds to `chains`,
+    /// the partial sums of `x · w` of the rows in `next`.
     #[inline(always)]
     fn pass<const ADD: bool, const MULTIPLY: bool>(
         &self,
@@ -159,7 +161,7 @@ impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
                 if first + k >= vectors * F::LANES {
                     next.link::<1>(first + k, chain);
                 } else {
-                    // Along rows, 0·0 is added here.
+                    // `rows.rs` adds 0·0 here; without it, a sum of −0 would differ.
                     debug_assert!(rest.as_ref()[k] == F::ZERO);
                     for sum in chain.iter_mut() {
                         *sum += F::ZERO;
@@ -169,7 +171,7 @@ impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
         }
     }
 
-    /// Empty chains, each of whole vectors.
+    /// Sets the `LANES` partial sums of each row to 0, with rows padded to whole vectors.
     #[inline(always)]
     fn begin(&self, scores: &mut Scores<F>) {
         let length = self.count().next_multiple_of(F::LANES);
@@ -177,14 +179,14 @@ impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
         scores.chains.resize(F::LANES * length, F::ZERO);
     }
 
-    /// Each chain, and its lane.
+    /// Each k from 0 to `LANES` − 1, with the k-th partial sums of all rows.
     #[inline(always)]
     fn each<'c>(&self, chains: &'c mut [F]) -> impl Iterator<Item = (usize, &'c mut [F])> {
         let length = self.count().next_multiple_of(F::LANES);
         chains.chunks_exact_mut(length).enumerate()
     }
 
-    /// Adds up the chains of each row, and the bias.
+    /// Adds the partial sums of each row in pairs, then the bias.
     #[inline(always)]
     fn end(&self, Scores { chains, z }: &mut Scores<F>) {
         let length = self.count().next_multiple_of(F::LANES);
@@ -205,7 +207,8 @@ impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
         }
     }
 
-    /// Adds `N` columns' products, the first and those a vector's worth apart, to their chain.
+    /// Adds the products of `N` columns, `first`, `first + LANES`, …, to `chain`, the partial sums that these columns
+    /// share.
     #[inline(always)]
     fn link<const N: usize>(&self, first: usize, chain: &mut [F]) {
         let mut columns: [&[F]; N] = [&[]; N];
@@ -239,7 +242,7 @@ impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
         }
     }
 
-    /// [`ColumnTile::add`] of a vector's worth of columns.
+    /// [`ColumnTile::add`] for `LANES` columns, from `column` on.
     #[inline(always)]
     fn add_vector(
         &self,
@@ -258,7 +261,7 @@ impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
         }
     }
 
-    /// Squares of columns, transposed into rows in registers.
+    /// The same, reading squares of `LANES` columns × `LANES` rows, which are transposed in registers.
     #[inline(always)]
     fn add_squares(
         &self,
@@ -283,7 +286,8 @@ impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
         sum.store_array(out);
     }
 
-    /// Some columns, an element at a time: where registers are few and narrow, transposing squares takes longer.
+    /// The same for `SCALARS` columns, one element at a time: faster than transposing where registers are few and
+    /// narrow.
     #[inline(always)]
     fn add_scalars(
         &self,
@@ -307,7 +311,7 @@ impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
                 sums[j] = columns[j][i].mul_add(r, sums[j]);
             }
         }
-        // The last square adds zeros, which make a negative zero positive.
+        // `add_squares` also adds zeros beyond the last row, which turn −0 into +0.
         if !residual.len().is_multiple_of(F::LANES) {
             sums = sums.map(|sum| sum + F::ZERO);
         }
@@ -315,7 +319,7 @@ impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
     }
 }
 
-/// A whole vector of a slice, or the rest of it and zeros.
+/// Loads the `LANES` elements from `at` on, with zeros beyond the end of the slice.
 #[inline(always)]
 pub(super) fn load<F: Float, S: Simd>(simd: S, x: &[F], at: usize) -> F::Lanes<S> {
     match x.get(at..at + F::LANES) {
@@ -328,7 +332,7 @@ pub(super) fn load<F: Float, S: Simd>(simd: S, x: &[F], at: usize) -> F::Lanes<S
     }
 }
 
-/// Lane sums of `a · b`.
+/// `a · b`, as a vector whose lanes are still to be added.
 #[inline(always)]
 fn dot<F: Float, S: Simd>(simd: S, a: &[F], b: &[F]) -> F::Lanes<S> {
     let mut sum = F::Lanes::<S>::splat(simd, F::ZERO);

@@ -1,4 +1,4 @@
-//! The mean cross-entropy from probabilities.
+//! The mean cross-entropy of given labels and predicted probabilities.
 
 use std::ops::Range;
 
@@ -18,9 +18,14 @@ use crate::vector::{RowSet, Vector};
 
 const PROBABILITIES: &str = "probabilities in [0, 1]";
 
-/// E = −Σ s_i (y_i ln ŷ_i + (1 − y_i) ln(1 − ŷ_i)) / Σ s_i, in nats per row, with 0·ln 0 = 0.
+/// Mean cross-entropy of labels y_i and predicted probabilities ŷ_i, with sample weights s_i, in nats per row:
 ///
-/// Nothing is clipped: a prediction that is certain and wrong costs ∞. Computed in `f64` whatever the arrays hold.
+/// ```text
+/// E = −Σ_i s_i (y_i ln ŷ_i + (1 − y_i) ln(1 − ŷ_i)) / Σ_i s_i       where 0·ln 0 = 0
+/// ```
+///
+/// Probabilities are not clipped: a prediction of 0 or 1 that is wrong gives ∞. Computed in `f64` whatever the arrays'
+/// types.
 ///
 /// # Errors
 ///
@@ -64,7 +69,7 @@ pub fn cross_entropy(
     Ok(sums.error / sums.weight)
 }
 
-/// Sums of `s·E` and of `s`, and whether everything was in range.
+/// Over some rows: Σ s_i E_i and Σ s_i, with sample weights s_i and errors E_i, and whether all inputs were in range.
 struct Sums {
     error: f64,
     weight: f64,
@@ -102,7 +107,7 @@ fn add_leaf<S: Simd>(
 ) {
     for first in leaf.clone().step_by(STRIPE) {
         let count = STRIPE.min(leaf.end - first);
-        // Beyond the last row: label 0, prediction 0, no weight.
+        // The arrays are longer than the rows: beyond the last row, label, prediction and weight are 0.
         let [mut labels, mut predictions, mut weights] = [[0.0; STRIPE]; 3];
         y.copy::<f64>(RowSet::All, first, &mut labels[..count]);
         y_hat.copy::<f64>(RowSet::All, first, &mut predictions[..count]);

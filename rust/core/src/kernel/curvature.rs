@@ -1,4 +1,5 @@
-//! The diagonal of the Hessian, and its row of the bias, in one pass over `X`.
+//! The diagonal of the Hessian of the cross-entropy with respect to (w, b), and its row for the bias b, in one pass
+//! over `X`.
 
 use std::ops::Range;
 
@@ -22,16 +23,16 @@ use crate::reduce::{Job, Leaves, STRIPE, Sum, map_reduce};
 use crate::simd::dispatch;
 use crate::sparse::{Index, Sparse, SparseRows, with_rows};
 
-/// Sums over the rows, with `d_i = s_i σ'(z_i)` and `z = X w + b`.
+/// Sums over the rows i with `d_i = s_i σ'(z_i)`, sample weights s_i and scores `z = X w + b`.
 #[derive(Clone, Debug)]
 pub(crate) struct Curvature {
-    /// Σ s_i
+    /// Σ s_i, the total weight.
     pub weight: f64,
-    /// Σ d_i
+    /// Σ d_i, the bias's element of the diagonal.
     pub bias: f64,
-    /// Σ d_i x_i, shape (n).
+    /// Σ d_i x_i, the Hessian's row for the bias, shape (n).
     pub cross: Vec<f64>,
-    /// Σ d_i x_ij², shape (n).
+    /// Σ d_i x_ij², the Hessian's diagonal, shape (n).
     pub diagonal: Vec<f64>,
     /// Σ s_i x_ij², shape (n).
     pub squares: Vec<f64>,
@@ -48,7 +49,7 @@ impl Curvature {
         }
     }
 
-    /// Adds one element of a row.
+    /// Adds the element `x` of a row in `column`; `d` and `s` are the row's d_i and s_i.
     #[inline(always)]
     fn add_element(&mut self, column: usize, x: f64, d: f64, s: f64) {
         let (cross, diagonal) = (self.cross.get_mut(column), self.diagonal.get_mut(column));
@@ -61,7 +62,7 @@ impl Curvature {
         }
     }
 
-    /// Multiplies the columns by powers of two.
+    /// Changes the sums as if every column had been multiplied by its factor, a power of two.
     fn multiply_columns(&mut self, factors: &[f64]) {
         let sums = self
             .cross
@@ -93,10 +94,11 @@ impl Sum for Curvature {
     }
 }
 
-/// [`Curvature`] at `weights` and `bias`, in `f64` whatever `X` holds: a square of a finite `f32` is then finite.
+/// [`Curvature`] at `weights` and `bias`. Computed in `f64` whatever the type of `X`, so that squares of finite `f32`
+/// numbers are finite.
 ///
-/// The columns have the basis's origins and units, but no combinations are subtracted. With origins near their means, no
-/// digits of their variance cancel.
+/// x_ij is `(column − origin) / unit` with the origins and units of `basis`; its combinations are not subtracted. With
+/// origins near the columns' means, no digits of their variance cancel.
 ///
 /// # Errors
 ///
@@ -120,7 +122,7 @@ pub(crate) fn curvature(
     }
 }
 
-/// [`Curvature`] with given `d_i`, one per row.
+/// [`Curvature`] with any given `d_i`, one per row.
 ///
 /// # Errors
 ///
@@ -137,13 +139,13 @@ pub(crate) fn curvature_of(
     }
 }
 
-/// The `d_i` of the rows: to be computed at weights, which a kernel reads in the form `W`, or given.
+/// Where the `d_i` of the rows come from: computed at weights, which have the type `W`, or given.
 enum RowCurvatures<'a, W> {
     At(W),
     Given(&'a [f64]),
 }
 
-/// What one pass over the rows evaluates: [`Curvature`].
+/// The inputs of one pass over the rows that computes [`Curvature`].
 struct CurvaturePass<'a, X, W> {
     dataset: &'a Dataset<'a>,
     x: X,
@@ -195,7 +197,7 @@ fn sparse_sums(
     Ok(sums.complete(basis))
 }
 
-/// Memory that a thread reuses for all of its leaves.
+/// Scratch memory of one thread.
 struct CurvatureScratch {
     scores: DenseScratch<f64>,
     packed: Packed<f64>,
@@ -210,7 +212,7 @@ impl CurvatureScratch {
     }
 }
 
-/// `d_i` and `s_i` of up to a stripe's rows.
+/// `d_i` and `s_i` of up to 256 rows (a stripe), from row `first` on.
 struct StripeCurvatures {
     first: usize,
     count: usize,
@@ -219,7 +221,8 @@ struct StripeCurvatures {
 }
 
 impl<X, W> CurvaturePass<'_, X, W> {
-    /// Those of a stripe, from the scores `d` of its rows at the weights; they are also added to `sums`.
+    /// `d_i` and `s_i` of the stripe `rows`, which are also added to `sums`. On entry, `d` has the rows' scores, if
+    /// `d_i` must be computed from them.
     #[inline(always)]
     fn stripe<S: Simd>(
         &self,
@@ -246,7 +249,8 @@ impl<X, W> CurvaturePass<'_, X, W> {
     }
 }
 
-/// `d_i = s_i σ'(z_i)` in place of `z_i`, and `s_i`, of up to a stripe's rows.
+/// Replaces the scores z_i in `d` by `d_i = s_i σ'(z_i)`, and writes the sample weights s_i to `sample_weight`; for the
+/// rows from `first` on, at most 256.
 #[inline(always)]
 pub(super) fn row_curvatures<X, S: Simd>(
     simd: S,
@@ -269,7 +273,7 @@ pub(super) fn row_curvatures<X, S: Simd>(
     }
 }
 
-/// `s_i` of some rows.
+/// Writes the sample weights s_i of the rows from `first` on, or ones if there are none.
 #[inline(always)]
 fn row_weights<X>(dataset: &Dataset<'_, X>, first: usize, sample_weight: &mut [f64]) {
     match dataset.sample_weight {
@@ -279,7 +283,7 @@ fn row_weights<X>(dataset: &Dataset<'_, X>, first: usize, sample_weight: &mut [f
 }
 
 impl CurvaturePass<'_, DenseRows<'_>, PaddedWeights<'_, f64>> {
-    /// Adds the rows of a leaf.
+    /// Adds the rows of `leaf` to `sums`.
     #[inline(always)]
     fn leaf<S: Simd>(
         &self,
@@ -304,7 +308,7 @@ impl CurvaturePass<'_, DenseRows<'_>, PaddedWeights<'_, f64>> {
         }
     }
 
-    /// Rows too short for a vector, column by column.
+    /// Adds a stripe of rows to `sums`, column by column; for rows shorter than a SIMD vector.
     #[inline(always)]
     fn add_narrow_columns<S: Simd>(
         &self,
@@ -324,10 +328,10 @@ impl CurvaturePass<'_, DenseRows<'_>, PaddedWeights<'_, f64>> {
         }
     }
 
-    /// Rows of at least a vector, one after the other.
+    /// Adds a stripe of rows to `sums`, row by row; for rows that fill a SIMD vector.
     #[inline(always)]
     fn add_rows(&self, stripe: &StripeCurvatures, packed: &mut Packed<f64>, sums: &mut Curvature) {
-        /// Rows packed at once, where they have to be.
+        /// Rows copied at once, where they cannot be used in place.
         const ROWS: usize = 32;
         let StripeCurvatures { first, count, d, s } = stripe;
         let (basis, columns) = (self.basis, self.basis.columns());
@@ -338,7 +342,7 @@ impl CurvaturePass<'_, DenseRows<'_>, PaddedWeights<'_, f64>> {
             for i in 0..rows {
                 let (row, d, s) = (tile.strip(i), d[start + i], s[start + i]);
                 if s == 0.0 {
-                    continue; // a row without weight may hold anything
+                    continue; // a row of weight 0 may hold NaN or ∞
                 }
                 let (cross, diagonal, squares) = (
                     &mut sums.cross[..columns],
@@ -357,22 +361,23 @@ impl CurvaturePass<'_, DenseRows<'_>, PaddedWeights<'_, f64>> {
     }
 }
 
-/// [`Curvature`] over the stored elements of sparse rows, and what it takes to add those that are not stored.
+/// [`Curvature`] over the stored elements of sparse rows, and what is needed to add the zeros that are not stored.
 #[derive(Clone, Debug)]
 struct StoredCurvature {
-    /// Where the origins of all columns are zero, of elements as they are: they are multiplied by the units in the end.
+    /// The sums over stored elements. If all origins are zero, units are applied to the sums at the end instead of to
+    /// each element.
     sums: Curvature,
-    /// Rows of positive weight.
+    /// The number of rows of positive weight.
     rows: usize,
-    /// By column, the rows that store it; none where the origins of all columns are zero.
+    /// For each column, sums over the rows that store it. Empty if all origins are zero, since zeros then add nothing.
     stored: Vec<Stored>,
 }
 
-/// Sums over the rows that store a column.
+/// Number and sums of the rows that store a column.
 #[derive(Clone, Copy, Debug, Default)]
 struct Stored {
     rows: usize,
-    /// Σ d_i and Σ s_i over these.
+    /// Σ d_i over these rows; `s` is Σ s_i over them.
     d: f64,
     s: f64,
 }
@@ -406,7 +411,7 @@ impl StoredCurvature {
         }
     }
 
-    /// The sums over all elements, those that are not stored included.
+    /// The sums over all elements, including the zeros that are not stored.
     fn complete(self, basis: &Basis) -> Curvature {
         let (origin, per_unit) = (basis.origin(), basis.per_unit());
         let mut sums = self.sums;
@@ -414,7 +419,8 @@ impl StoredCurvature {
             sums.multiply_columns(per_unit);
         }
         for (column, stored) in self.stored.iter().enumerate() {
-            // Counts decide whether rows are left: the difference of two sums may be a rounding error.
+            // Whether some rows do not store the column is decided by counting: the difference of two sums may be
+            // nothing but rounding error.
             if stored.rows < self.rows && origin[column] != 0.0 {
                 let x = -origin[column] * per_unit[column];
                 sums.add_element(column, x, sums.bias - stored.d, sums.weight - stored.s);
@@ -425,7 +431,7 @@ impl StoredCurvature {
 }
 
 impl<F: Float, I: Index> CurvaturePass<'_, SparseRows<'_, F, I>, ScaledWeights<'_, f64>> {
-    /// Adds the rows of a leaf.
+    /// Adds the rows of `leaf` to `sums`.
     #[inline(always)]
     fn leaf<S: Simd>(
         &self,
@@ -439,7 +445,7 @@ impl<F: Float, I: Index> CurvaturePass<'_, SparseRows<'_, F, I>, ScaledWeights<'
             let rows = first..leaf.end.min(first + STRIPE);
             let mut z = [0.0; STRIPE];
             if let RowCurvatures::At(weights) = &self.curvatures {
-                // Columns out of range are left out below.
+                // Column indices out of range are skipped here and below.
                 sparse::row_products(&self.x, weights, first, &mut z[..rows.len()]);
             }
             let StripeCurvatures { count, d, s, .. } = self.stripe(simd, rows, z, &mut sums.sums);
@@ -449,7 +455,7 @@ impl<F: Float, I: Index> CurvaturePass<'_, SparseRows<'_, F, I>, ScaledWeights<'
                     continue; // a row without weight may hold anything
                 }
                 sums.rows += 1;
-                // An element that is stored in parts must be summed before it is squared.
+                // `visit` first adds up elements that are stored several times: the squares are of their sums.
                 if sums.stored.is_empty() {
                     self.x.visit(first + i, parts, |column, x| {
                         sums.sums.add_element(column, x, d, s);
@@ -474,7 +480,7 @@ impl<F: Float, I: Index> CurvaturePass<'_, SparseRows<'_, F, I>, ScaledWeights<'
 }
 
 impl StripeCurvatures {
-    /// Σ d x, Σ d x², Σ s x² of one column, in eight interleaved sums.
+    /// Σ d x, Σ d x² and Σ s x² of one column over the stripe's rows, with x = (element − origin) · per_unit.
     #[inline(always)]
     fn column_sums<S: Simd>(&self, simd: S, x: &[f64], origin: f64, per_unit: f64) -> [f64; 3] {
         let zero = f64x8::<S>::splat(simd, 0.0);
@@ -491,7 +497,7 @@ impl StripeCurvatures {
     }
 }
 
-/// The sum of some numbers, in eight interleaved sums.
+/// The sum of `values`; eight partial sums take every eighth of them.
 #[inline(always)]
 fn lane_sum<S: Simd>(simd: S, values: &[f64]) -> f64 {
     let zero = f64x8::<S>::splat(simd, 0.0);

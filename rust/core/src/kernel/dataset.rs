@@ -1,4 +1,5 @@
-//! The rows that a pass runs over: which labels and sample weights are valid, and those of a stripe at a time.
+//! `Dataset`: features, labels and sample weights of the rows that a pass reads, the checks on them, and access to
+//! labels and sample weights of up to 256 rows at a time (a stripe).
 
 use std::ops::Range;
 
@@ -10,7 +11,7 @@ use crate::reduce::{self, Job, Leaves, STRIPE};
 use crate::sparse::changed;
 use crate::vector::{RowSet, Vector};
 
-/// `X`, `y` and sample weights, or the rows of these that a batch takes.
+/// `X`, `y` and sample weights: all rows, or the rows of one batch.
 #[derive(Clone, Copy)]
 pub struct Dataset<'a, X = Features<'a>> {
     pub(crate) x: X,
@@ -32,12 +33,12 @@ pub(super) fn is_weight(s: f64) -> bool {
     (0.0..f64::INFINITY).contains(&s)
 }
 
-/// Whether a mean can be made with sample weights of that sum: it is finite, and not so small that weights of `F` have lost
-/// digits.
+/// Checks that `sum`, the sum of the sample weights, can divide a mean: it must be finite, and not so small that sample
+/// weights of type `F` may be subnormal and have lost digits.
 ///
 /// # Errors
 ///
-/// [`Error::TotalWeight`] if not, with the sum as it was `given`.
+/// [`Error::TotalWeight`] if not. `given` computes the sum that the error reports.
 pub(super) fn check_total<F: Float>(sum: f64, given: impl Fn() -> f64) -> Result<(), Error> {
     let least = (F::MIN_POSITIVE / F::EPSILON).to_f64();
     if sum >= least && sum.is_finite() {
@@ -51,7 +52,7 @@ pub(super) fn check_total<F: Float>(sum: f64, given: impl Fn() -> f64) -> Result
 }
 
 impl<'a> Dataset<'a> {
-    /// All rows; shapes are (m, n), (m) and (m).
+    /// A dataset of all rows. `x` has shape (m, n); `y` and `sample_weight` have shape (m).
     ///
     /// # Errors
     ///
@@ -101,13 +102,14 @@ impl<'a> Dataset<'a> {
 
     /// # Errors
     ///
-    /// That of the first feature or label that is NaN or infinite.
+    /// Names the first feature or label that is NaN or infinite.
     pub(crate) fn check_finite(&self) -> Result<(), Error> {
         self.x.first_not_finite().map_or(Ok(()), Err)?;
         self.y.check("y", LABELS, f64::is_finite)
     }
 
-    /// The error for features that made a loss infinite or not a number.
+    /// The error to report when the loss came out infinite or NaN: names an input that is not finite, or else the
+    /// largest feature.
     pub(crate) fn not_finite(&self) -> Error {
         self.check_finite().err().unwrap_or_else(|| Error::Number {
             argument: "X",
@@ -116,7 +118,7 @@ impl<'a> Dataset<'a> {
         })
     }
 
-    /// The first feature, label or sample weight that is out of range where `F` is computed in.
+    /// The error for the first feature, label or sample weight that is out of range in computations of type `F`.
     pub(crate) fn first_invalid<F: Float>(&self) -> Error {
         let feature = match &self.x {
             Features::Dense(_) => None,
@@ -140,7 +142,7 @@ impl<'a> Dataset<'a> {
         s.check("sample_weight", "finite in float32, as X is", fits)
     }
 
-    /// [`check_total`] of the sum of the sample weights in `F`.
+    /// Checks the sum of the sample weights by [`check_total`].
     ///
     /// # Errors
     ///
@@ -149,7 +151,7 @@ impl<'a> Dataset<'a> {
         check_total::<F>(sum, || self.weight())
     }
 
-    /// Σ s_i of sample weights that have been checked.
+    /// Σ s_i, the sum of the sample weights, which must have been checked.
     pub(crate) fn weight(&self) -> f64 {
         let rows = rows_of(self);
         let mut sum = 0.0;
@@ -164,7 +166,7 @@ impl<'a> Dataset<'a> {
 }
 
 impl<'a, X> Dataset<'a, X> {
-    /// The rows at some places of its order.
+    /// The dataset restricted to the rows at `places` of its row order.
     pub(crate) fn part(&self, places: Range<usize>) -> Self
     where
         X: Copy,
@@ -175,7 +177,7 @@ impl<'a, X> Dataset<'a, X> {
         }
     }
 
-    /// The same rows, their features in another form.
+    /// The same rows with their features given as `x`.
     pub(crate) fn with<Y>(&self, x: Y) -> Dataset<'a, Y> {
         Dataset {
             x,
@@ -185,7 +187,7 @@ impl<'a, X> Dataset<'a, X> {
         }
     }
 
-    /// Labels and sample weights of up to a stripe's rows.
+    /// Labels and sample weights of up to 256 rows (a stripe), copied to `buffers` if they cannot be used in place.
     #[inline(always)]
     pub(super) fn labels<'t, F: Float>(
         &self,
@@ -218,7 +220,7 @@ impl<'a, X> Dataset<'a, X> {
     }
 }
 
-/// Memory for the labels and sample weights of a stripe.
+/// Memory for the labels and sample weights of a stripe, up to 256 rows.
 pub(super) struct LabelBuffers<F> {
     y: [F; STRIPE],
     sample_weight: [F; STRIPE],
@@ -235,7 +237,8 @@ impl<F: Float> LabelBuffers<F> {
     }
 }
 
-/// Labels and sample weights of up to a stripe's rows: whole vectors, with zeros after the stripe's last row.
+/// Labels and sample weights of `count` rows, at most 256 (a stripe). The slices are padded with zeros to a whole
+/// number of SIMD vectors.
 #[derive(Clone, Copy)]
 pub(super) struct StripeLabels<'t, F> {
     pub(super) count: usize,
@@ -244,7 +247,8 @@ pub(super) struct StripeLabels<'t, F> {
 }
 
 impl<F: Float> StripeLabels<'_, F> {
-    /// Those of `count` of the rows, from `first` on, which is a whole number of vectors.
+    /// The labels and sample weights of `count` of the rows, from `first` on; `first` is a multiple of the vector
+    /// length.
     #[inline(always)]
     pub(super) fn part(&self, first: usize, count: usize) -> Self {
         StripeLabels {
@@ -254,14 +258,15 @@ impl<F: Float> StripeLabels<'_, F> {
         }
     }
 
-    /// Σ s_i; without sample weights, the number of rows.
+    /// The sum of the sample weights; if there are none, the number of rows.
     #[inline(always)]
     pub(super) fn total(&self) -> f64 {
         total(self.sample_weight, self.count)
     }
 }
 
-/// The sum of the sample weights of `count` rows, in eight interleaved chains; without sample weights, their number.
+/// The sum of the sample weights of `count` rows, or `count` if there are none. Eight partial sums take every eighth
+/// weight each.
 #[inline(always)]
 fn total<F: Float>(sample_weight: Option<&[F]>, count: usize) -> f64 {
     let Some(values) = sample_weight else {
@@ -277,7 +282,8 @@ fn total<F: Float>(sample_weight: Option<&[F]>, count: usize) -> f64 {
     ((a + b) + (c + d)) + ((e + f) + (g + h))
 }
 
-/// Elements of up to a stripe's rows and zeros up to a whole vector; in place where nothing has to be added or converted.
+/// The `count ≤ 256` elements of a vector from `first` on, padded with zeros to a whole number of SIMD vectors. Copied
+/// to `buffer` only where padding or conversion is needed.
 #[inline(always)]
 fn whole_vectors<'t, F: Float>(
     vector: &Vector<'t>,
@@ -295,7 +301,7 @@ fn whole_vectors<'t, F: Float>(
     &buffer[..end]
 }
 
-/// Rows of the dataset, or of the batch.
+/// The number of rows of the dataset or batch.
 pub(crate) fn rows_of(dataset: &Dataset<'_>) -> usize {
     dataset.rows.count(dataset.x.rows())
 }

@@ -1,12 +1,13 @@
-//! One leaf of dense rows: scores, errors and residuals, and residual × row while the rows are still in cache.
+//! The sums over dense rows: scores, errors, residuals, and then residual × row while the rows are still in cache.
 //!
-//! Sums are made in three levels: lanes over a stripe of [`STRIPE`] rows in the type computed in, stripes over a leaf in
-//! `f64`, leaves in their tree. So `float32` sums do not lose accuracy as rows grow, and tiles, which are only what fits the
-//! cache, do not show in the result.
+//! Sums have three levels: over a stripe of [`STRIPE`] rows in SIMD lanes, in the type of the computation; over the
+//! stripes of a leaf (consecutive rows for one thread) in `f64`; and over leaves in a tree. So `float32` sums do not
+//! lose accuracy as the number of rows grows. The size of tiles, the blocks of rows that fit the cache, does not change
+//! the result.
 //!
-//! A row with at least a vector's worth of columns is summed along its columns; of narrower matrices, whose rows would
-//! leave lanes empty, a vector of rows is computed at a time. So it is of wide matrices whose columns lie contiguously,
-//! with the same additions in the same order.
+//! A SIMD vector holds consecutive columns of one row if a row has at least `LANES` columns. Narrower rows would leave
+//! lanes empty, so a vector then holds one column of `LANES` rows. Wide matrices with contiguous columns are also read
+//! in vectors of rows, but with the additions of the first case in the same order.
 
 use std::ops::Range;
 
@@ -25,19 +26,19 @@ use crate::matrix::{Ahead, DenseRows, Packed};
 use crate::reduce::{Job, Leaves, STRIPE, map_reduce};
 use crate::simd::{dispatch, is_roomy};
 
-/// Of rows of at most this many bytes, eight are read at once instead of four, where there are registers for them.
+/// Rows of at most this many bytes are read eight at once instead of four, if the CPU has enough registers.
 const SHORT_ROW_BYTES: usize = 512;
 
-/// How many columns ahead of their use memory is fetched.
+/// Prefetch distance, in columns.
 const COLUMNS_AHEAD: usize = 32;
 
-/// Memory that a thread reuses for all of its leaves.
+/// Scratch memory of one thread.
 pub(crate) struct DenseScratch<F: Float> {
     labels: LabelBuffers<F>,
     buffers: Buffers<F>,
 }
 
-/// Scores, residuals and gradient of a stripe, and its packed tiles.
+/// Scores, residuals and gradient sums of a stripe (up to 256 rows), and memory for copies of its rows.
 struct Buffers<F: Float> {
     packed: Packed<F>,
     scores: Scores<F>,
@@ -81,7 +82,7 @@ impl<'a, F: Float> Pass<'a, DenseRows<'a>, PaddedWeights<'a, F>> {
         )
     }
 
-    /// Adds error, residual and residual × row of a leaf's rows.
+    /// Adds errors, residuals and residual × row of `rows`, one leaf, to `sums`.
     #[inline(always)]
     fn leaf<S: Simd>(
         &self,
@@ -118,7 +119,7 @@ impl<'a, F: Float> Pass<'a, DenseRows<'a>, PaddedWeights<'a, F>> {
     }
 }
 
-/// Scores `z = X w + b` of some rows, from `first` on.
+/// Scores `z = X w + b` of the rows from `first` on, as many as `out` has elements.
 #[inline(always)]
 pub(crate) fn scores<F: Float, S: Simd>(
     simd: S,
@@ -162,7 +163,7 @@ pub(crate) fn scores<F: Float, S: Simd>(
     }
 }
 
-/// A stripe of rows in a pass.
+/// A stripe: up to 256 consecutive rows from `first` on, with their labels.
 struct Stripe<'s, 'a, F: Float, S: Simd> {
     pass: &'s Pass<'a, DenseRows<'a>, PaddedWeights<'a, F>>,
     simd: S,
@@ -171,8 +172,9 @@ struct Stripe<'s, 'a, F: Float, S: Simd> {
 }
 
 impl<F: Float, S: Simd> Stripe<'_, '_, F, S> {
-    /// Rows that lie contiguously, or nearly, a few at a time: while the residuals of one group of rows are multiplied into
-    /// the gradient, the scores of the next group are computed, so that memory is read all the time.
+    /// The stripe's sums, for rows that are contiguous in memory, or can be copied so cheaply. `ROWS` rows are read at
+    /// once. While residual × row of one group of rows is added to the gradient, the scores of the next group are
+    /// computed, so that memory is read all the time.
     #[inline(always)]
     fn by_rows<const ROWS: usize>(
         &self,
@@ -239,8 +241,8 @@ impl<F: Float, S: Simd> Stripe<'_, '_, F, S> {
         }
     }
 
-    /// Columns that lie contiguously, or nearly, some rows at a time: as with rows, the products of the next go along with
-    /// those of the last.
+    /// The stripe's sums, for columns that are contiguous in memory, or nearly. As in `by_rows`, the scores of the next
+    /// group of rows are computed while the gradient of the last is added.
     #[inline(always)]
     fn by_columns(
         &self,
@@ -305,7 +307,8 @@ impl<F: Float, S: Simd> Stripe<'_, '_, F, S> {
         }
     }
 
-    /// Rows too short for a vector: the scores of the whole stripe, then its gradient.
+    /// The stripe's sums, for rows with fewer columns than a SIMD vector has lanes: the scores of the whole stripe,
+    /// then its gradient.
     #[inline(always)]
     fn by_narrow_columns(
         &self,
@@ -339,8 +342,8 @@ impl<F: Float, S: Simd> Stripe<'_, '_, F, S> {
     }
 }
 
-/// Fills the lanes beyond the last row with −∞: with the labels there, which are 0, certain and right predictions, which add
-/// exactly nothing to any sum.
+/// Fills the scores beyond the last row, up to a whole vector, with −∞. Labels are 0 there, so the error and the
+/// residual are exactly 0 and add nothing to any sum.
 #[inline(always)]
 pub(super) fn pad<F: Float>(z: &mut [F; STRIPE], count: usize) {
     let end = count.next_multiple_of(F::LANES);

@@ -1,4 +1,5 @@
-//! Rows one by one, dense whatever `X` is: sums of what is made of each, and some of the rows by their places.
+//! Access to rows one by one as dense vectors, even if `X` is sparse: for sums over all rows, and for single rows by
+//! number.
 
 use std::ops::Range;
 
@@ -8,8 +9,9 @@ use crate::features::Features;
 use crate::reduce::{Job, Leaves, STRIPE, Sum, map_reduce};
 use crate::sparse::with_rows;
 
-/// Sums over the rows of positive weight: `work` adds each row to the sum. It gets the row's place, and the row in natural
-/// coordinates with room for one element more.
+/// The sum over the rows of positive weight of whatever `work` adds for each. `work` gets the scratch memory, the sum,
+/// the row's number in the dataset, and the row itself with one more element at its end, for the bias. `cost` is the
+/// time that an element takes compared with a plain multiply-add.
 ///
 /// # Errors
 ///
@@ -34,7 +36,7 @@ pub(super) fn sum_rows<T: Sum, W>(
     )
 }
 
-/// Calls `work` with every row of a leaf that has weight.
+/// Calls `work` with number and elements of every row of `leaf` whose sample weight is not 0.
 fn for_rows(
     dataset: &Dataset<'_>,
     leaf: Range<usize>,
@@ -62,7 +64,7 @@ fn for_rows(
     }
 }
 
-/// Calls `work` with the place of every row of a leaf that has weight.
+/// Calls `work` with the number of every row of `leaf` whose sample weight is not 0.
 pub(super) fn for_counted(dataset: &Dataset<'_>, leaf: Range<usize>, mut work: impl FnMut(usize)) {
     let mut s = [1.0; STRIPE];
     for first in leaf.clone().step_by(STRIPE) {
@@ -75,7 +77,7 @@ pub(super) fn for_counted(dataset: &Dataset<'_>, leaf: Range<usize>, mut work: i
     }
 }
 
-/// The rows at some places, one after the other, in natural coordinates.
+/// The rows with the given numbers, copied one after another as dense vectors.
 pub(crate) fn gather(dataset: &Dataset<'_>, indices: &[usize]) -> Vec<f64> {
     let n = dataset.x.columns();
     let mut out = vec![0.0; indices.len() * n];

@@ -1,4 +1,5 @@
-//! The loss of a dataset and its gradient, in one pass over the rows: of one score and of a score per class.
+//! The loss of a dataset and its gradient, in one pass over the rows. Binary models have one score per row, softmax
+//! models one per row and class.
 
 use super::dataset::Dataset;
 use super::leaves::leaves;
@@ -14,7 +15,7 @@ use crate::float::Float;
 use crate::loss::Loss;
 use crate::reduce::Job;
 
-/// The sums over all rows, in one pass over `X`.
+/// Sums over all rows of errors, residuals and, if wanted, residual × row, in one pass over `X`.
 ///
 /// # Errors
 ///
@@ -64,27 +65,28 @@ pub(crate) fn evaluate<F: Float>(
     Ok(sums)
 }
 
-/// Gradient of the mean error.
+/// Gradient of the mean error E.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gradient<F> {
     /// ∂E/∂w, shape (n), or (K, n) class by class.
     pub weights: Vec<F>,
-    /// ∂E/∂b, one for each score.
+    /// ∂E/∂b, one number for each score.
     pub biases: Vec<F>,
 }
 
-/// The mean error (of the cross-entropy: in nats per row) and its gradient.
+/// The mean error E over the rows and its gradient. For the cross-entropy, E is in nats per row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LossGradient<F> {
-    /// E.
+    /// The mean error E.
     pub loss: f64,
-    /// ∇E.
+    /// Its gradient ∇E.
     pub gradient: Gradient<F>,
 }
 
-/// Mean error, from one pass over the rows: E = Σ s_i E_i / Σ s_i.
+/// Mean error E = Σ s_i E_i / Σ s_i over the rows i, with sample weights s_i; reads the rows once.
 ///
-/// The cross-entropy, in nats per row, of one score with `z_i = x_i · w + b`, or of K with `z_ik = x_i · w_k + b_k`, is
+/// The cross-entropy E_i of a row, in nats, from its one score `z_i = x_i · w + b`, or from its K scores
+/// `z_ik = x_i · w_k + b_k`, is
 ///
 /// ```text
 /// E_i = ln(1 + exp(z_i)) − y_i z_i          y_i in [0, 1]
@@ -95,10 +97,10 @@ pub struct LossGradient<F> {
 ///
 /// # Errors
 ///
-/// [`Error::Length`] if the parameters do not fit the dataset; [`Error::Element`] for a label outside [0, 1] or a sample
-/// weight that is negative or not finite; [`Error::Class`] for a label that is no class; [`Error::Index`] for a column of a
-/// sparse matrix out of range; [`Error::TotalWeight`] if the sample weights have no usable sum; [`Error::Interrupted`] by
-/// the monitor.
+/// [`Error::Length`] if the parameters do not fit the dataset; [`Error::Element`] for a label outside [0, 1] or a
+/// sample weight that is negative or not finite; [`Error::Class`] for a label that is no class; [`Error::Index`] for a
+/// column of a sparse matrix out of range; [`Error::TotalWeight`] if the sample weights have no usable sum;
+/// [`Error::Interrupted`] by the monitor.
 pub fn loss<F: Float>(
     dataset: &Dataset<'_>,
     parameters: &Parameters<'_, F>,
@@ -107,17 +109,18 @@ pub fn loss<F: Float>(
     Ok(evaluate(dataset, parameters, Want::Loss, job)?.mean_error())
 }
 
-/// Mean error and its gradient, in one pass over the rows.
+/// Mean error E and its gradient, in one pass over the rows. The gradient of the cross-entropy, for one score and for
+/// K:
 ///
 /// ```text
 /// ∂w   = Σ_i s_i (σ(z_i) − y_i) x_i / Σ_i s_i           ∂b   = Σ_i s_i (σ(z_i) − y_i) / Σ_i s_i
 /// ∂w_k = Σ_i s_i (p_ik − [y_i = k]) x_i / Σ_i s_i       ∂b_k = Σ_i s_i (p_ik − [y_i = k]) / Σ_i s_i
 /// ```
 ///
-/// with `p_ik = exp(z_ik) / Σ_l exp(z_il)`.
+/// with the scores z of [`loss`], sample weights s_i, labels y_i and `p_ik = exp(z_ik) / Σ_l exp(z_il)`.
 ///
-/// Sources: Hastie, Tibshirani & Friedman, *The Elements of Statistical Learning*, 2nd ed., eqs. (4.20)–(4.21), divided by
-/// −m; C. Bishop, *Pattern Recognition and Machine Learning* (2006), eqs. (4.104), (4.108) and (4.109).
+/// Sources: Hastie, Tibshirani & Friedman, *The Elements of Statistical Learning*, 2nd ed., eqs. (4.20)–(4.21), divided
+/// by −m; C. Bishop, *Pattern Recognition and Machine Learning* (2006), eqs. (4.104), (4.108) and (4.109).
 ///
 /// # Errors
 ///

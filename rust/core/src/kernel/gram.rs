@@ -1,4 +1,5 @@
-//! The weighted Gram matrix XᵀDX, the Hessian of the loss.
+//! The weighted Gram matrix XᵀDX with a diagonal matrix D; for D of the second derivatives of the loss by the scores,
+//! it is the Hessian of the loss.
 
 use std::ops::Range;
 
@@ -22,35 +23,38 @@ use crate::simd::{MulAdd, dispatch, is_roomy};
 use crate::sparse::{Index, SparseRows, with_rows};
 use crate::vector::Vector;
 
-/// Rows of the Gram matrix that are one item of work.
+/// How many rows of the Gram matrix are one item of work for a thread.
 const BAND: usize = 64;
-/// Rows of a leaf.
+/// How many rows of `X` are one leaf, whose sum is computed before it is added to others.
 const LEAF: usize = 1024;
-/// Rows and columns of the Gram matrix whose sums are in registers at once: eight vectors, each a chain of additions.
+/// `GROUP` × `PANEL` elements of the Gram matrix are summed in registers at once, as eight SIMD vectors.
 const GROUP: usize = 4;
 const PANEL: usize = 2 * LANES;
 const LANES: usize = 8;
 
-/// `[X 1]ᵀ D [X 1]`, `D = diag(s_i σ'(z_i))`, `z = X w + b`: the Hessian of Σ s_i E_i by (w, b).
+/// `[X 1]ᵀ D [X 1]`. For `D = diag(s_i σ'(z_i))` with sample weights s_i and scores `z = X w + b`, this is the Hessian
+/// of Σ s_i E_i with respect to (w, b), E_i being the cross-entropy of row i.
 #[derive(Clone, Debug)]
 pub(crate) struct Gram {
-    /// n + 1: the bias is last.
+    /// The number of rows and columns, n + 1; those of the bias are last.
     pub order: usize,
-    /// Row by row; only the lower triangle is filled.
+    /// The elements, row by row; only the lower triangle is filled.
     pub lower: Vec<f64>,
-    /// Σ s_i
+    /// Σ s_i, the total weight.
     pub weight: f64,
 }
 
-/// The Hessian of the mean cross-entropy by (w, b), which does not depend on the labels:
+/// The Hessian of the mean cross-entropy with respect to (w, b), which does not depend on the labels:
 ///
 /// ```text
 /// H = [X 1]ᵀ D [X 1] / Σ s_i      D = diag(s_i σ'(z_i)),  z = X w + b
 /// ```
 ///
-/// Symmetric, shape (n + 1, n + 1) row by row, the bias last; in `f64` whatever `X` holds.
+/// with sample weights s_i. Symmetric, shape (n + 1, n + 1) row by row, the bias last. Computed in `f64` whatever the
+/// type of `X`.
 ///
-/// Source: Hastie, Tibshirani & Friedman, *The Elements of Statistical Learning*, 2nd ed., eq. (4.25), divided by −Σ s_i.
+/// Source: Hastie, Tibshirani & Friedman, *The Elements of Statistical Learning*, 2nd ed., eq. (4.25), divided by −Σ
+/// s_i.
 ///
 /// # Errors
 ///
@@ -71,7 +75,7 @@ pub fn hessian<'a>(
     let unlabelled = Vector::from_slice(&unlabelled);
     let dataset = Dataset::new(x, &unlabelled, sample_weight)?;
     binary_labels(&dataset, job)?;
-    // The matrix, and the sums that it is made from.
+    // Memory for the matrix, and for the sums from which it is made.
     let elements = 2 * (n as u128 + 1).pow(2);
     check_room(elements, "X", elements, "elements of its Hessian")?;
     let Gram {
@@ -89,7 +93,8 @@ pub fn hessian<'a>(
     Ok(matrix)
 }
 
-/// [`Gram`] at `weights` and `bias`, in `f64` whatever `X` holds, of the columns in a basis.
+/// [`Gram`] at `weights` and `bias`, with the columns of `X` transformed by `basis`. Computed in `f64` whatever the
+/// type of `X`.
 ///
 /// # Errors
 ///
@@ -105,13 +110,14 @@ pub(crate) fn gram(
     gram_of(dataset, &d, weight, basis, job)
 }
 
-/// An upper bound for the additions that a term of a Gram matrix over so many rows takes part in.
+/// Upper bound on the number of successive additions that any term of a Gram matrix goes through, for `rows` rows.
+/// Bounds of rounding errors are proportional to it.
 pub(crate) fn additions(rows: usize) -> f64 {
     STRIPE as f64 + Leaves::of(rows, LEAF, 1, 1).additions()
 }
 
-/// `[X 1]ᵀ D [X 1]` of the columns in a basis, for any diagonal `d`, one element per row; `weight`, the sum of the sample
-/// weights, is passed on.
+/// `[X 1]ᵀ D [X 1]` with the columns of `X` transformed by `basis`, for any diagonal `d` of D, one element per row.
+/// `weight`, the sum of the sample weights, is copied to the result.
 ///
 /// # Errors
 ///
@@ -132,7 +138,8 @@ pub(crate) fn gram_of(
         order.saturating_mul(order),
         order * BAND,
     );
-    // With many bands each is enough work for a thread, and the rows are not divided as well.
+    // With many bands, each band over all rows is one item; with few, the rows are divided too, so that there are
+    // enough items for all threads.
     let stretches = match bands {
         0..16 => leaves.stretches(),
         _ => std::iter::once(0..rows_of(dataset)).collect(),
@@ -176,7 +183,7 @@ pub(crate) fn gram_of(
     })
 }
 
-/// `d_i` of every row, and the sum of the sample weights.
+/// `d_i = s_i σ'(z_i)` of every row, and the sum of the sample weights s_i.
 fn curvatures(
     dataset: &Dataset<'_>,
     weights: &[f64],
@@ -207,10 +214,10 @@ fn curvatures(
     Ok((d, weight))
 }
 
-/// Rows for a Gram matrix, which takes them in panels: blocks of [`PANEL`] columns, row by row.
+/// Rows of `X`, dense or sparse, copied into panels: blocks of [`PANEL`] columns, each stored row by row.
 trait PanelRows: Sync {
-    /// Copies the first `features` columns of rows `first .. first + count`, element (i, j) to
-    /// `panels[(j / PANEL · count + i) · PANEL + j % PANEL]`. `panels` must be all zeros before.
+    /// Copies the first `features` columns of rows `first .. first + count`; column j of the i-th of these rows goes to
+    /// `panels[(j / PANEL · count + i) · PANEL + j % PANEL]`. `panels` must be all zeros on entry.
     fn spread(
         &self,
         first: usize,
@@ -230,7 +237,7 @@ impl PanelRows for DenseRows<'_> {
         tile: &mut Packed<f64>,
         panels: &mut [f64],
     ) {
-        /// Rows packed at once, where they have to be.
+        /// Rows copied at once, where they cannot be used in place.
         const PACKED: usize = 32;
         for start in (0..count).step_by(PACKED) {
             let packed = PACKED.min(count - start);
@@ -267,7 +274,8 @@ impl<F: Float, I: Index> PanelRows for SparseRows<'_, F, I> {
     }
 }
 
-/// Replaces the first columns of all rows in the panels by their coordinates in a basis.
+/// Transforms the first `features` columns of the rows in the panels by `basis`: subtracts origins and combinations,
+/// and divides by units.
 #[inline(always)]
 fn enter(basis: &Basis, count: usize, features: usize, panels: &mut [f64]) {
     if basis.is_natural() {
@@ -299,12 +307,12 @@ fn enter(basis: &Basis, count: usize, features: usize, panels: &mut [f64]) {
     }
 }
 
-/// Memory that a thread reuses for all of its items.
+/// Scratch memory of one thread.
 struct GramScratch {
     tile: Packed<f64>,
-    /// Columns of `[X 1]`, padded with zeros: a panel of [`PANEL`] after the other, each row by row.
+    /// Columns of `[X 1]`, padded with zeros: panels of [`PANEL`] columns, one after another, each stored row by row.
     panels: Vec<f64>,
-    /// The band's columns of `D [X 1]`: a group of [`GROUP`] after the other, each row by row.
+    /// The band's columns of `D [X 1]`: groups of [`GROUP`] columns, one after another, each stored row by row.
     groups: Vec<f64>,
 }
 
@@ -318,13 +326,14 @@ impl GramScratch {
     }
 }
 
-/// Up to [`BAND`] consecutive rows of the matrix, each up to the band's last column.
+/// Up to [`BAND`] consecutive rows of the Gram matrix. Its sums have the columns up to the diagonal of the last of
+/// these rows, and are padded.
 struct Band {
-    /// Its first row.
+    /// The band's first row in the matrix.
     top: usize,
-    /// Rows of its sums, in whole groups.
+    /// Rows of its sums: a multiple of [`GROUP`].
     height: usize,
-    /// Columns of its sums, in whole panels.
+    /// Columns of its sums: a multiple of [`PANEL`].
     width: usize,
 }
 
@@ -338,7 +347,7 @@ impl Band {
         }
     }
 
-    /// Writes its rows, up to the diagonal, from its sums.
+    /// Copies the band's rows, each up to the diagonal, from `sums` to the matrix `lower`.
     fn unpack(&self, sums: &[f64], order: usize, lower: &mut [f64]) {
         let rows = sums.chunks_exact(self.width).take(order - self.top);
         for (row, sums) in (self.top..).zip(rows) {
@@ -347,7 +356,7 @@ impl Band {
     }
 }
 
-/// What one pass over the rows evaluates: `[X 1]ᵀ D [X 1]` of the columns in a basis.
+/// The inputs of one pass over the rows that computes `[X 1]ᵀ D [X 1]` with the columns transformed by `basis`.
 struct GramPass<'a> {
     x: &'a dyn PanelRows,
     d: &'a [f64],
@@ -355,7 +364,7 @@ struct GramPass<'a> {
 }
 
 impl GramPass<'_> {
-    /// Adds a leaf's rows to the sums of a band.
+    /// Adds the rows of `leaf` to the sums of a band of the matrix.
     #[inline(always)]
     fn leaf<S: Simd>(
         &self,
@@ -369,10 +378,10 @@ impl GramPass<'_> {
             let count = STRIPE.min(leaf.end - first);
             self.load_panels(band, first..first + count, scratch);
             self.load_groups(band, first..first + count, scratch);
-            // A panel stays in the nearest cache while the groups that need it pass by.
+            // A panel stays in the first-level cache while all groups that need it are multiplied with it.
             let panels = scratch.panels.chunks_exact(count * PANEL);
             for (p, panel) in panels.enumerate() {
-                let above = (p * PANEL).saturating_sub(band.top) / GROUP; // the diagonal
+                let above = (p * PANEL).saturating_sub(band.top) / GROUP; // groups wholly above the diagonal
                 let groups = scratch.groups.chunks_exact(count * GROUP);
                 let sums = sums.chunks_exact_mut(GROUP * band.width);
                 for (group, sums) in groups.zip(sums).skip(above) {
@@ -382,7 +391,8 @@ impl GramPass<'_> {
         }
     }
 
-    /// The columns of `[X 1]` that a band needs; zeros in rows where `d` is zero, for ∞ must not count there.
+    /// Fills the panels with the columns of `[X 1]` that a band needs. Rows with `d` = 0 are set to zero, because 0 · ∞
+    /// would be NaN.
     #[inline(always)]
     fn load_panels(&self, band: &Band, rows: Range<usize>, scratch: &mut GramScratch) {
         let (first, count, n) = (rows.start, rows.len(), self.basis.columns());
@@ -408,7 +418,7 @@ impl GramPass<'_> {
         }
     }
 
-    /// The band's columns of the panels, times `d`.
+    /// Fills the groups with the band's own columns, taken from the panels, times `d`.
     #[inline(always)]
     fn load_groups(&self, band: &Band, rows: Range<usize>, scratch: &mut GramScratch) {
         let GramScratch { panels, groups, .. } = scratch;
@@ -425,19 +435,19 @@ impl GramPass<'_> {
     }
 }
 
-/// `out[i][j] += Σ_k group[k][i] · panel[k][j]`, with all sums in registers.
+/// `out[i][j] += Σ_k group[k][i] · panel[k][j]` over rows k of `X`, with all sums in registers.
 #[inline(always)]
 fn add_products<S: Simd>(simd: S, group: &[f64], panel: &[f64], out: &mut [f64], width: usize) {
     if is_roomy(simd) {
         add_columns::<S, 2>(simd, group, panel, 0, out, width);
     } else {
-        // Half as many sums fill the registers.
+        // There are registers for half the sums only.
         add_columns::<S, 1>(simd, group, panel, 0, out, width);
         add_columns::<S, 1>(simd, group, panel, LANES, out, width);
     }
 }
 
-/// The same for `VECTORS` vectors of columns, from column `left` on.
+/// The same for some of the panel's columns: `VECTORS` SIMD vectors of them, from column `left` on.
 #[inline(always)]
 fn add_columns<S: Simd, const VECTORS: usize>(
     simd: S,
@@ -481,7 +491,7 @@ mod tests {
     use crate::sparse::{Indices, Sparse};
     use crate::vector::{RowSet, Vector};
 
-    /// [`gram`] of the columns as they are, with a bias.
+    /// [`gram`] of untransformed columns at weights `w` and bias 0.25.
     fn gram_at(dataset: &Dataset<'_>, w: &[f64], threads: Threads) -> Gram {
         let basis = Basis::natural(w.len());
         gram(
@@ -494,7 +504,7 @@ mod tests {
         .unwrap()
     }
 
-    /// [`curvature`] likewise.
+    /// [`curvature`] of untransformed columns at weights `w` and bias 0.25.
     fn curvature_at(dataset: &Dataset<'_>, w: &[f64]) -> Curvature {
         let basis = Basis::natural(w.len());
         curvature(
@@ -572,7 +582,7 @@ mod tests {
             let mut x = vec![0.0; m * n];
             let (mut data, mut indices, mut starts) = (Vec::new(), Vec::new(), vec![0_i32]);
             for row in x.chunks_exact_mut(n) {
-                // Columns in descending order, some of them stored in two parts: both count.
+                // Columns in descending order. Some elements are stored in two parts, which add up.
                 for j in (0..n).rev() {
                     let value = (random.uniform() * 64.0).floor() / 16.0 - 2.0; // exact in f32, too
                     match random.below(3) {

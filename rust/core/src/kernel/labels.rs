@@ -1,31 +1,31 @@
-//! What labels and sample weights alone say: no pass over `X`.
+//! Checks and sums of labels and sample weights, which do not read `X`.
 
 use super::dataset::{Dataset, LABELS, is_label, is_weight, rows_of};
 use crate::error::Error;
 use crate::reduce::{Job, Leaves, STRIPE, Sum, map_reduce};
 use crate::sparse::changed;
 
-/// Labels counted between two polls of the monitor: whole stripes.
+/// How many labels are read between two polls of the monitor; a multiple of `STRIPE`.
 const POLLED: usize = STRIPE << 12;
 
-/// What labels and sample weights say, over the rows of positive weight.
+/// Number of classes, sums of the sample weights s_i, and kinds of labels y_i, over the rows of positive weight.
 #[derive(Clone, Debug)]
 pub(crate) struct Labels {
     /// Scores per row: 1 for labels in [0, 1], K for the codes of K ≥ 3 classes.
     pub scores: usize,
-    /// Σ s_i
+    /// Σ s_i, the total weight.
     pub weight: f64,
-    /// Σ s_i of each class; of labels in [0, 1], Σ s_i (1 − y_i) and Σ s_i y_i.
+    /// Σ s_i over the rows of each class; for labels in [0, 1], Σ s_i (1 − y_i) and Σ s_i y_i.
     pub weights: Vec<f64>,
     /// The smallest positive s_i.
     pub smallest_weight: f64,
-    /// Whether every label is that of a class: none lies strictly between 0 and 1.
+    /// Whether every label is a class, so that none lies strictly between 0 and 1.
     pub are_classes: bool,
-    /// Whether all are of the same class.
+    /// Whether all labels are of the same class.
     pub are_equal: bool,
 }
 
-/// Class codes, if they are integers and one of them is above 1; else labels in [0, 1].
+/// Reads `y` as codes of K ≥ 3 classes if all labels are integers and one is above 1; else as labels in [0, 1].
 ///
 /// # Errors
 ///
@@ -38,7 +38,8 @@ pub(crate) fn labels(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Labels,
             },
         ) => match class_codes(dataset, job)? {
             Some(labels) => Ok(labels),
-            // Where it is a code, others are not.
+            // `got` is the first label outside [0, 1]. If it could be a class code, some other label could not: report
+            // that.
             None if is_code(got) => {
                 Err(dataset.y.check("y", CODES, is_code).err().unwrap_or(error))
             }
@@ -48,7 +49,7 @@ pub(crate) fn labels(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Labels,
     }
 }
 
-/// Sums over labels in [0, 1].
+/// Sums over some rows with labels y_i in [0, 1]; the flags are about rows of positive weight.
 #[derive(Clone, Copy, Debug)]
 struct Counts {
     weight: f64,
@@ -89,14 +90,14 @@ impl Sum for Counts {
     }
 }
 
-/// What labels must be, of which one is above 1.
+/// For error messages: what labels must be if one of them is above 1.
 const CODES: &str = "class codes 0, 1, 2, … or, all of them, labels in [0, 1]";
 
 fn is_code(y: f64) -> bool {
     y >= 0.0 && y.is_finite() && y == y.trunc()
 }
 
-/// Labels that are the codes of classes; none if they are not.
+/// Reads `y` as the codes 0 … K − 1 of K classes; `None` if a label is not a non-negative integer.
 ///
 /// # Errors
 ///
@@ -125,7 +126,8 @@ fn class_codes(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Option<Labels
                 return Err(dataset.check_weights::<f64>().err().unwrap_or_else(changed));
             }
             classes = f64::max(classes, y + 1.0);
-            // With more classes than samples some have none, and these are found among as many as there are samples.
+            // A code of at least `rows` means that a smaller code has no row, which is an error. So codes are clamped
+            // to `rows`, and `weights` stays short.
             let class = (y as usize).min(rows);
             if class >= weights.len() {
                 weights.resize(class + 1, 0.0);
@@ -154,7 +156,7 @@ fn class_codes(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Option<Labels
     }
 }
 
-/// Labels in [0, 1].
+/// Reads `y` as labels in [0, 1].
 ///
 /// # Errors
 ///

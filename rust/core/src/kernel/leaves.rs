@@ -1,5 +1,6 @@
-//! The number of rows in a leaf of the tree of sums. For dense rows it depends on the columns and scores alone; for sparse
-//! rows, also on how many elements a row of the whole matrix stores on average.
+//! How many rows one leaf has. A sum over rows is a tree: each leaf is the sum over consecutive rows. The size of a
+//! leaf depends on the number of columns and scores; for sparse rows, also on the mean number of elements that a row
+//! stores.
 
 use super::dataset::Dataset;
 use crate::features::Features;
@@ -7,10 +8,11 @@ use crate::reduce::Leaves;
 use crate::sparse::{ROW, Sparse};
 use crate::vector::RowSet;
 
-/// Stored elements of a leaf for each column: enough that adding the sums of leaves costs little beside making them.
+/// A leaf of sparse rows stores this many elements per column on average. Adding the sums of two leaves, one number per
+/// column, then costs little compared with computing them.
 const LEAF: usize = 4;
 
-/// The leaves of a pass over rows with `scores` scores each.
+/// How a pass over a dataset's rows is cut into leaves, for a model with `scores` scores per row.
 pub(crate) fn leaves(dataset: &Dataset<'_>, scores: usize) -> Leaves {
     leaves_of(&dataset.x, dataset.rows, scores)
 }
@@ -25,9 +27,9 @@ pub(super) fn leaves_of(x: &Features<'_>, rows: RowSet<'_>, scores: usize) -> Le
     }
 }
 
-/// The leaves of sums over sparse rows that have `classes` numbers for each column.
+/// How a sum over sparse rows is cut into leaves; the sum has `classes` numbers for each column.
 pub(super) fn sparse_leaves(x: &Sparse<'_>, rows: RowSet<'_>, classes: usize) -> Leaves {
-    /// The cost of an element whose weight has to be looked up, in elements of a dense row.
+    /// Cost of a stored element, whose weight must be looked up by its column; an element of a dense row costs 1.
     const COST: usize = 4;
     let width = x.columns().saturating_mul(classes);
     let of_row = x.stored_before(x.rows()) / x.rows().max(1) + 1;
@@ -36,7 +38,8 @@ pub(super) fn sparse_leaves(x: &Sparse<'_>, rows: RowSet<'_>, classes: usize) ->
     Leaves::of(rows.count(x.rows()), size, cost, width)
 }
 
-/// Upper bound on the number of elements that one column sums up in a leaf. A row may store a column several times.
+/// Upper bound on the number of stored elements that one column has in a leaf of rows. A row may store a column several
+/// times.
 pub(crate) fn longest_sum(x: &Sparse<'_>) -> f64 {
     let of_leaf = sparse_leaves(x, RowSet::All, 1).size() as f64 * x.longest_row() as f64;
     of_leaf.min(x.stored_before(x.rows()) as f64)

@@ -1,4 +1,4 @@
-//! A dataset's sums, in one pass over `X`, and what follows from them.
+//! Computations that read the rows of `X`: losses, gradients, Hessians, predictions and point-by-point descent.
 
 mod basis;
 mod columns;

@@ -1,16 +1,16 @@
-//! The weights and biases that a dataset is evaluated at.
+//! `Parameters`: the weights and biases at which a loss is evaluated.
 
 use crate::error::Error;
 use crate::error::check_length;
 use crate::loss::{Activation, Loss};
 
-/// Weights and biases, and the loss of their scores.
+/// Weights and biases, and which loss is applied to their scores.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameters<'a, F> {
     pub(crate) loss: Loss,
-    /// Shape (K, n), class by class; of one score (n).
+    /// Shape (n) for one score; (K, n), class by class, for K classes.
     pub(crate) weights: &'a [F],
-    /// Shape (K).
+    /// Shape (K); one bias for one score.
     pub(crate) biases: &'a [F],
 }
 
@@ -24,7 +24,7 @@ impl<'a, F> Parameters<'a, F> {
         }
     }
 
-    /// Parameters of a score per class, `z_k = x · w_k + b_k`; weights lie class by class.
+    /// Parameters of K classes with scores `z_k = x · w_k + b_k`. `weights` has shape (K, n), class by class.
     pub fn of_classes(weights: &'a [F], biases: &'a [F]) -> Self {
         Parameters {
             loss: Loss::Softmax,
@@ -33,14 +33,14 @@ impl<'a, F> Parameters<'a, F> {
         }
     }
 
-    /// K
+    /// The number of scores per row: 1, or the number of classes K.
     pub(crate) fn scores(&self) -> usize {
         self.biases.len()
     }
 
     /// # Errors
     ///
-    /// [`Error::Length`] if there is not a weight for each score and column, or no score.
+    /// [`Error::Length`] if there are no scores, or not one weight for each score and column.
     pub(crate) fn check(&self, columns: usize) -> Result<(), Error> {
         let scores = self.scores();
         check_length("bias", scores, scores.max(1), "one per class")?;

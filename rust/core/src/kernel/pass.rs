@@ -1,17 +1,17 @@
-//! What one pass over the rows evaluates.
+//! The inputs of one pass over the rows, and which sums it makes.
 
 use super::dataset::Dataset;
 use crate::loss::Activation;
 
-/// Whether the products of residuals and rows are wanted.
+/// Which sums a pass over the rows makes: those for the loss only, or those for the gradient too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Want {
     Loss,
     LossAndGradient,
 }
 
-/// What one pass over the rows of one score evaluates: rows `X` and weights `W` in the forms that a kernel reads, the labels
-/// of the dataset, and the sums that are wanted.
+/// The inputs of one pass over the rows, for models with one score. `X` and `W` are the types in which a kernel reads
+/// the rows and the weights.
 #[derive(Clone, Copy)]
 pub(crate) struct Pass<'a, X, W> {
     pub dataset: &'a Dataset<'a>,
@@ -22,7 +22,7 @@ pub(crate) struct Pass<'a, X, W> {
 }
 
 impl<'a, X, W: Copy> Pass<'a, X, W> {
-    /// The same, its rows in another form.
+    /// The same pass with its rows in another form.
     pub(super) fn with<Y>(&self, x: Y) -> Pass<'a, Y, W> {
         Pass {
             dataset: self.dataset,

@@ -1,4 +1,5 @@
-//! The loss along two directions whose scores are known: no pass over `X`.
+//! The loss as a function of the step lengths along two directions. Computed from the rows' scores, without reading
+//! `X`.
 
 use std::ops::Range;
 
@@ -13,17 +14,19 @@ use crate::math;
 use crate::reduce::{Job, Leaves, STRIPE, Sum, map_reduce};
 use crate::simd::{MulAdd, dispatch};
 
-/// Σ s_i E_i at `z + α·p + β·q`, and its derivatives by (α, β).
+/// The weighted error Σ s_i E_i if the scores are `z + α·p + β·q`, and its derivatives with respect to α and β. z are
+/// the current scores; p and q are how the scores change along each direction.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Plane {
     pub error: f64,
-    /// By α and β.
+    /// First derivatives, by α and by β.
     pub slope: [f64; 2],
-    /// By αα, αβ and ββ.
+    /// Second derivatives, by αα, αβ and ββ.
     pub curvature: [f64; 3],
 }
 
-/// [`Plane`] for the scores `z`, `p`, `q` of the rows: one score each or, of several classes, K.
+/// Computes [`Plane`] from `scores`, which are z, p and q of all rows, one number per row or K for K classes; `at` is
+/// (α, β).
 ///
 /// # Errors
 ///
@@ -75,24 +78,24 @@ impl Sum for Plane {
     }
 }
 
-/// What one pass over the rows' scores evaluates: [`Plane`].
+/// The inputs of one pass over the rows' scores that computes [`Plane`].
 struct PlanePass<'a> {
     dataset: &'a Dataset<'a>,
-    /// `z`, `p` and `q`; of several classes, the K scores of a row lie side by side.
+    /// z, p and q of all rows; with K classes, the K numbers of a row are contiguous.
     scores: [&'a [f64]; 3],
     /// α and β.
     at: [f64; 2],
 }
 
 impl PlanePass<'_> {
-    /// Adds the rows of a leaf, of one score each.
+    /// Adds the rows of `leaf` to `sums`, for models with one score.
     #[inline(always)]
     fn leaf<S: Simd>(&self, simd: S, leaf: Range<usize>, sums: &mut Plane) {
         let ([z, p, q], [alpha, beta], dataset) = (self.scores, self.at, self.dataset);
         const LANES: usize = 8;
         for first in leaf.clone().step_by(STRIPE) {
             let count = STRIPE.min(leaf.end - first);
-            // Beyond the last row: no weight.
+            // Weights stay 0 beyond the last row.
             let [mut y, mut s] = [[0.0; STRIPE]; 2];
             dataset.y.copy::<f64>(dataset.rows, first, &mut y[..count]);
             match dataset.sample_weight {
@@ -113,7 +116,7 @@ impl PlanePass<'_> {
                 let y = f64x8::<S>::from_slice(simd, &y[at..at + LANES]);
                 let s = f64x8::<S>::from_slice(simd, &s[at..at + LANES]);
                 let sample = math::cross_entropy(z, y);
-                // σ' = t / (1 + t)²
+                // With t = exp(−|z|): σ'(z) = t / (1 + t)².
                 let d = s * (sample.t / ((sample.t + 1.0) * (sample.t + 1.0)));
                 let r = s * sample.residual;
                 e = (math::log1p(sample.t) + sample.linear).mul_add_fused(s, e);
@@ -134,7 +137,7 @@ impl PlanePass<'_> {
         }
     }
 
-    /// The same of several classes.
+    /// Adds the rows of `leaf` to `sums`, for models with several classes.
     #[inline(always)]
     fn leaf_of_classes<S: Simd>(
         &self,

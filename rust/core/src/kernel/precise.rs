@@ -1,8 +1,8 @@
-//! Scores and sums that are accurate to nearly the last bit, for proofs.
+//! Scores and sums accurate to nearly the last bit, from which error bounds are proved.
 //!
-//! Each dot product and each sum over rows is carried in two numbers, the second of which is the rounding error of the
-//! first: the result is as if computed with twice the digits and rounded once. That costs several times the additions of
-//! the fast kernels, but no more reads of `X`.
+//! Each dot product and each sum over rows is kept in two numbers; the second is the rounding error of the first. The
+//! result is as if computed with twice the digits and rounded once. This takes several times the additions of the fast
+//! kernels, but no more reads of `X`.
 //!
 //! Source: T. Ogita, S. Rump & S. Oishi, "Accurate sum and dot product", SIAM J. Sci. Comput. 26 (2005),
 //! doi:10.1137/030601818, algorithms 3.1 and 5.3.
@@ -29,25 +29,26 @@ const LANES: usize = 8;
 /// The scores `z_ik = x_i · w_k + b_k` of all rows.
 #[derive(Clone, Debug)]
 pub(crate) struct ExactScores {
-    /// Shape (m, K); 0 in rows without weight, where a score must not count even if it overflows.
+    /// Shape (m, K). 0 in rows of weight 0, where scores must not count even if they overflow.
     pub z: Vec<f64>,
-    /// The largest sum Σ_j |x_ij w_kj| + |b_k| of a row of positive weight, from which [`ExactScores::error`] follows.
+    /// The largest Σ_j |x_ij w_kj| + |b_k| over the rows i of positive weight and the classes k. [`ExactScores::error`]
+    /// is computed from it.
     pub magnitude: f64,
 }
 
 impl ExactScores {
-    /// A bound for the error of a score over so many columns, beside that of its last rounding.
+    /// Upper bound on the error of a score, apart from its final rounding; `columns` is n.
     pub(crate) fn error(&self, columns: usize) -> f64 {
         let terms = columns as f64 + 2.0;
         (terms * f64::EPSILON).powi(2) * self.magnitude
     }
 }
 
-/// The scores at weights of shape (K, n) and K biases.
+/// The scores at `weights` of shape (K, n) and K biases.
 ///
 /// # Errors
 ///
-/// [`Error::Memory`] without room for them; [`Error::Interrupted`] by the monitor.
+/// [`Error::Memory`] if the scores cannot be allocated; [`Error::Interrupted`] by the monitor.
 pub(crate) fn exact_scores(
     dataset: &Dataset<'_>,
     weights: &[f64],
@@ -130,7 +131,8 @@ fn padding(n: usize) -> impl Iterator<Item = f64> {
     std::iter::repeat_n(0.0, n.next_multiple_of(LANES) - n)
 }
 
-/// Writes the scores of one row, which is padded with zeros like the weights; returns the largest magnitude.
+/// Writes the scores of one row to `out`; returns the largest Σ_j |x_j w_kj| + |b_k| over the classes k. Row and
+/// weights must be padded with zeros to whole vectors.
 #[inline(always)]
 fn row_scores<S: Simd>(
     simd: S,
@@ -166,20 +168,21 @@ fn row_scores<S: Simd>(
     largest
 }
 
-/// Errors and residuals at some scores.
+/// Errors E_i and residuals of all rows, computed from their scores.
 #[derive(Clone, Debug)]
 pub(crate) struct Residuals {
-    /// Σ s_i
+    /// Σ s_i, the sum of the sample weights.
     pub weight: f64,
     /// Σ s_i E_i
     pub error: f64,
-    /// s_i (ŷ_ik − y_ik), shape (m, K); 0 in rows without weight.
+    /// The residuals s_i (ŷ_ik − y_ik), shape (m, K); 0 in rows of weight 0.
     pub values: Vec<f64>,
-    /// Whether a label lies strictly between 0 and 1: residuals then err by 4 ε, not by 4 ε of themselves.
+    /// Whether a label lies strictly between 0 and 1. Residuals then have an absolute error of up to 4 ε, otherwise a
+    /// relative error of up to 4 ε.
     pub is_fractional: bool,
 }
 
-/// Errors and residuals at scores `z` of shape (m, K).
+/// Errors and residuals of all rows from their scores `z`, shape (m, K).
 ///
 /// # Errors
 ///
@@ -223,7 +226,7 @@ pub(crate) fn residuals(
     })
 }
 
-/// Sums of weights and of errors.
+/// Σ s_i and Σ s_i E_i over some rows, and whether a label lies strictly between 0 and 1.
 #[derive(Clone, Copy, Debug, Default)]
 struct Errors {
     weight: Twofold,
@@ -243,7 +246,8 @@ impl Sum for Errors {
     }
 }
 
-/// Writes the residuals of a stripe's rows; returns the sums of their weights and errors.
+/// Writes the residuals of up to 256 rows to `out`, from their scores `z`; returns the sums of their sample weights and
+/// of their weighted errors.
 #[inline(always)]
 fn stripe_residuals<S: Simd>(
     simd: S,
@@ -286,7 +290,7 @@ fn stripe_residuals<S: Simd>(
     [labels.total(), error]
 }
 
-/// Σ s_i r_i² / (ŷ_i (1 − ŷ_i)) of one score, r = ŷ − y: Pearson's χ², at scores `z`.
+/// Pearson's χ² of a model with one score, Σ s_i (ŷ_i − y_i)² / (ŷ_i (1 − ŷ_i)), from the scores `z` of all rows.
 ///
 /// # Errors
 ///
@@ -323,7 +327,7 @@ fn stripe_chi_square<S: Simd>(simd: S, dataset: &Dataset<'_>, first: usize, z: &
         let z = f64x8::<S>::from_slice(simd, &scores[at..at + LANES]);
         let y = f64x8::<S>::from_slice(simd, &labels.y[at..at + LANES]);
         let sample = math::cross_entropy(z, y);
-        // ŷ (1 − ŷ) = t / (1 + t)²
+        // With t = exp(−|z|): ŷ (1 − ŷ) = t / (1 + t)².
         let root = sample.residual * (sample.t + 1.0);
         let squares = root * root / sample.t;
         for (i, square) in (at..count).zip(squares.as_slice()) {
@@ -336,16 +340,16 @@ fn stripe_chi_square<S: Simd>(simd: S, dataset: &Dataset<'_>, first: usize, z: &
     sum
 }
 
-/// The second derivatives of Σ s_i E_i by the scores of each row.
+/// The second derivatives of Σ s_i E_i with respect to the scores of each row i.
 pub(crate) struct Curvatures {
     classes: usize,
-    /// s_i σ'(z_i), shape (m); of several classes s_i p_ik, shape (m, K).
+    /// For one score s_i σ'(z_i), shape (m); for several classes s_i p_ik, shape (m, K), with probabilities p_ik.
     values: Vec<f64>,
-    /// p_ik of several classes.
+    /// The probabilities p_ik, for several classes; else empty.
     probabilities: Vec<f64>,
 }
 
-/// [`Curvatures`] at scores `z` of shape (m, K).
+/// [`Curvatures`] from the scores `z` of all rows, shape (m, K).
 ///
 /// # Errors
 ///
@@ -380,7 +384,7 @@ pub(crate) fn curvatures(
 }
 
 impl Curvatures {
-    /// ∂²/∂z_k∂z_l of each row: s p_k ([k = l] − p_l).
+    /// For each row, the second derivative by z_k and z_l: s p_k ([k = l] − p_l), where [k = l] is 1 if k = l, else 0.
     pub(crate) fn of_pair(&self, k: usize, l: usize) -> Vec<f64> {
         if self.classes == 1 {
             return self.values.clone();
@@ -388,7 +392,7 @@ impl Curvatures {
         let rows = self.values.chunks_exact(self.classes);
         let rows = rows.zip(self.probabilities.chunks_exact(self.classes));
         rows.map(|(sp, p)| match k == l {
-            // 1 − p_k would cancel.
+            // 1 − p_k as the sum of the other p_l, since the subtraction would cancel.
             true => {
                 sp[k]
                     * (0..self.classes)
@@ -401,7 +405,7 @@ impl Curvatures {
         .collect()
     }
 
-    /// Σ_k ∂²/∂z_k² of each row.
+    /// For each row, the trace Σ_k ∂²/∂z_k² of its second derivatives.
     pub(crate) fn traces(&self) -> Vec<f64> {
         let mut traces = self.of_pair(0, 0);
         for k in 1..self.classes {
@@ -415,23 +419,25 @@ impl Curvatures {
     }
 }
 
-/// Sums over rows of residual × row, in the coordinates of a basis.
+/// Σ residual × row over all rows, with bounds of its error. x̃_i is row i as transformed by a basis, r_ik its residual
+/// for class k, with sample weight s_i included.
 #[derive(Clone, Debug)]
 pub(crate) struct Moments {
-    /// Σ s_i
+    /// Σ s_i, the sum of the sample weights.
     pub weight: f64,
     /// Σ s_i E_i
     pub error: f64,
-    /// Σ_i r_ik x̃_ij and, last of each score, Σ_i r_ik: shape (K, n + 1).
+    /// Shape (K, n + 1): for each class k, Σ_i r_ik x̃_ij for all columns j, and last Σ_i r_ik.
     pub sums: Vec<f64>,
-    /// The same sums of magnitudes, with those that cancelled in the residual: the error is at most `16 ε` times these.
+    /// The error of `sums` is at most 16 ε times these: the same sums of |r_ik x̃_ij| and |r_ik|, but with s_i instead
+    /// of |r_ik| if labels lie strictly between 0 and 1, because ŷ − y may then cancel.
     pub magnitudes: Vec<f64>,
-    /// max_i Σ_j (x̃_ij · scale_j)² + scale_b², over the rows with a residual.
+    /// max_i Σ_j (x̃_ij · scale_j)² + scale_b² over the rows of positive weight, scale_b being the bias's scale.
     pub longest: f64,
 }
 
-/// Σ residual × (row, 1) in a basis, class by class, from residuals of shape (m, K); and the largest squared norm of a row
-/// (x, 1) times `scale`, of shape (n + 1).
+/// [`Moments`] from given residuals, with rows transformed by `basis`. `scale`, shape (n + 1), has a factor for each
+/// column and, last, for the bias, which enter only [`Moments::longest`].
 ///
 /// # Errors
 ///
@@ -463,7 +469,7 @@ pub(crate) fn moments(
     let of_row = |i: usize| &residuals.values[i * classes..][..classes];
     let total = match dataset.x {
         Features::Sparse(x) if !basis.is_combined() => {
-            // What is not stored adds nothing, but in the columns that are seen from elsewhere than zero.
+            // Elements that are not stored are 0 and add nothing, except in columns with an origin other than zero.
             let (origin, per_unit) = (basis.origin(), basis.per_unit());
             let shifted: Vec<usize> = (0..n).filter(|&j| origin[j] != 0.0).collect();
             with_rows!(&x, dataset.rows, rows => map_reduce(
@@ -527,7 +533,7 @@ pub(crate) fn moments(
     })
 }
 
-/// The sums over rows that [`Moments`] are made of.
+/// The sums over some rows from which [`Moments`] are made.
 struct RowSums {
     sums: Vec<Twofold>,
     magnitudes: Vec<f64>,

@@ -1,4 +1,4 @@
-//! Scores of rows, and probabilities made from them.
+//! Scores of rows, and predicted probabilities.
 
 use fearless_simd::prelude::*;
 
@@ -18,13 +18,13 @@ use crate::reduce::{self, Job, Leaves, Threads, Unmonitored};
 use crate::simd::dispatch;
 use crate::vector::RowSet;
 
-/// Predicted probabilities, written to `out`: ŷ = σ(X w + b), shape (m); of classes
-/// `p_ik = exp(z_ik) / Σ_l exp(z_il)`, shape (m, K).
+/// Predicted probabilities, written to `out`. With one score: ŷ = σ(X w + b), shape (m). With K classes:
+/// `p_ik = exp(z_ik) / Σ_l exp(z_il)`, shape (m, K), where `z_ik = x_i · w_k + b_k`.
 ///
 /// # Errors
 ///
-/// [`Error::Length`] if the parameters or `out` do not fit `x`; [`Error::Index`] for a column of a sparse `x` out of range;
-/// [`Error::Interrupted`] by the monitor.
+/// [`Error::Length`] if the parameters or `out` do not fit `x`; [`Error::Index`] for a column of a sparse `x` out of
+/// range; [`Error::Interrupted`] by the monitor.
 pub fn predict_proba<'a, F: Float>(
     x: impl Into<Features<'a>>,
     parameters: &Parameters<'_, F>,
@@ -41,7 +41,7 @@ pub fn predict_proba<'a, F: Float>(
     )
 }
 
-/// Scores `z = X w + b`, shape (m) or, of classes, (m, K), written to `out`.
+/// Scores `z = X w + b`, written to `out`; shape (m), or (m, K) with K classes.
 ///
 /// # Errors
 ///
@@ -62,7 +62,7 @@ pub fn decision_function<'a, F: Float>(
     )
 }
 
-/// Scores of every row, in `f64` whatever `X` holds, written to `out`.
+/// Scores of every row, written to `out`, computed in `f64` whatever the type of `X`.
 ///
 /// # Errors
 ///
@@ -83,7 +83,7 @@ pub(crate) fn scores(
     )
 }
 
-/// A transform of the scores of every row, written to `out`.
+/// Writes the scores of every row to `out`, or what `transform` makes of them: probabilities or their slopes.
 pub(super) fn map_rows<F: Float>(
     x: Features<'_>,
     rows: RowSet<'_>,
@@ -112,7 +112,7 @@ pub(super) fn map_rows<F: Float>(
     }
 }
 
-/// Writes the one score of each row to `out`, or `function` of the score if there is one.
+/// Writes each row's score z to `out`, or `function(z)` if a function is given; for models with one score.
 fn map_one_score<F: Float>(
     x: Features<'_>,
     rows: RowSet<'_>,
@@ -150,7 +150,7 @@ fn map_one_score<F: Float>(
     Ok(())
 }
 
-/// Scores and predictions of a batch's rows, for a trace.
+/// Writes the scores of a batch's rows to `z` and the predictions to `y_hat`, for the record of a descent.
 pub(crate) fn predict_rows<F: Float>(
     dataset: &Dataset<'_>,
     parameters: &Parameters<'_, F>,
@@ -166,7 +166,7 @@ pub(crate) fn predict_rows<F: Float>(
     Ok(())
 }
 
-/// ŷ of each score.
+/// Writes the prediction ŷ for each score in `z`.
 #[inline(always)]
 pub(crate) fn predictions<F: Float, S: Simd>(
     simd: S,

@@ -1,4 +1,4 @@
-//! The least and the largest value of every column among the rows of each label.
+//! The least and the largest value of every column among the rows of each class.
 
 use std::ops::Range;
 
@@ -10,14 +10,16 @@ use crate::features::Features;
 use crate::reduce::{Job, Leaves, Sum, map_reduce};
 use crate::sparse::with_rows;
 
-/// Over the rows of positive weight, shape (K, n) each: of two classes, a label strictly between 0 and 1 counts as both.
+/// The least and the largest value of every column in each class, shape (K, n), over the rows of positive weight. With
+/// two classes, a row with a label strictly between 0 and 1 counts in both.
 #[derive(Clone, Debug)]
 pub(crate) struct Ranges {
     columns: usize,
     least: Vec<f64>,
     largest: Vec<f64>,
-    /// Rows of each class, and how many of them store each column, where rows are sparse.
+    /// The number of rows of each class.
     rows: Vec<usize>,
+    /// For sparse rows, how many rows of each class store each column, shape (K, n); else empty.
     stored: Vec<usize>,
 }
 
@@ -33,7 +35,7 @@ impl Ranges {
         }
     }
 
-    /// What is not stored is zero.
+    /// Includes the zeros of columns that some row does not store.
     fn include_zeros(&mut self) {
         for (at, &stored) in self.stored.iter().enumerate() {
             if stored < self.rows[at / self.columns] {
@@ -43,7 +45,7 @@ impl Ranges {
         }
     }
 
-    /// The largest distance of a column's values from an origin.
+    /// The largest distance of a column's values from `origin`.
     pub(crate) fn spread(&self, column: usize, origin: f64) -> f64 {
         let spans = self.of_column(column).into_iter();
         spans.fold(0.0, |most: f64, span| {
@@ -51,7 +53,7 @@ impl Ranges {
         })
     }
 
-    /// The range of a column in each class that has rows.
+    /// The range of a column in each class; classes without rows are skipped.
     pub(crate) fn of_column(&self, column: usize) -> Vec<Span> {
         let classes = self.rows.iter().enumerate().filter(|(_, rows)| **rows > 0);
         let span = |(class, _)| {
@@ -99,7 +101,7 @@ pub(crate) struct Span {
     pub largest: f64,
 }
 
-/// The ranges, from one read of `X`.
+/// The [`Ranges`] of all columns, in one pass over `X`; `scores` is 1 for two classes, else K.
 ///
 /// # Errors
 ///

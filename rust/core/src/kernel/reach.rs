@@ -1,4 +1,4 @@
-//! The largest norm of a row under an inverse Hessian.
+//! The largest norm ‖L⁻¹ (x, 1)‖ of a row x, where L Lᵀ is the Hessian.
 
 use std::sync::Arc;
 
@@ -9,22 +9,26 @@ use crate::error::Error;
 use crate::linalg::{dot, norm};
 use crate::reduce::{Job, Largest};
 
-/// The norm ‖L⁻¹ u‖ of steps u by what is free to move, in the coordinates of a basis, as far as it is known.
+/// What is needed to bound ‖L⁻¹ u‖ from above, where L is the Cholesky factor of the scaled Hessian of the parameters
+/// that are free to change. Columns are transformed by `basis` and have their means subtracted.
 pub(crate) struct Metric {
     pub basis: Arc<Basis>,
-    /// Means of the columns in the basis.
+    /// Means of the transformed columns.
     pub mean: Vec<f64>,
-    /// What moves: of each score the columns, the bias last.
+    /// The free parameters of each score: column numbers, and n for the bias, which is last.
     pub free: Vec<Vec<usize>>,
-    /// What scales the diagonal of the Hessian to 1, score by score; 0 for columns left out.
+    /// Factors that scale the Hessian's diagonal to 1, one for each free parameter, score by score; 0 for columns left
+    /// out.
     pub scale: Vec<f64>,
-    /// W, nearly L⁻¹, row by row.
+    /// An approximate inverse W of L, row by row; lower triangular.
     pub inverse: Vec<f64>,
-    /// A bound on ‖(L⁻¹ − W) x‖ / ‖x‖.
+    /// Upper bound on ‖(L⁻¹ − W) u‖ / ‖u‖ for all u.
     pub hidden: f64,
 }
 
-/// max_i ‖L⁻¹ (x_i, 1)‖ over the rows of positive weight, of K classes the largest for the difference of two scores.
+/// Upper bound on max_i ‖L⁻¹ a_i‖ over the rows i of positive weight. For one score, a_i is (x_i, 1). For K classes,
+/// the maximum is also over pairs of classes (k, l): a_i has (x_i, 1) at the parameters of k and −(x_i, 1) at those of
+/// l.
 ///
 /// # Errors
 ///
@@ -59,7 +63,7 @@ pub(crate) fn reach(
                 .zip(mean)
                 .for_each(|(x, mean)| *x -= mean);
             row[n] = 1.0;
-            // The image of the row in the place of each score.
+            // W times the row, with the row at the parameters of each score in turn.
             let mut room: f64 = 0.0;
             let mut start = 0;
             for (image, free) in images.chunks_exact_mut(size).zip(free) {

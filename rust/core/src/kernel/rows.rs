@@ -1,5 +1,6 @@
-//! Products along dense rows: scores, each summed in a vector of interleaved chains whose ends are added in a tree of
-//! neighbours; and residual × row, added one row after another.
+//! Products along dense rows. A score x·w is summed in one SIMD vector, whose lane l takes every `LANES`-th column; its
+//! lanes are then added in pairs of neighbours, the pairs likewise, and so on. Residual × row is added one row after
+//! another.
 
 use std::ops::Range;
 
@@ -13,14 +14,15 @@ use crate::reduce::STRIPE;
 use crate::simd::MulAdd;
 use crate::strips::Strips;
 
-/// A tile of contiguous rows of at least a vector's length, in whole vectors of rows; `ROWS` of them are read at once.
+/// A tile: a block of contiguous rows that fits the cache, each at least one SIMD vector long. The number of rows is a
+/// multiple of the vector length; `ROWS` rows are read at once.
 pub(crate) struct RowTile<'a, F: Float, S: Simd, const ROWS: usize> {
     simd: S,
     weights: &'a PaddedWeights<'a, F>,
     rows: Strips<'a, F>,
-    /// Memory that is fetched while residuals × rows are added.
+    /// Memory to prefetch while residual × row is added.
     ahead: Ahead<'a, F>,
-    /// Lanes of the last, overlapping vector of a row that an earlier vector has already taken.
+    /// Lanes of a row's last vector whose columns the whole vectors before already contain.
     taken: Mask<F, S>,
 }
 
@@ -41,7 +43,7 @@ impl<'a, F: Float, S: Simd, const ROWS: usize> RowTile<'a, F, S, ROWS> {
         }
     }
 
-    /// `z_i = x_i · w + b` of some rows, each along its columns.
+    /// Writes `z_i = x_i · w + b` of `rows`, each summed along its columns.
     #[inline(always)]
     pub(super) fn multiply(&mut self, rows: Range<usize>, z: &mut [F; STRIPE]) {
         for at in (0..rows.len()).step_by(F::LANES) {
@@ -57,7 +59,7 @@ impl<'a, F: Float, S: Simd, const ROWS: usize> RowTile<'a, F, S, ROWS> {
         }
     }
 
-    /// `lanes += Σ_i r_i x_i` of some rows, in order; `residual` begins with that of the first of them.
+    /// `lanes += Σ_i r_i x_i` over `rows`, in their order. `residual[0]` belongs to the first of them.
     #[inline(always)]
     pub(super) fn add(&mut self, rows: Range<usize>, residual: &[F], lanes: &mut GradientLanes<F>) {
         for i in (0..rows.len()).step_by(ROWS) {
@@ -66,7 +68,8 @@ impl<'a, F: Float, S: Simd, const ROWS: usize> RowTile<'a, F, S, ROWS> {
         }
     }
 
-    /// Both: [`RowTile::add`] of the last rows and [`RowTile::multiply`] of the next, which are no more.
+    /// [`RowTile::add`] of the rows `last` and [`RowTile::multiply`] of the rows `next` at the same time; there are at
+    /// most as many in `next` as in `last`.
     #[inline(always)]
     pub(super) fn add_and_multiply(
         &mut self,
@@ -94,7 +97,8 @@ impl<'a, F: Float, S: Simd, const ROWS: usize> RowTile<'a, F, S, ROWS> {
         self.add(last.start + more..last.end, &residual[more..], lanes);
     }
 
-    /// Once along the columns: `lanes += Σ_i r_i x_i` of the last rows, and the lane sums of `x · w` of the next.
+    /// One pass along the columns. If `ADD`: `lanes += Σ_i r_i x_i` over the rows `last`. If `MULTIPLY`: returns
+    /// `x · w` of each row in `next`, as a vector whose lanes are still to be added.
     #[inline(always)]
     fn pass<const ADD: bool, const MULTIPLY: bool>(
         &mut self,
@@ -155,7 +159,7 @@ impl<'a, F: Float, S: Simd, const ROWS: usize> RowTile<'a, F, S, ROWS> {
     }
 }
 
-/// `ROWS` residuals from `first` on, each in all lanes of a vector.
+/// The `ROWS` residuals from `first` on, each copied to all lanes of a vector.
 #[inline(always)]
 fn splats<F: Float, S: Simd, const ROWS: usize>(
     simd: S,
@@ -171,7 +175,7 @@ fn splats<F: Float, S: Simd, const ROWS: usize>(
 
 pub(super) type Mask<F, S> = <<F as Float>::Lanes<S> as SimdBase<S>>::Mask;
 
-/// Lanes of the last, overlapping vector of a row that an earlier vector has already taken.
+/// Mask of a row's last `LANES` columns: true for the columns that the whole vectors before already contain.
 #[inline(always)]
 pub(super) fn taken_lanes<F: Float, S: Simd>(simd: S, columns: usize) -> Mask<F, S> {
     let mut fresh = F::ZEROS;
@@ -179,7 +183,8 @@ pub(super) fn taken_lanes<F: Float, S: Simd>(simd: S, columns: usize) -> Mask<F,
     F::Lanes::<S>::load_array(simd, fresh).simd_eq(F::ZERO)
 }
 
-/// The last vector of a row, zero where it overlaps the vector before: an ∞ there must not be multiplied by the weight 0.
+/// The last `LANES` columns of a row, with zeros for those already taken by the vectors before. Their padded weights
+/// are 0, and ∞ × 0 would give NaN.
 #[inline(always)]
 pub(super) fn last_lanes<F: Float, S: Simd>(simd: S, row: &[F], taken: Mask<F, S>) -> F::Lanes<S> {
     let x = F::Lanes::<S>::from_slice(simd, &row[row.len() - F::LANES..]);

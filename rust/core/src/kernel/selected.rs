@@ -1,4 +1,4 @@
-//! Some of the columns of all rows, copied: what is read again and again while the rest of `X` waits.
+//! A copy of some of the columns of all rows, which a solver reads many times before it reads all of `X` again.
 
 use super::dataset::{Dataset, rows_of};
 use crate::elements::Elements;
@@ -10,14 +10,14 @@ use crate::reduce::{Job, Leaves, map_into};
 use crate::sparse::{Indices, Sparse, with_rows};
 use crate::vector::RowSet;
 
-/// Some of the columns, with the labels and sample weights of the dataset that they are from.
+/// A copy of some columns, with the labels and sample weights of the dataset from which they were taken.
 pub(crate) struct Selected<'a> {
     dataset: Dataset<'a>,
     columns: usize,
     x: Copied,
 }
 
-/// Rows as long as there are columns, or CSR.
+/// The copied columns: dense in C order, or sparse in CSR format.
 enum Copied {
     Single(Vec<f32>),
     Double(Vec<f64>),
@@ -29,11 +29,12 @@ enum Copied {
 }
 
 impl<'a> Selected<'a> {
-    /// The columns of those numbers, in ascending order. Dense copies are of this precision.
+    /// Copies the columns with the given numbers, which must be in ascending order. Dense copies have the given
+    /// precision.
     ///
     /// # Errors
     ///
-    /// [`Error::Memory`] without room for a copy; [`Error::Interrupted`] by the monitor.
+    /// [`Error::Memory`] if a copy cannot be allocated; [`Error::Interrupted`] by the monitor.
     pub(crate) fn new(
         dataset: &Dataset<'a>,
         columns: &[usize],
@@ -56,11 +57,11 @@ impl<'a> Selected<'a> {
         rows_of(&self.dataset)
     }
 
-    /// These columns as a dataset.
+    /// The copied columns as a dataset.
     ///
     /// # Errors
     ///
-    /// [`Error::Empty`] without columns.
+    /// [`Error::Empty`] if there are no columns.
     pub(crate) fn dataset(&self) -> Result<Dataset<'_>, Error> {
         let rows = self.dataset.x.rows();
         let dense = |elements| Matrix::from_rows(elements, rows, self.columns);

@@ -1,8 +1,8 @@
-//! On which side of a hyperplane the rows are, each with its label: what a search for a hyperplane that separates the
-//! labels asks of the rows.
+//! Which rows a hyperplane puts on the side of their label; used to search for a hyperplane that separates the labels.
 //!
-//! For each row let `a` be (x, 1) with the sign of its label; of K classes there is an `a` for each class other than the
-//! label. A direction d separates if `a · d ≥ 0` for all of them and `> 0` for some.
+//! Two classes: each row x gives a vector `a`, which is (x, 1) for label 1 and −(x, 1) for label 0. K classes: each row
+//! gives one vector `a` for each class k other than its label y; it has (x, 1) at the weights and bias of y and −(x, 1)
+//! at those of k. A direction d separates the labels if `a · d ≥ 0` for every `a` and `> 0` for at least one.
 
 use std::sync::Arc;
 
@@ -13,34 +13,35 @@ use crate::error::Error;
 use crate::linalg::{add_multiple, dot};
 use crate::reduce::{Job, Sum};
 
-/// The columns seen from their means, in standard deviations.
+/// A transform that standardises the columns: (x̃ − mean) · scale, where x̃ is a row as transformed by `basis`.
 pub(crate) struct Standardised {
     pub basis: Arc<Basis>,
-    /// Means of the columns of the basis.
+    /// Means of the columns of x̃, shape (n).
     pub mean: Vec<f64>,
-    /// Shape (n + 1), the bias last; 0 of columns left out, and of a bias that is not fitted.
+    /// Reciprocal standard deviations, shape (n + 1), the bias's factor last; 0 for columns left out and for a bias
+    /// that is not fitted.
     pub scale: Vec<f64>,
-    /// Scores per row.
+    /// Scores per row: 1 for two classes.
     pub classes: usize,
 }
 
-/// A row with its label, or against one other class: `a` is the row for its label and its negative for the other. Of two
-/// classes, the other is 0 for label 1 and 1 for label 0.
+/// A row's label and one other class, for which the vector `a` of the module's head is made. With two classes, the
+/// other is 0 for label 1 and 1 for label 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Pair {
     pub row: usize,
     pub label: usize,
     pub other: usize,
-    /// a · d over the length of `a`, less what rounding may have added.
+    /// If `a · d` is negative even with the bound of its rounding error added: that sum divided by ‖a‖; else 0.
     pub margin: f64,
 }
 
-/// On which side of a hyperplane the pairs are.
+/// Which pairs of a row and another class a hyperplane puts on the side of the label.
 #[derive(Default)]
 pub(crate) struct Sides {
-    /// Whether some are clearly on their own.
+    /// Whether some pair is on the side of its label, with a margin above the tolerance.
     pub are_some_clear: bool,
-    /// Those that are not.
+    /// All pairs that are not.
     pub others: Vec<Pair>,
 }
 
@@ -61,12 +62,13 @@ impl Standardised {
         self.mean.len()
     }
 
-    /// Numbers of a row, the bias last.
+    /// The length n + 1 of a standardised row, the bias last.
     pub(crate) fn order(&self) -> usize {
         self.scale.len()
     }
 
-    /// Standardises a row of natural columns that has room for the bias; returns its length. `low` is scratch.
+    /// Standardises a row of original columns in place, and writes the bias's factor to `row[n]`; returns the norm.
+    /// `low` is scratch memory.
     pub(crate) fn enter(&self, row: &mut [f64], low: &mut [f64]) -> f64 {
         let n = self.columns();
         self.basis.enter(&mut row[..n], low);
@@ -77,7 +79,7 @@ impl Standardised {
         dot(row, row).sqrt()
     }
 
-    /// Calls `each` with the label of a row and each other class.
+    /// Calls `each` with a row's label y and each other class. A label strictly between 0 and 1 counts as both classes.
     fn for_pairs(&self, y: f64, mut each: impl FnMut(usize, usize)) {
         if self.classes == 1 {
             if y > 0.0 {
@@ -94,7 +96,7 @@ impl Standardised {
         }
     }
 
-    /// Adds `by` times the vector `a` of a row and two classes to `out`.
+    /// Adds `by · a` to `out`, where `a` is the vector of a standardised row, its label and another class.
     pub(crate) fn add_pair(
         &self,
         [label, other]: [usize; 2],
@@ -111,7 +113,7 @@ impl Standardised {
         }
     }
 
-    /// The length of a pair's vector over its row's.
+    /// ‖a‖ divided by the norm of the row from which `a` is made.
     fn stretch(&self) -> f64 {
         if self.classes == 1 {
             1.0
@@ -121,7 +123,7 @@ impl Standardised {
     }
 }
 
-/// −Σ a / ‖a‖ over all pairs.
+/// −Σ a / ‖row‖ over all pairs of a row and another class, with standardised rows.
 ///
 /// # Errors
 ///
@@ -149,8 +151,8 @@ pub(crate) fn sum_of_pairs(
     )
 }
 
-/// The sides that a direction of unit length leaves the pairs on; those within `tie` of it, as a part of their length, are
-/// not clear.
+/// The side of the hyperplane with normal `direction`, of norm 1, on which each pair of a row and another class is. A
+/// pair is clearly on the side of its label if `a · direction` > `tie · ‖a‖` plus a bound of the rounding error.
 ///
 /// # Errors
 ///

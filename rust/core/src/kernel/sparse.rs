@@ -1,10 +1,11 @@
-//! One leaf of sparse rows, a stripe at a time: a row's score gathers the weights of its columns, and its residual is
-//! scattered to their sums while the stripe is still in cache. Gathering and scattering take turns by the stripe, not by
-//! the row: weights and sums do not fit the nearer caches together.
+//! The sums over sparse rows, a stripe (up to 256 rows) at a time: first the scores of all its rows, which gather
+//! weights by column index; then the gradient, which scatters residual × value by column index, while the rows are
+//! still in cache. These alternate by stripe and not by row, because weights and sums together do not fit the nearer
+//! caches.
 //!
-//! Both run in `f64` whatever is stored: `float32` sums lose nothing as rows grow. Errors and residuals between the two
-//! are those of the dense kernel, over lanes of rows. A column's elements are summed one after another over a leaf of rows,
-//! and leaves in their tree.
+//! Both run in `f64` whatever type is stored, so that long sums of `float32` elements stay accurate. Errors and
+//! residuals are computed as for dense rows. The elements of a column are summed one after another over a leaf
+//! (consecutive rows for one thread), and the sums of leaves in a tree.
 
 use std::ops::Range;
 
@@ -24,16 +25,16 @@ use crate::sparse::{Index, ROW, Sparse, SparseRows, changed, with_indices, with_
 use crate::strips::prefetch;
 use crate::vector::RowSet;
 
-/// Columns and values of a row.
+/// Column indices and values that a row stores.
 type Row<'a, F, I> = (&'a [I], &'a [F]);
 
-/// How many elements ahead of their use memory is fetched.
+/// Prefetch distance, in stored elements.
 const AHEAD: usize = 64;
 
-/// Elements of a row that are taken together, each added to a chain of its own.
+/// Number of interleaved partial sums in a row's score: every fourth element goes to the same one.
 const CHAINS: usize = 4;
 
-/// `w = scale · weights` and `b`.
+/// Weights `w = scale · weights` and bias `b` of one score. The factor shrinks all weights without touching them.
 #[derive(Clone, Copy)]
 pub(crate) struct ScaledWeights<'a, F> {
     pub weights: &'a [F],
@@ -78,7 +79,7 @@ impl<'a, F: Float> Pass<'a, Sparse<'a>, ScaledWeights<'a, F>> {
     }
 }
 
-/// Scores `z = X w + b`.
+/// Scores `z = X w + b` of the sparse rows, written to `out`.
 ///
 /// # Errors
 ///
@@ -108,7 +109,7 @@ pub(crate) fn scores<F: Float>(
     Ok(())
 }
 
-/// The cost of reading some rows, in elements: those that they store, and [`ROW`] for each row.
+/// Estimated cost of reading some rows: the number of elements stored, plus [`ROW`] for each row.
 pub(crate) fn work(x: &Sparse<'_>, rows: RowSet<'_>) -> usize {
     let count = rows.count(x.rows());
     match rows {
@@ -128,7 +129,7 @@ fn row_work(x: &Sparse<'_>, row: usize) -> usize {
         .saturating_sub(x.stored_before(row))
 }
 
-/// Memory that a thread reuses for all of its leaves.
+/// Scratch memory of one thread.
 pub(crate) struct SparseScratch<F> {
     labels: LabelBuffers<F>,
     z: [F; STRIPE],
@@ -146,7 +147,7 @@ impl<F: Float> SparseScratch<F> {
 }
 
 impl<F: Float, I: Index> Pass<'_, SparseRows<'_, F, I>, ScaledWeights<'_, F>> {
-    /// Adds error, residual and residual × row of a leaf's rows.
+    /// Adds errors, residuals and residual × row of `rows`, one leaf, to `sums`.
     #[inline(always)]
     pub(crate) fn leaf<S: Simd>(
         &self,
@@ -160,7 +161,7 @@ impl<F: Float, I: Index> Pass<'_, SparseRows<'_, F, I>, ScaledWeights<'_, F>> {
         }
     }
 
-    /// The same for a stripe.
+    /// The same for a stripe, up to 256 rows.
     #[inline(always)]
     fn stripe<S: Simd>(
         &self,
@@ -190,7 +191,7 @@ impl<F: Float, I: Index> Pass<'_, SparseRows<'_, F, I>, ScaledWeights<'_, F>> {
     }
 }
 
-/// Writes `z_i = x_i · w + b` of the rows from `first` on; returns whether all columns were in range.
+/// Writes `z_i = x_i · w + b` of the rows from `first` on; returns whether all column indices were in range.
 #[inline(always)]
 pub(crate) fn row_products<F: Float, I: Index, W: Float>(
     x: &SparseRows<'_, F, I>,
@@ -207,7 +208,7 @@ pub(crate) fn row_products<F: Float, I: Index, W: Float>(
     valid
 }
 
-/// `x_i · w + b` of one row.
+/// `x · w + b` of one row; sets `valid` to false if a column index is out of range.
 #[inline(always)]
 fn score<F: Float, I: Index, W: Float>(
     (columns, values): Row<'_, F, I>,
@@ -218,7 +219,7 @@ fn score<F: Float, I: Index, W: Float>(
     W::from_f64(product.mul_add(weights.scale, weights.bias.to_f64()))
 }
 
-/// `x · w` of one row, in interleaved chains: they hide a fused multiply-add's latency.
+/// `x · weights` of one row, in four interleaved partial sums: a single one would wait for each multiply-add to finish.
 #[inline(always)]
 fn row_product<F: Float, I: Index, W: Float>(
     columns: &[I],
@@ -245,7 +246,8 @@ fn row_product<F: Float, I: Index, W: Float>(
     (sums[0] + sums[1]) + (sums[2] + sums[3])
 }
 
-/// `sums += r_i x_i` of one row. Columns out of range, which its score has reported, are left out.
+/// `sums += r x` for one row x with residual r. Column indices out of range are skipped; `row_product` has reported
+/// them.
 #[inline(always)]
 fn add_row<F: Float, I: Index>((columns, values): Row<'_, F, I>, r: F, sums: &mut [f64]) {
     let r = r.to_f64();
@@ -267,7 +269,7 @@ fn add_row<F: Float, I: Index>((columns, values): Row<'_, F, I>, r: F, sums: &mu
     }
 }
 
-/// Asks for memory that is needed soon. Rows follow one another in memory: a fixed distance further on lie the next ones.
+/// Prefetches what lies `AHEAD` elements further on: rows are stored one after another, so these are the next rows.
 #[inline(always)]
 fn fetch_ahead<F: Float, I: Index>(columns: &[I], values: &[F]) {
     prefetch(columns, AHEAD);

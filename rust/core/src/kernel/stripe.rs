@@ -1,4 +1,4 @@
-//! Errors and residuals of a stripe of rows, a vector of rows at a time, and their sums.
+//! Errors and residuals of a stripe (up to 256 rows) and their sums, computed for one SIMD vector of rows at a time.
 
 use fearless_simd::prelude::*;
 
@@ -11,12 +11,14 @@ use crate::math;
 use crate::reduce::STRIPE;
 use crate::simd::MulAdd;
 
-/// The sums over a stripe's rows of errors and residuals, in lanes.
+/// The sums of errors and residuals over a stripe of rows: lane l of each vector sums every `LANES`-th row.
 pub(crate) struct StripeSums<F: Float, S: Simd> {
     activation: Activation,
-    /// Π(1 + t) − 1 over rows: one logarithm of it gives the sum of the errors' logarithms.
+    /// Π(1 + t_i) − 1 over rows, where ln(1 + t_i) is the logarithmic term of a row's error: one logarithm of the
+    /// product replaces the logarithms of all rows.
     product: F::Lanes<S>,
-    /// Sum of the errors' linear terms; with sample weights, of the whole errors.
+    /// Sum over rows of the linear terms of the errors; with sample weights, of the weighted errors, logarithms
+    /// included.
     error: F::Lanes<S>,
     residual: F::Lanes<S>,
     /// Lanes in which a label or sample weight was out of range.
@@ -36,7 +38,7 @@ impl<F: Float, S: Simd> StripeSums<F, S> {
         }
     }
 
-    /// Adds a vector of rows with scores `z`; returns their residuals, times their sample weights.
+    /// Adds one SIMD vector of rows with scores `z`; returns their residuals times their sample weights.
     #[inline(always)]
     fn add_vector(
         &mut self,
@@ -49,7 +51,7 @@ impl<F: Float, S: Simd> StripeSums<F, S> {
         let one = F::Lanes::<S>::splat(simd, F::ONE);
         self.invalid |= y.simd_lt(zero) | y.simd_gt(one); // NaN propagates
         let z = match sample_weight {
-            // Without weight, a score that overflows must not count.
+            // The score of a row of weight 0 may have overflowed; 0 keeps its error and residual finite.
             Some(s) => s.simd_eq(zero).select(zero, z),
             None => z,
         };
@@ -74,7 +76,8 @@ impl<F: Float, S: Simd> StripeSums<F, S> {
         residual
     }
 
-    /// Adds rows with scores `z`, which go on to a whole vector with −∞; writes their residuals, times their sample weights.
+    /// Adds rows with scores `z`, which must be padded with −∞ to a whole number of vectors. Writes their residuals
+    /// times their sample weights to `residual`.
     #[inline(always)]
     pub(crate) fn add(
         &mut self,
@@ -96,9 +99,10 @@ impl<F: Float, S: Simd> StripeSums<F, S> {
         }
     }
 
-    /// Adds the stripe's sums to those of its leaf.
+    /// Adds these sums over a stripe to `sums`.
     ///
-    /// ln(1 + product) is the sum of the rows' logarithms: at most 32 factors of at most 2 a lane cannot overflow.
+    /// The sum of the rows' logarithms is ln(1 + product). The product cannot overflow: a lane has at most 32 factors,
+    /// each at most 2.
     #[inline(always)]
     pub(crate) fn add_to(self, sums: &mut Sums) {
         sums.error += sum_lanes::<F, S>(math::log1p(self.product)) + sum_lanes::<F, S>(self.error);

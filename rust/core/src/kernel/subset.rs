@@ -1,5 +1,5 @@
-//! Some of the rows: what is read again and again while the rest of `X` waits. Dense ones are copied; sparse ones are so
-//! small that they stay in cache wherever they lie.
+//! A sample of the rows, which a solver reads many times before it reads all of `X`. Dense rows are copied; sparse rows
+//! are read where they are, since they are small enough to stay in cache.
 
 use super::dataset::Dataset;
 use crate::elements::Elements;
@@ -11,14 +11,14 @@ use crate::reduce::{Job, Leaves, map_into};
 use crate::shuffle::Random;
 use crate::vector::{RowSet, Vector};
 
-/// Some of the rows, with their labels and sample weights.
+/// A sample of the rows, with their labels and sample weights: a copy in `f32` or `f64`, or a list of row numbers.
 pub(crate) enum Subset<'a> {
     Single(Copied<f32>),
     Double(Copied<f64>),
     Listed(Dataset<'a>, Vec<usize>),
 }
 
-/// Rows in C order.
+/// A copy of dense rows, in C order.
 pub(crate) struct Copied<F> {
     x: Vec<F>,
     columns: usize,
@@ -26,8 +26,8 @@ pub(crate) struct Copied<F> {
     sample_weight: Option<Vec<f64>>,
 }
 
-/// `count ≤ rows` different rows, one drawn uniformly from each of `count` stretches of equal length: spread evenly
-/// however the rows are sorted, in ascending order, a function of the arguments alone.
+/// Draws `count ≤ rows` different row numbers: the rows are cut into `count` ranges of equal length, and one row is
+/// drawn uniformly from each. Ascending, and the same for the same arguments.
 pub(crate) fn stratified(rows: usize, count: usize, seed: u64) -> Vec<usize> {
     let mut random = Random::new(seed);
     let boundary = |k: usize| (k as u128 * rows as u128 / count.max(1) as u128) as usize;
@@ -40,7 +40,7 @@ pub(crate) fn stratified(rows: usize, count: usize, seed: u64) -> Vec<usize> {
 }
 
 impl<'a> Subset<'a> {
-    /// Copies, if any, are of this precision.
+    /// The sample with the given row numbers. Dense rows are copied in this precision.
     ///
     /// # Errors
     ///
@@ -62,7 +62,7 @@ impl<'a> Subset<'a> {
         }
     }
 
-    /// Rows.
+    /// The number of rows.
     pub(crate) fn len(&self) -> usize {
         match self {
             Subset::Single(copied) => copied.y.len(),
@@ -71,7 +71,7 @@ impl<'a> Subset<'a> {
         }
     }
 
-    /// Every `stride`-th row of the subset as a data set, lent to `work`.
+    /// Calls `work` with a dataset of every `stride`-th row of the sample.
     pub(crate) fn with_rows<T>(
         &self,
         stride: usize,

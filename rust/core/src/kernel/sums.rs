@@ -2,14 +2,15 @@
 
 use crate::reduce::Sum;
 
-/// Sums over rows, with sample weights s_i or 1; those of residuals class by class.
+/// Sums over rows i with sample weights s_i (1 if none are given). Residuals include s_i; there are K of them per row,
+/// one for each score.
 #[derive(Clone, Debug)]
 pub(crate) struct Sums {
-    /// Σ s_i
+    /// Σ s_i, the total weight.
     pub weight: f64,
-    /// Σ s_i E_i
+    /// Σ s_i E_i, the weighted sum of the rows' errors.
     pub error: f64,
-    /// Σ residual × row, shape (K, n); empty where the gradient is not wanted.
+    /// Σ residual × row, shape (K, n); empty if the gradient is not wanted.
     pub weights: Vec<f64>,
     /// Σ residual, shape (K).
     pub biases: Vec<f64>,
@@ -28,12 +29,12 @@ impl Sums {
         }
     }
 
-    /// Σ residual of one score.
+    /// Σ residual, for models with one score.
     pub(crate) fn bias(&self) -> f64 {
         self.biases.iter().sum()
     }
 
-    /// Mean error in nats (or fraction misclassified).
+    /// Mean error: nats per row for the cross-entropy, the fraction misclassified for the step activation.
     pub(crate) fn mean_error(&self) -> f64 {
         self.error / self.weight
     }

@@ -1,4 +1,4 @@
-//! Every kernel variant against one-line oracles, and against one another bit for bit.
+//! All variants of a kernel: compared with textbook formulas, and with one another bit for bit.
 #![allow(clippy::unwrap_used)]
 
 use super::*;
@@ -20,7 +20,7 @@ fn sigmoid(z: f64) -> f64 {
     1.0 / (1.0 + (-z).exp())
 }
 
-/// E, ∂w and ∂b by the textbook, one row after another.
+/// The mean error E, ∂E/∂w and ∂E/∂b by the textbook formulas, one row after another.
 fn oracle(x: &[f64], n: usize, y: &[f64], w: &[f64], b: f64) -> (f64, Vec<f64>, f64) {
     let m = y.len() as f64;
     let (mut loss, mut weights, mut bias) = (0.0, vec![0.0; n], 0.0);
@@ -170,7 +170,8 @@ fn same_bits_on_every_instruction_set_thread_count_and_layout() {
     }
 }
 
-/// About a third of the elements, in no order of columns, one of them twice; an empty row and an empty column.
+/// A sparse matrix with about a third of the elements, in no order of columns; one element is stored twice, and one row
+/// and one column are empty.
 fn sparse(data: &Data) -> (Vec<f64>, Vec<i32>, Vec<i32>, Vec<f64>) {
     let Data { n, x, y, .. } = data;
     let (m, n) = (y.len(), *n);

@@ -1,9 +1,9 @@
-//! Compensated sums: numbers in two parts, the rounded value and its rounding error.
+//! Compensated sums: each number is a pair of the rounded value and its rounding error.
 //!
 //! Source: T. Ogita, S. Rump & S. Oishi, "Accurate sum and dot product", SIAM J. Sci. Comput. 26 (2005),
 //! doi:10.1137/030601818, algorithms 3.1 and 5.3.
 
-/// The sum `high + low`, not evaluated: a rounded value, and the rounding errors that have been accumulated so far.
+/// The unevaluated sum `high + low`: a rounded value, and the rounding errors accumulated so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Twofold {
     pub(super) high: f64,
@@ -24,7 +24,7 @@ impl Twofold {
         self.high = sum;
     }
 
-    /// Adds a number that is no larger than the rounding errors.
+    /// Adds a number that is no larger than the rounding errors, to `low` only.
     #[inline(always)]
     pub(crate) fn add_low(&mut self, x: f64) {
         self.low += x;
@@ -48,7 +48,7 @@ impl Twofold {
         self.high + self.low
     }
 
-    /// The value rounded once, and the error of that rounding.
+    /// The sum rounded once, and the error of that rounding.
     #[inline(always)]
     pub(crate) fn parts(self) -> (f64, f64) {
         let value = self.value();
@@ -68,7 +68,7 @@ mod tests {
             sum.add(x);
         }
         assert_eq!(sum.value(), 1.0 + small);
-        // (1 + ε)(1 − ε) − 1 = −ε², which a product that is rounded loses.
+        // (1 + ε)(1 − ε) − 1 = −ε², which would be 0 if the product were rounded.
         let mut sum = Twofold::new(-1.0);
         sum.add_product(1.0 + f64::EPSILON, 1.0 - f64::EPSILON);
         assert_eq!(sum.value(), -f64::EPSILON * f64::EPSILON);

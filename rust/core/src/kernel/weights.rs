@@ -1,24 +1,25 @@
-//! The weights of dense columns and the sums of their gradient, in vectors of lanes; and how many rows make a tile.
+//! For dense rows: the weights and the gradient sums in whole SIMD vectors, and how many rows are processed at a time.
 
 use crate::float::Float;
 use crate::reduce::STRIPE;
 
-/// Bytes of a group of rows, which are read twice, one group after another: few enough for the first-level cache, enough
-/// that exponentials overlap.
+/// Bytes of a group of rows. A group is read twice, for scores and for the gradient, so it must fit the first-level
+/// cache; but it must have enough rows to overlap the computation of several exponentials.
 const GROUP_BYTES: usize = 8 << 10;
-/// How many bytes ahead of its first use memory is fetched.
+/// Prefetch distance: how many bytes ahead of its first use memory is fetched.
 const AHEAD_BYTES: usize = 16 << 10;
-/// Rows of more bytes are streams long enough for the hardware to fetch ahead by itself.
+/// Rows of more bytes than this are not prefetched by instructions: the hardware does so by itself.
 const LONG_ROW_BYTES: usize = 4 << 10;
-/// Bytes of a tile of columns: long runs of each are read at once, and it stays in the second-level cache or near it.
+/// Bytes of a tile, a block of rows whose columns are contiguous. Large, so that long runs of each column are read at
+/// once; small enough for the second-level cache or little more.
 const TILE_BYTES: usize = 512 << 10;
 
-/// Weights and bias of one score. The weights are read in whole vectors; the last one is padded with zeros.
+/// Weights and bias of one score. The weights are read in whole SIMD vectors; the last one is padded with zeros.
 pub(crate) struct PaddedWeights<'a, F: Float> {
     pub(super) weights: &'a [F],
     pub(super) bias: F,
-    /// The last vector where the weights do not fill whole vectors: it ends with them, and is zero where it overlaps the
-    /// vector before.
+    /// Present if the weights do not fill whole vectors: the last `LANES` weights, with zeros in place of those that
+    /// the whole vectors before already contain.
     pub(super) rest: Option<F::Array>,
 }
 
@@ -45,19 +46,21 @@ impl<'a, F: Float> PaddedWeights<'a, F> {
         self.columns() * size_of::<F>()
     }
 
-    /// Whether a row fills a vector: rows are then summed along their columns.
+    /// Whether a row has enough columns for a SIMD vector. Scores are then summed along the row; otherwise a vector
+    /// holds one column of several rows.
     pub(super) fn is_wide(&self) -> bool {
         self.columns() >= F::LANES
     }
 
-    /// Rows of a group.
+    /// Number of rows in a group of [`GROUP_BYTES`].
     pub(super) fn group_rows(&self) -> usize {
         (GROUP_BYTES / self.row_bytes())
             .next_multiple_of(F::LANES)
             .clamp(F::LANES, STRIPE)
     }
 
-    /// How many rows ahead of a row's second use memory is fetched; the hardware fetches long rows by itself.
+    /// Prefetch distance in rows, counted from a row's second use; so large that nothing is prefetched if rows are
+    /// long, which the hardware fetches by itself.
     pub(super) fn rows_ahead(&self) -> usize {
         let row = self.row_bytes();
         if row > LONG_ROW_BYTES {
@@ -67,7 +70,8 @@ impl<'a, F: Float> PaddedWeights<'a, F> {
         }
     }
 
-    /// Rows of a tile that is read twice as a whole: one vector of them, or several cache lines of each column.
+    /// Number of rows in a tile of [`TILE_BYTES`]: a multiple of four vectors, which are several cache lines of each
+    /// column, or a single vector if four do not fit.
     pub(super) fn tile_rows(&self) -> usize {
         let lines = 4 * F::LANES;
         match TILE_BYTES / self.row_bytes() / lines * lines {
@@ -77,11 +81,12 @@ impl<'a, F: Float> PaddedWeights<'a, F> {
     }
 }
 
-/// Σ residual × row over a stripe, in vectors of lanes.
+/// Σ residual × row over a stripe (up to 256 rows), as SIMD vectors along the columns.
 pub(crate) struct GradientLanes<F: Float> {
-    /// One for each whole vector of columns.
+    /// One vector of sums for each whole vector of columns.
     pub(super) whole: Vec<F::Array>,
-    /// The last columns, in the lanes where [`PaddedWeights::rest`] is not zero.
+    /// The sums of the last columns, if columns do not fill whole vectors: in the last lanes, as
+    /// [`PaddedWeights::rest`] has their weights.
     pub(super) rest: F::Array,
 }
 
@@ -101,7 +106,7 @@ impl<F: Float> GradientLanes<F> {
         self.rest = F::ZEROS;
     }
 
-    /// Adds the stripe's sums to those of its leaf.
+    /// Adds these sums over a stripe to `sums`, one number per column.
     #[inline(always)]
     pub(super) fn add_to(&self, sums: &mut [f64]) {
         let fresh = sums.len() % F::LANES;

@@ -1,8 +1,10 @@
-//! Descent point by point: every point is predicted by the weights that the point before it left.
+//! Gradient descent with one update per point (row of `X`): each point is predicted by the weights that the update for
+//! the point before it left.
 //!
-//! No two points overlap in time, so what counts is the way from one prediction to the next: product, exponential,
-//! division, update. All else — rows, labels, the penalty — is ready before it is needed. Few weights stay in registers for
-//! a whole tile of rows; where weights are kept changes no bit of the result.
+//! Updates depend on one another, so they cannot overlap. The time per point is the latency of dot product,
+//! exponential, division and update; rows, labels and the penalty's factor are made ready before. If the weights fit
+//! registers, they stay there for a whole tile (a block of rows). Where they are kept does not change a bit of the
+//! result.
 
 #[cfg(test)]
 mod tests;
@@ -21,24 +23,25 @@ use crate::simd::{Level, dispatch};
 use crate::strips::Strips;
 use crate::vector::RowSet;
 
-/// Bytes of a packed tile: it stays in the first-level cache.
+/// Bytes of a tile whose rows must be copied: few enough for the first-level cache.
 const PACKED_BYTES: usize = 16 << 10;
-/// Below this the scale is multiplied into the weights: long before anything could overflow or underflow.
+/// Weights are stored as `scale · values`. If the scale falls below this, it is multiplied into the values, long before
+/// anything could overflow or underflow.
 const SMALLEST_SCALE: f64 = 1.0 / 1024.0;
 
-/// One update, as a trace records it.
+/// One update, as passed to a [`Recorder`].
 pub(crate) struct PointUpdate<'a, F> {
-    /// The point, by row of `X`.
+    /// The point: its row number in `X`.
     pub row: usize,
-    /// w·x + b, before the update.
+    /// The score w·x + b before the update.
     pub z: F,
-    /// The prediction.
+    /// The prediction ŷ before the update.
     pub y_hat: F,
     /// The point's error, before the update.
     pub error: F,
-    /// Δw
+    /// The change of the weights, Δw.
     pub delta_weights: &'a [F],
-    /// Δb
+    /// The change of the bias, Δb.
     pub delta_bias: F,
     /// w after the update.
     pub weights: &'a [F],
@@ -46,16 +49,17 @@ pub(crate) struct PointUpdate<'a, F> {
     pub bias: F,
 }
 
-/// Called with every update.
+/// A callback for every update.
 pub(crate) type Recorder<'a, F> = &'a mut dyn FnMut(PointUpdate<'_, F>);
 
-/// The updates w ← (1 − αλ) w − α (ŷ − y) x, b ← b − α (ŷ − y), one point after another.
+/// Makes the updates w ← (1 − αλ) w − α (ŷ − y) x, b ← b − α (ŷ − y), one point (x, y) after another. α is the learning
+/// rate, λ the strength of the ℓ2 penalty, ŷ the prediction.
 ///
-/// The weights are held as `scale · values`: the penalty's factor 1 − αλ, the same for all of them, goes into the scale
-/// alone, and costs the same however many columns there are.
+/// The weights are stored as `scale · values`. The penalty's factor 1 − αλ multiplies only the scale, so its cost does
+/// not grow with the number of columns.
 ///
-/// Source: L. Bottou, "Stochastic gradient descent tricks", *Neural Networks: Tricks of the Trade*, 2nd ed. (2012), §5.1,
-/// doi:10.1007/978-3-642-35289-8_25.
+/// Source: L. Bottou, "Stochastic gradient descent tricks", *Neural Networks: Tricks of the Trade*, 2nd ed. (2012),
+/// §5.1, doi:10.1007/978-3-642-35289-8_25.
 pub(crate) struct PointDescent<'a, F: Float> {
     iterate: ScaledIterate<'a, F>,
     packed: Packed<F>,
@@ -63,8 +67,8 @@ pub(crate) struct PointDescent<'a, F: Float> {
 }
 
 impl<'a, F: Float> PointDescent<'a, F> {
-    /// Starts from `weights` and `bias`, and leaves the result there when it is [finished](Self::finish); `rate` is α,
-    /// `shrinkage` αλ.
+    /// Starts from `weights` and `bias`, which [`finish`](Self::finish) replaces by the result. `rate` is α,
+    /// `shrinkage` is αλ.
     pub(crate) fn new(weights: &'a mut [F], bias: &'a mut F, rate: f64, shrinkage: f64) -> Self {
         PointDescent {
             iterate: ScaledIterate {
@@ -77,7 +81,7 @@ impl<'a, F: Float> PointDescent<'a, F> {
         }
     }
 
-    /// One update for each of the points, whose labels have been checked.
+    /// Makes one update for each point, in order. The labels must have been checked.
     pub(crate) fn visit(
         &mut self,
         level: Level,
@@ -99,7 +103,7 @@ impl<'a, F: Float> PointDescent<'a, F> {
         }
     }
 
-    /// Multiplies the scale into the weights.
+    /// Multiplies the scale into the weights, so that they are the result.
     pub(crate) fn finish(self) {
         let ScaledIterate {
             values, scaling, ..
@@ -110,7 +114,7 @@ impl<'a, F: Float> PointDescent<'a, F> {
     }
 }
 
-/// The weights, which are `scale · values`, and the bias.
+/// The weights, `scale · values` with the scale in `scaling`, and the bias.
 struct ScaledIterate<'a, F> {
     values: &'a mut [F],
     bias: &'a mut F,
@@ -148,7 +152,7 @@ impl<F: Float> ScaledIterate<'_, F> {
         activation: Activation,
         tile: &Tile<'_, F>,
     ) {
-        // A loop for each activation, so that none branches between one prediction and the next.
+        // One specialised loop per activation: the activation is then a constant, and the loop does not branch on it.
         match activation {
             Activation::Sigmoid => self.run_as::<S, W>(simd, Activation::Sigmoid, tile),
             Activation::Step => self.run_as::<S, W>(simd, Activation::Step, tile),
@@ -178,7 +182,7 @@ impl<F: Float> ScaledIterate<'_, F> {
         (*self.bias, self.scaling) = (bias, scaling);
     }
 
-    /// [`ScaledIterate::update`], and calls `record` with each update.
+    /// Makes the updates of [`ScaledIterate::update`] and calls `record` for each.
     #[inline(always)]
     fn record<S: Simd>(
         &mut self,
@@ -194,7 +198,7 @@ impl<F: Float> ScaledIterate<'_, F> {
         }
     }
 
-    /// The same updates as [`ScaledIterate::run`], to the last bit.
+    /// The updates of [`ScaledIterate::run`], equal to the last bit, with a call of `record` for each.
     #[inline(always)]
     fn run_recorded<'w, S: Simd, W: Weights<'w, F, S>>(
         &'w mut self,
@@ -247,7 +251,7 @@ impl<F: Float> ScaledIterate<'_, F> {
     }
 }
 
-/// `minus_rate · (ŷ − y)`
+/// `minus_rate · (ŷ − y)` for the prediction ŷ from the score z.
 #[inline(always)]
 fn step<F: Float, S: Simd>(simd: S, activation: Activation, z: F, y: F, minus_rate: F) -> F {
     let single = |x: F| F::Single::<S>::splat(simd, x);
@@ -256,20 +260,21 @@ fn step<F: Float, S: Simd>(simd: S, activation: Activation, z: F, y: F, minus_ra
         .as_slice()[0]
 }
 
-/// `value · scale`, the product in `f64`.
+/// The weight `value · scale`, multiplied in `f64`.
 #[inline(always)]
 fn unscaled<F: Float>(value: F, scale: f64) -> F {
     F::from_f64(value.to_f64() * scale)
 }
 
-/// The scale of the weights, and what follows from it for an update: a step is divided by the scale, and the penalty
-/// changes the scale alone. It is `f64`, so that a penalty below the precision of `F` adds up all the same.
+/// The scale of the weights `scale · values`, with the numbers that an update takes from it. Updates of `values` are
+/// divided by the scale; the penalty changes the scale only. The scale is `f64`, because 1 − αλ may round to 1 in
+/// `f32`.
 #[derive(Clone, Copy)]
 struct Scaling<F> {
     rate: f64,
     shrinkage: f64,
     scale: f64,
-    /// The scale in `F`, by which products of values and rows are multiplied.
+    /// The scale, rounded to `F`: `values · x` times this is the product of weights and row.
     factor: F,
     /// −α / scale
     minus_rate: F,
@@ -287,8 +292,8 @@ impl<F: Float> Scaling<F> {
         }
     }
 
-    /// Multiplies the scale by 1 − αλ. Where that would leave it too small, or negative, or not a number, the scale becomes 1
-    /// and the product is returned, which the caller is to multiply the values by.
+    /// Multiplies the scale by 1 − αλ. If the new scale is too small, negative or NaN, the scale becomes 1 instead, and
+    /// the caller must multiply the values by the returned factor.
     #[inline(always)]
     fn shrink(&mut self) -> Option<F> {
         if self.shrinkage == 0.0 {
@@ -305,17 +310,18 @@ impl<F: Float> Scaling<F> {
     }
 }
 
-/// Points with their rows and labels.
+/// Up to 256 points with their rows and labels.
 struct Tile<'t, F> {
     rows: Strips<'t, F>,
-    /// The place of each point among `rows`, and its row of `X`.
+    /// Which of `rows` belongs to each point.
     order: RowSet<'t>,
+    /// The row number in `X` of each point.
     points: RowSet<'t>,
     labels: &'t [F],
 }
 
 impl<'t, F: Float> Tile<'t, F> {
-    /// As many points from the one at place `first` on as fit; at least one.
+    /// As many points as a tile holds, at least one, from place `first` of the order on.
     fn new(
         points: &Dataset<'t, Matrix<'t>>,
         first: usize,
@@ -334,7 +340,7 @@ impl<'t, F: Float> Tile<'t, F> {
         };
         let count = count.min(left);
         let (rows, order) = if in_place {
-            // Nothing is packed, not even of rows in another order.
+            // The tile is all of `X`, which is used in place; `order` picks the rows.
             let order = points.rows.part(first..first + count);
             (all.row_tile(0, m, packed), order)
         } else {

@@ -1,4 +1,4 @@
-//! Point by point against the textbook loop, and every form of it against every other, bit for bit.
+//! Point-by-point descent: compared with the textbook loop, and its variants with one another, bit for bit.
 #![allow(clippy::unwrap_used)]
 
 use super::*;
@@ -32,7 +32,7 @@ fn data<F: Float>(m: usize, n: usize) -> Data<F> {
 
 const RATE: f64 = 0.0625;
 
-/// Weights and bias after one visit of all points.
+/// Weights and bias after one update for each point.
 fn descended<F: Float>(
     isa: Isa,
     activation: Activation,
@@ -140,8 +140,8 @@ fn oracle<F: Float>(data: &Data<F>, shrinkage: f64, step: bool) -> (Vec<f64>, f6
 #[test]
 fn matches_the_textbook() {
     for n in 1..=40 {
-        // From factors that shrink to nothing in a few updates to one that f32 cannot tell from 1; 1 forgets all, beyond
-        // 1 the sign changes with every update.
+        // αλ, from one that f32 cannot tell from 0 to one that shrinks the weights to nothing in a few updates. With
+        // αλ = 1 they become 0 in every update; beyond 1 they change sign.
         for shrinkage in [0.0, 1e-9, 1e-3, 0.3, 0.999, 1.0, 1.5] {
             let m = 300;
             let data = data::<f64>(m, n);

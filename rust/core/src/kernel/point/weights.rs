@@ -1,7 +1,7 @@
-//! The weights of a descent point by point, in registers or in memory.
+//! The weights during point-by-point descent, in registers or in memory.
 //!
-//! Rows shorter than a vector are summed element by element, longer ones a vector at a time, the last of them overlapping
-//! the one before; in memory as in registers, in the same order.
+//! Dot products add element by element if a row is shorter than a SIMD vector, and in SIMD vectors otherwise; the last
+//! vector then overlaps the one before. The order of additions is the same in registers and in memory.
 
 use fearless_simd::prelude::*;
 
@@ -9,23 +9,23 @@ use super::super::rows::{Mask, last_lanes};
 use crate::float::Float;
 use crate::simd::MulAdd;
 
-/// Sums along a row that do not wait for one another.
+/// Number of interleaved partial sums ("chains") of a dot product, which need not wait for one another.
 const CHAINS: usize = 4;
 
-/// Weights for rows of the same length: loaded from a slice, and stored there in the end.
+/// Weights that are loaded from the slice `home`, updated, and stored there at the end.
 pub(super) trait Weights<'w, F: Float, S: Simd> {
     fn load(simd: S, home: &'w mut [F]) -> Self;
     fn store(self);
     fn copy_to(&self, out: &mut [F]);
-    /// `w · x`
+    /// The dot product `w · x` with a row x.
     fn product(&self, simd: S, row: &[F]) -> F;
-    /// `w ← w · factor`
+    /// `w ← factor · w`
     fn multiply(&mut self, simd: S, factor: F);
-    /// `w ← w + factor · x`
+    /// `w ← w + factor · x` for a row x.
     fn add(&mut self, simd: S, factor: F, row: &[F]);
 }
 
-/// `w · x`, fewer elements than a vector has lanes: element `j` belongs to chain `j` modulo [`CHAINS`].
+/// `w · x` for rows shorter than a SIMD vector: element `j` is added to partial sum `j % CHAINS`.
 #[inline(always)]
 fn product_of_few<F: Float>(weights: &[F], row: &[F]) -> F {
     let mut sums = [F::ZERO; CHAINS];
@@ -94,7 +94,7 @@ impl<'w, F: Float, S: Simd, const N: usize> Weights<'w, F, S> for Few<'w, F, N> 
     }
 }
 
-/// Fewer weights than a vector has lanes, in memory.
+/// Fewer weights than a SIMD vector has lanes, in memory.
 pub(super) struct FewInMemory<'w, F>(&'w mut [F]);
 
 impl<'w, F: Float, S: Simd> Weights<'w, F, S> for FewInMemory<'w, F> {
@@ -122,7 +122,8 @@ impl<'w, F: Float, S: Simd> Weights<'w, F, S> for FewInMemory<'w, F> {
     }
 }
 
-/// The sum of all chains, `vectors` vectors of products having been added to them in turn.
+/// The sum of all lanes of the partial sums. `vectors` is how many vectors of products were added to them in turn;
+/// partial sums without any are skipped.
 #[inline(always)]
 fn sum_chains<F: Float, S: Simd>([a, b, c, d]: [F::Lanes<S>; CHAINS], vectors: usize) -> F {
     F::sum_of_halves::<S>(match vectors {
@@ -133,7 +134,7 @@ fn sum_chains<F: Float, S: Simd>([a, b, c, d]: [F::Lanes<S>; CHAINS], vectors: u
     })
 }
 
-/// The weights after the whole vectors of [`split`], at the end of a vector that begins with zeros.
+/// A vector that ends with the weights `tail` and begins with zeros.
 #[inline(always)]
 fn last_vector<F: Float>(tail: &[F]) -> F::Array {
     let mut last = F::ZEROS;
@@ -141,7 +142,8 @@ fn last_vector<F: Float>(tail: &[F]) -> F::Array {
     last
 }
 
-/// Lanes of a row's last vector that the vector before it has already, where `own` of its lanes are its own.
+/// Mask of a row's last `LANES` elements: true for those that the vector before already contains, which are all but the
+/// last `own`.
 #[inline(always)]
 fn taken_lanes<F: Float, S: Simd>(simd: S, own: usize) -> Mask<F, S> {
     let mut fresh = F::ZEROS;
@@ -149,7 +151,7 @@ fn taken_lanes<F: Float, S: Simd>(simd: S, own: usize) -> Mask<F, S> {
     F::Lanes::<S>::load_array(simd, fresh).simd_eq(F::ZERO)
 }
 
-/// All whole vectors of weights but a last one, and the 1 … `LANES` weights after them.
+/// Splits the weights into whole vectors and a tail of 1 to `LANES` weights, which is never empty.
 #[inline(always)]
 fn split<F: Float>(weights: &mut [F]) -> (&mut [F::Array], &mut [F]) {
     let whole = weights.len().div_ceil(F::LANES) - 1;
@@ -157,7 +159,7 @@ fn split<F: Float>(weights: &mut [F]) -> (&mut [F::Array], &mut [F]) {
     (F::arrays_mut(whole), tail)
 }
 
-/// `V` vectors of weights, each in a register.
+/// `V` SIMD vectors of weights, each in a register.
 pub(super) struct Vectors<'w, F: Float, S: Simd, const V: usize> {
     weights: [F::Lanes<S>; V],
     taken: Mask<F, S>,
@@ -232,7 +234,7 @@ impl<'w, F: Float, S: Simd, const V: usize> Weights<'w, F, S> for Vectors<'w, F,
     }
 }
 
-/// More vectors of weights than there are registers, in memory.
+/// More SIMD vectors of weights than there are registers, in memory.
 pub(super) struct Many<'w, F: Float, S: Simd> {
     whole: &'w mut [F::Array],
     tail: &'w mut [F],

@@ -1,8 +1,10 @@
-//! Products of a tile of dense rows with the weights of all classes: each element that is loaded is used for several.
+//! Products of a tile (a block of dense rows in cache) with the weights of all classes. Each element that is loaded is
+//! used for several classes.
 //!
-//! Scores are summed a vector of rows at a time, over panels of transposed columns in the first-level cache; gradients a
-//! vector of columns at a time, over the rows where they are. Both are small matrix products whose sums stay in registers.
-//! The number of classes and vectors in such a product does not change the result.
+//! For scores, a SIMD vector holds one column of several rows: some columns of the tile (a panel) are transposed into
+//! the first-level cache. For gradients, a vector holds several columns of one row, read in place. Both are small
+//! matrix products whose sums stay in registers. How many classes and vectors such a product takes does not change the
+//! result.
 
 use std::ops::Range;
 
@@ -18,11 +20,11 @@ use crate::reduce::STRIPE;
 use crate::simd::{MulAdd, is_roomy};
 use crate::strips::Strips;
 
-/// Columns of a panel: with [`GROUP`] vectors of rows, half of a small first-level cache.
+/// Columns of a panel. With [`GROUP`] vectors of rows it takes half of a small first-level cache.
 const PANEL: usize = 64;
-/// Vectors of rows of a panel.
+/// The number of rows of a panel, in SIMD vectors.
 const GROUP: usize = 4;
-/// Bytes of a tile: it stays in the second-level cache between its two uses.
+/// Bytes of a tile: few enough to stay in the second-level cache between scores and gradient.
 const TILE_BYTES: usize = 256 << 10;
 
 /// Dense rows and the weights of all classes.
@@ -87,7 +89,7 @@ impl<F: Float> RowTiles<F> for DenseTiles<'_, F> {
     }
 }
 
-/// `z_ik = x_i · w_k + b_k` of the tile's rows, in whole groups.
+/// Writes `z_ik = x_i · w_k + b_k` for the tile's rows i and all classes k, for [`GROUP`] vectors of rows at a time.
 #[inline(always)]
 fn multiply<F: Float, S: Simd>(
     simd: S,
@@ -116,9 +118,10 @@ fn multiply<F: Float, S: Simd>(
     }
 }
 
-/// Some columns of [`GROUP`] vectors of a tile's rows, transposed: column by column, with zeros beyond the last row.
+/// Some columns of some rows of a tile, stored column by column: each column has [`GROUP`] vectors of rows, with zeros
+/// beyond the last row.
 struct Panel<'p, F> {
-    /// The first of the rows in the tile.
+    /// Which row of the tile is the panel's first.
     first: usize,
     columns: Range<usize>,
     elements: &'p [F],
@@ -156,7 +159,7 @@ impl<'p, F: Float> Panel<'p, F> {
         }
     }
 
-    /// Adds the products with `CLASSES` classes, from `class` on, to their scores.
+    /// Multiplies the panel with the weights of `CLASSES` classes, from `class` on, and adds to their scores in `z`.
     #[inline(always)]
     fn multiply<S: Simd, const CLASSES: usize>(
         &self,
@@ -180,7 +183,7 @@ impl<'p, F: Float> Panel<'p, F> {
     }
 }
 
-/// Adds the products of `VECTORS` of the panel's vectors of rows, from `vector` on.
+/// The same for only some of the panel's rows: `VECTORS` SIMD vectors of them, from `vector` on.
 #[inline(always)]
 fn vector_products<F: Float, S: Simd, const CLASSES: usize, const VECTORS: usize>(
     simd: S,
@@ -211,7 +214,8 @@ fn vector_products<F: Float, S: Simd, const CLASSES: usize, const VECTORS: usize
     }
 }
 
-/// `lanes_k += Σ_i r_ik x_i`, rows in order; the last columns by way of `tail`, in which zeros fill their vector.
+/// `lanes_k += Σ_i r_ik x_i` for each class k, over the tile's rows i in order. Columns that do not fill a vector are
+/// copied to `tail`, padded with zeros.
 #[inline(always)]
 fn add<F: Float, S: Simd>(
     simd: S,
@@ -248,14 +252,16 @@ fn add<F: Float, S: Simd>(
     }
 }
 
-/// Σ r_ik x_i of all classes: `padded` numbers for each class, which are whole vectors.
+/// The sums Σ_i r_ik x_i of all classes k: `padded` numbers for each class, which is the number of columns rounded up
+/// to whole vectors.
 struct ClassLanes<'l, F> {
     lanes: &'l mut [F],
     padded: usize,
 }
 
 impl<F: Float> ClassLanes<'_, F> {
-    /// Adds `VECTORS` vectors of columns, which are the whole of `tile`, to the lanes from `to` on.
+    /// Adds Σ_i r_ik x_i for the columns of `tile`, which are `VECTORS` SIMD vectors, to each class's sums from `to`
+    /// on.
     #[inline(always)]
     fn add<S: Simd, const VECTORS: usize>(
         &mut self,
@@ -277,7 +283,7 @@ impl<F: Float> ClassLanes<'_, F> {
         }
     }
 
-    /// The same for `CLASSES` classes: the lanes of the first start at `at`, and its residuals at the start of `residual`.
+    /// The same for `CLASSES` classes. The sums of the first of them start at `at`, its residuals at `residual[0]`.
     #[inline(always)]
     fn add_classes<S: Simd, const CLASSES: usize, const VECTORS: usize>(
         &mut self,

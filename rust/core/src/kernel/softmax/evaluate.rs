@@ -1,4 +1,4 @@
-//! The sums of the softmax's cross-entropy over a dataset, and the softmax of rows of numbers.
+//! The softmax cross-entropy summed over a dataset, with its gradient; and the softmax of given scores.
 
 use std::ops::Range;
 
@@ -17,7 +17,7 @@ use crate::reduce::{self, Job, Leaves, STRIPE, map_reduce};
 use crate::simd::dispatch;
 use crate::sparse::changed;
 
-/// Runs `$body` with `$tiles` bound to the [`RowTiles`] of features and the weights of all classes.
+/// Runs `$body` with `$tiles` bound to a [`RowTiles`]: dense or sparse rows together with the weights of all classes.
 macro_rules! with_tiles {
     ($x:expr, $rows:expr, $weights:expr, $tiles:ident => $body:expr) => {
         match $x {
@@ -35,7 +35,7 @@ macro_rules! with_tiles {
 }
 pub(super) use with_tiles;
 
-/// The sums over all rows, in one pass over `X`.
+/// Sums over all rows of errors, residuals and, if wanted, residual × row, in one pass over `X`.
 pub(in crate::kernel) fn evaluate<F: Float>(
     dataset: &Dataset<'_>,
     parameters: &Parameters<'_, F>,
@@ -67,7 +67,7 @@ pub(in crate::kernel) fn evaluate<F: Float>(
     Ok(sums)
 }
 
-/// The first feature, label or sample weight that is out of range.
+/// The error for the first column index, label or sample weight that is out of range.
 fn first_invalid<F: Float>(dataset: &Dataset<'_>, classes: usize) -> Error {
     let is_class = |y: f64| y >= 0.0 && y < classes as f64 && y == y.trunc();
     match (&dataset.x, dataset.y.first_failing(is_class)) {
@@ -81,7 +81,7 @@ fn first_invalid<F: Float>(dataset: &Dataset<'_>, classes: usize) -> Error {
     }
 }
 
-/// What one pass over the rows of several classes evaluates.
+/// The inputs of one pass over the rows, for models with several classes.
 struct ClassPass<'a, T> {
     dataset: &'a Dataset<'a>,
     tiles: T,
@@ -89,7 +89,7 @@ struct ClassPass<'a, T> {
 }
 
 impl<T> ClassPass<'_, T> {
-    /// Adds error, residuals and residuals × row of a leaf's rows.
+    /// Adds errors, residuals and, if wanted, residual × row of the rows of `leaf` to `sums`.
     #[inline(always)]
     fn leaf<F: Float, S: Simd>(
         &self,
@@ -144,8 +144,8 @@ impl<T> ClassPass<'_, T> {
     }
 }
 
-/// Residuals of a stripe's rows in place of their scores, class k of row i at `k · STRIPE + i`, times their sample weights;
-/// returns the sum of their errors.
+/// Replaces the scores `z` of up to 256 rows by their residuals times sample weights; class k of row i is at
+/// `z[k · STRIPE + i]`. Returns the sum of the rows' errors.
 #[inline(always)]
 pub(in crate::kernel) fn stripe_residuals<S: Simd>(
     simd: S,
@@ -159,17 +159,17 @@ pub(in crate::kernel) fn stripe_residuals<S: Simd>(
     sums.finish().0
 }
 
-/// Softmax of every row of `classes` numbers, `exp(z_k) / Σ_l exp(z_l)`, in place.
+/// Replaces every row of `classes` numbers z_k by its softmax, `exp(z_k) / Σ_l exp(z_l)`.
 ///
 /// # Errors
 ///
-/// [`Error::Length`] if these are not whole rows; [`Error::Interrupted`] by the monitor.
+/// [`Error::Length`] if the number of values is not a multiple of `classes`; [`Error::Interrupted`] by the monitor.
 pub fn softmax_in_place<F: Float>(
     values: &mut [F],
     classes: usize,
     job: &mut Job<'_>,
 ) -> Result<(), Error> {
-    /// Elements that a thread takes at a time: some thirty microseconds of work.
+    /// Elements that a thread takes at a time: about 30 µs of work.
     const ELEMENTS: usize = 1 << 15;
     if classes == 0 || !values.len().is_multiple_of(classes) {
         return Err(Error::Length {

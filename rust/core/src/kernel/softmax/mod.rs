@@ -1,8 +1,8 @@
-//! Several classes: the formulas of the softmax over a dataset, with one score per class, in one pass over `X`.
+//! Softmax models of K classes, with one score per class: loss, gradient, probabilities and curvature of a dataset.
 //!
-//! Rows are read in tiles: a tile's scores are computed, replaced by residuals, and multiplied with its rows while it is in
-//! cache. Sums have the same three levels as with one score: lanes or rows over a stripe, stripes over a leaf, leaves in
-//! their tree.
+//! Rows are read in tiles, blocks that fit the cache: a tile's scores are computed, replaced by residuals, and
+//! multiplied with its rows while these are in cache. Sums have three levels: over a stripe of up to 256 rows, over the
+//! stripes of a leaf (consecutive rows for one thread), and over leaves in a tree.
 
 mod dense;
 mod evaluate;

@@ -1,4 +1,5 @@
-//! The scores of every row of several classes, their probabilities, and their second derivatives.
+//! For models with several classes: every row's scores or probabilities, and the second derivatives of the loss by the
+//! scores and by the biases.
 
 use std::ops::Range;
 
@@ -18,7 +19,7 @@ use crate::simd::dispatch;
 use crate::sparse::changed;
 use crate::vector::RowSet;
 
-/// A transform of the scores of every row, shape (m, K), written to `out`.
+/// Writes the scores of every row, or what `transform` makes of them, to `out`, shape (m, K).
 pub(in crate::kernel) fn map_rows<F: Float>(
     x: Features<'_>,
     rows: RowSet<'_>,
@@ -44,10 +45,10 @@ pub(in crate::kernel) fn map_rows<F: Float>(
     }
 }
 
-/// What is wanted of the scores.
+/// What to compute from the scores z_k of a row; p_k are its probabilities.
 #[derive(Clone, Copy)]
 pub(in crate::kernel) enum Transform {
-    /// `z_k`, as they are.
+    /// `z_k`, unchanged.
     Scores,
     /// `p_k`
     Probabilities,
@@ -56,7 +57,7 @@ pub(in crate::kernel) enum Transform {
 }
 
 impl Transform {
-    /// Writes it for some rows, row by row; returns whether all columns were in range.
+    /// Writes the transformed scores of `rows` to `out`, row by row; returns whether all column indices were in range.
     #[inline(always)]
     fn rows<F: Float, S: Simd>(
         self,
@@ -99,7 +100,8 @@ impl Transform {
     }
 }
 
-/// `d_ik = s_i p_ik (1 − p_ik)` of every row, shape (K, m); in `f64` whatever `X` holds.
+/// `d_ik = s_i p_ik (1 − p_ik)` for every row i and class k, shape (K, m), with sample weights s_i and probabilities
+/// p_ik. Computed in `f64` whatever the type of `X`.
 ///
 /// # Errors
 ///
@@ -127,15 +129,16 @@ pub(crate) fn slopes(
     let mut by_classes = vec![0.0; by_rows.len()];
     for (k, out) in by_classes.chunks_exact_mut(rows.max(1)).enumerate() {
         for ((out, d), &s) in out.iter_mut().zip(by_rows.chunks_exact(classes)).zip(&s) {
-            // Without weight, what is not a number must not count.
+            // d_ik may be NaN in a row of weight 0, which must not count.
             *out = if s == 0.0 { 0.0 } else { d[k] * s };
         }
     }
     Ok(by_classes)
 }
 
-/// `Σ_i s_i (diag(p_i) − p_i p_iᵀ)`, the Hessian of Σ s_i E_i by the biases, of which `slopes` give the diagonal; only the
-/// lower triangle is filled.
+/// The Hessian of Σ s_i E_i with respect to the biases: `Σ_i s_i (diag(p_i) − p_i p_iᵀ)`, with sample weights s_i,
+/// errors E_i and probabilities p_i. Only the lower triangle is filled. `slopes` are those of [`slopes`], whose sums
+/// are the diagonal.
 ///
 /// # Errors
 ///

@@ -1,5 +1,5 @@
-//! Products of sparse rows with all classes: each element of a row is multiplied with the weights of its column, class by
-//! class, which lie together. In `f64` whatever is stored, as for one score.
+//! Products of sparse rows with the weights of all classes. Weights are stored column by column here, so that the K
+//! weights by which a stored element is multiplied are contiguous. Computed in `f64` whatever type is stored.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use crate::kernel::sums::Sums;
 use crate::reduce::STRIPE;
 use crate::sparse::{Index, SparseRows};
 
-/// Sparse rows with elements of `V`, and the weights transposed: those of a column side by side.
+/// Sparse rows with elements of type `V`, and the weights transposed: the K weights of a column are contiguous.
 pub(super) struct SparseTiles<'a, V, I> {
     x: SparseRows<'a, V, I>,
     transposed: Vec<f64>,
@@ -28,7 +28,7 @@ impl<'a, V, I> SparseTiles<'a, V, I> {
     }
 }
 
-/// The transposed matrix, in `f64`; `width` is the length of a line of the one given.
+/// The transpose, in `f64`, of a row-major `matrix` whose rows have length `width`.
 fn transposed<F: Float>(matrix: &[F], width: usize) -> Vec<f64> {
     let lines = matrix.len() / width;
     let mut out = vec![0.0; matrix.len()];
@@ -99,7 +99,7 @@ impl<F: Float, V: Float, I: Index> RowTiles<F> for SparseTiles<'_, V, I> {
     }
 }
 
-/// Where a column's classes lie.
+/// Where the `classes` numbers of a column are in the transposed weights; `None` if that overflows.
 #[inline(always)]
 fn place(column: usize, classes: usize) -> Option<Range<usize>> {
     let start = column.checked_mul(classes)?;

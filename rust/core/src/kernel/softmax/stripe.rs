@@ -1,6 +1,6 @@
-//! Exponentials, errors and residuals of a stripe of rows over all classes, a vector's worth of rows at a time.
+//! Exponentials, errors and residuals of a stripe (up to 256 rows) for all classes, one SIMD vector of rows at a time.
 //!
-//! Class k of row i is at `k · STRIPE + i`.
+//! In the arrays, class k of row i is at `k · STRIPE + i`.
 
 use fearless_simd::prelude::*;
 
@@ -11,10 +11,11 @@ use crate::math;
 use crate::reduce::STRIPE;
 use crate::simd::MulAdd;
 
-/// Turns the scores of a vector of rows into `e_k = exp(z_k − max z)`; returns Σ e_k − 1, without cancellation.
+/// Replaces the scores z_k of the rows in one SIMD vector by `e_k = exp(z_k − max z)`; returns Σ_k e_k − 1 of each row,
+/// computed without cancellation.
 ///
-/// `each` is called with every class and `max z − z_k`: 0 for the largest score, even an infinite one, and positive for the
-/// others.
+/// Calls `each` with every class k and `max z − z_k`, which is 0 for the largest score, even if that is infinite, and
+/// positive for the others.
 #[inline(always)]
 fn exponentials<F: Float, S: Simd>(
     simd: S,
@@ -45,14 +46,15 @@ fn exponentials<F: Float, S: Simd>(
     below + (equal - one)
 }
 
-/// `Σ_{l ≠ k} e_l`, without cancellation, from `e_k` and the sum of all but 1.
+/// `Σ_{l ≠ k} e_l` without cancellation, from `e = e_k` and `rest = Σ_l e_l − 1`.
 #[inline(always)]
 fn others<F: Float, S: Simd>(simd: S, e: F::Lanes<S>, rest: F::Lanes<S>) -> F::Lanes<S> {
     let one = F::Lanes::<S>::splat(simd, F::ONE);
     e.simd_eq(one).select(rest, rest + (one - e))
 }
 
-/// Fills the rows beyond the last, up to a whole vector: certain of class 0, which is also their label.
+/// Fills the scores of rows beyond the last, up to a whole vector, with 0 for class 0 and −∞ for the others. Their
+/// label is 0, so errors and residuals are exactly 0.
 #[inline(always)]
 pub(in crate::kernel) fn pad<F: Float>(z: &mut [F], count: usize) {
     let end = count.next_multiple_of(F::LANES);
@@ -61,7 +63,7 @@ pub(in crate::kernel) fn pad<F: Float>(z: &mut [F], count: usize) {
     }
 }
 
-/// Turns scores into probabilities.
+/// Replaces the scores z_k by the probabilities p_k.
 #[inline(always)]
 pub(in crate::kernel) fn probabilities<F: Float, S: Simd>(
     simd: S,
@@ -80,7 +82,7 @@ pub(in crate::kernel) fn probabilities<F: Float, S: Simd>(
     }
 }
 
-/// Turns scores into `p_k (1 − p_k)`.
+/// Replaces the scores z_k by `p_k (1 − p_k)`, with the probabilities p_k.
 #[inline(always)]
 pub(in crate::kernel) fn slopes<F: Float, S: Simd>(
     simd: S,
@@ -100,10 +102,10 @@ pub(in crate::kernel) fn slopes<F: Float, S: Simd>(
     }
 }
 
-/// The sums over a stripe's rows, in lanes.
+/// The errors of a stripe of rows, summed in the lanes of a vector.
 pub(in crate::kernel) struct StripeSums<F: Float, S: Simd> {
     error: F::Lanes<S>,
-    /// Rows whose label is none of the classes, or whose sample weight is out of range.
+    /// Lanes in which some row had a label that is no class, or a sample weight out of range.
     invalid: <F::Lanes<S> as SimdBase<S>>::Mask,
 }
 
@@ -117,7 +119,7 @@ impl<F: Float, S: Simd> StripeSums<F, S> {
         }
     }
 
-    /// Turns scores into residuals, times their sample weights, and adds up the errors.
+    /// Replaces scores by residuals times sample weights, and adds up the errors.
     ///
     /// With `e_k = exp(z_k − max z)` and `S = Σ e_k`:
     ///
@@ -127,7 +129,7 @@ impl<F: Float, S: Simd> StripeSums<F, S> {
     ///            = −Σ_{l ≠ y} e_l / S for k = y
     /// ```
     ///
-    /// A vector's rows beyond the last are as [`pad`] leaves them.
+    /// Rows beyond the last must be filled by [`pad`].
     #[inline(always)]
     pub(in crate::kernel) fn residuals(
         &mut self,
@@ -148,7 +150,7 @@ impl<F: Float, S: Simd> StripeSums<F, S> {
             let y = F::Lanes::<S>::from_slice(simd, &y[at..at + F::LANES]);
             let s = sample_weight.map(|s| F::Lanes::<S>::from_slice(simd, &s[at..at + F::LANES]));
             if let Some(s) = s {
-                // Without weight, scores that overflow must not count.
+                // The scores of a row of weight 0 may have overflowed; 0 keeps its error and residuals finite.
                 for z in z.chunks_exact_mut(STRIPE) {
                     let z = &mut z[at..at + F::LANES];
                     let score = F::Lanes::<S>::from_slice(simd, z);
@@ -192,7 +194,7 @@ impl<F: Float, S: Simd> StripeSums<F, S> {
     }
 }
 
-/// The sum of a class's residuals over the rows, up to a whole vector.
+/// The sum of one class's residuals over `count` rows. The rows that pad the last vector add 0.
 #[inline(always)]
 pub(in crate::kernel) fn class_sum<F: Float, S: Simd>(
     simd: S,

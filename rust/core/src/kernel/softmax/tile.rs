@@ -1,4 +1,5 @@
-//! The weights of all classes, and rows of features that are multiplied with them tile by tile.
+//! What the dense and the sparse softmax have in common: the weights of all classes, scratch memory, and a trait for
+//! rows that are multiplied with the weights in blocks that fit the cache (tiles).
 
 use std::ops::Range;
 
@@ -10,7 +11,7 @@ use crate::kernel::sums::Sums;
 use crate::matrix::Packed;
 use crate::reduce::STRIPE;
 
-/// W, class by class, and b, for so many columns.
+/// The weights W, class by class, and the biases b, of `columns` columns.
 #[derive(Clone, Copy)]
 pub(super) struct ClassWeights<'a, F> {
     pub(super) weights: &'a [F],
@@ -27,7 +28,7 @@ impl<'a, F> ClassWeights<'a, F> {
         }
     }
 
-    /// K
+    /// The number of classes K.
     pub(super) fn classes(&self) -> usize {
         self.biases.len()
     }
@@ -37,13 +38,13 @@ impl<'a, F> ClassWeights<'a, F> {
     }
 }
 
-/// Memory that a thread reuses for all of its leaves.
+/// Scratch memory of one thread.
 pub(super) struct ClassScratch<F: Float> {
     pub(super) packed: Packed<F>,
     pub(super) panel: Vec<F>,
     pub(super) tail: Vec<F>,
     pub(super) lanes: Vec<F>,
-    /// Scores, or what was made of them: class k of row i of the tile is at `k · STRIPE + i`.
+    /// Scores of a tile's rows, or the residuals that replaced them: class k of row i is at `k · STRIPE + i`.
     pub(super) z: Vec<F>,
 }
 
@@ -59,13 +60,14 @@ impl<F: Float> ClassScratch<F> {
     }
 }
 
-/// Rows of features, and the weights of all classes, multiplied tile by tile.
+/// Rows of features, dense or sparse, with the weights of all classes: computes scores and gradient sums tile by tile.
 pub(super) trait RowTiles<F: Float>: Sync {
-    /// Rows of a tile: whole vectors, and no more than a stripe.
+    /// The number of rows of a tile: a multiple of the vector length, at most `STRIPE`.
     fn tile_rows(&self) -> usize;
 
-    /// Scores of a tile's rows, which `transform` replaces. With `gradient`, they are residuals from then on, and residual ×
-    /// row is added to those sums. Returns whether all columns were in range.
+    /// Computes the scores of a tile's rows and passes them to `transform`, which replaces them. If `gradient` is
+    /// given, `transform` must replace them by residuals; residual × row is then added to `gradient`. Returns whether
+    /// all column indices were in range.
     fn tile<S: Simd>(
         &self,
         simd: S,
@@ -75,9 +77,9 @@ pub(super) trait RowTiles<F: Float>: Sync {
         transform: impl FnOnce(&mut [F]),
     ) -> bool;
 
-    /// Adds the sums of a stripe that are still in the scratch.
+    /// Called at the end of a stripe (up to 256 rows): adds sums that are still in `scratch` to `sums`.
     fn end_stripe(&self, _scratch: &mut ClassScratch<F>, _sums: &mut Sums) {}
 
-    /// Puts the sums over all rows into their order.
+    /// Called once at the end: reorders the gradient sums to class by class, if they were kept otherwise.
     fn finish(&self, _sums: &mut Sums) {}
 }
