@@ -8,7 +8,7 @@ use super::threads::Threads;
 use crate::error::Error;
 use crate::simd::{self, Level};
 
-/// Decides, between two items of work, whether a call goes on.
+/// Asked between two items of work whether the call goes on.
 pub trait Monitor {
     /// Called regularly. [`ControlFlow::Break`] ends the call with [`Error::Interrupted`].
     fn poll(&mut self) -> ControlFlow<()>;
@@ -32,7 +32,7 @@ pub struct Job<'m> {
 }
 
 impl<'m> Job<'m> {
-    /// A job on the instruction set in use.
+    /// A job with the instruction set of [`simd::isa`].
     ///
     /// # Errors
     ///
@@ -41,7 +41,7 @@ impl<'m> Job<'m> {
         Ok(Job::on(simd::level()?, threads, monitor))
     }
 
-    /// A job on a given instruction set.
+    /// A job with a given instruction set.
     pub(crate) fn on(level: Level, threads: Threads, monitor: &'m mut dyn Monitor) -> Self {
         Job {
             threads,
@@ -64,7 +64,7 @@ impl<'m> Job<'m> {
 
     /// # Errors
     ///
-    /// [`Error::Interrupted`] if the monitor says so.
+    /// [`Error::Interrupted`] if the monitor ends the call.
     pub(crate) fn poll(&mut self) -> Result<(), Error> {
         match self.monitor.poll() {
             ControlFlow::Continue(()) => Ok(()),
@@ -132,8 +132,8 @@ where
     Ok(results.into_iter().flatten().collect())
 }
 
-/// Runs `worker` on the calling thread, with its monitor, and on `threads − 1` others. Not generic, so that it is
-/// compiled once.
+/// Runs `worker` on the calling thread, with `monitor`, and on `threads − 1` other threads, without a monitor. Not
+/// generic, so that it is compiled once.
 fn on_threads(
     threads: usize,
     worker: &(dyn Fn(&mut dyn Monitor) + Sync),
@@ -168,7 +168,7 @@ mod tests {
 
     use super::*;
 
-    /// The threads that `map` ran on, for that many items.
+    /// The threads on which `map` ran, for `items` items.
     fn threads_of(most: Threads, items: usize) -> Result<HashSet<thread::ThreadId>, Error> {
         let work = |(): &mut (), _| {
             thread::sleep(Duration::from_millis(2)); // time for the other threads to start

@@ -1,12 +1,13 @@
-//! How the rows of a call are shared out to threads, and how partial sums are added.
+//! How the rows of a call are distributed over threads, and how partial sums are added.
 //!
 //! * [`Threads`]: how many threads a call may use;
 //! * [`Job`]: the threads, the instruction set and the [`Monitor`] of a call;
-//! * [`map`]: a function of every item, shared out to the threads;
-//! * [`map_reduce`]: a sum over rows, in a tree whose shape depends only on the number of rows and the size of a leaf.
+//! * [`map`]: calls a function with every item, on several threads;
+//! * [`map_reduce`]: a sum over rows, added in a binary tree. Its leaves are runs of consecutive rows, and its shape
+//!   depends only on the number of rows and the number of rows per leaf.
 //!
-//! Results do not depend on threads. Threads live for one call (`std::thread::scope`): none survives into a forked
-//! child, none starts at import.
+//! Results do not depend on the number of threads. Threads are started by a call and end with it
+//! (`std::thread::scope`): there is no thread pool that a forked child process could find broken.
 
 mod job;
 mod threads;
@@ -17,6 +18,6 @@ pub use self::job::{Job, Monitor, Unmonitored};
 pub use self::threads::{ThreadLimits, Threads};
 pub(crate) use self::tree::{Forest, Largest, Leaves, Sum, map_into, map_reduce, map_reduce_into};
 
-/// Rows of a stripe: their sums stay in lanes before they are added to those of their leaf. Also the most rows of a
-/// tile.
+/// The number of rows whose sums stay in SIMD lanes (a stripe) before they are added to the sums of a leaf of the tree.
+/// Also the largest number of rows of a tile, a block of rows that a kernel reads at once.
 pub(crate) const STRIPE: usize = 256;

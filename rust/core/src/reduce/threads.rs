@@ -9,16 +9,16 @@ use crate::error::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Threads {
     most: usize,
-    /// Whether the number of CPUs is a limit too. They are counted only when there is work to share out.
+    /// Whether the number of CPUs is a limit too. CPUs are counted only when there is work for several threads.
     within_cpus: bool,
 }
 
 /// The largest number of threads of a call.
 const MOST: usize = 512;
-/// Environment variables that set the number of threads if the caller does not; the first that is set counts.
+/// Environment variables that set the number of threads if the caller does not; the first one that is set is used.
 const VARIABLES: [&str; 2] = ["GRADSTEP_NUM_THREADS", "OMP_NUM_THREADS"];
-/// How long a count of the CPUs is reused. Counting takes longer than a small call, and the number may change while the
-/// process runs.
+/// How long the counted number of CPUs is reused. Counting takes longer than a small call; and it must be repeated,
+/// because the number may change while the process runs.
 const CPUS_HOLD: Duration = Duration::from_millis(100);
 
 impl Threads {
@@ -28,8 +28,8 @@ impl Threads {
         within_cpus: false,
     };
 
-    /// The `requested` number, else the environment's, else the number of CPUs that this process may use (affinity and
-    /// cgroup quota).
+    /// The `requested` number; if `None`, the number set by an environment variable, but no more than the CPUs that
+    /// this process may use (by its affinity and its cgroup's quota); if no variable is set, that number of CPUs.
     ///
     /// # Errors
     ///
@@ -124,7 +124,7 @@ fn recent_cpus() -> usize {
     })
 }
 
-/// Parses a variable's value. `OMP_NUM_THREADS` may be a list with one number per nesting level; the first counts.
+/// Parses a variable's value. `OMP_NUM_THREADS` may be a list with one number per nesting level; the first is used.
 fn parse(variable: &'static str, value: &str) -> Result<usize, Error> {
     let first = value.split(',').next().unwrap_or_default().trim();
     match first.parse() {

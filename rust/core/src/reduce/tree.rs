@@ -1,10 +1,9 @@
-//! Sums over rows, leaf by leaf, in a binary tree over the leaves.
+//! Sums over rows, added in a binary tree. A leaf of the tree is the sum over some consecutive rows.
 //!
-//! Rows are cut into leaves at multiples of a number of rows that does not depend on the number of all rows. Node
-//! (level, i) of the tree is the sum of nodes (level − 1, 2i) and (level − 1, 2i + 1); a node without a right sibling
-//! is carried up. Each stretch of consecutive leaves can be summed by itself, up to the nodes that hold leaves of this
-//! stretch alone, and neighbouring stretches merge into the same tree. So a sum has the same bits however the rows are
-//! split at leaf boundaries.
+//! All leaves have the same number of rows, except the last. Node (level, i) is the sum of nodes (level − 1, 2i) and
+//! (level − 1, 2i + 1); a node without a right sibling becomes its own parent. A thread can sum a stretch (consecutive
+//! leaves) by itself, up to the nodes that contain no other leaves; the nodes of neighbouring stretches are then merged
+//! into the same tree. So a sum has the same bits however the leaves are distributed over threads.
 
 use std::ops::Range;
 
@@ -12,7 +11,7 @@ use super::STRIPE;
 use super::job::{Job, map};
 use crate::error::Error;
 
-/// A sum over rows that partial sums can be added to.
+/// A sum over rows, to which partial sums can be added.
 pub(crate) trait Sum: Send {
     /// Adds the sum of the rows that follow.
     fn add(&mut self, right: &Self);
@@ -57,13 +56,13 @@ impl Sum for Largest {
     }
 }
 
-/// How many rows are cut into leaves of which size.
+/// How rows are cut into leaves: the number of rows and the number of rows per leaf.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Leaves {
     rows: usize,
     /// Rows of a leaf: a power of two, and a multiple of [`STRIPE`].
     size: usize,
-    /// The work per row, in elements read from cache. Like `width`, it decides only how leaves are shared out to
+    /// The work per row, in elements read from cache. Like `width`, it affects only how leaves are distributed over
     /// threads, never a result.
     cost: usize,
     /// The length of a sum, in `f64` numbers.
@@ -71,9 +70,9 @@ pub(crate) struct Leaves {
 }
 
 impl Leaves {
-    /// The leaves of `rows` rows of `width` numbers each, for sums of about `width` numbers.
+    /// Leaves for `rows` rows of `width` numbers each, if a sum over rows has about `width` numbers too.
     pub(crate) fn new(rows: usize, width: usize) -> Self {
-        /// Numbers per leaf, enough that adding sums up costs little beside making them.
+        /// Numbers per leaf: enough that adding the sums of leaves costs little compared with computing them.
         const NUMBERS: usize = 1 << 14;
         /// The largest number of rows of a leaf.
         const MOST: usize = 8 * STRIPE;
@@ -94,25 +93,24 @@ impl Leaves {
         }
     }
 
-    /// Rows of a leaf.
+    /// The number of rows of a leaf.
     pub(crate) fn size(self) -> usize {
         self.size
     }
 
-    /// The most additions that a stripe's sum goes through until it is part of the sum over all rows.
+    /// Upper bound on the number of successive additions between the sum of [`STRIPE`] rows and the sum of all rows.
     pub(crate) fn additions(self) -> f64 {
         let leaves = self.rows.div_ceil(self.size).max(1);
         (self.size / STRIPE) as f64 + f64::from(leaves.next_power_of_two().ilog2())
     }
 
-    /// Cuts the rows into stretches of whole leaves, the items of work for threads: enough stretches to share evenly,
-    /// none too small to be worth an item, and so few that all their sums stay small.
+    /// Cuts the rows into stretches of whole leaves, which are the items of work for threads: enough stretches to
+    /// balance the threads, none so short that it is not worth an item, and so few that all their sums fit in cache.
     pub(crate) fn stretches(self) -> Vec<Range<usize>> {
-        // The least work of a stretch, in elements read from cache at a quarter of a nanosecond each: about thirty
-        // microseconds. Starting a thread takes about twenty, so two such stretches are the first to gain from a second
-        // thread.
+        // The least work of a stretch, in elements read from cache at 0.25 ns each: about 30 µs. Starting a thread
+        // takes about 20 µs, so two such stretches just gain from a second thread.
         const SMALLEST: usize = 1 << 17;
-        /// The time of a row's exponential, in elements read from cache.
+        /// The time of the exponential of a row's score, in elements read from cache.
         const EXPONENTIAL: usize = 8;
         let most = ((4 << 20) / self.width.saturating_mul(8).max(1)).clamp(8, 64);
         let size = (self.rows.div_ceil(most))
@@ -120,7 +118,7 @@ impl Leaves {
             .max(1);
         let leaves = self.rows.div_ceil(self.size);
         let count = self.rows.div_ceil(size).min(leaves);
-        // Stretches are as equal as whole leaves allow.
+        // Stretches are as equal in length as whole leaves allow.
         let start = |k: usize| (k * leaves / count * self.size).min(self.rows);
         (0..count).map(|k| start(k)..start(k + 1)).collect()
     }
@@ -132,12 +130,12 @@ impl Leaves {
     }
 }
 
-/// The partial sums of consecutive leaves: the largest nodes of the tree that these leaves make up alone.
+/// The partial sums of consecutive leaves: the largest nodes of the tree that contain only these leaves.
 #[derive(Debug)]
 pub(crate) struct Forest<T> {
     /// The nodes, from left to right.
     nodes: Vec<Node<T>>,
-    /// Vectors of sums that were added to others, to be reused.
+    /// Memory of sums that have been added to others, for reuse.
     spare: Vec<T>,
 }
 
@@ -156,7 +154,7 @@ impl<T: Sum> Forest<T> {
         }
     }
 
-    /// Appends the next node on the right, and adds up pairs of siblings.
+    /// Appends a node on the right; as long as the last two nodes are siblings, replaces them by their parent.
     fn push(&mut self, mut node: Node<T>) {
         while let Some(left) = self.nodes.pop_if(|left| {
             left.level == node.level && left.index + 1 == node.index && node.index % 2 == 1
@@ -170,14 +168,14 @@ impl<T: Sum> Forest<T> {
         self.nodes.push(node);
     }
 
-    /// Appends the forest of the leaves that follow.
+    /// Appends the forest of the leaves that follow these.
     pub(crate) fn append(&mut self, right: Forest<T>) {
         for node in right.nodes {
             self.push(node);
         }
     }
 
-    /// The sum over all rows, of a forest of all leaves; `None` of no leaves.
+    /// The sum over all rows, if the forest has all leaves; `None` if it has none.
     pub(crate) fn total(mut self) -> Option<T> {
         let mut sum = self.nodes.pop()?.sum;
         while let Some(left) = self.nodes.pop() {
@@ -187,7 +185,7 @@ impl<T: Sum> Forest<T> {
         Some(sum)
     }
 
-    /// The forest of a stretch of rows. `work` adds the rows of one leaf to a sum that is `zero`.
+    /// The forest of the leaves in a stretch of rows. `work` adds the rows of one leaf to a sum that starts as `zero`.
     pub(crate) fn of(
         leaves: Leaves,
         stretch: Range<usize>,
@@ -215,8 +213,8 @@ impl<T: Sum> Forest<T> {
     }
 }
 
-/// Calls `work` on every stretch of rows and the part of `out` that belongs to them; `out` holds `per_row` numbers per
-/// row. Returns the results in the order of the stretches.
+/// Calls `work` with every stretch of rows and the part of `out` that belongs to these rows; `out` has `per_row`
+/// numbers per row. Returns the results in the order of the stretches.
 ///
 /// # Errors
 ///
@@ -254,7 +252,7 @@ pub(crate) fn map_reduce<T: Sum, W>(
     map_reduce_into(job, leaves, (&mut [], 0), scratch, zero, work)
 }
 
-/// [`map_reduce`] that also writes `per_row` numbers of each row: `work` is given the part of `out` of the leaf's rows.
+/// [`map_reduce`] that also writes `per_row` numbers for each row: `work` gets the part of `out` for the leaf's rows.
 ///
 /// # Errors
 ///
