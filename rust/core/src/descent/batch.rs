@@ -1,4 +1,4 @@
-//! How far a descent has come, and one step of a batch from there.
+//! The state of a descent between two steps, and the step for one batch.
 
 use super::iterate::Iterate;
 use super::options::{Observer, Options, Polling};
@@ -9,7 +9,7 @@ use crate::float::Float;
 use crate::kernel::{self, Dataset, Sums, Want};
 use crate::reduce::Job;
 
-/// How far a descent has come.
+/// The state of a descent: the epoch, weights and bias, and the record of updates so far.
 pub(super) struct Progress<'a, F> {
     pub(super) options: &'a Options,
     pub(super) epoch: usize,
@@ -18,7 +18,7 @@ pub(super) struct Progress<'a, F> {
 }
 
 impl<F: Float> Progress<'_, F> {
-    /// The sums over the rows of `dataset` at the iterate.
+    /// The sums over the rows of `dataset`, from which error and gradient follow, at the current weights and bias.
     pub(super) fn evaluate(
         &self,
         dataset: &Dataset<'_>,
@@ -33,7 +33,7 @@ impl<F: Float> Progress<'_, F> {
         )
     }
 
-    /// One step of the batch `dataset`.
+    /// Makes the step for the batch `dataset`.
     pub(super) fn step(
         &mut self,
         dataset: &Dataset<'_>,
@@ -43,7 +43,7 @@ impl<F: Float> Progress<'_, F> {
         self.step_by(dataset, &sums)
     }
 
-    /// One step of the batch `dataset`, whose sums are known.
+    /// Makes the step for the batch `dataset`, whose sums at the current weights and bias are given.
     pub(super) fn step_by(&mut self, dataset: &Dataset<'_>, sums: &Sums) -> Result<(), Error> {
         let Progress {
             options,

@@ -20,18 +20,19 @@ use crate::vector::RowSet;
 
 /// Gradient descent from `weights` and `bias`.
 ///
-/// Each epoch visits every point once, in batches; each batch steps along its gradient. With batches of one point, in
-/// order, this is w ← w + α(y − ŷ)x, b ← b + α(y − ŷ), point by point. A batch of all points is summed in the order of
-/// the rows, shuffled or not.
+/// Each epoch visits every point (row of `X`) once, in batches; each batch makes one step along its own gradient. With
+/// batches of one point (x, y) this is w ← w + α(y − ŷ)x, b ← b + α(y − ŷ), where α is the learning rate and ŷ the
+/// prediction. A batch of all points is summed in the order of the rows, even if shuffled.
 ///
 /// # Errors
 ///
 /// [`Error::Length`] if an array does not fit `x`; [`Error::Element`] for a label outside [0, 1];
-/// [`Error::NotFinite`] if the loss is not finite because `x` is not; [`Error::Weight`] or [`Error::Number`] if what it
-/// starts from is not; [`Error::Memory`]; [`Error::Interrupted`] by the observer; and those of [`Options::check`].
+/// [`Error::NotFinite`] if the loss is not finite because `x` is not; [`Error::Weight`] or [`Error::Number`] if
+/// `weights` or `bias` is not finite; [`Error::Memory`]; [`Error::Interrupted`] by the observer; and those of
+/// [`Options::check`].
 ///
-/// A trace that could never fit is refused before anything is computed. It is allocated as a whole where all of it is
-/// certain to come, because neither a tolerance nor the observer can end the descent; else epoch by epoch.
+/// If a trace is asked for that could never fit into memory, the error comes before anything is computed. If neither a
+/// tolerance nor the observer can end the descent early, the whole trace is allocated first; else epoch by epoch.
 pub fn descend<F: Float>(
     dataset: &Dataset<'_>,
     weights: Vec<F>,
@@ -46,7 +47,7 @@ pub fn descend<F: Float>(
     run(dataset, Iterate { weights, bias }, options, observer)
 }
 
-/// Whether the weights and the bias that a descent starts from are finite.
+/// Checks that the weights and the bias from which a descent starts are finite.
 pub(crate) fn check_start<F: Float>(weights: &[F], bias: F) -> Result<(), Error> {
     const EXPECTED: &str = "finite in the dtype of the computation";
     if let Some(index) = weights.iter().position(|w| !w.is_finite()) {
@@ -75,7 +76,8 @@ fn run<F: Float>(
     let m = dataset.x.rows();
     let batch = options.batch(m);
     let full = batch == m && m > 1;
-    // A full batch's loss comes with the gradient of the next step; otherwise the gradient is only needed to compare.
+    // With full batches, the evaluation after an epoch also gives the gradient for the next step. Otherwise its
+    // gradient is only compared with the tolerance.
     let want = if full || options.tol > 0.0 {
         Want::LossAndGradient
     } else {
@@ -92,7 +94,7 @@ fn run<F: Float>(
     if full {
         sums = Some(progress.evaluate(dataset, want, observer)?);
     } else {
-        // The first evaluation over all points would find wrong labels only after an epoch.
+        // Labels are checked first: the first evaluation over all points comes only after an epoch.
         dataset.check_labels(&mut Job::new(options.threads, &mut Polling(observer))?)?;
     }
     let (mut history, mut stop_reason) = (Vec::new(), StopReason::Epochs);
@@ -133,7 +135,7 @@ fn run<F: Float>(
     })
 }
 
-/// An empty trace, if one is asked for, with room for all updates where nothing can end the descent earlier.
+/// An empty trace, if one is asked for. It has room for all updates if nothing can end the descent early.
 fn new_trace<F: Float>(
     dataset: &Dataset<'_>,
     options: &Options,
@@ -149,7 +151,7 @@ fn new_trace<F: Float>(
     Trace::new(batch, n, updates, certain).map(Some)
 }
 
-/// One epoch: a step for each batch of the rows, which are in the epoch's order.
+/// One epoch: makes a step for each batch. The rows of `dataset` are in the epoch's order.
 fn visit<F: Float>(
     progress: &mut Progress<'_, F>,
     dataset: &Dataset<'_>,
@@ -167,7 +169,7 @@ fn visit<F: Float>(
     }
 }
 
-/// Why the descent ends after an epoch with these sums over all rows, if it does.
+/// Why the descent ends after this epoch, or `None` if it goes on; `sums` are over all rows.
 fn reason_to_stop<F: Float>(
     progress: &Progress<'_, F>,
     sums: &Sums,
@@ -190,13 +192,13 @@ fn reason_to_stop<F: Float>(
     (options.tol > 0.0 && is_small(options.tol)).then_some(StopReason::Tolerance)
 }
 
-/// The order of the rows in each epoch: as they come, or shuffled anew.
+/// The order of the rows in each epoch: that of `X`, or shuffled anew.
 struct Order {
     shuffled: Option<(Random, Vec<usize>)>,
 }
 
 impl Order {
-    /// Of `m` rows, shuffled if there is a seed.
+    /// The order of `m` rows, shuffled if there is a seed.
     fn new(m: usize, seed: Option<u64>) -> Result<Self, Error> {
         let shuffled = seed.map(|seed| in_order(m).map(|rows| (Random::new(seed), rows)));
         Ok(Order {
@@ -204,7 +206,7 @@ impl Order {
         })
     }
 
-    /// That of the next epoch.
+    /// The order for the next epoch.
     fn next<F>(&mut self, observer: &mut dyn Observer<F>) -> Result<RowSet<'_>, Error> {
         match &mut self.shuffled {
             None => Ok(RowSet::All),
@@ -216,7 +218,7 @@ impl Order {
     }
 }
 
-/// 0, 1, … m − 1
+/// The row numbers 0, 1, … m − 1.
 fn in_order(m: usize) -> Result<Vec<usize>, Error> {
     let mut order = Vec::new();
     order.try_reserve_exact(m).map_err(|_| Error::Memory {
@@ -228,7 +230,7 @@ fn in_order(m: usize) -> Result<Vec<usize>, Error> {
     Ok(order)
 }
 
-/// Max-norm of the gradient of the penalised mean error.
+/// Max-norm of the gradient of mean error plus penalty.
 fn gradient_norm<F: Float>(sums: &Sums, weights: &[F], penalty: Penalty) -> f64 {
     sums.weights
         .iter()
@@ -238,13 +240,13 @@ fn gradient_norm<F: Float>(sums: &Sums, weights: &[F], penalty: Penalty) -> f64 
         .fold(0.0, larger)
 }
 
-/// One epoch of batches of one point. The mean and the sum of one are the same.
+/// One epoch with batches of one point, for which a mean over the batch and a sum are the same.
 fn point_epoch<F: Float>(
     progress: &mut Progress<'_, F>,
     dataset: &Dataset<'_, Matrix<'_>>,
     observer: &mut dyn Observer<F>,
 ) -> Result<(), Error> {
-    /// Elements between two polls: well under a millisecond.
+    /// How many elements of `X` are read between two polls of the observer: well under a millisecond of work.
     const POLLED: usize = 1 << 17;
     let level = simd::level()?;
     let (m, n) = (dataset.x.rows(), dataset.x.columns());

@@ -1,10 +1,10 @@
-//! The weights and bias of a descent, from step to step.
+//! The current weights and bias of a descent.
 
 use crate::float::Float;
 use crate::kernel::Parameters;
 use crate::loss::Activation;
 
-/// Weights and bias that a descent is at.
+/// The current weights and bias of a descent.
 #[derive(Clone)]
 pub(super) struct Iterate<F> {
     pub(super) weights: Vec<F>,

@@ -1,4 +1,4 @@
-//! Gradient descent: w ← w − α ∇E, and epochs of it.
+//! Gradient descent: steps w ← w − α ∇E with learning rate α and mean error E, over epochs and batches.
 
 mod batch;
 mod epochs;

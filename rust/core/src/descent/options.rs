@@ -13,30 +13,30 @@ use crate::stop::StopReason;
 /// Options of a descent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    /// α > 0.
+    /// The learning rate α > 0.
     pub learning_rate: f64,
-    /// Passes over all points, at least 1.
+    /// How many times all points (rows of `X`) are visited, at least 1.
     pub epochs: usize,
-    /// Points of one update; all of them if `None`.
+    /// Points per update; all points if `None`.
     pub batch_size: Option<usize>,
-    /// Seed of the order of the points; as they come if `None`.
+    /// Seed of the random order of the points, new in each epoch; in the order of `X` if `None`.
     pub shuffle: Option<u64>,
-    /// Whether α is divided by the batch's size.
+    /// Whether the gradient is averaged or summed over the batch.
     pub reduction: Reduction,
     /// What turns scores into predictions.
     pub activation: Activation,
-    /// On the weights; the bias is not penalised.
+    /// The penalty on the weights; the bias is not penalised.
     pub penalty: Penalty,
-    /// Stop once the max-norm of the objective's gradient is at most this; 0 never stops.
+    /// Stop once the max-norm of the gradient of error plus penalty is at most this; with 0, never.
     pub tol: f64,
     /// Threads for batches of more than one point.
     pub threads: Threads,
-    /// Record every update.
+    /// Whether to record every update.
     pub trace: bool,
 }
 
 impl Options {
-    /// Points of one update where there are `points` in all.
+    /// Points per update, of `points` in all.
     pub(super) fn batch(&self, points: usize) -> usize {
         self.batch_size.map_or(points, |size| size.min(points))
     }
@@ -69,14 +69,14 @@ impl Options {
     }
 }
 
-/// Watches a descent.
+/// Is told of every epoch of a descent, and may end it.
 pub trait Observer<F>: Monitor {
     /// Whether [`Observer::epoch`] may end the descent.
     fn may_stop(&self) -> bool {
         true
     }
 
-    /// Called after each epoch, counted from 0; [`ControlFlow::Break`] ends the descent there.
+    /// Called after each epoch; epochs are counted from 0. [`ControlFlow::Break`] ends the descent.
     fn epoch(&mut self, epoch: usize, loss: f64, weights: &[F], bias: F) -> ControlFlow<()>;
 }
 
@@ -93,19 +93,19 @@ impl<F> Observer<F> for Unmonitored {
 /// The result of a descent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Descent<F> {
-    /// w, shape (n).
+    /// The weights w, shape (n).
     pub weights: Vec<F>,
-    /// b
+    /// The bias b.
     pub bias: F,
     /// Mean error over all points after each epoch, without the penalty.
     pub history: Vec<f64>,
     /// Why it ended.
     pub stop_reason: StopReason,
-    /// Every update, if asked for.
+    /// Every update, if [`Options::trace`] is set.
     pub trace: Option<Trace<F>>,
 }
 
-/// Lends an observer to a kernel as its monitor.
+/// Wraps an observer as a [`Monitor`], which is what kernels take.
 pub(super) struct Polling<'a, F>(pub(super) &'a mut dyn Observer<F>);
 
 impl<F> Monitor for Polling<'_, F> {

@@ -1,8 +1,10 @@
-//! Batches of sparse rows that store less than a number per column: a step costs what its rows store.
+//! An epoch over sparse rows. The cost of a step is proportional to the elements that the batch stores, if these are
+//! fewer than the columns.
 //!
-//! In a column that none of its rows stores, the gradient of a batch is zero, and only the penalty changes the weight:
-//! by one factor, 1 − α·l2, for all columns. It is kept apart from the weights, w = scale·v (L. Bottou, "Stochastic
-//! gradient descent tricks", 2012, §5.1), so that only the columns stored are touched.
+//! In a column that no row of the batch stores, the gradient of the error is zero, so only the penalty changes the
+//! weight: by the factor 1 − α·l2, the same for all columns (α is the learning rate). The weights are therefore stored
+//! as w = scale·v, and the factor multiplies only the scale, so that a step changes v only in the columns that the
+//! batch stores (L. Bottou, "Stochastic gradient descent tricks", 2012, §5.1).
 
 use fearless_simd::prelude::*;
 
@@ -18,10 +20,10 @@ use crate::reduce::Monitor;
 use crate::simd::{self, dispatch};
 use crate::sparse::{Index, Sparse, SparseRows, with_indices};
 
-/// Elements between two polls: well under a millisecond.
+/// How many elements are read between two polls of the observer: well under a millisecond of work.
 const POLLED: usize = 1 << 17;
 
-/// A step for each batch of the rows, which are in the epoch's order.
+/// One epoch: makes a step for each batch. The rows of `dataset` are in the epoch's order.
 pub(super) fn epoch<F: Float>(
     progress: &mut Progress<'_, F>,
     dataset: &Dataset<'_>,
@@ -63,22 +65,22 @@ pub(super) fn epoch<F: Float>(
     Ok(())
 }
 
-/// A descent whose weights are `scale · iterate.weights`, and what its steps are made with.
+/// A descent whose weights are `scale · progress.iterate.weights`, with scratch memory for its steps.
 struct Lazy<'p, 'a, F> {
     progress: &'p mut Progress<'a, F>,
     scale: f64,
     scratch: SparseScratch<F>,
-    /// Of a batch; `weights` are zeros between batches.
+    /// The sums over a batch. `sums.weights` are zeros between batches, so that only columns in use must be cleared.
     sums: Sums,
 }
 
 impl<F: Float> Lazy<'_, '_, F> {
-    /// Weight `j`.
+    /// Weight `j`, multiplied by the scale.
     fn weight(&self, j: usize) -> F {
         F::from_f64(self.scale * self.progress.iterate.weights[j].to_f64())
     }
 
-    /// Multiplies the scale into the weights.
+    /// Multiplies the scale into the stored weights, and sets it to 1.
     fn fold(&mut self) {
         if self.scale != 1.0 {
             for j in 0..self.progress.iterate.weights.len() {
@@ -88,9 +90,9 @@ impl<F: Float> Lazy<'_, '_, F> {
         }
     }
 
-    /// Multiplies the weights by the penalty's factor.
+    /// Multiplies all weights by the penalty's factor, by way of the scale.
     fn shrink(&mut self, factor: f64) {
-        /// Far from under- and overflow in either type.
+        /// The least scale (its reciprocal is the largest): far from underflow and overflow in `f32` and `f64`.
         const LEAST: f64 = 1.0 / (1 << 20) as f64;
         self.scale *= factor;
         if !(LEAST..=1.0 / LEAST).contains(&self.scale) {
@@ -98,7 +100,7 @@ impl<F: Float> Lazy<'_, '_, F> {
         }
     }
 
-    /// One step of a batch that stores less than a number per column.
+    /// Makes the step for a batch that stores fewer elements than there are columns.
     #[inline(always)]
     fn step<I: Index, S: Simd>(
         &mut self,
@@ -149,7 +151,7 @@ impl<F: Float> Lazy<'_, '_, F> {
         Ok(())
     }
 
-    /// The batch's sums, made in the memory of `self.sums`; with a trace, its scores and predictions are recorded.
+    /// Computes the batch's sums, in the memory of `self.sums`. If there is a trace, records scores and predictions.
     #[inline(always)]
     fn sums<I: Index, S: Simd>(
         &mut self,

@@ -1,4 +1,4 @@
-//! w ← w − α ∇E: one step of gradient descent.
+//! One step of gradient descent: w ← w − α ∇E, with learning rate α and mean error E.
 
 use crate::error::{Error, one_of};
 use crate::float::Float;
@@ -9,9 +9,9 @@ use crate::reduce::Job;
 /// Whether the learning rate multiplies the gradient of the mean error, or of the sum of the points' errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reduction {
-    /// w ← w − α ∇E
+    /// w ← w − α ∇E, the gradient of the mean error.
     Mean,
-    /// w ← w + α Σ_i s_i (y_i − ŷ_i) x_i: the 1/m is absorbed into α.
+    /// w ← w + α Σ_i s_i (y_i − ŷ_i) x_i over the points i of the batch, with sample weights s_i.
     Sum,
 }
 
@@ -33,16 +33,16 @@ impl Reduction {
     }
 }
 
-/// Weights and biases after a step, or their changes by it.
+/// Weights and biases after a step; also used for their changes in a step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step<F> {
-    /// Shape (n), or (K, n) class by class.
+    /// Shape (n), or (K, n) class by class for K classes.
     pub weights: Vec<F>,
     /// One for each score.
     pub biases: Vec<F>,
 }
 
-/// One step from the parameters, which are not changed.
+/// The weights and biases after one step from `parameters`.
 ///
 /// # Errors
 ///
@@ -82,7 +82,7 @@ pub(crate) fn check_learning_rate(got: f64) -> Result<(), Error> {
     }
 }
 
-/// The divisor of the sums and the factor of the penalty's gradient in the penalised gradient.
+/// A step is along `sums / divisor + factor · (gradient of the penalty)`; returns (divisor, factor).
 pub(crate) fn scales(sums: &Sums, reduction: Reduction) -> (f64, f64) {
     match reduction {
         Reduction::Mean => (sums.weight, 1.0),
@@ -90,7 +90,7 @@ pub(crate) fn scales(sums: &Sums, reduction: Reduction) -> (f64, f64) {
     }
 }
 
-/// Δw and Δb of the step along the penalised gradient, ∇E + l2·w.
+/// The changes Δw and Δb of one step along the gradient of error plus penalty.
 pub(crate) fn deltas<F: Float>(
     sums: &Sums,
     weights: &[F],

@@ -6,39 +6,41 @@ use crate::float::Float;
 use crate::kernel::PointUpdate;
 use crate::vector::RowSet;
 
-/// Every update of a descent, field by field; within a field, update after update.
+/// The record of every update of a descent. Each field is an array with the numbers of one update after another.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trace<F> {
-    /// Points of a whole batch; a shorter one is padded with row −1 and NaN.
+    /// Points per batch. A shorter last batch is padded with row −1, score NaN and prediction NaN.
     pub batch: usize,
-    /// n
+    /// The number of columns n.
     pub columns: usize,
-    /// Epoch of the update, from 0.
+    /// Epoch of each update, counted from 0; shape (updates).
     pub epoch: Vec<i64>,
-    /// The points, by row of `X`.
+    /// The points of each update, by row number in `X`; shape (updates, batch).
     pub row: Vec<i64>,
-    /// w·x + b of each, before the update.
+    /// The score w·x + b of each point before the update; shape (updates, batch).
     pub z: Vec<F>,
-    /// The prediction of each.
+    /// The prediction for each point before the update; shape (updates, batch).
     pub y_hat: Vec<F>,
-    /// Mean error of the batch, before the update.
+    /// Mean error of the batch before the update; shape (updates).
     pub error: Vec<f64>,
-    /// Δw
+    /// The change Δw of the weights; shape (updates, n).
     pub delta_weights: Vec<F>,
-    /// Δb
+    /// The change Δb of the bias; shape (updates).
     pub delta_bias: Vec<F>,
-    /// w after the update.
+    /// The weights w after the update; shape (updates, n).
     pub weights: Vec<F>,
-    /// b after the update.
+    /// The bias b after the update; shape (updates).
     pub bias: Vec<F>,
 }
 
 impl<F: Float> Trace<F> {
-    /// An empty trace for a descent of so many updates; with room for all of them if it is `certain` that they come.
+    /// An empty trace for a descent of at most `updates` updates. If `certain`, all of them will come, and memory for
+    /// them is allocated.
     ///
     /// # Errors
     ///
-    /// [`Error::Memory`] if the whole of it could not be addressed, or, where all of it is certain to come, allocated.
+    /// [`Error::Memory`] if the whole trace would be larger than the address space or, if `certain`, cannot be
+    /// allocated.
     pub(super) fn new(
         batch: usize,
         columns: usize,
@@ -50,7 +52,7 @@ impl<F: Float> Trace<F> {
             columns,
             ..Trace::default()
         };
-        // Bytes of epoch, error, Δb and b; for each point of row, z and ŷ; for each column of Δw and w.
+        // Bytes per update: epoch, error, Δb and b; for each point row, z and ŷ; for each column Δw and w.
         let number = size_of::<F>() as u128;
         let record =
             16 + 2 * number + batch as u128 * (8 + 2 * number) + columns as u128 * 2 * number;
@@ -59,7 +61,8 @@ impl<F: Float> Trace<F> {
             return Err(too_many_updates(updates));
         }
         if certain {
-            // First allocated in one piece and freed: of several pieces, a system may promise more than it has.
+            // First allocates all of it in one piece, and frees it: if asked for several smaller pieces, an operating
+            // system may grant more memory than it has.
             Vec::<u8>::new()
                 .try_reserve_exact(bytes as usize)
                 .map_err(|_| too_many_updates(updates))?;
@@ -68,7 +71,7 @@ impl<F: Float> Trace<F> {
         Ok(trace)
     }
 
-    /// Room for so many more updates.
+    /// Allocates memory for `updates` more updates.
     pub(super) fn reserve(&mut self, updates: usize) -> Result<(), Error> {
         let count = self.epoch.len() as u128 + updates as u128;
         let too_large = |_| too_many_updates(count);
