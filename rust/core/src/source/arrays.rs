@@ -1,4 +1,4 @@
-//! The [`Source`] of X, y and sample weights in memory.
+//! Implements [`Source`], through which solvers read rows, for X, y and sample weights in memory.
 
 use std::cell::{Ref, RefCell};
 
@@ -13,7 +13,7 @@ use crate::kernel::{
 use crate::linalg::add_multiple;
 use crate::reduce::Job;
 
-/// The rows of a dataset in memory as a source.
+/// The rows of a dataset in memory, as a [`Source`].
 #[derive(Clone, Copy)]
 pub(crate) struct Arrays<'a>(pub(crate) Dataset<'a>);
 
@@ -102,7 +102,8 @@ impl Source for Arrays<'_> {
         match self.0.x {
             Features::Dense(x) => {
                 let n = x.columns() as f64;
-                // One score is summed in lanes; those of K classes in panels of 64 columns, which are then added up.
+                // One score is summed in SIMD lanes, which are then added; the scores of K classes are summed over
+                // blocks of 64 columns, which are then added.
                 let additions = match scores {
                     1 => n / precision.lanes() as f64 + 8.0,
                     _ => n.min(64.0) + n / 64.0 + 10.0,
@@ -217,7 +218,7 @@ impl Source for Arrays<'_> {
     }
 }
 
-/// Curvatures d_i = s_i σ'(z_i) of one score, computed anew in every pass.
+/// The curvatures d_i = s_i σ'(z_i) of the rows of a model with one score, computed anew in every pass over the rows.
 struct OneScoreCurvatures<'a> {
     dataset: &'a Dataset<'a>,
     weights: Vec<f64>,
@@ -240,7 +241,7 @@ impl RowCurvatures for OneScoreCurvatures<'_> {
     }
 }
 
-/// Curvatures d_ik = s_i p_ik (1 − p_ik) of K classes, stored.
+/// The curvatures d_ik = s_i p_ik (1 − p_ik) of row i and class k, with probabilities p_ik; computed once and stored.
 struct ClassCurvatures<'a> {
     dataset: &'a Dataset<'a>,
     weights: Vec<f64>,
@@ -278,7 +279,7 @@ impl RowCurvatures for ClassCurvatures<'_> {
     }
 }
 
-/// Scores, and the second derivatives by them once they have been needed.
+/// The scores of all rows; and the second derivatives of the error by the scores, computed when first needed.
 struct ArrayScores<'a> {
     dataset: &'a Dataset<'a>,
     exact: ExactScores,
@@ -315,8 +316,8 @@ impl<'a> ArrayScores<'a> {
         kernel::gram_of(self.dataset, d, self.dataset.weight(), basis, job)
     }
 
-    /// The largest difference of a row's score in two sets of scores; of K classes, of a difference of two of its
-    /// scores.
+    /// How far scores differ between `self` and `other`: with one score, max_i |Δz_i| over the rows i; with K classes,
+    /// max_i |Δz_ik − Δz_il| over the rows and all pairs of classes k, l.
     fn change(&self, other: &Self) -> f64 {
         let rows = self.exact.z.chunks_exact(self.classes);
         let rows = rows.zip(other.exact.z.chunks_exact(self.classes));
@@ -401,11 +402,11 @@ impl RowScores for ArrayScores<'_> {
     }
 }
 
-/// The scores of a plane search: `v` at the parameters v, each array of shape (m, K).
+/// Scores for a search in the plane of two directions: `v` has the scores at the current parameters, shape (m, K).
 struct ArrayPlane<'a> {
     dataset: &'a Dataset<'a>,
     v: Vec<f64>,
-    /// Changes of the scores along the direction d and along the last move s.
+    /// Changes of the scores along the new direction d and along the last step s, shape (m, K) each.
     along: [Vec<f64>; 2],
 }
 
@@ -433,8 +434,8 @@ impl PlaneScores for ArrayPlane<'_> {
     }
 }
 
-/// Writes `z = X w + b` of every row to `out`; 0 for rows of zero weight, whose scores must not count even if they
-/// overflow.
+/// Writes the scores `z = X w + b` of every row to `out`. Writes 0 for rows of weight 0, whose scores must not count
+/// even if they overflow.
 fn scores(
     dataset: &Dataset<'_>,
     at: &Parameters<'_, f64>,
