@@ -82,7 +82,7 @@ pub fn descend_with_best_steps<F: Float>(
     })
 }
 
-/// Passes the solver's iterations on to an observer of epochs, and stops the solver after `most` of them.
+/// A solver's observer that reports each iteration to an observer of epochs, and stops the solver after `most` of them.
 struct Epochs<'o, F> {
     observer: &'o mut dyn Observer<F>,
     history: Vec<f64>,

@@ -15,14 +15,14 @@ use crate::solver::view::Alias;
 use crate::source::{Arrays, Source};
 use crate::vector::Vector;
 
-/// Asymptotic covariance of the maximum-likelihood weights and bias, the inverse of the Fisher information
+/// Asymptotic covariance of the maximum-likelihood weights w and bias b, the inverse of the Fisher information
 ///
 /// ```text
 /// I = [X 1]ᵀ D [X 1]      D = diag(s_i σ'(z_i)),  z = X w + b
 /// ```
 ///
-/// Symmetric, shape (n + 1, n + 1) row by row, the bias last; without `fit_bias` (n, n). In `f64` whatever `X` holds.
-/// Nearly all digits are right even if columns lie far from zero or are nearly collinear.
+/// with sample weights s_i. Symmetric, shape (n + 1, n + 1) row by row, the bias last; without `fit_bias`, shape (n,
+/// n). Computed in `f64` whatever the type of `X`; accurate even if columns are far from zero or nearly collinear.
 ///
 /// Source: P. McCullagh & J. Nelder, *Generalized Linear Models*, 2nd ed. (1989), §4.4.
 ///

@@ -2,7 +2,8 @@
 
 use crate::float::Float;
 
-/// Runs `$body` with `$slice` bound to the typed buffer, and `$convert` to a function that converts one element to `F`.
+/// Runs `$body` with `$slice` bound to the slice in an [`Elements`], and `$convert` to a function that converts one of
+/// its elements to `F`.
 macro_rules! with_elements {
     ($elements:expr, $slice:ident, $convert:ident => $body:expr) => {
         match $elements {
@@ -100,7 +101,7 @@ impl<'a> Elements<'a> {
         }
     }
 
-    /// Elements in the buffer.
+    /// Number of elements in the buffer.
     pub(crate) fn len(&self) -> usize {
         match self {
             Elements::F64(x) => x.len(),

@@ -19,7 +19,7 @@ pub enum Function {
     LogSigmoid,
 }
 
-/// Elements per item of work: about thirty microseconds of work, because starting a thread takes about twenty.
+/// Elements per item of work: about 30 µs of work, because starting a thread takes about 20 µs.
 const BLOCK: usize = 1 << 15;
 
 /// Writes the function of every element of `z` to `out`, within 1 ULP for any float.
@@ -80,8 +80,8 @@ fn map_block<F: Float, S: Simd>(simd: S, z: &[F], out: &mut [F], function: Funct
     }
 }
 
-/// [`map_block`] in place. Each piece is copied to the stack and computed there, so that no second version of the loops is
-/// compiled for work in place.
+/// [`map_block`] in place. Copies pieces of the values to the stack as input, so that the loops of [`map_block`] serve
+/// both and are compiled only once.
 #[inline(always)]
 pub(crate) fn map_in_place<F: Float, S: Simd>(simd: S, values: &mut [F], function: Function) {
     const PIECE: usize = 256;
@@ -93,7 +93,7 @@ pub(crate) fn map_in_place<F: Float, S: Simd>(simd: S, values: &mut [F], functio
     }
 }
 
-/// A function as a type, so that its formula is inlined into the loop of [`map`].
+/// A function of one variable as a type of its own, so that its formula is inlined into the loop of [`map`].
 trait OneVariable: Copy {
     fn at<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(self, z: V) -> V;
 }

@@ -25,7 +25,7 @@ impl Precision {
         }
     }
 
-    /// Lanes of one virtual vector: [`Float::LANES`].
+    /// Lanes of one vector: [`Float::LANES`].
     pub(crate) fn lanes(self) -> usize {
         match self {
             Precision::Single => f32::LANES,
@@ -47,9 +47,9 @@ mod private {
     impl Sealed for f64 {}
 }
 
-/// `f32` or `f64`: the type that features, weights and scores are computed in.
+/// `f32` or `f64`: the type in which features, weights and scores are computed.
 ///
-/// Sums over rows are carried in `f64` for both.
+/// Sums over many rows are in `f64` for both.
 pub trait Float:
     private::Sealed
     + SimdFloatElement
@@ -71,14 +71,14 @@ pub trait Float:
 {
     /// Which type this is.
     const PRECISION: Precision;
-    /// Lanes of one virtual vector. A row's columns, or a column's rows, are summed in this many interleaved chains on
-    /// every instruction set, so that all instruction sets give the same bits.
+    /// Lanes of one vector, however many lanes the machine's registers have. The elements of a row or column are summed
+    /// in this many interleaved partial sums on every instruction set, so that all instruction sets give the same bits.
     const LANES: usize;
     /// [`Float::LANES`] numbers in memory.
     type Array: Copy + AsRef<[Self]> + AsMut<[Self]> + Debug + Send + Sync + 'static;
-    /// One virtual vector of [`Float::LANES`] numbers.
+    /// One SIMD vector of [`Float::LANES`] numbers.
     type Lanes<S: Simd>: SimdFloat<S, Element = Self, Array = Self::Array>;
-    /// The smallest vector of the instruction set, in which a single row goes through the formulas.
+    /// The smallest SIMD vector, in which the formulas are computed for a single row.
     type Single<S: Simd>: SimdFloat<S, Element = Self>;
 
     /// 0
@@ -110,16 +110,16 @@ pub trait Float:
     const LN_2_HIGH: Self;
     /// ln 2 − [`Float::LN_2_HIGH`]
     const LN_2_LOW: Self;
-    /// 1.5·2^[`Float::SIGNIFICAND_BITS`] + 2·bias. Adding it rounds a number to an integer k, and leaves k + 2·bias in
-    /// the low bits.
+    /// 1.5·2^[`Float::SIGNIFICAND_BITS`] + 2·bias, where bias is [`Float::EXPONENT_BIAS`]. Adding it to a number rounds
+    /// the number to an integer k, and leaves k + 2·bias in the low bits of the sum.
     const ROUND: Self;
-    /// Bits of the stored significand.
+    /// Number of bits of the stored significand.
     const SIGNIFICAND_BITS: u32;
     /// 2 to the power of [`Float::SIGNIFICAND_BITS`]
     const TWO_TO_SIGNIFICAND_BITS: Self;
     /// [`Float::SIGNIFICAND_BITS`] as a number.
     const SIGNIFICAND_BITS_FLOAT: Self;
-    /// The bias: the number added to an exponent before it is stored.
+    /// The number that is added to an exponent before it is stored.
     const EXPONENT_BIAS: Self;
 
     /// The polynomial `Q` of `e^r = 1 + r + r²·Q(r)`, minimax on |r| ≤ ln 2 / 2, by Estrin's scheme without its last
@@ -134,19 +134,19 @@ pub trait Float:
     /// The polynomial `P` of `atanh(s) = s + s·v·P(v)`, `v = s²`, minimax on 0 ≤ v ≤ 1/9.
     fn atanh_tail<S: Simd, V: SimdFloat<S, Element = Self>>(v: V) -> V;
 
-    /// Sum of the lanes: the upper half is added to the lower half until one lane is left, the shortest chain of
-    /// additions.
+    /// Sum of the lanes: the upper half is added to the lower half until one lane is left. This takes the fewest
+    /// successive additions.
     fn sum_of_halves<S: Simd>(lanes: Self::Lanes<S>) -> Self;
 
-    /// A slice as whole virtual vectors, without the remainder.
+    /// The slice as arrays of [`Float::LANES`] numbers, without the remainder.
     fn arrays(slice: &[Self]) -> &[Self::Array];
-    /// A slice as whole virtual vectors, without the remainder.
+    /// The slice as mutable arrays of [`Float::LANES`] numbers, without the remainder.
     fn arrays_mut(slice: &mut [Self]) -> &mut [Self::Array];
-    /// The slice as one of this type, if that is `f64`.
+    /// The same slice as `&[Self]`, if `Self` is `f64`.
     fn of_f64s(values: &[f64]) -> Option<&[Self]>;
-    /// The slice as one of this type, if that is `f32`.
+    /// The same slice as `&[Self]`, if `Self` is `f32`.
     fn of_f32s(values: &[f32]) -> Option<&[Self]>;
-    /// The slice as one of the concrete type: `Ok` if that is `f64`, `Err` if it is `f32`.
+    /// The same slice with its concrete type: `Ok` if `Self` is `f64`, `Err` if it is `f32`.
     fn as_either(values: &[Self]) -> Result<&[f64], &[f32]>;
     /// Converts, rounding to nearest.
     fn from_f64(x: f64) -> Self;

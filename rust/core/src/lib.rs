@@ -2,27 +2,28 @@
 //!
 //! # Reading order
 //!
-//! Each line uses only what stands above it:
+//! Each line uses only modules of the lines above it:
 //!
 //! * [`error`](Error), [`float`](Float), [`elements`](Elements): errors, the two float types, the element types of
 //!   arrays;
-//! * `simd`, `lanes`, `linalg`: the instruction set, vectors of lanes, dot products and norms;
-//! * `math`, [`loss`](Loss): the formulas for one row, over lanes of rows;
-//! * `reduce`: how the rows of a call are shared out to threads ([`Job`]), and the tree in which their sums are added;
-//! * [`vector`](Vector), `strips`, [`matrix`](Matrix), [`sparse`](Sparse), [`features`](Features), `shuffle`: arrays of
-//!   any layout, read in place or tile by tile, and the random order of rows;
+//! * `simd`, `lanes`, `linalg`: the instruction set, SIMD vectors, dot products and norms;
+//! * `math`, [`loss`](Loss): the formulas for one row, computed for a SIMD vector of rows at once;
+//! * `reduce`: how the rows of a call are distributed over threads ([`Job`]), and the tree in which their sums are
+//! added;
+//! * [`vector`](Vector), `strips`, [`matrix`](Matrix), [`sparse`](Sparse), [`features`](Features), `shuffle`: arrays in
+//!   any memory layout, read in place or copied block by block, and the random order of rows;
 //! * `elementwise`, `kernel`: the formulas over arrays and over a [`Dataset`], in one pass;
 //! * [`penalty`](Penalty), [`stop`](StopReason): the penalty on the weights; why a descent or a fit ended;
-//! * `descent`: gradient descent, w ← w − α ∇E, over epochs;
+//! * `descent`: gradient descent, w ← w − α ∇E with learning rate α and mean error E, over epochs;
 //! * `source`: the trait through which solvers read rows, and its implementation for arrays in memory;
 //! * `solver`, [`fit`](fit()), [`covariance`](covariance()): the optimum with a proved bound on its distance from the
 //!   minimum, and the covariance of its weights.
 //!
 //! # Conventions
 //!
-//! `X` is (m, n), `y` in [0, 1] is (m), weights are (n); z = X w + b, ŷ = σ(z). Errors are in nats per row. Results
-//! have the same bits on any number of threads, on every instruction set, from every layout of the same numbers. Bad
-//! input is an [`Error`], never a panic.
+//! `X` has shape (m, n), `y` in [0, 1] shape (m), the weights w shape (n). Scores are z = X w + b with the bias b,
+//! predictions ŷ = σ(z). Errors are in nats per row. Results have the same bits on any number of threads, on every
+//! instruction set, and for every memory layout of the same numbers. Bad input gives an [`Error`], never a panic.
 
 mod best_steps;
 mod covariance;

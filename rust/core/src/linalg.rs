@@ -21,7 +21,7 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
 /// Euclidean norm of x.
 pub(crate) fn norm(x: &[f64]) -> f64 {
     match x {
-        [x] => x.abs(), // without a square, which may overflow
+        [x] => x.abs(), // its square might overflow
         _ => dot(x, x).sqrt(),
     }
 }

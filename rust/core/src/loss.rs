@@ -1,4 +1,5 @@
-//! Predictions from scores, and errors from scores and labels: the formulas for one row, over lanes of rows.
+//! Which loss and which activation a model has, and the formulas of each for a SIMD vector of rows: predictions from
+//! scores, errors from scores and labels.
 
 use fearless_simd::{Simd, SimdFloat};
 
@@ -15,12 +16,12 @@ pub enum Loss {
     Softmax,
 }
 
-/// How a prediction is computed from `z = w·x + b`, and an error from the prediction and a label.
+/// How a prediction ŷ is computed from the score `z = w·x + b`, and an error from the prediction and a label y.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
-    /// ŷ = σ(z), cross-entropy: logistic regression.
+    /// ŷ = σ(z); the error is the cross-entropy. This is logistic regression.
     Sigmoid,
-    /// ŷ = [z ≥ 0], error 1 where ŷ ≠ y and else 0: the perceptron.
+    /// ŷ is 1 if z ≥ 0, else 0; the error is 1 if ŷ ≠ y, else 0. This is the perceptron.
     Step,
 }
 
@@ -65,7 +66,7 @@ impl Activation {
         }
     }
 
-    /// `k` times the residual, without the error: the shortest chain of operations from `z`.
+    /// `k` times the residual, without the error; with as few successive operations after `z` as possible.
     #[inline(always)]
     pub(crate) fn scaled_residual<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
         self,

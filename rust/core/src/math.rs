@@ -1,8 +1,9 @@
-//! The formulas for one row, over lanes of rows.
+//! Exponential, logarithm, σ, cross-entropy and related formulas for one row, computed for a SIMD vector of rows at
+//! once.
 //!
-//! Everything is built on `t = e^-|z| ≤ 1`, which cannot overflow, so that no function clips its argument or loses a
-//! tail. Where 1 ULP is promised, `t` and the quotients carry a low part through to the last rounding, and powers of
-//! two are applied last, which keeps subnormal results.
+//! All formulas of a score z use `t = e^-|z| ≤ 1`, which cannot overflow, so no function has to clip z. Functions with
+//! an error of at most 1 ULP compute `t` and quotients as unevaluated sums of a high and a low part, which are added
+//! last. Powers of two are multiplied last, so that subnormal results stay accurate.
 //!
 //! Sources: argument reduction and compensated sums, J.-M. Muller et al., *Handbook of Floating-Point Arithmetic*, 2nd
 //! ed. (2018), chs. 4 and 10; `log1p` by `atanh`, W. J. Cody & W. Waite, *Software Manual for the Elementary Functions*
@@ -13,14 +14,14 @@ use fearless_simd::prelude::*;
 use crate::float::Float;
 use crate::simd::MulAdd;
 
-/// `high + low`, the low part below half a unit in the last place of the high one.
+/// The unevaluated sum `high + low`, where |low| is at most half a unit in the last place of `high`.
 #[derive(Clone, Copy)]
 struct Pair<V> {
     high: V,
     low: V,
 }
 
-/// `2^k` with `k ≤ 0` as a product of two powers of two, neither of which is subnormal even where `2^k` is.
+/// `2^k` with `k ≤ 0` as a product of two powers of two, neither of which is subnormal even if `2^k` is.
 #[derive(Clone, Copy)]
 struct PowerOfTwo<V> {
     first: V,
@@ -56,8 +57,8 @@ fn reduce_unclamped<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     (r, power)
 }
 
-/// `e^-a` as a pair times a power of two that is not yet applied. Relative error of the pair: about 2^-57 (f64), 2^-28
-/// (f32).
+/// `e^-a` as a pair and a power of two, which must still be multiplied. Relative error of the pair: about 2^-57 (f64),
+/// 2^-28 (f32).
 #[inline(always)]
 fn exp_pair<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(a: V) -> (Pair<V>, PowerOfTwo<V>) {
     let (r, power) = reduce(a);
@@ -75,7 +76,7 @@ pub(crate) fn exp_neg<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(a: V) -> 
     scale(m, power)
 }
 
-/// `a + b` as a pair, for `|a| ≥ |b|`.
+/// `a + b` as a pair (rounded sum, rounding error), for `|a| ≥ |b|`.
 #[inline(always)]
 fn fast_two_sum<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(a: V, b: V) -> Pair<V> {
     let high = a + b;
@@ -128,7 +129,7 @@ pub(crate) fn sigmoid<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V) -> 
     positive.select(quotient, scale(quotient, power))
 }
 
-/// σ'(z) = e^-|z| / (1 + e^-|z|)², within 1 ULP; never σ(1 − σ), which cancels for z > 0.
+/// σ'(z) = e^-|z| / (1 + e^-|z|)², within 1 ULP. (The equal formula σ(1 − σ) would cancel for z > 0.)
 #[inline(always)]
 pub(crate) fn sigmoid_derivative<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V) -> V {
     let one = V::splat(z.token(), F::ONE);
@@ -185,7 +186,7 @@ pub(crate) fn softplus<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(u: V) ->
     let (m, power) = exp_pair(u.abs());
     let log = log1p_pair(m, power);
 
-    // For u > 0: u + ln(1 + e^-u), the larger term first. Where u is infinite, the low part is NaN and left out.
+    // For u > 0: u + ln(1 + e^-u), the larger term first. If u is infinite, the low part is NaN and not added.
     let log_high = scale(log.high, power);
     let log_low = scale(log.low, power);
     let u_first = u.simd_gt(log_high);
@@ -203,7 +204,7 @@ pub(crate) fn log_sigmoid<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V)
     -softplus(-z)
 }
 
-/// 2·atanh(s), given `twice` = 2·s, which enters the result unhalved: a subnormal 2·s keeps all its digits.
+/// 2·atanh(s), given `twice` = 2·s. The result's leading term is `twice` itself, so it is accurate even if subnormal.
 #[inline(always)]
 fn twice_atanh<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(twice: V) -> V {
     let s = twice * F::HALF;
@@ -211,7 +212,7 @@ fn twice_atanh<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(twice: V) -> V {
     twice.mul_add_fused(v * F::atanh_tail(v), twice)
 }
 
-/// ln(1 + p) for `p ≥ 0`, to about 2 ULP. `p` may exceed 1: kernels pass the product of many `1 + e^-|z|`, less 1.
+/// ln(1 + p) for `p ≥ 0`, to about 2 ULP. `p` may exceed 1: kernels pass the product of many `1 + e^-|z|`, minus 1.
 #[inline(always)]
 pub(crate) fn log1p<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(p: V) -> V {
     // For p ≥ 1: 1 + p = m·2^e with m ∈ [1, 2). For p < 1, e = 0 and p itself is used, because adding 1 would lose its
@@ -235,24 +236,25 @@ fn split<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(x: V) -> (V, V) {
     let field = bits >> F::SIGNIFICAND_BITS;
     let one = V::splat(simd, F::ONE).to_bits();
     let significand = V::from_bits(bits - (field << F::SIGNIFICAND_BITS) + one);
-    // An integer below 2^SIGNIFICAND_BITS, put into the low bits of 2^SIGNIFICAND_BITS, is that power plus the integer.
+    // Converts the integer `field` to floating point: put into the low bits of the number 2^SIGNIFICAND_BITS, it gives
+    // 2^SIGNIFICAND_BITS + field.
     let shift = V::splat(simd, F::TWO_TO_SIGNIFICAND_BITS);
     let exponent = V::from_bits(field + shift.to_bits()) - shift - F::EXPONENT_BIAS;
     (exponent, significand)
 }
 
-/// Error and residual of one row, for lanes of rows.
+/// Error and residual of one row, from its score z and label y; each field is a SIMD vector of rows.
 #[derive(Clone, Copy)]
 pub(crate) struct Sample<V> {
-    /// `e^-|z|`: the error is `ln(1 + t) + linear`.
+    /// `e^-|z|`, or 0 for the step activation: the error is `ln(1 + t) + linear`.
     pub t: V,
-    /// `([z > 0] − y)·z`
+    /// The part of the error that needs no logarithm: `([z > 0] − y)·z` for the cross-entropy.
     pub linear: V,
-    /// The error's derivative by z; for the perceptron, `ŷ − y`.
+    /// The derivative of the error by z; for the step activation, `ŷ − y` with the prediction ŷ.
     pub residual: V,
 }
 
-/// Cross-entropy in nats, as two terms, and residual `σ(z) − y`, from one exponential.
+/// Cross-entropy in nats, as the two terms of [`Sample`], and residual `σ(z) − y`, from one exponential.
 ///
 /// With `t = e^-|z| ≤ 1`, which cannot overflow:
 ///
@@ -262,7 +264,8 @@ pub(crate) struct Sample<V> {
 ///            ((1 − y)·t − y) / (1 + t)    otherwise
 /// ```
 ///
-/// Neither cancels for y ∈ {0, 1}. At z = ±∞ the second term is 0 if its factor is, not 0·∞.
+/// where [z > 0] is 1 if z > 0, else 0. No digits cancel for y ∈ {0, 1}. At z = ±∞ the second term of the error is 0 if
+/// its factor `[z > 0] − y` is 0, instead of NaN.
 #[inline(always)]
 pub(crate) fn cross_entropy<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     z: V,
@@ -292,11 +295,11 @@ pub(crate) fn larger(norm: f64, x: f64) -> f64 {
     }
 }
 
-/// `k·(σ(z) − y)`, to a few ULP as in [`cross_entropy`], by the shortest chain of operations from `z`. For descent
-/// point by point, where the next score waits for this result.
+/// `k·(σ(z) − y)`, to a few ULP as in [`cross_entropy`], with as few successive operations after `z` as possible. For
+/// descent with one update per point, where the next score must wait for this result.
 ///
-/// All that does not depend on `z`, or only on part of `t = e^-|z|`, is computed in parallel to the chain: `k·y`, the
-/// comparison of `|z|` with its limit, and the powers of two, which are multiplied into factors ready before `t` is.
+/// The CPU computes the rest in parallel with that chain: `k·y`, the comparison of `|z|` with its limit, and the powers
+/// of two, which are multiplied into factors that are known before `t = e^-|z|`.
 #[inline(always)]
 pub(crate) fn scaled_residual<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     z: V,
@@ -310,8 +313,8 @@ pub(crate) fn scaled_residual<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     let positive = z.simd_gt(V::splat(simd, F::ZERO));
     let beyond = a.simd_gt(V::splat(simd, F::EXP_CLAMP));
 
-    // t = m·second: `first` is already multiplied into m, so that neither m nor `second` is subnormal. Beyond the limit
-    // both are meaningless and not used.
+    // t = m·second, with `first` already multiplied into m, so that neither m nor `second` is subnormal. For |z| above
+    // the limit both are wrong and not used.
     let (r, PowerOfTwo { first, second }) = reduce_unclamped(a);
     let r = r.high;
     let (low, high, power) = F::exp_tail_halves(r);
@@ -336,7 +339,8 @@ fn ln<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(x: V) -> V {
     let normal = tiny.select(x * F::TWO_TO_SIGNIFICAND_BITS, x);
     let (exponent, significand) = split(normal);
     let exponent = tiny.select(exponent - F::SIGNIFICAND_BITS_FLOAT, exponent);
-    // The significand is brought into (√½, √2], so that near x = 1 the exponent is 0 and its ln 2 cannot cancel.
+    // The significand is brought into (√½, √2], so that near x = 1 the exponent is 0 and exponent·ln 2 cannot cancel
+    // with the logarithm of the significand.
     let high = significand.simd_gt(F::SQRT_2);
     let significand = high.select(significand * F::HALF, significand);
     let exponent = high.select(exponent + F::ONE, exponent);
@@ -349,13 +353,13 @@ fn ln<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(x: V) -> V {
 /// ln(1 − p) for `0 ≤ p ≤ 1` or NaN, to about 2 ULP; −∞ at 1.
 #[inline(always)]
 fn ln_complement<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(p: V) -> V {
-    // For p ≤ ½: 2·atanh(−p / (2 − p)). For p > ½, 1 − p is exact.
+    // For p ≤ ½: ln(1 − p) = 2·atanh(−p / (2 − p)). For p > ½, 1 − p is exact.
     let one = V::splat(p.token(), F::ONE);
     let small = twice_atanh(p * -F::TWO / (-p + F::TWO));
     p.simd_gt(F::HALF).select(ln(one - p), small)
 }
 
-/// [z ≥ 0]; NaN where `z` is.
+/// 1 if z ≥ 0, else 0; NaN if `z` is NaN.
 #[inline(always)]
 pub(crate) fn step<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V) -> V {
     let simd = z.token();
@@ -365,7 +369,7 @@ pub(crate) fn step<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V) -> V {
     z.simd_eq(z).select(predicted, z)
 }
 
-/// Error and residual of the [`step`] activation: error 1 where the prediction is not the label, else 0.
+/// Error and residual of the [`step`] activation: the error is 1 if the prediction is not the label, else 0.
 #[inline(always)]
 pub(crate) fn misclassified<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     z: V,
@@ -382,7 +386,7 @@ pub(crate) fn misclassified<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     }
 }
 
-/// −y ln p − (1 − y) ln(1 − p), with 0·ln 0 = 0.
+/// Cross-entropy of the label y and a given probability p: −y ln p − (1 − y) ln(1 − p), with 0·ln 0 = 0.
 #[inline(always)]
 pub(crate) fn cross_entropy_of_probability<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     p: V,
@@ -485,8 +489,8 @@ mod tests {
                             let want = cross_entropy(single(z), single(y)).residual.as_slice()[0];
                             let got = scaled_residual(single(z), single(y), single(k)).as_slice()[0];
                             let want = F::from_f64(want.to_f64() * F::from_f64(k).to_f64());
-                            // Each result errs by about 3 ULP of the two terms of the numerator, which cancel only for
-                            // 0 < y < 1.
+                            // The error of each result is about 3 ULP of the two terms of the numerator, which cancel
+                            // only for 0 < y < 1.
                             let cancelled = if y == 0.25 { 0.25 * k.abs() / want.to_f64().abs() } else { 1.0 };
                             let room = 8.0 * cancelled.max(1.0);
                             assert!(ulps(got, want, epsilon) <= room, "{z} {y} {k}: {got} {want}");

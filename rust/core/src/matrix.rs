@@ -1,8 +1,9 @@
-//! Dense matrices in any layout and element type, which kernels read in tiles of one layout and type.
+//! Dense matrices in any memory layout and element type, and tiles: blocks of rows, in the layout and type that a
+//! kernel needs.
 //!
-//! A tile is used in place where its rows or columns lie contiguously in the type computed in, by the kernel that goes
-//! along them; otherwise it is packed into a small scratch. No array is ever copied whole, and a kernel computes the same
-//! from a packed tile as in place.
+//! A tile is used in place if the matrix already has that type and the rows (or columns, if the kernel goes along
+//! columns) are contiguous; otherwise it is copied ("packed") into scratch memory. The whole matrix is never copied,
+//! and results do not depend on whether a tile is packed.
 
 use fearless_simd::prelude::*;
 
@@ -13,10 +14,10 @@ use crate::lanes::{MAX_LANES, transpose};
 use crate::strips::{Strips, prefetch};
 use crate::vector::RowSet;
 
-/// Memory for tiles that cannot be used in place, reused from tile to tile.
+/// Scratch memory for tiles that cannot be used in place, reused from tile to tile.
 pub(crate) struct Packed<F> {
     tile: Vec<F>,
-    /// A vector's worth of columns or rows on their way into the tile.
+    /// A few rows that are converted before they are transposed into the tile.
     strips: Vec<F>,
 }
 
@@ -50,11 +51,12 @@ pub struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// A view of a buffer; strides count elements and may be negative or zero.
+    /// A view of `elements`; strides count elements and may be negative or zero.
     ///
     /// # Errors
     ///
-    /// [`Error::Empty`] without rows or columns, [`Error::View`] if any element would lie outside the buffer.
+    /// [`Error::Empty`] if there are no rows or no columns, [`Error::View`] if any element would lie outside the
+    /// buffer.
     pub fn new(
         elements: Elements<'a>,
         offset: usize,
@@ -81,7 +83,7 @@ impl<'a> Matrix<'a> {
         })
     }
 
-    /// Rows in C order.
+    /// A view of rows in C order, one after another without gaps.
     ///
     /// # Errors
     ///
@@ -90,17 +92,17 @@ impl<'a> Matrix<'a> {
         Matrix::new(elements, 0, (rows, columns), (columns as isize, 1))
     }
 
-    /// m
+    /// m, the number of rows.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// n
+    /// n, the number of columns.
     pub fn columns(&self) -> usize {
         self.columns
     }
 
-    /// Position in the buffer; only for `row < rows`, `column < columns`, which [`Matrix::new`] has checked.
+    /// Position of an element in the buffer. [`Matrix::new`] has checked it for all `row < rows`, `column < columns`.
     #[inline(always)]
     fn position(&self, row: usize, column: usize) -> usize {
         self.offset.wrapping_add_signed(
@@ -108,7 +110,7 @@ impl<'a> Matrix<'a> {
         )
     }
 
-    /// Some of its rows.
+    /// The given rows of the matrix.
     #[inline(always)]
     pub(crate) fn select(&self, rows: RowSet<'a>) -> DenseRows<'a> {
         DenseRows {
@@ -117,14 +119,14 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// Copies one row, converted.
+    /// Copies row number `row` to `out`, converted to `F`.
     #[inline(always)]
     pub(crate) fn copy_row<F: Float>(&self, row: usize, out: &mut [F]) {
         self.elements
             .copy_run(self.position(row, 0), self.column_stride, out);
     }
 
-    /// The largest magnitude.
+    /// The largest magnitude of an element.
     pub(crate) fn largest(&self) -> f64 {
         let mut row = vec![0.0; self.columns];
         (0..self.rows).fold(0.0, |largest, i| {
@@ -154,7 +156,8 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// Some rows of a dense matrix in some order, read tile by tile. A row is named by its place in that order.
+/// A selection of rows of a dense matrix, in an order of its own. Functions take a row's place in that order, not its
+/// number in the matrix.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DenseRows<'a> {
     matrix: Matrix<'a>,
@@ -162,29 +165,30 @@ pub(crate) struct DenseRows<'a> {
 }
 
 impl<'a> DenseRows<'a> {
-    /// How many rows.
+    /// The number of rows in the selection.
     pub(crate) fn count(&self) -> usize {
         self.rows.count(self.matrix.rows)
     }
 
-    /// n
+    /// n, the number of columns.
     pub(crate) fn columns(&self) -> usize {
         self.matrix.columns
     }
 
-    /// Position of an element in the buffer.
+    /// Position in the buffer of an element of the selection.
     #[inline(always)]
     fn position(&self, row: usize, column: usize) -> usize {
         self.matrix.position(self.rows.at(row), column)
     }
 
-    /// Copies one row, converted.
+    /// Copies one row of the selection to `out`, converted to `F`.
     #[inline(always)]
     pub(crate) fn copy<F: Float>(&self, row: usize, out: &mut [F]) {
         self.matrix.copy_row(self.rows.at(row), out);
     }
 
-    /// `count` rows as contiguous slices, packed where they are not.
+    /// The `count` rows from `first` on, each as a contiguous slice; copied to `packed` if they are not contiguous in
+    /// memory.
     #[inline(always)]
     pub(crate) fn row_tile<'t, F: Float>(
         &self,
@@ -218,7 +222,7 @@ impl<'a> DenseRows<'a> {
         )
     }
 
-    /// `count` rows and then rows of zeros up to `padded`, packed.
+    /// The `count` rows from `first` on, copied to `packed` and followed by rows of zeros, `padded` rows in all.
     #[inline(always)]
     pub(crate) fn padded_tile<'t, F: Float>(
         &self,
@@ -245,35 +249,36 @@ impl<'a> DenseRows<'a> {
         )
     }
 
-    /// The buffer, if [`DenseRows::row_tile`] uses it in place.
+    /// The matrix's buffer, if [`DenseRows::row_tile`] uses it in place; else `None`.
     #[inline(always)]
     pub(crate) fn rows_in_place<F: Float>(&self) -> Option<&'a [F]> {
         let contiguous = self.matrix.column_stride == 1 || self.matrix.columns == 1;
         self.consecutive().filter(|_| contiguous)
     }
 
-    /// The buffer, if it holds elements of `F` and the rows lie there one after another.
+    /// The matrix's buffer, if it has elements of type `F` and the selected rows are consecutive; else `None`.
     #[inline(always)]
     fn consecutive<F: Float>(&self) -> Option<&'a [F]> {
         let data = self.matrix.elements.slice::<F>();
         data.filter(|_| self.rows.are_consecutive())
     }
 
-    /// Whether memory is read along whole cache lines down the columns, rather than across the rows.
+    /// Whether neighbours in memory are elements of the same column rather than of the same row.
     #[inline(always)]
     pub(crate) fn runs_down_columns(&self) -> bool {
         self.rows.are_consecutive()
             && self.matrix.row_stride.unsigned_abs() < self.matrix.column_stride.unsigned_abs()
     }
 
-    /// The buffer, if [`DenseRows::column_tile`] uses it in place.
+    /// The matrix's buffer, if [`DenseRows::column_tile`] uses it in place; else `None`.
     #[inline(always)]
     pub(crate) fn columns_in_place<F: Float>(&self) -> Option<&'a [F]> {
         let contiguous = self.matrix.row_stride == 1 || self.matrix.rows == 1;
         self.consecutive().filter(|_| contiguous)
     }
 
-    /// The columns of `count` rows as contiguous slices, packed where they are not.
+    /// The columns of the `count` rows from `first` on, each as a contiguous slice; copied to `packed` if they are not
+    /// contiguous in memory.
     #[inline(always)]
     pub(crate) fn column_tile<'t, F: Float, S: Simd>(
         &self,
@@ -308,7 +313,7 @@ impl<'a> DenseRows<'a> {
         Strips::new(tile, 0, count as isize, self.matrix.columns, count)
     }
 
-    /// Packs the columns of rows that have fewer elements than a vector.
+    /// Copies the columns of `count` rows to `tile`, for rows with fewer elements than a SIMD vector.
     #[inline(always)]
     fn transpose_rows<F: Float, S: Simd>(
         &self,
@@ -325,7 +330,8 @@ impl<'a> DenseRows<'a> {
         let mut last_lanes = [F::ZERO; MAX_LANES];
         for row in (0..count).step_by(F::LANES) {
             let taken = F::LANES.min(count - row);
-            // In place, a vector reaches beyond its row, which is harmless as long as it stays in the buffer.
+            // A vector is longer than a row. If all vectors stay inside the buffer, rows are loaded from there, and the
+            // elements beyond a row's end are ignored.
             let start = self.position(first + row, 0);
             let last = start.wrapping_add_signed((F::LANES as isize - 1) * self.matrix.row_stride);
             let whole = in_place.filter(|data| {
@@ -371,8 +377,7 @@ impl<'a> DenseRows<'a> {
         }
     }
 
-    /// The memory of the `count` rows from `first` on, to be fetched before it is read; none where these rows are not read
-    /// in place.
+    /// The memory of the `count` rows from `first` on, to be prefetched; empty if these rows are not used in place.
     #[inline(always)]
     pub(crate) fn ahead<F: Float>(&self, first: usize, count: usize) -> Ahead<'a, F> {
         let Some(data) = self.consecutive().filter(|_| first < self.count()) else {
@@ -387,7 +392,8 @@ impl<'a> DenseRows<'a> {
         } else {
             (self.matrix.columns, count, self.matrix.row_stride)
         };
-        // By the last element of each line: one that a run shares with the run before is not asked for again.
+        // One prefetch for each cache line, by an element near the line's end: a line that two runs share is not
+        // prefetched twice.
         let start = self.matrix.position(row, 0) + LINE / size_of::<F>() - 1;
         Ahead {
             data,
@@ -403,7 +409,7 @@ impl<'a> DenseRows<'a> {
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
-/// Memory to fetch before its use, one contiguous run after another, so that the hardware's prefetching follows.
+/// Memory to prefetch: `runs` contiguous runs of `length` elements, `stride` elements apart, one run after another.
 pub(crate) struct Ahead<'a, F> {
     data: &'a [F],
     next: usize,
@@ -426,7 +432,7 @@ impl<F> Ahead<'_, F> {
         }
     }
 
-    /// All but the first runs.
+    /// The same without the first `runs` runs.
     pub(crate) fn beyond(mut self, runs: usize) -> Self {
         self.runs = self.runs.saturating_sub(runs);
         if self.runs == 0 {
@@ -438,7 +444,7 @@ impl<F> Ahead<'_, F> {
         self
     }
 
-    /// Asks for the next cache lines.
+    /// Prefetches the next `LINES` cache lines.
     #[inline(always)]
     pub(crate) fn fetch<const LINES: usize>(&mut self) {
         if self.next >= self.end {

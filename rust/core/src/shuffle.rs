@@ -30,7 +30,8 @@ impl Random {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// A uniform integer below `bound > 0`: the high half of a product, redrawn where the low half shows bias.
+    /// A uniform integer below `bound > 0`: the high half of random number × `bound`, drawn again for the few low
+    /// halves that would make some integers more frequent.
     ///
     /// Source: D. Lemire, "Fast random integer generation in an interval", ACM TOMACS 29 (2019), doi:10.1145/3230636.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
@@ -44,7 +45,7 @@ impl Random {
         (product >> 64) as u64
     }
 
-    /// Permutes the order in place: Fisher–Yates from the last index downwards.
+    /// Shuffles `order` in place, by Fisher and Yates's algorithm from the last index downwards.
     ///
     /// # Errors
     ///

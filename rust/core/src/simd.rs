@@ -1,9 +1,9 @@
 //! The instruction set in use, and how kernels are compiled for each.
 //!
-//! Every kernel is one generic body over fixed-width lanes (`Float::Lanes`): 8 for `f64`, 16 for `f32`, however wide
-//! the machine's registers are. [`fearless_simd`] supplies the lanes and the run-time dispatch; a body is written
-//! `#[inline(always)]` and entered through `dispatch!`, which compiles it once for each instruction set. Products are
-//! fused into sums ([`MulAdd`]) on all of them, so that all of them give the same bits.
+//! Every kernel is one generic function over vectors of fixed width (`Float::Lanes`): 8 lanes for `f64`, 16 for `f32`,
+//! however wide the machine's registers are. [`fearless_simd`] supplies these vectors and the run-time dispatch.
+//! Kernels are `#[inline(always)]` and called through `dispatch!`, which compiles them once for each instruction set.
+//! Every instruction set gives the same bits, because products are fused with additions ([`MulAdd`]) on all of them.
 
 use std::sync::OnceLock;
 
@@ -15,14 +15,14 @@ use crate::error::Error;
 /// The environment variable that forces an instruction set.
 const VARIABLE: &str = "GRADSTEP_ISA";
 
-/// An instruction set that kernels are compiled for, weakest first.
+/// An instruction set for which kernels are compiled. The variants are ordered from weakest to strongest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Isa {
     /// The instructions that every CPU of the architecture has.
     Portable,
     /// x86-64-v3: AVX2 and FMA.
     Avx2,
-    /// AVX-512 as of Ice Lake.
+    /// The AVX-512 extensions that Intel's Ice Lake CPUs have.
     Avx512,
 }
 
@@ -57,7 +57,8 @@ impl Isa {
     }
 }
 
-/// The instruction set in use: `GRADSTEP_ISA` where set, else the strongest available. Decided once per process.
+/// The instruction set in use: that of the variable `GRADSTEP_ISA` if set, else the strongest available. Decided once
+/// per process.
 ///
 /// # Errors
 ///
@@ -86,8 +87,8 @@ fn choose(requested: Option<String>) -> Result<Isa, Error> {
 
 /// Compiles an expression once for each [`Isa`] and runs the one for the level: `dispatch!(level, simd => f(simd, x))`.
 ///
-/// Functions called in the expression must be `#[inline(always)]` down to the lanes. `fearless_simd`'s own macro would
-/// also compile the expression for levels that are no [`Isa`].
+/// Functions called in the expression, and those that they call, must be `#[inline(always)]`. `fearless_simd`'s own
+/// macro is not used, because it would also compile the expression for instruction sets that are not in [`Isa`].
 macro_rules! dispatch {
     ($level:expr, $simd:ident => $body:expr) => {{
         let level: $crate::simd::Level = $level;
@@ -130,7 +131,7 @@ macro_rules! by_level {
 }
 pub(crate) use by_level;
 
-/// The level to hand to [`dispatch`].
+/// The instruction set in use, as `fearless_simd` and [`dispatch`] name it.
 ///
 /// # Errors
 ///
@@ -139,7 +140,7 @@ pub(crate) fn level() -> Result<Level, Error> {
     Ok(isa()?.level().unwrap_or(Level::baseline()))
 }
 
-/// `self · a + b`, rounded once.
+/// Adds `mul_add_fused` to SIMD vectors: `self · a + b`, rounded once.
 pub(crate) trait MulAdd<S: Simd>: SimdFloat<S> {
     #[inline(always)]
     fn mul_add_fused(self, a: impl SimdInto<Self, S>, b: impl SimdInto<Self, S>) -> Self {

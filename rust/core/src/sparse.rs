@@ -1,10 +1,11 @@
-//! Sparse matrices as SciPy holds them, row by row (CSR), read in place.
+//! Sparse matrices in SciPy's CSR format (compressed rows), read in place; matrices in CSC format are converted to it.
 //!
-//! Row `i` is `data[starts[i] .. starts[i + 1]]` in the columns `indices[starts[i] .. starts[i + 1]]`; what is not stored
-//! is zero. Columns may come in any order, and a column that comes twice counts twice.
+//! Row `i` has the values `data[starts[i] .. starts[i + 1]]` in the columns `indices[starts[i] .. starts[i + 1]]`; all
+//! other elements are zero. The columns of a row may be in any order. If a column is stored twice, the values add up.
 //!
-//! The lengths are checked once, when the matrix is made. Every index is checked by the kernel that reads it, at the
-//! moment it is used: the caller's memory may change under a running kernel, and then gives an error, nothing worse.
+//! Lengths are checked once, when the matrix is made. Each index is checked when a kernel uses it, because another
+//! thread may write to the caller's arrays while a kernel runs; that gives an error, but never reads outside the
+//! arrays.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -15,7 +16,7 @@ use crate::float::Float;
 use crate::reduce::{self, Job};
 use crate::vector::{RowSet, Vector};
 
-/// Positions, in one of the types that SciPy holds them in.
+/// An array of indices or positions, in one of the two types that SciPy uses.
 #[derive(Clone, Copy, Debug)]
 pub enum Indices<'a> {
     /// 32-bit integers.
@@ -24,7 +25,7 @@ pub enum Indices<'a> {
     I64(&'a [i64]),
 }
 
-/// Runs `$body` with `$slice` bound to the typed buffer.
+/// Runs `$body` with `$slice` bound to the slice in an [`Indices`].
 macro_rules! with_indices {
     ($indices:expr, $slice:ident => $body:expr) => {
         match $indices {
@@ -35,8 +36,8 @@ macro_rules! with_indices {
 }
 pub(crate) use with_indices;
 
-/// Runs `$body` with `$rows` bound to the [`SparseRows`] of a [`Sparse`] that a [`RowSet`] names, with elements as they are
-/// stored: `f32`, or else `f64`.
+/// Runs `$body` with `$rows` bound to the [`SparseRows`] of the matrix `$x`, a [`Sparse`], and the [`RowSet`] `$set`.
+/// Elements are `f32` if they are stored so, else `f64`.
 macro_rules! with_rows {
     ($x:expr, $set:expr, $rows:ident => $body:expr) => {
         if $x.is_single() {
@@ -56,7 +57,7 @@ macro_rules! with_rows {
 }
 pub(crate) use with_rows;
 
-/// The cost of a row beside its elements, in elements.
+/// The fixed cost of reading a row, compared with that of reading one stored element.
 pub(crate) const ROW: usize = 8;
 
 impl Indices<'_> {
@@ -73,11 +74,12 @@ impl Indices<'_> {
     }
 }
 
-/// A position in a slice; one that is negative or too large becomes `usize::MAX`, which no slice has.
+/// An integer that is used as an index. [`Index::at`] gives it as `usize`; a negative one becomes `usize::MAX`, which
+/// is out of bounds for every slice.
 pub(crate) trait Index: Copy + Default + Send + Sync {
     fn at(self) -> usize;
     fn to_i64(self) -> i64;
-    /// Only for positions that fit.
+    /// `at` must fit into the type.
     fn from_usize(at: usize) -> Self;
 }
 
@@ -134,14 +136,14 @@ impl Axis {
     }
 }
 
-/// A matrix compressed along one axis: `lines` of rows (or columns), each with the positions and values it stores.
+/// A matrix in CSR or CSC format: `lines` rows (CSR) or columns (CSC), each with the indices and values that it stores.
 #[derive(Clone, Copy, Debug)]
 struct Compressed<'a> {
     data: Elements<'a>,
     indices: Indices<'a>,
     starts: Indices<'a>,
     lines: usize,
-    /// Positions are below this.
+    /// Indices must be below this: the number of columns (CSR) or rows (CSC).
     width: usize,
     axis: Axis,
 }
@@ -203,7 +205,7 @@ impl<'a> Compressed<'a> {
         if first != 0 {
             return Err(wrong("start at 0", 0, first));
         }
-        // First a check of all without branches; the search for the first wrong one is almost never needed.
+        // First a check of all pairs without branches; only if it fails, a search for the first wrong pair.
         if !pairs().fold(true, |ascends, (a, b)| ascends & (a.to_i64() <= b.to_i64())) {
             let descends = pairs().position(|(a, b)| a.to_i64() > b.to_i64());
             let position = descends.map_or(0, |before| before + 1);
@@ -221,7 +223,7 @@ impl<'a> Compressed<'a> {
         Ok(())
     }
 
-    /// Elements stored before line `i`.
+    /// How many elements are stored before line `i`.
     #[inline(always)]
     fn stored_before(&self, i: usize) -> usize {
         self.starts
@@ -229,7 +231,7 @@ impl<'a> Compressed<'a> {
             .map_or(0, |start| start.at().min(self.data.len()))
     }
 
-    /// The first index that is out of range, in the order of the lines.
+    /// The error for the first index that is out of range, in the order of the lines.
     fn first_invalid(&self) -> Option<Error> {
         for line in 0..self.lines {
             for position in self.stored_before(line)..self.stored_before(line + 1) {
@@ -253,18 +255,19 @@ impl<'a> Compressed<'a> {
     }
 }
 
-/// A sparse matrix by rows.
+/// A sparse matrix in CSR format.
 #[derive(Clone, Copy, Debug)]
 pub struct Sparse<'a>(Compressed<'a>);
 
 impl<'a> Sparse<'a> {
-    /// A view of the three arrays of SciPy's CSR: the elements, their columns, and where each row starts among them.
+    /// A view of the three arrays of SciPy's CSR format: the stored elements, the column of each, and where each row
+    /// starts among them.
     ///
-    /// `indptr` is read here once, from end to end; `data` and `indices` may be longer than it says.
+    /// Checks all of `indptr`, but no index. `data` and `indices` may be longer than the last element of `indptr`.
     ///
     /// # Errors
     ///
-    /// [`Error::Empty`] without rows or columns, [`Error::Length`] if the arrays do not fit one another,
+    /// [`Error::Empty`] if there are no rows or no columns, [`Error::Length`] if the arrays do not fit one another,
     /// [`Error::Starts`] if `indptr` does not ascend from 0 to at most the length of `data`.
     pub fn new(
         data: Elements<'a>,
@@ -275,17 +278,17 @@ impl<'a> Sparse<'a> {
         Compressed::new(data, indices, indptr, (rows, columns), Axis::Row).map(Sparse)
     }
 
-    /// m
+    /// m, the number of rows.
     pub fn rows(&self) -> usize {
         self.0.lines
     }
 
-    /// n
+    /// n, the number of columns.
     pub fn columns(&self) -> usize {
         self.0.width
     }
 
-    /// Elements stored before row `i`; all of them for i = m.
+    /// How many elements are stored before row number `row`; for `row` = m, how many in all.
     #[inline(always)]
     pub(crate) fn stored_before(&self, row: usize) -> usize {
         self.0.stored_before(row)
@@ -295,7 +298,7 @@ impl<'a> Sparse<'a> {
         self.0.indices
     }
 
-    /// The elements in the type computed in: in place if they are stored in it, else converted.
+    /// The stored elements as `F`: in place if they have that type, else a converted copy.
     pub(crate) fn values<F: Float>(&self) -> Cow<'a, [F]> {
         values(&self.0.data)
     }
@@ -304,7 +307,7 @@ impl<'a> Sparse<'a> {
         matches!(self.0.data, Elements::F32(_))
     }
 
-    /// Elements of the longest row.
+    /// The largest number of elements that a row stores.
     pub(crate) fn longest_row(&self) -> usize {
         (0..self.rows())
             .map(|i| {
@@ -314,14 +317,14 @@ impl<'a> Sparse<'a> {
             .fold(0, usize::max)
     }
 
-    /// The largest magnitude.
+    /// The largest magnitude of an element.
     pub(crate) fn largest(&self) -> f64 {
         let values = self.values::<f64>();
         let stored = values.iter().take(self.stored_before(self.rows()));
         stored.fold(0.0, |largest, x| x.abs().max(largest))
     }
 
-    /// The first element, row by row, that is NaN or infinite.
+    /// The error for the first element, row by row, that is NaN or infinite.
     pub(crate) fn first_not_finite(&self) -> Option<Error> {
         let values = self.values::<f64>();
         for row in 0..self.rows() {
@@ -339,7 +342,7 @@ impl<'a> Sparse<'a> {
         None
     }
 
-    /// The first column index out of range.
+    /// The error for the first column index out of range.
     pub(crate) fn first_invalid(&self) -> Option<Error> {
         self.0.first_invalid()
     }
@@ -356,7 +359,7 @@ fn values<'a, F: Float>(data: &Elements<'a>) -> Cow<'a, [F]> {
     }
 }
 
-/// A sparse matrix by rows in memory of its own, converted from one by columns.
+/// A sparse matrix in CSR format that owns its arrays, converted from CSC format.
 #[derive(Clone, Debug)]
 pub struct Transposed<F> {
     values: Vec<F>,
@@ -372,8 +375,8 @@ enum OwnIndices {
 }
 
 impl<F: Float> Transposed<F> {
-    /// The rows of SciPy's CSC, each in the order of the columns; the arrays are as for [`Sparse::new`], the other way
-    /// round. The rows are shared out among the threads.
+    /// Converts a matrix in SciPy's CSC format, where `indices` are rows and `indptr` says where each column starts.
+    /// Each row of the result has its columns in ascending order. Several threads convert some of the rows each.
     ///
     /// # Errors
     ///
@@ -401,7 +404,7 @@ impl<F: Float> Transposed<F> {
         })
     }
 
-    /// The matrix.
+    /// The converted matrix.
     ///
     /// # Errors
     ///
@@ -421,7 +424,7 @@ impl<F: Float> Transposed<F> {
     }
 }
 
-/// Consecutive rows that one thread gathers from a matrix by columns, and where their elements go.
+/// Consecutive rows that one thread collects from a matrix in CSC format, and the memory for their elements.
 struct Share<'a, F, J> {
     rows: Range<usize>,
     values: &'a mut [F],
@@ -429,7 +432,7 @@ struct Share<'a, F, J> {
 }
 
 impl Compressed<'_> {
-    /// Where each row starts among all elements, of a matrix by columns.
+    /// For a matrix in CSC format: where each row will start in CSR format.
     fn row_starts<I: Index>(&self, indices: &[I]) -> Result<Vec<usize>, Error> {
         let mut starts: Vec<usize> = zeros("X", self.width.saturating_add(1), "row starts")?;
         let stored = self.stored_before(self.lines);
@@ -447,7 +450,7 @@ impl Compressed<'_> {
         Ok(starts)
     }
 
-    /// Values and columns of all rows, of a matrix by columns.
+    /// For a matrix in CSC format: values and columns of all rows, in CSR format.
     fn by_rows<F: Float, I: Index, J: Index>(
         &self,
         indices: &[I],
@@ -455,7 +458,7 @@ impl Compressed<'_> {
         starts: &[usize],
         job: &mut Job<'_>,
     ) -> Result<(Vec<F>, Vec<J>), Error> {
-        /// Elements that are worth a thread.
+        /// The least number of elements for which a further thread is worth starting.
         const WORTH: usize = 1 << 16;
         let stored = starts[self.width];
         let (mut out_values, mut out_columns) = (
@@ -496,7 +499,8 @@ impl Compressed<'_> {
         Ok((out_values, out_columns))
     }
 
-    /// Fills one share by reading all columns; whether there were as many elements as there should be.
+    /// Fills one share by reading all columns. Returns whether there were as many elements as counted before; `None` or
+    /// false means that the arrays have changed meanwhile.
     fn fill<F: Float, I: Index, J: Index>(
         &self,
         share: Share<'_, F, J>,
@@ -528,7 +532,8 @@ impl Compressed<'_> {
     }
 }
 
-/// The error where arrays no longer have what was found in them: a caller may write to them while they are read.
+/// The error if arrays were changed by another thread during the call: something that was found invalid is no longer
+/// there.
 pub(crate) fn changed() -> Error {
     Error::Conflict {
         argument: "X and y",
@@ -537,7 +542,8 @@ pub(crate) fn changed() -> Error {
     }
 }
 
-/// Some rows of a sparse matrix in some order, in the types that a kernel reads. A row is named by its place in that order.
+/// A selection of rows of a sparse matrix, in an order of its own, with typed arrays. Functions take a row's place in
+/// that order, not its number in the matrix.
 #[derive(Clone, Copy)]
 pub(crate) struct SparseRows<'a, F, I> {
     matrix: Sparse<'a>,
@@ -561,7 +567,7 @@ impl<'a, F: Float, I: Index> SparseRows<'a, F, I> {
         }
     }
 
-    /// Columns and values of one row; none only if another thread has changed `indptr` meanwhile.
+    /// Columns and values of one row; `None` only if another thread has changed `indptr` during the call.
     #[inline(always)]
     pub(crate) fn row(&self, i: usize) -> Option<(&'a [I], &'a [F])> {
         let (i, starts) = (self.rows.at(i), &self.matrix.0.starts);
@@ -569,7 +575,8 @@ impl<'a, F: Float, I: Index> SparseRows<'a, F, I> {
         Some((self.indices.get(stored.clone())?, self.values.get(stored)?))
     }
 
-    /// Calls `visit` with each column of a row and its element: once, even where it is stored in several parts.
+    /// Calls `visit` with each column that a row stores and its value. An element that is stored in several parts is
+    /// added up first. `parts` is scratch memory.
     #[inline(always)]
     pub(crate) fn visit(
         &self,
@@ -593,7 +600,8 @@ impl<'a, F: Float, I: Index> SparseRows<'a, F, I> {
     }
 }
 
-/// Sorts elements by their columns, and adds up the parts of each. Not generic: it is compiled once.
+/// Sorts (column, value) pairs by column, and adds up values of the same column. Not generic, so that it is compiled
+/// once.
 fn join(parts: &mut Vec<(usize, f64)>) {
     parts.sort_by_key(|&(column, _)| column);
     parts.dedup_by(|next, first| {

@@ -7,22 +7,22 @@ pub enum StopReason {
     Epochs,
     /// The gradient's max-norm was at most `tol`.
     Tolerance,
-    /// The observer asked for it.
+    /// The observer (a callback) ended it.
     Callback,
-    /// Loss or weights were no longer finite; the result is that of the last epoch where they were.
+    /// Loss or weights were no longer finite; the result is that of the last epoch in which they were.
     Diverged,
-    /// The arithmetic's rounding admits no better weights.
+    /// Rounding errors prevent any further improvement of the weights.
     Precision,
-    /// The passes over the data that were allowed are used up.
+    /// The allowed number of passes over the data is used up.
     Passes,
     /// A hyperplane separates the labels: the loss has no minimum.
     Separated,
-    /// The gradient is as small as it should be, but a proof of the optimum was too dear.
+    /// The gradient is small enough, but a proof that the optimum is near would have taken too long.
     Uncertified,
 }
 
 impl StopReason {
-    /// The reason in a word.
+    /// The reason as one word.
     pub fn name(self) -> &'static str {
         match self {
             StopReason::Epochs => "epochs",

@@ -1,7 +1,8 @@
-//! Strips of a slice at equal distances, bounds-checked once for many reads, and prefetching: the only unsafe code of
-//! the core.
+//! `Strips`, equally spaced pieces of a slice that are bounds-checked once for many reads; and prefetching. This is the
+//! only unsafe code of the core.
 
-/// `count` contiguous pieces of `length` elements, `stride` elements apart: the rows or columns of a tile.
+/// `count` pieces of a slice ("strips") of `length` contiguous elements each; their starts are `stride` elements apart.
+/// Kernels use them for the rows or columns of a block of a matrix.
 #[derive(Clone, Copy)]
 pub(crate) struct Strips<'t, F> {
     data: &'t [F],
@@ -12,7 +13,7 @@ pub(crate) struct Strips<'t, F> {
 }
 
 impl<'t, F> Strips<'t, F> {
-    /// The strips that start at `start`, `start + stride`, …; no strips if any of them would leave `data`.
+    /// The strips that start at `start`, `start + stride`, …; `count` becomes 0 if any of them would leave `data`.
     #[inline(always)]
     pub(crate) fn new(
         data: &'t [F],
@@ -33,19 +34,19 @@ impl<'t, F> Strips<'t, F> {
         }
     }
 
-    /// How many strips.
+    /// The number of strips.
     #[inline(always)]
     pub(crate) fn count(&self) -> usize {
         self.count
     }
 
-    /// Elements of a strip.
+    /// The number of elements of each strip.
     #[inline(always)]
     pub(crate) fn length(&self) -> usize {
         self.length
     }
 
-    /// The same strips, cut to their elements `first .. first + length`.
+    /// The elements `first .. first + length` of each strip.
     #[inline(always)]
     pub(crate) fn within(&self, first: usize, length: usize) -> Self {
         assert!(first <= self.length && length <= self.length - first);
@@ -62,7 +63,7 @@ impl<'t, F> Strips<'t, F> {
         self.strips::<1>(i)[0]
     }
 
-    /// `N` strips from strip `first` on.
+    /// `N` consecutive strips, from strip `first` on.
     #[inline(always)]
     pub(crate) fn strips<const N: usize>(&self, first: usize) -> [&'t [F]; N] {
         assert!(N <= self.count && first <= self.count - N);
@@ -81,7 +82,7 @@ impl<'t, F> Strips<'t, F> {
     }
 }
 
-/// Prefetches the cache line of an element. Harmless for any index.
+/// Prefetches the cache line of an element; `index` may be out of bounds.
 #[inline(always)]
 pub(crate) fn prefetch<T>(slice: &[T], index: usize) {
     let element = slice.as_ptr().wrapping_add(index);

@@ -355,8 +355,8 @@ impl Basis {
         natural
     }
 
-    /// For bounds of the rounding error of a gradient with respect to w̃, whose terms are subtracted from one another: the
-    /// sum of the terms' magnitudes, |x_j| + Σ_k |t_jk| · out_k for each column j.
+    /// For bounds of the rounding error of a gradient with respect to w̃, whose terms are subtracted from one another:
+    /// the sum of the terms' magnitudes, |x_j| + Σ_k |t_jk| · out_k for each column j.
     pub(crate) fn magnitudes(&self, x: &[f64], out: &mut [f64]) {
         for (out, x) in out.iter_mut().zip(x) {
             *out = x.abs();
