@@ -1,29 +1,30 @@
-//! Upper bound on objective − minimum from the factored Hessian, with a penalty or without.
+//! Upper bound on objective − minimum from the factored Hessian, with or without a penalty.
 //!
-//! |σ''| ≤ σ', so the curvature of the loss changes by a factor of at most e^±t over a step that changes no score by
-//! more than t (F. Bach, Electron. J. Stat. 4 (2010), §2, doi:10.1214/09-EJS521). With g and H the gradient and the
-//! Hessian of the objective by weights and biases at v, λ² = gᵀ H⁻¹ g, and ρ = max_i ‖H^{-1/2} (x_i, 1)‖ over the rows
-//! of positive weight, a step u changes scores by at most ρ ‖u‖_H, and
+//! Since |σ''| ≤ σ', second derivatives of the loss change by a factor of at most e^±t over a step that changes no
+//! score by more than t (F. Bach, Electron. J. Stat. 4 (2010), §2, doi:10.1214/09-EJS521). Let J be the objective, g
+//! and H its gradient and Hessian with respect to weights and biases at v, λ² = gᵀ H⁻¹ g, ‖u‖_H² = uᵀ H u, and ρ =
+//! max_i ‖H^{-1/2} (x_i, 1)‖ over the rows i of positive weight. A step u changes scores by at most ρ ‖u‖_H, and
 //!
 //! ```text
 //! J(v + u) ≥ J(v) + g·u + (e^{−ρt} + ρt − 1) / ρ²        t = ‖u‖_H
 //! J(v) − min J ≤ ((1 − a) ln(1 − a) + a) / ρ²            a = λρ < 1
 //! ```
 //!
-//! where the second line follows from the first with g·u ≥ −λt, at the t of its minimum. If a < 1 a minimum exists; if
-//! not, nothing is proved. With K classes, the change of a row is the range of x_i · u_k over the classes k. The same
-//! change of all classes changes no probability: so for each column the weight of one class is fixed, and g and H are
-//! taken by the others.
+//! The second line follows from the first by g·u ≥ −λt and minimising over t. If a < 1, a minimum exists; otherwise
+//! nothing is proved. With K classes, the change of a row's scores is measured by the range of x_i · u_k over the
+//! classes k. Adding the same number to a column's weights in all classes changes no probability, so for each column
+//! the weight of one class is fixed, and g and H are with respect to the others.
 //!
-//! The bound does not depend on the coordinates of the columns; it is computed in those of a [`Basis`]. Rounding is
-//! included:
+//! The bound does not change if the columns are transformed linearly; it is computed after the transform of a
+//! [`Basis`], in which fewer digits cancel. Rounding errors are included:
 //!
-//! * scores and sums are carried in two numbers (`kernel::precise`), so that gradients are right to a few ε of the
-//!   terms that have cancelled;
+//! * scores and sums are kept in two numbers each (`kernel::precise`), so that the errors of gradients are a few ε of
+//! the
+//!   terms that cancel in them;
 //! * instead of the computed matrix `H̃`, `H̃ − shift·I` is factored, where the shift bounds the errors of `H̃` and of
-//!   the factorisation: if that succeeds, `L Lᵀ ⪯ H` (S. Rump, "Verification of positive definiteness", BIT 46 (2006),
-//!   doi:10.1007/s10543-006-0056-1), so that λ ≤ ‖L⁻¹ g‖ and ρ is bounded likewise;
-//! * for the computed inverse `W` of L, a bound on its error is added.
+//!   the factorisation. If that succeeds, H − L Lᵀ is positive semidefinite (S. Rump, "Verification of positive
+//!   definiteness", BIT 46 (2006), doi:10.1007/s10543-006-0056-1), so that λ ≤ ‖L⁻¹ g‖, and ρ is bounded likewise;
+//! * L⁻¹ is replaced by a computed inverse `W`, and a bound on its error is added.
 
 use std::f64::consts::SQRT_2;
 use std::sync::Arc;
@@ -40,26 +41,26 @@ use crate::linalg::{add_multiple, centre, centre_values, dot, norm};
 use crate::reduce::Job;
 use crate::source::RowScores;
 
-/// The most parameters of a Hessian that is factored.
+/// The largest Hessian that is factored, in parameters.
 const LARGEST_HESSIAN: usize = 4096;
-/// Factor by which computed numbers that are right to some hundred ε, such as sums of positive terms, become upper
-/// bounds.
+/// Multiplied by this, computed numbers with relative errors of up to some hundred ε, such as sums of positive terms,
+/// become upper bounds.
 const EXACT: f64 = 1.0 + 1e-9;
-/// The largest change of a score since the Hessian was computed, beyond which it is computed anew.
+/// If a score has changed by more than this since the Hessian was computed, the Hessian is computed anew.
 const MOVED: f64 = 0.1;
-/// The most Newton steps of one proof.
+/// The most Newton steps in one proof.
 const STEPS: usize = 500;
-/// The most lengths tried for one Newton step, each half of the one before.
+/// The most step lengths that are tried for one Newton step; each is half of the one before.
 const HALVINGS: usize = 12;
-/// The value of λρ up to which a cheap bound on ρ is sharp enough.
+/// If λρ is below this with a cheap bound on ρ, that bound is good enough.
 const ROUGH: f64 = 0.1;
 
-/// An iterate rounded to the result's precision, and what is proved of it.
+/// An iterate rounded to the result's precision, with bounds that are proved for it.
 pub(crate) struct Certified {
     pub iterate: Iterate,
     /// Upper bound on objective − minimum; ∞ if none is proved.
     pub gap: f64,
-    /// Upper bound on the objective, rounding included. The minimum is not negative, so this bounds the gap, too.
+    /// Upper bound on the objective, rounding errors included. As the minimum is not negative, also a bound on the gap.
     pub most: f64,
     pub aliased: Vec<Alias>,
 }
@@ -69,44 +70,46 @@ pub(crate) fn is_factorable(objective: &Objective<'_>) -> bool {
     objective.order() <= LARGEST_HESSIAN
 }
 
-/// The cost of a factored Hessian, in passes over all rows: with several classes, one for each pair of classes.
+/// The number of passes over all rows that must be allowed for a factored Hessian. For one score 0, so that a proof is
+/// made even if all passes are used up; for several classes, one pass for each pair of classes.
 pub(crate) fn passes(classes: usize) -> f64 {
     match classes {
-        1 => 0.0, // a proof is made even if all passes are used up
+        1 => 0.0,
         _ => (classes * (classes + 1) / 2) as f64,
     }
 }
 
-/// The factored Hessian at some parameters, which also serves for others near them.
+/// The factored Hessian at some parameters, which is also used for parameters near them.
 struct Neighbourhood<'a> {
-    /// The norm ‖L⁻¹ u‖ of the factor L.
+    /// Computes norms ‖L⁻¹ u‖ with the Hessian's Cholesky factor L.
     metric: Metric,
     factor: Cholesky,
     /// The Frobenius norm of the computed inverse W of L.
     norm: f64,
-    /// A bound on ‖L W − I‖.
+    /// An upper bound on ‖L W − I‖.
     defect: f64,
     /// The scores at which the Hessian was computed.
     scores: Box<dyn RowScores + 'a>,
-    /// ρ computed row by row, once it has been needed.
+    /// An upper bound on ρ that was computed row by row, if it has been needed.
     reach: Option<f64>,
     aliased: Vec<Alias>,
 }
 
-/// The objective at some parameters, with the numbers that the bound needs.
+/// The objective at some parameters, and what the bound on objective − minimum needs.
 struct Evaluation {
     value: Value,
-    /// Bound on the error of a score beside its final rounding.
+    /// Upper bound on the error of a score, apart from its final rounding.
     score_error: f64,
-    /// The gradient in the neighbourhood's scaled coordinates, class by class.
+    /// The gradient with respect to the free parameters, class by class, in the scaling of [`Metric`].
     gradient: Vec<f64>,
-    /// Bounds on the errors of the gradient's components.
+    /// Upper bounds on the errors of the gradient's components.
     error: Vec<f64>,
-    /// Bound on ‖scale ∘ (x̃_i − mean, 1)‖ over the rows, in the basis of the neighbourhood.
+    /// Upper bound on ‖scale ∘ (x̃_i − mean, 1)‖ over the rows x̃_i, transformed by the basis; ∘ multiplies
+    /// componentwise.
     longest: f64,
     /// The largest change of a score since the Hessian was computed.
     drift: f64,
-    /// The penalty of what the parameters of all classes have in common: zero but for rounding.
+    /// The penalty of the mean of the weights over the classes, which would be zero without rounding.
     common_penalty: f64,
 }
 
@@ -119,8 +122,8 @@ pub(crate) struct Certifier<'a> {
 }
 
 impl<'a> Certifier<'a> {
-    /// Factors the Hessian at `v`; `None` where that fails. Weights of aliased columns are moved to the columns that
-    /// determine them.
+    /// Factors the Hessian at `v`; `None` if that fails. Weights of columns that are linear combinations of others are
+    /// set to 0, and those of the others changed such that scores stay the same.
     ///
     /// # Errors
     ///
@@ -147,7 +150,7 @@ impl<'a> Certifier<'a> {
         self.gap
     }
 
-    /// Whether weights of aliased columns may have been moved.
+    /// Whether weights of columns that are linear combinations of others may have been set to 0.
     pub(crate) fn has_moved(&self) -> bool {
         !self.neighbourhood.aliased.is_empty()
     }
@@ -156,7 +159,8 @@ impl<'a> Certifier<'a> {
         self.here.value.objective
     }
 
-    /// Takes Newton steps until `gap ≤ goal · objective` or no step improves. Returns what ended them before that.
+    /// Takes Newton steps until `gap ≤ goal · objective` or no step improves. Returns what ended them earlier, if
+    /// anything.
     ///
     /// # Errors
     ///
@@ -198,15 +202,16 @@ impl<'a> Certifier<'a> {
         Ok(None)
     }
 
-    /// Takes one Newton step, halved until it improves the objective. Returns the fraction taken; `None` if none
-    /// improves.
+    /// Takes one Newton step, halved until it improves the objective. Returns the fraction of the step taken; `None` if
+    /// no fraction improves.
     fn step(&mut self, objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Option<f64>, Error> {
         let step = self
             .neighbourhood
             .newton_step(objective, &self.here.gradient);
         let decrement = self.neighbourhood.decrement(&self.here);
         let from = self.here.value.objective;
-        // Differences of the objective below this are rounding: then λ decides whether a step improves.
+        // Differences of the objective below this may be rounding errors; λ, the norm of the gradient under the inverse
+        // Hessian, then decides whether a step improves.
         let blind = 4.0 * f64::EPSILON * from.abs();
         let mut length = 1.0;
         for _ in 0..HALVINGS {
@@ -235,8 +240,8 @@ impl<'a> Certifier<'a> {
         Ok(None)
     }
 
-    /// The parameters rounded to the result's precision, the biases also correcting for the rounding of the weights,
-    /// and the bound for them.
+    /// The parameters rounded to the result's precision, with the bound for them. Biases are changed to compensate for
+    /// the rounding of the weights.
     ///
     /// # Errors
     ///
@@ -274,7 +279,8 @@ pub(crate) enum Interruption {
 }
 
 impl<'a> Neighbourhood<'a> {
-    /// Factors the Hessian at `v`; `None` where it is too large, or singular for another reason than aliased columns.
+    /// Factors the Hessian at `v`. `None` if it is too large, or singular for another reason than columns that are
+    /// linear combinations of others.
     ///
     /// # Errors
     ///
@@ -297,8 +303,8 @@ impl<'a> Neighbourhood<'a> {
         };
         let mut aliased = Vec::new();
         if !view.dependent.is_empty() {
-            // Rows predicted with certainty have no curvature here, so that columns may look dependent and are not.
-            // Only columns that are dependent in all rows are aliased.
+            // Rows with certain predictions have no weight in the Hessian, so columns may look dependent that are not.
+            // Only columns that are linear combinations of others in all rows are treated as such.
             let Some(of_all) = dependence::of_all_rows(objective, run)? else {
                 return Ok(None);
             };
@@ -348,8 +354,8 @@ impl<'a> Neighbourhood<'a> {
         }))
     }
 
-    /// The evaluation where the Hessian was computed. It needs new scores if weights of aliased columns have been
-    /// moved.
+    /// The objective at the parameters `v` at which the Hessian was computed. Scores must be computed anew if weights
+    /// of dependent columns have been set to 0.
     fn here(
         &self,
         objective: &Objective<'_>,
@@ -362,7 +368,7 @@ impl<'a> Neighbourhood<'a> {
         }
     }
 
-    /// The objective at `v`.
+    /// The objective at `v`, with its bounds on rounding errors.
     fn evaluate(
         &self,
         objective: &Objective<'_>,
@@ -404,7 +410,7 @@ impl<'a> Neighbourhood<'a> {
         if classes > 1 {
             centre_values(&mut centred, classes);
         }
-        // The gradient by the weights of X's columns, which is reported.
+        // The gradient with respect to the weights of the original columns, which is reported.
         let mut natural = Vec::with_capacity(v.len());
         let mut by_biases = Vec::with_capacity(classes);
         for k in 0..classes {
@@ -419,14 +425,15 @@ impl<'a> Neighbourhood<'a> {
             *g += objective.penalty.slope(*w);
         }
         natural.append(&mut by_biases);
-        // The gradient by the free parameters in the basis, with bounds on its errors.
+        // The gradient with respect to the free parameters of the transformed columns, with bounds on its errors.
         let (mut gradient, mut error) = (Vec::new(), Vec::new());
-        let epsilon = f64::EPSILON * (n as f64 + 16.0); // rounding of sums of n terms in the basis
+        let epsilon = f64::EPSILON * (n as f64 + 16.0); // relative rounding error of a sum of n terms
         let mut scales = scale.iter();
         for (k, free) in free.iter().enumerate() {
             let sums = &moments.sums[of_class(k)];
             let magnitudes = &moments.magnitudes[of_class(k)];
-            // The penalty's gradient is transformed to the basis like the loss's, with a bias part of 0.
+            // The penalty's gradient is transformed by the basis like that of the loss; its derivative by the bias is
+            // 0.
             let w = &centred[k * n..(k + 1) * n];
             let mut penalty: Vec<f64> = w.iter().map(|w| objective.penalty.slope(*w)).collect();
             let mut terms = vec![0.0; n];
@@ -445,7 +452,8 @@ impl<'a> Neighbourhood<'a> {
                 error.push(epsilon * cancelled * scale);
             }
         }
-        // The mean of the weights over the classes, which is zero but for rounding: its penalty is added to the bound.
+        // The mean of the weights over the classes, which would be zero without rounding. Its penalty is added to the
+        // bound.
         let common: Vec<f64> = (weights.iter().zip(&centred)).map(|(w, c)| w - c).collect();
         let shift = mean.iter().zip(&largest).map(|(mean, scale)| mean * scale);
         let shift: f64 = shift.map(|x| x * x).sum();
@@ -460,7 +468,7 @@ impl<'a> Neighbourhood<'a> {
         })
     }
 
-    /// λ as computed: ‖W g‖, the norm of the gradient under the inverse Hessian.
+    /// λ as computed: ‖W g‖, the norm of the gradient g under the inverse Hessian, without rounding errors.
     fn decrement(&self, at: &Evaluation) -> f64 {
         norm(&lower_times(&self.metric.inverse, &at.gradient))
     }
@@ -473,7 +481,8 @@ impl<'a> Neighbourhood<'a> {
         run: &mut Run<'_>,
     ) -> Result<f64, Error> {
         let rate = if objective.classes == 1 { 1.0 } else { SQRT_2 };
-        // The most that errors of the scores add to λ, by Cauchy–Schwarz under the Hessian and σ'(z) z² ≤ 1/2.
+        // The most that errors of the scores add to λ, by Cauchy–Schwarz with the Hessian as inner product, and
+        // σ'(z) z² ≤ 1/2.
         let dot_error = at.score_error;
         let score_error = rate * (f64::EPSILON + dot_error);
         let magnitudes: Vec<f64> = self.metric.inverse.iter().map(|x| x.abs()).collect();
@@ -486,7 +495,7 @@ impl<'a> Neighbourhood<'a> {
         let rough = rate * at.longest * self.norm / (1.0 - self.defect) * EXACT;
         let is_rough = (decrement * rough * growth).is_nan() || decrement * rough * growth >= ROUGH;
         if is_rough && self.reach.is_none() {
-            // Computing ρ row by row takes as much work as the Hessian.
+            // Computing ρ row by row takes as long as the Hessian.
             run.passes += objective.cost;
             self.reach = Some(objective.source.reach(&self.metric, &mut run.job())?);
         }
@@ -495,7 +504,7 @@ impl<'a> Neighbourhood<'a> {
         Ok(if bound.is_nan() { f64::INFINITY } else { bound })
     }
 
-    /// The Newton step −H⁻¹ g by the weights of X's columns and biases.
+    /// The Newton step −H⁻¹ g, for the weights of the original columns and, last, the biases.
     fn newton_step(&self, objective: &Objective<'_>, gradient: &[f64]) -> Vec<f64> {
         let (n, classes) = (objective.columns(), objective.classes);
         let mut solved = gradient.to_vec();
@@ -531,8 +540,8 @@ impl<'a> Neighbourhood<'a> {
         step
     }
 
-    /// Rounds the weights to the result's precision, and then the biases, such that scores at the columns' means change
-    /// least.
+    /// Rounds the weights to the result's precision. Then changes and rounds the biases, such that scores at the
+    /// columns' means stay nearly the same.
     fn round(&self, objective: &Objective<'_>, v: &mut [f64]) {
         let n = objective.columns();
         let at = v.len() - objective.classes;
@@ -553,13 +562,13 @@ impl<'a> Neighbourhood<'a> {
     }
 }
 
-/// `((1 − a) ln(1 − a) + a) / ρ²` with `a = λρ`, rounded up; ∞ from a = 1 on.
+/// The bound `((1 − a) ln(1 − a) + a) / ρ²` with `a = λρ`, rounded up; ∞ for a ≥ 1. `decrement` is λ and `reach` is ρ.
 fn concordant_gap(decrement: f64, reach: f64) -> f64 {
     let a = decrement * reach;
     if a.is_nan() || a >= 1.0 {
         f64::INFINITY
     } else if a < 1e-3 {
-        // The series is λ²/2 · (1 + a/3 + a²/6 + …), whose terms are below those of λ²/2 / (1 − a).
+        // The series λ²/2 · (1 + a/3 + a²/6 + …) has smaller terms than that of λ²/2 / (1 − a).
         0.5 * decrement * decrement / (1.0 - a) * EXACT
     } else {
         ((1.0 - a) * (1.0 - a).ln() + a) / (reach * reach) * EXACT

@@ -10,15 +10,15 @@ use crate::simd::{Level, MulAdd, dispatch};
 
 /// Lanes of a vector of `f64`.
 const LANES: usize = 8;
-/// Columns factored at a time, so that their rows stay in the second-level cache.
+/// How many columns are factored at a time: so few that the rows of the block stay in the second-level cache.
 const BLOCK: usize = 48;
-/// Rows below the block that are updated together, to load each finished row once for all of them.
+/// How many rows below the block are updated together, so that each finished row is loaded once for all of them.
 const ROWS: usize = 4;
 
 /// `L Lᵀ = A` for a symmetric `A` of unit diagonal.
 ///
-/// A column whose pivot is too small is left out: it gets the pivot 1 and zeros below. For right-hand sides in the
-/// range of a singular `A`, the solution is then zero there.
+/// A column whose pivot is too small is left out: it gets the pivot 1, with zeros below. If `A` is singular and the
+/// right-hand side is in its range, the solution is then zero in that component.
 #[derive(Clone)]
 pub(crate) struct Cholesky {
     order: usize,
@@ -28,8 +28,8 @@ pub(crate) struct Cholesky {
 }
 
 impl Cholesky {
-    /// Factors the lower triangle of a square `matrix`, given row by row. Column j is left out if its pivot, the part
-    /// of its square that the columns before it leave, is at most `least[j]`.
+    /// Factors a symmetric `matrix`, given row by row, of which only the lower triangle is read. Column j is left out
+    /// if its pivot (the diagonal element after elimination of the columns before it) is at most `least[j]`.
     ///
     /// # Errors
     ///
@@ -55,13 +55,14 @@ impl Cholesky {
         self.lower[column * (self.order + 1)] < 0.0
     }
 
-    /// The column's pivot: the part of its square that the columns before it leave.
+    /// The column's pivot: its diagonal element after elimination of the columns before it.
     pub(crate) fn pivot(&self, column: usize) -> f64 {
         let root = self.lower[column * (self.order + 1)];
         root * root
     }
 
-    /// Least-squares coefficients of `column` on the columns before it; 0 for columns left out.
+    /// For `A` as a correlation matrix: the least-squares coefficients of `column` on the columns before it; 0 for
+    /// columns that are left out.
     pub(crate) fn regression(&self, column: usize) -> Vec<f64> {
         let mut x = self.lower[column * self.order..][..column].to_vec();
         for i in (0..column).rev() {
@@ -103,7 +104,7 @@ impl Cholesky {
         rows.map(|(i, row)| dot_of(&row[..=i])).sum()
     }
 
-    /// `x ← (L Lᵀ)⁻¹ x`. If `x` is shorter than L, the leading part of L of the same size is used.
+    /// `x ← (L Lᵀ)⁻¹ x`. If `x` has k components and L is larger, the leading k × k part of L is used.
     pub(crate) fn solve(&self, x: &mut [f64]) {
         dispatch!(self.level, simd => solve(simd, &self.lower, self.order, x));
     }
@@ -117,7 +118,7 @@ fn dot_of(x: &[f64]) -> f64 {
 #[inline(always)]
 fn factor_block<S: Simd>(simd: S, lower: &mut [f64], least: &[f64], start: usize, end: usize) {
     let order = least.len();
-    // First the rows of the block, then groups of rows below it, which read those of the block.
+    // First the rows of the block, then groups of the rows below it, which need the rows of the block.
     let (_, rest) = lower.split_at_mut(start * order);
     let (block, below) = rest.split_at_mut((end - start) * order);
     for i in start..end {
@@ -171,7 +172,7 @@ fn tail(sum: f64, a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).fold(sum, |sum, (&a, &b)| sum + a * b)
 }
 
-/// The product of each of four rows with `other`, as [`dot`] adds it.
+/// The dot product of each of four rows with `other`, with the same additions as [`dot`].
 #[inline(always)]
 fn four_dots<S: Simd>(simd: S, rows: &[f64], other: &[f64], order: usize) -> [f64; ROWS] {
     let [mut s0, mut s1, mut s2, mut s3] = [f64x8::<S>::splat(simd, 0.0); ROWS];

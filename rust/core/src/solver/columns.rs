@@ -1,20 +1,23 @@
-//! Means and centred squares of the columns in a basis, from sums over rows weighted by curvatures d_i.
+//! Weighted means and variances of the columns of X, as transformed linearly by a [`Basis`] so that no digits cancel.
+//! Each row has a weight d_i, the curvature of its error; x̃_j denotes column j after the transform.
 
 use crate::kernel::{Basis, Gram};
 
-/// A column whose variance is below this fraction of its mean square has lost too many digits: its origin is moved.
+/// If a column's variance is below this fraction of its mean square, too many digits of the variance have cancelled, so
+/// the basis must subtract a better origin from the column.
 const FAR: f64 = 1e-6;
-/// A column whose variance is below this fraction of its mean square is constant: the variance is rounding.
+/// If a column's variance is below this fraction of its mean square, the column is constant and the variance is
+/// rounding error.
 const ROUNDING: f64 = 1e-13;
-/// A column whose pivot, the fraction of its square that the columns before it leave, is below this has lost too many
-/// digits.
+/// If the pivot of a column in a Cholesky factorisation (the fraction of its variance that the columns before it do not
+/// explain) is below this, too many digits of it have cancelled.
 pub(super) const LOST: f64 = 1e-8;
-/// A column is a combination of the columns before it if they leave at most this many ε of its size: such a remainder
-/// changes no score by more than rounding.
+/// A column is taken for a linear combination of the columns before it if what these do not explain is at most this
+/// many ε of the column's size: such a remainder changes no score by more than rounding.
 pub(super) const NOTHING_LEFT: f64 = 32.0;
 
-/// Sums over rows for the columns x̃_j of a basis: Σ d x̃_j (`cross`), Σ d x̃_j² (`squares`), Σ d (`bias`) and Σ s
-/// (`weight`).
+/// Sums over rows for the columns x̃_j: Σ d x̃_j (`cross`), Σ d x̃_j² (`squares`), Σ d (`bias`) and Σ s (`weight`),
+/// with curvatures d and sample weights s.
 pub(super) struct ColumnSums<'a> {
     pub cross: &'a [f64],
     pub squares: Vec<f64>,
@@ -22,20 +25,21 @@ pub(super) struct ColumnSums<'a> {
     pub weight: f64,
 }
 
-/// Statistics of the columns x̃_j of a basis under the weights d.
+/// Statistics of the columns x̃_j over rows with weights d.
 #[derive(Clone)]
 pub(super) struct Columns {
-    /// Weighted means; zeros without bias.
+    /// Weighted means of the columns; zeros if no bias is fitted.
     pub mean: Vec<f64>,
     /// Σ d (x̃_j − mean_j)²
     pub centred: Vec<f64>,
-    /// Bounds on √(Σ d t²), where t of a row is the sum of the magnitudes of the terms that x̃_j is computed from.
+    /// For each column j, a bound on √(Σ d t²), where t is the sum of the magnitudes of the terms that are added up to
+    /// x̃_j in a row.
     pub terms: Vec<f64>,
-    /// The largest √(Σ d x̃_j²) that changes no score by more than rounding.
+    /// For each column j, a bound for √(Σ d x̃_j²) below which the column changes no score by more than rounding.
     nothing: Vec<f64>,
-    /// For each column, whether its variance is rounding.
+    /// For each column, whether its variance is no more than rounding error.
     pub negligible: Vec<bool>,
-    /// Columns that have lost digits because their mean is far from their origin.
+    /// Columns whose variance has lost digits because their mean is far from the origin that the basis subtracts.
     pub far: Vec<usize>,
 }
 
@@ -80,14 +84,14 @@ impl Columns {
         }
     }
 
-    /// Whether a column is rounding beside the columns before it, which leave the fraction `part` of its centred
-    /// square.
+    /// Whether a column is a linear combination of the columns before it up to rounding; `part` is the fraction of its
+    /// variance that these do not explain.
     pub(super) fn is_nothing(&self, column: usize, part: f64) -> bool {
         (self.centred[column] * part).sqrt() <= self.nothing[column]
     }
 }
 
-/// The sums of [`ColumnSums`] in a Gram matrix.
+/// Reads the sums of [`ColumnSums`] from a Gram matrix.
 pub(super) fn column_sums(gram: &Gram) -> ColumnSums<'_> {
     let (order, n) = (gram.order, gram.order - 1);
     ColumnSums {

@@ -5,30 +5,32 @@
 
 use crate::linalg::{add_multiple, dot, norm};
 
-/// A row depends on the passive rows if its distance from their span is at most this.
+/// A row counts as linearly dependent on the rows with positive coefficients if its distance from their span is at most
+/// this.
 const DEPENDENT: f64 = 1e-10;
-/// A row enters only if its product with the residual exceeds this fraction of the residual's length.
+/// A row gets a positive coefficient only if its dot product with the residual exceeds this fraction of the residual's
+/// norm.
 const USELESS: f64 = 1e-12;
 
-/// All combinations of some unit vectors, the rows, with non-negative coefficients; and the nearest point to `target`
-/// in it.
+/// The cone of all combinations of some unit vectors ("rows") with non-negative coefficients, and its point nearest to
+/// `target`. A row is passive if its coefficient is positive.
 pub(crate) struct Cone {
     dimension: usize,
     target: Vec<f64>,
     /// The rows, of unit length.
     rows: Vec<Vec<f64>>,
-    /// The rows with a positive coefficient, by index, and the coefficients.
+    /// The index and coefficient of each passive row.
     passive: Vec<(usize, f64)>,
-    /// Factorisation of the passive rows: an orthonormal basis of their span, and the coordinates of each row in it,
-    /// which form an upper triangle.
+    /// An orthonormal basis of the span of the passive rows.
     basis: Vec<Vec<f64>>,
+    /// The coordinates of each passive row in `basis`, which form an upper triangular matrix (QR factorisation).
     upper: Vec<Vec<f64>>,
-    /// The target less the nearest point found so far.
+    /// `target` − the nearest point found so far.
     residual: Vec<f64>,
 }
 
 impl Cone {
-    /// The cone without rows, which is the point 0.
+    /// A cone without rows, which is only the point 0.
     pub(crate) fn new(target: Vec<f64>) -> Self {
         Cone {
             dimension: target.len(),
@@ -47,14 +49,14 @@ impl Cone {
         self.rows.push(row);
     }
 
-    /// The target less the nearest point. After [`Cone::solve`], no row has a positive product with it.
+    /// `target` − the nearest point. After [`Cone::solve`], no row has a positive dot product with it.
     pub(crate) fn residual(&self) -> &[f64] {
         &self.residual
     }
 
     /// Finds the nearest point.
     pub(crate) fn solve(&mut self) {
-        // A row that cannot enter because of rounding waits until the residual has become shorter.
+        // A row that cannot become passive because of rounding errors waits until the residual has become shorter.
         let mut waits = vec![false; self.rows.len()];
         // Each step shortens the residual, except for rounding, which could make steps repeat for ever; hence the
         // limit.
@@ -76,8 +78,8 @@ impl Cone {
         }
     }
 
-    /// The row that is not passive and does not wait, of the largest product with the residual; `None` if no product is
-    /// positive.
+    /// Of the rows that are not passive and do not wait, the one with the largest dot product with the residual; `None`
+    /// if no dot product is positive.
     fn most_useful(&self, waits: &[bool]) -> Option<usize> {
         let least = USELESS * norm(&self.residual).max(f64::MIN_POSITIVE);
         let mut best = (None, least);
@@ -92,7 +94,7 @@ impl Cone {
         best.0
     }
 
-    /// Makes a row passive unless it depends on the passive rows; returns whether it did.
+    /// Makes a row passive, unless it is linearly dependent on the passive rows; returns whether it was made passive.
     fn enter(&mut self, row: usize) -> bool {
         let mut rest = self.rows[row].clone();
         let coordinates = self.take_out_basis(&mut rest);
@@ -123,7 +125,8 @@ impl Cone {
         coordinates
     }
 
-    /// Solves the least-squares problem over the passive rows; rows whose coefficients would not be positive leave.
+    /// Solves the least-squares problem for the passive rows. Rows whose coefficients would not be positive are no
+    /// longer passive.
     fn settle(&mut self) {
         while !self.passive.is_empty() {
             let wanted = self.least_squares();
@@ -143,8 +146,8 @@ impl Cone {
                 return;
             }
             if !leaving.contains(&true) {
-                // None has reached zero exactly, because of rounding: the row nearest to it limited the step, and
-                // leaves.
+                // Because of rounding errors, no coefficient has become exactly zero. The row with the least one
+                // limited the step, and is removed.
                 let limits = |i: &usize| wanted[*i] <= 0.0;
                 let least = (0..leaving.len())
                     .filter(limits)
@@ -170,7 +173,7 @@ impl Cone {
         x
     }
 
-    /// Removes a passive row, and makes the coordinates an upper triangle again by rotations.
+    /// Removes a row from the passive rows, and makes `upper` triangular again by rotations.
     fn leave(&mut self, at: usize) {
         self.passive.remove(at);
         self.upper.remove(at);

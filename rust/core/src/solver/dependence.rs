@@ -1,4 +1,4 @@
-//! The columns that are linear combinations of columns before them, found from a [`View`].
+//! Finds the columns of X that are linear combinations of columns before them.
 
 use std::sync::Arc;
 
@@ -10,14 +10,15 @@ use crate::error::Error;
 use crate::kernel::{Basis, Gram};
 use crate::reduce::Job;
 
-/// The most times that the basis is changed; columns that lose digits after that are given up.
+/// The most bases that are tried; if digits of some columns still cancel in the last one, there is no result.
 const ROUNDS: usize = 16;
-/// The most that moving the weights of aliased columns to others may raise the loss, relative to the loss.
+/// Setting the weights of dependent columns to 0, and changing those of the others to compensate, may raise the loss by
+/// at most this fraction.
 pub(super) const LOSES: f64 = 1e-8;
 
-/// The [`View`] of the columns weighted as in the Gram matrices that `gram` computes. The basis is changed until no
-/// digits are lost. `None` if sums are not finite, or if a column is neither clearly a combination of the columns
-/// before it nor clearly not one.
+/// Means and covariances of the columns, from the Gram matrices that `gram` computes for a given basis (a linear
+/// transform of the columns). The basis is changed until no digits cancel. `None` if sums are not finite, or if
+/// rounding leaves a doubt whether some column is a linear combination of the columns before it.
 pub(super) fn view(
     objective: &Objective<'_>,
     gram: impl Fn(&Basis, &mut Job<'_>) -> Result<Gram, Error>,
@@ -49,7 +50,7 @@ pub(super) fn view(
     unreachable!("the last round returns")
 }
 
-/// The [`View`] with every row of positive weight weighted equally, whatever the parameters. It is computed once per
+/// Means and covariances of the columns with equal weights for all rows of positive sample weight. Computed once per
 /// fit.
 pub(crate) fn of_all_rows(
     objective: &Objective<'_>,
@@ -71,7 +72,7 @@ pub(crate) fn of_all_rows(
     Ok(view)
 }
 
-/// The columns that are linear combinations of columns before them, in all rows of positive weight.
+/// The columns that are linear combinations of columns before them, in all rows of positive sample weight.
 ///
 /// # Errors
 ///
@@ -81,8 +82,9 @@ pub(crate) fn dependent(objective: &Objective<'_>, run: &mut Run<'_>) -> Result<
     Ok(view.map_or(Vec::new(), |view| view.dependent))
 }
 
-/// The dependent columns as combinations of others, with their weights in `v` moved to those others. `None`, with `v`
-/// unchanged, if that raises the loss: weights are then so large that the move is dominated by rounding.
+/// The dependent columns as linear combinations of others. Sets their weights in `v` to 0 and changes the weights of
+/// the others such that scores stay the same. `None`, with `v` unchanged, if that raises the loss: then weights are so
+/// large that rounding errors dominate.
 ///
 /// # Errors
 ///

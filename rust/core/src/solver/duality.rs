@@ -1,15 +1,16 @@
-//! Upper bound on objective − minimum by duality, for l2 > 0.
+//! Upper bound on the duality gap, and so on objective − minimum, for a penalty (l2/2)‖w‖² with l2 > 0.
 //!
-//! With residuals r_i = σ(z_i) − y_i, an iterate whose bias is optimal for its weights, so that Σ s_i r_i = 0, gives a
-//! feasible point of the Fenchel dual, and the duality gap is exactly
+//! Let P(w, b) be the objective, D the Fenchel dual, s_i sample weights, and r_i = σ(z_i) − y_i the residuals. If the
+//! bias is the optimal one for the weights, b = b°, then Σ s_i r_i = 0, the residuals are a feasible point of the dual,
+//! and the duality gap is exactly
 //!
 //! ```text
 //! P(w, b°) − D(r) = ‖∇_w P(w, b°)‖² / (2·l2)
 //! ```
 //!
-//! (S. Shalev-Shwartz & T. Zhang, JMLR 14 (2013), §1, with the bias eliminated). For a bias b near the optimal bias b°,
-//! this gap is bounded as follows. |σ''| ≤ σ', so the curvature h along the bias changes by a factor of at most e^±t
-//! over a distance t. With g the derivative by the bias at b, and T = Σ s_i σ'_i ‖x_i‖² / Σ s_i:
+//! (S. Shalev-Shwartz & T. Zhang, JMLR 14 (2013), §1, with the bias eliminated). For a bias b near b°, it is bounded as
+//! follows. Let g and h be the first and second derivative of P by the bias at b, and T = Σ s_i σ'(z_i) ‖x_i‖² / Σ s_i.
+//! Since |σ''| ≤ σ', h changes by a factor of at most e^±t over a distance t of the bias. Hence
 //!
 //! ```text
 //! |b − b°|               ≤ δ = −ln(1 − |g| / h)
@@ -17,18 +18,19 @@
 //! ‖∇_w P(b) − ∇_w P(b°)‖ ≤ δ e^δ √(h T)        by Cauchy–Schwarz
 //! ```
 //!
-//! The computed gradient is enlarged by a bound on its rounding error: scores err by at most
-//! (n / lanes + 8)·ε·(‖x‖‖w‖ + |b|), residuals by 8·ε of themselves, and their sums by ε for each of the additions
-//! that a term goes through (N. Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §3.1 and §4.2). Over
-//! sparse rows, scores and the gradient's sums are in `f64` whatever is stored, and are rounded once.
+//! A bound on its rounding error is added to the computed gradient. The error of scores is at most (n / lanes +
+//! 8)·ε·(‖x‖‖w‖ + |b|), the relative error of residuals at most 8·ε, and sums have a relative error of ε for each
+//! addition that a term goes through (N. Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §3.1 and
+//! §4.2). For sparse rows, scores and the gradient's sums are computed in `f64` whatever type is stored, and rounded
+//! once.
 //!
-//! With K classes the same holds with residuals r_ik = p_ik − [y_i = k]: the dual point is p_i in the simplex, feasible
-//! where Σ s_i r_ik = 0 for every class, and its value is the entropy Σ s_i H(p_i) less the penalty's conjugate. Let b°
-//! be the optimal biases nearest to b, u the unit vector from b towards b°, whose range over the classes is at most √2,
-//! and H_i = diag(p_i) − p_i p_iᵀ. Third derivatives of ln Σ exp along u are at most √2 times the second (F. Bach,
-//! Electron. J. Stat. 4 (2010), doi:10.1214/09-EJS521), so that curvatures change by a factor of at most e^±√2t over a
-//! distance t. With μ ≤ uᵀ H u ≤ h, where H = Σ s_i H_i / Σ s_i, and ‖H_i u‖² ≤ uᵀ H_i u · tr H_i, hence T = Σ s_i tr
-//! H_i ‖x_i‖² / Σ s_i:
+//! With K classes the same holds with residuals r_ik = p_ik − [y_i = k] of the probabilities p_ik. The dual point is
+//! p_i in the simplex, which is feasible if Σ s_i r_ik = 0 for every class k. The dual's value there is the entropy Σ
+//! s_i H(p_i) minus the conjugate of the penalty. Let b° be the optimal biases nearest to b, and u the unit vector from
+//! b towards b°, whose components differ by at most √2. Let H_i = diag(p_i) − p_i p_iᵀ, H = Σ s_i H_i / Σ s_i with μ ≤
+//! uᵀ H u ≤ h, and T = Σ s_i tr(H_i) ‖x_i‖² / Σ s_i, which is used because ‖H_i u‖² ≤ uᵀ H_i u · tr H_i. Third
+//! derivatives of ln Σ exp along u are at most √2 times the second derivatives (F. Bach, Electron. J. Stat. 4 (2010),
+//! doi:10.1214/09-EJS521), so second derivatives change by a factor of at most e^±√2t over a distance t. Hence
 //!
 //! ```text
 //! ‖b − b°‖               ≤ δ = −ln(1 − √2 ‖g‖ / μ) / √2
@@ -36,12 +38,12 @@
 //! ‖∇_W P(b) − ∇_W P(b°)‖ ≤ δ e^√2δ √(h T)
 //! ```
 //!
-//! H and g vanish along (1, …, 1). Adding τ there makes H invertible, and 1 / tr (H + τ 1 1ᵀ/K)⁻¹ is a lower bound μ on
-//! its least other eigenvalue. To make δ negligible, the bound is evaluated at the biases b + Δ after one more Newton
-//! step Δ: convexity gives P(W, b) − P(W, b + Δ) ≤ −g · Δ, and curvatures at b + Δ are those at b times at most
-//! e^±√2‖Δ‖.
+//! H and g vanish along (1, …, 1). Adding τ 1 1ᵀ/K with τ > 0 makes H invertible, and 1 / tr (H + τ 1 1ᵀ/K)⁻¹ is a
+//! lower bound μ on its least other eigenvalue. To make δ negligible, the bound is evaluated after one more Newton step
+//! Δ of the biases, at b + Δ: P(W, b) − P(W, b + Δ) ≤ −g · Δ by convexity, and second derivatives at b + Δ are at most
+//! e^±√2‖Δ‖ times those at b.
 //!
-//! In the rounding bound, a residual now has K terms, and Σ_k r_ik² ≤ 2 E_i.
+//! In the bound on rounding errors, a residual now has K terms, and Σ_k r_ik² ≤ 2 E_i for the error E_i of row i.
 
 use std::f64::consts::SQRT_2;
 
@@ -53,20 +55,20 @@ use crate::linalg::{add_multiple, dot, norm};
 use crate::reduce::{Job, STRIPE};
 use crate::source::Rounding;
 
-/// The second derivatives that the bound needs, each multiplied or divided by [`EXACT`] to be safe.
+/// Bounds on the second derivatives that the duality bound needs: computed values, multiplied or divided by [`EXACT`].
 pub(super) struct DualMoments {
-    /// The least curvature along the biases: h for one score, μ for several classes.
+    /// A lower bound on the second derivative along the biases: h for one score, μ for several classes.
     least: f64,
-    /// h, a bound on the largest curvature along the biases.
+    /// An upper bound h on the second derivative along the biases.
     largest: f64,
-    /// T, the weighted mean of tr H_i ‖x_i‖² (see the module).
+    /// T, the mean of σ'(z_i) ‖x_i‖² over the rows; for several classes, of tr(H_i) ‖x_i‖² as in the module's head.
     spread: f64,
-    /// Σ s_i ‖x_i‖² / Σ s_i
+    /// Σ s_i ‖x_i‖² / Σ s_i, with sample weights s_i and rows x_i.
     squares: f64,
 }
 
 impl DualMoments {
-    /// From the sums of all scores' curvatures, and the least curvature along the biases.
+    /// From sums over rows with the curvatures of all scores added, and the least second derivative along the biases.
     pub(super) fn new(trace: &Curvature, least: f64) -> Self {
         DualMoments {
             least: least / EXACT,
@@ -76,7 +78,7 @@ impl DualMoments {
         }
     }
 
-    /// Bounds on the moments of several classes after a step of the biases of this length.
+    /// The same bounds after a step of the biases of this length, for several classes.
     fn after(self, length: f64) -> Self {
         let growth = (SQRT_2 * length).exp();
         DualMoments {
@@ -88,13 +90,14 @@ impl DualMoments {
     }
 }
 
-/// Factor by which computed sums of positive terms, which are right to a few thousand ε, become upper bounds.
+/// Multiplied by this, computed sums of positive terms, which have relative errors of up to a few thousand ε, become
+/// upper bounds.
 pub(super) const EXACT: f64 = 1.0 + 1e-9;
-/// The longest Newton step of the biases that is taken, in the Euclidean norm: after longer ones the bounds on
-/// curvatures are too loose.
+/// The longest Newton step of the biases that is taken, in the Euclidean norm. After a longer step, the bounds on
+/// second derivatives would be too loose.
 const LONGEST: f64 = 1.0;
 
-/// The cost of [`gap`], in passes over all rows: scores and moments; with several classes also the gradient.
+/// The cost of [`gap`], in passes over all rows.
 pub(crate) fn passes(classes: usize) -> f64 {
     if classes == 1 { 1.0 } else { 4.0 }
 }
@@ -119,8 +122,8 @@ pub(crate) fn gap(
     Ok(if gap.is_nan() { f64::INFINITY } else { gap })
 }
 
-/// The bound from the biases of several classes after one Newton step, plus the most that the step gains. If the step
-/// is longer than [`LONGEST`], the bound without it.
+/// For several classes: the bound at the biases after one Newton step, plus an upper bound on the step's gain. If the
+/// step is longer than [`LONGEST`], the bound without the step.
 fn at_better_biases(
     objective: &Objective<'_>,
     iterate: &Iterate,
@@ -151,8 +154,8 @@ fn at_better_biases(
         ))
 }
 
-/// The moments at `iterate`. With several classes also the inverse of the Hessian by the biases, unless it is singular
-/// along another direction than (1, …, 1).
+/// Bounds on the second derivatives at `iterate`. For several classes also the inverse of the Hessian by the biases, or
+/// `None` if it is singular along other directions than (1, …, 1).
 fn moments(
     objective: &Objective<'_>,
     iterate: &Iterate,
@@ -181,14 +184,14 @@ fn moments(
 /// The inverse of a symmetric K × K matrix H that vanishes along (1, …, 1), on the vectors perpendicular to that.
 struct Inverse {
     classes: usize,
-    /// tr H
+    /// The trace of H.
     trace: f64,
-    /// L of L Lᵀ = H + τ 1 1ᵀ/K, row by row.
+    /// The Cholesky factor L of H + τ 1 1ᵀ/K with τ = tr H / K, row by row.
     lower: Vec<f64>,
 }
 
 impl Inverse {
-    /// `None` if the eigenvalues are so far apart that the least may be rounding. Only the lower triangle of `hessian`
+    /// `None` if the least eigenvalue is so small that it may be rounding error. Only the lower triangle of `hessian`
     /// is read.
     fn new(hessian: Vec<f64>, classes: usize) -> Option<Self> {
         let mut lower = hessian;
@@ -225,7 +228,7 @@ impl Inverse {
         }
     }
 
-    /// `x ← (L Lᵀ)⁻¹ x`, less the mean of its components.
+    /// `x ← (L Lᵀ)⁻¹ x`, then subtracts the mean from the components of `x`.
     fn solve(&self, x: &mut [f64]) {
         self.solve_lower(x);
         for i in (0..self.classes).rev() {
@@ -238,8 +241,8 @@ impl Inverse {
         x.iter_mut().for_each(|x| *x -= mean);
     }
 
-    /// A lower bound on the least eigenvalue: the reciprocal of tr (L Lᵀ)⁻¹ = Σ_j ‖L⁻¹ e_j‖², less the rounding error
-    /// of the matrix.
+    /// A lower bound on the least eigenvalue of L Lᵀ: 1 / tr (L Lᵀ)⁻¹ with tr (L Lᵀ)⁻¹ = Σ_j ‖L⁻¹ e_j‖², minus a bound
+    /// on the rounding error of the matrix.
     fn least_eigenvalue(&self) -> f64 {
         let mut trace_of_inverse = 0.0;
         for j in 0..self.classes {
@@ -252,7 +255,7 @@ impl Inverse {
     }
 }
 
-/// Bounds on the norms of the rounding errors of a gradient: of its part by the weights, and of its part by the biases.
+/// Upper bounds on the norm of a gradient's rounding error: of the part by the weights, and of the part by the biases.
 pub(super) struct GradientError {
     pub(super) by_weights: f64,
     pub(super) by_biases: f64,
@@ -271,7 +274,8 @@ pub(super) fn gradient_error(
     let epsilon = precision.epsilon();
     let Rounding { score, additions } = objective.source.rounding(classes, precision);
     let sum = epsilon * (STRIPE as f64 + 16.0) + f64::EPSILON * (additions + 16.0);
-    // |r| ≤ 1 and r² ≤ E_i for every label; with several classes, r is up to √2 times as large.
+    // A residual r has |r| ≤ 1 and r² ≤ E_i, the row's error; with several classes, its norm is up to √2 times as
+    // large.
     let (terms, factor) = match classes {
         1 => (8.0, 1.0),
         _ => (8.0 + classes as f64, SQRT_2),
@@ -286,8 +290,9 @@ pub(super) fn gradient_error(
     }
 }
 
-/// Bound on the rounding error of the objective of one score at `iterate`, which was computed in `float64`. An error of a
-/// score moves E_i by |r_i| times as much, and r_i² ≤ E_i; sums of positive terms err by ε of themselves for each addition.
+/// Upper bound on the rounding error of the objective at `iterate`, for a model with one score computed in `float64`.
+/// An error of a score changes the row's error E_i by |r_i| times as much, where r_i² ≤ E_i; a sum of positive terms
+/// has a relative error of ε for each addition.
 pub(super) fn objective_error(
     objective: &Objective<'_>,
     iterate: &Iterate,
@@ -301,7 +306,8 @@ pub(super) fn objective_error(
     2.0 * (of_scores + f64::EPSILON * additions * iterate.value.objective)
 }
 
-/// The bound from the gradient at `iterate`, which was computed in `precision`, and the moments there.
+/// The bound on objective − minimum from the gradient at `iterate`, which was computed in `precision`, and the second
+/// derivatives `moments`.
 fn bound(
     objective: &Objective<'_>,
     iterate: &Iterate,
@@ -321,7 +327,8 @@ fn bound(
     if objective.fit_bias && (rest <= 0.0 || rest.is_nan()) {
         return f64::INFINITY;
     }
-    // With x = rate · |g| / μ: δ = −ln(1 − x) / rate ≤ x / (1 − x) / rate, and e^(rate · δ) = 1 / (1 − x).
+    // With x = rate · |g| / μ (`rest` is 1 − x): δ = −ln(1 − x) / rate ≤ x / (1 − x) / rate, and
+    // e^(rate · δ) = 1 / (1 − x).
     let (distance, growth) = if objective.fit_bias {
         ((1.0 - rest) / rate / rest, 1.0 / rest)
     } else {
@@ -370,7 +377,7 @@ mod tests {
             .collect()
     }
 
-    /// Features of 1e-9 make only the biases matter, whose optimum is the ln of each class's share.
+    /// With features of 1e-9 only the biases matter. Their optimum is ln(share of the class).
     #[test]
     fn biases_far_from_their_best_are_paid_for() {
         let counts = [5, 3, 2];
@@ -434,7 +441,7 @@ mod tests {
         assert_eq!(grew, [true; 3]);
     }
 
-    /// The errors of gradients in single precision are within the bounds, and the gap includes the bounds.
+    /// The errors of gradients computed in single precision are within the bounds, and the gap includes these bounds.
     #[test]
     fn rounding_is_counted() {
         for (classes, m, n) in [(1, 700, 3), (1, 300, 40), (3, 300, 3), (3, 257, 70)] {

@@ -1,4 +1,5 @@
-//! The Hessian of the objective, factored such that `L Lᵀ ⪯ H` is proved in spite of rounding.
+//! The Cholesky factor L of the objective's Hessian H, computed such that H − L Lᵀ is positive semidefinite in spite of
+//! rounding errors.
 
 use super::cholesky::Cholesky;
 use super::objective::Objective;
@@ -9,19 +10,21 @@ use crate::kernel::{self, Gram};
 use crate::linalg::norm;
 use crate::source::RowScores;
 
-/// The Hessian by the parameters that are free to move, in the coordinates of a view's basis.
+/// The factored Hessian with respect to the free parameters, for columns transformed by a view's basis.
 pub(super) struct Factored {
-    /// The columns whose weights are free to move, class by class; column n is the bias.
+    /// The free parameters, class by class: columns whose weights may change, and n for the bias.
     pub(super) free: Vec<Vec<usize>>,
-    /// Factors that scale the diagonal of the Hessian to 1, class by class; 0 for columns left out.
+    /// Factors that scale the diagonal of the Hessian to 1, one for each free parameter, class by class; 0 for columns
+    /// left out.
     pub(super) scale: Vec<f64>,
-    /// The factor of the scaled Hessian less `shift` times the identity, where `shift` bounds the rounding errors of
-    /// the matrix and of its factorisation.
+    /// The Cholesky factor of the scaled Hessian − `shift` · I, where `shift` bounds the rounding errors of the matrix
+    /// and of its factorisation.
     pub(super) factor: Cholesky,
 }
 
 impl Factored {
-    /// Computes and factors the Hessian at the scores. `None` if rounding leaves a doubt that it is positive definite.
+    /// Computes and factors the Hessian at given scores of all rows. `None` if, because of rounding errors, it may not
+    /// be positive definite.
     ///
     /// # Errors
     ///
@@ -81,17 +84,17 @@ impl Factored {
     }
 }
 
-/// The unknowns, which number the Hessian's rows: class by class, the weights by columns and, last, the bias. The same
-/// change of a column's weight in all classes changes no probability, so for each column the weight of one class is
-/// fixed.
+/// Which parameters are unknowns, in the order of the Hessian's rows: class by class, first weights, then the bias.
+/// With several classes, adding the same number to a column's weights in all classes changes no probability, so for
+/// each column the weight of one class is fixed and not an unknown.
 struct Unknowns {
     /// The columns of the unknowns, class by class; column n is the bias.
     free: Vec<Vec<usize>>,
     /// Class and column of each unknown.
     all: Vec<(usize, usize)>,
-    /// The number of the unknown of each class and column, shape (K, n + 1); `None` if it is fixed.
+    /// The Hessian's row for each class and column, shape (K, n + 1); `None` if the parameter is fixed.
     place: Vec<Option<usize>>,
-    /// n + 1
+    /// n + 1, the number of parameters per class.
     order: usize,
 }
 
@@ -107,7 +110,8 @@ impl Unknowns {
                 }
             });
         }
-        // The class of the largest curvature is fixed: the Hessian by the others is then farthest from singular.
+        // For each column, the class with the largest second derivative is fixed, so that the Hessian with respect to
+        // the others is as far from singular as possible.
         let stays = |j: usize| {
             let largest = |a: &usize, b: &usize| diagonals[*a][j].total_cmp(&diagonals[*b][j]);
             (0..classes).max_by(largest).filter(|_| classes > 1)
@@ -158,8 +162,8 @@ impl Unknowns {
         if penalty.is_none() {
             return;
         }
-        // The penalty is taken of weights that sum to zero over the classes: its Hessian is l2 · (I − 1 1ᵀ/K) over the
-        // classes.
+        // The penalty is that of the weights after centring over the classes, so its Hessian over the classes is
+        // l2 · (I − 1 1ᵀ/K).
         let shared = match objective.classes {
             1 => 0.0,
             classes => 1.0 / classes as f64,
@@ -175,8 +179,8 @@ impl Unknowns {
     fn rounding(&self, view: &View, own: &[Gram], scale: &[f64], rows: usize) -> f64 {
         let (order, n, size) = (self.order, self.order - 1, self.all.len());
         let weight = view.gram.weight;
-        // For each unknown: the root of the sum of terms that cancel in its diagonal element, and the error of that
-        // root that rounding of the rows in the basis causes.
+        // For each unknown: `cancelled`, the root of the sum of the terms that cancel in its diagonal element; and
+        // `moved`, the error of that root because the transformed rows are rounded.
         let (mut cancelled, mut moved) = (Vec::new(), Vec::new());
         for (&(k, j), scale) in self.all.iter().zip(scale) {
             let root = |j: usize| (own[k].lower[j * (order + 1)] / weight).sqrt();

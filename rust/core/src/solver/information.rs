@@ -1,4 +1,4 @@
-//! The Fisher information, for the covariance of weights and bias.
+//! The Fisher information of the weights and bias, whose inverse is their covariance.
 
 use std::sync::Arc;
 
@@ -12,14 +12,15 @@ use crate::kernel::Basis;
 use crate::linalg::{add_multiple, dot};
 use crate::reduce::Job;
 
-/// The Fisher information of one score.
+/// The Fisher information of a model with one score, in factored form.
 pub(crate) struct Information {
     view: View,
     aliased: Vec<Alias>,
 }
 
 impl Information {
-    /// The information at `v`; `None` if it is singular for another reason than aliased columns.
+    /// The information at the parameters `v`; `None` if it is singular for another reason than columns that are linear
+    /// combinations of others.
     ///
     /// # Errors
     ///
@@ -35,8 +36,8 @@ impl Information {
         let Some(view) = dependence::view(objective, gram, basis, run)? else {
             return Ok(None);
         };
-        // Columns are aliased only if they are dependent in all rows, also those whose predictions are too certain to
-        // count at `v`.
+        // Rows with certain predictions have no weight in the information at `v`. Columns count as linear combinations
+        // of others only if they are so in all rows.
         if !view.dependent.is_empty() && view.dependent != dependence::dependent(objective, run)? {
             return Ok(None);
         }
@@ -44,12 +45,13 @@ impl Information {
         Ok(Some(Information { view, aliased }))
     }
 
-    /// Columns that are combinations of others.
+    /// Columns that are linear combinations of others.
     pub(crate) fn aliased(&self) -> &[Alias] {
         &self.aliased
     }
 
-    /// The inverse by the weights of X's columns and, last, the bias; row by row. No column may be aliased.
+    /// The inverse, row by row, for the weights of the original columns and, last, the bias. There must be no aliased
+    /// columns.
     pub(crate) fn inverse(&self, objective: &Objective<'_>) -> Vec<f64> {
         let view = &self.view;
         let n = view.scale.len();
@@ -61,8 +63,8 @@ impl Information {
                 add_multiple(row, a, x);
             }
         };
-        // With H = S⁻¹ L Lᵀ S⁻¹, the inverse is the sum of r rᵀ over the rows r of L⁻¹ S, taken from the basis to X's
-        // columns.
+        // The information is S⁻¹ L Lᵀ S⁻¹ with a diagonal matrix S (`scale`) and the Cholesky factor L. So its inverse
+        // is the sum of r rᵀ over the rows r of L⁻¹ S, which are transformed from the basis to the original columns.
         let inverse = view.factor.as_ref().map_or(Vec::new(), Cholesky::inverse);
         for row in inverse.chunks_exact(n) {
             let mut w: Vec<f64> = row

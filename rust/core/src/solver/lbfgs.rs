@@ -1,8 +1,8 @@
 //! Limited-memory BFGS on top of a preconditioner.
 //!
 //! Source: J. Nocedal & S. Wright, *Numerical Optimization*, 2nd ed. (2006), algorithm 7.4, with the preconditioner as
-//! the initial inverse Hessian. Steps whose change of the objective is below rounding are judged by the slope along
-//! them: W. Hager & H. Zhang, SIAM J. Optim. 16 (2005), doi:10.1137/030601880, §4.
+//! the initial inverse Hessian. If rounding hides the change of the objective by a step, the slope after the step
+//! decides whether it is accepted: W. Hager & H. Zhang, SIAM J. Optim. 16 (2005), doi:10.1137/030601880, §4.
 
 use std::collections::VecDeque;
 
@@ -15,31 +15,32 @@ use crate::linalg::{add_multiple, dot};
 
 /// The most [`Pair`]s kept.
 const MEMORY: usize = 20;
-/// The least decrease of the objective that a step is accepted with, as a fraction of step · slope (Armijo's
-/// condition).
+/// Armijo's condition: a step is accepted if it decreases the objective by at least this fraction of step length ×
+/// |slope|.
 const ARMIJO: f64 = 1e-4;
-/// The largest slope left after a step that is judged by its slope, as a fraction of the slope before it.
+/// A step that is judged by its slope is accepted if the slope after it is at most this fraction of the slope before
+/// it.
 const SLOPE: f64 = 0.8;
-/// [`SLOPE`] of several classes, whose preconditioner predicts the length of a step less well.
+/// [`SLOPE`] for several classes, where the preconditioner predicts the length of a step less well.
 const CLASSES_SLOPE: f64 = 1.0;
-/// Step lengths tried for several classes while only the slope can be judged.
+/// How many step lengths are tried, for several classes, while steps are judged by the slope.
 const BLIND_TRIALS: usize = 4;
 /// The most step lengths tried along one direction.
 const TRIALS: usize = 30;
 
-/// A step and the change of the gradient along it.
+/// A step, and the change of the gradient by it.
 struct Pair {
     step: Vec<f64>,
     change: Vec<f64>,
-    /// step · change
+    /// The dot product step · change.
     product: f64,
 }
 
-/// The pairs of the last iterations, from which the curvature is estimated.
+/// The pairs of the last iterations, from which L-BFGS estimates the inverse Hessian.
 #[derive(Default)]
 pub(crate) struct Memory {
     pairs: VecDeque<Pair>,
-    /// The factor of the preconditioner that fits the last pair.
+    /// The factor by which the preconditioner is multiplied to fit the last pair.
     gamma: Option<f64>,
 }
 
@@ -51,7 +52,7 @@ impl Memory {
     fn push(&mut self, step: Vec<f64>, change: Vec<f64>, preconditioner: &Preconditioner) {
         let product = dot(&step, &change);
         let terms = step.iter().zip(&change).map(|(s, y)| (s * y).abs());
-        // The product must exceed the rounding errors of its terms.
+        // Pairs without positive curvature, beyond rounding errors, are not kept.
         if product.is_nan() || product <= 1e-14 * terms.sum::<f64>() {
             return;
         }
@@ -69,7 +70,8 @@ impl Memory {
         });
     }
 
-    /// The next direction: −P g with P the inverse Hessian estimated from the preconditioner and the pairs.
+    /// The next search direction −P g, with the gradient g and the inverse Hessian P estimated from preconditioner and
+    /// pairs.
     fn direction(&self, gradient: &[f64], preconditioner: &Preconditioner) -> Vec<f64> {
         let mut q = gradient.to_vec();
         let mut along = Vec::with_capacity(self.pairs.len());
@@ -95,14 +97,14 @@ impl Memory {
     }
 }
 
-/// When iterations stop.
+/// When iterations end.
 pub(crate) struct Criteria<'a> {
     /// Convergence test, given the iterate, the next direction and the predicted decrease of the objective.
     pub is_reached: &'a dyn Fn(&Iterate, &[f64], f64) -> bool,
-    /// Whether the gradient of the iterate is small enough, but the next direction is as long as if the optimum were at
-    /// infinity.
+    /// Whether the gradient at the iterate is small enough, but the next direction is so long that the minimum may be
+    /// at infinity.
     pub is_drifting: &'a dyn Fn(&Iterate, &[f64]) -> bool,
-    /// Whether parameters are so large that no optimum is expected there.
+    /// Whether parameters are larger than can be expected at any minimum.
     pub is_runaway: &'a dyn Fn(&[f64]) -> bool,
     pub iterations: usize,
 }
@@ -114,7 +116,7 @@ pub(crate) struct LbfgsEnd {
     pub iterations: usize,
 }
 
-/// A minimisation: of which objective, with which preconditioner, in which precision, and until when.
+/// What a minimisation by L-BFGS needs: the objective, a preconditioner, the precision of evaluations, and when to end.
 pub(crate) struct Lbfgs<'a> {
     pub objective: &'a Objective<'a>,
     pub preconditioner: &'a Preconditioner,
@@ -200,7 +202,7 @@ impl Lbfgs<'_> {
         }
     }
 
-    /// A step along `direction` that decreases the objective; the whole direction if that does.
+    /// Finds a step along `direction` that decreases the objective. Tries step length 1 first, then shorter ones.
     fn line_search(
         &self,
         iterate: &Iterate,
@@ -214,7 +216,8 @@ impl Lbfgs<'_> {
             ..
         } = *self;
         let from = iterate.value.objective;
-        // Differences of the objective this small are judged by slopes, which are sums of small terms and still right.
+        // If the objective changes by less than this, rounding may hide the change. The slope, a sum of small terms, is
+        // still accurate then, and decides.
         let blind = 0.1 * precision.epsilon().sqrt() * from.abs();
         let mut step = 1.0;
         let (most, blind_trials) = match objective.classes {
@@ -268,8 +271,8 @@ enum LineSearch {
     Spent,
 }
 
-/// The next step length to try, as a fraction of the last one: at the minimum of the parabola with the slope and value
-/// at the start and the value at the last step, between 0.1 and 0.5.
+/// The next step length to try, as a fraction of the last one: the minimum of the parabola through value and slope at
+/// the start and the value at the last step, limited to 0.1 … 0.5.
 fn shorter(value: &Value, gain: f64, slope: f64) -> f64 {
     if !value.is_finite() {
         return 0.1;

@@ -1,14 +1,16 @@
-//! The solvers: from the objective to its optimum, with a proof.
+//! The solvers: they minimise the objective (mean error plus penalty) and prove how near the minimum is.
 //!
-//! * `objective`: the function that is minimised, and its gradient, in one pass over the rows;
-//! * `run`: passes and iterations of one fit so far, and when it must stop;
+//! * `objective`: the function that is minimised, and its gradient, in one pass over the rows of `X`;
+//! * `run`: the state of one fit: passes and iterations so far, and limits;
 //! * `cholesky`, `preconditioner`: an approximate inverse of the Hessian;
 //! * `lbfgs`, `stages`: preconditioned L-BFGS, on growing samples and then on all rows;
 //! * `plane_search`: gradient descent with the optimal step length and momentum of each iteration;
-//! * `elastic_net`, `smooth_model`, `quadratic`: with an l1 penalty, a proximal quasi-Newton method, its model of the smooth
+//! * `elastic_net`, `smooth_model`, `quadratic`: with an l1 penalty, a proximal quasi-Newton method, its model of the
+//! smooth
 //!   part, and the minimum of model and penalty;
-//! * `columns`, `view`, `dependence`: the columns in a basis where no digits are lost, and columns that are linear
-//!   combinations of others;
+//! * `columns`, `view`, `dependence`: the columns of `X`, transformed linearly such that no digits cancel, and columns
+//! that
+//!   are linear combinations of others;
 //! * `duality`, `certificate`, `hessian`: upper bounds on objective − minimum, by duality with a penalty, and by the
 //!   factored Hessian with or without one; `fenchel`: by duality with an l1 penalty;
 //! * `information`: the Fisher information, for the covariance of weights and bias;

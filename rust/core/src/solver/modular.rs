@@ -1,8 +1,9 @@
-//! Exact rank: Gaussian elimination over the integers modulo the prime 2⁶¹ − 1.
+//! Computes the exact rank of floating-point vectors, by Gaussian elimination over the integers modulo the prime 2⁶¹ −
+//! 1.
 //!
-//! A floating-iterate number is an integer times a power of two, and so an element of the field of integers modulo the
-//! prime, without rounding. Rows that are linearly dependent are dependent modulo every prime; rows that are not look
-//! dependent with a probability of about 2⁻⁶¹ each.
+//! A floating-point number is an integer times a power of two, so it has an exact counterpart among the integers modulo
+//! the prime, which form a field. Vectors that are linearly dependent are dependent modulo every prime. Vectors that
+//! are independent appear dependent with a probability of about 2⁻⁶¹.
 
 use crate::shuffle::Random;
 
@@ -36,7 +37,7 @@ fn inverse(a: u64) -> u64 {
     result
 }
 
-/// A finite number as an element of the field.
+/// A finite number modulo the prime.
 pub(crate) fn residue(x: f64) -> u64 {
     let bits = x.to_bits();
     let field = ((bits >> 52) & 0x7FF) as i64;
@@ -45,18 +46,18 @@ pub(crate) fn residue(x: f64) -> u64 {
         0 => (fraction, -1074),
         _ => (fraction | 1 << 52, field - 1075),
     };
-    // 2⁶¹ is 1 in the field, so exponents of 2 count modulo 61.
+    // 2⁶¹ is 1 modulo the prime, so only the exponent modulo 61 matters.
     let value = reduce(u128::from(significand) << exponent.rem_euclid(61));
     if x < 0.0 { difference(0, value) } else { value }
 }
 
-/// Linearly independent rows over the field, in reduced echelon form.
+/// Linearly independent rows of integers modulo the prime, in reduced echelon form.
 pub(crate) struct Echelon {
     columns: usize,
     rows: Vec<Vec<u64>>,
     pivots: Vec<usize>,
-    /// A random vector perpendicular to all rows. A new row that depends on them is perpendicular to it, too, and any
-    /// other row almost never is: most rows are told by one product.
+    /// A random vector perpendicular to all rows. A new row that depends on the rows is perpendicular to it too; an
+    /// independent row almost never is. So one dot product tells most rows apart.
     witness: Vec<u64>,
     random: Random,
 }
@@ -78,7 +79,7 @@ impl Echelon {
         self.rows.len()
     }
 
-    /// Adds a row unless it depends on those before it; returns whether it was added.
+    /// Adds a row, unless it depends linearly on the rows before it; returns whether it was added.
     pub(crate) fn add(&mut self, row: &[u64]) -> bool {
         let pairs = row.iter().zip(&self.witness);
         if pairs.fold(0, |sum, (&a, &b)| {

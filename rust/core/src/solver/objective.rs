@@ -1,5 +1,6 @@
-//! The function that is minimised: E + l1 Σ|w_j| + (l2/2)‖w‖², of one vector `v` of weights and, last, the bias. For K classes `v`
-//! holds the n weights of each class, class after class, and then the K biases.
+//! The function that is minimised: E + l1 Σ|w_j| + (l2/2)‖w‖², with the mean error E and the strengths l1, l2 of the
+//! penalties. Its argument is one vector `v`: the n weights, then the bias. For K classes, `v` has the n weights of
+//! each class, class after class, and then the K biases.
 
 use crate::error::Error;
 use crate::float::Precision;
@@ -22,30 +23,31 @@ pub(crate) struct Objective<'a> {
     pub precision: Precision,
     /// Columns left out of a fit without penalty: their weights stay 0.
     pub excluded: &'a [usize],
-    /// The cost of one evaluation, in passes over the whole dataset.
+    /// The cost of one evaluation, in passes over the whole dataset; less than 1 for a sample of rows.
     pub cost: f64,
-    /// If Σ s_i E_i is below this, every label is predicted right. 0 with a penalty, where that proves no separation.
+    /// If the weighted sum of the errors, Σ s_i E_i, is below this, every label is predicted right: so a hyperplane
+    /// separates the labels, and without a penalty there is no minimum. 0 (never) with a penalty.
     pub separated_below: f64,
 }
 
-/// The objective and its gradient at some parameters.
+/// The objective and its gradient at some parameters v.
 #[derive(Clone, Debug)]
 pub(crate) struct Value {
     pub objective: f64,
     /// E, the mean error.
     pub loss: f64,
-    /// Σ s_i E_i
+    /// Σ s_i E_i, the weighted sum of the errors.
     pub error: f64,
-    /// Σ s_i
+    /// Σ s_i, the sum of the sample weights.
     pub weight: f64,
-    /// By weights and, last, biases; 0 by biases that are not fitted.
+    /// The gradient of the smooth part (without l1) by weights and, last, biases; 0 by biases that are not fitted.
     pub gradient: Vec<f64>,
-    /// Max-norm of the objective's gradient; with l1, of the subgradient that is smallest.
+    /// Max-norm of the objective's gradient; with l1, of its smallest subgradient.
     pub gradient_norm: f64,
 }
 
 impl Value {
-    /// The largest difference of two objectives that may be rounding.
+    /// An estimate of rounding errors: differences of the objective below this mean nothing.
     pub(crate) fn rounding(&self, precision: Precision) -> f64 {
         64.0 * precision.epsilon() * self.objective.abs()
     }
@@ -55,7 +57,7 @@ impl Value {
     }
 }
 
-/// An iterate: weights and, last, biases, with the objective there.
+/// An iterate: the parameters `v` (weights and, last, biases), with objective and gradient there.
 #[derive(Clone, Debug)]
 pub(crate) struct Iterate {
     pub v: Vec<f64>,
@@ -72,7 +74,7 @@ impl<'a> Objective<'a> {
         precision: Precision,
     ) -> Self {
         let is_separable = penalty.is_none() && labels.are_classes;
-        // A row predicted wrong has an error of at least ln 2. A little less, for rounding.
+        // A row whose label is predicted wrong has an error of at least ln 2. Slightly less, to allow for rounding.
         let ln_2 = 0.99 * std::f64::consts::LN_2;
         Objective {
             source,
@@ -90,7 +92,7 @@ impl<'a> Objective<'a> {
         }
     }
 
-    /// The same objective over some of the rows or columns, which are part of the source of this one.
+    /// The same objective over `source`, which has some of the rows or columns of this objective's source.
     pub(crate) fn over<'s>(&self, source: &'s dyn Source) -> Objective<'s>
     where
         'a: 's,
@@ -127,7 +129,7 @@ impl<'a> Objective<'a> {
         }
     }
 
-    /// What a pass over the rows reads, as a part of what it would if all elements were stored.
+    /// The cost of reading all rows as a fraction of what it would be if every element were stored: 1 for dense X.
     pub(crate) fn density(&self) -> f64 {
         let (m, n) = (self.rows() as f64, self.columns() as f64);
         (self.source.reads() as f64 / (m * n)).min(1.0)
@@ -137,8 +139,8 @@ impl<'a> Objective<'a> {
         self.source.rows()
     }
 
-    /// The objective and its gradient at `v`, from one pass over the rows in `precision`, in which every component of
-    /// `v` must be representable.
+    /// The objective and its gradient at `v`, from one pass over the rows, computed in `precision`. Every component of
+    /// `v` must be representable in `precision`.
     ///
     /// # Errors
     ///

@@ -1,10 +1,9 @@
-//! Gradient descent with momentum, where each iteration computes its optimal step length and momentum: there is no
-//! learning rate to choose.
+//! Gradient descent with momentum, without a learning rate: each iteration computes the best step length and momentum.
 //!
-//! Each iteration moves by `α d + β s`, where `d` is the direction of steepest descent for columns scaled to unit
-//! curvature, and `s` the last move. Scores are linear in the parameters, so once those of `d` are known the loss over
-//! the plane of (α, β) costs no pass over `X`: a two-dimensional Newton iteration finds its minimum. For a quadratic
-//! objective this is the conjugate gradient method.
+//! The parameters change by `α d + β s`, where `d` is the direction of steepest descent for columns scaled to unit
+//! curvature, and `s` the change in the iteration before. Scores are linear in the parameters, so once the change of
+//! the scores along `d` is known, the loss for any (α, β) can be computed without reading `X`. Newton's method in two
+//! dimensions finds the best (α, β). For a quadratic objective this is the conjugate gradient method.
 //!
 //! Sources: G. Narkiss & M. Zibulevsky, "Sequential subspace optimization method for large-scale unconstrained
 //! problems", Technion CCIT 559 (2005); B. Polyak, USSR Comput. Math. Math. Phys. 4 (1964),
@@ -21,22 +20,24 @@ use crate::linalg::add_multiple;
 use crate::source::PlaneScores;
 use crate::stop::StopReason;
 
-/// Convergence: the next step changes each weight by at most this times `tol`, in scores per standard deviation of the
-/// column, relative to the largest weight where that exceeds 1. Small, because steps of gradient descent are short.
+/// Convergence: the next step changes each weight by at most this times `tol`. Weights are multiplied by the standard
+/// deviation of their column here; if the largest of them exceeds 1, the change is relative to it. Small, because steps
+/// of gradient descent are short.
 pub(crate) const AT_REST: f64 = 0.01;
-/// The most Newton iterations over one plane.
+/// The most Newton iterations for (α, β) in one iteration of gradient descent.
 const NEWTON: usize = 10;
-/// Newton iterations over a plane end when the predicted decrease is at most this fraction of the first iteration's.
+/// These Newton iterations end when the predicted decrease is at most this fraction of that of the first.
 const WORTH: f64 = 1e-8;
-/// Iterations without progress after which the search ends, counted while predicted decreases are below rounding.
+/// The solver ends after this many iterations without progress. They are counted only while the predicted decrease of
+/// the objective is smaller than rounding errors.
 const PATIENCE: usize = 60;
-/// Iterations after which the scores, which are updated by additions, are computed afresh.
+/// After so many iterations the scores, which are updated by additions, are computed anew, to remove rounding errors.
 const REFRESH: usize = 50;
-/// The iteration at which separation is searched for, in a fit without penalty.
+/// Without a penalty, the iteration before which a hyperplane that separates the labels is searched for.
 const FIRST_CHECK: usize = 64;
 
-/// Minimises from `iterate`, until the gradient's max-norm is at most `tol` and the next step is at most the fraction
-/// `at_rest` of it, see [`AT_REST`].
+/// Minimises from `iterate`, until the gradient's max-norm is at most `tol` and the next step is at most
+/// `at_rest · tol` in the sense of [`AT_REST`].
 ///
 /// # Errors
 ///
@@ -136,22 +137,23 @@ fn cost(objective: &Objective<'_>, v: &[f64]) -> f64 {
     }
 }
 
-/// The objective over the plane `v + α d + β s`.
+/// The objective at `v + α d + β s`, as a function of (α, β).
 struct PlaneSearch<'a> {
     scores: &'a dyn PlaneScores,
-    /// Σ s_i
+    /// Σ s_i, the sum of the sample weights.
     weight: f64,
-    /// The penalty's derivatives at v by (α, β): `slope` is l2 · (w·d, w·s), and `curvature` is l2 · (d·d, d·s, s·s),
-    /// over the weights.
+    /// First derivatives of the penalty at (0, 0) by α and β: l2 · (w·d, w·s), where w are the weights in v, and d and
+    /// s are without their biases.
     slope: [f64; 2],
+    /// Second derivatives of the penalty, by αα, αβ and ββ: l2 · (d·d, d·s, s·s).
     curvature: [f64; 3],
     /// The penalty at v.
     penalty: f64,
-    /// The largest difference of two objectives that may be rounding.
+    /// Differences of the objective up to this may be rounding errors.
     blind: f64,
 }
 
-/// The objective at a point of the plane, with its first and second derivatives by (α, β).
+/// The objective at one (α, β), with its first derivatives by α and β and second derivatives by αα, αβ and ββ.
 #[derive(Clone, Copy)]
 struct Parabola {
     objective: f64,
@@ -194,7 +196,7 @@ impl<'a> PlaneSearch<'a> {
         })
     }
 
-    /// The minimum (α, β) over the plane, and the decrease of the objective that the first Newton iteration predicted.
+    /// The (α, β) that minimise the objective, and the decrease that the first Newton iteration predicted.
     fn minimum(&self, run: &mut Run<'_>) -> Result<([f64; 2], f64), Error> {
         let mut at = [0.0; 2];
         let mut here = self.at(at, run)?;
@@ -231,7 +233,7 @@ impl<'a> PlaneSearch<'a> {
 }
 
 impl Parabola {
-    /// The Newton step of (α, β), and the decrease of the objective that it predicts.
+    /// The Newton step for (α, β), and the decrease of the objective that it predicts.
     fn newton(&self) -> ([f64; 2], f64) {
         let ([ga, gb], [haa, hab, hbb]) = (self.slope, self.curvature);
         let determinant = haa * hbb - hab * hab;
@@ -241,7 +243,7 @@ impl Parabola {
                 (hab * ga - haa * gb) / determinant,
             ]
         } else if haa > 0.0 {
-            [-ga / haa, 0.0] // the first iteration has no last move
+            [-ga / haa, 0.0] // e.g. in the first iteration, where s = 0
         } else {
             [0.0; 2]
         };

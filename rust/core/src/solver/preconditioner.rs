@@ -1,10 +1,11 @@
-//! An approximate inverse of the Hessian, by which gradients are multiplied so that steps fit columns of any scale.
+//! The preconditioner: an approximate inverse of the Hessian. Solvers multiply gradients by it, so that their steps
+//! suit columns of any scale.
 //!
-//! The bias is eliminated first: relative to the mean of the columns, weighted by the curvature d_i = s_i σ'(z_i), the
-//! bias and the weights do not interact. What remains is the Hessian of the centred columns, scaled to unit diagonal,
-//! and either factored, where that pays, or taken to be diagonal. Columns are taken in the coordinates of a [`Basis`],
-//! which is changed where digits would cancel: for columns far from their origins, and near linear combinations of
-//! columns before them.
+//! The bias is eliminated first: with columns centred at their means, weighted by the curvatures d_i = s_i σ'(z_i) of
+//! the rows, the Hessian has no elements between bias and weights. The Hessian by the weights of the centred columns is
+//! scaled to unit diagonal, and then factored, or taken to be the identity where factoring would take too long. Columns
+//! are transformed by a [`Basis`]. The basis is changed if digits have cancelled: for columns whose means are far from
+//! their origins, and columns that are nearly linear combinations of columns before them.
 
 use std::sync::Arc;
 
@@ -17,38 +18,41 @@ use crate::kernel::{Basis, Curvature, Gram};
 use crate::linalg::{centre, dot};
 use crate::reduce::Job;
 
-/// The most times that the basis is changed before it is used as it is.
+/// The most bases that are tried; the last one is used even if digits have cancelled.
 const ROUNDS: usize = 8;
 
-/// An approximate inverse of the Hessian by the weights and biases of all scores.
+/// An approximate inverse of the Hessian with respect to the weights and biases of all scores.
 ///
-/// The Hessian of softmax is taken to be block-diagonal, a block per class. The same change of all classes changes no
-/// probability, so the loss's Hessian vanishes along it, which the blocks do not show. It is therefore removed from
-/// gradients and steps: weights and biases then sum to zero over the classes.
+/// With several classes, the Hessian is taken to be block-diagonal, with a block for each class. Adding the same
+/// numbers to the parameters of all classes changes no probability, so the true Hessian vanishes in these directions,
+/// but the blocks do not. Therefore these directions are removed from gradients and steps, by centring them over the
+/// classes.
 pub(crate) struct Preconditioner {
     basis: Arc<Basis>,
     blocks: Vec<Block>,
 }
 
 impl Preconditioner {
-    /// Whether all its numbers are finite. They are not where every prediction is so certain that no curvature is left.
+    /// Whether all its numbers are finite. They are not if every prediction is so certain that all curvatures are 0.
     pub(crate) fn is_usable(&self) -> bool {
         self.blocks.iter().all(Block::is_usable)
     }
 
-    /// Whether a column is constant in the rows that this was computed from.
+    /// Whether a column is constant in the rows from which this was computed.
     pub(crate) fn has_constant_columns(&self) -> bool {
         self.blocks.iter().any(|block| !block.constant.is_empty())
     }
 
-    /// Replaces the scales of the columns that are constant here by those of `other`, computed from more rows.
+    /// For the columns that are constant in these rows, takes the scales from `other`, which was computed from more
+    /// rows.
     pub(crate) fn adopt_constant_columns(&mut self, other: &Preconditioner) {
         for (block, other) in self.blocks.iter_mut().zip(&other.blocks) {
             block.adopt_constant_columns(other);
         }
     }
 
-    /// `out = P g` with the approximate inverse P, a gradient g and a step `out` by weights and, last, biases.
+    /// `out = P g` with the approximate inverse Hessian P and a gradient g. Gradient and `out` have the weights first
+    /// and the biases last.
     pub(crate) fn apply(&self, gradient: &[f64], out: &mut [f64]) {
         let classes = self.blocks.len();
         let n = self.basis.columns();
@@ -71,7 +75,7 @@ impl Preconditioner {
         }
     }
 
-    /// Means and standard deviations of the columns, to measure steps by.
+    /// Means and standard deviations of the columns, with which the size of steps is measured.
     pub(crate) fn column_scales(&self) -> ColumnScales {
         ColumnScales {
             basis: Arc::clone(&self.basis),
@@ -83,7 +87,7 @@ impl Preconditioner {
         }
     }
 
-    /// A better basis if digits were lost in this one; `None` if they were not.
+    /// A better basis, if digits have cancelled in this one; else `None`.
     fn better_basis(&self) -> Option<Basis> {
         let block = self.blocks.iter().find(|block| block.has_lost_digits())?;
         let mut better = Basis::clone(&self.basis);
@@ -92,21 +96,21 @@ impl Preconditioner {
     }
 }
 
-/// The preconditioner's block of one score, in the coordinates of a basis.
+/// The preconditioner's block for one score, for columns transformed by a basis.
 struct Block {
-    /// Mean of each column, weighted by the curvatures d_i; zeros without bias.
+    /// Mean of each column, weighted by the curvatures d_i; zeros if no bias is fitted.
     mean: Vec<f64>,
-    /// Reciprocal of the curvature along the bias; 0 without bias.
+    /// Reciprocal of the second derivative by the bias; 0 if no bias is fitted.
     along_bias: f64,
-    /// Reciprocal root of the curvature along each centred column.
+    /// For each centred column, 1 / √(second derivative by its weight).
     scale: Vec<f64>,
-    /// The factor of the scaled Hessian by the weights; `None` if it is taken to be the identity.
+    /// Cholesky factor of the scaled Hessian with respect to the weights; `None` if that is taken to be the identity.
     factor: Option<Cholesky>,
     /// Standard deviation of each column, weighted by the curvatures d_i.
     deviation: Vec<f64>,
-    /// Columns that are constant or left out.
+    /// Columns that are constant, or excluded from the fit.
     constant: Vec<usize>,
-    /// Columns whose mean is so far from their origin that centring loses digits.
+    /// Columns whose mean is so far from the origin in the basis that centring cancels digits.
     far: Vec<usize>,
 }
 
@@ -162,8 +166,8 @@ impl Block {
                 matrix[i * n + j] += h * scales;
             }
         });
-        // Least pivots: centring has left only the variance of each mean square, with the rounding error of the mean
-        // square.
+        // The least pivots that still have enough digits: subtracting the squared mean from the mean square leaves the
+        // variance, with the rounding error of the larger mean square.
         let least = |j: usize| {
             let cancelled = sums.squares[j] / sums.weight * result.scale[j] * result.scale[j];
             f64::max(LOST, 64.0 * n as f64 * f64::EPSILON * cancelled.max(1.0))
@@ -173,10 +177,10 @@ impl Block {
         Ok(result)
     }
 
-    /// The block of these sums, not factored.
+    /// A block from these sums, without a factor.
     fn new(sums: &ColumnSums<'_>, basis: &Basis, objective: &Objective<'_>) -> Self {
         let (penalty, epsilon) = (objective.penalty, objective.precision.epsilon());
-        // Without curvature, because every prediction is certain, the bias has no scale.
+        // If every prediction is certain, the curvature Σ d_i is 0 and gives no scale for the bias.
         let fit_bias = objective.fit_bias && (sums.bias > 0.0 || sums.weight == 0.0);
         let columns = Columns::new(sums, basis, fit_bias, epsilon);
         let penalty = penalty.diagonal(basis);
@@ -219,7 +223,8 @@ impl Block {
         }
     }
 
-    /// Means and deviations of the columns of X; of those in the basis if that takes combinations out of some.
+    /// Means and standard deviations of the columns of X, or of the transformed columns if the basis subtracts
+    /// combinations of columns.
     fn measures(&self, basis: &Basis) -> (Vec<f64>, Vec<f64>) {
         if basis.is_combined() {
             return (self.mean.clone(), self.deviation.clone());
@@ -253,8 +258,8 @@ impl Block {
         }
     }
 
-    /// Columns, other than constant ones, that are so nearly combinations of columns before them that too few digits
-    /// are left.
+    /// Columns that are so nearly linear combinations of the columns before them that too few digits are left, without
+    /// the constant ones.
     fn lost<'b>(&'b self, factor: &'b Cholesky) -> impl Iterator<Item = usize> + 'b {
         let is_constant = |j: &usize| self.constant.binary_search(j).is_ok();
         (0..self.scale.len()).filter(move |j| factor.is_left_out(*j) && !is_constant(j))
@@ -265,7 +270,7 @@ impl Block {
         self.is_usable() && (!self.far.is_empty() || self.factor.as_ref().is_some_and(has_lost))
     }
 
-    /// Changes `basis` such that the columns that have lost digits in this block will keep them.
+    /// Changes `basis` such that the columns whose digits have cancelled in this block will keep them.
     fn improve(&self, basis: &mut Basis) {
         for &j in &self.far {
             basis.move_origin(j, self.mean[j]);
@@ -282,7 +287,8 @@ impl Block {
         }
     }
 
-    /// Replaces the gradient by weights by the step of the weights; returns the step of the bias.
+    /// Multiplies a gradient by this block: replaces its part `weights` by the step for the weights, and returns the
+    /// step for the bias. `along_bias` is the derivative by the bias.
     fn apply(&self, weights: &mut [f64], along_bias: f64) -> f64 {
         for j in 0..weights.len() {
             weights[j] = (weights[j] - self.mean[j] * along_bias) * self.scale[j];
@@ -297,14 +303,14 @@ impl Block {
     }
 }
 
-/// Means and standard deviations of the columns, by which parameters and steps are measured.
+/// Means and standard deviations of the columns, with which the size of parameters and steps is measured.
 ///
-/// Deviations are weighted by curvature, which vanishes as predictions become certain, so they shrink during a fit. For
-/// each column, the largest deviation so far is used.
+/// Rows are weighted by curvature, which vanishes as predictions become certain, so deviations may shrink during a fit.
+/// The largest deviation so far is used for each column.
 pub(crate) struct ColumnScales {
     basis: Arc<Basis>,
-    /// Means and deviations for each score: of the columns of X; of those in the basis if that takes combinations out
-    /// of some.
+    /// For each score, means and deviations of the columns of X, or of the transformed columns if the basis subtracts
+    /// combinations of columns.
     blocks: Vec<(Vec<f64>, Vec<f64>)>,
 }
 
@@ -322,8 +328,8 @@ impl ColumnScales {
         }
     }
 
-    /// The size of parameters or of a step: the largest change of a score by one standard deviation of one column, or
-    /// by the bias at the columns' means.
+    /// The size of parameters or of a step `v`: the largest of |weight| × standard deviation of the column, and of
+    /// |score| at the columns' means.
     pub(crate) fn size(&self, v: &[f64]) -> f64 {
         let n = self.basis.columns();
         let (weights, biases) = v.split_at(v.len() - self.blocks.len());
@@ -348,7 +354,8 @@ impl ColumnScales {
     }
 }
 
-/// The preconditioner at `v` from all rows, with its passes counted: the Hessian `factored`, or its diagonal alone.
+/// The preconditioner at `v` from all rows of the objective, with its passes counted. Uses the whole Hessian if
+/// `factored`, else its diagonal.
 ///
 /// # Errors
 ///
@@ -368,7 +375,8 @@ pub(crate) fn from_all_rows(
     }
 }
 
-/// The preconditioner at `v`, with its passes counted; at zero if all predictions at `v` are certain.
+/// As [`from_all_rows`], but may return a preconditioner that is not usable. If all predictions at `v` are certain, the
+/// Hessian is computed at zero instead.
 pub(crate) fn from_rows(
     objective: &Objective<'_>,
     v: &[f64],
@@ -383,7 +391,7 @@ pub(crate) fn from_rows(
     }
 }
 
-/// The preconditioner at `v` in the run's basis, which is changed until no digits are lost.
+/// The preconditioner at `v` in the run's basis, which is first changed until no digits cancel.
 fn in_good_basis(
     objective: &Objective<'_>,
     v: &[f64],
@@ -402,7 +410,7 @@ fn in_good_basis(
     unreachable!("the last round returns")
 }
 
-/// Computes the block of each score at `v`.
+/// Computes the preconditioner's block for each score at `v`.
 fn blocks(
     objective: &Objective<'_>,
     v: &[f64],

@@ -1,4 +1,5 @@
-//! What is proved of the parameters that a solver ended with: how far they are from the minimum, or that there is none.
+//! Proofs about the parameters with which a solver ended: an upper bound on objective − minimum (the gap), or that
+//! there is no minimum because a hyperplane separates the labels.
 
 use super::certificate::{self, Certifier, Interruption};
 use super::dependence::{self, LOSES};
@@ -13,13 +14,13 @@ use crate::float::Precision;
 use crate::linalg::centre;
 use crate::stop::StopReason;
 
-/// What a proof must show, and the means it may use.
+/// What a proof must show, and what it may compute for that.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Goal {
-    /// The gap that counts as converged, as a fraction of the objective.
+    /// The gap (objective − minimum) that counts as converged, as a fraction of the objective.
     pub gap: f64,
-    /// The max-norm of the gradient that the caller asked for, if any: then a solution that reaches it is left as it
-    /// is.
+    /// The max-norm of the gradient that counts as converged, if the caller has given one. A solution that reaches it
+    /// is not improved further.
     pub gradient: Option<f64>,
     /// Whether a Hessian of all rows may be factored.
     pub may_factor: bool,
@@ -30,7 +31,7 @@ pub(crate) struct Goal {
 /// An iterate rounded to the result's precision, and what is proved of it.
 pub(crate) struct Proof {
     pub iterate: Iterate,
-    /// Upper bound on objective − minimum, over the columns that are not aliased; ∞ if none is proved.
+    /// Upper bound on objective − minimum; ∞ if none is proved.
     pub gap: f64,
     pub aliased: Vec<Alias>,
     pub stop_reason: StopReason,
@@ -41,13 +42,14 @@ pub(crate) struct Proof {
 pub(crate) enum Outcome {
     /// The result.
     Known(Proof),
-    /// The solver must start again without these columns: they are linear combinations of others in all rows, but have
-    /// weights so large that moving them to the others would change the objective.
+    /// The solver must start again without these columns. They are linear combinations of others, but their weights are
+    /// so large that setting them to 0, with the others changed to compensate, would raise the objective.
     Without(Vec<usize>),
 }
 
-/// Bounds the gap: by duality if there is a penalty; if that is not enough, by the factored Hessian. If nothing is
-/// proved without a penalty, searches for a hyperplane that separates the labels.
+/// Bounds the gap of a solver's solution: first by duality, if there is a penalty; if that bound is not small enough,
+/// by the factored Hessian. If there is no penalty and nothing is proved, searches for a hyperplane that separates the
+/// labels.
 ///
 /// # Errors
 ///
@@ -64,7 +66,7 @@ pub(crate) fn prove(
         separation,
     } = solution;
     let iterate = centred(objective, iterate, run)?;
-    // With many classes, a Hessian takes a pass for each pair of them.
+    // With several classes, a Hessian takes one pass for each pair of classes, so the limit of passes applies to it.
     let is_spent = run.is_spent() && certificate::passes(objective.classes) > run.max_passes;
     let may_factor = goal.may_factor && certificate::is_factorable(objective) && !is_spent;
     if stop_reason == StopReason::Separated {
@@ -179,8 +181,8 @@ fn by_hessian<'a>(
     }))
 }
 
-/// Searches for separation: along single columns only, if no Hessian may be factored and the solver has converged,
-/// because the whole search computes a matrix of the same size.
+/// Searches for a hyperplane that separates the labels. If no Hessian may be factored and the solver has converged,
+/// only along single columns, because the full search computes a matrix as large as a Hessian.
 fn search(
     objective: &Objective<'_>,
     iterate: &Iterate,
@@ -194,8 +196,8 @@ fn search(
     }
 }
 
-/// The iterate with parameters that sum to zero over the classes, unless they do up to rounding. Their common part
-/// changes no probability, but is penalised.
+/// The iterate with parameters centred over the classes, so that they sum to zero; unchanged if they already do, up to
+/// rounding. The mean over the classes changes no probability, but adds to the penalty.
 fn centred(
     objective: &Objective<'_>,
     iterate: Iterate,
@@ -235,8 +237,8 @@ impl Goal {
     }
 }
 
-/// The outcome if no gap is proved, with the separating direction if one was found. Aliased columns are reported only
-/// if a Hessian may be factored.
+/// The outcome if no gap is proved, with the separating direction if one was found. Columns that are linear
+/// combinations of others are reported only if a Hessian may be factored.
 fn unproved(
     objective: &Objective<'_>,
     iterate: Iterate,

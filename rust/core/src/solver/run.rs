@@ -24,9 +24,9 @@ pub struct Record {
     pub step: f64,
     /// Wall time since the fit began, in seconds.
     pub seconds: f64,
-    /// Passes over the rows since the fit began, fractions included.
+    /// Passes over the rows since the fit began; reading a sample counts as a fraction.
     pub passes: f64,
-    /// Number of rows that the iteration used: all, or those of a sample.
+    /// Number of rows that the iteration used: all, or fewer if it was on a sample.
     pub rows: usize,
 }
 
@@ -39,9 +39,9 @@ pub struct Iteration<'a> {
     pub record: Record,
     /// The mean error: the objective without the penalty.
     pub loss: f64,
-    /// w, shape (n); of K ≥ 3 classes (K, n).
+    /// The weights w, shape (n); for K ≥ 3 classes, shape (K, n).
     pub weights: &'a [f64],
-    /// b, one per score.
+    /// The biases: one number, or K for K ≥ 3 classes.
     pub biases: &'a [f64],
 }
 
@@ -57,8 +57,8 @@ impl FitObserver for Unmonitored {
     }
 }
 
-/// A direction along which no row's error grows and some row's error falls for ever: weights and, last, biases, scaled
-/// such that the largest is ±1.
+/// A direction in the space of weights and, last, biases, along which no row's error ever grows and some row's error
+/// falls for ever. Scaled such that the largest component is ±1.
 pub(crate) type Direction = Vec<f64>;
 
 /// The result of a search for a hyperplane that separates the labels.
@@ -72,20 +72,20 @@ pub(crate) enum Separation {
     CutShort,
 }
 
-/// Why the iterations with one preconditioner ended.
+/// Why a sequence of iterations with one preconditioner (an approximate inverse Hessian) ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
     /// The convergence criterion is met.
     Reached,
     /// The iterations allowed are used up.
     Iterations,
-    /// No step along the direction improves the objective.
+    /// No step along the search direction improves the objective.
     Stalled,
     /// Several iterations in a row improved the best iterate by no more than rounding.
     Exhausted,
-    /// The gradient is within the tolerance, yet steps are as large as if the optimum were at infinity.
+    /// The gradient is within the tolerance, but steps are still long, as if the minimum were at infinity.
     Drifting,
-    /// The next iterate would have weights larger than those of any expected optimum.
+    /// The next weights would be larger than can be expected at any minimum.
     Runaway,
     /// The passes allowed are used up.
     Passes,
@@ -100,13 +100,14 @@ pub(crate) struct Run<'o> {
     pub observer: &'o mut dyn FitObserver,
     pub passes: f64,
     pub history: Vec<Record>,
-    /// The coordinates of the columns that the solver uses at present.
+    /// The linear transform of the columns of X that the solver uses at present.
     pub basis: Arc<Basis>,
-    /// The [`View`] of the columns with every row weighted equally: `None` before it is computed, `Some(None)` if it
-    /// cannot be.
+    /// Statistics of the columns with every row weighted equally: `None` before they are computed, `Some(None)` if they
+    /// cannot be computed.
     pub(super) of_all_rows: Option<Option<View>>,
-    /// Result of the search for separated labels, if one was made, and whether single columns were searched.
+    /// Result of the search for a hyperplane that separates the labels, if one was made.
     pub(super) separation: Option<Separation>,
+    /// Whether single columns were searched for one that separates the labels.
     pub(super) are_columns_searched: bool,
     /// The passes allowed.
     pub max_passes: f64,
@@ -159,7 +160,7 @@ impl<'o> Run<'o> {
         objective.evaluate(v, precision, &mut self.job())
     }
 
-    /// The scores of every row, right to nearly the last bit, with the pass counted.
+    /// The scores of every row, accurate to nearly the last bit. Counted as a pass.
     ///
     /// # Errors
     ///
@@ -174,7 +175,8 @@ impl<'o> Run<'o> {
         objective.source.scores(&at, &mut self.job())
     }
 
-    /// Rows of the objective's source, spread evenly and drawn by `seed`; counted in passes.
+    /// A sample of `rows` rows of the objective's source, spread evenly and drawn at random from `seed`. Counted as a
+    /// fraction of a pass.
     ///
     /// # Errors
     ///
@@ -224,19 +226,20 @@ impl<'o> Run<'o> {
     }
 }
 
-/// Detects that iterations only reshuffle rounding errors.
-///
-/// The gradient then rises and falls at random, so the best iterate is kept.
+/// Detects that iterations no longer make progress because of rounding errors. The gradient then rises and falls at
+/// random, so the best iterate is remembered.
 pub(crate) struct Patience {
     best: Option<Iterate>,
-    /// The lowest measure so far, and the iterations since it last fell below [`Patience::LOWER`] of the value before.
+    /// The smallest predicted decrease of the objective so far, updated only when it falls below [`Patience::LOWER`]
+    /// times the value before.
     lowest: f64,
+    /// How many iterates were recorded since then.
     since: usize,
     limit: usize,
 }
 
 impl Patience {
-    /// A measure below this fraction of the lowest counts as progress.
+    /// A predicted decrease below this fraction of the smallest so far counts as progress.
     const LOWER: f64 = 0.5;
 
     pub(crate) fn new(limit: usize) -> Self {
@@ -248,8 +251,8 @@ impl Patience {
         }
     }
 
-    /// Records an iterate whose predicted decrease `measure` is at most `rounding`. Returns true after `limit` such
-    /// iterates without progress of the measure.
+    /// Records an iterate at which the predicted decrease of the objective, `measure`, is at most `rounding`. Returns
+    /// true after `limit` such iterates without progress.
     pub(crate) fn is_exhausted(&mut self, iterate: &Iterate, measure: f64, rounding: f64) -> bool {
         let is_better = self.best.as_ref().is_none_or(|best| {
             let gain = best.value.objective - iterate.value.objective;
@@ -267,7 +270,7 @@ impl Patience {
         self.since >= self.limit
     }
 
-    /// The best iterate recorded; `iterate` unless that is better.
+    /// The best recorded iterate if it is better than `iterate`, else `iterate`.
     pub(crate) fn best(self, iterate: Iterate, rounding: f64) -> Iterate {
         match self.best {
             Some(best)

@@ -1,14 +1,17 @@
-//! Whether a hyperplane separates the labels: then the loss without penalty falls for ever along its normal.
+//! Searches for a hyperplane that separates the labels. If there is one, the loss without penalty falls for ever along
+//! its normal and has no minimum.
 //!
-//! A direction d separates if `a · d ≥ 0` for the vectors `a` of all pairs (see [`Standardised`]), and `> 0` for some.
-//! By Farkas's lemma there is none if −Σ a is one of the combinations Σ μ a with μ ≥ 0; otherwise d = p + Σ a
-//! separates, where p is the combination nearest to −Σ a. So one least-squares problem with non-negative coefficients
-//! decides. It is solved over few pairs, to which those are added that the direction found so far puts on the wrong
-//! side, until there are none.
+//! Each pair of a row x and a class other than its label gives a vector `a`. With two classes, `a` is (x, 1) for label
+//! 1 and −(x, 1) for label 0; with more classes, `a` has (x, 1) at the weights and bias of the label and −(x, 1) at
+//! those of the other class. A direction d separates if `a · d ≥ 0` for all pairs and `> 0` for some. By Farkas's lemma
+//! there is none if −Σ a is in the cone of all Σ μ a with μ ≥ 0. Otherwise d = p + Σ a separates, where p is the point
+//! of the cone nearest to −Σ a. So a least-squares problem with non-negative coefficients decides. It is first solved
+//! for few pairs; then the pairs with `a · d < 0` for the direction d found are added and it is solved again, until
+//! there are none.
 //!
-//! A direction found is proved before it is reported. Pairs whose margin exceeds the rounding errors are on the right
-//! side. The others, the active pairs, must lie on a hyperplane near the computed one. There is such a hyperplane if
-//! their exact rank, computed modulo a large prime, is small enough.
+//! Before a direction is reported, it is proved to separate. Pairs whose margin `a · d` exceeds the rounding errors are
+//! on the right side. The other pairs, called active, must be exactly orthogonal to a direction near d. There is such a
+//! direction if the exact rank of their vectors, computed modulo a large prime, is small enough.
 //!
 //! Source: A. Albert & J. Anderson, "On the existence of maximum likelihood estimates in logistic regression models",
 //! Biometrika 71 (1984), doi:10.1093/biomet/71.1.1.
@@ -23,43 +26,44 @@ use crate::error::Error;
 use crate::kernel::{Pair, Sides, Standardised};
 use crate::linalg::{add_multiple, dot, norm, normalise};
 
-/// Pairs whose margin `a · d / ‖a‖` is within ± this may lie on the hyperplane: they are active.
+/// Pairs are active if their margin `a · d / ‖a‖` is within ± this: they may lie on the hyperplane.
 const TIE: f64 = 1e-12;
-/// The least margin that proves that a pair lies on its own side, once the direction is orthogonal to the active pairs.
+/// The least margin that proves that a pair is on the right side, if the direction is orthogonal to the active pairs.
 const CLEAR: f64 = 1e-13;
-/// A residual of the cone problem this short, as a fraction of the target's length, is rounding: the cone contains the
-/// target.
+/// If the distance of the target −Σ a from the cone is at most this fraction of the target's length, it is rounding
+/// error: the cone contains the target.
 const NOTHING: f64 = 1e-13;
-/// An orthonormal basis of the active pairs is too inexact if a vector of length 1 leaves less than this after
-/// projection on the basis so far.
+/// Gram–Schmidt on the active pairs' unit vectors is too inaccurate if less than this is left of a vector after those
+/// chosen before it are projected out.
 const DIGITS: f64 = 1e-7;
-/// The largest total number of components of the active pairs' vectors for which these are kept in memory, to move the
-/// direction off as many active pairs as possible.
+/// A direction with fewer active pairs is searched for only if the vectors of the active pairs have at most this many
+/// components in all, because they are kept in memory.
 const IN_MEMORY: usize = 1 << 24;
-/// Lengths tried when a direction is moved off active pairs, each a tenth of the one before.
+/// Step lengths tried in that search, each a tenth of the one before.
 const SHORTER: usize = 14;
-/// How often at most a direction is projected onto the null space of the active pairs, and all pairs are checked again.
+/// The most times that a direction is made orthogonal to the active pairs and then checked with all pairs.
 const ATTEMPTS: usize = 4;
-/// Active pairs, spread over the rows, that are added to the independent ones as candidates for a well-conditioned
-/// basis.
+/// Besides linearly independent active pairs, about this many others, spread over the rows, are candidates for a
+/// well-conditioned basis.
 const CANDIDATES: usize = 1024;
-/// At most ROWS + ROWS_A_NUMBER · (length of a direction) pairs are added to the cone in one round.
+/// At most ROWS + ROWS_A_NUMBER · (number of components of a direction) pairs are added to the cone in one round.
 const ROWS: usize = 32;
 /// See [`ROWS`].
 const ROWS_A_NUMBER: usize = 2;
-/// Components of a direction below this fraction of the largest, in standard deviations, are rounding.
+/// A component of a direction, multiplied by the standard deviation of its column, is taken for rounding error if it is
+/// below this fraction of the largest.
 const COMPONENT: f64 = 1e-9;
-/// A bias below this fraction of the terms that cancel in it is rounding.
+/// A bias is taken for rounding error if it is below this fraction of the terms that cancel in it.
 const BIAS: f64 = 1e-12;
-/// A search may take this many times the passes of the fit so far.
+/// A search may take this many times the passes that the fit has taken so far.
 const AS_LONG: f64 = 2.0;
 /// A search may take this many passes in any case.
 const PASSES: f64 = 64.0;
-/// A search may read this many elements in any case, which takes little time.
+/// A search may read this many elements of X in any case, which takes little time.
 const CHEAP: f64 = 3e8;
 
-/// Whether the labels are separated: by the search, which is made once per fit, or by the parameters `v`, which are
-/// checked each time.
+/// Whether a hyperplane separates the labels. The search is made once per fit; in addition, each call checks whether
+/// the parameters `v` themselves separate the labels.
 ///
 /// # Errors
 ///
@@ -80,7 +84,7 @@ pub(crate) fn search(
     Ok(run.separation.clone().unwrap_or(Separation::CutShort))
 }
 
-/// Whether a single column separates the labels. The search is made once per fit and takes no more than a pass.
+/// Whether a single column separates the labels. The search is made once per fit and takes about one pass.
 ///
 /// # Errors
 ///
@@ -97,7 +101,7 @@ pub(crate) fn search_columns(
     Ok(run.separation.clone().unwrap_or(Separation::CutShort))
 }
 
-/// Searches for a direction that separates, first along single columns.
+/// Searches for a direction that separates the labels, first along single columns.
 ///
 /// # Errors
 ///
@@ -124,8 +128,8 @@ fn find(objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Separation, Erro
     }
 }
 
-/// `v` scaled by a power of two, if it predicts every label right by more than rounding, and without the weights of
-/// columns that are combinations of others.
+/// `v` divided by a power of two, if it predicts every label right by more than rounding errors. `None` if it does not,
+/// or if it has nonzero weights for columns that are linear combinations of others.
 ///
 /// # Errors
 ///
@@ -153,11 +157,11 @@ fn strictly(
     Ok(Some(v.iter().map(|d| d / unit).collect()))
 }
 
-/// The search in standardised columns.
+/// The space of standardised columns, in which the search is made.
 struct Space(Standardised);
 
 impl Space {
-    /// The columns standardised over all rows; `None` if there is no [`View`](super::view::View) of them.
+    /// Standardises the columns over all rows; `None` if their means and covariances cannot be computed.
     fn new(objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Option<Self>, Error> {
         let Some(view) = dependence::of_all_rows(objective, run)? else {
             return Ok(None);
@@ -172,7 +176,7 @@ impl Space {
         })))
     }
 
-    /// −Σ a / ‖a‖ over all pairs, scaled to unit length.
+    /// The target of the cone problem: −Σ a over all pairs, with each row scaled to norm 1; scaled to unit length.
     fn target(&self, objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Vec<f64>, Error> {
         run.passes += objective.cost;
         let mut target = objective.source.sum_of_pairs(&self.0, &mut run.job())?;
@@ -180,8 +184,8 @@ impl Space {
         Ok(target)
     }
 
-    /// The sides of the hyperplane that the pairs are on, for a direction of unit length; margins within ±`tie` count
-    /// as unclear.
+    /// On which side of the hyperplane with normal `direction`, of unit length, each pair is. Pairs with margins within
+    /// ±`tie` are not clearly on either side.
     fn sides(
         &self,
         objective: &Objective<'_>,
@@ -194,7 +198,7 @@ impl Space {
         objective.source.sides(&self.0, direction, tie, job)
     }
 
-    /// The vectors of these pairs, scaled to unit length.
+    /// The vectors `a` of these pairs, scaled to unit length.
     fn vectors(&self, objective: &Objective<'_>, pairs: &[Pair]) -> Vec<Vec<f64>> {
         let (n, order) = (self.0.columns(), self.0.order());
         let rows: Vec<usize> = pairs.iter().map(|pair| pair.row).collect();
@@ -216,7 +220,7 @@ impl Space {
             .collect()
     }
 
-    /// The search: adds pairs on the wrong side to the cone until none is left or `end` passes are reached.
+    /// Adds pairs on the wrong side to the cone and solves again, until none is left or the fit has taken `end` passes.
     fn search(
         &self,
         objective: &Objective<'_>,
@@ -254,7 +258,7 @@ impl Space {
         }
     }
 
-    /// Moves a direction such that fewer pairs are active; `None` if no such direction is found.
+    /// A direction near the given one for which fewer pairs are active, with the pairs' sides; `None` if none is found.
     fn moved_off(
         &self,
         objective: &Objective<'_>,
@@ -291,8 +295,8 @@ impl Space {
         Ok(None)
     }
 
-    /// Verifies that a direction separates. Where active pairs leave a doubt, it is replaced by a direction near it for
-    /// which fewer pairs are active, or which is orthogonal to all active pairs.
+    /// Proves that a direction separates the labels. If pairs are active, it is replaced by a direction near it for
+    /// which no pairs are active, or one that is orthogonal to all active pairs.
     fn proved(
         &self,
         objective: &Objective<'_>,
@@ -320,8 +324,8 @@ impl Space {
             let Some(mut candidates) = self.independent(objective, &sides.others) else {
                 return Ok(Separation::Nothing);
             };
-            // Projects the direction onto the null space of the active pairs, using the best-conditioned basis of their
-            // span.
+            // Projects the direction onto the orthogonal complement of the active pairs, with a well-conditioned basis
+            // of their span.
             let rank = candidates.len();
             let stride = sides.others.len() / CANDIDATES + 1;
             candidates.extend(sides.others.iter().step_by(stride));
@@ -336,24 +340,24 @@ impl Space {
             let clear = f64::max(CLEAR, 4.0 * f64::EPSILON * direction.len() as f64 / least);
             let again = self.sides(objective, &direction, clear, run)?;
             let mut tied = sides.others.iter().map(|pair| (pair.row, pair.other));
-            // Both lists are in the order of the rows.
+            // Both lists are in the order of the rows, so one pass over `tied` finds all.
             let is_tied = |pair: &Pair| tied.any(|tied| tied == (pair.row, pair.other));
             if again.are_some_clear && again.others.iter().all(is_tied) {
                 return Ok(Separation::Found(direction));
             }
-            // Other pairs have become active: repeat with them.
+            // Other pairs have become active: repeat with these.
             sides = again;
         }
         Ok(Separation::CutShort)
     }
 
-    /// A largest set of these pairs whose vectors are linearly independent, found exactly; `None` if their span is
-    /// everything, so that no direction is orthogonal to all.
+    /// A largest set of these pairs whose vectors are linearly independent, in exact arithmetic. `None` if they span
+    /// the whole space, so that no direction is orthogonal to all of them.
     fn independent(&self, objective: &Objective<'_>, pairs: &[Pair]) -> Option<Vec<Pair>> {
         let n = self.0.columns();
         let used: Vec<usize> = (0..n).filter(|&j| self.0.scale[j] > 0.0).collect();
         let width = used.len() + usize::from(objective.fit_bias);
-        // With several classes, the direction common to all of them changes no margin.
+        // With several classes, adding the same numbers to all classes changes no margin, so the span is smaller.
         let full = width * self.0.classes.saturating_sub(1).max(1);
         let mut echelon = Echelon::new(width * self.0.classes);
         let mut independent = Vec::new();
@@ -389,7 +393,8 @@ impl Space {
         Some(independent)
     }
 
-    /// A direction with as few columns as a greedy search finds, by weights of X's columns and biases.
+    /// A separating direction with as few columns as a greedy search finds, as weights of the original columns and
+    /// biases.
     fn sparse(
         mut self,
         objective: &Objective<'_>,
@@ -428,7 +433,7 @@ impl Space {
             }
             count *= 2;
         }
-        // Leaves out each column that is not needed, the one of the least component first.
+        // Leaves out each column without which a direction is still found, starting with the smallest components.
         for at in (0..columns.len()).rev() {
             if columns.len() > 1 && at < columns.len() {
                 let mut fewer = columns.clone();
@@ -443,7 +448,7 @@ impl Space {
         Ok(self.natural(&best))
     }
 
-    /// Leaves out all columns but these and the columns that the basis subtracts from them.
+    /// Leaves out all columns except these and those that the basis subtracts from them.
     fn keep(&mut self, columns: &[usize], scale: &[f64]) {
         let n = self.0.columns();
         let mut is_kept = vec![false; n];
@@ -460,7 +465,8 @@ impl Space {
         }
     }
 
-    /// A direction in standardised columns as weights of X's columns and biases, scaled such that the largest is ±1.
+    /// Converts a direction for standardised columns to weights of the original columns and biases, scaled such that
+    /// the largest is ±1.
     fn natural(&self, direction: &[f64]) -> Direction {
         let n = self.0.columns();
         let (mut weights, mut biases) = (Vec::new(), Vec::new());
@@ -491,9 +497,9 @@ impl Space {
     }
 }
 
-/// An orthonormal basis of the span of vectors of unit length, whose dimension is `rank`, by Gram–Schmidt with
-/// pivoting; and the least distance of a chosen vector from the span of those before it. `None` if that is below
-/// [`DIGITS`].
+/// An orthonormal basis of the span of `vectors`, which have unit length and rank `rank`, by Gram–Schmidt with
+/// pivoting. Also returns the least distance of a chosen vector from the span of those before it; `None` if that is
+/// below [`DIGITS`].
 fn span(mut vectors: Vec<Vec<f64>>, rank: usize) -> Option<(Vec<Vec<f64>>, f64)> {
     let mut basis: Vec<Vec<f64>> = Vec::with_capacity(rank);
     let mut least: f64 = 1.0;
@@ -516,7 +522,7 @@ fn span(mut vectors: Vec<Vec<f64>>, rank: usize) -> Option<(Vec<Vec<f64>>, f64)>
     Some((basis, least))
 }
 
-/// Projects `x` onto the orthogonal complement of an orthonormal basis, twice because of rounding.
+/// Projects `x` onto the orthogonal complement of an orthonormal basis; twice, to remove rounding errors.
 fn take_out(basis: &[Vec<f64>], x: &mut [f64]) {
     for _ in 0..2 {
         for q in basis {

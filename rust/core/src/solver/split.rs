@@ -1,4 +1,5 @@
-//! Whether a single column separates the labels: all its values of some classes lie on one side of those of the others.
+//! Searches for a single column that separates the labels: a threshold with all values of some classes on one side and
+//! all values of the other classes on the other side.
 
 use super::columns::NOTHING_LEFT;
 use super::dependence;
@@ -8,13 +9,13 @@ use crate::error::Error;
 use crate::kernel::{Ranges, Span};
 use crate::linalg::normalise;
 
-/// The most parameters for which separation by several columns is searched for, and columns that are combinations of
-/// others are detected.
+/// Only in models with at most this many parameters, separation by several columns is searched for, and columns that
+/// are linear combinations of others are detected.
 pub(super) const LARGEST_SEARCH: usize = 1024;
 
-/// A direction along one column that separates the labels: all its values of some classes are on one side of those of
-/// the other classes, or equal to a common threshold. From one read of X. Up to [`LARGEST_SEARCH`] parameters, columns
-/// that are combinations of others are skipped.
+/// A direction along one column that separates the labels; `None` if there is no such column. Values equal to the
+/// threshold may belong to either side. Takes one pass over X. In models with at most [`LARGEST_SEARCH`] parameters,
+/// columns that are linear combinations of others are skipped.
 ///
 /// # Errors
 ///
@@ -60,7 +61,7 @@ fn split(ranges: &Ranges, column: usize, objective: &Objective<'_>) -> Option<Sp
     if size == 0.0 || (fit_bias && is_constant) {
         return None;
     }
-    // A single class may lie on either side.
+    // A single class may be on either side of the threshold.
     let positions = if spans.len() == 1 {
         0..2
     } else {

@@ -16,41 +16,43 @@ pub(super) const FIRST_ROWS: usize = 2000;
 pub(super) const FIRST_ROWS_A_COLUMN: usize = 40;
 /// Rows of each sample as a multiple of those of the sample before.
 pub(super) const GROWTH: usize = 16;
-/// A sample of r rows is solved until the predicted decrease of the objective is at most this times n / r. Its own
-/// optimum misses that of all rows by about n / (2 r) in the objective, so more precision would be wasted.
+/// Convergence on a sample of r rows: the predicted decrease of the objective is at most this times n / r, with n
+/// columns. The sample's own minimum differs from that of all rows by about n / (2 r) in the objective, so more would
+/// be wasted.
 const STAGE_PRECISION: f64 = 0.1;
 /// The most iterations on one sample.
 const STAGE_ITERATIONS: usize = 30;
-/// Convergence on all rows: the next step changes each weight by at most this times `tol`, in scores per standard
-/// deviation of the column, relative to the largest weight where that exceeds 1.
+/// Convergence on all rows: the next step changes each weight by at most this times `tol`. Weights are multiplied by
+/// the standard deviation of their column here; if the largest of them exceeds 1, the change is relative to it.
 const AT_REST: f64 = 0.1;
-/// [`AT_REST`] of several classes, whose preconditioner predicts the distance to the optimum less well.
+/// [`AT_REST`] for several classes, where the preconditioner predicts the distance to the minimum less well.
 const CLASSES_AT_REST: f64 = 0.01;
-/// Steps that change scores by at least this, at a gradient within `tol`, are taken as a sign of an optimum at
-/// infinity: there the loss decays like e^-z, and every Newton step adds about 1 to the scores.
+/// Steps that change scores by at least this, although the gradient is within `tol`, are taken as a sign that the
+/// minimum is at infinity: the loss then decays like e^-z in the scores z, and every Newton step adds about 1 to them.
 pub(crate) const DRIFT: f64 = 0.05;
-/// Weights larger than this, in scores per standard deviation of the column, are taken as a sign of an optimum at
-/// infinity: no labels that overlap by more than rounding lead to such weights.
+/// Weights that are larger than this when multiplied by the standard deviation of their column are taken as a sign that
+/// the minimum is at infinity.
 const RUNAWAY: f64 = 1e6;
-/// Iterations without progress after which the solver ends, counted while predicted decreases are below rounding.
+/// The solver ends after this many iterations without progress. They are counted only while the predicted decrease of
+/// the objective is smaller than rounding errors.
 const PATIENCE: usize = 6;
-/// [`PATIENCE`] of several classes, where progress is slower.
+/// [`PATIENCE`] for several classes, where progress is slower.
 const CLASSES_PATIENCE: usize = 30;
-/// Single precision is kept as long as each preconditioner brings the gradient's norm below this fraction of the lowest
-/// before.
+/// Evaluations stay in single precision as long as the iterations with each new preconditioner reduce the gradient's
+/// norm to less than this fraction of the smallest so far.
 const HELPS: f64 = 0.1;
 /// The most iterations with one preconditioner on all rows.
 const ITERATIONS: usize = 12;
-/// The most columns n of a Hessian that is factored; with K classes, n² K must not exceed the square of this.
+/// A Hessian is factored only if it has at most this many columns n; with K classes, n² K must not exceed its square.
 const LARGEST_FACTOR: usize = 4096;
 /// The most that the first factored Hessian may cost, in passes over all rows.
 pub(super) const START_COST: f64 = 8.0;
-/// The most that a later factored Hessian of more rows may cost, in passes over all rows, or as many as the fit has
-/// taken.
+/// A later Hessian may be computed from more rows if that costs at most this many passes over all rows, or at most as
+/// many as the fit has taken so far.
 const LATER_COST: f64 = 12.0;
-/// Rows that a Hessian is computed from if that costs at most about half a pass.
+/// A Hessian is computed from up to this many rows if that costs at most about half a pass.
 const HESSIAN_ROWS: usize = 32_000;
-/// Seed of the first sample, chosen freely.
+/// Seed of the first sample; the value has no meaning.
 const SEED: u64 = 0x5EED;
 
 /// The result of a solver: its last iterate, and why it ended.
@@ -60,9 +62,9 @@ pub(crate) struct Solution {
     pub separation: Option<Direction>,
 }
 
-/// Estimated cost of computing and factoring a Hessian of `rows` rows, in passes over all `m` rows. Measured: a product
-/// takes 0.06 of the time of reading an element, and factoring takes n³/24 such times. Sparse rows are cheap to read
-/// but not to multiply, hence the density.
+/// Estimated cost of computing and factoring a Hessian from `rows` rows, in passes over all m rows. By measurement, one
+/// multiply-add takes 0.06 of the time of reading an element of X, and factoring takes as long as reading n³/24
+/// elements. Division by the density, because passes over sparse rows are cheaper, but Hessians are not.
 pub(super) fn hessian_cost(objective: &Objective<'_>, rows: usize) -> f64 {
     let (m, n) = (objective.rows() as f64, objective.columns() as f64);
     (rows as f64 / m * n * 0.06 + n * n / (24.0 * m)) / objective.density()
@@ -74,7 +76,7 @@ fn may_be_factored(objective: &Objective<'_>) -> bool {
     n <= LARGEST_FACTOR && n * n * objective.classes <= LARGEST_FACTOR * LARGEST_FACTOR
 }
 
-/// The number of rows that a Hessian is computed from: all of them if a sample would be more than half.
+/// From how many rows a Hessian is computed: all, if a sample would be more than half of them.
 pub(super) fn hessian_rows(objective: &Objective<'_>) -> usize {
     let (m, n) = (objective.rows(), objective.columns());
     let cheap = (0.5 * m as f64 / (0.06 * n as f64) * objective.density()) as usize;
@@ -84,7 +86,8 @@ pub(super) fn hessian_rows(objective: &Objective<'_>) -> usize {
     if 2 * rows > m { m } else { rows }
 }
 
-/// Minimises from `start`. Samples come first unless `start` is `given` by the caller.
+/// Minimises the objective from `start`: first over growing samples of the rows, unless the user has given `start`
+/// (`given`), then over all rows.
 ///
 /// # Errors
 ///
@@ -124,13 +127,13 @@ struct SampleResult {
     v: Vec<f64>,
     /// Why the fit ended before all rows were used, if it did.
     ended: Option<StopReason>,
-    /// The preconditioner of the last sample at `v`, if its Hessian was factored.
+    /// The preconditioner at `v` from the last sample, if its Hessian was factored.
     last: Option<Preconditioner>,
-    /// The column scales from the first sample on.
+    /// Standard deviations of the columns, by which steps are measured.
     column_scales: Option<ColumnScales>,
 }
 
-/// The objective at `v`.
+/// Evaluates the objective at `v`.
 ///
 /// # Errors
 ///
@@ -148,7 +151,7 @@ pub(crate) fn evaluate(
     Ok(Iterate { v, value })
 }
 
-/// Minimises over growing samples, each from the optimum of the one before.
+/// Minimises over growing samples, starting each from the minimum of the one before.
 fn over_samples(
     objective: &Objective<'_>,
     start: Vec<f64>,
@@ -187,7 +190,7 @@ fn on_sample(
     let factored = may_be_factored(objective) && hessian_cost(objective, rows) <= 0.25 * START_COST;
     let preconditioner = from_sample(objective, sample, &stages.v, factored, run)?;
     if !preconditioner.is_usable() {
-        return Ok(()); // all rows drawn have zero weight
+        return Ok(()); // all rows of the sample have weight 0
     }
     let column_scales = stages
         .column_scales
@@ -203,7 +206,7 @@ fn on_sample(
         let part = objective.over(source);
         let value = run.evaluate(&part, &stages.v, part.precision)?;
         if !value.is_finite() {
-            return Err(objective.source.not_finite()); // searches all rows, to name the row
+            return Err(objective.source.not_finite()); // finds the row in the whole dataset
         }
         let iterate = Iterate {
             v: std::mem::take(&mut stages.v),
@@ -232,7 +235,7 @@ fn on_sample(
     Ok(())
 }
 
-/// The preconditioner of the sample at `v`, from only as many of its rows as a Hessian needs.
+/// The preconditioner at `v` from a sample, using only as many of its rows as a Hessian needs.
 fn from_sample(
     objective: &Objective<'_>,
     sample: &dyn Part,
@@ -246,18 +249,18 @@ fn from_sample(
     })
 }
 
-/// How the preconditioners for all rows are computed: this changes with the passes that they have cost.
+/// How the next preconditioner for all rows will be computed, which depends on the passes that earlier ones have cost.
 struct Plan<'a> {
     objective: &'a Objective<'a>,
-    /// Rows of the sample that a preconditioner is computed from.
+    /// The number of rows of the sample from which a preconditioner is computed.
     rows: usize,
     seed: u64,
     /// Whether the whole Hessian is factored; otherwise its diagonal is used.
     factored: bool,
-    /// Passes made with diagonal preconditioners.
+    /// Passes spent on iterations with diagonal preconditioners.
     spent: f64,
-    /// Whether the Hessian is taken at parameters of zero, where the curvature is largest and steps are too short
-    /// rather than too long.
+    /// Whether the Hessian is computed at zero instead of at the current parameters. The curvature is largest there, so
+    /// steps are too short rather than too long.
     cautious: bool,
 }
 
@@ -275,7 +278,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The next preconditioner, at `v` or, if cautious, at zero.
+    /// The next preconditioner: at `v`, or at zero if `cautious`.
     fn preconditioner(&self, v: &[f64], run: &mut Run<'_>) -> Result<Preconditioner, Error> {
         if self.cautious {
             from_all_rows(self.objective, &vec![0.0; v.len()], self.factored, run)
@@ -284,7 +287,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Chooses the next preconditioner after `spent` passes with one that did not converge.
+    /// Plans the next preconditioner, after iterations with the last one took `spent` passes and did not converge.
     fn advance(&mut self, spent: f64, has_stalled: bool, memory: &mut Memory, run: &Run<'_>) {
         self.seed = self.seed.wrapping_add(1);
         let mut forget = has_stalled || self.factored;
@@ -294,7 +297,7 @@ impl<'a> Plan<'a> {
                 self.rows = more;
             }
         } else {
-            // Change to the whole Hessian once the diagonal has cost as many passes.
+            // Factors the whole Hessian once the diagonal preconditioners have cost as many passes as that would.
             self.spent += spent;
             let cost = hessian_cost(self.objective, self.rows);
             if may_be_factored(self.objective) && self.spent >= cost {
@@ -315,21 +318,20 @@ struct AllRows<'a> {
     plan: Plan<'a>,
     memory: Memory,
     patience: Patience,
-    /// The precision of evaluations. It starts as that of the data, and is double once single precision no longer
-    /// helps.
+    /// The precision of evaluations: first that of the data; double once single precision makes no more progress.
     precision: Precision,
     column_scales: ColumnScales,
-    /// Whether steps that stay large at a small gradient are a sign of an optimum at infinity: until separation was
-    /// searched for.
+    /// Whether long steps at a small gradient shall start a search for a hyperplane that separates the labels. False
+    /// after that search.
     may_drift: bool,
-    /// The same for very large weights.
+    /// The same for very large weights instead of long steps.
     may_run_away: bool,
 }
 
-/// How a solver ends: why, and the direction that separates the labels, if any.
+/// Why a solver ended, and the direction that separates the labels if one was found.
 type End = (StopReason, Option<Direction>);
 
-/// Minimises over all rows from `iterate`, with the preconditioner and column scales that the samples have left.
+/// Minimises over all rows from `iterate`, starting with the preconditioner and column scales found on samples.
 fn on_all_rows(
     objective: &Objective<'_>,
     mut iterate: Iterate,
@@ -399,7 +401,7 @@ fn on_all_rows(
     })
 }
 
-/// The [`Patience`] of iterations in double precision.
+/// Counts iterations without progress, in double precision.
 fn patience(objective: &Objective<'_>) -> Patience {
     Patience::new(match objective.classes {
         1 => PATIENCE,
@@ -408,7 +410,7 @@ fn patience(objective: &Objective<'_>) -> Patience {
 }
 
 impl AllRows<'_> {
-    /// Runs L-BFGS with one preconditioner.
+    /// Runs L-BFGS with one preconditioner until it ends for any reason.
     fn iterate(
         &mut self,
         preconditioner: &Preconditioner,
@@ -428,7 +430,7 @@ impl AllRows<'_> {
             preconditioner,
             precision: self.precision,
             criteria: Criteria {
-                // A gradient may be small because columns are: steps must be small, too.
+                // The gradient may be small only because the numbers in X are; therefore steps must be small too.
                 is_reached: &|iterate, direction, _| {
                     let most = at_rest * tol * scales.size(&iterate.v).max(1.0);
                     is_small(iterate) && scales.size(direction) <= most
@@ -444,7 +446,7 @@ impl AllRows<'_> {
         lbfgs.minimise(iterate, &mut self.memory, &mut self.patience, run)
     }
 
-    /// Whether the fit ends, after iterations with one preconditioner that ended for the reason `ended`.
+    /// Decides whether the fit ends after the iterations with one preconditioner, which ended for the reason `ended`.
     fn end(
         &mut self,
         iterate: &Iterate,
@@ -452,15 +454,15 @@ impl AllRows<'_> {
         iterations: usize,
         run: &mut Run<'_>,
     ) -> Result<Option<End>, Error> {
-        // Not converged: the most common reason is a rare column that separates some labels.
+        // Not converged. The most common reason is a column with few nonzero elements that separates some labels.
         if self.objective.penalty.is_none()
             && matches!(ended, Ended::Stalled | Ended::Iterations)
             && let Separation::Found(direction) = separation::search_columns(self.objective, run)?
         {
             return Ok(Some((StopReason::Separated, Some(direction))));
         }
-        // No step improved with a fresh preconditioner and an empty memory: the cautious preconditioner is the last to
-        // try.
+        // If no step improved, although the preconditioner was new and L-BFGS had no memory, only the cautious
+        // preconditioner is left to try.
         let is_stuck = iterations == 0 && self.memory.is_empty();
         let stop_reason = match ended {
             Ended::Reached => Some(StopReason::Tolerance),
@@ -489,7 +491,7 @@ impl AllRows<'_> {
         Ok(stop_reason.map(|stop_reason| (stop_reason, None)))
     }
 
-    /// Changes to double precision, from the best iterate so far.
+    /// Changes to double precision, and evaluates the best iterate so far in it.
     fn in_double(&mut self, iterate: Iterate, run: &mut Run<'_>) -> Result<Iterate, Error> {
         self.precision = Precision::Double;
         self.memory = Memory::default();
@@ -499,7 +501,7 @@ impl AllRows<'_> {
     }
 }
 
-/// A preconditioner from a sample of `rows` rows. Columns that are constant in the sample are looked up in all rows.
+/// A preconditioner from a sample of `rows` rows; for columns that are constant in the sample, from all rows.
 fn sampled(
     objective: &Objective<'_>,
     v: &[f64],
@@ -517,7 +519,8 @@ fn sampled(
     widened(objective, v, preconditioner, run)
 }
 
-/// The preconditioner of a sample, with the scales of columns that are constant in it taken from all rows.
+/// Completes a preconditioner that was computed from a sample: the scales of columns that are constant in the sample
+/// are computed from all rows.
 fn widened(
     objective: &Objective<'_>,
     v: &[f64],

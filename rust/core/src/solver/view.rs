@@ -1,5 +1,5 @@
-//! The columns of X under given weights of the rows, in a basis where no digits are lost, and the columns that are
-//! linear combinations of columns before them.
+//! `View`: means and covariances of the columns of X for given weights of the rows, computed such that no digits
+//! cancel; and `Alias`: a column that is a linear combination of columns before it.
 
 use std::sync::Arc;
 
@@ -9,40 +9,42 @@ use super::objective::Objective;
 use crate::kernel::{Basis, Gram};
 use crate::linalg::dot;
 
-/// Coefficients of a combination below this, relative to the spreads of the two columns, are rounding and left out.
+/// A coefficient of a linear combination is taken for rounding and left out if, multiplied by the spread of its column,
+/// it is below this times the spread of the combined column.
 const COEFFICIENT: f64 = 1e-9;
 
-/// A column that is a linear combination of columns before it, and has weight 0.
+/// A column that is a linear combination of columns before it; its weight in the fit is 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alias {
     /// The index of the column.
     pub column: usize,
-    /// The columns that it is a combination of; none if it is constant.
+    /// The columns of the combination; none if the column is constant.
     pub columns: Vec<usize>,
-    /// The coefficients of these columns.
+    /// The coefficients of these columns, in the same order.
     pub coefficients: Vec<f64>,
     /// The constant term of the combination.
     pub constant: f64,
 }
 
-/// The columns weighted by a curvature of each row, in the coordinates of a basis where no digits are lost.
+/// Means, covariances and dependences of the columns of X, with rows weighted by curvatures d_i. The columns are first
+/// transformed linearly by a basis, so that no digits cancel; X̃ denotes the transformed columns.
 #[derive(Clone)]
 pub(crate) struct View {
     pub(super) basis: Arc<Basis>,
-    /// `[X̃ 1]ᵀ D [X̃ 1]`, D being the diagonal of the curvatures and X̃ the columns in the basis.
+    /// `[X̃ 1]ᵀ D [X̃ 1]`, with the curvatures d_i as the diagonal of D.
     pub(super) gram: Gram,
     pub(super) columns: Columns,
-    /// 1 / √(variance + penalty) of each column; 0 of columns left out.
+    /// 1 / √(variance + l2 penalty) for each column; 0 for columns that are left out.
     pub(super) scale: Vec<f64>,
     /// Columns that are linear combinations of columns before them.
     pub(super) dependent: Vec<usize>,
-    /// The factor of [`View::matrix`], once it is computed.
+    /// The Cholesky factor of [`View::matrix`], once it is computed.
     pub(super) factor: Option<Cholesky>,
 }
 
 impl View {
-    /// The basis, the columns' means in it, and the reciprocals of their standard deviations, which are 0 of columns
-    /// that are combinations of others.
+    /// The basis, the means of the transformed columns, and their reciprocal standard deviations, which are 0 for
+    /// columns that are linear combinations of others.
     pub(crate) fn into_parts(self) -> (Arc<Basis>, Vec<f64>, Vec<f64>) {
         (self.basis, self.columns.mean, self.scale)
     }
@@ -81,7 +83,8 @@ impl View {
         })
     }
 
-    /// The Hessian of one score by weights in the basis, scaled to unit diagonal; lower triangle.
+    /// The lower triangle of the Hessian for one score, with respect to the weights of the transformed columns, scaled
+    /// to unit diagonal.
     pub(super) fn matrix(&self, objective: &Objective<'_>) -> Vec<f64> {
         let n = self.scale.len();
         let mut matrix = vec![0.0; n * n];
@@ -99,7 +102,7 @@ impl View {
         matrix
     }
 
-    /// The least pivot of each column of [`View::matrix`] that still has enough digits.
+    /// For each column, the least pivot in the factorisation of [`View::matrix`] that still has enough digits.
     pub(super) fn least(&self) -> Vec<f64> {
         let (n, gram) = (self.scale.len(), &self.gram);
         let least = |(j, scale): (usize, &f64)| {
@@ -109,8 +112,9 @@ impl View {
         self.scale.iter().enumerate().map(least).collect()
     }
 
-    /// A basis that keeps digits which this view's basis loses: columns `far` from their origins get new ones, or else
-    /// columns in `lost` get a combination of the columns before them subtracted. `None` if nothing changes.
+    /// A basis in which fewer digits cancel. If means of columns are far from their origins, these columns get new
+    /// origins; else a linear combination of the columns before is subtracted from each column in `lost`. `None` if
+    /// nothing changes.
     pub(super) fn improved(&self, factor: &Cholesky, lost: &[usize]) -> Option<Basis> {
         let mut better = Basis::clone(&self.basis);
         better.leave_alone(&self.dependent);
@@ -129,8 +133,9 @@ impl View {
         (better != *self.basis).then_some(better)
     }
 
-    /// Calls `put(i, j, element)` for i ≥ j with the elements of a Gram matrix in this view's basis, divided by its
-    /// weight Σ s, the columns being centred at this view's means.
+    /// Calls `put(i, j, element)` for all i ≥ j with the elements of a Gram matrix after its columns are centred at
+    /// this view's means, divided by the sum of the sample weights. The Gram matrix must be computed in this view's
+    /// basis.
     pub(super) fn for_each_covariance(&self, gram: &Gram, mut put: impl FnMut(usize, usize, f64)) {
         for i in 0..gram.order {
             for j in 0..=i {
@@ -139,7 +144,7 @@ impl View {
         }
     }
 
-    /// The element that [`View::put`] passes on for i ≥ j; index n is the bias.
+    /// The element (i, j), i ≥ j, that [`View::for_each_covariance`] passes to `put`; index n is the bias.
     fn covariance(&self, gram: &Gram, i: usize, j: usize) -> f64 {
         let (n, order) = (gram.order - 1, gram.order);
         let mean = |j: usize| self.columns.mean[j];
@@ -154,8 +159,8 @@ impl View {
         centred / gram.weight
     }
 
-    /// The dependent columns as combinations of others. Their weights in `v` are moved to the columns of these
-    /// combinations.
+    /// The dependent columns as linear combinations of others. Their weights in `v` become 0, and those of the columns
+    /// in the combinations change such that scores stay the same.
     pub(super) fn aliases(&self, objective: &Objective<'_>, v: &mut [f64]) -> Vec<Alias> {
         let aliased: Vec<Alias> = self.dependent.iter().map(|&j| self.alias(j)).collect();
         for alias in aliased.iter().rev() {
@@ -164,16 +169,16 @@ impl View {
         aliased
     }
 
-    /// A dependent column as a combination of others.
+    /// A dependent column as a linear combination of others.
     pub(super) fn alias(&self, column: usize) -> Alias {
-        // Correction of the combination that the basis subtracts, whose coefficients are rounded: a regression of what
-        // it leaves.
+        // The basis has subtracted a combination with rounded coefficients. A regression of the remainder on the other
+        // columns corrects them.
         let covariance = |k: usize| self.covariance(&self.gram, column, k) * self.scale[k];
         let mut more: Vec<f64> = (0..column).map(covariance).collect();
         let is_simple = |(j, _): (usize, &[f64])| self.dependent.binary_search(&j).is_ok();
         match &self.factor {
             Some(factor) if self.basis.combinations().all(is_simple) => factor.solve(&mut more),
-            _ => more.fill(0.0), // no correction: it would be less exact than the combination
+            _ => more.fill(0.0), // a correction would be less accurate than the combination itself
         }
         let mut weights = vec![0.0; self.scale.len()];
         weights[column] = 1.0;
@@ -182,7 +187,7 @@ impl View {
         }
         let mean = &self.columns.mean;
         let at_mean = dot(&weights, mean);
-        // In all rows, x̃ of the column, which is weights · x + shift, equals its mean.
+        // The transformed column is constant: weights · x + shift equals its mean in all rows.
         let shift = self.basis.to_natural(&mut weights);
         let own = weights[column];
         let terms = weights.iter().zip(self.basis.origin());
@@ -205,7 +210,8 @@ impl View {
 }
 
 impl Alias {
-    /// Moves the weight of the column to the columns of its combination, and the constant term to the bias.
+    /// Sets the column's weight to 0 and changes the weights of the columns in its combination, and the bias, such that
+    /// scores stay the same.
     fn move_weights(&self, objective: &Objective<'_>, v: &mut [f64]) {
         let n = objective.columns();
         let at = v.len() - objective.classes;
