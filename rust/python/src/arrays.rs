@@ -1,7 +1,8 @@
-//! Arrays as NumPy has them: read in place where their layout allows, and fresh ones for results.
+//! NumPy arrays as Rust slices: arguments, read in place if their memory layout allows it, and new arrays for results.
+//! All unsafe code of the crate is here.
 //!
-//! That they hold real numbers is checked in Python; what is refused here is a shape or a layout, in words that read
-//! "`<argument>` must `<what was expected>`, got `<what came>`". All unsafe code of the crate is here.
+//! Python has checked that arrays hold real numbers. Here, shapes and layouts are checked; error messages read
+//! "`<argument>` must `<what was expected>`, got `<what came>`".
 
 use gradstep_core::{Elements, Float, Indices, Matrix, Vector};
 use numpy::{
@@ -16,18 +17,19 @@ use pyo3::types::{IntoPyDict, PyBool, PyModule, PyTuple};
 
 use crate::value_error;
 
-/// More bytes than any address space of today has: only strides of zero can present them, and reading them has no end.
+/// An array of more bytes than this must have strides of 0, since no address space is as large. It is refused, because
+/// reading it would take for ever.
 const ADDRESS_SPACE: u128 = 1 << 57;
 
-/// The two types that formulas are computed in.
+/// The two types in which formulas are computed, `f32` and `f64`.
 pub(crate) trait Number: Float + Element {}
 impl Number for f32 {}
 impl Number for f64 {}
 
-/// An array of Python.
+/// A NumPy array of any type.
 pub(crate) type Array<'py> = Bound<'py, PyUntypedArray>;
 
-/// An array of real numbers, in whatever layout.
+/// An array of real numbers in any layout, with the name of the argument for error messages.
 pub(crate) struct Real<'py> {
     argument: &'static str,
     array: Array<'py>,
@@ -36,7 +38,7 @@ pub(crate) struct Real<'py> {
 impl<'py> Real<'py> {
     /// # Errors
     ///
-    /// MemoryError if the array presents more than an address space holds.
+    /// MemoryError if the array has more elements than fit into an address space.
     pub(crate) fn new(argument: &'static str, array: &Array<'py>) -> PyResult<Self> {
         let bytes = array
             .shape()
@@ -66,7 +68,7 @@ impl<'py> Real<'py> {
 
     /// # Errors
     ///
-    /// ValueError for any other number of dimensions.
+    /// ValueError if the array has not this many dimensions.
     pub(crate) fn check_dimensions(&self, dimensions: usize) -> PyResult<()> {
         if self.array.ndim() == dimensions {
             return Ok(());
@@ -77,7 +79,7 @@ impl<'py> Real<'py> {
         )))
     }
 
-    /// A fresh array of this type in C order.
+    /// A copy in C order, converted to `F`.
     pub(crate) fn copy<F: Number>(&self) -> PyResult<Fresh<'py, F>> {
         let py = self.array.py();
         let options = [
@@ -87,16 +89,16 @@ impl<'py> Real<'py> {
         .into_py_dict(py)?;
         options.set_item("dtype", numpy::dtype::<F>(py))?;
         let array = numpy(py, "array")?;
-        // Rounding to infinity or zero is what a conversion is for, not a thing to warn of.
+        // A conversion may round to infinity or zero, of which NumPy shall not warn.
         let copy = quietly(py, || array.call((&self.array,), Some(&options)))?;
         Ok(Fresh(copy.cast_into()?))
     }
 
-    /// A copy of a vector.
+    /// A copy of the elements, converted to `F`.
     pub(crate) fn to_vec<F: Number>(&self) -> PyResult<Vec<F>> {
         if let Some(values) = self.contiguous::<F>() {
             let mut copy = Vec::new();
-            // Where there is no room, NumPy says so below.
+            // If memory is short, NumPy raises MemoryError below.
             if copy.try_reserve_exact(values.len()).is_ok() {
                 copy.extend_from_slice(values);
                 return Ok(copy);
@@ -105,28 +107,28 @@ impl<'py> Real<'py> {
         Ok(self.copy::<F>()?.slice()?.to_vec())
     }
 
-    /// All elements, if they lie in this type and in C order.
+    /// All elements as a slice, if they have the type `F` and are contiguous in C order; else `None`.
     pub(crate) fn contiguous<F: Number>(&self) -> Option<&[F]> {
         let (first, length) = extent::<F>(&self.array)?;
-        // SAFETY: `extent` has found that this many elements of the type lie there, aligned; any bit pattern is one. The
-        // memory is that of the array, which `self` keeps alive. Python code that writes to it in another thread races
-        // with us just as it does with NumPy.
+        // SAFETY: `extent` has found that this many elements of the type lie there, aligned; any bit pattern is one.
+        // The memory is that of the array, which `self` keeps alive. Python code that writes to it in another thread
+        // races with us just as it does with NumPy.
         Some(unsafe { std::slice::from_raw_parts(first, length) })
     }
 }
 
-/// A matrix or vector of real numbers that kernels read in place.
+/// A matrix or vector of real numbers whose memory kernels can read in place.
 pub(crate) struct View<'py> {
     /// Keeps the memory alive.
     array: Real<'py>,
     kind: Kind,
-    /// The lowest element touched.
+    /// The element with the lowest address.
     lowest: *const u8,
-    /// Elements from the lowest to the highest.
+    /// The number of elements from the lowest to the highest address, gaps included.
     span: usize,
-    /// Position of the first element of the array among them.
+    /// Position of the array's first element, counted from the lowest.
     offset: usize,
-    /// In elements; 0 along axes of one element.
+    /// Strides, counted in elements; 0 along axes of length 1.
     strides: Vec<isize>,
 }
 
@@ -146,11 +148,11 @@ enum Kind {
 }
 
 impl<'py> View<'py> {
-    /// The array itself if a kernel can read it as it lies, or else a converted copy.
+    /// A view of the array itself if kernels can read it in place, else of a converted copy.
     ///
     /// # Errors
     ///
-    /// ValueError if it has not this many dimensions.
+    /// ValueError if the array has not this many dimensions.
     pub(crate) fn new(
         argument: &'static str,
         array: &Array<'py>,
@@ -173,7 +175,7 @@ impl<'py> View<'py> {
         View::in_place(&copy)?.ok_or_else(|| outside(argument))
     }
 
-    /// None if the element type, its byte order, the alignment or the strides are none that Rust can read.
+    /// `None` if element type, byte order, alignment or strides are such that Rust cannot read the array in place.
     fn in_place(array: &Real<'py>) -> PyResult<Option<Self>> {
         let dtype = array.array.dtype();
         let (kind, align) = match (dtype.kind(), dtype.itemsize()) {
@@ -227,8 +229,7 @@ impl<'py> View<'py> {
         if !(data as usize).is_multiple_of(align) {
             return Ok(None);
         }
-        // In 128 bits nothing overflows: a length times a stride is below 2^126, and NumPy has at most 64 axes, of
-        // which at most two come here.
+        // Nothing overflows in 128 bits: a length times a stride is below 2^126, and there are at most two axes.
         let (first, end) = (data as i128 + low * size, data as i128 + (high + 1) * size);
         if first <= 0 || end > usize::MAX as i128 || (high - low + 1) * size > isize::MAX as i128 {
             return Err(outside(array.argument));
@@ -237,7 +238,7 @@ impl<'py> View<'py> {
         view(lowest, (high - low + 1) as usize, -low as usize, strides)
     }
 
-    /// Whether formulas over this array are computed in `f32`.
+    /// Whether formulas of this array are computed in `f32`.
     pub(crate) fn is_single(&self) -> bool {
         self.array.is_single()
     }
@@ -258,7 +259,7 @@ impl<'py> View<'py> {
         }
     }
 
-    /// Only for the `T` that `kind` names.
+    /// The elements as a slice. `T` must be the type that `kind` names.
     fn slice<T>(&self) -> &[T] {
         if self.span == 0 {
             return &[];
@@ -271,7 +272,7 @@ impl<'py> View<'py> {
         unsafe { std::slice::from_raw_parts(self.lowest.cast(), self.span) }
     }
 
-    /// A view of two dimensions.
+    /// The array as the core's matrix. It must have two dimensions.
     pub(crate) fn matrix(&self) -> PyResult<Matrix<'_>> {
         match (self.array.shape(), self.strides.as_slice()) {
             (&[rows, columns], &[down, across]) => Matrix::new(
@@ -285,7 +286,7 @@ impl<'py> View<'py> {
         }
     }
 
-    /// A view of one dimension.
+    /// The array as the core's vector. It must have one dimension.
     pub(crate) fn vector(&self) -> PyResult<Vector<'_>> {
         match (self.array.shape(), self.strides.as_slice()) {
             (&[length], &[stride]) => Vector::new(
@@ -301,15 +302,15 @@ impl<'py> View<'py> {
     }
 }
 
-/// A vector that lies in one piece.
+/// A contiguous vector.
 pub(crate) struct Buffer<'py>(View<'py>);
 
 impl<'py> Buffer<'py> {
-    /// Floats: the array itself if they lie in one piece, or else a converted copy.
+    /// A vector of floats: the array itself if it is contiguous, else a converted copy.
     ///
     /// # Errors
     ///
-    /// ValueError if they have not one dimension.
+    /// ValueError if the array has not one dimension.
     pub(crate) fn of_floats(argument: &'static str, array: &Array<'py>) -> PyResult<Self> {
         let array = Real::new(argument, array)?;
         array.check_dimensions(1)?;
@@ -325,11 +326,12 @@ impl<'py> Buffer<'py> {
         Buffer::copied(argument, copy)
     }
 
-    /// Positions: the array itself if these are 32- or 64-bit integers in one piece, or else a copy of 64 bits.
+    /// A vector of indices: the array itself if it is contiguous and of 32- or 64-bit integers, else a copy as 64-bit
+    /// integers.
     ///
     /// # Errors
     ///
-    /// ValueError if they have not one dimension.
+    /// ValueError if the array has not one dimension.
     pub(crate) fn of_indices(argument: &'static str, array: &Array<'py>) -> PyResult<Self> {
         let array = Real::new(argument, array)?;
         array.check_dimensions(1)?;
@@ -364,17 +366,17 @@ impl<'py> Buffer<'py> {
         self.0.is_single()
     }
 
-    /// Its elements' number.
+    /// The number of elements.
     pub(crate) fn len(&self) -> usize {
         self.0.span
     }
 
-    /// All of it.
+    /// All elements.
     pub(crate) fn elements(&self) -> Elements<'_> {
         self.0.elements()
     }
 
-    /// All of it, as positions.
+    /// All elements, as indices.
     pub(crate) fn indices(&self) -> PyResult<Indices<'_>> {
         match self.0.elements() {
             Elements::I32(slice) => Ok(Indices::I32(slice)),
@@ -389,7 +391,8 @@ fn data(array: &Bound<'_, PyUntypedArray>) -> *const u8 {
     unsafe { (*array.as_array_ptr()).fields.data.cast_const().cast() }
 }
 
-/// Where the elements lie, and how many they are, if they are of this type, aligned, and contiguous in C order.
+/// The address of the first element and the number of elements, if the array has the type `F`, is aligned, and is
+/// contiguous in C order; else `None`.
 fn extent<F: Number>(array: &Bound<'_, PyUntypedArray>) -> Option<(*mut F, usize)> {
     if !array.is_c_contiguous() || !array.dtype().is_equiv_to(&numpy::dtype::<F>(array.py())) {
         return None;
@@ -399,13 +402,13 @@ fn extent<F: Number>(array: &Bound<'_, PyUntypedArray>) -> Option<(*mut F, usize
         return Some((std::ptr::NonNull::dangling().as_ptr(), 0));
     }
     let first = data(array).cast_mut().cast::<F>();
-    // A view may claim more elements than there are addresses.
+    // With strides of 0, an array may have more elements than there are addresses.
     let bytes = length.checked_mul(size_of::<F>())?;
     let fits = isize::try_from(bytes).is_ok() && (first as usize).checked_add(bytes).is_some();
     (fits && !first.is_null() && first.is_aligned()).then_some((first, length))
 }
 
-/// An array to write to, given by the caller: contiguous in C order.
+/// An array given by the caller to write to, contiguous in C order.
 pub(crate) struct Target<'py, F> {
     /// Keeps the memory alive.
     _array: Bound<'py, PyUntypedArray>,
@@ -413,7 +416,7 @@ pub(crate) struct Target<'py, F> {
     length: usize,
 }
 
-/// How an array to read from lies to one to write to.
+/// Whether an array to read from shares memory with an array to write to.
 pub(crate) enum Overlap<'a, F> {
     /// No memory is shared.
     None(&'a [F], &'a mut [F]),
@@ -422,7 +425,7 @@ pub(crate) enum Overlap<'a, F> {
 }
 
 impl<'py, F: Number> Target<'py, F> {
-    /// None if `out` is read-only, of another type, or not contiguous.
+    /// `None` if `out` is read-only, of another type than `F`, or not contiguous.
     pub(crate) fn new(out: &Array<'py>) -> PyResult<Option<Self>> {
         if !out.getattr("flags")?.getattr("writeable")?.is_truthy()? {
             return Ok(None);
@@ -435,15 +438,16 @@ impl<'py, F: Number> Target<'py, F> {
         }))
     }
 
-    /// None if `source` has to be copied first, since writing would change what is still to be read.
+    /// `None` if the two partly overlap: `source` must then be copied first, because writing would change elements that
+    /// are still to be read. Also `None` if `source` is not contiguous or has another type or length.
     pub(crate) fn beside<'a>(&'a mut self, source: &'a Real<'_>) -> Option<Overlap<'a, F>> {
         let (read, length) = extent::<F>(&source.array).filter(|found| found.1 == self.length)?;
         let end = |first: *mut F, length: usize| first as usize + length * size_of::<F>();
         let apart = end(read, length) <= self.first as usize
             || end(self.first, self.length) <= read as usize;
         if apart {
-            // SAFETY: `extent` has found that this many elements of the type lie there, aligned; any bit pattern is one.
-            // The memory is shared with `source` at no address, `new` has found it writeable, and the exclusive
+            // SAFETY: `extent` has found that this many elements of the type lie there, aligned; any bit pattern is
+            // one. The memory is shared with `source` at no address, `new` has found it writeable, and the exclusive
             // borrow keeps us from a second slice. Other Python threads race with us just as they do with NumPy.
             let out = unsafe { std::slice::from_raw_parts_mut(self.first, self.length) };
             return Some(Overlap::None(source.contiguous()?, out));
@@ -457,11 +461,11 @@ impl<'py, F: Number> Target<'py, F> {
     }
 }
 
-/// An array in C order that nobody else has seen yet.
+/// A new array in C order, to which no other code has a reference yet.
 pub(crate) struct Fresh<'py, F: Number>(Bound<'py, PyArrayDyn<F>>);
 
 impl<'py, F: Number> Fresh<'py, F> {
-    /// Any numbers, to be overwritten; a MemoryError if there is no room.
+    /// An array with undefined numbers, to be overwritten; MemoryError if it cannot be allocated.
     pub(crate) fn empty(py: Python<'py>, shape: &[usize]) -> PyResult<Self> {
         let shape = PyTuple::new(py, shape)?;
         Ok(Fresh(
@@ -471,7 +475,7 @@ impl<'py, F: Number> Fresh<'py, F> {
         ))
     }
 
-    /// Its elements.
+    /// The elements.
     pub(crate) fn slice(&mut self) -> PyResult<&mut [F]> {
         // SAFETY: `empty` and `Real::copy` let NumPy allocate the array, of which any bit pattern is a number,
         // and `into_array` gives up this object: until then nobody else refers to its memory, and the exclusive borrow
@@ -479,13 +483,13 @@ impl<'py, F: Number> Fresh<'py, F> {
         Ok(unsafe { self.0.as_slice_mut() }?)
     }
 
-    /// The array, for Python.
+    /// The array, to be handed to Python.
     pub(crate) fn into_array(self) -> Bound<'py, PyArrayDyn<F>> {
         self.0
     }
 }
 
-/// A vector for Python.
+/// A NumPy vector of these values.
 pub(crate) fn pack<F: Element>(py: Python<'_>, values: Vec<F>) -> Bound<'_, PyArray1<F>> {
     PyArray1::from_vec(py, values)
 }
@@ -499,14 +503,14 @@ fn quietly<T>(py: Python<'_>, convert: impl FnOnce() -> PyResult<T>) -> PyResult
     result
 }
 
-/// A function or type of NumPy.
+/// The function or type `numpy.<name>`.
 pub(crate) fn numpy<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     static NUMPY: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
     let import = || py.import("numpy").map(Bound::unbind);
     NUMPY.get_or_try_init(py, import)?.bind(py).getattr(name)
 }
 
-/// As Python writes a tuple; that of a scalar, easily overlooked, with a word on what it means.
+/// A shape as Python writes a tuple; the shape of a scalar, (), with an explanation, because it is easily overlooked.
 pub(crate) fn shape_text(shape: &[usize]) -> String {
     match shape {
         [] => "() (0-dimensional)".to_owned(),

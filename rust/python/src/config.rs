@@ -1,4 +1,4 @@
-//! What this process computes with, and how much of it, for bug reports.
+//! The instruction set and the number of threads in use, for `gradstep.show_config`.
 
 use gradstep_core::{Isa, ThreadLimits, isa};
 use pyo3::prelude::*;
@@ -6,9 +6,9 @@ use pyo3::types::PyDict;
 
 use crate::value_error;
 
-/// What `gradstep.show_config` needs to know of the core: the instruction set in use, those this machine has (weakest
-/// first), how many threads `n_threads=None` means, how many CPUs this process may use, and the environment variable that
-/// sets the threads, with its number.
+/// A dict with the instruction set in use, all that this machine has (weakest first), the number of threads for
+/// `n_threads=None`, how many CPUs this process may use, and the environment variable that sets the threads, with its
+/// value.
 #[pyfunction]
 pub(crate) fn configuration(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let limits = ThreadLimits::now().map_err(value_error)?;

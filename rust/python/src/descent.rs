@@ -1,4 +1,4 @@
-//! Gradient descent over epochs.
+//! `Trainer.fit`, gradient descent over epochs: unpacks the options, calls the core, and packs the result as a dict.
 
 use std::ops::ControlFlow;
 
@@ -16,9 +16,10 @@ use crate::formulas::vector;
 use crate::monitor::PythonMonitor;
 use crate::value_error;
 
-/// The options of a `gradstep.Trainer`, in its order, but for `shuffle` and `seed`: these are the seed or None.
+/// The options of a `gradstep.Trainer` in the order of its parameters, except that `shuffle` and `seed` are one: the
+/// seed, or None if points are not shuffled.
 type GivenOptions<'py> = (
-    Option<f64>, // learning_rate: None for the best step and momentum of each epoch
+    Option<f64>, // learning_rate; None for "auto", the best step length and momentum of each epoch
     usize,
     Option<usize>,
     Option<u64>,
@@ -30,7 +31,8 @@ type GivenOptions<'py> = (
     bool,
 );
 
-/// The options, on one thread; whether each epoch takes its best step; and how many threads there may be.
+/// Returns the core's options (with one thread), whether `learning_rate` is "auto", and the requested number of
+/// threads.
 fn unpack(given: GivenOptions<'_>) -> PyResult<(Options, bool, Option<usize>)> {
     let (rate, epochs, batch_size, shuffle, reduction, activation, l2, tol, n_threads, trace) =
         given;
@@ -50,13 +52,13 @@ fn unpack(given: GivenOptions<'_>) -> PyResult<(Options, bool, Option<usize>)> {
     Ok((options, rate.is_none(), n_threads))
 }
 
-/// A ValueError for options that are out of range.
+/// Raises ValueError if an option is out of range.
 #[pyfunction]
 pub(crate) fn check_descent(given: GivenOptions<'_>) -> PyResult<()> {
     unpack(given).map(|_| ())
 }
 
-/// A dict of what `gradstep.Descent` holds, the reason to stop as its word.
+/// Runs gradient descent. Returns a dict with the fields of `gradstep.Descent`; the stop reason is a word.
 #[pyfunction]
 pub(crate) fn descend<'py>(
     given: GivenOptions<'py>,
@@ -110,7 +112,7 @@ impl<'py> Run<'_, 'py> {
         let (x, y) = (rows.features()?, self.y.vector()?);
         let weights = match weights {
             Some(weights) => weights,
-            // A view may have more columns than memory could hold.
+            // Fails with MemoryError: an array with a stride of 0 may have more columns than memory could hold.
             None => {
                 gradstep_core::zeros("weights", x.columns(), "columns of X").map_err(value_error)?
             }
@@ -162,7 +164,7 @@ fn pack_descent<F: Number>(
     Ok(found)
 }
 
-/// A structured array, one record per update.
+/// The trace as a structured array with one record per update.
 fn pack_trace<F: Number>(
     py: Python<'_>,
     trace: Trace<F>,
@@ -204,7 +206,7 @@ fn pack_trace<F: Number>(
     Ok(array)
 }
 
-/// `array[field] = values`, in the field's shape; frees the values.
+/// `array[field] = values`, with `values` reshaped to `shape` for each record.
 fn assign<T: Element>(
     array: &Bound<'_, PyAny>,
     field: &str,

@@ -1,4 +1,4 @@
-//! Functions of arrays, element by element or along the last axis.
+//! Functions of one array: σ, σ' and ln σ element by element, and the softmax along the last axis.
 
 use gradstep_core::{Function, Threads};
 use pyo3::prelude::*;
@@ -83,7 +83,7 @@ fn elementwise_in<'py, F: Number>(
             })?;
             result
         }
-        // `z` is copied, and computed in place there: it has another type or order, or `out` may overlap it.
+        // Computes in place in a copy of `z`: `z` has another type or memory order, or overlaps `out`.
         _ => {
             let mut result = z.copy::<F>()?;
             let values = result.slice()?;
@@ -108,7 +108,7 @@ fn softmax_in<'py, F: Number>(
     let classes = z.shape().last().copied().unwrap_or(1);
     let compute = |values: &mut [F]| {
         if classes == 0 {
-            return Ok(()); // and nothing to compute
+            return Ok(()); // no elements
         }
         run(py, threads, |job| {
             gradstep_core::softmax_in_place(values, classes, job)
@@ -132,7 +132,7 @@ fn softmax_in<'py, F: Number>(
     given_out(result, out)
 }
 
-/// The result; copied to `out` if there is one, which is returned instead.
+/// Returns the result or, if `out` is given, copies the result to `out` and returns that.
 fn given_out<'py, F: Number>(
     result: Fresh<'py, F>,
     out: Option<&Array<'py>>,

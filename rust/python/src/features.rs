@@ -1,4 +1,4 @@
-//! `X` as the package hands it over: an array, or the parts of a CSR or CSC matrix.
+//! Converts the argument `X` from Python, a NumPy array or the parts of a CSR or CSC matrix, to the core's features.
 
 use gradstep_core::{Features, Sparse, Threads, Transposed};
 use pyo3::prelude::*;
@@ -7,18 +7,18 @@ use crate::arrays::{Array, Buffer, Number, View};
 use crate::monitor::run;
 use crate::value_error;
 
-/// `X`, read but not yet converted.
+/// The argument `X`, with its arrays checked but not yet converted to the core's type.
 pub(crate) enum GivenFeatures<'py> {
     Dense(View<'py>),
     Sparse(Compressed<'py>),
 }
 
 impl<'py> GivenFeatures<'py> {
-    /// `object` is an array, or `(by_columns, (rows, columns), data, indices, indptr)`.
+    /// `object` must be an array, or the tuple `(by_columns, (rows, columns), data, indices, indptr)`.
     ///
     /// # Errors
     ///
-    /// ValueError if an array has not the dimensions that it must have.
+    /// ValueError if an array has the wrong number of dimensions.
     pub(crate) fn new(object: &Bound<'py, PyAny>) -> PyResult<Self> {
         if let Ok(array) = object.cast() {
             return Ok(GivenFeatures::Dense(View::new("X", array, 2)?));
@@ -33,7 +33,7 @@ impl<'py> GivenFeatures<'py> {
         }))
     }
 
-    /// Whether formulas over these are computed in `f32`.
+    /// Whether formulas of these features are computed in `f32`.
     pub(crate) fn is_single(&self) -> bool {
         match self {
             GivenFeatures::Dense(view) => view.is_single(),
@@ -41,7 +41,7 @@ impl<'py> GivenFeatures<'py> {
         }
     }
 
-    /// Elements in memory.
+    /// The number of elements in memory.
     pub(crate) fn stored(&self) -> PyResult<usize> {
         match self {
             GivenFeatures::Dense(view) => {
@@ -52,7 +52,7 @@ impl<'py> GivenFeatures<'py> {
         }
     }
 
-    /// The rows: in place; those of CSC are gathered here once.
+    /// The features for the core: in place, except that a CSC matrix is converted to CSR.
     ///
     /// # Errors
     ///
@@ -69,7 +69,7 @@ impl<'py> GivenFeatures<'py> {
     }
 }
 
-/// The features as the core takes them.
+/// Features that the core can read: a view of Python's arrays, or a converted matrix.
 pub(crate) enum Rows<'a, F> {
     InPlace(Features<'a>),
     Gathered(Transposed<F>),
@@ -86,7 +86,7 @@ impl<F: Number> Rows<'_, F> {
 
 type Parts<'py> = (bool, (usize, usize), Array<'py>, Array<'py>, Array<'py>);
 
-/// CSR or CSC.
+/// The parts of a CSR matrix or, if `by_columns`, of a CSC matrix.
 pub(crate) struct Compressed<'py> {
     by_columns: bool,
     shape: (usize, usize),

@@ -1,4 +1,4 @@
-//! The formulas over all rows.
+//! Loss, gradient, Hessian and covariance over all rows, and one step of gradient descent.
 
 use gradstep_core::{
     Dataset, Error, Job, LossGradient, Parameters as CoreParameters, Reduction, Threads,
@@ -13,7 +13,7 @@ use crate::monitor::run;
 use crate::parameters::{Parameters, pack_biases, pack_weights};
 use crate::value_error;
 
-/// A tuple of two or three for Python.
+/// Results for Python: (weights, bias), and (loss, weights, bias).
 type Pair<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
 type Triple<'py> = (f64, Bound<'py, PyAny>, Bound<'py, PyAny>);
 
@@ -156,7 +156,7 @@ pub(crate) fn covariance<'py>(
     Ok(pack(py, matrix).reshape([order, order])?.into_any())
 }
 
-/// The arguments of a formula over a data set, taken apart in the order that errors are reported in.
+/// The arguments of a formula over all rows, converted one after another; errors are reported in that order.
 struct Arguments<'py> {
     x: GivenFeatures<'py>,
     y: View<'py>,
@@ -183,7 +183,7 @@ impl<'py> Arguments<'py> {
         })
     }
 
-    /// Runs a kernel on them without the GIL.
+    /// Runs a function of the core with these arguments, without the GIL.
     fn run<F: Number, T: Send>(
         &self,
         py: Python<'py>,

@@ -1,7 +1,7 @@
-//! The Python module `gradstep._native`: unpacks arguments, releases the GIL, calls `gradstep_core`, packs results.
+//! The Python module `gradstep._native`: unpacks arguments, releases the GIL, calls `gradstep_core`, and packs results.
 //!
-//! Its functions take all of their arguments by position, checked for their kinds by the package's Python, which also has
-//! the names, the defaults and the documentation.
+//! Its functions take all arguments by position. The Python package calls them; it has checked the types of the
+//! arguments, and has their names, defaults and documentation.
 
 #[expect(unsafe_code, reason = "NumPy's memory as slices")]
 mod arrays;
@@ -41,12 +41,12 @@ mod _native {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        module.py().import("numpy")?; // an ImportError here, not a panic at the first array
+        module.py().import("numpy")?; // if NumPy is missing: an ImportError now instead of a panic later
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }
 
-/// A ValueError, or MemoryError where that was what lacked.
+/// The Python exception for an error of the core: MemoryError for [`Error::Memory`], ValueError for all others.
 fn value_error(error: Error) -> PyErr {
     let message = error.to_string();
     match error {

@@ -1,4 +1,4 @@
-//! What stands between the core and Python while a kernel runs: Ctrl-C, and the callback.
+//! While the core runs without the GIL: lets Python handle signals such as Ctrl-C, and calls the user's callback.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -10,10 +10,11 @@ use pyo3::types::PyTuple;
 
 use crate::value_error;
 
-/// How often a running kernel asks Python for signals, at most.
+/// The least time between two checks for Python signals.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Lets Ctrl-C (and any other Python signal handler) through while the GIL is released.
+/// A monitor that runs Python's signal handlers (such as that of Ctrl-C) while the GIL is released, and ends the call
+/// if one of them raises.
 struct Signals {
     next: Instant,
     error: Option<PyErr>,
@@ -27,7 +28,7 @@ impl Signals {
         }
     }
 
-    /// The exception that a kernel's refusal is in Python.
+    /// The Python exception for an error of the core. If the call was interrupted, the exception of the signal handler.
     fn exception(self, error: Error) -> PyErr {
         match (self.error, error) {
             (Some(raised), Error::Interrupted) => raised,
@@ -44,7 +45,7 @@ impl Monitor for Signals {
             return ControlFlow::Continue(());
         }
         self.next = now + SIGNAL_INTERVAL;
-        // None: the interpreter is shutting down and has no handlers to run.
+        // `None` means that the interpreter is shutting down; there are no handlers to run.
         match Python::try_attach(|py| py.check_signals()) {
             Some(Err(error)) => {
                 self.error = Some(error);
@@ -55,7 +56,7 @@ impl Monitor for Signals {
     }
 }
 
-/// Runs a kernel without the GIL.
+/// Runs a function of the core without the GIL; signal handlers still run.
 pub(crate) fn run<T: Send>(
     py: Python<'_>,
     threads: Threads,
@@ -66,7 +67,7 @@ pub(crate) fn run<T: Send>(
         .map_err(|error| signals.exception(error))
 }
 
-/// Stands between the core and Python while a descent or a fit runs.
+/// The monitor of a descent or a fit: runs Python's signal handlers, and calls the user's callback.
 pub(crate) struct PythonMonitor {
     signals: Signals,
     callback: Option<Py<PyAny>>,
@@ -84,7 +85,7 @@ impl PythonMonitor {
         self.callback.is_some()
     }
 
-    /// Calls the callback, if there is one, with these arguments; breaks where it returns True or raises.
+    /// Calls the callback, if there is one, with these arguments. Returns `Break` if it returns True or raises.
     pub(crate) fn call(
         &mut self,
         arguments: impl for<'py> FnOnce(Python<'py>) -> PyResult<Bound<'py, PyTuple>>,
@@ -106,11 +107,11 @@ impl PythonMonitor {
         }
     }
 
-    /// The result for Python: what the callback or a signal handler has raised comes first.
+    /// The result, or the exception to raise in Python. An exception of the callback or a signal handler comes first.
     ///
     /// # Errors
     ///
-    /// That exception, or the one that the core's error is.
+    /// That exception, or the one for the core's error.
     pub(crate) fn finish<T>(self, result: Result<T, Error>) -> PyResult<T> {
         match (result, self.signals) {
             (Err(error), signals) => Err(signals.exception(error)),

@@ -1,4 +1,4 @@
-//! Weights and bias as Python has them: of one score, or of one score per class.
+//! Converts weights and bias between Python's arrays and the core's vectors, for one score or one score per class.
 
 use gradstep_core::{Activation, Parameters as CoreParameters};
 use numpy::PyUntypedArray;
@@ -7,18 +7,18 @@ use pyo3::prelude::*;
 
 use crate::arrays::{Array, Fresh, Number, Real, shape_text};
 
-/// Weights of shape (n,) and a number, or weights of shape (K, n) and K biases.
+/// Weights of shape (n,) and one bias, or weights of shape (K, n) and K biases for K classes.
 pub(crate) struct Parameters<'py> {
     weights: Real<'py>,
     biases: Vec<f64>,
 }
 
 impl<'py> Parameters<'py> {
-    /// A bias that is a number is that of every class.
+    /// `bias` is an array of one number per class, or a number that is used for all classes.
     ///
     /// # Errors
     ///
-    /// ValueError if the weights are neither a vector nor a matrix, or the biases are not one per row of it.
+    /// ValueError if the weights are neither a vector nor a matrix, or there is not one bias per row of the matrix.
     pub(crate) fn new(weights: &Array<'py>, bias: &Bound<'py, PyAny>) -> PyResult<Self> {
         let weights = weights_of(weights)?;
         let classes = rows_of(&weights).unwrap_or(1);
@@ -26,12 +26,12 @@ impl<'py> Parameters<'py> {
         Ok(Parameters { weights, biases })
     }
 
-    /// K, if there is a score per class.
+    /// The number of classes K, or `None` for weights of one score.
     pub(crate) fn classes(&self) -> Option<usize> {
         rows_of(&self.weights)
     }
 
-    /// As the core takes what [`Parameters::to_vecs`] gives.
+    /// The core's parameters, made from the vectors of [`Parameters::to_vecs`].
     pub(crate) fn at<'a, F>(&self, weights: &'a [F], biases: &'a [F]) -> CoreParameters<'a, F> {
         match (self.classes(), biases) {
             (None, [bias]) => CoreParameters::of_one_score(Activation::Sigmoid, weights, bias),
@@ -41,16 +41,16 @@ impl<'py> Parameters<'py> {
 
     /// # Errors
     ///
-    /// ValueError for a score per class.
+    /// ValueError for weights of several classes.
     pub(crate) fn check_one_score(&self) -> PyResult<()> {
         self.weights.check_dimensions(1)
     }
 
-    /// Weights, class by class, and biases, for features of so many columns.
+    /// The weights, class by class, and the biases, converted to `F`; `columns` is the number of columns of X.
     ///
     /// # Errors
     ///
-    /// ValueError if a class has not one weight per column.
+    /// ValueError if there are several classes and not one weight per column for each.
     pub(crate) fn to_vecs<F: Number>(&self, columns: usize) -> PyResult<(Vec<F>, Vec<F>)> {
         if let &[_, width] = self.weights.shape()
             && width != columns
@@ -65,11 +65,11 @@ impl<'py> Parameters<'py> {
     }
 }
 
-/// The weights as given: shape (n,) of one score, (K, n) of K classes.
+/// The weights with their shape checked: (n,) for one score, (K, n) for K classes.
 ///
 /// # Errors
 ///
-/// ValueError if they have neither one dimension nor two, or two and no rows.
+/// ValueError if they have neither one nor two dimensions, or two dimensions but no rows.
 pub(crate) fn weights_of<'py>(array: &Array<'py>) -> PyResult<Real<'py>> {
     let weights = Real::new("weights", array)?;
     match weights.shape() {
@@ -82,7 +82,7 @@ pub(crate) fn weights_of<'py>(array: &Array<'py>) -> PyResult<Real<'py>> {
     }
 }
 
-/// K, if the weights are those of K classes.
+/// The number of classes K if the weights have shape (K, n); `None` if they are a vector.
 pub(crate) fn rows_of(weights: &Real<'_>) -> Option<usize> {
     match *weights.shape() {
         [rows, _] => Some(rows),
@@ -90,11 +90,11 @@ pub(crate) fn rows_of(weights: &Real<'_>) -> Option<usize> {
     }
 }
 
-/// One bias per class: an array, or a number that is that of every class.
+/// One bias per class, from an array, or from a number that is used for all classes.
 ///
 /// # Errors
 ///
-/// ValueError if an array is no vector of this length.
+/// ValueError if `bias` is an array that is not a vector of length `classes`.
 pub(crate) fn biases(bias: &Bound<'_, PyAny>, classes: usize) -> PyResult<Vec<f64>> {
     let Ok(array) = bias.cast::<PyUntypedArray>() else {
         return Ok(vec![bias.extract()?; classes]);
@@ -110,7 +110,7 @@ pub(crate) fn biases(bias: &Bound<'_, PyAny>, classes: usize) -> PyResult<Vec<f6
     biases.to_vec::<f64>()
 }
 
-/// Weights for Python: a vector, or a row per class.
+/// A NumPy array of weights: a vector, or a matrix with a row per class if `classes` is given.
 pub(crate) fn pack_weights<'py, F: Number>(
     py: Python<'py>,
     values: &[F],
@@ -125,7 +125,7 @@ pub(crate) fn pack_weights<'py, F: Number>(
     Ok(array.into_array().into_any())
 }
 
-/// Biases for Python: a number, or one per class.
+/// The bias for Python: a float, or a NumPy vector of one bias per class if `classes` is given.
 pub(crate) fn pack_biases<'py, F: Number>(
     py: Python<'py>,
     values: &[F],

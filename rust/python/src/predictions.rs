@@ -1,4 +1,4 @@
-//! Scores and probabilities of rows.
+//! Scores and predicted probabilities of rows.
 
 use gradstep_core::Threads;
 use pyo3::prelude::*;
