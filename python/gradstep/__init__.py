@@ -1,14 +1,14 @@
-"""Logistic regression by gradient descent: the textbook's formulas, computed natively.
+"""Logistic regression by gradient descent: the textbook's formulas, computed by compiled code.
 
-The formulas are functions of arrays, `Trainer` is gradient descent over epochs, and `fit` goes to the optimum and
-proves it. These arguments mean the same wherever they occur:
+The formulas are functions of arrays, `Trainer` is gradient descent over epochs, and `fit` finds the optimum and proves
+that it is one. These arguments mean the same wherever they occur:
 
 X : features, shape (m, n)
     A row per sample, a column per feature: a list, a data frame, or an array of real numbers in any layout, which is
-    read in place. float32 is computed in float32, anything else in float64. SciPy's CSR and CSC, arrays and matrices,
-    are taken too and never made dense. Formulas propagate NaN and infinities; `fit` and `Trainer.fit` refuse them, and
-    name the first. The formulas of scores, errors and gradients also take one row, shape (n,), with a scalar `y`: their
-    results are those of a matrix with this row alone, and scalars where they would have one number per row.
+    read in place. float32 is computed in float32, anything else in float64. SciPy's CSR and CSC arrays and matrices are
+    accepted too, and never made dense. Formulas propagate NaN and infinities; `fit` and `Trainer.fit` raise an error
+    that names the first. The formulas of scores, errors and gradients also take one row, shape (n,), with a scalar `y`:
+    results are those of a matrix with only this row, and scalars where they would have one number per row.
 y : array_like, shape (m,)
     Labels in [0, 1]; with weights of K classes the codes 0, 1, …, K - 1.
 weights : array_like, shape (n,) or (K, n)
@@ -16,17 +16,18 @@ weights : array_like, shape (n,) or (K, n)
 bias : float or array_like of shape (K,), default 0.0
     The bias b; with weights of K classes one per class, or one number for all.
 sample_weight : array_like, shape (m,), optional
-    Weights s_i >= 0 of the rows, not all zero; all 1 by default. A whole number counts as so many repeated rows.
+    Weights s_i >= 0 of the rows, not all zero; all 1 by default. A row with weight 3 counts like three equal rows.
 n_threads : int, optional
-    Threads to use; by default what GRADSTEP_NUM_THREADS or OMP_NUM_THREADS says, or one per processor available.
-    Results do not depend on it.
+    Number of threads to use; by default that of the environment variable GRADSTEP_NUM_THREADS or OMP_NUM_THREADS, or
+    one per available processor. Results do not depend on it.
 out : ndarray, optional
-    Where an elementwise function puts its result: an array of the shape of its argument and the dtype of the
-    computation. It may overlap the argument, or be the argument itself, and is partly written if Ctrl-C interrupts the
-    call.
+    Where an elementwise function writes its result: an array with the shape of its argument and the dtype of the
+    computation. It may overlap the argument, or be the argument itself. If Ctrl-C interrupts the call, it may be partly
+    written.
 
-No argument but `out` is ever modified. A bad argument raises a TypeError (not of real numbers, say), a ValueError (out
-of range, or of the wrong shape) or a MemoryError, which names the argument, what it must be, and what came.
+No argument except `out` is ever modified. A bad argument raises a TypeError (not real numbers, for example), a
+ValueError (out of range, or of the wrong shape) or a MemoryError. The message names the argument, what it must be, and
+what was given.
 
 Examples
 --------
@@ -103,7 +104,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load what not every program needs when it is first asked for; pictures and the estimator need more than NumPy."""
+    """Load optional parts of the package when they are first used: some need more libraries than NumPy."""
     if name in ("inference", "plot"):
         return import_module(f"gradstep.{name}")
     if name in ("Explanation", "explain"):

@@ -1,6 +1,6 @@
-"""Arrays that the public functions are given, checked for their kind: real numbers, dense or, for `X`, CSR or CSC.
+"""Check that array arguments of the public functions hold real numbers: dense, or for `X` also CSR or CSC.
 
-Arrays are passed on as they are, in any layout. Shapes and values are checked by the native functions.
+Arrays are passed on unchanged, in any layout. Shapes and values are checked by the native functions.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 from gradstep._options import is_masked, kind, number
 
 Array: TypeAlias = NDArray[Any]
-"""float32 or float64, as `X` is; types do not tell which."""
+"""An array of float32 or float64; the type hint does not say which."""
 
 
 class Compressed(Protocol):
-    """SciPy's CSR or CSC, array or matrix, or an object with the same attributes."""
+    """A SciPy CSR or CSC array or matrix, or an object with the same attributes."""
 
     @property
     def format(self) -> Any: ...
@@ -36,12 +36,12 @@ class Compressed(Protocol):
 
 MOST_SHOWN = 8
 MOST_LETTERS = 40
-"""What a message shows of words and labels, and of a text."""
+"""The most words or labels that a message lists, and the most letters of a text that it shows."""
 REAL_OBJECTS = (int, float, np.bool_, np.integer, np.floating)
-"""Types of the real numbers that an array of objects may hold."""
+"""The types of real numbers in an array of dtype object."""
 Features: TypeAlias = ArrayLike | Compressed
 Parts: TypeAlias = tuple[bool, tuple[int, int], Array, Array, Array]
-"""Of a compressed matrix: whether it is stored by columns, its shape, `data`, `indices` and `indptr`."""
+"""The parts of a CSR or CSC matrix: whether it is CSC, its shape, `data`, `indices` and `indptr`."""
 
 
 def real(name: str, value: Any) -> Array:
@@ -64,20 +64,20 @@ def optional_real(name: str, value: Any) -> Array | None:
 
 
 def features(X: Any) -> Array | Parts:
-    """`X` as native code takes it: an array, or the parts of a CSR or CSC matrix, which is never made dense."""
+    """`X` for native code: an array, or the parts of a CSR or CSC matrix, which is never made dense."""
     if type(X) is not ndarray and (sparse := _sparse(X)):
         return _parts(X, sparse)
     return real("X", X)
 
 
 def rows(X: Any) -> tuple[Array | Parts, bool]:
-    """`X` as native code takes it, and whether it is one row, shape (n,), which is made a matrix of one row."""
+    """`X` for native code, and whether it was one row, shape (n,), which is returned as a matrix with one row."""
     X = features(X)
     return (X[None], True) if type(X) is not tuple and X.ndim == 1 else (X, False)
 
 
 def dataset(X: Any, y: Any, sample_weight: Any) -> tuple[Array | Parts, Array, Array | None]:
-    """`X`, `y` and sample weights as native code takes them. A row with a label for it is a matrix of one row."""
+    """`X`, `y` and sample weights for native code. One row with a scalar `y` is made a matrix with one row."""
     X, y = features(X), real("y", y)
     if sample_weight is not None:
         sample_weight = real("sample_weight", sample_weight)
@@ -91,7 +91,7 @@ def dataset(X: Any, y: Any, sample_weight: Any) -> tuple[Array | Parts, Array, A
 
 
 def parameters(weights: Any, bias: Any) -> tuple[Array, float | Array]:
-    """Weights, and a number or, if there is a row of weights per class, perhaps one bias per class."""
+    """Weights and bias. With weights of shape (K, n), the bias may also be an array of one number per class."""
     weights = real("weights", weights)
     if type(bias) is float:
         return weights, bias
@@ -116,12 +116,12 @@ def check_out(z: Array, out: Any) -> None:
 
 
 def shape_text(shape: tuple[int, ...]) -> str:
-    """A shape for messages; that of a scalar, easily overlooked, is explained."""
+    """A shape for messages; the shape () of a scalar, which is easily overlooked, is explained."""
     return f"{shape}" if shape else "() (0-dimensional)"
 
 
 def explained(error: ValueError, y: Array) -> ValueError:
-    """What native code says of labels, and what to do where they are two classes, or 1 to K."""
+    """Native code's error about labels, extended by advice if the labels are two other numbers, or 1 to K."""
     message = str(error)
     if not message.startswith("y must be "):
         return error
@@ -143,14 +143,14 @@ def _as_array(name: str, value: Any) -> Array:
         raise TypeError(f"{name} must be a dense array, got {sparse}")
     try:
         return _from_pandas(value) if _is_of(value, "pandas") and hasattr(value, "ndim") else np.asarray(value)
-    except (TypeError, ValueError) as error:  # of a ragged list, say
+    except (TypeError, ValueError) as error:  # for example for a ragged list
         refused = TypeError if isinstance(error, TypeError) else ValueError
         why = str(error).replace("\n", " ")
         raise refused(f"{name} must be an array of real numbers, got {kind(value)} ({why})") from error
 
 
 def _from_pandas(value: Any) -> Array:
-    """A frame or series as an array. Columns of several types, of which pandas makes objects, are taken one by one."""
+    """A frame or series as an array. Columns of different types are converted one by one; pandas would make objects."""
     if value.ndim == 1:
         return _numbers(np.asarray(value))
     dtypes = list(value.dtypes)
@@ -166,14 +166,14 @@ def _from_pandas(value: Any) -> Array:
 
 
 def _numbers(objects: Array) -> Array:
-    """Objects that are all numbers, as those of one row of a frame, as float64; anything else as it is."""
+    """Converts an array of objects that are all real numbers to float64; returns any other array unchanged."""
     if objects.dtype == object and all(isinstance(value, REAL_OBJECTS) for value in objects.flat):
         return objects.astype(np.float64)
     return objects
 
 
 def _not_real(name: str, value: Any, array: Array) -> TypeError:
-    """What an array holds instead of real numbers, where, and what to do about it."""
+    """The error for an array that does not hold real numbers: what it holds, where, and what to do."""
     expected = f"{name} must be an array of real numbers"
     if array.dtype.kind not in "OUST":
         return TypeError(f"{expected}, got dtype {array.dtype}")
@@ -202,7 +202,7 @@ def _not_real(name: str, value: Any, array: Array) -> TypeError:
 
 
 def _where(value: Any, place: tuple[int, ...]) -> str:
-    """The column of an element, by its name in a frame; of a vector its index."""
+    """Where an element is: its column, by name if `value` is a frame; for a vector its index."""
     if len(place) != 2:
         return f"index {', '.join(map(str, place))}"
     names = getattr(value, "column_names", getattr(value, "columns", None))
@@ -217,12 +217,12 @@ def _listed(values: Array) -> str:
 
 
 def _is_of(value: object, package: str) -> bool:
-    """Whether its type, or one that it is based on, is from that package, which need not be installed."""
+    """Whether the value's class, or a base class, is from a package. The package need not be installed."""
     return any(f"{base.__module__}.".startswith(f"{package}.") for base in type(value).__mro__)
 
 
 def _sparse(value: object) -> str | None:
-    """The name of its type, if it is one of SciPy's sparse containers. SciPy need not be installed."""
+    """The name of the value's type if it is a sparse container of SciPy, else None. SciPy need not be installed."""
     return f"scipy.sparse {kind(value)}" if _is_of(value, "scipy.sparse") else None
 
 

@@ -1,4 +1,4 @@
-"""What gradstep runs on, for bug reports and for benchmarks."""
+"""show_config: the version, the instruction set, the threads and the platform, for bug reports and benchmarks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def show_config(mode: Literal["stdout"] = "stdout") -> None: ...
 @overload
 def show_config(mode: Literal["dicts"]) -> dict[str, dict[str, Any]]: ...
 def show_config(mode: str = "stdout") -> dict[str, dict[str, Any]] | None:
-    """Show the version, the instruction set and the threads in use and why, and what else a bug report needs.
+    """Show the version, the instruction set and number of threads in use with the reason for each, and the platform.
 
     Parameters
     ----------
@@ -32,13 +32,13 @@ def show_config(mode: str = "stdout") -> dict[str, dict[str, Any]] | None:
     Raises
     ------
     ValueError
-        If `mode` is another word, or an environment variable holds what it must not: ``GRADSTEP_ISA`` the name of an
-        instruction set that this machine has, ``GRADSTEP_NUM_THREADS`` and ``OMP_NUM_THREADS`` positive integers.
+        If `mode` is another word, or an environment variable has a bad value: ``GRADSTEP_ISA`` must name an instruction
+        set of this machine, ``GRADSTEP_NUM_THREADS`` and ``OMP_NUM_THREADS`` must be positive integers.
 
     Notes
     -----
-    The instruction set is decided once per process; the threads of ``n_threads=None`` in every call. Results do not
-    depend on either.
+    The instruction set is chosen once per process, the number of threads for ``n_threads=None`` in every call. Results
+    do not depend on either.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def _sections() -> dict[str, dict[str, Any]]:
 
 def _instruction_set(facts: dict[str, Any]) -> dict[str, Any]:
     used, available = facts["isa"], facts["isas"]
-    # The choice was made at first use: the variable may have been set, changed or removed since.
+    # The instruction set was chosen at first use; since then the variable may have been set, changed or removed.
     told = used != available[-1] or os.environ.get("GRADSTEP_ISA") == used
     return {"used": used, "why": "GRADSTEP_ISA" if told else "the strongest available", "available": available}
 
@@ -106,7 +106,7 @@ def _threads(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _affinity() -> int:
-    """CPUs that the scheduler may put this process on; where the system has no such thing, all of them."""
+    """The number of CPUs on which this process may run; all, if the operating system has no CPU affinity."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

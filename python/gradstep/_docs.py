@@ -1,4 +1,4 @@
-"""What `help` shows of fields, and what is said of arguments that do not exist."""
+"""Decorators: documentation for the fields of named tuples, and suggestions for misspelt argument names."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Tuple = TypeVar("Tuple", bound=type)
 
 
 def documented_fields(cls: Tuple) -> Tuple:
-    """A named tuple, each field of which is documented by what the class says of it under "Attributes"."""
+    """Give each field of a named tuple the docstring that the class has for it under "Attributes"."""
     attributes = cleandoc(cls.__doc__ or "").partition("Attributes\n----------\n")[2].partition("\n\n")[0]
-    for entry in attributes.replace("\n    ", "\t").splitlines():  # "name : type" and the lines below it
+    for entry in attributes.replace("\n    ", "\t").splitlines():  # "name : type", and its text after tabs
         name, _, described = entry.partition(" : ")
         kind, *lines = described.split("\t")
         getattr(cls, name).__doc__ = f"{kind}: {' '.join(lines)}"
@@ -22,7 +22,7 @@ def documented_fields(cls: Tuple) -> Tuple:
 
 
 def suggests_names(called: Named) -> Named:
-    """A function or class that says of an argument by another name which one may be meant."""
+    """Make a function or class raise, for an unknown keyword argument, a TypeError that suggests the right name."""
     function = vars(called)["__init__"] if isinstance(called, type) else called
     code = function.__code__
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]

@@ -1,4 +1,4 @@
-"""One update of gradient descent worked by hand: the formulas of the textbook with the numbers filled in."""
+"""explain: one update of gradient descent, as the textbook's formulas with the numbers filled in."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from gradstep._formulas import Gradient, decision_function, gradient_step, loss_
 from gradstep._options import number
 
 MOST_TERMS = 6
-"""Numbers of a vector that are written out, at most."""
+"""The largest number of a vector's components that are written out."""
 
 PLAIN = {
     r"\hat y": "ŷ", r"\sigma": "σ", r"\ln ": "ln ", r"\nabla ": "∇", r"\Delta ": "Δ", r"\cdot ": "·", r"\alpha": "α",
     r"\leftarrow": "←", r"\ldots": "…", r"\,": " ", "e^{": "e^(", "}": ")",
 }  # fmt: skip
-"""What LaTeX is in plain text."""
+"""Replacements that turn the LaTeX of the formulas into plain text."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Explanation(Result):
-    """One update of one point, from `explain`. As text and in a notebook it is the formulas with their numbers.
+    """One update of gradient descent from one point, made by `explain`. Printed as formulas with their numbers.
 
     Attributes
     ----------
@@ -38,27 +38,27 @@ class Explanation(Result):
     weights : ndarray, shape (n,)
         The weights before the update.
     bias : float
-        The bias before it.
+        The bias before the update.
     learning_rate : float
-        α.
+        The learning rate α.
     z : float
         The score, z = W·x + b.
     y_hat : float
         The prediction, ŷ = σ(z).
     error : float
-        E = -y ln ŷ - (1 - y) ln(1 - ŷ).
+        The cross-entropy, E = -y ln ŷ - (1 - y) ln(1 - ŷ).
     residual : float
-        y - ŷ.
+        The difference y - ŷ.
     gradient : Gradient
-        ∇E = -(y - ŷ) (x_1, …, x_n, 1), the last of which is by the bias.
+        ∇E = -(y - ŷ) (x_1, …, x_n, 1): the derivatives by the weights and, last, by the bias.
     delta_weights : ndarray, shape (n,)
-        Δw = α (y - ŷ) x.
+        The change of the weights, Δw = α (y - ŷ) x.
     delta_bias : float
-        Δb = α (y - ŷ).
+        The change of the bias, Δb = α (y - ŷ).
     new_weights : ndarray, shape (n,)
-        w + Δw.
+        The weights after the update, w + Δw.
     new_bias : float
-        b + Δb.
+        The bias after the update, b + Δb.
 
     Examples
     --------
@@ -91,7 +91,7 @@ class Explanation(Result):
         return "$$\\begin{aligned}\n" + " \\\\\n".join(self._lines(_latex)) + "\n\\end{aligned}$$"
 
     def _lines(self, write: Callable[[float], str]) -> list[str]:
-        """The formulas in LaTeX, with numbers as `write` has them; what stands before "&" is one column."""
+        """The formulas in LaTeX, one per line, with numbers formatted by `write`. They are aligned at "&"."""
 
         def factor(value: float) -> str:
             return f"({write(value)})" if value < 0 else write(value)
@@ -120,10 +120,10 @@ class Explanation(Result):
 
 @suggests_names
 def explain(x: ArrayLike, y: float, weights: ArrayLike, bias: float, learning_rate: float) -> Explanation:
-    """One step of gradient descent from one point, worked by hand.
+    """One step of gradient descent from one point, as formulas with the numbers filled in.
 
-    The numbers are those of `decision_function`, `predict_proba`, `loss`, `gradient` and `gradient_step` for this
-    point, to the bit; of a float32 point, Δw and Δb are rounded once more than the step itself.
+    The numbers are exactly those of `decision_function`, `predict_proba`, `loss`, `gradient` and `gradient_step` for
+    this point. Exception: for a float32 point, Δw and Δb are rounded once more than the step itself.
 
     Parameters
     ----------
@@ -136,12 +136,12 @@ def explain(x: ArrayLike, y: float, weights: ArrayLike, bias: float, learning_ra
     bias : float
         The bias.
     learning_rate : float
-        α, finite and positive.
+        The learning rate α, finite and positive.
 
     Returns
     -------
     Explanation
-        Score, prediction, error, gradient, the changes, and the weights and the bias after them.
+        Score, prediction, error, gradient, the changes of weights and bias, and the new weights and bias.
 
     Raises
     ------
@@ -152,9 +152,9 @@ def explain(x: ArrayLike, y: float, weights: ArrayLike, bias: float, learning_ra
 
     Notes
     -----
-    ŷ = σ(W x + b), E = -y ln ŷ - (1 - y) ln(1 - ŷ), ∇E = -(y - ŷ) (x_1, …, x_n, 1): the derivative of σ, which is
-    ŷ (1 - ŷ), cancels against that of the logarithms. So w_j changes by α (y - ŷ) x_j, and b by α (y - ŷ): the farther
-    the prediction from the label, the larger the step.
+    With ŷ = σ(W x + b) and E = -y ln ŷ - (1 - y) ln(1 - ŷ), the gradient is ∇E = -(y - ŷ) (x_1, …, x_n, 1), because the
+    derivative of σ, ŷ (1 - ŷ), cancels against those of the logarithms. So w_j changes by α (y - ŷ) x_j, and b by
+    α (y - ŷ): the farther the prediction is from the label, the larger is the step.
 
     Examples
     --------
@@ -195,17 +195,17 @@ def explain(x: ArrayLike, y: float, weights: ArrayLike, bias: float, learning_ra
 
 
 def _few(items: list[str]) -> list[str]:
-    """The first and the last of them, where there are many."""
+    """The items; if there are more than `MOST_TERMS`, only the first and the last ones, with dots between."""
     half = MOST_TERMS // 2
     return items if len(items) <= MOST_TERMS else [*items[:half], r"\ldots", *items[-half:]]
 
 
 def _plain(value: float) -> str:
-    return f"{value + 0.0:.6g}"  # no "-0"
+    return f"{value + 0.0:.6g}"  # + 0.0 turns -0.0 into 0.0
 
 
 def _latex(value: float) -> str:
-    """The number, with a power of ten where it has one."""
+    """The number in LaTeX; an exponent is written as a power of ten."""
     if not math.isfinite(value):
         return r"\infty" if value > 0 else r"-\infty" if value < 0 else r"\mathrm{nan}"
     digits, _, power = _plain(value).partition("e")
@@ -213,7 +213,7 @@ def _latex(value: float) -> str:
 
 
 def _text(latex: str) -> str:
-    """A formula in plain text."""
+    """A formula in LaTeX, converted to plain text."""
     for command, text in PLAIN.items():
         latex = latex.replace(command, text)
     return latex.replace(" ·", "·")

@@ -1,4 +1,4 @@
-"""What the results of `fit` and of `Trainer.fit` have in common: they predict, compare, and show themselves briefly."""
+"""Base classes of the results of `fit` and `Trainer.fit`: predictions, comparison and short printing; StopReason."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gradstep._arrays import Array, Features
 from gradstep._formulas import decision_function, predict_proba
 
 SHOWN = 8
-"""Weights that a result shows of itself, at most."""
+"""The largest number of weights that are printed in full."""
 
 
 class StopReason(StrEnum):
@@ -31,30 +31,30 @@ class StopReason(StrEnum):
     EPOCHS = "epochs"
     """All epochs were run."""
     TOLERANCE = "tolerance"
-    """What was asked for is reached: the gap is proved, or no component of the gradient is larger than `tol`."""
+    """The goal is reached: the gap is proved to be small, or no component of the gradient is larger than `tol`."""
     CALLBACK = "callback"
     """The callback returned True."""
     DIVERGED = "diverged"
     """The loss or the weights were no longer finite."""
     PRECISION = "precision"
-    """No step improves on the weights, as far as rounding lets see."""
+    """Rounding errors prevent any further improvement of the weights."""
     PASSES = "passes"
-    """The passes over the data that were allowed are used up."""
+    """The allowed number of passes over the data is used up."""
     SEPARATED = "separated"
     """A hyperplane separates the labels: the loss has no minimum."""
     UNCERTIFIED = "uncertified"
-    """The gradient is small and nothing speaks against the optimum, but it was not proved: that would take too long."""
+    """The gradient is small enough, but the optimum was not proved, because that would take too long."""
     VALIDATION = "validation"
     """The error of validation data has stopped falling."""
 
 
 class Result:
-    """Base of the results that are dataclasses: they are equal if all their parts are."""
+    """Base class of results: dataclasses that are equal if all their fields are equal."""
 
     __slots__ = ()
 
     def __eq__(self, other: object) -> bool:
-        """Whether all parts are equal, NaN equalling NaN. How long it took is no part of a result."""
+        """Whether all fields are equal, with NaN equal to NaN. Times in seconds are ignored."""
         if type(other) is not type(self):
             return NotImplemented
         names = [field.name for field in fields(self)]  # type: ignore[arg-type]
@@ -62,7 +62,7 @@ class Result:
 
 
 class Fitted(Result):
-    """Base of `Optimum` and `Descent`: weights and a bias, which predict."""
+    """Base class of `Optimum` and `Descent`: weights and a bias, and predictions from them."""
 
     __slots__ = ()
 
@@ -70,23 +70,23 @@ class Fitted(Result):
     bias: Any
 
     def decision_function(self, X: Features, *, n_threads: int | None = None) -> Array:
-        """The score of every row of `X`, or of the one that it is: `gradstep.decision_function`."""
+        """The score of every row of `X`, or of `X` if it is one row: see `gradstep.decision_function`."""
         return decision_function(X, self.weights, self.bias, n_threads=n_threads)
 
     def predict_proba(self, X: Features, *, n_threads: int | None = None) -> Array:
-        """The probability of label 1 for every row of `X`, or for the one that it is: `gradstep.predict_proba`."""
+        """The probability of label 1 for every row, or for `X` if it is one row: see `gradstep.predict_proba`."""
         return predict_proba(X, self.weights, self.bias, n_threads=n_threads)
 
     def predict(self, X: Features, *, n_threads: int | None = None) -> NDArray[np.intp]:
-        """The more probable label of every row of `X`, shape (m,): 1 where the score is positive, else 0.
+        """The more probable label of every row of `X`, shape (m,): 1 if the score is positive, else 0.
 
-        Of one row, shape (n,), its label. With weights of K classes the code of the most probable class; of several
-        that are, the first.
+        For one row, shape (n,), a scalar. With weights of K classes, the code of the most probable class; if several
+        are equally probable, the first.
         """
         return codes_of(self.decision_function(X, n_threads=n_threads), by_class=self.weights.ndim == 2)
 
     def _facts(self) -> dict[str, str]:
-        """What is shown below the first line, by name."""
+        """Names and values that are shown below the first line."""
         return {"weights": _numbers(self.weights), "bias": _numbers(np.asarray(self.bias))}
 
     def _headline(self) -> str:
@@ -99,7 +99,7 @@ class Fitted(Result):
         return "\n".join([f"{type(self).__name__}: {self._headline()}", *lines])
 
     def _drawing(self) -> str:
-        """What a notebook shows below the facts."""
+        """HTML that a notebook shows below the facts."""
         return ""
 
     def _repr_html_(self) -> str:
@@ -109,10 +109,10 @@ class Fitted(Result):
 
 
 def codes_of(z: Any, *, by_class: bool, activation: str = "sigmoid") -> NDArray[np.intp]:
-    """The labels that scores speak for: 1 where z > 0 (of a perceptron: z >= 0), else 0.
+    """The predicted labels for scores `z`: 1 if z > 0 (for a perceptron: z >= 0), else 0.
 
-    With `by_class` there is a score for each class, along the last axis: the class of the largest; of several that are,
-    the first.
+    With `by_class`, the last axis of `z` has a score per class, and the result is the class with the largest score; if
+    several are equal, the first.
     """
     if by_class:
         codes: NDArray[np.intp] = z.argmax(axis=-1)
@@ -121,7 +121,7 @@ def codes_of(z: Any, *, by_class: bool, activation: str = "sigmoid") -> NDArray[
 
 
 def _numbers(array: Array) -> str:
-    """The numbers of a vector in one line; of a larger array its shape."""
+    """A number, or a vector's numbers in one line; for arrays of more dimensions their shape."""
     if array.ndim > 1:
         return f"shape {array.shape}, {array.dtype}"
     if not array.ndim:

@@ -1,4 +1,4 @@
-"""The formulas: NumPy in, NumPy out. Their common arguments are described once, in the package's docstring."""
+"""The formulas as functions of arrays. Arguments that several share are described in the package's docstring."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from gradstep._options import flag, number, optional_count, word
 
 @documented_fields
 class Gradient(NamedTuple):
-    """Gradient of the mean cross-entropy.
+    """Gradient of the mean cross-entropy, returned by `gradient`.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Gradient(NamedTuple):
 
 @documented_fields
 class LossGradient(NamedTuple):
-    """Mean cross-entropy and its gradient, from one pass over the rows.
+    """Mean cross-entropy and its gradient, returned by `loss_gradient`.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class LossGradient(NamedTuple):
 
 @documented_fields
 class Step(NamedTuple):
-    """Weights and bias after one step of gradient descent.
+    """Weights and bias after one step of gradient descent, returned by `gradient_step`.
 
     Attributes
     ----------
@@ -93,9 +93,9 @@ class Step(NamedTuple):
 
 
 def sigmoid(z: ArrayLike, *, out: Array | None = None) -> Any:
-    """The logistic function, σ(z) = 1 / (1 + e^-z): from a score to a probability.
+    """The logistic function, σ(z) = 1 / (1 + e^-z), which turns a score into a probability.
 
-    Within 1 ULP of the exact value for every float, monotone, and never a warning: σ(-inf) = 0, σ(inf) = 1,
+    Within 1 ULP of the exact value for every float, and monotone. There are no warnings: σ(-inf) = 0, σ(inf) = 1,
     σ(nan) = nan.
 
     Parameters
@@ -119,7 +119,7 @@ def sigmoid(z: ArrayLike, *, out: Array | None = None) -> Any:
 
     Notes
     -----
-    Verhulst, 1845.
+    The function is due to Verhulst, 1845.
 
     Examples
     --------
@@ -132,7 +132,8 @@ def sigmoid(z: ArrayLike, *, out: Array | None = None) -> Any:
 def sigmoid_derivative(z: ArrayLike, *, out: Array | None = None) -> Any:
     """The slope of the logistic function, σ'(z) = σ(z) (1 - σ(z)).
 
-    Within 1 ULP of the exact value, in the tails too, where 1 - σ(z) would cancel. Even; at most 1/4.
+    Within 1 ULP of the exact value, even for large |z|, where computing 1 - σ(z) would cancel digits. σ'(-z) = σ'(z),
+    and the largest value is σ'(0) = 1/4.
 
     Parameters
     ----------
@@ -153,7 +154,7 @@ def sigmoid_derivative(z: ArrayLike, *, out: Array | None = None) -> Any:
 
     Notes
     -----
-    From dσ/dz = e^-z / (1 + e^-z)², the chain rule applied to σ.
+    Computed from dσ/dz = e^-z / (1 + e^-z)².
 
     Examples
     --------
@@ -166,8 +167,8 @@ def sigmoid_derivative(z: ArrayLike, *, out: Array | None = None) -> Any:
 def log_sigmoid(z: ArrayLike, *, out: Array | None = None) -> Any:
     """The logarithm of the logistic function, ln σ(z) = -ln(1 + e^-z).
 
-    Within 1 ULP of the exact value; finite for every finite `z`, even where σ(z) rounds to 0. ln(1 - σ(z)) is
-    ``log_sigmoid(-z)``.
+    Within 1 ULP of the exact value, and finite for every finite `z`, even if σ(z) rounds to 0. Use ``log_sigmoid(-z)``
+    for ln(1 - σ(z)).
 
     Parameters
     ----------
@@ -199,10 +200,10 @@ def log_sigmoid(z: ArrayLike, *, out: Array | None = None) -> Any:
 
 
 def softmax(z: ArrayLike, *, out: Array | None = None) -> Array:
-    """The softmax along the last axis, p_k = e^z_k / Σ_l e^z_l: from scores of classes to their probabilities.
+    """The softmax along the last axis, p_k = e^z_k / Σ_l e^z_l, which turns scores of classes into probabilities.
 
-    The largest score is subtracted first: nothing overflows, and probabilities are right to a few ULP, tiny ones too,
-    but for the rounding of that difference.
+    The largest score is subtracted first, so that nothing overflows. Apart from the rounding of these differences, even
+    tiny probabilities have an error of only a few ULP.
 
     Parameters
     ----------
@@ -226,7 +227,7 @@ def softmax(z: ArrayLike, *, out: Array | None = None) -> Array:
 
     Notes
     -----
-    Of two classes, p_1 is ``sigmoid(z_1 - z_0)``. Boltzmann, 1868; Bridle, 1990.
+    For two classes, p_1 is ``sigmoid(z_1 - z_0)``. Sources: Boltzmann, 1868; Bridle, 1990.
 
     Examples
     --------
@@ -242,9 +243,9 @@ def softmax(z: ArrayLike, *, out: Array | None = None) -> Array:
 
 
 def decision_function(X: Features, weights: ArrayLike, bias: ArrayLike = 0.0, *, n_threads: int | None = None) -> Array:
-    """The score of every row, z = X w + b: the log-odds, of which ŷ is the sigmoid.
+    """The score of every row, z = X w + b: the log-odds of label 1. The predicted probability is ``sigmoid(z)``.
 
-    With weights of K classes the scores of every row, X Wᵀ + b, of which the probabilities are the softmax.
+    With weights of K classes, K scores for every row, X Wᵀ + b. The predicted probabilities are their `softmax`.
 
     Parameters
     ----------
@@ -268,7 +269,7 @@ def decision_function(X: Features, weights: ArrayLike, bias: ArrayLike = 0.0, *,
 
     Notes
     -----
-    Berkson, 1944, called the log-odds the logit.
+    The name "logit" for the log-odds is due to Berkson, 1944.
 
     Examples
     --------
@@ -311,7 +312,7 @@ def predict_proba(X: Features, weights: ArrayLike, bias: ArrayLike = 0.0, *, n_t
 
     Notes
     -----
-    The model of Berkson, 1944.
+    The model is due to Berkson, 1944.
 
     Examples
     --------
@@ -330,8 +331,8 @@ def predict_proba(X: Features, weights: ArrayLike, bias: ArrayLike = 0.0, *, n_t
 def cross_entropy(y: ArrayLike, y_hat: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
     """The mean cross-entropy of probabilities, E = -Σ s_i (y_i ln ŷ_i + (1 - y_i) ln(1 - ŷ_i)) / Σ s_i.
 
-    Nothing is clipped: 0 ln 0 is 0, and a prediction that is certain and wrong costs inf. Where scores are at hand,
-    `loss` is more accurate: it never forms 1 - ŷ.
+    0 ln 0 is taken as 0. Probabilities are not clipped, so a prediction of 0 or 1 that is wrong gives inf. If you have
+    the weights instead of probabilities, `loss` is more accurate, because it does not compute 1 - ŷ.
 
     Parameters
     ----------
@@ -340,12 +341,12 @@ def cross_entropy(y: ArrayLike, y_hat: ArrayLike, *, sample_weight: ArrayLike | 
     y_hat : array_like, shape (m,)
         Predicted probabilities in [0, 1].
     sample_weight : array_like, shape (m,), optional
-        As in `gradstep`.
+        Described in `gradstep`.
 
-    Returns
-    -------
-    float
-        E, computed in float64.
+        Returns
+        -------
+        float
+        E in nats per row, computed in float64.
 
     Raises
     ------
@@ -356,7 +357,7 @@ def cross_entropy(y: ArrayLike, y_hat: ArrayLike, *, sample_weight: ArrayLike | 
 
     Notes
     -----
-    The negative log-likelihood of independent Bernoulli trials, per row.
+    This is the negative log-likelihood of independent Bernoulli trials, divided by their number.
 
     Examples
     --------
@@ -377,7 +378,7 @@ def loss(
 ) -> float:
     """The mean cross-entropy of a model, E = Σ s_i (ln(1 + e^z_i) - y_i z_i) / Σ s_i with z = X w + b.
 
-    With weights of K classes, E = Σ s_i (ln Σ_k e^z_ik - z_iy) / Σ s_i, y being the row's class and z = X Wᵀ + b.
+    With weights of K classes, E = Σ s_i (ln Σ_k e^z_ik - z_iy) / Σ s_i with z = X Wᵀ + b, where y is the row's class.
 
     Parameters
     ----------
@@ -392,7 +393,7 @@ def loss(
     Returns
     -------
     float
-        E; not formed from probabilities, so that it is finite for finite scores.
+        E in nats per row. It is not computed from probabilities, so it is finite for finite scores.
 
     Raises
     ------
@@ -403,7 +404,7 @@ def loss(
 
     Notes
     -----
-    The negative log-likelihood of logistic regression per row, with -ln σ(z) = ln(1 + e^-z); Berkson, 1944.
+    This is the negative log-likelihood of logistic regression, divided by Σ s_i; Berkson, 1944.
 
     Examples
     --------
@@ -429,9 +430,10 @@ def gradient(
     sample_weight: ArrayLike | None = None,
     n_threads: int | None = None,
 ) -> Gradient:
-    """The gradient of the mean cross-entropy, ∇E = Σ s_i (ŷ_i - y_i) x_i / Σ s_i; the bias alike, without x_i.
+    """The gradient of the mean cross-entropy, ∂E/∂w = Σ s_i (ŷ_i - y_i) x_i / Σ s_i; ∂E/∂b is the same without x_i.
 
-    With weights of K classes, ŷ and y have a column per class: the probabilities, and 1 for the row's class, else 0.
+    With weights of K classes, the same formula gives a row for each class: ŷ_i is then the probability of the class,
+    and y_i is 1 if the row is of that class, else 0.
 
     Parameters
     ----------
@@ -446,8 +448,8 @@ def gradient(
     Returns
     -------
     Gradient
-        Named tuple of `weights`, ndarray of the shape of `weights` in units of each feature, float32 if `X` is, else
-        float64; and `bias`, float, or ndarray of shape (K,).
+        Named tuple of `weights`, ndarray of the shape of `weights`, float32 if `X` is, else float64; and `bias`, float,
+        or ndarray of shape (K,).
 
     Raises
     ------
@@ -456,7 +458,7 @@ def gradient(
 
     Notes
     -----
-    σ'(z) = ŷ (1 - ŷ) cancels against the derivative of the cross-entropy, which leaves ŷ - y.
+    By the chain rule, the derivative of E by z is that of E by ŷ times σ'(z) = ŷ (1 - ŷ); this simplifies to ŷ - y.
 
     Examples
     --------
@@ -509,7 +511,7 @@ def loss_gradient(
 
     Notes
     -----
-    What optimisers such as `scipy.optimize.minimize` ask for.
+    Optimisers such as `scipy.optimize.minimize` need both.
 
     Examples
     --------
@@ -534,10 +536,10 @@ def hessian(
     sample_weight: ArrayLike | None = None,
     n_threads: int | None = None,
 ) -> NDArray[np.float64]:
-    """The second derivatives of the mean cross-entropy, H = Σ s_i σ'(z_i) (x_i, 1) (x_i, 1)ᵀ / Σ s_i.
+    """The second derivatives of the mean cross-entropy, H = Σ s_i σ'(z_i) (x_i, 1) (x_i, 1)ᵀ / Σ s_i with z = X w + b.
 
-    They do not depend on the labels. The Fisher information of the rows is Σ s_i times this, and the inverse of that
-    the covariance of the weights and the bias that maximise the likelihood.
+    They do not depend on the labels. The Fisher information is H · Σ s_i; its inverse is the covariance of the weights
+    and the bias that maximise the likelihood, see `covariance`.
 
     Parameters
     ----------
@@ -551,7 +553,7 @@ def hessian(
     Returns
     -------
     ndarray of float64, shape (n + 1, n + 1)
-        Symmetric; the last row and column are those of the bias. float32 features are computed in float64, too.
+        Symmetric; the last row and column belong to the bias. Computed in float64 even if `X` is float32.
 
     Raises
     ------
@@ -560,11 +562,11 @@ def hessian(
     ValueError
         If shapes do not fit, `X` is empty, or sample weights are out of range.
     MemoryError
-        If there is no room for n + 1 by n + 1 numbers.
+        If (n + 1) × (n + 1) numbers do not fit into memory.
 
-    Notes
-    -----
-    Hastie, Tibshirani and Friedman, *The Elements of Statistical Learning*, equation 4.25, per row.
+        Notes
+        -----
+        Hastie, Tibshirani and Friedman, *The Elements of Statistical Learning*, equation 4.25, divided by -Σ s_i.
 
     Examples
     --------
@@ -592,29 +594,29 @@ def covariance(
 ) -> NDArray[np.float64]:
     """The covariance of the weights and the bias that maximise the likelihood: the inverse of the Fisher information.
 
-    The information is Σ s_i σ'(z_i) (x_i, 1) (x_i, 1)ᵀ, which is `hessian` times Σ s_i. Its inverse is right to nearly
-    all digits however far columns are from zero, and however nearly they are combinations of one another, where
-    inverting `hessian` would lose them.
+    The information is Σ s_i σ'(z_i) (x_i, 1) (x_i, 1)ᵀ with z = X w + b, which is `hessian` times Σ s_i. Nearly all
+    digits of the result are right even if columns are far from zero or nearly linear combinations of one another;
+    inverting `hessian` would lose digits there.
 
     Parameters
     ----------
     X : features, shape (m, n)
-        Finite. float32 is computed in float64, too.
+        Must be finite. Computed in float64 even if `X` is float32.
     weights : array_like, shape (n,)
         The weights at the optimum without penalty.
     bias : float, default 0.0
         The bias at that optimum.
     sample_weight : array_like, shape (m,), optional
-        As in `gradstep`. A weight counts as so many rows.
+        Frequencies: a row with weight 3 counts as three rows.
     fit_bias : bool, default True
-        Whether the bias was estimated, too.
-    n_threads : int, optional
-        As in `gradstep`.
+        Whether the bias was estimated.
+        n_threads : int, optional
+        Described in `gradstep`.
 
-    Returns
-    -------
-    ndarray of float64, shape (n + 1, n + 1); without bias (n, n)
-        Symmetric; the last row and column are those of the bias. The roots of its diagonal are Wald standard errors.
+        Returns
+        -------
+        ndarray of float64, shape (n + 1, n + 1); without bias (n, n)
+        Symmetric; the last row and column belong to the bias. Square roots of the diagonal are Wald standard errors.
 
     Raises
     ------
@@ -624,7 +626,7 @@ def covariance(
         If shapes do not fit, `X` is empty or not finite, sample weights are out of range, or columns are linear
         combinations of others.
     MemoryError
-        If there is no room for n + 1 by n + 1 numbers.
+        If (n + 1) × (n + 1) numbers do not fit into memory.
 
     Notes
     -----
@@ -660,8 +662,9 @@ def gradient_step(
 ) -> Step:
     """One step of gradient descent from `weights` and `bias`, which are not modified.
 
-    ``reduction="mean"``: w - α ∇E, with the gradient of the mean error. ``reduction="sum"``:
-    w + α Σ s_i (y_i - ŷ_i) x_i, the same without division by Σ s_i. The bias alike, without x_i.
+    With ``reduction="mean"`` the new weights are w - α ∇E, where ∇E is the gradient of the mean error; with
+    ``reduction="sum"``, w + α Σ s_i (y_i - ŷ_i) x_i, which is the same without division by Σ s_i. The bias changes
+    likewise, without x_i.
 
     Parameters
     ----------
@@ -671,12 +674,12 @@ def gradient_step(
     bias : float
         Described in `gradstep`.
     learning_rate : float
-        α, finite and positive.
+        The learning rate α, finite and positive.
     reduction : {"mean", "sum"}, default "mean"
         Whether the gradient is averaged or summed over the rows.
     sample_weight : array_like, shape (m,), optional
     n_threads : int, optional
-        As in `gradstep`.
+    Described in `gradstep`.
 
     Returns
     -------
@@ -692,7 +695,7 @@ def gradient_step(
 
     Notes
     -----
-    Cauchy, 1847.
+    Gradient descent is due to Cauchy, 1847.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The log-likelihood of rows around its maximum, and how it falls off: what `gradstep.inference` is computed from."""
+"""The log-likelihood near its maximum, its derivatives and its profile, for `gradstep.inference`."""
 
 from __future__ import annotations
 
@@ -10,45 +10,45 @@ import numpy as np
 from numpy.typing import NDArray
 
 Numbers: TypeAlias = NDArray[Any]
-"""float64."""
+"""An array of float64."""
 
 BLOCK = 2**16
-"""Numbers of a block of rows, so that temporary arrays are small beside X and fit into a cache."""
+"""Size of a block of rows, in numbers: so small that temporary arrays fit into a cache."""
 
 SAFE = 0.5
-"""How much a step of Newton's method may change a score, in nats, to be the last.
+"""A step of Newton's method that changes no score by more than this (in nats) may be the last one.
 
-No curvature changes by more than a factor of e^0.5 then, and the next step would be at most half as long: Bach, 2010,
-doi:10.1214/09-EJS521.
+Second derivatives then change by a factor of at most e^0.5, and the next step would be at most half as long: Bach,
+2010, doi:10.1214/09-EJS521.
 """
 
 FAR = 1.0
-"""How far, in nats, a point may be below the profile for Newton's method to go there from it."""
+"""Newton's method towards the profile is started only from points whose log-likelihood is at most this below it."""
 
 CLOSE = 1e-9
-"""Relative tolerance of the ends of profile intervals."""
+"""Relative tolerance for the ends of profile intervals."""
 
 MOST_STEPS = 100
-"""Steps along the profile, or to it, that the search of an end of an interval may take."""
+"""The most steps along the profile, or towards it, in the search for an end of an interval."""
 
 
 class Basis(NamedTuple):
-    """Columns that are centred, uncorrelated and of one size: q = ((x - centre) @ root, constant).
+    """A linear transform of rows x to q = ((x - centre) @ root, constant), whose columns are centred and uncorrelated.
 
-    In them nothing cancels where columns of X are far from zero or nearly dependent.
+    Computing with q loses no digits, even if columns of X are far from zero or nearly linear combinations of others.
     """
 
     centre: Numbers
     root: Numbers
     constant: float | None
-    """None where there is no bias."""
+    """The last component of q, which belongs to the bias; None if there is no bias."""
 
     def columns(self, X: Numbers) -> Numbers:
         Q = (X - self.centre) @ self.root
         return Q if self.constant is None else np.column_stack([Q, np.full(len(Q), self.constant)])
 
     def transform(self) -> Numbers:
-        """From coefficients of these columns to weights and bias: the transpose takes the gradient the other way."""
+        """The matrix T with (weights, bias) = T @ coefficients of q; gradients transform by its transpose."""
         if self.constant is None:
             return self.root
         n = len(self.root)
@@ -59,7 +59,7 @@ class Basis(NamedTuple):
         return transform
 
     def coefficients(self, weights: Numbers, bias: Numbers) -> Numbers:
-        """Of weights of shape (classes, n) and one bias per class, the coefficients of these columns."""
+        """The coefficients of q with the same scores as weights of shape (classes, n) and one bias per class."""
         of_columns = np.linalg.solve(self.root, weights.T).T
         if self.constant is None:
             return of_columns
@@ -67,7 +67,7 @@ class Basis(NamedTuple):
 
 
 class Expansion(NamedTuple):
-    """The log-likelihood at some coefficients to second order: Σ s_i ln p_i, its gradient, and minus its Hessian."""
+    """The log-likelihood Σ s_i ln p_i at some coefficients (`value`), its gradient, and -Hessian (`information`)."""
 
     value: float
     gradient: Numbers
@@ -75,25 +75,25 @@ class Expansion(NamedTuple):
 
 
 class _Ridge(NamedTuple):
-    """A point of the profile of along·coefficients."""
+    """A point of the profile: the maximum of the log-likelihood for a fixed value of along @ coefficients."""
 
     at: Numbers
-    """Its coefficients, after Newton's last step."""
+    """The coefficients, after Newton's last step."""
     value: float
-    """The log-likelihood there, by the second order of that step."""
+    """The log-likelihood there, by the quadratic expansion before that step."""
     gain: float
-    """How much of it is by that step."""
+    """How much of it was gained by that step."""
     tangent: Numbers
-    """How the coefficients change along the profile, by one unit of along·coefficients."""
+    """The change of the coefficients along the profile per unit of along @ coefficients."""
     slope: float
-    """How the log-likelihood does: the multiplier of Lagrange."""
+    """The change of the log-likelihood along the profile per unit of along @ coefficients."""
 
 
 class Likelihood:
-    """The log-likelihood of rows, as a function of coefficients of the columns of a `Basis`.
+    """The log-likelihood of rows, as a function of the coefficients of rows transformed by a `Basis`.
 
-    There is a vector of coefficients per class but the reference, whose score is 0; of two classes, one vector.
-    Coefficients are flat, class by class. The rows are read in blocks.
+    For two classes there is one vector of coefficients. For more classes there is one for each class except the
+    reference, whose score is 0; they are joined to one vector, class by class. The rows are read in blocks.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Likelihood:
         columns: NDArray[np.intp],
         classes: list[int] | None,
     ) -> None:
-        """`X` is an array or CSR, of which `columns` count; `classes` are those but the reference, or None of two."""
+        """`X` is an array or CSR; only its `columns` are used. `classes` are all except the reference, None for two."""
         self.X, self.y, self.sample_weight = X, y, sample_weight
         self.basis, self.columns, self.classes = basis, columns, classes
         self.scores = 1 if classes is None else len(classes)
@@ -124,7 +124,9 @@ class Likelihood:
         return Expansion(value, gradient.T.ravel(), self._flat(information))
 
     def scatter(self, at: Numbers, clusters: NDArray[np.intp] | None) -> Numbers:
-        """Σ g_i g_iᵀ, g_i being the gradient by one row, s_i times; or by all rows of cluster i.
+        """Σ s_i g_i g_iᵀ, with the gradient g_i of the log-likelihood of row i.
+
+        With clusters, Σ G Gᵀ over the clusters, with G = Σ s_i g_i over the rows of a cluster.
 
         White, 1982, doi:10.2307/1912526; Liang and Zeger, 1986, doi:10.1093/biomet/73.1.13.
         """
@@ -156,16 +158,16 @@ class Likelihood:
         return found
 
     def covariance(self, matrix: Numbers) -> Numbers:
-        """The covariance of weights and biases, from that of the coefficients here."""
+        """The covariance of weights and biases, from `matrix`, the covariance of the coefficients of the basis."""
         transform = self.transform()
         return transform @ matrix @ transform.T
 
     def transform(self) -> Numbers:
-        """Its rows make weights and bias, class by class, from the coefficients here."""
+        """The matrix that maps the coefficients of the basis to weights and bias, class by class."""
         return np.kron(np.eye(self.scores), self.basis.transform())
 
     def maximum(self, at: Numbers) -> tuple[Numbers, Expansion]:
-        """Coefficients of the maximum near `at`, to the last digits, and the log-likelihood there."""
+        """The coefficients of the maximum near `at`, by Newton's method, and the log-likelihood there."""
         found = self.expand(at)
         for _ in range(10):
             step = np.linalg.solve(found.information, found.gradient)
@@ -177,12 +179,12 @@ class Likelihood:
         return at, found._replace(value=found.value + gain)
 
     def profile_bound(self, best: Numbers, top: Expansion, along: Numbers, root: float) -> float:
-        """How far along·coefficients is from its maximum where the profile's signed root of the deviance is `root`.
+        """How far along @ coefficients is from its estimate at an end of a profile interval; NaN if that is not found.
 
-        The profile is the largest log-likelihood for each value of along·coefficients. Each step is one of Newton's
-        towards the profile, and at the same time one of Newton's along it, towards the root: Venzon and Moolgavkar,
-        1988, doi:10.2307/2347496. The root is bracketed, and a step that leads too far from the profile is halved.
-        NaN if the root is not found.
+        The profile is the largest log-likelihood for each value of along @ coefficients. At the end, it is root² / 2
+        below the maximum `top`; the sign of `root` says on which side. Newton's method for that equation alternates
+        with Newton steps to the profile: Venzon and Moolgavkar, 1988, doi:10.2307/2347496. The end is bracketed, and a
+        step that leads too far from the profile is halved.
         """
         sign, wanted = math.copysign(1.0, root), abs(root)
         slack = CLOSE * wanted + 16 * np.finfo(float).eps * abs(top.value) / wanted
@@ -198,7 +200,7 @@ class Likelihood:
                 continue
             found = math.sqrt(max(2 * (top.value - ridge.value), 0.0))
             step = (wanted - found) * found / max(-sign * ridge.slope, np.finfo(float).tiny)
-            if abs(ridge.gain) ** 1.5 <= slack * wanted:  # which is the order of what it is off by
+            if abs(ridge.gain) ** 1.5 <= slack * wanted:  # the error of ridge.value is of the order gain^1.5
                 if abs(wanted - found) <= slack:
                     return sign * (distance + step)
                 nearer, farther = (distance, farther) if found < wanted else (nearer, distance)
@@ -209,12 +211,13 @@ class Likelihood:
         return math.nan
 
     def _ridge(self, at: Numbers, along: Numbers) -> _Ridge | None:
-        """The profile at the same along·coefficients, by Newton's method; None if it is too far away."""
+        """The point of the profile with the same along @ coefficients as `at`, by Newton's method; None if too far."""
         free = np.linalg.qr(along[:, None], mode="complete")[0][:, 1:]
         unit = along / (along @ along)
         here = self.expand(at)
         for _ in range(MOST_STEPS):
-            # Along the profile the likelihood may be flat: only the information of other directions is solved with.
+            # The likelihood may be flat in the direction of the profile, so only the information of the other
+            # directions is inverted.
             try:
                 solved = np.linalg.solve(
                     free.T @ here.information @ free,
@@ -233,7 +236,7 @@ class Likelihood:
         return None
 
     def _reach(self, step: Numbers) -> float:
-        """How much a step changes the score of a row's class, at most, compared with that of another class."""
+        """The largest change, over the rows, of the difference between the scores of two classes by this step."""
         reach = 0.0
         for Q, _, s, _ in self._blocks():
             changes = (s > 0)[:, None] * (Q @ step.reshape(self.scores, self.width).T)
@@ -242,7 +245,10 @@ class Likelihood:
         return reach
 
     def _blocks(self) -> Iterator[tuple[Numbers, Numbers, Numbers, slice]]:
-        """Columns of the basis, targets (1 for the row's class, else 0; or `y` itself) and weights of some rows."""
+        """Yield for each block of rows: the transformed rows, targets, sample weights, and which rows these are.
+
+        Targets are `y` for two classes; else a column per class, which is 1 for rows of that class and 0 for others.
+        """
         length = max(BLOCK // ((self.width + 1) * (self.scores + 1)), 1)
         everything = len(self.columns) == self.X.shape[1]
         for start in range(0, len(self.y), length):
@@ -252,13 +258,13 @@ class Likelihood:
             block = block if everything else block[:, self.columns]
             y = self.y[rows, None]
             s = np.ones(len(y)) if self.sample_weight is None else self.sample_weight[rows]
-            if not s.all():  # what does not count may be so large that it overflows
+            if not s.all():  # rows of weight 0 may hold numbers so large that their scores overflow
                 block = np.where(s[:, None] > 0, block, self.basis.centre)
             targets = y if self.classes is None else (y == self.classes).astype(np.float64)
             yield self.basis.columns(block), targets, s, rows
 
     def _predict(self, Q: Numbers, at: Numbers) -> tuple[Numbers, Numbers, Numbers]:
-        """Scores and probabilities of the classes but the reference, and the logarithm of the sum of e^z of all."""
+        """Scores and probabilities of the classes except the reference, and ln Σ e^z over all classes."""
         z = Q @ at.reshape(self.scores, self.width).T
         top = np.maximum(z.max(axis=1), 0.0)
         powers = np.exp(z - top[:, None])
@@ -273,7 +279,7 @@ class Likelihood:
 
 
 def _variances(p: Numbers) -> Numbers:
-    """diag(p) - p pᵀ of each row."""
+    """The matrix diag(p) - p pᵀ for the probabilities p of each row."""
     variances = -p[:, :, None] * p[:, None, :]
     diagonal = np.arange(p.shape[1])
     variances[:, diagonal, diagonal] += p
@@ -281,7 +287,10 @@ def _variances(p: Numbers) -> Numbers:
 
 
 def _add_moments(square: Numbers, Q: Numbers, weights: Numbers) -> None:
-    """Add Σ weights_ikl q_i q_iᵀ to each block (k, l); both are symmetric."""
+    """Add Σ_i weights[i, k, l] q_i q_iᵀ to the block `square[k, :, l, :]` for each k, l, where q_i are the rows of Q.
+
+    Only half of the blocks are computed, since the weights are symmetric in k and l.
+    """
     for k in range(weights.shape[1]):
         for m in range(k + 1):
             moments = Q.T @ (weights[:, k, m, None] * Q)

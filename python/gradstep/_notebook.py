@@ -1,4 +1,4 @@
-"""What a notebook shows of a result: its facts as a table, and the loss of each epoch as a drawing."""
+"""HTML for notebooks: a result's facts as a table, and the loss of each epoch as a drawing."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 WIDTH, HEIGHT, MARGIN = 420, 130, 14
 MOST_POINTS = 400
-"""Points of a drawing, at most."""
+"""The largest number of points in a drawing."""
 
 
 def table(title: str, headline: str, facts: dict[str, str], drawing: str = "") -> str:
-    """HTML in the colours of the page, light or dark."""
+    """The facts as an HTML table, in the colours of the page (light or dark)."""
     rows = "".join(
         f'<tr><th style="text-align: left">{escape(name)}</th><td style="text-align: left">{escape(fact)}</td></tr>'
         for name, fact in facts.items()
@@ -22,7 +22,7 @@ def table(title: str, headline: str, facts: dict[str, str], drawing: str = "") -
 
 
 def curve(name: str, values: NDArray[np.float64]) -> str:
-    """The values of the epochs as a line, in SVG; nothing if fewer than two of them are finite."""
+    """Values, one per epoch, as a line in SVG; an empty string if fewer than two of them are finite."""
     epochs = np.unique(np.linspace(0, max(len(values) - 1, 0), min(len(values), MOST_POINTS)).astype(np.int64))
     epochs = epochs[np.isfinite(values[epochs])]
     if len(epochs) < 2:

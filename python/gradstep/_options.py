@@ -1,8 +1,8 @@
-"""Options of the public functions, checked for their kind: numbers, counts, flags, words, callbacks.
+"""Check the types of options of the public functions: numbers, counts, flags, words, callbacks.
 
-Every message reads `<argument> must <what was expected>, got <what came>`. Nothing is converted that would lose
-something: no text to numbers, no fractions to counts, no numbers to truth values. The range of a value (a learning rate
-must be finite and positive) is checked by the core.
+Every message reads `<argument> must <what was expected>, got <what came>`. Conversions that could hide a mistake are
+refused: text to numbers, fractions to counts, numbers to truth values. The range of a value (a learning rate must be
+finite and positive) is checked by the core.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LARGEST_SEED = 2**64 - 1
 
 
 def number(name: str, value: Any) -> float:
-    """Anything that stands for one real number as a float, NaN and infinities among them."""
+    """One real number as a float; NaN and infinities are accepted."""
     if type(value) is float:
         return value
     if isinstance(value, (np.ndarray, np.generic)):
@@ -27,7 +27,7 @@ def number(name: str, value: Any) -> float:
             raise TypeError(f"{name} must be a real number, got {kind(value)} of shape {value.shape}")
         if is_masked(value):
             raise TypeError(f"{name} must be a real number, got a masked array")
-        # float() would make numbers of strings, dates and complex numbers, too.
+        # float() would also convert strings, dates and complex numbers.
         if value.dtype.kind not in "biuf":
             raise TypeError(f"{name} must be a real number, got dtype {value.dtype}")
     elif not (hasattr(value, "__float__") or hasattr(value, "__index__")):
@@ -61,7 +61,7 @@ def optional_count(name: str, value: Any) -> int | None:
 
 
 def optional_seed(name: str, value: Any) -> int | None:
-    """An integer of 64 bits without sign, or None."""
+    """An unsigned 64-bit integer, or None."""
     if value is None:
         return None
     integer = _integer(name, value)
@@ -78,14 +78,14 @@ def flag(name: str, value: Any) -> bool:
 
 
 def word(name: str, value: Any) -> str:
-    """A word, to be chosen from a few."""
+    """A string; whether it is one of the allowed words is checked later."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, got {kind(value)}")
     return str(value)
 
 
 def observer(callback: Any, make: Callable[..., tuple[Any, ...]]) -> Callable[..., bool] | None:
-    """The callback as native code calls it: with what it is given, made by `make` into arguments. True stops.
+    """Wrap a callback for native code, whose arguments `make` converts to the callback's. Returns True to stop.
 
     Raises
     ------
@@ -109,20 +109,20 @@ def observer(callback: Any, make: Callable[..., tuple[Any, ...]]) -> Callable[..
 
 
 def is_masked(value: object) -> bool:
-    """Whether this is one of NumPy's masked arrays, whose mask every computation here would overlook."""
+    """Whether this is one of NumPy's masked arrays, which are refused because the formulas would ignore the mask."""
     return "numpy.ma" in sys.modules and isinstance(value, np.ma.MaskedArray)
 
 
 def kind(value: object) -> str:
-    """The name of its type, for messages."""
+    """The name of the value's type, for messages."""
     return type(value).__name__
 
 
 def text(value: object) -> str:
-    """The value itself, for messages."""
+    """The value as text, for messages."""
     try:
         return str(value)
-    except ValueError:  # an integer of more digits than Python writes
+    except ValueError:  # an integer with more digits than Python converts
         return f"a huge {kind(value)}"
 
 

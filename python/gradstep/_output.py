@@ -1,4 +1,4 @@
-"""What the commands write: results to stdout, whole or with an error, and messages of one line to stderr."""
+"""Output of the commands: results to stdout, messages of one line to stderr."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _FACTS = {
     "optimum": ("optimum", "{}"),
     "epochs": ("n_epochs", "{}"),
 }
-"""What is shown of a model: the name that it is given, its key in the result, and its format."""
+"""Facts that are shown about a model: the name that is printed, the key in the result, and the format."""
 _DETAILS = {
     "objective": ("objective", "{:.6f}"),
     "gradient norm": ("gradient_norm", "{:.1e}"),
@@ -41,7 +41,7 @@ _DETAILS = {
 
 
 class Log:
-    """Keeps the records of a descent's epochs, and if it `prints`, shows them as a table while the descent goes on."""
+    """Collects a record for each epoch of a descent; if `prints`, also prints each as a line of a table."""
 
     def __init__(self, prints: bool) -> None:
         self.prints = prints
@@ -56,12 +56,12 @@ class Log:
         emit(f"{head}{epoch:5}  {error:>{max(10, len(name))}.6f}  {accuracy:>8}\n")
 
     def with_history(self, model: Model) -> str:
-        """The text of the model file, and the records."""
+        """The text of the model file with the records added as "history"."""
         return json.dumps({**json.loads(model.to_json()), "history": self.records}, indent=2, ensure_ascii=False) + "\n"
 
 
 def summary(model: Model, details: bool = False) -> str:
-    """What was trained and how well, and one line for the weights of every feature."""
+    """The summary of a model: what was trained and how good it is, and a line with the weights of each feature."""
     facts = [
         ("rows", f"{model.result['rows']}"),
         ("features", f"{len(model.features)}"),
@@ -89,7 +89,7 @@ def _classes(model: Model) -> tuple[str, str]:
 
 
 def _optimum(model: Model) -> str | None:
-    """Whether the model is proved to be the optimum; None if it is that of a descent."""
+    """Says whether the model is proved to be the optimum; None for a model trained by gradient descent."""
     result: dict[str, Any] = model.result
     if "converged" not in result:
         return None
@@ -98,7 +98,7 @@ def _optimum(model: Model) -> str | None:
 
 
 def line(model: Model) -> str:
-    """The line where both classes are equally probable, of a model with two classes and two features."""
+    """The equation of the line on which both classes are equally probable; for two classes and two features."""
     w1, w2, b = np.append(model.weights, model.bias)
     return f"{w1:.6f}·x1 {w2:+.6f}·x2 {b:+.6f} = 0".replace(" +", " + ").replace(" -", " - ")
 
@@ -108,12 +108,12 @@ def percent(fraction: float) -> str:
 
 
 def visible(text: str) -> str:
-    """The text with every character that would move the cursor, or worse, written as an escape."""
+    """The text with unprintable characters, which could control the terminal, written as escape sequences."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def grid(header: Sequence[str] | None, rows: Sequence[Sequence[str]]) -> str:
-    """Aligned columns as plain text, never cut or wrapped, whatever the width of the terminal."""
+    """A table with aligned columns as plain text, never cut or wrapped to the width of the terminal."""
     table = Grid(box=None, show_header=header is not None, pad_edge=False, padding=(0, 2, 0, 0))
     for j, name in enumerate(header or rows[0]):
         right = header is not None and (j > 0 or name == "epoch")
@@ -126,19 +126,19 @@ def grid(header: Sequence[str] | None, rows: Sequence[Sequence[str]]) -> str:
 
 
 def emit(result: str | bytes) -> None:
-    """Write a result to stdout, at once, so that an error in writing is noticed here."""
-    if sys.stdout is None:  # closed by the caller
+    """Write a result to stdout and flush it, so that errors in writing are raised here."""
+    if sys.stdout is None:  # the parent process has closed it
         return
     data = result.encode(sys.stdout.encoding, "replace") if isinstance(result, str) else result
     try:
         sys.stdout.flush()
         rest = memoryview(data)
-        # An unbuffered stream may take no more than a part of it, when a disk gets full or a pipe is closed.
+        # An unbuffered stream may write only a part, if a disk gets full or a pipe is closed.
         while rest:
             rest = rest[sys.stdout.buffer.write(rest) :]
         sys.stdout.buffer.flush()
     except OSError as error:
-        # What is still in the buffer would fail a second time when the interpreter ends.
+        # Redirects stdout to the null device: writing the rest of the buffer when Python exits would fail again.
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):

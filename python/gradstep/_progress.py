@@ -1,4 +1,4 @@
-"""Progress bars on stderr: a bar for a descent, whose end is known, and a line for a fit, whose end is not."""
+"""Progress on stderr: a bar for a descent, whose number of epochs is known, and a line for a fit, which has none."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from gradstep._optimum import Iteration
 
 INTERVAL = 0.05
-"""Seconds between two updates: iterations may take microseconds, and the bar must not be what takes the time."""
+"""Least time between two updates in seconds, since iterations may take only microseconds, much less than an update."""
 
 
 @contextmanager
 def of_epochs(epochs: int) -> Iterator[Callable[[int, float, Any, Any], None]]:
-    """Show a bar; what is yielded moves it, as the callback of a descent."""
+    """Show a progress bar, and yield the callback for a descent that moves it."""
     columns = TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), _text("loss"), TimeRemainingColumn()
     with _bar(epochs, *columns, loss="…") as update:
         yield lambda epoch, loss, weights, bias: update(completed=epoch + 1, loss=f"{loss:.6f}")
@@ -27,7 +27,7 @@ def of_epochs(epochs: int) -> Iterator[Callable[[int, float, Any, Any], None]]:
 
 @contextmanager
 def of_passes() -> Iterator[Callable[[Iteration], None]]:
-    """Show a line; what is yielded brings it up to date, as the callback of a fit."""
+    """Show a line of numbers, and yield the callback for a fit that updates them."""
     names = ("passes", "objective", "gradient")
     with _bar(None, BarColumn(), *(_text(name) for name in names), **dict.fromkeys(names, "…")) as update:
         yield lambda iteration: update(

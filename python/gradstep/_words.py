@@ -1,4 +1,4 @@
-"""What a fit has found, in words: shown by `Optimum`, warned of by the estimator, noted by the command line."""
+"""Describe the result of a fit in words, for `Optimum`, the estimator's warnings, and the command line."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
 
 MOST_TERMS = 6
 UNITS = 32
-"""In the last place of the largest of a combination's terms: a constant below is rounding."""
+"""A constant term smaller than this many ULP of the combination's largest term is rounding error."""
 
 
 class Asked(NamedTuple):
-    """The options of a fit, as its user writes them."""
+    """How the user of a fit writes its options: as Python arguments or on the command line."""
 
     name: Callable[[str], str]
-    """Of an option: "max_passes" or "--max-passes"."""
+    """Writes an option's name: "max_passes" or "--max-passes"."""
     given: Callable[[str], str]
-    """An option with its value: "max_passes=10" or "--max-passes 10"."""
+    """Writes an option with its value: "max_passes=10" or "--max-passes 10"."""
     certify: bool
     remedy: str
-    """What may lessen the rounding; empty where nothing is known to."""
+    """What the user may do to reduce rounding errors; empty if nothing is known to help."""
 
 
 def state(converged: bool, gap: float, stop_reason: str) -> str:
-    """Whether the optimum is reached, and if not, what is known."""
+    """Say whether the optimum is reached, and if not, how far away it may be."""
     if converged:
         return f"reached, proved within {gap:.1e} of the minimum"
     if stop_reason == "separated":
@@ -39,9 +39,9 @@ def state(converged: bool, gap: float, stop_reason: str) -> str:
 
 
 def shortfall(best: Optimum, asked: Asked) -> str | None:
-    """What is missing of the proof and what to do; None if nothing is missing that was asked for.
+    """Say why the optimum is not proved and what to do; None if nothing is missing that the user asked for.
 
-    Separated labels, which have no optimum to prove, are said by `separated`.
+    Labels that are separated, so that there is no optimum, are not described here but by `separated`.
     """
     if best.converged:
         return None
@@ -59,20 +59,20 @@ def shortfall(best: Optimum, asked: Asked) -> str | None:
 
 
 def distance(best: Optimum) -> str:
-    """How far a fit may be from the optimum."""
+    """Say how far a fit may be from the optimum."""
     far = above(best.gap)
     return f"the gradient is {best.gradient_norm:.1e}, and {far}" if math.isinf(best.gap) else far
 
 
 def above(gap: float) -> str:
-    """How far the objective may be above its minimum."""
+    """Say how far the objective may be above its minimum."""
     if math.isinf(gap):
         return "how far the objective is above its minimum is not known"
     return f"the objective may be up to {gap:.1e} above its minimum"
 
 
 def _rounding(best: Optimum, asked: Asked) -> str:
-    """Advice where rounding ends a fit before it is proved."""
+    """Advise what to do if rounding errors ended a fit before its optimum was proved."""
     if best.gap < math.inf:
         less = f"{asked.remedy} may leave less, and " if asked.remedy else ""
         return f", more than {asked.given('gap_tol')} allows; {less}a larger {asked.name('gap_tol')} accepts it"
@@ -85,7 +85,10 @@ def _rounding(best: Optimum, asked: Asked) -> str:
 
 
 def separated(count: int, columns: str, penalty: str) -> str:
-    """Along which columns, so many of such names, a hyperplane separates the labels, and what helps."""
+    """Say that a hyperplane separates the labels, along which columns, and that a penalty helps.
+
+    `count` is the number of columns, `columns` their names, and `penalty` how to set one.
+    """
     return (
         f"along column{'s' * (count > 1)} {columns} some or all labels are separated from the others, so that larger "
         f"weights are always better; a penalty, {penalty}, makes them finite"
@@ -93,7 +96,7 @@ def separated(count: int, columns: str, penalty: str) -> str:
 
 
 def combination(alias: Alias, name: Callable[[int], str], X: Any) -> str:
-    """What an aliased column of `X` is: "constant", or "column 0 - 2 * column 1 + 3" with such names."""
+    """Describe a column of `X` that is a linear combination of others: "constant", or "column 0 - 2 * column 1 + 3"."""
     if not alias.columns:
         return "constant"
     if len(alias.columns) > MOST_TERMS:

@@ -1,7 +1,7 @@
 """Standard errors, tests and intervals of the coefficients that `gradstep.fit` finds without penalty.
 
-They are those of maximum likelihood: of many rows, if the model is right, the estimates are normal about the truth,
-with the inverse Fisher information as their covariance.
+The estimates are those of maximum likelihood: if the model is right and rows are many, they are normally distributed
+around the true coefficients, and their covariance is the inverse Fisher information.
 
 Examples
 --------
@@ -39,24 +39,25 @@ __all__ = ["ChiSquareTest", "Inference", "infer"]
 BIAS = "(bias)"
 COVARIANCES = ("fisher", "HC0", "HC1", "cluster")
 SHOWN = 20
-"""Coefficients that an `Inference` shows of itself, at most."""
+"""The largest number of coefficients that an `Inference` prints."""
 SINGULAR = 1e-14
-"""Eigenvalues of a correlation matrix below this are rounding."""
+"""Eigenvalues of a correlation matrix below this are rounding errors."""
 NEAR = 0.01
-"""Standard errors that the weights may be from the maximum of the likelihood; it is half the square of it higher."""
+"""How far the weights may be from the maximum of the likelihood, in standard errors. A distance d from the maximum
+means that the log-likelihood is d²/2 below it."""
 
 
 class ChiSquareTest(NamedTuple):
-    """A test whose statistic is chi-squared, of many rows, where the hypothesis is true.
+    """A test whose statistic has a chi-squared distribution if the hypothesis is true and rows are many.
 
     Attributes
     ----------
     statistic : float
         The statistic.
     df : int
-        Its degrees of freedom: the coefficients that the hypothesis sets to zero.
+        Its degrees of freedom: the number of coefficients that the hypothesis sets to zero.
     p : float
-        The probability of a larger statistic. Its digits are right however small it is.
+        The probability of a larger statistic if the hypothesis is true; accurate even if tiny.
 
     Examples
     --------
@@ -73,34 +74,35 @@ class ChiSquareTest(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Inference:
-    """What the data say of the coefficients of a fit: estimates, their errors, and tests.
+    """Estimated coefficients of a fit, with standard errors, tests and intervals; made by `infer`.
 
-    Coefficients are those of the columns in their order, then that of the bias, if there is one. Of K >= 3 classes they
-    are those of each class but the reference, class by class: `estimates.reshape(K - 1, -1)` has a row per class. Each
-    is the change of the log-odds of that class against the reference, by one unit of the column.
+    The coefficients are those of the columns in their order, then that of the bias, if there is one. For K >= 3 classes
+    they are given class by class, for each class except the reference: `estimates.reshape(K - 1, -1)` has a row per
+    class. A coefficient is the change of the log-odds of its class against the reference per unit of the column.
 
     Attributes
     ----------
     names : tuple of str
-        Names of the coefficients: "age", "(bias)"; of K >= 3 classes with the code of the class: "2:age".
+        Names of the coefficients: "age", "(bias)"; for K >= 3 classes with the code of the class: "2:age".
     estimates : ndarray of float64, shape (q,)
-        The coefficients. NaN for columns that the fit left out (`Optimum.aliased`).
+        The coefficients. NaN for columns that the fit left out because they are linear combinations of others
+        (`Optimum.aliased`).
     covariance : ndarray of float64, shape (q, q)
-        Their covariance. NaN for columns that were left out.
+        The covariance of the estimates. NaN for columns that were left out.
     covariance_type : str
         "fisher", "HC0", "HC1" or "cluster".
     left_out : tuple of str
         Names of the columns that were left out.
     n_rows : float
-        Number of rows, each as often as its sample weight says.
+        Number of rows, Σ s_i: a row with sample weight 3 counts as three.
     log_likelihood : float
-        Σ s_i ln p_i, p_i being the probability of the row's label. Of labels y between 0 and 1,
-        Σ s_i (y_i ln ŷ_i + (1 - y_i) ln(1 - ŷ_i)), without the binomial coefficients that a count of trials would add.
+        Σ s_i ln p_i with the probability p_i of the row's label. For labels y between 0 and 1,
+        Σ s_i (y_i ln ŷ_i + (1 - y_i) ln(1 - ŷ_i)), without binomial coefficients.
     null_log_likelihood : float
-        That of the model without columns: of the bias alone; without a bias, of equal probabilities.
+        The log-likelihood of the model with only a bias; if no bias is fitted, with equal probabilities.
     deviance, null_deviance : float
-        Twice what the log-likelihoods are below that of predictions which equal the labels. It is zero for labels 0 and
-        1 and for classes.
+        2 (l - `log_likelihood`) and 2 (l - `null_log_likelihood`), where l is the log-likelihood of predictions that
+        equal the labels. l is 0 if labels are 0 and 1 or class codes.
 
     Examples
     --------
@@ -128,45 +130,45 @@ class Inference:
 
     @property
     def standard_errors(self) -> Numbers:
-        """Roots of the covariance's diagonal, shape (q,)."""
+        """The standard errors, square roots of the covariance's diagonal, shape (q,)."""
         errors: Numbers = np.sqrt(np.diagonal(self.covariance))
         return errors
 
     @property
     def z(self) -> Numbers:
-        """Wald's z, the estimates in units of their standard errors, shape (q,)."""
+        """Wald's z: the estimates divided by their standard errors, shape (q,)."""
         return self.estimates / self.standard_errors
 
     @property
     def p(self) -> Numbers:
-        """The probability that a normal variable is farther from 0 than `z` is, shape (q,); right in the tails, too."""
+        """Two-sided p-values of `z` for a standard normal distribution, shape (q,); accurate even if tiny."""
         return np.array([math.erfc(abs(z) / math.sqrt(2)) for z in self.z.tolist()])
 
     @property
     def odds_ratios(self) -> Numbers:
-        """e to the power of the estimates, shape (q,): by what one unit of the column multiplies the odds."""
+        """e to the power of the estimates, shape (q,): the factor of the odds per unit of the column."""
         with np.errstate(over="ignore"):
             ratios: Numbers = np.exp(self.estimates)
         return ratios
 
     @property
     def n_parameters(self) -> int:
-        """Coefficients that were estimated: those that are not left out."""
+        """The number of estimated coefficients, without those left out."""
         return int(np.isfinite(self.estimates).sum())
 
     @property
     def aic(self) -> float:
-        """Akaike's criterion, 2 `n_parameters` - 2 `log_likelihood`; Akaike, 1974, doi:10.1109/TAC.1974.1100705."""
+        """Akaike's information criterion, 2 `n_parameters` - 2 `log_likelihood`; doi:10.1109/TAC.1974.1100705."""
         return 2 * self.n_parameters - 2 * self.log_likelihood
 
     @property
     def bic(self) -> float:
-        """`n_parameters` ln `n_rows` - 2 `log_likelihood`; Schwarz, 1978, doi:10.1214/aos/1176344136."""
+        """Schwarz's criterion, `n_parameters` ln `n_rows` - 2 `log_likelihood`; doi:10.1214/aos/1176344136."""
         return self.n_parameters * math.log(self.n_rows) - 2 * self.log_likelihood
 
     @property
     def mcfadden_r2(self) -> float:
-        """1 - `log_likelihood` / `null_log_likelihood`; McFadden, 1974."""
+        """McFadden's R², 1 - `log_likelihood` / `null_log_likelihood`; McFadden, 1974."""
         return 1 - self.log_likelihood / self.null_log_likelihood
 
     def confidence_intervals(
@@ -176,26 +178,26 @@ class Inference:
         method: Literal["wald", "profile"] = "wald",
         columns: Iterable[int | str] | None = None,
     ) -> Numbers:
-        """Intervals that hold the true coefficients with this probability, of many rows.
+        """Intervals that contain the true coefficients with probability `level`, if rows are many.
 
         "wald": the estimate ± the normal quantile times the standard error. "profile": the values that a
-        likelihood-ratio test would not reject. They are better of few rows, need not be symmetric, and take some twenty
-        passes over the rows for each coefficient.
+        likelihood-ratio test would not reject. Profile intervals are better if rows are few, and need not be symmetric;
+        each takes about twenty passes over the rows.
 
         Parameters
         ----------
         level : float, default 0.95
-            Between 0 and 1.
+            The probability, between 0 and 1.
         method : {"wald", "profile"}, default "wald"
-            How they are found.
+            How the intervals are computed.
         columns : iterable of int or str, optional
-            Columns by their position or name, and "(bias)"; all coefficients by default.
+            Columns by their position or name, or "(bias)"; all coefficients by default.
 
         Returns
         -------
         ndarray of float64, shape (q, 2)
-            Lower and upper ends, in the order of `names`; NaN for columns that were left out. With `columns`, only the
-            rows of their coefficients. An end of a profile interval that is not found is NaN.
+            Lower and upper ends, in the order of `names`; with `columns`, only for their coefficients. NaN for columns
+            that were left out, and for an end of a profile interval that was not found.
 
         Raises
         ------
@@ -206,11 +208,12 @@ class Inference:
         Warns
         -----
         UserWarning
-            If an end of a profile interval was not found, which may happen where the labels are nearly separated.
+            If an end of a profile interval was not found, which may happen if the labels are nearly separated.
 
         Notes
         -----
-        Venzon and Moolgavkar, 1988, doi:10.2307/2347496. Ends are right to some 1e-9 of the interval's width.
+        Profile intervals: Venzon and Moolgavkar, 1988, doi:10.2307/2347496. The error of their ends is about 1e-9 of
+        the interval's width.
         """
         quantile = _quantile(level)
         wanted = np.arange(len(self.names)) if columns is None else self._coefficients(columns, estimated=False)
@@ -224,18 +227,18 @@ class Inference:
         return self._data.profile(wanted, quantile)
 
     def wald_test(self, *columns: int | str) -> ChiSquareTest:
-        """Test whether the coefficients of these columns are all zero, from estimates and covariance alone.
+        """Wald's test of the hypothesis that the coefficients of these columns are all zero.
 
         Parameters
         ----------
         *columns : int or str
-            Columns by their position or name, and "(bias)"; of K >= 3 classes their coefficients of all classes. They
-            must not have been left out.
+        Columns by their position or name, or "(bias)"; for K >= 3 classes, their coefficients of all classes are
+        tested. The fit must not have left the columns out.
 
         Returns
         -------
         ChiSquareTest
-            Wald's statistic βᵀ V⁻¹ β. It is the right one with a robust covariance, too.
+            The statistic is βᵀ V⁻¹ β with estimates β and covariance V. It is also valid with a robust covariance.
 
         Raises
         ------
@@ -259,22 +262,22 @@ class Inference:
         return _test(float(z @ np.linalg.solve(correlations, z)), len(tested))
 
     def drop(self, *columns: int | str) -> ChiSquareTest:
-        """Test whether the model is as good without these columns: the likelihood-ratio test, with a new fit.
+        """Likelihood-ratio test of the model against the model without these columns, which is fitted for it.
 
         Parameters
         ----------
         *columns : int or str
-            As of `wald_test`. Columns that were left out stay out.
+            As for `wald_test`. Columns that the fit has left out are left out of the new fit too.
 
-        Returns
-        -------
-        ChiSquareTest
-            Twice the difference of the log-likelihoods.
+            Returns
+            -------
+            ChiSquareTest
+            The statistic is twice the difference of the log-likelihoods.
 
         Raises
         ------
         TypeError, ValueError
-            As `wald_test`; or with a robust covariance.
+            As `wald_test`; also if the covariance is robust.
 
         Notes
         -----
@@ -286,19 +289,18 @@ class Inference:
         return _test(2 * (self.log_likelihood - smaller), len(tested))
 
     def likelihood_ratio_test(self, smaller: Inference) -> ChiSquareTest:
-        """Test whether a model with fewer coefficients is as good: the likelihood-ratio test of two fits.
+        """Likelihood-ratio test of this model against a special case of it that has fewer coefficients.
 
         Parameters
         ----------
         smaller : Inference
-            Of the same labels and sample weights, and of a model that is a special case of this one: some of its
-            columns, say. That it is one cannot be checked, only that it has fewer coefficients and no larger
-            likelihood.
+        The special case, for example a fit with some of the columns, with the same labels and sample weights.
+        Checked is only that it has fewer coefficients and no larger likelihood.
 
         Returns
         -------
         ChiSquareTest
-            Twice the difference of the log-likelihoods.
+        The statistic is twice the difference of the log-likelihoods.
 
         Raises
         ------
@@ -329,11 +331,11 @@ class Inference:
         return _test(statistic, df)
 
     def leverage(self) -> Numbers:
-        """How much each row draws the fit to itself, shape (m,): the diagonal of the hat matrix.
+        """The leverage h of each row, its influence on the fit: the diagonal of the hat matrix, shape (m,).
 
-        It is between 0 and 1 for two classes; of K >= 3 classes it is the trace of the row's block, between 0 and
-        K - 1. A row of sample weight s counts as s rows, and this is the leverage of each of them: Σ s_i h_i is
-        `n_parameters`. Rows of weight 0 have none.
+        It is between 0 and 1 for two classes. For K >= 3 classes it is the trace of the row's block in the hat matrix,
+        between 0 and K - 1. A row of sample weight s counts as s rows, each with this leverage, so that Σ s_i h_i is
+        `n_parameters`. Rows of weight 0 have leverage 0.
 
         Notes
         -----
@@ -355,7 +357,7 @@ class Inference:
         return "\n".join(lines)
 
     def _table(self) -> list[str]:
-        """The first coefficients, a line for each; columns of text are as wide as they need to be."""
+        """The lines of the printed table: a header, and the first coefficients."""
         ends = self.confidence_intervals()
         rows = [("", "estimate", "std. error", "z", "p", "95 % interval", "odds ratio")]
         values = zip(
@@ -385,7 +387,7 @@ class Inference:
             )
 
     def _coefficients(self, columns: Iterable[int | str], *, estimated: bool = True) -> NDArray[np.intp]:
-        """Positions of the coefficients of these columns, of all classes, each once."""
+        """Positions in `estimates` of the coefficients of these columns, for all classes, without repetitions."""
         width = len(self._data.columns)
         positions = [self._data.position(column) for column in columns]
         if not positions:
@@ -417,41 +419,41 @@ def infer(
     Parameters
     ----------
     optimum : Optimum
-        What `gradstep.fit` found without penalty, for the same `X`, `y`, `sample_weight` and `fit_bias`.
-    X : features, shape (m, n)
-    y : array_like, shape (m,)
-        What these may be is said in `gradstep`. They are kept by the result, not copied.
+        The result of `gradstep.fit` without penalty, for the same `X`, `y`, `sample_weight` and `fit_bias`.
+        X : features, shape (m, n)
+        y : array_like, shape (m,)
+        Described in `gradstep`. The result refers to them without copying.
     sample_weight : array_like, shape (m,), optional
-        Frequencies: a weight of 3 counts as three rows. Weights of another meaning, such as inverse probabilities of
-        sampling, would make the errors wrong.
+        Frequencies: a weight of 3 counts as three rows. With weights of another meaning, such as inverse sampling
+        probabilities, the standard errors would be wrong.
     fit_bias : bool, default True
-        Whether the bias was estimated, too.
+        Whether the bias was estimated.
     names : iterable of str, optional
         Names of the columns; by default those of a data frame, else "x0", "x1", ….
     reference : int, default 0
-        Of K >= 3 classes, the one that the others are compared with. Of two it is label 0.
+        For K >= 3 classes, the class with which the others are compared. For two classes it is label 0.
     covariance : {"fisher", "HC0", "HC1", "cluster"}, default "fisher"
-        "fisher" is the inverse of the Fisher information, for a model that is right. The others hold for one that is
-        not: "HC0" is White's, "HC1" that times N / (N - k), for N rows and k estimated coefficients. "cluster" lets
-        rows of the same cluster depend on each other, and is that of the sums over each of G clusters, times
-        G / (G - 1) · (N - 1) / (N - k).
+        "fisher" is the inverse of the Fisher information, which is valid if the model is right. The others are robust,
+        so that they are valid if it is not: "HC0" is White's; "HC1" is that times N / (N - k), for N rows and k
+        estimated coefficients. "cluster" allows dependence between rows of the same cluster: gradients are summed over
+        each of G clusters, and the factor is G / (G - 1) · (N - 1) / (N - k).
     clusters : array_like, shape (m,), optional
-        With ``covariance="cluster"``: the cluster of each row, a number or a text.
-    n_threads : int, optional
-        As in `gradstep`.
+        With ``covariance="cluster"``: the cluster of each row, a number or a string.
+        n_threads : int, optional
+        Described in `gradstep`.
 
-    Returns
-    -------
-    Inference
-        Shown as the table of the coefficients.
+        Returns
+        -------
+        Inference
+        Printed as a table of the coefficients.
 
     Raises
     ------
     TypeError
-        If an argument is of another kind.
-    ValueError
-        If shapes or values do not fit; or if errors would mean nothing: the fit had a penalty, the labels are
-        separated, the optimum is not proved, or it is not one of these data.
+        If an argument has the wrong type.
+        ValueError
+        If shapes or values do not fit; or if standard errors would be meaningless because the fit had a penalty, the
+        labels are separated, the optimum is not proved, or it is not the optimum for these data.
 
     Warns
     -----
@@ -460,13 +462,12 @@ def infer(
 
     Notes
     -----
-    The information is that of McCullagh and Nelder, *Generalized Linear Models*, 2nd ed., section 4.4; the robust
-    covariances are those of White, 1982, doi:10.2307/1912526, and of Liang and Zeger, 1986,
-    doi:10.1093/biomet/73.1.13. N is Σ s_i. statsmodels 0.15 has the same "HC0" and the same "cluster"; its "HC1" of
-    Logit is "HC0", without the factor.
+    Fisher information: McCullagh and Nelder, *Generalized Linear Models*, 2nd ed., section 4.4. Robust covariances:
+    White, 1982, doi:10.2307/1912526; Liang and Zeger, 1986, doi:10.1093/biomet/73.1.13. N is Σ s_i. The "HC0" and
+    "cluster" of statsmodels 0.15 are the same; the "HC1" of its Logit is "HC0", without the factor.
 
-    The optimum is checked against the data: it must be within 0.01 standard errors of the maximum of their likelihood,
-    by a step of Newton's method.
+    Whether `optimum` belongs to the data is checked by a step of Newton's method: it must be within 0.01 standard
+    errors of the maximum of the likelihood.
 
     Examples
     --------
@@ -488,7 +489,7 @@ def infer(
     labels = real("y", y)
     s = None if sample_weight is None else real("sample_weight", sample_weight)
     options: dict[str, Any] = {"sample_weight": s, "n_threads": n_threads}
-    slopes = loss_gradient(table, labels, optimum.weights, optimum.bias, **options)  # which checks shapes and values
+    slopes = loss_gradient(table, labels, optimum.weights, optimum.bias, **options)  # also checks shapes and values
     columns = _names(names, X, shape[1])
     rows = float(len(labels) if s is None else s.sum())
     _check_optimum(optimum, columns, rows)
@@ -507,7 +508,7 @@ def infer(
     likelihood = Likelihood(table, labels, s, basis, kept, others)
     data = _Data(likelihood, _estimates(optimum, reference, fit_bias), columns + (BIAS,) * fit_bias, n_threads)
 
-    # Newton's step from the optimum, in standard errors; it also says whether these are the data of the fit.
+    # The length of Newton's step from the optimum, in standard errors. It is large if these are not the fit's data.
     if others is None:
         score = rows * np.append(slopes.weights[kept], slopes.bias if fit_bias else ()) @ basis.transform()
         away = float(np.linalg.norm(score))
@@ -550,12 +551,12 @@ def infer(
 
 
 class _Data:
-    """The rows of a fit and what was estimated from them."""
+    """The rows of a fit, and the coefficients estimated from them, for tests and intervals."""
 
     def __init__(
         self, likelihood: Likelihood, estimates: Numbers, columns: tuple[str, ...], n_threads: int | None
     ) -> None:
-        """`estimates` are of shape (classes, columns); the last of `columns` is the bias, if there is one."""
+        """`estimates` has shape (classes, columns). `columns` are names; the last is the bias's, if there is one."""
         self.likelihood, self.columns, self.n_threads = likelihood, columns, n_threads
         self.estimates = estimates.ravel()
         kept = likelihood.columns
@@ -566,7 +567,7 @@ class _Data:
         self.at = likelihood.basis.coefficients(estimates[:, kept], bias).ravel()
 
     def position(self, column: Any) -> int:
-        """The index of a column, by name or number, or of the bias, by name, among the coefficients of one class."""
+        """The index, among one class's coefficients, of a column given by name or number, or of the bias by name."""
         if isinstance(column, str):
             if column in self.columns:
                 return self.columns.index(column)
@@ -596,14 +597,14 @@ class _Data:
         return ends
 
     def log_likelihood_without(self, coefficients: NDArray[np.intp], null: float) -> float:
-        """The largest log-likelihood where these coefficients are zero."""
+        """The largest log-likelihood with these coefficients fixed at zero."""
         width = len(self.columns)
         remaining = np.setdiff1d(self.likelihood.columns, coefficients % width)
         fit_bias = self.has_bias and width - 1 not in coefficients
         if not len(remaining) and fit_bias == self.has_bias:
             return null
         y, s = self.likelihood.y, self.likelihood.sample_weight
-        if not len(remaining):  # nor a bias: all classes are equally probable
+        if not len(remaining):  # neither columns nor a bias: all classes are equally probable
             return -(len(y) if s is None else float(s.sum())) * math.log(self.likelihood.scores + 1)
         best = fit(self.likelihood.X[:, remaining], y, sample_weight=s, fit_bias=fit_bias, n_threads=self.n_threads)
         if not best.converged:
@@ -617,7 +618,7 @@ class _Data:
 
 
 def _names(names: Iterable[str] | None, X: Any, n: int) -> tuple[str, ...]:
-    """Those given, or of a frame or table; else x0, x1, …."""
+    """Names of the columns: those given, else those of `X` if it is a frame or table, else x0, x1, …."""
     if names is None:
         columns = getattr(X, "column_names", getattr(X, "columns", None))  # pyarrow has the former
         names = (f"x{column}" for column in range(n)) if columns is None else map(str, columns)
@@ -631,7 +632,7 @@ def _names(names: Iterable[str] | None, X: Any, n: int) -> tuple[str, ...]:
 
 
 def _check_optimum(optimum: Optimum, columns: tuple[str, ...], rows: float) -> None:
-    """Refuse what has no standard errors, and say why."""
+    """Raise ValueError if standard errors would be meaningless for this optimum, and say why."""
     if optimum.objective != optimum.loss:
         raise ValueError(
             "optimum must be a fit without penalty, since a penalty biases the weights, which standard errors do not "
@@ -657,7 +658,7 @@ def _check_optimum(optimum: Optimum, columns: tuple[str, ...], rows: float) -> N
 
 
 def _others(reference: Any, optimum: Optimum) -> list[int] | None:
-    """The classes but the reference; None of two classes."""
+    """The classes except the reference; None for two classes."""
     classes = len(optimum.weights) if optimum.weights.ndim == 2 else 1
     if not isinstance(reference, (int, np.integer)) or isinstance(reference, bool):
         raise TypeError(f"reference must be an integer, got {kind(reference)}")
@@ -667,7 +668,7 @@ def _others(reference: Any, optimum: Optimum) -> list[int] | None:
 
 
 def _estimates(optimum: Optimum, reference: int, fit_bias: bool) -> Numbers:
-    """Weights and bias of each class but the reference, less those of the reference; shape (classes, columns)."""
+    """Weights and bias of each class minus those of the reference class; shape (classes, columns)."""
     found: Numbers = np.atleast_2d(optimum.weights).astype(np.float64)
     if fit_bias:
         found = np.column_stack([found, np.atleast_1d(optimum.bias).astype(np.float64)])
@@ -677,10 +678,10 @@ def _estimates(optimum: Optimum, reference: int, fit_bias: bool) -> Numbers:
 def _basis(
     X: Any, optimum: Optimum, kept: NDArray[np.intp], s: Numbers | None, fit_bias: bool, n_threads: int | None
 ) -> tuple[Basis, Numbers]:
-    """A basis whose columns have Σ v_i q_i q_iᵀ = 1, and (Σ v_i (x_i, 1) (x_i, 1)ᵀ)⁻¹.
+    """A linear transform of the rows (x_i, 1) to q_i with Σ v_i q_i q_iᵀ = 1; and (Σ v_i (x_i, 1) (x_i, 1)ᵀ)⁻¹.
 
-    v_i are the variances of the labels: σ'(z_i) for two classes, where that inverse is the covariance, and
-    1 - Σ_k p_ik² for more.
+    v_i is s_i times the variance of the row's label: σ'(z_i) for two classes, so that the inverse is the covariance of
+    the estimates, and 1 - Σ_k p_ik² for more classes, with scores z_i and probabilities p_ik.
     """
     m, n = X.shape
     z = decision_function(X, optimum.weights, optimum.bias, n_threads=n_threads)
@@ -695,17 +696,20 @@ def _basis(
     options: dict[str, Any] = {"fit_bias": fit_bias, "n_threads": n_threads}
     if binary:
         inverse = _formulas.covariance(columns, optimum.weights[kept], optimum.bias, sample_weight=s, **options)
-    else:  # with scores of 0, where the variance is 1/4
+    else:  # `covariance` at scores of 0 has σ' = 1/4, hence the factor 4
         inverse = _formulas.covariance(columns, np.zeros(len(kept)), sample_weight=4 * v, **options)
     centre = np.zeros(len(kept))
-    if fit_bias:  # the residuals of scores of 0 against labels 0 are 1/2
+    if fit_bias:  # at weights 0 and labels 0, residuals are 1/2, so the gradient is half the weighted mean of the rows
         means = gradient(X, np.zeros(m), np.zeros(n), sample_weight=v, n_threads=n_threads).weights
         centre = 2 * means[kept].astype(np.float64)
     return Basis(centre, np.linalg.cholesky(inverse[: len(kept), : len(kept)]), constant), inverse
 
 
 def _robust(data: _Data, covariance: str, clusters: ArrayLike | None, rows: float) -> Numbers:
-    """The sandwich of the Fisher information and of the gradients by row or cluster, with its factor."""
+    """The robust covariance I⁻¹ G I⁻¹ times its factor.
+
+    I is the Fisher information, and G is Σ g gᵀ over the gradients g of the log-likelihood of each row or cluster.
+    """
     likelihood = data.likelihood
     codes = groups = None
     if clusters is not None:
@@ -727,7 +731,7 @@ def _robust(data: _Data, covariance: str, clusters: ArrayLike | None, rows: floa
 
 
 def _codes(clusters: ArrayLike, likelihood: Likelihood) -> tuple[NDArray[np.intp], int]:
-    """A code from 0 for each row's cluster, and how many clusters there are among rows that count."""
+    """An integer from 0 on for each row's cluster, and the number of clusters with a row of positive weight."""
     given = np.asarray(clusters)
     m, s = len(likelihood.y), likelihood.sample_weight
     if given.shape != (m,):
@@ -746,7 +750,7 @@ def _codes(clusters: ArrayLike, likelihood: Likelihood) -> tuple[NDArray[np.intp
 
 
 def _entropy(y: Numbers, s: Numbers | None) -> float:
-    """Σ s_i times the entropy of labels between 0 and 1: what no prediction's error can be below."""
+    """Σ s_i times the entropy of label y_i: the least cross-entropy that predictions can have; 0 for labels 0 and 1."""
     between = (y > 0) & (y < 1)
     part, weight = y[between], 1.0 if s is None else s[between]
     return float(-(weight * (part * np.log(part) + (1 - part) * np.log1p(-part))).sum())
@@ -766,7 +770,7 @@ def _null(y: Numbers, s: Numbers | None, classes: int | None, fit_bias: bool) ->
 
 
 def _quantile(level: Any) -> float:
-    """Of a normal variable, how far from 0 it is at most with this probability."""
+    """The q for which a standard normal variable is between -q and q with probability `level`."""
     level = number("level", level)
     if not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1, got {text(level)}")
@@ -774,10 +778,11 @@ def _quantile(level: Any) -> float:
 
 
 def _test(statistic: float, df: int) -> ChiSquareTest:
-    """The probability of a larger one is a finite sum of positive terms, hence exact in the tail.
+    """The chi-squared test with this statistic and these degrees of freedom.
 
-    With x = statistic / 2 it is Q(df/2, x), where Q(1/2, x) = erfc(√x), Q(1, x) = e^-x, and
-    Q(a + 1, x) = Q(a, x) + x^a e^-x / Γ(a + 1): Abramowitz and Stegun, 6.5.21.
+    p is Q(df/2, x) with x = statistic / 2 and the regularised incomplete gamma function Q: Q(1/2, x) = erfc(√x),
+    Q(1, x) = e^-x, and Q(a + 1, x) = Q(a, x) + x^a e^-x / Γ(a + 1) (Abramowitz and Stegun, 6.5.21). All terms are
+    positive, so that p is accurate even if tiny.
     """
     statistic = max(statistic, 0.0)
     x = statistic / 2

@@ -1,8 +1,8 @@
 """Pictures of gradient descent and of what it finds (extra ``plot``).
 
-Each function draws one picture with matplotlib and returns its Axes: in a new figure, or into the Axes given as `ax`.
-Every number in a picture comes from the formulas and results of `gradstep`, and the rates of `calibration` and `roc`
-from scikit-learn. Colours can be told apart with any colour vision, and markers and line styles without colours.
+Each function draws one picture with matplotlib, in a new figure or into the Axes given as `ax`, and returns the Axes.
+Every number in a picture comes from the formulas and results of `gradstep`; the rates of `calibration` and `roc` come
+from scikit-learn. Colours can be told apart with any colour vision; markers and line styles differ too.
 
 Examples
 --------

@@ -1,4 +1,4 @@
-"""What all pictures share: Axes, colours, and text as it is drawn."""
+"""Helpers for all pictures: Axes, colours, names as matplotlib must get them, and checks of options."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from gradstep._arrays import Array
 from gradstep._options import count, kind, number
 
-# Colours that can be told apart with any colour vision: those of Okabe and Ito, "Color Universal Design", 2008, but for
-# yellow, which is too pale on white, and black, which is the strongest line's. Markers and line styles say the same
-# once more, for print without colours.
+# Colours that can be told apart with any colour vision: those of Okabe and Ito, "Color Universal Design", 2008, without
+# yellow, which is too pale on white, and black, which is used for emphasis. Markers and line styles differ too, for
+# print without colours.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("o", "^", "s", "D", "v", "P")
 STYLES = ("-", "--", "-.", ":")
@@ -25,11 +25,11 @@ E_LABEL = "mean cross-entropy E (nats)"
 WEIGHT_LABEL = "weight (nats per unit of the feature)"
 
 MANY = 5000
-"""Points that are drawn as an image within a PDF or SVG file, from this number on."""
+"""With at least this many points, they are drawn as an image within a PDF or SVG file."""
 
 
 def axes(ax: Axes | None, height: float | None = None) -> Axes:
-    """`ax`, or the Axes of a new figure of the usual size, or of this height in inches."""
+    """`ax`, or if it is None the Axes of a new figure; `height` is that of the figure in inches."""
     if ax is None:
         from matplotlib import pyplot
 
@@ -43,7 +43,7 @@ def axes(ax: Axes | None, height: float | None = None) -> Axes:
 
 
 def pair(axes: Sequence[Axes] | None, height: float = 4.2) -> NDArray[Any]:
-    """Two Axes, shape (2,): those given, or those of a new figure of this height in inches, beside each other."""
+    """Two Axes, shape (2,): those given, or two side by side in a new figure of this height in inches."""
     if axes is None:
         from matplotlib import pyplot
 
@@ -56,13 +56,13 @@ def pair(axes: Sequence[Axes] | None, height: float = 4.2) -> NDArray[Any]:
 
 
 def text(name: object) -> str:
-    """A name as matplotlib draws it as it is: a $ would begin a formula, and a leading _ leave it out of a legend."""
+    """A name changed such that matplotlib draws it literally: $ would start a formula, and _ hide it from a legend."""
     plain = str(name).replace("$", r"\$")
     return f" {plain}" if plain.startswith("_") else plain
 
 
 def texts(argument: str, names: Sequence[object], length: int, each: str) -> list[str]:
-    """So many names, as they are drawn."""
+    """Names for matplotlib (see `text`), checked to be `length` of them; `each` says in messages what has one."""
     if isinstance(names, str) or not isinstance(names, Iterable):
         raise TypeError(f"{argument} must be a list of names, got {kind(names)}")
     found = [text(name) for name in names]
@@ -72,7 +72,7 @@ def texts(argument: str, names: Sequence[object], length: int, each: str) -> lis
 
 
 def interval(argument: str, limits: Any) -> tuple[float, float]:
-    """From where to where something is drawn: two finite numbers, the smaller one first."""
+    """Two finite numbers, the smaller one first: the limits of an axis."""
     try:
         low, high = limits
     except (TypeError, ValueError):
@@ -84,7 +84,7 @@ def interval(argument: str, limits: Any) -> tuple[float, float]:
 
 
 def resolution(value: Any) -> int:
-    """Places along either axis of a grid."""
+    """The number of grid points along either axis, at least 2."""
     places = count("grid_resolution", value)
     if places < 2:
         raise ValueError(f"grid_resolution must be at least 2, got {places}")
@@ -92,12 +92,12 @@ def resolution(value: Any) -> int:
 
 
 def curve_style(number: int) -> dict[str, Any]:
-    """Colour and line style of a picture's curve, by its number from 0."""
+    """Colour and line style of a curve, by its number in the picture, counted from 0."""
     return {"color": COLOURS[number % len(COLOURS)], "linestyle": STYLES[number % len(STYLES)]}
 
 
 def scatter(ax: Axes, points: Array, codes: NDArray[np.intp], labels: Sequence[str]) -> None:
-    """Points of shape (m, 2), those of each class with a colour and a marker of their own."""
+    """Draw points, shape (m, 2); each class has a colour and a marker of its own."""
     size, alpha = (30, 1.0) if len(points) < 300 else (16, 0.8) if len(points) < MANY else (8, 0.4)
     for code, label in enumerate(labels):
         across, up = points[codes == code].T

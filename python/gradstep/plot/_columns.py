@@ -31,21 +31,22 @@ def lines(
     names: Sequence[object] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """The rows, and the line W·x + b = 0 between the labels: that of some epochs, and strong the last one.
+    """The rows by two columns, and the lines W·x + b = 0 between the labels after some epochs; the last one is bold.
 
     Parameters
     ----------
     descent : Descent, Optimum or fitted LogisticRegression
-        Of two classes. The lines of its epochs are drawn where it has a trace, or `path` is given; else only the last.
+        For two classes. Lines of its epochs are drawn if it has a trace or `path` is given; else the last only.
     X : features, shape (m, n)
     y : array_like, shape (m,)
-        The rows to draw. Labels are those that the result was fitted to.
+        The rows to draw, with labels as the result was fitted to.
     columns : two int, default (0, 1)
-        The columns to draw. All others stay at their means.
-    path : (weights, biases), optional
+        The columns to draw. All others are set to their means.
+        path : (weights, biases), optional
         The weights, shape (p, n), and biases, shape (p,), after each of p epochs, as a callback sees them.
     n_lines : int, default 5
-        Lines before the last one, at most: from the first epoch on, each as many times later as the one before it.
+        The largest number of lines before the last one. The first is that of epoch 1; each of the others is later than
+        the one before by the same factor.
     names : list of str, optional
         A name per column of `X`; by default those of a data frame.
     ax : matplotlib Axes, optional
@@ -58,7 +59,7 @@ def lines(
     Raises
     ------
     TypeError
-        If an argument is of another kind.
+        If an argument has the wrong type.
     ValueError
         If `X` has a single column, shapes do not fit, or values are out of range.
 
@@ -98,19 +99,19 @@ def regions(
     names: Sequence[object] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """The most probable class at every place of the plane of two columns, and the rows.
+    """The rows by two columns, and the most probable class at every place between them as background colour.
 
     Parameters
     ----------
     model : Descent, Optimum or fitted LogisticRegression
-        Of two or more classes.
-    X : features, shape (m, n)
-    y : array_like, shape (m,)
-        The rows to draw. Labels are those that the model was fitted to.
-    columns : two int, default (0, 1)
-        The columns to draw. All others stay at their means.
-    grid_resolution : int, default 300
-        Places along either column.
+        A result for two or more classes.
+        X : features, shape (m, n)
+        y : array_like, shape (m,)
+        The rows to draw, with labels as the model was fitted to.
+        columns : two int, default (0, 1)
+        The columns to draw. All others are set to their means.
+        grid_resolution : int, default 300
+        Number of grid points along either column.
     names : list of str, optional
         A name per column of `X`; by default those of a data frame.
     ax : matplotlib Axes, optional
@@ -157,16 +158,16 @@ def perceptron(
     names: Sequence[object] | None = None,
     axes: Sequence[Axes] | None = None,
 ) -> NDArray[Any]:
-    """The same descent twice, beside each other: with the sigmoid, and with the perceptron's step.
+    """Two descents with the same options side by side: with the sigmoid, and with the perceptron's step.
 
     Parameters
     ----------
     X : features, shape (m, n)
     y : array_like, shape (m,)
     trainer : Trainer, default Trainer(0.1, 20, batch_size=1)
-        Its options, but for `activation` and `trace`.
-    columns : two int, default (0, 1)
-        The columns to draw. All others stay at their means.
+        The options of the descents, except `activation` and `trace`.
+        columns : two int, default (0, 1)
+        The columns to draw. All others are set to their means.
     names : list of str, optional
         A name per column of `X`; by default those of a data frame.
     axes : two matplotlib Axes, optional
@@ -175,7 +176,7 @@ def perceptron(
     Returns
     -------
     ndarray of two matplotlib Axes
-        The sigmoid's, and the step's.
+        That of the sigmoid and that of the step.
 
     Raises
     ------
@@ -203,12 +204,12 @@ def perceptron(
 
 
 def _spread(epochs: int, most: int) -> list[int]:
-    """Up to `most` of the epochs from 1 on that are before the last one, in steps that become longer and longer."""
+    """At most `most` numbers of epochs before the last one, from 1 on, spaced geometrically."""
     return sorted({round(epoch) for epoch in np.geomspace(1, epochs, most + 1).tolist()} - {epochs})
 
 
 def _line(ax: Axes, plane: Plane, weights: Array, bias: float, **style: Any) -> None:
-    """The line W·x + b = 0, from one side of what is drawn to the other; nothing where the weights are 0."""
+    """Draw the line W·x + b = 0 across the picture; nothing if the weights are 0."""
     (left, right), (bottom, top) = plane.limits
     first, second = weights.tolist()
     with np.errstate(all="ignore"):
@@ -225,7 +226,7 @@ def _line(ax: Axes, plane: Plane, weights: Array, bias: float, **style: Any) -> 
 def _dress(ax: Axes, plane: Plane, title: str) -> Axes:
     across, up = plane.limits
     ax.set(xlim=across, ylim=up, xlabel=plane.names[0], ylabel=plane.names[1], title=title)
-    legend = ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))  # beside the points, none of which it may hide
+    legend = ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))  # outside, so that it hides no points
     for handle in legend.legend_handles:
         if handle is not None:
             handle.set_alpha(1.0)

@@ -27,10 +27,10 @@ def calibration(
     label: object = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """How often the label is 1, against how probable it was said to be: on the diagonal if predictions are right.
+    """How often the label is 1 against the predicted probability; on the diagonal if predictions are calibrated.
 
-    A point per bin of predictions, of scikit-learn's `calibration_curve`. In Axes that have such a picture, the next
-    one is drawn with it.
+    There is a point per bin of predictions, computed by scikit-learn's `calibration_curve`. Several curves can be drawn
+    into the same Axes.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def calibration(
     n_bins : int, default 10
         Number of bins.
     strategy : {"quantile", "uniform"}, default "quantile"
-        Whether each bin has as many rows, or the same width.
+        Whether bins have equal numbers of rows, or equal widths.
     label : str, optional
         A name for the predictions.
     ax : matplotlib Axes, optional
@@ -81,9 +81,9 @@ def calibration(
 
 
 def roc(y: ArrayLike, y_hat: ArrayLike, *, label: object = None, ax: Axes | None = None) -> Axes:
-    """The rates of true against false positives over all thresholds, with the area under the curve.
+    """The ROC curve: rates of true against false positives over all thresholds, with the area under the curve (AUC).
 
-    By scikit-learn's `roc_curve` and `auc`. In Axes that have such a picture, the next one is drawn with it.
+    Computed by scikit-learn's `roc_curve` and `auc`. Several curves can be drawn into the same Axes.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def roc(y: ArrayLike, y_hat: ArrayLike, *, label: object = None, ax: Axes | None
 def coefficients(
     names: Sequence[object], estimates: ArrayLike, intervals: ArrayLike | None = None, *, ax: Axes | None = None
 ) -> Axes:
-    """The weights, one below the other, each with its interval.
+    """The weights as points, one below the other, each with its interval as a line.
 
     Parameters
     ----------
@@ -140,9 +140,9 @@ def coefficients(
     estimates : array_like, shape (n,) or (K, n)
         The weights; of K classes a row per class.
     intervals : array_like, shape (n, 2), optional
-        From where to where each weight may be, as computed elsewhere; shape (K, n, 2) for K classes.
-    ax : matplotlib Axes, optional
-        Where to draw; by default in a new figure, the higher the more weights there are.
+        Lower and upper end of an interval for each weight, computed elsewhere; shape (K, n, 2) for K classes.
+        ax : matplotlib Axes, optional
+        Where to draw; by default in a new figure, whose height depends on the number of weights.
 
     Returns
     -------
@@ -153,7 +153,7 @@ def coefficients(
     TypeError
         If an argument is of another kind.
     ValueError
-        If shapes do not fit, or an interval does not hold its weight.
+        If shapes do not fit, or an interval does not contain its weight.
 
     Examples
     --------
@@ -172,14 +172,14 @@ def coefficients(
 
 
 def weights_height(n: int, classes: int) -> float:
-    """The height of a figure, in inches, in which so many weights can be told apart."""
+    """The height, in inches, of a figure in which this many weights can be told apart."""
     return 1.2 + 0.3 * max(n, 3) * (1 + 0.3 * (classes - 1))
 
 
 def draw_weights(
     ax: Axes, names: Sequence[str], values: Array, labels: Sequence[str], bounds: Array | None = None
 ) -> Axes:
-    """`coefficients` of arguments that are checked, with names, and labels of classes, as they are drawn."""
+    """Draws what `coefficients` draws, from checked arguments; `labels` are the names of the classes."""
     classes, n = np.atleast_2d(values).shape
     ax.grid(axis="y", color="0.9")
     ax.set_axisbelow(True)
@@ -200,9 +200,9 @@ def draw_weights(
 
 
 def _evaluated(y: ArrayLike, y_hat: ArrayLike) -> tuple[Array, Array]:
-    """Labels and probabilities, checked."""
+    """Labels and probabilities, after checks of both."""
     y, y_hat = real("y", y), real("y_hat", y_hat)
-    _formulas.cross_entropy(y, y_hat)  # says what does not fit
+    _formulas.cross_entropy(y, y_hat)  # only for its checks of the arguments
     wrong = ~np.isin(y, (0, 1))
     if wrong.any():
         row = int(wrong.argmax())
@@ -227,7 +227,7 @@ def _bounds(values: Array, bounds: Array) -> Array:
 
 
 def _scikit_learn(module: str) -> ModuleType:
-    """A module of scikit-learn, whose arithmetic of evaluation these pictures show."""
+    """A module of scikit-learn, which computes the curves; ImportError with advice if it is not installed."""
     try:
         import sklearn.calibration
         import sklearn.metrics
@@ -241,7 +241,7 @@ def _scikit_learn(module: str) -> ModuleType:
 
 
 def _square(ax: Axes | None) -> Axes:
-    """Axes from 0 to 1 with a diagonal."""
+    """Axes with limits from 0 to 1 and a diagonal, which is drawn only once."""
     ax = _canvas.axes(ax)
     if not any(line.get_gid() == DIAGONAL for line in ax.lines):
         ax.plot([0, 1], [0, 1], ":", color=_canvas.FAINT, linewidth=1, gid=DIAGONAL)
@@ -250,6 +250,6 @@ def _square(ax: Axes | None) -> Axes:
 
 
 def _next(ax: Axes, label: object) -> dict[str, Any]:
-    """The look of the next curve beside those that are there."""
+    """Style and label for the next curve in these Axes."""
     curves = sum(line.get_gid() != DIAGONAL for line in ax.lines)
     return {**_canvas.curve_style(curves), "label": None if label is None else _canvas.text(label)}

@@ -21,11 +21,11 @@ from gradstep.plot._results import Result, is_estimator
 
 HUNDRED_EPOCHS = Trainer()
 FEW = 40
-"""Values up to which each of them is marked."""
+"""The largest number of values of a curve for which each is marked with a dot."""
 
 
 class Curve(NamedTuple):
-    """What falls, and with what."""
+    """A falling curve: step numbers and values, and the names of both for the axes."""
 
     steps: NDArray[np.int64]
     values: NDArray[np.float64]
@@ -43,7 +43,7 @@ class Curve(NamedTuple):
             raise TypeError(
                 f"{argument} must be a Descent, an Optimum or a LogisticRegression after its fit, got {kind(result)}"
             )
-        # The first iterations of a large fit are over samples, whose objective is another one.
+        # The first iterations of a large fit use samples of the rows, whose objective is not comparable.
         whole = history["rows"] == history["rows"].max(initial=0)
         return cls(np.flatnonzero(whole) + 1, history["objective"][whole], "iteration", "objective (nats)")
 
@@ -54,10 +54,10 @@ def loss(*results: Result, labels: Sequence[object] | None = None, log: bool = F
     Parameters
     ----------
     *results : Descent, or Optimum or fitted LogisticRegression
-        One or more, all of one kind. Of a perceptron the fraction of the rows that are misclassified is drawn; of a
-        fit, the iterations over all rows.
+        One or more with the same kind of error. For a perceptron, the fraction of misclassified rows is drawn; for a
+        fit, only the iterations over all rows.
     labels : list of str, optional
-        A name for each of them.
+        A name for each result.
     log : bool, default False
         Whether the axis of the error is logarithmic.
     ax : matplotlib Axes, optional
@@ -70,7 +70,7 @@ def loss(*results: Result, labels: Sequence[object] | None = None, log: bool = F
     Raises
     ------
     TypeError
-        If an argument is of another kind.
+        If an argument has the wrong type.
     ValueError
         If there are no results, or their errors cannot be compared, or `labels` has another length.
 
@@ -113,7 +113,7 @@ def learning_rates(
     log: bool = False,
     ax: Axes | None = None,
 ) -> Axes:
-    """E after each epoch, for several learning rates α.
+    """The mean cross-entropy E after each epoch of gradient descent, for several learning rates α.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The picture of a fit as a whole: training."""
+"""training: how the error fell, and the result, side by side."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gradstep.plot._history import Curve, loss
 from gradstep.plot._results import Model, Result, Table
 
 MOST = 20
-"""Weights that are drawn of more."""
+"""The largest number of weights that are drawn."""
 
 
 def training(
@@ -28,17 +28,17 @@ def training(
     *,
     axes: Sequence[Axes] | None = None,
 ) -> NDArray[Any]:
-    """A fit at a glance: how the error fell, and what came of it.
+    """A fit at a glance: on the left how the error fell (`loss`), on the right the result.
 
-    Of two columns `lines`, or for three classes or more `regions`; otherwise `coefficients`, the 20 that are largest in
-    magnitude if there are more.
+    For two columns the result is drawn as `lines`, or as `regions` if there are three or more classes. Otherwise the
+    weights are drawn as `coefficients`; of more than 20, the 20 that are largest in magnitude.
 
     Parameters
     ----------
     result : Descent, Optimum or fitted LogisticRegression
     X : features, shape (m, n)
     y : array_like, shape (m,)
-        What it was fitted to.
+        The data to which it was fitted.
     names : list of str, optional
         A name per column of `X`; by default those of a data frame.
     axes : two matplotlib Axes, optional
@@ -51,7 +51,7 @@ def training(
     Raises
     ------
     TypeError
-        If an argument is of another kind.
+        If an argument has the wrong type.
     ValueError
         If shapes do not fit, or values are out of range.
 

@@ -1,4 +1,4 @@
-"""What a picture needs of a result and of its data: parameters, classes, the path, and the plane of two columns."""
+"""Prepare results and data for pictures: parameters, classes, the path of a descent, and the plane of two columns."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ Result: TypeAlias = "Descent | Optimum | LogisticRegression"
 Path: TypeAlias = tuple[ArrayLike, ArrayLike]
 
 MARGIN = 0.05
-"""Of the width of what is drawn, on either side."""
+"""Margin on either side of a picture, as a fraction of the width of the data."""
 
 
 def is_estimator(model: object) -> bool:
-    """Whether this is a `LogisticRegression`. Its module is not loaded by asking."""
+    """Whether this is a `LogisticRegression`, found without importing its module."""
     module = sys.modules.get("gradstep._estimator")
     return module is not None and isinstance(model, module.LogisticRegression)
 
 
 class Model(NamedTuple):
-    """Of a result: parameters, the names of its classes if they have any, and the trace of a descent that has one."""
+    """What pictures need of a result: parameters, activation, and if it has them names of classes and a trace."""
 
     weights: Array
     bias: Any
@@ -66,7 +66,7 @@ class Model(NamedTuple):
         return self
 
     def codes(self, X: Features) -> NDArray[np.intp]:
-        """The code of the most probable class of every row; the perceptron says 1 from a score of 0 on."""
+        """The code of the most probable class of every row; for a perceptron, 1 if the score is at least 0, else 0."""
         z = _formulas.decision_function(X, self.weights, self.bias)
         return codes_of(z, by_class=z.ndim == 2, activation=self.activation)
 
@@ -77,7 +77,7 @@ class Model(NamedTuple):
             if given.ndim == 1 and (unknown := np.setdiff1d(given, self.classes)).size:
                 raise ValueError(f"y must be of the classes {self.classes.tolist()}, got also {unknown.tolist()}")
             y = np.searchsorted(self.classes, given)
-        # Not for the loss: the formula says what of X, y, weights and bias does not fit.
+        # Computed only for its checks: it raises an error if X, y, weights and bias do not fit together.
         _formulas.loss(X, y, self.weights, self.bias)
         if self.classes is not None:
             return y, [_canvas.text(name) for name in self.classes]
@@ -89,9 +89,9 @@ class Model(NamedTuple):
         return (y >= 0.5).astype(np.intp), ["label below 0.5", "label of 0.5 and above"]
 
     def path(self, given: Path | None) -> tuple[Array, Array]:
-        """Weights of shape (p, n) and biases of shape (p,) after each epoch: as given, else the trace's, else the last.
+        """Weights of shape (p, n) and biases of shape (p,) after each of p epochs.
 
-        Only a descent with a trace has more than the parameters that it ends with.
+        They are those given as a path, else those of the trace; without a trace, only the final ones (p = 1).
         """
         if given is not None:
             return self._checked(given)
@@ -116,14 +116,14 @@ class Model(NamedTuple):
 
 
 class Table(NamedTuple):
-    """The features, as an array of real numbers or CSR or CSC, and the names of their columns as they are drawn."""
+    """The features (an array of real numbers, CSR or CSC) and the names of their columns, for matplotlib."""
 
     X: Any
     names: list[str]
 
     @classmethod
     def of(cls, X: Any, names: Sequence[object] | None) -> Table:
-        """`X`, and `names` for its columns or those that it has as a data frame, else x_1, x_2, …"""
+        """`X` with `names` for its columns; by default the names of a data frame, else x_1, x_2, …"""
         dense = features(X)
         values = dense if isinstance(dense, np.ndarray) else X
         if len(values.shape) != 2:
@@ -137,12 +137,12 @@ class Table(NamedTuple):
 
 
 class Plane(NamedTuple):
-    """Two columns of a table, with all others at their means."""
+    """The plane of two columns of a table, with all other columns at their means."""
 
     points: Array
     columns: tuple[int, int]
     others: Array
-    """One row: the means, but 0 in the two columns."""
+    """A row with the means of all columns, but 0 in the two columns; shape (1, n)."""
     names: tuple[str, str]
 
     @classmethod
@@ -167,19 +167,19 @@ class Plane(NamedTuple):
         return cls(points, (i, j), others, (table.names[i], table.names[j]))
 
     def cut(self, weights: Array, bias: Any) -> tuple[Array, Any]:
-        """Parameters over the two columns that give the scores of the plane: the others' part is in the bias."""
+        """Weights of the two columns, and a bias that includes the other columns' part of the scores."""
         weights = np.asarray(weights, np.float64)
         return weights[..., list(self.columns)], _formulas.decision_function(self.others, weights, bias)[0]
 
     @property
     def limits(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        """What is drawn of the plane: from where to where along either column."""
+        """The limits of the picture along the first and the second column."""
         first, second = map(_span, self.points.T)
         return first, second
 
 
 def _span(values: Array) -> tuple[float, float]:
-    """From the least to the largest value, and a margin more on either side; never empty."""
+    """The least and the largest value, extended by a margin on either side; never an empty interval."""
     low, high = float(values.min()), float(values.max())
     wider = MARGIN * (high - low) or 0.5
     return low - wider, high + wider

@@ -18,10 +18,10 @@ from gradstep.plot import _canvas
 from gradstep.plot._results import Model, Path, Plane, Table
 
 ELEMENTS = 2**20
-"""Scores of rows in cells that are computed at once."""
+"""How many scores (rows × grid points) are computed at once."""
 
 STEPS = 100
-"""Newton steps, at most. Halving the bracket alone takes about 60 of them."""
+"""The largest number of Newton steps for the bias. Bisection alone would take about 60."""
 
 
 def surface(
@@ -37,18 +37,18 @@ def surface(
     names: Sequence[object] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Contours of the error over two weights, with the bias at its best for each pair of them, and a descent's path.
+    """Contours of the error as a function of two weights, with the best bias for each pair, and a descent's path.
 
-    The star is the optimum, found by `gradstep.fit`. All other weights stay where it has them. There is no star where
-    there is no optimum, since a hyperplane separates the labels.
+    The star is the optimum, found by `gradstep.fit`; all other weights have their values there. If a hyperplane
+    separates the labels, there is no optimum and no star.
 
     Parameters
     ----------
     X : features, shape (m, n)
     y : array_like, shape (m,)
-        Labels in [0, 1], not all 0 and not all 1: then no bias would be the best.
+        Labels in [0, 1], not all 0 and not all 1, since there would be no best bias.
     descent : Descent, optional
-        Its path is drawn: of the two weights after each epoch, by its trace; without one the last alone.
+        Its path is drawn: the two weights after each epoch, from its trace; without a trace, only the last ones.
     path : (weights, biases), optional
         The weights, shape (p, n), and biases, shape (p,), after each of p epochs of `descent`, as a callback sees them.
     l2 : float, default 0.0
@@ -56,10 +56,10 @@ def surface(
     columns : two int, default (0, 1)
         The columns whose weights are drawn.
     limits : ((float, float), (float, float)), optional
-        From where to where along either weight; by default around zero, the path and the optimum, and along both so far
-        that the scores change alike.
-    grid_resolution : int, default 60
-        Places along either weight. Each of them takes about as long as twenty evaluations of E.
+        Limits of the picture for each weight. By default they include zero, the path and the optimum, and are such that
+        scores change as much along either weight.
+        grid_resolution : int, default 60
+        Number of grid points along either weight. Each grid point takes about as long as twenty evaluations of E.
     names : list of str, optional
         A name per column of `X`; by default those of a data frame.
     ax : matplotlib Axes, optional
@@ -106,7 +106,7 @@ def surface(
         raise ValueError(f"columns must be two whose weights change the error, got {plane.columns}, which do not")
     ax = _canvas.axes(ax)
 
-    # Denser towards the minimum, where a descent is slow.
+    # Contours are closer to one another near the minimum, where a descent is slow.
     levels = heights.min() + np.ptp(heights) * np.linspace(0, 1, 16) ** 2
     filled = ax.contourf(across, up, heights, levels=levels, cmap="cividis", alpha=0.85)
     ax.contour(across, up, heights, levels=levels, colors="white", linewidths=0.4)
@@ -124,7 +124,7 @@ def surface(
 
 
 def _around(weights: Array, points: Array) -> list[tuple[float, float]]:
-    """Limits around pairs of weights: as wide along either, by how far the scores of its column are spread."""
+    """Limits around pairs of weights, such that scores change as much along one weight as along the other."""
     weights = weights[np.isfinite(weights).all(axis=1)]
     spread = points.std(axis=0)
     spread[spread == 0] = 1.0
@@ -143,7 +143,7 @@ def _limits(limits: Any) -> list[tuple[float, float]]:
 
 
 def _walked(descent: Descent | None, path: Path | None, X: Any, y: Array) -> Array:
-    """The weights after each epoch of the descent, shape (p, n); none without a descent."""
+    """The weights after each epoch of the descent, shape (p, n); shape (0, n) without a descent."""
     if descent is not None:
         model = Model.of("descent", descent).of_two_classes("descent")
         model.labels(X, y)
@@ -154,7 +154,10 @@ def _walked(descent: Descent | None, path: Path | None, X: Any, y: Array) -> Arr
 
 
 def _errors(points: Array, y: Array, grid: Array, rest: Array) -> NDArray[np.float64]:
-    """The least mean cross-entropy over all biases for each pair of weights in `grid`; `rest` is the others' score."""
+    """For each pair of weights in `grid`, the mean cross-entropy with the best bias.
+
+    `rest` is the part of each row's score that comes from the other weights.
+    """
     cells = max(1, ELEMENTS // len(points))
     parts = (grid[start : start + cells] for start in range(0, len(grid), cells))
     return np.concatenate(
@@ -163,11 +166,11 @@ def _errors(points: Array, y: Array, grid: Array, rest: Array) -> NDArray[np.flo
 
 
 def _least(scores: Array, y: Array) -> NDArray[np.float64]:
-    """The least mean cross-entropy over all biases, for each column of scores of shape (m, cells).
+    """The mean cross-entropy with the best bias, for each column of scores, shape (m, cells).
 
-    Newton steps to the zero of its derivative by the bias, Σ (σ(z + b) - y) / m, which grows with b. The zero is
-    between the log-odds of the labels less the largest score and less the smallest one. A step that leaves this
-    bracket, which shrinks with each sign, is replaced by the bracket's middle.
+    The best bias is the zero of the derivative Σ (σ(z + b) - y) / m, which increases with b; it is found by Newton's
+    method. It lies between the log-odds of the mean label minus the largest score and minus the smallest score. The
+    sign of each derivative narrows this bracket, and a Newton step out of it is replaced by its middle.
     """
     share = y.mean()
     odds = np.log(share / (1 - share))

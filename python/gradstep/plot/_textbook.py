@@ -29,7 +29,7 @@ def sigmoid(*, limits: tuple[float, float] = (-8.0, 8.0), ax: Axes | None = None
     Raises
     ------
     TypeError
-        If an argument is of another kind.
+        If an argument has the wrong type.
     ValueError
         If `limits` are not finite or not in order.
 
@@ -52,10 +52,10 @@ def sigmoid(*, limits: tuple[float, float] = (-8.0, 8.0), ax: Axes | None = None
 def gradient_sizes(
     X: ArrayLike, y: ArrayLike, weights: ArrayLike, bias: float = 0.0, *, ax: Axes | None = None
 ) -> Axes:
-    """How long each row's gradient is: ‖∇E_i‖ against |y - ŷ|, and the law ‖∇E_i‖ = |y - ŷ| ‖(x, 1)‖.
+    """The size of each row's gradient, ‖∇E_i‖, against |y - ŷ|: it is |y - ŷ| times ‖(x, 1)‖.
 
-    A point per row, of `gradient` and `predict_proba`. The lines have the slopes ‖(x, 1)‖ of the shortest and of the
-    longest row: all points are between them.
+    There is a point per row, computed by `gradient` and `predict_proba`. The two lines have as slopes the smallest and
+    the largest ‖(x, 1)‖ of a row, so that all points are between them.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def gradient_sizes(
     y : array_like, shape (m,)
     weights : array_like, shape (n,)
     bias : float, default 0.0
-        What these may be is said in `gradstep`.
+        Described in `gradstep`.
     ax : matplotlib Axes, optional
         Where to draw; by default in a new figure.
 
@@ -87,7 +87,7 @@ def gradient_sizes(
     X, y, weights = real("X", X), np.atleast_1d(real("y", y)), real("weights", weights)
     X = X[np.newaxis] if X.ndim == 1 else X
     bias = number("bias", bias)
-    _formulas.gradient_step(X, y, weights, bias, 1.0)  # says what does not fit, and that there are two classes
+    _formulas.gradient_step(X, y, weights, bias, 1.0)  # only for its checks of the arguments
     distances = np.abs(y - _formulas.predict_proba(X, weights, bias))
     sizes = np.empty(len(X))
     for row in range(len(X)):
