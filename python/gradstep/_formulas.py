@@ -343,9 +343,9 @@ def cross_entropy(y: ArrayLike, y_hat: ArrayLike, *, sample_weight: ArrayLike | 
     sample_weight : array_like, shape (m,), optional
         Described in `gradstep`.
 
-        Returns
-        -------
-        float
+    Returns
+    -------
+    float
         E in nats per row, computed in float64.
 
     Raises
@@ -564,9 +564,9 @@ def hessian(
     MemoryError
         If (n + 1) × (n + 1) numbers do not fit into memory.
 
-        Notes
-        -----
-        Hastie, Tibshirani and Friedman, *The Elements of Statistical Learning*, equation 4.25, divided by -Σ s_i.
+    Notes
+    -----
+    Hastie, Tibshirani and Friedman, *The Elements of Statistical Learning*, equation 4.25, divided by -Σ s_i.
 
     Examples
     --------
@@ -610,12 +610,12 @@ def covariance(
         Frequencies: a row with weight 3 counts as three rows.
     fit_bias : bool, default True
         Whether the bias was estimated.
-        n_threads : int, optional
+    n_threads : int, optional
         Described in `gradstep`.
 
-        Returns
-        -------
-        ndarray of float64, shape (n + 1, n + 1); without bias (n, n)
+    Returns
+    -------
+    ndarray of float64, shape (n + 1, n + 1); without bias (n, n)
         Symmetric; the last row and column belong to the bias. Square roots of the diagonal are Wald standard errors.
 
     Raises
@@ -679,7 +679,7 @@ def gradient_step(
         Whether the gradient is averaged or summed over the rows.
     sample_weight : array_like, shape (m,), optional
     n_threads : int, optional
-    Described in `gradstep`.
+        Described in `gradstep`.
 
     Returns
     -------

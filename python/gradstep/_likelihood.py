@@ -78,11 +78,11 @@ class _Ridge(NamedTuple):
     """A point of the profile: the maximum of the log-likelihood for a fixed value of along @ coefficients."""
 
     at: Numbers
-    """The coefficients, after Newton's last step."""
+    """The coefficients of the point."""
     value: float
-    """The log-likelihood there, by the quadratic expansion before that step."""
+    """The log-likelihood at the point, estimated by the quadratic expansion at the iterate before it."""
     gain: float
-    """How much of it was gained by that step."""
+    """How much the last Newton step has increased the log-likelihood."""
     tangent: Numbers
     """The change of the coefficients along the profile per unit of along @ coefficients."""
     slope: float

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar for a descent, whose number of epochs is known, and a line for a fit, which has none."""
+"""Progress on stderr: a bar for a descent, whose number of epochs is known; a line for a fit, whose end is not."""
 
 from __future__ import annotations
 

@@ -232,8 +232,8 @@ class Inference:
         Parameters
         ----------
         *columns : int or str
-        Columns by their position or name, or "(bias)"; for K >= 3 classes, their coefficients of all classes are
-        tested. The fit must not have left the columns out.
+            Columns by their position or name, or "(bias)"; for K >= 3 classes, their coefficients of all classes are
+            tested. The fit must not have left the columns out.
 
         Returns
         -------
@@ -269,9 +269,9 @@ class Inference:
         *columns : int or str
             As for `wald_test`. Columns that the fit has left out are left out of the new fit too.
 
-            Returns
-            -------
-            ChiSquareTest
+        Returns
+        -------
+        ChiSquareTest
             The statistic is twice the difference of the log-likelihoods.
 
         Raises
@@ -294,13 +294,13 @@ class Inference:
         Parameters
         ----------
         smaller : Inference
-        The special case, for example a fit with some of the columns, with the same labels and sample weights.
-        Checked is only that it has fewer coefficients and no larger likelihood.
+            The special case, for example a fit with some of the columns, with the same labels and sample weights.
+            Checked is only that it has fewer coefficients and no larger likelihood.
 
         Returns
         -------
         ChiSquareTest
-        The statistic is twice the difference of the log-likelihoods.
+            The statistic is twice the difference of the log-likelihoods.
 
         Raises
         ------
@@ -420,8 +420,8 @@ def infer(
     ----------
     optimum : Optimum
         The result of `gradstep.fit` without penalty, for the same `X`, `y`, `sample_weight` and `fit_bias`.
-        X : features, shape (m, n)
-        y : array_like, shape (m,)
+    X : features, shape (m, n)
+    y : array_like, shape (m,)
         Described in `gradstep`. The result refers to them without copying.
     sample_weight : array_like, shape (m,), optional
         Frequencies: a weight of 3 counts as three rows. With weights of another meaning, such as inverse sampling
@@ -439,19 +439,19 @@ def infer(
         each of G clusters, and the factor is G / (G - 1) · (N - 1) / (N - k).
     clusters : array_like, shape (m,), optional
         With ``covariance="cluster"``: the cluster of each row, a number or a string.
-        n_threads : int, optional
+    n_threads : int, optional
         Described in `gradstep`.
 
-        Returns
-        -------
-        Inference
+    Returns
+    -------
+    Inference
         Printed as a table of the coefficients.
 
     Raises
     ------
     TypeError
         If an argument has the wrong type.
-        ValueError
+    ValueError
         If shapes or values do not fit; or if standard errors would be meaningless because the fit had a penalty, the
         labels are separated, the optimum is not proved, or it is not the optimum for these data.
 
@@ -668,7 +668,8 @@ def _others(reference: Any, optimum: Optimum) -> list[int] | None:
 
 
 def _estimates(optimum: Optimum, reference: int, fit_bias: bool) -> Numbers:
-    """Weights and bias of each class minus those of the reference class; shape (classes, columns)."""
+    """Weights and bias of each class minus those of the reference class, shape (classes, columns). For two classes, the
+    weights and bias as they are, shape (1, columns)."""
     found: Numbers = np.atleast_2d(optimum.weights).astype(np.float64)
     if fit_bias:
         found = np.column_stack([found, np.atleast_1d(optimum.bias).astype(np.float64)])

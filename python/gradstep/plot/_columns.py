@@ -36,13 +36,14 @@ def lines(
     Parameters
     ----------
     descent : Descent, Optimum or fitted LogisticRegression
-        For two classes. Lines of its epochs are drawn if it has a trace or `path` is given; else the last only.
+        A result for two classes. Lines of its epochs are drawn if it has a trace or `path` is given; else only the
+        last.
     X : features, shape (m, n)
     y : array_like, shape (m,)
         The rows to draw, with labels as the result was fitted to.
     columns : two int, default (0, 1)
         The columns to draw. All others are set to their means.
-        path : (weights, biases), optional
+    path : (weights, biases), optional
         The weights, shape (p, n), and biases, shape (p,), after each of p epochs, as a callback sees them.
     n_lines : int, default 5
         The largest number of lines before the last one. The first is that of epoch 1; each of the others is later than
@@ -105,12 +106,12 @@ def regions(
     ----------
     model : Descent, Optimum or fitted LogisticRegression
         A result for two or more classes.
-        X : features, shape (m, n)
-        y : array_like, shape (m,)
+    X : features, shape (m, n)
+    y : array_like, shape (m,)
         The rows to draw, with labels as the model was fitted to.
-        columns : two int, default (0, 1)
+    columns : two int, default (0, 1)
         The columns to draw. All others are set to their means.
-        grid_resolution : int, default 300
+    grid_resolution : int, default 300
         Number of grid points along either column.
     names : list of str, optional
         A name per column of `X`; by default those of a data frame.
@@ -166,7 +167,7 @@ def perceptron(
     y : array_like, shape (m,)
     trainer : Trainer, default Trainer(0.1, 20, batch_size=1)
         The options of the descents, except `activation` and `trace`.
-        columns : two int, default (0, 1)
+    columns : two int, default (0, 1)
         The columns to draw. All others are set to their means.
     names : list of str, optional
         A name per column of `X`; by default those of a data frame.

@@ -141,7 +141,7 @@ def coefficients(
         The weights; of K classes a row per class.
     intervals : array_like, shape (n, 2), optional
         Lower and upper end of an interval for each weight, computed elsewhere; shape (K, n, 2) for K classes.
-        ax : matplotlib Axes, optional
+    ax : matplotlib Axes, optional
         Where to draw; by default in a new figure, whose height depends on the number of weights.
 
     Returns

@@ -58,7 +58,7 @@ def surface(
     limits : ((float, float), (float, float)), optional
         Limits of the picture for each weight. By default they include zero, the path and the optimum, and are such that
         scores change as much along either weight.
-        grid_resolution : int, default 60
+    grid_resolution : int, default 60
         Number of grid points along either weight. Each grid point takes about as long as twenty evaluations of E.
     names : list of str, optional
         A name per column of `X`; by default those of a data frame.

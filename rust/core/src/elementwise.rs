@@ -51,7 +51,7 @@ pub fn apply<F: Float>(
     Ok(())
 }
 
-/// [`apply`] with the values overwritten by the results.
+/// Replaces every element of `values` by its function value, within 1 ULP for any float.
 ///
 /// # Errors
 ///
@@ -80,8 +80,8 @@ fn map_block<F: Float, S: Simd>(simd: S, z: &[F], out: &mut [F], function: Funct
     }
 }
 
-/// [`map_block`] in place. Copies pieces of the values to the stack as input, so that the loops of [`map_block`] serve
-/// both and are compiled only once.
+/// Replaces `values` by their function values. Copies pieces of them to the stack as input for [`map_block`], so that
+/// no second version of its loops is compiled for work in place.
 #[inline(always)]
 pub(crate) fn map_in_place<F: Float, S: Simd>(simd: S, values: &mut [F], function: Function) {
     const PIECE: usize = 256;

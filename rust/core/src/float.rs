@@ -125,7 +125,7 @@ pub trait Float:
     /// The polynomial `Q` of `e^r = 1 + r + r²·Q(r)`, minimax on |r| ≤ ln 2 / 2, by Estrin's scheme without its last
     /// step: returns `low`, `high` and the power of `r` with `Q(r) = low + power·high`.
     fn exp_tail_halves<S: Simd, V: SimdFloat<S, Element = Self>>(r: V) -> (V, V, V);
-    /// `Q` of `e^r = 1 + r + r²·Q(r)`.
+    /// The polynomial `Q` of `e^r = 1 + r + r²·Q(r)`, evaluated at `r`.
     #[inline(always)]
     fn exp_tail<S: Simd, V: SimdFloat<S, Element = Self>>(r: V) -> V {
         let (low, high, power) = Self::exp_tail_halves(r);

@@ -8,8 +8,7 @@
 //!   arrays;
 //! * `simd`, `lanes`, `linalg`: the instruction set, SIMD vectors, dot products and norms;
 //! * `math`, [`loss`](Loss): the formulas for one row, computed for a SIMD vector of rows at once;
-//! * `reduce`: how the rows of a call are distributed over threads ([`Job`]), and the tree in which their sums are
-//! added;
+//! * `reduce`: how the rows of a call are distributed over threads ([`Job`]), and the tree in which sums are added;
 //! * [`vector`](Vector), `strips`, [`matrix`](Matrix), [`sparse`](Sparse), [`features`](Features), `shuffle`: arrays in
 //!   any memory layout, read in place or copied block by block, and the random order of rows;
 //! * `elementwise`, `kernel`: the formulas over arrays and over a [`Dataset`], in one pass;

@@ -37,7 +37,7 @@ fn reduce<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(a: V) -> (Pair<V>, Po
     reduce_unclamped(a.simd_gt(limit).select(limit, a)) // NaN compares false and passes through
 }
 
-/// [`reduce`] for `a ≤ EXP_CLAMP` or NaN.
+/// Splits `-a` as `r + k·ln 2` like [`reduce`], but without clamping: `a` must be at most `EXP_CLAMP`, or NaN.
 #[inline(always)]
 fn reduce_unclamped<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     a: V,

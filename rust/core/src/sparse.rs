@@ -532,8 +532,8 @@ impl Compressed<'_> {
     }
 }
 
-/// The error if arrays were changed by another thread during the call: something that was found invalid is no longer
-/// there.
+/// The error to report if an invalid element was found but is valid when it is looked for again: another thread must
+/// have changed the arrays during the call.
 pub(crate) fn changed() -> Error {
     Error::Conflict {
         argument: "X and y",

@@ -45,11 +45,11 @@ pub(crate) struct Basis {
     largest_unit: f64,
 }
 
-/// The linear combination of earlier columns that is subtracted from `column`.
+/// A linear combination of earlier columns that is subtracted from `column`.
 #[derive(Clone, Debug, PartialEq)]
 struct Combination {
     column: usize,
-    /// The coefficients t_jk, one for each column k before this column j.
+    /// The coefficients of the combination, one for each column before `column`.
     coefficients: Vec<f64>,
 }
 
@@ -62,7 +62,7 @@ impl Basis {
         }
     }
 
-    /// A transform with these origins and reciprocals of units, which must be powers of two; without combinations.
+    /// The transform (x_j − origin_j) · per_unit_j, without linear combinations. `per_unit` must be powers of two.
     pub(crate) fn new(origin: Vec<f64>, per_unit: Vec<f64>) -> Self {
         Basis {
             origin,
@@ -173,8 +173,8 @@ impl Basis {
         spreads
     }
 
-    /// A bound on the root mean square of the terms whose sum is `x̃_j` of this column, if it is written with the
-    /// original columns. Larger than `x̃_j` itself by as much as cancels in the sum.
+    /// The transformed column `x̃_j` is a weighted sum of original columns. Returns a bound on the root mean square of
+    /// the terms of that sum, which is much larger than that of `x̃_j` if the terms cancel.
     pub(crate) fn reach(&self, column: usize, spreads: &[f64]) -> f64 {
         let size = |k: usize| spreads[k] + (self.origin[k] * self.per_unit[k]).abs();
         if !self.combinations.iter().any(|c| c.column == column) {
@@ -250,7 +250,7 @@ impl Basis {
         }
     }
 
-    /// Weights w of the original columns such that `x · w` is `x̃_j` of the given column plus a constant.
+    /// Weights w such that `x · w`, for a row x of original columns, is the transformed `column` plus a constant.
     pub(crate) fn natural_weights(&self, column: usize) -> Vec<f64> {
         let mut weights = vec![0.0; self.columns()];
         weights[column] = 1.0;

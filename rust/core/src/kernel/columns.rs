@@ -14,7 +14,7 @@ use crate::strips::Strips;
 
 /// How many columns' products are added to a partial sum between loading and storing it.
 const LINKS: usize = 4;
-/// How many columns `add_scalars` sums at once: as many as there are registers for their sums.
+/// How many columns `add_scalars` sums at once; their sums must fit into registers.
 const SCALARS: usize = 8;
 
 /// The scores of a block of rows. Each row has `LANES` partial sums ("chains"), as if its columns were read in vectors.
@@ -261,7 +261,8 @@ impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
         }
     }
 
-    /// The same, reading squares of `LANES` columns × `LANES` rows, which are transposed in registers.
+    /// `out += Σ_i r_i x_i` for `LANES` columns, with rows x_i and residuals r_i. Reads squares of `LANES` columns ×
+    /// `LANES` rows, which are transposed in registers.
     #[inline(always)]
     fn add_squares(
         &self,
@@ -286,8 +287,8 @@ impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
         sum.store_array(out);
     }
 
-    /// The same for `SCALARS` columns, one element at a time: faster than transposing where registers are few and
-    /// narrow.
+    /// `out += Σ_i r_i x_i` for `SCALARS` columns, with rows x_i and residuals r_i. Reads one element at a time, which
+    /// is faster than transposing if registers are few and narrow.
     #[inline(always)]
     fn add_scalars(
         &self,

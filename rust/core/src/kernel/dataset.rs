@@ -146,7 +146,7 @@ impl<'a> Dataset<'a> {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`check_total`].
     pub(crate) fn check_total<F: Float>(&self, sum: f64) -> Result<(), Error> {
         check_total::<F>(sum, || self.weight())
     }

@@ -312,7 +312,8 @@ struct GramScratch {
     tile: Packed<f64>,
     /// Columns of `[X 1]`, padded with zeros: panels of [`PANEL`] columns, one after another, each stored row by row.
     panels: Vec<f64>,
-    /// The band's columns of `D [X 1]`: groups of [`GROUP`] columns, one after another, each stored row by row.
+    /// The band's columns of `[X 1]`, with rows multiplied by `d`: groups of [`GROUP`] columns, one after another,
+    /// each stored row by row.
     groups: Vec<f64>,
 }
 
@@ -447,7 +448,7 @@ fn add_products<S: Simd>(simd: S, group: &[f64], panel: &[f64], out: &mut [f64],
     }
 }
 
-/// The same for some of the panel's columns: `VECTORS` SIMD vectors of them, from column `left` on.
+/// `out[i][j] += Σ_k group[k][i] · panel[k][j]` over rows k of `X`, for the `VECTORS · LANES` columns j from `left` on.
 #[inline(always)]
 fn add_columns<S: Simd, const VECTORS: usize>(
     simd: S,

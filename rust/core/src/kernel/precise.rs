@@ -173,7 +173,7 @@ fn row_scores<S: Simd>(
 pub(crate) struct Residuals {
     /// Σ s_i, the sum of the sample weights.
     pub weight: f64,
-    /// Σ s_i E_i
+    /// Σ s_i E_i, the weighted sum of the rows' errors.
     pub error: f64,
     /// The residuals s_i (ŷ_ik − y_ik), shape (m, K); 0 in rows of weight 0.
     pub values: Vec<f64>,
@@ -425,14 +425,16 @@ impl Curvatures {
 pub(crate) struct Moments {
     /// Σ s_i, the sum of the sample weights.
     pub weight: f64,
-    /// Σ s_i E_i
+    /// Σ s_i E_i, the weighted sum of the rows' errors.
     pub error: f64,
-    /// Shape (K, n + 1): for each class k, Σ_i r_ik x̃_ij for all columns j, and last Σ_i r_ik.
+    /// Σ residual × (row, 1), shape (K, n + 1): for each class k, Σ_i r_ik x̃_ij for all columns j, and last Σ_i r_ik.
     pub sums: Vec<f64>,
-    /// The error of `sums` is at most 16 ε times these: the same sums of |r_ik x̃_ij| and |r_ik|, but with s_i instead
-    /// of |r_ik| if labels lie strictly between 0 and 1, because ŷ − y may then cancel.
+    /// Bounds for rounding errors: the error of `sums` is at most 16 ε times these numbers. They are the same sums of
+    /// |r_ik x̃_ij| and |r_ik|, but with s_i instead of |r_ik| if labels lie strictly between 0 and 1, because ŷ − y
+    /// may then cancel.
     pub magnitudes: Vec<f64>,
-    /// max_i Σ_j (x̃_ij · scale_j)² + scale_b² over the rows of positive weight, scale_b being the bias's scale.
+    /// The largest squared norm of a row (x̃_i, 1) whose components are multiplied by `scale`, over rows of positive
+    /// weight.
     pub longest: f64,
 }
 

@@ -20,9 +20,9 @@ pub(crate) struct Metric {
     /// Factors that scale the Hessian's diagonal to 1, one for each free parameter, score by score; 0 for columns left
     /// out.
     pub scale: Vec<f64>,
-    /// An approximate inverse W of L, row by row; lower triangular.
+    /// W, an approximate inverse of the Cholesky factor L, row by row; lower triangular.
     pub inverse: Vec<f64>,
-    /// Upper bound on ‖(L⁻¹ − W) u‖ / ‖u‖ for all u.
+    /// Upper bound on ‖(L⁻¹ − W) u‖ / ‖u‖ for all vectors u, where W is the approximate `inverse` of the factor L.
     pub hidden: f64,
 }
 
@@ -63,7 +63,8 @@ pub(crate) fn reach(
                 .zip(mean)
                 .for_each(|(x, mean)| *x -= mean);
             row[n] = 1.0;
-            // W times the row, with the row at the parameters of each score in turn.
+            // `images[k]` is `inverse` times a vector that has the scaled row at the parameters of score k, and zeros
+            // elsewhere.
             let mut room: f64 = 0.0;
             let mut start = 0;
             for (image, free) in images.chunks_exact_mut(size).zip(free) {

@@ -16,7 +16,7 @@ use crate::reduce::{Job, Sum};
 /// A transform that standardises the columns: (x̃ − mean) · scale, where x̃ is a row as transformed by `basis`.
 pub(crate) struct Standardised {
     pub basis: Arc<Basis>,
-    /// Means of the columns of x̃, shape (n).
+    /// Means of the columns after the transform by `basis`, shape (n).
     pub mean: Vec<f64>,
     /// Reciprocal standard deviations, shape (n + 1), the bias's factor last; 0 for columns left out and for a bias
     /// that is not fitted.
@@ -32,7 +32,8 @@ pub(crate) struct Pair {
     pub row: usize,
     pub label: usize,
     pub other: usize,
-    /// If `a · d` is negative even with the bound of its rounding error added: that sum divided by ‖a‖; else 0.
+    /// How far the row is on the wrong side of the hyperplane with normal d: `a · d / ‖a‖` plus a bound of its
+    /// rounding error, if that is negative; else 0.
     pub margin: f64,
 }
 
@@ -113,7 +114,7 @@ impl Standardised {
         }
     }
 
-    /// ‖a‖ divided by the norm of the row from which `a` is made.
+    /// ‖a‖ / ‖row‖ for the vector `a` that is made from a row for a pair of classes: `a` has the row twice if K > 2.
     fn stretch(&self) -> f64 {
         if self.classes == 1 {
             1.0
@@ -123,7 +124,8 @@ impl Standardised {
     }
 }
 
-/// −Σ a / ‖row‖ over all pairs of a row and another class, with standardised rows.
+/// −Σ a / ‖row‖ over all pairs of a row and a class other than its label. Rows are standardised; see the module for the
+/// vectors a.
 ///
 /// # Errors
 ///

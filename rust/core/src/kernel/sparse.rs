@@ -161,7 +161,7 @@ impl<F: Float, I: Index> Pass<'_, SparseRows<'_, F, I>, ScaledWeights<'_, F>> {
         }
     }
 
-    /// The same for a stripe, up to 256 rows.
+    /// Adds errors, residuals and residual × row of up to 256 rows (a stripe) to `sums`.
     #[inline(always)]
     fn stripe<S: Simd>(
         &self,

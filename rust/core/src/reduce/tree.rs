@@ -252,7 +252,8 @@ pub(crate) fn map_reduce<T: Sum, W>(
     map_reduce_into(job, leaves, (&mut [], 0), scratch, zero, work)
 }
 
-/// [`map_reduce`] that also writes `per_row` numbers for each row: `work` gets the part of `out` for the leaf's rows.
+/// The sum over all rows as [`map_reduce`] makes it; `work` also writes `per_row` numbers for each row, to the part of
+/// `out` that belongs to the leaf's rows.
 ///
 /// # Errors
 ///

@@ -19,8 +19,7 @@
 //! [`Basis`], in which fewer digits cancel. Rounding errors are included:
 //!
 //! * scores and sums are kept in two numbers each (`kernel::precise`), so that the errors of gradients are a few ε of
-//! the
-//!   terms that cancel in them;
+//!   the terms that cancel in them;
 //! * instead of the computed matrix `H̃`, `H̃ − shift·I` is factored, where the shift bounds the errors of `H̃` and of
 //!   the factorisation. If that succeeds, H − L Lᵀ is positive semidefinite (S. Rump, "Verification of positive
 //!   definiteness", BIT 46 (2006), doi:10.1007/s10543-006-0056-1), so that λ ≤ ‖L⁻¹ g‖, and ρ is bounded likewise;
@@ -52,7 +51,8 @@ const MOVED: f64 = 0.1;
 const STEPS: usize = 500;
 /// The most step lengths that are tried for one Newton step; each is half of the one before.
 const HALVINGS: usize = 12;
-/// If λρ is below this with a cheap bound on ρ, that bound is good enough.
+/// If λ (the norm of the gradient under the inverse Hessian) times a cheap upper bound on ρ (the largest norm of a row)
+/// is below this, that bound is used; else ρ is computed row by row.
 const ROUGH: f64 = 0.1;
 
 /// An iterate rounded to the result's precision, with bounds that are proved for it.
@@ -84,13 +84,13 @@ struct Neighbourhood<'a> {
     /// Computes norms ‖L⁻¹ u‖ with the Hessian's Cholesky factor L.
     metric: Metric,
     factor: Cholesky,
-    /// The Frobenius norm of the computed inverse W of L.
+    /// The Frobenius norm of W, the computed inverse of the Cholesky factor L.
     norm: f64,
-    /// An upper bound on ‖L W − I‖.
+    /// An upper bound on ‖L W − I‖, where W is the computed inverse of the Cholesky factor L.
     defect: f64,
     /// The scores at which the Hessian was computed.
     scores: Box<dyn RowScores + 'a>,
-    /// An upper bound on ρ that was computed row by row, if it has been needed.
+    /// An upper bound on ρ, the largest norm ‖L⁻¹ (x, 1)‖ of a row x, computed row by row when it was first needed.
     reach: Option<f64>,
     aliased: Vec<Alias>,
 }
@@ -495,7 +495,7 @@ impl<'a> Neighbourhood<'a> {
         let rough = rate * at.longest * self.norm / (1.0 - self.defect) * EXACT;
         let is_rough = (decrement * rough * growth).is_nan() || decrement * rough * growth >= ROUGH;
         if is_rough && self.reach.is_none() {
-            // Computing ρ row by row takes as long as the Hessian.
+            // Computing ρ row by row takes as long as computing the Hessian.
             run.passes += objective.cost;
             self.reach = Some(objective.source.reach(&self.metric, &mut run.job())?);
         }

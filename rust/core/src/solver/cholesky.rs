@@ -22,7 +22,8 @@ const ROWS: usize = 4;
 #[derive(Clone)]
 pub(crate) struct Cholesky {
     order: usize,
-    /// L, row by row; elements above the diagonal are not used. A negative pivot marks a column left out.
+    /// The factor L, row by row; elements above the diagonal are not used. A negative diagonal element marks a column
+    /// that is left out.
     lower: Vec<f64>,
     level: Level,
 }
@@ -79,7 +80,7 @@ impl Cholesky {
         x
     }
 
-    /// L⁻¹, row by row; zero above the diagonal.
+    /// The inverse of the factor L, row by row; zero above the diagonal.
     pub(crate) fn inverse(&self) -> Vec<f64> {
         let n = self.order;
         let mut inverse = vec![0.0; n * n];
@@ -104,7 +105,8 @@ impl Cholesky {
         rows.map(|(i, row)| dot_of(&row[..=i])).sum()
     }
 
-    /// `x ← (L Lᵀ)⁻¹ x`. If `x` has k components and L is larger, the leading k × k part of L is used.
+    /// Solves A y = x with A = L Lᵀ, and replaces `x` by y. If `x` has k components and L is larger, the leading k × k
+    /// part of L is used.
     pub(crate) fn solve(&self, x: &mut [f64]) {
         dispatch!(self.level, simd => solve(simd, &self.lower, self.order, x));
     }

@@ -30,12 +30,13 @@ pub(super) struct ColumnSums<'a> {
 pub(super) struct Columns {
     /// Weighted means of the columns; zeros if no bias is fitted.
     pub mean: Vec<f64>,
-    /// Σ d (x̃_j − mean_j)²
+    /// The weighted sum of squares of each centred column: Σ d (x̃_j − mean_j)² over the rows, with weights d.
     pub centred: Vec<f64>,
     /// For each column j, a bound on √(Σ d t²), where t is the sum of the magnitudes of the terms that are added up to
     /// x̃_j in a row.
     pub terms: Vec<f64>,
-    /// For each column j, a bound for √(Σ d x̃_j²) below which the column changes no score by more than rounding.
+    /// For each column, a threshold for √(Σ d x²), where x are the column's elements and d the rows' weights. A column
+    /// below it is so small that it changes no score by more than rounding.
     nothing: Vec<f64>,
     /// For each column, whether its variance is no more than rounding error.
     pub negligible: Vec<bool>,

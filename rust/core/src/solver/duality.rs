@@ -57,18 +57,21 @@ use crate::source::Rounding;
 
 /// Bounds on the second derivatives that the duality bound needs: computed values, multiplied or divided by [`EXACT`].
 pub(super) struct DualMoments {
-    /// A lower bound on the second derivative along the biases: h for one score, μ for several classes.
+    /// A lower bound on the second derivative along any unit vector of biases; for several classes, only along those
+    /// perpendicular to (1, …, 1).
     least: f64,
-    /// An upper bound h on the second derivative along the biases.
+    /// An upper bound on the second derivative along any unit vector of biases.
     largest: f64,
-    /// T, the mean of σ'(z_i) ‖x_i‖² over the rows; for several classes, of tr(H_i) ‖x_i‖² as in the module's head.
+    /// The weighted mean of σ'(z_i) ‖x_i‖² over the rows i; for several classes, of tr(diag(p_i) − p_i p_iᵀ) ‖x_i‖²
+    /// with the probabilities p_i. The module calls it T.
     spread: f64,
     /// Σ s_i ‖x_i‖² / Σ s_i, with sample weights s_i and rows x_i.
     squares: f64,
 }
 
 impl DualMoments {
-    /// From sums over rows with the curvatures of all scores added, and the least second derivative along the biases.
+    /// Computes the bounds from `trace`, sums over rows with the curvatures of all scores added, and `least`, a lower
+    /// bound on the second derivative along the biases.
     pub(super) fn new(trace: &Curvature, least: f64) -> Self {
         DualMoments {
             least: least / EXACT,
@@ -181,7 +184,8 @@ fn moments(
     Ok((DualMoments::new(&trace, least), inverse))
 }
 
-/// The inverse of a symmetric K × K matrix H that vanishes along (1, …, 1), on the vectors perpendicular to that.
+/// A symmetric K × K matrix H with H (1, …, 1)ᵀ = 0, factored such that H x = b can be solved for b perpendicular to
+/// (1, …, 1).
 struct Inverse {
     classes: usize,
     /// The trace of H.
@@ -220,7 +224,7 @@ impl Inverse {
         })
     }
 
-    /// `x ← L⁻¹ x`
+    /// Replaces `x` by L⁻¹ x, with the Cholesky factor L in `lower`.
     fn solve_lower(&self, x: &mut [f64]) {
         for i in 0..self.classes {
             let row = &self.lower[i * self.classes..][..i + 1];
@@ -228,7 +232,7 @@ impl Inverse {
         }
     }
 
-    /// `x ← (L Lᵀ)⁻¹ x`, then subtracts the mean from the components of `x`.
+    /// Solves H x = b: replaces b in `x` by (L Lᵀ)⁻¹ b with the Cholesky factor L, minus the mean of its components.
     fn solve(&self, x: &mut [f64]) {
         self.solve_lower(x);
         for i in (0..self.classes).rev() {
@@ -327,7 +331,7 @@ fn bound(
     if objective.fit_bias && (rest <= 0.0 || rest.is_nan()) {
         return f64::INFINITY;
     }
-    // With x = rate · |g| / μ (`rest` is 1 − x): δ = −ln(1 − x) / rate ≤ x / (1 − x) / rate, and
+    // With x = rate · |g| / μ, where `rest` is 1 − x: δ = −ln(1 − x) / rate ≤ x / (1 − x) / rate, and
     // e^(rate · δ) = 1 / (1 − x).
     let (distance, growth) = if objective.fit_bias {
         ((1.0 - rest) / rate / rest, 1.0 / rest)

@@ -92,7 +92,7 @@ struct Unknowns {
     free: Vec<Vec<usize>>,
     /// Class and column of each unknown.
     all: Vec<(usize, usize)>,
-    /// The Hessian's row for each class and column, shape (K, n + 1); `None` if the parameter is fixed.
+    /// The row of the Hessian for each class and column, shape (K, n + 1); `None` if that parameter is fixed.
     place: Vec<Option<usize>>,
     /// n + 1, the number of parameters per class.
     order: usize,

@@ -6,11 +6,9 @@
 //! * `lbfgs`, `stages`: preconditioned L-BFGS, on growing samples and then on all rows;
 //! * `plane_search`: gradient descent with the optimal step length and momentum of each iteration;
 //! * `elastic_net`, `smooth_model`, `quadratic`: with an l1 penalty, a proximal quasi-Newton method, its model of the
-//! smooth
-//!   part, and the minimum of model and penalty;
+//!   smooth part, and the minimum of model and penalty;
 //! * `columns`, `view`, `dependence`: the columns of `X`, transformed linearly such that no digits cancel, and columns
-//! that
-//!   are linear combinations of others;
+//!   that are linear combinations of others;
 //! * `duality`, `certificate`, `hessian`: upper bounds on objective − minimum, by duality with a penalty, and by the
 //!   factored Hessian with or without one; `fenchel`: by duality with an l1 penalty;
 //! * `information`: the Fisher information, for the covariance of weights and bias;

@@ -324,7 +324,7 @@ struct AllRows<'a> {
     /// Whether long steps at a small gradient shall start a search for a hyperplane that separates the labels. False
     /// after that search.
     may_drift: bool,
-    /// The same for very large weights instead of long steps.
+    /// Whether very large weights shall start that search. False after it.
     may_run_away: bool,
 }
 

@@ -246,7 +246,7 @@ struct ClassCurvatures<'a> {
     dataset: &'a Dataset<'a>,
     weights: Vec<f64>,
     biases: Vec<f64>,
-    /// The d_ik, shape (K, m).
+    /// The curvatures, shape (K, m), class by class.
     values: Vec<f64>,
 }
 

@@ -183,7 +183,8 @@ impl<'p, F: Float> Panel<'p, F> {
     }
 }
 
-/// The same for only some of the panel's rows: `VECTORS` SIMD vectors of them, from `vector` on.
+/// Multiplies `VECTORS` SIMD vectors of the panel's rows, from `vector` on, with the weights of `CLASSES` classes, and
+/// adds to their scores in `z`.
 #[inline(always)]
 fn vector_products<F: Float, S: Simd, const CLASSES: usize, const VECTORS: usize>(
     simd: S,
@@ -283,7 +284,8 @@ impl<F: Float> ClassLanes<'_, F> {
         }
     }
 
-    /// The same for `CLASSES` classes. The sums of the first of them start at `at`, its residuals at `residual[0]`.
+    /// Adds Σ_i r_ik x_i over the rows x_i of `tile` with residuals r_ik, for `CLASSES` classes k. The sums of the
+    /// first of these classes start at `at`, its residuals at `residual[0]`.
     #[inline(always)]
     fn add_classes<S: Simd, const CLASSES: usize, const VECTORS: usize>(
         &mut self,

@@ -50,9 +50,9 @@ pub(in crate::kernel) fn map_rows<F: Float>(
 pub(in crate::kernel) enum Transform {
     /// `z_k`, unchanged.
     Scores,
-    /// `p_k`
+    /// The probabilities `p_k`.
     Probabilities,
-    /// `p_k (1 − p_k)`
+    /// The slopes `p_k (1 − p_k)`, the derivative of p_k by z_k.
     Slopes,
 }
 
@@ -129,7 +129,7 @@ pub(crate) fn slopes(
     let mut by_classes = vec![0.0; by_rows.len()];
     for (k, out) in by_classes.chunks_exact_mut(rows.max(1)).enumerate() {
         for ((out, d), &s) in out.iter_mut().zip(by_rows.chunks_exact(classes)).zip(&s) {
-            // d_ik may be NaN in a row of weight 0, which must not count.
+            // In a row of weight 0, `d` may be NaN, which must not count.
             *out = if s == 0.0 { 0.0 } else { d[k] * s };
         }
     }
