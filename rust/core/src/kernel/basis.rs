@@ -22,16 +22,17 @@ use crate::sparse::with_rows;
 /// How many rows are sampled to choose origins and units.
 const SAMPLED: usize = 64;
 const SEED: u64 = 0x0B15;
-/// A coefficient is left out of a combination for now if its term is smaller than this fraction of the largest term.
+/// When a linear combination of columns is determined, coefficients whose terms are smaller than this fraction of the
+/// largest term are left for a later round.
 const MATTERS: f64 = 1e-3;
 /// The origin of a sparse column is its mean if |mean| is at least this many times its spread, else zero.
 const FAR: f64 = 4.0;
 
-/// The transform: origin and unit of every column, and the combinations that are subtracted.
+/// A linear transform of the columns: the origin and unit of each, and the linear combinations that are subtracted.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Basis {
     origin: Vec<f64>,
-    /// 1 / unit_j
+    /// The reciprocal of each column's unit, a power of two.
     per_unit: Vec<f64>,
     /// The combinations, in ascending order of the columns from which they are subtracted.
     combinations: Vec<Combination>,
@@ -111,7 +112,7 @@ impl Basis {
         }
     }
 
-    /// [`Basis::sampled`] from a sample of `rows` rows; `stored` gives the column and value of each stored element.
+    /// The transform for a sample of `rows` rows; `stored` gives the column and value of each of its stored elements.
     fn of_rows(
         columns: usize,
         rows: usize,
@@ -162,8 +163,9 @@ impl Basis {
         basis
     }
 
-    /// Root mean square of each `x̃_j`: the root of `squares[j] / total`, where `squares` has Σ s_i x̃_ij² and `total`
-    /// is Σ s_i. For columns from which a combination is subtracted, the estimate from the sampled rows instead.
+    /// Root mean square of each transformed column x̃_j: √(`squares[j] / total`), where `squares` has Σ s_i x̃_ij² and
+    /// `total` is Σ s_i. For columns from which a combination is subtracted, the estimate from the sampled rows
+    /// instead.
     pub(crate) fn spreads(&self, squares: &[f64], total: f64) -> Vec<f64> {
         let known = squares.iter().map(|square| (square / total).sqrt());
         let mut spreads: Vec<f64> = known.collect();
@@ -215,7 +217,7 @@ impl Basis {
         !self.combinations.is_empty()
     }
 
-    /// The columns from which combinations are subtracted, each with its coefficients on the columns before it.
+    /// The columns from which combinations are subtracted, each with the coefficients of the columns before it.
     pub(crate) fn combinations(&self) -> impl Iterator<Item = (usize, &[f64])> {
         self.combinations
             .iter()
@@ -293,8 +295,8 @@ impl Basis {
         }
     }
 
-    /// Replaces a row `x` by `x̃`. Where combinations are subtracted, the result is as if computed exactly and rounded
-    /// once. `low` is scratch memory of the same length.
+    /// Transforms a row `x` in place. If combinations of columns are subtracted, the result is as if computed exactly
+    /// and rounded once. `low` is scratch memory of the same length.
     #[inline(always)]
     pub(crate) fn enter(&self, x: &mut [f64], low: &mut [f64]) {
         let coordinates = self.origin.iter().zip(&self.per_unit);
@@ -328,8 +330,8 @@ impl Basis {
         }
     }
 
-    /// Replaces the gradient with respect to the original weights w by that with respect to w̃; `by_bias` is the
-    /// derivative with respect to the bias.
+    /// Replaces the gradient with respect to the weights of the original columns by that with respect to the weights of
+    /// the transformed columns; `by_bias` is the derivative by the bias.
     pub(crate) fn gradient(&self, natural: &mut [f64], by_bias: f64) {
         let coordinates = self.origin.iter().zip(&self.per_unit);
         for (g, (origin, per_unit)) in natural.iter_mut().zip(coordinates) {
@@ -341,8 +343,8 @@ impl Basis {
         }
     }
 
-    /// The gradient with respect to the original weights w, from the gradient with respect to w̃ and the derivative
-    /// `by_bias` with respect to the bias.
+    /// The gradient with respect to the weights of the original columns, from the gradient with respect to the weights
+    /// of the transformed columns and the derivative `by_bias` by the bias.
     pub(crate) fn natural_gradient(&self, gradient: &[f64], by_bias: f64) -> Vec<f64> {
         let mut natural = gradient.to_vec();
         for c in &self.combinations {
@@ -368,7 +370,8 @@ impl Basis {
         }
     }
 
-    /// Replaces the weights w̃ by the original weights w; returns the difference of the biases, `b − b̃`.
+    /// Replaces the weights of transformed columns by weights of the original columns. Returns what must be added to
+    /// the bias, so that scores stay the same.
     pub(crate) fn to_natural(&self, weights: &mut [f64]) -> f64 {
         for c in self.combinations.iter().rev() {
             let (before, rest) = weights.split_at_mut(c.column);
@@ -384,7 +387,8 @@ impl Basis {
         -dot(&self.origin, weights)
     }
 
-    /// Replaces the original weights w by w̃; returns the difference of the biases, `b̃ − b`.
+    /// Replaces the weights of the original columns by weights of the transformed columns. Returns what must be added
+    /// to the bias, so that scores stay the same.
     pub(crate) fn to_coordinates(&self, weights: &mut [f64]) -> f64 {
         let shift = dot(&self.origin, weights);
         for (w, per_unit) in weights.iter_mut().zip(&self.per_unit) {

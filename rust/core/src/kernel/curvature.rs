@@ -28,13 +28,13 @@ use crate::sparse::{Index, Sparse, SparseRows, with_rows};
 pub(crate) struct Curvature {
     /// Σ s_i, the total weight.
     pub weight: f64,
-    /// Σ d_i, the bias's element of the diagonal.
+    /// Σ d_i over the rows' curvatures d_i: the bias's element of the Hessian's diagonal.
     pub bias: f64,
-    /// Σ d_i x_i, the Hessian's row for the bias, shape (n).
+    /// Σ d_i x_i with the rows' curvatures d_i: the Hessian's row for the bias, shape (n).
     pub cross: Vec<f64>,
-    /// Σ d_i x_ij², the Hessian's diagonal, shape (n).
+    /// Σ d_i x_ij² for each column j, with the rows' curvatures d_i: the Hessian's diagonal, shape (n).
     pub diagonal: Vec<f64>,
-    /// Σ s_i x_ij², shape (n).
+    /// Σ s_i x_ij² for each column j, with sample weights s_i; shape (n).
     pub squares: Vec<f64>,
 }
 
@@ -122,7 +122,7 @@ pub(crate) fn curvature(
     }
 }
 
-/// [`Curvature`] with any given `d_i`, one per row.
+/// [`Curvature`] with given numbers `d`, one per row, instead of the curvatures at some weights.
 ///
 /// # Errors
 ///
@@ -139,7 +139,7 @@ pub(crate) fn curvature_of(
     }
 }
 
-/// Where the `d_i` of the rows come from: computed at weights, which have the type `W`, or given.
+/// Where the curvatures d_i of the rows come from: computed at weights, which have the type `W`, or given.
 enum RowCurvatures<'a, W> {
     At(W),
     Given(&'a [f64]),
@@ -212,7 +212,7 @@ impl CurvatureScratch {
     }
 }
 
-/// `d_i` and `s_i` of up to 256 rows (a stripe), from row `first` on.
+/// Curvatures d_i and sample weights s_i of up to 256 rows (a stripe), from row `first` on.
 struct StripeCurvatures {
     first: usize,
     count: usize,
@@ -221,8 +221,8 @@ struct StripeCurvatures {
 }
 
 impl<X, W> CurvaturePass<'_, X, W> {
-    /// `d_i` and `s_i` of the stripe `rows`, which are also added to `sums`. On entry, `d` has the rows' scores, if
-    /// `d_i` must be computed from them.
+    /// The curvatures and sample weights of the stripe `rows`, whose sums are also added to `sums`. On entry, `d` has
+    /// the rows' scores, if curvatures must be computed from them.
     #[inline(always)]
     fn stripe<S: Simd>(
         &self,
@@ -480,7 +480,8 @@ impl<F: Float, I: Index> CurvaturePass<'_, SparseRows<'_, F, I>, ScaledWeights<'
 }
 
 impl StripeCurvatures {
-    /// Σ d x, Σ d x² and Σ s x² of one column over the stripe's rows, with x = (element − origin) · per_unit.
+    /// Sums of one column over the stripe's rows: Σ d x, Σ d x² and Σ s x², with x = (element − origin) · per_unit,
+    /// curvatures d and sample weights s.
     #[inline(always)]
     fn column_sums<S: Simd>(&self, simd: S, x: &[f64], origin: f64, per_unit: f64) -> [f64; 3] {
         let zero = f64x8::<S>::splat(simd, 0.0);

@@ -82,7 +82,7 @@ impl<'a, F: Float> Pass<'a, DenseRows<'a>, PaddedWeights<'a, F>> {
         )
     }
 
-    /// Adds errors, residuals and residual × row of `rows`, one leaf, to `sums`.
+    /// Adds errors, residuals and residual × row of the consecutive `rows` (a leaf) to `sums`.
     #[inline(always)]
     fn leaf<S: Simd>(
         &self,

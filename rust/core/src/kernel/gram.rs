@@ -23,7 +23,7 @@ use crate::simd::{MulAdd, dispatch, is_roomy};
 use crate::sparse::{Index, SparseRows, with_rows};
 use crate::vector::Vector;
 
-/// How many rows of the Gram matrix are one item of work for a thread.
+/// How many rows of the Gram matrix (a band) are one item of work for a thread.
 const BAND: usize = 64;
 /// How many rows of `X` are one leaf, whose sum is computed before it is added to others.
 const LEAF: usize = 1024;
@@ -138,8 +138,8 @@ pub(crate) fn gram_of(
         order.saturating_mul(order),
         order * BAND,
     );
-    // With many bands, each band over all rows is one item; with few, the rows are divided too, so that there are
-    // enough items for all threads.
+    // An item of work is a band (some rows of the Gram matrix) summed over all rows of `X`. If there are only few
+    // bands, the rows of `X` are divided too, so that there are enough items for all threads.
     let stretches = match bands {
         0..16 => leaves.stretches(),
         _ => std::iter::once(0..rows_of(dataset)).collect(),
@@ -312,8 +312,8 @@ struct GramScratch {
     tile: Packed<f64>,
     /// Columns of `[X 1]`, padded with zeros: panels of [`PANEL`] columns, one after another, each stored row by row.
     panels: Vec<f64>,
-    /// The band's columns of `[X 1]`, with rows multiplied by `d`: groups of [`GROUP`] columns, one after another,
-    /// each stored row by row.
+    /// [`BAND`] columns of `[X 1]`, with rows multiplied by `d`: groups of [`GROUP`] columns, one after another, each
+    /// stored row by row.
     groups: Vec<f64>,
 }
 
@@ -327,14 +327,13 @@ impl GramScratch {
     }
 }
 
-/// Up to [`BAND`] consecutive rows of the Gram matrix. Its sums have the columns up to the diagonal of the last of
-/// these rows, and are padded.
+/// Up to [`BAND`] consecutive rows of the Gram matrix, with the size of the memory for their sums, which is padded.
 struct Band {
-    /// The band's first row in the matrix.
+    /// The first of these rows in the matrix.
     top: usize,
-    /// Rows of its sums: a multiple of [`GROUP`].
+    /// The number of rows of the sums: a multiple of [`GROUP`].
     height: usize,
-    /// Columns of its sums: a multiple of [`PANEL`].
+    /// The number of columns of the sums, which end after the diagonal of the last row: a multiple of [`PANEL`].
     width: usize,
 }
 
@@ -348,7 +347,7 @@ impl Band {
         }
     }
 
-    /// Copies the band's rows, each up to the diagonal, from `sums` to the matrix `lower`.
+    /// Copies these rows, each up to the diagonal, from `sums` to the matrix `lower`.
     fn unpack(&self, sums: &[f64], order: usize, lower: &mut [f64]) {
         let rows = sums.chunks_exact(self.width).take(order - self.top);
         for (row, sums) in (self.top..).zip(rows) {
@@ -365,7 +364,7 @@ struct GramPass<'a> {
 }
 
 impl GramPass<'_> {
-    /// Adds the rows of `leaf` to the sums of a band of the matrix.
+    /// Adds the rows `leaf` of `X` to the sums of a band, some rows of the Gram matrix.
     #[inline(always)]
     fn leaf<S: Simd>(
         &self,
@@ -379,7 +378,8 @@ impl GramPass<'_> {
             let count = STRIPE.min(leaf.end - first);
             self.load_panels(band, first..first + count, scratch);
             self.load_groups(band, first..first + count, scratch);
-            // A panel stays in the first-level cache while all groups that need it are multiplied with it.
+            // A panel (`PANEL` columns) stays in the first-level cache while all groups that need it are multiplied
+            // with it.
             let panels = scratch.panels.chunks_exact(count * PANEL);
             for (p, panel) in panels.enumerate() {
                 let above = (p * PANEL).saturating_sub(band.top) / GROUP; // groups wholly above the diagonal
@@ -392,8 +392,8 @@ impl GramPass<'_> {
         }
     }
 
-    /// Fills the panels with the columns of `[X 1]` that a band needs. Rows with `d` = 0 are set to zero, because 0 · ∞
-    /// would be NaN.
+    /// Fills `scratch.panels` with the columns of `[X 1]` that are needed for a band of the Gram matrix. Rows with `d`
+    /// = 0 are set to zero, because 0 · ∞ would be NaN.
     #[inline(always)]
     fn load_panels(&self, band: &Band, rows: Range<usize>, scratch: &mut GramScratch) {
         let (first, count, n) = (rows.start, rows.len(), self.basis.columns());
@@ -419,7 +419,8 @@ impl GramPass<'_> {
         }
     }
 
-    /// Fills the groups with the band's own columns, taken from the panels, times `d`.
+    /// Fills `scratch.groups` with those columns of `[X 1]` that belong to the band's rows of the Gram matrix, times
+    /// `d`.
     #[inline(always)]
     fn load_groups(&self, band: &Band, rows: Range<usize>, scratch: &mut GramScratch) {
         let GramScratch { panels, groups, .. } = scratch;

@@ -226,7 +226,8 @@ pub(crate) fn residuals(
     })
 }
 
-/// Σ s_i and Σ s_i E_i over some rows, and whether a label lies strictly between 0 and 1.
+/// Sums of the sample weights and of the weighted errors of some rows, and whether a label lies strictly between 0 and
+/// 1.
 #[derive(Clone, Copy, Debug, Default)]
 struct Errors {
     weight: Twofold,
@@ -349,7 +350,7 @@ pub(crate) struct Curvatures {
     probabilities: Vec<f64>,
 }
 
-/// [`Curvatures`] from the scores `z` of all rows, shape (m, K).
+/// The second derivatives of every row's error by its scores, computed from the scores `z`, shape (m, K).
 ///
 /// # Errors
 ///
@@ -384,7 +385,8 @@ pub(crate) fn curvatures(
 }
 
 impl Curvatures {
-    /// For each row, the second derivative by z_k and z_l: s p_k ([k = l] − p_l), where [k = l] is 1 if k = l, else 0.
+    /// For each row, the second derivative by the scores z_k and z_l: s p_k (1 − p_k) if k = l, else −s p_k p_l, with
+    /// sample weight s and probabilities p_k.
     pub(crate) fn of_pair(&self, k: usize, l: usize) -> Vec<f64> {
         if self.classes == 1 {
             return self.values.clone();

@@ -25,8 +25,7 @@ pub(crate) struct Standardised {
     pub classes: usize,
 }
 
-/// A row's label and one other class, for which the vector `a` of the module's head is made. With two classes, the
-/// other is 0 for label 1 and 1 for label 0.
+/// A row, its label and one other class. With two classes, the other is 0 for label 1 and 1 for label 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Pair {
     pub row: usize,
@@ -42,7 +41,7 @@ pub(crate) struct Pair {
 pub(crate) struct Sides {
     /// Whether some pair is on the side of its label, with a margin above the tolerance.
     pub are_some_clear: bool,
-    /// All pairs that are not.
+    /// All other pairs.
     pub others: Vec<Pair>,
 }
 
@@ -97,7 +96,9 @@ impl Standardised {
         }
     }
 
-    /// Adds `by · a` to `out`, where `a` is the vector of a standardised row, its label and another class.
+    /// Adds `by · a` to `out`. With several classes, `a` has the standardised row at the parameters of the label and
+    /// its negative at those of the other class; with two classes, `a` is the row for label 1 and its negative for
+    /// label 0.
     pub(crate) fn add_pair(
         &self,
         [label, other]: [usize; 2],

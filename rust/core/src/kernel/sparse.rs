@@ -147,7 +147,7 @@ impl<F: Float> SparseScratch<F> {
 }
 
 impl<F: Float, I: Index> Pass<'_, SparseRows<'_, F, I>, ScaledWeights<'_, F>> {
-    /// Adds errors, residuals and residual × row of `rows`, one leaf, to `sums`.
+    /// Adds errors, residuals and residual × row of the consecutive `rows` (a leaf) to `sums`.
     #[inline(always)]
     pub(crate) fn leaf<S: Simd>(
         &self,

@@ -468,7 +468,7 @@ impl<'a> Neighbourhood<'a> {
         })
     }
 
-    /// λ as computed: ‖W g‖, the norm of the gradient g under the inverse Hessian, without rounding errors.
+    /// λ, the norm of the gradient under the inverse Hessian, as computed: no bound of the rounding errors is added.
     fn decrement(&self, at: &Evaluation) -> f64 {
         norm(&lower_times(&self.metric.inverse, &at.gradient))
     }

@@ -25,7 +25,7 @@ pub(super) struct ColumnSums<'a> {
     pub weight: f64,
 }
 
-/// Statistics of the columns x̃_j over rows with weights d.
+/// Statistics of the transformed columns x̃_j over rows with weights d.
 #[derive(Clone)]
 pub(super) struct Columns {
     /// Weighted means of the columns; zeros if no bias is fitted.

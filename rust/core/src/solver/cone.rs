@@ -19,9 +19,9 @@ pub(crate) struct Cone {
     target: Vec<f64>,
     /// The rows, of unit length.
     rows: Vec<Vec<f64>>,
-    /// The index and coefficient of each passive row.
+    /// The rows with a positive coefficient (passive rows), by index, and the coefficients.
     passive: Vec<(usize, f64)>,
-    /// An orthonormal basis of the span of the passive rows.
+    /// An orthonormal basis of the span of the passive rows, those with a positive coefficient.
     basis: Vec<Vec<f64>>,
     /// The coordinates of each passive row in `basis`, which form an upper triangular matrix (QR factorisation).
     upper: Vec<Vec<f64>>,
@@ -56,7 +56,8 @@ impl Cone {
 
     /// Finds the nearest point.
     pub(crate) fn solve(&mut self) {
-        // A row that cannot become passive because of rounding errors waits until the residual has become shorter.
+        // A row whose coefficient cannot become positive, because of rounding errors, waits until the residual is
+        // shorter.
         let mut waits = vec![false; self.rows.len()];
         // Each step shortens the residual, except for rounding, which could make steps repeat for ever; hence the
         // limit.
@@ -78,8 +79,8 @@ impl Cone {
         }
     }
 
-    /// Of the rows that are not passive and do not wait, the one with the largest dot product with the residual; `None`
-    /// if no dot product is positive.
+    /// The row to use next: of the rows with coefficient 0 that do not wait, the one with the largest dot product with
+    /// the residual. `None` if no dot product is positive.
     fn most_useful(&self, waits: &[bool]) -> Option<usize> {
         let least = USELESS * norm(&self.residual).max(f64::MIN_POSITIVE);
         let mut best = (None, least);
@@ -94,7 +95,8 @@ impl Cone {
         best.0
     }
 
-    /// Makes a row passive, unless it is linearly dependent on the passive rows; returns whether it was made passive.
+    /// Adds a row to the passive rows, whose coefficients are not 0, unless it is linearly dependent on them. Returns
+    /// whether it was added.
     fn enter(&mut self, row: usize) -> bool {
         let mut rest = self.rows[row].clone();
         let coordinates = self.take_out_basis(&mut rest);
@@ -111,7 +113,7 @@ impl Cone {
         true
     }
 
-    /// Subtracts from `x` its projection onto the span of the passive rows, twice because of rounding. Returns the
+    /// Subtracts from `x` its projection onto the span of `basis`; twice, to remove rounding errors. Returns the
     /// coordinates of the projection.
     fn take_out_basis(&self, x: &mut [f64]) -> Vec<f64> {
         let mut coordinates = vec![0.0; self.basis.len()];
@@ -125,8 +127,8 @@ impl Cone {
         coordinates
     }
 
-    /// Solves the least-squares problem for the passive rows. Rows whose coefficients would not be positive are no
-    /// longer passive.
+    /// Solves the least-squares problem for the passive rows, and removes rows whose coefficients would not be
+    /// positive.
     fn settle(&mut self) {
         while !self.passive.is_empty() {
             let wanted = self.least_squares();

@@ -10,7 +10,8 @@ use crate::error::Error;
 use crate::kernel::{Basis, Gram};
 use crate::reduce::Job;
 
-/// The most bases that are tried; if digits of some columns still cancel in the last one, there is no result.
+/// The most linear transforms of the columns that are tried; if digits still cancel in the last one, there is no
+/// result.
 const ROUNDS: usize = 16;
 /// Setting the weights of dependent columns to 0, and changing those of the others to compensate, may raise the loss by
 /// at most this fraction.

@@ -331,8 +331,8 @@ fn bound(
     if objective.fit_bias && (rest <= 0.0 || rest.is_nan()) {
         return f64::INFINITY;
     }
-    // With x = rate · |g| / μ, where `rest` is 1 − x: δ = −ln(1 − x) / rate ≤ x / (1 − x) / rate, and
-    // e^(rate · δ) = 1 / (1 − x).
+    // With x = rate · |g| / μ, `rest` is 1 − x and e^(rate · δ) is 1 / (1 − x). The distance δ is −ln(1 − x) / rate,
+    // which is at most x / (1 − x) / rate.
     let (distance, growth) = if objective.fit_bias {
         ((1.0 - rest) / rate / rest, 1.0 / rest)
     } else {

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::float::Precision;
 use crate::linalg::{add_multiple, dot};
 
-/// The most [`Pair`]s kept.
+/// How many of the last steps L-BFGS remembers.
 const MEMORY: usize = 20;
 /// Armijo's condition: a step is accepted if it decreases the objective by at least this fraction of step length ×
 /// |slope|.

@@ -18,7 +18,7 @@ use crate::kernel::{Basis, Curvature, Gram};
 use crate::linalg::{centre, dot};
 use crate::reduce::Job;
 
-/// The most bases that are tried; the last one is used even if digits have cancelled.
+/// The most linear transforms of the columns that are tried; the last one is used even if digits have cancelled.
 const ROUNDS: usize = 8;
 
 /// An approximate inverse of the Hessian with respect to the weights and biases of all scores.

@@ -43,9 +43,9 @@ pub(crate) struct PointUpdate<'a, F> {
     pub delta_weights: &'a [F],
     /// The change of the bias, Δb.
     pub delta_bias: F,
-    /// w after the update.
+    /// The weights w after the update.
     pub weights: &'a [F],
-    /// b after the update.
+    /// The bias b after the update.
     pub bias: F,
 }
 
@@ -276,7 +276,7 @@ struct Scaling<F> {
     scale: f64,
     /// The scale, rounded to `F`: `values · x` times this is the product of weights and row.
     factor: F,
-    /// −α / scale
+    /// −α / scale with the learning rate α: the factor of (ŷ − y) x in an update of the values.
     minus_rate: F,
 }
 

@@ -151,8 +151,8 @@ fn matches_the_textbook() {
             let isa = Isa::available().last().unwrap();
             let got = descended::<f64>(isa, Activation::Sigmoid, &points, &data.w, shrinkage, None);
             let want = oracle(&data, shrinkage, false);
-            // An update errs by a few ULP of |w| + |αx| < 1 and by α|x| times its score's error, at most
-            // (n + 4)·eps·|x|·|w|; α·(‖x‖² + 1)/4 < 2 for n ≤ 40, so that no error grows.
+            // The error of one update is a few ULP of |w| + |αx| < 1, plus α|x| times the error of its score, which is
+            // at most (n + 4)·eps·|x|·|w|. Errors do not grow from update to update, as α·(‖x‖² + 1)/4 < 2 for n ≤ 40.
             let bound = m as f64 * (8.0 + RATE * 2.0 * 4.0 * (n + 4) as f64) * f64::EPSILON;
             for (got, want) in got.0.iter().zip(&want.0).chain([(&got.1, &want.1)]) {
                 assert!((got - want).abs() <= bound, "{n} {shrinkage}: {got} {want}");
