@@ -432,7 +432,7 @@ impl<F> Ahead<'_, F> {
         }
     }
 
-    /// The same without the first `runs` runs.
+    /// Leaves out the first `runs` contiguous runs of the memory.
     pub(crate) fn beyond(mut self, runs: usize) -> Self {
         self.runs = self.runs.saturating_sub(runs);
         if self.runs == 0 {

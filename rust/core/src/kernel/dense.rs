@@ -61,7 +61,8 @@ impl<F: Float> DenseScratch<F> {
 }
 
 impl<'a, F: Float> Pass<'a, DenseRows<'a>, PaddedWeights<'a, F>> {
-    /// The sums over all rows.
+    /// Sums over all rows of errors, residuals and, if wanted, residual × row; added leaf by leaf to sums made by
+    /// `zero`.
     ///
     /// # Errors
     ///

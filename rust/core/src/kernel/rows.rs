@@ -22,7 +22,8 @@ pub(crate) struct RowTile<'a, F: Float, S: Simd, const ROWS: usize> {
     rows: Strips<'a, F>,
     /// Memory to prefetch while residual × row is added.
     ahead: Ahead<'a, F>,
-    /// Lanes of a row's last vector whose columns the whole vectors before already contain.
+    /// The last vector of a row has its last `LANES` columns, so it may overlap the vector before. True for the lanes
+    /// that overlap.
     taken: Mask<F, S>,
 }
 
@@ -175,7 +176,8 @@ fn splats<F: Float, S: Simd, const ROWS: usize>(
 
 pub(super) type Mask<F, S> = <<F as Float>::Lanes<S> as SimdBase<S>>::Mask;
 
-/// Mask of a row's last `LANES` columns: true for the columns that the whole vectors before already contain.
+/// The last vector of a row has its last `LANES` columns, so it may overlap the vector before. Returns a mask that is
+/// true for the lanes that overlap.
 #[inline(always)]
 pub(super) fn taken_lanes<F: Float, S: Simd>(simd: S, columns: usize) -> Mask<F, S> {
     let mut fresh = F::ZEROS;

@@ -53,7 +53,8 @@ impl<'a, F> ScaledWeights<'a, F> {
 }
 
 impl<'a, F: Float> Pass<'a, Sparse<'a>, ScaledWeights<'a, F>> {
-    /// The sums over all rows.
+    /// Sums over all rows of errors, residuals and, if wanted, residual × row; added leaf by leaf to sums made by
+    /// `zero`.
     ///
     /// # Errors
     ///

@@ -18,8 +18,8 @@ const TILE_BYTES: usize = 512 << 10;
 pub(crate) struct PaddedWeights<'a, F: Float> {
     pub(super) weights: &'a [F],
     pub(super) bias: F,
-    /// Present if the weights do not fill whole vectors: the last `LANES` weights, with zeros in place of those that
-    /// the whole vectors before already contain.
+    /// Present if the weights do not fill whole vectors: a vector of the last `LANES` weights, with zeros where it
+    /// overlaps the vector before.
     pub(super) rest: Option<F::Array>,
 }
 

@@ -25,7 +25,7 @@ fn difference(a: u64, b: u64) -> u64 {
 }
 
 fn inverse(a: u64) -> u64 {
-    // a^(p − 2), by Fermat's little theorem.
+    // The inverse of a modulo the prime p is a^(p − 2), by Fermat's little theorem.
     let (mut result, mut power, mut exponent) = (1, a, PRIME - 2);
     while exponent > 0 {
         if exponent & 1 == 1 {

@@ -26,29 +26,32 @@ use crate::error::Error;
 use crate::kernel::{Pair, Sides, Standardised};
 use crate::linalg::{add_multiple, dot, norm, normalise};
 
-/// Pairs are active if their margin `a · d / ‖a‖` is within ± this: they may lie on the hyperplane.
+/// A pair (a row and a class other than its label) may lie on the hyperplane with normal d if its margin `a · d / ‖a‖`
+/// is within ± this. Such pairs are called active.
 const TIE: f64 = 1e-12;
 /// The least margin that proves that a pair is on the right side, if the direction is orthogonal to the active pairs.
 const CLEAR: f64 = 1e-13;
 /// If the distance of the target −Σ a from the cone is at most this fraction of the target's length, it is rounding
 /// error: the cone contains the target.
 const NOTHING: f64 = 1e-13;
-/// Gram–Schmidt on the active pairs' unit vectors is too inaccurate if less than this is left of a vector after those
-/// chosen before it are projected out.
+/// An orthonormal basis of the vectors of the active pairs (those that may lie on the hyperplane) is too inaccurate if
+/// less than this is left of a unit vector after its projection onto those chosen before is subtracted.
 const DIGITS: f64 = 1e-7;
-/// A direction with fewer active pairs is searched for only if the vectors of the active pairs have at most this many
-/// components in all, because they are kept in memory.
+/// A direction for which fewer pairs lie on the hyperplane is searched for only if the vectors of these pairs have at
+/// most this many components in all, because they are kept in memory.
 const IN_MEMORY: usize = 1 << 24;
-/// Step lengths tried in that search, each a tenth of the one before.
+/// How many step lengths are tried to change a direction such that fewer pairs lie on the hyperplane. Each is a tenth
+/// of the one before.
 const SHORTER: usize = 14;
-/// The most times that a direction is made orthogonal to the active pairs and then checked with all pairs.
+/// The most times that a direction is made orthogonal to the active pairs (those that may lie on the hyperplane) and
+/// then checked with all pairs.
 const ATTEMPTS: usize = 4;
 /// Besides linearly independent active pairs, about this many others, spread over the rows, are candidates for a
 /// well-conditioned basis.
 const CANDIDATES: usize = 1024;
 /// At most ROWS + ROWS_A_NUMBER · (number of components of a direction) pairs are added to the cone in one round.
 const ROWS: usize = 32;
-/// See [`ROWS`].
+/// The factor in the limit described at [`ROWS`].
 const ROWS_A_NUMBER: usize = 2;
 /// A component of a direction, multiplied by the standard deviation of its column, is taken for rounding error if it is
 /// below this fraction of the largest.
@@ -258,7 +261,8 @@ impl Space {
         }
     }
 
-    /// A direction near the given one for which fewer pairs are active, with the pairs' sides; `None` if none is found.
+    /// Searches for a direction near the given one for which fewer pairs may lie on the hyperplane. Returns it with the
+    /// side of each pair; `None` if none is found.
     fn moved_off(
         &self,
         objective: &Objective<'_>,
@@ -295,8 +299,8 @@ impl Space {
         Ok(None)
     }
 
-    /// Proves that a direction separates the labels. If pairs are active, it is replaced by a direction near it for
-    /// which no pairs are active, or one that is orthogonal to all active pairs.
+    /// Proves that a direction separates the labels. If pairs may lie on the hyperplane, the direction is replaced by
+    /// one near it for which no pair does, or which is exactly orthogonal to all pairs that do.
     fn proved(
         &self,
         objective: &Objective<'_>,
@@ -324,8 +328,8 @@ impl Space {
             let Some(mut candidates) = self.independent(objective, &sides.others) else {
                 return Ok(Separation::Nothing);
             };
-            // Projects the direction onto the orthogonal complement of the active pairs, with a well-conditioned basis
-            // of their span.
+            // Makes the direction orthogonal to all pairs that may lie on the hyperplane, by a projection with a
+            // well-conditioned basis of their vectors.
             let rank = candidates.len();
             let stride = sides.others.len() / CANDIDATES + 1;
             candidates.extend(sides.others.iter().step_by(stride));
@@ -345,7 +349,7 @@ impl Space {
             if again.are_some_clear && again.others.iter().all(is_tied) {
                 return Ok(Separation::Found(direction));
             }
-            // Other pairs have become active: repeat with these.
+            // Other pairs may now lie on the hyperplane: repeat with these.
             sides = again;
         }
         Ok(Separation::CutShort)
