@@ -12,7 +12,8 @@ use crate::vector::RowSet;
 /// column, then costs little compared with computing them.
 const LEAF: usize = 4;
 
-/// How a pass over a dataset's rows is cut into leaves, for a model with `scores` scores per row.
+/// How a sum over a dataset's rows is cut into leaves (runs of consecutive rows), for a model with `scores` scores per
+/// row.
 pub(crate) fn leaves(dataset: &Dataset<'_>, scores: usize) -> Leaves {
     leaves_of(&dataset.x, dataset.rows, scores)
 }
@@ -27,7 +28,7 @@ pub(super) fn leaves_of(x: &Features<'_>, rows: RowSet<'_>, scores: usize) -> Le
     }
 }
 
-/// How a sum over sparse rows is cut into leaves; the sum has `classes` numbers for each column.
+/// How a sum over sparse rows is cut into leaves (runs of consecutive rows); it has `classes` numbers for each column.
 pub(super) fn sparse_leaves(x: &Sparse<'_>, rows: RowSet<'_>, classes: usize) -> Leaves {
     /// Cost of a stored element, whose weight must be looked up by its column; an element of a dense row costs 1.
     const COST: usize = 4;

@@ -105,7 +105,8 @@ impl Leaves {
     }
 
     /// Cuts the rows into stretches of whole leaves, which are the items of work for threads: enough stretches to
-    /// balance the threads, none so short that it is not worth an item, and so few that all their sums fit in cache.
+    /// balance the threads, none so short that it is not worth an item, and so few that all their sums take little
+    /// memory.
     pub(crate) fn stretches(self) -> Vec<Range<usize>> {
         // The least work of a stretch, in elements read from cache at 0.25 ns each: about 30 µs. Starting a thread
         // takes about 20 µs, so two such stretches just gain from a second thread.

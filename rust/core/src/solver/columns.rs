@@ -3,8 +3,8 @@
 
 use crate::kernel::{Basis, Gram};
 
-/// If a column's variance is below this fraction of its mean square, too many digits of the variance have cancelled, so
-/// the basis must subtract a better origin from the column.
+/// If a column's variance is below this fraction of its mean square, too many digits of the variance have cancelled: a
+/// number nearer to the mean must be subtracted from the column first.
 const FAR: f64 = 1e-6;
 /// If a column's variance is below this fraction of its mean square, the column is constant and the variance is
 /// rounding error.
@@ -40,7 +40,7 @@ pub(super) struct Columns {
     nothing: Vec<f64>,
     /// For each column, whether its variance is no more than rounding error.
     pub negligible: Vec<bool>,
-    /// Columns whose variance has lost digits because their mean is far from the origin that the basis subtracts.
+    /// Columns whose variance has lost digits because their mean is far from zero, even after an origin was subtracted.
     pub far: Vec<usize>,
 }
 

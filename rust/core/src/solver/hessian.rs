@@ -10,7 +10,7 @@ use crate::kernel::{self, Gram};
 use crate::linalg::norm;
 use crate::source::RowScores;
 
-/// The factored Hessian with respect to the free parameters, for columns transformed by a view's basis.
+/// The factored Hessian with respect to the free parameters, for columns that are transformed linearly.
 pub(super) struct Factored {
     /// The free parameters, class by class: columns whose weights may change, and n for the bias.
     pub(super) free: Vec<Vec<usize>>,

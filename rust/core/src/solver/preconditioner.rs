@@ -87,7 +87,7 @@ impl Preconditioner {
         }
     }
 
-    /// A better basis, if digits have cancelled in this one; else `None`.
+    /// A better linear transform of the columns, if digits have cancelled with this one; else `None`.
     fn better_basis(&self) -> Option<Basis> {
         let block = self.blocks.iter().find(|block| block.has_lost_digits())?;
         let mut better = Basis::clone(&self.basis);
@@ -96,7 +96,7 @@ impl Preconditioner {
     }
 }
 
-/// The preconditioner's block for one score, for columns transformed by a basis.
+/// The preconditioner's block for one score, for columns that are transformed linearly by a [`Basis`].
 struct Block {
     /// Mean of each column, weighted by the curvatures d_i; zeros if no bias is fitted.
     mean: Vec<f64>,
@@ -110,7 +110,8 @@ struct Block {
     deviation: Vec<f64>,
     /// Columns that are constant, or excluded from the fit.
     constant: Vec<usize>,
-    /// Columns whose mean is so far from the origin in the basis that centring cancels digits.
+    /// Columns whose mean is so far from zero, even after the basis's origin is subtracted, that centring cancels
+    /// digits.
     far: Vec<usize>,
 }
 
@@ -166,8 +167,8 @@ impl Block {
                 matrix[i * n + j] += h * scales;
             }
         });
-        // The least pivots that still have enough digits: subtracting the squared mean from the mean square leaves the
-        // variance, with the rounding error of the larger mean square.
+        // The least pivots that still have enough digits. A pivot is part of a variance, which was computed as mean
+        // square − squared mean and has the rounding error of the mean square, which may be much larger.
         let least = |j: usize| {
             let cancelled = sums.squares[j] / sums.weight * result.scale[j] * result.scale[j];
             f64::max(LOST, 64.0 * n as f64 * f64::EPSILON * cancelled.max(1.0))
@@ -270,7 +271,7 @@ impl Block {
         self.is_usable() && (!self.far.is_empty() || self.factor.as_ref().is_some_and(has_lost))
     }
 
-    /// Changes `basis` such that the columns whose digits have cancelled in this block will keep them.
+    /// Changes `basis`, the transform of the columns, such that no digits cancel in the columns where they do now.
     fn improve(&self, basis: &mut Basis) {
         for &j in &self.far {
             basis.move_origin(j, self.mean[j]);
@@ -391,7 +392,8 @@ pub(crate) fn from_rows(
     }
 }
 
-/// The preconditioner at `v` in the run's basis, which is first changed until no digits cancel.
+/// The preconditioner at `v`, for columns transformed by the basis in `run`, which is first changed until no digits
+/// cancel.
 fn in_good_basis(
     objective: &Objective<'_>,
     v: &[f64],

@@ -150,7 +150,7 @@ fn by_hessian<'a>(
         }
     }
     let certified = certifier.rounded(objective, run)?;
-    // Newton steps may have led to parameters that the search has not checked.
+    // Newton steps may have led to parameters that separate the labels, which has not been checked yet.
     if objective.penalty.is_none()
         && certified.gap.is_infinite()
         && stop_reason != StopReason::Callback

@@ -64,9 +64,9 @@ pub(crate) type Direction = Vec<f64>;
 /// The result of a search for a hyperplane that separates the labels.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Separation {
-    /// A direction that provably separates them.
+    /// A direction that is proved to separate the labels.
     Found(Direction),
-    /// No hyperplane separates them, up to rounding.
+    /// No hyperplane separates the labels, up to rounding.
     Nothing,
     /// The search was not finished: there were too many weights, it took too long, or rounding left a doubt.
     CutShort,

@@ -23,7 +23,7 @@ use crate::simd::{Level, dispatch};
 use crate::strips::Strips;
 use crate::vector::RowSet;
 
-/// Bytes of a tile whose rows must be copied: few enough for the first-level cache.
+/// Bytes of a tile (a block of rows) that must be copied: few enough for the first-level cache.
 const PACKED_BYTES: usize = 16 << 10;
 /// Weights are stored as `scale · values`. If the scale falls below this, it is multiplied into the values, long before
 /// anything could overflow or underflow.
@@ -321,7 +321,7 @@ struct Tile<'t, F> {
 }
 
 impl<'t, F: Float> Tile<'t, F> {
-    /// As many points as a tile holds, at least one, from place `first` of the order on.
+    /// The points from place `first` of the order on, as many as fit into a tile, at least one.
     fn new(
         points: &Dataset<'t, Matrix<'t>>,
         first: usize,

@@ -20,11 +20,12 @@ use crate::reduce::STRIPE;
 use crate::simd::{MulAdd, is_roomy};
 use crate::strips::Strips;
 
-/// Columns of a panel. With [`GROUP`] vectors of rows it takes half of a small first-level cache.
+/// Columns of a panel, a transposed block of `X`. With [`GROUP`] vectors of rows it takes half of a small first-level
+/// cache.
 const PANEL: usize = 64;
-/// The number of rows of a panel, in SIMD vectors.
+/// The number of rows of a panel, a transposed block of `X`, in SIMD vectors.
 const GROUP: usize = 4;
-/// Bytes of a tile: few enough to stay in the second-level cache between scores and gradient.
+/// Bytes of a tile, a block of rows: few enough to stay in the second-level cache between scores and gradient.
 const TILE_BYTES: usize = 256 << 10;
 
 /// Dense rows and the weights of all classes.

@@ -62,7 +62,8 @@ impl<F: Float> ClassScratch<F> {
 
 /// Rows of features, dense or sparse, with the weights of all classes: computes scores and gradient sums tile by tile.
 pub(super) trait RowTiles<F: Float>: Sync {
-    /// The number of rows of a tile: a multiple of the vector length, at most `STRIPE`.
+    /// The number of rows of a tile (a block of rows that fits the cache): a multiple of the vector length, at most
+    /// `STRIPE`.
     fn tile_rows(&self) -> usize;
 
     /// Computes the scores of a tile's rows and passes them to `transform`, which replaces them. If `gradient` is
