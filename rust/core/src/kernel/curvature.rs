@@ -373,12 +373,13 @@ struct StoredCurvature {
     stored: Vec<Stored>,
 }
 
-/// Number and sums of the rows that store a column.
+/// The rows that store a column: their number, and sums over them.
 #[derive(Clone, Copy, Debug, Default)]
 struct Stored {
     rows: usize,
-    /// Σ d_i over these rows; `s` is Σ s_i over them.
+    /// The sum of the curvatures of these rows.
     d: f64,
+    /// The sum of the sample weights of these rows.
     s: f64,
 }
 

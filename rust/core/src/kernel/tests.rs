@@ -98,7 +98,8 @@ fn matches_the_textbook() {
         )
         .unwrap();
         let (loss, weights, bias) = oracle(&x, n, &y, &w, 0.25);
-        // |x| ≤ 2 and |z| ≤ 3: each term errs by a few (n + 2)·eps, and the oracle's sums of m terms by m·eps.
+        // For features |x| ≤ 2 and scores |z| ≤ 3 the error of each of the m rows' terms is a few (n + 2)·eps, with n
+        // columns; the oracle's sums of m terms add m·eps.
         let bound = (m + 8 * (n + 2)) as f64 * f64::EPSILON;
         assert!(
             (got.loss - loss).abs() <= bound * 4.0,
@@ -214,7 +215,8 @@ fn sparse_is_dense_within_rounding() {
             .unwrap()
         });
         let [got, want] = both;
-        // |x| ≤ 4 and |z| ≤ 6: each term errs by a few (n + 2)·eps in either; sums of m terms in either order.
+        // For features |x| ≤ 4 and scores |z| ≤ 6 the error of each of the m rows' terms is a few (n + 2)·eps, with n
+        // columns, in both computations; their sums of m terms are added in different orders.
         let bound = (m + 16 * (n + 2)) as f64 * f64::EPSILON;
         assert!(
             (got.loss - want.loss).abs() <= bound * 8.0,
@@ -448,7 +450,8 @@ fn float32_sums_stay_as_good_as_the_data() {
     )
     .unwrap();
     let (loss, weights, _) = oracle(&exact, n, &y, &w64, 0.25);
-    // A row errs by (n + 2)·eps·|x||w| ≈ 4e-6 at most and at random; stripes of 256 rows add less.
+    // The error of a row's score is random and at most (n + 2)·eps·Σ_j |x_j w_j| ≈ 4e-6; sums over 256 rows in
+    // `f32` add less.
     assert!((got.loss - loss).abs() < 1e-6);
     for (got, want) in got.gradient.weights.iter().zip(&weights) {
         assert!((f64::from(*got) - want).abs() < 1e-6);

@@ -32,8 +32,8 @@ pub(super) struct Columns {
     pub mean: Vec<f64>,
     /// The weighted sum of squares of each centred column: Σ d (x̃_j − mean_j)² over the rows, with weights d.
     pub centred: Vec<f64>,
-    /// For each column j, a bound on √(Σ d t²), where t is the sum of the magnitudes of the terms that are added up to
-    /// x̃_j in a row.
+    /// For bounds of rounding errors. The element of a transformed column is a sum of terms; with t the sum of their
+    /// magnitudes and d the rows' weights, this is a bound on √(Σ d t²) over the rows, for each column.
     pub terms: Vec<f64>,
     /// For each column, a threshold for √(Σ d x²), where x are the column's elements and d the rows' weights. A column
     /// below it is so small that it changes no score by more than rounding.
