@@ -331,8 +331,9 @@ def predict_proba(X: Features, weights: ArrayLike, bias: ArrayLike = 0.0, *, n_t
 def cross_entropy(y: ArrayLike, y_hat: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
     """The mean cross-entropy of probabilities, E = -Σ s_i (y_i ln ŷ_i + (1 - y_i) ln(1 - ŷ_i)) / Σ s_i.
 
-    0 ln 0 is taken as 0. Probabilities are not clipped, so a prediction of 0 or 1 that is wrong gives inf. If you have
-    the weights instead of probabilities, `loss` is more accurate, because it does not compute 1 - ŷ.
+    s_i are the sample weights, and 0 ln 0 is taken as 0. Probabilities are not clipped, so a prediction of 0 or 1 that
+    is wrong gives inf. If you have the weights instead of probabilities, `loss` is more accurate, because it does not
+    compute 1 - ŷ.
 
     Parameters
     ----------
@@ -378,7 +379,8 @@ def loss(
 ) -> float:
     """The mean cross-entropy of a model, E = Σ s_i (ln(1 + e^z_i) - y_i z_i) / Σ s_i with z = X w + b.
 
-    With weights of K classes, E = Σ s_i (ln Σ_k e^z_ik - z_iy) / Σ s_i with z = X Wᵀ + b, where y is the row's class.
+    s_i are the sample weights. With weights of K classes, E = Σ s_i (ln Σ_k e^z_ik - z_iy) / Σ s_i with z = X Wᵀ + b,
+    where y is the row's class.
 
     Parameters
     ----------
@@ -432,8 +434,9 @@ def gradient(
 ) -> Gradient:
     """The gradient of the mean cross-entropy, ∂E/∂w = Σ s_i (ŷ_i - y_i) x_i / Σ s_i; ∂E/∂b is the same without x_i.
 
-    With weights of K classes, the same formula gives a row for each class: ŷ_i is then the probability of the class,
-    and y_i is 1 if the row is of that class, else 0.
+    s_i are the sample weights, and ŷ_i = σ(w · x_i + b) the predictions. With weights of K classes, the same formula
+    gives a row for each class: ŷ_i is then the probability of the class, and y_i is 1 if the row is of that class,
+    else 0.
 
     Parameters
     ----------
@@ -538,8 +541,8 @@ def hessian(
 ) -> NDArray[np.float64]:
     """The second derivatives of the mean cross-entropy, H = Σ s_i σ'(z_i) (x_i, 1) (x_i, 1)ᵀ / Σ s_i with z = X w + b.
 
-    They do not depend on the labels. The Fisher information is H · Σ s_i; its inverse is the covariance of the weights
-    and the bias that maximise the likelihood, see `covariance`.
+    s_i are the sample weights. H does not depend on the labels. The Fisher information is H · Σ s_i; its inverse is the
+    covariance of the weights and the bias that maximise the likelihood, see `covariance`.
 
     Parameters
     ----------

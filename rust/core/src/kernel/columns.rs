@@ -68,7 +68,7 @@ impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
         }
     }
 
-    /// `sums += Σ_i r_i x_i` over the rows i, for narrow matrices: one dot product per column.
+    /// `sums += Σ_i r_i x_i` over the rows x_i with residuals r_i, for narrow matrices: one dot product per column.
     #[inline(always)]
     pub(super) fn add_narrow(&self, residual: &[F; STRIPE], sums: &mut [f64]) {
         for (j, sum) in sums.iter_mut().enumerate() {
@@ -88,7 +88,7 @@ impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
         self.end(scores);
     }
 
-    /// `lanes += Σ_i r_i x_i` over the rows i, in their order.
+    /// `lanes += Σ_i r_i x_i` over the rows x_i in their order, with residuals r_i.
     #[inline(always)]
     pub(super) fn add(
         &self,
@@ -114,8 +114,8 @@ impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
         next.end(scores);
     }
 
-    /// One pass along the columns. If `ADD`: `lanes += Σ_i r_i x_i` over these rows. If `MULTIPLY`: adds to `chains`,
-    /// the partial sums of `x · w` of the rows in `next`.
+    /// One pass along the columns. If `ADD`: `lanes += Σ_i r_i x_i` over these rows x_i, with residuals r_i. If
+    /// `MULTIPLY`: adds to `chains`, the partial sums of `x · w` for the rows x in `next`.
     #[inline(always)]
     fn pass<const ADD: bool, const MULTIPLY: bool>(
         &self,
@@ -242,7 +242,7 @@ impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
         }
     }
 
-    /// [`ColumnTile::add`] for `LANES` columns, from `column` on.
+    /// `out += Σ_i r_i x_i` for `LANES` columns, from `column` on, with rows x_i and residuals r_i.
     #[inline(always)]
     fn add_vector(
         &self,

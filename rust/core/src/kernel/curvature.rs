@@ -377,9 +377,9 @@ struct StoredCurvature {
 #[derive(Clone, Copy, Debug, Default)]
 struct Stored {
     rows: usize,
-    /// The sum of the curvatures of these rows.
+    /// The sum of the curvatures of the rows that store the column.
     d: f64,
-    /// The sum of the sample weights of these rows.
+    /// The sum of the sample weights of the rows that store the column.
     s: f64,
 }
 

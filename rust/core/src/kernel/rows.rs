@@ -60,7 +60,8 @@ impl<'a, F: Float, S: Simd, const ROWS: usize> RowTile<'a, F, S, ROWS> {
         }
     }
 
-    /// `lanes += Σ_i r_i x_i` over `rows`, in their order. `residual[0]` belongs to the first of them.
+    /// `lanes += Σ_i r_i x_i` over the given rows x_i in their order, with residuals r_i. `residual[0]` belongs to the
+    /// first of these rows.
     #[inline(always)]
     pub(super) fn add(&mut self, rows: Range<usize>, residual: &[F], lanes: &mut GradientLanes<F>) {
         for i in (0..rows.len()).step_by(ROWS) {
@@ -98,8 +99,8 @@ impl<'a, F: Float, S: Simd, const ROWS: usize> RowTile<'a, F, S, ROWS> {
         self.add(last.start + more..last.end, &residual[more..], lanes);
     }
 
-    /// One pass along the columns. If `ADD`: `lanes += Σ_i r_i x_i` over the rows `last`. If `MULTIPLY`: returns
-    /// `x · w` of each row in `next`, as a vector whose lanes are still to be added.
+    /// One pass along the columns. If `ADD`: `lanes += Σ_i r_i x_i` over the rows x_i in `last`, with residuals r_i. If
+    /// `MULTIPLY`: returns `x · w` for each row x in `next`, as a vector whose lanes are still to be added.
     #[inline(always)]
     fn pass<const ADD: bool, const MULTIPLY: bool>(
         &mut self,

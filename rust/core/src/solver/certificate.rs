@@ -20,9 +20,10 @@
 //!
 //! * scores and sums are kept in two numbers each (`kernel::precise`), so that the errors of gradients are a few ε of
 //!   the terms that cancel in them;
-//! * instead of the computed matrix `H̃`, `H̃ − shift·I` is factored, where the shift bounds the errors of `H̃` and of
-//!   the factorisation. If that succeeds, H − L Lᵀ is positive semidefinite (S. Rump, "Verification of positive
-//!   definiteness", BIT 46 (2006), doi:10.1007/s10543-006-0056-1), so that λ ≤ ‖L⁻¹ g‖, and ρ is bounded likewise;
+//! * H cannot be computed exactly. The computed matrix minus shift·I is factored as L Lᵀ, where the shift bounds the
+//!   errors of the matrix and of the factorisation. If that succeeds, H − L Lᵀ is positive semidefinite (S. Rump,
+//!   "Verification of positive definiteness", BIT 46 (2006), doi:10.1007/s10543-006-0056-1), so that λ ≤ ‖L⁻¹ g‖, and ρ
+//!   is bounded likewise;
 //! * L⁻¹ is replaced by a computed inverse `W`, and a bound on its error is added.
 
 use std::f64::consts::SQRT_2;

@@ -33,7 +33,7 @@ const WORTH: f64 = 1e-8;
 const PATIENCE: usize = 60;
 /// After so many iterations the scores, which are updated by additions, are computed anew, to remove rounding errors.
 const REFRESH: usize = 50;
-/// Without a penalty, the iteration before which a hyperplane that separates the labels is searched for.
+/// If there is no penalty, a hyperplane that separates the labels is searched for before this iteration.
 const FIRST_CHECK: usize = 64;
 
 /// Minimises from `iterate`, until the gradient's max-norm is at most `tol` and the next step is at most

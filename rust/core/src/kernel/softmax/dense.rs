@@ -216,8 +216,8 @@ fn vector_products<F: Float, S: Simd, const CLASSES: usize, const VECTORS: usize
     }
 }
 
-/// `lanes_k += Σ_i r_ik x_i` for each class k, over the tile's rows i in order. Columns that do not fill a vector are
-/// copied to `tail`, padded with zeros.
+/// `lanes_k += Σ_i r_ik x_i` for each class k, over the tile's rows x_i in order, with residuals r_ik. Columns that do
+/// not fill a vector are copied to `tail`, padded with zeros.
 #[inline(always)]
 fn add<F: Float, S: Simd>(
     simd: S,
@@ -254,16 +254,16 @@ fn add<F: Float, S: Simd>(
     }
 }
 
-/// The sums Σ_i r_ik x_i of all classes k: `padded` numbers for each class, which is the number of columns rounded up
-/// to whole vectors.
+/// The sums Σ_i r_ik x_i of rows x_i times residuals r_ik, for all classes k. There are `padded` numbers for each
+/// class: the number of columns, rounded up to whole vectors.
 struct ClassLanes<'l, F> {
     lanes: &'l mut [F],
     padded: usize,
 }
 
 impl<F: Float> ClassLanes<'_, F> {
-    /// Adds Σ_i r_ik x_i for the columns of `tile`, which are `VECTORS` SIMD vectors, to each class's sums from `to`
-    /// on.
+    /// Adds Σ_i r_ik x_i over the rows x_i of `tile` with residuals r_ik, to the sums of each class k from `to` on. The
+    /// tile's columns are `VECTORS` SIMD vectors.
     #[inline(always)]
     fn add<S: Simd, const VECTORS: usize>(
         &mut self,
