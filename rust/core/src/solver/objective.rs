@@ -26,7 +26,8 @@ pub(crate) struct Objective<'a> {
     /// The cost of one evaluation, in passes over the whole dataset; less than 1 for a sample of rows.
     pub cost: f64,
     /// If the weighted sum of the errors, Σ s_i E_i, is below this, every label is predicted right: so a hyperplane
-    /// separates the labels, and without a penalty there is no minimum. 0 (never) with a penalty.
+    /// separates the labels, and without a penalty there is no minimum. 0 (never) with a penalty, or if a label
+    /// lies strictly between 0 and 1.
     pub separated_below: f64,
 }
 
