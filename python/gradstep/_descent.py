@@ -87,16 +87,18 @@ class Descent(Fitted):
         risen = np.flatnonzero(self.history[1:] > self.history[:-1] * (1 + RISE))
         return int(risen[0]) + 1 if len(risen) else None
 
-    def predict_proba(self, X: Features, *, n_threads: int | None = None) -> Array:
+    def predict_proba(self, X: Features, *, offset: ArrayLike | None = None, n_threads: int | None = None) -> Array:
         """The prediction ŷ for every row of `X`, shape (m,): the probability of label 1, or the perceptron's 0 or 1."""
         if self.activation == "sigmoid":
-            return Fitted.predict_proba(self, X, n_threads=n_threads)
-        z = self.decision_function(X, n_threads=n_threads)
+            return Fitted.predict_proba(self, X, offset=offset, n_threads=n_threads)
+        z = self.decision_function(X, offset=offset, n_threads=n_threads)
         return np.asarray(z >= 0, z.dtype)
 
-    def predict(self, X: Features, *, n_threads: int | None = None) -> NDArray[np.intp]:
+    def predict(
+        self, X: Features, *, offset: ArrayLike | None = None, n_threads: int | None = None
+    ) -> NDArray[np.intp]:
         """The label of every row of `X`, shape (m,): 1 where the score is positive, or a perceptron's 0, else 0."""
-        z = self.decision_function(X, n_threads=n_threads)
+        z = self.decision_function(X, offset=offset, n_threads=n_threads)
         return codes_of(z, by_class=False, activation=self.activation)
 
     def trace_frame(self) -> Any:

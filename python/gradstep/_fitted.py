@@ -7,10 +7,10 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from gradstep._arrays import Array, Features
-from gradstep._formulas import decision_function, predict_proba
+from gradstep._arrays import Array, Features, real, shape_text
+from gradstep._formulas import decision_function, predict_proba, sigmoid
 
 SHOWN = 8
 """The largest number of weights that are printed in full."""
@@ -69,21 +69,42 @@ class Fitted(Result):
     weights: Array
     bias: Any
 
-    def decision_function(self, X: Features, *, n_threads: int | None = None) -> Array:
-        """The score of every row of `X`, or of `X` if it is one row: see `gradstep.decision_function`."""
-        return decision_function(X, self.weights, self.bias, n_threads=n_threads)
+    def decision_function(self, X: Features, *, offset: ArrayLike | None = None, n_threads: int | None = None) -> Array:
+        """The score of every row of `X`, or of `X` if it is one row, plus offset: see `gradstep.decision_function`."""
+        z = decision_function(X, self.weights, self.bias, n_threads=n_threads)
+        return z if offset is None else self._shifted(z, offset)
 
-    def predict_proba(self, X: Features, *, n_threads: int | None = None) -> Array:
-        """The probability of label 1 for every row, or for `X` if it is one row: see `gradstep.predict_proba`."""
-        return predict_proba(X, self.weights, self.bias, n_threads=n_threads)
+    def predict_proba(self, X: Features, *, offset: ArrayLike | None = None, n_threads: int | None = None) -> Array:
+        """The probability of label 1 for every row, or for `X` if it is one row: see `gradstep.predict_proba`.
 
-    def predict(self, X: Features, *, n_threads: int | None = None) -> NDArray[np.intp]:
+        With an `offset` for each row, shape (m,), it is σ of the score plus the offset.
+        """
+        if offset is None:
+            return predict_proba(X, self.weights, self.bias, n_threads=n_threads)
+        probabilities: Array = sigmoid(self.decision_function(X, offset=offset, n_threads=n_threads))
+        return probabilities
+
+    def predict(
+        self, X: Features, *, offset: ArrayLike | None = None, n_threads: int | None = None
+    ) -> NDArray[np.intp]:
         """The more probable label of every row of `X`, shape (m,): 1 if the score is positive, else 0.
 
         For one row, shape (n,), a scalar. With weights of K classes, the code of the most probable class; if several
         are equally probable, the first.
         """
-        return codes_of(self.decision_function(X, n_threads=n_threads), by_class=self.weights.ndim == 2)
+        z = self.decision_function(X, offset=offset, n_threads=n_threads)
+        return codes_of(z, by_class=self.weights.ndim == 2)
+
+    def _shifted(self, z: Array, offset: ArrayLike) -> Array:
+        """Scores plus an offset for each of them, in the type of the scores."""
+        offsets = real("offset", offset)
+        if self.weights.ndim == 2:
+            raise ValueError(f"offset must be None for scores of classes, got shape {shape_text(offsets.shape)}")
+        if offsets.shape != z.shape:
+            expected, got = shape_text(z.shape), shape_text(offsets.shape)
+            raise ValueError(f"offset must have shape {expected} (one per row of X), got shape {got}")
+        shifted: Array = z + offsets.astype(z.dtype)
+        return shifted
 
     def _facts(self) -> dict[str, str]:
         """Names and values that are shown below the first line."""

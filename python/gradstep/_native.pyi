@@ -34,7 +34,10 @@ __version__: str
 
 _X: TypeAlias = Array | Parts
 _Bias: TypeAlias = float | Array
-_FitOptions: TypeAlias = tuple[tuple[float, float], bool, str, float, float | None, bool, float, int | None]
+_FitColumns: TypeAlias = list[Array | None]
+_FitOptions: TypeAlias = tuple[
+    tuple[float, float], _FitColumns, bool, str, float, float | None, bool, float, int | None
+]
 
 def configuration() -> dict[str, Any]: ...
 def sigmoid(z: Array, out: Array | None) -> Any: ...
@@ -70,7 +73,7 @@ def covariance(
 def fit(
     x: _X,
     y: Array,
-    sample_weight: Array | None,
+    of_rows: list[Array | None],
     given: _FitOptions,
     start: tuple[Array | None, _Bias | None],
     callback: Callable[..., bool] | None,

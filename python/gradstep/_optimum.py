@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradstep import _native
-from gradstep._arrays import Array, Features, explained, features, optional_real, parameters, real
+from gradstep._arrays import Array, Features, Parts, explained, features, optional_real, parameters, real
 from gradstep._docs import documented_fields, suggests_names
 from gradstep._fitted import Fitted, StopReason
 from gradstep._options import flag, number, observer, optional_count, optional_number, text, word
@@ -133,7 +133,7 @@ class Optimum(Fitted):
     loss : float
         Mean cross-entropy.
     objective : float
-        The loss plus the penalty l1 Σ |w_j| + (l2/2) ||w||².
+        The loss plus the penalty.
     gradient_norm : float
         Largest component, in magnitude, of the objective's gradient by weights and bias.
     gap : float
@@ -215,7 +215,12 @@ def fit(
     *,
     l1: float = 0.0,
     l2: float = 0.0,
+    penalty_factors: ArrayLike | None = None,
+    prior: ArrayLike | None = None,
+    lower: ArrayLike | None = None,
+    upper: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
+    offset: ArrayLike | None = None,
     fit_bias: bool = True,
     solver: Literal["auto", "lbfgs", "gd", "proximal"] = "auto",
     gap_tol: float = GAP_TOL,
@@ -229,9 +234,12 @@ def fit(
 ) -> Optimum:
     """The weights and bias that minimise E + l1 ||w||₁ + (l2/2) ||w||², and a proof of how close they are.
 
-    E = Σ s_i E_i / Σ s_i is the mean cross-entropy; the bias is never penalised. Columns may be of any scale and at any
-    offset. For labels in [0, 1], E is `loss` with weights of shape (n,); for the codes of K >= 3 classes with weights
-    of shape (K, n): softmax.
+    E = Σ s_i E_i / Σ s_i is the mean cross-entropy; the bias is never penalised. Columns may be of any scale, and far
+    from zero. For labels in [0, 1], E is `loss` with weights of shape (n,); for the codes of K >= 3 classes with
+    weights of shape (K, n): softmax.
+
+    In full, with factors p, a prior μ, bounds, and offsets o of the scores ``X @ w + b + o``, the penalty is Σ_j p_j
+    (l1 |w_j| + (l2/2) (w_j - μ_j)²), for weights with lower_j <= w_j <= upper_j.
 
     Parameters
     ----------
@@ -244,13 +252,23 @@ def fit(
         labels in [0, 1]; columns further than some 1e5 of their spread from zero should be centred.
     l2 : float, default 0.0
         Strength λ >= 0 of the penalty (λ/2) ||w||² on the mean error.
+    penalty_factors : array_like, shape (n,), optional
+        Factors >= 0 of `l1` and `l2`, one for each column: 0 for one that is not penalised. By default 1.
+    prior : float or array_like of shape (n,), optional
+        Weights that `l2` draws towards, instead of 0: those of an earlier fit, say. Only for labels in [0, 1].
+    lower, upper : float or array_like of shape (n,), optional
+        Bounds of the weights, perhaps infinite: ``lower=0`` for weights that are not negative. Only for labels in
+        [0, 1].
     sample_weight : array_like, shape (m,), optional
         As in `gradstep`.
+    offset : array_like, shape (m,), optional
+        Finite numbers that are added to the scores of the rows: what is known of them already. Of float32 rows they are
+        rounded to float32. Only for labels in [0, 1].
     fit_bias : bool, default True
         Whether there is a bias; it is 0 if not.
     solver : {"auto", "lbfgs", "gd", "proximal"}, default "auto"
         "auto" is "lbfgs": preconditioned L-BFGS, first on samples of the rows where there are many. "gd" is gradient
-        descent with the best step and momentum of each iteration. With l1, "auto" is "proximal": a proximal
+        descent with the best step and momentum of each iteration. With l1 or bounds, "auto" is "proximal": a proximal
         quasi-Newton method by coordinate descent, of many columns over those that are likely to get a weight.
     gap_tol : float, default 1e-8
         The fit has converged once the objective is proved to be within `gap_tol` times itself of its minimum.
@@ -291,11 +309,11 @@ def fit(
 
     Notes
     -----
-    With l1, `gap` is a duality gap, `gradient_norm` is that of the smallest subgradient, and there is an optimum
-    unless the labels are all equal. With l2 alone, `gap` is a duality gap or, where that is too large, a bound from
-    the Hessian; without a penalty it is the latter: over a step that changes no score by more than t, the curvature
-    of E changes by a factor of e^t at most (Bach, 2010, doi:10.1214/09-EJS521). Each includes the rounding of its
-    computation, and is about the exact objective at the returned weights.
+    With l1 or bounds, `gradient_norm` is that of the smallest subgradient. With l1, there is an optimum unless the
+    labels are all equal, or separated by columns that are not penalised. With a penalty, `gap` is a duality gap or,
+    where that is too large, a bound from the Hessian; without one it is the latter: over a step that changes no score
+    by more than t, the curvature of E changes by a factor of e^t at most (Bach, 2010, doi:10.1214/09-EJS521). Each
+    includes the rounding of its computation, and is about the exact objective at the returned weights.
 
     The fit ends with ``stop_reason="uncertified"`` where the gradient is small and nothing speaks against the optimum,
     but no Hessian was made: with ``certify=False``, for more than 4096 weights and biases, or where `max_passes` are
@@ -344,9 +362,16 @@ def fit(
         start = parameters(weights, bias)
     matrix, labels = features(X), real("y", y)
     options = (
-        optional_real("sample_weight", sample_weight),
+        [optional_real("sample_weight", sample_weight), optional_real("offset", offset)],
         (
             (number("l1", l1), number("l2", l2)),
+            [
+                optional_real("penalty_factors", penalty_factors),
+                *(
+                    _per_column(matrix, name, given)
+                    for name, given in (("prior", prior), ("lower", lower), ("upper", upper))
+                ),
+            ],
             flag("fit_bias", fit_bias),
             word("solver", solver),
             number("gap_tol", gap_tol),
@@ -371,6 +396,15 @@ def fit(
             "aliased": tuple(map(Alias._make, found["aliased"])),
         }
     )
+
+
+def _per_column(matrix: Array | Parts, name: str, given: ArrayLike | None) -> Array | None:
+    """A number for each column of `matrix`: an array as it is, or one number for all of them."""
+    if given is None:
+        return None
+    array = real(name, given)
+    columns = matrix[1][1] if isinstance(matrix, tuple) else matrix.shape[-1]
+    return array if array.ndim else np.full(columns, array, dtype=np.float64)
 
 
 def _columns(columns: list[int]) -> str:

@@ -35,7 +35,7 @@ pub fn descend_with_best_steps<F: Float>(
     check_start(&weights, bias)?;
     let labels = kernel::binary_labels(dataset, &mut Job::new(options.threads, observer)?)?;
     let (source, precision) = (Arrays(*dataset), F::PRECISION);
-    let objective = Objective::new(&source, &labels, options.penalty, true, precision);
+    let objective = Objective::new(&source, &labels, &options.penalty, true, precision);
     let basis = source.basis(true, !options.penalty.is_none());
     let mut epochs = Epochs {
         observer,

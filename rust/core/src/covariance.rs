@@ -53,7 +53,8 @@ pub fn covariance<'a>(
     dataset.check_finite()?;
     let source = Arrays(dataset);
     let precision = Precision::Double;
-    let objective = Objective::new(&source, &labels, Penalty::NONE, fit_bias, precision);
+    let penalty = Penalty::NONE;
+    let objective = Objective::new(&source, &labels, &penalty, fit_bias, precision);
     let mut v = weights.to_vec();
     v.push(bias);
     let threads = job.threads();

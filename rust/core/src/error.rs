@@ -66,8 +66,10 @@ pub enum Error {
         /// The largest label.
         largest: f64,
     },
-    /// A weight is outside its allowed range.
+    /// A weight, or another number of one column, is outside its allowed range.
     Weight {
+        /// Name of the argument.
+        argument: &'static str,
         /// The allowed range, in words.
         expected: &'static str,
         /// The weight given.
@@ -222,12 +224,16 @@ impl fmt::Display for Error {
                 )
             }
             Error::Weight {
+                argument,
                 expected,
                 got,
                 index,
             } => {
                 let got = Shown(*got);
-                write!(f, "weights must be {expected}, got {got} at index {index}")
+                write!(
+                    f,
+                    "{argument} must be {expected}, got {got} at index {index}"
+                )
             }
             Error::Starts {
                 expected,

@@ -13,11 +13,12 @@ use crate::math;
 use crate::penalty::Penalty;
 use crate::reduce::{Job, Threads};
 use crate::simd::{self, dispatch};
-use crate::solver::elastic_net;
 use crate::solver::objective::Objective;
 use crate::solver::plane_search;
 use crate::solver::proof::{Goal, Outcome, Proof, prove};
-use crate::solver::run::{FitObserver, Record, Run};
+use crate::solver::proximal;
+use crate::solver::run::{FitObserver, Record, Run, Separation};
+use crate::solver::separation;
 use crate::solver::stages::{self, Solution};
 use crate::solver::view::Alias;
 use crate::source::{Arrays, Source};
@@ -30,7 +31,7 @@ pub enum Solver {
     Lbfgs,
     /// Gradient descent with the optimal step length and momentum of each iteration.
     Gd,
-    /// A proximal quasi-Newton method, for penalties with l1.
+    /// A proximal quasi-Newton method, for penalties with l1 or bounds.
     Proximal,
 }
 
@@ -40,7 +41,7 @@ impl Solver {
     /// # Errors
     ///
     /// [`Error::Choice`] if `name` is none of "auto", "lbfgs", "gd" and "proximal".
-    pub fn parse(name: &str, penalty: Penalty) -> Result<Self, Error> {
+    pub fn parse(name: &str, penalty: &Penalty) -> Result<Self, Error> {
         let auto = match penalty.is_smooth() {
             true => Solver::Lbfgs,
             false => Solver::Proximal,
@@ -57,10 +58,10 @@ impl Solver {
     /// # Errors
     ///
     /// [`Error::Conflict`] if the solver is not for such a penalty.
-    fn check(self, penalty: Penalty) -> Result<(), Error> {
+    fn check(self, penalty: &Penalty) -> Result<(), Error> {
         let expected = match (penalty.is_smooth(), self) {
-            (true, Solver::Proximal) => "\"auto\", \"lbfgs\" or \"gd\" without l1",
-            (false, Solver::Lbfgs | Solver::Gd) => "\"auto\" or \"proximal\" with l1 > 0",
+            (true, Solver::Proximal) => "\"auto\", \"lbfgs\" or \"gd\" without l1 and bounds",
+            (false, Solver::Lbfgs | Solver::Gd) => "\"auto\" or \"proximal\" with l1 > 0 or bounds",
             _ => return Ok(()),
         };
         Err(Error::Conflict {
@@ -113,7 +114,7 @@ impl FitOptions {
     /// [`Error::Number`] naming the first option that is out of range; [`Error::Conflict`] for a solver that is not for the
     /// penalty.
     pub fn check(&self) -> Result<(), Error> {
-        self.solver.check(self.penalty)?;
+        self.solver.check(&self.penalty)?;
         let tol = self.tol.unwrap_or(0.0);
         for (argument, got) in [("tol", tol), ("gap_tol", self.gap_tol)] {
             if !(0.0..f64::INFINITY).contains(&got) {
@@ -145,9 +146,9 @@ pub struct Optimum {
     pub biases: Vec<f64>,
     /// E, the mean error.
     pub loss: f64,
-    /// E + l1 Σ|w_j| + (l2/2)‖w‖², the objective.
+    /// E plus the penalty, the objective.
     pub objective: f64,
-    /// Max-norm of the objective's gradient; with l1, of its smallest subgradient.
+    /// Max-norm of the objective's gradient; with l1 or bounds, of its smallest subgradient.
     pub gradient_norm: f64,
     /// Proved upper bound on objective − minimum, over the columns that are not aliased; ∞ if nothing is proved.
     pub gap: f64,
@@ -220,7 +221,7 @@ const VECTORS: u128 = 64;
 /// Passes reserved for the Newton steps after L-BFGS; at most half of `max_passes`.
 const NEWTON_PASSES: f64 = 500.0;
 
-/// Minimises E + l1 Σ|w_j| + (l2/2)‖w‖², `E = Σ s_i E_i / Σ s_i`: E_i is the cross-entropy of the sigmoid for labels in
+/// Minimises E plus the penalty, `E = Σ s_i E_i / Σ s_i`: E_i is the cross-entropy of the sigmoid for labels in
 /// [0, 1], and of softmax for the codes 0 … K − 1 of K ≥ 3 classes.
 ///
 /// # Errors
@@ -251,11 +252,14 @@ fn solve(
     options.check()?;
     let labels = source.labels(precision, &mut Job::new(options.threads, observer)?)?;
     start.check(source.columns(), labels.scores, precision)?;
-    if !options.penalty.is_smooth() && labels.scores > 1 {
+    let penalty = options.penalty.clone().rounded(precision);
+    let offset = source.has_offsets().then_some("offset");
+    let for_one_score = penalty.for_one_score().or(offset);
+    if let Some(argument) = for_one_score.filter(|_| labels.scores > 1) {
         return Err(Error::Conflict {
-            argument: "l1",
-            expected: "0 for three classes or more",
-            got: format!("{} for {}", options.penalty.l1(), labels.scores),
+            argument,
+            expected: "left out for three classes or more",
+            got: format!("{} classes", labels.scores),
         });
     }
     let columns = source.columns() as u128;
@@ -266,7 +270,7 @@ fn solve(
         columns,
         "columns of X",
     )?;
-    let basis = source.basis(options.fit_bias, !options.penalty.is_none());
+    let basis = source.basis(options.fit_bias, !penalty.is_none());
     let mut run = Run::new(observer, options.threads, options.max_passes, basis)?;
     let goal = Goal {
         gap: options.gap_tol,
@@ -278,13 +282,7 @@ fn solve(
     let (objective, proof) = loop {
         let objective = Objective {
             excluded: &excluded,
-            ..Objective::new(
-                source,
-                &labels,
-                options.penalty,
-                options.fit_bias,
-                precision,
-            )
+            ..Objective::new(source, &labels, &penalty, options.fit_bias, precision)
         };
         let outcome = if options.fit_bias && labels.are_equal {
             let solution = without_second_class(&objective, &labels, &mut run)?;
@@ -303,7 +301,7 @@ fn solve(
                     prove(&objective, solution, goal, run)?
                 }
                 Solver::Proximal => {
-                    Outcome::Known(elastic_net::minimise(&objective, v, is_given, goal, run)?)
+                    Outcome::Known(proximal::minimise(&objective, v, is_given, goal, run)?)
                 }
             }
         };
@@ -316,9 +314,22 @@ fn solve(
         iterate,
         gap,
         aliased,
-        stop_reason,
-        separation,
+        mut stop_reason,
+        mut separation,
     } = proof;
+    let Run {
+        mut passes,
+        history,
+        ..
+    } = run;
+    let converged = gap <= options.gap_tol * iterate.value.objective;
+    if !converged && stop_reason != StopReason::Callback {
+        let (direction, more) = along_free_columns(&objective, &labels, options, observer)?;
+        if direction.is_some() {
+            (stop_reason, separation) = (StopReason::Separated, direction);
+        }
+        passes += more;
+    }
     let apart = |v: &[f64]| {
         let (weights, biases) = objective.split(v);
         (weights.to_vec(), biases.to_vec())
@@ -331,16 +342,56 @@ fn solve(
         objective: iterate.value.objective,
         gradient_norm: iterate.value.gradient_norm,
         gap,
-        converged: gap <= options.gap_tol * iterate.value.objective,
+        converged,
         aliased,
         stop_reason,
-        passes: run.passes,
-        history: run.history,
+        passes,
+        history,
         separation: separation.as_deref().map(apart),
     })
 }
 
-/// The solution when all labels are equal: weights of zero. The optimal bias is infinite whatever the weights, so it is
+/// A direction of the biases and the weights that are neither penalised nor bounded, where there are others, that separates the
+/// labels; and the passes that the search took.
+fn along_free_columns(
+    objective: &Objective<'_>,
+    labels: &Labels,
+    options: &FitOptions,
+    observer: &mut dyn FitObserver,
+) -> Result<(Option<Vec<f64>>, f64), Error> {
+    let (source, n) = (objective.source, objective.columns());
+    let free = objective.penalty.free_columns();
+    if free.is_empty() || objective.penalty.is_none() || !labels.are_classes {
+        return Ok((None, 0.0));
+    }
+    let mut job = Job::new(options.threads, observer)?;
+    let selected = source.select(&free, objective.precision, &mut job)?;
+    selected.lend(1, |part| {
+        let (fit_bias, penalty) = (objective.fit_bias, Penalty::NONE);
+        let basis = part.basis(fit_bias, false);
+        let part = Objective::new(part, labels, &penalty, fit_bias, objective.precision);
+        let mut run = Run::new(observer, options.threads, options.max_passes, basis)?;
+        let found = separation::search(&part, &vec![0.0; part.order()], &mut run)?;
+        let passes = 1.0 + run.passes * free.len() as f64 / n as f64;
+        let Separation::Found(narrow) = found else {
+            return Ok((None, passes));
+        };
+        let (weights, biases) = part.split(&narrow);
+        let mut direction = vec![0.0; labels.scores * n];
+        for (weights, direction) in weights
+            .chunks_exact(free.len())
+            .zip(direction.chunks_exact_mut(n))
+        {
+            free.iter()
+                .zip(weights)
+                .for_each(|(&j, w)| direction[j] = *w);
+        }
+        direction.extend(biases);
+        Ok((Some(direction), passes))
+    })
+}
+
+/// The solution when all labels are equal: weights at which the penalty is least. The optimal bias is infinite whatever the weights, so it is
 /// set to the log-odds of the labels with half the smallest sample weight added to each class, which are finite.
 fn without_second_class(
     objective: &Objective<'_>,
@@ -349,8 +400,8 @@ fn without_second_class(
 ) -> Result<Solution, Error> {
     let half = 0.5 * labels.smallest_weight;
     let (zeros, ones) = (labels.weights[0] + half, labels.weights[1] + half);
-    let mut v = vec![0.0; objective.columns()];
-    let mut direction = v.clone();
+    let mut v = objective.penalty.minimum(objective.columns());
+    let mut direction = vec![0.0; objective.columns()];
     v.push(log_ratio(ones, zeros)?);
     objective.precision.round(&mut v);
     direction.push(if ones > zeros { 1.0 } else { -1.0 });
@@ -413,7 +464,7 @@ fn log_ratio(a: f64, b: f64) -> Result<f64, Error> {
 }
 
 /// The initial parameters, and whether they are the caller's: the caller's are used if their objective is at most that
-/// of weights of zero.
+/// of the weights at which the penalty is least.
 fn begin(
     objective: &Objective<'_>,
     labels: &Labels,
@@ -430,15 +481,22 @@ fn begin(
         precision.round(&mut v);
         v
     };
-    if let Some(weights) = start.weights {
+    let least = objective.penalty.minimum(objective.order() - labels.scores);
+    let is_known = least.iter().all(|w| *w == 0.0) && !objective.source.has_offsets();
+    let least = arranged(least, &biases);
+    if let Some(mut weights) = start.weights {
+        objective.penalty.project(&mut weights);
         let v = arranged(weights, start.biases.as_deref().unwrap_or(&biases));
         let value = run.evaluate(objective, &v, precision)?;
-        if value.is_finite() && value.objective <= loss {
+        let at_least = match is_known {
+            true => loss,
+            false => run.evaluate(objective, &least, precision)?.objective,
+        };
+        if value.is_finite() && value.objective <= at_least {
             return Ok((v, true));
         }
     }
-    let zeros = vec![0.0; objective.order() - labels.scores];
-    Ok((arranged(zeros, &biases), false))
+    Ok((least, false))
 }
 
 /// The optimal biases for weights of zero, and the loss with them.

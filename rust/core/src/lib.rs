@@ -66,7 +66,7 @@ pub use kernel::{
 };
 pub use loss::{Activation, Loss};
 pub use matrix::Matrix;
-pub use penalty::Penalty;
+pub use penalty::{ColumnOptions, Penalty};
 pub use reduce::{Job, Monitor, ThreadLimits, Threads, Unmonitored};
 pub use simd::{Isa, isa};
 pub use solver::run::{FitObserver, Iteration, Record};

@@ -1,23 +1,43 @@
 //! The penalty on the weights: its value, gradient, curvature, proximal step, shrinkage per step, and convex conjugate.
 //! Biases are not penalised.
 
-use crate::error::Error;
+use crate::error::{Error, check_length};
+use crate::float::Precision;
 use crate::kernel::Basis;
-use crate::linalg::dot;
+use crate::linalg::{dot, norm};
 
-/// l1 Σ |w_j| + (l2/2) ‖w‖²: the elastic net. Its smooth part is the second term.
+/// Σ_j l1_j |w_j| + (l2_j/2) (w_j − prior_j)², for weights between lower_j and upper_j: the elastic net, with strengths,
+/// a prior mean and bounds of each column. With several classes, each class's weights have the same.
 ///
 /// Source: H. Zou & T. Hastie, "Regularization and variable selection via the elastic net", J. R. Stat. Soc. B 67 (2005),
 /// doi:10.1111/j.1467-9868.2005.00503.x.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Penalty {
-    l1: f64,
-    l2: f64,
+    /// The penalty on every weight, before factors of the columns.
+    shared: WeightPenalty,
+    /// The penalty on the weight of each column; empty if all are `shared`.
+    columns: Vec<WeightPenalty>,
+}
+
+/// What is given for each column beside the strengths of the penalty; `None` stands for the value without effect.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ColumnOptions {
+    /// Factors of l1 and l2, shape (n): 1 by default, 0 for a column that is not penalised.
+    pub factors: Option<Vec<f64>>,
+    /// The weights that l2 draws towards, shape (n): 0 by default.
+    pub prior: Option<Vec<f64>>,
+    /// The least weights, shape (n): −∞ by default.
+    pub lower: Option<Vec<f64>>,
+    /// The largest weights, shape (n): ∞ by default.
+    pub upper: Option<Vec<f64>>,
 }
 
 impl Penalty {
     /// No penalty.
-    pub const NONE: Penalty = Penalty { l1: 0.0, l2: 0.0 };
+    pub const NONE: Penalty = Penalty {
+        shared: WeightPenalty::NONE,
+        columns: Vec::new(),
+    };
 
     /// (l2/2) ‖w‖²
     ///
@@ -26,7 +46,9 @@ impl Penalty {
     /// [`Error::Number`] if `l2` is negative or not finite.
     pub fn new(l2: f64) -> Result<Self, Error> {
         check("l2", l2)?;
-        Ok(Penalty { l1: 0.0, l2 })
+        let mut penalty = Penalty::NONE;
+        penalty.shared.l2 = l2;
+        Ok(penalty)
     }
 
     /// The same with l1 Σ |w_j| added.
@@ -34,100 +56,220 @@ impl Penalty {
     /// # Errors
     ///
     /// [`Error::Number`] if `l1` is negative or not finite.
-    pub fn with_l1(self, l1: f64) -> Result<Self, Error> {
+    pub fn with_l1(mut self, l1: f64) -> Result<Self, Error> {
         check("l1", l1)?;
-        Ok(Penalty { l1, ..self })
+        self.shared.kinks.l1 = l1;
+        Ok(self)
     }
 
-    /// Whether `l1` and `l2` are 0.
-    pub(crate) fn is_none(self) -> bool {
-        self.l1 == 0.0 && self.l2 == 0.0
-    }
-
-    /// Whether the penalty has a derivative everywhere.
-    pub(crate) fn is_smooth(self) -> bool {
-        self.l1 == 0.0
-    }
-
-    /// The strength of Σ |w_j|.
-    pub(crate) fn l1(self) -> f64 {
-        self.l1
-    }
-
-    pub(crate) fn value(self, weights: &[f64]) -> f64 {
-        let (mut sum, mut squares) = (0.0, 0.0);
-        // A factor of 0 gives 0 even if the squares overflow.
-        if self.l1 > 0.0 {
-            sum = self.l1 * weights.iter().map(|w| w.abs()).sum::<f64>();
+    /// The same for `columns` columns with options of their own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] for arrays of another length; [`Error::Weight`] for a factor that is negative or not finite, a
+    /// prior that is not finite, and bounds between which there is no number.
+    pub fn with_columns(mut self, columns: usize, options: &ColumnOptions) -> Result<Self, Error> {
+        if *options == ColumnOptions::default() {
+            return Ok(self);
         }
-        if self.l2 > 0.0 {
-            squares = 0.5 * self.l2 * weights.iter().map(|w| w * w).sum::<f64>();
+        self.columns = vec![self.shared; columns];
+        let each = |argument, values: &Option<Vec<f64>>| -> Result<Vec<f64>, Error> {
+            let Some(values) = values else {
+                return Ok(Vec::new());
+            };
+            check_length(argument, values.len(), columns, "one per column of X")?;
+            Ok(values.clone())
+        };
+        let wrong = |argument, expected, index, got| Error::Weight {
+            argument,
+            expected,
+            index,
+            got,
+        };
+        for (j, factor) in each("penalty_factors", &options.factors)?
+            .into_iter()
+            .enumerate()
+        {
+            if !(0.0..f64::INFINITY).contains(&factor) {
+                let expected = "finite and not negative";
+                return Err(wrong("penalty_factors", expected, j, factor));
+            }
+            self.columns[j].l2 *= factor;
+            self.columns[j].kinks.l1 *= factor;
         }
-        sum + squares
+        for (j, prior) in each("prior", &options.prior)?.into_iter().enumerate() {
+            if !prior.is_finite() {
+                return Err(wrong("prior", "finite", j, prior));
+            }
+            self.columns[j].prior = prior;
+        }
+        for (j, lower) in each("lower", &options.lower)?.into_iter().enumerate() {
+            if lower.is_nan() || lower == f64::INFINITY {
+                return Err(wrong("lower", "numbers or −∞", j, lower));
+            }
+            self.columns[j].kinks.lower = lower;
+        }
+        for (j, upper) in each("upper", &options.upper)?.into_iter().enumerate() {
+            if upper.is_nan() || upper < self.columns[j].kinks.lower || upper == f64::NEG_INFINITY {
+                let expected = "at least the lower bounds";
+                return Err(wrong("upper", expected, j, upper));
+            }
+            self.columns[j].kinks.upper = upper;
+        }
+        Ok(self)
     }
 
-    /// The derivative of smallest magnitude that the objective has by a weight, given the derivative `slope` of its smooth
-    /// part: 0 at an optimum.
-    pub(crate) fn least_slope(self, weight: f64, slope: f64) -> f64 {
-        least_slope(weight, slope, self.l1)
+    /// The penalty on weight `i` of weights that are given class by class.
+    #[inline]
+    pub(crate) fn of(&self, i: usize) -> &WeightPenalty {
+        match self.columns.len() {
+            0 => &self.shared,
+            n => &self.columns[i % n],
+        }
     }
 
-    /// The derivative of the smooth part by a weight.
-    pub(crate) fn slope(self, weight: f64) -> f64 {
-        self.l2 * weight
+    /// The penalty on the weights of some columns.
+    pub(crate) fn select(&self, columns: &[usize]) -> Self {
+        let own = match self.columns.is_empty() {
+            true => Vec::new(),
+            false => columns.iter().map(|&j| self.columns[j]).collect(),
+        };
+        Penalty {
+            shared: self.shared,
+            columns: own,
+        }
     }
 
-    /// `aᵀ H b` for two directions of the weights, with the penalty's Hessian H.
-    pub(crate) fn product(self, a: &[f64], b: &[f64]) -> f64 {
-        if self.l2 == 0.0 {
+    /// The same with bounds that are numbers of `precision`, none of them farther out.
+    pub(crate) fn rounded(mut self, precision: Precision) -> Self {
+        let columns = match precision {
+            Precision::Single => self.columns.as_mut_slice(),
+            Precision::Double => &mut [],
+        };
+        for column in columns {
+            let kinks = &mut column.kinks;
+            (kinks.lower, kinks.upper) = inside(kinks.lower, kinks.upper);
+        }
+        self
+    }
+
+    /// The penalty of each column; that of all of them, if they have the same.
+    fn different(&self) -> &[WeightPenalty] {
+        match self.columns.is_empty() {
+            true => std::slice::from_ref(&self.shared),
+            false => &self.columns,
+        }
+    }
+
+    /// Whether no weight is penalised or bounded.
+    pub(crate) fn is_none(&self) -> bool {
+        self.different().iter().all(WeightPenalty::is_free)
+    }
+
+    /// Whether every weight has a positive l2.
+    pub(crate) fn is_strictly_convex(&self) -> bool {
+        self.different().iter().all(|column| column.l2 > 0.0)
+    }
+
+    /// Whether the penalty has a derivative everywhere: there is no l1, and there are no bounds.
+    pub(crate) fn is_smooth(&self) -> bool {
+        let is_smooth = |column: &WeightPenalty| column.kinks == Kinks::NONE;
+        self.different().iter().all(is_smooth)
+    }
+
+    /// The name of an option that only fits of one score have, if there is one.
+    pub(crate) fn for_one_score(&self) -> Option<&'static str> {
+        let some = |is_given: fn(&WeightPenalty) -> bool| self.different().iter().any(is_given);
+        if some(|column| column.kinks.l1 > 0.0) {
+            Some("l1")
+        } else if some(|column| column.prior != 0.0) {
+            Some("prior")
+        } else if some(|column| column.kinks.lower.is_finite()) {
+            Some("lower")
+        } else {
+            some(|column| column.kinks.upper.is_finite()).then_some("upper")
+        }
+    }
+
+    /// The columns that are neither penalised nor bounded, if there are others.
+    pub(crate) fn free_columns(&self) -> Vec<usize> {
+        let columns = self.columns.iter().enumerate();
+        let free = columns.filter(|(_, column)| column.is_free());
+        free.map(|(j, _)| j).collect()
+    }
+
+    pub(crate) fn value(&self, weights: &[f64]) -> f64 {
+        let values = weights.iter().enumerate();
+        values.map(|(i, w)| self.of(i).value(*w)).sum()
+    }
+
+    /// `aᵀ H b` for two directions of the weights, with the Hessian H of the smooth part.
+    pub(crate) fn product(&self, a: &[f64], b: &[f64]) -> f64 {
+        if self.different().iter().all(|column| column.l2 == 0.0) {
             return 0.0; // even if the products overflow
         }
-        self.l2 * dot(a, b)
+        if self.columns.is_empty() {
+            return self.shared.l2 * dot(a, b);
+        }
+        let image: Vec<f64> = (b.iter().enumerate())
+            .map(|(i, b)| self.of(i).l2 * b)
+            .collect();
+        dot(a, &image)
+    }
+
+    /// The derivatives of the smooth part by the weights.
+    pub(crate) fn slopes(&self, weights: &[f64]) -> Vec<f64> {
+        let weights = weights.iter().enumerate();
+        weights.map(|(i, w)| self.of(i).slope(*w)).collect()
+    }
+
+    /// The derivative of the smooth part along a direction of the weights.
+    pub(crate) fn slope_along(&self, weights: &[f64], direction: &[f64]) -> f64 {
+        if self.different().iter().all(|column| column.l2 == 0.0) {
+            return 0.0; // even if the products overflow
+        }
+        dot(&self.slopes(weights), direction)
+    }
+
+    /// Moves weights that are out of their bounds to these.
+    pub(crate) fn project(&self, weights: &mut [f64]) {
+        for (i, w) in weights.iter_mut().enumerate() {
+            let Kinks { lower, upper, .. } = self.of(i).kinks;
+            *w = w.clamp(lower, upper);
+        }
+    }
+
+    /// The weights at which the penalty is least, and nearest to 0.
+    pub(crate) fn minimum(&self, weights: usize) -> Vec<f64> {
+        (0..weights).map(|i| self.of(i).minimum()).collect()
     }
 
     /// The part of itself that each weight loses in a gradient step of length `step`: w ← w − step · l2 · w.
-    pub(crate) fn shrinkage(self, step: f64) -> f64 {
-        step * self.l2
+    pub(crate) fn shrinkage(&self, step: f64) -> f64 {
+        step * self.shared.l2
     }
 
-    /// The largest κ ≤ 1 for which the dual point of derivatives of up to `largest` in magnitude, times κ, is feasible.
-    pub(crate) fn dual_scale(self, largest: f64) -> f64 {
-        match self.l2 == 0.0 && largest > self.l1 {
-            true => self.l1 / largest * (1.0 - 4.0 * f64::EPSILON),
-            false => 1.0,
-        }
+    /// Upper bound on the convex conjugate of the smooth part, less its linear terms, at `g` plus any vector that is not
+    /// longer than `error`: `max_u g·u − Σ_j (l2_j/2) u_j²`.
+    pub(crate) fn conjugate(&self, g: &[f64], error: f64) -> f64 {
+        let least = self.different().iter().map(|column| column.l2);
+        let least = least.fold(f64::INFINITY, f64::min);
+        let scaled: Vec<f64> = (g.iter().enumerate())
+            .map(|(i, g)| g / self.of(i).l2.sqrt())
+            .collect();
+        let length = norm(&scaled) + error / least.sqrt();
+        0.5 * length * length
     }
 
-    /// Upper bound on R(w) + R*(−g) + g w, R being the penalty of one weight and R* its conjugate: what is missing of
-    /// Fenchel's equality. g is a feasible derivative of the mean error by the weight, which may be off by `error`.
-    ///
-    /// With a = −g, limited to ±l1, and t = (−g − a) / l2, or 0, it is (l2/2) (w − t)² + l1 |w| − a w.
-    pub(crate) fn dual_distance(self, weight: f64, g: f64, error: f64) -> f64 {
-        let a = (-g).clamp(-self.l1, self.l1);
-        let (mut t, mut of_error) = (0.0, 0.0);
-        if self.l2 > 0.0 {
-            t = (-g - a) / self.l2;
-            of_error = error * error / (2.0 * self.l2);
-        }
-        let apart = weight - t;
-        let of_l1 = self.l1 * weight.abs() - a * weight;
-        // The difference may be as small as the rounding of its terms.
-        let rounding = 4.0 * f64::EPSILON * self.l1 * weight.abs();
-        0.5 * self.l2 * apart * apart + of_l1 + rounding + error * apart.abs() + of_error
-    }
-
-    /// The convex conjugate of (l2/2) ‖w‖² at a vector of this norm: `max_u g·u − (l2/2)‖u‖²` with ‖g‖ = `norm`.
-    pub(crate) fn conjugate(self, norm: f64) -> f64 {
-        norm * norm / (2.0 * self.l2)
-    }
-
-    /// The diagonal of the penalty's Hessian by weights in the coordinates of a basis.
-    pub(crate) fn diagonal(self, basis: &Basis) -> Vec<f64> {
-        if self.l2 == 0.0 {
-            return vec![0.0; basis.columns()];
-        }
-        let per_unit = basis.per_unit().iter();
-        let mut diagonal: Vec<f64> = per_unit.map(|unit| self.l2 * unit * unit).collect();
+    /// The diagonal of the Hessian of the smooth part, by weights in the coordinates of a basis.
+    pub(crate) fn diagonal(&self, basis: &Basis) -> Vec<f64> {
+        let per_unit = basis.per_unit().iter().enumerate();
+        let mut diagonal: Vec<f64> = per_unit
+            .map(|(j, unit)| match self.of(j).l2 {
+                0.0 => 0.0, // even if the square of the unit overflows
+                l2 => l2 * unit * unit,
+            })
+            .collect();
         for (j, _) in basis.combinations() {
             let w = basis.natural_weights(j);
             diagonal[j] = self.product(&w, &w);
@@ -136,8 +278,8 @@ impl Penalty {
     }
 
     /// Calls `put(i, j, element)` with each element i > j of the Hessian of [`Penalty::diagonal`] that may not be zero.
-    pub(crate) fn between(self, basis: &Basis, mut put: impl FnMut(usize, usize, f64)) {
-        if self.l2 == 0.0 {
+    pub(crate) fn between(&self, basis: &Basis, mut put: impl FnMut(usize, usize, f64)) {
+        if self.different().iter().all(|column| column.l2 == 0.0) {
             return;
         }
         let combined: Vec<(usize, Vec<f64>)> = basis
@@ -147,28 +289,194 @@ impl Penalty {
         for (at, (i, w)) in combined.iter().enumerate() {
             for j in 0..*i {
                 let product = match combined[..at].binary_search_by_key(&j, |(j, _)| *j) {
-                    Ok(other) => dot(w, &combined[other].1),
-                    Err(_) => w[j] * basis.per_unit()[j],
+                    Ok(other) => self.product(w, &combined[other].1),
+                    Err(_) => self.of(j).l2 * w[j] * basis.per_unit()[j],
                 };
-                put(*i, j, self.l2 * product);
+                put(*i, j, product);
             }
         }
     }
 }
 
-/// The derivative of smallest magnitude that f(x) + t |x| has at `x`, given the derivative `slope` of f.
-pub(crate) fn least_slope(x: f64, slope: f64, t: f64) -> f64 {
-    if t == 0.0 {
-        slope
-    } else if x == 0.0 {
-        soft_threshold(slope, t)
-    } else {
-        slope + t.copysign(x)
+/// The penalty on one weight w: l1 |w| + (l2/2) (w − prior)², for w between bounds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct WeightPenalty {
+    pub l2: f64,
+    pub prior: f64,
+    pub kinks: Kinks,
+}
+
+impl WeightPenalty {
+    const NONE: Self = WeightPenalty {
+        l2: 0.0,
+        prior: 0.0,
+        kinks: Kinks::NONE,
+    };
+
+    /// Whether there is neither penalty nor bound.
+    pub(crate) fn is_free(&self) -> bool {
+        self.l2 == 0.0 && self.kinks == Kinks::NONE
+    }
+
+    fn value(&self, w: f64) -> f64 {
+        let from_prior = w - self.prior;
+        // A factor of 0 gives 0 even if the square overflows.
+        let square = match self.l2 {
+            0.0 => 0.0,
+            l2 => 0.5 * l2 * from_prior * from_prior,
+        };
+        match self.kinks.l1 {
+            0.0 => square,
+            l1 => square + l1 * w.abs(),
+        }
+    }
+
+    /// The weight at which the penalty is least, and nearest to 0.
+    fn minimum(&self) -> f64 {
+        match self.l2 {
+            0.0 => 0.0_f64.clamp(self.kinks.lower, self.kinks.upper),
+            l2 => self.kinks.proximal(self.prior, l2),
+        }
+    }
+
+    /// The derivative of the smooth part.
+    #[inline]
+    pub(crate) fn slope(&self, w: f64) -> f64 {
+        self.l2 * (w - self.prior)
+    }
+
+    /// The largest κ ≤ 1 for which κ g is a derivative of the mean error that some weight answers with a finite minimum, for
+    /// any g that is off by up to `error`.
+    pub(crate) fn dual_scale(&self, g: f64, error: f64) -> f64 {
+        let Kinks { l1, lower, upper } = self.kinks;
+        let upwards = if upper == f64::INFINITY {
+            -g
+        } else {
+            -f64::INFINITY
+        };
+        let downwards = if lower == -f64::INFINITY {
+            g
+        } else {
+            -f64::INFINITY
+        };
+        let largest = upwards.max(downwards) + error;
+        match self.l2 == 0.0 && largest > l1 {
+            true => l1 / largest * (1.0 - 4.0 * f64::EPSILON),
+            false => 1.0,
+        }
+    }
+
+    /// Upper bound on φ(w) − min φ, for φ(u) = g u + the penalty of u: what is missing of Fenchel's equality. g is a feasible
+    /// derivative of the mean error by the weight, which may be off by `error`.
+    pub(crate) fn dual_distance(&self, w: f64, g: f64, error: f64) -> f64 {
+        let Kinks { l1, lower, upper } = self.kinks;
+        if self.l2 == 0.0 {
+            // φ is linear between these places, and its minimum is at one of them.
+            let ends = [lower, 0.0_f64.clamp(lower, upper), upper];
+            let finite = ends.into_iter().filter(|end| end.is_finite());
+            let distance = |t: f64| {
+                let apart = (w - t).abs();
+                let error = error + 4.0 * f64::EPSILON * (g.abs() + l1);
+                g * (w - t) + l1 * (w.abs() - t.abs()) + error * apart
+            };
+            return finite.map(distance).fold(0.0, f64::max);
+        }
+        self.curved_distance(w, g, error)
+    }
+
+    /// [`WeightPenalty::dual_distance`] with l2 > 0. For t near the minimiser of φ, a subgradient a of l1 |u| at t, and the slope
+    /// s = g + l2 (t − prior) + a,
+    ///
+    /// ```text
+    /// φ(w) − φ(u) ≤ (l2/2) (w − t)² + s (w − t) + l1 |w| − a w  −  s (u − t) − (l2/2) (u − t)²
+    /// ```
+    ///
+    /// where s is 0 up to rounding, which counts as an error of g, unless t is at a bound that s presses against.
+    fn curved_distance(&self, w: f64, g: f64, error: f64) -> f64 {
+        let WeightPenalty { l2, prior, kinks } = *self;
+        let Kinks { l1, lower, upper } = kinks;
+        let at_zero = g - l2 * prior;
+        let t = (-soft_threshold(at_zero, l1) / l2).clamp(lower, upper);
+        let a = match t {
+            0.0 => (-at_zero).clamp(-l1, l1),
+            _ => l1.copysign(t),
+        };
+        let apart = w - t;
+        let terms = g.abs() + l2 * (t.abs() + prior.abs()) + l1;
+        let error = error + 4.0 * f64::EPSILON * terms;
+        let pressing = match t == lower || t == upper {
+            true => ((g + l2 * (t - prior) + a) * apart).max(0.0),
+            false => 0.0,
+        };
+        let of_l1 = l1 * w.abs() - a * w + 4.0 * f64::EPSILON * l1 * w.abs();
+        let of_error = error * apart.abs() + error * error / (2.0 * l2);
+        0.5 * l2 * apart * apart + pressing + of_l1 + of_error
     }
 }
 
-/// The proximal step of t |x|: x moved by t towards 0, and 0 if it is nearer.
-pub(crate) fn soft_threshold(x: f64, t: f64) -> f64 {
+/// What of the penalty on one weight has no derivative everywhere: l1 |w|, and bounds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Kinks {
+    pub l1: f64,
+    pub lower: f64,
+    pub upper: f64,
+}
+
+impl Kinks {
+    pub(crate) const NONE: Self = Kinks {
+        l1: 0.0,
+        lower: -f64::INFINITY,
+        upper: f64::INFINITY,
+    };
+
+    /// Those of a weight w in other units, w / `per_unit`, which lose no digits if these are powers of two.
+    pub(crate) fn in_units(&self, per_unit: f64) -> Self {
+        Kinks {
+            l1: self.l1 * per_unit,
+            lower: self.lower / per_unit,
+            upper: self.upper / per_unit,
+        }
+    }
+
+    /// Whether the weight is where there is no derivative: at 0, with l1, or at a bound.
+    pub(crate) fn is_at(&self, w: f64) -> bool {
+        (w == 0.0 && self.l1 > 0.0) || w == self.lower || w == self.upper
+    }
+
+    /// The subgradient whose sum with `slope`, the derivative of the smooth part, is smallest in magnitude.
+    pub(crate) fn subgradient(&self, w: f64, slope: f64) -> f64 {
+        let of_l1 = match w {
+            _ if self.l1 == 0.0 => 0.0,
+            0.0 => (-slope).clamp(-self.l1, self.l1),
+            _ => self.l1.copysign(w),
+        };
+        let left = slope + of_l1;
+        let is_pressing = (w == self.lower && left > 0.0) || (w == self.upper && left < 0.0);
+        if is_pressing { -slope } else { of_l1 }
+    }
+
+    /// The derivative of smallest magnitude that the objective has, given the derivative `slope` of its smooth part: 0 at an
+    /// optimum.
+    pub(crate) fn least_slope(&self, w: f64, slope: f64) -> f64 {
+        slope + self.subgradient(w, slope)
+    }
+
+    /// The proximal step: the minimum over u of (h/2) (u − w)² + l1 |u| between the bounds.
+    pub(crate) fn proximal(&self, w: f64, h: f64) -> f64 {
+        soft_threshold(w, self.l1 / h).clamp(self.lower, self.upper)
+    }
+
+    /// `to`, or the first place without a derivative on the way there from `w`.
+    pub(crate) fn first(&self, w: f64, to: f64) -> f64 {
+        match self.l1 > 0.0 && w * to < 0.0 {
+            true => 0.0_f64.clamp(self.lower, self.upper),
+            false => to.clamp(self.lower, self.upper),
+        }
+    }
+}
+
+/// x moved by t towards 0, and 0 if it is nearer.
+fn soft_threshold(x: f64, t: f64) -> f64 {
     if x > t {
         x - t
     } else if x < -t {
@@ -189,43 +497,153 @@ fn check(argument: &'static str, strength: f64) -> Result<(), Error> {
     }
 }
 
+/// The nearest bounds that are float32 numbers, not farther out; where no float32 number is between them, the one next to
+/// them.
+fn inside(lower: f64, upper: f64) -> (f64, f64) {
+    let (up, down) = (lower as f32, upper as f32);
+    let up = if f64::from(up) < lower {
+        up.next_up()
+    } else {
+        up
+    };
+    let down = if f64::from(down) > upper {
+        down.next_down()
+    } else {
+        down
+    };
+    match up <= down {
+        true => (f64::from(up), f64::from(down)),
+        false => (f64::from(lower as f32), f64::from(lower as f32)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::shuffle::Random;
 
     #[test]
     fn gradient_and_curvature_are_those_of_the_value() {
-        let penalty = Penalty::new(0.75).unwrap();
-        let (w, d) = ([1.0, -2.0, 0.5], [0.25, 1.0, -3.0]);
-        let at = |t: f64| {
-            let moved: Vec<f64> = w.iter().zip(d).map(|(w, d)| w + t * d).collect();
-            penalty.value(&moved)
+        let options = ColumnOptions {
+            factors: Some(vec![1.0, 0.0, 3.0]),
+            prior: Some(vec![0.5, 0.0, -1.0]),
+            ..ColumnOptions::default()
         };
-        let slope: f64 = w.iter().zip(d).map(|(w, d)| penalty.slope(*w) * d).sum();
-        // A quadratic is the sum of its Taylor terms.
-        let there = at(0.0) + slope + 0.5 * penalty.product(&d, &d);
-        assert!((at(1.0) - there).abs() < 1e-14);
-        // The conjugate is attained at u = g / l2.
-        let u: Vec<f64> = d.iter().map(|g| g / 0.75).collect();
+        let penalty = Penalty::new(0.75).unwrap();
+        for penalty in [penalty.clone().with_columns(3, &options).unwrap(), penalty] {
+            let (w, d) = ([1.0, -2.0, 0.5], [0.25, 1.0, -3.0]);
+            let at = |t: f64| {
+                let moved: Vec<f64> = w.iter().zip(d).map(|(w, d)| w + t * d).collect();
+                penalty.value(&moved)
+            };
+            // A quadratic is the sum of its Taylor terms.
+            let slope = penalty.slope_along(&w, &d);
+            let there = at(0.0) + slope + 0.5 * penalty.product(&d, &d);
+            assert!((at(1.0) - there).abs() < 1e-13);
+        }
+    }
+
+    /// The conjugate is attained at u = g / l2, and covers every vector as near as is said.
+    #[test]
+    fn the_conjugate_is_the_largest_difference() {
+        let factors = Some(vec![1.0, 0.5, 3.0]);
+        let options = ColumnOptions {
+            factors,
+            ..ColumnOptions::default()
+        };
+        let penalty = Penalty::new(0.75)
+            .unwrap()
+            .with_columns(3, &options)
+            .unwrap();
+        let d = [0.25, 1.0, -3.0];
+        let u: Vec<f64> = (d.iter().enumerate())
+            .map(|(j, g)| g / penalty.of(j).l2)
+            .collect();
         let gained = dot(&d, &u) - penalty.value(&u);
-        assert!((penalty.conjugate(dot(&d, &d).sqrt()) - gained).abs() < 1e-13);
+        assert!((penalty.conjugate(&d, 0.0) - gained).abs() < 1e-13);
+        for j in 0..3 {
+            let mut near = d;
+            near[j] += 0.1_f64.copysign(near[j]);
+            assert!(penalty.conjugate(&near, 0.0) <= penalty.conjugate(&d, 0.1));
+        }
     }
 
     #[test]
     fn a_basis_changes_coordinates_not_the_penalty() {
+        let options = ColumnOptions {
+            factors: Some(vec![1.0, 0.25, 3.0]),
+            ..ColumnOptions::default()
+        };
         let penalty = Penalty::new(2.0).unwrap();
-        let mut basis = Basis::new(vec![3.0, -1.0, 0.5], vec![0.5, 2.0, 0.25]);
-        basis.take_out(2, &[0.5, 0.125], &[1.0, 1.0]);
-        let u = [1.0, -0.5, 2.0];
-        let mut natural = u.to_vec();
-        basis.to_natural(&mut natural);
-        let mut squares: f64 = (penalty.diagonal(&basis).iter().zip(u))
-            .map(|(h, u)| h * u * u)
-            .sum();
-        penalty.between(&basis, |i, j, h| squares += 2.0 * h * u[i] * u[j]);
-        assert!((0.5 * squares - penalty.value(&natural)).abs() < 1e-12);
+        for penalty in [penalty.clone().with_columns(3, &options).unwrap(), penalty] {
+            let mut basis = Basis::new(vec![3.0, -1.0, 0.5], vec![0.5, 2.0, 0.25]);
+            basis.take_out(2, &[0.5, 0.125], &[1.0, 1.0]);
+            let u = [1.0, -0.5, 2.0];
+            let mut natural = u.to_vec();
+            basis.to_natural(&mut natural);
+            let mut squares: f64 = (penalty.diagonal(&basis).iter().zip(u))
+                .map(|(h, u)| h * u * u)
+                .sum();
+            penalty.between(&basis, |i, j, h| squares += 2.0 * h * u[i] * u[j]);
+            assert!((0.5 * squares - penalty.value(&natural)).abs() < 1e-12);
+        }
         assert!(Penalty::new(-1.0).is_err() && Penalty::new(f64::NAN).is_err());
+    }
+
+    /// The distance is at least that to any other weight, for any derivative as near as is said, and 0 at the minimum.
+    #[test]
+    fn the_dual_distance_is_the_largest_difference() {
+        let mut random = Random::new(5);
+        for round in 0..4000 {
+            let mut number = |size: f64| size * (2.0 * random.uniform() - 1.0);
+            let some = |chance: i32, x: f64, otherwise: f64| {
+                if round % chance == 0 { x } else { otherwise }
+            };
+            let lower = some(3, number(1.0), -f64::INFINITY);
+            let upper = some(5, lower.max(-1.0) + number(1.0).abs(), f64::INFINITY);
+            let penalty = WeightPenalty {
+                l2: some(2, number(1.0).abs(), 0.0),
+                prior: number(1.0),
+                kinks: Kinks {
+                    l1: some(7, 0.0, number(1.0).abs()),
+                    lower,
+                    upper,
+                },
+            };
+            let (g, error) = (number(2.0), some(4, number(0.1).abs(), 0.0));
+            let g = penalty.dual_scale(g, error) * g;
+            let w = number(2.0).clamp(lower, upper);
+            let said = penalty.dual_distance(w, g, error);
+            for _ in 0..100 {
+                let (u, e) = (number(3.0).clamp(lower, upper), number(error));
+                let e = if penalty.dual_scale(g + e, 0.0) < 1.0 {
+                    0.0
+                } else {
+                    e
+                };
+                let apart = (g + e) * (w - u) + penalty.value(w) - penalty.value(u);
+                assert!(
+                    apart <= said + 1e-14,
+                    "{penalty:?} {g} {e} {w} {u}: {apart} {said}"
+                );
+            }
+            if penalty.l2 > 0.0 {
+                let least = penalty
+                    .kinks
+                    .proximal(penalty.prior - g / penalty.l2, penalty.l2);
+                assert!(penalty.dual_distance(least, g, 0.0) < 1e-12);
+            }
+        }
+    }
+
+    #[test]
+    fn bounds_of_single_precision_are_not_farther_out() {
+        assert_eq!(inside(0.0, f64::INFINITY), (0.0, f64::INFINITY));
+        let (lower, upper) = inside(0.1, 0.7);
+        assert!(lower >= 0.1 && lower - 0.1 < 1e-8 && upper <= 0.7 && 0.7 - upper < 1e-7);
+        let (lower, upper) = inside(0.1, 0.1);
+        assert!(lower == upper && (lower - 0.1).abs() < 1e-8);
     }
 }

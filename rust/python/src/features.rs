@@ -41,6 +41,14 @@ impl<'py> GivenFeatures<'py> {
         }
     }
 
+    /// n, the number of columns.
+    pub(crate) fn columns(&self) -> PyResult<usize> {
+        match self {
+            GivenFeatures::Dense(view) => Ok(view.matrix()?.columns()),
+            GivenFeatures::Sparse(matrix) => Ok(matrix.shape.1),
+        }
+    }
+
     /// The number of elements in memory.
     pub(crate) fn stored(&self) -> PyResult<usize> {
         match self {

@@ -3,16 +3,16 @@
 use std::ops::ControlFlow;
 
 use gradstep_core::{
-    Alias, Dataset, FitObserver, FitOptions, Float, Iteration, Monitor, Optimum, Penalty, Record,
-    Solver, Start, Threads,
+    Alias, ColumnOptions, Dataset, FitObserver, FitOptions, Float, Iteration, Monitor, Optimum,
+    Penalty, Record, Solver, Start, Threads, Vector,
 };
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyByteArray, PyDict, PyList, PyString, PyTuple};
 
-use crate::arrays::{Array, Number, View, numpy};
+use crate::arrays::{Array, Number, Real, View, numpy};
 use crate::features::GivenFeatures;
-use crate::formulas::weights_of_rows;
+use crate::formulas::{vector, weights_of_rows};
 use crate::monitor::PythonMonitor;
 use crate::parameters::{biases, pack_biases, pack_weights, rows_of, weights_of};
 use crate::value_error;
@@ -23,6 +23,7 @@ const ONE_THREAD: usize = 1 << 15;
 /// The options of `gradstep.fit`, in its order.
 type GivenOptions<'py> = (
     (f64, f64), // l1, l2
+    GivenColumns<'py>,
     bool,
     Bound<'py, PyString>,
     f64, // gap_tol
@@ -32,16 +33,25 @@ type GivenOptions<'py> = (
     Option<usize>,
 );
 
+/// Penalty factors, prior, lower and upper bounds: a number for each column.
+type GivenColumns<'py> = [Option<Array<'py>>; 4];
+
+/// Sample weights and offsets: a number for each row.
+type GivenRows<'py> = [Option<Array<'py>>; 2];
+
 /// Weights and bias to start from.
 type GivenStart<'py> = (Option<Array<'py>>, Option<Bound<'py, PyAny>>);
 
-/// The options, and how many threads there may be.
-fn unpack(given: GivenOptions<'_>) -> PyResult<(FitOptions, Option<usize>)> {
-    let ((l1, l2), fit_bias, solver, gap_tol, tol, certify, max_passes, n_threads) = given;
-    let penalty = Penalty::new(l2).and_then(|penalty| penalty.with_l1(l1));
-    let penalty = penalty.map_err(value_error)?;
+/// The options of a fit with so many columns, and how many threads there may be.
+fn unpack(given: GivenOptions<'_>, columns: usize) -> PyResult<(FitOptions, Option<usize>)> {
+    let ((l1, l2), own, fit_bias, solver, gap_tol, tol, certify, max_passes, n_threads) = given;
+    let own = unpack_columns(&own)?;
+    let penalty = Penalty::new(l2)
+        .and_then(|penalty| penalty.with_l1(l1))
+        .and_then(|penalty| penalty.with_columns(columns, &own))
+        .map_err(value_error)?;
     let options = FitOptions {
-        solver: Solver::parse(&solver.to_string_lossy(), penalty).map_err(value_error)?,
+        solver: Solver::parse(&solver.to_string_lossy(), &penalty).map_err(value_error)?,
         threads: Threads::new(n_threads).map_err(value_error)?,
         penalty,
         fit_bias,
@@ -53,20 +63,36 @@ fn unpack(given: GivenOptions<'_>) -> PyResult<(FitOptions, Option<usize>)> {
     Ok((options, n_threads))
 }
 
+fn unpack_columns([factors, prior, lower, upper]: &GivenColumns<'_>) -> PyResult<ColumnOptions> {
+    let numbers = |argument, given: &Option<Array<'_>>| {
+        let given = given.as_ref();
+        let numbers = given.map(|given| vector(argument, given)?.to_vec::<f64>());
+        numbers.transpose()
+    };
+    Ok(ColumnOptions {
+        factors: numbers("penalty_factors", factors)?,
+        prior: numbers("prior", prior)?,
+        lower: numbers("lower", lower)?,
+        upper: numbers("upper", upper)?,
+    })
+}
+
 /// A dict of what `gradstep.Optimum` holds; its parts as plain tuples, and the reason to stop as its word.
 #[pyfunction]
 pub(crate) fn fit<'py>(
     x: &Bound<'py, PyAny>,
     y: &Array<'py>,
-    sample_weight: Option<&Array<'py>>,
+    of_rows: GivenRows<'py>,
     given: GivenOptions<'py>,
     start: GivenStart<'py>,
     callback: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let py = x.py();
     let (x, y) = (GivenFeatures::new(x)?, View::new("y", y, 1)?);
-    let sample_weight = weights_of_rows(sample_weight)?;
-    let (mut options, n_threads) = unpack(given)?;
+    let [sample_weight, offset] = of_rows;
+    let sample_weight = weights_of_rows(sample_weight.as_ref())?;
+    let offset = offset.map(|offset| vector("offset", &offset)).transpose()?;
+    let (mut options, n_threads) = unpack(given, x.columns()?)?;
     if n_threads.is_none() && x.stored()? <= ONE_THREAD {
         options.threads = Threads::ONE;
     }
@@ -74,6 +100,7 @@ pub(crate) fn fit<'py>(
         x: &x,
         y: &y,
         sample_weight: sample_weight.as_ref(),
+        offset: offset.as_ref(),
         start: unpack_start(start)?,
         options,
         callback,
@@ -101,6 +128,7 @@ struct Arguments<'a, 'py> {
     x: &'a GivenFeatures<'py>,
     y: &'a View<'py>,
     sample_weight: Option<&'a View<'py>>,
+    offset: Option<&'a Real<'py>>,
     start: Start,
     options: FitOptions,
     callback: Option<Py<PyAny>>,
@@ -111,6 +139,10 @@ impl<'py> Arguments<'_, 'py> {
         let rows = self.x.rows::<F>(py, self.options.threads)?;
         let (x, y) = (rows.features()?, self.y.vector()?);
         let sample_weight = self.sample_weight.map(View::vector).transpose()?;
+        // Scores of float32 rows are sums in float32, so that an offset has no more digits.
+        let offset = self.offset.map(Real::to_vec::<F>).transpose()?;
+        let offset = offset.map(|of| of.into_iter().map(Float::to_f64).collect::<Vec<f64>>());
+        let offset = offset.as_deref().map(Vector::from_slice);
         let (start, options) = (self.start, self.options);
         let single = self.x.is_single();
         let mut watched = Watched {
@@ -119,6 +151,7 @@ impl<'py> Arguments<'_, 'py> {
         };
         let optimum = py.detach(|| {
             let dataset = Dataset::new(x, &y, sample_weight.as_ref())?;
+            let dataset = dataset.with_offset(offset.as_ref())?;
             gradstep_core::fit::<F>(&dataset, start, &options, &mut watched)
         });
         let optimum = watched.monitor.finish(optimum)?;

@@ -113,7 +113,26 @@ refuse(
     gradstep.fit, X, Y, solver="newton",
 )  # fmt: skip
 refuse(
-    "fit", ValueError, "l1", r"0 for three classes or more, got 0\.1 for 3$",
+    "fit", ValueError, "l1", r"left out for three classes or more, got 3 classes$",
     gradstep.fit, [[0.0], [1.0], [2.0]], [0, 1, 2], l1=0.1,
 )  # fmt: skip
 refuse("fit", TypeError, "solver", r"a str, got int$", gradstep.fit, X, Y, solver=2)
+
+# Penalty factors, a prior, bounds and offsets.
+for argument, facts, value in [
+    ("penalty_factors", "finite and not negative, got -1 at index 1$", [1, -1, 1]),
+    ("prior", "finite, got nan at index 0$", [np.nan, 0, 0]),
+    ("lower", "numbers or −∞, got inf at index 0$", np.inf),
+    ("upper", "at least the lower bounds, got -inf at index 0$", -np.inf),
+    ("offset", "finite, got inf at row 1$", [0, np.inf, 0, 0]),
+]:
+    refuse("fit", ValueError, argument, facts, gradstep.fit, X, Y, **{argument: value})
+OPTIMUM = gradstep.fit(X, Y, l2=1.0)
+refuse(
+    "predict", ValueError, "offset", r"shape \(4,\) \(one per row of X\), got shape \(1,\)$",
+    OPTIMUM.predict, X, offset=[0.0],
+)  # fmt: skip
+refuse(
+    "predict", ValueError, "offset", r"None for scores of classes, got shape \(3,\)$",
+    gradstep.fit([[0.0], [1.0], [2.0]], [0, 1, 2], l2=1.0).predict, [[0.0], [1.0], [2.0]], offset=[0, 0, 0],
+)  # fmt: skip

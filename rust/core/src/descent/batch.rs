@@ -63,7 +63,7 @@ impl<F: Float> Progress<'_, F> {
             sums,
             &iterate.weights,
             options.learning_rate,
-            options.penalty,
+            &options.penalty,
             options.reduction,
         );
         let delta_bias = step.biases[0];

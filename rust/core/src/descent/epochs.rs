@@ -52,6 +52,7 @@ pub(crate) fn check_start<F: Float>(weights: &[F], bias: F) -> Result<(), Error>
     const EXPECTED: &str = "finite in the dtype of the computation";
     if let Some(index) = weights.iter().position(|w| !w.is_finite()) {
         return Err(Error::Weight {
+            argument: "weights",
             expected: EXPECTED,
             got: weights[index].to_f64(),
             index,
@@ -188,7 +189,7 @@ fn reason_to_stop<F: Float>(
     {
         return Some(StopReason::Callback);
     }
-    let is_small = |tol| gradient_norm(sums, &iterate.weights, options.penalty) <= tol;
+    let is_small = |tol| gradient_norm(sums, &iterate.weights, &options.penalty) <= tol;
     (options.tol > 0.0 && is_small(options.tol)).then_some(StopReason::Tolerance)
 }
 
@@ -231,11 +232,12 @@ fn in_order(m: usize) -> Result<Vec<usize>, Error> {
 }
 
 /// Max-norm of the gradient of mean error plus penalty.
-fn gradient_norm<F: Float>(sums: &Sums, weights: &[F], penalty: Penalty) -> f64 {
+fn gradient_norm<F: Float>(sums: &Sums, weights: &[F], penalty: &Penalty) -> f64 {
     sums.weights
         .iter()
         .zip(weights)
-        .map(|(sum, w)| sum / sums.weight + penalty.slope(w.to_f64()))
+        .enumerate()
+        .map(|(j, (sum, w))| sum / sums.weight + penalty.of(j).slope(w.to_f64()))
         .chain([sums.bias() / sums.weight])
         .fold(0.0, larger)
 }

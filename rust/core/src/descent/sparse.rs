@@ -112,16 +112,18 @@ impl<F: Float> Lazy<'_, '_, F> {
         let (options, count) = (self.progress.options, kernel::rows_of(batch));
         let Options {
             learning_rate,
-            penalty,
+            ref penalty,
             ..
         } = *options;
         let (divisor, factor) = step::scales(&sums, options.reduction);
         let delta_bias = F::from_f64(-learning_rate * (sums.bias() / divisor));
         let delta_weights = self.progress.trace.is_some().then(|| {
             let sums = sums.weights.iter().enumerate();
-            sums.map(|(j, sum)| sum / divisor + factor * penalty.slope(self.weight(j).to_f64()))
-                .map(|gradient| F::from_f64(-learning_rate * gradient))
-                .collect::<Vec<F>>()
+            sums.map(|(j, sum)| {
+                sum / divisor + factor * penalty.of(j).slope(self.weight(j).to_f64())
+            })
+            .map(|gradient| F::from_f64(-learning_rate * gradient))
+            .collect::<Vec<F>>()
         });
         if !penalty.is_none() {
             self.shrink(1.0 - penalty.shrinkage(learning_rate * factor));

@@ -60,7 +60,7 @@ pub fn gradient_step<F: Float>(
         &sums,
         parameters.weights,
         learning_rate,
-        Penalty::NONE,
+        &Penalty::NONE,
         reduction,
     );
     let moved = |from: &[F], by: &[F]| from.iter().zip(by).map(|(&w, &d)| w + d).collect();
@@ -95,7 +95,7 @@ pub(crate) fn deltas<F: Float>(
     sums: &Sums,
     weights: &[F],
     learning_rate: f64,
-    penalty: Penalty,
+    penalty: &Penalty,
     reduction: Reduction,
 ) -> Step<F> {
     let (divisor, factor) = scales(sums, reduction);
@@ -105,7 +105,8 @@ pub(crate) fn deltas<F: Float>(
         .weights
         .iter()
         .zip(weights)
-        .map(|(&sum, w)| delta(sum, factor * penalty.slope(w.to_f64())))
+        .enumerate()
+        .map(|(j, (&sum, w))| delta(sum, factor * penalty.of(j).slope(w.to_f64())))
         .collect();
     Step {
         weights: delta_weights,

@@ -23,7 +23,7 @@ use crate::reduce::{Job, Leaves, STRIPE, Sum, map_reduce};
 use crate::simd::dispatch;
 use crate::sparse::{Index, Sparse, SparseRows, with_rows};
 
-/// Sums over the rows i with `d_i = s_i σ'(z_i)`, sample weights s_i and scores `z = X w + b`.
+/// Sums over the rows i with `d_i = s_i σ'(z_i)`, sample weights s_i and scores z_i, offsets included.
 #[derive(Clone, Debug)]
 pub(crate) struct Curvature {
     /// Σ s_i, the total weight.
@@ -249,8 +249,8 @@ impl<X, W> CurvaturePass<'_, X, W> {
     }
 }
 
-/// Replaces the scores z_i in `d` by `d_i = s_i σ'(z_i)`, and writes the sample weights s_i to `sample_weight`; for the
-/// rows from `first` on, at most 256.
+/// Replaces the scores before offsets in `d` by `d_i = s_i σ'(z_i)`, and writes the sample weights s_i to
+/// `sample_weight`; for the rows from `first` on, at most 256.
 #[inline(always)]
 pub(super) fn row_curvatures<X, S: Simd>(
     simd: S,
@@ -259,6 +259,7 @@ pub(super) fn row_curvatures<X, S: Simd>(
     d: &mut [f64],
     sample_weight: &mut [f64],
 ) {
+    dataset.add_offsets(first, d);
     for lanes in d.chunks_mut(8) {
         let mut z = [0.0; 8];
         z[..lanes.len()].copy_from_slice(lanes);

@@ -11,12 +11,14 @@ use crate::reduce::{self, Job, Leaves, STRIPE};
 use crate::sparse::changed;
 use crate::vector::{RowSet, Vector};
 
-/// `X`, `y` and sample weights: all rows, or the rows of one batch.
+/// `X`, `y`, sample weights and offsets: all rows, or the rows of one batch.
 #[derive(Clone, Copy)]
 pub struct Dataset<'a, X = Features<'a>> {
     pub(crate) x: X,
     pub(crate) y: &'a Vector<'a>,
     pub(crate) sample_weight: Option<&'a Vector<'a>>,
+    /// What is added to the one score of each row.
+    pub(crate) offset: Option<&'a Vector<'a>>,
     pub(crate) rows: RowSet<'a>,
 }
 
@@ -76,8 +78,21 @@ impl<'a> Dataset<'a> {
             x,
             y,
             sample_weight,
+            offset: None,
             rows: RowSet::All,
         })
+    }
+
+    /// The same rows with an offset of each one's score: shape (m), of numbers of the type that is computed in.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] if there is not one for each row.
+    pub fn with_offset(self, offset: Option<&'a Vector<'a>>) -> Result<Self, Error> {
+        if let Some(offset) = offset {
+            check_length("offset", offset.len(), self.x.rows(), "one per row of X")?;
+        }
+        Ok(Dataset { offset, ..self })
     }
 
     /// # Errors
@@ -102,10 +117,13 @@ impl<'a> Dataset<'a> {
 
     /// # Errors
     ///
-    /// Names the first feature or label that is NaN or infinite.
+    /// Names the first feature, label or offset that is NaN or infinite.
     pub(crate) fn check_finite(&self) -> Result<(), Error> {
         self.x.first_not_finite().map_or(Ok(()), Err)?;
-        self.y.check("y", LABELS, f64::is_finite)
+        self.y.check("y", LABELS, f64::is_finite)?;
+        self.offset.map_or(Ok(()), |offset| {
+            offset.check("offset", "finite", f64::is_finite)
+        })
     }
 
     /// The error to report when the loss came out infinite or NaN: names an input that is not finite, or else the
@@ -183,11 +201,13 @@ impl<'a, X> Dataset<'a, X> {
             x,
             y: self.y,
             sample_weight: self.sample_weight,
+            offset: self.offset,
             rows: self.rows,
         }
     }
 
-    /// Labels and sample weights of up to 256 rows (a stripe), copied to `buffers` if they cannot be used in place.
+    /// Labels, sample weights and offsets of up to 256 rows (a stripe), copied to `buffers` if they cannot be used in
+    /// place.
     #[inline(always)]
     pub(super) fn labels<'t, F: Float>(
         &self,
@@ -202,6 +222,20 @@ impl<'a, X> Dataset<'a, X> {
             count,
             y: whole_vectors(self.y, self.rows, first, count, &mut buffers.y),
             sample_weight: self.sample_weights(first, count, &mut buffers.sample_weight),
+            offset: (self.offset)
+                .map(|offset| whole_vectors(offset, self.rows, first, count, &mut buffers.offset)),
+        }
+    }
+
+    /// Adds the offsets of some rows, from `first` on, to their scores.
+    #[inline(always)]
+    pub(super) fn add_offsets(&self, first: usize, z: &mut [f64]) {
+        let Some(offset) = self.offset else { return };
+        let mut buffer = [0.0; STRIPE];
+        for (k, z) in z.chunks_mut(STRIPE).enumerate() {
+            let offsets = &mut buffer[..z.len()];
+            offset.copy(self.rows, first + k * STRIPE, offsets);
+            z.iter_mut().zip(offsets).for_each(|(z, o)| *z += *o);
         }
     }
 
@@ -220,10 +254,11 @@ impl<'a, X> Dataset<'a, X> {
     }
 }
 
-/// Memory for the labels and sample weights of a stripe, up to 256 rows.
+/// Memory for the labels, sample weights and offsets of a stripe, up to 256 rows.
 pub(super) struct LabelBuffers<F> {
     y: [F; STRIPE],
     sample_weight: [F; STRIPE],
+    offset: [F; STRIPE],
 }
 
 impl<F: Float> LabelBuffers<F> {
@@ -233,17 +268,19 @@ impl<F: Float> LabelBuffers<F> {
         LabelBuffers {
             y: zeros,
             sample_weight: zeros,
+            offset: zeros,
         }
     }
 }
 
-/// Labels and sample weights of `count` rows, at most 256 (a stripe). The slices are padded with zeros to a whole
-/// number of SIMD vectors.
+/// Labels, sample weights and offsets of `count` rows, at most 256 (a stripe). The slices are padded with zeros to a
+/// whole number of SIMD vectors.
 #[derive(Clone, Copy)]
 pub(super) struct StripeLabels<'t, F> {
     pub(super) count: usize,
     pub(super) y: &'t [F],
     pub(super) sample_weight: Option<&'t [F]>,
+    pub(super) offset: Option<&'t [F]>,
 }
 
 impl<F: Float> StripeLabels<'_, F> {
@@ -255,6 +292,7 @@ impl<F: Float> StripeLabels<'_, F> {
             count,
             y: &self.y[first..],
             sample_weight: self.sample_weight.map(|s| &s[first..]),
+            offset: self.offset.map(|offset| &offset[first..]),
         }
     }
 

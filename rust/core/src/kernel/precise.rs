@@ -26,20 +26,20 @@ use crate::sparse::with_rows;
 
 const LANES: usize = 8;
 
-/// The scores `z_ik = x_i · w_k + b_k` of all rows.
+/// The scores `z_ik = x_i · w_k + b_k`, plus the offset, of all rows.
 #[derive(Clone, Debug)]
 pub(crate) struct ExactScores {
     /// Shape (m, K). 0 in rows of weight 0, where scores must not count even if they overflow.
     pub z: Vec<f64>,
-    /// The largest Σ_j |x_ij w_kj| + |b_k| over the rows i of positive weight and the classes k. [`ExactScores::error`]
-    /// is computed from it.
+    /// The largest Σ_j |x_ij w_kj| + |b_k| + |offset_i| over the rows i of positive weight and the classes k.
+    /// [`ExactScores::error`] is computed from it.
     pub magnitude: f64,
 }
 
 impl ExactScores {
     /// Upper bound on the error of a score, apart from its final rounding; `columns` is n.
     pub(crate) fn error(&self, columns: usize) -> f64 {
-        let terms = columns as f64 + 2.0;
+        let terms = columns as f64 + 3.0;
         (terms * f64::EPSILON).powi(2) * self.magnitude
     }
 }
@@ -71,6 +71,8 @@ pub(crate) fn exact_scores(
             .sample_weight
             .is_none_or(|s| s.get::<f64>(dataset.rows.at(i)) != 0.0)
     };
+    let offset =
+        |i: usize| (dataset.offset).map_or(0.0, |offset| offset.get::<f64>(dataset.rows.at(i)));
     let largest = match dataset.x {
         Features::Dense(x) => map_into(
             job,
@@ -82,8 +84,8 @@ pub(crate) fn exact_scores(
                 for (i, out) in stretch.zip(out.chunks_exact_mut(classes)) {
                     if is_counted(i) {
                         x.copy_row(dataset.rows.at(i), &mut row[..n]);
-                        let magnitude =
-                            dispatch!(level, simd => row_scores(simd, row, padded, biases, out));
+                        let at = (padded.as_slice(), biases, offset(i));
+                        let magnitude = dispatch!(level, simd => row_scores(simd, row, at, out));
                         largest = largest.max(magnitude);
                     }
                 }
@@ -102,8 +104,10 @@ pub(crate) fn exact_scores(
                     if !is_counted(i) {
                         continue;
                     }
+                    let offset = offset(i);
                     for (sum, &b) in sums.iter_mut().zip(biases) {
-                        *sum = (Twofold::new(b), b.abs());
+                        *sum = (Twofold::new(b), b.abs() + offset.abs());
+                        sum.0.add(offset);
                     }
                     rows.visit(i, parts, |column, x| {
                         for (k, (sum, magnitude)) in sums.iter_mut().enumerate() {
@@ -137,8 +141,7 @@ fn padding(n: usize) -> impl Iterator<Item = f64> {
 fn row_scores<S: Simd>(
     simd: S,
     row: &[f64],
-    weights: &[f64],
-    biases: &[f64],
+    (weights, biases, offset): (&[f64], &[f64], f64),
     out: &mut [f64],
 ) -> f64 {
     let zero = f64x8::<S>::splat(simd, 0.0);
@@ -157,12 +160,13 @@ fn row_scores<S: Simd>(
             magnitude += product.abs();
         }
         let mut sum = Twofold::new(b);
+        sum.add(offset);
         for (high, low) in high.as_slice().iter().zip(low.as_slice()) {
             sum.add(*high);
             sum.low += low;
         }
         *out = sum.value();
-        let magnitude = magnitude.as_slice().iter().sum::<f64>() + b.abs();
+        let magnitude = magnitude.as_slice().iter().sum::<f64>() + b.abs() + offset.abs();
         largest = largest.max(magnitude);
     }
     largest

@@ -76,8 +76,8 @@ impl<F: Float, S: Simd> StripeSums<F, S> {
         residual
     }
 
-    /// Adds rows with scores `z`, which must be padded with −∞ to a whole number of vectors. Writes their residuals
-    /// times their sample weights to `residual`.
+    /// Adds rows with scores `z` before offsets, which must be padded with −∞ to a whole number of vectors. Writes
+    /// their residuals times their sample weights to `residual`.
     #[inline(always)]
     pub(crate) fn add(
         &mut self,
@@ -91,8 +91,12 @@ impl<F: Float, S: Simd> StripeSums<F, S> {
         let y = &F::arrays(labels.y)[..vectors];
         let residual = &mut F::arrays_mut(residual)[..vectors];
         let sample_weight = labels.sample_weight.map(|s| &F::arrays(s)[..vectors]);
+        let offset = labels.offset.map(|offset| &F::arrays(offset)[..vectors]);
         for i in 0..vectors {
-            let z = F::Lanes::<S>::load_array_ref(simd, &z[i]);
+            let mut z = F::Lanes::<S>::load_array_ref(simd, &z[i]);
+            if let Some(offset) = offset {
+                z += F::Lanes::<S>::load_array_ref(simd, &offset[i]);
+            }
             let y = F::Lanes::<S>::load_array_ref(simd, &y[i]);
             let s = sample_weight.map(|s| F::Lanes::<S>::load_array_ref(simd, &s[i]));
             self.add_vector(simd, z, y, s).store_array(&mut residual[i]);

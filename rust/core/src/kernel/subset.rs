@@ -11,7 +11,8 @@ use crate::reduce::{Job, Leaves, map_into};
 use crate::shuffle::Random;
 use crate::vector::{RowSet, Vector};
 
-/// A sample of the rows, with their labels and sample weights: a copy in `f32` or `f64`, or a list of row numbers.
+/// A sample of the rows, with their labels, sample weights and offsets: a copy in `f32` or `f64`, or a list of row
+/// numbers.
 pub(crate) enum Subset<'a> {
     Single(Copied<f32>),
     Double(Copied<f64>),
@@ -24,6 +25,7 @@ pub(crate) struct Copied<F> {
     columns: usize,
     y: Vec<f64>,
     sample_weight: Option<Vec<f64>>,
+    offset: Option<Vec<f64>>,
 }
 
 /// Draws `count ≤ rows` different row numbers: the rows are cut into `count` ranges of equal length, and one row is
@@ -122,6 +124,7 @@ impl<F: Float> Copied<F> {
             columns,
             y: copy(dataset.y),
             sample_weight: dataset.sample_weight.map(copy),
+            offset: dataset.offset.map(copy),
         })
     }
 
@@ -142,14 +145,17 @@ impl<F: Float> Copied<F> {
             Vector::new(argument, Elements::F64(values), 0, rows, stride as isize)
         };
         let y = every("y", &self.y)?;
-        let sample_weight = match &self.sample_weight {
-            Some(s) => Some(every("sample_weight", s)?),
-            None => None,
-        };
+        let sample_weight = self.sample_weight.as_deref();
+        let sample_weight = sample_weight
+            .map(|s| every("sample_weight", s))
+            .transpose()?;
+        let offset = self.offset.as_deref();
+        let offset = offset.map(|offset| every("offset", offset)).transpose()?;
         work(&Dataset {
             x: Features::Dense(x),
             y: &y,
             sample_weight: sample_weight.as_ref(),
+            offset: offset.as_ref(),
             rows: RowSet::All,
         })
     }

@@ -303,6 +303,9 @@ impl<'a> Neighbourhood<'a> {
             return Ok(None);
         };
         let mut aliased = Vec::new();
+        if !view.dependent.is_empty() && !objective.penalty.is_smooth() {
+            return Ok(None); // weights could not be moved within bounds and at the same l1
+        }
         if !view.dependent.is_empty() {
             // Rows with certain predictions have no weight in the Hessian, so columns may look dependent that are not.
             // Only columns that are linear combinations of others in all rows are treated as such.
@@ -422,8 +425,8 @@ impl<'a> Neighbourhood<'a> {
             natural.extend(basis.natural_gradient(&sums[..n], sums[n]));
             by_biases.push(if objective.fit_bias { sums[n] } else { 0.0 });
         }
-        for (g, w) in natural.iter_mut().zip(weights) {
-            *g += objective.penalty.slope(*w);
+        for (i, (g, w)) in natural.iter_mut().zip(weights).enumerate() {
+            *g += objective.penalty.of(i).slope(*w);
         }
         natural.append(&mut by_biases);
         // The gradient with respect to the free parameters of the transformed columns, with bounds on its errors.
@@ -433,10 +436,15 @@ impl<'a> Neighbourhood<'a> {
         for (k, free) in free.iter().enumerate() {
             let sums = &moments.sums[of_class(k)];
             let magnitudes = &moments.magnitudes[of_class(k)];
-            // The penalty's gradient is transformed by the basis like that of the loss; its derivative by the bias is
-            // 0.
+            // The penalty's gradient, with l1 or bounds the subgradient that makes the whole smallest, is transformed by
+            // the basis like that of the loss; its derivative by the bias is 0.
             let w = &centred[k * n..(k + 1) * n];
-            let mut penalty: Vec<f64> = w.iter().map(|w| objective.penalty.slope(*w)).collect();
+            let slopes = &natural[k * n..(k + 1) * n];
+            let slope = |(j, (w, slope)): (usize, (&f64, &f64))| {
+                let penalty = objective.penalty.of(j);
+                penalty.slope(*w) + penalty.kinks.subgradient(*w, *slope)
+            };
+            let mut penalty: Vec<f64> = w.iter().zip(slopes).enumerate().map(slope).collect();
             let mut terms = vec![0.0; n];
             basis.gradient(&mut penalty, 0.0);
             basis.magnitudes(&penalty, &mut terms);
@@ -465,7 +473,7 @@ impl<'a> Neighbourhood<'a> {
             gradient,
             error,
             longest: moments.longest.sqrt() + shift.sqrt(),
-            common_penalty: objective.penalty.value(&common),
+            common_penalty: 0.5 * objective.penalty.product(&common, &common),
         })
     }
 

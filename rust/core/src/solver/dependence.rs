@@ -36,7 +36,7 @@ pub(super) fn view(
         let is_dependent = |j: &usize| view.dependent.binary_search(j).is_ok();
         let is_lost = |j: &usize| {
             let is_nothing = view.columns.is_nothing(*j, factor.pivot(*j));
-            factor.is_left_out(*j) || (is_nothing && objective.penalty.is_none())
+            factor.is_left_out(*j) || (is_nothing && objective.penalty.of(*j).is_free())
         };
         let lost = (0..view.scale.len()).filter(|j| is_lost(j) && !is_dependent(j));
         let lost: Vec<usize> = lost.collect();

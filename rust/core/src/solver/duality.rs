@@ -21,8 +21,9 @@
 //! A bound on its rounding error is added to the computed gradient. The error of scores is at most (n / lanes +
 //! 8)·ε·(‖x‖‖w‖ + |b|), the relative error of residuals at most 8·ε, and sums have a relative error of ε for each
 //! addition that a term goes through (N. Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §3.1 and
-//! §4.2). For sparse rows, scores and the gradient's sums are computed in `f64` whatever type is stored, and rounded
-//! once.
+//! §4.2). The addition of an offset to a score z has an error of ε |z|; with σ'(z) z² ≤ 1/2, it moves the gradient by at
+//! most ε √(T/2), and its component of the bias by at most ε √(h/2). For sparse rows, scores and the gradient's sums are
+//! computed in `f64` whatever type is stored, and rounded once.
 //!
 //! With K classes the same holds with residuals r_ik = p_ik − [y_i = k] of the probabilities p_ik. The dual point is
 //! p_i in the simplex, which is feasible if Σ s_i r_ik = 0 for every class k. The dual's value there is the entropy Σ
@@ -276,7 +277,11 @@ pub(super) fn gradient_error(
     let (w_norm, b_norm) = (norm(w), norm(b));
     let (t, h) = (moments.spread, moments.largest);
     let epsilon = precision.epsilon();
-    let Rounding { score, additions } = objective.source.rounding(classes, precision);
+    let Rounding {
+        score,
+        offset,
+        additions,
+    } = objective.source.rounding(classes, precision);
     let sum = epsilon * (STRIPE as f64 + 16.0) + f64::EPSILON * (additions + 16.0);
     // A residual r has |r| ≤ 1 and r² ≤ E_i, the row's error; with several classes, its norm is up to √2 times as
     // large.
@@ -288,9 +293,11 @@ pub(super) fn gradient_error(
     let root = (h * t).sqrt();
     GradientError {
         by_weights: 2.0
-            * (score * (w_norm * t + b_norm * root) + residual * moments.squares.sqrt())
-            + 4.0 * f64::EPSILON * objective.penalty.slope(w_norm),
-        by_biases: 2.0 * (score * (w_norm * root + b_norm * h) + residual),
+            * (score * (w_norm * t + b_norm * root)
+                + offset * t.sqrt()
+                + residual * moments.squares.sqrt())
+            + 4.0 * f64::EPSILON * norm(&objective.penalty.slopes(w)),
+        by_biases: 2.0 * (score * (w_norm * root + b_norm * h) + offset * h.sqrt() + residual),
     }
 }
 
@@ -307,7 +314,9 @@ pub(super) fn objective_error(
     let size = norm(w) * moments.squares.sqrt() + norm(b);
     let of_scores = rounding.score * size * iterate.value.loss.min(1.0).sqrt();
     let additions = STRIPE as f64 + rounding.additions + w.len() as f64 + 32.0;
-    2.0 * (of_scores + f64::EPSILON * additions * iterate.value.objective)
+    // |r z| ≤ E + 1/2 for every label.
+    let of_offset = rounding.offset * (iterate.value.loss + 0.5);
+    2.0 * (of_scores + of_offset + f64::EPSILON * additions * iterate.value.objective)
 }
 
 /// The bound on objective − minimum from the gradient at `iterate`, which was computed in `precision`, and the second
@@ -320,7 +329,6 @@ fn bound(
 ) -> f64 {
     let error = gradient_error(objective, iterate, moments, precision);
     let (by_weights, by_biases) = objective.split(&iterate.value.gradient);
-    let along_weights = norm(by_weights) * EXACT + error.by_weights;
     let along_bias = if objective.fit_bias {
         norm(by_biases) + error.by_biases
     } else {
@@ -339,8 +347,8 @@ fn bound(
         (0.0, 1.0)
     };
     let root = (moments.largest * moments.spread).sqrt();
-    let closed = along_weights + distance * growth * root * EXACT;
-    along_bias * distance + objective.penalty.conjugate(closed) * EXACT
+    let error = error.by_weights + distance * growth * root * EXACT;
+    along_bias * distance + objective.penalty.conjugate(by_weights, error) * EXACT
 }
 
 #[cfg(test)]
@@ -359,7 +367,7 @@ mod tests {
     fn objective<'a>(source: &'a Arrays<'a>, classes: usize, l2: f64) -> Objective<'a> {
         let labels = source.labels(Precision::Double, &mut quiet()).unwrap();
         assert_eq!(labels.scores, classes);
-        let penalty = Penalty::new(l2).unwrap();
+        let penalty = Box::leak(Box::new(Penalty::new(l2).unwrap()));
         Objective::new(source, &labels, penalty, true, Precision::Double)
     }
 
@@ -475,7 +483,7 @@ mod tests {
             assert!(norm(biases) > 0.0 && norm(biases) <= said.by_biases);
 
             iterate.value.gradient.fill(0.0);
-            let least = objective.penalty.conjugate(said.by_weights);
+            let least = objective.penalty.conjugate(&[], said.by_weights);
             assert!(bound(&objective, &iterate, &moments, Precision::Single) >= least);
         }
     }

@@ -1,4 +1,4 @@
-//! How far above the minimum an objective with an l1 penalty can be at most, by Fenchel duality.
+//! How far above the minimum an objective with l1 or bounds can be at most, by Fenchel duality.
 //!
 //! Of one score, with r_i = ŷ_i − y_i and d_i = ŷ_i (1 − ŷ_i), any q_i = κ (r_i − c d_i) + y_i with 0 < κ ≤ 1, |c| ≤ 1 and
 //! Σ s_i (q_i − y_i) = 0 is dual feasible if, for G_j = Σ s_i (r_i − c d_i) x_ij / Σ s_i, κ |G_j| ≤ l1 wherever l2 = 0. Weak
@@ -88,8 +88,7 @@ impl LossSlopes {
         let error = gradient_error(objective, iterate, moments, Precision::Double);
         let (weights, _) = objective.split(&iterate.v);
         let (slopes, by_bias) = objective.split(&iterate.value.gradient);
-        let of_penalty = weights.iter().map(|w| objective.penalty.slope(*w));
-        let by_weights = slopes.iter().zip(of_penalty);
+        let by_weights = slopes.iter().zip(objective.penalty.slopes(weights));
         let cross = curvature.cross.iter().map(|x| x / curvature.weight);
         LossSlopes {
             by_weights: by_weights.map(|(g, penalty)| g - penalty).collect(),
@@ -171,9 +170,9 @@ fn bound(
     let errors: Vec<f64> = errors
         .map(|(error, cross)| error + doubt * cross.abs() + of_cross)
         .collect();
-    let pairs = slopes.iter().zip(&errors);
-    let largest = pairs.fold(0.0, |most: f64, (g, error)| most.max(g.abs() + error));
-    let kappa = objective.penalty.dual_scale(largest);
+    let pairs = slopes.iter().zip(&errors).enumerate();
+    let scales = pairs.map(|(j, (g, error))| objective.penalty.of(j).dual_scale(*g, *error));
+    let kappa = scales.fold(1.0, f64::min);
     let rest = 1.0 - kappa;
     let closing = (c.abs() + doubt).powi(2) * h * EXACT;
     let first_order = rest * iterate.value.loss + kappa * closing;
@@ -186,10 +185,12 @@ fn bound(
     } else {
         first_order
     };
-    let pairs = weights.iter().zip(slopes.iter().zip(&errors));
-    let distance: f64 = pairs
-        .map(|(w, (g, error))| objective.penalty.dual_distance(*w, kappa * g, *error))
-        .sum();
+    let pairs = slopes.iter().zip(&errors).enumerate();
+    let distance = |(j, (g, error)): (usize, (&f64, &f64))| {
+        let penalty = objective.penalty.of(j);
+        penalty.dual_distance(weights[j], kappa * g, *error)
+    };
+    let distance: f64 = pairs.map(distance).sum();
     let bound = (divergence + distance) * EXACT;
     if bound.is_nan() { f64::INFINITY } else { bound }
 }

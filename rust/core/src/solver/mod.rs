@@ -5,8 +5,8 @@
 //! * `cholesky`, `preconditioner`: an approximate inverse of the Hessian;
 //! * `lbfgs`, `stages`: preconditioned L-BFGS, on growing samples and then on all rows;
 //! * `plane_search`: gradient descent with the optimal step length and momentum of each iteration;
-//! * `elastic_net`, `smooth_model`, `quadratic`: with an l1 penalty, a proximal quasi-Newton method, its model of the
-//!   smooth part, and the minimum of model and penalty;
+//! * `proximal`, `smooth_model`, `quadratic`: with l1 or bounds, a proximal quasi-Newton method, its model of the smooth
+//!   part, and the minimum of model and penalty;
 //! * `columns`, `view`, `dependence`: the columns of `X`, transformed linearly such that no digits cancel, and columns
 //!   that are linear combinations of others;
 //! * `duality`, `certificate`, `hessian`: upper bounds on objective − minimum, by duality with a penalty, and by the
@@ -21,7 +21,6 @@ mod columns;
 mod cone;
 mod dependence;
 mod duality;
-pub(crate) mod elastic_net;
 mod fenchel;
 mod hessian;
 pub(crate) mod information;
@@ -31,6 +30,7 @@ pub(crate) mod objective;
 pub(crate) mod plane_search;
 pub(crate) mod preconditioner;
 pub(crate) mod proof;
+pub(crate) mod proximal;
 mod quadratic;
 pub(crate) mod run;
 pub(crate) mod separation;

@@ -1,6 +1,5 @@
-//! The function that is minimised: E + l1 Σ|w_j| + (l2/2)‖w‖², with the mean error E and the strengths l1, l2 of the
-//! penalties. Its argument is one vector `v`: the n weights, then the bias. For K classes, `v` has the n weights of
-//! each class, class after class, and then the K biases.
+//! The function that is minimised: the mean error E plus the penalty. Its argument is one vector `v`: the n weights, then
+//! the bias. For K classes, `v` has the n weights of each class, class after class, and then the K biases.
 
 use crate::error::Error;
 use crate::float::Precision;
@@ -17,7 +16,7 @@ pub(crate) struct Objective<'a> {
     pub source: &'a dyn Source,
     /// Number of scores per row: 1 for labels in [0, 1], K for K ≥ 3 classes.
     pub classes: usize,
-    pub penalty: Penalty,
+    pub penalty: &'a Penalty,
     pub fit_bias: bool,
     /// The precision of the result's parameters.
     pub precision: Precision,
@@ -43,7 +42,7 @@ pub(crate) struct Value {
     pub weight: f64,
     /// The gradient of the smooth part (without l1) by weights and, last, biases; 0 by biases that are not fitted.
     pub gradient: Vec<f64>,
-    /// Max-norm of the objective's gradient; with l1, of its smallest subgradient.
+    /// Max-norm of the objective's gradient; with l1 or bounds, of its smallest subgradient.
     pub gradient_norm: f64,
 }
 
@@ -70,11 +69,12 @@ impl<'a> Objective<'a> {
     pub(crate) fn new(
         source: &'a dyn Source,
         labels: &Labels,
-        penalty: Penalty,
+        penalty: &'a Penalty,
         fit_bias: bool,
         precision: Precision,
     ) -> Self {
-        let is_separable = penalty.is_none() && labels.are_classes;
+        // With offsets, labels may be predicted right because of these, which separates nothing.
+        let is_separable = penalty.is_none() && labels.are_classes && !source.has_offsets();
         // A row whose label is predicted wrong has an error of at least ln 2. Slightly less, to allow for rounding.
         let ln_2 = 0.99 * std::f64::consts::LN_2;
         Objective {
@@ -93,7 +93,7 @@ impl<'a> Objective<'a> {
         }
     }
 
-    /// The same objective over `source`, which has some of the rows or columns of this objective's source.
+    /// The same objective over `source`, which has some of the rows of this objective's source.
     pub(crate) fn over<'s>(&self, source: &'s dyn Source) -> Objective<'s>
     where
         'a: 's,
@@ -103,6 +103,21 @@ impl<'a> Objective<'a> {
             cost: self.cost * (source.reads() as f64 / self.source.reads() as f64),
             separated_below: 0.0,
             ..*self
+        }
+    }
+
+    /// The same objective over some of the columns, the weights of all others being 0; `penalty` is that of these columns.
+    pub(crate) fn over_columns<'s>(
+        &self,
+        source: &'s dyn Source,
+        penalty: &'s Penalty,
+    ) -> Objective<'s>
+    where
+        'a: 's,
+    {
+        Objective {
+            penalty,
+            ..self.over(source)
         }
     }
 
@@ -155,8 +170,8 @@ impl<'a> Objective<'a> {
         let sums = self.source.evaluate(&self.parameters(v), precision, job)?;
         let (total, error) = (sums.weight, sums.error);
         let mut gradient = sums.weights;
-        for (g, w) in gradient.iter_mut().zip(v) {
-            *g = *g / total + self.penalty.slope(*w);
+        for (i, (g, w)) in gradient.iter_mut().zip(v).enumerate() {
+            *g = *g / total + self.penalty.of(i).slope(*w);
         }
         let fit_bias = self.fit_bias;
         let by_bias = |b: &f64| if fit_bias { b / total } else { 0.0 };
@@ -169,8 +184,8 @@ impl<'a> Objective<'a> {
         let loss = error / weight;
         let (weights, _) = self.split(v);
         let (by_weights, by_biases) = self.split(&gradient);
-        let slopes = by_weights.iter().zip(weights);
-        let slopes = slopes.map(|(g, w)| self.penalty.least_slope(*w, *g));
+        let slopes = by_weights.iter().zip(weights).enumerate();
+        let slopes = slopes.map(|(i, (g, w))| self.penalty.of(i).kinks.least_slope(*w, *g));
         Value {
             objective: loss + self.penalty.value(weights),
             loss,

@@ -142,10 +142,9 @@ struct PlaneSearch<'a> {
     scores: &'a dyn PlaneScores,
     /// Σ s_i, the sum of the sample weights.
     weight: f64,
-    /// First derivatives of the penalty at (0, 0) by α and β: l2 · (w·d, w·s), where w are the weights in v, and d and
-    /// s are without their biases.
+    /// First derivatives of the penalty at (0, 0), by α and by β.
     slope: [f64; 2],
-    /// Second derivatives of the penalty, by αα, αβ and ββ: l2 · (d·d, d·s, s·s).
+    /// Second derivatives of the penalty, by αα, αβ and ββ.
     curvature: [f64; 3],
     /// The penalty at v.
     penalty: f64,
@@ -170,12 +169,13 @@ impl<'a> PlaneSearch<'a> {
         blind: f64,
     ) -> Self {
         let [w, d, s] = [&iterate.v, d, s].map(|v| objective.split(v).0);
-        let penalty = |a: &[f64], b: &[f64]| objective.penalty.product(a, b);
+        let slope = |d: &[f64]| objective.penalty.slope_along(w, d);
+        let product = |a: &[f64], b: &[f64]| objective.penalty.product(a, b);
         PlaneSearch {
             scores,
             weight: iterate.value.weight,
-            slope: [penalty(w, d), penalty(w, s)],
-            curvature: [penalty(d, d), penalty(d, s), penalty(s, s)],
+            slope: [slope(d), slope(s)],
+            curvature: [product(d, d), product(d, s), product(s, s)],
             penalty: iterate.value.objective - iterate.value.loss,
             blind,
         }

@@ -180,11 +180,11 @@ impl Block {
 
     /// A block from these sums, without a factor.
     fn new(sums: &ColumnSums<'_>, basis: &Basis, objective: &Objective<'_>) -> Self {
-        let (penalty, epsilon) = (objective.penalty, objective.precision.epsilon());
+        let epsilon = objective.precision.epsilon();
         // If every prediction is certain, the curvature Σ d_i is 0 and gives no scale for the bias.
         let fit_bias = objective.fit_bias && (sums.bias > 0.0 || sums.weight == 0.0);
         let columns = Columns::new(sums, basis, fit_bias, epsilon);
-        let penalty = penalty.diagonal(basis);
+        let penalty = objective.penalty.diagonal(basis);
         let (mut scale, mut deviation) = (Vec::new(), Vec::new());
         let mut constant = Vec::new();
         for (j, &centred) in columns.centred.iter().enumerate() {

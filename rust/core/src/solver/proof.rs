@@ -73,7 +73,7 @@ pub(crate) fn prove(
         return unproved(objective, iterate, stop_reason, separation, may_factor, run);
     }
     let mut dual = f64::INFINITY;
-    if !objective.penalty.is_none() {
+    if objective.penalty.is_strictly_convex() {
         let rounded = rounded(objective, iterate.clone(), run)?;
         run.passes += duality::passes(objective.classes);
         dual = duality::gap(objective, &rounded, &mut run.job())?;

@@ -1,4 +1,4 @@
-//! The minimum of a quadratic plus l1 terms: coordinate descent, and exact steps where signs no longer change.
+//! The minimum of a quadratic plus l1 terms, within bounds: coordinate descent, and exact steps where signs no longer change.
 //!
 //! Source: J. Friedman, T. Hastie & R. Tibshirani, "Regularization paths for generalized linear models via coordinate
 //! descent", J. Stat. Softw. 33 (2010), doi:10.18637/jss.v033.i01.
@@ -6,7 +6,7 @@
 use super::cholesky::Cholesky;
 use crate::error::Error;
 use crate::linalg::{add_multiple, dot};
-use crate::penalty::{least_slope, soft_threshold};
+use crate::penalty::Kinks;
 use crate::reduce::Job;
 
 /// Sweeps of coordinate descent before an exact step is tried, and how often that is done.
@@ -15,15 +15,15 @@ const ROUNDS: usize = 20;
 /// Columns of which less than this part of the square is left, seen from those before them, take no part in an exact step.
 const LEFT: f64 = 1e-12;
 
-/// `q(u) = g·(u − x) + ½ (u − x)ᵀ B (u − x) + Σ_j t_j |u_j|`
+/// `q(u) = g·(u − x) + ½ (u − x)ᵀ B (u − x) + Σ_j l1_j |u_j|`, for u within bounds
 pub(super) struct Quadratic<'a> {
     /// g
     pub gradient: &'a [f64],
     /// B, row by row.
     pub hessian: &'a [f64],
-    /// t: 0 where a coordinate has no l1 term.
-    pub thresholds: &'a [f64],
-    /// x
+    /// l1 and bounds of each coordinate.
+    pub kinks: &'a [Kinks],
+    /// x, which is within the bounds.
     pub start: &'a [f64],
 }
 
@@ -65,7 +65,7 @@ impl Quadratic<'_> {
         &self.hessian[j * n..][..n]
     }
 
-    /// Sweeps over all coordinates, and between these over those that are not 0; whether they have come to an end.
+    /// Sweeps over all coordinates, and between these over those that are free to move; whether they have come to an end.
     fn sweeps(&self, state: &mut State, total: &mut f64, forcing: f64) -> bool {
         let all: Vec<usize> = (0..self.start.len()).collect();
         let mut active = all.clone();
@@ -87,22 +87,23 @@ impl Quadratic<'_> {
     }
 
     fn is_active(&self, state: &State, j: usize) -> bool {
-        state.u[j] != 0.0 || self.thresholds[j] == 0.0
+        !self.kinks[j].is_at(state.u[j])
     }
 
     /// Minimises by each of these coordinates in turn; returns the decrease of q.
     fn sweep(&self, state: &mut State, coordinates: &[usize]) -> f64 {
         let mut decrease = 0.0;
         for &j in coordinates {
-            let (h, t, u) = (self.curvature(j), self.thresholds[j], state.u[j]);
+            let (h, kinks, u) = (self.curvature(j), &self.kinks[j], state.u[j]);
             if h <= 0.0 || h.is_nan() {
                 continue;
             }
             let slope = self.gradient[j] + state.image[j];
-            let next = soft_threshold(u - slope / h, t / h);
+            let next = kinks.proximal(u - slope / h, h);
             let step = next - u;
             if step != 0.0 {
-                decrease -= slope * step + 0.5 * h * step * step + t * (next.abs() - u.abs());
+                decrease -=
+                    slope * step + 0.5 * h * step * step + kinks.l1 * (next.abs() - u.abs());
                 state.u[j] = next;
                 add_multiple(&mut state.image, step, self.row(j));
             }
@@ -110,17 +111,18 @@ impl Quadratic<'_> {
         decrease
     }
 
-    /// q(u) − q(x), up to Σ t_j |x_j|.
+    /// q(u) − q(x), up to Σ l1_j |x_j|.
     fn value(&self, u: &[f64], image: &[f64]) -> f64 {
         let steps = u.iter().zip(self.start).map(|(u, x)| u - x);
         let slopes = self.gradient.iter().zip(image).map(|(g, b)| g + 0.5 * b);
         let smooth: f64 = steps.zip(slopes).map(|(d, g)| d * g).sum();
-        let terms = self.thresholds.iter().zip(u).map(|(t, u)| t * u.abs());
+        let terms = self.kinks.iter().zip(u);
+        let terms = terms.map(|(kinks, u)| kinks.l1 * u.abs());
         smooth + terms.sum::<f64>()
     }
 
-    /// Moves the coordinates that are not 0 to their minimum for the signs that they have. Those whose signs would change are
-    /// put to 0 if q falls then; else the step ends at the first change.
+    /// Moves the coordinates that are free to move to their minimum for the signs that they have. Those that would change sign
+    /// or leave their bounds are put to 0 or their bounds if q falls then; else the step ends at the first of them.
     fn exact_step(&self, state: &mut State, job: &mut Job<'_>) -> Result<(), Error> {
         let n = self.start.len();
         let may_move = |j: &usize| self.is_active(state, *j) && self.curvature(*j) > 0.0;
@@ -141,7 +143,7 @@ impl Quadratic<'_> {
         let factor = Cholesky::new(matrix, &vec![LEFT; size], job)?;
         let slope = |(&j, scale): (&usize, &f64)| {
             let slope = self.gradient[j] + state.image[j];
-            -least_slope(state.u[j], slope, self.thresholds[j]) * scale
+            -self.kinks[j].least_slope(state.u[j], slope) * scale
         };
         let mut step: Vec<f64> = active.iter().zip(&scale).map(slope).collect();
         for (a, step) in step.iter_mut().enumerate() {
@@ -156,30 +158,31 @@ impl Quadratic<'_> {
         if !step.iter().all(|s| s.is_finite()) {
             return Ok(());
         }
-        let crosses = |(&j, step): (&usize, &f64)| {
-            self.thresholds[j] > 0.0 && state.u[j] * (state.u[j] + step) < 0.0
-        };
+        let first = |(&j, step): (&usize, &f64)| self.kinks[j].first(state.u[j], state.u[j] + step);
+        let crosses = |(j, step): (&usize, &f64)| first((j, step)) != state.u[*j] + step;
         let here = self.value(&state.u, &state.image);
         let mut moved = state.u.clone();
-        for (&j, step) in active.iter().zip(&step) {
-            let to = moved[j] + step;
-            moved[j] = if crosses((&j, step)) { 0.0 } else { to };
+        for pair in active.iter().zip(&step) {
+            moved[*pair.0] = first(pair);
         }
         let image = self.image(&moved);
         if self.value(&moved, &image) < here {
             (state.u, state.image) = (moved, image);
             return Ok(());
         }
-        let until = |(j, step): (&usize, &f64)| -state.u[*j] / step;
+        let until = |(j, step): (&usize, &f64)| (first((j, step)) - state.u[*j]) / step;
         let pairs = active.iter().zip(&step);
-        let first = pairs
+        let shortest = pairs
             .filter(|pair| crosses(*pair))
             .map(until)
             .fold(1.0, f64::min);
         let mut moved = state.u.clone();
         for (&j, step) in active.iter().zip(&step) {
-            let ends = crosses((&j, step)) && until((&j, step)) <= first;
-            moved[j] = if ends { 0.0 } else { moved[j] + first * step };
+            let ends = crosses((&j, step)) && until((&j, step)) <= shortest;
+            moved[j] = match ends {
+                true => first((&j, step)),
+                false => moved[j] + shortest * step,
+            };
         }
         let image = self.image(&moved);
         if self.value(&moved, &image) < here {
@@ -203,7 +206,7 @@ mod tests {
     use crate::reduce::{Threads, Unmonitored};
     use crate::shuffle::Random;
 
-    /// At the minimum no coordinate has a slope beyond its threshold.
+    /// At the minimum, no coordinate has a slope that l1 or a bound does not answer.
     #[test]
     fn the_minimum_has_no_slope() {
         let mut random = Random::new(7);
@@ -222,20 +225,29 @@ mod tests {
                 let mut numbers = |size: f64| -> Vec<f64> {
                     (0..n).map(|_| size * (random.uniform() - 0.5)).collect()
                 };
-                let (gradient, start) = (numbers(4.0), numbers(1.0));
-                let mut thresholds = vec![0.1 * f64::from(round); n];
-                thresholds[n / 2] = 0.0;
+                let (gradient, mut start) = (numbers(4.0), numbers(1.0));
+                let mut kinks = vec![Kinks::NONE; n];
+                for (j, (kinks, start)) in kinks.iter_mut().zip(&mut start).enumerate() {
+                    if j != n / 2 {
+                        kinks.l1 = 0.1 * f64::from(round);
+                    }
+                    if j % 3 == 1 {
+                        (kinks.lower, kinks.upper) = (-0.1, 0.05 * j as f64);
+                        *start = start.clamp(kinks.lower, kinks.upper);
+                    }
+                }
                 let quadratic = Quadratic {
                     gradient: &gradient,
                     hessian: &hessian,
-                    thresholds: &thresholds,
+                    kinks: &kinks,
                     start: &start,
                 };
                 let u = quadratic.minimum(1e-15, &mut job).unwrap();
                 let image = quadratic.image(&u);
                 for j in 0..n {
                     let slope = gradient[j] + image[j];
-                    let left = least_slope(u[j], slope, thresholds[j]);
+                    let left = kinks[j].least_slope(u[j], slope);
+                    assert!((kinks[j].lower..=kinks[j].upper).contains(&u[j]));
                     assert!(left.abs() < 1e-6, "{n} {rows} {round}: {left}");
                 }
             }

@@ -5,7 +5,7 @@ use super::run::Run;
 use crate::error::Error;
 use crate::kernel::Basis;
 use crate::linalg::{add_multiple, dot};
-use crate::penalty::least_slope;
+use crate::penalty::Kinks;
 
 /// A column whose variance in a sample is below this part of its mean square is constant there.
 const CONSTANT: f64 = 1e-13;
@@ -18,8 +18,8 @@ pub(super) struct SmoothModel {
     mean: Vec<f64>,
     /// Shape (n + 1, n + 1); the last row is zero without bias.
     pub(super) hessian: Vec<f64>,
-    /// l1 of each coordinate; 0 of the bias.
-    pub(super) thresholds: Vec<f64>,
+    /// l1 and bounds of each coordinate.
+    pub(super) kinks: Vec<Kinks>,
     fit_bias: bool,
 }
 
@@ -87,16 +87,14 @@ impl SmoothModel {
         if fit_bias {
             hessian[n * (order + 1)] = total / gram.weight;
         }
-        let thresholds = basis
-            .per_unit()
-            .iter()
-            .map(|per_unit| penalty.l1() * per_unit);
-        let thresholds = thresholds.chain([0.0]).collect();
+        let kinks = basis.per_unit().iter().enumerate();
+        let kinks = kinks.map(|(j, per_unit)| penalty.of(j).kinks.in_units(*per_unit));
+        let kinks = kinks.chain([Kinks::NONE]).collect();
         Ok(Some(SmoothModel {
             basis,
             mean,
             hessian,
-            thresholds,
+            kinks,
             fit_bias,
         }))
     }
@@ -142,7 +140,7 @@ impl SmoothModel {
         let slopes = self.gradient(&iterate.value.gradient);
         let order = x.len();
         let square = |j: usize| {
-            let slope = least_slope(x[j], slopes[j], self.thresholds[j]);
+            let slope = self.kinks[j].least_slope(x[j], slopes[j]);
             let h = self.hessian[j * (order + 1)];
             if h > 0.0 { slope * slope / h } else { 0.0 }
         };

@@ -62,10 +62,12 @@ impl View {
             objective.precision.epsilon(),
         );
         let penalty = objective.penalty.diagonal(&basis);
-        let is_free = objective.penalty.is_none();
         let n = basis.columns();
         let excluded = objective.excluded;
-        let is_out = |j: &usize| is_free && (columns.negligible[*j] || excluded.contains(j));
+        let is_out = |j: &usize| {
+            let is_free = objective.penalty.of(*j).is_free();
+            is_free && (columns.negligible[*j] || excluded.contains(j))
+        };
         let dependent: Vec<usize> = (0..n).filter(is_out).collect();
         let mut scale: Vec<f64> = (columns.centred.iter().zip(penalty))
             .map(|(left, penalty)| 1.0 / (left.max(0.0) / gram.weight + penalty).sqrt())

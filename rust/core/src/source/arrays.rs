@@ -59,8 +59,15 @@ impl Source for Arrays<'_> {
         self.0.x.reads(self.rows())
     }
 
+    fn has_offsets(&self) -> bool {
+        self.0.offset.is_some()
+    }
+
     fn labels(&self, precision: Precision, job: &mut Job<'_>) -> Result<Labels, Error> {
         let labels = kernel::labels(&self.0, job)?;
+        if let Some(offset) = self.0.offset {
+            offset.check("offset", "finite", f64::is_finite)?;
+        }
         if precision == Precision::Single {
             self.0.check_weights::<f32>()?;
         }
@@ -99,6 +106,7 @@ impl Source for Arrays<'_> {
 
     fn rounding(&self, scores: usize, precision: Precision) -> Rounding {
         let sums = kernel::leaves(&self.0, scores).additions();
+        let of_offset = self.0.offset.map_or(0.0, |_| precision.epsilon());
         match self.0.x {
             Features::Dense(x) => {
                 let n = x.columns() as f64;
@@ -110,6 +118,7 @@ impl Source for Arrays<'_> {
                 };
                 Rounding {
                     score: precision.epsilon() * additions,
+                    offset: of_offset,
                     additions: sums,
                 }
             }
@@ -117,6 +126,7 @@ impl Source for Arrays<'_> {
                 let terms = if scores == 1 { 8.0 } else { 10.0 };
                 Rounding {
                     score: precision.epsilon() * terms + f64::EPSILON * x.longest_row() as f64,
+                    offset: of_offset,
                     additions: sums + kernel::longest_sum(&x),
                 }
             }
@@ -348,6 +358,9 @@ impl RowScores for ArrayScores<'_> {
             rows,
             ..
         } = self.dataset;
+        if self.dataset.offset.is_some() {
+            return false; // the offsets may be what is right
+        }
         let rounding = |z: f64| f64::EPSILON * z.abs() + self.error();
         let is_right = |(i, z): (usize, &[f64])| {
             let row = rows.at(i);
@@ -412,7 +425,13 @@ struct ArrayPlane<'a> {
 
 impl PlaneScores for ArrayPlane<'_> {
     fn refresh(&mut self, v: &Parameters<'_, f64>, job: &mut Job<'_>) -> Result<(), Error> {
-        scores(self.dataset, v, &mut self.v, job)
+        scores(self.dataset, v, &mut self.v, job)?;
+        if self.dataset.offset.is_some() {
+            for (i, z) in self.v.iter_mut().enumerate() {
+                *z += offset_of_counted(self.dataset, i);
+            }
+        }
+        Ok(())
     }
 
     fn set_direction(&mut self, d: &Parameters<'_, f64>, job: &mut Job<'_>) -> Result<(), Error> {
@@ -434,8 +453,18 @@ impl PlaneScores for ArrayPlane<'_> {
     }
 }
 
-/// Writes the scores `z = X w + b` of every row to `out`. Writes 0 for rows of weight 0, whose scores must not count
-/// even if they overflow.
+/// The offset of a row; 0 for rows of weight 0.
+fn offset_of_counted(dataset: &Dataset<'_>, i: usize) -> f64 {
+    let row = dataset.rows.at(i);
+    let is_counted = dataset
+        .sample_weight
+        .is_none_or(|s| s.get::<f64>(row) != 0.0);
+    let offset = dataset.offset.filter(|_| is_counted);
+    offset.map_or(0.0, |offset| offset.get::<f64>(row))
+}
+
+/// Writes the scores `z = X w + b` of every row, without offsets, to `out`. Writes 0 for rows of weight 0, whose scores
+/// must not count even if they overflow.
 fn scores(
     dataset: &Dataset<'_>,
     at: &Parameters<'_, f64>,

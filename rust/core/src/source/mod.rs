@@ -14,7 +14,7 @@ use crate::kernel::{
 };
 use crate::reduce::Job;
 
-/// Rows with labels and sample weights. Methods that take a [`Job`] read all rows of X once unless they say otherwise.
+/// Rows with labels, sample weights and offsets. Methods that take a [`Job`] read all rows of X once unless they say otherwise.
 /// They fail with [`Error::Interrupted`] if the job's monitor ends the call, and with [`Error::Memory`] if the numbers
 /// that they keep per row do not fit into memory.
 pub(crate) trait Source {
@@ -24,6 +24,8 @@ pub(crate) trait Source {
     fn columns(&self) -> usize;
     /// The work of a pass, in elements of X.
     fn reads(&self) -> usize;
+    /// Whether rows have offsets, which are added to their scores.
+    fn has_offsets(&self) -> bool;
 
     /// Kind and totals of the labels and sample weights, which must be finite in `precision`. X is not read.
     fn labels(&self, precision: Precision, job: &mut Job<'_>) -> Result<Labels, Error>;
@@ -125,6 +127,8 @@ impl dyn Part + '_ {
 pub(crate) struct Rounding {
     /// Bound on the error of a score x · w + b, relative to ‖x‖ ‖w‖ + |b|.
     pub score: f64,
+    /// Bound on the error of the sum of a score and an offset, relative to that sum; 0 without offsets.
+    pub offset: f64,
     /// The most `f64` additions that a term goes through in a sum over rows.
     pub additions: f64,
 }
@@ -146,7 +150,8 @@ pub(crate) trait RowScores {
     fn are_finite(&self) -> bool;
     /// Bound on the error of a score beside its final rounding.
     fn error(&self) -> f64;
-    /// Whether every row of positive weight is predicted right, by more than the rounding error of its scores.
+    /// Whether every row of positive weight is predicted right, by more than the rounding error of its scores, and not because
+    /// of an offset.
     fn predict_all_labels(&self) -> bool;
     /// The scores at other parameters, and the largest change of a score; of K classes, of a difference of two of a
     /// row's scores.

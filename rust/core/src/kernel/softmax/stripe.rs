@@ -142,6 +142,7 @@ impl<F: Float, S: Simd> StripeSums<F, S> {
             count,
             y,
             sample_weight,
+            offset: _, // one score only
         } = *labels;
         let zero = F::Lanes::<S>::splat(simd, F::ZERO);
         let one = F::Lanes::<S>::splat(simd, F::ONE);

@@ -1,4 +1,4 @@
-//! Minimises an objective with an l1 penalty: a proximal quasi-Newton method over ever better sets of columns.
+//! Minimises an objective with l1 or bounds: a proximal quasi-Newton method over ever better sets of columns.
 //!
 //! Each iteration minimises a quadratic model of the smooth part plus the penalty ([`Quadratic`]) and searches along the way
 //! there. The model's Hessian is that of a sample of the rows, updated by BFGS. Of many columns, only those that are likely to
@@ -7,6 +7,7 @@
 //! Sources: J. Lee, Y. Sun & M. Saunders, "Proximal Newton-type methods for minimizing composite functions", SIAM J. Optim. 24
 //! (2014), doi:10.1137/130921428; for sets of columns, T. Johnson & C. Guestrin, "Blitz", ICML 2015.
 
+use super::certificate::{Certifier, is_factorable};
 use super::fenchel;
 use super::objective::{Iterate, Objective};
 use super::proof::{Goal, Proof};
@@ -172,7 +173,12 @@ impl Search<'_> {
             true => self.goal.gap * iterate.value.objective,
             false => f64::INFINITY,
         };
-        let bounds = fenchel::bounds(self.objective, &iterate, wanted, run)?;
+        let mut bounds = fenchel::bounds(self.objective, &iterate, wanted, run)?;
+        if bounds.gap > wanted && ended != StopReason::Passes && self.may_factor() {
+            let certifier = Certifier::new(self.objective, iterate.v.clone(), run)?;
+            let gap = certifier.map_or(f64::INFINITY, |certifier| certifier.gap());
+            bounds.gap = bounds.gap.min(gap);
+        }
         let mut v = iterate.v.clone();
         self.objective.precision.round(&mut v);
         let (iterate, gap) = if v == iterate.v {
@@ -191,6 +197,12 @@ impl Search<'_> {
             aliased: Vec::new(),
             separation: None,
         })
+    }
+
+    /// Whether the Hessian by all columns is worth factoring.
+    fn may_factor(&self) -> bool {
+        let is_determined = self.objective.rows() > self.objective.columns();
+        self.goal.may_factor && is_determined && is_factorable(self.objective)
     }
 
     /// Root of the curvature along each column, from all rows.
@@ -217,14 +229,18 @@ impl Search<'_> {
             let columns = (0..n).collect();
             return Chosen { columns, new: 0 };
         }
-        let l1 = self.objective.penalty.l1();
-        let urgency = |j: usize| match weights[j] == 0.0 {
-            true => (slopes[j].abs() - l1) / scales[j],
-            false => f64::INFINITY,
+        // A weight of 0 that may stay there.
+        let rests = |j: usize| weights[j] == 0.0 && self.objective.penalty.of(j).kinks.is_at(0.0);
+        let urgency = |j: usize| {
+            let kinks = &self.objective.penalty.of(j).kinks;
+            match rests(j) {
+                true => kinks.least_slope(0.0, slopes[j]).abs() / scales[j],
+                false => f64::INFINITY,
+            }
         };
         let is_new = |j: &usize| urgency(*j) > 0.0 && last.binary_search(j).is_err();
         let new = (0..n).filter(is_new).count();
-        let support = weights.iter().filter(|w| **w != 0.0).count();
+        let support = (0..n).filter(|j| !rests(*j)).count();
         let count = LEAST_COLUMNS.max(2 * support).min(n);
         let mut columns: Vec<usize> = (0..n).collect();
         if count as f64 <= NO_COPY * n as f64 {
@@ -261,9 +277,10 @@ impl Search<'_> {
         run.passes += objective.cost;
         let precision = objective.precision;
         let selected = (objective.source).select(columns, precision, &mut run.job())?;
+        let penalty = objective.penalty.select(columns);
         let mut ended = Ended::Stalled;
         let v = selected.lend(1, |source| {
-            let part = objective.over(source);
+            let part = objective.over_columns(source, &penalty);
             let mut inner = self.evaluate(&part, narrow(&iterate.v), run)?;
             ended = self.on_rows(&part, &mut inner, is_final, &widen, run)?;
             Ok(widen(&inner.v))
@@ -386,13 +403,14 @@ impl Search<'_> {
             let quadratic = Quadratic {
                 gradient: &gradient,
                 hessian: &model.hessian,
-                thresholds: &model.thresholds,
+                kinks: &model.kinks,
                 start: &x,
             };
             let u = quadratic.minimum(forcing, &mut run.job())?;
             let step: Vec<f64> = u.iter().zip(&x).map(|(u, x)| u - x).collect();
-            let terms = model.thresholds.iter().zip(u.iter().zip(&x));
-            let shrinks: f64 = terms.map(|(t, (u, x))| t * (u.abs() - x.abs())).sum();
+            let terms = model.kinks.iter().zip(u.iter().zip(&x));
+            let shrinks = terms.map(|(kinks, (u, x))| kinks.l1 * (u.abs() - x.abs()));
+            let shrinks: f64 = shrinks.sum();
             let slope = dot(&gradient, &step) + shrinks;
             if slope >= 0.0 || slope.is_nan() {
                 return Ok(Ended::Stalled);
@@ -412,7 +430,7 @@ impl Search<'_> {
                 return Ok(Ended::Passes);
             }
             let Some((length, next)) =
-                self.along(objective, model, iterate, (&x, &step, slope), run)?
+                self.along(objective, model, iterate, ([&x, &u], slope), run)?
             else {
                 return Ok(match run.is_spent() {
                     true => Ended::Passes,
@@ -436,14 +454,14 @@ impl Search<'_> {
         Ok(Ended::Iterations)
     }
 
-    /// A step along a direction that decreases the objective: the whole of it, if that does. None if no step does, or the passes
+    /// A step from x towards u that decreases the objective: the whole of it, if that does. None if no step does, or the passes
     /// are used up.
     fn along(
         &self,
         objective: &Objective<'_>,
         model: &SmoothModel,
         iterate: &Iterate,
-        (x, step, slope): (&[f64], &[f64], f64),
+        ([x, u], slope): ([&[f64]; 2], f64),
         run: &mut Run<'_>,
     ) -> Result<Option<(f64, Iterate)>, Error> {
         let from = iterate.value.objective;
@@ -452,12 +470,10 @@ impl Search<'_> {
             if run.is_spent() {
                 return Ok(None);
             }
-            let to = x.iter().zip(step);
+            let between = |(x, u): (&f64, &f64)| (x + length * (u - x)).clamp(x.min(*u), x.max(*u));
             let to: Vec<f64> = match length == 1.0 {
-                true => to
-                    .map(|(x, step)| if *step == -x { 0.0 } else { x + step })
-                    .collect(),
-                false => to.map(|(x, step)| x + length * step).collect(),
+                true => u.to_vec(),
+                false => x.iter().zip(u).map(between).collect(),
             };
             let v = model.natural(&to);
             let value = run.evaluate(objective, &v, Precision::Double)?;
