@@ -253,6 +253,7 @@ fn solve(
     let labels = source.labels(precision, &mut Job::new(options.threads, observer)?)?;
     start.check(source.columns(), labels.scores, precision)?;
     let penalty = options.penalty.clone().rounded(precision);
+    penalty.check_finite()?;
     let offset = source.has_offsets().then_some("offset");
     let for_one_score = penalty.for_one_score().or(offset);
     if let Some(argument) = for_one_score.filter(|_| labels.scores > 1) {

@@ -32,6 +32,9 @@ pub struct ColumnOptions {
     pub upper: Option<Vec<f64>>,
 }
 
+/// The largest magnitude of bounds and priors: their products with numbers of X and their squares are finite.
+const FAR: f64 = 1e100;
+
 impl Penalty {
     /// No penalty.
     pub const NONE: Penalty = Penalty {
@@ -98,19 +101,25 @@ impl Penalty {
             self.columns[j].kinks.l1 *= factor;
         }
         for (j, prior) in each("prior", &options.prior)?.into_iter().enumerate() {
-            if !prior.is_finite() {
-                return Err(wrong("prior", "finite", j, prior));
+            if prior.is_nan() || prior.abs() > FAR {
+                let expected = "between −1e100 and 1e100";
+                return Err(wrong("prior", expected, j, prior));
             }
             self.columns[j].prior = prior;
         }
         for (j, lower) in each("lower", &options.lower)?.into_iter().enumerate() {
-            if lower.is_nan() || lower == f64::INFINITY {
-                return Err(wrong("lower", "numbers or −∞", j, lower));
+            if lower.is_nan() || (lower.abs() > FAR && lower != f64::NEG_INFINITY) {
+                let expected = "between −1e100 and 1e100, or −∞";
+                return Err(wrong("lower", expected, j, lower));
             }
             self.columns[j].kinks.lower = lower;
         }
         for (j, upper) in each("upper", &options.upper)?.into_iter().enumerate() {
-            if upper.is_nan() || upper < self.columns[j].kinks.lower || upper == f64::NEG_INFINITY {
+            if upper.is_nan() || (upper.abs() > FAR && upper != f64::INFINITY) {
+                let expected = "between −1e100 and 1e100, or ∞";
+                return Err(wrong("upper", expected, j, upper));
+            }
+            if upper < self.columns[j].kinks.lower {
                 let expected = "at least the lower bounds";
                 return Err(wrong("upper", expected, j, upper));
             }
@@ -189,6 +198,30 @@ impl Penalty {
         } else {
             some(|column| column.kinks.upper.is_finite()).then_some("upper")
         }
+    }
+
+    /// Checks that the penalty is finite where it is least.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Weight`] naming the bound that is too far from zero for that.
+    pub(crate) fn check_finite(&self) -> Result<(), Error> {
+        for (j, column) in self.columns.iter().enumerate() {
+            let least = column.minimum();
+            if !column.value(least).is_finite() {
+                return Err(Error::Weight {
+                    argument: if least == column.kinks.lower {
+                        "lower"
+                    } else {
+                        "upper"
+                    },
+                    expected: "so near to zero that the penalty is finite",
+                    index: j,
+                    got: least,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The columns that are neither penalised nor bounded, if there are others.

@@ -121,12 +121,20 @@ refuse("fit", TypeError, "solver", r"a str, got int$", gradstep.fit, X, Y, solve
 # Penalty factors, a prior, bounds and offsets.
 for argument, facts, value in [
     ("penalty_factors", "finite and not negative, got -1 at index 1$", [1, -1, 1]),
-    ("prior", "finite, got nan at index 0$", [np.nan, 0, 0]),
-    ("lower", "numbers or −∞, got inf at index 0$", np.inf),
-    ("upper", "at least the lower bounds, got -inf at index 0$", -np.inf),
-    ("offset", "finite, got inf at row 1$", [0, np.inf, 0, 0]),
+    ("prior", "between −1e100 and 1e100, got nan at index 0$", [np.nan, 0, 0]),
+    ("lower", "between −1e100 and 1e100, or −∞, got inf at index 0$", np.inf),
+    ("upper", "between −1e100 and 1e100, or ∞, got -inf at index 0$", -np.inf),
+    ("offset", "between −1e100 and 1e100, got inf at row 1$", [0, np.inf, 0, 0]),
 ]:
     refuse("fit", ValueError, argument, facts, gradstep.fit, X, Y, **{argument: value})
+refuse(
+    "fit", ValueError, "upper", "at least the lower bounds, got 0.5 at index 1$",
+    gradstep.fit, X, Y, lower=1, upper=[2, 0.5, 2],
+)  # fmt: skip
+refuse(
+    "fit", ValueError, "lower", "so near to zero that the penalty is finite, got 1e99 at index 0$",
+    gradstep.fit, X, Y, l2=1e200, lower=1e99,
+)  # fmt: skip
 OPTIMUM = gradstep.fit(X, Y, l2=1.0)
 refuse(
     "predict", ValueError, "offset", r"shape \(4,\) \(one per row of X\), got shape \(1,\)$",

@@ -23,6 +23,13 @@ pub struct Dataset<'a, X = Features<'a>> {
 }
 
 pub(super) const LABELS: &str = "labels in [0, 1]";
+/// Sums of offsets with scores, and of errors over rows, are finite.
+pub(crate) const OFFSETS: &str = "between −1e100 and 1e100";
+
+pub(crate) fn is_offset(offset: f64) -> bool {
+    offset.abs() <= 1e100
+}
+
 pub(super) const WEIGHTS: &str = "finite and not negative";
 
 #[inline(always)]
@@ -121,9 +128,8 @@ impl<'a> Dataset<'a> {
     pub(crate) fn check_finite(&self) -> Result<(), Error> {
         self.x.first_not_finite().map_or(Ok(()), Err)?;
         self.y.check("y", LABELS, f64::is_finite)?;
-        self.offset.map_or(Ok(()), |offset| {
-            offset.check("offset", "finite", f64::is_finite)
-        })
+        self.offset
+            .map_or(Ok(()), |offset| offset.check("offset", OFFSETS, is_offset))
     }
 
     /// The error to report when the loss came out infinite or NaN: names an input that is not finite, or else the
