@@ -127,7 +127,8 @@ class Optimum(Fitted):
     Attributes
     ----------
     weights : ndarray, shape (n,)
-        The weights, float32 for float32 `X`, else float64; shape (K, n) for K >= 3 classes, over which they sum to 0.
+        The weights, float32 for float32 `X`, else float64; shape (K, n) for K >= 3 classes, over which they sum to 0
+        unless there is l1.
     bias : float
         The bias; for K >= 3 classes an ndarray of shape (K,), which sums to zero.
     loss : float
@@ -248,8 +249,8 @@ def fit(
     y : array_like, shape (m,)
         Labels in [0, 1], or class codes 0, 1, …, K - 1 with K >= 3, each of them with a row of positive weight.
     l1 : float, default 0.0
-        Strength >= 0 of the penalty l1 Σ |w_j| on the mean error: the larger, the more weights are exactly 0. Only for
-        labels in [0, 1]; columns further than some 1e5 of their spread from zero should be centred.
+        Strength >= 0 of the penalty l1 Σ |w_j| on the mean error: the larger, the more weights are exactly 0. Columns
+        further than some 1e5 of their spread from zero should be centred.
     l2 : float, default 0.0
         Strength λ >= 0 of the penalty (λ/2) ||w||² on the mean error.
     penalty_factors : array_like, shape (n,), optional
@@ -331,7 +332,8 @@ def fit(
     and `gap` and `converged` are about the model without it.
 
     With K classes, a constant added to all weights of a column, or to all biases, changes no probability. The returned
-    weights and biases are those that sum to zero over the classes, with and without penalty.
+    weights and biases are those that sum to zero over the classes, with l2 and without penalty. With l1 the weights are
+    those of the least penalty.
 
     With float32 features the weights are found in float64 and rounded once; `loss`, `objective`, `gradient_norm` and
     `gap` are those of the rounded weights, in float64.

@@ -330,7 +330,7 @@ def test_factors_for_classes() -> None:
         ({"lower": 1, "upper": [2, 2, 0.5, 2, 2, 2]}, "upper must be at least the lower bounds, got 0.5 at index 2"),
         ({"offset": np.zeros(3)}, "offset must have length 80 .*got length 3"),
         ({"offset": 1.0}, "offset must be 1-dimensional"),
-        ({"offset": np.where(np.arange(80) == 7, np.nan, 0.0)}, "offset must be between −1e100 and 1e100, got nan at row 7"),
+        ({"offset": np.where(np.arange(80) == 7, np.nan, 0.0)}, "offset must be between .*, got nan at row 7"),
         ({"lower": 0, "solver": "lbfgs"}, "solver must be \"auto\" or \"proximal\" with l1 > 0 or bounds"),
     ],
 )  # fmt: skip
@@ -340,7 +340,7 @@ def test_refusals(options: dict[str, Any], message: str) -> None:
         gradstep.fit(X, y, **options)
 
 
-@pytest.mark.parametrize("option", ["prior", "lower", "upper", "offset", "l1"])
+@pytest.mark.parametrize("option", ["prior", "lower", "upper", "offset"])
 def test_options_of_one_score_are_refused_for_classes(option: str) -> None:
     X, _ = problem(15)
     y = np.arange(80) % 3

@@ -259,8 +259,3 @@ def test_what_cannot_be_is_refused(options: dict[str, Any], message: str) -> Non
     with pytest.raises((ValueError, TypeError)) as refusal:
         gradstep.fit([[0.0], [1.0]], [0, 1], **options)
     assert message in str(refusal.value)
-
-
-def test_three_classes_are_refused() -> None:
-    with pytest.raises(ValueError, match="l1 must be left out for three classes or more, got 3 classes"):
-        gradstep.fit([[0.0], [1.0], [2.0]], [0, 1, 2], l1=0.1)

@@ -476,7 +476,8 @@ fn begin(
     let precision = objective.precision;
     let arranged = |mut v: Vec<f64>, biases: &[f64]| {
         v.extend(biases);
-        if labels.scores > 1 {
+        // With l1, a common change of all classes' weights is no matter of choice.
+        if labels.scores > 1 && objective.penalty.is_smooth() {
             centre(&mut v, labels.scores);
         }
         precision.round(&mut v);

@@ -189,9 +189,7 @@ impl Penalty {
     /// The name of an option that only fits of one score have, if there is one.
     pub(crate) fn for_one_score(&self) -> Option<&'static str> {
         let some = |is_given: fn(&WeightPenalty) -> bool| self.different().iter().any(is_given);
-        if some(|column| column.kinks.l1 > 0.0) {
-            Some("l1")
-        } else if some(|column| column.prior != 0.0) {
+        if some(|column| column.prior != 0.0) {
             Some("prior")
         } else if some(|column| column.kinks.lower.is_finite()) {
             Some("lower")

@@ -113,8 +113,8 @@ refuse(
     gradstep.fit, X, Y, solver="newton",
 )  # fmt: skip
 refuse(
-    "fit", ValueError, "l1", r"left out for three classes or more, got 3 classes$",
-    gradstep.fit, [[0.0], [1.0], [2.0]], [0, 1, 2], l1=0.1,
+    "fit", ValueError, "lower", r"left out for three classes or more, got 3 classes$",
+    gradstep.fit, [[0.0], [1.0], [2.0]], [0, 1, 2], lower=0.1,
 )  # fmt: skip
 refuse("fit", TypeError, "solver", r"a str, got int$", gradstep.fit, X, Y, solver=2)
 

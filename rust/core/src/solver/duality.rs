@@ -60,12 +60,12 @@ use crate::source::Rounding;
 pub(super) struct DualMoments {
     /// A lower bound on the second derivative along any unit vector of biases; for several classes, only along those
     /// perpendicular to (1, …, 1).
-    least: f64,
+    pub(super) least: f64,
     /// An upper bound on the second derivative along any unit vector of biases.
     largest: f64,
     /// The weighted mean of σ'(z_i) ‖x_i‖² over the rows i; for several classes, of tr(diag(p_i) − p_i p_iᵀ) ‖x_i‖²
     /// with the probabilities p_i. The module calls it T.
-    spread: f64,
+    pub(super) spread: f64,
     /// Σ s_i ‖x_i‖² / Σ s_i, with sample weights s_i and rows x_i.
     squares: f64,
 }
@@ -83,7 +83,7 @@ impl DualMoments {
     }
 
     /// The same bounds after a step of the biases of this length, for several classes.
-    fn after(self, length: f64) -> Self {
+    pub(super) fn after(self, length: f64) -> Self {
         let growth = (SQRT_2 * length).exp();
         DualMoments {
             least: self.least / growth,
@@ -135,18 +135,13 @@ fn at_better_biases(
     by_biases: &Inverse,
     job: &mut Job<'_>,
 ) -> Result<f64, Error> {
-    let (_, g) = objective.split(&iterate.value.gradient);
-    let mut step = g.to_vec();
-    by_biases.solve(&mut step);
-    let length = norm(&step);
-    if length.is_nan() || length > LONGEST {
+    let Some((v, step)) = by_biases.newton_step(objective, iterate) else {
         return Ok(bound(objective, iterate, &moments, Precision::Double));
-    }
+    };
+    let (_, g) = objective.split(&iterate.value.gradient);
+    let length = norm(&step);
     let error = gradient_error(objective, iterate, &moments, Precision::Double).by_biases;
     let gained = dot(g, &step).max(0.0) + error * length;
-    let mut v = iterate.v.clone();
-    let at = v.len() - objective.classes;
-    add_multiple(&mut v[at..], -1.0, &step);
     moments = moments.after(length);
     let value = objective.evaluate(&v, Precision::Double, job)?;
     Ok(gained
@@ -160,7 +155,7 @@ fn at_better_biases(
 
 /// Bounds on the second derivatives at `iterate`. For several classes also the inverse of the Hessian by the biases, or
 /// `None` if it is singular along other directions than (1, …, 1).
-fn moments(
+pub(super) fn moments(
     objective: &Objective<'_>,
     iterate: &Iterate,
     job: &mut Job<'_>,
@@ -187,7 +182,7 @@ fn moments(
 
 /// A symmetric K × K matrix H with H (1, …, 1)ᵀ = 0, factored such that H x = b can be solved for b perpendicular to
 /// (1, …, 1).
-struct Inverse {
+pub(super) struct Inverse {
     classes: usize,
     /// The trace of H.
     trace: f64,
@@ -231,6 +226,21 @@ impl Inverse {
             let row = &self.lower[i * self.classes..][..i + 1];
             x[i] = (x[i] - dot(&row[..i], &x[..i])) / row[i];
         }
+    }
+
+    /// The parameters after one Newton step by the biases, and what was subtracted from these; `None` if the step is longer
+    /// than [`LONGEST`].
+    pub(super) fn newton_step(
+        &self,
+        objective: &Objective<'_>,
+        iterate: &Iterate,
+    ) -> Option<(Vec<f64>, Vec<f64>)> {
+        let mut step = objective.split(&iterate.value.gradient).1.to_vec();
+        self.solve(&mut step);
+        let mut v = iterate.v.clone();
+        let at = v.len() - objective.classes;
+        add_multiple(&mut v[at..], -1.0, &step);
+        (norm(&step) <= LONGEST).then_some((v, step))
     }
 
     /// Solves H x = b: replaces b in `x` by (L Lᵀ)⁻¹ b with the Cholesky factor L, minus the mean of its components.

@@ -14,13 +14,15 @@
 //! V. Viallon & T. Rabbani, "Safe feature elimination for the lasso" (2010), arXiv:1009.4219; for the divergence, A. Gibbs &
 //! F. Su, "On choosing and bounding probability metrics", Int. Stat. Rev. 70 (2002), doi:10.1111/j.1751-5823.2002.tb00178.x.
 
-use super::duality::{DualMoments, EXACT, gradient_error, objective_error};
+use std::f64::consts::SQRT_2;
+
+use super::duality::{DualMoments, EXACT, gradient_error, moments, objective_error, passes};
 use super::objective::{Iterate, Objective};
 use super::run::Run;
 use crate::error::Error;
 use crate::float::Precision;
 use crate::kernel::{Basis, Curvature};
-use crate::linalg::norm;
+use crate::linalg::{centre_values, norm};
 use crate::source::RowScores;
 
 /// The derivatives of the mean error, and bounds on their rounding errors.
@@ -42,27 +44,31 @@ pub(super) struct Bounds {
     pub rounding: f64,
 }
 
-/// Bounds at an iterate, whose value must have been computed in `float64`; rounding is counted. If its gradient does not give a
-/// gap of `wanted`, one that is right to nearly the last bit is computed, in three more passes.
+/// An iterate with bounds on it. Its value must have been computed in `float64`; rounding is counted. Of one score, the iterate is
+/// the one that is given: if its gradient does not give a gap of `wanted`, one that is right to nearly the last bit is
+/// computed, in three more passes. Of several classes, its biases are those after one more Newton step by them.
 ///
 /// # Errors
 ///
 /// [`Error::Memory`] without room for scores; [`Error::Interrupted`] by the observer.
 pub(super) fn bounds(
     objective: &Objective<'_>,
-    iterate: &Iterate,
+    iterate: Iterate,
     wanted: f64,
     run: &mut Run<'_>,
-) -> Result<Bounds, Error> {
+) -> Result<(Iterate, Bounds), Error> {
+    if objective.classes > 1 {
+        return of_classes(objective, iterate, wanted, run);
+    }
     run.passes += objective.cost;
     let at = objective.parameters(&iterate.v);
     let curvatures = objective.source.curvatures(&at, &mut run.job())?;
     let natural = Basis::natural(objective.columns());
     let (curvature, _) = curvatures.trace(&natural, &mut run.job())?;
     let moments = DualMoments::new(&curvature, curvature.bias / curvature.weight);
-    let rounding = objective_error(objective, iterate, &moments);
-    let slopes = LossSlopes::fast(objective, iterate, &curvature, &moments);
-    let mut gap = bound(objective, iterate, &curvature, &slopes, f64::INFINITY);
+    let rounding = objective_error(objective, &iterate, &moments);
+    let slopes = LossSlopes::fast(objective, &iterate, &curvature, &moments);
+    let mut gap = bound(objective, &iterate, &curvature, &slopes, f64::INFINITY);
     if gap.is_nan() || gap > wanted {
         run.passes += 2.0 * objective.cost;
         let scores = run.scores(objective, &iterate.v)?;
@@ -70,11 +76,157 @@ pub(super) fn bounds(
         let (curvature, _) = curvatures.trace(&basis, &mut run.job())?;
         let slopes = LossSlopes::exact(objective, scores.as_ref(), &basis, &curvature, run)?;
         let chi_square = scores.chi_square(&mut run.job())? / curvature.weight;
-        gap = gap.min(bound(objective, iterate, &curvature, &slopes, chi_square));
+        gap = gap.min(bound(objective, &iterate, &curvature, &slopes, chi_square));
     }
     // No objective is negative.
     gap = gap.min(iterate.value.objective + rounding);
-    Ok(Bounds { gap, rounding })
+    Ok((iterate, Bounds { gap, rounding }))
+}
+
+/// [`bounds`] of several classes. With the Hessians H_i = diag(p_i) − p_i p_iᵀ by a row's scores, q_i = y_i + κ (r_i − H_i c) is
+/// in the simplex if no two components of c differ by more than 1. For the c that makes Σ s_i (r_i − H_i c) = 0, with the
+/// biases' Hessian H, derivatives g and the least eigenvalue μ of H:
+///
+/// ```text
+/// cᵀ H c = gᵀ H⁻¹ g ≤ ‖g‖² / μ          KL(q_i ‖ p_i) ≤ (1 − κ) E_i + κ cᵀ H_i c
+/// |Σ s_i (H_i c)_k x_ij| ≤ √(Σ s_i (H_i)_kk x_ij²) · √(cᵀ H c)          by Cauchy–Schwarz
+/// ```
+///
+/// The last counts as an error of G. After a Newton step by the biases it is near rounding.
+fn of_classes(
+    objective: &Objective<'_>,
+    mut iterate: Iterate,
+    wanted: f64,
+    run: &mut Run<'_>,
+) -> Result<(Iterate, Bounds), Error> {
+    run.passes += passes(objective.classes) * objective.cost;
+    let (mut moments, inverse) = moments(objective, &iterate, &mut run.job())?;
+    let inverse = inverse.filter(|_| objective.fit_bias);
+    if let Some((mut v, step)) =
+        inverse.and_then(|inverse| inverse.newton_step(objective, &iterate))
+    {
+        // Of all biases that give these probabilities, those that sum to zero.
+        let at = v.len() - objective.classes;
+        centre_values(&mut v[at..], objective.classes);
+        let value = objective.evaluate(&v, Precision::Double, &mut run.job())?;
+        let rise = value.objective - iterate.value.objective;
+        if rise <= value.rounding(Precision::Double) {
+            moments = moments.after(norm(&step));
+            iterate = Iterate { v, value };
+        }
+    }
+    let rounding = objective_error(objective, &iterate, &moments);
+    let slopes = ClassSlopes::fast(objective, &iterate, &moments);
+    let mut gap = slopes.bound(objective, &iterate, &moments);
+    if gap > wanted {
+        run.passes += 3.0 * objective.cost;
+        let slopes = ClassSlopes::exact(objective, &iterate, run)?;
+        gap = gap.min(slopes.bound(objective, &iterate, &moments));
+    }
+    // No objective is negative.
+    gap = gap.min(iterate.value.objective + rounding);
+    Ok((iterate, Bounds { gap, rounding }))
+}
+
+/// The derivatives of the mean error of several classes, and bounds on their rounding errors.
+struct ClassSlopes {
+    /// Shape (K, n).
+    by_weights: Vec<f64>,
+    errors: Vec<f64>,
+    /// Bounds on √(Σ s_i (H_i)_kk x_ij² / Σ s_i) of the columns, shape (n), which may be seen from any origin, the same as in
+    /// `by_weights`.
+    sizes: Vec<f64>,
+    /// Bound on the norm of the derivatives by biases.
+    along_biases: f64,
+}
+
+impl ClassSlopes {
+    /// From the gradient of the objective at an iterate.
+    fn fast(objective: &Objective<'_>, iterate: &Iterate, moments: &DualMoments) -> Self {
+        let error = gradient_error(objective, iterate, moments, Precision::Double);
+        let (weights, _) = objective.split(&iterate.v);
+        let (slopes, by_biases) = objective.split(&iterate.value.gradient);
+        let slopes = slopes.iter().zip(objective.penalty.slopes(weights));
+        ClassSlopes {
+            by_weights: slopes.map(|(g, penalty)| g - penalty).collect(),
+            errors: vec![error.by_weights; weights.len()],
+            sizes: vec![moments.spread.sqrt(); objective.columns()],
+            along_biases: norm(by_biases) * EXACT + error.by_biases,
+        }
+    }
+
+    /// From scores that are right to nearly the last bit, with columns seen from near their means.
+    fn exact(
+        objective: &Objective<'_>,
+        iterate: &Iterate,
+        run: &mut Run<'_>,
+    ) -> Result<Self, Error> {
+        let (n, order) = (objective.columns(), objective.columns() + 1);
+        let basis = objective.source.basis(objective.fit_bias, true);
+        let at = objective.parameters(&iterate.v);
+        let curvatures = objective.source.curvatures(&at, &mut run.job())?;
+        let (trace, _) = curvatures.trace(&basis, &mut run.job())?;
+        let scores = objective.source.scores(&at, &mut run.job())?;
+        let moments = scores.moments(&basis, &vec![0.0; order], &mut run.job())?;
+        let total = moments.weight;
+        // An error δ of every score moves a residual by at most 2 p (1 − p) δ: by Cauchy–Schwarz, a sum by 2 δ √(Σ s p (1 − p))
+        // √(Σ s p (1 − p) x²).
+        let of_score = f64::EPSILON * scores.largest() + scores.error();
+        let root = (trace.bias / trace.weight).sqrt() * EXACT;
+        let error = |magnitude: f64, size: f64| {
+            let terms = 16.0 + objective.classes as f64;
+            2.0 * (terms * f64::EPSILON * magnitude / total + 2.0 * of_score * root * size)
+        };
+        let sizes: Vec<f64> = (trace.diagonal.iter())
+            .map(|square| (square / trace.weight).sqrt() * EXACT)
+            .collect();
+        // Units are powers of two: no digit is lost.
+        let in_units = |j: usize, x: f64| x / basis.per_unit()[j];
+        let classes = || {
+            moments
+                .sums
+                .chunks_exact(order)
+                .zip(moments.magnitudes.chunks_exact(order))
+        };
+        let by_weights =
+            classes().flat_map(|(sums, _)| (0..n).map(move |j| in_units(j, sums[j] / total)));
+        let errors = classes().flat_map(|(_, magnitudes)| {
+            (0..n).map(|j| in_units(j, error(magnitudes[j], sizes[j])))
+        });
+        let by_bias =
+            classes().map(|(sums, magnitudes)| sums[n].abs() / total + error(magnitudes[n], root));
+        Ok(ClassSlopes {
+            by_weights: by_weights.collect(),
+            errors: errors.collect(),
+            along_biases: norm(&by_bias.collect::<Vec<f64>>()) * EXACT,
+            sizes: (0..n).map(|j| in_units(j, sizes[j])).collect(),
+        })
+    }
+
+    /// The bound on objective − minimum.
+    fn bound(&self, objective: &Objective<'_>, iterate: &Iterate, moments: &DualMoments) -> f64 {
+        let n = objective.columns();
+        let (weights, _) = objective.split(&iterate.v);
+        // Bounds on ‖c‖ and on cᵀ H c.
+        let (mut length, mut closing) = (0.0, 0.0);
+        if objective.fit_bias {
+            length = self.along_biases / moments.least;
+            closing = self.along_biases * length * EXACT;
+        }
+        if length.is_nan() || SQRT_2 * length > 1.0 {
+            return f64::INFINITY;
+        }
+        let penalty = |i: usize| objective.penalty.of(i);
+        let error = |i: usize| self.errors[i] + self.sizes[i % n] * closing.sqrt() * EXACT;
+        let slopes = || self.by_weights.iter().enumerate();
+        let scales = slopes().map(|(i, g)| penalty(i).dual_scale(*g, error(i)));
+        let kappa = scales.fold(1.0, f64::min);
+        let distances =
+            slopes().map(|(i, g)| penalty(i).dual_distance(weights[i], kappa * g, error(i)));
+        let divergence = (1.0 - kappa) * iterate.value.loss + kappa * closing;
+        let bound = (divergence + distances.sum::<f64>()) * EXACT;
+        if bound.is_nan() { f64::INFINITY } else { bound }
+    }
 }
 
 impl LossSlopes {

@@ -58,7 +58,7 @@ const TRIALS: usize = 30;
 const BLIND: f64 = 2e-13;
 const SEED: u64 = 0xE1A5;
 
-/// Minimises the objective of one score from `v`, which is `given` by the caller or a mere beginning, and proves how far the
+/// Minimises the objective from `v`, which is `given` by the caller or a mere beginning, and proves how far the
 /// result is from the minimum.
 ///
 /// # Errors
@@ -173,7 +173,7 @@ impl Search<'_> {
             true => self.goal.gap * iterate.value.objective,
             false => f64::INFINITY,
         };
-        let mut bounds = fenchel::bounds(self.objective, &iterate, wanted, run)?;
+        let (iterate, mut bounds) = fenchel::bounds(self.objective, iterate, wanted, run)?;
         if bounds.gap > wanted && ended != StopReason::Passes && self.may_factor() {
             let certifier = Certifier::new(self.objective, iterate.v.clone(), run)?;
             let gap = certifier.map_or(f64::INFINITY, |certifier| certifier.gap());
@@ -202,7 +202,9 @@ impl Search<'_> {
     /// Whether the Hessian by all columns is worth factoring.
     fn may_factor(&self) -> bool {
         let is_determined = self.objective.rows() > self.objective.columns();
-        self.goal.may_factor && is_determined && is_factorable(self.objective)
+        // With several classes, the certificate is of objectives that a common change of all classes leaves as they are.
+        let is_one = self.objective.classes == 1;
+        self.goal.may_factor && is_one && is_determined && is_factorable(self.objective)
     }
 
     /// Root of the curvature along each column, from all rows.
@@ -211,7 +213,7 @@ impl Search<'_> {
         let (source, at) = (self.objective.source, self.objective.parameters(&iterate.v));
         let natural = Basis::natural(self.objective.columns());
         let curvatures = source.curvatures(&at, &mut run.job())?;
-        let curvature = curvatures.diagonal(0, &natural, &mut run.job())?;
+        let (curvature, _) = curvatures.trace(&natural, &mut run.job())?;
         let of_penalty = self.objective.penalty.diagonal(&natural);
         let along = curvature.diagonal.iter().zip(of_penalty);
         let along = along.map(|(d, penalty)| d / curvature.weight + penalty);
@@ -224,17 +226,22 @@ impl Search<'_> {
     fn columns(&self, iterate: &Iterate, scales: &[f64], last: &[usize]) -> Chosen {
         let (weights, _) = self.objective.split(&iterate.v);
         let (slopes, _) = self.objective.split(&iterate.value.gradient);
-        let n = weights.len();
+        let (n, classes) = (self.objective.columns(), self.objective.classes);
         if n <= ALL_COLUMNS {
             let columns = (0..n).collect();
             return Chosen { columns, new: 0 };
         }
-        // A weight of 0 that may stay there.
-        let rests = |j: usize| weights[j] == 0.0 && self.objective.penalty.of(j).kinks.is_at(0.0);
+        let of_column = |j: usize| (0..classes).map(move |k| k * n + j);
+        // A column whose weights are 0, where l1 or bounds may keep them.
+        let rests = |j: usize| {
+            let is_at_zero = self.objective.penalty.of(j).kinks.is_at(0.0);
+            is_at_zero && of_column(j).all(|at| weights[at] == 0.0)
+        };
         let urgency = |j: usize| {
             let kinks = &self.objective.penalty.of(j).kinks;
+            let least = of_column(j).map(|at| kinks.least_slope(0.0, slopes[at]).abs());
             match rests(j) {
-                true => kinks.least_slope(0.0, slopes[j]).abs() / scales[j],
+                true => least.fold(0.0, f64::max) / scales[j],
                 false => f64::INFINITY,
             }
         };
@@ -265,13 +272,19 @@ impl Search<'_> {
             return self.on_rows(objective, iterate, is_final, &|v| v.to_vec(), run);
         }
         let narrow = |v: &[f64]| -> Vec<f64> {
-            let weights = columns.iter().map(|&j| v[j]);
-            weights.chain([v[n]]).collect()
+            let (weights, biases) = objective.split(v);
+            let weights = weights.chunks_exact(n);
+            let weights = weights.flat_map(|weights| columns.iter().map(|&j| weights[j]));
+            weights.chain(biases.iter().copied()).collect()
         };
         let widen = |v: &[f64]| {
-            let mut wide = vec![0.0; n];
-            columns.iter().zip(v).for_each(|(&j, w)| wide[j] = *w);
-            wide.extend(v.last());
+            let (weights, biases) = objective.split(v);
+            let mut wide = vec![0.0; objective.classes * n];
+            let classes = weights.chunks_exact(columns.len());
+            for (weights, wide) in classes.zip(wide.chunks_exact_mut(n)) {
+                columns.iter().zip(weights).for_each(|(&j, w)| wide[j] = *w);
+            }
+            wide.extend(biases);
             wide
         };
         run.passes += objective.cost;
@@ -344,7 +357,8 @@ impl Search<'_> {
         let m = objective.rows();
         // Of many columns, a few rows for each: what the model lacks it learns from the iterations.
         let n = objective.columns();
-        let affordable = (START_COST / hessian_cost(objective, m) * m as f64) as usize;
+        let pairs = (objective.classes * (objective.classes + 1) / 2) as f64;
+        let affordable = (START_COST / (pairs * hessian_cost(objective, m)) * m as f64) as usize;
         let mut rows = hessian_rows(objective).min(affordable.max(LEAST_ROWS_A_COLUMN * n));
         if rows.saturating_mul(2) > m {
             rows = m;

@@ -3,20 +3,22 @@
 use super::objective::{Iterate, Objective};
 use super::run::Run;
 use crate::error::Error;
-use crate::kernel::Basis;
+use crate::kernel::{Basis, Gram};
 use crate::linalg::{add_multiple, dot};
 use crate::penalty::Kinks;
+use crate::source::RowScores;
 
 /// A column whose variance in a sample is below this part of its mean square is constant there.
 const CONSTANT: f64 = 1e-13;
 
-/// The model, in coordinates where weights and bias do not interact: scaled columns, seen
-/// from their means weighted by curvature, and the bias at these means, last.
+/// The model, in coordinates in which the weights of a class do not interact with its bias: class by class, the weights of
+/// scaled columns that are shifted to have their means at 0, and the bias at these means. The means are weighted by the
+/// curvature of the class.
 pub(super) struct SmoothModel {
     basis: Basis,
-    /// Means of the columns of the basis; zeros without bias.
-    mean: Vec<f64>,
-    /// Shape (n + 1, n + 1); the last row is zero without bias.
+    /// Means of the columns of the basis for each class, shape (n); zeros without bias.
+    means: Vec<Vec<f64>>,
+    /// Shape (K (n + 1), K (n + 1)); without bias, rows and columns of biases are zero.
     pub(super) hessian: Vec<f64>,
     /// l1 and bounds of each coordinate.
     pub(super) kinks: Vec<Kinks>,
@@ -24,114 +26,117 @@ pub(super) struct SmoothModel {
 }
 
 impl SmoothModel {
-    /// At `v`, by the rows of `part`; columns that are constant there get their curvature from `whole`. None if no row has any
-    /// curvature.
+    /// The model at `v`, from the rows of `part`. Columns that are constant there get their curvature from `whole`. `None` if
+    /// a class has no curvature in any row.
     pub(super) fn new(
         part: &Objective<'_>,
         whole: &Objective<'_>,
         v: &[f64],
         run: &mut Run<'_>,
     ) -> Result<Option<Self>, Error> {
-        let (n, fit_bias, penalty) = (part.columns(), part.fit_bias, part.penalty);
+        let (n, classes, fit_bias) = (part.columns(), part.classes, part.fit_bias);
         let basis = part.source.basis(fit_bias, true);
-        run.passes += part.cost;
-        let curvatures = part
-            .source
-            .curvatures(&part.parameters(v), &mut run.job())?;
-        let gram = curvatures.gram(0, &basis, &mut run.job())?;
-        let order = n + 1;
-        let total = gram.lower[n * order + n];
-        if total <= 0.0 || !gram.lower.iter().all(|x| x.is_finite()) {
+        let grams = Grams::new(part, v, &basis, run)?;
+        let means = grams.own.iter().map(|gram| mean(gram, fit_bias));
+        let Some(means) = means.collect::<Option<Vec<Vec<f64>>>>() else {
             return Ok(None);
-        }
-        let cross = &gram.lower[n * order..][..n];
-        let mean: Vec<f64> = match fit_bias {
-            true => cross.iter().map(|cross| cross / total).collect(),
-            false => vec![0.0; n],
         };
-        let mut hessian = vec![0.0; order * order];
-        for i in 0..n {
-            for j in 0..=i {
-                let element = gram.lower[i * order + j] - mean[i] * mean[j] * total;
-                hessian[i * order + j] = element / gram.weight;
-                hessian[j * order + i] = element / gram.weight;
-            }
-        }
-        let is_constant = |j: &usize| {
-            let square = gram.lower[j * (order + 1)] / gram.weight;
-            hessian[j * (order + 1)] <= CONSTANT * square
-        };
-        let constant: Vec<usize> = (0..n).filter(is_constant).collect();
-        if !constant.is_empty() {
-            run.passes += whole.cost;
-            let curvatures = whole
-                .source
-                .curvatures(&whole.parameters(v), &mut run.job())?;
-            let curvature = curvatures.diagonal(0, &basis, &mut run.job())?;
-            for &j in &constant {
-                for k in 0..n {
-                    (hessian[j * order + k], hessian[k * order + j]) = (0.0, 0.0);
+        let (order, size) = (n + 1, classes * (n + 1));
+        let mut hessian = vec![0.0; size * size];
+        for k in 0..classes {
+            for l in 0..=k {
+                let between = (k != l).then(|| grams.between(k, l, part, &basis, run));
+                let between = between.transpose()?;
+                let gram = between.as_ref().unwrap_or(&grams.own[k]);
+                for i in 0..order {
+                    for j in 0..order {
+                        let element = centred(gram, [i, j], [&means[k], &means[l]], fit_bias);
+                        hessian[(k * order + i) * size + l * order + j] = element / gram.weight;
+                        hessian[(l * order + j) * size + k * order + i] = element / gram.weight;
+                    }
                 }
-                let squared_mean = match fit_bias {
-                    true => curvature.cross[j] * (curvature.cross[j] / curvature.bias),
-                    false => 0.0,
-                };
-                let left = (curvature.diagonal[j] - squared_mean) / curvature.weight;
-                let is_some = left > CONSTANT * curvature.diagonal[j] / curvature.weight;
-                hessian[j * (order + 1)] = if is_some { left } else { 0.0 };
             }
         }
-        for (j, along) in penalty.diagonal(&basis).iter().enumerate() {
-            hessian[j * (order + 1)] += along;
+        for (k, gram) in grams.own.iter().enumerate() {
+            let is_constant = |j: &usize| {
+                let square = gram.lower[j * (order + 1)] / gram.weight;
+                hessian[(k * order + j) * (size + 1)] <= CONSTANT * square
+            };
+            let constant: Vec<usize> = (0..n).filter(is_constant).collect();
+            let left = left_of_constant(whole, (k, &constant), v, &basis, run)?;
+            for (&j, left) in constant.iter().zip(left) {
+                let at = k * order + j;
+                for other in 0..size {
+                    (hessian[at * size + other], hessian[other * size + at]) = (0.0, 0.0);
+                }
+                hessian[at * (size + 1)] = left;
+            }
+            for (j, along) in part.penalty.diagonal(&basis).iter().enumerate() {
+                hessian[(k * order + j) * (size + 1)] += along;
+            }
         }
-        if fit_bias {
-            hessian[n * (order + 1)] = total / gram.weight;
-        }
-        let kinks = basis.per_unit().iter().enumerate();
-        let kinks = kinks.map(|(j, per_unit)| penalty.of(j).kinks.in_units(*per_unit));
-        let kinks = kinks.chain([Kinks::NONE]).collect();
+        let of_class = |_| {
+            let kinks = basis.per_unit().iter().enumerate();
+            let kinks = kinks.map(|(j, per_unit)| part.penalty.of(j).kinks.in_units(*per_unit));
+            kinks.chain([Kinks::NONE]).collect::<Vec<Kinks>>()
+        };
         Ok(Some(SmoothModel {
+            kinks: (0..classes).flat_map(of_class).collect(),
             basis,
-            mean,
+            means,
             hessian,
-            kinks,
             fit_bias,
         }))
     }
 
-    /// Weights and bias in the model's coordinates.
+    /// Weights and biases in the model's coordinates.
     pub(super) fn coordinates(&self, v: &[f64]) -> Vec<f64> {
-        let (mut x, bias) = (v[..v.len() - 1].to_vec(), v[v.len() - 1]);
-        let shift = self.basis.to_coordinates(&mut x);
-        let at_mean = bias + shift + dot(&self.mean, &x);
-        x.push(at_mean);
+        let (weights, biases) = v.split_at(v.len() - self.means.len());
+        let n = weights.len() / biases.len();
+        let mut x = Vec::with_capacity(v.len());
+        for ((weights, bias), mean) in weights.chunks_exact(n).zip(biases).zip(&self.means) {
+            let mut weights = weights.to_vec();
+            let shift = self.basis.to_coordinates(&mut weights);
+            let at_mean = bias + shift + dot(mean, &weights);
+            x.extend(weights);
+            x.push(at_mean);
+        }
         x
     }
 
-    /// The other way.
+    /// The inverse of [`SmoothModel::coordinates`].
     pub(super) fn natural(&self, x: &[f64]) -> Vec<f64> {
-        let (weights, at_mean) = (&x[..x.len() - 1], x[x.len() - 1]);
-        let mut v = weights.to_vec();
-        let at_origin = at_mean - dot(&self.mean, weights);
-        let shift = self.basis.to_natural(&mut v);
-        v.push(if self.fit_bias {
-            at_origin + shift
-        } else {
-            0.0
-        });
+        let order = x.len() / self.means.len();
+        let (mut v, mut biases) = (Vec::with_capacity(x.len()), Vec::new());
+        for (x, mean) in x.chunks_exact(order).zip(&self.means) {
+            let (weights, at_mean) = (&x[..order - 1], x[order - 1]);
+            let at_origin = at_mean - dot(mean, weights);
+            let mut weights = weights.to_vec();
+            let shift = self.basis.to_natural(&mut weights);
+            v.extend(weights);
+            biases.push(match self.fit_bias {
+                true => at_origin + shift,
+                false => 0.0,
+            });
+        }
+        v.extend(biases);
         v
     }
 
-    /// A gradient by weights and bias in the model's coordinates.
+    /// A gradient by weights and biases in the model's coordinates.
     pub(super) fn gradient(&self, natural: &[f64]) -> Vec<f64> {
-        let (mut g, by_bias) = (
-            natural[..natural.len() - 1].to_vec(),
-            natural[natural.len() - 1],
-        );
-        self.basis.gradient(&mut g, by_bias);
-        add_multiple(&mut g, -by_bias, &self.mean);
-        g.push(by_bias);
-        g
+        let (by_weights, by_biases) = natural.split_at(natural.len() - self.means.len());
+        let n = by_weights.len() / by_biases.len();
+        let mut gradient = Vec::with_capacity(natural.len());
+        let classes = by_weights.chunks_exact(n).zip(by_biases);
+        for ((by_weights, &by_bias), mean) in classes.zip(&self.means) {
+            let mut by_weights = by_weights.to_vec();
+            self.basis.gradient(&mut by_weights, by_bias);
+            add_multiple(&mut by_weights, -by_bias, mean);
+            gradient.extend(by_weights);
+            gradient.push(by_bias);
+        }
+        gradient
     }
 
     /// The squared norm of the subgradient that is smallest, each coordinate in units of its curvature.
@@ -167,4 +172,122 @@ impl SmoothModel {
             add_multiple(row, -image[i] / along, &image);
         }
     }
+}
+
+/// The Gram matrices `[X 1]ᵀ D [X 1]` of the classes, D being the diagonal of the rows' second derivatives by scores.
+struct Grams<'a> {
+    /// By each class's score twice.
+    own: Vec<Gram>,
+    /// The scores from which those of pairs of classes are computed.
+    scores: Option<Box<dyn RowScores + 'a>>,
+}
+
+impl<'a> Grams<'a> {
+    fn new(
+        part: &Objective<'a>,
+        v: &[f64],
+        basis: &Basis,
+        run: &mut Run<'_>,
+    ) -> Result<Self, Error> {
+        if part.classes == 1 {
+            run.passes += part.cost;
+            let at = part.parameters(v);
+            let curvatures = part.source.curvatures(&at, &mut run.job())?;
+            return Ok(Grams {
+                own: vec![curvatures.gram(0, basis, &mut run.job())?],
+                scores: None,
+            });
+        }
+        let scores = run.scores(part, v)?;
+        let mut of_class = |k: usize| {
+            run.passes += part.cost;
+            scores.gram([k, k], basis, &mut run.job())
+        };
+        Ok(Grams {
+            own: (0..part.classes)
+                .map(&mut of_class)
+                .collect::<Result<_, _>>()?,
+            scores: Some(scores),
+        })
+    }
+
+    /// By the scores of two different classes.
+    fn between(
+        &self,
+        k: usize,
+        l: usize,
+        part: &Objective<'_>,
+        basis: &Basis,
+        run: &mut Run<'_>,
+    ) -> Result<Gram, Error> {
+        run.passes += part.cost;
+        let scores = self.scores.as_ref();
+        let scores = scores.unwrap_or_else(|| unreachable!("of one class there are no pairs"));
+        scores.gram([k, l], basis, &mut run.job())
+    }
+}
+
+/// The columns' means under the weights of a Gram matrix, or zeros without bias; `None` without weights.
+fn mean(gram: &Gram, fit_bias: bool) -> Option<Vec<f64>> {
+    let (n, order) = (gram.order - 1, gram.order);
+    let total = gram.lower[n * order + n];
+    if total <= 0.0 || !gram.lower.iter().all(|x| x.is_finite()) {
+        return None;
+    }
+    let cross = &gram.lower[n * order..][..n];
+    Some(match fit_bias {
+        true => cross.iter().map(|cross| cross / total).collect(),
+        false => vec![0.0; n],
+    })
+}
+
+/// Element (i, j) of a Gram matrix, with columns shifted by the means of one class in i, and of another one in j.
+fn centred(gram: &Gram, [i, j]: [usize; 2], means: [&[f64]; 2], fit_bias: bool) -> f64 {
+    let (n, order) = (gram.order - 1, gram.order);
+    if !fit_bias && (i == n || j == n) {
+        return 0.0;
+    }
+    let at = |i: usize, j: usize| gram.lower[i.max(j) * order + i.min(j)];
+    let total = at(n, n);
+    let is_own = std::ptr::eq(means[0], means[1]);
+    match (i < n, j < n) {
+        (true, true) if is_own => at(i, j) - means[0][i] * means[1][j] * total,
+        (true, true) => {
+            let crosses = means[0][i] * at(n, j) + means[1][j] * at(i, n);
+            at(i, j) - crosses + means[0][i] * means[1][j] * total
+        }
+        (false, false) => total,
+        _ if is_own => 0.0,
+        (true, false) => at(i, n) - means[0][i] * total,
+        (false, true) => at(n, j) - means[1][j] * total,
+    }
+}
+
+/// The curvature by weights of one class of those columns, from all rows of `whole`; 0 of columns that are constant there,
+/// too.
+fn left_of_constant(
+    whole: &Objective<'_>,
+    (class, columns): (usize, &[usize]),
+    v: &[f64],
+    basis: &Basis,
+    run: &mut Run<'_>,
+) -> Result<Vec<f64>, Error> {
+    if columns.is_empty() {
+        return Ok(Vec::new());
+    }
+    run.passes += whole.cost;
+    let curvatures = whole
+        .source
+        .curvatures(&whole.parameters(v), &mut run.job())?;
+    let curvature = curvatures.diagonal(class, basis, &mut run.job())?;
+    let left = |&j: &usize| {
+        let squared_mean = match whole.fit_bias {
+            true => curvature.cross[j] * (curvature.cross[j] / curvature.bias),
+            false => 0.0,
+        };
+        let left = (curvature.diagonal[j] - squared_mean) / curvature.weight;
+        let is_some = left > CONSTANT * curvature.diagonal[j] / curvature.weight;
+        if is_some { left } else { 0.0 }
+    };
+    Ok(columns.iter().map(left).collect())
 }

@@ -351,6 +351,10 @@ impl RowScores for ArrayScores<'_> {
         self.exact.error(self.dataset.x.columns())
     }
 
+    fn largest(&self) -> f64 {
+        self.exact.magnitude
+    }
+
     fn predict_all_labels(&self) -> bool {
         let Dataset {
             y,

@@ -150,6 +150,8 @@ pub(crate) trait RowScores {
     fn are_finite(&self) -> bool;
     /// Bound on the error of a score beside its final rounding.
     fn error(&self) -> f64;
+    /// An upper bound on the magnitude of every score.
+    fn largest(&self) -> f64;
     /// Whether every row of positive weight is predicted right, by more than the rounding error of its scores, and not because
     /// of an offset.
     fn predict_all_labels(&self) -> bool;
