@@ -118,6 +118,29 @@ def test_sparse_and_dense_end_at_the_same_optimum(n: int) -> None:
     assert_array_equal(sparse.weights != 0, dense.weights != 0)
 
 
+@pytest.mark.parametrize("seed", range(24))
+def test_few_elements_in_many_columns(seed: int) -> None:
+    """Coordinate descent by sparse columns ends where the fit of the dense matrix ends, with any option."""
+    rng = np.random.default_rng(seed)
+    m, n = int(rng.integers(20, 150)), int(rng.integers(40, 700))
+    X = sp.random_array((m, n), density=min(0.9, 4 / n), rng=rng, format="csr")
+    y = (X @ (rng.normal(size=n) * (rng.random(n) < 0.3)) + 0.5 * rng.logistic(size=m) > 0).astype(float)
+    y[:2] = [0.0, 1.0]
+    l1 = 10.0 ** rng.uniform(-2, 0) * largest_l1(X, y)
+    options: dict[str, Any] = {"l1": l1, "l2": [0.0, 1e-3][seed % 2], "fit_bias": seed % 3 > 0}
+    if seed % 4 == 1:
+        options |= {"lower": 0.0, "offset": rng.normal(size=m)}
+    if seed % 4 == 2:
+        options["sample_weight"] = np.append([1, 1], rng.integers(0, 3, m - 2))
+    if seed % 4 == 3:
+        options["penalty_factors"] = rng.choice([0.5, 1.0, 2.0], n)
+    sparse, dense = gradstep.fit(X, y, **options), gradstep.fit(X.toarray(), y, **options)
+    assert sparse.converged and dense.converged
+    assert abs(sparse.objective - dense.objective) <= max(sparse.gap, dense.gap) + 8 * EPS
+    assert gradstep.fit(X, y, **options, n_threads=3) == sparse
+    assert gradstep.fit(X.tocsc(), y, **options) == sparse
+
+
 def test_weights_of_rows_are_repetitions() -> None:
     X, y = problem(3)
     s = np.random.default_rng(0).integers(0, 4, len(y))

@@ -8,12 +8,12 @@
 //! (2014), doi:10.1137/130921428; for sets of columns, T. Johnson & C. Guestrin, "Blitz", ICML 2015.
 
 use super::certificate::{Certifier, is_factorable};
+use super::column_model::{self, ColumnModel};
 use super::fenchel;
 use super::objective::{Iterate, Objective};
 use super::proof::{Goal, Proof};
-use super::quadratic::Quadratic;
 use super::run::{Ended, Run};
-use super::smooth_model::SmoothModel;
+use super::smooth_model::{Model, SmoothModel};
 use super::stages::{
     FIRST_ROWS, FIRST_ROWS_A_COLUMN, GROWTH, START_COST, hessian_cost, hessian_rows,
 };
@@ -86,7 +86,8 @@ pub(crate) fn minimise(
     if let Some(ended) = ended {
         return search.proof(iterate, ended, true, run);
     }
-    let scales = match n <= ALL_COLUMNS {
+    let takes_all = n <= ALL_COLUMNS || column_model::takes_all(objective);
+    let scales = match takes_all {
         true => Vec::new(),
         false => search.column_scales(&iterate, run)?,
     };
@@ -227,7 +228,7 @@ impl Search<'_> {
         let (weights, _) = self.objective.split(&iterate.v);
         let (slopes, _) = self.objective.split(&iterate.value.gradient);
         let (n, classes) = (self.objective.columns(), self.objective.classes);
-        if n <= ALL_COLUMNS {
+        if scales.is_empty() {
             let columns = (0..n).collect();
             return Chosen { columns, new: 0 };
         }
@@ -354,6 +355,19 @@ impl Search<'_> {
         widen: Widen<'_>,
         run: &mut Run<'_>,
     ) -> Result<Ended, Error> {
+        let (decrease, rough) = (
+            self.ahead * self.goal.gap,
+            if is_final { 0.0 } else { ROUGH },
+        );
+        let until = |iterate: &Iterate, iterations| Until {
+            decrease: decrease * iterate.value.objective,
+            rough,
+            iterations,
+        };
+        if let Some(mut model) = ColumnModel::new(objective, &iterate.v, run)? {
+            let until = until(iterate, HESSIANS * ITERATIONS);
+            return self.iterate(objective, &mut model, iterate, (until, widen), run);
+        }
         let m = objective.rows();
         // Of many columns, a few rows for each: what the model lacks it learns from the iterations.
         let n = objective.columns();
@@ -376,11 +390,7 @@ impl Search<'_> {
             let Some(mut model) = model else {
                 return Ok(Ended::Stalled);
             };
-            let until = Until {
-                decrease: self.ahead * self.goal.gap * iterate.value.objective,
-                rough: if is_final { 0.0 } else { ROUGH },
-                iterations: ITERATIONS,
-            };
+            let until = until(iterate, ITERATIONS);
             let ended = self.iterate(objective, &mut model, iterate, (until, widen), run)?;
             match ended {
                 Ended::Iterations => has_stalled = false,
@@ -399,30 +409,24 @@ impl Search<'_> {
     fn iterate(
         &self,
         objective: &Objective<'_>,
-        model: &mut SmoothModel,
+        model: &mut dyn Model,
         iterate: &mut Iterate,
         (until, widen): (Until, Widen<'_>),
         run: &mut Run<'_>,
     ) -> Result<Ended, Error> {
         let (mut first, mut last) = (None, 0.0);
         for _ in 0..until.iterations {
-            let x = model.coordinates(&iterate.v);
-            let gradient = model.gradient(&iterate.value.gradient);
+            let x = model.coordinates().of(&iterate.v);
+            let gradient = model.coordinates().gradient(&iterate.value.gradient);
             // Far from the end, the model deserves no exact minimum.
             let forcing = match first {
                 None if self.ahead < AHEAD => EXACT,
                 None => INEXACT,
                 Some(first) => f64::clamp(0.1 * f64::sqrt(last / first), EXACT, INEXACT),
             };
-            let quadratic = Quadratic {
-                gradient: &gradient,
-                hessian: &model.hessian,
-                kinks: &model.kinks,
-                start: &x,
-            };
-            let u = quadratic.minimum(forcing, &mut run.job())?;
+            let u = model.minimum(&gradient, &x, forcing, &mut run.job())?;
             let step: Vec<f64> = u.iter().zip(&x).map(|(u, x)| u - x).collect();
-            let terms = model.kinks.iter().zip(u.iter().zip(&x));
+            let terms = model.kinks().iter().zip(u.iter().zip(&x));
             let shrinks = terms.map(|(kinks, (u, x))| kinks.l1 * (u.abs() - x.abs()));
             let shrinks: f64 = shrinks.sum();
             let slope = dot(&gradient, &step) + shrinks;
@@ -451,11 +455,11 @@ impl Search<'_> {
                     false => Ended::Stalled,
                 });
             };
-            let mut moved = model.coordinates(&next.v);
+            let mut moved = model.coordinates().of(&next.v);
             add_multiple(&mut moved, -1.0, &x);
-            let mut change = model.gradient(&next.value.gradient);
+            let mut change = model.coordinates().gradient(&next.value.gradient);
             add_multiple(&mut change, -1.0, &gradient);
-            model.learn(&moved, &change);
+            model.learn(objective, &next, [&moved, &change], run)?;
             *iterate = next;
             let shown = Iterate {
                 v: widen(&iterate.v),
@@ -473,7 +477,7 @@ impl Search<'_> {
     fn along(
         &self,
         objective: &Objective<'_>,
-        model: &SmoothModel,
+        model: &dyn Model,
         iterate: &Iterate,
         ([x, u], slope): ([&[f64]; 2], f64),
         run: &mut Run<'_>,
@@ -489,7 +493,7 @@ impl Search<'_> {
                 true => u.to_vec(),
                 false => x.iter().zip(u).map(between).collect(),
             };
-            let v = model.natural(&to);
+            let v = model.coordinates().natural(&to);
             let value = run.evaluate(objective, &v, Precision::Double)?;
             let gain = value.objective - from;
             let next = Iterate { v, value };

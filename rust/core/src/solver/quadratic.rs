@@ -15,63 +15,124 @@ const ROUNDS: usize = 20;
 /// Columns of which less than this part of the square is left, seen from those before them, take no part in an exact step.
 const LEFT: f64 = 1e-12;
 
+/// The matrix B of a quadratic, with its product with the steps u − x made so far.
+pub(super) trait Hessian {
+    /// B_jj
+    fn curvature(&self, j: usize) -> f64;
+    /// Component j of B (u − x).
+    fn product(&self, j: usize) -> f64;
+    /// Adds `step` to u_j.
+    fn add(&mut self, j: usize, step: f64);
+    /// Moves the coordinates that are free to move to their minimum for the signs that they have, if the elements of B are
+    /// known.
+    fn exact_step(
+        &mut self,
+        _: &Quadratic<'_>,
+        _: &mut [f64],
+        _: &mut Job<'_>,
+    ) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// A matrix B whose elements are stored row by row, and B (u − x).
+pub(super) struct Elements<'a> {
+    matrix: &'a [f64],
+    image: Vec<f64>,
+}
+
+impl<'a> Elements<'a> {
+    /// Before the first step.
+    pub(super) fn new(matrix: &'a [f64], order: usize) -> Self {
+        Elements {
+            matrix,
+            image: vec![0.0; order],
+        }
+    }
+
+    fn row(&self, j: usize) -> &[f64] {
+        let n = self.image.len();
+        &self.matrix[j * n..][..n]
+    }
+
+    /// B applied to any steps.
+    fn times(&self, steps: &[f64]) -> Vec<f64> {
+        (0..steps.len()).map(|i| dot(self.row(i), steps)).collect()
+    }
+}
+
+impl Hessian for Elements<'_> {
+    fn curvature(&self, j: usize) -> f64 {
+        self.matrix[j * (self.image.len() + 1)]
+    }
+
+    fn product(&self, j: usize) -> f64 {
+        self.image[j]
+    }
+
+    fn add(&mut self, j: usize, step: f64) {
+        let n = self.image.len();
+        add_multiple(&mut self.image, step, &self.matrix[j * n..][..n]);
+    }
+
+    fn exact_step(
+        &mut self,
+        quadratic: &Quadratic<'_>,
+        u: &mut [f64],
+        job: &mut Job<'_>,
+    ) -> Result<(), Error> {
+        quadratic.exact_step(self, u, job)
+    }
+}
+
 /// `q(u) = g·(u − x) + ½ (u − x)ᵀ B (u − x) + Σ_j l1_j |u_j|`, for u within bounds
 pub(super) struct Quadratic<'a> {
     /// g
     pub gradient: &'a [f64],
-    /// B, row by row.
-    pub hessian: &'a [f64],
     /// l1 and bounds of each coordinate.
     pub kinks: &'a [Kinks],
     /// x, which is within the bounds.
     pub start: &'a [f64],
 }
 
-/// Where the descent is: u, and B (u − x).
-struct State {
-    u: Vec<f64>,
-    image: Vec<f64>,
-}
-
 impl Quadratic<'_> {
     /// The minimum u, until a sweep brings less than the part `forcing` of what all sweeps have brought. Coordinates without
-    /// curvature stay where they are.
+    /// curvature stay where they are. `hessian` is B, before the first step.
     ///
     /// # Errors
     ///
     /// [`Error::Interrupted`] by the monitor.
-    pub(super) fn minimum(&self, forcing: f64, job: &mut Job<'_>) -> Result<Vec<f64>, Error> {
-        let mut state = State {
-            u: self.start.to_vec(),
-            image: vec![0.0; self.start.len()],
-        };
+    pub(super) fn minimum<H: Hessian>(
+        &self,
+        hessian: &mut H,
+        forcing: f64,
+        job: &mut Job<'_>,
+    ) -> Result<Vec<f64>, Error> {
+        let mut u = self.start.to_vec();
         let mut total = 0.0;
         for _ in 0..ROUNDS {
             job.poll()?;
-            if self.sweeps(&mut state, &mut total, forcing) {
+            if self.sweeps(&mut u, hessian, &mut total, forcing) {
                 break;
             }
-            self.exact_step(&mut state, job)?;
+            hessian.exact_step(self, &mut u, job)?;
         }
-        Ok(state.u)
-    }
-
-    fn curvature(&self, j: usize) -> f64 {
-        self.hessian[j * (self.start.len() + 1)]
-    }
-
-    fn row(&self, j: usize) -> &[f64] {
-        let n = self.start.len();
-        &self.hessian[j * n..][..n]
+        Ok(u)
     }
 
     /// Sweeps over all coordinates, and between these over those that are free to move; whether they have come to an end.
-    fn sweeps(&self, state: &mut State, total: &mut f64, forcing: f64) -> bool {
+    fn sweeps<H: Hessian>(
+        &self,
+        u: &mut [f64],
+        hessian: &mut H,
+        total: &mut f64,
+        forcing: f64,
+    ) -> bool {
         let all: Vec<usize> = (0..self.start.len()).collect();
         let mut active = all.clone();
         let mut is_full = true;
         for _ in 0..SWEEPS {
-            let decrease = self.sweep(state, if is_full { &all } else { &active });
+            let decrease = self.sweep(u, hessian, if is_full { &all } else { &active });
             *total += decrease;
             let is_small = decrease <= forcing * *total;
             if is_full && is_small {
@@ -79,33 +140,33 @@ impl Quadratic<'_> {
             }
             if is_full {
                 active.clear();
-                active.extend(all.iter().filter(|&&j| self.is_active(state, j)));
+                active.extend(all.iter().filter(|&&j| self.is_active(u, j)));
             }
             is_full = !is_full && is_small;
         }
         false
     }
 
-    fn is_active(&self, state: &State, j: usize) -> bool {
-        !self.kinks[j].is_at(state.u[j])
+    fn is_active(&self, u: &[f64], j: usize) -> bool {
+        !self.kinks[j].is_at(u[j])
     }
 
     /// Minimises by each of these coordinates in turn; returns the decrease of q.
-    fn sweep(&self, state: &mut State, coordinates: &[usize]) -> f64 {
+    fn sweep<H: Hessian>(&self, u: &mut [f64], hessian: &mut H, coordinates: &[usize]) -> f64 {
         let mut decrease = 0.0;
         for &j in coordinates {
-            let (h, kinks, u) = (self.curvature(j), &self.kinks[j], state.u[j]);
+            let (h, kinks, from) = (hessian.curvature(j), &self.kinks[j], u[j]);
             if h <= 0.0 || h.is_nan() {
                 continue;
             }
-            let slope = self.gradient[j] + state.image[j];
-            let next = kinks.proximal(u - slope / h, h);
-            let step = next - u;
+            let slope = self.gradient[j] + hessian.product(j);
+            let next = kinks.proximal(from - slope / h, h);
+            let step = next - from;
             if step != 0.0 {
                 decrease -=
-                    slope * step + 0.5 * h * step * step + kinks.l1 * (next.abs() - u.abs());
-                state.u[j] = next;
-                add_multiple(&mut state.image, step, self.row(j));
+                    slope * step + 0.5 * h * step * step + kinks.l1 * (next.abs() - from.abs());
+                u[j] = next;
+                hessian.add(j, step);
             }
         }
         decrease
@@ -123,27 +184,32 @@ impl Quadratic<'_> {
 
     /// Moves the coordinates that are free to move to their minimum for the signs that they have. Those that would change sign
     /// or leave their bounds are put to 0 or their bounds if q falls then; else the step ends at the first of them.
-    fn exact_step(&self, state: &mut State, job: &mut Job<'_>) -> Result<(), Error> {
+    fn exact_step(
+        &self,
+        hessian: &mut Elements<'_>,
+        u: &mut [f64],
+        job: &mut Job<'_>,
+    ) -> Result<(), Error> {
         let n = self.start.len();
-        let may_move = |j: &usize| self.is_active(state, *j) && self.curvature(*j) > 0.0;
+        let may_move = |j: &usize| self.is_active(u, *j) && hessian.curvature(*j) > 0.0;
         let active: Vec<usize> = (0..n).filter(may_move).collect();
         if active.is_empty() {
             return Ok(());
         }
         let scale: Vec<f64> = (active.iter())
-            .map(|&j| 1.0 / self.curvature(j).sqrt())
+            .map(|&j| 1.0 / hessian.curvature(j).sqrt())
             .collect();
         let size = active.len();
         let mut matrix = vec![0.0; size * size];
         for (a, &i) in active.iter().enumerate() {
             for (b, &j) in active[..=a].iter().enumerate() {
-                matrix[a * size + b] = self.row(i)[j] * scale[a] * scale[b];
+                matrix[a * size + b] = hessian.row(i)[j] * scale[a] * scale[b];
             }
         }
         let factor = Cholesky::new(matrix, &vec![LEFT; size], job)?;
         let slope = |(&j, scale): (&usize, &f64)| {
-            let slope = self.gradient[j] + state.image[j];
-            -self.kinks[j].least_slope(state.u[j], slope) * scale
+            let slope = self.gradient[j] + hessian.image[j];
+            -self.kinks[j].least_slope(u[j], slope) * scale
         };
         let mut step: Vec<f64> = active.iter().zip(&scale).map(slope).collect();
         for (a, step) in step.iter_mut().enumerate() {
@@ -158,25 +224,26 @@ impl Quadratic<'_> {
         if !step.iter().all(|s| s.is_finite()) {
             return Ok(());
         }
-        let first = |(&j, step): (&usize, &f64)| self.kinks[j].first(state.u[j], state.u[j] + step);
-        let crosses = |(j, step): (&usize, &f64)| first((j, step)) != state.u[*j] + step;
-        let here = self.value(&state.u, &state.image);
-        let mut moved = state.u.clone();
+        let first = |(&j, step): (&usize, &f64)| self.kinks[j].first(u[j], u[j] + step);
+        let crosses = |(j, step): (&usize, &f64)| first((j, step)) != u[*j] + step;
+        let here = self.value(u, &hessian.image);
+        let mut moved = u.to_vec();
         for pair in active.iter().zip(&step) {
             moved[*pair.0] = first(pair);
         }
-        let image = self.image(&moved);
+        let image = hessian.times(&self.steps(&moved));
         if self.value(&moved, &image) < here {
-            (state.u, state.image) = (moved, image);
+            u.copy_from_slice(&moved);
+            hessian.image = image;
             return Ok(());
         }
-        let until = |(j, step): (&usize, &f64)| (first((j, step)) - state.u[*j]) / step;
+        let until = |(j, step): (&usize, &f64)| (first((j, step)) - u[*j]) / step;
         let pairs = active.iter().zip(&step);
         let shortest = pairs
             .filter(|pair| crosses(*pair))
             .map(until)
             .fold(1.0, f64::min);
-        let mut moved = state.u.clone();
+        let mut moved = u.to_vec();
         for (&j, step) in active.iter().zip(&step) {
             let ends = crosses((&j, step)) && until((&j, step)) <= shortest;
             moved[j] = match ends {
@@ -184,17 +251,17 @@ impl Quadratic<'_> {
                 false => moved[j] + shortest * step,
             };
         }
-        let image = self.image(&moved);
+        let image = hessian.times(&self.steps(&moved));
         if self.value(&moved, &image) < here {
-            (state.u, state.image) = (moved, image);
+            u.copy_from_slice(&moved);
+            hessian.image = image;
         }
         Ok(())
     }
 
-    /// B (u − x)
-    fn image(&self, u: &[f64]) -> Vec<f64> {
-        let steps: Vec<f64> = u.iter().zip(self.start).map(|(u, x)| u - x).collect();
-        (0..u.len()).map(|i| dot(self.row(i), &steps)).collect()
+    /// u − x
+    fn steps(&self, u: &[f64]) -> Vec<f64> {
+        u.iter().zip(self.start).map(|(u, x)| u - x).collect()
     }
 }
 
@@ -238,12 +305,12 @@ mod tests {
                 }
                 let quadratic = Quadratic {
                     gradient: &gradient,
-                    hessian: &hessian,
                     kinks: &kinks,
                     start: &start,
                 };
-                let u = quadratic.minimum(1e-15, &mut job).unwrap();
-                let image = quadratic.image(&u);
+                let mut elements = Elements::new(&hessian, n);
+                let u = quadratic.minimum(&mut elements, 1e-15, &mut job).unwrap();
+                let image = elements.times(&quadratic.steps(&u));
                 for j in 0..n {
                     let slope = gradient[j] + image[j];
                     let left = kinks[j].least_slope(u[j], slope);

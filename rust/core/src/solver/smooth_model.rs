@@ -1,28 +1,73 @@
 //! A quadratic model of an objective's smooth part, from a sample of the rows, which learns from steps.
 
 use super::objective::{Iterate, Objective};
+use super::quadratic::{Elements, Quadratic};
 use super::run::Run;
 use crate::error::Error;
 use crate::kernel::{Basis, Gram};
 use crate::linalg::{add_multiple, dot};
 use crate::penalty::Kinks;
+use crate::reduce::Job;
 use crate::source::RowScores;
 
 /// A column whose variance in a sample is below this part of its mean square is constant there.
 const CONSTANT: f64 = 1e-13;
 
-/// The model, in coordinates in which the weights of a class do not interact with its bias: class by class, the weights of
-/// scaled columns that are shifted to have their means at 0, and the bias at these means. The means are weighted by the
-/// curvature of the class.
-pub(super) struct SmoothModel {
-    basis: Basis,
-    /// Means of the columns of the basis for each class, shape (n); zeros without bias.
-    means: Vec<Vec<f64>>,
-    /// Shape (K (n + 1), K (n + 1)); without bias, rows and columns of biases are zero.
-    pub(super) hessian: Vec<f64>,
+/// A quadratic model of the smooth part at some parameters, for proximal iterations.
+pub(super) trait Model {
+    fn coordinates(&self) -> &Coordinates;
     /// l1 and bounds of each coordinate.
-    pub(super) kinks: Vec<Kinks>,
-    fit_bias: bool,
+    fn kinks(&self) -> &[Kinks];
+    /// The second derivative along a coordinate.
+    fn curvature(&self, j: usize) -> f64;
+    /// The minimum of model and penalty, with this gradient at `start`: see [`Quadratic::minimum`].
+    fn minimum(
+        &mut self,
+        gradient: &[f64],
+        start: &[f64],
+        forcing: f64,
+        job: &mut Job<'_>,
+    ) -> Result<Vec<f64>, Error>;
+    /// Takes the step to `next` into account, given the step and the change of the gradient in the model's coordinates.
+    fn learn(
+        &mut self,
+        objective: &Objective<'_>,
+        next: &Iterate,
+        step_and_change: [&[f64]; 2],
+        run: &mut Run<'_>,
+    ) -> Result<(), Error>;
+}
+
+impl dyn Model + '_ {
+    /// The squared norm of the smallest subgradient, each coordinate in units of its curvature.
+    pub(super) fn steepness(&self, iterate: &Iterate) -> f64 {
+        let x = self.coordinates().of(&iterate.v);
+        let slopes = self.coordinates().gradient(&iterate.value.gradient);
+        let square = |j: usize| {
+            let slope = self.kinks()[j].least_slope(x[j], slopes[j]);
+            let h = self.curvature(j);
+            if h > 0.0 { slope * slope / h } else { 0.0 }
+        };
+        (0..x.len()).map(square).sum()
+    }
+}
+
+/// Coordinates in which the weights of a class do not interact with its bias: class by class, the weights of scaled columns
+/// that are shifted to have their means at 0, and the bias at these means. The means are weighted by the curvature of
+/// the class.
+pub(super) struct Coordinates {
+    pub(super) basis: Basis,
+    /// Means of the columns of the basis for each class, shape (n); zeros without bias.
+    pub(super) means: Vec<Vec<f64>>,
+    pub(super) fit_bias: bool,
+}
+
+/// A model whose Hessian is that of a sample of the rows, and is updated by BFGS.
+pub(super) struct SmoothModel {
+    coordinates: Coordinates,
+    /// Shape (K (n + 1), K (n + 1)); without bias, rows and columns of biases are zero.
+    hessian: Vec<f64>,
+    kinks: Vec<Kinks>,
 }
 
 impl SmoothModel {
@@ -82,15 +127,19 @@ impl SmoothModel {
         };
         Ok(Some(SmoothModel {
             kinks: (0..classes).flat_map(of_class).collect(),
-            basis,
-            means,
+            coordinates: Coordinates {
+                basis,
+                means,
+                fit_bias,
+            },
             hessian,
-            fit_bias,
         }))
     }
+}
 
-    /// Weights and biases in the model's coordinates.
-    pub(super) fn coordinates(&self, v: &[f64]) -> Vec<f64> {
+impl Coordinates {
+    /// Weights and biases in these coordinates.
+    pub(super) fn of(&self, v: &[f64]) -> Vec<f64> {
         let (weights, biases) = v.split_at(v.len() - self.means.len());
         let n = weights.len() / biases.len();
         let mut x = Vec::with_capacity(v.len());
@@ -104,7 +153,7 @@ impl SmoothModel {
         x
     }
 
-    /// The inverse of [`SmoothModel::coordinates`].
+    /// The inverse of [`Coordinates::of`].
     pub(super) fn natural(&self, x: &[f64]) -> Vec<f64> {
         let order = x.len() / self.means.len();
         let (mut v, mut biases) = (Vec::with_capacity(x.len()), Vec::new());
@@ -123,7 +172,7 @@ impl SmoothModel {
         v
     }
 
-    /// A gradient by weights and biases in the model's coordinates.
+    /// A gradient by weights and biases in these coordinates.
     pub(super) fn gradient(&self, natural: &[f64]) -> Vec<f64> {
         let (by_weights, by_biases) = natural.split_at(natural.len() - self.means.len());
         let n = by_weights.len() / by_biases.len();
@@ -138,39 +187,63 @@ impl SmoothModel {
         }
         gradient
     }
+}
 
-    /// The squared norm of the subgradient that is smallest, each coordinate in units of its curvature.
-    pub(super) fn steepness(&self, iterate: &Iterate) -> f64 {
-        let x = self.coordinates(&iterate.v);
-        let slopes = self.gradient(&iterate.value.gradient);
-        let order = x.len();
-        let square = |j: usize| {
-            let slope = self.kinks[j].least_slope(x[j], slopes[j]);
-            let h = self.hessian[j * (order + 1)];
-            if h > 0.0 { slope * slope / h } else { 0.0 }
+impl Model for SmoothModel {
+    fn coordinates(&self) -> &Coordinates {
+        &self.coordinates
+    }
+
+    fn kinks(&self) -> &[Kinks] {
+        &self.kinks
+    }
+
+    fn curvature(&self, j: usize) -> f64 {
+        self.hessian[j * (self.kinks.len() + 1)]
+    }
+
+    fn minimum(
+        &mut self,
+        gradient: &[f64],
+        start: &[f64],
+        forcing: f64,
+        job: &mut Job<'_>,
+    ) -> Result<Vec<f64>, Error> {
+        let quadratic = Quadratic {
+            gradient,
+            kinks: &self.kinks,
+            start,
         };
-        (0..order).map(square).sum()
+        let mut hessian = Elements::new(&self.hessian, start.len());
+        quadratic.minimum(&mut hessian, forcing, job)
     }
 
     /// BFGS: the Hessian that takes this step to this change of the gradient, and differs least from the one before.
-    pub(super) fn learn(&mut self, step: &[f64], change: &[f64]) {
+    fn learn(
+        &mut self,
+        _: &Objective<'_>,
+        _: &Iterate,
+        [step, change]: [&[f64]; 2],
+        _: &mut Run<'_>,
+    ) -> Result<(), Error> {
         let order = step.len();
         let product = dot(step, change);
         let terms = step.iter().zip(change).map(|(s, y)| (s * y).abs());
         if product.is_nan() || product <= 1e-14 * terms.sum::<f64>() {
-            return;
+            return Ok(());
         }
         let row = |i: usize| &self.hessian[i * order..][..order];
         let image: Vec<f64> = (0..order).map(|i| dot(row(i), step)).collect();
         let along = dot(step, &image);
         if along <= 0.0 || along.is_nan() {
-            return;
+            return Ok(());
         }
         for i in 0..order {
             let row = &mut self.hessian[i * order..][..order];
             add_multiple(row, change[i] / product, change);
             add_multiple(row, -image[i] / along, &image);
         }
+        Ok(())
     }
 }
 

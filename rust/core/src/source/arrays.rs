@@ -2,7 +2,8 @@
 
 use std::cell::{Ref, RefCell};
 
-use super::{Part, PlaneScores, Rounding, RowCurvatures, RowScores, Source};
+use super::columns::WeightedColumns;
+use super::{ByColumns, Part, PlaneScores, Rounding, RowCurvatures, RowScores, Source};
 use crate::error::{Error, zeros};
 use crate::features::Features;
 use crate::float::Precision;
@@ -221,6 +222,13 @@ impl Source for Arrays<'_> {
         job: &mut Job<'_>,
     ) -> Result<Box<dyn Part + 's>, Error> {
         Ok(Box::new(Selected::new(&self.0, columns, precision, job)?))
+    }
+
+    fn by_columns<'s>(&'s self) -> Result<Option<Box<dyn ByColumns + 's>>, Error> {
+        match &self.0.x {
+            Features::Dense(_) => Ok(None),
+            Features::Sparse(x) => Ok(Some(Box::new(WeightedColumns::new(&self.0, x)?))),
+        }
     }
 
     fn not_finite(&self) -> Error {

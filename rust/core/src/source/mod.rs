@@ -4,6 +4,7 @@
 //! [`Arrays`], with X, y and sample weights in memory, implement it.
 
 mod arrays;
+mod columns;
 
 pub(crate) use self::arrays::Arrays;
 use crate::error::Error;
@@ -90,6 +91,13 @@ pub(crate) trait Source {
         precision: Precision,
         job: &mut Job<'_>,
     ) -> Result<Box<dyn Part + 's>, Error>;
+
+    /// The columns one by one; `None` if rows are stored such that this would be slow. Of one score.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`] if the numbers of the rows do not fit into memory.
+    fn by_columns<'s>(&'s self) -> Result<Option<Box<dyn ByColumns + 's>>, Error>;
 
     /// The error to report after a sum was infinite or NaN: names the element of the data that is to blame.
     fn not_finite(&self) -> Error;
@@ -187,4 +195,21 @@ pub(crate) trait PlaneScores {
     fn loss(&self, at: [f64; 2], job: &mut Job<'_>) -> Result<Plane, Error>;
     /// Replaces s by α d + β s, and v by v + s. X is not read.
     fn advance(&mut self, by: [f64; 2]);
+}
+
+/// The columns of X one by one, with a curvature d_i of each row and a change t_i of its score: for coordinate descent. Sums are
+/// divided by the sum of the sample weights.
+pub(crate) trait ByColumns {
+    /// Computes the curvatures at some parameters: d_i = s_i σ'(z_i), or more where a prediction is certain and wrong.
+    fn set_curvatures(&mut self, at: &Parameters<'_, f64>, job: &mut Job<'_>) -> Result<(), Error>;
+    /// Σ d_i
+    fn total(&self) -> f64;
+    /// Σ d_i x_ij and Σ d_i x_ij² of column j.
+    fn moments(&self, j: usize) -> [f64; 2];
+    /// Makes all t_i 0.
+    fn clear(&mut self);
+    /// Adds `step` times column j to the t_i.
+    fn add(&mut self, j: usize, step: f64);
+    /// Σ d_i x_ij t_i
+    fn product(&self, j: usize) -> f64;
 }

@@ -1,0 +1,185 @@
+//! A quadratic model of a sparse objective's smooth part, whose Hessian is never formed: its products are computed column by
+//! column.
+
+use super::objective::{Iterate, Objective};
+use super::quadratic::{Hessian, Quadratic};
+use super::run::Run;
+use super::smooth_model::{Coordinates, Model};
+use crate::error::Error;
+use crate::kernel::Basis;
+use crate::penalty::Kinks;
+use crate::reduce::Job;
+use crate::source::ByColumns;
+
+/// Up to so many elements, sweeps over all columns are cheaper than choosing some of them.
+const FEW_ELEMENTS: usize = 1 << 21;
+
+/// Whether coordinate descent by single columns is cheaper than with a Hessian: a sweep reads every element of X, and of the
+/// Hessian n².
+fn is_cheaper(objective: &Objective<'_>) -> bool {
+    let n = objective.columns();
+    let is_sparse = objective.density() < 1.0;
+    objective.classes == 1 && is_sparse && objective.source.reads().saturating_mul(4) <= n * n
+}
+
+/// Whether all columns are iterated over at once.
+pub(super) fn takes_all(objective: &Objective<'_>) -> bool {
+    is_cheaper(objective) && objective.source.reads() <= FEW_ELEMENTS
+}
+
+/// The model at the last parameters given to [`ColumnModel::move_to`]. Its coordinates are the weights, and the bias at the
+/// means of the columns weighted by curvature.
+pub(super) struct ColumnModel<'a> {
+    columns: Box<dyn ByColumns + 'a>,
+    coordinates: Coordinates,
+    /// The penalty's curvature of each column.
+    of_penalty: Vec<f64>,
+    /// The diagonal of the Hessian.
+    curvature: Vec<f64>,
+    /// Σ d_i x_ij of each column, with the rows' curvatures d_i.
+    cross: Vec<f64>,
+    kinks: Vec<Kinks>,
+}
+
+impl<'a> ColumnModel<'a> {
+    /// The model at `v`; `None` if the source does not give columns one by one, or a Hessian is cheaper than these.
+    pub(super) fn new(
+        objective: &Objective<'a>,
+        v: &[f64],
+        run: &mut Run<'_>,
+    ) -> Result<Option<Self>, Error> {
+        let n = objective.columns();
+        if !is_cheaper(objective) {
+            return Ok(None);
+        }
+        let Some(columns) = objective.source.by_columns()? else {
+            return Ok(None);
+        };
+        let kinks = (0..n).map(|j| objective.penalty.of(j).kinks);
+        let mut model = ColumnModel {
+            columns,
+            coordinates: Coordinates {
+                basis: Basis::natural(n),
+                means: vec![vec![0.0; n]],
+                fit_bias: objective.fit_bias,
+            },
+            of_penalty: (0..n).map(|j| objective.penalty.of(j).l2).collect(),
+            curvature: vec![0.0; n + 1],
+            cross: vec![0.0; n],
+            kinks: kinks.chain([Kinks::NONE]).collect(),
+        };
+        model.move_to(objective, v, run)?;
+        Ok(Some(model))
+    }
+
+    /// Computes curvatures at `v`.
+    fn move_to(
+        &mut self,
+        objective: &Objective<'_>,
+        v: &[f64],
+        run: &mut Run<'_>,
+    ) -> Result<(), Error> {
+        run.passes += objective.cost;
+        let at = objective.parameters(v);
+        self.columns.set_curvatures(&at, &mut run.job())?;
+        let total = self.columns.total();
+        let n = self.cross.len();
+        for j in 0..n {
+            let [cross, square] = self.columns.moments(j);
+            let mean = match objective.fit_bias && total > 0.0 {
+                true => cross / total,
+                false => 0.0,
+            };
+            self.coordinates.means[0][j] = mean;
+            self.cross[j] = cross;
+            self.curvature[j] = (square - mean * cross).max(0.0) + self.of_penalty[j];
+        }
+        self.curvature[n] = if objective.fit_bias { total } else { 0.0 };
+        Ok(())
+    }
+}
+
+impl Model for ColumnModel<'_> {
+    fn coordinates(&self) -> &Coordinates {
+        &self.coordinates
+    }
+
+    fn kinks(&self) -> &[Kinks] {
+        &self.kinks
+    }
+
+    fn curvature(&self, j: usize) -> f64 {
+        self.curvature[j]
+    }
+
+    fn minimum(
+        &mut self,
+        gradient: &[f64],
+        start: &[f64],
+        forcing: f64,
+        job: &mut Job<'_>,
+    ) -> Result<Vec<f64>, Error> {
+        self.columns.clear();
+        let quadratic = Quadratic {
+            gradient,
+            kinks: &self.kinks,
+            start,
+        };
+        let mut hessian = Products {
+            columns: self.columns.as_mut(),
+            means: &self.coordinates.means[0],
+            cross: &self.cross,
+            of_penalty: &self.of_penalty,
+            curvature: &self.curvature,
+            steps: vec![0.0; start.len()],
+            shift: 0.0,
+        };
+        quadratic.minimum(&mut hessian, forcing, job)
+    }
+
+    fn learn(
+        &mut self,
+        objective: &Objective<'_>,
+        next: &Iterate,
+        _: [&[f64]; 2],
+        run: &mut Run<'_>,
+    ) -> Result<(), Error> {
+        self.move_to(objective, &next.v, run)
+    }
+}
+
+/// Products of the Hessian with the steps made so far.
+struct Products<'m> {
+    columns: &'m mut dyn ByColumns,
+    means: &'m [f64],
+    cross: &'m [f64],
+    of_penalty: &'m [f64],
+    curvature: &'m [f64],
+    steps: Vec<f64>,
+    /// Σ_i d_i t_i with the changes t_i of the scores: Σ_j cross_j · step_j.
+    shift: f64,
+}
+
+impl Hessian for Products<'_> {
+    fn curvature(&self, j: usize) -> f64 {
+        self.curvature[j]
+    }
+
+    fn product(&self, j: usize) -> f64 {
+        match self.means.get(j) {
+            Some(mean) => {
+                let of_penalty = self.of_penalty[j] * self.steps[j];
+                self.columns.product(j) - mean * self.shift + of_penalty
+            }
+            None => self.curvature[j] * self.steps[j],
+        }
+    }
+
+    fn add(&mut self, j: usize, step: f64) {
+        self.steps[j] += step;
+        if let Some(cross) = self.cross.get(j) {
+            self.columns.add(j, step);
+            self.shift += cross * step;
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Sparse columns, one by one, with the curvature of each row: for coordinate descent, whose steps change one weight.
+
+use super::ByColumns;
+use crate::elementwise::{self, Function};
+use crate::error::{Error, zeros};
+use crate::kernel::{Dataset, Parameters, rows_of};
+use crate::reduce::Job;
+use crate::sparse::{Sparse, with_rows};
+
+/// A row's curvature is at least this part of the magnitude of its residual: where predictions are certain and wrong,
+/// σ' says little of the error farther away.
+const LEAST: f64 = 0.05;
+
+/// The columns of a sparse `X` (CSC), with curvatures d_i of the rows and changes t_i of their scores.
+pub(super) struct WeightedColumns<'a> {
+    dataset: &'a Dataset<'a>,
+    /// Column j has the elements from `starts[j]` to `starts[j + 1]`.
+    starts: Vec<usize>,
+    rows: Vec<usize>,
+    values: Vec<f64>,
+    /// d_i / Σ s_i with sample weights s_i.
+    d: Vec<f64>,
+    /// t_i
+    changes: Vec<f64>,
+}
+
+impl<'a> WeightedColumns<'a> {
+    /// The columns, with curvatures of 0.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`] if the numbers of the rows do not fit into memory.
+    pub(super) fn new(dataset: &'a Dataset<'a>, x: &Sparse<'_>) -> Result<Self, Error> {
+        let (m, n) = (rows_of(dataset), dataset.x.columns());
+        let mut parts = Vec::new();
+        let mut starts = vec![0; n + 1];
+        let (mut rows, mut values) = (Vec::new(), Vec::new());
+        with_rows!(x, dataset.rows, all => {
+            for i in 0..m {
+                all.visit(i, &mut parts, |column, _| if column < n { starts[column + 1] += 1 });
+            }
+            for j in 0..n {
+                starts[j + 1] += starts[j];
+            }
+            let mut ends = starts.clone();
+            rows.resize(starts[n], 0);
+            values.resize(starts[n], 0.0);
+            for i in 0..m {
+                all.visit(i, &mut parts, |column, value| if column < n {
+                    (rows[ends[column]], values[ends[column]]) = (i, value);
+                    ends[column] += 1;
+                });
+            }
+        });
+        Ok(WeightedColumns {
+            dataset,
+            starts,
+            rows,
+            values,
+            d: zeros("X", m, "curvatures")?,
+            changes: zeros("X", m, "changes of scores")?,
+        })
+    }
+
+    /// Row numbers and values of the elements of a column.
+    fn column(&self, j: usize) -> impl Iterator<Item = (usize, f64)> {
+        let range = self.starts[j]..self.starts[j + 1];
+        let rows = self.rows[range.clone()].iter().copied();
+        rows.zip(self.values[range].iter().copied())
+    }
+}
+
+impl ByColumns for WeightedColumns<'_> {
+    /// d_i = s_i max(σ'(z_i), |ŷ_i − y_i| / 20)
+    fn set_curvatures(&mut self, at: &Parameters<'_, f64>, job: &mut Job<'_>) -> Result<(), Error> {
+        let Dataset {
+            y,
+            sample_weight,
+            offset,
+            rows,
+            ..
+        } = *self.dataset;
+        let mut z = vec![at.biases[0]; self.d.len()];
+        for (j, &w) in at.weights.iter().enumerate().filter(|(_, w)| **w != 0.0) {
+            self.column(j).for_each(|(i, x)| z[i] += w * x);
+        }
+        if let Some(offset) = offset {
+            z.iter_mut()
+                .enumerate()
+                .for_each(|(i, z)| *z += offset.get::<f64>(rows.at(i)));
+        }
+        let mut slopes = z.clone();
+        elementwise::apply_in_place(Function::SigmoidDerivative, &mut slopes, job)?;
+        elementwise::apply_in_place(Function::Sigmoid, &mut z, job)?;
+        let total = self.dataset.weight();
+        for (i, (d, (y_hat, slope))) in self.d.iter_mut().zip(z.iter().zip(&slopes)).enumerate() {
+            let row = rows.at(i);
+            let s = sample_weight.map_or(1.0, |s| s.get::<f64>(row));
+            let residual = y_hat - y.get::<f64>(row);
+            *d = match s {
+                0.0 => 0.0,
+                s => s * slope.max(LEAST * residual.abs()) / total,
+            };
+        }
+        Ok(())
+    }
+
+    fn total(&self) -> f64 {
+        self.d.iter().sum()
+    }
+
+    fn moments(&self, j: usize) -> [f64; 2] {
+        let terms = self
+            .column(j)
+            .map(|(i, x)| [self.d[i] * x, self.d[i] * x * x]);
+        terms.fold([0.0; 2], |[a, b], [x, y]| [a + x, b + y])
+    }
+
+    fn clear(&mut self) {
+        self.changes.fill(0.0);
+    }
+
+    fn add(&mut self, j: usize, step: f64) {
+        let range = self.starts[j]..self.starts[j + 1];
+        for (&i, &x) in self.rows[range.clone()].iter().zip(&self.values[range]) {
+            self.changes[i] += step * x;
+        }
+    }
+
+    fn product(&self, j: usize) -> f64 {
+        self.column(j)
+            .map(|(i, x)| self.d[i] * x * self.changes[i])
+            .sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::elements::Elements;
+    use crate::features::Features;
+    use crate::loss::Activation;
+    use crate::reduce::{Threads, Unmonitored};
+    use crate::sparse::Indices;
+    use crate::vector::Vector;
+
+    #[test]
+    fn sums_are_those_of_the_dense_columns() {
+        let (values, indices) = ([2.0, -1.0, 3.0, 4.0], [0, 2, 1, 0]);
+        let starts = [0, 2, 3, 4];
+        let (indices, starts) = (Indices::I64(&indices), Indices::I64(&starts));
+        let x = Sparse::new(Elements::F64(&values), indices, starts, (3, 3)).unwrap();
+        let dense = [[2.0, 0.0, -1.0], [0.0, 3.0, 0.0], [4.0, 0.0, 0.0]];
+        let (y, s) = ([0.0, 1.0, 1.0], [1.0, 2.0, 0.0]);
+        let (y, s) = (Vector::from_slice(&y), Vector::from_slice(&s));
+        let dataset = Dataset::new(Features::Sparse(x), &y, Some(&s)).unwrap();
+        let mut columns = WeightedColumns::new(&dataset, &x).unwrap();
+        let mut monitor = Unmonitored;
+        let mut job = Job::new(Threads::ONE, &mut monitor).unwrap();
+        let weights = [0.5, 0.0, 0.25];
+        let at = Parameters::of_one_score(Activation::Sigmoid, &weights, &-0.75);
+        columns.set_curvatures(&at, &mut job).unwrap();
+        // Scores 0 and −0.75; the third row has no weight.
+        let slope = |z: f64| z.exp() / (1.0 + z.exp()).powi(2);
+        let d = [slope(0.0) / 3.0, 2.0 * slope(-0.75) / 3.0, 0.0];
+        columns.add(0, 1.5);
+        columns.add(2, -2.0);
+        let t = [1.5 * 2.0 + 2.0, 0.0, 6.0];
+        for j in 0..3 {
+            let sum = |f: &dyn Fn(usize) -> f64| (0..3).map(f).sum::<f64>();
+            let [cross, square] = columns.moments(j);
+            assert!((cross - sum(&|i| d[i] * dense[i][j])).abs() < 1e-15);
+            assert!((square - sum(&|i| d[i] * dense[i][j] * dense[i][j])).abs() < 1e-15);
+            assert!((columns.product(j) - sum(&|i| d[i] * dense[i][j] * t[i])).abs() < 1e-15);
+        }
+        columns.clear();
+        assert!(
+            columns.product(0) == 0.0 && (columns.total() - d.iter().sum::<f64>()).abs() < 1e-15
+        );
+    }
+}
