@@ -63,7 +63,7 @@ impl<'a> ColumnModel<'a> {
                 means: vec![vec![0.0; n]],
                 fit_bias: objective.fit_bias,
             },
-            of_penalty: (0..n).map(|j| objective.penalty.of(j).l2).collect(),
+            of_penalty: objective.penalty.diagonal(&Basis::natural(n)),
             curvature: vec![0.0; n + 1],
             cross: vec![0.0; n],
             kinks: kinks.chain([Kinks::NONE]).collect(),
