@@ -4,26 +4,53 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from importlib import import_module
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradstep import _native
 from gradstep._arrays import Array, Features, Parts, explained, features, optional_real, real
-from gradstep._docs import suggests_names
+from gradstep._docs import documented_fields, suggests_names
 from gradstep._fitted import Fitted, StopReason, codes_of
-from gradstep._options import count, flag, number, observer, optional_count, optional_seed, word
+from gradstep._options import count, flag, number, observer, optional_count, optional_flag, optional_seed, word
 
 Callback: TypeAlias = Callable[[int, float, Array, float], bool | None]
-LARGEST_TRACE = 2**30
-"""Bytes."""
+LARGEST_RECORD = 2**30
+"""Bytes of a trace or a path."""
+SMALL_PATH = 2**20
+"""Bytes of a path that is kept without being asked for."""
 RISE = 1e-6
 """Part of a loss by which another one is larger, and not only by its rounding."""
 Options: TypeAlias = tuple[float | None, int, int | None, int | None, str, str, float, float, int | None, bool]
 """The options of a `Trainer`, in its order. `shuffle` and `seed` are one: the seed, or None without shuffling."""
+
+
+@documented_fields
+class Parameters(NamedTuple):
+    """Weights and bias: those that a descent starts from, or those at the end of each of its epochs.
+
+    Attributes
+    ----------
+    weights : ndarray, shape (n,) or (n_epochs, n)
+        The weights, in the dtype of the computation.
+    bias : float, or ndarray of shape (n_epochs,)
+        The bias that goes with them.
+
+    Examples
+    --------
+    >>> descent = gradstep.Trainer(learning_rate=0.5, epochs=2).fit([[2.0], [4.0]], [1, 1])
+    >>> descent.start
+    Parameters(weights=array([0.]), bias=0.0)
+    >>> descent.path.weights.round(3)
+    array([[0.75 ],
+           [0.861]])
+    """
+
+    weights: Array
+    bias: Any
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -47,8 +74,13 @@ class Descent(Fitted):
     trace : structured ndarray or None
         With ``trace=True`` one record per update: ``epoch, row, z, y_hat, error, delta_weights, delta_bias, weights,
         bias``, the last two after the update.
-    activation : {"sigmoid", "step"}
-        How scores become predictions.
+    trainer : Trainer
+        Its options. Where rows were shuffled without a seed, the one that was drawn is in them.
+    start : Parameters
+        The weights and the bias that it started from.
+    path : Parameters or None
+        Those at the end of each epoch: weights of shape (n_epochs, n) and biases of shape (n_epochs,). See `Trainer`
+        for when they are kept.
 
     Notes
     -----
@@ -73,7 +105,14 @@ class Descent(Fitted):
     n_epochs: int
     stop_reason: StopReason
     trace: NDArray[np.void] | None
-    activation: Literal["sigmoid", "step"]
+    trainer: Trainer
+    start: Parameters
+    path: Parameters | None
+
+    @property
+    def activation(self) -> Literal["sigmoid", "step"]:
+        """How scores become predictions."""
+        return self.trainer.activation
 
     @property
     def rise(self) -> int | None:
@@ -189,6 +228,9 @@ class Trainer:
     trace : bool, default False
         Record every update. A trace of more than 1 GiB is refused before the first epoch, unless `tol` or a callback
         may end the descent earlier.
+    path : bool, optional
+        Keep the weights and the bias at the end of each epoch; by default if they take at most 1 MiB, or with a trace.
+        A path of more than 1 GiB is refused as a trace is.
 
     Raises
     ------
@@ -222,6 +264,7 @@ class Trainer:
     tol: float = 0.0
     n_threads: int | None = None
     trace: bool = False
+    path: bool | None = None
 
     def __post_init__(self) -> None:
         for name, checked in _KINDS.items():
@@ -264,7 +307,7 @@ class Trainer:
         Returns
         -------
         Descent
-            Weights, bias, the history of the loss, why it stopped, and the trace.
+            Weights, bias, the history of the loss, why it stopped, the trace and the path.
 
         Raises
         ------
@@ -273,8 +316,8 @@ class Trainer:
         ValueError
             If shapes do not fit, `X` is empty, or values are not finite or out of range.
         MemoryError
-            If the trace would take more than 1 GiB and neither `tol` nor `callback` may end the descent earlier, or if
-            it does not fit into memory.
+            If the trace or the path would take more than 1 GiB and neither `tol` nor `callback` may end the descent
+            earlier, or if it does not fit into memory.
 
         Examples
         --------
@@ -284,22 +327,26 @@ class Trainer:
         """
         matrix, labels, start = features(X), real("y", y), (optional_real("weights", weights), number("bias", bias))
         watch = observer(callback, lambda *seen: seen)
-        if self.trace and callback is None and not self.tol:
-            _check_size_of_trace(matrix, self.epochs, self.batch_size)
+        trainer = self
+        if self.shuffle and self.seed is None:
+            trainer = replace(self, seed=int.from_bytes(os.urandom(8)))
+        keeps_path = self._keeps_path(matrix, is_certain=callback is None and not self.tol)
         try:
-            found = _native.descend(self._options(), matrix, labels, *start, watch)
+            found = _native.descend(trainer._options(), matrix, labels, *start, watch, keeps_path)
         except ValueError as error:
             raise explained(error, labels) from None
         found["stop_reason"] = StopReason(found["stop_reason"])
-        return Descent(**found, activation=self.activation)
+        found["start"] = Parameters(*found["start"])
+        found["path"] = Parameters(*found["path"]) if keeps_path else None
+        return Descent(**found, trainer=trainer)
 
     def _options(self) -> Options:
-        """The options as native code takes them; without a seed, a fresh one in every call."""
+        """The options as native code takes them; 0 stands for a seed that is yet to be drawn."""
         return (
             None if self.learning_rate == "auto" else self.learning_rate,
             self.epochs,
             self.batch_size,
-            None if not self.shuffle else int.from_bytes(os.urandom(8)) if self.seed is None else self.seed,
+            (self.seed or 0) if self.shuffle else None,
             self.reduction,
             self.activation,
             self.l2,
@@ -315,23 +362,35 @@ class Trainer:
             if got != needed:
                 raise ValueError(f"{name} must be {needed!r} with learning_rate='auto', got {got!r}")
 
+    def _keeps_path(self, X: Array | Parts, *, is_certain: bool) -> bool:
+        """Whether a descent on `X` keeps its path. A trace or path that is too large is refused.
 
-def _check_size_of_trace(X: Array | Parts, epochs: int, batch_size: int | None) -> None:
-    """Raise for a trace of more than `LARGEST_TRACE` bytes. Of other shapes of `X` than (m, n) native code speaks."""
-    shape, dtype = (X[1], X[2].dtype) if isinstance(X, tuple) else (X.shape, X.dtype)
-    if len(shape) != 2 or not shape[0]:
-        return
-    m, n = shape
-    rows = min(batch_size or m, m)
-    updates = epochs * -(-m // rows)
-    number = 4 if dtype.kind == "f" and dtype.itemsize == 4 else 8
-    # Of each update: epoch and error, the change and the new value of each weight and of the bias; of each of its rows
-    # its number, score and prediction.
-    size = updates * (16 + 2 * number * (n + 1) + rows * (8 + 2 * number))
-    if size > LARGEST_TRACE:
+        It is so only where all epochs are certain to come. Of other shapes of `X` than (m, n) native code speaks.
+        """
+        shape, dtype = (X[1], X[2].dtype) if isinstance(X, tuple) else (X.shape, X.dtype)
+        if len(shape) != 2 or not shape[0]:
+            return bool(self.path)
+        m, n = shape
+        rows = min(self.batch_size or m, m)
+        updates = self.epochs * -(-m // rows)
+        number = 4 if dtype.kind == "f" and dtype.itemsize == 4 else 8
+        # Of each update: epoch and error, the change and the new value of each weight and of the bias; of each of its
+        # rows its number, score and prediction.
+        of_trace = updates * (16 + 2 * number * (n + 1) + rows * (8 + 2 * number))
+        of_path = self.epochs * number * (n + 1)
+        if is_certain and self.trace:
+            _check_size("trace", of_trace, f"{updates} updates")
+        if is_certain and self.path:
+            _check_size("path", of_path, f"{self.epochs} epochs")
+        return of_path <= SMALL_PATH or self.trace if self.path is None else self.path
+
+
+def _check_size(name: str, size: int, items: str) -> None:
+    """Raise for a trace or path of more than `LARGEST_RECORD` bytes."""
+    if size > LARGEST_RECORD:
         raise MemoryError(
-            f"trace must take at most {LARGEST_TRACE / 2**30:g} GiB, got {updates} updates that take "
-            f"{size / 2**30:.4g} GiB: fewer epochs, fewer rows, or a callback that keeps what is wanted"
+            f"{name} must take at most {LARGEST_RECORD / 2**30:g} GiB, got {items} that take "
+            f"{size / 2**30:.4g} GiB: fewer epochs, or a callback that keeps what is wanted"
         )
 
 
@@ -355,5 +414,6 @@ _KINDS: dict[str, Callable[[str, Any], Any]] = {
     "tol": number,
     "n_threads": optional_count,
     "trace": flag,
+    "path": optional_flag,
 }
 _PLAIN = Trainer()

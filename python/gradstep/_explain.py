@@ -20,7 +20,7 @@ MOST_TERMS = 6
 
 PLAIN = {
     r"\hat y": "ŷ", r"\sigma": "σ", r"\ln ": "ln ", r"\nabla ": "∇", r"\Delta ": "Δ", r"\cdot ": "·", r"\alpha": "α",
-    r"\leftarrow": "←", r"\ldots": "…", r"\,": " ", "e^{": "e^(", "}": ")",
+    r"\max": "max", r"\leftarrow": "←", r"\ldots": "…", r"\,": " ", "e^{": "e^(", "}": ")",
 }  # fmt: skip
 """Replacements that turn the LaTeX of the formulas into plain text."""
 
@@ -102,12 +102,17 @@ class Explanation(Result):
         x, residual, rate = self.x.tolist(), factor(self.residual), write(self.learning_rate)
         products = [rf"{factor(w)} \cdot {factor(v)}" for w, v in zip(self.weights.tolist(), x, strict=True)]
         slope = [*self.gradient.weights.tolist(), self.gradient.bias]
+        y, y_hat, z = write(self.y), write(self.y_hat), write(self.z)
+        error, filled = r"-y \ln \hat y - (1 - y) \ln (1 - \hat y)", rf"-{y} \cdot \ln {y_hat}"
+        filled += rf" - (1 - {y}) \cdot \ln (1 - {y_hat})"
+        if y_hat in ("0", "1"):  # six digits leave nothing of ŷ or of 1 - ŷ, whose logarithm is needed
+            error, filled = r"\max(z, 0) - y z + \ln (1 + e^{-|z|})", rf"\max({z}, 0) - {y} \cdot {factor(self.z)}"
+            filled += rf" + \ln (1 + e^{{-|{z}|}})"
         return [
-            rf"z &= W x + b = {' + '.join([*_few(products), factor(self.bias)])} = {write(self.z)}",
-            rf"\hat y &= \sigma(z) = 1 / (1 + e^{{-{factor(self.z)}}}) = {write(self.y_hat)}",
-            rf"E &= -y \ln \hat y - (1 - y) \ln (1 - \hat y) = -{write(self.y)} \cdot \ln {write(self.y_hat)}"
-            rf" - (1 - {write(self.y)}) \cdot \ln (1 - {write(self.y_hat)}) = {write(self.error)}",
-            rf"y - \hat y &= {write(self.y)} - {write(self.y_hat)} = {write(self.residual)}",
+            rf"z &= W x + b = {' + '.join([*_few(products), factor(self.bias)])} = {z}",
+            rf"\hat y &= \sigma(z) = 1 / (1 + e^{{-{factor(self.z)}}}) = {y_hat}",
+            rf"E &= {error} = {filled} = {write(self.error)}",
+            rf"y - \hat y &= {y} - {y_hat} = {write(self.residual)}",
             rf"\nabla E &= -(y - \hat y) \cdot (x_1, \ldots, x_n, 1) = -{residual} \cdot {vector([*x, 1.0])}"
             rf" = {vector(slope)}",
             rf"\Delta w &= \alpha (y - \hat y) \cdot x = {rate} \cdot {residual} \cdot {vector(x)}"

@@ -80,5 +80,11 @@ def fit(
 ) -> dict[str, Any]: ...
 def check_descent(given: Options) -> None: ...
 def descend(
-    given: Options, x: _X, y: Array, weights: Array | None, bias: float, callback: Callable[..., bool] | None
+    given: Options,
+    x: _X,
+    y: Array,
+    weights: Array | None,
+    bias: float,
+    callback: Callable[..., bool] | None,
+    keeps_path: bool,
 ) -> dict[str, Any]: ...

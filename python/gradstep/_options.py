@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -77,11 +77,37 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
+def optional_flag(name: str, value: Any) -> bool | None:
+    """True, False, or None."""
+    return None if value is None else flag(name, value)
+
+
 def word(name: str, value: Any) -> str:
     """A string; whether it is one of the allowed words is checked later."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, got {kind(value)}")
     return str(value)
+
+
+def names(argument: str, value: Any, length: int, each: str) -> list[str]:
+    """So many names, one for each of something."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise TypeError(f"{argument} must be a list of names, got {kind(value)}")
+    found = [str(name) for name in value]
+    if len(found) != length:
+        raise ValueError(f"{argument} must have length {length} (one per {each}), got length {len(found)}")
+    return found
+
+
+def two_columns(value: Any, n: int) -> tuple[int, int]:
+    """Two different columns of a matrix of `n`."""
+    try:
+        i, j = map(operator.index, value)
+    except (TypeError, ValueError):
+        raise TypeError(f"columns must be two integers, got {value!r}") from None
+    if not (0 <= i < n and 0 <= j < n and i != j):
+        raise ValueError(f"columns must be two different columns from 0 to {n - 1}, got {i} and {j}")
+    return i, j
 
 
 def observer(callback: Any, make: Callable[..., tuple[Any, ...]]) -> Callable[..., bool] | None:

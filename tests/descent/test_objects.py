@@ -27,6 +27,7 @@ OPTIONS: dict[str, Any] = {
     "tol": 0.001953125,
     "n_threads": 2,
     "trace": True,
+    "path": True,
 }
 
 
@@ -42,6 +43,7 @@ DEFAULTS: dict[str, Any] = {
     "tol": 0.0,
     "n_threads": None,
     "trace": False,
+    "path": None,
 }
 
 
@@ -76,7 +78,7 @@ def test_a_trainer_can_be_copied_and_pickled(given_: dict[str, Any]) -> None:
 
 def test_trainers_are_equal_by_their_options() -> None:
     trainer = gradstep.Trainer(**OPTIONS)
-    others: dict[str, Any] = {"reduction": "mean", "activation": "sigmoid", "trace": False, "seed": None}
+    others: dict[str, Any] = {"reduction": "mean", "activation": "sigmoid", "trace": False, "path": False, "seed": None}
     for name, value in OPTIONS.items():
         if name == "shuffle":
             continue  # not without the seed
@@ -117,7 +119,7 @@ def test_what_a_descent_holds(trace: bool) -> None:
     fit = gradstep.Trainer(epochs=3, batch_size=4, trace=trace).fit(*blobs(10, 2))
     assert is_dataclass(fit) and type(fit) is gradstep.Descent
     names = tuple(field.name for field in fields(fit))
-    assert names == ("weights", "bias", "history", "n_epochs", "stop_reason", "trace", "activation")
+    assert names == ("weights", "bias", "history", "n_epochs", "stop_reason", "trace", "trainer", "start", "path")
     assert type(fit.n_epochs) is int and type(fit.bias) is float
     again = pickle.loads(pickle.dumps(fit))
     assert type(again) is gradstep.Descent

@@ -146,7 +146,7 @@ def test_the_rise_of_a_loss_is_its_first_epoch() -> None:
         ([], None),
     ]:
         assert dataclasses.replace(wild, history=np.array(history)).rise == rise
-    assert dataclasses.replace(wild, activation="step").rise is None
+    assert dataclasses.replace(wild, trainer=gradstep.Trainer(activation="step")).rise is None
 
 
 def test_tracing_changes_nothing() -> None:
@@ -185,9 +185,9 @@ def test_the_largest_trace_is_1_gib(
     trainer = gradstep.Trainer(0.1, 5, batch_size=batch_size, trace=True)
     trace = trainer.fit(given, y).trace
     size = len(trace) * sum(trace[name][0].nbytes for name in FIELDS)
-    monkeypatch.setattr(_descent, "LARGEST_TRACE", size)
+    monkeypatch.setattr(_descent, "LARGEST_RECORD", size)
     assert len(trainer.fit(given, y).trace) == len(trace)
-    monkeypatch.setattr(_descent, "LARGEST_TRACE", size - 1)
+    monkeypatch.setattr(_descent, "LARGEST_RECORD", size - 1)
     with pytest.raises(MemoryError, match=rf"^trace must take at most .*, got {len(trace)} updates that take .* GiB: "):
         trainer.fit(given, y)
     stopped = trainer.fit(given, y, callback=lambda *seen: True)

@@ -59,7 +59,7 @@ def test_ties_go_to_the_first_label_but_for_the_perceptron() -> None:
     assert level.predict(X[:1]).tolist() == [0]
     level = replace(RESULTS["descent"], weights=np.zeros(2), bias=0.0)
     assert level.predict(X[:1]).tolist() == [0]
-    level = replace(level, activation="step")
+    level = replace(level, trainer=gradstep.Trainer(activation="step"))
     assert level.predict(X[:1]).tolist() == [1] and level.predict_proba(X[:1]).tolist() == [1.0]
 
 

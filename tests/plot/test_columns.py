@@ -47,7 +47,7 @@ def assert_on_the_line(line: Any, weights: np.ndarray, bias: float, columns: tup
 @pytest.mark.parametrize("columns", [(0, 1), (2, 1), (0, 2)])
 @pytest.mark.parametrize("batch_size", [None, 1, 7])
 def test_lines_of_epochs_are_those_of_their_weights(columns: tuple[int, int], batch_size: int | None) -> None:
-    descent, weights, biases = walk(trace=True, batch_size=batch_size)
+    descent, weights, biases = walk(batch_size=batch_size)
     ax = gradstep.plot.lines(descent, X, Y, columns=columns)
     assert [line.get_label() for line in ax.lines] == [f"epoch {epoch}" for epoch in (1, 2, 4, 8, 15, 30)]
     for line in ax.lines:
@@ -57,14 +57,11 @@ def test_lines_of_epochs_are_those_of_their_weights(columns: tuple[int, int], ba
     assert ax.lines[-1].get_color() == "black"
 
 
-def test_a_path_from_a_callback_gives_the_lines_of_the_trace() -> None:
-    descent, weights, biases = walk()
-    assert descent.trace is None
-    by_path = gradstep.plot.lines(descent, X, Y, path=(weights, biases), n_lines=3)
-    by_trace = gradstep.plot.lines(walk(trace=True)[0], X, Y, n_lines=3)
-    assert len(by_path.lines) == 4
-    for one, other in zip(by_path.lines, by_trace.lines, strict=True):
-        assert (one.get_label(), one.get_xydata().tolist()) == (other.get_label(), other.get_xydata().tolist())
+def test_a_path_that_was_not_kept_is_not_drawn() -> None:
+    descent, weights, biases = walk(path=False)
+    ax = gradstep.plot.lines(descent, X, Y)
+    assert [line.get_label() for line in ax.lines] == ["W·x + b = 0"]
+    assert_on_the_line(ax.lines[0], weights[-1], biases[-1], (0, 1))
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from matplotlib import pyplot
 from scipy.optimize import minimize_scalar
 
 import gradstep
-from gradstep.plot import _surface
+from gradstep import _valley
 
 RNG = np.random.default_rng(8)
 X = RNG.normal(size=(50, 3)) * [1.0, 10.0, 1.0] + [0.0, 30.0, 1.0]
@@ -34,7 +35,7 @@ def least(scores: np.ndarray, y: np.ndarray) -> float:
 def test_each_cell_has_the_best_bias(scale: float, soft: bool) -> None:
     scores = RNG.normal(size=(50, 7)) * scale + RNG.normal(size=7) * 100
     y = RNG.random(50) if soft else Y
-    got = _surface._least(scores, y[:, None])
+    got = _valley.least_error(scores, y[:, None])
     # At a minimum an error of the bias counts by its square; both methods are left with the rounding of the error, a
     # mean of terms of up to this size.
     size = np.ptp(scores, axis=0).max() + 1
@@ -46,7 +47,7 @@ def test_one_label_among_many_has_the_best_bias() -> None:
     y[17] = 1.0
     scores = RNG.normal(size=(4000, 3)) * [1.0, 50.0, 1e4]
     np.testing.assert_allclose(
-        _surface._least(scores, y[:, None]), [least(each, y) for each in scores.T], rtol=0, atol=1e-11
+        _valley.least_error(scores, y[:, None]), [least(each, y) for each in scores.T], rtol=0, atol=1e-11
     )
 
 
@@ -100,7 +101,7 @@ def test_the_cell_of_the_optimum_has_its_objective(monkeypatch: pytest.MonkeyPat
 def test_cells_do_not_depend_on_how_many_are_computed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     _, *whole = drawn(monkeypatch, X, Y, grid_resolution=6)
     monkeypatch.undo()
-    monkeypatch.setattr(_surface, "ELEMENTS", 130)
+    monkeypatch.setattr(_valley, "ELEMENTS", 130)
     _, *parts = drawn(monkeypatch, X, Y, grid_resolution=6)
     np.testing.assert_allclose(parts[2], whole[2], rtol=1e-14)
 
@@ -117,15 +118,14 @@ def test_the_path_is_that_of_the_descent() -> None:
     seen = []
     trainer = gradstep.Trainer(0.001, epochs=12, batch_size=1)
     descent = trainer.fit(X, Y, callback=lambda epoch, loss, weights, bias: seen.append((weights, bias)))
-    weights, biases = zip(*seen, strict=True)
-    traced = gradstep.Trainer(0.001, epochs=12, batch_size=1, trace=True).fit(X, Y)
-    for options in ({"descent": traced}, {"descent": descent, "path": (weights, biases)}):
-        ax = gradstep.plot.surface(X, Y, columns=(0, 2), grid_resolution=4, **options)
-        assert ax.lines[0].get_label() == "descent, by epoch"
-        assert np.array_equal(ax.lines[0].get_xydata(), np.array(weights)[:, [0, 2]])
-        for place in ax.lines[0].get_xydata():
-            assert ax.get_xlim()[0] < place[0] < ax.get_xlim()[1]
-    alone = gradstep.plot.surface(X, Y, columns=(0, 2), grid_resolution=4, descent=descent)
+    weights, _ = zip(*seen, strict=True)
+    ax = gradstep.plot.surface(X, Y, columns=(0, 2), grid_resolution=4, descent=descent)
+    assert ax.lines[0].get_label() == "descent, by epoch"
+    assert np.array_equal(ax.lines[0].get_xydata(), np.array(weights)[:, [0, 2]])
+    for place in ax.lines[0].get_xydata():
+        assert ax.get_xlim()[0] < place[0] < ax.get_xlim()[1]
+    pathless = replace(trainer, path=False).fit(X, Y)
+    alone = gradstep.plot.surface(X, Y, columns=(0, 2), grid_resolution=4, descent=pathless)
     assert np.array_equal(alone.lines[0].get_xydata(), [descent.weights[[0, 2]]])
 
 

@@ -8,7 +8,7 @@ Examples
 --------
 >>> import gradstep
 >>> X, y = [[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [3.0, 3.0]], [0, 0, 1, 1]
->>> descent = gradstep.Trainer(0.5, epochs=100, trace=True).fit(X, y)
+>>> descent = gradstep.Trainer(0.5, epochs=100).fit(X, y)
 >>> ax = gradstep.plot.lines(descent, X, y)
 >>> ax.get_title()
 'Decision lines'

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from gradstep import _options
 from gradstep._arrays import Array
 from gradstep._options import count, kind, number
 
@@ -62,13 +63,8 @@ def text(name: object) -> str:
 
 
 def texts(argument: str, names: Sequence[object], length: int, each: str) -> list[str]:
-    """Names for matplotlib (see `text`), checked to be `length` of them; `each` says in messages what has one."""
-    if isinstance(names, str) or not isinstance(names, Iterable):
-        raise TypeError(f"{argument} must be a list of names, got {kind(names)}")
-    found = [text(name) for name in names]
-    if len(found) != length:
-        raise ValueError(f"{argument} must have length {length} (one per {each}), got length {len(found)}")
-    return found
+    """So many names, as they are drawn."""
+    return [text(name) for name in _options.names(argument, names, length, each)]
 
 
 def interval(argument: str, limits: Any) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from gradstep._arrays import Array, Features
 from gradstep._descent import Trainer
 from gradstep._options import count, kind
 from gradstep.plot import _canvas
-from gradstep.plot._results import Model, Path, Plane, Result, Table
+from gradstep.plot._results import Model, Plane, Result, Table
 
 POINT_BY_POINT = Trainer(0.1, 20, batch_size=1)
 
@@ -26,7 +26,6 @@ def lines(
     y: ArrayLike,
     *,
     columns: Sequence[int] = (0, 1),
-    path: Path | None = None,
     n_lines: int = 5,
     names: Sequence[object] | None = None,
     ax: Axes | None = None,
@@ -36,15 +35,12 @@ def lines(
     Parameters
     ----------
     descent : Descent, Optimum or fitted LogisticRegression
-        A result for two classes. Lines of its epochs are drawn if it has a trace or `path` is given; else only the
-        last.
+        Of two classes. The lines of its epochs are drawn where it has kept its path; else only the last.
     X : features, shape (m, n)
     y : array_like, shape (m,)
         The rows to draw, with labels as the result was fitted to.
     columns : two int, default (0, 1)
-        The columns to draw. All others are set to their means.
-    path : (weights, biases), optional
-        The weights, shape (p, n), and biases, shape (p,), after each of p epochs, as a callback sees them.
+        The columns to draw. All others stay at their means.
     n_lines : int, default 5
         The largest number of lines before the last one. The first is that of epoch 1; each of the others is later than
         the one before by the same factor.
@@ -67,7 +63,7 @@ def lines(
     Examples
     --------
     >>> X, y = [[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [3.0, 3.0]], [0, 0, 1, 1]
-    >>> descent = gradstep.Trainer(0.5, epochs=3, batch_size=1, trace=True).fit(X, y)
+    >>> descent = gradstep.Trainer(0.5, epochs=3, batch_size=1).fit(X, y)
     >>> ax = gradstep.plot.lines(descent, X, y)
     >>> [line.get_label() for line in ax.lines]
     ['epoch 1', 'epoch 2', 'epoch 3']
@@ -76,7 +72,7 @@ def lines(
     table = Table.of(X, names)
     codes, labels = model.labels(table.X, y)
     plane = Plane.of(table, columns)
-    weights, biases = model.path(path)
+    weights, biases = model.path
     shown = _spread(len(weights), count("n_lines", n_lines))
     ax = _canvas.axes(ax)
 
@@ -166,7 +162,7 @@ def perceptron(
     X : features, shape (m, n)
     y : array_like, shape (m,)
     trainer : Trainer, default Trainer(0.1, 20, batch_size=1)
-        The options of the descents, except `activation` and `trace`.
+        Its options, but for `activation`.
     columns : two int, default (0, 1)
         The columns to draw. All others are set to their means.
     names : list of str, optional
@@ -195,7 +191,7 @@ def perceptron(
         raise TypeError(f"trainer must be a Trainer, got {kind(trainer)}")
     table = Table.of(X, names)
     Plane.of(table, columns)
-    descents = [replace(trainer, activation=word, trace=True).fit(table.X, y) for word in ("sigmoid", "step")]
+    descents = [replace(trainer, activation=word).fit(table.X, y) for word in ("sigmoid", "step")]
     found = _canvas.pair(axes)
     for ax, descent in zip(found, descents, strict=True):
         lines(descent, X, y, columns=columns, names=names, ax=ax)

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import operator
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from gradstep import _formulas
 from gradstep._arrays import Array, Features, features, real
-from gradstep._descent import Descent
+from gradstep._descent import Descent, Parameters
 from gradstep._fitted import codes_of
 from gradstep._optimum import Optimum
-from gradstep._options import kind
+from gradstep._options import kind, two_columns
 from gradstep.plot import _canvas
 
 if TYPE_CHECKING:
     from gradstep._estimator import LogisticRegression
 
 Result: TypeAlias = "Descent | Optimum | LogisticRegression"
-Path: TypeAlias = tuple[ArrayLike, ArrayLike]
 
 MARGIN = 0.05
 """Margin on either side of a picture, as a fraction of the width of the data."""
@@ -35,20 +33,22 @@ def is_estimator(model: object) -> bool:
 
 
 class Model(NamedTuple):
-    """What pictures need of a result: parameters, activation, and if it has them names of classes and a trace."""
+    """Of a result: parameters, the names of its classes if they have any, and the parameters after each epoch."""
 
     weights: Array
     bias: Any
     classes: Array | None
     activation: str
-    trace: NDArray[np.void] | None
+    path: Parameters
+    """Of a descent that has kept it; else only the parameters at the end."""
 
     @classmethod
     def of(cls, argument: str, result: Any) -> Model:
         if isinstance(result, Descent):
-            return cls(result.weights, result.bias, None, result.activation, result.trace)
+            path = result.path if result.n_epochs else None
+            return cls(result.weights, result.bias, None, result.activation, path or _end(result))
         if isinstance(result, Optimum):
-            return cls(result.weights, result.bias, None, "sigmoid", None)
+            return cls(result.weights, result.bias, None, "sigmoid", _end(result))
         if not is_estimator(result):
             raise TypeError(
                 f"{argument} must be a Descent, an Optimum or a fitted LogisticRegression, got {kind(result)}"
@@ -58,7 +58,7 @@ class Model(NamedTuple):
         weights, bias = result.coef_, result.intercept_
         if len(result.classes_) == 2:
             weights, bias = weights[0], float(bias[0])
-        return cls(weights, bias, result.classes_, "sigmoid", None)
+        return cls(weights, bias, result.classes_, "sigmoid", Parameters(weights[None], np.array([bias])))
 
     def of_two_classes(self, argument: str) -> Model:
         if self.weights.ndim == 2:
@@ -88,31 +88,10 @@ class Model(NamedTuple):
             return y.astype(np.intp), ["label 0", "label 1"]
         return (y >= 0.5).astype(np.intp), ["label below 0.5", "label of 0.5 and above"]
 
-    def path(self, given: Path | None) -> tuple[Array, Array]:
-        """Weights of shape (p, n) and biases of shape (p,) after each of p epochs.
 
-        They are those given as a path, else those of the trace; without a trace, only the final ones (p = 1).
-        """
-        if given is not None:
-            return self._checked(given)
-        if self.trace is None or not len(self.trace):
-            return self.weights[None], np.array([self.bias])
-        last = np.flatnonzero(np.diff(self.trace["epoch"], append=-1))
-        return self.trace["weights"][last], self.trace["bias"][last]
-
-    def _checked(self, path: Path) -> tuple[Array, Array]:
-        try:
-            first, second = path
-        except (TypeError, ValueError):
-            raise TypeError(f"path must be a pair of weights and biases, got {kind(path)}") from None
-        weights, biases = real("path", first), real("path", second)
-        columns = len(self.weights)
-        if weights.ndim != 2 or weights.shape[1] != columns or biases.shape != weights.shape[:1] or not len(biases):
-            raise ValueError(
-                f"path must be weights of shape (p, {columns}) and biases of shape (p,), one of each per epoch, "
-                f"got shapes {weights.shape} and {biases.shape}"
-            )
-        return weights, biases
+def _end(result: Descent | Optimum) -> Parameters:
+    """The parameters at the end, as a path of one epoch."""
+    return Parameters(result.weights[None], np.array([result.bias]))
 
 
 class Table(NamedTuple):
@@ -150,12 +129,7 @@ class Plane(NamedTuple):
         X, n = table.X, table.X.shape[1]
         if n < 2:
             raise ValueError(f"X must have at least two columns, got {n}")
-        try:
-            i, j = map(operator.index, columns)
-        except (TypeError, ValueError):
-            raise TypeError(f"columns must be two integers, got {columns!r}") from None
-        if not (0 <= i < n and 0 <= j < n and i != j):
-            raise ValueError(f"columns must be two different columns from 0 to {n - 1}, got {i} and {j}")
+        i, j = two_columns(columns, n)
         points = X[:, [i, j]]
         points = np.asarray(points if isinstance(points, np.ndarray) else points.toarray(), np.float64)
         with np.errstate(all="ignore"):

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use gradstep_core::{
-    Activation, Dataset, Descent, Observer, Options, Penalty, Reduction, Threads, Trace,
-    descend_with_best_steps,
+    Activation, Dataset, Descent, Error, Monitor, Observer, Options, Penalty, Reduction, Threads,
+    Trace, descend_with_best_steps,
 };
 use numpy::{Element, PyArrayMethods};
 use pyo3::prelude::*;
@@ -67,6 +67,7 @@ pub(crate) fn descend<'py>(
     weights: Option<&Array<'py>>,
     bias: f64,
     callback: Option<Py<PyAny>>,
+    keeps_path: bool,
 ) -> PyResult<Bound<'py, PyDict>> {
     let py = x.py();
     let (x, y) = (GivenFeatures::new(x)?, View::new("y", y, 1)?);
@@ -82,6 +83,7 @@ pub(crate) fn descend<'py>(
         y: &y,
         bias,
         callback,
+        keeps_path,
     };
     if x.is_single() {
         let weights = weights.map(|weights| weights.to_vec()).transpose()?;
@@ -99,6 +101,7 @@ struct Run<'a, 'py> {
     y: &'a View<'py>,
     bias: f64,
     callback: Option<Py<PyAny>>,
+    keeps_path: bool,
 }
 
 impl<'py> Run<'_, 'py> {
@@ -117,28 +120,94 @@ impl<'py> Run<'_, 'py> {
                 gradstep_core::zeros("weights", x.columns(), "columns of X").map_err(value_error)?
             }
         };
-        let mut monitor = PythonMonitor::new(self.callback);
         let (bias, best_steps) = (F::from_f64(self.bias), self.best_steps);
+        let columns = x.columns();
+        let start = (pack(py, weights.clone()), bias.to_f64());
+        let mut watch = Watch {
+            monitor: PythonMonitor::new(self.callback),
+            path: self.keeps_path.then(Path::default),
+            is_out_of_memory: false,
+        };
         let descent = py.detach(|| {
             let dataset = Dataset::new(x, &y, None)?;
-            if best_steps {
-                descend_with_best_steps(&dataset, weights, bias, &options, &mut monitor)
+            let descent = if best_steps {
+                descend_with_best_steps(&dataset, weights, bias, &options, &mut watch)
             } else {
-                gradstep_core::descend(&dataset, weights, bias, &options, &mut monitor)
+                gradstep_core::descend(&dataset, weights, bias, &options, &mut watch)
+            }?;
+            match watch.is_out_of_memory {
+                false => Ok(descent),
+                true => Err(Error::Memory {
+                    argument: "path",
+                    count: descent.history.len() as u128,
+                    unit: "epochs to keep",
+                }),
             }
         });
-        let descent = monitor.finish(descent)?;
-        pack_descent(py, descent, options.batch_size == Some(1))
+        let descent = watch.monitor.finish(descent)?;
+        let found = pack_descent(py, descent, options.batch_size == Some(1))?;
+        found.set_item("start", start)?;
+        let path = watch.path.map(|path| path.pack(py, columns)).transpose()?;
+        found.set_item("path", path)?;
+        Ok(found)
     }
 }
 
-impl<F: Number> Observer<F> for PythonMonitor {
+/// The weights and the bias at the end of each epoch, one epoch behind the other.
+#[derive(Default)]
+struct Path<F> {
+    weights: Vec<F>,
+    biases: Vec<F>,
+}
+
+impl<F: Number> Path<F> {
+    /// Adds those of an epoch; whether there was memory for them.
+    fn push(&mut self, weights: &[F], bias: F) -> bool {
+        let room = self
+            .weights
+            .try_reserve(weights.len())
+            .and_then(|()| self.biases.try_reserve(1));
+        if room.is_ok() {
+            self.weights.extend_from_slice(weights);
+            self.biases.push(bias);
+        }
+        room.is_ok()
+    }
+
+    /// An array of shape (epochs, n), and one of shape (epochs).
+    fn pack(self, py: Python<'_>, columns: usize) -> PyResult<Bound<'_, PyTuple>> {
+        let shape = [self.biases.len(), columns];
+        let weights = pack(py, self.weights).reshape(shape)?;
+        (weights, pack(py, self.biases)).into_pyobject(py)
+    }
+}
+
+/// Lets Ctrl-C through, calls the callback, and keeps the path if it is asked for.
+struct Watch<F> {
+    monitor: PythonMonitor,
+    path: Option<Path<F>>,
+    is_out_of_memory: bool,
+}
+
+impl<F> Monitor for Watch<F> {
+    fn poll(&mut self) -> ControlFlow<()> {
+        self.monitor.poll()
+    }
+}
+
+impl<F: Number> Observer<F> for Watch<F> {
     fn may_stop(&self) -> bool {
-        self.has_callback()
+        self.monitor.has_callback()
     }
 
     fn epoch(&mut self, epoch: usize, loss: f64, weights: &[F], bias: F) -> ControlFlow<()> {
-        self.call(|py| {
+        if let Some(path) = &mut self.path
+            && !path.push(weights, bias)
+        {
+            self.is_out_of_memory = true;
+            return ControlFlow::Break(());
+        }
+        self.monitor.call(|py| {
             let weights = pack(py, weights.to_vec());
             (epoch, loss, weights, bias.to_f64()).into_pyobject(py)
         })

@@ -17,7 +17,6 @@ OF_THREE = gradstep.fit(X, [0, 1, 2, 0], l2=0.1)
 PERCEPTRON = gradstep.Trainer(0.1, 3, activation="step").fit(X, Y)
 NAMED = gradstep.LogisticRegression().fit(X, np.where(Y > 0, "yes", "no"))
 STEPPED = gradstep.LogisticRegression().partial_fit(X, Y, classes=[0, 1])
-PATH = (np.ones((2, 3)), np.zeros(2))
 
 for name, options in {
     "lines": {"descent": DESCENT, "X": X, "y": Y},
@@ -58,12 +57,6 @@ for name, options in {
 
 for kind, argument, facts, options in [
     (ValueError, "descent", "of two classes, got 3: regions draws them$", {"descent": OF_THREE}),
-    (TypeError, "path", "a pair of weights and biases, got ndarray$", {"path": np.ones(3)}),
-    (TypeError, "path", "a pair of weights and biases, got int$", {"path": 1}),
-    (TypeError, "path", "an array of real numbers, got dtype <U1$", {"path": (["a"], [0.0])}),
-    (ValueError, "path", r"shape \(p, 3\) .* got shapes \(2, 3\) and \(3,\)$", {"path": (PATH[0], np.ones(3))}),
-    (ValueError, "path", r"shape \(p, 3\) .* got shapes \(2, 2\) and \(2,\)$", {"path": (np.ones((2, 2)), PATH[1])}),
-    (ValueError, "path", r"one of each per epoch, got shapes \(0, 3\) and \(0,\)$", {"path": (np.ones((0, 3)), [])}),
     (ValueError, "n_lines", r"a positive integer \(at least 1\), got 0$", {"n_lines": 0}),
 ]:
     refuse("plot.lines", kind, argument, facts, plot.lines, **{"descent": DESCENT, "X": X, "y": Y, **options})
@@ -120,8 +113,7 @@ for kind, argument, facts, options in [
         {"X": [[3, 1, 2], [3, 1, 1], [3, 1, 4], [3, 1, 0]]},
     ),
     (ValueError, "l2", "finite and not negative, got -1$", {"l2": -1}),
-    (ValueError, "descent", "given together with path, got None$", {"path": PATH}),
-    (TypeError, "descent", "a Descent, an Optimum or .*, got tuple$", {"descent": PATH}),
+    (TypeError, "descent", "a Descent, an Optimum or .*, got tuple$", {"descent": (W, 0.0)}),
     (ValueError, "descent", "of two classes, got 3: regions draws them$", {"descent": OF_THREE}),
     (ValueError, "grid_resolution", r"at least 2, got 1$", {"grid_resolution": 1}),
     (TypeError, "limits", r"two pairs of real numbers, got 1$", {"limits": 1}),
