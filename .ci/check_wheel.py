@@ -56,6 +56,8 @@ for name, number in sorted(linked):
 
 native = [name for name in held if name.endswith((".so", ".pyd"))]
 demand(native == ["gradstep/_native.abi3.so"], f"must hold one native module, got {native}")
+pages = {f"gradstep/_page/page.{suffix}" for suffix in ("html", "css", "js")}
+demand(pages <= set(held), f"must hold {sorted(pages - set(held))}")
 demand("gradstep/py.typed" in held and "gradstep/_native.pyi" in held, "must hold the types")
 stray = [name for name in held if not name.startswith(("gradstep/", info))]
 demand(not stray, f"must hold nothing else, got {stray}")

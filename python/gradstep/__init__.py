@@ -41,7 +41,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from gradstep._config import show_config
-from gradstep._descent import Descent, Trainer
+from gradstep._descent import Descent, Parameters, Trainer
 from gradstep._fitted import StopReason
 from gradstep._formulas import (
     Gradient,
@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from gradstep._estimator import LogisticRegression as LogisticRegression
     from gradstep._explain import Explanation as Explanation
     from gradstep._explain import explain as explain
+    from gradstep._page import show as show
 
 __all__ = [
     "Alias",
@@ -79,6 +80,7 @@ __all__ = [
     "Iteration",
     "LossGradient",
     "Optimum",
+    "Parameters",
     "Separation",
     "Step",
     "StopReason",
@@ -96,6 +98,7 @@ __all__ = [
     "loss",
     "loss_gradient",
     "predict_proba",
+    "show",
     "show_config",
     "sigmoid",
     "sigmoid_derivative",
@@ -109,6 +112,8 @@ def __getattr__(name: str) -> Any:
         return import_module(f"gradstep.{name}")
     if name in ("Explanation", "explain"):
         return getattr(import_module("gradstep._explain"), name)
+    if name == "show":
+        return import_module("gradstep._page").show
     if name != "LogisticRegression":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
@@ -122,4 +127,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), "Explanation", "LogisticRegression", "explain", "inference", "plot"})
+    return sorted({*globals(), "Explanation", "LogisticRegression", "explain", "inference", "plot", "show"})

@@ -10,8 +10,10 @@ import math
 import os
 import secrets
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +24,13 @@ import polars as pl
 from gradstep import Trainer, __version__, _progress, _table, fit
 from gradstep._model import Model, Scalar, write_file
 from gradstep._output import Log, emit, grid, line, percent, say, summary
-from gradstep._training import ZERO, Array, Problem, descent, optimum, option_text
+from gradstep._training import ZERO, Array, Problem, Trained, descent, optimum, option_text
 
 BAD_DATA, INTERRUPTED = 1, 130
 DEMO_SEED = 7
 DEMO_ROWS = 100
 LESSON = "--learning-rate 0.01 --epochs 100 --batch-size 1 --log-every 10"
+PICTURES = (".png", ".svg", ".pdf")
 SOLVERS = ("lbfgs", "gd", "proximal")
 
 
@@ -103,6 +106,47 @@ header_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
+target_option = click.option("--target", metavar="COLUMN", help="Column to predict.  [default: the last]")
+l2_option = click.option(
+    "--l2", metavar="L", type=NOT_NEGATIVE, default=0.0, help="Add L/2·‖weights‖² to the loss.  [default: 0]"
+)
+standardize_option = click.option(
+    "--standardize", is_flag=True, help="Bring every feature to mean 0 and standard deviation 1 first."
+)
+DESCENT_OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "--learning-rate": (
+        f"the learning rate.  [default: {DESCENT['learning_rate']}]", {"metavar": "A", "type": POSITIVE}
+    ),
+    "--epochs": (f"passes over the rows.  [default: {DESCENT['epochs']}]", {"metavar": "N", "type": COUNT}),
+    "--batch-size": ("rows per step.  [default: full]", {"metavar": "N|full", "type": BATCH_SIZE}),
+    "--reduction": (
+        "whether a step goes along the mean or the sum over its rows.  [default: mean]",
+        {"type": click.Choice(("mean", "sum"))},
+    ),
+    "--activation": (
+        "what makes predictions of scores; step is the perceptron.  [default: sigmoid]",
+        {"type": click.Choice(("sigmoid", "step"))},
+    ),
+    "--start": (
+        "the weights to start from, in the order of the columns, and the bias.  [default: zero]",
+        {"metavar": "W1,W2,…,B", "type": Start()},
+    ),
+    "--shuffle": ("take the rows in a new random order in every epoch.", {"is_flag": True}),
+    "--seed": ("seed of that order.  [default: drawn, and kept in the result]", {"metavar": "S", "type": SEED}),
+}  # fmt: skip
+
+
+def descent_options(before: str = "") -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The options of a descent, with something before what their help says."""
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        for name, (told, rest) in reversed(DESCENT_OPTIONS.items()):
+            told = before + told if before else told[0].upper() + told[1:]
+            command = click.option(name, help=told, **rest)(command)
+        return command
+
+    return add
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="gradstep")
@@ -130,7 +174,7 @@ def demo(file: str | None, epochs: int, learning_rate: float, seed: int, as_json
     problem = Problem(X, y, ["x1", "x2"], "y", [0, 1])
     options = {**DESCENT, "learning_rate": learning_rate, "epochs": epochs, "batch_size": 1}
     log = Log(prints=not as_json)
-    model, notes = descent(problem, options, standardize=False, log=log, log_every=max(1, epochs // 10))
+    model, notes, *_ = descent(problem, options, standardize=False, log=log, log_every=max(1, epochs // 10))
     for note in notes:
         say(f"note: {note}")
     if as_json:
@@ -143,8 +187,8 @@ def demo(file: str | None, epochs: int, learning_rate: float, seed: int, as_json
 
 @cli.command()
 @click.argument("file", type=PATH)
-@click.option("--target", metavar="COLUMN", help="Column to predict.  [default: the last]")
-@click.option("--l2", metavar="L", type=NOT_NEGATIVE, default=0.0, help="Add L/2·‖weights‖² to the loss.  [default: 0]")
+@target_option
+@l2_option
 @click.option(
     "--l1",
     metavar="L",
@@ -172,40 +216,20 @@ def demo(file: str | None, epochs: int, learning_rate: float, seed: int, as_json
     help=f"Give up after N passes over the rows.  [default: {OPTIMUM['max_passes']:g}]",
 )
 @click.option("--no-bias", is_flag=True, help="Leave out the bias. Not for a descent.")
-@click.option(
-    "--learning-rate",
-    metavar="A",
-    type=POSITIVE,
-    help=f"Descent: the learning rate.  [default: {DESCENT['learning_rate']}]",
-)
-@click.option(
-    "--epochs", metavar="N", type=COUNT, help=f"Descent: passes over the rows.  [default: {DESCENT['epochs']}]"
-)
-@click.option("--batch-size", metavar="N|full", type=BATCH_SIZE, help="Descent: rows per step.  [default: full]")
-@click.option(
-    "--reduction",
-    type=click.Choice(("mean", "sum")),
-    help="Descent: whether a step goes along the mean or the sum over its rows.  [default: mean]",
-)
-@click.option(
-    "--activation",
-    type=click.Choice(("sigmoid", "step")),
-    help="Descent: what makes predictions of scores; step is the perceptron.  [default: sigmoid]",
-)
-@click.option(
-    "--start",
-    metavar="W1,W2,…,B",
-    type=Start(),
-    help="Descent: the weights to start from, in the order of the columns, and the bias.  [default: zero]",
-)
+@descent_options("Descent: ")
 @click.option(
     "--log-every", metavar="N", type=COUNT, help="Descent: print the loss and the accuracy after every N-th epoch."
 )
-@click.option("--shuffle", is_flag=True, help="Descent: take the rows in a new random order in every epoch.")
-@click.option("--seed", metavar="S", type=SEED, help="Seed of that order.  [default: drawn, and kept in the model]")
-@click.option("--standardize", is_flag=True, help="Bring every feature to mean 0 and standard deviation 1 first.")
+@standardize_option
 @header_option
 @click.option("--out", type=PATH, metavar="MODEL", help="Write the model to this file, as JSON.")
+@click.option(
+    "--plot",
+    "picture",
+    type=PATH,
+    metavar="FILE",
+    help="Draw the fit into this file, .png, .svg or .pdf: how the loss fell, and the line or the weights.",
+)
 @click.option(
     "--details", is_flag=True, help="Show also how the optimum was found: objective, gradient, passes, solver."
 )
@@ -234,6 +258,7 @@ def train(
     standardize: bool,
     header: bool | None,
     out: Path | None,
+    picture: Path | None,
     details: bool,
     as_json: bool,
     quiet: bool,
@@ -269,32 +294,36 @@ def train(
     if is_descent and for_optimum:
         one, other = option(for_descent or given(log_every=log_every)), option(for_optimum)
         raise click.UsageError(f"{one} is for a descent, {other} for the optimum: they exclude each other.")
-    if seed is not None and not shuffle:
-        raise click.UsageError("--seed needs --shuffle.")
+    check_seed(seed, shuffle)
     if as_json and quiet:
         raise click.UsageError("--json and --quiet exclude each other.")
     check_out(out, file)
+    check_picture(picture, file, *([out] if out else []))
 
     problem = Problem.read(file, header, target)
     show = sys.stderr is not None and sys.stderr.isatty() and not quiet
     log = None
+    trained: Trained[Any]
     if is_descent:
         log = Log(prints=not as_json) if log_every and not quiet else None
         seed = secrets.randbits(32) if shuffle and seed is None else seed
         options = DESCENT | for_descent | given(seed=seed, l2=l2, tol=tol)
         total = int(options["epochs"] or 0)
         with _progress.of_epochs(total) if show and not log else nullcontext() as callback:
-            model, notes = descent(problem, options, standardize, callback, log, log_every or 1)
+            trained = descent(problem, options, standardize, callback, log, log_every or 1)
     else:
         for_l1 = {"solver": "proximal"} if l1 else {}
         options = OPTIMUM | for_l1 | for_optimum | given(l2=l2, tol=tol)
         with _progress.of_passes() if show else nullcontext() as callback:
-            model, notes = optimum(problem, options, standardize, callback)
+            trained = optimum(problem, options, standardize, callback)
 
-    for note in notes if not quiet else []:
+    model = trained.model
+    for note in trained.notes if not quiet else []:
         say(f"note: {note}")
     if out:
         model.save(out)
+    if picture:
+        write_file(picture, drawn(trained, problem, picture.suffix.lower()))
     if as_json:
         emit(log.with_history(model) if log else model.to_json())
     elif not quiet:
@@ -345,6 +374,64 @@ def predict(model_file: Path, file: Path, out: Path | None, header: bool | None,
         emit(buffer.getvalue())
 
 
+@cli.command("show")
+@click.argument("file", type=PATH)
+@target_option
+@click.option(
+    "--columns",
+    metavar="COLUMN COLUMN",
+    nargs=2,
+    help="The two columns to draw, with all others at their means.  [default: those that change the scores most]",
+)
+@descent_options()
+@l2_option
+@standardize_option
+@header_option
+@click.option("--out", type=PATH, metavar="PAGE", help="Write the page to this file.  [default: a temporary one]")
+@click.option("--no-open", is_flag=True, help="Do not open the page in the browser.")
+def show_descent(
+    file: Path,
+    target: str | None,
+    columns: tuple[str, str] | None,
+    l2: float,
+    shuffle: bool,
+    seed: int | None,
+    standardize: bool,
+    header: bool | None,
+    out: Path | None,
+    no_open: bool,
+    **options: Scalar,
+) -> None:
+    """Make a page that shows gradient descent on FILE update by update, and open it.
+
+    The page is one HTML file that needs no network: points, line, error, and the formulas with their numbers, for many
+    learning rates, with the sigmoid and as a perceptron. It begins with those that are given here. Its name is printed.
+    FILE is read as train does; the target has two values.
+    """
+    from gradstep import show
+
+    check_seed(seed, shuffle)
+    check_out(out, file)
+    problem = Problem.read(file, header, target)
+    pair = None if columns is None else [problem.column(name) for name in columns]
+    options = DESCENT | given(**options, shuffle=shuffle, seed=seed, l2=l2)
+    trained = descent(problem, options, standardize)
+    page = show(
+        trained.result,
+        trained.X,
+        problem.y,
+        columns=pair,
+        names=problem.features,
+        labels=problem.classes,
+        title=f"{problem.target} in {file.name}",
+        file=out,
+        open_browser=not no_open,
+    )
+    for note in trained.notes:
+        say(f"note: {note}")
+    emit(f"{page}\n")
+
+
 def run(args: Sequence[str] | None = None) -> int:
     """Run the command line and give its exit code: 0, 1 for bad data, 2 for bad usage."""
     # A standard stream that the caller has closed would give its number to the next file opened.
@@ -388,12 +475,44 @@ def option(options: dict[str, Scalar]) -> str:
     return option_text(name, value).partition(" ")[0]
 
 
-def check_out(out: Path | None, *inputs: Path) -> None:
+def check_seed(seed: int | None, shuffle: bool) -> None:
+    if seed is not None and not shuffle:
+        raise click.UsageError("--seed needs --shuffle.")
+
+
+def check_picture(picture: Path | None, *others: Path) -> None:
+    """Refuse a picture that cannot be drawn or written, before any work is done."""
+    if picture is None:
+        return
+    if picture.suffix.lower() not in PICTURES:
+        raise click.BadParameter(f"must end in {', '.join(PICTURES)}.", param_hint="'--plot'")
+    try:
+        import_module("gradstep.plot")
+    except ImportError as error:
+        raise click.UsageError(f"--plot: {error}") from None
+    check_out(picture, *others, option="--plot")
+
+
+def drawn(trained: Trained[Any], problem: Problem, suffix: str) -> bytes:
+    """The picture of a fit, as the contents of a file."""
+    import matplotlib as mpl
+
+    from gradstep import plot
+
+    mpl.use("Agg")  # draws into files, on any machine
+    buffer = io.BytesIO()
+    with warnings.catch_warnings(action="ignore"):  # of letters that the font has not
+        axes = plot.training(trained.result, trained.X, problem.y, problem.features)
+        axes[0].figure.savefig(buffer, format=suffix.removeprefix("."), dpi=160)
+    return buffer.getvalue()
+
+
+def check_out(out: Path | None, *inputs: Path, option: str = "--out") -> None:
     """Refuse an output file that is an input, or cannot be written, before any work is done."""
     if out is None:
         return
-    if any(out.exists() and path.exists() and out.samefile(path) for path in inputs):
-        raise click.BadParameter("is one of the files to read.", param_hint="'--out'")
+    if any(_is_same(out, path) for path in inputs):
+        raise click.BadParameter("is one of the files to read or write.", param_hint=f"'{option}'")
     if out.exists() and not out.is_file():
         raise ValueError(f"{out}: must be a regular file")
     folder = Path(os.path.realpath(out)).parent
@@ -402,3 +521,10 @@ def check_out(out: Path | None, *inputs: Path) -> None:
     for path in (folder, out):
         if path.exists() and not os.access(path, os.W_OK):  # a file that may not be written may not be replaced either
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether two paths lead to the same file, which need not be there yet."""
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return os.path.realpath(one) == os.path.realpath(other)

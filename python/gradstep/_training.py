@@ -6,17 +6,18 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradstep import Descent, Trainer, __version__, _table, _words, decision_function, fit
+from gradstep import Descent, Optimum, Trainer, __version__, _table, _words, decision_function, fit
 from gradstep._fitted import codes_of
 from gradstep._model import Class, Fact, Model, Scalar, Standardize
 from gradstep._optimum import Alias, Iteration, Separation
 
 Array: TypeAlias = NDArray[np.float64]
+Found = TypeVar("Found", Optimum, Descent)
 OptimumCallback: TypeAlias = Callable[[Iteration], None]
 DescentCallback: TypeAlias = Callable[[int, float, Array, float], None]
 Record: TypeAlias = dict[str, float]
@@ -38,6 +39,12 @@ class Problem:
     target: str
     classes: list[Class]
 
+    def column(self, name: str) -> int:
+        """The number of the feature of that name."""
+        if name not in self.features:
+            raise ValueError(f"there is no feature {name!r}; the features are {_table.few(self.features)}")
+        return self.features.index(name)
+
     @classmethod
     def read(cls, file: Path, header: bool | None, target: str | None) -> Problem:
         """The columns of a data file; the target is the last one if no other is named."""
@@ -50,11 +57,16 @@ class Problem:
         return cls(table.features(features), y, features, target, classes)
 
 
-class Trained(NamedTuple):
-    """A model, and notes on it for its user."""
+class Trained(NamedTuple, Generic[Found]):
+    """A model, notes on it for its user, what `gradstep.fit` or `Trainer.fit` has found, and the features it was given.
+
+    The features are those of the problem, standardized if that was asked for.
+    """
 
     model: Model
     notes: list[str]
+    result: Found
+    X: Array
 
 
 def option_name(name: str) -> str:
@@ -71,7 +83,7 @@ def option_text(name: str, value: Scalar) -> str:
 
 def optimum(
     problem: Problem, options: dict[str, Scalar], standardize: bool, callback: OptimumCallback | None = None
-) -> Trained:
+) -> Trained[Optimum]:
     """The model at its optimum, with what is proved of it; `options` are those of `gradstep.fit`.
 
     Raises
@@ -111,7 +123,7 @@ def optimum(
         remedy="" if standardize else option_name("standardize"),
     )
     missing = _words.shortfall(best, asked)
-    return Trained(model, [*_aliased(problem, scaling, best.aliased), *([missing] if missing else [])])
+    return Trained(model, [*_aliased(problem, scaling, best.aliased), *([missing] if missing else [])], best, x)
 
 
 def descent(
@@ -121,7 +133,7 @@ def descent(
     callback: DescentCallback | None = None,
     log: Callable[[Record], None] | None = None,
     log_every: int = 1,
-) -> Trained:
+) -> Trained[Descent]:
     """The model where gradient descent arrives; `options` are those of `gradstep.Trainer`, and where it starts.
 
     `log` is called with a record of the first epoch, of every `log_every`-th, and of the last.
@@ -165,7 +177,7 @@ def descent(
     model = _model(problem, x, scaling, end.weights, end.bias, options, {error: last, **result})
     worse = [] if activation == "step" else _worse_than_a_constant(problem.y, last, standardize)
     rise = [] if options["l2"] else _rise(end)  # with a penalty, the loss alone may rise to its end
-    return Trained(model, [*rise, *worse])
+    return Trained(model, [*rise, *worse], end, x)
 
 
 def _start(problem: Problem, text: str) -> tuple[Array, float] | tuple[()]:

@@ -197,6 +197,7 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "explain": lambda X, y, weights: gradstep.explain(weights, 0.75, weights, 0.25, 0.5),
     "trainer": lambda X, y, weights: gradstep.Trainer(0.5, 2, batch_size=3).fit(X, y, weights),
     "points": lambda X, y, weights: gradstep.Trainer(0.5, 2, batch_size=1, l2=0.1).fit(X, y, weights),
+    "show": lambda X, y, weights: shown(gradstep.Trainer(0.5, 2, batch_size=3).fit(X, y, weights), X, y),
     "fit": lambda X, y, weights: gradstep.fit(X, y, l2=0.5, weights=weights, bias=0.25, max_passes=30)[:2],
     "gd": lambda X, y, weights: gradstep.fit(X, y, l2=0.5, weights=weights, solver="gd", max_passes=30)[:2],
 }
@@ -218,6 +219,15 @@ def test_formulas(data: st.DataObject, name: str) -> None:
     if name in ("trainer", "points"):
         call = lambda X, y, weights: comparable(FORMULAS[name](X, y, weights))  # noqa: E731
     check(call, [value for value, _ in drawn], [plain for _, plain in drawn])
+
+
+def shown(descent: Any, X: Any, y: Any) -> str:
+    """The page of a descent."""
+    page = gradstep.show(descent, X, y, open_browser=False)
+    try:
+        return page.read_text(encoding="utf-8")
+    finally:
+        page.unlink()
 
 
 def comparable(fit: Any) -> Any:

@@ -12,7 +12,7 @@ from helpers.sources import CORE, code, used
 
 PAGE = "docs/architecture.md"
 FOLDERS = ("python/gradstep", "rust/python/src", CORE)
-SUFFIXES = (".rs", ".py", ".pyi")
+SUFFIXES = (".rs", ".py", ".pyi", ".html", ".css", ".js")
 
 pytestmark = pytest.mark.skipif(not (ROOT / CORE / "lib.rs").is_file(), reason="the sources are not here")
 

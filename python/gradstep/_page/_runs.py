@@ -1,0 +1,171 @@
+"""The descents of a page: of one trainer with many learning rates, with the sigmoid and with the step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gradstep import _formulas, _valley
+from gradstep._arrays import Array, Features, features, real
+from gradstep._descent import Descent, Trainer
+from gradstep._fitted import StopReason
+
+RATES = [float(f"{first}e{power}") for power in range(-3, 3) for first in (1, 1.8, 3.2, 5.6)] + [1000.0]
+"""Learning rates to choose from; the descent's own takes the place of the nearest."""
+Activation: TypeAlias = Literal["sigmoid", "step"]
+ACTIVATIONS: tuple[Activation, ...] = ("sigmoid", "step")
+
+MOST_ROWS = 2000
+MOST_NUMBERS = 2**19
+"""Of the rows in a page, and of the paths of all runs: 4 MiB of each."""
+LARGEST_PATH = 2**22
+"""Numbers of one path."""
+MOST_WORK = 2**31
+"""Elements of `X` that all runs together read, about."""
+MOST_GROWTH = 100.0
+"""By how much rounding may grow within an epoch before the page is given the weights again."""
+MOST_TRACED = 2**24
+"""Numbers of the trace of a run, from which it is known where that is."""
+
+
+class Data(NamedTuple):
+    """What the descent was fitted to, and the rows of it that are shown."""
+
+    X: Any
+    y: Array
+    rows: NDArray[np.intp]
+    shown: Array
+    """These rows of `X`, in float64."""
+
+    @classmethod
+    def of(cls, X: Features, y: ArrayLike) -> Data:
+        given = features(X)
+        values: Any = given if isinstance(given, np.ndarray) else X
+        m, n = values.shape
+        rows = np.arange(m)
+        most = min(MOST_ROWS, max(1, MOST_NUMBERS // n))
+        if m > most:
+            rows = np.sort(np.random.default_rng(0).choice(m, most, replace=False))
+        some = values[rows]
+        shown = np.asarray(some if isinstance(some, np.ndarray) else some.toarray(), np.float64)
+        return cls(values, real("y", y), rows, shown)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all rows are shown."""
+        return len(self.rows) == len(self.y)
+
+
+class Run(NamedTuple):
+    """A descent, and weights and biases within its epochs that the page is given as well."""
+
+    descent: Descent
+    errors: Array
+    """The mean error at the start and after each epoch."""
+    marks: NDArray[np.intp]
+    """After how many updates, shape (k,)."""
+    marked: Array
+    """The weights and the bias there, shape (k, n + 1)."""
+
+    @property
+    def path(self) -> Array:
+        """The weights and the bias at the start and at the end of each epoch, shape (n_epochs + 1, n + 1)."""
+        start, path = self.descent.start, self.descent.path
+        assert path is not None
+        return np.vstack([[*start.weights, start.bias], np.column_stack(path)]).astype(np.float64)
+
+
+def same_again(descent: Descent, X: Features, y: ArrayLike) -> tuple[Trainer, Descent]:
+    """The descent's trainer, without a callback and with the path kept, and the descent that it makes."""
+    trainer = replace(descent.trainer, trace=False, path=True)
+    if descent.stop_reason is StopReason.CALLBACK:
+        trainer = replace(trainer, epochs=descent.n_epochs)
+    numbers = trainer.epochs * (len(descent.weights) + 1)
+    if numbers > LARGEST_PATH:
+        raise ValueError(
+            f"descent must have a path of at most {LARGEST_PATH} numbers for a page, got {trainer.epochs} epochs of "
+            f"{len(descent.weights)} weights and a bias: fewer epochs, or fewer columns"
+        )
+    own = trainer.fit(X, y, *descent.start)
+    ours, theirs = (np.concatenate([each.weights, [each.bias], each.history]) for each in (own, descent))
+    if not np.array_equal(ours, theirs):
+        raise ValueError("X and y must be what the descent was fitted to, got others: they lead to other weights")
+    return trainer, own
+
+
+def choices(trainer: Trainer, m: int, n: int) -> tuple[list[float], list[Activation]]:
+    """Learning rates and activations, the trainer's own among them: fewer where all would take too much."""
+    numbers, work = trainer.epochs * (n + 2), trainer.epochs * m * n
+    runs = min(MOST_NUMBERS // numbers, MOST_WORK // work)
+    activations = list(ACTIVATIONS) if runs > 1 else [trainer.activation]
+    own = float(trainer.learning_rate)
+    others = sorted(RATES, key=lambda rate: abs(np.log(rate / own)))[1 : max(1, runs // len(activations))]
+    return sorted({own, *others}), activations
+
+
+def runs_of(trainer: Trainer, activation: Activation, rates: list[float], own: Descent, data: Data) -> list[Run]:
+    """A descent for each learning rate, from where `own` has started."""
+    m, n = data.X.shape
+    updates = -(-m // min(trainer.batch_size or m, m))
+    is_traced = data.is_whole and updates > 1 and trainer.epochs * (updates * (2 * n + 5) + 3 * m) <= MOST_TRACED
+    norms = 1 + (data.shown**2).sum(axis=1)
+    first = _first_error(activation, own, data)
+    found = []
+    for rate in rates:
+        one = replace(trainer, activation=activation, learning_rate=rate, trace=is_traced)
+        run = one.fit(data.X, data.y, *own.start)
+        marks = _marks(run, updates, norms)
+        marked = np.empty((0, n + 1))
+        if run.trace is not None:
+            marked = np.column_stack([run.trace["weights"], run.trace["bias"]])[marks - 1]
+        errors = np.append(first, run.history)
+        found.append(Run(replace(run, trainer=replace(one, trace=False), trace=None), errors, marks, marked))
+    return found
+
+
+def _first_error(activation: Activation, own: Descent, data: Data) -> float:
+    """The mean error at the start."""
+    if activation == "sigmoid":
+        return _formulas.loss(data.X, data.y, *own.start)
+    z = _formulas.decision_function(data.X, *own.start)
+    return float(_valley.misclassified(z[:, None], data.y[:, None])[0])
+
+
+def _marks(run: Descent, updates: int, norms: Array) -> NDArray[np.intp]:
+    """After how many of its traced updates a descent's rounding has grown by `MOST_GROWTH` since the last mark.
+
+    There are so many updates in each epoch; `norms` are the ‖(x, 1)‖² of the rows. An update multiplies an error of the
+    weights by I - α (H + λ I), where H, the Hessian of the batch, has the trace mean(σ' ‖(x, 1)‖²) and no negative
+    eigenvalue. The perceptron lets no error grow, unless rounding decides on which side of 0 a score is.
+    """
+    trace, trainer = run.trace, run.trainer
+    if trace is None or not run.n_epochs:
+        return np.empty(0, np.intp)
+    trace = trace[: run.n_epochs * updates]  # without an epoch that diverged
+    rows, z, y_hat = (trace[name].reshape(len(trace), -1) for name in ("row", "z", "y_hat"))
+    if trainer.activation == "step":
+        nothing = 1e-9 * np.sqrt(norms.max()) * np.abs(trace["weights"]).max()
+        growth = np.where((np.abs(z) <= nothing).any(axis=1), MOST_GROWTH, 1.0)
+    else:
+        slopes = np.where(rows < 0, 0.0, y_hat * (1 - y_hat) * norms[rows]).sum(axis=1)
+        slopes /= (rows >= 0).sum(axis=1) if trainer.reduction == "mean" else 1
+        growth = np.clip(float(trainer.learning_rate) * (slopes + trainer.l2) - 1, 1.0, MOST_GROWTH)
+    grown = np.floor((np.log(growth) / np.log(MOST_GROWTH)).reshape(-1, updates).cumsum(axis=1))
+    passed = np.diff(grown, axis=1, prepend=0) > 0
+    passed[:, -1] = False  # the weights at the end of an epoch are in the path
+    return np.flatnonzero(passed) + 1
+
+
+def order(trainer: Trainer, data: Data) -> NDArray[np.uint16] | None:
+    """The rows in the order of each epoch, where they are shuffled and all are shown."""
+    m = len(data.rows)
+    if not (trainer.shuffle and data.is_whole and trainer.batch_size and trainer.batch_size < m):
+        return None
+    # It depends on the seed and the number of rows alone. The trace of points that change nothing has it.
+    visits = Trainer(1.0, trainer.epochs, batch_size=1, shuffle=True, seed=trainer.seed, trace=True)
+    trace = visits.fit(np.zeros((m, 1)), np.full(m, 0.5)).trace
+    assert trace is not None
+    return trace["row"].astype("<u2")

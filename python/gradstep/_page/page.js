@@ -1,0 +1,665 @@
+
+"use strict";
+// The page of a descent. The weights at the end of every epoch are embedded, as gradstep's core computed them, and some
+// within an epoch where rounding would grow; only the updates between are computed here. Opened with #check, the page
+// compares the two: what is computed from one of the embedded weights must end at the next.
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const element = (id) => document.getElementById(id);
+
+const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+const floats = (text) => new Float64Array(bytes(text).buffer);
+
+// What is shown of the rows: X is (m, n) by rows.
+const n = data.names.length, m = data.rows.length, X = floats(data.X), y = floats(data.y), means = floats(data.means);
+const order = data.order && new Uint16Array(bytes(data.order).buffer);
+const isWhole = m === data.rowsInAll; // else a sample, of which no update can be computed
+const batch = isWhole ? data.batch : m, updatesPerEpoch = Math.ceil(m / batch);
+const [first, second] = data.columns; // second is undefined where there is one column
+for (const runs of Object.values(data.runs)) {
+  for (const run of runs) {
+    run.path = floats(run.path);
+    run.errors = floats(run.errors);
+    run.epochs = run.errors.length - 1;
+    const marked = floats(run.marked);
+    run.marks = new Map(run.marks.map((count, i) => [count, marked.subarray(i * (n + 1), (i + 1) * (n + 1))]));
+  }
+}
+
+// The state: which run, how many of its epochs are done, and the place of the chosen row in the order of the next one.
+const state = { activation: data.activation, rate: data.rate, epoch: 0, place: 0 };
+const run = () => data.runs[state.activation][state.rate];
+const rate = () => data.rates[state.rate];
+const isStep = () => state.activation === "step";
+
+// --- the formulas -----------------------------------------------------------------------------------------------------
+
+const sigmoid = (z) => {
+  const t = Math.exp(-Math.abs(z));
+  return z >= 0 ? 1 / (1 + t) : t / (1 + t);
+};
+const predict = (z, activation = state.activation) => activation === "step" ? (z >= 0 ? 1 : 0) : sigmoid(z);
+
+/** y - ŷ; of the sigmoid without cancellation. */
+function residual(z, label, activation = state.activation) {
+  if (activation === "step") return label - predict(z, activation);
+  const t = Math.exp(-Math.abs(z));
+  return (z >= 0 ? label * t - (1 - label) : label - (1 - label) * t) / (1 + t);
+}
+
+/** The error of one row: -y ln ŷ - (1 - y) ln(1 - ŷ), or whether the perceptron's prediction is wrong. */
+const errorOf = (z, label) => isStep() ? Number(predict(z) !== label)
+  : Math.max(z, 0) - label * z + Math.log1p(Math.exp(-Math.abs(z)));
+
+function score(row, v) {
+  let z = v[n];
+  for (let j = 0; j < n; j++) z += v[j] * X[row * n + j];
+  return z;
+}
+
+/** Weights and bias after so many epochs. */
+const parameters = (of, epoch) => of.path.subarray(epoch * (n + 1), (epoch + 1) * (n + 1));
+/** Those after so many updates, where they are embedded. */
+const known = (of, count) => count % updatesPerEpoch ? of.marks.get(count) : parameters(of, count / updatesPerEpoch);
+
+const rowAt = (epoch, place) => order ? order[epoch * m + place] : place;
+
+/** Σ (y - ŷ) (x, 1) over the rows of one batch. */
+function sums(v, epoch, update, activation) {
+  const total = new Float64Array(n + 1);
+  for (let place = update * batch; place < Math.min((update + 1) * batch, m); place++) {
+    const row = rowAt(epoch, place), r = residual(score(row, v), y[row], activation);
+    for (let j = 0; j < n; j++) total[j] += r * X[row * n + j];
+    total[n] += r;
+  }
+  return total;
+}
+
+/** What α is divided by: the rows of the batch, or 1 where their gradients are summed. */
+const share = (update) => data.averages ? Math.min(batch, m - update * batch) : 1;
+
+/** The weights and the bias after an update, computed here. */
+function updated(v, alpha, epoch, update, activation) {
+  const total = sums(v, epoch, update, activation);
+  return v.map((value, j) => value + alpha / share(update) * total[j] - (j < n ? alpha * data.l2 * value : 0));
+}
+
+/** The weights and the bias before each update of an epoch, and those after the last one. */
+function updates(activation, rateIndex, epoch) {
+  const of = data.runs[activation][rateIndex], found = [parameters(of, epoch)];
+  for (let update = 0; update < updatesPerEpoch; update++) {
+    found.push(known(of, epoch * updatesPerEpoch + update + 1)
+      ?? updated(found[update], data.rates[rateIndex], epoch, update, activation));
+  }
+  return found;
+}
+
+const cache = { key: "", found: [] };
+function shownUpdates() {
+  const key = `${state.activation} ${state.rate} ${state.epoch}`;
+  if (cache.key !== key) Object.assign(cache, { key, found: updates(state.activation, state.rate, state.epoch) });
+  return cache.found;
+}
+
+const isEnd = () => state.epoch >= run().epochs;
+const update = () => Math.floor(state.place / batch);
+const rowShown = () => rowAt(Math.min(state.epoch, Math.max(run().epochs - 1, 0)), state.place);
+/** The weights and the bias that are shown: those before the update. */
+const before = () => isWhole && !isEnd() ? shownUpdates()[update()] : parameters(run(), state.epoch);
+/** Those after it; after the whole epoch, where only a sample of the rows is here; none at the end. */
+const after = () => isEnd() ? null : isWhole ? shownUpdates()[update() + 1] : parameters(run(), state.epoch + 1);
+
+// --- the formulas in words --------------------------------------------------------------------------------------------
+
+/** A number with 6 digits, as "%.6g" of C has it. */
+function digits(value) {
+  if (!Number.isFinite(value) || value === 0) return String(value + 0);
+  const power = Number(value.toExponential(5).split("e")[1]);
+  if (power >= -4 && power < 6) {
+    const fixed = value.toFixed(5 - power);
+    return fixed.includes(".") ? fixed.replace(/\.?0+$/, "") : fixed;
+  }
+  const [mantissa, exponent] = value.toExponential(5).split("e");
+  const short = mantissa.replace(/\.?0+$/, "");
+  return `${short}e${exponent[0]}${exponent.slice(1).padStart(2, "0")}`;
+}
+const factor = (value) => value < 0 ? `(${digits(value)})` : digits(value);
+const few = (items) => items.length <= 6 ? items : [...items.slice(0, 3), "…", ...items.slice(-3)];
+const vector = (values) => `(${few(Array.from(values, digits)).join(", ")})`;
+
+/** Each formula of the update: what stands before its first "=" or "←", and the rest with its numbers. */
+function lines() {
+  const v = before(), row = rowShown(), x = X.subarray(row * n, (row + 1) * n), label = y[row];
+  const z = score(row, v), yHat = predict(z), error = errorOf(z, label), r = residual(z, label);
+  const products = Array.from(x, (value, j) => `${factor(v[j])}·${factor(value)}`);
+  const found = [["z", `= W x + b = ${[...few(products), factor(v[n])].join(" + ")} = ${digits(z)}`]];
+  if (isStep()) {
+    found.push(["ŷ", `= step(z) = step(${digits(z)}) = ${digits(yHat)}`]);
+    found.push(["wrong", `= |y - ŷ| = |${digits(label)} - ${digits(yHat)}| = ${digits(Math.abs(r))}`]);
+  } else {
+    found.push(["ŷ", `= σ(z) = 1 / (1 + e^(-${factor(z)})) = ${digits(yHat)}`]);
+    found.push(["E", errorLine(z, label, yHat, error)]);
+  }
+  found.push(["y - ŷ", `= ${digits(label)} - ${digits(yHat)} = ${digits(r)}`]);
+  if (!isStep()) {
+    const slope = [...x, 1].map((value) => -r * value);
+    found.push(["∇E", `= -(y - ŷ)·(x_1, …, x_n, 1) = -${factor(r)}·${vector([...x, 1])} = ${vector(slope)}`]);
+  }
+  const next = after();
+  if (next === null) return found;
+  if (!isWhole) {
+    found.push(["w", `after epoch ${state.epoch + 1} = ${vector(next.subarray(0, n))}`]);
+    found.push(["b", `after epoch ${state.epoch + 1} = ${digits(next[n])}`]);
+    return found;
+  }
+  return [...found, ...updateLines(v, x, r, next)];
+}
+
+/** E of one row; where ŷ is 0 or 1 to six digits, in a form that does not need more of them. */
+function errorLine(z, label, yHat, error) {
+  const [p, l] = [digits(yHat), digits(label)];
+  if (p === "0" || p === "1") {
+    return `= max(z, 0) - y z + ln (1 + e^(-|z|)) = max(${digits(z)}, 0) - ${l}·${factor(z)} + ln (1 + e^(-|${digits(z)}|))`
+      + ` = ${digits(error)}`;
+  }
+  return `= -y ln ŷ - (1 - y) ln (1 - ŷ) = -${l}·ln ${p} - (1 - ${l})·ln (1 - ${p}) = ${digits(error)}`;
+}
+
+function updateLines(v, x, r, next) {
+  const alpha = rate(), count = share(update());
+  let step = `${digits(alpha)}·${factor(r)}`, words = "α (y - ŷ)", across = vector(x), ofBias = "";
+  let change = [...x, 1].map((value) => alpha * r * value);
+  if (batch > 1) {
+    const total = sums(v, state.epoch, update(), state.activation);
+    words = data.averages ? "(α / k) Σ (y - ŷ)" : "α Σ (y - ŷ)";
+    step = data.averages ? `${digits(alpha)} / ${count}` : digits(alpha);
+    across = vector(total.subarray(0, n));
+    ofBias = `·${factor(total[n])}`;
+    change = Array.from(total, (value) => alpha / count * value);
+  }
+  let shrinking = "", shrunk = "";
+  if (data.l2) {
+    [shrinking, shrunk] = [" - α λ w", ` - ${digits(alpha)}·${digits(data.l2)}·${vector(v.subarray(0, n))}`];
+    change = change.map((value, j) => value - (j < n ? alpha * data.l2 * v[j] : 0));
+  }
+  return [
+    ["Δw", `= ${words}·x${shrinking} = ${step}·${across}${shrunk} = ${vector(change.slice(0, n))}`],
+    ["Δb", `= ${words} = ${step}${ofBias} = ${digits(change[n])}`],
+    ["w", `← w + Δw = ${vector(next.subarray(0, n))}`],
+    ["b", `← b + Δb = ${digits(next[n])}`],
+  ];
+}
+
+// --- drawing ----------------------------------------------------------------------------------------------------------
+
+let colours = {};
+function readColours() {
+  const style = getComputedStyle(document.documentElement);
+  for (const name of ["paper", "ink", "soft", "rule", "zero", "one", "zero-tint", "one-tint", "middle", "deep", "high",
+    "mark", "accent"]) colours[name] = style.getPropertyValue(`--${name}`).trim();
+}
+const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+const mixed = (from, to, part) => from.map((value, i) => Math.round(value + (to[i] - value) * part));
+const css = (colour) => `rgb(${colour.join(" ")})`;
+
+/** A probability from 0 to 1 as a colour, pale in the middle. */
+function shade(p) {
+  const [zero, middle, one] = [colours["zero-tint"], colours.middle, colours["one-tint"]].map(rgb);
+  return css(p < 0.5 ? mixed(zero, middle, 2 * p) : mixed(middle, one, 2 * p - 1));
+}
+
+/** Round numbers from `low` to `high`, about `count` of them. */
+function ticks(low, high, count) {
+  const rough = (high - low) / count, power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((times) => times * power).find((each) => each >= rough);
+  const found = [];
+  for (let i = Math.ceil(low / step); i * step <= high && found.length < 20; i++) found.push(i * step);
+  return found;
+}
+const tickText = (value) => digits(Number(value.toPrecision(4)));
+
+/** The text, or as much of it as fits into the width. */
+function fitted(g, text, width) {
+  if (g.measureText(text).width <= width) return text;
+  const letters = [...text];
+  while (letters.length && g.measureText(`${letters.join("")}…`).width > width) letters.pop();
+  return `${letters.join("")}…`;
+}
+
+/** A canvas with a frame and axes; gives what draws on it: the context, and from numbers to pixels and back. */
+function panel(id, [left, right], [bottom, top], across, up, background) {
+  const canvas = element(id), g = canvas.getContext("2d"), dense = window.devicePixelRatio || 1;
+  const width = canvas.clientWidth, height = canvas.clientHeight;
+  if (canvas.width !== Math.round(width * dense) || canvas.height !== Math.round(height * dense)) {
+    canvas.width = Math.round(width * dense);
+    canvas.height = Math.round(height * dense);
+  }
+  g.setTransform(dense, 0, 0, dense, 0, 0);
+  g.clearRect(0, 0, width, height);
+  g.font = '12px system-ui, "DejaVu Sans", sans-serif';
+  const marksUp = ticks(bottom, top, Math.max(2, height / 60));
+  const wide = Math.max(...marksUp.map((mark) => g.measureText(tickText(mark)).width));
+  const box = { left: 24 + wide, top: 6, right: width - 8, bottom: height - 36 };
+  const toX = (value) => box.left + (value - left) / (right - left) * (box.right - box.left);
+  const toY = (value) => box.bottom - (value - bottom) / (top - bottom) * (box.bottom - box.top);
+  const fromX = (at) => left + (at - box.left) / (box.right - box.left) * (right - left);
+  const fromY = (at) => bottom + (box.bottom - at) / (box.bottom - box.top) * (top - bottom);
+  g.save();
+  g.beginPath();
+  g.rect(box.left, box.top, box.right - box.left, box.bottom - box.top);
+  g.clip();
+  const drawn = { g, box, toX, toY, fromX, fromY, canvas };
+  background?.(drawn);
+  g.restore();
+
+  g.fillStyle = colours.soft;
+  g.strokeStyle = colours.rule;
+  g.lineWidth = 1;
+  g.textAlign = "center";
+  g.textBaseline = "top";
+  for (const mark of ticks(left, right, Math.max(2, width / 90))) {
+    const half = g.measureText(tickText(mark)).width / 2;
+    g.fillText(tickText(mark), Math.min(toX(mark), width - half), box.bottom + 4);
+    line(g, [[toX(mark), box.bottom], [toX(mark), box.bottom + 3]]);
+  }
+  g.fillText(fitted(g, across, box.right - box.left), (box.left + box.right) / 2, height - 15);
+  g.textAlign = "right";
+  g.textBaseline = "middle";
+  for (const mark of marksUp) {
+    g.fillText(tickText(mark), box.left - 5, toY(mark));
+    line(g, [[box.left - 3, toY(mark)], [box.left, toY(mark)]]);
+  }
+  g.save();
+  g.translate(9, (box.top + box.bottom) / 2);
+  g.rotate(-Math.PI / 2);
+  g.textAlign = "center";
+  g.fillText(fitted(g, up, box.bottom - box.top), 0, 0);
+  g.restore();
+  g.strokeRect(box.left, box.top, box.right - box.left, box.bottom - box.top);
+  g.beginPath();
+  g.rect(box.left, box.top, box.right - box.left, box.bottom - box.top);
+  g.save();
+  g.clip();
+  return drawn; // clipped: who draws ends with g.restore()
+}
+
+function line(g, places) {
+  g.beginPath();
+  places.forEach(([x, at], i) => i ? g.lineTo(x, at) : g.moveTo(x, at));
+  g.stroke();
+}
+
+function disc(g, x, at, radius, fill, stroke) {
+  g.beginPath();
+  g.arc(x, at, radius, 0, 7);
+  if (fill) { g.fillStyle = fill; g.fill(); }
+  if (stroke) { g.strokeStyle = stroke; g.stroke(); }
+}
+
+/** A point with the shape of its label: a circle, or of 1 a triangle. */
+function mark(g, x, at, size, isOne) {
+  g.beginPath();
+  if (isOne) {
+    g.moveTo(x, at - 1.2 * size);
+    g.lineTo(x + 1.1 * size, at + 0.8 * size);
+    g.lineTo(x - 1.1 * size, at + 0.8 * size);
+    g.closePath();
+  } else g.arc(x, at, size, 0, 7);
+  g.fillStyle = isOne ? colours.one : colours.zero;
+  g.strokeStyle = colours.paper;
+  g.lineWidth = 1;
+  g.fill();
+  g.stroke();
+}
+
+const describe = (id, text) => element(id).setAttribute("aria-label", text);
+const rows = Array.from({ length: m }, (_, row) => row);
+const spans = [first, second].map((column) => {
+  if (column === undefined) return [-0.15, 1.15]; // the label, where there is one column
+  const values = rows.map((row) => X[row * n + column]);
+  const low = Math.min(...values), high = Math.max(...values);
+  const wider = 0.06 * (high - low) || 0.5;
+  return [low - wider, high + wider];
+});
+const placeOf = (row) => [X[row * n + first], second === undefined ? y[row] : X[row * n + second]];
+const upName = second === undefined ? "label y" : data.names[second];
+
+/** Weights of what is drawn and the bias: those of all other columns, at their means, are in it. */
+function cut(v) {
+  let bias = v[n];
+  for (let j = 0; j < n; j++) if (j !== first && j !== second) bias += v[j] * means[j];
+  return [v[first], second === undefined ? 0 : v[second], bias];
+}
+
+let pointsPanel;
+function drawPoints() {
+  const v = before(), [w1, w2, b] = cut(v), next = after();
+  pointsPanel = panel("points", ...spans, data.names[first], upName, ({ g, box, fromX, fromY }) => {
+    // The score changes evenly along one direction of the panel, and so does the colour.
+    const middle = [(box.left + box.right) / 2, (box.top + box.bottom) / 2];
+    const z = w1 * fromX(middle[0]) + w2 * fromY(middle[1]) + b;
+    const slope = [w1 * (fromX(1) - fromX(0)), w2 * (fromY(1) - fromY(0))], steep = Math.hypot(...slope);
+    const far = Math.hypot(box.right - box.left, box.bottom - box.top) / 2;
+    if (steep > 0 && Number.isFinite(steep)) {
+      const at = (s) => middle.map((place, i) => place + s * slope[i] / steep);
+      const gradient = g.createLinearGradient(...at(-far), ...at(far));
+      const inside = [-6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6].map((each) => (each - z) / steep);
+      const stops = isStep() ? [-z / steep - 0.01, -z / steep + 0.01] : inside;
+      for (const s of [-far, ...stops.filter((each) => Math.abs(each) < far), far]) {
+        gradient.addColorStop((s + far) / (2 * far), shade(predict(z + s * steep)));
+      }
+      g.fillStyle = gradient;
+    } else g.fillStyle = shade(predict(z));
+    g.fillRect(box.left, box.top, box.right - box.left, box.bottom - box.top);
+  });
+  const { g, box, toX, toY, fromX } = pointsPanel;
+  if (next) drawLine(pointsPanel, cut(next), 1.5, [5, 4]);
+  drawLine(pointsPanel, [w1, w2, b], 2.5, []);
+  if (second === undefined) {
+    g.strokeStyle = colours.ink;
+    const places = [];
+    for (let at = box.left; at <= box.right; at++) places.push([at, toY(predict(w1 * fromX(at) + b))]);
+    line(g, places);
+  }
+  const small = m > 400 ? 1.5 : 2.5, chosen = rowShown();
+  for (const row of rows) {
+    const [x, at] = placeOf(row);
+    mark(g, toX(x), toY(at), small + 6 * Math.abs(residual(score(row, v), y[row])), y[row] >= 0.5);
+  }
+  g.strokeStyle = colours.ink;
+  g.lineWidth = 1;
+  if (batch > 1 && batch < m && !isEnd()) {
+    for (let place = update() * batch; place < Math.min((update() + 1) * batch, m); place++) {
+      const [x, at] = placeOf(rowAt(state.epoch, place));
+      disc(g, toX(x), toY(at), 10, null, colours.ink);
+    }
+  }
+  const [x, at] = placeOf(chosen);
+  g.lineWidth = 2.5;
+  disc(g, toX(x), toY(at), 12, null, colours.ink);
+  g.restore();
+  const right = rows.filter((row) => predict(score(row, v)) >= 0.5 === y[row] >= 0.5);
+  describe("points", `${m} points by ${data.names[first]} and ${upName}; ${right.length} of them are on the side of `
+    + `their label. The line is ${digits(w1)}·${data.names[first]}`
+    + (second === undefined ? "" : ` + ${factor(w2)}·${data.names[second]}`) + ` + ${factor(b)} = 0.`);
+}
+
+function drawLine({ g, box, toX, toY, fromX, fromY }, [w1, w2, b], width, dashes) {
+  const [acrossUnit, upUnit] = [fromX(1) - fromX(0), fromY(1) - fromY(0)]; // of one pixel
+  let places;
+  if (Math.abs(w2 * upUnit) >= Math.abs(w1 * acrossUnit)) {
+    places = [box.left, box.right].map((at) => [at, toY(-(w1 * fromX(at) + b) / w2)]);
+  } else places = [box.top, box.bottom].map((at) => [toX(-(w2 * fromY(at) + b) / w1), at]);
+  if (!places.flat().every((each) => Math.abs(each) < 1e7)) return;
+  g.strokeStyle = colours.ink;
+  g.lineWidth = width;
+  g.setLineDash(dashes);
+  line(g, places);
+  g.setLineDash([]);
+}
+
+/** The picture of a map of errors, in bands; made anew when the map, its size or the colours change. */
+const picture = { key: "", canvas: document.createElement("canvas") };
+function valleyPicture(map, width, height) {
+  const key = `${state.activation} ${map.limits} ${width} ${height} ${colours.deep}`;
+  if (picture.key === key) return picture.canvas;
+  map.decoded ??= bytes(map.cells);
+  const side = Math.sqrt(map.decoded.length), { canvas } = picture, [deep, high] = [rgb(colours.deep), rgb(colours.high)];
+  Object.assign(canvas, { width, height });
+  const g = canvas.getContext("2d"), image = g.createImageData(width, height);
+  for (let py = 0; py < height; py++) {
+    const v = (1 - py / Math.max(height - 1, 1)) * (side - 1), j = Math.min(Math.floor(v), side - 2), down = v - j;
+    for (let px = 0; px < width; px++) {
+      const u = px / Math.max(width - 1, 1) * (side - 1), i = Math.min(Math.floor(u), side - 2), along = u - i;
+      const at = j * side + i, cell = map.decoded;
+      const root = (cell[at] * (1 - along) + cell[at + 1] * along) * (1 - down)
+        + (cell[at + side] * (1 - along) + cell[at + side + 1] * along) * down;
+      const band = Math.min(Math.floor(root / 16), 15) / 15;
+      image.data.set([...mixed(deep, high, band), 255], 4 * (py * width + px));
+    }
+  }
+  g.putImageData(image, 0, 0);
+  picture.key = key;
+  return canvas;
+}
+
+const pairOf = (v) => [v[first], second === undefined ? v[n] : v[second]];
+function drawValley() {
+  element("valley-figure").hidden = !data.valleys;
+  if (!data.valleys) return; // all labels are the same: no bias is the best
+  const v = pairOf(before()), best = data.valleys.optimum, { maps, of } = data.valleys[state.activation];
+  const map = maps[of[state.rate]], name = (column) => column === undefined ? "bias b" : `weight of ${data.names[column]}`;
+  const what = isStep() ? "Rows misclassified" : data.l2 ? "Error E and penalty" : "Error E";
+  element("valley-caption").textContent = `${what} over ${second === undefined ? "weight and bias" : "two weights"}`
+    + `${second === undefined ? "" : " (with the best bias for each)"}, and the path${best ? "; ☆ is the optimum" : ""}`;
+  const { g, toX, toY } = panel("valley", ...map.limits, name(first), name(second), ({ g: context, box: inside }) => {
+    const size = [Math.round((inside.right - inside.left) / 2), Math.round((inside.bottom - inside.top) / 2)];
+    context.drawImage(valleyPicture(map, ...size), inside.left, inside.top, 2 * size[0], 2 * size[1]);
+  });
+  const place = (pair) => [toX(pair[0]), toY(pair[1])];
+  const whole = Array.from({ length: run().epochs + 1 }, (_, epoch) => place(pairOf(parameters(run(), epoch))));
+  const path = [...whole.slice(0, state.epoch + 1), place(v)];
+  for (const [colour, width, places] of [["#ffffff80", 1, whole], ["#000000", 3.5, path], ["#ffffff", 1.5, path]]) {
+    g.strokeStyle = colour;
+    g.lineWidth = width;
+    line(g, places);
+  }
+  g.lineWidth = 1.5;
+  disc(g, ...path[0], 4, null, "#ffffff");
+  if (best) {
+    g.font = "20px sans-serif";
+    g.textAlign = "center";
+    g.textBaseline = "middle";
+    g.lineWidth = 4;
+    g.strokeStyle = "#000000";
+    g.strokeText("☆", ...place(best));
+    g.fillStyle = "#ffffff";
+    g.fillText("☆", ...place(best));
+  }
+  g.lineWidth = 1.5;
+  disc(g, ...place(v), 6, colours.mark, "#ffffff");
+  g.restore();
+  describe("valley", `${what} from ${digits(map.low)} to ${digits(map.high)}. The descent is at ${name(first)} `
+    + `${digits(v[0])}, ${name(second)} ${digits(v[1])}; `
+    + (best ? `the optimum is at ${digits(best[0])}, ${digits(best[1])}.` : "there is no optimum: the labels are separated."));
+}
+
+let errorsPanel;
+function drawErrors() {
+  const { errors, epochs } = run(), most = Math.max(...errors) || 1;
+  errorsPanel = panel("errors", [0, Math.max(epochs, 1)], [0, 1.05 * most], "epoch", isStep() ? "misclassified" : "E");
+  const { g, toX, toY } = errorsPanel;
+  g.strokeStyle = colours.accent;
+  g.lineWidth = 2;
+  line(g, Array.from(errors, (error, epoch) => [toX(epoch), toY(error)]));
+  g.lineWidth = 1.5;
+  disc(g, toX(state.epoch), toY(errors[state.epoch]), 5, colours.mark, colours.paper);
+  g.restore();
+  const what = isStep() ? "Rows misclassified" : "Error E", now = digits(errors[state.epoch]);
+  element("errors-caption").textContent = `${what} after ${state.epoch} epoch${state.epoch === 1 ? "" : "s"}: ${now}`;
+  describe("errors", `${what} after each epoch: from ${digits(errors[0])} at the start to ${digits(errors[epochs])} after `
+    + `${epochs}; now ${now}.`);
+}
+
+function drawScores() {
+  const v = before(), scores = rows.map((row) => score(row, v)), chosen = rowShown(), z = scores[chosen];
+  const far = 1.08 * Math.max(...scores.map(Math.abs), 5.5);
+  const { g, box, toX, toY, fromX } = panel("scores", [-far, far], [-0.12, 1.12], "score z", "ŷ and y");
+  g.strokeStyle = colours.soft;
+  g.lineWidth = 2;
+  const curve = [];
+  for (let at = box.left; at <= box.right; at += 0.5) curve.push([at, toY(predict(fromX(at)))]);
+  line(g, curve);
+  g.globalAlpha = m > 400 ? 0.35 : 0.7;
+  scores.forEach((each, row) => mark(g, toX(each), toY(y[row]), m > 400 ? 2 : 3, y[row] >= 0.5));
+  g.globalAlpha = 1;
+  g.strokeStyle = colours.mark;
+  g.lineWidth = 3;
+  line(g, [[toX(z), toY(y[chosen])], [toX(z), toY(predict(z))]]);
+  g.lineWidth = 1.5;
+  disc(g, toX(z), toY(predict(z)), 5, colours.mark, colours.paper);
+  mark(g, toX(z), toY(y[chosen]), 5, y[chosen] >= 0.5);
+  g.restore();
+  element("scores-caption").textContent = isStep() ? "The step of z" : "σ(z)";
+  describe("scores", `Row ${data.rows[chosen] + 1} has the score ${digits(z)}, the prediction ${digits(predict(z))} and `
+    + `the label ${digits(y[chosen])}.`);
+}
+
+// --- words ------------------------------------------------------------------------------------------------------------
+
+const labelName = (value) => value === 0 ? data.labels[0] : value === 1 ? data.labels[1] : digits(value);
+function say() {
+  const { epoch } = state, row = rowShown(), z = score(row, before()), { epochs, errors, rise } = run();
+  element("epoch").max = epochs;
+  const said = { epoch: `${epoch} of ${epochs}`, place: `${data.rows[row] + 1} of ${data.rowsInAll}`, rate: digits(rate()) };
+  for (const [id, text] of Object.entries(said)) {
+    element(id).value = state[id];
+    element(id).setAttribute("aria-valuetext", text);
+    element(`${id}-value`).textContent = text;
+  }
+  element("activation").value = state.activation;
+  element("back").disabled = epoch === 0 && update() === 0;
+  element("next").disabled = isEnd();
+  const many = updatesPerEpoch > 1 ? `, update ${update() + 1} of ${updatesPerEpoch}` : "";
+  element("status").textContent = `${isEnd() ? "After the last epoch" : `Epoch ${epoch + 1}${many}`}: row `
+    + `${data.rows[row] + 1}, label ${labelName(y[row])}, ŷ = ${digits(predict(z))}, y − ŷ = ${digits(residual(z, y[row]))}.`;
+  element("note").textContent = epochs === 0 ? "In the first epoch the numbers were no longer finite: a smaller learning rate."
+    : rise === null ? "" : `E rose from ${digits(errors[rise - 1])} to ${digits(errors[rise])} in epoch ${rise}: a smaller `
+      + "learning rate?";
+  element("formulas-title").textContent = isEnd() ? "This row after the last epoch"
+    : !isWhole ? "This row before the epoch, and the weights after it" : batch === 1 ? "This update, with its numbers"
+      : `This row, and the update by ${Math.min(batch, m - update() * batch)} rows`;
+  const list = lines().flatMap(([left, right]) => {
+    const [term, described] = [document.createElement("dt"), document.createElement("dd")];
+    term.textContent = `${left} `;
+    described.textContent = right;
+    return [term, described];
+  });
+  element("lines").replaceChildren(...list);
+}
+
+function draw() {
+  say();
+  drawPoints();
+  drawValley();
+  drawErrors();
+  drawScores();
+}
+
+// --- moving -----------------------------------------------------------------------------------------------------------
+
+/** Goes to so many updates after the start; where an update takes all rows, the row stays. */
+function go(count) {
+  const inAll = run().epochs * updatesPerEpoch, to = Math.min(Math.max(count, 0), inAll);
+  state.epoch = Math.floor(to / updatesPerEpoch);
+  if (updatesPerEpoch > 1) state.place = (to % updatesPerEpoch) * batch;
+  draw();
+}
+const position = () => state.epoch * updatesPerEpoch + (isEnd() ? 0 : update());
+const stride = () => element("stride").value === "epoch" ? updatesPerEpoch : 1;
+
+let timer = 0;
+function stop() {
+  clearInterval(timer);
+  timer = 0;
+  element("play").textContent = "▶ play";
+  element("status").setAttribute("role", "status");
+}
+function play() {
+  if (timer) return stop();
+  if (isEnd()) go(0);
+  element("play").textContent = "⏸ pause";
+  element("status").removeAttribute("role"); // not to be read out many times a second
+  timer = setInterval(() => {
+    go(position() + stride());
+    if (isEnd()) stop();
+  }, 80);
+}
+
+function choose(changes) {
+  Object.assign(state, changes);
+  state.rate = Math.min(Math.max(state.rate, 0), data.rates.length - 1);
+  state.epoch = Math.min(state.epoch, run().epochs);
+  draw();
+}
+
+element("next").onclick = () => go(position() + stride());
+element("back").onclick = () => go(position() - stride());
+element("play").onclick = play;
+for (const id of ["epoch", "place", "rate"]) element(id).oninput = ({ target }) => choose({ [id]: Number(target.value) });
+element("activation").onchange = ({ target }) => choose({ activation: target.value });
+element("controls").onsubmit = (event) => event.preventDefault();
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.altKey || event.metaKey || /^(INPUT|SELECT|BUTTON)$/.test(event.target.tagName)) return;
+  const far = event.shiftKey ? updatesPerEpoch : stride();
+  const action = {
+    ArrowRight: () => go(position() + far), ArrowLeft: () => go(position() - far),
+    ArrowUp: () => choose({ rate: state.rate + 1 }), ArrowDown: () => choose({ rate: state.rate - 1 }),
+    Home: () => go(0), End: () => go(Infinity), " ": play,
+  }[event.key];
+  if (!action) return;
+  event.preventDefault();
+  action();
+});
+
+element("points").onclick = ({ offsetX, offsetY }) => {
+  const away = (place) => {
+    const [x, at] = placeOf(rowAt(Math.min(state.epoch, Math.max(run().epochs - 1, 0)), place));
+    return Math.hypot(pointsPanel.toX(x) - offsetX, pointsPanel.toY(at) - offsetY);
+  };
+  let nearest = 0;
+  for (let place = 1; place < m; place++) if (away(place) < away(nearest)) nearest = place;
+  choose({ place: nearest });
+};
+element("errors").onclick = ({ offsetX }) => choose({ epoch: Math.max(0, Math.round(errorsPanel.fromX(offsetX))) });
+
+// --- the check --------------------------------------------------------------------------------------------------------
+
+const hex = (values) => Array.from(new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
+  (each) => each.toString(16).padStart(2, "0")).join("");
+
+/** Of every run the bits of its path, and how far what is computed ends from what is embedded, of the largest weight. */
+function check() {
+  return Object.entries(data.runs).flatMap(([activation, runs]) => runs.map((of, rateIndex) => {
+    let drift = 0, v = parameters(of, 0);
+    for (let count = 0; isWhole && count < of.epochs * updatesPerEpoch; count++) {
+      const epoch = Math.floor(count / updatesPerEpoch), want = known(of, count + 1);
+      v = updated(v, data.rates[rateIndex], epoch, count % updatesPerEpoch, activation);
+      if (!want) continue;
+      const size = Math.max(...want.map(Math.abs), Number.MIN_VALUE);
+      v.forEach((value, j) => { drift = Math.max(drift, Math.abs(value - want[j]) / size); });
+      v = want;
+    }
+    return { activation, rate: data.rates[rateIndex], drift, path: hex(of.path) };
+  }));
+}
+
+function setUp() {
+  element("title").textContent = data.title && `: ${data.title}`;
+  element("facts").textContent = data.facts;
+  element("version").textContent = `Made by gradstep ${data.version}.`;
+  element("place").max = m - 1;
+  element("rate").max = data.rates.length - 1;
+  element("stride").closest("label").hidden = updatesPerEpoch === 1;
+  for (const option of element("activation").options) option.disabled = !data.runs[option.value];
+  ["●", "▲"].forEach((shape, code) => {
+    const [entry, name] = [document.createElement("span"), document.createElement("span")];
+    Object.assign(entry, { className: code ? "one" : "zero", textContent: `${shape} ` });
+    Object.assign(name, { className: "label", dir: "auto", textContent: data.labels[code], title: data.labels[code] });
+    entry.append(name);
+    element("legend").append(entry, " ");
+  });
+  readColours();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { readColours(); draw(); });
+  new ResizeObserver(draw).observe(element("panels"));
+  if (location.hash === "#check") {
+    const found = check(), worst = Math.max(...found.map(({ drift }) => drift));
+    const pre = document.createElement("pre");
+    Object.assign(pre, { id: "check", tabIndex: 0, textContent: JSON.stringify(found) });
+    document.title = `check ${worst <= 1e-12 ? "passed" : "failed"}: ${found.length} runs, within ${worst}`;
+    document.querySelector("main").append(pre);
+  }
+}
+
+setUp();
