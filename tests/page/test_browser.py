@@ -59,6 +59,12 @@ def test_it_is_drawn_and_fits_the_window(browser: Any, tmp_path: Path, size: dic
         for name in ("points", "valley", "errors", "scores"):
             assert page.evaluate(COLOURS, name) > 20, name
             assert len(page.get_attribute(f"#{name}", "aria-label")) > 30
+        height = page.evaluate("document.documentElement.scrollHeight")
+        assert height < (1100 if size is WIDE else 2600)
+        for key in ("End", "ArrowUp", "ArrowUp", "Home"):
+            page.keyboard.press(key)
+            page.wait_for_timeout(50)
+        assert abs(page.evaluate("document.documentElement.scrollHeight") - height) < 60, "only captions may be longer"
         paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
 

@@ -1,4 +1,3 @@
-
 "use strict";
 // The page of a descent. The weights at the end of every epoch are embedded, as gradstep's core computed them, and some
 // within an epoch where rounding would grow; only the updates between are computed here. Opened with #check, the page
@@ -32,24 +31,15 @@ const run = () => data.runs[state.activation][state.rate];
 const rate = () => data.rates[state.rate];
 const isStep = () => state.activation === "step";
 
-// --- the formulas -----------------------------------------------------------------------------------------------------
-
-const sigmoid = (z) => {
-  const t = Math.exp(-Math.abs(z));
-  return z >= 0 ? 1 / (1 + t) : t / (1 + t);
-};
-const predict = (z, activation = state.activation) => activation === "step" ? (z >= 0 ? 1 : 0) : sigmoid(z);
+// The formulas
+const predict = (z) => isStep() ? Number(z >= 0) : 1 / (1 + Math.exp(-z));
 
 /** y - ŷ; of the sigmoid without cancellation. */
 function residual(z, label, activation = state.activation) {
-  if (activation === "step") return label - predict(z, activation);
+  if (activation === "step") return label - Number(z >= 0);
   const t = Math.exp(-Math.abs(z));
   return (z >= 0 ? label * t - (1 - label) : label - (1 - label) * t) / (1 + t);
 }
-
-/** The error of one row: -y ln ŷ - (1 - y) ln(1 - ŷ), or whether the perceptron's prediction is wrong. */
-const errorOf = (z, label) => isStep() ? Number(predict(z) !== label)
-  : Math.max(z, 0) - label * z + Math.log1p(Math.exp(-Math.abs(z)));
 
 function score(row, v) {
   let z = v[n];
@@ -62,7 +52,8 @@ const parameters = (of, epoch) => of.path.subarray(epoch * (n + 1), (epoch + 1) 
 /** Those after so many updates, where they are embedded. */
 const known = (of, count) => count % updatesPerEpoch ? of.marks.get(count) : parameters(of, count / updatesPerEpoch);
 
-const rowAt = (epoch, place) => order ? order[epoch * m + place] : place;
+/** The row that is visited there; after the last epoch, as in that one. */
+const rowAt = (epoch, place) => order ? order[Math.min(epoch, order.length / m - 1) * m + place] : place;
 
 /** Σ (y - ŷ) (x, 1) over the rows of one batch. */
 function sums(v, epoch, update, activation) {
@@ -94,23 +85,16 @@ function updates(activation, rateIndex, epoch) {
   return found;
 }
 
-const cache = { key: "", found: [] };
-function shownUpdates() {
-  const key = `${state.activation} ${state.rate} ${state.epoch}`;
-  if (cache.key !== key) Object.assign(cache, { key, found: updates(state.activation, state.rate, state.epoch) });
-  return cache.found;
-}
-
 const isEnd = () => state.epoch >= run().epochs;
 const update = () => Math.floor(state.place / batch);
-const rowShown = () => rowAt(Math.min(state.epoch, Math.max(run().epochs - 1, 0)), state.place);
+const rowShown = () => rowAt(state.epoch, state.place);
+const shown = () => updates(state.activation, state.rate, state.epoch);
 /** The weights and the bias that are shown: those before the update. */
-const before = () => isWhole && !isEnd() ? shownUpdates()[update()] : parameters(run(), state.epoch);
+const before = () => isWhole && !isEnd() ? shown()[update()] : parameters(run(), state.epoch);
 /** Those after it; after the whole epoch, where only a sample of the rows is here; none at the end. */
-const after = () => isEnd() ? null : isWhole ? shownUpdates()[update() + 1] : parameters(run(), state.epoch + 1);
+const after = () => isEnd() ? null : isWhole ? shown()[update() + 1] : parameters(run(), state.epoch + 1);
 
-// --- the formulas in words --------------------------------------------------------------------------------------------
-
+// The formulas in words
 /** A number with 6 digits, as "%.6g" of C has it. */
 function digits(value) {
   if (!Number.isFinite(value) || value === 0) return String(value + 0);
@@ -130,17 +114,20 @@ const vector = (values) => `(${few(Array.from(values, digits)).join(", ")})`;
 /** Each formula of the update: what stands before its first "=" or "←", and the rest with its numbers. */
 function lines() {
   const v = before(), row = rowShown(), x = X.subarray(row * n, (row + 1) * n), label = y[row];
-  const z = score(row, v), yHat = predict(z), error = errorOf(z, label), r = residual(z, label);
+  const z = score(row, v), r = residual(z, label), [zed, p, l] = [z, predict(z), label].map(digits);
   const products = Array.from(x, (value, j) => `${factor(v[j])}·${factor(value)}`);
-  const found = [["z", `= W x + b = ${[...few(products), factor(v[n])].join(" + ")} = ${digits(z)}`]];
+  const found = [["z", `= W x + b = ${[...few(products), factor(v[n])].join(" + ")} = ${zed}`]];
   if (isStep()) {
-    found.push(["ŷ", `= step(z) = step(${digits(z)}) = ${digits(yHat)}`]);
-    found.push(["wrong", `= |y - ŷ| = |${digits(label)} - ${digits(yHat)}| = ${digits(Math.abs(r))}`]);
+    found.push(["ŷ", `= step(z) = step(${zed}) = ${p}`]);
+    found.push(["wrong", `= |y - ŷ| = |${l} - ${p}| = ${digits(Math.abs(r))}`]);
   } else {
-    found.push(["ŷ", `= σ(z) = 1 / (1 + e^(-${factor(z)})) = ${digits(yHat)}`]);
-    found.push(["E", errorLine(z, label, yHat, error)]);
+    found.push(["ŷ", `= σ(z) = 1 / (1 + e^(-${factor(z)})) = ${p}`]);
+    const error = p === "0" || p === "1" // then six digits leave nothing of ŷ or of 1 - ŷ, whose logarithm is needed
+      ? `max(z, 0) - y z + ln (1 + e^(-|z|)) = max(${zed}, 0) - ${l}·${factor(z)} + ln (1 + e^(-|${zed}|))`
+      : `-y ln ŷ - (1 - y) ln (1 - ŷ) = -${l}·ln ${p} - (1 - ${l})·ln (1 - ${p})`;
+    found.push(["E", `= ${error} = ${digits(Math.max(z, 0) - label * z + Math.log1p(Math.exp(-Math.abs(z))))}`]);
   }
-  found.push(["y - ŷ", `= ${digits(label)} - ${digits(yHat)} = ${digits(r)}`]);
+  found.push(["y - ŷ", `= ${l} - ${p} = ${digits(r)}`]);
   if (!isStep()) {
     const slope = [...x, 1].map((value) => -r * value);
     found.push(["∇E", `= -(y - ŷ)·(x_1, …, x_n, 1) = -${factor(r)}·${vector([...x, 1])} = ${vector(slope)}`]);
@@ -153,16 +140,6 @@ function lines() {
     return found;
   }
   return [...found, ...updateLines(v, x, r, next)];
-}
-
-/** E of one row; where ŷ is 0 or 1 to six digits, in a form that does not need more of them. */
-function errorLine(z, label, yHat, error) {
-  const [p, l] = [digits(yHat), digits(label)];
-  if (p === "0" || p === "1") {
-    return `= max(z, 0) - y z + ln (1 + e^(-|z|)) = max(${digits(z)}, 0) - ${l}·${factor(z)} + ln (1 + e^(-|${digits(z)}|))`
-      + ` = ${digits(error)}`;
-  }
-  return `= -y ln ŷ - (1 - y) ln (1 - ŷ) = -${l}·ln ${p} - (1 - ${l})·ln (1 - ${p}) = ${digits(error)}`;
 }
 
 function updateLines(v, x, r, next) {
@@ -190,21 +167,16 @@ function updateLines(v, x, r, next) {
   ];
 }
 
-// --- drawing ----------------------------------------------------------------------------------------------------------
-
-let colours = {};
-function readColours() {
-  const style = getComputedStyle(document.documentElement);
-  for (const name of ["paper", "ink", "soft", "rule", "zero", "one", "zero-tint", "one-tint", "middle", "deep", "high",
-    "mark", "accent"]) colours[name] = style.getPropertyValue(`--${name}`).trim();
-}
+// Drawing
+const style = getComputedStyle(document.documentElement); // with other colours in the dark
+const colour = (name) => style.getPropertyValue(`--${name}`).trim();
 const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 const mixed = (from, to, part) => from.map((value, i) => Math.round(value + (to[i] - value) * part));
 const css = (colour) => `rgb(${colour.join(" ")})`;
 
 /** A probability from 0 to 1 as a colour, pale in the middle. */
 function shade(p) {
-  const [zero, middle, one] = [colours["zero-tint"], colours.middle, colours["one-tint"]].map(rgb);
+  const [zero, middle, one] = ["zero-tint", "middle", "one-tint"].map((name) => rgb(colour(name)));
   return css(p < 0.5 ? mixed(zero, middle, 2 * p) : mixed(middle, one, 2 * p - 1));
 }
 
@@ -212,9 +184,8 @@ function shade(p) {
 function ticks(low, high, count) {
   const rough = (high - low) / count, power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((times) => times * power).find((each) => each >= rough);
-  const found = [];
-  for (let i = Math.ceil(low / step); i * step <= high && found.length < 20; i++) found.push(i * step);
-  return found;
+  const from = Math.ceil(low / step);
+  return Array.from({ length: Math.floor(high / step) - from + 1 }, (_, i) => (from + i) * step);
 }
 const tickText = (value) => digits(Number(value.toPrecision(4)));
 
@@ -226,61 +197,62 @@ function fitted(g, text, width) {
   return `${letters.join("")}…`;
 }
 
-/** A canvas with a frame and axes; gives what draws on it: the context, and from numbers to pixels and back. */
-function panel(id, [left, right], [bottom, top], across, up, background) {
+/** A canvas with axes; gives what draws within its frame, until g.restore(), and from numbers to pixels and back. */
+function panel(id, [left, right], [bottom, top], across, up) {
   const canvas = element(id), g = canvas.getContext("2d"), dense = window.devicePixelRatio || 1;
   const width = canvas.clientWidth, height = canvas.clientHeight;
-  if (canvas.width !== Math.round(width * dense) || canvas.height !== Math.round(height * dense)) {
-    canvas.width = Math.round(width * dense);
-    canvas.height = Math.round(height * dense);
-  }
+  if (canvas.width !== Math.round(width * dense)) canvas.width = Math.round(width * dense);
+  if (canvas.height !== Math.round(height * dense)) canvas.height = Math.round(height * dense);
   g.setTransform(dense, 0, 0, dense, 0, 0);
   g.clearRect(0, 0, width, height);
   g.font = '12px system-ui, "DejaVu Sans", sans-serif';
   const marksUp = ticks(bottom, top, Math.max(2, height / 60));
   const wide = Math.max(...marksUp.map((mark) => g.measureText(tickText(mark)).width));
   const box = { left: 24 + wide, top: 6, right: width - 8, bottom: height - 36 };
-  const toX = (value) => box.left + (value - left) / (right - left) * (box.right - box.left);
-  const toY = (value) => box.bottom - (value - bottom) / (top - bottom) * (box.bottom - box.top);
-  const fromX = (at) => left + (at - box.left) / (box.right - box.left) * (right - left);
-  const fromY = (at) => bottom + (box.bottom - at) / (box.bottom - box.top) * (top - bottom);
-  g.save();
-  g.beginPath();
-  g.rect(box.left, box.top, box.right - box.left, box.bottom - box.top);
-  g.clip();
-  const drawn = { g, box, toX, toY, fromX, fromY, canvas };
-  background?.(drawn);
-  g.restore();
-
-  g.fillStyle = colours.soft;
-  g.strokeStyle = colours.rule;
-  g.lineWidth = 1;
-  g.textAlign = "center";
-  g.textBaseline = "top";
+  Object.assign(box, { width: box.right - box.left, height: box.bottom - box.top });
+  const toX = (value) => box.left + (value - left) / (right - left) * box.width;
+  const toY = (value) => box.bottom - (value - bottom) / (top - bottom) * box.height;
+  const fromX = (at) => left + (at - box.left) / box.width * (right - left);
+  const fromY = (at) => bottom + (box.bottom - at) / box.height * (top - bottom);
+  g.fillStyle = colour("soft");
+  pen(g, "rule", 1);
+  Object.assign(g, { textAlign: "center", textBaseline: "top" });
   for (const mark of ticks(left, right, Math.max(2, width / 90))) {
     const half = g.measureText(tickText(mark)).width / 2;
     g.fillText(tickText(mark), Math.min(toX(mark), width - half), box.bottom + 4);
     line(g, [[toX(mark), box.bottom], [toX(mark), box.bottom + 3]]);
   }
-  g.fillText(fitted(g, across, box.right - box.left), (box.left + box.right) / 2, height - 15);
-  g.textAlign = "right";
-  g.textBaseline = "middle";
+  g.fillText(fitted(g, across, box.width), (box.left + box.right) / 2, height - 15);
+  Object.assign(g, { textAlign: "right", textBaseline: "middle" });
   for (const mark of marksUp) {
     g.fillText(tickText(mark), box.left - 5, toY(mark));
     line(g, [[box.left - 3, toY(mark)], [box.left, toY(mark)]]);
   }
+  g.strokeRect(box.left, box.top, box.width, box.height);
   g.save();
   g.translate(9, (box.top + box.bottom) / 2);
   g.rotate(-Math.PI / 2);
   g.textAlign = "center";
-  g.fillText(fitted(g, up, box.bottom - box.top), 0, 0);
+  g.fillText(fitted(g, up, box.height), 0, 0);
   g.restore();
-  g.strokeRect(box.left, box.top, box.right - box.left, box.bottom - box.top);
-  g.beginPath();
-  g.rect(box.left, box.top, box.right - box.left, box.bottom - box.top);
   g.save();
+  g.beginPath();
+  g.rect(box.left, box.top, box.width, box.height);
   g.clip();
-  return drawn; // clipped: who draws ends with g.restore()
+  return { g, box, toX, toY, fromX, fromY };
+}
+
+/** How lines are drawn: in a colour of the style or another one. */
+function pen(g, name, width) {
+  g.strokeStyle = name.startsWith("#") ? name : colour(name);
+  g.lineWidth = width;
+}
+
+/** A function of what is across. */
+function curve({ g, box, toY, fromX }, of) {
+  const places = [];
+  for (let at = box.left; at <= box.right; at += 0.5) places.push([at, toY(of(fromX(at)))]);
+  line(g, places);
 }
 
 function line(g, places) {
@@ -289,11 +261,12 @@ function line(g, places) {
   g.stroke();
 }
 
-function disc(g, x, at, radius, fill, stroke) {
+function disc(g, x, at, radius, fill) {
   g.beginPath();
   g.arc(x, at, radius, 0, 7);
-  if (fill) { g.fillStyle = fill; g.fill(); }
-  if (stroke) { g.strokeStyle = stroke; g.stroke(); }
+  g.fillStyle = fill ? colour(fill) : "transparent";
+  g.fill();
+  g.stroke();
 }
 
 /** A point with the shape of its label: a circle, or of 1 a triangle. */
@@ -305,9 +278,8 @@ function mark(g, x, at, size, isOne) {
     g.lineTo(x - 1.1 * size, at + 0.8 * size);
     g.closePath();
   } else g.arc(x, at, size, 0, 7);
-  g.fillStyle = isOne ? colours.one : colours.zero;
-  g.strokeStyle = colours.paper;
-  g.lineWidth = 1;
+  g.fillStyle = colour(isOne ? "one" : "zero");
+  pen(g, "paper", 1);
   g.fill();
   g.stroke();
 }
@@ -331,54 +303,45 @@ function cut(v) {
   return [v[first], second === undefined ? 0 : v[second], bias];
 }
 
-let pointsPanel;
-function drawPoints() {
-  const v = before(), [w1, w2, b] = cut(v), next = after();
-  pointsPanel = panel("points", ...spans, data.names[first], upName, ({ g, box, fromX, fromY }) => {
-    // The score changes evenly along one direction of the panel, and so does the colour.
-    const middle = [(box.left + box.right) / 2, (box.top + box.bottom) / 2];
-    const z = w1 * fromX(middle[0]) + w2 * fromY(middle[1]) + b;
-    const slope = [w1 * (fromX(1) - fromX(0)), w2 * (fromY(1) - fromY(0))], steep = Math.hypot(...slope);
-    const far = Math.hypot(box.right - box.left, box.bottom - box.top) / 2;
-    if (steep > 0 && Number.isFinite(steep)) {
-      const at = (s) => middle.map((place, i) => place + s * slope[i] / steep);
-      const gradient = g.createLinearGradient(...at(-far), ...at(far));
-      const inside = [-6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6].map((each) => (each - z) / steep);
-      const stops = isStep() ? [-z / steep - 0.01, -z / steep + 0.01] : inside;
-      for (const s of [-far, ...stops.filter((each) => Math.abs(each) < far), far]) {
-        gradient.addColorStop((s + far) / (2 * far), shade(predict(z + s * steep)));
-      }
-      g.fillStyle = gradient;
-    } else g.fillStyle = shade(predict(z));
-    g.fillRect(box.left, box.top, box.right - box.left, box.bottom - box.top);
-  });
-  const { g, box, toX, toY, fromX } = pointsPanel;
-  if (next) drawLine(pointsPanel, cut(next), 1.5, [5, 4]);
-  drawLine(pointsPanel, [w1, w2, b], 2.5, []);
-  if (second === undefined) {
-    g.strokeStyle = colours.ink;
-    const places = [];
-    for (let at = box.left; at <= box.right; at++) places.push([at, toY(predict(w1 * fromX(at) + b))]);
-    line(g, places);
-  }
-  const small = m > 400 ? 1.5 : 2.5, chosen = rowShown();
-  for (const row of rows) {
-    const [x, at] = placeOf(row);
-    mark(g, toX(x), toY(at), small + 6 * Math.abs(residual(score(row, v), y[row])), y[row] >= 0.5);
-  }
-  g.strokeStyle = colours.ink;
-  g.lineWidth = 1;
-  if (batch > 1 && batch < m && !isEnd()) {
-    for (let place = update() * batch; place < Math.min((update() + 1) * batch, m); place++) {
-      const [x, at] = placeOf(rowAt(state.epoch, place));
-      disc(g, toX(x), toY(at), 10, null, colours.ink);
+/** Fills a panel with the predictions: the score changes evenly along one direction, and so does the colour. */
+function shadePlane({ g, box, fromX, fromY }, [w1, w2, b]) {
+  const middle = [(box.left + box.right) / 2, (box.top + box.bottom) / 2], far = Math.hypot(box.width, box.height) / 2;
+  const z = w1 * fromX(middle[0]) + w2 * fromY(middle[1]) + b;
+  const slope = [w1 * (fromX(1) - fromX(0)), w2 * (fromY(1) - fromY(0))], steep = Math.hypot(...slope);
+  g.fillStyle = shade(predict(z));
+  if (steep > 0 && Number.isFinite(steep)) {
+    const at = (s) => middle.map((place, i) => place + s * slope[i] / steep);
+    const stops = isStep() ? [-z / steep - 0.01, -z / steep + 0.01]
+      : [-6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6].map((each) => (each - z) / steep);
+    g.fillStyle = g.createLinearGradient(...at(-far), ...at(far));
+    for (const s of [-far, ...stops.filter((each) => Math.abs(each) < far), far]) {
+      g.fillStyle.addColorStop((s + far) / (2 * far), shade(predict(z + s * steep)));
     }
   }
-  const [x, at] = placeOf(chosen);
-  g.lineWidth = 2.5;
-  disc(g, toX(x), toY(at), 12, null, colours.ink);
+  g.fillRect(box.left, box.top, box.width, box.height);
+}
+
+let pointsPanel;
+function drawPoints() {
+  const v = before(), plane = cut(v), next = after(), small = m > 400 ? 1.5 : 2.5;
+  pointsPanel = panel("points", ...spans, data.names[first], upName);
+  const { g, toX, toY } = pointsPanel, place = ([x, at]) => [toX(x), toY(at)];
+  const ring = (row, radius) => disc(g, ...place(placeOf(row)), radius);
+  shadePlane(pointsPanel, plane);
+  if (next) drawLine(pointsPanel, cut(next), 1.5, [5, 4]);
+  drawLine(pointsPanel, plane, 2.5, []);
+  if (second === undefined) curve(pointsPanel, (x) => predict(plane[0] * x + plane[2]));
+  for (const row of rows) {
+    mark(g, ...place(placeOf(row)), small + 6 * Math.abs(residual(score(row, v), y[row])), y[row] >= 0.5);
+  }
+  pen(g, "ink", 1);
+  if (batch > 1 && batch < m && !isEnd()) {
+    for (let at = update() * batch; at < Math.min((update() + 1) * batch, m); at++) ring(rowAt(state.epoch, at), 10);
+  }
+  pen(g, "ink", 2.5);
+  ring(rowShown(), 12);
   g.restore();
-  const right = rows.filter((row) => predict(score(row, v)) >= 0.5 === y[row] >= 0.5);
+  const right = rows.filter((row) => predict(score(row, v)) >= 0.5 === y[row] >= 0.5), [w1, w2, b] = plane;
   describe("points", `${m} points by ${data.names[first]} and ${upName}; ${right.length} of them are on the side of `
     + `their label. The line is ${digits(w1)}·${data.names[first]}`
     + (second === undefined ? "" : ` + ${factor(w2)}·${data.names[second]}`) + ` + ${factor(b)} = 0.`);
@@ -391,8 +354,7 @@ function drawLine({ g, box, toX, toY, fromX, fromY }, [w1, w2, b], width, dashes
     places = [box.left, box.right].map((at) => [at, toY(-(w1 * fromX(at) + b) / w2)]);
   } else places = [box.top, box.bottom].map((at) => [toX(-(w2 * fromY(at) + b) / w1), at]);
   if (!places.flat().every((each) => Math.abs(each) < 1e7)) return;
-  g.strokeStyle = colours.ink;
-  g.lineWidth = width;
+  pen(g, "ink", width);
   g.setLineDash(dashes);
   line(g, places);
   g.setLineDash([]);
@@ -401,10 +363,11 @@ function drawLine({ g, box, toX, toY, fromX, fromY }, [w1, w2, b], width, dashes
 /** The picture of a map of errors, in bands; made anew when the map, its size or the colours change. */
 const picture = { key: "", canvas: document.createElement("canvas") };
 function valleyPicture(map, width, height) {
-  const key = `${state.activation} ${map.limits} ${width} ${height} ${colours.deep}`;
+  const key = `${state.activation} ${map.limits} ${width} ${height} ${colour("deep")}`;
   if (picture.key === key) return picture.canvas;
   map.decoded ??= bytes(map.cells);
-  const side = Math.sqrt(map.decoded.length), { canvas } = picture, [deep, high] = [rgb(colours.deep), rgb(colours.high)];
+  const side = Math.sqrt(map.decoded.length), { canvas } = picture;
+  const [deep, high] = ["deep", "high"].map((name) => rgb(colour(name)));
   Object.assign(canvas, { width, height });
   const g = canvas.getContext("2d"), image = g.createImageData(width, height);
   for (let py = 0; py < height; py++) {
@@ -428,40 +391,32 @@ function drawValley() {
   element("valley-figure").hidden = !data.valleys;
   if (!data.valleys) return; // all labels are the same: no bias is the best
   const v = pairOf(before()), best = data.valleys.optimum, { maps, of } = data.valleys[state.activation];
-  const map = maps[of[state.rate]], name = (column) => column === undefined ? "bias b" : `weight of ${data.names[column]}`;
-  const what = isStep() ? "Rows misclassified" : data.l2 ? "Error E and penalty" : "Error E";
-  element("valley-caption").textContent = `${what} over ${second === undefined ? "weight and bias" : "two weights"}`
-    + `${second === undefined ? "" : " (with the best bias for each)"}, and the path${best ? "; ☆ is the optimum" : ""}`;
-  const { g, toX, toY } = panel("valley", ...map.limits, name(first), name(second), ({ g: context, box: inside }) => {
-    const size = [Math.round((inside.right - inside.left) / 2), Math.round((inside.bottom - inside.top) / 2)];
-    context.drawImage(valleyPicture(map, ...size), inside.left, inside.top, 2 * size[0], 2 * size[1]);
-  });
-  const place = (pair) => [toX(pair[0]), toY(pair[1])];
+  const map = maps[of[state.rate]], what = isStep() ? "Rows misclassified" : data.l2 ? "Objective" : "Error E";
+  const name = (column) => column === undefined ? "bias b" : `weight of ${data.names[column]}`;
+  const over = second === undefined ? "weight and bias" : "two weights (with the best bias for each)";
+  element("valley-caption").textContent = `${what} over ${over}, and the path${best ? "; ☆ is the optimum of E" : ""}`;
+  const { g, box, toX, toY } = panel("valley", ...map.limits, name(first), name(second));
+  const size = [Math.round(box.width / 2), Math.round(box.height / 2)], place = ([i, j]) => [toX(i), toY(j)];
+  g.drawImage(valleyPicture(map, ...size), box.left, box.top, 2 * size[0], 2 * size[1]);
   const whole = Array.from({ length: run().epochs + 1 }, (_, epoch) => place(pairOf(parameters(run(), epoch))));
   const path = [...whole.slice(0, state.epoch + 1), place(v)];
-  for (const [colour, width, places] of [["#ffffff80", 1, whole], ["#000000", 3.5, path], ["#ffffff", 1.5, path]]) {
-    g.strokeStyle = colour;
-    g.lineWidth = width;
+  for (const [ink, width, places] of [["#ffffff80", 1, whole], ["#000000", 3.5, path], ["#ffffff", 1.5, path]]) {
+    pen(g, ink, width);
     line(g, places);
   }
-  g.lineWidth = 1.5;
-  disc(g, ...path[0], 4, null, "#ffffff");
+  disc(g, ...path[0], 4);
   if (best) {
-    g.font = "20px sans-serif";
-    g.textAlign = "center";
-    g.textBaseline = "middle";
-    g.lineWidth = 4;
-    g.strokeStyle = "#000000";
+    Object.assign(g, { font: "20px sans-serif", textAlign: "center", textBaseline: "middle", fillStyle: "#ffffff" });
+    pen(g, "#000000", 4);
     g.strokeText("☆", ...place(best));
-    g.fillStyle = "#ffffff";
     g.fillText("☆", ...place(best));
   }
-  g.lineWidth = 1.5;
-  disc(g, ...place(v), 6, colours.mark, "#ffffff");
+  pen(g, "#ffffff", 1.5);
+  disc(g, ...place(v), 6, "mark");
   g.restore();
   describe("valley", `${what} from ${digits(map.low)} to ${digits(map.high)}. The descent is at ${name(first)} `
     + `${digits(v[0])}, ${name(second)} ${digits(v[1])}; `
-    + (best ? `the optimum is at ${digits(best[0])}, ${digits(best[1])}.` : "there is no optimum: the labels are separated."));
+    + (best ? `the optimum is at ${best.map(digits).join(", ")}.` : "there is no optimum: the labels are separated."));
 }
 
 let errorsPanel;
@@ -469,50 +424,41 @@ function drawErrors() {
   const { errors, epochs } = run(), most = Math.max(...errors) || 1;
   errorsPanel = panel("errors", [0, Math.max(epochs, 1)], [0, 1.05 * most], "epoch", isStep() ? "misclassified" : "E");
   const { g, toX, toY } = errorsPanel;
-  g.strokeStyle = colours.accent;
-  g.lineWidth = 2;
+  pen(g, "accent", 2);
   line(g, Array.from(errors, (error, epoch) => [toX(epoch), toY(error)]));
-  g.lineWidth = 1.5;
-  disc(g, toX(state.epoch), toY(errors[state.epoch]), 5, colours.mark, colours.paper);
+  pen(g, "paper", 1.5);
+  disc(g, toX(state.epoch), toY(errors[state.epoch]), 5, "mark");
   g.restore();
   const what = isStep() ? "Rows misclassified" : "Error E", now = digits(errors[state.epoch]);
   element("errors-caption").textContent = `${what} after ${state.epoch} epoch${state.epoch === 1 ? "" : "s"}: ${now}`;
-  describe("errors", `${what} after each epoch: from ${digits(errors[0])} at the start to ${digits(errors[epochs])} after `
-    + `${epochs}; now ${now}.`);
+  describe("errors", `${what} at the start ${digits(errors[0])}, at the end ${digits(errors[epochs])}; now ${now}.`);
 }
 
 function drawScores() {
   const v = before(), scores = rows.map((row) => score(row, v)), chosen = rowShown(), z = scores[chosen];
   const far = 1.08 * Math.max(...scores.map(Math.abs), 5.5);
-  const { g, box, toX, toY, fromX } = panel("scores", [-far, far], [-0.12, 1.12], "score z", "ŷ and y");
-  g.strokeStyle = colours.soft;
-  g.lineWidth = 2;
-  const curve = [];
-  for (let at = box.left; at <= box.right; at += 0.5) curve.push([at, toY(predict(fromX(at)))]);
-  line(g, curve);
+  const drawn = panel("scores", [-far, far], [-0.12, 1.12], "score z", "ŷ and y"), { g, toX, toY } = drawn;
+  pen(g, "soft", 2);
+  curve(drawn, predict);
   g.globalAlpha = m > 400 ? 0.35 : 0.7;
   scores.forEach((each, row) => mark(g, toX(each), toY(y[row]), m > 400 ? 2 : 3, y[row] >= 0.5));
   g.globalAlpha = 1;
-  g.strokeStyle = colours.mark;
-  g.lineWidth = 3;
+  pen(g, "mark", 3);
   line(g, [[toX(z), toY(y[chosen])], [toX(z), toY(predict(z))]]);
-  g.lineWidth = 1.5;
-  disc(g, toX(z), toY(predict(z)), 5, colours.mark, colours.paper);
+  pen(g, "paper", 1.5);
+  disc(g, toX(z), toY(predict(z)), 5, "mark");
   mark(g, toX(z), toY(y[chosen]), 5, y[chosen] >= 0.5);
   g.restore();
   element("scores-caption").textContent = isStep() ? "The step of z" : "σ(z)";
-  describe("scores", `Row ${data.rows[chosen] + 1} has the score ${digits(z)}, the prediction ${digits(predict(z))} and `
-    + `the label ${digits(y[chosen])}.`);
+  describe("scores", `Row ${data.rows[chosen] + 1}: score ${digits(z)}, prediction ${digits(predict(z))}.`);
 }
 
-// --- words ------------------------------------------------------------------------------------------------------------
-
-const labelName = (value) => value === 0 ? data.labels[0] : value === 1 ? data.labels[1] : digits(value);
+// Words
 function say() {
   const { epoch } = state, row = rowShown(), z = score(row, before()), { epochs, errors, rise } = run();
   element("epoch").max = epochs;
-  const said = { epoch: `${epoch} of ${epochs}`, place: `${data.rows[row] + 1} of ${data.rowsInAll}`, rate: digits(rate()) };
-  for (const [id, text] of Object.entries(said)) {
+  const named = `${data.rows[row] + 1} of ${data.rowsInAll}`;
+  for (const [id, text] of [["epoch", `${epoch} of ${epochs}`], ["place", named], ["rate", digits(rate())]]) {
     element(id).value = state[id];
     element(id).setAttribute("aria-valuetext", text);
     element(`${id}-value`).textContent = text;
@@ -521,14 +467,12 @@ function say() {
   element("back").disabled = epoch === 0 && update() === 0;
   element("next").disabled = isEnd();
   const many = updatesPerEpoch > 1 ? `, update ${update() + 1} of ${updatesPerEpoch}` : "";
-  element("status").textContent = `${isEnd() ? "After the last epoch" : `Epoch ${epoch + 1}${many}`}: row `
-    + `${data.rows[row] + 1}, label ${labelName(y[row])}, ŷ = ${digits(predict(z))}, y − ŷ = ${digits(residual(z, y[row]))}.`;
-  element("note").textContent = epochs === 0 ? "In the first epoch the numbers were no longer finite: a smaller learning rate."
-    : rise === null ? "" : `E rose from ${digits(errors[rise - 1])} to ${digits(errors[rise])} in epoch ${rise}: a smaller `
-      + "learning rate?";
-  element("formulas-title").textContent = isEnd() ? "This row after the last epoch"
-    : !isWhole ? "This row before the epoch, and the weights after it" : batch === 1 ? "This update, with its numbers"
-      : `This row, and the update by ${Math.min(batch, m - update() * batch)} rows`;
+  const label = data.labels[y[row]] ?? digits(y[row]); // names are those of 0 and 1
+  element("status").textContent = `${isEnd() ? "After the last epoch" : `Epoch ${epoch + 1}${many}`}: `
+    + `row ${data.rows[row] + 1}, label ${label}, ŷ = ${digits(predict(z))}, y − ŷ = ${digits(residual(z, y[row]))}.`;
+  element("note").textContent = epochs === 0 ? "Numbers of the first epoch were not finite: a smaller learning rate?"
+    : rise === null ? "" : `E rose from ${digits(errors[rise - 1])} to ${digits(errors[rise])} in epoch ${rise}: `
+      + "a smaller learning rate?";
   const list = lines().flatMap(([left, right]) => {
     const [term, described] = [document.createElement("dt"), document.createElement("dd")];
     term.textContent = `${left} `;
@@ -546,8 +490,7 @@ function draw() {
   drawScores();
 }
 
-// --- moving -----------------------------------------------------------------------------------------------------------
-
+// Moving
 /** Goes to so many updates after the start; where an update takes all rows, the row stays. */
 function go(count) {
   const inAll = run().epochs * updatesPerEpoch, to = Math.min(Math.max(count, 0), inAll);
@@ -586,7 +529,7 @@ function choose(changes) {
 element("next").onclick = () => go(position() + stride());
 element("back").onclick = () => go(position() - stride());
 element("play").onclick = play;
-for (const id of ["epoch", "place", "rate"]) element(id).oninput = ({ target }) => choose({ [id]: Number(target.value) });
+for (const id of ["epoch", "place", "rate"]) element(id).oninput = ({ target }) => choose({ [id]: +target.value });
 element("activation").onchange = ({ target }) => choose({ activation: target.value });
 element("controls").onsubmit = (event) => event.preventDefault();
 
@@ -598,28 +541,25 @@ document.addEventListener("keydown", (event) => {
     ArrowUp: () => choose({ rate: state.rate + 1 }), ArrowDown: () => choose({ rate: state.rate - 1 }),
     Home: () => go(0), End: () => go(Infinity), " ": play,
   }[event.key];
-  if (!action) return;
-  event.preventDefault();
-  action();
+  if (action) event.preventDefault();
+  action?.();
 });
 
 element("points").onclick = ({ offsetX, offsetY }) => {
   const away = (place) => {
-    const [x, at] = placeOf(rowAt(Math.min(state.epoch, Math.max(run().epochs - 1, 0)), place));
+    const [x, at] = placeOf(rowAt(state.epoch, place));
     return Math.hypot(pointsPanel.toX(x) - offsetX, pointsPanel.toY(at) - offsetY);
   };
-  let nearest = 0;
-  for (let place = 1; place < m; place++) if (away(place) < away(nearest)) nearest = place;
+  const nearest = rows.reduce((best, place) => away(place) < away(best) ? place : best);
   choose({ place: nearest });
 };
 element("errors").onclick = ({ offsetX }) => choose({ epoch: Math.max(0, Math.round(errorsPanel.fromX(offsetX))) });
 
-// --- the check --------------------------------------------------------------------------------------------------------
-
+// The check
 const hex = (values) => Array.from(new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
   (each) => each.toString(16).padStart(2, "0")).join("");
 
-/** Of every run the bits of its path, and how far what is computed ends from what is embedded, of the largest weight. */
+/** Of every run the bits of its path, and how far what is computed is from what is embedded, of the largest weight. */
 function check() {
   return Object.entries(data.runs).flatMap(([activation, runs]) => runs.map((of, rateIndex) => {
     let drift = 0, v = parameters(of, 0);
@@ -643,15 +583,8 @@ function setUp() {
   element("rate").max = data.rates.length - 1;
   element("stride").closest("label").hidden = updatesPerEpoch === 1;
   for (const option of element("activation").options) option.disabled = !data.runs[option.value];
-  ["●", "▲"].forEach((shape, code) => {
-    const [entry, name] = [document.createElement("span"), document.createElement("span")];
-    Object.assign(entry, { className: code ? "one" : "zero", textContent: `${shape} ` });
-    Object.assign(name, { className: "label", dir: "auto", textContent: data.labels[code], title: data.labels[code] });
-    entry.append(name);
-    element("legend").append(entry, " ");
-  });
-  readColours();
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { readColours(); draw(); });
+  data.labels.forEach((name, code) => Object.assign(element(`label-${code}`), { textContent: name, title: name }));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   new ResizeObserver(draw).observe(element("panels"));
   if (location.hash === "#check") {
     const found = check(), worst = Math.max(...found.map(({ drift }) => drift));
