@@ -66,6 +66,18 @@ def test_they_are_the_textbooks(problem: Any, rate: float) -> None:
     np.testing.assert_allclose(update.new_bias, bias + update.delta_bias, **near)
 
 
+@pytest.mark.parametrize(("y", "z", "numbers"), [
+    (0, 20.0, "max(20, 0) - 0·20 + ln (1 + e^(-|20|)) = 20"),
+    (1, -30.0, "max(-30, 0) - 1·(-30) + ln (1 + e^(-|-30|)) = 30"),
+    (1, 800.0, "max(800, 0) - 1·800 + ln (1 + e^(-|800|)) = 0"),
+])  # fmt: skip
+def test_e_is_written_without_a_prediction_of_which_no_digit_is_left(y: int, z: float, numbers: str) -> None:
+    """… as ln 0 and ln (1 - 1) are not the numbers that are meant."""
+    update = gradstep.explain([1.0], y, [z], 0.0, 0.1)
+    assert f"E = max(z, 0) - y z + ln (1 + e^(-|z|)) = {numbers}\n" in str(update)
+    assert r"E &= \max(z, 0) - y z + \ln (1 + e^{-|z|}) = \max(" in update._repr_latex_()
+
+
 def test_it_shows_the_formulas_with_their_numbers() -> None:
     # z = 0.5 - 0.5 + 0.25; σ(0.25) = 0.5621765, of which the logarithm is -0.5759394.
     assert (

@@ -104,10 +104,11 @@ def test_each_update_is_that_of_the_trace(browser: Any, tmp_path: Path, name: st
         assert rates[0] <= 0.01 and rates[-1] == 1000
         for at, rate in enumerate(rates):
             traced = replace(trainer, learning_rate=rate, trace=True).fit(X, Y, START, 0.25)
-            ours = watched.page.evaluate(
-                f"Array.from({{length: {traced.n_epochs}}}, (_, epoch) =>"
-                f" updates('{trainer.activation}', {at}, epoch).slice(1).map((v) => Array.from(v))).flat()"
+            script = (
+                f"JSON.stringify(Array.from({{length: {traced.n_epochs}}}, (_, epoch) =>"
+                f" updates('{trainer.activation}', {at}, epoch).slice(1).map((v) => Array.from(v))).flat())"
             )
+            ours = np.array(json.loads(watched.page.evaluate(script)))
             want = np.column_stack([traced.trace["weights"], traced.trace["bias"]])
             size = np.abs(want).max(axis=1, keepdims=True)
             assert len(ours) == len(want)
