@@ -61,9 +61,9 @@ def test_it_is_drawn_and_fits_the_window(browser: Any, tmp_path: Path, size: dic
             assert len(page.get_attribute(f"#{name}", "aria-label")) > 30
         height = page.evaluate("document.documentElement.scrollHeight")
         assert height < (1100 if size is WIDE else 2600)
-        for key in ("End", "ArrowUp", "ArrowUp", "Home"):
-            page.keyboard.press(key)
-            page.wait_for_timeout(50)
+        for rate, epoch in [(4, 100), (20, 30), (24, 0)]:
+            go(watched, epoch, 12, rate)
+            page.screenshot(full_page=True)  # in a higher window
         assert abs(page.evaluate("document.documentElement.scrollHeight") - height) < 60, "only captions may be longer"
         paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
@@ -81,6 +81,17 @@ def test_its_own_check_passes_with_the_bits_of_the_trainer(browser: Any, tmp_pat
         path = np.column_stack(other.fit(X, Y, START, 0.25).path)
         assert bytes.fromhex(run["path"]) == np.vstack([[*START, 0.25], path]).astype("<f8").tobytes()
         assert run["drift"] <= 1e-12
+
+
+def test_where_rounding_would_grow_within_an_epoch_the_page_is_given_weights(browser: Any, tmp_path: Path) -> None:
+    """Of such data, with α around 50, an update of a point near the line multiplies an error of the weights."""
+    x = np.random.default_rng(3).normal(size=(100, 2)) * [0.9, 0.6] + np.outer(Y - 0.5, [1.5, 1.0])
+    descent = LESSON.fit(x, Y, START)
+    page = gradstep.show(descent, x, Y, file=tmp_path / "page.html", open_browser=False)
+    with opened(browser, page) as watched:
+        assert max(run["drift"] for run in watched.page.evaluate("check()")) <= 1e-12
+        watched.page.evaluate("data.runs.sigmoid.forEach((run) => run.marks.clear())")
+        assert max(run["drift"] for run in watched.page.evaluate("check()")) > 1e-12
 
 
 def test_the_check_sees_one_changed_bit(browser: Any, tmp_path: Path) -> None:
