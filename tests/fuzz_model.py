@@ -17,9 +17,9 @@ from typing import Any
 import atheris
 
 import gradstep  # noqa: F401 - all but the reader stays as it is
-from helpers.documents import good, good_of_three
+from helpers.documents import good, good_encoded, good_of_three
 
-with atheris.instrument_imports(include=["gradstep._model"]):
+with atheris.instrument_imports(include=["gradstep._model", "gradstep._encoding", "gradstep._document"]):
     import gradstep._model as reader
 
 FOLDER = tempfile.TemporaryDirectory(prefix="gradstep-fuzz-")
@@ -32,6 +32,7 @@ VALUES: list[Any] = [
     [[1.0, 2.0]] * 3, [[1, 2], [3]], ["a", "b", "c"], {"scale": [1, 1]},
     {"mean": [0, 0], "scale": [1, 1]}, {"": ""}, {"a": {}}, [1e308, -1e308],
 ]  # fmt: skip
+PARTS = ["mean", "scale", "loss", "a", "\ud800", "columns", "missing", "ids", "format"]
 TOKENS = [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"-1e999", b"1e-999", b"9" * 400, b"[" * 300, b'{"a":' * 300]
 TOKENS += [b'"\\ud800"', b'"\\u0000"', b"\xff", b"\xef\xbb\xbf", b"\x00", b"null", b"true", b"0", b"[]", b"{}", b'""']
 
@@ -39,7 +40,7 @@ TOKENS += [b'"\\ud800"', b'"\\u0000"', b"\xff", b"\xef\xbb\xbf", b"\x00", b"null
 def check(data: bytes) -> None:
     PATH.write_bytes(data)
     try:
-        model = reader.Model.load(PATH)
+        model = reader.load(PATH)
     except ValueError as error:
         message = str(error)
         assert message.startswith(f"model file {PATH} must ") and ", got " in message, message
@@ -66,14 +67,16 @@ def mutate(data: bytes, max_size: int, seed: int) -> bytes:
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict) or choice == 2:
-        document = dice.choice([good, good_of_three])()
+        document = dice.choice([good, good_of_three, good_encoded])()
     for _ in range(dice.randrange(1, 3)):
         value = deepcopy(dice.choice(VALUES))
-        name = dice.choice(list(good()))
+        name = dice.choice(list(good_encoded()))
         if dice.randrange(8) == 0:
             document.pop(name, None)
         elif isinstance(document.get(name), dict) and dice.randrange(2):
-            document[name][dice.choice(["mean", "scale", "loss", "a", "\ud800"])] = value
+            document[name][
+                dice.choice(["mean", "scale", "loss", "a", "\ud800", "columns", "missing", "ids", "format"])
+            ] = value
         elif isinstance(document.get(name), list) and document[name] and dice.randrange(2):
             document[name][dice.randrange(len(document[name]))] = value
         else:
@@ -82,7 +85,7 @@ def mutate(data: bytes, max_size: int, seed: int) -> bytes:
 
 
 if __name__ == "__main__":
-    for document in (good(), good_of_three()):
+    for document in (good(), good_of_three(), good_encoded()):
         reader.Model.from_json(json.dumps(document))
     atheris.Setup([sys.argv[0], "-max_len=4096", *sys.argv[1:]], check, custom_mutator=mutate)
     atheris.Fuzz()

@@ -70,6 +70,8 @@ if TYPE_CHECKING:
     from gradstep._estimator import LogisticRegression as LogisticRegression
     from gradstep._explain import Explanation as Explanation
     from gradstep._explain import explain as explain
+    from gradstep._model import Model as Model
+    from gradstep._model import load as load
     from gradstep._page import show as show
 
 __all__ = [
@@ -79,6 +81,7 @@ __all__ = [
     "Gradient",
     "Iteration",
     "LossGradient",
+    "Model",
     "Optimum",
     "Parameters",
     "Separation",
@@ -94,6 +97,7 @@ __all__ = [
     "gradient",
     "gradient_step",
     "hessian",
+    "load",
     "log_sigmoid",
     "loss",
     "loss_gradient",
@@ -105,15 +109,22 @@ __all__ = [
     "softmax",
 ]
 
+_LATER = {
+    "Explanation": "_explain",
+    "explain": "_explain",
+    "Model": "_model",
+    "load": "_model",
+    "show": "_page",
+}
+"""Names that not every program needs, and their modules."""
+
 
 def __getattr__(name: str) -> Any:
     """Load optional parts of the package when they are first used: some need more libraries than NumPy."""
     if name in ("inference", "plot"):
         return import_module(f"gradstep.{name}")
-    if name in ("Explanation", "explain"):
-        return getattr(import_module("gradstep._explain"), name)
-    if name == "show":
-        return import_module("gradstep._page").show
+    if name in _LATER:
+        return getattr(import_module(f"gradstep.{_LATER[name]}"), name)
     if name != "LogisticRegression":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
@@ -127,4 +138,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), "Explanation", "LogisticRegression", "explain", "inference", "plot", "show"})
+    return sorted({*globals(), *_LATER, "LogisticRegression", "inference", "plot"})

@@ -21,8 +21,9 @@ import click
 import numpy as np
 import polars as pl
 
-from gradstep import Trainer, __version__, _progress, _table, fit
-from gradstep._model import Model, Scalar, write_file
+from gradstep import Trainer, __version__, _cli_columns, _kinds, _progress, _table, fit
+from gradstep._document import Scalar
+from gradstep._model import Class, load, write_file
 from gradstep._output import Log, emit, grid, line, percent, say, summary
 from gradstep._training import ZERO, Array, Problem, Trained, descent, optimum, option_text
 
@@ -188,6 +189,7 @@ def demo(file: str | None, epochs: int, learning_rate: float, seed: int, as_json
 @cli.command()
 @click.argument("file", type=PATH)
 @target_option
+@_cli_columns.options(*_cli_columns.COLUMNS, *_cli_columns.FORMAT)
 @l2_option
 @click.option(
     "--l1",
@@ -262,17 +264,20 @@ def train(
     details: bool,
     as_json: bool,
     quiet: bool,
+    **columns: Any,
 ) -> None:
     """Train on FILE, CSV or Parquet, and show what was learnt.
 
     The weights are those that minimise the loss, and what is shown with them says how close they are proved to be. Any
     of the options of a descent takes gradient descent instead, as far as it gets.
 
-    The columns of a CSV file are separated by commas, or by tabs or semicolons if its first line has no comma.
-    Every column but the target is a feature and must hold numbers or booleans. The target may hold numbers, text
-    or booleans; its values in sorted order are the classes. Of two, the model gives the probability of the second;
-    of more, which only the optimum allows, that of each.
+    The columns of a CSV file are separated by commas, or by tabs, semicolons or | if its first line has no comma.
+    Every column but the target is a feature: numbers are taken as they are, dates as days, and of text with few
+    values each value but the first is 0 or 1. What cannot be told is asked, all at once. The target may hold
+    numbers, text or booleans; its values in sorted order are the classes. Of two, the model gives the probability
+    of the second; of more, which only the optimum allows, that of each.
     """
+    asked = _cli_columns.asked_of(columns)
     for_descent = given(
         learning_rate=learning_rate,
         epochs=epochs,
@@ -291,8 +296,8 @@ def train(
         fit_bias=False if no_bias else None,
     )
     is_descent = bool(for_descent or log_every)
-    if is_descent and for_optimum:
-        one, other = option(for_descent or given(log_every=log_every)), option(for_optimum)
+    if is_descent and (only_optimum := for_optimum | given(weight=asked.weight)):
+        one, other = option(for_descent or given(log_every=log_every)), option(only_optimum)
         raise click.UsageError(f"{one} is for a descent, {other} for the optimum: they exclude each other.")
     check_seed(seed, shuffle)
     if as_json and quiet:
@@ -300,7 +305,7 @@ def train(
     check_out(out, file)
     check_picture(picture, file, *([out] if out else []))
 
-    problem = Problem.read(file, header, target)
+    problem = Problem.read(file, header, target, asked, _cli_columns.format_of(columns))
     show = sys.stderr is not None and sys.stderr.isatty() and not quiet
     log = None
     trained: Trained[Any]
@@ -336,13 +341,43 @@ def train(
 @click.option("--out", type=PATH, metavar="FILE", help="Write to this file, .csv or .parquet, instead of stdout.")
 @header_option
 @json_option
-def predict(model_file: Path, file: Path, out: Path | None, header: bool | None, as_json: bool) -> None:
+@click.option("--keep", metavar="COLUMN,…", multiple=True, help="Columns of FILE to keep beside the predictions.")
+@click.option(
+    "--threshold",
+    metavar="P",
+    type=FiniteRange(0, 1),
+    help="Label a row with the class whose probability is given where that is above P.  [default: 0.5]",
+)
+@click.option(
+    "--missing",
+    type=click.Choice(("empty",)),
+    help="Leave the probability of rows that lack a value empty.  [default: what train was told]",
+)
+@click.option(
+    "--unknown",
+    type=click.Choice(("reference",)),
+    help="Take categories that the model does not know for the reference.  [default: refuse them]",
+)
+@_cli_columns.options(*_cli_columns.FORMAT)
+def predict(
+    model_file: Path,
+    file: Path,
+    out: Path | None,
+    header: bool | None,
+    as_json: bool,
+    keep: Sequence[str],
+    threshold: float | None,
+    missing: str | None,
+    unknown: str | None,
+    **columns: Any,
+) -> None:
     """Apply MODEL, as written by train, to the rows of FILE.
 
-    Gives one row for each row of FILE: the probability of the model's second class, and the label, which is that
-    class where the probability is above 0.5; of a model with three classes or more the probability of each, in columns
-    probability_CLASS, and the label of the greatest. Columns are found by name; those that the model does not know are
-    ignored. Without a header they are found by position, or by the names column_1, column_2, … that train gave them.
+    Gives one row for each row of FILE: the columns that train was told to be ids, those to keep, the probability of
+    the model's second class, named probability_CLASS, and the label, which is that class where the probability is
+    above 0.5; of a model with three classes or more the probability of each, and the label of the greatest. Columns
+    are found by name; those that the model does not know are ignored. Without a header they are found by position,
+    or by the names column_1, column_2, … that train gave them. The file is read as the one that train was given.
     """
     if out and as_json:
         raise click.UsageError("--json prints to stdout; --out chooses its format by the file's suffix.")
@@ -350,15 +385,34 @@ def predict(model_file: Path, file: Path, out: Path | None, header: bool | None,
         raise click.BadParameter("must end in .csv or .parquet.", param_hint="'--out'")
     check_out(out, file, model_file)
 
-    model = Model.load(model_file)
-    table = _table.read(file, header, model.features)
-    probability, codes = model.predict(table.features(table.names_for(model.features)))
-    undefined = np.isnan(probability).reshape(table.frame.height, -1).any(axis=1)
+    model = load(model_file)
+    encoding = model.table_encoding()
+    if threshold is not None and len(model.classes) > 2:
+        raise click.UsageError(f"--threshold is for a model of two classes; {model_file} has {len(model.classes)}.")
+    table = _table.read(file, header, encoding.names, _cli_columns.format_of(columns).over(encoding.format))
+    kept = [*(name for name in encoding.ids if name in table.frame.columns), *table.named_by(keep)]
+    values = _kinds.values(table, table.names_for(encoding.names), encoding, unknown)
+    is_refused = missing is None and encoding.missing != "drop"
+    encoding.check(values, table.where, refuse=is_refused, advice="; --missing empty leaves its prediction empty")
+    lacking = encoding.incomplete(values)
+    probability, codes = model.probabilities(encoding.matrix(values))
+    undefined = np.isnan(probability).reshape(len(lacking), -1).any(axis=1) & ~lacking
     if undefined.any():
         raise ValueError(f"{file}: data row {undefined.argmax() + 1}: numbers too large for the model")
-    names = ["probability"] if len(model.classes) == 2 else [f"probability_{value}" for value in model.classes]
-    frame = pl.DataFrame(probability, schema=names, orient="row")
-    frame = frame.with_columns(pl.Series("label", model.classes, strict=False)[codes])
+    if threshold is not None:
+        codes = (probability > threshold).astype(np.intp)
+    if lacking.any():
+        say(f"note: {lacking.sum()} of {len(lacking)} rows lack a value, and their predictions are empty")
+
+    shown = model.classes[1:] if len(model.classes) == 2 else model.classes
+    predictions = pl.DataFrame(probability, schema=[probability_of(value) for value in shown], orient="row")
+    label = pl.Series("label", model.classes, strict=False)[codes]
+    predictions = predictions.with_columns(label).with_columns(
+        pl.when(~pl.lit(pl.Series(lacking))).then(pl.all()).name.keep()
+    )
+    if taken := [name for name in kept if name in predictions.columns]:
+        raise ValueError(f"{file}: column {taken[0]!r} cannot be kept: a column of the predictions has its name")
+    frame = pl.DataFrame([*(table.frame[name] for name in dict.fromkeys(kept)), *predictions.iter_columns()])
 
     if as_json:
         emit(json.dumps(frame.to_dicts(), ensure_ascii=False) + "\n")
@@ -451,6 +505,9 @@ def run(args: Sequence[str] | None = None) -> int:
         say(f"error: {name}{error.strerror or error}")
     except MemoryError:
         say("error: not enough memory")
+    except _table.TableError as error:
+        first, *more = error.lines
+        say(f"error: {first}", more)
     except (ValueError, pl.exceptions.PolarsError) as error:
         say(f"error: {error}")
     return BAD_DATA
@@ -462,6 +519,11 @@ def demo_points(seed: int) -> tuple[Array, Array]:
     y = rng.permutation(np.arange(DEMO_ROWS) % 2).astype(np.float64)
     centres = np.array([[0.0, 0.5], [1.5, 2.0]])
     return centres[y.astype(np.int64)] + 0.6 * rng.standard_normal((DEMO_ROWS, 2)), y
+
+
+def probability_of(value: Class) -> str:
+    """The column with the probability of a class."""
+    return f"probability_{str(value).lower() if isinstance(value, bool) else value}"
 
 
 def given(**options: Scalar) -> dict[str, Scalar]:

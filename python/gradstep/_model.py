@@ -1,33 +1,34 @@
-"""The model file: JSON that anyone can read, and that a hostile writer cannot abuse.
+"""A trained model and its file: JSON that anyone can read, and that a hostile writer cannot abuse.
 
-Needs NumPy alone, so that a trained model can be used without the command line's libraries.
+Needs NumPy alone, so that a model of numbers can be used without the command line's libraries.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
-import reprlib
 import secrets
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from gradstep import _document as document
+from gradstep._document import Scalar
+from gradstep._encoding import Encoding
 
 FORMAT = "gradstep-model"
-VERSION = 1
+VERSIONS = (1, 2)
+"""A file says 2 where its features are more than the numbers in the columns, which readers of 1 would not know."""
 MAX_BYTES = 64 * 2**20
 
-Scalar: TypeAlias = bool | int | float | str | None
 Fact: TypeAlias = Scalar | list[str]
 Class: TypeAlias = bool | int | float | str
-T = TypeVar("T")
 
 _TWO = "probability of classes[1] = 1 / (1 + exp(-(bias + sum over j of weights[j] * x[j]))), with x[j] = "
 _MORE = (
@@ -39,6 +40,11 @@ _STEP = (
 )
 _PLAIN = "the value of features[j]"
 _STANDARDIZED = "(the value of features[j] - standardize.mean[j]) / standardize.scale[j]"
+_ENCODED = (
+    "; of a column c in encoding.columns the values are: its number (of a date, the days since 'since'), or of "
+    "categories 1 for 'c=level' where it is that level, else 0, and with 'fill' in place of a missing value; "
+    "'c missing' is 1 where the value is missing, else 0"
+)
 
 
 @dataclass(frozen=True)
@@ -49,10 +55,14 @@ class Standardize:
     scale: list[float]
 
     @classmethod
-    def of(cls, X: NDArray[np.float64]) -> Standardize:
-        """Mean and population standard deviation of every column; scale 1 for a constant column."""
+    def of(cls, X: NDArray[np.float64], weight: NDArray[np.float64] | None = None) -> Standardize:
+        """Mean and population standard deviation of every column, by weights of the rows; scale 1 where constant."""
         with np.errstate(all="ignore"):
-            mean, scale = X.mean(axis=0), X.std(axis=0)
+            if weight is None:
+                mean, scale = X.mean(axis=0), X.std(axis=0)
+            else:
+                mean = np.average(X, axis=0, weights=weight)
+                scale = np.sqrt(np.average((X - mean) ** 2, axis=0, weights=weight))
         # The computed mean of equal numbers may be off by a rounding, which would leave a tiny scale instead of 0.
         constant = (X[:1] == X).all(axis=0)
         mean[constant] = X[0, constant]
@@ -67,50 +77,137 @@ class Standardize:
 
 @dataclass(frozen=True)
 class Model:
-    """A trained model. Of two classes it gives the probability of `classes[1]`, of K >= 3 that of every class."""
+    """A trained model, which predicts from the columns of a table; that of `gradstep train`, or of an estimator.
+
+    Attributes
+    ----------
+    features : list of str
+        The names of the features.
+    target : str
+        The column that is predicted.
+    classes : list
+        Its values: strings, numbers or booleans.
+    weights : list
+        One number per feature; for K >= 3 classes one such list per class.
+    bias : float or list of float
+        One number; for K >= 3 classes one per class.
+    standardize : Standardize or None
+        Mean and scale of each feature, which is (value - mean) / scale before its weight is applied.
+    options, result : dict
+        How it was trained, and what came of it.
+    gradstep : str
+        The version that trained it.
+    activation : {"sigmoid", "step"}
+        "step" of a perceptron, whose probabilities are 0 or 1. With K >= 3 classes "sigmoid" is softmax.
+    encoding : Encoding or None
+        How the columns of a table become features; None where these are the numbers in the columns of their names.
+
+    Examples
+    --------
+    >>> estimator = gradstep.LogisticRegression(l2=0.1).fit([[0.0], [1.0], [2.0], [3.0]], ["no", "yes", "no", "yes"])
+    >>> model = estimator.to_model(features=["hours"], target="passed")
+    >>> model.predict_proba({"hours": [0.5, 2.5]}).round(3)
+    array([0.346, 0.654])
+    >>> model.predict({"hours": [0.5, 2.5]})
+    array(['no', 'yes'], dtype='<U3')
+    """
 
     features: list[str]
     target: str
     classes: list[Class]
     weights: list[float] | list[list[float]]
-    """One number per feature; for K >= 3 classes one such list per class."""
     bias: float | list[float]
-    """One number; for K >= 3 classes one per class."""
     standardize: Standardize | None
     options: dict[str, Scalar]
     result: dict[str, Fact]
     gradstep: str
     activation: str = "sigmoid"
-    """"sigmoid" (for K >= 3 classes: softmax), or "step" for a perceptron, which alone has it in its file."""
+    encoding: Encoding | None = None
 
-    def predict(self, X: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-        """Probabilities and labels for every row of `X`, shape (m, n) with the columns of `features`.
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """The probability of `classes[1]` for every row, shape (m,); of K >= 3 classes those of all, (m, K).
 
-        Probabilities have shape (m,), of `classes[1]`, a perceptron's being 0 or 1; for K >= 3 classes (m, K), a column
-        per class. Labels are places in `classes`.
+        Parameters
+        ----------
+        X : data frame, mapping of names to columns, or array_like of shape (m, n)
+            In a frame (pandas, polars, pyarrow) the columns are found by name, and others are ignored. An array has the
+            features, in their order.
+
+        Returns
+        -------
+        ndarray
+            NaN for a row that lacks a value, where the model was trained with missing values left out.
+
+        Raises
+        ------
+        ValueError
+            If a column is not there, or a cell is not what the model was trained on; the message names both.
+        ImportError
+            If columns of text are given without polars (extra ``cli``).
         """
+        return self.probabilities(self._features(X))[0]
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """The most probable class of every row, shape (m,); None where `predict_proba` is NaN."""
+        probability, codes = self.probabilities(self._features(X))
+        labels = np.array(self.classes)
+        if labels.tolist() != self.classes:  # integers that no dtype has together
+            labels = np.array(self.classes, dtype=object)
+        unknown = np.isnan(probability) if len(self.classes) == 2 else np.isnan(probability).any(axis=-1)
+        if not unknown.any():
+            return np.asarray(labels[codes])
+        some = labels.astype(object)[codes]
+        some[unknown] = None
+        return some
+
+    def probabilities(self, X: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """Probabilities as of `predict_proba`, and places in `classes`, for every row of an array of features."""
         from gradstep import decision_function, sigmoid, softmax
         from gradstep._fitted import codes_of
 
-        x = X if self.standardize is None else self.standardize.apply(X)
+        x = X if self.standardize is None else self.standardize.apply(np.asarray(X, np.float64))
         z = decision_function(x, np.array(self.weights), self.bias)
-        codes = codes_of(z, by_class=z.ndim == 2, activation=self.activation)
+        codes = codes_of(z, by_class=np.ndim(self.bias) == 1, activation=self.activation)
         if self.activation == "step":
             return np.where(np.isnan(z), z, codes), codes
-        return softmax(z) if z.ndim == 2 else sigmoid(z), codes
+        return softmax(z) if np.ndim(self.bias) else sigmoid(z), codes
 
-    def predict_proba(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The probabilities alone."""
-        return self.predict(X)[0]
+    def table_encoding(self) -> Encoding:
+        """How the columns of a table become features."""
+        return self.encoding or Encoding.of_numbers(self.features)
+
+    def _features(self, X: Any) -> Any:
+        """The features in a frame's columns; an array as it is."""
+        names = list(X) if isinstance(X, Mapping) else getattr(X, "column_names", getattr(X, "columns", None))
+        if names is None:
+            return X
+        encoding = self.table_encoding()
+        columns = [np.asarray(X[name]) for name in encoding.names if name in names]
+        is_numbers = encoding.is_numbers and all(column.dtype.kind in "biuf" for column in columns)
+        if is_numbers and len(columns) == len(encoding.columns):
+            values = [column.astype(np.float64) for column in columns]
+        else:
+            try:
+                from gradstep import _kinds, _table
+            except ModuleNotFoundError as error:
+                needed = "columns of a frame that do not hold numbers need polars: pip install 'gradstep[cli]'"
+                raise ImportError(needed, name=error.name) from error
+            table = _table.of_frame(X, names, encoding)
+            values = _kinds.values(table, table.names_for(encoding.names), encoding)
+        encoding.check(values, "X", refuse=encoding.missing != "drop")
+        return encoding.matrix(values)
 
     def to_json(self) -> str:
         """The text of the model file; floats are written so that they read back to the last bit."""
         formula = _STEP if self.activation == "step" else _TWO if len(self.classes) == 2 else _MORE
         formula += _PLAIN if self.standardize is None else _STANDARDIZED
-        document = {"format": FORMAT, "version": VERSION, "formula": formula, **asdict(self)}
+        parts = {"format": FORMAT, "version": VERSIONS[0], "formula": formula, **asdict(self)}
         if self.activation == "sigmoid":
-            del document["activation"]
-        return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+            del parts["activation"]
+        del parts["encoding"]
+        if self.encoding is not None:
+            parts |= {"version": VERSIONS[1], "formula": formula + _ENCODED, "encoding": self.encoding.to_document()}
+        return json.dumps(parts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Model:
@@ -121,48 +218,55 @@ class Model:
         ValueError
             If `text` is not such a model; the message says what was expected and what came.
         """
-        document = _object(_parse(text))
-        _field(document, "format", lambda value: _equal(value, FORMAT))
-        _field(document, "version", lambda value: _equal(value, VERSION))
-        _field(document, "formula", _text)
-        features = _field(document, "features", _names)
-        classes = _field(document, "classes", _classes)
+        parts = document.mapping(document.parse(text))
+        document.field(parts, "format", lambda value: document.equal(value, FORMAT))
+        version = document.field(parts, "version", _version)
+        document.field(parts, "formula", document.text)
+        features = document.field(parts, "features", document.names)
+        classes = document.field(parts, "classes", _classes)
 
         def numbers(value: object) -> list[float]:
-            return _list(value, _number, len(features))
+            return document.items(value, document.number, len(features))
 
         def weights(value: object) -> list[float] | list[list[float]]:
-            return numbers(value) if len(classes) == 2 else _list(value, numbers, len(classes))
+            return numbers(value) if len(classes) == 2 else document.items(value, numbers, len(classes))
 
         def bias(value: object) -> float | list[float]:
-            return _number(value) if len(classes) == 2 else _list(value, _number, len(classes))
+            return document.number(value) if len(classes) == 2 else document.items(value, document.number, len(classes))
 
         def standardize(value: object) -> Standardize | None:
             if value is None:
                 return None
-            parts = _object(value)
-            scale = _field(parts, "scale", numbers)
+            pair = document.mapping(value)
+            scale = document.field(pair, "scale", numbers)
             if min(scale) <= 0:
-                raise _refusal("hold positive numbers in field 'scale'", min(scale))
-            return Standardize(_field(parts, "mean", numbers), scale)
+                raise document.refusal("hold positive numbers in field 'scale'", min(scale))
+            return Standardize(document.field(pair, "mean", numbers), scale)
 
         def activation(value: object) -> str:
-            return _choice(value, ("sigmoid", "step") if len(classes) == 2 else ("sigmoid",))
+            return document.choice(value, ("sigmoid", "step") if len(classes) == 2 else ("sigmoid",))
+
+        def encoding(value: object) -> Encoding:
+            read = Encoding.from_document(value)
+            if read.features != features:
+                raise document.refusal("make of its columns the names in field 'features'", read.features)
+            return read
 
         return cls(
             features=features,
-            target=_field(document, "target", _text),
+            target=document.field(parts, "target", document.text),
             classes=classes,
-            weights=_field(document, "weights", weights),
-            bias=_field(document, "bias", bias),
-            standardize=_field(document, "standardize", standardize),
-            options=_field(document, "options", lambda value: _members(value, _scalar)),
-            result=_field(document, "result", lambda value: _members(value, _fact)),
-            gradstep=_field(document, "gradstep", _text),
-            activation=_field({"activation": "sigmoid", **document}, "activation", activation),
+            weights=document.field(parts, "weights", weights),
+            bias=document.field(parts, "bias", bias),
+            standardize=document.field(parts, "standardize", standardize),
+            options=document.field(parts, "options", lambda value: document.members(value, document.scalar)),
+            result=document.field(parts, "result", lambda value: document.members(value, _fact)),
+            gradstep=document.field(parts, "gradstep", document.text),
+            activation=document.field({"activation": "sigmoid", **parts}, "activation", activation),
+            encoding=document.field(parts, "encoding", encoding) if version == VERSIONS[1] else None,
         )
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file, whole or not at all.
 
         Raises
@@ -172,31 +276,52 @@ class Model:
         ValueError
             If it would be too large to be read again.
         """
+        path = Path(path)
         data = self.to_json().encode()
         if len(data) > MAX_BYTES:
             raise ValueError(f"model file {path} must have at most {MAX_BYTES} bytes, got {len(data)}")
         write_file(path, data)
 
-    @classmethod
-    def load(cls, path: Path) -> Model:
-        """Read a model file.
 
-        Raises
-        ------
-        OSError
-            If the file cannot be read.
-        ValueError
-            If it is not a model file.
-        """
-        with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            # The second look is for pipes and devices, which have no size.
-            if size > MAX_BYTES or len(text := file.read(MAX_BYTES + 1)) > MAX_BYTES:
-                raise ValueError(f"model file {path} must have at most {MAX_BYTES} bytes, got {size or 'more'}")
-        try:
-            return cls.from_json(text)
-        except _Refused as error:
-            raise ValueError(f"model file {path} {error}") from None
+def load(path: str | os.PathLike[str]) -> Model:
+    """Read a model file, as `gradstep train --out` and `Model.save` write it.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If it is not a model file; the message says what was expected and what came.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> estimator = gradstep.LogisticRegression(l2=0.1).fit([[0.0], [1.0], [2.0], [3.0]], ["no", "yes", "no", "yes"])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "model.json")
+    ...     estimator.to_model(features=["hours"]).save(path)
+    ...     model = gradstep.load(path)
+    >>> model.features, model.classes, model.predict_proba({"hours": [0.5]}).round(3)
+    (['hours'], ['no', 'yes'], array([0.346]))
+    """
+    path = Path(path)
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        # The second look is for pipes and devices, which have no size.
+        if size > MAX_BYTES or len(text := file.read(MAX_BYTES + 1)) > MAX_BYTES:
+            raise ValueError(f"model file {path} must have at most {MAX_BYTES} bytes, got {size or 'more'}")
+    try:
+        return Model.from_json(text)
+    except document.Refused as error:
+        raise ValueError(f"model file {path} {error}") from None
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -220,130 +345,22 @@ def write_file(path: Path, data: bytes) -> None:
         raise
 
 
-class _Refused(ValueError):
-    """What the model file must do, and what came instead."""
-
-    def __init__(self, expected: str, got: str) -> None:
-        super().__init__(f"must {expected}, got {got}")
-        self.expected = expected
-        self.got = got
-
-
-def _refusal(expected: str, got: object) -> _Refused:
-    return _Refused(expected, reprlib.repr(got))
-
-
-def _parse(text: str | bytes) -> object:
-    def members(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        document: dict[str, object] = {}
-        for name, value in pairs:
-            if name in document:
-                raise _refusal("name every field once", name)
-            document[name] = value
-        return document
-
-    def constant(name: str) -> object:
-        raise _Refused("hold finite numbers", name)
-
-    try:
-        text = text.decode() if isinstance(text, bytes) else text
-        return json.loads(text, object_pairs_hook=members, parse_constant=constant)
-    except UnicodeDecodeError as error:
-        raise _Refused("be UTF-8 text", f"{error.object[error.start]:#04x} at byte {error.start}") from None
-    except json.JSONDecodeError as error:
-        raise _Refused("be JSON", f"{error.msg!r} at line {error.lineno} column {error.colno}") from None
-    except RecursionError:
-        raise _Refused("be JSON of a few levels", "too many") from None
-    except ValueError as error:
-        if isinstance(error, _Refused):
-            raise
-        raise _Refused("hold numbers of 64 bits", "an integer of thousands of digits") from None
-
-
-def _field(document: Mapping[str, object], name: str, read: Callable[[object], T]) -> T:
-    if name not in document:
-        raise _Refused(f"have a field {name!r}", "none")
-    try:
-        return read(document[name])
-    except _Refused as error:
-        raise _Refused(f"{error.expected} in field {name!r}", error.got) from None
-
-
-def _equal(value: object, expected: object) -> None:
-    if type(value) is not type(expected) or value != expected:
-        raise _refusal(f"be {expected!r}", value)
-
-
-def _choice(value: object, words: Sequence[str]) -> str:
-    if not isinstance(value, str) or value not in words:
-        raise _refusal(f"be {' or '.join(map(repr, words))}", value)
+def _version(value: object) -> int:
+    if type(value) is not int or value not in VERSIONS:
+        raise document.refusal(f"be {' or '.join(map(str, VERSIONS))}", value)
     return value
-
-
-def _object(value: object) -> dict[str, object]:
-    if not isinstance(value, dict):
-        raise _refusal("be an object", value)
-    return value
-
-
-def _list(value: object, read: Callable[[object], T], length: int | None = None) -> list[T]:
-    if not isinstance(value, list):
-        raise _refusal("be a list", value)
-    if length is not None and len(value) != length:
-        raise _refusal(f"have {length} values", len(value))
-    return [read(item) for item in value]
-
-
-def _number(value: object) -> float:
-    if type(value) not in (int, float):
-        raise _refusal("hold numbers", value)
-    number: Any = value
-    with suppress(OverflowError):
-        if math.isfinite(result := float(number)):
-            return result
-    raise _refusal("hold finite numbers", value)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise _refusal("hold strings", value)
-    try:
-        value.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair, written as an escape
-        raise _refusal("hold Unicode text", value) from None
-    return value
-
-
-def _names(value: object) -> list[str]:
-    names = _list(value, _text)
-    if not names or len(set(names)) < len(names):
-        raise _refusal("hold one or more different names", names)
-    return names
-
-
-def _scalar(value: object) -> Scalar:
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return _text(value)
-    number = _number(value)
-    return value if isinstance(value, int) else number
 
 
 def _fact(value: object) -> Fact:
-    return _list(value, _text) if isinstance(value, list) else _scalar(value)
-
-
-def _members(value: object, read: Callable[[object], T]) -> dict[str, T]:
-    return {_text(name): read(item) for name, item in _object(value).items()}
+    return document.items(value, document.text) if isinstance(value, list) else document.scalar(value)
 
 
 def _classes(value: object) -> list[Class]:
-    items = _list(value, _scalar)
+    items = document.items(value, document.scalar)
     classes = [item for item in items if item is not None]
     kinds = {"number" if type(item) in (int, float) else type(item).__name__ for item in classes}
     if len(items) < 2 or len(set(classes)) != len(items) or len(kinds) != 1:
-        raise _refusal("hold two or more different strings, numbers or booleans", value)
+        raise document.refusal("hold two or more different strings, numbers or booleans", value)
     if any(type(item) is int and not -(2**63) <= item < 2**64 for item in classes):
-        raise _refusal("hold integers of 64 bits", value)
+        raise document.refusal("hold integers of 64 bits", value)
     return classes

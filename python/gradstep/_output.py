@@ -146,6 +146,6 @@ def emit(result: str | bytes) -> None:
         raise OSError(error.errno, error.strerror, "standard output") from None
 
 
-def say(message: str) -> None:
-    """Write one line to stderr."""
-    click.echo(f"gradstep: {visible(message)}", err=True)
+def say(message: str, more: Sequence[str] = ()) -> None:
+    """Write one line to stderr, and what belongs to it below."""
+    click.echo("\n  ".join([f"gradstep: {visible(message)}", *map(visible, more)]), err=True)

@@ -1,135 +1,166 @@
-"""Data files: CSV or Parquet to numbers, with every doubt about the data raised here."""
+"""Data files, CSV or Parquet, as columns that are not yet converted; and the target."""
 
 from __future__ import annotations
 
 import codecs
 import csv
 import errno
+import gzip
 import io
 import math
 import os
+import re
+import shlex
 import stat
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from gradstep._cells import MISSING, TRUTH, text, truth
+from gradstep._encoding import Encoding, Format
 from gradstep._model import Class
 
-MISSING = ("", "NA", "N/A", "NaN", "nan", "null")
 PARQUET_SUFFIXES = (".parquet", ".pq")
-CSV_SUFFIXES = (".csv", ".tsv", ".txt")
+CSV_SUFFIXES = (".csv", ".tsv", ".txt", ".gz")
 MAX_CLASSES = 1000
-TRUTH = {"true": True, "false": False}
 
 _BOM = codecs.BOM_UTF8
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_GZIP = b"\x1f\x8b"
 _ZLIB = (b"x^", b"x\x01")
 """First bytes of a zlib stream that are also text."""
+_BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+"""Bytes that are in no text."""
+_ROW_LABELS = r"^__index_level_\d+__$"
+"""The name that pandas gives in a Parquet file to the labels of the rows, which are no column."""
+
+
+class Fault(NamedTuple):
+    """Something in a table that must be decided before it can be used."""
+
+    words: str
+    options: tuple[tuple[str, str], ...] = ()
+    """Options of the command line that decide it, with their values."""
+
+    @property
+    def advice(self) -> str:
+        """The options as they are written; of one that is given once, the first value."""
+        values: dict[str, list[str]] = {}
+        for name, value in dict.fromkeys(self.options):
+            values.setdefault(name, []).append(value)
+        words = []
+        for name, given in values.items():
+            if name == "--drop":
+                plain = [value for value in given if "," not in value]
+                given = [",".join(plain)] * bool(plain) + [value for value in given if "," in value]
+            elif name != "--na":
+                given = given[:1]
+            for value in map(shlex.quote, given):
+                words.append(f"{name}={value}" if value.startswith("-") else f"{name} {value}")
+        return " ".join(words)
+
+
+class TableError(ValueError):
+    """Why a table cannot be used: all of it at once, and the options that would do."""
+
+    def __init__(self, where: str, faults: Sequence[Fault]) -> None:
+        advice = Fault("", tuple(option for fault in faults for option in fault.options)).advice
+        add = f"for example, add: {advice}"
+        self.lines = [f"{where}: {faults[0].words}" + (f"; {add}" if advice else "")]
+        if len(faults) > 1:
+            self.lines = [f"{where}: {len(faults)} things to decide", *(fault.words for fault in faults), add]
+        super().__init__("\n".join(self.lines))
 
 
 @dataclass(frozen=True)
 class Table:
-    """The columns of a data file, not yet converted."""
+    """The columns of a data file or of a frame, not yet converted."""
 
-    path: Path
+    where: str
+    """What messages call it: the path of the file."""
     frame: pl.DataFrame
-    named: bool
+    named: bool = True
     """Whether the file itself names its columns; otherwise they are column_1, column_2, …"""
-
-    def features(self, names: Sequence[str]) -> NDArray[np.float64]:
-        """The columns `names` as a C-contiguous matrix of finite numbers."""
-        X = np.empty((self.frame.height, len(names)))
-        for j, name in enumerate(names):
-            X[:, j] = self._numbers(self.frame[name])
-        return X
+    format: Format = field(default_factory=Format)
+    """What is said of how the file is written."""
+    delimiter: str = ","
+    """What is between its cells."""
+    faults: tuple[Fault, ...] = ()
+    """What must be decided, though the file was read."""
 
     def target(self, name: str) -> tuple[NDArray[np.float64], list[Class]]:
-        """The column `name` as codes 0, 1, …, and the values that these stand for, in sorted order."""
-        if name not in self.frame.columns:
-            raise self._error(f"has no column {name!r}; the columns are {few(self.frame.columns)}{self._hint()}")
+        """The column `name` as codes 0, 1, …, NaN where missing, and the values that these stand for, sorted."""
         values = self._values(self.frame[name])
-        classes = values.unique().sort()
-        if problem := _no_classes(classes, len(values)):
-            hint = self._hint() if values.dtype == pl.String else ""
-            raise self._error(f"target {name!r} {problem}, got {len(classes)}: {few(classes)}{hint}")
+        classes = values.drop_nulls().unique().sort()
+        if problem := _no_classes(classes, len(values) - values.null_count()):
+            hint = self.hint() if values.dtype == pl.String else ""
+            raise self.error(f"target {name!r} {problem}, got {len(classes)}: {few(classes)}{hint}")
         codes = values.replace_strict(classes, np.arange(len(classes)), return_dtype=pl.Float64)
-        return codes.to_numpy(), classes.to_list()
+        return codes.fill_null(math.nan).to_numpy(), classes.to_list()
 
-    def names_for(self, features: Sequence[str]) -> Sequence[str]:
-        """The columns of this file that hold `features`: by name, or by position where the file has no header."""
+    def named_by(self, values: Sequence[str]) -> list[str]:
+        """The columns that an option names: each value is a name, or names with commas between them."""
+        names = [name for value in values for name in ([value] if value in self.frame.columns else value.split(","))]
+        for name in names:
+            if name not in self.frame.columns:
+                raise self.error(f"has no column {name!r}; the columns are {few(self.frame.columns)}{self.hint()}")
+        return names
+
+    def names_for(self, needed: Sequence[str]) -> Sequence[str]:
+        """The columns that hold what a model needs: by name, or by position where the file has no header."""
         columns = self.frame.columns
-        if not self.named and len(columns) == len(features):
+        if not self.named and len(columns) == len(needed):
             return columns
-        absent = [name for name in features if name not in columns]
+        absent = [name for name in needed if name not in columns]
         if absent and not self.named:
-            needed = f"the model needs {len(features)}: {few(features)}"
-            raise self._error(f"has {len(columns)} columns and no header; {needed}")
+            raise self.error(f"has {len(columns)} columns and no header; the model needs {len(needed)}: {few(needed)}")
         if absent:
-            raise self._error(f"lacks {few(absent)}, needed by the model; the columns are {few(columns)}")
-        return features
-
-    def _numbers(self, column: pl.Series) -> NDArray[np.float64]:
-        if column.dtype.is_numeric() or column.dtype == pl.Boolean:
-            values = column.cast(pl.Float64)
-        else:
-            text = self._text(column, "numbers")
-            values = text.cast(pl.Float64, strict=False)
-            if values.null_count():
-                values = values.fill_null(_truth(text).cast(pl.Float64))
-        self._check(column, values, "numbers")
-        return values.to_numpy()
+            raise self.error(f"lacks {few(absent)}, needed by the model; the columns are {few(columns)}")
+        return needed
 
     def _values(self, column: pl.Series) -> pl.Series:
-        """The column as integers, floats, booleans or text, whichever is the first that all its cells are."""
+        """The column as integers, floats, booleans or text, whichever is the first that all its cells are.
+
+        Null where a value is missing.
+        """
         values = column
         if column.dtype.is_decimal() or column.dtype == pl.Int128 or column.dtype == pl.UInt128:
             values = column.cast(pl.Float64)
         elif not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
-            values = self._text(column, "classes")
-            self._check(column, values.replace(list(MISSING), None), "classes")
+            if column.dtype not in (pl.String, pl.Categorical, pl.Enum, pl.Null):
+                raise self.error(f"column {column.name!r} must hold classes, got values of type {column.dtype}")
+            values = text(column, self.format.na)
             # What is text as a number, such as 01, or has more digits than a float, is one class for each spelling.
             spelt, long = (values.str.contains(spelling).any() for spelling in (r"^[+-]?0\d", r"^[+-]?\d{16}"))
             kinds = () if spelt else (pl.Int64, pl.UInt64) if long else (pl.Int64, pl.UInt64, pl.Float64)
-            tries = [values.cast(kind, strict=False) for kind in kinds]
-            values = next((other for other in (*tries, _truth(values)) if not other.null_count()), values)
-        self._check(column, values, "classes")
+            tries = (*(values.cast(kind, strict=False) for kind in kinds), truth(values))
+            values = next((other for other in tries if other.null_count() == values.null_count()), values)
+        if values.dtype.is_float():
+            values = values.fill_nan(None)
+            infinite = values.is_infinite().fill_null(False)
+            if infinite.any():
+                row = infinite.arg_max() or 0
+                place = f"column {column.name!r}, data row {row + 1}"
+                raise self.error(f"{place}: must hold finite numbers, got {short(column[row])}")
         return values
 
-    def _text(self, column: pl.Series, expected: str) -> pl.Series:
-        if column.dtype == pl.Null:
-            return column.cast(pl.String)
-        if column.dtype not in (pl.String, pl.Categorical, pl.Enum):
-            raise self._error(f"column {column.name!r} must hold {expected}, got values of type {column.dtype}")
-        return column.cast(pl.String).str.strip_chars()
+    def hint(self, row: int = 0) -> str:
+        """What may explain text in the first row."""
+        return " (if the first row is a header, say --header)" if row == 0 and not self.named else ""
 
-    def _check(self, column: pl.Series, values: pl.Series, expected: str) -> None:
-        """Raise an error about the first cell of `column` that is null or not finite in `values`."""
-        bad = values.is_null() | ~values.is_finite() if values.dtype.is_float() else values.is_null()
-        row = bad.arg_max()
-        if row is None or not bad[row]:
-            return
-        cell = column[row]
-        place = f"column {column.name!r}, data row {row + 1}"
-        if cell is None or str(cell).strip() in MISSING:
-            raise self._error(f"{place}: missing value")
-        if isinstance(values[row], float) and math.isinf(values[row]):
-            raise self._error(f"{place}: must hold finite numbers, got {_short(cell)}")
-        hint = self._hint() if row == 0 else ""
-        raise self._error(f"{place}: must hold {expected}, got {_short(cell)}{hint}")
-
-    def _hint(self) -> str:
-        return "" if self.named else " (if the first row is a header, say --header)"
-
-    def _error(self, message: str) -> ValueError:
-        return ValueError(f"{self.path}: {message}")
+    def error(self, words: str) -> TableError:
+        """The error about this table."""
+        return TableError(self.where, [*self.faults, Fault(words)])
 
 
-def read(path: Path, header: bool | None = None, names: Sequence[str] = ()) -> Table:
+def read(path: Path, header: bool | None = None, names: Sequence[str] = (), format: Format | None = None) -> Table:
     """Read a data file; `header=None` looks at the first row of a CSV file to see whether it is one.
 
     It is one if it holds all `names`, or no number. With a number in it, it is data, unless text stands above numbers:
@@ -140,7 +171,7 @@ def read(path: Path, header: bool | None = None, names: Sequence[str] = ()) -> T
     OSError
         If the file cannot be read.
     ValueError
-        If it is neither CSV in UTF-8 nor Parquet, or not a table with at least one row, or may have a header or not.
+        If it is neither CSV nor Parquet, or not a table with at least one row, or may have a header or not.
     """
     with open(path, "rb") as file:
         mode = os.fstat(file.fileno()).st_mode
@@ -154,7 +185,10 @@ def read(path: Path, header: bool | None = None, names: Sequence[str] = ()) -> T
             if suffix in PARQUET_SUFFIXES or (magic == b"PAR1" and suffix not in CSV_SUFFIXES):
                 table = _read_parquet(path, source)
             else:
-                table = _read_csv(path, source, header, names)
+                if magic.startswith(_GZIP):
+                    source = _unzipped(path, source)
+                    suffix = Path(path.stem).suffix.lower()
+                table = _read_csv(path, source, suffix, header, names, format or Format())
         except OSError as error:  # of a file already open: its name is not in it
             raise OSError(error.errno or errno.EIO, error.strerror or str(error), os.fspath(path)) from None
     if not table.frame.height:
@@ -162,25 +196,71 @@ def read(path: Path, header: bool | None = None, names: Sequence[str] = ()) -> T
     return table
 
 
+def of_frame(X: Any, names: Sequence[str], encoding: Encoding) -> Table:
+    """The columns of a frame, or of any mapping of names to columns, that an encoding reads."""
+    columns = {name: _series(name, X[name]) for name in names if name in encoding.names}
+    return Table("X", pl.DataFrame(columns), format=encoding.format)
+
+
+def _series(name: str, column: Any) -> pl.Series:
+    if isinstance(column, pl.Series):
+        return column
+    values = np.asarray(column)
+    if values.dtype.kind in "biufM":
+        return pl.Series(name, values)
+    missing = column.isna() if hasattr(column, "isna") else [value is None for value in values.tolist()]
+    cells = [None if none else value for none, value in zip(missing, values.tolist(), strict=True)]
+    return pl.Series(name, cells, strict=False)
+
+
+def _unzipped(path: Path, source: BinaryIO) -> BinaryIO:
+    try:
+        return io.BytesIO(gzip.GzipFile(fileobj=source).read())
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        raise ValueError(f"{path}: a damaged gzip file") from None
+
+
 def _read_parquet(path: Path, source: BinaryIO) -> Table:
     try:
         with _silence():
-            return Table(path, pl.read_parquet(source), named=True)
+            frame = pl.read_parquet(source)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         raise ValueError(f"{path}: not a readable Parquet file") from None
+    return Table(str(path), frame.drop(name for name in frame.columns if re.match(_ROW_LABELS, name)))
 
 
-def _read_csv(path: Path, source: BinaryIO, header: bool | None, names: Sequence[str]) -> Table:
+def _read_csv(
+    path: Path,
+    source: BinaryIO,
+    suffix: str,
+    header: bool | None,
+    names: Sequence[str],
+    format: Format,
+    faults: tuple[Fault, ...] = (),
+) -> Table:
+    def in_another_encoding() -> Table:
+        """The table, read as what its bytes may be, with what must be said to have it read so."""
+        source.seek(0)
+        likely = _likely_encoding(source.read())
+        fault = Fault(f"not a CSV file in UTF-8: --encoding {likely} may read it", (("--encoding", likely),))
+        source.seek(0)
+        return _read_csv(path, source, suffix, header, names, replace(format, encoding=likely), (fault,))
+
+    if format.encoding is not None:
+        source = _decoded(path, source, format.encoding)
     head = source.read(1 << 16)
     source.seek(0)
     try:
-        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
+        start = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
     except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:  # UTF-16, compressed, or no text at all
-        raise ValueError(f"{path}: not a CSV file in UTF-8")
-    separator = _separator(path.suffix.lower(), text.partition("\n")[0])
-    end = "\r" if "\r" in text and "\n" not in text else "\n"
+        if not _BINARY.search(head):
+            return in_another_encoding()
+        start = "\0"
+    if "\0" in start:  # compressed, or no text at all
+        advice = "; for example, add: --encoding utf-16" if head.startswith(_UTF16) else ""
+        raise ValueError(f"{path}: not a CSV file in UTF-8{advice}")
+    separator = format.delimiter or _separator(suffix, start.partition("\n")[0])
+    end = "\r" if "\r" in start and "\n" not in start else "\n"
     if head.startswith(_ZLIB):  # a byte order mark keeps the reader from decompressing it
         source = io.BytesIO(_BOM + source.read())
     try:
@@ -190,7 +270,7 @@ def _read_csv(path: Path, source: BinaryIO, header: bool | None, names: Sequence
         raise ValueError(f"{path}: is empty") from None
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         if "utf-8" in str(error):
-            raise ValueError(f"{path}: not a CSV file in UTF-8") from None
+            return in_another_encoding()
         problem = _ragged(source, separator) or str(error).partition("\n")[0]
         raise ValueError(f"{path}: not a table: {problem}") from None
 
@@ -201,48 +281,82 @@ def _read_csv(path: Path, source: BinaryIO, header: bool | None, names: Sequence
 
     # A line with too few cells has been filled up; one with too many has been refused above.
     last = frame.to_series(-1)
-    if last.null_count() and (reason := _ragged(source, separator)):
-        raise ValueError(f"{path}: not a table: {reason}")
+    if last.null_count():
+        if reason := _ragged(source, separator):
+            raise ValueError(f"{path}: not a table: {reason}")
+        frame = _without_blank_lines(frame, source, separator)
 
     first = [(cell or "").strip() for cell in frame.row(0)]
     if header is None:
         header = (names and set(names) <= set(first)) or not any(_is_number(cell) for cell in first)
         if not header and (name := _text_above_numbers(first, frame)):
             raise ValueError(
-                f"{path}: the first row may be a header, as {_short(name)} stands above numbers, or data, as it has a "
+                f"{path}: the first row may be a header, as {short(name)} stands above numbers, or data, as it has a "
                 "number itself: say --header or --no-header"
             )
+    read = Table(str(path), frame, bool(header), format, separator, faults)
     if not header:
         frame.columns = [f"column_{j}" for j in range(1, frame.width + 1)]
-        return Table(path, frame, named=False)
+        return read
     if len(set(first)) < len(first):
         twice = next(name for j, name in enumerate(first) if name in first[:j])
         raise ValueError(f"{path}: two columns are named {twice!r}")
     frame.columns = first
-    return Table(path, frame.slice(1), named=True)
+    return replace(read, frame=frame.slice(1))
+
+
+def _decoded(path: Path, source: BinaryIO, encoding: str) -> BinaryIO:
+    """The file in UTF-8."""
+    try:
+        return io.BytesIO(source.read().decode(encoding).encode())
+    except UnicodeError as error:
+        raise ValueError(f"{path}: not text in {encoding!r}: {error}") from None
+
+
+def _likely_encoding(data: bytes) -> str:
+    """Of text that is not in UTF-8: that of Windows where there are bytes that stand for nothing in Latin-1."""
+    if re.search(rb"[\x80-\x9f]", data):
+        with suppress(UnicodeDecodeError):
+            data.decode("cp1252")
+            return "cp1252"
+    return "latin-1"
+
+
+def _without_blank_lines(frame: pl.DataFrame, source: BinaryIO, separator: str) -> pl.DataFrame:
+    """The rows that are lines with something in them, if only delimiters; of a single column, all rows."""
+    if frame.width == 1 or not frame.select(pl.all_horizontal(pl.all().is_null()).any()).item():
+        return frame
+    with _lines(source, separator) as lines:
+        kept = [number for number, line in enumerate(lines) if line]
+    return frame[np.array([number for number in kept if number < frame.height])]
+
+
+@contextmanager
+def _lines(source: BinaryIO, separator: str) -> Iterator[Any]:
+    """The lines of a CSV file, cut into cells one by one."""
+    source.seek(0)
+    text = io.TextIOWrapper(source, "utf-8-sig", newline="")
+    try:
+        yield csv.reader(text, delimiter=separator)
+    finally:
+        text.detach()  # the source is the caller's to close
 
 
 def _separator(suffix: str, line: str) -> str:
     """A tab where the suffix says so; else a comma, or what the first line has instead of one."""
     if suffix == ".tsv" or (suffix == ".txt" and "\t" in line):
         return "\t"
-    return next((separator for separator in (",", "\t", ";") if separator in line), ",")
+    return next((separator for separator in (",", "\t", ";", "|") if separator in line), ",")
 
 
 def _ragged(source: BinaryIO, separator: str) -> str | None:
     """What is wrong with the first line that has not as many cells as the first one."""
-    source.seek(0)
-    text = io.TextIOWrapper(source, "utf-8-sig", newline="")
-    try:
-        with suppress(csv.Error, UnicodeDecodeError):
-            rows = csv.reader(text, delimiter=separator)
-            width = len(next(rows))
-            for row in rows:
-                if row and len(row) != width:
-                    return f"line {rows.line_num} has {len(row)} cells, line 1 has {width}"
-        return None
-    finally:
-        text.detach()  # the source is the caller's to close
+    with _lines(source, separator) as lines, suppress(csv.Error, UnicodeDecodeError):
+        width = len(next(lines))
+        for cells in lines:
+            if cells and len(cells) != width:
+                return f"line {lines.line_num} has {len(cells)} cells, line 1 has {width}"
+    return None
 
 
 def _is_number(cell: str) -> bool:
@@ -262,11 +376,6 @@ def _text_above_numbers(first: Sequence[str], frame: pl.DataFrame) -> str | None
     return None
 
 
-def _truth(text: pl.Series) -> pl.Series:
-    """Booleans where the text is true or false in any case, else null."""
-    return text.str.to_lowercase().replace_strict(TRUTH, default=None, return_dtype=pl.Boolean)
-
-
 def _no_classes(values: pl.Series, rows: int) -> str | None:
     """Why the different values of a target cannot be classes."""
     if len(values) < 2:
@@ -284,11 +393,12 @@ def _no_classes(values: pl.Series, rows: int) -> str | None:
 
 def few(values: Sequence[object] | pl.Series, most: int = 8) -> str:
     """The values as an error message names them: the first of them, and how many there are."""
-    shown = [_short(value) for value in values[:most]]
+    shown = [short(value) for value in values[:most]]
     return ", ".join(shown if len(values) <= most else [*shown, f"… ({len(values)} in all)"])
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """A value as an error message shows it, cut if it is long."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "…" + text[0] * (text[0] in "'\"")
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradstep import Descent, Optimum, Trainer, __version__, _table, _words, decision_function, fit
+from gradstep import Descent, Optimum, Trainer, __version__, _kinds, _table, _words, decision_function, fit
+from gradstep._document import Scalar
+from gradstep._encoding import Encoding, Format
 from gradstep._fitted import codes_of
-from gradstep._model import Class, Fact, Model, Scalar, Standardize
+from gradstep._kinds import Asked
+from gradstep._model import Class, Fact, Model, Standardize
 from gradstep._optimum import Alias, Iteration, Separation
+from gradstep._table import Fault, Table
 
 Array: TypeAlias = NDArray[np.float64]
 Found = TypeVar("Found", Optimum, Descent)
@@ -38,6 +42,15 @@ class Problem:
     features: list[str]
     target: str
     classes: list[Class]
+    weight: Array | None = None
+    """Weights of the rows, and the column that has them."""
+    weight_name: str | None = None
+    encoding: Encoding | None = None
+    """How the features were made of the columns; None if they are the columns."""
+    notes: list[str] = field(default_factory=list)
+    """What was done to the table."""
+    remarks: dict[str, str] = field(default_factory=dict)
+    """Columns that say nothing of their own, and why."""
 
     def column(self, name: str) -> int:
         """The number of the feature of that name."""
@@ -46,15 +59,94 @@ class Problem:
         return self.features.index(name)
 
     @classmethod
-    def read(cls, file: Path, header: bool | None, target: str | None) -> Problem:
+    def read(
+        cls,
+        file: Path,
+        header: bool | None = None,
+        target: str | None = None,
+        asked: Asked | None = None,
+        format: Format | None = None,
+    ) -> Problem:
         """The columns of a data file; the target is the last one if no other is named."""
-        table = _table.read(file, header)
-        target = table.frame.columns[-1] if target is None else target
-        y, classes = table.target(target)
-        features = [name for name in table.frame.columns if name != target]
-        if not features:
-            raise ValueError(f"{file}: must have a feature column beside the target {target!r}, got none")
-        return cls(table.features(features), y, features, target, classes)
+        table = _table.read(file, header, format=format)
+        asked = (asked or Asked()).named(table)
+        taken = {*asked.drop, *asked.ids, asked.weight}
+        if target is None:
+            target = next((name for name in reversed(table.frame.columns) if name not in taken), "")
+        table.named_by([target])
+        codes, classes = table.target(target)
+        unlabelled = np.isnan(codes)
+        faults = [] if asked.missing or not unlabelled.any() else [_unlabelled(target, unlabelled)]
+        others = [name for name in (target, asked.weight) if name is not None]
+        learnt = _kinds.learn(table, others, asked, faults)
+        kept = ~(unlabelled | learnt.encoding.incomplete(learnt.values))
+        notes = learnt.notes
+        if not kept.all():
+            notes = [*notes, f"{len(kept) - kept.sum()} of {len(kept)} rows lack a value and are left out"]
+        y, values = codes[kept], [column[kept] for column in learnt.values]
+        absent = [value for k, value in enumerate(classes) if not (y == k).any()]
+        if absent:
+            raise table.error(f"target {target!r} is never {_table.few(absent)} in the rows that lack no value")
+        if asked.positive is not None:
+            y, classes = _with_positive(table, target, y, classes, asked.positive)
+        encoding = learnt.encoding
+        return cls(
+            X=encoding.matrix(values),
+            y=y,
+            features=encoding.features,
+            target=target,
+            classes=classes,
+            weight=None if asked.weight is None else _weights(table, asked.weight)[kept],
+            weight_name=asked.weight,
+            encoding=None if encoding == Encoding.of_numbers(encoding.names) else encoding,
+            notes=notes,
+            remarks=learnt.remarks,
+        )
+
+
+def _unlabelled(target: str, missing: NDArray[np.bool_]) -> Fault:
+    rows = f"{missing.sum()} of {len(missing)} rows have no target" if missing.sum() > 1 else "the row has no target"
+    words = f"column {target!r}, data row {missing.argmax() + 1}: missing value, {rows}: --missing drop leaves them out"
+    return Fault(words, (("--missing", "drop"),))
+
+
+def _weights(table: Table, name: str) -> Array:
+    """The weights of the rows."""
+    encoding = Encoding.of_numbers([name])
+    weights = _kinds.values(table, [name], encoding)
+    encoding.check(weights, table.where, refuse=True)
+    if (weights[0] < 0).any():
+        row = int((weights[0] < 0).argmax())
+        raise table.error(
+            f"column {name!r}, data row {row + 1}: a weight must not be negative, got {weights[0][row]:g}"
+        )
+    return weights[0]
+
+
+def _with_positive(
+    table: Table, target: str, y: Array, classes: list[Class], positive: str
+) -> tuple[Array, list[Class]]:
+    """The classes with the one that is written `positive` behind the other, and the codes for that."""
+    if len(classes) != 2:
+        raise table.error(f"--positive is for a target with two values, and {target!r} has {len(classes)}")
+    place = next((k for k, value in enumerate(classes) if _is_written(value, positive)), None)
+    if place is None:
+        raise table.error(
+            f"--positive must be a value of the target {target!r}, {_table.few(classes)}, got {positive!r}"
+        )
+    return (y, classes) if place == 1 else (1 - y, classes[::-1])
+
+
+def _is_written(value: Class, text: str) -> bool:
+    """Whether the text stands for the class in a file."""
+    if isinstance(value, str):
+        return value == text
+    if isinstance(value, bool):
+        return str(value).lower() == text.lower()
+    try:
+        return float(text) == value
+    except ValueError:
+        return False
 
 
 class Trained(NamedTuple, Generic[Found]):
@@ -94,7 +186,7 @@ def optimum(
     x, scaling = _scaled(problem, standardize)
     arguments: dict[str, Any] = options
     try:
-        best = fit(x, problem.y, callback=callback, **arguments)
+        best = fit(x, problem.y, sample_weight=problem.weight, callback=callback, **arguments)
     except ValueError:
         with np.errstate(over="ignore"):
             too_large = np.isinf((x * x).sum(axis=0)).any()
@@ -123,7 +215,9 @@ def optimum(
         remedy="" if standardize else option_name("standardize"),
     )
     missing = _words.shortfall(best, asked)
-    return Trained(model, [*_aliased(problem, scaling, best.aliased), *([missing] if missing else [])], best, x)
+    notes = [*_aliased(problem, scaling, best.aliased), *([missing] if missing else [])]
+    said = {problem.features[alias.column] for alias in best.aliased}
+    return Trained(model, [*problem.notes, *_remarks(problem, said), *notes], best, x)
 
 
 def descent(
@@ -159,7 +253,7 @@ def descent(
         nonlocal logged
         if log and epoch > logged:
             logged = epoch
-            log({"epoch": epoch, error: loss, "accuracy": _accuracy(problem.y, x, weights, bias, activation)})
+            log({"epoch": epoch, error: loss, "accuracy": _accuracy(problem, x, weights, bias, activation)})
 
     def watch(epoch: int, loss: float, weights: Array, bias: float) -> None:
         if epoch == 0 or (epoch + 1) % log_every == 0:
@@ -177,7 +271,17 @@ def descent(
     model = _model(problem, x, scaling, end.weights, end.bias, options, {error: last, **result})
     worse = [] if activation == "step" else _worse_than_a_constant(problem.y, last, standardize)
     rise = [] if options["l2"] else _rise(end)  # with a penalty, the loss alone may rise to its end
-    return Trained(model, [*rise, *worse], end, x)
+    return Trained(model, [*problem.notes, *_remarks(problem), *rise, *worse], end, x)
+
+
+def _remarks(problem: Problem, said: Collection[str] = ()) -> list[str]:
+    """Which columns say nothing of their own, but for those of which it is `said`."""
+    remarks = {name: why for name, why in problem.remarks.items() if name not in said}
+    if not remarks:
+        return []
+    words = ", ".join(f"column {_table.few([name])} {why}" for name, why in remarks.items())
+    them = "it" if len(remarks) == 1 else "them"
+    return [f"{words}: {Fault('', tuple(('--drop', name) for name in remarks)).advice} leaves {them} out"]
 
 
 def _start(problem: Problem, text: str) -> tuple[Array, float] | tuple[()]:
@@ -200,10 +304,11 @@ def _rise(end: Descent) -> list[str]:
     return [f"the loss rose from {before:.7g} to {after:.7g} in epoch {epoch + 1}: a smaller learning rate?"]
 
 
-def _accuracy(y: Array, x: Array, weights: Array, bias: Any, activation: str) -> float:
-    """Fraction of the rows whose label is right."""
+def _accuracy(problem: Problem, x: Array, weights: Array, bias: Any, activation: str) -> float:
+    """Fraction of the rows, by weight, whose label is right."""
     z = decision_function(x, weights, bias)
-    return float(np.mean(codes_of(z, by_class=z.ndim == 2, activation=activation) == y))
+    is_right = codes_of(z, by_class=z.ndim == 2, activation=activation) == problem.y
+    return float(np.average(is_right, weights=problem.weight))
 
 
 def _aliased(problem: Problem, scaling: Standardize | None, aliased: tuple[Alias, ...]) -> list[str]:
@@ -255,7 +360,7 @@ def _separated(problem: Problem, separation: Separation) -> str:
 def _scaled(problem: Problem, standardize: bool) -> tuple[Array, Standardize | None]:
     if not standardize:
         return problem.X, None
-    scaling = Standardize.of(problem.X)
+    scaling = Standardize.of(problem.X, problem.weight)
     x = scaling.apply(problem.X)
     usable = np.isfinite(x).all(axis=0) & np.isfinite(scaling.scale)
     if not usable.all():
@@ -273,7 +378,7 @@ def _model(
     result: dict[str, Fact],
 ) -> Model:
     activation = str(options.get("activation", "sigmoid"))
-    accuracy = _accuracy(problem.y, x, weights, bias, activation)
+    accuracy = _accuracy(problem, x, weights, bias, activation)
     return Model(
         features=problem.features,
         target=problem.target,
@@ -281,8 +386,9 @@ def _model(
         weights=weights.tolist(),
         bias=np.asarray(bias).tolist(),
         standardize=scaling,
-        options=options,
+        options=options if problem.weight_name is None else {**options, "weight": problem.weight_name},
         result={"rows": len(x), "accuracy": accuracy, **result},
         gradstep=__version__,
         activation=activation,
+        encoding=problem.encoding,
     )

@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import gradstep
 from gradstep import _model
-from gradstep._model import Model, Standardize, write_file
-from helpers.documents import good, good_of_three
+from gradstep._encoding import Column, Encoding, Format
+from gradstep._model import Model, Standardize, load, write_file
+from helpers.documents import good, good_encoded, good_of_three
+from helpers.pages import ROOT
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 positive = st.floats(min_value=5e-324, allow_nan=False, allow_infinity=False)
@@ -31,9 +33,40 @@ classes: st.SearchStrategy[Any] = st.one_of(
 )
 
 
+dates = st.dates().map(lambda day: day.isoformat())
+
+
+@st.composite
+def columns(draw: st.DrawFn, name: str) -> Column:
+    kind = draw(st.sampled_from(["number", "categories", "date"]))
+    indicator = draw(st.booleans())
+    if kind == "categories":
+        levels = draw(st.lists(text, min_size=1, max_size=3, unique=True))
+        return Column(name, kind, levels, fill=draw(st.none() | st.sampled_from(levels)), indicator=indicator)
+    since, format = (draw(dates), draw(st.none() | text)) if kind == "date" else (None, None)
+    return Column(name, kind, since=since, format=format, fill=draw(st.none() | finite), indicator=indicator)
+
+
+@st.composite
+def encodings(draw: st.DrawFn) -> Encoding:
+    names = draw(st.lists(text, min_size=1, max_size=3, unique=True))
+    formats = st.builds(
+        Format, st.none() | text, st.sampled_from([None, ".", ","]), st.none() | text, st.lists(text, max_size=2)
+    )
+    return Encoding(
+        [draw(columns(name)) for name in names],
+        draw(st.sampled_from(["refuse", "drop", "mean", "indicator"])),
+        draw(st.lists(text, max_size=2)),
+        draw(formats),
+    )
+
+
 @st.composite
 def models(draw: st.DrawFn) -> Model:
-    n = draw(st.integers(1, 6))
+    encoding = draw(st.none() | encodings())
+    features = encoding.features if encoding else draw(st.lists(text, min_size=1, max_size=6, unique=True))
+    assume(features and len(set(features)) == len(features))
+    n = len(features)
 
     def several(values: st.SearchStrategy[Any], count: int = n) -> st.SearchStrategy[list[Any]]:
         return st.lists(values, min_size=count, max_size=count)
@@ -41,7 +74,7 @@ def models(draw: st.DrawFn) -> Model:
     names = draw(classes)
     is_binary = len(names) == 2
     return Model(
-        features=draw(st.lists(text, min_size=n, max_size=n, unique=True)),
+        features=features,
         target=draw(text),
         classes=names,
         weights=draw(several(finite) if is_binary else several(several(finite), len(names))),
@@ -51,6 +84,7 @@ def models(draw: st.DrawFn) -> Model:
         result=draw(st.dictionaries(text, scalar | st.lists(text, max_size=3), max_size=4)),
         gradstep=draw(text),
         activation=draw(st.sampled_from(["sigmoid", "step"])) if is_binary else "sigmoid",
+        encoding=encoding,
     )
 
 
@@ -95,6 +129,50 @@ def test_the_good_model_of_three_classes_is_good() -> None:
     assert model.bias == [0.25, 0.5, -0.75]
 
 
+def test_the_good_model_of_version_2_is_good() -> None:
+    model = Model.from_json(json.dumps(good_encoded()))
+    assert json.loads(model.to_json())["encoding"] == good_encoded()["encoding"]
+    assert json.loads(model.to_json())["version"] == 2
+    assert model.encoding and model.encoding.describe() == [
+        "missing values: 'a' (a feature says where), 'port' ('S')",
+        "categories: 'port' (against 'C')",
+        "dates, as days: 'day' (since 2024-01-31)",
+    ]
+    # The second row by hand: 2 - 0.25 - 2 * 0 + 0.5 for port=Q, and two days.
+    X = {"a": ["2,0", "-", "2"], "port": ["C", "Q", ""], "day": ["31/01/2024", "02/02/2024", "01/02/2024"]}
+    z = [0.25 + 1.5 * 2, 0.25 + 1.5 * 1.5 - 2.0 + 0.5 - 1.0 * 2, 0.25 + 1.5 * 2 + 0.25 - 1.0]
+    pytest.importorskip("polars")
+    np.testing.assert_allclose(model.predict_proba(X), 1 / (1 + np.exp(-np.array(z))), rtol=1e-14)
+
+
+def schema() -> Any:
+    jsonschema = pytest.importorskip("jsonschema")
+    path = ROOT / "docs" / "model.schema.json"
+    if not path.is_file():
+        pytest.skip("the sources are not here")
+    document = json.loads(path.read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(document)
+    return jsonschema.Draft202012Validator(document)
+
+
+@given(models())
+def test_what_is_written_fits_the_schema(model: Model) -> None:
+    assert list(schema().iter_errors(json.loads(model.to_json()))) == []
+
+
+def test_the_schema_refuses_what_the_reader_refuses() -> None:
+    for document in (good(), good_of_three(), good_encoded(), json.loads(OLD)):
+        assert schema().is_valid(document)
+        Model.from_json(json.dumps(document))
+        for name in document:
+            assert not schema().is_valid({key: value for key, value in document.items() if key != name})
+    wrong = [{**good(), field: value} for field, value in WRONG_FIELDS]
+    wrong += [{**good_encoded(), field: value} for field, value in WRONG_ENCODINGS]
+    missed = [document for document in wrong if schema().is_valid(document)]
+    # What a schema cannot say: lengths and names that must agree (11), numbers of 64 bits (3), surrogates, 1.0 and 1.
+    assert len(wrong) - len(missed) > 70 and len(missed) <= 16
+
+
 OLD = """{
   "format": "gradstep-model",
   "version": 1,
@@ -134,7 +212,7 @@ def test_an_old_file_loads() -> None:
 WRONG_FIELDS: list[tuple[str, object]] = [
     ("format", "pickle"),
     ("format", None),
-    ("version", 2),
+    ("version", 3),
     ("version", True),
     ("version", 1.0),
     ("version", "1"),
@@ -187,6 +265,66 @@ WRONG_FIELDS: list[tuple[str, object]] = [
     ("result", {"aliased": {"a": 0}}),
     ("gradstep", 1),
 ]
+
+
+def encoded(**parts: object) -> tuple[str, object]:
+    return "encoding", {**good_encoded()["encoding"], **parts}
+
+
+def with_column(place: int, **parts: object) -> tuple[str, object]:
+    several = good_encoded()["encoding"]["columns"]
+    several[place] |= parts
+    return encoded(columns=several)
+
+
+WRONG_ENCODINGS: list[tuple[str, object]] = [
+    ("encoding", None),
+    ("encoding", []),
+    ("encoding", {}),
+    encoded(columns=[]),
+    encoded(columns=[{}]),
+    encoded(columns=[1]),
+    encoded(columns={"a": 1}),
+    encoded(missing="fill"),
+    encoded(missing=None),
+    encoded(ids="a"),
+    encoded(ids=[1]),
+    encoded(format=None),
+    encoded(format={}),
+    encoded(format={"delimiter": 1, "decimal": None, "encoding": None, "na": []}),
+    encoded(format={"delimiter": None, "decimal": ";", "encoding": None, "na": []}),
+    encoded(format={"delimiter": None, "decimal": None, "encoding": None, "na": None}),
+    with_column(0, name=1),
+    with_column(0, name="port"),
+    with_column(0, name="b"),
+    with_column(0, kind="text"),
+    with_column(0, fill="1"),
+    with_column(0, fill=True),
+    with_column(0, fill=10**400),
+    with_column(0, indicator=1),
+    with_column(0, indicator=False),
+    with_column(0, levels=["a"]),
+    with_column(0, since="2024-01-31"),
+    with_column(1, levels=[]),
+    with_column(1, levels=["C", "C", "S"]),
+    with_column(1, levels=["C", "Q"]),
+    with_column(1, levels=["C", "Q", None]),
+    with_column(1, fill="X"),
+    with_column(1, fill=1.5),
+    with_column(2, since=None),
+    with_column(2, since="31.1.2024"),
+    with_column(2, since=20240131),
+    with_column(2, format=1),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), WRONG_ENCODINGS)
+def test_wrong_encoding(tmp_path: Path, field: str, value: object) -> None:
+    refused(tmp_path, json.dumps({**good_encoded(), field: value}).encode(), field)
+
+
+def test_version_2_needs_an_encoding(tmp_path: Path) -> None:
+    refused(tmp_path, json.dumps({**good(), "version": 2}).encode(), "encoding")
 
 
 @pytest.mark.parametrize(("field", "value"), WRONG_FIELDS)
@@ -271,7 +409,7 @@ def test_too_large_is_refused_unread(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(2**40)  # a hole: no disk is used, but reading it would take a terabyte
     with pytest.raises(ValueError, match="must have at most 67108864 bytes, got 1099511627776"):
-        Model.load(path)
+        load(path)
 
 
 def test_what_could_not_be_read_again_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,7 +417,7 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path: Path, monkeypatch
     size = len(model.to_json().encode())
     monkeypatch.setattr(_model, "MAX_BYTES", size)
     model.save(tmp_path / "a.json")
-    assert Model.load(tmp_path / "a.json") == model
+    assert load(tmp_path / "a.json") == model
     monkeypatch.setattr(_model, "MAX_BYTES", size - 1)
     with pytest.raises(ValueError, match=f"must have at most {size - 1} bytes, got {size}"):
         model.save(tmp_path / "b.json")
@@ -289,14 +427,14 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path: Path, monkeypatch
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="this system has no /dev/zero")
 def test_endless_file() -> None:
     with pytest.raises(ValueError, match="must have at most"):
-        Model.load(Path("/dev/zero"))
+        load(Path("/dev/zero"))
 
 
 def refused(folder: Path, content: bytes, *words: str) -> None:
     path = folder / "model.json"
     path.write_bytes(content)
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message is checked below
-        Model.load(path)
+        load(path)
     message = str(caught.value)
     assert message.startswith(f"model file {path} must "), message
     assert ", got " in message, message
@@ -307,7 +445,7 @@ def refused(folder: Path, content: bytes, *words: str) -> None:
 
 def test_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        Model.load(tmp_path / "none.json")
+        load(tmp_path / "none.json")
 
 
 def test_the_formula_in_the_file_gives_the_prediction() -> None:
@@ -352,13 +490,13 @@ def test_labels_are_those_of_the_functions() -> None:
         ("sigmoid", [0, 0, 1, 1], [0.5, 1 / (1 + math.e), 1 / (1 + 1 / math.e), 0.5]),
         ("step", [1, 0, 1, 1], [1.0, 0.0, 1.0, 1.0]),
     ]:
-        got = Model.from_json(json.dumps({**two, "activation": activation})).predict(X)
+        got = Model.from_json(json.dumps({**two, "activation": activation})).probabilities(X)
         assert got[1].tolist() == labels
         np.testing.assert_allclose(got[0], probability, rtol=1e-15)
         descent = gradstep.Trainer(activation=activation, epochs=1).fit(X, [0, 0, 1, 1])
         assert dataclasses.replace(descent, weights=np.ones(1), bias=0.0).predict(X).tolist() == labels
     three = {**good_of_three(), "standardize": None, "weights": [[0.0, 0.0]] * 3, "bias": [0.0, 1.0, 1.0]}
-    assert Model.from_json(json.dumps(three)).predict(np.zeros((1, 2)))[1].tolist() == [1]
+    assert Model.from_json(json.dumps(three)).probabilities(np.zeros((1, 2)))[1].tolist() == [1]
 
 
 def test_a_perceptron_says_that_it_is_one() -> None:

@@ -25,7 +25,7 @@ def test_predict_to_the_last_bit(folder: Path) -> None:
 
     printed = ok("predict", "model.json", "data.csv", cwd=folder)
     lines = printed.splitlines()
-    assert lines[0] == "probability,label"
+    assert lines[0] == "probability_yes,label"
     assert [float(line.split(",")[0]) for line in lines[1:]] == want.tolist()
     assert [line.split(",")[1] for line in lines[1:]] == np.where(want > 0.5, "yes", "no").tolist()
     assert {"yes", "no"} == {line.split(",")[1] for line in lines[1:]}
@@ -34,10 +34,10 @@ def test_predict_to_the_last_bit(folder: Path) -> None:
     assert ok("predict", "model.json", "data.csv", "--out", "p.csv", cwd=folder) == ""
     assert (folder / "p.csv").read_text() == printed
     assert ok("predict", "model.json", "data.csv", "--out", "p.parquet", cwd=folder) == ""
-    assert pl.read_parquet("p.parquet")["probability"].to_list() == want.tolist()
+    assert pl.read_parquet("p.parquet")["probability_yes"].to_list() == want.tolist()
     rows = json.loads(ok("predict", "model.json", "data.csv", "--json", cwd=folder))
-    assert [row["probability"] for row in rows] == want.tolist()
-    assert rows[0].keys() == {"probability", "label"}
+    assert [row["probability_yes"] for row in rows] == want.tolist()
+    assert rows[0].keys() == {"probability_yes", "label"}
 
 
 def test_predict_standardizes(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -45,7 +45,7 @@ def test_predict_standardizes(folder: Path, capfd: pytest.CaptureFixture[str]) -
     frame.write_csv("data.csv")
     model = trained(capfd, "data.csv", "--standardize", "--out", "model.json")
     assert run(["predict", "model.json", "data.csv", "--json"]) == 0
-    got = [row["probability"] for row in json.loads(capfd.readouterr().out)]
+    got = [row["probability_yes"] for row in json.loads(capfd.readouterr().out)]
     X = frame.select(pl.exclude("answer").cast(pl.Float64)).to_numpy()
     x = (X - np.array(model["standardize"]["mean"])) / np.array(model["standardize"]["scale"])
     assert got == gradstep.predict_proba(x, model["weights"], model["bias"]).tolist()

@@ -1,0 +1,130 @@
+"""Cells of text as numbers, booleans and days, whole columns at once; what is none of them becomes null."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import polars as pl
+
+MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "?")
+"""What stands for a missing value."""
+TRUTH = {"true": True, "false": False}
+
+DATES = (
+    "%Y-%m-%d",
+    "%Y/%m/%d",
+    "%d.%m.%Y",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M:%S%.fZ",
+)
+"""Dates that mean one day only."""
+DOUBTFUL_DATES = (
+    "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d %b %Y", "%b %d, %Y",
+)  # fmt: skip
+"""Dates that may mean two days, or whose words are those of one language."""
+
+_DATE = r"^(?:\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2} [A-Za-z]{3} \d{4}$|[A-Za-z]{3} \d{1,2}, \d{4}$)"
+_CURRENCY = "[$€£¥₹]"
+_SPACES = r"\s'’"
+"""Between groups of three digits, beside a comma or a point; \\s has the spaces that do not break."""
+_MICROSECONDS_OF_A_DAY = 86_400_000_000
+
+
+class Numbers(NamedTuple):
+    """A column of text as numbers."""
+
+    values: pl.Series
+    """float64, null or NaN where a value is missing, and null where the cell is no number."""
+    strange: pl.Series
+    """The different cells that are no numbers, and do not stand for a missing value."""
+    written: str | None
+    """A cell that is a number only as people write them; None where all are as computers write them."""
+
+
+def text(column: pl.Series, na: Sequence[str] = ()) -> pl.Series:
+    """The cells without spaces around them, null where a value is missing."""
+    return column.cast(pl.String).str.strip_chars().replace([*MISSING, *na], None)
+
+
+def truth(column: pl.Series) -> pl.Series:
+    """Booleans where the text is true or false in any case, else null."""
+    return column.str.to_lowercase().replace_strict(TRUTH, default=None, return_dtype=pl.Boolean)
+
+
+def numbers(column: pl.Series, decimal: str = ".", na: Sequence[str] = ()) -> Numbers:
+    """The cells of a column of text as numbers; true is 1, and false is 0."""
+    plain = column
+    if decimal != ".":  # a point is between groups of digits then, or wrong
+        plain = _unless(column.str.contains(".", literal=True), column).str.replace(decimal, ".", literal=True)
+    values = plain.cast(pl.Float64, strict=False)
+    odd = column.filter(values.is_null()).drop_nulls().unique()
+    if not len(odd):
+        return Numbers(values, odd, None)
+    cells = text(odd, na)
+    usual = truth(cells).cast(pl.Float64)
+    if decimal == ".":
+        usual = usual.fill_null(cells.cast(pl.Float64, strict=False))
+    read = usual.fill_null(_as_people_write(cells, decimal))
+    is_read = read.is_not_null()
+    if is_read.any():
+        values = values.fill_null(mapped(column, odd.filter(is_read), read.filter(is_read)))
+    unusual = cells.filter(is_read & usual.is_null())
+    return Numbers(values, odd.filter(cells.is_not_null() & ~is_read), str(unusual.min()) if len(unusual) else None)
+
+
+def _as_people_write(cells: pl.Series, decimal: str) -> pl.Series:
+    """Numbers with groups of three digits, currency signs and per cent, which is a hundredth."""
+    group = "," if decimal == "." else "."
+    pattern = (
+        rf"^[-+−]?\s*{_CURRENCY}?\s*(?:\d{{1,3}}(?:[{group}{_SPACES}]\d{{3}})+|\d+)?(?:\{decimal}\d*)?"
+        rf"(?:[eE][-+]?\d+)?\s*(?:{_CURRENCY}|%)?$"
+    )
+    digits = _unless(~cells.str.contains(pattern), cells).str.replace_all(rf"[{group}{_SPACES}%$€£¥₹]", "")
+    digits = digits.str.replace("−", "-", literal=True).str.replace(decimal, ".", literal=True)
+    hundredth = cells.str.ends_with("%").cast(pl.Int32)
+    return digits.cast(pl.Float64, strict=False) / (1 + 99 * hundredth)
+
+
+def _unless(mask: pl.Series, column: pl.Series) -> pl.Series:
+    """The column, with null where the mask is true."""
+    return pl.select(pl.when(~mask).then(column)).to_series()
+
+
+def mapped(column: pl.Series, old: pl.Series, new: pl.Series) -> pl.Series:
+    """The numbers `new` where the column has the cells `old`, else null."""
+    return column.replace_strict(old, new, default=None, return_dtype=pl.Float64)
+
+
+def codes(column: pl.Series, levels: Sequence[str], na: Sequence[str] = ()) -> tuple[pl.Series, pl.Series]:
+    """The place of each cell in `levels`, null where it has none; and the different cells that should have one."""
+    cells = column.drop_nulls().unique()
+    stripped = text(cells, na)
+    places = stripped.replace_strict(list(levels), list(range(len(levels))), default=None, return_dtype=pl.Float64)
+    return mapped(column, cells, places), cells.filter(stripped.is_not_null() & places.is_null())
+
+
+def days(column: pl.Series, format: str | None, since: datetime.date) -> pl.Series:
+    """Days and parts of them since the day `since`: of dates, or of text that has them in that format; else null."""
+    moments = column if format is None else parsed(column.str.strip_chars(), format)
+    start = datetime.datetime(since.year, since.month, since.day)
+    return (moments.cast(pl.Datetime("us")) - start).dt.total_microseconds() / _MICROSECONDS_OF_A_DAY
+
+
+def parsed(cells: pl.Series, format: str) -> pl.Series:
+    """Moments where the text has them in that format, else null."""
+    if any(part in format for part in ("%H", "%I", "%T", "%R")):
+        return cells.str.to_datetime(format, time_unit="us", strict=False)
+    return cells.str.to_date(format, strict=False).cast(pl.Datetime("us"))
+
+
+def date_formats(cells: pl.Series, formats: Iterable[str]) -> list[str]:
+    """The formats in which all the cells are dates."""
+    first = cells.first()
+    if not isinstance(first, str) or not re.match(_DATE, first):
+        return []
+    return [format for format in formats if not parsed(cells, format).null_count()]

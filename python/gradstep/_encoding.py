@@ -1,0 +1,263 @@
+"""How the columns of a table become features: data, kept in the model file and applied again to new rows."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradstep import _document as document
+
+Array: TypeAlias = NDArray[np.float64]
+Kind: TypeAlias = Literal["number", "categories", "date"]
+
+KINDS = ("number", "categories", "date")
+BLOCK = 4096
+MISSING = ("refuse", "drop", "mean", "indicator")
+"""What may be done where a value is missing."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table, and the features that it becomes."""
+
+    name: str
+    kind: Kind = "number"
+    levels: list[str] = field(default_factory=list)
+    """Of categories: the reference, and then the values that have a feature each, which is 1 there and 0 elsewhere."""
+    since: str | None = None
+    """Of a date: the day from which days are counted, as 2024-01-31."""
+    format: str | None = None
+    """Of a date in a text file: how it is written, as strftime has it."""
+    fill: float | str | None = None
+    """What stands for a missing value: a number (of a date, of days), or one of the levels."""
+    indicator: bool = False
+    """Whether the last feature is 1 where the value is missing, else 0."""
+
+    @property
+    def features(self) -> list[str]:
+        """The names of the features."""
+        own = [f"{self.name}={level}" for level in self.levels[1:]] if self.kind == "categories" else [self.name]
+        return [*own, f"{self.name} missing"] if self.indicator else own
+
+    @property
+    def takes_missing(self) -> bool:
+        """Whether something stands for a missing value."""
+        return self.indicator or self.fill is not None
+
+    def write(self, values: Array, X: Array) -> None:
+        """Write the features, the columns of `X`, from the column's numbers: of categories the places in `levels`.
+
+        NaN is a missing value, and is written where nothing stands for it.
+        """
+        missing = np.isnan(values)
+        if self.fill is not None and missing.any():
+            fill = self.levels.index(str(self.fill)) if self.kind == "categories" else self.fill
+            values = np.where(missing, fill, values)
+        if self.indicator:
+            X[:, -1] = missing
+        if self.kind != "categories":
+            X[:, 0] = values
+            return
+        for j in range(1, len(self.levels)):
+            X[:, j - 1] = values == j
+        if not self.indicator:
+            X[np.isnan(values)] = np.nan
+
+    def describe(self) -> list[tuple[str, str]]:
+        """What is done to the column, beside taking its numbers: what it is, and the column with what is done."""
+        name, said = repr(self.name), []
+        if self.kind == "categories":
+            said.append(("categories", f"{name} (against {self.levels[0]!r})"))
+        if self.kind == "date":
+            said.append(("dates, as days", f"{name} (since {self.since})"))
+        if self.indicator:
+            said.append(("missing values", f"{name} (a feature says where)"))
+        elif self.fill is not None:
+            fill = f"{self.fill:.6g}" if isinstance(self.fill, float) else repr(self.fill)
+            said.append(("missing values", f"{name} ({fill})"))
+        return said
+
+    def to_document(self) -> dict[str, Any]:
+        """The column as the model file has it: what does not apply to it is left out."""
+        parts: dict[str, Any] = {"name": self.name, "kind": self.kind}
+        for name in ("levels", "since", "format", "fill", "indicator"):
+            value = getattr(self, name)
+            if not (value is None or value is False or value == []):
+                parts[name] = value
+        return parts
+
+    @classmethod
+    def from_document(cls, value: object) -> Column:
+        """The column that a model file describes; ValueError if it does not."""
+        parts: dict[str, object] = {"levels": [], "since": None, "format": None, "fill": None, "indicator": False}
+        parts |= document.mapping(value)
+        kind: Any = document.field(parts, "kind", lambda value: document.choice(value, KINDS))
+        levels = document.field(parts, "levels", document.names if kind == "categories" else _nothing) or []
+
+        def fill(value: object) -> float | str | None:
+            if value is None:
+                return None
+            return document.choice(value, levels) if kind == "categories" else document.number(value)
+
+        return cls(
+            name=document.field(parts, "name", document.text),
+            kind=kind,
+            levels=levels,
+            since=document.field(parts, "since", _day if kind == "date" else _nothing),
+            format=document.field(parts, "format", _text_or_none if kind == "date" else _nothing),
+            fill=document.field(parts, "fill", fill),
+            indicator=document.field(parts, "indicator", document.flag),
+        )
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a text file is written; None is what is usual."""
+
+    delimiter: str | None = None
+    """Between cells: a comma, or what the first line has instead of one."""
+    decimal: str | None = None
+    """"." or ","; a point is usual."""
+    encoding: str | None = None
+    """How characters are written as bytes, by Python's name for it; UTF-8 is usual."""
+    na: list[str] = field(default_factory=list)
+    """What stands for a missing value, beside what usually does."""
+
+    def over(self, other: Format) -> Format:
+        """This where it says something, else the other."""
+        return Format(*(own or others for own, others in zip(vars(self).values(), vars(other).values(), strict=True)))
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How a table becomes a matrix of features."""
+
+    columns: list[Column]
+    missing: str = "refuse"
+    """What is done with missing values: one of `MISSING`."""
+    ids: list[str] = field(default_factory=list)
+    """Columns that say which row it is: no features, but kept beside predictions."""
+    format: Format = field(default_factory=Format)
+
+    @classmethod
+    def of_numbers(cls, names: Sequence[str]) -> Encoding:
+        """Columns of numbers, which are taken as they are."""
+        return cls([Column(name) for name in names])
+
+    @property
+    def names(self) -> list[str]:
+        """The columns of the table that are read."""
+        return [column.name for column in self.columns]
+
+    @property
+    def features(self) -> list[str]:
+        """The names of the features."""
+        return [feature for column in self.columns for feature in column.features]
+
+    @property
+    def is_numbers(self) -> bool:
+        """Whether every column holds numbers."""
+        return all(column.kind == "number" for column in self.columns)
+
+    def check(self, values: Sequence[Array], where: str, *, refuse: bool, advice: str = "") -> None:
+        """Raise a ValueError for the first number that is infinite, or that is missing where nothing stands for it.
+
+        The latter only where that is to `refuse`.
+        """
+        for column, numbers in zip(self.columns, values, strict=True):
+            finite = np.isfinite(numbers)
+            if finite.all():
+                continue
+            bad = ~finite if refuse and not column.takes_missing else np.isinf(numbers)
+            if bad.any():
+                row = int(bad.argmax())
+                missing = f"missing value{advice}"
+                what = missing if np.isnan(numbers[row]) else f"must hold finite numbers, got {numbers[row]}"
+                raise ValueError(f"{where}: column {column.name!r}, data row {row + 1}: {what}")
+
+    def incomplete(self, values: Sequence[Array]) -> NDArray[np.bool_]:
+        """Which rows lack a value for which nothing stands."""
+        rows = np.zeros(len(values[0]), dtype=bool)
+        for column, numbers in zip(self.columns, values, strict=True):
+            if not column.takes_missing:
+                rows |= np.isnan(numbers)
+        return rows
+
+    def matrix(self, values: Sequence[Array]) -> Array:
+        """The features of every row, from the numbers of the columns; NaN where a value is lacking."""
+        X = np.empty((len(values[0]), len(self.features)))
+        ends = np.cumsum([len(column.features) for column in self.columns]).tolist()
+        # By blocks of rows, which stay in the cache while one column after the other is written into them.
+        for rows in (slice(first, first + BLOCK) for first in range(0, len(X), BLOCK)):
+            for column, numbers, end in zip(self.columns, values, ends, strict=True):
+                column.write(numbers[rows], X[rows, end - len(column.features) : end])
+        return X
+
+    def describe(self) -> list[str]:
+        """What is done to the columns, one line for each kind of thing."""
+        lines: dict[str, list[str]] = {}
+        for column in self.columns:
+            for what, said in column.describe():
+                lines.setdefault(what, []).append(said)
+        return [f"{what}: {', '.join(said)}" for what, said in lines.items()]
+
+    def to_document(self) -> dict[str, Any]:
+        """The encoding as the model file has it."""
+        return {
+            "columns": [column.to_document() for column in self.columns],
+            "missing": self.missing,
+            "ids": self.ids,
+            "format": vars(self.format),
+        }
+
+    @classmethod
+    def from_document(cls, value: object) -> Encoding:
+        """The encoding that a model file describes; ValueError if it does not."""
+        parts = document.mapping(value)
+        format = document.field(parts, "format", document.mapping)
+
+        def written(name: str) -> str | None:
+            return document.field(format, name, _text_or_none)
+
+        def decimal(value: object) -> str | None:
+            return None if value is None else document.choice(value, (".", ","))
+
+        def texts(value: object) -> list[str]:
+            return document.items(value, document.text)
+
+        columns = document.field(parts, "columns", lambda value: document.items(value, Column.from_document))
+        document.names([column.name for column in columns])
+        return cls(
+            columns=columns,
+            missing=document.field(parts, "missing", lambda value: document.choice(value, MISSING)),
+            ids=document.field(parts, "ids", texts),
+            format=Format(
+                delimiter=written("delimiter"),
+                decimal=document.field(format, "decimal", decimal),
+                encoding=written("encoding"),
+                na=document.field(format, "na", texts),
+            ),
+        )
+
+
+def _nothing(value: object) -> None:
+    if value not in (None, []):
+        raise document.refusal("be left out where it does not apply", value)
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else document.text(value)
+
+
+def _day(value: object) -> str:
+    day = document.text(value)
+    try:
+        datetime.date.fromisoformat(day)
+    except ValueError:
+        raise document.refusal("be a day such as 2024-01-31", day) from None
+    return day

@@ -1,0 +1,323 @@
+"""What the columns of a table are: found when a model is trained, and read again by its encoding."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from gradstep import _cells
+from gradstep._encoding import Column, Encoding
+from gradstep._table import Fault, Table, TableError, few, short
+
+Array: TypeAlias = NDArray[np.float64]
+
+MOST_LEVELS = 100
+"""More different texts are not taken for categories unless it is asked for; nor is a text that has not two rows."""
+MOST_STRANGE = 3
+"""Different words among numbers that may stand for missing values; where there are more, the column is another one."""
+LEAST_NUMBERED = 20
+"""Rows from which on whole numbers that count them are more likely an id than a measurement."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user says of the columns."""
+
+    features: Sequence[str] = ()
+    """The columns to take; all if there are none."""
+    drop: Sequence[str] = ()
+    categorical: Sequence[str] = ()
+    ids: Sequence[str] = ()
+    weight: str | None = None
+    positive: str | None = None
+    """The value of the target whose probability is given, of two."""
+    missing: str | None = None
+    date_format: str | None = None
+
+    def named(self, table: Table) -> Asked:
+        """The same with the columns that each option names."""
+        table.named_by([] if self.weight is None else [self.weight])
+        return replace(
+            self,
+            features=table.named_by(self.features),
+            drop=table.named_by(self.drop),
+            categorical=table.named_by(self.categorical),
+            ids=table.named_by(self.ids),
+        )
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """The encoding of a table, its columns as numbers, and what is worth knowing of them."""
+
+    encoding: Encoding
+    values: list[Array]
+    """As `Encoding.matrix` takes them."""
+    notes: list[str]
+    remarks: dict[str, str] = field(default_factory=dict)
+    """Columns that say nothing or what others say, and why."""
+
+
+class _Found(NamedTuple):
+    """What a column is, and its numbers: of categories the places of the levels; NaN is a missing value."""
+
+    column: Column
+    values: Array
+    written: str | None = None
+    """A cell that is a number only as people write them."""
+
+
+def learn(table: Table, others: Sequence[str], asked: Asked, faults: Sequence[Fault] = ()) -> Learnt:
+    """Find out what the columns of a table are, but for `others`, which are no features.
+
+    Raises
+    ------
+    ValueError
+        About everything that must be decided first, with `faults`, which were found before.
+    """
+    left_out = {*others, *asked.drop, *asked.ids}
+    names = [name for name in asked.features or table.frame.columns if name not in left_out]
+    if stray := [name for name in asked.categorical if name not in names]:
+        raise table.error(f"--categorical must name a feature, got {few(stray)}")
+    if not names:
+        raise table.error(f"must have a feature column beside {few(others)}, got none")
+    found, faults = [], [*table.faults, *faults]
+    for name in names:
+        seen = _look(table, table.frame[name], asked)
+        if isinstance(seen, Fault):
+            faults.append(seen)
+        else:
+            found.append(seen)
+    if faults:
+        raise TableError(table.where, faults)
+    notes = []
+    if unusual := {each.column.name: each for each in found if each.written is not None}:
+        said = ", ".join(f"{name!r} ({each.written})" for name, each in unusual.items())
+        notes.append(f"numbers as people write them: {said}")
+    encoding = Encoding([each.column for each in found], asked.missing or "refuse", list(asked.ids), table.format)
+    features = encoding.features
+    if not features:
+        raise table.error(f"must have a feature column of two values or more, got only {few(names)}")
+    if len(set(features)) < len(features):
+        twice = next(name for j, name in enumerate(features) if name in features[:j])
+        raise table.error(f"two features would be named {twice!r}: rename a column, or leave one out with --drop")
+    values = [each.values for each in found]
+    return Learnt(encoding, values, [*notes, *encoding.describe()], _remarks(encoding, values))
+
+
+def values(table: Table, names: Sequence[str], encoding: Encoding, unknown: str | None = None) -> list[Array]:
+    """The columns `names`, which the encoding's columns are called in this table, as numbers; NaN where missing.
+
+    A category that the model does not know is taken for the reference if `unknown` is "reference".
+
+    Raises
+    ------
+    ValueError
+        For the first cell that is not what the model was trained on.
+    """
+    return [
+        _read(table, table.frame[name], column, unknown) for name, column in zip(names, encoding.columns, strict=True)
+    ]
+
+
+def _look(table: Table, column: pl.Series, asked: Asked) -> _Found | Fault:
+    """What a column is, or what must be decided about it."""
+    name, decimal = column.name, table.format.decimal or "."
+    drop = ("--drop", name)
+    if column.null_count() == len(column):
+        return Fault(f"column {name!r}, data row 1: missing value, and so are all others", (drop,))
+    if name in asked.categorical:
+        return _with_missing(_categories(table, _text(column) if _has_text(column) else column.cast(pl.String)), asked)
+    if column.dtype.is_temporal() and column.dtype in (pl.Date, pl.Datetime):
+        return _with_missing(_dates(column, None), asked)
+    if column.dtype.is_numeric() or column.dtype == pl.Boolean:
+        return _finite(column, _with_missing(_Found(Column(name), _array(column.cast(pl.Float64))), asked))
+    if not _has_text(column):
+        return Fault(f"column {name!r} must hold numbers, text or dates, got values of type {column.dtype}", (drop,))
+
+    text = _text(column)
+    read = _cells.numbers(text, decimal, table.format.na)
+    if not len(read.strange):
+        found = _Found(Column(name), _array(read.values), read.written)
+        if np.isnan(found.values).all():
+            return Fault(f"column {name!r}, data row 1: missing value, and so are all others", (drop,))
+        if _is_doubtful(table, read.written):
+            words = f"column {name!r}: {read.written!r} may have a decimal comma or a thousands separator"
+            return Fault(f"{words}: --decimal , or --decimal .", (("--decimal", ","),))
+        return _finite(column, _with_missing(found, asked))
+    return _words(table, text, read, asked)
+
+
+def _words(table: Table, text: pl.Series, read: _cells.Numbers, asked: Asked) -> _Found | Fault:
+    """What a column of text is that does not hold numbers alone."""
+    name, na = text.name, table.format.na
+    row = text.is_in(read.strange.implode()).arg_max() or 0
+    place = f"column {name!r}, data row {row + 1}"
+    distinct = _cells.text(text.drop_nulls().unique(maintain_order=True), na).drop_nulls()
+    strange = _cells.text(read.strange)
+    cell, drop = short(strange[0] if len(strange) == 1 else text[row].strip()), ("--drop", name)
+
+    if formats := _cells.date_formats(distinct, [*filter(None, [asked.date_format]), *_cells.DATES]):
+        return _with_missing(_dates(text, formats[0]), asked)
+    if not asked.date_format and (formats := _cells.date_formats(distinct, _cells.DOUBTFUL_DATES)):
+        which = " or ".join(f"--date-format {format!r}" for format in formats)
+        return Fault(f"{place}: a date, {cell}: {which} reads it", (("--date-format", formats[0]),))
+    if table.format.decimal is None and not _cells.numbers(strange, ",").strange.len():
+        return Fault(f"{place}: a decimal comma in {cell}: --decimal , reads it", (("--decimal", ","),))
+    count = len(text) - read.values.is_null().sum()
+    present = len(text) - _cells.text(text, na).null_count()
+    if 2 * count > present:
+        hint = table.hint(row)
+        words = f"{place}: must hold numbers, as most of the column does, got {cell}{hint}: "
+        if len(strange) <= MOST_STRANGE:
+            options = tuple(("--na", value) for value in strange.sort())
+            return Fault(f"{words}--na {cell} takes it for a missing value, --drop leaves the column out", options)
+        return Fault(f"{words}--drop leaves the column out, --categorical takes its values for categories", (drop,))
+    if len(distinct) > MOST_LEVELS or 2 * len(distinct) > present:
+        much = f"text with {len(distinct)} different values in {present} rows, such as {cell}{table.hint(row)}"
+        return Fault(f"{place}: {much}: --drop leaves it out, --categorical takes it all the same", (drop,))
+    return _with_missing(_categories(table, text), asked)
+
+
+def _categories(table: Table, text: pl.Series) -> _Found:
+    """Categories, of which the first in sorted order is the reference."""
+    levels = _cells.text(text.drop_nulls().unique(), table.format.na).drop_nulls().unique().sort().to_list()
+    places, _ = _cells.codes(text, levels, table.format.na)
+    return _Found(Column(text.name, "categories", levels), _array(places))
+
+
+def _dates(column: pl.Series, format: str | None) -> _Found:
+    """Dates, as days since the first of them."""
+    moments = column if format is None else _cells.parsed(column.str.strip_chars(), format)
+    first: Any = moments.min()
+    since = datetime.date(first.year, first.month, first.day)
+    days = _array(_cells.days(column, format, since))
+    return _Found(Column(column.name, "date", since=since.isoformat(), format=format), days)
+
+
+def _with_missing(found: _Found, asked: Asked) -> _Found | Fault:
+    """The column with what is done about missing values; a fault if there are any, and nothing is said of them."""
+    column, values, _ = found
+    missing = np.isnan(values)
+    count = int(missing.sum())
+    if not count or asked.missing == "drop":
+        return found
+    if asked.missing is None:
+        share = f"{count} of {len(values)} are missing" if count > 1 else f"the only one of {len(values)}"
+        most = 2 * count > len(values)
+        choice = ("--drop", column.name) if most else ("--missing", "drop")
+        ways = "--missing drop, mean or indicator" + (f", or --drop {column.name}" if most else "")
+        return Fault(
+            f"column {column.name!r}, data row {missing.argmax() + 1}: missing value, {share}: {ways}", (choice,)
+        )
+    fill: float | str | None
+    if column.kind == "categories":
+        most_frequent = column.levels[int(np.bincount(values[~missing].astype(np.intp)).argmax())]
+        fill = None if asked.missing == "indicator" else most_frequent
+    else:
+        fill = float(np.nanmean(values))
+    return found._replace(column=replace(column, fill=fill, indicator=asked.missing == "indicator"))
+
+
+def _finite(cells: pl.Series, found: _Found | Fault) -> _Found | Fault:
+    """The column, or a fault if a number of it is infinite."""
+    if isinstance(found, Fault):
+        return found
+    infinite = np.isinf(found.values)
+    if not infinite.any():
+        return found
+    row = int(infinite.argmax())
+    name, cell = found.column.name, cells[row]
+    words = f"column {name!r}, data row {row + 1}: must hold finite numbers, got {short(cell)}"
+    return Fault(words, (("--na", cell),) if isinstance(cell, str) else (("--drop", name),))
+
+
+def _is_doubtful(table: Table, cell: str | None) -> bool:
+    """Whether a comma in a number may be either, as in a file whose cells are not separated by commas."""
+    return cell is not None and "," in cell and table.format.decimal is None and table.delimiter != ","
+
+
+def _read(table: Table, column: pl.Series, spec: Column, unknown: str | None) -> Array:
+    """A column as what it was when the model was trained."""
+    na, place = table.format.na, f"column {spec.name!r}"
+
+    def refuse(strange: pl.Series, expected: str, advice: str = "") -> TableError:
+        row = text.is_in(strange.implode()).arg_max() or 0
+        got = f"got {short(text[row].strip())}{table.hint(row)}{advice}"
+        return table.error(f"{place}, data row {row + 1}: must hold {expected}, {got}")
+
+    is_day = column.dtype in (pl.Date, pl.Datetime)
+    if spec.kind == "number" and (column.dtype.is_numeric() or column.dtype == pl.Boolean):
+        return _array(column.cast(pl.Float64))
+    if spec.kind == "date" and is_day:
+        return _array(_cells.days(column, None, datetime.date.fromisoformat(str(spec.since))))
+    if spec.kind == "categories" and not _has_text(column):
+        column = column.cast(pl.String)
+    if not _has_text(column):
+        expected = {"number": "numbers", "date": "dates", "categories": "categories"}[spec.kind]
+        raise table.error(f"{place} must hold {expected}, got values of type {column.dtype}")
+    text = _text(column)
+    if spec.kind == "number":
+        read = _cells.numbers(text, table.format.decimal or ".", na)
+        if len(read.strange):
+            raise refuse(read.strange, "numbers")
+        return _array(read.values)
+    if spec.kind == "date":
+        format = spec.format or _cells.DATES[0]
+        days = _cells.days(text, format, datetime.date.fromisoformat(str(spec.since)))
+        wrong = text.filter(days.is_null() & _cells.text(text, na).is_not_null())
+        if len(wrong):
+            raise refuse(wrong, f"dates as {format}")
+        return _array(days)
+    places, strange = _cells.codes(text, spec.levels, na)
+    if len(strange) and unknown != "reference":
+        reference = spec.levels[0]
+        advice = f"; --unknown reference takes it for {reference!r}"
+        raise refuse(strange, f"one of the categories {few(spec.levels)}", advice)
+    if len(strange):
+        places = places.fill_null(_cells.mapped(text, strange, pl.repeat(0.0, len(strange), eager=True)))
+    return _array(places)
+
+
+def _has_text(column: pl.Series) -> bool:
+    return column.dtype in (pl.String, pl.Categorical, pl.Enum, pl.Null)
+
+
+def _text(column: pl.Series) -> pl.Series:
+    return column if column.dtype == pl.String else column.cast(pl.String)
+
+
+def _array(column: pl.Series) -> Array:
+    """Numbers with NaN for null."""
+    return column.fill_null(math.nan).to_numpy() if column.null_count() else column.to_numpy()
+
+
+def _counts(numbers: Array) -> bool:
+    """Whether the numbers are those from the least to the greatest, in some order."""
+    return np.array_equal(np.sort(numbers), numbers.min() + np.arange(len(numbers)))
+
+
+def _remarks(encoding: Encoding, values: Sequence[Array]) -> dict[str, str]:
+    """Columns that are constant, the same as one before them, or number the rows."""
+    remarks: dict[str, str] = {}
+    seen: dict[tuple[float, ...], list[tuple[str, Array]]] = {}
+    for column, numbers in zip(encoding.columns, values, strict=True):
+        least, most = numbers.min(), numbers.max()
+        rows = len(numbers)
+        key = (float(least), float(most), float(numbers[0]), float(numbers[-1]))
+        same = [name for name, other in seen.get(key, []) if np.array_equal(numbers, other)]
+        seen.setdefault(key, []).append((column.name, numbers))
+        if least == most:
+            remarks[column.name] = "is constant"
+        elif same:
+            remarks[column.name] = f"is the same as {same[0]!r}"
+        elif rows >= LEAST_NUMBERED and most - least == rows - 1 and _counts(numbers):
+            remarks[column.name] = "numbers the rows"
+    return remarks
