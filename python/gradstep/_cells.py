@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import polars as pl
 
+HEAD = 1000
+"""Cells that show what the others will be."""
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "?")
 """What stands for a missing value."""
 TRUTH = {"true": True, "false": False}
@@ -42,8 +44,13 @@ class Numbers(NamedTuple):
     """float64, null or NaN where a value is missing, and null where the cell is no number."""
     strange: pl.Series
     """The different cells that are no numbers, and do not stand for a missing value."""
+    numbered: int
+    """How many cells are numbers."""
     written: str | None
     """A cell that is a number only as people write them; None where all are as computers write them."""
+    different: pl.Series
+    counts: pl.Series
+    """The different cells that are not as computers write numbers, and how often each of them occurs."""
 
 
 def text(column: pl.Series, na: Sequence[str] = ()) -> pl.Series:
@@ -58,23 +65,45 @@ def truth(column: pl.Series) -> pl.Series:
 
 def numbers(column: pl.Series, decimal: str = ".", na: Sequence[str] = ()) -> Numbers:
     """The cells of a column of text as numbers; true is 1, and false is 0."""
-    plain = column
-    if decimal != ".":  # a point is between groups of digits then, or wrong
-        plain = _unless(column.str.contains(".", literal=True), column).str.replace(decimal, ".", literal=True)
-    values = plain.cast(pl.Float64, strict=False)
-    odd = column.filter(values.is_null()).drop_nulls().unique()
-    if not len(odd):
-        return Numbers(values, odd, None)
-    cells = text(odd, na)
-    usual = truth(cells).cast(pl.Float64)
-    if decimal == ".":
-        usual = usual.fill_null(cells.cast(pl.Float64, strict=False))
+    if na:
+        column = _unless(column.str.strip_chars().is_in(list(na)).fill_null(False), column)
+    # Where the first cells are words, so will the others be: there are few different ones, and these are looked at.
+    are_words = _plain(column.head(HEAD), decimal).null_count() > HEAD // 2
+    values = pl.repeat(None, len(column), dtype=pl.Float64, eager=True) if are_words else _plain(column, decimal)
+    odd = column if are_words else column.filter(values.is_null())
+    plain = len(column) - values.null_count()
+    different, counts = counted(odd)
+    if not len(different):
+        return Numbers(values, different, plain, None, different, counts)
+    cells = text(different, na)
+    usual = truth(cells).cast(pl.Float64).fill_null(_plain(cells, decimal))
     read = usual.fill_null(_as_people_write(cells, decimal))
     is_read = read.is_not_null()
     if is_read.any():
-        values = values.fill_null(mapped(column, odd.filter(is_read), read.filter(is_read)))
+        values = values.fill_null(mapped(column, different.filter(is_read), read.filter(is_read)))
     unusual = cells.filter(is_read & usual.is_null())
-    return Numbers(values, odd.filter(cells.is_not_null() & ~is_read), str(unusual.min()) if len(unusual) else None)
+    return Numbers(
+        values,
+        different.filter(cells.is_not_null() & ~is_read),
+        plain + int(counts.filter(is_read).sum()),
+        str(unusual.min()) if len(unusual) else None,
+        different,
+        counts,
+    )
+
+
+def counted(column: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """The different cells that are not null, and how often each of them occurs."""
+    counts = column.rename("cell").value_counts(name="count").filter(pl.nth(0).is_not_null())
+    return counts.to_series(0), counts["count"]
+
+
+def _plain(column: pl.Series, decimal: str) -> pl.Series:
+    """Numbers as computers write them, else null."""
+    if decimal != ".":  # a point is between groups of digits then, or wrong
+        column = _unless(column.str.contains(".", literal=True).fill_null(False), column)
+        column = column.str.replace(decimal, ".", literal=True)
+    return column.cast(pl.Float64, strict=False)
 
 
 def _as_people_write(cells: pl.Series, decimal: str) -> pl.Series:
@@ -100,9 +129,10 @@ def mapped(column: pl.Series, old: pl.Series, new: pl.Series) -> pl.Series:
     return column.replace_strict(old, new, default=None, return_dtype=pl.Float64)
 
 
-def codes(column: pl.Series, levels: Sequence[str], na: Sequence[str] = ()) -> tuple[pl.Series, pl.Series]:
-    """The place of each cell in `levels`, null where it has none; and the different cells that should have one."""
-    cells = column.drop_nulls().unique()
+def codes(
+    column: pl.Series, cells: pl.Series, levels: Sequence[str], na: Sequence[str] = ()
+) -> tuple[pl.Series, pl.Series]:
+    """The place in `levels` of each cell, null where it has none; and which of its different `cells` lack one."""
     stripped = text(cells, na)
     places = stripped.replace_strict(list(levels), list(range(len(levels))), default=None, return_dtype=pl.Float64)
     return mapped(column, cells, places), cells.filter(stripped.is_not_null() & places.is_null())

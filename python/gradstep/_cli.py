@@ -389,7 +389,9 @@ def predict(
     encoding = model.table_encoding()
     if threshold is not None and len(model.classes) > 2:
         raise click.UsageError(f"--threshold is for a model of two classes; {model_file} has {len(model.classes)}.")
-    table = _table.read(file, header, encoding.names, _cli_columns.format_of(columns).over(encoding.format))
+    format = _cli_columns.format_of(columns).over(encoding.format)
+    words = [column.name for column in encoding.columns if column.kind != "number"]
+    table = _table.read(file, header, encoding.names, format, as_text={*words, *encoding.ids, *_table.meant(keep)})
     kept = [*(name for name in encoding.ids if name in table.frame.columns), *table.named_by(keep)]
     values = _kinds.values(table, table.names_for(encoding.names), encoding, unknown)
     is_refused = missing is None and encoding.missing != "drop"

@@ -257,7 +257,9 @@ def _text_or_none(value: object) -> str | None:
 def _day(value: object) -> str:
     day = document.text(value)
     try:
-        datetime.date.fromisoformat(day)
+        is_day = datetime.date.fromisoformat(day).isoformat() == day
     except ValueError:
-        raise document.refusal("be a day such as 2024-01-31", day) from None
+        is_day = False
+    if not is_day:
+        raise document.refusal("be a day such as 2024-01-31", day)
     return day

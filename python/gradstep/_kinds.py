@@ -134,11 +134,12 @@ def _look(table: Table, column: pl.Series, asked: Asked) -> _Found | Fault:
     if column.null_count() == len(column):
         return Fault(f"column {name!r}, data row 1: missing value, and so are all others", (drop,))
     if name in asked.categorical:
-        return _with_missing(_categories(table, _text(column) if _has_text(column) else column.cast(pl.String)), asked)
+        text = column.cast(pl.String)
+        return _with_missing(_categories(table, text, text.unique().drop_nulls()), asked)
     if column.dtype.is_temporal() and column.dtype in (pl.Date, pl.Datetime):
         return _with_missing(_dates(column, None), asked)
     if column.dtype.is_numeric() or column.dtype == pl.Boolean:
-        return _finite(column, _with_missing(_Found(Column(name), _array(column.cast(pl.Float64))), asked))
+        return _finite(column, _with_missing(_Found(Column(name), _plain_numbers(table, column)), asked))
     if not _has_text(column):
         return Fault(f"column {name!r} must hold numbers, text or dates, got values of type {column.dtype}", (drop,))
 
@@ -157,39 +158,44 @@ def _look(table: Table, column: pl.Series, asked: Asked) -> _Found | Fault:
 
 def _words(table: Table, text: pl.Series, read: _cells.Numbers, asked: Asked) -> _Found | Fault:
     """What a column of text is that does not hold numbers alone."""
-    name, na = text.name, table.format.na
-    row = text.is_in(read.strange.implode()).arg_max() or 0
-    place = f"column {name!r}, data row {row + 1}"
-    distinct = _cells.text(text.drop_nulls().unique(maintain_order=True), na).drop_nulls()
-    strange = _cells.text(read.strange)
-    cell, drop = short(strange[0] if len(strange) == 1 else text[row].strip()), ("--drop", name)
-
+    name, na, drop = text.name, table.format.na, ("--drop", text.name)
+    different, counts = read.different, read.counts
+    if counts.sum() < len(text) - text.null_count():
+        different, counts = _cells.counted(text)
+    cells = _cells.text(different, na)
+    distinct, present = cells.drop_nulls().unique(), int(counts.filter(cells.is_not_null()).sum())
     if formats := _cells.date_formats(distinct, [*filter(None, [asked.date_format]), *_cells.DATES]):
         return _with_missing(_dates(text, formats[0]), asked)
-    if not asked.date_format and (formats := _cells.date_formats(distinct, _cells.DOUBTFUL_DATES)):
-        which = " or ".join(f"--date-format {format!r}" for format in formats)
-        return Fault(f"{place}: a date, {cell}: {which} reads it", (("--date-format", formats[0]),))
-    if table.format.decimal is None and not _cells.numbers(strange, ",").strange.len():
+
+    strange = _cells.text(read.strange)
+    doubtful = [] if asked.date_format else _cells.date_formats(distinct, _cells.DOUBTFUL_DATES)
+    has_commas = table.format.decimal is None and not len(_cells.numbers(strange, ",").strange)
+    is_mixed = 2 * read.numbered > present
+    is_few = len(distinct) <= MOST_LEVELS and 2 * len(distinct) <= present
+    if is_few and not (doubtful or has_commas or is_mixed):
+        return _with_missing(_categories(table, text, different), asked)
+
+    row = text.is_in(read.strange.implode()).arg_max() or 0
+    place, cell = f"column {name!r}, data row {row + 1}", short(text[row].strip()) + table.hint(row)
+    if doubtful:
+        which = " or ".join(f"--date-format {format!r}" for format in doubtful)
+        return Fault(f"{place}: a date, {cell}: {which} reads it", (("--date-format", doubtful[0]),))
+    if has_commas:
         return Fault(f"{place}: a decimal comma in {cell}: --decimal , reads it", (("--decimal", ","),))
-    count = len(text) - read.values.is_null().sum()
-    present = len(text) - _cells.text(text, na).null_count()
-    if 2 * count > present:
-        hint = table.hint(row)
-        words = f"{place}: must hold numbers, as most of the column does, got {cell}{hint}: "
-        if len(strange) <= MOST_STRANGE:
-            options = tuple(("--na", value) for value in strange.sort())
-            return Fault(f"{words}--na {cell} takes it for a missing value, --drop leaves the column out", options)
-        return Fault(f"{words}--drop leaves the column out, --categorical takes its values for categories", (drop,))
-    if len(distinct) > MOST_LEVELS or 2 * len(distinct) > present:
-        much = f"text with {len(distinct)} different values in {present} rows, such as {cell}{table.hint(row)}"
-        return Fault(f"{place}: {much}: --drop leaves it out, --categorical takes it all the same", (drop,))
-    return _with_missing(_categories(table, text), asked)
+    if not is_mixed:
+        words = f"{place}: text with {len(distinct)} different values in {present} rows, such as {cell}"
+        return Fault(f"{words}: --drop leaves it out, --categorical takes it all the same", (drop,))
+    words = f"{place}: must hold numbers, as most of the column does, got {cell}: --drop leaves the column out, "
+    if len(strange) > MOST_STRANGE:
+        return Fault(f"{words}--categorical takes its values for categories", (drop,))
+    options = tuple(("--na", value) for value in strange.sort())
+    return Fault(f"{words}--na takes this for a missing value", options)
 
 
-def _categories(table: Table, text: pl.Series) -> _Found:
-    """Categories, of which the first in sorted order is the reference."""
-    levels = _cells.text(text.drop_nulls().unique(), table.format.na).drop_nulls().unique().sort().to_list()
-    places, _ = _cells.codes(text, levels, table.format.na)
+def _categories(table: Table, text: pl.Series, different: pl.Series) -> _Found:
+    """Categories, of which the first in sorted order is the reference; `different` are its different cells."""
+    levels = _cells.text(different, table.format.na).drop_nulls().unique().sort().to_list()
+    places, _ = _cells.codes(text, different, levels, table.format.na)
     return _Found(Column(text.name, "categories", levels), _array(places))
 
 
@@ -205,9 +211,11 @@ def _dates(column: pl.Series, format: str | None) -> _Found:
 def _with_missing(found: _Found, asked: Asked) -> _Found | Fault:
     """The column with what is done about missing values; a fault if there are any, and nothing is said of them."""
     column, values, _ = found
+    if _are_finite(values) or asked.missing == "drop":
+        return found
     missing = np.isnan(values)
     count = int(missing.sum())
-    if not count or asked.missing == "drop":
+    if not count:
         return found
     if asked.missing is None:
         share = f"{count} of {len(values)} are missing" if count > 1 else f"the only one of {len(values)}"
@@ -226,9 +234,15 @@ def _with_missing(found: _Found, asked: Asked) -> _Found | Fault:
     return found._replace(column=replace(column, fill=fill, indicator=asked.missing == "indicator"))
 
 
+def _are_finite(values: Array) -> bool:
+    """Whether all the numbers are finite, and so is their sum, which is a quick look."""
+    with np.errstate(all="ignore"):
+        return math.isfinite(values.sum())
+
+
 def _finite(cells: pl.Series, found: _Found | Fault) -> _Found | Fault:
     """The column, or a fault if a number of it is infinite."""
-    if isinstance(found, Fault):
+    if isinstance(found, Fault) or _are_finite(found.values):
         return found
     infinite = np.isinf(found.values)
     if not infinite.any():
@@ -255,7 +269,7 @@ def _read(table: Table, column: pl.Series, spec: Column, unknown: str | None) ->
 
     is_day = column.dtype in (pl.Date, pl.Datetime)
     if spec.kind == "number" and (column.dtype.is_numeric() or column.dtype == pl.Boolean):
-        return _array(column.cast(pl.Float64))
+        return _plain_numbers(table, column)
     if spec.kind == "date" and is_day:
         return _array(_cells.days(column, None, datetime.date.fromisoformat(str(spec.since))))
     if spec.kind == "categories" and not _has_text(column):
@@ -276,7 +290,7 @@ def _read(table: Table, column: pl.Series, spec: Column, unknown: str | None) ->
         if len(wrong):
             raise refuse(wrong, f"dates as {format}")
         return _array(days)
-    places, strange = _cells.codes(text, spec.levels, na)
+    places, strange = _cells.codes(text, text.unique().drop_nulls(), spec.levels, na)
     if len(strange) and unknown != "reference":
         reference = spec.levels[0]
         advice = f"; --unknown reference takes it for {reference!r}"
@@ -292,6 +306,14 @@ def _has_text(column: pl.Series) -> bool:
 
 def _text(column: pl.Series) -> pl.Series:
     return column if column.dtype == pl.String else column.cast(pl.String)
+
+
+def _plain_numbers(table: Table, column: pl.Series) -> Array:
+    """A column that holds numbers, without those that stand for missing values."""
+    numbers = _array(column.cast(pl.Float64))
+    for missing in _cells.numbers(pl.Series(table.format.na, dtype=pl.String)).values.drop_nulls():
+        numbers = np.where(numbers == missing, math.nan, numbers)
+    return numbers
 
 
 def _array(column: pl.Series) -> Array:

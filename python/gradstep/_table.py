@@ -13,7 +13,7 @@ import re
 import shlex
 import stat
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,6 +30,8 @@ from gradstep._model import Class
 PARQUET_SUFFIXES = (".parquet", ".pq")
 CSV_SUFFIXES = (".csv", ".tsv", ".txt", ".gz")
 MAX_CLASSES = 1000
+HEAD = 1 << 16
+"""Bytes from the start of a file that show how it is written."""
 
 _BOM = codecs.BOM_UTF8
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -97,12 +99,15 @@ class Table:
 
     def target(self, name: str) -> tuple[NDArray[np.float64], list[Class]]:
         """The column `name` as codes 0, 1, …, NaN where missing, and the values that these stand for, sorted."""
-        values = self._values(self.frame[name])
+        column = self.frame[name]
+        cells = column.unique(maintain_order=True)
+        values = self._values(column, cells)
         classes = values.drop_nulls().unique().sort()
-        if problem := _no_classes(classes, len(values) - values.null_count()):
+        places = values.replace_strict(classes, np.arange(len(classes)), default=None, return_dtype=pl.Float64)
+        codes = column.replace_strict(cells, places, return_dtype=pl.Float64)
+        if problem := _no_classes(classes, len(codes) - codes.null_count()):
             hint = self.hint() if values.dtype == pl.String else ""
             raise self.error(f"target {name!r} {problem}, got {len(classes)}: {few(classes)}{hint}")
-        codes = values.replace_strict(classes, np.arange(len(classes)), return_dtype=pl.Float64)
         return codes.fill_null(math.nan).to_numpy(), classes.to_list()
 
     def named_by(self, values: Sequence[str]) -> list[str]:
@@ -125,18 +130,18 @@ class Table:
             raise self.error(f"lacks {few(absent)}, needed by the model; the columns are {few(columns)}")
         return needed
 
-    def _values(self, column: pl.Series) -> pl.Series:
-        """The column as integers, floats, booleans or text, whichever is the first that all its cells are.
+    def _values(self, column: pl.Series, cells: pl.Series) -> pl.Series:
+        """The different cells as integers, floats, booleans or text, whichever is the first that all of them are.
 
         Null where a value is missing.
         """
-        values = column
+        values = cells
         if column.dtype.is_decimal() or column.dtype == pl.Int128 or column.dtype == pl.UInt128:
-            values = column.cast(pl.Float64)
+            values = cells.cast(pl.Float64)
         elif not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
             if column.dtype not in (pl.String, pl.Categorical, pl.Enum, pl.Null):
                 raise self.error(f"column {column.name!r} must hold classes, got values of type {column.dtype}")
-            values = text(column, self.format.na)
+            values = text(cells, self.format.na)
             # What is text as a number, such as 01, or has more digits than a float, is one class for each spelling.
             spelt, long = (values.str.contains(spelling).any() for spelling in (r"^[+-]?0\d", r"^[+-]?\d{16}"))
             kinds = () if spelt else (pl.Int64, pl.UInt64) if long else (pl.Int64, pl.UInt64, pl.Float64)
@@ -146,9 +151,9 @@ class Table:
             values = values.fill_nan(None)
             infinite = values.is_infinite().fill_null(False)
             if infinite.any():
-                row = infinite.arg_max() or 0
-                place = f"column {column.name!r}, data row {row + 1}"
-                raise self.error(f"{place}: must hold finite numbers, got {short(column[row])}")
+                cell = cells.filter(infinite)[0]
+                place = f"column {column.name!r}, data row {(column == cell).arg_max() + 1}"
+                raise self.error(f"{place}: must hold finite numbers, got {short(cell)}")
         return values
 
     def hint(self, row: int = 0) -> str:
@@ -160,11 +165,18 @@ class Table:
         return TableError(self.where, [*self.faults, Fault(words)])
 
 
-def read(path: Path, header: bool | None = None, names: Sequence[str] = (), format: Format | None = None) -> Table:
+def read(
+    path: Path,
+    header: bool | None = None,
+    names: Sequence[str] = (),
+    format: Format | None = None,
+    as_text: Collection[str] = (),
+) -> Table:
     """Read a data file; `header=None` looks at the first row of a CSV file to see whether it is one.
 
     It is one if it holds all `names`, or no number. With a number in it, it is data, unless text stands above numbers:
-    then it may be either.
+    then it may be either. The columns of a CSV file are text; in a long one, those of numbers may be float64, but for
+    the last column and those named in `as_text`.
 
     Raises
     ------
@@ -188,12 +200,17 @@ def read(path: Path, header: bool | None = None, names: Sequence[str] = (), form
                 if magic.startswith(_GZIP):
                     source = _unzipped(path, source)
                     suffix = Path(path.stem).suffix.lower()
-                table = _read_csv(path, source, suffix, header, names, format or Format())
+                table = _read_csv(path, source, suffix, header, names, format or Format(), as_text)
         except OSError as error:  # of a file already open: its name is not in it
             raise OSError(error.errno or errno.EIO, error.strerror or str(error), os.fspath(path)) from None
     if not table.frame.height:
         raise ValueError(f"{path}: has no data rows")
     return table
+
+
+def meant(values: Sequence[str]) -> set[str]:
+    """The columns that an option may name: each value, and its parts between commas."""
+    return {name for value in values for name in (value, *value.split(","))}
 
 
 def of_frame(X: Any, names: Sequence[str], encoding: Encoding) -> Table:
@@ -236,6 +253,7 @@ def _read_csv(
     header: bool | None,
     names: Sequence[str],
     format: Format,
+    as_text: Collection[str],
     faults: tuple[Fault, ...] = (),
 ) -> Table:
     def in_another_encoding() -> Table:
@@ -244,11 +262,11 @@ def _read_csv(
         likely = _likely_encoding(source.read())
         fault = Fault(f"not a CSV file in UTF-8: --encoding {likely} may read it", (("--encoding", likely),))
         source.seek(0)
-        return _read_csv(path, source, suffix, header, names, replace(format, encoding=likely), (fault,))
+        return _read_csv(path, source, suffix, header, names, replace(format, encoding=likely), as_text, (fault,))
 
     if format.encoding is not None:
         source = _decoded(path, source, format.encoding)
-    head = source.read(1 << 16)
+    head = source.read(HEAD)
     source.seek(0)
     try:
         start = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
@@ -263,9 +281,14 @@ def _read_csv(
     end = "\r" if "\r" in start and "\n" not in start else "\n"
     if head.startswith(_ZLIB):  # a byte order mark keeps the reader from decompressing it
         source = io.BytesIO(_BOM + source.read())
+    written = _Written(separator, end)
+    if len(head) == HEAD and format.decimal != "," and not format.na:
+        frame, is_named = _read_long(path, source, start, written, header, names, as_text)
+        if frame is not None:
+            return Table(str(path), frame, is_named, format, separator, faults)
     try:
         # As text: each column is converted once, by rules of our own that can name the cell they refuse.
-        frame = pl.read_csv(source, has_header=False, infer_schema=False, separator=separator, eol_char=end)
+        frame = written.read(source)
     except pl.exceptions.NoDataError:
         raise ValueError(f"{path}: is empty") from None
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
@@ -286,23 +309,98 @@ def _read_csv(
             raise ValueError(f"{path}: not a table: {reason}")
         frame = _without_blank_lines(frame, source, separator)
 
-    first = [(cell or "").strip() for cell in frame.row(0)]
-    if header is None:
-        header = (names and set(names) <= set(first)) or not any(_is_number(cell) for cell in first)
-        if not header and (name := _text_above_numbers(first, frame)):
-            raise ValueError(
-                f"{path}: the first row may be a header, as {short(name)} stands above numbers, or data, as it has a "
-                "number itself: say --header or --no-header"
-            )
-    read = Table(str(path), frame, bool(header), format, separator, faults)
+    header = _has_header(path, frame, header, names)
+    frame = _named(path, frame, header)
+    return Table(str(path), frame, header, format, separator, faults)
+
+
+class _Written(NamedTuple):
+    """What is between the cells and between the lines of a CSV file."""
+
+    separator: str
+    end: str
+
+    def read(self, source: BinaryIO, has_header: bool = False, types: Sequence[Any] | None = None) -> pl.DataFrame:
+        """The file as text, or as the types say."""
+        source.seek(0)
+        return pl.read_csv(
+            source,
+            has_header=has_header,
+            infer_schema=False,
+            schema_overrides=types,
+            separator=self.separator,
+            eol_char=self.end,
+        )
+
+
+def _read_long(
+    path: Path,
+    source: BinaryIO,
+    start: str,
+    written: _Written,
+    header: bool | None,
+    names: Sequence[str],
+    as_text: Collection[str],
+) -> tuple[pl.DataFrame | None, bool]:
+    """A long file with the columns as float64 that are numbers in its first lines, and whether it has a header.
+
+    None where one of them holds something else further down, or where anything else is not as it should be: then the
+    file is read as text, which shows what it is.
+    """
+    lines = start[: start.rfind(written.end) + 1].encode()
+    try:
+        sample = written.read(io.BytesIO(lines))
+        header = _has_header(path, sample, header, names)
+        sample = _named(path, sample, header)
+        types = [
+            pl.Float64 if column.name not in as_text and _holds_numbers(column) else pl.String
+            for column in sample.iter_columns()
+        ]
+        frame = written.read(source, header, [*types[:-1], pl.String])
+    except (ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        return None, False
+    finally:
+        source.seek(0)
+    # What is missing in the last column may be a line that is too short, or blank; infinities are shown as written.
+    infinite = frame.select(pl.any_horizontal(pl.col(pl.Float64).is_infinite().any())) if pl.Float64 in types else None
+    if frame.to_series(-1).null_count() or (infinite is not None and infinite.item()):
+        return None, False
+    frame.columns = sample.columns
+    return frame, header
+
+
+def _holds_numbers(column: pl.Series) -> bool:
+    numbers = column.cast(pl.Float64, strict=False)
+    return numbers.null_count() == column.null_count() < len(column)
+
+
+def _has_header(path: Path, frame: pl.DataFrame, header: bool | None, names: Sequence[str]) -> bool:
+    """Whether the first row has the names of the columns, if that is not said."""
+    if header is not None:
+        return header
+    first = _first_row(frame)
+    header = bool(names and set(names) <= set(first)) or not any(_is_number(cell) for cell in first)
+    if not header and (name := _text_above_numbers(first, frame)):
+        raise ValueError(
+            f"{path}: the first row may be a header, as {short(name)} stands above numbers, or data, as it has a "
+            "number itself: say --header or --no-header"
+        )
+    return header
+
+
+def _named(path: Path, frame: pl.DataFrame, header: bool) -> pl.DataFrame:
+    """The rows of data, with the names of the first row, or column_1, column_2, …"""
     if not header:
-        frame.columns = [f"column_{j}" for j in range(1, frame.width + 1)]
-        return read
+        return frame.rename(dict(zip(frame.columns, (f"column_{j}" for j in range(1, frame.width + 1)), strict=True)))
+    first = _first_row(frame)
     if len(set(first)) < len(first):
         twice = next(name for j, name in enumerate(first) if name in first[:j])
         raise ValueError(f"{path}: two columns are named {twice!r}")
-    frame.columns = first
-    return replace(read, frame=frame.slice(1))
+    return frame.slice(1).rename(dict(zip(frame.columns, first, strict=True)))
+
+
+def _first_row(frame: pl.DataFrame) -> list[str]:
+    return [(cell or "").strip() for cell in frame.row(0)]
 
 
 def _decoded(path: Path, source: BinaryIO, encoding: str) -> BinaryIO:

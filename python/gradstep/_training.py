@@ -68,8 +68,9 @@ class Problem:
         format: Format | None = None,
     ) -> Problem:
         """The columns of a data file; the target is the last one if no other is named."""
-        table = _table.read(file, header, format=format)
-        asked = (asked or Asked()).named(table)
+        asked = asked or Asked()
+        table = _table.read(file, header, format=format, as_text=_table.meant([target or "", *asked.categorical]))
+        asked = asked.named(table)
         taken = {*asked.drop, *asked.ids, asked.weight}
         if target is None:
             target = next((name for name in reversed(table.frame.columns) if name not in taken), "")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import gradstep
+from gradstep import _table
 from helpers.commands import pl, problem, run, trained
 from helpers.program import one_line
 
@@ -387,3 +388,47 @@ def test_features_of_one_name_are_refused(folder: Path, capfd: pytest.CaptureFix
     table().with_columns(pl.lit(1.5).alias("port=Q")).select("port=Q", pl.exclude("port=Q")).write_csv("data.csv")
     assert run(["train", "data.csv"]) == 1
     assert "two features would be named 'port=Q'" in one_line(capfd.readouterr().err)
+
+
+LONG = "a,b,c,y\n" + "".join(f"{k % 7}.5,{k % 5},{'uvw'[k % 3]},{k * k % 11 % 2}\n" for k in range(60))
+FAR_DOWN = {
+    "all numbers": LONG,
+    "a missing value": LONG + ",2,u,1\n",
+    "NA": LONG + "NA,2,u,1\n",
+    "a word": LONG + "word,2,u,1\n",
+    "true": LONG + "true,2,u,1\n",
+    "a number with spaces": LONG + " 3 ,2,u,1\n",
+    "thousands": LONG + '"3,000.5",2,u,1\n',
+    "an infinite number": LONG + "1e999,2,u,1\n",
+    "no target": LONG + "3,2,u,\n",
+    "a short line": LONG + "3,2,u\n",
+    "a long line": LONG + "3,2,u,1,5\n",
+    "blank lines": LONG + "\n3,2,u,1\n\n\n",
+    "a line of commas": LONG + ",,,\n3,2,u,1\n",
+    "an open quote": LONG + '"3,2,u,1\n',
+    "Latin-1": LONG + "3,2,\xed,1\n",
+    "carriage returns": LONG.replace("\n", "\r\n"),
+    "no header": LONG.partition("\n")[2],
+    "a header of numbers": LONG.replace("a,b,c,y", "1,2,3,4"),
+    "spaces in the header": LONG.replace("a,b,c,y", " a, b ,c,y"),
+    "a name twice": LONG.replace("a,b,c,y", "a,a,c,y"),
+    "a cell of several lines": LONG.replace("u", '"u\nv"'),
+}
+
+
+@pytest.mark.parametrize("args", [[], ["--missing", "mean"], ["--categorical", "b"]], ids=" ".join)
+@pytest.mark.parametrize("content", FAR_DOWN.values(), ids=FAR_DOWN)
+def test_long_files_are_read_as_short_ones_are(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, content: str, args: list[str]
+) -> None:
+    """… though the columns that hold numbers in the first lines are read as numbers at once."""
+    (folder / "data.csv").write_bytes(content.encode("latin-1"))
+    got = set()
+    for head in (1 << 16, 400):
+        monkeypatch.setattr(_table, "HEAD", head)
+        code = run(["train", "data.csv", "--l2", "0.1", *args, "--out", "model.json"])
+        got.add((code, *capfd.readouterr()))
+        if code == 0:
+            assert run(["predict", "model.json", "data.csv", "--keep", "b" if "a,b" in content else ""]) in (0, 1)
+            got.add(capfd.readouterr())
+    assert len(got) == 1 + (code == 0)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gradstep import _table
 from helpers.commands import pl, run
 
 ROWS = 200
@@ -82,6 +83,13 @@ FILES = {
 }
 
 
+@pytest.fixture(params=[_table.HEAD, 700], ids=["short", "long"])
+def head(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files longer than this are read as numbers at once where their first lines hold numbers."""
+    monkeypatch.setattr(_table, "HEAD", request.param)
+
+
+@pytest.mark.usefixtures("head")
 @pytest.mark.parametrize("name", FILES)
 def test_three_commands(folder: Path, capfd: pytest.CaptureFixture[str], name: str) -> None:
     make, args, columns = FILES[name]
@@ -110,6 +118,7 @@ def trained(capfd: pytest.CaptureFixture[str], args: Sequence[str]) -> tuple[dic
     return json.loads(Path("model.json").read_text()), capfd.readouterr().err
 
 
+@pytest.mark.usefixtures("head")
 def test_what_is_asked_about_passengers(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (folder / "data.csv").write_bytes(passengers(np.random.default_rng(7)))
     assert run(["train", "data.csv", "--target", "Survived"]) == 1
@@ -136,6 +145,7 @@ def test_what_is_asked_about_passengers(folder: Path, capfd: pytest.CaptureFixtu
     assert pl.read_parquet("p.parquet").null_count().row(0) == (0, 0)
 
 
+@pytest.mark.usefixtures("head")
 def test_numbers_of_each_file(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """What is read is what was written: the model is that of the same table in plain numbers."""
     for make, args, read in [
