@@ -86,10 +86,17 @@ def numbers(column: pl.Series, decimal: str = ".", na: Sequence[str] = ()) -> Nu
         values,
         different.filter(cells.is_not_null() & ~is_read),
         plain + int(counts.filter(is_read).sum()),
-        str(unusual.min()) if len(unusual) else None,
+        _first(unusual),
         different,
         counts,
     )
+
+
+def _first(cells: pl.Series) -> str | None:
+    """The first cell with a comma, which may mean two things, or else the first of all."""
+    with_comma = cells.filter(cells.str.contains(",", literal=True))
+    cell = (with_comma if len(with_comma) else cells).min()
+    return None if cell is None else str(cell)
 
 
 def counted(column: pl.Series) -> tuple[pl.Series, pl.Series]:

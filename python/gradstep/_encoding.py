@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -170,10 +171,9 @@ class Encoding:
         The latter only where that is to `refuse`.
         """
         for column, numbers in zip(self.columns, values, strict=True):
-            finite = np.isfinite(numbers)
-            if finite.all():
+            if are_finite(numbers):
                 continue
-            bad = ~finite if refuse and not column.takes_missing else np.isinf(numbers)
+            bad = ~np.isfinite(numbers) if refuse and not column.takes_missing else np.isinf(numbers)
             if bad.any():
                 row = int(bad.argmax())
                 missing = f"missing value{advice}"
@@ -184,7 +184,7 @@ class Encoding:
         """Which rows lack a value for which nothing stands."""
         rows = np.zeros(len(values[0]), dtype=bool)
         for column, numbers in zip(self.columns, values, strict=True):
-            if not column.takes_missing:
+            if not column.takes_missing and not are_finite(numbers):
                 rows |= np.isnan(numbers)
         return rows
 
@@ -243,6 +243,12 @@ class Encoding:
                 na=document.field(format, "na", texts),
             ),
         )
+
+
+def are_finite(numbers: Array) -> bool:
+    """Whether all the numbers are finite, and their sum too, which is a quick look."""
+    with np.errstate(all="ignore"):
+        return math.isfinite(numbers.sum())
 
 
 def _nothing(value: object) -> None:

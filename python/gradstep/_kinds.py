@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gradstep import _cells
-from gradstep._encoding import Column, Encoding
+from gradstep._encoding import Column, Encoding, are_finite
 from gradstep._table import Fault, Table, TableError, few, short
 
 Array: TypeAlias = NDArray[np.float64]
@@ -211,7 +211,7 @@ def _dates(column: pl.Series, format: str | None) -> _Found:
 def _with_missing(found: _Found, asked: Asked) -> _Found | Fault:
     """The column with what is done about missing values; a fault if there are any, and nothing is said of them."""
     column, values, _ = found
-    if _are_finite(values) or asked.missing == "drop":
+    if are_finite(values) or asked.missing == "drop":
         return found
     missing = np.isnan(values)
     count = int(missing.sum())
@@ -222,35 +222,32 @@ def _with_missing(found: _Found, asked: Asked) -> _Found | Fault:
         most = 2 * count > len(values)
         choice = ("--drop", column.name) if most else ("--missing", "drop")
         ways = "--missing drop, mean or indicator" + (f", or --drop {column.name}" if most else "")
-        return Fault(
-            f"column {column.name!r}, data row {missing.argmax() + 1}: missing value, {share}: {ways}", (choice,)
-        )
+        place = f"column {column.name!r}, data row {missing.argmax() + 1}"
+        return Fault(f"{place}: missing value, {share}: {ways}", (choice,))
     fill: float | str | None
     if column.kind == "categories":
         most_frequent = column.levels[int(np.bincount(values[~missing].astype(np.intp)).argmax())]
         fill = None if asked.missing == "indicator" else most_frequent
     else:
-        fill = float(np.nanmean(values))
+        with np.errstate(all="ignore"):
+            fill = float(np.nanmean(values))
     return found._replace(column=replace(column, fill=fill, indicator=asked.missing == "indicator"))
 
 
-def _are_finite(values: Array) -> bool:
-    """Whether all the numbers are finite, and so is their sum, which is a quick look."""
-    with np.errstate(all="ignore"):
-        return math.isfinite(values.sum())
-
-
 def _finite(cells: pl.Series, found: _Found | Fault) -> _Found | Fault:
-    """The column, or a fault if a number of it is infinite."""
-    if isinstance(found, Fault) or _are_finite(found.values):
+    """The column, or a fault if a number of it is infinite, or the mean that is to stand for missing ones."""
+    if isinstance(found, Fault) or are_finite(found.values):
         return found
+    name, drop = found.column.name, ("--drop", found.column.name)
     infinite = np.isinf(found.values)
-    if not infinite.any():
-        return found
-    row = int(infinite.argmax())
-    name, cell = found.column.name, cells[row]
-    words = f"column {name!r}, data row {row + 1}: must hold finite numbers, got {short(cell)}"
-    return Fault(words, (("--na", cell),) if isinstance(cell, str) else (("--drop", name),))
+    if infinite.any():
+        row = int(infinite.argmax())
+        cell = cells[row]
+        words = f"column {name!r}, data row {row + 1}: must hold finite numbers, got {short(cell)}"
+        return Fault(words, (("--na", cell),) if isinstance(cell, str) else (drop,))
+    if found.column.fill is not None and not math.isfinite(float(found.column.fill)):
+        return Fault(f"column {name!r}: numbers too large for a mean", (drop,))
+    return found
 
 
 def _is_doubtful(table: Table, cell: str | None) -> bool:

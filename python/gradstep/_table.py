@@ -356,14 +356,15 @@ def _read_long(
             pl.Float64 if column.name not in as_text and _holds_numbers(column) else pl.String
             for column in sample.iter_columns()
         ]
-        frame = written.read(source, header, [*types[:-1], pl.String])
+        types[-1] = pl.String
+        frame = written.read(source, header, types)
     except (ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return None, False
     finally:
         source.seek(0)
     # What is missing in the last column may be a line that is too short, or blank; infinities are shown as written.
-    infinite = frame.select(pl.any_horizontal(pl.col(pl.Float64).is_infinite().any())) if pl.Float64 in types else None
-    if frame.to_series(-1).null_count() or (infinite is not None and infinite.item()):
+    is_infinite = any(column.is_infinite().any() for column in frame.iter_columns() if column.dtype == pl.Float64)
+    if is_infinite or frame.to_series(-1).null_count():
         return None, False
     frame.columns = sample.columns
     return frame, header

@@ -81,10 +81,12 @@ class Problem:
         others = [name for name in (target, asked.weight) if name is not None]
         learnt = _kinds.learn(table, others, asked, faults)
         kept = ~(unlabelled | learnt.encoding.incomplete(learnt.values))
-        notes = learnt.notes
+        y, values, notes = codes, learnt.values, learnt.notes
+        weight = None if asked.weight is None else _weights(table, asked.weight)
         if not kept.all():
             notes = [*notes, f"{len(kept) - kept.sum()} of {len(kept)} rows lack a value and are left out"]
-        y, values = codes[kept], [column[kept] for column in learnt.values]
+            y, values = codes[kept], [column[kept] for column in values]
+            weight = None if weight is None else weight[kept]
         absent = [value for k, value in enumerate(classes) if not (y == k).any()]
         if absent:
             raise table.error(f"target {target!r} is never {_table.few(absent)} in the rows that lack no value")
@@ -97,7 +99,7 @@ class Problem:
             features=encoding.features,
             target=target,
             classes=classes,
-            weight=None if asked.weight is None else _weights(table, asked.weight)[kept],
+            weight=weight,
             weight_name=asked.weight,
             encoding=None if encoding == Encoding.of_numbers(encoding.names) else encoding,
             notes=notes,
