@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import datetime
+import io
 import json
 import shlex
 from collections.abc import Sequence
@@ -11,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gradstep import _table
 from helpers.commands import pl, run
@@ -169,3 +173,51 @@ def test_numbers_of_each_file(folder: Path, capfd: pytest.CaptureFixture[str]) -
         plain.write_csv("data.csv")
         want, _ = trained(capfd, ["--l2", "0.1", "--standardize"])
         assert (model["weights"], model["bias"]) == (want["weights"], want["bias"])
+
+
+CELLS = [
+    "", "1", "2.5", "-3", "1e3", "NA", "?", "n/a", "x", "y z", "$1,200.50", "12 €", "5%", "1,5", "1.234,5", "1 000",
+    "true", "False", "2024-01-31", "31.12.2023", "1/2/2024", "13/2/2024", "2024-01-31 12:30", "12:30", "inf", "1e999",
+    "nan", "é", '"', "'", "=1+1", "-", "--", "a=b", "\t", "0x10", "01234", "١", "\x00", "[1]", "a,b",
+]  # fmt: skip
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> str:
+    """A file whose columns hold a few kinds of cells each, with a target of two or three values."""
+    rows = draw(st.integers(2, 14))
+    several = [draw(st.lists(st.sampled_from(CELLS), min_size=1, max_size=4)) for _ in range(draw(st.integers(1, 4)))]
+    columns = [draw(st.lists(st.sampled_from(pool), min_size=rows, max_size=rows)) for pool in several]
+    target = draw(st.lists(st.sampled_from(["no", "yes", "0", "1", ""]), min_size=rows, max_size=rows))
+    names = draw(st.lists(st.sampled_from(["a", "b", "a=x", "a missing", "-c", "d,e", "f g", "ü", "1"]), unique=True))
+    names = [*names, *(f"column {k}" for k in range(len(columns)))][: len(columns)]
+    file = io.StringIO()
+    csv.writer(file, delimiter=draw(st.sampled_from(",;"))).writerows(
+        [[*names, "y"], *zip(*columns, target, strict=True)]
+    )
+    return file.getvalue()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(tables(), st.sampled_from(["utf-8", "latin-1", "utf-16"]))
+def test_any_table_ends_in_a_model_or_in_what_cannot_be_mended(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], content: str, encoding: str
+) -> None:
+    """Following what is asked for, in a few steps; and what was trained on is predicted."""
+    data, model = tmp_path / "data.csv", tmp_path / "model.json"
+    data.write_bytes(content.encode(encoding, "replace"))
+    args = ["--l2", "0.1", "--header"]
+    for _ in range(8):
+        code = run(["train", str(data), *args, "--out", str(model)])
+        out, err = capfd.readouterr()
+        assert code in (0, 1) and "Traceback" not in err
+        if code == 0 or "for example, add: " not in err:
+            break
+        args += shlex.split(err.rpartition("for example, add: ")[2])
+    else:
+        raise AssertionError(f"{args}: {err}")
+    if code == 0:
+        code = run(["predict", str(model), str(data), "--header"])
+        out, err = capfd.readouterr()
+        assert code == 0, (args, err)
+        assert out.startswith("probability_") and "Traceback" not in err
