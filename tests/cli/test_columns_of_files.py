@@ -21,7 +21,7 @@ def table(rows: int = 60) -> Any:
     rng = np.random.default_rng(5)
     frame = pl.DataFrame({
         "x": rng.normal(size=rows),
-        "port": rng.choice(["S", "C", "Q"], rows),
+        "port": rng.choice(["S", "C", "Q"], rows, p=[0.5, 0.3, 0.2]),
         "day": pl.Series(rng.integers(19_000, 19_400, rows)).cast(pl.Date),
     })  # fmt: skip
     z = frame["x"].to_numpy() + (frame["port"] == "Q").to_numpy() + rng.logistic(size=rows)
@@ -122,6 +122,11 @@ def test_weights(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
         assert model["result"]["accuracy"] == pytest.approx(want["result"]["accuracy"], rel=1e-12)
     assert run(["train", "data.csv", "--weight", "count", "--epochs", "5"]) == 2
     assert "--epochs is for a descent, --weight for the optimum" in capfd.readouterr().err
+    gaps = frame.with_columns(a=pl.when(pl.int_range(60) % 7 != 3).then("a"))
+    gaps.write_csv("gaps.csv")
+    gaps.drop_nulls().write_csv("data.csv")
+    model = trained(capfd, "gaps.csv", "--weight", "count", "--missing", "drop")
+    assert model["weights"] == trained(capfd, "data.csv", "--weight", "count")["weights"]
     frame.with_columns(count=pl.col("count") - 1).write_csv("data.csv")
     assert run(["train", "data.csv", "--weight", "count"]) == 1
     assert "column 'count'" in (err := capfd.readouterr().err) and "must not be negative, got -1" in one_line(err)
@@ -180,6 +185,7 @@ def test_missing_values(folder: Path, capfd: pytest.CaptureFixture[str], missing
         X[gaps[0], 0] = mean
         ports = frame["port"].drop_nulls()
         most = max(sorted(ports.unique()), key=lambda port: (ports == port).sum())
+        assert most == "S", "and not the reference"
         if missing == "mean":
             X[gaps[1], 1:3] = most == "Q", most == "S"
             assert f"missing values: 'x' ({mean:.6g}), 'port' ({most!r})" in err

@@ -70,6 +70,9 @@ def test_text_and_dates_of_frames(folder: Path, capfd: pytest.CaptureFixture[str
     for dtype in (object, "category", "string"):
         with pytest.raises(ValueError, match="X: column 'port', data row 4: missing value"):
             model.predict_proba(frame.astype({"port": dtype}))
+    Path("data.csv").write_text(frame.to_csv(index=False))
+    trained(capfd, "data.csv", "--missing", "drop", "--out", "drop.json")
+    assert np.isnan(gradstep.load("drop.json").predict_proba(frame)).nonzero()[0].tolist() == [3]
     frame.loc[3, "port"] = "X"
     with pytest.raises(
         ValueError, match="X: column 'port', data row 4: must hold one of the categories 'C', 'Q', 'S', got 'X'"
