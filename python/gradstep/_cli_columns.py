@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from gradstep._encoding import Format
+from gradstep._encoding import Format, is_delimiter, is_text_encoding
 from gradstep._kinds import Asked
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -20,7 +20,7 @@ class Delimiter(click.ParamType[Any]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         character = {"tab": "\t", "\\t": "\t"}.get(value, str(value))
-        if len(character) != 1 or not character.isascii() or character in '"\r\n':
+        if not is_delimiter(character):
             self.fail(f"{value!r} is not one ASCII character, or tab.", param, ctx)
         return character
 
@@ -31,9 +31,7 @@ class TextEncoding(click.ParamType[Any]):
     name = "encoding"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        try:
-            "a".encode(value)
-        except (LookupError, UnicodeError):
+        if not is_text_encoding(value):
             self.fail(f"{value!r} is not an encoding that Python knows, such as utf-8, latin-1 or cp1252.", param, ctx)
         return str(value)
 

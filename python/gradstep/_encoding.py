@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -18,6 +18,7 @@ Kind: TypeAlias = Literal["number", "categories", "date"]
 
 KINDS = ("number", "categories", "date")
 BLOCK = 4096
+"""Rows that are written at once."""
 MISSING = ("refuse", "drop", "mean", "indicator")
 """What may be done where a value is missing."""
 
@@ -48,7 +49,7 @@ class Column:
     @property
     def takes_missing(self) -> bool:
         """Whether something stands for a missing value."""
-        return self.indicator or self.fill is not None
+        return self.fill is not None or (self.indicator and self.kind == "categories")
 
     def write(self, values: Array, X: Array) -> None:
         """Write the features, the columns of `X`, from the column's numbers: of categories the places in `levels`.
@@ -221,8 +222,13 @@ class Encoding:
         parts = document.mapping(value)
         format = document.field(parts, "format", document.mapping)
 
-        def written(name: str) -> str | None:
-            return document.field(format, name, _text_or_none)
+        def written(name: str, is_one: Callable[[str], bool]) -> str | None:
+            def read(value: object) -> str | None:
+                if (words := _text_or_none(value)) is not None and not is_one(words):
+                    raise document.refusal("be one that can be read with", words)
+                return words
+
+            return document.field(format, name, read)
 
         def decimal(value: object) -> str | None:
             return None if value is None else document.choice(value, (".", ","))
@@ -237,9 +243,9 @@ class Encoding:
             missing=document.field(parts, "missing", lambda value: document.choice(value, MISSING)),
             ids=document.field(parts, "ids", texts),
             format=Format(
-                delimiter=written("delimiter"),
+                delimiter=written("delimiter", is_delimiter),
                 decimal=document.field(format, "decimal", decimal),
-                encoding=written("encoding"),
+                encoding=written("encoding", is_text_encoding),
                 na=document.field(format, "na", texts),
             ),
         )
@@ -249,6 +255,20 @@ def are_finite(numbers: Array) -> bool:
     """Whether all the numbers are finite, and their sum too, which is a quick look."""
     with np.errstate(all="ignore"):
         return math.isfinite(numbers.sum())
+
+
+def is_delimiter(text: str) -> bool:
+    """Whether cells may be separated by this."""
+    return len(text) == 1 and text.isascii() and text not in '"\r\n'
+
+
+def is_text_encoding(name: str) -> bool:
+    """Whether Python has an encoding of text by this name."""
+    try:
+        "a".encode(name)
+    except (LookupError, ValueError):
+        return False
+    return True
 
 
 def _nothing(value: object) -> None:

@@ -120,8 +120,10 @@ def values(table: Table, names: Sequence[str], encoding: Encoding, unknown: str 
     Raises
     ------
     ValueError
-        For the first cell that is not what the model was trained on.
+        For what must be decided about the table, or the first cell that is not what the model was trained on.
     """
+    if table.faults:
+        raise TableError(table.where, table.faults)
     return [
         _read(table, table.frame[name], column, unknown) for name, column in zip(names, encoding.columns, strict=True)
     ]

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 import gradstep
-from gradstep import _table
-from helpers.commands import pl, problem, run, trained
+from helpers.commands import pl, problem, reading, run, trained
 from helpers.program import one_line
 
 
@@ -352,6 +351,12 @@ def test_text_in_other_encodings(folder: Path, capfd: pytest.CaptureFixture[str]
         model = trained(capfd, "data.csv", "--l2", 1, "--encoding", name, "--out", "model.json")
         assert model["features"][0] == "größe"
         assert run(["predict", "model.json", "data.csv", "--out", "p.csv"]) == 0, "the model says how it is written"
+    (folder / "utf8.csv").write_text("a,y\n1,0\n2,1\n3,0\n")
+    trained(capfd, "utf8.csv", "--l2", 1, "--out", "plain.json")
+    (folder / "latin.csv").write_bytes("a,größe\n1,2\n".encode("latin-1"))
+    assert run(["predict", "plain.json", "latin.csv"]) == 1
+    assert one_line(capfd.readouterr().err).endswith("for example, add: --encoding latin-1\n")
+    assert run(["predict", "plain.json", "latin.csv", "--encoding", "latin-1"]) == 0
     assert run(["predict", "model.json", "data.csv", "--encoding", "utf-8"]) == 1
     assert "not text in 'utf-8'" in one_line(capfd.readouterr().err)
     assert run(["train", "data.csv", "--encoding", "klingon"]) == 2
@@ -431,7 +436,7 @@ def test_long_files_are_read_as_short_ones_are(
     (folder / "data.csv").write_bytes(content.encode("latin-1"))
     got = set()
     for head in (1 << 16, 400):
-        monkeypatch.setattr(_table, "HEAD", head)
+        monkeypatch.setattr(reading, "HEAD", head)
         code = run(["train", "data.csv", "--l2", "0.1", *args, "--out", "model.json"])
         got.add((code, *capfd.readouterr()))
         if code == 0:

@@ -16,8 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gradstep import _table
-from helpers.commands import pl, run
+from helpers.commands import pl, reading, run
 
 ROWS = 200
 
@@ -87,10 +86,10 @@ FILES = {
 }
 
 
-@pytest.fixture(params=[_table.HEAD, 700], ids=["short", "long"])
+@pytest.fixture(params=[reading.HEAD, 700], ids=["short", "long"])
 def head(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files longer than this are read as numbers at once where their first lines hold numbers."""
-    monkeypatch.setattr(_table, "HEAD", request.param)
+    monkeypatch.setattr(reading, "HEAD", request.param)
 
 
 @pytest.mark.usefixtures("head")

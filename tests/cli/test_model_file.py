@@ -51,7 +51,11 @@ def columns(draw: st.DrawFn, name: str) -> Column:
 def encodings(draw: st.DrawFn) -> Encoding:
     names = draw(st.lists(text, min_size=1, max_size=3, unique=True))
     formats = st.builds(
-        Format, st.none() | text, st.sampled_from([None, ".", ","]), st.none() | text, st.lists(text, max_size=2)
+        Format,
+        st.sampled_from([None, ",", "\t", "|"]),
+        st.sampled_from([None, ".", ","]),
+        st.sampled_from([None, "utf-8", "latin-1"]),
+        st.lists(text, max_size=2),
     )
     return Encoding(
         [draw(columns(name)) for name in names],
@@ -143,6 +147,10 @@ def test_the_good_model_of_version_2_is_good() -> None:
     z = [0.25 + 1.5 * 2, 0.25 + 1.5 * 1.5 - 2.0 + 0.5 - 1.0 * 2, 0.25 + 1.5 * 2 + 0.25 - 1.0]
     pytest.importorskip("polars")
     np.testing.assert_allclose(model.predict_proba(X), 1 / (1 + np.exp(-np.array(z))), rtol=1e-14)
+    document = good_encoded()
+    del document["encoding"]["columns"][0]["fill"]
+    with pytest.raises(ValueError, match="X: column 'a', data row 2: missing value"):
+        Model.from_json(json.dumps(document)).predict_proba(X)
 
 
 def schema() -> Any:
@@ -169,8 +177,9 @@ def test_the_schema_refuses_what_the_reader_refuses() -> None:
     wrong = [{**good(), field: value} for field, value in WRONG_FIELDS]
     wrong += [{**good_encoded(), field: value} for field, value in WRONG_ENCODINGS]
     missed = [document for document in wrong if schema().is_valid(document)]
-    # What a schema cannot say: lengths and names that must agree (11), numbers of 64 bits (3), surrogates, 1.0 and 1.
-    assert len(wrong) - len(missed) > 70 and len(missed) <= 16
+    # What a schema cannot say: lengths and names that must agree (11), numbers of 64 bits (3), surrogates, 1.0 and 1,
+    # and which encodings there are (2).
+    assert len(wrong) > 90 and len(missed) <= 18
 
 
 OLD = """{
@@ -292,6 +301,9 @@ WRONG_ENCODINGS: list[tuple[str, object]] = [
     encoded(format=None),
     encoded(format={}),
     encoded(format={"delimiter": 1, "decimal": None, "encoding": None, "na": []}),
+    encoded(format={"delimiter": "::", "decimal": None, "encoding": None, "na": []}),
+    encoded(format={"delimiter": None, "decimal": None, "encoding": "klingon", "na": []}),
+    encoded(format={"delimiter": None, "decimal": None, "encoding": "hex", "na": []}),
     encoded(format={"delimiter": None, "decimal": ";", "encoding": None, "na": []}),
     encoded(format={"delimiter": None, "decimal": None, "encoding": None, "na": None}),
     with_column(0, name=1),

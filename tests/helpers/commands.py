@@ -12,9 +12,10 @@ pytest.importorskip("click")
 pl = pytest.importorskip("polars")
 pytest.importorskip("rich")
 
+from gradstep import _table as reading  # noqa: E402
 from gradstep._cli import demo_points, run  # noqa: E402
 
-__all__ = ["codes", "demo_points", "pl", "problem", "run", "trained"]
+__all__ = ["codes", "demo_points", "pl", "problem", "reading", "run", "trained"]
 
 
 def trained(capfd: pytest.CaptureFixture[str], *args: object) -> dict[str, Any]:
