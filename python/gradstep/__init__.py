@@ -63,10 +63,12 @@ from gradstep._formulas import (
 )
 from gradstep._native import __version__
 from gradstep._optimum import Alias, Iteration, Optimum, Separation, fit
+from gradstep._path import Path, path
 
 if TYPE_CHECKING:
     from gradstep import inference as inference
     from gradstep import plot as plot
+    from gradstep._cross_validation import LogisticRegressionCV as LogisticRegressionCV
     from gradstep._estimator import LogisticRegression as LogisticRegression
     from gradstep._explain import Explanation as Explanation
     from gradstep._explain import explain as explain
@@ -84,6 +86,7 @@ __all__ = [
     "Model",
     "Optimum",
     "Parameters",
+    "Path",
     "Separation",
     "Step",
     "StopReason",
@@ -101,6 +104,7 @@ __all__ = [
     "log_sigmoid",
     "loss",
     "loss_gradient",
+    "path",
     "predict_proba",
     "show",
     "show_config",
@@ -109,6 +113,10 @@ __all__ = [
     "softmax",
 ]
 
+ESTIMATORS = {
+    "LogisticRegression": "gradstep._estimator",
+    "LogisticRegressionCV": "gradstep._cross_validation",
+}
 _LATER = {
     "Explanation": "_explain",
     "explain": "_explain",
@@ -125,17 +133,16 @@ def __getattr__(name: str) -> Any:
         return import_module(f"gradstep.{name}")
     if name in _LATER:
         return getattr(import_module(f"gradstep.{_LATER[name]}"), name)
-    if name != "LogisticRegression":
+    if name not in ESTIMATORS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        from gradstep._estimator import LogisticRegression
+        return getattr(import_module(ESTIMATORS[name]), name)
     except ImportError as error:
         if (error.name or "").partition(".")[0] not in ("scipy", "sklearn"):
             raise
-        needed = "gradstep.LogisticRegression needs scikit-learn 1.6 or newer: pip install 'gradstep[sklearn]'"
+        needed = f"gradstep.{name} needs scikit-learn 1.6 or newer: pip install 'gradstep[sklearn]'"
         raise ImportError(needed, name=error.name) from error
-    return LogisticRegression
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER, "LogisticRegression", "inference", "plot"})
+    return sorted({*globals(), *_LATER, *ESTIMATORS, "inference", "plot"})

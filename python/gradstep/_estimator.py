@@ -2,72 +2,63 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from functools import wraps
+from dataclasses import replace
 from numbers import Integral
-from typing import Any, Literal, NamedTuple, TypeVar, cast
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import log_softmax
-from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from gradstep import _words
+from gradstep._classifier import (
+    DEFAULT_C,
+    DTYPES,
+    FORMATS,
+    RATIOS,
+    Array,
+    Callback,
+    Classifier,
+    Samples,
+    all_or_nothing,
+    check_number,
+    codes_in,
+    fit_present,
+    penalties,
+    warn,
+    zeros,
+)  # fmt: skip
 from gradstep._docs import suggests_names
-from gradstep._fitted import StopReason, codes_of
-from gradstep._formulas import covariance, decision_function, gradient, log_sigmoid, loss, sigmoid, softmax
-from gradstep._model import Model
-from gradstep._native import __version__
-from gradstep._optimum import GAP_TOL, MAX_PASSES, Alias, Iteration, Optimum, Separation, fit
-from gradstep._options import flag, number, observer
+from gradstep._fitted import StopReason
+from gradstep._formulas import covariance, gradient, loss
+from gradstep._optimum import GAP_TOL, MAX_PASSES, Alias, Iteration, Optimum, Separation
+from gradstep._options import flag, kind, observer
+from gradstep._path import GENEROUS, NONE
+from gradstep._tasks import CallbackSupportMixin, Tasks, with_callbacks
 
-FORMATS = ("csr", "csc")
-DTYPES = (np.float64, np.float32)
-DEFAULT_C = 1.0
 CERTIFICATE = (
     "n_iter_", "history_", "objective_", "gradient_norm_", "gap_", "converged_", "stop_reason_", "separation_",
     "aliased_", "validation_history_", "standard_errors_", "intercept_standard_error_",
 )  # fmt: skip
 
-Array = NDArray[Any]
-Callback = Callable[[Iteration], bool | None]
-Method = TypeVar("Method", bound=Callable[..., Any])
-
-
-def _all_or_nothing(method: Method) -> Method:
-    """A method that leaves the estimator as it was where it raises."""
-
-    @wraps(method)
-    def attempt(self: BaseEstimator, *args: Any, **kwargs: Any) -> Any:
-        last = dict(vars(self))
-        try:
-            return method(self, *args, **kwargs)
-        except Exception:
-            vars(self).clear()
-            vars(self).update(last)
-            raise
-
-    return cast(Method, attempt)
-
 
 @suggests_names
-class LogisticRegression(ClassifierMixin, BaseEstimator):
+class LogisticRegression(CallbackSupportMixin, Classifier):
     """Logistic regression at its proved optimum, as an estimator of scikit-learn.
 
     Minimises E + l1 Σ |w_j| + (l2/2) ||W||², with E = Σ s_i E_i / Σ s_i the mean cross-entropy, by `gradstep.fit`.
     Two classes are one sigmoid, more are a softmax. The intercept is never penalised, and columns may be of any
-    scale and any offset.
+    scale and any offset. It stands in for scikit-learn's class of the same name, whose keywords it takes.
 
     Parameters
     ----------
+    penalty : {"deprecated", "l2", "l1", "elasticnet", None}, default "deprecated"
+        scikit-learn's older word for what `l1_ratio` and `C` say: "l2" and "l1" are ratios of 0 and 1, "elasticnet"
+        takes `l1_ratio`, and None is ``C=inf``. Where it disagrees with them it holds, and a UserWarning says so.
     l2 : float, optional
         Strength >= 0 of the penalty on the mean error. It does not change its meaning with the number of samples.
     l1 : float, optional
@@ -75,15 +66,16 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     C : float, optional
         What scikit-learn calls C: ``l1 + l2 = 1 / (C * sum of the sample weights)``, those of the classes included. It
         may not be given with `l2` or `l1`; without any of them C is 1, as in scikit-learn.
-    l1_ratio : float, default 0.0
-        What scikit-learn calls by this name: the part of l1 + l2 that is l1, for `C`.
+    l1_ratio : float or None, default 0.0
+        What scikit-learn calls by this name: the part of l1 + l2 that is l1, for `C`. None is 0.
     fit_intercept : bool, default True
         Whether there is an intercept; it is 0 if not.
     class_weight : dict, "balanced" or None, default None
         Factors of the sample weights, by class. "balanced" is Σ s_i / (K * Σ s_i of the class), which leaves Σ s_i as
         it is. A factor common to all classes changes nothing with `l2`, since E is a mean; with `C` it multiplies C.
-    solver : {"auto", "lbfgs", "gd", "proximal"}, default "auto"
-        As in `gradstep.fit`.
+    solver : {"auto", "gd", "proximal"}, default "auto"
+        As in `gradstep.fit`. The solvers of scikit-learn, from "lbfgs" to "saga", are taken for "auto": one UserWarning
+        in each process says so.
     gap_tol : float, default 1e-8
         The fit has converged once the objective is proved to be within `gap_tol` times itself of its minimum.
     tol : float, optional
@@ -91,6 +83,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         until the optimum is proved, or no step improves on the coefficients.
     certify : bool, default True
         Whether a Hessian of all samples may be made for the proof. Without it, and without penalty, nothing is proved.
+    max_iter : int, optional
+        Stop after this many iterations, those on samples of the rows included.
     max_passes : float, default 1000
         Stop after this many passes over all rows.
     warm_start : bool, default False
@@ -114,18 +108,21 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         Called after every iteration with an `Iteration`. The fit stops when it returns True; what it raises ends it.
     verbose : bool, default False
         Whether to show the progress on stderr (extra ``progress``).
+    dual, intercept_scaling, n_jobs
+        Taken because scikit-learn takes them; they change nothing. An intercept that is not penalised has no scale,
+        and `n_threads` chooses the threads.
 
     Attributes
     ----------
     coef_ : ndarray, shape (1, n), or (K, n) for K > 2 classes
-        Weights; float32 for float32 features, else float64.
+        Weights; float32 for float32 features, else float64. A CSR array after `sparsify`.
     intercept_ : ndarray, shape (1,) or (K,)
         Bias.
     classes_ : ndarray, shape (K,)
         The labels, sorted.
-    n_iter_ : int
+    n_iter_ : ndarray of int, shape (1,)
         Number of iterations.
-    history_ : structured ndarray, shape (n_iter_,)
+    history_ : structured ndarray, shape (n_iter_[0],)
         ``objective, gradient_norm, step, seconds, passes, rows`` after each iteration.
     objective_ : float
         E plus penalty at the optimum.
@@ -137,7 +134,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     converged_ : bool
         Whether the optimum is proved: `gap_` is at most `gap_tol` of `objective_`. Never for separated classes.
     stop_reason_ : StopReason
-        As of `Optimum`, or "validation".
+        As of `Optimum`, or "iterations" or "validation".
     separation_ : Separation or None
         Where there is no optimum, the direction that separates the classes.
     aliased_ : tuple of Alias
@@ -159,6 +156,11 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
 
     Notes
     -----
+    A class whose samples all have weight 0 gets probability 0, by an intercept of −∞, and a UserWarning: that is the
+    limit of fits to ever smaller weights. `objective_` and what is proved are about the other classes.
+
+    `set_callbacks` takes scikit-learn's callbacks, from version 1.9 on: a task for the fit, and one for each iteration.
+
     After Ctrl-C during `fit`, a KeyboardInterrupt, `coef_` and `intercept_` are the best so far, without certificate.
 
     Without penalty a proof needs a Hessian of all samples. It is not made for more than 4096 coefficients and
@@ -176,22 +178,21 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     array(['no', 'yes'], dtype='<U3')
     """
 
-    coef_: Array
-    intercept_: Array
-
     def __init__(
         self,
+        penalty: str | None = "deprecated",
         *,
         l2: float | None = None,
         l1: float | None = None,
         C: float | None = None,
-        l1_ratio: float = 0.0,
+        l1_ratio: float | None = 0.0,
         fit_intercept: bool = True,
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
-        solver: Literal["auto", "lbfgs", "gd", "proximal"] = "auto",
+        solver: str = "auto",
         gap_tol: float = GAP_TOL,
         tol: float | None = None,
         certify: bool = True,
+        max_iter: int | None = None,
         max_passes: float = MAX_PASSES,
         warm_start: bool = False,
         early_stopping: bool = False,
@@ -203,7 +204,11 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         random_state: Any = None,
         callback: Callback | None = None,
         verbose: bool = False,
+        dual: bool = False,
+        intercept_scaling: float = 1.0,
+        n_jobs: int | None = None,
     ) -> None:
+        self.penalty = penalty
         self.l2 = l2
         self.l1 = l1
         self.C = C
@@ -214,6 +219,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         self.gap_tol = gap_tol
         self.tol = tol
         self.certify = certify
+        self.max_iter = max_iter
         self.max_passes = max_passes
         self.warm_start = warm_start
         self.early_stopping = early_stopping
@@ -225,8 +231,70 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
         self.callback = callback
         self.verbose = verbose
+        self.dual = dual
+        self.intercept_scaling = intercept_scaling
+        self.n_jobs = n_jobs
 
-    @_all_or_nothing
+    @classmethod
+    def from_sklearn(cls, fitted: Any) -> LogisticRegression:
+        """The estimator that predicts what one of scikit-learn's does, with the same parameters where these are meant.
+
+        Parameters
+        ----------
+        fitted : sklearn.linear_model.LogisticRegression or LogisticRegressionCV
+            After its fit. Its `tol`, `max_iter` and `solver` are left behind, and so nothing is proved until a `fit`;
+            with ``warm_start=True`` that starts from its coefficients.
+
+        Returns
+        -------
+        LogisticRegression
+
+        Raises
+        ------
+        TypeError
+            If it is no such estimator.
+        sklearn.exceptions.NotFittedError
+            If it is not fitted.
+        ValueError
+            If its probabilities are not a sigmoid or a softmax of its scores: of one-vs-rest.
+
+        Examples
+        --------
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> X, y = [[0.0], [1.0], [2.0], [3.0]], ["no", "yes", "no", "yes"]
+        >>> theirs = LogisticRegression(C=0.5).fit(X, y)
+        >>> ours = gradstep.LogisticRegression.from_sklearn(theirs)
+        >>> ours.C, np.allclose(ours.predict_proba(X), theirs.predict_proba(X), rtol=1e-14)
+        (0.5, True)
+        """
+        from sklearn.linear_model import LogisticRegression as Single
+        from sklearn.linear_model import LogisticRegressionCV as Several
+
+        if not isinstance(fitted, (Single, Several)):
+            raise TypeError(f"fitted must be a LogisticRegression of scikit-learn, got {kind(fitted)}")
+        check_is_fitted(fitted, "coef_")
+        several = len(fitted.classes_) > 2
+        word = getattr(fitted, "multi_class", None)
+        if several and ("ovr" in (word, getattr(fitted, "_multi_class", None)) or fitted.solver == "liblinear"):
+            got = f"one-vs-rest for {len(fitted.classes_)} classes"
+            raise ValueError(f"fitted must be a sigmoid or a softmax, got {got}")
+        if not several and word == "multinomial":
+            raise ValueError("fitted must be a sigmoid or a softmax, got multi_class='multinomial' for two classes")
+        options = fitted.get_params()
+        if isinstance(fitted, Several):
+            ratio = np.ravel(fitted.l1_ratio_)[0]
+            options |= {"C": float(np.ravel(fitted.C_)[0]), "l1_ratio": float(ratio or 0.0)}
+        names = {"penalty", "C", "l1_ratio", "fit_intercept", "class_weight", "random_state", "warm_start"}
+        model = cls(**{name: value for name, value in options.items() if name in names})
+        model.classes_, model.n_features_in_ = fitted.classes_, fitted.n_features_in_
+        if hasattr(fitted, "feature_names_in_"):
+            model.feature_names_in_ = fitted.feature_names_in_
+        model.coef_ = fitted.coef_.copy()
+        model.intercept_ = np.full(len(model.classes_[fitted.coef_.shape[0] == 1 :]), fitted.intercept_)
+        return model
+
+    @all_or_nothing
+    @with_callbacks  # type: ignore[untyped-decorator]
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None
     ) -> LogisticRegression:
@@ -256,51 +324,55 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         Warns
         -----
         ConvergenceWarning
-            If the optimum is not proved though `max_passes` passes were made or no step improves on the coefficients,
-            or if there is none since the classes are separated.
+            If the optimum is not proved though `max_iter` iterations or `max_passes` passes were made or no step
+            improves on the coefficients, or if there is none since the classes are separated.
+        UserWarning
+            If a class has no weight, if `penalty` disagrees with `C` or `l1_ratio`, and of a solver of scikit-learn's.
         """
         self._check_parameters()
-        data = self._validated(X, y, sample_weight, reset=True)
-        data.check_classes()
+        data = self._validated_classes(X, y, sample_weight)
         start = self._start(data)
         validation = self._validation(X_val, y_val, data.classes, data.factors)
         if self.early_stopping and validation is None:
             data, validation = self._split(data)
         l1, l2 = self._penalties(data.total)
         if self.standard_errors:
-            self._check_standard_errors(l1, l2, len(data.classes))
+            self._check_standard_errors(l1, l2, data)
 
         with _progress(self.verbose) as show:
-            monitor = _Monitor(len(data.codes), validation, self.n_iter_no_change, self.callback, show)
+            first = zeros(len(data.classes), data.X) if start is None else start
+            tasks = Tasks(self, data, sample_weight, *first)
+            monitor = _Monitor(self, len(data.codes), validation, show, tasks)
             try:
-                optimum = fit(
-                    data.X,
-                    data.codes,
-                    l1=l1,
-                    l2=l2,
-                    sample_weight=data.weight,
+                optimum = fit_present(
+                    data,
+                    l1,
+                    l2,
+                    start=start,
                     fit_bias=bool(self.fit_intercept),
-                    solver=self.solver,
+                    solver=self._solver(),
                     gap_tol=self.gap_tol,
-                    tol=self.tol,
+                    tol=GENEROUS if self.max_iter == 0 else self.tol,
                     certify=bool(self.certify),
-                    max_passes=self.max_passes,
+                    max_passes=NONE if self.max_iter == 0 else self.max_passes,
                     n_threads=self.n_threads,
                     callback=monitor,
-                    **start,
                 )
             except KeyboardInterrupt:
                 if monitor.best:
                     self._set_anew(data.classes, monitor.best.weights, monitor.best.bias)
                 raise
+        if monitor.is_spent or self.max_iter == 0:
+            optimum = replace(optimum, stop_reason=StopReason.ITERATIONS)
         self._set_anew(data.classes, optimum.weights, optimum.bias)
         self._set_certificate(optimum, monitor)
         self._warn(optimum, data.X.dtype)
         if self.standard_errors:
             self._set_standard_errors(data)
+        tasks.end()
         return self
 
-    @_all_or_nothing
+    @all_or_nothing
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> LogisticRegression:
         """Take one step of gradient descent on the mean error of a batch, plus the penalty.
 
@@ -331,8 +403,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         self._check_parameters()
         if self.C is not None:
             raise ValueError(f"C must be None for partial_fit, got {self.C}: give l2, which is per sample")
-        for name in ("l1", "l1_ratio"):
-            if strength := getattr(self, name):
+        for name, none in (("l1", None), ("l1_ratio", None), ("penalty", "deprecated")):
+            if (strength := getattr(self, name)) and strength != none:
                 why = "gradient descent leaves no weight at 0"
                 raise ValueError(f"{name} must not be given for partial_fit, got {strength}: {why}")
         if isinstance(self.class_weight, str):
@@ -340,7 +412,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         first = not hasattr(self, "coef_")
         known = self._known_classes(classes, first)
         data = self._validated(X, y, sample_weight, reset=first, classes=known)
-        weights, bias = _zeros(len(known), data.X) if first else self._parameters()
+        weights, bias = zeros(len(known), data.X) if first else self._parameters()
         slope = gradient(data.X, data.codes, weights, bias, sample_weight=data.weight, n_threads=self.n_threads)
         with np.errstate(over="ignore", invalid="ignore"):
             weights = weights - float(self.learning_rate) * (slope.weights + float(self.l2 or 0.0) * weights)
@@ -353,145 +425,33 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         self._set_anew(known, weights, bias)
         return self
 
-    def decision_function(self, X: Any) -> Array:
-        """The scores, z = X·W + b.
-
-        Parameters
-        ----------
-        X : array_like, sparse or data frame, shape (m, n)
-
-        Returns
-        -------
-        ndarray, shape (m,), or (m, K) for K > 2 classes
-        """
-        check_is_fitted(self, "coef_")
-        return decision_function(self._validated_features(X), *self._parameters(), n_threads=self.n_threads)
-
-    def predict(self, X: Any) -> Array:
-        """The most probable class of each row, shape (m,); of several that are, the first."""
-        z = self.decision_function(X)
-        return np.asarray(self.classes_[codes_of(z, by_class=z.ndim == 2)])
-
-    def predict_proba(self, X: Any) -> Array:
-        """The probability of each class, shape (m, K), in the order of `classes_`."""
-        z = self.decision_function(X)
-        return np.asarray(softmax(z) if z.ndim == 2 else np.column_stack([sigmoid(-z), sigmoid(z)]))
-
-    def predict_log_proba(self, X: Any) -> Array:
-        """The logarithms of the probabilities, shape (m, K), finite wherever the scores are."""
-        z = self.decision_function(X)
-        return np.asarray(log_softmax(z, axis=1) if z.ndim == 2 else np.column_stack([log_sigmoid(-z), log_sigmoid(z)]))
-
-    def to_model(self, features: Sequence[str] | None = None, target: str = "target") -> Model:
-        """The model that `gradstep train` would write: it predicts without scikit-learn, and is saved as JSON.
-
-        Parameters
-        ----------
-        features : sequence of str, optional
-            Names of the columns; by default those of the frame that was fitted, or column_1, column_2, …
-        target : str, default "target"
-            The name of what is predicted.
-
-        Returns
-        -------
-        Model
-            It computes in float64.
-
-        Raises
-        ------
-        ValueError
-            If there is not one name for each column.
-
-        Examples
-        --------
-        >>> estimator = gradstep.LogisticRegression(l2=0.1).fit([[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1])
-        >>> estimator.to_model(features=["hours"]).predict({"hours": [0.5, 2.5]})
-        array([0, 1])
-        """
-        check_is_fitted(self, "coef_")
-        columns = self.coef_.shape[1]
-        if features is None and hasattr(self, "feature_names_in_"):
-            features = [str(name) for name in self.feature_names_in_]
-        elif features is None:
-            features = [f"column_{j}" for j in range(1, columns + 1)]
-        if len(features) != columns or len(set(features)) < columns:
-            raise ValueError(f"features must hold {columns} different names, got {list(features)}")
-        weights, bias = self._parameters()
-        facts = {name: getattr(self, f"{name}_", None) for name in ("objective", "gradient_norm", "converged")}
-        if hasattr(self, "history_"):
-            facts |= {
-                "gap": self.gap_ if np.isfinite(self.gap_) else None,
-                "n_iterations": self.n_iter_,
-                "stop_reason": str(self.stop_reason_),
-                "aliased": [features[alias.column] for alias in self.aliased_],
-            }
-        return Model(
-            features=list(features),
-            target=target,
-            classes=self.classes_.tolist(),
-            weights=weights.tolist(),
-            bias=np.asarray(bias).tolist(),
-            standardize=None,
-            options={
-                name: value
-                for name, value in self.get_params().items()
-                if value is None or isinstance(value, bool | int | float | str)
-            },
-            result={name: value for name, value in facts.items() if value is not None or name == "gap"},
-            gradstep=__version__,
-        )
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
-
     def _check_parameters(self) -> None:
         """Raise for parameters that `gradstep.fit` has under another name, or not at all."""
+        self._check_peer_options()
         for name in ("l2", "l1"):
             strength = getattr(self, name)
             if strength is None:
                 continue
             if self.C is not None:
                 raise ValueError(f"{name} must be None where C is given, got {name}={strength} and C={self.C}")
-            _check_number(name, strength, "finite and not negative", lambda strength: 0 <= strength < np.inf)
-        _check_number("l1_ratio", self.l1_ratio, "between 0 and 1", lambda ratio: 0 <= ratio <= 1)
+            if self.penalty != "deprecated":
+                raise ValueError(f"penalty must not be given where {name} is, got {self.penalty!r}")
+            check_number(name, strength, "finite and not negative", lambda strength: 0 <= strength < np.inf)
+        if self.l1_ratio is not None:
+            check_number("l1_ratio", self.l1_ratio, "between 0 and 1", lambda ratio: 0 <= ratio <= 1)
+        elif self.penalty == "elasticnet":
+            raise ValueError("l1_ratio must be between 0 and 1 with penalty='elasticnet', got None")
         if self.l1_ratio and not (self.l2 is None and self.l1 is None):
             raise ValueError(f"l1_ratio must be 0 where l2 or l1 is given, got {self.l1_ratio}")
         if self.C is not None:
-            _check_number("C", self.C, "positive", lambda C: C > 0)
-        _check_number("max_passes", self.max_passes, "positive", lambda passes: passes > 0)
-        _check_number("learning_rate", self.learning_rate, "finite and positive", lambda rate: 0 < rate < np.inf)
-        _check_number("validation_fraction", self.validation_fraction, "between 0 and 1", lambda part: 0 < part < 1)
+            check_number("C", self.C, "positive", lambda C: C > 0)
+        check_number("learning_rate", self.learning_rate, "finite and positive", lambda rate: 0 < rate < np.inf)
+        check_number("validation_fraction", self.validation_fraction, "between 0 and 1", lambda part: 0 < part < 1)
         if not isinstance(self.n_iter_no_change, Integral) or self.n_iter_no_change < 1:
             raise ValueError(f"n_iter_no_change must be a positive integer, got {self.n_iter_no_change!r}")
-        for name in ("fit_intercept", "certify", "warm_start", "early_stopping", "standard_errors"):
+        for name in ("certify", "warm_start", "early_stopping", "standard_errors"):
             flag(name, getattr(self, name))
         observer(self.callback, tuple)
-
-    def _validated_features(self, X: Any) -> Any:
-        return validate_data(self, X, reset=False, accept_sparse=FORMATS, dtype=DTYPES)
-
-    def _validated(self, X: Any, y: Any, sample_weight: Any, reset: bool, classes: Array | None = None) -> _Data:
-        X, y = validate_data(self, X, y, reset=reset, accept_sparse=FORMATS, dtype=DTYPES)
-        check_classification_targets(y)
-        classes, codes = np.unique(y, return_inverse=True) if classes is None else (classes, _codes("y", y, classes))
-        if sample_weight is None and self.class_weight is None:
-            return _Data(X, codes, None, classes, None)
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
-        wrong = ~((weight >= 0) & (weight < np.inf))
-        if wrong.any():
-            row = int(wrong.argmax())
-            raise ValueError(f"sample_weight must be finite and not negative, got {weight[row]:g} at row {row}")
-        if self.class_weight == "balanced":
-            totals = len(classes) * np.bincount(codes, weight)
-            factors = np.divide(weight.sum(), totals, out=np.zeros(len(classes)), where=totals > 0)
-        else:
-            factors = compute_class_weight(self.class_weight, classes=classes, y=y)
-            for name, factor in zip(classes.tolist(), factors.tolist(), strict=True):
-                if not 0 <= factor < np.inf:
-                    raise ValueError(f"class_weight must be finite and not negative, got {factor} for {name!r}")
-        return _Data(X, codes, weight * factors[codes], classes, factors)
 
     def _known_classes(self, classes: Any, first: bool) -> Array:
         """All classes that batches may hold, checked against those that are known already."""
@@ -506,7 +466,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             raise ValueError(f"classes must be those of the first call, {self.classes_.tolist()}, got {given.tolist()}")
         return given
 
-    def _validation(self, X: Any, y: Any, classes: Array, factors: Array | None) -> _Data | None:
+    def _validation(self, X: Any, y: Any, classes: Array, factors: Array | None) -> Samples | None:
         if X is None and y is None:
             return None
         if not self.early_stopping:
@@ -515,10 +475,10 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             given, missing = ("X_val", "y_val") if y is None else ("y_val", "X_val")
             raise ValueError(f"{missing} must be given together with {given}, got None")
         X, y = validate_data(self, X, y, reset=False, accept_sparse=FORMATS, dtype=DTYPES)
-        codes = _codes("y_val", y, classes)
-        return _Data(X, codes, None if factors is None else factors[codes], classes, factors)
+        codes = codes_in("y_val", y, classes)
+        return Samples(X, codes, None if factors is None else factors[codes], classes, factors)
 
-    def _split(self, data: _Data) -> tuple[_Data, _Data]:
+    def _split(self, data: Samples) -> tuple[Samples, Samples]:
         """The data for training and the data for validation."""
         check_random_state(self.random_state)
         try:
@@ -530,7 +490,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             )
             training, validation = (data.rows(np.sort(part)) for part in rows)
             for part in (training, validation):
-                part.check_classes()
+                if len(part.present) < len(data.present):
+                    raise ValueError("in one of the two parts a class has no weight")
         except ValueError as error:
             raise ValueError(
                 f"validation_fraction must leave samples of each class to learn from and to validate by, "
@@ -542,19 +503,21 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         """The strengths of l1 and l2, for samples of that weight."""
         if self.l2 is not None or self.l1 is not None:
             return float(self.l1 or 0.0), float(self.l2 or 0.0)
-        C = DEFAULT_C if self.C is None else float(self.C)
-        strength = 1.0 / C / total
-        if strength == np.inf:
-            raise ValueError(
-                "C must be large enough for its penalty, 1 / (C * sum of the sample weights), to be finite, "
-                f"got C={C} and a sum of {total}; l2 is a penalty that does not depend on it"
-            )
-        return float(self.l1_ratio) * strength, (1.0 - float(self.l1_ratio)) * strength
+        C, ratio = DEFAULT_C if self.C is None else float(self.C), float(self.l1_ratio or 0.0)
+        if self.penalty is None:
+            if C != DEFAULT_C:
+                warn(f"with penalty=None there is no penalty: C={C} is not used")
+            return 0.0, 0.0
+        if self.penalty in RATIOS:
+            if ratio not in (0.0, RATIOS[self.penalty]):
+                warn(f"penalty={self.penalty!r} holds: l1_ratio={ratio} is not used")
+            ratio = RATIOS[self.penalty]
+        return penalties(C, ratio, total)
 
-    def _start(self, data: _Data) -> dict[str, Any]:
+    def _start(self, data: Samples) -> tuple[Array, Any] | None:
         """Where a warm fit starts."""
         if not (self.warm_start and hasattr(self, "coef_")):
-            return {}
+            return None
         if not np.array_equal(self.classes_, data.classes):
             raise ValueError(
                 f"y must hold the classes of the last fit, {self.classes_.tolist()}, with warm_start=True, "
@@ -565,18 +528,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
                 f"X must have the columns of the last fit, {self.coef_.shape[1]}, with warm_start=True, "
                 f"got {data.X.shape[1]}"
             )
-        weights, bias = self._parameters()
-        return {"weights": weights, "bias": bias} if self.fit_intercept else {"weights": weights}
-
-    def _parameters(self) -> tuple[Array, Any]:
-        """Weights and bias as the native functions take them: without the first axis for two classes."""
-        if len(self.classes_) == 2:
-            return self.coef_[0], float(self.intercept_[0])
-        return self.coef_, self.intercept_
-
-    def _set_coefficients(self, weights: Array, bias: Any) -> None:
-        self.coef_ = np.atleast_2d(weights)
-        self.intercept_ = np.atleast_1d(np.asarray(bias, self.coef_.dtype))
+        return self._parameters()
 
     def _set_anew(self, classes: Array, weights: Array, bias: Any) -> None:
         """Set new coefficients, without the certificate of those before them."""
@@ -586,7 +538,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         self._set_coefficients(weights, bias)
 
     def _set_certificate(self, optimum: Optimum, monitor: _Monitor) -> None:
-        self.n_iter_ = optimum.n_iterations
+        self.n_iter_ = np.array([optimum.n_iterations], np.int32)
         self.history_ = optimum.history
         self.objective_, self.gradient_norm_ = optimum.objective, optimum.gradient_norm
         self.gap_, self.converged_, self.stop_reason_ = optimum.gap, optimum.converged, optimum.stop_reason
@@ -619,7 +571,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             )
             message = _words.shortfall(optimum, asked) or ""
         if message:
-            warnings.warn(message, ConvergenceWarning, stacklevel=4)
+            warn(message, ConvergenceWarning)
 
     def _separated(self, separation: Separation) -> str:
         columns = np.flatnonzero((np.atleast_2d(separation.weights) != 0).any(axis=0)).tolist()
@@ -637,19 +589,21 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         """The name of a column, if columns have names; else its number."""
         return str(self.feature_names_in_[column]) if hasattr(self, "feature_names_in_") else column
 
-    def _check_standard_errors(self, l1: float, l2: float, classes: int) -> None:
+    def _check_standard_errors(self, l1: float, l2: float, data: Samples) -> None:
+        classes = len(data.classes)
         reasons = {
             f"with a penalty, here l1={l1:.3g}": l1 > 0,
             f"with a penalty, here l2={l2:.3g}": l2 > 0,
             "with class_weight": self.class_weight is not None,
             "with early_stopping": self.early_stopping,
             f"for {classes} classes": classes > 2,
+            "with a class without weight": len(data.present) < classes,
         }
         for reason, holds in reasons.items():
             if holds:
                 raise _without_meaning(reason)
 
-    def _set_standard_errors(self, data: _Data) -> None:
+    def _set_standard_errors(self, data: Samples) -> None:
         if not self.converged_:
             raise _without_meaning(f"without a proved optimum, as the fit was stopped by {str(self.stop_reason_)!r}")
         if self.aliased_:
@@ -668,53 +622,28 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             self.intercept_standard_error_ = errors[columns:]
 
 
-class _Data(NamedTuple):
-    """Validated samples: labels as codes, weights that include those of the classes."""
-
-    X: Any
-    codes: NDArray[np.intp]
-    weight: NDArray[np.float64] | None
-    classes: Array
-    factors: NDArray[np.float64] | None
-
-    @property
-    def total(self) -> float:
-        with np.errstate(over="ignore"):
-            return float(len(self.codes) if self.weight is None else self.weight.sum())
-
-    def rows(self, rows: NDArray[np.intp]) -> _Data:
-        weight = None if self.weight is None else self.weight[rows]
-        return self._replace(X=self.X[rows], codes=self.codes[rows], weight=weight)
-
-    def check_classes(self) -> None:
-        """Raise unless there are two classes or more, each of some weight: otherwise there is no optimum."""
-        if len(self.classes) < 2:
-            raise ValueError(f"y must hold two or more classes, got one class: {self.classes.tolist()}")
-        weights = np.bincount(self.codes, self.weight, minlength=len(self.classes))
-        if not weights.all():
-            lacking = self.classes[weights == 0].tolist()
-            raise ValueError(f"sample_weight must be positive for a sample of each class, got only zeros for {lacking}")
-
-
 class _Monitor:
     """The callback of a fit: keeps the best coefficients, and says when to stop."""
 
     def __init__(
         self,
+        estimator: LogisticRegression,
         rows: int,
-        validation: _Data | None,
-        patience: int,
-        callback: Callback | None,
+        validation: Samples | None,
         show: Callable[[Iteration], None] | None,
+        tasks: Tasks,
     ) -> None:
         self.rows = rows
         self.validation = validation
-        self.patience = patience
-        self.callback = callback
+        self.patience = estimator.n_iter_no_change
+        self.most = estimator.max_iter
+        self.callback = estimator.callback
         self.show = show
+        self.tasks = tasks
         self.best: Iteration | None = None
         self.losses: list[float] = []
         self.is_exhausted = False
+        self.is_spent = False
 
     def __call__(self, iteration: Iteration) -> bool | None:
         if self.show:
@@ -725,7 +654,10 @@ class _Monitor:
             X, codes, weight, *_ = self.validation
             self._validate(loss(X, codes, iteration.weights, iteration.bias, sample_weight=weight), iteration)
         stop = self.callback(iteration) if self.callback else None
-        return True if self.is_exhausted else stop
+        if self.tasks.end_iteration(iteration) or self.is_exhausted:
+            return True
+        self.is_spent = not stop and self.most is not None and iteration.number + 1 >= self.most
+        return True if self.is_spent else stop
 
     def _validate(self, error: float, iteration: Iteration) -> None:
         if not self.losses or error < min(self.losses):
@@ -734,28 +666,8 @@ class _Monitor:
         self.is_exhausted = len(self.losses) - 1 - int(np.argmin(self.losses)) >= self.patience
 
 
-def _zeros(classes: int, X: Any) -> tuple[Array, Any]:
-    """As `_parameters`."""
-    if classes == 2:
-        return np.zeros(X.shape[1], X.dtype), 0.0
-    return np.zeros((classes, X.shape[1]), X.dtype), np.zeros(classes, X.dtype)
-
-
-def _codes(argument: str, y: Array, classes: Array) -> NDArray[np.intp]:
-    """The position of each label in `classes`."""
-    unknown = np.setdiff1d(y, classes)
-    if len(unknown):
-        raise ValueError(f"{argument} must be of the classes {classes.tolist()}, got also {unknown.tolist()}")
-    return np.searchsorted(classes, y)
-
-
 def _without_meaning(reason: str) -> ValueError:
     return ValueError(f"standard_errors must be False {reason}, where they mean nothing, got True")
-
-
-def _check_number(name: str, value: object, expected: str, holds: Callable[[float], bool]) -> None:
-    if not holds(number(name, value)):
-        raise ValueError(f"{name} must be {expected}, got {value}")
 
 
 def _progress(verbose: bool) -> AbstractContextManager[Callable[[Iteration], None] | None]:

@@ -49,6 +49,8 @@ def shortfall(best: Optimum, asked: Asked) -> str | None:
     match reason:
         case "passes":
             cause, advice = asked.given("max_passes"), f"; a larger {asked.name('max_passes')} goes on"
+        case "iterations":
+            cause, advice = asked.given("max_iter"), f"; a larger {asked.name('max_iter')} goes on"
         case "tolerance":
             cause, advice = asked.given("tol"), ""
         case "precision":

@@ -146,8 +146,9 @@ def test_other_results_pickle() -> None:
 def test_stop_reasons_read_as_strings() -> None:
     of_a_descent = {"epochs", "tolerance", "callback", "diverged"}
     of_a_fit = {"tolerance", "uncertified", "callback", "precision", "passes", "separated"}
-    of_an_estimator = {"validation"}
-    assert {reason.value for reason in gradstep.StopReason} == of_a_descent | of_a_fit | of_an_estimator
+    of_a_path, of_an_estimator = {"strengths", "deviance"}, {"iterations", "validation"}
+    every = of_a_descent | of_a_fit | of_a_path | of_an_estimator
+    assert {reason.value for reason in gradstep.StopReason} == every
     reason = gradstep.Trainer(epochs=1).fit([[1.0]], [1]).stop_reason
     assert type(reason) is gradstep.StopReason
     assert reason == "epochs" and str(reason) == "epochs" and f"{reason}" == "epochs"

@@ -16,6 +16,7 @@ from helpers.refusals import EVERYTHING, ROWS, X, Y, replaced
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:.* no sample of positive weight:UserWarning")
 @pytest.mark.parametrize(("call", "kind", "argument", "facts"), ROWS)
 def test_refused(call: Callable[[], Any], kind: type[Exception], argument: str, facts: str) -> None:
     before = [values.tobytes() for values in EVERYTHING]
@@ -68,10 +69,11 @@ def test_the_first_bad_entry_is_named_in_a_large_array() -> None:
 
 SOURCES = Path(__file__).parents[2]
 REFUSING = (
-    "_arrays", "_config", "_descent", "_estimator", "_explain", "_fitted", "_formulas", "_optimum", "_options",
+    "_arrays", "_classifier", "_config", "_cross_validation", "_descent", "_estimator", "_explain", "_fitted",
+    "_formulas", "_optimum", "_options", "_path",
     "inference", "_page/__init__", "_page/_contents",
-    "plot/_canvas", "plot/_columns", "plot/_evaluation", "plot/_history", "plot/_overview", "plot/_results",
-    "plot/_surface", "plot/_textbook",
+    "plot/_canvas", "plot/_columns", "plot/_evaluation", "plot/_history", "plot/_overview", "plot/_path",
+    "plot/_results", "plot/_surface", "plot/_textbook",
 )  # fmt: skip
 NOT_HERE = (
     "columns must have at most .* coefficients",  # where a warning came before: in inference/test_results.py

@@ -31,6 +31,7 @@ CHECKS = parametrize_with_checks([LogisticRegression(), LogisticRegression(l2=0.
 @pytest.mark.parametrize(CHECKS.args[0], list(CHECKS.args[1]), ids=CHECKS.kwargs["ids"])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 @pytest.mark.filterwarnings("ignore:Can't check dok sparse matrix for nan or inf.:UserWarning")
+@pytest.mark.filterwarnings("ignore:.* no sample of positive weight:UserWarning")
 def test_scikit_learns_checks(estimator: Any, check: Any) -> None:
     check(estimator)
 

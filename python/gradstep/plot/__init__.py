@@ -26,6 +26,7 @@ from gradstep.plot._columns import lines, perceptron, regions
 from gradstep.plot._evaluation import calibration, coefficients, roc
 from gradstep.plot._history import learning_rates, loss
 from gradstep.plot._overview import training
+from gradstep.plot._path import path
 from gradstep.plot._surface import surface
 from gradstep.plot._textbook import gradient_sizes, sigmoid
 
@@ -36,6 +37,7 @@ __all__ = [
     "learning_rates",
     "lines",
     "loss",
+    "path",
     "perceptron",
     "regions",
     "roc",

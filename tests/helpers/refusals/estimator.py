@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import sklearn.linear_model
 
 import gradstep
 from helpers.refusals.rows import X, Y, refuse
@@ -48,8 +49,13 @@ for option, kind, facts, value in [
     ("solver", ValueError, r"'auto', 'lbfgs', 'gd', 'proximal', got 'newton'$", "newton"),
     *(
         (flag, TypeError, "True or False, got str$", "no")
-        for flag in ("fit_intercept", "certify", "warm_start", "early_stopping", "standard_errors")
+        for flag in ("fit_intercept", "dual", "certify", "warm_start", "early_stopping", "standard_errors")
     ),
+    ("penalty", ValueError, "'l2', 'l1', 'elasticnet' or None, got 'none'$", "none"),
+    ("intercept_scaling", ValueError, "finite and positive, got 0$", 0),
+    ("max_iter", ValueError, "None or an integer that is not negative, got -1$", -1),
+    ("max_iter", ValueError, "None or an integer that is not negative, got 1.5$", 1.5),
+    ("n_jobs", ValueError, "None or an integer, got 'all'$", "all"),
     ("callback", TypeError, r"callable or None, got str$", "print"),
     ("callback", TypeError, r"return True, False or None, got float$", lambda best: best.objective),
 ]:
@@ -57,12 +63,12 @@ for option, kind, facts, value in [
 refuse("LogisticRegression", ValueError, "l2", "None where C is given, got l2=1.*C=2", estimate, l2=1, C=2)
 refuse("LogisticRegression", ValueError, "l1", "None where C is given, got l1=1.*C=2", estimate, l1=1, C=2)
 refuse("LogisticRegression", ValueError, "l1_ratio", "0 where l2 or l1 is given, got 0.5", estimate, l2=1, l1_ratio=0.5)
+refuse("LogisticRegression", ValueError, "penalty", "not be given where l2 is, got 'l1'$", estimate, l2=1, penalty="l1")
+elastic = r"between 0 and 1 with penalty='elasticnet', got None$"
+refuse("LogisticRegression", ValueError, "l1_ratio", elastic, estimate, penalty="elasticnet", l1_ratio=None)
 refuse("LogisticRegression", ValueError, "y", "two or more classes, got one class", estimate, y=np.zeros(40))
-for class_weight in (None, "balanced"):
-    refuse(
-        "LogisticRegression", ValueError, "sample_weight", r"each class, got only zeros for \['ash'\]$",
-        estimate, data={"sample_weight": NAMES != "ash"}, class_weight=class_weight,
-    )  # fmt: skip
+some = "positive for some sample, got only zeros$"
+refuse("LogisticRegression", ValueError, "class_weight", some, estimate, class_weight={"ash": 0, "beech": 0})
 for data, argument, facts in [
     ({"X_val": X, "y_val": Y}, "X_val|y_val", "None without early_stopping=True"),
     ({"X_val": X}, "X_val", "None without early_stopping=True"),
@@ -84,6 +90,7 @@ refuse("warm start", ValueError, "y", of_last_fit + r"\[0, 1\]$", go_on, "fit", 
 refuse("warm start", ValueError, "X", of_last_fit + "1$", go_on, "fit", POINTS[:, :1])
 
 refuse("partial_fit", ValueError, "C", "None for partial_fit, got 1.0", learn, C=1.0)
+refuse("partial_fit", ValueError, "penalty", "not be given for partial_fit, got l2", learn, penalty="l2")
 refuse("partial_fit", ValueError, "l1", "not be given for partial_fit, got 1.0: gradient descent", learn, l1=1.0)
 steep = r"small enough for coefficients to stay finite, got 1e.308 with l2=None$"
 refuse("partial_fit", ValueError, "learning_rate", steep, learn, 1e9 * POINTS, learning_rate=1e308)
@@ -100,6 +107,7 @@ for facts, options in [
     ("with class_weight", {"class_weight": "balanced"}),
     ("with early_stopping", {"early_stopping": True}),
     ("for 3 classes", {"y": np.arange(40) % 3}),
+    ("with a class without weight", {"data": {"sample_weight": NAMES == "ash"}}),
     (r"with aliased columns \(column 2 is column 0 - column 1\)", {"X": WIDE}),
     (r"with aliased columns \(column 2 is constant\)", {"X": WIDE * [1, 1, 0]}),
     ("without a proved optimum, as the fit was stopped by 'separated'", {"X": [[0.0], [1]], "y": [0, 1]}),
@@ -108,3 +116,14 @@ for facts, options in [
 ]:
     options = {"l2": 0, **options} if options else {"C": 1.0}
     refuse("standard errors", ValueError, "standard_errors", facts, estimate, standard_errors=True, **options)
+
+PEER = sklearn.linear_model.LogisticRegression().fit(POINTS, NAMES)
+PEER.multi_class = "multinomial"  # as versions before 1.8 have it
+SEVERAL = sklearn.linear_model.LogisticRegression().fit(POINTS, np.arange(40) % 3)
+SEVERAL.multi_class = "ovr"
+for fitted, kind, facts in [
+    (gradstep.LogisticRegression().fit(POINTS, NAMES), TypeError, "a LogisticRegression of scikit-learn, got Logistic"),
+    (SEVERAL, ValueError, "a sigmoid or a softmax, got one-vs-rest for 3 classes"),
+    (PEER, ValueError, "a sigmoid or a softmax, got multi_class='multinomial' for two classes"),
+]:
+    refuse("from_sklearn", kind, "fitted", facts, gradstep.LogisticRegression.from_sklearn, fitted)

@@ -179,3 +179,10 @@ for kind, argument, facts, options in [
     (TypeError, "ax", "an Axes of matplotlib or None, got int$", {"ax": 1}),
 ]:
     refuse("plot.coefficients", kind, argument, facts, weights_drawn, **options)
+
+refuse("path", TypeError, "path", "a Path, got Optimum$", plot.path, OPTIMUM)
+refuse("path", ValueError, "path", "of two classes, got 3$", plot.path, gradstep.path(X, [0, 1, 2, 0], l1_ratio=0))
+few = "two strengths or more that are not 0, got 1$"
+refuse("path", ValueError, "path", few, plot.path, gradstep.path(X, Y, strengths=[0.1, 0.0]))
+names = r"length 3 \(one per column\), got length 2$"
+refuse("path", ValueError, "names", names, plot.path, gradstep.path(X, Y, strengths=[0.2, 0.1]), names=["a", "b"])

@@ -1,0 +1,354 @@
+"""What the estimators of scikit-learn have in common: samples, scikit-learn's keywords, and predictions."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache, wraps
+from numbers import Integral
+from typing import Any, NamedTuple, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.special import log_softmax
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from gradstep._fitted import StopReason, codes_of
+from gradstep._formulas import decision_function, log_sigmoid, sigmoid, softmax
+from gradstep._optimum import Iteration, Optimum, Separation, fit
+from gradstep._options import flag, number, text
+
+FORMATS = ("csr", "csc")
+DTYPES = (np.float64, np.float32)
+DEFAULT_C = 1.0
+PENALTIES = ("deprecated", "l2", "l1", "elasticnet", None)
+"""What scikit-learn's `penalty` may be; "deprecated", its default, leaves it to `l1_ratio` and `C`."""
+RATIOS = {"l2": 0.0, "l1": 1.0}
+"""The part of l1 that these penalties of scikit-learn's are."""
+PEERS = ("lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga")
+"""scikit-learn's solvers, each of which means "auto"."""
+
+Array = NDArray[Any]
+Callback = Callable[[Iteration], bool | None]
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def all_or_nothing(method: Method) -> Method:
+    """A method that leaves the estimator as it was where it raises."""
+
+    @wraps(method)
+    def attempt(self: BaseEstimator, *args: Any, **kwargs: Any) -> Any:
+        last = dict(vars(self))
+        try:
+            return method(self, *args, **kwargs)
+        except Exception:
+            vars(self).clear()
+            vars(self).update(last)
+            raise
+
+    return cast(Method, attempt)
+
+
+class Samples(NamedTuple):
+    """Validated samples: labels as codes, weights that include those of the classes."""
+
+    X: Any
+    codes: NDArray[np.intp]
+    weight: NDArray[np.float64] | None
+    classes: Array
+    factors: NDArray[np.float64] | None
+
+    @property
+    def total(self) -> float:
+        with np.errstate(over="ignore"):
+            return float(len(self.codes) if self.weight is None else self.weight.sum())
+
+    @property
+    def present(self) -> NDArray[np.intp]:
+        """The codes of the classes that have weight."""
+        return np.flatnonzero(np.bincount(self.codes, self.weight, minlength=len(self.classes)))
+
+    def rows(self, rows: NDArray[np.intp]) -> Samples:
+        weight = None if self.weight is None else self.weight[rows]
+        return self._replace(X=self.X[rows], codes=self.codes[rows], weight=weight)
+
+
+class Present(NamedTuple):
+    """Some of K classes, those that have weight: a fit is over these.
+
+    The parameters of a fit are those of `gradstep.fit`; those of all classes are as in `coef_` and `intercept_`, but
+    for two classes without the first axis. A class without weight has weights of 0 and a bias of −∞, the limit that an
+    unpenalised bias goes to: its probability is 0.
+    """
+
+    codes: NDArray[np.intp]
+    classes: int
+    """K."""
+
+    @property
+    def two_of_many(self) -> bool:
+        """Whether one sigmoid stands for two classes of a softmax, whose weights are ±w/2: ‖W‖² is ‖w‖²/2."""
+        return len(self.codes) == 2 < self.classes
+
+    def labels(self, codes: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The codes among the classes that have weight; any for the others, of weight 0."""
+        if len(self.codes) == self.classes:
+            return codes
+        return np.minimum(np.searchsorted(self.codes, codes), len(self.codes) - 1)
+
+    def narrowed(self, weights: Array, bias: Any) -> tuple[Array, Any]:
+        """Parameters of a fit from those of all classes."""
+        if len(self.codes) == self.classes:
+            return weights, bias
+        weights, bias = weights[self.codes], bias[self.codes]
+        return (weights[1] - weights[0], bias[1] - bias[0]) if self.two_of_many else (weights, bias)
+
+    def widened(self, weights: Array, bias: Any, absent: float = -np.inf) -> tuple[Array, Any]:
+        """Parameters of all classes from those of a fit; `absent` is the bias of a class without weight."""
+        if len(self.codes) == self.classes:
+            return weights, bias
+        if self.two_of_many:
+            weights, bias = np.stack([-weights / 2, weights / 2]), np.array([-bias / 2, bias / 2])
+        wide, biases = np.zeros((self.classes, weights.shape[1]), weights.dtype), np.full(self.classes, absent)
+        wide[self.codes], biases[self.codes] = weights, bias
+        return wide, biases.astype(weights.dtype)
+
+    def certain(self, columns: int, dtype: Any) -> Optimum:
+        """Where only one class has weight: its probability is 1 everywhere."""
+        if self.classes == 2:
+            weights, bias = np.zeros(columns, dtype), np.inf if self.codes[0] else -np.inf
+        else:
+            weights, bias = self.widened(np.zeros((1, columns), dtype), np.zeros(1))
+        no_history = np.zeros(0, [(name, float) for name in HISTORY])
+        return Optimum(
+            weights, bias, 0.0, 0.0, 0.0, 0.0, True, StopReason.TOLERANCE, 0.0, 0, "none", no_history, None, ()
+        )  # fmt: skip
+
+
+HISTORY = ("objective", "gradient_norm", "step", "seconds", "passes", "rows")
+
+
+def fit_present(
+    samples: Samples,
+    l1: float,
+    l2: float,
+    *,
+    start: tuple[Array, Any] | None = None,
+    callback: Callback | None = None,
+    **options: Any,
+) -> Optimum:
+    """The optimum over the classes that have weight, as parameters of all classes; `start` are such, too."""
+    present = Present(samples.present, len(samples.classes))
+    if len(present.codes) == 1:
+        return present.certain(samples.X.shape[1], samples.X.dtype)
+    if len(present.codes) == present.classes:
+        watch = callback
+    else:
+
+        def watch(iteration: Iteration) -> bool | None:
+            weights, bias = present.widened(iteration.weights, iteration.bias)
+            return callback(iteration._replace(weights=weights, bias=bias)) if callback else None
+
+    if start is not None:
+        weights, bias = present.narrowed(*start)
+        if np.isfinite(bias).all():  # of a class that had no weight it is not
+            options |= {"weights": weights, "bias": bias} if options.get("fit_bias", True) else {"weights": weights}
+    best = fit(
+        samples.X,
+        present.labels(samples.codes),
+        l1=l1,
+        l2=l2 / 2 if present.two_of_many else l2,
+        sample_weight=samples.weight,
+        callback=watch,
+        **options,
+    )
+    weights, bias = present.widened(best.weights, best.bias)
+    separation = best.separation
+    if separation is not None:
+        separation = Separation(*present.widened(separation.weights, separation.bias, absent=0.0))
+    return replace(best, weights=weights, bias=bias, separation=separation)
+
+
+class Classifier(ClassifierMixin, BaseEstimator):
+    """Base of the estimators: classes, coefficients, and the predictions that these make."""
+
+    coef_: Any
+    intercept_: Array
+    classes_: Array
+
+    def decision_function(self, X: Any) -> Array:
+        """The scores, z = X·W + b.
+
+        Parameters
+        ----------
+        X : array_like, sparse or data frame, shape (m, n)
+
+        Returns
+        -------
+        ndarray, shape (m,), or (m, K) for K > 2 classes
+        """
+        check_is_fitted(self, "coef_")
+        return decision_function(self._validated_features(X), *self._parameters(), n_threads=self.n_threads)
+
+    def predict(self, X: Any) -> Array:
+        """The most probable class of each row, shape (m,); of several that are, the first."""
+        z = self.decision_function(X)
+        return np.asarray(self.classes_[codes_of(z, by_class=z.ndim == 2)])
+
+    def predict_proba(self, X: Any) -> Array:
+        """The probability of each class, shape (m, K), in the order of `classes_`."""
+        z = self.decision_function(X)
+        return np.asarray(softmax(z) if z.ndim == 2 else np.column_stack([sigmoid(-z), sigmoid(z)]))
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """The logarithms of the probabilities, shape (m, K), finite wherever the scores are."""
+        z = self.decision_function(X)
+        return np.asarray(log_softmax(z, axis=1) if z.ndim == 2 else np.column_stack([log_sigmoid(-z), log_sigmoid(z)]))
+
+    def sparsify(self) -> Any:
+        """Make `coef_` a CSR array, which takes less room where many coefficients are 0. Returns the estimator."""
+        check_is_fitted(self, "coef_")
+        self.coef_ = sparse.csr_array(self.coef_)
+        return self
+
+    def densify(self) -> Any:
+        """Make `coef_` an ndarray again. Returns the estimator."""
+        check_is_fitted(self, "coef_")
+        self.coef_ = self._dense_coefficients()
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def _dense_coefficients(self) -> Array:
+        return np.asarray(self.coef_.toarray() if sparse.issparse(self.coef_) else self.coef_)
+
+    def _parameters(self) -> tuple[Array, Any]:
+        """Weights and bias as the native functions take them: without the first axis for two classes."""
+        weights = self._dense_coefficients()
+        if len(self.classes_) == 2:
+            return weights[0], float(self.intercept_[0])
+        return weights, self.intercept_
+
+    def _set_coefficients(self, weights: Array, bias: Any) -> None:
+        self.coef_ = np.atleast_2d(weights)
+        self.intercept_ = np.atleast_1d(np.asarray(bias, self.coef_.dtype))
+
+    def _validated_features(self, X: Any) -> Any:
+        return validate_data(self, X, reset=False, accept_sparse=FORMATS, dtype=DTYPES)
+
+    def _validated(self, X: Any, y: Any, sample_weight: Any, reset: bool, classes: Array | None = None) -> Samples:
+        X, y = validate_data(self, X, y, reset=reset, accept_sparse=FORMATS, dtype=DTYPES)
+        check_classification_targets(y)
+        classes, codes = np.unique(y, return_inverse=True) if classes is None else (classes, codes_in("y", y, classes))
+        if sample_weight is None and self.class_weight is None:
+            return Samples(X, codes, None, classes, None)
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        wrong = ~((weight >= 0) & (weight < np.inf))
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise ValueError(f"sample_weight must be finite and not negative, got {weight[row]:g} at row {row}")
+        if self.class_weight == "balanced":
+            totals = len(classes) * np.bincount(codes, weight)
+            factors = np.divide(weight.sum(), totals, out=np.zeros(len(classes)), where=totals > 0)
+        else:
+            factors = compute_class_weight(self.class_weight, classes=classes, y=y)
+            for name, factor in zip(classes.tolist(), factors.tolist(), strict=True):
+                if not 0 <= factor < np.inf:
+                    raise ValueError(f"class_weight must be finite and not negative, got {factor} for {name!r}")
+        return Samples(X, codes, weight * factors[codes], classes, factors)
+
+    def _validated_classes(self, X: Any, y: Any, sample_weight: Any) -> Samples:
+        """Samples of two classes or more; a warning names those that have no weight."""
+        samples = self._validated(X, y, sample_weight, reset=True)
+        if len(samples.classes) < 2:
+            raise ValueError(f"y must hold two or more classes, got one class: {samples.classes.tolist()}")
+        present = samples.present
+        if not len(present):
+            name = "sample_weight" if self.class_weight is None else "class_weight"
+            raise ValueError(f"{name} must be positive for some sample, got only zeros")
+        if len(present) < len(samples.classes):
+            absent = np.delete(samples.classes, present).tolist()
+            plural = len(absent) > 1
+            names = ", ".join(map(repr, absent))
+            warn(
+                f"class{'es' * plural} {names} {'have' if plural else 'has'} no sample of positive weight: "
+                f"{'their' if plural else 'its'} probability is 0"
+            )
+        return samples
+
+    def _check_peer_options(self) -> None:
+        """Check scikit-learn's keywords that change nothing here, and say once what its solvers mean."""
+        if self.penalty not in PENALTIES:
+            raise ValueError(f"penalty must be 'l2', 'l1', 'elasticnet' or None, got {text(self.penalty)!r}")
+        for name in ("fit_intercept", "dual"):
+            flag(name, getattr(self, name))
+        check_number("intercept_scaling", self.intercept_scaling, "finite and positive", lambda at: 0 < at < np.inf)
+        for name, least in (("max_iter", 0), ("n_jobs", None)):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if not isinstance(value, Integral) or (least is not None and value < least):
+                expected = "an integer" if least is None else "an integer that is not negative"
+                raise ValueError(f"{name} must be None or {expected}, got {value!r}")
+        check_number("max_passes", self.max_passes, "positive", lambda passes: passes > 0)
+        if self.solver in PEERS[1:]:
+            _note_peer(self.solver)
+
+    def _solver(self) -> str:
+        """The solver as `gradstep.fit` knows it."""
+        return "auto" if self.solver in PEERS else self.solver
+
+
+@cache
+def _note_peer(solver: str) -> None:
+    """Say, once in each process, that a solver of scikit-learn is not looked for."""
+    bias = "; the intercept is not penalised" if solver == "liblinear" else ""
+    warn(f"solver={solver!r} is taken for solver='auto', which finds the same optimum{bias}")
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line that called an estimator, perhaps by way of scikit-learn."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("gradstep", "sklearn", "joblib"):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
+
+
+def zeros(classes: int, X: Any) -> tuple[Array, Any]:
+    """As `_parameters`."""
+    if classes == 2:
+        return np.zeros(X.shape[1], X.dtype), 0.0
+    return np.zeros((classes, X.shape[1]), X.dtype), np.zeros(classes, X.dtype)
+
+
+def codes_in(argument: str, y: Array, classes: Array) -> NDArray[np.intp]:
+    """The position of each label in `classes`."""
+    unknown = np.setdiff1d(y, classes)
+    if len(unknown):
+        raise ValueError(f"{argument} must be of the classes {classes.tolist()}, got also {unknown.tolist()}")
+    return np.searchsorted(classes, y)
+
+
+def penalties(C: float, l1_ratio: float, total: float) -> tuple[float, float]:
+    """The strengths of l1 and l2 on the mean error of samples of that weight, for what scikit-learn calls C."""
+    strength = 1.0 / C / total
+    if strength == np.inf:
+        raise ValueError(
+            "C must be large enough for its penalty, 1 / (C * sum of the sample weights), to be finite, "
+            f"got C={C} and a sum of {total}; l2 is a penalty that does not depend on it"
+        )
+    return l1_ratio * strength, (1.0 - l1_ratio) * strength
+
+
+def check_number(name: str, value: object, expected: str, holds: Callable[[float], bool]) -> None:
+    if not holds(number(name, value)):
+        raise ValueError(f"{name} must be {expected}, got {value}")

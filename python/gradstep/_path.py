@@ -1,0 +1,314 @@
+"""Optima along a series of strengths of the penalty: `path`, and the loop from one strength to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gradstep._arrays import Array, Features, features, optional_real, real
+from gradstep._docs import suggests_names
+from gradstep._fitted import Result, StopReason
+from gradstep._formulas import cross_entropy, loss_gradient
+from gradstep._optimum import GAP_TOL, MAX_PASSES, Optimum, fit
+from gradstep._options import count, flag, number
+
+LEAST_L1_RATIO = 1e-3
+"""The ratio whose largest strength is taken for smaller ones: without l1, no strength makes all weights 0."""
+FEWEST = 5
+LEAST_CHANGE = 1e-5
+MOST_EXPLAINED = 0.999
+"""When the deviance is taken not to change any more, as in glmnet: not before so many strengths, and then where
+the part that is explained grows by less than so much of itself, or is larger than this."""
+GENEROUS = float(np.finfo(np.float64).max)
+NONE = 1e-9
+"""A tolerance of the gradient that any weights satisfy, and a number of passes after which no iteration is made."""
+
+Start = tuple[Array, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Path(Result):
+    """The optima along a series of strengths, from the largest down.
+
+    At strength s, E + l1 ||w||₁ + (l2/2) ||w||² is minimised, with ``l1 = l1_ratio * s`` and
+    ``l2 = (1 - l1_ratio) * s``.
+
+    Attributes
+    ----------
+    strengths : ndarray, shape (k,)
+        The strengths, falling.
+    l1_ratio : float
+        The part of a strength that is l1.
+    weights : ndarray, shape (k, n)
+        The weights at each strength; a csr_array of SciPy for sparse `X`; shape (k, K, n) for K >= 3 classes.
+    bias : ndarray, shape (k,)
+        The bias at each strength; shape (k, K) for K >= 3 classes.
+    loss, objective : ndarrays, shape (k,)
+        Mean cross-entropy, without and with the penalty.
+    gap : ndarray, shape (k,)
+        Proved upper bound on how far each objective is above its minimum.
+    converged : ndarray of bool, shape (k,)
+        Whether each optimum is proved: its gap is at most `gap_tol` of its objective.
+    n_nonzero : ndarray of int, shape (k,)
+        How many columns have a weight that is not 0.
+    deviance_explained : ndarray, shape (k,)
+        The part of the deviance of the model without columns that each model explains, from 0 to 1.
+    passes : ndarray, shape (k,)
+        Data read for each fit, in passes over all rows.
+    stop_reason : StopReason
+        "strengths" if all strengths were fitted, "deviance" if the deviance no longer changed before.
+
+    Notes
+    -----
+    Paths are equal if all their parts are; they can be copied and pickled. `gradstep.plot.path` draws one.
+
+    Examples
+    --------
+    >>> X = [[0.0, 1.0], [1.0, 0.0], [2.0, 0.0], [3.0, 1.0], [4.0, 0.0]]
+    >>> path = gradstep.path(X, [0, 1, 0, 1, 1], n=4, ratio=0.1)
+    >>> path.strengths.round(3), path.n_nonzero
+    (array([0.4  , 0.186, 0.086, 0.04 ]), array([0, 1, 1, 1]))
+    >>> path.weights.round(2)
+    array([[0.  , 0.  ],
+           [0.48, 0.  ],
+           [0.76, 0.  ],
+           [0.92, 0.  ]])
+    """
+
+    strengths: NDArray[np.float64]
+    l1_ratio: float
+    weights: Any
+    bias: NDArray[np.float64]
+    loss: NDArray[np.float64]
+    objective: NDArray[np.float64]
+    gap: NDArray[np.float64]
+    converged: NDArray[np.bool_]
+    n_nonzero: NDArray[np.intp]
+    deviance_explained: NDArray[np.float64]
+    passes: NDArray[np.float64]
+    stop_reason: StopReason
+
+    def __repr__(self) -> str:
+        first, last = self.strengths[[0, -1]]
+        stopped = ", where the deviance no longer changes" if self.stop_reason == StopReason.DEVIANCE else ""
+        proved = "all" if self.converged.all() else f"{self.converged.sum()}"
+        return "\n".join(
+            [
+                f"Path: {len(self.strengths)} strengths from {first:.6g} to {last:.6g}{stopped}",
+                f"  l1_ratio   {self.l1_ratio:g}",
+                f"  columns    {self.n_nonzero[0]} to {self.n_nonzero.max()} with weights that are not 0",
+                f"  explained  {self.deviance_explained[-1]:.2%} of the deviance at the last strength",
+                f"  proved     {proved} of {len(self.strengths)}, the largest gap being {self.gap.max():.1e}",
+            ]
+        )
+
+
+@suggests_names
+def path(
+    X: Features,
+    y: ArrayLike,
+    *,
+    l1_ratio: float = 1.0,
+    n: int = 100,
+    ratio: float = 1e-3,
+    strengths: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    fit_bias: bool = True,
+    gap_tol: float = GAP_TOL,
+    max_passes: float = MAX_PASSES,
+    n_threads: int | None = None,
+) -> Path:
+    """The optima along a series of strengths of the penalty, from the one at which all weights are 0 downwards.
+
+    Each is that of `fit` with ``l1 = l1_ratio * strength`` and ``l2 = (1 - l1_ratio) * strength``, started from the one
+    before it, and has a proof of its own.
+
+    Parameters
+    ----------
+    X : features, shape (m, n)
+        As for `fit`.
+    y : array_like, shape (m,)
+        Labels in [0, 1], not all of one class; or class codes 0, 1, …, K - 1 with K >= 3, with ``l1_ratio=0``.
+    l1_ratio : float, default 1.0
+        The part of each strength that is l1, from 0 to 1; the rest is l2.
+    n : int, default 100
+        How many strengths, which fall by one factor from each to the next.
+    ratio : float, default 1e-3
+        The last strength as a part of the first.
+    strengths : array_like, optional
+        Strengths >= 0 to take instead, from the largest down. By default the first is the least at which all weights
+        are 0, the largest slope of E by a weight there; below ``l1_ratio=0.001``, that of this ratio.
+    sample_weight : array_like, shape (m,), optional
+        As in `gradstep`.
+    fit_bias : bool, default True
+        Whether there is a bias.
+    gap_tol, max_passes : float
+        As for `fit`, at each strength.
+    n_threads : int, optional
+        As in `gradstep`.
+
+    Returns
+    -------
+    Path
+        Strengths, weights and biases, and for each strength the objective, its proved gap, the number of columns with
+        weights, and the part of the deviance that is explained.
+
+    Raises
+    ------
+    TypeError
+        If an argument does not hold real numbers.
+    ValueError
+        If shapes do not fit, `X` is empty, or values are not finite or out of range; if labels are all of one class,
+        or none of the columns tells them apart; and with l1 for three classes or more.
+
+    Notes
+    -----
+    Of strengths that are not given, those are left out below which the deviance does not change any more: after five
+    strengths, where the part explained has grown by less than 1e-5 of itself, or is above 0.999. ``stop_reason`` says
+    it. Strengths, grid and these rules are those of glmnet (Friedman, Hastie and Tibshirani, 2010,
+    doi:10.18637/jss.v033.i01).
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(3)
+    >>> X = rng.normal(size=(500, 40))
+    >>> y = rng.random(500) < gradstep.sigmoid(X[:, 4] - 2 * X[:, 17])
+    >>> path = gradstep.path(X, y)
+    >>> at = np.flatnonzero(path.n_nonzero == 2)[0]
+    >>> np.flatnonzero(path.weights[at]), float(path.deviance_explained[at].round(2)), bool(path.converged.all())
+    (array([ 4, 17]), 0.16, True)
+    """
+    l1_ratio = number("l1_ratio", l1_ratio)
+    if not 0 <= l1_ratio <= 1:
+        raise ValueError(f"l1_ratio must be between 0 and 1, got {l1_ratio:g}")
+    options: dict[str, Any] = {
+        "sample_weight": sample_weight,
+        "fit_bias": flag("fit_bias", fit_bias),
+        "gap_tol": gap_tol,
+        "max_passes": max_passes,
+        "n_threads": n_threads,
+    }
+    grid = _given(strengths)
+    length, last = count("n", n), number("ratio", ratio)
+    if not 0 < last < 1:
+        raise ValueError(f"ratio must be above 0 and below 1, got {last:g}")
+    null = without_columns(X, y, **options)
+    if null.weights.ndim == 2 and l1_ratio > 0:
+        raise ValueError(f"l1_ratio must be 0 for three classes or more, got {l1_ratio:g} for {len(null.weights)}")
+    if grid is None:
+        grid = largest(X, y, null, l1_ratio, sample_weight, n_threads) * np.geomspace(1, last, length)
+    explains = _explained(null, y, sample_weight)
+
+    def solve(l1: float, l2: float, start: Start) -> Optimum:
+        weights, bias = start
+        return fit(X, y, l1=l1, l2=l2, weights=weights, bias=bias if fit_bias else None, **options)
+
+    found: list[Optimum] = []
+    explained: list[float] = []
+    reason = StopReason.STRENGTHS
+    for best in along(((l1_ratio * s, (1 - l1_ratio) * s) for s in grid), solve, (null.weights, null.bias)):
+        found.append(best)
+        explained.append(explains(best.loss))
+        if strengths is None and len(found) < len(grid) and _no_longer_changes(explained):
+            reason = StopReason.DEVIANCE
+            break
+    weights = [best.weights for best in found]
+    return Path(
+        strengths=grid[: len(found)],
+        l1_ratio=l1_ratio,
+        weights=np.stack(weights) if isinstance(features(X), np.ndarray) or weights[0].ndim > 1 else _sparse(weights),
+        bias=np.array([best.bias for best in found], np.float64),
+        loss=np.array([best.loss for best in found]),
+        objective=np.array([best.objective for best in found]),
+        gap=np.array([best.gap for best in found]),
+        converged=np.array([best.converged for best in found]),
+        n_nonzero=np.array([np.count_nonzero(np.atleast_2d(best.weights).any(axis=0)) for best in found], np.intp),
+        deviance_explained=np.array(explained),
+        passes=np.array([best.passes for best in found]),
+        stop_reason=reason,
+    )
+
+
+def along(
+    penalties: Iterable[tuple[float, float]], solve: Callable[[float, float, Any], Optimum], start: Any
+) -> Iterator[Optimum]:
+    """The optimum by `solve` for each l1 and l2, started from the one before it, the first from `start`."""
+    for l1, l2 in penalties:
+        best = solve(l1, l2, start)
+        yield best
+        start = best.weights, best.bias
+
+
+def without_columns(X: Features, y: ArrayLike, **options: Any) -> Optimum:
+    """The model whose weights are 0, with the best bias for them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `fit` does, and where all labels are of one class.
+    """
+    labels = real("y", y)
+    shares = np.unique(labels)
+    if len(shares) == 1:
+        raise ValueError(f"y must hold two or more different labels, got only {shares[0]:g}")
+    return fit(X, y, **{**options, "tol": GENEROUS, "certify": False, "max_passes": NONE})
+
+
+def largest(
+    X: Features, y: ArrayLike, null: Optimum, l1_ratio: float, sample_weight: ArrayLike | None, n_threads: int | None
+) -> float:
+    """The least strength at which all weights are 0: where l1 is the largest slope of E by one of them.
+
+    Raises
+    ------
+    ValueError
+        If all slopes are 0.
+    """
+    slopes = loss_gradient(X, y, null.weights, null.bias, sample_weight=sample_weight, n_threads=n_threads).weights
+    steepest = float(np.abs(slopes).max())
+    if not steepest > 0:
+        raise ValueError("X must have a column that tells labels apart, got slopes of 0 for all of them")
+    return steepest / max(l1_ratio, LEAST_L1_RATIO)
+
+
+def _given(strengths: Any) -> NDArray[np.float64] | None:
+    if strengths is None:
+        return None
+    given = np.atleast_1d(np.asarray(real("strengths", strengths), np.float64))
+    if given.ndim != 1 or not given.size:
+        raise ValueError(f"strengths must be 1-dimensional and not empty, got shape {given.shape}")
+    wrong = ~((given >= 0) & (given < np.inf))
+    if wrong.any():
+        raise ValueError(f"strengths must be finite and not negative, got {given[wrong][0]:g}")
+    return np.sort(given)[::-1]
+
+
+def _explained(null: Optimum, y: ArrayLike, sample_weight: ArrayLike | None) -> Callable[[float], float]:
+    """The part of the deviance of `null` that is explained by a model of a given loss.
+
+    The deviance is 2 Σ s_i times what the loss is above that of predictions that equal the labels: their entropy.
+    """
+    labels = real("y", y)
+    two = null.weights.ndim == 1
+    entropy = cross_entropy(labels, labels, sample_weight=optional_real("sample_weight", sample_weight)) if two else 0.0
+    return lambda loss: float((null.loss - loss) / (null.loss - entropy))
+
+
+def _no_longer_changes(explained: list[float]) -> bool:
+    if len(explained) < FEWEST:
+        return False
+    return explained[-1] > MOST_EXPLAINED or explained[-1] - explained[-2] < LEAST_CHANGE * explained[-1]
+
+
+def _sparse(rows: list[Array]) -> Any:
+    """Rows as a csr_array of SciPy, which is there where `X` is sparse."""
+    from scipy.sparse import csr_array
+
+    columns = [np.flatnonzero(row) for row in rows]
+    data = np.concatenate([row[places] for row, places in zip(rows, columns, strict=True)])
+    ends = np.cumsum([0, *map(len, columns)])
+    return csr_array((data, np.concatenate(columns), ends), shape=(len(rows), len(rows[0])))

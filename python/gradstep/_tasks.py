@@ -1,0 +1,71 @@
+"""scikit-learn's callbacks, from version 1.9 on: they are told of a fit and of each of its iterations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gradstep._classifier import Samples
+from gradstep._optimum import Iteration
+
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:  # an older version
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Nothing: there are no callbacks to set."""
+
+    def with_callbacks(method: Any) -> Any:
+        """The method itself."""
+        return method
+
+
+__all__ = ["CallbackSupportMixin", "Tasks", "with_callbacks"]
+
+
+class Tasks:
+    """The task of a fit, and below it a task for each iteration; the last of these is empty, as in scikit-learn."""
+
+    def __init__(self, estimator: Any, samples: Samples, sample_weight: Any, weights: Any, bias: Any) -> None:
+        self.are_watched = bool(getattr(estimator, "_skl_callbacks", None))
+        if not self.are_watched:
+            return
+        self._estimator = estimator
+        self._classes = samples.classes
+        self._data = {
+            "X": samples.X,
+            "y": lambda: samples.classes[samples.codes],
+            "metadata": None if sample_weight is None else {"sample_weight": sample_weight},
+        }
+        self._fit = estimator._init_callback_context(max_subtasks=None)
+        self._fit.call_on_fit_task_begin(estimator=estimator, **self._data)
+        self._iteration = self._begun(self._fitted(weights, bias))
+
+    def end_iteration(self, iteration: Iteration) -> bool:
+        """Tell of an iteration's end, and of the next one's begin. Whether a callback stops the fit."""
+        if not self.are_watched:
+            return False
+        fitted = self._fitted(iteration.weights, iteration.bias)
+        stops = self._iteration.call_on_fit_task_end(
+            estimator=self._estimator, **self._data, reconstruction_attributes=fitted
+        )
+        self._iteration = self._begun(fitted)
+        return bool(stops)
+
+    def end(self) -> None:
+        """Tell of the end of the fit."""
+        if self.are_watched:
+            self._iteration.call_on_fit_task_end(estimator=self._estimator)
+            self._fit.call_on_fit_task_end(estimator=self._estimator, **self._data, reconstruction_attributes={})
+
+    def _begun(self, fitted: dict[str, Any]) -> Any:
+        task = self._fit.subcontext(task_name=f"{type(self._estimator).__name__} iteration")
+        task.call_on_fit_task_begin(estimator=self._estimator, **self._data, reconstruction_attributes=fitted)
+        return task
+
+    def _fitted(self, weights: Any, bias: Any) -> dict[str, Any]:
+        """The attributes of an estimator that predicts with these parameters."""
+        coefficients = np.atleast_2d(weights)
+        intercept = np.atleast_1d(np.asarray(bias, coefficients.dtype))
+        return {"classes_": self._classes, "coef_": coefficients, "intercept_": intercept}

@@ -1,0 +1,205 @@
+"""LogisticRegressionCV: scikit-learn's checks, its scores and its choice, and the rule of one standard error."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import sklearn.linear_model as peers
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import log_loss
+from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold
+from sklearn.preprocessing import scale
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import gradstep
+from gradstep import LogisticRegression, LogisticRegressionCV
+from helpers.estimators import problem, weights_of_samples
+
+CHECKS = parametrize_with_checks(
+    [LogisticRegressionCV(Cs=3, cv=3), LogisticRegressionCV(strengths=[0.1, 0.01], cv=2, use_legacy_attributes=False)]
+)
+NEW = {"use_legacy_attributes": False, "scoring": "neg_log_loss"}
+
+
+# Older versions hand a generator to pytest, newer ones of which refuse it.
+@pytest.mark.parametrize(CHECKS.args[0], list(CHECKS.args[1]), ids=CHECKS.kwargs["ids"])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_scikit_learns_checks(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("units", ["C", "strengths"])
+def test_scores_are_those_of_fits_to_the_other_folds(classes: int, weighted: bool, units: str) -> None:
+    X, y = problem(classes, m=120)
+    s = weights_of_samples(len(y)) if weighted else None
+    values = [10.0, 0.1, 1.0] if units == "C" else [0.01, 1.0, 0.1]  # in any order
+    ratios = [0.0, 1.0] if classes == 2 else [0.0]
+    cv = StratifiedKFold(3, shuffle=True, random_state=0)
+    given = {"Cs": values} if units == "C" else {"strengths": values}
+    model = LogisticRegressionCV(l1_ratios=ratios, cv=cv, **given, **NEW).fit(X, y, s)
+    for fold, (train, test) in enumerate(cv.split(X, y)):
+        for i, ratio in enumerate(ratios):
+            for k, value in enumerate(values):
+                options = (
+                    {"C": value, "l1_ratio": ratio}
+                    if units == "C"
+                    else {"l1": ratio * value, "l2": (1 - ratio) * value}
+                )
+                one = LogisticRegression(**options).fit(X[train], y[train], None if s is None else s[train])
+                p = one.predict_proba(X[test])
+                score = -log_loss(y[test], p, labels=model.classes_, sample_weight=None if s is None else s[test])
+                # Both fits are within 1e-8 of the minimum, and weights within a root of that.
+                assert model.scores_[fold, i, k] == pytest.approx(score, abs=1e-4)
+                path = model.coefs_paths_[fold, i, k]
+                np.testing.assert_allclose(path[:, :-1], one.coef_, atol=2e-3)
+                np.testing.assert_allclose(path[:, -1], one.intercept_, atol=2e-3)
+    mean = model.scores_.mean(axis=0)
+    i, k = np.argwhere(mean == mean.max())[0]
+    total = len(y) if s is None else s.sum()
+    assert model.l1_ratio_ == ratios[i] and model.Cs_[k] == model.C_ and model.strength_ == 1 / (model.C_ * total)
+    chosen = model.Cs_ if units == "C" else model.strengths_
+    assert chosen.tolist() == values and np.allclose(model.Cs_ * model.strengths_, 1 / total, rtol=1e-14)
+    want = LogisticRegression(C=model.C_, l1_ratio=model.l1_ratio_).fit(X, y, s)
+    np.testing.assert_allclose(model.coef_, want.coef_, atol=2e-3)
+    assert model.converged_ and abs(model.objective_ - want.objective_) <= model.gap_ + want.gap_ + 1e-15
+    assert model.score(X, y) == -log_loss(y, model.predict_proba(X))
+
+
+def test_the_grid_of_a_number_of_strengths_is_that_of_a_path() -> None:
+    X, y = problem(m=100)
+    model = LogisticRegressionCV(strengths=6, l1_ratios=[0.5], **NEW).fit(X, y)
+    want = gradstep.path(X, y == "beech", l1_ratio=0.5, n=6, ratio=1e-3)
+    np.testing.assert_allclose(model.strengths_, want.strengths, rtol=1e-12)
+    assert LogisticRegressionCV(Cs=5, **NEW).fit(X, y).Cs_.tolist() == np.logspace(-4, 4, 5).tolist()
+
+
+def test_one_standard_error() -> None:
+    X, y = problem(m=150)
+    strengths = np.geomspace(0.3, 1e-4, 12)
+    model = LogisticRegressionCV(strengths=strengths, l1_ratios=[1.0], cv=5, **NEW).fit(X, y)
+    simple = clone(model).set_params(one_standard_error=True).fit(X, y)
+    scores = model.scores_[:, 0]
+    mean, error = scores.mean(axis=0), scores.std(axis=0, ddof=1) / np.sqrt(5)
+    best = mean.argmax()
+    allowed = [k for k in range(12) if mean[k] >= mean[best] - error[best]]
+    assert np.isclose(model.strength_, strengths[best], rtol=1e-14)
+    assert np.isclose(simple.strength_, strengths[allowed].max(), rtol=1e-14) and simple.strength_ > model.strength_
+    assert simple.scores_.tolist() == model.scores_.tolist()
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("ratios", [None, [0.0, 0.5]])
+def test_attributes_as_scikit_learn_has_them_today(classes: int, ratios: Any) -> None:
+    X, y = problem(classes, m=90)
+    if classes == 3 and ratios:
+        ratios = [0.0]
+    options: dict[str, Any] = {"Cs": [0.1, 1.0, 10.0], "cv": 4, "l1_ratios": ratios}
+    new, old = (LogisticRegressionCV(use_legacy_attributes=legacy, **options).fit(X, y) for legacy in (False, True))
+    rows = 1 if classes == 2 else 3
+    keys = list(old.classes_[-rows:])
+    assert list(old.scores_) == list(old.coefs_paths_) == keys
+    assert old.C_.tolist() == [new.C_] * rows and old.l1_ratio_.tolist() == [new.l1_ratio_] * rows
+    for k, key in enumerate(keys):
+        scores, paths = np.swapaxes(new.scores_, 1, 2), np.swapaxes(new.coefs_paths_[..., k, :], 1, 2)
+        if ratios is None:
+            scores, paths = scores[:, :, 0], paths[:, :, 0]
+        assert old.scores_[key].tolist() == scores.tolist() and old.coefs_paths_[key].tolist() == paths.tolist()
+    n_iter = np.swapaxes(new.n_iter_, 1, 2)
+    assert old.n_iter_.tolist() == [(n_iter[:, :, 0] if ratios is None else n_iter).tolist()]
+    with warnings.catch_warnings(action="ignore"):
+        peer = peers.LogisticRegressionCV(Cs=[0.1, 1.0, 10.0], cv=4, max_iter=10_000).fit(X, y)
+    if ratios is None:
+        for name in ("C_", "Cs_", "n_iter_", "coef_", "intercept_"):
+            assert getattr(peer, name).shape == getattr(old, name).shape
+        for name in ("scores_", "coefs_paths_"):
+            for key in keys:
+                assert getattr(peer, name)[key].shape == getattr(old, name)[key].shape
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_without_a_refit_coefficients_are_means(classes: int) -> None:
+    X, y = problem(classes, m=90)
+    model = LogisticRegressionCV(Cs=[0.01, 1.0, 100.0], cv=3, refit=False, **NEW).fit(X, y)
+    best = model.scores_[:, 0].argmax(axis=1)
+    mean = np.mean([model.coefs_paths_[fold, 0, k] for fold, k in enumerate(best)], axis=0)
+    assert model.coef_.tolist() == mean[:, :-1].tolist() and model.intercept_.tolist() == mean[:, -1].tolist()
+    assert np.mean(model.Cs_[best]) == model.C_ and not hasattr(model, "gap_")
+
+
+@pytest.mark.parametrize("scoring", ["neg_log_loss", "accuracy"])
+@pytest.mark.parametrize("name", ["cancer", "iris", "wine"])
+def test_it_chooses_what_scikit_learn_chooses(name: str, scoring: str) -> None:
+    from sklearn import datasets
+
+    load = {"cancer": datasets.load_breast_cancer, "iris": datasets.load_iris, "wine": datasets.load_wine}[name]
+    X, y = load(return_X_y=True)
+    X = scale(X)
+    options: dict[str, Any] = {"Cs": np.logspace(-3, 2, 6), "cv": StratifiedKFold(4), "scoring": scoring}
+    with warnings.catch_warnings(action="ignore"):
+        peer = peers.LogisticRegressionCV(solver="newton-cholesky", tol=1e-10, max_iter=1000, **options).fit(X, y)
+    model = LogisticRegressionCV(gap_tol=1e-11, **options).fit(X, y)
+    assert model.C_.tolist() == peer.C_.tolist()
+    for key, scores in peer.scores_.items():
+        np.testing.assert_allclose(model.scores_[key], scores, atol=1e-6 if scoring == "neg_log_loss" else 0)
+        np.testing.assert_allclose(model.coefs_paths_[key], peer.coefs_paths_[key], atol=1e-4)
+    np.testing.assert_allclose(model.predict_proba(X), peer.predict_proba(X), atol=1e-6)
+
+
+def test_it_is_a_grid_search() -> None:
+    X, y = problem(m=100)
+    Cs, ratios, cv = [0.01, 0.1, 1.0], [0.0, 0.5, 1.0], KFold(4)
+    model = LogisticRegressionCV(Cs=Cs, l1_ratios=ratios, cv=cv, **NEW).fit(X, y)
+    search = GridSearchCV(LogisticRegression(), {"C": Cs, "l1_ratio": ratios}, cv=cv, scoring="neg_log_loss").fit(X, y)
+    assert search.best_params_ == {"C": model.C_, "l1_ratio": model.l1_ratio_}
+    np.testing.assert_allclose(search.best_score_, model.scores_.mean(axis=0).max(), atol=1e-6)
+
+
+def test_the_same_bits_from_any_number_of_jobs_and_threads() -> None:
+    X, y = problem(3, m=200)
+    models = [
+        LogisticRegressionCV(Cs=4, n_jobs=n_jobs, n_threads=n_threads, **NEW).fit(X, y)
+        for n_jobs, n_threads in [(None, 1), (None, 3), (2, None), (-1, 2)]
+    ]
+    for model in models[1:]:
+        assert model.coefs_paths_.tobytes() == models[0].coefs_paths_.tobytes()
+        assert model.scores_.tolist() == models[0].scores_.tolist() and model.coef_.tolist() == models[0].coef_.tolist()
+
+
+@pytest.mark.parametrize("make", [sparse.csr_array, sparse.csc_array, np.asfortranarray])
+def test_containers_give_the_same(make: Any) -> None:
+    X, y = problem(m=100)
+    want, got = (LogisticRegressionCV(Cs=3, gap_tol=1e-11, **NEW).fit(data, y) for data in (X, make(X)))
+    np.testing.assert_allclose(got.scores_, want.scores_, atol=1e-6)
+    np.testing.assert_allclose(got.coef_, want.coef_, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_class_that_a_fold_lacks_has_probability_zero_there(n_classes: int) -> None:
+    y = np.repeat(["a", "b", "c"][:n_classes], 4)
+    X = np.arange(len(y), dtype=float)[:, None]
+    model = LogisticRegressionCV(
+        Cs=[0.1, 1.0], cv=KFold(n_classes), scoring="neg_brier_score", use_legacy_attributes=False
+    ).fit(X, y)
+    for fold in range(n_classes):  # its rows are all of one class, which the others lack
+        intercepts = model.coefs_paths_[fold, 0, :, :, -1]
+        lacking = {0: np.inf, 1: -np.inf}[fold] if n_classes == 2 else -np.inf
+        assert (intercepts[:, 0 if n_classes == 2 else fold] == lacking).all()
+    assert np.isfinite(model.coef_).all() and np.isfinite(model.intercept_).all() and (model.scores_ < -0.9).all()
+
+
+def test_optima_that_are_not_proved_are_counted() -> None:
+    X, y = problem(m=100)
+    with pytest.warns(ConvergenceWarning, match=r"of 7 optima \d are not proved \(stopped \d by 'iterations'\)") as got:
+        LogisticRegressionCV(Cs=[1.0, 10.0], cv=3, max_iter=1).fit(X, y)
+    assert got[0].filename == __file__
+    with pytest.warns(ConvergenceWarning, match="1 by 'separated'"):
+        LogisticRegressionCV(Cs=[1.0, np.inf], cv=2, refit=False).fit(
+            [[0.0], [1], [2], [3], [1.4], [1.6]], [0, 0, 1, 1, 1, 0]
+        )

@@ -1,0 +1,158 @@
+"""`path`: its strengths, that each model is the optimum there, what they explain, and where it stops."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_allclose, assert_array_equal
+
+import gradstep
+from helpers.problems import Array, both_dtypes
+
+EPS = np.finfo(np.float64).eps
+
+
+def problem(m: int = 150, n: int = 12, seed: int = 0) -> tuple[Array, Array]:
+    """Columns of different scales, of which three say something of the label."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(m, n)) * 10.0 ** rng.uniform(-1, 1, n)
+    z = X[:, 0] / X[:, 0].std() - 2 * X[:, 3] / X[:, 3].std() + X[:, 5] / X[:, 5].std()
+    return X, (z + rng.logistic(size=m) > 0).astype(float)
+
+
+def weights_of_rows(m: int) -> Array:
+    return np.random.default_rng(1).integers(0, 4, m).astype(float)
+
+
+@pytest.mark.parametrize("fit_bias", [True, False])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("l1_ratio", [1.0, 0.3])
+def test_strengths_fall_from_the_least_that_makes_all_weights_zero(
+    l1_ratio: float, weighted: bool, fit_bias: bool
+) -> None:
+    X, y = problem()
+    s = weights_of_rows(len(y)) if weighted else np.ones(len(y))
+    path = gradstep.path(X, y, l1_ratio=l1_ratio, n=7, ratio=0.01, sample_weight=s, fit_bias=fit_bias)
+    mean = np.average(y, weights=s) if fit_bias else 0.5
+    slopes = (s * (y - mean)) @ X / s.sum()
+    # Sums of 150 terms, each right to a few ε of itself; a slope is some tenth of its terms.
+    assert_allclose(path.strengths, np.abs(slopes).max() / l1_ratio * np.geomspace(1, 0.01, 7), rtol=1e-12)
+    assert not path.weights[0].any()
+    assert_allclose(path.bias[0], np.log(mean / (1 - mean)), rtol=1e-9, atol=1e-9)
+    below = path.strengths[0] * (1 - 1e-6)
+    just_below = gradstep.fit(
+        X, y, l1=l1_ratio * below, l2=(1 - l1_ratio) * below, sample_weight=s, fit_bias=fit_bias, gap_tol=1e-13
+    )
+    assert np.flatnonzero(just_below.weights).tolist() == [np.abs(slopes).argmax()]
+    assert path.stop_reason == "strengths" and path.l1_ratio == l1_ratio
+
+
+@pytest.mark.parametrize("l1_ratio", [1.0, 0.5, 0.0])
+@both_dtypes
+def test_each_is_the_optimum_of_fit(dtype: Any, l1_ratio: float) -> None:
+    X, y = problem(seed=2)
+    X = X.astype(dtype)
+    path = gradstep.path(X, y, l1_ratio=l1_ratio, n=9)
+    assert path.converged.all() and path.weights.dtype == dtype and path.weights.shape == (9, 12)
+    for k, strength in enumerate(path.strengths):
+        l1, l2 = l1_ratio * strength, (1 - l1_ratio) * strength
+        best = gradstep.fit(X, y, l1=l1, l2=l2)
+        assert abs(path.objective[k] - best.objective) <= path.gap[k] + best.gap + 8 * EPS
+        w = path.weights[k].astype(float)
+        # The weights are those whose loss and objective are stated.
+        assert_allclose(path.loss[k], gradstep.loss(X.astype(float), y, w, path.bias[k]), rtol=1e-13)
+        assert_allclose(path.objective[k], path.loss[k] + l1 * np.abs(w).sum() + l2 / 2 * w @ w, rtol=1e-13)
+        assert path.n_nonzero[k] == np.count_nonzero(w)
+    assert (np.diff(path.loss) <= 0).all()
+
+
+def test_three_classes_without_l1() -> None:
+    X, y = problem(seed=3)
+    y = y + (X[:, 5] > 0) * (y > 0)
+    path = gradstep.path(X, y, l1_ratio=0, n=6)
+    assert path.weights.shape == (6, 3, 12) and path.bias.shape == (6, 3) and path.converged.all()
+    shares = np.bincount(y.astype(int)) / len(y)
+    slopes = (np.eye(3)[y.astype(int)] - shares).T @ X / len(y)
+    assert_allclose(path.strengths[0], np.abs(slopes).max() / 1e-3, rtol=1e-12)
+    entropy = -(shares * np.log(shares)).sum()
+    assert_allclose(path.deviance_explained, 1 - path.loss / entropy, rtol=1e-9)
+    best = gradstep.fit(X, y, l2=path.strengths[4])
+    assert abs(path.objective[4] - best.objective) <= path.gap[4] + best.gap + 8 * EPS
+    assert (path.n_nonzero == 12).all()
+
+
+@pytest.mark.parametrize("fit_bias", [True, False])
+def test_deviance_explained_of_labels_between_zero_and_one(fit_bias: bool) -> None:
+    X, y = problem(seed=4)
+    y, s = 0.1 + 0.8 * y * np.random.default_rng(0).random(len(y)), weights_of_rows(len(y))
+    path = gradstep.path(X, y, n=5, sample_weight=s, fit_bias=fit_bias)
+
+    def error(p: Any) -> Any:
+        return np.average(-y * np.log(p) - (1 - y) * np.log(1 - p), weights=s)
+
+    none = error(np.average(y, weights=s) if fit_bias else 0.5)
+    want = (none - path.loss) / (none - error(y))
+    assert_allclose(path.deviance_explained, want, atol=1e-12)
+    assert path.deviance_explained[0] == pytest.approx(0, abs=1e-9) and 0 < path.deviance_explained[-1] < 1
+
+
+def test_sparse_features_give_sparse_weights() -> None:
+    rng = np.random.default_rng(8)
+    X = sp.random_array((300, 80), density=0.1, rng=rng, format="csr")
+    y = (X @ rng.normal(size=80) * 3 + rng.logistic(size=300) > 0).astype(float)
+    sparse, dense = gradstep.path(X, y, n=10, gap_tol=1e-11), gradstep.path(X.toarray(), y, n=10, gap_tol=1e-11)
+    assert isinstance(sparse.weights, sp.csr_array) and isinstance(dense.weights, np.ndarray)
+    assert_array_equal(sparse.n_nonzero, dense.n_nonzero)
+    assert sparse.weights.nnz == sparse.n_nonzero.sum()
+    assert_allclose(sparse.weights.toarray(), dense.weights, atol=1e-4)
+    assert_allclose(sparse.objective, dense.objective, rtol=1e-10)
+
+
+def test_it_stops_where_the_deviance_does_not_change() -> None:
+    X = np.linspace(-1, 1, 40)[:, None]
+    y = X[:, 0] > 0  # separated: all of the deviance can be explained
+    path = gradstep.path(X, y, ratio=1e-6)
+    assert path.stop_reason == "deviance" and len(path.strengths) < 100
+    assert path.deviance_explained[-1] > 0.999 >= path.deviance_explained[-2]
+    noise = gradstep.path(*problem(seed=5), ratio=1e-9)
+    growth = np.diff(noise.deviance_explained) / noise.deviance_explained[1:]
+    assert noise.stop_reason == "deviance" and growth[-1] < 1e-5 <= growth[3:-1].min()
+    given = gradstep.path(X, y, strengths=path.strengths[0] * np.geomspace(1, 1e-6, 100))
+    assert given.stop_reason == "strengths" and len(given.strengths) == 100
+
+
+def test_strengths_that_are_given_are_taken_from_the_largest_down() -> None:
+    X, y = problem()
+    path = gradstep.path(X, y, strengths=[0.0, 0.1, 0.01])
+    assert path.strengths.tolist() == [0.1, 0.01, 0.0]
+    plain = gradstep.fit(X, y)
+    assert abs(path.objective[-1] - plain.objective) <= path.gap[-1] + plain.gap + 8 * EPS
+    assert_array_equal(gradstep.path(X, y, strengths=0.1).weights, path.weights[:1])
+
+
+def test_a_start_from_the_strength_before_saves_passes() -> None:
+    X, y = problem(m=400, n=30)
+    path = gradstep.path(X, y, n=50)
+    cold = [gradstep.fit(X, y, l1=strength).passes for strength in path.strengths]
+    assert path.passes.sum() < 0.8 * sum(cold)
+
+
+def test_the_same_bits_on_any_number_of_threads_and_in_any_layout() -> None:
+    X, y = problem(m=600)
+    path = gradstep.path(X, y, n=8, n_threads=1)
+    assert gradstep.path(X, y, n=8, n_threads=3) == path == gradstep.path(np.asfortranarray(X), y, n=8)
+    assert pickle.loads(pickle.dumps(path)) == path != gradstep.path(X, y, n=7)
+
+
+def test_what_it_shows() -> None:
+    X, y = problem()
+    path = gradstep.path(X, y, n=4, ratio=0.1)
+    first, *lines = repr(path).splitlines()
+    assert first == f"Path: 4 strengths from {path.strengths[0]:.6g} to {path.strengths[-1]:.6g}"
+    assert lines[1] == f"  columns    0 to {path.n_nonzero.max()} with weights that are not 0"
+    assert lines[2] == f"  explained  {path.deviance_explained[-1]:.2%} of the deviance at the last strength"
+    assert lines[3].startswith("  proved     all of 4")
