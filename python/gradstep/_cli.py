@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import inspect
-import io
 import json
 import math
 import os
@@ -13,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,10 @@ import click
 import numpy as np
 import polars as pl
 
-from gradstep import Trainer, __version__, _cli_columns, _kinds, _progress, _table, fit
+from gradstep import Trainer, __version__, _cli_columns, _kinds, _progress, _selection, _table, fit
 from gradstep._document import Scalar
 from gradstep._model import Class, load, write_file
-from gradstep._output import Log, emit, grid, line, percent, say, summary
+from gradstep._output import Log, emit, errors, extended, grid, line, percent, say, summary
 from gradstep._training import ZERO, Array, Problem, Trained, descent, optimum, option_text
 
 BAD_DATA, INTERRUPTED = 1, 130
@@ -98,7 +98,9 @@ class Start(click.ParamType[Any]):
 COUNT = Whole(1, 63)
 BATCH_SIZE = Whole(1, 63, "full")
 SEED = Whole(0, 64)
+FOLDS = Whole(2, 63)
 POSITIVE = FiniteRange(min=0, min_open=True)
+RATIO = FiniteRange(min=0, max=1)
 NOT_NEGATIVE = FiniteRange(min=0)
 PATH = click.Path(path_type=Path)
 
@@ -198,6 +200,26 @@ def demo(file: str | None, epochs: int, learning_rate: float, seed: int, as_json
     help="Add L·Σ|weight| to the loss: unneeded weights are exactly 0. Two classes; not for a descent.  [default: 0]",
 )
 @click.option(
+    "--cv",
+    metavar="K",
+    type=FOLDS,
+    help="Choose the strength of the penalty by the loss on K parts of the rows, each left out in turn.",
+)
+@click.option(
+    "--l1-ratio",
+    metavar="R",
+    type=RATIO,
+    help="Of --cv and --path: the part of the strength that is l1, the rest being l2.  "
+    "[default: 1; of more than two classes 0]",
+)
+@click.option(
+    "--path",
+    "path_file",
+    metavar="FILE",
+    type=PATH,
+    help="Write the weights at every strength of the penalty to this file, .csv or .parquet. Two classes.",
+)
+@click.option(
     "--tol",
     metavar="T",
     type=NOT_NEGATIVE,
@@ -242,6 +264,9 @@ def train(
     target: str | None,
     l2: float,
     l1: float | None,
+    cv: int | None,
+    l1_ratio: float | None,
+    path_file: Path | None,
     tol: float | None,
     gap_tol: float | None,
     no_certify: bool,
@@ -278,6 +303,7 @@ def train(
     of the second; of more, which only the optimum allows, that of each.
     """
     asked = _cli_columns.asked_of(columns)
+    selects = given(cv=cv, path=None if path_file is None else str(path_file))
     for_descent = given(
         learning_rate=learning_rate,
         epochs=epochs,
@@ -296,18 +322,27 @@ def train(
         fit_bias=False if no_bias else None,
     )
     is_descent = bool(for_descent or log_every)
-    if is_descent and (only_optimum := for_optimum | given(weight=asked.weight)):
+    if is_descent and (only_optimum := for_optimum | selects | given(weight=asked.weight)):
         one, other = option(for_descent or given(log_every=log_every)), option(only_optimum)
         raise click.UsageError(f"{one} is for a descent, {other} for the optimum: they exclude each other.")
     check_seed(seed, shuffle)
     if as_json and quiet:
         raise click.UsageError("--json and --quiet exclude each other.")
+    if l1_ratio is not None and not selects:
+        raise click.UsageError("--l1-ratio needs --cv or --path.")
+    if cv and (l1 or l2):
+        raise click.UsageError(f"--cv chooses the strength of the penalty: it excludes {'--l1' if l1 else '--l2'}.")
     check_out(out, file)
     check_picture(picture, file, *([out] if out else []))
+    check_suffix(path_file, "--path")
+    check_out(path_file, file, *([out] if out else []), *([picture] if picture else []), option="--path")
 
     problem = Problem.read(file, header, target, asked, _cli_columns.format_of(columns))
+    of_two = "--path" if path_file else "--l1-ratio" if l1_ratio else None
+    if of_two and len(problem.classes) > 2:
+        raise click.UsageError(f"{of_two} is for two classes, target {problem.target!r} has {len(problem.classes)}.")
     show = sys.stderr is not None and sys.stderr.isatty() and not quiet
-    log = None
+    log = curve = None
     trained: Trained[Any]
     if is_descent:
         log = Log(prints=not as_json) if log_every and not quiet else None
@@ -317,10 +352,20 @@ def train(
         with _progress.of_epochs(total) if show and not log else nullcontext() as callback:
             trained = descent(problem, options, standardize, callback, log, log_every or 1)
     else:
-        for_l1 = {"solver": "proximal"} if l1 else {}
-        options = OPTIMUM | for_l1 | for_optimum | given(l2=l2, tol=tol)
+        options = OPTIMUM | for_optimum | given(l2=l2, tol=tol)
+        ratio = _selection.default_ratio(problem) if l1_ratio is None else l1_ratio
+        if cv:
+            curve = _selection.cross_validated(problem, ratio, cv, standardize, options)
+            options |= curve.penalty(curve.best)
+        if path_file:
+            found = _selection.whole_path(problem, ratio, standardize, options)
+            write_file(path_file, _table.encoded(_selection.table(problem, found), path_file))
+        options |= {"solver": "proximal"} if options["l1"] and solver is None else {}
         with _progress.of_passes() if show else nullcontext() as callback:
             trained = optimum(problem, options, standardize, callback)
+        if curve:
+            chosen = replace(trained.model, options={**trained.model.options, "cv": cv, "l1_ratio": ratio})
+            trained = trained._replace(model=chosen)
 
     model = trained.model
     for note in trained.notes if not quiet else []:
@@ -330,9 +375,11 @@ def train(
     if picture:
         write_file(picture, drawn(trained, problem, picture.suffix.lower()))
     if as_json:
-        emit(log.with_history(model) if log else model.to_json())
+        more = {"cross_validation": curve.records()} if curve else {}
+        emit(log.with_history(model) if log else extended(model, **more))
     elif not quiet:
-        emit("\n" * bool(log) + summary(model, details))
+        shown = f"{errors(curve.records())}\n" if curve else ""
+        emit("\n" * bool(log) + shown + summary(model, details))
 
 
 @cli.command()
@@ -381,8 +428,7 @@ def predict(
     """
     if out and as_json:
         raise click.UsageError("--json prints to stdout; --out chooses its format by the file's suffix.")
-    if out and out.suffix.lower() not in (".csv", *_table.PARQUET_SUFFIXES):
-        raise click.BadParameter("must end in .csv or .parquet.", param_hint="'--out'")
+    check_suffix(out, "--out")
     check_out(out, file, model_file)
 
     model = load(model_file)
@@ -419,15 +465,11 @@ def predict(
     if as_json:
         emit(json.dumps(frame.to_dicts(), ensure_ascii=False) + "\n")
         return
-    buffer = io.BytesIO()
-    if out and out.suffix.lower() in _table.PARQUET_SUFFIXES:
-        frame.write_parquet(buffer)
-    else:
-        frame.write_csv(buffer)
+    data = _table.encoded(frame, out)
     if out:
-        write_file(out, buffer.getvalue())
+        write_file(out, data)
     else:
-        emit(buffer.getvalue())
+        emit(data)
 
 
 @cli.command("show")
@@ -569,6 +611,12 @@ def drawn(trained: Trained[Any], problem: Problem, suffix: str) -> bytes:
         axes = plot.training(trained.result, trained.X, problem.y, problem.features)
         axes[0].figure.savefig(buffer, format=suffix.removeprefix("."), dpi=160)
     return buffer.getvalue()
+
+
+def check_suffix(out: Path | None, option: str) -> None:
+    """Refuse a table's file that is neither CSV nor Parquet by its name."""
+    if out and out.suffix.lower() not in (".csv", *_table.PARQUET_SUFFIXES):
+        raise click.BadParameter("must end in .csv or .parquet.", param_hint=f"'{option}'")
 
 
 def check_out(out: Path | None, *inputs: Path, option: str = "--out") -> None:

@@ -56,8 +56,20 @@ class Log:
         emit(f"{head}{epoch:5}  {error:>{max(10, len(name))}.6f}  {accuracy:>8}\n")
 
     def with_history(self, model: Model) -> str:
-        """The text of the model file with the records added as "history"."""
-        return json.dumps({**json.loads(model.to_json()), "history": self.records}, indent=2, ensure_ascii=False) + "\n"
+        """The text of the model file, and the records."""
+        return extended(model, history=self.records)
+
+
+def extended(model: Model, **more: Any) -> str:
+    """The text of the model file, and more that was found on the way."""
+    return json.dumps({**json.loads(model.to_json()), **more}, indent=2, ensure_ascii=False) + "\n"
+
+
+def errors(records: Sequence[dict[str, Any]]) -> str:
+    """The errors of a cross-validation, one line for each strength."""
+    formats = {"strength": "{:.6g}", "nonzero": "{}", "loss": "{:.6f}", "standard_error": "{:.6f}", "mark": "{}"}
+    rows = [[form.format(row[name]) for name, form in formats.items()] for row in records]
+    return grid(["strength", "columns", "loss", "±", ""], rows)
 
 
 def summary(model: Model, details: bool = False) -> str:

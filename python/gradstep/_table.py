@@ -490,6 +490,16 @@ def _no_classes(values: pl.Series, rows: int) -> str | None:
     return None
 
 
+def encoded(frame: pl.DataFrame, path: Path | None) -> bytes:
+    """The frame as Parquet if the suffix of `path` says so, else as CSV."""
+    buffer = io.BytesIO()
+    if path and path.suffix.lower() in PARQUET_SUFFIXES:
+        frame.write_parquet(buffer)
+    else:
+        frame.write_csv(buffer)
+    return buffer.getvalue()
+
+
 def few(values: Sequence[object] | pl.Series, most: int = 8) -> str:
     """The values as an error message names them: the first of them, and how many there are."""
     shown = [short(value) for value in values[:most]]

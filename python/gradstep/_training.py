@@ -186,7 +186,7 @@ def optimum(
     ValueError
         If there is no optimum, since the classes are separated and there is no penalty.
     """
-    x, scaling = _scaled(problem, standardize)
+    x, scaling = scaled(problem, standardize)
     arguments: dict[str, Any] = options
     try:
         best = fit(x, problem.y, sample_weight=problem.weight, callback=callback, **arguments)
@@ -245,7 +245,7 @@ def descent(
             f"target {problem.target!r} has {len(problem.classes)} values: a descent is for two; "
             "without the options of a descent there may be more"
         )
-    x, scaling = _scaled(problem, standardize)
+    x, scaling = scaled(problem, standardize)
     batch_size, activation = options["batch_size"], str(options["activation"])
     arguments: dict[str, Any] = {**options, "batch_size": None if batch_size == "full" else batch_size}
     start = _start(problem, arguments.pop("start"))
@@ -360,7 +360,8 @@ def _separated(problem: Problem, separation: Separation) -> str:
     return f"no optimum: {_words.separated(len(columns), names, 'such as --l2 0.001')}"
 
 
-def _scaled(problem: Problem, standardize: bool) -> tuple[Array, Standardize | None]:
+def scaled(problem: Problem, standardize: bool) -> tuple[Array, Standardize | None]:
+    """The features as a fit sees them, and what was done to them."""
     if not standardize:
         return problem.X, None
     scaling = Standardize.of(problem.X, problem.weight)

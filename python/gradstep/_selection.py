@@ -1,0 +1,134 @@
+"""The strength of a penalty on the command line: chosen by cross-validation, and the path of all strengths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from gradstep import Path, fit, loss, path
+from gradstep._model import Scalar
+from gradstep._path import along
+from gradstep._training import Array, Problem, scaled
+
+STRENGTHS = 30
+"""How many are tried."""
+SHARED = ("gap_tol", "max_passes", "fit_bias")
+"""Options of `fit` that a path has, too."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The mean error on the rows that were left out, at each strength from the largest down."""
+
+    l1_ratio: float
+    strengths: Array
+    n_nonzero: NDArray[np.intp]
+    """Columns with weights, of all rows."""
+    mean: Array
+    error: Array
+    """The standard error of the mean over the folds."""
+
+    @property
+    def best(self) -> int:
+        """The place of the least mean."""
+        return int(self.mean.argmin())
+
+    @property
+    def simplest(self) -> int:
+        """The place of the largest strength whose mean is within one standard error of the least."""
+        return int(np.argmax(self.mean <= self.mean[self.best] + self.error[self.best]))
+
+    def penalty(self, place: int) -> dict[str, Scalar]:
+        """The options of `fit` at a strength."""
+        strength = float(self.strengths[place])
+        return {"l1": self.l1_ratio * strength, "l2": (1 - self.l1_ratio) * strength}
+
+    def marks(self, place: int) -> str:
+        """What a strength is, in words."""
+        words = {"best": self.best, "within one standard error": self.simplest}
+        return ", ".join(word for word, at in words.items() if at == place)
+
+    def records(self) -> list[dict[str, Any]]:
+        """A row for each strength."""
+        return [
+            {
+                "strength": float(self.strengths[place]),
+                **self.penalty(place),
+                "nonzero": int(self.n_nonzero[place]),
+                "loss": float(self.mean[place]),
+                "standard_error": float(self.error[place]),
+                "mark": self.marks(place),
+            }
+            for place in range(len(self.strengths))
+        ]
+
+
+def default_ratio(problem: Problem) -> float:
+    """The part of l1 where none is named: all of it where there may be any."""
+    return 1.0 if len(problem.classes) == 2 else 0.0
+
+
+def whole_path(problem: Problem, ratio: float, standardize: bool, options: dict[str, Scalar], n: int = 100) -> Path:
+    """The path over all rows."""
+    x, _ = scaled(problem, standardize)
+    shared: dict[str, Any] = {name: options[name] for name in SHARED}
+    return path(x, problem.y, l1_ratio=ratio, n=n, **shared)
+
+
+def cross_validated(problem: Problem, ratio: float, folds: int, standardize: bool, options: dict[str, Scalar]) -> Curve:
+    """The error of the rows of each fold by the optima of the others.
+
+    Each class is dealt out to the folds in turn. The rows of a fold are left out by a weight of 0.
+
+    Raises
+    ------
+    ValueError
+        If a class has fewer rows than there are folds.
+    """
+    x, _ = scaled(problem, standardize)
+    whole = whole_path(problem, ratio, standardize, options, STRENGTHS)
+    fold = _dealt(problem, folds)
+    arguments: dict[str, Any] = {name: value for name, value in options.items() if name not in ("l1", "l2", "solver")}
+    errors = np.empty((folds, len(whole.strengths)))
+    for number in range(folds):
+        left, out = (fold != number).astype(float), (fold == number).astype(float)
+
+        def solve(l1: float, l2: float, start: Any, left: Array = left) -> Any:
+            weights, bias = start or (None, None)
+            bias = bias if arguments["fit_bias"] else None
+            return fit(x, problem.y, l1=l1, l2=l2, sample_weight=left, weights=weights, bias=bias, **arguments)
+
+        penalties = ((ratio * s, (1 - ratio) * s) for s in whole.strengths.tolist())
+        for place, best in enumerate(along(penalties, solve, None)):
+            errors[number, place] = loss(x, problem.y, best.weights, best.bias, sample_weight=out)
+    error = errors.std(axis=0, ddof=1) / np.sqrt(folds)
+    return Curve(ratio, whole.strengths, whole.n_nonzero, errors.mean(axis=0), error)
+
+
+def table(problem: Problem, found: Path) -> pl.DataFrame:
+    """A row for each strength: what `Path` says of it, the bias, and the weight of each column."""
+    facts = ("strengths", "n_nonzero", "deviance_explained", "loss", "objective", "gap", "bias")
+    names = ("strength", "nonzero", "deviance_explained", "loss", "objective", "gap", "bias")
+    weights = zip(problem.features, found.weights.T, strict=True)
+    return pl.DataFrame(
+        {name: getattr(found, fact) for name, fact in zip(names, facts, strict=True)}
+        | {f"weight_{name}": weight for name, weight in weights}
+    )
+
+
+def _dealt(problem: Problem, folds: int) -> NDArray[np.intp]:
+    """The fold of each row."""
+    fold = np.empty(len(problem.y), np.intp)
+    for code, value in enumerate(problem.classes):
+        rows = np.flatnonzero(problem.y == code)
+        if len(rows) < folds:
+            raise ValueError(
+                f"target {problem.target!r} has {len(rows)} rows with {value!r}, fewer than --cv {folds}: "
+                "take fewer folds"
+            )
+        fold[rows] = np.arange(len(rows)) % folds
+    return fold
