@@ -37,7 +37,8 @@ from gradstep._classifier import (
 )  # fmt: skip
 from gradstep._docs import suggests_names
 from gradstep._estimator import LogisticRegression
-from gradstep._fitted import StopReason
+from gradstep._fitted import StopReason, codes_of
+from gradstep._formulas import decision_function, sigmoid, softmax
 from gradstep._optimum import GAP_TOL, MAX_PASSES, Optimum
 from gradstep._options import flag
 from gradstep._path import along, largest, without_columns
@@ -243,7 +244,7 @@ class LogisticRegressionCV(Classifier):
             for train, test in check_cv(self.cv, labels, classifier=True).split(X, labels, **routed.splitter.split)
         ]
         grid = self._grid(samples, ratios)
-        score = _Score(self._get_scorer(), samples, labels, routed.scorer.score)
+        score = _Score(self.scoring, samples, labels, routed.scorer.score)
 
         runs = Parallel(n_jobs=self.n_jobs, verbose=self.verbose, prefer="threads")(
             delayed(self._run)(samples, train, test, ratio, grid, score) for train, test in folds for ratio in ratios
@@ -357,7 +358,7 @@ class LogisticRegressionCV(Classifier):
         several = self.n_jobs not in (None, 1)
         n_threads = 1 if several and self.n_threads is None else self.n_threads
         order = grid.order
-        measure = score.of_rows(test)
+        measure = score.of_rows(test, n_threads)
         coefficients: list[Any] = [None] * len(order)
         ends: list[Any] = [None] * len(order)
         scores, n_iter = np.zeros(len(order)), np.zeros(len(order), np.int32)
@@ -365,14 +366,11 @@ class LogisticRegressionCV(Classifier):
         def solve(l1: float, l2: float, start: Any) -> Optimum:
             return self._solve(rest, l1, l2, start, n_threads)
 
-        model = LogisticRegression(l1_ratio=ratio, n_threads=n_threads)
-        model.classes_, model.n_features_in_ = samples.classes, samples.X.shape[1]
         strengths = (grid.penalty(at, ratio, rest.total) for at in order)
         for at, optimum in zip(order, along(strengths, solve, None), strict=True):
-            model._set_coefficients(optimum.weights, optimum.bias)
-            scores[at] = measure(model)
-            parts = [model.coef_, model.intercept_[:, None]] if self.fit_intercept else [model.coef_]
-            coefficients[at] = np.concatenate(parts, axis=1)
+            scores[at] = measure(optimum.weights, optimum.bias)
+            weights, bias = np.atleast_2d(optimum.weights), np.atleast_1d(optimum.bias)[:, None]
+            coefficients[at] = np.concatenate([weights, bias] if self.fit_intercept else [weights], axis=1)
             n_iter[at], ends[at] = optimum.n_iterations, _End.of(optimum)
         return _Run(np.stack(coefficients), scores, n_iter, ends)
 
@@ -472,20 +470,53 @@ class _Grid(NamedTuple):
         return (other, self.values) if self.are_strengths else (self.values, other)
 
 
-class _Score(NamedTuple):
-    """A scorer, and all samples that it may be asked about."""
+def _hits(z: Array, codes: NDArray[np.intp]) -> Array:
+    """Whether the most probable class is that of the label."""
+    return np.asarray(codes_of(z, by_class=z.ndim == 2) == codes)
 
-    scorer: Any
+
+def _log_likelihood(z: Array, codes: NDArray[np.intp]) -> Array:
+    """The logarithm of the probability of the label, or of rounding where that is larger, as in scikit-learn."""
+    p = softmax(z)[np.arange(len(z)), codes] if z.ndim == 2 else sigmoid(np.where(codes, z, -z))
+    return np.asarray(np.log(np.maximum(p, np.finfo(p.dtype).eps)))
+
+
+_DIRECT = {None: _hits, "accuracy": _hits, "neg_log_loss": _log_likelihood}
+"""Scores that are means over rows: scikit-learn's, which check and encode labels each time, take longer than a fit."""
+
+
+class _Score(NamedTuple):
+    """What scores fits, and all samples that it may be asked about."""
+
+    scoring: Any
     samples: Samples
     labels: Array
     params: dict[str, Any]
 
-    def of_rows(self, rows: Array) -> Callable[[Any], float]:
-        """The score of an estimator on some rows."""
-        X, labels = self.samples.X[rows], self.labels[rows]
+    def of_rows(self, rows: Array, n_threads: int | None) -> Callable[[Array, Any], float]:
+        """The score of weights and bias on some rows."""
+        X, classes = self.samples.X[rows], self.samples.classes
         params = _check_method_params(self.samples.X, self.params, indices=rows)
-        scorer = _of_all_classes(self.scorer, self.samples.classes)
-        return lambda model: float(scorer(model, X, labels, **params))
+        known = self.scoring is None or isinstance(self.scoring, str)
+        mean_of = _DIRECT.get(self.scoring) if known and params.keys() <= {"sample_weight"} else None
+        if mean_of:
+            codes, weight = self.samples.codes[rows], params.get("sample_weight")
+
+            def direct(weights: Array, bias: Any) -> float:
+                z = decision_function(X, weights, bias, n_threads=n_threads)
+                return float(np.average(mean_of(z, codes), weights=weight))
+
+            return direct
+
+        labels, scorer = self.labels[rows], _of_all_classes(get_scorer(self.scoring), classes)
+        model = LogisticRegression(n_threads=n_threads)
+        model.classes_, model.n_features_in_ = classes, X.shape[1]
+
+        def by_scorer(weights: Array, bias: Any) -> float:
+            model._set_coefficients(weights, bias)
+            return float(scorer(model, X, labels, **params))
+
+        return by_scorer
 
 
 def _of_all_classes(scorer: Any, classes: Array) -> Any:

@@ -199,6 +199,7 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "points": lambda X, y, weights: gradstep.Trainer(0.5, 2, batch_size=1, l2=0.1).fit(X, y, weights),
     "show": lambda X, y, weights: shown(gradstep.Trainer(0.5, 2, batch_size=3).fit(X, y, weights), X, y),
     "fit": lambda X, y, weights: gradstep.fit(X, y, l2=0.5, weights=weights, bias=0.25, max_passes=30)[:2],
+    "path": lambda X, y, weights: found(gradstep.path(X, y, n=3, ratio=0.1, max_passes=30)),
     "gd": lambda X, y, weights: gradstep.fit(X, y, l2=0.5, weights=weights, solver="gd", max_passes=30)[:2],
 }
 
@@ -213,6 +214,8 @@ def test_formulas(data: st.DataObject, name: str) -> None:
     drawn = [data.draw(arrays(shape, labels=2 * (i == 1))) for i, shape in enumerate(shapes)]
     if name in ("decision_function", "predict_proba", "hessian", "covariance", "explain"):
         drawn[1] = (None, np.zeros(1))  # labels are not looked at
+    if name == "path":
+        drawn[2] = (None, np.zeros(1))  # nor are weights
     if name == "explain":
         drawn[0] = (None, np.zeros(1))  # the weights are the point, too
     call = FORMULAS[name]
@@ -228,6 +231,10 @@ def shown(descent: Any, X: Any, y: Any) -> str:
         return page.read_text(encoding="utf-8")
     finally:
         page.unlink()
+
+
+def found(path: Any) -> Any:
+    return path.strengths, path.weights, path.bias, path.objective, path.deviance_explained
 
 
 def comparable(fit: Any) -> Any:
@@ -328,6 +335,7 @@ ANYTHING = st.one_of(
 )
 
 TRAINER_OPTIONS = sorted(set(inspect.signature(gradstep.Trainer).parameters))
+PATH_OPTIONS = sorted(set(inspect.signature(gradstep.path).parameters) - {"X", "y"})
 FIT_OPTIONS = sorted(set(inspect.signature(gradstep.fit).parameters) - {"X", "y", "callback"})
 
 X, Y = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [3.0, 3.0]]), np.array([0, 1, 0, 1])
@@ -369,6 +377,17 @@ def test_options_of_fit(options: dict[str, Any], classes: int) -> None:
         assert names_one_of(options, best)
     else:
         assert np.isfinite(best.weights).all() and np.isfinite(best.objective)
+
+
+@settings(max_examples=cases(200))
+@given(options=st.dictionaries(st.sampled_from(PATH_OPTIONS), ANYTHING, max_size=4), classes=st.sampled_from([2, 3]))
+def test_options_of_a_path(options: dict[str, Any], classes: int) -> None:
+    y = [0, 0, 1, classes - 1]
+    kind, path = outcome(lambda: gradstep.path(X, y, **{"n": 5, "max_passes": 30, **options}))
+    if kind == "refused":
+        assert names_one_of({"l1_ratio": None, **options}, path)
+    else:
+        assert np.isfinite(path.weights).all() and np.isfinite(path.objective).all()
 
 
 @settings(max_examples=cases(200))

@@ -11,7 +11,7 @@ import sklearn.linear_model as peers
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import log_loss
+from sklearn.metrics import get_scorer, log_loss
 from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold
 from sklearn.preprocessing import scale
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -72,6 +72,33 @@ def test_scores_are_those_of_fits_to_the_other_folds(classes: int, weighted: boo
     assert model.score(X, y) == -log_loss(y, model.predict_proba(X))
 
 
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("scoring", [None, "accuracy", "neg_log_loss", "roc_auc_ovr", "f1_macro"])
+def test_scores_are_those_of_scikit_learns_scorers(classes: int, scoring: str | None) -> None:
+    X, y = problem(classes, m=90)
+    s = weights_of_samples(len(y))
+    folds = list(KFold(3).split(X))
+    model = LogisticRegressionCV(Cs=[0.1, 1e9], cv=folds, scoring=scoring, use_legacy_attributes=False).fit(X, y, s)
+    one = LogisticRegression().fit(X, y)
+    for fold, (_, test) in enumerate(folds):
+        for k in range(2):
+            path = model.coefs_paths_[fold, 0, k]
+            one.coef_, one.intercept_ = path[:, :-1], path[:, -1]
+            want = get_scorer(scoring or "accuracy")(one, X[test], y[test], sample_weight=s[test])
+            # Sums of thirty terms.
+            assert model.scores_[fold, 0, k] == pytest.approx(want, rel=1e-13)
+    seen: list[Any] = []
+
+    def own(estimator: Any, X: Any, y: Any) -> float:
+        seen.append((estimator.predict_proba(X).shape, y.tolist()))
+        return -float(len(seen))
+
+    model = LogisticRegressionCV(Cs=[0.1, 1.0], cv=folds, scoring=own, use_legacy_attributes=False).fit(X, y)
+    assert model.scores_.ravel().tolist() == [-1.0, -2.0, -3.0, -4.0, -5.0, -6.0]
+    assert seen == [((30, classes), y[test].tolist()) for _, test in folds for _ in range(2)]
+    assert model.score(X, y) == -7.0
+
+
 def test_the_grid_of_a_number_of_strengths_is_that_of_a_path() -> None:
     X, y = problem(m=100)
     model = LogisticRegressionCV(strengths=6, l1_ratios=[0.5], **NEW).fit(X, y)
@@ -114,7 +141,7 @@ def test_attributes_as_scikit_learn_has_them_today(classes: int, ratios: Any) ->
     n_iter = np.swapaxes(new.n_iter_, 1, 2)
     assert old.n_iter_.tolist() == [(n_iter[:, :, 0] if ratios is None else n_iter).tolist()]
     with warnings.catch_warnings(action="ignore"):
-        peer = peers.LogisticRegressionCV(Cs=[0.1, 1.0, 10.0], cv=4, max_iter=10_000).fit(X, y)
+        peer = peers.LogisticRegressionCV(Cs=[0.1, 1.0, 10.0], cv=4, max_iter=30).fit(X, y)
     if ratios is None:
         for name in ("C_", "Cs_", "n_iter_", "coef_", "intercept_"):
             assert getattr(peer, name).shape == getattr(old, name).shape
@@ -141,7 +168,7 @@ def test_it_chooses_what_scikit_learn_chooses(name: str, scoring: str) -> None:
     load = {"cancer": datasets.load_breast_cancer, "iris": datasets.load_iris, "wine": datasets.load_wine}[name]
     X, y = load(return_X_y=True)
     X = scale(X)
-    options: dict[str, Any] = {"Cs": np.logspace(-3, 2, 6), "cv": StratifiedKFold(4), "scoring": scoring}
+    options: dict[str, Any] = {"Cs": np.logspace(-3, 1, 5), "cv": StratifiedKFold(4), "scoring": scoring}
     with warnings.catch_warnings(action="ignore"):
         peer = peers.LogisticRegressionCV(solver="newton-cholesky", tol=1e-10, max_iter=1000, **options).fit(X, y)
     model = LogisticRegressionCV(gap_tol=1e-11, **options).fit(X, y)
