@@ -78,7 +78,7 @@ class LogisticRegressionCV(Classifier):
         Whether to fit all samples at the strength that is chosen. Otherwise the coefficients are the means over the
         folds, each at the strength that is best on it.
     one_standard_error : bool, default False
-        Whether to choose the largest strength whose mean score is within one standard error of the best one.
+        Whether to choose, with `refit`, the largest strength whose mean score is within one standard error of the best.
     use_legacy_attributes : bool, default True
         Whether `scores_` and `coefs_paths_` are dicts by class, and `C_` and `l1_ratio_` arrays, as scikit-learn has
         them before version 1.10.
@@ -99,9 +99,9 @@ class LogisticRegressionCV(Classifier):
     coef_, intercept_, classes_, n_features_in_, feature_names_in_
         As of `LogisticRegression`.
     C_, l1_ratio_ : float, or ndarrays of shape (1,) or (K,) with ``use_legacy_attributes=True``
-        What was chosen. Without `refit` the mean of what is best on each fold.
+        What was chosen. Without `refit` the means of what is best on each fold.
     strength_ : float
-        l1 + l2 on the mean error of all samples, at `C_`.
+        The same as l1 + l2 on the mean error.
     Cs_, strengths_ : ndarrays, shape (n_Cs,)
         All values, in the order given; `Cs_` for the sum of all sample weights where `strengths` were given, and
         `strengths_` for that sum otherwise.
@@ -261,25 +261,16 @@ class LogisticRegressionCV(Classifier):
         self.classes_ = samples.classes
         self.Cs_, self.strengths_ = grid.both(samples.total)
         self.l1_ratios_ = np.array(ratios)
-        best = np.array(_best(scores, self.strengths_, bool(self.one_standard_error)))
         if self.refit:
-            at = tuple(best)
-            with np.errstate(invalid="ignore"):  # of infinite intercepts there may be no mean
-                weights, bias = self._split_up(coefs[(slice(None), *at)].mean(axis=0))
-            l1, l2 = grid.penalty(at[1], ratios[at[0]], samples.total)
-            optimum = self._solve(samples, l1, l2, (weights, bias), self.n_threads)
-            self._set_coefficients(optimum.weights, optimum.bias)
-            self.gap_, self.converged_, self.objective_ = optimum.gap, optimum.converged, optimum.objective
-            self.stop_reason_ = optimum.stop_reason
-            fits.append(_End.of(optimum))
-            C, ratio = self.Cs_[at[1]], ratios[at[0]]
+            places = [_best(scores, self.strengths_, bool(self.one_standard_error))]
+            fits.append(self._refit(samples, grid, places[0], coefs))
         else:
-            each = np.array([_best(one[None], self.strengths_, False) for one in scores])
-            mean = np.mean([coefs[(fold, *at)] for fold, at in enumerate(each)], axis=0)
+            places = [_best(one[None], self.strengths_, False) for one in scores]
+            mean = np.mean([coefs[(fold, *place)] for fold, place in enumerate(places)], axis=0)
             self._set_coefficients(*self._split_up(mean))
-            C, ratio = self.Cs_[each[:, 1]].mean(), self.l1_ratios_[each[:, 0]].mean()
-        with np.errstate(divide="ignore"):
-            self.strength_ = float(1.0 / (C * samples.total))
+        of_ratios, of_strengths = np.transpose(places)
+        self.strength_ = float(self.strengths_[of_strengths].mean())
+        C, ratio = self.Cs_[of_strengths].mean(), self.l1_ratios_[of_ratios].mean()
         self._set_results(float(C), float(ratio), coefs, scores, n_iter)
         self._warn(fits)
         return self
@@ -373,6 +364,17 @@ class LogisticRegressionCV(Classifier):
             coefficients[at] = np.concatenate([weights, bias] if self.fit_intercept else [weights], axis=1)
             n_iter[at], ends[at] = optimum.n_iterations, _End.of(optimum)
         return _Run(np.stack(coefficients), scores, n_iter, ends)
+
+    def _refit(self, samples: Samples, grid: _Grid, place: tuple[int, int], coefs: Array) -> _End:
+        """Fit all samples at one ratio and strength, from the mean of the folds' coefficients there."""
+        with np.errstate(invalid="ignore"):  # of infinite intercepts there may be none
+            start = self._split_up(coefs[(slice(None), *place)].mean(axis=0))
+        l1, l2 = grid.penalty(place[1], float(self.l1_ratios_[place[0]]), samples.total)
+        optimum = self._solve(samples, l1, l2, start, self.n_threads)
+        self._set_coefficients(optimum.weights, optimum.bias)
+        self.gap_, self.converged_, self.objective_ = optimum.gap, optimum.converged, optimum.objective
+        self.stop_reason_ = optimum.stop_reason
+        return _End.of(optimum)
 
     def _solve(self, samples: Samples, l1: float, l2: float, start: Any, n_threads: int | None) -> Optimum:
         most = self.max_iter

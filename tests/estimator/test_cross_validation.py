@@ -63,7 +63,7 @@ def test_scores_are_those_of_fits_to_the_other_folds(classes: int, weighted: boo
     mean = model.scores_.mean(axis=0)
     i, k = np.argwhere(mean == mean.max())[0]
     total = len(y) if s is None else s.sum()
-    assert model.l1_ratio_ == ratios[i] and model.Cs_[k] == model.C_ and model.strength_ == 1 / (model.C_ * total)
+    assert (model.l1_ratio_, model.C_, model.strength_) == (ratios[i], model.Cs_[k], model.strengths_[k])
     chosen = model.Cs_ if units == "C" else model.strengths_
     assert chosen.tolist() == values and np.allclose(model.Cs_ * model.strengths_, 1 / total, rtol=1e-14)
     want = LogisticRegression(C=model.C_, l1_ratio=model.l1_ratio_).fit(X, y, s)

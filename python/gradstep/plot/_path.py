@@ -65,7 +65,7 @@ def path(path: Path, *, names: Sequence[object] | None = None, ax: Axes | None =
         style = _canvas.curve_style(place) if named else {"color": _canvas.FAINT, "linewidth": 0.8, "zorder": 1.5}
         label = shown[j] if named else None
         ax.plot(path.strengths[positive], weights[positive, j], label=label, **style)
-    ax.set(xscale="log", xlabel="strength of the penalty (nats)", ylabel=_canvas.WEIGHT_LABEL)
+    ax.set(xscale="log", xlabel="strength of the penalty", ylabel=_canvas.WEIGHT_LABEL)
     ax.set_xlim(path.strengths[0], path.strengths[positive][-1])
     ax.set_title("Weights by strength")
     if order:
