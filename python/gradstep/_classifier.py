@@ -223,6 +223,33 @@ class Classifier(ClassifierMixin, BaseEstimator):
         self.coef_ = self._dense_coefficients()
         return self
 
+    def to_onnx(self) -> Any:
+        """The fitted estimator as a model of ONNX, which programs without Python can run (extra ``onnx``).
+
+        Returns
+        -------
+        onnx.ModelProto
+            From "X", rows in the dtype of `coef_`, it makes "label", the classes, and "probabilities", as `predict` and
+            `predict_proba` do. ``onnx.save`` writes it.
+
+        Raises
+        ------
+        ImportError
+            Without onnx 1.16 or newer.
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+
+        Examples
+        --------
+        >>> model = gradstep.LogisticRegression().fit([[0.0], [1.0], [2.0], [3.0]], ["no", "yes", "no", "yes"])
+        >>> [output.name for output in model.to_onnx().graph.output]
+        ['label', 'probabilities']
+        """
+        from gradstep import _onnx
+
+        check_is_fitted(self, "coef_")
+        return _onnx.model(self._dense_coefficients(), self.intercept_, self.classes_)
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
