@@ -17,7 +17,7 @@ from sklearn.preprocessing import scale
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import gradstep
-from gradstep import LogisticRegression, LogisticRegressionCV
+from gradstep import LogisticRegression, LogisticRegressionCV, _cross_validation
 from helpers.estimators import problem, weights_of_samples
 
 CHECKS = parametrize_with_checks(
@@ -205,6 +205,20 @@ def test_containers_give_the_same(make: Any) -> None:
     want, got = (LogisticRegressionCV(Cs=3, gap_tol=1e-11, **NEW).fit(data, y) for data in (X, make(X)))
     np.testing.assert_allclose(got.scores_, want.scores_, atol=1e-6)
     np.testing.assert_allclose(got.coef_, want.coef_, atol=1e-5)
+
+
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_folds_of_large_features_are_weights(make: Any, weighted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = problem(3, m=90)
+    s = weights_of_samples(len(y)) if weighted else None
+    folds = [(np.r_[0:60, 30:40], np.r_[60:90]), (np.r_[30:90], np.r_[0:30])]  # some rows twice
+    model = LogisticRegressionCV(Cs=[0.1, 10.0], cv=folds, gap_tol=1e-11, **NEW)
+    copied = model.fit(make(X), y, s).coefs_paths_
+    monkeypatch.setattr(_cross_validation, "MOST_COPIED", 0)
+    weights = model.fit(make(X), y, s).coefs_paths_
+    np.testing.assert_allclose(weights, copied, atol=1e-5)
+    assert weights.tobytes() != copied.tobytes()
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
