@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, wraps
 from numbers import Integral
@@ -21,6 +21,8 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from gradstep._fitted import StopReason, codes_of
 from gradstep._formulas import decision_function, log_sigmoid, sigmoid, softmax
+from gradstep._model import Model
+from gradstep._native import __version__
 from gradstep._optimum import Iteration, Optimum, Separation, fit
 from gradstep._options import flag, number, text
 
@@ -249,6 +251,65 @@ class Classifier(ClassifierMixin, BaseEstimator):
 
         check_is_fitted(self, "coef_")
         return _onnx.model(self._dense_coefficients(), self.intercept_, self.classes_)
+
+    def to_model(self, features: Sequence[str] | None = None, target: str = "target") -> Model:
+        """The model that `gradstep train` would write: it predicts without scikit-learn, and is saved as JSON.
+
+        Parameters
+        ----------
+        features : sequence of str, optional
+            Names of the columns; by default those of the frame that was fitted, or column_1, column_2, …
+        target : str, default "target"
+            The name of what is predicted.
+
+        Returns
+        -------
+        Model
+            It computes in float64.
+
+        Raises
+        ------
+        ValueError
+            If there is not one name for each column.
+
+        Examples
+        --------
+        >>> estimator = gradstep.LogisticRegression(l2=0.1).fit([[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1])
+        >>> estimator.to_model(features=["hours"]).predict({"hours": [0.5, 2.5]})
+        array([0, 1])
+        """
+        check_is_fitted(self, "coef_")
+        columns = self.coef_.shape[1]
+        if features is None and hasattr(self, "feature_names_in_"):
+            features = [str(name) for name in self.feature_names_in_]
+        elif features is None:
+            features = [f"column_{j}" for j in range(1, columns + 1)]
+        if len(features) != columns or len(set(features)) < columns:
+            raise ValueError(f"features must hold {columns} different names, got {list(features)}")
+        weights, bias = self._parameters()
+        facts = {name: getattr(self, f"{name}_", None) for name in ("objective", "gradient_norm", "converged")}
+        if hasattr(self, "history_"):
+            facts |= {
+                "gap": self.gap_ if np.isfinite(self.gap_) else None,
+                "n_iterations": int(np.max(self.n_iter_)),
+                "stop_reason": str(self.stop_reason_),
+                "aliased": [features[alias.column] for alias in self.aliased_],
+            }
+        return Model(
+            features=list(features),
+            target=target,
+            classes=self.classes_.tolist(),
+            weights=weights.tolist(),
+            bias=np.asarray(bias).tolist(),
+            standardize=None,
+            options={
+                name: value
+                for name, value in self.get_params().items()
+                if value is None or isinstance(value, bool | int | float | str)
+            },
+            result={name: value for name, value in facts.items() if value is not None or name == "gap"},
+            gradstep=__version__,
+        )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

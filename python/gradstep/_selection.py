@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gradstep import Path, fit, loss, path
-from gradstep._model import Scalar
+from gradstep._document import Scalar
 from gradstep._path import along
 from gradstep._training import Array, Problem, scaled
 
@@ -76,7 +76,7 @@ def whole_path(problem: Problem, ratio: float, standardize: bool, options: dict[
     """The path over all rows."""
     x, _ = scaled(problem, standardize)
     shared: dict[str, Any] = {name: options[name] for name in SHARED}
-    return path(x, problem.y, l1_ratio=ratio, n=n, **shared)
+    return path(x, problem.y, l1_ratio=ratio, n=n, sample_weight=problem.weight, **shared)
 
 
 def cross_validated(problem: Problem, ratio: float, folds: int, standardize: bool, options: dict[str, Scalar]) -> Curve:
@@ -92,10 +92,11 @@ def cross_validated(problem: Problem, ratio: float, folds: int, standardize: boo
     x, _ = scaled(problem, standardize)
     whole = whole_path(problem, ratio, standardize, options, STRENGTHS)
     fold = _dealt(problem, folds)
+    weight = np.ones(len(fold)) if problem.weight is None else problem.weight
     arguments: dict[str, Any] = {name: value for name, value in options.items() if name not in ("l1", "l2", "solver")}
     errors = np.empty((folds, len(whole.strengths)))
     for number in range(folds):
-        left, out = (fold != number).astype(float), (fold == number).astype(float)
+        left, out = (np.where(of_fold, weight, 0.0) for of_fold in (fold != number, fold == number))
 
         def solve(l1: float, l2: float, start: Any, left: Array = left) -> Any:
             weights, bias = start or (None, None)
