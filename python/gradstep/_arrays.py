@@ -115,6 +115,12 @@ def check_out(z: Array, out: Any) -> None:
         raise ValueError("out must be writeable, got a read-only array")
 
 
+def column_names(value: Any) -> list[Any] | None:
+    """The names of a frame's columns, of pandas, polars or pyarrow; None of what has none."""
+    names = getattr(value, "column_names", getattr(value, "columns", None))
+    return None if names is None else list(names)
+
+
 def shape_text(shape: tuple[int, ...]) -> str:
     """A shape for messages; the shape () of a scalar, which is easily overlooked, is explained."""
     return f"{shape}" if shape else "() (0-dimensional)"
@@ -205,8 +211,8 @@ def _where(value: Any, place: tuple[int, ...]) -> str:
     """Where an element is: its column, by name if `value` is a frame; for a vector its index."""
     if len(place) != 2:
         return f"index {', '.join(map(str, place))}"
-    names = getattr(value, "column_names", getattr(value, "columns", None))
-    name = None if names is None else list(names)[place[1]]
+    names = column_names(value)
+    name = None if names is None else names[place[1]]
     return f"column {name!r}" if isinstance(name, str) else f"column {place[1]}"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import scipy.sparse
 from scipy.optimize import minimize_scalar
@@ -116,7 +117,17 @@ def test_of_many_rows_a_sample_is_shown_and_the_descent_is_of_all(tmp_path: Path
     want = trainer.fit(many, y)
     path = numbers(page["runs"]["sigmoid"][page["rate"]]["path"]).reshape(-1, 3)
     assert np.array_equal(path[1:], np.column_stack(want.path))
-    assert page["order"] is None
+    assert page["order"] is None and not page["isWhole"]
+
+
+def test_an_order_that_is_too_long_is_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    trainer = gradstep.Trainer(0.1, 6, batch_size=1, shuffle=True, seed=1)
+    for limit, has_order in ((600, True), (599, False)):
+        monkeypatch.setattr(_runs, "MOST_VISITS", limit)
+        page = contents(trainer, tmp_path)
+        assert page["isWhole"] is has_order and (page["order"] is not None) is has_order
+        assert "sample" not in page["facts"]
+        assert contents(replace(trainer, shuffle=False, seed=None), tmp_path)["isWhole"]
 
 
 def test_of_many_columns_fewer_rows_are_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -158,7 +169,9 @@ def test_columns_and_names(tmp_path: Path) -> None:
     page = contents(trainer, tmp_path, frame, WIDE_Y, columns=(3, 1), labels=["no", "yes"], title="a < b")
     assert (page["columns"], page["labels"], page["title"]) == ([3, 1], ["no", "yes"], "a < b")
     assert page["names"] == ["age", "dose", "size", "shape"]
-    assert contents(trainer, tmp_path, frame, WIDE_Y, names="abcd" and list("abcd"))["names"] == list("abcd")
+    assert contents(trainer, tmp_path, frame, WIDE_Y, names=list("abcd"))["names"] == list("abcd")
+    table = pa.table({name: frame[name] for name in frame})
+    assert contents(trainer, tmp_path, table, WIDE_Y)["names"] == page["names"]
     assert contents(trainer, tmp_path, WIDE[:, :1], WIDE_Y)["columns"] == [0]
 
 

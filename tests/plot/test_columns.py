@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import scipy.sparse
 from matplotlib import pyplot
@@ -98,6 +99,7 @@ def test_limits_and_names() -> None:
     for data, names, shown in [
         (X, None, ("$x_{3}$", "$x_{2}$")),
         (frame, None, ("size", "dose")),
+        (pa.table({name: frame[name] for name in frame}), None, ("size", "dose")),
         (frame, ["a", "b", "c"], ("c", "b")),
     ]:
         ax = gradstep.plot.lines(descent, data, Y, columns=(2, 1), names=names)

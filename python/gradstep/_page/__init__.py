@@ -82,8 +82,9 @@ def show(
     -----
     The descent is run again from its start, with up to 25 learning rates and both activations; of large data with fewer
     or none, so that this takes a few seconds. The page holds the weights and the bias at the end of each epoch, to the
-    bit. From there it computes the updates within an epoch itself, in float64. Of more than 2000 rows (with many
-    columns, of fewer) it shows a sample, which is always the same, and no updates within an epoch.
+    bit, and some within epochs, where rounding would grow. From there it computes the updates within an epoch itself,
+    in float64. Of more than 2000 rows (with many columns, of fewer) it shows a sample, which is always the same, and no
+    updates within an epoch; neither where the order of shuffled rows would be too long.
 
     Examples
     --------

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gradstep import _options, _valley
-from gradstep._arrays import Array, Features
+from gradstep._arrays import Array, Features, column_names
 from gradstep._descent import Descent, Trainer
 from gradstep._native import __version__
 from gradstep._optimum import fit
@@ -39,9 +39,9 @@ def contents(
     """Everything that the page's script reads, as JSON can hold it; arrays are base64 of little-endian bytes."""
     if descent.trainer.learning_rate == "auto":
         raise ValueError("descent must have a learning rate of its own, got 'auto'")
-    named = getattr(X, "columns", None) if names is None else names
+    named = column_names(X) if names is None else names
     trainer, own = same_again(descent, X, y)
-    data = Data.of(X, y)
+    data = Data.of(X, y, trainer)
     n = data.X.shape[1]
     pair = _pair(own, data) if columns is None else list(_options.two_columns(columns, n))
     rates, activations = choices(trainer, *data.X.shape)
@@ -61,6 +61,7 @@ def contents(
         "rowsInAll": data.X.shape[0],
         "X": _floats(data.shown),
         "y": _floats(data.y[data.rows]),
+        "isWhole": data.is_whole,
         "batch": min(trainer.batch_size or data.X.shape[0], data.X.shape[0]),
         "averages": trainer.reduction == "mean",
         "l2": trainer.l2,
@@ -80,7 +81,7 @@ def _facts(trainer: Trainer, data: Data) -> str:
     steps = "point by point" if size == 1 else "all rows at once" if size == m else f"{size} rows at a time"
     facts = [f"{m} rows", steps, *["shuffled"] * trainer.shuffle, *[f"penalty l2 = {trainer.l2:g}"] * bool(trainer.l2)]
     others = f" {n - 2} more column{'s are' if n > 3 else ' is'} drawn at the mean." if n > 2 else ""
-    sample = "" if data.is_whole else f" A sample of {len(data.rows)} rows is shown; the descent is of all."
+    sample = f" A sample of {len(data.rows)} rows is shown; the descent is of all." if len(data.rows) < m else ""
     return f"{', '.join(facts)}.{others}{sample}"
 
 

@@ -21,6 +21,8 @@ ACTIVATIONS: tuple[Activation, ...] = ("sigmoid", "step")
 MOST_ROWS = 2000
 MOST_NUMBERS = 2**19
 """Of the rows in a page, and of the paths of all runs: 4 MiB of each."""
+MOST_VISITS = 2**20
+"""Of rows in all epochs, whose order is in a page: 2 MiB."""
 LARGEST_PATH = 2**22
 """Numbers of one path."""
 MOST_WORK = 2**31
@@ -39,9 +41,11 @@ class Data(NamedTuple):
     rows: NDArray[np.intp]
     shown: Array
     """These rows of `X`, in float64."""
+    is_whole: bool
+    """Whether the page can compute updates: it has all rows, and their order in each epoch if they are shuffled."""
 
     @classmethod
-    def of(cls, X: Features, y: ArrayLike) -> Data:
+    def of(cls, X: Features, y: ArrayLike, trainer: Trainer) -> Data:
         given = features(X)
         values: Any = given if isinstance(given, np.ndarray) else X
         m, n = values.shape
@@ -51,12 +55,8 @@ class Data(NamedTuple):
             rows = np.sort(np.random.default_rng(0).choice(m, most, replace=False))
         some = values[rows]
         shown = np.asarray(some if isinstance(some, np.ndarray) else some.toarray(), np.float64)
-        return cls(values, real("y", y), rows, shown)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether all rows are shown."""
-        return len(self.rows) == len(self.y)
+        has_order = not trainer.shuffle or trainer.epochs * m <= MOST_VISITS
+        return cls(values, real("y", y), rows, shown, len(rows) == m and has_order)
 
 
 class Run(NamedTuple):

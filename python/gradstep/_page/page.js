@@ -12,7 +12,7 @@ const floats = (text) => new Float64Array(bytes(text).buffer);
 // What is shown of the rows: X is (m, n) by rows.
 const n = data.names.length, m = data.rows.length, X = floats(data.X), y = floats(data.y), means = floats(data.means);
 const order = data.order && new Uint16Array(bytes(data.order).buffer);
-const isWhole = m === data.rowsInAll; // else a sample, of which no update can be computed
+const { isWhole } = data; // else no update can be computed, as of a sample
 const batch = isWhole ? data.batch : m, updatesPerEpoch = Math.ceil(m / batch);
 const [first, second] = data.columns; // second is undefined where there is one column
 for (const runs of Object.values(data.runs)) {

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradstep import _formulas
-from gradstep._arrays import Array, Features, features, real
+from gradstep._arrays import Array, Features, column_names, features, real
 from gradstep._descent import Descent, Parameters
 from gradstep._fitted import codes_of
 from gradstep._optimum import Optimum
@@ -109,7 +109,7 @@ class Table(NamedTuple):
             raise ValueError(f"X must be 2-dimensional, got shape {values.shape}")
         n = values.shape[1]
         if names is None:
-            names = getattr(X, "columns", None)
+            names = column_names(X)
         if names is None:
             return cls(values, [f"$x_{{{j + 1}}}$" for j in range(n)])
         return cls(values, _canvas.texts("names", names, n, "column of X"))
