@@ -464,7 +464,7 @@ def predict(
     frame = pl.DataFrame([*(table.frame[name] for name in dict.fromkeys(kept)), *predictions.iter_columns()])
 
     if as_json:
-        emit(json.dumps(frame.to_dicts(), ensure_ascii=False) + "\n")
+        emit(json.dumps(frame.to_dicts(), ensure_ascii=False, default=str) + "\n")
         return
     data = _table.encoded(frame, out)
     if out:

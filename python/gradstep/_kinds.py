@@ -43,7 +43,8 @@ class Asked:
 
     def named(self, table: Table) -> Asked:
         """The same with the columns that each option names."""
-        table.named_by([] if self.weight is None else [self.weight])
+        if self.weight is not None:
+            table.check_name(self.weight)
         return replace(
             self,
             features=table.named_by(self.features),

@@ -114,9 +114,13 @@ class Table:
         """The columns that an option names: each value is a name, or names with commas between them."""
         names = [name for value in values for name in ([value] if value in self.frame.columns else value.split(","))]
         for name in names:
-            if name not in self.frame.columns:
-                raise self.error(f"has no column {name!r}; the columns are {few(self.frame.columns)}{self.hint()}")
+            self.check_name(name)
         return names
+
+    def check_name(self, name: str) -> None:
+        """Raise a ValueError unless there is a column of this name."""
+        if name not in self.frame.columns:
+            raise self.error(f"has no column {name!r}; the columns are {few(self.frame.columns)}{self.hint()}")
 
     def names_for(self, needed: Sequence[str]) -> Sequence[str]:
         """The columns that hold what a model needs: by name, or by position where the file has no header."""

@@ -74,7 +74,7 @@ class Problem:
         taken = {*asked.drop, *asked.ids, asked.weight}
         if target is None:
             target = next((name for name in reversed(table.frame.columns) if name not in taken), "")
-        table.named_by([target])
+        table.check_name(target)
         codes, classes = table.target(target)
         unlabelled = np.isnan(codes)
         faults = [] if asked.missing or not unlabelled.any() else [_unlabelled(target, unlabelled)]

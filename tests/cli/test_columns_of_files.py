@@ -90,6 +90,8 @@ def test_columns_are_chosen(folder: Path, capfd: pytest.CaptureFixture[str]) -> 
         (["--drop", "b"], "has no column 'b'"),
         (["--features", "a,none"], "has no column 'none'"),
         (["--weight", "none"], "has no column 'none'"),
+        (["--weight", "count,a"], "has no column 'count,a'"),
+        (["--target", "a,count"], "has no column 'a,count'"),
         (["--categorical", "answer"], "--categorical must name a feature, got 'answer'"),
         (["--features", "answer"], "must have a feature column beside 'answer'"),
     ]:
@@ -271,6 +273,11 @@ def test_ids_and_kept_columns(folder: Path, capfd: pytest.CaptureFixture[str]) -
     assert "column 'label' cannot be kept" in one_line(capfd.readouterr().err)
     assert run(["predict", "model.json", "data.csv", "--keep", "none"]) == 1
     assert "has no column 'none'" in one_line(capfd.readouterr().err)
+    frame = table()
+    frame.write_parquet("data.parquet")
+    trained(capfd, "data.parquet", "--out", "model.json")
+    assert run(["predict", "model.json", "data.parquet", "--keep", "day", "--json"]) == 0
+    assert [row["day"] for row in json.loads(capfd.readouterr().out)] == frame["day"].cast(str).to_list()
 
 
 def test_threshold(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

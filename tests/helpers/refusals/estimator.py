@@ -127,3 +127,11 @@ for fitted, kind, facts in [
     (PEER, ValueError, "a sigmoid or a softmax, got multi_class='multinomial' for two classes"),
 ]:
     refuse("from_sklearn", kind, "fitted", facts, gradstep.LogisticRegression.from_sklearn, fitted)
+
+
+def exported(features: list[str]) -> Any:
+    return gradstep.LogisticRegression(l2=1.0).fit(POINTS, NAMES).to_model(features)
+
+
+refuse("to_model", ValueError, "features", r"hold 2 different names, got \['a', 'a'\]$", exported, ["a", "a"])
+refuse("to_model", ValueError, "features", r"hold 2 different names, got \['a'\]$", exported, ["a"])
