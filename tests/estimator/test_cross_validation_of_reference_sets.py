@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sklearn
 import sklearn.linear_model as peers
 from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import scale
+from sklearn.utils.fixes import parse_version
 
 from gradstep import LogisticRegressionCV
 from helpers.reference_sets import BINARY_SETS, read_classes
@@ -24,6 +26,8 @@ MOST_ROWS = 3_000
 @pytest.mark.parametrize("name", [*BINARY_SETS, *CLASS_SETS])
 def test_it_chooses_what_scikit_learn_chooses(name: str, scoring: str, data_folder: Path) -> None:
     X, y, weight = read_classes(data_folder / "sets" / name, 0)
+    if y.max() > 1 and parse_version(sklearn.__version__) < parse_version("1.8"):
+        pytest.skip("this scikit-learn fits several classes otherwise")
     some = np.random.default_rng(0).permutation(len(y))[: MOST_ROWS // len(np.unique(y))]
     X, y, weight = scale(X[some]), y[some], None if weight is None else weight[some]
     options: dict[str, Any] = {"Cs": np.logspace(-3, 1, 5), "cv": StratifiedKFold(3), "scoring": scoring}
