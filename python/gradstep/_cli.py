@@ -210,8 +210,7 @@ def demo(file: str | None, epochs: int, learning_rate: float, seed: int, as_json
     "--l1-ratio",
     metavar="R",
     type=RATIO,
-    help="Of --cv and --path: the part of the strength that is l1, the rest being l2.  "
-    "[default: 1; of more than two classes 0]",
+    help="Of --cv and --path: the part of the strength that is l1, the rest being l2.  [default: 1]",
 )
 @click.option(
     "--path",
@@ -339,9 +338,8 @@ def train(
     check_out(path_file, file, *([out] if out else []), *([picture] if picture else []), option="--path")
 
     problem = Problem.read(file, header, target, asked, _cli_columns.format_of(columns))
-    of_two = "--path" if path_file else "--l1-ratio" if l1_ratio else None
-    if of_two and len(problem.classes) > 2:
-        raise click.UsageError(f"{of_two} is for two classes, target {problem.target!r} has {len(problem.classes)}.")
+    if path_file and len(problem.classes) > 2:
+        raise click.UsageError(f"--path is for two classes, target {problem.target!r} has {len(problem.classes)}.")
     show = sys.stderr is not None and sys.stderr.isatty() and not quiet
     log = curve = None
     trained: Trained[Any]
@@ -354,7 +352,7 @@ def train(
             trained = descent(problem, options, standardize, callback, log, log_every or 1)
     else:
         options = OPTIMUM | for_optimum | given(l2=l2, tol=tol)
-        ratio = _selection.default_ratio(problem) if l1_ratio is None else l1_ratio
+        ratio = 1.0 if l1_ratio is None else l1_ratio
         if cv:
             curve = _selection.cross_validated(problem, ratio, cv, standardize, options)
             options |= curve.penalty(curve.best)

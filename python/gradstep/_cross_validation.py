@@ -68,8 +68,7 @@ class LogisticRegressionCV(Classifier):
         samples; a number is that of strengths from the least that makes all coefficients 0 to a thousandth of it, as
         for `gradstep.path`.
     l1_ratios : array_like, optional
-        The parts of l1 + l2 that are l1, each of which is tried with each strength; by default 0 alone. Others are for
-        two classes.
+        The parts of l1 + l2 that are l1, each of which is tried with each strength; by default 0 alone.
     fit_intercept : bool, default True
         Whether there is an intercept.
     cv : int, cross-validation generator or iterable, optional

@@ -62,7 +62,7 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
     l2 : float, optional
         Strength >= 0 of the penalty on the mean error. It does not change its meaning with the number of samples.
     l1 : float, optional
-        Strength >= 0 of the penalty l1 Σ |w_j|, which makes coefficients exactly 0; for two classes only.
+        Strength >= 0 of the penalty l1 Σ |w_j|, which makes coefficients exactly 0.
     C : float, optional
         What scikit-learn calls C: ``l1 + l2 = 1 / (C * sum of the sample weights)``, those of the classes included. It
         may not be given with `l2` or `l1`; without any of them C is 1, as in scikit-learn.

@@ -132,7 +132,7 @@ def path(
     X : features, shape (m, n)
         As for `fit`.
     y : array_like, shape (m,)
-        Labels in [0, 1], not all of one class; or class codes 0, 1, …, K - 1 with K >= 3, with ``l1_ratio=0``.
+        Labels in [0, 1], not all of one class; or class codes 0, 1, …, K - 1 with K >= 3.
     l1_ratio : float, default 1.0
         The part of each strength that is l1, from 0 to 1; the rest is l2.
     n : int, default 100
@@ -163,7 +163,7 @@ def path(
         If an argument does not hold real numbers.
     ValueError
         If shapes do not fit, `X` is empty, or values are not finite or out of range; if labels are all of one class,
-        or none of the columns tells them apart; and with l1 for three classes or more.
+        or none of the columns tells them apart.
 
     Notes
     -----
@@ -197,8 +197,6 @@ def path(
     if not 0 < last < 1:
         raise ValueError(f"ratio must be above 0 and below 1, got {last:g}")
     null = without_columns(X, y, **options)
-    if null.weights.ndim == 2 and l1_ratio > 0:
-        raise ValueError(f"l1_ratio must be 0 for three classes or more, got {l1_ratio:g} for {len(null.weights)}")
     if grid is None:
         grid = largest(X, y, null, l1_ratio, sample_weight, n_threads) * np.geomspace(1, last, length)
     explains = _explained(null, y, sample_weight)

@@ -67,11 +67,6 @@ class Curve:
         ]
 
 
-def default_ratio(problem: Problem) -> float:
-    """The part of l1 where none is named: all of it where there may be any."""
-    return 1.0 if len(problem.classes) == 2 else 0.0
-
-
 def whole_path(problem: Problem, ratio: float, standardize: bool, options: dict[str, Scalar], n: int = 100) -> Path:
     """The path over all rows."""
     x, _ = scaled(problem, standardize)

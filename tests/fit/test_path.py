@@ -85,6 +85,19 @@ def test_three_classes_without_l1() -> None:
     assert (path.n_nonzero == 12).all()
 
 
+def test_three_classes_with_l1() -> None:
+    X, y = problem(seed=3)
+    y = (y + (X[:, 5] > 0) * (y > 0)).astype(int)
+    path = gradstep.path(X, y, n=8, ratio=0.05)
+    assert path.weights.shape == (8, 3, 12) and path.converged.all()
+    assert path.n_nonzero[0] == 0 < path.n_nonzero[-1] and (np.diff(path.deviance_explained) > 0).all()
+    shares = np.bincount(y) / len(y)
+    slopes = (np.eye(3)[y] - shares).T @ X / len(y)
+    assert_allclose(path.strengths[0], np.abs(slopes).max(), rtol=1e-9)
+    best = gradstep.fit(X, y, l1=path.strengths[4])
+    assert abs(path.objective[4] - best.objective) <= path.gap[4] + best.gap + 8 * EPS
+
+
 @pytest.mark.parametrize("fit_bias", [True, False])
 def test_deviance_explained_of_labels_between_zero_and_one(fit_bias: bool) -> None:
     X, y = problem(seed=4)
