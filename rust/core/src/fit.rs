@@ -111,8 +111,8 @@ impl FitOptions {
     ///
     /// # Errors
     ///
-    /// [`Error::Number`] naming the first option that is out of range; [`Error::Conflict`] for a solver that is not for the
-    /// penalty.
+    /// [`Error::Number`] naming the first option that is out of range; [`Error::Conflict`] for a solver that is not for
+    /// the penalty.
     pub fn check(&self) -> Result<(), Error> {
         self.solver.check(&self.penalty)?;
         let tol = self.tol.unwrap_or(0.0);
@@ -352,8 +352,9 @@ fn solve(
     })
 }
 
-/// A direction of the biases and the weights that are neither penalised nor bounded, where there are others, that separates the
-/// labels; and the passes that the search took.
+/// Searches for a direction that separates the labels by the weights of columns without penalty and bounds, and by the
+/// biases. Only if some columns are penalised or bounded; otherwise other searches find it. Also returns the passes
+/// that it took.
 fn along_free_columns(
     objective: &Objective<'_>,
     labels: &Labels,
@@ -392,8 +393,9 @@ fn along_free_columns(
     })
 }
 
-/// The solution when all labels are equal: weights at which the penalty is least. The optimal bias is infinite whatever the weights, so it is
-/// set to the log-odds of the labels with half the smallest sample weight added to each class, which are finite.
+/// The solution when all labels are equal: weights at which the penalty is least. The optimal bias is infinite whatever
+/// the weights, so it is set to the log-odds of the labels with half the smallest sample weight added to each class,
+/// which are finite.
 fn without_second_class(
     objective: &Objective<'_>,
     labels: &Labels,
@@ -476,7 +478,7 @@ fn begin(
     let precision = objective.precision;
     let arranged = |mut v: Vec<f64>, biases: &[f64]| {
         v.extend(biases);
-        // With l1, a common change of all classes' weights is no matter of choice.
+        // Without l1, the same number may be subtracted from a column's weights of all classes.
         if labels.scores > 1 && objective.penalty.is_smooth() {
             centre(&mut v, labels.scores);
         }

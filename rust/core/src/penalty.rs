@@ -6,11 +6,11 @@ use crate::float::Precision;
 use crate::kernel::Basis;
 use crate::linalg::{dot, norm};
 
-/// Σ_j l1_j |w_j| + (l2_j/2) (w_j − prior_j)², for weights between lower_j and upper_j: the elastic net, with strengths,
-/// a prior mean and bounds of each column. With several classes, each class's weights have the same.
+/// Σ_j l1_j |w_j| + (l2_j/2) (w_j − prior_j)², for weights between lower_j and upper_j: the elastic net, with
+/// strengths, a prior mean and bounds of each column. With several classes, each class's weights have the same.
 ///
-/// Source: H. Zou & T. Hastie, "Regularization and variable selection via the elastic net", J. R. Stat. Soc. B 67 (2005),
-/// doi:10.1111/j.1467-9868.2005.00503.x.
+/// Source: H. Zou & T. Hastie, "Regularization and variable selection via the elastic net", J. R. Stat. Soc. B 67
+/// (2005), doi:10.1111/j.1467-9868.2005.00503.x.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Penalty {
     /// The penalty on every weight, before factors of the columns.
@@ -180,7 +180,7 @@ impl Penalty {
         self.different().iter().all(|column| column.l2 > 0.0)
     }
 
-    /// Whether the penalty has a derivative everywhere: there is no l1, and there are no bounds.
+    /// Whether there is neither l1 nor a bound, so that the penalty has a derivative everywhere.
     pub(crate) fn is_smooth(&self) -> bool {
         let is_smooth = |column: &WeightPenalty| column.kinks == Kinks::NONE;
         self.different().iter().all(is_smooth)
@@ -280,8 +280,7 @@ impl Penalty {
         step * self.shared.l2
     }
 
-    /// Upper bound on the convex conjugate of the smooth part, less its linear terms, at `g` plus any vector that is not
-    /// longer than `error`: `max_u g·u − Σ_j (l2_j/2) u_j²`.
+    /// Upper bound on `max_u (g + e)·u − Σ_j (l2_j/2) u_j²` over all vectors e that are not longer than `error`.
     pub(crate) fn conjugate(&self, g: &[f64], error: f64) -> f64 {
         let least = self.different().iter().map(|column| column.l2);
         let least = least.fold(f64::INFINITY, f64::min);
@@ -376,8 +375,8 @@ impl WeightPenalty {
         self.l2 * (w - self.prior)
     }
 
-    /// The largest κ ≤ 1 for which κ g is a derivative of the mean error that some weight answers with a finite minimum, for
-    /// any g that is off by up to `error`.
+    /// The largest κ ≤ 1 for which κ g u + the penalty of u has a minimum over u, for every derivative within `error`
+    /// of `g`.
     pub(crate) fn dual_scale(&self, g: f64, error: f64) -> f64 {
         let Kinks { l1, lower, upper } = self.kinks;
         let upwards = if upper == f64::INFINITY {
@@ -397,8 +396,8 @@ impl WeightPenalty {
         }
     }
 
-    /// Upper bound on φ(w) − min φ, for φ(u) = g u + the penalty of u: what is missing of Fenchel's equality. g is a feasible
-    /// derivative of the mean error by the weight, which may be off by `error`.
+    /// Upper bound on φ(w) − min φ for φ(u) = g u + the penalty of u, which must have a minimum. `g` may have an error
+    /// of up to `error`.
     pub(crate) fn dual_distance(&self, w: f64, g: f64, error: f64) -> f64 {
         let Kinks { l1, lower, upper } = self.kinks;
         if self.l2 == 0.0 {
@@ -415,8 +414,8 @@ impl WeightPenalty {
         self.curved_distance(w, g, error)
     }
 
-    /// [`WeightPenalty::dual_distance`] with l2 > 0. For t near the minimiser of φ, a subgradient a of l1 |u| at t, and the slope
-    /// s = g + l2 (t − prior) + a,
+    /// [`WeightPenalty::dual_distance`] with l2 > 0. For t near the minimiser of φ, a subgradient a of l1 |u| at t, and
+    /// the slope s = g + l2 (t − prior) + a,
     ///
     /// ```text
     /// φ(w) − φ(u) ≤ (l2/2) (w − t)² + s (w − t) + l1 |w| − a w  −  s (u − t) − (l2/2) (u − t)²
@@ -460,7 +459,7 @@ impl Kinks {
         upper: f64::INFINITY,
     };
 
-    /// Those of a weight w in other units, w / `per_unit`, which lose no digits if these are powers of two.
+    /// The same for the weight in other units, w / `per_unit`. Exact if `per_unit` is a power of two.
     pub(crate) fn in_units(&self, per_unit: f64) -> Self {
         Kinks {
             l1: self.l1 * per_unit,
@@ -469,12 +468,13 @@ impl Kinks {
         }
     }
 
-    /// Whether the weight is where there is no derivative: at 0, with l1, or at a bound.
+    /// Whether there is no derivative at w: it is 0 and there is l1, or it is at a bound.
     pub(crate) fn is_at(&self, w: f64) -> bool {
         (w == 0.0 && self.l1 > 0.0) || w == self.lower || w == self.upper
     }
 
-    /// The subgradient whose sum with `slope`, the derivative of the smooth part, is smallest in magnitude.
+    /// The subgradient of l1 |w| and the bounds at w whose sum with `slope`, the derivative of the smooth part, is
+    /// smallest in magnitude.
     pub(crate) fn subgradient(&self, w: f64, slope: f64) -> f64 {
         let of_l1 = match w {
             _ if self.l1 == 0.0 => 0.0,
@@ -486,8 +486,8 @@ impl Kinks {
         if is_pressing { -slope } else { of_l1 }
     }
 
-    /// The derivative of smallest magnitude that the objective has, given the derivative `slope` of its smooth part: 0 at an
-    /// optimum.
+    /// The smallest subgradient of the objective by the weight, where its smooth part has the derivative `slope`. It is
+    /// 0 at an optimum.
     pub(crate) fn least_slope(&self, w: f64, slope: f64) -> f64 {
         slope + self.subgradient(w, slope)
     }
@@ -497,7 +497,7 @@ impl Kinks {
         soft_threshold(w, self.l1 / h).clamp(self.lower, self.upper)
     }
 
-    /// `to`, or the first place without a derivative on the way there from `w`.
+    /// The end of a step from `w` to `to`: `to` itself, or the first place on the way where there is no derivative.
     pub(crate) fn first(&self, w: f64, to: f64) -> f64 {
         match self.l1 > 0.0 && w * to < 0.0 {
             true => 0.0_f64.clamp(self.lower, self.upper),
@@ -528,8 +528,8 @@ fn check(argument: &'static str, strength: f64) -> Result<(), Error> {
     }
 }
 
-/// The nearest bounds that are float32 numbers, not farther out; where no float32 number is between them, the one next to
-/// them.
+/// The bounds rounded to float32, towards each other. If there is no float32 number between them, both are the nearest
+/// one to the lower bound.
 fn inside(lower: f64, upper: f64) -> (f64, f64) {
     let (up, down) = (lower as f32, upper as f32);
     let up = if f64::from(up) < lower {

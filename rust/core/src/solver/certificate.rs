@@ -436,8 +436,8 @@ impl<'a> Neighbourhood<'a> {
         for (k, free) in free.iter().enumerate() {
             let sums = &moments.sums[of_class(k)];
             let magnitudes = &moments.magnitudes[of_class(k)];
-            // The penalty's gradient, with l1 or bounds the subgradient that makes the whole smallest, is transformed by
-            // the basis like that of the loss; its derivative by the bias is 0.
+            // The penalty's gradient, with l1 or bounds the subgradient that makes the whole smallest, is transformed
+            // by the basis like that of the loss; its derivative by the bias is 0.
             let w = &centred[k * n..(k + 1) * n];
             let slopes = &natural[k * n..(k + 1) * n];
             let slope = |(j, (w, slope)): (usize, (&f64, &f64))| {

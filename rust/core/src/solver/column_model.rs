@@ -1,5 +1,5 @@
-//! A quadratic model of a sparse objective's smooth part, whose Hessian is never formed: its products are computed column by
-//! column.
+//! A quadratic model of the objective's smooth part for sparse `X`. Its Hessian is never formed: products with it are
+//! computed column by column.
 
 use super::objective::{Iterate, Objective};
 use super::quadratic::{Hessian, Quadratic};
@@ -11,28 +11,29 @@ use crate::penalty::Kinks;
 use crate::reduce::Job;
 use crate::source::ByColumns;
 
-/// Up to so many elements, sweeps over all columns are cheaper than choosing some of them.
+/// If `X` stores at most this many elements, all columns are iterated over, which is cheaper than choosing some of
+/// them.
 const FEW_ELEMENTS: usize = 1 << 21;
 
-/// Whether coordinate descent by single columns is cheaper than with a Hessian: a sweep reads every element of X, and of the
-/// Hessian n².
+/// Whether coordinate descent is cheaper column by column than with a Hessian. A sweep over all coordinates reads every
+/// stored element of X; with a Hessian it reads n² numbers.
 fn is_cheaper(objective: &Objective<'_>) -> bool {
     let n = objective.columns();
     let is_sparse = objective.density() < 1.0;
     objective.classes == 1 && is_sparse && objective.source.reads().saturating_mul(4) <= n * n
 }
 
-/// Whether all columns are iterated over at once.
+/// Whether to iterate over all columns at once, instead of over sets of them.
 pub(super) fn takes_all(objective: &Objective<'_>) -> bool {
     is_cheaper(objective) && objective.source.reads() <= FEW_ELEMENTS
 }
 
-/// The model at the last parameters given to [`ColumnModel::move_to`]. Its coordinates are the weights, and the bias at the
-/// means of the columns weighted by curvature.
+/// The model at the parameters last given to [`ColumnModel::move_to`]. Its coordinates are the weights of columns
+/// shifted to have mean 0 under the rows' curvatures, and the bias at these means.
 pub(super) struct ColumnModel<'a> {
     columns: Box<dyn ByColumns + 'a>,
     coordinates: Coordinates,
-    /// The penalty's curvature of each column.
+    /// The second derivative of the penalty by each weight.
     of_penalty: Vec<f64>,
     /// The diagonal of the Hessian.
     curvature: Vec<f64>,
@@ -42,7 +43,7 @@ pub(super) struct ColumnModel<'a> {
 }
 
 impl<'a> ColumnModel<'a> {
-    /// The model at `v`; `None` if the source does not give columns one by one, or a Hessian is cheaper than these.
+    /// The model at `v`, or `None` if a Hessian is cheaper, or if the source cannot read single columns.
     pub(super) fn new(
         objective: &Objective<'a>,
         v: &[f64],
@@ -72,7 +73,7 @@ impl<'a> ColumnModel<'a> {
         Ok(Some(model))
     }
 
-    /// Computes curvatures at `v`.
+    /// Moves the model to the parameters `v`: computes the rows' curvatures there.
     fn move_to(
         &mut self,
         objective: &Objective<'_>,
@@ -148,7 +149,7 @@ impl Model for ColumnModel<'_> {
     }
 }
 
-/// Products of the Hessian with the steps made so far.
+/// The Hessian as coordinate descent needs it: its diagonal, and its product with the steps made so far.
 struct Products<'m> {
     columns: &'m mut dyn ByColumns,
     means: &'m [f64],

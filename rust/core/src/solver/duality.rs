@@ -21,9 +21,9 @@
 //! A bound on its rounding error is added to the computed gradient. The error of scores is at most (n / lanes +
 //! 8)·ε·(‖x‖‖w‖ + |b|), the relative error of residuals at most 8·ε, and sums have a relative error of ε for each
 //! addition that a term goes through (N. Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §3.1 and
-//! §4.2). The addition of an offset to a score z has an error of ε |z|; with σ'(z) z² ≤ 1/2, it moves the gradient by at
-//! most ε √(T/2), and its component of the bias by at most ε √(h/2). For sparse rows, scores and the gradient's sums are
-//! computed in `f64` whatever type is stored, and rounded once.
+//! §4.2). The addition of an offset to a score z has an error of ε |z|; with σ'(z) z² ≤ 1/2, it moves the gradient by
+//! at most ε √(T/2), and its component of the bias by at most ε √(h/2). For sparse rows, scores and the gradient's sums
+//! are computed in `f64` whatever type is stored, and rounded once.
 //!
 //! With K classes the same holds with residuals r_ik = p_ik − [y_i = k] of the probabilities p_ik. The dual point is
 //! p_i in the simplex, which is feasible if Σ s_i r_ik = 0 for every class k. The dual's value there is the entropy Σ
@@ -228,8 +228,8 @@ impl Inverse {
         }
     }
 
-    /// The parameters after one Newton step by the biases, and what was subtracted from these; `None` if the step is longer
-    /// than [`LONGEST`].
+    /// The parameters after one Newton step by the biases, and what was subtracted from these; `None` if the step is
+    /// longer than [`LONGEST`].
     pub(super) fn newton_step(
         &self,
         objective: &Objective<'_>,

@@ -1,18 +1,21 @@
-//! How far above the minimum an objective with l1 or bounds can be at most, by Fenchel duality.
+//! Upper bound on objective − minimum for objectives with l1 or bounds, by Fenchel duality.
 //!
-//! Of one score, with r_i = ŷ_i − y_i and d_i = ŷ_i (1 − ŷ_i), any q_i = κ (r_i − c d_i) + y_i with 0 < κ ≤ 1, |c| ≤ 1 and
-//! Σ s_i (q_i − y_i) = 0 is dual feasible if, for G_j = Σ s_i (r_i − c d_i) x_ij / Σ s_i, κ |G_j| ≤ l1 wherever l2 = 0. Weak
-//! duality then bounds the distance from the minimum by a sum of terms that are not negative:
+//! Row i of one score has the residual r_i = ŷ_i − y_i and d_i = ŷ_i (1 − ŷ_i). Any q_i = y_i + κ (r_i − c d_i) with 0
+//! ≤ κ ≤ 1, |c| ≤ 1 and Σ s_i (q_i − y_i) = 0 is a feasible point of the dual if, with G_j = Σ s_i (r_i − c d_i) x_ij /
+//! Σ s_i, the function φ_j(u) = κ G_j u + penalty_j(u) has a minimum for every column j. Weak duality then bounds the
+//! distance from the minimum by a sum of terms that are not negative:
 //!
 //! ```text
-//! Σ s_i KL(q_i ‖ ŷ_i) / Σ s_i  +  Σ_j (l2/2) (w_j − t_j)² + l1 |w_j| − a_j w_j
-//! a_j = −κ G_j, limited to ±l1        t_j = (−κ G_j − a_j) / l2, or 0
-//! KL(q ‖ ŷ) ≤ (q − ŷ)² / d,   and   KL(q_i ‖ ŷ_i) ≤ (1 − κ) E_i + κ c² d_i
+//! objective − minimum ≤ Σ s_i KL(q_i ‖ ŷ_i) / Σ s_i  +  Σ_j φ_j(w_j) − min φ_j
+//! KL(q ‖ ŷ) ≤ (q − ŷ)² / d        KL(q_i ‖ ŷ_i) ≤ (1 − κ) E_i + κ c² d_i
 //! ```
 //!
-//! Source: for the dual, S. Shalev-Shwartz & T. Zhang, JMLR 14 (2013), §1; for the scaling into the feasible set, L. El Ghaoui,
-//! V. Viallon & T. Rabbani, "Safe feature elimination for the lasso" (2010), arXiv:1009.4219; for the divergence, A. Gibbs &
-//! F. Su, "On choosing and bounding probability metrics", Int. Stat. Rev. 70 (2002), doi:10.1111/j.1751-5823.2002.tb00178.x.
+//! c closes the gap that is left in the derivative by the bias, and κ makes the point feasible where there is no l2.
+//!
+//! Source: for the dual, S. Shalev-Shwartz & T. Zhang, JMLR 14 (2013), §1; for the scaling into the feasible set, L. El
+//! Ghaoui, V. Viallon & T. Rabbani, "Safe feature elimination for the lasso" (2010), arXiv:1009.4219; for the
+//! divergence, A. Gibbs & F. Su, "On choosing and bounding probability metrics", Int. Stat. Rev. 70 (2002),
+//! doi:10.1111/j.1751-5823.2002.tb00178.x.
 
 use std::f64::consts::SQRT_2;
 
@@ -25,18 +28,18 @@ use crate::kernel::{Basis, Curvature};
 use crate::linalg::{centre_values, norm};
 use crate::source::RowScores;
 
-/// The derivatives of the mean error, and bounds on their rounding errors.
+/// The gradient of the mean error of one score, and bounds on its rounding errors.
 struct LossSlopes {
     by_weights: Vec<f64>,
     errors: Vec<f64>,
     by_bias: f64,
     bias_error: f64,
-    /// Σ s_i d_i x_i / Σ s_i. With Σ s_i (r_i − c d_i) = 0, the columns of X may be seen from any origin, the same as in
-    /// `by_weights`.
+    /// Σ s_i d_i x_i / Σ s_i. With Σ s_i (r_i − c d_i) = 0, the columns of X may be seen from any origin, the same as
+    /// in `by_weights`.
     cross: Vec<f64>,
 }
 
-/// What is known of an iterate.
+/// Bounds that are proved for an iterate.
 pub(super) struct Bounds {
     /// Upper bound on objective − minimum.
     pub gap: f64,
@@ -44,9 +47,10 @@ pub(super) struct Bounds {
     pub rounding: f64,
 }
 
-/// An iterate with bounds on it. Its value must have been computed in `float64`; rounding is counted. Of one score, the iterate is
-/// the one that is given: if its gradient does not give a gap of `wanted`, one that is right to nearly the last bit is
-/// computed, in three more passes. Of several classes, its biases are those after one more Newton step by them.
+/// Computes bounds for an iterate, rounding errors included. The value of the iterate must have been computed in
+/// `float64`. If its gradient proves no gap as small as `wanted`, the gradient is computed again to nearly the last
+/// bit, which takes three more passes. For several classes, the iterate returned is that after one more Newton step of
+/// its biases, and the bounds are for that one.
 ///
 /// # Errors
 ///
@@ -83,16 +87,18 @@ pub(super) fn bounds(
     Ok((iterate, Bounds { gap, rounding }))
 }
 
-/// [`bounds`] of several classes. With the Hessians H_i = diag(p_i) − p_i p_iᵀ by a row's scores, q_i = y_i + κ (r_i − H_i c) is
-/// in the simplex if no two components of c differ by more than 1. For the c that makes Σ s_i (r_i − H_i c) = 0, with the
-/// biases' Hessian H, derivatives g and the least eigenvalue μ of H:
+/// [`bounds`] for several classes. Row i has probabilities p_i, residuals r_i = p_i − y_i and the Hessian H_i =
+/// diag(p_i) − p_i p_iᵀ by its scores. Then q_i = y_i + κ (r_i − H_i c) is in the simplex if no two components of c
+/// differ by more than 1. Let c solve Σ s_i (r_i − H_i c) = 0. With the gradient g and the Hessian H of the mean error
+/// by the biases, and the least eigenvalue μ of H:
 ///
 /// ```text
 /// cᵀ H c = gᵀ H⁻¹ g ≤ ‖g‖² / μ          KL(q_i ‖ p_i) ≤ (1 − κ) E_i + κ cᵀ H_i c
 /// |Σ s_i (H_i c)_k x_ij| ≤ √(Σ s_i (H_i)_kk x_ij²) · √(cᵀ H c)          by Cauchy–Schwarz
 /// ```
 ///
-/// The last counts as an error of G. After a Newton step by the biases it is near rounding.
+/// The last bound is counted as an error of the gradient G. After a Newton step of the biases it is as small as
+/// rounding errors.
 fn of_classes(
     objective: &Objective<'_>,
     mut iterate: Iterate,
@@ -128,15 +134,15 @@ fn of_classes(
     Ok((iterate, Bounds { gap, rounding }))
 }
 
-/// The derivatives of the mean error of several classes, and bounds on their rounding errors.
+/// The gradient of the mean error of several classes, and bounds on its rounding errors.
 struct ClassSlopes {
     /// Shape (K, n).
     by_weights: Vec<f64>,
     errors: Vec<f64>,
-    /// Bounds on √(Σ s_i (H_i)_kk x_ij² / Σ s_i) of the columns, shape (n), which may be seen from any origin, the same as in
-    /// `by_weights`.
+    /// Bounds on √(Σ s_i (H_i)_kk x_ij² / Σ s_i) of the columns, shape (n), which may be seen from any origin, the same
+    /// as in `by_weights`.
     sizes: Vec<f64>,
-    /// Bound on the norm of the derivatives by biases.
+    /// Upper bound on the norm of the gradient by the biases.
     along_biases: f64,
 }
 
@@ -155,7 +161,7 @@ impl ClassSlopes {
         }
     }
 
-    /// From scores that are right to nearly the last bit, with columns seen from near their means.
+    /// Computed from scores that are accurate to nearly the last bit, with columns shifted to near their means.
     fn exact(
         objective: &Objective<'_>,
         iterate: &Iterate,
@@ -169,8 +175,8 @@ impl ClassSlopes {
         let scores = objective.source.scores(&at, &mut run.job())?;
         let moments = scores.moments(&basis, &vec![0.0; order], &mut run.job())?;
         let total = moments.weight;
-        // An error δ of every score moves a residual by at most 2 p (1 − p) δ: by Cauchy–Schwarz, a sum by 2 δ √(Σ s p (1 − p))
-        // √(Σ s p (1 − p) x²).
+        // An error δ of every score moves a residual by at most 2 p (1 − p) δ: by Cauchy–Schwarz, a sum by 2 δ √(Σ s p
+        // (1 − p)) √(Σ s p (1 − p) x²).
         let of_score = f64::EPSILON * scores.largest() + scores.error();
         let root = (trace.bias / trace.weight).sqrt() * EXACT;
         let error = |magnitude: f64, size: f64| {
@@ -251,8 +257,8 @@ impl LossSlopes {
         }
     }
 
-    /// From scores that are right to nearly the last bit, with columns seen from near their means; the curvature is in the
-    /// same basis.
+    /// Computed from scores that are accurate to nearly the last bit, with columns shifted to near their means.
+    /// `curvature` must be of the same shifted columns, those of `basis`.
     fn exact(
         objective: &Objective<'_>,
         scores: &dyn RowScores,
@@ -263,7 +269,8 @@ impl LossSlopes {
         let n = objective.columns();
         let moments = scores.moments(basis, &vec![0.0; n + 1], &mut run.job())?;
         let total = moments.weight;
-        // Rounding of a score z moves its residual by d ε |z|, and d z² ≤ 1/2: by Cauchy–Schwarz, a sum by ε √(Σ s d x² / 2).
+        // Rounding of a score z moves its residual by d ε |z|, and d z² ≤ 1/2: by Cauchy–Schwarz, a sum by ε √(Σ s d x²
+        // / 2).
         let of_score = f64::EPSILON + 2.0 * scores.error();
         let error = |magnitude: f64, square: f64| {
             let square = (square / curvature.weight).sqrt();
@@ -292,7 +299,8 @@ impl LossSlopes {
     }
 }
 
-/// The bound from a gradient; `chi_square` is Σ s_i r_i² / d_i / Σ s_i, or ∞ if it is not known.
+/// The bound on objective − minimum from the gradient of the mean error. `chi_square` is Σ s_i r_i² / d_i / Σ s_i, or ∞
+/// if it is not known.
 fn bound(
     objective: &Objective<'_>,
     iterate: &Iterate,
@@ -302,7 +310,7 @@ fn bound(
 ) -> f64 {
     let (weights, _) = objective.split(&iterate.v);
     let h = curvature.bias / curvature.weight;
-    // c, and how far rounding may put it off.
+    // c, and a bound on its rounding error.
     let (c, doubt) = match objective.fit_bias {
         true => {
             let error = gradient.bias_error + f64::EPSILON * gradient.by_bias.abs();
@@ -313,7 +321,7 @@ fn bound(
     if c.is_nan() || c.abs() + doubt > 1.0 {
         return f64::INFINITY;
     }
-    // G, and how far rounding may put each component off.
+    // The gradient G, and bounds on the rounding errors of its components.
     let cross = &gradient.cross;
     let of_cross = 1e-9 * c.abs() * norm(cross);
     let slopes = gradient.by_weights.iter().zip(cross);

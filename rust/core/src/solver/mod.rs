@@ -5,8 +5,8 @@
 //! * `cholesky`, `preconditioner`: an approximate inverse of the Hessian;
 //! * `lbfgs`, `stages`: preconditioned L-BFGS, on growing samples and then on all rows;
 //! * `plane_search`: gradient descent with the optimal step length and momentum of each iteration;
-//! * `proximal`, `smooth_model`, `column_model`, `quadratic`: with l1 or bounds, a proximal quasi-Newton method, its models
-//!   of the smooth part, and the minimum of model and penalty;
+//! * `proximal`, `smooth_model`, `column_model`, `quadratic`: with l1 or bounds, a proximal quasi-Newton method, its
+//!   models of the smooth part, and the minimum of model and penalty;
 //! * `columns`, `view`, `dependence`: the columns of `X`, transformed linearly such that no digits cancel, and columns
 //!   that are linear combinations of others;
 //! * `duality`, `certificate`, `hessian`: upper bounds on objective − minimum, by duality with a penalty, and by the

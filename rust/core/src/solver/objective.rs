@@ -1,5 +1,5 @@
-//! The function that is minimised: the mean error E plus the penalty. Its argument is one vector `v`: the n weights, then
-//! the bias. For K classes, `v` has the n weights of each class, class after class, and then the K biases.
+//! The function that is minimised: the mean error E plus the penalty. Its argument is one vector `v`: the n weights,
+//! then the bias. For K classes, `v` has the n weights of each class, class after class, and then the K biases.
 
 use crate::error::Error;
 use crate::float::Precision;
@@ -106,7 +106,8 @@ impl<'a> Objective<'a> {
         }
     }
 
-    /// The same objective over some of the columns, the weights of all others being 0; `penalty` is that of these columns.
+    /// The same objective over some of the columns, the weights of all others being 0; `penalty` is that of these
+    /// columns.
     pub(crate) fn over_columns<'s>(
         &self,
         source: &'s dyn Source,

@@ -1,11 +1,12 @@
-//! Minimises an objective with l1 or bounds: a proximal quasi-Newton method over ever better sets of columns.
+//! Minimises an objective with l1 or bounds, by a proximal quasi-Newton method.
 //!
-//! Each iteration minimises a quadratic model of the smooth part plus the penalty ([`Quadratic`]) and searches along the way
-//! there. The model's Hessian is that of a sample of the rows, updated by BFGS. Of many columns, only those that are likely to
-//! get a weight are iterated over, in a copy; all others are looked at in between.
+//! Each iteration minimises a quadratic model of the smooth part plus the penalty, and makes a line search from the
+//! iterate to that minimum. The model has the Hessian of a sample of the rows, updated by BFGS; for sparse `X` it is
+//! computed column by column. If there are many columns, the iterations run over a copy of those that are likely to get
+//! a weight. Between two such sets of columns, the slopes of all columns are checked.
 //!
-//! Sources: J. Lee, Y. Sun & M. Saunders, "Proximal Newton-type methods for minimizing composite functions", SIAM J. Optim. 24
-//! (2014), doi:10.1137/130921428; for sets of columns, T. Johnson & C. Guestrin, "Blitz", ICML 2015.
+//! Sources: J. Lee, Y. Sun & M. Saunders, "Proximal Newton-type methods for minimizing composite functions", SIAM J.
+//! Optim. 24 (2014), doi:10.1137/130921428; for sets of columns, T. Johnson & C. Guestrin, "Blitz", ICML 2015.
 
 use super::certificate::{Certifier, is_factorable};
 use super::column_model::{self, ColumnModel};
@@ -24,42 +25,53 @@ use crate::linalg::{add_multiple, dot};
 use crate::source::Part;
 use crate::stop::StopReason;
 
-/// Up to so many columns are all iterated over; of more, at least a hundred, and twice as many as have weights.
+/// If there are at most this many columns, all of them are iterated over at once.
 const ALL_COLUMNS: usize = 300;
+/// The least number of columns in a set. A set also has at least twice as many columns as have weights.
 const LEAST_COLUMNS: usize = 100;
-/// More columns than this part of all are not worth a copy.
+/// A set with more than this fraction of all columns is replaced by all columns, which need no copy.
 const NO_COPY: f64 = 0.6;
-/// Sets of columns, and Hessians for one of them, before the fit gives up.
+/// The largest number of sets of columns in a fit.
 const SETS: usize = 60;
+/// The largest number of Hessians that are computed for one set of columns.
 const HESSIANS: usize = 20;
-/// Iterations with one Hessian, and of a sample.
+/// The largest number of iterations with one Hessian.
 const ITERATIONS: usize = 12;
+/// The largest number of iterations on one sample of the rows.
 const SAMPLE_ITERATIONS: usize = 30;
-/// Least number of rows per column that a Hessian is computed from, where more would take too long.
+/// A Hessian is computed from at least this many rows per column, even if that takes long.
 const LEAST_ROWS_A_COLUMN: usize = 4;
-/// A set of columns that is not the last is left when the decrease ahead is this part of its first.
+/// Iterations on a set of columns that is not the last one end once the model predicts a decrease that is this fraction
+/// of the first predicted decrease.
 const ROUGH: f64 = 1e-2;
-/// What a sample of rows is solved to, as a part of weights / rows: the objective at its optimum is off by half of that.
+/// Iterations on a sample end at a predicted decrease of this times the number of weights divided by the number of
+/// rows. The optimum of the sample differs from that of all rows by about half of that number, in the objective.
 const SAMPLE_PRECISION: f64 = 0.1;
-/// What is asked of the decrease ahead, as a part of the gap that is wanted. Without l2 the gap is proportional to the slopes
-/// that are left and the decrease to their squares: each time the proof fails, what is asked is divided.
+/// The iterations end once the predicted decrease is this fraction of the gap that is wanted.
 const AHEAD: f64 = 1e-4;
+/// If the gap proved then is too large, the fraction is divided by this: without l2, the gap is proportional to the
+/// slopes that are left, and the predicted decrease to their squares.
 const DIVISOR: f64 = 1e3;
+/// The largest number of proofs.
 const PROOFS: usize = 6;
-/// The first proof whose gradient is computed to nearly the last bit, which takes as long as several iterations.
+/// From this proof on, the gradient is computed to nearly the last bit, which takes as long as several iterations.
 const EXACT_PROOF: usize = 3;
-/// Sweeps over a model's coordinates end once one brings less than this part of all: in the first iteration, and in the last.
+/// In the first iteration, coordinate descent on the model ends once a sweep over the coordinates brings less than this
+/// fraction of what all sweeps have brought.
 const INEXACT: f64 = 0.05;
+/// The same fraction in the last iterations.
 const EXACT: f64 = 1e-6;
-/// The decrease that a step must bring, as a part of what the slope promises; step lengths tried; objectives that differ by
-/// less, as a part of themselves, differ by rounding.
+/// A step is accepted if the objective falls by this fraction of what the slope along the step predicts.
 const ARMIJO: f64 = 1e-4;
+/// The largest number of step lengths tried in one iteration.
 const TRIALS: usize = 30;
+/// Two objectives with a smaller relative difference than this may differ by rounding alone.
 const BLIND: f64 = 2e-13;
+/// The seed of the first sample of rows.
 const SEED: u64 = 0xE1A5;
 
-/// Minimises the objective from `v`, which is `given` by the caller or a mere beginning, and proves how far the
-/// result is from the minimum.
+/// Minimises the objective, starting from `v`, and proves how far the result is from the minimum. With `given`, `v`
+/// comes from the caller and is taken to be near the minimum: no samples of the rows are used.
 ///
 /// # Errors
 ///
@@ -119,7 +131,7 @@ pub(crate) fn minimise(
     search.proof(iterate, StopReason::Precision, true, run)
 }
 
-/// Why the whole fit ends, if iterations that ended so end it.
+/// The reason for the whole fit to end after iterations that ended for the reason `ended`, or `None` if it goes on.
 fn interruption(ended: Ended) -> Option<StopReason> {
     match ended {
         Ended::Passes => Some(StopReason::Passes),
@@ -128,7 +140,8 @@ fn interruption(ended: Ended) -> Option<StopReason> {
     }
 }
 
-/// Columns to iterate over, ascending, and how many of them are new and would bring the objective down.
+/// A set of columns to iterate over, ascending. `new` counts all columns that were not in the last set and along which
+/// the objective falls.
 struct Chosen {
     columns: Vec<usize>,
     new: usize,
@@ -138,17 +151,18 @@ struct Chosen {
 struct Search<'a> {
     objective: &'a Objective<'a>,
     goal: Goal,
-    /// The decrease ahead that is small enough, as a part of the gap that is wanted.
+    /// The predicted decrease at which iterations end, as a fraction of the gap that is wanted.
     ahead: f64,
-    /// Of the next sample of rows.
+    /// The seed of the next sample of rows.
     seed: u64,
 }
 
-/// Brings parameters by some columns to those by all.
+/// Makes parameters of all columns from those of a set of columns; the other weights are 0.
 type Widen<'a> = &'a dyn Fn(&[f64]) -> Vec<f64>;
 
 impl Search<'_> {
-    /// The objective over all rows or some of them; an error names the row and column of all.
+    /// The iterate at `v` of an objective over all rows or some of them. An error names the row and column of the whole
+    /// `X`.
     fn evaluate(
         &self,
         objective: &Objective<'_>,
@@ -162,7 +176,7 @@ impl Search<'_> {
         }
     }
 
-    /// The iterate rounded to the type of the result, and what is proved of it.
+    /// The iterate, rounded to the precision of the result, and the gap proved for it.
     fn proof(
         &self,
         iterate: Iterate,
@@ -185,7 +199,8 @@ impl Search<'_> {
         let (iterate, gap) = if v == iterate.v {
             (iterate, bounds.gap)
         } else {
-            // By how much the rounded objective is higher; its own gap would be of first order in what was rounded.
+            // A gap of the rounded iterate itself would be proportional to the rounding errors of its weights. The rise
+            // of the objective is proportional to their squares.
             let rounded = self.evaluate(self.objective, v, run)?;
             let more = rounded.value.objective - iterate.value.objective;
             let gap = bounds.gap + more.max(0.0) + 3.0 * bounds.rounding;
@@ -200,15 +215,16 @@ impl Search<'_> {
         })
     }
 
-    /// Whether the Hessian by all columns is worth factoring.
+    /// Whether the gap may be bounded by a factored Hessian of all columns.
     fn may_factor(&self) -> bool {
         let is_determined = self.objective.rows() > self.objective.columns();
-        // With several classes, the certificate is of objectives that a common change of all classes leaves as they are.
+        // For several classes, that bound is only for objectives that do not change if the same is added to the weights
+        // of all classes.
         let is_one = self.objective.classes == 1;
         self.goal.may_factor && is_one && is_determined && is_factorable(self.objective)
     }
 
-    /// Root of the curvature along each column, from all rows.
+    /// The square root of the second derivative of the objective along each column, from all rows.
     fn column_scales(&self, iterate: &Iterate, run: &mut Run<'_>) -> Result<Vec<f64>, Error> {
         run.passes += self.objective.cost;
         let (source, at) = (self.objective.source, self.objective.parameters(&iterate.v));
@@ -222,8 +238,8 @@ impl Search<'_> {
         Ok(along.collect())
     }
 
-    /// All columns, where there are few; else those with weights, and those without that the objective falls along most. New
-    /// are those along which it falls that were not among the last.
+    /// The next set of columns: all of them if `scales` is empty. Else those that have weights, and those without
+    /// weights along which the objective falls most. `last` is the set before.
     fn columns(&self, iterate: &Iterate, scales: &[f64], last: &[usize]) -> Chosen {
         let (weights, _) = self.objective.split(&iterate.v);
         let (slopes, _) = self.objective.split(&iterate.value.gradient);
@@ -233,7 +249,7 @@ impl Search<'_> {
             return Chosen { columns, new: 0 };
         }
         let of_column = |j: usize| (0..classes).map(move |k| k * n + j);
-        // A column whose weights are 0, where l1 or bounds may keep them.
+        // Whether the weights of a column are 0, and l1 or bounds may keep them there.
         let rests = |j: usize| {
             let is_at_zero = self.objective.penalty.of(j).kinks.is_at(0.0);
             is_at_zero && of_column(j).all(|at| weights[at] == 0.0)
@@ -259,7 +275,7 @@ impl Search<'_> {
         Chosen { columns, new }
     }
 
-    /// Moves the iterate to a minimum by some columns, where these are final, and else towards it.
+    /// Moves the iterate to the minimum over the weights of some columns; roughly, unless `is_final`.
     fn on_columns(
         &mut self,
         iterate: &mut Iterate,
@@ -303,7 +319,8 @@ impl Search<'_> {
         Ok(ended)
     }
 
-    /// Solves for samples of the rows, each larger than the last; and why the fit ends there, if it does.
+    /// The parameters after minimising over samples of the rows, each larger than the last, and the reason if the fit
+    /// ends there.
     fn on_samples(
         &mut self,
         mut v: Vec<f64>,
@@ -472,8 +489,8 @@ impl Search<'_> {
         Ok(Ended::Iterations)
     }
 
-    /// A step from x towards u that decreases the objective: the whole of it, if that does. None if no step does, or the passes
-    /// are used up.
+    /// A step from x towards u that decreases the objective: the whole of it, if that does. None if no step does, or
+    /// the passes are used up.
     fn along(
         &self,
         objective: &Objective<'_>,

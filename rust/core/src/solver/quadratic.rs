@@ -1,4 +1,5 @@
-//! The minimum of a quadratic plus l1 terms, within bounds: coordinate descent, and exact steps where signs no longer change.
+//! Minimises a quadratic plus l1 terms within bounds, by coordinate descent. From time to time it solves for all
+//! weights that are free to move at once, with their signs fixed.
 //!
 //! Source: J. Friedman, T. Hastie & R. Tibshirani, "Regularization paths for generalized linear models via coordinate
 //! descent", J. Stat. Softw. 33 (2010), doi:10.18637/jss.v033.i01.
@@ -9,13 +10,15 @@ use crate::linalg::{add_multiple, dot};
 use crate::penalty::Kinks;
 use crate::reduce::Job;
 
-/// Sweeps of coordinate descent before an exact step is tried, and how often that is done.
+/// The number of sweeps over the coordinates before an exact step is tried, and the largest number of exact steps.
 const SWEEPS: usize = 10;
 const ROUNDS: usize = 20;
-/// Columns of which less than this part of the square is left, seen from those before them, take no part in an exact step.
+/// A column takes no part in an exact step if it is so nearly a combination of columns before it that less than this
+/// fraction of its square is left.
 const LEFT: f64 = 1e-12;
 
-/// The matrix B of a quadratic, with its product with the steps u − x made so far.
+/// The symmetric matrix B of a quadratic function, and the product of B with the steps u − x made so far from the start
+/// x to u.
 pub(super) trait Hessian {
     /// B_jj
     fn curvature(&self, j: usize) -> f64;
@@ -23,8 +26,8 @@ pub(super) trait Hessian {
     fn product(&self, j: usize) -> f64;
     /// Adds `step` to u_j.
     fn add(&mut self, j: usize, step: f64);
-    /// Moves the coordinates that are free to move to their minimum for the signs that they have, if the elements of B are
-    /// known.
+    /// Moves all coordinates that are free to move to their common minimum, with their signs fixed. Does nothing if the
+    /// elements of B are not stored.
     fn exact_step(
         &mut self,
         _: &Quadratic<'_>,
@@ -35,14 +38,14 @@ pub(super) trait Hessian {
     }
 }
 
-/// A matrix B whose elements are stored row by row, and B (u − x).
+/// A matrix B that is stored row by row, and the product B (u − x).
 pub(super) struct Elements<'a> {
     matrix: &'a [f64],
     image: Vec<f64>,
 }
 
 impl<'a> Elements<'a> {
-    /// Before the first step.
+    /// The matrix with u = x.
     pub(super) fn new(matrix: &'a [f64], order: usize) -> Self {
         Elements {
             matrix,
@@ -55,7 +58,7 @@ impl<'a> Elements<'a> {
         &self.matrix[j * n..][..n]
     }
 
-    /// B applied to any steps.
+    /// The product of B with a vector of steps.
     fn times(&self, steps: &[f64]) -> Vec<f64> {
         (0..steps.len()).map(|i| dot(self.row(i), steps)).collect()
     }
@@ -96,8 +99,9 @@ pub(super) struct Quadratic<'a> {
 }
 
 impl Quadratic<'_> {
-    /// The minimum u, until a sweep brings less than the part `forcing` of what all sweeps have brought. Coordinates without
-    /// curvature stay where they are. `hessian` is B, before the first step.
+    /// Minimises q and returns u. The descent ends once a sweep lowers q by less than the fraction `forcing` of what
+    /// all sweeps have lowered it by. Coordinates with a zero diagonal element of B stay where they are. `hessian` is B
+    /// with u = x.
     ///
     /// # Errors
     ///
@@ -120,7 +124,8 @@ impl Quadratic<'_> {
         Ok(u)
     }
 
-    /// Sweeps over all coordinates, and between these over those that are free to move; whether they have come to an end.
+    /// Makes sweeps over all coordinates and, in between, over those that are not at a bound or at 0 with l1. Returns
+    /// whether the descent has ended.
     fn sweeps<H: Hessian>(
         &self,
         u: &mut [f64],
@@ -151,7 +156,7 @@ impl Quadratic<'_> {
         !self.kinks[j].is_at(u[j])
     }
 
-    /// Minimises by each of these coordinates in turn; returns the decrease of q.
+    /// Minimises q along each of these coordinates, one after the other. Returns the decrease of q.
     fn sweep<H: Hessian>(&self, u: &mut [f64], hessian: &mut H, coordinates: &[usize]) -> f64 {
         let mut decrease = 0.0;
         for &j in coordinates {
@@ -172,7 +177,7 @@ impl Quadratic<'_> {
         decrease
     }
 
-    /// q(u) − q(x), up to Σ l1_j |x_j|.
+    /// q(u) − q(x) + Σ l1_j |x_j|
     fn value(&self, u: &[f64], image: &[f64]) -> f64 {
         let steps = u.iter().zip(self.start).map(|(u, x)| u - x);
         let slopes = self.gradient.iter().zip(image).map(|(g, b)| g + 0.5 * b);
@@ -182,8 +187,9 @@ impl Quadratic<'_> {
         smooth + terms.sum::<f64>()
     }
 
-    /// Moves the coordinates that are free to move to their minimum for the signs that they have. Those that would change sign
-    /// or leave their bounds are put to 0 or their bounds if q falls then; else the step ends at the first of them.
+    /// Moves all coordinates that are free to move to their common minimum, with their signs fixed. Coordinates that
+    /// would change sign or leave their bounds are set to 0 or to the bound, if that lowers q. Otherwise, the step ends
+    /// where the first of them does so.
     fn exact_step(
         &self,
         hessian: &mut Elements<'_>,
@@ -273,7 +279,7 @@ mod tests {
     use crate::reduce::{Threads, Unmonitored};
     use crate::shuffle::Random;
 
-    /// At the minimum, no coordinate has a slope that l1 or a bound does not answer.
+    /// At the minimum, the smallest subgradient along every coordinate is 0.
     #[test]
     fn the_minimum_has_no_slope() {
         let mut random = Random::new(7);

@@ -1,4 +1,5 @@
-//! A quadratic model of an objective's smooth part, from a sample of the rows, which learns from steps.
+//! A quadratic model of the smooth part of an objective. Its Hessian is computed from a sample of the rows, and is then
+//! updated by BFGS after every step.
 
 use super::objective::{Iterate, Objective};
 use super::quadratic::{Elements, Quadratic};
@@ -10,17 +11,18 @@ use crate::penalty::Kinks;
 use crate::reduce::Job;
 use crate::source::RowScores;
 
-/// A column whose variance in a sample is below this part of its mean square is constant there.
+/// A column counts as constant in a sample if its variance is below this fraction of its mean square.
 const CONSTANT: f64 = 1e-13;
 
-/// A quadratic model of the smooth part at some parameters, for proximal iterations.
+/// A quadratic model of the objective's smooth part near some parameters, which a proximal iteration minimises.
 pub(super) trait Model {
     fn coordinates(&self) -> &Coordinates;
     /// l1 and bounds of each coordinate.
     fn kinks(&self) -> &[Kinks];
     /// The second derivative along a coordinate.
     fn curvature(&self, j: usize) -> f64;
-    /// The minimum of model and penalty, with this gradient at `start`: see [`Quadratic::minimum`].
+    /// The minimum of the model plus the penalty, where the smooth part has this gradient at `start`. See
+    /// [`Quadratic::minimum`].
     fn minimum(
         &mut self,
         gradient: &[f64],
@@ -28,7 +30,8 @@ pub(super) trait Model {
         forcing: f64,
         job: &mut Job<'_>,
     ) -> Result<Vec<f64>, Error>;
-    /// Takes the step to `next` into account, given the step and the change of the gradient in the model's coordinates.
+    /// Improves the model after the step to `next`. `step_and_change` are the step and the change of the gradient, in
+    /// the model's coordinates.
     fn learn(
         &mut self,
         objective: &Objective<'_>,
@@ -39,7 +42,7 @@ pub(super) trait Model {
 }
 
 impl dyn Model + '_ {
-    /// The squared norm of the smallest subgradient, each coordinate in units of its curvature.
+    /// Σ g_j² / h_j for the smallest subgradient g and the second derivatives h_j along the coordinates.
     pub(super) fn steepness(&self, iterate: &Iterate) -> f64 {
         let x = self.coordinates().of(&iterate.v);
         let slopes = self.coordinates().gradient(&iterate.value.gradient);
@@ -52,9 +55,9 @@ impl dyn Model + '_ {
     }
 }
 
-/// Coordinates in which the weights of a class do not interact with its bias: class by class, the weights of scaled columns
-/// that are shifted to have their means at 0, and the bias at these means. The means are weighted by the curvature of
-/// the class.
+/// Coordinates of a model, in which the second derivatives by a class's weights and its bias are 0. For each class,
+/// they are the weights of scaled columns that are shifted to have mean 0, and then the bias at these means. The means
+/// are weighted by the curvatures of the class.
 pub(super) struct Coordinates {
     pub(super) basis: Basis,
     /// Means of the columns of the basis for each class, shape (n); zeros without bias.
@@ -71,8 +74,8 @@ pub(super) struct SmoothModel {
 }
 
 impl SmoothModel {
-    /// The model at `v`, from the rows of `part`. Columns that are constant there get their curvature from `whole`. `None` if
-    /// a class has no curvature in any row.
+    /// The model at `v`, from the rows of `part`. For columns that are constant there, the second derivatives are
+    /// computed from the rows of `whole`. `None` if all second derivatives by the score of a class are 0.
     pub(super) fn new(
         part: &Objective<'_>,
         whole: &Objective<'_>,
@@ -249,9 +252,9 @@ impl Model for SmoothModel {
 
 /// The Gram matrices `[X 1]ᵀ D [X 1]` of the classes, D being the diagonal of the rows' second derivatives by scores.
 struct Grams<'a> {
-    /// By each class's score twice.
+    /// The Gram matrix of each class, with the second derivatives by the score of that class.
     own: Vec<Gram>,
-    /// The scores from which those of pairs of classes are computed.
+    /// The scores, from which the Gram matrices of pairs of classes are computed.
     scores: Option<Box<dyn RowScores + 'a>>,
 }
 
@@ -284,7 +287,7 @@ impl<'a> Grams<'a> {
         })
     }
 
-    /// By the scores of two different classes.
+    /// The Gram matrix with the second derivatives by the scores of two different classes.
     fn between(
         &self,
         k: usize,
@@ -300,7 +303,8 @@ impl<'a> Grams<'a> {
     }
 }
 
-/// The columns' means under the weights of a Gram matrix, or zeros without bias; `None` without weights.
+/// The means of the columns, weighted by the D of a Gram matrix `[X 1]ᵀ D [X 1]`; zeros without bias. `None` if D is 0
+/// or not finite.
 fn mean(gram: &Gram, fit_bias: bool) -> Option<Vec<f64>> {
     let (n, order) = (gram.order - 1, gram.order);
     let total = gram.lower[n * order + n];
@@ -314,7 +318,8 @@ fn mean(gram: &Gram, fit_bias: bool) -> Option<Vec<f64>> {
     })
 }
 
-/// Element (i, j) of a Gram matrix, with columns shifted by the means of one class in i, and of another one in j.
+/// Element (i, j) of a Gram matrix after shifting its columns by means: those of index i by the means of one class,
+/// those of index j by the means of another.
 fn centred(gram: &Gram, [i, j]: [usize; 2], means: [&[f64]; 2], fit_bias: bool) -> f64 {
     let (n, order) = (gram.order - 1, gram.order);
     if !fit_bias && (i == n || j == n) {
@@ -336,8 +341,8 @@ fn centred(gram: &Gram, [i, j]: [usize; 2], means: [&[f64]; 2], fit_bias: bool) 
     }
 }
 
-/// The curvature by weights of one class of those columns, from all rows of `whole`; 0 of columns that are constant there,
-/// too.
+/// The second derivatives by one class's weights of these columns, from all rows of `whole`. 0 for columns that are
+/// constant there, too.
 fn left_of_constant(
     whole: &Objective<'_>,
     (class, columns): (usize, &[usize]),

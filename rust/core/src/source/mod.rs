@@ -15,9 +15,9 @@ use crate::kernel::{
 };
 use crate::reduce::Job;
 
-/// Rows with labels, sample weights and offsets. Methods that take a [`Job`] read all rows of X once unless they say otherwise.
-/// They fail with [`Error::Interrupted`] if the job's monitor ends the call, and with [`Error::Memory`] if the numbers
-/// that they keep per row do not fit into memory.
+/// Rows with labels, sample weights and offsets. Methods that take a [`Job`] read all rows of X once unless they say
+/// otherwise. They fail with [`Error::Interrupted`] if the job's monitor ends the call, and with [`Error::Memory`] if
+/// the numbers that they keep per row do not fit into memory.
 pub(crate) trait Source {
     /// m, the number of rows.
     fn rows(&self) -> usize;
@@ -58,7 +58,8 @@ pub(crate) trait Source {
         at: &Parameters<'_, f64>,
         job: &mut Job<'_>,
     ) -> Result<Box<dyn RowScores + 's>, Error>;
-    /// Zero scores for a plane search; [`PlaneScores::refresh`] and [`PlaneScores::set_direction`] fill them. X is not read.
+    /// Zero scores for a plane search; [`PlaneScores::refresh`] and [`PlaneScores::set_direction`] fill them. X is not
+    /// read.
     fn plane<'s>(&'s self, scores: usize) -> Result<Box<dyn PlaneScores + 's>, Error>;
 
     /// The largest norm of a row (x, 1) under a metric.
@@ -106,7 +107,8 @@ pub(crate) trait Source {
 /// Some of the rows, or some of the columns, of a source.
 pub(crate) trait Part {
     fn rows(&self) -> usize;
-    /// Calls `work` once, with every `stride`-th row of a sample as a source; of columns with all rows, the stride being 1.
+    /// Calls `work` once, with every `stride`-th row of a sample as a source; of columns with all rows, the stride
+    /// being 1.
     fn with_source(
         &self,
         stride: usize,
@@ -160,8 +162,8 @@ pub(crate) trait RowScores {
     fn error(&self) -> f64;
     /// An upper bound on the magnitude of every score.
     fn largest(&self) -> f64;
-    /// Whether every row of positive weight is predicted right, by more than the rounding error of its scores, and not because
-    /// of an offset.
+    /// Whether every row of positive weight is predicted right, by more than the rounding error of its scores, and not
+    /// because of an offset.
     fn predict_all_labels(&self) -> bool;
     /// The scores at other parameters, and the largest change of a score; of K classes, of a difference of two of a
     /// row's scores.
@@ -197,8 +199,8 @@ pub(crate) trait PlaneScores {
     fn advance(&mut self, by: [f64; 2]);
 }
 
-/// The columns of X one by one, with a curvature d_i of each row and a change t_i of its score: for coordinate descent. Sums are
-/// divided by the sum of the sample weights.
+/// The columns of X one by one, with a curvature d_i of each row and a change t_i of its score: for coordinate descent.
+/// Sums are divided by the sum of the sample weights.
 pub(crate) trait ByColumns {
     /// Computes the curvatures at some parameters: d_i = s_i σ'(z_i), or more where a prediction is certain and wrong.
     fn set_curvatures(&mut self, at: &Parameters<'_, f64>, job: &mut Job<'_>) -> Result<(), Error>;
