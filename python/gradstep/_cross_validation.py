@@ -41,7 +41,7 @@ from gradstep._fitted import StopReason, codes_of
 from gradstep._formulas import decision_function, sigmoid, softmax
 from gradstep._optimum import GAP_TOL, MAX_PASSES, Optimum
 from gradstep._options import flag
-from gradstep._path import along, largest, without_columns
+from gradstep._path import MOST_STRENGTHS, along, largest, without_columns
 
 GRID = 1e-3
 """The least of the strengths as a part of the largest, where only their number is given; as of `path`."""
@@ -569,6 +569,7 @@ def _numbers(name: str, values: Any) -> NDArray[np.float64]:
 
 
 def _count(name: str, value: Any) -> int:
-    if isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be a positive integer or a list of numbers, got {value!r}")
+    if isinstance(value, bool) or not 1 <= value <= MOST_STRENGTHS:
+        got = f"a list of numbers or a positive integer of at most {MOST_STRENGTHS}, got {value!r}"
+        raise ValueError(f"{name} must be {got}")
     return int(value)

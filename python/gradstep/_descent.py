@@ -15,7 +15,7 @@ from gradstep import _native
 from gradstep._arrays import Array, Features, Parts, explained, features, optional_real, real
 from gradstep._docs import documented_fields, suggests_names
 from gradstep._fitted import Fitted, StopReason, codes_of
-from gradstep._options import count, flag, number, observer, optional_count, optional_flag, optional_seed, word
+from gradstep._options import count, flag, number, observer, optional_count, optional_flag, optional_seed, text, word
 
 Callback: TypeAlias = Callable[[int, float, Array, float], bool | None]
 LARGEST_RECORD = 2**30
@@ -24,8 +24,10 @@ SMALL_PATH = 2**20
 """Bytes of a path that is kept without being asked for."""
 RISE = 1e-6
 """Part of a loss by which another one is larger, and not only by its rounding."""
-Options: TypeAlias = tuple[float | None, int, int | None, int | None, str, str, float, float, int | None, bool]
-"""The options of a `Trainer`, in its order. `shuffle` and `seed` are one: the seed, or None without shuffling."""
+Penalty: TypeAlias = tuple[float, float, bool]
+Options: TypeAlias = tuple[float | None, int, int | None, int | None, str, str, Penalty, float, int | None, bool]
+"""The options of a `Trainer`, in its order. `shuffle` and `seed` are one: the seed, or None without shuffling. l1, l2
+and `fit_bias` are one, too."""
 
 
 @documented_fields
@@ -219,6 +221,11 @@ class Trainer:
         ŷ = σ(z), logistic regression; or ŷ = 1 if z >= 0 else 0, the perceptron.
     l2 : float, default 0.0
         Strength λ >= 0 of the penalty (λ/2) ||w||² added to the mean error. The bias is not penalised.
+    l1 : float, default 0.0
+        Strength γ >= 0 of the penalty γ ||w||₁. After each update, every weight moves towards 0 by α γ, and is 0 if it
+        is nearer (with ``reduction="sum"``, by α γ times the rows of the batch).
+    fit_bias : bool, default True
+        Whether the bias is changed; without, it stays 0.
     tol : float, default 0.0
         Stop after the first epoch where no component of the objective's gradient over all rows is larger. 0 stops no
         descent, but "auto" also ends where rounding leaves nothing to gain ("precision"), and where there is no optimum
@@ -238,7 +245,7 @@ class Trainer:
         If an option is of another type.
     ValueError
         If an option is out of range, `seed` is given without ``shuffle=True``, or ``learning_rate="auto"`` comes with
-        an option that has no meaning for it: `batch_size`, `shuffle`, `reduction`, `activation` or `trace`.
+        an option that has no meaning for it: `batch_size`, `shuffle`, `reduction`, `activation`, `l1` or `trace`.
 
     Notes
     -----
@@ -261,6 +268,8 @@ class Trainer:
     reduction: Literal["mean", "sum"] = "mean"
     activation: Literal["sigmoid", "step"] = "sigmoid"
     l2: float = 0.0
+    l1: float = 0.0
+    fit_bias: bool = True
     tol: float = 0.0
     n_threads: int | None = None
     trace: bool = False
@@ -283,12 +292,17 @@ class Trainer:
         weights: ArrayLike | None = None,
         bias: float = 0.0,
         *,
+        sample_weight: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
         callback: Callback | None = None,
     ) -> Descent:
         """Descend from `weights` and `bias`, which are not modified.
 
         Every update is w <- w - α (∇E + λ w) of its batch, b <- b - α ∂E/∂b: a `gradient_step` for each batch, epoch
         after epoch. Starting from the weights and the bias of a `Descent` resumes it.
+
+        With sample weights s of mean s̄, row i counts s_i / s̄ times: of a batch of k rows, ∇E is
+        Σ (s_i / s̄) (ŷ_i - y_i) x_i / k. With offsets, ŷ = σ(w·x + b + offset).
 
         Parameters
         ----------
@@ -300,6 +314,10 @@ class Trainer:
             Finite weights to start from; zeros by default.
         bias : float, default 0.0
             Finite bias to start from.
+        sample_weight : array_like, shape (m,), optional
+            As in `gradstep`. The history is of the weighted mean error.
+        offset : array_like, shape (m,), optional
+            Finite numbers that are added to the scores of the rows. Of float32 rows they are rounded to float32.
         callback : callable, optional
             Called after every epoch as ``callback(epoch, loss, weights, bias)``, with epochs counted from 0 and a copy
             of the weights. The descent stops when it returns True; what it raises ends the fit.
@@ -326,13 +344,16 @@ class Trainer:
         (array([0.25]), 0.0, 'epochs')
         """
         matrix, labels, start = features(X), real("y", y), (optional_real("weights", weights), number("bias", bias))
+        of_rows = [optional_real("sample_weight", sample_weight), optional_real("offset", offset)]
+        if start[1] and not self.fit_bias:
+            raise ValueError(f"bias must be 0 with fit_bias=False, got {text(start[1])}")
         watch = observer(callback, lambda *seen: seen)
         trainer = self
         if self.shuffle and self.seed is None:
             trainer = replace(self, seed=int.from_bytes(os.urandom(8)))
         keeps_path = self._keeps_path(matrix, is_certain=callback is None and not self.tol)
         try:
-            found = _native.descend(trainer._options(), matrix, labels, *start, watch, keeps_path)
+            found = _native.descend(trainer._options(), matrix, labels, of_rows, start, watch, keeps_path)
         except ValueError as error:
             raise explained(error, labels) from None
         found["stop_reason"] = StopReason(found["stop_reason"])
@@ -349,7 +370,7 @@ class Trainer:
             (self.seed or 0) if self.shuffle else None,
             self.reduction,
             self.activation,
-            self.l2,
+            (self.l1, self.l2, self.fit_bias),
             self.tol,
             self.n_threads,
             self.trace,
@@ -357,7 +378,7 @@ class Trainer:
 
     def _check_auto(self) -> None:
         """Raise for options that ask for something else than descent over full batches of the mean error."""
-        for name in ("batch_size", "shuffle", "reduction", "activation", "trace"):
+        for name in ("batch_size", "shuffle", "reduction", "activation", "l1", "trace"):
             needed, got = getattr(_PLAIN, name), getattr(self, name)
             if got != needed:
                 raise ValueError(f"{name} must be {needed!r} with learning_rate='auto', got {got!r}")
@@ -411,6 +432,8 @@ _KINDS: dict[str, Callable[[str, Any], Any]] = {
     "reduction": word,
     "activation": word,
     "l2": number,
+    "l1": number,
+    "fit_bias": flag,
     "tol": number,
     "n_threads": optional_count,
     "trace": flag,

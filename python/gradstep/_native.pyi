@@ -83,8 +83,8 @@ def descend(
     given: Options,
     x: _X,
     y: Array,
-    weights: Array | None,
-    bias: float,
+    of_rows: list[Array | None],
+    start: tuple[Array | None, float],
     callback: Callable[..., bool] | None,
     keeps_path: bool,
 ) -> dict[str, Any]: ...

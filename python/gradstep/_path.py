@@ -18,6 +18,8 @@ from gradstep._options import count, flag, number
 
 LEAST_L1_RATIO = 1e-3
 """The ratio whose largest strength is taken for smaller ones: without l1, no strength makes all weights 0."""
+MOST_STRENGTHS = 100_000
+"""The largest number of strengths of a path: the optimum of each is kept."""
 FEWEST = 5
 LEAST_CHANGE = 1e-5
 MOST_EXPLAINED = 0.999
@@ -136,7 +138,7 @@ def path(
     l1_ratio : float, default 1.0
         The part of each strength that is l1, from 0 to 1; the rest is l2.
     n : int, default 100
-        How many strengths, which fall by one factor from each to the next.
+        How many strengths, at most 100 000, which fall by one factor from each to the next.
     ratio : float, default 1e-3
         The last strength as a part of the first.
     strengths : array_like, optional
@@ -194,6 +196,8 @@ def path(
     }
     grid = _given(strengths)
     length, last = count("n", n), number("ratio", ratio)
+    if length > MOST_STRENGTHS:
+        raise ValueError(f"n must be at most {MOST_STRENGTHS}, got {length}")
     if not 0 < last < 1:
         raise ValueError(f"ratio must be above 0 and below 1, got {last:g}")
     null = without_columns(X, y, **options)

@@ -40,6 +40,8 @@ DEFAULTS: dict[str, Any] = {
     "reduction": "mean",
     "activation": "sigmoid",
     "l2": 0.0,
+    "l1": 0.0,
+    "fit_bias": True,
     "tol": 0.0,
     "n_threads": None,
     "trace": False,

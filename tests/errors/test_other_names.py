@@ -30,7 +30,11 @@ LogisticRegression = gradstep.LogisticRegression
             "fit_intercepts",
             "LogisticRegression has no 'fit_intercepts': did you mean fit_intercept?",
         ),
-        (gradstep.Trainer().fit, "zzz", "Trainer.fit has no 'zzz': it has X, y, weights, bias, callback"),
+        (
+            gradstep.Trainer().fit,
+            "zzz",
+            "Trainer.fit has no 'zzz': it has X, y, weights, bias, sample_weight, offset, callback",
+        ),
     ],
 )
 def test_the_name_that_may_be_meant(call: Callable[..., Any], name: str, message: str) -> None:
@@ -44,7 +48,9 @@ def test_signatures_are_as_they_are_written() -> None:
     """… for help, for editors and for scikit-learn, which reads parameters from them."""
     assert list(inspect.signature(gradstep.fit).parameters)[:4] == ["X", "y", "l1", "l2"]
     assert list(inspect.signature(gradstep.explain).parameters) == ["x", "y", "weights", "bias", "learning_rate"]
-    assert list(inspect.signature(gradstep.Trainer.fit).parameters) == ["self", "X", "y", "weights", "bias", "callback"]
+    assert list(inspect.signature(gradstep.Trainer.fit).parameters) == [
+        "self", "X", "y", "weights", "bias", "sample_weight", "offset", "callback",
+    ]  # fmt: skip
     assert "l2" in LogisticRegression().get_params()
     with pytest.raises(TypeError, match="missing 1 required positional argument"):
         gradstep.fit(X)  # type: ignore[call-arg]

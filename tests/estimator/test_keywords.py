@@ -191,7 +191,9 @@ def test_from_sklearn_keeps_names() -> None:
     pd = pytest.importorskip("pandas")
     X, y = problem(n=2)
     frame = pd.DataFrame(X, columns=["height", "girth"])
-    ours = LogisticRegression.from_sklearn(peers.LogisticRegression(class_weight="balanced").fit(frame, y))
+    ours = LogisticRegression.from_sklearn(
+        peers.LogisticRegression(class_weight="balanced", solver="newton-cg").fit(frame, y)
+    )
     assert ours.feature_names_in_.tolist() == ["height", "girth"] and ours.class_weight == "balanced"
     with pytest.raises(NotFittedError):
         LogisticRegression.from_sklearn(peers.LogisticRegression())

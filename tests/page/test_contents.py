@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 import scipy.sparse
 from scipy.optimize import minimize_scalar
@@ -17,6 +16,8 @@ import gradstep
 from gradstep import _valley
 from gradstep._page import _contents, _runs
 from helpers.shown import LESSON, RNG, START, X, Y, held, html, numbers
+
+pa = pytest.importorskip("pyarrow", exc_type=ImportError)  # an old NumPy is not enough for it
 
 WIDE = RNG.normal(size=(60, 4)) * [1.0, 20.0, 0.1, 3.0] + [0.0, 50.0, -2.0, 1.0]
 WIDE_Y = (RNG.random(60) < gradstep.sigmoid((WIDE - WIDE.mean(axis=0)) @ [1.0, 0.1, 5.0, 0.1])).astype(float)

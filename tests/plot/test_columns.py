@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 import scipy.sparse
 from matplotlib import pyplot
 
 import gradstep
+
+pa = pytest.importorskip("pyarrow", exc_type=ImportError)  # an old NumPy is not enough for it
 
 RNG = np.random.default_rng(3)
 Y = np.arange(60) % 2

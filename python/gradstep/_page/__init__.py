@@ -73,7 +73,8 @@ def show(
     TypeError
         If an argument is of another kind.
     ValueError
-        If `X` and `y` are not what the descent was fitted to, its learning rate is "auto", or it is too long for a
+        If `X` and `y` are not what the descent was fitted to, sample weights or offsets were, its learning rate is
+        "auto", it has l1 or no bias, or it is too long for a
         page.
     OSError
         If the file cannot be written.

@@ -81,6 +81,9 @@ class Run(NamedTuple):
 def same_again(descent: Descent, X: Features, y: ArrayLike) -> tuple[Trainer, Descent]:
     """The descent's trainer, without a callback and with the path kept, and the descent that it makes."""
     trainer = replace(descent.trainer, trace=False, path=True)
+    if trainer.l1 or not trainer.fit_bias:
+        got = f"l1={trainer.l1:g} and fit_bias={trainer.fit_bias}"
+        raise ValueError(f"descent must be without l1 and with a bias for a page, got {got}")
     if descent.stop_reason is StopReason.CALLBACK:
         trainer = replace(trainer, epochs=descent.n_epochs)
     numbers = trainer.epochs * (len(descent.weights) + 1)

@@ -183,6 +183,7 @@ fn points(repeats: usize, m: usize, n: usize) -> Outcome<()> {
         reduction: Reduction::Mean,
         activation: Activation::Sigmoid,
         penalty: Penalty::NONE,
+        fit_bias: true,
         tol: 0.0,
         threads: Threads::ONE,
         trace: false,

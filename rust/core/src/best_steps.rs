@@ -16,7 +16,8 @@ use crate::source::{Arrays, Source};
 use crate::stop::StopReason;
 
 /// Gradient descent over full batches from `weights` and `bias`, with the optimal step length and momentum of each
-/// epoch instead of a learning rate. Of the options, only `epochs`, `penalty`, `tol` and `threads` are used.
+/// epoch instead of a learning rate. Of the options, only `epochs`, `penalty` (without l1), `fit_bias`, `tol` and
+/// `threads` are used.
 ///
 /// # Errors
 ///
@@ -35,8 +36,10 @@ pub fn descend_with_best_steps<F: Float>(
     check_start(&weights, bias)?;
     let labels = kernel::binary_labels(dataset, &mut Job::new(options.threads, observer)?)?;
     let (source, precision) = (Arrays(*dataset), F::PRECISION);
-    let objective = Objective::new(&source, &labels, &options.penalty, true, precision);
-    let basis = source.basis(true, !options.penalty.is_none());
+    dataset.check_offsets()?;
+    let fit_bias = options.fit_bias;
+    let objective = Objective::new(&source, &labels, &options.penalty, fit_bias, precision);
+    let basis = source.basis(fit_bias, !options.penalty.is_none());
     let mut epochs = Epochs {
         observer,
         history: Vec::new(),

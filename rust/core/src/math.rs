@@ -46,8 +46,8 @@ fn reduce_unclamped<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     let k = rounded - F::ROUND;
     let r = fast_two_sum(k.mul_add_fused(-F::LN_2_HIGH, -a), k * -F::LN_2_LOW);
 
-    // The low bits of `rounded` hold k + 2·bias > 0; halved, they are two biased exponents whose powers multiply to
-    // 2^k. The shift into the exponent field drops all bits above it.
+    // The low bits of `rounded` hold k + 2·bias > 0. Split into two summands that differ by at most 1, they are two
+    // biased exponents, whose powers of two multiply to 2^k. Shifting each into the exponent field drops the bits above.
     let bits = rounded.to_bits();
     let half = bits >> 1;
     let power = PowerOfTwo {

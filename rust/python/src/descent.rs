@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use gradstep_core::{
     Activation, Dataset, Descent, Error, Monitor, Observer, Options, Penalty, Reduction, Threads,
-    Trace, descend_with_best_steps,
+    Trace, Vector, descend_with_best_steps,
 };
 use numpy::{Element, PyArrayMethods};
 use pyo3::prelude::*;
@@ -12,7 +12,7 @@ use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
 use crate::arrays::{Array, Number, View, numpy, pack};
 use crate::features::GivenFeatures;
-use crate::formulas::vector;
+use crate::formulas::{GivenRows, OfRows, vector};
 use crate::monitor::PythonMonitor;
 use crate::value_error;
 
@@ -25,7 +25,7 @@ type GivenOptions<'py> = (
     Option<u64>,
     Bound<'py, PyString>,
     Bound<'py, PyString>,
-    f64,
+    (f64, f64, bool), // l1, l2, fit_bias
     f64,
     Option<usize>,
     bool,
@@ -34,8 +34,10 @@ type GivenOptions<'py> = (
 /// Returns the core's options (with one thread), whether `learning_rate` is "auto", and the requested number of
 /// threads.
 fn unpack(given: GivenOptions<'_>) -> PyResult<(Options, bool, Option<usize>)> {
-    let (rate, epochs, batch_size, shuffle, reduction, activation, l2, tol, n_threads, trace) =
+    let (rate, epochs, batch_size, shuffle, reduction, activation, penalty, tol, n_threads, trace) =
         given;
+    let (l1, l2, fit_bias) = penalty;
+    let penalty = Penalty::new(l2).and_then(|penalty| penalty.with_l1(l1));
     let options = Options {
         learning_rate: rate.unwrap_or(1.0),
         epochs,
@@ -43,7 +45,8 @@ fn unpack(given: GivenOptions<'_>) -> PyResult<(Options, bool, Option<usize>)> {
         shuffle,
         reduction: Reduction::parse(&reduction.to_string_lossy()).map_err(value_error)?,
         activation: Activation::parse(&activation.to_string_lossy()).map_err(value_error)?,
-        penalty: Penalty::new(l2).map_err(value_error)?,
+        penalty: penalty.map_err(value_error)?,
+        fit_bias,
         tol,
         threads: Threads::ONE,
         trace,
@@ -64,15 +67,17 @@ pub(crate) fn descend<'py>(
     given: GivenOptions<'py>,
     x: &Bound<'py, PyAny>,
     y: &Array<'py>,
-    weights: Option<&Array<'py>>,
-    bias: f64,
+    of_rows: GivenRows<'py>,
+    start: (Option<Array<'py>>, f64),
     callback: Option<Py<PyAny>>,
     keeps_path: bool,
 ) -> PyResult<Bound<'py, PyDict>> {
     let py = x.py();
     let (x, y) = (GivenFeatures::new(x)?, View::new("y", y, 1)?);
+    let of_rows = OfRows::new(of_rows)?;
+    let (weights, bias) = start;
     let weights = weights
-        .map(|weights| vector("weights", weights))
+        .map(|weights| vector("weights", &weights))
         .transpose()?;
     let (options, best_steps, n_threads) = unpack(given)?;
     let threads = Threads::new(n_threads).map_err(value_error)?;
@@ -81,6 +86,7 @@ pub(crate) fn descend<'py>(
         best_steps,
         x: &x,
         y: &y,
+        of_rows: &of_rows,
         bias,
         callback,
         keeps_path,
@@ -99,6 +105,7 @@ struct Run<'a, 'py> {
     best_steps: bool,
     x: &'a GivenFeatures<'py>,
     y: &'a View<'py>,
+    of_rows: &'a OfRows<'py>,
     bias: f64,
     callback: Option<Py<PyAny>>,
     keeps_path: bool,
@@ -113,6 +120,9 @@ impl<'py> Run<'_, 'py> {
         let options = self.options;
         let rows = self.x.rows::<F>(py, options.threads)?;
         let (x, y) = (rows.features()?, self.y.vector()?);
+        let sample_weight = self.of_rows.sample_weight()?;
+        let offset = self.of_rows.offset::<F>()?;
+        let offset = offset.as_deref().map(Vector::from_slice);
         let weights = match weights {
             Some(weights) => weights,
             // Fails with MemoryError: an array with a stride of 0 may have more columns than memory could hold.
@@ -129,7 +139,8 @@ impl<'py> Run<'_, 'py> {
             is_out_of_memory: false,
         };
         let descent = py.detach(|| {
-            let dataset = Dataset::new(x, &y, None)?;
+            let dataset = Dataset::new(x, &y, sample_weight.as_ref())?;
+            let dataset = dataset.with_offset(offset.as_ref())?;
             let descent = if best_steps {
                 descend_with_best_steps(&dataset, weights, bias, &options, &mut watch)
             } else {

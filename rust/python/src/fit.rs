@@ -10,9 +10,9 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyByteArray, PyDict, PyList, PyString, PyTuple};
 
-use crate::arrays::{Array, Number, Real, View, numpy};
+use crate::arrays::{Array, Number, View, numpy};
 use crate::features::GivenFeatures;
-use crate::formulas::{vector, weights_of_rows};
+use crate::formulas::{GivenRows, OfRows, vector};
 use crate::monitor::PythonMonitor;
 use crate::parameters::{biases, pack_biases, pack_weights, rows_of, weights_of};
 use crate::value_error;
@@ -35,9 +35,6 @@ type GivenOptions<'py> = (
 
 /// Penalty factors, prior, lower and upper bounds: a number for each column.
 type GivenColumns<'py> = [Option<Array<'py>>; 4];
-
-/// Sample weights and offsets: a number for each row.
-type GivenRows<'py> = [Option<Array<'py>>; 2];
 
 /// Weights and bias to start from.
 type GivenStart<'py> = (Option<Array<'py>>, Option<Bound<'py, PyAny>>);
@@ -89,9 +86,7 @@ pub(crate) fn fit<'py>(
 ) -> PyResult<Bound<'py, PyDict>> {
     let py = x.py();
     let (x, y) = (GivenFeatures::new(x)?, View::new("y", y, 1)?);
-    let [sample_weight, offset] = of_rows;
-    let sample_weight = weights_of_rows(sample_weight.as_ref())?;
-    let offset = offset.map(|offset| vector("offset", &offset)).transpose()?;
+    let of_rows = OfRows::new(of_rows)?;
     let (mut options, n_threads) = unpack(given, x.columns()?)?;
     if n_threads.is_none() && x.stored()? <= ONE_THREAD {
         options.threads = Threads::ONE;
@@ -99,8 +94,7 @@ pub(crate) fn fit<'py>(
     let arguments = Arguments {
         x: &x,
         y: &y,
-        sample_weight: sample_weight.as_ref(),
-        offset: offset.as_ref(),
+        of_rows: &of_rows,
         start: unpack_start(start)?,
         options,
         callback,
@@ -127,8 +121,7 @@ fn unpack_start((weights, bias): GivenStart<'_>) -> PyResult<Start> {
 struct Arguments<'a, 'py> {
     x: &'a GivenFeatures<'py>,
     y: &'a View<'py>,
-    sample_weight: Option<&'a View<'py>>,
-    offset: Option<&'a Real<'py>>,
+    of_rows: &'a OfRows<'py>,
     start: Start,
     options: FitOptions,
     callback: Option<Py<PyAny>>,
@@ -138,10 +131,8 @@ impl<'py> Arguments<'_, 'py> {
     fn fit<F: Number>(self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let rows = self.x.rows::<F>(py, self.options.threads)?;
         let (x, y) = (rows.features()?, self.y.vector()?);
-        let sample_weight = self.sample_weight.map(View::vector).transpose()?;
-        // Scores of float32 rows are sums in float32, so that an offset has no more digits.
-        let offset = self.offset.map(Real::to_vec::<F>).transpose()?;
-        let offset = offset.map(|of| of.into_iter().map(Float::to_f64).collect::<Vec<f64>>());
+        let sample_weight = self.of_rows.sample_weight()?;
+        let offset = self.of_rows.offset::<F>()?;
         let offset = offset.as_deref().map(Vector::from_slice);
         let (start, options) = (self.start, self.options);
         let single = self.x.is_single();

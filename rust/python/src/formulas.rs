@@ -1,7 +1,8 @@
 //! Loss, gradient, Hessian and covariance over all rows, and one step of gradient descent.
 
 use gradstep_core::{
-    Dataset, Error, Job, LossGradient, Parameters as CoreParameters, Reduction, Threads,
+    Dataset, Error, Float, Job, LossGradient, Parameters as CoreParameters, Reduction, Threads,
+    Vector,
 };
 use numpy::PyArrayMethods;
 use pyo3::prelude::*;
@@ -199,6 +200,38 @@ impl<'py> Arguments<'py> {
             let dataset = Dataset::new(x, &y, sample_weight.as_ref())?;
             kernel(&dataset, &parameters, job)
         })
+    }
+}
+
+/// Sample weights and offsets, a number for each row, as a fit and a descent are given them.
+pub(crate) type GivenRows<'py> = [Option<Array<'py>>; 2];
+
+/// Sample weights and offsets.
+pub(crate) struct OfRows<'py> {
+    sample_weight: Option<View<'py>>,
+    offset: Option<Real<'py>>,
+}
+
+impl<'py> OfRows<'py> {
+    /// # Errors
+    ///
+    /// ValueError if one of them is not 1-dimensional.
+    pub(crate) fn new([sample_weight, offset]: GivenRows<'py>) -> PyResult<Self> {
+        let offset = offset.map(|offset| vector("offset", &offset));
+        Ok(OfRows {
+            sample_weight: weights_of_rows(sample_weight.as_ref())?,
+            offset: offset.transpose()?,
+        })
+    }
+
+    pub(crate) fn sample_weight(&self) -> PyResult<Option<Vector<'_>>> {
+        self.sample_weight.as_ref().map(View::vector).transpose()
+    }
+
+    /// The offsets, rounded to the type that scores are computed in.
+    pub(crate) fn offset<F: Number>(&self) -> PyResult<Option<Vec<f64>>> {
+        let offset = self.offset.as_ref().map(Real::to_vec::<F>).transpose()?;
+        Ok(offset.map(|offset| offset.into_iter().map(Float::to_f64).collect()))
     }
 }
 

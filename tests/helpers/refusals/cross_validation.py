@@ -16,12 +16,12 @@ def choose(y: Any = NAMES, data: dict[str, Any] | None = None, **options: Any) -
 
 
 for option, kind, facts, value in [
-    ("Cs", ValueError, r"a positive integer or a list of numbers, got 0$", 0),
+    ("Cs", ValueError, r"a list of numbers or a positive integer of at most 100000, got 0$", 0),
     ("Cs", ValueError, r"a list of numbers, got 'many'$", "many"),
     ("Cs", ValueError, r"a list of numbers, got \[\]$", []),
     ("Cs", ValueError, r"a list of numbers, got \[\[1\], \[1, 2\]\]$", [[1], [1, 2]]),
     ("Cs", ValueError, r"positive, got 0.0$", [1.0, 0.0]),
-    ("strengths", ValueError, r"a positive integer or a list of numbers, got False$", False),
+    ("strengths", ValueError, r"a list of numbers or a positive integer of at most 100000, got False$", False),
     ("strengths", ValueError, r"finite and not negative, got -1.0$", [-1.0]),
     ("l1_ratios", ValueError, r"between 0 and 1, got 1.5$", [0.5, 1.5]),
     ("l1_ratios", ValueError, r"a list of numbers, got 0.5$", 0.5),

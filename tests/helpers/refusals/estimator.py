@@ -117,9 +117,9 @@ for facts, options in [
     options = {"l2": 0, **options} if options else {"C": 1.0}
     refuse("standard errors", ValueError, "standard_errors", facts, estimate, standard_errors=True, **options)
 
-PEER = sklearn.linear_model.LogisticRegression().fit(POINTS, NAMES)
+PEER = sklearn.linear_model.LogisticRegression(solver="newton-cg").fit(POINTS, NAMES)
 PEER.multi_class = "multinomial"  # as versions before 1.8 have it
-SEVERAL = sklearn.linear_model.LogisticRegression().fit(POINTS, np.arange(40) % 3)
+SEVERAL = sklearn.linear_model.LogisticRegression(solver="newton-cg").fit(POINTS, np.arange(40) % 3)
 SEVERAL.multi_class = "ovr"
 for fitted, kind, facts in [
     (gradstep.LogisticRegression().fit(POINTS, NAMES), TypeError, "a LogisticRegression of scikit-learn, got Logistic"),

@@ -41,3 +41,4 @@ refuse("path", ValueError, "X", r"a column that tells labels apart, got slopes o
 refuse("path", ValueError, "y", r"two or more different labels, got only 1$", find, y=np.ones(4))
 refuse("path", ValueError, "y", r"length 4 .*, got length 3$", find, y=RISING[:3])
 refuse("path", ValueError, "y", r"class codes .*got", find, y=[0.0, 5.0, 1.0, 0.5], l1_ratio=0)
+refuse("path", ValueError, "n", "at most 100000, got 1000000000$", find, n=10**9)

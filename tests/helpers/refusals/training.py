@@ -144,3 +144,7 @@ refuse(
     "predict", ValueError, "offset", r"None for scores of classes, got shape \(3,\)$",
     gradstep.fit([[0.0], [1.0], [2.0]], [0, 1, 2], l2=1.0).predict, [[0.0], [1.0], [2.0]], offset=[0, 0, 0],
 )  # fmt: skip
+refuse(
+    "Trainer.fit", ValueError, "bias", r"0 with fit_bias=False, got 1\.0$",
+    gradstep.Trainer(fit_bias=False).fit, X, Y, bias=1.0,
+)  # fmt: skip

@@ -137,6 +137,7 @@ fn results(x: Features<'_>, threads: Threads) -> Result<Vec<f64>, Error> {
             reduction: Reduction::Mean,
             activation: Activation::Sigmoid,
             penalty: Penalty::new(0.01)?,
+            fit_bias: true,
             tol: 0.0,
             threads,
             trace: false,

@@ -15,6 +15,8 @@ pub(super) struct Progress<'a, F> {
     pub(super) epoch: usize,
     pub(super) iterate: Iterate<F>,
     pub(super) trace: Option<Trace<F>>,
+    /// The mean of the sample weights: a row of this weight counts as one row of a batch.
+    pub(super) mean_weight: f64,
 }
 
 impl<F: Float> Progress<'_, F> {
@@ -33,23 +35,34 @@ impl<F: Float> Progress<'_, F> {
         )
     }
 
+    /// The divisor and the factor of a step (see [`step::scales`]) for a batch of `rows` rows.
+    pub(super) fn scales(&self, rows: usize) -> (f64, f64) {
+        step::scales(rows as f64 * self.mean_weight, self.options.reduction)
+    }
+
     /// Makes the step for the batch `dataset`.
     pub(super) fn step(
         &mut self,
         dataset: &Dataset<'_>,
         observer: &mut dyn Observer<F>,
     ) -> Result<(), Error> {
-        let sums = self.evaluate(dataset, Want::LossAndGradient, observer)?;
+        let is_empty = dataset.sample_weight.is_some() && dataset.weight() == 0.0;
+        let sums = match is_empty {
+            true => Sums::zero(self.iterate.weights.len(), 1),
+            false => self.evaluate(dataset, Want::LossAndGradient, observer)?,
+        };
         self.step_by(dataset, &sums)
     }
 
     /// Makes the step for the batch `dataset`, whose sums at the current weights and bias are given.
     pub(super) fn step_by(&mut self, dataset: &Dataset<'_>, sums: &Sums) -> Result<(), Error> {
+        let scales = self.scales(kernel::rows_of(dataset));
         let Progress {
             options,
             epoch,
             iterate,
             trace,
+            ..
         } = self;
         if let Some(trace) = trace {
             let mut z = vec![F::ZERO; kernel::rows_of(dataset)];
@@ -64,9 +77,12 @@ impl<F: Float> Progress<'_, F> {
             &iterate.weights,
             options.learning_rate,
             &options.penalty,
-            options.reduction,
+            scales,
         );
-        let delta_bias = step.biases[0];
+        let delta_bias = match options.fit_bias {
+            true => step.biases[0],
+            false => F::ZERO,
+        };
         iterate.add(&step.weights, delta_bias);
         if let Some(trace) = trace {
             trace.push_update(&step.weights, delta_bias, iterate);

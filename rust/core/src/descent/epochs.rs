@@ -11,7 +11,6 @@ use crate::float::Float;
 use crate::kernel::{Dataset, PointDescent, PointUpdate, Recorder, Sums, Want};
 use crate::math::larger;
 use crate::matrix::Matrix;
-use crate::penalty::Penalty;
 use crate::reduce::Job;
 use crate::shuffle::Random;
 use crate::simd;
@@ -22,7 +21,8 @@ use crate::vector::RowSet;
 ///
 /// Each epoch visits every point (row of `X`) once, in batches; each batch makes one step along its own gradient. With
 /// batches of one point (x, y) this is w ← w + α(y − ŷ)x, b ← b + α(y − ŷ), where α is the learning rate and ŷ the
-/// prediction. A batch of all points is summed in the order of the rows, even if shuffled.
+/// prediction. A batch of all points is summed in the order of the rows, even if shuffled. A row of sample weight s counts
+/// s / s̄ times, where s̄ is the mean of the sample weights.
 ///
 /// # Errors
 ///
@@ -89,7 +89,9 @@ fn run<F: Float>(
         epoch: 0,
         iterate,
         trace: new_trace(dataset, options, observer)?,
+        mean_weight: mean_weight::<F>(dataset)?,
     };
+    dataset.check_offsets()?;
     let mut order = Order::new(m, options.shuffle.filter(|_| !full))?;
     let mut sums = None;
     if full {
@@ -136,6 +138,22 @@ fn run<F: Float>(
     })
 }
 
+/// The mean of the sample weights, 1 without them.
+///
+/// # Errors
+///
+/// [`Error::Element`] for a sample weight that is negative or not finite; [`Error::TotalWeight`] if their sum is 0 or
+/// infinite.
+fn mean_weight<F: Float>(dataset: &Dataset<'_>) -> Result<f64, Error> {
+    if dataset.sample_weight.is_none() {
+        return Ok(1.0);
+    }
+    dataset.check_weights::<F>()?;
+    let total = dataset.weight();
+    dataset.check_total::<F>(total)?;
+    Ok(total / dataset.x.rows() as f64)
+}
+
 /// An empty trace, if one is asked for. It has room for all updates if nothing can end the descent early.
 fn new_trace<F: Float>(
     dataset: &Dataset<'_>,
@@ -162,12 +180,21 @@ fn visit<F: Float>(
     let batch = progress.options.batch(m);
     match dataset.x {
         Features::Sparse(x) => sparse::epoch(progress, dataset, &x, observer),
-        Features::Dense(x) if batch == 1 => point_epoch(progress, &dataset.with(x), observer),
+        Features::Dense(x) if batch == 1 && is_plain(progress.options, dataset) => {
+            point_epoch(progress, &dataset.with(x), observer)
+        }
         Features::Dense(_) => (0..m).step_by(batch).try_for_each(|first| {
             let places = first..m.min(first.saturating_add(batch));
             progress.step(&dataset.part(places), observer)
         }),
     }
+}
+
+/// Whether the rows have neither sample weights nor offsets, there is no l1, and the bias is fitted: [`point_epoch`] knows
+/// none of these.
+fn is_plain(options: &Options, dataset: &Dataset<'_>) -> bool {
+    let are_plain = dataset.sample_weight.is_none() && dataset.offset.is_none();
+    are_plain && options.penalty.is_smooth() && options.fit_bias
 }
 
 /// Why the descent ends after this epoch, or `None` if it goes on; `sums` are over all rows.
@@ -189,7 +216,7 @@ fn reason_to_stop<F: Float>(
     {
         return Some(StopReason::Callback);
     }
-    let is_small = |tol| gradient_norm(sums, &iterate.weights, &options.penalty) <= tol;
+    let is_small = |tol| gradient_norm(sums, &iterate.weights, options) <= tol;
     (options.tol > 0.0 && is_small(options.tol)).then_some(StopReason::Tolerance)
 }
 
@@ -231,14 +258,23 @@ fn in_order(m: usize) -> Result<Vec<usize>, Error> {
     Ok(order)
 }
 
-/// Max-norm of the gradient of mean error plus penalty.
-fn gradient_norm<F: Float>(sums: &Sums, weights: &[F], penalty: &Penalty) -> f64 {
+/// Max-norm of the gradient of mean error plus penalty; with l1, of the smallest subgradient.
+fn gradient_norm<F: Float>(sums: &Sums, weights: &[F], options: &Options) -> f64 {
+    let by_bias = match options.fit_bias {
+        true => sums.bias() / sums.weight,
+        false => 0.0,
+    };
     sums.weights
         .iter()
         .zip(weights)
         .enumerate()
-        .map(|(j, (sum, w))| sum / sums.weight + penalty.of(j).slope(w.to_f64()))
-        .chain([sums.bias() / sums.weight])
+        .map(|(j, (sum, w))| {
+            let (penalty, w) = (options.penalty.of(j), w.to_f64());
+            penalty
+                .kinks
+                .least_slope(w, sum / sums.weight + penalty.slope(w))
+        })
+        .chain([by_bias])
         .fold(0.0, larger)
 }
 
@@ -258,6 +294,7 @@ fn point_epoch<F: Float>(
         epoch,
         iterate,
         trace,
+        ..
     } = progress;
     let mut descent = PointDescent::new(
         &mut iterate.weights,

@@ -25,8 +25,10 @@ pub struct Options {
     pub reduction: Reduction,
     /// What turns scores into predictions.
     pub activation: Activation,
-    /// The penalty on the weights; the bias is not penalised.
+    /// The penalty on the weights: l2 in the gradient, and a proximal step for l1. The bias is not penalised.
     pub penalty: Penalty,
+    /// Whether the bias is changed; otherwise it stays where it starts.
+    pub fit_bias: bool,
     /// Stop once the max-norm of the gradient of error plus penalty is at most this; with 0, never.
     pub tol: f64,
     /// Threads for batches of more than one point.

@@ -11,7 +11,6 @@ use fearless_simd::prelude::*;
 use super::batch::Progress;
 use super::iterate::Iterate;
 use super::options::{Observer, Options, Polling};
-use super::step;
 use crate::error::Error;
 use crate::float::Float;
 use crate::kernel::sparse::{ScaledWeights, SparseScratch, row_products, work};
@@ -44,7 +43,8 @@ pub(super) fn epoch<F: Float>(
         let places = first..m.min(first.saturating_add(size));
         let batch = dataset.part(places);
         let work = work(x, batch.rows);
-        if work < x.columns() {
+        // A proximal step changes all columns.
+        if work < x.columns() && lazy.progress.options.penalty.is_smooth() {
             with_indices!(x.indices(), indices => {
                 let x = SparseRows::new(x, batch.rows, &values, indices);
                 dispatch!(level, simd => lazy.step(simd, &batch, &x))
@@ -115,8 +115,11 @@ impl<F: Float> Lazy<'_, '_, F> {
             ref penalty,
             ..
         } = *options;
-        let (divisor, factor) = step::scales(&sums, options.reduction);
-        let delta_bias = F::from_f64(-learning_rate * (sums.bias() / divisor));
+        let (divisor, factor) = self.progress.scales(count);
+        let delta_bias = match options.fit_bias {
+            true => F::from_f64(-learning_rate * (sums.bias() / divisor)),
+            false => F::ZERO,
+        };
         let delta_weights = self.progress.trace.is_some().then(|| {
             let sums = sums.weights.iter().enumerate();
             sums.map(|(j, sum)| {
@@ -166,6 +169,7 @@ impl<F: Float> Lazy<'_, '_, F> {
             epoch,
             iterate,
             trace,
+            ..
         } = &mut *self.progress;
         let pass = Pass {
             dataset: batch,
@@ -191,6 +195,7 @@ impl<F: Float> Lazy<'_, '_, F> {
             let mut z = vec![F::ZERO; count];
             let mut y_hat = z.clone();
             row_products(x, &pass.weights, 0, &mut z);
+            batch.add_offsets(0, &mut z);
             kernel::predictions(simd, options.activation, &z, &mut y_hat);
             trace.push(*epoch, batch.rows, &z, &y_hat, sums.mean_error());
         }

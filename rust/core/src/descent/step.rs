@@ -56,13 +56,9 @@ pub fn gradient_step<F: Float>(
 ) -> Result<Step<F>, Error> {
     check_learning_rate(learning_rate)?;
     let sums = kernel::evaluate(dataset, parameters, Want::LossAndGradient, job)?;
-    let deltas = deltas(
-        &sums,
-        parameters.weights,
-        learning_rate,
-        &Penalty::NONE,
-        reduction,
-    );
+    let scales = scales(sums.weight, reduction);
+    let weights = parameters.weights;
+    let deltas = deltas(&sums, weights, learning_rate, &Penalty::NONE, scales);
     let moved = |from: &[F], by: &[F]| from.iter().zip(by).map(|(&w, &d)| w + d).collect();
     Ok(Step {
         weights: moved(parameters.weights, &deltas.weights),
@@ -82,23 +78,26 @@ pub(crate) fn check_learning_rate(got: f64) -> Result<(), Error> {
     }
 }
 
-/// A step is along `sums / divisor + factor · (gradient of the penalty)`; returns (divisor, factor).
-pub(crate) fn scales(sums: &Sums, reduction: Reduction) -> (f64, f64) {
+/// A step is along `sums / divisor + factor · (gradient of the penalty)`; returns (divisor, factor) for rows that count
+/// `weight` times.
+pub(crate) fn scales(weight: f64, reduction: Reduction) -> (f64, f64) {
     match reduction {
-        Reduction::Mean => (sums.weight, 1.0),
-        Reduction::Sum => (1.0, sums.weight),
+        Reduction::Mean => (weight, 1.0),
+        Reduction::Sum => (1.0, weight),
     }
 }
 
-/// The changes Δw and Δb of one step along the gradient of error plus penalty.
+/// The changes Δw and Δb of one step along the gradient of error plus penalty, followed by the proximal step of l1: each
+/// weight moves towards 0 by the learning rate times l1, and to 0 if it is nearer.
+///
+/// Source: J. Duchi & Y. Singer, "Efficient online and batch learning using forward backward splitting", JMLR 10 (2009).
 pub(crate) fn deltas<F: Float>(
     sums: &Sums,
     weights: &[F],
     learning_rate: f64,
     penalty: &Penalty,
-    reduction: Reduction,
+    (divisor, factor): (f64, f64),
 ) -> Step<F> {
-    let (divisor, factor) = scales(sums, reduction);
     let delta =
         |sum: f64, penalised: f64| F::from_f64(-learning_rate * (sum / divisor + penalised));
     let delta_weights = sums
@@ -106,7 +105,17 @@ pub(crate) fn deltas<F: Float>(
         .iter()
         .zip(weights)
         .enumerate()
-        .map(|(j, (&sum, w))| delta(sum, factor * penalty.of(j).slope(w.to_f64())))
+        .map(|(j, (&sum, &w))| {
+            let penalty = penalty.of(j);
+            let step = delta(sum, factor * penalty.slope(w.to_f64()));
+            match penalty.kinks.l1 {
+                0.0 => step,
+                _ => {
+                    let curvature = 1.0 / (learning_rate * factor);
+                    F::from_f64(penalty.kinks.proximal((w + step).to_f64(), curvature)) - w
+                }
+            }
+        })
         .collect();
     Step {
         weights: delta_weights,

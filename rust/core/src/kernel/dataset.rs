@@ -23,13 +23,6 @@ pub struct Dataset<'a, X = Features<'a>> {
 }
 
 pub(super) const LABELS: &str = "labels in [0, 1]";
-/// Sums of offsets with scores, and of errors over rows, are finite.
-pub(crate) const OFFSETS: &str = "between −1e100 and 1e100";
-
-pub(crate) fn is_offset(offset: f64) -> bool {
-    offset.abs() <= 1e100
-}
-
 pub(super) const WEIGHTS: &str = "finite and not negative";
 
 #[inline(always)]
@@ -128,8 +121,17 @@ impl<'a> Dataset<'a> {
     pub(crate) fn check_finite(&self) -> Result<(), Error> {
         self.x.first_not_finite().map_or(Ok(()), Err)?;
         self.y.check("y", LABELS, f64::is_finite)?;
-        self.offset
-            .map_or(Ok(()), |offset| offset.check("offset", OFFSETS, is_offset))
+        self.check_offsets()
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::Element`] for the first offset that is not finite, or so large that sums of errors may not be.
+    pub(crate) fn check_offsets(&self) -> Result<(), Error> {
+        let is_offset = |offset: f64| offset.abs() <= 1e100;
+        self.offset.map_or(Ok(()), |offset| {
+            offset.check("offset", "between −1e100 and 1e100", is_offset)
+        })
     }
 
     /// The error to report when the loss came out infinite or NaN: names an input that is not finite, or else the
@@ -235,9 +237,9 @@ impl<'a, X> Dataset<'a, X> {
 
     /// Adds the offsets of some rows, from `first` on, to their scores.
     #[inline(always)]
-    pub(super) fn add_offsets(&self, first: usize, z: &mut [f64]) {
+    pub(crate) fn add_offsets<F: Float>(&self, first: usize, z: &mut [F]) {
         let Some(offset) = self.offset else { return };
-        let mut buffer = [0.0; STRIPE];
+        let mut buffer = [F::ZERO; STRIPE];
         for (k, z) in z.chunks_mut(STRIPE).enumerate() {
             let offsets = &mut buffer[..z.len()];
             offset.copy(self.rows, first + k * STRIPE, offsets);

@@ -36,7 +36,7 @@ pub(crate) use self::basis::Basis;
 pub use self::cross_entropy::cross_entropy;
 pub(crate) use self::curvature::{Curvature, curvature, curvature_of};
 pub use self::dataset::Dataset;
-pub(crate) use self::dataset::{OFFSETS, is_offset, rows_of};
+pub(crate) use self::dataset::rows_of;
 pub(crate) use self::each_row::gather;
 pub(crate) use self::evaluate::evaluate;
 pub use self::evaluate::{Gradient, LossGradient, loss, loss_gradient};

@@ -161,6 +161,7 @@ pub(crate) fn predict_rows<F: Float>(
     let mut monitor = Unmonitored;
     let job = &mut Job::new(Threads::ONE, &mut monitor)?;
     map_one_score(dataset.x, dataset.rows, parameters, None, z, job)?;
+    dataset.add_offsets(0, z);
     let level = job.level();
     dispatch!(level, simd => predictions(simd, activation, z, y_hat));
     Ok(())

@@ -76,8 +76,8 @@ impl<F: Float, S: Simd> StripeSums<F, S> {
         residual
     }
 
-    /// Adds rows with scores `z` before offsets, which must be padded with −∞ to a whole number of vectors. Writes
-    /// their residuals times their sample weights to `residual`.
+    /// Adds rows. `z` holds their scores without the offsets, padded with −∞ to a whole number of vectors. Writes their
+    /// residuals times their sample weights to `residual`.
     #[inline(always)]
     pub(crate) fn add(
         &mut self,

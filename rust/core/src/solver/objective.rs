@@ -73,9 +73,10 @@ impl<'a> Objective<'a> {
         fit_bias: bool,
         precision: Precision,
     ) -> Self {
-        // With offsets, labels may be predicted right because of these, which separates nothing.
+        // Offsets alone may make all predictions right; that does not mean that a hyperplane separates the labels.
         let is_separable = penalty.is_none() && labels.are_classes && !source.has_offsets();
-        // A row whose label is predicted wrong has an error of at least ln 2. Slightly less, to allow for rounding.
+        // A row whose label is predicted wrong has an error of at least ln 2. The threshold is slightly smaller, to allow
+        // for rounding.
         let ln_2 = 0.99 * std::f64::consts::LN_2;
         Objective {
             source,

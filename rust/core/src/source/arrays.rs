@@ -66,9 +66,7 @@ impl Source for Arrays<'_> {
 
     fn labels(&self, precision: Precision, job: &mut Job<'_>) -> Result<Labels, Error> {
         let labels = kernel::labels(&self.0, job)?;
-        if let Some(offset) = self.0.offset {
-            offset.check("offset", kernel::OFFSETS, kernel::is_offset)?;
-        }
+        self.0.check_offsets()?;
         if precision == Precision::Single {
             self.0.check_weights::<f32>()?;
         }
