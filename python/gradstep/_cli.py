@@ -44,7 +44,7 @@ def defaults(function: Callable[..., Any], *names: str) -> dict[str, Scalar]:
 
 OPTIMUM = defaults(fit, "l1", "l2", "gap_tol", "tol", "certify", "max_passes", "fit_bias") | {"solver": SOLVERS[0]}
 DESCENT = defaults(
-    Trainer, "learning_rate", "epochs", "shuffle", "seed", "l2", "tol", "reduction", "activation"
+    Trainer, "learning_rate", "epochs", "shuffle", "seed", "l1", "l2", "fit_bias", "tol", "reduction", "activation"
 ) | {"batch_size": "full", "start": ZERO}  # fmt: skip
 
 
@@ -198,7 +198,7 @@ def demo(file: str | None, epochs: int, learning_rate: float, seed: int, as_json
     "--l1",
     metavar="L",
     type=NOT_NEGATIVE,
-    help="Add L·Σ|weight| to the loss: unneeded weights are exactly 0. Two classes; not for a descent.  [default: 0]",
+    help="Add L·Σ|weight| to the loss: unneeded weights are exactly 0.  [default: 0]",
 )
 @click.option(
     "--cv",
@@ -239,7 +239,7 @@ def demo(file: str | None, epochs: int, learning_rate: float, seed: int, as_json
     type=POSITIVE,
     help=f"Give up after N passes over the rows.  [default: {OPTIMUM['max_passes']:g}]",
 )
-@click.option("--no-bias", is_flag=True, help="Leave out the bias. Not for a descent.")
+@click.option("--no-bias", is_flag=True, help="Leave out the bias.")
 @descent_options("Descent: ")
 @click.option(
     "--log-every", metavar="N", type=COUNT, help="Descent: print the loss and the accuracy after every N-th epoch."
@@ -313,16 +313,10 @@ def train(
         start=start,
         shuffle=shuffle or None,
     )
-    for_optimum = given(
-        l1=l1,
-        solver=solver,
-        max_passes=max_passes,
-        gap_tol=gap_tol,
-        certify=False if no_certify else None,
-        fit_bias=False if no_bias else None,
-    )
+    for_optimum = given(solver=solver, max_passes=max_passes, gap_tol=gap_tol, certify=False if no_certify else None)
+    for_both = given(l1=l1, l2=l2, tol=tol, fit_bias=False if no_bias else None)
     is_descent = bool(for_descent or log_every)
-    if is_descent and (only_optimum := for_optimum | selects | given(weight=asked.weight)):
+    if is_descent and (only_optimum := for_optimum | selects):
         one, other = option(for_descent or given(log_every=log_every)), option(only_optimum)
         raise click.UsageError(f"{one} is for a descent, {other} for the optimum: they exclude each other.")
     check_seed(seed, shuffle)
@@ -346,12 +340,12 @@ def train(
     if is_descent:
         log = Log(prints=not as_json) if log_every and not quiet else None
         seed = secrets.randbits(32) if shuffle and seed is None else seed
-        options = DESCENT | for_descent | given(seed=seed, l2=l2, tol=tol)
+        options = DESCENT | for_descent | for_both | given(seed=seed)
         total = int(options["epochs"] or 0)
         with _progress.of_epochs(total) if show and not log else nullcontext() as callback:
             trained = descent(problem, options, standardize, callback, log, log_every or 1)
     else:
-        options = OPTIMUM | for_optimum | given(l2=l2, tol=tol)
+        options = OPTIMUM | for_optimum | for_both
         ratio = 1.0 if l1_ratio is None else l1_ratio
         if cv:
             curve = _selection.cross_validated(problem, ratio, cv, standardize, options)

@@ -264,7 +264,8 @@ def descent(
         if callback:
             callback(epoch, loss, weights, bias)
 
-    end = Trainer(**arguments).fit(x, problem.y, *start, callback=watch if log or callback else None)
+    watched = watch if log or callback else None
+    end = Trainer(**arguments).fit(x, problem.y, *start, sample_weight=problem.weight, callback=watched)
     if end.stop_reason == "diverged":
         advice = "a smaller --learning-rate" + ("" if standardize else " or --standardize")
         raise ValueError(f"diverged in epoch {end.n_epochs + 1}: its numbers are no longer finite; try {advice}")
@@ -272,8 +273,8 @@ def descent(
     record(end.n_epochs, last, end.weights, end.bias)
     result: dict[str, Fact] = {"n_epochs": end.n_epochs, "stop_reason": str(end.stop_reason)}
     model = _model(problem, x, scaling, end.weights, end.bias, options, {error: last, **result})
-    worse = [] if activation == "step" else _worse_than_a_constant(problem.y, last, standardize)
-    rise = [] if options["l2"] else _rise(end)  # with a penalty, the loss alone may rise to its end
+    worse = [] if activation == "step" else _worse_than_a_constant(problem, last, standardize)
+    rise = [] if options["l1"] or options["l2"] else _rise(end)  # with a penalty, the loss alone may rise to its end
     return Trained(model, [*problem.notes, *_remarks(problem), *rise, *worse], end, x)
 
 
@@ -343,10 +344,10 @@ def _unscaled(alias: Alias, scaling: Standardize | None) -> Alias:
     return alias._replace(coefficients=tuple(coefficients.tolist()), constant=float(constant))
 
 
-def _worse_than_a_constant(y: Array, loss: float, standardize: bool) -> list[str]:
+def _worse_than_a_constant(problem: Problem, loss: float, standardize: bool) -> list[str]:
     """Advice where a prediction that is the same for all rows would have a smaller loss."""
-    _, counts = np.unique(y, return_counts=True)
-    shares = counts / len(y)
+    shares = np.array([np.average(problem.y == code, weights=problem.weight) for code in range(2)])
+    shares = shares[shares > 0]
     constant = float(-(shares * np.log(shares)).sum())
     if not loss > constant:
         return []

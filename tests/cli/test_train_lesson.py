@@ -120,12 +120,14 @@ def test_without_bias(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     want = gradstep.fit(matrix(frame), codes(frame), fit_bias=False)
     assert (model["weights"], model["bias"]) == (want.weights.tolist(), 0.0)
     assert model["options"]["fit_bias"] is False
+    model = trained(capfd, "data.csv", "--no-bias", "--l1", 0.01, "--epochs", 20, "--learning-rate", 0.1)
+    descent = gradstep.Trainer(0.1, 20, l1=0.01, fit_bias=False).fit(matrix(frame), codes(frame))
+    assert (model["weights"], model["bias"]) == (descent.weights.tolist(), 0.0)
 
 
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
-        (["--no-bias", "--epochs", "3"], 2, "--epochs is for a descent, --no-bias for the optimum"),
         (["--log-every", "3", "--solver", "gd"], 2, "--log-every is for a descent, --solver for the optimum"),
         (["--start", "1,2", "--max-passes", "3"], 2, "--start is for a descent, --max-passes for the optimum"),
         (["--activation", "step", "--no-certify"], 2, "--activation is for a descent, --no-certify for the optimum"),
