@@ -117,7 +117,7 @@ class Descent(Fitted):
         return self.trainer.activation
 
     @property
-    def rise(self) -> int | None:
+    def rose_in(self) -> int | None:
         """The first epoch, counted from 0, that raised the loss by more than a millionth of it; None if none did.
 
         Mostly the learning rate is too large then; with a penalty, the loss alone may also rise where it is added. A

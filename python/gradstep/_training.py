@@ -301,7 +301,7 @@ def _start(problem: Problem, text: str) -> tuple[Array, float] | tuple[()]:
 
 def _rise(end: Descent) -> list[str]:
     """Advice where the loss of a descent has risen."""
-    epoch = end.rise
+    epoch = end.rose_in
     if epoch is None:
         return []
     before, after = end.history[epoch - 1 : epoch + 1]

@@ -134,8 +134,8 @@ def test_the_frame_of_a_trace_has_a_column_for_each_number(
 def test_the_rise_of_a_loss_is_its_first_epoch() -> None:
     X, y = np.array([[0.5], [1.0], [1.5], [2.0], [2.5], [3.0]]), [0, 0, 1, 0, 1, 1]
     wild = gradstep.Trainer(10.0, 8).fit(X, y)
-    assert wild.rise == np.flatnonzero(np.diff(wild.history) > 0)[0] + 1 == 1
-    assert gradstep.Trainer(0.1, 500).fit(X, y).rise is None
+    assert wild.rose_in == np.flatnonzero(np.diff(wild.history) > 0)[0] + 1 == 1
+    assert gradstep.Trainer(0.1, 500).fit(X, y).rose_in is None
     for history, rise in [
         ([1.0, 0.5, 0.25, 0.5, 0.75], 3),
         ([1.0, 0.5, 0.5 * (1 + 1e-7), 0.5], None),  # no more than rounding may do
@@ -145,8 +145,8 @@ def test_the_rise_of_a_loss_is_its_first_epoch() -> None:
         ([1.0], None),
         ([], None),
     ]:
-        assert dataclasses.replace(wild, history=np.array(history)).rise == rise
-    assert dataclasses.replace(wild, trainer=gradstep.Trainer(activation="step")).rise is None
+        assert dataclasses.replace(wild, history=np.array(history)).rose_in == rise
+    assert dataclasses.replace(wild, trainer=gradstep.Trainer(activation="step")).rose_in is None
 
 
 def test_tracing_changes_nothing() -> None:

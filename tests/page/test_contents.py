@@ -56,7 +56,7 @@ def test_every_run_is_that_of_the_trainer(trainer: gradstep.Trainer, tmp_path: P
             z = X @ START + 0.25
             first = np.mean((z >= 0) != Y) if activation == "step" else gradstep.loss(X, Y, START, 0.25)
             assert errors[0] == first
-            assert run["rise"] == (None if want.rise is None else want.rise + 1)
+            assert run["rise"] == (None if want.rose_in is None else want.rose_in + 1)
     assert np.array_equal(numbers(page["X"]).reshape(100, 2), X) and np.array_equal(numbers(page["y"]), Y)
     assert page["batch"] == min(trainer.batch_size or 100, 100)
     assert page["averages"] is (trainer.reduction == "mean") and page["l2"] == trainer.l2

@@ -92,7 +92,7 @@ def _pair(own: Descent, data: Data) -> list[int]:
 
 
 def _packed(run: Run) -> dict[str, Any]:
-    rise = run.descent.rise
+    rise = run.descent.rose_in
     return {
         "path": _floats(run.path),
         "errors": _floats(run.errors),
