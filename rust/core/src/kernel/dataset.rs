@@ -230,8 +230,12 @@ impl<'a, X> Dataset<'a, X> {
             count,
             y: whole_vectors(self.y, self.rows, first, count, &mut buffers.y),
             sample_weight: self.sample_weights(first, count, &mut buffers.sample_weight),
-            offset: (self.offset)
-                .map(|offset| whole_vectors(offset, self.rows, first, count, &mut buffers.offset)),
+            offset: self.offset.map(|offset| {
+                let buffer = buffers
+                    .offset
+                    .get_or_insert_with(|| Box::new([F::ZERO; STRIPE]));
+                whole_vectors(offset, self.rows, first, count, buffer)
+            }),
         }
     }
 
@@ -266,7 +270,8 @@ impl<'a, X> Dataset<'a, X> {
 pub(super) struct LabelBuffers<F> {
     y: [F; STRIPE],
     sample_weight: [F; STRIPE],
-    offset: [F; STRIPE],
+    /// Made when it is first needed: few datasets have offsets.
+    offset: Option<Box<[F; STRIPE]>>,
 }
 
 impl<F: Float> LabelBuffers<F> {
@@ -276,7 +281,7 @@ impl<F: Float> LabelBuffers<F> {
         LabelBuffers {
             y: zeros,
             sample_weight: zeros,
-            offset: zeros,
+            offset: None,
         }
     }
 }
