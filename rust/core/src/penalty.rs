@@ -32,6 +32,9 @@ pub struct ColumnOptions {
     pub upper: Option<Vec<f64>>,
 }
 
+/// Gives a column a number, and says whether it may have that.
+type Put<'a> = &'a dyn Fn(&mut WeightPenalty, f64) -> bool;
+
 /// The largest magnitude of bounds and priors: their products with numbers of X and their squares are finite.
 const FAR: f64 = 1e100;
 
@@ -76,55 +79,60 @@ impl Penalty {
             return Ok(self);
         }
         self.columns = vec![self.shared; columns];
-        let each = |argument, values: &Option<Vec<f64>>| -> Result<Vec<f64>, Error> {
-            let Some(values) = values else {
-                return Ok(Vec::new());
+        let mut set = |argument, given: &Option<Vec<f64>>, expected, put: Put| {
+            let Some(given) = given else {
+                return Ok(());
             };
-            check_length(argument, values.len(), columns, "one per column of X")?;
-            Ok(values.clone())
+            check_length(argument, given.len(), columns, "one per column of X")?;
+            let mut pairs = self.columns.iter_mut().zip(given).enumerate();
+            let refused = pairs.find_map(|(j, (column, x))| (!put(column, *x)).then_some((j, *x)));
+            match refused {
+                None => Ok(()),
+                Some((index, got)) => Err(Error::Weight {
+                    argument,
+                    expected,
+                    index,
+                    got,
+                }),
+            }
         };
-        let wrong = |argument, expected, index, got| Error::Weight {
-            argument,
-            expected,
-            index,
-            got,
-        };
-        for (j, factor) in each("penalty_factors", &options.factors)?
-            .into_iter()
-            .enumerate()
-        {
-            if !(0.0..f64::INFINITY).contains(&factor) {
-                let expected = "finite and not negative";
-                return Err(wrong("penalty_factors", expected, j, factor));
-            }
-            self.columns[j].l2 *= factor;
-            self.columns[j].kinks.l1 *= factor;
-        }
-        for (j, prior) in each("prior", &options.prior)?.into_iter().enumerate() {
-            if prior.is_nan() || prior.abs() > FAR {
-                let expected = "between −1e100 and 1e100";
-                return Err(wrong("prior", expected, j, prior));
-            }
-            self.columns[j].prior = prior;
-        }
-        for (j, lower) in each("lower", &options.lower)?.into_iter().enumerate() {
-            if lower.is_nan() || (lower.abs() > FAR && lower != f64::NEG_INFINITY) {
-                let expected = "between −1e100 and 1e100, or −∞";
-                return Err(wrong("lower", expected, j, lower));
-            }
-            self.columns[j].kinks.lower = lower;
-        }
-        for (j, upper) in each("upper", &options.upper)?.into_iter().enumerate() {
-            if upper.is_nan() || (upper.abs() > FAR && upper != f64::INFINITY) {
-                let expected = "between −1e100 and 1e100, or ∞";
-                return Err(wrong("upper", expected, j, upper));
-            }
-            if upper < self.columns[j].kinks.lower {
-                let expected = "at least the lower bounds";
-                return Err(wrong("upper", expected, j, upper));
-            }
-            self.columns[j].kinks.upper = upper;
-        }
+        let is_near = |x: f64| x.abs() <= FAR; // false for NaN
+        let factors = &options.factors;
+        set(
+            "penalty_factors",
+            factors,
+            "finite and not negative",
+            &|column, factor| {
+                column.l2 *= factor;
+                column.kinks.l1 *= factor;
+                (0.0..f64::INFINITY).contains(&factor)
+            },
+        )?;
+        set(
+            "prior",
+            &options.prior,
+            "between −1e100 and 1e100",
+            &|column, prior| {
+                column.prior = prior;
+                is_near(prior)
+            },
+        )?;
+        let expected = "between −1e100 and 1e100, or −∞";
+        set("lower", &options.lower, expected, &|column, lower| {
+            column.kinks.lower = lower;
+            is_near(lower) || lower == f64::NEG_INFINITY
+        })?;
+        let expected = "between −1e100 and 1e100, or ∞";
+        set("upper", &options.upper, expected, &|column, upper| {
+            column.kinks.upper = upper;
+            is_near(upper) || upper == f64::INFINITY
+        })?;
+        set(
+            "upper",
+            &options.upper,
+            "at least the lower bounds",
+            &|column, upper| upper >= column.kinks.lower,
+        )?;
         Ok(self)
     }
 
