@@ -307,6 +307,23 @@ impl<'a> Sparse<'a> {
         matches!(self.0.data, Elements::F32(_))
     }
 
+    /// The same elements column by column: the rows of the result are the columns.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Transposed::new`].
+    pub(crate) fn transposed<F: Float>(&self, job: &mut Job<'_>) -> Result<Transposed<F>, Error> {
+        let Compressed {
+            data,
+            indices,
+            starts,
+            lines,
+            width,
+            ..
+        } = self.0;
+        Transposed::new(data, indices, starts, (width, lines), job)
+    }
+
     /// The largest number of elements that a row stores.
     pub(crate) fn longest_row(&self) -> usize {
         (0..self.rows())
@@ -402,6 +419,16 @@ impl<F: Float> Transposed<F> {
             let starts = starts.into_iter().map(|start| start as i64).collect();
             Ok(Transposed { values, indices, starts, columns })
         })
+    }
+
+    /// The elements row by row, the column of each, and where each row starts among them.
+    pub(crate) fn into_parts(self) -> (Vec<F>, Vec<usize>, Vec<usize>) {
+        let indices = match self.indices {
+            OwnIndices::I32(indices) => indices.into_iter().map(Index::at).collect(),
+            OwnIndices::I64(indices) => indices.into_iter().map(Index::at).collect(),
+        };
+        let starts = self.starts.into_iter().map(Index::at).collect();
+        (self.values, indices, starts)
     }
 
     /// The converted matrix.

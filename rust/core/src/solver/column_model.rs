@@ -53,7 +53,7 @@ impl<'a> ColumnModel<'a> {
         if !is_cheaper(objective) {
             return Ok(None);
         }
-        let Some(columns) = objective.source.by_columns()? else {
+        let Some(columns) = objective.source.by_columns(&mut run.job())? else {
             return Ok(None);
         };
         let kinks = (0..n).map(|j| objective.penalty.of(j).kinks);

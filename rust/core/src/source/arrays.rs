@@ -13,6 +13,7 @@ use crate::kernel::{
 };
 use crate::linalg::add_multiple;
 use crate::reduce::Job;
+use crate::vector::RowSet;
 
 /// The rows of a dataset in memory, as a [`Source`].
 #[derive(Clone, Copy)]
@@ -222,10 +223,15 @@ impl Source for Arrays<'_> {
         Ok(Box::new(Selected::new(&self.0, columns, precision, job)?))
     }
 
-    fn by_columns<'s>(&'s self) -> Result<Option<Box<dyn ByColumns + 's>>, Error> {
-        match &self.0.x {
-            Features::Dense(_) => Ok(None),
-            Features::Sparse(x) => Ok(Some(Box::new(WeightedColumns::new(&self.0, x)?))),
+    fn by_columns<'s>(
+        &'s self,
+        job: &mut Job<'_>,
+    ) -> Result<Option<Box<dyn ByColumns + 's>>, Error> {
+        match (&self.0.x, self.0.rows) {
+            (Features::Sparse(x), RowSet::All) => {
+                Ok(Some(Box::new(WeightedColumns::new(&self.0, x, job)?)))
+            }
+            _ => Ok(None),
         }
     }
 

@@ -5,7 +5,7 @@ use crate::elementwise::{self, Function};
 use crate::error::{Error, zeros};
 use crate::kernel::{Dataset, Parameters, rows_of};
 use crate::reduce::Job;
-use crate::sparse::{Sparse, with_rows};
+use crate::sparse::Sparse;
 
 /// A row's curvature is at least this part of the magnitude of its residual: where predictions are certain and wrong,
 /// σ' says little of the error farther away.
@@ -25,33 +25,18 @@ pub(super) struct WeightedColumns<'a> {
 }
 
 impl<'a> WeightedColumns<'a> {
-    /// The columns, with curvatures of 0.
+    /// The columns of `x`, all of whose rows are those of the dataset, with curvatures of 0.
     ///
     /// # Errors
     ///
-    /// [`Error::Memory`] if the numbers of the rows do not fit into memory.
-    pub(super) fn new(dataset: &'a Dataset<'a>, x: &Sparse<'_>) -> Result<Self, Error> {
-        let (m, n) = (rows_of(dataset), dataset.x.columns());
-        let mut parts = Vec::new();
-        let mut starts = vec![0; n + 1];
-        let (mut rows, mut values) = (Vec::new(), Vec::new());
-        with_rows!(x, dataset.rows, all => {
-            for i in 0..m {
-                all.visit(i, &mut parts, |column, _| if column < n { starts[column + 1] += 1 });
-            }
-            for j in 0..n {
-                starts[j + 1] += starts[j];
-            }
-            let mut ends = starts.clone();
-            rows.resize(starts[n], 0);
-            values.resize(starts[n], 0.0);
-            for i in 0..m {
-                all.visit(i, &mut parts, |column, value| if column < n {
-                    (rows[ends[column]], values[ends[column]]) = (i, value);
-                    ends[column] += 1;
-                });
-            }
-        });
+    /// [`Error::Memory`] if they do not fit into memory; [`Error::Interrupted`] by the monitor.
+    pub(super) fn new(
+        dataset: &'a Dataset<'a>,
+        x: &Sparse<'_>,
+        job: &mut Job<'_>,
+    ) -> Result<Self, Error> {
+        let m = rows_of(dataset);
+        let (values, rows, starts) = x.transposed(job)?.into_parts();
         Ok(WeightedColumns {
             dataset,
             starts,
@@ -156,9 +141,9 @@ mod tests {
         let (y, s) = ([0.0, 1.0, 1.0], [1.0, 2.0, 0.0]);
         let (y, s) = (Vector::from_slice(&y), Vector::from_slice(&s));
         let dataset = Dataset::new(Features::Sparse(x), &y, Some(&s)).unwrap();
-        let mut columns = WeightedColumns::new(&dataset, &x).unwrap();
         let mut monitor = Unmonitored;
         let mut job = Job::new(Threads::ONE, &mut monitor).unwrap();
+        let mut columns = WeightedColumns::new(&dataset, &x, &mut job).unwrap();
         let weights = [0.5, 0.0, 0.25];
         let at = Parameters::of_one_score(Activation::Sigmoid, &weights, &-0.75);
         columns.set_curvatures(&at, &mut job).unwrap();

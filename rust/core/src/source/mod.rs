@@ -98,7 +98,10 @@ pub(crate) trait Source {
     /// # Errors
     ///
     /// [`Error::Memory`] if the numbers of the rows do not fit into memory.
-    fn by_columns<'s>(&'s self) -> Result<Option<Box<dyn ByColumns + 's>>, Error>;
+    fn by_columns<'s>(
+        &'s self,
+        job: &mut Job<'_>,
+    ) -> Result<Option<Box<dyn ByColumns + 's>>, Error>;
 
     /// The error to report after a sum was infinite or NaN: names the element of the data that is to blame.
     fn not_finite(&self) -> Error;
