@@ -142,6 +142,13 @@ def test_sparse_rows_and_repeated_rows() -> None:
     assert_array_equal(weighted.weights != 0, repeated.weights != 0)
 
 
+def test_a_hessian_that_does_not_fit_is_refused() -> None:
+    y = np.arange(3000)
+    X = np.random.default_rng(5).normal(size=(3000, 200))
+    with pytest.raises(MemoryError, match=r"weights must fit into memory.*elements of their Hessian"):
+        gradstep.fit(X, y, l1=0.1)
+
+
 def test_a_start_passes_and_a_callback() -> None:
     X, y = problem(4, m=200, n=10)
     best = gradstep.fit(X, y, l1=0.01)

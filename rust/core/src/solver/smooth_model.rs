@@ -4,7 +4,7 @@
 use super::objective::{Iterate, Objective};
 use super::quadratic::{Elements, Quadratic};
 use super::run::Run;
-use crate::error::Error;
+use crate::error::{Error, zeros};
 use crate::kernel::{Basis, Gram};
 use crate::linalg::{add_multiple, dot};
 use crate::penalty::Kinks;
@@ -84,13 +84,14 @@ impl SmoothModel {
     ) -> Result<Option<Self>, Error> {
         let (n, classes, fit_bias) = (part.columns(), part.classes, part.fit_bias);
         let basis = part.source.basis(fit_bias, true);
+        let (order, size) = (n + 1, classes * (n + 1));
+        let elements = size.saturating_mul(size);
+        let mut hessian = zeros("weights", elements, "elements of their Hessian")?;
         let grams = Grams::new(part, v, &basis, run)?;
         let means = grams.own.iter().map(|gram| mean(gram, fit_bias));
         let Some(means) = means.collect::<Option<Vec<Vec<f64>>>>() else {
             return Ok(None);
         };
-        let (order, size) = (n + 1, classes * (n + 1));
-        let mut hessian = vec![0.0; size * size];
         for k in 0..classes {
             for l in 0..=k {
                 let between = (k != l).then(|| grams.between(k, l, part, &basis, run));
@@ -98,7 +99,12 @@ impl SmoothModel {
                 let gram = between.as_ref().unwrap_or(&grams.own[k]);
                 for i in 0..order {
                     for j in 0..order {
-                        let element = centred(gram, [i, j], [&means[k], &means[l]], fit_bias);
+                        let element = match k == l {
+                            true => centred(gram, [i, j], &means[k], fit_bias),
+                            false => {
+                                between_classes(gram, [i, j], [&means[k], &means[l]], fit_bias)
+                            }
+                        };
                         hessian[(k * order + i) * size + l * order + j] = element / gram.weight;
                         hessian[(l * order + j) * size + k * order + i] = element / gram.weight;
                     }
@@ -318,26 +324,31 @@ fn mean(gram: &Gram, fit_bias: bool) -> Option<Vec<f64>> {
     })
 }
 
-/// Element (i, j) of a Gram matrix after shifting its columns by means: those of index i by the means of one class,
-/// those of index j by the means of another.
-fn centred(gram: &Gram, [i, j]: [usize; 2], means: [&[f64]; 2], fit_bias: bool) -> f64 {
+/// Element (i, j) of the Gram matrix of one class after shifting its columns by their means, so that none interacts with
+/// the bias.
+fn centred(gram: &Gram, [i, j]: [usize; 2], mean: &[f64], fit_bias: bool) -> f64 {
+    let (n, order) = (gram.order - 1, gram.order);
+    let at = |i: usize, j: usize| gram.lower[i.max(j) * order + i.min(j)];
+    match (i < n, j < n) {
+        (true, true) => at(i, j) - mean[i] * mean[j] * at(n, n),
+        (false, false) if fit_bias => at(n, n),
+        _ => 0.0,
+    }
+}
+
+/// Element (i, j) of the Gram matrix of two classes after shifting its columns: those of index i by the means of the
+/// first class, those of index j by the means of the second.
+fn between_classes(gram: &Gram, [i, j]: [usize; 2], means: [&[f64]; 2], fit_bias: bool) -> f64 {
     let (n, order) = (gram.order - 1, gram.order);
     if !fit_bias && (i == n || j == n) {
         return 0.0;
     }
     let at = |i: usize, j: usize| gram.lower[i.max(j) * order + i.min(j)];
-    let total = at(n, n);
-    let is_own = std::ptr::eq(means[0], means[1]);
+    let mean = |class: usize, j: usize| means[class].get(j).copied().unwrap_or(0.0);
+    let (first, second) = (mean(0, i), mean(1, j));
     match (i < n, j < n) {
-        (true, true) if is_own => at(i, j) - means[0][i] * means[1][j] * total,
-        (true, true) => {
-            let crosses = means[0][i] * at(n, j) + means[1][j] * at(i, n);
-            at(i, j) - crosses + means[0][i] * means[1][j] * total
-        }
-        (false, false) => total,
-        _ if is_own => 0.0,
-        (true, false) => at(i, n) - means[0][i] * total,
-        (false, true) => at(n, j) - means[1][j] * total,
+        (true, true) => at(i, j) - first * at(n, j) - second * at(i, n) + first * second * at(n, n),
+        _ => at(i, j) - (first + second) * at(n, n),
     }
 }
 
