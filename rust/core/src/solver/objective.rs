@@ -186,8 +186,12 @@ impl<'a> Objective<'a> {
         let loss = error / weight;
         let (weights, _) = self.split(v);
         let (by_weights, by_biases) = self.split(&gradient);
+        let is_smooth = self.penalty.is_smooth();
         let slopes = by_weights.iter().zip(weights).enumerate();
-        let slopes = slopes.map(|(i, (g, w))| self.penalty.of(i).kinks.least_slope(*w, *g));
+        let slopes = slopes.map(|(i, (g, w))| match is_smooth {
+            true => *g,
+            false => self.penalty.of(i).kinks.least_slope(*w, *g),
+        });
         Value {
             objective: loss + self.penalty.value(weights),
             loss,
