@@ -198,9 +198,9 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "trainer": lambda X, y, weights: gradstep.Trainer(0.5, 2, batch_size=3).fit(X, y, weights),
     "points": lambda X, y, weights: gradstep.Trainer(0.5, 2, batch_size=1, l2=0.1).fit(X, y, weights),
     "show": lambda X, y, weights: shown(gradstep.Trainer(0.5, 2, batch_size=3).fit(X, y, weights), X, y),
-    "fit": lambda X, y, weights: gradstep.fit(X, y, l2=0.5, weights=weights, bias=0.25, max_passes=30)[:2],
+    "fit": lambda X, y, weights: optimum(X, y, l2=0.5, weights=weights, bias=0.25, max_passes=30),
     "path": lambda X, y, weights: found(gradstep.path(X, y, n=3, ratio=0.1, max_passes=30)),
-    "gd": lambda X, y, weights: gradstep.fit(X, y, l2=0.5, weights=weights, solver="gd", max_passes=30)[:2],
+    "gd": lambda X, y, weights: optimum(X, y, l2=0.5, weights=weights, solver="gd", max_passes=30),
 }
 
 
@@ -233,6 +233,11 @@ def shown(descent: Any, X: Any, y: Any) -> str:
         page.unlink()
 
 
+def optimum(*arguments: Any, **options: Any) -> Any:
+    best = gradstep.fit(*arguments, **options)
+    return best.weights, best.bias, best.objective
+
+
 def found(path: Any) -> Any:
     return path.strengths, path.weights, path.bias, path.objective, path.deviance_explained
 
@@ -251,7 +256,7 @@ def test_several_classes(data: st.DataObject, name: str) -> None:
     call: dict[str, Callable[..., Any]] = {
         "predict_proba": lambda X, y, W: gradstep.predict_proba(X, W, np.zeros(K)),
         "loss_gradient": lambda X, y, W: gradstep.loss_gradient(X, y, W, np.zeros(K)),
-        "fit": lambda X, y, W: gradstep.fit(X, y, l2=0.5, max_passes=20)[:2],
+        "fit": lambda X, y, W: optimum(X, y, l2=0.5, max_passes=20),
     }
     given_, plain = [X, y, W], [plain_X, plain_y, plain_W]
     if name == "fit":
