@@ -1,6 +1,8 @@
 //! `Strips`, equally spaced pieces of a slice that are bounds-checked once for many reads; and prefetching. This is the
 //! only unsafe code of the core.
 
+use std::ops::Range;
+
 /// `count` pieces of a slice ("strips") of `length` contiguous elements each; their starts are `stride` elements apart.
 /// Kernels use them for the rows or columns of a block of a matrix.
 #[derive(Clone, Copy)]
@@ -63,6 +65,45 @@ impl<'t, F> Strips<'t, F> {
         self.strips::<1>(i)[0]
     }
 
+    /// The distance, in elements, from an element to the same element of the strip `count` strips further on.
+    #[inline(always)]
+    pub(crate) fn distance(&self, count: usize) -> isize {
+        self.stride.wrapping_mul(count as isize)
+    }
+
+    /// Consecutive strips, one after another.
+    #[inline(always)]
+    pub(crate) fn run(&self, strips: Range<usize>) -> impl Iterator<Item = &'t [F]> + use<'t, F> {
+        assert!(strips.start <= strips.end && strips.end <= self.count);
+        let Strips {
+            data,
+            start,
+            stride,
+            length,
+            ..
+        } = *self;
+        let mut start = start.wrapping_add_signed((strips.start as isize).wrapping_mul(stride));
+        strips.map(move |_| {
+            // SAFETY: as in `strips`; the assertion makes each strip read here one of those that `new` has checked.
+            let strip = unsafe { data.get_unchecked(start..start + length) };
+            start = start.wrapping_add_signed(stride);
+            strip
+        })
+    }
+
+    /// `N` consecutive strips, from strip `first` on; the last strip again for those beyond it.
+    #[inline(always)]
+    pub(crate) fn strips_or_last<const N: usize>(&self, first: usize) -> [&'t [F]; N] {
+        if first + N <= self.count {
+            return self.strips(first);
+        }
+        let mut strips: [&[F]; N] = [&[]; N];
+        for i in 0..N {
+            strips[i] = self.strip((first + i).min(self.count - 1));
+        }
+        strips
+    }
+
     /// `N` consecutive strips, from strip `first` on.
     #[inline(always)]
     pub(crate) fn strips<const N: usize>(&self, first: usize) -> [&'t [F]; N] {
@@ -82,10 +123,10 @@ impl<'t, F> Strips<'t, F> {
     }
 }
 
-/// Prefetches the cache line of an element; `index` may be out of bounds.
+/// Prefetches the cache line of the element `distance` elements after a slice's first; it may lie outside of the slice.
 #[inline(always)]
-pub(crate) fn prefetch<T>(slice: &[T], index: usize) {
-    let element = slice.as_ptr().wrapping_add(index);
+pub(crate) fn prefetch<T>(slice: &[T], distance: isize) {
+    let element = slice.as_ptr().wrapping_offset(distance);
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch is a hint: it reads nothing that the program could see, and faults at no address.
     unsafe {

@@ -6,31 +6,25 @@
 //! the result.
 //!
 //! A SIMD vector holds consecutive columns of one row if a row has at least `LANES` columns. Narrower rows would leave
-//! lanes empty, so a vector then holds one column of `LANES` rows. Wide matrices with contiguous columns are also read
-//! in vectors of rows, but with the additions of the first case in the same order.
+//! lanes empty, so a vector then holds one column of `LANES` rows. Where memory is laid out the other way, tiles are
+//! transposed first.
 
 use std::ops::Range;
 
 use fearless_simd::prelude::*;
 
-use super::columns::{ColumnTile, Scores};
+use super::columns::ColumnTile;
 use super::dataset::{LabelBuffers, StripeLabels};
 use super::pass::Pass;
 use super::rows::RowTile;
 use super::stripe::StripeSums;
 use super::sums::Sums;
-use super::weights::{GradientLanes, PaddedWeights};
+use super::weights::{PaddedWeights, add_lanes};
 use crate::error::Error;
 use crate::float::Float;
-use crate::matrix::{Ahead, DenseRows, Packed};
+use crate::matrix::{DenseRows, Packed};
 use crate::reduce::{Job, Leaves, STRIPE, map_reduce};
-use crate::simd::{dispatch, is_roomy};
-
-/// Rows of at most this many bytes are read eight at once instead of four, if the CPU has enough registers.
-const SHORT_ROW_BYTES: usize = 512;
-
-/// Prefetch distance, in columns.
-const COLUMNS_AHEAD: usize = 32;
+use crate::simd::dispatch;
 
 /// Scratch memory of one thread.
 pub(crate) struct DenseScratch<F: Float> {
@@ -41,9 +35,9 @@ pub(crate) struct DenseScratch<F: Float> {
 /// Scores, residuals and gradient sums of a stripe (up to 256 rows), and memory for copies of its rows.
 struct Buffers<F: Float> {
     packed: Packed<F>,
-    scores: Scores<F>,
+    z: [F; STRIPE],
     residual: [F; STRIPE],
-    lanes: GradientLanes<F>,
+    gradient: Vec<F::Array>,
 }
 
 impl<F: Float> DenseScratch<F> {
@@ -52,9 +46,9 @@ impl<F: Float> DenseScratch<F> {
             labels: LabelBuffers::new(),
             buffers: Buffers {
                 packed: Packed::new(),
-                scores: Scores::new(),
+                z: [F::ZERO; STRIPE],
                 residual: [F::ZERO; STRIPE],
-                lanes: GradientLanes::none(),
+                gradient: Vec::new(),
             },
         }
     }
@@ -105,14 +99,10 @@ impl<'a, F: Float> Pass<'a, DenseRows<'a>, PaddedWeights<'a, F>> {
             sums.weight += stripe.labels.total();
             let mut stripe_sums = StripeSums::<F, S>::new(simd, self.activation);
             let gradient = &mut sums.weights;
-            if !self.weights.is_wide() {
-                stripe.by_narrow_columns(buffers, &mut stripe_sums, gradient);
-            } else if self.x.runs_down_columns() {
-                stripe.by_columns(buffers, &mut stripe_sums, gradient);
-            } else if is_roomy(simd) && self.weights.row_bytes() <= SHORT_ROW_BYTES {
-                stripe.by_rows::<8>(buffers, &mut stripe_sums, gradient);
+            if self.weights.is_wide() {
+                stripe.by_rows(buffers, &mut stripe_sums, gradient);
             } else {
-                stripe.by_rows::<4>(buffers, &mut stripe_sums, gradient);
+                stripe.by_columns(buffers, &mut stripe_sums, gradient);
             }
             stripe_sums.add_to(sums);
             first += count;
@@ -130,37 +120,24 @@ pub(crate) fn scores<F: Float, S: Simd>(
     out: &mut [F],
     scratch: &mut DenseScratch<F>,
 ) {
-    let Buffers { packed, scores, .. } = &mut scratch.buffers;
+    let Buffers { packed, z, .. } = &mut scratch.buffers;
     let wide = weights.is_wide();
     let tile_rows = if wide { weights.tile_rows() } else { STRIPE };
     for (t, out) in out.chunks_mut(tile_rows).enumerate() {
         let (first, count) = (first + t * tile_rows, out.len());
-        if !wide || x.runs_down_columns() {
+        if wide {
+            let rows = x.transposed_row_tile(simd, first, count, packed);
+            RowTile::new(simd, weights, rows).multiply(0..count, z);
+        } else {
+            let columns = x.column_tile(simd, first, count, packed);
             let tile = ColumnTile {
                 simd,
                 weights,
-                columns: x.column_tile(simd, first, count, packed),
+                columns,
             };
-            if wide {
-                tile.multiply(scores);
-            } else {
-                tile.multiply_narrow(&mut scores.z);
-            }
-            out.copy_from_slice(&scores.z[..count]);
-            continue;
+            tile.multiply(z);
         }
-        let z = &mut scores.z;
-        let whole = count / F::LANES * F::LANES;
-        if whole > 0 {
-            let rows = x.row_tile(first, whole, packed);
-            RowTile::<F, S, 4>::new(simd, weights, rows, Ahead::none()).multiply(0..whole, z);
-            out[..whole].copy_from_slice(&z[..whole]);
-        }
-        if whole < count {
-            let rows = x.padded_tile(first + whole, count - whole, F::LANES, packed);
-            RowTile::<F, S, 4>::new(simd, weights, rows, Ahead::none()).multiply(0..F::LANES, z);
-            out[whole..].copy_from_slice(&z[..count - whole]);
-        }
+        out.copy_from_slice(&z[..count]);
     }
 }
 
@@ -173,77 +150,44 @@ struct Stripe<'s, 'a, F: Float, S: Simd> {
 }
 
 impl<F: Float, S: Simd> Stripe<'_, '_, F, S> {
-    /// The stripe's sums, for rows that are contiguous in memory, or can be copied so cheaply. `ROWS` rows are read at
-    /// once. While residual × row of one group of rows is added to the gradient, the scores of the next group are
-    /// computed, so that memory is read all the time.
+    /// The stripe's sums, for rows that fill SIMD vectors. The rows are gone through in groups, which are still in cache
+    /// when they are read the second time, for the gradient.
     #[inline(always)]
-    fn by_rows<const ROWS: usize>(
-        &self,
-        buffers: &mut Buffers<F>,
-        sums: &mut StripeSums<F, S>,
-        gradient: &mut [f64],
-    ) {
-        let Stripe {
-            pass,
-            simd,
-            first,
-            labels,
-        } = *self;
+    fn by_rows(&self, buffers: &mut Buffers<F>, sums: &mut StripeSums<F, S>, gradient: &mut [f64]) {
+        let Stripe { pass, simd, .. } = *self;
         let Buffers {
             packed,
-            scores: Scores { z, .. },
+            z,
             residual,
-            lanes,
+            gradient: lanes,
         } = buffers;
-        let (x, weights, wants_gradient) = (pass.x, &pass.weights, pass.wants_gradient());
-        if wants_gradient {
-            lanes.clear(weights.columns());
-        }
-        let tile_rows = match x.rows_in_place::<F>() {
-            Some(_) => STRIPE,
-            None => weights.tile_rows(),
-        };
-        let group = weights.group_rows();
-        let whole = labels.count / F::LANES * F::LANES;
-        let mut start = 0;
-        while start < labels.count {
-            let (at, rows) = if start < whole {
-                (first + start, tile_rows.min(whole - start))
-            } else {
-                (first + whole, labels.count - whole)
-            };
-            let tile = if start < whole {
-                x.row_tile(at, rows, packed)
-            } else {
-                x.padded_tile(at, rows, F::LANES, packed)
-            };
-            let far = at.saturating_add(weights.rows_ahead());
-            let ahead = x.ahead(far, rows);
-            let mut tile = RowTile::<F, S, ROWS>::new(simd, weights, tile, ahead);
-            tile.multiply(0..group.min(rows), z);
-            pad(z, group.min(rows));
-            for last in (0..rows).step_by(group) {
-                let count = group.min(rows - last);
-                sums.add(simd, z, &labels.part(start + last, count), residual);
-                let next = last + count;
-                let more = group.min(rows - next);
-                if !wants_gradient {
-                    tile.multiply(next..next + more, z);
-                } else if more > 0 {
-                    tile.add_and_multiply(last..next, next..next + more, residual, lanes, z);
-                } else {
-                    tile.add(last..next, residual, lanes);
+        let weights = &pass.weights;
+        lanes.clear();
+        lanes.resize(weights.vectors(), F::ZEROS);
+        let (tile_rows, group_rows) = (weights.tile_rows(), weights.group_rows());
+        for start in (0..self.labels.count).step_by(tile_rows) {
+            let count = tile_rows.min(self.labels.count - start);
+            let rows = pass
+                .x
+                .transposed_row_tile(simd, self.first + start, count, packed);
+            let tile = RowTile::new(simd, weights, rows);
+            for at in (0..count).step_by(group_rows) {
+                let group = at..count.min(at + group_rows);
+                tile.multiply(group.clone(), z);
+                pad(z, group.len());
+                let labels = self.labels.part(start + at, group.len());
+                sums.add(simd, z, &labels, residual);
+                if pass.wants_gradient() {
+                    tile.add(group, residual, lanes);
                 }
             }
-            start += rows;
         }
-        if wants_gradient {
-            lanes.add_to(gradient);
+        if pass.wants_gradient() {
+            add_lanes::<F>(lanes, gradient);
         }
     }
 
-    /// The stripe's sums, for columns that are contiguous in memory, or nearly. As in `by_rows`, the scores of the next
-    /// group of rows are computed while the gradient of the last is added.
+    /// The stripe's sums, for rows with fewer columns than a SIMD vector has lanes.
     #[inline(always)]
     fn by_columns(
         &self,
@@ -251,94 +195,24 @@ impl<F: Float, S: Simd> Stripe<'_, '_, F, S> {
         sums: &mut StripeSums<F, S>,
         gradient: &mut [f64],
     ) {
-        let Stripe {
-            pass,
-            simd,
-            first,
-            labels,
-        } = *self;
+        let Stripe { pass, simd, .. } = *self;
         let Buffers {
             packed,
-            scores,
-            residual,
-            lanes,
-        } = buffers;
-        let (x, weights, wants_gradient) = (pass.x, &pass.weights, pass.wants_gradient());
-        if wants_gradient {
-            lanes.clear(weights.columns());
-        }
-        let group = weights.tile_rows();
-        let tile_rows = match x.columns_in_place::<F>() {
-            Some(_) => STRIPE,
-            None => group,
-        };
-        for start in (0..labels.count).step_by(tile_rows) {
-            let (at, rows) = (first + start, tile_rows.min(labels.count - start));
-            let tile = ColumnTile {
-                simd,
-                weights,
-                columns: x.column_tile(simd, at, rows, packed),
-            };
-            let mut part = tile.part(0, group.min(rows));
-            part.multiply(scores);
-            for last in (0..rows).step_by(group) {
-                pad(&mut scores.z, part.count());
-                let labels = labels.part(start + last, part.count());
-                sums.add(simd, &scores.z, &labels, residual);
-                let next = last + part.count();
-                let more = group.min(rows - next);
-                if more == 0 {
-                    if wants_gradient {
-                        part.add(residual, lanes, &mut x.ahead(at + next, group));
-                    }
-                    continue;
-                }
-                let following = tile.part(next, more);
-                if wants_gradient {
-                    let ahead = &mut x.ahead(at + next, more).beyond(COLUMNS_AHEAD);
-                    part.add_and_multiply(residual, lanes, ahead, &following, scores);
-                } else {
-                    following.multiply(scores);
-                }
-                part = following;
-            }
-        }
-        if wants_gradient {
-            lanes.add_to(gradient);
-        }
-    }
-
-    /// The stripe's sums, for rows with fewer columns than a SIMD vector has lanes: the scores of the whole stripe,
-    /// then its gradient.
-    #[inline(always)]
-    fn by_narrow_columns(
-        &self,
-        buffers: &mut Buffers<F>,
-        sums: &mut StripeSums<F, S>,
-        gradient: &mut [f64],
-    ) {
-        let Stripe {
-            pass,
-            simd,
-            first,
-            labels,
-        } = *self;
-        let Buffers {
-            packed,
-            scores: Scores { z, .. },
+            z,
             residual,
             ..
         } = buffers;
+        let count = self.labels.count;
         let tile = ColumnTile {
             simd,
             weights: &pass.weights,
-            columns: pass.x.column_tile(simd, first, labels.count, packed),
+            columns: pass.x.column_tile(simd, self.first, count, packed),
         };
-        tile.multiply_narrow(z);
-        pad(z, labels.count);
-        sums.add(simd, z, &labels, residual);
+        tile.multiply(z);
+        pad(z, count);
+        sums.add(simd, z, &self.labels, residual);
         if pass.wants_gradient() {
-            tile.add_narrow(residual, gradient);
+            tile.add(residual, gradient);
         }
     }
 }

@@ -6,173 +6,154 @@ use std::ops::Range;
 
 use fearless_simd::prelude::*;
 
-use super::weights::{GradientLanes, PaddedWeights};
+use super::weights::PaddedWeights;
 use crate::float::Float;
 use crate::lanes::{MAX_LANES, sum_lanes_of_each};
-use crate::matrix::Ahead;
 use crate::reduce::STRIPE;
-use crate::simd::MulAdd;
-use crate::strips::Strips;
+use crate::simd::{MulAdd, is_roomy};
+use crate::strips::{Strips, prefetch};
 
-/// A tile: a block of contiguous rows that fits the cache, each at least one SIMD vector long. The number of rows is a
-/// multiple of the vector length; `ROWS` rows are read at once.
-pub(crate) struct RowTile<'a, F: Float, S: Simd, const ROWS: usize> {
+/// A tile: a block of contiguous rows that fits the cache, each at least one SIMD vector long.
+pub(crate) struct RowTile<'a, F: Float, S: Simd> {
     simd: S,
     weights: &'a PaddedWeights<'a, F>,
     rows: Strips<'a, F>,
-    /// Memory to prefetch while residual × row is added.
-    ahead: Ahead<'a, F>,
+    /// The distance, in elements, from an element that is added to the gradient to the one to prefetch.
+    ahead: isize,
     /// The last vector of a row has its last `LANES` columns, so it may overlap the vector before. True for the lanes
     /// that overlap.
     taken: Mask<F, S>,
 }
 
-impl<'a, F: Float, S: Simd, const ROWS: usize> RowTile<'a, F, S, ROWS> {
+impl<'a, F: Float, S: Simd> RowTile<'a, F, S> {
     #[inline(always)]
-    pub(super) fn new(
-        simd: S,
-        weights: &'a PaddedWeights<'a, F>,
-        rows: Strips<'a, F>,
-        ahead: Ahead<'a, F>,
-    ) -> Self {
+    pub(super) fn new(simd: S, weights: &'a PaddedWeights<'a, F>, rows: Strips<'a, F>) -> Self {
         RowTile {
             simd,
             weights,
             rows,
-            ahead,
+            ahead: rows.distance(weights.rows_ahead()),
             taken: taken_lanes::<F, S>(simd, weights.columns()),
         }
     }
 
-    /// Writes `z_i = x_i · w + b` of `rows`, each summed along its columns.
+    /// Writes `z_i = x_i · w + b` of `rows`, each summed along its columns. Up to a whole number of vectors, `z` is
+    /// overwritten beyond the last row too.
     #[inline(always)]
-    pub(super) fn multiply(&mut self, rows: Range<usize>, z: &mut [F; STRIPE]) {
+    pub(super) fn multiply(&self, rows: Range<usize>, z: &mut [F; STRIPE]) {
         for at in (0..rows.len()).step_by(F::LANES) {
             let mut sums = [F::Lanes::<S>::splat(self.simd, F::ZERO); MAX_LANES];
-            for i in (0..F::LANES).step_by(ROWS) {
-                let next = self.rows.strips(rows.start + at + i);
-                let lanes = &mut GradientLanes::none();
-                let some = self.pass::<false, true>(next, [sums[0]; ROWS], next, lanes);
-                sums[i..i + ROWS].copy_from_slice(&some);
+            if is_roomy(self.simd) {
+                self.products::<8>(rows.start + at, &mut sums);
+            } else {
+                self.products::<4>(rows.start + at, &mut sums);
             }
             let sum = sum_lanes_of_each::<F, S>(&mut sums);
             (sum + self.weights.bias).store_slice(&mut z[at..at + F::LANES]);
         }
     }
 
-    /// `lanes += Σ_i r_i x_i` over the given rows x_i in their order, with residuals r_i. `residual[0]` belongs to the
-    /// first of these rows.
+    /// Writes `x · w` of `LANES` rows x from `first` on, as vectors whose lanes are still to be added; where the tile
+    /// ends earlier, its last row is taken again. `ROWS` rows are read at once.
     #[inline(always)]
-    pub(super) fn add(&mut self, rows: Range<usize>, residual: &[F], lanes: &mut GradientLanes<F>) {
-        for i in (0..rows.len()).step_by(ROWS) {
-            let last = self.rows.strips(rows.start + i);
-            self.pass::<true, false>(last, splats(self.simd, residual, i), last, lanes);
-        }
-    }
-
-    /// [`RowTile::add`] of the rows `last` and [`RowTile::multiply`] of the rows `next` at the same time; there are at
-    /// most as many in `next` as in `last`.
-    #[inline(always)]
-    pub(super) fn add_and_multiply(
-        &mut self,
-        last: Range<usize>,
-        next: Range<usize>,
-        residual: &[F; STRIPE],
-        lanes: &mut GradientLanes<F>,
-        z: &mut [F; STRIPE],
-    ) {
-        for at in (0..next.len()).step_by(F::LANES) {
-            let mut sums = [F::Lanes::<S>::splat(self.simd, F::ZERO); MAX_LANES];
-            for i in (0..F::LANES).step_by(ROWS) {
-                let (last, next) = (
-                    self.rows.strips(last.start + at + i),
-                    self.rows.strips(next.start + at + i),
-                );
-                let r = splats(self.simd, residual, at + i);
-                let some = self.pass::<true, true>(last, r, next, lanes);
-                sums[i..i + ROWS].copy_from_slice(&some);
+    fn products<const ROWS: usize>(&self, first: usize, out: &mut [F::Lanes<S>; MAX_LANES]) {
+        let (simd, whole) = (self.simd, self.weights.whole());
+        for i in (0..F::LANES).step_by(ROWS) {
+            let rows: [&[F]; ROWS] = self.rows.strips_or_last(first + i);
+            let mut arrays: [&[F::Array]; ROWS] = [&[]; ROWS];
+            for i in 0..ROWS {
+                arrays[i] = &F::arrays(rows[i])[..whole.len()];
             }
-            let sum = sum_lanes_of_each::<F, S>(&mut sums);
-            (sum + self.weights.bias).store_slice(&mut z[at..at + F::LANES]);
-        }
-        let more = next.len();
-        self.add(last.start + more..last.end, &residual[more..], lanes);
-    }
-
-    /// One pass along the columns. If `ADD`: `lanes += Σ_i r_i x_i` over the rows x_i in `last`, with residuals r_i. If
-    /// `MULTIPLY`: returns `x · w` for each row x in `next`, as a vector whose lanes are still to be added.
-    #[inline(always)]
-    fn pass<const ADD: bool, const MULTIPLY: bool>(
-        &mut self,
-        last: [&[F]; ROWS],
-        r: [F::Lanes<S>; ROWS],
-        next: [&[F]; ROWS],
-        lanes: &mut GradientLanes<F>,
-    ) -> [F::Lanes<S>; ROWS] {
-        let (simd, padded) = (self.simd, self.weights);
-        let mut sums = [F::Lanes::<S>::splat(simd, F::ZERO); ROWS];
-        let weights = F::arrays(padded.weights);
-        let mut whole_last: [&[F::Array]; ROWS] = [&[]; ROWS];
-        let mut whole_next: [&[F::Array]; ROWS] = [&[]; ROWS];
-        for i in 0..ROWS {
-            whole_last[i] = &F::arrays(last[i])[..weights.len()];
-            whole_next[i] = &F::arrays(next[i])[..weights.len()];
-        }
-        let whole = if ADD {
-            &mut lanes.whole[..weights.len()]
-        } else {
-            &mut []
-        };
-        for c in 0..weights.len() {
-            if ADD {
-                self.ahead.fetch::<ROWS>();
-                let mut sum = F::Lanes::<S>::load_array_ref(simd, &whole[c]);
+            let mut sums = [F::Lanes::<S>::splat(simd, F::ZERO); ROWS];
+            for c in 0..whole.len() {
+                let w = F::Lanes::<S>::load_array_ref(simd, &whole[c]);
                 for i in 0..ROWS {
-                    let x = F::Lanes::<S>::load_array_ref(simd, &whole_last[i][c]);
-                    sum = x.mul_add_fused(r[i], sum);
-                }
-                sum.store_array(&mut whole[c]);
-            }
-            if MULTIPLY {
-                let w = F::Lanes::<S>::load_array_ref(simd, &weights[c]);
-                for i in 0..ROWS {
-                    let x = F::Lanes::<S>::load_array_ref(simd, &whole_next[i][c]);
+                    let x = F::Lanes::<S>::load_array_ref(simd, &arrays[i][c]);
                     sums[i] = x.mul_add_fused(w, sums[i]);
                 }
             }
-        }
-        if let Some(w) = &padded.rest {
-            if ADD {
-                let mut sum = F::Lanes::<S>::load_array_ref(simd, &lanes.rest);
-                for i in 0..ROWS {
-                    sum = last_lanes::<F, S>(simd, last[i], self.taken).mul_add_fused(r[i], sum);
-                }
-                sum.store_array(&mut lanes.rest);
+            let w = F::Lanes::<S>::load_array_ref(simd, self.weights.last());
+            for i in 0..ROWS {
+                sums[i] = last_lanes::<F, S>(simd, rows[i], self.taken).mul_add_fused(w, sums[i]);
             }
-            if MULTIPLY {
-                let w = F::Lanes::<S>::load_array_ref(simd, w);
-                for i in 0..ROWS {
-                    sums[i] =
-                        last_lanes::<F, S>(simd, next[i], self.taken).mul_add_fused(w, sums[i]);
-                }
-            }
+            out[i..i + ROWS].copy_from_slice(&sums);
         }
-        sums
     }
-}
 
-/// The `ROWS` residuals from `first` on, each copied to all lanes of a vector.
-#[inline(always)]
-fn splats<F: Float, S: Simd, const ROWS: usize>(
-    simd: S,
-    residual: &[F],
-    first: usize,
-) -> [F::Lanes<S>; ROWS] {
-    let mut splats = [F::Lanes::<S>::splat(simd, F::ZERO); ROWS];
-    for (splat, &r) in splats.iter_mut().zip(&residual[first..first + ROWS]) {
-        *splat = F::Lanes::<S>::splat(simd, r);
+    /// `gradient += Σ_i r_i x_i` over the given rows x_i in their order, with residuals r_i. `residual[0]` belongs to
+    /// the first of these rows. The gradient has as many vectors as a row; the last has the last `LANES` columns.
+    #[inline(always)]
+    pub(super) fn add(&self, rows: Range<usize>, residual: &[F], gradient: &mut [F::Array]) {
+        if is_roomy(self.simd) {
+            self.add_blocks::<8>(rows, residual, gradient);
+        } else {
+            self.add_blocks::<4>(rows, residual, gradient);
+        }
     }
-    splats
+
+    /// [`RowTile::add`], where the sums of `VECTORS` vectors of columns stay in registers while all rows are read.
+    #[inline(always)]
+    fn add_blocks<const VECTORS: usize>(
+        &self,
+        rows: Range<usize>,
+        residual: &[F],
+        gradient: &mut [F::Array],
+    ) {
+        let whole = (gradient.len() - 1) / VECTORS * VECTORS;
+        let (blocks, last) = gradient.split_at_mut(whole);
+        for (b, block) in blocks.as_chunks_mut().0.iter_mut().enumerate() {
+            self.add_block::<VECTORS, false>(b * VECTORS, &rows, residual, block);
+        }
+        // The last block has 1 to VECTORS vectors; its loop is compiled for each number of them.
+        macro_rules! add_last {
+            ($($n:literal)*) => {$(
+                if $n <= VECTORS && let Ok(block) = <&mut [F::Array; $n]>::try_from(&mut *last) {
+                    self.add_block::<$n, true>(whole, &rows, residual, block);
+                }
+            )*};
+        }
+        add_last!(1 2 3 4 5 6 7 8);
+    }
+
+    /// Adds residual × row in `N` vectors of columns, from vector number `first` on; `LAST` if they are a row's last.
+    #[inline(always)]
+    fn add_block<const N: usize, const LAST: bool>(
+        &self,
+        first: usize,
+        rows: &Range<usize>,
+        residual: &[F],
+        sums: &mut [F::Array; N],
+    ) {
+        let simd = self.simd;
+        let mut lanes = [F::Lanes::<S>::splat(simd, F::ZERO); N];
+        for v in 0..N {
+            lanes[v] = F::Lanes::<S>::load_array_ref(simd, &sums[v]);
+        }
+        // The last vector is read from the end of the row.
+        let (block, first, whole) = if LAST {
+            (self.rows, first, N - 1)
+        } else {
+            (self.rows.within(first * F::LANES, N * F::LANES), 0, N)
+        };
+        for (x, &r) in block.run(rows.clone()).zip(residual) {
+            let r = F::Lanes::<S>::splat(simd, r);
+            for v in first..first + N {
+                prefetch(x, self.ahead + (v * F::LANES) as isize);
+            }
+            let arrays = &F::arrays(x)[first..first + whole];
+            for v in 0..whole {
+                let x = F::Lanes::<S>::load_array_ref(simd, &arrays[v]);
+                lanes[v] = x.mul_add_fused(r, lanes[v]);
+            }
+            if LAST {
+                let x = last_lanes::<F, S>(simd, x, self.taken);
+                lanes[whole] = x.mul_add_fused(r, lanes[whole]);
+            }
+        }
+        for v in 0..N {
+            lanes[v].store_array(&mut sums[v]);
+        }
+    }
 }
 
 pub(super) type Mask<F, S> = <<F as Float>::Lanes<S> as SimdBase<S>>::Mask;
@@ -181,9 +162,10 @@ pub(super) type Mask<F, S> = <<F as Float>::Lanes<S> as SimdBase<S>>::Mask;
 /// true for the lanes that overlap.
 #[inline(always)]
 pub(super) fn taken_lanes<F: Float, S: Simd>(simd: S, columns: usize) -> Mask<F, S> {
-    let mut fresh = F::ZEROS;
-    fresh.as_mut()[F::LANES - columns % F::LANES..].fill(F::ONE);
-    F::Lanes::<S>::load_array(simd, fresh).simd_eq(F::ZERO)
+    let overlap = columns.next_multiple_of(F::LANES) - columns;
+    let mut taken = F::ZEROS;
+    taken.as_mut()[..overlap].fill(F::ONE);
+    F::Lanes::<S>::load_array(simd, taken).simd_eq(F::ONE)
 }
 
 /// The last `LANES` columns of a row, with zeros for those already taken by the vectors before. Their padded weights

@@ -29,7 +29,7 @@ use crate::vector::RowSet;
 type Row<'a, F, I> = (&'a [I], &'a [F]);
 
 /// Prefetch distance, in stored elements.
-const AHEAD: usize = 64;
+const AHEAD: isize = 64;
 
 /// Number of interleaved partial sums in a row's score: every fourth element goes to the same one.
 const CHAINS: usize = 4;

@@ -6,43 +6,55 @@ use crate::reduce::STRIPE;
 /// Bytes of a group of rows. A group is read twice, for scores and for the gradient, so it must fit the first-level
 /// cache; but it must have enough rows to overlap the computation of several exponentials.
 const GROUP_BYTES: usize = 8 << 10;
-/// Prefetch distance: how many bytes ahead of its first use memory is fetched.
-const AHEAD_BYTES: usize = 16 << 10;
 /// Rows of more bytes than this are not prefetched by instructions: the hardware does so by itself.
 const LONG_ROW_BYTES: usize = 4 << 10;
 /// Bytes of a tile, a block of rows whose columns are contiguous. Large, so that long runs of each column are read at
 /// once; small enough for the second-level cache or little more.
 const TILE_BYTES: usize = 512 << 10;
 
-/// Weights and bias of one score. The weights are read in whole SIMD vectors; the last one is padded with zeros.
+/// Weights and bias of one score. The weights are read in whole SIMD vectors, of which the last has the last `LANES`
+/// weights, with zeros where it overlaps the vector before.
 pub(crate) struct PaddedWeights<'a, F: Float> {
     pub(super) weights: &'a [F],
     pub(super) bias: F,
-    /// Present if the weights do not fill whole vectors: a vector of the last `LANES` weights, with zeros where it
-    /// overlaps the vector before.
-    pub(super) rest: Option<F::Array>,
+    last: F::Array,
 }
 
 impl<'a, F: Float> PaddedWeights<'a, F> {
     pub(crate) fn new(weights: &'a [F], bias: F) -> Self {
-        let fresh = weights.len() % F::LANES;
-        let rest = (fresh > 0 && weights.len() > F::LANES).then(|| {
-            let mut rest = F::ZEROS;
-            rest.as_mut()[F::LANES - fresh..].copy_from_slice(&weights[weights.len() - fresh..]);
-            rest
-        });
+        let mut last = F::ZEROS;
+        let fresh = (weights.len() - 1) % F::LANES + 1;
+        last.as_mut()[F::LANES - fresh..].copy_from_slice(&weights[weights.len() - fresh..]);
         PaddedWeights {
             weights,
             bias,
-            rest,
+            last,
         }
+    }
+
+    /// All vectors of weights but the last.
+    #[inline(always)]
+    pub(super) fn whole(&self) -> &'a [F::Array] {
+        &F::arrays(self.weights)[..self.vectors() - 1]
+    }
+
+    /// The last vector of weights.
+    #[inline(always)]
+    pub(super) fn last(&self) -> &F::Array {
+        &self.last
+    }
+
+    /// The number of SIMD vectors of a row.
+    #[inline(always)]
+    pub(super) fn vectors(&self) -> usize {
+        self.columns().div_ceil(F::LANES)
     }
 
     pub(super) fn columns(&self) -> usize {
         self.weights.len()
     }
 
-    pub(super) fn row_bytes(&self) -> usize {
+    fn row_bytes(&self) -> usize {
         self.columns() * size_of::<F>()
     }
 
@@ -59,19 +71,18 @@ impl<'a, F: Float> PaddedWeights<'a, F> {
             .clamp(F::LANES, STRIPE)
     }
 
-    /// Prefetch distance in rows, counted from a row's second use; so large that nothing is prefetched if rows are
-    /// long, which the hardware fetches by itself.
+    /// Prefetch distance in rows, counted from a row's second use: while one group is added to the gradient, the next
+    /// is fetched.
     pub(super) fn rows_ahead(&self) -> usize {
-        let row = self.row_bytes();
-        if row > LONG_ROW_BYTES {
-            usize::MAX / 2
+        if self.row_bytes() > LONG_ROW_BYTES {
+            0
         } else {
-            self.group_rows() + AHEAD_BYTES / row
+            self.group_rows()
         }
     }
 
     /// Number of rows in a tile of [`TILE_BYTES`]: a multiple of four vectors, which are several cache lines of each
-    /// column, or a single vector if four do not fit.
+    /// column where columns are contiguous, or a single vector if four do not fit.
     pub(super) fn tile_rows(&self) -> usize {
         let lines = 4 * F::LANES;
         match TILE_BYTES / self.row_bytes() / lines * lines {
@@ -81,43 +92,21 @@ impl<'a, F: Float> PaddedWeights<'a, F> {
     }
 }
 
-/// Σ residual × row over a stripe (up to 256 rows), as SIMD vectors along the columns.
-pub(crate) struct GradientLanes<F: Float> {
-    /// One vector of sums for each whole vector of columns.
-    pub(super) whole: Vec<F::Array>,
-    /// The sums of the last columns, if columns do not fill whole vectors: in the last lanes, as
-    /// [`PaddedWeights::rest`] has their weights.
-    pub(super) rest: F::Array,
-}
-
-impl<F: Float> GradientLanes<F> {
-    #[inline(always)]
-    pub(super) fn none() -> Self {
-        GradientLanes {
-            whole: Vec::new(),
-            rest: F::ZEROS,
-        }
-    }
-
-    #[inline(always)]
-    pub(super) fn clear(&mut self, columns: usize) {
-        self.whole.clear();
-        self.whole.resize(columns / F::LANES, F::ZEROS);
-        self.rest = F::ZEROS;
-    }
-
-    /// Adds these sums over a stripe to `sums`, one number per column.
-    #[inline(always)]
-    pub(super) fn add_to(&self, sums: &mut [f64]) {
-        let fresh = sums.len() % F::LANES;
-        let (whole, rest) = sums.split_at_mut(sums.len() - fresh);
-        for (sums, lanes) in whole.chunks_exact_mut(F::LANES).zip(&self.whole) {
-            for (sum, lane) in sums.iter_mut().zip(lanes.as_ref()) {
-                *sum += lane.to_f64();
-            }
-        }
-        for (sum, lane) in rest.iter_mut().zip(&self.rest.as_ref()[F::LANES - fresh..]) {
+/// Adds Σ residual × row over a stripe (up to 256 rows), given as the SIMD vectors of a row, to `sums`, one number per
+/// column. The first lanes of the last vector, those that overlap the vector before, are not added.
+#[inline(always)]
+pub(super) fn add_lanes<F: Float>(lanes: &[F::Array], sums: &mut [f64]) {
+    let fresh = (sums.len() - 1) % F::LANES + 1;
+    let (whole, last) = sums.split_at_mut(sums.len() - fresh);
+    let add = |sums: &mut [f64], lanes: &[F]| {
+        for (sum, lane) in sums.iter_mut().zip(lanes) {
             *sum += lane.to_f64();
         }
+    };
+    for (sums, lanes) in whole.chunks_exact_mut(F::LANES).zip(lanes) {
+        add(sums, lanes.as_ref());
+    }
+    if let Some(lanes) = lanes.last() {
+        add(last, &lanes.as_ref()[F::LANES - fresh..]);
     }
 }

@@ -63,7 +63,9 @@ impl<F: Float> RowTiles<F> for DenseTiles<'_, F> {
             lanes,
             z,
         } = scratch;
-        let tile = self.x.row_tile(rows.start, rows.len(), packed);
+        let tile = self
+            .x
+            .transposed_row_tile(simd, rows.start, rows.len(), packed);
         panel.resize(PANEL * GROUP * F::LANES, F::ZERO);
         multiply(simd, &tile, &self.weights, panel, z);
         transform(z);
