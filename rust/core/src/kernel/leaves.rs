@@ -10,7 +10,7 @@ use crate::vector::RowSet;
 
 /// A leaf of sparse rows stores this many elements per column on average. Adding the sums of two leaves, one number per
 /// column, then costs little compared with computing them.
-const LEAF: usize = 4;
+const LEAF: usize = 8;
 
 /// How a sum over a dataset's rows is cut into leaves (runs of consecutive rows), for a model with `scores` scores per
 /// row.
