@@ -389,15 +389,11 @@ def fit(
         found = _native.fit(matrix, labels, *options)
     except ValueError as error:
         raise explained(error, labels) from None
-    separation = found["separation"]
-    return Optimum(
-        **{
-            **found,
-            "stop_reason": StopReason(found["stop_reason"]),
-            "separation": None if separation is None else Separation._make(separation),
-            "aliased": tuple(map(Alias._make, found["aliased"])),
-        }
-    )
+    found["stop_reason"] = StopReason(found["stop_reason"])
+    if found["separation"] is not None:
+        found["separation"] = Separation._make(found["separation"])
+    found["aliased"] = tuple(map(Alias._make, found["aliased"]))
+    return Optimum(**found)
 
 
 def _per_column(matrix: Array | Parts, name: str, given: ArrayLike | None) -> Array | None:
