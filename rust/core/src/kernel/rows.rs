@@ -18,7 +18,8 @@ pub(crate) struct RowTile<'a, F: Float, S: Simd> {
     simd: S,
     weights: &'a PaddedWeights<'a, F>,
     rows: Strips<'a, F>,
-    /// The distance, in elements, from an element that is added to the gradient to the one to prefetch.
+    /// The distance, in elements, from an element in use to the one to prefetch. Every other vector is prefetched when
+    /// scores are computed, the rest when the gradient is: so memory is read all the time.
     ahead: isize,
     /// The last vector of a row has its last `LANES` columns, so it may overlap the vector before. True for the lanes
     /// that overlap.
@@ -60,21 +61,39 @@ impl<'a, F: Float, S: Simd> RowTile<'a, F, S> {
         let (simd, whole) = (self.simd, self.weights.whole());
         for i in (0..F::LANES).step_by(ROWS) {
             let rows: [&[F]; ROWS] = self.rows.strips_or_last(first + i);
-            let mut arrays: [&[F::Array]; ROWS] = [&[]; ROWS];
+            let mut pairs: [&[[F::Array; 2]]; ROWS] = [&[]; ROWS];
             for i in 0..ROWS {
-                arrays[i] = &F::arrays(rows[i])[..whole.len()];
+                pairs[i] = &F::arrays(rows[i]).as_chunks().0[..whole.len() / 2];
             }
             let mut sums = [F::Lanes::<S>::splat(simd, F::ZERO); ROWS];
-            for c in 0..whole.len() {
+            for (p, w) in whole.as_chunks::<2>().0.iter().enumerate() {
+                for i in 0..ROWS {
+                    prefetch(rows[i], self.ahead + (2 * p * F::LANES) as isize);
+                }
+                for v in 0..2 {
+                    let w = F::Lanes::<S>::load_array_ref(simd, &w[v]);
+                    for i in 0..ROWS {
+                        let x = F::Lanes::<S>::load_array_ref(simd, &pairs[i][p][v]);
+                        sums[i] = x.mul_add_fused(w, sums[i]);
+                    }
+                }
+            }
+            if whole.len() % 2 == 1 {
+                let c = whole.len() - 1;
                 let w = F::Lanes::<S>::load_array_ref(simd, &whole[c]);
                 for i in 0..ROWS {
-                    let x = F::Lanes::<S>::load_array_ref(simd, &arrays[i][c]);
+                    let x = F::Lanes::<S>::load_array_ref(simd, &F::arrays(rows[i])[c]);
                     sums[i] = x.mul_add_fused(w, sums[i]);
                 }
             }
             let w = F::Lanes::<S>::load_array_ref(simd, self.weights.last());
             for i in 0..ROWS {
-                sums[i] = last_lanes::<F, S>(simd, rows[i], self.taken).mul_add_fused(w, sums[i]);
+                prefetch(
+                    rows[i],
+                    self.ahead + (whole.len() / 2 * 2 * F::LANES) as isize,
+                );
+                let x = last_lanes::<F, S>(simd, rows[i], self.taken);
+                sums[i] = x.mul_add_fused(w, sums[i]);
             }
             out[i..i + ROWS].copy_from_slice(&sums);
         }
@@ -137,7 +156,7 @@ impl<'a, F: Float, S: Simd> RowTile<'a, F, S> {
         };
         for (x, &r) in block.run(rows.clone()).zip(residual) {
             let r = F::Lanes::<S>::splat(simd, r);
-            for v in first..first + N {
+            for v in (first + 1..first + N).step_by(2) {
                 prefetch(x, self.ahead + (v * F::LANES) as isize);
             }
             let arrays = &F::arrays(x)[first..first + whole];
