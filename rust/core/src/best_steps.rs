@@ -39,7 +39,7 @@ pub fn descend_with_best_steps<F: Float>(
     dataset.check_offsets()?;
     let fit_bias = options.fit_bias;
     let objective = Objective::new(&source, &labels, &options.penalty, fit_bias, precision);
-    let basis = source.basis(fit_bias, !options.penalty.is_none());
+    let basis = source.basis(fit_bias, !options.penalty.is_none())?;
     let mut epochs = Epochs {
         observer,
         history: Vec::new(),

@@ -59,7 +59,7 @@ pub fn covariance<'a>(
     v.push(bias);
     let threads = job.threads();
     let mut quiet = Quiet(job.monitor());
-    let basis = source.basis(fit_bias, false);
+    let basis = source.basis(fit_bias, false)?;
     let mut run = Run::new(&mut quiet, threads, f64::INFINITY, basis)?;
     let singular = |got: String| Error::Conflict {
         argument: "X",

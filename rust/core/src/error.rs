@@ -162,6 +162,19 @@ pub enum Error {
     Interrupted,
 }
 
+impl Error {
+    /// The same error about rows that are `count` rows further on.
+    pub(crate) fn after_rows(mut self, count: usize) -> Self {
+        match &mut self {
+            Error::Element { index: row, .. }
+            | Error::Class { index: row, .. }
+            | Error::NotFinite { row, .. } => *row += count,
+            _ => {}
+        }
+        self
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -21,7 +21,7 @@ use crate::solver::run::{FitObserver, Record, Run, Separation};
 use crate::solver::separation;
 use crate::solver::stages::{self, Solution};
 use crate::solver::view::Alias;
-use crate::source::{Arrays, Source};
+use crate::source::{Arrays, Chunks, ReadRows, Source};
 use crate::stop::StopReason;
 
 /// The algorithm that finds the optimum.
@@ -241,8 +241,25 @@ pub fn fit<F: Float>(
     solve(&Arrays(*dataset), F::PRECISION, start, options, observer)
 }
 
+/// [`fit`] of rows that are read in chunks, many times, of which only one is in memory at a time. The result has the
+/// bits of [`fit`]'s. `labels` are those of the rows: [`Dataset::of_labels`].
+///
+/// # Errors
+///
+/// As [`fit`], and those of the reader.
+pub fn fit_rows<F: Float>(
+    reader: &dyn ReadRows<F>,
+    labels: &Dataset<'_>,
+    start: Start,
+    options: &FitOptions,
+    observer: &mut dyn FitObserver,
+) -> Result<Optimum, Error> {
+    let chunks = Chunks::new(reader, *labels);
+    solve(&chunks, F::PRECISION, start, options, observer)
+}
+
 /// [`fit`] over any source of rows. Weights and biases are rounded to `precision`.
-fn solve(
+pub(crate) fn solve(
     source: &dyn Source,
     precision: Precision,
     start: Start,
@@ -271,7 +288,7 @@ fn solve(
         columns,
         "columns of X",
     )?;
-    let basis = source.basis(options.fit_bias, !penalty.is_none());
+    let basis = source.basis(options.fit_bias, !penalty.is_none())?;
     let mut run = Run::new(observer, options.threads, options.max_passes, basis)?;
     let goal = Goal {
         gap: options.gap_tol,
@@ -370,7 +387,7 @@ fn along_free_columns(
     let selected = source.select(&free, objective.precision, &mut job)?;
     selected.lend(1, |part| {
         let (fit_bias, penalty) = (objective.fit_bias, Penalty::NONE);
-        let basis = part.basis(fit_bias, false);
+        let basis = part.basis(fit_bias, false)?;
         let part = Objective::new(part, labels, &penalty, fit_bias, objective.precision);
         let mut run = Run::new(observer, options.threads, options.max_passes, basis)?;
         let found = separation::search(&part, &vec![0.0; part.order()], &mut run)?;

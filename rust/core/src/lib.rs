@@ -58,7 +58,7 @@ pub use elements::Elements;
 pub use elementwise::{Function, apply, apply_in_place};
 pub use error::{Error, zeros};
 pub use features::Features;
-pub use fit::{FitOptions, Optimum, Solver, Start, fit};
+pub use fit::{FitOptions, Optimum, Solver, Start, fit, fit_rows};
 pub use float::Float;
 pub use kernel::{
     Dataset, Gradient, LossGradient, Parameters, cross_entropy, decision_function, hessian, loss,
@@ -71,6 +71,7 @@ pub use reduce::{Job, Monitor, ThreadLimits, Threads, Unmonitored};
 pub use simd::{Isa, isa};
 pub use solver::run::{FitObserver, Iteration, Record};
 pub use solver::view::Alias;
+pub use source::ReadRows;
 pub use sparse::{Indices, Sparse, Transposed};
 pub use stop::StopReason;
 pub use vector::Vector;

@@ -58,6 +58,15 @@ impl<'a> Vector<'a> {
         }
     }
 
+    /// The elements of these rows.
+    pub(crate) fn part(&self, rows: Range<usize>) -> Self {
+        Vector {
+            offset: self.position(rows.start),
+            len: rows.len(),
+            ..*self
+        }
+    }
+
     /// Number of elements.
     pub fn len(&self) -> usize {
         self.len

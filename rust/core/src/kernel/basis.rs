@@ -14,6 +14,7 @@
 //! a Gram matrix is the square of the columns' condition number, so the original columns may lose all digits.)
 
 use super::dataset::{Dataset, rows_of};
+use super::each_row::gather;
 use super::subset::stratified;
 use super::twofold::Twofold;
 use crate::features::Features;
@@ -44,6 +45,11 @@ pub(crate) struct Basis {
     is_natural: bool,
     /// Upper limit of units; its reciprocal is the lower limit.
     largest_unit: f64,
+}
+
+/// The largest unit of a column. With a penalty, squares of units must be finite too.
+fn largest_unit(is_penalised: bool) -> f64 {
+    if is_penalised { 1e100 } else { 1e300 }
 }
 
 /// A linear combination of earlier columns that is subtracted from `column`.
@@ -79,27 +85,12 @@ impl Basis {
     /// A transform with origins and units estimated from a sample of the rows. If no bias is fitted, all origins are
     /// zero: others would need a bias to compensate for them. A column that is constant in the sample gets the unit 1.
     pub(crate) fn sampled(dataset: &Dataset<'_>, fit_bias: bool, is_penalised: bool) -> Self {
-        // With a penalty, squares of units must be finite too.
-        let largest_unit = if is_penalised { 1e100 } else { 1e300 };
-        let rows = rows_of(dataset);
-        let drawn = stratified(rows, rows.min(SAMPLED), SEED);
-        let counted = |i: &usize| {
-            dataset
-                .sample_weight
-                .is_none_or(|s| s.get::<f64>(dataset.rows.at(*i)) != 0.0)
-        };
-        let drawn: Vec<usize> = drawn.into_iter().filter(counted).collect();
+        let drawn = Basis::drawn(dataset);
         let columns = dataset.x.columns();
         match dataset.x {
-            Features::Dense(x) => {
-                let mut rows = vec![0.0; drawn.len() * columns];
-                for (row, &i) in rows.chunks_exact_mut(columns).zip(&drawn) {
-                    x.copy_row(dataset.rows.at(i), row);
-                }
-                let stored = rows
-                    .chunks_exact(columns)
-                    .flat_map(|row| row.iter().copied().enumerate());
-                Basis::of_rows(columns, drawn.len(), fit_bias, largest_unit, false, stored)
+            Features::Dense(_) => {
+                let rows = gather(dataset, &drawn);
+                Basis::of_dense_rows(columns, &rows, fit_bias, is_penalised)
             }
             Features::Sparse(x) => {
                 let (mut parts, mut stored) = (Vec::new(), Vec::new());
@@ -107,9 +98,33 @@ impl Basis {
                     rows.visit(i, &mut parts, |j, x| stored.push((j, x)));
                 });
                 let stored = stored.iter().copied().filter(|&(j, _)| j < columns);
-                Basis::of_rows(columns, drawn.len(), fit_bias, largest_unit, true, stored)
+                let largest = largest_unit(is_penalised);
+                Basis::of_rows(columns, drawn.len(), fit_bias, largest, true, stored)
             }
         }
+    }
+
+    /// The numbers of the rows from which [`Basis::sampled`] estimates; X is not read.
+    pub(crate) fn drawn(dataset: &Dataset<'_>) -> Vec<usize> {
+        let rows = rows_of(dataset);
+        let mut drawn = stratified(rows, rows.min(SAMPLED), SEED);
+        if let Some(s) = dataset.sample_weight {
+            drawn.retain(|&i| s.get::<f64>(dataset.rows.at(i)) != 0.0);
+        }
+        drawn
+    }
+
+    /// [`Basis::sampled`] from dense rows, one after another.
+    pub(crate) fn of_dense_rows(
+        columns: usize,
+        rows: &[f64],
+        fit_bias: bool,
+        is_penalised: bool,
+    ) -> Self {
+        let rows = rows.chunks_exact(columns);
+        let stored = rows.clone().flat_map(|row| row.iter().copied().enumerate());
+        let largest = largest_unit(is_penalised);
+        Basis::of_rows(columns, rows.len(), fit_bias, largest, false, stored)
     }
 
     /// The transform for a sample of `rows` rows; `stored` gives the column and value of each of its stored elements.

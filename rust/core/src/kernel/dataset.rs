@@ -3,10 +3,12 @@
 
 use std::ops::Range;
 
+use crate::elements::Elements;
 use crate::error::Error;
 use crate::error::check_length;
 use crate::features::Features;
 use crate::float::Float;
+use crate::matrix::Matrix;
 use crate::reduce::{self, Job, Leaves, STRIPE};
 use crate::sparse::changed;
 use crate::vector::{RowSet, Vector};
@@ -83,6 +85,20 @@ impl<'a> Dataset<'a> {
         })
     }
 
+    /// The labels and sample weights of rows whose X, of n columns, is read elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dataset::new`], and [`Error::Empty`] without rows or columns.
+    pub fn of_labels(
+        columns: usize,
+        y: &'a Vector<'a>,
+        sample_weight: Option<&'a Vector<'a>>,
+    ) -> Result<Self, Error> {
+        let unread = Matrix::new(Elements::F64(&[0.0]), 0, (y.len(), columns), (0, 0))?;
+        Dataset::new(&unread, y, sample_weight)
+    }
+
     /// The same rows with an offset of each one's score: shape (m), of numbers of the type that is computed in.
     ///
     /// # Errors
@@ -120,6 +136,13 @@ impl<'a> Dataset<'a> {
     /// Names the first feature, label or offset that is NaN or infinite.
     pub(crate) fn check_finite(&self) -> Result<(), Error> {
         self.x.first_not_finite().map_or(Ok(()), Err)?;
+        self.check_labels_finite()
+    }
+
+    /// # Errors
+    ///
+    /// Names the first label or offset that is NaN or infinite.
+    pub(crate) fn check_labels_finite(&self) -> Result<(), Error> {
         self.y.check("y", LABELS, f64::is_finite)?;
         self.check_offsets()
     }

@@ -28,6 +28,22 @@ pub(crate) fn evaluate<F: Float>(
     want: Want,
     job: &mut Job<'_>,
 ) -> Result<Sums, Error> {
+    let sums = sums(dataset, parameters, want, job)?;
+    dataset.check_total::<F>(sums.weight)?;
+    Ok(sums)
+}
+
+/// [`evaluate`] of rows that are not all: their sample weights may sum to zero.
+///
+/// # Errors
+///
+/// As [`evaluate`], but no [`Error::TotalWeight`].
+pub(crate) fn sums<F: Float>(
+    dataset: &Dataset<'_>,
+    parameters: &Parameters<'_, F>,
+    want: Want,
+    job: &mut Job<'_>,
+) -> Result<Sums, Error> {
     parameters.check(dataset.x.columns())?;
     let leaves = leaves(dataset, parameters.scores());
     let size = match want {
@@ -61,7 +77,6 @@ pub(crate) fn evaluate<F: Float>(
     if !sums.valid {
         return Err(dataset.first_invalid::<F>());
     }
-    dataset.check_total::<F>(sums.weight)?;
     Ok(sums)
 }
 

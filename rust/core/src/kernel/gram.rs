@@ -18,7 +18,7 @@ use crate::features::Features;
 use crate::float::Float;
 use crate::loss::Activation;
 use crate::matrix::{DenseRows, Packed};
-use crate::reduce::{self, Forest, Job, Leaves, STRIPE, map_reduce_into};
+use crate::reduce::{self, Forest, Job, Leaves, STRIPE, Sum, map_reduce_into};
 use crate::simd::{MulAdd, dispatch, is_roomy};
 use crate::sparse::{Index, SparseRows, with_rows};
 use crate::vector::Vector;
@@ -42,6 +42,18 @@ pub(crate) struct Gram {
     pub lower: Vec<f64>,
     /// Σ s_i, the total weight.
     pub weight: f64,
+}
+
+impl Sum for Gram {
+    fn add(&mut self, right: &Self) {
+        self.lower.add(&right.lower);
+        self.weight += right.weight;
+    }
+
+    fn clear(&mut self) {
+        Sum::clear(&mut self.lower);
+        self.weight = 0.0;
+    }
 }
 
 /// The Hessian of the mean cross-entropy with respect to (w, b), which does not depend on the labels:

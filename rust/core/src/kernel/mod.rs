@@ -38,8 +38,8 @@ pub(crate) use self::curvature::{Curvature, curvature, curvature_of};
 pub use self::dataset::Dataset;
 pub(crate) use self::dataset::rows_of;
 pub(crate) use self::each_row::gather;
-pub(crate) use self::evaluate::evaluate;
 pub use self::evaluate::{Gradient, LossGradient, loss, loss_gradient};
+pub(crate) use self::evaluate::{evaluate, sums};
 pub use self::gram::hessian;
 pub(crate) use self::gram::{Gram, additions, gram, gram_of};
 pub(crate) use self::labels::{Labels, binary_labels, labels};
@@ -49,7 +49,8 @@ pub(crate) use self::pass::{Pass, Want};
 pub(crate) use self::plane::{Plane, plane};
 pub(crate) use self::point::{PointDescent, PointUpdate, Recorder};
 pub(crate) use self::precise::{
-    Curvatures, ExactScores, Moments, chi_square, curvatures, exact_scores, moments, residuals,
+    Curvatures, ExactScores, MomentSums, Moments, chi_square, curvatures, exact_scores,
+    moment_sums, residuals,
 };
 pub use self::predict::{decision_function, predict_proba};
 pub(crate) use self::predict::{predict_rows, predictions, scores};
@@ -59,5 +60,5 @@ pub(crate) use self::selected::Selected;
 pub(crate) use self::sides::{Pair, Sides, Standardised, sides, sum_of_pairs};
 pub use self::softmax::softmax_in_place;
 pub(crate) use self::softmax::{bias_hessian, slopes};
-pub(crate) use self::subset::{Subset, stratified};
+pub(crate) use self::subset::{Copied, Subset, stratified};
 pub(crate) use self::sums::Sums;

@@ -33,6 +33,14 @@ impl<'a, F> Parameters<'a, F> {
         }
     }
 
+    /// The parameters of a fit: of one score, by the sigmoid, or of K classes.
+    pub(crate) fn of_scores(weights: &'a [F], biases: &'a [F]) -> Self {
+        match biases {
+            [bias] => Parameters::of_one_score(Activation::Sigmoid, weights, bias),
+            _ => Parameters::of_classes(weights, biases),
+        }
+    }
+
     /// The number of scores per row: 1, or the number of classes K.
     pub(crate) fn scores(&self) -> usize {
         self.biases.len()

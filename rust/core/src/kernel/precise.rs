@@ -444,24 +444,37 @@ pub(crate) struct Moments {
     pub longest: f64,
 }
 
-/// [`Moments`] from given residuals, with rows transformed by `basis`. `scale`, shape (n + 1), has a factor for each
-/// column and, last, for the bias, which enter only [`Moments::longest`].
+impl Moments {
+    /// The moments of all rows, from their residuals and their [`moment_sums`].
+    pub(crate) fn new(residuals: &Residuals, sums: MomentSums) -> Self {
+        Moments {
+            weight: residuals.weight,
+            error: residuals.error,
+            sums: sums.sums.into_iter().map(Twofold::value).collect(),
+            magnitudes: sums.magnitudes,
+            longest: sums.longest,
+        }
+    }
+}
+
+/// The sums of [`Moments`] over the rows of a dataset, with rows transformed by `basis`. `residuals` has those of these
+/// rows, shape (m, K). `scale`, shape (n + 1), has a factor for each column and, last, for the bias, which enter only
+/// [`Moments::longest`].
 ///
 /// # Errors
 ///
 /// [`Error::Interrupted`] by the monitor.
-pub(crate) fn moments(
+pub(crate) fn moment_sums(
     dataset: &Dataset<'_>,
     basis: &Basis,
-    residuals: &Residuals,
+    (residuals, is_fractional): (&[f64], bool),
     scale: &[f64],
     job: &mut Job<'_>,
-) -> Result<Moments, Error> {
+) -> Result<MomentSums, Error> {
     let n = basis.columns();
     let order = n + 1;
-    let classes = residuals.values.len() / rows_of(dataset).max(1);
+    let classes = residuals.len() / rows_of(dataset).max(1);
     let cancelled = |i: usize, r: f64| {
-        let is_fractional = residuals.is_fractional;
         let s = dataset.sample_weight.filter(|_| is_fractional);
         match (is_fractional, s) {
             (false, _) => r.abs(),
@@ -469,13 +482,13 @@ pub(crate) fn moments(
             (true, Some(s)) => s.get(dataset.rows.at(i)),
         }
     };
-    let zero = || RowSums {
+    let zero = || MomentSums {
         sums: vec![Twofold::default(); classes * order],
         magnitudes: vec![0.0; classes * order],
         longest: 0.0,
     };
-    let of_row = |i: usize| &residuals.values[i * classes..][..classes];
-    let total = match dataset.x {
+    let of_row = |i: usize| &residuals[i * classes..][..classes];
+    match dataset.x {
         Features::Sparse(x) if !basis.is_combined() => {
             // Elements that are not stored are 0 and add nothing, except in columns with an origin other than zero.
             let (origin, per_unit) = (basis.origin(), basis.per_unit());
@@ -531,24 +544,17 @@ pub(crate) fn moments(
             },
             job,
         ),
-    }?;
-    Ok(Moments {
-        weight: residuals.weight,
-        error: residuals.error,
-        sums: total.sums.into_iter().map(Twofold::value).collect(),
-        magnitudes: total.magnitudes,
-        longest: total.longest,
-    })
+    }
 }
 
 /// The sums over some rows from which [`Moments`] are made.
-struct RowSums {
+pub(crate) struct MomentSums {
     sums: Vec<Twofold>,
     magnitudes: Vec<f64>,
     longest: f64,
 }
 
-impl Sum for RowSums {
+impl Sum for MomentSums {
     fn add(&mut self, right: &Self) {
         for (sum, &x) in self.sums.iter_mut().zip(&right.sums) {
             sum.add_twofold(x);

@@ -53,6 +53,15 @@ impl<'a> Selected<'a> {
         })
     }
 
+    /// Columns that have been copied already, `columns` to a row, of the rows of `dataset`.
+    pub(crate) fn of_dense(dataset: &Dataset<'a>, columns: usize, x: Vec<f64>) -> Self {
+        Selected {
+            dataset: *dataset,
+            columns,
+            x: Copied::Double(x),
+        }
+    }
+
     pub(crate) fn rows(&self) -> usize {
         rows_of(&self.dataset)
     }

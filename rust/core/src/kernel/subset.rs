@@ -114,18 +114,23 @@ impl<F: Float> Copied<F> {
                 }
             },
         )?;
+        Ok(Copied::of(x, dataset, rows))
+    }
+
+    /// The rows with these numbers, whose features are `x`; the rest is copied from `dataset`.
+    pub(crate) fn of<X>(x: Vec<F>, dataset: &Dataset<'_, X>, rows: &[usize]) -> Self {
         let copy = |vector: &Vector<'_>| {
             let mut out = vec![0.0; rows.len()];
             vector.copy(RowSet::Listed(rows), 0, &mut out);
             out
         };
-        Ok(Copied {
+        Copied {
+            columns: x.len() / rows.len().max(1),
             x,
-            columns,
             y: copy(dataset.y),
             sample_weight: dataset.sample_weight.map(copy),
             offset: dataset.offset.map(copy),
-        })
+        }
     }
 
     fn with_rows<T>(

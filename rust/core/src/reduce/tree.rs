@@ -42,6 +42,18 @@ impl Sum for Vec<f64> {
     }
 }
 
+impl<A: Sum, B: Sum> Sum for (A, B) {
+    fn add(&mut self, right: &Self) {
+        self.0.add(&right.0);
+        self.1.add(&right.1);
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+        self.1.clear();
+    }
+}
+
 /// The maximum of non-negative numbers, 0 if there are none.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Largest(pub f64);
@@ -169,6 +181,15 @@ impl<T: Sum> Forest<T> {
         self.nodes.push(node);
     }
 
+    /// Appends the sum of the next leaf, which has this number.
+    pub(crate) fn append_leaf(&mut self, index: usize, sum: T) {
+        self.push(Node {
+            level: 0,
+            index,
+            sum,
+        });
+    }
+
     /// Appends the forest of the leaves that follow these.
     pub(crate) fn append(&mut self, right: Forest<T>) {
         for node in right.nodes {
@@ -203,11 +224,7 @@ impl<T: Sum> Forest<T> {
                 None => zero(),
             };
             work(&mut sum, rows);
-            forest.push(Node {
-                level: 0,
-                index,
-                sum,
-            });
+            forest.append_leaf(index, sum);
         }
         forest.spare.clear();
         forest

@@ -61,7 +61,7 @@ pub(crate) fn of_all_rows(
         return Ok(view.clone());
     }
     let source = objective.source;
-    let mut basis = source.basis(objective.fit_bias, !objective.penalty.is_none());
+    let mut basis = source.basis(objective.fit_bias, !objective.penalty.is_none())?;
     if basis.has_unknown_units() {
         run.passes += objective.cost;
         let ranges = source.ranges(objective.classes, &mut run.job())?;

@@ -76,7 +76,7 @@ pub(super) fn bounds(
     if gap.is_nan() || gap > wanted {
         run.passes += 2.0 * objective.cost;
         let scores = run.scores(objective, &iterate.v)?;
-        let basis = objective.source.basis(objective.fit_bias, true);
+        let basis = objective.source.basis(objective.fit_bias, true)?;
         let (curvature, _) = curvatures.trace(&basis, &mut run.job())?;
         let slopes = LossSlopes::exact(objective, scores.as_ref(), &basis, &curvature, run)?;
         let chi_square = scores.chi_square(&mut run.job())? / curvature.weight;
@@ -168,7 +168,7 @@ impl ClassSlopes {
         run: &mut Run<'_>,
     ) -> Result<Self, Error> {
         let (n, order) = (objective.columns(), objective.columns() + 1);
-        let basis = objective.source.basis(objective.fit_bias, true);
+        let basis = objective.source.basis(objective.fit_bias, true)?;
         let at = objective.parameters(&iterate.v);
         let curvatures = objective.source.curvatures(&at, &mut run.job())?;
         let (trace, _) = curvatures.trace(&basis, &mut run.job())?;

@@ -4,7 +4,6 @@
 use crate::error::Error;
 use crate::float::Precision;
 use crate::kernel::{Labels, Parameters};
-use crate::loss::Activation;
 use crate::math::larger;
 use crate::penalty::Penalty;
 use crate::reduce::Job;
@@ -140,11 +139,8 @@ impl<'a> Objective<'a> {
 
     /// `v` as the kernels' parameters.
     pub(crate) fn parameters<'v>(&self, v: &'v [f64]) -> Parameters<'v, f64> {
-        let (weights, biases) = v.split_at(v.len() - self.classes);
-        match biases {
-            [bias] => Parameters::of_one_score(Activation::Sigmoid, weights, bias),
-            _ => Parameters::of_classes(weights, biases),
-        }
+        let (weights, biases) = self.split(v);
+        Parameters::of_scores(weights, biases)
     }
 
     /// The cost of reading all rows as a fraction of what it would be if every element were stored: 1 for dense X.

@@ -202,10 +202,10 @@ impl Space {
     }
 
     /// The vectors `a` of these pairs, scaled to unit length.
-    fn vectors(&self, objective: &Objective<'_>, pairs: &[Pair]) -> Vec<Vec<f64>> {
+    fn vectors(&self, objective: &Objective<'_>, pairs: &[Pair]) -> Result<Vec<Vec<f64>>, Error> {
         let (n, order) = (self.0.columns(), self.0.order());
         let rows: Vec<usize> = pairs.iter().map(|pair| pair.row).collect();
-        let natural = objective.source.gather(&rows);
+        let natural = objective.source.gather(&rows)?;
         let (mut row, mut low) = (vec![0.0; order], vec![0.0; n]);
         let vector = |(pair, natural): (&Pair, &[f64])| {
             row[..n].copy_from_slice(natural);
@@ -216,11 +216,8 @@ impl Space {
             unit(&mut vector);
             vector
         };
-        pairs
-            .iter()
-            .zip(natural.chunks_exact(n))
-            .map(vector)
-            .collect()
+        let vectors = pairs.iter().zip(natural.chunks_exact(n)).map(vector);
+        Ok(vectors.collect())
     }
 
     /// Adds pairs on the wrong side to the cone and solves again, until none is left or the fit has taken `end` passes.
@@ -254,7 +251,7 @@ impl Space {
             wrong.sort_by(|a, b| a.margin.total_cmp(&b.margin).then(a.row.cmp(&b.row)));
             wrong.truncate(ROWS + ROWS_A_NUMBER * numbers);
             known.extend(wrong.iter().map(|pair| (pair.row, pair.other)));
-            self.vectors(objective, &wrong)
+            self.vectors(objective, &wrong)?
                 .into_iter()
                 .for_each(|vector| cone.add(vector));
             cone.solve();
@@ -270,7 +267,7 @@ impl Space {
         sides: &Sides,
         run: &mut Run<'_>,
     ) -> Result<Option<(Vec<f64>, Sides)>, Error> {
-        let vectors = self.vectors(objective, &sides.others);
+        let vectors = self.vectors(objective, &sides.others)?;
         let mut target = vec![0.0; direction.len()];
         vectors
             .iter()
@@ -325,7 +322,7 @@ impl Space {
             if sides.others.is_empty() {
                 return Ok(Separation::Found(direction));
             }
-            let Some(mut candidates) = self.independent(objective, &sides.others) else {
+            let Some(mut candidates) = self.independent(objective, &sides.others)? else {
                 return Ok(Separation::Nothing);
             };
             // Makes the direction orthogonal to all pairs that may lie on the hyperplane, by a projection with a
@@ -333,7 +330,7 @@ impl Space {
             let rank = candidates.len();
             let stride = sides.others.len() / CANDIDATES + 1;
             candidates.extend(sides.others.iter().step_by(stride));
-            let Some((basis, least)) = span(self.vectors(objective, &candidates), rank) else {
+            let Some((basis, least)) = span(self.vectors(objective, &candidates)?, rank) else {
                 return Ok(Separation::CutShort);
             };
             take_out(&basis, &mut direction);
@@ -357,7 +354,11 @@ impl Space {
 
     /// A largest set of these pairs whose vectors are linearly independent, in exact arithmetic. `None` if they span
     /// the whole space, so that no direction is orthogonal to all of them.
-    fn independent(&self, objective: &Objective<'_>, pairs: &[Pair]) -> Option<Vec<Pair>> {
+    fn independent(
+        &self,
+        objective: &Objective<'_>,
+        pairs: &[Pair],
+    ) -> Result<Option<Vec<Pair>>, Error> {
         let n = self.0.columns();
         let used: Vec<usize> = (0..n).filter(|&j| self.0.scale[j] > 0.0).collect();
         let width = used.len() + usize::from(objective.fit_bias);
@@ -367,7 +368,7 @@ impl Space {
         let mut independent = Vec::new();
         for some in pairs.chunks(1 << 10) {
             let rows: Vec<usize> = some.iter().map(|pair| pair.row).collect();
-            let natural = objective.source.gather(&rows);
+            let natural = objective.source.gather(&rows)?;
             for (pair, row) in some.iter().zip(natural.chunks_exact(n)) {
                 let mut residues: Vec<u64> = used.iter().map(|&j| residue(row[j])).collect();
                 if objective.fit_bias {
@@ -390,11 +391,11 @@ impl Space {
                     independent.push(*pair);
                 }
                 if echelon.rank() == full {
-                    return None;
+                    return Ok(None);
                 }
             }
         }
-        Some(independent)
+        Ok(Some(independent))
     }
 
     /// A separating direction with as few columns as a greedy search finds, as weights of the original columns and

@@ -83,7 +83,7 @@ impl SmoothModel {
         run: &mut Run<'_>,
     ) -> Result<Option<Self>, Error> {
         let (n, classes, fit_bias) = (part.columns(), part.classes, part.fit_bias);
-        let basis = part.source.basis(fit_bias, true);
+        let basis = part.source.basis(fit_bias, true)?;
         let (order, size) = (n + 1, classes * (n + 1));
         let elements = size.saturating_mul(size);
         let mut hessian = zeros("weights", elements, "elements of their Hessian")?;

@@ -16,6 +16,9 @@ pub(super) const FIRST_ROWS: usize = 2000;
 pub(super) const FIRST_ROWS_A_COLUMN: usize = 40;
 /// Rows of each sample as a multiple of those of the sample before.
 pub(super) const GROWTH: usize = 16;
+/// The most elements of a sample but the first, 256 MiB of `f64`: a copy of more would take as long as it saves, and rows that do not
+/// fit into memory have no room for it.
+const LARGEST_SAMPLE: usize = 1 << 25;
 /// Convergence on a sample of r rows: the predicted decrease of the objective is at most this times n / r, with n
 /// columns. The sample's own minimum differs from that of all rows by about n / (2 r) in the objective, so more would
 /// be wasted.
@@ -158,7 +161,8 @@ fn over_samples(
     run: &mut Run<'_>,
 ) -> Result<SampleResult, Error> {
     let (m, n) = (objective.rows(), objective.columns());
-    let mut rows = FIRST_ROWS.max(FIRST_ROWS_A_COLUMN.saturating_mul(n));
+    let first = FIRST_ROWS.max(FIRST_ROWS_A_COLUMN.saturating_mul(n));
+    let mut rows = first;
     let mut stages = SampleResult {
         v: start,
         ended: None,
@@ -166,9 +170,12 @@ fn over_samples(
         column_scales: None,
     };
     let mut seed = SEED;
-    while rows.saturating_mul(2) < m && stages.ended.is_none() {
+    let is_sample = |rows: usize| {
+        rows.saturating_mul(2) < m && (rows == first || rows.saturating_mul(n) <= LARGEST_SAMPLE)
+    };
+    while is_sample(rows) && stages.ended.is_none() {
         let sample = run.sample(objective, rows, seed)?;
-        let is_last = rows.saturating_mul(2 * GROWTH) >= m;
+        let is_last = !is_sample(rows.saturating_mul(GROWTH));
         on_sample(objective, sample.as_ref(), is_last, &mut stages, run)?;
         rows = rows.saturating_mul(GROWTH);
         seed += 1;

@@ -1,15 +1,14 @@
 //! Implements [`Source`], through which solvers read rows, for X, y and sample weights in memory.
 
-use std::cell::{Ref, RefCell};
-
 use super::columns::WeightedColumns;
+use super::kept::{KeptPlane, KeptScores, Rows};
 use super::{ByColumns, Part, PlaneScores, Rounding, RowCurvatures, RowScores, Source};
-use crate::error::{Error, zeros};
+use crate::error::Error;
 use crate::features::Features;
 use crate::float::Precision;
 use crate::kernel::{
-    self, Basis, Curvature, Curvatures, Dataset, ExactScores, Gram, Labels, Metric, Moments,
-    Parameters, Plane, Ranges, Selected, Sides, Standardised, Subset, Sums, Want, rows_of,
+    self, Basis, Curvature, Dataset, ExactScores, Gram, Labels, Metric, MomentSums, Parameters,
+    Ranges, Selected, Sides, Standardised, Subset, Sums, Want, rows_of,
 };
 use crate::linalg::add_multiple;
 use crate::reduce::Job;
@@ -74,8 +73,8 @@ impl Source for Arrays<'_> {
         Ok(labels)
     }
 
-    fn basis(&self, fit_bias: bool, is_penalised: bool) -> Basis {
-        Basis::sampled(&self.0, fit_bias, is_penalised)
+    fn basis(&self, fit_bias: bool, is_penalised: bool) -> Result<Basis, Error> {
+        Ok(Basis::sampled(&self.0, fit_bias, is_penalised))
     }
 
     fn ranges(&self, scores: usize, job: &mut Job<'_>) -> Result<Ranges, Error> {
@@ -89,7 +88,7 @@ impl Source for Arrays<'_> {
         job: &mut Job<'_>,
     ) -> Result<Sums, Error> {
         match precision {
-            Precision::Double => kernel::evaluate(&self.0, at, Want::LossAndGradient, job),
+            Precision::Double => kernel::sums(&self.0, at, Want::LossAndGradient, job),
             Precision::Single => {
                 let single = |values: &[f64]| values.iter().map(|&x| x as f32).collect();
                 let (weights, biases): (Vec<f32>, Vec<f32>) =
@@ -99,7 +98,7 @@ impl Source for Arrays<'_> {
                     weights: &weights,
                     biases: &biases,
                 };
-                kernel::evaluate(&self.0, &at, Want::LossAndGradient, job)
+                kernel::sums(&self.0, &at, Want::LossAndGradient, job)
             }
         }
     }
@@ -171,16 +170,11 @@ impl Source for Arrays<'_> {
         at: &Parameters<'_, f64>,
         job: &mut Job<'_>,
     ) -> Result<Box<dyn RowScores + 's>, Error> {
-        Ok(Box::new(ArrayScores::new(&self.0, at, job)?))
+        Ok(Box::new(KeptScores::new(self, at, job)?))
     }
 
     fn plane<'s>(&'s self, scores: usize) -> Result<Box<dyn PlaneScores + 's>, Error> {
-        let v = zeros("X", self.rows().saturating_mul(scores), "scores")?;
-        Ok(Box::new(ArrayPlane {
-            dataset: &self.0,
-            along: [v.clone(), v.clone()],
-            v,
-        }))
+        Ok(Box::new(KeptPlane::new(self, scores)?))
     }
 
     fn reach(&self, metric: &Metric, job: &mut Job<'_>) -> Result<f64, Error> {
@@ -201,8 +195,8 @@ impl Source for Arrays<'_> {
         kernel::sides(&self.0, space, direction, tie, job)
     }
 
-    fn gather(&self, rows: &[usize]) -> Vec<f64> {
-        kernel::gather(&self.0, rows)
+    fn gather(&self, rows: &[usize]) -> Result<Vec<f64>, Error> {
+        Ok(kernel::gather(&self.0, rows))
     }
 
     fn sample<'s>(
@@ -301,205 +295,40 @@ impl RowCurvatures for ClassCurvatures<'_> {
     }
 }
 
-/// The scores of all rows; and the second derivatives of the error by the scores, computed when first needed.
-struct ArrayScores<'a> {
-    dataset: &'a Dataset<'a>,
-    exact: ExactScores,
-    classes: usize,
-    curvatures: RefCell<Option<Curvatures>>,
-}
-
-impl<'a> ArrayScores<'a> {
-    fn new(
-        dataset: &'a Dataset<'a>,
-        at: &Parameters<'_, f64>,
-        job: &mut Job<'_>,
-    ) -> Result<Self, Error> {
-        Ok(ArrayScores {
-            dataset,
-            exact: kernel::exact_scores(dataset, at.weights, at.biases, job)?,
-            classes: at.scores(),
-            curvatures: RefCell::new(None),
-        })
+impl Rows for Arrays<'_> {
+    fn labels(&self) -> &Dataset<'_> {
+        &self.0
     }
 
-    fn curvatures(&self, job: &mut Job<'_>) -> Result<Ref<'_, Curvatures>, Error> {
-        if self.curvatures.borrow().is_none() {
-            let curvatures = kernel::curvatures(self.dataset, &self.exact.z, job)?;
-            *self.curvatures.borrow_mut() = Some(curvatures);
-        }
-        let kept = self.curvatures.borrow();
-        Ok(Ref::map(kept, |kept| {
-            kept.as_ref().unwrap_or_else(|| unreachable!("just made"))
-        }))
+    fn exact_scores(
+        &self,
+        at: &Parameters<'_, f64>,
+        job: &mut Job<'_>,
+    ) -> Result<ExactScores, Error> {
+        kernel::exact_scores(&self.0, at.weights, at.biases, job)
+    }
+
+    fn scores(
+        &self,
+        at: &Parameters<'_, f64>,
+        out: &mut [f64],
+        job: &mut Job<'_>,
+    ) -> Result<(), Error> {
+        kernel::scores(&self.0, at, out, job)
     }
 
     fn gram_of(&self, d: &[f64], basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error> {
-        kernel::gram_of(self.dataset, d, self.dataset.weight(), basis, job)
+        kernel::gram_of(&self.0, d, self.0.weight(), basis, job)
     }
 
-    /// How far scores differ between `self` and `other`: with one score, max_i |Δz_i| over the rows i; with K classes,
-    /// max_i |Δz_ik − Δz_il| over the rows and all pairs of classes k, l.
-    fn change(&self, other: &Self) -> f64 {
-        let rows = self.exact.z.chunks_exact(self.classes);
-        let rows = rows.zip(other.exact.z.chunks_exact(self.classes));
-        let change = |(a, b): (&[f64], &[f64])| {
-            let changes = || a.iter().zip(b).map(|(a, b)| a - b);
-            match self.classes {
-                1 => changes().fold(0.0, |most: f64, x| most.max(x.abs())),
-                _ => changes().fold(f64::MIN, f64::max) - changes().fold(f64::MAX, f64::min),
-            }
-        };
-        rows.map(change).fold(0.0, f64::max)
-    }
-}
-
-impl RowScores for ArrayScores<'_> {
-    fn are_finite(&self) -> bool {
-        self.exact.z.iter().all(|z| z.is_finite())
-    }
-
-    fn error(&self) -> f64 {
-        self.exact.error(self.dataset.x.columns())
-    }
-
-    fn largest(&self) -> f64 {
-        self.exact.magnitude
-    }
-
-    fn predict_all_labels(&self) -> bool {
-        let Dataset {
-            y,
-            sample_weight,
-            rows,
-            ..
-        } = self.dataset;
-        if self.dataset.offset.is_some() {
-            return false; // the offsets may be what is right
-        }
-        let rounding = |z: f64| f64::EPSILON * z.abs() + self.error();
-        let is_right = |(i, z): (usize, &[f64])| {
-            let row = rows.at(i);
-            if sample_weight.is_some_and(|s| s.get::<f64>(row) == 0.0) {
-                return true;
-            }
-            let y = y.get::<f64>(row);
-            match z {
-                [z] => (y == 1.0 && *z > rounding(*z)) || (y == 0.0 && -z > rounding(*z)),
-                _ => z.iter().enumerate().all(|(k, other)| {
-                    let own = z[y as usize];
-                    k == y as usize || own - other > 2.0 * (rounding(own) + rounding(*other))
-                }),
-            }
-        };
-        let mut scores = self.exact.z.chunks_exact(self.classes).enumerate();
-        scores.all(is_right)
-    }
-
-    fn moved_to<'s>(
-        &'s self,
-        at: &Parameters<'_, f64>,
+    fn moment_sums(
+        &self,
+        basis: &Basis,
+        residuals: &[f64],
+        is_fractional: bool,
+        scale: &[f64],
         job: &mut Job<'_>,
-    ) -> Result<(Box<dyn RowScores + 's>, f64), Error> {
-        let moved = ArrayScores::new(self.dataset, at, job)?;
-        let change = self.change(&moved);
-        Ok((Box::new(moved), change))
+    ) -> Result<MomentSums, Error> {
+        kernel::moment_sums(&self.0, basis, (residuals, is_fractional), scale, job)
     }
-
-    fn error_and_weight(&self, job: &mut Job<'_>) -> Result<(f64, f64), Error> {
-        let residuals = kernel::residuals(self.dataset, &self.exact.z, job)?;
-        Ok((residuals.error, residuals.weight))
-    }
-
-    fn moments(&self, basis: &Basis, scale: &[f64], job: &mut Job<'_>) -> Result<Moments, Error> {
-        let residuals = kernel::residuals(self.dataset, &self.exact.z, job)?;
-        kernel::moments(self.dataset, basis, &residuals, scale, job)
-    }
-
-    fn chi_square(&self, job: &mut Job<'_>) -> Result<f64, Error> {
-        kernel::chi_square(self.dataset, &self.exact.z, job)
-    }
-
-    fn gram(&self, [k, l]: [usize; 2], basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error> {
-        let d = self.curvatures(job)?.of_pair(k, l);
-        self.gram_of(&d, basis, job)
-    }
-
-    fn gram_of_trace(&self, basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error> {
-        let d = self.curvatures(job)?.traces();
-        self.gram_of(&d, basis, job)
-    }
-}
-
-/// Scores for a search in the plane of two directions: `v` has the scores at the current parameters, shape (m, K).
-struct ArrayPlane<'a> {
-    dataset: &'a Dataset<'a>,
-    v: Vec<f64>,
-    /// Changes of the scores along the new direction d and along the last step s, shape (m, K) each.
-    along: [Vec<f64>; 2],
-}
-
-impl PlaneScores for ArrayPlane<'_> {
-    fn refresh(&mut self, v: &Parameters<'_, f64>, job: &mut Job<'_>) -> Result<(), Error> {
-        scores(self.dataset, v, &mut self.v, job)?;
-        if self.dataset.offset.is_some() {
-            for (i, z) in self.v.iter_mut().enumerate() {
-                *z += offset_of_counted(self.dataset, i);
-            }
-        }
-        Ok(())
-    }
-
-    fn set_direction(&mut self, d: &Parameters<'_, f64>, job: &mut Job<'_>) -> Result<(), Error> {
-        scores(self.dataset, d, &mut self.along[0], job)
-    }
-
-    fn loss(&self, at: [f64; 2], job: &mut Job<'_>) -> Result<Plane, Error> {
-        let classes = self.v.len() / rows_of(self.dataset).max(1);
-        let [d, s] = &self.along;
-        kernel::plane(self.dataset, [&self.v, d, s], at, classes, job)
-    }
-
-    fn advance(&mut self, [alpha, beta]: [f64; 2]) {
-        let [d, s] = &mut self.along;
-        for (s, &d) in s.iter_mut().zip(&*d) {
-            *s = alpha * d + beta * *s;
-        }
-        add_multiple(&mut self.v, 1.0, s);
-    }
-}
-
-/// The offset of a row; 0 for rows of weight 0.
-fn offset_of_counted(dataset: &Dataset<'_>, i: usize) -> f64 {
-    let row = dataset.rows.at(i);
-    let is_counted = dataset
-        .sample_weight
-        .is_none_or(|s| s.get::<f64>(row) != 0.0);
-    let offset = dataset.offset.filter(|_| is_counted);
-    offset.map_or(0.0, |offset| offset.get::<f64>(row))
-}
-
-/// Writes the scores `z = X w + b` of every row, without offsets, to `out`. Writes 0 for rows of weight 0, whose scores
-/// must not count even if they overflow.
-fn scores(
-    dataset: &Dataset<'_>,
-    at: &Parameters<'_, f64>,
-    out: &mut [f64],
-    job: &mut Job<'_>,
-) -> Result<(), Error> {
-    if at.weights.iter().all(|&w| w == 0.0) {
-        for out in out.chunks_exact_mut(at.scores()) {
-            out.copy_from_slice(at.biases);
-        }
-        return Ok(());
-    }
-    kernel::scores(dataset, at, out, job)?;
-    if let Some(s) = dataset.sample_weight {
-        for (i, z) in out.chunks_exact_mut(at.scores()).enumerate() {
-            if s.get::<f64>(dataset.rows.at(i)) == 0.0 {
-                z.fill(0.0);
-            }
-        }
-    }
-    Ok(())
 }

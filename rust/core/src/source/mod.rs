@@ -4,9 +4,13 @@
 //! [`Arrays`], with X, y and sample weights in memory, implement it.
 
 mod arrays;
+mod chunks;
 mod columns;
+mod kept;
 
 pub(crate) use self::arrays::Arrays;
+pub(crate) use self::chunks::Chunks;
+pub use self::chunks::ReadRows;
 use crate::error::Error;
 use crate::float::Precision;
 use crate::kernel::{
@@ -31,7 +35,7 @@ pub(crate) trait Source {
     /// Kind and totals of the labels and sample weights, which must be finite in `precision`. X is not read.
     fn labels(&self, precision: Precision, job: &mut Job<'_>) -> Result<Labels, Error>;
     /// A basis with origins and units of the columns estimated from a few rows.
-    fn basis(&self, fit_bias: bool, is_penalised: bool) -> Basis;
+    fn basis(&self, fit_bias: bool, is_penalised: bool) -> Result<Basis, Error>;
     /// The least and the largest value of every column, for each label.
     fn ranges(&self, scores: usize, job: &mut Job<'_>) -> Result<Ranges, Error>;
 
@@ -77,7 +81,7 @@ pub(crate) trait Source {
     ) -> Result<Sides, Error>;
 
     /// The rows of these indices, copied one after the other: shape (count, n).
-    fn gather(&self, rows: &[usize]) -> Vec<f64>;
+    fn gather(&self, rows: &[usize]) -> Result<Vec<f64>, Error>;
     /// A sample of rows, by their indices, that can be lent as a source. Copied elements are stored in `precision`.
     fn sample<'s>(
         &'s self,

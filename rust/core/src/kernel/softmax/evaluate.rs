@@ -63,7 +63,6 @@ pub(in crate::kernel) fn evaluate<F: Float>(
     if !sums.valid {
         return Err(first_invalid::<F>(dataset, classes));
     }
-    dataset.check_total::<F>(sums.weight)?;
     Ok(sums)
 }
 

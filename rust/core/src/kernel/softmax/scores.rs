@@ -160,7 +160,7 @@ pub(crate) fn bias_hessian(
         &mut p,
         job,
     )?;
-    let mut hessian = map_reduce(
+    map_reduce(
         job,
         Leaves::new(rows, classes.saturating_mul(classes)),
         || (),
@@ -172,6 +172,7 @@ pub(crate) fn bias_hessian(
                     .map_or(1.0, |s| s.get(dataset.rows.at(i)));
                 let p = &p[i * classes..][..classes];
                 for (k, sums) in sums.chunks_exact_mut(classes).enumerate() {
+                    sums[k] += slopes[k * rows + i];
                     let factor = if s == 0.0 { 0.0 } else { -s * p[k] };
                     for (sum, p) in sums[..k].iter_mut().zip(p) {
                         *sum += if factor == 0.0 { 0.0 } else { factor * p };
@@ -179,9 +180,5 @@ pub(crate) fn bias_hessian(
                 }
             }
         },
-    )?;
-    for (k, slopes) in slopes.chunks_exact(rows.max(1)).enumerate() {
-        hessian[k * classes + k] = slopes.iter().sum();
-    }
-    Ok(hessian)
+    )
 }

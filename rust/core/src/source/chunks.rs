@@ -1,0 +1,523 @@
+//! Implements [`Source`], through which solvers read rows, for dense rows that are read in chunks, of which only one is
+//! in memory at a time. Labels, sample weights, offsets and scores, a few numbers per row, are kept in memory.
+//!
+//! A chunk has a power of two of rows, and at least as many as any leaf (consecutive rows that are summed before their
+//! sum is added to others). So the sum over a chunk is a node of the tree over all leaves, and adding the sums of
+//! chunks in the tree above gives the bits that all rows at once would give.
+
+use std::ops::Range;
+
+use super::kept::{KeptPlane, KeptScores, Rows};
+use super::{Arrays, ByColumns, Part, PlaneScores, Rounding, RowCurvatures, RowScores, Source};
+use crate::elements::Elements;
+use crate::error::{Error, zeros};
+use crate::features::Features;
+use crate::float::{Float, Precision};
+use crate::kernel::{
+    self, Basis, Copied, Curvature, Dataset, ExactScores, Gram, Labels, Metric, MomentSums,
+    Parameters, Ranges, Selected, Sides, Standardised, Subset, Sums, rows_of,
+};
+use crate::matrix::Matrix;
+use crate::reduce::{Forest, Job, Sum};
+use crate::vector::Vector;
+
+/// Bytes of a chunk, where so many rows are enough.
+const CHUNK_BYTES: usize = 8 << 20;
+/// The most rows of a leaf of dense rows: a chunk has whole leaves.
+const LARGEST_LEAF: usize = 2048;
+
+/// Dense rows that are read some at a time.
+pub trait ReadRows<F> {
+    /// These rows, one after the other: shape (count, n). They are asked for in ascending order, many times from row 0
+    /// on.
+    ///
+    /// # Errors
+    ///
+    /// Any, which ends what the rows are read for.
+    fn read(&self, rows: Range<usize>) -> Result<Vec<F>, Error>;
+}
+
+/// Rows that are read in chunks, as a [`Source`].
+pub(crate) struct Chunks<'a, F> {
+    reader: &'a dyn ReadRows<F>,
+    /// Labels, sample weights and offsets of all rows. Its X has the right shape and is not read.
+    labels: Dataset<'a>,
+    /// Rows of a chunk.
+    size: usize,
+}
+
+impl<'a, F: Float> Chunks<'a, F> {
+    /// `labels` are those of the rows: [`Dataset::of_labels`].
+    pub(crate) fn new(reader: &'a dyn ReadRows<F>, labels: Dataset<'a>) -> Self {
+        let of_row = labels.x.columns().saturating_mul(size_of::<F>()).max(1);
+        let size = (CHUNK_BYTES / of_row).clamp(LARGEST_LEAF, 1 << 40);
+        Chunks {
+            reader,
+            labels,
+            size: size.next_power_of_two(),
+        }
+    }
+
+    /// Calls `each` with the number of the first row and the rows of every chunk, as arrays.
+    fn for_each(
+        &self,
+        mut each: impl FnMut(usize, &Arrays<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let m = self.rows();
+        for first in (0..m).step_by(self.size) {
+            let rows = first..m.min(first + self.size);
+            let x = self.reader.read(rows.clone())?;
+            let x = Matrix::from_rows(Elements::of(&x), rows.len(), self.columns())?;
+            let part = |vector: &Vector<'a>| vector.part(rows.clone());
+            let y = part(self.labels.y);
+            let sample_weight = self.labels.sample_weight.map(part);
+            let offset = self.labels.offset.map(part);
+            let dataset = Dataset::new(&x, &y, sample_weight.as_ref())?;
+            each(first, &Arrays(dataset.with_offset(offset.as_ref())?))?;
+        }
+        Ok(())
+    }
+
+    /// The sum over all rows of what `each` makes of a chunk.
+    fn sum<T: Sum>(
+        &self,
+        mut each: impl FnMut(usize, &Arrays<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut all = Forest::new();
+        self.for_each(|first, chunk| {
+            all.append_leaf(first / self.size, each(first, chunk)?);
+            Ok(())
+        })?;
+        all.total().ok_or(Error::Empty {
+            rows: 0,
+            columns: self.columns(),
+        })
+    }
+
+    /// Copies rows, given by ascending numbers, one after the other, as `each` copies a row of a chunk.
+    fn copy<T: Float>(&self, rows: &[usize]) -> Result<Vec<T>, Error> {
+        let n = self.columns();
+        let mut out: Vec<T> = zeros("X", rows.len().saturating_mul(n), "numbers of its rows")?;
+        let mut places = rows.iter().zip(out.chunks_exact_mut(n)).peekable();
+        self.for_each(|first, chunk| {
+            let Features::Dense(x) = chunk.0.x else {
+                return Ok(());
+            };
+            while let Some((&row, out)) = places.next_if(|(row, _)| **row < first + x.rows()) {
+                x.copy_row(row - first, out);
+            }
+            Ok(())
+        })?;
+        Ok(out)
+    }
+}
+
+impl<F: Float> Source for Chunks<'_, F> {
+    fn rows(&self) -> usize {
+        rows_of(&self.labels)
+    }
+
+    fn columns(&self) -> usize {
+        self.labels.x.columns()
+    }
+
+    fn reads(&self) -> usize {
+        Arrays(self.labels).reads()
+    }
+
+    fn has_offsets(&self) -> bool {
+        self.labels.offset.is_some()
+    }
+
+    fn labels(&self, precision: Precision, job: &mut Job<'_>) -> Result<Labels, Error> {
+        Source::labels(&Arrays(self.labels), precision, job)
+    }
+
+    fn basis(&self, fit_bias: bool, is_penalised: bool) -> Result<Basis, Error> {
+        let rows = self.copy(&Basis::drawn(&self.labels))?;
+        Ok(Basis::of_dense_rows(
+            self.columns(),
+            &rows,
+            fit_bias,
+            is_penalised,
+        ))
+    }
+
+    fn ranges(&self, scores: usize, job: &mut Job<'_>) -> Result<Ranges, Error> {
+        self.sum(|_, chunk| chunk.ranges(scores, job))
+    }
+
+    fn evaluate(
+        &self,
+        at: &Parameters<'_, f64>,
+        precision: Precision,
+        job: &mut Job<'_>,
+    ) -> Result<Sums, Error> {
+        self.sum(|first, chunk| {
+            let sums = chunk.evaluate(at, precision, job);
+            sums.map_err(|error| error.after_rows(first))
+        })
+    }
+
+    fn rounding(&self, scores: usize, precision: Precision) -> Rounding {
+        Arrays(self.labels).rounding(scores, precision)
+    }
+
+    fn curvatures<'s>(
+        &'s self,
+        at: &Parameters<'_, f64>,
+        _: &mut Job<'_>,
+    ) -> Result<Box<dyn RowCurvatures + 's>, Error> {
+        Ok(Box::new(ChunkCurvatures {
+            chunks: self,
+            weights: at.weights.to_vec(),
+            biases: at.biases.to_vec(),
+        }))
+    }
+
+    fn gram_of_counts(&self, basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error> {
+        let gram = self.sum(|_, chunk| chunk.gram_of_counts(basis, job))?;
+        Ok(Gram {
+            weight: self.labels.weight(),
+            ..gram
+        })
+    }
+
+    fn scores<'s>(
+        &'s self,
+        at: &Parameters<'_, f64>,
+        job: &mut Job<'_>,
+    ) -> Result<Box<dyn RowScores + 's>, Error> {
+        Ok(Box::new(KeptScores::new(self, at, job)?))
+    }
+
+    fn plane<'s>(&'s self, scores: usize) -> Result<Box<dyn PlaneScores + 's>, Error> {
+        Ok(Box::new(KeptPlane::new(self, scores)?))
+    }
+
+    fn reach(&self, metric: &Metric, job: &mut Job<'_>) -> Result<f64, Error> {
+        let mut largest: f64 = 0.0;
+        self.for_each(|_, chunk| {
+            largest = largest.max(chunk.reach(metric, job)?);
+            Ok(())
+        })?;
+        Ok(largest)
+    }
+
+    fn sum_of_pairs(&self, space: &Standardised, job: &mut Job<'_>) -> Result<Vec<f64>, Error> {
+        self.sum(|_, chunk| chunk.sum_of_pairs(space, job))
+    }
+
+    fn sides(
+        &self,
+        space: &Standardised,
+        direction: &[f64],
+        tie: f64,
+        job: &mut Job<'_>,
+    ) -> Result<Sides, Error> {
+        self.sum(|first, chunk| {
+            let mut sides = chunk.sides(space, direction, tie, job)?;
+            sides.others.iter_mut().for_each(|pair| pair.row += first);
+            Ok(sides)
+        })
+    }
+
+    fn gather(&self, rows: &[usize]) -> Result<Vec<f64>, Error> {
+        let n = self.columns();
+        let mut ascending: Vec<usize> = (0..rows.len()).collect();
+        ascending.sort_by_key(|&place| rows[place]);
+        let sorted: Vec<usize> = ascending.iter().map(|&place| rows[place]).collect();
+        let copied = self.copy::<f64>(&sorted)?;
+        let mut out = vec![0.0; copied.len()];
+        for (row, &place) in copied.chunks_exact(n).zip(&ascending) {
+            out[place * n..][..n].copy_from_slice(row);
+        }
+        Ok(out)
+    }
+
+    fn sample<'s>(
+        &'s self,
+        rows: Vec<usize>,
+        precision: Precision,
+        _: &mut Job<'_>,
+    ) -> Result<Box<dyn Part + 's>, Error> {
+        Ok(Box::new(match precision {
+            Precision::Single => Subset::Single(Copied::of(self.copy(&rows)?, &self.labels, &rows)),
+            Precision::Double => Subset::Double(Copied::of(self.copy(&rows)?, &self.labels, &rows)),
+        }))
+    }
+
+    fn select<'s>(
+        &'s self,
+        columns: &[usize],
+        precision: Precision,
+        job: &mut Job<'_>,
+    ) -> Result<Box<dyn Part + 's>, Error> {
+        let mut x = Vec::new();
+        self.for_each(|_, chunk| {
+            let part = Selected::new(&chunk.0, columns, Precision::Double, job)?;
+            let part = part.dataset()?;
+            let rows: Vec<usize> = (0..rows_of(&part)).collect();
+            x.extend(kernel::gather(&part, &rows));
+            Ok(())
+        })?;
+        let _ = precision; // numbers of either precision are the same in f64
+        Ok(Box::new(Selected::of_dense(&self.labels, columns.len(), x)))
+    }
+
+    fn by_columns<'s>(&'s self, _: &mut Job<'_>) -> Result<Option<Box<dyn ByColumns + 's>>, Error> {
+        Ok(None)
+    }
+
+    fn not_finite(&self) -> Error {
+        let mut largest: f64 = 0.0;
+        let found = self.for_each(|first, chunk| {
+            largest = largest.max(chunk.0.x.largest());
+            let found = chunk.0.x.first_not_finite();
+            found.map_or(Ok(()), |error| Err(error.after_rows(first)))
+        });
+        let found = found.and_then(|()| self.labels.check_labels_finite());
+        found.err().unwrap_or(Error::Number {
+            argument: "X",
+            expected: "small enough for sums of its squares to be finite",
+            got: largest,
+        })
+    }
+}
+
+/// The curvatures of the rows at fixed parameters, computed anew in every read.
+struct ChunkCurvatures<'a, F> {
+    chunks: &'a Chunks<'a, F>,
+    weights: Vec<f64>,
+    biases: Vec<f64>,
+}
+
+impl<F: Float> ChunkCurvatures<'_, F> {
+    /// The sum over all rows of what `each` makes of the curvatures of a chunk.
+    fn sum<T: Sum>(
+        &self,
+        job: &mut Job<'_>,
+        each: impl Fn(&dyn RowCurvatures, &mut Job<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let at = Parameters::of_scores(&self.weights, &self.biases);
+        self.chunks
+            .sum(|_, chunk| each(&*chunk.curvatures(&at, job)?, job))
+    }
+}
+
+impl<F: Float> RowCurvatures for ChunkCurvatures<'_, F> {
+    fn gram(&self, score: usize, basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error> {
+        let gram = self.sum(job, |curvatures, job| curvatures.gram(score, basis, job))?;
+        Ok(match self.biases.len() {
+            1 => gram,
+            _ => Gram {
+                weight: self.chunks.labels.weight(),
+                ..gram
+            },
+        })
+    }
+
+    fn diagonal(&self, score: usize, basis: &Basis, job: &mut Job<'_>) -> Result<Curvature, Error> {
+        self.sum(job, |curvatures, job| {
+            curvatures.diagonal(score, basis, job)
+        })
+    }
+
+    fn trace(&self, basis: &Basis, job: &mut Job<'_>) -> Result<(Curvature, Vec<f64>), Error> {
+        self.sum(job, |curvatures, job| curvatures.trace(basis, job))
+    }
+}
+
+impl<F: Float> Rows for Chunks<'_, F> {
+    fn labels(&self) -> &Dataset<'_> {
+        &self.labels
+    }
+
+    fn exact_scores(
+        &self,
+        at: &Parameters<'_, f64>,
+        job: &mut Job<'_>,
+    ) -> Result<ExactScores, Error> {
+        let count = self.rows().saturating_mul(at.scores());
+        let mut all = ExactScores {
+            z: zeros("X", count, "scores")?,
+            magnitude: 0.0,
+        };
+        self.for_each(|first, chunk| {
+            let ExactScores { z, magnitude } = chunk.exact_scores(at, job)?;
+            all.z[first * at.scores()..][..z.len()].copy_from_slice(&z);
+            all.magnitude = all.magnitude.max(magnitude);
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    fn scores(
+        &self,
+        at: &Parameters<'_, f64>,
+        out: &mut [f64],
+        job: &mut Job<'_>,
+    ) -> Result<(), Error> {
+        self.for_each(|first, chunk| {
+            let out = &mut out[first * at.scores()..][..rows_of(&chunk.0) * at.scores()];
+            Rows::scores(chunk, at, out, job)
+        })
+    }
+
+    fn gram_of(&self, d: &[f64], basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error> {
+        let gram = self.sum(|first, chunk| {
+            let d = &d[first..][..rows_of(&chunk.0)];
+            chunk.gram_of(d, basis, job)
+        })?;
+        Ok(Gram {
+            weight: self.labels.weight(),
+            ..gram
+        })
+    }
+
+    fn moment_sums(
+        &self,
+        basis: &Basis,
+        residuals: &[f64],
+        is_fractional: bool,
+        scale: &[f64],
+        job: &mut Job<'_>,
+    ) -> Result<MomentSums, Error> {
+        let classes = residuals.len() / self.rows();
+        self.sum(|first, chunk| {
+            let part = &residuals[first * classes..][..rows_of(&chunk.0) * classes];
+            chunk.moment_sums(basis, part, is_fractional, scale, job)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::fit::{FitOptions, Optimum, Solver, Start, solve};
+    use crate::penalty::Penalty;
+    use crate::reduce::{Threads, Unmonitored};
+    use crate::shuffle::Random;
+
+    /// Rows in memory, and how many of them have been read.
+    struct Counted {
+        x: Vec<f64>,
+        columns: usize,
+        read: Cell<usize>,
+    }
+
+    impl ReadRows<f64> for Counted {
+        fn read(&self, rows: Range<usize>) -> Result<Vec<f64>, Error> {
+            self.read.set(self.read.get() + rows.len());
+            Ok(self.x[rows.start * self.columns..rows.end * self.columns].to_vec())
+        }
+    }
+
+    /// Every number of a result, as bits, and its words.
+    fn bits(optimum: &Optimum) -> (Vec<u64>, String) {
+        let Optimum {
+            weights,
+            biases,
+            loss,
+            objective,
+            gradient_norm,
+            gap,
+            converged,
+            aliased,
+            stop_reason,
+            passes,
+            history,
+            separation,
+        } = optimum;
+        let numbers = [*loss, *objective, *gradient_norm, *gap, *passes];
+        let history = history.iter().map(|record| record.objective);
+        let all = (weights.iter().chain(biases).copied())
+            .chain(numbers)
+            .chain(history);
+        let words = format!("{converged} {aliased:?} {stop_reason:?} {separation:?}");
+        (all.map(f64::to_bits).collect(), words)
+    }
+
+    /// Rows of `n` columns, of which the third, if there is one, is the sum of the first two; and their labels.
+    fn problem(m: usize, n: usize, classes: usize, seed: u64) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+        let mut random = Random::new(seed);
+        let (mut x, mut y, mut s) = (Vec::new(), Vec::new(), Vec::new());
+        for i in 0..m {
+            let row: Vec<f64> = (0..n).map(|_| 4.0 * random.uniform() - 1.0).collect();
+            let noise = 6.0 * random.uniform();
+            y.push(((row[0] - row[1] + noise).max(0.0) as usize % classes) as f64);
+            s.push(if i % 11 == 3 {
+                0.0
+            } else {
+                0.5 + random.uniform()
+            });
+            x.extend(row);
+        }
+        if n > 8 {
+            x.chunks_exact_mut(n)
+                .for_each(|row| row[8] = row[0] + row[1]);
+        }
+        (x, y, s)
+    }
+
+    #[test]
+    fn chunks_give_the_bits_of_arrays() {
+        let (lbfgs, gd, proximal) = (Solver::Lbfgs, Solver::Gd, Solver::Proximal);
+        for (m, n, classes, weighted, l1, l2, solver) in [
+            (9000, 3, 2, false, 0.0, 1e-3, lbfgs),
+            (9000, 12, 2, true, 0.0, 0.0, lbfgs),
+            (2048, 12, 2, false, 0.0, 1e-6, lbfgs),
+            (5000, 12, 2, true, 0.0, 1e-3, gd),
+            (6000, 12, 2, true, 1e-2, 1e-3, proximal),
+            (7000, 9, 3, true, 0.0, 1e-3, lbfgs),
+            (7000, 9, 3, false, 0.0, 0.0, lbfgs),
+            (5000, 4, 3, false, 0.0, 1e-2, gd),
+            (5000, 9, 3, true, 1e-2, 0.0, proximal),
+        ] {
+            let (x, y, s) = problem(m, n, classes, 7);
+            let (y, s) = (Vector::from_slice(&y), Vector::from_slice(&s));
+            let weights = weighted.then_some(&s);
+            let options = FitOptions {
+                penalty: Penalty::new(l2).unwrap().with_l1(l1).unwrap(),
+                fit_bias: true,
+                solver,
+                tol: None,
+                gap_tol: 1e-8,
+                certify: true,
+                max_passes: 200.0,
+                threads: Threads::new(Some(2)).unwrap(),
+            };
+            let matrix = Matrix::from_rows(Elements::F64(&x), m, n).unwrap();
+            let arrays = Arrays(Dataset::new(&matrix, &y, weights).unwrap());
+            let double = Precision::Double;
+            let mut monitor = Unmonitored;
+            let want = solve(&arrays, double, Start::default(), &options, &mut monitor).unwrap();
+            let reader = Counted {
+                x: x.clone(),
+                columns: n,
+                read: Cell::new(0),
+            };
+            let chunks = Chunks {
+                size: LARGEST_LEAF,
+                ..Chunks::new(&reader, Dataset::of_labels(n, &y, weights).unwrap())
+            };
+            let got = solve(&chunks, double, Start::default(), &options, &mut monitor).unwrap();
+            assert_eq!(
+                bits(&got),
+                bits(&want),
+                "{m}x{n}, {classes} classes, {l1} {l2} {solver:?}"
+            );
+            // Beside the passes: the rows that the basis is estimated from, and what several questions share in memory.
+            let reads = reader.read.get() as f64 / m as f64;
+            assert!(
+                reads <= got.passes + 2.0,
+                "{reads} reads, {} passes",
+                got.passes
+            );
+        }
+    }
+}
