@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradstep import _native
-from gradstep._arrays import Array, Features, Parts, explained, features, optional_real, parameters, real
+from gradstep._arrays import Array, Features, explained, features, optional_real, parameters, real
 from gradstep._docs import documented_fields, suggests_names
 from gradstep._fitted import Fitted, StopReason
 from gradstep._options import flag, number, observer, optional_count, optional_number, text, word
+from gradstep._sources import is_source, opened
 
 GAP_TOL = 1e-8
 MAX_PASSES = 1000.0
@@ -245,9 +246,13 @@ def fit(
     Parameters
     ----------
     X : features, shape (m, n)
-        Finite; see `gradstep` for what they may be. Weights are float32 for float32, else float64.
+        Finite; see `gradstep` for what they may be. Weights are float32 for float32, else float64. Rows that do not fit
+        into memory are read in batches: `X` may be the path of a Parquet file, a pattern or a list of paths, a dataset
+        of pyarrow, or a function that returns a new iterator of batches ``(X, y)`` or ``(X, y, sample_weight)`` each
+        time it is called.
     y : array_like, shape (m,)
-        Labels in [0, 1], or class codes 0, 1, …, K - 1 with K >= 3, each of them with a row of positive weight.
+        Labels in [0, 1], or class codes 0, 1, …, K - 1 with K >= 3, each of them with a row of positive weight. Of a
+        file, the name of its column, as `sample_weight` and `offset` are; all others are features. Of a function, None.
     l1 : float, default 0.0
         Strength >= 0 of the penalty l1 Σ |w_j| on the mean error: the larger, the more weights are exactly 0. Columns
         further than some 1e5 of their spread from zero should be centred.
@@ -362,15 +367,23 @@ def fit(
         if weights is None:
             raise ValueError(f"bias must be None without weights, got {text(bias)}")
         start = parameters(weights, bias)
-    matrix, labels = features(X), real("y", y)
+    matrix: Any
+    if is_source(X):
+        source = opened(X, y, sample_weight, offset)
+        matrix, labels = (source.read, source.columns, source.is_single), source.y
+        of_rows, columns = [source.sample_weight, source.offset], source.columns
+    else:
+        matrix, labels = features(X), real("y", y)
+        of_rows = [optional_real("sample_weight", sample_weight), optional_real("offset", offset)]
+        columns = matrix[1][1] if isinstance(matrix, tuple) else matrix.shape[-1]
     options = (
-        [optional_real("sample_weight", sample_weight), optional_real("offset", offset)],
+        of_rows,
         (
             (number("l1", l1), number("l2", l2)),
             [
                 optional_real("penalty_factors", penalty_factors),
                 *(
-                    _per_column(matrix, name, given)
+                    _per_column(columns, name, given)
                     for name, given in (("prior", prior), ("lower", lower), ("upper", upper))
                 ),
             ],
@@ -396,12 +409,11 @@ def fit(
     return Optimum(**found)
 
 
-def _per_column(matrix: Array | Parts, name: str, given: ArrayLike | None) -> Array | None:
-    """A number for each column of `matrix`: an array as it is, or one number for all of them."""
+def _per_column(columns: int, name: str, given: ArrayLike | None) -> Array | None:
+    """A number for each column: an array as it is, or one number for all of them."""
     if given is None:
         return None
     array = real(name, given)
-    columns = matrix[1][1] if isinstance(matrix, tuple) else matrix.shape[-1]
     return array if array.ndim else np.full(columns, array, dtype=np.float64)
 
 

@@ -1,16 +1,17 @@
 //! The optimum.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
+use std::sync::{Mutex, PoisonError};
 
 use gradstep_core::{
-    Alias, ColumnOptions, Dataset, FitObserver, FitOptions, Float, Iteration, Monitor, Optimum,
-    Penalty, Record, Solver, Start, Threads, Vector,
+    Alias, ColumnOptions, Dataset, Error, FitObserver, FitOptions, Float, Iteration, Monitor,
+    Optimum, Penalty, ReadRows, Record, Solver, Start, Threads, Vector,
 };
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyByteArray, PyDict, PyList, PyString, PyTuple};
 
-use crate::arrays::{Array, Number, View, numpy};
+use crate::arrays::{Array, Number, Real, View, numpy};
 use crate::features::GivenFeatures;
 use crate::formulas::{GivenRows, OfRows, vector};
 use crate::monitor::PythonMonitor;
@@ -85,8 +86,29 @@ pub(crate) fn fit<'py>(
     callback: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let py = x.py();
-    let (x, y) = (GivenFeatures::new(x)?, View::new("y", y, 1)?);
+    let y = View::new("y", y, 1)?;
     let of_rows = OfRows::new(of_rows)?;
+    if let Ok((read, columns, single)) = x.extract() {
+        let rows = ReadInChunks {
+            read,
+            columns,
+            error: Mutex::new(None),
+        };
+        let (options, _) = unpack(given, columns)?;
+        let arguments = Arguments {
+            x: &rows,
+            y: &y,
+            of_rows: &of_rows,
+            start: unpack_start(start)?,
+            options,
+            callback,
+        };
+        return match single {
+            true => arguments.fit_rows::<f32>(py),
+            false => arguments.fit_rows::<f64>(py),
+        };
+    }
+    let x = GivenFeatures::new(x)?;
     let (mut options, n_threads) = unpack(given, x.columns()?)?;
     if n_threads.is_none() && x.stored()? <= ONE_THREAD {
         options.threads = Threads::ONE;
@@ -118,8 +140,9 @@ fn unpack_start((weights, bias): GivenStart<'_>) -> PyResult<Start> {
     })
 }
 
-struct Arguments<'a, 'py> {
-    x: &'a GivenFeatures<'py>,
+/// The arguments of a fit; X has type `X`.
+struct Arguments<'a, 'py, X> {
+    x: &'a X,
     y: &'a View<'py>,
     of_rows: &'a OfRows<'py>,
     start: Start,
@@ -127,7 +150,7 @@ struct Arguments<'a, 'py> {
     callback: Option<Py<PyAny>>,
 }
 
-impl<'py> Arguments<'_, 'py> {
+impl<'py> Arguments<'_, 'py, GivenFeatures<'py>> {
     fn fit<F: Number>(self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let rows = self.x.rows::<F>(py, self.options.threads)?;
         let (x, y) = (rows.features()?, self.y.vector()?);
@@ -147,6 +170,60 @@ impl<'py> Arguments<'_, 'py> {
         });
         let optimum = watched.monitor.finish(optimum)?;
         pack_optimum(py, optimum, options.solver, single)
+    }
+}
+
+impl<'py> Arguments<'_, 'py, ReadInChunks> {
+    fn fit_rows<F: Number>(self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let y = self.y.vector()?;
+        let sample_weight = self.of_rows.sample_weight()?;
+        let offset = self.of_rows.offset::<F>()?;
+        let offset = offset.as_deref().map(Vector::from_slice);
+        let (start, options) = (self.start, self.options);
+        let single = F::PRECISION == f32::PRECISION;
+        let mut watched = Watched {
+            monitor: PythonMonitor::new(self.callback),
+            single,
+        };
+        let reader: &(dyn ReadRows<F> + Sync) = self.x;
+        let optimum = py.detach(|| {
+            let labels = Dataset::of_labels(self.x.columns, &y, sample_weight.as_ref())?;
+            let labels = labels.with_offset(offset.as_ref())?;
+            gradstep_core::fit_rows::<F>(reader, &labels, start, &options, &mut watched)
+        });
+        if let Some(raised) = self.x.raised() {
+            return Err(raised);
+        }
+        let optimum = watched.monitor.finish(optimum)?;
+        pack_optimum(py, optimum, options.solver, single)
+    }
+}
+
+/// Rows that a Python function returns: `read(first, count)` is an array of shape (count, n).
+struct ReadInChunks {
+    read: Py<PyAny>,
+    columns: usize,
+    /// What the function raised.
+    error: Mutex<Option<PyErr>>,
+}
+
+impl ReadInChunks {
+    fn raised(&self) -> Option<PyErr> {
+        let mut error = self.error.lock().unwrap_or_else(PoisonError::into_inner);
+        error.take()
+    }
+}
+
+impl<F: Number> ReadRows<F> for ReadInChunks {
+    fn read(&self, rows: Range<usize>) -> Result<Vec<F>, Error> {
+        let rows = Python::attach(|py| {
+            let rows = self.read.bind(py).call1((rows.start, rows.len()))?;
+            Real::new("X", rows.cast()?)?.to_vec::<F>()
+        });
+        rows.map_err(|raised| {
+            *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(raised);
+            Error::Interrupted
+        })
     }
 }
 

@@ -1,0 +1,130 @@
+"""Rows that are read in batches: the fit has the bits of the fit of arrays, however the batches are cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradstep
+from helpers.results import numbers
+
+M = 150_000
+"""More rows than are read at once of 28 columns."""
+
+
+@pytest.fixture(scope="module")
+def problem() -> tuple[Any, Any, Any]:
+    """Features of 28 columns, labels and sample weights."""
+    random = np.random.default_rng(8)
+    X = random.standard_normal((M, 28))
+    X[:, 3] = 1000 + X[:, 3] * 0.01
+    y = (X[:, 0] - X[:, 1] + random.logistic(size=M) > 0).astype(float)
+    s = np.where(random.random(M) < 0.1, 0.0, 0.5 + random.random(M))
+    return X, y, s
+
+
+def batches(size: int, *arrays: Any) -> Callable[[], Iterator[tuple[Any, ...]]]:
+    """A function that returns batches of `size` rows."""
+    rows = len(arrays[0])
+    return lambda: (tuple(array[at : at + size] for array in arrays) for at in range(0, rows, size))
+
+
+@pytest.mark.parametrize("size", [999, 65_536, 100_001, M])
+@pytest.mark.parametrize("options", [{"l2": 1e-3}, {}, {"l1": 1e-2, "l2": 1e-3}], ids=["l2", "none", "l1"])
+def test_batches_give_the_bits_of_arrays(problem: Any, size: int, options: dict[str, Any]) -> None:
+    X, y, s = problem
+    want = gradstep.fit(X, y, sample_weight=s, **options)
+    got = gradstep.fit(batches(size, X, y, s), None, **options)
+    assert numbers(got) == numbers(want)
+    assert got.gap == want.gap and got.converged
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int8, bool])
+def test_batches_of_other_types(dtype: type) -> None:
+    random = np.random.default_rng(1)
+    X = random.integers(0, 2, (40_000, 9)).astype(dtype)
+    y = (X[:, 0] + random.logistic(size=len(X)) > 1).astype(float)
+    want = gradstep.fit(X, y, l2=1e-3)
+    got = gradstep.fit(batches(777, X, y), None, l2=1e-3)
+    assert numbers(got) == numbers(want) and got.weights.dtype == want.weights.dtype
+
+
+@pytest.mark.parametrize("options", [{"l2": 1e-3}, {}])
+def test_three_classes(options: dict[str, Any]) -> None:
+    random = np.random.default_rng(2)
+    X = random.standard_normal((30_000, 70))
+    y = (X[:, :3] + random.gumbel(size=(len(X), 3))).argmax(axis=1)
+    want = gradstep.fit(X, y, **options)
+    assert numbers(gradstep.fit(batches(1234, X, y), None, **options)) == numbers(want)
+
+
+def test_separated_labels_are_found() -> None:
+    X = np.arange(20_000.0)[:, None] % 100
+    y = (X[:, 0] > 50).astype(float)
+    best = gradstep.fit(batches(500, X, y), None)
+    assert best.stop_reason == "separated" and numbers(best) == numbers(gradstep.fit(X, y))
+
+
+@pytest.mark.parametrize("rows", [255, 100_001, 1 << 17])
+def test_parquet_gives_the_bits_of_arrays(problem: Any, tmp_path: Path, rows: int) -> None:
+    pyarrow = pytest.importorskip("pyarrow", exc_type=ImportError)
+    parquet = pytest.importorskip("pyarrow.parquet", exc_type=ImportError)
+    datasets = pytest.importorskip("pyarrow.dataset", exc_type=ImportError)
+    X, y, s = (array[: 4 * rows] for array in problem)
+    columns = {f"x{j}": X[:, j] for j in range(X.shape[1])} | {"label": y.astype(np.int8), "weight": s}
+    table = pyarrow.table(columns)
+    parquet.write_table(table, tmp_path / "all.parquet", row_group_size=rows)
+    for k, at in enumerate(range(0, len(y), len(y) // 2 + 1)):
+        parquet.write_table(table.slice(at, len(y) // 2 + 1), tmp_path / f"part{k}.parquet", row_group_size=rows)
+    want = gradstep.fit(X, y, sample_weight=s, l2=1e-3)
+    for source in (
+        tmp_path / "all.parquet",
+        str(tmp_path / "part*.parquet"),
+        [tmp_path / "part0.parquet", tmp_path / "part1.parquet"],
+        datasets.dataset(tmp_path / "all.parquet"),
+        datasets.dataset(table),
+    ):
+        assert numbers(gradstep.fit(source, "label", sample_weight="weight", l2=1e-3)) == numbers(want)
+
+
+def test_float32_of_a_file_stays_float32(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow", exc_type=ImportError)
+    parquet = pytest.importorskip("pyarrow.parquet", exc_type=ImportError)
+    random = np.random.default_rng(3)
+    X = random.standard_normal((5000, 3)).astype(np.float32)
+    y = (X[:, 0] > random.standard_normal(5000)).astype(float)
+    parquet.write_table(pyarrow.table({"a": X[:, 0], "b": X[:, 1], "c": X[:, 2], "y": y}), tmp_path / "single.parquet")
+    best = gradstep.fit(tmp_path / "single.parquet", "y", l2=0.1)
+    assert numbers(best) == numbers(gradstep.fit(X, y, l2=0.1)) and best.weights.dtype == np.float32
+
+
+def test_a_callback_stops_it_and_its_error_comes_through(problem: Any) -> None:
+    X, y, s = problem
+    best = gradstep.fit(batches(50_000, X, y, s), None, l2=1e-3, callback=lambda iteration: iteration.number == 1)
+    assert best.stop_reason == "callback" and best.n_iterations == 2
+
+    def broken() -> Iterator[tuple[Any, Any]]:
+        yield X[:1000], y[:1000]
+        if times.append(1) or len(times) > 3:
+            raise OSError("disk full")
+
+    times: list[int] = []
+    with pytest.raises(OSError, match="disk full"):
+        gradstep.fit(broken, None, l2=1e-3)
+
+
+def test_each_pass_reads_once(problem: Any) -> None:
+    X, y, s = problem
+    times = []
+
+    def counted() -> Iterator[tuple[Any, ...]]:
+        times.append(1)
+        return batches(10_000, X, y, s)()
+
+    best = gradstep.fit(counted, None, l2=1e-3)
+    # Beside the passes: the labels, and the rows that units of columns are estimated from.
+    assert len(times) <= best.passes + 3
