@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 TESTS = Path(__file__).parents[1]
 ROOT = TESTS.parent
-FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LIST = ROOT / "docs" / "index.md"
+"""The list of the site's pages, and no page itself."""
+FILES = [ROOT / "README.md", *sorted(set((ROOT / "docs").glob("*.md")) - {LIST})]
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in FILES}
 """The text of each page, by its path from the top folder."""
 
