@@ -450,7 +450,8 @@ function drawScores() {
   mark(g, toX(z), toY(y[chosen]), 5, y[chosen] >= 0.5);
   g.restore();
   element("scores-caption").textContent = isStep() ? "The step of z" : "σ(z)";
-  describe("scores", `Row ${data.rows[chosen] + 1}: score ${digits(z)}, prediction ${digits(predict(z))}.`);
+  describe("scores", `${m} points at scores from ${digits(Math.min(...scores))} to ${digits(Math.max(...scores))}. `
+    + `Row ${data.rows[chosen] + 1}: score ${digits(z)}, prediction ${digits(predict(z))}.`);
 }
 
 // Words
@@ -464,8 +465,8 @@ function say() {
     element(`${id}-value`).textContent = text;
   }
   element("activation").value = state.activation;
-  element("back").disabled = epoch === 0 && update() === 0;
-  element("next").disabled = isEnd();
+  element("back").setAttribute("aria-disabled", epoch === 0 && update() === 0); // `disabled` would lose the focus
+  element("next").setAttribute("aria-disabled", isEnd());
   const many = updatesPerEpoch > 1 ? `, update ${update() + 1} of ${updatesPerEpoch}` : "";
   const label = data.labels[y[row]] ?? digits(y[row]); // names are those of 0 and 1
   element("status").textContent = `${isEnd() ? "After the last epoch" : `Epoch ${epoch + 1}${many}`}: `
@@ -473,22 +474,23 @@ function say() {
   element("note").textContent = epochs === 0 ? "Numbers of the first epoch were not finite: a smaller learning rate?"
     : rise === null ? "" : `E rose from ${digits(errors[rise - 1])} to ${digits(errors[rise])} in epoch ${rise}: `
       + "a smaller learning rate?";
-  const list = lines().flatMap(([left, right]) => {
-    const [term, described] = [document.createElement("dt"), document.createElement("dd")];
-    term.textContent = `${left} `;
-    described.textContent = right;
-    return [term, described];
-  });
-  element("lines").replaceChildren(...list);
+  const part = (tag, textContent) => Object.assign(document.createElement(tag), { textContent });
+  element("lines").replaceChildren(...lines().flatMap(([left, right]) => [part("dt", `${left} `), part("dd", right)]));
+  tellSoon();
 }
 
-function draw() {
-  say();
-  drawPoints();
-  drawValley();
-  drawErrors();
-  drawScores();
+let telling = 0;
+/** Has a screen reader read out where the descent is: once nothing has changed for a while, never while it plays. */
+function tellSoon() {
+  clearTimeout(telling);
+  if (timer) return;
+  telling = setTimeout(() => {
+    const text = `${element("status").textContent} ${element("note").textContent}`.trim();
+    if (element("said").textContent !== text) element("said").textContent = text;
+  }, 500);
 }
+
+const draw = () => [say, drawPoints, drawValley, drawErrors, drawScores].forEach((part) => part());
 
 // Moving
 /** Goes to so many updates after the start; where an update takes all rows, the row stays. */
@@ -505,14 +507,13 @@ let timer = 0;
 function stop() {
   clearInterval(timer);
   timer = 0;
-  element("play").textContent = "▶ play";
-  element("status").setAttribute("role", "status");
+  [element("play-sign").textContent, element("play-word").textContent] = ["▶ ", "play"];
+  tellSoon();
 }
 function play() {
   if (timer) return stop();
   if (isEnd()) go(0);
-  element("play").textContent = "⏸ pause";
-  element("status").removeAttribute("role"); // not to be read out many times a second
+  [element("play-sign").textContent, element("play-word").textContent] = ["⏸ ", "pause"];
   timer = setInterval(() => {
     go(position() + stride());
     if (isEnd()) stop();
@@ -534,7 +535,8 @@ element("activation").onchange = ({ target }) => choose({ activation: target.val
 element("controls").onsubmit = (event) => event.preventDefault();
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.altKey || event.metaKey || /^(INPUT|SELECT|BUTTON)$/.test(event.target.tagName)) return;
+  if (event.ctrlKey || event.altKey || event.metaKey || /^(INPUT|SELECT)$/.test(event.target.tagName)) return;
+  if (event.key === " " && event.target.tagName === "BUTTON") return; // the key presses it
   const far = event.shiftKey ? updatesPerEpoch : stride();
   const action = {
     ArrowRight: () => go(position() + far), ArrowLeft: () => go(position() - far),
@@ -550,8 +552,7 @@ element("points").onclick = ({ offsetX, offsetY }) => {
     const [x, at] = placeOf(rowAt(state.epoch, place));
     return Math.hypot(pointsPanel.toX(x) - offsetX, pointsPanel.toY(at) - offsetY);
   };
-  const nearest = rows.reduce((best, place) => away(place) < away(best) ? place : best);
-  choose({ place: nearest });
+  choose({ place: rows.reduce((best, place) => away(place) < away(best) ? place : best) });
 };
 element("errors").onclick = ({ offsetX }) => choose({ epoch: Math.max(0, Math.round(errorsPanel.fromX(offsetX))) });
 
