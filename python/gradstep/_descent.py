@@ -118,10 +118,11 @@ class Descent(Fitted):
 
     @property
     def rose_in(self) -> int | None:
-        """The first epoch, counted from 0, that raised the loss by more than a millionth of it; None if none did.
+        """The first epoch, counted from 0, with a loss larger by more than a millionth than that of the epoch before.
 
-        Mostly the learning rate is too large then; with a penalty, the loss alone may also rise where it is added. A
-        perceptron's rows misclassified go up and down anyway: None.
+        None if there is none; the loss before the first epoch is not known. Mostly the learning rate is too large then;
+        with a penalty, the loss alone may also rise where it is added. A perceptron's rows misclassified go up and down
+        anyway: None.
         """
         if self.activation == "step":
             return None
