@@ -120,9 +120,9 @@ class Descent(Fitted):
     def rose_in(self) -> int | None:
         """The first epoch, counted from 0, with a loss larger by more than a millionth than that of the epoch before.
 
-        None if there is none; the loss before the first epoch is not known. Mostly the learning rate is too large then;
-        with a penalty, the loss alone may also rise where it is added. A perceptron's rows misclassified go up and down
-        anyway: None.
+        Mostly the learning rate is too large then; with a penalty, the loss alone may also rise where it is added. None
+        if there is no such epoch; the loss before the first one is not known. A perceptron's rows misclassified go up
+        and down anyway: None.
         """
         if self.activation == "step":
             return None
