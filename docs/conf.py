@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -57,7 +58,9 @@ copybutton_prompt_text = r">>> |\.\.\. |\$ |> "
 copybutton_prompt_is_regexp = True
 
 
-def make_pictures(app: Sphinx) -> None:
+def begin(app: Sphinx) -> None:
+    """Removes the reference's pages, among them those of names that are gone, and makes the gallery's pictures."""
+    shutil.rmtree(DOCS / "reference", ignore_errors=True)
     subprocess.run([sys.executable, DOCS / "pictures.py"], check=True)
 
 
@@ -120,7 +123,7 @@ def typeset_apart(translator: Any, node: nodes.Element) -> None:
 
 def setup(app: Sphinx) -> None:
     app.add_html_math_renderer("mathml", (typeset_within_text, None), (typeset_apart, None))
-    app.connect("builder-inited", make_pictures)
+    app.connect("builder-inited", begin, priority=0)  # before autosummary writes the reference's pages
     app.connect("source-read", as_page_of_the_site)
     app.connect("html-page-context", as_list)
     app.connect("autodoc-skip-member", is_left_out)
