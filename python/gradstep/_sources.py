@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gradstep._arrays import Array, features, optional_real, real, shape_text
+from gradstep._arrays import Array, features, real, shape_text
 from gradstep._options import kind
 
 BATCH_ROWS = 1 << 16
@@ -131,11 +131,10 @@ def _parts(batch: Any, number: int) -> tuple[Array, list[Array]]:
 
 
 def _same_columns(rows: Array, columns: int | None, number: int) -> int:
-    if columns is not None and rows.shape[1] != columns:
-        raise ValueError(
-            f"X must return batches of {columns} columns, as the first, got {rows.shape[1]} in batch {number}"
-        )
-    return rows.shape[1]
+    got = int(rows.shape[1])
+    if columns not in (None, got):
+        raise ValueError(f"X must return batches of {columns} columns, as the first, got {got} in batch {number}")
+    return got
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------
@@ -166,18 +165,18 @@ def _of_tables(X: Any, y: Any, sample_weight: Any, offset: Any) -> Source:
     single = all(str(schema.field(name).type) == "float" for name in names)
     dtype = np.dtype(np.float32 if single else np.float64)
     given: dict[str, list[Array]] = {name: [] for name in chosen}
-    for batch in _batches(table, list(chosen.values())):
+    for first, batch in _batches(table, list(chosen.values())):
         for name, column in chosen.items():
-            given[name].append(_numbers(batch, column, np.dtype(np.float64)).copy())
+            given[name].append(_numbers(first, batch, column, np.dtype(np.float64)).copy())
     rows = {name: np.concatenate(parts) if parts else np.empty(0) for name, parts in given.items()}
     if not len(rows["y"]):
         raise ValueError("X must have at least one row, got none")
 
     def matrices() -> Iterator[Array]:
-        for batch in _batches(table, names):
+        for first, batch in _batches(table, names):
             matrix = np.empty((batch.num_rows, len(names)), dtype)
             for j, name in enumerate(names):
-                matrix[:, j] = _numbers(batch, name, dtype)
+                matrix[:, j] = _numbers(first, batch, name, dtype)
             yield matrix
 
     return Source(
@@ -220,18 +219,23 @@ def _check_number(field: Any) -> None:
         )
 
 
-def _batches(table: Any, columns: list[str]) -> Iterator[Any]:
-    """Batches of these columns, in the order of the rows, with little read ahead so that memory stays small."""
-    return iter(table.to_batches(columns=columns, batch_size=BATCH_ROWS, batch_readahead=1, fragment_readahead=1))
+def _batches(table: Any, columns: list[str]) -> Iterator[tuple[int, Any]]:
+    """Batches of these columns in the order of the rows, each with the number of its first row.
+
+    Little is read ahead, so that memory stays small.
+    """
+    first = 0
+    for batch in table.to_batches(columns=columns, batch_size=BATCH_ROWS, batch_readahead=1, fragment_readahead=1):
+        yield first, batch
+        first += batch.num_rows
 
 
-def _numbers(batch: Any, name: str, dtype: np.dtype[Any]) -> Array:
+def _numbers(first: int, batch: Any, name: str, dtype: np.dtype[Any]) -> Array:
     column = batch.column(batch.schema.get_field_index(name))
     if column.null_count:
-        row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
+        row = first + int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
         raise ValueError(
-            f"X must have no missing values, got {column.null_count} in column {name!r}, the first {row} rows after the "
-            "start of a batch: fill them, or leave these rows out"
+            f"X must have no missing values, got one in column {name!r}, row {row}: fill them, or leave these rows out"
         )
     numbers: Array = column.to_numpy(zero_copy_only=False)
     return numbers.astype(dtype, copy=False)

@@ -79,7 +79,7 @@ if importlib.util.find_spec("pyarrow"):
         (_file("z", x=[1.0], y=[0]), ValueError, "y", "columns x, y, got 'z'"),
         (_file(y=[0, 1]), ValueError, "X", "columns beside y"),
         (_file(x=["a", "b"], y=[0, 1]), TypeError, "X", "'x' of type string"),
-        (_file(x=[1.0, None], y=[0, 1]), ValueError, "X", "1 in column 'x'"),
+        (_file(x=[1.0, None], y=[0, 1]), ValueError, "X", "one in column 'x', row 1: fill"),
         (_file(x=np.empty(0), y=np.empty(0)), ValueError, "X", "at least one row"),
     ]:
         refuse("fit", kind, argument, facts, call)
