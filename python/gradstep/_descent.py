@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
+from functools import partial
 from importlib import import_module
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -12,12 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradstep import _native
-from gradstep._arrays import Array, Features, Parts, explained, features, optional_real, real
+from gradstep._arrays import Array, Features, Parts, explained, features, optional_real, parameters, real
 from gradstep._docs import documented_fields, suggests_names
 from gradstep._fitted import Fitted, StopReason, codes_of
 from gradstep._options import count, flag, number, observer, optional_count, optional_flag, optional_seed, text, word
 
-Callback: TypeAlias = Callable[[int, float, Array, float], bool | None]
+Callback: TypeAlias = Callable[[int, float, Array, Any], bool | None]
 LARGEST_RECORD = 2**30
 """Bytes of a trace or a path."""
 SMALL_PATH = 2**20
@@ -37,9 +38,9 @@ class Parameters(NamedTuple):
     Attributes
     ----------
     weights : ndarray, shape (n,) or (n_epochs, n)
-        The weights, in the dtype of the computation.
+        The weights, in the dtype of the computation; of K classes (K, n) or (n_epochs, K, n).
     bias : float, or ndarray of shape (n_epochs,)
-        The bias that goes with them.
+        The bias that goes with them; of K classes an ndarray of shape (K,) or (n_epochs, K).
 
     Examples
     --------
@@ -61,10 +62,10 @@ class Descent(Fitted):
 
     Attributes
     ----------
-    weights : ndarray, shape (n,)
+    weights : ndarray, shape (n,); of K >= 3 classes (K, n)
         The weights after the last epoch, in the dtype of the computation; after the last finite one where the descent
         diverged.
-    bias : float
+    bias : float; of K >= 3 classes ndarray of shape (K,)
         The bias that goes with them.
     history : ndarray of float64, shape (n_epochs,)
         Mean cross-entropy over all rows after each epoch, without the penalty; with ``activation="step"`` the fraction
@@ -75,14 +76,15 @@ class Descent(Fitted):
         Why the descent ended.
     trace : structured ndarray or None
         With ``trace=True`` one record per update: ``epoch, row, z, y_hat, error, delta_weights, delta_bias, weights,
-        bias``, the last two after the update.
+        bias``, the last two after the update. Of K >= 3 classes each score, prediction and bias is K numbers, one per
+        class, and weights are of shape (K, n).
     trainer : Trainer
         Its options. Where rows were shuffled without a seed, the one that was drawn is in them.
     start : Parameters
         The weights and the bias that it started from.
     path : Parameters or None
-        Those at the end of each epoch: weights of shape (n_epochs, n) and biases of shape (n_epochs,). See `Trainer`
-        for when they are kept.
+        Those at the end of each epoch: weights of shape (n_epochs, n) and biases of shape (n_epochs,), or (n_epochs, K,
+        n) and (n_epochs, K). See `Trainer` for when they are kept.
 
     Notes
     -----
@@ -102,7 +104,7 @@ class Descent(Fitted):
     """
 
     weights: Array
-    bias: float
+    bias: Any
     history: NDArray[np.float64]
     n_epochs: int
     stop_reason: StopReason
@@ -130,7 +132,10 @@ class Descent(Fitted):
         return int(risen[0]) + 1 if len(risen) else None
 
     def predict_proba(self, X: Features, *, offset: ArrayLike | None = None, n_threads: int | None = None) -> Array:
-        """The prediction ŷ for every row of `X`, shape (m,): the probability of label 1, or the perceptron's 0 or 1."""
+        """The prediction ŷ for every row of `X`, shape (m,): the probability of label 1, or the perceptron's 0 or 1.
+
+        Of K >= 3 classes the probability of each, shape (m, K).
+        """
         if self.activation == "sigmoid":
             return Fitted.predict_proba(self, X, offset=offset, n_threads=n_threads)
         z = self.decision_function(X, offset=offset, n_threads=n_threads)
@@ -139,15 +144,20 @@ class Descent(Fitted):
     def predict(
         self, X: Features, *, offset: ArrayLike | None = None, n_threads: int | None = None
     ) -> NDArray[np.intp]:
-        """The label of every row of `X`, shape (m,): 1 where the score is positive, or a perceptron's 0, else 0."""
+        """The label of every row of `X`, shape (m,): 1 where the score is positive, or a perceptron's 0, else 0.
+
+        Of K >= 3 classes the code of the most probable one; if several are equally probable, the first.
+        """
         z = self.decision_function(X, offset=offset, n_threads=n_threads)
-        return codes_of(z, by_class=False, activation=self.activation)
+        return codes_of(z, by_class=self.weights.ndim == 2, activation=self.activation)
 
     def trace_frame(self) -> Any:
         """The trace as a flat table with a row per update: a frame of pandas, else of polars, else a structured array.
 
         Its columns are ``epoch``, ``row``, ``z``, ``y_hat``, ``error``, ``delta_weights_0`` and so on, ``delta_bias``,
-        ``weights_0`` and so on, ``bias``; of updates of several rows also ``row_0``, ``z_0``, ``y_hat_0`` and so on.
+        ``weights_0`` and so on, ``bias``; of updates of several rows also ``row_0``, ``z_0``, ``y_hat_0`` and so on. Of
+        K >= 3 classes ``z_0``, ``y_hat_0``, ``bias_0`` and so on are those of the classes, ``weights_1_0`` is the
+        weight of class 1 for column 0, and of several rows ``z_2_1`` is the score of row 2 for class 1.
 
         Raises
         ------
@@ -165,8 +175,8 @@ class Descent(Fitted):
         columns: dict[str, Array] = {}
         for name in self.trace.dtype.names or ():
             values = self.trace[name]
-            parts = {name: values} if values.ndim == 1 else {f"{name}_{j}": part for j, part in enumerate(values.T)}
-            columns |= {part: np.ascontiguousarray(numbers) for part, numbers in parts.items()}
+            for place in np.ndindex(values.shape[1:]):
+                columns["_".join(map(str, (name, *place)))] = np.ascontiguousarray(values[:, *place])
         for package in ("pandas", "polars"):
             try:
                 return import_module(package).DataFrame(columns)
@@ -202,6 +212,9 @@ class Descent(Fitted):
 class Trainer:
     """Gradient descent: w <- w - α ∇E, batch by batch, epoch after epoch. This holds its options; `fit` descends.
 
+    Labels are in [0, 1], or the codes 0, 1, … K - 1 of K >= 3 classes: then the weights have shape (K, n), and softmax
+    takes the place of the sigmoid.
+
     Parameters
     ----------
     learning_rate : float or "auto", default 0.1
@@ -219,7 +232,8 @@ class Trainer:
     reduction : {"mean", "sum"}, default "mean"
         Whether the gradient is averaged or summed over the batch, Σ (ŷ_i - y_i) x_i.
     activation : {"sigmoid", "step"}, default "sigmoid"
-        ŷ = σ(z), logistic regression; or ŷ = 1 if z >= 0 else 0, the perceptron.
+        ŷ = σ(z), logistic regression; or ŷ = 1 if z >= 0 else 0, the perceptron, of two classes only. Of K >= 3
+        classes "sigmoid" is the softmax, p_k = e^z_k / Σ e^z_l.
     l2 : float, default 0.0
         Strength λ >= 0 of the penalty (λ/2) ||w||² added to the mean error. The bias is not penalised.
     l1 : float, default 0.0
@@ -291,7 +305,7 @@ class Trainer:
         X: Features,
         y: ArrayLike,
         weights: ArrayLike | None = None,
-        bias: float = 0.0,
+        bias: ArrayLike = 0.0,
         *,
         sample_weight: ArrayLike | None = None,
         offset: ArrayLike | None = None,
@@ -305,20 +319,23 @@ class Trainer:
         With sample weights s of mean s̄, row i counts s_i / s̄ times: of a batch of k rows, ∇E is
         Σ (s_i / s̄) (ŷ_i - y_i) x_i / k. With offsets, ŷ = σ(w·x + b + offset).
 
+        Of K >= 3 classes the weights and the bias of each class k change so, with p_k - [y = k] instead of ŷ - y.
+
         Parameters
         ----------
         X : features, shape (m, n)
             Finite; see `gradstep` for what they may be.
         y : array_like, shape (m,)
-            Labels in [0, 1].
-        weights : array_like, shape (n,), optional
+            Labels in [0, 1]; or codes 0, 1, … K - 1 of K >= 3 classes, each of which has a row of positive weight.
+        weights : array_like, shape (n,) or (K, n), optional
             Finite weights to start from; zeros by default.
-        bias : float, default 0.0
-            Finite bias to start from.
+        bias : float or array_like of shape (K,), default 0.0
+            Finite bias to start from; of K classes a number is that of each.
         sample_weight : array_like, shape (m,), optional
             As in `gradstep`. The history is of the weighted mean error.
         offset : array_like, shape (m,), optional
-            Finite numbers that are added to the scores of the rows. Of float32 rows they are rounded to float32.
+            Finite numbers that are added to the scores of the rows. Of float32 rows they are rounded to float32. Only
+            for labels in [0, 1].
         callback : callable, optional
             Called after every epoch as ``callback(epoch, loss, weights, bias)``, with epochs counted from 0 and a copy
             of the weights. The descent stops when it returns True; what it raises ends the fit.
@@ -333,7 +350,8 @@ class Trainer:
         TypeError
             If an argument does not hold real numbers, or `callback` cannot be called.
         ValueError
-            If shapes do not fit, `X` is empty, or values are not finite or out of range.
+            If shapes do not fit, `X` is empty, or values are not finite or out of range; of K >= 3 classes also with
+            ``activation="step"``.
         MemoryError
             If the trace or the path would take more than 1 GiB and neither `tol` nor `callback` may end the descent
             earlier, or if it does not fit into memory.
@@ -343,23 +361,29 @@ class Trainer:
         >>> descent = gradstep.Trainer(0.5, epochs=1).fit([[1.0], [-1.0]], [1, 0])
         >>> descent.weights, descent.bias, str(descent.stop_reason)
         (array([0.25]), 0.0, 'epochs')
+        >>> descent = gradstep.Trainer(0.5, epochs=1).fit([[1.0], [-1.0], [0.0]], [0, 1, 2])
+        >>> descent.weights.round(3)
+        array([[ 0.167],
+               [-0.167],
+               [ 0.   ]])
         """
-        matrix, labels, start = features(X), real("y", y), (optional_real("weights", weights), number("bias", bias))
+        matrix, labels, start = features(X), real("y", y), _start(weights, bias)
         of_rows = [optional_real("sample_weight", sample_weight), optional_real("offset", offset)]
-        if start[1] and not self.fit_bias:
+        if np.any(start[1]) and not self.fit_bias:
             raise ValueError(f"bias must be 0 with fit_bias=False, got {text(start[1])}")
         watch = observer(callback, lambda *seen: seen)
         trainer = self
         if self.shuffle and self.seed is None:
             trainer = replace(self, seed=int.from_bytes(os.urandom(8)))
-        keeps_path = self._keeps_path(matrix, is_certain=callback is None and not self.tol)
+        keeps_path = partial(self._keeps_path, matrix, callback is None and not self.tol)
+        keeps_path(1)  # refuses what is too large whatever the labels are, before these are read
         try:
             found = _native.descend(trainer._options(), matrix, labels, of_rows, start, watch, keeps_path)
         except ValueError as error:
             raise explained(error, labels) from None
         found["stop_reason"] = StopReason(found["stop_reason"])
         found["start"] = Parameters(*found["start"])
-        found["path"] = Parameters(*found["path"]) if keeps_path else None
+        found["path"] = Parameters(*found["path"]) if found["path"] else None
         return Descent(**found, trainer=trainer)
 
     def _options(self) -> Options:
@@ -384,10 +408,11 @@ class Trainer:
             if got != needed:
                 raise ValueError(f"{name} must be {needed!r} with learning_rate='auto', got {got!r}")
 
-    def _keeps_path(self, X: Array | Parts, *, is_certain: bool) -> bool:
-        """Whether a descent on `X` keeps its path. A trace or path that is too large is refused.
+    def _keeps_path(self, X: Array | Parts, is_certain: bool, scores: int) -> bool:
+        """Whether a descent on `X` with so many scores of a row keeps its path.
 
-        It is so only where all epochs are certain to come. Of other shapes of `X` than (m, n) native code speaks.
+        A trace or path that is too large is refused, but only where all epochs are certain to come. Of other shapes of
+        `X` than (m, n) native code speaks.
         """
         shape, dtype = (X[1], X[2].dtype) if isinstance(X, tuple) else (X.shape, X.dtype)
         if len(shape) != 2 or not shape[0]:
@@ -396,15 +421,23 @@ class Trainer:
         rows = min(self.batch_size or m, m)
         updates = self.epochs * -(-m // rows)
         number = 4 if dtype.kind == "f" and dtype.itemsize == 4 else 8
-        # Of each update: epoch and error, the change and the new value of each weight and of the bias; of each of its
-        # rows its number, score and prediction.
-        of_trace = updates * (16 + 2 * number * (n + 1) + rows * (8 + 2 * number))
-        of_path = self.epochs * number * (n + 1)
+        # Of each update: epoch and error, the change and the new value of each weight and bias; of each of its rows its
+        # number, scores and predictions.
+        of_trace = updates * (16 + 2 * number * scores * (n + 1) + rows * (8 + 2 * number * scores))
+        of_path = self.epochs * number * scores * (n + 1)
         if is_certain and self.trace:
             _check_size("trace", of_trace, f"{updates} updates")
         if is_certain and self.path:
             _check_size("path", of_path, f"{self.epochs} epochs")
         return of_path <= SMALL_PATH or self.trace if self.path is None else self.path
+
+
+def _start(weights: Any, bias: Any) -> tuple[Array | None, float | Array]:
+    """Weights and bias to start from, checked for their kinds."""
+    if weights is not None:
+        return parameters(weights, bias)
+    is_array = isinstance(bias, Sequence | np.ndarray) and not isinstance(bias, str | bytes) and np.ndim(bias) > 0
+    return None, real("bias", bias) if is_array else number("bias", bias)
 
 
 def _check_size(name: str, size: int, items: str) -> None:

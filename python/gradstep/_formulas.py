@@ -20,6 +20,7 @@ from gradstep._arrays import (
     parameters,
     real,
     rows,
+    shape_text,
 )
 from gradstep._docs import documented_fields, suggests_names
 from gradstep._options import flag, number, optional_count, word
@@ -78,9 +79,9 @@ class Step(NamedTuple):
     Attributes
     ----------
     weights : ndarray, shape (n,)
-        The new weights, in the dtype of the computation.
+        The new weights, in the dtype of the computation; shape (K, n) for weights of K classes.
     bias : float
-        The new bias.
+        The new bias; for weights of K classes an ndarray of shape (K,).
 
     Examples
     --------
@@ -89,7 +90,7 @@ class Step(NamedTuple):
     """
 
     weights: Array
-    bias: float
+    bias: Any
 
 
 def sigmoid(z: ArrayLike, *, out: Array | None = None) -> Any:
@@ -332,15 +333,15 @@ def cross_entropy(y: ArrayLike, y_hat: ArrayLike, *, sample_weight: ArrayLike | 
     """The mean cross-entropy of probabilities, E = -Σ s_i (y_i ln ŷ_i + (1 - y_i) ln(1 - ŷ_i)) / Σ s_i.
 
     s_i are the sample weights, and 0 ln 0 is taken as 0. Probabilities are not clipped, so a prediction of 0 or 1 that
-    is wrong gives inf. If you have the weights instead of probabilities, `loss` is more accurate, because it does not
-    compute 1 - ŷ.
+    is wrong gives inf. With probabilities of K classes it is -Σ s_i ln ŷ_iy / Σ s_i, where y is the row's class. If you
+    have the weights instead of probabilities, `loss` is more accurate, because it does not compute 1 - ŷ.
 
     Parameters
     ----------
     y : array_like, shape (m,)
-        Labels in [0, 1].
-    y_hat : array_like, shape (m,)
-        Predicted probabilities in [0, 1].
+        Labels in [0, 1]; or codes 0, 1, … K - 1 of the classes.
+    y_hat : array_like, shape (m,), or (m, K) with K >= 2
+        Predicted probabilities in [0, 1]; of classes a column for each.
     sample_weight : array_like, shape (m,), optional
         Described in `gradstep`.
 
@@ -354,18 +355,41 @@ def cross_entropy(y: ArrayLike, y_hat: ArrayLike, *, sample_weight: ArrayLike | 
     TypeError
         If an array does not hold real numbers.
     ValueError
-        If the arrays are not vectors of one length, are empty, or hold values out of range.
+        If the lengths of the arrays differ, or they are empty or hold values out of range.
 
     Notes
     -----
-    This is the negative log-likelihood of independent Bernoulli trials, divided by their number.
+    This is the negative log-likelihood of independent Bernoulli trials, divided by their number; with K classes, of
+    draws from K classes.
 
     Examples
     --------
     >>> round(gradstep.cross_entropy([1, 0], [0.5, 0.5]), 6)
     0.693147
+    >>> round(gradstep.cross_entropy([2, 0], [[0.25, 0.25, 0.5], [0.5, 0.5, 0.0]]), 6)
+    0.693147
     """
-    return _native.cross_entropy(real("y", y), real("y_hat", y_hat), optional_real("sample_weight", sample_weight))
+    y, y_hat = real("y", y), real("y_hat", y_hat)
+    if y_hat.ndim == 2 and y_hat.shape[1] > 1:
+        y, y_hat = np.ones(len(y_hat)), _of_labels(y, y_hat)
+    return _native.cross_entropy(y, y_hat, optional_real("sample_weight", sample_weight))
+
+
+def _of_labels(y: Array, y_hat: Array) -> Array:
+    """The probability of each row's own class; `y_hat` has shape (m, K)."""
+    m, classes = y_hat.shape
+    if y.shape != (m,):
+        raise ValueError(f"y must have shape ({m},) (one label per row of y_hat), got shape {shape_text(y.shape)}")
+    is_class = (y >= 0) & (y < classes) & (y == np.trunc(y))
+    if not is_class.all():
+        row = int(is_class.argmin())
+        raise ValueError(f"y must be class codes from 0 to {classes - 1}, got {y[row]:g} at row {row}")
+    outside = (y_hat < 0) | (y_hat > 1)  # NaN propagates
+    if outside.any():
+        row, column = np.argwhere(outside)[0].tolist()
+        got = f"{y_hat[row, column]:g} at row {row}, column {column}"
+        raise ValueError(f"y_hat must be probabilities in [0, 1], got {got}")
+    return y_hat[np.arange(m), y.astype(np.intp)]
 
 
 def loss(
@@ -656,7 +680,7 @@ def gradient_step(
     X: Features,
     y: ArrayLike,
     weights: ArrayLike,
-    bias: float,
+    bias: ArrayLike,
     learning_rate: float,
     *,
     reduction: Literal["mean", "sum"] = "mean",
@@ -667,14 +691,14 @@ def gradient_step(
 
     With ``reduction="mean"`` the new weights are w - α ∇E, where ∇E is the gradient of the mean error; with
     ``reduction="sum"``, w + α Σ s_i (y_i - ŷ_i) x_i, which is the same without division by Σ s_i. The bias changes
-    likewise, without x_i.
+    likewise, without x_i. Weights and bias of K classes change so class by class, by [y_i = k] - p_ik.
 
     Parameters
     ----------
     X : features, shape (m, n), or (n,) for one row
     y : array_like, shape (m,); of one row a scalar
-    weights : array_like, shape (n,)
-    bias : float
+    weights : array_like, shape (n,) or (K, n)
+    bias : float or array_like of shape (K,)
         Described in `gradstep`.
     learning_rate : float
         The learning rate α, finite and positive.
@@ -687,7 +711,8 @@ def gradient_step(
     Returns
     -------
     Step
-        Named tuple of the new `weights`, ndarray of shape (n,), float32 if `X` is, else float64; and `bias`, float.
+        Named tuple of the new `weights`, ndarray of shape (n,) or (K, n), float32 if `X` is, else float64; and `bias`,
+        float or ndarray of shape (K,).
 
     Raises
     ------

@@ -63,7 +63,7 @@ def gradient_step(
     reduction: str,
     sample_weight: Array | None,
     n_threads: int | None,
-) -> tuple[Array, float]: ...
+) -> tuple[Array, Any]: ...
 def hessian(
     x: _X, weights: Array, bias: float, sample_weight: Array | None, n_threads: int | None
 ) -> NDArray[np.float64]: ...
@@ -84,7 +84,7 @@ def descend(
     x: _X,
     y: Array,
     of_rows: list[Array | None],
-    start: tuple[Array | None, float],
+    start: tuple[Array | None, _Bias],
     callback: Callable[..., bool] | None,
-    keeps_path: bool,
+    keeps_path: Callable[[int], bool],
 ) -> dict[str, Any]: ...

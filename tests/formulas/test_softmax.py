@@ -26,7 +26,7 @@ from helpers.problems import (
     sample_weights,
 )
 from helpers.results import bits, every_formula
-from helpers.tolerances import class_tolerance
+from helpers.tolerances import class_tolerance, shift
 
 Array = npt.NDArray[Any]
 
@@ -286,3 +286,52 @@ def test_nan_propagates() -> None:
     assert np.isnan(got[7]).all()
     np.testing.assert_array_equal(np.delete(got, 7, 0), np.delete(clean, 7, 0))
     assert np.isnan(gradstep.loss(X, y, weights, biases))
+
+
+@both_dtypes
+@settings(max_examples=cases(200))
+@given(data=st.data())
+def test_a_step_matches_oracle(dtype: Any, data: st.DataObject) -> None:
+    problem = data.draw(class_problems(dtype))
+    weight = data.draw(st.none() | sample_weights(len(problem.y), dtype))
+    reduction, rate = data.draw(st.sampled_from(["mean", "sum"])), data.draw(st.sampled_from([1e-3, 1.0, 7.5]))
+    got = gradstep.gradient_step(*problem, rate, reduction=reduction, sample_weight=weight)
+    want = oracle.gradient_step(*problem, rate, reduction, weight)
+    grad, near = oracle.class_gradient(*problem, weight), class_tolerance(problem, dtype, weight)
+    total = 1.0 if reduction == "mean" else len(problem.y) if weight is None else float(weight.sum(dtype=float))
+    a, eps = rate * total, float(np.finfo(dtype).eps)
+    assert type(got) is gradstep.Step and got.weights.dtype == got.bias.dtype == dtype
+    # As for one score: α times the gradient's own bound, three roundings of α·g, and one addition.
+    for part, other, gradient, room, before in zip(
+        got, want, grad, (near.weights, near.bias), (problem.weights, problem.biases), strict=True
+    ):
+        spread = a * np.asarray(room) + 3 * eps * a * np.abs(gradient)
+        assert part.shape == before.shape
+        assert (np.abs(part - other) <= spread + shift(a * gradient, before, dtype)).all()
+
+
+@both_dtypes
+@settings(max_examples=cases(100))
+@given(data=st.data())
+def test_cross_entropy_of_classes_matches_oracle(dtype: Any, data: st.DataObject) -> None:
+    problem = data.draw(class_problems(dtype).filter(lambda problem: len(problem.weights) > 1))
+    weight = data.draw(st.none() | sample_weights(len(problem.y), dtype))
+    p = gradstep.predict_proba(problem.X, problem.weights, problem.biases)
+    with np.errstate(divide="ignore"):
+        errors = -np.log(p[np.arange(len(p)), problem.y].astype(float))
+    if weight is not None:
+        errors[weight == 0] = 0.0  # even where a probability of 0 makes the error infinite
+    want = float(np.average(errors, weights=weight))
+    for labels in (problem.y, problem.y.astype(float)):
+        got = gradstep.cross_entropy(labels, p, sample_weight=weight)
+        # A mean of terms that are not negative, of which each is a logarithm within 2 ULP, as is NumPy's.
+        assert got == want or abs(got - want) <= (len(p) + 8) * np.finfo(np.float64).eps * want
+
+
+def test_cross_entropy_of_two_classes_is_that_of_one_probability() -> None:
+    y, p = np.array([0, 1, 1]), np.array([0.25, 0.75, 0.125])
+    assert gradstep.cross_entropy(y, np.column_stack([1 - p, p])) == pytest.approx(
+        gradstep.cross_entropy(y, p), rel=1e-15
+    )
+    assert gradstep.cross_entropy([0, 1], [[1.0, 0.0], [1.0, 0.0]]) == np.inf
+    assert np.isnan(gradstep.cross_entropy([0, 1], [[np.nan, 0.0], [1.0, 0.0]]))

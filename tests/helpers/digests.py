@@ -38,7 +38,7 @@ def digest(case: Case) -> str:
     X = random.standard_normal((case.m, case.n), dtype=dtype)
     if case.layout in SPARSE:
         X[random.random(X.shape) < 0.8] = 0
-    K = 3 if case.formula == "classes" else 1
+    K = 3 if case.formula in ("classes", "descent of classes") else 1
     y = random.integers(0, max(K, 2), case.m).astype(dtype)
     weights = (random.standard_normal((K, case.n)) / case.n**0.5).astype(dtype)
     bias = np.linspace(-0.3, 0.2, K).astype(dtype)
@@ -55,6 +55,19 @@ def digest(case: Case) -> str:
             results = (gradstep.covariance(x, weights, bias, **options),)
         except ValueError as error:  # too few rows
             results = (np.array([str(error)]),)
+    elif case.formula.startswith("descent"):
+        y[:K] = range(min(K, case.m))
+        parts = []
+        for batch_size in (None, 1, 7):
+            trainer = gradstep.Trainer(0.1, 2, batch_size=batch_size, l2=0.01, path=True, n_threads=case.n_threads)
+            counts = options.get("sample_weight")
+            try:
+                descent = trainer.fit(x, y, weights, bias, sample_weight=counts)
+            except ValueError as error:  # too few rows for three classes
+                parts.append(np.array([str(error)]))
+                continue
+            parts += [descent.weights, descent.bias, descent.history, *descent.path]
+        results = tuple(parts)
     elif case.formula == "predict_proba":
         z = gradstep.decision_function(x, weights, bias, n_threads=case.n_threads)
         results = (z, gradstep.predict_proba(x, weights, bias, n_threads=case.n_threads))

@@ -18,7 +18,8 @@ Array = npt.NDArray[Any]
 
 class Parameters(NamedTuple):
     weights: Array
-    bias: float
+    """Shape (n,), or (K, n) of K classes, which have K biases."""
+    bias: Any
 
 
 class Update(NamedTuple):
@@ -87,7 +88,7 @@ def gradient_step(
     X: Any,
     y: Any,
     weights: Any,
-    bias: float,
+    bias: Any,
     learning_rate: float,
     reduction: str = "mean",
     sample_weight: Any = None,
@@ -97,15 +98,19 @@ def gradient_step(
     """w ← w - α (∂E + l2 w) and b ← b - α ∂E; "sum" steps along the sum instead of the mean of the rows."""
     total = len(y) if sample_weight is None else f64(sample_weight).sum()
     rate = learning_rate * (total if reduction == "sum" else 1.0)
-    grad = gradient(X, y, weights, bias, sample_weight, activation)
-    return Parameters(f64(weights) - rate * (grad.weights + l2 * f64(weights)), float(bias - rate * grad.bias))
+    if np.ndim(weights) == 2:
+        grad = class_gradient(X, y, weights, bias, sample_weight)
+    else:
+        grad = gradient(X, y, weights, bias, sample_weight, activation)
+    after = f64(bias) - rate * grad.bias
+    return Parameters(f64(weights) - rate * (grad.weights + l2 * f64(weights)), after if after.ndim else float(after))
 
 
 def updates(
     X: Any,
     y: Any,
     weights: Any,
-    bias: float,
+    bias: Any,
     *,
     learning_rate: float,
     orders: Iterable[Any],
@@ -114,7 +119,7 @@ def updates(
 ) -> Iterator[Update]:
     """Descent, literally: for every epoch's order of the rows, for every batch in that order, one step."""
     X, y = f64(X), f64(y)
-    state = Parameters(f64(weights), float(bias))
+    state = Parameters(f64(weights), f64(bias) if np.ndim(bias) else float(bias))
     for epoch, order in enumerate(orders):
         order = np.asarray(order)
         size = len(order) if batch_size is None else batch_size
@@ -149,11 +154,11 @@ def class_loss(X: Any, y: Any, weights: Any, biases: Any, sample_weight: Any = N
     return float(np.average(class_errors(class_score(X, weights, biases), y), weights=sample_weight))
 
 
-def class_gradient(X: Any, y: Any, weights: Any, biases: Any, sample_weight: Any = None) -> tuple[Array, Array]:
+def class_gradient(X: Any, y: Any, weights: Any, biases: Any, sample_weight: Any = None) -> Parameters:
     X, y = f64(X), np.asarray(y).astype(int)
     s = np.ones(len(y)) if sample_weight is None else f64(sample_weight)
     residual = s[:, None] * (softmax(class_score(X, weights, biases)) - np.eye(len(biases))[y])
-    return residual.T @ X / s.sum(), f64(residual.sum(axis=0) / s.sum())
+    return Parameters(residual.T @ X / s.sum(), f64(residual.sum(axis=0) / s.sum()))
 
 
 def lipschitz(X: Any, sample_weight: Any = None) -> float:

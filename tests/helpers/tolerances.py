@@ -106,14 +106,19 @@ def shift(delta: Any, weights: Any, dtype: Any) -> Any:
     return finfo.eps * size + 2 * float(finfo.smallest_subnormal)
 
 
-def rounding_of_a_step(batch: Problem, rate: float, l2: float, dtype: Any, scaled: bool = False) -> tuple[Array, float]:
+def rounding_of_a_step(
+    batch: Problem | ClassProblem, rate: float, l2: float, dtype: Any, scaled: bool = False
+) -> tuple[Array, Any]:
     """How far one computed update of the mean may be from the exact one, started from the same weights.
 
     A penalised descent point by point is `scaled`: its weights are a scale times values. An update rounds both,
     and their product where it is read, before the update and after it: four times eps/2·|w|, where the addition alone
     is allowed two.
     """
-    grad, near = oracle.gradient(*batch), tolerance(batch, dtype)
+    if isinstance(batch, ClassProblem):
+        grad, near, before = oracle.class_gradient(*batch), class_tolerance(batch, dtype), batch.biases
+    else:
+        grad, near, before = oracle.gradient(*batch), tolerance(batch, dtype), np.float64(batch.bias)
     penalty = l2 * np.abs(batch.weights.astype(np.float64))
     # The gradient's own bound, five roundings of α, l2, k and their products, and the addition to the weights.
     eps = float(np.finfo(dtype).eps)
@@ -121,6 +126,6 @@ def rounding_of_a_step(batch: Problem, rate: float, l2: float, dtype: Any, scale
     weights = rate * near.weights + 5 * eps * size + shift(size, batch.weights, dtype)
     if scaled and l2 > 0:
         weights = weights + eps * np.abs(batch.weights.astype(np.float64))
-    size_b = rate * abs(grad.bias)
-    bias = rate * near.bias + 5 * eps * size_b + float(shift(size_b, batch.bias, dtype))
+    size_b = rate * np.abs(grad.bias)
+    bias = rate * near.bias + 5 * eps * size_b + shift(size_b, before, dtype)
     return weights, bias

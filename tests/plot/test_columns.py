@@ -171,6 +171,17 @@ def test_regions_of_a_perceptron_and_of_two_classes() -> None:
         assert np.array_equal(ax.collections[0].get_array().ravel(), want)
 
 
+def test_regions_of_a_descent_of_classes() -> None:
+    descent = gradstep.Trainer(0.1, 20, batch_size=1).fit(SPREAD[:, :2], CODES)
+    ax = gradstep.plot.regions(descent, SPREAD[:, :2], CODES, grid_resolution=9)
+    places = np.meshgrid(*(np.linspace(*limits, 9) for limits in (ax.get_xlim(), ax.get_ylim())))
+    inside = ax.collections[0].get_array().ravel()
+    assert np.array_equal(inside, descent.predict(np.column_stack([place.ravel() for place in places])))
+    assert set(inside) == {0, 1, 2}
+    with pytest.raises(ValueError, match="descent must be of two classes, got 3: regions draws them"):
+        gradstep.plot.lines(descent, SPREAD[:, :2], CODES)
+
+
 def test_a_perceptron_says_one_where_the_score_is_zero() -> None:
     rows, labels = [[0.0, 1.0], [1.0, 0.0]], [1, 1]
     for activation, code in (("step", 1), ("sigmoid", 0)):

@@ -23,6 +23,7 @@ from helpers.digests import DENSE, SPARSE, Case, digest
 from helpers.problems import cases
 
 THREADS = (1, 2, 3, 8)
+FORMULAS = ("loss_gradient", "predict_proba", "classes", "hessian", "covariance", "descent", "descent of classes")
 
 
 class Process:
@@ -64,7 +65,7 @@ def processes() -> Iterator[dict[str, Process]]:
 def drawn_cases(draw: st.DrawFn) -> Case:
     layout = draw(st.sampled_from(DENSE + SPARSE))
     return Case(
-        formula=draw(st.sampled_from(("loss_gradient", "predict_proba", "classes", "hessian", "covariance"))),
+        formula=draw(st.sampled_from(FORMULAS)),
         m=draw(st.integers(1, 300) | st.integers(1, 12_000)),
         n=draw(st.integers(1, 40) | st.sampled_from([64, 100, 129, 300])),
         dtype=draw(st.sampled_from(["float32", "float64"])),

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from numpy.typing import ArrayLike, NDArray
 
+from gradstep import _formulas
 from gradstep._arrays import Array, Features
 from gradstep._descent import Trainer
 from gradstep._options import count, kind
@@ -191,6 +192,7 @@ def perceptron(
         raise TypeError(f"trainer must be a Trainer, got {kind(trainer)}")
     table = Table.of(X, names)
     Plane.of(table, columns)
+    _formulas.loss(table.X, y, np.zeros(table.X.shape[1]))  # only for its check of the labels: there are two classes
     descents = [replace(trainer, activation=word).fit(table.X, y) for word in ("sigmoid", "step")]
     found = _canvas.pair(axes)
     for ax, descent in zip(found, descents, strict=True):

@@ -202,6 +202,8 @@ def draw_weights(
 def _evaluated(y: ArrayLike, y_hat: ArrayLike) -> tuple[Array, Array]:
     """Labels and probabilities, after checks of both."""
     y, y_hat = real("y", y), real("y_hat", y_hat)
+    if y_hat.ndim == 2:
+        raise ValueError(f"y_hat must be 1-dimensional, got shape {y_hat.shape}")
     _formulas.cross_entropy(y, y_hat)  # only for its checks of the arguments
     wrong = ~np.isin(y, (0, 1))
     if wrong.any():

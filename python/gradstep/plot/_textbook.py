@@ -87,6 +87,8 @@ def gradient_sizes(
     X, y, weights = real("X", X), np.atleast_1d(real("y", y)), real("weights", weights)
     X = X[np.newaxis] if X.ndim == 1 else X
     bias = number("bias", bias)
+    if weights.ndim == 2:
+        raise ValueError(f"weights must be 1-dimensional, got shape {weights.shape}")
     _formulas.gradient_step(X, y, weights, bias, 1.0)  # only for its checks of the arguments
     distances = np.abs(y - _formulas.predict_proba(X, weights, bias))
     sizes = np.empty(len(X))

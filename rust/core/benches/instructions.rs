@@ -16,8 +16,8 @@ use std::process::{Command, ExitCode};
 
 use gradstep_core::{
     Activation, Dataset, Elements, Float, Function, Isa, Job, Matrix, Options, Parameters, Penalty,
-    Reduction, Threads, Unmonitored, Vector, apply, cross_entropy, descend, loss, loss_gradient,
-    predict_proba,
+    Reduction, Start, Threads, Unmonitored, Vector, apply, cross_entropy, descend, loss,
+    loss_gradient, predict_proba,
 };
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -189,10 +189,9 @@ fn points(repeats: usize, m: usize, n: usize) -> Outcome<()> {
         trace: false,
     };
     let y = Vector::from_slice(&y);
-    descend(
+    descend::<f64>(
         &Dataset::new(&x, &y, None)?,
-        vec![0.0; n],
-        0.0,
+        &Start::default(),
         &options,
         &mut Unmonitored,
     )?;

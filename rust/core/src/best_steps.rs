@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use crate::descent::{Descent, Observer, Options, check_start};
-use crate::error::{Error, check_length};
+use crate::descent::{Descent, Observer, Options};
+use crate::error::Error;
 use crate::float::Float;
 use crate::kernel::{self, Dataset};
 use crate::math::larger;
@@ -13,28 +13,26 @@ use crate::solver::plane_search;
 use crate::solver::run::{FitObserver, Iteration, Run, Separation};
 use crate::solver::separation;
 use crate::source::{Arrays, Source};
+use crate::start::Start;
 use crate::stop::StopReason;
 
-/// Gradient descent over full batches from `weights` and `bias`, with the optimal step length and momentum of each
-/// epoch instead of a learning rate. Of the options, only `epochs`, `penalty` (without l1), `fit_bias`, `tol` and
+/// Gradient descent over full batches from `start`, by default from zeros, with the optimal step length and momentum of
+/// each epoch instead of a learning rate. Of the options, only `epochs`, `penalty` (without l1), `fit_bias`, `tol` and
 /// `threads` are used.
 ///
 /// # Errors
 ///
-/// As [`fit`](crate::fit()), and those of [`Options::check`]; [`Error::Number`] for weights at which the error is not
-/// finite.
+/// As [`descend`](crate::descend()); [`Error::Number`] for weights at which the error is not finite.
 pub fn descend_with_best_steps<F: Float>(
     dataset: &Dataset<'_>,
-    weights: Vec<F>,
-    bias: F,
+    start: &Start,
     options: &Options,
     observer: &mut dyn Observer<F>,
 ) -> Result<Descent<F>, Error> {
     options.check()?;
-    let n = dataset.x.columns();
-    check_length("weights", weights.len(), n, "one weight per column of X")?;
-    check_start(&weights, bias)?;
-    let labels = kernel::binary_labels(dataset, &mut Job::new(options.threads, observer)?)?;
+    let labels = kernel::labels(dataset, &mut Job::new(options.threads, observer)?)?;
+    options.begin(labels.scores, dataset.offset.is_some(), observer)?;
+    let (weights, biases) = start.parameters::<F>(dataset.x.columns(), labels.scores)?;
     let (source, precision) = (Arrays(*dataset), F::PRECISION);
     dataset.check_offsets()?;
     let fit_bias = options.fit_bias;
@@ -47,8 +45,7 @@ pub fn descend_with_best_steps<F: Float>(
         are_complete: false,
     };
     let mut run = Run::new(&mut epochs, options.threads, f64::INFINITY, basis)?;
-    let mut v: Vec<f64> = weights.iter().map(|w| w.to_f64()).collect();
-    v.push(bias.to_f64());
+    let v: Vec<f64> = weights.iter().chain(&biases).map(|v| v.to_f64()).collect();
     let value = run.evaluate(&objective, &v, precision)?;
     if !value.is_finite() {
         dataset.check_finite()?;
@@ -70,11 +67,11 @@ pub fn descend_with_best_steps<F: Float>(
         stop_reason = StopReason::Separated;
     }
     let is_small = solution.iterate.value.gradient_norm <= options.tol;
-    let mut v = solution.iterate.v;
-    let bias = F::from_f64(v.pop().unwrap_or(0.0));
+    let rounded = |values: &[f64]| values.iter().map(|&v| F::from_f64(v)).collect();
+    let (weights, biases) = objective.split(&solution.iterate.v);
     Ok(Descent {
-        weights: v.iter().map(|&w| F::from_f64(w)).collect(),
-        bias,
+        weights: rounded(weights),
+        biases: rounded(biases),
         stop_reason: match stop_reason {
             StopReason::Callback if epochs.are_complete && is_small => StopReason::Tolerance,
             StopReason::Callback if epochs.are_complete => StopReason::Epochs,
@@ -103,10 +100,10 @@ impl<F> Monitor for Epochs<'_, F> {
 impl<F: Float> FitObserver for Epochs<'_, F> {
     fn iteration(&mut self, iteration: &Iteration<'_>) -> ControlFlow<()> {
         self.history.push(iteration.loss);
-        let weights: Vec<F> = iteration.weights.iter().map(|&w| F::from_f64(w)).collect();
-        let bias = F::from_f64(iteration.biases.iter().sum());
+        let rounded = |values: &[f64]| values.iter().map(|&v| F::from_f64(v)).collect::<Vec<F>>();
+        let (weights, biases) = (rounded(iteration.weights), rounded(iteration.biases));
         self.observer
-            .epoch(iteration.number, iteration.loss, &weights, bias)?;
+            .epoch(iteration.number, iteration.loss, &weights, &biases)?;
         self.are_complete = self.history.len() == self.most;
         if self.are_complete {
             ControlFlow::Break(())

@@ -4,8 +4,7 @@
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 
-use crate::descent::check_start;
-use crate::error::{Error, check_length, check_room, one_of};
+use crate::error::{Error, check_room, one_of};
 use crate::float::{Float, Precision};
 use crate::kernel::{Dataset, Labels};
 use crate::linalg::centre;
@@ -22,6 +21,7 @@ use crate::solver::separation;
 use crate::solver::stages::{self, Solution};
 use crate::solver::view::Alias;
 use crate::source::{Arrays, Chunks, ReadRows, Source};
+use crate::start::Start;
 use crate::stop::StopReason;
 
 /// The algorithm that finds the optimum.
@@ -167,62 +167,14 @@ pub struct Optimum {
     pub separation: Option<(Vec<f64>, Vec<f64>)>,
 }
 
-/// Initial weights and biases. By default the weights are zero and the biases optimal for them.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Start {
-    /// w, shape (n); of several classes (K, n).
-    pub weights: Option<Vec<f64>>,
-    /// Number of rows of the weights, if they were given as a matrix.
-    pub rows: Option<usize>,
-    /// b, one per score.
-    pub biases: Option<Vec<f64>>,
-}
-
-impl Start {
-    fn check(&self, columns: usize, scores: usize, precision: Precision) -> Result<(), Error> {
-        if let Some(weights) = &self.weights {
-            match (scores, self.rows) {
-                (1, None) => {
-                    let unit = "one weight per column of X";
-                    check_length("weights", weights.len(), columns, unit)?;
-                }
-                (_, Some(rows)) if scores > 1 && rows == scores => {
-                    let width = weights.len() / rows;
-                    let unit = "one per column of X, in each row of weights";
-                    check_length("weights", width, columns, unit)?;
-                }
-                (_, rows) => {
-                    let got =
-                        rows.map_or("one dimension".to_owned(), |rows| format!("{rows} rows"));
-                    return Err(Error::Conflict {
-                        argument: "weights",
-                        expected: "one-dimensional for labels in [0, 1], and a row per class for class codes",
-                        got,
-                    });
-                }
-            }
-        }
-        if let Some(biases) = &self.biases {
-            check_length("bias", biases.len(), scores, "one per class")?;
-        }
-        let rounded = |values: &Option<Vec<f64>>| {
-            let mut values = values.clone().unwrap_or_default();
-            precision.round(&mut values);
-            values
-        };
-        let (weights, biases) = (rounded(&self.weights), rounded(&self.biases));
-        check_start(&weights, 0.0)?;
-        biases.iter().try_for_each(|&bias| check_start(&[], bias))
-    }
-}
-
 /// Numbers stored per weight during a fit: the recent steps and gradients of L-BFGS, and sums of leaves.
 const VECTORS: u128 = 64;
 /// Passes reserved for the Newton steps after L-BFGS; at most half of `max_passes`.
 const NEWTON_PASSES: f64 = 500.0;
 
 /// Minimises E plus the penalty, `E = Σ s_i E_i / Σ s_i`: E_i is the cross-entropy of the sigmoid for labels in
-/// [0, 1], and of softmax for the codes 0 … K − 1 of K ≥ 3 classes.
+/// [0, 1], and of softmax for the codes 0 … K − 1 of K ≥ 3 classes. By default the initial weights are zero and the
+/// biases optimal for them.
 ///
 /// # Errors
 ///

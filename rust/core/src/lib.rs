@@ -12,7 +12,8 @@
 //! * [`vector`](Vector), `strips`, [`matrix`](Matrix), [`sparse`](Sparse), [`features`](Features), `shuffle`: arrays in
 //!   any memory layout, read in place or copied block by block, and the random order of rows;
 //! * `elementwise`, `kernel`: the formulas over arrays and over a [`Dataset`], in one pass;
-//! * [`penalty`](Penalty), [`stop`](StopReason): the penalty on the weights; why a descent or a fit ended;
+//! * [`penalty`](Penalty), [`start`](Start), [`stop`](StopReason): the penalty on the weights; where a descent or a fit
+//!   starts, and why it ended;
 //! * `descent`: gradient descent, w ← w − α ∇E with learning rate α and mean error E, over epochs;
 //! * `source`: the trait through which solvers read rows, and its implementation for arrays in memory;
 //! * `solver`, [`fit`](fit()), [`covariance`](covariance()): the optimum with a proved bound on its distance from the
@@ -21,7 +22,8 @@
 //! # Conventions
 //!
 //! `X` has shape (m, n), `y` in [0, 1] shape (m), the weights w shape (n). Scores are z = X w + b with the bias b,
-//! predictions ŷ = σ(z). Errors are in nats per row. Results have the same bits on any number of threads, on every
+//! predictions ŷ = σ(z). Of K classes, `y` has their codes 0 … K − 1, the weights have shape (K, n), and predictions are
+//! the softmax of K scores. Errors are in nats per row. Results have the same bits on any number of threads, on every
 //! instruction set, and for every memory layout of the same numbers. Bad input gives an [`Error`], never a panic.
 
 mod best_steps;
@@ -46,6 +48,7 @@ mod simd;
 mod solver;
 mod source;
 mod sparse;
+mod start;
 mod stop;
 #[expect(unsafe_code, reason = "memory in strips, checked once for many uses")]
 mod strips;
@@ -58,7 +61,7 @@ pub use elements::Elements;
 pub use elementwise::{Function, apply, apply_in_place};
 pub use error::{Error, zeros};
 pub use features::Features;
-pub use fit::{FitOptions, Optimum, Solver, Start, fit, fit_rows};
+pub use fit::{FitOptions, Optimum, Solver, fit, fit_rows};
 pub use float::Float;
 pub use kernel::{
     Dataset, Gradient, LossGradient, Parameters, cross_entropy, decision_function, hessian, loss,
@@ -73,5 +76,6 @@ pub use solver::run::{FitObserver, Iteration, Record};
 pub use solver::view::Alias;
 pub use source::ReadRows;
 pub use sparse::{Indices, Sparse, Transposed};
+pub use start::Start;
 pub use stop::StopReason;
 pub use vector::Vector;

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use gradstep_core::{
-    Activation, Dataset, Descent, Error, Monitor, Observer, Options, Penalty, Reduction, Threads,
-    Trace, Vector, descend_with_best_steps,
+    Activation, Dataset, Descent, Error, Monitor, Observer, Options, Penalty, Reduction, Start,
+    Threads, Trace, Vector, descend_with_best_steps,
 };
 use numpy::{Element, PyArrayMethods};
 use pyo3::prelude::*;
@@ -12,8 +12,9 @@ use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
 use crate::arrays::{Array, Number, View, numpy, pack};
 use crate::features::GivenFeatures;
-use crate::formulas::{GivenRows, OfRows, vector};
+use crate::formulas::{GivenRows, OfRows};
 use crate::monitor::PythonMonitor;
+use crate::parameters::{GivenStart, classes_of, pack_biases, pack_weights, unpack_start};
 use crate::value_error;
 
 /// The options of a `gradstep.Trainer` in the order of its parameters, except that `shuffle` and `seed` are one: the
@@ -61,24 +62,22 @@ pub(crate) fn check_descent(given: GivenOptions<'_>) -> PyResult<()> {
     unpack(given).map(|_| ())
 }
 
-/// Runs gradient descent. Returns a dict with the fields of `gradstep.Descent`; the stop reason is a word.
+/// Runs gradient descent. Returns a dict with the fields of `gradstep.Descent`; the stop reason is a word. `keeps_path`
+/// is called with the number of scores of a row, and says whether to keep the path.
 #[pyfunction]
 pub(crate) fn descend<'py>(
     given: GivenOptions<'py>,
     x: &Bound<'py, PyAny>,
     y: &Array<'py>,
     of_rows: GivenRows<'py>,
-    start: (Option<Array<'py>>, f64),
+    start: GivenStart<'py>,
     callback: Option<Py<PyAny>>,
-    keeps_path: bool,
+    keeps_path: Py<PyAny>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let py = x.py();
     let (x, y) = (GivenFeatures::new(x)?, View::new("y", y, 1)?);
     let of_rows = OfRows::new(of_rows)?;
-    let (weights, bias) = start;
-    let weights = weights
-        .map(|weights| vector("weights", &weights))
-        .transpose()?;
+    let start = unpack_start(start)?;
     let (options, best_steps, n_threads) = unpack(given)?;
     let threads = Threads::new(n_threads).map_err(value_error)?;
     let run = Run {
@@ -87,16 +86,14 @@ pub(crate) fn descend<'py>(
         x: &x,
         y: &y,
         of_rows: &of_rows,
-        bias,
+        start,
         callback,
         keeps_path,
     };
     if x.is_single() {
-        let weights = weights.map(|weights| weights.to_vec()).transpose()?;
-        run.descend::<f32>(py, weights)
+        run.descend::<f32>(py)
     } else {
-        let weights = weights.map(|weights| weights.to_vec()).transpose()?;
-        run.descend::<f64>(py, weights)
+        run.descend::<f64>(py)
     }
 }
 
@@ -106,45 +103,33 @@ struct Run<'a, 'py> {
     x: &'a GivenFeatures<'py>,
     y: &'a View<'py>,
     of_rows: &'a OfRows<'py>,
-    bias: f64,
+    start: Start,
     callback: Option<Py<PyAny>>,
-    keeps_path: bool,
+    keeps_path: Py<PyAny>,
 }
 
 impl<'py> Run<'_, 'py> {
-    fn descend<F: Number>(
-        self,
-        py: Python<'py>,
-        weights: Option<Vec<F>>,
-    ) -> PyResult<Bound<'py, PyDict>> {
-        let options = self.options;
+    fn descend<F: Number>(self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let (options, start) = (self.options, self.start);
         let rows = self.x.rows::<F>(py, options.threads)?;
         let (x, y) = (rows.features()?, self.y.vector()?);
         let sample_weight = self.of_rows.sample_weight()?;
         let offset = self.of_rows.offset::<F>()?;
         let offset = offset.as_deref().map(Vector::from_slice);
-        let weights = match weights {
-            Some(weights) => weights,
-            // Fails with MemoryError: an array with a stride of 0 may have more columns than memory could hold.
-            None => {
-                gradstep_core::zeros("weights", x.columns(), "columns of X").map_err(value_error)?
-            }
-        };
-        let (bias, best_steps) = (F::from_f64(self.bias), self.best_steps);
-        let columns = x.columns();
-        let start = (pack(py, weights.clone()), bias.to_f64());
+        let best_steps = self.best_steps;
         let mut watch = Watch {
             monitor: PythonMonitor::new(self.callback),
-            path: self.keeps_path.then(Path::default),
+            keeps_path: self.keeps_path,
+            path: None,
             is_out_of_memory: false,
         };
         let descent = py.detach(|| {
             let dataset = Dataset::new(x, &y, sample_weight.as_ref())?;
             let dataset = dataset.with_offset(offset.as_ref())?;
             let descent = if best_steps {
-                descend_with_best_steps(&dataset, weights, bias, &options, &mut watch)
+                descend_with_best_steps::<F>(&dataset, &start, &options, &mut watch)
             } else {
-                gradstep_core::descend(&dataset, weights, bias, &options, &mut watch)
+                gradstep_core::descend(&dataset, &start, &options, &mut watch)
             }?;
             match watch.is_out_of_memory {
                 false => Ok(descent),
@@ -156,15 +141,19 @@ impl<'py> Run<'_, 'py> {
             }
         });
         let descent = watch.monitor.finish(descent)?;
+        let scores = descent.biases.len();
+        let (weights, biases) = start
+            .parameters::<F>(x.columns(), scores)
+            .map_err(value_error)?;
+        let path = watch.path.map(|path| path.pack(py, x.columns(), scores));
         let found = pack_descent(py, descent, options.batch_size == Some(1))?;
-        found.set_item("start", start)?;
-        let path = watch.path.map(|path| path.pack(py, columns)).transpose()?;
-        found.set_item("path", path)?;
+        found.set_item("start", pack_parameters(py, &weights, &biases)?)?;
+        found.set_item("path", path.transpose()?)?;
         Ok(found)
     }
 }
 
-/// The weights and the bias at the end of each epoch, one epoch behind the other.
+/// The weights and biases at the end of each epoch, one epoch behind the other.
 #[derive(Default)]
 struct Path<F> {
     weights: Vec<F>,
@@ -173,29 +162,45 @@ struct Path<F> {
 
 impl<F: Number> Path<F> {
     /// Adds those of an epoch; whether there was memory for them.
-    fn push(&mut self, weights: &[F], bias: F) -> bool {
+    fn push(&mut self, weights: &[F], biases: &[F]) -> bool {
         let room = self
             .weights
             .try_reserve(weights.len())
-            .and_then(|()| self.biases.try_reserve(1));
+            .and_then(|()| self.biases.try_reserve(biases.len()));
         if room.is_ok() {
             self.weights.extend_from_slice(weights);
-            self.biases.push(bias);
+            self.biases.extend_from_slice(biases);
         }
         room.is_ok()
     }
 
-    /// An array of shape (epochs, n), and one of shape (epochs).
-    fn pack(self, py: Python<'_>, columns: usize) -> PyResult<Bound<'_, PyTuple>> {
-        let shape = [self.biases.len(), columns];
-        let weights = pack(py, self.weights).reshape(shape)?;
-        (weights, pack(py, self.biases)).into_pyobject(py)
+    /// Arrays of shapes (epochs, n) and (epochs); with K classes (epochs, K, n) and (epochs, K).
+    fn pack(self, py: Python<'_>, columns: usize, scores: usize) -> PyResult<Bound<'_, PyTuple>> {
+        let mut shape = vec![self.biases.len() / scores];
+        shape.extend(classes_of(scores));
+        let biases = pack(py, self.biases).reshape(shape.clone())?;
+        shape.push(columns);
+        (pack(py, self.weights).reshape(shape)?, biases).into_pyobject(py)
     }
+}
+
+/// The weights and the bias, or the biases of classes.
+fn pack_parameters<'py, F: Number>(
+    py: Python<'py>,
+    weights: &[F],
+    biases: &[F],
+) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    let classes = classes_of(biases.len());
+    Ok((
+        pack_weights(py, weights, classes)?,
+        pack_biases(py, biases, classes)?,
+    ))
 }
 
 /// Lets Ctrl-C through, calls the callback, and keeps the path if it is asked for.
 struct Watch<F> {
     monitor: PythonMonitor,
+    keeps_path: Py<PyAny>,
     path: Option<Path<F>>,
     is_out_of_memory: bool,
 }
@@ -211,16 +216,22 @@ impl<F: Number> Observer<F> for Watch<F> {
         self.monitor.has_callback()
     }
 
-    fn epoch(&mut self, epoch: usize, loss: f64, weights: &[F], bias: F) -> ControlFlow<()> {
+    fn begin(&mut self, scores: usize) -> ControlFlow<()> {
+        let keeps_path = self.monitor.ask(&self.keeps_path, scores)?;
+        self.path = keeps_path.then(Path::default);
+        ControlFlow::Continue(())
+    }
+
+    fn epoch(&mut self, epoch: usize, loss: f64, weights: &[F], biases: &[F]) -> ControlFlow<()> {
         if let Some(path) = &mut self.path
-            && !path.push(weights, bias)
+            && !path.push(weights, biases)
         {
             self.is_out_of_memory = true;
             return ControlFlow::Break(());
         }
         self.monitor.call(|py| {
-            let weights = pack(py, weights.to_vec());
-            (epoch, loss, weights, bias.to_f64()).into_pyobject(py)
+            let (weights, bias) = pack_parameters(py, weights, biases)?;
+            (epoch, loss, weights, bias).into_pyobject(py)
         })
     }
 }
@@ -234,10 +245,11 @@ fn pack_descent<F: Number>(
         .trace
         .map(|trace| pack_trace(py, trace, point_by_point))
         .transpose()?;
+    let (weights, bias) = pack_parameters(py, &descent.weights, &descent.biases)?;
     let found = PyDict::new(py);
     found.set_item("n_epochs", descent.history.len())?;
-    found.set_item("weights", pack(py, descent.weights))?;
-    found.set_item("bias", descent.bias.to_f64())?;
+    found.set_item("weights", weights)?;
+    found.set_item("bias", bias)?;
     found.set_item("history", pack(py, descent.history))?;
     found.set_item("stop_reason", descent.stop_reason.name())?;
     found.set_item("trace", trace)?;
@@ -256,18 +268,23 @@ fn pack_trace<F: Number>(
         numpy::dtype::<f64>(py),
         numpy::dtype::<i64>(py),
     );
-    let (batch, columns) = (vec![trace.batch], vec![trace.columns]);
-    let batch = if point_by_point { Vec::new() } else { batch };
+    let batch = match point_by_point {
+        true => Vec::new(),
+        false => vec![trace.batch],
+    };
+    let scores: Vec<usize> = classes_of(trace.scores).into_iter().collect();
+    let scores_of_batch = [batch.as_slice(), &scores].concat();
+    let weights = [scores.as_slice(), &[trace.columns]].concat();
     let fields = [
         ("epoch", &integer, Vec::new()),
         ("row", &integer, batch.clone()),
-        ("z", &number, batch.clone()),
-        ("y_hat", &number, batch.clone()),
+        ("z", &number, scores_of_batch.clone()),
+        ("y_hat", &number, scores_of_batch.clone()),
         ("error", &float, Vec::new()),
-        ("delta_weights", &number, columns.clone()),
-        ("delta_bias", &number, Vec::new()),
-        ("weights", &number, columns.clone()),
-        ("bias", &number, Vec::new()),
+        ("delta_weights", &number, weights.clone()),
+        ("delta_bias", &number, scores.clone()),
+        ("weights", &number, weights.clone()),
+        ("bias", &number, scores.clone()),
     ];
     let types = PyList::empty(py);
     for (name, dtype, shape) in fields {
@@ -276,13 +293,13 @@ fn pack_trace<F: Number>(
     let array = numpy(py, "empty")?.call1((records, types))?;
     assign(&array, "epoch", trace.epoch, &[])?;
     assign(&array, "row", trace.row, &batch)?;
-    assign(&array, "z", trace.z, &batch)?;
-    assign(&array, "y_hat", trace.y_hat, &batch)?;
+    assign(&array, "z", trace.z, &scores_of_batch)?;
+    assign(&array, "y_hat", trace.y_hat, &scores_of_batch)?;
     assign(&array, "error", trace.error, &[])?;
-    assign(&array, "delta_weights", trace.delta_weights, &columns)?;
-    assign(&array, "delta_bias", trace.delta_bias, &[])?;
-    assign(&array, "weights", trace.weights, &columns)?;
-    assign(&array, "bias", trace.bias, &[])?;
+    assign(&array, "delta_weights", trace.delta_weights, &weights)?;
+    assign(&array, "delta_bias", trace.delta_bias, &scores)?;
+    assign(&array, "weights", trace.weights, &weights)?;
+    assign(&array, "bias", trace.bias, &scores)?;
     Ok(array)
 }
 

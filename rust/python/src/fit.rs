@@ -15,7 +15,7 @@ use crate::arrays::{Array, Number, Real, View, numpy};
 use crate::features::GivenFeatures;
 use crate::formulas::{GivenRows, OfRows, vector};
 use crate::monitor::PythonMonitor;
-use crate::parameters::{biases, pack_biases, pack_weights, rows_of, weights_of};
+use crate::parameters::{GivenStart, classes_of, pack_biases, pack_weights, unpack_start};
 use crate::value_error;
 
 /// Elements up to which one thread does all of the work: counting processors would take longer.
@@ -36,9 +36,6 @@ type GivenOptions<'py> = (
 
 /// Penalty factors, prior, lower and upper bounds: a number for each column.
 type GivenColumns<'py> = [Option<Array<'py>>; 4];
-
-/// Weights and bias to start from.
-type GivenStart<'py> = (Option<Array<'py>>, Option<Bound<'py, PyAny>>);
 
 /// The options of a fit with so many columns, and how many threads there may be.
 fn unpack(given: GivenOptions<'_>, columns: usize) -> PyResult<(FitOptions, Option<usize>)> {
@@ -126,18 +123,6 @@ pub(crate) fn fit<'py>(
     } else {
         arguments.fit::<f64>(py)
     }
-}
-
-/// Weights and biases to start from; a bias comes with weights only.
-fn unpack_start((weights, bias): GivenStart<'_>) -> PyResult<Start> {
-    let weights = weights.as_ref().map(weights_of).transpose()?;
-    let rows = weights.as_ref().and_then(rows_of);
-    let biases = bias.map(|bias| biases(&bias, rows.unwrap_or(1)));
-    Ok(Start {
-        weights: weights.map(|weights| weights.to_vec::<f64>()).transpose()?,
-        rows,
-        biases: biases.transpose()?,
-    })
 }
 
 /// The arguments of a fit; X has type `X`.
@@ -267,11 +252,6 @@ fn pack_iteration<'py>(
         biases,
     )
         .into_pyobject(py)
-}
-
-/// One score is none of several classes.
-fn classes_of(scores: usize) -> Option<usize> {
-    (scores > 1).then_some(scores)
 }
 
 /// Weights and biases, rounded to `f32` where they are to be `single`.

@@ -98,7 +98,6 @@ pub(crate) fn gradient_step<'py>(
     n_threads: Option<usize>,
 ) -> PyResult<Pair<'py>> {
     let arguments = Arguments::new(x, y, weights, bias, sample_weight, n_threads)?;
-    arguments.parameters.check_one_score()?;
     let reduction = Reduction::parse(&reduction.to_string_lossy()).map_err(value_error)?;
     if arguments.x.is_single() {
         step_in::<f32>(x.py(), &arguments, learning_rate, reduction)
@@ -270,9 +269,12 @@ fn step_in<'py, F: Number>(
     learning_rate: f64,
     reduction: Reduction,
 ) -> PyResult<Pair<'py>> {
+    let classes = arguments.parameters.classes();
     let step = arguments.run(py, |dataset, parameters: &CoreParameters<'_, F>, job| {
         gradstep_core::gradient_step(dataset, parameters, learning_rate, reduction, job)
     })?;
-    let weights = pack(py, step.weights).into_any();
-    Ok((weights, pack_biases(py, &step.biases, None)?))
+    Ok((
+        pack_weights(py, &step.weights, classes)?,
+        pack_biases(py, &step.biases, classes)?,
+    ))
 }

@@ -97,9 +97,22 @@ impl PythonMonitor {
             let arguments = arguments(py)?;
             callback.bind(py).call1(arguments)?.extract::<bool>()
         });
-        match stop {
-            Ok(false) => ControlFlow::Continue(()),
-            Ok(true) => ControlFlow::Break(()),
+        match self.answer(stop) {
+            ControlFlow::Continue(false) => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(()),
+        }
+    }
+
+    /// Asks a function of Python, of one number, for True or False. Returns `Break` if it raises.
+    pub(crate) fn ask(&mut self, function: &Py<PyAny>, number: usize) -> ControlFlow<(), bool> {
+        let answer = Python::attach(|py| function.bind(py).call1((number,))?.extract::<bool>());
+        self.answer(answer)
+    }
+
+    /// The answer of a function of Python, whose exception is kept for [`PythonMonitor::finish`].
+    fn answer(&mut self, answer: PyResult<bool>) -> ControlFlow<(), bool> {
+        match answer {
+            Ok(answer) => ControlFlow::Continue(answer),
             Err(error) => {
                 self.signals.error = Some(error);
                 ControlFlow::Break(())

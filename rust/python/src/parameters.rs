@@ -1,6 +1,6 @@
 //! Converts weights and bias between Python's arrays and the core's vectors, for one score or one score per class.
 
-use gradstep_core::{Activation, Parameters as CoreParameters};
+use gradstep_core::{Activation, Parameters as CoreParameters, Start};
 use numpy::PyUntypedArray;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -22,7 +22,7 @@ impl<'py> Parameters<'py> {
     pub(crate) fn new(weights: &Array<'py>, bias: &Bound<'py, PyAny>) -> PyResult<Self> {
         let weights = weights_of(weights)?;
         let classes = rows_of(&weights).unwrap_or(1);
-        let biases = biases(bias, classes)?;
+        let biases = biases(bias, Some(classes))?;
         Ok(Parameters { weights, biases })
     }
 
@@ -37,13 +37,6 @@ impl<'py> Parameters<'py> {
             (None, [bias]) => CoreParameters::of_one_score(Activation::Sigmoid, weights, bias),
             _ => CoreParameters::of_classes(weights, biases),
         }
-    }
-
-    /// # Errors
-    ///
-    /// ValueError for weights of several classes.
-    pub(crate) fn check_one_score(&self) -> PyResult<()> {
-        self.weights.check_dimensions(1)
     }
 
     /// The weights, class by class, and the biases, converted to `F`; `columns` is the number of columns of X.
@@ -65,12 +58,30 @@ impl<'py> Parameters<'py> {
     }
 }
 
+/// Weights of shape (n,) or (K, n), and one bias or K, that a fit or a descent starts from.
+pub(crate) type GivenStart<'py> = (Option<Array<'py>>, Option<Bound<'py, PyAny>>);
+
+/// # Errors
+///
+/// ValueError as of [`weights_of`] and [`biases`].
+pub(crate) fn unpack_start((weights, bias): GivenStart<'_>) -> PyResult<Start> {
+    let weights = weights.as_ref().map(weights_of).transpose()?;
+    let rows = weights.as_ref().and_then(rows_of);
+    let classes = weights.as_ref().map(|_| rows.unwrap_or(1));
+    let biases = bias.map(|bias| biases(&bias, classes)).transpose()?;
+    Ok(Start {
+        weights: weights.map(|weights| weights.to_vec::<f64>()).transpose()?,
+        rows,
+        biases,
+    })
+}
+
 /// The weights with their shape checked: (n,) for one score, (K, n) for K classes.
 ///
 /// # Errors
 ///
 /// ValueError if they have neither one nor two dimensions, or two dimensions but no rows.
-pub(crate) fn weights_of<'py>(array: &Array<'py>) -> PyResult<Real<'py>> {
+fn weights_of<'py>(array: &Array<'py>) -> PyResult<Real<'py>> {
     let weights = Real::new("weights", array)?;
     match weights.shape() {
         [0, _] => Err(PyValueError::new_err(format!(
@@ -83,31 +94,39 @@ pub(crate) fn weights_of<'py>(array: &Array<'py>) -> PyResult<Real<'py>> {
 }
 
 /// The number of classes K if the weights have shape (K, n); `None` if they are a vector.
-pub(crate) fn rows_of(weights: &Real<'_>) -> Option<usize> {
+fn rows_of(weights: &Real<'_>) -> Option<usize> {
     match *weights.shape() {
         [rows, _] => Some(rows),
         _ => None,
     }
 }
 
-/// One bias per class, from an array, or from a number that is used for all classes.
+/// One bias per class, from an array, or from a number that is used for all classes. If it is not known how many classes
+/// there are, a number gives one bias, and an array may have any length.
 ///
 /// # Errors
 ///
 /// ValueError if `bias` is an array that is not a vector of length `classes`.
-pub(crate) fn biases(bias: &Bound<'_, PyAny>, classes: usize) -> PyResult<Vec<f64>> {
+fn biases(bias: &Bound<'_, PyAny>, classes: Option<usize>) -> PyResult<Vec<f64>> {
     let Ok(array) = bias.cast::<PyUntypedArray>() else {
-        return Ok(vec![bias.extract()?; classes]);
+        return Ok(vec![bias.extract()?; classes.unwrap_or(1)]);
     };
     let biases = Real::new("bias", array)?;
     biases.check_dimensions(1)?;
-    if biases.shape() != [classes] {
+    if let Some(classes) = classes
+        && biases.shape() != [classes]
+    {
         let got = shape_text(biases.shape());
         return Err(PyValueError::new_err(format!(
             "bias must have shape ({classes},) (one per row of weights), got shape {got}"
         )));
     }
     biases.to_vec::<f64>()
+}
+
+/// One score is none of several classes.
+pub(crate) fn classes_of(scores: usize) -> Option<usize> {
+    (scores > 1).then_some(scores)
 }
 
 /// A NumPy array of weights: a vector, or a matrix with a row per class if `classes` is given.

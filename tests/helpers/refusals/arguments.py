@@ -66,7 +66,7 @@ for name, take in TAKING:
     refuse(name, (TypeError, ValueError), "X", "", take, X=[[1.0, 2.0, 3.0], [1.0]])
     refuse(name, ValueError, "weights", r"3.*got.*2", take, weights=W[:2])
     refuse(name, ValueError, "weights", r"3.*got.*4", take, weights=np.ones(4))
-    refuse(name, ValueError, "weights", r"got.*(2|3, 1)", take, weights=W[:, None])
+    refuse(name, ValueError, "weights", r"got 3 rows$" if training else r"got.*(2|3, 1)", take, weights=W[:, None])
     refuse(name, ValueError, "weights", r"1.*got shape \(\)", take, weights=0.5)
     refuse(name, TypeError, "bias", "number.*got.*str", take, bias="1")
     refuse(name, TypeError, "bias", "number.*got.*complex", take, bias=1j)
@@ -87,11 +87,16 @@ for name, take in TAKING:
     refuse(name, ValueError, "y", r"4.*got.*0", take, y=Y[:0])
     refuse(name, ValueError, "y", r"1.*got.*(2|4, 1)", take, y=Y[:, None])
     refuse(name, ValueError, "y", r"1.*got shape \(\)", take, y=1.0)
-    refuse(name, ValueError, "y", r"\[0, 1\].*got 2.*row 2", take, y=[0, 1, 2, 3])
+    if training:  # these are codes of classes
+        refuse(name, ValueError, "weights", "a row per class .*, got one dimension$", take, y=[0, 1, 2, 3])
+        facts = "without gaps.*got none of class 2 among those from 0 to 200$"
+        refuse(name, ValueError, "y", facts, take, y=np.array([0, 1, 200, 1], np.uint8))
+    else:
+        refuse(name, ValueError, "y", r"\[0, 1\].*got 2.*row 2", take, y=[0, 1, 2, 3])
+        refuse(name, ValueError, "y", r"\[0, 1\].*got 200.*row 2", take, y=np.array([0, 1, 200, 1], np.uint8))
     refuse(name, ValueError, "y", r"\[0, 1\].*got -1.*row 1", take, y=[0, -1, 1, -1])
     refuse(name, ValueError, "y", r"\[0, 1\].*got 1\.00000.*row 3", take, y=replaced(Y, 3, 1 + 1e-12))
     refuse(name, ValueError, "y", r"got inf.*row 2", take, y=replaced(Y, 2, np.inf))
-    refuse(name, ValueError, "y", r"\[0, 1\].*got 200.*row 2", take, y=np.array([0, 1, 200, 1], np.uint8))
     if training:
         refuse(name, ValueError, "y", r"got nan.*row 2", take, y=replaced(Y, 2, np.nan))
         for row, column, value in [(0, 0, np.nan), (3, 2, np.inf), (2, 1, -np.inf)]:

@@ -11,12 +11,15 @@ from helpers.refusals.rows import W, X, Y, refuse
 
 DESCENT = gradstep.Trainer(0.1, 3, batch_size=1).fit(X, Y)
 AUTOMATIC = gradstep.Trainer("auto", 3).fit(X, Y)
+CLASSES = gradstep.Trainer(0.1, 3).fit(X, [0, 1, 2, 0])
 LONG = replace(DESCENT, trainer=gradstep.Trainer(0.1, 2**22))
 
 for kind, argument, facts, changed in [
     (TypeError, "descent", "a Descent, got ndarray$", {"descent": W}),
     (TypeError, "descent", "a Descent, got Optimum$", {"descent": gradstep.fit(X, Y, l2=0.1)}),
     (ValueError, "descent", "a learning rate of its own, got 'auto'$", {"descent": AUTOMATIC}),
+    (ValueError, "descent", "of two classes for a page, got 3: gradstep.plot.regions draws them$",
+     {"descent": CLASSES, "y": [0, 1, 2, 0]}),
     (ValueError, "descent", "4194304 numbers for a page, got 4194304 epochs of 3 weights", {"descent": LONG}),
     (ValueError, "X and y", "what the descent was fitted to, got others", {"X": X + 1}),
     (ValueError, "X and y", "what the descent was fitted to, got others", {"y": 1 - Y}),
@@ -29,7 +32,7 @@ for kind, argument, facts, changed in [
     (ValueError, "columns", r"two different columns from 0 to 2, got 1 and 3$", {"columns": (1, 3)}),
     (TypeError, "columns", r"two integers, got \('a', 'b'\)$", {"columns": ("a", "b")}),
     (TypeError, "open_browser", r"True or False, got str$", {"open_browser": "no"}),
-]:
+]:  # fmt: skip
     refuse("show", kind, argument, facts, gradstep.show, **{"descent": DESCENT, "X": X, "y": Y, **changed})
 
 refuse("Trainer", TypeError, "path", "True or False, got str$", gradstep.Trainer, path="yes")

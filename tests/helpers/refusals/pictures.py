@@ -94,7 +94,7 @@ for kind, argument, facts, options in [
     (TypeError, "rates", "a real number, got list$", {"rates": [[0.1]]}),
     (ValueError, "rates", "at least one learning rate, got none$", {"rates": []}),
     (ValueError, "learning_rate", "positive and finite, got -1$", {"rates": [0.1, -1]}),
-    (ValueError, "y", r"labels in \[0, 1\], got 2 at row 0$", {"y": [2, 0, 1, 0]}),
+    (ValueError, "y", r"labels in \[0, 1\], got 1.5 at row 0$", {"y": [1.5, 0, 1, 0]}),
 ]:
     refuse(
         "plot.learning_rates", kind, argument, facts, plot.learning_rates, **{"X": X, "y": Y, "rates": [1], **options}

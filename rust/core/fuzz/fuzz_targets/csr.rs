@@ -5,7 +5,7 @@
 use arbitrary::Arbitrary;
 use gradstep_core::{
     Activation, Dataset, Elements, Error, Features, Indices, Job, Matrix, Options, Parameters,
-    Penalty, Reduction, Sparse, Threads, Transposed, Unmonitored, Vector, descend, hessian,
+    Penalty, Reduction, Sparse, Start, Threads, Transposed, Unmonitored, Vector, descend, hessian,
     loss_gradient, predict_proba,
 };
 use libfuzzer_sys::fuzz_target;
@@ -142,9 +142,19 @@ fn results(x: Features<'_>, threads: Threads) -> Result<Vec<f64>, Error> {
             threads,
             trace: false,
         };
-        let descent = descend(&dataset, weights.clone(), 0.25, &options, &mut Unmonitored)?;
-        all.extend(descent.weights);
-        all.push(descent.bias);
+        let start = Start {
+            weights: Some(weights.clone()),
+            rows: None,
+            biases: Some(vec![0.25]),
+        };
+        let codes: Vec<f64> = (0..m).map(|i| (i % 3) as f64).collect();
+        let codes = Vector::from_slice(&codes);
+        let of_classes = Dataset::new(x, &codes, None)?;
+        for (dataset, start) in [(&dataset, start), (&of_classes, Start::default())] {
+            let descent = descend::<f64>(dataset, &start, &options, &mut Unmonitored)?;
+            all.extend(descent.weights);
+            all.extend(descent.biases);
+        }
     }
     Ok(all)
 }

@@ -9,7 +9,7 @@ use crate::float::Float;
 use crate::kernel::{self, Dataset, Sums, Want};
 use crate::reduce::Job;
 
-/// The state of a descent: the epoch, weights and bias, and the record of updates so far.
+/// The state of a descent: the epoch, weights and biases, and the record of updates so far.
 pub(super) struct Progress<'a, F> {
     pub(super) options: &'a Options,
     pub(super) epoch: usize,
@@ -20,7 +20,7 @@ pub(super) struct Progress<'a, F> {
 }
 
 impl<F: Float> Progress<'_, F> {
-    /// The sums over the rows of `dataset`, from which error and gradient follow, at the current weights and bias.
+    /// The sums over the rows of `dataset`, from which error and gradient follow, at the current weights and biases.
     pub(super) fn evaluate(
         &self,
         dataset: &Dataset<'_>,
@@ -29,7 +29,7 @@ impl<F: Float> Progress<'_, F> {
     ) -> Result<Sums, Error> {
         kernel::evaluate(
             dataset,
-            &self.iterate.parameters(self.options.activation),
+            &self.iterate.parameters(),
             want,
             &mut Job::new(self.options.threads, &mut Polling(observer))?,
         )
@@ -48,13 +48,13 @@ impl<F: Float> Progress<'_, F> {
     ) -> Result<(), Error> {
         let is_empty = dataset.sample_weight.is_some() && dataset.weight() == 0.0;
         let sums = match is_empty {
-            true => Sums::zero(self.iterate.weights.len(), 1),
+            true => Sums::zero(self.iterate.weights.len(), self.iterate.biases.len()),
             false => self.evaluate(dataset, Want::LossAndGradient, observer)?,
         };
         self.step_by(dataset, &sums)
     }
 
-    /// Makes the step for the batch `dataset`, whose sums at the current weights and bias are given.
+    /// Makes the step for the batch `dataset`, whose sums at the current weights and biases are given.
     pub(super) fn step_by(&mut self, dataset: &Dataset<'_>, sums: &Sums) -> Result<(), Error> {
         let scales = self.scales(kernel::rows_of(dataset));
         let Progress {
@@ -65,27 +65,24 @@ impl<F: Float> Progress<'_, F> {
             ..
         } = self;
         if let Some(trace) = trace {
-            let mut z = vec![F::ZERO; kernel::rows_of(dataset)];
+            let mut z = vec![F::ZERO; kernel::rows_of(dataset) * iterate.biases.len()];
             let mut y_hat = z.clone();
-            let activation = options.activation;
-            let parameters = iterate.parameters(activation);
-            kernel::predict_rows(dataset, &parameters, activation, &mut z, &mut y_hat)?;
+            kernel::predict_rows(dataset, &iterate.parameters(), &mut z, &mut y_hat)?;
             trace.push(*epoch, dataset.rows, &z, &y_hat, sums.mean_error());
         }
-        let step = step::deltas(
+        let mut deltas = step::deltas(
             sums,
             &iterate.weights,
             options.learning_rate,
             &options.penalty,
             scales,
         );
-        let delta_bias = match options.fit_bias {
-            true => step.biases[0],
-            false => F::ZERO,
-        };
-        iterate.add(&step.weights, delta_bias);
+        if !options.fit_bias {
+            deltas.biases.fill(F::ZERO);
+        }
+        iterate.add(&deltas);
         if let Some(trace) = trace {
-            trace.push_update(&step.weights, delta_bias, iterate);
+            trace.push_update(&deltas, iterate);
         }
         Ok(())
     }

@@ -5,78 +5,54 @@ use super::iterate::Iterate;
 use super::options::{Descent, Observer, Options, Polling};
 use super::sparse;
 use super::trace::Trace;
-use crate::error::{Error, check_length};
+use crate::error::Error;
 use crate::features::Features;
 use crate::float::Float;
-use crate::kernel::{Dataset, PointDescent, PointUpdate, Recorder, Sums, Want};
+use crate::kernel::{self, Dataset, PointDescent, PointUpdate, Recorder, Sums, Want};
 use crate::math::larger;
 use crate::matrix::Matrix;
 use crate::reduce::Job;
 use crate::shuffle::Random;
 use crate::simd;
+use crate::start::Start;
 use crate::stop::StopReason;
 use crate::vector::RowSet;
 
-/// Gradient descent from `weights` and `bias`.
+/// Gradient descent from `start`, by default from zeros. Labels are in [0, 1], or the codes 0 … K − 1 of K ≥ 3 classes,
+/// which have K scores each.
 ///
 /// Each epoch visits every point (row of `X`) once, in batches; each batch makes one step along its own gradient. With
 /// batches of one point (x, y) this is w ← w + α(y − ŷ)x, b ← b + α(y − ŷ), where α is the learning rate and ŷ the
-/// prediction. A batch of all points is summed in the order of the rows, even if shuffled. A row of sample weight s counts
-/// s / s̄ times, where s̄ is the mean of the sample weights.
+/// prediction; of K classes, w_k ← w_k + α([y = k] − p_k)x with the probability p_k of class k. A batch of all points
+/// is summed in the order of the rows, even if shuffled. A row of sample weight s counts s / s̄ times, where s̄ is the
+/// mean of the sample weights.
 ///
 /// # Errors
 ///
-/// [`Error::Length`] if an array does not fit `x`; [`Error::Element`] for a label outside [0, 1];
-/// [`Error::NotFinite`] if the loss is not finite because `x` is not; [`Error::Weight`] or [`Error::Number`] if
-/// `weights` or `bias` is not finite; [`Error::Memory`]; [`Error::Interrupted`] by the observer; and those of
-/// [`Options::check`].
+/// [`Error::Length`] if an array does not fit `x`; [`Error::Element`] for labels that are neither; [`Error::NoSample`]
+/// for codes with gaps; [`Error::Conflict`] for a start whose shape does not fit the labels, and for options that
+/// K classes do not have; [`Error::NotFinite`] if the loss is not finite because `x` is not; [`Error::Weight`] or
+/// [`Error::Number`] if the start is not finite; [`Error::Memory`]; [`Error::Interrupted`] by the observer; and those
+/// of [`Options::check`].
 ///
-/// If a trace is asked for that could never fit into memory, the error comes before anything is computed. If neither a
+/// If a trace is asked for that could never fit into memory, the error comes before any epoch. If neither a
 /// tolerance nor the observer can end the descent early, the whole trace is allocated first; else epoch by epoch.
 pub fn descend<F: Float>(
     dataset: &Dataset<'_>,
-    weights: Vec<F>,
-    bias: F,
+    start: &Start,
     options: &Options,
     observer: &mut dyn Observer<F>,
 ) -> Result<Descent<F>, Error> {
     options.check()?;
-    let unit = "one weight per column of X";
-    check_length("weights", weights.len(), dataset.x.columns(), unit)?;
-    check_start(&weights, bias)?;
-    run(dataset, Iterate { weights, bias }, options, observer)
-}
-
-/// Checks that the weights and the bias from which a descent starts are finite.
-pub(crate) fn check_start<F: Float>(weights: &[F], bias: F) -> Result<(), Error> {
-    const EXPECTED: &str = "finite in the dtype of the computation";
-    if let Some(index) = weights.iter().position(|w| !w.is_finite()) {
-        return Err(Error::Weight {
-            argument: "weights",
-            expected: EXPECTED,
-            got: weights[index].to_f64(),
-            index,
-        });
-    }
-    if !bias.is_finite() {
-        return Err(Error::Number {
-            argument: "bias",
-            expected: EXPECTED,
-            got: bias.to_f64(),
-        });
-    }
-    Ok(())
-}
-
-fn run<F: Float>(
-    dataset: &Dataset<'_>,
-    iterate: Iterate<F>,
-    options: &Options,
-    observer: &mut dyn Observer<F>,
-) -> Result<Descent<F>, Error> {
     let m = dataset.x.rows();
     let batch = options.batch(m);
     let full = batch == m && m > 1;
+    // Labels are read after memory for each row has been asked for.
+    let mut order = Order::new(m, options.shuffle.filter(|_| !full))?;
+    let mut polling = Polling(observer);
+    let scores = kernel::scores_of_labels(dataset, &mut Job::new(options.threads, &mut polling)?)?;
+    let loss = options.begin(scores, dataset.offset.is_some(), observer)?;
+    let (weights, biases) = start.parameters(dataset.x.columns(), scores)?;
     // With full batches, the evaluation after an epoch also gives the gradient for the next step. Otherwise its
     // gradient is only compared with the tolerance.
     let want = if full || options.tol > 0.0 {
@@ -87,19 +63,19 @@ fn run<F: Float>(
     let mut progress = Progress {
         options,
         epoch: 0,
-        iterate,
-        trace: new_trace(dataset, options, observer)?,
+        iterate: Iterate {
+            loss,
+            weights,
+            biases,
+        },
+        trace: new_trace(dataset, scores, options, observer)?,
         mean_weight: mean_weight::<F>(dataset)?,
     };
     dataset.check_offsets()?;
-    let mut order = Order::new(m, options.shuffle.filter(|_| !full))?;
-    let mut sums = None;
-    if full {
-        sums = Some(progress.evaluate(dataset, want, observer)?);
-    } else {
-        // Labels are checked first: the first evaluation over all points comes only after an epoch.
-        dataset.check_labels(&mut Job::new(options.threads, &mut Polling(observer))?)?;
-    }
+    let mut sums = match full {
+        true => Some(progress.evaluate(dataset, want, observer)?),
+        false => None,
+    };
     let (mut history, mut stop_reason) = (Vec::new(), StopReason::Epochs);
     for epoch in 0..options.epochs {
         let last = progress.iterate.clone();
@@ -131,7 +107,7 @@ fn run<F: Float>(
     }
     Ok(Descent {
         weights: progress.iterate.weights,
-        bias: progress.iterate.bias,
+        biases: progress.iterate.biases,
         history,
         stop_reason,
         trace: progress.trace,
@@ -157,6 +133,7 @@ fn mean_weight<F: Float>(dataset: &Dataset<'_>) -> Result<f64, Error> {
 /// An empty trace, if one is asked for. It has room for all updates if nothing can end the descent early.
 fn new_trace<F: Float>(
     dataset: &Dataset<'_>,
+    scores: usize,
     options: &Options,
     observer: &dyn Observer<F>,
 ) -> Result<Option<Trace<F>>, Error> {
@@ -167,7 +144,7 @@ fn new_trace<F: Float>(
     let batch = options.batch(m);
     let updates = options.epochs as u128 * m.div_ceil(batch) as u128;
     let certain = options.tol == 0.0 && !observer.may_stop();
-    Trace::new(batch, n, updates, certain).map(Some)
+    Trace::new(batch, n, scores, updates, certain).map(Some)
 }
 
 /// One epoch: makes a step for each batch. The rows of `dataset` are in the epoch's order.
@@ -211,7 +188,7 @@ fn reason_to_stop<F: Float>(
     } = progress;
     let loss = sums.mean_error();
     if observer
-        .epoch(*epoch, loss, &iterate.weights, iterate.bias)
+        .epoch(*epoch, loss, &iterate.weights, &iterate.biases)
         .is_break()
     {
         return Some(StopReason::Callback);
@@ -260,8 +237,8 @@ fn in_order(m: usize) -> Result<Vec<usize>, Error> {
 
 /// Max-norm of the gradient of mean error plus penalty; with l1, of the smallest subgradient.
 fn gradient_norm<F: Float>(sums: &Sums, weights: &[F], options: &Options) -> f64 {
-    let by_bias = match options.fit_bias {
-        true => sums.bias() / sums.weight,
+    let by_bias = |sum: &f64| match options.fit_bias {
+        true => sum / sums.weight,
         false => 0.0,
     };
     sums.weights
@@ -274,7 +251,7 @@ fn gradient_norm<F: Float>(sums: &Sums, weights: &[F], options: &Options) -> f64
                 .kinks
                 .least_slope(w, sum / sums.weight + penalty.slope(w))
         })
-        .chain([by_bias])
+        .chain(sums.biases.iter().map(by_bias))
         .fold(0.0, larger)
 }
 
@@ -284,11 +261,12 @@ fn point_epoch<F: Float>(
     dataset: &Dataset<'_, Matrix<'_>>,
     observer: &mut dyn Observer<F>,
 ) -> Result<(), Error> {
-    /// How many elements of `X` are read between two polls of the observer: well under a millisecond of work.
+    /// How many products with elements of `X` are made between two polls of the observer: well under a millisecond of
+    /// work.
     const POLLED: usize = 1 << 17;
     let level = simd::level()?;
-    let (m, n) = (dataset.x.rows(), dataset.x.columns());
-    let polled = (POLLED / n).max(1);
+    let (m, of_row) = (dataset.x.rows(), progress.iterate.weights.len());
+    let polled = (POLLED / of_row).max(1);
     let Progress {
         options,
         epoch,
@@ -298,7 +276,7 @@ fn point_epoch<F: Float>(
     } = progress;
     let mut descent = PointDescent::new(
         &mut iterate.weights,
-        &mut iterate.bias,
+        &mut iterate.biases,
         options.learning_rate,
         options.penalty.shrinkage(options.learning_rate),
     );
@@ -308,7 +286,7 @@ fn point_epoch<F: Float>(
     for first in (0..m).step_by(polled) {
         let points = dataset.part(first..m.min(first + polled));
         let recorder = record.as_mut().map(|record| record as Recorder<'_, F>);
-        descent.visit(level, options.activation, &points, recorder);
+        descent.visit(level, iterate.loss, &points, recorder);
         if observer.poll().is_break() {
             return Err(Error::Interrupted);
         }

@@ -1,29 +1,41 @@
-//! The current weights and bias of a descent.
+//! The current weights and biases of a descent.
 
+use super::step::Step;
 use crate::float::Float;
 use crate::kernel::Parameters;
-use crate::loss::Activation;
+use crate::loss::Loss;
 
-/// The current weights and bias of a descent.
+/// The current weights and biases of a descent, and the loss that they are for.
 #[derive(Clone)]
 pub(super) struct Iterate<F> {
+    pub(super) loss: Loss,
+    /// Shape (n), or (K, n) class by class for K classes.
     pub(super) weights: Vec<F>,
-    pub(super) bias: F,
+    /// One for each score.
+    pub(super) biases: Vec<F>,
 }
 
 impl<F: Float> Iterate<F> {
-    pub(super) fn parameters(&self, activation: Activation) -> Parameters<'_, F> {
-        Parameters::of_one_score(activation, &self.weights, &self.bias)
+    pub(super) fn parameters(&self) -> Parameters<'_, F> {
+        Parameters {
+            loss: self.loss,
+            weights: &self.weights,
+            biases: &self.biases,
+        }
     }
 
     pub(super) fn is_finite(&self) -> bool {
-        self.bias.is_finite() && self.weights.iter().all(|w| w.is_finite())
+        let mut all = self.biases.iter().chain(&self.weights);
+        all.all(|w| w.is_finite())
     }
 
-    pub(super) fn add(&mut self, delta_weights: &[F], delta_bias: F) {
-        for (w, &delta) in self.weights.iter_mut().zip(delta_weights) {
-            *w += delta;
-        }
-        self.bias += delta_bias;
+    pub(super) fn add(&mut self, deltas: &Step<F>) {
+        let add = |all: &mut [F], deltas: &[F]| {
+            for (w, &delta) in all.iter_mut().zip(deltas) {
+                *w += delta;
+            }
+        };
+        add(&mut self.weights, &deltas.weights);
+        add(&mut self.biases, &deltas.biases);
     }
 }

@@ -8,7 +8,6 @@ mod sparse;
 mod step;
 mod trace;
 
-pub(crate) use self::epochs::check_start;
 pub use self::epochs::descend;
 pub use self::options::{Descent, Observer, Options};
 pub use self::step::{Reduction, Step, gradient_step};

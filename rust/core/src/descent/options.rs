@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::step::{self, Reduction};
 use super::trace::Trace;
 use crate::error::Error;
-use crate::loss::Activation;
+use crate::loss::{Activation, Loss};
 use crate::penalty::Penalty;
 use crate::reduce::{Monitor, Threads, Unmonitored};
 use crate::stop::StopReason;
@@ -23,11 +23,11 @@ pub struct Options {
     pub shuffle: Option<u64>,
     /// Whether the gradient is averaged or summed over the batch.
     pub reduction: Reduction,
-    /// What turns scores into predictions.
+    /// What turns scores into predictions; of three classes or more only the sigmoid, which stands for softmax then.
     pub activation: Activation,
-    /// The penalty on the weights: l2 in the gradient, and a proximal step for l1. The bias is not penalised.
+    /// The penalty on the weights: l2 in the gradient, and a proximal step for l1. Biases are not penalised.
     pub penalty: Penalty,
-    /// Whether the bias is changed; otherwise it stays where it starts.
+    /// Whether biases are changed; otherwise they stay where they start.
     pub fit_bias: bool,
     /// Stop once the max-norm of the gradient of error plus penalty is at most this; with 0, never.
     pub tol: f64,
@@ -41,6 +41,41 @@ impl Options {
     /// Points per update, of `points` in all.
     pub(super) fn batch(&self, points: usize) -> usize {
         self.batch_size.map_or(points, |size| size.min(points))
+    }
+
+    /// The loss of a descent on labels of so many scores, with offsets or without. Tells the observer of the scores.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] for what three classes or more do not have: the step, and offsets; [`Error::Interrupted`] by
+    /// the observer.
+    pub(crate) fn begin<F>(
+        &self,
+        scores: usize,
+        has_offsets: bool,
+        observer: &mut dyn Observer<F>,
+    ) -> Result<Loss, Error> {
+        let refused = match self.activation {
+            _ if scores == 1 => None,
+            Activation::Step => Some(("activation", "'sigmoid' for three classes or more")),
+            Activation::Sigmoid => {
+                has_offsets.then_some(("offset", "left out for three classes or more"))
+            }
+        };
+        if let Some((argument, expected)) = refused {
+            return Err(Error::Conflict {
+                argument,
+                expected,
+                got: format!("{scores} classes"),
+            });
+        }
+        if observer.begin(scores).is_break() {
+            return Err(Error::Interrupted);
+        }
+        Ok(match scores {
+            1 => Loss::OneScore(self.activation),
+            _ => Loss::Softmax,
+        })
     }
 
     /// # Errors
@@ -78,8 +113,15 @@ pub trait Observer<F>: Monitor {
         true
     }
 
+    /// Called once, before the first epoch, when it is known how many scores a point has. [`ControlFlow::Break`] ends the
+    /// descent with [`Error::Interrupted`].
+    fn begin(&mut self, scores: usize) -> ControlFlow<()> {
+        let _ = scores;
+        ControlFlow::Continue(())
+    }
+
     /// Called after each epoch; epochs are counted from 0. [`ControlFlow::Break`] ends the descent.
-    fn epoch(&mut self, epoch: usize, loss: f64, weights: &[F], bias: F) -> ControlFlow<()>;
+    fn epoch(&mut self, epoch: usize, loss: f64, weights: &[F], biases: &[F]) -> ControlFlow<()>;
 }
 
 impl<F> Observer<F> for Unmonitored {
@@ -87,7 +129,7 @@ impl<F> Observer<F> for Unmonitored {
         false
     }
 
-    fn epoch(&mut self, _: usize, _: f64, _: &[F], _: F) -> ControlFlow<()> {
+    fn epoch(&mut self, _: usize, _: f64, _: &[F], _: &[F]) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
 }
@@ -95,10 +137,10 @@ impl<F> Observer<F> for Unmonitored {
 /// The result of a descent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Descent<F> {
-    /// The weights w, shape (n).
+    /// The weights w, shape (n); with K ≥ 3 classes (K, n).
     pub weights: Vec<F>,
-    /// The bias b.
-    pub bias: F,
+    /// The biases b, one per score: 1 for labels in [0, 1], K for K ≥ 3 classes.
+    pub biases: Vec<F>,
     /// Mean error over all points after each epoch, without the penalty.
     pub history: Vec<f64>,
     /// Why it ended.

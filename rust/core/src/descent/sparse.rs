@@ -11,10 +11,12 @@ use fearless_simd::prelude::*;
 use super::batch::Progress;
 use super::iterate::Iterate;
 use super::options::{Observer, Options, Polling};
+use super::step::Step;
 use crate::error::Error;
 use crate::float::Float;
 use crate::kernel::sparse::{ScaledWeights, SparseScratch, row_products, work};
-use crate::kernel::{self, Dataset, Pass, Sums, Want};
+use crate::kernel::{self, ClassScratch, Dataset, LazyBatch, Pass, Sums, Want};
+use crate::loss::Loss;
 use crate::reduce::Monitor;
 use crate::simd::{self, dispatch};
 use crate::sparse::{Index, Sparse, SparseRows, with_indices};
@@ -32,11 +34,16 @@ pub(super) fn epoch<F: Float>(
     let (m, size) = (x.rows(), progress.options.batch(x.rows()));
     let values = x.values::<F>();
     let level = simd::level()?;
+    let (weights, scores) = (
+        progress.iterate.weights.len(),
+        progress.iterate.biases.len(),
+    );
     let mut lazy = Lazy {
         progress,
         scale: 1.0,
         scratch: SparseScratch::new(),
-        sums: Sums::zero(x.columns(), 1),
+        class_scratch: ClassScratch::new(scores),
+        sums: Sums::zero(weights, scores),
     };
     let mut done = 0;
     for first in (0..m).step_by(size) {
@@ -66,10 +73,11 @@ pub(super) fn epoch<F: Float>(
 }
 
 /// A descent whose weights are `scale · progress.iterate.weights`, with scratch memory for its steps.
-struct Lazy<'p, 'a, F> {
+struct Lazy<'p, 'a, F: Float> {
     progress: &'p mut Progress<'a, F>,
     scale: f64,
     scratch: SparseScratch<F>,
+    class_scratch: ClassScratch<F>,
     /// The sums over a batch. `sums.weights` are zeros between batches, so that only columns in use must be cleared.
     sums: Sums,
 }
@@ -116,41 +124,56 @@ impl<F: Float> Lazy<'_, '_, F> {
             ..
         } = *options;
         let (divisor, factor) = self.progress.scales(count);
-        let delta_bias = match options.fit_bias {
-            true => F::from_f64(-learning_rate * (sums.bias() / divisor)),
+        let delta_bias = |&sum: &f64| match options.fit_bias {
+            true => F::from_f64(-learning_rate * (sum / divisor)),
             false => F::ZERO,
         };
-        let delta_weights = self.progress.trace.is_some().then(|| {
-            let sums = sums.weights.iter().enumerate();
-            sums.map(|(j, sum)| {
-                sum / divisor + factor * penalty.of(j).slope(self.weight(j).to_f64())
-            })
-            .map(|gradient| F::from_f64(-learning_rate * gradient))
-            .collect::<Vec<F>>()
+        let deltas = self.progress.trace.is_some().then(|| {
+            let weights = sums.weights.iter().enumerate();
+            let weights = weights
+                .map(|(j, sum)| {
+                    sum / divisor + factor * penalty.of(j).slope(self.weight(j).to_f64())
+                })
+                .map(|gradient| F::from_f64(-learning_rate * gradient))
+                .collect();
+            let biases = sums.biases.iter().map(delta_bias).collect();
+            Step { weights, biases }
         });
         if !penalty.is_none() {
             self.shrink(1.0 - penalty.shrinkage(learning_rate * factor));
         }
         self.sums = sums;
-        let (sums, weights) = (&mut self.sums.weights, &mut self.progress.iterate.weights);
-        for i in 0..count {
-            for column in x.row(i).unwrap_or_default().0 {
-                let column = column.at();
-                let (Some(sum), Some(w)) = (sums.get_mut(column), weights.get_mut(column)) else {
-                    continue;
-                };
-                let sum = std::mem::take(sum);
-                if sum != 0.0 {
-                    *w += F::from_f64(-learning_rate * (sum / divisor) / self.scale);
+        let iterate = &mut self.progress.iterate;
+        for (bias, sum) in iterate.biases.iter_mut().zip(&self.sums.biases) {
+            *bias += delta_bias(sum);
+        }
+        let columns = iterate.weights.len() / iterate.biases.len();
+        let of_scores = (self.sums.weights.chunks_exact_mut(columns))
+            .zip(iterate.weights.chunks_exact_mut(columns));
+        for (sums, weights) in of_scores {
+            for i in 0..count {
+                for column in x.row(i).unwrap_or_default().0 {
+                    let column = column.at();
+                    let (Some(sum), Some(w)) = (sums.get_mut(column), weights.get_mut(column))
+                    else {
+                        continue;
+                    };
+                    let sum = std::mem::take(sum);
+                    if sum != 0.0 {
+                        *w += F::from_f64(-learning_rate * (sum / divisor) / self.scale);
+                    }
                 }
             }
         }
-        self.progress.iterate.bias += delta_bias;
-        if let Some(delta_weights) = delta_weights {
-            let weights = (0..delta_weights.len()).map(|j| self.weight(j)).collect();
-            let bias = self.progress.iterate.bias;
+        if let Some(deltas) = deltas {
+            let Iterate { loss, biases, .. } = &self.progress.iterate;
+            let after = Iterate {
+                loss: *loss,
+                weights: (0..deltas.weights.len()).map(|j| self.weight(j)).collect(),
+                biases: biases.clone(),
+            };
             if let Some(trace) = &mut self.progress.trace {
-                trace.push_update(&delta_weights, delta_bias, &Iterate { weights, bias });
+                trace.push_update(&deltas, &after);
             }
         }
         Ok(())
@@ -165,38 +188,61 @@ impl<F: Float> Lazy<'_, '_, F> {
         x: &SparseRows<'_, F, I>,
     ) -> Result<Sums, Error> {
         let Progress {
-            options,
             epoch,
             iterate,
             trace,
             ..
         } = &mut *self.progress;
-        let pass = Pass {
-            dataset: batch,
-            x: *x,
-            weights: ScaledWeights {
-                weights: &iterate.weights,
-                scale: self.scale,
-                bias: iterate.bias,
-            },
-            activation: options.activation,
-            want: Want::LossAndGradient,
-        };
+        let (count, scores) = (kernel::rows_of(batch), iterate.biases.len());
         let mut sums = Sums {
             weights: std::mem::take(&mut self.sums.weights),
-            ..Sums::zero(0, 1)
+            ..Sums::zero(0, scores)
         };
-        let count = kernel::rows_of(batch);
-        pass.leaf(simd, 0..count, &mut self.scratch, &mut sums);
-        if !sums.valid {
-            return Err(batch.first_invalid::<F>());
+        let mut predictions = trace.is_some().then(|| {
+            let z = vec![F::ZERO; count * scores];
+            [z.clone(), z]
+        });
+        match iterate.loss {
+            Loss::OneScore(activation) => {
+                let weights = ScaledWeights {
+                    weights: &iterate.weights,
+                    scale: self.scale,
+                    bias: iterate.biases[0],
+                };
+                let pass = Pass {
+                    dataset: batch,
+                    x: *x,
+                    weights,
+                    activation,
+                    want: Want::LossAndGradient,
+                };
+                pass.leaf(simd, 0..count, &mut self.scratch, &mut sums);
+                if !sums.valid {
+                    return Err(batch.first_invalid::<F>());
+                }
+                if let Some([z, y_hat]) = &mut predictions {
+                    row_products(x, &weights, 0, z);
+                    batch.add_offsets(0, z);
+                    kernel::predictions(simd, activation, z, y_hat);
+                }
+            }
+            Loss::Softmax => {
+                let tiles = LazyBatch {
+                    x: *x,
+                    weights: &iterate.weights,
+                    scale: self.scale,
+                    biases: &iterate.biases,
+                };
+                tiles.add_to(
+                    simd,
+                    batch,
+                    &mut self.class_scratch,
+                    &mut sums,
+                    predictions.as_mut(),
+                )?;
+            }
         }
-        if let Some(trace) = trace {
-            let mut z = vec![F::ZERO; count];
-            let mut y_hat = z.clone();
-            row_products(x, &pass.weights, 0, &mut z);
-            batch.add_offsets(0, &mut z);
-            kernel::predictions(simd, options.activation, &z, &mut y_hat);
+        if let (Some(trace), Some([z, y_hat])) = (trace, predictions) {
             trace.push(*epoch, batch.rows, &z, &y_hat, sums.mean_error());
         }
         Ok(sums)

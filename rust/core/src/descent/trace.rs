@@ -1,35 +1,39 @@
 //! The record of a descent's updates.
 
 use super::iterate::Iterate;
+use super::step::Step;
 use crate::error::Error;
 use crate::float::Float;
 use crate::kernel::PointUpdate;
 use crate::vector::RowSet;
 
-/// The record of every update of a descent. Each field is an array with the numbers of one update after another.
+/// The record of every update of a descent. Each field is an array with the numbers of one update after another. With
+/// K classes (K ≥ 3) there are K numbers in place of each score, prediction and bias, and K rows of weights.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trace<F> {
     /// Points per batch. A shorter last batch is padded with row −1, score NaN and prediction NaN.
     pub batch: usize,
     /// The number of columns n.
     pub columns: usize,
+    /// Scores per point: 1, or the number of classes K.
+    pub scores: usize,
     /// Epoch of each update, counted from 0; shape (updates).
     pub epoch: Vec<i64>,
     /// The points of each update, by row number in `X`; shape (updates, batch).
     pub row: Vec<i64>,
-    /// The score w·x + b of each point before the update; shape (updates, batch).
+    /// The scores w·x + b of each point before the update; shape (updates, batch, scores).
     pub z: Vec<F>,
-    /// The prediction for each point before the update; shape (updates, batch).
+    /// The predictions for each point before the update; shape (updates, batch, scores).
     pub y_hat: Vec<F>,
     /// Mean error of the batch before the update; shape (updates).
     pub error: Vec<f64>,
-    /// The change Δw of the weights; shape (updates, n).
+    /// The change Δw of the weights; shape (updates, scores, n).
     pub delta_weights: Vec<F>,
-    /// The change Δb of the bias; shape (updates).
+    /// The change Δb of the biases; shape (updates, scores).
     pub delta_bias: Vec<F>,
-    /// The weights w after the update; shape (updates, n).
+    /// The weights w after the update; shape (updates, scores, n).
     pub weights: Vec<F>,
-    /// The bias b after the update; shape (updates).
+    /// The biases b after the update; shape (updates, scores).
     pub bias: Vec<F>,
 }
 
@@ -44,18 +48,20 @@ impl<F: Float> Trace<F> {
     pub(super) fn new(
         batch: usize,
         columns: usize,
+        scores: usize,
         updates: u128,
         certain: bool,
     ) -> Result<Self, Error> {
         let mut trace = Trace {
             batch,
             columns,
+            scores,
             ..Trace::default()
         };
-        // Bytes per update: epoch, error, Δb and b; for each point row, z and ŷ; for each column Δw and w.
-        let number = size_of::<F>() as u128;
-        let record =
-            16 + 2 * number + batch as u128 * (8 + 2 * number) + columns as u128 * 2 * number;
+        // Bytes per update: epoch and error; for each score Δb, b and, for each column, Δw and w; for each point its row
+        // and, for each score, z and ŷ.
+        let of_scores = 2 * size_of::<F>() as u128 * scores as u128;
+        let record = 16 + of_scores * (1 + columns as u128) + batch as u128 * (8 + of_scores);
         let bytes = updates.saturating_mul(record);
         if bytes > isize::MAX as u128 {
             return Err(too_many_updates(updates));
@@ -75,20 +81,20 @@ impl<F: Float> Trace<F> {
     pub(super) fn reserve(&mut self, updates: usize) -> Result<(), Error> {
         let count = self.epoch.len() as u128 + updates as u128;
         let too_large = |_| too_many_updates(count);
-        let (points, columns) = (
-            updates.saturating_mul(self.batch),
-            updates.saturating_mul(self.columns),
-        );
+        let points = updates.saturating_mul(self.batch);
+        let scores = updates.saturating_mul(self.scores);
+        let scores_of_points = points.saturating_mul(self.scores);
+        let weights = scores.saturating_mul(self.columns);
         self.epoch.try_reserve(updates).map_err(too_large)?;
         self.error.try_reserve(updates).map_err(too_large)?;
         self.row.try_reserve(points).map_err(too_large)?;
         for (values, more) in [
-            (&mut self.z, points),
-            (&mut self.y_hat, points),
-            (&mut self.delta_weights, columns),
-            (&mut self.weights, columns),
-            (&mut self.delta_bias, updates),
-            (&mut self.bias, updates),
+            (&mut self.z, scores_of_points),
+            (&mut self.y_hat, scores_of_points),
+            (&mut self.delta_weights, weights),
+            (&mut self.weights, weights),
+            (&mut self.delta_bias, scores),
+            (&mut self.bias, scores),
         ] {
             values.try_reserve(more).map_err(too_large)?;
         }
@@ -103,44 +109,36 @@ impl<F: Float> Trace<F> {
         y_hat: &[F],
         error: f64,
     ) {
-        let padding = self.batch - z.len();
+        let points = z.len() / self.scores;
+        let numbers = (0..points).map(|i| rows.at(i) as i64);
         self.epoch.push(epoch as i64);
-        self.row.extend(
-            (0..z.len())
-                .map(|i| rows.at(i) as i64)
-                .chain(std::iter::repeat_n(-1, padding)),
-        );
-        self.z.extend(
-            z.iter()
-                .copied()
-                .chain(std::iter::repeat_n(F::NAN, padding)),
-        );
-        self.y_hat.extend(
-            y_hat
-                .iter()
-                .copied()
-                .chain(std::iter::repeat_n(F::NAN, padding)),
-        );
+        self.row
+            .extend(numbers.chain(std::iter::repeat_n(-1, self.batch - points)));
+        for (all, values) in [(&mut self.z, z), (&mut self.y_hat, y_hat)] {
+            let padding = self.batch * self.scores - values.len();
+            all.extend_from_slice(values);
+            all.extend(std::iter::repeat_n(F::NAN, padding));
+        }
         self.error.push(error);
     }
 
     pub(super) fn push_point(&mut self, epoch: usize, update: &PointUpdate<'_, F>) {
         self.epoch.push(epoch as i64);
         self.row.push(update.row as i64);
-        self.z.push(update.z);
-        self.y_hat.push(update.y_hat);
+        self.z.extend_from_slice(update.z);
+        self.y_hat.extend_from_slice(update.y_hat);
         self.error.push(update.error.to_f64());
         self.delta_weights.extend_from_slice(update.delta_weights);
-        self.delta_bias.push(update.delta_bias);
+        self.delta_bias.extend_from_slice(update.delta_biases);
         self.weights.extend_from_slice(update.weights);
-        self.bias.push(update.bias);
+        self.bias.extend_from_slice(update.biases);
     }
 
-    pub(super) fn push_update(&mut self, delta_weights: &[F], delta_bias: F, iterate: &Iterate<F>) {
-        self.delta_weights.extend_from_slice(delta_weights);
-        self.delta_bias.push(delta_bias);
+    pub(super) fn push_update(&mut self, deltas: &Step<F>, iterate: &Iterate<F>) {
+        self.delta_weights.extend_from_slice(&deltas.weights);
+        self.delta_bias.extend_from_slice(&deltas.biases);
         self.weights.extend_from_slice(&iterate.weights);
-        self.bias.push(iterate.bias);
+        self.bias.extend_from_slice(&iterate.biases);
     }
 }
 

@@ -32,20 +32,37 @@ pub(crate) struct Labels {
 /// [`Error::NoSample`] for codes with gaps, and those of [`binary_labels`].
 pub(crate) fn labels(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Labels, Error> {
     match binary_labels(dataset, job) {
-        Err(
-            error @ Error::Element {
-                argument: "y", got, ..
-            },
-        ) => match class_codes(dataset, job)? {
-            Some(labels) => Ok(labels),
-            // `got` is the first label outside [0, 1]. If it could be a class code, some other label could not: report
-            // that.
-            None if is_code(got) => {
-                Err(dataset.y.check("y", CODES, is_code).err().unwrap_or(error))
-            }
-            None => Err(error),
-        },
-        other => other,
+        Ok(labels) => Ok(labels),
+        Err(error) => classes_after(error, dataset, job),
+    }
+}
+
+/// Scores per row, as [`labels`] finds them. A label that is not a number is none of a class, but no error.
+///
+/// # Errors
+///
+/// As [`labels`]; sample weights are checked only with class codes.
+pub(crate) fn scores_of_labels(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<usize, Error> {
+    match dataset.check_labels(job) {
+        Ok(()) => Ok(1),
+        Err(error) => classes_after(error, dataset, job).map(|labels| labels.scores),
+    }
+}
+
+/// Reads `y` as class codes after it has failed as labels in [0, 1] with `error`.
+fn classes_after(error: Error, dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Labels, Error> {
+    let got = match error {
+        Error::Element {
+            argument: "y", got, ..
+        } => got,
+        _ => return Err(error),
+    };
+    match class_codes(dataset, job)? {
+        Some(labels) => Ok(labels),
+        // `got` is the first label outside [0, 1]. If it could be a class code, some other label could not: report
+        // that.
+        None if is_code(got) => Err(dataset.y.check("y", CODES, is_code).err().unwrap_or(error)),
+        None => Err(error),
     }
 }
 

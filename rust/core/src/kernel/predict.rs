@@ -150,20 +150,29 @@ fn map_one_score<F: Float>(
     Ok(())
 }
 
-/// Writes the scores of a batch's rows to `z` and the predictions to `y_hat`, for the record of a descent.
+/// Writes the scores of a batch's rows to `z` and the predictions to `y_hat`, for the record of a descent. With K classes
+/// both have K numbers for each row.
 pub(crate) fn predict_rows<F: Float>(
     dataset: &Dataset<'_>,
     parameters: &Parameters<'_, F>,
-    activation: Activation,
     z: &mut [F],
     y_hat: &mut [F],
 ) -> Result<(), Error> {
     let mut monitor = Unmonitored;
     let job = &mut Job::new(Threads::ONE, &mut monitor)?;
-    map_one_score(dataset.x, dataset.rows, parameters, None, z, job)?;
-    dataset.add_offsets(0, z);
-    let level = job.level();
-    dispatch!(level, simd => predictions(simd, activation, z, y_hat));
+    let (x, rows) = (dataset.x, dataset.rows);
+    map_rows(x, rows, parameters, Transform::Scores, z, job)?;
+    match parameters.loss {
+        Loss::OneScore(activation) => {
+            dataset.add_offsets(0, z);
+            let level = job.level();
+            dispatch!(level, simd => predictions(simd, activation, z, y_hat));
+        }
+        Loss::Softmax => {
+            y_hat.copy_from_slice(z);
+            softmax::softmax_in_place(y_hat, parameters.scores(), job)?;
+        }
+    }
     Ok(())
 }
 

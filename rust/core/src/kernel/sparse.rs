@@ -211,7 +211,7 @@ pub(crate) fn row_products<F: Float, I: Index, W: Float>(
 
 /// `x · w + b` of one row; sets `valid` to false if a column index is out of range.
 #[inline(always)]
-fn score<F: Float, I: Index, W: Float>(
+pub(super) fn score<F: Float, I: Index, W: Float>(
     (columns, values): Row<'_, F, I>,
     weights: &ScaledWeights<'_, W>,
     valid: &mut bool,
@@ -250,7 +250,11 @@ fn row_product<F: Float, I: Index, W: Float>(
 /// `sums += r x` for one row x with residual r. Column indices out of range are skipped; `row_product` has reported
 /// them.
 #[inline(always)]
-fn add_row<F: Float, I: Index>((columns, values): Row<'_, F, I>, r: F, sums: &mut [f64]) {
+pub(super) fn add_row<F: Float, I: Index>(
+    (columns, values): Row<'_, F, I>,
+    r: F,
+    sums: &mut [f64],
+) {
     let r = r.to_f64();
     let mut add = |column: I, x: F| {
         if let Some(sum) = sums.get_mut(column.at()) {

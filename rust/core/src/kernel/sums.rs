@@ -29,11 +29,6 @@ impl Sums {
         }
     }
 
-    /// Σ residual, for models with one score.
-    pub(crate) fn bias(&self) -> f64 {
-        self.biases.iter().sum()
-    }
-
     /// Mean error: nats per row for the cross-entropy, the fraction misclassified for the step activation.
     pub(crate) fn mean_error(&self) -> f64 {
         self.error / self.weight

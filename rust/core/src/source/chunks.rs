@@ -398,10 +398,11 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::fit::{FitOptions, Optimum, Solver, Start, solve};
+    use crate::fit::{FitOptions, Optimum, Solver, solve};
     use crate::penalty::Penalty;
     use crate::reduce::{Threads, Unmonitored};
     use crate::shuffle::Random;
+    use crate::start::Start;
 
     /// Rows in memory, and how many of them have been read.
     struct Counted {

@@ -6,17 +6,18 @@
 //! registers, they stay there for a whole tile (a block of rows). Where they are kept does not change a bit of the
 //! result.
 
+mod output;
 #[cfg(test)]
 mod tests;
 mod weights;
 
 use fearless_simd::prelude::*;
 
+use self::output::{Output, step};
 use self::weights::{Few, FewInMemory, Many, Vectors, Weights};
 use crate::float::Float;
 use crate::kernel::dataset::Dataset;
-use crate::loss::Activation;
-use crate::math;
+use crate::loss::{Activation, Loss};
 use crate::matrix::{Matrix, Packed};
 use crate::reduce::STRIPE;
 use crate::simd::{Level, dispatch};
@@ -29,31 +30,33 @@ const PACKED_BYTES: usize = 16 << 10;
 /// anything could overflow or underflow.
 const SMALLEST_SCALE: f64 = 1.0 / 1024.0;
 
-/// One update, as passed to a [`Recorder`].
+/// One update, as passed to a [`Recorder`]. With K classes there are K scores, predictions and biases, and the weights
+/// have shape (K, n).
 pub(crate) struct PointUpdate<'a, F> {
     /// The point: its row number in `X`.
     pub row: usize,
-    /// The score w·x + b before the update.
-    pub z: F,
-    /// The prediction ŷ before the update.
-    pub y_hat: F,
+    /// The scores w·x + b before the update.
+    pub z: &'a [F],
+    /// The predictions ŷ before the update.
+    pub y_hat: &'a [F],
     /// The point's error, before the update.
     pub error: F,
     /// The change of the weights, Δw.
     pub delta_weights: &'a [F],
-    /// The change of the bias, Δb.
-    pub delta_bias: F,
+    /// The change of the biases, Δb.
+    pub delta_biases: &'a [F],
     /// The weights w after the update.
     pub weights: &'a [F],
-    /// The bias b after the update.
-    pub bias: F,
+    /// The biases b after the update.
+    pub biases: &'a [F],
 }
 
 /// A callback for every update.
 pub(crate) type Recorder<'a, F> = &'a mut dyn FnMut(PointUpdate<'_, F>);
 
 /// Makes the updates w ← (1 − αλ) w − α (ŷ − y) x, b ← b − α (ŷ − y), one point (x, y) after another. α is the learning
-/// rate, λ the strength of the ℓ2 penalty, ŷ the prediction.
+/// rate, λ the strength of the ℓ2 penalty, ŷ the prediction. With K classes the weights and the bias of each class k
+/// change so, by p_k − [y = k] instead of ŷ − y.
 ///
 /// The weights are stored as `scale · values`. The penalty's factor 1 − αλ multiplies only the scale, so its cost does
 /// not grow with the number of columns.
@@ -67,13 +70,18 @@ pub(crate) struct PointDescent<'a, F: Float> {
 }
 
 impl<'a, F: Float> PointDescent<'a, F> {
-    /// Starts from `weights` and `bias`, which [`finish`](Self::finish) replaces by the result. `rate` is α,
-    /// `shrinkage` is αλ.
-    pub(crate) fn new(weights: &'a mut [F], bias: &'a mut F, rate: f64, shrinkage: f64) -> Self {
+    /// Starts from `weights` and `biases`, one for each score, which [`finish`](Self::finish) replaces by the result.
+    /// `rate` is α, `shrinkage` is αλ.
+    pub(crate) fn new(
+        weights: &'a mut [F],
+        biases: &'a mut [F],
+        rate: f64,
+        shrinkage: f64,
+    ) -> Self {
         PointDescent {
             iterate: ScaledIterate {
                 values: weights,
-                bias,
+                biases,
                 scaling: Scaling::new(rate, shrinkage, 1.0),
             },
             packed: Packed::new(),
@@ -85,7 +93,7 @@ impl<'a, F: Float> PointDescent<'a, F> {
     pub(crate) fn visit(
         &mut self,
         level: Level,
-        activation: Activation,
+        loss: Loss,
         points: &Dataset<'_, Matrix<'_>>,
         mut record: Option<Recorder<'_, F>>,
     ) {
@@ -94,11 +102,16 @@ impl<'a, F: Float> PointDescent<'a, F> {
         while first < m {
             let tile = Tile::new(points, first, &mut self.packed, &mut self.y);
             first += tile.labels.len();
-            match &mut record {
-                Some(record) => {
-                    dispatch!(level, simd => self.iterate.record(simd, activation, &tile, record))
+            match (loss, &mut record) {
+                (Loss::OneScore(activation), None) => {
+                    dispatch!(level, simd => self.iterate.update(simd, activation, &tile))
                 }
-                None => dispatch!(level, simd => self.iterate.update(simd, activation, &tile)),
+                (_, record) => {
+                    let record = record
+                        .as_mut()
+                        .map(|record| &mut **record as Recorder<'_, F>);
+                    dispatch!(level, simd => self.iterate.update_in_memory(simd, loss, &tile, record))
+                }
             }
         }
     }
@@ -114,14 +127,15 @@ impl<'a, F: Float> PointDescent<'a, F> {
     }
 }
 
-/// The weights, `scale · values` with the scale in `scaling`, and the bias.
+/// The weights, `scale · values` with the scale in `scaling`, and the biases.
 struct ScaledIterate<'a, F> {
     values: &'a mut [F],
-    bias: &'a mut F,
+    biases: &'a mut [F],
     scaling: Scaling<F>,
 }
 
 impl<F: Float> ScaledIterate<'_, F> {
+    /// Makes the updates of a tile, for models with one score.
     #[inline(always)]
     fn update<S: Simd>(&mut self, simd: S, activation: Activation, tile: &Tile<'_, F>) {
         let n = self.values.len();
@@ -167,7 +181,7 @@ impl<F: Float> ScaledIterate<'_, F> {
         tile: &Tile<'_, F>,
     ) {
         let mut weights = W::load(simd, self.values);
-        let (mut bias, mut scaling) = (*self.bias, self.scaling);
+        let (mut bias, mut scaling) = (self.biases[0], self.scaling);
         for (k, &y) in tile.labels.iter().enumerate() {
             let row = tile.rows.strip(tile.order.at(k));
             let z = weights.product(simd, row).mul_add(scaling.factor, bias);
@@ -179,85 +193,123 @@ impl<F: Float> ScaledIterate<'_, F> {
             bias += step * scaling.factor;
         }
         weights.store();
-        (*self.bias, self.scaling) = (bias, scaling);
+        (self.biases[0], self.scaling) = (bias, scaling);
     }
 
-    /// Makes the updates of [`ScaledIterate::update`] and calls `record` for each.
+    /// Makes the updates of a tile for any number of scores, and calls `record` for each.
     #[inline(always)]
-    fn record<S: Simd>(
+    fn update_in_memory<S: Simd>(
         &mut self,
         simd: S,
-        activation: Activation,
+        loss: Loss,
         tile: &Tile<'_, F>,
-        record: Recorder<'_, F>,
+        record: Option<Recorder<'_, F>>,
     ) {
-        if self.values.len() < F::LANES {
-            self.run_recorded::<S, FewInMemory<F>>(simd, activation, tile, record);
+        if self.values.len() / self.biases.len() < F::LANES {
+            self.run_in_memory::<S, FewInMemory<F>>(simd, loss, tile, record);
         } else {
-            self.run_recorded::<S, Many<F, S>>(simd, activation, tile, record);
+            self.run_in_memory::<S, Many<F, S>>(simd, loss, tile, record);
         }
     }
 
-    /// The updates of [`ScaledIterate::run`], equal to the last bit, with a call of `record` for each.
+    /// The updates of [`ScaledIterate::update_in_memory`]; for one score equal to those of [`ScaledIterate::run`], to
+    /// the last bit.
     #[inline(always)]
-    fn run_recorded<'w, S: Simd, W: Weights<'w, F, S>>(
+    fn run_in_memory<'w, S: Simd, W: Weights<'w, F, S>>(
         &'w mut self,
         simd: S,
-        activation: Activation,
+        loss: Loss,
         tile: &Tile<'_, F>,
-        record: Recorder<'_, F>,
+        record: Option<Recorder<'_, F>>,
     ) {
-        let (mut bias, mut scaling) = (*self.bias, self.scaling);
-        let shrinkage = F::from_f64(scaling.shrinkage);
-        let mut after: Vec<F> = (self.values.iter())
-            .map(|&value| unscaled(value, scaling.scale))
+        let ScaledIterate {
+            values,
+            biases,
+            scaling,
+        } = self;
+        let (scores, n) = (biases.len(), values.len() / biases.len());
+        let mut log = record.map(|record| Log::new(record, values, scores, scaling));
+        let mut weights: Vec<W> = (values.chunks_exact_mut(n))
+            .map(|values| W::load(simd, values))
             .collect();
-        let mut delta_weights = after.clone();
-        let mut weights = W::load(simd, self.values);
+        let mut output = Output::new(loss, scores);
+        let (mut z, mut steps) = (vec![F::ZERO; scores], vec![F::ZERO; scores]);
         for (k, &y) in tile.labels.iter().enumerate() {
             let row = tile.rows.strip(tile.order.at(k));
-            let z = weights.product(simd, row).mul_add(scaling.factor, bias);
+            for ((z, weights), &bias) in z.iter_mut().zip(&weights).zip(&**biases) {
+                *z = weights.product(simd, row).mul_add(scaling.factor, bias);
+            }
             if let Some(factor) = scaling.shrink() {
-                weights.multiply(simd, factor);
+                for weights in &mut weights {
+                    weights.multiply(simd, factor);
+                }
             }
-            let step = step::<F, S>(simd, activation, z, y, scaling.minus_rate);
-            weights.add(simd, step, row);
-            let delta_bias = step * scaling.factor;
-            bias += delta_bias;
-
-            for ((delta, &x), &w) in delta_weights.iter_mut().zip(row).zip(&after) {
-                *delta = x.mul_add(delta_bias, -(shrinkage * w));
+            output.steps(simd, &z, y, scaling.minus_rate, &mut steps);
+            for ((weights, bias), step) in weights.iter_mut().zip(&mut **biases).zip(&mut steps) {
+                weights.add(simd, *step, row);
+                *step *= scaling.factor; // the change of the bias, which is not scaled
+                *bias += *step;
             }
-            weights.copy_to(&mut after);
-            for w in &mut after {
-                *w = unscaled(*w, scaling.scale);
+            if let Some(log) = &mut log {
+                let error = output.predict(simd, &z, y, &mut log.y_hat);
+                log.change(row, &steps);
+                for (weights, after) in weights.iter().zip(log.after.chunks_exact_mut(n)) {
+                    weights.copy_to(after);
+                }
+                for w in &mut log.after {
+                    *w = unscaled(*w, scaling.scale);
+                }
+                (log.record)(PointUpdate {
+                    row: tile.points.at(k),
+                    z: &z,
+                    y_hat: &log.y_hat,
+                    error,
+                    delta_weights: &log.delta_weights,
+                    delta_biases: &steps,
+                    weights: &log.after,
+                    biases,
+                });
             }
-            let lanes = F::Single::<S>::splat(simd, z);
-            let sample = activation.sample(lanes, F::Single::<S>::splat(simd, y));
-            let error = math::log1p(sample.t) + sample.linear;
-            record(PointUpdate {
-                row: tile.points.at(k),
-                z,
-                y_hat: activation.predict(lanes).as_slice()[0],
-                error: error.as_slice()[0],
-                delta_weights: &delta_weights,
-                delta_bias,
-                weights: &after,
-                bias,
-            });
         }
-        weights.store();
-        (*self.bias, self.scaling) = (bias, scaling);
+        for weights in weights {
+            weights.store();
+        }
     }
 }
 
-/// `minus_rate · (ŷ − y)` for the prediction ŷ from the score z.
-#[inline(always)]
-fn step<F: Float, S: Simd>(simd: S, activation: Activation, z: F, y: F, minus_rate: F) -> F {
-    let single = |x: F| F::Single::<S>::splat(simd, x);
-    activation
-        .scaled_residual(single(z), single(y), single(minus_rate))
-        .as_slice()[0]
+/// The recorder of updates, with memory for what it is shown.
+struct Log<'r, F> {
+    record: Recorder<'r, F>,
+    /// αλ, the part of itself that each weight loses.
+    shrinkage: F,
+    y_hat: Vec<F>,
+    delta_weights: Vec<F>,
+    /// The weights after the last update.
+    after: Vec<F>,
+}
+
+impl<'r, F: Float> Log<'r, F> {
+    fn new(record: Recorder<'r, F>, values: &[F], scores: usize, scaling: &Scaling<F>) -> Self {
+        let after = values.iter().map(|&value| unscaled(value, scaling.scale));
+        Log {
+            record,
+            shrinkage: F::from_f64(scaling.shrinkage),
+            y_hat: vec![F::ZERO; scores],
+            delta_weights: vec![F::ZERO; values.len()],
+            after: after.collect(),
+        }
+    }
+
+    /// Computes the change of the weights by a point, from the weights before it and the changes of the biases.
+    fn change(&mut self, row: &[F], delta_biases: &[F]) {
+        let deltas = self.delta_weights.chunks_exact_mut(row.len());
+        let before = self.after.chunks_exact(row.len());
+        for ((deltas, before), &delta_bias) in deltas.zip(before).zip(delta_biases) {
+            for ((delta, &x), &w) in deltas.iter_mut().zip(row).zip(before) {
+                *delta = x.mul_add(delta_bias, -(self.shrinkage * w));
+            }
+        }
+    }
 }
 
 /// The weight `value · scale`, multiplied in `f64`.

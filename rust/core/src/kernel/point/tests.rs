@@ -3,7 +3,8 @@
 
 use super::*;
 use crate::elements::Elements;
-use crate::loss::Activation;
+use crate::kernel::dataset::StripeLabels;
+use crate::kernel::softmax::{RowSoftmax, stripe};
 use crate::matrix::Matrix;
 use crate::shuffle::Random;
 use crate::simd::Isa;
@@ -32,32 +33,48 @@ fn data<F: Float>(m: usize, n: usize) -> Data<F> {
 
 const RATE: f64 = 0.0625;
 
-/// Weights and bias after one update for each point.
+/// Weights and biases after one update for each point.
 fn descended<F: Float>(
     isa: Isa,
-    activation: Activation,
+    loss: Loss,
     points: &Dataset<'_, Matrix<'_>>,
     start: &[F],
     shrinkage: f64,
     record: Option<Recorder<'_, F>>,
-) -> (Vec<F>, F) {
-    let (mut weights, mut bias) = (start.to_vec(), F::HALF);
-    let mut descent = PointDescent::new(&mut weights, &mut bias, RATE, shrinkage);
-    descent.visit(isa.level().unwrap(), activation, points, record);
+) -> (Vec<F>, Vec<F>) {
+    let scores = start.len() / points.x.columns();
+    let (mut weights, mut biases) = (start.to_vec(), vec![F::HALF; scores]);
+    let mut descent = PointDescent::new(&mut weights, &mut biases, RATE, shrinkage);
+    descent.visit(isa.level().unwrap(), loss, points, record);
     descent.finish();
-    (weights, bias)
+    (weights, biases)
 }
 
-fn bits<F: Float>((weights, bias): &(Vec<F>, F)) -> Vec<u64> {
-    let all = weights.iter().chain([bias]);
+const SIGMOID: Loss = Loss::OneScore(Activation::Sigmoid);
+
+fn bits<F: Float>((weights, biases): &(Vec<F>, Vec<F>)) -> Vec<u64> {
+    let all = weights.iter().chain(biases);
     all.map(|x| x.to_f64().to_bits()).collect()
 }
 
 /// The same numbers in C order, in Fortran order, and backwards with gaps, the rows in `order`.
-fn same_bits<F: Float>(wrap: impl for<'a> Fn(&'a [F]) -> Elements<'a>) {
-    for n in (1..=40).chain([63, 64, 65, 129]) {
+fn same_bits<F: Float>(
+    wrap: impl for<'a> Fn(&'a [F]) -> Elements<'a>,
+    classes: usize,
+    columns: impl Iterator<Item = usize>,
+) {
+    for n in columns {
         let m = 300; // more than a tile
-        let Data { x, y, w, .. } = data::<F>(m, n);
+        let Data { x, mut y, w, .. } = data::<F>(m, n);
+        let (loss, w) = match classes {
+            1 => (SIGMOID, w),
+            _ => {
+                y = (0..m).map(|i| (i * i % classes) as f64).collect();
+                let w = w.iter().cycle().take(classes * n).enumerate();
+                let vary = |(i, &w): (usize, &F)| w * F::from_f64((i % 7) as f64);
+                (Loss::Softmax, w.map(vary).collect())
+            }
+        };
         let mut fortran = vec![F::ZERO; m * n];
         let mut gaps = vec![F::NAN; 2 * m * n];
         for i in 0..m {
@@ -84,27 +101,22 @@ fn same_bits<F: Float>(wrap: impl for<'a> Fn(&'a [F]) -> Elements<'a>) {
                         ..Dataset::new(matrix, &labels, None).unwrap().with(*matrix)
                     };
                     for isa in Isa::available() {
-                        let plain =
-                            descended::<F>(isa, Activation::Sigmoid, &points, &w, shrinkage, None);
-                        let plain = bits(&plain);
+                        let plain = bits(&descended(isa, loss, &points, &w, shrinkage, None));
                         assert_eq!(*want.get_or_insert(plain.clone()), plain, "{isa:?} {n}");
                         let mut seen = Vec::new();
                         let mut record = |update: PointUpdate<'_, F>| {
-                            seen.push((update.row, update.weights.to_vec(), update.bias));
+                            seen.push((
+                                update.row,
+                                update.weights.to_vec(),
+                                update.biases.to_vec(),
+                            ));
                         };
                         let record = Some(&mut record as Recorder<'_, F>);
-                        let traced = descended::<F>(
-                            isa,
-                            Activation::Sigmoid,
-                            &points,
-                            &w,
-                            shrinkage,
-                            record,
-                        );
+                        let traced = descended(isa, loss, &points, &w, shrinkage, record);
                         assert_eq!(plain, bits(&traced), "traced, {isa:?} {n}");
                         assert!((0..m).all(|k| seen[k].0 == rows.at(k)));
-                        let (_, weights, bias) = seen.pop().unwrap();
-                        assert_eq!(plain, bits(&(weights, bias)), "last record, {isa:?} {n}");
+                        let (_, weights, biases) = seen.pop().unwrap();
+                        assert_eq!(plain, bits(&(weights, biases)), "last record, {isa:?} {n}");
                     }
                 }
             }
@@ -114,8 +126,81 @@ fn same_bits<F: Float>(wrap: impl for<'a> Fn(&'a [F]) -> Elements<'a>) {
 
 #[test]
 fn same_bits_from_every_layout_on_every_instruction_set_traced_or_not() {
-    same_bits::<f64>(|x| Elements::F64(x));
-    same_bits::<f32>(|x| Elements::F32(x));
+    let columns = || (1..=40).chain([63, 64, 65, 129]);
+    same_bits::<f64>(|x| Elements::F64(x), 1, columns());
+    same_bits::<f32>(|x| Elements::F32(x), 1, columns());
+}
+
+#[test]
+fn same_bits_of_classes() {
+    for classes in [2, 3, 8, 17] {
+        let columns = || [1, 2, 7, 8, 9, 16, 17, 33, 70].into_iter();
+        same_bits::<f64>(|x| Elements::F64(x), classes, columns());
+        same_bits::<f32>(|x| Elements::F32(x), classes, columns());
+    }
+}
+
+/// Softmax, residuals and error of a row are those of the row in a stripe, whatever the classes.
+fn as_in_a_stripe<F: Float>() {
+    let mut random = Random::new(3);
+    let far = [
+        F::INFINITY,
+        -F::INFINITY,
+        F::NAN,
+        F::from_f64(900.0),
+        F::ZERO,
+    ];
+    for classes in (1..=40).chain([63, 64, 65]) {
+        for round in 0..30 {
+            let mut z: Vec<F> = (0..classes)
+                .map(|_| F::from_f64(8.0 * random.uniform() - 4.0))
+                .collect();
+            let some = (random.uniform() * classes as f64) as usize;
+            match round {
+                0..20 => {}
+                20..25 => z[some] = far[round - 20],
+                _ => z.fill(far[round - 25]),
+            }
+            let label = F::from_f64(((random.uniform() * classes as f64) as usize) as f64);
+            for isa in Isa::available() {
+                dispatch!(isa.level().unwrap(), simd => {
+                    let mut softmax = RowSoftmax::new(classes);
+                    softmax.set(simd, &z);
+                    let (mut p, mut r) = (z.clone(), z.clone());
+                    softmax.probabilities(&mut p);
+                    softmax.scaled_residuals(label, F::ONE, &mut r);
+                    let error = softmax.error(simd, &z, label).to_f64();
+
+                    let mut rows = vec![F::ZERO; classes * STRIPE];
+                    let mut y = [F::ZERO; STRIPE];
+                    y[0] = label;
+                    for (row, &z) in rows.chunks_exact_mut(STRIPE).zip(&z) {
+                        row[0] = z;
+                    }
+                    stripe::pad(&mut rows, 1);
+                    let mut want = rows.clone();
+                    stripe::probabilities(simd, &mut want, classes, 1);
+                    let labels = StripeLabels { count: 1, y: &y, sample_weight: None, offset: None };
+                    let mut sums = stripe::StripeSums::<F, _>::new(simd);
+                    sums.residuals(simd, &mut rows, classes, &labels);
+                    let is_nan = |x: F| x.to_f64().is_nan();
+                    let same = |got: F, want: F| got == want || is_nan(got) && is_nan(want);
+                    for k in 0..classes {
+                        assert!(same(p[k], want[k * STRIPE]), "p, {classes} {round}");
+                        assert!(same(r[k], rows[k * STRIPE]), "r, {classes} {round}");
+                    }
+                    let (want, _) = sums.finish();
+                    assert!(error == want || error.is_nan() && want.is_nan(), "{classes} {round}");
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn the_softmax_of_a_row_is_that_of_a_stripe() {
+    as_in_a_stripe::<f64>();
+    as_in_a_stripe::<f32>();
 }
 
 /// One textbook update after another, in `f64`.
@@ -149,17 +234,18 @@ fn matches_the_textbook() {
             let labels = Vector::from_slice(&data.y);
             let points = Dataset::new(&matrix, &labels, None).unwrap().with(matrix);
             let isa = Isa::available().last().unwrap();
-            let got = descended::<f64>(isa, Activation::Sigmoid, &points, &data.w, shrinkage, None);
+            let got = descended::<f64>(isa, SIGMOID, &points, &data.w, shrinkage, None);
             let want = oracle(&data, shrinkage, false);
             // The error of one update is a few ULP of |w| + |αx| < 1, plus α|x| times the error of its score, which is
             // at most (n + 4)·eps·|x|·|w|. Errors do not grow from update to update, as α·(‖x‖² + 1)/4 < 2 for n ≤ 40.
             let bound = m as f64 * (8.0 + RATE * 2.0 * 4.0 * (n + 4) as f64) * f64::EPSILON;
-            for (got, want) in got.0.iter().zip(&want.0).chain([(&got.1, &want.1)]) {
+            for (got, want) in got.0.iter().zip(&want.0).chain([(&got.1[0], &want.1)]) {
                 assert!((got - want).abs() <= bound, "{n} {shrinkage}: {got} {want}");
             }
-            let got = descended::<f64>(isa, Activation::Step, &points, &data.w, shrinkage, None);
+            let step = Loss::OneScore(Activation::Step);
+            let got = descended::<f64>(isa, step, &points, &data.w, shrinkage, None);
             let want = oracle(&data, shrinkage, true);
-            for (got, want) in got.0.iter().zip(&want.0).chain([(&got.1, &want.1)]) {
+            for (got, want) in got.0.iter().zip(&want.0).chain([(&got.1[0], &want.1)]) {
                 assert!((got - want).abs() <= bound, "{n} {shrinkage}: {got} {want}");
             }
         }
@@ -174,14 +260,7 @@ fn a_small_penalty_adds_up() {
     let labels = Vector::new("y", Elements::F32(&[0.5]), 0, m, 0).unwrap();
     let points = Dataset::new(&matrix, &labels, None).unwrap().with(matrix);
     let isa = Isa::available().last().unwrap();
-    let (weights, _) = descended::<f32>(
-        isa,
-        Activation::Sigmoid,
-        &points,
-        &[1.0; 3],
-        shrinkage,
-        None,
-    );
+    let (weights, _) = descended::<f32>(isa, SIGMOID, &points, &[1.0; 3], shrinkage, None);
     let want = (m as f64 * f64::ln_1p(-shrinkage)).exp();
     assert!(want < 0.98);
     for w in weights {

@@ -67,7 +67,7 @@ pub(in crate::kernel) fn evaluate<F: Float>(
 }
 
 /// The error for the first column index, label or sample weight that is out of range.
-fn first_invalid<F: Float>(dataset: &Dataset<'_>, classes: usize) -> Error {
+pub(super) fn first_invalid<F: Float>(dataset: &Dataset<'_>, classes: usize) -> Error {
     let is_class = |y: f64| y >= 0.0 && y < classes as f64 && y == y.trunc();
     match (&dataset.x, dataset.y.first_failing(is_class)) {
         (Features::Sparse(x), None) if x.first_invalid().is_some() => dataset.first_invalid::<F>(),
@@ -81,16 +81,16 @@ fn first_invalid<F: Float>(dataset: &Dataset<'_>, classes: usize) -> Error {
 }
 
 /// The inputs of one pass over the rows, for models with several classes.
-struct ClassPass<'a, T> {
-    dataset: &'a Dataset<'a>,
-    tiles: T,
-    want: Want,
+pub(super) struct ClassPass<'a, T> {
+    pub(super) dataset: &'a Dataset<'a>,
+    pub(super) tiles: T,
+    pub(super) want: Want,
 }
 
 impl<T> ClassPass<'_, T> {
     /// Adds errors, residuals and, if wanted, residual × row of the rows of `leaf` to `sums`.
     #[inline(always)]
-    fn leaf<F: Float, S: Simd>(
+    pub(super) fn leaf<F: Float, S: Simd>(
         &self,
         simd: S,
         leaf: Range<usize>,

@@ -6,6 +6,8 @@
 
 mod dense;
 mod evaluate;
+mod lazy;
+mod row;
 mod scores;
 mod sparse;
 pub(super) mod stripe;
@@ -13,5 +15,8 @@ mod tile;
 
 pub use self::evaluate::softmax_in_place;
 pub(super) use self::evaluate::{evaluate, stripe_residuals};
+pub(crate) use self::lazy::LazyBatch;
+pub(super) use self::row::RowSoftmax;
 pub(super) use self::scores::{Transform, map_rows};
 pub(crate) use self::scores::{bias_hessian, slopes};
+pub(crate) use self::tile::ClassScratch;

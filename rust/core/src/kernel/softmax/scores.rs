@@ -59,7 +59,7 @@ pub(in crate::kernel) enum Transform {
 impl Transform {
     /// Writes the transformed scores of `rows` to `out`, row by row; returns whether all column indices were in range.
     #[inline(always)]
-    fn rows<F: Float, S: Simd>(
+    pub(super) fn rows<F: Float, S: Simd>(
         self,
         simd: S,
         tiles: &impl RowTiles<F>,

@@ -39,7 +39,7 @@ impl<'a, F> ClassWeights<'a, F> {
 }
 
 /// Scratch memory of one thread.
-pub(super) struct ClassScratch<F: Float> {
+pub(crate) struct ClassScratch<F: Float> {
     pub(super) packed: Packed<F>,
     pub(super) panel: Vec<F>,
     pub(super) tail: Vec<F>,
@@ -49,7 +49,7 @@ pub(super) struct ClassScratch<F: Float> {
 }
 
 impl<F: Float> ClassScratch<F> {
-    pub(super) fn new(classes: usize) -> Self {
+    pub(crate) fn new(classes: usize) -> Self {
         ClassScratch {
             packed: Packed::new(),
             panel: Vec::new(),
