@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import pickle
 import re
 from dataclasses import FrozenInstanceError, fields, replace
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 import gradstep
 from helpers import oracle
-from helpers.problems import cases, problems
+from helpers.problems import cases, class_problems, problems
 from helpers.results import bits
 
 UPDATE = gradstep.explain([1.0, 2.0], 1, [0.5, -0.25], 0.25, learning_rate=0.5)
@@ -105,6 +106,75 @@ def test_the_text_is_true_where_signs_are_negative() -> None:
         code = worked.replace("·", "*").replace("e^", "np.e**").replace("^", "**")
         code = re.sub(r"ln (\([^()]*\)|[\d.]+)", r"np.log(\1)", code)
         assert eval(code, {"np": np}) == pytest.approx(float(value), rel=1e-4), lines[name]
+
+
+@settings(max_examples=cases(150))
+@given(data=st.data(), dtype=st.sampled_from([np.float32, np.float64]), rate=st.sampled_from([1e-3, 0.1, 10.0]))
+def test_of_classes_the_numbers_are_those_of_the_functions(data: st.DataObject, dtype: Any, rate: float) -> None:
+    X, labels, weights, biases = data.draw(class_problems(dtype))
+    x, y = X[0], int(labels[0])
+    update = gradstep.explain(x, y, weights, biases, rate)
+    assert bits(update.z) == bits(gradstep.decision_function(x, weights, biases))
+    assert bits(update.y_hat) == bits(gradstep.predict_proba(x, weights, biases))
+    assert bits(update.error) == bits(gradstep.loss(x, y, weights, biases))
+    assert bits(update.gradient) == bits(gradstep.gradient(x, y, weights, biases))
+    step = gradstep.gradient_step(x, y, weights, biases, rate)
+    assert bits((update.new_weights, update.new_bias)) == bits(step)
+    assert (update.residual == -update.gradient.bias).all()
+    # Three roundings, of ∇E, of Δw and of the sum.
+    room = np.finfo(dtype).eps * (np.abs(step.weights) + 2 * np.abs(update.delta_weights)) + 1e-44
+    assert (np.abs(weights.astype(float) + update.delta_weights - step.weights) <= room).all()
+    room = np.finfo(dtype).eps * (np.abs(step.bias) + 2 * np.abs(update.delta_bias)) + 1e-44
+    assert (np.abs(biases.astype(float) + update.delta_bias - step.bias) <= room).all()
+    assert bits((update.x, update.weights, update.bias, update.y)) == bits((x, weights, biases, float(y)))
+    assert update == copy.deepcopy(update) and repr(update) == repr(pickle.loads(pickle.dumps(update)))
+
+
+def test_of_classes_it_shows_a_line_for_each() -> None:
+    """Read as Python: what stands between two equals signs is one number, or one tuple, to the digits shown."""
+    weights = np.array([[0.5, -0.25], [0.0, 1.0], [-1.0, 0.25]])
+    update = gradstep.explain([-1.0, 2.0], 1, weights, [0.25, 0.0, -0.5], 0.5)
+    lines = [line.strip() for line in repr(update).splitlines()]
+    assert [re.split(" = | ← ", line)[0] for line in lines] == [
+        *("z_0", "z_1", "z_2", "p", "E", "y - p", "Δw_0", "Δw_1", "Δw_2", "Δb", "w_0", "w_1", "w_2", "b")
+    ]
+    z = weights @ [-1.0, 2.0] + [0.25, 0.0, -0.5]
+    p = np.exp(z) / np.exp(z).sum()
+    step = 0.5 * (np.array([0, 1, 0]) - p)
+    want = [*z, p, -np.log(p[1]), step / 0.5, *(s * np.array([-1.0, 2.0]) for s in step), step]
+    moved = weights + np.outer(step, [-1.0, 2.0])
+    want += [*moved, np.add(step, [0.25, 0.0, -0.5])]
+    for line, value in zip(lines, want, strict=True):
+        assert eval(line.rsplit(" = ", 1)[1]) == pytest.approx(value, rel=1e-4), line
+    worked = {line.split(" = ")[0]: line.split(" = ")[-2] for line in lines}
+    assert eval(worked["z_2"].replace("·", "*")) == z[2] and worked["E"] == f"-ln {p[1]:.6g}"
+    numerators, total = worked["p"].replace("e^", "np.e**").split(" / ")
+    np.testing.assert_allclose(np.array(eval(numerators)) / eval(total), p, rtol=1e-5)
+    assert lines[5] == f"y - p = (0, 1, 0) - ({p[0]:.6g}, {p[1]:.6g}, {p[2]:.6g}) = " + lines[5].rsplit(" = ", 1)[1]
+    assert lines[7].startswith(f"Δw_1 = α (y_1 - p_1)·x = 0.5·{1 - p[1]:.6g}·(-1, 2) = ")
+    latex = update._repr_latex_()
+    assert latex.count("{") == latex.count("}") and latex.count("(") == latex.count(")")
+    assert all(line.count("&") == 1 for line in latex.splitlines()[1:-1])
+    assert r"z_{0} &= W_{0} x + b_{0} = 0.5 \cdot (-1) + (-0.25) \cdot 2 + 0.25 = -0.75" in latex
+
+
+@pytest.mark.parametrize("y", [0, 1])
+def test_of_classes_e_is_written_without_a_probability_of_which_no_digit_is_left(y: int) -> None:
+    update = gradstep.explain([1.0], y, [[800.0], [2.0], [-3.0]], 0.0, 0.1)
+    filled = f"ln (e^(800) + e^(2) + e^(-3)) - {[800, 2][y]} = {[0, 798][y]}"
+    assert f"E = ln Σ_l e^(z_l) - z_{y} = {filled}\n" in str(update)
+
+
+@pytest.mark.parametrize("y", [0, 2, 4, 9, 10])
+def test_of_many_classes_the_first_the_last_and_that_of_the_label_are_written(y: int) -> None:
+    update = gradstep.explain(np.ones(9), y, np.zeros((11, 9)), 0.0, 0.2)
+    lines = [line.strip() for line in repr(update).splitlines()]
+    shown = [int(line[2:].split(" ")[0]) for line in lines if line.startswith("z_")]
+    assert shown == sorted({0, 1, 2, y, 8, 9, 10})
+    gaps = sum(after > before + 1 for before, after in itertools.pairwise(shown))
+    assert lines.count("…") == 3 * gaps
+    assert all(line == line.rstrip() for line in repr(update).splitlines())
+    assert repr(update).count("(0.0909091, 0.0909091, 0.0909091, …, 0.0909091, 0.0909091, 0.0909091)") == 2
 
 
 def test_a_notebook_shows_latex() -> None:
