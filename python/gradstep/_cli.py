@@ -128,11 +128,12 @@ DESCENT_OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
         {"type": click.Choice(("mean", "sum"))},
     ),
     "--activation": (
-        "what makes predictions of scores; step is the perceptron.  [default: sigmoid]",
+        "what makes predictions of scores; step is the perceptron, for two classes.  [default: sigmoid]",
         {"type": click.Choice(("sigmoid", "step"))},
     ),
     "--start": (
-        "the weights to start from, in the order of the columns, and the bias.  [default: zero]",
+        "the weights to start from, in the order of the columns, and the bias; of several classes one class after the "
+        "other.  [default: zero]",
         {"metavar": "W1,W2,…,B", "type": Start()},
     ),
     "--shuffle": ("take the rows in a new random order in every epoch.", {"is_flag": True}),
@@ -300,7 +301,7 @@ def train(
     Every column but the target is a feature: numbers are taken as they are, dates as days, and of text with few
     values each value but the first is 0 or 1. What cannot be told is asked, all at once. The target may hold
     numbers, text or booleans; its values in sorted order are the classes. Of two, the model gives the probability
-    of the second; of more, which only the optimum allows, that of each.
+    of the second; of more, that of each.
     """
     asked = _cli_columns.asked_of(columns)
     selects = given(cv=cv, path=None if path_file is None else str(path_file))
@@ -504,6 +505,11 @@ def show_descent(
     check_seed(seed, shuffle)
     check_out(out, file)
     problem = Problem.read(file, header, target)
+    if len(problem.classes) > 2:
+        raise ValueError(
+            f"target {problem.target!r} has {len(problem.classes)} values: the page is for two; "
+            "gradstep train --plot draws the regions of more"
+        )
     pair = None if columns is None else [problem.column(name) for name in columns]
     options = DESCENT | given(**options, shuffle=shuffle, seed=seed, l2=l2)
     trained = descent(problem, options, standardize)

@@ -23,7 +23,7 @@ from gradstep._table import Fault, Table
 Array: TypeAlias = NDArray[np.float64]
 Found = TypeVar("Found", Optimum, Descent)
 OptimumCallback: TypeAlias = Callable[[Iteration], None]
-DescentCallback: TypeAlias = Callable[[int, float, Array, float], None]
+DescentCallback: TypeAlias = Callable[[int, float, Array, Any], None]
 Record: TypeAlias = dict[str, float]
 """Of an epoch, counted from 1: "epoch", "loss" (of a perceptron "misclassified") and "accuracy"."""
 
@@ -238,12 +238,12 @@ def descent(
     Raises
     ------
     ValueError
-        If it diverges, there are more than two classes, or the start has not a weight for each feature and a bias.
+        If it diverges, there are more than two classes for a perceptron, or the start has not a weight for each feature
+        and a bias, of each of three classes or more.
     """
-    if len(problem.classes) > 2:
+    if len(problem.classes) > 2 and options["activation"] == "step":
         raise ValueError(
-            f"target {problem.target!r} has {len(problem.classes)} values: a descent is for two; "
-            "without the options of a descent there may be more"
+            f"target {problem.target!r} has {len(problem.classes)} values: a perceptron, --activation step, is for two"
         )
     x, scaling = scaled(problem, standardize)
     batch_size, activation = options["batch_size"], str(options["activation"])
@@ -252,13 +252,13 @@ def descent(
     error = "misclassified" if activation == "step" else "loss"
     logged = 0
 
-    def record(epoch: int, loss: float, weights: Array, bias: float) -> None:
+    def record(epoch: int, loss: float, weights: Array, bias: Any) -> None:
         nonlocal logged
         if log and epoch > logged:
             logged = epoch
             log({"epoch": epoch, error: loss, "accuracy": _accuracy(problem, x, weights, bias, activation)})
 
-    def watch(epoch: int, loss: float, weights: Array, bias: float) -> None:
+    def watch(epoch: int, loss: float, weights: Array, bias: Any) -> None:
         if epoch == 0 or (epoch + 1) % log_every == 0:
             record(epoch + 1, loss, weights, bias)
         if callback:
@@ -288,15 +288,22 @@ def _remarks(problem: Problem, said: Collection[str] = ()) -> list[str]:
     return [f"{words}: {Fault('', tuple(('--drop', name) for name in remarks)).advice} leaves {them} out"]
 
 
-def _start(problem: Problem, text: str) -> tuple[Array, float] | tuple[()]:
-    """Weights and bias to start from; nothing where these are zero."""
+def _start(problem: Problem, text: str) -> tuple[Array, Any] | tuple[()]:
+    """Weights and bias to start from, of several classes one class after the other; nothing where these are zero."""
     if text == ZERO:
         return ()
-    values = [float(value) for value in text.split(",")]
-    if len(values) != len(problem.features) + 1:
+    values = np.array([float(value) for value in text.split(",")])
+    scores = 1 if len(problem.classes) == 2 else len(problem.classes)
+    if len(values) != scores * (len(problem.features) + 1):
         columns = f"{len(problem.features)} features ({_table.few(problem.features)})"
-        raise ValueError(f"--start must have a weight for each of {columns}, and the bias, got {len(values)} numbers")
-    return np.array(values[:-1]), values[-1]
+        classes = "" if scores == 1 else f", of each of {scores} classes one after the other"
+        raise ValueError(
+            f"--start must have a weight for each of {columns}, and the bias{classes}, got {len(values)} numbers"
+        )
+    if scores == 1:
+        return values[:-1], float(values[-1])
+    of_classes = values.reshape(scores, -1)
+    return of_classes[:, :-1], of_classes[:, -1]
 
 
 def _rise(end: Descent) -> list[str]:
@@ -346,7 +353,8 @@ def _unscaled(alias: Alias, scaling: Standardize | None) -> Alias:
 
 def _worse_than_a_constant(problem: Problem, loss: float, standardize: bool) -> list[str]:
     """Advice where a prediction that is the same for all rows would have a smaller loss."""
-    shares = np.array([np.average(problem.y == code, weights=problem.weight) for code in range(2)])
+    codes = range(len(problem.classes))
+    shares = np.array([np.average(problem.y == code, weights=problem.weight) for code in codes])
     shares = shares[shares > 0]
     constant = float(-(shares * np.log(shares)).sum())
     if not loss > constant:

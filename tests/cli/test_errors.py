@@ -54,10 +54,18 @@ BAD_FILES: dict[str, tuple[bytes, list[str], list[str]]] = {
         ["along columns 'a', 'b' some or all labels are separated"],
     ),
     "separated, three": (b"a,y\n1,u\n2,u\n3,v\n4,v\n5,w\n6,w\n", [], ["no optimum", "separated", "--l2"]),
-    "descent of three": (
+    "perceptron of three": (
         b"a,y\n" + b"1,u\n2,v\n3,w\n" * 2,
-        ["--epochs", "5"],
-        ["'y' has 3 values: a descent is for two"],
+        ["--activation", "step"],
+        ["'y' has 3 values: a perceptron, --activation step, is for two"],
+    ),
+    "start of three": (
+        b"a,y\n" + b"1,u\n2,v\n3,w\n" * 2,
+        ["--start", "1,2"],
+        [
+            "--start must have a weight for each of 1 features ('a'), and the bias, of each of 3 classes",
+            "got 2 numbers",
+        ],
     ),
     "huge numbers": (
         b"a,b,y\n1,1,0\n2,-3e300,1\n2,2e300,0\n1,3e300,1\n",

@@ -83,7 +83,11 @@ def test_it_opens_the_browser_unless_told_not_to(folder: Path, monkeypatch: pyte
             "there is no feature 'b'; the features are 'a', 'count', 'flag'",
         ),
         (["show", "data.csv", "--columns", "a", "a"], 1, "columns must be two different columns"),
-        (["show", "three.csv"], 1, "has 3 values: a descent is for two"),
+        (
+            ["show", "three.csv"],
+            1,
+            "has 3 values: the page is for two; gradstep train --plot draws the regions of more",
+        ),
         (["show", "data.csv", "--start", "1,2"], 1, "--start must have a weight for each"),
         (["train", "data.csv", "--plot", "picture.bmp"], 2, "must end in .png, .svg, .pdf"),
         (["train", "data.csv", "--plot", "data.csv"], 2, "must end in"),

@@ -92,6 +92,51 @@ def test_start_reduction_and_activation_reach_the_trainer(folder: Path, capfd: p
     assert "\nstart           -1.0,2.0,0.0,0.5\n" in capfd.readouterr().out
 
 
+def test_three_classes(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    frame = problem(classes=3)
+    frame.write_csv("data.csv")
+    X, y = matrix(frame), codes(frame)
+    model = trained(capfd, "data.csv", *LESSON, "--log-every", 10, "--out", "model.json")
+    want = gradstep.Trainer(0.01, 25, batch_size=1).fit(X, y)
+    assert model["classes"] == ["maybe", "no", "yes"]
+    assert (model["weights"], model["bias"]) == (want.weights.tolist(), want.bias.tolist())
+    assert model["result"]["loss"] == want.history[-1]
+    assert [at["loss"] for at in model["history"]] == want.history[[0, 9, 19, 24]].tolist()
+    assert model["result"]["accuracy"] == np.mean(want.predict(X) == y) == model["history"][-1]["accuracy"]
+
+    assert run(["train", "data.csv", *map(str, LESSON)]) == 0
+    assert "\nclasses       maybe, no, yes\n" in capfd.readouterr().out
+    loaded = gradstep.load("model.json")
+    np.testing.assert_array_equal(loaded.predict_proba(frame), want.predict_proba(X))
+    printed = ok("predict", "model.json", "data.csv", cwd=folder).splitlines()
+    assert printed[0] == "probability_maybe,probability_no,probability_yes,label"
+    assert [line.split(",")[3] for line in printed[1:]] == [model["classes"][k] for k in want.predict(X)]
+
+    start = [*np.column_stack([want.weights, want.bias]).ravel().tolist()]
+    rest = trained(capfd, "data.csv", *LESSON, "--start", ",".join(map(repr, start)))
+    on = gradstep.Trainer(0.01, 25, batch_size=1).fit(X, y, want.weights, want.bias)
+    assert (rest["weights"], rest["bias"]) == (on.weights.tolist(), on.bias.tolist())
+
+
+def test_a_descent_of_three_classes_is_noted_where_a_constant_is_better(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    frame = problem(classes=3)
+    frame.write_csv("data.csv")
+    assert run(["train", "data.csv", "--learning-rate", "300", "--epochs", "3"]) == 0
+    shares = np.bincount(codes(frame).astype(int)) / len(frame)
+    constant = -(shares * np.log(shares)).sum()
+    assert f"a constant prediction has a smaller loss ({constant:.6f})" in " ".join(capfd.readouterr().err.split())
+
+
+def test_the_regions_of_a_descent_of_three_classes_are_drawn(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    problem(classes=3).write_csv("data.csv")
+    for more in ([], ["--drop", "count"]):
+        args = ["train", "data.csv", *more, "--epochs", "5", "--plot", "fit.svg", "--quiet"]
+        assert run(args) == 0 and capfd.readouterr() == ("", "")
+        assert (folder / "fit.svg").read_text().startswith("<?xml")
+
+
 def test_the_perceptron(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     frame = problem()
     frame.write_csv("data.csv")

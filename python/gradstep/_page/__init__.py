@@ -74,8 +74,7 @@ def show(
         If an argument is of another kind.
     ValueError
         If `X` and `y` are not what the descent was fitted to, sample weights or offsets were, its learning rate is
-        "auto", it has l1 or no bias, or it is too long for a
-        page.
+        "auto", it has l1, no bias or more than two classes, or it is too long for a page.
     OSError
         If the file cannot be written.
 

@@ -39,6 +39,9 @@ def contents(
     """Everything that the page's script reads, as JSON can hold it; arrays are base64 of little-endian bytes."""
     if descent.trainer.learning_rate == "auto":
         raise ValueError("descent must have a learning rate of its own, got 'auto'")
+    if descent.weights.ndim == 2:
+        got = f"{len(descent.weights)}: gradstep.plot.regions draws them"
+        raise ValueError(f"descent must be of two classes for a page, got {got}")
     named = column_names(X) if names is None else names
     trainer, own = same_again(descent, X, y)
     data = Data.of(X, y, trainer)
