@@ -146,7 +146,9 @@ def fit_present(
     **options: Any,
 ) -> Optimum:
     """The optimum over the classes that have weight, as parameters of all classes; `start` are such, too."""
-    present = Present(samples.present, len(samples.classes))
+    classes = len(samples.classes)
+    # Firth's penalised likelihood has a maximum also where one of two classes has no weight.
+    present = Present(np.arange(2) if classes == 2 and options.get("firth") else samples.present, classes)
     if len(present.codes) == 1:
         return present.certain(samples.X.shape[1], samples.X.dtype)
     if len(present.codes) == present.classes:
@@ -363,7 +365,8 @@ class Classifier(ClassifierMixin, BaseEstimator):
         if not len(present):
             name = "sample_weight" if self.class_weight is None else "class_weight"
             raise ValueError(f"{name} must be positive for some sample, got only zeros")
-        if len(present) < len(samples.classes):
+        is_finite = len(samples.classes) == 2 and getattr(self, "firth", False)
+        if len(present) < len(samples.classes) and not is_finite:
             absent = np.delete(samples.classes, present).tolist()
             plural = len(absent) > 1
             names = ", ".join(map(repr, absent))

@@ -42,7 +42,9 @@ def defaults(function: Callable[..., Any], *names: str) -> dict[str, Scalar]:
     return {name: parameters[name].default for name in names}
 
 
-OPTIMUM = defaults(fit, "l1", "l2", "gap_tol", "tol", "certify", "max_passes", "fit_bias") | {"solver": SOLVERS[0]}
+OPTIMUM = defaults(fit, "l1", "l2", "firth", "gap_tol", "tol", "certify", "max_passes", "fit_bias") | {
+    "solver": SOLVERS[0]
+}
 DESCENT = defaults(
     Trainer, "learning_rate", "epochs", "shuffle", "seed", "l1", "l2", "fit_bias", "tol", "reduction", "activation"
 ) | {"batch_size": "full", "start": ZERO}  # fmt: skip
@@ -202,6 +204,11 @@ def demo(file: str | None, epochs: int, learning_rate: float, seed: int, as_json
     help="Add L·Σ|weight| to the loss: unneeded weights are exactly 0.  [default: 0]",
 )
 @click.option(
+    "--firth",
+    is_flag=True,
+    help="Maximise Firth's penalised likelihood, also where the classes are separated. Two classes.",
+)
+@click.option(
     "--cv",
     metavar="K",
     type=FOLDS,
@@ -265,6 +272,7 @@ def train(
     target: str | None,
     l2: float,
     l1: float | None,
+    firth: bool,
     cv: int | None,
     l1_ratio: float | None,
     path_file: Path | None,
@@ -314,7 +322,13 @@ def train(
         start=start,
         shuffle=shuffle or None,
     )
-    for_optimum = given(solver=solver, max_passes=max_passes, gap_tol=gap_tol, certify=False if no_certify else None)
+    for_optimum = given(
+        firth=firth or None,
+        solver=solver,
+        max_passes=max_passes,
+        gap_tol=gap_tol,
+        certify=False if no_certify else None,
+    )
     for_both = given(l1=l1, l2=l2, tol=tol, fit_bias=False if no_bias else None)
     is_descent = bool(for_descent or log_every)
     if is_descent and (only_optimum := for_optimum | selects):
@@ -325,6 +339,8 @@ def train(
         raise click.UsageError("--json and --quiet exclude each other.")
     if l1_ratio is not None and not selects:
         raise click.UsageError("--l1-ratio needs --cv or --path.")
+    if firth and (excluded := given(l1=l1 or None, l2=l2 or None, solver=solver) | selects):
+        raise click.UsageError(f"--firth has a penalty and a solver of its own: it excludes {option(excluded)}.")
     if cv and (l1 or l2):
         raise click.UsageError(f"--cv chooses the strength of the penalty: it excludes {'--l1' if l1 else '--l2'}.")
     check_out(out, file)
@@ -335,6 +351,8 @@ def train(
     problem = Problem.read(file, header, target, asked, _cli_columns.format_of(columns))
     if path_file and len(problem.classes) > 2:
         raise click.UsageError(f"--path is for two classes, target {problem.target!r} has {len(problem.classes)}.")
+    if firth and len(problem.classes) > 2:
+        raise click.UsageError(f"--firth is for two classes, target {problem.target!r} has {len(problem.classes)}.")
     show = sys.stderr is not None and sys.stderr.isatty() and not quiet
     log = curve = None
     trained: Trained[Any]
@@ -354,7 +372,10 @@ def train(
         if path_file:
             found = _selection.whole_path(problem, ratio, standardize, options)
             write_file(path_file, _table.encoded(_selection.table(problem, found), path_file))
-        options |= {"solver": "proximal"} if options["l1"] and solver is None else {}
+        if firth:
+            options |= {"solver": "auto"}
+        elif options["l1"] and solver is None:
+            options |= {"solver": "proximal"}
         with _progress.of_passes() if show else nullcontext() as callback:
             trained = optimum(problem, options, standardize, callback)
         if curve:

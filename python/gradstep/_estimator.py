@@ -68,6 +68,10 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
         may not be given with `l2` or `l1`; without any of them C is 1, as in scikit-learn.
     l1_ratio : float or None, default 0.0
         What scikit-learn calls by this name: the part of l1 + l2 that is l1, for `C`. None is 0.
+    firth : bool, default False
+        Whether to maximise Firth's penalised likelihood instead, as in `gradstep.fit`: two classes that are separated
+        have finite coefficients then. There is no other penalty: C is not 1 by default, and none may be given. Sample
+        and class weights are frequencies.
     fit_intercept : bool, default True
         Whether there is an intercept; it is 0 if not.
     class_weight : dict, "balanced" or None, default None
@@ -130,9 +134,10 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
         Largest component of its gradient, in magnitude.
     gap_ : float
         Proved upper bound on how far `objective_` is above its minimum; rounding is counted. inf where nothing is
-        proved, also where coefficients of an earlier iteration were restored.
+        proved, also with `firth`, and where coefficients of an earlier iteration were restored.
     converged_ : bool
-        Whether the optimum is proved: `gap_` is at most `gap_tol` of `objective_`. Never for separated classes.
+        Whether the optimum is proved: `gap_` is at most `gap_tol` of `objective_`. Never for separated classes. With
+        `firth`, whether the coefficients are near a local optimum.
     stop_reason_ : StopReason
         As of `Optimum`, or "iterations" or "validation".
     separation_ : Separation or None
@@ -186,6 +191,7 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
         l1: float | None = None,
         C: float | None = None,
         l1_ratio: float | None = 0.0,
+        firth: bool = False,
         fit_intercept: bool = True,
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
         solver: str = "auto",
@@ -213,6 +219,7 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
         self.l1 = l1
         self.C = C
         self.l1_ratio = l1_ratio
+        self.firth = firth
         self.fit_intercept = fit_intercept
         self.class_weight = class_weight
         self.solver = solver
@@ -349,6 +356,7 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
                     l1,
                     l2,
                     start=start,
+                    firth=bool(self.firth),
                     fit_bias=bool(self.fit_intercept),
                     solver=self._solver(),
                     gap_tol=self.gap_tol,
@@ -401,6 +409,8 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
             If data or parameters are out of range, with `C`, and with ``class_weight="balanced"``.
         """
         self._check_parameters()
+        if self.firth:
+            raise ValueError("firth must be False for partial_fit, got True: its penalty is not a sum over samples")
         if self.C is not None:
             raise ValueError(f"C must be None for partial_fit, got {self.C}: give l2, which is per sample")
         for name, none in (("l1", None), ("l1_ratio", None), ("penalty", "deprecated")):
@@ -449,9 +459,16 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
         check_number("validation_fraction", self.validation_fraction, "between 0 and 1", lambda part: 0 < part < 1)
         if not isinstance(self.n_iter_no_change, Integral) or self.n_iter_no_change < 1:
             raise ValueError(f"n_iter_no_change must be a positive integer, got {self.n_iter_no_change!r}")
-        for name in ("certify", "warm_start", "early_stopping", "standard_errors"):
+        for name in ("firth", "certify", "warm_start", "early_stopping", "standard_errors"):
             flag(name, getattr(self, name))
         observer(self.callback, tuple)
+        if not self.firth:
+            return
+        for name, without in (("l2", 0), ("l1", 0), ("C", np.inf), ("l1_ratio", 0)):
+            if (strength := getattr(self, name)) is not None and strength != without:
+                raise ValueError(f"{name} must not be given with firth=True, a penalty of its own, got {strength}")
+        if self.penalty not in ("deprecated", None):
+            raise ValueError(f"penalty must not be given with firth=True, a penalty of its own, got {self.penalty!r}")
 
     def _known_classes(self, classes: Any, first: bool) -> Array:
         """All classes that batches may hold, checked against those that are known already."""
@@ -501,6 +518,8 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
 
     def _penalties(self, total: float) -> tuple[float, float]:
         """The strengths of l1 and l2, for samples of that weight."""
+        if self.firth:
+            return 0.0, 0.0
         if self.l2 is not None or self.l1 is not None:
             return float(self.l1 or 0.0), float(self.l2 or 0.0)
         C, ratio = DEFAULT_C if self.C is None else float(self.C), float(self.l1_ratio or 0.0)
@@ -577,7 +596,8 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
         columns = np.flatnonzero((np.atleast_2d(separation.weights) != 0).any(axis=0)).tolist()
         names = [str(self._name(column)) for column in columns]
         more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-        return _words.separated(len(names), f"{', '.join(names[:8])}{more}", "l2 > 0")
+        firth = "firth=True" if len(self.classes_) == 2 else None
+        return _words.separated(len(names), f"{', '.join(names[:8])}{more}", "l2 > 0", firth)
 
     def _in_words(self, alias: Alias, X: Any) -> str:
         """What an aliased column is."""

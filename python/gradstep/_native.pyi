@@ -36,7 +36,7 @@ _X: TypeAlias = Array | Parts
 _Bias: TypeAlias = float | Array
 _FitColumns: TypeAlias = list[Array | None]
 _FitOptions: TypeAlias = tuple[
-    tuple[float, float], _FitColumns, bool, str, float, float | None, bool, float, int | None
+    tuple[float, float], _FitColumns, bool, bool, str, float, float | None, bool, float, int | None
 ]
 
 def configuration() -> dict[str, Any]: ...

@@ -135,14 +135,16 @@ class Optimum(Fitted):
     loss : float
         Mean cross-entropy.
     objective : float
-        The loss plus the penalty.
+        The loss plus the penalty. With ``firth=True`` the penalty is -ln det(I) / 2 per row, which may be negative.
     gradient_norm : float
         Largest component, in magnitude, of the objective's gradient by weights and bias.
     gap : float
         Proved upper bound on how far the objective is above its minimum, whatever `stop_reason` is, with rounding
-        counted. inf where nothing is proved. The minimum is that over the columns that are not `aliased`.
+        counted. inf where nothing is proved, and with ``firth=True``. The minimum is that over the columns that are
+        not `aliased`.
     converged : bool
-        Whether the optimum is proved: the gap is at most `gap_tol` of the objective. Never for separated labels.
+        Whether the optimum is proved: the gap is at most `gap_tol` of the objective. Never for separated labels. With
+        ``firth=True``, whether the weights are near a local optimum: see the notes of `fit`.
     stop_reason : StopReason
         "tolerance", "uncertified", "precision", "passes", "callback" or "separated".
     passes : float
@@ -150,7 +152,7 @@ class Optimum(Fitted):
     n_iterations : int
         Number of iterations.
     solver : str
-        "lbfgs", "gd" or "proximal".
+        "lbfgs", "gd" or "proximal"; "firth" with ``firth=True``.
     history : structured ndarray, shape (n_iterations,)
         ``objective, gradient_norm, step, seconds, passes, rows`` after each iteration. Objective and gradient are over
         `rows` rows: fewer than all of them in the first iterations of a large fit.
@@ -204,7 +206,9 @@ class Optimum(Fitted):
             "stopped by": f"'{self.stop_reason}' after {self.n_iterations} iterations, {self.passes:.1f} passes",
         }
         if self.separation is not None:
-            facts["separated"] = _columns(np.flatnonzero(np.atleast_2d(self.separation.weights).any(axis=0)).tolist())
+            along = _columns(np.flatnonzero(np.atleast_2d(self.separation.weights).any(axis=0)).tolist())
+            remedy = "l2 > 0" if self.weights.ndim == 2 else "l2 > 0 or firth=True"
+            facts["separated"] = f"{along}; with {remedy} there is an optimum"
         if self.aliased:
             facts["left out"] = _columns([alias.column for alias in self.aliased])
         return facts
@@ -223,6 +227,7 @@ def fit(
     upper: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     offset: ArrayLike | None = None,
+    firth: bool = False,
     fit_bias: bool = True,
     solver: Literal["auto", "lbfgs", "gd", "proximal"] = "auto",
     gap_tol: float = GAP_TOL,
@@ -270,12 +275,17 @@ def fit(
     offset : array_like, shape (m,), optional
         Finite numbers that are added to the scores of the rows: what is known of them already. Of float32 rows they are
         rounded to float32. Only for labels in [0, 1].
+    firth : bool, default False
+        Whether to maximise Firth's penalised likelihood, which has a maximum also where a hyperplane separates the
+        labels: the likelihood times the root of det(I), with the Fisher information I of weights and bias. Without l1,
+        l2, prior and bounds, and only for labels in [0, 1].
     fit_bias : bool, default True
         Whether there is a bias; it is 0 if not.
     solver : {"auto", "lbfgs", "gd", "proximal"}, default "auto"
         "auto" is "lbfgs": preconditioned L-BFGS, first on samples of the rows where there are many. "gd" is gradient
         descent with the best step and momentum of each iteration. With l1 or bounds, "auto" is "proximal": a proximal
-        quasi-Newton method by coordinate descent, of many columns over those that are likely to get a weight.
+        quasi-Newton method by coordinate descent, of many columns over those that are likely to get a weight. With
+        `firth`, it must be "auto", and is Newton's method.
     gap_tol : float, default 1e-8
         The fit has converged once the objective is proved to be within `gap_tol` times itself of its minimum.
     tol : float, optional
@@ -304,14 +314,15 @@ def fit(
     Optimum
         Weights and bias, the objective, how close it is proved to be to its minimum, and how it was found. `gap` is a
         proved upper bound on how far the objective is above its minimum, and `converged` says whether it is within
-        `gap_tol`.
+        `gap_tol`. With `firth`, both say less: see the notes.
 
     Raises
     ------
     TypeError
         If an argument does not hold real numbers, or `callback` cannot be called.
     ValueError
-        If shapes do not fit, `X` is empty, or values are not finite or out of range.
+        If shapes do not fit, `X` is empty, or values are not finite or out of range. With `firth`, also for other
+        penalties, for class codes of three classes or more, and for offsets with which all predictions are certain.
 
     Notes
     -----
@@ -331,6 +342,14 @@ def fit(
     proved before it is said. Among up to 1024 weights and biases every separation is found, unless the search takes
     more than 64 passes and more than twice those of the fit; among more, and as `certify` says, every one along a
     single column. With a bias and labels that are all equal there is no optimum under any penalty.
+
+    With `firth`, weights are finite for all labels, and their bias is of a smaller order in the number of rows (Firth,
+    1993, doi:10.1093/biomet/80.1.27; Heinze and Schemper, 2002, doi:10.1002/sim.1047). A sample weight is a frequency.
+    The objective is E - ln det(I) / (2 Σ s_i). It may have several local minima, and nothing is proved of the others:
+    `gap` is inf. `converged` is about the weights that are returned: the objective is convex there, by its second
+    derivatives, and Newton's decrement, by which a quadratic model of it falls, is at most `gap_tol` times E. For more
+    than 63 columns, or with ``certify=False``, a bound takes the place of the second derivatives; where it does not
+    show convexity, the fit ends with "uncertified".
 
     Without penalty there may be many optima: a column that is constant, or a combination of columns before it, up to 32
     units in the last place of its size, says nothing new. It is left out: its weight is 0, `aliased` says what it is,
@@ -387,6 +406,7 @@ def fit(
                     for name, given in (("prior", prior), ("lower", lower), ("upper", upper))
                 ),
             ],
+            flag("firth", firth),
             flag("fit_bias", fit_bias),
             word("solver", solver),
             number("gap_tol", gap_tol),

@@ -366,7 +366,8 @@ def _worse_than_a_constant(problem: Problem, loss: float, standardize: bool) -> 
 def _separated(problem: Problem, separation: Separation) -> str:
     columns = np.flatnonzero(np.atleast_2d(separation.weights).any(axis=0))
     names = _table.few([problem.features[j] for j in columns])
-    return f"no optimum: {_words.separated(len(columns), names, 'such as --l2 0.001')}"
+    firth = option_name("firth") if len(problem.classes) == 2 else None
+    return f"no optimum: {_words.separated(len(columns), names, 'such as --l2 0.001', firth)}"
 
 
 def scaled(problem: Problem, standardize: bool) -> tuple[Array, Standardize | None]:

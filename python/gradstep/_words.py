@@ -30,6 +30,8 @@ class Asked(NamedTuple):
 
 def state(converged: bool, gap: float, stop_reason: str) -> str:
     """Say whether the optimum is reached, and if not, how far away it may be."""
+    if converged and math.isinf(gap):  # with firth=True
+        return "reached, a local one: that no other is better is not proved"
     if converged:
         return f"reached, proved within {gap:.1e} of the minimum"
     if stop_reason == "separated":
@@ -75,6 +77,8 @@ def above(gap: float) -> str:
 
 def _rounding(best: Optimum, asked: Asked) -> str:
     """Advise what to do if rounding errors ended a fit before its optimum was proved."""
+    if best.solver == "firth":
+        return ""
     if best.gap < math.inf:
         less = f"{asked.remedy} may leave less, and " if asked.remedy else ""
         return f", more than {asked.given('gap_tol')} allows; {less}a larger {asked.name('gap_tol')} accepts it"
@@ -86,14 +90,16 @@ def _rounding(best: Optimum, asked: Asked) -> str:
     )
 
 
-def separated(count: int, columns: str, penalty: str) -> str:
+def separated(count: int, columns: str, penalty: str, firth: str | None) -> str:
     """Say that a hyperplane separates the labels, along which columns, and that a penalty helps.
 
-    `count` is the number of columns, `columns` their names, and `penalty` how to set one.
+    `count` is the number of columns, `columns` their names, and `penalty` how to set one. `firth` is the option for
+    Firth's penalised likelihood; None for three classes or more.
     """
+    other = f" or {firth}" if firth else ""
     return (
         f"along column{'s' * (count > 1)} {columns} some or all labels are separated from the others, so that larger "
-        f"weights are always better; a penalty, {penalty}, makes them finite"
+        f"weights are always better; a penalty, {penalty}{other}, makes them finite"
     )
 
 

@@ -39,6 +39,7 @@ def test_the_optimum_and_its_certificate(
     defaults = {
         "l1": 0.0,
         "l2": 0.0,
+        "firth": False,
         "gap_tol": 1e-8,
         "tol": None,
         "certify": True,
@@ -212,3 +213,42 @@ def test_numbers_whose_squares_are_not_finite(folder: Path, capfd: pytest.Captur
     want = trained(capfd, "data.csv")
     assert model["result"]["converged"] and want["result"]["converged"]
     np.testing.assert_allclose(model["weights"], [want["weights"][0], want["weights"][1] / 1e200], rtol=1e-6)
+
+
+SEPARATED = "hours,slept,passed\n1,7,no\n2,5,no\n3,8,yes\n4,6,yes\n5,7,yes\n"
+
+
+def test_firth_fits_what_is_separated(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (folder / "data.csv").write_text(SEPARATED)
+    assert run(["train", "data.csv"]) == 1
+    assert "a penalty, such as --l2 0.001 or --firth, makes them finite" in " ".join(capfd.readouterr().err.split())
+    model = trained(capfd, "data.csv", "--firth")
+    want = gradstep.fit([[1, 7], [2, 5], [3, 8], [4, 6], [5, 7]], [0, 0, 1, 1, 1], firth=True)
+    assert (model["weights"], model["bias"]) == (want.weights.tolist(), want.bias)
+    assert model["options"]["firth"] and model["options"]["solver"] == "auto"
+    assert model["result"]["converged"] and model["result"]["gap"] is None and model["result"]["solver"] == "firth"
+    assert run(["train", "data.csv", "--firth"]) == 0
+    assert "optimum         reached, a local one: that no other is better is not proved" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--l2", "1"], "it excludes --l2"),
+        (["--l1", "1"], "it excludes --l1"),
+        (["--solver", "gd"], "it excludes --solver"),
+        (["--cv", "3"], "it excludes --cv"),
+        (["--path", "path.csv"], "it excludes --path"),
+        (["--epochs", "3"], "--epochs is for a descent, --firth for the optimum"),
+    ],
+)
+def test_what_firth_excludes(folder: Path, capfd: pytest.CaptureFixture[str], args: list[str], words: str) -> None:
+    (folder / "data.csv").write_text(SEPARATED)
+    assert run(["train", "data.csv", "--firth", *args]) == 2
+    assert words in " ".join(capfd.readouterr().err.split())
+
+
+def test_firth_is_for_two_classes(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    problem(classes=3).write_csv("data.csv")
+    assert run(["train", "data.csv", "--firth"]) == 2
+    assert "--firth is for two classes, target 'answer' has 3" in " ".join(capfd.readouterr().err.split())

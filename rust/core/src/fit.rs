@@ -1,17 +1,14 @@
 //! `fit`: checks the options once, runs a solver, and returns the optimum with its history, certificate and stop
 //! reason.
 
-use fearless_simd::f64x8;
-use fearless_simd::prelude::*;
-
 use crate::error::{Error, check_room, one_of};
 use crate::float::{Float, Precision};
 use crate::kernel::{Dataset, Labels};
 use crate::linalg::centre;
-use crate::math;
+use crate::math::log_ratio;
 use crate::penalty::Penalty;
 use crate::reduce::{Job, Threads};
-use crate::simd::{self, dispatch};
+use crate::solver::firth;
 use crate::solver::objective::Objective;
 use crate::solver::plane_search;
 use crate::solver::proof::{Goal, Outcome, Proof, prove};
@@ -33,18 +30,22 @@ pub enum Solver {
     Gd,
     /// A proximal quasi-Newton method, for penalties with l1 or bounds.
     Proximal,
+    /// Newton's method on Firth's penalised likelihood: the likelihood times Jeffreys' prior.
+    Firth,
 }
 
 impl Solver {
-    /// The solver of that name; "auto" is the one for the penalty.
+    /// The solver of that name; "auto" is the one for the penalty, or for Firth's penalised likelihood.
     ///
     /// # Errors
     ///
-    /// [`Error::Choice`] if `name` is none of "auto", "lbfgs", "gd" and "proximal".
-    pub fn parse(name: &str, penalty: &Penalty) -> Result<Self, Error> {
-        let auto = match penalty.is_smooth() {
-            true => Solver::Lbfgs,
-            false => Solver::Proximal,
+    /// [`Error::Choice`] if `name` is none of "auto", "lbfgs", "gd" and "proximal"; [`Error::Conflict`] if it is
+    /// another one than "auto" for Firth's penalised likelihood.
+    pub fn parse(name: &str, penalty: &Penalty, firth: bool) -> Result<Self, Error> {
+        let auto = match (firth, penalty.is_smooth()) {
+            (true, _) => Solver::Firth,
+            (false, true) => Solver::Lbfgs,
+            (false, false) => Solver::Proximal,
         };
         let words = [
             ("auto", auto),
@@ -52,13 +53,28 @@ impl Solver {
             ("gd", Solver::Gd),
             ("proximal", Solver::Proximal),
         ];
-        one_of("solver", &words, name)
+        let solver = one_of("solver", &words, name)?;
+        match firth && solver != Solver::Firth {
+            true => Err(Error::Conflict {
+                argument: "solver",
+                expected: "'auto' with firth",
+                got: format!("'{name}'"),
+            }),
+            false => Ok(solver),
+        }
     }
 
     /// # Errors
     ///
     /// [`Error::Conflict`] if the solver is not for such a penalty.
     fn check(self, penalty: &Penalty) -> Result<(), Error> {
+        if let (Solver::Firth, Some((argument, value))) = (self, penalty.any_option()) {
+            return Err(Error::Conflict {
+                argument,
+                expected: "left out with firth, which is a penalty of its own",
+                got: format!("{value}"),
+            });
+        }
         let expected = match (penalty.is_smooth(), self) {
             (true, Solver::Proximal) => "\"auto\", \"lbfgs\" or \"gd\" without l1 and bounds",
             (false, Solver::Lbfgs | Solver::Gd) => "\"auto\" or \"proximal\" with l1 > 0 or bounds",
@@ -71,12 +87,13 @@ impl Solver {
         })
     }
 
-    /// The solver's name: "lbfgs", "gd" or "proximal".
+    /// The solver's name: "lbfgs", "gd", "proximal" or "firth".
     pub fn name(self) -> &'static str {
         match self {
             Solver::Lbfgs => "lbfgs",
             Solver::Gd => "gd",
             Solver::Proximal => "proximal",
+            Solver::Firth => "firth",
         }
     }
 }
@@ -232,6 +249,13 @@ pub(crate) fn solve(
             got: format!("{} classes", labels.scores),
         });
     }
+    if options.solver == Solver::Firth && labels.scores > 1 {
+        return Err(Error::Conflict {
+            argument: "firth",
+            expected: "False for three classes or more",
+            got: format!("True for {} classes", labels.scores),
+        });
+    }
     let columns = source.columns() as u128;
     let vectors = VECTORS * labels.scores as u128;
     check_room(
@@ -248,8 +272,14 @@ pub(crate) fn solve(
         may_factor: options.certify,
         may_step: options.solver == Solver::Lbfgs,
     };
+    if options.solver == Solver::Firth {
+        let objective = Objective::new(source, &labels, &penalty, options.fit_bias, precision);
+        let starts = starts_for_firth(&objective, &labels, start, &mut run)?;
+        let (proof, is_near) = firth::minimise(&objective, starts, goal, &mut run)?;
+        return Ok(optimum(&objective, proof, is_near, run.passes, run.history));
+    }
     let (mut start, mut excluded) = (Some(start), Vec::new());
-    let (objective, proof) = loop {
+    let (objective, mut proof) = loop {
         let objective = Objective {
             excluded: &excluded,
             ..Objective::new(source, &labels, &penalty, options.fit_bias, precision)
@@ -273,6 +303,7 @@ pub(crate) fn solve(
                 Solver::Proximal => {
                     Outcome::Known(proximal::minimise(&objective, v, is_given, goal, run)?)
                 }
+                Solver::Firth => unreachable!("returned above"),
             }
         };
         match outcome {
@@ -280,32 +311,43 @@ pub(crate) fn solve(
             Outcome::Without(columns) => excluded = columns,
         }
     };
-    let Proof {
-        iterate,
-        gap,
-        aliased,
-        mut stop_reason,
-        mut separation,
-    } = proof;
     let Run {
         mut passes,
         history,
         ..
     } = run;
-    let converged = gap <= options.gap_tol * iterate.value.objective;
-    if !converged && stop_reason != StopReason::Callback {
+    let converged = proof.gap <= options.gap_tol * proof.iterate.value.objective;
+    if !converged && proof.stop_reason != StopReason::Callback {
         let (direction, more) = along_free_columns(&objective, &labels, options, observer)?;
         if direction.is_some() {
-            (stop_reason, separation) = (StopReason::Separated, direction);
+            (proof.stop_reason, proof.separation) = (StopReason::Separated, direction);
         }
         passes += more;
     }
+    Ok(optimum(&objective, proof, converged, passes, history))
+}
+
+/// The result, from what is proved.
+fn optimum(
+    objective: &Objective<'_>,
+    proof: Proof,
+    converged: bool,
+    passes: f64,
+    history: Vec<Record>,
+) -> Optimum {
+    let Proof {
+        iterate,
+        gap,
+        aliased,
+        stop_reason,
+        separation,
+    } = proof;
     let apart = |v: &[f64]| {
         let (weights, biases) = objective.split(v);
         (weights.to_vec(), biases.to_vec())
     };
     let (weights, biases) = apart(&iterate.v);
-    Ok(Optimum {
+    Optimum {
         weights,
         biases,
         loss: iterate.value.loss,
@@ -318,7 +360,7 @@ pub(crate) fn solve(
         passes,
         history,
         separation: separation.as_deref().map(apart),
-    })
+    }
 }
 
 /// Searches for a direction that separates the labels by the weights of columns without penalty and bounds, and by the
@@ -427,14 +469,6 @@ fn by_gradient_descent(
     }
 }
 
-/// ln(a / b) for positive numbers, with the same bits on every machine.
-fn log_ratio(a: f64, b: f64) -> Result<f64, Error> {
-    let level = simd::level()?;
-    let ln =
-        |x: f64| dispatch!(level, simd => math::log1p(f64x8::splat(simd, x - 1.0)).as_slice()[0]);
-    Ok(if a >= b { ln(a / b) } else { -ln(b / a) })
-}
-
 /// The initial parameters, and whether they are the caller's: the caller's are used if their objective is at most that
 /// of the weights at which the penalty is least.
 fn begin(
@@ -470,6 +504,64 @@ fn begin(
         }
     }
     Ok((least, false))
+}
+
+/// Parameters for Firth's penalised likelihood to start from: weights of zero, and the caller's. The bias for weights of
+/// zero is finite even if all labels are equal, as in [`without_second_class`]; with offsets, it is the one for which
+/// the mean prediction is the same as without them.
+fn starts_for_firth(
+    objective: &Objective<'_>,
+    labels: &Labels,
+    start: Start,
+    run: &mut Run<'_>,
+) -> Result<Vec<Vec<f64>>, Error> {
+    let half = 0.5 * labels.smallest_weight;
+    let (zeros, ones) = (labels.weights[0] + half, labels.weights[1] + half);
+    let mut v = vec![0.0; objective.order()];
+    let bias = objective.columns();
+    if objective.fit_bias {
+        v[bias] = log_ratio(ones, zeros)?;
+        if objective.source.has_offsets() {
+            let share = ones / (zeros + ones) - labels.weights[1] / labels.weight;
+            v[bias] = middle(v[bias], |b| {
+                let mut at = vec![0.0; bias];
+                at.push(b);
+                let value = run.evaluate(objective, &at, Precision::Double)?;
+                Ok(value.gradient[bias] >= share)
+            })?;
+        }
+    }
+    let mut starts = vec![v];
+    if let Some(mut given) = start.weights {
+        let of_bias = start.biases.map_or(starts[0][bias], |biases| biases[0]);
+        given.push(of_bias);
+        starts.push(given);
+    }
+    Ok(starts)
+}
+
+/// A number near the one from which on `is_above` is true, found from `guess` outwards and then by bisection.
+fn middle(guess: f64, mut is_above: impl FnMut(f64) -> Result<bool, Error>) -> Result<f64, Error> {
+    let (mut least, mut most, mut width) = (guess - 1.0, guess + 1.0, 1.0);
+    while is_above(least)? && width < f64::MAX / 4.0 {
+        width *= 4.0;
+        (least, most) = (guess - width, least);
+    }
+    while !is_above(most)? && width < f64::MAX / 4.0 {
+        width *= 4.0;
+        (least, most) = (most, guess + width);
+    }
+    while most - least > 0.25 {
+        let between = 0.5 * (least + most);
+        if between <= least || between >= most {
+            break;
+        }
+        match is_above(between)? {
+            true => most = between,
+            false => least = between,
+        }
+    }
+    Ok(0.5 * (least + most))
 }
 
 /// The optimal biases for weights of zero, and the loss with them.

@@ -9,10 +9,12 @@
 //! ed. (2018), chs. 4 and 10; `log1p` by `atanh`, W. J. Cody & W. Waite, *Software Manual for the Elementary Functions*
 //! (1980).
 
+use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 
+use crate::error::Error;
 use crate::float::Float;
-use crate::simd::MulAdd;
+use crate::simd::{self, MulAdd, dispatch};
 
 /// The unevaluated sum `high + low`, where |low| is at most half a unit in the last place of `high`.
 #[derive(Clone, Copy)]
@@ -226,6 +228,17 @@ pub(crate) fn log1p<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(p: V) -> V 
     let log = twice_atanh(t * F::TWO / (t + F::TWO));
     let exponent = large.select(exponent, zero);
     exponent.mul_add_fused(F::LN_2_HIGH, exponent.mul_add_fused(F::LN_2_LOW, log))
+}
+
+/// ln(a / b) for positive numbers, with the same bits on every machine.
+///
+/// # Errors
+///
+/// [`Error::Isa`] if `GRADSTEP_ISA` asks for an instruction set that this machine does not have.
+pub(crate) fn log_ratio(a: f64, b: f64) -> Result<f64, Error> {
+    let level = simd::level()?;
+    let ln = |x: f64| dispatch!(level, simd => log1p(f64x8::splat(simd, x - 1.0)).as_slice()[0]);
+    Ok(if a >= b { ln(a / b) } else { -ln(b / a) })
 }
 
 /// `x = significand · 2^exponent`, `1 ≤ significand < 2`, for a normal `x > 0`.

@@ -206,6 +206,27 @@ impl Penalty {
         }
     }
 
+    /// The name and the first value of an option that changes the objective, if there is one.
+    pub(crate) fn any_option(&self) -> Option<(&'static str, f64)> {
+        let first = |value: fn(&WeightPenalty) -> f64| self.different().iter().map(value);
+        let given = [
+            ("l1", first(|column| column.kinks.l1).find(|x| *x != 0.0)),
+            ("l2", first(|column| column.l2).find(|x| *x != 0.0)),
+            ("prior", first(|column| column.prior).find(|x| *x != 0.0)),
+            (
+                "lower",
+                first(|column| column.kinks.lower).find(|x| x.is_finite()),
+            ),
+            (
+                "upper",
+                first(|column| column.kinks.upper).find(|x| x.is_finite()),
+            ),
+        ];
+        given
+            .into_iter()
+            .find_map(|(name, value)| Some((name, value?)))
+    }
+
     /// Checks that the penalty is finite where it is least.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ const ONE_THREAD: usize = 1 << 15;
 type GivenOptions<'py> = (
     (f64, f64), // l1, l2
     GivenColumns<'py>,
+    bool, // firth
     bool,
     Bound<'py, PyString>,
     f64, // gap_tol
@@ -39,14 +40,15 @@ type GivenColumns<'py> = [Option<Array<'py>>; 4];
 
 /// The options of a fit with so many columns, and how many threads there may be.
 fn unpack(given: GivenOptions<'_>, columns: usize) -> PyResult<(FitOptions, Option<usize>)> {
-    let ((l1, l2), own, fit_bias, solver, gap_tol, tol, certify, max_passes, n_threads) = given;
+    let ((l1, l2), own, firth, fit_bias, solver, gap_tol, tol, certify, max_passes, n_threads) =
+        given;
     let own = unpack_columns(&own)?;
     let penalty = Penalty::new(l2)
         .and_then(|penalty| penalty.with_l1(l1))
         .and_then(|penalty| penalty.with_columns(columns, &own))
         .map_err(value_error)?;
     let options = FitOptions {
-        solver: Solver::parse(&solver.to_string_lossy(), &penalty).map_err(value_error)?,
+        solver: Solver::parse(&solver.to_string_lossy(), &penalty, firth).map_err(value_error)?,
         threads: Threads::new(n_threads).map_err(value_error)?,
         penalty,
         fit_bias,

@@ -49,7 +49,7 @@ for option, kind, facts, value in [
     ("solver", ValueError, r"'auto', 'lbfgs', 'gd', 'proximal', got 'newton'$", "newton"),
     *(
         (flag, TypeError, "True or False, got str$", "no")
-        for flag in ("fit_intercept", "dual", "certify", "warm_start", "early_stopping", "standard_errors")
+        for flag in ("firth", "fit_intercept", "dual", "certify", "warm_start", "early_stopping", "standard_errors")
     ),
     ("penalty", ValueError, "'l2', 'l1', 'elasticnet' or None, got 'none'$", "none"),
     ("intercept_scaling", ValueError, "finite and positive, got 0$", 0),
@@ -64,6 +64,11 @@ refuse("LogisticRegression", ValueError, "l2", "None where C is given, got l2=1.
 refuse("LogisticRegression", ValueError, "l1", "None where C is given, got l1=1.*C=2", estimate, l1=1, C=2)
 refuse("LogisticRegression", ValueError, "l1_ratio", "0 where l2 or l1 is given, got 0.5", estimate, l2=1, l1_ratio=0.5)
 refuse("LogisticRegression", ValueError, "penalty", "not be given where l2 is, got 'l1'$", estimate, l2=1, penalty="l1")
+for option, value in [("l2", 0.1), ("l1", 0.1), ("C", 2.0), ("l1_ratio", 0.5), ("penalty", "l2")]:
+    own = rf"not be given with firth=True, a penalty of its own, got {value!r}$"
+    refuse("LogisticRegression", ValueError, option, own, estimate, firth=True, **{option: value})
+three = "False for three classes or more, got True for 3 classes$"
+refuse("LogisticRegression", ValueError, "firth", three, estimate, y=np.arange(40) % 3, firth=True)
 elastic = r"between 0 and 1 with penalty='elasticnet', got None$"
 refuse("LogisticRegression", ValueError, "l1_ratio", elastic, estimate, penalty="elasticnet", l1_ratio=None)
 refuse("LogisticRegression", ValueError, "y", "two or more classes, got one class", estimate, y=np.zeros(40))
@@ -90,6 +95,7 @@ refuse("warm start", ValueError, "y", of_last_fit + r"\[0, 1\]$", go_on, "fit", 
 refuse("warm start", ValueError, "X", of_last_fit + "1$", go_on, "fit", POINTS[:, :1])
 
 refuse("partial_fit", ValueError, "C", "None for partial_fit, got 1.0", learn, C=1.0)
+refuse("partial_fit", ValueError, "firth", "False for partial_fit, got True: its penalty", learn, firth=True)
 refuse("partial_fit", ValueError, "penalty", "not be given for partial_fit, got l2", learn, penalty="l2")
 refuse("partial_fit", ValueError, "l1", "not be given for partial_fit, got 1.0: gradient descent", learn, l1=1.0)
 steep = r"small enough for coefficients to stay finite, got 1e.308 with l2=None$"

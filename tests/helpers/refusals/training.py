@@ -118,6 +118,21 @@ refuse(
 )  # fmt: skip
 refuse("fit", TypeError, "solver", r"a str, got int$", gradstep.fit, X, Y, solver=2)
 
+# Firth's penalised likelihood.
+for argument, kind, facts, options in [
+    *(
+        (name, ValueError, rf"left out with firth, which is a penalty of its own, got {value:g}$", {name: value})
+        for name, value in (("l1", 0.5), ("l2", 2), ("prior", 1), ("lower", 0), ("upper", 3))
+    ),
+    ("solver", ValueError, r"'auto' with firth, got 'gd'$", {"solver": "gd"}),
+    ("firth", ValueError, r"False for three classes or more, got True for 3 classes$", {"y": [0, 1, 2, 2]}),
+    ("firth", TypeError, r"True or False, got int$", {"firth": 1}),
+    ("offset", ValueError, r"not all predictions are certain, with firth, got offsets with which they are$",
+     {"offset": [1e4, -1e4, 1e4, -1e4]}),
+    ("X", ValueError, r"finite, got nan at row 2, column 1$", {"X": replaced(X, (2, 1), np.nan)}),
+]:  # fmt: skip
+    refuse("fit, firth", kind, argument, facts, gradstep.fit, **({"X": X, "y": Y, "firth": True} | options))
+
 # Penalty factors, a prior, bounds and offsets.
 for argument, facts, value in [
     ("penalty_factors", "finite and not negative, got -1 at index 1$", [1, -1, 1]),

@@ -37,7 +37,7 @@ pub(super) fn sum_rows<T: Sum, W>(
 }
 
 /// Calls `work` with number and elements of every row of `leaf` whose sample weight is not 0.
-fn for_rows(
+pub(super) fn for_rows(
     dataset: &Dataset<'_>,
     leaf: Range<usize>,
     row: &mut [f64],

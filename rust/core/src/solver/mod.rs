@@ -12,6 +12,7 @@
 //! * `duality`, `certificate`, `hessian`: upper bounds on objective − minimum, by duality with a penalty, and by the
 //!   factored Hessian with or without one; `fenchel`: by duality with an l1 penalty;
 //! * `information`: the Fisher information, for the covariance of weights and bias;
+//! * `firth`: the maximum of Firth's penalised likelihood;
 //! * `separation`, `split`, `cone`, `modular`: whether a hyperplane separates the labels, so that there is no optimum;
 //! * `proof`: all of these applied to the parameters that a solver ended with.
 
@@ -23,6 +24,7 @@ mod cone;
 mod dependence;
 mod duality;
 mod fenchel;
+pub(crate) mod firth;
 mod hessian;
 pub(crate) mod information;
 mod lbfgs;

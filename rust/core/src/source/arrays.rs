@@ -7,8 +7,9 @@ use crate::error::Error;
 use crate::features::Features;
 use crate::float::Precision;
 use crate::kernel::{
-    self, Basis, Curvature, Dataset, ExactScores, Gram, Labels, Metric, MomentSums, Parameters,
-    Ranges, Selected, Sides, Standardised, Subset, Sums, Want, rows_of,
+    self, Basis, Curvature, Dataset, ExactScores, Gram, JeffreysSums, Labels, Metric, MomentSums,
+    Parameters, Ranges, RowTerms, Selected, Sides, Standardised, Subset, Sums, Want, Whitening,
+    rows_of,
 };
 use crate::linalg::add_multiple;
 use crate::reduce::Job;
@@ -330,5 +331,15 @@ impl Rows for Arrays<'_> {
         job: &mut Job<'_>,
     ) -> Result<MomentSums, Error> {
         kernel::moment_sums(&self.0, basis, (residuals, is_fractional), scale, job)
+    }
+
+    fn jeffreys_sums(
+        &self,
+        whitening: &Whitening,
+        terms: &RowTerms<'_>,
+        with_cubes: bool,
+        job: &mut Job<'_>,
+    ) -> Result<JeffreysSums, Error> {
+        kernel::jeffreys_sums(&self.0, whitening, terms, with_cubes, job)
     }
 }

@@ -14,8 +14,9 @@ use crate::error::{Error, zeros};
 use crate::features::Features;
 use crate::float::{Float, Precision};
 use crate::kernel::{
-    self, Basis, Copied, Curvature, Dataset, ExactScores, Gram, Labels, Metric, MomentSums,
-    Parameters, Ranges, Selected, Sides, Standardised, Subset, Sums, rows_of,
+    self, Basis, Copied, Curvature, Dataset, ExactScores, Gram, JeffreysSums, Labels, Metric,
+    MomentSums, Parameters, Ranges, RowTerms, Selected, Sides, Standardised, Subset, Sums,
+    Whitening, rows_of,
 };
 use crate::matrix::Matrix;
 use crate::reduce::{Forest, Job, Sum};
@@ -387,6 +388,24 @@ impl<F: Float> Rows for Chunks<'_, F> {
         self.sum(|first, chunk| {
             let part = &residuals[first * classes..][..rows_of(&chunk.0) * classes];
             chunk.moment_sums(basis, part, is_fractional, scale, job)
+        })
+    }
+
+    fn jeffreys_sums(
+        &self,
+        whitening: &Whitening,
+        terms: &RowTerms<'_>,
+        with_cubes: bool,
+        job: &mut Job<'_>,
+    ) -> Result<JeffreysSums, Error> {
+        self.sum(|first, chunk| {
+            let rows = first..first + rows_of(&chunk.0);
+            let terms = RowTerms {
+                residuals: &terms.residuals[rows.clone()],
+                curvatures: &terms.curvatures[rows.clone()],
+                predictions: &terms.predictions[rows],
+            };
+            chunk.jeffreys_sums(whitening, &terms, with_cubes, job)
         })
     }
 }

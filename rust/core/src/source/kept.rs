@@ -4,10 +4,11 @@
 use std::cell::{Ref, RefCell};
 
 use super::{PlaneScores, RowScores};
+use crate::elementwise::{self, Function};
 use crate::error::{Error, zeros};
 use crate::kernel::{
-    self, Basis, Curvatures, Dataset, ExactScores, Gram, MomentSums, Moments, Parameters, Plane,
-    rows_of,
+    self, Basis, Curvatures, Dataset, ExactScores, Gram, JeffreysSums, MomentSums, Moments,
+    Parameters, Plane, RowTerms, Whitening, rows_of,
 };
 use crate::linalg::add_multiple;
 use crate::reduce::Job;
@@ -41,6 +42,14 @@ pub(super) trait Rows {
         scale: &[f64],
         job: &mut Job<'_>,
     ) -> Result<MomentSums, Error>;
+    /// Sums for the likelihood of one score under Jeffreys' prior, those of third order only `with_cubes`.
+    fn jeffreys_sums(
+        &self,
+        whitening: &Whitening,
+        terms: &RowTerms<'_>,
+        with_cubes: bool,
+        job: &mut Job<'_>,
+    ) -> Result<JeffreysSums, Error>;
 }
 
 /// The scores of all rows; and the second derivatives of the error by the scores, computed when first needed.
@@ -164,6 +173,27 @@ impl<R: Rows> RowScores for KeptScores<'_, R> {
 
     fn chi_square(&self, job: &mut Job<'_>) -> Result<f64, Error> {
         kernel::chi_square(self.rows.labels(), &self.exact.z, job)
+    }
+
+    fn jeffreys_sums(
+        &self,
+        whitening: &Whitening,
+        with_cubes: bool,
+        job: &mut Job<'_>,
+    ) -> Result<(JeffreysSums, [f64; 2]), Error> {
+        let residuals = kernel::residuals(self.rows.labels(), &self.exact.z, job)?;
+        let curvatures = self.curvatures(job)?.of_pair(0, 0);
+        let mut predictions = self.exact.z.clone();
+        elementwise::apply_in_place(Function::Sigmoid, &mut predictions, job)?;
+        let terms = RowTerms {
+            residuals: &residuals.values,
+            curvatures: &curvatures,
+            predictions: &predictions,
+        };
+        let sums = self
+            .rows
+            .jeffreys_sums(whitening, &terms, with_cubes, job)?;
+        Ok((sums, [residuals.error, residuals.weight]))
     }
 
     fn gram(&self, [k, l]: [usize; 2], basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error> {

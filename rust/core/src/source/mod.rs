@@ -14,8 +14,8 @@ pub use self::chunks::ReadRows;
 use crate::error::Error;
 use crate::float::Precision;
 use crate::kernel::{
-    Basis, Curvature, Gram, Labels, Metric, Moments, Parameters, Plane, Ranges, Sides,
-    Standardised, Sums,
+    Basis, Curvature, Gram, JeffreysSums, Labels, Metric, Moments, Parameters, Plane, Ranges,
+    Sides, Standardised, Sums, Whitening,
 };
 use crate::reduce::Job;
 
@@ -189,6 +189,14 @@ pub(crate) trait RowScores {
     fn gram(&self, pair: [usize; 2], basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error>;
     /// Σ s_i r_i² / (ŷ_i (1 − ŷ_i)), r = ŷ − y, of one score: Pearson's χ².
     fn chi_square(&self, job: &mut Job<'_>) -> Result<f64, Error>;
+    /// Sums for the likelihood of one score under Jeffreys' prior, those of third order only `with_cubes`; also Σ s_i E_i
+    /// and Σ s_i.
+    fn jeffreys_sums(
+        &self,
+        whitening: &Whitening,
+        with_cubes: bool,
+        job: &mut Job<'_>,
+    ) -> Result<(JeffreysSums, [f64; 2]), Error>;
     /// [`RowScores::gram`] with D = diag(s_i Σ_k ∂²E_i/∂z_ik²).
     fn gram_of_trace(&self, basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error>;
 }
