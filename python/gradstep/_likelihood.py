@@ -72,6 +72,16 @@ class Expansion(NamedTuple):
     value: float
     gradient: Numbers
     information: Numbers
+    bound: Numbers | None = None
+    """A positive definite upper bound of `information`, if that need not be positive definite itself."""
+
+    def solve(self, free: Numbers, others: Numbers) -> tuple[Numbers, bool]:
+        """The inverse of the information within the span of `free`, times `others`; and whether it is of the bound,
+        since the information is not positive definite there."""
+        within = free.T @ self.information @ free
+        if self.bound is not None and not _is_definite(within):
+            return free @ np.linalg.solve(free.T @ self.bound @ free, free.T @ others), True
+        return free @ np.linalg.solve(within, free.T @ others), False
 
 
 class _Ridge(NamedTuple):
@@ -166,16 +176,20 @@ class Likelihood:
         """The matrix that maps the coefficients of the basis to weights and bias, class by class."""
         return np.kron(np.eye(self.scores), self.basis.transform())
 
+    def objective(self, at: Numbers) -> Expansion:
+        """What is maximised: the log-likelihood itself."""
+        return self.expand(at)
+
     def maximum(self, at: Numbers) -> tuple[Numbers, Expansion]:
-        """The coefficients of the maximum near `at`, by Newton's method, and the log-likelihood there."""
-        found = self.expand(at)
+        """The coefficients of the maximum near `at`, by Newton's method, and what is maximised there."""
+        found = self.objective(at)
         for _ in range(10):
             step = np.linalg.solve(found.information, found.gradient)
             gain = float(found.gradient @ step) / 2
             if gain <= CLOSE**2:
                 break
             at = at + step
-            found = self.expand(at)
+            found = self.objective(at)
         return at, found._replace(value=found.value + gain)
 
     def profile_bound(self, best: Numbers, top: Expansion, along: Numbers, root: float) -> float:
@@ -187,9 +201,12 @@ class Likelihood:
         step that leads too far from the profile is halved.
         """
         sign, wanted = math.copysign(1.0, root), abs(root)
-        slack = CLOSE * wanted + 16 * np.finfo(float).eps * abs(top.value) / wanted
         inverse = np.linalg.solve(top.information, along)
         variance = float(along @ inverse)
+        rounding = 16 * np.finfo(float).eps * abs(top.value)
+        if wanted**3 <= rounding:  # the log-likelihood has fewer digits there than its quadratic expansion
+            return sign * wanted * math.sqrt(variance)
+        slack = CLOSE * wanted + rounding / wanted
         reached, on_profile, tangent = 0.0, best, sign * inverse / variance
         nearer, farther = 0.0, math.inf
         distance = wanted * math.sqrt(variance)
@@ -214,25 +231,22 @@ class Likelihood:
         """The point of the profile with the same along @ coefficients as `at`, by Newton's method; None if too far."""
         free = np.linalg.qr(along[:, None], mode="complete")[0][:, 1:]
         unit = along / (along @ along)
-        here = self.expand(at)
-        for _ in range(MOST_STEPS):
-            # The likelihood may be flat in the direction of the profile, so only the information of the other
-            # directions is inverted.
-            try:
-                solved = np.linalg.solve(
-                    free.T @ here.information @ free,
-                    free.T @ np.column_stack([here.gradient, here.information @ unit]),
-                )
-            except np.linalg.LinAlgError:
-                return None
-            step, tangent = free @ solved[:, 0], unit - free @ solved[:, 1]
-            gain = float(here.gradient @ step) / 2
-            if not gain <= FAR:
-                return None
-            if self._reach(step) <= SAFE:
-                return _Ridge(at + step, here.value + gain, gain, tangent, float(here.gradient @ tangent))
-            at = at + step
-            here = self.expand(at)
+        try:
+            here = self.objective(at)
+            for _ in range(MOST_STEPS):
+                # The likelihood may be flat in the direction of the profile, so only the information of the other
+                # directions is inverted.
+                solved, is_bound = here.solve(free, np.column_stack([here.gradient, here.information @ unit]))
+                step, tangent = solved[:, 0], unit - solved[:, 1]
+                gain = float(here.gradient @ step) / 2
+                if not gain <= FAR:
+                    return None
+                if self._reach(step) <= SAFE and not is_bound:
+                    return _Ridge(at + step, here.value + gain, gain, tangent, float(here.gradient @ tangent))
+                at = at + step
+                here = self.objective(at)
+        except np.linalg.LinAlgError:
+            return None
         return None
 
     def _reach(self, step: Numbers) -> float:
@@ -276,6 +290,74 @@ class Likelihood:
 
     def _flat(self, square: Numbers) -> Numbers:
         return square.reshape(self.scores * self.width, -1)
+
+
+class PenalisedLikelihood(Likelihood):
+    """The likelihood of two classes, and Firth's, whose logarithm is larger by ln det(I) / 2 with the information I.
+
+    Firth, 1993, doi:10.1093/biomet/80.1.27; Heinze and Schemper, 2002, doi:10.1002/sim.1047. The determinant is always
+    that of all coefficients, also where some of them are fixed, as in R's logistf.
+    """
+
+    def objective(self, at: Numbers) -> Expansion:
+        """Firth's; its -Hessian has a lower and an upper bound that is a sum over the rows, as in the core."""
+        value, gradient, information, _ = self.expand(at)
+        root = np.linalg.cholesky(information)
+        inverse = np.linalg.inv(root)
+        less, more = np.zeros_like(information), np.zeros_like(information)
+        cubes = np.zeros((self.width**2, self.width))
+        for Q, _, s, _ in self._blocks():
+            p = self._predict(Q, at)[1][:, 0]
+            c, slope = 1 - 2 * p, p * (1 - p)
+            U = Q @ inverse.T
+            h = s * slope * (U**2).sum(axis=1)
+            gradient = gradient + Q.T @ (h * c / 2)
+            less += U.T @ ((h * (3 * slope - 0.5))[:, None] * U)
+            more += U.T @ ((h * slope)[:, None] * U)
+            pairs = (U[:, :, None] * U[:, None, :]).reshape(len(U), -1)
+            cubes += pairs.T @ ((s * slope * c)[:, None] * U)
+        exact = information + root @ (less + cubes.T @ cubes / 2) @ root.T
+        return Expansion(
+            value + float(np.log(np.diagonal(root)).sum()), gradient, exact, information + root @ more @ root.T
+        )
+
+    def constrained(self, best: Numbers, along: Numbers) -> float:
+        """The largest value with ``along @ coefficients == 0``, from the nearest point to `best` and from zero."""
+        rows = np.linalg.qr(along.T, mode="complete")[0].T
+        fixed, free = rows[: len(along)], rows[len(along) :].T
+        return max(self._climbed(at, free) for at in (best - fixed.T @ (fixed @ best), np.zeros(len(best))))
+
+    def _climbed(self, at: Numbers, free: Numbers) -> float:
+        """The value of the maximum that Newton's method with halved steps reaches within the span of `free`."""
+        here = self.objective(at)
+        for _ in range(MOST_STEPS if free.size else 0):
+            step, _ = here.solve(free, here.gradient)
+            gain = float(here.gradient @ step) / 2
+            if gain <= CLOSE**2:
+                return here.value + gain
+            length = 1.0
+            while (then := self._tried(at + length * step)) is None or then.value < here.value:
+                length /= 2
+                if length < np.finfo(float).eps:
+                    return here.value
+            at, here = at + length * step, then
+        return here.value
+
+    def _tried(self, at: Numbers) -> Expansion | None:
+        """The expansion; None where the information is singular, so that the value is -inf."""
+        try:
+            return self.objective(at)
+        except np.linalg.LinAlgError:
+            return None
+
+
+def _is_definite(matrix: Numbers) -> bool:
+    """Whether a symmetric matrix is positive definite."""
+    try:
+        np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        return False
+    return True
 
 
 def _variances(p: Numbers) -> Numbers:

@@ -1,4 +1,4 @@
-"""Standard errors, tests and intervals of the coefficients that `gradstep.fit` finds without penalty.
+"""Standard errors, tests and intervals of coefficients that `gradstep.fit` finds without penalty, or with Firth's.
 
 The estimates are those of maximum likelihood: if the model is right and rows are many, they are normally distributed
 around the true coefficients, and their covariance is the inverse Fisher information.
@@ -29,7 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 from gradstep import _formulas
 from gradstep._arrays import Features, features, real
 from gradstep._formulas import decision_function, gradient, loss_gradient, sigmoid_derivative, softmax
-from gradstep._likelihood import Basis, Likelihood, Numbers
+from gradstep._likelihood import Basis, Likelihood, Numbers, PenalisedLikelihood
 from gradstep._optimum import Optimum, fit
 from gradstep._options import flag, kind, number, text, word
 from gradstep._words import distance
@@ -98,6 +98,9 @@ class Inference:
     log_likelihood : float
         Σ s_i ln p_i with the probability p_i of the row's label. For labels y between 0 and 1,
         Σ s_i (y_i ln ŷ_i + (1 - y_i) ln(1 - ŷ_i)), without binomial coefficients.
+    penalised_log_likelihood : float or None
+        Of a fit with ``firth=True``: `log_likelihood` + ln det(I) / 2, with the Fisher information I. Its differences
+        mean something between models with the same columns in the same units only.
     null_log_likelihood : float
         The log-likelihood of the model with only a bias; if no bias is fitted, with equal probabilities.
     deviance, null_deviance : float
@@ -123,6 +126,7 @@ class Inference:
     left_out: tuple[str, ...]
     n_rows: float
     log_likelihood: float
+    penalised_log_likelihood: float | None
     null_log_likelihood: float
     deviance: float
     null_deviance: float
@@ -168,7 +172,9 @@ class Inference:
 
     @property
     def mcfadden_r2(self) -> float:
-        """McFadden's R², 1 - `log_likelihood` / `null_log_likelihood`; McFadden, 1974."""
+        """McFadden's R², 1 - `log_likelihood` / `null_log_likelihood`; McFadden, 1974. NaN if all labels are equal."""
+        if not self.null_log_likelihood:
+            return math.nan
         return 1 - self.log_likelihood / self.null_log_likelihood
 
     def confidence_intervals(
@@ -176,13 +182,14 @@ class Inference:
         level: float = 0.95,
         *,
         method: Literal["wald", "profile"] = "wald",
-        columns: Iterable[int | str] | None = None,
+        columns: Iterable[int | str] | int | str | None = None,
     ) -> Numbers:
         """Intervals that contain the true coefficients with probability `level`, if rows are many.
 
         "wald": the estimate ± the normal quantile times the standard error. "profile": the values that a
         likelihood-ratio test would not reject. Profile intervals are better if rows are few, and need not be symmetric;
-        each takes about twenty passes over the rows.
+        each takes about twenty passes over the rows. Of a fit with ``firth=True`` they are those of its penalised
+        likelihood, along the maxima that continue the estimate.
 
         Parameters
         ----------
@@ -190,7 +197,7 @@ class Inference:
             The probability, between 0 and 1.
         method : {"wald", "profile"}, default "wald"
             How the intervals are computed.
-        columns : iterable of int or str, optional
+        columns : int, str or iterable of these, optional
             Columns by their position or name, or "(bias)"; all coefficients by default.
 
         Returns
@@ -213,9 +220,10 @@ class Inference:
         Notes
         -----
         Profile intervals: Venzon and Moolgavkar, 1988, doi:10.2307/2347496. The error of their ends is about 1e-9 of
-        the interval's width.
+        the interval's width, and that of rounding where `level` is so small that it is more: some 1e-5.
         """
         quantile = _quantile(level)
+        columns = (columns,) if isinstance(columns, (str, int, np.integer)) else columns
         wanted = np.arange(len(self.names)) if columns is None else self._coefficients(columns, estimated=False)
         if word("method", method) == "wald":
             margins = np.outer(self.standard_errors[wanted], [-quantile, quantile])
@@ -264,6 +272,9 @@ class Inference:
     def drop(self, *columns: int | str) -> ChiSquareTest:
         """Likelihood-ratio test of the model against the model without these columns, which is fitted for it.
 
+        Of a fit with ``firth=True`` it is the penalised-likelihood-ratio test: the coefficients are zero, but the
+        columns stay in the information I, as in R's logistf.
+
         Parameters
         ----------
         *columns : int or str
@@ -281,10 +292,12 @@ class Inference:
 
         Notes
         -----
-        Wilks, 1938, doi:10.1214/aoms/1177732360.
+        Wilks, 1938, doi:10.1214/aoms/1177732360; Heinze and Schemper, 2002, doi:10.1002/sim.1047.
         """
         self._needs_fisher("covariance", "'fisher' for a likelihood-ratio test (wald_test takes any)")
         tested = self._coefficients(columns)
+        if self.penalised_log_likelihood is not None:
+            return _test(self._data.penalised_ratio(tested), len(tested))
         smaller = self._data.log_likelihood_without(tested, self.null_log_likelihood)
         return _test(2 * (self.log_likelihood - smaller), len(tested))
 
@@ -305,7 +318,8 @@ class Inference:
         Raises
         ------
         TypeError, ValueError
-            If `smaller` is something else, or one of the two has a robust covariance.
+            If `smaller` is something else, or one of the two has a robust covariance or is of a fit with
+            ``firth=True``: penalised likelihoods of different columns do not compare; `drop` does that test.
 
         Notes
         -----
@@ -314,6 +328,11 @@ class Inference:
         if not isinstance(smaller, Inference):
             raise TypeError(f"smaller must be an Inference, got {kind(smaller)}")
         for each in (self, smaller):
+            if each.penalised_log_likelihood is not None:
+                raise ValueError(
+                    "smaller must be of a fit without firth, and so must this be, got a fit with firth=True, whose "
+                    "penalty depends on the units of the columns: drop tests columns"
+                )
             each._needs_fisher("covariance", "'fisher' for a likelihood-ratio test (wald_test takes any)")
         if not self._data.same_labels(smaller._data):
             raise ValueError("smaller must be of the same labels and sample weights, got others")
@@ -344,9 +363,11 @@ class Inference:
         return self._data.likelihood.leverage(self._data.at)
 
     def __repr__(self) -> str:
+        penalised = self.penalised_log_likelihood
         parts = (
             f"{self.n_rows:.10g} rows",
             f"log-likelihood {self.log_likelihood:.6g}",
+            *(() if penalised is None else (f"penalised log-likelihood {penalised:.6g}",)),
             f'covariance "{self.covariance_type}"',
         )
         lines = [f"Inference: {', '.join(parts)}", *self._table()]
@@ -414,12 +435,13 @@ def infer(
     clusters: ArrayLike | None = None,
     n_threads: int | None = None,
 ) -> Inference:
-    """Standard errors, tests and intervals of the coefficients of a fit without penalty.
+    """Standard errors, tests and intervals of the coefficients of a fit without penalty, or with ``firth=True``.
 
     Parameters
     ----------
     optimum : Optimum
-        The result of `gradstep.fit` without penalty, for the same `X`, `y`, `sample_weight` and `fit_bias`.
+        The result of `gradstep.fit` without penalty or with ``firth=True``, for the same `X`, `y`, `sample_weight` and
+        `fit_bias`.
     X : features, shape (m, n)
     y : array_like, shape (m,)
         Described in `gradstep`. The result refers to them without copying.
@@ -436,7 +458,7 @@ def infer(
         "fisher" is the inverse of the Fisher information, which is valid if the model is right. The others are robust,
         so that they are valid if it is not: "HC0" is White's; "HC1" is that times N / (N - k), for N rows and k
         estimated coefficients. "cluster" allows dependence between rows of the same cluster: gradients are summed over
-        each of G clusters, and the factor is G / (G - 1) · (N - 1) / (N - k).
+        each of G clusters, and the factor is G / (G - 1) · (N - 1) / (N - k). With ``firth=True`` it must be "fisher".
     clusters : array_like, shape (m,), optional
         With ``covariance="cluster"``: the cluster of each row, a number or a string.
     n_threads : int, optional
@@ -498,18 +520,26 @@ def infer(
     others = _others(reference, optimum)
     if word("covariance", covariance) not in COVARIANCES:
         raise ValueError(f"covariance must be one of 'fisher', 'HC0', 'HC1', 'cluster', got {covariance!r}")
+    if optimum.solver == "firth" and covariance != "fisher":
+        raise ValueError(f"covariance must be 'fisher' for a fit with firth=True, got {covariance!r}")
     if (clusters is not None) != (covariance == "cluster"):
         raise ValueError(f"clusters must be given with covariance='cluster' and only then, got {covariance!r}")
 
     labels = labels.astype(np.float64)
     s = None if s is None else s.astype(np.float64)
     kept = np.setdiff1d(np.arange(shape[1]), [alias.column for alias in optimum.aliased]).astype(np.intp)
+    if not len(kept) and not fit_bias:
+        raise ValueError("optimum must have a column or a bias that was not left out, got none")
     basis, fisher = _basis(table, optimum, kept, s, fit_bias, n_threads)
-    likelihood = Likelihood(table, labels, s, basis, kept, others)
+    firth = optimum.solver == "firth"
+    likelihood = (PenalisedLikelihood if firth else Likelihood)(table, labels, s, basis, kept, others)
     data = _Data(likelihood, _estimates(optimum, reference, fit_bias), columns + (BIAS,) * fit_bias, n_threads)
 
     # The length of Newton's step from the optimum, in standard errors. It is large if these are not the fit's data.
-    if others is None:
+    if firth:
+        here = likelihood.objective(data.at)
+        away = math.sqrt(max(float(here.gradient @ np.linalg.solve(here.information, here.gradient)), 0.0))
+    elif others is None:
         score = rows * np.append(slopes.weights[kept], slopes.bias if fit_bias else ()) @ basis.transform()
         away = float(np.linalg.norm(score))
     else:
@@ -520,8 +550,8 @@ def infer(
     if not away <= NEAR:
         raise ValueError(
             f"optimum must be within {NEAR} standard errors of the maximum of the likelihood of X, y and "
-            f"sample_weight, with a bias if fit_bias, got one that is some {away:.2g} away: pass what was fitted, or "
-            "fit more exactly"
+            f"sample_weight, without offset and with a bias if fit_bias, got one that is some {away:.2g} away: pass "
+            "what was fitted, or fit more exactly"
         )
     found = fisher
     if covariance != "fisher":
@@ -543,6 +573,7 @@ def infer(
         left_out=tuple(columns[alias.column] for alias in optimum.aliased),
         n_rows=rows,
         log_likelihood=log_likelihood,
+        penalised_log_likelihood=-rows * optimum.objective if firth else None,
         null_log_likelihood=null,
         deviance=-2 * (log_likelihood + entropy),
         null_deviance=-2 * (null + entropy),
@@ -581,14 +612,17 @@ class _Data:
     def profile(self, wanted: NDArray[np.intp], quantile: float) -> Numbers:
         best, top = self.likelihood.maximum(self.at)
         transform = self.likelihood.transform()
+
+        def end(along: Numbers, root: float) -> float:
+            with np.errstate(over="ignore", invalid="ignore"):  # of steps that are halved then
+                return float(along @ best) + self.likelihood.profile_bound(best, top, along, root)
+
         ends = np.full((len(wanted), 2), np.nan)
-        for end, coefficient in zip(ends, wanted, strict=True):
+        for pair, coefficient in zip(ends, wanted, strict=True):
             if coefficient in self.estimated:
                 along = transform[np.searchsorted(self.estimated, coefficient)]
-                middle = along @ best
-                for side, sign in enumerate((-1.0, 1.0)):
-                    end[side] = middle + self.likelihood.profile_bound(best, top, along, sign * quantile)
-                if np.isnan(end).any():
+                pair[:] = end(along, -quantile), end(along, quantile)
+                if np.isnan(pair).any():
                     warnings.warn(
                         f"the profile interval of coefficient {coefficient} has an end that was not found, and is nan: "
                         "the labels may be nearly separated",
@@ -610,6 +644,13 @@ class _Data:
         if not best.converged:
             warnings.warn(f"the fit without the columns is not proved: {distance(best)}", stacklevel=3)
         return -(len(y) if s is None else float(s.sum())) * best.loss
+
+    def penalised_ratio(self, coefficients: NDArray[np.intp]) -> float:
+        """Twice what Firth's penalised log-likelihood loses if these coefficients are zero."""
+        assert isinstance(self.likelihood, PenalisedLikelihood)
+        best, top = self.likelihood.maximum(self.at)
+        along = self.likelihood.transform()[np.searchsorted(self.estimated, coefficients)]
+        return 2 * (top.value - self.likelihood.constrained(best, along))
 
     def same_labels(self, other: _Data) -> bool:
         one, two = self.likelihood, other.likelihood
@@ -633,19 +674,19 @@ def _names(names: Iterable[str] | None, X: Any, n: int) -> tuple[str, ...]:
 
 def _check_optimum(optimum: Optimum, columns: tuple[str, ...], rows: float) -> None:
     """Raise ValueError if standard errors would be meaningless for this optimum, and say why."""
-    if optimum.objective != optimum.loss:
+    if optimum.objective != optimum.loss and optimum.solver != "firth":
         raise ValueError(
             "optimum must be a fit without penalty, since a penalty biases the weights, which standard errors do not "
             f"show, got a penalty of {optimum.objective - optimum.loss:.3g} in its objective: fit with l1=0 and l2=0, "
-            "or resample rows and fit each time (bootstrap)"
+            "with firth=True, or resample rows and fit each time (bootstrap)"
         )
     if optimum.separation is not None:
         along = np.flatnonzero(np.atleast_2d(optimum.separation.weights).any(axis=0))
         apart = ", ".join(columns[column] for column in along) or BIAS
         raise ValueError(
             "optimum must be that of labels that are not separated, since else the likelihood has no maximum, got "
-            f"labels that are separated along {apart}: leave such columns out, merge rare categories, or use a method "
-            "for separated labels (Firth's, or exact logistic regression)"
+            f"labels that are separated along {apart}: leave such columns out, merge rare categories, or "
+            f"{'fit with firth=True' if optimum.weights.ndim == 1 else 'compare two classes at a time with firth=True'}"
         )
     away = distance(optimum)
     if optimum.stop_reason == "uncertified":
@@ -767,6 +808,7 @@ def _null(y: Numbers, s: Numbers | None, classes: int | None, fit_bias: bool) ->
     else:
         counts = np.bincount(y.astype(np.intp), weights=s, minlength=classes)
         shares = counts / counts.sum()
+    shares = shares[shares > 0]
     return float(shares @ np.log(shares))
 
 

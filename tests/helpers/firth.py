@@ -109,18 +109,24 @@ def columns(X: Array, fit_bias: bool = True) -> Array:
 
 
 def maximum(
-    X: Array, y: Array, s: Any = 1.0, offset: Any = 0.0, fit_bias: bool = True, fixed: dict[int, float] | None = None
+    X: Array,
+    y: Array,
+    s: Any = 1.0,
+    offset: Any = 0.0,
+    fit_bias: bool = True,
+    fixed: dict[int, float] | None = None,
+    start: Array | None = None,
 ) -> Maximum:
-    """Of the coefficients that are not `fixed`: by modified scores with step halving from zero, as in Heinze and
-    Schemper, and then with the Jacobian by differences."""
+    """Of the coefficients that are not `fixed`, from zero or `start`: by modified scores with step halving, as in
+    Heinze and Schemper, and then with the Jacobian by differences."""
     A = columns(X, fit_bias)
     y, s, offset = np.asarray(y, WIDE), np.broadcast_to(np.asarray(s, WIDE), len(A)), np.asarray(offset, WIDE)
-    v = np.zeros(A.shape[1], WIDE)
+    v = np.zeros(A.shape[1], WIDE) if start is None else start.copy()
     for at, value in (fixed or {}).items():
         v[at] = value
     free = [at for at in range(len(v)) if at not in (fixed or {})]
     here = terms(A, y, s, offset, v)
-    for _ in range(2000):
+    for _ in range(2000 if free else 0):
         step = np.zeros_like(v)
         step[free] = solved(here.information[np.ix_(free, free)], here.score[free])
         length = min(WIDE(1), 3 / np.abs(A @ step).max())
@@ -130,7 +136,7 @@ def maximum(
         v, here = v + length * step, then
         if gain < 1e-9:
             break
-    for _ in range(30):
+    for _ in range(30 if free else 0):
         errors = 1 / np.sqrt(np.diagonal(here.information))
         J = np.empty((len(free), len(free)))
         for k, at in enumerate(free):

@@ -178,3 +178,38 @@ def test_far_columns_keep_their_digits() -> None:
     ends = infer(gradstep.fit(far, T.y), far, T.y).confidence_intervals(method="profile")[0]
     # Columns are rounded to 5e5 eps, 1e-10, of their deviation.
     np.testing.assert_allclose(ends, near, rtol=1e-8)
+
+
+@pytest.mark.parametrize("firth", [False, True])
+@pytest.mark.parametrize("level", [1e-300, 1e-12, 1e-6, 1e-3])
+def test_ends_of_tiny_levels(level: float, firth: bool) -> None:
+    """Those of the profile's expansion at its maximum. The third derivative tilts them by their distance, in errors.
+    Firth's second derivative is not the information, but of 120 rows within a tenth of it."""
+    found = infer(gradstep.fit(X, T.y, firth=firth), X, T.y)
+    low, high = found.confidence_intervals(level, method="profile").T
+    away = NormalDist().inv_cdf((1 + level) / 2) * found.standard_errors
+    near = (0.1 * firth + 1e-4) * away + away**2 / found.standard_errors + 1e-15 * np.abs(found.estimates)
+    assert (np.abs(low - (found.estimates - away)) <= near).all()
+    assert (np.abs(high - (found.estimates + away)) <= near).all()
+
+
+@pytest.mark.parametrize("level", [1 - 1e-6, 1 - 1e-9, 1 - 1e-12, 1 - 2**-52])
+@pytest.mark.parametrize("column", HARD)
+@pytest.mark.parametrize("firth", [False, True])
+def test_levels_that_are_nearly_one(level: float, column: str, firth: bool) -> None:
+    """Both ends are found, and outside those of a level that is twice as far from 1."""
+    x, y = HARD[column][:, None], ALMOST.astype(float)
+    found = infer(gradstep.fit(x, y, firth=firth), x, y)
+    inner, outer = (found.confidence_intervals(each, method="profile") for each in (1 - 2 * (1 - level), level))
+    assert (outer[:, 0] < inner[:, 0]).all() and (inner[:, 1] < outer[:, 1]).all()
+
+
+def test_one_column_may_be_named_alone() -> None:
+    found = inferred(X, T.y)
+    for column in (1, "x1", np.int64(1)):
+        np.testing.assert_array_equal(found.confidence_intervals(columns=column), found.confidence_intervals()[[1]])
+
+
+def test_labels_that_are_all_equal_have_no_r2() -> None:
+    found = infer(gradstep.fit([[0.0], [1.0]], [1, 1], firth=True), [[0.0], [1.0]], [1, 1])
+    assert found.null_log_likelihood == 0 and np.isnan(found.mcfadden_r2) and np.isfinite(found.z).all()

@@ -29,10 +29,16 @@ for argument, kind, facts, changed in [
     ("optimum", TypeError, r"an Optimum, got Descent$", {"optimum": gradstep.Trainer(epochs=1).fit(T.X, T.y)}),
     ("optimum", ValueError, r"without penalty, .* penalty of 5\.41e-05 in .*: fit with l1=0 and l2=0, .*\(bootstrap\)$",
      {"fitting": {"l2": 100.0}}),
-    ("optimum", ValueError, r"not separated, .* separated along late: leave .*Firth's",
+    ("optimum", ValueError, r"not separated, .* separated along late: leave .* or fit with firth=True$",
      {"optimum": gradstep.fit(SEPARABLE, SEPARABLE[:, 1]), **APART}),
     ("optimum", ValueError, r"not separated, .* separated along \(bias\): ",
      {"optimum": gradstep.fit(T.X, np.ones(120)), "y": np.ones(120)}),
+    ("optimum", ValueError, r"not separated, .* or compare two classes at a time with firth=True$",
+     {"optimum": gradstep.fit([[0.0], [1.0], [2.0]], [0, 1, 2]), "X": [[0.0], [1.0], [2.0]], "y": [0, 1, 2]}),
+    ("optimum", ValueError, r"proved .* got one that was stopped by 'passes', where the gradient is .* is not known: ",
+     {"fitting": {"max_passes": 5, "firth": True}}),
+    ("covariance", ValueError, r"'fisher' for a fit with firth=True, got 'HC0'$",
+     {"fitting": {"firth": True}, "covariance": "HC0"}),
     ("optimum", ValueError, r"proved .* got one that was stopped by 'passes', where the gradient is .*: fit with more",
      {"fitting": {"max_passes": 1, "solver": "gd"}}),
     ("optimum", ValueError, r"proved .* got one that was stopped by 'tolerance', where .*without tol$",
@@ -43,6 +49,11 @@ for argument, kind, facts, changed in [
      {"fitting": {"fit_bias": False}}),
     ("optimum", ValueError, r"within 0.01 standard errors ",
      {"optimum": gradstep.fit(T.X, T.classes), "y": T.classes[::-1]}),
+    ("optimum", ValueError, r"a column or a bias that was not left out, got none$",
+     {"fit_bias": False, "X": np.zeros((4, 1)), "y": [0, 1, 0, 1],
+      "optimum": gradstep.fit(np.zeros((4, 1)), [0, 1, 0, 1], fit_bias=False)}),
+    ("optimum", ValueError, r"within 0.01 standard errors .* without offset ",
+     {"fitting": {"offset": T.X[:, 0]}}),
     ("fit_bias", ValueError, r"True for a fit with a bias, got False and a bias of 0\.5", {"fit_bias": False}),
     ("fit_bias", TypeError, r"True or False, got int$", {"fit_bias": 1}),
     ("X", ValueError, r"the 3 columns of the fit, got shape \(120, 2\)$", {"X": T.X[:, :2]}),
@@ -123,4 +134,10 @@ for facts, changed in [
 ]:
     refuse("likelihood_ratio_test", ValueError, "smaller", facts, compare, **changed)
 refuse("likelihood_ratio_test", ValueError, "covariance", right, compare, covariance="HC0")
+
+firths = infer(gradstep.fit(T.X[:, :2], T.y, firth=True), T.X[:, :2], T.y)
+for call in (lambda: of().likelihood_ratio_test(firths), lambda: firths.likelihood_ratio_test(of())):
+    refuse(
+        "likelihood_ratio_test", ValueError, "smaller", r"of a fit without firth, .* firth=True, whose penalty", call
+    )
 refuse("likelihood_ratio_test", TypeError, "smaller", r"an Inference, got int$", ask, "likelihood_ratio_test", 3)
