@@ -31,6 +31,9 @@ CLOSE = 1e-9
 MOST_STEPS = 100
 """The most steps along the profile, or towards it, in the search for an end of an interval."""
 
+MOST_CLIMBED = 30
+"""The most steps with halving towards a point of the profile."""
+
 
 class Basis(NamedTuple):
     """A linear transform of rows x to q = ((x - centre) @ root, constant), whose columns are centred and uncorrelated.
@@ -225,7 +228,72 @@ class Likelihood:
             distance += step
             if not nearer < distance < farther:
                 distance = 2 * reached if farther == math.inf else (nearer + farther) / 2
+        return self._searched(best, top, along, root)
+
+    def _searched(self, best: Numbers, top: Expansion, along: Numbers, root: float) -> float:
+        """What `profile_bound` finds, more slowly and from farther: by bisection and secants of the deviance's root.
+
+        Each point of the profile is found from the one before it, as far as Newton's method with halved steps leads.
+        """
+        sign, wanted = math.copysign(1.0, root), abs(root)
+        free = np.linalg.qr(along[:, None], mode="complete")[0][:, 1:]
+        inverse = np.linalg.solve(top.information, along)
+        variance = float(along @ inverse)
+        near, far = (0.0, 0.0), (math.inf, math.inf)  # distances, and roots of the deviance there
+        at, tangent = best, sign * inverse / variance
+        distance = wanted * math.sqrt(variance)
+        for step in range(MOST_STEPS):
+            found = self._climbed(at + (distance - near[0]) * tangent, free)
+            if found is None:
+                distance = (near[0] + distance) / 2
+                continue
+            there, value = found
+            lost = math.sqrt(max(2 * (top.value - value), 0.0))
+            if lost < wanted:
+                at, tangent = there, (there - at) / (distance - near[0])
+                near = distance, lost
+            else:
+                far = distance, lost
+            if far[0] == math.inf:
+                distance = 2 * near[0]
+            elif far[0] - near[0] <= CLOSE * far[0]:
+                return sign * (near[0] + far[0]) / 2
+            elif step % 2:
+                distance = (near[0] + far[0]) / 2
+            else:
+                distance = near[0] + (far[0] - near[0]) * (wanted - near[1]) / (far[1] - near[1])
         return math.nan
+
+    def _climbed(self, at: Numbers, free: Numbers) -> tuple[Numbers, float] | None:
+        """The maximum that Newton's method with halved steps reaches within the span of `free`, and the value there.
+
+        None if the information is singular on the way.
+        """
+        here = self._tried(at)
+        for _ in range(MOST_CLIMBED if here and free.size else 0):
+            assert here is not None
+            try:
+                step, _ = here.solve(free, here.gradient)
+            except np.linalg.LinAlgError:
+                return None
+            gain = float(here.gradient @ step) / 2
+            if gain <= CLOSE**2:
+                break
+            length = 1.0
+            while (then := self._tried(at + length * step)) is None or not then.value >= here.value:
+                length /= 2
+                if length < 1e-6:
+                    return at, here.value
+            at, here = at + length * step, then
+        return None if here is None else (at, here.value)
+
+    def _tried(self, at: Numbers) -> Expansion | None:
+        """What is maximised, expanded; None where the information is singular or numbers are not finite."""
+        try:
+            found = self.objective(at)
+        except np.linalg.LinAlgError:
+            return None
+        return found if np.isfinite(found.information).all() and math.isfinite(found.value) else None
 
     def _ridge(self, at: Numbers, along: Numbers) -> _Ridge | None:
         """The point of the profile with the same along @ coefficients as `at`, by Newton's method; None if too far."""
@@ -325,30 +393,8 @@ class PenalisedLikelihood(Likelihood):
         """The largest value with ``along @ coefficients == 0``, from the nearest point to `best` and from zero."""
         rows = np.linalg.qr(along.T, mode="complete")[0].T
         fixed, free = rows[: len(along)], rows[len(along) :].T
-        return max(self._climbed(at, free) for at in (best - fixed.T @ (fixed @ best), np.zeros(len(best))))
-
-    def _climbed(self, at: Numbers, free: Numbers) -> float:
-        """The value of the maximum that Newton's method with halved steps reaches within the span of `free`."""
-        here = self.objective(at)
-        for _ in range(MOST_STEPS if free.size else 0):
-            step, _ = here.solve(free, here.gradient)
-            gain = float(here.gradient @ step) / 2
-            if gain <= CLOSE**2:
-                return here.value + gain
-            length = 1.0
-            while (then := self._tried(at + length * step)) is None or then.value < here.value:
-                length /= 2
-                if length < np.finfo(float).eps:
-                    return here.value
-            at, here = at + length * step, then
-        return here.value
-
-    def _tried(self, at: Numbers) -> Expansion | None:
-        """The expansion; None where the information is singular, so that the value is -inf."""
-        try:
-            return self.objective(at)
-        except np.linalg.LinAlgError:
-            return None
+        found = [self._climbed(at, free) for at in (best - fixed.T @ (fixed @ best), np.zeros(len(best)))]
+        return max((value for _, value in filter(None, found)), default=math.nan)
 
 
 def _is_definite(matrix: Numbers) -> bool:

@@ -58,8 +58,8 @@ def test_profile_intervals_of_sex2() -> None:
 
 
 def test_errors_of_the_endometrial_table() -> None:
-    """Of the inverse information, as brglm2 gives them. (Since 1.24 logistf takes another matrix, whose rows have the
-    weights 1 + h.)"""
+    """Of the inverse information, as brglm2 gives them. (Newer versions of logistf take another matrix, whose rows have
+    the weights 1 + h.)"""
     X, y = firth.endometrial()
     found = inferred(X, y, names=["NV", "PI", "EH"])
     printed = [1.5507637294530, 0.0395781473478, 0.7760176425016, 1.4886916634357]
@@ -168,3 +168,18 @@ def test_what_it_prints() -> None:
     assert found.leverage().sum() == pytest.approx(found.n_parameters)
     plain = infer(gradstep.fit(X, np.arange(len(y)) % 2), X, np.arange(len(y)) % 2)
     assert plain.penalised_log_likelihood is None and "penalised" not in repr(plain)
+
+
+@pytest.mark.parametrize("seed", [1, 7, 16, 46, 58])
+def test_ends_far_beyond_what_is_concave(seed: int) -> None:
+    """Few rows and long tails, where Newton's method along the profile loses it: all ends are found, in order."""
+    rng = np.random.default_rng(seed)
+    m, n = int(rng.integers(6, 60)), int(rng.integers(1, 4))
+    X = np.exp(2 * rng.normal(size=(m, n)))
+    y = (rng.random(m) < gradstep.sigmoid(X @ (rng.normal(size=n) * 2) - 0.5)).astype(float)
+    found = inferred(X, y)
+    inner = np.column_stack([found.estimates, found.estimates])
+    for level in (0.95, 1 - 1e-6, 1 - 1e-12):
+        outer = found.confidence_intervals(level, method="profile")
+        assert (outer[:, 0] < inner[:, 0]).all() and (inner[:, 1] < outer[:, 1]).all()
+        inner = outer
