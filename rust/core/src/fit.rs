@@ -273,6 +273,9 @@ pub(crate) fn solve(
         may_step: options.solver == Solver::Lbfgs,
     };
     if options.solver == Solver::Firth {
+        // The matrices held at once: the Gram matrix, its factor and the inverse of that, and those of the sums.
+        let elements = 8 * (columns + 1).pow(2);
+        check_room(elements, "X", elements, "elements of its information")?;
         let objective = Objective::new(source, &labels, &penalty, options.fit_bias, precision);
         let starts = starts_for_firth(&objective, &labels, start, &mut run)?;
         let (proof, is_near) = firth::minimise(&objective, starts, goal, &mut run)?;

@@ -53,5 +53,11 @@ for name, argument, facts, call, *given in [
         scipy.sparse.csr_array((1, 2**20)),
         np.zeros(2**20),
     ),
+    (
+        "fit, firth",
+        "X",
+        r"got \d+ elements of its information$",
+        lambda: gradstep.fit(scipy.sparse.csr_array((2, 2**20)), [0, 1], firth=True),
+    ),
 ]:
     refuse(name, MemoryError, argument, f"fit into memory, {facts}", call, *given)
