@@ -51,11 +51,16 @@ impl<'a, F: Float> Chunks<'a, F> {
     /// `labels` are those of the rows: [`Dataset::of_labels`].
     pub(crate) fn new(reader: &'a dyn ReadRows<F>, labels: Dataset<'a>) -> Self {
         let of_row = labels.x.columns().saturating_mul(size_of::<F>()).max(1);
-        let size = (CHUNK_BYTES / of_row).clamp(LARGEST_LEAF, 1 << 40);
+        Chunks::of_size(reader, labels, CHUNK_BYTES / of_row)
+    }
+
+    /// [`Chunks::new`] with about so many rows to a chunk.
+    pub(crate) fn of_size(reader: &'a dyn ReadRows<F>, labels: Dataset<'a>, size: usize) -> Self {
+        let size = size.clamp(LARGEST_LEAF, 1 << 40).next_power_of_two();
         Chunks {
             reader,
             labels,
-            size: size.next_power_of_two(),
+            size,
         }
     }
 
@@ -407,137 +412,5 @@ impl<F: Float> Rows for Chunks<'_, F> {
             };
             chunk.jeffreys_sums(whitening, &terms, with_cubes, job)
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use std::cell::Cell;
-
-    use super::*;
-    use crate::fit::{FitOptions, Optimum, Solver, solve};
-    use crate::penalty::Penalty;
-    use crate::reduce::{Threads, Unmonitored};
-    use crate::shuffle::Random;
-    use crate::start::Start;
-
-    /// Rows in memory, and how many of them have been read.
-    struct Counted {
-        x: Vec<f64>,
-        columns: usize,
-        read: Cell<usize>,
-    }
-
-    impl ReadRows<f64> for Counted {
-        fn read(&self, rows: Range<usize>) -> Result<Vec<f64>, Error> {
-            self.read.set(self.read.get() + rows.len());
-            Ok(self.x[rows.start * self.columns..rows.end * self.columns].to_vec())
-        }
-    }
-
-    /// Every number of a result, as bits, and its words.
-    fn bits(optimum: &Optimum) -> (Vec<u64>, String) {
-        let Optimum {
-            weights,
-            biases,
-            loss,
-            objective,
-            gradient_norm,
-            gap,
-            converged,
-            aliased,
-            stop_reason,
-            passes,
-            history,
-            separation,
-        } = optimum;
-        let numbers = [*loss, *objective, *gradient_norm, *gap, *passes];
-        let history = history.iter().map(|record| record.objective);
-        let all = (weights.iter().chain(biases).copied())
-            .chain(numbers)
-            .chain(history);
-        let words = format!("{converged} {aliased:?} {stop_reason:?} {separation:?}");
-        (all.map(f64::to_bits).collect(), words)
-    }
-
-    /// Rows of `n` columns, of which the third, if there is one, is the sum of the first two; and their labels.
-    fn problem(m: usize, n: usize, classes: usize, seed: u64) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
-        let mut random = Random::new(seed);
-        let (mut x, mut y, mut s) = (Vec::new(), Vec::new(), Vec::new());
-        for i in 0..m {
-            let row: Vec<f64> = (0..n).map(|_| 4.0 * random.uniform() - 1.0).collect();
-            let noise = 6.0 * random.uniform();
-            y.push(((row[0] - row[1] + noise).max(0.0) as usize % classes) as f64);
-            s.push(if i % 11 == 3 {
-                0.0
-            } else {
-                0.5 + random.uniform()
-            });
-            x.extend(row);
-        }
-        if n > 8 {
-            x.chunks_exact_mut(n)
-                .for_each(|row| row[8] = row[0] + row[1]);
-        }
-        (x, y, s)
-    }
-
-    #[test]
-    fn chunks_give_the_bits_of_arrays() {
-        let (lbfgs, gd, proximal) = (Solver::Lbfgs, Solver::Gd, Solver::Proximal);
-        for (m, n, classes, weighted, l1, l2, solver) in [
-            (9000, 3, 2, false, 0.0, 1e-3, lbfgs),
-            (9000, 12, 2, true, 0.0, 0.0, lbfgs),
-            (2048, 12, 2, false, 0.0, 1e-6, lbfgs),
-            (5000, 12, 2, true, 0.0, 1e-3, gd),
-            (6000, 12, 2, true, 1e-2, 1e-3, proximal),
-            (7000, 9, 3, true, 0.0, 1e-3, lbfgs),
-            (7000, 9, 3, false, 0.0, 0.0, lbfgs),
-            (5000, 4, 3, false, 0.0, 1e-2, gd),
-            (5000, 9, 3, true, 1e-2, 0.0, proximal),
-        ] {
-            let (x, y, s) = problem(m, n, classes, 7);
-            let (y, s) = (Vector::from_slice(&y), Vector::from_slice(&s));
-            let weights = weighted.then_some(&s);
-            let options = FitOptions {
-                penalty: Penalty::new(l2).unwrap().with_l1(l1).unwrap(),
-                fit_bias: true,
-                solver,
-                tol: None,
-                gap_tol: 1e-8,
-                certify: true,
-                max_passes: 200.0,
-                threads: Threads::new(Some(2)).unwrap(),
-            };
-            let matrix = Matrix::from_rows(Elements::F64(&x), m, n).unwrap();
-            let arrays = Arrays(Dataset::new(&matrix, &y, weights).unwrap());
-            let double = Precision::Double;
-            let mut monitor = Unmonitored;
-            let want = solve(&arrays, double, Start::default(), &options, &mut monitor).unwrap();
-            let reader = Counted {
-                x: x.clone(),
-                columns: n,
-                read: Cell::new(0),
-            };
-            let chunks = Chunks {
-                size: LARGEST_LEAF,
-                ..Chunks::new(&reader, Dataset::of_labels(n, &y, weights).unwrap())
-            };
-            let got = solve(&chunks, double, Start::default(), &options, &mut monitor).unwrap();
-            assert_eq!(
-                bits(&got),
-                bits(&want),
-                "{m}x{n}, {classes} classes, {l1} {l2} {solver:?}"
-            );
-            // Beside the passes: the rows that the basis is estimated from, and what several questions share in memory.
-            let reads = reader.read.get() as f64 / m as f64;
-            assert!(
-                reads <= got.passes + 2.0,
-                "{reads} reads, {} passes",
-                got.passes
-            );
-        }
     }
 }

@@ -1,7 +1,8 @@
 //! The trait through which solvers read rows: sums over all rows, and copies of some. Solvers know no arrays, threads
 //! or layouts; vectors with a number per row stay in the source.
 //!
-//! [`Arrays`], with X, y and sample weights in memory, implement it.
+//! [`Arrays`], with X, y and sample weights in memory, implement it, and [`Chunks`], of whose X one part is in memory at
+//! a time.
 
 mod arrays;
 mod chunks;
