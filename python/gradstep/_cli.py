@@ -26,7 +26,8 @@ from gradstep import Trainer, __version__, _cli_columns, _kinds, _progress, _sel
 from gradstep._document import Scalar
 from gradstep._model import Class, load, write_file
 from gradstep._output import Log, emit, errors, extended, grid, line, percent, say, summary
-from gradstep._training import ZERO, Array, Problem, Trained, descent, optimum, option_text
+from gradstep._spelling import COMMAND_LINE
+from gradstep._training import ZERO, Array, Problem, Trained, descent, optimum
 
 BAD_DATA, INTERRUPTED = 1, 130
 DEMO_SEED = 7
@@ -598,7 +599,7 @@ def given(**options: Scalar) -> dict[str, Scalar]:
 def option(options: dict[str, Scalar]) -> str:
     """The first of the options as it is written on the command line."""
     name, value = next(iter(options.items()))
-    return option_text(name, value).partition(" ")[0]
+    return COMMAND_LINE.given(name, value).partition(" ")[0]
 
 
 def check_seed(seed: int | None, shuffle: bool) -> None:

@@ -13,11 +13,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gradstep import _cells
-from gradstep._encoding import Column, Encoding, are_finite
+from gradstep._encoding import MISSING, Column, Encoding, are_finite
+from gradstep._spelling import Spelling
 from gradstep._table import Fault, Table, TableError, few, short
 
 Array: TypeAlias = NDArray[np.float64]
 
+FILLS = MISSING[1:]
+"""What may be done where a value is missing, if that is not refused."""
 MOST_LEVELS = 100
 """More different texts are not taken for categories unless it is asked for; nor is a text that has not two rows."""
 MOST_STRANGE = 3
@@ -86,7 +89,7 @@ def learn(table: Table, others: Sequence[str], asked: Asked, faults: Sequence[Fa
     left_out = {*others, *asked.drop, *asked.ids}
     names = [name for name in asked.features or table.frame.columns if name not in left_out]
     if stray := [name for name in asked.categorical if name not in names]:
-        raise table.error(f"--categorical must name a feature, got {few(stray)}")
+        raise table.error(f"{table.spelling.name('categorical')} must name a feature, got {few(stray)}")
     if not names:
         raise table.error(f"must have a feature column beside {few(others)}, got none")
     found, faults = [], [*table.faults, *faults]
@@ -97,7 +100,7 @@ def learn(table: Table, others: Sequence[str], asked: Asked, faults: Sequence[Fa
         else:
             found.append(seen)
     if faults:
-        raise TableError(table.where, faults)
+        raise TableError(table.where, faults, table.spelling)
     notes = []
     if unusual := {each.column.name: each for each in found if each.written is not None}:
         said = ", ".join(f"{name!r} ({each.written})" for name, each in unusual.items())
@@ -108,7 +111,8 @@ def learn(table: Table, others: Sequence[str], asked: Asked, faults: Sequence[Fa
         raise table.error(f"must have a feature column of two values or more, got only {few(names)}")
     if len(set(features)) < len(features):
         twice = next(name for j, name in enumerate(features) if name in features[:j])
-        raise table.error(f"two features would be named {twice!r}: rename a column, or leave one out with --drop")
+        drop = table.spelling.name("drop")
+        raise table.error(f"two features would be named {twice!r}: rename a column, or leave one out with {drop}")
     values = [each.values for each in found]
     return Learnt(encoding, values, [*notes, *encoding.describe()], _remarks(encoding, values))
 
@@ -124,7 +128,7 @@ def values(table: Table, names: Sequence[str], encoding: Encoding, unknown: str 
         For what must be decided about the table, or the first cell that is not what the model was trained on.
     """
     if table.faults:
-        raise TableError(table.where, table.faults)
+        raise TableError(table.where, table.faults, table.spelling)
     return [
         _read(table, table.frame[name], column, unknown) for name, column in zip(names, encoding.columns, strict=True)
     ]
@@ -133,16 +137,18 @@ def values(table: Table, names: Sequence[str], encoding: Encoding, unknown: str 
 def _look(table: Table, column: pl.Series, asked: Asked) -> _Found | Fault:
     """What a column is, or what must be decided about it."""
     name, decimal = column.name, table.format.decimal or "."
-    drop = ("--drop", name)
+    drop = ("drop", name)
     if column.null_count() == len(column):
         return Fault(f"column {name!r}, data row 1: missing value, and so are all others", (drop,))
     if name in asked.categorical:
         text = column.cast(pl.String)
-        return _with_missing(_categories(table, text, text.unique().drop_nulls()), asked)
+        return _with_missing(_categories(table, text, text.unique().drop_nulls()), asked, table.spelling)
     if column.dtype.is_temporal() and column.dtype in (pl.Date, pl.Datetime):
-        return _with_missing(_dates(column, None), asked)
+        return _with_missing(_dates(column, None), asked, table.spelling)
     if column.dtype.is_numeric() or column.dtype == pl.Boolean:
-        return _finite(column, _with_missing(_Found(Column(name), _plain_numbers(table, column)), asked))
+        return _finite(
+            column, _with_missing(_Found(Column(name), _plain_numbers(table, column)), asked, table.spelling)
+        )
     if not _has_text(column):
         return Fault(f"column {name!r} must hold numbers, text or dates, got values of type {column.dtype}", (drop,))
 
@@ -154,21 +160,23 @@ def _look(table: Table, column: pl.Series, asked: Asked) -> _Found | Fault:
             return Fault(f"column {name!r}, data row 1: missing value, and so are all others", (drop,))
         if _is_doubtful(table, read.written):
             words = f"column {name!r}: {read.written!r} may have a decimal comma or a thousands separator"
-            return Fault(f"{words}: --decimal , or --decimal .", (("--decimal", ","),))
-        return _finite(column, _with_missing(found, asked))
+            ways = " or ".join(table.spelling.given("decimal", sign) for sign in ",.")
+            return Fault(f"{words}: {ways}", (("decimal", ","),))
+        return _finite(column, _with_missing(found, asked, table.spelling))
     return _words(table, text, read, asked)
 
 
 def _words(table: Table, text: pl.Series, read: _cells.Numbers, asked: Asked) -> _Found | Fault:
     """What a column of text is that does not hold numbers alone."""
-    name, na, drop = text.name, table.format.na, ("--drop", text.name)
+    name, na, drop, spelling = text.name, table.format.na, ("drop", text.name), table.spelling
+    dropping, as_categories = spelling.name("drop"), spelling.name("categorical")
     different, counts = read.different, read.counts
     if counts.sum() < len(text) - text.null_count():
         different, counts = _cells.counted(text)
     cells = _cells.text(different, na)
     distinct, present = cells.drop_nulls().unique(), int(counts.filter(cells.is_not_null()).sum())
     if formats := _cells.date_formats(distinct, [*filter(None, [asked.date_format]), *_cells.DATES]):
-        return _with_missing(_dates(text, formats[0]), asked)
+        return _with_missing(_dates(text, formats[0]), asked, table.spelling)
 
     strange = _cells.text(read.strange)
     doubtful = [] if asked.date_format else _cells.date_formats(distinct, _cells.DOUBTFUL_DATES)
@@ -176,23 +184,25 @@ def _words(table: Table, text: pl.Series, read: _cells.Numbers, asked: Asked) ->
     is_mixed = 2 * read.numbered > present
     is_few = len(distinct) <= MOST_LEVELS and 2 * len(distinct) <= present
     if is_few and not (doubtful or has_commas or is_mixed):
-        return _with_missing(_categories(table, text, different), asked)
+        return _with_missing(_categories(table, text, different), asked, table.spelling)
 
     row = text.is_in(read.strange.implode()).arg_max() or 0
     place, cell = f"column {name!r}, data row {row + 1}", short(text[row].strip()) + table.hint(row)
     if doubtful:
-        which = " or ".join(f"--date-format {format!r}" for format in doubtful)
-        return Fault(f"{place}: a date, {cell}: {which} reads it", (("--date-format", doubtful[0]),))
+        which = " or ".join(spelling.given("date_format", format) for format in doubtful)
+        return Fault(f"{place}: a date, {cell}: {which} reads it", (("date_format", doubtful[0]),))
     if has_commas:
-        return Fault(f"{place}: a decimal comma in {cell}: --decimal , reads it", (("--decimal", ","),))
+        return Fault(
+            f"{place}: a decimal comma in {cell}: {spelling.given('decimal', ',')} reads it", (("decimal", ","),)
+        )
     if not is_mixed:
         words = f"{place}: text with {len(distinct)} different values in {present} rows, such as {cell}"
-        return Fault(f"{words}: --drop leaves it out, --categorical takes it all the same", (drop,))
-    words = f"{place}: must hold numbers, as most of the column does, got {cell}: --drop leaves the column out, "
+        return Fault(f"{words}: {dropping} leaves it out, {as_categories} takes it all the same", (drop,))
+    words = f"{place}: must hold numbers, as most of the column does, got {cell}: {dropping} leaves the column out, "
     if len(strange) > MOST_STRANGE:
-        return Fault(f"{words}--categorical takes its values for categories", (drop,))
-    options = tuple(("--na", value) for value in strange.sort())
-    return Fault(f"{words}--na takes this for a missing value", options)
+        return Fault(f"{words}{as_categories} takes its values for categories", (drop,))
+    options = tuple(("na", value) for value in strange.sort())
+    return Fault(f"{words}{spelling.name('na')} takes this for a missing value", options)
 
 
 def _categories(table: Table, text: pl.Series, different: pl.Series) -> _Found:
@@ -211,7 +221,7 @@ def _dates(column: pl.Series, format: str | None) -> _Found:
     return _Found(Column(column.name, "date", since=since.isoformat(), format=format), days)
 
 
-def _with_missing(found: _Found, asked: Asked) -> _Found | Fault:
+def _with_missing(found: _Found, asked: Asked, spelling: Spelling) -> _Found | Fault:
     """The column with what is done about missing values; a fault if there are any, and nothing is said of them."""
     column, values, _ = found
     if are_finite(values) or asked.missing == "drop":
@@ -223,8 +233,8 @@ def _with_missing(found: _Found, asked: Asked) -> _Found | Fault:
     if asked.missing is None:
         share = f"{count} of {len(values)} are missing" if count > 1 else f"the only one of {len(values)}"
         most = 2 * count > len(values)
-        choice = ("--drop", column.name) if most else ("--missing", "drop")
-        ways = "--missing drop, mean or indicator" + (f", or --drop {column.name}" if most else "")
+        choice = ("drop", column.name) if most else ("missing", "drop")
+        ways = spelling.choices("missing", *FILLS) + (f", or {spelling.given(*choice)}" if most else "")
         place = f"column {column.name!r}, data row {missing.argmax() + 1}"
         return Fault(f"{place}: missing value, {share}: {ways}", (choice,))
     fill: float | str | None
@@ -241,13 +251,13 @@ def _finite(cells: pl.Series, found: _Found | Fault) -> _Found | Fault:
     """The column, or a fault if a number of it is infinite, or the mean that is to stand for missing ones."""
     if isinstance(found, Fault) or are_finite(found.values):
         return found
-    name, drop = found.column.name, ("--drop", found.column.name)
+    name, drop = found.column.name, ("drop", found.column.name)
     infinite = np.isinf(found.values)
     if infinite.any():
         row = int(infinite.argmax())
         cell = cells[row]
         words = f"column {name!r}, data row {row + 1}: must hold finite numbers, got {short(cell)}"
-        return Fault(words, (("--na", cell),) if isinstance(cell, str) else (drop,))
+        return Fault(words, (("na", cell),) if isinstance(cell, str) else (drop,))
     if found.column.fill is not None and not math.isfinite(float(found.column.fill)):
         return Fault(f"column {name!r}: numbers too large for a mean", (drop,))
     return found
@@ -293,7 +303,7 @@ def _read(table: Table, column: pl.Series, spec: Column, unknown: str | None) ->
     places, strange = _cells.codes(text, text.unique().drop_nulls(), spec.levels, na)
     if len(strange) and unknown != "reference":
         reference = spec.levels[0]
-        advice = f"; --unknown reference takes it for {reference!r}"
+        advice = f"; {table.spelling.given('unknown', 'reference')} takes it for {reference!r}"
         raise refuse(strange, f"one of the categories {few(spec.levels)}", advice)
     if len(strange):
         places = places.fill_null(_cells.mapped(text, strange, pl.repeat(0.0, len(strange), eager=True)))

@@ -122,9 +122,7 @@ def _dealt(problem: Problem, folds: int) -> NDArray[np.intp]:
     for code, value in enumerate(problem.classes):
         rows = np.flatnonzero(problem.y == code)
         if len(rows) < folds:
-            raise ValueError(
-                f"target {problem.target!r} has {len(rows)} rows with {value!r}, fewer than --cv {folds}: "
-                "take fewer folds"
-            )
+            few = f"fewer than {problem.spelling.given('cv', folds)}: take fewer folds"
+            raise ValueError(f"target {problem.target!r} has {len(rows)} rows with {value!r}, {few}")
         fold[rows] = np.arange(len(rows)) % folds
     return fold

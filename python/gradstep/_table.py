@@ -10,7 +10,6 @@ import io
 import math
 import os
 import re
-import shlex
 import stat
 import zlib
 from collections.abc import Collection, Iterator, Sequence
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 from gradstep._cells import MISSING, TRUTH, text, truth
 from gradstep._encoding import Encoding, Format
 from gradstep._model import Class
+from gradstep._spelling import COMMAND_LINE, Spelling
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
 CSV_SUFFIXES = (".csv", ".tsv", ".txt", ".gz")
@@ -49,31 +49,14 @@ class Fault(NamedTuple):
 
     words: str
     options: tuple[tuple[str, str], ...] = ()
-    """Options of the command line that decide it, with their values."""
-
-    @property
-    def advice(self) -> str:
-        """The options as they are written; of one that is given once, the first value."""
-        values: dict[str, list[str]] = {}
-        for name, value in dict.fromkeys(self.options):
-            values.setdefault(name, []).append(value)
-        words = []
-        for name, given in values.items():
-            if name == "--drop":
-                plain = [value for value in given if "," not in value]
-                given = [",".join(plain)] * bool(plain) + [value for value in given if "," in value]
-            elif name != "--na":
-                given = given[:1]
-            for value in map(shlex.quote, given):
-                words.append(f"{name}={value}" if value.startswith("-") else f"{name} {value}")
-        return " ".join(words)
+    """Options that decide it, named as the arguments of `gradstep.train`, with their values."""
 
 
 class TableError(ValueError):
     """Why a table cannot be used: all of it at once, and the options that would do."""
 
-    def __init__(self, where: str, faults: Sequence[Fault]) -> None:
-        advice = Fault("", tuple(option for fault in faults for option in fault.options)).advice
+    def __init__(self, where: str, faults: Sequence[Fault], spelling: Spelling) -> None:
+        advice = spelling.advice(option for fault in faults for option in fault.options)
         add = f"for example, add: {advice}"
         self.lines = [f"{where}: {faults[0].words}" + (f"; {add}" if advice else "")]
         if len(faults) > 1:
@@ -96,6 +79,8 @@ class Table:
     """What is between its cells."""
     faults: tuple[Fault, ...] = ()
     """What must be decided, though the file was read."""
+    spelling: Spelling = COMMAND_LINE
+    """How messages write options."""
 
     def target(self, name: str) -> tuple[NDArray[np.float64], list[Class]]:
         """The column `name` as codes 0, 1, …, NaN where missing, and the values that these stand for, sorted."""
@@ -162,11 +147,12 @@ class Table:
 
     def hint(self, row: int = 0) -> str:
         """What may explain text in the first row."""
-        return " (if the first row is a header, say --header)" if row == 0 and not self.named else ""
+        said = self.spelling.given("header", True)
+        return f" (if the first row is a header, say {said})" if row == 0 and not self.named else ""
 
     def error(self, words: str) -> TableError:
         """The error about this table."""
-        return TableError(self.where, [*self.faults, Fault(words)])
+        return TableError(self.where, [*self.faults, Fault(words)], self.spelling)
 
 
 def read(
@@ -175,6 +161,7 @@ def read(
     names: Sequence[str] = (),
     format: Format | None = None,
     as_text: Collection[str] = (),
+    spelling: Spelling = COMMAND_LINE,
 ) -> Table:
     """Read a data file; `header=None` looks at the first row of a CSV file to see whether it is one.
 
@@ -199,12 +186,12 @@ def read(
             magic = source.read(4)
             source.seek(0)
             if suffix in PARQUET_SUFFIXES or (magic == b"PAR1" and suffix not in CSV_SUFFIXES):
-                table = _read_parquet(path, source)
+                table = _read_parquet(path, source, spelling)
             else:
                 if magic.startswith(_GZIP):
                     source = _unzipped(path, source)
                     suffix = Path(path.stem).suffix.lower()
-                table = _read_csv(path, source, suffix, header, names, format or Format(), as_text)
+                table = _read_csv(path, source, suffix, _Told(header, names, format or Format(), as_text, spelling))
         except OSError as error:  # of a file already open: its name is not in it
             raise OSError(error.errno or errno.EIO, error.strerror or str(error), os.fspath(path)) from None
     if not table.frame.height:
@@ -241,32 +228,34 @@ def _unzipped(path: Path, source: BinaryIO) -> BinaryIO:
         raise ValueError(f"{path}: a damaged gzip file") from None
 
 
-def _read_parquet(path: Path, source: BinaryIO) -> Table:
+def _read_parquet(path: Path, source: BinaryIO, spelling: Spelling) -> Table:
     try:
         with _silence():
             frame = pl.read_parquet(source)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         raise ValueError(f"{path}: not a readable Parquet file") from None
-    return Table(str(path), frame.drop(name for name in frame.columns if re.match(_ROW_LABELS, name)))
+    return Table(
+        str(path), frame.drop(name for name in frame.columns if re.match(_ROW_LABELS, name)), spelling=spelling
+    )
 
 
 def _read_csv(
     path: Path,
     source: BinaryIO,
     suffix: str,
-    header: bool | None,
-    names: Sequence[str],
-    format: Format,
-    as_text: Collection[str],
+    told: _Told,
     faults: tuple[Fault, ...] = (),
 ) -> Table:
+    format, spelling = told.format, told.spelling
+
     def in_another_encoding() -> Table:
         """The table, read as what its bytes may be, with what must be said to have it read so."""
         source.seek(0)
         likely = _likely_encoding(source.read())
-        fault = Fault(f"not a CSV file in UTF-8: --encoding {likely} may read it", (("--encoding", likely),))
+        words = f"not a CSV file in UTF-8: {spelling.given('encoding', likely)} may read it"
         source.seek(0)
-        return _read_csv(path, source, suffix, header, names, replace(format, encoding=likely), as_text, (fault,))
+        again = told._replace(format=replace(format, encoding=likely))
+        return _read_csv(path, source, suffix, again, (Fault(words, (("encoding", likely),)),))
 
     if format.encoding is not None:
         source = _decoded(path, source, format.encoding)
@@ -279,7 +268,8 @@ def _read_csv(
             return in_another_encoding()
         start = "\0"
     if "\0" in start:  # compressed, or no text at all
-        advice = "; for example, add: --encoding utf-16" if head.startswith(_UTF16) else ""
+        add = spelling.given("encoding", "utf-16")
+        advice = f"; for example, add: {add}" if head.startswith(_UTF16) else ""
         raise ValueError(f"{path}: not a CSV file in UTF-8{advice}")
     separator = format.delimiter or _separator(suffix, start.partition("\n")[0])
     end = "\r" if "\r" in start and "\n" not in start else "\n"
@@ -287,9 +277,9 @@ def _read_csv(
         source = io.BytesIO(_BOM + source.read())
     written = _Written(separator, end)
     if len(head) == HEAD and format.decimal != "," and not format.na:
-        frame, is_named = _read_long(path, source, start, written, header, names, as_text)
+        frame, is_named = _read_long(path, source, start, written, told)
         if frame is not None:
-            return Table(str(path), frame, is_named, format, separator, faults)
+            return Table(str(path), frame, is_named, format, separator, faults, spelling)
     try:
         # As text: each column is converted once, by rules of our own that can name the cell they refuse.
         frame = written.read(source)
@@ -313,9 +303,19 @@ def _read_csv(
             raise ValueError(f"{path}: not a table: {reason}")
         frame = _without_blank_lines(frame, source, separator)
 
-    header = _has_header(path, frame, header, names)
+    header = _has_header(path, frame, told)
     frame = _named(path, frame, header)
-    return Table(str(path), frame, header, format, separator, faults)
+    return Table(str(path), frame, header, format, separator, faults, spelling)
+
+
+class _Told(NamedTuple):
+    """What is said of a CSV file, as `read` describes it."""
+
+    header: bool | None
+    names: Sequence[str]
+    format: Format
+    as_text: Collection[str]
+    spelling: Spelling
 
 
 class _Written(NamedTuple):
@@ -342,9 +342,7 @@ def _read_long(
     source: BinaryIO,
     start: str,
     written: _Written,
-    header: bool | None,
-    names: Sequence[str],
-    as_text: Collection[str],
+    told: _Told,
 ) -> tuple[pl.DataFrame | None, bool]:
     """A long file with the columns as float64 that are numbers in its first lines, and whether it has a header.
 
@@ -354,10 +352,10 @@ def _read_long(
     lines = start[: start.rfind(written.end) + 1].encode()
     try:
         sample = written.read(io.BytesIO(lines))
-        header = _has_header(path, sample, header, names)
+        header = _has_header(path, sample, told)
         sample = _named(path, sample, header)
         types = [
-            pl.Float64 if column.name not in as_text and _holds_numbers(column) else pl.String
+            pl.Float64 if column.name not in told.as_text and _holds_numbers(column) else pl.String
             for column in sample.iter_columns()
         ]
         types[-1] = pl.String
@@ -379,16 +377,16 @@ def _holds_numbers(column: pl.Series) -> bool:
     return numbers.null_count() == column.null_count() < len(column)
 
 
-def _has_header(path: Path, frame: pl.DataFrame, header: bool | None, names: Sequence[str]) -> bool:
+def _has_header(path: Path, frame: pl.DataFrame, told: _Told) -> bool:
     """Whether the first row has the names of the columns, if that is not said."""
-    if header is not None:
-        return header
+    if told.header is not None:
+        return told.header
     first = _first_row(frame)
-    header = bool(names and set(names) <= set(first)) or not any(_is_number(cell) for cell in first)
+    header = bool(told.names and set(told.names) <= set(first)) or not any(_is_number(cell) for cell in first)
     if not header and (name := _text_above_numbers(first, frame)):
         raise ValueError(
             f"{path}: the first row may be a header, as {short(name)} stands above numbers, or data, as it has a "
-            "number itself: say --header or --no-header"
+            f"number itself: say {' or '.join(told.spelling.given('header', is_one) for is_one in (True, False))}"
         )
     return header
 

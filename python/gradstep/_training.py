@@ -18,6 +18,7 @@ from gradstep._fitted import codes_of
 from gradstep._kinds import Asked
 from gradstep._model import Class, Fact, Model, Standardize
 from gradstep._optimum import Alias, Iteration, Separation
+from gradstep._spelling import COMMAND_LINE, Spelling
 from gradstep._table import Fault, Table
 
 Array: TypeAlias = NDArray[np.float64]
@@ -51,6 +52,8 @@ class Problem:
     """What was done to the table."""
     remarks: dict[str, str] = field(default_factory=dict)
     """Columns that say nothing of their own, and why."""
+    spelling: Spelling = COMMAND_LINE
+    """How messages write options."""
 
     def column(self, name: str) -> int:
         """The number of the feature of that name."""
@@ -66,10 +69,16 @@ class Problem:
         target: str | None = None,
         asked: Asked | None = None,
         format: Format | None = None,
+        spelling: Spelling = COMMAND_LINE,
     ) -> Problem:
         """The columns of a data file; the target is the last one if no other is named."""
         asked = asked or Asked()
-        table = _table.read(file, header, format=format, as_text=_table.meant([target or "", *asked.categorical]))
+        as_text = _table.meant([target or "", *asked.categorical])
+        return cls.of(_table.read(file, header, format=format, as_text=as_text, spelling=spelling), target, asked)
+
+    @classmethod
+    def of(cls, table: Table, target: str | None, asked: Asked) -> Problem:
+        """The columns of a table, as `read` describes it."""
         asked = asked.named(table)
         taken = {*asked.drop, *asked.ids, asked.weight}
         if target is None:
@@ -77,7 +86,7 @@ class Problem:
         table.check_name(target)
         codes, classes = table.target(target)
         unlabelled = np.isnan(codes)
-        faults = [] if asked.missing or not unlabelled.any() else [_unlabelled(target, unlabelled)]
+        faults = [] if asked.missing or not unlabelled.any() else [_unlabelled(table, target, unlabelled)]
         others = [name for name in (target, asked.weight) if name is not None]
         learnt = _kinds.learn(table, others, asked, faults)
         kept = ~(unlabelled | learnt.encoding.incomplete(learnt.values))
@@ -104,13 +113,15 @@ class Problem:
             encoding=None if encoding == Encoding.of_numbers(encoding.names) else encoding,
             notes=notes,
             remarks=learnt.remarks,
+            spelling=table.spelling,
         )
 
 
-def _unlabelled(target: str, missing: NDArray[np.bool_]) -> Fault:
+def _unlabelled(table: Table, target: str, missing: NDArray[np.bool_]) -> Fault:
     rows = f"{missing.sum()} of {len(missing)} rows have no target" if missing.sum() > 1 else "the row has no target"
-    words = f"column {target!r}, data row {missing.argmax() + 1}: missing value, {rows}: --missing drop leaves them out"
-    return Fault(words, (("--missing", "drop"),))
+    way = ("missing", "drop")
+    place = f"column {target!r}, data row {missing.argmax() + 1}"
+    return Fault(f"{place}: missing value, {rows}: {table.spelling.given(*way)} leaves them out", (way,))
 
 
 def _weights(table: Table, name: str) -> Array:
@@ -130,13 +141,12 @@ def _with_positive(
     table: Table, target: str, y: Array, classes: list[Class], positive: str
 ) -> tuple[Array, list[Class]]:
     """The classes with the one that is written `positive` behind the other, and the codes for that."""
+    option = table.spelling.name("positive")
     if len(classes) != 2:
-        raise table.error(f"--positive is for a target with two values, and {target!r} has {len(classes)}")
+        raise table.error(f"{option} is for a target with two values, and {target!r} has {len(classes)}")
     place = next((k for k, value in enumerate(classes) if _is_written(value, positive)), None)
     if place is None:
-        raise table.error(
-            f"--positive must be a value of the target {target!r}, {_table.few(classes)}, got {positive!r}"
-        )
+        raise table.error(f"{option} must be a value of the target {target!r}, {_table.few(classes)}, got {positive!r}")
     return (y, classes) if place == 1 else (1 - y, classes[::-1])
 
 
@@ -162,18 +172,6 @@ class Trained(NamedTuple, Generic[Found]):
     notes: list[str]
     result: Found
     X: Array
-
-
-def option_name(name: str) -> str:
-    """An option as it is written on the command line."""
-    return f"--{name.replace('_', '-')}"
-
-
-def option_text(name: str, value: Scalar) -> str:
-    """An option with its value, as on the command line; of one that is on or off, the word that says it."""
-    if isinstance(value, bool):
-        return option_name(name if value else f"no_{name.removeprefix('fit_')}")
-    return f"{option_name(name)} {value:g}" if isinstance(value, float) else f"{option_name(name)} {value}"
 
 
 def optimum(
@@ -212,10 +210,10 @@ def optimum(
     }
     model = _model(problem, x, scaling, best.weights, best.bias, options, {"loss": best.loss, **result})
     asked = _words.Asked(
-        name=option_name,
-        given=lambda name: option_text(name, options[name]),
+        name=problem.spelling.name,
+        given=lambda name: problem.spelling.given(name, options[name]),
         certify=bool(options["certify"]),
-        remedy="" if standardize else option_name("standardize"),
+        remedy="" if standardize else problem.spelling.given("standardize", True),
     )
     missing = _words.shortfall(best, asked)
     notes = [*_aliased(problem, scaling, best.aliased), *([missing] if missing else [])]
@@ -267,7 +265,8 @@ def descent(
     watched = watch if log or callback else None
     end = Trainer(**arguments).fit(x, problem.y, *start, sample_weight=problem.weight, callback=watched)
     if end.stop_reason == "diverged":
-        advice = "a smaller --learning-rate" + ("" if standardize else " or --standardize")
+        name, given = problem.spelling.name, problem.spelling.given
+        advice = f"a smaller {name('learning_rate')}" + ("" if standardize else f" or {given('standardize', True)}")
         raise ValueError(f"diverged in epoch {end.n_epochs + 1}: its numbers are no longer finite; try {advice}")
     last = float(end.history[-1])
     record(end.n_epochs, last, end.weights, end.bias)
@@ -285,7 +284,7 @@ def _remarks(problem: Problem, said: Collection[str] = ()) -> list[str]:
         return []
     words = ", ".join(f"column {_table.few([name])} {why}" for name, why in remarks.items())
     them = "it" if len(remarks) == 1 else "them"
-    return [f"{words}: {Fault('', tuple(('--drop', name) for name in remarks)).advice} leaves {them} out"]
+    return [f"{words}: {problem.spelling.advice(('drop', name) for name in remarks)} leaves {them} out"]
 
 
 def _start(problem: Problem, text: str) -> tuple[Array, Any] | tuple[()]:
@@ -298,7 +297,8 @@ def _start(problem: Problem, text: str) -> tuple[Array, Any] | tuple[()]:
         columns = f"{len(problem.features)} features ({_table.few(problem.features)})"
         classes = "" if scores == 1 else f", of each of {scores} classes one after the other"
         raise ValueError(
-            f"--start must have a weight for each of {columns}, and the bias{classes}, got {len(values)} numbers"
+            f"{problem.spelling.name('start')} must have a weight for each of {columns}, and the bias{classes}, "
+            f"got {len(values)} numbers"
         )
     if scores == 1:
         return values[:-1], float(values[-1])
@@ -359,15 +359,18 @@ def _worse_than_a_constant(problem: Problem, loss: float, standardize: bool) -> 
     constant = float(-(shares * np.log(shares)).sum())
     if not loss > constant:
         return []
-    advice = "more --epochs or a smaller --learning-rate" + ("" if standardize else ", or --standardize")
+    name, given = problem.spelling.name, problem.spelling.given
+    advice = f"more {name('epochs')} or a smaller {name('learning_rate')}"
+    advice += "" if standardize else f", or {given('standardize', True)}"
     return [f"a constant prediction has a smaller loss ({constant:.6f}); try {advice}"]
 
 
 def _separated(problem: Problem, separation: Separation) -> str:
     columns = np.flatnonzero(np.atleast_2d(separation.weights).any(axis=0))
     names = _table.few([problem.features[j] for j in columns])
-    firth = option_name("firth") if len(problem.classes) == 2 else None
-    return f"no optimum: {_words.separated(len(columns), names, 'such as --l2 0.001', firth)}"
+    penalty = f"such as {problem.spelling.given('l2', 0.001)}"
+    firth = problem.spelling.given("firth", True) if len(problem.classes) == 2 else None
+    return f"no optimum: {_words.separated(len(columns), names, penalty, firth)}"
 
 
 def scaled(problem: Problem, standardize: bool) -> tuple[Array, Standardize | None]:
