@@ -42,6 +42,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradstep._config import show_config
 from gradstep._descent import Descent, Parameters, Trainer
+from gradstep._extras import extra
 from gradstep._fitted import StopReason
 from gradstep._formulas import (
     Gradient,
@@ -70,15 +71,21 @@ if TYPE_CHECKING:
     from gradstep import plot as plot
     from gradstep._cross_validation import LogisticRegressionCV as LogisticRegressionCV
     from gradstep._estimator import LogisticRegression as LogisticRegression
+    from gradstep._evaluation import Evaluation as Evaluation
     from gradstep._explain import Explanation as Explanation
     from gradstep._explain import explain as explain
     from gradstep._model import Model as Model
     from gradstep._model import load as load
     from gradstep._page import show as show
+    from gradstep._report import Report as Report
+    from gradstep._train import train as train
+    from gradstep._wald import Coefficients as Coefficients
 
 __all__ = [
     "Alias",
+    "Coefficients",
     "Descent",
+    "Evaluation",
     "Explanation",
     "Gradient",
     "Iteration",
@@ -87,6 +94,7 @@ __all__ = [
     "Optimum",
     "Parameters",
     "Path",
+    "Report",
     "Separation",
     "Step",
     "StopReason",
@@ -111,6 +119,7 @@ __all__ = [
     "sigmoid",
     "sigmoid_derivative",
     "softmax",
+    "train",
 ]
 
 ESTIMATORS = {
@@ -118,11 +127,15 @@ ESTIMATORS = {
     "LogisticRegressionCV": "gradstep._cross_validation",
 }
 _LATER = {
+    "Coefficients": "_wald",
+    "Evaluation": "_evaluation",
     "Explanation": "_explain",
     "explain": "_explain",
     "Model": "_model",
     "load": "_model",
+    "Report": "_report",
     "show": "_page",
+    "train": "_train",
 }
 """Names that not every program needs, and their modules."""
 
@@ -132,16 +145,12 @@ def __getattr__(name: str) -> Any:
     if name in ("inference", "plot"):
         return import_module(f"gradstep.{name}")
     if name in _LATER:
-        return getattr(import_module(f"gradstep.{_LATER[name]}"), name)
+        with extra("cli", f"gradstep.{name} needs polars", "polars"):
+            return getattr(import_module(f"gradstep.{_LATER[name]}"), name)
     if name not in ESTIMATORS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
+    with extra("sklearn", f"gradstep.{name} needs scikit-learn 1.6 or newer", "scipy", "sklearn"):
         return getattr(import_module(ESTIMATORS[name]), name)
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] not in ("scipy", "sklearn"):
-            raise
-        needed = f"gradstep.{name} needs scikit-learn 1.6 or newer: pip install 'gradstep[sklearn]'"
-        raise ImportError(needed, name=error.name) from error
 
 
 def __dir__() -> list[str]:

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import errno
-import inspect
-import io
 import json
-import math
 import os
 import secrets
 import sys
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,138 +15,38 @@ import click
 import numpy as np
 import polars as pl
 
-from gradstep import Trainer, __version__, _cli_columns, _kinds, _progress, _selection, _table, fit
+from gradstep import __version__, _cli_columns, _kinds, _progress, _selection, _table
+from gradstep._cli_options import (
+    COUNT,
+    FOLDS,
+    FRACTION,
+    NOT_NEGATIVE,
+    PATH,
+    POSITIVE,
+    RATIO,
+    SEED,
+    FiniteRange,
+    descent_options,
+    header_option,
+    json_option,
+    l2_option,
+    standardize_option,
+    target_option,
+)  # fmt: skip
+from gradstep._cli_outputs import check_out, check_picture, check_suffix, picture_of_training
+from gradstep._cli_report import report_command
 from gradstep._document import Scalar
 from gradstep._model import Class, load, write_file
-from gradstep._output import Log, emit, errors, extended, grid, line, percent, say, summary
+from gradstep._output import Log, emit, errors, extended, grid, line, percent, say, summary, tables
+from gradstep._report._making import report
 from gradstep._spelling import COMMAND_LINE
-from gradstep._training import ZERO, Array, Problem, Trained, descent, optimum
+from gradstep._train import DESCENT, OPTIMUM, SOLVERS, Plan
+from gradstep._training import Array, Problem, Trained, descent
 
 BAD_DATA, INTERRUPTED = 1, 130
 DEMO_SEED = 7
 DEMO_ROWS = 100
 LESSON = "--learning-rate 0.01 --epochs 100 --batch-size 1 --log-every 10"
-PICTURES = (".png", ".svg", ".pdf")
-SOLVERS = ("lbfgs", "gd", "proximal")
-
-
-def defaults(function: Callable[..., Any], *names: str) -> dict[str, Scalar]:
-    """The defaults of options that `fit` or `Trainer` has under the same names."""
-    parameters = inspect.signature(function).parameters
-    return {name: parameters[name].default for name in names}
-
-
-OPTIMUM = defaults(fit, "l1", "l2", "firth", "gap_tol", "tol", "certify", "max_passes", "fit_bias") | {
-    "solver": SOLVERS[0]
-}
-DESCENT = defaults(
-    Trainer, "learning_rate", "epochs", "shuffle", "seed", "l1", "l2", "fit_bias", "tol", "reduction", "activation"
-) | {"batch_size": "full", "start": ZERO}  # fmt: skip
-
-
-class FiniteRange(click.FloatRange):
-    """A range without nan and inf, which pass every comparison or none."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        number = float(super().convert(value, param, ctx))
-        if not math.isfinite(number):
-            self.fail(f"{value} is not a finite number.", param, ctx)
-        return number
-
-
-class Whole(click.ParamType[Any]):
-    """A whole number in a range, or one of some words instead."""
-
-    name = "integer"
-
-    def __init__(self, minimum: int, bits: int, *words: str) -> None:
-        self.minimum = minimum
-        self.maximum = 2**bits - 1
-        self.words = words
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
-        if value in self.words:
-            return str(value)
-        try:
-            number = int(value)
-        except ValueError:
-            number = self.minimum - 1
-        if not self.minimum <= number <= self.maximum:
-            words = "".join(f" or {word!r}" for word in self.words)
-            self.fail(f"{value!r} is not a whole number from {self.minimum} to {self.maximum}{words}.", param, ctx)
-        return number
-
-
-class Start(click.ParamType[Any]):
-    """Finite numbers with commas between them; kept as text, which is how the model file has them."""
-
-    name = "numbers"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        try:
-            numbers = [float(part) for part in value.split(",")]
-        except ValueError:
-            numbers = [math.nan]
-        if not all(map(math.isfinite, numbers)):
-            self.fail(f"{value!r} is not finite numbers with commas between them.", param, ctx)
-        return ",".join(map(repr, numbers))
-
-
-COUNT = Whole(1, 63)
-BATCH_SIZE = Whole(1, 63, "full")
-SEED = Whole(0, 64)
-FOLDS = Whole(2, 63)
-POSITIVE = FiniteRange(min=0, min_open=True)
-RATIO = FiniteRange(min=0, max=1)
-NOT_NEGATIVE = FiniteRange(min=0)
-PATH = click.Path(path_type=Path)
-
-header_option = click.option(
-    "--header/--no-header", default=None, help="Whether the first row of a CSV file names the columns.  [default: look]"
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-
-target_option = click.option("--target", metavar="COLUMN", help="Column to predict.  [default: the last]")
-l2_option = click.option(
-    "--l2", metavar="L", type=NOT_NEGATIVE, default=0.0, help="Add L/2·‖weights‖² to the loss.  [default: 0]"
-)
-standardize_option = click.option(
-    "--standardize", is_flag=True, help="Bring every feature to mean 0 and standard deviation 1 first."
-)
-DESCENT_OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
-    "--learning-rate": (
-        f"the learning rate.  [default: {DESCENT['learning_rate']}]", {"metavar": "A", "type": POSITIVE}
-    ),
-    "--epochs": (f"passes over the rows.  [default: {DESCENT['epochs']}]", {"metavar": "N", "type": COUNT}),
-    "--batch-size": ("rows per step.  [default: full]", {"metavar": "N|full", "type": BATCH_SIZE}),
-    "--reduction": (
-        "whether a step goes along the mean or the sum over its rows.  [default: mean]",
-        {"type": click.Choice(("mean", "sum"))},
-    ),
-    "--activation": (
-        "what makes predictions of scores; step is the perceptron, for two classes.  [default: sigmoid]",
-        {"type": click.Choice(("sigmoid", "step"))},
-    ),
-    "--start": (
-        "the weights to start from, in the order of the columns, and the bias; of several classes one class after the "
-        "other.  [default: zero]",
-        {"metavar": "W1,W2,…,B", "type": Start()},
-    ),
-    "--shuffle": ("take the rows in a new random order in every epoch.", {"is_flag": True}),
-    "--seed": ("seed of that order.  [default: drawn, and kept in the result]", {"metavar": "S", "type": SEED}),
-}  # fmt: skip
-
-
-def descent_options(before: str = "") -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """The options of a descent, with something before what their help says."""
-
-    def add(command: Callable[..., None]) -> Callable[..., None]:
-        for name, (told, rest) in reversed(DESCENT_OPTIONS.items()):
-            told = before + told if before else told[0].upper() + told[1:]
-            command = click.option(name, help=told, **rest)(command)
-        return command
-
-    return add
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -229,6 +122,18 @@ def demo(file: str | None, epochs: int, learning_rate: float, seed: int, as_json
     help="Write the weights at every strength of the penalty to this file, .csv or .parquet. Two classes.",
 )
 @click.option(
+    "--test",
+    metavar="F",
+    type=FRACTION,
+    help="Hold out this fraction of each class, train on the rest, and report on the rows held out.",
+)
+@click.option(
+    "--folds",
+    metavar="K",
+    type=FOLDS,
+    help="Train on all rows, and report on K parts of them, each predicted by a model of the others.",
+)
+@click.option(
     "--tol",
     metavar="T",
     type=NOT_NEGATIVE,
@@ -277,6 +182,8 @@ def train(
     cv: int | None,
     l1_ratio: float | None,
     path_file: Path | None,
+    test: float | None,
+    folds: int | None,
     tol: float | None,
     gap_tol: float | None,
     no_certify: bool,
@@ -335,7 +242,10 @@ def train(
     if is_descent and (only_optimum := for_optimum | selects):
         one, other = option(for_descent or given(log_every=log_every)), option(only_optimum)
         raise click.UsageError(f"{one} is for a descent, {other} for the optimum: they exclude each other.")
-    check_seed(seed, shuffle)
+    if seed is not None and not shuffle and test is None:
+        raise click.UsageError("--seed needs --shuffle or --test.")
+    if test is not None and folds:
+        raise click.UsageError("--test and --folds exclude each other.")
     if as_json and quiet:
         raise click.UsageError("--json and --quiet exclude each other.")
     if l1_ratio is not None and not selects:
@@ -354,48 +264,52 @@ def train(
         raise click.UsageError(f"--path is for two classes, target {problem.target!r} has {len(problem.classes)}.")
     if firth and len(problem.classes) > 2:
         raise click.UsageError(f"--firth is for two classes, target {problem.target!r} has {len(problem.classes)}.")
+    ratio = 1.0 if l1_ratio is None else l1_ratio
+    held: dict[str, Any] = {"test": test, "seed": seed or 0}
     show = sys.stderr is not None and sys.stderr.isatty() and not quiet
-    log = curve = None
-    trained: Trained[Any]
+    log = None
+    watching: Any = nullcontext()
     if is_descent:
         log = Log(prints=not as_json) if log_every and not quiet else None
-        seed = secrets.randbits(32) if shuffle and seed is None else seed
-        options = DESCENT | for_descent | for_both | given(seed=seed)
-        total = int(options["epochs"] or 0)
-        with _progress.of_epochs(total) if show and not log else nullcontext() as callback:
-            trained = descent(problem, options, standardize, callback, log, log_every or 1)
+        order = secrets.randbits(32) if shuffle and seed is None else seed
+        plan = Plan(DESCENT | for_descent | for_both | given(seed=order if shuffle else None), standardize, **held)
+        if show and not log:
+            watching = _progress.of_epochs(int(plan.options["epochs"] or 0))
     else:
-        options = OPTIMUM | for_optimum | for_both
-        ratio = 1.0 if l1_ratio is None else l1_ratio
-        if cv:
-            curve = _selection.cross_validated(problem, ratio, cv, standardize, options)
-            options |= curve.penalty(curve.best)
-        if path_file:
-            found = _selection.whole_path(problem, ratio, standardize, options)
-            write_file(path_file, _table.encoded(_selection.table(problem, found), path_file))
-        if firth:
-            options |= {"solver": "auto"}
-        elif options["l1"] and solver is None:
-            options |= {"solver": "proximal"}
-        with _progress.of_passes() if show else nullcontext() as callback:
-            trained = optimum(problem, options, standardize, callback)
-        if curve:
-            chosen = replace(trained.model, options={**trained.model.options, "cv": cv, "l1_ratio": ratio})
-            trained = trained._replace(model=chosen)
-
+        plan = Plan(OPTIMUM | for_optimum | for_both, standardize, cv=cv, l1_ratio=ratio, **held)
+        if show:
+            watching = _progress.of_passes()
+    with watching as callback:
+        records = {"log": log, "log_every": log_every or 1} if is_descent else {}
+        trained, curve = plan.train(problem, callback=callback, **records)
     model = trained.model
-    for note in trained.notes if not quiet else []:
+    if path_file:
+        found = _selection.whole_path(trained.problem, ratio, standardize, plan.options)
+        write_file(path_file, _table.encoded(_selection.table(trained.problem, found), path_file))
+    told = report(model, problem, str(file), folds) if test is not None or folds else None
+
+    for note in [*trained.notes, *_said_of_rows(problem, trained, folds)] if not quiet else []:
         say(f"note: {note}")
     if out:
         model.save(out)
     if picture:
-        write_file(picture, drawn(trained, problem, picture.suffix.lower()))
+        write_file(picture, picture_of_training(trained, picture.suffix.lower()))
     if as_json:
-        more = {"cross_validation": curve.records()} if curve else {}
-        emit(log.with_history(model) if log else extended(model, **more))
+        parts = {"history": log.records} if log else {}
+        parts |= {"cross_validation": curve.records()} if curve else {}
+        emit(extended(model, **parts, **({"report": told.to_dict()} if told else {})))
     elif not quiet:
         shown = f"{errors(curve.records())}\n" if curve else ""
-        emit("\n" * bool(log) + shown + summary(model, details))
+        emit("\n" * bool(log) + shown + summary(model, details, weights=told is None))
+        emit(f"\n{tables(told.sections()[1:])}" if told else "")
+
+
+def _said_of_rows(problem: Problem, trained: Trained[Any], folds: int | None) -> list[str]:
+    """Which rows the model was trained on, where others are reported on."""
+    rows, kept = len(problem.y), len(trained.problem.y)
+    if folds:
+        return [f"the model is trained on all {rows} rows; the predictions reported are of {folds} others"]
+    return [f"{rows - kept} of {rows} rows are held out; the model is trained on the other {kept}"] * (kept < rows)
 
 
 @cli.command()
@@ -524,7 +438,8 @@ def show_descent(
     """
     from gradstep import show
 
-    check_seed(seed, shuffle)
+    if seed is not None and not shuffle:
+        raise click.UsageError("--seed needs --shuffle.")
     check_out(out, file)
     problem = Problem.read(file, header, target)
     if len(problem.classes) > 2:
@@ -538,7 +453,7 @@ def show_descent(
     page = show(
         trained.result,
         trained.X,
-        problem.y,
+        trained.problem.y,
         columns=pair,
         names=problem.features,
         labels=problem.classes,
@@ -549,6 +464,9 @@ def show_descent(
     for note in trained.notes:
         say(f"note: {note}")
     emit(f"{page}\n")
+
+
+cli.add_command(report_command)
 
 
 def run(args: Sequence[str] | None = None) -> int:
@@ -600,64 +518,3 @@ def option(options: dict[str, Scalar]) -> str:
     """The first of the options as it is written on the command line."""
     name, value = next(iter(options.items()))
     return COMMAND_LINE.given(name, value).partition(" ")[0]
-
-
-def check_seed(seed: int | None, shuffle: bool) -> None:
-    if seed is not None and not shuffle:
-        raise click.UsageError("--seed needs --shuffle.")
-
-
-def check_picture(picture: Path | None, *others: Path) -> None:
-    """Refuse a picture that cannot be drawn or written, before any work is done."""
-    if picture is None:
-        return
-    if picture.suffix.lower() not in PICTURES:
-        raise click.BadParameter(f"must end in {', '.join(PICTURES)}.", param_hint="'--plot'")
-    try:
-        import_module("gradstep.plot")
-    except ImportError as error:
-        raise click.UsageError(f"--plot: {error}") from None
-    check_out(picture, *others, option="--plot")
-
-
-def drawn(trained: Trained[Any], problem: Problem, suffix: str) -> bytes:
-    """The picture of a fit, as the contents of a file."""
-    import matplotlib as mpl
-
-    from gradstep import plot
-
-    mpl.use("Agg")  # draws into files, on any machine
-    buffer = io.BytesIO()
-    with warnings.catch_warnings(action="ignore"):  # of letters that the font has not
-        axes = plot.training(trained.result, trained.X, problem.y, problem.features)
-        axes[0].figure.savefig(buffer, format=suffix.removeprefix("."), dpi=160)
-    return buffer.getvalue()
-
-
-def check_suffix(out: Path | None, option: str) -> None:
-    """Refuse a table's file that is neither CSV nor Parquet by its name."""
-    if out and out.suffix.lower() not in (".csv", *_table.PARQUET_SUFFIXES):
-        raise click.BadParameter("must end in .csv or .parquet.", param_hint=f"'{option}'")
-
-
-def check_out(out: Path | None, *inputs: Path, option: str = "--out") -> None:
-    """Refuse an output file that is an input, or cannot be written, before any work is done."""
-    if out is None:
-        return
-    if any(_is_same(out, path) for path in inputs):
-        raise click.BadParameter("is one of the files to read or write.", param_hint=f"'{option}'")
-    if out.exists() and not out.is_file():
-        raise ValueError(f"{out}: must be a regular file")
-    folder = Path(os.path.realpath(out)).parent
-    if not folder.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, "no such folder", str(folder))
-    for path in (folder, out):
-        if path.exists() and not os.access(path, os.W_OK):  # a file that may not be written may not be replaced either
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    """Whether two paths lead to the same file, which need not be there yet."""
-    if one.exists() and other.exists():
-        return one.samefile(other)
-    return os.path.realpath(one) == os.path.realpath(other)

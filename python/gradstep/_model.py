@@ -9,18 +9,23 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradstep import _document as document
+from gradstep._arrays import column_names
 from gradstep._document import Scalar
 from gradstep._encoding import Encoding
+from gradstep._extras import extra
+
+if TYPE_CHECKING:
+    from gradstep._report import Report
 
 FORMAT = "gradstep-model"
 VERSIONS = (1, 2)
@@ -101,6 +106,10 @@ class Model:
         "step" of a perceptron, whose probabilities are 0 or 1. With K >= 3 classes "sigmoid" is softmax.
     encoding : Encoding or None
         How the columns of a table become features; None where these are the numbers in the columns of their names.
+    standard_errors : list of list, or None
+        Those of the weights and then of the bias, one list; for K >= 3 classes, a list for each class but the first, of
+        the differences from the first. None in place of an error that there is not. None of them all with a penalty, of
+        a descent, without a proved optimum, or where they would be more than 1000.
 
     Examples
     --------
@@ -123,6 +132,7 @@ class Model:
     gradstep: str
     activation: str = "sigmoid"
     encoding: Encoding | None = None
+    standard_errors: list[list[float | None]] | None = None
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """The probability of `classes[1]` for every row, shape (m,); of K >= 3 classes those of all, (m, K).
@@ -160,6 +170,61 @@ class Model:
         some[unknown] = None
         return some
 
+    def report(
+        self,
+        data: Any,
+        *,
+        folds: int | None = None,
+        weight: str | None = None,
+        missing: Literal["drop"] | None = None,
+        unknown: Literal["reference"] | None = None,
+        header: bool | None = None,
+        delimiter: str | None = None,
+        decimal: Literal[".", ","] | None = None,
+        encoding: str | None = None,
+        na: Sequence[str] = (),
+    ) -> Report:
+        """How sure the coefficients are, and how good the predictions on rows whose target is known: a `Report`.
+
+        On the data that the model was trained on, `Report.rows` says so; if a part of them was held out (``test`` of
+        `gradstep.train`), only that part is reported on.
+
+        Parameters
+        ----------
+        data : path, data frame, or mapping of names to columns
+            A CSV or Parquet file or a frame, with the columns of the model and the target.
+        folds : int, optional
+            Cross-validate: train so many models with the options of this one, each without one part of the rows, and
+            report on the predictions of that part.
+        weight : str, optional
+            The column with the weights of the rows; by default that of the training, if the data have it.
+        missing : {"drop"}, optional
+            Leave out rows that lack a value. By default what was done in training is done again, or they are refused.
+        unknown : {"reference"}, optional
+            Take categories that the model does not know for the reference; by default they are refused.
+        header, delimiter, decimal, encoding, na
+            How a file is written, as in `gradstep.train`; by default as that of the training.
+
+        Returns
+        -------
+        Report
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        TypeError, ValueError
+            If an argument is not what it should be, a column is not there, or a cell is not what the model was trained
+            on; the message names both.
+        ImportError
+            Without polars (extra ``cli``).
+        """
+        with extra("cli", "Model.report needs polars", "polars"):
+            from gradstep._report._making import report_of_data
+            from gradstep._train import format_of
+        format = format_of(delimiter, decimal, encoding, na)
+        return report_of_data(self, data, folds, weight, missing, unknown, header, format)
+
     def probabilities(self, X: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
         """Probabilities as of `predict_proba`, and places in `classes`, for every row of an array of features."""
         from gradstep import decision_function, sigmoid, softmax
@@ -178,7 +243,7 @@ class Model:
 
     def _features(self, X: Any) -> Any:
         """The features in a frame's columns; an array as it is."""
-        names = list(X) if isinstance(X, Mapping) else getattr(X, "column_names", getattr(X, "columns", None))
+        names = list(X) if isinstance(X, Mapping) else column_names(X)
         if names is None:
             return X
         encoding = self.table_encoding()
@@ -187,12 +252,9 @@ class Model:
         if is_numbers and len(columns) == len(encoding.columns):
             values = [column.astype(np.float64) for column in columns]
         else:
-            try:
+            with extra("cli", "columns of a frame that do not hold numbers need polars", "polars"):
                 from gradstep import _kinds, _table
-            except ModuleNotFoundError as error:
-                needed = "columns of a frame that do not hold numbers need polars: pip install 'gradstep[cli]'"
-                raise ImportError(needed, name=error.name) from error
-            table = _table.of_frame(X, names, encoding)
+            table = _table.of_frame(X, [name for name in names if name in encoding.names], encoding.format)
             values = _kinds.values(table, table.names_for(encoding.names), encoding)
         encoding.check(values, "X", refuse=encoding.missing != "drop")
         return encoding.matrix(values)
@@ -205,6 +267,8 @@ class Model:
         if self.activation == "sigmoid":
             del parts["activation"]
         del parts["encoding"]
+        if self.standard_errors is None:
+            del parts["standard_errors"]
         if self.encoding is not None:
             parts |= {"version": VERSIONS[1], "formula": formula + _ENCODED, "encoding": self.encoding.to_document()}
         return json.dumps(parts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -243,6 +307,19 @@ class Model:
                 raise document.refusal("hold positive numbers in field 'scale'", min(scale))
             return Standardize(document.field(pair, "mean", numbers), scale)
 
+        def error(value: object) -> float | None:
+            if value is None:
+                return None
+            if (size := document.number(value)) < 0:
+                raise document.refusal("hold numbers from 0 on", size)
+            return size
+
+        def errors(value: object) -> list[float | None]:
+            return document.items(value, error, len(features) + 1)
+
+        def standard_errors(value: object) -> list[list[float | None]] | None:
+            return None if value is None else document.items(value, errors, max(len(classes) - 1, 1))
+
         def activation(value: object) -> str:
             return document.choice(value, ("sigmoid", "step") if len(classes) == 2 else ("sigmoid",))
 
@@ -264,6 +341,7 @@ class Model:
             gradstep=document.field(parts, "gradstep", document.text),
             activation=document.field({"activation": "sigmoid", **parts}, "activation", activation),
             encoding=document.field(parts, "encoding", encoding) if version == VERSIONS[1] else None,
+            standard_errors=document.field({"standard_errors": None, **parts}, "standard_errors", standard_errors),
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:

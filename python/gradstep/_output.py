@@ -18,6 +18,7 @@ from rich.text import Text
 
 from gradstep import _words
 from gradstep._model import Model
+from gradstep._report._sections import Section
 from gradstep._training import Record
 
 CLOSED_PIPE = 141
@@ -72,8 +73,8 @@ def errors(records: Sequence[dict[str, Any]]) -> str:
     return grid(["strength", "columns", "loss", "±", ""], rows)
 
 
-def summary(model: Model, details: bool = False) -> str:
-    """The summary of a model: what was trained and how good it is, and a line with the weights of each feature."""
+def summary(model: Model, details: bool = False, weights: bool = True) -> str:
+    """The summary of a model: what was trained and how good it is; and a line with the weights of each feature."""
     facts = [
         ("rows", f"{model.result['rows']}"),
         ("features", f"{len(model.features)}"),
@@ -85,13 +86,24 @@ def summary(model: Model, details: bool = False) -> str:
     for name, (key, form) in (_FACTS | _DETAILS if details else _FACTS).items():
         if (value := result.get(key)) is not None:
             facts.append((name, form.format(value).replace("%", " %")))
+    if not weights:
+        return grid(None, facts)
     header = ["feature", *(["weight"] if len(model.classes) == 2 else map(str, model.classes))]
-    weights, bias = np.atleast_2d(model.weights).T, np.atleast_1d(model.bias)
+    of_features, bias = np.atleast_2d(model.weights).T, np.atleast_1d(model.bias)
     rows = [
         (name, *(f"{value:.6g}" for value in values))
-        for name, values in zip([*model.features, "(bias)"], [*weights, bias], strict=True)
+        for name, values in zip([*model.features, "(bias)"], [*of_features, bias], strict=True)
     ]
     return grid(None, facts) + "\n" + grid(header, rows)
+
+
+def tables(sections: Sequence[Section]) -> str:
+    """The tables of a report, each with its title."""
+    shown = []
+    for section in sections:
+        title = f"{section.title}: {section.said}" if section.said else section.title
+        shown.append(f"{visible(title)}\n{grid(section.header or None, section.rows)}")
+    return "\n".join(shown)
 
 
 def _classes(model: Model) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gradstep import Path, fit, loss, path
 from gradstep._document import Scalar
 from gradstep._path import along
+from gradstep._split import dealt
 from gradstep._training import Array, Problem, scaled
 
 STRENGTHS = 30
@@ -86,7 +87,7 @@ def cross_validated(problem: Problem, ratio: float, folds: int, standardize: boo
     """
     x, _ = scaled(problem, standardize)
     whole = whole_path(problem, ratio, standardize, options, STRENGTHS)
-    fold = _dealt(problem, folds)
+    fold = dealt(problem, folds, "cv")
     weight = np.ones(len(fold)) if problem.weight is None else problem.weight
     arguments: dict[str, Any] = {name: value for name, value in options.items() if name not in ("l1", "l2", "solver")}
     errors = np.empty((folds, len(whole.strengths)))
@@ -114,15 +115,3 @@ def table(problem: Problem, found: Path) -> pl.DataFrame:
         {name: getattr(found, fact) for name, fact in zip(names, facts, strict=True)}
         | {f"weight_{name}": weight for name, weight in weights}
     )
-
-
-def _dealt(problem: Problem, folds: int) -> NDArray[np.intp]:
-    """The fold of each row."""
-    fold = np.empty(len(problem.y), np.intp)
-    for code, value in enumerate(problem.classes):
-        rows = np.flatnonzero(problem.y == code)
-        if len(rows) < folds:
-            few = f"fewer than {problem.spelling.given('cv', folds)}: take fewer folds"
-            raise ValueError(f"target {problem.target!r} has {len(rows)} rows with {value!r}, {few}")
-        fold[rows] = np.arange(len(rows)) % folds
-    return fold

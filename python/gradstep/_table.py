@@ -12,7 +12,7 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,10 +22,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from gradstep._arrays import column_names
 from gradstep._cells import MISSING, TRUTH, text, truth
-from gradstep._encoding import Encoding, Format
+from gradstep._encoding import Format
 from gradstep._model import Class
-from gradstep._spelling import COMMAND_LINE, Spelling
+from gradstep._options import kind
+from gradstep._spelling import COMMAND_LINE, PYTHON, Spelling
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
 CSV_SUFFIXES = (".csv", ".tsv", ".txt", ".gz")
@@ -94,6 +96,32 @@ class Table:
             hint = self.hint() if values.dtype == pl.String else ""
             raise self.error(f"target {name!r} {problem}, got {len(classes)}: {few(classes)}{hint}")
         return codes.fill_null(math.nan).to_numpy(), classes.to_list()
+
+    def labels(self, name: str, classes: Sequence[Class]) -> NDArray[np.float64]:
+        """The column `name` as places in `classes`, NaN where missing.
+
+        Raises
+        ------
+        ValueError
+            If there is no such column, or a cell is none of the classes; the message names the row.
+        """
+        self.check_name(name)
+        column = self.frame[name]
+        cells = column.unique(maintain_order=True).drop_nulls()
+        shown = cells if column.dtype.is_numeric() or column.dtype == pl.Boolean else text(cells, self.format.na)
+        places = {}
+        for cell, value in zip(cells, shown, strict=True):
+            if value is None or value != value:
+                continue
+            place = next((k for k, known in enumerate(classes) if stands_for(value, known)), None)
+            if place is None:
+                where = f"column {name!r}, data row {(column == cell).arg_max() + 1}"
+                raise self.error(f"{where}: must hold one of the classes {few(classes)}, got {short(value)}")
+            places[cell] = float(place)
+        if not places:
+            raise self.error(f"column {name!r}: must hold the classes {few(classes)}, got only missing values")
+        found = column.replace_strict(places, default=None, return_dtype=pl.Float64)
+        return found.fill_null(math.nan).to_numpy()
 
     def named_by(self, values: Sequence[str]) -> list[str]:
         """The columns that an option names: each value is a name, or names with commas between them."""
@@ -204,15 +232,37 @@ def meant(values: Sequence[str]) -> set[str]:
     return {name for value in values for name in (value, *value.split(","))}
 
 
-def of_frame(X: Any, names: Sequence[str], encoding: Encoding) -> Table:
-    """The columns of a frame, or of any mapping of names to columns, that an encoding reads."""
-    columns = {name: _series(name, X[name]) for name in names if name in encoding.names}
-    return Table("X", pl.DataFrame(columns), format=encoding.format)
+def of_data(
+    argument: str, data: Any, header: bool | None, format: Format, as_text: Collection[str], names: Sequence[str] = ()
+) -> Table:
+    """The table of an argument in Python: a data file by its path, as `read` does it, or a frame."""
+    if isinstance(data, str | os.PathLike):
+        return read(Path(data), header, names, format, meant([*as_text]), PYTHON)
+    if (columns := frame_columns(data)) is None:
+        raise TypeError(f"{argument} must be a path, a data frame, or a mapping of names to columns, got {kind(data)}")
+    table = of_frame(data, columns, format, argument)
+    if not (table.frame.width and table.frame.height):
+        raise ValueError(f"{argument} must have at least one column and one row, got shape {table.frame.shape}")
+    return table
+
+
+def frame_columns(data: Any) -> list[Any] | None:
+    """The names of the columns of a frame, or of a mapping of names to columns; None of anything else."""
+    return list(data) if isinstance(data, Mapping) else column_names(data)
+
+
+def of_frame(data: Any, names: Sequence[Any], format: Format, argument: str = "X") -> Table:
+    """These columns of a frame, or of any mapping of names to columns."""
+    try:
+        frame = pl.DataFrame([_series(str(name), data[name]) for name in names])
+    except pl.exceptions.PolarsError as error:
+        raise ValueError(f"{argument} must have columns of one length and different names, got {error}") from None
+    return Table(argument, frame, format=format, spelling=PYTHON)
 
 
 def _series(name: str, column: Any) -> pl.Series:
     if isinstance(column, pl.Series):
-        return column
+        return column.rename(name)
     values = np.asarray(column)
     if values.dtype.kind in "biufM":
         return pl.Series(name, values)
@@ -490,6 +540,18 @@ def _no_classes(values: pl.Series, rows: int) -> str | None:
     if 2 * len(values) > rows:
         return f"must have at most half as many values as there are rows, {rows}"
     return None
+
+
+def stands_for(cell: Any, value: Class) -> bool:
+    """Whether a cell, text or another value, stands for the class."""
+    if isinstance(value, str) or not isinstance(cell, str):
+        return isinstance(cell, bool) == isinstance(value, bool) and cell == value
+    if isinstance(value, bool):
+        return str(value).lower() == cell.lower()
+    try:
+        return float(cell) == value
+    except ValueError:
+        return False
 
 
 def encoded(frame: pl.DataFrame, path: Path | None) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
@@ -19,6 +19,7 @@ from gradstep._kinds import Asked
 from gradstep._model import Class, Fact, Model, Standardize
 from gradstep._optimum import Alias, Iteration, Separation
 from gradstep._spelling import COMMAND_LINE, Spelling
+from gradstep._split import digest
 from gradstep._table import Fault, Table
 
 Array: TypeAlias = NDArray[np.float64]
@@ -29,6 +30,8 @@ Record: TypeAlias = dict[str, float]
 """Of an epoch, counted from 1: "epoch", "loss" (of a perceptron "misclassified") and "accuracy"."""
 
 MOST_ALIASES = 3
+MOST_ERRORS = 1000
+"""The most coefficients whose standard errors are computed with a model."""
 ZERO = "zero"
 """A start from weights and bias of 0."""
 
@@ -61,6 +64,11 @@ class Problem:
             raise ValueError(f"there is no feature {name!r}; the features are {_table.few(self.features)}")
         return self.features.index(name)
 
+    def part(self, rows: NDArray[Any]) -> Problem:
+        """The problem of some of the rows."""
+        weight = None if self.weight is None else self.weight[rows]
+        return replace(self, X=self.X[rows], y=self.y[rows], weight=weight)
+
     @classmethod
     def read(
         cls,
@@ -91,7 +99,7 @@ class Problem:
         learnt = _kinds.learn(table, others, asked, faults)
         kept = ~(unlabelled | learnt.encoding.incomplete(learnt.values))
         y, values, notes = codes, learnt.values, learnt.notes
-        weight = None if asked.weight is None else _weights(table, asked.weight)
+        weight = None if asked.weight is None else weights_of(table, asked.weight)
         if not kept.all():
             notes = [*notes, f"{len(kept) - kept.sum()} of {len(kept)} rows lack a value and are left out"]
             y, values = codes[kept], [column[kept] for column in values]
@@ -124,7 +132,7 @@ def _unlabelled(table: Table, target: str, missing: NDArray[np.bool_]) -> Fault:
     return Fault(f"{place}: missing value, {rows}: {table.spelling.given(*way)} leaves them out", (way,))
 
 
-def _weights(table: Table, name: str) -> Array:
+def weights_of(table: Table, name: str) -> Array:
     """The weights of the rows."""
     encoding = Encoding.of_numbers([name])
     weights = _kinds.values(table, [name], encoding)
@@ -144,34 +152,26 @@ def _with_positive(
     option = table.spelling.name("positive")
     if len(classes) != 2:
         raise table.error(f"{option} is for a target with two values, and {target!r} has {len(classes)}")
-    place = next((k for k, value in enumerate(classes) if _is_written(value, positive)), None)
+    place = next((k for k, value in enumerate(classes) if _table.stands_for(positive, value)), None)
     if place is None:
         raise table.error(f"{option} must be a value of the target {target!r}, {_table.few(classes)}, got {positive!r}")
     return (y, classes) if place == 1 else (1 - y, classes[::-1])
 
 
-def _is_written(value: Class, text: str) -> bool:
-    """Whether the text stands for the class in a file."""
-    if isinstance(value, str):
-        return value == text
-    if isinstance(value, bool):
-        return str(value).lower() == text.lower()
-    try:
-        return float(text) == value
-    except ValueError:
-        return False
-
-
 class Trained(NamedTuple, Generic[Found]):
-    """A model, notes on it for its user, what `gradstep.fit` or `Trainer.fit` has found, and the features it was given.
-
-    The features are those of the problem, standardized if that was asked for.
-    """
+    """A model, and what it was made of."""
 
     model: Model
     notes: list[str]
+    """What its user should know: what was done to the columns, and `warnings`."""
+    warnings: list[str]
+    """What is not as it should be with the fit."""
     result: Found
+    """What `gradstep.fit` or `Trainer.fit` has found."""
+    problem: Problem
+    """The rows trained on."""
     X: Array
+    """Their features, standardized if that was asked for."""
 
 
 def optimum(
@@ -209,6 +209,7 @@ def optimum(
         "stop_reason": str(best.stop_reason),
     }
     model = _model(problem, x, scaling, best.weights, best.bias, options, {"loss": best.loss, **result})
+    model = replace(model, standard_errors=_standard_errors(best, problem, x, bool(options["fit_bias"])))
     asked = _words.Asked(
         name=problem.spelling.name,
         given=lambda name: problem.spelling.given(name, options[name]),
@@ -216,9 +217,25 @@ def optimum(
         remedy="" if standardize else problem.spelling.given("standardize", True),
     )
     missing = _words.shortfall(best, asked)
-    notes = [*_aliased(problem, scaling, best.aliased), *([missing] if missing else [])]
+    lacking = [missing] if missing else []
     said = {problem.features[alias.column] for alias in best.aliased}
-    return Trained(model, [*problem.notes, *_remarks(problem, said), *notes], best, x)
+    notes = [*problem.notes, *_remarks(problem, said), *_aliased(problem, scaling, best.aliased), *lacking]
+    return Trained(model, notes, lacking, best, problem, x)
+
+
+def _standard_errors(best: Optimum, problem: Problem, x: Array, fit_bias: bool) -> list[list[float | None]] | None:
+    """Standard errors for the model file, as `Model` describes them; None where there are none, or too many."""
+    scores = max(len(problem.classes) - 1, 1)
+    if best.objective != best.loss or not best.converged or scores * (x.shape[1] + 1) > MOST_ERRORS:
+        return None
+    from gradstep.inference import infer
+
+    try:
+        found = infer(best, x, problem.y, sample_weight=problem.weight, fit_bias=fit_bias).standard_errors
+    except ValueError:  # not near enough to the optimum
+        return None
+    rows = [row if fit_bias else [*row, math.nan] for row in found.reshape(scores, -1).tolist()]
+    return [[error if math.isfinite(error) else None for error in row] for row in rows]
 
 
 def descent(
@@ -274,7 +291,8 @@ def descent(
     model = _model(problem, x, scaling, end.weights, end.bias, options, {error: last, **result})
     worse = [] if activation == "step" else _worse_than_a_constant(problem, last, standardize)
     rise = [] if options["l1"] or options["l2"] else _rise(end)  # with a penalty, the loss alone may rise to its end
-    return Trained(model, [*problem.notes, *_remarks(problem), *rise, *worse], end, x)
+    warnings = [*rise, *worse]
+    return Trained(model, [*problem.notes, *_remarks(problem), *warnings], warnings, end, problem, x)
 
 
 def _remarks(problem: Problem, said: Collection[str] = ()) -> list[str]:
@@ -404,7 +422,7 @@ def _model(
         bias=np.asarray(bias).tolist(),
         standardize=scaling,
         options=options if problem.weight_name is None else {**options, "weight": problem.weight_name},
-        result={"rows": len(x), "accuracy": accuracy, **result},
+        result={"rows": len(x), "accuracy": accuracy, **result, "trained_on": digest(problem.X, problem.y)},
         gradstep=__version__,
         activation=activation,
         encoding=problem.encoding,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -60,6 +60,20 @@ def shortfall(best: Optimum, asked: Asked) -> str | None:
         case _:
             return None
     return f"the optimum is not proved (stopped by '{reason}', {cause}): {far}{advice}"
+
+
+def aligned(rows: Sequence[Sequence[str]], side: str = ">") -> list[str]:
+    """The rows of a table as lines: the first column to the left, the others to the right, or as `side` says."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            [
+                f"{row[0]:{widths[0]}}",
+                *(f"{cell:{side}{width}}" for cell, width in zip(row[1:], widths[1:], strict=True)),
+            ]
+        ).rstrip()
+        for row in rows
+    ]
 
 
 def distance(best: Optimum) -> str:

@@ -20,7 +20,6 @@ import math
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -31,8 +30,9 @@ from gradstep._arrays import Features, features, real
 from gradstep._formulas import decision_function, gradient, loss_gradient, sigmoid_derivative, softmax
 from gradstep._likelihood import Basis, Likelihood, Numbers, PenalisedLikelihood
 from gradstep._optimum import Optimum, fit
-from gradstep._options import flag, kind, number, text, word
-from gradstep._words import distance
+from gradstep._options import flag, kind, text, word
+from gradstep._wald import Wald, quantile
+from gradstep._words import aligned, distance
 
 __all__ = ["ChiSquareTest", "Inference", "infer"]
 
@@ -73,7 +73,7 @@ class ChiSquareTest(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Inference:
+class Inference(Wald):
     """Estimated coefficients of a fit, with standard errors, tests and intervals; made by `infer`.
 
     The coefficients are those of the columns in their order, then that of the bias, if there is one. For K >= 3 classes
@@ -137,23 +137,6 @@ class Inference:
         """The standard errors, square roots of the covariance's diagonal, shape (q,)."""
         errors: Numbers = np.sqrt(np.diagonal(self.covariance))
         return errors
-
-    @property
-    def z(self) -> Numbers:
-        """Wald's z: the estimates divided by their standard errors, shape (q,)."""
-        return self.estimates / self.standard_errors
-
-    @property
-    def p(self) -> Numbers:
-        """Two-sided p-values of `z` for a standard normal distribution, shape (q,); accurate even if tiny."""
-        return np.array([math.erfc(abs(z) / math.sqrt(2)) for z in self.z.tolist()])
-
-    @property
-    def odds_ratios(self) -> Numbers:
-        """e to the power of the estimates, shape (q,): the factor of the odds per unit of the column."""
-        with np.errstate(over="ignore"):
-            ratios: Numbers = np.exp(self.estimates)
-        return ratios
 
     @property
     def n_parameters(self) -> int:
@@ -222,17 +205,15 @@ class Inference:
         Profile intervals: Venzon and Moolgavkar, 1988, doi:10.2307/2347496. The error of their ends is about 1e-9 of
         the interval's width, and that of rounding where `level` is so small that it is more: some 1e-5.
         """
-        quantile = _quantile(level)
+        margin = quantile(level)
         columns = (columns,) if isinstance(columns, (str, int, np.integer)) else columns
         wanted = np.arange(len(self.names)) if columns is None else self._coefficients(columns, estimated=False)
         if word("method", method) == "wald":
-            margins = np.outer(self.standard_errors[wanted], [-quantile, quantile])
-            ends: Numbers = self.estimates[wanted, None] + margins
-            return ends
+            return self.wald_intervals(level)[wanted]
         if method != "profile":
             raise ValueError(f"method must be 'wald' or 'profile', got {method!r}")
         self._needs_fisher("method", "'wald'", "'profile'")
-        return self._data.profile(wanted, quantile)
+        return self._data.profile(wanted, margin)
 
     def wald_test(self, *columns: int | str) -> ChiSquareTest:
         """Wald's test of the hypothesis that the coefficients of these columns are all zero.
@@ -387,16 +368,7 @@ class Inference:
         for name, estimate, error, z, p, (low, high), ratio in list(values)[:SHOWN]:
             interval = f"{low:.6g} to {high:.6g}"
             rows.append((name, f"{estimate:.6g}", f"{error:.6g}", f"{z:.2f}", f"{p:.3g}", interval, f"{ratio:.6g}"))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return [
-            "  ".join(
-                [
-                    f"  {row[0]:{widths[0]}}",
-                    *(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True)),
-                ]
-            )
-            for row in rows
-        ]
+        return [f"  {line}" for line in aligned(rows)]
 
     def _needs_fisher(self, argument: str, *expected: str) -> None:
         if self.covariance_type != "fisher":
@@ -810,14 +782,6 @@ def _null(y: Numbers, s: Numbers | None, classes: int | None, fit_bias: bool) ->
         shares = counts / counts.sum()
     shares = shares[shares > 0]
     return float(shares @ np.log(shares))
-
-
-def _quantile(level: Any) -> float:
-    """The q for which a standard normal variable is between -q and q with probability `level`."""
-    level = number("level", level)
-    if not 0 < level < 1:
-        raise ValueError(f"level must be between 0 and 1, got {text(level)}")
-    return -NormalDist().inv_cdf((1 - level) / 2)
 
 
 def _test(statistic: float, df: int) -> ChiSquareTest:

@@ -23,6 +23,7 @@ from helpers.documents import good, good_encoded, good_of_three
 from helpers.pages import ROOT
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
+errors = st.floats(min_value=0, allow_nan=False, allow_infinity=False)
 positive = st.floats(min_value=5e-324, allow_nan=False, allow_infinity=False)
 text = st.text(st.characters(exclude_categories=["Cs"]))
 scalar = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | finite | text
@@ -89,6 +90,9 @@ def models(draw: st.DrawFn) -> Model:
         gradstep=draw(text),
         activation=draw(st.sampled_from(["sigmoid", "step"])) if is_binary else "sigmoid",
         encoding=encoding,
+        standard_errors=draw(
+            st.none() | several(several(st.none() | errors, n + 1), 1 if is_binary else len(names) - 1)
+        ),
     )
 
 
@@ -182,6 +186,15 @@ def test_the_schema_refuses_what_the_reader_refuses() -> None:
     assert len(wrong) > 90 and len(missed) <= 18
 
 
+def test_standard_errors_are_of_all_coefficients() -> None:
+    for document, rows in ((good(), 1), (good_of_three(), 2)):
+        width = len(document["features"]) + 1
+        Model.from_json(json.dumps(document | {"standard_errors": [[0.5] * width] * rows}))
+        for wrong in ([[0.5] * (width - 1)] * rows, [[0.5] * width] * (rows + 1), []):
+            with pytest.raises(ValueError, match=r"have .* values in field 'standard_errors', got"):
+                Model.from_json(json.dumps(document | {"standard_errors": wrong}))
+
+
 OLD = """{
   "format": "gradstep-model",
   "version": 1,
@@ -226,6 +239,10 @@ WRONG_FIELDS: list[tuple[str, object]] = [
     ("version", 1.0),
     ("version", "1"),
     ("formula", 3),
+    ("standard_errors", "none"),
+    ("standard_errors", [1.0, 1.0]),
+    ("standard_errors", [["1"]]),
+    ("standard_errors", [[-1.0, None, 1.0]]),
     ("features", []),
     ("features", ["a"]),
     ("features", ["a", "b", "c"]),

@@ -52,7 +52,8 @@ def test_the_optimum_and_its_certificate(
         "loss", "objective", "gradient_norm", "gap", "converged", "passes", "n_iterations", "solver", "stop_reason",
     )}  # fmt: skip
     certificate |= {"gap": want.gap if np.isfinite(want.gap) else None, "aliased": []}
-    assert model["result"] == certificate | {"rows": len(X), "accuracy": model["result"]["accuracy"]}
+    besides = {name: model["result"][name] for name in ("accuracy", "trained_on")}
+    assert model["result"] == certificate | {"rows": len(X)} | besides
     assert want.converged or "certify" in options or "max_passes" in options
     assert json.loads((folder / "model.json").read_text()) == model
     # The accuracy by nothing of ours: the largest score, or the sign of the only one, tells the class.
@@ -203,7 +204,7 @@ def test_options_of_the_descent_select_it(
     want = gradstep.Trainer(**options).fit(X, codes(frame))
     assert (model["weights"], model["bias"]) == (want.weights.tolist(), want.bias)
     assert model["options"]["learning_rate"] == 0.1
-    assert model["result"].keys() == {"rows", "loss", "accuracy", "n_epochs", "stop_reason"}
+    assert model["result"].keys() == {"rows", "loss", "accuracy", "n_epochs", "stop_reason", "trained_on"}
 
 
 def test_numbers_whose_squares_are_not_finite(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

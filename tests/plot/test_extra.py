@@ -39,15 +39,9 @@ def test_without_matplotlib_an_error_names_the_extra(statement: str) -> None:
 
 
 @pytest.mark.parametrize("call", ["calibration([0, 1], [0.5, 0.5])", "roc([0, 1], [0.5, 0.5])"])
-def test_without_scikit_learn_an_error_names_the_extra(call: str) -> None:
-    done = run(
-        "import sys; sys.modules['sklearn'] = None; import gradstep; from matplotlib import pyplot\n"
-        f"try: gradstep.plot.{call}\n"
-        "finally: assert pyplot.get_fignums() == []"
-    )
-    assert done.stderr.splitlines()[-1] == (
-        "ImportError: calibration and roc need scikit-learn 1.6 or newer: pip install 'gradstep[plot,sklearn]'"
-    )
+def test_they_draw_without_scikit_learn(call: str) -> None:
+    done = run(f"import sys; sys.modules['sklearn'] = None; import gradstep; gradstep.plot.{call}; print('drawn')")
+    assert done.stdout == "drawn\n"
 
 
 def test_settings_of_matplotlib_stay_as_they_are() -> None:

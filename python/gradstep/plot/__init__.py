@@ -1,8 +1,8 @@
 """Pictures of gradient descent and of what it finds (extra ``plot``).
 
 Each function draws one picture with matplotlib, in a new figure or into the Axes given as `ax`, and returns the Axes.
-Every number in a picture comes from the formulas and results of `gradstep`; the rates of `calibration` and `roc` come
-from scikit-learn. Colours can be told apart with any colour vision; markers and line styles differ too.
+Every number in a picture comes from the formulas and results of `gradstep`. Colours can be told apart with any colour
+vision; markers and line styles differ too.
 
 Examples
 --------
@@ -23,7 +23,7 @@ except ModuleNotFoundError as error:
     raise ImportError(needed, name=error.name) from error
 
 from gradstep.plot._columns import lines, perceptron, regions
-from gradstep.plot._evaluation import calibration, coefficients, roc
+from gradstep.plot._evaluation import calibration, coefficients, evaluation, roc
 from gradstep.plot._history import learning_rates, loss
 from gradstep.plot._overview import training
 from gradstep.plot._path import path
@@ -33,6 +33,7 @@ from gradstep.plot._textbook import gradient_sizes, sigmoid
 __all__ = [
     "calibration",
     "coefficients",
+    "evaluation",
     "gradient_sizes",
     "learning_rates",
     "lines",

@@ -1,21 +1,24 @@
-"""Pictures of how good predictions are, and of weights: calibration, roc, coefficients."""
+"""Pictures of how good predictions are, and of weights: calibration, roc, evaluation, coefficients."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import ModuleType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from gradstep import _formulas
+from gradstep import _evaluation, _formulas
 from gradstep._arrays import Array, real
-from gradstep._options import count, word
+from gradstep._options import count, kind, word
 from gradstep.plot import _canvas
 
+if TYPE_CHECKING:
+    from gradstep._report import Report
+
 DIAGONAL = "diagonal"
+MOST_CURVES = 20
 
 
 def calibration(
@@ -24,13 +27,13 @@ def calibration(
     *,
     n_bins: int = 10,
     strategy: Literal["quantile", "uniform"] = "quantile",
+    sample_weight: ArrayLike | None = None,
     label: object = None,
     ax: Axes | None = None,
 ) -> Axes:
     """How often the label is 1 against the predicted probability; on the diagonal if predictions are calibrated.
 
-    There is a point per bin of predictions, computed by scikit-learn's `calibration_curve`. Several curves can be drawn
-    into the same Axes.
+    There is a point per bin of predictions that is not empty. Several curves can be drawn into the same Axes.
 
     Parameters
     ----------
@@ -41,7 +44,9 @@ def calibration(
     n_bins : int, default 10
         Number of bins.
     strategy : {"quantile", "uniform"}, default "quantile"
-        Whether bins have equal numbers of rows, or equal widths.
+        Whether bins have rows of equal weight, or equal widths. Equal predictions are in one bin.
+    sample_weight : array_like, shape (m,), optional
+        Weights of the rows.
     label : str, optional
         A name for the predictions.
     ax : matplotlib Axes, optional
@@ -53,8 +58,6 @@ def calibration(
 
     Raises
     ------
-    ImportError
-        Without scikit-learn (extra ``sklearn``).
     TypeError
         If an argument is of another kind.
     ValueError
@@ -67,23 +70,32 @@ def calibration(
     array([[0.2, 0.5],
            [0.9, 1. ]])
     """
-    y, y_hat = _evaluated(y, y_hat)
+    y, y_hat, weight = _evaluated(y, y_hat, sample_weight)
     if word("strategy", strategy) not in ("quantile", "uniform"):
         raise ValueError(f"strategy must be 'quantile' or 'uniform', got '{strategy}'")
-    curve = _scikit_learn("calibration").calibration_curve
-    fractions, means = curve(y, y_hat, n_bins=count("n_bins", n_bins), strategy=strategy)
-    ax = _square(ax)
-    ax.plot(means, fractions, marker="o", markersize=5, **_next(ax, label))
-    ax.set(xlabel="mean predicted probability of label 1", ylabel="fraction of rows with label 1", title="Calibration")
+    found = _evaluation.calibration(y, y_hat, weight, count("n_bins", n_bins), strategy)
+    return _draw_calibration(_square(ax), found, label, "label 1")
+
+
+def _draw_calibration(ax: Axes, found: _evaluation.Calibration, label: object, of: str) -> Axes:
+    ax.plot(found.predicted, found.observed, marker="o", markersize=5, **_next(ax, label))
+    ax.set(xlabel=f"mean predicted probability of {of}", ylabel=f"fraction of rows with {of}", title="Calibration")
     if ax.get_legend_handles_labels()[0]:
         ax.legend(loc="upper left")
     return ax
 
 
-def roc(y: ArrayLike, y_hat: ArrayLike, *, label: object = None, ax: Axes | None = None) -> Axes:
+def roc(
+    y: ArrayLike,
+    y_hat: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    label: object = None,
+    ax: Axes | None = None,
+) -> Axes:
     """The ROC curve: rates of true against false positives over all thresholds, with the area under the curve (AUC).
 
-    Computed by scikit-learn's `roc_curve` and `auc`. Several curves can be drawn into the same Axes.
+    Several curves can be drawn into the same Axes.
 
     Parameters
     ----------
@@ -91,6 +103,8 @@ def roc(y: ArrayLike, y_hat: ArrayLike, *, label: object = None, ax: Axes | None
         Labels 0 and 1, both of them.
     y_hat : array_like, shape (m,)
         Predicted probabilities of label 1.
+    sample_weight : array_like, shape (m,), optional
+        Weights of the rows.
     label : str, optional
         A name for the predictions.
     ax : matplotlib Axes, optional
@@ -102,8 +116,6 @@ def roc(y: ArrayLike, y_hat: ArrayLike, *, label: object = None, ax: Axes | None
 
     Raises
     ------
-    ImportError
-        Without scikit-learn (extra ``sklearn``).
     TypeError
         If an argument is of another kind.
     ValueError
@@ -115,17 +127,65 @@ def roc(y: ArrayLike, y_hat: ArrayLike, *, label: object = None, ax: Axes | None
     >>> ax.lines[-1].get_label()
     'model (AUC = 0.75)'
     """
-    y, y_hat = _evaluated(y, y_hat)
-    if len(labels := np.unique(y)) < 2:
+    y, y_hat, weight = _evaluated(y, y_hat, sample_weight)
+    if len(labels := np.unique(y[weight > 0])) < 2:
         raise ValueError(f"y must hold both labels, 0 and 1, got only {labels[0]:g}")
-    metrics = _scikit_learn("metrics")
-    false, true, _ = metrics.roc_curve(y, y_hat)
-    area = f"AUC = {metrics.auc(false, true):.2f}"
-    ax = _square(ax)
-    ax.plot(false, true, **_next(ax, area if label is None else f"{label} ({area})"))
+    return _draw_roc(_square(ax), _evaluation.roc(y == 1, y_hat, weight), label)
+
+
+def _draw_roc(ax: Axes, curve: _evaluation.Roc, label: object) -> Axes:
+    area = f"AUC = {curve.area:.2f}"
+    ax.plot(curve.false, curve.true, **_next(ax, area if label is None else f"{label} ({area})"))
     ax.set(xlabel="false positive rate", ylabel="true positive rate", title="ROC")
     ax.legend(loc="lower right")
     return ax
+
+
+def evaluation(report: Report, *, axes: Sequence[Axes] | None = None) -> NDArray[Any]:
+    """The ROC curve and the calibration of a report, side by side.
+
+    Of K >= 3 classes there is a curve for each class against the others, of at most 20, and the calibration is that of
+    the most probable class.
+
+    Parameters
+    ----------
+    report : Report
+        As `Model.report` makes it.
+    axes : two matplotlib Axes, optional
+        Where to draw; by default in a new figure.
+
+    Returns
+    -------
+    ndarray of two matplotlib Axes
+
+    Raises
+    ------
+    TypeError
+        If an argument is of another kind.
+    ValueError
+        If the report has no curves: that of a perceptron, or of rows that lack a class.
+
+    Examples
+    --------
+    >>> table = {"hours": [0.5, 1.0, 1.5, 2.0, 2.5, 3.0], "passed": ["no", "no", "yes", "no", "yes", "yes"]}
+    >>> axes = gradstep.plot.evaluation(gradstep.train(table).report(table))
+    >>> axes[0].lines[-1].get_label()
+    'yes (AUC = 0.89)'
+    """
+    from gradstep._report import Report
+
+    if not isinstance(report, Report):
+        raise TypeError(f"report must be a Report, got {kind(report)}")
+    found = report.evaluation
+    if not found.roc or found.calibration is None:
+        raise ValueError("report must have an ROC curve, got that of a perceptron, or of rows that lack a class")
+    pair = _canvas.pair(axes, 5.2)
+    _square(pair[0])
+    for value, curve in list(zip(report.curve_classes, found.roc, strict=True))[:MOST_CURVES]:
+        _draw_roc(pair[0], curve, value)
+    of = _canvas.text(report.model.classes[1]) if len(report.model.classes) == 2 else "the prediction"
+    _draw_calibration(_square(pair[1]), found.calibration, None, of)
+    return pair
 
 
 def coefficients(
@@ -199,12 +259,12 @@ def draw_weights(
     return ax
 
 
-def _evaluated(y: ArrayLike, y_hat: ArrayLike) -> tuple[Array, Array]:
-    """Labels and probabilities, after checks of both."""
+def _evaluated(y: ArrayLike, y_hat: ArrayLike, sample_weight: ArrayLike | None) -> tuple[Array, Array, Array]:
+    """Labels, probabilities and weights, after checks of them."""
     y, y_hat = real("y", y), real("y_hat", y_hat)
     if y_hat.ndim == 2:
         raise ValueError(f"y_hat must be 1-dimensional, got shape {y_hat.shape}")
-    _formulas.cross_entropy(y, y_hat)  # only for its checks of the arguments
+    _formulas.cross_entropy(y, y_hat, sample_weight=sample_weight)  # only for its checks of the arguments
     wrong = ~np.isin(y, (0, 1))
     if wrong.any():
         row = int(wrong.argmax())
@@ -212,7 +272,8 @@ def _evaluated(y: ArrayLike, y_hat: ArrayLike) -> tuple[Array, Array]:
     wrong = np.isnan(y_hat)
     if wrong.any():
         raise ValueError(f"y_hat must be finite, got nan at row {int(wrong.argmax())}")
-    return y, y_hat
+    weight = np.ones(len(y)) if sample_weight is None else real("sample_weight", sample_weight).astype(np.float64)
+    return y, y_hat.astype(np.float64), weight
 
 
 def _bounds(values: Array, bounds: Array) -> Array:
@@ -226,20 +287,6 @@ def _bounds(values: Array, bounds: Array) -> Array:
             f"intervals must hold their estimates, {values[tuple(place)]:g} at {place}, got {low:g} to {high:g}"
         )
     return bounds
-
-
-def _scikit_learn(module: str) -> ModuleType:
-    """A module of scikit-learn, which computes the curves; ImportError with advice if it is not installed."""
-    try:
-        import sklearn.calibration
-        import sklearn.metrics
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("scipy", "sklearn"):
-            raise
-        needed = "calibration and roc need scikit-learn 1.6 or newer: pip install 'gradstep[plot,sklearn]'"
-        raise ImportError(needed, name=error.name) from error
-    found: ModuleType = getattr(sklearn, module)
-    return found
 
 
 def _square(ax: Axes | None) -> Axes:

@@ -180,6 +180,12 @@ for kind, argument, facts, options in [
 ]:
     refuse("plot.coefficients", kind, argument, facts, weights_drawn, **options)
 
+TABLE = {"x": [0, 1, 2, 3], "y": [0, 1, 0, 1]}
+STEP_REPORT = gradstep.train(TABLE, trainer=gradstep.Trainer(0.1, 3, activation="step")).report(TABLE)
+refuse("plot.evaluation", TypeError, "report", "a Report, got Optimum$", plot.evaluation, OPTIMUM)
+of_a_perceptron = "an ROC curve, got that of a perceptron, or of rows that lack a class$"
+refuse("plot.evaluation", ValueError, "report", of_a_perceptron, plot.evaluation, STEP_REPORT)
+
 refuse("path", TypeError, "path", "a Path, got Optimum$", plot.path, OPTIMUM)
 refuse("path", ValueError, "path", "of two classes, got 3$", plot.path, gradstep.path(X, [0, 1, 2, 0], l1_ratio=0))
 few = "two strengths or more that are not 0, got 1$"

@@ -1,0 +1,163 @@
+"""Report: what a model is, how sure its coefficients are, and how good its predictions are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from gradstep._evaluation import METRICS, Evaluation
+from gradstep._model import Model
+from gradstep._report._page import fragment, page
+from gradstep._report._sections import Section, sections, text
+from gradstep._wald import Coefficients
+
+FORMAT = "gradstep-report"
+MOST_CORNERS = 200
+"""The most corners of an ROC curve in a document."""
+
+Rows: TypeAlias = Literal["trained on", "held out", "left out in turn", "other", "unknown"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Report:
+    """What a model is, how sure its coefficients are, and how good its predictions are; made by `Model.report`.
+
+    It prints itself, shows itself in a notebook, and is written by ``gradstep report``.
+
+    Attributes
+    ----------
+    model : Model
+        The model.
+    data : str
+        What it is evaluated on: the path of the file, or "data".
+    rows : {"trained on", "held out", "left out in turn", "other", "unknown"}
+        What the model has to do with the rows that it is evaluated on. It was trained on all of them; or they are those
+        that ``test`` held out; or each was predicted without it, by models of the other folds; or the table is another
+        than the one trained on, which a part of that one is, too; or the model does not tell what it was trained on.
+    evaluation : Evaluation
+        How good the predictions are.
+    fold_errors : dict of float, or None
+        With folds, the standard error of the mean over the folds of "log_loss", "brier_score", "auc" and "accuracy".
+        These are then the means over the folds, and the rest of `evaluation` is of all rows, each predicted once.
+    coefficients : Coefficients
+        The coefficients with what is known of their errors.
+    no_errors : str or None
+        Why there are no standard errors, and what may be used instead.
+    notes : tuple of str
+        What else is to be known, such as rows that were left out.
+
+    Examples
+    --------
+    >>> table = {"hours": [0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0], "passed": [0, 0, 1, 0, 1, 0, 1, 1]}
+    >>> report = gradstep.train(table).report(table)
+    >>> report.rows, round(report.evaluation.log_loss, 4), round(report.evaluation.auc, 4)
+    ('trained on', 0.5281, 0.8125)
+    >>> report.coefficients.odds_ratios.round(3)
+    array([3.281, 0.069])
+    """
+
+    model: Model
+    data: str
+    rows: Rows
+    evaluation: Evaluation
+    fold_errors: dict[str, float] | None
+    coefficients: Coefficients
+    no_errors: str | None
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as JSON can hold it: docs/report.schema.json describes it. An ROC curve has at most 200 corners."""
+        found, errors = self.evaluation, self.fold_errors or {}
+        model = self.model
+        metrics = {name: _number(getattr(found, name)) for name in METRICS}
+        return {
+            "format": FORMAT,
+            "version": 1,
+            "gradstep": model.gradstep,
+            "data": self.data,
+            "rows": found.rows,
+            "evaluated_on": self.rows,
+            "target": model.target,
+            "classes": model.classes,
+            "weights": _numbers(found.weights),
+            "options": model.options,
+            "result": model.result,
+            "coefficients": _coefficients(self.coefficients),
+            "no_errors": self.no_errors,
+            "metrics": {
+                name: {"value": value, "standard_error": _number(errors.get(name))} for name, value in metrics.items()
+            },
+            "confusion": [_numbers(row) for row in found.confusion],
+            "calibration": None
+            if found.calibration is None
+            else [
+                dict(zip(found.calibration._fields, map(float, each), strict=True))
+                for each in zip(*found.calibration, strict=True)
+            ],
+            "roc": [
+                {"class": value, "area": curve.area, "false": _thinned(curve.false), "true": _thinned(curve.true)}
+                for value, curve in zip(self.curve_classes, found.roc, strict=True)
+            ],
+            "notes": list(self.notes),
+        }
+
+    @property
+    def title(self) -> str:
+        """What the report is about."""
+        return f"Report: {self.model.target} in {self.data}"
+
+    @property
+    def curve_classes(self) -> Sequence[Any]:
+        """The class of each curve of the evaluation."""
+        if not self.evaluation.roc:
+            return ()
+        return self.model.classes[1:] if len(self.model.classes) == 2 else self.model.classes
+
+    def to_html(self) -> str:
+        """A page of its own, which needs neither a network nor a script: light or dark, as the reader's system is."""
+        return page(self)
+
+    def sections(self) -> list[Section]:
+        """The tables of the report, as they are printed."""
+        return sections(self)
+
+    def _repr_html_(self) -> str:
+        return fragment(self)
+
+    def __repr__(self) -> str:
+        return text(self)
+
+
+def _coefficients(found: Coefficients) -> list[dict[str, Any]]:
+    parts = (found.estimates, found.standard_errors, found.z, found.p, found.odds_ratios)
+    names = ("estimate", "standard_error", "z", "p", "odds_ratio")
+    ends = found.wald_intervals()
+    with np.errstate(over="ignore"):
+        odds = np.exp(ends)
+    return [
+        {"name": name, "class": value, "reference": found.reference}
+        | {key: _number(number) for key, number in zip(names, numbers, strict=True)}
+        | {"interval": _numbers(interval), "odds_interval": _numbers(ratios)}
+        for name, value, numbers, interval, ratios in zip(
+            found.names, found.classes, zip(*parts, strict=True), ends, odds, strict=True
+        )
+    ]
+
+
+def _number(value: Any) -> float | None:
+    """The number, None if it is not finite or none."""
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _numbers(values: Any) -> list[float | None]:
+    return [_number(value) for value in values]
+
+
+def _thinned(rates: Any) -> list[float]:
+    """The rates at corners that are evenly chosen, with the first and the last."""
+    chosen = np.unique(np.linspace(0, len(rates) - 1, min(len(rates), MOST_CORNERS)).astype(np.intp))
+    return [float(rate) for rate in rates[chosen]]
