@@ -6,6 +6,7 @@ Arrays are passed on unchanged, in any layout. Shapes and values are checked by 
 from __future__ import annotations
 
 import operator
+import re
 import sys
 from typing import Any, Protocol, TypeAlias
 
@@ -13,6 +14,17 @@ import numpy as np
 from numpy import ndarray
 from numpy.typing import ArrayLike, NDArray
 
+from gradstep._frames import (
+    array_of,
+    column_names,
+    column_text,
+    frame_of,
+    is_of,
+    is_real,
+    real_numbers,
+    sparse_parts,
+    what_is_wrong,
+)  # fmt: skip
 from gradstep._options import is_masked, kind, number
 
 Array: TypeAlias = NDArray[Any]
@@ -34,11 +46,9 @@ class Compressed(Protocol):
     def indptr(self) -> Any: ...
 
 
+_PLACE = re.compile(r"got (\S+) at row (\d+), column (\d+)$")
 MOST_SHOWN = 8
-MOST_LETTERS = 40
-"""The most words or labels that a message lists, and the most letters of a text that it shows."""
-REAL_OBJECTS = (int, float, np.bool_, np.integer, np.floating)
-"""The types of real numbers in an array of dtype object."""
+"""The most words or labels that a message lists."""
 Features: TypeAlias = ArrayLike | Compressed
 Parts: TypeAlias = tuple[bool, tuple[int, int], Array, Array, Array]
 """The parts of a CSR or CSC matrix: whether it is CSC, its shape, `data`, `indices` and `indptr`."""
@@ -64,10 +74,30 @@ def optional_real(name: str, value: Any) -> Array | None:
 
 
 def features(X: Any) -> Array | Parts:
-    """`X` for native code: an array, or the parts of a CSR or CSC matrix, which is never made dense."""
-    if type(X) is not ndarray and (sparse := _sparse(X)):
+    """`X` for native code: an array, or the parts of a CSR or CSC matrix, which is never made dense.
+
+    So is a pandas frame whose columns are all sparse around 0.
+    """
+    if type(X) is ndarray:
+        return real("X", X)
+    if sparse := _sparse(X):
         return _parts(X, sparse)
+    if (frame := frame_of(X)) is not None:
+        return sparse_parts(frame) or array_of(frame)
     return real("X", X)
+
+
+def matrix(X: Any) -> Any:
+    """`X` as rows can be taken of it: an array, or a matrix or array of SciPy, in CSR or CSC."""
+    found = features(X)
+    if isinstance(found, ndarray):
+        return found
+    if _sparse(X):
+        return X
+    from scipy.sparse import csc_array
+
+    _, shape, data, indices, starts = found
+    return csc_array((data, indices, starts), shape=shape)
 
 
 def rows(X: Any) -> tuple[Array | Parts, bool]:
@@ -115,20 +145,34 @@ def check_out(z: Array, out: Any) -> None:
         raise ValueError("out must be writeable, got a read-only array")
 
 
-def column_names(value: Any) -> list[Any] | None:
-    """The names of a frame's columns, of pandas, polars or pyarrow; None of what has none."""
-    names = getattr(value, "column_names", getattr(value, "columns", None))
-    return None if names is None else list(names)
-
-
 def shape_text(shape: tuple[int, ...]) -> str:
     """A shape for messages; the shape () of a scalar, which is easily overlooked, is explained."""
     return f"{shape}" if shape else "() (0-dimensional)"
 
 
-def explained(error: ValueError, y: Array) -> ValueError:
-    """Native code's error about labels, extended by advice if the labels are two other numbers, or 1 to K."""
+def finite_matrix(frame: Any) -> Any:
+    """The frame as by `matrix`; a ValueError names the first element that is not finite."""
+    found = matrix(frame)
+    values = found if isinstance(found, ndarray) else found.data
+    if np.isfinite(values).all():
+        return found
+    wrong = ~np.isfinite(found if values is found else found.toarray())
+    row, column = np.argwhere(wrong)[0].tolist()
+    raise _not_finite(column_names(frame), found[row, column], row, column)
+
+
+def _not_finite(names: list[Any] | None, value: float, row: int, column: int) -> ValueError:
+    advice = ": fill the missing value in, or leave its row out (gradstep.train does)" if value != value else ""
+    place = f"row {row}, {column_text(names, column)}"
+    return ValueError(f"X must be finite, got {value:g} at {place}{advice}")
+
+
+def explained(error: ValueError, X: Any, y: Array) -> ValueError:
+    """Native code's error, with the name of a column of `X`, or advice if labels are two other numbers, or 1 to K."""
     message = str(error)
+    if message.startswith("X must be finite") and (names := column_names(X)):
+        found = _PLACE.search(message)
+        return error if found is None else _not_finite(names, float(found[1]), int(found[2]), int(found[3]))
     if not message.startswith("y must be "):
         return error
     labels = np.unique(y)
@@ -147,35 +191,15 @@ def _as_array(name: str, value: Any) -> Array:
         return value
     if sparse := _sparse(value):
         raise TypeError(f"{name} must be a dense array, got {sparse}")
+    if (frame := frame_of(value, name)) is not None:
+        return array_of(frame, name)
     try:
-        return _from_pandas(value) if _is_of(value, "pandas") and hasattr(value, "ndim") else np.asarray(value)
+        array = np.asarray(value)
+        return real_numbers(array) if is_of(value, "pandas") else array
     except (TypeError, ValueError) as error:  # for example for a ragged list
         refused = TypeError if isinstance(error, TypeError) else ValueError
         why = str(error).replace("\n", " ")
         raise refused(f"{name} must be an array of real numbers, got {kind(value)} ({why})") from error
-
-
-def _from_pandas(value: Any) -> Array:
-    """A frame or series as an array. Columns of different types are converted one by one; pandas would make objects."""
-    if value.ndim == 1:
-        return _numbers(np.asarray(value))
-    dtypes = list(value.dtypes)
-    if len(set(dtypes)) == 1 and isinstance(dtypes[0], np.dtype):
-        return _numbers(np.asarray(value))
-    columns = [_numbers(np.asarray(value.iloc[:, j])) for j in range(len(dtypes))]
-    if not columns or any(column.dtype.kind not in "biuf" for column in columns):
-        return np.asarray(value)
-    matrix = np.empty(value.shape, np.result_type(*columns), order="F")
-    for j, column in enumerate(columns):
-        matrix[:, j] = column
-    return matrix
-
-
-def _numbers(objects: Array) -> Array:
-    """Converts an array of objects that are all real numbers to float64; returns any other array unchanged."""
-    if objects.dtype == object and all(isinstance(value, REAL_OBJECTS) for value in objects.flat):
-        return objects.astype(np.float64)
-    return objects
 
 
 def _not_real(name: str, value: Any, array: Array) -> TypeError:
@@ -186,7 +210,7 @@ def _not_real(name: str, value: Any, array: Array) -> TypeError:
     if not array.ndim:
         return TypeError(f"{expected}, got {kind(array.item())}")
     objects = array if array.dtype == object or isinstance(value, ndarray) else np.array(value, object)
-    strange = ((place, item) for place, item in np.ndenumerate(objects) if not isinstance(item, REAL_OBJECTS))
+    strange = ((place, item) for place, item in np.ndenumerate(objects) if not is_real(item))
     place, wrong = next(strange, ((), None))
     if not place:
         return TypeError(f"{expected}, got dtype object: its elements are numbers, of which .astype(float) makes one")
@@ -196,24 +220,8 @@ def _not_real(name: str, value: Any, array: Array) -> TypeError:
         return TypeError(f"{expected}, got words ({shown}): use LogisticRegression, or 0 and 1")
     if array.dtype != object and len(place) < 2:
         return TypeError(f"{expected}, got dtype {array.dtype}")
-    where = _where(value, place)
-    if isinstance(wrong, str | bytes):
-        text = str(wrong) if len(wrong) <= MOST_LETTERS else f"{wrong[:MOST_LETTERS]!s}…"
-        what = f"{where} holds text ({text!r}); encode it as numbers, or leave it out"
-    elif wrong is None or kind(wrong) in ("NAType", "NaTType"):
-        what = f"{where} has a missing value ({wrong}); fill it in, or leave its row out"
-    else:
-        what = f"{where} holds a {kind(wrong)}"
-    return TypeError(f"{expected}, got dtype {array.dtype}: {what}")
-
-
-def _where(value: Any, place: tuple[int, ...]) -> str:
-    """Where an element is: its column, by name if `value` is a frame; for a vector its index."""
-    if len(place) != 2:
-        return f"index {', '.join(map(str, place))}"
-    names = column_names(value)
-    name = None if names is None else names[place[1]]
-    return f"column {name!r}" if isinstance(name, str) else f"column {place[1]}"
+    where = f"column {place[1]}" if len(place) == 2 else f"index {', '.join(map(str, place))}"
+    return TypeError(f"{expected}, got dtype {array.dtype}: {where} {what_is_wrong(wrong)}")
 
 
 def _listed(values: Array) -> str:
@@ -222,14 +230,9 @@ def _listed(values: Array) -> str:
     return f"{', '.join(most)} and {last}"
 
 
-def _is_of(value: object, package: str) -> bool:
-    """Whether the value's class, or a base class, is from a package. The package need not be installed."""
-    return any(f"{base.__module__}.".startswith(f"{package}.") for base in type(value).__mro__)
-
-
 def _sparse(value: object) -> str | None:
     """The name of the value's type if it is a sparse container of SciPy, else None. SciPy need not be installed."""
-    return f"scipy.sparse {kind(value)}" if _is_of(value, "scipy.sparse") else None
+    return f"scipy.sparse {kind(value)}" if is_of(value, "scipy.sparse") else None
 
 
 def _parts(X: Any, name: str) -> Parts:

@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import log_softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_array, check_X_y
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from gradstep._arrays import finite_matrix
 from gradstep._fitted import StopReason, codes_of
 from gradstep._formulas import decision_function, log_sigmoid, sigmoid, softmax
+from gradstep._frames import frame_of
 from gradstep._model import Model
 from gradstep._native import __version__
 from gradstep._optimum import Iteration, Optimum, Separation, fit
@@ -333,10 +336,17 @@ class Classifier(ClassifierMixin, BaseEstimator):
         self.intercept_ = np.atleast_1d(np.asarray(bias, self.coef_.dtype))
 
     def _validated_features(self, X: Any) -> Any:
-        return validate_data(self, X, reset=False, accept_sparse=FORMATS, dtype=DTYPES)
+        if (frame := frame_of(X)) is None:
+            return validate_data(self, X, reset=False, accept_sparse=FORMATS, dtype=DTYPES)
+        validate_data(self, frame, reset=False, skip_check_array=True)
+        return check_array(finite_matrix(frame), accept_sparse=FORMATS, dtype=DTYPES, estimator=self, input_name="X")
 
     def _validated(self, X: Any, y: Any, sample_weight: Any, reset: bool, classes: Array | None = None) -> Samples:
-        X, y = validate_data(self, X, y, reset=reset, accept_sparse=FORMATS, dtype=DTYPES)
+        if (frame := frame_of(X)) is None:
+            X, y = validate_data(self, X, y, reset=reset, accept_sparse=FORMATS, dtype=DTYPES)
+        else:
+            validate_data(self, frame, y, reset=reset, skip_check_array=True)
+            X, y = check_X_y(finite_matrix(frame), y, accept_sparse=FORMATS, dtype=DTYPES, estimator=self)
         check_classification_targets(y)
         classes, codes = np.unique(y, return_inverse=True) if classes is None else (classes, codes_in("y", y, classes))
         if sample_weight is None and self.class_weight is None:

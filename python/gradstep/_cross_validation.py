@@ -39,6 +39,7 @@ from gradstep._docs import suggests_names
 from gradstep._estimator import LogisticRegression
 from gradstep._fitted import StopReason, codes_of
 from gradstep._formulas import decision_function, sigmoid, softmax
+from gradstep._frames import frame_of
 from gradstep._optimum import GAP_TOL, MAX_PASSES, Optimum
 from gradstep._options import flag
 from gradstep._path import MOST_STRENGTHS, along, largest, without_columns
@@ -241,6 +242,7 @@ class LogisticRegressionCV(Classifier):
         samples = self._validated_classes(X, y, sample_weight)
         labels = samples.classes[samples.codes]
         routed = self._routed("fit", sample_weight, params)
+        X = X if (frame := frame_of(X)) is None else frame
         folds = [
             (np.arange(len(labels))[train], np.arange(len(labels))[test])
             for train, test in check_cv(self.cv, labels, classifier=True).split(X, labels, **routed.splitter.split)

@@ -380,7 +380,7 @@ class Trainer:
         try:
             found = _native.descend(trainer._options(), matrix, labels, of_rows, start, watch, keeps_path)
         except ValueError as error:
-            raise explained(error, labels) from None
+            raise explained(error, X, labels) from None
         found["stop_reason"] = StopReason(found["stop_reason"])
         found["start"] = Parameters(*found["start"])
         found["path"] = Parameters(*found["path"]) if found["path"] else None

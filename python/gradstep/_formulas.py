@@ -444,7 +444,7 @@ def loss(
     try:
         return _native.loss(matrix, labels, weights, bias, counts, optional_count("n_threads", n_threads))
     except ValueError as error:
-        raise explained(error, labels) from None
+        raise explained(error, X, labels) from None
 
 
 def gradient(
@@ -500,7 +500,7 @@ def gradient(
     try:
         parts = _native.gradient(matrix, labels, weights, bias, counts, optional_count("n_threads", n_threads))
     except ValueError as error:
-        raise explained(error, labels) from None
+        raise explained(error, X, labels) from None
     return Gradient._make(parts)
 
 
@@ -551,7 +551,7 @@ def loss_gradient(
     try:
         parts = _native.loss_gradient(matrix, labels, weights, bias, counts, optional_count("n_threads", n_threads))
     except ValueError as error:
-        raise explained(error, labels) from None
+        raise explained(error, X, labels) from None
     return LossGradient._make(parts)
 
 
@@ -744,7 +744,7 @@ def gradient_step(
             optional_count("n_threads", n_threads),
         )
     except ValueError as error:
-        raise explained(error, labels) from None
+        raise explained(error, X, labels) from None
     return Step._make(parts)
 
 

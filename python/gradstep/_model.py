@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradstep import _document as document
-from gradstep._arrays import column_names
 from gradstep._document import Scalar
 from gradstep._encoding import Encoding
 from gradstep._extras import extra
+from gradstep._frames import column_names
 
 if TYPE_CHECKING:
     from gradstep._report import Report

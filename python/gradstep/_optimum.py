@@ -388,9 +388,9 @@ def fit(
         start = parameters(weights, bias)
     matrix: Any
     if is_source(X):
-        source = opened(X, y, sample_weight, offset)
-        matrix, labels = (source.read, source.columns, source.is_single), source.y
-        of_rows, columns = [source.sample_weight, source.offset], source.columns
+        X = opened(X, y, sample_weight, offset)
+        matrix, labels = (X.read, X.n_columns, X.is_single), X.y
+        of_rows, columns = [X.sample_weight, X.offset], X.n_columns
     else:
         matrix, labels = features(X), real("y", y)
         of_rows = [optional_real("sample_weight", sample_weight), optional_real("offset", offset)]
@@ -421,7 +421,7 @@ def fit(
     try:
         found = _native.fit(matrix, labels, *options)
     except ValueError as error:
-        raise explained(error, labels) from None
+        raise explained(error, X, labels) from None
     found["stop_reason"] = StopReason(found["stop_reason"])
     if found["separation"] is not None:
         found["separation"] = Separation._make(found["separation"])

@@ -30,23 +30,23 @@ class Source:
     read : callable
         ``read(first, count)`` returns so many rows, shape (count, n). They are asked for in ascending order, and from
         row 0 again for every pass.
-    columns : int
+    n_columns : int
         n.
     is_single : bool
         Whether the features are float32.
     y, sample_weight, offset : ndarray, shape (m,)
         The numbers of all rows; None where there are none.
-    names : list of str, optional
-        The names of the columns.
+    column_names : list of str
+        The names of the columns; empty where they have none.
     """
 
     read: Callable[[int, int], Array]
-    columns: int
+    n_columns: int
     is_single: bool
     y: Array
     sample_weight: Array | None
     offset: Array | None
-    names: list[str] | None = None
+    column_names: list[str]
 
 
 def is_source(X: Any) -> bool:
@@ -102,11 +102,12 @@ def _of_function(X: Callable[[], Iterable[Any]], y: Any, sample_weight: Any, off
     batches = lambda: (_parts(batch, number)[0] for number, batch in enumerate(_iterated(X)))  # noqa: E731
     return Source(
         read=_Rows(batches, columns, np.dtype(np.float32 if single else np.float64), sum(map(len, labels))),
-        columns=columns,
+        n_columns=columns,
         is_single=single,
         y=np.concatenate(labels),
         sample_weight=np.concatenate(weights) if weights else None,
         offset=None,
+        column_names=[],
     )
 
 
@@ -181,12 +182,12 @@ def _of_tables(X: Any, y: Any, sample_weight: Any, offset: Any) -> Source:
 
     return Source(
         read=_Rows(matrices, len(names), dtype, len(rows["y"])),
-        columns=len(names),
+        n_columns=len(names),
         is_single=single,
         y=rows["y"],
         sample_weight=rows.get("sample_weight"),
         offset=rows.get("offset"),
-        names=names,
+        column_names=names,
     )
 
 

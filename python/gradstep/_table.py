@@ -22,9 +22,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from gradstep._arrays import column_names
 from gradstep._cells import MISSING, TRUTH, text, truth
 from gradstep._encoding import Format
+from gradstep._frames import column_names, frame_of
 from gradstep._model import Class
 from gradstep._options import kind
 from gradstep._spelling import COMMAND_LINE, PYTHON, Spelling
@@ -238,6 +238,10 @@ def of_data(
     """The table of an argument in Python: a data file by its path, as `read` does it, or a frame."""
     if isinstance(data, str | os.PathLike):
         return read(Path(data), header, names, format, meant([*as_text]), PYTHON)
+    if isinstance(data, pl.LazyFrame):
+        data = data.collect()
+    if not isinstance(data, Mapping) and (frame := frame_of(data)) is not None:
+        data = frame
     if (columns := frame_columns(data)) is None:
         raise TypeError(f"{argument} must be a path, a data frame, or a mapping of names to columns, got {kind(data)}")
     table = of_frame(data, columns, format, argument)

@@ -26,8 +26,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradstep import _formulas
-from gradstep._arrays import Features, features, real
+from gradstep._arrays import Features, matrix, real
 from gradstep._formulas import decision_function, gradient, loss_gradient, sigmoid_derivative, softmax
+from gradstep._frames import column_names
 from gradstep._likelihood import Basis, Likelihood, Numbers, PenalisedLikelihood
 from gradstep._optimum import Optimum, fit
 from gradstep._options import flag, kind, text, word
@@ -474,9 +475,9 @@ def infer(
     """
     if not isinstance(optimum, Optimum):
         raise TypeError(f"optimum must be an Optimum, got {kind(optimum)}")
-    table: Any = features(X)
-    if isinstance(table, tuple):
-        table = X.tocsr()  # type: ignore[union-attr]
+    table = matrix(X)
+    if not isinstance(table, np.ndarray):
+        table = table.tocsr()
     shape = tuple(table.shape)
     if len(shape) != 2 or shape[1] != optimum.weights.shape[-1]:
         raise ValueError(f"X must have the {optimum.weights.shape[-1]} columns of the fit, got shape {shape}")
@@ -633,7 +634,7 @@ class _Data:
 def _names(names: Iterable[str] | None, X: Any, n: int) -> tuple[str, ...]:
     """Names of the columns: those given, else those of `X` if it is a frame or table, else x0, x1, …."""
     if names is None:
-        columns = getattr(X, "column_names", getattr(X, "columns", None))  # pyarrow has the former
+        columns = column_names(X)
         names = (f"x{column}" for column in range(n)) if columns is None else map(str, columns)
     found = (names,) if isinstance(names, str) else tuple(names)
     for name in found:

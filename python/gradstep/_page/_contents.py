@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gradstep import _options, _valley
-from gradstep._arrays import Array, Features, column_names
+from gradstep._arrays import Array, Features
 from gradstep._descent import Descent, Trainer
+from gradstep._frames import column_names
 from gradstep._native import __version__
 from gradstep._optimum import fit
 from gradstep._page._runs import Activation, Data, Run, choices, order, runs_of, same_again

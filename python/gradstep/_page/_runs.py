@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradstep import _formulas, _valley
-from gradstep._arrays import Array, Features, features, real
+from gradstep._arrays import Array, Features, matrix, real
 from gradstep._descent import Descent, Trainer
 from gradstep._fitted import StopReason
 
@@ -46,8 +46,7 @@ class Data(NamedTuple):
 
     @classmethod
     def of(cls, X: Features, y: ArrayLike, trainer: Trainer) -> Data:
-        given = features(X)
-        values: Any = given if isinstance(given, np.ndarray) else X
+        values = matrix(X)
         m, n = values.shape
         rows = np.arange(m)
         most = min(MOST_ROWS, max(1, MOST_NUMBERS // n))

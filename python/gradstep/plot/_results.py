@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradstep import _formulas
-from gradstep._arrays import Array, Features, column_names, features, real
+from gradstep._arrays import Array, Features, matrix, real
 from gradstep._descent import Descent, Parameters
 from gradstep._fitted import codes_of
+from gradstep._frames import column_names
 from gradstep._optimum import Optimum
 from gradstep._options import kind, two_columns
 from gradstep.plot import _canvas
@@ -103,8 +104,7 @@ class Table(NamedTuple):
     @classmethod
     def of(cls, X: Any, names: Sequence[object] | None) -> Table:
         """`X` with `names` for its columns; by default the names of a data frame, else x_1, x_2, …"""
-        dense = features(X)
-        values = dense if isinstance(dense, np.ndarray) else X
+        values = matrix(X)
         if len(values.shape) != 2:
             raise ValueError(f"X must be 2-dimensional, got shape {values.shape}")
         n = values.shape[1]

@@ -1,0 +1,170 @@
+"""Frames of pandas, polars and pyarrow, and others that hand over their columns, as arrays of real numbers.
+
+No library of frames is imported but to convert one that is none of these.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradstep._options import kind
+
+KNOWN = ("pandas", "polars", "pyarrow")
+READERS = {
+    "__arrow_c_stream__": (("pyarrow", "table"), ("polars", "DataFrame")),
+    "__dataframe__": (("pyarrow.interchange", "from_dataframe"), ("pandas.api.interchange", "from_dataframe")),
+}
+"""Protocols by which other libraries hand over a frame, and what reads them: a module and its function."""
+MOST_LETTERS = 40
+"""The most letters of a text that a message shows."""
+DATES = ("Timestamp", "date", "datetime")
+REAL_OBJECTS = (int, float, np.bool_, np.integer, np.floating)
+"""The types of real numbers in an array of dtype object, beside Decimal."""
+
+
+def is_of(value: object, package: str) -> bool:
+    """Whether the value's class, or a base class, is from a package. The package need not be installed."""
+    return any(f"{base.__module__}.".startswith(f"{package}.") for base in type(value).__mro__)
+
+
+def frame_of(value: Any, name: str = "X") -> Any:
+    """The value if it is a frame of a known library, or what one of these makes of it; None if it is no frame.
+
+    Others are read by a protocol.
+
+    Raises
+    ------
+    TypeError
+        If a protocol is there, but nothing that reads it; or if it is a frame of polars that is not yet computed.
+    """
+    if isinstance(value, np.ndarray):
+        return None
+    if any(is_of(value, package) for package in KNOWN):
+        if kind(value) == "LazyFrame":
+            raise TypeError(f"{name} must be an array of real numbers, got LazyFrame: .collect() makes a frame of it")
+        return value if len(getattr(value, "shape", ())) == 2 and hasattr(value, "columns") else None
+    protocol = next((name for name in READERS if hasattr(value, name)), None)
+    if protocol is None:
+        return None
+    for module, function in READERS[protocol]:
+        if find_spec(module.partition(".")[0]):
+            return getattr(import_module(module), function)(value)
+    raise TypeError(
+        f"{name} must be a frame of pandas, polars or pyarrow, or come with pyarrow installed, got {kind(value)}"
+    )
+
+
+def column_names(value: Any) -> list[Any] | None:
+    """The names of a frame's columns, of pandas, polars or pyarrow; None of what has none."""
+    names = getattr(value, "column_names", getattr(value, "columns", None))
+    if names is None or callable(names):
+        frame = frame_of(value)
+        return None if frame is None else column_names(frame)
+    return list(names)
+
+
+def array_of(frame: Any, name: str = "X") -> NDArray[Any]:
+    """The columns of a known frame as one array, in the type that holds all of theirs.
+
+    Raises
+    ------
+    TypeError
+        If a column does not hold real numbers: which, the first such element, and what to do.
+    """
+    if is_of(frame, "pandas"):
+        dtypes = list(frame.dtypes)
+        if len(set(dtypes)) == 1 and isinstance(dtypes[0], np.dtype) and dtypes[0].kind in "biuf":
+            return np.asarray(frame)
+    columns = [_column(frame, j, name) for j in range(frame.shape[1])]
+    if not columns:
+        return np.empty(frame.shape)
+    matrix = np.empty(frame.shape, np.result_type(*columns), order="F")
+    for j, column in enumerate(columns):
+        matrix[:, j] = column
+    return matrix
+
+
+def _column(frame: Any, j: int, name: str) -> NDArray[Any]:
+    series = _series(frame, j)
+    column = real_numbers(np.asarray(series))
+    if column.dtype.kind in "biuf":
+        return column
+    dtype = column.dtype if column.dtype.kind in "cmM" else np.dtype(object)
+    strange = range(len(column)) if column.dtype.kind in "cmM" else (
+        row for row, value in enumerate(column.tolist()) if not is_real(value)
+    )  # fmt: skip
+    row = next(iter(strange), 0)
+    where = f"row {row}, {column_text(column_names(frame), j)}"
+    raise TypeError(
+        f"{name} must be an array of real numbers, got dtype {dtype}: {where} {what_is_wrong(_item(series, row), True)}"
+    )
+
+
+def _series(frame: Any, j: int) -> Any:
+    if is_of(frame, "pandas"):
+        return frame.iloc[:, j]
+    return frame.to_series(j) if is_of(frame, "polars") else frame.column(j)
+
+
+def _item(series: Any, row: int) -> Any:
+    """An element as people see it, of which NumPy may have made a number."""
+    value = series.iloc[row] if is_of(series, "pandas") else series[row]
+    return value.as_py() if is_of(value, "pyarrow") else value
+
+
+def sparse_parts(frame: Any) -> tuple[bool, tuple[int, int], NDArray[Any], NDArray[Any], NDArray[Any]] | None:
+    """A pandas frame whose columns are all sparse around 0, as the parts of a CSC matrix; None of any other frame."""
+    if not is_of(frame, "pandas") or not frame.shape[1]:
+        return None
+    for dtype in frame.dtypes:
+        fill = getattr(dtype, "fill_value", None)
+        if kind(dtype) != "SparseDtype" or dtype.subtype.kind not in "biuf" or fill != 0:
+            return None
+    arrays = [frame.iloc[:, j].array for j in range(frame.shape[1])]
+    data = [array.sp_values for array in arrays]
+    starts = np.cumsum([0, *map(len, data)])
+    rows = [np.asarray(array.sp_index.to_int_index().indices, np.int64) for array in arrays]
+    values = np.concatenate([values.astype(np.result_type(*data), copy=False) for values in data])
+    return True, frame.shape, values, np.concatenate(rows), starts.astype(np.int64)
+
+
+def is_real(value: object) -> bool:
+    """Whether an element of an array of dtype object is a real number."""
+    if isinstance(value, REAL_OBJECTS):
+        return True
+    decimal = sys.modules.get("decimal")
+    return decimal is not None and isinstance(value, decimal.Decimal)
+
+
+def real_numbers(objects: NDArray[Any]) -> NDArray[Any]:
+    """Converts an array of objects that are all real numbers to float64; returns any other array unchanged."""
+    if objects.dtype == object and all(map(is_real, objects.flat)):
+        return objects.astype(np.float64)
+    return objects
+
+
+def column_text(names: list[Any] | None, j: int) -> str:
+    """A column as messages call it: by name if it has one that is text."""
+    name = None if names is None else names[j]
+    return f"column {name!r}" if isinstance(name, str) else f"column {j}"
+
+
+def what_is_wrong(value: Any, of_frame: bool = False) -> str:
+    """What an element is that is no real number, and what to do."""
+    does = " (gradstep.train does)" if of_frame else ""
+    if isinstance(value, str | bytes):
+        text = str(value) if len(value) <= MOST_LETTERS else f"{value[:MOST_LETTERS]!s}…"
+        return f"holds text ({text!r}); encode it as numbers, or leave it out{does}"
+    if value is None or kind(value) in ("NAType", "NaTType"):
+        return f"has a missing value ({value}); fill it in, or leave its row out{does}"
+    shown = str(value)
+    if not of_frame or len(shown) > MOST_LETTERS or "\n" in shown:
+        return f"holds a {kind(value)}"
+    does = does if kind(value) in DATES else ""
+    return f"holds a {kind(value)} ({shown}); make a number of it, or leave it out{does}"
