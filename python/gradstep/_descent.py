@@ -16,6 +16,7 @@ from gradstep import _native
 from gradstep._arrays import Array, Features, Parts, explained, features, optional_real, parameters, real
 from gradstep._docs import documented_fields, suggests_names
 from gradstep._fitted import Fitted, StopReason, codes_of
+from gradstep._frames import feature_names
 from gradstep._options import count, flag, number, observer, optional_count, optional_flag, optional_seed, text, word
 
 Callback: TypeAlias = Callable[[int, float, Array, Any], bool | None]
@@ -85,6 +86,8 @@ class Descent(Fitted):
     path : Parameters or None
         Those at the end of each epoch: weights of shape (n_epochs, n) and biases of shape (n_epochs,), or (n_epochs, K,
         n) and (n_epochs, K). See `Trainer` for when they are kept.
+    feature_names : tuple of str or None
+        The columns of the frame that was fitted; None if `X` was no frame. Predictions refuse a frame with others.
 
     Notes
     -----
@@ -112,6 +115,7 @@ class Descent(Fitted):
     trainer: Trainer
     start: Parameters
     path: Parameters | None
+    feature_names: tuple[str, ...] | None = None
 
     @property
     def activation(self) -> Literal["sigmoid", "step"]:
@@ -384,7 +388,7 @@ class Trainer:
         found["stop_reason"] = StopReason(found["stop_reason"])
         found["start"] = Parameters(*found["start"])
         found["path"] = Parameters(*found["path"]) if found["path"] else None
-        return Descent(**found, trainer=trainer)
+        return Descent(**found, trainer=trainer, feature_names=feature_names(X))
 
     def _options(self) -> Options:
         """The options as native code takes them; 0 stands for a seed that is yet to be drawn."""

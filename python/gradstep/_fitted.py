@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from enum import StrEnum
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gradstep._arrays import Array, Features, real, shape_text
 from gradstep._formulas import decision_function, predict_proba, sigmoid
+from gradstep._frames import feature_names
 
 SHOWN = 8
 """The largest number of weights that are printed in full."""
@@ -74,9 +76,11 @@ class Fitted(Result):
 
     weights: Array
     bias: Any
+    feature_names: tuple[str, ...] | None
 
     def decision_function(self, X: Features, *, offset: ArrayLike | None = None, n_threads: int | None = None) -> Array:
         """The score of every row of `X`, or of `X` if it is one row, plus offset: see `gradstep.decision_function`."""
+        self._check_names(X)
         z = decision_function(X, self.weights, self.bias, n_threads=n_threads)
         return z if offset is None else self._shifted(z, offset)
 
@@ -86,6 +90,7 @@ class Fitted(Result):
         With an `offset` for each row, shape (m,), it is σ of the score plus the offset.
         """
         if offset is None:
+            self._check_names(X)
             return predict_proba(X, self.weights, self.bias, n_threads=n_threads)
         probabilities: Array = sigmoid(self.decision_function(X, offset=offset, n_threads=n_threads))
         return probabilities
@@ -100,6 +105,17 @@ class Fitted(Result):
         """
         z = self.decision_function(X, offset=offset, n_threads=n_threads)
         return codes_of(z, by_class=self.weights.ndim == 2)
+
+    def _check_names(self, X: Features) -> None:
+        """Raise a ValueError if `X` is a frame with other columns than the frame of the fit, or in another order."""
+        if self.feature_names is None or (names := feature_names(X)) is None or names == self.feature_names:
+            return
+        places = (j for j, pair in enumerate(zip_longest(self.feature_names, names)) if pair[0] != pair[1])
+        j = next(places)
+        expected, got = (repr(each[j]) if j < len(each) else "none" for each in (self.feature_names, names))
+        raise ValueError(
+            f"X must have the columns of the fit in their order: column {j} is {expected} there, got {got}"
+        )
 
     def _shifted(self, z: Array, offset: ArrayLike) -> Array:
         """Scores plus an offset for each of them, in the type of the scores."""

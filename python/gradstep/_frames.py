@@ -69,6 +69,13 @@ def column_names(value: Any) -> list[Any] | None:
     return list(names)
 
 
+def feature_names(X: Any) -> tuple[str, ...] | None:
+    """The names of a frame's columns as text; None of what is no frame."""
+    if isinstance(X, np.ndarray) or (frame := frame_of(X)) is None:
+        return None
+    return tuple(map(str, column_names(frame) or ()))
+
+
 def array_of(frame: Any, name: str = "X") -> NDArray[Any]:
     """The columns of a known frame as one array, in the type that holds all of theirs.
 

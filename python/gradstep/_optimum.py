@@ -13,6 +13,7 @@ from gradstep import _native
 from gradstep._arrays import Array, Features, explained, features, optional_real, parameters, real
 from gradstep._docs import documented_fields, suggests_names
 from gradstep._fitted import Fitted, StopReason
+from gradstep._frames import feature_names
 from gradstep._options import flag, number, observer, optional_count, optional_number, text, word
 from gradstep._sources import is_source, opened
 
@@ -161,6 +162,8 @@ class Optimum(Fitted):
     aliased : tuple of Alias
         In a fit without penalty, the columns that are constant or combinations of columns before them: these are left
         out, with weight 0. Not looked for with ``certify=False``, nor among more than 4096 weights and biases.
+    feature_names : tuple of str or None
+        The columns of the frame that was fitted; None if `X` was no frame. Predictions refuse a frame with others.
 
     Notes
     -----
@@ -192,6 +195,7 @@ class Optimum(Fitted):
     history: NDArray[np.void]
     separation: Separation | None
     aliased: tuple[Alias, ...]
+    feature_names: tuple[str, ...] | None = None
 
     def _headline(self) -> str:
         from gradstep import _words
@@ -206,12 +210,18 @@ class Optimum(Fitted):
             "stopped by": f"'{self.stop_reason}' after {self.n_iterations} iterations, {self.passes:.1f} passes",
         }
         if self.separation is not None:
-            along = _columns(np.flatnonzero(np.atleast_2d(self.separation.weights).any(axis=0)).tolist())
+            along = self._columns(np.flatnonzero(np.atleast_2d(self.separation.weights).any(axis=0)).tolist())
             remedy = "l2 > 0" if self.weights.ndim == 2 else "l2 > 0 or firth=True"
             facts["separated"] = f"{along}; with {remedy} there is an optimum"
         if self.aliased:
-            facts["left out"] = _columns([alias.column for alias in self.aliased])
+            facts["left out"] = self._columns([alias.column for alias in self.aliased])
         return facts
+
+    def _columns(self, columns: list[int]) -> str:
+        names = self.feature_names
+        shown = ", ".join(str(column) if names is None else repr(names[column]) for column in columns[:8])
+        more = f", … ({len(columns)} in all)" if len(columns) > 8 else ""
+        return f"column{'s' * (len(columns) != 1)} {shown}{more}"
 
 
 @suggests_names
@@ -426,7 +436,7 @@ def fit(
     if found["separation"] is not None:
         found["separation"] = Separation._make(found["separation"])
     found["aliased"] = tuple(map(Alias._make, found["aliased"]))
-    return Optimum(**found)
+    return Optimum(**found, feature_names=feature_names(X))
 
 
 def _per_column(columns: int, name: str, given: ArrayLike | None) -> Array | None:
@@ -435,9 +445,3 @@ def _per_column(columns: int, name: str, given: ArrayLike | None) -> Array | Non
         return None
     array = real(name, given)
     return array if array.ndim else np.full(columns, array, dtype=np.float64)
-
-
-def _columns(columns: list[int]) -> str:
-    shown = ", ".join(map(str, columns[:8]))
-    more = f", … ({len(columns)} in all)" if len(columns) > 8 else ""
-    return f"column{'s' * (len(columns) != 1)} {shown}{more}"

@@ -28,7 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 from gradstep import _formulas
 from gradstep._arrays import Features, matrix, real
 from gradstep._formulas import decision_function, gradient, loss_gradient, sigmoid_derivative, softmax
-from gradstep._frames import column_names
+from gradstep._frames import feature_names
 from gradstep._likelihood import Basis, Likelihood, Numbers, PenalisedLikelihood
 from gradstep._optimum import Optimum, fit
 from gradstep._options import flag, kind, text, word
@@ -424,7 +424,7 @@ def infer(
     fit_bias : bool, default True
         Whether the bias was estimated.
     names : iterable of str, optional
-        Names of the columns; by default those of a data frame, else "x0", "x1", ….
+        Names of the columns; by default those of a data frame, here or in the fit, else "x0", "x1", ….
     reference : int, default 0
         For K >= 3 classes, the class with which the others are compared. For two classes it is label 0.
     covariance : {"fisher", "HC0", "HC1", "cluster"}, default "fisher"
@@ -485,7 +485,7 @@ def infer(
     s = None if sample_weight is None else real("sample_weight", sample_weight)
     options: dict[str, Any] = {"sample_weight": s, "n_threads": n_threads}
     slopes = loss_gradient(table, labels, optimum.weights, optimum.bias, **options)  # also checks shapes and values
-    columns = _names(names, X, shape[1])
+    columns = _names(names, optimum, X, shape[1])
     rows = float(len(labels) if s is None else s.sum())
     _check_optimum(optimum, columns, rows)
     if not flag("fit_bias", fit_bias) and np.any(optimum.bias):
@@ -631,11 +631,10 @@ class _Data:
         return one.scores == two.scores and np.array_equal(one.y, two.y) and np.array_equal(s, t)
 
 
-def _names(names: Iterable[str] | None, X: Any, n: int) -> tuple[str, ...]:
-    """Names of the columns: those given, else those of `X` if it is a frame or table, else x0, x1, …."""
+def _names(names: Iterable[str] | None, optimum: Optimum, X: Any, n: int) -> tuple[str, ...]:
+    """Names of the columns: those given, else those of the frame that `X` or the fit's X is, else x0, x1, …."""
     if names is None:
-        columns = column_names(X)
-        names = (f"x{column}" for column in range(n)) if columns is None else map(str, columns)
+        names = feature_names(X) or optimum.feature_names or [f"x{column}" for column in range(n)]
     found = (names,) if isinstance(names, str) else tuple(names)
     for name in found:
         if not isinstance(name, str):

@@ -292,3 +292,28 @@ def test_without_any_library_of_frames_it_says_so() -> None:
     assert done.stdout == (
         "X must be a frame of pandas, polars or pyarrow, or come with pyarrow installed, got Frame\n"
     )
+
+
+@pytest.mark.parametrize("of", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_results_know_the_columns_they_were_fitted_to(of: Any) -> None:
+    columns = {"age": B, "dose": C, "twice": [2 * value for value in C]}
+    frame, other, fewer = of(columns), of({"dose": C, "age": B, "twice": B}), of({"age": B, "dose": C})
+    for result in (gradstep.fit(frame, Y, l2=0.1), gradstep.Trainer(0.1, 3).fit(frame, Y)):
+        assert result.feature_names == ("age", "dose", "twice")
+        plain = np.column_stack(list(columns.values()))
+        assert bits(result.predict_proba(frame)) == bits(result.predict_proba(plain))
+        for predict in (result.decision_function, result.predict_proba, result.predict):
+            with pytest.raises(
+                ValueError, match="the columns of the fit in their order: column 0 is 'age' there, got 'dose'"
+            ):
+                predict(other)
+            with pytest.raises(ValueError, match="in their order: column 2 is 'twice' there, got none"):
+                predict(fewer)
+    assert gradstep.fit(X, Y, l2=0.1).feature_names is None
+    rng = np.random.default_rng(0)
+    long = {"age": rng.normal(size=50), "dose": rng.normal(size=50)}
+    y, long["twice"] = rng.integers(0, 2, 50), 2 * long["dose"]
+    best = gradstep.fit(of(long), y)
+    assert "left out    column 'twice'" in repr(best)
+    found = gradstep.inference.infer(best, np.column_stack(list(long.values())), y)
+    assert found.names == ("age", "dose", "twice", "(bias)") and found.left_out == ("twice",)

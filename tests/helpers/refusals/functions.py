@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import gradstep
@@ -50,3 +51,7 @@ def with_variable(name: str, value: str) -> Any:
 
 for name in ("GRADSTEP_NUM_THREADS", "OMP_NUM_THREADS"):
     refuse("sigmoid", ValueError, name, "a positive integer, got 'two'$", with_variable, name, "two")
+
+of_a_frame = gradstep.fit(pd.DataFrame({"a": [0.0, 1.0, 2.0, 3.0], "b": [1.0, 0.0, 1.0, 1.0]}), [0, 1, 0, 1], l2=0.1)
+in_order = r"the columns of the fit in their order: column 0 is 'a' there, got 'b'$"
+refuse("predict", ValueError, "X", in_order, of_a_frame.predict, pd.DataFrame({"b": [0.0], "a": [1.0]}))
