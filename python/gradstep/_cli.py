@@ -8,6 +8,7 @@ import secrets
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -286,7 +287,9 @@ def train(
     if path_file:
         found = _selection.whole_path(trained.problem, ratio, standardize, plan.options)
         write_file(path_file, _table.encoded(_selection.table(trained.problem, found), path_file))
-    told = report(model, problem, str(file), folds) if test is not None or folds else None
+    told = None
+    if (test is not None or folds) and not quiet:
+        told = report(model, replace(problem, notes=[]), str(file), folds)
 
     for note in [*trained.notes, *_said_of_rows(problem, trained, folds)] if not quiet else []:
         say(f"note: {note}")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -52,6 +51,8 @@ def frame_of(value: Any, name: str = "X") -> Any:
     protocol = next((name for name in READERS if hasattr(value, name)), None)
     if protocol is None:
         return None
+    from importlib.util import find_spec
+
     for module, function in READERS[protocol]:
         if find_spec(module.partition(".")[0]):
             return getattr(import_module(module), function)(value)

@@ -186,8 +186,8 @@ class Model:
     ) -> Report:
         """How sure the coefficients are, and how good the predictions on rows whose target is known: a `Report`.
 
-        On the data that the model was trained on, `Report.rows` says so; if a part of them was held out (``test`` of
-        `gradstep.train`), only that part is reported on.
+        On the data that the model was trained on, `Report.evaluated_on` says so. If a part of them was held out
+        (``test`` of `gradstep.train`), only that part is reported on.
 
         Parameters
         ----------

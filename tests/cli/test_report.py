@@ -49,7 +49,7 @@ def test_metrics_are_those_of_scikit_learn(classes: int, weight: str | None) -> 
     drop = [] if weight else ["n"]
     model = gradstep.train(data, "y", weight=weight, drop=drop, l2=0.01)
     found = model.report(new)
-    assert found.rows == "other" and found.fold_errors is None
+    assert found.evaluated_on == "other" and found.fold_errors is None
     y, s = labels(model, new), new["n"] if weight else np.ones(70)
     z = design(model, new) @ np.column_stack([np.atleast_2d(model.weights), np.atleast_1d(model.bias)]).T
     scores = np.column_stack([np.zeros(70), z]) if classes == 2 else z
@@ -151,14 +151,14 @@ def test_it_knows_the_rows_trained_on(folder: Path, capfd: pytest.CaptureFixture
     trained(capfd, "data.csv", "--test", 0.3, "--seed", 7, "--out", "test.json")
     model, split = gradstep.load("all.json"), gradstep.load("test.json")
     for same in ("data.csv", "data.parquet", frame, frame.to_pandas(), frame.select("y", "kind", "z", "x")):
-        assert model.report(same).rows == "trained on"
+        assert model.report(same).evaluated_on == "trained on"
         held = split.report(same)
-        assert held.rows == "held out"
+        assert held.evaluated_on == "held out"
         assert held.evaluation.rows == round(0.3 * (frame["y"] == "low").sum()) + round(
             0.3 * (frame["y"] == "high").sum()
         )
     for other in ("part.csv", frame.head(100), frame.reverse(), frame.with_columns(x=pl.col("x") + 1e-12)):
-        assert model.report(other).rows == split.report(other).rows == "other"
+        assert model.report(other).evaluated_on == split.report(other).evaluated_on == "other"
     # What is held out was not trained on: training on the rest gives the model.
     rest = held_in(split, frame)
     again = gradstep.train(rest)
@@ -167,12 +167,12 @@ def test_it_knows_the_rows_trained_on(folder: Path, capfd: pytest.CaptureFixture
         split.bias,
         split.result["trained_on"],
     )
-    assert again.report(rest).rows == split.report(rest).rows == "trained on"
+    assert again.report(rest).evaluated_on == split.report(rest).evaluated_on == "trained on"
     text = json.loads(Path("test.json").read_text())
     text["options"]["test_seed"] = 8  # another split than that of the model
-    assert gradstep.Model.from_json(json.dumps(text)).report(frame).rows == "other"
+    assert gradstep.Model.from_json(json.dumps(text)).report(frame).evaluated_on == "other"
     del text["result"]["trained_on"]
-    assert gradstep.Model.from_json(json.dumps(text)).report(frame).rows == "unknown"
+    assert gradstep.Model.from_json(json.dumps(text)).report(frame).evaluated_on == "unknown"
 
 
 def held_in(split: gradstep.Model, frame: Any) -> Any:
@@ -210,7 +210,7 @@ def test_folds_are_predicted_by_models_of_the_others(classes: int, standardize: 
     for k in range(3):
         rest, out = ({name: values[chosen] for name, values in data.items()} for chosen in (fold != k, fold == k))
         each.append(gradstep.train(rest, "y", **options).report(out).evaluation)
-    assert found.rows == "left out in turn" and found.evaluation.rows == 150
+    assert found.evaluated_on == "left out in turn" and found.evaluation.rows == 150
     assert found.fold_errors and found.fold_errors.keys() == {"log_loss", "brier_score", "auc", "accuracy"}
     for name, error in found.fold_errors.items():
         values = [getattr(part, name) for part in each]
@@ -241,7 +241,7 @@ def test_folds_that_cannot_be_trained_are_named() -> None:
         gradstep.train(data, l2=0.1).report(data, folds=4)
     estimator = gradstep.LogisticRegression(l2=0.1).fit(np.array(data["x"])[:, None], data["y"])
     model = estimator.to_model(features=["x"], target="y")
-    assert model.report(data).rows == "unknown"
+    assert model.report(data).evaluated_on == "unknown"
     with pytest.raises(ValueError, match="folds trains the model again"):
         model.report(data, folds=2)
 

@@ -19,7 +19,7 @@ FORMAT = "gradstep-report"
 MOST_CORNERS = 200
 """The most corners of an ROC curve in a document."""
 
-Rows: TypeAlias = Literal["trained on", "held out", "left out in turn", "other", "unknown"]
+Where: TypeAlias = Literal["trained on", "held out", "left out in turn", "other", "unknown"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -34,7 +34,7 @@ class Report:
         The model.
     data : str
         What it is evaluated on: the path of the file, or "data".
-    rows : {"trained on", "held out", "left out in turn", "other", "unknown"}
+    evaluated_on : {"trained on", "held out", "left out in turn", "other", "unknown"}
         What the model has to do with the rows that it is evaluated on. It was trained on all of them; or they are those
         that ``test`` held out; or each was predicted without it, by models of the other folds; or the table is another
         than the one trained on, which a part of that one is, too; or the model does not tell what it was trained on.
@@ -54,7 +54,7 @@ class Report:
     --------
     >>> table = {"hours": [0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0], "passed": [0, 0, 1, 0, 1, 0, 1, 1]}
     >>> report = gradstep.train(table).report(table)
-    >>> report.rows, round(report.evaluation.log_loss, 4), round(report.evaluation.auc, 4)
+    >>> report.evaluated_on, round(report.evaluation.log_loss, 4), round(report.evaluation.auc, 4)
     ('trained on', 0.5281, 0.8125)
     >>> report.coefficients.odds_ratios.round(3)
     array([3.281, 0.069])
@@ -62,7 +62,7 @@ class Report:
 
     model: Model
     data: str
-    rows: Rows
+    evaluated_on: Where
     evaluation: Evaluation
     fold_errors: dict[str, float] | None
     coefficients: Coefficients
@@ -80,7 +80,7 @@ class Report:
             "gradstep": model.gradstep,
             "data": self.data,
             "rows": found.rows,
-            "evaluated_on": self.rows,
+            "evaluated_on": self.evaluated_on,
             "target": model.target,
             "classes": model.classes,
             "weights": _numbers(found.weights),

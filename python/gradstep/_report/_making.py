@@ -13,7 +13,7 @@ from gradstep._encoding import Format
 from gradstep._evaluation import METRICS, Evaluation, Predicted, evaluate, joined
 from gradstep._formulas import loss
 from gradstep._model import Model
-from gradstep._report import Report, Rows
+from gradstep._report import Report, Where
 from gradstep._split import dealt, digest, held_out
 from gradstep._table import Table, of_data
 from gradstep._train import Plan
@@ -105,16 +105,16 @@ def problem_of(model: Model, table: Table, weight: str | None, missing: str | No
 
 def report(model: Model, problem: Problem, data: str, folds: int | None = None) -> Report:
     """The report of a model on rows with labels; with folds, of models that are trained on the others."""
-    rows, seen = _held_out(model, problem)
+    where, seen = _held_out(model, problem)
     if folds is None:
         found, errors = evaluate(_predicted(model, seen), len(model.classes)), None
     else:
-        rows = "left out in turn"
+        where = "left out in turn"
         found, errors = _cross_validated(model, problem, folds)
-    return Report(model, data, rows, found, errors, _coefficients(model), _no_errors(model), tuple(problem.notes))
+    return Report(model, data, where, found, errors, _coefficients(model), _no_errors(model), tuple(problem.notes))
 
 
-def _held_out(model: Model, problem: Problem) -> tuple[Rows, Problem]:
+def _held_out(model: Model, problem: Problem) -> tuple[Where, Problem]:
     """What the model has to do with the rows; and those that it was not trained on, if that is known of some."""
     trained_on, split_from = model.result.get("trained_on"), model.result.get("split_from")
     if trained_on is None:

@@ -143,7 +143,7 @@ def _quality(report: Report) -> Section:
             error = report.fold_errors[name]
             shown += f" ± {100 * error:.2f} %" if name == "accuracy" else f" ± {error:.6f}"
         rows.append((NAMES[name], shown))
-    said = WHERE[report.rows]
+    said = WHERE[report.evaluated_on]
     if report.fold_errors is not None:
         said += "; ± is the standard error of the mean over the folds"
     return Section("Predictions", said, (), rows)
