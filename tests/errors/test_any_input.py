@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import is_dataclass
 from typing import Any
@@ -393,6 +394,18 @@ def test_options_of_a_path(options: dict[str, Any], classes: int) -> None:
         assert names_one_of({"l1_ratio": None, **options}, path)
     else:
         assert np.isfinite(path.weights).all() and np.isfinite(path.objective).all()
+
+
+TRAIN_OPTIONS = sorted(set(inspect.signature(gradstep.train).parameters) - {"data", "trainer"})
+
+
+@settings(max_examples=cases(200))
+@given(options=st.dictionaries(st.sampled_from(TRAIN_OPTIONS), ANYTHING, max_size=3))
+def test_options_of_training(options: dict[str, Any]) -> None:
+    table = {"a": [0.0, 1.0, 2.0, 3.0, 1.5, 2.5], "b": [2, 0, 1, 1, 0, 2], "y": [0, 0, 1, 1, 1, 0]}
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
+        kind, model = outcome(lambda: gradstep.train(table, **{"l2": 0.1, "max_passes": 30, **options}))
+    assert kind == "refused" or np.isfinite(model.weights).all()
 
 
 @settings(max_examples=cases(200))
