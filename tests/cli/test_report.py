@@ -157,6 +157,9 @@ def test_it_knows_the_rows_trained_on(folder: Path, capfd: pytest.CaptureFixture
         assert held.evaluation.rows == round(0.3 * (frame["y"] == "low").sum()) + round(
             0.3 * (frame["y"] == "high").sum()
         )
+    first = frame.head(1).with_columns(y=pl.lit("low" if frame["y"][0] == "high" else "high"))
+    flipped = pl.concat([first, frame.tail(-1)])
+    assert model.report(flipped).evaluated_on == "other"
     for other in ("part.csv", frame.head(100), frame.reverse(), frame.with_columns(x=pl.col("x") + 1e-12)):
         assert model.report(other).evaluated_on == split.report(other).evaluated_on == "other"
     # What is held out was not trained on: training on the rest gives the model.
@@ -338,6 +341,9 @@ def test_labels_are_known_again_as_they_are_written(folder: Path, classes: list[
     assert model.classes == classes
     assert model.report("new.csv").evaluation.weights.tolist() == [2, 2]
     assert model.report({"x": [1, 2], "y": classes}).evaluation.weights.tolist() == [1, 1]
+    if isinstance(classes[0], bool):
+        with pytest.raises(ValueError, match="data row 1: must hold one of the classes False, True, got 0"):
+            model.report({"x": [1, 2], "y": [0, 1]})
 
 
 def schema() -> Any:
