@@ -397,12 +397,15 @@ def fit(
             raise ValueError(f"bias must be None without weights, got {text(bias)}")
         start = parameters(weights, bias)
     matrix: Any
+    given: Any = X
     if is_source(X):
-        X = opened(X, y, sample_weight, offset)
-        matrix, labels = (X.read, X.n_columns, X.is_single), X.y
-        of_rows, columns = [X.sample_weight, X.offset], X.n_columns
+        given = source = opened(X, y, sample_weight, offset)
+        matrix, labels = (source.read, source.n_columns, source.is_single), source.y
+        of_rows, columns = [source.sample_weight, source.offset], source.n_columns
+        names = tuple(source.column_names) or None
     else:
         matrix, labels = features(X), real("y", y)
+        names = feature_names(X)
         of_rows = [optional_real("sample_weight", sample_weight), optional_real("offset", offset)]
         columns = matrix[1][1] if isinstance(matrix, tuple) else matrix.shape[-1]
     options = (
@@ -412,8 +415,8 @@ def fit(
             [
                 optional_real("penalty_factors", penalty_factors),
                 *(
-                    _per_column(columns, name, given)
-                    for name, given in (("prior", prior), ("lower", lower), ("upper", upper))
+                    _per_column(columns, name, numbers)
+                    for name, numbers in (("prior", prior), ("lower", lower), ("upper", upper))
                 ),
             ],
             flag("firth", firth),
@@ -431,12 +434,12 @@ def fit(
     try:
         found = _native.fit(matrix, labels, *options)
     except ValueError as error:
-        raise explained(error, X, labels) from None
+        raise explained(error, given, labels) from None
     found["stop_reason"] = StopReason(found["stop_reason"])
     if found["separation"] is not None:
         found["separation"] = Separation._make(found["separation"])
     found["aliased"] = tuple(map(Alias._make, found["aliased"]))
-    return Optimum(**found, feature_names=feature_names(X))
+    return Optimum(**found, feature_names=names)
 
 
 def _per_column(columns: int, name: str, given: ArrayLike | None) -> Array | None:

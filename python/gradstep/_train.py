@@ -158,7 +158,7 @@ def train(
         How dates are written, such as "%d/%m/%Y".
     standardize : bool, default False
         Bring every feature to mean 0 and standard deviation 1 first.
-    l1, l2, fit_bias, solver, gap_tol, tol, certify, max_passes
+    l1, l2, firth, fit_bias, solver, gap_tol, tol, certify, max_passes
         Those of `gradstep.fit`.
     cv : int, optional
         Choose the strength of the penalty by the loss on so many parts of the rows, each left out in turn.
@@ -219,7 +219,14 @@ def train(
         missing=_choice("missing", missing, ("drop", "mean", "indicator")),
         date_format=_optional_word("date_format", date_format),
     )
-    options = {"l1": l1, "l2": l2, "firth": _options.flag("firth", firth), "gap_tol": gap_tol, "tol": tol, "certify": certify}
+    options = {
+        "l1": l1,
+        "l2": l2,
+        "firth": _options.flag("firth", firth),
+        "gap_tol": gap_tol,
+        "tol": tol,
+        "certify": certify,
+    }
     options |= {"max_passes": max_passes, "fit_bias": fit_bias}
     plan = Plan(
         options=_checked(options | {"solver": _choice("solver", solver, SOLVERS)}, trainer, cv),
