@@ -407,7 +407,8 @@ def fit(
         matrix, labels = features(X), real("y", y)
         names = feature_names(X)
         of_rows = [optional_real("sample_weight", sample_weight), optional_real("offset", offset)]
-        columns = matrix[1][1] if isinstance(matrix, tuple) else matrix.shape[-1]
+        shape = matrix[1] if isinstance(matrix, tuple) else matrix.shape
+        columns = shape[-1] if shape else 0
     options = (
         of_rows,
         (
