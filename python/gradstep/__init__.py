@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from gradstep._explain import explain as explain
     from gradstep._model import Model as Model
     from gradstep._model import load as load
+    from gradstep._onnx import register_skl2onnx as register_skl2onnx
     from gradstep._page import show as show
     from gradstep._report import Report as Report
     from gradstep._train import train as train
@@ -114,6 +115,7 @@ __all__ = [
     "loss_gradient",
     "path",
     "predict_proba",
+    "register_skl2onnx",
     "show",
     "show_config",
     "sigmoid",
@@ -134,6 +136,7 @@ _LATER = {
     "Model": "_model",
     "load": "_model",
     "Report": "_report",
+    "register_skl2onnx": "_onnx",
     "show": "_page",
     "train": "_train",
 }

@@ -114,7 +114,9 @@ def test_what_must_be_decided_is_told_in_arguments() -> None:
         with pytest.raises(ValueError, match="column 'a'") as caught:
             gradstep.train({"a": cells, "b": range(8), "y": [0, 1] * 4})
         assert words in str(caught.value) and "--" not in str(caught.value)
-    with pytest.raises(ValueError, match=r"no optimum: along column 'x' .* such as l2=0\.001 or firth=True, makes them finite"):
+    with pytest.raises(
+        ValueError, match=r"no optimum: along column 'x' .* such as l2=0\.001 or firth=True, makes them finite"
+    ):
         gradstep.train({"x": [1, 2, 3, 4], "y": [0, 0, 1, 1]})
     with pytest.raises(ValueError, match="must hold one of the categories 'C', 'Q', 'S', got 'X'"):
         gradstep.train(frame, **ASKED).report(frame.assign(port="X"))

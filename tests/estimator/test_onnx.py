@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from gradstep import LogisticRegression, LogisticRegressionCV
+from gradstep import LogisticRegression, LogisticRegressionCV, register_skl2onnx
 from helpers.estimators import problem
 
 pytest.importorskip("onnx")
@@ -73,3 +75,25 @@ def test_what_it_needs_is_said() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     *_, last = done.stderr.splitlines()
     assert last.startswith("ImportError: to_onnx needs onnx 1.16") and "gradstep[onnx]" in last
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+@pytest.mark.parametrize("labels", ["words", "integers", "booleans", "floats"])
+def test_skl2onnx_converts_a_pipeline(labels: str, dtype: Any, classes: int) -> None:
+    skl2onnx = pytest.importorskip("skl2onnx")
+    X, y = problem(classes)
+    X = (10 * X).astype(dtype)
+    codes = np.unique(y, return_inverse=True)[1]
+    if labels != "words":
+        y = {"integers": codes * 10 - 10, "booleans": codes > 0, "floats": codes * 2.0}[labels]
+    register_skl2onnx()
+    for estimator in (LogisticRegression(l2=0.01), LogisticRegressionCV(Cs=2, cv=2)):
+        steps = make_pipeline(StandardScaler(), estimator).fit(X, y)
+        converted = skl2onnx.to_onnx(steps, X[:1], options={"zipmap": False})
+        session = onnxruntime.InferenceSession(converted.SerializeToString(), providers=["CPUExecutionProvider"])
+        label, probabilities = session.run(["label", "probabilities"], {"X": X})
+        # skl2onnx scales float32 and integers in float32.
+        np.testing.assert_allclose(probabilities, steps.predict_proba(X), atol=1e-12 if dtype == np.float64 else 1e-6)
+        sure = np.abs(np.partition(probabilities, -2, axis=1)[:, -2:] @ [1, -1]) > 1e-5
+        assert sure.mean() > 0.9 and label[sure].tolist() == steps.predict(X)[sure].tolist()
