@@ -51,6 +51,8 @@ class Source:
 
 def is_source(X: Any) -> bool:
     """Whether the features are to be read from `X` in batches."""
+    if isinstance(X, np.ndarray):
+        return False
     if isinstance(X, (str, os.PathLike)) or callable(X):
         return True
     if isinstance(X, (list, tuple)):
