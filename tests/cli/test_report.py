@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -146,11 +147,12 @@ def test_it_knows_the_rows_trained_on(folder: Path, capfd: pytest.CaptureFixture
     frame = pl.DataFrame(table()).drop("n")
     frame.write_csv("data.csv")
     frame.write_parquet("data.parquet")
+    of_pandas = pd.DataFrame(frame.to_dict(as_series=False))
     frame.head(100).write_csv("part.csv")
     trained(capfd, "data.csv", "--out", "all.json")
     trained(capfd, "data.csv", "--test", 0.3, "--seed", 7, "--out", "test.json")
     model, split = gradstep.load("all.json"), gradstep.load("test.json")
-    for same in ("data.csv", "data.parquet", frame, frame.to_pandas(), frame.select("y", "kind", "z", "x")):
+    for same in ("data.csv", "data.parquet", frame, of_pandas, frame.select("y", "kind", "z", "x")):
         assert model.report(same).evaluated_on == "trained on"
         held = split.report(same)
         assert held.evaluated_on == "held out"
