@@ -216,8 +216,9 @@ def _not_real(name: str, value: Any, array: Array) -> TypeError:
         return TypeError(f"{expected}, got dtype object: its elements are numbers, of which .astype(float) makes one")
     if name == "y" and isinstance(wrong, str | bytes):
         words = list(dict.fromkeys(str(item) for item in objects.flat))
+        codes = "0 and 1" if len(words) < 3 else "codes 0, 1, 2, …"
         shown = ", ".join(map(repr, words[:MOST_SHOWN])) + (", …" if len(words) > MOST_SHOWN else "")
-        return TypeError(f"{expected}, got words ({shown}): use LogisticRegression, or 0 and 1")
+        return TypeError(f"{expected}, got words ({shown}): use LogisticRegression, or {codes}")
     if array.dtype != object and len(place) < 2:
         return TypeError(f"{expected}, got dtype {array.dtype}")
     where = f"column {place[1]}" if len(place) == 2 else f"index {', '.join(map(str, place))}"

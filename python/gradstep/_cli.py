@@ -408,8 +408,12 @@ def predict(
 @cli.command("show")
 @click.argument("file", type=PATH)
 @target_option
+@_cli_columns.options(
+    *(option for option in _cli_columns.COLUMNS if option is not _cli_columns.WEIGHT), *_cli_columns.FORMAT
+)
 @click.option(
     "--columns",
+    "drawn",
     metavar="COLUMN COLUMN",
     nargs=2,
     help="The two columns to draw, with all others at their means.  [default: those that change the scores most]",
@@ -423,7 +427,7 @@ def predict(
 def show_descent(
     file: Path,
     target: str | None,
-    columns: tuple[str, str] | None,
+    drawn: tuple[str, str] | None,
     l2: float,
     shuffle: bool,
     seed: int | None,
@@ -431,26 +435,27 @@ def show_descent(
     header: bool | None,
     out: Path | None,
     no_open: bool,
-    **options: Scalar,
+    **options: Any,
 ) -> None:
     """Make a page that shows gradient descent on FILE update by update, and open it.
 
     The page is one HTML file that needs no network: points, line, error, and the formulas with their numbers, for many
     learning rates, with the sigmoid and as a perceptron. It begins with those that are given here. Its name is printed.
-    FILE is read as train does; the target has two values.
+    FILE is read as train does, but rows have no weights; the target has two values.
     """
     from gradstep import show
 
     if seed is not None and not shuffle:
         raise click.UsageError("--seed needs --shuffle.")
     check_out(out, file)
-    problem = Problem.read(file, header, target)
+    columns = {name: options.pop(name) for name in (*_cli_columns.NAMES, *_cli_columns.FORMAT_NAMES)}
+    problem = Problem.read(file, header, target, _cli_columns.asked_of(columns), _cli_columns.format_of(columns))
     if len(problem.classes) > 2:
         raise ValueError(
             f"target {problem.target!r} has {len(problem.classes)} values: the page is for two; "
             "gradstep train --plot draws the regions of more"
         )
-    pair = None if columns is None else [problem.column(name) for name in columns]
+    pair = None if drawn is None else [problem.column(name) for name in drawn]
     options = DESCENT | given(**options, shuffle=shuffle, seed=seed, l2=l2)
     trained = descent(problem, options, standardize)
     page = show(

@@ -48,12 +48,13 @@ FORMAT = (
 )
 """Of `train`, which keeps them in the model, and of `predict`, for a file that is written in another way."""
 
+WEIGHT = click.option("--weight", metavar="COLUMN", help="Column with the weights of the rows, such as counts.")
 COLUMNS = (
     _several("--features", "features", "The columns to train on.  [default: all but the target]"),
     _several("--drop", "drop", "Columns to leave out."),
     _several("--categorical", "categorical", "Columns whose values are categories, though they are numbers or many."),
     _several("--id", "ids", "Columns that say which row it is: not trained on, and kept by predict."),
-    click.option("--weight", metavar="COLUMN", help="Column with the weights of the rows, such as counts."),
+    WEIGHT,
     click.option(
         "--positive",
         metavar="VALUE",
@@ -67,6 +68,11 @@ COLUMNS = (
     ),
     click.option("--date-format", metavar="FORMAT", help="How dates are written, such as %d/%m/%Y.  [default: look]"),
 )
+
+
+NAMES = ("features", "drop", "categorical", "ids", "positive", "missing", "date_format")
+FORMAT_NAMES = ("delimiter", "decimal", "encoding", "na")
+"""What the options are called in Python, without the weight."""
 
 
 def options(*several: Callable[[Any], Any]) -> Callable[[Command], Command]:
@@ -88,6 +94,4 @@ def format_of(given: dict[str, Any]) -> Format:
 
 def asked_of(given: dict[str, Any]) -> Asked:
     """What the options say of the columns."""
-    lists = ("features", "drop", "categorical", "ids")
-    single = ("weight", "positive", "missing", "date_format")
-    return Asked(**{name: given[name] for name in (*lists, *single)})
+    return Asked(weight=given.get("weight"), **{name: given[name] for name in NAMES})

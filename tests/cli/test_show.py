@@ -42,6 +42,17 @@ def test_the_page_is_that_of_the_function(folder: Path, standardize: bool) -> No
     assert want.read_text(encoding="utf-8") == (folder / "page.html").read_text(encoding="utf-8")
 
 
+def test_its_advice_on_columns_can_be_followed(folder: Path) -> None:
+    names = pl.Series("name", [f"n{k}" for k in range(len(problem()))])
+    frame = problem().with_columns(names, pl.when(names == "n0").then(None).otherwise(pl.col("a")).alias("a"))
+    frame.select("name", *problem().columns).write_csv("data.csv")
+    command = ["show", "data.csv", "--epochs", 2, "--no-open", "--out", "page.html"]
+    refused = program(*command, cwd=folder)
+    assert refused.returncode == 1 and refused.stderr.rstrip().endswith("add: --drop name --missing drop")
+    assert program(*command, "--drop", "name", "--missing", "drop", cwd=folder).returncode == 0
+    assert held((folder / "page.html").read_text(encoding="utf-8"))["names"] == ["a", "count", "flag"]
+
+
 def test_the_perceptron_of_another_target(folder: Path) -> None:
     frame = problem().drop("answer").select("flag", "a", "count")
     frame.write_csv("data.csv")

@@ -164,11 +164,13 @@ def test_what_is_no_number_is_named_by_its_column(given: Any, words: str) -> Non
         (pd.Series(["yes", "no", "yes", "no"], dtype="category"), "'yes', 'no'"),
         (pl.Series(["no", "yes", "no", "no"]), "'no', 'yes'"),
         (pa.array(["no", "yes", "no", "no"]), "'no', 'yes'"),
+        (["no", "yes", "no", "perhaps"], "'no', 'yes', 'perhaps'"),
         (np.array([f"{k}" for k in range(20)]), "'0', '1', '2', '3', '4', '5', '6', '7', …"),
     ],
 )
 def test_labels_that_are_words_are_shown(y: Any, words: str) -> None:
-    expected = f"y must be an array of real numbers, got words ({words}): use LogisticRegression, or 0 and 1"
+    codes = "0 and 1" if words.count(",") == 1 else "codes 0, 1, 2, …"
+    expected = f"y must be an array of real numbers, got words ({words}): use LogisticRegression, or {codes}"
     for call in (gradstep.fit, gradstep.Trainer().fit, lambda X, y: gradstep.loss(X, y, WEIGHTS)):
         with pytest.raises(TypeError) as caught:
             call(X, y)
