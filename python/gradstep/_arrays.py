@@ -176,6 +176,8 @@ def explained(error: ValueError, X: Any, y: Array) -> ValueError:
     if not message.startswith("y must be "):
         return error
     labels = np.unique(y)
+    if np.isnan(labels[-1:]).any():
+        return error
     one_too_many = np.array_equal(labels, np.arange(1, len(labels) + 1))
     if one_too_many and 2 <= len(labels) <= (MOST_SHOWN if "class codes" in message else 2):
         return ValueError(f"{message}: labels are {_listed(labels)}: subtract 1, or use LogisticRegression")

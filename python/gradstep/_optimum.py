@@ -212,6 +212,8 @@ class Optimum(Fitted):
         if self.separation is not None:
             along = self._columns(np.flatnonzero(np.atleast_2d(self.separation.weights).any(axis=0)).tolist())
             remedy = "l2 > 0" if self.weights.ndim == 2 else "l2 > 0 or firth=True"
+            if not np.any(self.separation.weights):
+                along, remedy = "all labels are equal", "firth=True"
             facts["separated"] = f"{along}; with {remedy} there is an optimum"
         if self.aliased:
             facts["left out"] = self._columns([alias.column for alias in self.aliased])

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from gradstep._arrays import Array, features, real, shape_text
+from gradstep._frames import feature_names
 from gradstep._options import kind
 
 BATCH_ROWS = 1 << 16
@@ -83,10 +84,11 @@ def _of_function(X: Callable[[], Iterable[Any]], y: Any, sample_weight: Any, off
             )
     labels: list[Array] = []
     weights: list[Array] = []
-    columns, single = None, True
+    columns, names, single = None, None, True
     for number, batch in enumerate(_iterated(X)):
         rows, of_rows = _parts(batch, number)
         columns = _same_columns(rows, columns, number)
+        names = _same_names(batch[0], names, number)
         single &= rows.dtype == np.float32
         for what, numbers in zip(("labels", "sample weights"), of_rows, strict=False):
             if numbers.shape != (len(rows),):
@@ -98,18 +100,25 @@ def _of_function(X: Callable[[], Iterable[Any]], y: Any, sample_weight: Any, off
         if len(of_rows) > 1:
             weights.append(of_rows[1].copy())
         if weights and len(weights) != len(labels):
-            raise ValueError(f"X must return sample weights in every batch or in none, got none in batch {number}")
+            raise ValueError(
+                f"X must return sample weights in every batch or in none, got them in {len(weights)} of {number + 1}"
+            )
     if columns is None or not sum(map(len, labels)):
         raise ValueError("X must return at least one row, got none")
-    batches = lambda: (_parts(batch, number)[0] for number, batch in enumerate(_iterated(X)))  # noqa: E731
+
+    def matrices() -> Iterator[Array]:
+        for number, batch in enumerate(_iterated(X)):
+            _same_names(batch[0], names, number)
+            yield _parts(batch, number)[0]
+
     return Source(
-        read=_Rows(batches, columns, np.dtype(np.float32 if single else np.float64), sum(map(len, labels))),
+        read=_Rows(matrices, columns, np.dtype(np.float32 if single else np.float64), sum(map(len, labels))),
         n_columns=columns,
         is_single=single,
         y=np.concatenate(labels),
         sample_weight=np.concatenate(weights) if weights else None,
         offset=None,
-        column_names=[],
+        column_names=list(names or []),
     )
 
 
@@ -140,6 +149,14 @@ def _same_columns(rows: Array, columns: int | None, number: int) -> int:
     return got
 
 
+def _same_names(rows: Any, names: tuple[str, ...] | None, number: int) -> tuple[str, ...] | None:
+    """The names of a frame's columns, which must be those of the first batch."""
+    got = feature_names(rows)
+    if number and got != names:
+        raise ValueError(f"X must return frames with the columns of the first, got {got} in batch {number}")
+    return got
+
+
 # --- tables ----------------------------------------------------------------------------------------------------------
 
 
@@ -160,17 +177,18 @@ def _of_tables(X: Any, y: Any, sample_weight: Any, offset: Any) -> Source:
         if column not in schema.names:
             raise ValueError(f"{name} must be one of the columns {', '.join(schema.names)}, got {column!r}")
     chosen = {name: column for name, column in own.items() if column is not None}
-    names = [name for name in schema.names if name not in chosen.values()]
+    index = (schema.pandas_metadata or {}).get("index_columns", [])  # of a frame of pandas, no column
+    names = [name for name in schema.names if name not in chosen.values() and name not in index]
     if not names:
         raise ValueError(f"X must have columns beside {', '.join(chosen.values())}, got none")
-    for name in [*names, *chosen.values()]:
-        _check_number(schema.field(name))
+    for argument, column in [*(("X", name) for name in names), *chosen.items()]:
+        _check_number(argument, schema.field(column))
     single = all(str(schema.field(name).type) == "float" for name in names)
     dtype = np.dtype(np.float32 if single else np.float64)
     given: dict[str, list[Array]] = {name: [] for name in chosen}
     for first, batch in _batches(table, list(chosen.values())):
         for name, column in chosen.items():
-            given[name].append(_numbers(first, batch, column, np.dtype(np.float64)).copy())
+            given[name].append(_numbers(name, first, batch, column, np.dtype(np.float64)).copy())
     rows = {name: np.concatenate(parts) if parts else np.empty(0) for name, parts in given.items()}
     if not len(rows["y"]):
         raise ValueError("X must have at least one row, got none")
@@ -179,7 +197,7 @@ def _of_tables(X: Any, y: Any, sample_weight: Any, offset: Any) -> Source:
         for first, batch in _batches(table, names):
             matrix = np.empty((batch.num_rows, len(names)), dtype)
             for j, name in enumerate(names):
-                matrix[:, j] = _numbers(first, batch, name, dtype)
+                matrix[:, j] = _numbers("X", first, batch, name, dtype)
             yield matrix
 
     return Source(
@@ -196,7 +214,7 @@ def _of_tables(X: Any, y: Any, sample_weight: Any, offset: Any) -> Source:
 def _files(X: Any) -> Any:
     """The dataset of the files of Parquet that a path, a pattern or a list of paths names."""
     try:
-        from pyarrow import dataset
+        from pyarrow import ArrowInvalid, dataset
     except ImportError:
         raise ImportError("X is a file: reading it needs pyarrow, pip install 'gradstep[parquet]'") from None
     paths = [os.fspath(path) for path in (X if isinstance(X, (list, tuple)) else [X])]
@@ -208,17 +226,48 @@ def _files(X: Any) -> Any:
     missing = [path for path in found if not os.path.exists(path)]
     if missing or not found:
         raise FileNotFoundError(f"X names a file that does not exist: {(missing or paths)[0]!r}")
-    return dataset.dataset(found if len(found) > 1 else found[0], format="parquet")
+    try:
+        table = dataset.dataset(found if len(found) > 1 else found[0], format="parquet")
+        _check_files(table)
+    except ArrowInvalid as error:
+        why = str(error).splitlines()[0]
+        raise ValueError(f"X must name files of Parquet, got {paths[0]!r}: {why}; of CSV, see gradstep.train") from None
+    return table
 
 
-def _check_number(field: Any) -> None:
+def _check_files(table: Any) -> None:
+    """Raise unless all files have the same columns, of the same types."""
+    for fragment in table.get_fragments():
+        for field in table.schema:
+            place = fragment.physical_schema.get_field_index(field.name)
+            type = fragment.physical_schema.field(place).type if place >= 0 else "none"
+            if type != field.type and field.name not in _partitions(table, fragment):
+                raise ValueError(
+                    f"X must have files of the same columns and types, got column {field.name!r} as {type} in "
+                    f"{fragment.path} and as {field.type} in the first"
+                )
+        if more := set(fragment.physical_schema.names) - set(table.schema.names):
+            raise ValueError(
+                f"X must have files of the same columns and types, got column {min(more)!r} in {fragment.path} and not "
+                "in the first"
+            )
+
+
+def _partitions(table: Any, fragment: Any) -> Any:
+    """The columns of the table that a file has in its path and not in itself."""
+    from pyarrow import dataset
+
+    return dataset.get_partition_keys(fragment.partition_expression)
+
+
+def _check_number(argument: str, field: Any) -> None:
     from pyarrow import types
 
     is_number = types.is_integer(field.type) or types.is_floating(field.type) or types.is_boolean(field.type)
     if not is_number:
         raise TypeError(
-            f"X must have columns of numbers, got column {field.name!r} of type {field.type}: encode it, or leave it "
-            "out of the file"
+            f"{argument} must have numbers, got column {field.name!r} of type {field.type}: encode it"
+            + ("" if argument != "X" else ", or leave it out of the file")
         )
 
 
@@ -233,12 +282,13 @@ def _batches(table: Any, columns: list[str]) -> Iterator[tuple[int, Any]]:
         first += batch.num_rows
 
 
-def _numbers(first: int, batch: Any, name: str, dtype: np.dtype[Any]) -> Array:
+def _numbers(argument: str, first: int, batch: Any, name: str, dtype: np.dtype[Any]) -> Array:
     column = batch.column(batch.schema.get_field_index(name))
     if column.null_count:
         row = first + int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
         raise ValueError(
-            f"X must have no missing values, got one in column {name!r}, row {row}: fill them, or leave these rows out"
+            f"{argument} must have no missing values, got one in column {name!r}, row {row}: fill them, or leave these "
+            "rows out"
         )
     numbers: Array = column.to_numpy(zero_copy_only=False)
     return numbers.astype(dtype, copy=False)
@@ -274,7 +324,7 @@ class _Rows:
             taken = self._rest[: first + count - self._next]
             out[self._next - first :][: len(taken)] = taken
             self._next, self._rest = self._next + len(taken), self._rest[len(taken) :]
-        if self._next == self._count and (len(self._rest) or next(self._iterator, None) is not None):
+        if self._next == self._count and (len(self._rest) or any(len(batch) for batch in self._iterator)):
             raise ValueError(f"X must have {self._count} rows whenever it is read, as the first time, got more")
         return out
 

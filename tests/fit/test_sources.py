@@ -128,3 +128,22 @@ def test_each_pass_reads_once(problem: Any) -> None:
     best = gradstep.fit(counted, None, l2=1e-3)
     # Beside the passes: the labels, and the rows that units of columns are estimated from.
     assert len(times) <= best.passes + 3
+
+
+def test_names_of_frames_and_empty_batches() -> None:
+    pd = pytest.importorskip("pandas")
+    random = np.random.default_rng(4)
+    frame = pd.DataFrame(random.standard_normal((400, 2)), columns=["a", "b"])
+    y = (frame["a"] + random.logistic(size=400) > 0).astype(float)
+    parts = [slice(0, 0), slice(0, 250), slice(250, 250), slice(250, 400), slice(400, 400)]
+    best = gradstep.fit(lambda: ((frame[part], y[part]) for part in parts), None, l2=0.1)
+    assert numbers(best) == numbers(gradstep.fit(frame, y, l2=0.1)) and best.feature_names == ("a", "b")
+
+
+def test_an_index_of_pandas_is_no_column(tmp_path: Path) -> None:
+    pd = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow", exc_type=ImportError)
+    frame = pd.DataFrame({"a": [0.0, 5.0, 1.0, 2.0, 3.0], "y": [0, 1, 1, 0, 1]}, index=list("vwxyz"))
+    frame.to_parquet(tmp_path / "rows.parquet")
+    best = gradstep.fit(tmp_path / "rows.parquet", "y", l2=0.1)
+    assert best.feature_names == ("a",) and numbers(best) == numbers(gradstep.fit(frame[["a"]], frame["y"], l2=0.1))
