@@ -25,7 +25,7 @@ __all__ = ["CallbackSupportMixin", "Tasks", "with_callbacks"]
 
 
 class Tasks:
-    """The task of a fit, and below it a task for each iteration; the last of these is empty, as in scikit-learn."""
+    """The task of a fit, and below it a task for each iteration, at least one, and an empty one, as in scikit-learn."""
 
     def __init__(self, estimator: Any, samples: Samples, sample_weight: Any, weights: Any, bias: Any) -> None:
         self.are_watched = bool(getattr(estimator, "_skl_callbacks", None))
@@ -40,24 +40,31 @@ class Tasks:
         }
         self._fit = estimator._init_callback_context(max_subtasks=None)
         self._fit.call_on_fit_task_begin(estimator=estimator, **self._data)
-        self._iteration = self._begun(self._fitted(weights, bias))
+        self._start = self._fitted(weights, bias)
+        self._has_iterated = False
+        self._iteration = self._begun(self._start)
 
     def end_iteration(self, iteration: Iteration) -> bool:
         """Tell of an iteration's end, and of the next one's begin. Whether a callback stops the fit."""
         if not self.are_watched:
             return False
-        fitted = self._fitted(iteration.weights, iteration.bias)
+        return self._go_on(self._fitted(iteration.weights, iteration.bias))
+
+    def end(self) -> None:
+        """Tell of the end of the fit."""
+        if self.are_watched:
+            if not self._has_iterated:
+                self._go_on(self._start)
+            self._iteration.call_on_fit_task_end(estimator=self._estimator)
+            self._fit.call_on_fit_task_end(estimator=self._estimator, **self._data, reconstruction_attributes={})
+
+    def _go_on(self, fitted: dict[str, Any]) -> bool:
+        self._has_iterated = True
         stops = self._iteration.call_on_fit_task_end(
             estimator=self._estimator, **self._data, reconstruction_attributes=fitted
         )
         self._iteration = self._begun(fitted)
         return bool(stops)
-
-    def end(self) -> None:
-        """Tell of the end of the fit."""
-        if self.are_watched:
-            self._iteration.call_on_fit_task_end(estimator=self._estimator)
-            self._fit.call_on_fit_task_end(estimator=self._estimator, **self._data, reconstruction_attributes={})
 
     def _begun(self, fitted: dict[str, Any]) -> Any:
         task = self._fit.subcontext(task_name=f"{type(self._estimator).__name__} iteration")

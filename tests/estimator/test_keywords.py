@@ -236,3 +236,8 @@ def test_callbacks_are_told_of_each_iteration(classes: int) -> None:
     with warnings.catch_warnings(action="ignore"):
         assert LogisticRegression(C=10).set_callbacks(Recorder()).fit(X, y).n_iter_[0] == 2
     assert told[-1][0] == "teardown"
+    told.clear()
+    stop = 10**9
+    with warnings.catch_warnings(action="ignore"):
+        assert LogisticRegression(max_iter=0).set_callbacks(Recorder()).fit(X, y).n_iter_[0] == 0
+    assert [kind for kind, _ in told] == ["setup", "begin", *["begin", "end"] * 2, "end", "teardown"]
