@@ -336,7 +336,8 @@ impl Penalty {
         diagonal
     }
 
-    /// Calls `put(i, j, element)` with each element i > j of the Hessian of [`Penalty::diagonal`] that may not be zero.
+    /// Calls `put(i, j, element)` with each element i > j that may not be zero, of the Hessian whose diagonal
+    /// [`Penalty::diagonal`] gives.
     pub(crate) fn between(&self, basis: &Basis, mut put: impl FnMut(usize, usize, f64)) {
         if self.different().iter().all(|column| column.l2 == 0.0) {
             return;

@@ -10,7 +10,7 @@ use crate::reduce::STRIPE;
 use crate::simd::MulAdd;
 use crate::strips::Strips;
 
-/// A block of rows whose columns are contiguous, with the weights.
+/// A block of rows, each column of which is contiguous in memory, with the model's weights.
 #[derive(Clone, Copy)]
 pub(crate) struct ColumnTile<'a, F: Float, S: Simd> {
     pub(super) simd: S,
