@@ -104,15 +104,22 @@ def test_coefficients_are_those_of_the_textbook() -> None:
 
 
 def test_coefficients_of_classes_are_those_of_statsmodels() -> None:
-    models = pytest.importorskip("statsmodels.api")
+    """… 0.15.0 (MNLogit), whose numbers are written here: estimates, then standard errors."""
     data = table(rows=400, classes=3)
     model = gradstep.train(data, "y", drop=["n"])
     got = model.report(data).coefficients
-    want = models.MNLogit(labels(model, data), design(model, data)).fit(disp=False, method="newton", tol=1e-12)
     assert model.classes == ["high", "low", "none"] and got.reference == "high"
     assert got.classes == ("low",) * 5 + ("none",) * 5
-    np.testing.assert_allclose(got.estimates, np.asarray(want.params).T.ravel(), rtol=1e-5, atol=1e-7)
-    np.testing.assert_allclose(got.standard_errors, np.asarray(want.bse).T.ravel(), rtol=1e-5)
+    estimates = [
+        0.9147448773506294, 0.009398140446735979, 0.09424609557431546, 0.28097713202033137, -0.5641801015325253,
+        -0.18894213483527567, -0.00024297554235572723, 0.011578816367099842, -0.42756053043645564, 0.052349570396789495,
+    ]  # fmt: skip
+    errors = [
+        0.15128778605797794, 0.013354809807632935, 0.3199810533313779, 0.3221348139409043, 0.7114047909383381,
+        0.1471767104687654, 0.013180320952042076, 0.3040910616856845, 0.31892515938339344, 0.6923778985136401,
+    ]  # fmt: skip
+    np.testing.assert_allclose(got.estimates, estimates, atol=1e-9)
+    np.testing.assert_allclose(got.standard_errors, errors, rtol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -351,7 +358,7 @@ def test_labels_are_known_again_as_they_are_written(folder: Path, classes: list[
 def schema() -> Any:
     jsonschema = pytest.importorskip("jsonschema")
     path = ROOT / "docs" / "report.schema.json"
-    if not path.is_file():
+    if not path.is_file():  # beside an installed wheel, which does not bring the pages
         pytest.skip("the sources are not here")
     document = json.loads(path.read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(document)
