@@ -14,7 +14,7 @@ use crate::arrays::{Array, Number, View, numpy, pack};
 use crate::features::GivenFeatures;
 use crate::formulas::{GivenRows, OfRows};
 use crate::monitor::PythonMonitor;
-use crate::parameters::{GivenStart, classes_of, pack_biases, pack_weights, unpack_start};
+use crate::parameters::{GivenStart, classes_of, pack_parameters, unpack_start};
 use crate::value_error;
 
 /// The options of a `gradstep.Trainer` in the order of its parameters, except that `shuffle` and `seed` are one: the
@@ -182,19 +182,6 @@ impl<F: Number> Path<F> {
         shape.push(columns);
         (pack(py, self.weights).reshape(shape)?, biases).into_pyobject(py)
     }
-}
-
-/// The weights and the bias, or the biases of classes.
-fn pack_parameters<'py, F: Number>(
-    py: Python<'py>,
-    weights: &[F],
-    biases: &[F],
-) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
-    let classes = classes_of(biases.len());
-    Ok((
-        pack_weights(py, weights, classes)?,
-        pack_biases(py, biases, classes)?,
-    ))
 }
 
 /// Lets Ctrl-C through, calls the callback, and keeps the path if it is asked for.

@@ -15,7 +15,7 @@ use crate::arrays::{Array, Number, Real, View, numpy};
 use crate::features::GivenFeatures;
 use crate::formulas::{GivenRows, OfRows, vector};
 use crate::monitor::PythonMonitor;
-use crate::parameters::{GivenStart, classes_of, pack_biases, pack_weights, unpack_start};
+use crate::parameters::{GivenStart, pack_parameters, unpack_start};
 use crate::value_error;
 
 /// Elements up to which one thread does all of the work: counting processors would take longer.
@@ -240,7 +240,7 @@ fn pack_iteration<'py>(
     iteration: &Iteration<'_>,
     single: bool,
 ) -> PyResult<Bound<'py, PyTuple>> {
-    let (weights, biases) = pack_parameters(py, (iteration.weights, iteration.biases), single)?;
+    let (weights, biases) = pack_rounded(py, (iteration.weights, iteration.biases), single)?;
     let record = &iteration.record;
     (
         iteration.number,
@@ -257,27 +257,16 @@ fn pack_iteration<'py>(
 }
 
 /// Weights and biases, rounded to `f32` where they are to be `single`.
-fn pack_parameters<'py>(
+fn pack_rounded<'py>(
     py: Python<'py>,
     (weights, biases): (&[f64], &[f64]),
     single: bool,
 ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
-    fn pack<'py, F: Number>(
-        py: Python<'py>,
-        weights: &[F],
-        biases: &[F],
-    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
-        let classes = classes_of(biases.len());
-        Ok((
-            pack_weights(py, weights, classes)?,
-            pack_biases(py, biases, classes)?,
-        ))
-    }
     if single {
         let typed = |v: &[f64]| -> Vec<f32> { v.iter().map(|&v| f32::from_f64(v)).collect() };
-        pack(py, &typed(weights), &typed(biases))
+        pack_parameters(py, &typed(weights), &typed(biases))
     } else {
-        pack(py, weights, biases)
+        pack_parameters(py, weights, biases)
     }
 }
 
@@ -289,9 +278,9 @@ fn pack_optimum(
 ) -> PyResult<Bound<'_, PyDict>> {
     let separation = optimum
         .separation
-        .map(|(weights, biases)| pack_parameters(py, (&weights, &biases), false))
+        .map(|(weights, biases)| pack_rounded(py, (&weights, &biases), false))
         .transpose()?;
-    let (weights, bias) = pack_parameters(py, (&optimum.weights, &optimum.biases), single)?;
+    let (weights, bias) = pack_rounded(py, (&optimum.weights, &optimum.biases), single)?;
     let found = PyDict::new(py);
     found.set_item("weights", weights)?;
     found.set_item("bias", bias)?;

@@ -155,3 +155,16 @@ pub(crate) fn pack_biases<'py, F: Number>(
         _ => pack_weights(py, values, None),
     }
 }
+
+/// The weights and the bias, or the biases of classes, of a fit or a descent.
+pub(crate) fn pack_parameters<'py, F: Number>(
+    py: Python<'py>,
+    weights: &[F],
+    biases: &[F],
+) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    let classes = classes_of(biases.len());
+    Ok((
+        pack_weights(py, weights, classes)?,
+        pack_biases(py, biases, classes)?,
+    ))
+}

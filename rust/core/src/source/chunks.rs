@@ -256,7 +256,7 @@ impl<F: Float> Source for Chunks<'_, F> {
     fn select<'s>(
         &'s self,
         columns: &[usize],
-        precision: Precision,
+        _: Precision, // numbers of either are the same in f64
         job: &mut Job<'_>,
     ) -> Result<Box<dyn Part + 's>, Error> {
         let mut x = Vec::new();
@@ -267,7 +267,6 @@ impl<F: Float> Source for Chunks<'_, F> {
             x.extend(kernel::gather(&part, &rows));
             Ok(())
         })?;
-        let _ = precision; // numbers of either precision are the same in f64
         Ok(Box::new(Selected::of_dense(&self.labels, columns.len(), x)))
     }
 
