@@ -274,10 +274,17 @@ def _check_number(argument: str, field: Any) -> None:
 def _batches(table: Any, columns: list[str]) -> Iterator[tuple[int, Any]]:
     """Batches of these columns in the order of the rows, each with the number of its first row.
 
-    Little is read ahead, so that memory stays small.
+    Little is read ahead, and of a file of Parquet no more than 1 MiB at once, so that memory stays small.
     """
+    from pyarrow.dataset import ParquetFileFormat, ParquetFragmentScanOptions
+
+    options = {"batch_size": BATCH_ROWS, "batch_readahead": 1, "fragment_readahead": 1}
+    if isinstance(getattr(table, "format", None), ParquetFileFormat):
+        options["fragment_scan_options"] = ParquetFragmentScanOptions(
+            use_buffered_stream=True, buffer_size=1 << 20, pre_buffer=False
+        )
     first = 0
-    for batch in table.to_batches(columns=columns, batch_size=BATCH_ROWS, batch_readahead=1, fragment_readahead=1):
+    for batch in table.to_batches(columns=columns, **options):
         yield first, batch
         first += batch.num_rows
 
