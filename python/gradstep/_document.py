@@ -10,6 +10,8 @@ from contextlib import suppress
 from typing import Any, TypeAlias, TypeVar
 
 Scalar: TypeAlias = bool | int | float | str | None
+MOST_SHOWN = 5
+"""The most words that a message lists."""
 T = TypeVar("T")
 
 
@@ -73,7 +75,8 @@ def equal(value: object, expected: object) -> None:
 
 def choice(value: object, words: Sequence[str]) -> str:
     if not isinstance(value, str) or value not in words:
-        raise refusal(f"be {' or '.join(map(repr, words))}", value)
+        shown = [*map(reprlib.repr, words[:MOST_SHOWN]), *["…"] * (len(words) > MOST_SHOWN)]
+        raise refusal(f"be {' or '.join(shown)}", value)
     return value
 
 

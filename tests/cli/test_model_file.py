@@ -453,6 +453,13 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path: Path, monkeypatch
     assert os.listdir(tmp_path) == ["a.json"]
 
 
+def test_long_and_many_categories_are_not_all_listed(tmp_path: Path) -> None:
+    for levels in (["C", "Q", "9" * 400], [f"{k}" * 9 for k in range(200)]):
+        document = good_encoded()
+        document["encoding"]["columns"][1] |= {"levels": levels, "fill": "S"}
+        refused(tmp_path, json.dumps(document).encode(), f"be {levels[0]!r} or ", "got 'S'")
+
+
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="this system has no /dev/zero")
 def test_endless_file() -> None:
     with pytest.raises(ValueError, match="must have at most"):
