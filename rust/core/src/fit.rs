@@ -4,11 +4,10 @@
 use crate::error::{Error, check_room, one_of};
 use crate::float::{Float, Precision};
 use crate::kernel::{Dataset, Labels};
-use crate::linalg::centre;
-use crate::math::log_ratio;
 use crate::penalty::Penalty;
 use crate::reduce::{Job, Threads};
 use crate::solver::firth;
+use crate::solver::initial;
 use crate::solver::objective::Objective;
 use crate::solver::plane_search;
 use crate::solver::proof::{Goal, Outcome, Proof, prove};
@@ -277,7 +276,7 @@ fn solve(
         let elements = 8 * (columns + 1).pow(2);
         check_room(elements, "X", elements, "elements of its information")?;
         let objective = Objective::new(source, &labels, &penalty, options.fit_bias, precision);
-        let starts = starts_for_firth(&objective, &labels, start, &mut run)?;
+        let starts = initial::starts_for_firth(&objective, &labels, start, &mut run)?;
         let (proof, is_near) = firth::minimise(&objective, starts, goal, &mut run)?;
         return Ok(optimum(&objective, proof, is_near, run.passes, run.history));
     }
@@ -288,11 +287,11 @@ fn solve(
             ..Objective::new(source, &labels, &penalty, options.fit_bias, precision)
         };
         let outcome = if options.fit_bias && labels.are_equal {
-            let solution = without_second_class(&objective, &labels, &mut run)?;
+            let solution = initial::without_second_class(&objective, &labels, &mut run)?;
             prove(&objective, solution, goal, &mut run)?
         } else {
             let start = start.take().unwrap_or_default();
-            let (v, is_given) = begin(&objective, &labels, start, &mut run)?;
+            let (v, is_given) = initial::begin(&objective, &labels, start, &mut run)?;
             let run = &mut run;
             match options.solver {
                 Solver::Lbfgs => {
@@ -407,28 +406,6 @@ fn along_free_columns(
     })
 }
 
-/// The solution when all labels are equal: weights at which the penalty is least. The optimal bias is infinite whatever
-/// the weights, so it is set to the log-odds of the labels with half the smallest sample weight added to each class,
-/// which are finite.
-fn without_second_class(
-    objective: &Objective<'_>,
-    labels: &Labels,
-    run: &mut Run<'_>,
-) -> Result<Solution, Error> {
-    let half = 0.5 * labels.smallest_weight;
-    let (zeros, ones) = (labels.weights[0] + half, labels.weights[1] + half);
-    let mut v = objective.penalty.minimum(objective.columns());
-    let mut direction = vec![0.0; objective.columns()];
-    v.push(log_ratio(ones, zeros)?);
-    objective.precision.round(&mut v);
-    direction.push(if ones > zeros { 1.0 } else { -1.0 });
-    Ok(Solution {
-        iterate: stages::evaluate(objective, v, objective.precision, run)?,
-        stop_reason: StopReason::Separated,
-        separation: Some(direction),
-    })
-}
-
 /// By preconditioned L-BFGS.
 fn by_lbfgs(
     objective: &Objective<'_>,
@@ -470,128 +447,6 @@ fn by_gradient_descent(
         }
         iterate = solution.iterate;
     }
-}
-
-/// The initial parameters, and whether they are the caller's: the caller's are used if their objective is at most that
-/// of the weights at which the penalty is least.
-fn begin(
-    objective: &Objective<'_>,
-    labels: &Labels,
-    start: Start,
-    run: &mut Run<'_>,
-) -> Result<(Vec<f64>, bool), Error> {
-    let (biases, loss) = without_weights(labels, objective.fit_bias)?;
-    let precision = objective.precision;
-    let arranged = |mut v: Vec<f64>, biases: &[f64]| {
-        v.extend(biases);
-        // Without l1, the same number may be subtracted from a column's weights of all classes.
-        if labels.scores > 1 && objective.penalty.is_smooth() {
-            centre(&mut v, labels.scores);
-        }
-        precision.round(&mut v);
-        v
-    };
-    let least = objective.penalty.minimum(objective.order() - labels.scores);
-    let is_known = least.iter().all(|w| *w == 0.0) && !objective.source.has_offsets();
-    let least = arranged(least, &biases);
-    if let Some(mut weights) = start.weights {
-        objective.penalty.project(&mut weights);
-        let v = arranged(weights, start.biases.as_deref().unwrap_or(&biases));
-        let value = run.evaluate(objective, &v, precision)?;
-        let at_least = match is_known {
-            true => loss,
-            false => run.evaluate(objective, &least, precision)?.objective,
-        };
-        if value.is_finite() && value.objective <= at_least {
-            return Ok((v, true));
-        }
-    }
-    Ok((least, false))
-}
-
-/// Parameters for Firth's penalised likelihood to start from: weights of zero, and the caller's. The bias for weights of
-/// zero is finite even if all labels are equal, as in [`without_second_class`]; with offsets, it is the one for which
-/// the mean prediction is the same as without them.
-fn starts_for_firth(
-    objective: &Objective<'_>,
-    labels: &Labels,
-    start: Start,
-    run: &mut Run<'_>,
-) -> Result<Vec<Vec<f64>>, Error> {
-    let half = 0.5 * labels.smallest_weight;
-    let (zeros, ones) = (labels.weights[0] + half, labels.weights[1] + half);
-    let mut v = vec![0.0; objective.order()];
-    let bias = objective.columns();
-    if objective.fit_bias {
-        v[bias] = log_ratio(ones, zeros)?;
-        if objective.source.has_offsets() {
-            let share = ones / (zeros + ones) - labels.weights[1] / labels.weight;
-            v[bias] = middle(v[bias], |b| {
-                let mut at = vec![0.0; bias];
-                at.push(b);
-                let value = run.evaluate(objective, &at, Precision::Double)?;
-                Ok(value.gradient[bias] >= share)
-            })?;
-        }
-    }
-    let mut starts = vec![v];
-    if let Some(mut given) = start.weights {
-        let of_bias = start.biases.map_or(starts[0][bias], |biases| biases[0]);
-        given.push(of_bias);
-        starts.push(given);
-    }
-    Ok(starts)
-}
-
-/// A number near the one from which on `is_above` is true, found from `guess` outwards and then by bisection.
-fn middle(guess: f64, mut is_above: impl FnMut(f64) -> Result<bool, Error>) -> Result<f64, Error> {
-    let (mut least, mut most, mut width) = (guess - 1.0, guess + 1.0, 1.0);
-    while is_above(least)? && width < f64::MAX / 4.0 {
-        width *= 4.0;
-        (least, most) = (guess - width, least);
-    }
-    while !is_above(most)? && width < f64::MAX / 4.0 {
-        width *= 4.0;
-        (least, most) = (most, guess + width);
-    }
-    while most - least > 0.25 {
-        let between = 0.5 * (least + most);
-        if between <= least || between >= most {
-            break;
-        }
-        match is_above(between)? {
-            true => most = between,
-            false => least = between,
-        }
-    }
-    Ok(0.5 * (least + most))
-}
-
-/// The optimal biases for weights of zero, and the loss with them.
-fn without_weights(labels: &Labels, fit_bias: bool) -> Result<(Vec<f64>, f64), Error> {
-    let total = labels.weight;
-    if !fit_bias {
-        let loss = match labels.scores {
-            1 => std::f64::consts::LN_2,
-            classes => log_ratio(classes as f64, 1.0)?,
-        };
-        return Ok((vec![0.0; labels.scores], loss));
-    }
-    let information = |&weight: &f64| log_ratio(total, weight);
-    let information: Vec<f64> = labels
-        .weights
-        .iter()
-        .map(information)
-        .collect::<Result<_, _>>()?;
-    let terms = labels.weights.iter().zip(&information);
-    let loss = terms
-        .map(|(weight, information)| weight / total * information)
-        .sum();
-    let biases = match labels.weights.as_slice() {
-        [zeros, ones] => vec![log_ratio(*ones, *zeros)?],
-        _ => information.iter().map(|information| -information).collect(),
-    };
-    Ok((biases, loss))
 }
 
 #[cfg(test)]

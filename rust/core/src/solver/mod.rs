@@ -2,6 +2,7 @@
 //!
 //! * `objective`: the function that is minimised, and its gradient, in one pass over the rows of `X`;
 //! * `run`: the state of one fit: passes and iterations so far, and limits;
+//! * `initial`: the parameters that a solver starts from;
 //! * `cholesky`, `preconditioner`: an approximate inverse of the Hessian;
 //! * `lbfgs`, `stages`: preconditioned L-BFGS, on growing samples and then on all rows;
 //! * `plane_search`: gradient descent with the optimal step length and momentum of each iteration;
@@ -27,6 +28,7 @@ mod fenchel;
 pub(crate) mod firth;
 mod hessian;
 pub(crate) mod information;
+pub(crate) mod initial;
 mod lbfgs;
 mod modular;
 pub(crate) mod objective;

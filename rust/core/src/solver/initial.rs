@@ -1,0 +1,161 @@
+//! The parameters that a solver starts from: those that the labels and the penalty suggest without a look at the rows, or
+//! the caller's.
+
+use super::objective::Objective;
+use super::run::Run;
+use super::stages::{self, Solution};
+use crate::error::Error;
+use crate::float::Precision;
+use crate::kernel::Labels;
+use crate::linalg::centre;
+use crate::math::log_ratio;
+use crate::start::Start;
+use crate::stop::StopReason;
+
+/// The initial parameters, and whether they are the caller's: the caller's are used if their objective is at most that
+/// of the weights at which the penalty is least.
+pub(crate) fn begin(
+    objective: &Objective<'_>,
+    labels: &Labels,
+    start: Start,
+    run: &mut Run<'_>,
+) -> Result<(Vec<f64>, bool), Error> {
+    let (biases, loss) = without_weights(labels, objective.fit_bias)?;
+    let precision = objective.precision;
+    let arranged = |mut v: Vec<f64>, biases: &[f64]| {
+        v.extend(biases);
+        // Without l1, the same number may be subtracted from a column's weights of all classes.
+        if labels.scores > 1 && objective.penalty.is_smooth() {
+            centre(&mut v, labels.scores);
+        }
+        precision.round(&mut v);
+        v
+    };
+    let least = objective.penalty.minimum(objective.order() - labels.scores);
+    let is_known = least.iter().all(|w| *w == 0.0) && !objective.source.has_offsets();
+    let least = arranged(least, &biases);
+    if let Some(mut weights) = start.weights {
+        objective.penalty.project(&mut weights);
+        let v = arranged(weights, start.biases.as_deref().unwrap_or(&biases));
+        let value = run.evaluate(objective, &v, precision)?;
+        let at_least = match is_known {
+            true => loss,
+            false => run.evaluate(objective, &least, precision)?.objective,
+        };
+        if value.is_finite() && value.objective <= at_least {
+            return Ok((v, true));
+        }
+    }
+    Ok((least, false))
+}
+
+/// Parameters for Firth's penalised likelihood to start from: weights of zero, and the caller's. The bias for weights of
+/// zero is the log-odds of the [`smoothed_weights`]; with offsets, the one for which the mean prediction is the same as
+/// without them.
+pub(crate) fn starts_for_firth(
+    objective: &Objective<'_>,
+    labels: &Labels,
+    start: Start,
+    run: &mut Run<'_>,
+) -> Result<Vec<Vec<f64>>, Error> {
+    let (zeros, ones) = smoothed_weights(labels);
+    let mut v = vec![0.0; objective.order()];
+    let bias = objective.columns();
+    if objective.fit_bias {
+        v[bias] = log_ratio(ones, zeros)?;
+        if objective.source.has_offsets() {
+            let share = ones / (zeros + ones) - labels.weights[1] / labels.weight;
+            v[bias] = middle(v[bias], |b| {
+                let mut at = vec![0.0; bias];
+                at.push(b);
+                let value = run.evaluate(objective, &at, Precision::Double)?;
+                Ok(value.gradient[bias] >= share)
+            })?;
+        }
+    }
+    let mut starts = vec![v];
+    if let Some(mut given) = start.weights {
+        let of_bias = start.biases.map_or(starts[0][bias], |biases| biases[0]);
+        given.push(of_bias);
+        starts.push(given);
+    }
+    Ok(starts)
+}
+
+/// The sums of the sample weights of the two classes, with half the smallest sample weight added to each, so that their
+/// log-odds are finite even if all labels are equal.
+fn smoothed_weights(labels: &Labels) -> (f64, f64) {
+    let half = 0.5 * labels.smallest_weight;
+    (labels.weights[0] + half, labels.weights[1] + half)
+}
+
+/// A number near the one from which on `is_above` is true, found from `guess` outwards and then by bisection.
+fn middle(guess: f64, mut is_above: impl FnMut(f64) -> Result<bool, Error>) -> Result<f64, Error> {
+    let (mut least, mut most, mut width) = (guess - 1.0, guess + 1.0, 1.0);
+    while is_above(least)? && width < f64::MAX / 4.0 {
+        width *= 4.0;
+        (least, most) = (guess - width, least);
+    }
+    while !is_above(most)? && width < f64::MAX / 4.0 {
+        width *= 4.0;
+        (least, most) = (most, guess + width);
+    }
+    while most - least > 0.25 {
+        let between = 0.5 * (least + most);
+        if between <= least || between >= most {
+            break;
+        }
+        match is_above(between)? {
+            true => most = between,
+            false => least = between,
+        }
+    }
+    Ok(0.5 * (least + most))
+}
+
+/// The optimal biases for weights of zero, and the loss with them.
+fn without_weights(labels: &Labels, fit_bias: bool) -> Result<(Vec<f64>, f64), Error> {
+    let total = labels.weight;
+    if !fit_bias {
+        let loss = match labels.scores {
+            1 => std::f64::consts::LN_2,
+            classes => log_ratio(classes as f64, 1.0)?,
+        };
+        return Ok((vec![0.0; labels.scores], loss));
+    }
+    let information = |&weight: &f64| log_ratio(total, weight);
+    let information: Vec<f64> = labels
+        .weights
+        .iter()
+        .map(information)
+        .collect::<Result<_, _>>()?;
+    let terms = labels.weights.iter().zip(&information);
+    let loss = terms
+        .map(|(weight, information)| weight / total * information)
+        .sum();
+    let biases = match labels.weights.as_slice() {
+        [zeros, ones] => vec![log_ratio(*ones, *zeros)?],
+        _ => information.iter().map(|information| -information).collect(),
+    };
+    Ok((biases, loss))
+}
+
+/// The solution when all labels are equal: weights at which the penalty is least. The optimal bias is infinite whatever
+/// the weights, so it is set to the log-odds of the [`smoothed_weights`].
+pub(crate) fn without_second_class(
+    objective: &Objective<'_>,
+    labels: &Labels,
+    run: &mut Run<'_>,
+) -> Result<Solution, Error> {
+    let (zeros, ones) = smoothed_weights(labels);
+    let mut v = objective.penalty.minimum(objective.columns());
+    let mut direction = vec![0.0; objective.columns()];
+    v.push(log_ratio(ones, zeros)?);
+    objective.precision.round(&mut v);
+    direction.push(if ones > zeros { 1.0 } else { -1.0 });
+    Ok(Solution {
+        iterate: stages::evaluate(objective, v, objective.precision, run)?,
+        stop_reason: StopReason::Separated,
+        separation: Some(direction),
+    })
+}
