@@ -6,6 +6,7 @@
 //! into the same tree. So a sum has the same bits however the leaves are distributed over threads.
 
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use super::STRIPE;
 use super::job::{Job, map};
@@ -292,27 +293,55 @@ pub(crate) fn map_reduce_into<T: Sum, W, E: Send>(
         job.poll()?;
         return Ok(sum);
     }
-    let forests = map_into(
+    let all = Mutex::new(Forest::new());
+    map_into(
         job,
         leaves,
         (out, per_row),
         scratch,
         |scratch, stretch, mut out| {
-            Forest::of(leaves, stretch, &zero, |sum, rows| {
+            let forest = Forest::of(leaves, stretch, &zero, |sum, rows| {
                 let part = out.split_off_mut(..rows.len() * per_row);
                 work(scratch, sum, rows, part.unwrap_or_default());
-            })
+            });
+            forest.nodes.into_iter().for_each(|node| join(&all, node));
         },
     )?;
-    let mut all = Forest::new();
-    forests.into_iter().for_each(|right| all.append(right));
+    let mut all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
+    all.nodes.sort_by_key(|node| node.index << node.level);
     Ok(all.total().unwrap_or_else(zero))
+}
+
+/// Adds a node to a forest of which other threads hold some nodes: as long as the forest has the node's sibling, this
+/// thread adds the two, while others may go on, and takes their parent in the node's place. The nodes are in no order.
+fn join<T: Sum>(forest: &Mutex<Forest<T>>, mut node: Node<T>) {
+    loop {
+        let mut others = forest.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_sibling =
+            |other: &Node<T>| other.level == node.level && other.index == node.index ^ 1;
+        let Some(at) = others.nodes.iter().position(is_sibling) else {
+            return others.nodes.push(node);
+        };
+        let sibling = others.nodes.swap_remove(at);
+        drop(others);
+        let (mut left, right) = match node.index % 2 {
+            0 => (node, sibling),
+            _ => (sibling, node),
+        };
+        left.sum.add(&right.sum);
+        node = Node {
+            level: left.level + 1,
+            index: left.index / 2,
+            sum: left.sum,
+        };
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::reduce::{Threads, Unmonitored};
+    use crate::shuffle::Random;
 
     /// A sum that records which leaves were added in which order.
     #[derive(Debug, PartialEq)]
@@ -362,6 +391,28 @@ mod tests {
                     assert_eq!(forest.total(), whole, "{count} leaves at {first}, {second}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn nodes_that_arrive_in_any_order_give_the_same_tree() {
+        let mut random = Random::new(3);
+        for count in 1..40_usize {
+            let leaves = Leaves::of(count * STRIPE, STRIPE, 1, 1);
+            let stretches = (0..count).step_by(3).map(|first| {
+                let end = (first + 3).min(count);
+                order(leaves, first * STRIPE..end * STRIPE).nodes
+            });
+            let mut nodes: Vec<_> = stretches.flatten().collect();
+            let all = Mutex::new(Forest::new());
+            while !nodes.is_empty() {
+                let next = (random.uniform() * nodes.len() as f64) as usize;
+                join(&all, nodes.swap_remove(next));
+            }
+            let mut all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
+            all.nodes.sort_by_key(|node| node.index << node.level);
+            let whole = order(leaves, 0..leaves.rows).total();
+            assert_eq!(all.total(), whole, "{count} leaves");
         }
     }
 
