@@ -18,7 +18,7 @@ use crate::features::Features;
 use crate::float::Float;
 use crate::loss::Activation;
 use crate::matrix::{DenseRows, Packed};
-use crate::reduce::{self, Forest, Job, Leaves, STRIPE, Sum, map_reduce_into};
+use crate::reduce::{self, Job, Leaves, STRIPE, Shared, Sum, map_reduce_into};
 use crate::simd::{MulAdd, dispatch, is_roomy};
 use crate::sparse::{Index, SparseRows, with_rows};
 use crate::vector::Vector;
@@ -158,6 +158,7 @@ pub(crate) fn gram_of(
     };
     let items = (0..bands).flat_map(|band| stretches.iter().map(move |rows| (band, rows.clone())));
     let items = items.collect();
+    let sums: Vec<Shared<Vec<f64>>> = (0..bands).map(|_| Shared::new()).collect();
     let sum_bands = |x: &dyn PanelRows, job: &mut Job<'_>| {
         let pass = GramPass { x, d, basis };
         reduce::map(
@@ -165,28 +166,25 @@ pub(crate) fn gram_of(
             items,
             GramScratch::new,
             |scratch, (band, rows): (usize, Range<usize>)| {
+                let all = &sums[band];
                 let band = Band::new(order, band);
                 let zero = || vec![0.0; band.height * band.width];
-                Forest::of(
+                all.add(
                     leaves,
                     rows,
                     zero,
                     |sums, leaf| dispatch!(level, simd => pass.leaf(simd, &band, leaf, scratch, sums)),
-                )
+                );
             },
         )
     };
-    let partials = match dataset.x {
+    match dataset.x {
         Features::Dense(x) => sum_bands(&x.select(dataset.rows), job),
         Features::Sparse(x) => with_rows!(&x, dataset.rows, rows => sum_bands(&rows, job)),
     }?;
     let mut lower = vec![0.0; order * order];
-    let mut partials = partials.into_iter();
-    for band in 0..bands {
-        let mut all = Forest::new();
-        let of_band = partials.by_ref().take(stretches.len());
-        of_band.for_each(|right| all.append(right));
-        Band::new(order, band).unpack(&all.total().unwrap_or_default(), order, &mut lower);
+    for (band, sum) in sums.into_iter().enumerate() {
+        Band::new(order, band).unpack(&sum.total().unwrap_or_default(), order, &mut lower);
     }
     Ok(Gram {
         order,

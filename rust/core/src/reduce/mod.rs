@@ -16,7 +16,9 @@ mod tree;
 pub(crate) use self::job::map;
 pub use self::job::{Job, Monitor, Unmonitored};
 pub use self::threads::{ThreadLimits, Threads};
-pub(crate) use self::tree::{Forest, Largest, Leaves, Sum, map_into, map_reduce, map_reduce_into};
+pub(crate) use self::tree::{
+    Forest, Largest, Leaves, Shared, Sum, map_into, map_reduce, map_reduce_into,
+};
 
 /// The number of rows whose sums stay in SIMD lanes (a stripe) before they are added to the sums of a leaf of the tree.
 /// Also the largest number of rows of a tile, a block of rows that a kernel reads at once.

@@ -2,11 +2,11 @@
 //!
 //! All leaves have the same number of rows, except the last. Node (level, i) is the sum of nodes (level − 1, 2i) and
 //! (level − 1, 2i + 1); a node without a right sibling becomes its own parent. A thread can sum a stretch (consecutive
-//! leaves) by itself, up to the nodes that contain no other leaves; the nodes of neighbouring stretches are then merged
-//! into the same tree. So a sum has the same bits however the leaves are distributed over threads.
+//! leaves) by itself, up to the nodes that contain no other leaves; these are then added to those of other stretches, in
+//! the same tree. So a sum has the same bits however the leaves are distributed over threads.
 
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::STRIPE;
 use super::job::{Job, map};
@@ -126,7 +126,7 @@ impl Leaves {
         const SMALLEST: usize = 1 << 17;
         /// The time of the exponential of a row's score, in elements read from cache.
         const EXPONENTIAL: usize = 8;
-        let most = ((4 << 20) / self.width.saturating_mul(8).max(1)).clamp(8, 64);
+        let most = ((16 << 20) / self.width.saturating_mul(8).max(1)).clamp(8, 64);
         let size = (self.rows.div_ceil(most))
             .max(SMALLEST / self.cost.saturating_add(EXPONENTIAL))
             .max(1);
@@ -191,13 +191,6 @@ impl<T: Sum> Forest<T> {
         });
     }
 
-    /// Appends the forest of the leaves that follow these.
-    pub(crate) fn append(&mut self, right: Forest<T>) {
-        for node in right.nodes {
-            self.push(node);
-        }
-    }
-
     /// The sum over all rows, if the forest has all leaves; `None` if it has none.
     pub(crate) fn total(mut self) -> Option<T> {
         let mut sum = self.nodes.pop()?.sum;
@@ -207,17 +200,33 @@ impl<T: Sum> Forest<T> {
         }
         Some(sum)
     }
+}
 
-    /// The forest of the leaves in a stretch of rows. `work` adds the rows of one leaf to a sum that starts as `zero`.
-    pub(crate) fn of(
+/// A forest to which several threads add the sums of stretches, in any order. Its nodes are in no order.
+#[derive(Debug)]
+pub(crate) struct Shared<T>(Mutex<Forest<T>>);
+
+impl<T: Sum> Shared<T> {
+    pub(crate) fn new() -> Self {
+        Shared(Mutex::new(Forest::new()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Forest<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds the leaves in a stretch of rows. `work` adds the rows of one leaf to a sum that starts as `zero`.
+    pub(crate) fn add(
+        &self,
         leaves: Leaves,
         stretch: Range<usize>,
         zero: impl Fn() -> T,
         mut work: impl FnMut(&mut T, Range<usize>),
-    ) -> Self {
-        let mut forest = Forest::<T>::new();
+    ) {
+        let mut forest = Forest::new();
         for (index, rows) in leaves.leaves(stretch) {
-            let mut sum = match forest.spare.pop() {
+            let spare = forest.spare.pop().or_else(|| self.lock().spare.pop());
+            let mut sum = match spare {
                 Some(mut sum) => {
                     sum.clear();
                     sum
@@ -227,8 +236,42 @@ impl<T: Sum> Forest<T> {
             work(&mut sum, rows);
             forest.append_leaf(index, sum);
         }
-        forest.spare.clear();
-        forest
+        self.lock().spare.append(&mut forest.spare);
+        forest.nodes.into_iter().for_each(|node| self.join(node));
+    }
+
+    /// Adds a node. As long as the forest has its sibling, this thread adds the two, while others may go on, and takes
+    /// their parent in the node's place.
+    fn join(&self, mut node: Node<T>) {
+        let mut all = self.lock();
+        loop {
+            let is_sibling =
+                |other: &Node<T>| other.level == node.level && other.index == node.index ^ 1;
+            let Some(at) = all.nodes.iter().position(is_sibling) else {
+                return all.nodes.push(node);
+            };
+            let sibling = all.nodes.swap_remove(at);
+            drop(all);
+            let (mut left, right) = match node.index % 2 {
+                0 => (node, sibling),
+                _ => (sibling, node),
+            };
+            left.sum.add(&right.sum);
+            node = Node {
+                level: left.level + 1,
+                index: left.index / 2,
+                sum: left.sum,
+            };
+            all = self.lock();
+            all.spare.push(right.sum);
+        }
+    }
+
+    /// The sum over all rows, if all leaves were added; `None` if none were.
+    pub(crate) fn total(self) -> Option<T> {
+        let mut all = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        all.nodes.sort_by_key(|node| node.index << node.level);
+        all.total()
     }
 }
 
@@ -293,55 +336,26 @@ pub(crate) fn map_reduce_into<T: Sum, W, E: Send>(
         job.poll()?;
         return Ok(sum);
     }
-    let all = Mutex::new(Forest::new());
+    let all = Shared::new();
     map_into(
         job,
         leaves,
         (out, per_row),
         scratch,
         |scratch, stretch, mut out| {
-            let forest = Forest::of(leaves, stretch, &zero, |sum, rows| {
+            all.add(leaves, stretch, &zero, |sum, rows| {
                 let part = out.split_off_mut(..rows.len() * per_row);
                 work(scratch, sum, rows, part.unwrap_or_default());
             });
-            forest.nodes.into_iter().for_each(|node| join(&all, node));
         },
     )?;
-    let mut all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
-    all.nodes.sort_by_key(|node| node.index << node.level);
     Ok(all.total().unwrap_or_else(zero))
-}
-
-/// Adds a node to a forest of which other threads hold some nodes: as long as the forest has the node's sibling, this
-/// thread adds the two, while others may go on, and takes their parent in the node's place. The nodes are in no order.
-fn join<T: Sum>(forest: &Mutex<Forest<T>>, mut node: Node<T>) {
-    loop {
-        let mut others = forest.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_sibling =
-            |other: &Node<T>| other.level == node.level && other.index == node.index ^ 1;
-        let Some(at) = others.nodes.iter().position(is_sibling) else {
-            return others.nodes.push(node);
-        };
-        let sibling = others.nodes.swap_remove(at);
-        drop(others);
-        let (mut left, right) = match node.index % 2 {
-            0 => (node, sibling),
-            _ => (sibling, node),
-        };
-        left.sum.add(&right.sum);
-        node = Node {
-            level: left.level + 1,
-            index: left.index / 2,
-            sum: left.sum,
-        };
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::reduce::{Threads, Unmonitored};
-    use crate::shuffle::Random;
 
     /// A sum that records which leaves were added in which order.
     #[derive(Debug, PartialEq)]
@@ -357,18 +371,23 @@ mod tests {
         }
     }
 
-    fn order(leaves: Leaves, stretch: Range<usize>) -> Forest<Order> {
-        let zero = || Order(String::new());
-        Forest::of(leaves, stretch, zero, |sum, rows| {
-            sum.0 = (rows.start / leaves.size).to_string();
-        })
+    /// Adds stretches of leaves, and returns the sum over all of them.
+    fn order(leaves: Leaves, stretches: impl IntoIterator<Item = Range<usize>>) -> Option<String> {
+        let all = Shared::new();
+        for stretch in stretches {
+            let zero = || Order(String::new());
+            all.add(leaves, stretch, zero, |sum, rows| {
+                sum.0 = (rows.start / leaves.size).to_string();
+            });
+        }
+        all.total().map(|sum| sum.0)
     }
 
     #[test]
     fn the_tree_is_that_of_the_leaves() {
         let tree = |count: usize| {
             let leaves = Leaves::of(count * STRIPE - 3, STRIPE, 1, 1);
-            order(leaves, 0..leaves.rows).total().map(|sum| sum.0)
+            order(leaves, std::iter::once(0..leaves.rows))
         };
         assert_eq!(tree(1).as_deref(), Some("0"));
         assert_eq!(tree(3).as_deref(), Some("((0 1) 2)"));
@@ -377,42 +396,27 @@ mod tests {
     }
 
     #[test]
-    fn any_split_at_leaves_gives_the_same_tree() {
+    fn any_stretches_in_any_order_give_the_same_tree() {
         for count in 1..40 {
             let leaves = Leaves::of(count * STRIPE, STRIPE, 1, 1);
-            let whole = order(leaves, 0..leaves.rows).total();
+            let whole = order(leaves, std::iter::once(0..leaves.rows));
             for first in 0..count {
                 for second in first..count {
-                    let (a, b) = (first * STRIPE, second * STRIPE);
-                    let mut forest = order(leaves, 0..a);
-                    let mut rest = order(leaves, a..b);
-                    rest.append(order(leaves, b..leaves.rows));
-                    forest.append(rest);
-                    assert_eq!(forest.total(), whole, "{count} leaves at {first}, {second}");
+                    let cuts = [0, first, second, count].map(|leaf| leaf * STRIPE);
+                    for parts in [
+                        [0, 1, 2],
+                        [0, 2, 1],
+                        [1, 0, 2],
+                        [1, 2, 0],
+                        [2, 0, 1],
+                        [2, 1, 0],
+                    ] {
+                        let stretches = parts.map(|part| cuts[part]..cuts[part + 1]);
+                        let got = order(leaves, stretches);
+                        assert_eq!(got, whole, "{count} leaves at {first}, {second}: {parts:?}");
+                    }
                 }
             }
-        }
-    }
-
-    #[test]
-    fn nodes_that_arrive_in_any_order_give_the_same_tree() {
-        let mut random = Random::new(3);
-        for count in 1..40_usize {
-            let leaves = Leaves::of(count * STRIPE, STRIPE, 1, 1);
-            let stretches = (0..count).step_by(3).map(|first| {
-                let end = (first + 3).min(count);
-                order(leaves, first * STRIPE..end * STRIPE).nodes
-            });
-            let mut nodes: Vec<_> = stretches.flatten().collect();
-            let all = Mutex::new(Forest::new());
-            while !nodes.is_empty() {
-                let next = (random.uniform() * nodes.len() as f64) as usize;
-                join(&all, nodes.swap_remove(next));
-            }
-            let mut all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
-            all.nodes.sort_by_key(|node| node.index << node.level);
-            let whole = order(leaves, 0..leaves.rows).total();
-            assert_eq!(all.total(), whole, "{count} leaves");
         }
     }
 
