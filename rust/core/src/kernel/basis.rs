@@ -251,6 +251,24 @@ impl Basis {
         were_used
     }
 
+    /// This basis without the combinations of columns that are not kept. Marks as kept the columns whose combinations
+    /// are subtracted from those that are.
+    pub(crate) fn only(&self, is_kept: &mut [bool]) -> Self {
+        let mut combinations = Vec::new();
+        for c in self.combinations.iter().rev() {
+            if is_kept[c.column] {
+                let terms = is_kept.iter_mut().zip(&c.coefficients);
+                terms.for_each(|(is_kept, t)| *is_kept |= *t != 0.0);
+                combinations.push(c.clone());
+            }
+        }
+        combinations.reverse();
+        Basis {
+            combinations,
+            ..self.clone()
+        }
+    }
+
     /// Whether some column is constant in the sampled rows, so that its unit is not known.
     pub(crate) fn has_unknown_units(&self) -> bool {
         !self.unknown.is_empty()

@@ -16,6 +16,8 @@
 //! Source: A. Albert & J. Anderson, "On the existence of maximum likelihood estimates in logistic regression models",
 //! Biometrika 71 (1984), doi:10.1093/biomet/71.1.1.
 
+use std::sync::Arc;
+
 use super::cone::Cone;
 use super::dependence;
 use super::modular::{Echelon, residue};
@@ -170,13 +172,38 @@ impl Space {
             return Ok(None);
         };
         let (basis, mean, mut scale) = view.into_parts();
+        let used: Vec<usize> = (0..mean.len()).filter(|&j| scale[j] > 0.0).collect();
         scale.push(if objective.fit_bias { 1.0 } else { 0.0 });
-        Ok(Some(Space(Standardised {
+        let all = Space(Standardised {
             basis,
             mean,
             scale,
             classes: objective.classes,
-        })))
+        });
+        Ok(Some(all.only(&used)))
+    }
+
+    /// The space of these columns and those that the basis subtracts from them.
+    fn only(&self, columns: &[usize]) -> Self {
+        let Standardised {
+            basis,
+            mean,
+            scale,
+            classes,
+        } = &self.0;
+        let mut is_kept = vec![false; mean.len()];
+        columns.iter().for_each(|&j| is_kept[j] = true);
+        let basis = Arc::new(basis.only(&mut is_kept));
+        is_kept.push(true); // the bias
+        let kept = scale.iter().zip(is_kept);
+        Space(Standardised {
+            basis,
+            mean: mean.clone(),
+            scale: kept
+                .map(|(s, is_kept)| if is_kept { *s } else { 0.0 })
+                .collect(),
+            classes: *classes,
+        })
     }
 
     /// The target of the cone problem: −Σ a over all pairs, with each row scaled to norm 1; scaled to unit length.
@@ -401,7 +428,7 @@ impl Space {
     /// A separating direction with as few columns as a greedy search finds, as weights of the original columns and
     /// biases.
     fn sparse(
-        mut self,
+        &self,
         objective: &Objective<'_>,
         direction: Direction,
         end: f64,
@@ -416,14 +443,12 @@ impl Space {
         let largest = sizes.iter().copied().fold(0.0, f64::max);
         let mut columns: Vec<usize> = (0..n).filter(|&j| sizes[j] > COMPONENT * largest).collect();
         columns.sort_by(|&a, &b| sizes[b].total_cmp(&sizes[a]).then(a.cmp(&b)));
-        let scale = self.0.scale.clone();
         let mut best = direction;
-        let mut with_only = |columns: &[usize], run: &mut Run<'_>| {
+        let with_only = |columns: &[usize], run: &mut Run<'_>| {
             if run.passes >= end {
                 return Ok(None);
             }
-            self.keep(columns, &scale);
-            let found = self.search(objective, end, run)?;
+            let found = self.only(columns).search(objective, end, run)?;
             Ok::<_, Error>(match found {
                 Separation::Found(direction) => Some(direction),
                 _ => None,
@@ -449,25 +474,7 @@ impl Space {
                 }
             }
         }
-        self.keep(&columns, &scale);
-        Ok(self.natural(&best))
-    }
-
-    /// Leaves out all columns except these and those that the basis subtracts from them.
-    fn keep(&mut self, columns: &[usize], scale: &[f64]) {
-        let n = self.0.columns();
-        let mut is_kept = vec![false; n];
-        columns.iter().for_each(|&j| is_kept[j] = true);
-        let combinations: Vec<(usize, &[f64])> = self.0.basis.combinations().collect();
-        for (j, coefficients) in combinations.into_iter().rev() {
-            if is_kept[j] {
-                let terms = is_kept[..j].iter_mut().zip(coefficients);
-                terms.for_each(|(is_kept, t)| *is_kept |= *t != 0.0);
-            }
-        }
-        for j in 0..n {
-            self.0.scale[j] = if is_kept[j] { scale[j] } else { 0.0 };
-        }
+        Ok(self.only(&columns).natural(&best))
     }
 
     /// Converts a direction for standardised columns to weights of the original columns and biases, scaled such that
