@@ -16,6 +16,7 @@ from helpers.layouts import layouts
 from helpers.problems import Array, both_dtypes
 
 EPS = np.finfo(np.float64).eps
+BOUNDS = (("lower", -np.inf), ("upper", np.inf))
 
 
 def problem(seed: int, m: int = 80, n: int = 6) -> tuple[Array, Array]:
@@ -301,6 +302,90 @@ def test_columns_without_penalty_that_separate_are_found() -> None:
         assert best.separation is not None
         assert_array_equal(np.flatnonzero(best.separation.weights), [2])
         assert gradstep.fit(X, y, **strengths).converged
+
+
+@pytest.mark.parametrize("options", [{"lower": 0.0}, {"l1": 0.01, "penalty_factors": [1, 1, 0, 1]}])
+def test_a_constant_column_without_penalty_is_left_out(options: dict[str, Any]) -> None:
+    """The bias does what its weight could do; without that, both grow for ever."""
+    X, y = problem(3, n=4)
+    X[:, 2] = 5.0
+    best = gradstep.fit(X, y, **options)
+    assert best.converged
+    assert [(alias.column, alias.columns, alias.constant) for alias in best.aliased] == [(2, (), 5.0)]
+    others = [0, 1, 3]
+    if "penalty_factors" in options:
+        options = {"l1": 0.01}
+    without = gradstep.fit(X[:, others], y, **options)
+    assert best.weights[2] == 0.0
+    assert_allclose(best.weights[others], without.weights, rtol=1e-6, atol=1e-9)
+    assert_allclose(best.objective, without.objective, rtol=1e-8)
+
+
+def test_a_constant_column_whose_bounds_leave_out_zero_is_kept() -> None:
+    X, y = problem(3, n=4)
+    X[:, 2] = 5.0
+    best = gradstep.fit(X, y, lower=[-np.inf, -np.inf, 0.1, -np.inf], upper=[np.inf, np.inf, 0.2, np.inf])
+    assert 0.1 <= best.weights[2] <= 0.2
+    assert not best.aliased
+
+
+def test_columns_without_penalty_that_are_combinations_are_left_out() -> None:
+    X, y = problem(4, n=5)
+    X[:, 3] = X[:, 0] - 2 * X[:, 1]
+    best = gradstep.fit(X, y, l1=0.01, penalty_factors=[0, 0, 1, 0, 1])
+    assert best.converged
+    assert best.weights[3] == 0.0
+    ((column, columns, coefficients, constant),) = best.aliased
+    assert (column, columns) == (3, (0, 1))
+    assert_allclose(coefficients, [1.0, -2.0], rtol=1e-9)
+    assert_allclose(constant, 0.0, atol=1e-9)
+    without = gradstep.fit(X[:, [0, 1, 2, 4]], y, l1=0.01, penalty_factors=[0, 0, 1, 1])
+    assert_allclose(best.objective, without.objective, rtol=1e-8)
+
+
+def test_a_combination_of_penalised_columns_is_kept() -> None:
+    """Its weight is free, those of the columns that it is made of are not."""
+    X, y = problem(4, n=4)
+    X[:, 3] = X[:, 0] + X[:, 1]
+    best = gradstep.fit(X, y, l1=0.01, penalty_factors=[1, 1, 1, 0])
+    assert not best.aliased
+    assert best.weights[3] != 0.0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"lower": 0.0},
+        {"lower": [-np.inf, 0.0, 0.0, 0.0]},
+        {"upper": [np.inf, 0.0, 0.0, 0.0]},
+        {"l1": 0.01, "penalty_factors": [0, 1, 1, 1]},
+    ],
+)
+def test_labels_that_a_weight_without_penalty_separates(options: dict[str, Any]) -> None:
+    """The direction keeps to the bounds, and no error grows along it."""
+    X = np.random.default_rng(0).normal(size=(300, 4))
+    y = X[:, 0] > 0
+    best = gradstep.fit(X, y, **options)
+    assert best.stop_reason == "separated"
+    assert not best.converged
+    assert best.passes < 100
+    assert best.separation is not None
+    direction = best.separation.weights
+    lower, upper = (np.broadcast_to(options.get(name, default), 4) for name, default in BOUNDS)
+    assert np.all((direction >= 0) | np.isneginf(lower))
+    assert np.all((direction <= 0) | np.isposinf(upper))
+    assert np.all(direction[np.array(options.get("penalty_factors", [0] * 4)) > 0] == 0)
+    z = X @ direction + best.separation.bias
+    assert np.all(z[y] > 0)
+    assert np.all(z[~y] < 0)
+
+
+def test_labels_that_only_a_weight_out_of_bounds_separates() -> None:
+    X = np.random.default_rng(0).normal(size=(300, 4))
+    best = gradstep.fit(X, X[:, 0] > 0, upper=[0.0, np.inf, np.inf, np.inf])
+    assert best.converged
+    assert best.separation is None
+    assert best.weights[0] == 0.0
 
 
 def test_factors_for_classes() -> None:

@@ -3,7 +3,7 @@
 
 use crate::error::{Error, check_room, one_of};
 use crate::float::{Float, Precision};
-use crate::kernel::{Dataset, Labels};
+use crate::kernel::Dataset;
 use crate::penalty::Penalty;
 use crate::reduce::{Job, Threads};
 use crate::solver::firth;
@@ -12,9 +12,9 @@ use crate::solver::objective::Objective;
 use crate::solver::plane_search;
 use crate::solver::proof::{Goal, Outcome, Proof, prove};
 use crate::solver::proximal;
-use crate::solver::run::{FitObserver, Record, Run, Separation};
-use crate::solver::separation;
+use crate::solver::run::{FitObserver, Record, Run};
 use crate::solver::stages::{self, Solution};
+use crate::solver::unpenalised;
 use crate::solver::view::Alias;
 use crate::source::{Arrays, Chunks, ReadRows, Source};
 use crate::start::Start;
@@ -281,6 +281,7 @@ fn solve(
         return Ok(optimum(&objective, proof, is_near, run.passes, run.history));
     }
     let (mut start, mut excluded) = (Some(start), Vec::new());
+    let (mut penalty, mut aliased) = (penalty, Vec::new());
     let (objective, mut proof) = loop {
         let objective = Objective {
             excluded: &excluded,
@@ -303,30 +304,43 @@ fn solve(
                     prove(&objective, solution, goal, run)?
                 }
                 Solver::Proximal => {
-                    Outcome::Known(proximal::minimise(&objective, v, is_given, goal, run)?)
+                    let proof = proximal::minimise(&objective, v, is_given, goal, run)?;
+                    if aliased.is_empty() && proof.is_open(goal) {
+                        aliased = unpenalised::aliases(&objective, run)?;
+                    }
+                    let left_out: Vec<usize> = aliased.iter().map(|alias| alias.column).collect();
+                    match left_out == excluded {
+                        true => Outcome::Known(proof),
+                        false => Outcome::Without(left_out),
+                    }
                 }
                 Solver::Firth => unreachable!("returned above"),
             }
         };
         match outcome {
             Outcome::Known(proof) => break (objective, proof),
-            Outcome::Without(columns) => excluded = columns,
+            Outcome::Without(columns) => {
+                if options.solver == Solver::Proximal {
+                    penalty = penalty.without(&columns);
+                }
+                excluded = columns;
+            }
         }
     };
-    let Run {
-        mut passes,
-        history,
-        ..
-    } = run;
-    let converged = proof.gap <= options.gap_tol * proof.iterate.value.objective;
-    if !converged && proof.stop_reason != StopReason::Callback {
-        let (direction, more) = along_free_columns(&objective, &labels, options, observer)?;
-        if direction.is_some() {
-            (proof.stop_reason, proof.separation) = (StopReason::Separated, direction);
-        }
-        passes += more;
+    if proof.is_open(goal)
+        && let Some(direction) = unpenalised::search(&objective, labels.are_classes, &mut run)?
+    {
+        (proof.stop_reason, proof.separation) = (StopReason::Separated, Some(direction));
     }
-    Ok(optimum(&objective, proof, converged, passes, history))
+    proof.aliased.append(&mut aliased);
+    let converged = goal.is_met(proof.gap, &proof.iterate);
+    Ok(optimum(
+        &objective,
+        proof,
+        converged,
+        run.passes,
+        run.history,
+    ))
 }
 
 /// The result, from what is proved.
@@ -363,47 +377,6 @@ fn optimum(
         history,
         separation: separation.as_deref().map(apart),
     }
-}
-
-/// Searches for a direction that separates the labels by the weights of columns without penalty and bounds, and by the
-/// biases. Only if some columns are penalised or bounded; otherwise other searches find it. Also returns the passes
-/// that it took.
-fn along_free_columns(
-    objective: &Objective<'_>,
-    labels: &Labels,
-    options: &FitOptions,
-    observer: &mut dyn FitObserver,
-) -> Result<(Option<Vec<f64>>, f64), Error> {
-    let (source, n) = (objective.source, objective.columns());
-    let free = objective.penalty.free_columns();
-    if free.is_empty() || objective.penalty.is_none() || !labels.are_classes {
-        return Ok((None, 0.0));
-    }
-    let mut job = Job::new(options.threads, observer)?;
-    let selected = source.select(&free, objective.precision, &mut job)?;
-    selected.lend(1, |part| {
-        let (fit_bias, penalty) = (objective.fit_bias, Penalty::NONE);
-        let basis = part.basis(fit_bias, false)?;
-        let part = Objective::new(part, labels, &penalty, fit_bias, objective.precision);
-        let mut run = Run::new(observer, options.threads, options.max_passes, basis)?;
-        let found = separation::search(&part, &vec![0.0; part.order()], &mut run)?;
-        let passes = 1.0 + run.passes * free.len() as f64 / n as f64;
-        let Separation::Found(narrow) = found else {
-            return Ok((None, passes));
-        };
-        let (weights, biases) = part.split(&narrow);
-        let mut direction = vec![0.0; labels.scores * n];
-        for (weights, direction) in weights
-            .chunks_exact(free.len())
-            .zip(direction.chunks_exact_mut(n))
-        {
-            free.iter()
-                .zip(weights)
-                .for_each(|(&j, w)| direction[j] = *w);
-        }
-        direction.extend(biases);
-        Ok((Some(direction), passes))
-    })
 }
 
 /// By preconditioned L-BFGS.

@@ -253,9 +253,33 @@ impl Penalty {
 
     /// The columns that are neither penalised nor bounded, if there are others.
     pub(crate) fn free_columns(&self) -> Vec<usize> {
+        self.columns_that(WeightPenalty::is_free)
+    }
+
+    /// The columns that are not penalised, and whose bounds have 0 and other numbers between them.
+    pub(crate) fn bounded_columns(&self) -> Vec<usize> {
+        self.columns_that(|column| {
+            let Kinks { l1, lower, upper } = column.kinks;
+            let is_penalised = column.l2 > 0.0 || l1 > 0.0;
+            let has_zero = lower <= 0.0 && upper >= 0.0;
+            !is_penalised && !column.is_free() && has_zero && !column.is_fixed()
+        })
+    }
+
+    fn columns_that(&self, is_meant: impl Fn(&WeightPenalty) -> bool) -> Vec<usize> {
         let columns = self.columns.iter().enumerate();
-        let free = columns.filter(|(_, column)| column.is_free());
-        free.map(|(j, _)| j).collect()
+        columns
+            .filter(|(_, column)| is_meant(column))
+            .map(|(j, _)| j)
+            .collect()
+    }
+
+    /// The same with the weights of some columns bounded to 0; there must be options of columns.
+    pub(crate) fn without(mut self, columns: &[usize]) -> Self {
+        for &j in columns {
+            (self.columns[j].kinks.lower, self.columns[j].kinks.upper) = (0.0, 0.0);
+        }
+        self
     }
 
     pub(crate) fn value(&self, weights: &[f64]) -> f64 {
@@ -376,6 +400,18 @@ impl WeightPenalty {
     /// Whether there is neither penalty nor bound.
     pub(crate) fn is_free(&self) -> bool {
         self.l2 == 0.0 && self.kinks == Kinks::NONE
+    }
+
+    /// Whether the bounds leave one number.
+    pub(crate) fn is_fixed(&self) -> bool {
+        self.kinks.lower == self.kinks.upper
+    }
+
+    /// Whether the weight may grow for ever with the sign of `w`, without penalty.
+    pub(crate) fn is_open(&self, w: f64) -> bool {
+        let Kinks { l1, lower, upper } = self.kinks;
+        let end = if w > 0.0 { upper } else { lower };
+        self.l2 == 0.0 && l1 == 0.0 && end.is_infinite()
     }
 
     fn value(&self, w: f64) -> f64 {

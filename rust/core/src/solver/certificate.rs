@@ -303,10 +303,12 @@ impl<'a> Neighbourhood<'a> {
             return Ok(None);
         };
         let mut aliased = Vec::new();
-        if !view.dependent.is_empty() && !objective.penalty.is_smooth() {
+        let is_smooth = objective.penalty.is_smooth();
+        let is_fixed = |j: &usize| objective.penalty.of(*j).is_fixed();
+        if !is_smooth && !view.dependent.iter().all(is_fixed) {
             return Ok(None); // weights could not be moved within bounds and at the same l1
         }
-        if !view.dependent.is_empty() {
+        if is_smooth && !view.dependent.is_empty() {
             // Rows with certain predictions have no weight in the Hessian, so columns may look dependent that are not.
             // Only columns that are linear combinations of others in all rows are treated as such.
             let Some(of_all) = dependence::of_all_rows(objective, run)? else {

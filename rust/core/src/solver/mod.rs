@@ -15,6 +15,7 @@
 //! * `information`: the Fisher information, for the covariance of weights and bias;
 //! * `firth`: the maximum of Firth's penalised likelihood;
 //! * `separation`, `split`, `cone`, `modular`: whether a hyperplane separates the labels, so that there is no optimum;
+//! * `unpenalised`: such columns and hyperplanes by the columns without penalty, where others have one;
 //! * `proof`: all of these applied to the parameters that a solver ended with.
 
 pub(crate) mod certificate;
@@ -42,4 +43,5 @@ pub(crate) mod separation;
 mod smooth_model;
 mod split;
 pub(crate) mod stages;
+pub(crate) mod unpenalised;
 pub(crate) mod view;

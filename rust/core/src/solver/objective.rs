@@ -24,7 +24,7 @@ pub(crate) struct Objective<'a> {
     /// The cost of one evaluation, in passes over the whole dataset; less than 1 for a sample of rows.
     pub cost: f64,
     /// If the weighted sum of the errors, Σ s_i E_i, is below this, every label is predicted right: so a hyperplane
-    /// separates the labels, and without a penalty there is no minimum. 0 (never) with a penalty, or if a label
+    /// separates the labels, and without a penalty there is no minimum. 0 (never) with a smooth penalty, or if a label
     /// lies strictly between 0 and 1.
     pub separated_below: f64,
 }
@@ -73,7 +73,8 @@ impl<'a> Objective<'a> {
         precision: Precision,
     ) -> Self {
         // Offsets alone may make all predictions right; that does not mean that a hyperplane separates the labels.
-        let is_separable = penalty.is_none() && labels.are_classes && !source.has_offsets();
+        let may_be = penalty.is_none() || !penalty.is_smooth();
+        let is_separable = may_be && labels.are_classes && !source.has_offsets();
         // A row whose label is predicted wrong has an error of at least ln 2. The threshold is slightly smaller, to allow
         // for rounding.
         let ln_2 = 0.99 * std::f64::consts::LN_2;
@@ -118,6 +119,7 @@ impl<'a> Objective<'a> {
     {
         Objective {
             penalty,
+            separated_below: self.separated_below,
             ..self.over(source)
         }
     }

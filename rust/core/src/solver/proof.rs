@@ -38,6 +38,14 @@ pub(crate) struct Proof {
     pub separation: Option<Direction>,
 }
 
+impl Proof {
+    /// Whether the gap is too large, and neither the observer nor a separating hyperplane has ended the fit.
+    pub(crate) fn is_open(&self, goal: Goal) -> bool {
+        let is_ended = self.stop_reason == StopReason::Callback || self.separation.is_some();
+        !is_ended && !goal.is_met(self.gap, &self.iterate)
+    }
+}
+
 /// The outcome of a proof.
 pub(crate) enum Outcome {
     /// The result.
@@ -218,7 +226,8 @@ fn centred(
 }
 
 impl Goal {
-    fn is_met(&self, gap: f64, iterate: &Iterate) -> bool {
+    /// Whether the gap is small enough for the fit to have converged.
+    pub(crate) fn is_met(&self, gap: f64, iterate: &Iterate) -> bool {
         gap <= self.gap * iterate.value.objective
     }
 

@@ -13,11 +13,12 @@ use super::column_model::{self, ColumnModel};
 use super::fenchel;
 use super::objective::{Iterate, Objective};
 use super::proof::{Goal, Proof};
-use super::run::{Ended, Run};
+use super::run::{Ended, Run, Separation};
 use super::smooth_model::{Model, SmoothModel};
 use super::stages::{
     FIRST_ROWS, FIRST_ROWS_A_COLUMN, GROWTH, START_COST, hessian_cost, hessian_rows,
 };
+use super::unpenalised;
 use crate::error::Error;
 use crate::float::Precision;
 use crate::kernel::Basis;
@@ -136,6 +137,7 @@ fn interruption(ended: Ended) -> Option<StopReason> {
     match ended {
         Ended::Passes => Some(StopReason::Passes),
         Ended::Callback => Some(StopReason::Callback),
+        Ended::AllRight => Some(StopReason::Separated),
         _ => None,
     }
 }
@@ -211,7 +213,10 @@ impl Search<'_> {
             iterate,
             gap,
             aliased: Vec::new(),
-            separation: None,
+            separation: match &run.separation {
+                Some(Separation::Found(direction)) => Some(direction.clone()),
+                _ => None,
+            },
         })
     }
 
@@ -432,7 +437,15 @@ impl Search<'_> {
         run: &mut Run<'_>,
     ) -> Result<Ended, Error> {
         let (mut first, mut last) = (None, 0.0);
+        let mut next_check = objective.separated_below;
         for _ in 0..until.iterations {
+            if iterate.value.error < next_check {
+                next_check = 0.5 * iterate.value.error;
+                if let Some(direction) = unpenalised::along(objective, &iterate.v, run)? {
+                    run.separation = Some(Separation::Found(widen(&direction)));
+                    return Ok(Ended::AllRight);
+                }
+            }
             let x = model.coordinates().of(&iterate.v);
             let gradient = model.coordinates().gradient(&iterate.value.gradient);
             // Far from the end, the model deserves no exact minimum.

@@ -91,7 +91,7 @@ pub(crate) enum Ended {
     Passes,
     /// The observer ended the fit.
     Callback,
-    /// All labels are predicted right, in a fit without penalty.
+    /// All labels are predicted right, by weights without penalty.
     AllRight,
 }
 
@@ -139,6 +139,20 @@ impl<'o> Run<'o> {
             level: simd::level()?,
             start: Instant::now(),
         })
+    }
+
+    /// The state of a search over some of the columns, which are transformed by `basis`.
+    pub(super) fn over(&mut self, basis: Basis) -> Run<'_> {
+        Run {
+            observer: &mut *self.observer,
+            basis: Arc::new(basis),
+            passes: 0.0,
+            history: Vec::new(),
+            of_all_rows: None,
+            separation: None,
+            are_columns_searched: false,
+            ..*self
+        }
     }
 
     pub(crate) fn is_spent(&self) -> bool {

@@ -156,10 +156,14 @@ fn strictly(
             return Ok(None);
         }
     }
-    // Division by a power of two, which is exact.
+    Ok(Some(in_units_of_two(v)))
+}
+
+/// `v` divided by a power of two, which is exact, such that the largest magnitude is in [1, 2).
+pub(super) fn in_units_of_two(v: &[f64]) -> Direction {
     let largest = v.iter().fold(0.0, |most: f64, d| most.max(d.abs()));
     let unit = f64::from_bits(largest.to_bits() & f64::INFINITY.to_bits());
-    Ok(Some(v.iter().map(|d| d / unit).collect()))
+    v.iter().map(|d| d / unit).collect()
 }
 
 /// The space of standardised columns, in which the search is made.

@@ -36,7 +36,7 @@ pub(crate) struct View {
     pub(super) columns: Columns,
     /// 1 / √(variance + l2 penalty) for each column; 0 for columns that are left out.
     pub(super) scale: Vec<f64>,
-    /// Columns that are linear combinations of columns before them.
+    /// Columns that are linear combinations of columns before them, or whose bounds leave one weight.
     pub(super) dependent: Vec<usize>,
     /// The Cholesky factor of [`View::matrix`], once it is computed.
     pub(super) factor: Option<Cholesky>,
@@ -65,8 +65,9 @@ impl View {
         let n = basis.columns();
         let excluded = objective.excluded;
         let is_out = |j: &usize| {
-            let is_free = objective.penalty.of(*j).is_free();
-            is_free && (columns.negligible[*j] || excluded.contains(j))
+            let penalty = objective.penalty.of(*j);
+            let is_nothing = columns.negligible[*j] || excluded.contains(j);
+            penalty.is_fixed() || (penalty.is_free() && is_nothing)
         };
         let dependent: Vec<usize> = (0..n).filter(is_out).collect();
         let mut scale: Vec<f64> = (columns.centred.iter().zip(penalty))

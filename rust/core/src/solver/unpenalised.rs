@@ -1,0 +1,114 @@
+//! Columns without a penalty, in a fit that penalises or bounds others: which of them say nothing new, and whether they
+//! separate the labels. The searches that a fit without penalty makes over all columns are made over these alone.
+
+use super::dependence;
+use super::objective::Objective;
+use super::run::{Direction, Run, Separation};
+use super::separation;
+use super::view::Alias;
+use crate::error::Error;
+use crate::penalty::Penalty;
+
+/// The result of `work` on some columns as an objective without penalty, and on the state of a search over them, which
+/// reads only their part of X.
+fn over<T>(
+    objective: &Objective<'_>,
+    columns: &[usize],
+    run: &mut Run<'_>,
+    work: impl FnOnce(&Objective<'_>, &mut Run<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let no_penalty = Penalty::NONE;
+    let selected = (objective.source).select(columns, objective.precision, &mut run.job())?;
+    let (result, passes) = selected.lend(1, |source| {
+        let basis = source.basis(objective.fit_bias, false)?;
+        let mut of_part = run.over(basis);
+        let part = Objective {
+            cost: 1.0,
+            ..objective.over_columns(source, &no_penalty)
+        };
+        let result = work(&part, &mut of_part)?;
+        Ok((result, of_part.passes))
+    })?;
+    run.passes += 1.0 + passes * columns.len() as f64 / objective.columns() as f64;
+    Ok(result)
+}
+
+/// The columns whose weights may be 0 without a loss, as combinations of columns before them: those without penalty and
+/// bounds that are combinations of others like them, and constant columns without penalty, whose bounds have 0 between
+/// them. The penalty has some other columns.
+pub(crate) fn aliases(objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Vec<Alias>, Error> {
+    let free = objective.penalty.free_columns();
+    let bounded = objective.penalty.bounded_columns();
+    let mut found = Vec::new();
+    for (columns, are_free) in [(free, true), (bounded, false)] {
+        if columns.is_empty() {
+            continue;
+        }
+        let view = over(objective, &columns, run, dependence::of_all_rows)?;
+        let Some(view) = view else {
+            continue; // rounding leaves a doubt
+        };
+        let aliases = view.dependent.iter().map(|&j| view.alias(j));
+        let aliases = aliases.filter(|alias| are_free || alias.columns.is_empty());
+        found.extend(aliases.map(|alias| Alias {
+            column: columns[alias.column],
+            columns: alias.columns.iter().map(|&j| columns[j]).collect(),
+            ..alias
+        }));
+    }
+    found.sort_by_key(|alias| alias.column);
+    Ok(found)
+}
+
+/// Searches for a direction that separates the labels by the weights of columns without penalty and bounds, and by the
+/// biases. Only if some columns are penalised or bounded; otherwise other searches find it.
+pub(crate) fn search(
+    objective: &Objective<'_>,
+    are_classes: bool,
+    run: &mut Run<'_>,
+) -> Result<Option<Direction>, Error> {
+    let n = objective.columns();
+    let free = objective.penalty.free_columns();
+    if free.is_empty() || objective.penalty.is_none() || !are_classes {
+        return Ok(None);
+    }
+    over(objective, &free, run, |part, run| {
+        let found = separation::search(part, &vec![0.0; part.order()], run)?;
+        let Separation::Found(narrow) = found else {
+            return Ok(None);
+        };
+        let (weights, biases) = part.split(&narrow);
+        let mut direction = vec![0.0; objective.classes * n];
+        let classes = weights.chunks_exact(free.len());
+        for (weights, direction) in classes.zip(direction.chunks_exact_mut(n)) {
+            free.iter()
+                .zip(weights)
+                .for_each(|(&j, w)| direction[j] = *w);
+        }
+        direction.extend(biases);
+        Ok(Some(direction))
+    })
+}
+
+/// The direction of `v` along weights that no penalty and no bound holds back, and biases, if it predicts every label
+/// right by more than rounding errors: then it separates them.
+pub(crate) fn along(
+    objective: &Objective<'_>,
+    v: &[f64],
+    run: &mut Run<'_>,
+) -> Result<Option<Direction>, Error> {
+    let (weights, biases) = objective.split(v);
+    let open = weights
+        .iter()
+        .enumerate()
+        .map(|(i, w)| match objective.penalty.of(i).is_open(*w) {
+            true => *w,
+            false => 0.0,
+        });
+    let direction: Vec<f64> = open.chain(biases.iter().copied()).collect();
+    if objective.split(&direction).0.iter().all(|w| *w == 0.0) {
+        return Ok(None);
+    }
+    let is_right = run.scores(objective, &direction)?.predict_all_labels();
+    Ok(is_right.then(|| separation::in_units_of_two(&direction)))
+}
