@@ -62,6 +62,7 @@ from gradstep._formulas import (
     sigmoid_derivative,
     softmax,
 )
+from gradstep._many import fit_many
 from gradstep._native import __version__
 from gradstep._optimum import Alias, Iteration, Optimum, Separation, fit
 from gradstep._path import Path, path
@@ -106,6 +107,7 @@ __all__ = [
     "decision_function",
     "explain",
     "fit",
+    "fit_many",
     "gradient",
     "gradient_step",
     "hessian",

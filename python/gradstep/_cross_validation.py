@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import get_scorer, make_scorer
 from sklearn.model_selection import check_cv
@@ -40,6 +41,7 @@ from gradstep._estimator import LogisticRegression
 from gradstep._fitted import StopReason, codes_of
 from gradstep._formulas import decision_function, sigmoid, softmax
 from gradstep._frames import frame_of
+from gradstep._many import fit_many
 from gradstep._optimum import GAP_TOL, MAX_PASSES, Optimum
 from gradstep._options import flag
 from gradstep._path import MOST_STRENGTHS, along, largest, without_columns
@@ -49,6 +51,9 @@ GRID = 1e-3
 MOST_COPIED = 2**28
 """Bytes of features up to which the rows of a fold are copied. Of more, the other rows get weights of 0: that takes no
 memory, and up to a tenth longer."""
+LEAST_SHARED = 2**22
+"""Bytes of features, not sparse, from which on the folds are fitted together, so that they are read once for all. Fewer
+stay in a processor's cache, from which each fold reads them sooner by itself."""
 
 
 @suggests_names
@@ -250,9 +255,15 @@ class LogisticRegressionCV(Classifier):
         grid = self._grid(samples, ratios)
         score = _Score(self.scoring, samples, labels, routed.scorer.score)
 
-        runs = Parallel(n_jobs=self.n_jobs, verbose=self.verbose, prefer="threads")(
-            delayed(self._run)(samples, train, test, ratio, grid, score) for train, test in folds for ratio in ratios
-        )
+        if self._fits_together(samples, folds):
+            of_ratios = [self._run_together(samples, folds, ratio, grid, score) for ratio in ratios]
+            runs = [run for of_fold in zip(*of_ratios, strict=True) for run in of_fold]
+        else:
+            runs = Parallel(n_jobs=self.n_jobs, verbose=self.verbose, prefer="threads")(
+                delayed(self._run)(samples, train, test, ratio, grid, score)
+                for train, test in folds
+                for ratio in ratios
+            )
         shape = len(folds), len(ratios), len(grid.values)
         coefs, scores, n_iter = (
             np.stack([getattr(run, name) for run in runs]) for name in ("coefficients", "scores", "n_iter")
@@ -352,17 +363,57 @@ class LogisticRegressionCV(Classifier):
         rest = _only(samples, train)
         several = self.n_jobs not in (None, 1)
         n_threads = 1 if several and self.n_threads is None else self.n_threads
-        order = grid.order
-        measure = score.of_rows(test, n_threads)
-        coefficients: list[Any] = [None] * len(order)
-        ends: list[Any] = [None] * len(order)
-        scores, n_iter = np.zeros(len(order)), np.zeros(len(order), np.int32)
 
         def solve(l1: float, l2: float, start: Any) -> Optimum:
             return self._solve(rest, l1, l2, start, n_threads)
 
-        strengths = (grid.penalty(at, ratio, rest.total) for at in order)
-        for at, optimum in zip(order, along(strengths, solve, None), strict=True):
+        strengths = (grid.penalty(at, ratio, rest.total) for at in grid.order)
+        return self._measured(grid.order, along(strengths, solve, None), score.of_rows(test, n_threads))
+
+    def _fits_together(self, samples: Samples, folds: Sequence[tuple[Array, Array]]) -> bool:
+        """Whether the folds are fitted together: features that are not sparse nor small, and every class in each."""
+        if self.n_jobs not in (None, 1) or self.max_iter is not None or issparse(samples.X):
+            return False
+        every = len(samples.classes)
+        return samples.X.nbytes >= LEAST_SHARED and all(
+            len(_weighted(samples, train).present) == every for train, _ in folds
+        )
+
+    def _run_together(
+        self, samples: Samples, folds: Sequence[tuple[Array, Array]], ratio: float, grid: _Grid, score: _Score
+    ) -> list[_Run]:
+        """For each fold what `_run` returns: the optima of all folds at one strength after the other."""
+        rest = [_weighted(samples, train) for train, _ in folds]
+        optima: list[tuple[Optimum, ...]] = []
+        for at in grid.order:
+            strengths = [grid.penalty(at, ratio, fold.total) for fold in rest]
+            start: dict[str, Any] = {"weights": [best.weights for best in optima[-1]]} if optima else {}
+            if optima and self.fit_intercept:
+                start["bias"] = [best.bias for best in optima[-1]]
+            l1, l2 = np.transpose(strengths)
+            found = fit_many(
+                samples.X,
+                samples.codes,
+                l1=l1,
+                l2=l2,
+                sample_weight=np.stack([np.asarray(fold.weight) for fold in rest], axis=1),
+                n_threads=self.n_threads,
+                **start,
+                **self._options(),
+            )
+            optima.append(found)
+        of_folds = zip(*optima, strict=True)
+        return [
+            self._measured(grid.order, of_fold, score.of_rows(test, self.n_threads))
+            for of_fold, (_, test) in zip(of_folds, folds, strict=True)
+        ]
+
+    def _measured(self, order: list[int], optima: Iterable[Optimum], measure: Callable[[Array, Any], float]) -> _Run:
+        """What a fold's optima are and how they score; they come in the order of their places on the grid."""
+        coefficients: list[Any] = [None] * len(order)
+        ends: list[Any] = [None] * len(order)
+        scores, n_iter = np.zeros(len(order)), np.zeros(len(order), np.int32)
+        for at, optimum in zip(order, optima, strict=True):
             scores[at] = measure(optimum.weights, optimum.bias)
             weights, bias = np.atleast_2d(optimum.weights), np.atleast_1d(optimum.bias)[:, None]
             coefficients[at] = np.concatenate([weights, bias] if self.fit_intercept else [weights], axis=1)
@@ -387,15 +438,21 @@ class LogisticRegressionCV(Classifier):
             l1,
             l2,
             start=start,
-            fit_bias=bool(self.fit_intercept),
-            solver=self._solver(),
-            gap_tol=self.gap_tol,
-            tol=self.tol,
-            certify=bool(self.certify),
-            max_passes=self.max_passes,
             n_threads=n_threads,
             callback=None if most is None else lambda iteration: iteration.number + 1 >= most,
+            **self._options(),
         )
+
+    def _options(self) -> dict[str, Any]:
+        """The options of a fit that are the same for all."""
+        return {
+            "fit_bias": bool(self.fit_intercept),
+            "solver": self._solver(),
+            "gap_tol": self.gap_tol,
+            "tol": self.tol,
+            "certify": bool(self.certify),
+            "max_passes": self.max_passes,
+        }
 
     def _split_up(self, coefficients: Array) -> tuple[Array, Any]:
         """Weights and bias, as `gradstep.fit` takes them, from rows of `coefs_paths_`."""
@@ -478,8 +535,11 @@ class _Grid(NamedTuple):
 
 def _only(samples: Samples, rows: NDArray[np.intp]) -> Samples:
     """The samples of some rows, of which each counts as often as it is named."""
-    if samples.X.data.nbytes <= MOST_COPIED:
-        return samples.rows(rows)
+    return samples.rows(rows) if samples.X.data.nbytes <= MOST_COPIED else _weighted(samples, rows)
+
+
+def _weighted(samples: Samples, rows: NDArray[np.intp]) -> Samples:
+    """The same by weights of all samples."""
     times = np.bincount(rows, minlength=len(samples.codes)).astype(np.float64)
     return samples._replace(weight=times if samples.weight is None else times * samples.weight)
 

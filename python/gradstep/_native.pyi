@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from gradstep._arrays import Array, Parts
 from gradstep._descent import Options
+from gradstep._optimum import FitOptions
 
 __all__ = [
     "__version__",
@@ -18,6 +19,7 @@ __all__ = [
     "decision_function",
     "descend",
     "fit",
+    "fit_many",
     "gradient",
     "gradient_step",
     "hessian",
@@ -34,10 +36,6 @@ __version__: str
 
 _X: TypeAlias = Array | Parts
 _Bias: TypeAlias = float | Array
-_FitColumns: TypeAlias = list[Array | None]
-_FitOptions: TypeAlias = tuple[
-    tuple[float, float], _FitColumns, bool, bool, str, float, float | None, bool, float, int | None
-]
 
 def configuration() -> dict[str, Any]: ...
 def sigmoid(z: Array, out: Array | None) -> Any: ...
@@ -74,10 +72,15 @@ def fit(
     x: _X,
     y: Array,
     of_rows: list[Array | None],
-    given: _FitOptions,
+    given: FitOptions,
     start: tuple[Array | None, _Bias | None],
     callback: Callable[..., bool] | None,
 ) -> dict[str, Any]: ...
+def fit_many(
+    x: _X,
+    fits: list[tuple[Array, list[Array | None], FitOptions, tuple[Array | None, _Bias | None]]],
+    n_threads: int | None,
+) -> list[dict[str, Any]]: ...
 def check_descent(given: Options) -> None: ...
 def descend(
     given: Options,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradstep import _native
-from gradstep._arrays import Array, Features, explained, features, optional_real, parameters, real
+from gradstep._arrays import Array, Features, Parts, explained, features, optional_real, parameters, real
 from gradstep._docs import documented_fields, suggests_names
 from gradstep._fitted import Fitted, StopReason
 from gradstep._frames import feature_names
@@ -20,6 +20,10 @@ from gradstep._sources import is_source, opened
 GAP_TOL = 1e-8
 MAX_PASSES = 1000.0
 """Defaults of `fit`, and of the estimator."""
+FitOptions: TypeAlias = tuple[
+    tuple[float, float], list[Array | None], bool, bool, str, float, float | None, bool, float, int | None
+]
+"""Options as native code takes them: l1 and l2, those of columns, and the others in the order of `fit`."""
 
 
 @documented_fields
@@ -409,35 +413,79 @@ def fit(
         matrix, labels = features(X), real("y", y)
         names = feature_names(X)
         of_rows = [optional_real("sample_weight", sample_weight), optional_real("offset", offset)]
-        shape = matrix[1] if isinstance(matrix, tuple) else matrix.shape
-        columns = shape[-1] if shape else 0
-    options = (
-        of_rows,
-        (
-            (number("l1", l1), number("l2", l2)),
-            [
-                optional_real("penalty_factors", penalty_factors),
-                *(
-                    _per_column(columns, name, numbers)
-                    for name, numbers in (("prior", prior), ("lower", lower), ("upper", upper))
-                ),
-            ],
-            flag("firth", firth),
-            flag("fit_bias", fit_bias),
-            word("solver", solver),
-            number("gap_tol", gap_tol),
-            optional_number("tol", tol),
-            flag("certify", certify),
-            number("max_passes", max_passes),
-            optional_count("n_threads", n_threads),
-        ),
-        start,
-        observer(callback, lambda *seen: (Iteration._make(seen),)),
+        columns = columns_of(matrix)
+    options = options_of(
+        columns,
+        l1=l1,
+        l2=l2,
+        penalty_factors=penalty_factors,
+        prior=prior,
+        lower=lower,
+        upper=upper,
+        firth=firth,
+        fit_bias=fit_bias,
+        solver=solver,
+        gap_tol=gap_tol,
+        tol=tol,
+        certify=certify,
+        max_passes=max_passes,
+        n_threads=n_threads,
     )
+    watching = observer(callback, lambda *seen: (Iteration._make(seen),))
     try:
-        found = _native.fit(matrix, labels, *options)
+        found = _native.fit(matrix, labels, of_rows, options, start, watching)
     except ValueError as error:
         raise explained(error, given, labels) from None
+    return packed(found, names)
+
+
+def columns_of(matrix: Array | Parts) -> int:
+    """The number of columns of X, as native code takes it."""
+    shape = matrix[1] if isinstance(matrix, tuple) else matrix.shape
+    return shape[-1] if shape else 0
+
+
+def options_of(
+    columns: int,
+    *,
+    l1: float,
+    l2: float,
+    penalty_factors: ArrayLike | None,
+    prior: ArrayLike | None,
+    lower: ArrayLike | None,
+    upper: ArrayLike | None,
+    firth: bool,
+    fit_bias: bool,
+    solver: str,
+    gap_tol: float,
+    tol: float | None,
+    certify: bool,
+    max_passes: float,
+    n_threads: int | None,
+) -> FitOptions:
+    """The options of a fit over so many columns, for native code."""
+    of_columns = [
+        optional_real("penalty_factors", penalty_factors),
+        _per_column(columns, "prior", prior),
+        _per_column(columns, "lower", lower),
+        _per_column(columns, "upper", upper),
+    ]
+    return (
+        (number("l1", l1), number("l2", l2)),
+        of_columns,
+        flag("firth", firth),
+        flag("fit_bias", fit_bias),
+        word("solver", solver),
+        number("gap_tol", gap_tol),
+        optional_number("tol", tol),
+        flag("certify", certify),
+        number("max_passes", max_passes),
+        optional_count("n_threads", n_threads),
+    )
+
+
+def packed(found: dict[str, Any], names: tuple[str, ...] | None) -> Optimum:
+    """What native code has found, as an `Optimum`; `names` are those of the columns."""
     found["stop_reason"] = StopReason(found["stop_reason"])
     if found["separation"] is not None:
         found["separation"] = Separation._make(found["separation"])

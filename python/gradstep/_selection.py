@@ -9,9 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from gradstep import Path, fit, loss, path
+from gradstep import Path, fit_many, loss, path
 from gradstep._document import Scalar
-from gradstep._path import along
 from gradstep._split import dealt
 from gradstep._training import Array, Problem, scaled
 
@@ -89,19 +88,21 @@ def cross_validated(problem: Problem, ratio: float, folds: int, standardize: boo
     whole = whole_path(problem, ratio, standardize, options, STRENGTHS)
     fold = dealt(problem, folds, "cv")
     weight = np.ones(len(fold)) if problem.weight is None else problem.weight
-    arguments: dict[str, Any] = {name: value for name, value in options.items() if name not in ("l1", "l2", "solver")}
+    arguments: dict[str, Any] = {
+        name: value for name, value in options.items() if name not in ("l1", "l2", "solver", "firth")
+    }
+    ours = fold == np.arange(folds)[:, None]
+    left, out = np.where(ours, 0.0, weight), np.where(ours, weight, 0.0)
     errors = np.empty((folds, len(whole.strengths)))
-    for number in range(folds):
-        left, out = (np.where(of_fold, weight, 0.0) for of_fold in (fold != number, fold == number))
-
-        def solve(l1: float, l2: float, start: Any, left: Array = left) -> Any:
-            weights, bias = start or (None, None)
-            bias = bias if arguments["fit_bias"] else None
-            return fit(x, problem.y, l1=l1, l2=l2, sample_weight=left, weights=weights, bias=bias, **arguments)
-
-        penalties = ((ratio * s, (1 - ratio) * s) for s in whole.strengths.tolist())
-        for place, best in enumerate(along(penalties, solve, None)):
-            errors[number, place] = loss(x, problem.y, best.weights, best.bias, sample_weight=out)
+    start: dict[str, Any] = {}
+    for place, strength in enumerate(whole.strengths.tolist()):
+        l1, l2 = ratio * strength, (1 - ratio) * strength
+        optima = fit_many(x, problem.y, l1=l1, l2=l2, sample_weight=left.T, **start, **arguments)
+        start = {"weights": [best.weights for best in optima]}
+        if arguments["fit_bias"]:
+            start["bias"] = [best.bias for best in optima]
+        for number, best in enumerate(optima):
+            errors[number, place] = loss(x, problem.y, best.weights, best.bias, sample_weight=out[number])
     error = errors.std(axis=0, ddof=1) / np.sqrt(folds)
     return Curve(ratio, whole.strengths, whole.n_nonzero, errors.mean(axis=0), error)
 

@@ -33,7 +33,7 @@ pub fn descend_with_best_steps<F: Float>(
     let labels = kernel::labels(dataset, &mut Job::new(options.threads, observer)?)?;
     options.begin(labels.scores, dataset.offset.is_some(), observer)?;
     let (weights, biases) = start.parameters::<F>(dataset.x.columns(), labels.scores)?;
-    let (source, precision) = (Arrays(*dataset), F::PRECISION);
+    let (source, precision) = (Arrays(*dataset, None), F::PRECISION);
     dataset.check_offsets()?;
     let fit_bias = options.fit_bias;
     let objective = Objective::new(&source, &labels, &options.penalty, fit_bias, precision);

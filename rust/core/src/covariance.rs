@@ -51,7 +51,7 @@ pub fn covariance<'a>(
     let elements = 4 * (n as u128 + 1).pow(2);
     check_room(elements, "X", elements, "elements of its covariance")?;
     dataset.check_finite()?;
-    let source = Arrays(dataset);
+    let source = Arrays(dataset, None);
     let precision = Precision::Double;
     let penalty = Penalty::NONE;
     let objective = Objective::new(&source, &labels, &penalty, fit_bias, precision);

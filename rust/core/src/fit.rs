@@ -1,22 +1,24 @@
 //! `fit`: checks the options once, runs a solver, and returns the optimum with its history, certificate and stop
 //! reason.
 
+use std::ops::ControlFlow;
+
 use crate::error::{Error, check_room, one_of};
 use crate::float::{Float, Precision};
 use crate::kernel::Dataset;
 use crate::penalty::Penalty;
-use crate::reduce::{Job, Threads};
+use crate::reduce::{Job, Monitor, Threads};
 use crate::solver::firth;
 use crate::solver::initial;
 use crate::solver::objective::Objective;
 use crate::solver::plane_search;
 use crate::solver::proof::{Goal, Outcome, Proof, prove};
 use crate::solver::proximal;
-use crate::solver::run::{FitObserver, Record, Run};
+use crate::solver::run::{FitObserver, Iteration, Record, Run};
 use crate::solver::stages::{self, Solution};
 use crate::solver::unpenalised;
 use crate::solver::view::Alias;
-use crate::source::{Arrays, Chunks, ReadRows, Source};
+use crate::source::{Arrays, Chunks, ReadRows, Source, Stopped, Together};
 use crate::start::Start;
 use crate::stop::StopReason;
 
@@ -206,7 +208,55 @@ pub fn fit<F: Float>(
     options: &FitOptions,
     observer: &mut dyn FitObserver,
 ) -> Result<Optimum, Error> {
-    solve(&Arrays(*dataset), F::PRECISION, start, options, observer)
+    solve(
+        &Arrays(*dataset, None),
+        F::PRECISION,
+        start,
+        options,
+        observer,
+    )
+}
+
+/// The most fits that run at the same time, each on a thread of its own.
+const TOGETHER: usize = 32;
+
+/// [`fit`] of several datasets that share X, which their evaluations read together, with a start and options for each.
+/// Every result has the bits of [`fit`]'s, but for the times in its history.
+///
+/// # Errors
+///
+/// As [`fit`], with the place of the first dataset that has one; [`Error::Interrupted`] by the monitor has no place.
+pub fn fit_many<F: Float>(
+    datasets: &[Dataset<'_>],
+    starts: &[Start],
+    options: &[FitOptions],
+    threads: Threads,
+    monitor: &mut dyn Monitor,
+) -> Result<Vec<Optimum>, (Option<usize>, Error)> {
+    let mut all = Vec::new();
+    let groups = datasets.chunks(TOGETHER).zip(starts.chunks(TOGETHER));
+    for ((datasets, starts), options) in groups.zip(options.chunks(TOGETHER)) {
+        let one = |place: usize, source: &dyn Source, threads, mut stopped: Stopped<'_>| {
+            let options = FitOptions {
+                threads,
+                ..options[place].clone()
+            };
+            let start = starts[place].clone();
+            solve(source, F::PRECISION, start, &options, &mut stopped)
+        };
+        let run = |job: &mut Job<'_>| Together::new(datasets, threads).run(one, job);
+        let optima = Job::new(threads, monitor).and_then(|mut job| run(&mut job));
+        for optimum in optima.map_err(|error| (None, error))? {
+            all.push(optimum.map_err(|error| (Some(all.len()), error))?);
+        }
+    }
+    Ok(all)
+}
+
+impl FitObserver for Stopped<'_> {
+    fn iteration(&mut self, _: &Iteration<'_>) -> ControlFlow<()> {
+        self.poll()
+    }
 }
 
 /// [`fit`] of rows that are read in chunks, many times, of which only one is in memory at a time. The result has the
@@ -498,6 +548,46 @@ mod tests {
     }
 
     #[test]
+    fn fits_that_read_together_have_the_bits_of_each_alone() {
+        let (m, n) = (5000, 12);
+        let (x, binary, s) = problem(m, n, 2, 7);
+        let (_, classes, _) = problem(m, n, 3, 8);
+        let [binary, classes, s] = [&binary, &classes, &s].map(|values| Vector::from_slice(values));
+        let matrix = Matrix::from_rows(Elements::F64(&x), m, n).unwrap();
+        let fits = [
+            (&binary, None, 0.0, 1e-3, Solver::Lbfgs),
+            (&binary, Some(&s), 0.0, 0.0, Solver::Lbfgs),
+            (&classes, Some(&s), 0.0, 1e-2, Solver::Lbfgs),
+            (&binary, None, 1e-2, 1e-3, Solver::Proximal),
+            (&binary, Some(&s), 0.0, 1e-1, Solver::Gd),
+        ];
+        let datasets = fits.map(|(y, s, ..)| Dataset::new(&matrix, y, s).unwrap());
+        let options = fits.map(|(_, _, l1, l2, solver)| FitOptions {
+            penalty: Penalty::new(l2).unwrap().with_l1(l1).unwrap(),
+            fit_bias: true,
+            solver,
+            tol: None,
+            gap_tol: 1e-8,
+            certify: true,
+            max_passes: 200.0,
+            threads: Threads::ONE,
+        });
+        let starts = vec![Start::default(); fits.len()];
+        let alone = datasets.iter().zip(&options).map(|(dataset, options)| {
+            let mut monitor = Unmonitored;
+            fit::<f64>(dataset, Start::default(), options, &mut monitor).unwrap()
+        });
+        let alone: Vec<_> = alone.map(|optimum| bits(&optimum)).collect();
+        for count in [1, 2, 7] {
+            let threads = Threads::new(Some(count)).unwrap();
+            let mut monitor = Unmonitored;
+            let together = fit_many::<f64>(&datasets, &starts, &options, threads, &mut monitor);
+            let together: Vec<_> = together.unwrap().iter().map(bits).collect();
+            assert_eq!(together, alone, "{count} threads");
+        }
+    }
+
+    #[test]
     fn chunks_give_the_bits_of_arrays() {
         let (lbfgs, gd, proximal) = (Solver::Lbfgs, Solver::Gd, Solver::Proximal);
         for (m, n, classes, weighted, l1, l2, solver) in [
@@ -525,7 +615,7 @@ mod tests {
                 threads: Threads::new(Some(2)).unwrap(),
             };
             let matrix = Matrix::from_rows(Elements::F64(&x), m, n).unwrap();
-            let arrays = Arrays(Dataset::new(&matrix, &y, weights).unwrap());
+            let arrays = Arrays(Dataset::new(&matrix, &y, weights).unwrap(), None);
             let double = Precision::Double;
             let mut monitor = Unmonitored;
             let want = solve(&arrays, double, Start::default(), &options, &mut monitor).unwrap();

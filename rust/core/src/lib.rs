@@ -61,7 +61,7 @@ pub use elements::Elements;
 pub use elementwise::{Function, apply, apply_in_place};
 pub use error::{Error, zeros};
 pub use features::Features;
-pub use fit::{FitOptions, Optimum, Solver, fit, fit_rows};
+pub use fit::{FitOptions, Optimum, Solver, fit, fit_many, fit_rows};
 pub use float::Float;
 pub use kernel::{
     Dataset, Gradient, LossGradient, Parameters, cross_entropy, decision_function, hessian, loss,

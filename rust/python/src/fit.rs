@@ -7,6 +7,7 @@ use gradstep_core::{
     Alias, ColumnOptions, Dataset, Error, FitObserver, FitOptions, Float, Iteration, Monitor,
     Optimum, Penalty, ReadRows, Record, Solver, Start, Threads, Vector,
 };
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyByteArray, PyDict, PyList, PyString, PyTuple};
@@ -125,6 +126,80 @@ pub(crate) fn fit<'py>(
     } else {
         arguments.fit::<f64>(py)
     }
+}
+
+/// What one of several fits over one X has of its own: labels, what its rows have, options and a start.
+type GivenFit<'py> = (
+    Array<'py>,
+    GivenRows<'py>,
+    GivenOptions<'py>,
+    GivenStart<'py>,
+);
+
+/// What [`fit`] returns, for each of several fits, whose evaluations read X together. The arguments of a ValueError about
+/// one of them are its message and the place of the fit.
+#[pyfunction]
+pub(crate) fn fit_many<'py>(
+    x: &Bound<'py, PyAny>,
+    fits: Vec<GivenFit<'py>>,
+    n_threads: Option<usize>,
+) -> PyResult<Vec<Bound<'py, PyDict>>> {
+    let py = x.py();
+    let x = GivenFeatures::new(x)?;
+    let threads = Threads::new(n_threads).map_err(value_error)?;
+    match x.is_single() {
+        true => fit_each::<f32>(py, &x, fits, threads),
+        false => fit_each::<f64>(py, &x, fits, threads),
+    }
+}
+
+fn fit_each<'py, F: Number>(
+    py: Python<'py>,
+    x: &GivenFeatures<'py>,
+    fits: Vec<GivenFit<'py>>,
+    threads: Threads,
+) -> PyResult<Vec<Bound<'py, PyDict>>> {
+    let columns = x.columns()?;
+    let (mut of_rows, mut options, mut starts) = (Vec::new(), Vec::new(), Vec::new());
+    for (y, given_rows, given, start) in fits {
+        of_rows.push((View::new("y", &y, 1)?, OfRows::new(given_rows)?));
+        options.push(unpack(given, columns)?.0);
+        starts.push(unpack_start(start)?);
+    }
+    let rows = x.rows::<F>(py, threads)?;
+    let x = rows.features()?;
+    let vectors = of_rows.iter().map(|(y, of_rows)| {
+        Ok((
+            y.vector()?,
+            of_rows.sample_weight()?,
+            of_rows.offset::<F>()?,
+        ))
+    });
+    let vectors: Vec<(Vector<'_>, Option<Vector<'_>>, Option<Vec<f64>>)> =
+        vectors.collect::<PyResult<_>>()?;
+    let offsets = vectors.iter().map(|(.., offset)| offset.as_deref());
+    let offsets: Vec<Option<Vector<'_>>> = offsets.map(|o| o.map(Vector::from_slice)).collect();
+    let mut monitor = PythonMonitor::new(None);
+    let optima = py.detach(|| {
+        let fits = vectors.iter().zip(&offsets).enumerate();
+        let datasets = fits.map(|(place, ((y, sample_weight, _), offset))| {
+            let dataset = Dataset::new(x, y, sample_weight.as_ref());
+            let dataset = dataset.and_then(|dataset| dataset.with_offset(offset.as_ref()));
+            dataset.map_err(|error| (Some(place), error))
+        });
+        let datasets: Vec<Dataset<'_>> = datasets.collect::<Result<_, _>>()?;
+        gradstep_core::fit_many::<F>(&datasets, &starts, &options, threads, &mut monitor)
+    });
+    let optima = match optima {
+        Err((Some(place), error)) if !matches!(error, Error::Memory { .. }) => {
+            return Err(PyValueError::new_err((error.to_string(), place)));
+        }
+        optima => monitor.finish(optima.map_err(|(_, error)| error))?,
+    };
+    let single = F::PRECISION == f32::PRECISION;
+    let fits = optima.into_iter().zip(options);
+    let packed = fits.map(|(optimum, options)| pack_optimum(py, optimum, options.solver, single));
+    packed.collect()
 }
 
 /// The arguments of a fit; X has type `X`.

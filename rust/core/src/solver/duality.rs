@@ -407,7 +407,7 @@ mod tests {
         let x = vec![1e-9; y.len()];
         let matrix = Matrix::from_rows(Elements::F64(&x), y.len(), 1).unwrap();
         let labels = Vector::from_slice(&y);
-        let source = Arrays(Dataset::new(&matrix, &labels, None).unwrap());
+        let source = Arrays(Dataset::new(&matrix, &labels, None).unwrap(), None);
         let objective = objective(&source, 3, 1.0);
         let best: Vec<f64> = counts.iter().map(|&c| (c as f64 / 10.0).ln()).collect();
         let least = at(
@@ -437,7 +437,7 @@ mod tests {
         let x = uniform(&mut random, 80, 3.0);
         let matrix = Matrix::from_rows(Elements::F64(&x), 40, 2).unwrap();
         let labels = Vector::from_slice(&y);
-        let source = Arrays(Dataset::new(&matrix, &labels, None).unwrap());
+        let source = Arrays(Dataset::new(&matrix, &labels, None).unwrap(), None);
         let objective = objective(&source, 4, 1.0);
         let moments = |v: &[f64]| {
             let iterate = at(&objective, v, Precision::Double);
@@ -475,7 +475,7 @@ mod tests {
             let labels: Vec<f64> = (0..m).map(|i| (i % classes.max(2)) as f64).collect();
             let matrix = Matrix::from_rows(Elements::F32(&x), m, n).unwrap();
             let y = Vector::from_slice(&labels);
-            let source = Arrays(Dataset::new(&matrix, &y, None).unwrap());
+            let source = Arrays(Dataset::new(&matrix, &y, None).unwrap(), None);
             let objective = objective(&source, classes, 1e-3);
             let v: Vec<f64> = uniform(&mut random, classes * (n + 1), 1.0)
                 .iter()

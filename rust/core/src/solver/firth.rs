@@ -426,7 +426,7 @@ mod tests {
             &mut Job::new(Threads::ONE, &mut Unmonitored).unwrap(),
         );
         let labels = labels.unwrap();
-        let source = Arrays(dataset);
+        let source = Arrays(dataset, None);
         let penalty = Penalty::NONE;
         let objective = Objective::new(&source, &labels, &penalty, fit_bias, Precision::Double);
         let mut observer = Unmonitored;

@@ -15,9 +15,15 @@ use crate::linalg::add_multiple;
 use crate::reduce::Job;
 use crate::vector::RowSet;
 
-/// The rows of a dataset in memory, as a [`Source`].
+/// The rows of a dataset in memory, as a [`Source`]; and who makes [`Source::evaluate`] in its place, if somebody does.
 #[derive(Clone, Copy)]
-pub(crate) struct Arrays<'a>(pub(crate) Dataset<'a>);
+pub(crate) struct Arrays<'a>(pub(crate) Dataset<'a>, pub(crate) Option<&'a dyn Evaluator>);
+
+/// Makes [`Source::evaluate`] for a source.
+pub(crate) trait Evaluator {
+    /// The sums over all rows at these parameters.
+    fn evaluate(&self, at: &Parameters<'_, f64>, precision: Precision) -> Result<Sums, Error>;
+}
 
 impl Part for Subset<'_> {
     fn rows(&self) -> usize {
@@ -29,7 +35,7 @@ impl Part for Subset<'_> {
         stride: usize,
         work: &mut dyn FnMut(&dyn Source) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        self.with_rows(stride, |dataset| work(&Arrays(*dataset)))
+        self.with_rows(stride, |dataset| work(&Arrays(*dataset, None)))
     }
 }
 
@@ -44,7 +50,7 @@ impl Part for Selected<'_> {
         work: &mut dyn FnMut(&dyn Source) -> Result<(), Error>,
     ) -> Result<(), Error> {
         debug_assert_eq!(stride, 1, "copies of columns are of all rows");
-        work(&Arrays(self.dataset()?))
+        work(&Arrays(self.dataset()?, None))
     }
 }
 
@@ -88,6 +94,9 @@ impl Source for Arrays<'_> {
         precision: Precision,
         job: &mut Job<'_>,
     ) -> Result<Sums, Error> {
+        if let Some(evaluator) = self.1 {
+            return evaluator.evaluate(at, precision);
+        }
         match precision {
             Precision::Double => kernel::sums(&self.0, at, Want::LossAndGradient, job),
             Precision::Single => {

@@ -79,7 +79,7 @@ impl<'a, F: Float> Chunks<'a, F> {
             let sample_weight = self.labels.sample_weight.map(part);
             let offset = self.labels.offset.map(part);
             let dataset = Dataset::new(&x, &y, sample_weight.as_ref())?;
-            each(first, &Arrays(dataset.with_offset(offset.as_ref())?))?;
+            each(first, &Arrays(dataset.with_offset(offset.as_ref())?, None))?;
         }
         Ok(())
     }
@@ -128,7 +128,7 @@ impl<F: Float> Source for Chunks<'_, F> {
     }
 
     fn reads(&self) -> usize {
-        Arrays(self.labels).reads()
+        Arrays(self.labels, None).reads()
     }
 
     fn has_offsets(&self) -> bool {
@@ -136,7 +136,7 @@ impl<F: Float> Source for Chunks<'_, F> {
     }
 
     fn labels(&self, precision: Precision, job: &mut Job<'_>) -> Result<Labels, Error> {
-        Source::labels(&Arrays(self.labels), precision, job)
+        Source::labels(&Arrays(self.labels, None), precision, job)
     }
 
     fn basis(&self, fit_bias: bool, is_penalised: bool) -> Result<Basis, Error> {
@@ -166,7 +166,7 @@ impl<F: Float> Source for Chunks<'_, F> {
     }
 
     fn rounding(&self, scores: usize, precision: Precision) -> Rounding {
-        Arrays(self.labels).rounding(scores, precision)
+        Arrays(self.labels, None).rounding(scores, precision)
     }
 
     fn curvatures<'s>(

@@ -2,16 +2,18 @@
 //! or layouts; vectors with a number per row stay in the source.
 //!
 //! [`Arrays`], with X, y and sample weights in memory, implement it, and [`Chunks`], of whose X one part is in memory at
-//! a time.
+//! a time. Several fits over one X read it [`Together`].
 
 mod arrays;
 mod chunks;
 mod columns;
 mod kept;
+mod together;
 
 pub(crate) use self::arrays::Arrays;
 pub(crate) use self::chunks::Chunks;
 pub use self::chunks::ReadRows;
+pub(crate) use self::together::{Stopped, Together};
 use crate::error::Error;
 use crate::float::Precision;
 use crate::kernel::{

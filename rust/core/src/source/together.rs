@@ -1,0 +1,309 @@
+//! Several fits over the rows of one X, whose evaluations read it together.
+//!
+//! Each fit runs on a thread of its own. When it asks for the loss and its gradient, it waits, until every other fit has
+//! asked too or has ended; then one pass over X answers all. The pass goes through chunks of rows that fit the cache,
+//! and evaluates each chunk for one fit after the other. As the sum over a chunk is a node of the tree over all rows,
+//! the sums of a fit have the bits that they have in a fit alone.
+
+use std::ops::{ControlFlow, Range};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::Source;
+use super::arrays::{Arrays, Evaluator};
+use crate::error::Error;
+use crate::float::Precision;
+use crate::kernel::{self, Dataset, Parameters, Sums, rows_of};
+use crate::loss::Loss;
+use crate::reduce::{Job, Leaves, Monitor, Sum, Threads, Unmonitored, map_reduce};
+use crate::simd::Level;
+use crate::vector::RowSet;
+
+/// Bytes of X in a chunk, which stay in a core's cache while all fits are evaluated.
+const CHUNK_BYTES: usize = 256 << 10;
+/// How often the monitor is asked while the fits compute.
+const POLL: Duration = Duration::from_millis(50);
+
+/// The fits over one X: datasets that differ in labels, sample weights and offsets.
+pub(crate) struct Together<'a> {
+    datasets: &'a [Dataset<'a>],
+    desk: Mutex<Desk>,
+    changed: Condvar,
+    is_stopped: AtomicBool,
+}
+
+/// What fits and the thread that makes the passes exchange.
+struct Desk {
+    /// The number of fits that have not ended.
+    live: usize,
+    /// How many more threads of fits may compute now.
+    free: usize,
+    /// The evaluation that each fit waits for.
+    asked: Vec<Option<Question>>,
+    answers: Vec<Option<Result<Sums, Error>>>,
+}
+
+/// An evaluation: the parameters, and the precision in which it is computed.
+struct Question {
+    loss: Loss,
+    weights: Vec<f64>,
+    biases: Vec<f64>,
+    precision: Precision,
+}
+
+impl Question {
+    fn parameters(&self) -> Parameters<'_, f64> {
+        Parameters {
+            loss: self.loss,
+            weights: &self.weights,
+            biases: &self.biases,
+        }
+    }
+}
+
+impl<'a> Together<'a> {
+    /// The datasets share X and all of its rows.
+    pub(crate) fn new(datasets: &'a [Dataset<'a>], threads: Threads) -> Self {
+        Together {
+            datasets,
+            desk: Mutex::new(Desk {
+                live: datasets.len(),
+                free: threads.get(),
+                asked: datasets.iter().map(|_| None).collect(),
+                answers: datasets.iter().map(|_| None).collect(),
+            }),
+            changed: Condvar::new(),
+            is_stopped: AtomicBool::new(false),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'g>(
+        &self,
+        desk: MutexGuard<'g, Desk>,
+        until: impl Fn(&Desk) -> bool,
+    ) -> MutexGuard<'g, Desk> {
+        let waiting = self.changed.wait_while(desk, |desk| !until(desk));
+        waiting.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `fit` for every dataset, each on a thread of its own: with the place of the dataset, its rows as a source,
+    /// the number of threads that it may use, and its monitor. Returns the results in the order of the datasets.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Interrupted`] by the job's monitor.
+    pub(crate) fn run<T: Send>(
+        &self,
+        fit: impl Fn(usize, &dyn Source, Threads, Stopped<'_>) -> T + Sync,
+        job: &mut Job<'_>,
+    ) -> Result<Vec<T>, Error> {
+        let threads = job.threads().get() / self.datasets.len().max(1);
+        let threads = Threads::new(Some(threads.max(1)))?;
+        let one = |place: usize| {
+            let _ending = Ending(self);
+            let seat = Seat {
+                together: self,
+                place,
+            };
+            seat.begin();
+            let source = Arrays(self.datasets[place], Some(&seat));
+            fit(place, &source, threads, Stopped(&self.is_stopped))
+        };
+        let one = &one;
+        let results = std::thread::scope(|scope| {
+            let fits = (0..self.datasets.len()).map(|place| scope.spawn(move || one(place)));
+            let fits: Vec<_> = fits.collect();
+            self.serve(job);
+            let results = fits.into_iter().map(|fit| match fit.join() {
+                Ok(result) => result,
+                Err(panic) => std::panic::resume_unwind(panic),
+            });
+            results.collect()
+        });
+        match self.is_stopped.load(Ordering::Relaxed) {
+            true => Err(Error::Interrupted),
+            false => Ok(results),
+        }
+    }
+
+    /// Answers evaluations until all fits have ended.
+    fn serve(&self, job: &mut Job<'_>) {
+        let mut desk = self.lock();
+        loop {
+            let all_ask = |desk: &Desk| desk.asked.iter().flatten().count() == desk.live;
+            while !all_ask(&desk) {
+                let waited = self.changed.wait_timeout(desk, POLL);
+                desk = waited.unwrap_or_else(PoisonError::into_inner).0;
+                if job.monitor().poll().is_break() {
+                    self.is_stopped.store(true, Ordering::Relaxed);
+                }
+            }
+            if desk.live == 0 {
+                return;
+            }
+            let asked = std::mem::take(&mut desk.asked);
+            drop(desk);
+            let answers = self.evaluate(&asked, job);
+            desk = self.lock();
+            desk.asked = asked.iter().map(|_| None).collect();
+            for (place, answer) in answers {
+                desk.answers[place] = Some(answer);
+            }
+            self.changed.notify_all();
+        }
+    }
+
+    /// The sums that were asked for, by the places of the fits, from one pass over X.
+    fn evaluate(
+        &self,
+        asked: &[Option<Question>],
+        job: &mut Job<'_>,
+    ) -> Vec<(usize, Result<Sums, Error>)> {
+        let questions = asked.iter().enumerate();
+        let questions = questions.filter_map(|(place, question)| Some((place, question.as_ref()?)));
+        let questions: Vec<(usize, &Question)> = questions.collect();
+        let level = job.level();
+        let sums = map_reduce(
+            job,
+            self.leaves(&questions),
+            || (),
+            Answers::default,
+            |(), answers, rows| {
+                let of_rows = |(place, question)| self.of_rows(place, question, &rows, level);
+                answers.0 = questions.iter().copied().map(of_rows).collect();
+            },
+        );
+        let places = questions.iter().map(|(place, _)| *place);
+        match sums {
+            Ok(answers) => places.zip(answers.0).collect(),
+            Err(_) => {
+                self.is_stopped.store(true, Ordering::Relaxed);
+                places
+                    .map(|place| (place, Err(Error::Interrupted)))
+                    .collect()
+            }
+        }
+    }
+
+    /// Chunks of rows that fit the cache, as the leaves of a pass. They are at least as large as the leaves of every fit.
+    fn leaves(&self, questions: &[(usize, &Question)]) -> Leaves {
+        let Some(first) = self.datasets.first() else {
+            return Leaves::of(0, 1, 1, 1);
+        };
+        let rows = rows_of(first);
+        let of_row = 8 * first.x.reads(rows) / rows.max(1);
+        let scores = questions.iter().map(|(_, question)| question.biases.len());
+        let least = questions.iter().map(|(place, question)| {
+            kernel::leaves(&self.datasets[*place], question.biases.len()).size()
+        });
+        let size = least.fold(CHUNK_BYTES / of_row.max(1), usize::max);
+        let width = first.x.columns().saturating_mul(scores.sum());
+        Leaves::of(rows, size, of_row * questions.len(), width)
+    }
+
+    /// The sums of one fit over consecutive rows.
+    fn of_rows(
+        &self,
+        place: usize,
+        question: &Question,
+        rows: &Range<usize>,
+        level: Level,
+    ) -> Result<Sums, Error> {
+        let part = Dataset {
+            rows: RowSet::Range {
+                first: rows.start,
+                count: rows.len(),
+            },
+            ..self.datasets[place]
+        };
+        let mut monitor = Unmonitored;
+        let mut job = Job::on(level, Threads::ONE, &mut monitor);
+        Arrays(part, None).evaluate(&question.parameters(), question.precision, &mut job)
+    }
+}
+
+/// The sums of several fits over the same rows.
+#[derive(Default)]
+struct Answers(Vec<Result<Sums, Error>>);
+
+impl Sum for Answers {
+    fn add(&mut self, right: &Self) {
+        for (sums, right) in self.0.iter_mut().zip(&right.0) {
+            match (&mut *sums, right) {
+                (Ok(sums), Ok(right)) => sums.add(right),
+                (Ok(_), Err(error)) => *sums = Err(error.clone()),
+                (Err(_), _) => {}
+            }
+        }
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// The place of one fit among those that evaluate together.
+struct Seat<'a> {
+    together: &'a Together<'a>,
+    place: usize,
+}
+
+impl Seat<'_> {
+    /// Waits until this thread may compute.
+    fn begin(&self) {
+        let desk = self.together.lock();
+        let mut desk = self.together.wait(desk, |desk| desk.free > 0);
+        desk.free -= 1;
+    }
+}
+
+impl Evaluator for Seat<'_> {
+    fn evaluate(&self, at: &Parameters<'_, f64>, precision: Precision) -> Result<Sums, Error> {
+        let mut desk = self.together.lock();
+        desk.asked[self.place] = Some(Question {
+            loss: at.loss,
+            weights: at.weights.to_vec(),
+            biases: at.biases.to_vec(),
+            precision,
+        });
+        desk.free += 1;
+        self.together.changed.notify_all();
+        let place = self.place;
+        let mut desk = self
+            .together
+            .wait(desk, |desk| desk.answers[place].is_some() && desk.free > 0);
+        desk.free -= 1;
+        desk.answers[place]
+            .take()
+            .unwrap_or(Err(Error::Interrupted))
+    }
+}
+
+/// Counts a fit as ended when it is dropped, also by a panic.
+struct Ending<'a>(&'a Together<'a>);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        let mut desk = self.0.lock();
+        desk.live -= 1;
+        desk.free += 1;
+        self.0.changed.notify_all();
+    }
+}
+
+/// Ends a fit once all are to stop.
+pub(crate) struct Stopped<'a>(&'a AtomicBool);
+
+impl Monitor for Stopped<'_> {
+    fn poll(&mut self) -> ControlFlow<()> {
+        match self.0.load(Ordering::Relaxed) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
+}
