@@ -157,7 +157,10 @@ def demo(file: str | None, epochs: int, learning_rate: float, seed: int, as_json
 @click.option("--no-bias", is_flag=True, help="Leave out the bias.")
 @descent_options("Descent: ")
 @click.option(
-    "--log-every", metavar="N", type=COUNT, help="Descent: print the loss and the accuracy after every N-th epoch."
+    "--log-every",
+    metavar="N",
+    type=COUNT,
+    help="Descent: print the loss and the accuracy at the start and after every N-th epoch.",
 )
 @standardize_option
 @header_option

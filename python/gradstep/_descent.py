@@ -76,13 +76,17 @@ class Descent(Fitted):
     stop_reason : StopReason
         Why the descent ended.
     trace : structured ndarray or None
-        With ``trace=True`` one record per update: ``epoch, row, z, y_hat, error, delta_weights, delta_bias, weights,
-        bias``, the last two after the update. Of K >= 3 classes each score, prediction and bias is K numbers, one per
-        class, and weights are of shape (K, n).
+        With ``trace=True`` one record per update: ``epoch, row, y, z, y_hat, error, residual, delta_weights,
+        delta_bias, weights, bias``. `residual` is y - ŷ, and the last two are those after the update. Updates of
+        several rows have an array of ``row, y, z, y_hat, residual``, one for each row, and of them the mean error; a
+        shorter last batch is filled up with row -1 and NaN. Of K >= 3 classes each score, prediction, residual and bias
+        is K numbers, one per class, weights are of shape (K, n), and `y` is the code of the class.
     trainer : Trainer
         Its options. Where rows were shuffled without a seed, the one that was drawn is in them.
     start : Parameters
         The weights and the bias that it started from.
+    start_loss : float
+        The mean cross-entropy there, or the fraction misclassified, as in `history`.
     path : Parameters or None
         Those at the end of each epoch: weights of shape (n_epochs, n) and biases of shape (n_epochs,), or (n_epochs, K,
         n) and (n_epochs, K). See `Trainer` for when they are kept.
@@ -114,6 +118,7 @@ class Descent(Fitted):
     trace: NDArray[np.void] | None
     trainer: Trainer
     start: Parameters
+    start_loss: float
     path: Parameters | None
     feature_names: tuple[str, ...] | None = None
 
@@ -126,14 +131,15 @@ class Descent(Fitted):
     def rose_in(self) -> int | None:
         """The first epoch, counted from 0, with a loss larger by more than a millionth than that of the epoch before.
 
-        Mostly the learning rate is too large then; with a penalty, the loss alone may also rise where it is added. None
-        if there is no such epoch; the loss before the first one is not known. A perceptron's rows misclassified go up
-        and down anyway: None.
+        The first epoch is compared with the start. Mostly the learning rate is too large where there is such an epoch;
+        with a penalty, the loss alone may also rise where it is added. None if there is none. A perceptron's rows
+        misclassified go up and down anyway: None.
         """
         if self.activation == "step":
             return None
-        risen = np.flatnonzero(self.history[1:] > self.history[:-1] * (1 + RISE))
-        return int(risen[0]) + 1 if len(risen) else None
+        losses = np.append(self.start_loss, self.history)
+        risen = np.flatnonzero(losses[1:] > losses[:-1] * (1 + RISE))
+        return int(risen[0]) if len(risen) else None
 
     def predict_proba(self, X: Features, *, offset: ArrayLike | None = None, n_threads: int | None = None) -> Array:
         """The prediction ŷ for every row of `X`, shape (m,): the probability of label 1, or the perceptron's 0 or 1.
@@ -158,10 +164,11 @@ class Descent(Fitted):
     def trace_frame(self) -> Any:
         """The trace as a flat table with a row per update: a frame of pandas, else of polars, else a structured array.
 
-        Its columns are ``epoch``, ``row``, ``z``, ``y_hat``, ``error``, ``delta_weights_0`` and so on, ``delta_bias``,
-        ``weights_0`` and so on, ``bias``; of updates of several rows also ``row_0``, ``z_0``, ``y_hat_0`` and so on. Of
-        K >= 3 classes ``z_0``, ``y_hat_0``, ``bias_0`` and so on are those of the classes, ``weights_1_0`` is the
-        weight of class 1 for column 0, and of several rows ``z_2_1`` is the score of row 2 for class 1.
+        Its columns are ``epoch``, ``row``, ``y``, ``z``, ``y_hat``, ``error``, ``residual``, ``delta_weights_0`` and so
+        on, ``delta_bias``, ``weights_0`` and so on, ``bias``; of updates of several rows ``row_0``, ``y_0``, ``z_0``
+        and so on are those of the rows. Of K >= 3 classes ``z_0``, ``y_hat_0``, ``bias_0`` and so on are those of the
+        classes, ``weights_1_0`` is the weight of class 1 for column 0, and of several rows ``z_2_1`` is the score of
+        row 2 for class 1.
 
         Raises
         ------
@@ -171,6 +178,8 @@ class Descent(Fitted):
         Examples
         --------
         >>> descent = gradstep.Trainer(0.5, epochs=1, batch_size=1, trace=True).fit([[1.0], [-1.0]], [1, 0])
+        >>> list(descent.trace_frame()["residual"].round(4))
+        [0.5, -0.4378]
         >>> list(descent.trace_frame()["weights_0"].round(4))
         [0.25, 0.4689]
         """
@@ -426,8 +435,8 @@ class Trainer:
         updates = self.epochs * -(-m // rows)
         number = 4 if dtype.kind == "f" and dtype.itemsize == 4 else 8
         # Of each update: epoch and error, the change and the new value of each weight and bias; of each of its rows its
-        # number, scores and predictions.
-        of_trace = updates * (16 + 2 * number * scores * (n + 1) + rows * (8 + 2 * number * scores))
+        # number, label, scores, predictions and residuals.
+        of_trace = updates * (16 + 2 * number * scores * (n + 1) + rows * (8 + number * (1 + 3 * scores)))
         of_path = self.epochs * number * scores * (n + 1)
         if is_certain and self.trace:
             _check_size("trace", of_trace, f"{updates} updates")

@@ -11,7 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gradstep import Descent, Optimum, Trainer, __version__, _kinds, _table, _words, decision_function, fit
+from gradstep import Descent, Optimum, Trainer, __version__, _formulas, _kinds, _table, _words, decision_function, fit
 from gradstep._document import Scalar
 from gradstep._encoding import Encoding, Format
 from gradstep._fitted import codes_of
@@ -27,7 +27,8 @@ Found = TypeVar("Found", Optimum, Descent)
 OptimumCallback: TypeAlias = Callable[[Iteration], None]
 DescentCallback: TypeAlias = Callable[[int, float, Array, Any], None]
 Record: TypeAlias = dict[str, float]
-"""Of an epoch, counted from 1: "epoch", "loss" (of a perceptron "misclassified") and "accuracy"."""
+"""Of an epoch, counted from 1, or of the start, which is epoch 0: "epoch", "loss" (of a perceptron "misclassified") and
+"accuracy"."""
 
 MOST_ALIASES = 3
 MOST_ERRORS = 1000
@@ -248,7 +249,7 @@ def descent(
 ) -> Trained[Descent]:
     """The model where gradient descent arrives; `options` are those of `gradstep.Trainer`, and where it starts.
 
-    `log` is called with a record of the first epoch, of every `log_every`-th, and of the last.
+    `log` is called with a record of the start, as epoch 0, of the first epoch, every `log_every`-th, and the last.
 
     Raises
     ------
@@ -279,6 +280,10 @@ def descent(
         if callback:
             callback(epoch, loss, weights, bias)
 
+    if log:
+        right = _accuracy(problem, x, *start, activation)
+        loss = 1 - right if activation == "step" else _formulas.loss(x, problem.y, *start, sample_weight=problem.weight)
+        log({"epoch": 0, error: loss, "accuracy": right})
     watched = watch if log or callback else None
     end = Trainer(**arguments).fit(x, problem.y, *start, sample_weight=problem.weight, callback=watched)
     if end.stop_reason == "diverged":
@@ -305,13 +310,12 @@ def _remarks(problem: Problem, said: Collection[str] = ()) -> list[str]:
     return [f"{words}: {problem.spelling.advice(('drop', name) for name in remarks)} leaves {them} out"]
 
 
-def _start(problem: Problem, text: str) -> tuple[Array, Any] | tuple[()]:
-    """Weights and bias to start from, of several classes one class after the other; nothing where these are zero."""
-    if text == ZERO:
-        return ()
-    values = np.array([float(value) for value in text.split(",")])
+def _start(problem: Problem, text: str) -> tuple[Array, Any]:
+    """Weights and bias to start from, in the text of several classes one class after the other."""
     scores = 1 if len(problem.classes) == 2 else len(problem.classes)
-    if len(values) != scores * (len(problem.features) + 1):
+    zeros = np.zeros(scores * (len(problem.features) + 1))
+    values = zeros if text == ZERO else np.array([float(value) for value in text.split(",")])
+    if len(values) != len(zeros):
         columns = f"{len(problem.features)} features ({_table.few(problem.features)})"
         classes = "" if scores == 1 else f", of each of {scores} classes one after the other"
         raise ValueError(
@@ -329,7 +333,7 @@ def _rise(end: Descent) -> list[str]:
     epoch = end.rose_in
     if epoch is None:
         return []
-    before, after = end.history[epoch - 1 : epoch + 1]
+    before, after = np.append(end.start_loss, end.history)[epoch : epoch + 2]
     return [f"the loss rose from {before:.7g} to {after:.7g} in epoch {epoch + 1}: a smaller learning rate?"]
 
 

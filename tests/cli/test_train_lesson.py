@@ -23,7 +23,7 @@ def matrix(frame: Any) -> Any:
 
 
 @pytest.mark.parametrize("standardize", [False, True])
-@pytest.mark.parametrize(("every", "epochs"), [(10, [1, 10, 20, 25]), (1, range(1, 26)), (100, [1, 25])])
+@pytest.mark.parametrize(("every", "epochs"), [(10, [0, 1, 10, 20, 25]), (1, range(26)), (100, [0, 1, 25])])
 def test_the_table_has_the_loss_and_the_accuracy_of_the_functions(
     folder: Path, capfd: pytest.CaptureFixture[str], every: int, epochs: Any, standardize: bool
 ) -> None:
@@ -34,8 +34,10 @@ def test_the_table_has_the_loss_and_the_accuracy_of_the_functions(
     X = (X - X.mean(axis=0)) / X.std(axis=0) if standardize else X
     losses, right = {}, {}
     for epoch in epochs:
-        end = gradstep.Trainer(0.01, epoch, batch_size=1).fit(X, y)
-        losses[epoch], right[epoch] = end.history[-1], np.mean((X @ end.weights + end.bias > 0) == y)
+        end = gradstep.Trainer(0.01, epoch, batch_size=1).fit(X, y) if epoch else gradstep.Parameters(np.zeros(3), 0.0)
+        losses[epoch] = gradstep.loss(X, y, end.weights, end.bias)
+        right[epoch] = np.mean((X @ end.weights + end.bias > 0) == y)
+    assert losses[0] == pytest.approx(np.log(2), rel=1e-15)
 
     assert run(["train", "data.csv", *map(str, args)]) == 0
     table, facts, _ = capfd.readouterr().out.split("\n\n")
@@ -64,7 +66,7 @@ def test_the_table_is_printed_while_the_descent_goes_on(folder: Path) -> None:
         lines = [process.stdout.readline().split() for _ in range(3)]
         process.kill()
     assert lines[0] == ["epoch", "loss", "accuracy"]
-    assert [line[0] for line in lines[1:]] == ["1", "2"]
+    assert [line[0] for line in lines[1:]] == ["0", "1"]
 
 
 def test_the_last_epoch_is_in_the_table_where_the_descent_stops_early(
@@ -72,7 +74,7 @@ def test_the_last_epoch_is_in_the_table_where_the_descent_stops_early(
 ) -> None:
     problem().write_csv("data.csv")
     model = trained(capfd, "data.csv", "--tol", 0.05, "--epochs", 10_000, "--log-every", 1000)
-    assert [at["epoch"] for at in model["history"]] == [1, model["result"]["n_epochs"]]
+    assert [at["epoch"] for at in model["history"]] == [0, 1, model["result"]["n_epochs"]]
     assert model["history"][-1]["loss"] == model["result"]["loss"]
 
 
@@ -101,7 +103,7 @@ def test_three_classes(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert model["classes"] == ["maybe", "no", "yes"]
     assert (model["weights"], model["bias"]) == (want.weights.tolist(), want.bias.tolist())
     assert model["result"]["loss"] == want.history[-1]
-    assert [at["loss"] for at in model["history"]] == want.history[[0, 9, 19, 24]].tolist()
+    assert [at["loss"] for at in model["history"]] == [want.start_loss, *want.history[[0, 9, 19, 24]]]
     assert model["result"]["accuracy"] == np.mean(want.predict(X) == y) == model["history"][-1]["accuracy"]
 
     assert run(["train", "data.csv", *map(str, LESSON)]) == 0
@@ -145,7 +147,9 @@ def test_the_perceptron(folder: Path, capfd: pytest.CaptureFixture[str]) -> None
     model = trained(capfd, "data.csv", *args, "--out", "model.json")
     want = gradstep.Trainer(1.0, 6, batch_size=1, activation="step").fit(X, y)
     assert (model["weights"], model["bias"]) == (want.weights.tolist(), want.bias)
-    assert [at["misclassified"] for at in model["history"]] == want.history[[0, 1, 3, 5]].tolist()
+    start, *after = (at["misclassified"] for at in model["history"])
+    assert after == want.history[[0, 1, 3, 5]].tolist()
+    assert start == pytest.approx(want.start_loss, rel=1e-15) and model["history"][0]["accuracy"] == np.mean(y == 1)
     assert model["result"]["misclassified"] == want.history[-1] and "loss" not in model["result"]
     assert model["result"]["accuracy"] == pytest.approx(1 - want.history[-1])
 
@@ -209,17 +213,23 @@ def test_the_demo_sends_files_to_train(folder: Path, capfd: pytest.CaptureFixtur
 def test_a_loss_that_rises_is_said_once(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (folder / "data.csv").write_text("a,y\n0.5,0\n1,0\n1.5,1\n2,0\n2.5,1\n3,1\n")
     X, y = np.array([[0.5], [1.0], [1.5], [2.0], [2.5], [3.0]]), [0, 0, 1, 0, 1, 1]
-    first, second, *_ = gradstep.Trainer(10.0, epochs=5).fit(X, y).history
-    assert second > first
-    note = f"gradstep: note: the loss rose from {first:.7g} to {second:.7g} in epoch 2: a smaller learning rate?"
-    assert run(["train", "data.csv", "--learning-rate", "10", "--epochs", "5", "--log-every", "1"]) == 0
-    assert capfd.readouterr().err.splitlines().count(note) == 1
+    path = gradstep.Trainer(10.0, epochs=5).fit(X, y)
+    first, second, third, fourth, fifth = path.history
+    assert np.log(2) < first < second < third > fourth < fifth
+    note = "gradstep: note: the loss rose from {:.7g} to {:.7g} in epoch {}: a smaller learning rate?"
+    for epochs in ("5", "1"):
+        assert run(["train", "data.csv", "--learning-rate", "10", "--epochs", epochs, "--log-every", "1"]) == 0
+        said = [line for line in capfd.readouterr().err.splitlines() if "rose" in line]
+        assert said == [note.format(np.log(2), first, 1)]
+    start = f"{float(path.path.weights[2][0])},{float(path.path.bias[2])}"
+    assert run(["train", "data.csv", "--learning-rate", "10", "--epochs", "2", "--start", start]) == 0
+    assert note.format(fourth, fifth, 2) in capfd.readouterr().err.splitlines()
     assert run(["train", "data.csv", "--learning-rate", "0.1", "--epochs", "5"]) == 0
     assert capfd.readouterr().err == ""
     assert run(["demo", "--learning-rate", "50", "--epochs", "3", "--json"]) == 0
     out, err = capfd.readouterr()
     assert "in epoch" in err and err.count("the loss rose from") == 1
-    assert len(json.loads(out)["history"]) == 3
+    assert len(json.loads(out)["history"]) == 4
 
 
 def test_the_published_run(folder: Path, capfd: pytest.CaptureFixture[str], data_folder: Path) -> None:
@@ -233,7 +243,8 @@ def test_the_published_run(folder: Path, capfd: pytest.CaptureFixture[str], data
     assert run(["train", *map(str, args)]) == 0
     out, err = capfd.readouterr()
     assert err == ""
-    rows = [line.split() for line in out.split("\n\n")[0].splitlines()[1:]]
+    _, of_start, *rows = (line.split() for line in out.split("\n\n")[0].splitlines())
+    assert of_start[0] == "0"
     assert [row[:3] for row in rows] == [
         [f"{number}", f"{at['loss']:.6f}", f"{100 * at['accuracy']:.2f}"]
         for number, at in enumerate(published["epochs"], 1)

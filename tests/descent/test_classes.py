@@ -194,7 +194,8 @@ def test_the_trace_has_the_numbers_of_every_class(dtype: Any, form: str, batch_s
     assert bits(parts(untraced)[:4]) == bits(parts(fit)[:4])
 
     of_rows = () if batch_size == 1 else (k,)
-    shapes = {"z": (*of_rows, 4), "y_hat": (*of_rows, 4), "row": of_rows, "epoch": (), "error": ()}
+    shapes = dict.fromkeys(("z", "y_hat", "residual"), (*of_rows, 4))
+    shapes |= {"row": of_rows, "y": of_rows, "epoch": (), "error": ()}
     shapes |= {"delta_weights": (4, n), "weights": (4, n), "delta_bias": (4,), "bias": (4,)}
     assert {name: trace.dtype[name].shape for name in trace.dtype.names} == shapes
     assert trace["z"].dtype == trace["weights"].dtype == trace["bias"].dtype == dtype
@@ -203,11 +204,14 @@ def test_the_trace_has_the_numbers_of_every_class(dtype: Any, form: str, batch_s
     before = oracle.Parameters(weights, biases)
     for record in trace:
         kept = np.atleast_1d(record["row"]) >= 0
-        z, p = (record[name].reshape(-1, 4) for name in ("z", "y_hat"))
-        assert np.isnan(z[~kept]).all() and np.isnan(p[~kept]).all()
+        z, p, residual = (record[name].reshape(-1, 4) for name in ("z", "y_hat", "residual"))
+        labels = np.atleast_1d(record["y"])
+        assert np.isnan(labels[~kept]).all() and np.isnan([z[~kept], p[~kept], residual[~kept]]).all()
         batch = np.atleast_1d(record["row"])[kept]
         assert_allclose(z[kept], oracle.class_score(rows[batch], *before), rtol=0, atol=room)
         assert_allclose(p[kept], oracle.softmax(z[kept]), rtol=room)
+        assert labels[kept].tolist() == y[batch].tolist()
+        assert_allclose(residual[kept], np.eye(4)[y[batch]] - oracle.softmax(z[kept]), rtol=0, atol=room)
         assert_allclose(record["error"], oracle.class_loss(rows[batch], y[batch], *before), rtol=room)
         after = oracle.gradient_step(rows[batch], y[batch], *before, 0.0625, l2=more.get("l2", 0.0))
         shrunk = np.sign(after.weights) * np.maximum(np.abs(after.weights) - 0.0625 * more.get("l1", 0.0), 0)
@@ -231,7 +235,8 @@ def test_the_frame_of_a_trace_names_row_class_and_column(missing: list[str], mon
         descent = gradstep.Trainer(0.5, 2, batch_size=size, trace=True).fit(X, y)
         frame = descent.trace_frame()
         scores = scores or [f"{i}_{k}" for i in range(2) for k in range(3)]
-        want = ["epoch", *rows, *(f"z_{k}" for k in scores), *(f"y_hat_{k}" for k in scores), "error"]
+        want = ["epoch", *rows, *(row.replace("row", "y") for row in rows), *(f"z_{k}" for k in scores)]
+        want += [*(f"y_hat_{k}" for k in scores), "error", *(f"residual_{k}" for k in scores)]
         want += [*(f"delta_weights_{name}" for name in names), *(f"delta_bias_{k}" for k in range(3))]
         want += [*(f"weights_{name}" for name in names), *(f"bias_{k}" for k in range(3))]
         assert list(frame.dtype.names if missing else frame.columns) == want
@@ -393,7 +398,9 @@ def test_it_predicts_and_shows_itself() -> None:
     assert pickle.loads(pickle.dumps(fit)) == copy.deepcopy(fit) == fit
     assert fit != gradstep.Trainer(0.5, 29, batch_size=1).fit(X, y)
     risen = gradstep.Trainer(50.0, 20).fit(X, y)
-    assert risen.rose_in == int(np.flatnonzero(np.diff(risen.history) > 0)[0]) + 1
+    losses = [risen.start_loss, *risen.history]
+    assert losses[0] == gradstep.loss(X, y, *risen.start)
+    assert risen.rose_in == int(np.flatnonzero(np.diff(losses) > 0)[0])
 
 
 @pytest.mark.parametrize("size", SIZES)

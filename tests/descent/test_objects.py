@@ -122,7 +122,8 @@ def test_what_a_descent_holds(trace: bool) -> None:
     assert is_dataclass(fit) and type(fit) is gradstep.Descent
     names = tuple(field.name for field in fields(fit))
     assert names == (
-        "weights", "bias", "history", "n_epochs", "stop_reason", "trace", "trainer", "start", "path", "feature_names",
+        "weights", "bias", "history", "n_epochs", "stop_reason", "trace", "trainer", "start", "start_loss", "path",
+        "feature_names",
     )  # fmt: skip
     assert type(fit.n_epochs) is int and type(fit.bias) is float
     again = pickle.loads(pickle.dumps(fit))

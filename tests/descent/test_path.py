@@ -58,6 +58,29 @@ def test_the_path_is_what_a_callback_sees(options: dict[str, Any], form: Any) ->
         assert bits(trainer.fit(X, y, *descent.start).weights) == bits(descent.weights)
 
 
+@pytest.mark.parametrize("batch_size", [None, 1, 7])
+@pytest.mark.parametrize("form", [np.float32, np.float64, "csr_array"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_loss_at_the_start_is_that_of_its_weights(batch_size: int | None, form: Any, weighted: bool) -> None:
+    """… whatever comes then: the rate, the penalty and the order of the rows do not matter."""
+    X, y = blobs(29, 3)
+    X = getattr(scipy.sparse, form)(X) if isinstance(form, str) else X.astype(form)
+    s = np.arange(1.0, 30.0) if weighted else None
+    want = gradstep.loss(X, y, *START, sample_weight=s)
+    rest: dict[str, Any] = {"batch_size": batch_size, "shuffle": True, "l2": 0.1, "l1": 0.01}
+    for rate, epochs in [(1e-3, 3), (100.0, 1), (1e300, 9)]:
+        descent = gradstep.Trainer(rate, epochs, **rest).fit(X, y, *START, sample_weight=s)
+        assert type(descent.start_loss) is float and descent.start_loss == want
+        again = gradstep.Trainer(rate, epochs, **rest).fit(X, y, *START, sample_weight=s, callback=lambda *_: True)
+        assert again.start_loss == want
+    if batch_size is None:
+        automatic = gradstep.Trainer("auto", 3).fit(X, y, *START, sample_weight=s).start_loss
+        assert automatic == pytest.approx(want, rel=1e-6 if form is np.float32 else 1e-14)
+    step = gradstep.Trainer(0.1, 2, batch_size=batch_size, activation="step").fit(X, y, *START, sample_weight=s)
+    wrong = (gradstep.decision_function(X, *START) >= 0) != y
+    assert step.start_loss == pytest.approx(np.average(wrong, weights=s), rel=1e-15)
+
+
 def test_it_starts_at_zero_and_what_was_given_is_not_kept() -> None:
     X, y = blobs(20, 2)
     descent = gradstep.Trainer(epochs=2).fit(X, y)

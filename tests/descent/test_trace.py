@@ -18,7 +18,7 @@ from helpers.problems import Problem, blobs, both_dtypes
 from helpers.results import bits, parts
 from helpers.tolerances import rounding_of_a_step, tolerance
 
-FIELDS = ("epoch", "row", "z", "y_hat", "error", "delta_weights", "delta_bias", "weights", "bias")
+FIELDS = ("epoch", "row", "y", "z", "y_hat", "error", "residual", "delta_weights", "delta_bias", "weights", "bias")
 
 
 @both_dtypes
@@ -41,17 +41,18 @@ def test_trace_is_the_oracles_replay(dtype: Any, reduction: str, shuffle: bool, 
     rows_shape = () if batch_size == 1 else (k,)
     for name in FIELDS:
         kind = np.int64 if name in ("epoch", "row") else np.float64 if name == "error" else dtype
-        shape = rows_shape if name in ("row", "z", "y_hat") else (3,) if name in ("delta_weights", "weights") else ()
+        of_rows = ("row", "y", "z", "y_hat", "residual")
+        shape = rows_shape if name in of_rows else (3,) if name in ("delta_weights", "weights") else ()
         assert trace[name].dtype == kind, name
         assert trace[name].shape[1:] == shape, name
 
     state, seen = oracle.Parameters(start, 0.5), []
     for number, record in enumerate(trace):
         assert record["epoch"] == number // -(-m // k)
-        rows, z, y_hat = (np.atleast_1d(record[name]) for name in ("row", "z", "y_hat"))
+        rows, labels, z, y_hat, residual = (np.atleast_1d(record[name]) for name in of_rows)
         size = min(k, m - number % -(-m // k) * k)
-        assert (rows[size:] == -1).all() and np.isnan(z[size:]).all() and np.isnan(y_hat[size:]).all()
-        rows, z, y_hat = rows[:size], z[:size], y_hat[:size]
+        assert (rows[size:] == -1).all() and np.isnan([labels[size:], z[size:], y_hat[size:], residual[size:]]).all()
+        rows, labels, z, y_hat, residual = (each[:size] for each in (rows, labels, z, y_hat, residual))
         seen.extend(rows.tolist())
 
         batch = Problem(X[rows], y[rows], *state)
@@ -60,6 +61,9 @@ def test_trace_is_the_oracles_replay(dtype: Any, reduction: str, shuffle: bool, 
         dz = (3 + 2) * eps * (np.abs(batch.X) @ np.abs(state.weights) + abs(state.bias))
         assert (np.abs(z - oracle.score(batch.X, *state)) <= dz).all()
         assert (np.abs(y_hat - oracle.sigmoid(z)) <= 8 * eps * y_hat).all()
+        assert labels.tolist() == y[rows].tolist()
+        # ŷ errs by 8 eps of itself, as above, and so does 1 - ŷ; a label of 1/4 leaves a difference of the two.
+        assert (np.abs(residual - (labels - oracle.sigmoid(z))) <= 8 * eps).all()
         assert abs(record["error"] - oracle.loss(*batch)) <= near.loss
 
         want = oracle.gradient_step(*batch, rate, reduction, l2=l2)
@@ -100,9 +104,10 @@ def test_trace_is_the_oracles_replay(dtype: Any, reduction: str, shuffle: bool, 
 
 WEIGHTS = [f"weights_{j}" for j in range(3)]
 FLAT = {
-    1: [*FIELDS[:5], *(f"delta_{name}" for name in WEIGHTS), "delta_bias", *WEIGHTS, "bias"],
+    1: [*FIELDS[:7], *(f"delta_{name}" for name in WEIGHTS), "delta_bias", *WEIGHTS, "bias"],
     2: [
-        *("epoch", "row_0", "row_1", "z_0", "z_1", "y_hat_0", "y_hat_1", "error"),
+        *("epoch", "row_0", "row_1", "y_0", "y_1", "z_0", "z_1", "y_hat_0", "y_hat_1", "error"),
+        *("residual_0", "residual_1"),
         *(f"delta_{name}" for name in WEIGHTS),
         *("delta_bias", *WEIGHTS, "bias"),
     ],
@@ -131,18 +136,56 @@ def test_the_frame_of_a_trace_has_a_column_for_each_number(
         assert got.dtype == want.dtype and np.array_equal(got, want, equal_nan=want.dtype.kind == "f"), name
 
 
+@both_dtypes
+@pytest.mark.parametrize("batch_size", [None, 1, 4])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_residuals_keep_their_digits_as_the_change_does(dtype: Any, batch_size: int | None, sparse: bool) -> None:
+    """Where ŷ is 0 or 1 in every digit, y - ŷ is σ(-|z|) all the same, and α (y - ŷ) x is the change of the weights."""
+    z = np.array([40.0, -40.0, 60.0, -60.0], dtype)
+    X, y = np.pad(z[:, None], ((0, 0), (0, 9 * sparse))), [1, 0, 1, 0]
+    start, eps = np.eye(X.shape[1])[0], float(np.finfo(dtype).eps)
+    trainer = gradstep.Trainer(0.5, 1, batch_size=batch_size, trace=True)
+    trace = trainer.fit(scipy.sparse.csr_array(X) if sparse else X, y, start.astype(dtype)).trace
+    residual = trace["residual"].ravel().astype(float)
+    assert trace["z"].ravel().tolist() == z.tolist() and trace["y"].ravel().tolist() == y
+    np.testing.assert_allclose(residual, np.exp(-np.abs(z, dtype=float)) * [1, -1, 1, -1], rtol=8 * eps)
+    change = 0.5 * (residual * z).reshape(len(trace), -1).mean(axis=1)
+    np.testing.assert_allclose(trace["delta_weights"][:, 0], change, rtol=8 * eps)
+    np.testing.assert_allclose(trace["delta_bias"], 0.5 * residual.reshape(len(trace), -1).mean(axis=1), rtol=8 * eps)
+    explained = gradstep.explain(X[2], 1, start.astype(dtype), 0.0, learning_rate=0.5)
+    if batch_size != 1:  # the weights are still those of the start
+        assert residual[2] == explained.residual
+
+
+@pytest.mark.parametrize("batch_size", [None, 1])
+def test_residuals_of_a_perceptron_are_whole(batch_size: int | None) -> None:
+    trainer = gradstep.Trainer(1.0, 1, batch_size=batch_size, activation="step", trace=True)
+    trace = trainer.fit([[1.0], [1.0], [-3.0], [2.0]], [1, 0, 1, 0], sample_weight=[2, 2, 2, 2]).trace
+    want = {None: [0.0, -1.0, 0.0, -1.0], 1: [0.0, -1.0, 0.0, 0.0]}[batch_size]
+    assert trace["residual"].ravel().tolist() == want and not np.signbit(trace["residual"].ravel()[0])
+
+
 def test_the_rise_of_a_loss_is_its_first_epoch() -> None:
     X, y = np.array([[0.5], [1.0], [1.5], [2.0], [2.5], [3.0]]), [0, 0, 1, 0, 1, 1]
     wild = gradstep.Trainer(10.0, 8).fit(X, y)
-    assert wild.rose_in == np.flatnonzero(np.diff(wild.history) > 0)[0] + 1 == 1
+    assert wild.start_loss == pytest.approx(np.log(2), rel=1e-15) and wild.rose_in == 0
+    later = gradstep.Trainer(10.0, 8).fit(X, y, wild.path.weights[0], wild.path.bias[0])
+    assert later.start_loss == wild.history[0] and later.rose_in == 0
+    late = gradstep.Trainer(10.0, 8).fit(X, y, wild.path.weights[2], wild.path.bias[2])
+    assert late.start_loss > late.history[0] and late.rose_in == 1 == np.flatnonzero(np.diff(late.history) > 0)[0] + 1
     assert gradstep.Trainer(0.1, 500).fit(X, y).rose_in is None
+    wild = dataclasses.replace(wild, start_loss=1.0)
     for history, rise in [
         ([1.0, 0.5, 0.25, 0.5, 0.75], 3),
         ([1.0, 0.5, 0.5 * (1 + 1e-7), 0.5], None),  # no more than rounding may do
         ([1.0, 0.5, 0.5 * (1 + 2e-6), 0.5], 2),
         ([1.0, np.inf], 1),
         ([0.0, 0.0], None),
+        ([0.0, 1e-300], 1),
         ([1.0], None),
+        ([1.0 + 1e-7, 0.5], None),
+        ([1.0 + 2e-6, 0.5], 0),
+        ([np.inf], 0),
         ([], None),
     ]:
         assert dataclasses.replace(wild, history=np.array(history)).rose_in == rise
@@ -166,8 +209,8 @@ def test_tracing_changes_nothing() -> None:
 )
 def test_a_trace_that_cannot_fit_is_refused_at_once(options: dict[str, Any], updates: int) -> None:
     X, y = [[1.0], [2.0]], [0, 1]
-    # An update: epoch and error, two numbers for the weight, two for the bias, three for each row that it saw.
-    size = updates * (16 + 32 + 24 * options.get("batch_size", 2)) / 2**30
+    # An update: epoch and error, two numbers for the weight, two for the bias, five for each row that it saw.
+    size = updates * (16 + 32 + 40 * options.get("batch_size", 2)) / 2**30
     words = f"trace must take at most 1 GiB, got {updates} updates that take {size:.4g} GiB: "
     with pytest.raises(MemoryError, match="^" + re.escape(words)):
         gradstep.Trainer(trace=True, **options).fit(X, y)

@@ -8,7 +8,6 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gradstep import _formulas, _valley
 from gradstep._arrays import Array, Features, matrix, real
 from gradstep._descent import Descent, Trainer
 from gradstep._fitted import StopReason
@@ -114,7 +113,6 @@ def runs_of(trainer: Trainer, activation: Activation, rates: list[float], own: D
     updates = -(-m // min(trainer.batch_size or m, m))
     is_traced = data.is_whole and updates > 1 and trainer.epochs * (updates * (2 * n + 5) + 3 * m) <= MOST_TRACED
     norms = 1 + (data.shown**2).sum(axis=1)
-    first = _first_error(activation, own, data)
     found = []
     for rate in rates:
         one = replace(trainer, activation=activation, learning_rate=rate, trace=is_traced)
@@ -123,17 +121,9 @@ def runs_of(trainer: Trainer, activation: Activation, rates: list[float], own: D
         marked = np.empty((0, n + 1))
         if run.trace is not None:
             marked = np.column_stack([run.trace["weights"], run.trace["bias"]])[marks - 1]
-        errors = np.append(first, run.history)
+        errors = np.append(run.start_loss, run.history)
         found.append(Run(replace(run, trainer=replace(one, trace=False), trace=None), errors, marks, marked))
     return found
-
-
-def _first_error(activation: Activation, own: Descent, data: Data) -> float:
-    """The mean error at the start."""
-    if activation == "sigmoid":
-        return _formulas.loss(data.X, data.y, *own.start)
-    z = _formulas.decision_function(data.X, *own.start)
-    return float(_valley.misclassified(z[:, None], data.y[:, None])[0])
 
 
 def _marks(run: Descent, updates: int, norms: Array) -> NDArray[np.intp]:

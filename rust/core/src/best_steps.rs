@@ -56,6 +56,7 @@ pub fn descend_with_best_steps<F: Float>(
             got: largest,
         });
     }
+    let start_loss = value.loss;
     let start = Iterate { v, value };
     let until = [options.tol, f64::INFINITY];
     let solution = plane_search::minimise(&objective, start, until, precision, &mut run)?;
@@ -77,6 +78,7 @@ pub fn descend_with_best_steps<F: Float>(
             StopReason::Callback if epochs.are_complete => StopReason::Epochs,
             other => other,
         },
+        start_loss,
         history: epochs.history,
         trace: None,
     })

@@ -237,6 +237,7 @@ fn pack_descent<F: Number>(
     found.set_item("n_epochs", descent.history.len())?;
     found.set_item("weights", weights)?;
     found.set_item("bias", bias)?;
+    found.set_item("start_loss", descent.start_loss)?;
     found.set_item("history", pack(py, descent.history))?;
     found.set_item("stop_reason", descent.stop_reason.name())?;
     found.set_item("trace", trace)?;
@@ -265,9 +266,11 @@ fn pack_trace<F: Number>(
     let fields = [
         ("epoch", &integer, Vec::new()),
         ("row", &integer, batch.clone()),
+        ("y", &number, batch.clone()),
         ("z", &number, scores_of_batch.clone()),
         ("y_hat", &number, scores_of_batch.clone()),
         ("error", &float, Vec::new()),
+        ("residual", &number, scores_of_batch.clone()),
         ("delta_weights", &number, weights.clone()),
         ("delta_bias", &number, scores.clone()),
         ("weights", &number, weights.clone()),
@@ -280,9 +283,11 @@ fn pack_trace<F: Number>(
     let array = numpy(py, "empty")?.call1((records, types))?;
     assign(&array, "epoch", trace.epoch, &[])?;
     assign(&array, "row", trace.row, &batch)?;
+    assign(&array, "y", trace.y, &batch)?;
     assign(&array, "z", trace.z, &scores_of_batch)?;
     assign(&array, "y_hat", trace.y_hat, &scores_of_batch)?;
     assign(&array, "error", trace.error, &[])?;
+    assign(&array, "residual", trace.residual, &scores_of_batch)?;
     assign(&array, "delta_weights", trace.delta_weights, &weights)?;
     assign(&array, "delta_bias", trace.delta_bias, &scores)?;
     assign(&array, "weights", trace.weights, &weights)?;

@@ -19,7 +19,7 @@ refuse(
 )
 FAR = np.lib.stride_tricks.as_strided(ZERO, (3, 3), (2**62, 8))
 refuse("predict_proba", ValueError, "X", "address space, got strides that leave it$", gradstep.predict_proba, FAR, W)
-refuse("Trainer", MemoryError, "trace", f"at most 1 GiB, got {10**18} updates that take 1.639e.11 GiB: fewer epochs",
+refuse("Trainer", MemoryError, "trace", f"at most 1 GiB, got {10**18} updates that take 2.235e.11 GiB: fewer epochs",
        gradstep.Trainer(epochs=10**18, trace=True).fit, X, Y)  # fmt: skip
 TALL, LONG, BROAD = (np.broadcast_to(ZERO, shape) for shape in ((2**45, 1), 2**45, (1, 2**45)))
 refuse("Trainer", MemoryError, "trace", f"at most 1 GiB, got {2**45 * 100} updates that take",

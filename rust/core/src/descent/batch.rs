@@ -68,7 +68,13 @@ impl<F: Float> Progress<'_, F> {
             let mut z = vec![F::ZERO; kernel::rows_of(dataset) * iterate.biases.len()];
             let mut y_hat = z.clone();
             kernel::predict_rows(dataset, &iterate.parameters(), &mut z, &mut y_hat)?;
-            trace.push(*epoch, dataset.rows, &z, &y_hat, sums.mean_error());
+            trace.push(
+                *epoch,
+                iterate.loss,
+                dataset,
+                [&z, &y_hat],
+                sums.mean_error(),
+            )?;
         }
         let mut deltas = step::deltas(
             sums,

@@ -53,8 +53,8 @@ pub fn descend<F: Float>(
     let scores = kernel::scores_of_labels(dataset, &mut Job::new(options.threads, &mut polling)?)?;
     let loss = options.begin(scores, dataset.offset.is_some(), observer)?;
     let (weights, biases) = start.parameters(dataset.x.columns(), scores)?;
-    // With full batches, the evaluation after an epoch also gives the gradient for the next step. Otherwise its
-    // gradient is only compared with the tolerance.
+    // With full batches, the evaluation before an epoch also gives the gradient for its step. Otherwise its gradient is
+    // only compared with the tolerance.
     let want = if full || options.tol > 0.0 {
         Want::LossAndGradient
     } else {
@@ -72,10 +72,8 @@ pub fn descend<F: Float>(
         mean_weight: mean_weight::<F>(dataset)?,
     };
     dataset.check_offsets()?;
-    let mut sums = match full {
-        true => Some(progress.evaluate(dataset, want, observer)?),
-        false => None,
-    };
+    let mut sums = progress.evaluate(dataset, want, observer)?;
+    let start_loss = sums.mean_error();
     let (mut history, mut stop_reason) = (Vec::new(), StopReason::Epochs);
     for epoch in 0..options.epochs {
         let last = progress.iterate.clone();
@@ -83,15 +81,14 @@ pub fn descend<F: Float>(
         if let Some(trace) = &mut progress.trace {
             trace.reserve(m.div_ceil(batch))?;
         }
-        match &sums {
-            Some(sums) => progress.step_by(dataset, sums)?,
-            None => {
-                let rows = order.next(observer)?;
-                visit(&mut progress, &Dataset { rows, ..*dataset }, observer)?;
-            }
+        if full {
+            progress.step_by(dataset, &sums)?;
+        } else {
+            let rows = order.next(observer)?;
+            visit(&mut progress, &Dataset { rows, ..*dataset }, observer)?;
         }
-        let after = progress.evaluate(dataset, want, observer)?;
-        let loss = after.mean_error();
+        sums = progress.evaluate(dataset, want, observer)?;
+        let loss = sums.mean_error();
         if !loss.is_finite() || !progress.iterate.is_finite() {
             dataset.check_finite()?;
             progress.iterate = last;
@@ -99,15 +96,15 @@ pub fn descend<F: Float>(
             break;
         }
         history.push(loss);
-        if let Some(reason) = reason_to_stop(&progress, &after, observer) {
+        if let Some(reason) = reason_to_stop(&progress, &sums, observer) {
             stop_reason = reason;
             break;
         }
-        sums = full.then_some(after);
     }
     Ok(Descent {
         weights: progress.iterate.weights,
         biases: progress.iterate.biases,
+        start_loss,
         history,
         stop_reason,
         trace: progress.trace,

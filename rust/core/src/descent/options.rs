@@ -141,7 +141,9 @@ pub struct Descent<F> {
     pub weights: Vec<F>,
     /// The biases b, one per score: 1 for labels in [0, 1], K for K ≥ 3 classes.
     pub biases: Vec<F>,
-    /// Mean error over all points after each epoch, without the penalty.
+    /// Mean error over all points at the start, without the penalty.
+    pub start_loss: f64,
+    /// The same after each epoch.
     pub history: Vec<f64>,
     /// Why it ended.
     pub stop_reason: StopReason,

@@ -243,7 +243,7 @@ impl<F: Float> Lazy<'_, '_, F> {
             }
         }
         if let (Some(trace), Some([z, y_hat])) = (trace, predictions) {
-            trace.push(*epoch, batch.rows, &z, &y_hat, sums.mean_error());
+            trace.push(*epoch, iterate.loss, batch, [&z, &y_hat], sums.mean_error())?;
         }
         Ok(sums)
     }

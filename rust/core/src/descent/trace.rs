@@ -4,14 +4,14 @@ use super::iterate::Iterate;
 use super::step::Step;
 use crate::error::Error;
 use crate::float::Float;
-use crate::kernel::PointUpdate;
-use crate::vector::RowSet;
+use crate::kernel::{self, Dataset, PointUpdate};
+use crate::loss::Loss;
 
 /// The record of every update of a descent. Each field is an array with the numbers of one update after another. With
-/// K classes (K ≥ 3) there are K numbers in place of each score, prediction and bias, and K rows of weights.
+/// K classes (K ≥ 3) there are K numbers in place of each score, prediction, residual and bias, and K rows of weights.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trace<F> {
-    /// Points per batch. A shorter last batch is padded with row −1, score NaN and prediction NaN.
+    /// Points per batch. A shorter last batch is padded with row −1, and NaN for every other number.
     pub batch: usize,
     /// The number of columns n.
     pub columns: usize,
@@ -21,10 +21,15 @@ pub struct Trace<F> {
     pub epoch: Vec<i64>,
     /// The points of each update, by row number in `X`; shape (updates, batch).
     pub row: Vec<i64>,
+    /// The label of each point, as the computation takes it; shape (updates, batch).
+    pub y: Vec<F>,
     /// The scores w·x + b of each point before the update; shape (updates, batch, scores).
     pub z: Vec<F>,
     /// The predictions for each point before the update; shape (updates, batch, scores).
     pub y_hat: Vec<F>,
+    /// The residuals y − ŷ of each point before the update, without cancellation; with K classes [y = k] − p_k; shape
+    /// (updates, batch, scores).
+    pub residual: Vec<F>,
     /// Mean error of the batch before the update; shape (updates).
     pub error: Vec<f64>,
     /// The change Δw of the weights; shape (updates, scores, n).
@@ -58,10 +63,12 @@ impl<F: Float> Trace<F> {
             scores,
             ..Trace::default()
         };
-        // Bytes per update: epoch and error; for each score Δb, b and, for each column, Δw and w; for each point its row
-        // and, for each score, z and ŷ.
-        let of_scores = 2 * size_of::<F>() as u128 * scores as u128;
-        let record = 16 + of_scores * (1 + columns as u128) + batch as u128 * (8 + of_scores);
+        // Bytes per update: epoch and error; for each score Δb, b and, for each column, Δw and w; for each point its row,
+        // its label and, for each score, z, ŷ and y − ŷ.
+        let (number, scores_of_point) = (size_of::<F>() as u128, scores as u128);
+        let record = 16
+            + 2 * number * scores_of_point * (1 + columns as u128)
+            + batch as u128 * (8 + number * (1 + 3 * scores_of_point));
         let bytes = updates.saturating_mul(record);
         if bytes > isize::MAX as u128 {
             return Err(too_many_updates(updates));
@@ -89,8 +96,10 @@ impl<F: Float> Trace<F> {
         self.error.try_reserve(updates).map_err(too_large)?;
         self.row.try_reserve(points).map_err(too_large)?;
         for (values, more) in [
+            (&mut self.y, points),
             (&mut self.z, scores_of_points),
             (&mut self.y_hat, scores_of_points),
+            (&mut self.residual, scores_of_points),
             (&mut self.delta_weights, weights),
             (&mut self.weights, weights),
             (&mut self.delta_bias, scores),
@@ -101,32 +110,44 @@ impl<F: Float> Trace<F> {
         Ok(())
     }
 
+    /// Adds the batch `dataset`, with its scores, predictions and mean error before the update.
     pub(super) fn push(
         &mut self,
         epoch: usize,
-        rows: RowSet<'_>,
-        z: &[F],
-        y_hat: &[F],
+        loss: Loss,
+        dataset: &Dataset<'_>,
+        [z, y_hat]: [&[F]; 2],
         error: f64,
-    ) {
-        let points = z.len() / self.scores;
-        let numbers = (0..points).map(|i| rows.at(i) as i64);
+    ) -> Result<(), Error> {
+        let points = kernel::rows_of(dataset);
+        let mut y = vec![F::ZERO; points];
+        dataset.y.copy(dataset.rows, 0, &mut y);
+        let residual = kernel::residuals_of_scores(loss, z, &y)?;
+        let missing = self.batch - points;
+        let numbers = (0..points).map(|i| dataset.rows.at(i) as i64);
         self.epoch.push(epoch as i64);
         self.row
-            .extend(numbers.chain(std::iter::repeat_n(-1, self.batch - points)));
-        for (all, values) in [(&mut self.z, z), (&mut self.y_hat, y_hat)] {
-            let padding = self.batch * self.scores - values.len();
+            .extend(numbers.chain(std::iter::repeat_n(-1, missing)));
+        for (all, values, padding) in [
+            (&mut self.y, &*y, missing),
+            (&mut self.z, z, missing * self.scores),
+            (&mut self.y_hat, y_hat, missing * self.scores),
+            (&mut self.residual, &residual, missing * self.scores),
+        ] {
             all.extend_from_slice(values);
             all.extend(std::iter::repeat_n(F::NAN, padding));
         }
         self.error.push(error);
+        Ok(())
     }
 
     pub(super) fn push_point(&mut self, epoch: usize, update: &PointUpdate<'_, F>) {
         self.epoch.push(epoch as i64);
         self.row.push(update.row as i64);
+        self.y.push(update.y);
         self.z.extend_from_slice(update.z);
         self.y_hat.extend_from_slice(update.y_hat);
+        self.residual.extend_from_slice(update.residual);
         self.error.push(update.error.to_f64());
         self.delta_weights.extend_from_slice(update.delta_weights);
         self.delta_bias.extend_from_slice(update.delta_biases);

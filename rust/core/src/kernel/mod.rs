@@ -49,7 +49,7 @@ pub(crate) use self::leaves::{leaves, longest_sum};
 pub use self::parameters::Parameters;
 pub(crate) use self::pass::{Pass, Want};
 pub(crate) use self::plane::{Plane, plane};
-pub(crate) use self::point::{PointDescent, PointUpdate, Recorder};
+pub(crate) use self::point::{PointDescent, PointUpdate, Recorder, residuals_of_scores};
 pub(crate) use self::precise::{
     Curvatures, ExactScores, MomentSums, Moments, chi_square, curvatures, exact_scores,
     moment_sums, residuals,

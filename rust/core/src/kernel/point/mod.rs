@@ -13,6 +13,7 @@ mod weights;
 
 use fearless_simd::prelude::*;
 
+pub(crate) use self::output::residuals_of_scores;
 use self::output::{Output, step};
 use self::weights::{Few, FewInMemory, Many, Vectors, Weights};
 use crate::float::Float;
@@ -30,15 +31,19 @@ const PACKED_BYTES: usize = 16 << 10;
 /// anything could overflow or underflow.
 const SMALLEST_SCALE: f64 = 1.0 / 1024.0;
 
-/// One update, as passed to a [`Recorder`]. With K classes there are K scores, predictions and biases, and the weights
-/// have shape (K, n).
+/// One update, as passed to a [`Recorder`]. With K classes there are K scores, predictions, residuals and biases, and
+/// the weights have shape (K, n).
 pub(crate) struct PointUpdate<'a, F> {
     /// The point: its row number in `X`.
     pub row: usize,
+    /// Its label.
+    pub y: F,
     /// The scores w·x + b before the update.
     pub z: &'a [F],
     /// The predictions ŷ before the update.
     pub y_hat: &'a [F],
+    /// The residuals y − ŷ before the update; with K classes [y = k] − p_k.
+    pub residual: &'a [F],
     /// The point's error, before the update.
     pub error: F,
     /// The change of the weights, Δw.
@@ -252,6 +257,7 @@ impl<F: Float> ScaledIterate<'_, F> {
             }
             if let Some(log) = &mut log {
                 let error = output.predict(simd, &z, y, &mut log.y_hat);
+                output.residuals(simd, &z, y, &mut log.residual);
                 log.change(row, &steps);
                 for (weights, after) in weights.iter().zip(log.after.chunks_exact_mut(n)) {
                     weights.copy_to(after);
@@ -261,8 +267,10 @@ impl<F: Float> ScaledIterate<'_, F> {
                 }
                 (log.record)(PointUpdate {
                     row: tile.points.at(k),
+                    y,
                     z: &z,
                     y_hat: &log.y_hat,
+                    residual: &log.residual,
                     error,
                     delta_weights: &log.delta_weights,
                     delta_biases: &steps,
@@ -283,6 +291,7 @@ struct Log<'r, F> {
     /// αλ, the part of itself that each weight loses.
     shrinkage: F,
     y_hat: Vec<F>,
+    residual: Vec<F>,
     delta_weights: Vec<F>,
     /// The weights after the last update.
     after: Vec<F>,
@@ -295,6 +304,7 @@ impl<'r, F: Float> Log<'r, F> {
             record,
             shrinkage: F::from_f64(scaling.shrinkage),
             y_hat: vec![F::ZERO; scores],
+            residual: vec![F::ZERO; scores],
             delta_weights: vec![F::ZERO; values.len()],
             after: after.collect(),
         }

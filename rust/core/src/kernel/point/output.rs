@@ -2,10 +2,12 @@
 
 use fearless_simd::prelude::*;
 
+use crate::error::Error;
 use crate::float::Float;
 use crate::kernel::softmax::RowSoftmax;
 use crate::loss::{Activation, Loss};
 use crate::math;
+use crate::simd::{self, dispatch};
 
 /// `minus_rate · (ŷ − y)` for the prediction ŷ from the score z.
 #[inline(always)]
@@ -73,4 +75,37 @@ impl<F: Float> Output<F> {
             }
         }
     }
+    /// Writes the residuals y − ŷ of the scores `z` to `out`, as the gradient has them; of classes, `[y = k] − p_k`.
+    #[inline(always)]
+    pub(super) fn residuals<S: Simd>(&mut self, simd: S, z: &[F], y: F, out: &mut [F]) {
+        match self {
+            Output::OneScore(activation) => {
+                let single = |x: F| F::Single::<S>::splat(simd, x);
+                let sample = activation.sample(single(z[0]), single(y));
+                out[0] = F::ZERO - sample.residual.as_slice()[0]; // a difference of 0 is not −0
+            }
+            Output::Softmax(softmax) => {
+                softmax.set(simd, z);
+                softmax.scaled_residuals(y, -F::ONE, out);
+            }
+        }
+    }
+}
+
+/// The residuals y − ŷ of rows with labels `y` and scores `z`, K in a row for K classes.
+///
+/// # Errors
+///
+/// [`Error::Isa`] if `GRADSTEP_ISA` asks for an instruction set that this machine does not have.
+pub(crate) fn residuals_of_scores<F: Float>(loss: Loss, z: &[F], y: &[F]) -> Result<Vec<F>, Error> {
+    let scores = z.len() / y.len().max(1);
+    let mut output = Output::new(loss, scores);
+    let mut residuals = vec![F::ZERO; z.len()];
+    let rows = z
+        .chunks_exact(scores)
+        .zip(residuals.chunks_exact_mut(scores));
+    dispatch!(simd::level()?, simd => for ((z, out), &y) in rows.zip(y) {
+        output.residuals(simd, z, y, out);
+    });
+    Ok(residuals)
 }
