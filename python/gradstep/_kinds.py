@@ -27,6 +27,8 @@ MOST_STRANGE = 3
 """Different words among numbers that may stand for missing values; where there are more, the column is another one."""
 LEAST_NUMBERED = 20
 """Rows from which on whole numbers that count them are more likely an id than a measurement."""
+NUMBERS_ROWS = "numbers the rows"
+"""The remark on such a column."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,8 @@ def _words(table: Table, text: pl.Series, read: _cells.Numbers, asked: Asked) ->
         )
     if not is_mixed:
         words = f"{place}: text with {len(distinct)} different values in {present} rows, such as {cell}"
-        return Fault(f"{words}: {dropping} leaves it out, {as_categories} takes it all the same", (drop,))
+        leaving_out = f"{dropping} or {spelling.name('ids')} leaves it out"
+        return Fault(f"{words}: {leaving_out}, {as_categories} takes it all the same", (drop,))
     words = f"{place}: must hold numbers, as most of the column does, got {cell}: {dropping} leaves the column out, "
     if len(strange) > MOST_STRANGE:
         return Fault(f"{words}{as_categories} takes its values for categories", (drop,))
@@ -351,5 +354,5 @@ def _remarks(encoding: Encoding, values: Sequence[Array]) -> dict[str, str]:
         elif same:
             remarks[column.name] = f"is the same as {same[0]!r}"
         elif rows >= LEAST_NUMBERED and most - least == rows - 1 and _counts(numbers):
-            remarks[column.name] = "numbers the rows"
+            remarks[column.name] = NUMBERS_ROWS
     return remarks

@@ -307,7 +307,8 @@ def _remarks(problem: Problem, said: Collection[str] = ()) -> list[str]:
         return []
     words = ", ".join(f"column {_table.few([name])} {why}" for name, why in remarks.items())
     them = "it" if len(remarks) == 1 else "them"
-    return [f"{words}: {problem.spelling.advice(('drop', name) for name in remarks)} leaves {them} out"]
+    too = f", as {problem.spelling.name('ids')} does" if _kinds.NUMBERS_ROWS in remarks.values() else ""
+    return [f"{words}: {problem.spelling.advice(('drop', name) for name in remarks)} leaves {them} out{too}"]
 
 
 def _start(problem: Problem, text: str) -> tuple[Array, Any]:

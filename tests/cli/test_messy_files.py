@@ -128,12 +128,12 @@ def test_what_is_asked_about_passengers(folder: Path, capfd: pytest.CaptureFixtu
     assert capfd.readouterr().err.splitlines() == [
         "gradstep: error: data.csv: 5 things to decide",
         "  column 'Name', data row 1: text with 200 different values in 200 rows, such as 'Kim, Dr. 0': "
-        "--drop leaves it out, --categorical takes it all the same",
+        "--drop or --id leaves it out, --categorical takes it all the same",
         "  column 'Age', data row 6: missing value, 33 of 200 are missing: --missing drop, mean or indicator",
         "  column 'Ticket', data row 2: text with 200 different values in 200 rows, such as 'A/5 1001': "
-        "--drop leaves it out, --categorical takes it all the same",
+        "--drop or --id leaves it out, --categorical takes it all the same",
         "  column 'Cabin', data row 1: text with 40 different values in 40 rows, such as 'C0': "
-        "--drop leaves it out, --categorical takes it all the same",
+        "--drop or --id leaves it out, --categorical takes it all the same",
         "  column 'Embarked', data row 62: missing value, 2 of 200 are missing: --missing drop, mean or indicator",
         "  for example, add: --drop Name,Ticket,Cabin --missing drop",
     ]
@@ -142,7 +142,7 @@ def test_what_is_asked_about_passengers(folder: Path, capfd: pytest.CaptureFixtu
         "PassengerId", "Pclass", "Sex=male", "Age", "Age missing", "Fare",
         "Embarked=Q", "Embarked=S", "Embarked missing",
     ]  # fmt: skip
-    assert "column 'PassengerId' numbers the rows: --drop PassengerId leaves it out" in err
+    assert "column 'PassengerId' numbers the rows: --drop PassengerId leaves it out, as --id does" in err
     assert "categories: 'Sex' (against 'female'), 'Embarked' (against 'C')" in err
     assert run(["predict", "model.json", "data.csv", "--out", "p.parquet"]) == 0
     assert pl.read_parquet("p.parquet").null_count().row(0) == (0, 0)

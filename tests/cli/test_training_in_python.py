@@ -100,7 +100,7 @@ def test_what_must_be_decided_is_told_in_arguments() -> None:
         "column 'x', data row 4: missing value, 2 of 80 are missing: missing='drop', 'mean' or 'indicator'",
         "column 'port', data row 6: missing value, the only one of 80: missing='drop', 'mean' or 'indicator'",
         "column 'name', data row 1: text with 80 different values in 80 rows, such as 'person 0': "
-        "drop leaves it out, categorical takes it all the same",
+        "drop or ids leaves it out, categorical takes it all the same",
         "for example, add: missing='drop', drop=['name']",
     ]
     advice = str(caught.value).rpartition("add: ")[2]
@@ -129,7 +129,7 @@ def test_what_is_not_as_it_should_be_is_warned_of() -> None:
     with pytest.warns(UserWarning, match="a") as said:
         gradstep.train({"x": [1e3, 2e3, 3e3, 4e3], "y": [0, 1, 0, 1]}, trainer=gradstep.Trainer(1.0, 3))
     rise, constant = (str(warning.message) for warning in said)
-    assert rise.startswith("the loss rose from 250000 to 1125000 in epoch 2: a smaller learning rate?")
+    assert rise.startswith("the loss rose from 0.6931472 to 250000 in epoch 1: a smaller learning rate?")
     assert constant.endswith("try more epochs or a smaller learning_rate, or standardize=True")
     gradstep.train(table)  # a warning would be an error
 
