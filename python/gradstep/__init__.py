@@ -40,48 +40,45 @@ array([0.2, 0.9])
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gradstep._config import show_config
-from gradstep._descent import Descent, Parameters, Trainer
-from gradstep._extras import extra
-from gradstep._fitted import StopReason
-from gradstep._formulas import (
-    Gradient,
-    LossGradient,
-    Step,
-    covariance,
-    cross_entropy,
-    decision_function,
-    gradient,
-    gradient_step,
-    hessian,
-    log_sigmoid,
-    loss,
-    loss_gradient,
-    predict_proba,
-    sigmoid,
-    sigmoid_derivative,
-    softmax,
-)
-from gradstep._many import fit_many
 from gradstep._native import __version__
-from gradstep._optimum import Alias, Iteration, Optimum, Separation, fit
-from gradstep._path import Path, path
 
 if TYPE_CHECKING:
     from gradstep import inference as inference
     from gradstep import plot as plot
+    from gradstep._config import show_config
     from gradstep._cross_validation import LogisticRegressionCV as LogisticRegressionCV
+    from gradstep._descent import Descent, Parameters, Trainer
     from gradstep._estimator import LogisticRegression as LogisticRegression
-    from gradstep._evaluation import Evaluation as Evaluation
-    from gradstep._explain import Explanation as Explanation
-    from gradstep._explain import explain as explain
-    from gradstep._model import Model as Model
-    from gradstep._model import load as load
-    from gradstep._onnx import register_skl2onnx as register_skl2onnx
-    from gradstep._page import show as show
-    from gradstep._report import Report as Report
-    from gradstep._train import train as train
-    from gradstep._wald import Coefficients as Coefficients
+    from gradstep._evaluation import Evaluation
+    from gradstep._explain import Explanation, explain
+    from gradstep._fitted import StopReason
+    from gradstep._formulas import (
+        Gradient,
+        LossGradient,
+        Step,
+        covariance,
+        cross_entropy,
+        decision_function,
+        gradient,
+        gradient_step,
+        hessian,
+        log_sigmoid,
+        loss,
+        loss_gradient,
+        predict_proba,
+        sigmoid,
+        sigmoid_derivative,
+        softmax,
+    )
+    from gradstep._many import fit_many
+    from gradstep._model import Model, load
+    from gradstep._onnx import register_skl2onnx
+    from gradstep._optimum import Alias, Iteration, Optimum, Separation, fit
+    from gradstep._page import show
+    from gradstep._path import Path, path
+    from gradstep._report import Report
+    from gradstep._train import train
+    from gradstep._wald import Coefficients
 
 __all__ = [
     "Alias",
@@ -127,36 +124,50 @@ __all__ = [
 ]
 
 ESTIMATORS = {
-    "LogisticRegression": "gradstep._estimator",
-    "LogisticRegressionCV": "gradstep._cross_validation",
+    "LogisticRegression": "_estimator",
+    "LogisticRegressionCV": "_cross_validation",
 }
-_LATER = {
-    "Coefficients": "_wald",
-    "Evaluation": "_evaluation",
-    "Explanation": "_explain",
-    "explain": "_explain",
-    "Model": "_model",
-    "load": "_model",
-    "Report": "_report",
-    "register_skl2onnx": "_onnx",
-    "show": "_page",
-    "train": "_train",
+_NAMES = {
+    "_config": "show_config",
+    "_descent": "Descent Parameters Trainer",
+    "_evaluation": "Evaluation",
+    "_explain": "Explanation explain",
+    "_fitted": "StopReason",
+    "_formulas": "Gradient LossGradient Step covariance cross_entropy decision_function gradient gradient_step hessian "
+    "log_sigmoid loss loss_gradient predict_proba sigmoid sigmoid_derivative softmax",
+    "_many": "fit_many",
+    "_model": "Model load",
+    "_onnx": "register_skl2onnx",
+    "_optimum": "Alias Iteration Optimum Separation fit",
+    "_page": "show",
+    "_path": "Path path",
+    "_report": "Report",
+    "_train": "train",
+    "_wald": "Coefficients",
 }
-"""Names that not every program needs, and their modules."""
+_MODULES = {name: module for module, names in _NAMES.items() for name in names.split()} | ESTIMATORS
+"""The module of each name. It is loaded when the name is first used: some need more libraries than NumPy."""
 
 
-def __getattr__(name: str) -> Any:
-    """Load optional parts of the package when they are first used: some need more libraries than NumPy."""
-    if name in ("inference", "plot"):
-        return import_module(f"gradstep.{name}")
-    if name in _LATER:
-        with extra("cli", f"gradstep.{name} needs polars", "polars"):
-            return getattr(import_module(f"gradstep.{_LATER[name]}"), name)
-    if name not in ESTIMATORS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    with extra("sklearn", f"gradstep.{name} needs scikit-learn 1.6 or newer", "scipy", "sklearn"):
-        return getattr(import_module(ESTIMATORS[name]), name)
+if not TYPE_CHECKING:  # type checkers would take any misspelt name for one that it finds
+
+    def __getattr__(name: str) -> Any:
+        """A name of the package, whose module is loaded now."""
+        if name in ("inference", "plot"):
+            return import_module(f"gradstep.{name}")
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from gradstep._extras import extra
+
+        if name in ESTIMATORS:
+            needed = extra("sklearn", f"gradstep.{name} needs scikit-learn 1.6 or newer", "scipy", "sklearn")
+        else:
+            needed = extra("cli", f"gradstep.{name} needs polars", "polars")
+        with needed:
+            found = getattr(import_module(f"gradstep.{_MODULES[name]}"), name)
+        globals()[name] = found
+        return found
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER, *ESTIMATORS, "inference", "plot"})
+    return sorted({*globals(), *_MODULES, "inference", "plot"})
