@@ -202,6 +202,28 @@ def test_perceptron_beside_the_sigmoid() -> None:
     assert axes[0].get_xlim() == axes[1].get_xlim()
 
 
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("rate", [1e-3, 1.0, 1e6])
+def test_lines_that_leave_the_frame_of_the_rows_do_not_widen_it(shared: bool, rate: float) -> None:
+    """… also once it was drawn: the limits are those of the rows and a margin, and lines are cut off there."""
+    rows, trainer = X[:, :2] * [1.0, 0.05] + [5.0, 5.0], gradstep.Trainer(rate, epochs=12, batch_size=1)
+    given = pyplot.subplots(1, 2, sharex=True, sharey=True)[1] if shared else None
+    axes = gradstep.plot.perceptron(rows, Y, trainer=trainer, axes=given)
+    alone = gradstep.plot.lines(trainer.fit(rows, Y), rows, Y)
+    low, high = rows.min(axis=0), rows.max(axis=0)
+    margin = 0.05 * (high - low)
+    leaving = 0
+    for ax in (*axes, alone):
+        ax.figure.canvas.draw()
+        limits = np.array([ax.get_xlim(), ax.get_ylim()])
+        np.testing.assert_allclose(limits, np.column_stack([low - margin, high + margin]), rtol=1e-15)
+        for line in ax.lines:
+            ends = line.get_xydata()
+            leaving += bool(((ends < limits[:, 0]) | (ends > limits[:, 1])).any())
+            assert line.get_clip_on() and line.get_clip_box().bounds == ax.bbox.bounds
+    assert leaving > 5
+
+
 def test_given_axes_are_drawn_into() -> None:
     _, given = pyplot.subplots(1, 2)
     assert gradstep.plot.lines(TRAINER.fit(X, Y), X, Y, ax=given[0]) is given[0]
