@@ -1,4 +1,4 @@
-"""loss, learning_rates: the errors after each epoch are those of the weights after it."""
+"""loss, learning_rates: the errors are those of the weights at the start and after each epoch."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ X = RNG.normal(size=(40, 2))
 Y = (RNG.random(40) < gradstep.sigmoid(X @ [1.0, -1.0])).astype(float)
 
 
-def test_loss_is_that_of_the_weights_after_each_epoch() -> None:
-    losses: list[float] = []
+def test_loss_is_that_of_the_weights_at_the_start_and_after_each_epoch() -> None:
+    start = [0.5, -2.0], 0.25
+    losses = [gradstep.loss(X, Y, *start)]
     descent = gradstep.Trainer(0.5, epochs=7, batch_size=1).fit(
-        X, Y, callback=lambda epoch, loss, weights, bias: losses.append(gradstep.loss(X, Y, weights, bias))
+        X, Y, *start, callback=lambda epoch, loss, weights, bias: losses.append(gradstep.loss(X, Y, weights, bias))
     )
     ax = gradstep.plot.loss(descent)
     (line,) = ax.lines
-    assert line.get_xdata().tolist() == [1, 2, 3, 4, 5, 6, 7]
+    assert line.get_xdata().tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
     np.testing.assert_allclose(line.get_ydata(), losses, rtol=1e-15)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", "mean cross-entropy E (nats)")
     assert ax.get_legend() is None and ax.get_yscale() == "linear"
@@ -35,7 +36,7 @@ def test_several_have_labels_and_looks_of_their_own() -> None:
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["slow", " _fast", r"\$"]
     assert len({(line.get_color(), line.get_linestyle()) for line in ax.lines}) == 3
     for line, descent in zip(ax.lines, descents, strict=True):
-        assert np.array_equal(line.get_ydata(), descent.history)
+        assert np.array_equal(line.get_ydata(), [descent.start_loss, *descent.history])
     numbered = gradstep.plot.loss(*descents)
     assert [text.get_text() for text in numbered.get_legend().get_texts()] == ["1", "2", "3"]
 
@@ -44,7 +45,7 @@ def test_perceptrons_have_another_error() -> None:
     descent = gradstep.Trainer(0.5, epochs=7, batch_size=1, activation="step").fit(X, Y)
     ax = gradstep.plot.loss(descent)
     assert ax.get_ylabel() == "misclassified rows (fraction)"
-    assert ax.lines[0].get_ydata()[-1] == (descent.predict(X) != Y).mean()
+    assert ax.lines[0].get_ydata()[[0, -1]].tolist() == [(Y == 0).mean(), (descent.predict(X) != Y).mean()]
 
 
 def test_a_fit_shows_its_objective() -> None:
@@ -73,7 +74,8 @@ def test_learning_rates_are_descents() -> None:
     ax = gradstep.plot.learning_rates(X, Y, [0.01, np.float32(0.5), 2], trainer=trainer, log=True)
     assert [line.get_label() for line in ax.lines] == ["α = 0.01", "α = 0.5", "α = 2"]
     for line, rate in zip(ax.lines, (0.01, 0.5, 2.0), strict=True):
-        assert np.array_equal(line.get_ydata(), gradstep.Trainer(rate, 9, batch_size=5, l2=0.1).fit(X, Y).history)
+        descent = gradstep.Trainer(rate, 9, batch_size=5, l2=0.1).fit(X, Y)
+        assert np.array_equal(line.get_ydata(), [descent.start_loss, *descent.history])
     assert ax.get_yscale() == "log"
 
 

@@ -18,7 +18,7 @@ Y = CODES > 0
 def test_two_columns_of_two_classes() -> None:
     descent = gradstep.Trainer(0.5, epochs=20).fit(X[:, :2], Y)
     error, rows = gradstep.plot.training(descent, X[:, :2], Y, ["a", "b"])
-    assert np.array_equal(error.lines[0].get_ydata(), descent.history)
+    assert np.array_equal(error.lines[0].get_ydata(), [descent.start_loss, *descent.history])
     want = gradstep.plot.lines(descent, X[:, :2], Y)
     assert np.array_equal(rows.lines[0].get_xydata(), want.lines[0].get_xydata())
     assert (rows.get_xlabel(), rows.get_ylabel()) == ("a", "b")

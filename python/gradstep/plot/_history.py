@@ -35,9 +35,10 @@ class Curve(NamedTuple):
     @classmethod
     def of(cls, argument: str, result: Any) -> Curve:
         if isinstance(result, Descent):
-            epochs = np.arange(1, result.n_epochs + 1)
+            errors = np.append(result.start_loss, result.history)
             step = result.activation == "step"
-            return cls(epochs, result.history, "epoch", "misclassified rows (fraction)" if step else _canvas.E_LABEL)
+            name = "misclassified rows (fraction)" if step else _canvas.E_LABEL
+            return cls(np.arange(len(errors)), errors, "epoch", name)
         history = result.history if isinstance(result, Optimum) else getattr(result, "history_", None)
         if not (isinstance(result, Optimum) or is_estimator(result)) or history is None:
             raise TypeError(
@@ -49,7 +50,7 @@ class Curve(NamedTuple):
 
 
 def loss(*results: Result, labels: Sequence[object] | None = None, log: bool = False, ax: Axes | None = None) -> Axes:
-    """How the error falls: E after each epoch of descents, or the objective after each iteration of fits.
+    """How the error falls: E at the start and after each epoch of descents, or the objective after iterations of fits.
 
     Parameters
     ----------
@@ -80,7 +81,7 @@ def loss(*results: Result, labels: Sequence[object] | None = None, log: bool = F
     >>> slow, fast = (gradstep.Trainer(rate, epochs=3).fit(X, y) for rate in (0.1, 1.0))
     >>> ax = gradstep.plot.loss(slow, fast, labels=["α = 0.1", "α = 1"])
     >>> ax.lines[1].get_ydata().round(3)
-    array([0.545, 0.506, 0.471])
+    array([0.693, 0.545, 0.506, 0.471])
     """
     curves = [Curve.of("results", result) for result in results]
     if not curves:
@@ -113,7 +114,7 @@ def learning_rates(
     log: bool = False,
     ax: Axes | None = None,
 ) -> Axes:
-    """The mean cross-entropy E after each epoch of gradient descent, for several learning rates α.
+    """The mean cross-entropy E at the start and after each epoch of gradient descent, for several learning rates α.
 
     Parameters
     ----------
