@@ -20,8 +20,8 @@ from gradstep.plot import _canvas
 from gradstep.plot._results import Result, is_estimator
 
 HUNDRED_EPOCHS = Trainer()
-FEW = 40
-"""The largest number of values of a curve for which each is marked with a dot."""
+FEW = 41
+"""The largest number of values of a curve for which each is marked with a dot: of 40 epochs, and of the start."""
 
 
 class Curve(NamedTuple):
