@@ -111,7 +111,7 @@ def runs_of(trainer: Trainer, activation: Activation, rates: list[float], own: D
     """A descent for each learning rate, from where `own` has started."""
     m, n = data.X.shape
     updates = -(-m // min(trainer.batch_size or m, m))
-    is_traced = data.is_whole and updates > 1 and trainer.epochs * (updates * (2 * n + 5) + 3 * m) <= MOST_TRACED
+    is_traced = data.is_whole and updates > 1 and trainer.epochs * (updates * (2 * n + 5) + 5 * m) <= MOST_TRACED
     norms = 1 + (data.shown**2).sum(axis=1)
     found = []
     for rate in rates:
