@@ -142,7 +142,8 @@ def test_a_long_run_shows_no_more() -> None:
     lines = repr(long).splitlines()
     assert len(lines) <= 8 and max(map(len, lines)) <= 120
     assert "  weights  [0, 1, 2, …, 9997, 9998, 9999], 10000 in all" in lines
-    assert "  trace    1000000 updates: epoch, row, z, y_hat, error, delta_weights, delta_bias, weights, bias" in lines
+    fields = "epoch, row, y, z, y_hat, error, residual, delta_weights, delta_bias, weights, bias"
+    assert f"  trace    1000000 updates: {fields}" in lines
     aliases = tuple(gradstep.Alias(column, (), (), 1.0) for column in range(500))
     many = replace(RESULTS["classes"], weights=np.zeros((30, 500)), bias=np.zeros(30), aliased=aliases)
     lines = repr(many).splitlines()
