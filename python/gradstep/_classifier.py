@@ -28,6 +28,7 @@ from gradstep._model import Model
 from gradstep._native import __version__
 from gradstep._optimum import Iteration, Optimum, Separation, fit
 from gradstep._options import flag, number, text
+from gradstep._path import GENEROUS, NONE
 
 FORMATS = ("csr", "csc")
 DTYPES = (np.float64, np.float32)
@@ -145,11 +146,18 @@ def fit_present(
     l2: float,
     *,
     start: tuple[Array, Any] | None = None,
+    max_iter: int | None = None,
     callback: Callback | None = None,
     **options: Any,
 ) -> Optimum:
-    """The optimum over the classes that have weight, as parameters of all classes; `start` are such, too."""
+    """The optimum over the classes that have weight, as parameters of all classes; `start` are such, too.
+
+    With a `max_iter` of 0 it is the start, by default zero; the callback sees to a larger one.
+    """
     classes = len(samples.classes)
+    if max_iter == 0:
+        start = start or zeros(classes, samples.X)
+        options |= {"tol": GENEROUS, "max_passes": NONE}
     # Firth's penalised likelihood has a maximum also where one of two classes has no weight.
     present = Present(np.arange(2) if classes == 2 and options.get("firth") else samples.present, classes)
     if len(present.codes) == 1:
@@ -176,10 +184,12 @@ def fit_present(
         **options,
     )
     weights, bias = present.widened(best.weights, best.bias)
-    separation = best.separation
+    separation, reason = best.separation, best.stop_reason
     if separation is not None:
         separation = Separation(*present.widened(separation.weights, separation.bias, absent=0.0))
-    return replace(best, weights=weights, bias=bias, separation=separation)
+    elif max_iter == 0:
+        reason = StopReason.ITERATIONS
+    return replace(best, weights=weights, bias=bias, separation=separation, stop_reason=reason)
 
 
 class Classifier(ClassifierMixin, BaseEstimator):

@@ -438,6 +438,7 @@ class LogisticRegressionCV(Classifier):
             l1,
             l2,
             start=start,
+            max_iter=most,
             n_threads=n_threads,
             callback=None if most is None else lambda iteration: iteration.number + 1 >= most,
             **self._options(),

@@ -37,7 +37,6 @@ from gradstep._fitted import StopReason
 from gradstep._formulas import covariance, gradient, loss
 from gradstep._optimum import GAP_TOL, MAX_PASSES, Alias, Iteration, Optimum, Separation
 from gradstep._options import flag, kind, observer
-from gradstep._path import GENEROUS, NONE
 from gradstep._tasks import CallbackSupportMixin, Tasks, with_callbacks
 
 CERTIFICATE = (
@@ -88,7 +87,8 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
     certify : bool, default True
         Whether a Hessian of all samples may be made for the proof. Without it, and without penalty, nothing is proved.
     max_iter : int, optional
-        Stop after this many iterations, those on samples of the rows included.
+        Stop after this many iterations, those on samples of the rows included. With 0 the coefficients are 0, or those
+        of the last fit with `warm_start`.
     max_passes : float, default 1000
         Stop after this many passes over all rows.
     warm_start : bool, default False
@@ -360,9 +360,10 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
                     fit_bias=bool(self.fit_intercept),
                     solver=self._solver(),
                     gap_tol=self.gap_tol,
-                    tol=GENEROUS if self.max_iter == 0 else self.tol,
+                    tol=self.tol,
                     certify=bool(self.certify),
-                    max_passes=NONE if self.max_iter == 0 else self.max_passes,
+                    max_passes=self.max_passes,
+                    max_iter=self.max_iter,
                     n_threads=self.n_threads,
                     callback=monitor,
                 )
@@ -370,7 +371,7 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
                 if monitor.best:
                     self._set_anew(data.classes, monitor.best.weights, monitor.best.bias)
                 raise
-        if monitor.is_spent or self.max_iter == 0:
+        if monitor.is_spent:
             optimum = replace(optimum, stop_reason=StopReason.ITERATIONS)
         self._set_anew(data.classes, optimum.weights, optimum.bias)
         self._set_certificate(optimum, monitor)

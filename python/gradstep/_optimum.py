@@ -316,7 +316,7 @@ def fit(
         the proof, or into the search for a separation.
     weights : array_like, shape (n,) or (K, n), optional
         Finite weights to start from, which should be near the optimum: no samples of the rows are used then. Where
-        zero has the smaller objective, the fit starts from zero.
+        zero has the smaller objective, the fit starts from zero, unless `max_passes` is spent by then.
     bias : float or array_like of shape (K,), optional
         Finite bias to start from, together with weights; by default the best one for weights of zero.
     n_threads : int, optional

@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils.fixes import parse_version
 
 import gradstep
-from gradstep import LogisticRegression, _classifier
+from gradstep import LogisticRegression, LogisticRegressionCV, _classifier
 from helpers.estimators import problem
 
 
@@ -94,16 +94,31 @@ def test_max_iter_counts_iterations(classes: int) -> None:
     assert enough.stop_reason_ == "tolerance" and enough.coef_.tolist() == whole.coef_.tolist()
 
 
-def test_no_iterations_leave_the_start() -> None:
-    X, y = problem()
+@pytest.mark.parametrize("options", [{}, {"C": np.inf}, {"l1": 0.1}, {"firth": True}, {"classes": 3}])
+def test_no_iterations_leave_the_start(options: dict[str, Any]) -> None:
+    X, y = problem(options.pop("classes", 2))
+    y[:3] = "ash"  # the best intercept is not zero
     with pytest.warns(ConvergenceWarning, match="'iterations', max_iter=0"):
-        model = LogisticRegression(max_iter=0).fit(X, y)
-    share = np.mean(y == "beech")
-    assert not model.coef_.any() and model.n_iter_ == 0
-    np.testing.assert_allclose(model.predict_proba(X)[:, 1], share, rtol=1e-9)
+        model = LogisticRegression(max_iter=0, **options).fit(X, y)
+    assert not model.coef_.any() and not model.intercept_.any()
+    assert model.n_iter_ == 0 and not len(model.history_) and not model.converged_
+    classes = len(model.classes_)
+    assert (model.predict_proba(X) == 1 / classes).all()
+    if "firth" not in options:
+        assert abs(model.objective_ - np.log(classes)) < 1e-12
     model.set_params(max_iter=None, warm_start=True).fit(X, y)
-    want = model.coef_.copy()
-    assert model.set_params(max_iter=0).fit(X, y).coef_.tolist() == want.tolist()
+    want = model.coef_, model.intercept_
+    again = model.set_params(max_iter=0).fit(X, y)
+    for got, known in zip((again.coef_, again.intercept_), want, strict=True):
+        np.testing.assert_allclose(got, known, rtol=1e-13)  # of several classes the means are subtracted again
+    assert again.n_iter_ == 0
+
+
+def test_no_iterations_of_a_cross_validation() -> None:
+    X, y = problem()
+    with pytest.warns(ConvergenceWarning, match="11 by 'iterations'"):
+        model = LogisticRegressionCV(Cs=[0.1, 1.0], max_iter=0).fit(X, y)
+    assert not model.coef_.any() and not model.intercept_.any() and not model.n_iter_.any()
 
 
 @pytest.mark.parametrize("classes", [2, 3])

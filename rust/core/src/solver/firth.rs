@@ -150,7 +150,7 @@ pub(crate) fn minimise(
     Ok((proof, is_near))
 }
 
-/// The state at the start with the smallest objective.
+/// The state at the start with the smallest objective; at the first one if no passes are left for another.
 fn begin(
     objective: &Objective<'_>,
     starts: Vec<Vec<f64>>,
@@ -158,6 +158,9 @@ fn begin(
 ) -> Result<State, Error> {
     let mut best: Option<State> = None;
     for mut v in starts {
+        if best.is_some() && run.is_spent() {
+            break;
+        }
         objective.excluded.iter().for_each(|&j| v[j] = 0.0);
         if !run.evaluate(objective, &v, Precision::Double)?.is_finite() {
             return Err(objective.source.not_finite());

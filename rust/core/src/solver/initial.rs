@@ -13,7 +13,7 @@ use crate::start::Start;
 use crate::stop::StopReason;
 
 /// The initial parameters, and whether they are the caller's: the caller's are used if their objective is at most that
-/// of the weights at which the penalty is least.
+/// of the weights at which the penalty is least, or if no passes are left to go on from anywhere.
 pub(crate) fn begin(
     objective: &Objective<'_>,
     labels: &Labels,
@@ -42,14 +42,14 @@ pub(crate) fn begin(
             true => loss,
             false => run.evaluate(objective, &least, precision)?.objective,
         };
-        if value.is_finite() && value.objective <= at_least {
+        if value.is_finite() && (value.objective <= at_least || run.is_spent()) {
             return Ok((v, true));
         }
     }
     Ok((least, false))
 }
 
-/// Parameters for Firth's penalised likelihood to start from: weights of zero, and the caller's. The bias for weights of
+/// Parameters for Firth's penalised likelihood to start from: the caller's, and weights of zero. The bias for weights of
 /// zero is the log-odds of the [`smoothed_weights`]; with offsets, the one for which the mean prediction is the same as
 /// without them.
 pub(crate) fn starts_for_firth(
@@ -77,7 +77,7 @@ pub(crate) fn starts_for_firth(
     if let Some(mut given) = start.weights {
         let of_bias = start.biases.map_or(starts[0][bias], |biases| biases[0]);
         given.push(of_bias);
-        starts.push(given);
+        starts.insert(0, given);
     }
     Ok(starts)
 }
