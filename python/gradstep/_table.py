@@ -22,7 +22,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from gradstep._cells import MISSING, TRUTH, text, truth
+from gradstep._cells import MISSING, TRUTH, mapped, text, truth
 from gradstep._encoding import Format
 from gradstep._frames import column_names, frame_of
 from gradstep._model import Class
@@ -87,11 +87,11 @@ class Table:
     def target(self, name: str) -> tuple[NDArray[np.float64], list[Class]]:
         """The column `name` as codes 0, 1, …, NaN where missing, and the values that these stand for, sorted."""
         column = self.frame[name]
-        cells = column.unique(maintain_order=True)
+        cells = column.unique(maintain_order=True).drop_nulls()
         values = self._values(column, cells)
         classes = values.drop_nulls().unique().sort()
         places = values.replace_strict(classes, np.arange(len(classes)), default=None, return_dtype=pl.Float64)
-        codes = column.replace_strict(cells, places, return_dtype=pl.Float64)
+        codes = mapped(column, cells, places)
         if problem := _no_classes(classes, len(codes) - codes.null_count()):
             hint = self.hint() if values.dtype == pl.String else ""
             raise self.error(f"target {name!r} {problem}, got {len(classes)}: {few(classes)}{hint}")
@@ -419,8 +419,8 @@ def _read_long(
     finally:
         source.seek(0)
     # What is missing in the last column may be a line that is too short, or blank; infinities are shown as written.
-    is_infinite = any(column.is_infinite().any() for column in frame.iter_columns() if column.dtype == pl.Float64)
-    if is_infinite or frame.to_series(-1).null_count():
+    infinite = frame.select(pl.col(pl.Float64).is_infinite().any())
+    if any(column.any() for column in infinite.iter_columns()) or frame.to_series(-1).null_count():
         return None, False
     frame.columns = sample.columns
     return frame, header

@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 
 import gradstep
+from gradstep._kinds import Asked
+from gradstep._table import Table
+from gradstep._training import Problem
 from helpers.commands import pl, problem, reading, run, trained
 from helpers.program import one_line
 
@@ -402,6 +405,23 @@ def test_columns_that_say_nothing_are_noted_once(folder: Path, capfd: pytest.Cap
     frame.select("a", "answer", two=pl.lit("x")).select("two", "a", "answer").write_csv("data.csv")
     assert run(["train", "data.csv"]) == 0
     assert "column 'two' is constant" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("row", [1, 250, 999])
+def test_a_single_row_tells_columns_apart(row: int) -> None:
+    """Columns are looked at in a few rows first, which must not be all."""
+    count = np.random.default_rng(row).permutation(1000).astype(float)
+    same, one = count.copy(), np.full(1000, 3.0)
+
+    def remarks() -> dict[str, str]:
+        frame = pl.DataFrame({"count": count, "same": same, "one": one, "y": np.arange(1000) % 2})
+        return Problem.of(Table("data", frame), "y", Asked()).remarks
+
+    assert remarks() == {"count": "numbers the rows", "same": "is the same as 'count'", "one": "is constant"}
+    same[row], one[row] = -1.0, 4.0
+    assert remarks() == {"count": "numbers the rows"}
+    count[row] += 0.5
+    assert remarks() == {}
 
 
 def test_features_of_one_name_are_refused(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
