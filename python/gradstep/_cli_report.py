@@ -82,11 +82,11 @@ def report_command(
     told = report(model, problem_of(model, table, weight, missing, unknown), str(file), folds)
     for note in told.notes:
         say(f"note: {note}")
-    if picture:
-        write_file(picture, picture_of_report(told, picture.suffix.lower()))
     if html:
         write_file(html, told.to_html().encode())
     if as_json:
         emit(json.dumps(told.to_dict(), indent=2, ensure_ascii=False) + "\n")
     else:
         emit(f"{visible(told.title)}\n\n{tables(told.sections())}")
+    if picture:  # last: of a perceptron there is none
+        write_file(picture, picture_of_report(told, picture.suffix.lower()))

@@ -96,6 +96,7 @@ class Evaluation:
     calibration: Calibration | None
 
 
+MOST_NAMED = 8
 METRICS = ("log_loss", "brier_score", "auc", "accuracy")
 """The fields of an `Evaluation` that are one number."""
 
@@ -136,6 +137,15 @@ def evaluate(seen: Predicted, classes: int) -> Evaluation:
         roc=curves,
         calibration=_calibration(y, seen, weight) if has_probability else None,
     )
+
+
+def without_curve(found: Evaluation, classes: Sequence[object]) -> str | None:
+    """Why probabilities have no ROC curve: the classes that no row is of. None if there is one, or no probability."""
+    if found.roc or found.calibration is None:
+        return None
+    absent = [repr(value) for value, weight in zip(classes, found.weights, strict=True) if not weight]
+    more = f" and {len(absent) - MOST_NAMED} more" if len(absent) > MOST_NAMED else ""
+    return f"no ROC curve and no AUC: no row that counts is of class {', '.join(absent[:MOST_NAMED])}{more}"
 
 
 def _brier_score(y: NDArray[np.intp], probability: Array, weight: Array) -> float:

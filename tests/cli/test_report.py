@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import math
 from pathlib import Path
@@ -325,7 +326,7 @@ def test_rows_that_lack_something() -> None:
     with pytest.raises(ValueError, match="data: has no column 'y'"):
         model.report({name: data[name] for name in ("x", "z", "kind", "n")})
     one = model.report({name: values[data["y"] == "low"] for name, values in data.items()})
-    assert one.evaluation.auc is None and one.evaluation.roc == () and "AUC" not in repr(one)
+    assert one.evaluation.auc is None and one.evaluation.roc == () and "\nAUC" not in repr(one)
     weighted = gradstep.train(data, "y", weight="n", l2=0.1)
     without = {name: data[name] for name in ("x", "z", "kind", "y")}
     assert "no column 'n', the weights of training" in weighted.report(without).notes[0]
@@ -468,3 +469,37 @@ def test_the_picture(folder: Path, capfd: pytest.CaptureFixture[str], classes: i
     for line, curve in zip(roc_axes.lines[1:], found.evaluation.roc, strict=True):
         assert line.get_xydata().T.tolist() == [curve.false.tolist(), curve.true.tolist()]
     assert calibration_axes.lines[-1].get_ydata().tolist() == found.evaluation.calibration.observed.tolist()
+
+
+@pytest.mark.parametrize(("classes", "kept"), [(2, ["yes"]), (3, ["maybe"]), (3, ["no", "yes"])])
+def test_rows_that_lack_a_class_have_no_curve(
+    folder: Path, capfd: pytest.CaptureFixture[str], classes: int, kept: list[str]
+) -> None:
+    plot = pytest.importorskip("gradstep.plot")
+    frame = problem(classes=classes)
+    frame.write_csv("data.csv")
+    frame.filter(pl.col("answer").is_in(kept)).write_csv("some.csv")
+    trained(capfd, "data.csv", "--l2", "0.1", "--out", "model.json")
+    model = gradstep.load("model.json")
+    assert run(["report", "model.json", "some.csv", "--plot", "picture.png", "--html", "page.html"]) == 0
+    out, err = capfd.readouterr()
+    absent = ", ".join(repr(value) for value in model.classes if value not in kept)
+    reason = f"no ROC curve and no AUC: no row that counts is of class {absent}"
+    assert f"note: {reason}" in err and "Calibration: " in out and "AUC " not in out
+    assert Path("picture.png").read_bytes().startswith(b"\x89PNG")
+    assert html.escape(reason) in Path("page.html").read_text()
+    found = model.report("some.csv")
+    assert found.notes == (reason,) and found.evaluation.auc is None and found.to_dict()["roc"] == []
+    roc_axes, calibration_axes = plot.evaluation(found)
+    assert [text.get_text() for text in roc_axes.texts] == [reason] and len(roc_axes.lines) == 1
+    assert len(calibration_axes.lines) == 2
+
+
+def test_a_perceptron_has_a_page_but_no_picture(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("gradstep.plot")
+    problem().write_csv("data.csv")
+    trained(capfd, "data.csv", "--activation", "step", "--epochs", "3", "--out", "model.json")
+    assert run(["report", "model.json", "data.csv", "--plot", "picture.png", "--html", "page.html"]) == 1
+    out, err = capfd.readouterr()
+    assert "accuracy" in out and "report must have probabilities to be drawn, got that of a perceptron" in err
+    assert Path("page.html").exists() and not Path("picture.png").exists()

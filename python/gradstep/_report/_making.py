@@ -10,7 +10,7 @@ import numpy as np
 
 from gradstep import _kinds, _options
 from gradstep._encoding import Format
-from gradstep._evaluation import METRICS, Evaluation, Predicted, evaluate, joined
+from gradstep._evaluation import METRICS, Evaluation, Predicted, evaluate, joined, without_curve
 from gradstep._formulas import loss
 from gradstep._model import Model
 from gradstep._report import Report, Where
@@ -111,7 +111,9 @@ def report(model: Model, problem: Problem, data: str, folds: int | None = None) 
     else:
         where = "left out in turn"
         found, errors = _cross_validated(model, problem, folds)
-    return Report(model, data, where, found, errors, _coefficients(model), _no_errors(model), tuple(problem.notes))
+    lacking = without_curve(found, model.classes)
+    notes = (*problem.notes, *([lacking] if lacking else []))
+    return Report(model, data, where, found, errors, _coefficients(model), _no_errors(model), notes)
 
 
 def _held_out(model: Model, problem: Problem) -> tuple[Where, Problem]:

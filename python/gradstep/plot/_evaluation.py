@@ -130,13 +130,18 @@ def roc(
     y, y_hat, weight = _evaluated(y, y_hat, sample_weight)
     if len(labels := np.unique(y[weight > 0])) < 2:
         raise ValueError(f"y must hold both labels, 0 and 1, got only {labels[0]:g}")
-    return _draw_roc(_square(ax), _evaluation.roc(y == 1, y_hat, weight), label)
+    return _draw_roc(_roc_axes(ax), _evaluation.roc(y == 1, y_hat, weight), label)
+
+
+def _roc_axes(ax: Axes | None) -> Axes:
+    ax = _square(ax)
+    ax.set(xlabel="false positive rate", ylabel="true positive rate", title="ROC")
+    return ax
 
 
 def _draw_roc(ax: Axes, curve: _evaluation.Roc, label: object) -> Axes:
     area = f"AUC = {curve.area:.2f}"
     ax.plot(curve.false, curve.true, **_next(ax, area if label is None else f"{label} ({area})"))
-    ax.set(xlabel="false positive rate", ylabel="true positive rate", title="ROC")
     ax.legend(loc="lower right")
     return ax
 
@@ -163,7 +168,11 @@ def evaluation(report: Report, *, axes: Sequence[Axes] | None = None) -> NDArray
     TypeError
         If an argument is of another kind.
     ValueError
-        If the report has no curves: that of a perceptron, or of rows that lack a class.
+        If the report is that of a perceptron, which has no probabilities.
+
+    Notes
+    -----
+    Where the rows lack a class there is no ROC curve, and its Axes say so.
 
     Examples
     --------
@@ -177,10 +186,12 @@ def evaluation(report: Report, *, axes: Sequence[Axes] | None = None) -> NDArray
     if not isinstance(report, Report):
         raise TypeError(f"report must be a Report, got {kind(report)}")
     found = report.evaluation
-    if not found.roc or found.calibration is None:
-        raise ValueError("report must have an ROC curve, got that of a perceptron, or of rows that lack a class")
+    if found.calibration is None:
+        raise ValueError("report must have probabilities to be drawn, got that of a perceptron")
     pair = _canvas.pair(axes, 5.2)
-    _square(pair[0])
+    _roc_axes(pair[0])
+    if lacking := _evaluation.without_curve(found, report.model.classes):
+        pair[0].text(0.5, 0.5, _canvas.text(lacking), ha="center", va="center", wrap=True, backgroundcolor="white")
     for value, curve in list(zip(report.curve_classes, found.roc, strict=True))[:MOST_CURVES]:
         _draw_roc(pair[0], curve, value)
     of = _canvas.text(report.model.classes[1]) if len(report.model.classes) == 2 else "the prediction"
