@@ -23,7 +23,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from gradstep._arrays import finite_matrix
 from gradstep._fitted import StopReason, codes_of
 from gradstep._formulas import decision_function, log_sigmoid, sigmoid, softmax
-from gradstep._frames import frame_of
+from gradstep._frames import check_different, column_names, frame_of
 from gradstep._model import Model
 from gradstep._native import __version__
 from gradstep._optimum import Iteration, Optimum, Separation, fit
@@ -348,6 +348,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
     def _validated_features(self, X: Any) -> Any:
         if (frame := frame_of(X)) is None:
             return validate_data(self, X, reset=False, accept_sparse=FORMATS, dtype=DTYPES)
+        check_different("X", column_names(frame) or ())
         validate_data(self, frame, reset=False, skip_check_array=True)
         return check_array(finite_matrix(frame), accept_sparse=FORMATS, dtype=DTYPES, estimator=self, input_name="X")
 
@@ -355,6 +356,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         if (frame := frame_of(X)) is None:
             X, y = validate_data(self, X, y, reset=reset, accept_sparse=FORMATS, dtype=DTYPES)
         else:
+            check_different("X", column_names(frame) or ())
             validate_data(self, frame, y, reset=reset, skip_check_array=True)
             X, y = check_X_y(finite_matrix(frame), y, accept_sparse=FORMATS, dtype=DTYPES, estimator=self)
         check_classification_targets(y)

@@ -6,6 +6,7 @@ No library of frames is imported but to convert one that is none of these.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
@@ -68,6 +69,15 @@ def column_names(value: Any) -> list[Any] | None:
         frame = frame_of(value)
         return None if frame is None else column_names(frame)
     return list(names)
+
+
+def check_different(argument: str, names: Iterable[Any]) -> None:
+    """Raise a ValueError if two columns have the same name, as text."""
+    seen: set[str] = set()
+    for name in map(str, names):
+        if name in seen:
+            raise ValueError(f"{argument} must have columns of different names, got two that are named {name!r}")
+        seen.add(name)
 
 
 def feature_names(X: Any) -> tuple[str, ...] | None:

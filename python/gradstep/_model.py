@@ -22,7 +22,7 @@ from gradstep import _document as document
 from gradstep._document import Scalar
 from gradstep._encoding import Encoding
 from gradstep._extras import extra
-from gradstep._frames import column_names
+from gradstep._frames import check_different, column_names
 
 if TYPE_CHECKING:
     from gradstep._report import Report
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 FORMAT = "gradstep-model"
 VERSIONS = (1, 2)
 """A file says 2 where its features are more than the numbers in the columns, which readers of 1 would not know."""
+MOST_NAMED = 8
+"""The most columns that a message names where one is lacking."""
 MAX_BYTES = 64 * 2**20
 
 Fact: TypeAlias = Scalar | list[str]
@@ -247,15 +249,19 @@ class Model:
         if names is None:
             return X
         encoding = self.table_encoding()
-        columns = [np.asarray(X[name]) for name in encoding.names if name in names]
-        is_numbers = encoding.is_numbers and all(column.dtype.kind in "biuf" for column in columns)
-        if is_numbers and len(columns) == len(encoding.columns):
+        needed = {str(name): name for name in names if str(name) in encoding.names}
+        if absent := [repr(name) for name in encoding.names if name not in needed]:
+            known = ", ".join(map(repr, names[:MOST_NAMED])) + ", …" * (len(names) > MOST_NAMED)
+            raise ValueError(f"X: lacks {', '.join(absent)}, needed by the model; the columns are {known}")
+        check_different("X", (name for name in names if str(name) in needed))
+        columns = [np.asarray(X[needed[name]]) for name in encoding.names]
+        if encoding.is_numbers and all(column.dtype.kind in "biuf" for column in columns):
             values = [column.astype(np.float64) for column in columns]
         else:
             with extra("cli", "columns of a frame that do not hold numbers need polars", "polars"):
                 from gradstep import _kinds, _table
-            table = _table.of_frame(X, [name for name in names if name in encoding.names], encoding.format)
-            values = _kinds.values(table, table.names_for(encoding.names), encoding)
+            table = _table.of_frame(X, list(needed.values()), encoding.format)
+            values = _kinds.values(table, encoding.names, encoding)
         encoding.check(values, "X", refuse=encoding.missing != "drop")
         return encoding.matrix(values)
 

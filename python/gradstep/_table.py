@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from gradstep._cells import MISSING, TRUTH, mapped, text, truth
 from gradstep._encoding import Format
-from gradstep._frames import column_names, frame_of
+from gradstep._frames import check_different, column_names, frame_of
 from gradstep._model import Class
 from gradstep._options import kind
 from gradstep._spelling import COMMAND_LINE, PYTHON, Spelling
@@ -257,10 +257,11 @@ def frame_columns(data: Any) -> list[Any] | None:
 
 def of_frame(data: Any, names: Sequence[Any], format: Format, argument: str = "X") -> Table:
     """These columns of a frame, or of any mapping of names to columns."""
+    check_different(argument, names)
     try:
         frame = pl.DataFrame([_series(str(name), data[name]) for name in names])
     except pl.exceptions.PolarsError as error:
-        raise ValueError(f"{argument} must have columns of one length and different names, got {error}") from None
+        raise ValueError(f"{argument} must have columns of one length, got {error}") from None
     return Table(argument, frame, format=format, spelling=PYTHON)
 
 
@@ -286,6 +287,8 @@ def _read_parquet(path: Path, source: BinaryIO, spelling: Spelling) -> Table:
     try:
         with _silence():
             frame = pl.read_parquet(source)
+    except pl.exceptions.DuplicateError as error:
+        raise ValueError(f"{path}: {error}") from None
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         raise ValueError(f"{path}: not a readable Parquet file") from None
     return Table(

@@ -143,7 +143,7 @@ TABLE = {"x": [1.0, 2.0, 3.0, 4.0], "y": [0, 1, 0, 1]}
         (TypeError, "data must be a path, a data frame, or a mapping of names to columns, got list", [[1.0]], {}),
         (TypeError, "data must be a path, a data frame, .*, got ndarray", np.ones((3, 2)), {}),
         (ValueError, r"data must have at least one column and one row, got shape \(0, 0\)", {}, {}),
-        (ValueError, "data must have columns of one length and different names, got", {"a": [1], "y": [1, 2]}, {}),
+        (ValueError, "data must have columns of one length, got", {"a": [1], "y": [1, 2]}, {}),
         (ValueError, "data: has no column 'z'; the columns are 'x', 'y'", TABLE, {"target": "z"}),
         (ValueError, "cv chooses the strength of the penalty: it excludes l2", TABLE, {"cv": 2, "l2": 1}),
         (ValueError, "cv must be an integer of at least 2, got 1", TABLE, {"cv": 1}),
@@ -178,3 +178,49 @@ def test_without_polars_an_error_names_the_extra() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "gradstep.train needs polars: pip install 'gradstep[cli]'\n"
+
+
+def test_two_columns_of_one_name_are_refused_by_name(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", exc_type=ImportError)
+    rng = np.random.default_rng(0)
+    numbers, words = rng.normal(size=20), np.array(["u", "v"] * 10)
+    y = rng.integers(0, 2, 20)
+    model = gradstep.train({"a": numbers, "b": numbers**2, "y": y}, "y", l2=0.1)
+    for second in (numbers, words):
+        frames = [
+            pd.concat([pd.Series(values) for values in (numbers, second, y)], axis=1, keys=["a", "a", "y"]),
+            pa.Table.from_arrays([pa.array(values) for values in (numbers, second, y)], names=["a", "a", "y"]),
+        ]
+        parquet.write_table(frames[1], tmp_path / "twice.parquet")
+        for frame in frames:
+            for refuse in (
+                lambda frame: gradstep.train(frame, "y"),
+                model.report,
+                lambda frame: gradstep.LogisticRegression().fit(frame, y),
+                lambda frame: gradstep.LogisticRegression().fit(np.ones((20, 3)), y).predict(frame),
+            ):
+                with pytest.raises(ValueError, match=r"^(data|X) must have columns of different names, .* named 'a'$"):
+                    refuse(frame)
+            with pytest.raises(ValueError, match=r"^X: lacks 'b', needed by the model; the columns are 'a', 'a', 'y'$"):
+                model.predict(frame)
+        for refuse in (gradstep.train, model.report):
+            with pytest.raises(ValueError, match=r"twice.parquet: column with name 'a' has more than one occurrence"):
+                refuse(tmp_path / "twice.parquet")
+    both = pd.DataFrame(np.column_stack([numbers, numbers, numbers]), columns=["a", "b", "a"])
+    with pytest.raises(ValueError, match=r"^X must have columns of different names, got two that are named 'a'$"):
+        model.predict(both)
+    extra = both.set_axis(["a", "b", "c"], axis=1)
+    assert len(model.predict(pd.concat([extra, extra["c"]], axis=1))) == 20  # of a column that is not needed
+    with pytest.raises(ValueError, match=r"^data must have columns of different names, got two that are named '1'$"):
+        gradstep.train({1: numbers, "1": numbers, "y": y})
+
+
+def test_columns_without_names_are_numbered() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(20, 2)))
+    frame[2] = ["no", "yes"] * 10
+    model = gradstep.train(frame, l2=0.1)
+    assert model.features == ["0", "1"] and model.target == "2"
+    assert set(model.predict(frame)) <= {"no", "yes"}
+    frame[1] = np.where(frame[1] > 0, "u", "v")
+    assert len(gradstep.train(frame, l2=0.1).predict(frame)) == 20
