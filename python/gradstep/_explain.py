@@ -216,7 +216,8 @@ def explain(x: ArrayLike, y: float, weights: ArrayLike, bias: ArrayLike, learnin
     α (y - ŷ): the farther the prediction is from the label, the larger is the step.
 
     Of K classes, z_k = W_k x + b_k and p_k = e^z_k / Σ e^z_l, E = -ln p_y for the label's class y, and the weights of
-    each class change by α (y_k - p_k) x, where y_k is 1 for k = y and else 0.
+    each class change by α (y_k - p_k) x, where y_k is 1 for k = y and else 0. Two rows of weights are two such classes,
+    as in `gradient_step`: p_1 is then σ(z_1 - z_0).
 
     Examples
     --------

@@ -230,3 +230,17 @@ def test_refused(given: dict[str, Any], kind: type[Exception], words: str) -> No
     call = {"x": [1.0, 2.0], "y": 1, "weights": [0.5, -0.25], "bias": 0.25, "learning_rate": 0.5, **given}
     with pytest.raises(kind, match=words):
         gradstep.explain(**call)
+
+
+def test_two_rows_of_weights_are_a_softmax_of_two_classes() -> None:
+    """The formulas take them so, too; the score that two classes have otherwise is the difference of the two."""
+    rng = np.random.default_rng(0)
+    x, W, b = np.array([1.0, -2.0, 0.5]), rng.normal(size=(2, 3)), rng.normal(size=2)
+    for y in (0, 1):
+        found = gradstep.explain(x, y, W, b, 0.25)
+        step = gradstep.gradient_step(x, y, W, b, 0.25)
+        assert found.new_weights.tolist() == step.weights.tolist() and found.new_bias.tolist() == step.bias.tolist()
+        one = gradstep.explain(x, y, W[1] - W[0], b[1] - b[0], 0.25)
+        np.testing.assert_allclose(found.y_hat, [1 - one.y_hat, one.y_hat], rtol=1e-14)
+        np.testing.assert_allclose(found.delta_weights, np.outer([-1, 1], one.delta_weights), rtol=1e-14)
+        assert abs(found.error - one.error) < 1e-14 and "p = e^(z_k)" in str(found)
