@@ -117,7 +117,7 @@ def _as_people_write(cells: pl.Series, decimal: str) -> pl.Series:
     """Numbers with groups of three digits, currency signs and per cent, which is a hundredth."""
     group = "," if decimal == "." else "."
     pattern = (
-        rf"^[-+−]?\s*{_CURRENCY}?\s*(?:\d{{1,3}}(?:[{group}{_SPACES}]\d{{3}})+|\d+)?(?:\{decimal}\d*)?"
+        rf"^[-+−]?\s*{_CURRENCY}?\s*(?:[1-9]\d{{0,2}}(?:[{group}{_SPACES}]\d{{3}})+|\d+)?(?:\{decimal}\d*)?"
         rf"(?:[eE][-+]?\d+)?\s*(?:{_CURRENCY}|%)?$"
     )
     digits = _unless(~cells.str.contains(pattern), cells).str.replace_all(rf"[{group}{_SPACES}%$€£¥₹]", "")

@@ -27,7 +27,7 @@ from gradstep._frames import check_different, column_names, frame_of
 from gradstep._model import Model
 from gradstep._native import __version__
 from gradstep._optimum import Iteration, Optimum, Separation, fit
-from gradstep._options import flag, number, text
+from gradstep._options import flag, kind, number, text
 from gradstep._path import GENEROUS, NONE
 
 FORMATS = ("csr", "csc")
@@ -359,8 +359,13 @@ class Classifier(ClassifierMixin, BaseEstimator):
             check_different("X", column_names(frame) or ())
             validate_data(self, frame, y, reset=reset, skip_check_array=True)
             X, y = check_X_y(finite_matrix(frame), y, accept_sparse=FORMATS, dtype=DTYPES, estimator=self)
-        check_classification_targets(y)
-        classes, codes = np.unique(y, return_inverse=True) if classes is None else (classes, codes_in("y", y, classes))
+        try:
+            check_classification_targets(y)
+            labels, codes = np.unique(y, return_inverse=True)
+        except TypeError:  # they cannot be sorted
+            kinds = sorted({kind(label) for label in y.tolist()})
+            raise ValueError(f"y must hold labels of one kind, got {' and '.join(kinds)}") from None
+        classes, codes = (labels, codes) if classes is None else (classes, codes_in("y", y, classes))
         if sample_weight is None and self.class_weight is None:
             return Samples(X, codes, None, classes, None)
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64)

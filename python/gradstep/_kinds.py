@@ -25,6 +25,10 @@ FILLS = MISSING[1:]
 """What may be done where a value is missing, if that is not refused."""
 MOST_LEVELS = 100
 """More different texts are not taken for categories unless it is asked for; nor is a text that has not two rows."""
+LONGEST = 1000
+"""Characters of the longest text that is taken for a category: names of features have it in them."""
+LONGEST_MISSING = 50
+"""Characters of the longest text of which a message says that it may stand for a missing value."""
 MOST_STRANGE = 3
 """Different words among numbers that may stand for missing values; where there are more, the column is another one."""
 LEAST_NUMBERED = 20
@@ -165,10 +169,8 @@ def _look(table: Table, column: pl.Series, asked: Asked) -> _Found | Fault:
         found = _Found(Column(name), _array(read.values), read.written)
         if np.isnan(found.values).all():
             return Fault(f"column {name!r}, data row 1: missing value, and so are all others", (drop,))
-        if _is_doubtful(table, read.written):
-            words = f"column {name!r}: {read.written!r} may have a decimal comma or a thousands separator"
-            ways = " or ".join(table.spelling.given("decimal", sign) for sign in ",.")
-            return Fault(f"{words}: {ways}", (("decimal", ","),))
+        if doubt := _doubt(table, name, read.written):
+            return doubt
         return _finite(column, _with_missing(found, asked, table.spelling))
     return _words(table, text, read, asked)
 
@@ -189,7 +191,8 @@ def _words(table: Table, text: pl.Series, read: _cells.Numbers, asked: Asked) ->
     doubtful = [] if asked.date_format else _cells.date_formats(distinct, _cells.DOUBTFUL_DATES)
     has_commas = table.format.decimal is None and not len(_cells.numbers(strange, ",").strange)
     is_mixed = 2 * read.numbered > present
-    is_few = len(distinct) <= MOST_LEVELS and 2 * len(distinct) <= present
+    longest: Any = distinct.str.len_chars().max() or 0
+    is_few = len(distinct) <= MOST_LEVELS and 2 * len(distinct) <= present and longest <= LONGEST
     if is_few and not (doubtful or has_commas or is_mixed):
         return _with_missing(_categories(table, text, different), asked, table.spelling)
 
@@ -203,13 +206,14 @@ def _words(table: Table, text: pl.Series, read: _cells.Numbers, asked: Asked) ->
             f"{place}: a decimal comma in {cell}: {spelling.given('decimal', ',')} reads it", (("decimal", ","),)
         )
     if not is_mixed:
-        words = f"{place}: text with {len(distinct)} different values in {present} rows, such as {cell}"
+        length = f" of up to {longest} characters" if longest > LONGEST else ""
+        words = f"{place}: text with {len(distinct)} different values{length} in {present} rows, such as {cell}"
         leaving_out = f"{dropping} or {spelling.name('ids')} leaves it out"
         return Fault(f"{words}: {leaving_out}, {as_categories} takes it all the same", (drop,))
     words = f"{place}: must hold numbers, as most of the column does, got {cell}: {dropping} leaves the column out, "
     if len(strange) > MOST_STRANGE:
         return Fault(f"{words}{as_categories} takes its values for categories", (drop,))
-    options = tuple(("na", value) for value in strange.sort())
+    options = _as_missing(strange.sort().to_list(), drop)
     return Fault(f"{words}{spelling.name('na')} takes this for a missing value", options)
 
 
@@ -265,15 +269,25 @@ def _finite(cells: pl.Series, found: _Found | Fault) -> _Found | Fault:
         row = int(infinite.argmax())
         cell = cells[row]
         words = f"column {name!r}, data row {row + 1}: must hold finite numbers, got {short(cell)}"
-        return Fault(words, (("na", cell),) if isinstance(cell, str) else (drop,))
+        return Fault(words, _as_missing([cell], drop))
     if found.column.fill is not None and not math.isfinite(float(found.column.fill)):
         return Fault(f"column {name!r}: numbers too large for a mean", (drop,))
     return found
 
 
-def _is_doubtful(table: Table, cell: str | None) -> bool:
-    """Whether a comma in a number may be either, as in a file whose cells are not separated by commas."""
-    return cell is not None and "," in cell and table.format.decimal is None and table.delimiter != ","
+def _as_missing(cells: Sequence[Any], drop: tuple[str, str]) -> tuple[tuple[str, str], ...]:
+    """The options that take these cells for missing values; `drop` where a cell is no text that one would write."""
+    are_short = all(isinstance(cell, str) and len(cell) <= LONGEST_MISSING for cell in cells)
+    return tuple(("na", cell) for cell in cells) if are_short else (drop,)
+
+
+def _doubt(table: Table, name: str, cell: str | None) -> Fault | None:
+    """What must be said of a number with a comma, which may be either, in a file whose cells commas do not separate."""
+    if cell is None or "," not in cell or table.format.decimal is not None or table.delimiter == ",":
+        return None
+    ways = " or ".join(table.spelling.given("decimal", sign) for sign in ",.")
+    words = f"column {name!r}: {short(cell)} may have a decimal comma or a thousands separator: {ways}"
+    return Fault(words, (("decimal", ","),))
 
 
 def _read(table: Table, column: pl.Series, spec: Column, unknown: str | None) -> Array:
@@ -299,7 +313,11 @@ def _read(table: Table, column: pl.Series, spec: Column, unknown: str | None) ->
     if spec.kind == "number":
         read = _cells.numbers(text, table.format.decimal or ".", na)
         if len(read.strange):
-            raise refuse(read.strange, "numbers")
+            has_commas = table.format.decimal is None and not len(_cells.numbers(read.strange, ",").strange)
+            advice = f": a decimal comma, {table.spelling.given('decimal', ',')} reads it" if has_commas else ""
+            raise refuse(read.strange, "numbers", advice)
+        if doubt := _doubt(table, spec.name, read.written):
+            raise TableError(table.where, [doubt], table.spelling)
         return _array(read.values)
     if spec.kind == "date":
         format = spec.format or _cells.DATES[0]

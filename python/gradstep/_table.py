@@ -94,7 +94,8 @@ class Table:
         codes = mapped(column, cells, places)
         if problem := _no_classes(classes, len(codes) - codes.null_count()):
             hint = self.hint() if values.dtype == pl.String else ""
-            raise self.error(f"target {name!r} {problem}, got {len(classes)}: {few(classes)}{hint}")
+            got = f"{len(classes)}: {few(classes)}" if len(classes) else "only missing values"
+            raise self.error(f"target {name!r} {problem}, got {got}{hint}")
         return codes.fill_null(math.nan).to_numpy(), classes.to_list()
 
     def labels(self, name: str, classes: Sequence[Class]) -> NDArray[np.float64]:

@@ -424,6 +424,54 @@ def test_a_single_row_tells_columns_apart(row: int) -> None:
     assert remarks() == {}
 
 
+def test_a_comma_in_a_number_is_not_guessed_by_predict(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What is 0.942 to some was 942 to a model that was trained on points."""
+    (folder / "data.csv").write_text("x,y\n" + "".join(f"{k}.5,{'no' if k % 3 else 'yes'}\n" for k in range(20)))
+    trained(capfd, "data.csv", "--out", "model.json")
+    for cells, words in {
+        "1,200;2": "column 'x': '1,200' may have a decimal comma or a thousands separator: --decimal , or --decimal .",
+        "0,942;2": "column 'x', data row 1: must hold numbers, got '0,942': a decimal comma, --decimal , reads it",
+        "1,5;2": "column 'x', data row 1: must hold numbers, got '1,5': a decimal comma, --decimal , reads it",
+        "word;2": "column 'x', data row 1: must hold numbers, got 'word'",
+    }.items():
+        (folder / "new.csv").write_text(f"x;z\n{cells}\n")
+        assert run(["predict", "model.json", "new.csv"]) == 1
+        assert words in one_line(capfd.readouterr().err)
+        (folder / "plain.csv").write_text(f"x;z\n{cells.replace(',', '.')}\n")
+        if "word" not in cells:
+            printed = []
+            for name, args in (("new.csv", ["--decimal", ","]), ("plain.csv", [])):
+                assert run(["predict", "model.json", name, *args]) == 0
+                printed.append(capfd.readouterr().out)
+            assert printed[0] == printed[1]
+    assert run(["predict", "model.json", "new.csv", "--decimal", "."]) == 1
+    (folder / "new.csv").write_text("x;z\n1,200;2\n")
+    (folder / "plain.csv").write_text("x;z\n1200;2\n")
+    capfd.readouterr()
+    assert run(["predict", "model.json", "new.csv", "--decimal", "."]) == 0
+    grouped = capfd.readouterr().out
+    assert run(["predict", "model.json", "plain.csv"]) == 0 and capfd.readouterr().out == grouped
+
+
+def test_a_very_long_cell_is_neither_a_category_nor_an_option(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    rows = "".join(f"{k}.5,{'uv'[k % 2]},{'no' if k % 3 else 'yes'}\n" for k in range(20))
+    for cells, words in {
+        f"1.5,{'w' * 1001},no": "text with 3 different values of up to 1001 characters in 21 rows, such as 'u': --drop",
+        f"{'9' * 1001},u,no": "add: --drop x",
+        f"{'w' * 1001},u,no": "add: --drop x",
+        "word,u,no": "add: --na word",
+    }.items():
+        (folder / "data.csv").write_text(f"x,k,y\n{rows}{cells}\n")
+        assert run(["train", "data.csv"]) == 1
+        err = one_line(capfd.readouterr().err)
+        assert words in err and len(err) < 300
+    (folder / "data.csv").write_text(f"x,k,y\n{rows}1.5,{'w' * 1000},no\n")
+    assert len(trained(capfd, "data.csv", "--l2", "0.1")["features"]) == 3
+    (folder / "data.csv").write_text(" \n \n")
+    assert run(["train", "data.csv"]) == 1
+    assert "target '' must have two values or more, got only missing values" in one_line(capfd.readouterr().err)
+
+
 def test_features_of_one_name_are_refused(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     table().with_columns(pl.lit(1.5).alias("port=Q")).select("port=Q", pl.exclude("port=Q")).write_csv("data.csv")
     assert run(["train", "data.csv"]) == 1

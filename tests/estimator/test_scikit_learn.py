@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.fixes import parse_version
 
-from gradstep import LogisticRegression
+from gradstep import LogisticRegression, LogisticRegressionCV
 from helpers.estimators import problem, weights_of_samples
 
 CHECKS = parametrize_with_checks([LogisticRegression(), LogisticRegression(l2=0.1, solver="gd")])
@@ -110,3 +110,15 @@ def test_without_the_extra_an_error_names_it(library: str, call: str, extra: str
 def test_scikit_learn_is_not_imported_before_it_is_needed() -> None:
     program = "import gradstep, sys; assert 'sklearn' not in sys.modules; assert 'LogisticRegression' in dir(gradstep)"
     assert subprocess.run([sys.executable, "-c", program], timeout=120).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("labels", "kinds"),
+    [((None, "a"), "NoneType and str"), ((0, "a"), "int and str")],
+)
+def test_labels_that_cannot_be_sorted_are_named(labels: tuple[Any, Any], kinds: str) -> None:
+    X, y = problem()
+    mixed = np.array(labels, object)[(y == "beech").astype(int)]
+    for estimator in (LogisticRegression(), LogisticRegressionCV(cv=2)):
+        with pytest.raises(ValueError, match=f"^y must hold labels of one kind, got {kinds}$"):
+            estimator.fit(X, mixed)
