@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -15,6 +17,7 @@ from gradstep._docs import documented_fields, suggests_names
 from gradstep._fitted import Fitted, StopReason
 from gradstep._frames import feature_names
 from gradstep._options import flag, number, observer, optional_count, optional_number, text, word
+from gradstep._reading import Reader
 from gradstep._sources import is_source, opened
 
 GAP_TOL = 1e-8
@@ -254,6 +257,7 @@ def fit(
     bias: ArrayLike | None = None,
     n_threads: int | None = None,
     callback: Callable[[Iteration], bool | None] | None = None,
+    cache: str | os.PathLike[str] | None = None,
 ) -> Optimum:
     """The weights and bias that minimise E + l1 ||w||₁ + (l2/2) ||w||², and a proof of how close they are.
 
@@ -269,11 +273,13 @@ def fit(
     X : features, shape (m, n)
         Finite; see `gradstep` for what they may be. Weights are float32 for float32, else float64. Rows that do not fit
         into memory are read in batches: `X` may be the path of a Parquet file, a pattern or a list of paths, a dataset
-        of pyarrow, or a function that returns a new iterator of batches ``(X, y)`` or ``(X, y, sample_weight)`` each
-        time it is called.
+        of pyarrow, a lazy frame of polars, the paths of ``.npy`` files or a list of memory maps, or a function that
+        returns a new iterator of batches ``(X, y)`` or ``(X, y, sample_weight)`` each time it is called. A frame, or a
+        function that returns a stream of Arrow's, is read so where `y` is the name of a column.
     y : array_like, shape (m,)
         Labels in [0, 1], or class codes 0, 1, …, K - 1 with K >= 3, each of them with a row of positive weight. Of a
-        file, the name of its column, as `sample_weight` and `offset` are; all others are features. Of a function, None.
+        table, the name of its column, as `sample_weight` and `offset` are; all others are features. Of a function that
+        returns batches, None.
     l1 : float, default 0.0
         Strength >= 0 of the penalty l1 Σ |w_j| on the mean error: the larger, the more weights are exactly 0. Columns
         further than some 1e5 of their spread from zero should be centred.
@@ -324,6 +330,9 @@ def fit(
     callback : callable, optional
         Called after every iteration with an `Iteration`. The fit stops when it returns True; what it raises ends the
         fit.
+    cache : str or path, optional
+        A folder, where `X` is read in batches: the first read writes all features to a file there, and those after it
+        read that file, which is as large as the features in memory, and is gone when the fit ends.
 
     Returns
     -------
@@ -404,12 +413,15 @@ def fit(
         start = parameters(weights, bias)
     matrix: Any
     given: Any = X
-    if is_source(X):
+    reading = ExitStack()
+    if is_source(X, y):
         given = source = opened(X, y, sample_weight, offset)
-        matrix, labels = (source.read, source.n_columns, source.is_single), source.y
-        of_rows, columns = [source.sample_weight, source.offset], source.n_columns
+        labels, of_rows, columns = source.y, [source.sample_weight, source.offset], source.rows.shape[1]
+        matrix = (reading.enter_context(Reader(source.rows, cache)), columns, source.is_single)
         names = tuple(source.column_names) or None
     else:
+        if cache is not None:
+            raise ValueError(f"cache must be None where X is in memory, got {text(cache)}")
         matrix, labels = features(X), real("y", y)
         names = feature_names(X)
         of_rows = [optional_real("sample_weight", sample_weight), optional_real("offset", offset)]
@@ -433,7 +445,8 @@ def fit(
     )
     watching = observer(callback, lambda *seen: (Iteration._make(seen),))
     try:
-        found = _native.fit(matrix, labels, of_rows, options, start, watching)
+        with reading:
+            found = _native.fit(matrix, labels, of_rows, options, start, watching)
     except ValueError as error:
         raise explained(error, given, labels) from None
     return packed(found, names)

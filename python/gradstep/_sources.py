@@ -1,25 +1,23 @@
 """Rows that are read in batches, as often as they are needed, so that they need not fit into memory.
 
-A source is a file of Parquet or several, a dataset of pyarrow, or a function that returns an iterator of batches. The
-labels, sample weights and offsets of all rows are kept in memory; of the features, one batch is.
+A source is a table that comes as batches of Arrow's (see `_arrow`), files of NumPy, or a function that returns an
+iterator of batches. The labels, sample weights and offsets of all rows are kept in memory; of the features, some are.
 """
 
 from __future__ import annotations
 
-import glob
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from gradstep._arrays import Array, features, real, shape_text
+from gradstep._arrays import Array, features, optional_real, real, shape_text
+from gradstep._arrow import Table, is_dataset, is_lazy, is_stream, table_of
 from gradstep._frames import feature_names
 from gradstep._options import kind
-
-BATCH_ROWS = 1 << 16
-"""Rows that are read at once from a file."""
+from gradstep._reading import Block, Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,48 +26,95 @@ class Source:
 
     Attributes
     ----------
-    read : callable
-        ``read(first, count)`` returns so many rows, shape (count, n). They are asked for in ascending order, and from
-        row 0 again for every pass.
-    n_columns : int
-        n.
-    is_single : bool
-        Whether the features are float32.
+    rows : Rows
+        The features.
     y, sample_weight, offset : ndarray, shape (m,)
         The numbers of all rows; None where there are none.
     column_names : list of str
         The names of the columns; empty where they have none.
     """
 
-    read: Callable[[int, int], Array]
-    n_columns: int
-    is_single: bool
+    rows: Rows
     y: Array
     sample_weight: Array | None
     offset: Array | None
     column_names: list[str]
 
+    @property
+    def is_single(self) -> bool:
+        """Whether the features are float32."""
+        return self.rows.dtype == np.float32
 
-def is_source(X: Any) -> bool:
-    """Whether the features are to be read from `X` in batches."""
+
+def is_source(X: Any, y: Any) -> bool:
+    """Whether the features are to be read from `X` in batches; with the name of a column as `y`, also of frames."""
     if isinstance(X, np.ndarray):
         return False
-    if isinstance(X, (str, os.PathLike)) or callable(X):
+    if isinstance(X, (str, os.PathLike, Iterator)) or callable(X) or is_dataset(X) or is_lazy(X):
         return True
     if isinstance(X, (list, tuple)):
-        return bool(X) and all(isinstance(path, (str, os.PathLike)) for path in X)
-    return _is_dataset(X)
+        return bool(X) and (_are_paths(X) or all(isinstance(part, np.memmap) and part.ndim == 2 for part in X))
+    return is_stream(X) and isinstance(y, str)
 
 
 def opened(X: Any, y: Any, sample_weight: Any, offset: Any) -> Source:
     """Read labels, sample weights and offsets from a source, and find how to read its features.
 
-    Of files and datasets, `y`, `sample_weight` and `offset` are names of columns. Of a function, they are None: a batch
-    is a tuple of features, labels and, if there are any, sample weights.
+    Of tables, `y`, `sample_weight` and `offset` are names of columns; of files of NumPy they are arrays. Of a function
+    they are None: a batch is a tuple of features, labels and, if there are any, sample weights. A function may also
+    return a stream of Arrow's, or a lazy frame, and is a table then.
     """
-    if callable(X):
+    if isinstance(X, Iterator) and not is_stream(X):
+        raise TypeError(
+            f"X must be what can be read again, got {kind(X)}, whose rows come once: give a function that returns "
+            "a new iterator each time"
+        )
+    if callable(X) and not isinstance(y, str):
         return _of_function(X, y, sample_weight, offset)
-    return _of_tables(X, y, sample_weight, offset)
+    parts = X if isinstance(X, (list, tuple)) else [X]
+    if isinstance(parts[0], np.memmap) or (_are_paths(parts) and os.fspath(parts[0]).endswith(".npy")):
+        return _of_arrays(parts, y, sample_weight, offset)
+    return _of_table(table_of(X), y, sample_weight, offset)
+
+
+def _are_paths(X: Sequence[Any]) -> bool:
+    return all(isinstance(path, (str, os.PathLike)) for path in X)
+
+
+def _unchanged(files: list[str]) -> Callable[[], None]:
+    """A function that raises if a file has changed since."""
+    then = _states(files)
+
+    def check() -> None:
+        changed = [file for file, was, now in zip(files, then, _states(files), strict=True) if was != now]
+        if changed:
+            raise ValueError(f"X must not change while it is fitted, got another size or time of {changed[0]!r}")
+
+    return check
+
+
+def _states(files: list[str]) -> list[tuple[int, int] | None]:
+    """The size of each file, and when it was written; None of one that is not there."""
+    states: list[tuple[int, int] | None] = []
+    for file in files:
+        try:
+            found = os.stat(file)
+            states.append((found.st_size, found.st_mtime_ns))
+        except OSError:
+            states.append(None)
+    return states
+
+
+def _same(what: str, then: Array, now: Array, first: int, where: str = "") -> None:
+    """Raise unless the numbers of rows are those of the first time."""
+    before = then[first : first + len(now)]
+    if len(before) < len(now) or np.array_equal(before, now, equal_nan=True):
+        return  # of more rows than there were, the number of rows is what is wrong
+    row = int((before != now).argmax())
+    raise ValueError(
+        f"X must have the same {what} whenever it is read, got {now[row]:g} in row {first + row}{where}, and "
+        f"{before[row]:g} the first time"
+    )
 
 
 # --- functions that return batches -----------------------------------------------------------------------------------
@@ -84,42 +129,56 @@ def _of_function(X: Callable[[], Iterable[Any]], y: Any, sample_weight: Any, off
             )
     labels: list[Array] = []
     weights: list[Array] = []
-    columns, names, single = None, None, True
+    columns, names, single, first = None, None, True, 0
     for number, batch in enumerate(_iterated(X)):
-        rows, of_rows = _parts(batch, number)
-        columns = _same_columns(rows, columns, number)
-        names = _same_names(batch[0], names, number)
+        where = f"batch {number}, from row {first} on"
+        rows, of_rows = _parts(batch, where)
+        columns = rows.shape[1] if columns is None else columns
+        if rows.shape[1] != columns:
+            raise ValueError(
+                f"X must return batches of {columns} columns, as the first, got {rows.shape[1]} in {where}"
+            )
+        names = _same_names(batch[0], names, where) if number else feature_names(batch[0])
         single &= rows.dtype == np.float32
-        for what, numbers in zip(("labels", "sample weights"), of_rows, strict=False):
-            if numbers.shape != (len(rows),):
-                raise ValueError(
-                    f"X must return batches with as many {what} as rows, got shapes {shape_text(rows.shape)} and "
-                    f"{shape_text(numbers.shape)} in batch {number}"
-                )
         labels.append(of_rows[0].copy())
-        if len(of_rows) > 1:
-            weights.append(of_rows[1].copy())
+        weights += (numbers.copy() for numbers in of_rows[1:])
         if weights and len(weights) != len(labels):
             raise ValueError(
                 f"X must return sample weights in every batch or in none, got them in {len(weights)} of {number + 1}"
             )
-    if columns is None or not sum(map(len, labels)):
+        first += len(rows)
+    if columns is None or not first:
         raise ValueError("X must return at least one row, got none")
+    kept = [np.concatenate(labels), *([np.concatenate(weights)] if weights else [])]
+    dtype = np.dtype(np.float32 if single else np.float64)
 
-    def matrices() -> Iterator[Array]:
+    def blocks() -> Iterator[Block]:
+        first = 0
         for number, batch in enumerate(_iterated(X)):
-            _same_names(batch[0], names, number)
-            yield _parts(batch, number)[0]
+            where = f"batch {number}, from row {first} on"
+            rows, of_rows = _parts(batch, where)
+            _same_names(batch[0], names, where)
+            if rows.shape[1] != columns or len(of_rows) != len(kept) or (single and rows.dtype != dtype):
+                raise ValueError(
+                    f"X must have {columns} columns{' of float32' * single} and {len(kept) - 1} of sample weights "
+                    f"whenever it is read, as the first time, got {rows.shape[1]} of {rows.dtype} and "
+                    f"{len(of_rows) - 1} in {where}"
+                )
+            for what, then, now in zip(_OF_ROWS, kept, of_rows, strict=False):
+                _same(what, then, now, first, f" (batch {number})")
+            yield _block(rows)
+            first += len(rows)
 
     return Source(
-        read=_Rows(matrices, columns, np.dtype(np.float32 if single else np.float64), sum(map(len, labels))),
-        n_columns=columns,
-        is_single=single,
-        y=np.concatenate(labels),
-        sample_weight=np.concatenate(weights) if weights else None,
+        rows=Rows(blocks, (first, columns), dtype, by_columns=False, on_a_thread=False),
+        y=kept[0],
+        sample_weight=kept[1] if weights else None,
         offset=None,
         column_names=list(names or []),
     )
+
+
+_OF_ROWS = ("labels", "sample weights")
 
 
 def _iterated(X: Callable[[], Iterable[Any]]) -> Iterator[Any]:
@@ -131,43 +190,109 @@ def _iterated(X: Callable[[], Iterable[Any]]) -> Iterator[Any]:
     return iter(batches)
 
 
-def _parts(batch: Any, number: int) -> tuple[Array, list[Array]]:
+def _parts(batch: Any, where: str) -> tuple[Array, list[Array]]:
     """The features of a batch, and its labels and sample weights."""
     if not isinstance(batch, (tuple, list)) or not 2 <= len(batch) <= 3:
-        raise TypeError(f"X must return batches (X, y) or (X, y, sample_weight), got {kind(batch)} as batch {number}")
+        raise TypeError(f"X must return batches (X, y) or (X, y, sample_weight), got {kind(batch)} as {where}")
     rows = features(batch[0])
     if isinstance(rows, tuple) or rows.ndim != 2:
         got = "a sparse matrix" if isinstance(rows, tuple) else f"shape {shape_text(rows.shape)}"
-        raise ValueError(f"X must return batches of dense rows, shape (rows, n), got {got} in batch {number}")
-    return rows, [real("y", batch[1]), *(real("sample_weight", weights) for weights in batch[2:])]
+        raise ValueError(f"X must return batches of dense rows, shape (rows, n), got {got} in {where}")
+    of_rows = [real("y", batch[1]), *(real("sample_weight", weights) for weights in batch[2:])]
+    for what, numbers in zip(_OF_ROWS, of_rows, strict=False):
+        if numbers.shape != (len(rows),):
+            raise ValueError(
+                f"X must return batches with as many {what} as rows, got shapes {shape_text(rows.shape)} and "
+                f"{shape_text(numbers.shape)} in {where}"
+            )
+    return rows, of_rows
 
 
-def _same_columns(rows: Array, columns: int | None, number: int) -> int:
-    got = int(rows.shape[1])
-    if columns not in (None, got):
-        raise ValueError(f"X must return batches of {columns} columns, as the first, got {got} in batch {number}")
-    return got
-
-
-def _same_names(rows: Any, names: tuple[str, ...] | None, number: int) -> tuple[str, ...] | None:
+def _same_names(rows: Any, names: tuple[str, ...] | None, where: str) -> tuple[str, ...] | None:
     """The names of a frame's columns, which must be those of the first batch."""
     got = feature_names(rows)
-    if number and got != names:
-        raise ValueError(f"X must return frames with the columns of the first, got {got} in batch {number}")
+    if got != names:
+        raise ValueError(f"X must return frames with the columns of the first, got {got} in {where}")
     return got
+
+
+def _block(rows: Array) -> Block:
+    """A block of the rows of an array."""
+
+    def copy(out: Array, first: int) -> None:
+        out[...] = rows[first : first + len(out)]
+
+    return Block(len(rows), copy)
+
+
+# --- files of NumPy ---------------------------------------------------------------------------------------------------
+
+
+def _of_arrays(given: Sequence[Any], y: Any, sample_weight: Any, offset: Any) -> Source:
+    files = [os.fspath(part) for part in given if not isinstance(part, np.memmap)]
+    missing = [path for path in files if not os.path.exists(path)]
+    if missing:
+        raise FileNotFoundError(f"X names a file that does not exist: {missing[0]!r}")
+    check = _unchanged(files)
+    parts = [_mapped(given, place) for place in range(len(given))]
+    columns = parts[0].shape[1]
+    wrong = next((place for place, part in enumerate(parts) if part.shape[1] != columns), None)
+    if wrong is not None:
+        raise ValueError(
+            f"X must have arrays of {columns} columns, as the first, got {parts[wrong].shape[1]} in "
+            f"{_named(given, wrong)}"
+        )
+    dtype = np.dtype(np.float32 if all(part.dtype == np.float32 for part in parts) else np.float64)
+    shape = (sum(map(len, parts)), columns)
+    if not shape[0]:
+        raise ValueError("X must have at least one row, got none")
+    labels = real("y", y)
+    if labels.shape != shape[:1]:
+        raise ValueError(f"y must have shape {shape[:1]}, one label for each row of X, got {shape_text(labels.shape)}")
+    del parts
+
+    def blocks() -> Iterator[Block]:
+        check()
+        for place in range(len(given)):
+            yield _block(_mapped(given, place))
+        check()
+
+    return Source(
+        rows=Rows(blocks, shape, dtype, by_columns=False, on_a_thread=True),
+        y=labels,
+        sample_weight=optional_real("sample_weight", sample_weight),
+        offset=optional_real("offset", offset),
+        column_names=[],
+    )
+
+
+def _mapped(given: Sequence[Any], place: int) -> Array:
+    """The rows of a file, which stay there until they are needed."""
+    part, name = given[place], _named(given, place)
+    try:
+        array = part if isinstance(part, np.memmap) else np.load(part, mmap_mode="r")
+    except ValueError as error:
+        raise ValueError(f"X must name files of NumPy with numbers, got {name}: {error}") from None
+    if array.ndim != 2 or array.dtype.kind not in "biuf":
+        raise ValueError(
+            f"X must have arrays of real numbers, shape (rows, n), got dtype {array.dtype}, shape "
+            f"{shape_text(array.shape)} in {name}"
+        )
+    return array
+
+
+def _named(given: Sequence[Any], place: int) -> str:
+    return f"array {place}" if isinstance(given[place], np.memmap) else repr(os.fspath(given[place]))
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------
 
 
-def _is_dataset(X: Any) -> bool:
-    """Whether `X` is a dataset of pyarrow, without importing it."""
-    return any(base.__module__ == "pyarrow._dataset" and base.__name__ == "Dataset" for base in type(X).__mro__)
-
-
-def _of_tables(X: Any, y: Any, sample_weight: Any, offset: Any) -> Source:
-    table = X if _is_dataset(X) else _files(X)
+def _of_table(table: Table, y: Any, sample_weight: Any, offset: Any) -> Source:
     schema = table.schema
+    twice = [name for name in schema.names if schema.names.count(name) > 1]
+    if twice:
+        raise ValueError(f"X must have a name for each column of its own, got {twice[0]!r} twice")
     own = {"y": y, "sample_weight": sample_weight, "offset": offset}
     for name, column in own.items():
         if column is None and name != "y":
@@ -183,81 +308,38 @@ def _of_tables(X: Any, y: Any, sample_weight: Any, offset: Any) -> Source:
         raise ValueError(f"X must have columns beside {', '.join(chosen.values())}, got none")
     for argument, column in [*(("X", name) for name in names), *chosen.items()]:
         _check_number(argument, schema.field(column))
-    single = all(str(schema.field(name).type) == "float" for name in names)
-    dtype = np.dtype(np.float32 if single else np.float64)
+    check = _unchanged(table.files or [])
     given: dict[str, list[Array]] = {name: [] for name in chosen}
-    for first, batch in _batches(table, list(chosen.values())):
+    first = 0
+    for batch in table.batches(list(chosen.values())):
         for name, column in chosen.items():
-            given[name].append(_numbers(name, first, batch, column, np.dtype(np.float64)).copy())
-    rows = {name: np.concatenate(parts) if parts else np.empty(0) for name, parts in given.items()}
-    if not len(rows["y"]):
+            given[name].append(_numbers(name, first, batch, schema.field(column)).copy())
+        first += batch.num_rows
+    if not first:
         raise ValueError("X must have at least one row, got none")
+    of_rows = {name: np.concatenate(parts) for name, parts in given.items()}
+    del given
+    # Files tell by their size and time whether they have changed; of anything else, the labels do.
+    compared = [y] if table.files is None else []
 
-    def matrices() -> Iterator[Array]:
-        for first, batch in _batches(table, names):
-            matrix = np.empty((batch.num_rows, len(names)), dtype)
-            for j, name in enumerate(names):
-                matrix[:, j] = _numbers("X", first, batch, name, dtype)
-            yield matrix
+    def blocks() -> Iterator[Block]:
+        check()
+        first = 0
+        for batch in table.batches(names + compared):
+            if compared:
+                _same("labels", of_rows["y"], _numbers("y", first, batch, schema.field(y)), first)
+            yield _block_of_columns([_numbers("X", first, batch, schema.field(name)) for name in names], batch.num_rows)
+            first += batch.num_rows
+        check()
 
+    dtype = np.dtype(np.float32 if all(str(schema.field(name).type) == "float" for name in names) else np.float64)
     return Source(
-        read=_Rows(matrices, len(names), dtype, len(rows["y"])),
-        n_columns=len(names),
-        is_single=single,
-        y=rows["y"],
-        sample_weight=rows.get("sample_weight"),
-        offset=rows.get("offset"),
+        rows=Rows(blocks, (first, len(names)), dtype, by_columns=True, on_a_thread=True),
+        y=of_rows["y"],
+        sample_weight=of_rows.get("sample_weight"),
+        offset=of_rows.get("offset"),
         column_names=names,
     )
-
-
-def _files(X: Any) -> Any:
-    """The dataset of the files of Parquet that a path, a pattern or a list of paths names."""
-    try:
-        from pyarrow import ArrowInvalid, dataset
-    except ImportError:
-        raise ImportError("X is a file: reading it needs pyarrow, pip install 'gradstep[parquet]'") from None
-    paths = [os.fspath(path) for path in (X if isinstance(X, (list, tuple)) else [X])]
-    found = [
-        file
-        for path in paths
-        for file in (sorted(glob.glob(path)) if glob.has_magic(path) and not os.path.exists(path) else [path])
-    ]
-    missing = [path for path in found if not os.path.exists(path)]
-    if missing or not found:
-        raise FileNotFoundError(f"X names a file that does not exist: {(missing or paths)[0]!r}")
-    try:
-        table = dataset.dataset(found if len(found) > 1 else found[0], format="parquet")
-        _check_files(table)
-    except ArrowInvalid as error:
-        why = str(error).splitlines()[0]
-        raise ValueError(f"X must name files of Parquet, got {paths[0]!r}: {why}; of CSV, see gradstep.train") from None
-    return table
-
-
-def _check_files(table: Any) -> None:
-    """Raise unless all files have the same columns, of the same types."""
-    for fragment in table.get_fragments():
-        for field in table.schema:
-            place = fragment.physical_schema.get_field_index(field.name)
-            type = fragment.physical_schema.field(place).type if place >= 0 else "none"
-            if type != field.type and field.name not in _partitions(table, fragment):
-                raise ValueError(
-                    f"X must have files of the same columns and types, got column {field.name!r} as {type} in "
-                    f"{fragment.path} and as {field.type} in the first"
-                )
-        if more := set(fragment.physical_schema.names) - set(table.schema.names):
-            raise ValueError(
-                f"X must have files of the same columns and types, got column {min(more)!r} in {fragment.path} and not "
-                "in the first"
-            )
-
-
-def _partitions(table: Any, fragment: Any) -> Any:
-    """The columns of the table that a file has in its path and not in itself."""
-    from pyarrow import dataset
-
-    return dataset.get_partition_keys(fragment.partition_expression)
 
 
 def _check_number(argument: str, field: Any) -> None:
@@ -271,79 +353,30 @@ def _check_number(argument: str, field: Any) -> None:
         )
 
 
-def _batches(table: Any, columns: list[str]) -> Iterator[tuple[int, Any]]:
-    """Batches of these columns in the order of the rows, each with the number of its first row.
-
-    Little is read ahead, and of a file of Parquet no more than 1 MiB at once, so that memory stays small.
-    """
-    from pyarrow.dataset import ParquetFileFormat, ParquetFragmentScanOptions
-
-    options = {"batch_size": BATCH_ROWS, "batch_readahead": 1, "fragment_readahead": 1}
-    if isinstance(getattr(table, "format", None), ParquetFileFormat):
-        options["fragment_scan_options"] = ParquetFragmentScanOptions(
-            use_buffered_stream=True, buffer_size=1 << 20, pre_buffer=False
+def _numbers(argument: str, first: int, batch: Any, field: Any) -> Array:
+    """A column of a batch whose first row is number `first`."""
+    place = batch.schema.get_field_index(field.name)
+    column = batch.column(place) if place >= 0 else None
+    if column is None or column.type != field.type:
+        raise TypeError(
+            f"{argument} must have the columns and types of its schema whenever it is read, got {field.name!r} as "
+            f"{'none' if column is None else column.type} from row {first} on, and as {field.type} in the schema"
         )
-    first = 0
-    for batch in table.to_batches(columns=columns, **options):
-        yield first, batch
-        first += batch.num_rows
-
-
-def _numbers(argument: str, first: int, batch: Any, name: str, dtype: np.dtype[Any]) -> Array:
-    column = batch.column(batch.schema.get_field_index(name))
     if column.null_count:
         row = first + int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
         raise ValueError(
-            f"{argument} must have no missing values, got one in column {name!r}, row {row}: fill them, or leave these "
-            "rows out"
+            f"{argument} must have no missing values, got one in column {field.name!r}, row {row}: fill them, or leave "
+            "these rows out"
         )
     numbers: Array = column.to_numpy(zero_copy_only=False)
-    return numbers.astype(dtype, copy=False)
+    return numbers
 
 
-# --- any batches, cut anew --------------------------------------------------------------------------------------------
+def _block_of_columns(columns: list[Array], rows: int) -> Block:
+    """A block of rows whose columns are arrays."""
 
+    def copy(out: Array, first: int) -> None:
+        for j, column in enumerate(columns):
+            out[:, j] = column[first : first + len(out)]
 
-class _Rows:
-    """Rows by their numbers, ascending, from batches of any size."""
-
-    def __init__(self, batches: Callable[[], Iterator[Array]], columns: int, dtype: np.dtype[Any], count: int) -> None:
-        self._batches = batches
-        self._columns = columns
-        self._dtype = dtype
-        self._count = count
-        self._begin()
-
-    def _begin(self) -> None:
-        self._iterator = self._batches()
-        self._next = 0
-        self._rest = np.empty((0, self._columns), self._dtype)
-
-    def __call__(self, first: int, count: int) -> Array:
-        if first < self._next:
-            self._begin()
-        out = np.empty((count, self._columns), self._dtype)
-        while self._next < first + count:
-            if not len(self._rest):
-                self._rest = self._following()
-            skipped = min(max(first - self._next, 0), len(self._rest))
-            self._next, self._rest = self._next + skipped, self._rest[skipped:]
-            taken = self._rest[: first + count - self._next]
-            out[self._next - first :][: len(taken)] = taken
-            self._next, self._rest = self._next + len(taken), self._rest[len(taken) :]
-        if self._next == self._count and (len(self._rest) or any(len(batch) for batch in self._iterator)):
-            raise ValueError(f"X must have {self._count} rows whenever it is read, as the first time, got more")
-        return out
-
-    def _following(self) -> Array:
-        for batch in self._iterator:
-            if batch.shape[1] != self._columns:
-                raise ValueError(
-                    f"X must have {self._columns} columns whenever it is read, as the first time, got {batch.shape[1]}"
-                )
-            if len(batch):
-                return batch
-        raise ValueError(
-            f"X must have {self._count} rows whenever it is read, as the first time, got {self._next}: a function must "
-            "return a new iterator each time"
-        )
+    return Block(rows, copy)

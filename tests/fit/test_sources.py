@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -147,3 +148,139 @@ def test_an_index_of_pandas_is_no_column(tmp_path: Path) -> None:
     frame.to_parquet(tmp_path / "rows.parquet")
     best = gradstep.fit(tmp_path / "rows.parquet", "y", l2=0.1)
     assert best.feature_names == ("a",) and numbers(best) == numbers(gradstep.fit(frame[["a"]], frame["y"], l2=0.1))
+
+
+def sources_of(X: Any, y: Any, s: Any, folder: Path) -> Iterator[tuple[str, Any, Any, Any]]:
+    """The same rows as every kind of source: its name, X, y and the sample weights."""
+    columns = {f"x{j}": X[:, j] for j in range(X.shape[1])} | {"label": y, "weight": s}
+    cuts = [0, 1, len(X) // 3, len(X)]
+    paths = [folder / f"{place}.npy" for place in range(3)]
+    for path, first, end in zip(paths, cuts, cuts[1:], strict=False):
+        np.save(path, np.asfortranarray(X[first:end]) if first else X[first:end])
+    yield "files of NumPy", paths, y, s
+    yield "maps", [np.load(path, mmap_mode="r") for path in paths], y, s
+    np.save(folder / "all.npy", X)
+    yield "one file of NumPy", folder / "all.npy", y, s
+    yield "function", batches(777, X, y, s), None, None
+    try:
+        import pyarrow
+    except ImportError:
+        return
+    table = pyarrow.table(columns)
+    yield "table", table, "label", "weight"
+    yield "readers", lambda: table.to_reader(max_chunksize=999), "label", "weight"
+    try:
+        import polars
+    except ImportError:
+        return
+    frame = polars.DataFrame(columns)
+    yield "frame", frame, "label", "weight"
+    yield "lazy frame", frame.lazy(), "label", "weight"
+    frame.write_parquet(folder / "lazy.parquet", row_group_size=1000)
+    yield "scan", polars.scan_parquet(folder / "lazy.parquet"), "label", "weight"
+    yield "lazy frames", lambda: polars.scan_parquet(folder / "lazy.parquet"), "label", "weight"
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "gd"])
+@pytest.mark.parametrize("cached", [False, True])
+def test_every_source_gives_the_bits_of_arrays(problem: Any, tmp_path: Path, solver: Any, cached: bool) -> None:
+    X, y, s = (part[:90_000] for part in problem)
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    options: dict[str, Any] = {"l2": 1e-3, "solver": solver}
+    want = numbers(gradstep.fit(X, y, sample_weight=s, **options))
+    for name, rows, label, weight in sources_of(X, y, s, tmp_path):
+        best = gradstep.fit(rows, label, sample_weight=weight, **options, cache=folder if cached else None)
+        assert numbers(best) == want, name
+        assert list(folder.iterdir()) == [], name
+        assert not reading(), name
+
+
+def reading() -> list[str]:
+    """The threads that read rows."""
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("gradstep")]
+
+
+def test_a_cache_reads_the_source_once_and_goes_away_after_an_error(problem: Any, tmp_path: Path) -> None:
+    X, y, s = problem
+    times: list[int] = []
+
+    def counted() -> Iterator[tuple[Any, ...]]:
+        times.append(1)
+        return batches(10_000, X, y, s)()
+
+    want = gradstep.fit(X, y, sample_weight=s, l2=1e-3)
+    assert numbers(gradstep.fit(counted, None, l2=1e-3, cache=tmp_path)) == numbers(want)
+    assert len(times) == 2  # for the labels, and for the file
+
+    def broken(iteration: gradstep.Iteration) -> None:
+        raise OSError("stop")
+
+    with pytest.raises(OSError, match="stop"):
+        gradstep.fit(counted, None, l2=1e-3, cache=tmp_path, callback=broken)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ends", ["callback", "error", "data"])
+def test_no_thread_outlives_a_fit_that_ends_early(tmp_path: Path, ends: str) -> None:
+    random = np.random.default_rng(5)
+    X = random.standard_normal((200_000, 12))
+    y = (X[:, 0] + random.logistic(size=len(X)) > 0).astype(np.int8)
+    if ends == "data":
+        X[150_000, 3] = np.nan
+    np.save(tmp_path / "rows.npy", X)
+    seen: list[list[str]] = []
+
+    def callback(_: gradstep.Iteration) -> bool:
+        seen.append(reading())
+        if ends == "error":
+            raise RuntimeError("enough")
+        return True
+
+    if ends == "callback":
+        gradstep.fit([tmp_path / "rows.npy"], y, l2=1e-3, callback=callback)
+        assert seen[0]  # there is a thread while it lasts
+    else:
+        with pytest.raises((RuntimeError, ValueError), match="enough" if ends == "error" else "row 150000, column 3"):
+            gradstep.fit([tmp_path / "rows.npy"], y, l2=1e-3, callback=callback if ends == "error" else None)
+    assert not reading()
+
+
+def test_a_function_is_called_on_the_thread_of_the_caller() -> None:
+    """Its connections and contexts may belong to that thread."""
+    random = np.random.default_rng(6)
+    X = random.standard_normal((5000, 2))
+    y = (X[:, 0] + random.logistic(size=len(X)) > 0).astype(float)
+    threads = set()
+
+    def rows() -> Iterator[tuple[Any, Any]]:
+        threads.add(threading.get_ident())
+        yield X, y
+
+    gradstep.fit(rows, None, l2=0.1)
+    assert threads == {threading.get_ident()}
+
+
+def test_sparse_rows_in_maps_are_fitted_where_they_lie(tmp_path: Path) -> None:
+    sparse = pytest.importorskip("scipy.sparse")
+    random = np.random.default_rng(7)
+    X = sparse.random_array((3000, 40), density=0.1, format="csr", rng=random)
+    y = (X.sum(axis=1) + random.logistic(size=3000) > 2).astype(float)
+    for name in ("data", "indices", "indptr"):
+        np.save(tmp_path / f"{name}.npy", getattr(X, name))
+    parts = [np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in ("data", "indices", "indptr")]
+    mapped = sparse.csr_array(tuple(parts), shape=X.shape)
+    assert np.shares_memory(mapped.data, parts[0])
+    assert numbers(gradstep.fit(mapped, y, l2=0.01)) == numbers(gradstep.fit(X, y, l2=0.01))
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.int64, np.float32])
+def test_labels_and_weights_of_a_file_may_be_of_any_type(tmp_path: Path, dtype: Any) -> None:
+    pyarrow = pytest.importorskip("pyarrow", exc_type=ImportError)
+    random = np.random.default_rng(9)
+    X, s = random.standard_normal((6000, 3)), random.integers(0, 3, 6000)
+    y = X[:, 0] + random.logistic(size=6000) > 0
+    columns = {f"x{j}": X[:, j] for j in range(3)}
+    table = pyarrow.table(columns | {"y": y.astype(dtype), "s": s.astype(dtype)})
+    want = gradstep.fit(X, y.astype(float), sample_weight=s.astype(dtype).astype(float), l2=0.1)
+    assert numbers(gradstep.fit(table, "y", sample_weight="s", l2=0.1)) == numbers(want)

@@ -494,9 +494,18 @@ mod tests {
     }
 
     impl ReadRows<f64> for Counted {
-        fn read(&self, rows: Range<usize>) -> Result<Vec<f64>, Error> {
+        fn read(
+            &self,
+            rows: Range<usize>,
+            work: &mut dyn FnMut(&Matrix<'_>) -> Result<(), Error>,
+        ) -> Result<(), Error> {
             self.read.set(self.read.get() + rows.len());
-            Ok(self.x[rows.start * self.columns..rows.end * self.columns].to_vec())
+            let x = &self.x[rows.start * self.columns..rows.end * self.columns];
+            work(&Matrix::from_rows(
+                Elements::F64(x),
+                rows.len(),
+                self.columns,
+            )?)
         }
     }
 

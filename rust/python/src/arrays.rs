@@ -4,7 +4,7 @@
 //! Python has checked that arrays hold real numbers. Here, shapes and layouts are checked; error messages read
 //! "`<argument>` must `<what was expected>`, got `<what came>`".
 
-use gradstep_core::{Elements, Float, Indices, Matrix, Vector};
+use gradstep_core::{Elements, Error, Float, Indices, Matrix, Vector};
 use numpy::{
     Element, PyArray1, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyUntypedArray,
     PyUntypedArrayMethods,
@@ -121,6 +121,19 @@ impl<'py> Real<'py> {
 pub(crate) struct View<'py> {
     /// Keeps the memory alive.
     array: Real<'py>,
+    layout: Layout,
+}
+
+/// A matrix like a [`View`], which may be kept while the GIL is released.
+pub(crate) struct HeldMatrix {
+    /// Keeps the memory alive.
+    _array: Py<PyUntypedArray>,
+    layout: Layout,
+    shape: (usize, usize),
+}
+
+/// How the elements of an array lie in its memory, which whatever has the layout keeps alive.
+struct Layout {
     kind: Kind,
     /// The element with the lowest address.
     lowest: *const u8,
@@ -213,14 +226,14 @@ impl<'py> View<'py> {
                 argument: array.argument,
                 array: array.array.clone(),
             };
-            Ok(Some(View {
-                array,
+            let layout = Layout {
                 kind,
                 lowest,
                 span,
                 offset,
                 strides,
-            }))
+            };
+            Ok(Some(View { array, layout }))
         };
         if array.array.is_empty() {
             return view(std::ptr::null(), 0, 0, strides);
@@ -243,6 +256,69 @@ impl<'py> View<'py> {
         self.array.is_single()
     }
 
+    fn elements(&self) -> Elements<'_> {
+        self.layout.elements()
+    }
+
+    /// The array as the core's matrix. It must have two dimensions.
+    pub(crate) fn matrix(&self) -> PyResult<Matrix<'_>> {
+        match *self.array.shape() {
+            [rows, columns] => self.layout.matrix((rows, columns)).map_err(value_error),
+            _ => Err(outside(self.array.argument)),
+        }
+    }
+
+    /// The array as the core's vector. It must have one dimension.
+    pub(crate) fn vector(&self) -> PyResult<Vector<'_>> {
+        match (self.array.shape(), self.layout.strides.as_slice()) {
+            (&[length], &[stride]) => Vector::new(
+                self.array.argument,
+                self.elements(),
+                self.layout.offset,
+                length,
+                stride,
+            )
+            .map_err(value_error),
+            _ => Err(outside(self.array.argument)),
+        }
+    }
+}
+
+impl HeldMatrix {
+    /// The array itself if kernels can read it in place, else a converted copy.
+    ///
+    /// # Errors
+    ///
+    /// ValueError if the array has not this shape.
+    pub(crate) fn new(
+        argument: &'static str,
+        array: &Array<'_>,
+        shape: (usize, usize),
+    ) -> PyResult<Self> {
+        let View { array, layout } = View::new(argument, array, 2)?;
+        if *array.shape() != [shape.0, shape.1] {
+            let (expected, got) = (shape_text(&[shape.0, shape.1]), shape_text(array.shape()));
+            let text = format!("{argument} must have shape {expected}, got shape {got}");
+            return Err(PyValueError::new_err(text));
+        }
+        Ok(HeldMatrix {
+            _array: array.array.unbind(),
+            layout,
+            shape,
+        })
+    }
+
+    /// The array as the core's matrix.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Empty`] if it has no elements.
+    pub(crate) fn matrix(&self) -> Result<Matrix<'_>, Error> {
+        self.layout.matrix(self.shape)
+    }
+}
+
+impl Layout {
     fn elements(&self) -> Elements<'_> {
         match self.kind {
             Kind::Bool => Elements::Bool(self.slice()),
@@ -267,38 +343,19 @@ impl<'py> View<'py> {
         // SAFETY: `in_place` has checked that the memory is aligned for this type, of native byte order, and that the
         // span neither wraps around nor exceeds isize::MAX bytes; every element type is valid in any bit pattern (bools
         // are read as bytes). Both ends of the span are elements of the array, hence of the one allocation it is a view
-        // of, and `array` keeps that alive. Python code that writes to the array in another thread meanwhile races with
-        // us just as it does with NumPy, which releases the GIL the same way; we never write here.
+        // of, and the array that `View` and `HeldMatrix` have beside the layout keeps that alive. Python code that
+        // writes to the array in another thread meanwhile races with us just as it does with NumPy, which releases the
+        // GIL the same way; we never write here.
         unsafe { std::slice::from_raw_parts(self.lowest.cast(), self.span) }
     }
 
-    /// The array as the core's matrix. It must have two dimensions.
-    pub(crate) fn matrix(&self) -> PyResult<Matrix<'_>> {
-        match (self.array.shape(), self.strides.as_slice()) {
-            (&[rows, columns], &[down, across]) => Matrix::new(
-                self.elements(),
-                self.offset,
-                (rows, columns),
-                (down, across),
-            )
-            .map_err(value_error),
-            _ => Err(outside(self.array.argument)),
-        }
-    }
-
-    /// The array as the core's vector. It must have one dimension.
-    pub(crate) fn vector(&self) -> PyResult<Vector<'_>> {
-        match (self.array.shape(), self.strides.as_slice()) {
-            (&[length], &[stride]) => Vector::new(
-                self.array.argument,
-                self.elements(),
-                self.offset,
-                length,
-                stride,
-            )
-            .map_err(value_error),
-            _ => Err(outside(self.array.argument)),
-        }
+    /// The elements as the core's matrix of this shape, which must be that of the array.
+    fn matrix(&self, shape: (usize, usize)) -> Result<Matrix<'_>, Error> {
+        let strides = match *self.strides.as_slice() {
+            [down, across] => (down, across),
+            _ => return Err(Error::View { argument: "X" }),
+        };
+        Matrix::new(self.elements(), self.offset, shape, strides)
     }
 }
 
@@ -349,7 +406,8 @@ impl<'py> Buffer<'py> {
 
     fn in_place(array: &Real<'py>, wanted: impl Fn(Kind) -> bool) -> PyResult<Option<Self>> {
         Ok(View::in_place(array)?
-            .filter(|view| wanted(view.kind) && view.offset == 0 && [view.span] == *array.shape())
+            .filter(|view| wanted(view.layout.kind) && view.layout.offset == 0)
+            .filter(|view| [view.layout.span] == *array.shape())
             .map(Buffer))
     }
 
@@ -368,7 +426,7 @@ impl<'py> Buffer<'py> {
 
     /// The number of elements.
     pub(crate) fn len(&self) -> usize {
-        self.0.span
+        self.0.layout.span
     }
 
     /// All elements.

@@ -4,15 +4,15 @@ use std::ops::{ControlFlow, Range};
 use std::sync::{Mutex, PoisonError};
 
 use gradstep_core::{
-    Alias, ColumnOptions, Dataset, Error, FitObserver, FitOptions, Float, Iteration, Monitor,
-    Optimum, Penalty, ReadRows, Record, Solver, Start, Threads, Vector,
+    Alias, ColumnOptions, Dataset, Error, FitObserver, FitOptions, Float, Iteration, Matrix,
+    Monitor, Optimum, Penalty, ReadRows, Record, Solver, Start, Threads, Vector,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyByteArray, PyDict, PyList, PyString, PyTuple};
 
-use crate::arrays::{Array, Number, Real, View, numpy};
+use crate::arrays::{Array, HeldMatrix, Number, View, numpy};
 use crate::features::GivenFeatures;
 use crate::formulas::{GivenRows, OfRows, vector};
 use crate::monitor::PythonMonitor;
@@ -261,7 +261,8 @@ impl<'py> Arguments<'_, 'py, ReadInChunks> {
     }
 }
 
-/// Rows that a Python function returns: `read(first, count)` is an array of shape (count, n).
+/// Rows that a Python function returns: `read(first, count)` is an array of shape (count, n), which is not changed
+/// before the next call.
 struct ReadInChunks {
     read: Py<PyAny>,
     columns: usize,
@@ -277,15 +278,20 @@ impl ReadInChunks {
 }
 
 impl<F: Number> ReadRows<F> for ReadInChunks {
-    fn read(&self, rows: Range<usize>) -> Result<Vec<F>, Error> {
-        let rows = Python::attach(|py| {
-            let rows = self.read.bind(py).call1((rows.start, rows.len()))?;
-            Real::new("X", rows.cast()?)?.to_vec::<F>()
+    fn read(
+        &self,
+        rows: Range<usize>,
+        work: &mut dyn FnMut(&Matrix<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let held = Python::attach(|py| {
+            let array = self.read.bind(py).call1((rows.start, rows.len()))?;
+            HeldMatrix::new("X", array.cast()?, (rows.len(), self.columns))
         });
-        rows.map_err(|raised| {
+        let held = held.map_err(|raised| {
             *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(raised);
             Error::Interrupted
-        })
+        })?;
+        work(&held.matrix()?)
     }
 }
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -43,14 +45,55 @@ def _growing() -> Any:
     return gradstep.fit(batches, None, l2=0.1)
 
 
-def _narrowing() -> Any:
-    times: list[int] = []
+def _changing(first: Any, then: Any) -> Callable[[], Any]:
+    """A function whose one batch is another one after the first time."""
 
-    def batches() -> Any:
-        times.append(1)
-        return iter([(ROWS_OF_TWO if len(times) == 1 else ROWS_OF_TWO[:, :1], LABELS)])
+    def call() -> Any:
+        times: list[int] = []
 
-    return gradstep.fit(batches, None, l2=0.1)
+        def batches() -> Any:
+            times.append(1)
+            return iter([first if len(times) == 1 else then])
+
+        return gradstep.fit(batches, None, l2=0.1)
+
+    return call
+
+
+def _files_of_numpy(*arrays: Any, y: Any = LABELS) -> Callable[[], Any]:
+    def call() -> Any:
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [Path(folder) / f"{place}.npy" for place in range(len(arrays))]
+            for path, array in zip(paths, arrays, strict=True):
+                np.save(path, array)
+            return gradstep.fit(paths, y, l2=0.1)
+
+    return call
+
+
+def _touched() -> Any:
+    """A file that changes while it is fitted."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.npy"
+        np.save(path, ROWS_OF_TWO)
+        return gradstep.fit([path], LABELS, l2=0.1, callback=lambda _: os.utime(path, (1, 1)))
+
+
+class LazyFrame:
+    """A lazy frame of a polars that cannot collect batches."""
+
+
+LazyFrame.__module__ = "polars.lazyframe.frame"
+
+
+def _full_disk() -> Any:
+    """A cache on a disk that has no room."""
+    with tempfile.TemporaryDirectory() as folder, mock.patch("shutil.disk_usage", return_value=mock.Mock(free=10)):
+        return gradstep.fit(lambda: iter([(ROWS_OF_TWO, LABELS)]), None, l2=0.1, cache=folder)
+
+
+def _with_cache(cache: Any, X: Any = lambda: iter([(ROWS_OF_TWO, LABELS)]), y: Any = None) -> Callable[[], Any]:
+    return lambda: gradstep.fit(X, y, l2=0.1, cache=cache)
 
 
 def _renamed() -> Any:
@@ -90,6 +133,36 @@ def _file(label: Any = "y", **columns: Any) -> Callable[[], Any]:
     return call
 
 
+def _once_of_arrow() -> Any:
+    import pyarrow
+
+    return gradstep.fit(pyarrow.table({"x": [1.0], "y": [0]}).to_reader(), "y")
+
+
+def _arrow_that_changes(then: dict[str, Any]) -> Callable[[], Any]:
+    """A function whose table is another one from the third time on, after the schema and the labels have been read."""
+    first = {"x": [1.0, 2.0], "y": [0, 1]}
+
+    def call() -> Any:
+        import pyarrow
+
+        times: list[int] = []
+
+        def table() -> Any:
+            times.append(1)
+            return pyarrow.table(first if len(times) < 3 else then)
+
+        return gradstep.fit(table, "y", l2=0.1)  # type: ignore[arg-type]
+
+    return call
+
+
+def _twice_the_same_name() -> Any:
+    import pyarrow
+
+    return gradstep.fit(pyarrow.Table.from_arrays([[1.0], [2.0], [0]], names=["x", "x", "y"]), "y")
+
+
 for call, kind, argument, facts in [
     (lambda: gradstep.fit(lambda: 5, None), TypeError, "X", "got one that returns int$"),  # type: ignore[arg-type]
     (_function(ROWS_OF_TWO), TypeError, "X", "batches .* as batch 0"),
@@ -101,7 +174,45 @@ for call, kind, argument, facts in [
     (_once, ValueError, "X", "3 rows whenever .* new iterator each time"),
     (_growing, ValueError, "X", "3 rows whenever .* got more"),
     (_renamed, ValueError, "X", r"columns of the first, got \('b', 'a'\) in batch 1"),
-    (_narrowing, ValueError, "X", "2 columns whenever .* got 1"),
+    (_changing((ROWS_OF_TWO, LABELS), (ROWS_OF_TWO[:, :1], LABELS)), ValueError, "X", "2 columns and .* got 1 of"),
+    (
+        _changing((ROWS_OF_TWO.astype(np.float32), LABELS), (ROWS_OF_TWO, LABELS)),
+        ValueError,
+        "X",
+        "of float32 and .* of float64 and 0 in batch 0, from row 0 on",
+    ),
+    (_changing((ROWS_OF_TWO, LABELS, LABELS), (ROWS_OF_TWO, LABELS)), ValueError, "X", "1 of sample weights .* and 0"),
+    (
+        _changing((ROWS_OF_TWO, LABELS), (ROWS_OF_TWO, 1 - LABELS)),
+        ValueError,
+        "X",
+        r"same labels .* got 1 in row 0 \(batch 0\), and 0 the first time",
+    ),
+    (
+        _changing((ROWS_OF_TWO, LABELS, [1, 2, 3]), (ROWS_OF_TWO, LABELS, [1, 2, 4])),
+        ValueError,
+        "X",
+        r"same sample weights .* got 4 in row 2",
+    ),
+    (lambda: gradstep.fit(iter([(ROWS_OF_TWO, LABELS)]), None), TypeError, "X", "again, got list_iterator"),
+    (
+        _function((ROWS_OF_TWO, LABELS), (np.full((3, 2), np.nan), LABELS)),
+        ValueError,
+        "X",
+        "finite, got nan at row 3, column 0",
+    ),
+    (_files_of_numpy(ROWS_OF_TWO, ROWS_OF_TWO[:, :1]), ValueError, "X", "2 columns, .* got 1 in '.*1.npy'"),
+    (_files_of_numpy(ROWS_OF_TWO[0]), ValueError, "X", r"shape \(2,\) in '.*0.npy'"),
+    (_files_of_numpy(np.array([["a"]])), ValueError, "X", "dtype <U1"),
+    (_files_of_numpy(np.array([[None]], object)), ValueError, "X", "numbers, got '.*0.npy'"),
+    (_files_of_numpy(ROWS_OF_TWO[:0]), ValueError, "X", "at least one row"),
+    (_files_of_numpy(ROWS_OF_TWO, ROWS_OF_TWO), ValueError, "y", r"shape \(6,\), .* got \(3,\)"),
+    (_files_of_numpy(ROWS_OF_TWO, y="label"), TypeError, "y", "got str"),
+    (_touched, ValueError, "X", "size or time of '.*rows.npy'"),
+    (_with_cache(5), TypeError, "cache", "got int"),
+    (_with_cache("no folder"), ValueError, "cache", "got 'no folder'"),
+    (_with_cache(".", ROWS_OF_TWO, LABELS), ValueError, "cache", "in memory, got"),
+    (_full_disk, ValueError, "cache", "4.8e-08 GB, got .* with 1e-08 GB"),
     (lambda: gradstep.fit(lambda: iter([]), LABELS), TypeError, "y", "None where X is a function"),
 ]:
     refuse("fit", kind, argument, facts, call)
@@ -129,5 +240,27 @@ if HAS_PYARROW:
             "'z' in .*2.parquet and not",
         ),
         (_text, ValueError, "X", "rows.csv'.*gradstep.train"),
+        (_once_of_arrow, TypeError, "X", "got RecordBatchReader, .* a new one each time"),
+        (lambda: gradstep.fit(lambda: 5, "y"), TypeError, "X", "a lazy frame .* got one that returns int$"),  # type: ignore[arg-type]
+        (lambda: gradstep.fit(LazyFrame(), "y"), TypeError, "X", "older polars: .*sink_parquet"),  # type: ignore[arg-type]
+        (
+            _arrow_that_changes({"x": [1, 2], "y": [0, 1]}),
+            TypeError,
+            "X",
+            "'x' as int64",
+        ),
+        (
+            _arrow_that_changes({"z": [1.0, 2.0], "y": [0, 1]}),
+            TypeError,
+            "X",
+            "'x' as none",
+        ),
+        (
+            _arrow_that_changes({"x": [1.0, 2.0], "y": [1, 1]}),
+            ValueError,
+            "X",
+            "same labels .* got 1 in row 0",
+        ),
+        (_twice_the_same_name, ValueError, "X", "of its own, got 'x' twice"),
     ]:
         refuse("fit", kind, argument, facts, call)

@@ -9,7 +9,6 @@ use std::ops::Range;
 
 use super::kept::{KeptPlane, KeptScores, Rows};
 use super::{Arrays, ByColumns, Part, PlaneScores, Rounding, RowCurvatures, RowScores, Source};
-use crate::elements::Elements;
 use crate::error::{Error, zeros};
 use crate::features::Features;
 use crate::float::{Float, Precision};
@@ -27,15 +26,19 @@ const CHUNK_BYTES: usize = 8 << 20;
 /// The most rows of a leaf of dense rows: a chunk has whole leaves.
 const LARGEST_LEAF: usize = 2048;
 
-/// Dense rows that are read some at a time.
+/// Dense rows that are read some at a time, for computing with them in `F`.
 pub trait ReadRows<F> {
-    /// These rows, one after the other: shape (count, n). They are asked for in ascending order, many times from row 0
-    /// on.
+    /// Calls `work` once with these rows, in any layout and type of elements: shape (count, n). They are asked for in
+    /// ascending order, many times from row 0 on.
     ///
     /// # Errors
     ///
-    /// Any, which ends what the rows are read for.
-    fn read(&self, rows: Range<usize>) -> Result<Vec<F>, Error>;
+    /// Any, which ends what the rows are read for; and that of `work`.
+    fn read(
+        &self,
+        rows: Range<usize>,
+        work: &mut dyn FnMut(&Matrix<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error>;
 }
 
 /// Rows that are read in chunks, as a [`Source`].
@@ -72,14 +75,14 @@ impl<'a, F: Float> Chunks<'a, F> {
         let m = self.rows();
         for first in (0..m).step_by(self.size) {
             let rows = first..m.min(first + self.size);
-            let x = self.reader.read(rows.clone())?;
-            let x = Matrix::from_rows(Elements::of(&x), rows.len(), self.columns())?;
             let part = |vector: &Vector<'a>| vector.part(rows.clone());
             let y = part(self.labels.y);
             let sample_weight = self.labels.sample_weight.map(part);
             let offset = self.labels.offset.map(part);
-            let dataset = Dataset::new(&x, &y, sample_weight.as_ref())?;
-            each(first, &Arrays(dataset.with_offset(offset.as_ref())?, None))?;
+            self.reader.read(rows.clone(), &mut |x| {
+                let dataset = Dataset::new(x, &y, sample_weight.as_ref())?;
+                each(first, &Arrays(dataset.with_offset(offset.as_ref())?, None))
+            })?;
         }
         Ok(())
     }

@@ -1,0 +1,181 @@
+"""Tables whose columns come as Arrow's: files of Parquet, datasets of pyarrow, streams, lazy frames of polars.
+
+Each can be read again and again, in batches, and has one schema, which its batches keep to.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from gradstep._frames import is_of
+from gradstep._options import kind
+
+BATCH_ROWS = 1 << 16
+"""Rows that are read at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table that is read in batches."""
+
+    schema: Any
+    """The schema of pyarrow."""
+    batches: Callable[[list[str]], Iterator[Any]]
+    """An iterator of batches with these columns at least, anew each time."""
+    files: list[str] | None = None
+    """The files that it is all read from; None if there may be others."""
+
+
+def is_dataset(X: Any) -> bool:
+    """Whether `X` is a dataset of pyarrow, without importing it."""
+    return any(base.__module__ == "pyarrow._dataset" and base.__name__ == "Dataset" for base in type(X).__mro__)
+
+
+def is_lazy(X: Any) -> bool:
+    """Whether `X` is a lazy frame of polars, without importing it."""
+    return is_of(X, "polars") and kind(X) == "LazyFrame"
+
+
+def is_stream(X: Any) -> bool:
+    """Whether the columns of `X` come as a stream of Arrow's."""
+    return hasattr(X, "__arrow_c_stream__")
+
+
+# --- what a table is made of -----------------------------------------------------------------------------------------
+
+
+def table_of(X: Any) -> Table:
+    """The table of a path, pattern or list of paths, of a dataset, a stream or a lazy frame, or of a function.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is none of these, or can be read only once.
+    """
+    with _needed():
+        import pyarrow
+    if callable(X):
+        return Table(_of_call(X).schema, lambda columns: _of_call(X).batches(columns))
+    if is_dataset(X):
+        return _of_dataset(X)
+    if is_lazy(X):
+        return _of_lazy(X)
+    if isinstance(X, pyarrow.RecordBatchReader):
+        raise TypeError(
+            "X must be what can be read again, got RecordBatchReader, whose rows come once: give the table, dataset or "
+            "file that it reads, or a function that returns a new one each time"
+        )
+    if is_stream(X):
+        return _of_stream(X)
+    return _of_dataset(_dataset_of_files(X))
+
+
+def _of_call(X: Callable[[], Any]) -> Table:
+    """The table that a function returns."""
+    found = X()
+    if is_lazy(found):
+        return _of_lazy(found)
+    if is_stream(found):
+        return _of_stream(found)
+    raise TypeError(
+        "X must be a function that returns a stream of Arrow's or a lazy frame where y is the name of a column, got "
+        f"one that returns {kind(found)}"
+    )
+
+
+def _of_stream(X: Any) -> Table:
+    from pyarrow import RecordBatchReader
+
+    reader = [RecordBatchReader.from_stream(X)]
+
+    def batches(columns: list[str]) -> Iterator[Any]:
+        with reader.pop() if reader else RecordBatchReader.from_stream(X) as opened:
+            yield from opened
+
+    return Table(reader[0].schema, batches)
+
+
+def _of_lazy(X: Any) -> Table:
+    if not hasattr(X, "collect_batches"):
+        raise TypeError(
+            "X must be a lazy frame of a polars with LazyFrame.collect_batches, got one of an older polars: write it "
+            "to a file with .sink_parquet(path), and give that"
+        )
+    import polars
+
+    def batches(columns: list[str]) -> Iterator[Any]:
+        frames = X.select(columns).collect_batches(chunk_size=BATCH_ROWS, maintain_order=True)
+        for frame in frames:
+            yield from frame.to_arrow().to_batches()
+
+    return Table(polars.DataFrame(schema=X.collect_schema()).to_arrow().schema, batches)
+
+
+def _of_dataset(X: Any) -> Table:
+    from pyarrow.dataset import ParquetFileFormat, ParquetFragmentScanOptions
+
+    options = {"batch_size": BATCH_ROWS, "batch_readahead": 1, "fragment_readahead": 1}
+    if isinstance(getattr(X, "format", None), ParquetFileFormat):
+        # Of a file of Parquet no more than 1 MiB of a column is read at once, so that memory stays small.
+        options["fragment_scan_options"] = ParquetFragmentScanOptions(
+            use_buffered_stream=True, buffer_size=1 << 20, pre_buffer=False
+        )
+    is_local = getattr(getattr(X, "filesystem", None), "type_name", "") == "local"
+    return Table(X.schema, lambda columns: X.to_batches(columns=columns, **options), X.files if is_local else None)
+
+
+def _dataset_of_files(X: Any) -> Any:
+    """The dataset of the files of Parquet that a path, a pattern or a list of paths names."""
+    from pyarrow import ArrowInvalid, dataset
+
+    paths = [os.fspath(path) for path in (X if isinstance(X, (list, tuple)) else [X])]
+    found = [
+        file
+        for path in paths
+        for file in (sorted(glob.glob(path)) if glob.has_magic(path) and not os.path.exists(path) else [path])
+    ]
+    missing = [path for path in found if not os.path.exists(path)]
+    if missing or not found:
+        raise FileNotFoundError(f"X names a file that does not exist: {(missing or paths)[0]!r}")
+    try:
+        table = dataset.dataset(found if len(found) > 1 else found[0], format="parquet")
+        _check_files(table)
+    except ArrowInvalid as error:
+        why = str(error).splitlines()[0]
+        raise ValueError(f"X must name files of Parquet, got {paths[0]!r}: {why}; of CSV, see gradstep.train") from None
+    return table
+
+
+def _check_files(table: Any) -> None:
+    """Raise unless all files have the same columns, of the same types."""
+    for fragment in table.get_fragments():
+        for field in table.schema:
+            place = fragment.physical_schema.get_field_index(field.name)
+            type = fragment.physical_schema.field(place).type if place >= 0 else "none"
+            if type != field.type and field.name not in _partitions(table, fragment):
+                raise ValueError(
+                    f"X must have files of the same columns and types, got column {field.name!r} as {type} in "
+                    f"{fragment.path} and as {field.type} in the first"
+                )
+        if more := set(fragment.physical_schema.names) - set(table.schema.names):
+            raise ValueError(
+                f"X must have files of the same columns and types, got column {min(more)!r} in {fragment.path} and not "
+                "in the first"
+            )
+
+
+def _partitions(table: Any, fragment: Any) -> Any:
+    """The columns of the table that a file has in its path and not in itself."""
+    from pyarrow import dataset
+
+    return dataset.get_partition_keys(fragment.partition_expression)
+
+
+def _needed() -> Any:
+    from gradstep._extras import extra
+
+    return extra("parquet", "X is read with pyarrow", "pyarrow")

@@ -1,0 +1,225 @@
+"""Blocks of rows, cut into the chunks that native code asks for, on a thread ahead of it; and kept on a disk."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from gradstep._arrays import Array
+from gradstep._options import kind
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+AHEAD = 2
+"""Chunks that are made, or wait, while native code computes with the one before them."""
+
+
+class Block(NamedTuple):
+    """Some rows of a source, next to those of the block before."""
+
+    rows: int
+    copy: Callable[[Array, int], None]
+    """``copy(out, first)`` writes rows of the block to `out`, from its row `first` on."""
+
+
+class Rows(NamedTuple):
+    """The features of a source, which can be read again and again."""
+
+    blocks: Callable[[], Iterator[Block]]
+    """A new iterator of the blocks each time."""
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    by_columns: bool
+    """Whether blocks hold the numbers of a column next to each other."""
+    on_a_thread: bool
+    """Whether blocks may be made on another thread than the caller's."""
+
+
+class Reader:
+    """Rows by their numbers, in ascending order, and from row 0 again for every pass; to be used in a ``with``.
+
+    A call returns an array of shape (count, n), which holds until the next call.
+
+    Parameters
+    ----------
+    rows : Rows
+        The rows.
+    cache : str or path, optional
+        A folder: the first pass writes the rows to a file there, and those after it read that file.
+    """
+
+    def __init__(self, rows: Rows, cache: Any = None) -> None:
+        self._rows = rows
+        self._cut = _Cut(rows)
+        self._kept = None if cache is None else _Kept(cache, rows)
+        self._free: list[Array] = []
+        self._lent: Array | None = None
+        self._pending: deque[tuple[int, int, Future[Array]]] = deque()
+        self._size = 0
+        self._thread: Any = None
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._thread is not None:
+            self._thread.shutdown(cancel_futures=True)
+        self._cut.close()
+        if self._kept is not None:
+            self._kept.close()
+
+    def __call__(self, first: int, count: int) -> Array:
+        if self._lent is not None:
+            self._free.append(self._lent)
+        if first == 0:
+            self._size = count
+        if self._rows.on_a_thread:
+            self._lent = self._from_thread(first, count)
+        else:
+            self._lent = self._made(first, count, self._memory())
+        return self._shaped(self._lent, count)
+
+    def _from_thread(self, first: int, count: int) -> Array:
+        if self._thread is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._thread = ThreadPoolExecutor(1, "gradstep-read")
+        if not self._pending or self._pending[0][:2] != (first, count):  # after an error in the middle of a pass
+            self._forget()
+            self._submit(first, count)
+        future = self._pending.popleft()[2]
+        while len(self._pending) < AHEAD:
+            last, rows, _ = self._pending[-1] if self._pending else (first, count, future)
+            following = (last + rows) % self._rows.shape[0]  # of the next pass, after the last rows
+            self._submit(following, min(self._size, self._rows.shape[0] - following))
+        return future.result()
+
+    def _submit(self, first: int, count: int) -> None:
+        self._pending.append((first, count, self._thread.submit(self._made, first, count, self._memory())))
+
+    def _forget(self) -> None:
+        for _, _, future in self._pending:
+            if not future.cancel():
+                future.exception()  # waits for it
+        self._pending.clear()
+
+    def _memory(self) -> Array:
+        return self._free.pop() if self._free else np.empty(self._size * self._rows.shape[1], self._rows.dtype)
+
+    def _shaped(self, memory: Array, count: int) -> Array:
+        columns = self._rows.shape[1]
+        used = memory[: count * columns]
+        return used.reshape(columns, count).T if self._rows.by_columns else used.reshape(count, columns)
+
+    def _made(self, first: int, count: int, memory: Array) -> Array:
+        """Write these rows to `memory`: from the file that keeps them, or from the source, and then to that file."""
+        if self._kept is not None and self._kept.has_all:
+            self._kept.read(first, memory[: count * self._rows.shape[1]])
+            return memory
+        self._cut.fill(first, self._shaped(memory, count))
+        if self._kept is not None:
+            self._kept.write(first, memory[: count * self._rows.shape[1]])
+        return memory
+
+
+class _Cut:
+    """Rows by their numbers, ascending, from blocks of any size."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self._blocks: Iterator[Block] = iter(())
+        self._block: Block | None = None
+        self._next = 0
+        """The next row of the source."""
+        self._within = 0
+        """Its number in the block."""
+
+    def close(self) -> None:
+        """Let go of what the blocks are read from."""
+        if hasattr(self._blocks, "close"):
+            self._blocks.close()
+        self._blocks, self._block = iter(()), None
+
+    def fill(self, first: int, out: Array) -> None:
+        """Write the rows from `first` on to `out`."""
+        if first == 0:
+            self.close()
+            self._blocks, self._next = iter(self._rows.blocks()), 0
+        filled = 0
+        while filled < len(out):
+            if self._block is None:
+                self._block, self._within = self._following(), 0
+            taken = min(self._block.rows - self._within, len(out) - filled)
+            self._block.copy(out[filled : filled + taken], self._within)
+            filled += taken
+            self._next += taken
+            self._within += taken
+            if self._within == self._block.rows:
+                self._block = None
+        if self._next == self._rows.shape[0]:
+            if self._block is not None or any(block.rows for block in self._blocks):
+                raise ValueError(f"{self._expected()}, got more")
+            self.close()
+
+    def _following(self) -> Block:
+        for block in self._blocks:
+            if block.rows:
+                return block
+        raise ValueError(f"{self._expected()}, got {self._next}: a function must return a new iterator each time")
+
+    def _expected(self) -> str:
+        return f"X must have {self._rows.shape[0]} rows whenever it is read, as the first time"
+
+
+class _Kept:
+    """A file without a name that holds the numbers of all rows, in the order in which chunks have them.
+
+    It goes away with the process, however that ends.
+    """
+
+    def __init__(self, folder: Any, rows: Rows) -> None:
+        import shutil
+        import tempfile
+
+        if not isinstance(folder, (str, os.PathLike)):
+            raise TypeError(f"cache must be the path of a folder, got {kind(folder)}")
+        if not os.path.isdir(folder):
+            raise ValueError(f"cache must be a folder that exists, got {os.fspath(folder)!r}")
+        m, n = rows.shape
+        self._item, self._columns = rows.dtype.itemsize, n
+        self._bytes = m * n * self._item
+        free = shutil.disk_usage(folder).free
+        if free < self._bytes:
+            raise ValueError(
+                f"cache must be a folder on a disk with room for the rows, {self._bytes / 1e9:.3g} GB, got "
+                f"{os.fspath(folder)!r} with {free / 1e9:.3g} GB"
+            )
+        self._file: Any = tempfile.TemporaryFile(dir=os.fspath(folder), prefix="gradstep-", buffering=0)  # noqa: SIM115
+        self.has_all = False
+
+    def close(self) -> None:
+        """Remove the file."""
+        self._file.close()
+
+    def write(self, first: int, numbers: Array) -> None:
+        """Keep the numbers of the rows from `first` on."""
+        self._go_through(first, numbers, self._file.write)
+        self.has_all = self._file.tell() == self._bytes
+
+    def read(self, first: int, numbers: Array) -> None:
+        """Read the numbers of the rows from `first` on."""
+        self._go_through(first, numbers, self._file.readinto)
+
+    def _go_through(self, first: int, numbers: Array, move: Callable[[memoryview], int | None]) -> None:
+        self._file.seek(first * self._columns * self._item)
+        rest = numbers.view(np.uint8).data
+        while rest:
+            moved = move(rest)
+            if not moved:
+                raise OSError(f"cache: the file ended {len(rest)} bytes early")
+            rest = rest[moved:]
