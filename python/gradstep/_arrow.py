@@ -71,7 +71,7 @@ def table_of(X: Any) -> Table:
         )
     if is_stream(X):
         return _of_stream(X)
-    return _of_dataset(_dataset_of_files(X))
+    return _of_files(X)
 
 
 def _of_call(X: Callable[[], Any]) -> Table:
@@ -116,21 +116,14 @@ def _of_lazy(X: Any) -> Table:
 
 
 def _of_dataset(X: Any) -> Table:
-    from pyarrow.dataset import ParquetFileFormat, ParquetFragmentScanOptions
-
     options = {"batch_size": BATCH_ROWS, "batch_readahead": 1, "fragment_readahead": 1}
-    if isinstance(getattr(X, "format", None), ParquetFileFormat):
-        # Of a file of Parquet no more than 1 MiB of a column is read at once, so that memory stays small.
-        options["fragment_scan_options"] = ParquetFragmentScanOptions(
-            use_buffered_stream=True, buffer_size=1 << 20, pre_buffer=False
-        )
-    is_local = getattr(getattr(X, "filesystem", None), "type_name", "") == "local"
-    return Table(X.schema, lambda columns: X.to_batches(columns=columns, **options), X.files if is_local else None)
+    return Table(X.schema, lambda columns: X.to_batches(columns=columns, **options))
 
 
-def _dataset_of_files(X: Any) -> Any:
-    """The dataset of the files of Parquet that a path, a pattern or a list of paths names."""
+def _of_files(X: Any) -> Table:
+    """The table of the files of Parquet that a path, a pattern or a list of paths names."""
     from pyarrow import ArrowInvalid, dataset
+    from pyarrow.parquet import ParquetFile
 
     paths = [os.fspath(path) for path in (X if isinstance(X, (list, tuple)) else [X])]
     found = [
@@ -142,37 +135,42 @@ def _dataset_of_files(X: Any) -> Any:
     if missing or not found:
         raise FileNotFoundError(f"X names a file that does not exist: {(missing or paths)[0]!r}")
     try:
-        table = dataset.dataset(found if len(found) > 1 else found[0], format="parquet")
-        _check_files(table)
+        fragments = list(dataset.dataset(found if len(found) > 1 else found[0], format="parquet").get_fragments())
+        if not fragments:
+            raise FileNotFoundError(f"X names a folder without files: {found[0]!r}")
+        schema = fragments[0].physical_schema
+        for fragment in fragments:
+            _check_file(fragment, schema)
     except ArrowInvalid as error:
         why = str(error).splitlines()[0]
         raise ValueError(f"X must name files of Parquet, got {paths[0]!r}: {why}; of CSV, see gradstep.train") from None
-    return table
+    files = [fragment.path for fragment in fragments]
+
+    def batches(columns: list[str]) -> Iterator[Any]:
+        for file in files:
+            # 256 KiB of each column are read at once, and a batch is decoded when it is asked for: little memory.
+            with ParquetFile(file, buffer_size=1 << 18, pre_buffer=False) as opened:
+                yield from opened.iter_batches(BATCH_ROWS, columns=columns, use_threads=True)
+
+    return Table(schema, batches, files)
 
 
-def _check_files(table: Any) -> None:
-    """Raise unless all files have the same columns, of the same types."""
-    for fragment in table.get_fragments():
-        for field in table.schema:
-            place = fragment.physical_schema.get_field_index(field.name)
-            type = fragment.physical_schema.field(place).type if place >= 0 else "none"
-            if type != field.type and field.name not in _partitions(table, fragment):
-                raise ValueError(
-                    f"X must have files of the same columns and types, got column {field.name!r} as {type} in "
-                    f"{fragment.path} and as {field.type} in the first"
-                )
-        if more := set(fragment.physical_schema.names) - set(table.schema.names):
+def _check_file(fragment: Any, schema: Any) -> None:
+    """Raise unless a file has the columns of this schema, of the same types."""
+    own = fragment.physical_schema
+    for field in schema:
+        place = own.get_field_index(field.name)
+        type = own.field(place).type if place >= 0 else "none"
+        if type != field.type:
             raise ValueError(
-                f"X must have files of the same columns and types, got column {min(more)!r} in {fragment.path} and not "
-                "in the first"
+                f"X must have files of the same columns and types, got column {field.name!r} as {type} in "
+                f"{fragment.path} and as {field.type} in the first"
             )
-
-
-def _partitions(table: Any, fragment: Any) -> Any:
-    """The columns of the table that a file has in its path and not in itself."""
-    from pyarrow import dataset
-
-    return dataset.get_partition_keys(fragment.partition_expression)
+    if more := set(own.names) - set(schema.names):
+        raise ValueError(
+            f"X must have files of the same columns and types, got column {min(more)!r} in {fragment.path} and not in "
+            "the first"
+        )
 
 
 def _needed() -> Any:

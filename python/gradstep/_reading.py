@@ -55,21 +55,22 @@ class Reader:
 
     def __init__(self, rows: Rows, cache: Any = None) -> None:
         self._rows = rows
-        self._cut = _Cut(rows)
+        self._threads = _Threads() if rows.on_a_thread else None
+        self._cut = _Cut(rows, self._threads)
         self._kept = None if cache is None else _Kept(cache, rows)
         self._free: list[Array] = []
         self._lent: Array | None = None
         self._pending: deque[tuple[int, int, Future[Array]]] = deque()
         self._size = 0
-        self._thread: Any = None
 
     def __enter__(self) -> Reader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._thread is not None:
-            self._thread.shutdown(cancel_futures=True)
+        self._forget()
         self._cut.close()
+        if self._threads is not None:
+            self._threads.end()
         if self._kept is not None:
             self._kept.close()
 
@@ -78,29 +79,26 @@ class Reader:
             self._free.append(self._lent)
         if first == 0:
             self._size = count
-        if self._rows.on_a_thread:
-            self._lent = self._from_thread(first, count)
-        else:
+        if self._threads is None:
             self._lent = self._made(first, count, self._memory())
+        else:
+            self._lent = self._from_thread(self._threads, first, count)
         return self._shaped(self._lent, count)
 
-    def _from_thread(self, first: int, count: int) -> Array:
-        if self._thread is None:
-            from concurrent.futures import ThreadPoolExecutor
+    def _from_thread(self, threads: _Threads, first: int, count: int) -> Array:
+        def submit(first: int, count: int) -> None:
+            future = threads.chunks.submit(self._made, first, count, self._memory())
+            self._pending.append((first, count, future))
 
-            self._thread = ThreadPoolExecutor(1, "gradstep-read")
         if not self._pending or self._pending[0][:2] != (first, count):  # after an error in the middle of a pass
             self._forget()
-            self._submit(first, count)
+            submit(first, count)
         future = self._pending.popleft()[2]
         while len(self._pending) < AHEAD:
             last, rows, _ = self._pending[-1] if self._pending else (first, count, future)
             following = (last + rows) % self._rows.shape[0]  # of the next pass, after the last rows
-            self._submit(following, min(self._size, self._rows.shape[0] - following))
+            submit(following, min(self._size, self._rows.shape[0] - following))
         return future.result()
-
-    def _submit(self, first: int, count: int) -> None:
-        self._pending.append((first, count, self._thread.submit(self._made, first, count, self._memory())))
 
     def _forget(self) -> None:
         for _, _, future in self._pending:
@@ -127,11 +125,39 @@ class Reader:
         return memory
 
 
+class _Threads:
+    """The threads that read: one gets blocks, the other cuts chunks out of them."""
+
+    def __init__(self) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
+        self.blocks = ThreadPoolExecutor(1, "gradstep-blocks")
+        self.chunks = ThreadPoolExecutor(1, "gradstep-chunks")
+
+    def end(self) -> None:
+        """Wait for the end of both."""
+        self.chunks.shutdown()
+        self.blocks.shutdown()
+
+    def ahead(self, blocks: Iterator[Block]) -> Iterator[Block]:
+        """The blocks, of which one more is got while the last one is used."""
+        future = self.blocks.submit(next, blocks, None)
+        try:
+            while (block := future.result()) is not None:
+                future = self.blocks.submit(next, blocks, None)
+                yield block
+        finally:
+            future.exception()  # waits for it
+            if hasattr(blocks, "close"):
+                blocks.close()
+
+
 class _Cut:
     """Rows by their numbers, ascending, from blocks of any size."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Rows, threads: _Threads | None) -> None:
         self._rows = rows
+        self._threads = threads
         self._blocks: Iterator[Block] = iter(())
         self._block: Block | None = None
         self._next = 0
@@ -149,7 +175,9 @@ class _Cut:
         """Write the rows from `first` on to `out`."""
         if first == 0:
             self.close()
-            self._blocks, self._next = iter(self._rows.blocks()), 0
+            self._blocks, self._next = self._rows.blocks(), 0
+            if self._threads is not None:
+                self._blocks = self._threads.ahead(self._blocks)
         filled = 0
         while filled < len(out):
             if self._block is None:
