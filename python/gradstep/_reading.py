@@ -15,8 +15,8 @@ from gradstep._options import kind
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-AHEAD = 2
-"""Chunks that are made, or wait, while native code computes with the one before them."""
+AHEAD = 1
+"""Chunks that are made, or wait, while native code computes with the one before."""
 
 
 class Block(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -29,8 +30,15 @@ def both():
 """What the scripts begin with. `both()` is a call that stays in its thread and one that starts others."""
 
 
-def run(script: str, timeout: float = 60) -> str:
+def run(script: str, timeout: float = 60, **environment: str) -> str:
     code = PROBLEM + textwrap.dedent(script)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=timeout, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env={**os.environ, **environment},
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout

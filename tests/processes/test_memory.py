@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -87,3 +88,35 @@ def test_ten_thousand_calls_leave_no_memory_behind() -> None:
     if not sys.platform.startswith("linux"):
         pytest.skip("there is no way to ask how much memory a process holds")
     assert int(run(script, 120)) < 4 << 20
+
+
+@posix
+@pytest.mark.parametrize("options", ["", ", cache=folder"])
+def test_a_file_larger_than_the_memory_is_fitted(tmp_path: Path, options: str) -> None:
+    """Features of 470 MB, in a process that may take 320 MB more, 115 MB of them for a sample of the rows."""
+    pytest.importorskip("pyarrow.parquet", exc_type=ImportError)
+    script = f"""
+        import resource
+        import pyarrow, pyarrow.parquet
+        folder = {str(tmp_path)!r}
+        rows, columns = 1 << 21, 28
+        schema = pyarrow.schema([(f"x{{j}}", pyarrow.float64()) for j in range(columns)] + [("y", pyarrow.int8())])
+        with pyarrow.parquet.ParquetWriter(folder + "/rows.parquet", schema, compression="none") as writer:
+            for _ in range(16):
+                X = random.normal(size=(rows // 16, columns)).round(2)
+                y = (X[:, 0] - X[:, 1] + random.logistic(size=len(X)) > 0).astype(np.int8)
+                writer.write_table(pyarrow.table([*X.T, y], schema=schema))
+        del X, y
+        with open("/proc/self/status") as file:
+            used = next(int(line.split()[1]) << 10 for line in file if line.startswith("VmData"))
+        resource.setrlimit(resource.RLIMIT_DATA, (used + (320 << 20),) * 2)
+        try:
+            np.ones((rows, columns))
+        except MemoryError:
+            best = gradstep.fit(folder + "/rows.parquet", "y", l2=1e-4{options})
+            print(best.converged, os.listdir(folder))
+    """
+    if not sys.platform.startswith("linux"):
+        pytest.skip("there is no way to ask how much memory a process holds")
+    with_little_reserved = {"ARROW_DEFAULT_MEMORY_POOL": "system", "OPENBLAS_NUM_THREADS": "1"}
+    assert run(script, 300, **with_little_reserved) == "True ['rows.parquet']\n"
