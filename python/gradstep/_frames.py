@@ -5,6 +5,7 @@ No library of frames is imported but to convert one that is none of these.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from importlib import import_module
@@ -41,13 +42,22 @@ def frame_of(value: Any, name: str = "X") -> Any:
     Raises
     ------
     TypeError
-        If a protocol is there, but nothing that reads it; or if it is a frame of polars that is not yet computed.
+        If a protocol is there, but nothing that reads it; or if it is a frame of polars that is not yet computed, or
+        names or makes rows that only `gradstep.fit` reads.
     """
     if isinstance(value, np.ndarray):
         return None
+    if name == "X" and (isinstance(value, (str, os.PathLike)) or _is_function(value)):
+        raise TypeError(
+            f"X must be an array of real numbers, got {kind(value)}: gradstep.fit alone reads files, and the batches "
+            "of a function"
+        )
     if any(is_of(value, package) for package in KNOWN):
         if kind(value) == "LazyFrame":
-            raise TypeError(f"{name} must be an array of real numbers, got LazyFrame: .collect() makes a frame of it")
+            raise TypeError(
+                f"{name} must be an array of real numbers, got LazyFrame: .collect() makes a frame of it; gradstep.fit "
+                "reads it in batches where y is the name of a column"
+            )
         return value if len(getattr(value, "shape", ())) == 2 and hasattr(value, "columns") else None
     protocol = next((name for name in READERS if hasattr(value, name)), None)
     if protocol is None:
@@ -60,6 +70,10 @@ def frame_of(value: Any, name: str = "X") -> Any:
     raise TypeError(
         f"{name} must be a frame of pandas, polars or pyarrow, or come with pyarrow installed, got {kind(value)}"
     )
+
+
+def _is_function(value: Any) -> bool:
+    return callable(value) and not hasattr(value, "__array__") and not any(hasattr(value, name) for name in READERS)
 
 
 def column_names(value: Any) -> list[Any] | None:

@@ -185,6 +185,7 @@ def path(
     (array([ 4, 17]), 0.16, True)
     """
     l1_ratio = number("l1_ratio", l1_ratio)
+    matrix = features(X)
     if not 0 <= l1_ratio <= 1:
         raise ValueError(f"l1_ratio must be between 0 and 1, got {l1_ratio:g}")
     options: dict[str, Any] = {
@@ -222,7 +223,7 @@ def path(
     return Path(
         strengths=grid[: len(found)],
         l1_ratio=l1_ratio,
-        weights=np.stack(weights) if isinstance(features(X), np.ndarray) or weights[0].ndim > 1 else _sparse(weights),
+        weights=np.stack(weights) if isinstance(matrix, np.ndarray) or weights[0].ndim > 1 else _sparse(weights),
         bias=np.array([best.bias for best in found], np.float64),
         loss=np.array([best.loss for best in found]),
         objective=np.array([best.objective for best in found]),

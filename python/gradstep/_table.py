@@ -241,7 +241,7 @@ def of_data(
         return read(Path(data), header, names, format, meant([*as_text]), PYTHON)
     if isinstance(data, pl.LazyFrame):
         data = data.collect()
-    if not isinstance(data, Mapping) and (frame := frame_of(data)) is not None:
+    if not isinstance(data, Mapping) and (frame := frame_of(data, argument)) is not None:
         data = frame
     if (columns := frame_columns(data)) is None:
         raise TypeError(f"{argument} must be a path, a data frame, or a mapping of names to columns, got {kind(data)}")
@@ -287,6 +287,7 @@ def _unzipped(path: Path, source: BinaryIO) -> BinaryIO:
 def _read_parquet(path: Path, source: BinaryIO, spelling: Spelling) -> Table:
     try:
         with _silence():
+            _check_size(path, source)
             frame = pl.read_parquet(source)
     except pl.exceptions.DuplicateError as error:
         raise ValueError(f"{path}: {error}") from None
@@ -295,6 +296,28 @@ def _read_parquet(path: Path, source: BinaryIO, spelling: Spelling) -> Table:
     return Table(
         str(path), frame.drop(name for name in frame.columns if re.match(_ROW_LABELS, name)), spelling=spelling
     )
+
+
+def _check_size(path: Path, source: BinaryIO) -> None:
+    """Raise if a file of Parquet needs more than half of the memory: features are made of its columns beside them."""
+    rows = pl.scan_parquet(source).select(pl.len()).collect().item()
+    source.seek(0)
+    columns = len(pl.read_parquet_schema(source))
+    source.seek(0)
+    needed, memory = 8 * rows * columns, _memory()
+    if memory is not None and 2 * needed > memory:
+        raise ValueError(
+            f"{path}: has {rows} rows of {columns} columns, {needed / 1e9:.3g} GB as numbers, more than half of "
+            f"the memory of {memory / 1e9:.3g} GB: in Python, gradstep.fit reads a file of numbers in batches"
+        )
+
+
+def _memory() -> int | None:
+    """The bytes of memory of this machine; None if it does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
 
 
 def _read_csv(

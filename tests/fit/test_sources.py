@@ -284,3 +284,33 @@ def test_labels_and_weights_of_a_file_may_be_of_any_type(tmp_path: Path, dtype: 
     table = pyarrow.table(columns | {"y": y.astype(dtype), "s": s.astype(dtype)})
     want = gradstep.fit(X, y.astype(float), sample_weight=s.astype(dtype).astype(float), l2=0.1)
     assert numbers(gradstep.fit(table, "y", sample_weight="s", l2=0.1)) == numbers(want)
+
+
+@pytest.mark.parametrize("rows", ["rows.parquet", Path("rows.parquet"), lambda: iter([])])
+def test_what_takes_arrays_says_that_fit_reads_files(rows: Any) -> None:
+    fitted = gradstep.fit([[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1], l2=0.1)
+    for call in (
+        lambda: gradstep.Trainer(0.1, 1).fit(rows, "y"),
+        lambda: gradstep.path(rows, "y"),
+        lambda: gradstep.loss(rows, [0, 1], [1.0]),
+        lambda: fitted.predict(rows),
+    ):
+        with pytest.raises(TypeError, match=r"^X must be .*, got .*: gradstep\.fit alone reads files"):
+            call()
+
+
+@pytest.mark.parametrize("name", ["LogisticRegression", "LogisticRegressionCV"])
+def test_estimators_say_that_fit_reads_files(name: str) -> None:
+    pytest.importorskip("sklearn")
+    with pytest.raises(TypeError, match=r"^X must be .*, got str: gradstep\.fit alone reads files"):
+        getattr(gradstep, name)().fit("rows.parquet", "y")
+
+
+def test_train_says_that_a_file_is_too_large_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame({"a": [0.0, 1.0, 2.0, 3.0], "y": [0, 1, 0, 1]})
+    frame.write_parquet(tmp_path / "rows.parquet")
+    gradstep.train(tmp_path / "rows.parquet", "y", l2=0.1)
+    monkeypatch.setattr("gradstep._table._memory", lambda: 127)
+    with pytest.raises(ValueError, match=r"rows\.parquet: has 4 rows of 2 columns, 6\.4e-08 GB .* gradstep\.fit reads"):
+        gradstep.train(tmp_path / "rows.parquet", "y", l2=0.1)

@@ -52,15 +52,20 @@ def check_that_it_ends(script: str, seconds: float) -> None:
         "gradstep.covariance(wide, np.zeros(2000))",
         "gradstep.loss_gradient(X, y, np.zeros(30), n_threads=1)",
         "gradstep.LogisticRegression(tol=0).fit(X, classes)",
+        "gradstep.fit(maps, y, tol=0)",
+        "gradstep.fit(lambda: ((part, y[:100_000]) for part in maps), None, tol=0)",
     ],
 )
 def test_ctrl_c_ends_long_work(call: str) -> None:
     script = PROBLEM + textwrap.dedent(f"""
-        import scipy.sparse
+        import scipy.sparse, tempfile
         X = random.normal(size=(400_000, 30))
         y, classes = random.integers(0, 2, 400_000), random.integers(0, 5, 400_000)
         wide = random.normal(size=(20_000, 2000))
         gradstep.LogisticRegression  # what it imports takes its time
+        maps = [np.memmap(tempfile.TemporaryFile(), float, "w+", shape=(100_000, 30)) for _ in range(4)]
+        for part in maps:
+            part[...] = random.normal(size=part.shape)
         print("ready", flush=True)
         try:
             while True:
