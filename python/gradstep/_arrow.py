@@ -122,29 +122,21 @@ def _of_dataset(X: Any) -> Table:
 
 def _of_files(X: Any) -> Table:
     """The table of the files of Parquet that a path, a pattern or a list of paths names."""
-    from pyarrow import ArrowInvalid, dataset
-    from pyarrow.parquet import ParquetFile
+    from pyarrow import ArrowInvalid
+    from pyarrow.parquet import ParquetFile, read_schema  # pyarrow.dataset takes a second to be imported
 
     paths = [os.fspath(path) for path in (X if isinstance(X, (list, tuple)) else [X])]
-    found = [
-        file
-        for path in paths
-        for file in (sorted(glob.glob(path)) if glob.has_magic(path) and not os.path.exists(path) else [path])
-    ]
-    missing = [path for path in found if not os.path.exists(path)]
-    if missing or not found:
+    files = [file for path in paths for file in _files_of(path)]
+    missing = [file for file in files if not os.path.exists(file)]
+    if missing or not files:
         raise FileNotFoundError(f"X names a file that does not exist: {(missing or paths)[0]!r}")
     try:
-        fragments = list(dataset.dataset(found if len(found) > 1 else found[0], format="parquet").get_fragments())
-        if not fragments:
-            raise FileNotFoundError(f"X names a folder without files: {found[0]!r}")
-        schema = fragments[0].physical_schema
-        for fragment in fragments:
-            _check_file(fragment, schema)
+        schema = read_schema(files[0])
+        for file in files:
+            _check_file(file, read_schema(file), schema)
     except ArrowInvalid as error:
         why = str(error).splitlines()[0]
         raise ValueError(f"X must name files of Parquet, got {paths[0]!r}: {why}; of CSV, see gradstep.train") from None
-    files = [fragment.path for fragment in fragments]
 
     def batches(columns: list[str]) -> Iterator[Any]:
         for file in files:
@@ -155,21 +147,29 @@ def _of_files(X: Any) -> Table:
     return Table(schema, batches, files)
 
 
-def _check_file(fragment: Any, schema: Any) -> None:
-    """Raise unless a file has the columns of this schema, of the same types."""
-    own = fragment.physical_schema
+def _files_of(path: str) -> list[str]:
+    """The files that a path, a pattern or a folder names, sorted; of a folder those below it, but for hidden ones."""
+    if os.path.isdir(path):
+        below = sorted(glob.glob(os.path.join(glob.escape(path), "**"), recursive=True))
+        parts = [os.path.relpath(file, path).split(os.sep) for file in below]
+        hidden = [any(part.startswith((".", "_")) for part in names) for names in parts]
+        return [file for file, is_hidden in zip(below, hidden, strict=True) if os.path.isfile(file) and not is_hidden]
+    return sorted(glob.glob(path)) if glob.has_magic(path) and not os.path.exists(path) else [path]
+
+
+def _check_file(file: str, own: Any, schema: Any) -> None:
+    """Raise unless the schema of a file has the columns of the first one's, of the same types."""
     for field in schema:
         place = own.get_field_index(field.name)
         type = own.field(place).type if place >= 0 else "none"
         if type != field.type:
             raise ValueError(
-                f"X must have files of the same columns and types, got column {field.name!r} as {type} in "
-                f"{fragment.path} and as {field.type} in the first"
+                f"X must have files of the same columns and types, got column {field.name!r} as {type} in {file} and "
+                f"as {field.type} in the first"
             )
     if more := set(own.names) - set(schema.names):
         raise ValueError(
-            f"X must have files of the same columns and types, got column {min(more)!r} in {fragment.path} and not in "
-            "the first"
+            f"X must have files of the same columns and types, got column {min(more)!r} in {file} and not in the first"
         )
 
 

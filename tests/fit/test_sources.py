@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -81,11 +82,17 @@ def test_parquet_gives_the_bits_of_arrays(problem: Any, tmp_path: Path, rows: in
     parquet.write_table(table, tmp_path / "all.parquet", row_group_size=rows)
     for k, at in enumerate(range(0, len(y), len(y) // 2 + 1)):
         parquet.write_table(table.slice(at, len(y) // 2 + 1), tmp_path / f"part{k}.parquet", row_group_size=rows)
+    (tmp_path / "parts" / "second").mkdir(parents=True)
+    (tmp_path / "parts" / "_log").mkdir()
+    (tmp_path / "parts" / "_log" / "1").write_text("no rows")
+    shutil.copy(tmp_path / "part0.parquet", tmp_path / "parts" / "first")
+    shutil.copy(tmp_path / "part1.parquet", tmp_path / "parts" / "second" / "rows")
     want = gradstep.fit(X, y, sample_weight=s, l2=1e-3)
     for source in (
         tmp_path / "all.parquet",
         str(tmp_path / "part*.parquet"),
         [tmp_path / "part0.parquet", tmp_path / "part1.parquet"],
+        tmp_path / "parts",
         datasets.dataset(tmp_path / "all.parquet"),
         datasets.dataset(table),
     ):
