@@ -11,7 +11,9 @@ from gradstep._descent import Options
 from gradstep._optimum import FitOptions
 
 __all__ = [
+    "UNIT",
     "__version__",
+    "answer",
     "check_descent",
     "configuration",
     "covariance",
@@ -32,6 +34,7 @@ __all__ = [
     "softmax",
 ]
 
+UNIT: int
 __version__: str
 
 _X: TypeAlias = Array | Parts
@@ -69,7 +72,7 @@ def covariance(
     x: _X, weights: Array, bias: float, sample_weight: Array | None, fit_bias: bool, n_threads: int | None
 ) -> NDArray[np.float64]: ...
 def fit(
-    x: _X,
+    x: _X | tuple[Callable[..., Any], bool, int, bool, Any],
     y: Array,
     of_rows: list[Array | None],
     given: FitOptions,
@@ -81,6 +84,15 @@ def fit_many(
     fits: list[tuple[Array, list[Array | None], FitOptions, tuple[Array | None, _Bias | None]]],
     n_threads: int | None,
 ) -> list[dict[str, Any]]: ...
+def answer(
+    request: bytes,
+    first: int,
+    x: Array,
+    y: Array,
+    of_rows: list[Array | None],
+    is_single: bool,
+    n_threads: int | None,
+) -> bytes: ...
 def check_descent(given: Options) -> None: ...
 def descend(
     given: Options,

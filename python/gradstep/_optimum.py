@@ -13,12 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from gradstep import _native
 from gradstep._arrays import Array, Features, Parts, explained, features, optional_real, parameters, real
+from gradstep._distant import Distant
 from gradstep._docs import documented_fields, suggests_names
 from gradstep._fitted import Fitted, StopReason
 from gradstep._frames import feature_names
 from gradstep._options import flag, number, observer, optional_count, optional_number, text, word
 from gradstep._reading import Reader
-from gradstep._sources import is_source, opened
+from gradstep._sources import Source, is_source, opened
 
 GAP_TOL = 1e-8
 MAX_PASSES = 1000.0
@@ -258,6 +259,7 @@ def fit(
     n_threads: int | None = None,
     callback: Callable[[Iteration], bool | None] | None = None,
     cache: str | os.PathLike[str] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> Optimum:
     """The weights and bias that minimise E + l1 ||w||₁ + (l2/2) ||w||², and a proof of how close they are.
 
@@ -333,6 +335,10 @@ def fit(
     cache : str or path, optional
         A folder, where `X` is read in batches: the first read writes all features to a file there, and those after it
         read that file, which is as large as the features in memory, and is gone when the fit ends.
+    checkpoint : str or path, optional
+        A file, of rows that are read in batches. All that the fit learns of its rows is added to it; the same call with
+        that file then goes on where the fit was ended, and finds the same bits, without reading a row again for what is
+        in the file. It is removed when the fit returns, and stays if the fit raises or the program is killed.
 
     Returns
     -------
@@ -413,15 +419,18 @@ def fit(
         start = parameters(weights, bias)
     matrix: Any
     given: Any = X
-    reading = ExitStack()
-    if is_source(X, y):
-        given = source = opened(X, y, sample_weight, offset)
-        labels, of_rows, columns = source.y, [source.sample_weight, source.offset], source.rows.shape[1]
-        matrix = (reading.enter_context(Reader(source.rows, cache)), columns, source.is_single)
-        names = tuple(source.column_names) or None
+    distant: Source | Distant | None = None
+    if isinstance(X, Distant):
+        distant = X
+    elif is_source(X, y):
+        given = distant = opened(X, y, sample_weight, offset)
+    if distant is not None:
+        labels, of_rows = distant.y, [distant.sample_weight, distant.offset]
+        columns, names = distant.shape[1], tuple(distant.column_names) or None
     else:
-        if cache is not None:
-            raise ValueError(f"cache must be None where X is in memory, got {text(cache)}")
+        for name, folder in (("cache", cache), ("checkpoint", checkpoint)):
+            if folder is not None:
+                raise ValueError(f"{name} must be None where X is in memory, got {text(folder)}")
         matrix, labels = features(X), real("y", y)
         names = feature_names(X)
         of_rows = [optional_real("sample_weight", sample_weight), optional_real("offset", offset)]
@@ -445,7 +454,16 @@ def fit(
     )
     watching = observer(callback, lambda *seen: (Iteration._make(seen),))
     try:
-        with reading:
+        with ExitStack() as reading:
+            if distant is not None:
+                log = None
+                if checkpoint is not None:
+                    from gradstep._checkpoint import Checkpoint
+
+                    log = reading.enter_context(Checkpoint(checkpoint, _problem(distant, options, start)))
+                is_asked = isinstance(distant, Distant)
+                rows = distant.ask if is_asked else reading.enter_context(Reader(distant.rows, cache))
+                matrix = rows, is_asked, columns, distant.is_single, log
             found = _native.fit(matrix, labels, of_rows, options, start, watching)
     except ValueError as error:
         raise explained(error, given, labels) from None
@@ -504,6 +522,32 @@ def packed(found: dict[str, Any], names: tuple[str, ...] | None) -> Optimum:
         found["separation"] = Separation._make(found["separation"])
     found["aliased"] = tuple(map(Alias._make, found["aliased"]))
     return Optimum(**found, feature_names=names)
+
+
+def _problem(
+    rows: Source | Distant, options: FitOptions, start: tuple[Array | None, float | Array | None]
+) -> dict[str, Any]:
+    """What the answers of distant rows, and what they are asked, depend on. Threads and callbacks change neither."""
+    penalties, of_columns, firth, fit_bias, solver, gap_tol, tol, certify, max_passes, _ = options
+    names = ("penalty_factors", "prior", "lower", "upper")
+    return {
+        "columns": [rows.shape[1], *rows.column_names],
+        "is_single": rows.is_single,
+        "y": rows.y,
+        "sample_weight": rows.sample_weight,
+        "offset": rows.offset,
+        **dict(zip(("l1", "l2"), penalties, strict=True)),
+        **dict(zip(names, of_columns, strict=True)),
+        "firth": firth,
+        "fit_bias": fit_bias,
+        "solver": solver,
+        "gap_tol": gap_tol,
+        "tol": tol,
+        "certify": certify,
+        "max_passes": max_passes,
+        "weights": start[0],
+        "bias": start[1],
+    }
 
 
 def _per_column(columns: int, name: str, given: ArrayLike | None) -> Array | None:

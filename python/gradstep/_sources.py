@@ -41,6 +41,11 @@ class Source:
     column_names: list[str]
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """m and n."""
+        return self.rows.shape
+
+    @property
     def is_single(self) -> bool:
         """Whether the features are float32."""
         return self.rows.dtype == np.float32

@@ -158,6 +158,8 @@ pub enum Error {
         /// The kind of item: "updates to record", …
         unit: &'static str,
     },
+    /// A request about rows, or its answer, cannot be read.
+    Bytes,
     /// The monitor stopped the call between two pieces of work.
     Interrupted,
 }
@@ -310,6 +312,10 @@ impl fmt::Display for Error {
                 count,
                 unit,
             } => write!(f, "{argument} must fit into memory, got {count} {unit}"),
+            Error::Bytes => write!(
+                f,
+                "X must be read by one version of gradstep, got bytes that another one wrote"
+            ),
             Error::Interrupted => write!(f, "interrupted"),
         }
     }

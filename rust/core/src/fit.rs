@@ -18,7 +18,7 @@ use crate::solver::run::{FitObserver, Iteration, Record, Run};
 use crate::solver::stages::{self, Solution};
 use crate::solver::unpenalised;
 use crate::solver::view::Alias;
-use crate::source::{Arrays, Chunks, ReadRows, Source, Stopped, Together};
+use crate::source::{Arrays, Distant, DistantRows, Log, Source, Stopped, Together};
 use crate::start::Start;
 use crate::stop::StopReason;
 
@@ -259,21 +259,22 @@ impl FitObserver for Stopped<'_> {
     }
 }
 
-/// [`fit`] of rows that are read in chunks, many times, of which only one is in memory at a time. The result has the
-/// bits of [`fit`]'s. `labels` are those of the rows: [`Dataset::of_labels`].
+/// [`fit`] of rows that are on disk or on other machines, such as [`Chunks`](crate::Chunks). The result has the bits of
+/// [`fit`]'s. `labels` are those of the rows: [`Dataset::of_labels`]. With a log, it begins with what is recorded there.
 ///
 /// # Errors
 ///
-/// As [`fit`], and those of the reader.
-pub fn fit_rows<F: Float>(
-    reader: &dyn ReadRows<F>,
+/// As [`fit`], and those of the rows and of the log.
+pub fn fit_distant<F: Float>(
+    rows: &dyn DistantRows,
     labels: &Dataset<'_>,
+    log: Option<&dyn Log>,
     start: Start,
     options: &FitOptions,
     observer: &mut dyn FitObserver,
 ) -> Result<Optimum, Error> {
-    let chunks = Chunks::new(reader, *labels);
-    solve(&chunks, F::PRECISION, start, options, observer)
+    let source = Distant::new(rows, log, *labels);
+    solve(&source, F::PRECISION, start, options, observer)
 }
 
 /// [`fit`] over any source of rows. Weights and biases are rounded to `precision`.
@@ -476,7 +477,7 @@ fn by_gradient_descent(
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::cell::Cell;
+    use std::cell::{Cell, RefCell};
     use std::ops::Range;
 
     use super::*;
@@ -484,16 +485,44 @@ mod tests {
     use crate::matrix::Matrix;
     use crate::reduce::Unmonitored;
     use crate::shuffle::Random;
+    use crate::source::{Chunks, ReadRows, UNIT, answer};
     use crate::vector::Vector;
 
-    /// Rows in memory, and how many of them have been read.
+    /// Rows in memory that answer in parts of 1, 2, 3, 1, … units of rows, and how many rows have been read.
+    struct Uneven<'a> {
+        x: &'a Matrix<'a>,
+        labels: Dataset<'a>,
+        read: Cell<usize>,
+    }
+
+    impl DistantRows for Uneven<'_> {
+        fn ask(
+            &self,
+            request: &[u8],
+            job: &mut Job<'_>,
+            take: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
+        ) -> Result<(), Error> {
+            let m = self.x.rows();
+            self.read.set(self.read.get() + m);
+            let (mut first, mut units) = (0, 1);
+            while first < m {
+                let rows = first..m.min(first + units * UNIT);
+                let x = self.x.part(rows.clone());
+                let part = |rows: &Dataset<'_>| answer(request, first, &x, rows, job);
+                take(&self.labels.with_part(&x, rows, part)?)?;
+                (first, units) = (first + units * UNIT, units % 3 + 1);
+            }
+            Ok(())
+        }
+    }
+
     struct Counted {
         x: Vec<f64>,
         columns: usize,
         read: Cell<usize>,
     }
 
-    impl ReadRows<f64> for Counted {
+    impl ReadRows for Counted {
         fn read(
             &self,
             rows: Range<usize>,
@@ -506,6 +535,32 @@ mod tests {
                 rows.len(),
                 self.columns,
             )?)
+        }
+    }
+
+    /// Requests and their answers.
+    #[derive(Default)]
+    struct Recorded {
+        records: RefCell<Vec<(Vec<u8>, Vec<u8>)>>,
+        recalled: Cell<usize>,
+    }
+
+    impl Log for Recorded {
+        fn recall(&self, request: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+            let records = self.records.borrow();
+            let Some((known, answer)) = records.get(self.recalled.get()) else {
+                return Ok(None);
+            };
+            assert_eq!(known, request);
+            self.recalled.set(self.recalled.get() + 1);
+            Ok(Some(answer.clone()))
+        }
+
+        fn record(&self, request: &[u8], answer: &[u8]) -> Result<(), Error> {
+            let mut records = self.records.borrow_mut();
+            records.push((request.to_vec(), answer.to_vec()));
+            self.recalled.set(records.len());
+            Ok(())
         }
     }
 
@@ -556,6 +611,19 @@ mod tests {
         (x, y, s)
     }
 
+    fn options(l1: f64, l2: f64, solver: Solver) -> FitOptions {
+        FitOptions {
+            penalty: Penalty::new(l2).unwrap().with_l1(l1).unwrap(),
+            fit_bias: true,
+            solver,
+            tol: None,
+            gap_tol: 1e-8,
+            certify: true,
+            max_passes: 200.0,
+            threads: Threads::new(Some(2)).unwrap(),
+        }
+    }
+
     #[test]
     fn fits_that_read_together_have_the_bits_of_each_alone() {
         let (m, n) = (5000, 12);
@@ -571,16 +639,7 @@ mod tests {
             (&binary, Some(&s), 0.0, 1e-1, Solver::Gd),
         ];
         let datasets = fits.map(|(y, s, ..)| Dataset::new(&matrix, y, s).unwrap());
-        let options = fits.map(|(_, _, l1, l2, solver)| FitOptions {
-            penalty: Penalty::new(l2).unwrap().with_l1(l1).unwrap(),
-            fit_bias: true,
-            solver,
-            tol: None,
-            gap_tol: 1e-8,
-            certify: true,
-            max_passes: 200.0,
-            threads: Threads::ONE,
-        });
+        let options = fits.map(|(_, _, l1, l2, solver)| options(l1, l2, solver));
         let starts = vec![Start::default(); fits.len()];
         let alone = datasets.iter().zip(&options).map(|(dataset, options)| {
             let mut monitor = Unmonitored;
@@ -597,7 +656,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_give_the_bits_of_arrays() {
+    fn distant_rows_give_the_bits_of_arrays() {
         let (lbfgs, gd, proximal) = (Solver::Lbfgs, Solver::Gd, Solver::Proximal);
         for (m, n, classes, weighted, l1, l2, solver) in [
             (9000, 3, 2, false, 0.0, 1e-3, lbfgs),
@@ -605,6 +664,8 @@ mod tests {
             (2048, 12, 2, false, 0.0, 1e-6, lbfgs),
             (5000, 12, 2, true, 0.0, 1e-3, gd),
             (6000, 12, 2, true, 1e-2, 1e-3, proximal),
+            (5000, 90, 2, false, 3e-2, 0.0, proximal),
+            (9000, 5, 2, true, 0.0, 0.0, Solver::Firth),
             (7000, 9, 3, true, 0.0, 1e-3, lbfgs),
             (7000, 9, 3, false, 0.0, 0.0, lbfgs),
             (5000, 4, 3, false, 0.0, 1e-2, gd),
@@ -613,41 +674,53 @@ mod tests {
             let (x, y, s) = problem(m, n, classes, 7);
             let (y, s) = (Vector::from_slice(&y), Vector::from_slice(&s));
             let weights = weighted.then_some(&s);
-            let options = FitOptions {
-                penalty: Penalty::new(l2).unwrap().with_l1(l1).unwrap(),
-                fit_bias: true,
-                solver,
-                tol: None,
-                gap_tol: 1e-8,
-                certify: true,
-                max_passes: 200.0,
-                threads: Threads::new(Some(2)).unwrap(),
-            };
+            let options = options(l1, l2, solver);
             let matrix = Matrix::from_rows(Elements::F64(&x), m, n).unwrap();
             let arrays = Arrays(Dataset::new(&matrix, &y, weights).unwrap(), None);
-            let double = Precision::Double;
-            let mut monitor = Unmonitored;
-            let want = solve(&arrays, double, Start::default(), &options, &mut monitor).unwrap();
+            let fit = |source: &dyn Source| {
+                let (double, start) = (Precision::Double, Start::default());
+                solve(source, double, start, &options, &mut Unmonitored).unwrap()
+            };
+            let want = fit(&arrays);
+            let case = format!("{m}x{n}, {classes} classes, {l1} {l2} {solver:?}");
+            let labels = Dataset::of_labels(n, &y, weights).unwrap();
             let reader = Counted {
                 x: x.clone(),
                 columns: n,
                 read: Cell::new(0),
             };
-            let labels = Dataset::of_labels(n, &y, weights).unwrap();
-            let chunks = Chunks::of_size(&reader, labels, 1);
-            let got = solve(&chunks, double, Start::default(), &options, &mut monitor).unwrap();
-            assert_eq!(
-                bits(&got),
-                bits(&want),
-                "{m}x{n}, {classes} classes, {l1} {l2} {solver:?}"
-            );
+            let chunks = Chunks::of_size(&reader, labels, UNIT);
+            let got = fit(&Distant::new(&chunks, None, labels));
+            assert_eq!(bits(&got), bits(&want), "{case}");
             // Beside the passes: the rows that the basis is estimated from, and what several questions share in memory.
             let reads = reader.read.get() as f64 / m as f64;
             assert!(
                 reads <= got.passes + 2.0,
-                "{reads} reads, {} passes",
+                "{reads} reads, {} passes: {case}",
                 got.passes
             );
+            let uneven = Uneven {
+                x: &matrix,
+                labels,
+                read: Cell::new(0),
+            };
+            let log = Recorded::default();
+            // Columns that are not copied are read where the rows are.
+            let got = fit(&Distant::new(&uneven, Some(&log), labels).with_room(0));
+            assert_eq!(bits(&got), bits(&want), "{case}, in parts");
+            // From its answers, a fit is repeated without a read; cut short, it goes on with the first that is missing.
+            let all = log.records.borrow().len();
+            for missing in [0, 1, all] {
+                let mut records = log.records.borrow_mut();
+                let kept = records.len() - missing;
+                records.truncate(kept);
+                drop(records);
+                log.recalled.set(0);
+                uneven.read.set(0);
+                let got = fit(&Distant::new(&uneven, Some(&log), labels).with_room(0));
+                assert_eq!(bits(&got), bits(&want), "{case}, repeated");
+                assert_eq!(uneven.read.get(), missing * m, "{case}");
+            }
         }
     }
 }

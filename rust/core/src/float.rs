@@ -4,11 +4,12 @@ use std::fmt::{Debug, Display, LowerExp};
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
 use fearless_simd::{Simd, SimdFloat, SimdFloatElement, SimdSplit, f32x4, f32x16, f64x2, f64x8};
+use serde::{Deserialize, Serialize};
 
 use crate::simd::MulAdd;
 
 /// `f32` or `f64`, as a value known at run time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub enum Precision {
     /// `f32`
     Single,

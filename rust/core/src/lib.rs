@@ -61,8 +61,8 @@ pub use elements::Elements;
 pub use elementwise::{Function, apply, apply_in_place};
 pub use error::{Error, zeros};
 pub use features::Features;
-pub use fit::{FitOptions, Optimum, Solver, fit, fit_many, fit_rows};
-pub use float::Float;
+pub use fit::{FitOptions, Optimum, Solver, fit, fit_distant, fit_many};
+pub use float::{Float, Precision};
 pub use kernel::{
     Dataset, Gradient, LossGradient, Parameters, cross_entropy, decision_function, hessian, loss,
     loss_gradient, predict_proba, softmax_in_place,
@@ -74,7 +74,7 @@ pub use reduce::{Job, Monitor, ThreadLimits, Threads, Unmonitored};
 pub use simd::{Isa, isa};
 pub use solver::run::{FitObserver, Iteration, Record};
 pub use solver::view::Alias;
-pub use source::ReadRows;
+pub use source::{Chunks, DistantRows, Log, ReadRows, UNIT, answer};
 pub use sparse::{Indices, Sparse, Transposed};
 pub use start::Start;
 pub use stop::StopReason;

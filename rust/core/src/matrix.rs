@@ -5,6 +5,8 @@
 //! columns) are contiguous; otherwise it is copied ("packed") into scratch memory. The whole matrix is never copied,
 //! and results do not depend on whether a tile is packed.
 
+use std::ops::Range;
+
 use fearless_simd::prelude::*;
 
 use crate::elements::Elements;
@@ -108,6 +110,15 @@ impl<'a> Matrix<'a> {
         self.offset.wrapping_add_signed(
             row as isize * self.row_stride + column as isize * self.column_stride,
         )
+    }
+
+    /// These consecutive rows, of which there must be some, as a matrix.
+    pub(crate) fn part(&self, rows: Range<usize>) -> Self {
+        Matrix {
+            offset: self.position(rows.start, 0),
+            rows: rows.len(),
+            ..*self
+        }
     }
 
     /// The given rows of the matrix.

@@ -1,18 +1,18 @@
 //! The optimum.
 
-use std::ops::{ControlFlow, Range};
-use std::sync::{Mutex, PoisonError};
+use std::ops::ControlFlow;
 
 use gradstep_core::{
-    Alias, ColumnOptions, Dataset, Error, FitObserver, FitOptions, Float, Iteration, Matrix,
-    Monitor, Optimum, Penalty, ReadRows, Record, Solver, Start, Threads, Vector,
+    Alias, ColumnOptions, Dataset, Error, FitObserver, FitOptions, Float, Iteration, Monitor,
+    Optimum, Penalty, Record, Solver, Start, Threads, Vector,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyByteArray, PyDict, PyList, PyString, PyTuple};
 
-use crate::arrays::{Array, HeldMatrix, Number, View, numpy};
+use crate::arrays::{Array, Number, View, numpy};
+use crate::distant::{GivenDistant, InPython};
 use crate::features::GivenFeatures;
 use crate::formulas::{GivenRows, OfRows, vector};
 use crate::monitor::PythonMonitor;
@@ -88,13 +88,9 @@ pub(crate) fn fit<'py>(
     let py = x.py();
     let y = View::new("y", y, 1)?;
     let of_rows = OfRows::new(of_rows)?;
-    if let Ok((read, columns, single)) = x.extract() {
-        let rows = ReadInChunks {
-            read,
-            columns,
-            error: Mutex::new(None),
-        };
-        let (options, _) = unpack(given, columns)?;
+    if let Ok(distant) = x.extract::<GivenDistant>() {
+        let rows = InPython::new(distant);
+        let (options, _) = unpack(given, rows.columns)?;
         let arguments = Arguments {
             x: &rows,
             y: &y,
@@ -103,9 +99,9 @@ pub(crate) fn fit<'py>(
             options,
             callback,
         };
-        return match single {
-            true => arguments.fit_rows::<f32>(py),
-            false => arguments.fit_rows::<f64>(py),
+        return match rows.is_single {
+            true => arguments.fit_distant::<f32>(py),
+            false => arguments.fit_distant::<f64>(py),
         };
     }
     let x = GivenFeatures::new(x)?;
@@ -235,8 +231,8 @@ impl<'py> Arguments<'_, 'py, GivenFeatures<'py>> {
     }
 }
 
-impl<'py> Arguments<'_, 'py, ReadInChunks> {
-    fn fit_rows<F: Number>(self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+impl<'py> Arguments<'_, 'py, InPython> {
+    fn fit_distant<F: Number>(self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let y = self.y.vector()?;
         let sample_weight = self.of_rows.sample_weight()?;
         let offset = self.of_rows.offset::<F>()?;
@@ -247,51 +243,19 @@ impl<'py> Arguments<'_, 'py, ReadInChunks> {
             monitor: PythonMonitor::new(self.callback),
             single,
         };
-        let reader: &(dyn ReadRows<F> + Sync) = self.x;
+        let x = self.x;
         let optimum = py.detach(|| {
-            let labels = Dataset::of_labels(self.x.columns, &y, sample_weight.as_ref())?;
+            let labels = Dataset::of_labels(x.columns, &y, sample_weight.as_ref())?;
             let labels = labels.with_offset(offset.as_ref())?;
-            gradstep_core::fit_rows::<F>(reader, &labels, start, &options, &mut watched)
+            x.with_rows(&labels, |rows, log| {
+                gradstep_core::fit_distant::<F>(rows, &labels, log, start, &options, &mut watched)
+            })
         });
-        if let Some(raised) = self.x.raised() {
+        if let Some(raised) = x.raised() {
             return Err(raised);
         }
         let optimum = watched.monitor.finish(optimum)?;
         pack_optimum(py, optimum, options.solver, single)
-    }
-}
-
-/// Rows that a Python function returns: `read(first, count)` is an array of shape (count, n), which is not changed
-/// before the next call.
-struct ReadInChunks {
-    read: Py<PyAny>,
-    columns: usize,
-    /// What the function raised.
-    error: Mutex<Option<PyErr>>,
-}
-
-impl ReadInChunks {
-    fn raised(&self) -> Option<PyErr> {
-        let mut error = self.error.lock().unwrap_or_else(PoisonError::into_inner);
-        error.take()
-    }
-}
-
-impl<F: Number> ReadRows<F> for ReadInChunks {
-    fn read(
-        &self,
-        rows: Range<usize>,
-        work: &mut dyn FnMut(&Matrix<'_>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let held = Python::attach(|py| {
-            let array = self.read.bind(py).call1((rows.start, rows.len()))?;
-            HeldMatrix::new("X", array.cast()?, (rows.len(), self.columns))
-        });
-        let held = held.map_err(|raised| {
-            *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(raised);
-            Error::Interrupted
-        })?;
-        work(&held.matrix()?)
     }
 }
 

@@ -7,6 +7,7 @@
 mod arrays;
 mod config;
 mod descent;
+mod distant;
 mod elementwise;
 mod features;
 mod fit;
@@ -29,6 +30,8 @@ mod _native {
     #[pymodule_export]
     use crate::descent::{check_descent, descend};
     #[pymodule_export]
+    use crate::distant::answer;
+    #[pymodule_export]
     use crate::elementwise::{log_sigmoid, sigmoid, sigmoid_derivative, softmax};
     #[pymodule_export]
     use crate::fit::{fit, fit_many};
@@ -42,6 +45,7 @@ mod _native {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.py().import("numpy")?; // if NumPy is missing: an ImportError now instead of a panic later
+        module.add("UNIT", gradstep_core::UNIT)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 import gradstep
+from gradstep import _native
 from helpers.refusals.rows import refuse
 
 try:
@@ -28,6 +30,25 @@ LABELS = np.array([0.0, 1.0, 1.0])
 
 def _function(*batches: Any) -> Callable[[], Any]:
     return lambda: gradstep.fit(lambda: iter(batches), None, l2=0.1)
+
+
+def _recorded(path: Any, change: str = "") -> Callable[[], Any]:
+    """A fit with a checkpoint: that of another fit, or no checkpoint."""
+
+    def call() -> Any:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "rows"
+            if path == "text":
+                file.write_text("no checkpoint")
+            if change:
+                stop = {"callback": lambda _: 1 / 0, "checkpoint": file}
+                with suppress(ZeroDivisionError):
+                    gradstep.fit(lambda: iter([(ROWS_OF_TWO, LABELS)]), None, l2=0.1, **stop)  # type: ignore[arg-type]
+            y = 1 - LABELS if change == "labels" else LABELS
+            l2, at = 0.2 if change == "number" else 0.1, file if isinstance(path, str) else path
+            return gradstep.fit(lambda: iter([(ROWS_OF_TWO, y)]), None, l2=l2, checkpoint=at)
+
+    return call
 
 
 def _once() -> Any:
@@ -214,6 +235,12 @@ for call, kind, argument, facts in [
     (_with_cache(".", ROWS_OF_TWO, LABELS), ValueError, "cache", "in memory, got"),
     (_full_disk, ValueError, "cache", "4.8e-08 GB, got .* with 1e-08 GB"),
     (lambda: gradstep.fit(lambda: iter([]), LABELS), TypeError, "y", "None where X is a function"),
+    (lambda: gradstep.fit(ROWS_OF_TWO, LABELS, checkpoint="x"), ValueError, "checkpoint", "None where X is in memory"),
+    (_recorded(5), TypeError, "checkpoint", "path of a file, got int$"),
+    (_recorded("text"), ValueError, "checkpoint", "new file, .* got '.*', which is neither$"),
+    (_recorded("words", "number"), ValueError, "checkpoint", "got one with l2=0.1 instead of 0.2: '"),
+    (_recorded("words", "labels"), ValueError, "checkpoint", "got one with another y: '"),
+    (lambda: _native.answer(b"no", 0, ROWS_OF_TWO, LABELS, [None] * 2, False, 1), ValueError, "X", "one version"),
 ]:
     refuse("fit", kind, argument, facts, call)
 if HAS_PYARROW:

@@ -13,6 +13,8 @@
 //! Any origins, units and combinations give correct results; good ones give accurate results. (The condition number of
 //! a Gram matrix is the square of the columns' condition number, so the original columns may lose all digits.)
 
+use serde::{Deserialize, Serialize};
+
 use super::dataset::{Dataset, rows_of};
 use super::each_row::gather;
 use super::subset::stratified;
@@ -30,7 +32,7 @@ const MATTERS: f64 = 1e-3;
 const FAR: f64 = 4.0;
 
 /// A linear transform of the columns: the origin and unit of each, and the linear combinations that are subtracted.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Basis {
     origin: Vec<f64>,
     /// The reciprocal of each column's unit, a power of two.
@@ -53,7 +55,7 @@ fn largest_unit(is_penalised: bool) -> f64 {
 }
 
 /// A linear combination of earlier columns that is subtracted from `column`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 struct Combination {
     column: usize,
     /// The coefficients of the combination, one for each column before `column`.

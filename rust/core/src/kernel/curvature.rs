@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::basis::Basis;
 use super::columns::load;
@@ -24,7 +25,7 @@ use crate::simd::dispatch;
 use crate::sparse::{Index, Sparse, SparseRows, with_rows};
 
 /// Sums over the rows i with `d_i = s_i σ'(z_i)`, sample weights s_i and scores z_i, offsets included.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Curvature {
     /// Σ s_i, the total weight.
     pub weight: f64,

@@ -99,6 +99,34 @@ impl<'a> Dataset<'a> {
         Dataset::new(&unread, y, sample_weight)
     }
 
+    /// The same rows as [`Dataset::of_labels`] makes them, of so many columns.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dataset::of_labels`].
+    pub(crate) fn of_columns(&self, columns: usize) -> Result<Self, Error> {
+        Dataset::of_labels(columns, self.y, self.sample_weight)?.with_offset(self.offset)
+    }
+
+    /// Calls `work` with some consecutive rows, whose features are `x`: with slices of labels, sample weights and
+    /// offsets.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dataset::new`], and those of `work`.
+    pub(crate) fn with_part<T>(
+        &self,
+        x: &Matrix<'_>,
+        rows: Range<usize>,
+        work: impl FnOnce(&Dataset<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let part = |vector: &Vector<'a>| vector.part(rows.clone());
+        let y = part(self.y);
+        let (sample_weight, offset) = (self.sample_weight.map(part), self.offset.map(part));
+        let dataset = Dataset::new(x, &y, sample_weight.as_ref())?;
+        work(&dataset.with_offset(offset.as_ref())?)
+    }
+
     /// The same rows with an offset of each one's score: shape (m), of numbers of the type that is computed in.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::basis::Basis;
 use super::curvature::row_curvatures;
@@ -34,7 +35,7 @@ const LANES: usize = 8;
 
 /// `[X 1]ᵀ D [X 1]`. For `D = diag(s_i σ'(z_i))` with sample weights s_i and scores `z = X w + b`, this is the Hessian
 /// of Σ s_i E_i with respect to (w, b), E_i being the cross-entropy of row i.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Gram {
     /// The number of rows and columns, n + 1; those of the bias are last.
     pub order: usize,

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::basis::Basis;
 use super::dataset::{Dataset, rows_of};
@@ -26,6 +27,7 @@ use crate::simd::{MulAdd, dispatch};
 const LANES: usize = 8;
 
 /// The linear transform of rows (x, 1) to u. The last component of u belongs to the bias, if there is one.
+#[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct Whitening {
     pub basis: Arc<Basis>,
     /// Means of the columns that `basis` has transformed, in rows weighted by d_i.
@@ -86,7 +88,7 @@ pub(crate) struct RowTerms<'a> {
 }
 
 /// The sums over all rows. c_i is 1 − 2 σ(z_i).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct JeffreysSums {
     /// Σ (s_i (σ(z_i) − y_i) − h_i c_i / 2) u_i: minus the gradient of the logarithm of likelihood times prior.
     pub gradient: Vec<f64>,

@@ -51,8 +51,8 @@ pub(crate) use self::pass::{Pass, Want};
 pub(crate) use self::plane::{Plane, plane};
 pub(crate) use self::point::{PointDescent, PointUpdate, Recorder, residuals_of_scores};
 pub(crate) use self::precise::{
-    Curvatures, ExactScores, MomentSums, Moments, chi_square, curvatures, exact_scores,
-    moment_sums, residuals,
+    Curvatures, Errors, ExactScores, MomentSums, Moments, Residuals, chi_square, curvatures,
+    exact_scores, moment_sums, residuals, score_error,
 };
 pub use self::predict::{decision_function, predict_proba};
 pub(crate) use self::predict::{predict_rows, predictions, scores};

@@ -9,6 +9,7 @@
 
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::basis::Basis;
 use super::dataset::{Dataset, LabelBuffers, rows_of};
@@ -32,16 +33,15 @@ pub(crate) struct ExactScores {
     /// Shape (m, K). 0 in rows of weight 0, where scores must not count even if they overflow.
     pub z: Vec<f64>,
     /// The largest Σ_j |x_ij w_kj| + |b_k| + |offset_i| over the rows i of positive weight and the classes k.
-    /// [`ExactScores::error`] is computed from it.
+    /// [`score_error`] is computed from it.
     pub magnitude: f64,
 }
 
-impl ExactScores {
-    /// Upper bound on the error of a score, apart from its final rounding; `columns` is n.
-    pub(crate) fn error(&self, columns: usize) -> f64 {
-        let terms = columns as f64 + 3.0;
-        (terms * f64::EPSILON).powi(2) * self.magnitude
-    }
+/// Upper bound on the error of exact scores, apart from their final rounding, by their
+/// [`magnitude`](ExactScores::magnitude); `columns` is n.
+pub(crate) fn score_error(magnitude: f64, columns: usize) -> f64 {
+    let terms = columns as f64 + 3.0;
+    (terms * f64::EPSILON).powi(2) * magnitude
 }
 
 /// The scores at `weights` of shape (K, n) and K biases.
@@ -172,18 +172,14 @@ fn row_scores<S: Simd>(
     largest
 }
 
-/// Errors E_i and residuals of all rows, computed from their scores.
+/// Residuals of all rows, computed from their scores, and sums of their errors.
 #[derive(Clone, Debug)]
 pub(crate) struct Residuals {
-    /// Σ s_i, the sum of the sample weights.
-    pub weight: f64,
-    /// Σ s_i E_i, the weighted sum of the rows' errors.
-    pub error: f64,
-    /// The residuals s_i (ŷ_ik − y_ik), shape (m, K); 0 in rows of weight 0.
+    /// The residuals s_i (ŷ_ik − y_ik), shape (m, K); 0 in rows of weight 0. If a label lies strictly between 0 and 1,
+    /// they have an absolute error of up to 4 ε, otherwise a relative error of up to 4 ε.
     pub values: Vec<f64>,
-    /// Whether a label lies strictly between 0 and 1. Residuals then have an absolute error of up to 4 ε, otherwise a
-    /// relative error of up to 4 ε.
-    pub is_fractional: bool,
+    /// The sums of the rows' errors.
+    pub errors: Errors,
 }
 
 /// Errors and residuals of all rows from their scores `z`, shape (m, K).
@@ -223,20 +219,26 @@ pub(crate) fn residuals(
         },
     )?;
     Ok(Residuals {
-        weight: sums.weight.value(),
-        error: sums.error.value(),
         values,
-        is_fractional: sums.is_fractional,
+        errors: sums,
     })
 }
 
 /// Sums of the sample weights and of the weighted errors of some rows, and whether a label lies strictly between 0 and
 /// 1.
-#[derive(Clone, Copy, Debug, Default)]
-struct Errors {
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Errors {
     weight: Twofold,
     error: Twofold,
-    is_fractional: bool,
+    /// Whether a label of one score lies strictly between 0 and 1.
+    pub is_fractional: bool,
+}
+
+impl Errors {
+    /// Σ s_i E_i, the weighted sum of the rows' errors, and Σ s_i, the sum of the sample weights.
+    pub(crate) fn error_and_weight(&self) -> (f64, f64) {
+        (self.error.value(), self.weight.value())
+    }
 }
 
 impl Sum for Errors {
@@ -445,11 +447,12 @@ pub(crate) struct Moments {
 }
 
 impl Moments {
-    /// The moments of all rows, from their residuals and their [`moment_sums`].
-    pub(crate) fn new(residuals: &Residuals, sums: MomentSums) -> Self {
+    /// The moments of all rows, from the sums of their errors and their [`moment_sums`].
+    pub(crate) fn new(errors: &Errors, sums: MomentSums) -> Self {
+        let (error, weight) = errors.error_and_weight();
         Moments {
-            weight: residuals.weight,
-            error: residuals.error,
+            weight,
+            error,
             sums: sums.sums.into_iter().map(Twofold::value).collect(),
             magnitudes: sums.magnitudes,
             longest: sums.longest,
@@ -548,6 +551,7 @@ pub(crate) fn moment_sums(
 }
 
 /// The sums over some rows from which [`Moments`] are made.
+#[derive(Deserialize, Serialize)]
 pub(crate) struct MomentSums {
     sums: Vec<Twofold>,
     magnitudes: Vec<f64>,

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::dataset::{Dataset, rows_of};
 use super::each_row::for_counted;
 use super::leaves::sparse_leaves;
@@ -12,7 +14,7 @@ use crate::sparse::with_rows;
 
 /// The least and the largest value of every column in each class, shape (K, n), over the rows of positive weight. With
 /// two classes, a row with a label strictly between 0 and 1 counts in both.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Ranges {
     columns: usize,
     least: Vec<f64>,

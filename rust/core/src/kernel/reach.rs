@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::basis::Basis;
 use super::dataset::Dataset;
 use super::each_row::sum_rows;
@@ -11,6 +13,7 @@ use crate::reduce::{Job, Largest};
 
 /// What is needed to bound ‖L⁻¹ u‖ from above, where L is the Cholesky factor of the scaled Hessian of the parameters
 /// that are free to change. Columns are transformed by `basis` and have their means subtracted.
+#[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct Metric {
     pub basis: Arc<Basis>,
     /// Means of the transformed columns.

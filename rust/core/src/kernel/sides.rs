@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::basis::Basis;
 use super::dataset::Dataset;
 use super::each_row::sum_rows;
@@ -14,6 +16,7 @@ use crate::linalg::{add_multiple, dot};
 use crate::reduce::{Job, Sum};
 
 /// A transform that standardises the columns: (x̃ − mean) · scale, where x̃ is a row as transformed by `basis`.
+#[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct Standardised {
     pub basis: Arc<Basis>,
     /// Means of the columns after the transform by `basis`, shape (n).
@@ -26,7 +29,7 @@ pub(crate) struct Standardised {
 }
 
 /// A row, its label and one other class. With two classes, the other is 0 for label 1 and 1 for label 0.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Pair {
     pub row: usize,
     pub label: usize,
@@ -37,7 +40,7 @@ pub(crate) struct Pair {
 }
 
 /// Which pairs of a row and another class a hyperplane puts on the side of the label.
-#[derive(Default)]
+#[derive(Default, Deserialize, Serialize)]
 pub(crate) struct Sides {
     /// Whether some pair is on the side of its label, with a margin above the tolerance.
     pub are_some_clear: bool,

@@ -1,10 +1,12 @@
 //! The sums that one pass over the rows makes.
 
+use serde::{Deserialize, Serialize};
+
 use crate::reduce::Sum;
 
 /// Sums over rows i with sample weights s_i (1 if none are given). Residuals include s_i; there are K of them per row,
 /// one for each score.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Sums {
     /// Σ s_i, the total weight.
     pub weight: f64,

@@ -3,8 +3,10 @@
 //! Source: T. Ogita, S. Rump & S. Oishi, "Accurate sum and dot product", SIAM J. Sci. Comput. 26 (2005),
 //! doi:10.1137/030601818, algorithms 3.1 and 5.3.
 
+use serde::{Deserialize, Serialize};
+
 /// The unevaluated sum `high + low`: a rounded value, and the rounding errors accumulated so far.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Twofold {
     pub(super) high: f64,
     pub(super) low: f64,

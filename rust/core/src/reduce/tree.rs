@@ -8,6 +8,8 @@
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use super::STRIPE;
 use super::job::{Job, map};
 use crate::error::Error;
@@ -55,8 +57,22 @@ impl<A: Sum, B: Sum> Sum for (A, B) {
     }
 }
 
+/// Numbers of rows, one row after the other: those of the rows that follow come behind.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Listed<T>(pub Vec<T>);
+
+impl<T: Copy + Send> Sum for Listed<T> {
+    fn add(&mut self, right: &Self) {
+        self.0.extend_from_slice(&right.0);
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
 /// The maximum of non-negative numbers, 0 if there are none.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Largest(pub f64);
 
 impl Sum for Largest {
@@ -145,15 +161,16 @@ impl Leaves {
 }
 
 /// The partial sums of consecutive leaves: the largest nodes of the tree that contain only these leaves.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Forest<T> {
     /// The nodes, from left to right.
     nodes: Vec<Node<T>>,
     /// Memory of sums that have been added to others, for reuse.
+    #[serde(skip, default = "Vec::new")]
     spare: Vec<T>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Node<T> {
     level: u32,
     index: usize,
@@ -183,12 +200,20 @@ impl<T: Sum> Forest<T> {
     }
 
     /// Appends the sum of the next leaf, which has this number.
-    pub(crate) fn append_leaf(&mut self, index: usize, sum: T) {
-        self.push(Node {
-            level: 0,
-            index,
-            sum,
-        });
+    fn append_leaf(&mut self, index: usize, sum: T) {
+        self.append_node(0, index, sum);
+    }
+
+    /// Appends the node of this level and number, whose leaves are the next ones.
+    pub(crate) fn append_node(&mut self, level: u32, index: usize, sum: T) {
+        self.push(Node { level, index, sum });
+    }
+
+    /// Appends the forest of the leaves that follow these.
+    pub(crate) fn append(&mut self, right: Forest<T>) {
+        for node in right.nodes {
+            self.push(node);
+        }
     }
 
     /// The sum over all rows, if the forest has all leaves; `None` if it has none.

@@ -145,7 +145,7 @@ fn strictly(
     run: &mut Run<'_>,
 ) -> Result<Option<Direction>, Error> {
     let scores = run.scores(objective, v)?;
-    if !scores.predict_all_labels() {
+    if !scores.predict_all_labels(&mut run.job())? {
         return Ok(None);
     }
     if objective.order() <= LARGEST_SEARCH {

@@ -109,6 +109,7 @@ pub(crate) fn along(
     if objective.split(&direction).0.iter().all(|w| *w == 0.0) {
         return Ok(None);
     }
-    let is_right = run.scores(objective, &direction)?.predict_all_labels();
+    let scores = run.scores(objective, &direction)?;
+    let is_right = scores.predict_all_labels(&mut run.job())?;
     Ok(is_right.then(|| separation::in_units_of_two(&direction)))
 }

@@ -7,9 +7,8 @@ use crate::error::Error;
 use crate::features::Features;
 use crate::float::Precision;
 use crate::kernel::{
-    self, Basis, Curvature, Dataset, ExactScores, Gram, JeffreysSums, Labels, Metric, MomentSums,
-    Parameters, Ranges, RowTerms, Selected, Sides, Standardised, Subset, Sums, Want, Whitening,
-    rows_of,
+    self, Basis, Curvature, Dataset, Gram, Labels, Metric, Parameters, Ranges, Selected, Sides,
+    Standardised, Subset, Sums, Want, rows_of,
 };
 use crate::linalg::add_multiple;
 use crate::reduce::Job;
@@ -180,7 +179,7 @@ impl Source for Arrays<'_> {
         at: &Parameters<'_, f64>,
         job: &mut Job<'_>,
     ) -> Result<Box<dyn RowScores + 's>, Error> {
-        Ok(Box::new(KeptScores::new(self, at, job)?))
+        Ok(Box::new(KeptScores::new(&self.0, at, job)?))
     }
 
     fn plane<'s>(&'s self, scores: usize) -> Result<Box<dyn PlaneScores + 's>, Error> {
@@ -310,14 +309,6 @@ impl Rows for Arrays<'_> {
         &self.0
     }
 
-    fn exact_scores(
-        &self,
-        at: &Parameters<'_, f64>,
-        job: &mut Job<'_>,
-    ) -> Result<ExactScores, Error> {
-        kernel::exact_scores(&self.0, at.weights, at.biases, job)
-    }
-
     fn scores(
         &self,
         at: &Parameters<'_, f64>,
@@ -325,30 +316,5 @@ impl Rows for Arrays<'_> {
         job: &mut Job<'_>,
     ) -> Result<(), Error> {
         kernel::scores(&self.0, at, out, job)
-    }
-
-    fn gram_of(&self, d: &[f64], basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error> {
-        kernel::gram_of(&self.0, d, self.0.weight(), basis, job)
-    }
-
-    fn moment_sums(
-        &self,
-        basis: &Basis,
-        residuals: &[f64],
-        is_fractional: bool,
-        scale: &[f64],
-        job: &mut Job<'_>,
-    ) -> Result<MomentSums, Error> {
-        kernel::moment_sums(&self.0, basis, (residuals, is_fractional), scale, job)
-    }
-
-    fn jeffreys_sums(
-        &self,
-        whitening: &Whitening,
-        terms: &RowTerms<'_>,
-        with_cubes: bool,
-        job: &mut Job<'_>,
-    ) -> Result<JeffreysSums, Error> {
-        kernel::jeffreys_sums(&self.0, whitening, terms, with_cubes, job)
     }
 }

@@ -1,82 +1,85 @@
-//! Numbers that are kept of every row, whatever X is read from: scores at fixed parameters, and the scores of a plane
-//! search.
+//! Numbers that are kept of every row: scores of rows in memory at fixed parameters, and the scores of a plane search,
+//! whatever X is read from.
 
 use std::cell::{Ref, RefCell};
+
+use serde::{Deserialize, Serialize};
 
 use super::{PlaneScores, RowScores};
 use crate::elementwise::{self, Function};
 use crate::error::{Error, zeros};
 use crate::kernel::{
-    self, Basis, Curvatures, Dataset, ExactScores, Gram, JeffreysSums, MomentSums, Moments,
-    Parameters, Plane, RowTerms, Whitening, rows_of,
+    self, Basis, Curvatures, Dataset, Errors, ExactScores, Gram, JeffreysSums, MomentSums, Moments,
+    Parameters, Plane, Residuals, RowTerms, Whitening, rows_of,
 };
 use crate::linalg::add_multiple;
-use crate::reduce::Job;
+use crate::reduce::{Job, Sum};
 
-/// The reads of X with which numbers of every row are made and used.
-pub(super) trait Rows {
-    /// The rows with their labels, sample weights and offsets; their X is not read.
-    fn labels(&self) -> &Dataset<'_>;
-    /// The scores of all rows, right to nearly the last bit.
-    fn exact_scores(
-        &self,
-        at: &Parameters<'_, f64>,
-        job: &mut Job<'_>,
-    ) -> Result<ExactScores, Error>;
-    /// Writes the scores of all rows, without offsets, to `out`, shape (m, K).
-    fn scores(
-        &self,
-        at: &Parameters<'_, f64>,
-        out: &mut [f64],
-        job: &mut Job<'_>,
-    ) -> Result<(), Error>;
-    /// `[X 1]ᵀ D [X 1]` in the coordinates of a basis, with the diagonal `d` of D, one number per row.
-    fn gram_of(&self, d: &[f64], basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error>;
-    /// The sums from which [`Moments`] are made: of the residuals of all rows, shape (m, K), which `is_fractional` if a
-    /// label lies strictly between 0 and 1.
-    fn moment_sums(
-        &self,
-        basis: &Basis,
-        residuals: &[f64],
-        is_fractional: bool,
-        scale: &[f64],
-        job: &mut Job<'_>,
-    ) -> Result<MomentSums, Error>;
-    /// Sums for the likelihood of one score under Jeffreys' prior, those of third order only `with_cubes`.
-    fn jeffreys_sums(
-        &self,
-        whitening: &Whitening,
-        terms: &RowTerms<'_>,
-        with_cubes: bool,
-        job: &mut Job<'_>,
-    ) -> Result<JeffreysSums, Error>;
-}
-
-/// The scores of all rows; and the second derivatives of the error by the scores, computed when first needed.
-pub(super) struct KeptScores<'a, R> {
-    rows: &'a R,
+/// The scores of all rows, right to nearly the last bit; and the second derivatives of the error by the scores,
+/// computed when first needed.
+pub(super) struct KeptScores<'a> {
+    dataset: &'a Dataset<'a>,
     exact: ExactScores,
     classes: usize,
     curvatures: RefCell<Option<Curvatures>>,
 }
 
-impl<'a, R: Rows> KeptScores<'a, R> {
+/// What is known of the scores of some rows together.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub(super) struct ScoreSums {
+    /// Whether all scores are finite.
+    pub are_finite: bool,
+    /// [`ExactScores::magnitude`]
+    pub magnitude: f64,
+    pub errors: Errors,
+    /// Pearson's χ² of one score.
+    pub chi_square: f64,
+}
+
+impl Sum for ScoreSums {
+    fn add(&mut self, right: &Self) {
+        self.are_finite &= right.are_finite;
+        self.magnitude = self.magnitude.max(right.magnitude);
+        self.errors.add(&right.errors);
+        self.chi_square += right.chi_square;
+    }
+
+    fn clear(&mut self) {
+        self.are_finite = true;
+        (self.magnitude, self.chi_square) = (0.0, 0.0);
+        self.errors.clear();
+    }
+}
+
+impl<'a> KeptScores<'a> {
     pub(super) fn new(
-        rows: &'a R,
+        dataset: &'a Dataset<'a>,
         at: &Parameters<'_, f64>,
         job: &mut Job<'_>,
     ) -> Result<Self, Error> {
         Ok(KeptScores {
-            rows,
-            exact: rows.exact_scores(at, job)?,
+            dataset,
+            exact: kernel::exact_scores(dataset, at.weights, at.biases, job)?,
             classes: at.scores(),
             curvatures: RefCell::new(None),
         })
     }
 
+    pub(super) fn sums(&self, job: &mut Job<'_>) -> Result<ScoreSums, Error> {
+        Ok(ScoreSums {
+            are_finite: self.are_finite(),
+            magnitude: self.exact.magnitude,
+            errors: self.residuals(job)?.errors,
+            chi_square: match self.classes {
+                1 => self.chi_square(job)?,
+                _ => 0.0,
+            },
+        })
+    }
+
     fn curvatures(&self, job: &mut Job<'_>) -> Result<Ref<'_, Curvatures>, Error> {
         if self.curvatures.borrow().is_none() {
-            let curvatures = kernel::curvatures(self.rows.labels(), &self.exact.z, job)?;
+            let curvatures = kernel::curvatures(self.dataset, &self.exact.z, job)?;
             *self.curvatures.borrow_mut() = Some(curvatures);
         }
         let kept = self.curvatures.borrow();
@@ -87,7 +90,7 @@ impl<'a, R: Rows> KeptScores<'a, R> {
 
     /// How far scores differ between `self` and `other`: with one score, max_i |Δz_i| over the rows i; with K classes,
     /// max_i |Δz_ik − Δz_il| over the rows and all pairs of classes k, l.
-    fn change(&self, other: &Self) -> f64 {
+    pub(super) fn change(&self, other: &Self) -> f64 {
         let rows = self.exact.z.chunks_exact(self.classes);
         let rows = rows.zip(other.exact.z.chunks_exact(self.classes));
         let change = |(a, b): (&[f64], &[f64])| {
@@ -99,33 +102,20 @@ impl<'a, R: Rows> KeptScores<'a, R> {
         };
         rows.map(change).fold(0.0, f64::max)
     }
-}
 
-impl<R: Rows> RowScores for KeptScores<'_, R> {
-    fn are_finite(&self) -> bool {
-        self.exact.z.iter().all(|z| z.is_finite())
-    }
-
-    fn error(&self) -> f64 {
-        self.exact.error(self.rows.labels().x.columns())
-    }
-
-    fn largest(&self) -> f64 {
-        self.exact.magnitude
-    }
-
-    fn predict_all_labels(&self) -> bool {
+    /// [`RowScores::predict_all_labels`] with this bound on the error of a score.
+    pub(super) fn predict_labels(&self, error: f64) -> bool {
         let Dataset {
             y,
             sample_weight,
             rows,
             offset,
             ..
-        } = self.rows.labels();
+        } = self.dataset;
         if offset.is_some() {
             return false; // the offsets may be what is right
         }
-        let rounding = |z: f64| f64::EPSILON * z.abs() + self.error();
+        let rounding = |z: f64| f64::EPSILON * z.abs() + error;
         let is_right = |(i, z): (usize, &[f64])| {
             let row = rows.at(i);
             if sample_weight.is_some_and(|s| s.get::<f64>(row) == 0.0) {
@@ -144,35 +134,72 @@ impl<R: Rows> RowScores for KeptScores<'_, R> {
         scores.all(is_right)
     }
 
+    pub(super) fn residuals(&self, job: &mut Job<'_>) -> Result<Residuals, Error> {
+        kernel::residuals(self.dataset, &self.exact.z, job)
+    }
+
+    /// The sums from which [`Moments`] are made; `is_fractional` if a label of any row lies strictly between 0 and 1.
+    pub(super) fn moment_sums(
+        &self,
+        residuals: &Residuals,
+        is_fractional: bool,
+        (basis, scale): (&Basis, &[f64]),
+        job: &mut Job<'_>,
+    ) -> Result<MomentSums, Error> {
+        let residuals = (residuals.values.as_slice(), is_fractional);
+        kernel::moment_sums(self.dataset, basis, residuals, scale, job)
+    }
+
+    fn gram_of(&self, d: &[f64], basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error> {
+        kernel::gram_of(self.dataset, d, self.dataset.weight(), basis, job)
+    }
+}
+
+impl RowScores for KeptScores<'_> {
+    fn are_finite(&self) -> bool {
+        self.exact.z.iter().all(|z| z.is_finite())
+    }
+
+    fn error(&self) -> f64 {
+        kernel::score_error(self.exact.magnitude, self.dataset.x.columns())
+    }
+
+    fn largest(&self) -> f64 {
+        self.exact.magnitude
+    }
+
+    fn predict_all_labels(&self, _: &mut Job<'_>) -> Result<bool, Error> {
+        Ok(self.predict_labels(self.error()))
+    }
+
     fn moved_to<'s>(
         &'s self,
         at: &Parameters<'_, f64>,
         job: &mut Job<'_>,
     ) -> Result<(Box<dyn RowScores + 's>, f64), Error> {
-        let moved = KeptScores::new(self.rows, at, job)?;
+        let exact = kernel::exact_scores(self.dataset, at.weights, at.biases, job)?;
+        let moved = KeptScores {
+            exact,
+            curvatures: RefCell::new(None),
+            ..*self
+        };
         let change = self.change(&moved);
         Ok((Box::new(moved), change))
     }
 
     fn error_and_weight(&self, job: &mut Job<'_>) -> Result<(f64, f64), Error> {
-        let residuals = kernel::residuals(self.rows.labels(), &self.exact.z, job)?;
-        Ok((residuals.error, residuals.weight))
+        Ok(self.residuals(job)?.errors.error_and_weight())
     }
 
     fn moments(&self, basis: &Basis, scale: &[f64], job: &mut Job<'_>) -> Result<Moments, Error> {
-        let residuals = kernel::residuals(self.rows.labels(), &self.exact.z, job)?;
-        let sums = self.rows.moment_sums(
-            basis,
-            &residuals.values,
-            residuals.is_fractional,
-            scale,
-            job,
-        )?;
-        Ok(Moments::new(&residuals, sums))
+        let residuals = self.residuals(job)?;
+        let is_fractional = residuals.errors.is_fractional;
+        let sums = self.moment_sums(&residuals, is_fractional, (basis, scale), job)?;
+        Ok(Moments::new(&residuals.errors, sums))
     }
 
     fn chi_square(&self, job: &mut Job<'_>) -> Result<f64, Error> {
-        kernel::chi_square(self.rows.labels(), &self.exact.z, job)
+        kernel::chi_square(self.dataset, &self.exact.z, job)
     }
 
     fn jeffreys_sums(
@@ -181,7 +208,7 @@ impl<R: Rows> RowScores for KeptScores<'_, R> {
         with_cubes: bool,
         job: &mut Job<'_>,
     ) -> Result<(JeffreysSums, [f64; 2]), Error> {
-        let residuals = kernel::residuals(self.rows.labels(), &self.exact.z, job)?;
+        let residuals = self.residuals(job)?;
         let curvatures = self.curvatures(job)?.of_pair(0, 0);
         let mut predictions = self.exact.z.clone();
         elementwise::apply_in_place(Function::Sigmoid, &mut predictions, job)?;
@@ -190,21 +217,33 @@ impl<R: Rows> RowScores for KeptScores<'_, R> {
             curvatures: &curvatures,
             predictions: &predictions,
         };
-        let sums = self
-            .rows
-            .jeffreys_sums(whitening, &terms, with_cubes, job)?;
-        Ok((sums, [residuals.error, residuals.weight]))
+        let sums = kernel::jeffreys_sums(self.dataset, whitening, &terms, with_cubes, job)?;
+        let (error, weight) = residuals.errors.error_and_weight();
+        Ok((sums, [error, weight]))
     }
 
     fn gram(&self, [k, l]: [usize; 2], basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error> {
         let d = self.curvatures(job)?.of_pair(k, l);
-        self.rows.gram_of(&d, basis, job)
+        self.gram_of(&d, basis, job)
     }
 
     fn gram_of_trace(&self, basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error> {
         let d = self.curvatures(job)?.traces();
-        self.rows.gram_of(&d, basis, job)
+        self.gram_of(&d, basis, job)
     }
+}
+
+/// The reads of X with which the scores of a plane search are made.
+pub(super) trait Rows {
+    /// The rows with their labels, sample weights and offsets; their X is not read.
+    fn labels(&self) -> &Dataset<'_>;
+    /// Writes the scores of all rows, without offsets, to `out`, shape (m, K).
+    fn scores(
+        &self,
+        at: &Parameters<'_, f64>,
+        out: &mut [f64],
+        job: &mut Job<'_>,
+    ) -> Result<(), Error>;
 }
 
 /// Scores for a search in the plane of two directions: `v` has the scores at the current parameters, shape (m, K).

@@ -1,18 +1,22 @@
 //! The trait through which solvers read rows: sums over all rows, and copies of some. Solvers know no arrays, threads
 //! or layouts; vectors with a number per row stay in the source.
 //!
-//! [`Arrays`], with X, y and sample weights in memory, implement it, and [`Chunks`], of whose X one part is in memory at
-//! a time. Several fits over one X read it [`Together`].
+//! [`Arrays`], with X, y and sample weights in memory, implement it, and [`Distant`] rows, on disk or on other machines,
+//! whose labels alone are in memory. Several fits over arrays read them [`Together`].
 
 mod arrays;
 mod chunks;
 mod columns;
+mod distant;
 mod kept;
+mod request;
 mod together;
 
 pub(crate) use self::arrays::Arrays;
-pub(crate) use self::chunks::Chunks;
-pub use self::chunks::ReadRows;
+pub use self::chunks::{Chunks, ReadRows};
+pub(crate) use self::distant::Distant;
+pub use self::distant::{DistantRows, Log};
+pub use self::request::{UNIT, answer};
 pub(crate) use self::together::{Stopped, Together};
 use crate::error::Error;
 use crate::float::Precision;
@@ -174,7 +178,7 @@ pub(crate) trait RowScores {
     fn largest(&self) -> f64;
     /// Whether every row of positive weight is predicted right, by more than the rounding error of its scores, and not
     /// because of an offset.
-    fn predict_all_labels(&self) -> bool;
+    fn predict_all_labels(&self, job: &mut Job<'_>) -> Result<bool, Error>;
     /// The scores at other parameters, and the largest change of a score; of K classes, of a difference of two of a
     /// row's scores.
     fn moved_to<'s>(

@@ -1,0 +1,455 @@
+//! Implements [`Source`], through which solvers read rows, for dense rows on disk or on other machines, which answer
+//! [requests](super::request). Labels, sample weights and offsets are kept in memory.
+//!
+//! Nothing is kept of each row but for a plane search: scores are computed anew by each request that needs them.
+
+use std::cell::OnceCell;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::kept::{KeptPlane, Rows, ScoreSums};
+use super::request::{AllTrue, Extremes, Place, Question, Request, from_bytes, to_bytes};
+use super::{Arrays, ByColumns, Part, PlaneScores, Rounding, RowCurvatures, RowScores, Source};
+use crate::error::Error;
+use crate::float::Precision;
+use crate::kernel::{
+    self, Basis, Copied, Curvature, Dataset, Gram, JeffreysSums, Labels, Metric, MomentSums,
+    Moments, Parameters, Ranges, Selected, Sides, Standardised, Subset, Sums, Whitening, rows_of,
+};
+use crate::reduce::{Forest, Job, Largest, Listed, Sum, Threads, Unmonitored};
+
+/// Bytes of copies of columns: more are not copied, but read where the rows are, each time.
+const COPIED_BYTES: usize = 256 << 20;
+
+/// Dense rows that are on disk or on other machines, where they answer requests.
+pub trait DistantRows {
+    /// Asks all rows. Some consecutive rows together make an answer, by [`answer`](super::answer); calls `take` with
+    /// the answers in the order of the rows.
+    ///
+    /// # Errors
+    ///
+    /// Any, which ends what the rows are asked for.
+    fn ask(
+        &self,
+        request: &[u8],
+        job: &mut Job<'_>,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error>;
+}
+
+/// A record of all requests of a fit and their answers. The requests of a fit follow from the answers alone: a fit that
+/// was ended is repeated from the record of its answers without its rows, and goes on where they end.
+pub trait Log {
+    /// The recorded answer to this request, which is the next one; `None` once there are no more.
+    ///
+    /// # Errors
+    ///
+    /// Any, which ends the fit, such as that another request was recorded.
+    fn recall(&self, request: &[u8]) -> Result<Option<Vec<u8>>, Error>;
+    /// Records a request and its answer.
+    ///
+    /// # Errors
+    ///
+    /// Any, which ends the fit.
+    fn record(&self, request: &[u8], answer: &[u8]) -> Result<(), Error>;
+}
+
+/// Rows that answer requests, as a [`Source`].
+pub(crate) struct Distant<'a> {
+    rows: &'a dyn DistantRows,
+    log: Option<&'a dyn Log>,
+    /// Labels, sample weights and offsets of all rows. Its X has the right shape and is not read.
+    labels: Dataset<'a>,
+    /// The columns that are read; all if `None`.
+    columns: Option<Vec<usize>>,
+    /// Bytes of copies of columns at most.
+    room: usize,
+    /// The rows that a basis is estimated from, once they have been read.
+    drawn: OnceCell<Vec<f64>>,
+}
+
+impl<'a> Distant<'a> {
+    /// `labels` are those of the rows: [`Dataset::of_labels`].
+    pub(crate) fn new(
+        rows: &'a dyn DistantRows,
+        log: Option<&'a dyn Log>,
+        labels: Dataset<'a>,
+    ) -> Self {
+        Distant {
+            rows,
+            log,
+            labels,
+            columns: None,
+            room: COPIED_BYTES,
+            drawn: OnceCell::new(),
+        }
+    }
+
+    /// With copies of columns of at most so many bytes.
+    #[cfg(test)]
+    pub(crate) fn with_room(self, room: usize) -> Self {
+        Distant { room, ..self }
+    }
+
+    /// The answer of all rows.
+    fn ask<T: Sum + Serialize + DeserializeOwned>(
+        &self,
+        question: Question,
+        job: &mut Job<'_>,
+    ) -> Result<T, Error> {
+        let request = to_bytes(&Request {
+            columns: self.columns.clone(),
+            question,
+        })?;
+        if let Some(log) = self.log
+            && let Some(answer) = log.recall(&request)?
+        {
+            return from_bytes(&answer);
+        }
+        let mut all = Forest::new();
+        self.rows.ask(&request, job, &mut |answer| {
+            all.append(from_bytes(answer)?);
+            Ok(())
+        })?;
+        let answer: T = all.total().ok_or(Error::Bytes)?;
+        if let Some(log) = self.log {
+            log.record(&request, &to_bytes(&answer)?)?;
+        }
+        Ok(answer)
+    }
+
+    /// [`Distant::ask`] of a question that is answered without much computing.
+    fn ask_alone<T: Sum + Serialize + DeserializeOwned>(
+        &self,
+        question: Question,
+    ) -> Result<T, Error> {
+        self.ask(question, &mut Job::new(Threads::ONE, &mut Unmonitored)?)
+    }
+}
+
+impl Source for Distant<'_> {
+    fn rows(&self) -> usize {
+        rows_of(&self.labels)
+    }
+
+    fn columns(&self) -> usize {
+        self.labels.x.columns()
+    }
+
+    fn reads(&self) -> usize {
+        Arrays(self.labels, None).reads()
+    }
+
+    fn has_offsets(&self) -> bool {
+        self.labels.offset.is_some()
+    }
+
+    fn labels(&self, precision: Precision, job: &mut Job<'_>) -> Result<Labels, Error> {
+        Source::labels(&Arrays(self.labels, None), precision, job)
+    }
+
+    fn basis(&self, fit_bias: bool, is_penalised: bool) -> Result<Basis, Error> {
+        let rows = match self.drawn.get() {
+            Some(rows) => rows,
+            None => {
+                let rows = self.gather(&Basis::drawn(&self.labels))?;
+                self.drawn.get_or_init(|| rows)
+            }
+        };
+        let columns = self.columns();
+        Ok(Basis::of_dense_rows(columns, rows, fit_bias, is_penalised))
+    }
+
+    fn ranges(&self, scores: usize, job: &mut Job<'_>) -> Result<Ranges, Error> {
+        self.ask(Question::Ranges(scores), job)
+    }
+
+    fn evaluate(
+        &self,
+        at: &Parameters<'_, f64>,
+        precision: Precision,
+        job: &mut Job<'_>,
+    ) -> Result<Sums, Error> {
+        self.ask(Question::Evaluate(Place::of(at), precision), job)
+    }
+
+    fn rounding(&self, scores: usize, precision: Precision) -> Rounding {
+        Arrays(self.labels, None).rounding(scores, precision)
+    }
+
+    fn curvatures<'s>(
+        &'s self,
+        at: &Parameters<'_, f64>,
+        _: &mut Job<'_>,
+    ) -> Result<Box<dyn RowCurvatures + 's>, Error> {
+        Ok(Box::new(DistantCurvatures {
+            source: self,
+            at: Place::of(at),
+        }))
+    }
+
+    fn gram_of_counts(&self, basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error> {
+        let gram = self.ask(Question::GramOfCounts(basis.clone()), job)?;
+        Ok(self.of_all_weight(gram))
+    }
+
+    fn scores<'s>(
+        &'s self,
+        at: &Parameters<'_, f64>,
+        job: &mut Job<'_>,
+    ) -> Result<Box<dyn RowScores + 's>, Error> {
+        let at = Place::of(at);
+        Ok(Box::new(DistantScores {
+            source: self,
+            sums: self.ask(Question::Scores(at.clone()), job)?,
+            at,
+        }))
+    }
+
+    fn plane<'s>(&'s self, scores: usize) -> Result<Box<dyn PlaneScores + 's>, Error> {
+        Ok(Box::new(KeptPlane::new(self, scores)?))
+    }
+
+    fn reach(&self, metric: &Metric, job: &mut Job<'_>) -> Result<f64, Error> {
+        let Largest(reach) = self.ask(Question::Reach(metric.clone()), job)?;
+        Ok(reach)
+    }
+
+    fn sum_of_pairs(&self, space: &Standardised, job: &mut Job<'_>) -> Result<Vec<f64>, Error> {
+        self.ask(Question::SumOfPairs(space.clone()), job)
+    }
+
+    fn sides(
+        &self,
+        space: &Standardised,
+        direction: &[f64],
+        tie: f64,
+        job: &mut Job<'_>,
+    ) -> Result<Sides, Error> {
+        let question = Question::Sides(space.clone(), direction.to_vec(), tie);
+        self.ask(question, job)
+    }
+
+    fn gather(&self, rows: &[usize]) -> Result<Vec<f64>, Error> {
+        let n = self.columns();
+        let mut ascending: Vec<usize> = (0..rows.len()).collect();
+        ascending.sort_by_key(|&place| rows[place]);
+        let mut sorted: Vec<usize> = ascending.iter().map(|&place| rows[place]).collect();
+        sorted.dedup();
+        let question = Question::Rows(sorted.clone(), Precision::Double);
+        let Listed(copied) = self.ask_alone::<Listed<f64>>(question)?;
+        let of_row = |row| sorted.partition_point(|&other| other < row) * n;
+        let rows = rows.iter().map(|&row| &copied[of_row(row)..][..n]);
+        Ok(rows.flatten().copied().collect())
+    }
+
+    fn sample<'s>(
+        &'s self,
+        rows: Vec<usize>,
+        precision: Precision,
+        job: &mut Job<'_>,
+    ) -> Result<Box<dyn Part + 's>, Error> {
+        let question = Question::Rows(rows.clone(), precision);
+        Ok(Box::new(match precision {
+            Precision::Single => {
+                let Listed(x) = self.ask(question, job)?;
+                Subset::Single(Copied::of(x, &self.labels, &rows))
+            }
+            Precision::Double => {
+                let Listed(x) = self.ask(question, job)?;
+                Subset::Double(Copied::of(x, &self.labels, &rows))
+            }
+        }))
+    }
+
+    fn select<'s>(
+        &'s self,
+        columns: &[usize],
+        _: Precision, // numbers of either are the same in f64
+        job: &mut Job<'_>,
+    ) -> Result<Box<dyn Part + 's>, Error> {
+        let all = self.columns.as_deref();
+        let numbers = columns.iter().map(|&j| all.map_or(j, |all| all[j]));
+        let narrow = Distant {
+            columns: Some(numbers.collect()),
+            labels: self.labels.of_columns(columns.len())?,
+            drawn: OnceCell::new(),
+            ..*self
+        };
+        let bytes = (rows_of(&self.labels) * columns.len()).saturating_mul(size_of::<f64>());
+        if bytes > self.room {
+            return Ok(Box::new(narrow));
+        }
+        let Listed(x) = narrow.ask(Question::Columns, job)?;
+        Ok(Box::new(Selected::of_dense(&self.labels, columns.len(), x)))
+    }
+
+    fn by_columns<'s>(&'s self, _: &mut Job<'_>) -> Result<Option<Box<dyn ByColumns + 's>>, Error> {
+        Ok(None)
+    }
+
+    fn not_finite(&self) -> Error {
+        let found = self.ask_alone(Question::NotFinite);
+        let found = found.and_then(|found: Extremes| match found.not_finite {
+            Some((got, row, column)) => Err(Error::NotFinite { got, row, column }),
+            None => self.labels.check_labels_finite().map(|()| found.largest),
+        });
+        match found {
+            Err(error) => error,
+            Ok(largest) => Error::Number {
+                argument: "X",
+                expected: "small enough for sums of its squares to be finite",
+                got: largest,
+            },
+        }
+    }
+}
+
+impl Distant<'_> {
+    /// A Gram matrix of all rows: parts of it have the weights of their rows.
+    fn of_all_weight(&self, gram: Gram) -> Gram {
+        Gram {
+            weight: self.labels.weight(),
+            ..gram
+        }
+    }
+}
+
+/// Some of the columns, which are read where the rows are.
+impl Part for Distant<'_> {
+    fn rows(&self) -> usize {
+        Source::rows(self)
+    }
+
+    fn with_source(
+        &self,
+        stride: usize,
+        work: &mut dyn FnMut(&dyn Source) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        debug_assert_eq!(stride, 1, "all rows of some columns");
+        work(self)
+    }
+}
+
+impl Rows for Distant<'_> {
+    fn labels(&self) -> &Dataset<'_> {
+        &self.labels
+    }
+
+    fn scores(
+        &self,
+        at: &Parameters<'_, f64>,
+        out: &mut [f64],
+        job: &mut Job<'_>,
+    ) -> Result<(), Error> {
+        let Listed(z) = self.ask::<Listed<f64>>(Question::FastScores(Place::of(at)), job)?;
+        out.copy_from_slice(&z);
+        Ok(())
+    }
+}
+
+/// The curvatures of the rows at fixed parameters, computed anew by every request.
+struct DistantCurvatures<'a> {
+    source: &'a Distant<'a>,
+    at: Place,
+}
+
+impl RowCurvatures for DistantCurvatures<'_> {
+    fn gram(&self, score: usize, basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error> {
+        let question = Question::Gram(self.at.clone(), score, basis.clone());
+        let gram = self.source.ask(question, job)?;
+        Ok(match self.at.parameters().scores() {
+            1 => gram,
+            _ => self.source.of_all_weight(gram),
+        })
+    }
+
+    fn diagonal(&self, score: usize, basis: &Basis, job: &mut Job<'_>) -> Result<Curvature, Error> {
+        let question = Question::Diagonal(self.at.clone(), score, basis.clone());
+        self.source.ask(question, job)
+    }
+
+    fn trace(&self, basis: &Basis, job: &mut Job<'_>) -> Result<(Curvature, Vec<f64>), Error> {
+        let question = Question::Trace(self.at.clone(), basis.clone());
+        self.source.ask(question, job)
+    }
+}
+
+/// The scores of the rows at fixed parameters, computed anew by every request, and what is known of all of them.
+struct DistantScores<'a> {
+    source: &'a Distant<'a>,
+    at: Place,
+    sums: ScoreSums,
+}
+
+impl RowScores for DistantScores<'_> {
+    fn are_finite(&self) -> bool {
+        self.sums.are_finite
+    }
+
+    fn error(&self) -> f64 {
+        kernel::score_error(self.sums.magnitude, self.source.columns())
+    }
+
+    fn largest(&self) -> f64 {
+        self.sums.magnitude
+    }
+
+    fn predict_all_labels(&self, job: &mut Job<'_>) -> Result<bool, Error> {
+        let question = Question::PredictAllLabels(self.at.clone(), self.error());
+        let AllTrue(are_right) = self.source.ask(question, job)?;
+        Ok(are_right)
+    }
+
+    fn moved_to<'s>(
+        &'s self,
+        at: &Parameters<'_, f64>,
+        job: &mut Job<'_>,
+    ) -> Result<(Box<dyn RowScores + 's>, f64), Error> {
+        let at = Place::of(at);
+        let question = Question::MovedTo(self.at.clone(), at.clone());
+        let (sums, Largest(change)) = self.source.ask(question, job)?;
+        let moved = DistantScores { at, sums, ..*self };
+        Ok((Box::new(moved), change))
+    }
+
+    fn error_and_weight(&self, _: &mut Job<'_>) -> Result<(f64, f64), Error> {
+        Ok(self.sums.errors.error_and_weight())
+    }
+
+    fn moments(&self, basis: &Basis, scale: &[f64], job: &mut Job<'_>) -> Result<Moments, Error> {
+        let errors = &self.sums.errors;
+        let (basis, scale) = (basis.clone(), scale.to_vec());
+        let question = Question::Moments(self.at.clone(), basis, scale, errors.is_fractional);
+        let sums: MomentSums = self.source.ask(question, job)?;
+        Ok(Moments::new(errors, sums))
+    }
+
+    fn gram(&self, pair: [usize; 2], basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error> {
+        let question = Question::GramOfPair(self.at.clone(), pair, basis.clone());
+        let gram = self.source.ask(question, job)?;
+        Ok(self.source.of_all_weight(gram))
+    }
+
+    fn chi_square(&self, _: &mut Job<'_>) -> Result<f64, Error> {
+        Ok(self.sums.chi_square)
+    }
+
+    fn jeffreys_sums(
+        &self,
+        whitening: &Whitening,
+        with_cubes: bool,
+        job: &mut Job<'_>,
+    ) -> Result<(JeffreysSums, [f64; 2]), Error> {
+        let question = Question::JeffreysSums(self.at.clone(), whitening.clone(), with_cubes);
+        let (error, weight) = self.sums.errors.error_and_weight();
+        Ok((self.source.ask(question, job)?, [error, weight]))
+    }
+
+    fn gram_of_trace(&self, basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error> {
+        let question = Question::GramOfTrace(self.at.clone(), basis.clone());
+        let gram = self.source.ask(question, job)?;
+        Ok(self.source.of_all_weight(gram))
+    }
+}

@@ -1,0 +1,321 @@
+//! What is asked of rows that are on disk or on other machines, as data, and the answer of some of the rows.
+//!
+//! Nearly all answers are sums over rows. Some consecutive rows, from a multiple of [`UNIT`] on, answer with the largest
+//! nodes of the tree that contain only their rows (a [`Forest`]); neighbours' answers are appended to each other. So the
+//! sum has the bits that all rows in memory give, however the rows are cut.
+
+use std::ops::Range;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::kept::{KeptScores, Rows};
+use super::{Arrays, RowScores, Source};
+use crate::error::Error;
+use crate::features::Features;
+use crate::float::{Float, Precision};
+use crate::kernel::{Basis, Dataset, Metric, Parameters, Selected, Standardised, Whitening};
+use crate::matrix::Matrix;
+use crate::reduce::{Forest, Job, Largest, Listed, Sum};
+
+/// Rows of the smallest parts that are summed on their own: as many as the largest leaf of dense rows has. Parts of the
+/// rows that answer for themselves begin at multiples of it.
+pub const UNIT: usize = 2048;
+/// Bytes of the rows that are computed with at once, where so many are enough.
+const BYTES: usize = 8 << 20;
+
+/// About how many rows of so many columns are computed with at once: a power of two, and whole units.
+pub(super) fn rows_at_once(columns: usize) -> usize {
+    let of_row = columns.saturating_mul(size_of::<f64>()).max(1);
+    (BYTES / of_row).clamp(UNIT, 1 << 40).next_power_of_two()
+}
+
+/// Weights and biases of a fit.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) struct Place {
+    weights: Vec<f64>,
+    biases: Vec<f64>,
+}
+
+impl Place {
+    pub(super) fn of(at: &Parameters<'_, f64>) -> Self {
+        Place {
+            weights: at.weights.to_vec(),
+            biases: at.biases.to_vec(),
+        }
+    }
+
+    pub(super) fn parameters(&self) -> Parameters<'_, f64> {
+        Parameters::of_scores(&self.weights, &self.biases)
+    }
+}
+
+/// A question about all rows, named like the method of [`Source`], or of the traits behind it, that asks it. The answer
+/// is what that method returns, where nothing else is said.
+#[derive(Deserialize, Serialize)]
+pub(super) enum Question {
+    Ranges(usize),
+    Evaluate(Place, Precision),
+    Gram(Place, usize, Basis),
+    Diagonal(Place, usize, Basis),
+    Trace(Place, Basis),
+    GramOfCounts(Basis),
+    /// [`Largest`]
+    Reach(Metric),
+    SumOfPairs(Standardised),
+    Sides(Standardised, Vec<f64>, f64),
+    /// The rows of these ascending numbers: [`Listed`] numbers of this precision.
+    Rows(Vec<usize>, Precision),
+    /// All elements of the columns that are asked about, row by row: [`Listed`].
+    Columns,
+    /// [`Listed`] fast scores without offsets.
+    FastScores(Place),
+    /// [`ScoreSums`](super::kept::ScoreSums)
+    Scores(Place),
+    /// The same of the second place, and how far scores differ: [`Largest`].
+    MovedTo(Place, Place),
+    /// Whether all labels are predicted with this bound on the error of scores: [`AllTrue`].
+    PredictAllLabels(Place, f64),
+    /// The sums that moments are made of. Last, whether a label of any row lies strictly between 0 and 1.
+    Moments(Place, Basis, Vec<f64>, bool),
+    GramOfPair(Place, [usize; 2], Basis),
+    GramOfTrace(Place, Basis),
+    JeffreysSums(Place, Whitening, bool),
+    /// [`Extremes`]
+    NotFinite,
+}
+
+/// A question, and the columns that it is about: all, or those of ascending numbers.
+#[derive(Deserialize, Serialize)]
+pub(super) struct Request {
+    pub columns: Option<Vec<usize>>,
+    pub question: Question,
+}
+
+/// Whether something holds for all rows.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub(super) struct AllTrue(pub bool);
+
+impl Sum for AllTrue {
+    fn add(&mut self, right: &Self) {
+        self.0 &= right.0;
+    }
+
+    fn clear(&mut self) {
+        self.0 = true;
+    }
+}
+
+/// The largest element of X, and the first that is not finite: its value, row and column.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+pub(super) struct Extremes {
+    pub largest: f64,
+    pub not_finite: Option<(f64, usize, usize)>,
+}
+
+impl Sum for Extremes {
+    fn add(&mut self, right: &Self) {
+        self.largest = self.largest.max(right.largest);
+        self.not_finite = self.not_finite.or(right.not_finite);
+    }
+
+    fn clear(&mut self) {
+        *self = Extremes::default();
+    }
+}
+
+/// # Errors
+///
+/// [`Error::Memory`] if they cannot be allocated.
+pub(super) fn to_bytes(value: &impl Serialize) -> Result<Vec<u8>, Error> {
+    postcard::to_stdvec(value).map_err(|_| Error::Memory {
+        argument: "X",
+        count: 1,
+        unit: "request about its rows",
+    })
+}
+
+/// # Errors
+///
+/// [`Error::Bytes`] if the bytes are not those of such a value.
+pub(super) fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    postcard::from_bytes(bytes).map_err(|_| Error::Bytes)
+}
+
+/// The answer of some consecutive rows to a request: bytes for [`DistantRows`](super::DistantRows). `x` has their
+/// features, and `labels` is of these rows, too: [`Dataset::of_labels`]. The first of the rows has the number `first`
+/// among all rows, a multiple of [`UNIT`], and there are whole units unless these are the last rows.
+///
+/// # Errors
+///
+/// [`Error::Length`] if there is not one label for each row; [`Error::Bytes`] if the request was made by another version; [`Error::Interrupted`] by the job's monitor; and those
+/// of the rows' elements.
+pub fn answer(
+    request: &[u8],
+    first: usize,
+    x: &Matrix<'_>,
+    labels: &Dataset<'_>,
+    job: &mut Job<'_>,
+) -> Result<Vec<u8>, Error> {
+    let Request { columns, question } = from_bytes(request)?;
+    let part = Part {
+        first,
+        x: *x,
+        labels,
+        columns: columns.as_deref(),
+    };
+    match &question {
+        Question::Ranges(scores) => part.answer(job, |_, rows, job| rows.ranges(*scores, job)),
+        Question::Evaluate(at, precision) => part.answer(job, |first, rows, job| {
+            let sums = rows.evaluate(&at.parameters(), *precision, job);
+            sums.map_err(|error| error.after_rows(first))
+        }),
+        Question::Gram(at, score, basis) => part.answer(job, |_, rows, job| {
+            let curvatures = rows.curvatures(&at.parameters(), job)?;
+            curvatures.gram(*score, basis, job)
+        }),
+        Question::Diagonal(at, score, basis) => part.answer(job, |_, rows, job| {
+            let curvatures = rows.curvatures(&at.parameters(), job)?;
+            curvatures.diagonal(*score, basis, job)
+        }),
+        Question::Trace(at, basis) => part.answer(job, |_, rows, job| {
+            rows.curvatures(&at.parameters(), job)?.trace(basis, job)
+        }),
+        Question::GramOfCounts(basis) => {
+            part.answer(job, |_, rows, job| rows.gram_of_counts(basis, job))
+        }
+        Question::Reach(metric) => {
+            part.answer(job, |_, rows, job| rows.reach(metric, job).map(Largest))
+        }
+        Question::SumOfPairs(space) => {
+            part.answer(job, |_, rows, job| rows.sum_of_pairs(space, job))
+        }
+        Question::Sides(space, direction, tie) => part.answer(job, |first, rows, job| {
+            let mut sides = rows.sides(space, direction, *tie, job)?;
+            sides.others.iter_mut().for_each(|pair| pair.row += first);
+            Ok(sides)
+        }),
+        Question::Rows(numbers, Precision::Single) => part.answer(job, |first, rows, _| {
+            Ok(copies::<f32>(numbers, first, rows))
+        }),
+        Question::Rows(numbers, Precision::Double) => part.answer(job, |first, rows, _| {
+            Ok(copies::<f64>(numbers, first, rows))
+        }),
+        Question::Columns => part.answer(job, |_, rows, _| {
+            let numbers: Vec<usize> = (0..rows.rows()).collect();
+            rows.gather(&numbers).map(Listed)
+        }),
+        Question::FastScores(at) => part.answer(job, |_, rows, job| {
+            let at = at.parameters();
+            let mut z = vec![0.0; rows.rows() * at.scores()];
+            Rows::scores(rows, &at, &mut z, job)?;
+            Ok(Listed(z))
+        }),
+        Question::Scores(at) => part.answer(job, |_, rows, job| {
+            KeptScores::new(&rows.0, &at.parameters(), job)?.sums(job)
+        }),
+        Question::MovedTo(from, to) => part.answer(job, |_, rows, job| {
+            let from = KeptScores::new(&rows.0, &from.parameters(), job)?;
+            let to = KeptScores::new(&rows.0, &to.parameters(), job)?;
+            Ok((to.sums(job)?, Largest(from.change(&to))))
+        }),
+        Question::PredictAllLabels(at, error) => part.answer(job, |_, rows, job| {
+            let scores = KeptScores::new(&rows.0, &at.parameters(), job)?;
+            Ok(AllTrue(scores.predict_labels(*error)))
+        }),
+        Question::Moments(at, basis, scale, is_fractional) => part.answer(job, |_, rows, job| {
+            let scores = KeptScores::new(&rows.0, &at.parameters(), job)?;
+            let residuals = scores.residuals(job)?;
+            scores.moment_sums(&residuals, *is_fractional, (basis, scale), job)
+        }),
+        Question::GramOfPair(at, pair, basis) => part.answer(job, |_, rows, job| {
+            let scores = KeptScores::new(&rows.0, &at.parameters(), job)?;
+            scores.gram(*pair, basis, job)
+        }),
+        Question::GramOfTrace(at, basis) => part.answer(job, |_, rows, job| {
+            let scores = KeptScores::new(&rows.0, &at.parameters(), job)?;
+            scores.gram_of_trace(basis, job)
+        }),
+        Question::JeffreysSums(at, whitening, with_cubes) => part.answer(job, |_, rows, job| {
+            let scores = KeptScores::new(&rows.0, &at.parameters(), job)?;
+            Ok(scores.jeffreys_sums(whitening, *with_cubes, job)?.0)
+        }),
+        Question::NotFinite => part.answer(job, |first, rows, _| {
+            let not_finite = match rows.0.x.first_not_finite() {
+                Some(Error::NotFinite { got, row, column }) => Some((got, first + row, column)),
+                _ => None,
+            };
+            let largest = rows.0.x.largest();
+            Ok(Extremes {
+                largest,
+                not_finite,
+            })
+        }),
+    }
+}
+
+/// The rows with those of the ascending `numbers` that are among these, of which the first has the number `first`.
+fn copies<F: Float>(numbers: &[usize], first: usize, rows: &Arrays<'_>) -> Listed<F> {
+    let place = |row| numbers.partition_point(|&number| number < row);
+    let numbers = &numbers[place(first)..place(first + rows.rows())];
+    let n = rows.columns();
+    let mut out = vec![F::ZERO; numbers.len() * n];
+    if let Features::Dense(x) = rows.0.x {
+        for (&number, out) in numbers.iter().zip(out.chunks_exact_mut(n)) {
+            x.copy_row(number - first, out);
+        }
+    }
+    Listed(out)
+}
+
+/// Consecutive rows, and the columns that are asked about.
+struct Part<'a> {
+    /// The number of their first row among all rows.
+    first: usize,
+    x: Matrix<'a>,
+    labels: &'a Dataset<'a>,
+    columns: Option<&'a [usize]>,
+}
+
+impl Part<'_> {
+    /// The forest of what `each` makes of the rows of a node, with the number of their first row, as bytes.
+    fn answer<T: Sum + Serialize>(
+        &self,
+        job: &mut Job<'_>,
+        each: impl Fn(usize, &Arrays<'_>, &mut Job<'_>) -> Result<T, Error>,
+    ) -> Result<Vec<u8>, Error> {
+        let most = rows_at_once(self.x.columns());
+        let (mut start, end) = (self.first, self.first + self.x.rows());
+        let mut forest = Forest::new();
+        while start < end {
+            // The largest node that begins here and whose rows are all here.
+            let mut size = UNIT;
+            while size < most && start.is_multiple_of(2 * size) && start + 2 * size <= end {
+                size *= 2;
+            }
+            let rows = start - self.first..end.min(start + size) - self.first;
+            let sum = self.with_rows(rows, job, |rows, job| each(start, rows, job))?;
+            forest.append_node((size / UNIT).ilog2(), start / size, sum);
+            start += size;
+        }
+        to_bytes(&forest)
+    }
+
+    /// Calls `work` with some of the rows, as arrays of the columns that are asked about.
+    fn with_rows<T>(
+        &self,
+        rows: Range<usize>,
+        job: &mut Job<'_>,
+        work: impl FnOnce(&Arrays<'_>, &mut Job<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let x = self.x.part(rows.clone());
+        self.labels
+            .with_part(&x, rows, |dataset| match self.columns {
+                None => work(&Arrays(*dataset, None), job),
+                Some(columns) => {
+                    let narrow = Selected::new(dataset, columns, Precision::Double, job)?;
+                    work(&Arrays(narrow.dataset()?, None), job)
+                }
+            })
+    }
+}

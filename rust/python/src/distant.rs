@@ -1,0 +1,162 @@
+//! Rows that are not arrays in memory, and the log of a fit, as Python gives them; and what such rows answer.
+
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use gradstep_core::{
+    Chunks, Dataset, DistantRows, Error, Job, Log, Matrix, ReadRows, Threads, Vector,
+};
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyBytes;
+
+use crate::arrays::{Array, HeldMatrix, View};
+use crate::formulas::{GivenRows, OfRows};
+use crate::monitor::run;
+use crate::value_error;
+
+/// Rows as Python gives them: a function, whether it is asked instead of read, n, whether the rows are of `f32`, and a
+/// log or None.
+///
+/// `function(first, count)` reads rows, shape (count, n), which are not changed before the next call. `function(request)` asks all rows, and returns their answers
+/// in the order of the rows, each made by [`answer`]. The log has `recall(request)`, which returns an answer or None,
+/// and `record(request, answer)`.
+pub(crate) type GivenDistant = (Py<PyAny>, bool, usize, bool, Option<Py<PyAny>>);
+
+/// Rows on disk or on other machines.
+pub(crate) struct InPython {
+    function: Py<PyAny>,
+    is_asked: bool,
+    pub(crate) columns: usize,
+    pub(crate) is_single: bool,
+    log: Option<Py<PyAny>>,
+    /// What Python raised.
+    raised: Mutex<Option<PyErr>>,
+}
+
+impl InPython {
+    pub(crate) fn new((function, is_asked, columns, is_single, log): GivenDistant) -> Self {
+        InPython {
+            function,
+            is_asked,
+            columns,
+            is_single,
+            log,
+            raised: Mutex::new(None),
+        }
+    }
+
+    /// What Python raised, once.
+    pub(crate) fn raised(&self) -> Option<PyErr> {
+        let mut raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
+        raised.take()
+    }
+
+    /// Calls `work` with the GIL, and keeps what it raises.
+    fn with_gil<T>(&self, work: impl FnOnce(Python<'_>) -> PyResult<T>) -> Result<T, Error> {
+        Python::attach(work).map_err(|error| {
+            *self.raised.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            Error::Interrupted
+        })
+    }
+
+    /// Calls `work` with the rows and the log.
+    pub(crate) fn with_rows<T>(
+        &self,
+        labels: &Dataset<'_>,
+        work: impl FnOnce(&dyn DistantRows, Option<&dyn Log>) -> T,
+    ) -> T {
+        let log = self.log.as_ref().map(|log| Recording { log, rows: self });
+        let log = log.as_ref().map(|log| log as &dyn Log);
+        match self.is_asked {
+            true => work(self, log),
+            false => work(&Chunks::new(self, *labels), log),
+        }
+    }
+}
+
+impl ReadRows for InPython {
+    fn read(
+        &self,
+        rows: Range<usize>,
+        work: &mut dyn FnMut(&Matrix<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let held = self.with_gil(|py| {
+            let x = self.function.bind(py).call1((rows.start, rows.len()))?;
+            HeldMatrix::new("X", x.cast()?, (rows.len(), self.columns))
+        })?;
+        work(&held.matrix()?)
+    }
+}
+
+impl DistantRows for InPython {
+    fn ask(
+        &self,
+        request: &[u8],
+        _: &mut Job<'_>,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let answers: Vec<PyBackedBytes> = self.with_gil(|py| {
+            let request = PyBytes::new(py, request);
+            self.function.bind(py).call1((request,))?.extract()
+        })?;
+        answers.iter().try_for_each(|answer| take(answer))
+    }
+}
+
+/// The log of a fit over these rows.
+struct Recording<'a> {
+    log: &'a Py<PyAny>,
+    rows: &'a InPython,
+}
+
+impl Log for Recording<'_> {
+    fn recall(&self, request: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.rows.with_gil(|py| {
+            let request = PyBytes::new(py, request);
+            let answer = self.log.bind(py).call_method1("recall", (request,))?;
+            let answer: Option<PyBackedBytes> = answer.extract()?;
+            Ok(answer.map(|answer| answer.to_vec()))
+        })
+    }
+
+    fn record(&self, request: &[u8], answer: &[u8]) -> Result<(), Error> {
+        self.rows.with_gil(|py| {
+            let (request, answer) = (PyBytes::new(py, request), PyBytes::new(py, answer));
+            self.log
+                .bind(py)
+                .call_method1("record", (request, answer))?;
+            Ok(())
+        })
+    }
+}
+
+/// The answer of some consecutive rows to a request, as bytes. The first of the rows has the number `first` among all
+/// rows: a multiple of `UNIT`.
+#[pyfunction]
+pub(crate) fn answer<'py>(
+    request: &[u8],
+    first: usize,
+    x: &Array<'py>,
+    y: &Array<'py>,
+    of_rows: GivenRows<'py>,
+    is_single: bool,
+    n_threads: Option<usize>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let py = x.py();
+    let (x, y) = (View::new("X", x, 2)?, View::new("y", y, 1)?);
+    let of_rows = OfRows::new(of_rows)?;
+    let offset = match is_single {
+        true => of_rows.offset::<f32>()?,
+        false => of_rows.offset::<f64>()?,
+    };
+    let offset = offset.as_deref().map(Vector::from_slice);
+    let (x, y, sample_weight) = (x.matrix()?, y.vector()?, of_rows.sample_weight()?);
+    let threads = Threads::new(n_threads).map_err(value_error)?;
+    let answer = run(py, threads, |job| {
+        let labels = Dataset::of_labels(x.columns(), &y, sample_weight.as_ref())?;
+        let labels = labels.with_offset(offset.as_ref())?;
+        gradstep_core::answer(request, first, &x, &labels, job)
+    })?;
+    Ok(PyBytes::new(py, &answer))
+}
