@@ -1,4 +1,4 @@
-"""What the columns of a table are: found when a model is trained, and read again by its encoding."""
+"""The kind of each column of a table: found out when a model is trained; later tables are read by the kinds it keeps."""
 
 from __future__ import annotations
 

@@ -461,9 +461,11 @@ def fit(
                     from gradstep._checkpoint import Checkpoint
 
                     log = reading.enter_context(Checkpoint(checkpoint, _problem(distant, options, start)))
-                is_asked = isinstance(distant, Distant)
-                rows = distant.ask if is_asked else reading.enter_context(Reader(distant.rows, cache))
-                matrix = rows, is_asked, columns, distant.is_single, log
+                if isinstance(distant, Distant):
+                    matrix = distant.ask, True, columns, distant.is_single, log
+                else:
+                    read = reading.enter_context(Reader(distant.rows, cache))
+                    matrix = read, False, columns, distant.is_single, log
             found = _native.fit(matrix, labels, of_rows, options, start, watching)
     except ValueError as error:
         raise explained(error, given, labels) from None

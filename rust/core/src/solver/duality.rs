@@ -132,7 +132,7 @@ fn at_better_biases(
     objective: &Objective<'_>,
     iterate: &Iterate,
     mut moments: DualMoments,
-    by_biases: &Inverse,
+    by_biases: &BiasHessian,
     job: &mut Job<'_>,
 ) -> Result<f64, Error> {
     let Some((v, step)) = by_biases.newton_step(objective, iterate) else {
@@ -153,13 +153,13 @@ fn at_better_biases(
         ))
 }
 
-/// Bounds on the second derivatives at `iterate`. For several classes also the inverse of the Hessian by the biases, or
+/// Bounds on the second derivatives at `iterate`. For several classes also the Hessian by the biases, factored, or
 /// `None` if it is singular along other directions than (1, …, 1).
 pub(super) fn moments(
     objective: &Objective<'_>,
     iterate: &Iterate,
     job: &mut Job<'_>,
-) -> Result<(DualMoments, Option<Inverse>), Error> {
+) -> Result<(DualMoments, Option<BiasHessian>), Error> {
     let at = objective.parameters(&iterate.v);
     let curvatures = objective.source.curvatures(&at, job)?;
     let basis = Basis::natural(objective.columns());
@@ -167,22 +167,24 @@ pub(super) fn moments(
     for h in &mut hessian {
         *h /= trace.weight;
     }
-    let (least, inverse) = match hessian.as_slice() {
+    let (least, by_biases) = match hessian.as_slice() {
         [h] => (*h, None),
         _ => {
-            let inverse = Inverse::new(hessian, objective.classes);
+            let by_biases = BiasHessian::new(hessian, objective.classes);
             (
-                inverse.as_ref().map_or(0.0, Inverse::least_eigenvalue),
-                inverse,
+                by_biases
+                    .as_ref()
+                    .map_or(0.0, BiasHessian::least_eigenvalue),
+                by_biases,
             )
         }
     };
-    Ok((DualMoments::new(&trace, least), inverse))
+    Ok((DualMoments::new(&trace, least), by_biases))
 }
 
 /// A symmetric K × K matrix H with H (1, …, 1)ᵀ = 0, factored such that H x = b can be solved for b perpendicular to
 /// (1, …, 1).
-pub(super) struct Inverse {
+pub(super) struct BiasHessian {
     classes: usize,
     /// The trace of H.
     trace: f64,
@@ -190,7 +192,7 @@ pub(super) struct Inverse {
     lower: Vec<f64>,
 }
 
-impl Inverse {
+impl BiasHessian {
     /// `None` if the least eigenvalue is so small that it may be rounding error. Only the lower triangle of `hessian`
     /// is read.
     fn new(hessian: Vec<f64>, classes: usize) -> Option<Self> {
@@ -213,7 +215,7 @@ impl Inverse {
                 }
             }
         }
-        Some(Inverse {
+        Some(BiasHessian {
             classes,
             trace,
             lower,

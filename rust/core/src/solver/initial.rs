@@ -1,5 +1,5 @@
-//! The parameters that a solver starts from: those that the labels and the penalty suggest without a look at the rows, or
-//! the caller's.
+//! The parameters that a solver starts from: those that follow from the labels and the penalty alone, or the caller's if
+//! their objective is no larger.
 
 use super::objective::Objective;
 use super::run::Run;

@@ -324,8 +324,8 @@ fn mean(gram: &Gram, fit_bias: bool) -> Option<Vec<f64>> {
     })
 }
 
-/// Element (i, j) of the Gram matrix of one class after shifting its columns by their means, so that none interacts with
-/// the bias.
+/// Element (i, j) of the Gram matrix of one class once the columns of X are shifted to mean 0: those between a column and
+/// the bias are then 0.
 fn centred(gram: &Gram, [i, j]: [usize; 2], mean: &[f64], fit_bias: bool) -> f64 {
     let (n, order) = (gram.order - 1, gram.order);
     let at = |i: usize, j: usize| gram.lower[i.max(j) * order + i.min(j)];

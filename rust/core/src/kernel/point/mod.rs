@@ -288,7 +288,7 @@ impl<F: Float> ScaledIterate<'_, F> {
 /// The recorder of updates, with memory for what it is shown.
 struct Log<'r, F> {
     record: Recorder<'r, F>,
-    /// αλ, the part of itself that each weight loses.
+    /// α·l2, the part of itself that each weight loses.
     shrinkage: F,
     y_hat: Vec<F>,
     residual: Vec<F>,
