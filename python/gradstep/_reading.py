@@ -236,18 +236,24 @@ class _Kept:
 
     def write(self, first: int, numbers: Array) -> None:
         """Keep the numbers of the rows from `first` on."""
-        self._go_through(first, numbers, self._file.write)
+        self._at(first)
+        go_through(numbers, self._file.write)
         self.has_all = self._file.tell() == self._bytes
 
     def read(self, first: int, numbers: Array) -> None:
         """Read the numbers of the rows from `first` on."""
-        self._go_through(first, numbers, self._file.readinto)
+        self._at(first)
+        go_through(numbers, self._file.readinto)
 
-    def _go_through(self, first: int, numbers: Array, move: Callable[[memoryview], int | None]) -> None:
+    def _at(self, first: int) -> None:
         self._file.seek(first * self._columns * self._item)
-        rest = numbers.view(np.uint8).data
-        while rest:
-            moved = move(rest)
-            if not moved:
-                raise OSError(f"cache: the file ended {len(rest)} bytes early")
-            rest = rest[moved:]
+
+
+def go_through(numbers: Array, move: Callable[[memoryview], int | None]) -> None:
+    """Read or write all bytes of an array in C order, of which `move` takes as many as it can."""
+    rest = numbers.reshape(-1).view(np.uint8).data
+    while rest:
+        moved = move(rest)
+        if not moved:
+            raise OSError(f"a file ended {len(rest)} bytes early")
+        rest = rest[moved:]

@@ -321,3 +321,16 @@ def test_train_says_that_a_file_is_too_large_for_it(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("gradstep._table._memory", lambda: 127)
     with pytest.raises(ValueError, match=r"rows\.parquet: has 4 rows of 2 columns, 6\.4e-08 GB .* gradstep\.fit reads"):
         gradstep.train(tmp_path / "rows.parquet", "y", l2=0.1)
+
+
+@pytest.mark.parametrize("dtype", [">f8", ">f4", np.float32, np.int16, bool, np.float16])
+def test_files_of_numpy_of_any_type(tmp_path: Path, dtype: Any) -> None:
+    random = np.random.default_rng(10)
+    X = random.integers(0, 2, (9000, 5)).astype(dtype)
+    y = (X[:, 0] + random.logistic(size=9000) > 1).astype(float)
+    paths = [tmp_path / "1.npy", tmp_path / "2.npy"]
+    np.save(paths[0], X[:4000])
+    np.save(paths[1], X[4000:])
+    want = gradstep.fit(X, y, l2=0.1)
+    for best in (gradstep.fit(paths, y, l2=0.1), gradstep.fit(batches(999, X, y), None, l2=0.1)):
+        assert numbers(best) == numbers(want) and best.weights.dtype == want.weights.dtype
