@@ -23,8 +23,8 @@ MOST_STRENGTHS = 100_000
 FEWEST = 5
 LEAST_CHANGE = 1e-5
 MOST_EXPLAINED = 0.999
-"""When the deviance is taken not to change any more, as in glmnet: not before so many strengths, and then where
-the part that is explained grows by less than so much of itself, or is larger than this."""
+"""When the deviance is taken not to change any more, as in glmnet: not before `FEWEST` strengths, and then where the
+part that is explained has grown by less than `LEAST_CHANGE`, or is above `MOST_EXPLAINED`."""
 GENEROUS = float(np.finfo(np.float64).max)
 NONE = 1e-9
 """A tolerance of the gradient that any weights satisfy, and a number of passes after which no iteration is made."""
@@ -170,9 +170,9 @@ def path(
     Notes
     -----
     Of strengths that are not given, those are left out below which the deviance does not change any more: after five
-    strengths, where the part explained has grown by less than 1e-5 of itself, or is above 0.999. ``stop_reason`` says
-    it. Strengths, grid and these rules are those of glmnet (Friedman, Hastie and Tibshirani, 2010,
-    doi:10.18637/jss.v033.i01).
+    strengths, where the part explained has grown by less than 1e-5, or is above 0.999. ``stop_reason`` says it.
+    Strengths, grid and these rules are those of glmnet (Friedman, Hastie and Tibshirani, 2010,
+    doi:10.18637/jss.v033.i01). On a fine grid, columns that explain little may end the path early: give `strengths`.
 
     Examples
     --------
@@ -304,7 +304,7 @@ def _explained(null: Optimum, y: ArrayLike, sample_weight: ArrayLike | None) -> 
 def _no_longer_changes(explained: list[float]) -> bool:
     if len(explained) < FEWEST:
         return False
-    return explained[-1] > MOST_EXPLAINED or explained[-1] - explained[-2] < LEAST_CHANGE * explained[-1]
+    return explained[-1] > MOST_EXPLAINED or explained[-1] - explained[-2] < LEAST_CHANGE
 
 
 def _sparse(rows: list[Array]) -> Any:
