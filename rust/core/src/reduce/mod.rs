@@ -17,7 +17,7 @@ pub(crate) use self::job::map;
 pub use self::job::{Job, Monitor, Unmonitored};
 pub use self::threads::{ThreadLimits, Threads};
 pub(crate) use self::tree::{
-    Forest, Largest, Leaves, Listed, Shared, Sum, map_into, map_reduce, map_reduce_into,
+    Forest, Largest, Leaves, Shared, Sum, map_into, map_reduce, map_reduce_into,
 };
 
 /// The number of rows whose sums stay in SIMD lanes (a stripe) before they are added to the sums of a leaf of the tree.

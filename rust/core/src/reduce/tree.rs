@@ -57,20 +57,6 @@ impl<A: Sum, B: Sum> Sum for (A, B) {
     }
 }
 
-/// Numbers of rows, one row after the other: those of the rows that follow come behind.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct Listed<T>(pub Vec<T>);
-
-impl<T: Copy + Send> Sum for Listed<T> {
-    fn add(&mut self, right: &Self) {
-        self.0.extend_from_slice(&right.0);
-    }
-
-    fn clear(&mut self) {
-        self.0.clear();
-    }
-}
-
 /// The maximum of non-negative numbers, 0 if there are none.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Largest(pub f64);

@@ -9,15 +9,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::kept::{KeptPlane, Rows, ScoreSums};
-use super::request::{AllTrue, Extremes, Place, Question, Request, from_bytes, to_bytes};
+use super::request::{AllTrue, Extremes, Place, Question, Request, from_bytes, list, to_bytes};
 use super::{Arrays, ByColumns, Part, PlaneScores, Rounding, RowCurvatures, RowScores, Source};
-use crate::error::Error;
+use crate::error::{Error, check_length};
+use crate::float::Float;
 use crate::float::Precision;
 use crate::kernel::{
     self, Basis, Copied, Curvature, Dataset, Gram, JeffreysSums, Labels, Metric, MomentSums,
     Moments, Parameters, Ranges, Selected, Sides, Standardised, Subset, Sums, Whitening, rows_of,
 };
-use crate::reduce::{Forest, Job, Largest, Listed, Sum, Threads, Unmonitored};
+use crate::reduce::{Forest, Job, Largest, Sum, Threads, Unmonitored};
 
 /// Bytes of copies of columns: more are not copied, but read where the rows are, each time.
 const COPIED_BYTES: usize = 256 << 20;
@@ -92,40 +93,61 @@ impl<'a> Distant<'a> {
         Distant { room, ..self }
     }
 
-    /// The answer of all rows.
+    /// The answer of all rows: from the log, or what `joined` makes of a request.
+    fn answer(
+        &self,
+        question: Question,
+        joined: impl FnOnce(&[u8]) -> Result<Vec<u8>, Error>,
+    ) -> Result<Vec<u8>, Error> {
+        let request = to_bytes(&Request {
+            columns: self.columns.clone(),
+            question,
+        })?;
+        let Some(log) = self.log else {
+            return joined(&request);
+        };
+        if let Some(answer) = log.recall(&request)? {
+            return Ok(answer);
+        }
+        let answer = joined(&request)?;
+        log.record(&request, &answer)?;
+        Ok(answer)
+    }
+
+    /// The sum over all rows.
     fn ask<T: Sum + Serialize + DeserializeOwned>(
         &self,
         question: Question,
         job: &mut Job<'_>,
     ) -> Result<T, Error> {
-        let request = to_bytes(&Request {
-            columns: self.columns.clone(),
-            question,
+        let sum = self.answer(question, |request| {
+            let mut all = Forest::<T>::new();
+            self.rows.ask(request, job, &mut |answer| {
+                all.append(from_bytes(answer)?);
+                Ok(())
+            })?;
+            to_bytes(&all.total().ok_or(Error::Bytes)?)
         })?;
-        if let Some(log) = self.log
-            && let Some(answer) = log.recall(&request)?
-        {
-            return from_bytes(&answer);
-        }
-        let mut all = Forest::new();
-        self.rows.ask(&request, job, &mut |answer| {
-            all.append(from_bytes(answer)?);
-            Ok(())
-        })?;
-        let answer: T = all.total().ok_or(Error::Bytes)?;
-        if let Some(log) = self.log {
-            log.record(&request, &to_bytes(&answer)?)?;
-        }
-        Ok(answer)
+        from_bytes(&sum)
     }
 
-    /// [`Distant::ask`] of a question that is answered without much computing.
-    fn ask_alone<T: Sum + Serialize + DeserializeOwned>(
-        &self,
-        question: Question,
-    ) -> Result<T, Error> {
-        self.ask(question, &mut Job::new(Threads::ONE, &mut Unmonitored)?)
+    /// Numbers of all rows, one row after the other.
+    fn list<F: Float>(&self, question: Question, job: &mut Job<'_>) -> Result<Vec<F>, Error> {
+        let bytes = self.answer(question, |request| {
+            let mut all = Vec::new();
+            self.rows.ask(request, job, &mut |answer| {
+                all.extend_from_slice(answer);
+                Ok(())
+            })?;
+            Ok(all)
+        })?;
+        Ok(list(&bytes).collect())
     }
+}
+
+/// Calls `work` with a job for questions that are answered without much computing.
+fn alone<T>(work: impl FnOnce(&mut Job<'_>) -> Result<T, Error>) -> Result<T, Error> {
+    work(&mut Job::new(Threads::ONE, &mut Unmonitored)?)
 }
 
 impl Source for Distant<'_> {
@@ -238,7 +260,7 @@ impl Source for Distant<'_> {
         let mut sorted: Vec<usize> = ascending.iter().map(|&place| rows[place]).collect();
         sorted.dedup();
         let question = Question::Rows(sorted.clone(), Precision::Double);
-        let Listed(copied) = self.ask_alone::<Listed<f64>>(question)?;
+        let copied: Vec<f64> = alone(|job| self.list(question, job))?;
         let of_row = |row| sorted.partition_point(|&other| other < row) * n;
         let rows = rows.iter().map(|&row| &copied[of_row(row)..][..n]);
         Ok(rows.flatten().copied().collect())
@@ -253,12 +275,10 @@ impl Source for Distant<'_> {
         let question = Question::Rows(rows.clone(), precision);
         Ok(Box::new(match precision {
             Precision::Single => {
-                let Listed(x) = self.ask(question, job)?;
-                Subset::Single(Copied::of(x, &self.labels, &rows))
+                Subset::Single(Copied::of(self.list(question, job)?, &self.labels, &rows))
             }
             Precision::Double => {
-                let Listed(x) = self.ask(question, job)?;
-                Subset::Double(Copied::of(x, &self.labels, &rows))
+                Subset::Double(Copied::of(self.list(question, job)?, &self.labels, &rows))
             }
         }))
     }
@@ -281,7 +301,7 @@ impl Source for Distant<'_> {
         if bytes > self.room {
             return Ok(Box::new(narrow));
         }
-        let Listed(x) = narrow.ask(Question::Columns, job)?;
+        let x = narrow.list(Question::Columns, job)?;
         Ok(Box::new(Selected::of_dense(&self.labels, columns.len(), x)))
     }
 
@@ -290,7 +310,7 @@ impl Source for Distant<'_> {
     }
 
     fn not_finite(&self) -> Error {
-        let found = self.ask_alone(Question::NotFinite);
+        let found = alone(|job| self.ask(Question::NotFinite, job));
         let found = found.and_then(|found: Extremes| match found.not_finite {
             Some((got, row, column)) => Err(Error::NotFinite { got, row, column }),
             None => self.labels.check_labels_finite().map(|()| found.largest),
@@ -343,7 +363,8 @@ impl Rows for Distant<'_> {
         out: &mut [f64],
         job: &mut Job<'_>,
     ) -> Result<(), Error> {
-        let Listed(z) = self.ask::<Listed<f64>>(Question::FastScores(Place::of(at)), job)?;
+        let z: Vec<f64> = self.list(Question::FastScores(Place::of(at)), job)?;
+        check_length("X", z.len(), out.len(), "one score for each row and class")?;
         out.copy_from_slice(&z);
         Ok(())
     }

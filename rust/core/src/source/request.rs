@@ -2,7 +2,8 @@
 //!
 //! Nearly all answers are sums over rows. Some consecutive rows, from a multiple of [`UNIT`] on, answer with the largest
 //! nodes of the tree that contain only their rows (a [`Forest`]); neighbours' answers are appended to each other. So the
-//! sum has the bits that all rows in memory give, however the rows are cut.
+//! sum has the bits that all rows in memory give, however the rows are cut. Other answers are numbers of rows, one row
+//! after the other ([`list`]).
 
 use std::ops::Range;
 
@@ -16,7 +17,7 @@ use crate::features::Features;
 use crate::float::{Float, Precision};
 use crate::kernel::{Basis, Dataset, Metric, Parameters, Selected, Standardised, Whitening};
 use crate::matrix::Matrix;
-use crate::reduce::{Forest, Job, Largest, Listed, Sum};
+use crate::reduce::{Forest, Job, Largest, Sum};
 
 /// Rows of the smallest parts that are summed on their own: as many as the largest leaf of dense rows has. Parts of the
 /// rows that answer for themselves begin at multiples of it.
@@ -64,11 +65,11 @@ pub(super) enum Question {
     Reach(Metric),
     SumOfPairs(Standardised),
     Sides(Standardised, Vec<f64>, f64),
-    /// The rows of these ascending numbers: [`Listed`] numbers of this precision.
+    /// The rows of these ascending numbers: a list of numbers of this precision.
     Rows(Vec<usize>, Precision),
-    /// All elements of the columns that are asked about, row by row: [`Listed`].
+    /// A list of all elements of the columns that are asked about.
     Columns,
-    /// [`Listed`] fast scores without offsets.
+    /// A list of the fast scores, without offsets.
     FastScores(Place),
     /// [`ScoreSums`](super::kept::ScoreSums)
     Scores(Place),
@@ -142,6 +143,25 @@ pub(super) fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> 
     postcard::from_bytes(bytes).map_err(|_| Error::Bytes)
 }
 
+/// Appends numbers as bytes: eight of each `f64`, four of each `f32`.
+pub(super) fn write_list<F: Float>(numbers: &[F], bytes: &mut Vec<u8>) {
+    match F::as_either(numbers) {
+        Ok(doubles) => bytes.extend(doubles.iter().flat_map(|x| x.to_le_bytes())),
+        Err(singles) => bytes.extend(singles.iter().flat_map(|x| x.to_le_bytes())),
+    }
+}
+
+/// The numbers whose bytes [`write_list`] has appended.
+pub(super) fn list<F: Float>(bytes: &[u8]) -> impl Iterator<Item = F> {
+    let number = |bytes: &[u8]| match F::PRECISION {
+        Precision::Double => bytes.try_into().map_or(0.0, f64::from_le_bytes),
+        Precision::Single => f64::from(bytes.try_into().map_or(0.0, f32::from_le_bytes)),
+    };
+    bytes
+        .chunks_exact(size_of::<F>())
+        .map(move |bytes| F::from_f64(number(bytes)))
+}
+
 /// The answer of some consecutive rows to a request: bytes for [`DistantRows`](super::DistantRows). `x` has their
 /// features, and `labels` is of these rows, too: [`Dataset::of_labels`]. The first of the rows has the number `first`
 /// among all rows, a multiple of [`UNIT`], and there are whole units unless these are the last rows.
@@ -195,21 +215,21 @@ pub fn answer(
             sides.others.iter_mut().for_each(|pair| pair.row += first);
             Ok(sides)
         }),
-        Question::Rows(numbers, Precision::Single) => part.answer(job, |first, rows, _| {
+        Question::Rows(numbers, Precision::Single) => part.list(job, |first, rows, _| {
             Ok(copies::<f32>(numbers, first, rows))
         }),
-        Question::Rows(numbers, Precision::Double) => part.answer(job, |first, rows, _| {
+        Question::Rows(numbers, Precision::Double) => part.list(job, |first, rows, _| {
             Ok(copies::<f64>(numbers, first, rows))
         }),
-        Question::Columns => part.answer(job, |_, rows, _| {
+        Question::Columns => part.list(job, |_, rows, _| {
             let numbers: Vec<usize> = (0..rows.rows()).collect();
-            rows.gather(&numbers).map(Listed)
+            rows.gather(&numbers)
         }),
-        Question::FastScores(at) => part.answer(job, |_, rows, job| {
+        Question::FastScores(at) => part.list(job, |_, rows, job| {
             let at = at.parameters();
             let mut z = vec![0.0; rows.rows() * at.scores()];
             Rows::scores(rows, &at, &mut z, job)?;
-            Ok(Listed(z))
+            Ok(z)
         }),
         Question::Scores(at) => part.answer(job, |_, rows, job| {
             KeptScores::new(&rows.0, &at.parameters(), job)?.sums(job)
@@ -255,7 +275,7 @@ pub fn answer(
 }
 
 /// The rows with those of the ascending `numbers` that are among these, of which the first has the number `first`.
-fn copies<F: Float>(numbers: &[usize], first: usize, rows: &Arrays<'_>) -> Listed<F> {
+fn copies<F: Float>(numbers: &[usize], first: usize, rows: &Arrays<'_>) -> Vec<F> {
     let place = |row| numbers.partition_point(|&number| number < row);
     let numbers = &numbers[place(first)..place(first + rows.rows())];
     let n = rows.columns();
@@ -265,7 +285,7 @@ fn copies<F: Float>(numbers: &[usize], first: usize, rows: &Arrays<'_>) -> Liste
             x.copy_row(number - first, out);
         }
     }
-    Listed(out)
+    out
 }
 
 /// Consecutive rows, and the columns that are asked about.
@@ -284,21 +304,42 @@ impl Part<'_> {
         job: &mut Job<'_>,
         each: impl Fn(usize, &Arrays<'_>, &mut Job<'_>) -> Result<T, Error>,
     ) -> Result<Vec<u8>, Error> {
-        let most = rows_at_once(self.x.columns());
-        let (mut start, end) = (self.first, self.first + self.x.rows());
         let mut forest = Forest::new();
-        while start < end {
-            // The largest node that begins here and whose rows are all here.
-            let mut size = UNIT;
-            while size < most && start.is_multiple_of(2 * size) && start + 2 * size <= end {
-                size *= 2;
-            }
-            let rows = start - self.first..end.min(start + size) - self.first;
-            let sum = self.with_rows(rows, job, |rows, job| each(start, rows, job))?;
-            forest.append_node((size / UNIT).ilog2(), start / size, sum);
-            start += size;
+        for (first, size, rows) in self.nodes() {
+            let sum = self.with_rows(rows, job, |rows, job| each(first, rows, job))?;
+            forest.append_node((size / UNIT).ilog2(), first / size, sum);
         }
         to_bytes(&forest)
+    }
+
+    /// The numbers that `each` makes of rows, one after the other, as [`list`] reads them.
+    fn list<F: Float>(
+        &self,
+        job: &mut Job<'_>,
+        each: impl Fn(usize, &Arrays<'_>, &mut Job<'_>) -> Result<Vec<F>, Error>,
+    ) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        for (first, _, rows) in self.nodes() {
+            let numbers = self.with_rows(rows, job, |rows, job| each(first, rows, job))?;
+            write_list(&numbers, &mut bytes);
+        }
+        Ok(bytes)
+    }
+
+    /// The largest nodes whose rows are all here: the number of the first row, the rows of a whole node, and which of
+    /// these rows they are. The last rows of all may be fewer than a whole node.
+    fn nodes(&self) -> impl Iterator<Item = (usize, usize, Range<usize>)> {
+        let most = rows_at_once(self.x.columns());
+        let (begin, end) = (self.first, self.first + self.x.rows());
+        let mut start = begin;
+        std::iter::from_fn(move || {
+            let (first, mut size) = (start, UNIT);
+            while size < most && first.is_multiple_of(2 * size) && first + 2 * size <= end {
+                size *= 2;
+            }
+            start += size;
+            (first < end).then(|| (first, size, first - begin..end.min(start) - begin))
+        })
     }
 
     /// Calls `work` with some of the rows, as arrays of the columns that are asked about.
