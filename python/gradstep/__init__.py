@@ -43,6 +43,7 @@ from typing import TYPE_CHECKING, Any
 from gradstep._native import __version__
 
 if TYPE_CHECKING:
+    from gradstep import dask as dask
     from gradstep import inference as inference
     from gradstep import plot as plot
     from gradstep._config import show_config
@@ -123,6 +124,7 @@ __all__ = [
     "train",
 ]
 
+MODULES = ("dask", "inference", "plot")
 ESTIMATORS = {
     "LogisticRegression": "_estimator",
     "LogisticRegressionCV": "_cross_validation",
@@ -153,7 +155,7 @@ if not TYPE_CHECKING:  # type checkers would take any misspelt name for one that
 
     def __getattr__(name: str) -> Any:
         """A name of the package, whose module is loaded now."""
-        if name in ("inference", "plot"):
+        if name in MODULES:
             return import_module(f"gradstep.{name}")
         if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -170,4 +172,4 @@ if not TYPE_CHECKING:  # type checkers would take any misspelt name for one that
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULES, "inference", "plot"})
+    return sorted({*globals(), *_MODULES, *MODULES})

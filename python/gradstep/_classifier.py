@@ -373,15 +373,19 @@ class Classifier(ClassifierMixin, BaseEstimator):
         if wrong.any():
             row = int(wrong.argmax())
             raise ValueError(f"sample_weight must be finite and not negative, got {weight[row]:g} at row {row}")
+        factors = self._factors(classes, codes, weight)
+        return Samples(X, codes, weight * factors[codes], classes, factors)
+
+    def _factors(self, classes: Array, codes: Array, weight: Array) -> Array:
+        """What the weights of the samples of each class are multiplied by."""
         if self.class_weight == "balanced":
             totals = len(classes) * np.bincount(codes, weight)
-            factors = np.divide(weight.sum(), totals, out=np.zeros(len(classes)), where=totals > 0)
-        else:
-            factors = compute_class_weight(self.class_weight, classes=classes, y=y)
-            for name, factor in zip(classes.tolist(), factors.tolist(), strict=True):
-                if not 0 <= factor < np.inf:
-                    raise ValueError(f"class_weight must be finite and not negative, got {factor} for {name!r}")
-        return Samples(X, codes, weight * factors[codes], classes, factors)
+            return np.asarray(np.divide(weight.sum(), totals, out=np.zeros(len(classes)), where=totals > 0))
+        factors = compute_class_weight(self.class_weight, classes=classes, y=classes[codes])
+        for name, factor in zip(classes.tolist(), factors.tolist(), strict=True):
+            if not 0 <= factor < np.inf:
+                raise ValueError(f"class_weight must be finite and not negative, got {factor} for {name!r}")
+        return np.asarray(factors)
 
     def _validated_classes(self, X: Any, y: Any, sample_weight: Any) -> Samples:
         """Samples of two classes or more; a warning names those that have no weight."""

@@ -17,6 +17,7 @@ import gradstep.inference
 
 NAMES = [
     *(name for name in gradstep.__all__ if name != "__version__"), "LogisticRegression",
+    "dask", *(f"dask.{name}" for name in gradstep.dask.__all__),
     "plot", *(f"plot.{name}" for name in gradstep.plot.__all__),
 ]  # fmt: skip
 

@@ -1,0 +1,138 @@
+"""The estimator for rows on a Dask cluster: that of scikit-learn, fitted by `gradstep.dask.fit`."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from gradstep import _estimator
+from gradstep._classifier import Samples
+from gradstep.dask import TIMEOUT, Partitions, is_collection
+
+
+class LogisticRegression(_estimator.LogisticRegression):
+    """`gradstep.LogisticRegression` for dataframes and arrays of Dask (extras ``dask`` and ``sklearn``).
+
+    It takes the parameters of `gradstep.LogisticRegression`, and has its attributes. What needs all rows in one place
+    is refused: ``early_stopping``, ``standard_errors`` and `partial_fit`. Every class must have a row of positive
+    weight.
+
+    Predictions of a collection of Dask are collections, not yet computed: of a dataframe, a series of classes or a
+    dataframe of probabilities, with its index; of an array, an array. Those of rows in memory are arrays.
+
+    Examples
+    --------
+    >>> import dask.array, distributed
+    >>> with distributed.Client(processes=False, dashboard_address=None) as client:
+    ...     X = dask.array.from_array(np.array([[0.0], [1.0], [2.0], [3.0]]), chunks=(2, 1))
+    ...     y = dask.array.from_array(np.array(["no", "yes", "no", "yes"]), chunks=2)
+    ...     model = gradstep.dask.LogisticRegression(l2=0.1).fit(X, y)
+    ...     model.coef_.round(6), model.predict(X).compute().tolist()
+    (array([[0.636706]]), ['no', 'no', 'yes', 'yes'])
+    """
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, client: Any = None, timeout: float = TIMEOUT) -> Any:
+        """Go to the optimum.
+
+        Parameters
+        ----------
+        X : dask.dataframe.DataFrame or dask.array.Array, shape (m, n)
+        y : str, dask.dataframe.Series or dask.array.Array
+            Labels of two or more classes: a column of the dataframe, by its name, or a collection.
+        sample_weight : like `y`, optional
+            Weights >= 0.
+        client, timeout
+            As in `gradstep.dask.fit`.
+
+        Returns
+        -------
+        LogisticRegression
+            The estimator itself.
+
+        Raises
+        ------
+        TypeError, ValueError, TimeoutError
+            As `gradstep.dask.fit`, and `gradstep.LogisticRegression.fit`.
+        """
+        for name in ("early_stopping", "standard_errors"):
+            if getattr(self, name):
+                raise ValueError(f"{name} must be False for rows of Dask, got True: it needs them in one place")
+        self._partitions = Partitions(X, y, sample_weight, None, client, timeout, wants_numbers=False)
+        try:
+            return super().fit(X, y, sample_weight)
+        finally:
+            del self._partitions
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
+        """Refused: a step of gradient descent is made of rows in memory."""
+        raise ValueError("X must be in memory for partial_fit, of gradstep.LogisticRegression, got rows of Dask")
+
+    def _validated(self, X: Any, y: Any, sample_weight: Any, reset: bool, classes: Any = None) -> Samples:
+        rows = self._partitions
+        classes, codes = np.unique(rows.y, return_inverse=True)
+        weight, factors = rows.sample_weight, None
+        if self.class_weight is not None:
+            factors = self._factors(classes, codes, np.ones(len(codes)) if weight is None else weight)
+        absent = classes[np.bincount(codes, weight) == 0] if weight is not None else []
+        if len(absent):
+            got = f"got only zeros for {', '.join(map(str, absent))}"
+            raise ValueError(f"sample_weight must be positive for a row of each class, {got}")
+        distant = rows.distant(classes, factors, self.n_threads)
+        self.n_features_in_ = distant.shape[1]
+        if rows.names:
+            self.feature_names_in_ = np.array(rows.names, dtype=object)
+        return Samples(distant, codes, distant.sample_weight, classes, factors)
+
+    def decision_function(self, X: Any) -> Any:
+        """The scores, z = X·W + b, shape (m,), or (m, K) for K > 2 classes."""
+        columns = self.classes_ if len(self.classes_) > 2 else None
+        return self._lazily("decision_function", X, columns)
+
+    def predict(self, X: Any) -> Any:
+        """The most probable class of each row, shape (m,); of several that are, the first."""
+        return self._lazily("predict", X, None)
+
+    def predict_proba(self, X: Any) -> Any:
+        """The probability of each class, shape (m, K), in the order of `classes_`."""
+        return self._lazily("predict_proba", X, self.classes_)
+
+    def predict_log_proba(self, X: Any) -> Any:
+        """The logarithms of the probabilities, shape (m, K), finite wherever the scores are."""
+        return self._lazily("predict_log_proba", X, self.classes_)
+
+    def _lazily(self, method: str, X: Any, columns: Any) -> Any:
+        """What a method makes of each partition of X, with these columns, or with one number for each row."""
+        if not is_collection(X):
+            return getattr(super(), method)(X)
+        check_is_fitted(self, "coef_")
+        model = _estimator.LogisticRegression(**self.get_params())
+        for name, value in vars(self).items():
+            if name.endswith("_"):
+                setattr(model, name, value)
+        function = partial(_of_partition, model, method, columns)
+        if hasattr(X, "columns"):
+            return X.map_partitions(function, meta=function(X._meta_nonempty).iloc[:0])
+        dtype = function(np.zeros((1, X.shape[1]), self.coef_.dtype)).dtype
+        X = X.rechunk({1: -1}) if X.numblocks[1] > 1 else X
+        if columns is None:
+            return X.map_blocks(function, dtype=dtype, drop_axis=1)
+        return X.map_blocks(function, dtype=dtype, chunks=(X.chunks[0], (len(columns),)))
+
+
+def _of_partition(model: Any, method: str, columns: Any, X: Any) -> Any:
+    """What a method of the model makes of some rows; of a frame, with its index."""
+    names = getattr(model, "feature_names_in_", None)
+    is_frame = hasattr(X, "columns")
+    rows = X[list(names)] if is_frame and names is not None and set(names) <= set(X.columns) else X
+    if not len(rows):
+        found = np.empty((0, *getattr(model, method)(np.zeros((1, model.n_features_in_))).shape[1:]))
+    else:
+        found = getattr(model, method)(rows)
+    if not is_frame:
+        return found
+    import pandas as pd
+
+    return pd.Series(found, X.index) if columns is None else pd.DataFrame(found, X.index, columns)

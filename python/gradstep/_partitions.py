@@ -1,0 +1,239 @@
+"""Rows in partitions: what a worker of a cluster does with those that it has, whatever the cluster is.
+
+Partitions are checked, and cut anew into blocks that begin at multiples of `UNIT` rows. A block answers requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+
+from gradstep import _native
+from gradstep._arrays import Array, features, finite_matrix, real
+from gradstep._frames import column_names
+
+UNIT = _native.UNIT
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Consecutive rows: features of shape (m, n), and a number of each row; None where there are none."""
+
+    X: Array
+    y: Array
+    sample_weight: Array | None
+    offset: Array | None
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def part(self, start: int, stop: int) -> Rows:
+        """Some of the rows, as views."""
+        return Rows(*(None if array is None else array[start:stop] for array in self._arrays()))  # type: ignore[arg-type]
+
+    def __sizeof__(self) -> int:
+        """What a scheduler must know before it moves them."""
+        return sum(array.nbytes for array in self._arrays() if array is not None)
+
+    def _arrays(self) -> tuple[Array | None, ...]:
+        return self.X, self.y, self.sample_weight, self.offset
+
+
+def checked(version: str, number: int, names: list[str] | None, wants_numbers: bool, X: Any, *of_rows: Any) -> Rows:
+    """The rows of a partition as arrays, in C order.
+
+    Parameters
+    ----------
+    version : str
+        The version of gradstep of who asks.
+    number : int
+        The number of the partition, which messages name.
+    names : list of str or None
+        Of a frame, the columns that are features.
+    wants_numbers : bool
+        Whether labels must be numbers.
+    X : frame or ndarray
+    *of_rows : str, array_like or None
+        Labels, sample weights and offsets: a column of the frame, or an array.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the rows are none to fit; with the partition's number.
+    """
+    if version != _native.__version__:
+        raise RuntimeError(f"gradstep must be of one version, got {_native.__version__} on a worker and {version} here")
+    try:
+        return _checked(names, wants_numbers, X, of_rows)
+    except (TypeError, ValueError) as error:
+        where = f"in partition {number}, whose rows are counted from 0"
+        raise type(error)(f"{error} ({where})") from None
+
+
+def _checked(names: list[str] | None, wants_numbers: bool, X: Any, of_rows: Iterable[Any]) -> Rows:
+    arguments = ("y", "sample_weight", "offset")
+    given = [
+        None if values is None else X[values] if isinstance(values, str) else values for values in of_rows
+    ]  # a column of a frame by its name
+    for argument, values in zip(arguments, given, strict=True):
+        if values is not None and len(values) != len(X):
+            raise ValueError(f"{argument} must have the length of X, {len(X)}, got {len(values)}")
+    frame = X if names is None else X[names]
+    matrix = finite_matrix(frame) if column_names(frame) is not None else _finite(features(frame))
+    if not isinstance(matrix, np.ndarray) or matrix.ndim != 2:
+        got = "sparse rows" if not isinstance(matrix, np.ndarray) else f"{matrix.ndim} dimensions"
+        raise TypeError(f"X must be dense, of two dimensions, got {got}")
+    y, *others = (
+        None if values is None else real(argument, values) if wants_numbers or argument != "y" else np.asarray(values)
+        for argument, values in zip(arguments, given, strict=True)
+    )
+    for argument, values in zip(arguments, (y, *others), strict=True):
+        if values is None:
+            continue
+        if values.ndim != 1:
+            raise ValueError(f"{argument} must be 1-dimensional, got {values.ndim} dimensions")
+        row = _missing(values)
+        if row is not None:
+            raise ValueError(f"{argument} must have no missing or infinite values, got {values[row]} at row {row}")
+    return Rows(np.ascontiguousarray(matrix), y, *others)  # type: ignore[arg-type]
+
+
+def _finite(matrix: Any) -> Any:
+    if isinstance(matrix, np.ndarray) and matrix.dtype.kind == "f" and not np.isfinite(matrix).all():
+        row, column = np.argwhere(~np.isfinite(matrix))[0].tolist()
+        raise ValueError(f"X must be finite, got {matrix[row, column]:g} at row {row}, column {column}")
+    return matrix
+
+
+def _missing(values: Array) -> int | None:
+    """The first row whose number or label is missing or not finite."""
+    if values.dtype.kind == "f":
+        wrong = ~np.isfinite(values)
+    elif values.dtype.kind == "O":
+        wrong = np.array([value is None or value != value for value in values], bool)
+    else:
+        return None
+    return int(np.argmax(wrong)) if wrong.any() else None
+
+
+def described(rows: Rows) -> tuple[int, int, bool, Array, Array | None, Array | None]:
+    """What the fit must know of a partition: m, n, whether features are float32, and the numbers of its rows."""
+    return len(rows), rows.X.shape[1], rows.X.dtype == np.float32, rows.y, rows.sample_weight, rows.offset
+
+
+def part(rows: Rows, start: int, stop: int) -> Rows:
+    """Some of a partition's rows, copied, so that they can go to another machine without the rest."""
+    some = rows.part(start, stop)
+    return Rows(*(None if array is None else array.copy() for array in some._arrays()))  # type: ignore[arg-type]
+
+
+# --- how partitions are cut into blocks ------------------------------------------------------------------------------
+
+
+def cuts(counts: Sequence[int], blocks: int) -> list[int]:
+    """Where blocks begin, and where the last one ends: multiples of `UNIT`, and the number of all rows.
+
+    Blocks are of about equal length. Where a partition begins near, a block begins there, so that little is moved.
+    """
+    starts = np.array([0, *accumulate(counts)])
+    m = int(starts[-1])
+    length = m / blocks
+    found = [0]
+    for k in range(1, blocks):
+        near = int(starts[np.argmin(abs(starts - k * length))])
+        at = near if abs(near - k * length) <= 0.1 * length else int(k * length)
+        at -= at % UNIT
+        if found[-1] < at < m:
+            found.append(at)
+    return [*found, m]
+
+
+def pieces(counts: Sequence[int], start: int, stop: int) -> list[tuple[int, int, int]]:
+    """The partitions that hold these rows: their numbers, and the first and the last row within each, exclusive."""
+    found, first = [], 0
+    for number, count in enumerate(counts):
+        begin, end = max(start - first, 0), min(stop - first, count)
+        if begin < end:
+            found.append((number, begin, end))
+        first += count
+    return found
+
+
+# --- blocks ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Consecutive rows that answer requests: runs of whole units, each with the number of its first row."""
+
+    runs: list[tuple[int, Rows]]
+    is_single: bool
+
+    def __len__(self) -> int:
+        return sum(len(rows) for _, rows in self.runs)
+
+    def __sizeof__(self) -> int:
+        return sum(rows.__sizeof__() for _, rows in self.runs)
+
+
+SMALL = 4 << 20
+"""Bytes of features: what a partition has of whole units is copied, to be joined with its neighbours, if it is less."""
+
+
+def block(first: int, is_single: bool, classes: Array | None, factors: Array | None, *parts: Rows) -> Block:
+    """The rows of some partitions, one after the other; the first has the number `first`, a multiple of `UNIT`.
+
+    With `classes`, labels become their positions there. With `factors`, one for each class, sample weights are
+    multiplied by them. The features of large partitions stay where they are, but for the units that they share with
+    their neighbours.
+    """
+    runs: list[tuple[int, Rows]] = []
+    waiting: list[Rows] = []
+
+    def end(parts: Sequence[Rows]) -> None:
+        nonlocal first
+        if any(map(len, parts)):
+            runs.append((first, labelled(_joined(parts), classes, factors)))
+            first += len(runs[-1][1])
+
+    for rows in parts:
+        lacking = -sum(map(len, waiting)) % UNIT
+        whole = (len(rows) - lacking) // UNIT * UNIT
+        if whole * rows.X.strides[0] < SMALL:
+            waiting.append(rows)
+            continue
+        end([*waiting, rows.part(0, lacking)] if waiting else [])
+        end([rows.part(lacking, lacking + whole)])
+        waiting = [rows.part(lacking + whole, len(rows))]
+    end(waiting)
+    return Block(runs, is_single)
+
+
+def _joined(parts: Sequence[Rows]) -> Rows:
+    if len(parts) == 1:
+        return parts[0]
+    columns = zip(*(rows._arrays() for rows in parts), strict=True)
+    return Rows(*(None if arrays[0] is None else np.concatenate(arrays) for arrays in columns))  # type: ignore[arg-type]
+
+
+def labelled(rows: Rows, classes: Array | None, factors: Array | None) -> Rows:
+    """Rows whose labels are codes of the classes, and whose weights are multiplied by factors of these."""
+    if classes is None:
+        return rows
+    y = np.searchsorted(classes, rows.y)
+    weight = rows.sample_weight
+    if factors is not None:
+        weight = factors[y] if weight is None else weight * factors[y]
+    return Rows(rows.X, y, weight, rows.offset)
+
+
+def answers(block: Block, request: bytes, n_threads: int | None) -> list[bytes]:
+    """The answers of the runs of a block to a request."""
+    return [
+        _native.answer(request, first, rows.X, rows.y, [rows.sample_weight, rows.offset], block.is_single, n_threads)
+        for first, rows in block.runs
+    ]

@@ -1,0 +1,323 @@
+"""Fits over rows that are on the workers of a Dask cluster (extra ``dask``).
+
+The rows stay where they are. Each pass is one task for each block of rows, about as many as there are workers; what it
+returns is small, whatever the number of rows. The optimum, with its certificate, is that of the same rows in one array,
+to the last bit, on any number of workers, however the rows are cut into partitions, and also where workers are lost.
+
+Labels, sample weights and offsets, a number for each row, come to the client. Of the features, samples of the rows do,
+of 256 MB at most.
+
+Examples
+--------
+>>> import dask.array, distributed
+>>> with distributed.Client(processes=False, dashboard_address=None):
+...     X = dask.array.from_array(np.array([[0.0], [1.0], [2.0], [3.0]]), chunks=(2, 1))
+...     y = dask.array.from_array(np.array([0, 1, 0, 1]), chunks=2)
+...     best = gradstep.dask.fit(X, y, l2=0.1)
+...     gradstep.dask.LogisticRegression(l2=0.1).fit(X, y).predict(X).compute()
+array([0, 0, 1, 1])
+>>> best.converged, best.passes > 0
+(True, True)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import numpy as np
+
+from gradstep import _native, _partitions
+from gradstep._arrays import Array
+from gradstep._distant import Distant
+from gradstep._extras import extra
+from gradstep._optimum import Optimum
+from gradstep._optimum import fit as _fit
+from gradstep._options import kind, number
+
+with extra("dask", "gradstep.dask needs Dask and its distributed scheduler", "dask", "distributed"):
+    import dask
+    import distributed
+
+if TYPE_CHECKING:
+    from gradstep._dask_estimator import LogisticRegression as LogisticRegression
+
+__all__ = ["LogisticRegression", "fit"]
+
+TIMEOUT = 300.0
+"""Seconds without any worker after which a fit ends."""
+
+
+def __getattr__(name: str) -> Any:
+    if name == "LogisticRegression":
+        with extra("sklearn", "gradstep.dask.LogisticRegression needs scikit-learn 1.6 or newer", "scipy", "sklearn"):
+            from gradstep._dask_estimator import LogisticRegression
+
+        return LogisticRegression
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def fit(
+    X: Any,
+    y: Any,
+    *,
+    sample_weight: Any = None,
+    offset: Any = None,
+    client: distributed.Client | None = None,
+    timeout: float = TIMEOUT,
+    **options: Any,
+) -> Optimum:
+    """`gradstep.fit` of the rows of a Dask dataframe or array.
+
+    Parameters
+    ----------
+    X : dask.dataframe.DataFrame or dask.array.Array, shape (m, n)
+        Finite features. All columns of a dataframe are features, but for those that other arguments name. If all are
+        float32, the fit is one of float32.
+    y : str, dask.dataframe.Series or dask.array.Array
+        Labels in [0, 1], or class codes 0, 1, …, K - 1: a column of the dataframe, by its name, or a collection with a
+        number for each row. One of unknown chunks must have as many partitions as `X`, with the same rows.
+    sample_weight, offset : like `y`, optional
+        As in `gradstep.fit`.
+    client : distributed.Client, optional
+        By default the one that was made last.
+    timeout : float, default 300
+        The fit ends with a TimeoutError after so many seconds without any worker.
+    **options
+        Those of `gradstep.fit`, from `l1` to `checkpoint`. `n_threads` is by default that of the worker.
+
+    Returns
+    -------
+    Optimum
+
+    Raises
+    ------
+    TypeError
+        If `X` is no collection of Dask's, or something does not hold real numbers; with the partition and row.
+    ValueError
+        If there is no client, partitions do not fit each other, or values are missing, not finite or out of range; with
+        the partition and row.
+    TimeoutError
+        If there is no worker for so long.
+
+    Notes
+    -----
+    Workers hold a copy of the features in one array for each partition, until the fit ends. What a lost worker held is
+    computed again by Dask, from where the partitions come from.
+
+    Examples
+    --------
+    >>> import dask.array, distributed
+    >>> with distributed.Client(processes=False, dashboard_address=None) as client:
+    ...     X = dask.array.from_array(np.array([[0.0], [1.0], [2.0], [3.0]]), chunks=(2, 1))
+    ...     y = dask.array.from_array(np.array([0, 1, 0, 1]), chunks=2)
+    ...     best = gradstep.dask.fit(X, y, l2=0.1)
+    >>> best.weights.round(6), best.converged
+    (array([0.636706]), True)
+    """
+    rows = Partitions(X, y, sample_weight, offset, client, number("timeout", timeout))
+    return _fit(rows.distant(n_threads=options.pop("n_threads", None)), None, **options)  # type: ignore[arg-type]
+
+
+class Partitions:
+    """The partitions of a collection, checked, on the workers.
+
+    Attributes
+    ----------
+    y, sample_weight, offset : ndarray, shape (m,)
+        The numbers of all rows; None where there are none.
+    names : list of str
+        The features' columns; empty where they have no names.
+    """
+
+    def __init__(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        offset: Any,
+        client: distributed.Client | None,
+        timeout: float,
+        wants_numbers: bool = True,
+    ) -> None:
+        self._client = _client(client)
+        self._timeout = timeout
+        names, parts = _delayed(X, {"y": y, "sample_weight": sample_weight, "offset": offset})
+        self.names = [] if names is None else [str(name) for name in names]
+        self._parts: list[Any] = []
+        if not (workers := self._workers()):
+            self._client.wait_for_workers(1, timeout=timeout)
+            workers = self._workers()
+        groups = np.array_split(np.arange(len(parts)), min(len(parts), len(workers)))
+        checked = dask.delayed(_partitions.checked, pure=False)
+        for group, worker in zip(groups, workers, strict=False):
+            tasks = [checked(_native.__version__, int(k), names, wants_numbers, *parts[k]) for k in group]
+            self._parts += self._client.compute(tasks, workers=[worker], allow_other_workers=True)
+        described = self._gathered([self._client.submit(_partitions.described, part) for part in self._parts])
+        counts, columns, singles, *of_rows = zip(*described, strict=True)
+        self._counts = list(counts)
+        self._is_single = all(single for single, count in zip(singles, counts, strict=True) if count)
+        if not sum(counts):
+            raise ValueError("X must have at least one row, got none")
+        self._columns = columns[0]
+        for number_, got in enumerate(columns):
+            if got != columns[0]:
+                raise ValueError(
+                    f"X must have {columns[0]} columns, as in partition 0, got {got} in partition {number_}"
+                )
+        y, *others = of_rows
+        self.y: Array = np.concatenate(y)
+        self.sample_weight, self.offset = (None if arrays[0] is None else np.concatenate(arrays) for arrays in others)
+
+    def distant(
+        self, classes: Array | None = None, factors: Array | None = None, n_threads: int | None = None
+    ) -> Distant:
+        """The rows as `gradstep.fit` takes them.
+
+        With `classes`, their labels are the codes of these. With `factors`, one for each class, their sample weights
+        are multiplied by them.
+        """
+        begins = _partitions.cuts(self._counts, len(self._workers()))
+        blocks = []
+        for start, stop, worker in zip(begins, begins[1:], self._workers(), strict=False):
+            parts = [self._part(*piece) for piece in _partitions.pieces(self._counts, start, stop)]
+            given = (_partitions.block, start, self._is_single, classes, factors, *parts)
+            blocks.append(self._client.submit(*given, workers=[worker], allow_other_workers=True, pure=False))
+        self._gathered([self._client.submit(len, block) for block in blocks])  # before the partitions are let go
+        self._parts = []
+        labels = _partitions.Rows(np.empty((0, 0)), self.y, self.sample_weight, self.offset)
+        labels = _partitions.labelled(labels, classes, factors)
+        return Distant(
+            ask=self._asker(blocks, n_threads),
+            shape=(len(labels.y), self._columns),
+            is_single=self._is_single,
+            y=labels.y,
+            sample_weight=labels.sample_weight,
+            offset=labels.offset,
+            column_names=self.names,
+        )
+
+    def _part(self, number: int, start: int, stop: int) -> Any:
+        whole = self._parts[number]
+        if stop - start == self._counts[number]:
+            return whole
+        return self._client.submit(_partitions.part, whole, start, stop)
+
+    def _asker(self, blocks: Sequence[Any], n_threads: int | None) -> Callable[[bytes], list[bytes]]:
+        def ask(request: bytes) -> list[bytes]:
+            name = f"gradstep-{uuid4().hex}"
+            tasks = [
+                self._client.submit(_answers, block, request, n_threads, key=f"{name}-{k}", pure=False)
+                for k, block in enumerate(blocks)
+            ]
+            return [answer for answers in self._gathered(tasks) for answer in answers]
+
+        return ask
+
+    def _gathered(self, tasks: list[Any]) -> list[Any]:
+        """The results of tasks.
+
+        Raises
+        ------
+        TimeoutError
+            If there is no worker for so long.
+        """
+        seen = monotonic()
+        while True:
+            try:
+                distributed.wait(tasks, timeout=1.0)
+            except (TimeoutError, OSError):
+                if self._workers():
+                    seen = monotonic()
+                elif monotonic() - seen > self._timeout:
+                    raise TimeoutError(
+                        f"the cluster must have a worker, got none for {self._timeout:g} seconds: X is lost with it"
+                    ) from None
+            else:
+                if failed := next((task for task in tasks if task.status == "error"), None):
+                    failed.result()  # raises what the first of them has raised
+                return list(self._client.gather(tasks))
+
+    def _workers(self) -> list[str]:
+        """The addresses of the workers; none if the scheduler does not answer."""
+        try:
+            return sorted(self._client.nthreads())
+        except (TimeoutError, OSError):
+            return []
+
+
+def _answers(block: _partitions.Block, request: bytes, n_threads: int | None) -> list[bytes]:
+    return _partitions.answers(block, request, n_threads or distributed.get_worker().state.nthreads)
+
+
+def _client(client: Any) -> Any:
+    if client is None:
+        try:
+            return distributed.default_client()
+        except ValueError:
+            raise ValueError("client must be a client of a cluster, got none: distributed.Client() makes one") from None
+    if not isinstance(client, distributed.Client):
+        raise TypeError(f"client must be a distributed.Client, got {kind(client)}")
+    return client
+
+
+def is_collection(X: Any) -> bool:
+    """Whether these are rows of Dask: a dataframe, or an array."""
+    return dask.is_dask_collection(X) and hasattr(X, "to_delayed") and hasattr(X, "ndim")
+
+
+def _delayed(X: Any, of_rows: dict[str, Any]) -> tuple[list[Any] | None, list[tuple[Any, ...]]]:
+    """The names of the features, None of an array; and for each partition what `checked` takes of it."""
+    if not is_collection(X) or X.ndim != 2:
+        advice = "" if dask.is_dask_collection(X) else ", which gradstep.fit takes" * hasattr(X, "shape")
+        raise TypeError(f"X must be a dataframe or an array of Dask with rows and columns, got {kind(X)}{advice}")
+    names = None
+    if hasattr(X, "columns"):
+        names = _features(X, of_rows)
+        parts = X.to_delayed()
+    else:
+        X = X.rechunk({1: -1}) if X.numblocks[1] > 1 else X
+        parts = X.to_delayed()[:, 0].tolist()
+    aligned = (_aligned(argument, values, X, len(parts)) for argument, values in of_rows.items())
+    return names, list(zip(parts, *aligned, strict=True))
+
+
+def _features(X: Any, of_rows: dict[str, Any]) -> list[Any]:
+    """The columns of a dataframe that no argument names, which must be of numbers."""
+    columns = list(X.columns)
+    chosen = {argument: name for argument, name in of_rows.items() if isinstance(name, str)}
+    for argument, name in chosen.items():
+        if name not in columns:
+            raise ValueError(f"{argument} must be one of the columns {', '.join(map(str, columns))}, got {name!r}")
+    names = [name for name in columns if name not in chosen.values()]
+    if not names:
+        raise ValueError(f"X must have columns beside {', '.join(chosen.values())}, got none")
+    for name in names:
+        dtype = X.dtypes[name]
+        if getattr(dtype, "kind", "O") not in "biuf":
+            raise TypeError(f"X must have numbers, got column {name!r} of type {dtype}: encode it, or leave it out")
+    return names
+
+
+def _aligned(argument: str, values: Any, X: Any, count: int) -> list[Any]:
+    """The numbers of the rows of each partition: None, the name of a column, or something delayed."""
+    is_frame = hasattr(X, "columns")
+    if (values is None and argument != "y") or (is_frame and isinstance(values, str)):
+        return [values] * count
+    if not is_collection(values) or values.ndim != 1:
+        names = "the name of a column, or " if is_frame else ""
+        raise TypeError(
+            f"{argument} must be {names}a collection of Dask with a number for each row, got {kind(values)}"
+        )
+    if not is_frame and hasattr(values, "rechunk") and not np.isnan([*X.shape[:1], *values.shape]).any():
+        if len(values) != len(X):
+            raise ValueError(f"{argument} must have the length of X, {len(X)}, got {len(values)}")
+        values = values.rechunk((X.chunks[0],))
+    if values.npartitions != count:
+        raise ValueError(
+            f"{argument} must have the partitions of X, which are {count}, got {values.npartitions}: make it a column "
+            "of X, or repartition it"
+        )
+    return list(np.ravel(values.to_delayed()))
