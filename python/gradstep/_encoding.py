@@ -167,7 +167,7 @@ class Encoding:
         return all(column.kind == "number" for column in self.columns)
 
     def check(self, values: Sequence[Array], where: str, *, refuse: bool, advice: str = "") -> None:
-        """Raise a ValueError for the first infinite number; with `refuse` also for a missing one that is not filled in."""
+        """Raise a ValueError for the first infinite number; with `refuse` also for a missing one that is not filled."""
         for column, numbers in zip(self.columns, values, strict=True):
             if are_finite(numbers):
                 continue

@@ -1,4 +1,4 @@
-"""The kind of each column of a table: found out when a model is trained; later tables are read by the kinds it keeps."""
+"""The kind of each column of a table: found out when a model is trained, which keeps it for tables to come."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ MOST_CLIMBED = 30
 
 
 class Basis(NamedTuple):
-    """A linear transform of rows x to q = ((x - centre) @ root, constant): uncorrelated columns of mean 0, then a constant.
+    """A linear transform of rows x to q = ((x - centre) @ root, constant): uncorrelated columns of mean 0, a constant.
 
     Computing with q loses no digits, even if columns of X are far from zero or nearly linear combinations of others.
     """

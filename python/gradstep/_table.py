@@ -175,7 +175,7 @@ class Table:
         return values
 
     def hint(self, row: int = 0) -> str:
-        """Words for a message about text in the first row of a table without names, which may be a header; else none."""
+        """Words for a message about text in the first row of a table without names, which may be its names."""
         said = self.spelling.given("header", True)
         return f" (if the first row is a header, say {said})" if row == 0 and not self.named else ""
 
