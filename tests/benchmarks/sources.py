@@ -129,7 +129,7 @@ def measured(kind: str, folder: Path) -> dict[str, float]:
     read_once = reading(kind, folder)
     once = min(seconds_of(read_once)[0] for _ in range(2))
     stop, most = threading.Event(), [0]
-    watch = threading.Thread(target=lambda: most.append(max(most_memory(stop), default=0)))
+    watch = threading.Thread(target=lambda: most.append(max(most_memory(stop), default=0)), daemon=True)
     watch.start()
     X, y, options = arguments(kind, folder)
     if kind != "array":
