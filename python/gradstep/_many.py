@@ -95,7 +95,7 @@ def fit_many(
     >>> X = [[0.0], [1.0], [2.0], [3.0]]
     >>> first, second = gradstep.fit_many(X, [[0, 0], [1, 0], [0, 1], [1, 1]], l2=0.1)
     >>> first.weights, second.weights
-    (array([0.47539449]), array([1.06044711]))
+    (array([0.63670632]), array([1.50767367]))
     >>> second == gradstep.fit(X, [0, 0, 1, 1], l2=0.1)
     True
     """
