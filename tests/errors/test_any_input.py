@@ -200,6 +200,7 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "points": lambda X, y, weights: gradstep.Trainer(0.5, 2, batch_size=1, l2=0.1).fit(X, y, weights),
     "show": lambda X, y, weights: shown(gradstep.Trainer(0.5, 2, batch_size=3).fit(X, y, weights), X, y),
     "fit": lambda X, y, weights: optimum(X, y, l2=0.5, weights=weights, bias=0.25, max_passes=30),
+    "fit_many": lambda X, y, weights: optima(X, y, l2=[0.5, 0.1], weights=[weights] * 2, max_passes=30),
     "path": lambda X, y, weights: found(gradstep.path(X, y, n=3, ratio=0.1, max_passes=30)),
     "gd": lambda X, y, weights: optimum(X, y, l2=0.5, weights=weights, solver="gd", max_passes=30),
 }
@@ -237,6 +238,11 @@ def shown(descent: Any, X: Any, y: Any) -> str:
 def optimum(*arguments: Any, **options: Any) -> Any:
     best = gradstep.fit(*arguments, **options)
     return best.weights, best.bias, best.objective
+
+
+def optima(*arguments: Any, **options: Any) -> Any:
+    many = gradstep.fit_many(*arguments, **options)
+    return tuple(part for best in many for part in (best.weights, best.bias, best.objective))
 
 
 def found(path: Any) -> Any:

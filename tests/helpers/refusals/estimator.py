@@ -72,6 +72,8 @@ refuse("LogisticRegression", ValueError, "firth", three, estimate, y=np.arange(4
 elastic = r"between 0 and 1 with penalty='elasticnet', got None$"
 refuse("LogisticRegression", ValueError, "l1_ratio", elastic, estimate, penalty="elasticnet", l1_ratio=None)
 refuse("LogisticRegression", ValueError, "y", "two or more classes, got one class", estimate, y=np.zeros(40))
+mixed = np.array(["ash", 1] * 20, dtype=object)
+refuse("LogisticRegression", ValueError, "y", "labels of one kind, got int and str$", estimate, y=mixed)
 some = "positive for some sample, got only zeros$"
 refuse("LogisticRegression", ValueError, "class_weight", some, estimate, class_weight={"ash": 0, "beech": 0})
 for data, argument, facts in [

@@ -183,7 +183,7 @@ for kind, argument, facts, options in [
 TABLE = {"x": [0, 1, 2, 3], "y": [0, 1, 0, 1]}
 STEP_REPORT = gradstep.train(TABLE, trainer=gradstep.Trainer(0.1, 3, activation="step")).report(TABLE)
 refuse("plot.evaluation", TypeError, "report", "a Report, got Optimum$", plot.evaluation, OPTIMUM)
-of_a_perceptron = "an ROC curve, got that of a perceptron, or of rows that lack a class$"
+of_a_perceptron = "probabilities to be drawn, got that of a perceptron$"
 refuse("plot.evaluation", ValueError, "report", of_a_perceptron, plot.evaluation, STEP_REPORT)
 
 refuse("path", TypeError, "path", "a Path, got Optimum$", plot.path, OPTIMUM)
