@@ -13,7 +13,7 @@
 //! The second line follows from the first by g·u ≥ −λt and minimising over t. If a < 1, a minimum exists; otherwise
 //! nothing is proved. With K classes, the change of a row's scores is measured by the range of x_i · u_k over the
 //! classes k. Adding the same number to a column's weights in all classes changes no probability, so for each column
-//! the weight of one class is fixed, and g and H are with respect to the others.
+//! the weight of one class is fixed, and g and H are the derivatives by the weights of the other classes.
 //!
 //! The bound does not change if the columns are transformed linearly; it is computed after the transform of a
 //! [`Basis`], in which fewer digits cancel. Rounding errors are included:
@@ -53,7 +53,7 @@ const STEPS: usize = 500;
 /// The most step lengths that are tried for one Newton step; each is half of the one before.
 const HALVINGS: usize = 12;
 /// If λ (the norm of the gradient under the inverse Hessian) times a cheap upper bound on ρ (the largest norm of a row)
-/// is below this, that bound is used; else ρ is computed row by row.
+/// is below this, the cheap bound is used; otherwise ρ is computed row by row.
 const ROUGH: f64 = 0.1;
 
 /// An iterate rounded to the result's precision, with bounds that are proved for it.
@@ -123,8 +123,8 @@ pub(crate) struct Certifier<'a> {
 }
 
 impl<'a> Certifier<'a> {
-    /// Factors the Hessian at `v`; `None` if that fails. Weights of columns that are linear combinations of others are
-    /// set to 0, and those of the others changed such that scores stay the same.
+    /// Factors the Hessian at `v`; `None` if that fails. If columns are linear combinations of others, their weights
+    /// are set to 0, and the weights of the others change such that scores stay the same.
     ///
     /// # Errors
     ///
@@ -306,11 +306,11 @@ impl<'a> Neighbourhood<'a> {
         let is_smooth = objective.penalty.is_smooth();
         let is_fixed = |j: &usize| objective.penalty.of(*j).is_fixed();
         if !is_smooth && !view.dependent.iter().all(is_fixed) {
-            return Ok(None); // weights could not be moved within bounds and at the same l1
+            return Ok(None); // moving weights to other columns could leave the bounds or change the l1 penalty
         }
         if is_smooth && !view.dependent.is_empty() {
-            // Rows with certain predictions have no weight in the Hessian, so columns may look dependent that are not.
-            // Only columns that are linear combinations of others in all rows are treated as such.
+            // A row with a certain prediction has no weight in the Hessian, so independent columns may look dependent.
+            // Only columns that are linear combinations of others in all rows are treated as dependent.
             let Some(of_all) = dependence::of_all_rows(objective, run)? else {
                 return Ok(None);
             };
@@ -438,8 +438,9 @@ impl<'a> Neighbourhood<'a> {
         for (k, free) in free.iter().enumerate() {
             let sums = &moments.sums[of_class(k)];
             let magnitudes = &moments.magnitudes[of_class(k)];
-            // The penalty's gradient, with l1 or bounds the subgradient that makes the whole smallest, is transformed
-            // by the basis like that of the loss; its derivative by the bias is 0.
+            // The penalty's gradient is transformed by the basis like that of the loss; its derivative by the bias is
+            // 0. With l1 or bounds, it is the subgradient of the penalty for which the gradient of the whole objective
+            // is smallest.
             let w = &centred[k * n..(k + 1) * n];
             let slopes = &natural[k * n..(k + 1) * n];
             let slope = |(j, (w, slope)): (usize, (&f64, &f64))| {
@@ -463,8 +464,8 @@ impl<'a> Neighbourhood<'a> {
                 error.push(epsilon * cancelled * scale);
             }
         }
-        // The mean of the weights over the classes, which would be zero without rounding. Its penalty is added to the
-        // bound.
+        // The mean of the weights over the classes, which would be zero without rounding errors. The penalty of this
+        // mean is added to the bound.
         let common: Vec<f64> = (weights.iter().zip(&centred)).map(|(w, c)| w - c).collect();
         let shift = mean.iter().zip(&largest).map(|(mean, scale)| mean * scale);
         let shift: f64 = shift.map(|x| x * x).sum();
@@ -579,7 +580,8 @@ fn concordant_gap(decrement: f64, reach: f64) -> f64 {
     if a.is_nan() || a >= 1.0 {
         f64::INFINITY
     } else if a < 1e-3 {
-        // The series λ²/2 · (1 + a/3 + a²/6 + …) has smaller terms than that of λ²/2 / (1 − a).
+        // An upper bound that does not cancel: the series of the formula, λ²/2 · (1 + a/3 + a²/6 + …), has no larger
+        // terms than the series of λ²/2 / (1 − a).
         0.5 * decrement * decrement / (1.0 - a) * EXACT
     } else {
         ((1.0 - a) * (1.0 - a).ln() + a) / (reach * reach) * EXACT

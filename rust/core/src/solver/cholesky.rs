@@ -18,7 +18,7 @@ const ROWS: usize = 4;
 /// `L Lᵀ = A` for a symmetric `A` of unit diagonal.
 ///
 /// A column whose pivot is too small is left out: it gets the pivot 1, with zeros below. If `A` is singular and the
-/// right-hand side is in its range, the solution is then zero in that component.
+/// right-hand side is in the range of `A`, the solution has a zero for each column left out.
 #[derive(Clone)]
 pub(crate) struct Cholesky {
     order: usize,
@@ -174,7 +174,7 @@ fn tail(sum: f64, a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).fold(sum, |sum, (&a, &b)| sum + a * b)
 }
 
-/// The dot product of each of four rows with `other`, with the same additions as [`dot`].
+/// The dot product of each of four rows with `other`, with additions in the same order as in [`dot`].
 #[inline(always)]
 fn four_dots<S: Simd>(simd: S, rows: &[f64], other: &[f64], order: usize) -> [f64; ROWS] {
     let [mut s0, mut s1, mut s2, mut s3] = [f64x8::<S>::splat(simd, 0.0); ROWS];

@@ -157,7 +157,8 @@ struct Products<'m> {
     of_penalty: &'m [f64],
     curvature: &'m [f64],
     steps: Vec<f64>,
-    /// Σ_i d_i t_i with the changes t_i of the scores: Σ_j cross_j · step_j.
+    /// Σ_j cross_j · step_j = Σ_i d_i t_i, where t_i = Σ_j x_ij · step_j is the change of row i's score by the steps so
+    /// far.
     shift: f64,
 }
 

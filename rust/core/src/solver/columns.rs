@@ -12,8 +12,8 @@ const ROUNDING: f64 = 1e-13;
 /// If the pivot of a column in a Cholesky factorisation (the fraction of its variance that the columns before it do not
 /// explain) is below this, too many digits of it have cancelled.
 pub(super) const LOST: f64 = 1e-8;
-/// A column is taken for a linear combination of the columns before it if what these do not explain is at most this
-/// many ε of the column's size: such a remainder changes no score by more than rounding.
+/// A column is taken for a linear combination of the columns before it if the part of the column that they do not
+/// explain is at most this many ε of the column's size: a part so small changes no score by more than rounding.
 pub(super) const NOTHING_LEFT: f64 = 32.0;
 
 /// Sums over rows for the columns x̃_j: Σ d x̃_j (`cross`), Σ d x̃_j² (`squares`), Σ d (`bias`) and Σ s (`weight`),
@@ -32,8 +32,8 @@ pub(super) struct Columns {
     pub mean: Vec<f64>,
     /// The weighted sum of squares of each centred column: Σ d (x̃_j − mean_j)² over the rows, with weights d.
     pub centred: Vec<f64>,
-    /// For bounds of rounding errors. The element of a transformed column is a sum of terms; with t the sum of their
-    /// magnitudes and d the rows' weights, this is a bound on √(Σ d t²) over the rows, for each column.
+    /// For each column, an upper bound on √(Σ d t²) over the rows with weights d. An element of a transformed column is
+    /// a sum of terms, and t is the sum of the magnitudes of these terms. Used to bound rounding errors.
     pub terms: Vec<f64>,
     /// For each column, a threshold for √(Σ d x²), where x are the column's elements and d the rows' weights. A column
     /// below it is so small that it changes no score by more than rounding.
@@ -86,7 +86,7 @@ impl Columns {
     }
 
     /// Whether a column is a linear combination of the columns before it up to rounding; `part` is the fraction of its
-    /// variance that these do not explain.
+    /// variance that the columns before it do not explain.
     pub(super) fn is_nothing(&self, column: usize, part: f64) -> bool {
         (self.centred[column] * part).sqrt() <= self.nothing[column]
     }

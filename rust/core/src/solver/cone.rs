@@ -49,7 +49,8 @@ impl Cone {
         self.rows.push(row);
     }
 
-    /// `target` − the nearest point. After [`Cone::solve`], no row has a positive dot product with it.
+    /// `target` − the nearest point. After [`Cone::solve`], no row has a positive dot product with this residual, up to
+    /// rounding.
     pub(crate) fn residual(&self) -> &[f64] {
         &self.residual
     }
@@ -80,7 +81,7 @@ impl Cone {
     }
 
     /// The row to use next: of the rows with coefficient 0 that do not wait, the one with the largest dot product with
-    /// the residual. `None` if no dot product is positive.
+    /// the residual. `None` if no dot product exceeds [`USELESS`] times the residual's norm.
     fn most_useful(&self, waits: &[bool]) -> Option<usize> {
         let least = USELESS * norm(&self.residual).max(f64::MIN_POSITIVE);
         let mut best = (None, least);
@@ -95,8 +96,8 @@ impl Cone {
         best.0
     }
 
-    /// Adds a row to the passive rows, whose coefficients are not 0, unless it is linearly dependent on them. Returns
-    /// whether it was added.
+    /// Adds a row to the passive rows, with coefficient 0 until the next solution, unless the row is linearly dependent
+    /// on them. Returns whether it was added.
     fn enter(&mut self, row: usize) -> bool {
         let mut rest = self.rows[row].clone();
         let coordinates = self.take_out_basis(&mut rest);

@@ -51,8 +51,8 @@ pub(super) fn view(
     unreachable!("the last round returns")
 }
 
-/// Means and covariances of the columns with equal weights for all rows of positive sample weight. Computed once per
-/// fit.
+/// Means and covariances of the columns with equal weights for all rows of positive sample weight; `None` in the cases
+/// of [`view`]. Computed once per fit.
 pub(crate) fn of_all_rows(
     objective: &Objective<'_>,
     run: &mut Run<'_>,
@@ -84,8 +84,8 @@ pub(crate) fn dependent(objective: &Objective<'_>, run: &mut Run<'_>) -> Result<
 }
 
 /// The dependent columns as linear combinations of others. Sets their weights in `v` to 0 and changes the weights of
-/// the others such that scores stay the same. `None`, with `v` unchanged, if that raises the loss: then weights are so
-/// large that rounding errors dominate.
+/// the others such that scores stay the same. `None`, with `v` unchanged, if that raises the loss by more than the
+/// fraction [`LOSES`]: the weights are then so large that rounding errors dominate.
 ///
 /// # Errors
 ///

@@ -29,9 +29,10 @@
 //! p_i in the simplex, which is feasible if Σ s_i r_ik = 0 for every class k. The dual's value there is the entropy Σ
 //! s_i H(p_i) minus the conjugate of the penalty. Let b° be the optimal biases nearest to b, and u the unit vector from
 //! b towards b°, whose components differ by at most √2. Let H_i = diag(p_i) − p_i p_iᵀ, H = Σ s_i H_i / Σ s_i with μ ≤
-//! uᵀ H u ≤ h, and T = Σ s_i tr(H_i) ‖x_i‖² / Σ s_i, which is used because ‖H_i u‖² ≤ uᵀ H_i u · tr H_i. Third
-//! derivatives of ln Σ exp along u are at most √2 times the second derivatives (F. Bach, Electron. J. Stat. 4 (2010),
-//! doi:10.1214/09-EJS521), so second derivatives change by a factor of at most e^±√2t over a distance t. Hence
+//! uᵀ H u ≤ h, and T = Σ s_i tr(H_i) ‖x_i‖² / Σ s_i. (T bounds the change of the gradient because ‖H_i u‖² ≤ uᵀ H_i u ·
+//! tr H_i.) Third derivatives of ln Σ exp along u are at most √2 times the second derivatives (F. Bach, Electron. J.
+//! Stat. 4 (2010), doi:10.1214/09-EJS521), so second derivatives change by a factor of at most e^±√2t over a distance
+//! t. Hence
 //!
 //! ```text
 //! ‖b − b°‖               ≤ δ = −ln(1 − √2 ‖g‖ / μ) / √2
@@ -153,8 +154,8 @@ fn at_better_biases(
         ))
 }
 
-/// Bounds on the second derivatives at `iterate`. For several classes also the Hessian by the biases, factored, or
-/// `None` if it is singular along other directions than (1, …, 1).
+/// Bounds on the second derivatives at `iterate`. For several classes also the factored Hessian by the biases; `None`
+/// if it is singular along other directions than (1, …, 1), and for one score.
 pub(super) fn moments(
     objective: &Objective<'_>,
     iterate: &Iterate,
@@ -230,8 +231,8 @@ impl BiasHessian {
         }
     }
 
-    /// The parameters after one Newton step by the biases, and what was subtracted from these; `None` if the step is
-    /// longer than [`LONGEST`].
+    /// The parameters after one Newton step of the biases, and the step, which was subtracted from the biases; `None`
+    /// if the step is longer than [`LONGEST`].
     pub(super) fn newton_step(
         &self,
         objective: &Objective<'_>,

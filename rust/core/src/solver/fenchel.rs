@@ -10,7 +10,8 @@
 //! KL(q ‖ ŷ) ≤ (q − ŷ)² / d        KL(q_i ‖ ŷ_i) ≤ (1 − κ) E_i + κ c² d_i
 //! ```
 //!
-//! c closes the gap that is left in the derivative by the bias, and κ makes the point feasible where there is no l2.
+//! The number c makes Σ s_i (q_i − y_i) = 0 although the derivative by the bias is not exactly 0. The factor κ makes
+//! the point feasible for columns without l2.
 //!
 //! Source: for the dual, S. Shalev-Shwartz & T. Zhang, JMLR 14 (2013), §1; for the scaling into the feasible set, L. El
 //! Ghaoui, V. Viallon & T. Rabbani, "Safe feature elimination for the lasso" (2010), arXiv:1009.4219; for the
@@ -34,8 +35,8 @@ struct LossSlopes {
     errors: Vec<f64>,
     by_bias: f64,
     bias_error: f64,
-    /// Σ s_i d_i x_i / Σ s_i. With Σ s_i (r_i − c d_i) = 0, the columns of X may be seen from any origin, the same as
-    /// in `by_weights`.
+    /// Σ s_i d_i x_i / Σ s_i. The columns of X may be shifted here if they are shifted by the same numbers in
+    /// `by_weights`: since Σ s_i (r_i − c d_i) = 0, shifts do not change G.
     cross: Vec<f64>,
 }
 
@@ -48,13 +49,13 @@ pub(super) struct Bounds {
 }
 
 /// Computes bounds for an iterate, rounding errors included. The value of the iterate must have been computed in
-/// `float64`. If its gradient proves no gap as small as `wanted`, the gradient is computed again to nearly the last
-/// bit, which takes three more passes. For several classes, the iterate returned is that after one more Newton step of
-/// its biases, and the bounds are for that one.
+/// `float64`. If the gap proved from its gradient is larger than `wanted`, the gradient is computed again to nearly the
+/// last bit, which takes three more passes. For several classes, the biases take one more Newton step first; returned
+/// are the iterate after that step and its bounds.
 ///
 /// # Errors
 ///
-/// [`Error::Memory`] without room for scores; [`Error::Interrupted`] by the observer.
+/// [`Error::Memory`] if the scores of all rows do not fit into memory; [`Error::Interrupted`] by the observer.
 pub(super) fn bounds(
     objective: &Objective<'_>,
     iterate: Iterate,
@@ -111,7 +112,8 @@ fn of_classes(
     if let Some((mut v, step)) =
         inverse.and_then(|inverse| inverse.newton_step(objective, &iterate))
     {
-        // Of all biases that give these probabilities, those that sum to zero.
+        // The same number may be added to all biases without changing a probability: they are centred, so that they sum
+        // to zero.
         let at = v.len() - objective.classes;
         centre_values(&mut v[at..], objective.classes);
         let value = objective.evaluate(&v, Precision::Double, &mut run.job())?;
@@ -139,8 +141,8 @@ struct ClassSlopes {
     /// Shape (K, n).
     by_weights: Vec<f64>,
     errors: Vec<f64>,
-    /// Bounds on √(Σ s_i (H_i)_kk x_ij² / Σ s_i) of the columns, shape (n), which may be seen from any origin, the same
-    /// as in `by_weights`.
+    /// For each column j, an upper bound on √(Σ s_i (H_i)_kk x_ij² / Σ s_i) for all k; shape (n). The columns may be
+    /// shifted, by the same numbers as in `by_weights`.
     sizes: Vec<f64>,
     /// Upper bound on the norm of the gradient by the biases.
     along_biases: f64,
@@ -175,8 +177,8 @@ impl ClassSlopes {
         let scores = objective.source.scores(&at, &mut run.job())?;
         let moments = scores.moments(&basis, &vec![0.0; order], &mut run.job())?;
         let total = moments.weight;
-        // An error δ of every score moves a residual by at most 2 p (1 − p) δ: by Cauchy–Schwarz, a sum by 2 δ √(Σ s p
-        // (1 − p)) √(Σ s p (1 − p) x²).
+        // If every score has an error of δ, a residual changes by at most 2 p (1 − p) δ. By Cauchy–Schwarz, the sum Σ s
+        // r x then changes by at most 2 δ √(Σ s p (1 − p)) √(Σ s p (1 − p) x²).
         let of_score = f64::EPSILON * scores.largest() + scores.error();
         let root = (trace.bias / trace.weight).sqrt() * EXACT;
         let error = |magnitude: f64, size: f64| {
@@ -269,8 +271,8 @@ impl LossSlopes {
         let n = objective.columns();
         let moments = scores.moments(basis, &vec![0.0; n + 1], &mut run.job())?;
         let total = moments.weight;
-        // Rounding of a score z moves its residual by d ε |z|, and d z² ≤ 1/2: by Cauchy–Schwarz, a sum by ε √(Σ s d x²
-        // / 2).
+        // Rounding a score z changes its residual by at most d ε |z|, where d z² ≤ 1/2. By Cauchy–Schwarz, the sum Σ s
+        // r x then changes by at most ε √(Σ s d x² / 2).
         let of_score = f64::EPSILON + 2.0 * scores.error();
         let error = |magnitude: f64, square: f64| {
             let square = (square / curvature.weight).sqrt();

@@ -1,18 +1,20 @@
 //! Firth's penalised likelihood, of a model with one score: the likelihood times Jeffreys' prior, √det I with the Fisher
 //! information I of weights and bias. It has a maximum for every dataset, also where a hyperplane separates the labels.
 //!
-//! Its logarithm need not be concave, so nothing is proved of other maxima. What is checked is local: that the
-//! logarithm is concave at the weights, and by how much its quadratic model there rises (Newton's decrement).
+//! The logarithm of the penalised likelihood need not be concave, so a higher maximum elsewhere is not excluded. Two
+//! local facts are checked at the weights found: the logarithm is concave there, and its quadratic model rises by at
+//! most a given amount in a Newton step (Newton's decrement).
 //!
-//! Minus its second derivative, in the coordinates u of [`Whitening`], with leverages h_i and c_i = 1 − 2 σ(z_i), is
+//! The matrix A of the second derivatives of the logarithm, negated, in the coordinates u of [`Whitening`], with
+//! curvatures d_i = s_i σ'(z_i), leverages h_i and c_i = 1 − 2 σ(z_i), is
 //!
 //! ```text
 //! A = 1 + Σ h_i (3 σ'(z_i) − ½) u_i u_iᵀ + ½ Σ_ab t_ab t_abᵀ      t_ab = Σ_i d_i c_i u_ia u_ib u_i
 //! ```
 //!
-//! The last sum is positive semidefinite, so A without it is a lower bound. It is at most Σ h_i c_i² u_i u_iᵀ / 2 (the
-//! squared elements of the hat matrix have the row sums h_i), so that B = 1 + Σ h_i σ'(z_i) u_i u_iᵀ is an upper bound:
-//! the Hessian of a logistic regression in which row i has the weight s_i + h_i.
+//! The last sum is positive semidefinite, so A without it is a lower bound. The last sum is at most Σ h_i c_i² u_i u_iᵀ
+//! / 2 (the squared elements of the hat matrix have the row sums h_i). So B = 1 + Σ h_i σ'(z_i) u_i u_iᵀ is an upper
+//! bound. B is also the Hessian of a logistic regression in which row i has the weight s_i + h_i.
 //!
 //! Sources: D. Firth, "Bias reduction of maximum likelihood estimates", Biometrika 80 (1993),
 //! doi:10.1093/biomet/80.1.27; G. Heinze & M. Schemper, "A solution to the problem of separation in logistic
@@ -39,26 +41,32 @@ use crate::stop::StopReason;
 /// Newton's decrement, in nats of the likelihood of all rows, at which iterations end, unless `gap_tol` asks for less:
 /// the weights are some 1e-11 standard errors from the maximum.
 const FINE: f64 = 1e-22;
-/// If an iteration leaves more than this part of the decrement, the exact second derivatives are used from then on.
+/// Once the decrement is more than this fraction of the decrement one iteration earlier, the exact second derivatives A
+/// are used.
 const SLOW: f64 = 1e-3;
-/// The most weights and biases for which these are computed: they take q³/6 operations for each row.
+/// The largest number q of weights and biases for which A is computed exactly, which takes q³/6 operations for each
+/// row.
 const MOST_CUBED: usize = 64;
-/// A pivot of A, whose bound B has a diagonal of at least 1, that is no larger is taken for zero or negative.
+/// A pivot of A that is at most this is taken for zero or negative. For comparison: the diagonal elements of the bound
+/// B are at least 1.
 const CONCAVE: f64 = 1e-6;
-/// How often a step is halved.
+/// The most step lengths that are tried for one step; each is half of the one before.
 const HALVINGS: usize = 60;
-/// The part of the decrease that the slope promises that a step must reach.
+/// A step is accepted if the objective falls by at least this fraction of the decrease that the slope predicts.
 const ENOUGH: f64 = 1e-4;
-/// How many iterations may lead no nearer once decreases are within rounding.
+/// Iterations end after more than this many without progress. They are counted only while predicted decreases are
+/// within rounding errors.
 const PATIENCE: usize = 2;
 
-/// The weights of the largest penalised likelihood that is found from the best of `starts`, and whether they are shown
-/// to be near a maximum: there the logarithm is concave, and a Newton step gains at most `goal.gap` times the loss.
+/// Maximises the penalised likelihood from the best of `starts`. Returns the weights found, and whether they are shown
+/// to be near a maximum: the logarithm is concave there, and its quadratic model, divided by Σ s_i, rises by at most
+/// `goal.gap` times the loss in a Newton step.
 ///
 /// # Errors
 ///
-/// [`Error::Conflict`] if offsets make predictions certain; [`Error::NotFinite`], and [`Error::Number`] if squares of
-/// elements of `X` are not; [`Error::Memory`] if numbers per row do not fit into memory; [`Error::Interrupted`] by the observer.
+/// [`Error::Conflict`] if offsets make predictions certain; [`Error::NotFinite`] if elements of `X` are not finite, and
+/// [`Error::Number`] if their squares are not; [`Error::Memory`] if numbers per row do not fit into memory;
+/// [`Error::Interrupted`] by the observer.
 pub(crate) fn minimise(
     objective: &Objective<'_>,
     starts: Vec<Vec<f64>>,
@@ -194,7 +202,8 @@ struct State {
 }
 
 impl State {
-    /// `None` if the information is singular, as far as rounding lets see.
+    /// The state at `v`. `None` if numbers are not finite, or if the information is singular or so nearly singular that
+    /// rounding errors leave a doubt.
     fn new(
         objective: &Objective<'_>,
         v: Vec<f64>,
@@ -239,12 +248,13 @@ impl State {
         Ok(state.iterate.value.is_finite().then_some(state))
     }
 
-    /// Differences of the penalised likelihood's logarithm below this mean nothing.
+    /// An estimate of the rounding errors of the penalised likelihood's logarithm: differences below this mean nothing.
     fn rounding(&self) -> f64 {
         64.0 * f64::EPSILON * (self.iterate.value.error + self.log_prior.abs())
     }
 
-    /// Σ over the rows of `leverage` h u uᵀ + `curvature` h σ' u uᵀ, plus 1; A if the sums have cubes and `is_exact`.
+    /// The matrix 1 + Σ h_i (`leverage` + `curvature` σ'(z_i)) u_i u_iᵀ over the rows. If `is_exact` and the t_ab are
+    /// known, plus their sum in A.
     fn matrix(&self, leverage: f64, curvature: f64, is_exact: bool) -> Vec<f64> {
         let q = self.whitening.order();
         let pairs = self.sums.leverage.iter().zip(&self.sums.leverage_curvature);
@@ -262,7 +272,8 @@ impl State {
         matrix
     }
 
-    /// A, or without cubes its lower bound, factored; `None` unless it is positive definite.
+    /// The Cholesky factor of A, or of the lower bound of A if the t_ab are not known. `None` if the matrix is not
+    /// positive definite.
     fn hessian(&self, run: &mut Run<'_>) -> Result<Option<Cholesky>, Error> {
         let least = vec![CONCAVE; self.whitening.order()];
         let factor = Cholesky::new(self.matrix(-0.5, 3.0, true), &least, &mut run.job())?;
@@ -270,8 +281,8 @@ impl State {
         Ok(is_definite.then_some(factor))
     }
 
-    /// The step of Newton's method, with the bound B in place of A where A is not known or not positive definite; and
-    /// how much it raises the logarithm of the penalised likelihood, by its quadratic model.
+    /// The Newton step, and by how much the quadratic model of the logarithm rises in it. The matrix is A, or the bound
+    /// B if A is not known or not positive definite.
     fn step(&self, run: &mut Run<'_>) -> Result<(Vec<f64>, f64), Error> {
         let exact = match self.sums.cubes.is_empty() {
             true => None,
@@ -294,12 +305,14 @@ impl State {
         (self.whitening.to_natural(&step), decrement)
     }
 
-    /// An upper bound on what a Newton step gains, if the logarithm is concave here.
+    /// An upper bound on the rise of the logarithm's quadratic model in a Newton step. `None` if the logarithm is not
+    /// shown to be concave here.
     fn proved_decrement(&self, run: &mut Run<'_>) -> Result<Option<f64>, Error> {
         Ok(self.hessian(run)?.map(|factor| self.solved(&factor).1))
     }
 
-    /// Halves the step until the objective falls. Returns its length, and the state after it.
+    /// Halves the step until the objective falls by enough. Returns the fraction of the step that was taken, and the
+    /// state after it; `None` if no fraction is found.
     fn search(
         &self,
         objective: &Objective<'_>,
@@ -334,7 +347,8 @@ impl State {
     }
 }
 
-/// t_abe for all a, b, e, from those with a ≥ b ≥ e.
+/// The components t_abe of the vectors t_ab for all a, b, e, shape (q, q, q), from those with a ≥ b ≥ e. Exchanging two
+/// indices does not change t_abe.
 fn symmetric(cubes: &[f64], q: usize) -> Vec<f64> {
     let mut all = vec![0.0; q * q * q];
     let mut cubes = cubes.iter();
@@ -357,8 +371,8 @@ fn symmetric(cubes: &[f64], q: usize) -> Vec<f64> {
     all
 }
 
-/// The transform after which the information of the rows is the identity, from its factor: it is S⁻¹ L Lᵀ S⁻¹ Σ s_i
-/// for the columns, where S is `scale`.
+/// The transform after which the Fisher information of the rows is the identity. It is made from the Cholesky factor L:
+/// the information of the weights is S⁻¹ L Lᵀ S⁻¹ Σ s_i, where S is the diagonal matrix of `scale`.
 fn whitening(view: &View, objective: &Objective<'_>) -> Whitening {
     let n = view.scale.len();
     let root = view.gram.weight.sqrt();
@@ -392,7 +406,8 @@ fn log_determinant(view: &View, objective: &Objective<'_>) -> Result<f64, Error>
     {
         let pivot = view.factor.as_ref().map_or(1.0, |factor| factor.pivot(j));
         let root = (pivot * view.gram.weight).sqrt();
-        // The columns of the basis are those of X in its units, but for combinations whose determinant is 1.
+        // The basis multiplies the columns of X by powers of two (`per_unit`) and subtracts combinations of other
+        // columns, which does not change the determinant.
         sum += 2.0 * (log_ratio(root, scale)? - log_ratio(view.basis.per_unit()[j], 1.0)?);
     }
     Ok(sum)
@@ -438,7 +453,7 @@ mod tests {
         work(&objective, &mut run);
     }
 
-    /// Second differences of the objective along pairs of directions, in place of each of them u · a: the elements of A.
+    /// The elements of A equal second differences of the objective along pairs of the coordinates u.
     #[test]
     fn second_derivatives_are_differences_of_the_objective() {
         for fit_bias in [true, false] {
@@ -484,7 +499,7 @@ mod tests {
         }
     }
 
-    /// A is between its two bounds: the differences have no negative pivot, but for rounding.
+    /// A is between its two bounds: the differences of bounds and A have no negative pivot, up to rounding.
     #[test]
     fn bounds_enclose_the_second_derivatives() {
         with_problem(true, |objective, run| {

@@ -36,8 +36,8 @@ impl Information {
         let Some(view) = dependence::view(objective, gram, basis, run)? else {
             return Ok(None);
         };
-        // Rows with certain predictions have no weight in the information at `v`. Columns count as linear combinations
-        // of others only if they are so in all rows.
+        // Rows with certain predictions have no weight in the information at `v`, so independent columns may look
+        // dependent. Columns count as linear combinations of others only if they are that in all rows.
         if !view.dependent.is_empty() && view.dependent != dependence::dependent(objective, run)? {
             return Ok(None);
         }
@@ -63,8 +63,9 @@ impl Information {
                 add_multiple(row, a, x);
             }
         };
-        // The information is S⁻¹ L Lᵀ S⁻¹ with a diagonal matrix S (`scale`) and the Cholesky factor L. So its inverse
-        // is the sum of r rᵀ over the rows r of L⁻¹ S, which are transformed from the basis to the original columns.
+        // The information of the weights is S⁻¹ L Lᵀ S⁻¹ Σ s_i with the diagonal matrix S (`scale`) and the Cholesky
+        // factor L. So the inverse of the information is the sum of r rᵀ over the rows r of L⁻¹ S / √Σ s_i. Each row is
+        // transformed from the basis to the original columns first.
         let inverse = view.factor.as_ref().map_or(Vec::new(), Cholesky::inverse);
         for row in inverse.chunks_exact(n) {
             let mut w: Vec<f64> = row

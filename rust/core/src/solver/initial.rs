@@ -13,7 +13,7 @@ use crate::start::Start;
 use crate::stop::StopReason;
 
 /// The initial parameters, and whether they are the caller's: the caller's are used if their objective is at most that
-/// of the weights at which the penalty is least, or if no passes are left to go on from anywhere.
+/// of the weights at which the penalty is least, or if no passes are left.
 pub(crate) fn begin(
     objective: &Objective<'_>,
     labels: &Labels,
@@ -49,9 +49,9 @@ pub(crate) fn begin(
     Ok((least, false))
 }
 
-/// Parameters for Firth's penalised likelihood to start from: the caller's, and weights of zero. The bias for weights of
-/// zero is the log-odds of the [`smoothed_weights`]; with offsets, the one for which the mean prediction is the same as
-/// without them.
+/// Parameters for Firth's penalised likelihood to start from: the caller's, and weights of zero. The bias for weights
+/// of zero is the log-odds of the [`smoothed_weights`]; with offsets, it is the bias at which the mean prediction is
+/// the same as without offsets.
 pub(crate) fn starts_for_firth(
     objective: &Objective<'_>,
     labels: &Labels,
@@ -89,7 +89,8 @@ fn smoothed_weights(labels: &Labels) -> (f64, f64) {
     (labels.weights[0] + half, labels.weights[1] + half)
 }
 
-/// A number near the one from which on `is_above` is true, found from `guess` outwards and then by bisection.
+/// About the number at which `is_above` changes from false to true. An interval around it is found from `guess`
+/// outwards, then bisected until it is at most 0.25 long.
 fn middle(guess: f64, mut is_above: impl FnMut(f64) -> Result<bool, Error>) -> Result<f64, Error> {
     let (mut least, mut most, mut width) = (guess - 1.0, guess + 1.0, 1.0);
     while is_above(least)? && width < f64::MAX / 4.0 {

@@ -10,13 +10,14 @@
 //!   models of the smooth part, and the minimum of model and penalty;
 //! * `columns`, `view`, `dependence`: the columns of `X`, transformed linearly such that no digits cancel, and columns
 //!   that are linear combinations of others;
-//! * `duality`, `certificate`, `hessian`: upper bounds on objective − minimum, by duality with a penalty, and by the
-//!   factored Hessian with or without one; `fenchel`: by duality with an l1 penalty;
+//! * `duality`, `certificate`, `hessian`: upper bounds on objective − minimum: by duality, if there is an l2 penalty,
+//!   and by the factored Hessian, with or without a penalty; `fenchel`: by duality, with l1 or bounds;
 //! * `information`: the Fisher information, for the covariance of weights and bias;
 //! * `firth`: the maximum of Firth's penalised likelihood;
 //! * `separation`, `split`, `cone`, `modular`: whether a hyperplane separates the labels, so that there is no optimum;
-//! * `unpenalised`: such columns and hyperplanes by the columns without penalty, where others have one;
-//! * `proof`: all of these applied to the parameters that a solver ended with.
+//! * `unpenalised`: the columns without penalty, in a fit that penalises others: linear combinations among them, and
+//!   hyperplanes that separate the labels by them alone;
+//! * `proof`: applies these bounds and searches to the parameters that a solver ended with.
 
 pub(crate) mod certificate;
 mod cholesky;

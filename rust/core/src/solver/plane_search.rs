@@ -21,12 +21,13 @@ use crate::source::PlaneScores;
 use crate::stop::StopReason;
 
 /// Convergence: the next step changes each weight by at most this times `tol`. Weights are multiplied by the standard
-/// deviation of their column here; if the largest of them exceeds 1, the change is relative to it. Small, because steps
-/// of gradient descent are short.
+/// deviation of their column here; if the largest of them exceeds 1, the change is relative to it. The factor is small
+/// because steps of gradient descent are short.
 pub(crate) const AT_REST: f64 = 0.01;
 /// The most Newton iterations for (α, β) in one iteration of gradient descent.
 const NEWTON: usize = 10;
-/// These Newton iterations end when the predicted decrease is at most this fraction of that of the first.
+/// The Newton iterations for (α, β) end when the decrease that they predict is at most this fraction of the decrease
+/// that the first of them predicted.
 const WORTH: f64 = 1e-8;
 /// The solver ends after this many iterations without progress. They are counted only while the predicted decrease of
 /// the objective is smaller than rounding errors.

@@ -259,8 +259,8 @@ impl Block {
         }
     }
 
-    /// Columns that are so nearly linear combinations of the columns before them that too few digits are left, without
-    /// the constant ones.
+    /// Columns, except constant ones, that are so nearly linear combinations of the columns before them that too few
+    /// digits are left.
     fn lost<'b>(&'b self, factor: &'b Cholesky) -> impl Iterator<Item = usize> + 'b {
         let is_constant = |j: &usize| self.constant.binary_search(j).is_ok();
         (0..self.scale.len()).filter(move |j| factor.is_left_out(*j) && !is_constant(j))
@@ -271,7 +271,8 @@ impl Block {
         self.is_usable() && (!self.far.is_empty() || self.factor.as_ref().is_some_and(has_lost))
     }
 
-    /// Changes `basis`, the transform of the columns, such that no digits cancel in the columns where they do now.
+    /// Changes `basis`, the transform of the columns, such that digits no longer cancel in the columns where they
+    /// cancel now.
     fn improve(&self, basis: &mut Basis) {
         for &j in &self.far {
             basis.move_origin(j, self.mean[j]);

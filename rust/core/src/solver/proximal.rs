@@ -48,19 +48,20 @@ const ROUGH: f64 = 1e-2;
 /// Iterations on a sample end at a predicted decrease of this times the number of weights divided by the number of
 /// rows. The optimum of the sample differs from that of all rows by about half of that number, in the objective.
 const SAMPLE_PRECISION: f64 = 0.1;
-/// The iterations end once the predicted decrease is this fraction of the gap that is wanted.
+/// The iterations end once the predicted decrease is this fraction of the gap that is to be proved.
 const AHEAD: f64 = 1e-4;
-/// If the gap proved then is too large, the fraction is divided by this: without l2, the gap is proportional to the
-/// slopes that are left, and the predicted decrease to their squares.
+/// If the gap proved at the end of the iterations is too large, the fraction (at first [`AHEAD`]) is divided by this.
+/// Without l2, the gap is proportional to the remaining slopes, and the predicted decrease to the squares of these
+/// slopes.
 const DIVISOR: f64 = 1e3;
 /// The largest number of proofs.
 const PROOFS: usize = 6;
 /// From this proof on, the gradient is computed to nearly the last bit, which takes as long as several iterations.
 const EXACT_PROOF: usize = 3;
-/// In the first iteration, coordinate descent on the model ends once a sweep over the coordinates brings less than this
-/// fraction of what all sweeps have brought.
+/// In the first iteration, coordinate descent on the model ends once a sweep over the coordinates lowers the model by
+/// less than this fraction of what all sweeps have lowered it by.
 const INEXACT: f64 = 0.05;
-/// The same fraction in the last iterations.
+/// The fraction of [`INEXACT`] in the last iterations.
 const EXACT: f64 = 1e-6;
 /// A step is accepted if the objective falls by this fraction of what the slope along the step predicts.
 const ARMIJO: f64 = 1e-4;
@@ -201,8 +202,9 @@ impl Search<'_> {
         let (iterate, gap) = if v == iterate.v {
             (iterate, bounds.gap)
         } else {
-            // A gap of the rounded iterate itself would be proportional to the rounding errors of its weights. The rise
-            // of the objective is proportional to their squares.
+            // The gap is proved before the weights are rounded, and the rise of the objective by rounding is added.
+            // That rise is proportional to the squares of the weights' rounding errors; a gap proved after rounding
+            // would be proportional to the errors themselves.
             let rounded = self.evaluate(self.objective, v, run)?;
             let more = rounded.value.objective - iterate.value.objective;
             let gap = bounds.gap + more.max(0.0) + 3.0 * bounds.rounding;
@@ -223,8 +225,8 @@ impl Search<'_> {
     /// Whether the gap may be bounded by a factored Hessian of all columns.
     fn may_factor(&self) -> bool {
         let is_determined = self.objective.rows() > self.objective.columns();
-        // For several classes, that bound is only for objectives that do not change if the same is added to the weights
-        // of all classes.
+        // For several classes, the bound by the Hessian holds only for objectives that do not change if the same number
+        // is added to a column's weights of all classes.
         let is_one = self.objective.classes == 1;
         self.goal.may_factor && is_one && is_determined && is_factorable(self.objective)
     }
@@ -391,7 +393,8 @@ impl Search<'_> {
             return self.iterate(objective, &mut model, iterate, (until, widen), run);
         }
         let m = objective.rows();
-        // Of many columns, a few rows for each: what the model lacks it learns from the iterations.
+        // With many columns, the Hessian is computed from only a few rows per column. BFGS corrects it during the
+        // iterations.
         let n = objective.columns();
         let pairs = (objective.classes * (objective.classes + 1) / 2) as f64;
         let affordable = (START_COST / (pairs * hessian_cost(objective, m)) * m as f64) as usize;
@@ -448,7 +451,7 @@ impl Search<'_> {
             }
             let x = model.coordinates().of(&iterate.v);
             let gradient = model.coordinates().gradient(&iterate.value.gradient);
-            // Far from the end, the model deserves no exact minimum.
+            // Far from the end, the minimum of the model need not be exact.
             let forcing = match first {
                 None if self.ahead < AHEAD => EXACT,
                 None => INEXACT,
@@ -463,7 +466,7 @@ impl Search<'_> {
             if slope >= 0.0 || slope.is_nan() {
                 return Ok(Ended::Stalled);
             }
-            // The model's decrease is between half of that and all of it.
+            // The decrease of the model is between half of `ahead` and all of `ahead`.
             let ahead = -slope;
             let first = *first.get_or_insert(ahead);
             last = ahead;
@@ -502,8 +505,8 @@ impl Search<'_> {
         Ok(Ended::Iterations)
     }
 
-    /// A step from x towards u that decreases the objective: the whole of it, if that does. None if no step does, or
-    /// the passes are used up.
+    /// The length of a step from x towards u that decreases the objective, and the iterate after it. The whole step is
+    /// tried first, then shorter ones. `None` if none of them decreases the objective or the passes are used up.
     fn along(
         &self,
         objective: &Objective<'_>,
@@ -531,7 +534,7 @@ impl Search<'_> {
                 if gain <= ARMIJO * length * slope {
                     return Ok(Some((length, next)));
                 }
-                // Where the objective cannot tell, the subgradient can.
+                // The change of the objective is within rounding errors: the size of the subgradient decides.
                 if gain.abs() <= BLIND * from.abs() {
                     if model.steepness(&next) < 0.9 * model.steepness(iterate) {
                         return Ok(Some((length, next)));
@@ -554,9 +557,9 @@ impl Search<'_> {
 
 /// When iterations with one model end.
 struct Until {
-    /// Once the model promises no larger decrease.
+    /// Iterations end once the predicted decrease of the objective is at most this.
     decrease: f64,
-    /// Or none larger than this part of the first.
+    /// Iterations also end once it is at most this fraction of the first predicted decrease.
     rough: f64,
     iterations: usize,
 }

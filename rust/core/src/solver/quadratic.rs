@@ -189,7 +189,7 @@ impl Quadratic<'_> {
 
     /// Moves all coordinates that are free to move to their common minimum, with their signs fixed. Coordinates that
     /// would change sign or leave their bounds are set to 0 or to the bound, if that lowers q. Otherwise, the step ends
-    /// where the first of them does so.
+    /// where the first of them reaches 0 or its bound.
     fn exact_step(
         &self,
         hessian: &mut Elements<'_>,

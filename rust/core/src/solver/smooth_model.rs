@@ -55,9 +55,9 @@ impl dyn Model + '_ {
     }
 }
 
-/// Coordinates of a model, in which the second derivatives by a class's weights and its bias are 0. For each class,
-/// they are the weights of scaled columns that are shifted to have mean 0, and then the bias at these means. The means
-/// are weighted by the curvatures of the class.
+/// Coordinates of a model, in which the mixed second derivatives by a weight and the bias of the same class are 0. For
+/// each class, they are the weights of scaled columns that are shifted to have mean 0, and then the bias at these
+/// means. The means are weighted by the curvatures of the class.
 pub(super) struct Coordinates {
     pub(super) basis: Basis,
     /// Means of the columns of the basis for each class, shape (n); zeros without bias.
@@ -227,7 +227,7 @@ impl Model for SmoothModel {
         quadratic.minimum(&mut hessian, forcing, job)
     }
 
-    /// BFGS: the Hessian that takes this step to this change of the gradient, and differs least from the one before.
+    /// BFGS: replaces the Hessian by the nearest matrix that maps this step to this change of the gradient.
     fn learn(
         &mut self,
         _: &Objective<'_>,
@@ -256,7 +256,8 @@ impl Model for SmoothModel {
     }
 }
 
-/// The Gram matrices `[X 1]ᵀ D [X 1]` of the classes, D being the diagonal of the rows' second derivatives by scores.
+/// The Gram matrices `[X 1]ᵀ D [X 1]` of the classes. D is the diagonal matrix of the second derivatives of the rows'
+/// errors by their scores.
 struct Grams<'a> {
     /// The Gram matrix of each class, with the second derivatives by the score of that class.
     own: Vec<Gram>,
@@ -352,8 +353,8 @@ fn between_classes(gram: &Gram, [i, j]: [usize; 2], means: [&[f64]; 2], fit_bias
     }
 }
 
-/// The second derivatives by one class's weights of these columns, from all rows of `whole`. 0 for columns that are
-/// constant there, too.
+/// The second derivatives by the weights that one class has for these columns, from all rows of `whole`. 0 for columns
+/// that are constant in `whole`, too.
 fn left_of_constant(
     whole: &Objective<'_>,
     (class, columns): (usize, &[usize]),

@@ -16,12 +16,12 @@ pub(super) const FIRST_ROWS: usize = 2000;
 pub(super) const FIRST_ROWS_A_COLUMN: usize = 40;
 /// Rows of each sample as a multiple of those of the sample before.
 pub(super) const GROWTH: usize = 16;
-/// The most elements of a sample but the first, 256 MiB of `f64`: a copy of more would take as long as it saves, and rows that do not
-/// fit into memory have no room for it.
+/// The most elements of any sample except the first: 256 MiB of `f64`. To copy more would take as long as it saves, and
+/// where rows do not fit into memory, a larger copy would not either.
 const LARGEST_SAMPLE: usize = 1 << 25;
 /// Convergence on a sample of r rows: the predicted decrease of the objective is at most this times n / r, with n
-/// columns. The sample's own minimum differs from that of all rows by about n / (2 r) in the objective, so more would
-/// be wasted.
+/// columns. The sample's own minimum differs from that of all rows by about n / (2 r) in the objective, so a more exact
+/// minimum of the sample would be no nearer.
 const STAGE_PRECISION: f64 = 0.1;
 /// The most iterations on one sample.
 const STAGE_ITERATIONS: usize = 30;
@@ -67,7 +67,7 @@ pub(crate) struct Solution {
 
 /// Estimated cost of computing and factoring a Hessian from `rows` rows, in passes over all m rows. By measurement, one
 /// multiply-add takes 0.06 of the time of reading an element of X, and factoring takes as long as reading n³/24
-/// elements. Division by the density, because passes over sparse rows are cheaper, but Hessians are not.
+/// elements. The cost is divided by the density, because a pass over sparse rows is cheaper but a Hessian is not.
 pub(super) fn hessian_cost(objective: &Objective<'_>, rows: usize) -> f64 {
     let (m, n) = (objective.rows() as f64, objective.columns() as f64);
     (rows as f64 / m * n * 0.06 + n * n / (24.0 * m)) / objective.density()

@@ -1,5 +1,6 @@
-//! Columns without a penalty, in a fit that penalises or bounds others: which of them say nothing new, and whether they
-//! separate the labels. The searches that a fit without penalty makes over all columns are made over these alone.
+//! For fits in which only some columns have no penalty: finds those of them that are linear combinations of others, and
+//! whether they separate the labels. The searches are those that a fit without penalty makes over all columns, here
+//! made over the columns without penalty alone.
 
 use super::dependence;
 use super::objective::Objective;
@@ -9,8 +10,8 @@ use super::view::Alias;
 use crate::error::Error;
 use crate::penalty::Penalty;
 
-/// The result of `work` on some columns as an objective without penalty, and on the state of a search over them, which
-/// reads only their part of X.
+/// Calls `work` with an objective without penalty over some of the columns, and with the state of a search over them. A
+/// pass of that search counts as the fraction of a pass that these columns are of all.
 fn over<T>(
     objective: &Objective<'_>,
     columns: &[usize],
@@ -33,9 +34,9 @@ fn over<T>(
     Ok(result)
 }
 
-/// The columns whose weights may be 0 without a loss, as combinations of columns before them: those without penalty and
-/// bounds that are combinations of others like them, and constant columns without penalty, whose bounds have 0 between
-/// them. The penalty has some other columns.
+/// Columns whose weights can be set to 0 without raising the objective, as combinations of columns before them. These
+/// are columns with neither penalty nor bounds that are combinations of other such columns, and constant columns
+/// without penalty whose bounds include 0. Only for fits that penalise or bound some columns.
 pub(crate) fn aliases(objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Vec<Alias>, Error> {
     let free = objective.penalty.free_columns();
     let bounded = objective.penalty.bounded_columns();
@@ -90,8 +91,9 @@ pub(crate) fn search(
     })
 }
 
-/// The direction of `v` along weights that no penalty and no bound holds back, and biases, if it predicts every label
-/// right by more than rounding errors: then it separates them.
+/// The part of `v` that may grow without limit: the biases, and the weights that no penalty and no bound holds back.
+/// Returned as a direction if it predicts every label right by more than rounding errors, so that it separates the
+/// labels; else `None`.
 pub(crate) fn along(
     objective: &Objective<'_>,
     v: &[f64],
