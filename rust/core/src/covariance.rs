@@ -47,7 +47,7 @@ pub fn covariance<'a>(
     let unlabelled = Vector::from_slice(&unlabelled);
     let dataset = Dataset::new(x, &unlabelled, sample_weight)?;
     let labels = kernel::binary_labels(&dataset, job)?;
-    // The matrices held at once: the Gram matrix, its factor, the inverse of the factor, and the result.
+    // The matrices in memory at the same time: the Gram matrix, its factor, the inverse of the factor, and the result.
     let elements = 4 * (n as u128 + 1).pow(2);
     check_room(elements, "X", elements, "elements of its covariance")?;
     dataset.check_finite()?;

@@ -158,7 +158,7 @@ impl FitOptions {
 /// The result of [`fit()`]: the parameters, and what is proved about them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Optimum {
-    /// w, shape (n); with K ≥ 3 classes (K, n). Numbers of the type that was asked for.
+    /// w, shape (n); with K ≥ 3 classes (K, n). Rounded to the type that the fit was asked for.
     pub weights: Vec<f64>,
     /// b, one per score: 1 for labels in [0, 1], K for K ≥ 3 classes.
     pub biases: Vec<f64>,
@@ -190,18 +190,19 @@ const VECTORS: u128 = 64;
 /// Passes reserved for the Newton steps after L-BFGS; at most half of `max_passes`.
 const NEWTON_PASSES: f64 = 500.0;
 
-/// Minimises E plus the penalty, `E = Σ s_i E_i / Σ s_i`: E_i is the cross-entropy of the sigmoid for labels in
-/// [0, 1], and of softmax for the codes 0 … K − 1 of K ≥ 3 classes. By default the initial weights are zero and the
-/// biases optimal for them.
+/// Minimises E plus the penalty, `E = Σ s_i E_i / Σ s_i`: E_i is the cross-entropy of the sigmoid for labels in [0, 1],
+/// and of softmax for the codes 0 … K − 1 of K ≥ 3 classes. By default the initial weights are zero, and the initial
+/// biases are the optimal ones for weights of zero.
 ///
 /// # Errors
 ///
-/// [`Error::Length`] if an array does not fit `x`; [`Error::Element`] for labels that are neither, and sample weights
-/// that are negative or not finite; [`Error::NoSample`] for codes with gaps; [`Error::Conflict`] for initial weights
-/// whose shape does not fit the labels; [`Error::TotalWeight`]; [`Error::NotFinite`] if `x` is not finite, and
-/// [`Error::Number`] if squares of its elements are not; [`Error::Index`] for a column of a sparse `x` out of range;
-/// [`Error::Weight`] or [`Error::Number`] if initial weights or biases are not finite; [`Error::Memory`] if the fit's
-/// vectors do not fit into memory; [`Error::Interrupted`] by the observer; and those of [`FitOptions::check`].
+/// [`Error::Length`] if an array does not fit `x`; [`Error::Element`] for labels that are neither in [0, 1] nor codes
+/// of classes, and for sample weights that are negative or not finite; [`Error::NoSample`] for codes with gaps;
+/// [`Error::Conflict`] for initial weights whose shape does not fit the labels; [`Error::TotalWeight`];
+/// [`Error::NotFinite`] if `x` is not finite, and [`Error::Number`] if squares of its elements are not;
+/// [`Error::Index`] for a column of a sparse `x` out of range; [`Error::Weight`] or [`Error::Number`] if initial
+/// weights or biases are not finite; [`Error::Memory`] if the fit's vectors do not fit into memory;
+/// [`Error::Interrupted`] by the observer; and those of [`FitOptions::check`].
 pub fn fit<F: Float>(
     dataset: &Dataset<'_>,
     start: Start,
@@ -221,11 +222,12 @@ pub fn fit<F: Float>(
 const TOGETHER: usize = 32;
 
 /// [`fit`] of several datasets that share X, which their evaluations read together, with a start and options for each.
-/// Every result has the bits of [`fit`]'s, but for the times in its history.
+/// Every result is bit for bit that of [`fit`], except for the times in its history.
 ///
 /// # Errors
 ///
-/// As [`fit`], with the place of the first dataset that has one; [`Error::Interrupted`] by the monitor has no place.
+/// As [`fit`], together with the index of the first dataset whose fit fails. There is no index if no fit is to blame,
+/// as for [`Error::Interrupted`] by the monitor.
 pub fn fit_many<F: Float>(
     datasets: &[Dataset<'_>],
     starts: &[Start],
@@ -259,12 +261,13 @@ impl FitObserver for Stopped<'_> {
     }
 }
 
-/// [`fit`] of rows that are on disk or on other machines, such as [`Chunks`](crate::Chunks). The result has the bits of
-/// [`fit`]'s. `labels` are those of the rows: [`Dataset::of_labels`]. With a log, it begins with what is recorded there.
+/// [`fit`] of rows that are on disk or on other machines, such as [`Chunks`](crate::Chunks). The result is bit for bit
+/// that of [`fit`]. `labels` has the labels of these rows, without their X: [`Dataset::of_labels`]. With a log, the
+/// answers recorded in it are used before any row is read.
 ///
 /// # Errors
 ///
-/// As [`fit`], and those of the rows and of the log.
+/// As [`fit`]; also any error of the rows and of the log.
 pub fn fit_distant<F: Float>(
     rows: &dyn DistantRows,
     labels: &Dataset<'_>,
@@ -323,7 +326,8 @@ fn solve(
         may_step: options.solver == Solver::Lbfgs,
     };
     if options.solver == Solver::Firth {
-        // The matrices held at once: the Gram matrix, its factor and the inverse of that, and those of the sums.
+        // The matrices in memory at the same time: the Gram matrix, its Cholesky factor, the inverse of the factor, and
+        // those of the sums over rows.
         let elements = 8 * (columns + 1).pow(2);
         check_room(elements, "X", elements, "elements of its information")?;
         let objective = Objective::new(source, &labels, &penalty, options.fit_bias, precision);
@@ -394,7 +398,7 @@ fn solve(
     ))
 }
 
-/// The result, from what is proved.
+/// The result of a fit: the iterate of a proof, and what the proof shows.
 fn optimum(
     objective: &Objective<'_>,
     proof: Proof,
@@ -459,7 +463,8 @@ fn by_gradient_descent(
     let precision = Precision::Double;
     let until = [options.tol.unwrap_or(GRADIENT), plane_search::AT_REST];
     let mut iterate = stages::evaluate(objective, v, precision, run)?;
-    // A search that rounding ended is repeated from where it ended, as long as that helps.
+    // If rounding errors ended the search, it is repeated from its last iterate, as long as a repetition brings an
+    // improvement.
     loop {
         let before = iterate.value.clone();
         let solution = plane_search::minimise(objective, iterate, until, precision, run)?;
@@ -589,7 +594,8 @@ mod tests {
         (all.map(f64::to_bits).collect(), words)
     }
 
-    /// Rows of `n` columns, of which the third, if there is one, is the sum of the first two; and their labels.
+    /// Rows of `n` columns, with their labels and sample weights. The third column, if there is one, is the sum of the
+    /// first two.
     fn problem(m: usize, n: usize, classes: usize, seed: u64) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
         let mut random = Random::new(seed);
         let (mut x, mut y, mut s) = (Vec::new(), Vec::new(), Vec::new());
@@ -692,7 +698,8 @@ mod tests {
             let chunks = Chunks::of_size(&reader, labels, UNIT);
             let got = fit(&Distant::new(&chunks, None, labels));
             assert_eq!(bits(&got), bits(&want), "{case}");
-            // Beside the passes: the rows that the basis is estimated from, and what several questions share in memory.
+            // Besides the counted passes, rows are read to estimate the basis, and for numbers that several questions
+            // share if rows are in memory.
             let reads = reader.read.get() as f64 / m as f64;
             assert!(
                 reads <= got.passes + 2.0,
@@ -708,7 +715,8 @@ mod tests {
             // Columns that are not copied are read where the rows are.
             let got = fit(&Distant::new(&uneven, Some(&log), labels).with_room(0));
             assert_eq!(bits(&got), bits(&want), "{case}, in parts");
-            // From its answers, a fit is repeated without a read; cut short, it goes on with the first that is missing.
+            // With all answers recorded, the fit is repeated without a read. If the last answers are missing, rows are
+            // read from the first missing answer on.
             let all = log.records.borrow().len();
             for missing in [0, 1, all] {
                 let mut records = log.records.borrow_mut();

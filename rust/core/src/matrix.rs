@@ -112,7 +112,7 @@ impl<'a> Matrix<'a> {
         )
     }
 
-    /// These consecutive rows, of which there must be some, as a matrix.
+    /// These consecutive rows, at least one, as a matrix.
     pub(crate) fn part(&self, rows: Range<usize>) -> Self {
         Matrix {
             offset: self.position(rows.start, 0),
@@ -237,7 +237,8 @@ impl<'a> DenseRows<'a> {
         )
     }
 
-    /// [`row_tile`](Self::row_tile), where `fill` copies the first rows, as many as it returns.
+    /// [`row_tile`](Self::row_tile) with a faster way to copy: if rows must be copied, `fill` copies the first of them
+    /// and returns how many; the rest are copied one by one.
     #[inline(always)]
     fn row_tile_by<'t, F: Float>(
         &self,
@@ -262,8 +263,9 @@ impl<'a> DenseRows<'a> {
         Strips::new(tile, 0, columns as isize, count, columns)
     }
 
-    /// Copies the rows from `first` on to `tile`, where neighbours in memory are elements of the same column. The rows
-    /// of `tile` are a whole number of vectors, and each row has at least one.
+    /// Copies the rows from `first` on to `tile`, from a matrix in which neighbours in memory are elements of the same
+    /// column. The number of rows must be a multiple of [`Float::LANES`], and a row must have at least [`Float::LANES`]
+    /// elements.
     #[inline(always)]
     fn transpose_columns<F: Float, S: Simd>(
         &self,

@@ -7,7 +7,8 @@ use crate::kernel::Basis;
 use crate::linalg::{dot, norm};
 
 /// Σ_j l1_j |w_j| + (l2_j/2) (w_j − prior_j)², for weights between lower_j and upper_j: the elastic net, with
-/// strengths, a prior mean and bounds of each column. With several classes, each class's weights have the same.
+/// strengths, a prior mean and bounds of each column. With several classes, the weights of every class have the same
+/// penalty.
 ///
 /// Source: H. Zou & T. Hastie, "Regularization and variable selection via the elastic net", J. R. Stat. Soc. B 67
 /// (2005), doi:10.1111/j.1467-9868.2005.00503.x.
@@ -19,12 +20,12 @@ pub struct Penalty {
     columns: Vec<WeightPenalty>,
 }
 
-/// What is given for each column beside the strengths of the penalty; `None` stands for the value without effect.
+/// Options of the penalty with one number for each column. `None` stands for the default, which has no effect.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ColumnOptions {
     /// Factors of l1 and l2, shape (n): 1 by default, 0 for a column that is not penalised.
     pub factors: Option<Vec<f64>>,
-    /// The weights that l2 draws towards, shape (n): 0 by default.
+    /// The weights towards which l2 draws, shape (n): 0 by default.
     pub prior: Option<Vec<f64>>,
     /// The least weights, shape (n): −∞ by default.
     pub lower: Option<Vec<f64>>,
@@ -32,10 +33,11 @@ pub struct ColumnOptions {
     pub upper: Option<Vec<f64>>,
 }
 
-/// Gives a column a number, and says whether it may have that.
+/// Sets one number in the penalty of a column; returns whether the number is allowed.
 type Put<'a> = &'a dyn Fn(&mut WeightPenalty, f64) -> bool;
 
-/// The largest magnitude of bounds and priors: their products with numbers of X and their squares are finite.
+/// The largest magnitude of bounds and priors, so that their squares, and their products with elements of X, are
+/// finite.
 const FAR: f64 = 1e100;
 
 impl Penalty {
@@ -57,7 +59,7 @@ impl Penalty {
         Ok(penalty)
     }
 
-    /// The same with l1 Σ |w_j| added.
+    /// This penalty with l1 Σ |w_j| added.
     ///
     /// # Errors
     ///
@@ -68,7 +70,7 @@ impl Penalty {
         Ok(self)
     }
 
-    /// The same for `columns` columns with options of their own.
+    /// This penalty with options for each of `columns` columns.
     ///
     /// # Errors
     ///
@@ -157,7 +159,7 @@ impl Penalty {
         }
     }
 
-    /// The same with bounds that are numbers of `precision`, none of them farther out.
+    /// This penalty with bounds rounded to `precision`, the lower ones up and the upper ones down ([`inside`]).
     pub(crate) fn rounded(mut self, precision: Precision) -> Self {
         let columns = match precision {
             Precision::Single => self.columns.as_mut_slice(),
@@ -170,7 +172,7 @@ impl Penalty {
         self
     }
 
-    /// The penalty of each column; that of all of them, if they have the same.
+    /// The penalty of each column; a single penalty if it is the same for all columns.
     fn different(&self) -> &[WeightPenalty] {
         match self.columns.is_empty() {
             true => std::slice::from_ref(&self.shared),
@@ -194,7 +196,7 @@ impl Penalty {
         self.different().iter().all(is_smooth)
     }
 
-    /// The name of an option that only fits of one score have, if there is one.
+    /// The name of a given option that is allowed only in models with one score; `None` if no such option is given.
     pub(crate) fn for_one_score(&self) -> Option<&'static str> {
         let some = |is_given: fn(&WeightPenalty) -> bool| self.different().iter().any(is_given);
         if some(|column| column.prior != 0.0) {
@@ -206,7 +208,8 @@ impl Penalty {
         }
     }
 
-    /// The name and the first value of an option that changes the objective, if there is one.
+    /// The name of an option that changes the objective, and its first value that does; `None` if there is no such
+    /// option.
     pub(crate) fn any_option(&self) -> Option<(&'static str, f64)> {
         let first = |value: fn(&WeightPenalty) -> f64| self.different().iter().map(value);
         let given = [
@@ -227,11 +230,11 @@ impl Penalty {
             .find_map(|(name, value)| Some((name, value?)))
     }
 
-    /// Checks that the penalty is finite where it is least.
+    /// Checks that the least value of the penalty is finite.
     ///
     /// # Errors
     ///
-    /// [`Error::Weight`] naming the bound that is too far from zero for that.
+    /// [`Error::Weight`] naming a bound so far from zero that the least value is infinite.
     pub(crate) fn check_finite(&self) -> Result<(), Error> {
         for (j, column) in self.columns.iter().enumerate() {
             let least = column.minimum();
@@ -251,12 +254,12 @@ impl Penalty {
         Ok(())
     }
 
-    /// The columns that are neither penalised nor bounded, if there are others.
+    /// The columns that are neither penalised nor bounded; none if all columns have the same penalty.
     pub(crate) fn free_columns(&self) -> Vec<usize> {
         self.columns_that(WeightPenalty::is_free)
     }
 
-    /// The columns that are not penalised, and whose bounds have 0 and other numbers between them.
+    /// The columns that are bounded but not penalised, and whose bounds allow 0 and other weights.
     pub(crate) fn bounded_columns(&self) -> Vec<usize> {
         self.columns_that(|column| {
             let Kinks { l1, lower, upper } = column.kinks;
@@ -274,7 +277,7 @@ impl Penalty {
             .collect()
     }
 
-    /// The same with the weights of some columns bounded to 0; there must be options of columns.
+    /// This penalty with the weights of some columns fixed to 0 by their bounds. Must have options for each column.
     pub(crate) fn without(mut self, columns: &[usize]) -> Self {
         for &j in columns {
             (self.columns[j].kinks.lower, self.columns[j].kinks.upper) = (0.0, 0.0);
@@ -315,7 +318,7 @@ impl Penalty {
         dot(&self.slopes(weights), direction)
     }
 
-    /// Moves weights that are out of their bounds to these.
+    /// Replaces each weight that is out of its bounds by the nearer bound.
     pub(crate) fn project(&self, weights: &mut [f64]) {
         for (i, w) in weights.iter_mut().enumerate() {
             let Kinks { lower, upper, .. } = self.of(i).kinks;
@@ -323,17 +326,17 @@ impl Penalty {
         }
     }
 
-    /// The weights at which the penalty is least, and nearest to 0.
+    /// The weights at which the penalty is least; of several such weights, those nearest to 0.
     pub(crate) fn minimum(&self, weights: usize) -> Vec<f64> {
         (0..weights).map(|i| self.of(i).minimum()).collect()
     }
 
-    /// The part of itself that each weight loses in a gradient step of length `step`: w ← w − step · l2 · w.
+    /// step · l2, the part of itself that each weight loses in a gradient step of length `step`: w ← w − step · l2 · w.
     pub(crate) fn shrinkage(&self, step: f64) -> f64 {
         step * self.shared.l2
     }
 
-    /// Upper bound on `max_u (g + e)·u − Σ_j (l2_j/2) u_j²` over all vectors e that are not longer than `error`.
+    /// Upper bound on `max_u (g + e)·u − Σ_j (l2_j/2) u_j²` for every vector e that is not longer than `error`.
     pub(crate) fn conjugate(&self, g: &[f64], error: f64) -> f64 {
         let least = self.different().iter().map(|column| column.l2);
         let least = least.fold(f64::INFINITY, f64::min);
@@ -360,8 +363,8 @@ impl Penalty {
         diagonal
     }
 
-    /// Calls `put(i, j, element)` with each element i > j that may not be zero, of the Hessian whose diagonal
-    /// [`Penalty::diagonal`] gives.
+    /// Calls `put(i, j, element)` with the elements i > j of the Hessian whose diagonal [`Penalty::diagonal`] gives.
+    /// Elements that are certainly zero are left out.
     pub(crate) fn between(&self, basis: &Basis, mut put: impl FnMut(usize, usize, f64)) {
         if self.different().iter().all(|column| column.l2 == 0.0) {
             return;
@@ -397,17 +400,17 @@ impl WeightPenalty {
         kinks: Kinks::NONE,
     };
 
-    /// Whether there is neither penalty nor bound.
+    /// Whether the weight is neither penalised nor bounded.
     pub(crate) fn is_free(&self) -> bool {
         self.l2 == 0.0 && self.kinks == Kinks::NONE
     }
 
-    /// Whether the bounds leave one number.
+    /// Whether the bounds leave only one weight.
     pub(crate) fn is_fixed(&self) -> bool {
         self.kinks.lower == self.kinks.upper
     }
 
-    /// Whether the weight may grow for ever with the sign of `w`, without penalty.
+    /// Whether a weight with the sign of `w` may grow for ever, with no bound and no penalty.
     pub(crate) fn is_open(&self, w: f64) -> bool {
         let Kinks { l1, lower, upper } = self.kinks;
         let end = if w > 0.0 { upper } else { lower };
@@ -427,7 +430,7 @@ impl WeightPenalty {
         }
     }
 
-    /// The weight at which the penalty is least, and nearest to 0.
+    /// The weight at which the penalty is least; of several such weights, the one nearest to 0.
     fn minimum(&self) -> f64 {
         match self.l2 {
             0.0 => 0.0_f64.clamp(self.kinks.lower, self.kinks.upper),
@@ -441,8 +444,8 @@ impl WeightPenalty {
         self.l2 * (w - self.prior)
     }
 
-    /// The largest κ ≤ 1 for which κ g u + the penalty of u has a minimum over u, for every derivative within `error`
-    /// of `g`.
+    /// The largest κ ≤ 1 for which κ g u + the penalty of u has a minimum over u, with any number within `error` of `g`
+    /// in place of `g`.
     pub(crate) fn dual_scale(&self, g: f64, error: f64) -> f64 {
         let Kinks { l1, lower, upper } = self.kinks;
         let upwards = if upper == f64::INFINITY {
@@ -467,7 +470,7 @@ impl WeightPenalty {
     pub(crate) fn dual_distance(&self, w: f64, g: f64, error: f64) -> f64 {
         let Kinks { l1, lower, upper } = self.kinks;
         if self.l2 == 0.0 {
-            // φ is linear between these places, and its minimum is at one of them.
+            // φ is linear between these points, and its minimum is at one of them.
             let ends = [lower, 0.0_f64.clamp(lower, upper), upper];
             let finite = ends.into_iter().filter(|end| end.is_finite());
             let distance = |t: f64| {
@@ -487,7 +490,8 @@ impl WeightPenalty {
     /// φ(w) − φ(u) ≤ (l2/2) (w − t)² + s (w − t) + l1 |w| − a w  −  s (u − t) − (l2/2) (u − t)²
     /// ```
     ///
-    /// where s is 0 up to rounding, which counts as an error of g, unless t is at a bound that s presses against.
+    /// If t is not at a bound, s is 0 up to rounding, which counts as an error of g. If t is at a bound, s may be such
+    /// that φ would fall beyond the bound; the term s (w − t) is then included.
     fn curved_distance(&self, w: f64, g: f64, error: f64) -> f64 {
         let WeightPenalty { l2, prior, kinks } = *self;
         let Kinks { l1, lower, upper } = kinks;
@@ -510,7 +514,7 @@ impl WeightPenalty {
     }
 }
 
-/// What of the penalty on one weight has no derivative everywhere: l1 |w|, and bounds.
+/// The parts of the penalty on one weight that have no derivative everywhere: l1 |w| and the bounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Kinks {
     pub l1: f64,
@@ -525,7 +529,7 @@ impl Kinks {
         upper: f64::INFINITY,
     };
 
-    /// The same for the weight in other units, w / `per_unit`. Exact if `per_unit` is a power of two.
+    /// The kinks of w / `per_unit`, the weight in other units. Exact if `per_unit` is a power of two.
     pub(crate) fn in_units(&self, per_unit: f64) -> Self {
         Kinks {
             l1: self.l1 * per_unit,
@@ -534,7 +538,7 @@ impl Kinks {
         }
     }
 
-    /// Whether there is no derivative at w: it is 0 and there is l1, or it is at a bound.
+    /// Whether the penalty has no derivative at w: w is 0 and l1 > 0, or w is at a bound.
     pub(crate) fn is_at(&self, w: f64) -> bool {
         (w == 0.0 && self.l1 > 0.0) || w == self.lower || w == self.upper
     }
@@ -572,7 +576,7 @@ impl Kinks {
     }
 }
 
-/// x moved by t towards 0, and 0 if it is nearer.
+/// x moved by t towards 0; 0 if |x| ≤ t.
 fn soft_threshold(x: f64, t: f64) -> f64 {
     if x > t {
         x - t
@@ -642,7 +646,7 @@ mod tests {
         }
     }
 
-    /// The conjugate is attained at u = g / l2, and covers every vector as near as is said.
+    /// The conjugate is attained at u = g / l2, and with an error it is a bound for every vector within that error.
     #[test]
     fn the_conjugate_is_the_largest_difference() {
         let factors = Some(vec![1.0, 0.5, 3.0]);
@@ -689,7 +693,8 @@ mod tests {
         assert!(Penalty::new(-1.0).is_err() && Penalty::new(f64::NAN).is_err());
     }
 
-    /// The distance is at least that to any other weight, for any derivative as near as is said, and 0 at the minimum.
+    /// The distance is at least φ(w) − φ(u) for any other weight u and any derivative within the error, and 0 at the
+    /// minimum.
     #[test]
     fn the_dual_distance_is_the_largest_difference() {
         let mut random = Random::new(5);

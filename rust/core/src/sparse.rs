@@ -393,7 +393,7 @@ enum OwnIndices {
 
 impl<F: Float> Transposed<F> {
     /// Converts a matrix in SciPy's CSC format, where `indices` are rows and `indptr` says where each column starts.
-    /// Each row of the result has its columns in ascending order. Several threads convert some of the rows each.
+    /// Each row of the result has its columns in ascending order. Each of several threads converts some of the rows.
     ///
     /// # Errors
     ///
@@ -602,8 +602,8 @@ impl<'a, F: Float, I: Index> SparseRows<'a, F, I> {
         Some((self.indices.get(stored.clone())?, self.values.get(stored)?))
     }
 
-    /// Calls `visit` with each column that a row stores and its value. An element that is stored in several parts is
-    /// added up first. `parts` is scratch memory.
+    /// Calls `visit` with each column that a row stores and its value. The values of a column that is stored several
+    /// times are added up first. `parts` is scratch memory.
     #[inline(always)]
     pub(crate) fn visit(
         &self,

@@ -19,9 +19,9 @@ impl Start {
     ///
     /// # Errors
     ///
-    /// [`Error::Length`]; [`Error::Conflict`] for weights that have not a row for each class, or have rows though there
-    /// is one score; [`Error::Weight`] or [`Error::Number`] for what is not finite in `F`; [`Error::Memory`] if the
-    /// weights do not fit into memory.
+    /// [`Error::Length`]; [`Error::Conflict`] for weights that do not have one row for each class, or that have rows
+    /// although there is only one score; [`Error::Weight`] or [`Error::Number`] for weights or biases that are not
+    /// finite in `F`; [`Error::Memory`] if the weights do not fit into memory.
     pub fn parameters<F: Float>(
         &self,
         columns: usize,
@@ -46,11 +46,11 @@ impl Start {
         Ok((weights, biases))
     }
 
-    /// Checks that weights and biases are finite in `precision`, and there is one for each of the scores.
+    /// Checks that weights and biases are finite in `precision`, and that their numbers fit the columns and the scores.
     ///
     /// # Errors
     ///
-    /// Those of [`Start::parameters`], without that of memory.
+    /// Those of [`Start::parameters`], except [`Error::Memory`].
     pub(crate) fn check(
         &self,
         columns: usize,
