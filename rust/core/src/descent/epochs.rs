@@ -18,8 +18,8 @@ use crate::start::Start;
 use crate::stop::StopReason;
 use crate::vector::RowSet;
 
-/// Gradient descent from `start`, by default from zeros. Labels are in [0, 1], or the codes 0 … K − 1 of K ≥ 3 classes,
-/// which have K scores each.
+/// Gradient descent from `start`, by default from zeros. Labels are in [0, 1], or the codes 0 … K − 1 of K ≥ 3 classes;
+/// with K classes, each point has K scores.
 ///
 /// Each epoch visits every point (row of `X`) once, in batches; each batch makes one step along its own gradient. With
 /// batches of one point (x, y) this is w ← w + α(y − ŷ)x, b ← b + α(y − ŷ), where α is the learning rate and ŷ the
@@ -29,11 +29,11 @@ use crate::vector::RowSet;
 ///
 /// # Errors
 ///
-/// [`Error::Length`] if an array does not fit `x`; [`Error::Element`] for labels that are neither; [`Error::NoSample`]
-/// for codes with gaps; [`Error::Conflict`] for a start whose shape does not fit the labels, and for options that
-/// K classes do not have; [`Error::NotFinite`] if the loss is not finite because `x` is not; [`Error::Weight`] or
-/// [`Error::Number`] if the start is not finite; [`Error::Memory`]; [`Error::Interrupted`] by the observer; and those
-/// of [`Options::check`].
+/// [`Error::Length`] if an array does not fit `x`; [`Error::Element`] for labels that are neither in [0, 1] nor codes
+/// of classes; [`Error::NoSample`] for codes with gaps; [`Error::Conflict`] for a start whose shape does not fit the
+/// labels, and for options that are not for K classes; [`Error::NotFinite`] if the loss is not finite because `x` is
+/// not; [`Error::Weight`] or [`Error::Number`] if the start is not finite; [`Error::Memory`]; [`Error::Interrupted`] by
+/// the observer; and those of [`Options::check`].
 ///
 /// If a trace is asked for that could never fit into memory, the error comes before any epoch. If neither a
 /// tolerance nor the observer can end the descent early, the whole trace is allocated first; else epoch by epoch.
@@ -47,14 +47,14 @@ pub fn descend<F: Float>(
     let m = dataset.x.rows();
     let batch = options.batch(m);
     let full = batch == m && m > 1;
-    // Labels are read after memory for each row has been asked for.
+    // Memory for the order of the rows is allocated before the labels are read.
     let mut order = Order::new(m, options.shuffle.filter(|_| !full))?;
     let mut polling = Polling(observer);
     let scores = kernel::scores_of_labels(dataset, &mut Job::new(options.threads, &mut polling)?)?;
     let loss = options.begin(scores, dataset.offset.is_some(), observer)?;
     let (weights, biases) = start.parameters(dataset.x.columns(), scores)?;
-    // With full batches, the evaluation before an epoch also gives the gradient for its step. Otherwise its gradient is
-    // only compared with the tolerance.
+    // With full batches, the evaluation before an epoch also gives the gradient for the epoch's step. With smaller
+    // batches, the gradient is needed only to compare it with the tolerance.
     let want = if full || options.tol > 0.0 {
         Want::LossAndGradient
     } else {
@@ -164,8 +164,8 @@ fn visit<F: Float>(
     }
 }
 
-/// Whether the rows have neither sample weights nor offsets, there is no l1, and the bias is fitted: [`point_epoch`] knows
-/// none of these.
+/// Whether [`point_epoch`] may be used: the rows have neither sample weights nor offsets, there is no l1, and the bias
+/// is fitted.
 fn is_plain(options: &Options, dataset: &Dataset<'_>) -> bool {
     let are_plain = dataset.sample_weight.is_none() && dataset.offset.is_none();
     are_plain && options.penalty.is_smooth() && options.fit_bias

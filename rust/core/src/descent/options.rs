@@ -19,11 +19,13 @@ pub struct Options {
     pub epochs: usize,
     /// Points per update; all points if `None`.
     pub batch_size: Option<usize>,
-    /// Seed of the random order of the points, new in each epoch; in the order of `X` if `None`.
+    /// Seed of the random order of the points, which is new in each epoch. If `None`, points are visited in the order
+    /// of `X`.
     pub shuffle: Option<u64>,
     /// Whether the gradient is averaged or summed over the batch.
     pub reduction: Reduction,
-    /// What turns scores into predictions; of three classes or more only the sigmoid, which stands for softmax then.
+    /// How predictions are computed from scores. With three classes or more it must be the sigmoid, which then stands
+    /// for softmax.
     pub activation: Activation,
     /// The penalty on the weights: l2 in the gradient, and a proximal step for l1. Biases are not penalised.
     pub penalty: Penalty,
@@ -38,17 +40,18 @@ pub struct Options {
 }
 
 impl Options {
-    /// Points per update, of `points` in all.
+    /// Points per update, if there are `points` points in all.
     pub(super) fn batch(&self, points: usize) -> usize {
         self.batch_size.map_or(points, |size| size.min(points))
     }
 
-    /// The loss of a descent on labels of so many scores, with offsets or without. Tells the observer of the scores.
+    /// The loss of a descent with this number of scores per point, with or without offsets. Tells the observer the
+    /// number of scores.
     ///
     /// # Errors
     ///
-    /// [`Error::Conflict`] for what three classes or more do not have: the step, and offsets; [`Error::Interrupted`] by
-    /// the observer.
+    /// [`Error::Conflict`] for the step activation and for offsets, if there are three classes or more;
+    /// [`Error::Interrupted`] by the observer.
     pub(crate) fn begin<F>(
         &self,
         scores: usize,
@@ -106,7 +109,7 @@ impl Options {
     }
 }
 
-/// Is told of every epoch of a descent, and may end it.
+/// Is told of every epoch of a descent, and may end the descent.
 pub trait Observer<F>: Monitor {
     /// Whether [`Observer::epoch`] may end the descent.
     fn may_stop(&self) -> bool {
@@ -143,7 +146,7 @@ pub struct Descent<F> {
     pub biases: Vec<F>,
     /// Mean error over all points at the start, without the penalty.
     pub start_loss: f64,
-    /// The same after each epoch.
+    /// Mean error over all points after each epoch, without the penalty.
     pub history: Vec<f64>,
     /// Why it ended.
     pub stop_reason: StopReason,

@@ -78,8 +78,8 @@ pub(crate) fn check_learning_rate(got: f64) -> Result<(), Error> {
     }
 }
 
-/// A step is along `sums / divisor + factor · (gradient of the penalty)`; returns (divisor, factor) for rows that count
-/// `weight` times.
+/// A step is along `sums / divisor + factor · (gradient of the penalty)`; returns (divisor, factor) for a batch with
+/// this total `weight` of its rows.
 pub(crate) fn scales(weight: f64, reduction: Reduction) -> (f64, f64) {
     match reduction {
         Reduction::Mean => (weight, 1.0),
@@ -87,8 +87,8 @@ pub(crate) fn scales(weight: f64, reduction: Reduction) -> (f64, f64) {
     }
 }
 
-/// The changes Δw and Δb of one step along the gradient of error plus penalty, followed by the proximal step of l1: each
-/// weight moves towards 0 by the learning rate times l1, and to 0 if it is nearer.
+/// The changes Δw and Δb of one step along the gradient of error plus penalty, followed by the proximal step of l1:
+/// each weight moves towards 0 by the learning rate times l1, or to 0 if its magnitude is smaller than that.
 ///
 /// Source: J. Duchi & Y. Singer, "Efficient online and batch learning using forward backward splitting", JMLR 10 (2009).
 pub(crate) fn deltas<F: Float>(

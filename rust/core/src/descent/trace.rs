@@ -21,7 +21,7 @@ pub struct Trace<F> {
     pub epoch: Vec<i64>,
     /// The points of each update, by row number in `X`; shape (updates, batch).
     pub row: Vec<i64>,
-    /// The label of each point, as the computation takes it; shape (updates, batch).
+    /// The label of each point, converted to `F`; shape (updates, batch).
     pub y: Vec<F>,
     /// The scores w·x + b of each point before the update; shape (updates, batch, scores).
     pub z: Vec<F>,
