@@ -28,8 +28,9 @@ impl Threads {
         within_cpus: false,
     };
 
-    /// The `requested` number; if `None`, the number set by an environment variable, but no more than the CPUs that
-    /// this process may use (by its affinity and its cgroup's quota); if no variable is set, that number of CPUs.
+    /// The `requested` number. If it is `None`, the number that an environment variable sets, but no more than the CPUs
+    /// that this process may use (by its affinity and its cgroup's quota). If no variable is set either, the number of
+    /// these CPUs.
     ///
     /// # Errors
     ///

@@ -151,7 +151,7 @@ impl Leaves {
 pub(crate) struct Forest<T> {
     /// The nodes, from left to right.
     nodes: Vec<Node<T>>,
-    /// Memory of sums that have been added to others, for reuse.
+    /// Sums that have been added to other sums, kept to reuse their memory.
     #[serde(skip, default = "Vec::new")]
     spare: Vec<T>,
 }
@@ -251,8 +251,8 @@ impl<T: Sum> Shared<T> {
         forest.nodes.into_iter().for_each(|node| self.join(node));
     }
 
-    /// Adds a node. As long as the forest has its sibling, this thread adds the two, while others may go on, and takes
-    /// their parent in the node's place.
+    /// Adds a node. If the forest has the node's sibling, this thread takes the sibling out, adds the two while other
+    /// threads may use the forest, and repeats this with their parent.
     fn join(&self, mut node: Node<T>) {
         let mut all = self.lock();
         loop {

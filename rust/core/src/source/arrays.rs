@@ -14,11 +14,12 @@ use crate::linalg::add_multiple;
 use crate::reduce::Job;
 use crate::vector::RowSet;
 
-/// The rows of a dataset in memory, as a [`Source`]; and who makes [`Source::evaluate`] in its place, if somebody does.
+/// The rows of a dataset in memory, as a [`Source`]. If there is an [`Evaluator`], it computes [`Source::evaluate`] in
+/// place of the source.
 #[derive(Clone, Copy)]
 pub(crate) struct Arrays<'a>(pub(crate) Dataset<'a>, pub(crate) Option<&'a dyn Evaluator>);
 
-/// Makes [`Source::evaluate`] for a source.
+/// Computes [`Source::evaluate`] in place of a source.
 pub(crate) trait Evaluator {
     /// The sums over all rows at these parameters.
     fn evaluate(&self, at: &Parameters<'_, f64>, precision: Precision) -> Result<Sums, Error>;

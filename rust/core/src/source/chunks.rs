@@ -9,14 +9,14 @@ use crate::kernel::{Dataset, rows_of};
 use crate::matrix::Matrix;
 use crate::reduce::Job;
 
-/// Dense rows that are read some at a time.
+/// Reads some rows of a dense X at a time.
 pub trait ReadRows {
-    /// Calls `work` once with these rows, in any layout and type of elements: shape (count, n). They are asked for in
-    /// ascending order, many times from row 0 on.
+    /// Calls `work` once with these rows, a matrix of shape (count, n) in any layout and type of elements. Rows are
+    /// asked for in ascending order, and again from row 0 on for every pass.
     ///
     /// # Errors
     ///
-    /// Any, which ends what the rows are read for; and that of `work`.
+    /// Any error, which ends the call that reads the rows; and the error of `work`.
     fn read(
         &self,
         rows: Range<usize>,
@@ -24,7 +24,7 @@ pub trait ReadRows {
     ) -> Result<(), Error>;
 }
 
-/// Rows that are read in chunks. Each chunk answers a request by itself.
+/// Rows that are read in chunks. Each chunk gives its own answer to a request.
 pub struct Chunks<'a> {
     reader: &'a dyn ReadRows,
     labels: Dataset<'a>,
@@ -33,12 +33,12 @@ pub struct Chunks<'a> {
 }
 
 impl<'a> Chunks<'a> {
-    /// `labels` are those of the rows: [`Dataset::of_labels`].
+    /// `labels` has the labels of these rows, without their X: [`Dataset::of_labels`].
     pub fn new(reader: &'a dyn ReadRows, labels: Dataset<'a>) -> Self {
         Chunks::of_size(reader, labels, rows_at_once(labels.x.columns()))
     }
 
-    /// [`Chunks::new`] with so many rows to a chunk.
+    /// [`Chunks::new`] with chunks of `size` rows.
     pub(crate) fn of_size(reader: &'a dyn ReadRows, labels: Dataset<'a>, size: usize) -> Self {
         Chunks {
             reader,

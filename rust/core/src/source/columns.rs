@@ -7,8 +7,8 @@ use crate::kernel::{Dataset, Parameters, rows_of};
 use crate::reduce::Job;
 use crate::sparse::Sparse;
 
-/// A row's curvature is at least this part of the magnitude of its residual: where predictions are certain and wrong,
-/// σ' says little of the error farther away.
+/// A row's curvature is at least this fraction of the magnitude of its residual. Where a prediction is certain and
+/// wrong, σ' is nearly 0 although the error is curved not far away.
 const LEAST: f64 = 0.05;
 
 /// The columns of a sparse `X` (CSC), with curvatures d_i of the rows and changes t_i of their scores.
@@ -25,7 +25,7 @@ pub(super) struct WeightedColumns<'a> {
 }
 
 impl<'a> WeightedColumns<'a> {
-    /// The columns of `x`, all of whose rows are those of the dataset, with curvatures of 0.
+    /// The columns of `x`, which has all rows of the dataset, with curvatures of 0.
     ///
     /// # Errors
     ///

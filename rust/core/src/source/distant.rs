@@ -1,7 +1,7 @@
 //! Implements [`Source`], through which solvers read rows, for dense rows on disk or on other machines, which answer
 //! [requests](super::request). Labels, sample weights and offsets are kept in memory.
 //!
-//! Nothing is kept of each row but for a plane search: scores are computed anew by each request that needs them.
+//! Scores are computed anew by each request that needs them. Only a plane search keeps the scores of every row.
 
 use std::cell::OnceCell;
 
@@ -20,17 +20,18 @@ use crate::kernel::{
 };
 use crate::reduce::{Forest, Job, Largest, Sum, Threads, Unmonitored};
 
-/// Bytes of copies of columns: more are not copied, but read where the rows are, each time.
+/// The most bytes that a copy of columns may take. Columns that would take more are not copied, but read anew by every
+/// request.
 const COPIED_BYTES: usize = 256 << 20;
 
 /// Dense rows that are on disk or on other machines, where they answer requests.
 pub trait DistantRows {
-    /// Asks all rows. Some consecutive rows together make an answer, by [`answer`](super::answer); calls `take` with
-    /// the answers in the order of the rows.
+    /// Sends a request to all rows. The rows may be cut into parts of consecutive rows, each of which gives an answer,
+    /// by [`answer`](super::answer). Calls `take` with every answer, in the order of the rows.
     ///
     /// # Errors
     ///
-    /// Any, which ends what the rows are asked for.
+    /// Any error, which ends the call that asks the rows.
     fn ask(
         &self,
         request: &[u8],
@@ -39,20 +40,21 @@ pub trait DistantRows {
     ) -> Result<(), Error>;
 }
 
-/// A record of all requests of a fit and their answers. The requests of a fit follow from the answers alone: a fit that
-/// was ended is repeated from the record of its answers without its rows, and goes on where they end.
+/// A record of all requests of a fit and their answers, with which a fit that was ended can go on. Each request of a
+/// fit follows from the answers before it. So the fit is repeated from the recorded answers, without reading rows, and
+/// reads rows again where the record ends.
 pub trait Log {
     /// The recorded answer to this request, which is the next one; `None` once there are no more.
     ///
     /// # Errors
     ///
-    /// Any, which ends the fit, such as that another request was recorded.
+    /// Any error, which ends the fit; for example, if a different request was recorded.
     fn recall(&self, request: &[u8]) -> Result<Option<Vec<u8>>, Error>;
     /// Records a request and its answer.
     ///
     /// # Errors
     ///
-    /// Any, which ends the fit.
+    /// Any error, which ends the fit.
     fn record(&self, request: &[u8], answer: &[u8]) -> Result<(), Error>;
 }
 
@@ -64,14 +66,14 @@ pub(crate) struct Distant<'a> {
     labels: Dataset<'a>,
     /// The columns that are read; all if `None`.
     columns: Option<Vec<usize>>,
-    /// Bytes of copies of columns at most.
+    /// The most bytes that a copy of columns may take.
     room: usize,
     /// The rows that a basis is estimated from, once they have been read.
     drawn: OnceCell<Vec<f64>>,
 }
 
 impl<'a> Distant<'a> {
-    /// `labels` are those of the rows: [`Dataset::of_labels`].
+    /// `labels` has the labels of these rows, without their X: [`Dataset::of_labels`].
     pub(crate) fn new(
         rows: &'a dyn DistantRows,
         log: Option<&'a dyn Log>,
@@ -87,13 +89,14 @@ impl<'a> Distant<'a> {
         }
     }
 
-    /// With copies of columns of at most so many bytes.
+    /// The same rows, with copies of columns of at most `room` bytes.
     #[cfg(test)]
     pub(crate) fn with_room(self, room: usize) -> Self {
         Distant { room, ..self }
     }
 
-    /// The answer of all rows: from the log, or what `joined` makes of a request.
+    /// The answer of all rows. It is read from the log if it is recorded there; otherwise `joined` computes it from the
+    /// request.
     fn answer(
         &self,
         question: Question,
@@ -131,7 +134,7 @@ impl<'a> Distant<'a> {
         from_bytes(&sum)
     }
 
-    /// Numbers of all rows, one row after the other.
+    /// The numbers that all rows answer, one row after the other.
     fn list<F: Float>(&self, question: Question, job: &mut Job<'_>) -> Result<Vec<F>, Error> {
         let bytes = self.answer(question, |request| {
             let mut all = Vec::new();
@@ -286,7 +289,7 @@ impl Source for Distant<'_> {
     fn select<'s>(
         &'s self,
         columns: &[usize],
-        _: Precision, // numbers of either are the same in f64
+        _: Precision, // copies are f64, which holds the numbers of both precisions
         job: &mut Job<'_>,
     ) -> Result<Box<dyn Part + 's>, Error> {
         let all = self.columns.as_deref();
@@ -327,7 +330,8 @@ impl Source for Distant<'_> {
 }
 
 impl Distant<'_> {
-    /// A Gram matrix of all rows: parts of it have the weights of their rows.
+    /// The Gram matrix with the sum of all sample weights as its weight. The answers, which are added up, have only the
+    /// weights of their own rows.
     fn of_all_weight(&self, gram: Gram) -> Gram {
         Gram {
             weight: self.labels.weight(),
@@ -336,7 +340,7 @@ impl Distant<'_> {
     }
 }
 
-/// Some of the columns, which are read where the rows are.
+/// Some of the columns, which are not copied, but read anew by every request.
 impl Part for Distant<'_> {
     fn rows(&self) -> usize {
         Source::rows(self)
@@ -397,7 +401,7 @@ impl RowCurvatures for DistantCurvatures<'_> {
     }
 }
 
-/// The scores of the rows at fixed parameters, computed anew by every request, and what is known of all of them.
+/// The scores of the rows at fixed parameters, computed anew by every request, and statistics of all of them.
 struct DistantScores<'a> {
     source: &'a Distant<'a>,
     at: Place,

@@ -1,5 +1,5 @@
-//! Numbers that are kept of every row: scores of rows in memory at fixed parameters, and the scores of a plane search,
-//! whatever X is read from.
+//! Numbers that are kept for every row: the scores at fixed parameters, for rows in memory; and the scores of a plane
+//! search, for rows in memory or elsewhere.
 
 use std::cell::{Ref, RefCell};
 
@@ -24,7 +24,7 @@ pub(super) struct KeptScores<'a> {
     curvatures: RefCell<Option<Curvatures>>,
 }
 
-/// What is known of the scores of some rows together.
+/// Statistics of the scores of some rows, which can be added up over rows.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(super) struct ScoreSums {
     /// Whether all scores are finite.
@@ -113,7 +113,7 @@ impl<'a> KeptScores<'a> {
             ..
         } = self.dataset;
         if offset.is_some() {
-            return false; // the offsets may be what is right
+            return false; // the labels may be predicted right because of the offsets
         }
         let rounding = |z: f64| f64::EPSILON * z.abs() + error;
         let is_right = |(i, z): (usize, &[f64])| {
@@ -233,7 +233,7 @@ impl RowScores for KeptScores<'_> {
     }
 }
 
-/// The reads of X with which the scores of a plane search are made.
+/// Reads X to compute the scores of a plane search.
 pub(super) trait Rows {
     /// The rows with their labels, sample weights and offsets; their X is not read.
     fn labels(&self) -> &Dataset<'_>;

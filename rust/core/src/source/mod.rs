@@ -1,8 +1,9 @@
 //! The trait through which solvers read rows: sums over all rows, and copies of some. Solvers know no arrays, threads
 //! or layouts; vectors with a number per row stay in the source.
 //!
-//! [`Arrays`], with X, y and sample weights in memory, implement it, and [`Distant`] rows, on disk or on other machines,
-//! whose labels alone are in memory. Several fits over arrays read them [`Together`].
+//! Two types implement it: [`Arrays`], with X, y and sample weights in memory; and [`Distant`], for rows on disk or on
+//! other machines, of which only y, sample weights and offsets are in memory. [`Together`] lets several fits read the
+//! same arrays in common passes.
 
 mod arrays;
 mod chunks;
@@ -75,7 +76,7 @@ pub(crate) trait Source {
 
     /// The largest norm of a row (x, 1) under a metric.
     fn reach(&self, metric: &Metric, job: &mut Job<'_>) -> Result<f64, Error>;
-    /// −Σ a / ‖a‖ over the vectors a of all pairs.
+    /// −Σ a / ‖a‖ over the vectors a of all pairs of a row and a class other than its label (see `solver::separation`).
     fn sum_of_pairs(&self, space: &Standardised, job: &mut Job<'_>) -> Result<Vec<f64>, Error>;
     /// Compares the margin `a · direction / ‖a‖` of each pair with `tie`: whether it is larger for some pair, and all
     /// pairs for which it is not.
@@ -96,7 +97,8 @@ pub(crate) trait Source {
         precision: Precision,
         job: &mut Job<'_>,
     ) -> Result<Box<dyn Part + 's>, Error>;
-    /// The columns of those numbers, ascending, as a source of its own. Dense copies are of this precision.
+    /// The columns of these ascending numbers, which can be lent as a source. Copies of dense columns are stored in
+    /// `precision`.
     fn select<'s>(
         &'s self,
         columns: &[usize],
@@ -104,7 +106,7 @@ pub(crate) trait Source {
         job: &mut Job<'_>,
     ) -> Result<Box<dyn Part + 's>, Error>;
 
-    /// The columns one by one; `None` if rows are stored such that this would be slow. Of one score.
+    /// The columns one by one; `None` if rows are stored such that this would be slow. Only for models with one score.
     ///
     /// # Errors
     ///
@@ -121,8 +123,8 @@ pub(crate) trait Source {
 /// Some of the rows, or some of the columns, of a source.
 pub(crate) trait Part {
     fn rows(&self) -> usize;
-    /// Calls `work` once, with every `stride`-th row of a sample as a source; of columns with all rows, the stride
-    /// being 1.
+    /// Calls `work` once with a source. For a sample, the source has every `stride`-th row of it. For columns, it has
+    /// all rows, and the stride must be 1.
     fn with_source(
         &self,
         stride: usize,
@@ -172,15 +174,15 @@ pub(crate) trait RowCurvatures {
 pub(crate) trait RowScores {
     /// Whether all scores are finite.
     fn are_finite(&self) -> bool;
-    /// Bound on the error of a score beside its final rounding.
+    /// Bound on the error of a score, apart from its final rounding.
     fn error(&self) -> f64;
     /// An upper bound on the magnitude of every score.
     fn largest(&self) -> f64;
-    /// Whether every row of positive weight is predicted right, by more than the rounding error of its scores, and not
-    /// because of an offset.
+    /// Whether every row of positive weight is predicted right, by more than the rounding error of its scores. Always
+    /// false with offsets, because they could be the reason.
     fn predict_all_labels(&self, job: &mut Job<'_>) -> Result<bool, Error>;
-    /// The scores at other parameters, and the largest change of a score; of K classes, of a difference of two of a
-    /// row's scores.
+    /// The scores at other parameters, and the largest change of a score. With K classes, it is the largest change of
+    /// the difference between two scores of a row.
     fn moved_to<'s>(
         &'s self,
         at: &Parameters<'_, f64>,
@@ -196,8 +198,8 @@ pub(crate) trait RowScores {
     fn gram(&self, pair: [usize; 2], basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error>;
     /// Σ s_i r_i² / (ŷ_i (1 − ŷ_i)), r = ŷ − y, of one score: Pearson's χ².
     fn chi_square(&self, job: &mut Job<'_>) -> Result<f64, Error>;
-    /// Sums for the likelihood of one score under Jeffreys' prior, those of third order only `with_cubes`; also Σ s_i E_i
-    /// and Σ s_i.
+    /// Sums for the likelihood of one score under Jeffreys' prior, and [Σ s_i E_i, Σ s_i]. The sums of third order are
+    /// computed only if `with_cubes`.
     fn jeffreys_sums(
         &self,
         whitening: &Whitening,

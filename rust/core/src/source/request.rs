@@ -1,4 +1,5 @@
-//! What is asked of rows that are on disk or on other machines, as data, and the answer of some of the rows.
+//! Questions to rows that are on disk or on other machines, in a form that can be sent, and the answers that some of
+//! the rows give.
 //!
 //! Nearly all answers are sums over rows. Some consecutive rows, from a multiple of [`UNIT`] on, answer with the largest
 //! nodes of the tree that contain only their rows (a [`Forest`]); neighbours' answers are appended to each other. So the
@@ -22,10 +23,10 @@ use crate::reduce::{Forest, Job, Largest, Sum};
 /// Rows of the smallest parts that are summed on their own: as many as the largest leaf of dense rows has. Parts of the
 /// rows that answer for themselves begin at multiples of it.
 pub const UNIT: usize = 2048;
-/// Bytes of the rows that are computed with at once, where so many are enough.
+/// About how many bytes of rows are computed with at once. More if [`UNIT`] rows take more.
 const BYTES: usize = 8 << 20;
 
-/// About how many rows of so many columns are computed with at once: a power of two, and whole units.
+/// About how many rows of `columns` columns are computed with at once: a power of two, and a multiple of [`UNIT`].
 pub(super) fn rows_at_once(columns: usize) -> usize {
     let of_row = columns.saturating_mul(size_of::<f64>()).max(1);
     (BYTES / of_row).clamp(UNIT, 1 << 40).next_power_of_two()
@@ -51,8 +52,8 @@ impl Place {
     }
 }
 
-/// A question about all rows, named like the method of [`Source`], or of the traits behind it, that asks it. The answer
-/// is what that method returns, where nothing else is said.
+/// A question about all rows. Each variant is named like the method that asks it, of [`Source`] or of a trait whose
+/// implementations a source returns. The answer is what that method returns, unless the variant says otherwise.
 #[derive(Deserialize, Serialize)]
 pub(super) enum Question {
     Ranges(usize),
@@ -65,7 +66,7 @@ pub(super) enum Question {
     Reach(Metric),
     SumOfPairs(Standardised),
     Sides(Standardised, Vec<f64>, f64),
-    /// The rows of these ascending numbers: a list of numbers of this precision.
+    /// A list of the elements of the rows with these ascending numbers, in this precision.
     Rows(Vec<usize>, Precision),
     /// A list of all elements of the columns that are asked about.
     Columns,
@@ -73,11 +74,13 @@ pub(super) enum Question {
     FastScores(Place),
     /// [`ScoreSums`](super::kept::ScoreSums)
     Scores(Place),
-    /// The same of the second place, and how far scores differ: [`Largest`].
+    /// [`ScoreSums`](super::kept::ScoreSums) at the second place, and the largest difference of scores between the two
+    /// places: [`Largest`].
     MovedTo(Place, Place),
     /// Whether all labels are predicted with this bound on the error of scores: [`AllTrue`].
     PredictAllLabels(Place, f64),
-    /// The sums that moments are made of. Last, whether a label of any row lies strictly between 0 and 1.
+    /// The sums from which moments are computed. The last field says whether a label of any row lies strictly between 0
+    /// and 1.
     Moments(Place, Basis, Vec<f64>, bool),
     GramOfPair(Place, [usize; 2], Basis),
     GramOfTrace(Place, Basis),
@@ -162,14 +165,14 @@ pub(super) fn list<F: Float>(bytes: &[u8]) -> impl Iterator<Item = F> {
         .map(move |bytes| F::from_f64(number(bytes)))
 }
 
-/// The answer of some consecutive rows to a request: bytes for [`DistantRows`](super::DistantRows). `x` has their
-/// features, and `labels` is of these rows, too: [`Dataset::of_labels`]. The first of the rows has the number `first`
-/// among all rows, a multiple of [`UNIT`], and there are whole units unless these are the last rows.
+/// The answer of some consecutive rows to a request: bytes for [`DistantRows`](super::DistantRows). `x` has the
+/// features of these rows, and `labels` their labels: [`Dataset::of_labels`]. The first of the rows has the number
+/// `first` among all rows, a multiple of [`UNIT`], and there are whole units unless these are the last rows.
 ///
 /// # Errors
 ///
-/// [`Error::Length`] if there is not one label for each row; [`Error::Bytes`] if the request was made by another version; [`Error::Interrupted`] by the job's monitor; and those
-/// of the rows' elements.
+/// [`Error::Length`] if there is not one label for each row; [`Error::Bytes`] if the request was made by another
+/// version; [`Error::Interrupted`] by the job's monitor; and errors about elements of these rows.
 pub fn answer(
     request: &[u8],
     first: usize,
@@ -274,7 +277,8 @@ pub fn answer(
     }
 }
 
-/// The rows with those of the ascending `numbers` that are among these, of which the first has the number `first`.
+/// Copies of those of `rows` whose numbers are among the ascending `numbers`. The first of `rows` has the number
+/// `first`.
 fn copies<F: Float>(numbers: &[usize], first: usize, rows: &Arrays<'_>) -> Vec<F> {
     let place = |row| numbers.partition_point(|&number| number < row);
     let numbers = &numbers[place(first)..place(first + rows.rows())];
@@ -298,7 +302,8 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// The forest of what `each` makes of the rows of a node, with the number of their first row, as bytes.
+    /// The answer of these rows as a [`Forest`], in bytes. `each` computes the sum of one node, from the number of its
+    /// first row and the node's rows.
     fn answer<T: Sum + Serialize>(
         &self,
         job: &mut Job<'_>,
@@ -312,7 +317,8 @@ impl Part<'_> {
         to_bytes(&forest)
     }
 
-    /// The numbers that `each` makes of rows, one after the other, as [`list`] reads them.
+    /// The answer of these rows as a list of numbers, in bytes that [`list`] reads. `each` computes the numbers of some
+    /// of the rows.
     fn list<F: Float>(
         &self,
         job: &mut Job<'_>,
@@ -326,8 +332,9 @@ impl Part<'_> {
         Ok(bytes)
     }
 
-    /// The largest nodes whose rows are all here: the number of the first row, the rows of a whole node, and which of
-    /// these rows they are. The last rows of all may be fewer than a whole node.
+    /// The largest nodes of the tree that contain only these rows, of at most [`rows_at_once`] rows each. For each
+    /// node: the number of its first row, the number of rows of a whole node, and the range of the node's rows among
+    /// these rows. The last node of all rows may have fewer rows than a whole node.
     fn nodes(&self) -> impl Iterator<Item = (usize, usize, Range<usize>)> {
         let most = rows_at_once(self.x.columns());
         let (begin, end) = (self.first, self.first + self.x.rows());

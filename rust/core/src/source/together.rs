@@ -91,8 +91,9 @@ impl<'a> Together<'a> {
         waiting.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs `fit` for every dataset, each on a thread of its own: with the place of the dataset, its rows as a source,
-    /// the number of threads that it may use, and its monitor. Returns the results in the order of the datasets.
+    /// Runs `fit` for every dataset, each on a thread of its own: with the dataset's place in the list, its rows as a
+    /// source, the number of threads that the fit may use, and a monitor for the fit. Returns the results in the order
+    /// of the datasets.
     ///
     /// # Errors
     ///
@@ -158,7 +159,7 @@ impl<'a> Together<'a> {
         }
     }
 
-    /// The sums that were asked for, by the places of the fits, from one pass over X.
+    /// The sums that the fits asked for, each with the place of its fit, from one pass over X.
     fn evaluate(
         &self,
         asked: &[Option<Question>],
@@ -296,7 +297,7 @@ impl Drop for Ending<'_> {
     }
 }
 
-/// Ends a fit once all are to stop.
+/// The monitor of one fit, which ends the fit once all fits are to stop.
 pub(crate) struct Stopped<'a>(&'a AtomicBool);
 
 impl Monitor for Stopped<'_> {
