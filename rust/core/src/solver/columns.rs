@@ -9,8 +9,8 @@ const FAR: f64 = 1e-6;
 /// If a column's variance is below this fraction of its mean square, the column is constant and the variance is
 /// rounding error.
 const ROUNDING: f64 = 1e-13;
-/// If the pivot of a column in a Cholesky factorisation (the fraction of its variance that the columns before it do not
-/// explain) is below this, too many digits of it have cancelled.
+/// The pivot of a column in a Cholesky factorisation is the fraction of its variance that the columns before it do not
+/// explain. If it is below this, too many digits of it have cancelled.
 pub(super) const LOST: f64 = 1e-8;
 /// A column is taken for a linear combination of the columns before it if the part of the column that they do not
 /// explain is at most this many ε of the column's size: a part so small changes no score by more than rounding.

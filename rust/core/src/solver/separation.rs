@@ -36,8 +36,9 @@ const CLEAR: f64 = 1e-13;
 /// If the distance of the target −Σ a from the cone is at most this fraction of the target's length, it is rounding
 /// error: the cone contains the target.
 const NOTHING: f64 = 1e-13;
-/// An orthonormal basis of the vectors of the active pairs (those that may lie on the hyperplane) is too inaccurate if
-/// less than this is left of a unit vector after its projection onto those chosen before is subtracted.
+/// When an orthonormal basis of the vectors of the active pairs (those that may lie on the hyperplane) is built, the
+/// projection onto the vectors chosen before is subtracted from each unit vector. If less than this length is left, the
+/// basis is too inaccurate.
 const DIGITS: f64 = 1e-7;
 /// A direction for which fewer pairs lie on the hyperplane is searched for only if the vectors of these pairs have at
 /// most this many components in all, because they are kept in memory.
@@ -48,8 +49,8 @@ const SHORTER: usize = 14;
 /// The most times that a direction is made orthogonal to the active pairs (those that may lie on the hyperplane) and
 /// then checked with all pairs.
 const ATTEMPTS: usize = 4;
-/// Besides linearly independent active pairs, about this many others, spread over the rows, are candidates for a
-/// well-conditioned basis.
+/// A well-conditioned basis is chosen from linearly independent active pairs and about this many other active pairs,
+/// spread over the rows.
 const CANDIDATES: usize = 1024;
 /// At most ROWS + ROWS_A_NUMBER · (number of components of a direction) pairs are added to the cone in one round.
 const ROWS: usize = 32;
@@ -60,7 +61,7 @@ const ROWS_A_NUMBER: usize = 2;
 const COMPONENT: f64 = 1e-9;
 /// A bias is taken for rounding error if it is below this fraction of the terms that cancel in it.
 const BIAS: f64 = 1e-12;
-/// A search may take this many times the passes that the fit has taken so far.
+/// A search may take up to this many times the passes that the fit has taken before it.
 const AS_LONG: f64 = 2.0;
 /// A search may take this many passes in any case.
 const PASSES: f64 = 64.0;

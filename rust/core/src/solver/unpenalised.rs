@@ -93,7 +93,7 @@ pub(crate) fn search(
 
 /// The part of `v` that may grow without limit: the biases, and the weights that no penalty and no bound holds back.
 /// Returned as a direction if it predicts every label right by more than rounding errors, so that it separates the
-/// labels; else `None`.
+/// labels; `None` if it does not, or if all these weights are 0.
 pub(crate) fn along(
     objective: &Objective<'_>,
     v: &[f64],
