@@ -106,7 +106,7 @@ impl Basis {
         }
     }
 
-    /// The numbers of the rows from which [`Basis::sampled`] estimates; X is not read.
+    /// The numbers of the rows that [`Basis::sampled`] samples, without rows of weight 0. X is not read.
     pub(crate) fn drawn(dataset: &Dataset<'_>) -> Vec<usize> {
         let rows = rows_of(dataset);
         let mut drawn = stratified(rows, rows.min(SAMPLED), SEED);
@@ -116,7 +116,7 @@ impl Basis {
         drawn
     }
 
-    /// [`Basis::sampled`] from dense rows, one after another.
+    /// [`Basis::sampled`] from a sample that is given: dense `rows`, one after another.
     pub(crate) fn of_dense_rows(
         columns: usize,
         rows: &[f64],
@@ -180,9 +180,9 @@ impl Basis {
         basis
     }
 
-    /// Root mean square of each transformed column x̃_j: √(`squares[j] / total`), where `squares` has Σ s_i x̃_ij² and
-    /// `total` is Σ s_i. For columns from which a combination is subtracted, the estimate from the sampled rows
-    /// instead.
+    /// Root mean square of each transformed column x̃_j: √(`squares[j] / total`), where `squares[j]` is Σ s_i x̃_ij²
+    /// and `total` is Σ s_i. For a column from which a combination is subtracted, it is the estimate from the sampled
+    /// rows instead.
     pub(crate) fn spreads(&self, squares: &[f64], total: f64) -> Vec<f64> {
         let known = squares.iter().map(|square| (square / total).sqrt());
         let mut spreads: Vec<f64> = known.collect();
@@ -192,8 +192,8 @@ impl Basis {
         spreads
     }
 
-    /// The transformed column `x̃_j` is a weighted sum of original columns. Returns a bound on the root mean square of
-    /// the terms of that sum, which is much larger than that of `x̃_j` if the terms cancel.
+    /// A bound on the root mean square of the terms of a transformed column x̃_j, which is a weighted sum of original
+    /// columns. If these terms cancel, the bound is much larger than the root mean square of x̃_j itself.
     pub(crate) fn reach(&self, column: usize, spreads: &[f64]) -> f64 {
         let size = |k: usize| spreads[k] + (self.origin[k] * self.per_unit[k]).abs();
         if !self.combinations.iter().any(|c| c.column == column) {
@@ -253,8 +253,8 @@ impl Basis {
         were_used
     }
 
-    /// This basis without the combinations of columns that are not kept. Marks as kept the columns whose combinations
-    /// are subtracted from those that are.
+    /// This basis with only those combinations that are subtracted from kept columns. The columns that such a
+    /// combination contains become kept columns too.
     pub(crate) fn only(&self, is_kept: &mut [bool]) -> Self {
         let mut combinations = Vec::new();
         for c in self.combinations.iter().rev() {
@@ -365,8 +365,8 @@ impl Basis {
         }
     }
 
-    /// Replaces the gradient with respect to the weights of the original columns by that with respect to the weights of
-    /// the transformed columns; `by_bias` is the derivative by the bias.
+    /// Replaces the gradient with respect to the weights of the original columns by the gradient with respect to the
+    /// weights of the transformed columns. `by_bias` is the derivative by the bias.
     pub(crate) fn gradient(&self, natural: &mut [f64], by_bias: f64) {
         let coordinates = self.origin.iter().zip(&self.per_unit);
         for (g, (origin, per_unit)) in natural.iter_mut().zip(coordinates) {
@@ -392,8 +392,8 @@ impl Basis {
         natural
     }
 
-    /// For bounds of the rounding error of a gradient with respect to w̃, whose terms are subtracted from one another:
-    /// the sum of the terms' magnitudes, |x_j| + Σ_k |t_jk| · out_k for each column j.
+    /// Writes |x_j| + Σ_k |t_jk| · out_k to `out` for each column j. For a gradient x with respect to w̃, this bounds
+    /// the magnitudes of the terms that were subtracted from one another in x_j; rounding error bounds are made from it.
     pub(crate) fn magnitudes(&self, x: &[f64], out: &mut [f64]) {
         for (out, x) in out.iter_mut().zip(x) {
             *out = x.abs();
@@ -405,8 +405,8 @@ impl Basis {
         }
     }
 
-    /// Replaces the weights of transformed columns by weights of the original columns. Returns what must be added to
-    /// the bias, so that scores stay the same.
+    /// Replaces the weights of transformed columns by weights of the original columns. Returns the number that must be
+    /// added to the bias, so that scores stay the same.
     pub(crate) fn to_natural(&self, weights: &mut [f64]) -> f64 {
         for c in self.combinations.iter().rev() {
             let (before, rest) = weights.split_at_mut(c.column);
@@ -422,8 +422,8 @@ impl Basis {
         -dot(&self.origin, weights)
     }
 
-    /// Replaces the weights of the original columns by weights of the transformed columns. Returns what must be added
-    /// to the bias, so that scores stay the same.
+    /// Replaces the weights of the original columns by weights of the transformed columns. Returns the number that must
+    /// be added to the bias, so that scores stay the same.
     pub(crate) fn to_coordinates(&self, weights: &mut [f64]) -> f64 {
         let shift = dot(&self.origin, weights);
         for (w, per_unit) in weights.iter_mut().zip(&self.per_unit) {

@@ -222,8 +222,8 @@ struct StripeCurvatures {
 }
 
 impl<X, W> CurvaturePass<'_, X, W> {
-    /// The curvatures and sample weights of the stripe `rows`, whose sums are also added to `sums`. On entry, `d` has
-    /// the rows' scores, if curvatures must be computed from them.
+    /// The curvatures and sample weights of the stripe `rows`; their sums are also added to `sums`. If curvatures must
+    /// be computed from scores, `d` has the rows' scores on entry.
     #[inline(always)]
     fn stripe<S: Simd>(
         &self,
@@ -366,12 +366,13 @@ impl CurvaturePass<'_, DenseRows<'_>, PaddedWeights<'_, f64>> {
 /// [`Curvature`] over the stored elements of sparse rows, and what is needed to add the zeros that are not stored.
 #[derive(Clone, Debug)]
 struct StoredCurvature {
-    /// The sums over stored elements. If all origins are zero, units are applied to the sums at the end instead of to
-    /// each element.
+    /// The sums over stored elements. With a [moderate](Basis::is_moderate) basis, units are applied to the sums at the
+    /// end instead of to each element.
     sums: Curvature,
     /// The number of rows of positive weight.
     rows: usize,
-    /// For each column, sums over the rows that store it. Empty if all origins are zero, since zeros then add nothing.
+    /// For each column, sums over the rows that store it. Empty with a moderate basis: all its origins are zero, so
+    /// that elements that are not stored add nothing.
     stored: Vec<Stored>,
 }
 

@@ -19,7 +19,7 @@ pub struct Dataset<'a, X = Features<'a>> {
     pub(crate) x: X,
     pub(crate) y: &'a Vector<'a>,
     pub(crate) sample_weight: Option<&'a Vector<'a>>,
-    /// What is added to the one score of each row.
+    /// For each row, a number that is added to its score; only for models with one score.
     pub(crate) offset: Option<&'a Vector<'a>>,
     pub(crate) rows: RowSet<'a>,
 }
@@ -85,7 +85,8 @@ impl<'a> Dataset<'a> {
         })
     }
 
-    /// The labels and sample weights of rows whose X, of n columns, is read elsewhere.
+    /// A dataset without features: labels and sample weights of rows whose X is read elsewhere. That X has `columns`
+    /// columns.
     ///
     /// # Errors
     ///
@@ -99,7 +100,8 @@ impl<'a> Dataset<'a> {
         Dataset::new(&unread, y, sample_weight)
     }
 
-    /// The same rows as [`Dataset::of_labels`] makes them, of so many columns.
+    /// The labels, sample weights and offsets of this dataset without its features, as [`Dataset::of_labels`] makes it;
+    /// with another number of columns.
     ///
     /// # Errors
     ///
@@ -108,8 +110,8 @@ impl<'a> Dataset<'a> {
         Dataset::of_labels(columns, self.y, self.sample_weight)?.with_offset(self.offset)
     }
 
-    /// Calls `work` with some consecutive rows, whose features are `x`: with slices of labels, sample weights and
-    /// offsets.
+    /// Calls `work` with a dataset of some consecutive rows: their features are `x`; their labels, sample weights and
+    /// offsets are slices of those of this dataset.
     ///
     /// # Errors
     ///
@@ -127,11 +129,12 @@ impl<'a> Dataset<'a> {
         work(&dataset.with_offset(offset.as_ref())?)
     }
 
-    /// The same rows with an offset of each one's score: shape (m), of numbers of the type that is computed in.
+    /// The same dataset with `offset`, shape (m): for each row, a number that is added to its score. The numbers must
+    /// already be rounded to the type of the computation.
     ///
     /// # Errors
     ///
-    /// [`Error::Length`] if there is not one for each row.
+    /// [`Error::Length`] if `offset` does not have one number for each row.
     pub fn with_offset(self, offset: Option<&'a Vector<'a>>) -> Result<Self, Error> {
         if let Some(offset) = offset {
             check_length("offset", offset.len(), self.x.rows(), "one per row of X")?;
@@ -161,7 +164,8 @@ impl<'a> Dataset<'a> {
 
     /// # Errors
     ///
-    /// Names the first feature, label or offset that is NaN or infinite.
+    /// Names the first feature or label that is NaN or infinite, or the first offset that [`Dataset::check_offsets`]
+    /// refuses.
     pub(crate) fn check_finite(&self) -> Result<(), Error> {
         self.x.first_not_finite().map_or(Ok(()), Err)?;
         self.check_labels_finite()
@@ -169,7 +173,7 @@ impl<'a> Dataset<'a> {
 
     /// # Errors
     ///
-    /// Names the first label or offset that is NaN or infinite.
+    /// Names the first label that is NaN or infinite, or the first offset that [`Dataset::check_offsets`] refuses.
     pub(crate) fn check_labels_finite(&self) -> Result<(), Error> {
         self.y.check("y", LABELS, f64::is_finite)?;
         self.check_offsets()
@@ -177,7 +181,7 @@ impl<'a> Dataset<'a> {
 
     /// # Errors
     ///
-    /// [`Error::Element`] for the first offset that is not finite, or so large that sums of errors may not be.
+    /// [`Error::Element`] for the first offset that is not finite, or so large that sums of errors may be infinite.
     pub(crate) fn check_offsets(&self) -> Result<(), Error> {
         let is_offset = |offset: f64| offset.abs() <= 1e100;
         self.offset.map_or(Ok(()), |offset| {
@@ -195,7 +199,8 @@ impl<'a> Dataset<'a> {
         })
     }
 
-    /// The error for the first feature, label or sample weight that is out of range in computations of type `F`.
+    /// The error for the first column index of a sparse X, label or sample weight that is out of range in computations
+    /// of type `F`.
     pub(crate) fn first_invalid<F: Float>(&self) -> Error {
         let feature = match &self.x {
             Features::Dense(_) => None,
@@ -290,7 +295,7 @@ impl<'a, X> Dataset<'a, X> {
         }
     }
 
-    /// Adds the offsets of some rows, from `first` on, to their scores.
+    /// Adds the offsets of the rows from `first` on to their scores `z`.
     #[inline(always)]
     pub(crate) fn add_offsets<F: Float>(&self, first: usize, z: &mut [F]) {
         let Some(offset) = self.offset else { return };
@@ -348,7 +353,7 @@ pub(super) struct StripeLabels<'t, F> {
 }
 
 impl<F: Float> StripeLabels<'_, F> {
-    /// The labels and sample weights of `count` of the rows, from `first` on; `first` is a multiple of the vector
+    /// Labels, sample weights and offsets of `count` of the rows, from `first` on; `first` is a multiple of the vector
     /// length.
     #[inline(always)]
     pub(super) fn part(&self, first: usize, count: usize) -> Self {

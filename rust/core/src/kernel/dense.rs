@@ -150,8 +150,8 @@ struct Stripe<'s, 'a, F: Float, S: Simd> {
 }
 
 impl<F: Float, S: Simd> Stripe<'_, '_, F, S> {
-    /// The stripe's sums, for rows that fill SIMD vectors. The rows are gone through in groups, which are still in cache
-    /// when they are read the second time, for the gradient.
+    /// The stripe's sums, for rows of at least one SIMD vector. Rows are processed in groups: a group is still in cache
+    /// when it is read the second time, for the gradient.
     #[inline(always)]
     fn by_rows(&self, buffers: &mut Buffers<F>, sums: &mut StripeSums<F, S>, gradient: &mut [f64]) {
         let Stripe { pass, simd, .. } = *self;

@@ -9,9 +9,9 @@ use crate::features::Features;
 use crate::reduce::{Job, Leaves, STRIPE, Sum, map_reduce};
 use crate::sparse::with_rows;
 
-/// The sum over the rows of positive weight of whatever `work` adds for each. `work` gets the scratch memory, the sum,
-/// the row's number in the dataset, and the row itself with one more element at its end, for the bias. `cost` is the
-/// time that an element takes compared with a plain multiply-add.
+/// A sum over the rows of positive weight: `work` is called for each row and adds to the sum. `work` gets the scratch
+/// memory, the sum, the row's number in the dataset, and the row itself with one more element at its end, for the bias.
+/// `cost` is the time that an element of a row takes, in plain multiply-adds.
 ///
 /// # Errors
 ///
@@ -36,7 +36,7 @@ pub(super) fn sum_rows<T: Sum, W>(
     )
 }
 
-/// Calls `work` with number and elements of every row of `leaf` whose sample weight is not 0.
+/// Calls `work` with every row of `leaf` whose sample weight is not 0: with its number and its elements.
 pub(super) fn for_rows(
     dataset: &Dataset<'_>,
     leaf: Range<usize>,

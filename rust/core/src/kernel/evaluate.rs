@@ -33,7 +33,7 @@ pub(crate) fn evaluate<F: Float>(
     Ok(sums)
 }
 
-/// [`evaluate`] of rows that are not all: their sample weights may sum to zero.
+/// [`evaluate`] for a part of the rows: the sample weights of a part may sum to zero.
 ///
 /// # Errors
 ///

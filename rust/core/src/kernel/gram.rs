@@ -1,5 +1,5 @@
-//! The weighted Gram matrix XᵀDX with a diagonal matrix D; for D of the second derivatives of the loss by the scores,
-//! it is the Hessian of the loss.
+//! The weighted Gram matrix XᵀDX with a diagonal matrix D. If the elements of D are the second derivatives of the loss
+//! by the scores, this is the Hessian of the loss.
 
 use std::ops::Range;
 
@@ -26,7 +26,7 @@ use crate::vector::Vector;
 
 /// How many rows of the Gram matrix (a band) are one item of work for a thread.
 const BAND: usize = 64;
-/// How many rows of `X` are one leaf, whose sum is computed before it is added to others.
+/// How many rows of `X` are one leaf: the sum of a leaf is computed before it is added to others.
 const LEAF: usize = 1024;
 /// `GROUP` × `PANEL` elements of the Gram matrix are summed in registers at once, as eight SIMD vectors.
 const GROUP: usize = 4;
@@ -338,13 +338,13 @@ impl GramScratch {
     }
 }
 
-/// Up to [`BAND`] consecutive rows of the Gram matrix, with the size of the memory for their sums, which is padded.
+/// Up to [`BAND`] consecutive rows of the Gram matrix, and the padded size of the memory for their sums.
 struct Band {
     /// The first of these rows in the matrix.
     top: usize,
-    /// The number of rows of the sums: a multiple of [`GROUP`].
+    /// The number of rows of the sums: that of the band, rounded up to a multiple of [`GROUP`].
     height: usize,
-    /// The number of columns of the sums, which end after the diagonal of the last row: a multiple of [`PANEL`].
+    /// The number of columns of the sums: up to the diagonal in the last row, rounded up to a multiple of [`PANEL`].
     width: usize,
 }
 
@@ -358,7 +358,7 @@ impl Band {
         }
     }
 
-    /// Copies these rows, each up to the diagonal, from `sums` to the matrix `lower`.
+    /// Copies the rows of the band, each up to the diagonal, from `sums` to the matrix `lower`.
     fn unpack(&self, sums: &[f64], order: usize, lower: &mut [f64]) {
         let rows = sums.chunks_exact(self.width).take(order - self.top);
         for (row, sums) in (self.top..).zip(rows) {
@@ -403,8 +403,8 @@ impl GramPass<'_> {
         }
     }
 
-    /// Fills `scratch.panels` with the columns of `[X 1]` that are needed for a band of the Gram matrix. Rows with `d`
-    /// = 0 are set to zero, because 0 · ∞ would be NaN.
+    /// Fills `scratch.panels` with the columns of `[X 1]` that a band of the Gram matrix needs. Rows with d = 0 are set
+    /// to zero, because 0 · ∞ would be NaN.
     #[inline(always)]
     fn load_panels(&self, band: &Band, rows: Range<usize>, scratch: &mut GramScratch) {
         let (first, count, n) = (rows.start, rows.len(), self.basis.columns());

@@ -1,9 +1,9 @@
-//! Sums over the rows for the likelihood of a model with one score under Jeffreys' prior, √det of the Fisher
-//! information: its gradient, and what its second derivatives are made of.
+//! Sums over the rows for the likelihood of a model with one score, times Jeffreys' prior, which is √det of the Fisher
+//! information: the gradient, and sums from which the second derivatives are computed.
 //!
 //! With curvatures d_i = s_i σ'(z_i), the information is I = Σ d_i a_i a_iᵀ over the rows a_i = (x_i, 1). Rows are
-//! transformed linearly to u_i, for which it is the identity: Σ d_i u_i u_iᵀ = 1. The leverage of row i, counted as
-//! often as its sample weight s_i says, is h_i = d_i ‖u_i‖².
+//! transformed linearly to u_i, whose information is the identity: Σ d_i u_i u_iᵀ = 1. The leverage of row i is
+//! h_i = d_i ‖u_i‖²; it contains the sample weight s_i as a factor.
 //!
 //! Source: D. Firth, "Bias reduction of maximum likelihood estimates", Biometrika 80 (1993),
 //! doi:10.1093/biomet/80.1.27.
@@ -30,9 +30,10 @@ const LANES: usize = 8;
 #[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct Whitening {
     pub basis: Arc<Basis>,
-    /// Means of the columns that `basis` has transformed, in rows weighted by d_i.
+    /// Means of the columns as transformed by `basis`, over the rows with weights d_i.
     pub mean: Vec<f64>,
-    /// W, shape (n, n) row by row, lower triangular: u = W (x̃ − mean). Its rows of columns that are left out are zero.
+    /// W, shape (n, n) row by row, lower triangular: u = W (x̃ − mean). The rows of W for columns that are left out are
+    /// zero.
     pub inverse: Vec<f64>,
     /// The component of u that belongs to the bias; `None` without a bias.
     pub bias: Option<f64>,
@@ -57,8 +58,9 @@ impl Whitening {
         v
     }
 
-    /// The gradient by weights and bias of the original columns, from that by the coefficients of u. 0 by weights of
-    /// columns that are left out, and by a bias that is not fitted.
+    /// The gradient with respect to weights and bias of the original columns, from `gradient`, the gradient with
+    /// respect to the coefficients of u. For a column that is left out, the derivative by the weight of x̃ − mean is
+    /// taken as 0; so is the derivative by a bias that is not fitted.
     pub(crate) fn natural_gradient(&self, gradient: &[f64]) -> Vec<f64> {
         let n = self.mean.len();
         let by_bias = self.bias.map_or(0.0, |bias| gradient[n] / bias);
@@ -77,7 +79,7 @@ impl Whitening {
     }
 }
 
-/// What the sums need of every row i beside x_i.
+/// Numbers of every row i that the sums need, besides x_i.
 pub(crate) struct RowTerms<'a> {
     /// s_i (σ(z_i) − y_i)
     pub residuals: &'a [f64],
@@ -87,14 +89,14 @@ pub(crate) struct RowTerms<'a> {
     pub predictions: &'a [f64],
 }
 
-/// The sums over all rows. c_i is 1 − 2 σ(z_i).
+/// The sums over all rows. c_i is 1 − 2 σ(z_i), and q the length of u.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct JeffreysSums {
     /// Σ (s_i (σ(z_i) − y_i) − h_i c_i / 2) u_i: minus the gradient of the logarithm of likelihood times prior.
     pub gradient: Vec<f64>,
     /// Σ h_i u_i u_iᵀ, shape (q, q), of which only the lower triangle is filled.
     pub leverage: Vec<f64>,
-    /// Σ h_i σ'(z_i) u_i u_iᵀ, likewise.
+    /// Σ h_i σ'(z_i) u_i u_iᵀ, shape (q, q), of which only the lower triangle is filled.
     pub leverage_curvature: Vec<f64>,
     /// Σ d_i c_i u_ia u_ib u_ie for all a ≥ b ≥ e, in ascending order of (a, b, e); empty if not asked for.
     pub cubes: Vec<f64>,
@@ -116,7 +118,7 @@ impl Sum for JeffreysSums {
     }
 }
 
-/// The sums over all rows, with those of third order if `with_cubes`.
+/// The sums over all rows; [`JeffreysSums::cubes`] only if `with_cubes`.
 ///
 /// # Errors
 ///
@@ -156,15 +158,16 @@ pub(crate) fn jeffreys_sums(
     )
 }
 
-/// Rows side by side, a row in each lane, and the sums over all rows of a leaf that are in the same lane.
+/// Up to eight rows, one in each lane, and sums over the rows of a leaf, kept separately for each lane.
 struct Block {
-    /// The number of rows that were put into it.
+    /// The number of lanes that hold a row.
     rows: usize,
     /// The rows as transformed by the basis, shape (n, lanes), minus the means.
     x: Vec<f64>,
     /// u of the rows, shape (q, lanes).
     u: Vec<f64>,
-    /// s (σ(z) − y), d = s σ'(z) and c = 1 − 2 σ(z) of each row; 0 in lanes without a row.
+    /// s (σ(z) − y), d = s σ'(z) and c = 1 − 2 σ(z) of each row. The first two are 0 in lanes without a row, which then
+    /// add nothing.
     residuals: [f64; LANES],
     curvatures: [f64; LANES],
     c: [f64; LANES],
@@ -264,7 +267,7 @@ impl Block {
         self.curvatures = [0.0; LANES];
     }
 
-    /// Moves the sums, over all lanes, to `sums`.
+    /// Adds the sums of all lanes to `sums`, and sets the lanes to zero.
     #[inline(always)]
     fn unload<S: Simd>(&mut self, simd: S, sums: &mut JeffreysSums) {
         let q = sums.gradient.len();
@@ -286,7 +289,7 @@ fn load<S: Simd>(simd: S, from: &[f64]) -> f64x8<S> {
     f64x8::<S>::from_slice(simd, from)
 }
 
-/// Adds the sum over all lanes of each number to the next one of `to`, and sets the lanes to zero.
+/// Adds the total of each eight lanes of `from` to the number of `to` at the same position, and sets the lanes to zero.
 #[inline(always)]
 fn move_totals<'a, S: Simd>(simd: S, from: &mut [f64], to: impl Iterator<Item = &'a mut f64>) {
     for (lanes, to) in from.chunks_exact_mut(LANES).zip(to) {

@@ -1,4 +1,4 @@
-//! Checks and sums of labels and sample weights, which do not read `X`.
+//! Checks and sums of labels and sample weights; `X` is not read.
 
 use super::dataset::{Dataset, LABELS, is_label, is_weight, rows_of};
 use crate::error::Error;
@@ -29,7 +29,7 @@ pub(crate) struct Labels {
 ///
 /// # Errors
 ///
-/// [`Error::NoSample`] for codes with gaps, and those of [`binary_labels`].
+/// [`Error::NoSample`] if a class from 0 to the largest has no sample weight; the errors of [`binary_labels`].
 pub(crate) fn labels(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Labels, Error> {
     match binary_labels(dataset, job) {
         Ok(labels) => Ok(labels),
@@ -37,7 +37,7 @@ pub(crate) fn labels(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Labels,
     }
 }
 
-/// Scores per row, as [`labels`] finds them. A label that is not a number is none of a class, but no error.
+/// Scores per row, as [`labels`] finds them, except that NaN is no error among labels in [0, 1].
 ///
 /// # Errors
 ///
@@ -49,7 +49,7 @@ pub(crate) fn scores_of_labels(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Resu
     }
 }
 
-/// Reads `y` as class codes after it has failed as labels in [0, 1] with `error`.
+/// Reads `y` as class codes, after reading it as labels in [0, 1] has failed with `error`.
 fn classes_after(error: Error, dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Labels, Error> {
     let got = match error {
         Error::Element {
@@ -114,7 +114,7 @@ fn is_code(y: f64) -> bool {
     y >= 0.0 && y.is_finite() && y == y.trunc()
 }
 
-/// Reads `y` as the codes 0 … K − 1 of K classes; `None` if a label is not a non-negative integer.
+/// Reads `y` as the codes 0 … K − 1 of K classes; `None` if some label is negative or no integer.
 ///
 /// # Errors
 ///

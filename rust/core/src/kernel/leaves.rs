@@ -28,7 +28,8 @@ pub(super) fn leaves_of(x: &Features<'_>, rows: RowSet<'_>, scores: usize) -> Le
     }
 }
 
-/// How a sum over sparse rows is cut into leaves (runs of consecutive rows); it has `classes` numbers for each column.
+/// How a sum over sparse rows is cut into leaves (runs of consecutive rows). The sum has `classes` numbers for each
+/// column.
 pub(super) fn sparse_leaves(x: &Sparse<'_>, rows: RowSet<'_>, classes: usize) -> Leaves {
     /// Cost of a stored element, whose weight must be looked up by its column; an element of a dense row costs 1.
     const COST: usize = 4;

@@ -33,7 +33,7 @@ impl<'a, F> Parameters<'a, F> {
         }
     }
 
-    /// The parameters of a fit: of one score, by the sigmoid, or of K classes.
+    /// The parameters of a fit: with one bias, those of one score with the sigmoid; with K biases, those of K classes.
     pub(crate) fn of_scores(weights: &'a [F], biases: &'a [F]) -> Self {
         match biases {
             [bias] => Parameters::of_one_score(Activation::Sigmoid, weights, bias),
@@ -48,7 +48,7 @@ impl<'a, F> Parameters<'a, F> {
 
     /// # Errors
     ///
-    /// [`Error::Length`] if there are no scores, or not one weight for each score and column.
+    /// [`Error::Length`] if there are no scores, or if the number of weights is not scores × `columns`.
     pub(crate) fn check(&self, columns: usize) -> Result<(), Error> {
         let scores = self.scores();
         check_length("bias", scores, scores.max(1), "one per class")?;

@@ -3,7 +3,7 @@
 use super::dataset::Dataset;
 use crate::loss::Activation;
 
-/// Which sums a pass over the rows makes: those for the loss only, or those for the gradient too.
+/// Which sums a pass over the rows makes: the sums for the loss alone, or the sums for the loss and its gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Want {
     Loss,
@@ -22,7 +22,7 @@ pub(crate) struct Pass<'a, X, W> {
 }
 
 impl<'a, X, W: Copy> Pass<'a, X, W> {
-    /// The same pass with its rows in another form.
+    /// The same pass, with its rows given as `x`: the same rows in another form.
     pub(super) fn with<Y>(&self, x: Y) -> Pass<'a, Y, W> {
         Pass {
             dataset: self.dataset,

@@ -15,7 +15,7 @@ use crate::reduce::{Job, Leaves, STRIPE, Sum, map_reduce};
 use crate::simd::{MulAdd, dispatch};
 
 /// The weighted error Σ s_i E_i if the scores are `z + α·p + β·q`, and its derivatives with respect to α and β. z are
-/// the current scores; p and q are how the scores change along each direction.
+/// the current scores; p and q are the changes of the scores by one step of length 1 along each direction.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Plane {
     pub error: f64,
@@ -25,8 +25,7 @@ pub(crate) struct Plane {
     pub curvature: [f64; 3],
 }
 
-/// Computes [`Plane`] from `scores`, which are z, p and q of all rows, one number per row or K for K classes; `at` is
-/// (α, β).
+/// Computes [`Plane`] at (α, β) = `at`. `scores` are z, p and q of all rows: one number per row, or K for K classes.
 ///
 /// # Errors
 ///

@@ -37,8 +37,8 @@ pub(crate) struct ExactScores {
     pub magnitude: f64,
 }
 
-/// Upper bound on the error of exact scores, apart from their final rounding, by their
-/// [`magnitude`](ExactScores::magnitude); `columns` is n.
+/// Upper bound on the error of exact scores, apart from their final rounding. `magnitude` is that of
+/// [`ExactScores`]; `columns` is n.
 pub(crate) fn score_error(magnitude: f64, columns: usize) -> f64 {
     let terms = columns as f64 + 3.0;
     (terms * f64::EPSILON).powi(2) * magnitude
@@ -135,8 +135,8 @@ fn padding(n: usize) -> impl Iterator<Item = f64> {
     std::iter::repeat_n(0.0, n.next_multiple_of(LANES) - n)
 }
 
-/// Writes the scores of one row to `out`; returns the largest Σ_j |x_j w_kj| + |b_k| over the classes k. Row and
-/// weights must be padded with zeros to whole vectors.
+/// Writes the scores of one row to `out`; returns the largest Σ_j |x_j w_kj| + |b_k| + |offset| over the classes k. Row
+/// and weights must be padded with zeros to whole vectors.
 #[inline(always)]
 fn row_scores<S: Simd>(
     simd: S,
@@ -186,7 +186,7 @@ pub(crate) struct Residuals {
 ///
 /// # Errors
 ///
-/// [`Error::Memory`] without room for them; [`Error::Interrupted`] by the monitor.
+/// [`Error::Memory`] if the residuals cannot be allocated; [`Error::Interrupted`] by the monitor.
 pub(crate) fn residuals(
     dataset: &Dataset<'_>,
     z: &[f64],
@@ -360,7 +360,7 @@ pub(crate) struct Curvatures {
 ///
 /// # Errors
 ///
-/// [`Error::Memory`] without room for them; [`Error::Interrupted`] by the monitor.
+/// [`Error::Interrupted`] by the monitor.
 pub(crate) fn curvatures(
     dataset: &Dataset<'_>,
     z: &[f64],
@@ -427,8 +427,8 @@ impl Curvatures {
     }
 }
 
-/// Σ residual × row over all rows, with bounds of its error. x̃_i is row i as transformed by a basis, r_ik its residual
-/// for class k, with sample weight s_i included.
+/// Σ residual × row over all rows, with bounds of its error. x̃_i is row i as transformed by a basis; r_ik is the
+/// residual of row i for class k, times the sample weight s_i.
 #[derive(Clone, Debug)]
 pub(crate) struct Moments {
     /// Σ s_i, the sum of the sample weights.
@@ -437,9 +437,9 @@ pub(crate) struct Moments {
     pub error: f64,
     /// Σ residual × (row, 1), shape (K, n + 1): for each class k, Σ_i r_ik x̃_ij for all columns j, and last Σ_i r_ik.
     pub sums: Vec<f64>,
-    /// Bounds for rounding errors: the error of `sums` is at most 16 ε times these numbers. They are the same sums of
-    /// |r_ik x̃_ij| and |r_ik|, but with s_i instead of |r_ik| if labels lie strictly between 0 and 1, because ŷ − y
-    /// may then cancel.
+    /// Bounds for rounding errors: the error of `sums` is at most 16 ε times these numbers. They are the sums of
+    /// |r_ik x̃_ij| and |r_ik| over the rows. If labels lie strictly between 0 and 1, s_i replaces |r_ik|, because
+    /// ŷ − y may then cancel.
     pub magnitudes: Vec<f64>,
     /// The largest squared norm of a row (x̃_i, 1) whose components are multiplied by `scale`, over rows of positive
     /// weight.
@@ -460,9 +460,9 @@ impl Moments {
     }
 }
 
-/// The sums of [`Moments`] over the rows of a dataset, with rows transformed by `basis`. `residuals` has those of these
-/// rows, shape (m, K). `scale`, shape (n + 1), has a factor for each column and, last, for the bias, which enter only
-/// [`Moments::longest`].
+/// The sums of [`Moments`] over the rows of a dataset, with rows transformed by `basis`. The pair has the residuals of
+/// these rows, shape (m, K), and whether labels lie strictly between 0 and 1. `scale`, shape (n + 1), has a factor for
+/// each column, and last one for the bias; only [`Moments::longest`] depends on it.
 ///
 /// # Errors
 ///

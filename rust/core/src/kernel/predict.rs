@@ -62,7 +62,7 @@ pub fn decision_function<'a, F: Float>(
     )
 }
 
-/// Scores of every row, written to `out`, computed in `f64` whatever the type of `X`.
+/// Scores of every row without its offset, written to `out`; computed in `f64` whatever the type of `X`.
 ///
 /// # Errors
 ///
@@ -83,7 +83,8 @@ pub(crate) fn scores(
     )
 }
 
-/// Writes the scores of every row to `out`, or what `transform` makes of them: probabilities or their slopes.
+/// Writes every row's scores, probabilities, or slopes of the probabilities to `out`, as `transform` says. Offsets are
+/// not added.
 pub(super) fn map_rows<F: Float>(
     x: Features<'_>,
     rows: RowSet<'_>,
@@ -150,8 +151,8 @@ fn map_one_score<F: Float>(
     Ok(())
 }
 
-/// Writes the scores of a batch's rows to `z` and the predictions to `y_hat`, for the record of a descent. With K classes
-/// both have K numbers for each row.
+/// Writes the scores of a batch's rows to `z` and the predictions to `y_hat`, for the record of a descent. With K
+/// classes, both have K numbers for each row.
 pub(crate) fn predict_rows<F: Float>(
     dataset: &Dataset<'_>,
     parameters: &Parameters<'_, F>,

@@ -37,7 +37,7 @@ impl Ranges {
         }
     }
 
-    /// Includes the zeros of columns that some row does not store.
+    /// Extends a column's range in a class to 0 if some row of the class does not store the column.
     fn include_zeros(&mut self) {
         for (at, &stored) in self.stored.iter().enumerate() {
             if stored < self.rows[at / self.columns] {

@@ -1,4 +1,4 @@
-//! The largest norm ‖L⁻¹ (x, 1)‖ of a row x, where L Lᵀ is the Hessian.
+//! The largest norm ‖L⁻¹ (x, 1)‖ over the rows x, where L Lᵀ is the Hessian.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use crate::error::Error;
 use crate::linalg::{dot, norm};
 use crate::reduce::{Job, Largest};
 
-/// What is needed to bound ‖L⁻¹ u‖ from above, where L is the Cholesky factor of the scaled Hessian of the parameters
-/// that are free to change. Columns are transformed by `basis` and have their means subtracted.
+/// Numbers that bound ‖L⁻¹ u‖ from above, where L is the Cholesky factor of the scaled Hessian of the free parameters,
+/// those that may change. Columns are transformed by `basis` and have their means subtracted.
 #[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct Metric {
     pub basis: Arc<Basis>,

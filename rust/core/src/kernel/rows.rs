@@ -19,7 +19,7 @@ pub(crate) struct RowTile<'a, F: Float, S: Simd> {
     weights: &'a PaddedWeights<'a, F>,
     rows: Strips<'a, F>,
     /// The distance, in elements, from an element in use to the one to prefetch. Every other vector is prefetched when
-    /// scores are computed, the rest when the gradient is: so memory is read all the time.
+    /// scores are computed, the others when the gradient is computed, so that memory is read all the time.
     ahead: isize,
     /// The last vector of a row has its last `LANES` columns, so it may overlap the vector before. True for the lanes
     /// that overlap.
@@ -38,8 +38,8 @@ impl<'a, F: Float, S: Simd> RowTile<'a, F, S> {
         }
     }
 
-    /// Writes `z_i = x_i · w + b` of `rows`, each summed along its columns. Up to a whole number of vectors, `z` is
-    /// overwritten beyond the last row too.
+    /// Writes the scores `z_i = x_i · w + b` of `rows` to `z`, each summed along its columns. `z` is overwritten up to
+    /// a whole number of vectors, beyond the last row too.
     #[inline(always)]
     pub(super) fn multiply(&self, rows: Range<usize>, z: &mut [F; STRIPE]) {
         for at in (0..rows.len()).step_by(F::LANES) {
@@ -54,8 +54,8 @@ impl<'a, F: Float, S: Simd> RowTile<'a, F, S> {
         }
     }
 
-    /// Writes `x · w` of `LANES` rows x from `first` on, as vectors whose lanes are still to be added; where the tile
-    /// ends earlier, its last row is taken again. `ROWS` rows are read at once.
+    /// Writes `x · w` of `LANES` rows x from `first` on, as vectors whose lanes are still to be added. Where the tile
+    /// ends earlier, its last row stands in for the missing rows. `ROWS` rows are read at once.
     #[inline(always)]
     fn products<const ROWS: usize>(&self, first: usize, out: &mut [F::Lanes<S>; MAX_LANES]) {
         let (simd, whole) = (self.simd, self.weights.whole());
@@ -134,7 +134,8 @@ impl<'a, F: Float, S: Simd> RowTile<'a, F, S> {
         add_last!(1 2 3 4 5 6 7 8);
     }
 
-    /// Adds residual × row in `N` vectors of columns, from vector number `first` on; `LAST` if they are a row's last.
+    /// Adds residual × row in `N` vectors of columns, from vector number `first` on. `LAST` says that the last of these
+    /// vectors is the last of a row.
     #[inline(always)]
     fn add_block<const N: usize, const LAST: bool>(
         &self,

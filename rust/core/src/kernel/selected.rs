@@ -1,4 +1,4 @@
-//! A copy of some of the columns of all rows, which a solver reads many times before it reads all of `X` again.
+//! A copy of some columns, for all rows. A solver reads the copy many times before it reads all of `X` again.
 
 use super::dataset::{Dataset, rows_of};
 use crate::elements::Elements;
@@ -53,7 +53,7 @@ impl<'a> Selected<'a> {
         })
     }
 
-    /// Columns that have been copied already, `columns` to a row, of the rows of `dataset`.
+    /// Columns that have been copied already: `x` has `columns` numbers for each row of `dataset`, row by row.
     pub(crate) fn of_dense(dataset: &Dataset<'a>, columns: usize, x: Vec<f64>) -> Self {
         Selected {
             dataset: *dataset,

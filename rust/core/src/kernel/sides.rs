@@ -1,4 +1,4 @@
-//! Which rows a hyperplane puts on the side of their label; used to search for a hyperplane that separates the labels.
+//! Which rows are on their label's side of a hyperplane; for the search for a hyperplane that separates the labels.
 //!
 //! Two classes: each row x gives a vector `a`, which is (x, 1) for label 1 and −(x, 1) for label 0. K classes: each row
 //! gives one vector `a` for each class k other than its label y; it has (x, 1) at the weights and bias of y and −(x, 1)
@@ -34,17 +34,17 @@ pub(crate) struct Pair {
     pub row: usize,
     pub label: usize,
     pub other: usize,
-    /// How far the row is on the wrong side of the hyperplane with normal d: `a · d / ‖a‖` plus a bound of its
-    /// rounding error, if that is negative; else 0.
+    /// How far the row is on the wrong side of the hyperplane with normal d, as a negative number: `a · d / ‖a‖` plus a
+    /// bound of its rounding error. 0 if this sum is positive.
     pub margin: f64,
 }
 
-/// Which pairs of a row and another class a hyperplane puts on the side of the label.
+/// Which pairs of a row and another class are on the label's side of a hyperplane.
 #[derive(Default, Deserialize, Serialize)]
 pub(crate) struct Sides {
     /// Whether some pair is on the side of its label, with a margin above the tolerance.
     pub are_some_clear: bool,
-    /// All other pairs.
+    /// All pairs without such a margin.
     pub others: Vec<Pair>,
 }
 
@@ -118,7 +118,7 @@ impl Standardised {
         }
     }
 
-    /// ‖a‖ / ‖row‖ for the vector `a` that is made from a row for a pair of classes: `a` has the row twice if K > 2.
+    /// ‖a‖ / ‖row‖ for the vector `a` of a row and a pair of classes: with K > 2 classes, `a` contains the row twice.
     fn stretch(&self) -> f64 {
         if self.classes == 1 {
             1.0

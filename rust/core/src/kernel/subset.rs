@@ -1,5 +1,5 @@
-//! A sample of the rows, which a solver reads many times before it reads all of `X`. Dense rows are copied; sparse rows
-//! are read where they are, since they are small enough to stay in cache.
+//! A sample of the rows. A solver reads the sample many times before it reads all of `X`. Dense rows are copied; sparse
+//! rows are read where they are, since they are small enough to stay in cache.
 
 use super::dataset::Dataset;
 use crate::elements::Elements;
@@ -46,7 +46,7 @@ impl<'a> Subset<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Interrupted`] by the monitor.
+    /// [`Error::Memory`] if a copy cannot be allocated; [`Error::Interrupted`] by the monitor.
     pub(crate) fn new(
         dataset: &Dataset<'a>,
         rows: Vec<usize>,
@@ -117,7 +117,8 @@ impl<F: Float> Copied<F> {
         Ok(Copied::of(x, dataset, rows))
     }
 
-    /// The rows with these numbers, whose features are `x`; the rest is copied from `dataset`.
+    /// The rows with these numbers. `x` has their features; labels, sample weights and offsets are copied from
+    /// `dataset`.
     pub(crate) fn of<X>(x: Vec<F>, dataset: &Dataset<'_, X>, rows: &[usize]) -> Self {
         let copy = |vector: &Vector<'_>| {
             let mut out = vec![0.0; rows.len()];

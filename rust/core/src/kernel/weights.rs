@@ -12,8 +12,8 @@ const LONG_ROW_BYTES: usize = 4 << 10;
 /// once; small enough for the second-level cache or little more.
 const TILE_BYTES: usize = 512 << 10;
 
-/// Weights and bias of one score. The weights are read in whole SIMD vectors, of which the last has the last `LANES`
-/// weights, with zeros where it overlaps the vector before.
+/// Weights and bias of one score. The weights are read in whole SIMD vectors. The last vector has the last `LANES`
+/// weights, with zeros in the lanes that overlap the vector before.
 pub(crate) struct PaddedWeights<'a, F: Float> {
     pub(super) weights: &'a [F],
     pub(super) bias: F,
@@ -81,8 +81,8 @@ impl<'a, F: Float> PaddedWeights<'a, F> {
         }
     }
 
-    /// Number of rows in a tile of [`TILE_BYTES`]: a multiple of four vectors, which are several cache lines of each
-    /// column where columns are contiguous, or a single vector if four do not fit.
+    /// Number of rows in a tile of [`TILE_BYTES`]: a multiple of four vectors, so that several cache lines of each
+    /// column are read at once where columns are contiguous; a single vector if four do not fit.
     pub(super) fn tile_rows(&self) -> usize {
         let lines = 4 * F::LANES;
         match TILE_BYTES / self.row_bytes() / lines * lines {
@@ -92,8 +92,8 @@ impl<'a, F: Float> PaddedWeights<'a, F> {
     }
 }
 
-/// Adds Σ residual × row over a stripe (up to 256 rows), given as the SIMD vectors of a row, to `sums`, one number per
-/// column. The first lanes of the last vector, those that overlap the vector before, are not added.
+/// Adds `lanes` to `sums`. `lanes` is Σ residual × row over a stripe (up to 256 rows), in SIMD vectors as a row is;
+/// `sums` has one number per column. The first lanes of the last vector overlap the vector before and are not added.
 #[inline(always)]
 pub(super) fn add_lanes<F: Float>(lanes: &[F::Array], sums: &mut [f64]) {
     let fresh = (sums.len() - 1) % F::LANES + 1;

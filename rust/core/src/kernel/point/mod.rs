@@ -1,5 +1,5 @@
-//! Gradient descent with one update per point (row of `X`): each point is predicted by the weights that the update for
-//! the point before it left.
+//! Gradient descent with one update per point (row of `X`): each point is predicted with the weights after the update
+//! for the point before it.
 //!
 //! Updates depend on one another, so they cannot overlap. The time per point is the latency of dot product,
 //! exponential, division and update; rows, labels and the penalty's factor are made ready before. If the weights fit
@@ -25,7 +25,7 @@ use crate::simd::{Level, dispatch};
 use crate::strips::Strips;
 use crate::vector::RowSet;
 
-/// Bytes of a tile (a block of rows) that must be copied: few enough for the first-level cache.
+/// Size in bytes of a tile (a block of rows) if its rows must be copied: small enough for the first-level cache.
 const PACKED_BYTES: usize = 16 << 10;
 /// Weights are stored as `scale · values`. If the scale falls below this, it is multiplied into the values, long before
 /// anything could overflow or underflow.
@@ -59,12 +59,12 @@ pub(crate) struct PointUpdate<'a, F> {
 /// A callback for every update.
 pub(crate) type Recorder<'a, F> = &'a mut dyn FnMut(PointUpdate<'_, F>);
 
-/// Makes the updates w ← (1 − αλ) w − α (ŷ − y) x, b ← b − α (ŷ − y), one point (x, y) after another. α is the learning
-/// rate, λ the strength of the ℓ2 penalty, ŷ the prediction. With K classes the weights and the bias of each class k
-/// change so, by p_k − [y = k] instead of ŷ − y.
+/// Makes the updates w ← (1 − α·l2) w − α (ŷ − y) x, b ← b − α (ŷ − y), one point (x, y) after another. α is the
+/// learning rate, l2 the strength of the ℓ2 penalty, ŷ the prediction. With K classes, the same formulas update the
+/// weights and the bias of each class k, with p_k − [y = k] instead of ŷ − y.
 ///
-/// The weights are stored as `scale · values`. The penalty's factor 1 − αλ multiplies only the scale, so its cost does
-/// not grow with the number of columns.
+/// The weights are stored as `scale · values`. The penalty's factor 1 − α·l2 multiplies only the scale, so its cost
+/// does not grow with the number of columns.
 ///
 /// Source: L. Bottou, "Stochastic gradient descent tricks", *Neural Networks: Tricks of the Trade*, 2nd ed. (2012),
 /// §5.1, doi:10.1007/978-3-642-35289-8_25.
@@ -75,8 +75,8 @@ pub(crate) struct PointDescent<'a, F: Float> {
 }
 
 impl<'a, F: Float> PointDescent<'a, F> {
-    /// Starts from `weights` and `biases`, one for each score, which [`finish`](Self::finish) replaces by the result.
-    /// `rate` is α, `shrinkage` is αλ.
+    /// Starts from `weights` and from `biases`, one bias for each score. Both are updated in place, and hold the result
+    /// after [`finish`](Self::finish). `rate` is α, `shrinkage` is α·l2.
     pub(crate) fn new(
         weights: &'a mut [F],
         biases: &'a mut [F],
@@ -121,7 +121,7 @@ impl<'a, F: Float> PointDescent<'a, F> {
         }
     }
 
-    /// Multiplies the scale into the weights, so that they are the result.
+    /// Multiplies the values by the scale: `weights` then holds the resulting weights.
     pub(crate) fn finish(self) {
         let ScaledIterate {
             values, scaling, ..
@@ -217,8 +217,8 @@ impl<F: Float> ScaledIterate<'_, F> {
         }
     }
 
-    /// The updates of [`ScaledIterate::update_in_memory`]; for one score equal to those of [`ScaledIterate::run`], to
-    /// the last bit.
+    /// Makes the updates of [`ScaledIterate::update_in_memory`]. For one score they equal those of
+    /// [`ScaledIterate::run`] to the last bit.
     #[inline(always)]
     fn run_in_memory<'w, S: Simd, W: Weights<'w, F, S>>(
         &'w mut self,
@@ -252,7 +252,7 @@ impl<F: Float> ScaledIterate<'_, F> {
             output.steps(simd, &z, y, scaling.minus_rate, &mut steps);
             for ((weights, bias), step) in weights.iter_mut().zip(&mut **biases).zip(&mut steps) {
                 weights.add(simd, *step, row);
-                *step *= scaling.factor; // the change of the bias, which is not scaled
+                *step *= scaling.factor; // the change of the bias: biases have no scale
                 *bias += *step;
             }
             if let Some(log) = &mut log {
@@ -285,10 +285,10 @@ impl<F: Float> ScaledIterate<'_, F> {
     }
 }
 
-/// The recorder of updates, with memory for what it is shown.
+/// A recorder, with memory for the numbers of an update that it is given.
 struct Log<'r, F> {
     record: Recorder<'r, F>,
-    /// α·l2, the part of itself that each weight loses.
+    /// α·l2, the part of itself that each weight loses in an update.
     shrinkage: F,
     y_hat: Vec<F>,
     residual: Vec<F>,
@@ -310,7 +310,7 @@ impl<'r, F: Float> Log<'r, F> {
         }
     }
 
-    /// Computes the change of the weights by a point, from the weights before it and the changes of the biases.
+    /// Computes the change of the weights in one update, from the weights before it and the changes of the biases.
     fn change(&mut self, row: &[F], delta_biases: &[F]) {
         let deltas = self.delta_weights.chunks_exact_mut(row.len());
         let before = self.after.chunks_exact(row.len());
@@ -328,9 +328,9 @@ fn unscaled<F: Float>(value: F, scale: f64) -> F {
     F::from_f64(value.to_f64() * scale)
 }
 
-/// The scale of the weights `scale · values`, with the numbers that an update takes from it. Updates of `values` are
-/// divided by the scale; the penalty changes the scale only. The scale is `f64`, because 1 − αλ may round to 1 in
-/// `f32`.
+/// The scale of the weights `scale · values`, and numbers derived from the scale that an update uses. Updates of
+/// `values` are divided by the scale; the penalty changes the scale only. The scale is `f64`, because 1 − α·l2 may
+/// round to 1 in `f32`.
 #[derive(Clone, Copy)]
 struct Scaling<F> {
     rate: f64,
@@ -354,8 +354,8 @@ impl<F: Float> Scaling<F> {
         }
     }
 
-    /// Multiplies the scale by 1 − αλ. If the new scale is too small, negative or NaN, the scale becomes 1 instead, and
-    /// the caller must multiply the values by the returned factor.
+    /// Multiplies the scale by 1 − α·l2. If the new scale is too small, negative or NaN, the scale becomes 1 instead,
+    /// and the caller must multiply the values by the returned factor.
     #[inline(always)]
     fn shrink(&mut self) -> Option<F> {
         if self.shrinkage == 0.0 {
@@ -375,7 +375,7 @@ impl<F: Float> Scaling<F> {
 /// Up to 256 points with their rows and labels.
 struct Tile<'t, F> {
     rows: Strips<'t, F>,
-    /// Which of `rows` belongs to each point.
+    /// For each point, the index of its row in `rows`.
     order: RowSet<'t>,
     /// The row number in `X` of each point.
     points: RowSet<'t>,
@@ -383,7 +383,7 @@ struct Tile<'t, F> {
 }
 
 impl<'t, F: Float> Tile<'t, F> {
-    /// The points from place `first` of the order on, as many as fit into a tile, at least one.
+    /// A tile of the points from position `first` of the order on: as many as fit, at least one.
     fn new(
         points: &Dataset<'t, Matrix<'t>>,
         first: usize,

@@ -1,4 +1,4 @@
-//! From the scores of a point to its predictions, its error, and the steps of its update: for one score, and for K.
+//! Computes a point's predictions, its error and the steps of its update from its scores: one score, or K.
 
 use fearless_simd::prelude::*;
 
@@ -9,7 +9,7 @@ use crate::loss::{Activation, Loss};
 use crate::math;
 use crate::simd::{self, dispatch};
 
-/// `minus_rate · (ŷ − y)` for the prediction ŷ from the score z.
+/// `minus_rate · (ŷ − y)`, where ŷ is the prediction for the score z.
 #[inline(always)]
 pub(super) fn step<F: Float, S: Simd>(
     simd: S,
@@ -24,7 +24,7 @@ pub(super) fn step<F: Float, S: Simd>(
         .as_slice()[0]
 }
 
-/// What is made of a point's scores.
+/// How predictions, error and steps of a point follow from its scores.
 pub(super) enum Output<F> {
     OneScore(Activation),
     Softmax(RowSoftmax<F>),
@@ -38,7 +38,8 @@ impl<F: Float> Output<F> {
         }
     }
 
-    /// Writes `minus_rate · (ŷ − y)` of the scores `z` to `steps`; of classes, `minus_rate · (p_k − [y = k])`.
+    /// Writes `minus_rate · (ŷ − y)` to `steps`, with the prediction ŷ for the score `z`; with K classes,
+    /// `minus_rate · (p_k − [y = k])` for the K scores `z`.
     #[inline(always)]
     pub(super) fn steps<S: Simd>(
         &mut self,
@@ -59,7 +60,8 @@ impl<F: Float> Output<F> {
         }
     }
 
-    /// Writes the predictions of the scores that [`Output::steps`] was given last, and returns the point's error.
+    /// Writes the predictions for the scores `z` to `y_hat`; returns the point's error. `z` must be the scores of the
+    /// last call of [`Output::steps`].
     #[inline(always)]
     pub(super) fn predict<S: Simd>(&self, simd: S, z: &[F], y: F, y_hat: &mut [F]) -> F {
         match self {
@@ -75,14 +77,15 @@ impl<F: Float> Output<F> {
             }
         }
     }
-    /// Writes the residuals y − ŷ of the scores `z` to `out`, as the gradient has them; of classes, `[y = k] − p_k`.
+    /// Writes the residuals y − ŷ for the scores `z` to `out`; with K classes, `[y = k] − p_k`. They are computed as
+    /// the residuals of the gradient are, and have the opposite sign.
     #[inline(always)]
     pub(super) fn residuals<S: Simd>(&mut self, simd: S, z: &[F], y: F, out: &mut [F]) {
         match self {
             Output::OneScore(activation) => {
                 let single = |x: F| F::Single::<S>::splat(simd, x);
                 let sample = activation.sample(single(z[0]), single(y));
-                out[0] = F::ZERO - sample.residual.as_slice()[0]; // a difference of 0 is not −0
+                out[0] = F::ZERO - sample.residual.as_slice()[0]; // 0 − r, not −r, which is −0 for r = 0
             }
             Output::Softmax(softmax) => {
                 softmax.set(simd, z);
@@ -92,7 +95,8 @@ impl<F: Float> Output<F> {
     }
 }
 
-/// The residuals y − ŷ of rows with labels `y` and scores `z`, K in a row for K classes.
+/// The residuals y − ŷ of rows with labels `y` and scores `z`. With K classes, `z` and the residuals have K consecutive
+/// numbers for each row.
 ///
 /// # Errors
 ///

@@ -140,7 +140,7 @@ fn same_bits_of_classes() {
     }
 }
 
-/// Softmax, residuals and error of a row are those of the row in a stripe, whatever the classes.
+/// Softmax, residuals and error of a row equal those of the same row in a stripe, for any number of classes.
 fn as_in_a_stripe<F: Float>() {
     let mut random = Random::new(3);
     let far = [
@@ -225,8 +225,8 @@ fn oracle<F: Float>(data: &Data<F>, shrinkage: f64, step: bool) -> (Vec<f64>, f6
 #[test]
 fn matches_the_textbook() {
     for n in 1..=40 {
-        // αλ, from one that f32 cannot tell from 0 to one that shrinks the weights to nothing in a few updates. With
-        // αλ = 1 they become 0 in every update; beyond 1 they change sign.
+        // α·l2: from 1e-9, which f32 loses in 1 − α·l2, to values that shrink the weights to nothing in a few updates.
+        // With α·l2 = 1 the weights become 0 in every update; beyond 1 they change sign.
         for shrinkage in [0.0, 1e-9, 1e-3, 0.3, 0.999, 1.0, 1.5] {
             let m = 300;
             let data = data::<f64>(m, n);
@@ -252,7 +252,7 @@ fn matches_the_textbook() {
     }
 }
 
-/// A penalty below the precision of `f32`, over so many updates that it shows.
+/// A penalty that `f32` loses in one update has its effect over many updates.
 #[test]
 fn a_small_penalty_adds_up() {
     let (m, shrinkage) = (1 << 20, 2e-8);

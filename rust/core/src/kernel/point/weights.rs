@@ -122,8 +122,8 @@ impl<'w, F: Float, S: Simd> Weights<'w, F, S> for FewInMemory<'w, F> {
     }
 }
 
-/// The sum of all lanes of the partial sums. `vectors` is how many vectors of products were added to them in turn;
-/// partial sums without any are skipped.
+/// The sum of all lanes of the partial sums. `vectors` is the number of vectors of products that were added to the
+/// partial sums in turn; a partial sum to which none was added is skipped.
 #[inline(always)]
 fn sum_chains<F: Float, S: Simd>([a, b, c, d]: [F::Lanes<S>; CHAINS], vectors: usize) -> F {
     F::sum_of_halves::<S>(match vectors {
@@ -142,8 +142,8 @@ fn last_vector<F: Float>(tail: &[F]) -> F::Array {
     last
 }
 
-/// Mask of a row's last `LANES` elements: true for those that the vector before already contains, which are all but the
-/// last `own`.
+/// Mask of a row's last `LANES` elements: false for the last `own` of them, true for the others, which the vector
+/// before already contains.
 #[inline(always)]
 fn taken_lanes<F: Float, S: Simd>(simd: S, own: usize) -> Mask<F, S> {
     let mut fresh = F::ZEROS;
@@ -234,7 +234,7 @@ impl<'w, F: Float, S: Simd, const V: usize> Weights<'w, F, S> for Vectors<'w, F,
     }
 }
 
-/// More SIMD vectors of weights than there are registers, in memory.
+/// Any number of SIMD vectors of weights, in memory.
 pub(super) struct Many<'w, F: Float, S: Simd> {
     whole: &'w mut [F::Array],
     tail: &'w mut [F],

@@ -264,8 +264,8 @@ struct ClassLanes<'l, F> {
 }
 
 impl<F: Float> ClassLanes<'_, F> {
-    /// Adds Σ_i r_ik x_i over the rows x_i of `tile` with residuals r_ik, to the sums of each class k from `to` on. The
-    /// tile's columns are `VECTORS` SIMD vectors.
+    /// Adds Σ_i r_ik x_i over the rows x_i of `tile` with residuals r_ik, to the sums of each class k. The tile's
+    /// columns are `VECTORS` SIMD vectors; their sums are those of the columns from `to` on.
     #[inline(always)]
     fn add<S: Simd, const VECTORS: usize>(
         &mut self,

@@ -1,5 +1,5 @@
 //! Softmax, error and residuals of one row, several classes in a SIMD vector: for descent point by point. The numbers
-//! are those of the row in a stripe, to the bit, as the sum over the classes has the same order.
+//! equal those of the same row in a stripe to the bit, because the sum over the classes has the same order.
 
 use fearless_simd::prelude::*;
 
@@ -86,7 +86,7 @@ impl<F: Float> RowSoftmax<F> {
     }
 }
 
-/// The class of a label, which is its code.
+/// The class of the label `y`: labels are the codes of classes.
 fn class_of<F: Float>(y: F) -> usize {
     y.to_f64() as usize
 }

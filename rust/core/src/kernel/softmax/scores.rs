@@ -19,7 +19,7 @@ use crate::simd::dispatch;
 use crate::sparse::changed;
 use crate::vector::RowSet;
 
-/// Writes the scores of every row, or what `transform` makes of them, to `out`, shape (m, K).
+/// Writes every row's scores, probabilities or slopes, as `transform` says, to `out`, shape (m, K).
 pub(in crate::kernel) fn map_rows<F: Float>(
     x: Features<'_>,
     rows: RowSet<'_>,
@@ -129,7 +129,7 @@ pub(crate) fn slopes(
     let mut by_classes = vec![0.0; by_rows.len()];
     for (k, out) in by_classes.chunks_exact_mut(rows.max(1)).enumerate() {
         for ((out, d), &s) in out.iter_mut().zip(by_rows.chunks_exact(classes)).zip(&s) {
-            // In a row of weight 0, `d` may be NaN, which must not count.
+            // A row of weight 0 must not count: its `d` may be NaN.
             *out = if s == 0.0 { 0.0 } else { d[k] * s };
         }
     }
@@ -137,8 +137,8 @@ pub(crate) fn slopes(
 }
 
 /// The Hessian of Σ s_i E_i with respect to the biases: `Σ_i s_i (diag(p_i) − p_i p_iᵀ)`, with sample weights s_i,
-/// errors E_i and probabilities p_i. Only the lower triangle is filled. `slopes` are those of [`slopes`], whose sums
-/// are the diagonal.
+/// errors E_i and probabilities p_i. Only the lower triangle is filled. `slopes` is the result of [`slopes`]; its
+/// sums over the rows are the diagonal.
 ///
 /// # Errors
 ///

@@ -1,5 +1,5 @@
-//! What the dense and the sparse softmax have in common: the weights of all classes, scratch memory, and a trait for
-//! rows that are multiplied with the weights in blocks that fit the cache (tiles).
+//! Common parts of the dense and the sparse softmax: the weights of all classes, scratch memory, and a trait for rows
+//! that are multiplied with the weights tile by tile (in blocks that fit the cache).
 
 use std::ops::Range;
 
