@@ -89,7 +89,7 @@ impl<'py> Real<'py> {
         .into_py_dict(py)?;
         options.set_item("dtype", numpy::dtype::<F>(py))?;
         let array = numpy(py, "array")?;
-        // A conversion may round to infinity or zero, of which NumPy shall not warn.
+        // A conversion may round to infinity or zero; NumPy must not warn about that.
         let copy = quietly(py, || array.call((&self.array,), Some(&options)))?;
         Ok(Fresh(copy.cast_into()?))
     }
@@ -110,9 +110,9 @@ impl<'py> Real<'py> {
     /// All elements as a slice, if they have the type `F` and are contiguous in C order; else `None`.
     pub(crate) fn contiguous<F: Number>(&self) -> Option<&[F]> {
         let (first, length) = extent::<F>(&self.array)?;
-        // SAFETY: `extent` has found that this many elements of the type lie there, aligned; any bit pattern is one.
-        // The memory is that of the array, which `self` keeps alive. Python code that writes to it in another thread
-        // races with us just as it does with NumPy.
+        // SAFETY: `extent` has found that this many elements of the type lie there, aligned; any bit pattern is a valid
+        // element. The memory is that of the array, which `self` keeps alive. Python code that writes to it in another
+        // thread races with us just as it does with NumPy.
         Some(unsafe { std::slice::from_raw_parts(first, length) })
     }
 }
@@ -132,7 +132,7 @@ pub(crate) struct HeldMatrix {
     shape: (usize, usize),
 }
 
-/// How the elements of an array lie in its memory, which whatever has the layout keeps alive.
+/// How the elements of an array lie in its memory. The owner of the layout keeps that memory alive.
 struct Layout {
     kind: Kind,
     /// The element with the lowest address.
@@ -188,7 +188,8 @@ impl<'py> View<'py> {
         View::in_place(&copy)?.ok_or_else(|| outside(argument))
     }
 
-    /// `None` if element type, byte order, alignment or strides are such that Rust cannot read the array in place.
+    /// A view of the array itself; `None` if Rust cannot read it in place because of its element type, byte order,
+    /// alignment or strides.
     fn in_place(array: &Real<'py>) -> PyResult<Option<Self>> {
         let dtype = array.array.dtype();
         let (kind, align) = match (dtype.kind(), dtype.itemsize()) {
@@ -343,9 +344,9 @@ impl Layout {
         // SAFETY: `in_place` has checked that the memory is aligned for this type, of native byte order, and that the
         // span neither wraps around nor exceeds isize::MAX bytes; every element type is valid in any bit pattern (bools
         // are read as bytes). Both ends of the span are elements of the array, hence of the one allocation it is a view
-        // of, and the array that `View` and `HeldMatrix` have beside the layout keeps that alive. Python code that
-        // writes to the array in another thread meanwhile races with us just as it does with NumPy, which releases the
-        // GIL the same way; we never write here.
+        // of. `View` and `HeldMatrix` have the array beside the layout, and so keep the allocation alive. Python code
+        // that writes to the array in another thread meanwhile races with us just as it does with NumPy, which releases
+        // the GIL the same way; we never write here.
         unsafe { std::slice::from_raw_parts(self.lowest.cast(), self.span) }
     }
 
@@ -505,13 +506,15 @@ impl<'py, F: Number> Target<'py, F> {
             || end(self.first, self.length) <= read as usize;
         if apart {
             // SAFETY: `extent` has found that this many elements of the type lie there, aligned; any bit pattern is
-            // one. The memory is shared with `source` at no address, `new` has found it writeable, and the exclusive
-            // borrow keeps us from a second slice. Other Python threads race with us just as they do with NumPy.
+            // a valid element. `source` shares no address of this memory, `new` has found it writeable, and the
+            // exclusive borrow keeps us from a second slice. Other Python threads race with us just as they do with
+            // NumPy.
             let out = unsafe { std::slice::from_raw_parts_mut(self.first, self.length) };
             return Some(Overlap::None(source.contiguous()?, out));
         }
         if read == self.first {
-            // SAFETY: as above, and nothing refers to the same memory as `source`: that is read through this slice too.
+            // SAFETY: as above, except that `source` is the same memory. No slice of `source` is made: its elements
+            // are read through this slice.
             let out = unsafe { std::slice::from_raw_parts_mut(self.first, self.length) };
             return Some(Overlap::Same(out));
         }
@@ -535,9 +538,9 @@ impl<'py, F: Number> Fresh<'py, F> {
 
     /// The elements.
     pub(crate) fn slice(&mut self) -> PyResult<&mut [F]> {
-        // SAFETY: `empty` and `Real::copy` let NumPy allocate the array, of which any bit pattern is a number,
-        // and `into_array` gives up this object: until then nobody else refers to its memory, and the exclusive borrow
-        // keeps us from doing so twice.
+        // SAFETY: `empty` and `Real::copy` let NumPy allocate the array; any bit pattern of an element is a number.
+        // `into_array` gives up this object. Until then nobody else refers to its memory, and the exclusive borrow
+        // keeps us from a second slice.
         Ok(unsafe { self.0.as_slice_mut() }?)
     }
 
@@ -552,7 +555,7 @@ pub(crate) fn pack<F: Element>(py: Python<'_>, values: Vec<F>) -> Bound<'_, PyAr
     PyArray1::from_vec(py, values)
 }
 
-/// Runs `convert` without NumPy's floating-point warnings.
+/// Runs `convert` with NumPy's floating-point warnings switched off.
 fn quietly<T>(py: Python<'_>, convert: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
     let state = numpy(py, "errstate")?.call((), Some(&[("all", "ignore")].into_py_dict(py)?))?;
     state.call_method0("__enter__")?;

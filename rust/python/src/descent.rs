@@ -153,7 +153,7 @@ impl<'py> Run<'_, 'py> {
     }
 }
 
-/// The weights and biases at the end of each epoch, one epoch behind the other.
+/// The weights and biases at the end of each epoch, one epoch after another.
 #[derive(Default)]
 struct Path<F> {
     weights: Vec<F>,
@@ -161,7 +161,7 @@ struct Path<F> {
 }
 
 impl<F: Number> Path<F> {
-    /// Adds those of an epoch; whether there was memory for them.
+    /// Adds the weights and biases of an epoch; returns whether there was memory for them.
     fn push(&mut self, weights: &[F], biases: &[F]) -> bool {
         let room = self
             .weights
@@ -184,7 +184,7 @@ impl<F: Number> Path<F> {
     }
 }
 
-/// Lets Ctrl-C through, calls the callback, and keeps the path if it is asked for.
+/// Lets Ctrl-C through, calls the callback, and keeps the path if `keeps_path` says so.
 struct Watch<F> {
     monitor: PythonMonitor,
     keeps_path: Py<PyAny>,

@@ -1,4 +1,5 @@
-//! Rows that are not arrays in memory, and the log of a fit, as Python gives them; and what such rows answer.
+//! Rows that are not arrays in memory, reached through functions of Python; the log of a fit; and `answer`, by which
+//! such rows answer a request.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -15,22 +16,23 @@ use crate::formulas::{GivenRows, OfRows};
 use crate::monitor::run;
 use crate::value_error;
 
-/// Rows as Python gives them: a function, whether it is asked instead of read, n, whether the rows are of `f32`, and a
-/// log or None.
+/// Rows as Python gives them: a function, whether the function is asked requests instead of reading rows, n, whether
+/// the rows are of `f32`, and a log or None.
 ///
-/// `function(first, count)` reads rows, shape (count, n), which are not changed before the next call. `function(request)` asks all rows, and returns their answers
-/// in the order of the rows, each made by [`answer`]. The log has `recall(request)`, which returns an answer or None,
+/// A function that reads is called as `function(first, count)` and returns rows, shape (count, n), which nobody changes
+/// before the next call. A function that is asked is called as `function(request)` and returns the answers of all rows,
+/// each made by [`answer`], in the order of the rows. The log has `recall(request)`, which returns an answer or None,
 /// and `record(request, answer)`.
 pub(crate) type GivenDistant = (Py<PyAny>, bool, usize, bool, Option<Py<PyAny>>);
 
-/// Rows on disk or on other machines.
+/// Rows on disk or on other machines, which a function of Python reads or asks.
 pub(crate) struct InPython {
     function: Py<PyAny>,
     is_asked: bool,
     pub(crate) columns: usize,
     pub(crate) is_single: bool,
     log: Option<Py<PyAny>>,
-    /// What Python raised.
+    /// The exception that a function of Python has raised.
     raised: Mutex<Option<PyErr>>,
 }
 
@@ -46,13 +48,13 @@ impl InPython {
         }
     }
 
-    /// What Python raised, once.
+    /// Takes the exception that a function of Python has raised: later calls return `None`.
     pub(crate) fn raised(&self) -> Option<PyErr> {
         let mut raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
         raised.take()
     }
 
-    /// Calls `work` with the GIL, and keeps what it raises.
+    /// Calls `work` with the GIL. If `work` raises, keeps the exception and returns [`Error::Interrupted`].
     fn with_gil<T>(&self, work: impl FnOnce(Python<'_>) -> PyResult<T>) -> Result<T, Error> {
         Python::attach(work).map_err(|error| {
             *self.raised.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
@@ -131,8 +133,8 @@ impl Log for Recording<'_> {
     }
 }
 
-/// The answer of some consecutive rows to a request, as bytes. The first of the rows has the number `first` among all
-/// rows: a multiple of `UNIT`.
+/// The answer of some consecutive rows to a request, as bytes. `first` is the number of the first of these rows among
+/// all rows, a multiple of `UNIT`.
 #[pyfunction]
 pub(crate) fn answer<'py>(
     request: &[u8],

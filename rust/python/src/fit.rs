@@ -1,4 +1,4 @@
-//! The optimum.
+//! `fit` and `fit_many`: unpack the options, call the core and the callback, and pack each optimum as a dict.
 
 use std::ops::ControlFlow;
 
@@ -19,10 +19,11 @@ use crate::monitor::PythonMonitor;
 use crate::parameters::{GivenStart, pack_parameters, unpack_start};
 use crate::value_error;
 
-/// Elements up to which one thread does all of the work: counting processors would take longer.
+/// A fit of up to this many stored elements of X uses one thread unless told otherwise: counting processors would take
+/// longer.
 const ONE_THREAD: usize = 1 << 15;
 
-/// The options of `gradstep.fit`, in its order.
+/// The options of `gradstep.fit`, in the order of its parameters.
 type GivenOptions<'py> = (
     (f64, f64), // l1, l2
     GivenColumns<'py>,
@@ -36,10 +37,10 @@ type GivenOptions<'py> = (
     Option<usize>,
 );
 
-/// Penalty factors, prior, lower and upper bounds: a number for each column.
+/// Penalty factors, prior, lower and upper bounds: each an array of one number per column, or None.
 type GivenColumns<'py> = [Option<Array<'py>>; 4];
 
-/// The options of a fit with so many columns, and how many threads there may be.
+/// Returns the core's options of a fit of `columns` columns, and the requested number of threads.
 fn unpack(given: GivenOptions<'_>, columns: usize) -> PyResult<(FitOptions, Option<usize>)> {
     let ((l1, l2), own, firth, fit_bias, solver, gap_tol, tol, certify, max_passes, n_threads) =
         given;
@@ -75,7 +76,8 @@ fn unpack_columns([factors, prior, lower, upper]: &GivenColumns<'_>) -> PyResult
     })
 }
 
-/// A dict of what `gradstep.Optimum` holds; its parts as plain tuples, and the reason to stop as its word.
+/// Fits, and returns a dict with the fields of `gradstep.Optimum`. Fields that have fields of their own are plain
+/// tuples; the stop reason is a word.
 #[pyfunction]
 pub(crate) fn fit<'py>(
     x: &Bound<'py, PyAny>,
@@ -124,7 +126,7 @@ pub(crate) fn fit<'py>(
     }
 }
 
-/// What one of several fits over one X has of its own: labels, what its rows have, options and a start.
+/// One of several fits over the same X: its labels, its sample weights and offsets, its options and its start.
 type GivenFit<'py> = (
     Array<'py>,
     GivenRows<'py>,
@@ -132,8 +134,8 @@ type GivenFit<'py> = (
     GivenStart<'py>,
 );
 
-/// What [`fit`] returns, for each of several fits, whose evaluations read X together. The arguments of a ValueError about
-/// one of them are its message and the place of the fit.
+/// Runs several fits over the same X, whose evaluations read X together; returns the dict of [`fit`] for each. A
+/// ValueError about one of the fits has two arguments: a message and the index of the fit.
 #[pyfunction]
 pub(crate) fn fit_many<'py>(
     x: &Bound<'py, PyAny>,
@@ -198,7 +200,7 @@ fn fit_each<'py, F: Number>(
     packed.collect()
 }
 
-/// The arguments of a fit; X has type `X`.
+/// The arguments of a fit. `X` is the type of its rows: arrays, or rows that Python reads or asks.
 struct Arguments<'a, 'py, X> {
     x: &'a X,
     y: &'a View<'py>,
@@ -259,7 +261,7 @@ impl<'py> Arguments<'_, 'py, InPython> {
     }
 }
 
-/// Shows iterations to the callback, in the type that the weights are returned in.
+/// Calls the callback with each iteration; weights have the type in which the fit returns them.
 struct Watched {
     monitor: PythonMonitor,
     single: bool,
@@ -279,7 +281,7 @@ impl FitObserver for Watched {
     }
 }
 
-/// What `gradstep.Iteration` holds.
+/// A tuple of the fields of `gradstep.Iteration`.
 fn pack_iteration<'py>(
     py: Python<'py>,
     iteration: &Iteration<'_>,
@@ -301,7 +303,7 @@ fn pack_iteration<'py>(
         .into_pyobject(py)
 }
 
-/// Weights and biases, rounded to `f32` where they are to be `single`.
+/// Weights and biases for Python, rounded to `f32` if `single`.
 fn pack_rounded<'py>(
     py: Python<'py>,
     (weights, biases): (&[f64], &[f64]),
@@ -344,7 +346,7 @@ fn pack_optimum(
     Ok(found)
 }
 
-/// A tuple of what `gradstep.Alias` holds.
+/// A tuple with one element per alias: a tuple of the fields of `gradstep.Alias`.
 fn pack_aliased(py: Python<'_>, aliased: Vec<Alias>) -> PyResult<Bound<'_, PyTuple>> {
     let all = aliased.into_iter().map(|alias| {
         let columns = PyTuple::new(py, alias.columns)?;
@@ -354,7 +356,7 @@ fn pack_aliased(py: Python<'_>, aliased: Vec<Alias>) -> PyResult<Bound<'_, PyTup
     PyTuple::new(py, all.collect::<PyResult<Vec<_>>>()?)
 }
 
-/// A structured array, one record per iteration.
+/// The history as a structured array, one record per iteration.
 fn pack_history<'py>(py: Python<'py>, history: &[Record]) -> PyResult<Bound<'py, PyAny>> {
     static DTYPE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let dtype = DTYPE.get_or_try_init(py, || {
@@ -365,7 +367,7 @@ fn pack_history<'py>(py: Python<'py>, history: &[Record]) -> PyResult<Bound<'py,
         types.append(("rows", numpy::dtype::<i64>(py)))?;
         numpy(py, "dtype")?.call1((types,)).map(Bound::unbind)
     })?;
-    // All fields are of eight bytes, without gaps. One call, for a small fit takes no longer than several.
+    // All fields have eight bytes, without gaps. NumPy is called once only: several calls take as long as a small fit.
     let mut bytes = Vec::with_capacity(48 * history.len());
     for record in history {
         for value in [

@@ -202,10 +202,10 @@ impl<'py> Arguments<'py> {
     }
 }
 
-/// Sample weights and offsets, a number for each row, as a fit and a descent are given them.
+/// Sample weights and offsets of a fit or a descent as Python gives them: one number per row, or None.
 pub(crate) type GivenRows<'py> = [Option<Array<'py>>; 2];
 
-/// Sample weights and offsets.
+/// Sample weights and offsets, checked for their dimensions.
 pub(crate) struct OfRows<'py> {
     sample_weight: Option<View<'py>>,
     offset: Option<Real<'py>>,

@@ -1,4 +1,5 @@
-//! While the core runs without the GIL: lets Python handle signals such as Ctrl-C, and calls the user's callback.
+//! Monitors for the core while it runs without the GIL: they let Python handle signals such as Ctrl-C, and call the
+//! user's callback.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -85,7 +86,8 @@ impl PythonMonitor {
         self.callback.is_some()
     }
 
-    /// Calls the callback, if there is one, with these arguments. Returns `Break` if it returns True or raises.
+    /// Calls the callback, if there is one, with these arguments. Returns `Break` if the callback returns True or
+    /// raises.
     pub(crate) fn call(
         &mut self,
         arguments: impl for<'py> FnOnce(Python<'py>) -> PyResult<Bound<'py, PyTuple>>,
@@ -103,13 +105,14 @@ impl PythonMonitor {
         }
     }
 
-    /// Asks a function of Python, of one number, for True or False. Returns `Break` if it raises.
+    /// Calls a function of Python with `number`, and returns its answer, True or False; `Break` if the function raises.
     pub(crate) fn ask(&mut self, function: &Py<PyAny>, number: usize) -> ControlFlow<(), bool> {
         let answer = Python::attach(|py| function.bind(py).call1((number,))?.extract::<bool>());
         self.answer(answer)
     }
 
-    /// The answer of a function of Python, whose exception is kept for [`PythonMonitor::finish`].
+    /// The answer of a function of Python; `Break` if it has raised. The exception is kept for
+    /// [`PythonMonitor::finish`].
     fn answer(&mut self, answer: PyResult<bool>) -> ControlFlow<(), bool> {
         match answer {
             Ok(answer) => ControlFlow::Continue(answer),
@@ -120,11 +123,11 @@ impl PythonMonitor {
         }
     }
 
-    /// The result, or the exception to raise in Python. An exception of the callback or a signal handler comes first.
+    /// The result, or the exception to raise in Python.
     ///
     /// # Errors
     ///
-    /// That exception, or the one for the core's error.
+    /// The exception of the callback or of a signal handler, else the one for the core's error.
     pub(crate) fn finish<T>(self, result: Result<T, Error>) -> PyResult<T> {
         match (result, self.signals) {
             (Err(error), signals) => Err(signals.exception(error)),

@@ -63,7 +63,7 @@ pub(crate) type GivenStart<'py> = (Option<Array<'py>>, Option<Bound<'py, PyAny>>
 
 /// # Errors
 ///
-/// ValueError as of [`weights_of`] and [`biases`].
+/// The ValueErrors of [`weights_of`] and [`biases`].
 pub(crate) fn unpack_start((weights, bias): GivenStart<'_>) -> PyResult<Start> {
     let weights = weights.as_ref().map(weights_of).transpose()?;
     let rows = weights.as_ref().and_then(rows_of);
@@ -101,8 +101,8 @@ fn rows_of(weights: &Real<'_>) -> Option<usize> {
     }
 }
 
-/// One bias per class, from an array, or from a number that is used for all classes. If it is not known how many classes
-/// there are, a number gives one bias, and an array may have any length.
+/// One bias per class, from an array, or from a number that is used for all classes. If `classes` is `None`, the number
+/// of classes is not known: a number then gives one bias, and an array may have any length.
 ///
 /// # Errors
 ///
@@ -124,7 +124,7 @@ fn biases(bias: &Bound<'_, PyAny>, classes: Option<usize>) -> PyResult<Vec<f64>>
     biases.to_vec::<f64>()
 }
 
-/// One score is none of several classes.
+/// The number of classes: K for K scores, `None` for one score.
 pub(crate) fn classes_of(scores: usize) -> Option<usize> {
     (scores > 1).then_some(scores)
 }
