@@ -48,7 +48,7 @@ impl InPython {
         }
     }
 
-    /// Takes the exception that a function of Python has raised: later calls return `None`.
+    /// Takes the exception that a function of Python has raised, so that it is returned once only.
     pub(crate) fn raised(&self) -> Option<PyErr> {
         let mut raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
         raised.take()

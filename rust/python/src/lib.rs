@@ -1,7 +1,7 @@
 //! The Python module `gradstep._native`: unpacks arguments, releases the GIL, calls `gradstep_core`, and packs results.
 //!
-//! Its functions take all arguments by position. The Python package calls them; it has checked the types of the
-//! arguments, and has their names, defaults and documentation.
+//! The functions of the module take all arguments by position. Only the Python package calls them. It checks the types
+//! of the arguments, and has the public functions, with the names, defaults and documentation of their arguments.
 
 #[expect(unsafe_code, reason = "NumPy's memory as slices")]
 mod arrays;

@@ -127,7 +127,8 @@ impl PythonMonitor {
     ///
     /// # Errors
     ///
-    /// The exception of the callback or of a signal handler, else the one for the core's error.
+    /// The exception for the core's error. If the core was interrupted, or has a result, it is the exception that the
+    /// callback or a signal handler has raised.
     pub(crate) fn finish<T>(self, result: Result<T, Error>) -> PyResult<T> {
         match (result, self.signals) {
             (Err(error), signals) => Err(signals.exception(error)),

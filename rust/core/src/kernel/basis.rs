@@ -393,7 +393,7 @@ impl Basis {
     }
 
     /// Writes |x_j| + Σ_k |t_jk| · out_k to `out` for each column j. For a gradient x with respect to w̃, this bounds
-    /// the magnitudes of the terms that were subtracted from one another in x_j; rounding error bounds are made from it.
+    /// the magnitudes of the terms that were subtracted from one another in x_j; rounding error bounds follow.
     pub(crate) fn magnitudes(&self, x: &[f64], out: &mut [f64]) {
         for (out, x) in out.iter_mut().zip(x) {
             *out = x.abs();

@@ -37,7 +37,7 @@ const LANES: usize = 8;
 /// of Σ s_i E_i with respect to (w, b), E_i being the cross-entropy of row i.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Gram {
-    /// The number of rows and columns, n + 1; those of the bias are last.
+    /// The number of rows and of columns, n + 1; the last row and the last column belong to the bias.
     pub order: usize,
     /// The elements, row by row; only the lower triangle is filled.
     pub lower: Vec<f64>,
@@ -430,8 +430,8 @@ impl GramPass<'_> {
         }
     }
 
-    /// Fills `scratch.groups` with those columns of `[X 1]` that belong to the band's rows of the Gram matrix, times
-    /// `d`.
+    /// Fills `scratch.groups` with columns of `[X 1]` times `d`: one column for each of the band's rows of the Gram
+    /// matrix.
     #[inline(always)]
     fn load_groups(&self, band: &Band, rows: Range<usize>, scratch: &mut GramScratch) {
         let GramScratch { panels, groups, .. } = scratch;

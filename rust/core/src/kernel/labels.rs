@@ -19,7 +19,7 @@ pub(crate) struct Labels {
     pub weights: Vec<f64>,
     /// The smallest positive s_i.
     pub smallest_weight: f64,
-    /// Whether every label is a class, so that none lies strictly between 0 and 1.
+    /// Whether every label is a class: no label lies strictly between 0 and 1.
     pub are_classes: bool,
     /// Whether all labels are of the same class.
     pub are_equal: bool,
@@ -29,7 +29,7 @@ pub(crate) struct Labels {
 ///
 /// # Errors
 ///
-/// [`Error::NoSample`] if a class from 0 to the largest has no sample weight; the errors of [`binary_labels`].
+/// [`Error::NoSample`] if a class from 0 to the largest has no sample weight; also the errors of [`binary_labels`].
 pub(crate) fn labels(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Labels, Error> {
     match binary_labels(dataset, job) {
         Ok(labels) => Ok(labels),

@@ -11,8 +11,8 @@ use crate::error::Error;
 use crate::linalg::{dot, norm};
 use crate::reduce::{Job, Largest};
 
-/// Numbers that bound ‖L⁻¹ u‖ from above, where L is the Cholesky factor of the scaled Hessian of the free parameters,
-/// those that may change. Columns are transformed by `basis` and have their means subtracted.
+/// Numbers that bound ‖L⁻¹ u‖ from above, where L is the Cholesky factor of the scaled Hessian of the free parameters
+/// (the parameters that may change). Columns are transformed by `basis` and have their means subtracted.
 #[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct Metric {
     pub basis: Arc<Basis>,

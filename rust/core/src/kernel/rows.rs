@@ -188,8 +188,8 @@ pub(super) fn taken_lanes<F: Float, S: Simd>(simd: S, columns: usize) -> Mask<F,
     F::Lanes::<S>::load_array(simd, taken).simd_eq(F::ONE)
 }
 
-/// The last `LANES` columns of a row, with zeros for those already taken by the vectors before. Their padded weights
-/// are 0, and ∞ × 0 would give NaN.
+/// The last `LANES` columns of a row, with zeros for the columns that the vector before already contains. The padded
+/// weights of these columns are 0, and ∞ × 0 would give NaN.
 #[inline(always)]
 pub(super) fn last_lanes<F: Float, S: Simd>(simd: S, row: &[F], taken: Mask<F, S>) -> F::Lanes<S> {
     let x = F::Lanes::<S>::from_slice(simd, &row[row.len() - F::LANES..]);

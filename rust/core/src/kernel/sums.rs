@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::reduce::Sum;
 
-/// Sums over rows i with sample weights s_i (1 if none are given). Residuals include s_i; there are K of them per row,
-/// one for each score.
+/// Sums over rows i with sample weights s_i (1 if none are given). A row has K residuals, one for each score; each
+/// residual is multiplied by s_i.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Sums {
     /// Σ s_i, the total weight.

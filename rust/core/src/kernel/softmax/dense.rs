@@ -3,7 +3,7 @@
 //!
 //! For scores, a SIMD vector holds one column of several rows: some columns of the tile (a panel) are transposed into
 //! the first-level cache. For gradients, a vector holds several columns of one row, read in place. Both are small
-//! matrix products whose sums stay in registers. How many classes and vectors such a product takes does not change the
+//! matrix products whose sums stay in registers. The number of classes and of vectors of a product does not change the
 //! result.
 
 use std::ops::Range;
