@@ -1,6 +1,6 @@
 //! The Python module `gradstep._native`: unpacks arguments, releases the GIL, calls `gradstep_core`, and packs results.
 //!
-//! The functions of the module take all arguments by position. Only the Python package calls them. It checks the types
+//! The functions of the module take all arguments by position. The Python package calls them. It checks the types
 //! of the arguments, and has the public functions, with the names, defaults and documentation of their arguments.
 
 #[expect(unsafe_code, reason = "NumPy's memory as slices")]
