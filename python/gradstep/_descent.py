@@ -21,15 +21,15 @@ from gradstep._options import count, flag, number, observer, optional_count, opt
 
 Callback: TypeAlias = Callable[[int, float, Array, Any], bool | None]
 LARGEST_RECORD = 2**30
-"""Bytes of a trace or a path."""
+"""The most bytes of a trace or a path."""
 SMALL_PATH = 2**20
-"""Bytes of a path that is kept without being asked for."""
+"""The most bytes of a path that is kept by default, with ``path=None``."""
 RISE = 1e-6
-"""Part of a loss by which another one is larger, and not only by its rounding."""
+"""Relative tolerance: a loss that is larger than another by a smaller part may be so by rounding alone."""
 Penalty: TypeAlias = tuple[float, float, bool]
 Options: TypeAlias = tuple[float | None, int, int | None, int | None, str, str, Penalty, float, int | None, bool]
-"""The options of a `Trainer`, in its order. `shuffle` and `seed` are one: the seed, or None without shuffling. l1, l2
-and `fit_bias` are one, too."""
+"""The options of a `Trainer` as native code takes them, in the order of `Trainer`. The learning rate "auto" is None. A
+single item stands for `shuffle` and `seed`: the seed, or None without shuffling. Another has l1, l2 and `fit_bias`."""
 
 
 @documented_fields
@@ -88,8 +88,8 @@ class Descent(Fitted):
     start_loss : float
         The mean cross-entropy there, or the fraction misclassified, as in `history`.
     path : Parameters or None
-        Those at the end of each epoch: weights of shape (n_epochs, n) and biases of shape (n_epochs,), or (n_epochs, K,
-        n) and (n_epochs, K). See `Trainer` for when they are kept.
+        The weights and biases at the end of each epoch: shapes (n_epochs, n) and (n_epochs,), or (n_epochs, K, n) and
+        (n_epochs, K). See `Trainer` for when they are kept.
     feature_names : tuple of str or None
         The columns of the frame that was fitted; None if `X` was no frame. Predictions refuse a frame with others.
 
@@ -131,9 +131,9 @@ class Descent(Fitted):
     def rose_in(self) -> int | None:
         """The first epoch, counted from 0, with a loss larger by more than a millionth than that of the epoch before.
 
-        The first epoch is compared with the start. Mostly the learning rate is too large where there is such an epoch;
-        with a penalty, the loss alone may also rise where it is added. None if there is none. A perceptron's rows
-        misclassified go up and down anyway: None.
+        None if there is no such epoch. The first epoch is compared with the start. A rise mostly means that the
+        learning rate is too large; with a penalty, the loss alone may also rise while the loss plus the penalty falls.
+        Of a perceptron always None, since its fraction of misclassified rows goes up and down anyway.
         """
         if self.activation == "step":
             return None
@@ -389,7 +389,7 @@ class Trainer:
         if self.shuffle and self.seed is None:
             trainer = replace(self, seed=int.from_bytes(os.urandom(8)))
         keeps_path = partial(self._keeps_path, matrix, callback is None and not self.tol)
-        keeps_path(1)  # refuses what is too large whatever the labels are, before these are read
+        keeps_path(1)  # with one score per row, the least: refuses what is too large for any labels, before native code
         try:
             found = _native.descend(trainer._options(), matrix, labels, of_rows, start, watch, keeps_path)
         except ValueError as error:
@@ -422,10 +422,10 @@ class Trainer:
                 raise ValueError(f"{name} must be {needed!r} with learning_rate='auto', got {got!r}")
 
     def _keeps_path(self, X: Array | Parts, is_certain: bool, scores: int) -> bool:
-        """Whether a descent on `X` with so many scores of a row keeps its path.
+        """Whether a descent on `X` keeps its path; `scores` is the number of scores of a row.
 
-        A trace or path that is too large is refused, but only where all epochs are certain to come. Of other shapes of
-        `X` than (m, n) native code speaks.
+        Raises a MemoryError for a trace or path that is too large, but only if all epochs are certain to be run. An `X`
+        of another shape than (m, n), or without rows, is refused later, by native code.
         """
         shape, dtype = (X[1], X[2].dtype) if isinstance(X, tuple) else (X.shape, X.dtype)
         if len(shape) != 2 or not shape[0]:
@@ -434,8 +434,8 @@ class Trainer:
         rows = min(self.batch_size or m, m)
         updates = self.epochs * -(-m // rows)
         number = 4 if dtype.kind == "f" and dtype.itemsize == 4 else 8
-        # Of each update: epoch and error, the change and the new value of each weight and bias; of each of its rows its
-        # number, label, scores, predictions and residuals.
+        # An update takes its epoch and error, the change and the new value of each weight and bias, and for each of its
+        # rows the row's number, label, scores, predictions and residuals.
         of_trace = updates * (16 + 2 * number * scores * (n + 1) + rows * (8 + number * (1 + 3 * scores)))
         of_path = self.epochs * number * scores * (n + 1)
         if is_certain and self.trace:

@@ -40,7 +40,7 @@ class Explanation(Result):
         Its label.
     weights : ndarray, shape (n,); of K classes (K, n)
         The weights before the update.
-    bias : float; of K classes ndarray of shape (K,), as all fields below are that are a float, but for the error
+    bias : float; of K classes ndarray of shape (K,), as are `z`, `y_hat`, `residual`, `delta_bias` and `new_bias`
         The bias before the update.
     learning_rate : float
         The learning rate α.
@@ -125,7 +125,7 @@ class _Written:
         y, y_hat, z = write(update.y), write(update.y_hat), write(update.z)
         error, filled = r"-y \ln \hat y - (1 - y) \ln (1 - \hat y)", rf"-{y} \cdot \ln {y_hat}"
         filled += rf" - (1 - {y}) \cdot \ln (1 - {y_hat})"
-        if y_hat in ("0", "1"):  # six digits leave nothing of ŷ or of 1 - ŷ, whose logarithm is needed
+        if y_hat in ("0", "1"):  # ŷ or 1 - ŷ is 0 once ŷ is rounded to six digits, and 0 has no logarithm
             error, filled = r"\max(z, 0) - y z + \ln (1 + e^{-|z|})", rf"\max({z}, 0) - {y} \cdot {factor(update.z)}"
             filled += rf" + \ln (1 + e^{{-|{z}|}})"
         return [
@@ -160,7 +160,7 @@ class _Written:
         total = " + ".join(_few(powers))
         p_y = write(float(update.y_hat[label]))
         error, filled = rf"-\ln p_{{{label}}}", rf"-\ln {p_y}"
-        if p_y in ("0", "1"):  # six digits leave nothing of p_y or of 1 - p_y
+        if p_y in ("0", "1"):  # p_y or 1 - p_y is 0 once p_y is rounded to six digits
             error, filled = rf"\ln \sum_l e^{{z_l}} - z_{{{label}}}", rf"\ln ({total}) - {factor(z[label])}"
         target = np.arange(classes) == label
         return [

@@ -23,7 +23,7 @@ Second derivatives then change by a factor of at most e^0.5, and the next step w
 """
 
 FAR = 1.0
-"""Newton's method towards the profile is started only from points whose log-likelihood is at most this below it."""
+"""Newton's method towards the profile goes on only from points that are at most this below the profile."""
 
 CLOSE = 1e-9
 """Relative tolerance for the ends of profile intervals."""
@@ -32,7 +32,7 @@ MOST_STEPS = 100
 """The most steps along the profile, or towards it, in the search for an end of an interval."""
 
 MOST_CLIMBED = 30
-"""The most steps with halving towards a point of the profile."""
+"""The most steps of Newton's method with halving, towards a point of the profile."""
 
 
 class Basis(NamedTuple):
@@ -76,11 +76,11 @@ class Expansion(NamedTuple):
     gradient: Numbers
     information: Numbers
     bound: Numbers | None = None
-    """A positive definite upper bound of `information`, if that need not be positive definite itself."""
+    """A positive definite upper bound of `information`; None where it is not needed."""
 
     def solve(self, free: Numbers, others: Numbers) -> tuple[Numbers, bool]:
-        """The inverse of the information within the span of `free`, times `others`; and whether it is of the bound,
-        since the information is not positive definite there."""
+        """`others` times the inverse of the information within the span of `free`; and whether `bound` was inverted
+        instead, because the information is not positive definite there."""
         within = free.T @ self.information @ free
         if self.bound is not None and not _is_definite(within):
             return free @ np.linalg.solve(free.T @ self.bound @ free, free.T @ others), True
@@ -180,11 +180,11 @@ class Likelihood:
         return np.kron(np.eye(self.scores), self.basis.transform())
 
     def objective(self, at: Numbers) -> Expansion:
-        """What is maximised: the log-likelihood itself."""
+        """The expansion at these coefficients of the function to maximise: here, of the log-likelihood itself."""
         return self.expand(at)
 
     def maximum(self, at: Numbers) -> tuple[Numbers, Expansion]:
-        """The coefficients of the maximum near `at`, by Newton's method, and what is maximised there."""
+        """The coefficients of the maximum near `at`, by Newton's method, and the `objective` there."""
         found = self.objective(at)
         for _ in range(10):
             step = np.linalg.solve(found.information, found.gradient)
@@ -231,9 +231,10 @@ class Likelihood:
         return self._searched(best, top, along, root)
 
     def _searched(self, best: Numbers, top: Expansion, along: Numbers, root: float) -> float:
-        """What `profile_bound` finds, more slowly and from farther: by bisection and secants of the deviance's root.
+        """Finds the same as `profile_bound`, by bisection and secants of the deviance's root.
 
-        Each point of the profile is found from the one before it, as far as Newton's method with halved steps leads.
+        It is slower, but needs no good start: each point of the profile is found by Newton's method with halved steps,
+        from a point before it, as far as that leads.
         """
         sign, wanted = math.copysign(1.0, root), abs(root)
         free = np.linalg.qr(along[:, None], mode="complete")[0][:, 1:]
@@ -288,7 +289,7 @@ class Likelihood:
         return None if here is None else (at, here.value)
 
     def _tried(self, at: Numbers) -> Expansion | None:
-        """What is maximised, expanded; None where the information is singular or numbers are not finite."""
+        """The `objective`; None where the information is singular or numbers are not finite."""
         try:
             found = self.objective(at)
         except np.linalg.LinAlgError:
@@ -361,14 +362,14 @@ class Likelihood:
 
 
 class PenalisedLikelihood(Likelihood):
-    """The likelihood of two classes, and Firth's, whose logarithm is larger by ln det(I) / 2 with the information I.
+    """Firth's penalised log-likelihood of two classes: Σ s_i ln p_i + ln det(I) / 2, with the information I.
 
     Firth, 1993, doi:10.1093/biomet/80.1.27; Heinze and Schemper, 2002, doi:10.1002/sim.1047. The determinant is always
     that of all coefficients, also where some of them are fixed, as in R's logistf.
     """
 
     def objective(self, at: Numbers) -> Expansion:
-        """Firth's; its -Hessian has a lower and an upper bound that is a sum over the rows, as in the core."""
+        """Firth's penalised log-likelihood, with its exact -Hessian and an upper bound of that, a sum over the rows."""
         value, gradient, information, _ = self.expand(at)
         root = np.linalg.cholesky(information)
         inverse = np.linalg.inv(root)
@@ -390,7 +391,10 @@ class PenalisedLikelihood(Likelihood):
         )
 
     def constrained(self, best: Numbers, along: Numbers) -> float:
-        """The largest value with ``along @ coefficients == 0``, from the nearest point to `best` and from zero."""
+        """The largest value with ``along @ coefficients == 0`` that is found; NaN if none is.
+
+        Newton's method is started from the point nearest to `best`, and from zero.
+        """
         rows = np.linalg.qr(along.T, mode="complete")[0].T
         fixed, free = rows[: len(along)], rows[len(along) :].T
         found = [self._climbed(at, free) for at in (best - fixed.T @ (fixed @ best), np.zeros(len(best)))]

@@ -143,7 +143,7 @@ def fit_many(
 def _count(
     labels: Array, sample_weight: Array | None, offset: Array | None, l1: Array, l2: Array, weights: Any, bias: Any
 ) -> int:
-    """The number of models, on which all arguments must agree."""
+    """The number of models; raises a ValueError if the arguments disagree on it."""
     counts = {
         "y": labels.shape[1:],
         "sample_weight": () if sample_weight is None else sample_weight.shape[1:],

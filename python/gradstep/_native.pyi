@@ -1,4 +1,4 @@
-"""The compiled functions. Arguments come by position, checked for their kinds by the modules that document them."""
+"""The compiled functions. Arguments are passed by position; the modules that document them check their types before."""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias

@@ -27,12 +27,13 @@ MAX_PASSES = 1000.0
 FitOptions: TypeAlias = tuple[
     tuple[float, float], list[Array | None], bool, bool, str, float, float | None, bool, float, int | None
 ]
-"""Options as native code takes them: l1 and l2, those of columns, and the others in the order of `fit`."""
+"""The options of a fit as native code takes them: (l1, l2), the arrays with a number for each column, and the others in
+the order of `fit`."""
 
 
 @documented_fields
 class Iteration(NamedTuple):
-    """What the callback of a fit is shown after each iteration.
+    """A fit after one of its iterations, as its callback is shown it.
 
     Attributes
     ----------
@@ -41,7 +42,7 @@ class Iteration(NamedTuple):
     objective : float
         Mean cross-entropy plus penalty, over `rows` rows.
     gradient_norm : float
-        Largest component of its gradient, in magnitude.
+        Largest component of the objective's gradient, in magnitude.
     step : float
         Length of the step, as a multiple of the one proposed.
     seconds : float
@@ -49,11 +50,11 @@ class Iteration(NamedTuple):
     passes : float
         Data read since the fit began, in passes over all rows.
     rows : int
-        Rows that it was computed from: all of them, or a sample.
+        Rows that the objective was computed from: all of them, or a sample.
     weights : ndarray, shape (n,)
-        The weights after it; shape (K, n) for K >= 3 classes.
+        The weights after the iteration; shape (K, n) for K >= 3 classes.
     bias : float
-        The bias after it; for K >= 3 classes an ndarray of shape (K,).
+        The bias after the iteration; for K >= 3 classes an ndarray of shape (K,).
 
     Examples
     --------
@@ -116,7 +117,7 @@ class Alias(NamedTuple):
     coefficients : tuple of float
         Their coefficients.
     constant : float
-        What is added to them; 0 without a bias.
+        The number that is added to the combination; 0 without a bias.
 
     Examples
     --------
@@ -149,8 +150,8 @@ class Optimum(Fitted):
         Largest component, in magnitude, of the objective's gradient by weights and bias.
     gap : float
         Proved upper bound on how far the objective is above its minimum, whatever `stop_reason` is, with rounding
-        counted. inf where nothing is proved, and with ``firth=True``. The minimum is that over the columns that are
-        not `aliased`.
+        counted. inf where nothing is proved, and with ``firth=True``. The minimum is that of the model without the
+        columns in `aliased`.
     converged : bool
         Whether the optimum is proved: the gap is at most `gap_tol` of the objective. Never for separated labels. With
         ``firth=True``, whether the weights are near a local optimum: see the notes of `fit`.
@@ -496,7 +497,7 @@ def options_of(
     max_passes: float,
     n_threads: int | None,
 ) -> FitOptions:
-    """The options of a fit over so many columns, for native code."""
+    """Checks the types of the options of a fit, and packs them for native code; `columns` is the number of columns."""
     of_columns = [
         optional_real("penalty_factors", penalty_factors),
         _per_column(columns, "prior", prior),
@@ -518,7 +519,7 @@ def options_of(
 
 
 def packed(found: dict[str, Any], names: tuple[str, ...] | None) -> Optimum:
-    """What native code has found, as an `Optimum`; `names` are those of the columns."""
+    """The `Optimum` made of native code's result `found`; `names` are the names of the columns."""
     found["stop_reason"] = StopReason(found["stop_reason"])
     if found["separation"] is not None:
         found["separation"] = Separation._make(found["separation"])
@@ -529,7 +530,10 @@ def packed(found: dict[str, Any], names: tuple[str, ...] | None) -> Optimum:
 def _problem(
     rows: Source | Distant, options: FitOptions, start: tuple[Array | None, float | Array | None]
 ) -> dict[str, Any]:
-    """What the answers of distant rows, and what they are asked, depend on. Threads and callbacks change neither."""
+    """All that the requests of a fit and the answers of its rows depend on, by which a checkpoint knows the fit again.
+
+    The number of threads and the callback are left out, as they change neither requests nor answers.
+    """
     penalties, of_columns, firth, fit_bias, solver, gap_tol, tol, certify, max_passes, _ = options
     names = ("penalty_factors", "prior", "lower", "upper")
     return {
@@ -553,7 +557,7 @@ def _problem(
 
 
 def _per_column(columns: int, name: str, given: ArrayLike | None) -> Array | None:
-    """A number for each column: an array as it is, or one number for all of them."""
+    """An array with a number for each column; a single number is repeated for all columns."""
     if given is None:
         return None
     array = real(name, given)

@@ -1,4 +1,4 @@
-"""The error over two weights, mostly with the bias at its best for each pair of them: a valley for descents."""
+"""The error as a function of two weights, mostly with the best bias for each pair of weights, for pictures of it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from gradstep import _formulas
 from gradstep._arrays import Array
 
 ELEMENTS = 2**20
-"""Scores of rows in cells that are computed at once."""
+"""The most scores that are computed at once: the number of rows times that of points of the grid."""
 
 STEPS = 100
 """Newton steps, at most. Halving the bracket alone takes about 60 of them."""
 
 
 def around(weights: Array, points: Array) -> list[tuple[float, float]]:
-    """Limits around pairs of weights: as wide along either, by how far the scores of its column are spread."""
+    """The limits of a picture around pairs of weights: (low, high) of the first weight, and of the second.
+
+    Scores change as much along either weight: the widths, times the standard deviations of the columns of `points`, are
+    equal. Pairs that are not finite are ignored.
+    """
     weights = weights[np.isfinite(weights).all(axis=1)]
     spread = points.std(axis=0)
     spread[spread == 0] = 1.0
@@ -31,7 +35,10 @@ def around(weights: Array, points: Array) -> list[tuple[float, float]]:
 def errors(
     points: Array, y: Array, grid: Array, rest: Array, error: Callable[[Array, Array], Array]
 ) -> NDArray[np.float64]:
-    """The error for each pair of weights in `grid`, by one of the functions below; `rest` is the others' score."""
+    """The error for each pair of weights in `grid`, by `error`, which is one of the functions below.
+
+    `rest`, shape (m,), is what all other weights add to the score of each row.
+    """
     cells = max(1, ELEMENTS // len(points))
     parts = (grid[start : start + cells] for start in range(0, len(grid), cells))
     return np.concatenate(
@@ -71,7 +78,8 @@ def mean_error(z: Array, y: Array) -> NDArray[np.float64]:
 def least_misclassified(scores: Array, y: Array) -> NDArray[np.float64]:
     """The least fraction of rows on the wrong side of 0 over all biases, for each column of scores.
 
-    Sorted by their scores, the first rows are predicted 0 and all others 1; equal scores stay together.
+    With the rows sorted by score, a bias predicts 0 for the first of them and 1 for all others. Rows of equal scores
+    have the same prediction.
     """
     order = np.argsort(scores, axis=0)
     ranked, labels = np.take_along_axis(scores, order, axis=0), y[order, 0]

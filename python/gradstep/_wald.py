@@ -1,4 +1,4 @@
-"""What estimates and their standard errors tell: z, p, intervals and odds ratios."""
+"""z, p-values, intervals and odds ratios, from estimates and their standard errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Numbers = NDArray[np.float64]
 
 
 class Wald:
-    """Base class of what has estimates, shape (q,), and standard errors of them, which are NaN where there is none."""
+    """Base class of results with estimates and their standard errors, both of shape (q,); NaN where there is none."""
 
     estimates: Numbers
     standard_errors: Any
@@ -50,8 +50,9 @@ class Wald:
 class Coefficients(Wald):
     """The coefficients of a model, as its report has them.
 
-    Those of the features in their order, then that of the bias. For K >= 3 classes these are given class by class, for
-    each class except the first, and are differences: the change of the log-odds of that class against the first.
+    First come the coefficients of the features, in their order, then that of the bias. For K >= 3 classes they are
+    given class by class, for each class except the first, and are differences: the change of the log-odds of that class
+    against the first.
 
     Attributes
     ----------
@@ -60,7 +61,7 @@ class Coefficients(Wald):
     classes : tuple of str
         For each coefficient the class whose log-odds it changes.
     reference : str
-        The class with which that one is compared.
+        The class with which each of `classes` is compared.
     estimates : ndarray of float64, shape (q,)
         The coefficients; per standard deviation of the feature where the model standardizes.
     standard_errors : ndarray of float64, shape (q,)

@@ -100,8 +100,8 @@ class Inference(Wald):
         Σ s_i ln p_i with the probability p_i of the row's label. For labels y between 0 and 1,
         Σ s_i (y_i ln ŷ_i + (1 - y_i) ln(1 - ŷ_i)), without binomial coefficients.
     penalised_log_likelihood : float or None
-        Of a fit with ``firth=True``: `log_likelihood` + ln det(I) / 2, with the Fisher information I. Its differences
-        mean something between models with the same columns in the same units only.
+        Of a fit with ``firth=True``: `log_likelihood` + ln det(I) / 2, with the Fisher information I. Compare it only
+        between models with the same columns in the same units.
     null_log_likelihood : float
         The log-likelihood of the model with only a bias; if no bias is fitted, with equal probabilities.
     deviance, null_deviance : float
@@ -587,7 +587,7 @@ class _Data:
         transform = self.likelihood.transform()
 
         def end(along: Numbers, root: float) -> float:
-            with np.errstate(over="ignore", invalid="ignore"):  # of steps that are halved then
+            with np.errstate(over="ignore", invalid="ignore"):  # a step that overflows is halved
                 return float(along @ best) + self.likelihood.profile_bound(best, top, along, root)
 
         ends = np.full((len(wanted), 2), np.nan)
