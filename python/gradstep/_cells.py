@@ -10,9 +10,9 @@ from typing import NamedTuple
 import polars as pl
 
 HEAD = 1000
-"""Cells that show what the others will be."""
+"""The number of cells at the start of a column from which is guessed whether it holds numbers or words."""
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "?")
-"""What stands for a missing value."""
+"""Texts that stand for a missing value."""
 TRUTH = {"true": True, "false": False}
 
 DATES = (
@@ -24,16 +24,16 @@ DATES = (
     "%Y-%m-%dT%H:%M:%S%.f",
     "%Y-%m-%dT%H:%M:%S%.fZ",
 )
-"""Dates that mean one day only."""
+"""Formats of dates that can be read in one way only."""
 DOUBTFUL_DATES = (
     "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d %b %Y", "%b %d, %Y",
 )  # fmt: skip
-"""Dates that may mean two days, or whose words are those of one language."""
+"""Formats of dates that may be read as two different days, or that have words of one language."""
 
 _DATE = r"^(?:\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2} [A-Za-z]{3} \d{4}$|[A-Za-z]{3} \d{1,2}, \d{4}$)"
 _CURRENCY = "[$€£¥₹]"
 _SPACES = r"\s'’"
-"""Between groups of three digits, beside a comma or a point; \\s has the spaces that do not break."""
+"""Characters that may stand between groups of three digits, as a comma or a point may; \\s has non-breaking spaces."""
 _MICROSECONDS_OF_A_DAY = 86_400_000_000
 
 
@@ -47,7 +47,7 @@ class Numbers(NamedTuple):
     numbered: int
     """How many cells are numbers."""
     written: str | None
-    """A cell that is a number only as people write them; None where all are as computers write them."""
+    """A cell that is a number only as people write numbers, such as 1,234; None if there is none."""
     different: pl.Series
     counts: pl.Series
     """The different cells that are not as computers write numbers, and how often each of them occurs."""
@@ -67,7 +67,7 @@ def numbers(column: pl.Series, decimal: str = ".", na: Sequence[str] = ()) -> Nu
     """The cells of a column of text as numbers; true is 1, and false is 0."""
     if na:
         column = _unless(column.str.strip_chars().is_in(list(na)).fill_null(False), column)
-    # Where the first cells are words, so will the others be: there are few different ones, and these are looked at.
+    # If most of the first cells are words, so are most others: then only the different cells, often few, are converted.
     are_words = _plain(column.head(HEAD), decimal).null_count() > HEAD // 2
     values = pl.repeat(None, len(column), dtype=pl.Float64, eager=True) if are_words else _plain(column, decimal)
     odd = column if are_words else column.filter(values.is_null())
@@ -93,7 +93,7 @@ def numbers(column: pl.Series, decimal: str = ".", na: Sequence[str] = ()) -> Nu
 
 
 def _first(cells: pl.Series) -> str | None:
-    """The first cell with a comma, which may mean two things, or else the first of all."""
+    """The first cell, in sorted order, of those with a comma, which may mean two things; without any, of all."""
     with_comma = cells.filter(cells.str.contains(",", literal=True))
     cell = (with_comma if len(with_comma) else cells).min()
     return None if cell is None else str(cell)
@@ -132,31 +132,37 @@ def _unless(mask: pl.Series, column: pl.Series) -> pl.Series:
 
 
 def mapped(column: pl.Series, old: pl.Series, new: pl.Series) -> pl.Series:
-    """The numbers `new` where the column has the different cells `old`, else null."""
+    """The column with each of the cells `old` replaced by the number at its place in `new`, and all others by null."""
     if column.dtype != pl.String or old.null_count():
         return column.replace_strict(old, new, default=None, return_dtype=pl.Float64)
-    # The places of text among a few is what an Enum is, which is faster.
+    # An Enum has the position of each text among a few different ones, and is faster than a replacement.
     return new.cast(pl.Float64).gather(column.cast(pl.Enum(old), strict=False).to_physical())
 
 
 def codes(
     column: pl.Series, cells: pl.Series, levels: Sequence[str], na: Sequence[str] = ()
 ) -> tuple[pl.Series, pl.Series]:
-    """The place in `levels` of each cell, null where it has none; and which of its different `cells` lack one."""
+    """The position in `levels` of each cell of a column, else null; and those of its `cells` that are no level.
+
+    `cells` are the different cells of the column. Those that stand for a missing value are not returned.
+    """
     stripped = text(cells, na)
     places = stripped.replace_strict(list(levels), list(range(len(levels))), default=None, return_dtype=pl.Float64)
     return mapped(column, cells, places), cells.filter(stripped.is_not_null() & places.is_null())
 
 
 def days(column: pl.Series, format: str | None, since: datetime.date) -> pl.Series:
-    """Days and parts of them since the day `since`: of dates, or of text that has them in that format; else null."""
+    """The days, with fractions, from the day `since` to each date; null where a cell is no date.
+
+    `format` is that of dates in a column of text; None for a column of dates.
+    """
     moments = column if format is None else parsed(column.str.strip_chars(), format)
     start = datetime.datetime(since.year, since.month, since.day)
     return (moments.cast(pl.Datetime("us")) - start).dt.total_microseconds() / _MICROSECONDS_OF_A_DAY
 
 
 def parsed(cells: pl.Series, format: str) -> pl.Series:
-    """Moments where the text has them in that format, else null."""
+    """The dates and times of text in this format, else null."""
     if any(part in format for part in ("%H", "%I", "%T", "%R")):
         return cells.str.to_datetime(format, time_unit="us", strict=False)
     return cells.str.to_date(format, strict=False).cast(pl.Datetime("us"))

@@ -1,4 +1,4 @@
-"""How the columns of a table become features: data, kept in the model file and applied again to new rows."""
+"""The encoding of the columns of a table as features. It is kept in the model file, and applied again to new rows."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Kind: TypeAlias = Literal["number", "categories", "date"]
 
 KINDS = ("number", "categories", "date")
 BLOCK = 4096
-"""Rows that are written at once."""
+"""The number of rows in a block of `Encoding.matrix`."""
 MISSING = ("refuse", "drop", "mean", "indicator")
-"""What may be done where a value is missing."""
+"""The ways to treat missing values."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class Column:
     name: str
     kind: Kind = "number"
     levels: list[str] = field(default_factory=list)
-    """Of categories: the reference, and then the values that have a feature each, which is 1 there and 0 elsewhere."""
+    """For categories: the reference, and then the values that have a feature each: 1 in rows of that value, else 0."""
     since: str | None = None
-    """Of a date: the day from which days are counted, as 2024-01-31."""
+    """For dates: the day from which days are counted, as 2024-01-31."""
     format: str | None = None
-    """Of a date in a text file: how it is written, as strftime has it."""
+    """For dates in a text file: their format, as that of strftime."""
     fill: float | str | None = None
-    """What stands for a missing value: a number (of a date, of days), or one of the levels."""
+    """The value that is put in for a missing one: a number (for dates, of days), or one of the levels."""
     indicator: bool = False
     """Whether the last feature is 1 where the value is missing, else 0."""
 
@@ -48,13 +48,13 @@ class Column:
 
     @property
     def takes_missing(self) -> bool:
-        """Whether something stands for a missing value."""
+        """Whether the features of a missing value are numbers: by `fill`, or for categories by the indicator alone."""
         return self.fill is not None or (self.indicator and self.kind == "categories")
 
     def write(self, values: Array, X: Array) -> None:
-        """Write the features, the columns of `X`, from the column's numbers: of categories the places in `levels`.
+        """Write the features, the columns of `X`, from the column's numbers: for categories the positions in `levels`.
 
-        NaN is a missing value, and is written where nothing stands for it.
+        NaN is a missing value. Unless the column takes missing values, NaN is written for it.
         """
         missing = np.isnan(values)
         if self.fill is not None and missing.any():
@@ -71,7 +71,10 @@ class Column:
             X[np.isnan(values)] = np.nan
 
     def describe(self) -> list[tuple[str, str]]:
-        """What is done to the column, beside taking its numbers: what it is, and the column with what is done."""
+        """All that is done to the column, in words, as pairs: a kind of treatment, and the column with the details.
+
+        Empty for a column whose numbers are taken as they are.
+        """
         name, said = repr(self.name), []
         if self.kind == "categories":
             said.append(("categories", f"{name} (against {self.levels[0]!r})"))
@@ -119,19 +122,19 @@ class Column:
 
 @dataclass(frozen=True)
 class Format:
-    """How a text file is written; None is what is usual."""
+    """How a text file is written; None means the usual way."""
 
     delimiter: str | None = None
-    """Between cells: a comma, or what the first line has instead of one."""
+    """The character between cells; a comma is usual, or what the first line has instead of one."""
     decimal: str | None = None
-    """"." or ","; a point is usual."""
+    """The decimal sign, "." or ","; a point is usual."""
     encoding: str | None = None
-    """How characters are written as bytes, by Python's name for it; UTF-8 is usual."""
+    """Python's name for the encoding of the text; UTF-8 is usual."""
     na: list[str] = field(default_factory=list)
-    """What stands for a missing value, beside what usually does."""
+    """Texts that stand for a missing value, in addition to the usual ones."""
 
     def over(self, other: Format) -> Format:
-        """This where it says something, else the other."""
+        """This format, with the values of `other` where this one has None or an empty list."""
         return Format(*(own or others for own, others in zip(vars(self).values(), vars(other).values(), strict=True)))
 
 
@@ -143,7 +146,7 @@ class Encoding:
     missing: str = "refuse"
     """What is done with missing values: one of `MISSING`."""
     ids: list[str] = field(default_factory=list)
-    """Columns that say which row it is: no features, but kept beside predictions."""
+    """Columns that identify the rows: no features, but kept beside predictions."""
     format: Format = field(default_factory=Format)
 
     @classmethod
@@ -179,7 +182,7 @@ class Encoding:
                 raise ValueError(f"{where}: column {column.name!r}, data row {row + 1}: {what}")
 
     def incomplete(self, values: Sequence[Array]) -> NDArray[np.bool_]:
-        """Which rows lack a value for which nothing stands."""
+        """Which rows have a missing value in a column that does not take any."""
         rows = np.zeros(len(values[0]), dtype=bool)
         for column, numbers in zip(self.columns, values, strict=True):
             if not column.takes_missing and not are_finite(numbers):
@@ -187,7 +190,7 @@ class Encoding:
         return rows
 
     def matrix(self, values: Sequence[Array]) -> Array:
-        """The features of every row, from the numbers of the columns; NaN where a value is lacking."""
+        """The features of every row, from the numbers of the columns; NaN for a missing value that is not taken."""
         X = np.empty((len(values[0]), len(self.features)))
         ends = np.cumsum([len(column.features) for column in self.columns]).tolist()
         # By blocks of rows, which stay in the cache while one column after the other is written into them.
@@ -197,7 +200,7 @@ class Encoding:
         return X
 
     def describe(self) -> list[str]:
-        """What is done to the columns, one line for each kind of thing."""
+        """All that is done to the columns, in words: a line for each kind of treatment."""
         lines: dict[str, list[str]] = {}
         for column in self.columns:
             for what, said in column.describe():
@@ -249,7 +252,7 @@ class Encoding:
 
 
 def are_finite(numbers: Array) -> bool:
-    """Whether all the numbers are finite, and their sum too, which is a quick look."""
+    """Whether all the numbers are finite, and their sum, too: to look at the sum alone is quick."""
     with np.errstate(all="ignore"):
         return math.isfinite(numbers.sum())
 

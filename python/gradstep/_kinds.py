@@ -22,26 +22,29 @@ from gradstep._table import Fault, Table, TableError, few, short
 Array: TypeAlias = NDArray[np.float64]
 
 FILLS = MISSING[1:]
-"""What may be done where a value is missing, if that is not refused."""
+"""The ways to treat missing values, other than to refuse them: the values of the option `missing`."""
 MOST_LEVELS = 100
-"""More different texts are not taken for categories unless it is asked for; nor is a text that has not two rows."""
+"""The most different texts of a column that becomes categories without being asked to. On average, each of them must
+have two rows or more."""
 LONGEST = 1000
-"""Characters of the longest text that is taken for a category: names of features have it in them."""
+"""The most characters of a text in a column that becomes categories without being asked to. The name of a feature has
+its category in it."""
 LONGEST_MISSING = 50
-"""Characters of the longest text of which a message says that it may stand for a missing value."""
+"""The most characters of a text that a message proposes to take for a missing value."""
 MOST_STRANGE = 3
-"""Different words among numbers that may stand for missing values; where there are more, the column is another one."""
+"""The most different words in a column of numbers that a message proposes to take for missing values. If there are more,
+it proposes to take all values for categories, or to leave the column out."""
 LEAST_NUMBERED = 20
-"""Rows from which on whole numbers that count them are more likely an id than a measurement."""
+"""With at least this many rows, a column that numbers the rows is more likely an id than a measurement."""
 NUMBERS_ROWS = "numbers the rows"
-"""The remark on such a column."""
+"""The remark on a column that numbers the rows."""
 SAMPLED = 64
-"""Rows at which columns are compared first."""
+"""The most rows at which columns are compared first."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What the user says of the columns."""
+    """The options by which the user says what the columns are."""
 
     features: Sequence[str] = ()
     """The columns to take; all if there are none."""
@@ -50,12 +53,12 @@ class Asked:
     ids: Sequence[str] = ()
     weight: str | None = None
     positive: str | None = None
-    """The value of the target whose probability is given, of two."""
+    """Of the two values of the target, the one whose probability is given."""
     missing: str | None = None
     date_format: str | None = None
 
     def named(self, table: Table) -> Asked:
-        """The same with the columns that each option names."""
+        """The same options, with lists of columns where an option has names with commas between them."""
         if self.weight is not None:
             table.check_name(self.weight)
         return replace(
@@ -69,32 +72,32 @@ class Asked:
 
 @dataclass(frozen=True)
 class Learnt:
-    """The encoding of a table, its columns as numbers, and what is worth knowing of them."""
+    """The encoding of a table, its columns as numbers, and what the user should know about the columns."""
 
     encoding: Encoding
     values: list[Array]
-    """As `Encoding.matrix` takes them."""
+    """The numbers of each column, as `Encoding.matrix` takes them."""
     notes: list[str]
     remarks: dict[str, str] = field(default_factory=dict)
-    """Columns that say nothing or what others say, and why."""
+    """A remark on each column that is constant, the same as another one, or numbers the rows; by the column's name."""
 
 
 class _Found(NamedTuple):
-    """What a column is, and its numbers: of categories the places of the levels; NaN is a missing value."""
+    """The kind of a column, and its numbers: for categories their positions in the levels; NaN for a missing value."""
 
     column: Column
     values: Array
     written: str | None = None
-    """A cell that is a number only as people write them."""
+    """A cell that is a number only as people write numbers, such as 1,234; None if there is none."""
 
 
 def learn(table: Table, others: Sequence[str], asked: Asked, faults: Sequence[Fault] = ()) -> Learnt:
-    """Find out what the columns of a table are, but for `others`, which are no features.
+    """Find out the kind of each column of a table, except `others`, which are no features.
 
     Raises
     ------
     ValueError
-        About everything that must be decided first, with `faults`, which were found before.
+        If the user must decide something first: about all of it at once, with `faults`, which were found before.
     """
     left_out = {*others, *asked.drop, *asked.ids}
     names = [name for name in asked.features or table.frame.columns if name not in left_out]
@@ -129,14 +132,15 @@ def learn(table: Table, others: Sequence[str], asked: Asked, faults: Sequence[Fa
 
 
 def values(table: Table, names: Sequence[str], encoding: Encoding, unknown: str | None = None) -> list[Array]:
-    """The columns `names`, which the encoding's columns are called in this table, as numbers; NaN where missing.
+    """The columns of a table as numbers, NaN where missing, by the encoding of a model.
 
-    A category that the model does not know is taken for the reference if `unknown` is "reference".
+    `names` has for each column of the encoding its name in this table. A category that the model does not know is taken
+    for the reference if `unknown` is "reference"; otherwise it is refused.
 
     Raises
     ------
     ValueError
-        For what must be decided about the table, or the first cell that is not what the model was trained on.
+        If the user must decide something about the table first; or for the first cell that does not fit the encoding.
     """
     if table.faults:
         raise TableError(table.where, table.faults, table.spelling)
@@ -146,7 +150,7 @@ def values(table: Table, names: Sequence[str], encoding: Encoding, unknown: str 
 
 
 def _look(table: Table, column: pl.Series, asked: Asked) -> _Found | Fault:
-    """What a column is, or what must be decided about it."""
+    """The kind and the numbers of a column; a fault if the user must decide something about it."""
     name, decimal = column.name, table.format.decimal or "."
     drop = ("drop", name)
     if column.null_count() == len(column):
@@ -176,7 +180,7 @@ def _look(table: Table, column: pl.Series, asked: Asked) -> _Found | Fault:
 
 
 def _words(table: Table, text: pl.Series, read: _cells.Numbers, asked: Asked) -> _Found | Fault:
-    """What a column of text is that does not hold numbers alone."""
+    """The kind and the numbers of a column of text with cells that are no numbers: dates or categories; or a fault."""
     name, na, drop, spelling = text.name, table.format.na, ("drop", text.name), table.spelling
     dropping, as_categories = spelling.name("drop"), spelling.name("categorical")
     different, counts = read.different, read.counts
@@ -218,7 +222,10 @@ def _words(table: Table, text: pl.Series, read: _cells.Numbers, asked: Asked) ->
 
 
 def _categories(table: Table, text: pl.Series, different: pl.Series) -> _Found:
-    """Categories, of which the first in sorted order is the reference; `different` are its different cells."""
+    """A column of text as categories, the first of which in sorted order is the reference.
+
+    `different` are the different cells of the column.
+    """
     levels = _cells.text(different, table.format.na).drop_nulls().unique().sort().to_list()
     places, _ = _cells.codes(text, different, levels, table.format.na)
     return _Found(Column(text.name, "categories", levels), _array(places))
@@ -234,7 +241,7 @@ def _dates(column: pl.Series, format: str | None) -> _Found:
 
 
 def _with_missing(found: _Found, asked: Asked, spelling: Spelling) -> _Found | Fault:
-    """The column with what is done about missing values; a fault if there are any, and nothing is said of them."""
+    """The column with its fill and indicator for missing values; a fault if it has any and `missing` is not given."""
     column, values, _ = found
     if are_finite(values) or asked.missing == "drop":
         return found
@@ -260,7 +267,7 @@ def _with_missing(found: _Found, asked: Asked, spelling: Spelling) -> _Found | F
 
 
 def _finite(cells: pl.Series, found: _Found | Fault) -> _Found | Fault:
-    """The column, or a fault if a number of it is infinite, or the mean that is to stand for missing ones."""
+    """The column; a fault if one of its numbers is infinite, or the mean that fills missing values is."""
     if isinstance(found, Fault) or are_finite(found.values):
         return found
     name, drop = found.column.name, ("drop", found.column.name)
@@ -276,13 +283,16 @@ def _finite(cells: pl.Series, found: _Found | Fault) -> _Found | Fault:
 
 
 def _as_missing(cells: Sequence[Any], drop: tuple[str, str]) -> tuple[tuple[str, str], ...]:
-    """The options that take these cells for missing values; `drop` where a cell is no text that one would write."""
+    """The options that take these cells for missing values; `drop` if a cell is no text, or too long to be written."""
     are_short = all(isinstance(cell, str) and len(cell) <= LONGEST_MISSING for cell in cells)
     return tuple(("na", cell) for cell in cells) if are_short else (drop,)
 
 
 def _doubt(table: Table, name: str, cell: str | None) -> Fault | None:
-    """What must be said of a number with a comma, which may be either, in a file whose cells commas do not separate."""
+    """A fault about a cell with a comma that may be a decimal comma or a thousands separator; None without doubt.
+
+    There is no doubt if the decimal sign is given, or if commas separate the cells of the file.
+    """
     if cell is None or "," not in cell or table.format.decimal is not None or table.delimiter == ",":
         return None
     ways = " or ".join(table.spelling.given("decimal", sign) for sign in ",.")
@@ -291,7 +301,7 @@ def _doubt(table: Table, name: str, cell: str | None) -> Fault | None:
 
 
 def _read(table: Table, column: pl.Series, spec: Column, unknown: str | None) -> Array:
-    """A column as what it was when the model was trained."""
+    """A column as numbers, by its kind when the model was trained; a ValueError for a cell that does not fit."""
     na, place = table.format.na, f"column {spec.name!r}"
 
     def refuse(strange: pl.Series, expected: str, advice: str = "") -> TableError:
@@ -345,7 +355,7 @@ def _text(column: pl.Series) -> pl.Series:
 
 
 def _plain_numbers(table: Table, column: pl.Series) -> Array:
-    """A column that holds numbers, without those that stand for missing values."""
+    """A column that holds numbers as float64; NaN for null, and for numbers that stand for missing values."""
     numbers = _array(column.cast(pl.Float64))
     if table.format.na:
         for missing in _cells.numbers(pl.Series(table.format.na)).values.drop_nulls():
@@ -354,22 +364,22 @@ def _plain_numbers(table: Table, column: pl.Series) -> Array:
 
 
 def _array(column: pl.Series) -> Array:
-    """Numbers with NaN for null."""
+    """The column as an array, with NaN for null."""
     return column.fill_null(math.nan).to_numpy() if column.null_count() else column.to_numpy()
 
 
 def _counts(numbers: Array) -> bool:
-    """Whether the numbers are those from the least to the greatest, in some order."""
+    """Whether the numbers are least, least + 1, least + 2, …, in some order."""
     least, most, rows = float(numbers.min()), float(numbers.max()), len(numbers)
     return most - least == rows - 1 and np.array_equal(np.sort(numbers), least + np.arange(rows))
 
 
 def _remarks(encoding: Encoding, values: Sequence[Array]) -> dict[str, str]:
-    """Columns that are constant, the same as one before them, or number the rows."""
+    """A remark on each column that is constant, the same as one before it, or numbers the rows; by column."""
     remarks: dict[str, str] = {}
     seen: dict[tuple[float, ...], list[tuple[str, Array]]] = {}
     for column, numbers in zip(encoding.columns, values, strict=True):
-        # A few rows show of most columns that they are none of these.
+        # Most columns are none of these, which a few rows already show.
         sample = numbers[:: len(numbers) // SAMPLED + 1]
         key = tuple(sample.tolist())
         same = [name for name, other in seen.get(key, []) if np.array_equal(numbers, other)]

@@ -25,7 +25,7 @@ class Spelling(NamedTuple):
         return "--id" if option == "ids" else f"--{option.replace('_', '-')}"
 
     def given(self, option: str, value: Scalar) -> str:
-        """The option with a value: "--missing drop" or "missing='drop'"; of one that is on or off, "--no-bias"."""
+        """The option with a value: "--missing drop" or "missing='drop'"; if the value is True or False, "--no-bias"."""
         if self.is_python:
             return f"{option}={[value] if option in LISTS else value!r}"
         if isinstance(value, bool):
@@ -42,7 +42,7 @@ class Spelling(NamedTuple):
         return f"{option}={words}" if self.is_python else f"{self.name(option)} {words}"
 
     def advice(self, options: Iterable[tuple[str, str]]) -> str:
-        """Options with values, together; of one that is given once, the first value."""
+        """Several options with their values, in one text. Of an option that takes one value, the first is written."""
         values: dict[str, list[str]] = {}
         for name, value in dict.fromkeys(options):
             values.setdefault(name, []).append(value)

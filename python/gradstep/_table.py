@@ -1,4 +1,4 @@
-"""Data files, CSV or Parquet, as columns that are not yet converted; and the target."""
+"""Tables from data files (CSV or Parquet) and from frames: columns that are not yet converted; and the target."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PARQUET_SUFFIXES = (".parquet", ".pq")
 CSV_SUFFIXES = (".csv", ".tsv", ".txt", ".gz")
 MAX_CLASSES = 1000
 HEAD = 1 << 16
-"""Bytes from the start of a file that show how it is written."""
+"""The number of bytes at the start of a file from which is found out how the file is written."""
 
 _BOM = codecs.BOM_UTF8
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -55,7 +55,7 @@ class Fault(NamedTuple):
 
 
 class TableError(ValueError):
-    """Why a table cannot be used: all of it at once, and the options that would do."""
+    """A table cannot be used. The message has all reasons at once, and an example of options that settle them."""
 
     def __init__(self, where: str, faults: Sequence[Fault], spelling: Spelling) -> None:
         advice = spelling.advice(option for fault in faults for option in fault.options)
@@ -71,21 +71,21 @@ class Table:
     """The columns of a data file or of a frame, not yet converted."""
 
     where: str
-    """What messages call it: the path of the file."""
+    """The name of the table in messages: the path of the file, or the name of an argument."""
     frame: pl.DataFrame
     named: bool = True
     """Whether the file itself names its columns; otherwise they are column_1, column_2, …"""
     format: Format = field(default_factory=Format)
-    """What is said of how the file is written."""
+    """How the file is written, as far as options say it."""
     delimiter: str = ","
-    """What is between its cells."""
+    """The character between the cells of the file."""
     faults: tuple[Fault, ...] = ()
-    """What must be decided, though the file was read."""
+    """What the user must decide before the table is used, although the file could be read."""
     spelling: Spelling = COMMAND_LINE
     """How messages write options."""
 
     def target(self, name: str) -> tuple[NDArray[np.float64], list[Class]]:
-        """The column `name` as codes 0, 1, …, NaN where missing, and the values that these stand for, sorted."""
+        """The column `name` as codes 0, 1, …, NaN where missing; and the classes that the codes stand for, sorted."""
         column = self.frame[name]
         cells = column.unique(maintain_order=True).drop_nulls()
         values = self._values(column, cells)
@@ -160,7 +160,8 @@ class Table:
             if column.dtype not in (pl.String, pl.Categorical, pl.Enum, pl.Null):
                 raise self.error(f"column {column.name!r} must hold classes, got values of type {column.dtype}")
             values = text(cells, self.format.na)
-            # What is text as a number, such as 01, or has more digits than a float, is one class for each spelling.
+            # Each spelling is a class of its own if a number has a leading zero, such as 01, or more digits than a
+            # float can hold: the first are not read as numbers, the second not as floats.
             spelt, long = (values.str.contains(spelling).any() for spelling in (r"^[+-]?0\d", r"^[+-]?\d{16}"))
             kinds = () if spelt else (pl.Int64, pl.UInt64) if long else (pl.Int64, pl.UInt64, pl.Float64)
             tries = (*(values.cast(kind, strict=False) for kind in kinds), truth(values))
@@ -175,7 +176,10 @@ class Table:
         return values
 
     def hint(self, row: int = 0) -> str:
-        """Words for a message about text in the first row of a table without names, which may be its names."""
+        """Words for a message about a cell in this row: how to say that the first row is a header.
+
+        Empty for other rows than the first, and if the table has names already.
+        """
         said = self.spelling.given("header", True)
         return f" (if the first row is a header, say {said})" if row == 0 and not self.named else ""
 
@@ -192,18 +196,18 @@ def read(
     as_text: Collection[str] = (),
     spelling: Spelling = COMMAND_LINE,
 ) -> Table:
-    """Read a data file; `header=None` looks at the first row of a CSV file to see whether it is one.
+    """Read a data file; with `header=None` the first row of a CSV file shows whether it is a header.
 
-    It is one if it holds all `names`, or no number. With a number in it, it is data, unless text stands above numbers:
-    then it may be either. The columns of a CSV file are text; in a long one, those of numbers may be float64, but for
-    the last column and those named in `as_text`.
+    It is a header if it holds all `names`, or no number. Any other first row is data; but if it also has text above a
+    column of numbers, it may be either, and the file is refused. The columns of a CSV file are text. In a long file,
+    columns of numbers may be float64, except the last column and those named in `as_text`.
 
     Raises
     ------
     OSError
         If the file cannot be read.
     ValueError
-        If it is neither CSV nor Parquet, or not a table with at least one row, or may have a header or not.
+        If it is neither CSV nor Parquet, or not a table with at least one row, or if its first row may be a header.
     """
     with open(path, "rb") as file:
         mode = os.fstat(file.fileno()).st_mode
@@ -221,7 +225,7 @@ def read(
                     source = _unzipped(path, source)
                     suffix = Path(path.stem).suffix.lower()
                 table = _read_csv(path, source, suffix, _Told(header, names, format or Format(), as_text, spelling))
-        except OSError as error:  # of a file already open: its name is not in it
+        except OSError as error:  # raised after the file was opened: without the file's name
             raise OSError(error.errno or errno.EIO, error.strerror or str(error), os.fspath(path)) from None
     if not table.frame.height:
         raise ValueError(f"{path}: has no data rows")
@@ -236,7 +240,7 @@ def meant(values: Sequence[str]) -> set[str]:
 def of_data(
     argument: str, data: Any, header: bool | None, format: Format, as_text: Collection[str], names: Sequence[str] = ()
 ) -> Table:
-    """The table of an argument in Python: a data file by its path, as `read` does it, or a frame."""
+    """The table that an argument in Python stands for: the path of a data file, which `read` reads, or a frame."""
     if isinstance(data, str | os.PathLike):
         return read(Path(data), header, names, format, meant([*as_text]), PYTHON)
     if isinstance(data, pl.LazyFrame):
@@ -299,7 +303,7 @@ def _read_parquet(path: Path, source: BinaryIO, spelling: Spelling) -> Table:
 
 
 def _check_size(path: Path, source: BinaryIO) -> None:
-    """Raise if a file of Parquet needs more than half of the memory: features are made of its columns beside them."""
+    """Raise if the columns of a Parquet file need more than half of the memory, as features made of them do, too."""
     rows = pl.scan_parquet(source).select(pl.len()).collect().item()
     source.seek(0)
     columns = len(pl.read_parquet_schema(source))
@@ -330,7 +334,7 @@ def _read_csv(
     format, spelling = told.format, told.spelling
 
     def in_another_encoding() -> Table:
-        """The table, read as what its bytes may be, with what must be said to have it read so."""
+        """The table, read in the encoding that its bytes may be in, with a fault that advises to give that encoding."""
         source.seek(0)
         likely = _likely_encoding(source.read())
         words = f"not a CSV file in UTF-8: {spelling.given('encoding', likely)} may read it"
@@ -362,7 +366,7 @@ def _read_csv(
         if frame is not None:
             return Table(str(path), frame, is_named, format, separator, faults, spelling)
     try:
-        # As text: each column is converted once, by rules of our own that can name the cell they refuse.
+        # All cells are read as text. Columns are converted later, by rules of our own that can name a cell they refuse.
         frame = written.read(source)
     except pl.exceptions.NoDataError:
         raise ValueError(f"{path}: is empty") from None
@@ -390,7 +394,7 @@ def _read_csv(
 
 
 class _Told(NamedTuple):
-    """What is said of a CSV file, as `read` describes it."""
+    """The arguments of `read` about a CSV file."""
 
     header: bool | None
     names: Sequence[str]
@@ -400,13 +404,13 @@ class _Told(NamedTuple):
 
 
 class _Written(NamedTuple):
-    """What is between the cells and between the lines of a CSV file."""
+    """The characters between the cells, and at the end of the lines, of a CSV file."""
 
     separator: str
     end: str
 
     def read(self, source: BinaryIO, has_header: bool = False, types: Sequence[Any] | None = None) -> pl.DataFrame:
-        """The file as text, or as the types say."""
+        """The columns of the file as text, or as `types`, one for each column."""
         source.seek(0)
         return pl.read_csv(
             source,
@@ -425,10 +429,10 @@ def _read_long(
     written: _Written,
     told: _Told,
 ) -> tuple[pl.DataFrame | None, bool]:
-    """A long file with the columns as float64 that are numbers in its first lines, and whether it has a header.
+    """A long file, and whether it has a header. Columns that are numbers in the first lines are read as float64.
 
-    None where one of them holds something else further down, or where anything else is not as it should be: then the
-    file is read as text, which shows what it is.
+    None if such a column holds something else further down, or if anything else is wrong. The file is to be read as
+    text then, which shows what is wrong.
     """
     lines = start[: start.rfind(written.end) + 1].encode()
     try:
@@ -445,7 +449,8 @@ def _read_long(
         return None, False
     finally:
         source.seek(0)
-    # What is missing in the last column may be a line that is too short, or blank; infinities are shown as written.
+    # A file is read as text, too, if a value is missing in the last column, since a line may be blank or too short; or
+    # if a number is infinite, which a message shows as it is written.
     infinite = frame.select(pl.col(pl.Float64).is_infinite().any())
     if any(column.any() for column in infinite.iter_columns()) or frame.to_series(-1).null_count():
         return None, False
@@ -459,7 +464,7 @@ def _holds_numbers(column: pl.Series) -> bool:
 
 
 def _has_header(path: Path, frame: pl.DataFrame, told: _Told) -> bool:
-    """Whether the first row has the names of the columns, if that is not said."""
+    """Whether the first row has the names of the columns: as the user says, or else found out."""
     if told.header is not None:
         return told.header
     first = _first_row(frame)
@@ -488,7 +493,7 @@ def _first_row(frame: pl.DataFrame) -> list[str]:
 
 
 def _decoded(path: Path, source: BinaryIO, encoding: str) -> BinaryIO:
-    """The file in UTF-8."""
+    """The file, converted from this encoding to UTF-8."""
     try:
         return io.BytesIO(source.read().decode(encoding).encode())
     except UnicodeError as error:
@@ -496,7 +501,7 @@ def _decoded(path: Path, source: BinaryIO, encoding: str) -> BinaryIO:
 
 
 def _likely_encoding(data: bytes) -> str:
-    """Of text that is not in UTF-8: that of Windows where there are bytes that stand for nothing in Latin-1."""
+    """The likely encoding of text that is not UTF-8: Latin-1, or Windows-1252 if bytes are no characters of Latin-1."""
     if re.search(rb"[\x80-\x9f]", data):
         with suppress(UnicodeDecodeError):
             data.decode("cp1252")
@@ -505,7 +510,7 @@ def _likely_encoding(data: bytes) -> str:
 
 
 def _without_blank_lines(frame: pl.DataFrame, source: BinaryIO, separator: str) -> pl.DataFrame:
-    """The rows that are lines with something in them, if only delimiters; of a single column, all rows."""
+    """The rows without those of blank lines. A line of delimiters is not blank; a single column keeps all rows."""
     if frame.width == 1 or not frame.select(pl.all_horizontal(pl.all().is_null()).any()).item():
         return frame
     with _lines(source, separator) as lines:
@@ -525,14 +530,14 @@ def _lines(source: BinaryIO, separator: str) -> Iterator[Any]:
 
 
 def _separator(suffix: str, line: str) -> str:
-    """A tab where the suffix says so; else a comma, or what the first line has instead of one."""
+    """The character between cells: a tab if the suffix says so; else a comma, or what the first line has instead."""
     if suffix == ".tsv" or (suffix == ".txt" and "\t" in line):
         return "\t"
     return next((separator for separator in (",", "\t", ";", "|") if separator in line), ",")
 
 
 def _ragged(source: BinaryIO, separator: str) -> str | None:
-    """What is wrong with the first line that has not as many cells as the first one."""
+    """Words about the first line that has another number of cells than line 1; None if there is no such line."""
     with _lines(source, separator) as lines, suppress(csv.Error, UnicodeDecodeError):
         width = len(next(lines))
         for cells in lines:
@@ -559,7 +564,7 @@ def _text_above_numbers(first: Sequence[str], frame: pl.DataFrame) -> str | None
 
 
 def _no_classes(values: pl.Series, rows: int) -> str | None:
-    """Why the different values of a target cannot be classes."""
+    """Why the different values of a target cannot be classes; None if they can."""
     if len(values) < 2:
         return "must have two values or more"
     if len(values) == 2:
