@@ -233,7 +233,7 @@ class Partitions:
                     seen = monotonic()
                 elif monotonic() - seen > self._timeout:
                     raise TimeoutError(
-                        f"the cluster must have a worker, got none for {self._timeout:g} seconds: X is lost with it"
+                        f"the cluster must have a worker, got none for {self._timeout:g} seconds: see whether it runs"
                     ) from None
             else:
                 if failed := next((task for task in tasks if task.status == "error"), None):
