@@ -32,8 +32,8 @@ its category in it."""
 LONGEST_MISSING = 50
 """The most characters of a text that a message proposes to take for a missing value."""
 MOST_STRANGE = 3
-"""The most different words in a column of numbers that a message proposes to take for missing values. If there are more,
-it proposes to take all values for categories, or to leave the column out."""
+"""The most different words in a column of numbers that a message proposes to take for missing values. If there are
+more, it proposes to take all values for categories, or to leave the column out."""
 LEAST_NUMBERED = 20
 """With at least this many rows, a column that numbers the rows is more likely an id than a measurement."""
 NUMBERS_ROWS = "numbers the rows"
