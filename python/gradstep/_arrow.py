@@ -15,7 +15,7 @@ from gradstep._frames import is_of
 from gradstep._options import kind
 
 BATCH_ROWS = 1 << 16
-"""Rows that are read at once."""
+"""The number of rows that are read at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,9 @@ class Table:
     schema: Any
     """The schema of pyarrow."""
     batches: Callable[[list[str]], Iterator[Any]]
-    """An iterator of batches with these columns at least, anew each time."""
+    """Returns a new iterator of batches each time; the batches have at least these columns."""
     files: list[str] | None = None
-    """The files that it is all read from; None if there may be others."""
+    """The files that the whole table is read from; None if it may be read from anything else."""
 
 
 def is_dataset(X: Any) -> bool:
@@ -148,7 +148,7 @@ def _of_files(X: Any) -> Table:
 
 
 def _files_of(path: str) -> list[str]:
-    """The files that a path, a pattern or a folder names, sorted; of a folder those below it, but for hidden ones."""
+    """The files that a path, a pattern or a folder names, sorted; for a folder, all below it that are not hidden."""
     if os.path.isdir(path):
         below = sorted(glob.glob(os.path.join(glob.escape(path), "**"), recursive=True))
         parts = [os.path.relpath(file, path).split(os.sep) for file in below]
@@ -158,7 +158,7 @@ def _files_of(path: str) -> list[str]:
 
 
 def _check_file(file: str, own: Any, schema: Any) -> None:
-    """Raise unless the schema of a file has the columns of the first one's, of the same types."""
+    """Raise a ValueError unless a file's schema has the columns of the first file's, of the same types."""
     for field in schema:
         place = own.get_field_index(field.name)
         type = own.field(place).type if place >= 0 else "none"

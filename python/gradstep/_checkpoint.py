@@ -1,8 +1,9 @@
-"""The file from which a fit that was ended goes on: all that it has asked its rows, and their answers.
+"""The file from which a fit goes on after it was ended: it has all requests of the fit to its rows, and their answers.
 
-What a fit asks follows from its arguments and the answers so far. So it is repeated from the file without reading a
-row, and goes on with the first request that is not there. A file has a head, a JSON text that says which fit it is of,
-and then a record for each request: the length and the CRC-32 of what follows, a digest of the request, and the answer.
+The requests of a fit follow from its arguments and the answers so far. So the fit is repeated with the answers in the
+file, without reading a row, and goes on with the first request that is not in the file. A file has a head, a JSON text
+that says which fit it is of, and then a record for each request: the length and the CRC-32 of what follows, a digest of
+the request, and the answer.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from gradstep._options import kind
 
 MAGIC = b"gradstep checkpoint 1\n"
 FRAME = struct.Struct("<QI")
-"""Before each record, and before the head: its length, and its CRC-32."""
+"""The length and the CRC-32 of what follows; these stand before the head, and before each record."""
 DIGEST = 16
 
 
@@ -35,9 +36,9 @@ class Checkpoint:
     Parameters
     ----------
     path : str or path
-        A file of this fit, or none yet.
+        A file that this fit has left, or the name of a new one.
     fit : mapping
-        What the answers depend on, by name, so that a message can say what differs: numbers, words, None, or arrays.
+        All that requests and answers depend on, by name: numbers, words, None, or arrays. A message says what differs.
 
     Raises
     ------
@@ -78,10 +79,10 @@ class Checkpoint:
                 os.remove(self._path)
 
     def recall(self, request: bytes) -> bytes | None:
-        """The answer to this request if it is the next one of the file; None from the first one on that is not.
+        """The answer to this request if it is the next one in the file; else None, and None for all requests after it.
 
-        That is the end, or a record that was not written to its end, or what was asked because a callback had ended the
-        fit. What follows is left out of the file.
+        It is not the next one if the file ends there; if the record there was not written to its end; or if the record
+        is of another request, made because a callback had ended the fit. The file is cut off at this place.
         """
         if not self._is_recalling:
             return None
@@ -98,7 +99,7 @@ class Checkpoint:
         self._write(_digest(request) + answer)
 
     def _is_begun(self) -> bool:
-        """Whether the file has a head. One that ends within it has nothing yet."""
+        """Whether the file has a whole head; if it ends within its head, it is begun anew."""
         begin = self._file.read(len(MAGIC))
         if begin != MAGIC and not MAGIC.startswith(begin):
             raise ValueError(

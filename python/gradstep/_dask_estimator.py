@@ -104,7 +104,10 @@ class LogisticRegression(_estimator.LogisticRegression):
         return self._lazily("predict_log_proba", X, self.classes_)
 
     def _lazily(self, method: str, X: Any, columns: Any) -> Any:
-        """What a method makes of each partition of X, with these columns, or with one number for each row."""
+        """The result of a method for each partition of X, not yet computed; for an X in memory, the result itself.
+
+        It has these columns, or if they are None one value for each row.
+        """
         if not is_collection(X):
             return getattr(super(), method)(X)
         check_is_fitted(self, "coef_")
@@ -123,7 +126,7 @@ class LogisticRegression(_estimator.LogisticRegression):
 
 
 def _of_partition(model: Any, method: str, columns: Any, X: Any) -> Any:
-    """What a method of the model makes of some rows; of a frame, with its index."""
+    """The result of a method of the model for some rows; for a frame, a frame or series with its index."""
     names = getattr(model, "feature_names_in_", None)
     is_frame = hasattr(X, "columns")
     rows = X[list(names)] if is_frame and names is not None and set(names) <= set(X.columns) else X

@@ -25,7 +25,7 @@ class Distant:
     is_single : bool
         Whether the features are float32.
     y, sample_weight, offset : ndarray, shape (m,)
-        The numbers of all rows, those that answers are made with; None where there are none.
+        Labels, sample weights and offsets of all rows, by which answers are computed, too; None where there are none.
     column_names : list of str
         The names of the columns; empty where they have none.
     """

@@ -1,6 +1,6 @@
 """Frames of pandas, polars and pyarrow, and others that hand over their columns, as arrays of real numbers.
 
-No library of frames is imported but to convert one that is none of these.
+A library of frames is imported only to convert a frame of an unknown library.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ READERS = {
     "__arrow_c_stream__": (("pyarrow", "table"), ("polars", "DataFrame")),
     "__dataframe__": (("pyarrow.interchange", "from_dataframe"), ("pandas.api.interchange", "from_dataframe")),
 }
-"""Protocols by which other libraries hand over a frame, and what reads them: a module and its function."""
+"""Protocols by which other libraries hand over a frame, and the functions that read each, as (module, function)."""
 MOST_LETTERS = 40
 """The most letters of a text that a message shows."""
 DATES = ("Timestamp", "date", "datetime")
@@ -35,15 +35,15 @@ def is_of(value: object, package: str) -> bool:
 
 
 def frame_of(value: Any, name: str = "X") -> Any:
-    """The value if it is a frame of a known library, or what one of these makes of it; None if it is no frame.
+    """The value as a frame of a known library; None if it is no frame.
 
-    Others are read by a protocol.
+    A frame of another library is converted to one of a known library, by a protocol.
 
     Raises
     ------
     TypeError
-        If a protocol is there, but nothing that reads it; or if it is a frame of polars that is not yet computed, or
-        names or makes rows that only `gradstep.fit` reads.
+        If no library is installed that reads the protocol; if the value is a lazy frame of polars; or if it is a path
+        or a function as `X`, which only `gradstep.fit` reads.
     """
     if isinstance(value, np.ndarray):
         return None
@@ -102,12 +102,12 @@ def feature_names(X: Any) -> tuple[str, ...] | None:
 
 
 def array_of(frame: Any, name: str = "X") -> NDArray[Any]:
-    """The columns of a known frame as one array, in the type that holds all of theirs.
+    """The columns of a known frame as one array, in the dtype that holds the numbers of all columns.
 
     Raises
     ------
     TypeError
-        If a column does not hold real numbers: which, the first such element, and what to do.
+        If a column does not hold real numbers; the message has the column, the first wrong element, and what to do.
     """
     if is_of(frame, "pandas"):
         dtypes = list(frame.dtypes)
@@ -145,7 +145,7 @@ def _series(frame: Any, j: int) -> Any:
 
 
 def _item(series: Any, row: int) -> Any:
-    """An element as people see it, of which NumPy may have made a number."""
+    """An element as the frame shows it; NumPy may have made a number of it."""
     value = series.iloc[row] if is_of(series, "pandas") else series[row]
     return value.as_py() if is_of(value, "pyarrow") else value
 
@@ -188,7 +188,7 @@ def column_text(names: list[Any] | None, j: int) -> str:
 
 
 def what_is_wrong(value: Any, of_frame: bool = False) -> str:
-    """What an element is that is no real number, and what to do."""
+    """Words about an element that is no real number: what it holds, and what to do."""
     does = " (gradstep.train does)" if of_frame else ""
     if isinstance(value, str | bytes):
         text = str(value) if len(value) <= MOST_LETTERS else f"{value[:MOST_LETTERS]!s}…"

@@ -1,4 +1,4 @@
-"""Rows in partitions: what a worker of a cluster does with those that it has, whatever the cluster is.
+"""Rows in partitions: the work of a worker with the partitions that it has, for any kind of cluster.
 
 Partitions are checked, and cut anew into blocks that begin at multiples of `UNIT` rows. A block answers requests.
 """
@@ -36,7 +36,7 @@ class Rows:
         return Rows(*(None if array is None else array[start:stop] for array in self._arrays()))  # type: ignore[arg-type]
 
     def __sizeof__(self) -> int:
-        """What a scheduler must know before it moves them."""
+        """The bytes of the arrays, which a scheduler must know before it moves the rows."""
         return sum(array.nbytes for array in self._arrays() if array is not None)
 
     def _arrays(self) -> tuple[Array | None, ...]:
@@ -49,7 +49,7 @@ def checked(version: str, number: int, names: list[str] | None, wants_numbers: b
     Parameters
     ----------
     version : str
-        The version of gradstep of who asks.
+        The version of gradstep on the client, which must be that of the worker.
     number : int
         The number of the partition, which messages name.
     names : list of str or None
@@ -63,7 +63,9 @@ def checked(version: str, number: int, names: list[str] | None, wants_numbers: b
     Raises
     ------
     TypeError, ValueError
-        If the rows are none to fit; with the partition's number.
+        If the rows cannot be fitted; with the partition's number.
+    RuntimeError
+        If the worker has another version of gradstep.
     """
     if version != _native.__version__:
         raise RuntimeError(f"gradstep must be of one version, got {_native.__version__} on a worker and {version} here")
@@ -121,7 +123,7 @@ def _missing(values: Array) -> int | None:
 
 
 def described(rows: Rows) -> tuple[int, int, bool, Array, Array | None, Array | None]:
-    """What the fit must know of a partition: m, n, whether features are float32, and the numbers of its rows."""
+    """The facts of a partition for the fit: m, n, whether features are float32; labels, sample weights and offsets."""
     return len(rows), rows.X.shape[1], rows.X.dtype == np.float32, rows.y, rows.sample_weight, rows.offset
 
 
@@ -135,9 +137,10 @@ def part(rows: Rows, start: int, stop: int) -> Rows:
 
 
 def cuts(counts: Sequence[int], blocks: int) -> list[int]:
-    """Where blocks begin, and where the last one ends: multiples of `UNIT`, and the number of all rows.
+    """The first row of each block, which is a multiple of `UNIT`, and at the end the number of all rows.
 
-    Blocks are of about equal length. Where a partition begins near, a block begins there, so that little is moved.
+    Blocks are of about equal length. If a partition begins near the place for a block, the block begins there, up to
+    the rounding to a multiple of `UNIT`: so few rows are moved.
     """
     starts = np.array([0, *accumulate(counts)])
     m = int(starts[-1])
@@ -153,7 +156,7 @@ def cuts(counts: Sequence[int], blocks: int) -> list[int]:
 
 
 def pieces(counts: Sequence[int], start: int, stop: int) -> list[tuple[int, int, int]]:
-    """The partitions that hold these rows: their numbers, and the first and the last row within each, exclusive."""
+    """For each partition that holds some of these rows: its number, and the rows within it as start and stop."""
     found, first = [], 0
     for number, count in enumerate(counts):
         begin, end = max(start - first, 0), min(stop - first, count)
@@ -181,15 +184,15 @@ class Block:
 
 
 SMALL = 4 << 20
-"""Bytes of features: what a partition has of whole units is copied, to be joined with its neighbours, if it is less."""
+"""Partitions whose whole units have fewer bytes of features than this are copied, and joined with their neighbours."""
 
 
 def block(first: int, is_single: bool, classes: Array | None, factors: Array | None, *parts: Rows) -> Block:
-    """The rows of some partitions, one after the other; the first has the number `first`, a multiple of `UNIT`.
+    """The block of the rows of some partitions, one after the other. `first`, a multiple of `UNIT`, is its first row.
 
     With `classes`, labels become their positions there. With `factors`, one for each class, sample weights are
-    multiplied by them. The features of large partitions stay where they are, but for the units that they share with
-    their neighbours.
+    multiplied by them. The features of large partitions are not copied, except the units that they share with their
+    neighbours.
     """
     runs: list[tuple[int, Rows]] = []
     waiting: list[Rows] = []
@@ -221,7 +224,10 @@ def _joined(parts: Sequence[Rows]) -> Rows:
 
 
 def labelled(rows: Rows, classes: Array | None, factors: Array | None) -> Rows:
-    """Rows whose labels are codes of the classes, and whose weights are multiplied by factors of these."""
+    """The rows with codes of `classes` as labels, and weights multiplied by the factors of the classes.
+
+    Without `classes`, the rows as they are.
+    """
     if classes is None:
         return rows
     y = np.searchsorted(classes, rows.y)

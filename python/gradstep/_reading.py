@@ -1,4 +1,4 @@
-"""Blocks of rows, cut into the chunks that native code asks for, on a thread ahead of it; and kept on a disk."""
+"""Cuts blocks of rows into the chunks that native code asks for, on a thread ahead of it; and keeps rows on a disk."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 AHEAD = 1
-"""Chunks that are made, or wait, while native code computes with the one before."""
+"""The number of chunks that are made in advance while native code computes with one."""
 
 
 class Block(NamedTuple):
-    """Some rows of a source, next to those of the block before."""
+    """Consecutive rows of a source, which follow those of the block before."""
 
     rows: int
     copy: Callable[[Array, int], None]
@@ -31,7 +31,7 @@ class Rows(NamedTuple):
     """The features of a source, which can be read again and again."""
 
     blocks: Callable[[], Iterator[Block]]
-    """A new iterator of the blocks each time."""
+    """Returns a new iterator of all blocks each time."""
     shape: tuple[int, int]
     dtype: np.dtype[Any]
     by_columns: bool
@@ -41,9 +41,10 @@ class Rows(NamedTuple):
 
 
 class Reader:
-    """Rows by their numbers, in ascending order, and from row 0 again for every pass; to be used in a ``with``.
+    """Gives native code the rows that it asks for; to be used in a ``with``.
 
-    A call returns an array of shape (count, n), which holds until the next call.
+    A call with (first, count) returns these rows as an array of shape (count, n), which is valid until the next call.
+    Within a pass, calls are for one chunk after the other, in ascending order. Row 0 begins a new pass.
 
     Parameters
     ----------
@@ -96,7 +97,7 @@ class Reader:
         future = self._pending.popleft()[2]
         while len(self._pending) < AHEAD:
             last, rows, _ = self._pending[-1] if self._pending else (first, count, future)
-            following = (last + rows) % self._rows.shape[0]  # of the next pass, after the last rows
+            following = (last + rows) % self._rows.shape[0]  # after the last rows those of the next pass
             submit(following, min(self._size, self._rows.shape[0] - following))
         return future.result()
 
@@ -140,7 +141,7 @@ class _Threads:
         self.blocks.shutdown()
 
     def ahead(self, blocks: Iterator[Block]) -> Iterator[Block]:
-        """The blocks, of which one more is got while the last one is used."""
+        """The same blocks; the next one is got while one is used."""
         future = self.blocks.submit(next, blocks, None)
         try:
             while (block := future.result()) is not None:
@@ -153,7 +154,7 @@ class _Threads:
 
 
 class _Cut:
-    """Rows by their numbers, ascending, from blocks of any size."""
+    """Copies rows out of blocks of any size, in ascending order of the rows."""
 
     def __init__(self, rows: Rows, threads: _Threads | None) -> None:
         self._rows = rows
@@ -163,10 +164,10 @@ class _Cut:
         self._next = 0
         """The next row of the source."""
         self._within = 0
-        """Its number in the block."""
+        """The number of that row in its block."""
 
     def close(self) -> None:
-        """Let go of what the blocks are read from."""
+        """Close the iterator of the blocks, and with it the files that it reads."""
         if hasattr(self._blocks, "close"):
             self._blocks.close()
         self._blocks, self._block = iter(()), None
@@ -205,9 +206,9 @@ class _Cut:
 
 
 class _Kept:
-    """A file without a name that holds the numbers of all rows, in the order in which chunks have them.
+    """A temporary file that holds the features of all rows, chunk by chunk, in the order in which chunks have them.
 
-    It goes away with the process, however that ends.
+    It has no name, so that it goes away with the process, however that ends.
     """
 
     def __init__(self, folder: Any, rows: Rows) -> None:
@@ -250,7 +251,7 @@ class _Kept:
 
 
 def go_through(numbers: Array, move: Callable[[memoryview], int | None]) -> None:
-    """Read or write all bytes of an array in C order, of which `move` takes as many as it can."""
+    """Read or write all bytes of an array in C order. Each call of `move` reads or writes as many as it can."""
     rest = numbers.reshape(-1).view(np.uint8).data
     while rest:
         moved = move(rest)

@@ -15,7 +15,7 @@ from gradstep._split import dealt
 from gradstep._training import Array, Problem, scaled
 
 STRENGTHS = 30
-"""How many are tried."""
+"""The number of strengths that a cross-validation tries."""
 SHARED = ("gap_tol", "max_passes", "fit_bias")
 """Options of `fit` that a path has, too."""
 
@@ -27,28 +27,28 @@ class Curve:
     l1_ratio: float
     strengths: Array
     n_nonzero: NDArray[np.intp]
-    """Columns with weights, of all rows."""
+    """The number of columns with a weight, in the fit to all rows."""
     mean: Array
     error: Array
     """The standard error of the mean over the folds."""
 
     @property
     def best(self) -> int:
-        """The place of the least mean."""
+        """The index of the strength with the least mean."""
         return int(self.mean.argmin())
 
     @property
     def simplest(self) -> int:
-        """The place of the largest strength whose mean is within one standard error of the least."""
+        """The index of the largest strength whose mean is within one standard error of the least mean."""
         return int(np.argmax(self.mean <= self.mean[self.best] + self.error[self.best]))
 
     def penalty(self, place: int) -> dict[str, Scalar]:
-        """The options of `fit` at a strength."""
+        """The options l1 and l2 of `fit` for the strength with this index."""
         strength = float(self.strengths[place])
         return {"l1": self.l1_ratio * strength, "l2": (1 - self.l1_ratio) * strength}
 
     def marks(self, place: int) -> str:
-        """What a strength is, in words."""
+        """Whether the strength with this index is the best, or the simplest one, in words; else empty."""
         words = {"best": self.best, "within one standard error": self.simplest}
         return ", ".join(word for word, at in words.items() if at == place)
 
@@ -75,9 +75,9 @@ def whole_path(problem: Problem, ratio: float, standardize: bool, options: dict[
 
 
 def cross_validated(problem: Problem, ratio: float, folds: int, standardize: bool, options: dict[str, Scalar]) -> Curve:
-    """The error of the rows of each fold by the optima of the others.
+    """The mean error on the rows of each fold, by the optima of the other folds' rows, at each strength.
 
-    Each class is dealt out to the folds in turn. The rows of a fold are left out by a weight of 0.
+    Each class is dealt out to the folds in turn. A fit leaves the rows of a fold out by giving them a weight of 0.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def cross_validated(problem: Problem, ratio: float, folds: int, standardize: boo
 
 
 def table(problem: Problem, found: Path) -> pl.DataFrame:
-    """A row for each strength: what `Path` says of it, the bias, and the weight of each column."""
+    """A table with a row for each strength: facts from the `Path`, the bias, and the weight of each column."""
     facts = ("strengths", "n_nonzero", "deviance_explained", "loss", "objective", "gap", "bias")
     names = ("strength", "nonzero", "deviance_explained", "loss", "objective", "gap", "bias")
     weights = zip(problem.features, found.weights.T, strict=True)

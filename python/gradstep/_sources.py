@@ -1,7 +1,8 @@
 """Rows that are read in batches, as often as they are needed, so that they need not fit into memory.
 
 A source is a table that comes as batches of Arrow's (see `_arrow`), files of NumPy, or a function that returns an
-iterator of batches. The labels, sample weights and offsets of all rows are kept in memory; of the features, some are.
+iterator of batches. The labels, sample weights and offsets of all rows are kept in memory; of the features, only a part
+is in memory at a time.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def _are_paths(X: Sequence[Any]) -> bool:
 
 
 def _unchanged(files: list[str]) -> Callable[[], None]:
-    """A function that raises if a file has changed since."""
+    """A function that raises a ValueError if one of the files has changed since it was made."""
     then = _states(files)
 
     def check() -> None:
@@ -116,10 +117,10 @@ def _is_single(rows: Array) -> bool:
 
 
 def _same(what: str, then: Array, now: Array, first: int, where: str = "") -> None:
-    """Raise unless the numbers of rows are those of the first time."""
+    """Raise a ValueError unless `now`, the numbers of the rows from `first` on, are those of the first read, `then`."""
     before = then[first : first + len(now)]
     if len(before) < len(now) or np.array_equal(before, now, equal_nan=True):
-        return  # of more rows than there were, the number of rows is what is wrong
+        return  # if there are more rows than the first time, another message says so
     row = int((before != now).argmax())
     raise ValueError(
         f"X must have the same {what} whenever it is read, got {now[row]:g} in row {first + row}{where}, and "
@@ -279,7 +280,7 @@ def _of_arrays(given: Sequence[Any], y: Any, sample_weight: Any, offset: Any) ->
 
 
 def _mapped(given: Sequence[Any], place: int) -> Array:
-    """The rows of a file, which stay there until they are needed."""
+    """The rows of a file as a memory map: they are read when they are needed."""
     part, name = given[place], _named(given, place)
     try:
         array = part if isinstance(part, np.memmap) else np.load(part, mmap_mode="r")
@@ -294,7 +295,10 @@ def _mapped(given: Sequence[Any], place: int) -> Array:
 
 
 def _block_of_file(path: Any, array: Any) -> Block:
-    """A block of the rows of a file whose map is `array`, in C order: read, which is faster than by the map."""
+    """A block of the rows of a file in C order, whose memory map is `array`.
+
+    The rows are read from the file itself, which is faster than by the map.
+    """
 
     def copy(out: Array, first: int) -> None:
         numbers = out if out.dtype == array.dtype else np.empty(out.shape, array.dtype)
@@ -328,7 +332,7 @@ def _of_table(table: Table, y: Any, sample_weight: Any, offset: Any) -> Source:
         if column not in schema.names:
             raise ValueError(f"{name} must be one of the columns {', '.join(schema.names)}, got {column!r}")
     chosen = {name: column for name, column in own.items() if column is not None}
-    index = (schema.pandas_metadata or {}).get("index_columns", [])  # of a frame of pandas, no column
+    index = (schema.pandas_metadata or {}).get("index_columns", [])  # the index of a frame of pandas is no feature
     names = [name for name in schema.names if name not in chosen.values() and name not in index]
     if not names:
         raise ValueError(f"X must have columns beside {', '.join(chosen.values())}, got none")
@@ -345,7 +349,7 @@ def _of_table(table: Table, y: Any, sample_weight: Any, offset: Any) -> Source:
         raise ValueError("X must have at least one row, got none")
     of_rows = {name: np.concatenate(parts) for name, parts in given.items()}
     del given
-    # Files tell by their size and time whether they have changed; of anything else, the labels do.
+    # Changed files have another size or time. Other sources are checked by their labels, which each pass reads again.
     compared = [y] if table.files is None else []
 
     def blocks() -> Iterator[Block]:

@@ -1,4 +1,4 @@
-"""Rows of a table held out of a training, or dealt out to folds; and how a model knows the rows again."""
+"""Rows of a table held out of a training, or dealt out to folds; and the digest by which a model knows rows again."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 BLOCK = 1 << 14
-"""Rows that are read at once."""
+"""The number of rows that are hashed at once."""
 
 
 def held_out(problem: Problem, fraction: float, seed: int) -> NDArray[np.bool_]:
     """Which rows are held out: of each class this fraction, at least one and not all, at random.
 
-    The order of the classes' rows is that of NumPy's `RandomState`, whose streams are frozen.
+    The random numbers are those of NumPy's `RandomState`, which are the same in all versions of NumPy.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def held_out(problem: Problem, fraction: float, seed: int) -> NDArray[np.bool_]:
 
 
 def dealt(problem: Problem, folds: int, option: str) -> NDArray[np.intp]:
-    """The fold of each row: each class is dealt out to the folds in turn, for the option of that name.
+    """The fold of each row: each class is dealt out to the folds in turn. `option` is the name for the message.
 
     Raises
     ------
@@ -60,13 +60,14 @@ def dealt(problem: Problem, folds: int, option: str) -> NDArray[np.intp]:
 
 
 def digest(X: Array, y: Array) -> str:
-    """SHA-256 of features and codes of classes, in the order of the rows, by which a model knows them again.
+    """SHA-256 of the features and the codes of classes, in the order of the rows: a model knows the rows again by it.
 
-    Only of all rows together: a digest of each row would tell who holds the model which rows it was trained on.
+    There is one digest of all rows together. Digests of single rows would let anyone who has the model find out whether
+    it was trained on a given row.
     """
     found = hashlib.sha256(f"{X.shape}".encode())
     for part in (X, y):
-        # Adding 0 makes no difference between 0 and -0, which formats of files write differently.
+        # Adding 0 turns -0 into 0, since the sign may be lost when a file is written in another format.
         for start in range(0, len(part), BLOCK):
             found.update((np.ascontiguousarray(part[start : start + BLOCK], "<f8") + 0.0).tobytes())
     return f"sha256:{found.hexdigest()}"

@@ -1,4 +1,4 @@
-"""train: from a file or a table to a model, as `gradstep train` does; and how a model is trained again."""
+"""train: trains a model on a file or a table, as `gradstep train` does; and how a model is trained again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gradstep._training import ZERO, Problem, Trained, descent, optimum
 
 
 def defaults(function: Callable[..., Any], *names: str) -> dict[str, Scalar]:
-    """The defaults of options that `fit` or `Trainer` has under the same names."""
+    """The defaults of the parameters of `function` that have these names; the function is `fit` or `Trainer`."""
     parameters = inspect.signature(function).parameters
     return {name: parameters[name].default for name in names}
 
@@ -40,15 +40,16 @@ class Plan:
     """How a model is trained, whatever the rows."""
 
     options: dict[str, Scalar]
-    """Those of `gradstep.fit`, or of `gradstep.Trainer` and where it starts, named as in `OPTIMUM` or `DESCENT`."""
+    """The options of `gradstep.fit`, named as in `OPTIMUM`; or for a descent those of `gradstep.Trainer`, and "start",
+    named as in `DESCENT`."""
     standardize: bool = False
     cv: int | None = None
-    """Folds by which the strength of the penalty is chosen; `options` have it otherwise."""
+    """The number of folds of the cross-validation that chooses the penalty; None for the penalty of `options`."""
     l1_ratio: float = 1.0
     test: float | None = None
     """The fraction of each class that is held out."""
     seed: int = 0
-    """Of what is held out."""
+    """The seed of the choice of the rows that are held out."""
 
     @property
     def is_descent(self) -> bool:
@@ -56,7 +57,7 @@ class Plan:
 
     @classmethod
     def of(cls, model: Model) -> Plan | None:
-        """How a model was trained, without what was held out; None if it was not trained from a table."""
+        """How a model was trained, except what was held out (`test`); None if it was not trained from a table."""
         given = {name: value for name, value in model.options.items() if name not in _BESIDE}
         if not given.keys() >= DESCENT.keys() and not given.keys() >= OPTIMUM.keys():
             return None
@@ -69,9 +70,10 @@ class Plan:
         )
 
     def train(self, whole: Problem, **watching: Any) -> tuple[Trained[Any], Curve | None]:
-        """The model of the rows that are not held out, and the errors by which its penalty was chosen, if it was.
+        """Train a model on the rows that are not held out.
 
-        What is watching is passed on to `descent` or `optimum`.
+        Returns it, and the errors of the cross-validation that chose its penalty, or None. The arguments `watching`,
+        such as a callback, are passed on to `descent` or `optimum`.
         """
         problem = whole if self.test is None else whole.part(~held_out(whole, self.test, self.seed))
         curve, said = None, {}
@@ -94,7 +96,7 @@ class Plan:
 
 
 _BESIDE = ("weight", "cv", "l1_ratio", "test", "test_seed")
-"""Options of a model that are none of `fit` and `Trainer`."""
+"""Options in a model file that neither `fit` nor `Trainer` has."""
 
 
 @suggests_names
@@ -133,8 +135,9 @@ def train(
 ) -> Model:
     """Train a model on a table with columns of numbers, text and dates: what `gradstep train` does, in Python.
 
-    What each column is, is found out from its cells: numbers are taken as they are, dates as days, and of text with few
-    values each value but the first is 0 or 1. The model keeps this, and does it again to the rows that it predicts.
+    The kind of each column is found out from its cells. Numbers are taken as they are, and dates as days. Text with few
+    values becomes a feature for each value but the first, which is 1 for this value, else 0. The model keeps the kinds
+    of the columns, and treats the rows that it predicts in the same way.
 
     Parameters
     ----------
@@ -246,7 +249,7 @@ def train(
 
 
 def format_of(delimiter: Any, decimal: Any, encoding: Any, na: Any) -> Format:
-    """How a file is written, by checked arguments."""
+    """The format of a file by these arguments of `train`, which are checked."""
     if delimiter is not None and not is_delimiter(_options.word("delimiter", delimiter)):
         raise ValueError(f"delimiter must be one ASCII character, got {delimiter!r}")
     if encoding is not None and not is_text_encoding(_options.word("encoding", encoding)):
@@ -255,7 +258,7 @@ def format_of(delimiter: Any, decimal: Any, encoding: Any, na: Any) -> Format:
 
 
 def _checked(options: dict[str, Any], trainer: Any, cv: Any) -> dict[str, Scalar]:
-    """The options of a fit, or else those of a trainer."""
+    """The options of a fit, checked; or those of the trainer, if there is one, which excludes options of the fit."""
     plain = _options
     if trainer is None:
         kinds: dict[str, Callable[[str, Any], Any]] = {"certify": plain.flag, "fit_bias": plain.flag}

@@ -1,4 +1,4 @@
-"""From the columns of a table to a trained model: its optimum, or where a descent arrives."""
+"""Trains a model on the columns of a table: to its optimum, or by gradient descent."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ Found = TypeVar("Found", Optimum, Descent)
 OptimumCallback: TypeAlias = Callable[[Iteration], None]
 DescentCallback: TypeAlias = Callable[[int, float, Array, Any], None]
 Record: TypeAlias = dict[str, float]
-"""Of an epoch, counted from 1, or of the start, which is epoch 0: "epoch", "loss" (of a perceptron "misclassified") and
-"accuracy"."""
+"""The record of an epoch, counted from 1, or of the start, as epoch 0. It has "epoch", "loss" (of a perceptron
+"misclassified") and "accuracy"."""
 
 MOST_ALIASES = 3
 MOST_ERRORS = 1000
@@ -39,7 +39,7 @@ ZERO = "zero"
 
 @dataclass(frozen=True)
 class Problem:
-    """What a model is trained on."""
+    """The rows that a model is trained on, with the names of features and classes."""
 
     X: Array
     y: Array
@@ -48,14 +48,14 @@ class Problem:
     target: str
     classes: list[Class]
     weight: Array | None = None
-    """Weights of the rows, and the column that has them."""
+    """The weights of the rows, and the name of the column that has them."""
     weight_name: str | None = None
     encoding: Encoding | None = None
-    """How the features were made of the columns; None if they are the columns."""
+    """How the features were made of the columns; None if the features are the columns themselves."""
     notes: list[str] = field(default_factory=list)
-    """What was done to the table."""
+    """Notes for the user about what was done to the table."""
     remarks: dict[str, str] = field(default_factory=dict)
-    """Columns that say nothing of their own, and why."""
+    """A remark on each column that is constant, the same as another one, or numbers the rows; by the column's name."""
     spelling: Spelling = COMMAND_LINE
     """How messages write options."""
 
@@ -80,14 +80,14 @@ class Problem:
         format: Format | None = None,
         spelling: Spelling = COMMAND_LINE,
     ) -> Problem:
-        """The columns of a data file; the target is the last one if no other is named."""
+        """The problem of a data file. The target is the last column that is not left out, if no other is named."""
         asked = asked or Asked()
         as_text = _table.meant([target or "", *asked.categorical])
         return cls.of(_table.read(file, header, format=format, as_text=as_text, spelling=spelling), target, asked)
 
     @classmethod
     def of(cls, table: Table, target: str | None, asked: Asked) -> Problem:
-        """The columns of a table, as `read` describes it."""
+        """The problem of a table, as `read` describes it."""
         asked = asked.named(table)
         taken = {*asked.drop, *asked.ids, asked.weight}
         if target is None:
@@ -134,7 +134,7 @@ def _unlabelled(table: Table, target: str, missing: NDArray[np.bool_]) -> Fault:
 
 
 def weights_of(table: Table, name: str) -> Array:
-    """The weights of the rows."""
+    """The weights of the rows, from a column; a ValueError if one is missing, not finite or negative."""
     encoding = Encoding.of_numbers([name])
     weights = _kinds.values(table, [name], encoding)
     encoding.check(weights, table.where, refuse=True)
@@ -149,7 +149,7 @@ def weights_of(table: Table, name: str) -> Array:
 def _with_positive(
     table: Table, target: str, y: Array, classes: list[Class], positive: str
 ) -> tuple[Array, list[Class]]:
-    """The classes with the one that is written `positive` behind the other, and the codes for that."""
+    """The codes and the classes, exchanged if need be: the class that is written `positive` becomes the second."""
     option = table.spelling.name("positive")
     if len(classes) != 2:
         raise table.error(f"{option} is for a target with two values, and {target!r} has {len(classes)}")
@@ -164,15 +164,15 @@ class Trained(NamedTuple, Generic[Found]):
 
     model: Model
     notes: list[str]
-    """What its user should know: what was done to the columns, and `warnings`."""
+    """Notes for the user: what was done to the table, and the `warnings`."""
     warnings: list[str]
-    """What is not as it should be with the fit."""
+    """What is wrong with the fit: the optimum is not proved, say, or the loss has risen."""
     result: Found
     """What `gradstep.fit` or `Trainer.fit` has found."""
     problem: Problem
     """The rows trained on."""
     X: Array
-    """Their features, standardized if that was asked for."""
+    """The features of these rows, standardized if that was asked for."""
 
 
 def optimum(
@@ -247,15 +247,15 @@ def descent(
     log: Callable[[Record], None] | None = None,
     log_every: int = 1,
 ) -> Trained[Descent]:
-    """The model where gradient descent arrives; `options` are those of `gradstep.Trainer`, and where it starts.
+    """The model at the end of gradient descent; `options` are those of `gradstep.Trainer`, and "start".
 
     `log` is called with a record of the start, as epoch 0, of the first epoch, every `log_every`-th, and the last.
 
     Raises
     ------
     ValueError
-        If it diverges, there are more than two classes for a perceptron, or the start has not a weight for each feature
-        and a bias, of each of three classes or more.
+        If the descent diverges; if a perceptron has more than two classes; or if the start has another number of values
+        than a weight for each feature and a bias (for three classes or more, those of each class).
     """
     if len(problem.classes) > 2 and options["activation"] == "step":
         raise ValueError(
@@ -301,7 +301,7 @@ def descent(
 
 
 def _remarks(problem: Problem, said: Collection[str] = ()) -> list[str]:
-    """Which columns say nothing of their own, but for those of which it is `said`."""
+    """A note on all columns with remarks, except those in `said`, on which there is another note."""
     remarks = {name: why for name, why in problem.remarks.items() if name not in said}
     if not remarks:
         return []
@@ -312,7 +312,7 @@ def _remarks(problem: Problem, said: Collection[str] = ()) -> list[str]:
 
 
 def _start(problem: Problem, text: str) -> tuple[Array, Any]:
-    """Weights and bias to start from, in the text of several classes one class after the other."""
+    """Weights and bias to start from, read from a text. For three classes or more it has one class after the other."""
     scores = 1 if len(problem.classes) == 2 else len(problem.classes)
     zeros = np.zeros(scores * (len(problem.features) + 1))
     values = zeros if text == ZERO else np.array([float(value) for value in text.split(",")])
@@ -330,7 +330,7 @@ def _start(problem: Problem, text: str) -> tuple[Array, Any]:
 
 
 def _rise(end: Descent) -> list[str]:
-    """Advice where the loss of a descent has risen."""
+    """Advice if the loss of a descent has risen; else nothing."""
     epoch = end.rose_in
     if epoch is None:
         return []
@@ -339,14 +339,14 @@ def _rise(end: Descent) -> list[str]:
 
 
 def _accuracy(problem: Problem, x: Array, weights: Array, bias: Any, activation: str) -> float:
-    """Fraction of the rows, by weight, whose label is right."""
+    """The fraction of the rows, by weight, whose label is predicted."""
     z = decision_function(x, weights, bias)
     is_right = codes_of(z, by_class=z.ndim == 2, activation=activation) == problem.y
     return float(np.average(is_right, weights=problem.weight))
 
 
 def _aliased(problem: Problem, scaling: Standardize | None, aliased: tuple[Alias, ...]) -> list[str]:
-    """Which columns are left out, and why."""
+    """A note on the columns that the fit left out, and why."""
     if not aliased:
         return []
 
@@ -364,7 +364,7 @@ def _aliased(problem: Problem, scaling: Standardize | None, aliased: tuple[Alias
 
 
 def _unscaled(alias: Alias, scaling: Standardize | None) -> Alias:
-    """The combination of columns as they are in the file."""
+    """The same combination for the columns before they were standardized."""
     if scaling is None:
         return alias
     mean, scale = np.array(scaling.mean), np.array(scaling.scale)
@@ -375,7 +375,7 @@ def _unscaled(alias: Alias, scaling: Standardize | None) -> Alias:
 
 
 def _worse_than_a_constant(problem: Problem, loss: float, standardize: bool) -> list[str]:
-    """Advice where a prediction that is the same for all rows would have a smaller loss."""
+    """Advice if a prediction that is the same for all rows would have a smaller loss; else nothing."""
     codes = range(len(problem.classes))
     shares = np.array([np.average(problem.y == code, weights=problem.weight) for code in codes])
     shares = shares[shares > 0]
@@ -397,7 +397,7 @@ def _separated(problem: Problem, separation: Separation) -> str:
 
 
 def scaled(problem: Problem, standardize: bool) -> tuple[Array, Standardize | None]:
-    """The features as a fit sees them, and what was done to them."""
+    """The features for a fit, and the means and scales by which they were standardized; None if they were not."""
     if not standardize:
         return problem.X, None
     scaling = Standardize.of(problem.X, problem.weight)

@@ -4,8 +4,8 @@ The rows stay where they are. Each pass is one task for each block of rows, abou
 returns is small, whatever the number of rows. The optimum, with its certificate, is that of the same rows in one array,
 to the last bit, on any number of workers, however the rows are cut into partitions, and also where workers are lost.
 
-Labels, sample weights and offsets, a number for each row, come to the client. Of the features, samples of the rows do,
-of 256 MB at most.
+Labels, sample weights and offsets, a number for each row, come to the client. Of the features, only samples of the rows
+come to it, of 256 MB at most.
 
 Examples
 --------
@@ -185,7 +185,7 @@ class Partitions:
             parts = [self._part(*piece) for piece in _partitions.pieces(self._counts, start, stop)]
             given = (_partitions.block, start, self._is_single, classes, factors, *parts)
             blocks.append(self._client.submit(*given, workers=[worker], allow_other_workers=True, pure=False))
-        self._gathered([self._client.submit(len, block) for block in blocks])  # before the partitions are let go
+        self._gathered([self._client.submit(len, block) for block in blocks])  # waits for blocks: partitions go now
         self._parts = []
         labels = _partitions.Rows(np.empty((0, 0)), self.y, self.sample_weight, self.offset)
         labels = _partitions.labelled(labels, classes, factors)
@@ -222,7 +222,7 @@ class Partitions:
         Raises
         ------
         TimeoutError
-            If there is no worker for so long.
+            If there is no worker for the time of `timeout`.
         """
         seen = monotonic()
         while True:
@@ -269,7 +269,7 @@ def is_collection(X: Any) -> bool:
 
 
 def _delayed(X: Any, of_rows: dict[str, Any]) -> tuple[list[Any] | None, list[tuple[Any, ...]]]:
-    """The names of the features, None of an array; and for each partition what `checked` takes of it."""
+    """The names of the features, None for an array; and for each partition the arguments from X on of `checked`."""
     if not is_collection(X) or X.ndim != 2:
         advice = "" if dask.is_dask_collection(X) else ", which gradstep.fit takes" * hasattr(X, "shape")
         raise TypeError(f"X must be a dataframe or an array of Dask with rows and columns, got {kind(X)}{advice}")
@@ -302,7 +302,7 @@ def _features(X: Any, of_rows: dict[str, Any]) -> list[Any]:
 
 
 def _aligned(argument: str, values: Any, X: Any, count: int) -> list[Any]:
-    """The numbers of the rows of each partition: None, the name of a column, or something delayed."""
+    """For each partition, the numbers of its rows for this argument: None, a column's name, or a delayed array."""
     is_frame = hasattr(X, "columns")
     if (values is None and argument != "y") or (is_frame and isinstance(values, str)):
         return [values] * count
