@@ -76,7 +76,7 @@ def optional_real(name: str, value: Any) -> Array | None:
 def features(X: Any) -> Array | Parts:
     """`X` for native code: an array, or the parts of a CSR or CSC matrix, which is never made dense.
 
-    So is a pandas frame whose columns are all sparse around 0.
+    A pandas frame whose columns are all sparse around 0 becomes the parts of a CSC matrix.
     """
     if type(X) is ndarray:
         return real("X", X)
@@ -88,7 +88,7 @@ def features(X: Any) -> Array | Parts:
 
 
 def matrix(X: Any) -> Any:
-    """`X` as rows can be taken of it: an array, or a matrix or array of SciPy, in CSR or CSC."""
+    """`X` in a form from which rows can be taken by index: an array, or a CSR or CSC matrix or array of SciPy."""
     found = features(X)
     if isinstance(found, ndarray):
         return found

@@ -36,7 +36,7 @@ DEFAULT_C = 1.0
 PENALTIES = ("deprecated", "l2", "l1", "elasticnet", None)
 """What scikit-learn's `penalty` may be; "deprecated", its default, leaves it to `l1_ratio` and `C`."""
 RATIOS = {"l2": 0.0, "l1": 1.0}
-"""The part of l1 that these penalties of scikit-learn's are."""
+"""The `l1_ratio` that these values of scikit-learn's `penalty` stand for."""
 PEERS = ("lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga")
 """scikit-learn's solvers, each of which means "auto"."""
 
@@ -46,7 +46,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def all_or_nothing(method: Method) -> Method:
-    """A method that leaves the estimator as it was where it raises."""
+    """Decorates a method: if it raises an Exception, the estimator is left as it was."""
 
     @wraps(method)
     def attempt(self: BaseEstimator, *args: Any, **kwargs: Any) -> Any:
@@ -86,11 +86,11 @@ class Samples(NamedTuple):
 
 
 class Present(NamedTuple):
-    """Some of K classes, those that have weight: a fit is over these.
+    """Those of K classes that have weight: a fit is over these alone.
 
-    The parameters of a fit are those of `gradstep.fit`; those of all classes are as in `coef_` and `intercept_`, but
-    for two classes without the first axis. A class without weight has weights of 0 and a bias of −∞, the limit that an
-    unpenalised bias goes to: its probability is 0.
+    "Parameters of a fit" are weights and bias as `gradstep.fit` takes them. "Parameters of all classes" are as `coef_`
+    and `intercept_`, but without the first axis if there are two classes. A class without weight has weights of 0 and a
+    bias of −∞, the limit that an unpenalised bias goes to: its probability is 0.
     """
 
     codes: NDArray[np.intp]
@@ -103,7 +103,7 @@ class Present(NamedTuple):
         return len(self.codes) == 2 < self.classes
 
     def labels(self, codes: NDArray[np.intp]) -> NDArray[np.intp]:
-        """The codes among the classes that have weight; any for the others, of weight 0."""
+        """Each row's code among the classes that have weight; any code for rows of other classes, whose weight is 0."""
         if len(self.codes) == self.classes:
             return codes
         return np.minimum(np.searchsorted(self.codes, codes), len(self.codes) - 1)
@@ -126,7 +126,7 @@ class Present(NamedTuple):
         return wide, biases.astype(weights.dtype)
 
     def certain(self, columns: int, dtype: Any) -> Optimum:
-        """Where only one class has weight: its probability is 1 everywhere."""
+        """The optimum if only one class has weight: the probability of that class is 1 everywhere."""
         if self.classes == 2:
             weights, bias = np.zeros(columns, dtype), np.inf if self.codes[0] else -np.inf
         else:
@@ -150,9 +150,9 @@ def fit_present(
     callback: Callback | None = None,
     **options: Any,
 ) -> Optimum:
-    """The optimum over the classes that have weight, as parameters of all classes; `start` are such, too.
+    """The optimum over the classes that have weight, as parameters of all classes; so is `start`.
 
-    With a `max_iter` of 0 it is the start, by default zero; the callback sees to a larger one.
+    With a `max_iter` of 0 it is the start, by default zero. A larger `max_iter` is left to the callback.
     """
     classes = len(samples.classes)
     if max_iter == 0:
@@ -172,7 +172,7 @@ def fit_present(
 
     if start is not None:
         weights, bias = present.narrowed(*start)
-        if np.isfinite(bias).all():  # of a class that had no weight it is not
+        if np.isfinite(bias).all():  # the bias of a class that had no weight before is infinite: no start
             options |= {"weights": weights, "bias": bias} if options.get("fit_bias", True) else {"weights": weights}
     best = fit(
         samples.X,
@@ -377,7 +377,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         return Samples(X, codes, weight * factors[codes], classes, factors)
 
     def _factors(self, classes: Array, codes: Array, weight: Array) -> Array:
-        """What the weights of the samples of each class are multiplied by."""
+        """The factors for the weights of samples, one for each class."""
         if self.class_weight == "balanced":
             totals = len(classes) * np.bincount(codes, weight)
             return np.asarray(np.divide(weight.sum(), totals, out=np.zeros(len(classes)), where=totals > 0))
@@ -432,7 +432,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
 
 @cache
 def _note_peer(solver: str) -> None:
-    """Say, once in each process, that a solver of scikit-learn is not looked for."""
+    """Warn, once in each process, that a solver of scikit-learn is taken for "auto"."""
     bias = "; the intercept is not penalised" if solver == "liblinear" else ""
     warn(f"solver={solver!r} is taken for solver='auto', which finds the same optimum{bias}")
 
@@ -446,7 +446,7 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
 
 
 def zeros(classes: int, X: Any) -> tuple[Array, Any]:
-    """As `_parameters`."""
+    """Weights and bias of 0, in the shapes of `_parameters`."""
     if classes == 2:
         return np.zeros(X.shape[1], X.dtype), 0.0
     return np.zeros((classes, X.shape[1]), X.dtype), np.zeros(classes, X.dtype)
@@ -461,7 +461,7 @@ def codes_in(argument: str, y: Array, classes: Array) -> NDArray[np.intp]:
 
 
 def penalties(C: float, l1_ratio: float, total: float) -> tuple[float, float]:
-    """The strengths of l1 and l2 on the mean error of samples of that weight, for what scikit-learn calls C."""
+    """The strengths of l1 and l2 on the mean error for scikit-learn's `C`; `total` is the sum of the sample weights."""
     strength = 1.0 / C / total
     if strength == np.inf:
         raise ValueError(

@@ -47,13 +47,13 @@ from gradstep._options import flag
 from gradstep._path import MOST_STRENGTHS, along, largest, without_columns
 
 GRID = 1e-3
-"""The least of the strengths as a part of the largest, where only their number is given; as of `path`."""
+"""The smallest strength as a part of the largest, if only the number of strengths is given; as in `path`."""
 MOST_COPIED = 2**28
-"""Bytes of features up to which the rows of a fold are copied. Of more, the other rows get weights of 0: that takes no
-memory, and up to a tenth longer."""
+"""Rows of a fold are copied if the features have at most this many bytes. Otherwise all other rows get a weight of 0,
+which takes no memory, and up to a tenth more time."""
 LEAST_SHARED = 2**22
-"""Bytes of features, not sparse, from which on the folds are fitted together, so that they are read once for all. Fewer
-stay in a processor's cache, from which each fold reads them sooner by itself."""
+"""Folds are fitted together, so that features are read once for all of them, if these are dense and have at least this
+many bytes. Fewer bytes stay in a processor's cache, from which fits of one fold after the other are faster."""
 
 
 @suggests_names
@@ -409,7 +409,10 @@ class LogisticRegressionCV(Classifier):
         ]
 
     def _measured(self, order: list[int], optima: Iterable[Optimum], measure: Callable[[Array, Any], float]) -> _Run:
-        """What a fold's optima are and how they score; they come in the order of their places on the grid."""
+        """The results of a fold: its optima, in the order of the grid's values, and their scores by `measure`.
+
+        The optima come in another order: `order` has the position of each on the grid.
+        """
         coefficients: list[Any] = [None] * len(order)
         ends: list[Any] = [None] * len(order)
         scores, n_iter = np.zeros(len(order)), np.zeros(len(order), np.int32)
@@ -422,7 +425,7 @@ class LogisticRegressionCV(Classifier):
 
     def _refit(self, samples: Samples, grid: _Grid, place: tuple[int, int], coefs: Array) -> _End:
         """Fit all samples at one ratio and strength, from the mean of the folds' coefficients there."""
-        with np.errstate(invalid="ignore"):  # of infinite intercepts there may be none
+        with np.errstate(invalid="ignore"):  # infinite intercepts may have no mean
             start = self._split_up(coefs[(slice(None), *place)].mean(axis=0))
         l1, l2 = grid.penalty(place[1], float(self.l1_ratios_[place[0]]), samples.total)
         optimum = self._solve(samples, l1, l2, start, self.n_threads)
@@ -477,7 +480,7 @@ class LogisticRegressionCV(Classifier):
         self.n_iter_ = n_iter[None]
 
     def _warn(self, ends: list[_End]) -> None:
-        """Warn of optima that are not proved, unless that was not asked for."""
+        """Warn of optima that are not proved, except where `tol` or a missing Hessian is the reason."""
         lacking = Counter(end.reason for end in ends if not end.proved)
         del lacking[StopReason.TOLERANCE], lacking[StopReason.UNCERTIFIED]
         if lacking:
@@ -487,7 +490,7 @@ class LogisticRegressionCV(Classifier):
 
 
 _STOPPED = {StopReason.CALLBACK: StopReason.ITERATIONS}
-"""The callback of a fit stops it for `max_iter` alone."""
+"""Reasons to stop as a warning calls them: here a callback stops a fit only because of `max_iter`."""
 
 
 class _End(NamedTuple):
@@ -518,50 +521,51 @@ class _Grid(NamedTuple):
 
     @property
     def order(self) -> list[int]:
-        """Their places, from the strongest penalty to the weakest."""
+        """The positions of the values, from the strongest penalty to the weakest."""
         rising: list[int] = np.argsort(self.values, kind="stable").tolist()
         return rising[::-1] if self.are_strengths else rising
 
     def penalty(self, place: int, ratio: float, total: float) -> tuple[float, float]:
-        """l1 and l2 on the mean error of samples of that weight."""
+        """l1 and l2 on the mean error for the value at `place`; `total` is the sum of the sample weights."""
         value = float(self.values[place])
         return (ratio * value, (1 - ratio) * value) if self.are_strengths else penalties(value, ratio, total)
 
     def both(self, total: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The values of C and the strengths, of samples of that weight."""
+        """All values as C, and as strengths; `total` is the sum of the sample weights."""
         with np.errstate(divide="ignore"):
             other = 1.0 / (self.values * total)
         return (other, self.values) if self.are_strengths else (self.values, other)
 
 
 def _only(samples: Samples, rows: NDArray[np.intp]) -> Samples:
-    """The samples of some rows, of which each counts as often as it is named."""
+    """The samples of some rows; each row counts as often as it is in `rows`."""
     return samples.rows(rows) if samples.X.data.nbytes <= MOST_COPIED else _weighted(samples, rows)
 
 
 def _weighted(samples: Samples, rows: NDArray[np.intp]) -> Samples:
-    """The same by weights of all samples."""
+    """The same as `_only`, by weights: all samples, each with its weight times how often its row is in `rows`."""
     times = np.bincount(rows, minlength=len(samples.codes)).astype(np.float64)
     return samples._replace(weight=times if samples.weight is None else times * samples.weight)
 
 
 def _hits(z: Array, codes: NDArray[np.intp]) -> Array:
-    """Whether the most probable class is that of the label."""
+    """For each row, whether the most probable class is that of the label."""
     return np.asarray(codes_of(z, by_class=z.ndim == 2) == codes)
 
 
 def _log_likelihood(z: Array, codes: NDArray[np.intp]) -> Array:
-    """The logarithm of the probability of the label, or of rounding where that is larger, as in scikit-learn."""
+    """For each row, ln p of the probability p of its label, which is taken to be at least eps, as in scikit-learn."""
     p = softmax(z)[np.arange(len(z)), codes] if z.ndim == 2 else sigmoid(np.where(codes, z, -z))
     return np.asarray(np.log(np.maximum(p, np.finfo(p.dtype).eps)))
 
 
 _DIRECT = {None: _hits, "accuracy": _hits, "neg_log_loss": _log_likelihood}
-"""Scores that are means over rows: scikit-learn's, which check and encode labels each time, take longer than a fit."""
+"""Scores that are means over rows, computed here. scikit-learn's own take longer than a fit, since they check and
+encode labels each time."""
 
 
 class _Score(NamedTuple):
-    """What scores fits, and all samples that it may be asked about."""
+    """The scoring of fits: the scorer, the samples of all folds with their labels, and arguments for the scorer."""
 
     scoring: Any
     samples: Samples
@@ -595,7 +599,7 @@ class _Score(NamedTuple):
 
 
 def _of_all_classes(scorer: Any, classes: Array) -> Any:
-    """The scorer, told of all classes, of which a fold may lack some."""
+    """The scorer with all classes as its argument `labels`, if it has one, since a fold may lack some classes."""
     function = getattr(scorer, "_score_func", None)
     names = inspect.signature(function).parameters if function else {}
     if "labels" not in names:

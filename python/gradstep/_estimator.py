@@ -131,7 +131,7 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
     objective_ : float
         E plus penalty at the optimum.
     gradient_norm_ : float
-        Largest component of its gradient, in magnitude.
+        Largest component of the objective's gradient, in magnitude.
     gap_ : float
         Proved upper bound on how far `objective_` is above its minimum; rounding is counted. inf where nothing is
         proved, also with `firth`, and where coefficients of an earlier iteration were restored.
@@ -518,7 +518,7 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
         return training, validation
 
     def _penalties(self, total: float) -> tuple[float, float]:
-        """The strengths of l1 and l2, for samples of that weight."""
+        """The strengths of l1 and l2; `total` is the sum of the sample weights."""
         if self.firth:
             return 0.0, 0.0
         if self.l2 is not None or self.l1 is not None:
@@ -535,7 +535,7 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
         return penalties(C, ratio, total)
 
     def _start(self, data: Samples) -> tuple[Array, Any] | None:
-        """Where a warm fit starts."""
+        """The weights and bias that a warm fit starts from; None if the fit is not a warm one."""
         if not (self.warm_start and hasattr(self, "coef_")):
             return None
         if not np.array_equal(self.classes_, data.classes):
@@ -551,7 +551,7 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
         return self._parameters()
 
     def _set_anew(self, classes: Array, weights: Array, bias: Any) -> None:
-        """Set new coefficients, without the certificate of those before them."""
+        """Set new coefficients, and remove the certificate of the last ones."""
         for name in CERTIFICATE:
             self.__dict__.pop(name, None)
         self.classes_ = classes
@@ -601,7 +601,7 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
         return _words.separated(len(names), f"{', '.join(names[:8])}{more}", "l2 > 0", firth)
 
     def _in_words(self, alias: Alias, X: Any) -> str:
-        """What an aliased column is."""
+        """An aliased column in words: its name, and the combination of columns that it is."""
         plain = "" if hasattr(self, "feature_names_in_") else "column "
         what = _words.combination(alias, lambda column: f"{plain}{self._name(column)!r}", X)
         return f"column {self._name(alias.column)!r} is {what}"

@@ -10,7 +10,7 @@ from gradstep._arrays import Array
 from gradstep._native import __version__
 
 OPSET, IR = 18, 8
-"""Of 2023: what readers of ONNX have known since."""
+"""The versions of ONNX's operators and of its file format. Both are of 2023; readers of ONNX have known them since."""
 
 
 def model(weights: Array, bias: Array, classes: Array) -> Any:

@@ -90,7 +90,7 @@ def word(name: str, value: Any) -> str:
 
 
 def names(argument: str, value: Any, length: int, each: str) -> list[str]:
-    """So many names, one for each of something."""
+    """A list of `length` names; `each` says in messages what has a name."""
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise TypeError(f"{argument} must be a list of names, got {kind(value)}")
     found = [str(name) for name in value]
@@ -100,7 +100,7 @@ def names(argument: str, value: Any, length: int, each: str) -> list[str]:
 
 
 def two_columns(value: Any, n: int) -> tuple[int, int]:
-    """Two different columns of a matrix of `n`."""
+    """Two different columns of a matrix that has `n`."""
     try:
         i, j = map(operator.index, value)
     except (TypeError, ValueError):

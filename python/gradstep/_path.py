@@ -17,13 +17,13 @@ from gradstep._optimum import GAP_TOL, MAX_PASSES, Optimum, fit
 from gradstep._options import count, flag, number
 
 LEAST_L1_RATIO = 1e-3
-"""The ratio whose largest strength is taken for smaller ones: without l1, no strength makes all weights 0."""
+"""Smaller ratios begin with the largest strength of this one, since without l1 no strength makes all weights 0."""
 MOST_STRENGTHS = 100_000
 """The largest number of strengths of a path: the optimum of each is kept."""
 FEWEST = 5
 LEAST_CHANGE = 1e-5
 MOST_EXPLAINED = 0.999
-"""When the deviance is taken not to change any more, as in glmnet: not before `FEWEST` strengths, and then where the
+"""A path ends, as in glmnet, where the deviance no longer changes: after at least `FEWEST` strengths, as soon as the
 part that is explained has grown by less than `LEAST_CHANGE`, or is above `MOST_EXPLAINED`."""
 GENEROUS = float(np.finfo(np.float64).max)
 NONE = 1e-9
@@ -308,7 +308,7 @@ def _no_longer_changes(explained: list[float]) -> bool:
 
 
 def _sparse(rows: list[Array]) -> Any:
-    """Rows as a csr_array of SciPy, which is there where `X` is sparse."""
+    """Rows as a csr_array of SciPy, which is installed if `X` is sparse."""
     from scipy.sparse import csr_array
 
     columns = [np.flatnonzero(row) for row in rows]

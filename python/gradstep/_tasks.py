@@ -25,7 +25,10 @@ __all__ = ["CallbackSupportMixin", "Tasks", "with_callbacks"]
 
 
 class Tasks:
-    """The task of a fit, and below it a task for each iteration, at least one, and an empty one, as in scikit-learn."""
+    """Tells scikit-learn's callbacks of the tasks of a fit, as scikit-learn does.
+
+    There is a task for the fit. Below it there is a task for each iteration, at least one, and at the end an empty one.
+    """
 
     def __init__(self, estimator: Any, samples: Samples, sample_weight: Any, weights: Any, bias: Any) -> None:
         self.are_watched = bool(getattr(estimator, "_skl_callbacks", None))
@@ -45,7 +48,7 @@ class Tasks:
         self._iteration = self._begun(self._start)
 
     def end_iteration(self, iteration: Iteration) -> bool:
-        """Tell of an iteration's end, and of the next one's begin. Whether a callback stops the fit."""
+        """Tell of an iteration's end, and of the next one's begin. Returns whether a callback stops the fit."""
         if not self.are_watched:
             return False
         return self._go_on(self._fitted(iteration.weights, iteration.bias))
