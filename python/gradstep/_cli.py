@@ -311,7 +311,7 @@ def train(
 
 
 def _said_of_rows(problem: Problem, trained: Trained[Any], folds: int | None) -> list[str]:
-    """Which rows the model was trained on, where others are reported on."""
+    """A note on the rows that the model was trained on, if the report is on rows held out, or on folds."""
     rows, kept = len(problem.y), len(trained.problem.y)
     if folds:
         return [f"the model is trained on all {rows} rows; the predictions reported are of {folds} others"]
@@ -516,7 +516,7 @@ def demo_points(seed: int) -> tuple[Array, Array]:
 
 
 def probability_of(value: Class) -> str:
-    """The column with the probability of a class."""
+    """The name of the column with the probability of a class."""
     return f"probability_{str(value).lower() if isinstance(value, bool) else value}"
 
 

@@ -46,7 +46,8 @@ FORMAT = (
     click.option("--encoding", metavar="NAME", type=TextEncoding(), help="Of the file's text.  [default: utf-8]"),
     click.option("--na", metavar="TEXT", multiple=True, help="Stands for a missing value, beside NA, ? and such."),
 )
-"""Of `train`, which keeps them in the model, and of `predict`, for a file that is written in another way."""
+"""Options of the commands that read a file. `train` keeps them in the model; `predict` and `report` take them from the
+model, except those that are given for a file that is written in another way."""
 
 WEIGHT = click.option("--weight", metavar="COLUMN", help="Column with the weights of the rows, such as counts.")
 COLUMNS = (
@@ -72,7 +73,7 @@ COLUMNS = (
 
 NAMES = ("features", "drop", "categorical", "ids", "positive", "missing", "date_format")
 FORMAT_NAMES = ("delimiter", "decimal", "encoding", "na")
-"""What the options are called in Python, without the weight."""
+"""The names of the options in Python: of `COLUMNS` without the weight, and of `FORMAT`."""
 
 
 def options(*several: Callable[[Any], Any]) -> Callable[[Command], Command]:
@@ -87,11 +88,11 @@ def options(*several: Callable[[Any], Any]) -> Callable[[Command], Command]:
 
 
 def format_of(given: dict[str, Any]) -> Format:
-    """What the options say of how a file is written."""
+    """The `Format` of a file by the options for it."""
     names = ("delimiter", "decimal", "encoding")
     return Format(**{name: given[name] for name in names}, na=list(given["na"]))
 
 
 def asked_of(given: dict[str, Any]) -> Asked:
-    """What the options say of the columns."""
+    """The options about columns, as `Asked`."""
     return Asked(weight=given.get("weight"), **{name: given[name] for name in NAMES})

@@ -13,7 +13,7 @@ from gradstep._train import DESCENT
 
 
 class FiniteRange(click.FloatRange):
-    """A range without nan and inf, which pass every comparison or none."""
+    """A range of finite numbers. Comparisons alone, as those of click, may let nan and inf pass."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         number = float(super().convert(value, param, ctx))
@@ -107,7 +107,7 @@ DESCENT_OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def descent_options(before: str = "") -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """The options of a descent, with something before what their help says."""
+    """Adds the options of a descent to a command; their help texts begin with `before`."""
 
     def add(command: Callable[..., None]) -> Callable[..., None]:
         for name, (told, rest) in reversed(DESCENT_OPTIONS.items()):

@@ -52,7 +52,7 @@ def _drawn(draw: Callable[[Any], Any], suffix: str) -> bytes:
 
     mpl.use("Agg")  # draws into files, on any machine
     buffer = io.BytesIO()
-    with warnings.catch_warnings(action="ignore"):  # of letters that the font has not
+    with warnings.catch_warnings(action="ignore"):  # about letters that the font lacks
         draw(plot)[0].figure.savefig(buffer, format=suffix.removeprefix("."), dpi=160)
     return buffer.getvalue()
 

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Refused(ValueError):
-    """What the document must do, and what came instead."""
+    """The error for a document that is refused: what it must do, and what came instead."""
 
     def __init__(self, expected: str, got: str) -> None:
         super().__init__(f"must {expected}, got {got}")
@@ -59,7 +59,7 @@ def parse(text: str | bytes) -> object:
 
 
 def field(document: Mapping[str, object], name: str, read: Callable[[object], T]) -> T:
-    """What `read` makes of the field, which must be there."""
+    """The value of a field, as `read` returns it; the field must be there."""
     if name not in document:
         raise Refused(f"have a field {name!r}", "none")
     try:

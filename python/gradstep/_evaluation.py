@@ -14,7 +14,7 @@ BINS = 10
 
 
 class Calibration(NamedTuple):
-    """Predicted probabilities in bins, and how often what they predict is so; shapes (bins,), without empty bins.
+    """Predicted probabilities in bins, and how often their prediction is right; shapes (bins,), without empty bins.
 
     Attributes
     ----------
@@ -107,12 +107,12 @@ class Predicted(NamedTuple):
     y: Array
     """Codes 0, …, K - 1."""
     probability: Array
-    """Of label 1, shape (m,); of K >= 3 classes those of all, shape (m, K)."""
+    """The probability of label 1, shape (m,); for K >= 3 classes that of each class, shape (m, K)."""
     codes: NDArray[np.intp]
-    """The class that is predicted."""
+    """The code of the class that is predicted."""
     weight: Array | None
     log_loss: float | None
-    """None if what is predicted is no probability."""
+    """The mean cross-entropy; None for a perceptron, whose predictions are no probabilities."""
 
 
 def evaluate(seen: Predicted, classes: int) -> Evaluation:
@@ -162,12 +162,12 @@ def _calibration(y: NDArray[np.intp], seen: Predicted, weight: Array) -> Calibra
 
 
 def roc(is_one: NDArray[np.bool_], p: Array, weight: Array) -> Roc:
-    """The ROC curve of predictions `p` of which labels are 1; both labels must have rows that weigh something."""
+    """The ROC curve of `p`, the predicted probabilities of label 1; both labels must have rows of positive weight."""
     _, place = np.unique(-p, return_inverse=True)
     sides = [_sums(place, weight * side) for side in (is_one, ~is_one)]
     ones, zeros = (side[sides[0] + sides[1] > 0] for side in sides)
     true, false = np.cumsum(ones), np.cumsum(zeros)
-    # Each row of label 0 counts the rows of label 1 before it, and half of those beside it.
+    # Each row of label 0 counts the rows of label 1 with a larger probability, and half of those with the same.
     area = min(float(zeros @ (true - ones / 2) / (true[-1] * false[-1])), 1.0)
     # Corners: where the slope changes. Those on a straight line between two others are left out.
     turns = np.ones(len(true), bool)
@@ -181,7 +181,8 @@ def calibration(
 ) -> Calibration:
     """Probabilities in bins of equal weight ("quantile") or of equal width ("uniform"); equal ones share a bin.
 
-    A bin of equal weight has the probabilities whose middle, in the weight of all rows in their order, is in it.
+    With "quantile", a probability has a place from 0 to 1: the part of all weight that rows of smaller probabilities
+    have, and half the part of its own rows. The place says in which of the bins it is.
     """
     values, place = np.unique(p, return_inverse=True)
     if strategy == "quantile":
@@ -196,7 +197,7 @@ def calibration(
 
 
 def _sums(place: NDArray[np.intp], values: Array, length: int = 0) -> Array:
-    """The sum of the values in each place."""
+    """For each number from 0 on, the sum of the values whose `place` it is."""
     sums: Any = np.bincount(place, weights=values, minlength=length)
     return np.asarray(sums, np.float64)
 

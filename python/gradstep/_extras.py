@@ -1,4 +1,4 @@
-"""Optional libraries: what is said where one is needed and is not installed."""
+"""Messages for optional libraries that are needed and not installed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def extra(name: str, needed: str, *libraries: str) -> Iterator[None]:
-    """Around an import: where one of these libraries is not there, say what is needed, and the extra that has it."""
+    """A context for imports: the ImportError of one of these libraries gets a message with the extra to install."""
     try:
         yield
     except ImportError as error:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FORMAT = "gradstep-model"
 VERSIONS = (1, 2)
-"""A file says 2 where its features are more than the numbers in the columns, which readers of 1 would not know."""
+"""The versions of model files. Files with an `encoding` have version 2, as readers of version 1 do not know it."""
 MOST_NAMED = 8
 """The most columns that a message names where one is lacking."""
 MAX_BYTES = 64 * 2**20
@@ -93,7 +93,7 @@ class Model:
     target : str
         The column that is predicted.
     classes : list
-        Its values: strings, numbers or booleans.
+        The values of the target: strings, numbers or booleans.
     weights : list
         One number per feature; for K >= 3 classes one such list per class.
     bias : float or list of float
@@ -228,7 +228,7 @@ class Model:
         return report_of_data(self, data, folds, weight, missing, unknown, header, format)
 
     def probabilities(self, X: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-        """Probabilities as of `predict_proba`, and places in `classes`, for every row of an array of features."""
+        """Probabilities as of `predict_proba`, and positions in `classes`, for every row of an array of features."""
         from gradstep import decision_function, sigmoid, softmax
         from gradstep._fitted import codes_of
 

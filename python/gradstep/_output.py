@@ -57,12 +57,12 @@ class Log:
         emit(f"{head}{epoch:5}  {error:>{max(10, len(name))}.6f}  {accuracy:>8}\n")
 
     def with_history(self, model: Model) -> str:
-        """The text of the model file, and the records."""
+        """The text of the model file, with the records as a further field, "history"."""
         return extended(model, history=self.records)
 
 
 def extended(model: Model, **more: Any) -> str:
-    """The text of the model file, and more that was found on the way."""
+    """The text of the model file, with further fields."""
     return json.dumps({**json.loads(model.to_json()), **more}, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -171,5 +171,5 @@ def emit(result: str | bytes) -> None:
 
 
 def say(message: str, more: Sequence[str] = ()) -> None:
-    """Write one line to stderr, and what belongs to it below."""
+    """Write a message to stderr in one line, and the lines `more` below it."""
     click.echo("\n  ".join([f"gradstep: {visible(message)}", *map(visible, more)]), err=True)

@@ -112,7 +112,7 @@ def show(
 
 
 def _page(held: dict[str, object], title: str) -> str:
-    """The template with its parts in their places. Only this script and this style can take effect in it."""
+    """The template with its parts filled in. Its content security policy allows only this script and this style."""
     folder = files("gradstep._page")
     template, style, script = (
         folder.joinpath(f"page.{suffix}").read_text(encoding="utf-8") for suffix in ("html", "css", "js")
@@ -123,12 +123,12 @@ def _page(held: dict[str, object], title: str) -> str:
         "style_hash": _hash(style),
         "script": script,
         "script_hash": _hash(script),
-        # No text in it can end the element that holds it.
+        # "<" is escaped, so that no text in the data can end the HTML element that holds them.
         "data": json.dumps(held, allow_nan=False).replace("<", "\\u003c"),
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], template)
 
 
 def _hash(text: str) -> str:
-    """How the content security policy names what is allowed."""
+    """The hash by which the content security policy allows a script or a style."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -18,12 +18,12 @@ from gradstep._optimum import fit
 from gradstep._page._runs import Activation, Data, Run, choices, order, runs_of, same_again
 
 CELLS = 32
-"""Along either weight."""
+"""The number of cells of a map of errors along either weight."""
 WIDER = 4.0
-"""By how much limits are widened at once until they hold a path."""
+"""The factor by which the limits of a map are widened, as often as is needed until they hold a path."""
 
 LARGEST = 1e50
-"""Numbers up to which errors are mapped: their squares, and scores of them, are far from overflowing."""
+"""Errors are mapped only if weights and features are below this: their squares and scores are far from overflowing."""
 
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
@@ -79,7 +79,7 @@ def contents(
 
 
 def _facts(trainer: Trainer, data: Data) -> str:
-    """What is said below the title."""
+    """The text below the title."""
     m, n = data.X.shape
     size = min(trainer.batch_size or m, m)
     steps = "point by point" if size == 1 else "all rows at once" if size == m else f"{size} rows at a time"
@@ -90,7 +90,7 @@ def _facts(trainer: Trainer, data: Data) -> str:
 
 
 def _pair(own: Descent, data: Data) -> list[int]:
-    """The two columns that change the scores most; the only one where there is one."""
+    """The two columns that change the scores most; a single column if `X` has only one."""
     change = np.abs(own.weights) * data.shown.std(axis=0)
     return sorted(np.argsort(-change, kind="stable")[:2].tolist())
 
@@ -109,9 +109,9 @@ def _packed(run: Run) -> dict[str, Any]:
 def _valleys(runs: dict[Activation, list[Run]], own: Descent, data: Data, pair: list[int]) -> dict[str, Any] | None:
     """The errors over two weights, around the path of every run, and the optimum if there is one.
 
-    The bias is at its best everywhere, and other weights are those of the optimum, or else of the descent's end. Of a
-    single column these are the errors over its weight and the bias. None where all labels are the same, so that no bias
-    would be the best, or where numbers are too large for a map.
+    Everywhere the bias is the best one for the two weights, and all other weights are those of the optimum, or if there
+    is none, of the end of the descent. With a single column, the errors are over its weight and the bias. None if all
+    labels are the same, so that no bias would be the best, or if numbers are too large for a map.
     """
     y = data.y[data.rows].astype(np.float64)
     largest = max(np.abs(run.path).max() for of_rates in runs.values() for run in of_rates)
@@ -150,12 +150,15 @@ def _valleys(runs: dict[Activation, list[Run]], own: Descent, data: Data, pair: 
 
 
 def _power(reach: float) -> int:
-    """How often limits are widened until they hold what reaches so many times as far."""
+    """How often limits must be widened by `WIDER` to hold a path that reaches `reach` times as far as they do."""
     return 0 if reach <= 1 else int(np.ceil(np.log(reach) / np.log(WIDER)))
 
 
 def _map(limits: Array, heights: Array) -> dict[str, Any]:
-    """Heights in bytes, finer towards the least of them, where a descent is slow: their roots above it are even."""
+    """Heights as bytes from 0 to 255, in even steps of the square root of the height above the least one.
+
+    So the steps are finer near the least height, where a descent is slow.
+    """
     low, high = float(heights.min()), float(heights.max())
     roots = np.sqrt((heights - low) / (high - low or 1.0))
     return {"limits": limits.tolist(), "low": low, "high": high, "cells": _base64(np.rint(255 * roots).astype("u1"))}

@@ -19,17 +19,17 @@ ACTIVATIONS: tuple[Activation, ...] = ("sigmoid", "step")
 
 MOST_ROWS = 2000
 MOST_NUMBERS = 2**19
-"""Of the rows in a page, and of the paths of all runs: 4 MiB of each."""
+"""The most numbers in the rows of a page, and in the paths of all its runs: 4 MiB of each."""
 MOST_VISITS = 2**20
-"""Of rows in all epochs, whose order is in a page: 2 MiB."""
+"""The most visits of rows, over all epochs, whose order is kept in a page: 2 MiB."""
 LARGEST_PATH = 2**22
-"""Numbers of one path."""
+"""The most numbers of one path."""
 MOST_WORK = 2**31
-"""Elements of `X` that all runs together read, about."""
+"""The most elements of `X`, about, that all runs together read."""
 MOST_GROWTH = 100.0
-"""By how much rounding may grow within an epoch before the page is given the weights again."""
+"""The factor by which rounding errors may grow within an epoch before the page is given the weights again."""
 MOST_TRACED = 2**24
-"""Numbers of the trace of a run, from which it is known where that is."""
+"""The most numbers in the trace of a run. The trace shows after which updates the page must be given the weights."""
 
 
 class Data(NamedTuple):
@@ -64,9 +64,9 @@ class Run(NamedTuple):
     errors: Array
     """The mean error at the start and after each epoch."""
     marks: NDArray[np.intp]
-    """After how many updates, shape (k,)."""
+    """The numbers of updates after which the page is given weights and bias, shape (k,)."""
     marked: Array
-    """The weights and the bias there, shape (k, n + 1)."""
+    """The weights and the bias after these updates, shape (k, n + 1)."""
 
     @property
     def path(self) -> Array:
@@ -77,7 +77,7 @@ class Run(NamedTuple):
 
 
 def same_again(descent: Descent, X: Features, y: ArrayLike) -> tuple[Trainer, Descent]:
-    """The descent's trainer, without a callback and with the path kept, and the descent that it makes."""
+    """A trainer that repeats the descent without a callback, and keeps its path; and the descent that it makes."""
     trainer = replace(descent.trainer, trace=False, path=True)
     if trainer.l1 or not trainer.fit_bias:
         got = f"l1={trainer.l1:g} and fit_bias={trainer.fit_bias}"
@@ -127,11 +127,13 @@ def runs_of(trainer: Trainer, activation: Activation, rates: list[float], own: D
 
 
 def _marks(run: Descent, updates: int, norms: Array) -> NDArray[np.intp]:
-    """After how many of its traced updates a descent's rounding has grown by `MOST_GROWTH` since the last mark.
+    """The marks of a descent: the numbers of updates after which rounding errors have grown by about `MOST_GROWTH`.
 
-    There are so many updates in each epoch; `norms` are the ‖(x, 1)‖² of the rows. An update multiplies an error of the
-    weights by I - α (H + λ I), where H, the Hessian of the batch, has the trace mean(σ' ‖(x, 1)‖²) and no negative
-    eigenvalue. The perceptron lets no error grow, unless rounding decides on which side of 0 a score is.
+    The growth is counted from the mark before, or the begin of the epoch. `updates` is the number of updates in an
+    epoch, and `norms` are the ‖(x, 1)‖² of the rows. An update multiplies an error of the weights by I - α (H + λ I),
+    with l2 = λ, where H, the Hessian of the batch, has the trace mean(σ' ‖(x, 1)‖²) and no negative eigenvalue. Errors
+    of a perceptron do not grow, unless rounding decides on which side of 0 a score is. Without a trace there are no
+    marks.
     """
     trace, trainer = run.trace, run.trainer
     if trace is None or not run.n_epochs:
@@ -152,11 +154,11 @@ def _marks(run: Descent, updates: int, norms: Array) -> NDArray[np.intp]:
 
 
 def order(trainer: Trainer, data: Data) -> NDArray[np.uint16] | None:
-    """The rows in the order of each epoch, where they are shuffled and all are shown."""
+    """The order of the rows in each epoch, if the page needs it to compute updates of shuffled batches; else None."""
     m = len(data.rows)
     if not (trainer.shuffle and data.is_whole and trainer.batch_size and trainer.batch_size < m):
         return None
-    # It depends on the seed and the number of rows alone. The trace of points that change nothing has it.
+    # The order depends on the seed and the number of rows alone: it is read from the trace of a descent on other rows.
     visits = Trainer(1.0, trainer.epochs, batch_size=1, shuffle=True, seed=trainer.seed, trace=True)
     trace = visits.fit(np.zeros((m, 1)), np.full(m, 0.5)).trace
     assert trace is not None

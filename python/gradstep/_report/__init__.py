@@ -35,9 +35,10 @@ class Report:
     data : str
         What it is evaluated on: the path of the file, or "data".
     evaluated_on : {"trained on", "held out", "left out in turn", "other", "unknown"}
-        What the model has to do with the rows that it is evaluated on. It was trained on all of them; or they are those
-        that ``test`` held out; or each was predicted without it, by models of the other folds; or the table is another
-        than the one trained on, which a part of that one is, too; or the model does not tell what it was trained on.
+        How the rows that the model is evaluated on are related to its training. "trained on": they are the rows that it
+        was trained on. "held out": they are those that ``test`` held out. "left out in turn": each row was predicted by
+        a model of the other folds. "other": the table is another than the one trained on; a part of that table is
+        another, too. "unknown": the model does not tell what it was trained on.
     evaluation : Evaluation
         How good the predictions are.
     fold_errors : dict of float, or None
@@ -149,7 +150,7 @@ def _coefficients(found: Coefficients) -> list[dict[str, Any]]:
 
 
 def _number(value: Any) -> float | None:
-    """The number, None if it is not finite or none."""
+    """The number as a float; None if it is None, or not finite."""
     return float(value) if value is not None and math.isfinite(value) else None
 
 
@@ -158,6 +159,6 @@ def _numbers(values: Any) -> list[float | None]:
 
 
 def _thinned(rates: Any) -> list[float]:
-    """The rates at corners that are evenly chosen, with the first and the last."""
+    """The rates at up to `MOST_CORNERS` corners, which are chosen evenly, with the first and the last."""
     chosen = np.unique(np.linspace(0, len(rates) - 1, min(len(rates), MOST_CORNERS)).astype(np.intp))
     return [float(rate) for rate in rates[chosen]]

@@ -104,7 +104,7 @@ def problem_of(model: Model, table: Table, weight: str | None, missing: str | No
 
 
 def report(model: Model, problem: Problem, data: str, folds: int | None = None) -> Report:
-    """The report of a model on rows with labels; with folds, of models that are trained on the others."""
+    """The report of a model on rows with labels; with `folds`, each is predicted by a model trained on the others."""
     where, seen = _held_out(model, problem)
     if folds is None:
         found, errors = evaluate(_predicted(model, seen), len(model.classes)), None
@@ -117,7 +117,10 @@ def report(model: Model, problem: Problem, data: str, folds: int | None = None) 
 
 
 def _held_out(model: Model, problem: Problem) -> tuple[Where, Problem]:
-    """What the model has to do with the rows; and those that it was not trained on, if that is known of some."""
+    """The value of `Report.evaluated_on`, and the rows to report on.
+
+    These are all rows, unless the model is known to be trained on a part of them: then they are the rows held out.
+    """
     trained_on, split_from = model.result.get("trained_on"), model.result.get("split_from")
     if trained_on is None:
         return "unknown", problem
@@ -146,7 +149,7 @@ def _predicted(model: Model, problem: Problem) -> Predicted:
 
 
 def _cross_validated(model: Model, problem: Problem, folds: int) -> tuple[Evaluation, dict[str, float]]:
-    """The evaluation of all rows, each predicted by the model of the other folds; and the errors of its means."""
+    """The evaluation of all rows, each predicted by the model of the other folds; standard errors over the folds."""
     plan = Plan.of(model)
     if plan is None:
         raise ValueError(

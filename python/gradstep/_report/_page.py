@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gradstep._report import Report
 
 SIDE, MARGIN = 300, 44
-"""Of a drawing, in its own units: its width and height, and what is left for the numbers beside it."""
+"""The width and height of a drawing, and the margin for the numbers beside it, in the units of the drawing."""
 MOST_POINTS = 400
 DASHES = {"solid": "", "dashed": "7 3", "dotted": "2 3", "dash-dotted": "9 3 2 3"}
 """How the curves of several classes are told apart, with or without colours."""
@@ -58,7 +58,7 @@ def _body(report: Report) -> str:
 
 
 def _section(title: str, said: str, header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    # A table that is wider than the page is moved within a region of its own, by the keyboard, too.
+    # A table that is wider than the page scrolls within a region of its own, which the keyboard can scroll, too.
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
     lines = [f"<thead><tr>{head}</tr></thead>\n<tbody>"] if header else ["<tbody>"]
     for name, *cells in rows:

@@ -250,7 +250,7 @@ def weights_height(n: int, classes: int) -> float:
 def draw_weights(
     ax: Axes, names: Sequence[str], values: Array, labels: Sequence[str], bounds: Array | None = None
 ) -> Axes:
-    """Draws what `coefficients` draws, from checked arguments; `labels` are the names of the classes."""
+    """Draws weights as `coefficients` does, from checked arguments; `labels` are the names of the classes."""
     classes, n = np.atleast_2d(values).shape
     ax.grid(axis="y", color="0.9")
     ax.set_axisbelow(True)

@@ -34,14 +34,14 @@ def is_estimator(model: object) -> bool:
 
 
 class Model(NamedTuple):
-    """Of a result: parameters, the names of its classes if they have any, and the parameters after each epoch."""
+    """The parts of a result that pictures need: parameters, classes if they have names, parameters after each epoch."""
 
     weights: Array
     bias: Any
     classes: Array | None
     activation: str
     path: Parameters
-    """Of a descent that has kept it; else only the parameters at the end."""
+    """The parameters after each epoch of a descent that has kept its path; else only those at the end."""
 
     @classmethod
     def of(cls, argument: str, result: Any) -> Model:
