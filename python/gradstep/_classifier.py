@@ -34,7 +34,7 @@ FORMATS = ("csr", "csc")
 DTYPES = (np.float64, np.float32)
 DEFAULT_C = 1.0
 PENALTIES = ("deprecated", "l2", "l1", "elasticnet", None)
-"""What scikit-learn's `penalty` may be; "deprecated", its default, leaves it to `l1_ratio` and `C`."""
+"""The values of scikit-learn's `penalty`. With "deprecated", its default, `l1_ratio` and `C` choose the penalty."""
 RATIOS = {"l2": 0.0, "l1": 1.0}
 """The `l1_ratio` that these values of scikit-learn's `penalty` stand for."""
 PEERS = ("lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga")

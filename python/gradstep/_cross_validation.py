@@ -299,7 +299,7 @@ class LogisticRegressionCV(Classifier):
         return float(self._get_scorer()(self, X, y, **given))
 
     def get_metadata_routing(self) -> Any:
-        """What `fit` and `score` pass on, to the splitter and to the scorer."""
+        """The arguments that `fit` and `score` pass on to the splitter and the scorer, for scikit-learn's routing."""
         to_scorer = MethodMapping().add(caller="score", callee="score").add(caller="fit", callee="score")
         return (
             MetadataRouter(owner=self)

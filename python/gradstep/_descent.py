@@ -77,10 +77,11 @@ class Descent(Fitted):
         Why the descent ended.
     trace : structured ndarray or None
         With ``trace=True`` one record per update: ``epoch, row, y, z, y_hat, error, residual, delta_weights,
-        delta_bias, weights, bias``. `residual` is y - ŷ, and the last two are those after the update. Updates of
-        several rows have an array of ``row, y, z, y_hat, residual``, one for each row, and of them the mean error; a
-        shorter last batch is filled up with row -1 and NaN. Of K >= 3 classes each score, prediction, residual and bias
-        is K numbers, one per class, weights are of shape (K, n), and `y` is the code of the class.
+        delta_bias, weights, bias``. `residual` is y - ŷ; `weights` and `bias` are those after the update. In updates of
+        several rows, each of ``row, y, z, y_hat, residual`` is an array with a value for each row, and `error` is the
+        mean over the rows; a shorter last batch is filled up with row -1 and NaN. Of K >= 3 classes each score,
+        prediction, residual and bias is K numbers, one per class, weights are of shape (K, n), and `y` is the code of
+        the class.
     trainer : Trainer
         Its options. Where rows were shuffled without a seed, the one that was drawn is in them.
     start : Parameters

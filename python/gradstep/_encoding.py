@@ -144,7 +144,7 @@ class Encoding:
 
     columns: list[Column]
     missing: str = "refuse"
-    """What is done with missing values: one of `MISSING`."""
+    """The way in which missing values were treated in training: one of `MISSING`."""
     ids: list[str] = field(default_factory=list)
     """Columns that identify the rows: no features, but kept beside predictions."""
     format: Format = field(default_factory=Format)

@@ -244,7 +244,7 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
 
     @classmethod
     def from_sklearn(cls, fitted: Any) -> LogisticRegression:
-        """The estimator that predicts what one of scikit-learn's does, with the same parameters where these are meant.
+        """An estimator with the coefficients of a fitted one of scikit-learn, and the parameters that mean the same.
 
         Parameters
         ----------

@@ -126,8 +126,8 @@ def path(
 ) -> Path:
     """The optima along a series of strengths of the penalty, from the one at which all weights are 0 downwards.
 
-    Each is that of `fit` with ``l1 = l1_ratio * strength`` and ``l2 = (1 - l1_ratio) * strength``, started from the one
-    before it, and has a proof of its own.
+    Each optimum is that of `fit` with ``l1 = l1_ratio * strength`` and ``l2 = (1 - l1_ratio) * strength``, started from
+    the optimum before it, and has a proof of its own.
 
     Parameters
     ----------

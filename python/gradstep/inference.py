@@ -172,8 +172,9 @@ class Inference(Wald):
 
         "wald": the estimate ± the normal quantile times the standard error. "profile": the values that a
         likelihood-ratio test would not reject. Profile intervals are better if rows are few, and need not be symmetric;
-        each takes about twenty passes over the rows. Of a fit with ``firth=True`` they are those of its penalised
-        likelihood, along the maxima that continue the estimate, as far as these can be told from others.
+        each takes about twenty passes over the rows. For a fit with ``firth=True`` they are those of its penalised
+        likelihood, which may have several maxima for a value of the coefficient: the profile has the maxima that
+        continue the estimate, as far as these can be told from others.
 
         Parameters
         ----------

@@ -39,10 +39,10 @@ def show(
 ) -> Path:
     """Write a page that shows a descent update by update, and open it in the browser.
 
-    It has the points, each as large as its |y - ŷ|, and the line between the labels; the error over two weights with
-    the path; the error after each epoch; the sigmoid with each point on it; and the formulas with the numbers of the
-    update. The learning rate can be changed, and the sigmoid for the perceptron's step. It is one HTML file that needs
-    neither a network nor gradstep.
+    The page has the points, each as large as its |y - ŷ|, and the line between the labels; the error over two weights
+    with the path; the error after each epoch; the sigmoid with each point on it; and the formulas with the numbers of
+    the update. The learning rate can be changed, and the sigmoid can be exchanged for the perceptron's step. The page
+    is one HTML file that needs neither a network nor gradstep.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ MOST_TRACED = 2**24
 
 
 class Data(NamedTuple):
-    """What the descent was fitted to, and the rows of it that are shown."""
+    """The data that the descent was fitted to, and the rows of them that are shown."""
 
     X: Any
     y: Array

@@ -13,9 +13,9 @@ from gradstep.plot import _canvas
 
 
 def path(path: Path, *, names: Sequence[object] | None = None, ax: Axes | None = None) -> Axes:
-    """The weights at each strength of a penalty: from left to right it becomes weaker, and columns come in.
+    """The weights at each strength of a penalty, which becomes weaker from left to right, so that columns come in.
 
-    Those that come in first have colours, and are named.
+    The columns that come in first have colours, and are named.
 
     Parameters
     ----------

@@ -33,8 +33,8 @@ def surface(
 ) -> Axes:
     """Contours of the error as a function of two weights, with the best bias for each pair, and a descent's path.
 
-    The star is the optimum, found by `gradstep.fit`; all other weights have their values there. If a hyperplane
-    separates the labels, there is no optimum and no star.
+    The star is the optimum, found by `gradstep.fit`. All weights that are not drawn have their values at the optimum.
+    If a hyperplane separates the labels, there is no optimum and no star.
 
     Parameters
     ----------
