@@ -126,7 +126,7 @@ class Present(NamedTuple):
         return wide, biases.astype(weights.dtype)
 
     def certain(self, columns: int, dtype: Any) -> Optimum:
-        """The optimum if only one class has weight: the probability of that class is 1 everywhere."""
+        """An `Optimum` made without a fit, where only one class has weight: its probability is 1 everywhere."""
         if self.classes == 2:
             weights, bias = np.zeros(columns, dtype), np.inf if self.codes[0] else -np.inf
         else:

@@ -1,4 +1,4 @@
-"""The optimum as an estimator of scikit-learn, which checks the arguments; gradstep does the arithmetic."""
+"""LogisticRegression: `fit` as an estimator of scikit-learn. scikit-learn checks arguments, gradstep computes."""
 
 from __future__ import annotations
 

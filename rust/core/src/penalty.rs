@@ -483,15 +483,16 @@ impl WeightPenalty {
         self.curved_distance(w, g, error)
     }
 
-    /// [`WeightPenalty::dual_distance`] with l2 > 0. For t near the minimiser of φ, a subgradient a of l1 |u| at t, and
-    /// the slope s = g + l2 (t − prior) + a,
+    /// [`WeightPenalty::dual_distance`] with l2 > 0. For every u between the bounds, a t near the minimiser of φ, a
+    /// subgradient a of l1 |u| at t, and the slope s = g + l2 (t − prior) + a,
     ///
     /// ```text
     /// φ(w) − φ(u) ≤ (l2/2) (w − t)² + s (w − t) + l1 |w| − a w  −  s (u − t) − (l2/2) (u − t)²
     /// ```
     ///
-    /// If t is not at a bound, s is 0 up to rounding, which counts as an error of g. If t is at a bound, s may be such
-    /// that φ would fall beyond the bound; the term s (w − t) is then included.
+    /// If t is not at a bound, s is 0 up to rounding, which counts as an error e of g: the terms in u are then at most
+    /// e² / (2 l2). If t is at a bound, φ may fall beyond it, and s is not 0: the term s (w − t) is added. Without e, the
+    /// terms in u are never positive.
     fn curved_distance(&self, w: f64, g: f64, error: f64) -> f64 {
         let WeightPenalty { l2, prior, kinks } = *self;
         let Kinks { l1, lower, upper } = kinks;

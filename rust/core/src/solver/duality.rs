@@ -154,8 +154,8 @@ fn at_better_biases(
         ))
 }
 
-/// Bounds on the second derivatives at `iterate`. For several classes also the factored Hessian by the biases; `None`
-/// if it is singular along other directions than (1, …, 1), and for one score.
+/// Bounds on the second derivatives at `iterate`; and of several classes the factored Hessian by the biases. That is
+/// `None` for one score, and if the Hessian is singular along other directions than (1, …, 1).
 pub(super) fn moments(
     objective: &Objective<'_>,
     iterate: &Iterate,
