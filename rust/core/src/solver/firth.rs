@@ -499,7 +499,8 @@ mod tests {
         }
     }
 
-    /// A is between its two bounds: the differences of bounds and A have no negative pivot, up to rounding.
+    /// The matrix of exact second derivatives is between the two that bound it: upper minus exact, and exact minus lower,
+    /// have no negative pivot in a factorisation, up to rounding.
     #[test]
     fn bounds_enclose_the_second_derivatives() {
         with_problem(true, |objective, run| {

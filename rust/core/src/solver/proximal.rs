@@ -30,7 +30,8 @@ use crate::stop::StopReason;
 const ALL_COLUMNS: usize = 300;
 /// The least number of columns in a set. A set also has at least twice as many columns as have weights.
 const LEAST_COLUMNS: usize = 100;
-/// A set with more than this fraction of all columns is replaced by all columns, which need no copy.
+/// If the set of columns to iterate over would have more than this fraction of all columns, all columns are taken: they
+/// need no copy.
 const NO_COPY: f64 = 0.6;
 /// The largest number of sets of columns in a fit.
 const SETS: usize = 60;

@@ -259,7 +259,7 @@ impl Model for SmoothModel {
 /// The Gram matrices `[X 1]ᵀ D [X 1]` of the classes. D is the diagonal matrix of the second derivatives of the rows'
 /// errors by their scores.
 struct Grams<'a> {
-    /// The Gram matrix of each class, with the second derivatives by the score of that class.
+    /// The Gram matrix of each class: D has the second derivatives by the score of that class.
     own: Vec<Gram>,
     /// The scores, from which the Gram matrices of pairs of classes are computed.
     scores: Option<Box<dyn RowScores + 'a>>,

@@ -86,8 +86,8 @@ impl View {
         })
     }
 
-    /// The lower triangle of the Hessian for one score, with respect to the weights of the transformed columns, scaled
-    /// to unit diagonal.
+    /// The lower triangle of the Hessian of one score by the weights of the transformed columns. The Hessian is scaled
+    /// such that its diagonal is 1.
     pub(super) fn matrix(&self, objective: &Objective<'_>) -> Vec<f64> {
         let n = self.scale.len();
         let mut matrix = vec![0.0; n * n];
