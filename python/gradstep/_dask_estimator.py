@@ -26,7 +26,7 @@ class LogisticRegression(_estimator.LogisticRegression):
     Examples
     --------
     >>> import dask.array, distributed
-    >>> with distributed.Client(processes=False, dashboard_address=None) as client:
+    >>> with distributed.Client(processes=False, dashboard_address=":0") as client:
     ...     X = dask.array.from_array(np.array([[0.0], [1.0], [2.0], [3.0]]), chunks=(2, 1))
     ...     y = dask.array.from_array(np.array(["no", "yes", "no", "yes"]), chunks=2)
     ...     model = gradstep.dask.LogisticRegression(l2=0.1).fit(X, y)

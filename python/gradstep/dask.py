@@ -10,7 +10,7 @@ come to it, of 256 MB at most.
 Examples
 --------
 >>> import dask.array, distributed
->>> with distributed.Client(processes=False, dashboard_address=None):
+>>> with distributed.Client(processes=False, dashboard_address=":0"):
 ...     X = dask.array.from_array(np.array([[0.0], [1.0], [2.0], [3.0]]), chunks=(2, 1))
 ...     y = dask.array.from_array(np.array([0, 1, 0, 1]), chunks=2)
 ...     best = gradstep.dask.fit(X, y, l2=0.1)
@@ -110,7 +110,7 @@ def fit(
     Examples
     --------
     >>> import dask.array, distributed
-    >>> with distributed.Client(processes=False, dashboard_address=None) as client:
+    >>> with distributed.Client(processes=False, dashboard_address=":0") as client:
     ...     X = dask.array.from_array(np.array([[0.0], [1.0], [2.0], [3.0]]), chunks=(2, 1))
     ...     y = dask.array.from_array(np.array([0, 1, 0, 1]), chunks=2)
     ...     best = gradstep.dask.fit(X, y, l2=0.1)

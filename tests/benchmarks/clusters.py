@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1 << 22)
     parser.add_argument("--parts", type=int, default=32)
     m, parts = vars(parser.parse_args()).values()
-    options: dict[str, Any] = {"processes": True, "threads_per_worker": 1, "dashboard_address": None, "memory_limit": 0}
+    options: dict[str, Any] = {"processes": True, "threads_per_worker": 1, "dashboard_address": ":0", "memory_limit": 0}
     with distributed.LocalCluster(n_workers=2, **options) as cluster, distributed.Client(cluster) as client:
         best, theirs = on_cluster(client, m, parts)
     whole = np.concatenate([rows(k * (m // parts), m // parts) for k in range(parts)])

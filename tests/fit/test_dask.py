@@ -33,7 +33,7 @@ M = 30_011
 
 def cluster(workers: int) -> Iterator[distributed.Client]:
     """A client of a cluster of so many worker processes."""
-    options = {"threads_per_worker": 1, "processes": True, "dashboard_address": None, "memory_limit": 0}
+    options = {"threads_per_worker": 1, "processes": True, "dashboard_address": ":0", "memory_limit": 0}
     with distributed.LocalCluster(n_workers=workers, **options) as cluster, distributed.Client(cluster) as client:
         yield client
 

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::kept::{KeptPlane, Rows, ScoreSums};
 use super::request::{AllTrue, Extremes, Place, Question, Request, from_bytes, list, to_bytes};
 use super::{Arrays, ByColumns, Part, PlaneScores, Rounding, RowCurvatures, RowScores, Source};
-use crate::error::{Error, check_length};
+use crate::error::{Error, check_length, zeros};
 use crate::float::Float;
 use crate::float::Precision;
 use crate::kernel::{
@@ -135,16 +135,43 @@ impl<'a> Distant<'a> {
     }
 
     /// The numbers that all rows answer, one row after the other.
-    fn list<F: Float>(&self, question: Question, job: &mut Job<'_>) -> Result<Vec<F>, Error> {
-        let bytes = self.answer(question, |request| {
-            let mut all = Vec::new();
-            self.rows.ask(request, job, &mut |answer| {
-                all.extend_from_slice(answer);
-                Ok(())
+    fn list<F: Float>(
+        &self,
+        question: Question,
+        count: usize,
+        job: &mut Job<'_>,
+    ) -> Result<Vec<F>, Error> {
+        let mut all: Vec<F> = zeros("X", count, "numbers of rows that are copied")?;
+        let (mut places, mut left) = (all.iter_mut(), count);
+        let mut put = |answer: &[u8]| {
+            let numbers = places.by_ref().zip(list(answer));
+            numbers.for_each(|(place, number)| *place = number);
+            left = left.wrapping_sub(answer.len() / size_of::<F>());
+        };
+        if self.log.is_some() {
+            let bytes = self.answer(question, |request| {
+                let mut bytes = Vec::new();
+                self.rows.ask(request, job, &mut |answer| {
+                    bytes.extend_from_slice(answer);
+                    Ok(())
+                })?;
+                Ok(bytes)
             })?;
-            Ok(all)
-        })?;
-        Ok(list(&bytes).collect())
+            put(&bytes);
+        } else {
+            // Without a log, the bytes of all rows are never in memory at once.
+            self.answer(question, |request| {
+                self.rows.ask(request, job, &mut |answer| {
+                    put(answer);
+                    Ok(())
+                })?;
+                Ok(Vec::new())
+            })?;
+        }
+        match left {
+            0 => Ok(all),
+            _ => Err(Error::Bytes),
+        }
     }
 }
 
@@ -263,7 +290,8 @@ impl Source for Distant<'_> {
         let mut sorted: Vec<usize> = ascending.iter().map(|&place| rows[place]).collect();
         sorted.dedup();
         let question = Question::Rows(sorted.clone(), Precision::Double);
-        let copied: Vec<f64> = alone(|job| self.list(question, job))?;
+        let count = sorted.len().saturating_mul(n);
+        let copied: Vec<f64> = alone(|job| self.list(question, count, job))?;
         let of_row = |row| sorted.partition_point(|&other| other < row) * n;
         let rows = rows.iter().map(|&row| &copied[of_row(row)..][..n]);
         Ok(rows.flatten().copied().collect())
@@ -276,13 +304,18 @@ impl Source for Distant<'_> {
         job: &mut Job<'_>,
     ) -> Result<Box<dyn Part + 's>, Error> {
         let question = Question::Rows(rows.clone(), precision);
+        let count = rows.len().saturating_mul(self.columns());
         Ok(Box::new(match precision {
-            Precision::Single => {
-                Subset::Single(Copied::of(self.list(question, job)?, &self.labels, &rows))
-            }
-            Precision::Double => {
-                Subset::Double(Copied::of(self.list(question, job)?, &self.labels, &rows))
-            }
+            Precision::Single => Subset::Single(Copied::of(
+                self.list(question, count, job)?,
+                &self.labels,
+                &rows,
+            )),
+            Precision::Double => Subset::Double(Copied::of(
+                self.list(question, count, job)?,
+                &self.labels,
+                &rows,
+            )),
         }))
     }
 
@@ -304,7 +337,8 @@ impl Source for Distant<'_> {
         if bytes > self.room {
             return Ok(Box::new(narrow));
         }
-        let x = narrow.list(Question::Columns, job)?;
+        let count = rows_of(&self.labels).saturating_mul(columns.len());
+        let x = narrow.list(Question::Columns, count, job)?;
         Ok(Box::new(Selected::of_dense(&self.labels, columns.len(), x)))
     }
 
@@ -367,7 +401,7 @@ impl Rows for Distant<'_> {
         out: &mut [f64],
         job: &mut Job<'_>,
     ) -> Result<(), Error> {
-        let z: Vec<f64> = self.list(Question::FastScores(Place::of(at)), job)?;
+        let z: Vec<f64> = self.list(Question::FastScores(Place::of(at)), out.len(), job)?;
         check_length("X", z.len(), out.len(), "one score for each row and class")?;
         out.copy_from_slice(&z);
         Ok(())
