@@ -15,6 +15,8 @@ import pytest
 import gradstep
 from helpers.results import numbers
 
+if os.environ.get("PYTEST_XDIST_WORKER"):
+    pytest.skip("clusters need the processors for themselves: pytest tests/fit/test_dask.py", allow_module_level=True)
 pytest.importorskip("dask", reason="Dask is not installed")
 pytest.importorskip("distributed", reason="Dask's distributed scheduler is not installed")
 pd = pytest.importorskip("pandas", exc_type=ImportError)
