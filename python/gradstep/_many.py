@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gradstep import _native
-from gradstep._arrays import Array, Features, explained, features, optional_real, parameters, real
+from gradstep._arrays import Array, Features, explained, features, optional_real, real
 from gradstep._docs import suggests_names
 from gradstep._frames import feature_names
-from gradstep._optimum import GAP_TOL, MAX_PASSES, Optimum, columns_of, options_of, packed
-from gradstep._options import flag, kind, optional_count
+from gradstep._optimum import GAP_TOL, MAX_PASSES, Optimum, columns_of, options_of, packed, start_of
+from gradstep._options import kind, optional_count
 
 
 @suggests_names
@@ -124,10 +124,15 @@ def fit_many(
         )
         for of_l1, of_l2 in zip(*(np.broadcast_to(strength, count).tolist() for strength in strengths), strict=True)
     ]
-    starts = _starts(weights, bias, count, flag("fit_bias", fit_bias))
+    starts = zip([None] * count if weights is None else weights, [None] * count if bias is None else bias, strict=True)
     fits = [
-        (_column(labels, k), [None if array is None else _column(array, k) for array in of_rows], options[k], starts[k])
-        for k in range(count)
+        (
+            _column(labels, k),
+            [None if array is None else _column(array, k) for array in of_rows],
+            options[k],
+            start_of(first_weights, first_bias, fit_bias),
+        )
+        for k, (first_weights, first_bias) in enumerate(starts)
     ]
     try:
         found = _native.fit_many(matrix, fits, optional_count("n_threads", n_threads))
@@ -144,18 +149,15 @@ def _count(
     labels: Array, sample_weight: Array | None, offset: Array | None, l1: Array, l2: Array, weights: Any, bias: Any
 ) -> int:
     """The number of models; raises a ValueError if the arguments disagree on it."""
-    counts = {
-        "y": labels.shape[1:],
-        "sample_weight": () if sample_weight is None else sample_weight.shape[1:],
-        "offset": () if offset is None else offset.shape[1:],
-        "l1": l1.shape,
-        "l2": l2.shape,
-    }
-    for name, shape in counts.items():
-        if len(shape) > 1:
-            limit = "one or two dimensions" if name not in ("l1", "l2") else "at most one dimension"
-            raise ValueError(f"{name} must have {limit}, got {len(shape) + (name not in ('l1', 'l2'))}")
-    given: dict[str, int] = {name: shape[0] for name, shape in counts.items() if shape}
+    given: dict[str, int] = {}
+    # Arrays of rows have a dimension before that of the models.
+    of_rows = {"y": labels, "sample_weight": sample_weight, "offset": offset}
+    for name, array, own in [*((name, array, 1) for name, array in of_rows.items()), ("l1", l1, 0), ("l2", l2, 0)]:
+        if array is None or array.ndim <= own:
+            continue
+        if array.ndim > own + 1:
+            raise ValueError(f"{name} must have at most {own + 1} dimensions, got {array.ndim}")
+        given[name] = array.shape[own]
     for name, starts in (("weights", weights), ("bias", bias)):
         if starts is not None:
             if not hasattr(starts, "__len__"):
@@ -173,16 +175,4 @@ def _count(
 
 
 def _column(array: Array, k: int) -> Array:
-    return array if array.ndim == 1 else array[:, k]
-
-
-def _starts(weights: Any, bias: Any, count: int, fit_bias: bool) -> list[tuple[Array | None, Any]]:
-    if bias is not None and not fit_bias:
-        raise ValueError("bias must be None with fit_bias=False")
-    if weights is None:
-        if bias is not None:
-            raise ValueError("bias must be None without weights")
-        return [(None, None)] * count
-    if bias is None:
-        return [(real("weights", one), None) for one in weights]
-    return [parameters(*one) for one in zip(weights, bias, strict=True)]
+    return array[:, k] if array.ndim == 2 else array

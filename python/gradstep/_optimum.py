@@ -411,17 +411,13 @@ def fit(
            [ 0.117145],
            [ 0.975682]])
     """
-    start: tuple[Array | None, float | Array | None] = optional_real("weights", weights), None
-    if bias is not None:
-        if not flag("fit_bias", fit_bias):
-            raise ValueError(f"bias must be None with fit_bias=False, got {text(bias)}")
-        if weights is None:
-            raise ValueError(f"bias must be None without weights, got {text(bias)}")
-        start = parameters(weights, bias)
+    start = start_of(weights, bias, fit_bias)
     matrix: Any
     given: Any = X
     distant: Source | Distant | None = None
     if isinstance(X, Distant):
+        if cache is not None:
+            raise ValueError(f"cache must be None where the rows stay on other machines, got {text(cache)}")
         distant = X
     elif is_source(X, y):
         given = distant = opened(X, y, sample_weight, offset)
@@ -471,6 +467,17 @@ def fit(
     except ValueError as error:
         raise explained(error, given, labels) from None
     return packed(found, names)
+
+
+def start_of(weights: ArrayLike | None, bias: Any, fit_bias: bool) -> tuple[Array | None, float | Array | None]:
+    """The weights and the bias that a fit starts from, for native code; each is None if it is not given."""
+    if bias is None:
+        return optional_real("weights", weights), None
+    if not flag("fit_bias", fit_bias):
+        raise ValueError(f"bias must be None with fit_bias=False, got {text(bias)}")
+    if weights is None:
+        raise ValueError(f"bias must be None without weights, got {text(bias)}")
+    return parameters(weights, bias)
 
 
 def columns_of(matrix: Array | Parts) -> int:

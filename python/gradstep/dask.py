@@ -86,7 +86,8 @@ def fit(
     timeout : float, default 300
         The fit ends with a TimeoutError after so many seconds without any worker.
     **options
-        Those of `gradstep.fit`, from `l1` to `checkpoint`. `n_threads` is by default that of the worker.
+        Those of `gradstep.fit`, from `l1` to `checkpoint`, but for `cache`: rows stay with the workers. `n_threads` is
+        by default that of the worker.
 
     Returns
     -------

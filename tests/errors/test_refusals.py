@@ -70,8 +70,7 @@ def test_the_first_bad_entry_is_named_in_a_large_array() -> None:
 SOURCES = Path(__file__).parents[2]
 REFUSING = (
     "_arrays", "_checkpoint", "_classifier", "_config", "_cross_validation", "_descent", "_estimator", "_explain",
-    "_fitted", "_formulas", "_optimum", "_options", "_path", "_sources",
-    "_arrow", "_reading",
+    "_fitted", "_formulas", "_many", "_optimum", "_options", "_path", "_sources", "_arrow", "_reading",
     "inference", "_page/__init__", "_page/_contents",
     "plot/_canvas", "plot/_columns", "plot/_evaluation", "plot/_history", "plot/_overview", "plot/_path",
     "plot/_results", "plot/_surface", "plot/_textbook",

@@ -113,10 +113,10 @@ def test_columns_are_named() -> None:
     ("change", "message"),
     [
         ({"y": np.zeros(4)}, r"y must have a column for each model"),
-        ({"y": np.zeros((4, 2, 1))}, r"y must have one or two dimensions, got 3"),
+        ({"y": np.zeros((4, 2, 1))}, r"y must have at most 2 dimensions, got 3"),
         ({"y": np.zeros((4, 0))}, r"y must be for at least one model, got none"),
         ({"l2": [0.1, 0.2, 0.3]}, r"l2 must be for 2 models, as y is, got 3"),
-        ({"l1": [[0.1, 0.2]]}, r"l1 must have at most one dimension, got 2"),
+        ({"l1": [[0.1, 0.2]]}, r"l1 must have at most 1 dimensions, got 2"),
         ({"sample_weight": np.ones((4, 3))}, r"sample_weight must be for 2 models, as y is, got 3"),
         ({"weights": [[0.0, 0.0]]}, r"weights must be for 2 models, as y is, got 1"),
         ({"bias": [0.0, 0.0]}, r"bias must be None without weights"),

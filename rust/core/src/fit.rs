@@ -236,17 +236,18 @@ pub fn fit_many<F: Float>(
     monitor: &mut dyn Monitor,
 ) -> Result<Vec<Optimum>, (Option<usize>, Error)> {
     let mut all = Vec::new();
-    let groups = datasets.chunks(TOGETHER).zip(starts.chunks(TOGETHER));
-    for ((datasets, starts), options) in groups.zip(options.chunks(TOGETHER)) {
+    while all.len() < datasets.len() {
+        let first = all.len();
         let one = |place: usize, source: &dyn Source, threads, mut stopped: Stopped<'_>| {
             let options = FitOptions {
                 threads,
-                ..options[place].clone()
+                ..options[first + place].clone()
             };
-            let start = starts[place].clone();
+            let start = starts[first + place].clone();
             solve(source, F::PRECISION, start, &options, &mut stopped)
         };
-        let run = |job: &mut Job<'_>| Together::new(datasets, threads).run(one, job);
+        let group = &datasets[first..datasets.len().min(first + TOGETHER)];
+        let run = |job: &mut Job<'_>| Together::new(group, threads).run(one, job);
         let optima = Job::new(threads, monitor).and_then(|mut job| run(&mut job));
         for optimum in optima.map_err(|error| (None, error))? {
             all.push(optimum.map_err(|error| (Some(all.len()), error))?);

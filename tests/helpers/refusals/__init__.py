@@ -8,7 +8,7 @@ Messages about files and the command line have tables of their own in `cli/test_
 # Each of them adds its rows, which are numbered in this order.
 from helpers.refusals import (  # noqa: I001
     arguments, training, classes, sparse, functions, memory, paths, estimator, cross_validation, inference,  # noqa: F401
-    pictures, page, sources,  # noqa: F401
+    many, pictures, page, sources,  # noqa: F401
 )  # fmt: skip
 from helpers.refusals.rows import EVERYTHING, ROWS, X, Y, replaced
 

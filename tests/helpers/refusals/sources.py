@@ -15,6 +15,7 @@ import pandas as pd
 
 import gradstep
 from gradstep import _native
+from gradstep._distant import Distant
 from helpers.refusals.rows import refuse
 
 try:
@@ -26,6 +27,7 @@ except ImportError:  # also of one that needs a newer NumPy
 
 ROWS_OF_TWO = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0]])
 LABELS = np.array([0.0, 1.0, 1.0])
+DISTANT = Distant(lambda request: [], ROWS_OF_TWO.shape, False, LABELS, None, None, [])
 
 
 def _function(*batches: Any) -> Callable[[], Any]:
@@ -233,6 +235,7 @@ for call, kind, argument, facts in [
     (_with_cache(5), TypeError, "cache", "got int"),
     (_with_cache("no folder"), ValueError, "cache", "got 'no folder'"),
     (_with_cache(".", ROWS_OF_TWO, LABELS), ValueError, "cache", "in memory, got"),
+    (_with_cache(".", DISTANT), ValueError, "cache", "None where the rows stay on other machines, got"),
     (_full_disk, ValueError, "cache", "4.8e-08 GB, got .* with 1e-08 GB"),
     (lambda: gradstep.fit(lambda: iter([]), LABELS), TypeError, "y", "None where X is a function"),
     (lambda: gradstep.fit(ROWS_OF_TWO, LABELS, checkpoint="x"), ValueError, "checkpoint", "None where X is in memory"),

@@ -9,11 +9,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::kept::{KeptPlane, Rows, ScoreSums};
-use super::request::{AllTrue, Extremes, Place, Question, Request, from_bytes, list, to_bytes};
+use super::request::{
+    AllTrue, Extremes, Place, Question, Request, from_bytes, list, to_bytes, write_list,
+};
 use super::{Arrays, ByColumns, Part, PlaneScores, Rounding, RowCurvatures, RowScores, Source};
-use crate::error::{Error, check_length, zeros};
-use crate::float::Float;
-use crate::float::Precision;
+use crate::error::{Error, zeros};
+use crate::float::{Float, Precision};
 use crate::kernel::{
     self, Basis, Copied, Curvature, Dataset, Gram, JeffreysSums, Labels, Metric, MomentSums,
     Moments, Parameters, Ranges, Selected, Sides, Standardised, Subset, Sums, Whitening, rows_of,
@@ -95,26 +96,27 @@ impl<'a> Distant<'a> {
         Distant { room, ..self }
     }
 
-    /// The answer of all rows. It is read from the log if it is recorded there; otherwise `joined` computes it from the
-    /// request.
-    fn answer(
-        &self,
-        question: Question,
-        joined: impl FnOnce(&[u8]) -> Result<Vec<u8>, Error>,
-    ) -> Result<Vec<u8>, Error> {
-        let request = to_bytes(&Request {
+    /// The request that asks all rows the question, as bytes.
+    fn request(&self, question: Question) -> Result<Vec<u8>, Error> {
+        to_bytes(&Request {
             columns: self.columns.clone(),
             question,
-        })?;
-        let Some(log) = self.log else {
-            return joined(&request);
-        };
-        if let Some(answer) = log.recall(&request)? {
-            return Ok(answer);
-        }
-        let answer = joined(&request)?;
-        log.record(&request, &answer)?;
-        Ok(answer)
+        })
+    }
+
+    /// The recorded answer of all rows.
+    fn recall(&self, request: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.log.map_or(Ok(None), |log| log.recall(request))
+    }
+
+    /// Records the answer of all rows, if there is a log.
+    fn record(
+        &self,
+        request: &[u8],
+        answer: impl FnOnce() -> Result<Vec<u8>, Error>,
+    ) -> Result<(), Error> {
+        self.log
+            .map_or(Ok(()), |log| log.record(request, &answer()?))
     }
 
     /// The sum over all rows.
@@ -123,55 +125,53 @@ impl<'a> Distant<'a> {
         question: Question,
         job: &mut Job<'_>,
     ) -> Result<T, Error> {
-        let sum = self.answer(question, |request| {
-            let mut all = Forest::<T>::new();
-            self.rows.ask(request, job, &mut |answer| {
-                all.append(from_bytes(answer)?);
-                Ok(())
-            })?;
-            to_bytes(&all.total().ok_or(Error::Bytes)?)
+        let request = self.request(question)?;
+        if let Some(answer) = self.recall(&request)? {
+            return from_bytes(&answer);
+        }
+        let mut all = Forest::new();
+        self.rows.ask(&request, job, &mut |answer| {
+            all.append(from_bytes(answer)?);
+            Ok(())
         })?;
-        from_bytes(&sum)
+        let sum = all.total().ok_or(Error::Bytes)?;
+        self.record(&request, || to_bytes(&sum))?;
+        Ok(sum)
     }
 
-    /// The numbers that all rows answer, one row after the other.
+    /// The numbers that all rows answer, one row after the other; there must be `count` of them.
     fn list<F: Float>(
         &self,
         question: Question,
         count: usize,
         job: &mut Job<'_>,
     ) -> Result<Vec<F>, Error> {
+        let request = self.request(question)?;
         let mut all: Vec<F> = zeros("X", count, "numbers of rows that are copied")?;
         let (mut places, mut left) = (all.iter_mut(), count);
         let mut put = |answer: &[u8]| {
             let numbers = places.by_ref().zip(list(answer));
             numbers.for_each(|(place, number)| *place = number);
-            left = left.wrapping_sub(answer.len() / size_of::<F>());
+            let number = answer.len() / size_of::<F>();
+            left = left.checked_sub(number).ok_or(Error::Bytes)?;
+            Ok(())
         };
-        if self.log.is_some() {
-            let bytes = self.answer(question, |request| {
+        let recorded = self.recall(&request)?;
+        match &recorded {
+            Some(answer) => put(answer)?,
+            None => self.rows.ask(&request, job, &mut put)?,
+        }
+        if left > 0 {
+            return Err(Error::Bytes);
+        }
+        if recorded.is_none() {
+            self.record(&request, || {
                 let mut bytes = Vec::new();
-                self.rows.ask(request, job, &mut |answer| {
-                    bytes.extend_from_slice(answer);
-                    Ok(())
-                })?;
+                write_list(&all, &mut bytes);
                 Ok(bytes)
             })?;
-            put(&bytes);
-        } else {
-            // Without a log, the bytes of all rows are never in memory at once.
-            self.answer(question, |request| {
-                self.rows.ask(request, job, &mut |answer| {
-                    put(answer);
-                    Ok(())
-                })?;
-                Ok(Vec::new())
-            })?;
         }
-        match left {
-            0 => Ok(all),
-            _ => Err(Error::Bytes),
-        }
+        Ok(all)
     }
 }
 
@@ -402,7 +402,6 @@ impl Rows for Distant<'_> {
         job: &mut Job<'_>,
     ) -> Result<(), Error> {
         let z: Vec<f64> = self.list(Question::FastScores(Place::of(at)), out.len(), job)?;
-        check_length("X", z.len(), out.len(), "one score for each row and class")?;
         out.copy_from_slice(&z);
         Ok(())
     }

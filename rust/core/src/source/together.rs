@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use super::Source;
 use super::arrays::{Arrays, Evaluator};
+use super::request::Place;
 use crate::error::Error;
 use crate::float::Precision;
 use crate::kernel::{self, Dataset, Parameters, Sums, rows_of};
-use crate::loss::Loss;
 use crate::reduce::{Job, Leaves, Monitor, Sum, Threads, Unmonitored, map_reduce};
 use crate::simd::Level;
 use crate::vector::RowSet;
@@ -40,27 +40,12 @@ struct Desk {
     /// How many more threads of fits may compute now.
     free: usize,
     /// The evaluation that each fit waits for.
-    asked: Vec<Option<Question>>,
+    asked: Vec<Option<Evaluation>>,
     answers: Vec<Option<Result<Sums, Error>>>,
 }
 
-/// An evaluation: the parameters, and the precision in which it is computed.
-struct Question {
-    loss: Loss,
-    weights: Vec<f64>,
-    biases: Vec<f64>,
-    precision: Precision,
-}
-
-impl Question {
-    fn parameters(&self) -> Parameters<'_, f64> {
-        Parameters {
-            loss: self.loss,
-            weights: &self.weights,
-            biases: &self.biases,
-        }
-    }
-}
+/// An evaluation: the weights and biases, and the precision in which it is computed.
+type Evaluation = (Place, Precision);
 
 impl<'a> Together<'a> {
     /// The datasets share X and all of its rows.
@@ -91,13 +76,13 @@ impl<'a> Together<'a> {
         waiting.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs `fit` for every dataset, each on a thread of its own: with the dataset's place in the list, its rows as a
+    /// Runs `fit` for the datasets, each on a thread of its own: with the dataset's place in the list, its rows as a
     /// source, the number of threads that the fit may use, and a monitor for the fit. Returns the results in the order
-    /// of the datasets.
+    /// of the datasets: those of the first few, at least one, if the system refuses more threads.
     ///
     /// # Errors
     ///
-    /// [`Error::Interrupted`] by the job's monitor.
+    /// [`Error::Interrupted`] by the job's monitor; [`Error::Memory`] if the system refuses the first thread.
     pub(crate) fn run<T: Send>(
         &self,
         fit: impl Fn(usize, &dyn Source, Threads, Stopped<'_>) -> T + Sync,
@@ -116,9 +101,11 @@ impl<'a> Together<'a> {
             fit(place, &source, threads, Stopped(&self.is_stopped))
         };
         let one = &one;
-        let results = std::thread::scope(|scope| {
-            let fits = (0..self.datasets.len()).map(|place| scope.spawn(move || one(place)));
-            let fits: Vec<_> = fits.collect();
+        let results: Vec<T> = std::thread::scope(|scope| {
+            let spawn = |place| std::thread::Builder::new().spawn_scoped(scope, move || one(place));
+            let count = self.datasets.len();
+            let fits: Vec<_> = (0..count).map_while(|place| spawn(place).ok()).collect();
+            self.lock().live -= count - fits.len();
             self.serve(job);
             let results = fits.into_iter().map(|fit| match fit.join() {
                 Ok(result) => result,
@@ -126,8 +113,15 @@ impl<'a> Together<'a> {
             });
             results.collect()
         });
-        match self.is_stopped.load(Ordering::Relaxed) {
-            true => Err(Error::Interrupted),
+        if self.is_stopped.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        match results.is_empty() {
+            true => Err(Error::Memory {
+                argument: "y",
+                count: 1,
+                unit: "model, and no thread for it",
+            }),
             false => Ok(results),
         }
     }
@@ -162,12 +156,12 @@ impl<'a> Together<'a> {
     /// The sums that the fits asked for, each with the place of its fit, from one pass over X.
     fn evaluate(
         &self,
-        asked: &[Option<Question>],
+        asked: &[Option<Evaluation>],
         job: &mut Job<'_>,
     ) -> Vec<(usize, Result<Sums, Error>)> {
         let questions = asked.iter().enumerate();
         let questions = questions.filter_map(|(place, question)| Some((place, question.as_ref()?)));
-        let questions: Vec<(usize, &Question)> = questions.collect();
+        let questions: Vec<(usize, &Evaluation)> = questions.collect();
         let level = job.level();
         let sums = map_reduce(
             job,
@@ -192,18 +186,19 @@ impl<'a> Together<'a> {
     }
 
     /// Chunks of rows that fit the cache, as the leaves of a pass. They are at least as large as the leaves of every fit.
-    fn leaves(&self, questions: &[(usize, &Question)]) -> Leaves {
+    fn leaves(&self, questions: &[(usize, &Evaluation)]) -> Leaves {
         let Some(first) = self.datasets.first() else {
             return Leaves::of(0, 1, 1, 1);
         };
         let rows = rows_of(first);
-        let of_row = 8 * first.x.reads(rows) / rows.max(1);
-        let scores = questions.iter().map(|(_, question)| question.biases.len());
-        let least = questions.iter().map(|(place, question)| {
-            kernel::leaves(&self.datasets[*place], question.biases.len()).size()
-        });
-        let size = least.fold(CHUNK_BYTES / of_row.max(1), usize::max);
-        let width = first.x.columns().saturating_mul(scores.sum());
+        let of_row = first.x.reads(rows) / rows.max(1);
+        let (mut size, mut scores) = (CHUNK_BYTES / (8 * of_row).max(1), 0);
+        for (place, (at, _)) in questions {
+            let own = at.parameters().scores();
+            size = size.max(kernel::leaves(&self.datasets[*place], own).size());
+            scores += own;
+        }
+        let width = first.x.columns().saturating_mul(scores);
         Leaves::of(rows, size, of_row * questions.len(), width)
     }
 
@@ -211,7 +206,7 @@ impl<'a> Together<'a> {
     fn of_rows(
         &self,
         place: usize,
-        question: &Question,
+        (at, precision): &Evaluation,
         rows: &Range<usize>,
         level: Level,
     ) -> Result<Sums, Error> {
@@ -224,7 +219,7 @@ impl<'a> Together<'a> {
         };
         let mut monitor = Unmonitored;
         let mut job = Job::on(level, Threads::ONE, &mut monitor);
-        Arrays(part, None).evaluate(&question.parameters(), question.precision, &mut job)
+        Arrays(part, None).evaluate(&at.parameters(), *precision, &mut job)
     }
 }
 
@@ -266,12 +261,7 @@ impl Seat<'_> {
 impl Evaluator for Seat<'_> {
     fn evaluate(&self, at: &Parameters<'_, f64>, precision: Precision) -> Result<Sums, Error> {
         let mut desk = self.together.lock();
-        desk.asked[self.place] = Some(Question {
-            loss: at.loss,
-            weights: at.weights.to_vec(),
-            biases: at.biases.to_vec(),
-            precision,
-        });
+        desk.asked[self.place] = Some((Place::of(at), precision));
         desk.free += 1;
         self.together.changed.notify_all();
         let place = self.place;
