@@ -16,7 +16,7 @@ import click
 import numpy as np
 import polars as pl
 
-from gradstep import __version__, _cli_columns, _kinds, _progress, _selection, _table
+from gradstep import __version__, _cli_columns, _files, _kinds, _progress, _selection, _table
 from gradstep._cli_options import (
     COUNT,
     FOLDS,
@@ -289,7 +289,7 @@ def train(
     model = trained.model
     if path_file:
         found = _selection.whole_path(trained.problem, ratio, standardize, plan.options)
-        write_file(path_file, _table.encoded(_selection.table(trained.problem, found), path_file))
+        write_file(path_file, _files.encoded(_selection.table(trained.problem, found), path_file))
     told = None
     if (test is not None or folds) and not quiet:
         told = report(model, replace(problem, notes=[]), str(file), folds)
@@ -373,7 +373,7 @@ def predict(
         raise click.UsageError(f"--threshold is for a model of two classes; {model_file} has {len(model.classes)}.")
     format = _cli_columns.format_of(columns).over(encoding.format)
     words = [column.name for column in encoding.columns if column.kind != "number"]
-    table = _table.read(file, header, encoding.names, format, as_text={*words, *encoding.ids, *_table.meant(keep)})
+    table = _files.read(file, header, encoding.names, format, as_text={*words, *encoding.ids, *_table.meant(keep)})
     kept = [*(name for name in encoding.ids if name in table.frame.columns), *table.named_by(keep)]
     values = _kinds.values(table, table.names_for(encoding.names), encoding, unknown)
     is_refused = missing is None and encoding.missing != "drop"
@@ -401,7 +401,7 @@ def predict(
     if as_json:
         emit(json.dumps(frame.to_dicts(), ensure_ascii=False, default=str) + "\n")
         return
-    data = _table.encoded(frame, out)
+    data = _files.encoded(frame, out)
     if out:
         write_file(out, data)
     else:

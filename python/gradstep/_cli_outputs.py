@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from gradstep import _table
+from gradstep import _files
 from gradstep._report import Report
 from gradstep._training import Trained
 
@@ -59,7 +59,7 @@ def _drawn(draw: Callable[[Any], Any], suffix: str) -> bytes:
 
 def check_suffix(out: Path | None, option: str, *suffixes: str) -> None:
     """Refuse a file whose name has none of the suffixes; by default those of a table, CSV or Parquet."""
-    allowed = suffixes or (".csv", *_table.PARQUET_SUFFIXES)
+    allowed = suffixes or (".csv", *_files.PARQUET_SUFFIXES)
     if out and out.suffix.lower() not in allowed:
         words = " or ".join(suffixes or (".csv", ".parquet"))
         raise click.BadParameter(f"must end in {words}.", param_hint=f"'{option}'")

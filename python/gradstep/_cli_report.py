@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from gradstep import _cli_columns, _table
+from gradstep import _cli_columns, _files
 from gradstep._cli_options import FOLDS, PATH, header_option, json_option
 from gradstep._cli_outputs import check_out, check_picture, check_suffix, picture_of_report
 from gradstep._model import load, write_file
@@ -78,7 +78,7 @@ def report_command(
     encoding = model.table_encoding()
     format = _cli_columns.format_of(columns).over(encoding.format)
     as_text = text_columns(model) | {weight or ""}
-    table = _table.read(file, header, [*encoding.names, model.target], format, as_text)
+    table = _files.read(file, header, [*encoding.names, model.target], format, as_text)
     told = report(model, problem_of(model, table, weight, missing, unknown), str(file), folds)
     for note in told.notes:
         say(f"note: {note}")

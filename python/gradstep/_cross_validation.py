@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import get_scorer, make_scorer
+from sklearn.metrics import get_scorer
 from sklearn.model_selection import check_cv
 from sklearn.utils import Bunch
 from sklearn.utils.metadata_routing import (
@@ -23,7 +22,6 @@ from sklearn.utils.metadata_routing import (
     process_routing,
 )  # fmt: skip
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import _check_method_params
 
 from gradstep._classifier import (
     RATIOS,
@@ -37,14 +35,13 @@ from gradstep._classifier import (
     warn,
 )  # fmt: skip
 from gradstep._docs import suggests_names
-from gradstep._estimator import LogisticRegression
-from gradstep._fitted import StopReason, codes_of
-from gradstep._formulas import decision_function, sigmoid, softmax
+from gradstep._fitted import StopReason
 from gradstep._frames import frame_of
 from gradstep._many import fit_many
 from gradstep._optimum import GAP_TOL, MAX_PASSES, Optimum
 from gradstep._options import flag
 from gradstep._path import MOST_STRENGTHS, along, largest, without_columns
+from gradstep._scoring import Score
 
 GRID = 1e-3
 """The smallest strength as a part of the largest, if only the number of strengths is given; as in `path`."""
@@ -253,7 +250,7 @@ class LogisticRegressionCV(Classifier):
             for train, test in check_cv(self.cv, labels, classifier=True).split(X, labels, **routed.splitter.split)
         ]
         grid = self._grid(samples, ratios)
-        score = _Score(self.scoring, samples, labels, routed.scorer.score)
+        score = Score(self.scoring, samples, labels, routed.scorer.score)
 
         if self._fits_together(samples, folds):
             of_ratios = [self._run_together(samples, folds, ratio, grid, score) for ratio in ratios]
@@ -358,7 +355,7 @@ class LogisticRegressionCV(Classifier):
         most = largest(samples.X, samples.codes, null, ratios[0], **options)
         return _Grid(most * np.geomspace(1, GRID, number), are_strengths=True)
 
-    def _run(self, samples: Samples, train: Array, test: Array, ratio: float, grid: _Grid, score: _Score) -> _Run:
+    def _run(self, samples: Samples, train: Array, test: Array, ratio: float, grid: _Grid, score: Score) -> _Run:
         """The optima along the strengths of one fold, and their scores on what was left out."""
         rest = _only(samples, train)
         several = self.n_jobs not in (None, 1)
@@ -380,7 +377,7 @@ class LogisticRegressionCV(Classifier):
         )
 
     def _run_together(
-        self, samples: Samples, folds: Sequence[tuple[Array, Array]], ratio: float, grid: _Grid, score: _Score
+        self, samples: Samples, folds: Sequence[tuple[Array, Array]], ratio: float, grid: _Grid, score: Score
     ) -> list[_Run]:
         """For each fold what `_run` returns: the optima of all folds at one strength after the other."""
         rest = [_weighted(samples, train) for train, _ in folds]
@@ -546,71 +543,6 @@ def _weighted(samples: Samples, rows: NDArray[np.intp]) -> Samples:
     """The same as `_only`, by weights: all samples, each with its weight times how often its row is in `rows`."""
     times = np.bincount(rows, minlength=len(samples.codes)).astype(np.float64)
     return samples._replace(weight=times if samples.weight is None else times * samples.weight)
-
-
-def _hits(z: Array, codes: NDArray[np.intp]) -> Array:
-    """For each row, whether the most probable class is that of the label."""
-    return np.asarray(codes_of(z, by_class=z.ndim == 2) == codes)
-
-
-def _log_likelihood(z: Array, codes: NDArray[np.intp]) -> Array:
-    """For each row, ln p of the probability p of its label, which is taken to be at least eps, as in scikit-learn."""
-    p = softmax(z)[np.arange(len(z)), codes] if z.ndim == 2 else sigmoid(np.where(codes, z, -z))
-    return np.asarray(np.log(np.maximum(p, np.finfo(p.dtype).eps)))
-
-
-_DIRECT = {None: _hits, "accuracy": _hits, "neg_log_loss": _log_likelihood}
-"""Scores that are means over rows, computed here. scikit-learn's own take longer than a fit, since they check and
-encode labels each time."""
-
-
-class _Score(NamedTuple):
-    """The scoring of fits: the scorer, the samples of all folds with their labels, and arguments for the scorer."""
-
-    scoring: Any
-    samples: Samples
-    labels: Array
-    params: dict[str, Any]
-
-    def of_rows(self, rows: Array, n_threads: int | None) -> Callable[[Array, Any], float]:
-        """The score of weights and bias on some rows."""
-        X, classes = self.samples.X[rows], self.samples.classes
-        params = _check_method_params(self.samples.X, self.params, indices=rows)
-        known = self.scoring is None or isinstance(self.scoring, str)
-        mean_of = _DIRECT.get(self.scoring) if known and params.keys() <= {"sample_weight"} else None
-        if mean_of:
-            codes, weight = self.samples.codes[rows], params.get("sample_weight")
-
-            def direct(weights: Array, bias: Any) -> float:
-                z = decision_function(X, weights, bias, n_threads=n_threads)
-                return float(np.average(mean_of(z, codes), weights=weight))
-
-            return direct
-
-        labels, scorer = self.labels[rows], _of_all_classes(get_scorer(self.scoring), classes)
-        model = LogisticRegression(n_threads=n_threads)
-        model.classes_, model.n_features_in_ = classes, X.shape[1]
-
-        def by_scorer(weights: Array, bias: Any) -> float:
-            model._set_coefficients(weights, bias)
-            return float(scorer(model, X, labels, **params))
-
-        return by_scorer
-
-
-def _of_all_classes(scorer: Any, classes: Array) -> Any:
-    """The scorer with all classes as its argument `labels`, if it has one, since a fold may lack some classes."""
-    function = getattr(scorer, "_score_func", None)
-    names = inspect.signature(function).parameters if function else {}
-    if "labels" not in names:
-        return scorer
-    known = {"labels": classes} | ({"pos_label": classes[-1]} if len(classes) == 2 and "pos_label" in names else {})
-    return make_scorer(
-        function,
-        greater_is_better=scorer._sign > 0,
-        response_method=scorer._response_method,
-        **{**known, **scorer._kwargs},
-    )
 
 
 def _best(scores: NDArray[np.float64], strengths: NDArray[np.float64], one_standard_error: bool) -> tuple[int, int]:

@@ -13,12 +13,12 @@ from gradstep._descent import Trainer
 from gradstep._docs import suggests_names
 from gradstep._document import Scalar
 from gradstep._encoding import Format, is_delimiter, is_text_encoding
+from gradstep._files import of_data
 from gradstep._kinds import Asked
 from gradstep._model import Model
 from gradstep._optimum import fit
 from gradstep._selection import Curve, cross_validated
 from gradstep._split import digest, held_out
-from gradstep._table import of_data
 from gradstep._training import ZERO, Problem, Trained, descent, optimum
 
 

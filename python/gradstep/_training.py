@@ -11,7 +11,19 @@ from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gradstep import Descent, Optimum, Trainer, __version__, _formulas, _kinds, _table, _words, decision_function, fit
+from gradstep import (
+    Descent,
+    Optimum,
+    Trainer,
+    __version__,
+    _files,
+    _formulas,
+    _kinds,
+    _table,
+    _words,
+    decision_function,
+    fit,
+)
 from gradstep._document import Scalar
 from gradstep._encoding import Encoding, Format
 from gradstep._fitted import codes_of
@@ -83,7 +95,7 @@ class Problem:
         """The problem of a data file. The target is the last column that is not left out, if no other is named."""
         asked = asked or Asked()
         as_text = _table.meant([target or "", *asked.categorical])
-        return cls.of(_table.read(file, header, format=format, as_text=as_text, spelling=spelling), target, asked)
+        return cls.of(_files.read(file, header, format=format, as_text=as_text, spelling=spelling), target, asked)
 
     @classmethod
     def of(cls, table: Table, target: str | None, asked: Asked) -> Problem:

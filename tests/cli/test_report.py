@@ -191,9 +191,9 @@ def test_it_knows_the_rows_trained_on(folder: Path, capfd: pytest.CaptureFixture
 def held_in(split: gradstep.Model, frame: Any) -> Any:
     """The rows that a model was trained on, found by trying: they have its digest."""
     from gradstep._encoding import Format
+    from gradstep._files import of_data
     from gradstep._kinds import Asked
     from gradstep._split import held_out
-    from gradstep._table import of_data
     from gradstep._training import Problem
 
     problem = Problem.of(of_data("data", frame, None, Format(), []), "y", Asked())

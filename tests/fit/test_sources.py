@@ -318,7 +318,7 @@ def test_train_says_that_a_file_is_too_large_for_it(tmp_path: Path, monkeypatch:
     frame = polars.DataFrame({"a": [0.0, 1.0, 2.0, 3.0], "y": [0, 1, 0, 1]})
     frame.write_parquet(tmp_path / "rows.parquet")
     gradstep.train(tmp_path / "rows.parquet", "y", l2=0.1)
-    monkeypatch.setattr("gradstep._table._memory", lambda: 127)
+    monkeypatch.setattr("gradstep._files._memory", lambda: 127)
     with pytest.raises(ValueError, match=r"rows\.parquet: has 4 rows of 2 columns, 6\.4e-08 GB .* gradstep\.fit reads"):
         gradstep.train(tmp_path / "rows.parquet", "y", l2=0.1)
 

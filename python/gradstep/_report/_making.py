@@ -11,11 +11,12 @@ import numpy as np
 from gradstep import _kinds, _options
 from gradstep._encoding import Format
 from gradstep._evaluation import METRICS, Evaluation, Predicted, evaluate, joined, without_curve
+from gradstep._files import of_data
 from gradstep._formulas import loss
 from gradstep._model import Model
 from gradstep._report import Report, Where
 from gradstep._split import dealt, digest, held_out
-from gradstep._table import Table, of_data
+from gradstep._table import Table
 from gradstep._train import Plan
 from gradstep._training import MOST_ERRORS, Problem, weights_of
 from gradstep._wald import Coefficients
