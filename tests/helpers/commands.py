@@ -12,7 +12,7 @@ pytest.importorskip("click")
 pl = pytest.importorskip("polars")
 pytest.importorskip("rich")
 
-from gradstep import _table as reading  # noqa: E402
+from gradstep import _files as reading  # noqa: E402
 from gradstep._cli import demo_points, run  # noqa: E402
 
 __all__ = ["codes", "demo_points", "pl", "problem", "reading", "run", "trained"]
