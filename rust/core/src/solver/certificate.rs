@@ -1,8 +1,8 @@
 //! Upper bound on objective − minimum from the factored Hessian, with or without a penalty.
 //!
 //! Since |σ''| ≤ σ', second derivatives of the loss change by a factor of at most e^±t over a step that changes no
-//! score by more than t (F. Bach, Electron. J. Stat. 4 (2010), §2, doi:10.1214/09-EJS521). Let J be the objective, g
-//! and H its gradient and Hessian with respect to weights and biases at v, λ² = gᵀ H⁻¹ g, ‖u‖_H² = uᵀ H u, and ρ =
+//! score by more than t (F. Bach, Electron. J. Stat. 4 (2010), §2, doi:10.1214/09-EJS521). Let J be the objective, and
+//! let g and H be its gradient and Hessian by weights and biases at v. Let λ² = gᵀ H⁻¹ g, ‖u‖_H² = uᵀ H u, and ρ =
 //! max_i ‖H^{-1/2} (x_i, 1)‖ over the rows i of positive weight. A step u changes scores by at most ρ ‖u‖_H, and
 //!
 //! ```text
@@ -11,20 +11,21 @@
 //! ```
 //!
 //! The second line follows from the first by g·u ≥ −λt and minimising over t. If a < 1, a minimum exists; otherwise
-//! nothing is proved. With K classes, the change of a row's scores is measured by the range of x_i · u_k over the
-//! classes k. Adding the same number to a column's weights in all classes changes no probability, so for each column
-//! the weight of one class is fixed, and g and H are the derivatives by the weights of the other classes.
+//! nothing is proved.
 //!
-//! The bound does not change if the columns are transformed linearly; it is computed after the transform of a
-//! [`Basis`], in which fewer digits cancel. Rounding errors are included:
+//! With K classes, the change of a row's scores is measured by the range of x_i · u_k over the classes k. Adding the
+//! same number to a column's weights in all classes changes no probability. So for each column, the weight of one class
+//! is fixed, and g and H are the derivatives by the weights of the other classes.
 //!
-//! * scores and sums are kept in two numbers each (`kernel::precise`), so that the errors of gradients are a few ε of
-//!   the terms that cancel in them;
+//! The bound does not change if the columns are transformed linearly. It is computed after the transform by a
+//! [`Basis`], because fewer digits cancel there. Rounding errors are included:
+//! * scores and sums are kept in two numbers each (`kernel::precise`), so that the error of a gradient is only a few ε
+//!   times the terms that cancel in it;
 //! * H cannot be computed exactly. The computed matrix minus shift·I is factored as L Lᵀ, where the shift bounds the
 //!   errors of the matrix and of the factorisation. If that succeeds, H − L Lᵀ is positive semidefinite (S. Rump,
-//!   "Verification of positive definiteness", BIT 46 (2006), doi:10.1007/s10543-006-0056-1), so that λ ≤ ‖L⁻¹ g‖, and ρ
-//!   is bounded likewise;
-//! * L⁻¹ is replaced by a computed inverse `W`, and a bound on its error is added.
+//!   "Verification of positive definiteness", BIT 46 (2006), doi:10.1007/s10543-006-0056-1), so that λ ≤ ‖L⁻¹ g‖; ρ is
+//!   bounded in the same way, by max_i ‖L⁻¹ (x_i, 1)‖;
+//! * in place of L⁻¹, a computed inverse `W` is used, and a bound on the error of `W` is added.
 
 use std::f64::consts::SQRT_2;
 use std::sync::Arc;
@@ -41,10 +42,10 @@ use crate::linalg::{add_multiple, centre, centre_values, dot, norm};
 use crate::reduce::Job;
 use crate::source::RowScores;
 
-/// The largest Hessian that is factored, in parameters.
+/// The most parameters of a model whose Hessian is factored.
 const LARGEST_HESSIAN: usize = 4096;
-/// Multiplied by this, computed numbers with relative errors of up to some hundred ε, such as sums of positive terms,
-/// become upper bounds.
+/// Computed numbers such as sums of positive terms have relative errors of up to some hundred ε. Multiplied by this
+/// factor, they are upper bounds.
 const EXACT: f64 = 1.0 + 1e-9;
 /// If a score has changed by more than this since the Hessian was computed, the Hessian is computed anew.
 const MOVED: f64 = 0.1;
@@ -52,8 +53,8 @@ const MOVED: f64 = 0.1;
 const STEPS: usize = 500;
 /// The most step lengths that are tried for one Newton step; each is half of the one before.
 const HALVINGS: usize = 12;
-/// If λ (the norm of the gradient under the inverse Hessian) times a cheap upper bound on ρ (the largest norm of a row)
-/// is below this, the cheap bound is used; otherwise ρ is computed row by row.
+/// ρ is the largest norm of a row; it has a cheap upper bound. If λ (the norm of the gradient under the inverse
+/// Hessian) times the cheap bound is below this number, the cheap bound is used; otherwise ρ is computed row by row.
 const ROUGH: f64 = 0.1;
 
 /// An iterate rounded to the result's precision, with bounds that are proved for it.
@@ -61,7 +62,8 @@ pub(crate) struct Certified {
     pub iterate: Iterate,
     /// Upper bound on objective − minimum; ∞ if none is proved.
     pub gap: f64,
-    /// Upper bound on the objective, rounding errors included. As the minimum is not negative, also a bound on the gap.
+    /// Upper bound on the objective, rounding errors included. It is also a bound on the gap, because the minimum is
+    /// not negative.
     pub most: f64,
     pub aliased: Vec<Alias>,
 }
@@ -71,8 +73,8 @@ pub(crate) fn is_factorable(objective: &Objective<'_>) -> bool {
     objective.order() <= LARGEST_HESSIAN
 }
 
-/// The number of passes over all rows that must be allowed for a factored Hessian. For one score 0, so that a proof is
-/// made even if all passes are used up; for several classes, one pass for each pair of classes.
+/// The number of passes over all rows that must be allowed for a factored Hessian. For several classes, one pass for
+/// each pair of classes. For one score 0: a proof is then made even if all passes are used up.
 pub(crate) fn passes(classes: usize) -> f64 {
     match classes {
         1 => 0.0,
@@ -80,18 +82,19 @@ pub(crate) fn passes(classes: usize) -> f64 {
     }
 }
 
-/// The factored Hessian at some parameters, which is also used for parameters near them.
+/// The factored Hessian at some parameters. It is also used for parameters near them.
 struct Neighbourhood<'a> {
-    /// Computes norms ‖L⁻¹ u‖ with the Hessian's Cholesky factor L.
+    /// The numbers with which norms ‖L⁻¹ u‖ are bounded, where L is the Hessian's Cholesky factor.
     metric: Metric,
     factor: Cholesky,
     /// The Frobenius norm of W, the computed inverse of the Cholesky factor L.
     norm: f64,
     /// An upper bound on ‖L W − I‖, where W is the computed inverse of the Cholesky factor L.
     defect: f64,
-    /// The scores at which the Hessian was computed.
+    /// The scores of all rows at the parameters where the Hessian was computed.
     scores: Box<dyn RowScores + 'a>,
-    /// An upper bound on ρ, the largest norm ‖L⁻¹ (x, 1)‖ of a row x, computed row by row when it was first needed.
+    /// An upper bound on ρ, the largest norm ‖L⁻¹ (x, 1)‖ over the rows x. `None` until it is needed, because computing
+    /// it takes a pass.
     reach: Option<f64>,
     aliased: Vec<Alias>,
 }
@@ -101,16 +104,17 @@ struct Evaluation {
     value: Value,
     /// Upper bound on the error of a score, apart from its final rounding.
     score_error: f64,
-    /// The gradient with respect to the free parameters, class by class, in the scaling of [`Metric`].
+    /// The gradient by the free parameters (those that [`Metric`] lists), class by class, scaled by the factors of
+    /// [`Metric`].
     gradient: Vec<f64>,
-    /// Upper bounds on the errors of the gradient's components.
+    /// Upper bounds on the rounding errors of the components of `gradient`.
     error: Vec<f64>,
-    /// Upper bound on ‖scale ∘ (x̃_i − mean, 1)‖ over the rows x̃_i, transformed by the basis; ∘ multiplies
-    /// componentwise.
+    /// Upper bound on ‖scale ∘ (x̃_i − mean, 1)‖ over the rows i, where ∘ multiplies componentwise and x̃_i is the row
+    /// as transformed by the basis.
     longest: f64,
     /// The largest change of a score since the Hessian was computed.
     drift: f64,
-    /// The penalty of the mean of the weights over the classes, which would be zero without rounding.
+    /// The penalty of the mean of the weights over the classes. This mean would be zero without rounding.
     common_penalty: f64,
 }
 
@@ -123,8 +127,8 @@ pub(crate) struct Certifier<'a> {
 }
 
 impl<'a> Certifier<'a> {
-    /// Factors the Hessian at `v`; `None` if that fails. If columns are linear combinations of others, their weights
-    /// are set to 0, and the weights of the others change such that scores stay the same.
+    /// Factors the Hessian at `v`; `None` if that fails. The weights of columns that are linear combinations of others
+    /// are first set to 0, and the weights of the other columns are changed such that scores stay the same.
     ///
     /// # Errors
     ///
@@ -151,7 +155,7 @@ impl<'a> Certifier<'a> {
         self.gap
     }
 
-    /// Whether weights of columns that are linear combinations of others may have been set to 0.
+    /// Whether weights may have been set to 0 because their columns are linear combinations of others.
     pub(crate) fn has_moved(&self) -> bool {
         !self.neighbourhood.aliased.is_empty()
     }
@@ -160,8 +164,8 @@ impl<'a> Certifier<'a> {
         self.here.value.objective
     }
 
-    /// Takes Newton steps until `gap ≤ goal · objective` or no step improves. Returns what ended them earlier, if
-    /// anything.
+    /// Takes Newton steps until `gap ≤ goal · objective` or no step improves. Returns the reason if the steps were
+    /// ended before that.
     ///
     /// # Errors
     ///
@@ -203,16 +207,16 @@ impl<'a> Certifier<'a> {
         Ok(None)
     }
 
-    /// Takes one Newton step, halved until it improves the objective. Returns the fraction of the step taken; `None` if
-    /// no fraction improves.
+    /// Takes one Newton step. The step is halved until it improves the objective. Returns the fraction of the step that
+    /// was taken; `None` if no fraction improves.
     fn step(&mut self, objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Option<f64>, Error> {
         let step = self
             .neighbourhood
             .newton_step(objective, &self.here.gradient);
         let decrement = self.neighbourhood.decrement(&self.here);
         let from = self.here.value.objective;
-        // Differences of the objective below this may be rounding errors; λ, the norm of the gradient under the inverse
-        // Hessian, then decides whether a step improves.
+        // Differences of the objective up to this may be rounding errors. For such differences λ, the norm of the
+        // gradient under the inverse Hessian, decides whether a step improves.
         let blind = 4.0 * f64::EPSILON * from.abs();
         let mut length = 1.0;
         for _ in 0..HALVINGS {
@@ -241,8 +245,8 @@ impl<'a> Certifier<'a> {
         Ok(None)
     }
 
-    /// The parameters rounded to the result's precision, with the bound for them. Biases are changed to compensate for
-    /// the rounding of the weights.
+    /// The parameters rounded to the result's precision, with the bound on objective − minimum there. The biases are
+    /// changed to compensate for the rounding of the weights.
     ///
     /// # Errors
     ///
@@ -270,7 +274,7 @@ impl<'a> Certifier<'a> {
     }
 }
 
-/// What ended the Newton steps early.
+/// Why the Newton steps were ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Interruption {
     /// The passes allowed are used up.
@@ -280,8 +284,8 @@ pub(crate) enum Interruption {
 }
 
 impl<'a> Neighbourhood<'a> {
-    /// Factors the Hessian at `v`. `None` if it is too large, or singular for another reason than columns that are
-    /// linear combinations of others.
+    /// Factors the Hessian at `v`. `None` if the Hessian is too large to be factored, or singular for another reason
+    /// than columns that are linear combinations of others.
     ///
     /// # Errors
     ///
@@ -309,8 +313,8 @@ impl<'a> Neighbourhood<'a> {
             return Ok(None); // moving weights to other columns could leave the bounds or change the l1 penalty
         }
         if is_smooth && !view.dependent.is_empty() {
-            // A row with a certain prediction has no weight in the Hessian, so independent columns may look dependent.
-            // Only columns that are linear combinations of others in all rows are treated as dependent.
+            // A row with a certain prediction has no weight in the Hessian, so that columns may look dependent that are
+            // not. Only columns that are linear combinations of others in all rows are treated as dependent.
             let Some(of_all) = dependence::of_all_rows(objective, run)? else {
                 return Ok(None);
             };
@@ -360,8 +364,8 @@ impl<'a> Neighbourhood<'a> {
         }))
     }
 
-    /// The objective at the parameters `v` at which the Hessian was computed. Scores must be computed anew if weights
-    /// of dependent columns have been set to 0.
+    /// The objective at the parameters `v` where the Hessian was computed. The scores are computed anew if weights of
+    /// dependent columns have been set to 0.
     fn here(
         &self,
         objective: &Objective<'_>,
@@ -374,7 +378,7 @@ impl<'a> Neighbourhood<'a> {
         }
     }
 
-    /// The objective at `v`, with its bounds on rounding errors.
+    /// The objective at `v`, with bounds on the rounding errors.
     fn evaluate(
         &self,
         objective: &Objective<'_>,
@@ -416,7 +420,7 @@ impl<'a> Neighbourhood<'a> {
         if classes > 1 {
             centre_values(&mut centred, classes);
         }
-        // The gradient with respect to the weights of the original columns, which is reported.
+        // The gradient by the weights of the original columns. It is the one that is reported.
         let mut natural = Vec::with_capacity(v.len());
         let mut by_biases = Vec::with_capacity(classes);
         for k in 0..classes {
@@ -431,16 +435,16 @@ impl<'a> Neighbourhood<'a> {
             *g += objective.penalty.of(i).slope(*w);
         }
         natural.append(&mut by_biases);
-        // The gradient with respect to the free parameters of the transformed columns, with bounds on its errors.
+        // The gradient by the free parameters of the transformed columns, with bounds on its rounding errors.
         let (mut gradient, mut error) = (Vec::new(), Vec::new());
         let epsilon = f64::EPSILON * (n as f64 + 16.0); // relative rounding error of a sum of n terms
         let mut scales = scale.iter();
         for (k, free) in free.iter().enumerate() {
             let sums = &moments.sums[of_class(k)];
             let magnitudes = &moments.magnitudes[of_class(k)];
-            // The penalty's gradient is transformed by the basis like that of the loss; its derivative by the bias is
-            // 0. With l1 or bounds, it is the subgradient of the penalty for which the gradient of the whole objective
-            // is smallest.
+            // The penalty's gradient is transformed by the basis as the gradient of the loss is; the penalty's
+            // derivative by the bias is 0. With l1 or bounds, the subgradient of the penalty is taken that makes the
+            // gradient of the whole objective smallest.
             let w = &centred[k * n..(k + 1) * n];
             let slopes = &natural[k * n..(k + 1) * n];
             let slope = |(j, (w, slope)): (usize, (&f64, &f64))| {
@@ -464,8 +468,8 @@ impl<'a> Neighbourhood<'a> {
                 error.push(epsilon * cancelled * scale);
             }
         }
-        // The mean of the weights over the classes, which would be zero without rounding errors. The penalty of this
-        // mean is added to the bound.
+        // The mean of the weights over the classes. It would be zero without rounding errors. Its penalty is added to
+        // the bound.
         let common: Vec<f64> = (weights.iter().zip(&centred)).map(|(w, c)| w - c).collect();
         let shift = mean.iter().zip(&largest).map(|(mean, scale)| mean * scale);
         let shift: f64 = shift.map(|x| x * x).sum();
@@ -480,7 +484,7 @@ impl<'a> Neighbourhood<'a> {
         })
     }
 
-    /// λ, the norm of the gradient under the inverse Hessian, as computed: no bound of the rounding errors is added.
+    /// λ, the norm of the gradient under the inverse Hessian, as computed; no bound on rounding errors is added.
     fn decrement(&self, at: &Evaluation) -> f64 {
         norm(&lower_times(&self.metric.inverse, &at.gradient))
     }
@@ -493,8 +497,8 @@ impl<'a> Neighbourhood<'a> {
         run: &mut Run<'_>,
     ) -> Result<f64, Error> {
         let rate = if objective.classes == 1 { 1.0 } else { SQRT_2 };
-        // The most that errors of the scores add to λ, by Cauchy–Schwarz with the Hessian as inner product, and
-        // σ'(z) z² ≤ 1/2.
+        // The most that rounding errors of the scores add to λ. By Cauchy–Schwarz, with the Hessian as inner product,
+        // and by σ'(z) z² ≤ 1/2.
         let dot_error = at.score_error;
         let score_error = rate * (f64::EPSILON + dot_error);
         let magnitudes: Vec<f64> = self.metric.inverse.iter().map(|x| x.abs()).collect();
@@ -552,8 +556,8 @@ impl<'a> Neighbourhood<'a> {
         step
     }
 
-    /// Rounds the weights to the result's precision. Then changes and rounds the biases, such that scores at the
-    /// columns' means stay nearly the same.
+    /// Rounds the weights to the result's precision. Then changes the biases such that the scores at the means of the
+    /// columns stay nearly the same, and rounds the biases.
     fn round(&self, objective: &Objective<'_>, v: &mut [f64]) {
         let n = objective.columns();
         let at = v.len() - objective.classes;
@@ -580,8 +584,8 @@ fn concordant_gap(decrement: f64, reach: f64) -> f64 {
     if a.is_nan() || a >= 1.0 {
         f64::INFINITY
     } else if a < 1e-3 {
-        // An upper bound that does not cancel: the series of the formula, λ²/2 · (1 + a/3 + a²/6 + …), has no larger
-        // terms than the series of λ²/2 / (1 − a).
+        // An upper bound that does not cancel. The formula is the series λ²/2 · (1 + a/3 + a²/6 + …), whose terms are
+        // no larger than those of λ²/2 / (1 − a) = λ²/2 · (1 + a + a² + …).
         0.5 * decrement * decrement / (1.0 - a) * EXACT
     } else {
         ((1.0 - a) * (1.0 - a).ln() + a) / (reach * reach) * EXACT

@@ -10,15 +10,16 @@ use crate::simd::{Level, MulAdd, dispatch};
 
 /// Lanes of a vector of `f64`.
 const LANES: usize = 8;
-/// How many columns are factored at a time: so few that the rows of the block stay in the second-level cache.
+/// How many columns are factored at a time. The rows of a block of so few columns stay in the second-level cache.
 const BLOCK: usize = 48;
 /// How many rows below the block are updated together, so that each finished row is loaded once for all of them.
 const ROWS: usize = 4;
 
-/// `L Lᵀ = A` for a symmetric `A` of unit diagonal.
+/// The Cholesky factor L of a symmetric matrix `A` of unit diagonal: `L Lᵀ = A`.
 ///
-/// A column whose pivot is too small is left out: it gets the pivot 1, with zeros below. If `A` is singular and the
-/// right-hand side is in the range of `A`, the solution has a zero for each column left out.
+/// A column whose pivot is too small is left out: its pivot is set to 1, and the elements of L below the pivot to 0. If
+/// `A` is singular and the right-hand side is in the range of `A`, the solution of `A y = x` has a zero for each column
+/// that is left out.
 #[derive(Clone)]
 pub(crate) struct Cholesky {
     order: usize,
@@ -29,8 +30,8 @@ pub(crate) struct Cholesky {
 }
 
 impl Cholesky {
-    /// Factors a symmetric `matrix`, given row by row, of which only the lower triangle is read. Column j is left out
-    /// if its pivot (the diagonal element after elimination of the columns before it) is at most `least[j]`.
+    /// Factors the symmetric `matrix`, given row by row. Only its lower triangle is read. Column j is left out if its
+    /// pivot (the diagonal element after elimination of the columns before it) is at most `least[j]`.
     ///
     /// # Errors
     ///
@@ -62,8 +63,8 @@ impl Cholesky {
         root * root
     }
 
-    /// For `A` as a correlation matrix: the least-squares coefficients of `column` on the columns before it; 0 for
-    /// columns that are left out.
+    /// If `A` is a correlation matrix: the least-squares coefficients of `column` on the columns before it. The
+    /// coefficients of columns that are left out are 0.
     pub(crate) fn regression(&self, column: usize) -> Vec<f64> {
         let mut x = self.lower[column * self.order..][..column].to_vec();
         for i in (0..column).rev() {
@@ -116,11 +117,11 @@ fn dot_of(x: &[f64]) -> f64 {
     x.iter().map(|x| x * x).sum()
 }
 
-/// Computes columns `start..end` of L in every row from `start` on; the columns before `start` are finished.
+/// Computes columns `start..end` of L, in every row from `start` on. The columns before `start` must be finished.
 #[inline(always)]
 fn factor_block<S: Simd>(simd: S, lower: &mut [f64], least: &[f64], start: usize, end: usize) {
     let order = least.len();
-    // First the rows of the block, then groups of the rows below it, which need the rows of the block.
+    // First the rows of the block itself, then groups of the rows below the block, which are computed from the block.
     let (_, rest) = lower.split_at_mut(start * order);
     let (block, below) = rest.split_at_mut((end - start) * order);
     for i in start..end {

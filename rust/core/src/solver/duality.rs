@@ -1,16 +1,17 @@
 //! Upper bound on the duality gap, and so on objective − minimum, for a penalty (l2/2)‖w‖² with l2 > 0.
 //!
-//! Let P(w, b) be the objective, D the Fenchel dual, s_i sample weights, and r_i = σ(z_i) − y_i the residuals. If the
-//! bias is the optimal one for the weights, b = b°, then Σ s_i r_i = 0, the residuals are a feasible point of the dual,
-//! and the duality gap is exactly
+//! Let P(w, b) be the objective, D its Fenchel dual, s_i the sample weights, and r_i = σ(z_i) − y_i the residuals. If
+//! the bias b is the optimal bias b° for the weights w, then Σ s_i r_i = 0. The residuals are then a feasible point of
+//! the dual, and the duality gap is exactly
 //!
 //! ```text
 //! P(w, b°) − D(r) = ‖∇_w P(w, b°)‖² / (2·l2)
 //! ```
 //!
-//! (S. Shalev-Shwartz & T. Zhang, JMLR 14 (2013), §1, with the bias eliminated). For a bias b near b°, it is bounded as
-//! follows. Let g and h be the first and second derivative of P by the bias at b, and T = Σ s_i σ'(z_i) ‖x_i‖² / Σ s_i.
-//! Since |σ''| ≤ σ', h changes by a factor of at most e^±t over a distance t of the bias. Hence
+//! (S. Shalev-Shwartz & T. Zhang, JMLR 14 (2013), §1, with the bias eliminated). For a bias b near b°, the gap is
+//! bounded as follows. Let g and h be the first and second derivative of P by the bias at b, let t be a distance from
+//! b, and let T = Σ s_i σ'(z_i) ‖x_i‖² / Σ s_i. Since |σ''| ≤ σ', h changes by a factor of at most e^±t over the
+//! distance t. Hence
 //!
 //! ```text
 //! |b − b°|               ≤ δ = −ln(1 − |g| / h)
@@ -18,21 +19,21 @@
 //! ‖∇_w P(b) − ∇_w P(b°)‖ ≤ δ e^δ √(h T)        by Cauchy–Schwarz
 //! ```
 //!
-//! A bound on its rounding error is added to the computed gradient. The error of scores is at most (n / lanes +
-//! 8)·ε·(‖x‖‖w‖ + |b|), the relative error of residuals at most 8·ε, and sums have a relative error of ε for each
-//! addition that a term goes through (N. Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §3.1 and
-//! §4.2). The addition of an offset to a score z has an error of ε |z|; with σ'(z) z² ≤ 1/2, it moves the gradient by
-//! at most ε √(T/2), and its component of the bias by at most ε √(h/2). For sparse rows, scores and the gradient's sums
-//! are computed in `f64` whatever type is stored, and rounded once.
+//! A bound on the rounding error of the computed gradient is added to the gradient. The error of a score is at most (n
+//! / lanes + 8)·ε·(‖x‖‖w‖ + |b|), and the relative error of a residual at most 8·ε. Sums have a relative error of ε for
+//! each addition that a term goes through (N. Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §3.1
+//! and §4.2). The addition of an offset to a score z has an error of ε |z|. Because σ'(z) z² ≤ 1/2, this error changes
+//! the gradient by the weights by at most ε √(T/2), and the derivative by the bias by at most ε √(h/2). For sparse
+//! rows, scores and the gradient's sums are computed in `f64` whatever type is stored, and rounded once.
 //!
-//! With K classes the same holds with residuals r_ik = p_ik − [y_i = k] of the probabilities p_ik. The dual point is
-//! p_i in the simplex, which is feasible if Σ s_i r_ik = 0 for every class k. The dual's value there is the entropy Σ
+//! With K classes, let p_ik be the probabilities of row i, and r_ik = p_ik − [y_i = k] the residuals. The dual point is
+//! p_i in the simplex; it is feasible if Σ s_i r_ik = 0 for every class k. The value of the dual there is the entropy Σ
 //! s_i H(p_i) minus the conjugate of the penalty. Let b° be the optimal biases nearest to b, and u the unit vector from
-//! b towards b°, whose components differ by at most √2. Let H_i = diag(p_i) − p_i p_iᵀ, H = Σ s_i H_i / Σ s_i with μ ≤
-//! uᵀ H u ≤ h, and T = Σ s_i tr(H_i) ‖x_i‖² / Σ s_i. (T bounds the change of the gradient because ‖H_i u‖² ≤ uᵀ H_i u ·
-//! tr H_i.) Third derivatives of ln Σ exp along u are at most √2 times the second derivatives (F. Bach, Electron. J.
-//! Stat. 4 (2010), doi:10.1214/09-EJS521), so second derivatives change by a factor of at most e^±√2t over a distance
-//! t. Hence
+//! b towards b°; its components differ by at most √2. Let H_i = diag(p_i) − p_i p_iᵀ, H = Σ s_i H_i / Σ s_i with μ ≤ uᵀ
+//! H u ≤ h, g the gradient by the biases, and T = Σ s_i tr(H_i) ‖x_i‖² / Σ s_i. (T bounds the change of the gradient
+//! because ‖H_i u‖² ≤ uᵀ H_i u · tr H_i.) Third derivatives of ln Σ exp along u are at most √2 times the second
+//! derivatives (F. Bach, Electron. J. Stat. 4 (2010), doi:10.1214/09-EJS521), so second derivatives change by a factor
+//! of at most e^±√2t over a distance t. Hence
 //!
 //! ```text
 //! ‖b − b°‖               ≤ δ = −ln(1 − √2 ‖g‖ / μ) / √2
@@ -40,12 +41,13 @@
 //! ‖∇_W P(b) − ∇_W P(b°)‖ ≤ δ e^√2δ √(h T)
 //! ```
 //!
-//! H and g vanish along (1, …, 1). Adding τ 1 1ᵀ/K with τ > 0 makes H invertible, and 1 / tr (H + τ 1 1ᵀ/K)⁻¹ is a
-//! lower bound μ on its least other eigenvalue. To make δ negligible, the bound is evaluated after one more Newton step
-//! Δ of the biases, at b + Δ: P(W, b) − P(W, b + Δ) ≤ −g · Δ by convexity, and second derivatives at b + Δ are at most
-//! e^±√2‖Δ‖ times those at b.
+//! H and g vanish along (1, …, 1). Adding τ 1 1ᵀ/K with τ > 0 makes H invertible, and 1 / tr (H + τ 1 1ᵀ/K)⁻¹ is the
+//! lower bound μ on the least other eigenvalue of H. To make δ negligible, the bound is evaluated at b + Δ, where Δ is
+//! one more Newton step of the biases. By convexity, P(W, b) − P(W, b + Δ) ≤ −g · Δ; and second derivatives at b + Δ
+//! are at most e^±√2‖Δ‖ times those at b.
 //!
-//! In the bound on rounding errors, a residual now has K terms, and Σ_k r_ik² ≤ 2 E_i for the error E_i of row i.
+//! In the bound on rounding errors with K classes, a residual has K terms, and Σ_k r_ik² ≤ 2 E_i for the error E_i of
+//! row i.
 
 use std::f64::consts::SQRT_2;
 
@@ -57,23 +59,23 @@ use crate::linalg::{add_multiple, dot, norm};
 use crate::reduce::{Job, STRIPE};
 use crate::source::Rounding;
 
-/// Bounds on the second derivatives that the duality bound needs: computed values, multiplied or divided by [`EXACT`].
+/// Bounds on second derivatives, for the duality bound. They are computed values, multiplied or divided by [`EXACT`].
 pub(super) struct DualMoments {
-    /// A lower bound on the second derivative along any unit vector of biases; for several classes, only along those
-    /// perpendicular to (1, …, 1).
+    /// A lower bound on the second derivative along any unit vector of biases. For several classes, it holds only for
+    /// unit vectors perpendicular to (1, …, 1).
     pub(super) least: f64,
     /// An upper bound on the second derivative along any unit vector of biases.
     largest: f64,
-    /// The weighted mean of σ'(z_i) ‖x_i‖² over the rows i; for several classes, of tr(diag(p_i) − p_i p_iᵀ) ‖x_i‖²
-    /// with the probabilities p_i. The module calls it T.
+    /// T in the formulas at the top of this file: the weighted mean of σ'(z_i) ‖x_i‖² over the rows i. For several
+    /// classes, the weighted mean of tr(diag(p_i) − p_i p_iᵀ) ‖x_i‖², with the probabilities p_i.
     pub(super) spread: f64,
     /// Σ s_i ‖x_i‖² / Σ s_i, with sample weights s_i and rows x_i.
     squares: f64,
 }
 
 impl DualMoments {
-    /// Computes the bounds from `trace`, sums over rows with the curvatures of all scores added, and `least`, a lower
-    /// bound on the second derivative along the biases.
+    /// `trace` has sums over the rows, with the curvatures of all scores added. `least` is a lower bound on the second
+    /// derivative along the biases.
     pub(super) fn new(trace: &Curvature, least: f64) -> Self {
         DualMoments {
             least: least / EXACT,
@@ -83,7 +85,7 @@ impl DualMoments {
         }
     }
 
-    /// The same bounds after a step of the biases of this length, for several classes.
+    /// For several classes: the bounds after a step of the biases, where `length` is the norm of the step.
     pub(super) fn after(self, length: f64) -> Self {
         let growth = (SQRT_2 * length).exp();
         DualMoments {
@@ -95,7 +97,7 @@ impl DualMoments {
     }
 }
 
-/// Multiplied by this, computed sums of positive terms, which have relative errors of up to a few thousand ε, become
+/// Computed sums of positive terms have relative errors of up to a few thousand ε. Multiplied by this factor, they are
 /// upper bounds.
 pub(super) const EXACT: f64 = 1.0 + 1e-9;
 /// The longest Newton step of the biases that is taken, in the Euclidean norm. After a longer step, the bounds on
@@ -127,8 +129,8 @@ pub(crate) fn gap(
     Ok(if gap.is_nan() { f64::INFINITY } else { gap })
 }
 
-/// For several classes: the bound at the biases after one Newton step, plus an upper bound on the step's gain. If the
-/// step is longer than [`LONGEST`], the bound without the step.
+/// For several classes: the bound after one Newton step of the biases, plus an upper bound on the decrease by this
+/// step. If the step is longer than [`LONGEST`], the bound at the biases of `iterate`.
 fn at_better_biases(
     objective: &Objective<'_>,
     iterate: &Iterate,
@@ -154,8 +156,8 @@ fn at_better_biases(
         ))
 }
 
-/// Bounds on the second derivatives at `iterate`; and of several classes the factored Hessian by the biases. That is
-/// `None` for one score, and if the Hessian is singular along other directions than (1, …, 1).
+/// Bounds on the second derivatives at `iterate`; and for several classes, the factored Hessian by the biases. The
+/// Hessian is `None` for one score, or if it is singular in a direction other than (1, …, 1).
 pub(super) fn moments(
     objective: &Objective<'_>,
     iterate: &Iterate,
@@ -183,8 +185,8 @@ pub(super) fn moments(
     Ok((DualMoments::new(&trace, least), by_biases))
 }
 
-/// A symmetric K × K matrix H with H (1, …, 1)ᵀ = 0, factored such that H x = b can be solved for b perpendicular to
-/// (1, …, 1).
+/// A symmetric K × K matrix H with H (1, …, 1)ᵀ = 0, in a factored form that solves H x = b for b perpendicular to (1,
+/// …, 1).
 pub(super) struct BiasHessian {
     classes: usize,
     /// The trace of H.
@@ -194,8 +196,8 @@ pub(super) struct BiasHessian {
 }
 
 impl BiasHessian {
-    /// `None` if the least eigenvalue is so small that it may be rounding error. Only the lower triangle of `hessian`
-    /// is read.
+    /// Factors `hessian`, of which only the lower triangle is read. `None` if the least eigenvalue may be rounding
+    /// error.
     fn new(hessian: Vec<f64>, classes: usize) -> Option<Self> {
         let mut lower = hessian;
         let trace: f64 = (0..classes).map(|k| lower[k * classes + k]).sum();
@@ -231,8 +233,8 @@ impl BiasHessian {
         }
     }
 
-    /// The parameters after one Newton step of the biases, and the step, which was subtracted from the biases; `None`
-    /// if the step is longer than [`LONGEST`].
+    /// The parameters after one Newton step of the biases, and the step. The step was subtracted from the biases.
+    /// `None` if the step is longer than [`LONGEST`].
     pub(super) fn newton_step(
         &self,
         objective: &Objective<'_>,
@@ -246,7 +248,8 @@ impl BiasHessian {
         (norm(&step) <= LONGEST).then_some((v, step))
     }
 
-    /// Solves H x = b: replaces b in `x` by (L Lᵀ)⁻¹ b with the Cholesky factor L, minus the mean of its components.
+    /// Solves H x = b. `x` holds b, and is replaced by (L Lᵀ)⁻¹ b minus the mean of its components, where L is the
+    /// Cholesky factor.
     fn solve(&self, x: &mut [f64]) {
         self.solve_lower(x);
         for i in (0..self.classes).rev() {
@@ -273,7 +276,8 @@ impl BiasHessian {
     }
 }
 
-/// Upper bounds on the norm of a gradient's rounding error: of the part by the weights, and of the part by the biases.
+/// Upper bounds on the norm of a gradient's rounding error, for the gradient by the weights and the gradient by the
+/// biases.
 pub(super) struct GradientError {
     pub(super) by_weights: f64,
     pub(super) by_biases: f64,
@@ -296,8 +300,8 @@ pub(super) fn gradient_error(
         additions,
     } = objective.source.rounding(classes, precision);
     let sum = epsilon * (STRIPE as f64 + 16.0) + f64::EPSILON * (additions + 16.0);
-    // A residual r has |r| ≤ 1 and r² ≤ E_i, the row's error; with several classes, its norm is up to √2 times as
-    // large.
+    // A residual r has |r| ≤ 1 and r² ≤ E_i, the error of its row. With several classes, the norm of a row's residuals
+    // is up to √2 times as large.
     let (terms, factor) = match classes {
         1 => (8.0, 1.0),
         _ => (8.0 + classes as f64, SQRT_2),
@@ -315,8 +319,8 @@ pub(super) fn gradient_error(
 }
 
 /// Upper bound on the rounding error of the objective at `iterate`, for a model with one score computed in `float64`.
-/// An error of a score changes the row's error E_i by |r_i| times as much, where r_i² ≤ E_i; a sum of positive terms
-/// has a relative error of ε for each addition.
+/// An error of a score, multiplied by |r_i|, is the error of the row's E_i; and r_i² ≤ E_i. A sum of positive terms has
+/// a relative error of ε for each addition.
 pub(super) fn objective_error(
     objective: &Objective<'_>,
     iterate: &Iterate,
@@ -332,8 +336,8 @@ pub(super) fn objective_error(
     2.0 * (of_scores + of_offset + f64::EPSILON * additions * iterate.value.objective)
 }
 
-/// The bound on objective − minimum from the gradient at `iterate`, which was computed in `precision`, and the second
-/// derivatives `moments`.
+/// The upper bound on objective − minimum at `iterate`, from its gradient, which was computed in `precision`, and from
+/// the bounds `moments` on second derivatives.
 fn bound(
     objective: &Objective<'_>,
     iterate: &Iterate,
@@ -352,8 +356,8 @@ fn bound(
     if objective.fit_bias && (rest <= 0.0 || rest.is_nan()) {
         return f64::INFINITY;
     }
-    // With x = rate · |g| / μ, `rest` is 1 − x and e^(rate · δ) is 1 / (1 − x). The distance δ is −ln(1 − x) / rate,
-    // which is at most x / (1 − x) / rate.
+    // With x = rate · |g| / μ, `rest` is 1 − x and e^(rate · δ) is 1 / (1 − x). The distance δ = −ln(1 − x) / rate is
+    // at most x / (1 − x) / rate.
     let (distance, growth) = if objective.fit_bias {
         ((1.0 - rest) / rate / rest, 1.0 / rest)
     } else {

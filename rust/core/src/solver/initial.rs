@@ -1,5 +1,5 @@
-//! The parameters that a solver starts from: those that follow from the labels and the penalty alone, or the caller's if
-//! their objective is no larger.
+//! The parameters that a solver starts from. They follow from the labels and the penalty alone, unless the caller gives
+//! parameters with an objective that is no larger.
 
 use super::objective::Objective;
 use super::run::Run;
@@ -12,8 +12,8 @@ use crate::math::log_ratio;
 use crate::start::Start;
 use crate::stop::StopReason;
 
-/// The initial parameters, and whether they are the caller's: the caller's are used if their objective is at most that
-/// of the weights at which the penalty is least, or if no passes are left.
+/// The initial parameters, and whether they are the caller's. The caller's are used if their objective is at most the
+/// objective at the weights where the penalty is least, or if no passes are left.
 pub(crate) fn begin(
     objective: &Objective<'_>,
     labels: &Labels,
@@ -24,7 +24,8 @@ pub(crate) fn begin(
     let precision = objective.precision;
     let arranged = |mut v: Vec<f64>, biases: &[f64]| {
         v.extend(biases);
-        // Without l1, the same number may be subtracted from a column's weights of all classes.
+        // Without l1 or bounds, the same number may be subtracted from a column's weights of all classes: no
+        // probability changes.
         if labels.scores > 1 && objective.penalty.is_smooth() {
             centre(&mut v, labels.scores);
         }
@@ -49,9 +50,9 @@ pub(crate) fn begin(
     Ok((least, false))
 }
 
-/// Parameters for Firth's penalised likelihood to start from: the caller's, and weights of zero. The bias for weights
-/// of zero is the log-odds of the [`smoothed_weights`]; with offsets, it is the bias at which the mean prediction is
-/// the same as without offsets.
+/// The starts for the maximisation of Firth's penalised likelihood: the caller's parameters, if any, then weights of
+/// zero. The bias beside weights of zero is the log-odds of the [`smoothed_weights`]. With offsets, it is instead the
+/// bias at which the mean prediction is as without offsets.
 pub(crate) fn starts_for_firth(
     objective: &Objective<'_>,
     labels: &Labels,
@@ -89,8 +90,8 @@ fn smoothed_weights(labels: &Labels) -> (f64, f64) {
     (labels.weights[0] + half, labels.weights[1] + half)
 }
 
-/// About the number at which `is_above` changes from false to true. An interval around it is found from `guess`
-/// outwards, then bisected until it is at most 0.25 long.
+/// A number near the one at which `is_above` changes from false to true. An interval around that change is searched for
+/// from `guess` outwards, then bisected until it is at most 0.25 long. Returns the middle of the interval.
 fn middle(guess: f64, mut is_above: impl FnMut(f64) -> Result<bool, Error>) -> Result<f64, Error> {
     let (mut least, mut most, mut width) = (guess - 1.0, guess + 1.0, 1.0);
     while is_above(least)? && width < f64::MAX / 4.0 {
@@ -114,7 +115,7 @@ fn middle(guess: f64, mut is_above: impl FnMut(f64) -> Result<bool, Error>) -> R
     Ok(0.5 * (least + most))
 }
 
-/// The optimal biases for weights of zero, and the loss with them.
+/// The optimal biases for weights of zero, and the loss there.
 fn without_weights(labels: &Labels, fit_bias: bool) -> Result<(Vec<f64>, f64), Error> {
     let total = labels.weight;
     if !fit_bias {
@@ -141,8 +142,8 @@ fn without_weights(labels: &Labels, fit_bias: bool) -> Result<(Vec<f64>, f64), E
     Ok((biases, loss))
 }
 
-/// The solution when all labels are equal: weights at which the penalty is least. The optimal bias is infinite whatever
-/// the weights, so it is set to the log-odds of the [`smoothed_weights`].
+/// The solution when all labels are equal: the weights at which the penalty is least. The optimal bias would be
+/// infinite for any weights; the log-odds of the [`smoothed_weights`] are used instead.
 pub(crate) fn without_second_class(
     objective: &Objective<'_>,
     labels: &Labels,

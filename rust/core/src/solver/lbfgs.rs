@@ -1,8 +1,8 @@
 //! Limited-memory BFGS on top of a preconditioner.
 //!
 //! Source: J. Nocedal & S. Wright, *Numerical Optimization*, 2nd ed. (2006), algorithm 7.4, with the preconditioner as
-//! the initial inverse Hessian. If rounding hides the change of the objective by a step, the slope after the step
-//! decides whether it is accepted: W. Hager & H. Zhang, SIAM J. Optim. 16 (2005), doi:10.1137/030601880, §4.
+//! the initial inverse Hessian. If a step changes the objective by less than rounding errors, the slope after the step
+//! decides whether the step is accepted: W. Hager & H. Zhang, SIAM J. Optim. 16 (2005), doi:10.1137/030601880, §4.
 
 use std::collections::VecDeque;
 
@@ -15,20 +15,20 @@ use crate::linalg::{add_multiple, dot};
 
 /// How many of the last steps L-BFGS remembers.
 const MEMORY: usize = 20;
-/// Armijo's condition: a step is accepted if it decreases the objective by at least this fraction of step length ×
-/// |slope|.
+/// Armijo's condition: a step is accepted if the objective falls by at least this fraction of step length × |slope|.
 const ARMIJO: f64 = 1e-4;
-/// A step that is judged by its slope is accepted if the slope after it is at most this fraction of the slope before
+/// A step that is judged by its slope is accepted if |slope| after the step is at most this fraction of |slope| before
 /// it.
 const SLOPE: f64 = 0.8;
 /// [`SLOPE`] for several classes, where the preconditioner predicts the length of a step less well.
 const CLASSES_SLOPE: f64 = 1.0;
-/// How many step lengths are tried, for several classes, while steps are judged by the slope.
+/// How many step lengths are tried, for several classes, once both the predicted and the actual change of the objective
+/// are within rounding errors.
 const BLIND_TRIALS: usize = 4;
 /// The most step lengths tried along one direction.
 const TRIALS: usize = 30;
 
-/// A step, and the change of the gradient by it.
+/// A step of the parameters, and the change of the gradient by this step.
 struct Pair {
     step: Vec<f64>,
     change: Vec<f64>,
@@ -70,8 +70,8 @@ impl Memory {
         });
     }
 
-    /// The next search direction −P g, with the gradient g and the inverse Hessian P estimated from preconditioner and
-    /// pairs.
+    /// The next search direction −P g. g is the gradient; P is the inverse Hessian, estimated from the preconditioner
+    /// and the pairs.
     fn direction(&self, gradient: &[f64], preconditioner: &Preconditioner) -> Vec<f64> {
         let mut q = gradient.to_vec();
         let mut along = Vec::with_capacity(self.pairs.len());
@@ -97,12 +97,12 @@ impl Memory {
     }
 }
 
-/// When iterations end.
+/// The conditions under which iterations end.
 pub(crate) struct Criteria<'a> {
     /// Convergence test, given the iterate, the next direction and the predicted decrease of the objective.
     pub is_reached: &'a dyn Fn(&Iterate, &[f64], f64) -> bool,
-    /// Whether the gradient at the iterate is small enough, but the next direction is so long that the minimum may be
-    /// at infinity.
+    /// Whether the minimum may be at infinity: the gradient at the iterate is small enough, but the next direction is
+    /// long.
     pub is_drifting: &'a dyn Fn(&Iterate, &[f64]) -> bool,
     /// Whether parameters are larger than can be expected at any minimum.
     pub is_runaway: &'a dyn Fn(&[f64]) -> bool,
@@ -116,7 +116,7 @@ pub(crate) struct LbfgsEnd {
     pub iterations: usize,
 }
 
-/// What a minimisation by L-BFGS needs: the objective, a preconditioner, the precision of evaluations, and when to end.
+/// A minimisation by L-BFGS: the objective, a preconditioner, the precision of evaluations, and when to end.
 pub(crate) struct Lbfgs<'a> {
     pub objective: &'a Objective<'a>,
     pub preconditioner: &'a Preconditioner,
@@ -216,8 +216,8 @@ impl Lbfgs<'_> {
             ..
         } = *self;
         let from = iterate.value.objective;
-        // If the objective changes by less than this, rounding may hide the change. The slope, a sum of small terms, is
-        // still accurate then, and decides.
+        // If the objective changes by no more than this, rounding may hide the change. The slope then decides: it is a
+        // sum of small terms, and still accurate.
         let blind = 0.1 * precision.epsilon().sqrt() * from.abs();
         let mut step = 1.0;
         let (most, blind_trials) = match objective.classes {
@@ -263,7 +263,7 @@ impl Lbfgs<'_> {
 
 /// The result of a line search.
 enum LineSearch {
-    /// The step's length, as a multiple of the direction, and the iterate there.
+    /// The length of the step, as a multiple of the direction; and the iterate after the step.
     Found(f64, Iterate),
     /// No step improves by more than rounding.
     Nothing,
@@ -271,8 +271,8 @@ enum LineSearch {
     Spent,
 }
 
-/// The next step length to try, as a fraction of the last one: the minimum of the parabola through value and slope at
-/// the start and the value at the last step, limited to 0.1 … 0.5.
+/// The next step length to try, as a fraction of the last one. It is the minimum of the parabola that has the value and
+/// slope at the start and the value at the last step, limited to 0.1 … 0.5.
 fn shorter(value: &Value, gain: f64, slope: f64) -> f64 {
     if !value.is_finite() {
         return 0.1;

@@ -3,21 +3,23 @@
 //! * `objective`: the function that is minimised, and its gradient, in one pass over the rows of `X`;
 //! * `run`: the state of one fit: passes and iterations so far, and limits;
 //! * `initial`: the parameters that a solver starts from;
-//! * `cholesky`, `preconditioner`: an approximate inverse of the Hessian;
+//! * `cholesky`, `preconditioner`: the Cholesky factor of a matrix; an approximate inverse of the Hessian;
 //! * `lbfgs`, `stages`: preconditioned L-BFGS, on growing samples and then on all rows;
 //! * `plane_search`: gradient descent with the optimal step length and momentum of each iteration;
-//! * `proximal`, `smooth_model`, `column_model`, `quadratic`: with l1 or bounds, a proximal quasi-Newton method, its
-//!   models of the smooth part, and the minimum of model and penalty;
-//! * `columns`, `view`, `dependence`: the columns of `X`, transformed linearly such that no digits cancel, and columns
-//!   that are linear combinations of others;
-//! * `duality`, `certificate`, `hessian`: upper bounds on objective − minimum: by duality, if there is an l2 penalty,
-//!   and by the factored Hessian, with or without a penalty; `fenchel`: by duality, with l1 or bounds;
+//! * `proximal`, `smooth_model`, `column_model`, `quadratic`: with l1 or bounds, a proximal quasi-Newton method; its
+//!   models of the smooth part of the objective; the minimum of such a model plus the penalty;
+//! * `columns`, `view`, `dependence`: the columns of `X`, transformed linearly such that no digits cancel; columns that
+//!   are linear combinations of other columns;
+//! * `duality`, `certificate`, `hessian`: upper bounds on objective − minimum. `duality` needs an l2 penalty;
+//!   `certificate` uses the factored Hessian from `hessian`, with or without a penalty;
+//! * `fenchel`: the upper bound with l1 or bounds, by duality;
 //! * `information`: the Fisher information, for the covariance of weights and bias;
 //! * `firth`: the maximum of Firth's penalised likelihood;
-//! * `separation`, `split`, `cone`, `modular`: whether a hyperplane separates the labels, so that there is no optimum;
-//! * `unpenalised`: the columns without penalty, in a fit that penalises others: linear combinations among them, and
-//!   hyperplanes that separate the labels by them alone;
-//! * `proof`: applies these bounds and searches to the parameters that a solver ended with.
+//! * `separation`, `split`, `cone`, `modular`: whether a hyperplane separates the labels, in which case there is no
+//!   optimum;
+//! * `unpenalised`: the columns without penalty, in a fit that penalises other columns: linear combinations among the
+//!   unpenalised columns, and hyperplanes that separate the labels by these columns alone;
+//! * `proof`: applies the bounds and searches above to the parameters that a solver ended with.
 
 pub(crate) mod certificate;
 mod cholesky;

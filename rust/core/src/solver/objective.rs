@@ -9,7 +9,7 @@ use crate::penalty::Penalty;
 use crate::reduce::Job;
 use crate::source::Source;
 
-/// The objective over all rows, or over a sample of them.
+/// The objective over all rows, over a sample of them, or over some of the columns.
 #[derive(Clone, Copy)]
 pub(crate) struct Objective<'a> {
     pub source: &'a dyn Source,
@@ -23,9 +23,9 @@ pub(crate) struct Objective<'a> {
     pub excluded: &'a [usize],
     /// The cost of one evaluation, in passes over the whole dataset; less than 1 for a sample of rows.
     pub cost: f64,
-    /// If the weighted sum of the errors, Σ s_i E_i, is below this, every label is predicted right: so a hyperplane
-    /// separates the labels, and without a penalty there is no minimum. 0 (never) with a smooth penalty, or if a label
-    /// lies strictly between 0 and 1.
+    /// If the weighted sum of the errors, Σ s_i E_i, is below this number, every label is predicted right. Then a
+    /// hyperplane separates the labels, and without a penalty there is no minimum. The number is 0 (the sum is never
+    /// below it) with a smooth penalty, with offsets, for a sample, or if a label lies strictly between 0 and 1.
     pub separated_below: f64,
 }
 
@@ -39,9 +39,10 @@ pub(crate) struct Value {
     pub error: f64,
     /// Σ s_i, the sum of the sample weights.
     pub weight: f64,
-    /// The gradient of the smooth part (without l1) by weights and, last, biases; 0 by biases that are not fitted.
+    /// The gradient of the smooth part (the objective without l1) by the weights and, last, the biases. 0 for biases
+    /// that are not fitted.
     pub gradient: Vec<f64>,
-    /// Max-norm of the objective's gradient; with l1 or bounds, of its smallest subgradient.
+    /// Max-norm of the objective's gradient; with l1 or bounds, max-norm of the objective's smallest subgradient.
     pub gradient_norm: f64,
 }
 
@@ -72,7 +73,8 @@ impl<'a> Objective<'a> {
         fit_bias: bool,
         precision: Precision,
     ) -> Self {
-        // Offsets alone may make all predictions right; that does not mean that a hyperplane separates the labels.
+        // Offsets alone may make all predictions right. Right predictions then do not show that a hyperplane separates
+        // the labels.
         let may_be = penalty.is_none() || !penalty.is_smooth();
         let is_separable = may_be && labels.are_classes && !source.has_offsets();
         // A row whose label is predicted wrong has an error of at least ln 2. The threshold is slightly smaller, to allow
@@ -107,8 +109,8 @@ impl<'a> Objective<'a> {
         }
     }
 
-    /// The same objective over some of the columns, the weights of all others being 0; `penalty` is that of these
-    /// columns.
+    /// The same objective over some of the columns: the weights of all other columns are 0. `penalty` is the penalty of
+    /// these columns alone.
     pub(crate) fn over_columns<'s>(
         &self,
         source: &'s dyn Source,
@@ -145,7 +147,7 @@ impl<'a> Objective<'a> {
         Parameters::of_scores(weights, biases)
     }
 
-    /// The cost of reading all rows as a fraction of what it would be if every element were stored: 1 for dense X.
+    /// The work of a pass, as a fraction of the work if every element of X were stored: 1 for dense X.
     pub(crate) fn density(&self) -> f64 {
         let (m, n) = (self.rows() as f64, self.columns() as f64);
         (self.source.reads() as f64 / (m * n)).min(1.0)
@@ -179,7 +181,8 @@ impl<'a> Objective<'a> {
         Ok(self.value(v, error, total, gradient))
     }
 
-    /// The objective at `v`, from Σ s_i E_i, Σ s_i and the gradient of its smooth part.
+    /// The objective at `v`, from Σ s_i E_i (`error`), Σ s_i (`weight`) and the gradient of the objective's smooth
+    /// part.
     pub(crate) fn value(&self, v: &[f64], error: f64, weight: f64, gradient: Vec<f64>) -> Value {
         let loss = error / weight;
         let (weights, _) = self.split(v);

@@ -1,9 +1,9 @@
 //! Gradient descent with momentum, without a learning rate: each iteration computes the best step length and momentum.
 //!
-//! The parameters change by `α d + β s`, where `d` is the direction of steepest descent for columns scaled to unit
-//! curvature, and `s` the change in the iteration before. Scores are linear in the parameters, so once the change of
-//! the scores along `d` is known, the loss for any (α, β) can be computed without reading `X`. Newton's method in two
-//! dimensions finds the best (α, β). For a quadratic objective this is the conjugate gradient method.
+//! The parameters change by `α d + β s`. Here `d` is the direction of steepest descent for columns scaled to unit
+//! curvature, and `s` is the change in the iteration before. Scores are linear in the parameters. So once the change of
+//! the scores along `d` is known, the loss for any (α, β) is computed without reading `X`. Newton's method in two
+//! dimensions finds the best (α, β). For a quadratic objective, this is the conjugate gradient method.
 //!
 //! Sources: G. Narkiss & M. Zibulevsky, "Sequential subspace optimization method for large-scale unconstrained
 //! problems", Technion CCIT 559 (2005); B. Polyak, USSR Comput. Math. Math. Phys. 4 (1964),
@@ -20,25 +20,26 @@ use crate::linalg::add_multiple;
 use crate::source::PlaneScores;
 use crate::stop::StopReason;
 
-/// Convergence: the next step changes each weight by at most this times `tol`. Weights are multiplied by the standard
-/// deviation of their column here; if the largest of them exceeds 1, the change is relative to it. The factor is small
-/// because steps of gradient descent are short.
+/// Convergence: the size of the next step is at most this times `tol` times max(1, size of the parameters). Size is
+/// that of [`ColumnScales::size`](super::preconditioner::ColumnScales::size), where each weight is multiplied by the
+/// standard deviation of its column. The factor is small because steps of gradient descent are short.
 pub(crate) const AT_REST: f64 = 0.01;
 /// The most Newton iterations for (α, β) in one iteration of gradient descent.
 const NEWTON: usize = 10;
-/// The Newton iterations for (α, β) end when the decrease that they predict is at most this fraction of the decrease
-/// that the first of them predicted.
+/// The Newton iterations for (α, β) end when the predicted decrease is at most this fraction of the decrease predicted
+/// by the first of these iterations.
 const WORTH: f64 = 1e-8;
 /// The solver ends after this many iterations without progress. They are counted only while the predicted decrease of
 /// the objective is smaller than rounding errors.
 const PATIENCE: usize = 60;
-/// After so many iterations the scores, which are updated by additions, are computed anew, to remove rounding errors.
+/// After every so many iterations, the scores are computed anew. In between they are updated by additions, whose
+/// rounding errors pile up.
 const REFRESH: usize = 50;
-/// If there is no penalty, a hyperplane that separates the labels is searched for before this iteration.
+/// Number of the iteration before which a hyperplane that separates the labels is searched for, if there is no penalty.
 const FIRST_CHECK: usize = 64;
 
-/// Minimises from `iterate`, until the gradient's max-norm is at most `tol` and the next step is at most
-/// `at_rest · tol` in the sense of [`AT_REST`].
+/// Minimises from `iterate`. Ends once the gradient's max-norm is at most `tol` and the next step satisfies
+/// [`AT_REST`], with `at_rest` in place of this constant.
 ///
 /// # Errors
 ///
@@ -130,7 +131,7 @@ pub(crate) fn minimise(
     })
 }
 
-/// The cost of computing scores at parameters `v`, in passes: 0 if all weights are zero.
+/// The passes that it takes to compute scores at parameters `v`: 0 if all weights are zero.
 fn cost(objective: &Objective<'_>, v: &[f64]) -> f64 {
     match objective.split(v).0.iter().all(|&w| w == 0.0) {
         true => 0.0,

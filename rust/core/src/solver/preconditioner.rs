@@ -1,11 +1,13 @@
 //! The preconditioner: an approximate inverse of the Hessian. Solvers multiply gradients by it, so that their steps
 //! suit columns of any scale.
 //!
-//! The bias is eliminated first: with columns centred at their means, weighted by the curvatures d_i = s_i σ'(z_i) of
-//! the rows, the Hessian has no elements between bias and weights. The Hessian by the weights of the centred columns is
-//! scaled to unit diagonal, and then factored, or taken to be the identity where factoring would take too long. Columns
-//! are transformed by a [`Basis`]. The basis is changed if digits have cancelled: for columns whose means are far from
-//! their origins, and columns that are nearly linear combinations of columns before them.
+//! The bias is eliminated first: each column is centred at its mean, where row i has the weight of its curvature d_i =
+//! s_i σ'(z_i). Between the bias and the weights of centred columns, the Hessian has no elements. The Hessian by these
+//! weights is scaled to unit diagonal and then factored; where factoring would take too long, the scaled Hessian is
+//! taken to be the identity.
+//!
+//! Columns are transformed linearly by a [`Basis`]. The basis is changed if digits have cancelled in a column: its mean
+//! is far from its origin in the basis, or it is nearly a linear combination of the columns before it.
 
 use std::sync::Arc;
 
@@ -18,41 +20,42 @@ use crate::kernel::{Basis, Curvature, Gram};
 use crate::linalg::{centre, dot};
 use crate::reduce::Job;
 
-/// The most linear transforms of the columns that are tried; the last one is used even if digits have cancelled.
+/// The most bases that are tried one after the other; the last one is used even if digits have cancelled in it.
 const ROUNDS: usize = 8;
 
 /// An approximate inverse of the Hessian with respect to the weights and biases of all scores.
 ///
 /// With several classes, the Hessian is taken to be block-diagonal, with a block for each class. Adding the same
-/// numbers to the parameters of all classes changes no probability, so the true Hessian vanishes in these directions,
-/// but the blocks do not. Therefore these directions are removed from gradients and steps, by centring them over the
-/// classes.
+/// numbers to the parameters of all classes changes no probability. The true Hessian vanishes in such directions, but
+/// the block-diagonal one does not. Therefore these directions are removed from gradients and steps, by centring
+/// gradients and steps over the classes.
 pub(crate) struct Preconditioner {
     basis: Arc<Basis>,
     blocks: Vec<Block>,
 }
 
 impl Preconditioner {
-    /// Whether all its numbers are finite. They are not if every prediction is so certain that all curvatures are 0.
+    /// Whether all numbers of the preconditioner are finite. They are not if every prediction is so certain that all
+    /// curvatures are 0.
     pub(crate) fn is_usable(&self) -> bool {
         self.blocks.iter().all(Block::is_usable)
     }
 
-    /// Whether a column is constant in the rows from which this was computed.
+    /// Whether a column is constant in the rows from which this preconditioner was computed.
     pub(crate) fn has_constant_columns(&self) -> bool {
         self.blocks.iter().any(|block| !block.constant.is_empty())
     }
 
-    /// For the columns that are constant in these rows, takes the scales from `other`, which was computed from more
-    /// rows.
+    /// Takes the scales of the columns that are constant in the rows of this preconditioner from `other`, which was
+    /// computed from more rows.
     pub(crate) fn adopt_constant_columns(&mut self, other: &Preconditioner) {
         for (block, other) in self.blocks.iter_mut().zip(&other.blocks) {
             block.adopt_constant_columns(other);
         }
     }
 
-    /// `out = P g` with the approximate inverse Hessian P and a gradient g. Gradient and `out` have the weights first
-    /// and the biases last.
+    /// `out = P g` with the approximate inverse Hessian P and the gradient g. Both `gradient` and `out` have the
+    /// weights first and the biases last.
     pub(crate) fn apply(&self, gradient: &[f64], out: &mut [f64]) {
         let classes = self.blocks.len();
         let n = self.basis.columns();
@@ -87,7 +90,7 @@ impl Preconditioner {
         }
     }
 
-    /// A better linear transform of the columns, if digits have cancelled with this one; else `None`.
+    /// A better basis for the columns, if digits have cancelled in the present one; else `None`.
     fn better_basis(&self) -> Option<Basis> {
         let block = self.blocks.iter().find(|block| block.has_lost_digits())?;
         let mut better = Basis::clone(&self.basis);
@@ -96,7 +99,7 @@ impl Preconditioner {
     }
 }
 
-/// The preconditioner's block for one score, for columns that are transformed linearly by a [`Basis`].
+/// The preconditioner's block for one score. Columns are transformed linearly by a [`Basis`].
 struct Block {
     /// Mean of each column, weighted by the curvatures d_i; zeros if no bias is fitted.
     mean: Vec<f64>,
@@ -104,14 +107,14 @@ struct Block {
     along_bias: f64,
     /// For each centred column, 1 / √(second derivative by its weight).
     scale: Vec<f64>,
-    /// Cholesky factor of the scaled Hessian with respect to the weights; `None` if that is taken to be the identity.
+    /// Cholesky factor of the scaled Hessian by the weights; `None` if the scaled Hessian is taken to be the identity.
     factor: Option<Cholesky>,
     /// Standard deviation of each column, weighted by the curvatures d_i.
     deviation: Vec<f64>,
     /// Columns that are constant, or excluded from the fit.
     constant: Vec<usize>,
-    /// Columns whose mean is so far from zero, even after the basis's origin is subtracted, that centring cancels
-    /// digits.
+    /// Columns whose mean is far from zero, even after the basis has subtracted the column's origin. Centring such a
+    /// column cancels digits.
     far: Vec<usize>,
 }
 
@@ -167,8 +170,9 @@ impl Block {
                 matrix[i * n + j] += h * scales;
             }
         });
-        // The least pivots that still have enough digits. A pivot is part of a variance, which was computed as mean
-        // square − squared mean and has the rounding error of the mean square, which may be much larger.
+        // The least pivots that still have enough digits. A pivot is a part of the column's variance. The variance was
+        // computed as mean square − squared mean, so that it has the rounding error of the mean square, which may be
+        // much larger than the variance.
         let least = |j: usize| {
             let cancelled = sums.squares[j] / sums.weight * result.scale[j] * result.scale[j];
             f64::max(LOST, 64.0 * n as f64 * f64::EPSILON * cancelled.max(1.0))
@@ -178,10 +182,10 @@ impl Block {
         Ok(result)
     }
 
-    /// A block from these sums, without a factor.
+    /// A block from the sums over the rows of each column. The block has no factor.
     fn new(sums: &ColumnSums<'_>, basis: &Basis, objective: &Objective<'_>) -> Self {
         let epsilon = objective.precision.epsilon();
-        // If every prediction is certain, the curvature Σ d_i is 0 and gives no scale for the bias.
+        // If every prediction is certain, the sum Σ d_i of the curvatures is 0 and gives no scale for the bias.
         let fit_bias = objective.fit_bias && (sums.bias > 0.0 || sums.weight == 0.0);
         let columns = Columns::new(sums, basis, fit_bias, epsilon);
         let penalty = objective.penalty.diagonal(basis);
@@ -224,8 +228,8 @@ impl Block {
         }
     }
 
-    /// Means and standard deviations of the columns of X, or of the transformed columns if the basis subtracts
-    /// combinations of columns.
+    /// Means and standard deviations: of the columns of X; or of the transformed columns, if the basis subtracts
+    /// combinations of columns from columns.
     fn measures(&self, basis: &Basis) -> (Vec<f64>, Vec<f64>) {
         if basis.is_combined() {
             return (self.mean.clone(), self.deviation.clone());
@@ -259,8 +263,8 @@ impl Block {
         }
     }
 
-    /// Columns, except constant ones, that are so nearly linear combinations of the columns before them that too few
-    /// digits are left.
+    /// Columns with too few digits left, because they are nearly linear combinations of the columns before them.
+    /// Constant columns are not among them.
     fn lost<'b>(&'b self, factor: &'b Cholesky) -> impl Iterator<Item = usize> + 'b {
         let is_constant = |j: &usize| self.constant.binary_search(j).is_ok();
         (0..self.scale.len()).filter(move |j| factor.is_left_out(*j) && !is_constant(j))
@@ -271,8 +275,8 @@ impl Block {
         self.is_usable() && (!self.far.is_empty() || self.factor.as_ref().is_some_and(has_lost))
     }
 
-    /// Changes `basis`, the transform of the columns, such that digits no longer cancel in the columns where they
-    /// cancel now.
+    /// Changes `basis`, the linear transform of the columns, in the columns where digits have cancelled, such that
+    /// digits no longer cancel there.
     fn improve(&self, basis: &mut Basis) {
         for &j in &self.far {
             basis.move_origin(j, self.mean[j]);
@@ -289,8 +293,8 @@ impl Block {
         }
     }
 
-    /// Multiplies a gradient by this block: replaces its part `weights` by the step for the weights, and returns the
-    /// step for the bias. `along_bias` is the derivative by the bias.
+    /// Multiplies a gradient by this block of the inverse Hessian. `weights` holds the gradient by the weights, and is
+    /// replaced by the step of the weights; `along_bias` is the derivative by the bias. Returns the step of the bias.
     fn apply(&self, weights: &mut [f64], along_bias: f64) -> f64 {
         for j in 0..weights.len() {
             weights[j] = (weights[j] - self.mean[j] * along_bias) * self.scale[j];
@@ -305,14 +309,14 @@ impl Block {
     }
 }
 
-/// Means and standard deviations of the columns, with which the size of parameters and steps is measured.
+/// Means and standard deviations of the columns, with which the size of parameters and of steps is measured.
 ///
-/// Rows are weighted by curvature, which vanishes as predictions become certain, so deviations may shrink during a fit.
-/// The largest deviation so far is used for each column.
+/// Rows are weighted by curvature, which vanishes as predictions become certain, so that the deviations may shrink
+/// during a fit. Therefore the largest deviation so far is kept for each column.
 pub(crate) struct ColumnScales {
     basis: Arc<Basis>,
-    /// For each score, means and deviations of the columns of X, or of the transformed columns if the basis subtracts
-    /// combinations of columns.
+    /// For each score, means and deviations: of the columns of X; or of the transformed columns, if the basis subtracts
+    /// combinations of columns from columns.
     blocks: Vec<(Vec<f64>, Vec<f64>)>,
 }
 
@@ -330,8 +334,8 @@ impl ColumnScales {
         }
     }
 
-    /// The size of parameters or of a step `v`: the largest of |weight| × standard deviation of the column, and of
-    /// |score| at the columns' means.
+    /// The size of parameters or of a step, both called `v`: the maximum of |weight| × standard deviation of its column
+    /// over all weights, and of |score| at the means of the columns over all scores.
     pub(crate) fn size(&self, v: &[f64]) -> f64 {
         let n = self.basis.columns();
         let (weights, biases) = v.split_at(v.len() - self.blocks.len());
@@ -356,8 +360,8 @@ impl ColumnScales {
     }
 }
 
-/// The preconditioner at `v` from all rows of the objective, with its passes counted. Uses the whole Hessian if
-/// `factored`, else its diagonal.
+/// The preconditioner at `v` from all rows of the objective: from the whole Hessian if `factored`, else from its
+/// diagonal. The passes are counted.
 ///
 /// # Errors
 ///
@@ -377,8 +381,8 @@ pub(crate) fn from_all_rows(
     }
 }
 
-/// As [`from_all_rows`], but may return a preconditioner that is not usable. If all predictions at `v` are certain, the
-/// Hessian is computed at zero instead.
+/// As [`from_all_rows`], but the preconditioner may not be usable. If all predictions at `v` are certain, the Hessian
+/// is computed at zero instead of at `v`.
 pub(crate) fn from_rows(
     objective: &Objective<'_>,
     v: &[f64],
@@ -393,8 +397,8 @@ pub(crate) fn from_rows(
     }
 }
 
-/// The preconditioner at `v`, for columns transformed by the basis in `run`, which is first changed until no digits
-/// cancel.
+/// The preconditioner at `v`, for columns transformed by the basis in `run`. The basis is first replaced by better ones
+/// until no digits cancel.
 fn in_good_basis(
     objective: &Objective<'_>,
     v: &[f64],

@@ -1,5 +1,5 @@
-//! Proofs about the parameters with which a solver ended: an upper bound on objective − minimum (the gap), or that
-//! there is no minimum because a hyperplane separates the labels.
+//! Proofs about the parameters with which a solver ended. Either an upper bound on objective − minimum (the gap) is
+//! proved, or that there is no minimum because a hyperplane separates the labels.
 
 use super::certificate::{self, Certifier, Interruption};
 use super::dependence::{self, LOSES};
@@ -14,13 +14,13 @@ use crate::float::Precision;
 use crate::linalg::centre;
 use crate::stop::StopReason;
 
-/// What a proof must show, and what it may compute for that.
+/// What a proof must show, and what may be computed for it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Goal {
     /// The gap (objective − minimum) that counts as converged, as a fraction of the objective.
     pub gap: f64,
-    /// The max-norm of the gradient that counts as converged, if the caller has given one. A solution that reaches it
-    /// is not improved further.
+    /// The max-norm of the gradient that counts as converged, if the caller has given one. A solution with so small a
+    /// gradient is not improved further.
     pub gradient: Option<f64>,
     /// Whether a Hessian of all rows may be factored.
     pub may_factor: bool,
@@ -50,14 +50,15 @@ impl Proof {
 pub(crate) enum Outcome {
     /// The result.
     Known(Proof),
-    /// The solver must start again without these columns. They are linear combinations of others, but their weights are
-    /// so large that setting them to 0, with the others changed to compensate, would raise the objective.
+    /// The solver must start again without these columns, which are linear combinations of others. Their weights are so
+    /// large that the objective would rise if they were set to 0 and the weights of the other columns changed to
+    /// compensate.
     Without(Vec<usize>),
 }
 
-/// Bounds the gap of a solver's solution: first by duality, if there is a penalty; if that bound is not small enough,
-/// by the factored Hessian. If there is no penalty and nothing is proved, searches for a hyperplane that separates the
-/// labels.
+/// Bounds the gap of a solver's solution: first by duality, if every weight has an l2 penalty; if that bound is not
+/// small enough, by the factored Hessian. If there is no penalty and no bound is found, searches for a hyperplane that
+/// separates the labels.
 ///
 /// # Errors
 ///
@@ -74,7 +75,8 @@ pub(crate) fn prove(
         separation,
     } = solution;
     let iterate = centred(objective, iterate, run)?;
-    // With several classes, a Hessian takes one pass for each pair of classes, so the limit of passes applies to it.
+    // With several classes, a Hessian takes one pass for each pair of classes. The limit of passes therefore applies to
+    // it, but not to the Hessian of one score.
     let is_spent = run.is_spent() && certificate::passes(objective.classes) > run.max_passes;
     let may_factor = goal.may_factor && certificate::is_factorable(objective) && !is_spent;
     if stop_reason == StopReason::Separated {
@@ -135,7 +137,8 @@ pub(crate) fn prove(
     }
 }
 
-/// The proof by a factored Hessian, after Newton steps if they are allowed and needed; `dual` is the bound by duality.
+/// The proof by a factored Hessian. Newton steps are taken first if they are allowed and needed. `dual` is the bound by
+/// duality.
 fn by_hessian<'a>(
     objective: &Objective<'a>,
     mut certifier: Certifier<'a>,
@@ -158,7 +161,8 @@ fn by_hessian<'a>(
         }
     }
     let certified = certifier.rounded(objective, run)?;
-    // Newton steps may have led to parameters that separate the labels, which has not been checked yet.
+    // Newton steps may have led to parameters that separate the labels. These parameters have not been checked for that
+    // yet.
     if objective.penalty.is_none()
         && certified.gap.is_infinite()
         && stop_reason != StopReason::Callback
@@ -190,7 +194,7 @@ fn by_hessian<'a>(
 }
 
 /// Searches for a hyperplane that separates the labels. If no Hessian may be factored and the solver has converged,
-/// only along single columns, because the full search computes a matrix as large as a Hessian.
+/// only single columns are tried: the full search computes a matrix as large as a Hessian.
 fn search(
     objective: &Objective<'_>,
     iterate: &Iterate,
@@ -204,8 +208,9 @@ fn search(
     }
 }
 
-/// The iterate with parameters centred over the classes, so that they sum to zero; unchanged if they already do, up to
-/// rounding. The mean over the classes changes no probability, but adds to the penalty.
+/// The iterate with the parameters centred over the classes: each parameter's sum over the classes is zero. An iterate
+/// that is centred already, up to rounding, is unchanged. The mean over the classes changes no probability, but adds to
+/// the penalty.
 fn centred(
     objective: &Objective<'_>,
     iterate: Iterate,
@@ -231,7 +236,7 @@ impl Goal {
         gap <= self.gap * iterate.value.objective
     }
 
-    /// Why the fit ended, given why the solver ended, the gap and the iterate.
+    /// Why the fit ended. `ended` is why the solver ended.
     pub(crate) fn reason(&self, ended: StopReason, gap: f64, iterate: &Iterate) -> StopReason {
         let is_reached = match self.gradient {
             Some(tol) => iterate.value.gradient_norm <= tol,
@@ -246,8 +251,8 @@ impl Goal {
     }
 }
 
-/// The outcome if no gap is proved, with the separating direction if one was found. Columns that are linear
-/// combinations of others are reported only if a Hessian may be factored.
+/// The outcome if no gap is proved; `separation` is the direction that separates the labels, if one was found. Columns
+/// that are linear combinations of others are reported only if a Hessian may be factored.
 fn unproved(
     objective: &Objective<'_>,
     iterate: Iterate,

@@ -1,9 +1,10 @@
 //! Minimises an objective with l1 or bounds, by a proximal quasi-Newton method.
 //!
-//! Each iteration minimises a quadratic model of the smooth part plus the penalty, and makes a line search from the
-//! iterate to that minimum. The model has the Hessian of a sample of the rows, updated by BFGS; for sparse `X` it is
-//! computed column by column. If there are many columns, the iterations run over a copy of those that are likely to get
-//! a weight. Between two such sets of columns, the slopes of all columns are checked.
+//! Each iteration minimises a quadratic model of the objective's smooth part, plus the penalty, and makes a line search
+//! from the iterate to that minimum. The model has the Hessian of a sample of the rows, updated by BFGS; for sparse
+//! `X`, the model is computed column by column. If there are many columns, the iterations run over a copy of a set of
+//! columns: the columns whose weights are likely to become nonzero. After each set, the slopes of all columns are
+//! checked.
 //!
 //! Sources: J. Lee, Y. Sun & M. Saunders, "Proximal Newton-type methods for minimizing composite functions", SIAM J.
 //! Optim. 24 (2014), doi:10.1137/130921428; for sets of columns, T. Johnson & C. Guestrin, "Blitz", ICML 2015.
@@ -28,10 +29,9 @@ use crate::stop::StopReason;
 
 /// If there are at most this many columns, all of them are iterated over at once.
 const ALL_COLUMNS: usize = 300;
-/// The least number of columns in a set. A set also has at least twice as many columns as have weights.
+/// The least number of columns in a set. A set also has at least twice as many columns as have nonzero weights.
 const LEAST_COLUMNS: usize = 100;
-/// If the set of columns to iterate over would have more than this fraction of all columns, all columns are taken: they
-/// need no copy.
+/// If a set would have more than this fraction of all columns, all columns are taken instead: they need no copy.
 const NO_COPY: f64 = 0.6;
 /// The largest number of sets of columns in a fit.
 const SETS: usize = 60;
@@ -43,38 +43,39 @@ const ITERATIONS: usize = 12;
 const SAMPLE_ITERATIONS: usize = 30;
 /// A Hessian is computed from at least this many rows per column, even if that takes long.
 const LEAST_ROWS_A_COLUMN: usize = 4;
-/// Iterations on a set of columns that is not the last one end once the model predicts a decrease that is this fraction
-/// of the first predicted decrease.
+/// Until the set of columns is the last one, iterations end once the predicted decrease is this fraction of the first
+/// predicted decrease.
 const ROUGH: f64 = 1e-2;
-/// Iterations on a sample end at a predicted decrease of this times the number of weights divided by the number of
-/// rows. The optimum of the sample differs from that of all rows by about half of that number, in the objective.
+/// Iterations on a sample end once the predicted decrease is this times p / r, with p weights and r rows. The minimum
+/// of the sample differs from the minimum of all rows by about p / (2 r) in the objective.
 const SAMPLE_PRECISION: f64 = 0.1;
 /// The iterations end once the predicted decrease is this fraction of the gap that is to be proved.
 const AHEAD: f64 = 1e-4;
-/// If the gap proved at the end of the iterations is too large, the fraction (at first [`AHEAD`]) is divided by this.
-/// Without l2, the gap is proportional to the remaining slopes, and the predicted decrease to the squares of these
-/// slopes.
+/// If the gap proved at the end of the iterations is too large, the fraction [`AHEAD`] is divided by this, and
+/// iterations go on. Without l2, the gap is proportional to the remaining slopes, but the predicted decrease to the
+/// squares of these slopes.
 const DIVISOR: f64 = 1e3;
-/// The largest number of proofs.
+/// The largest number of proofs in a fit.
 const PROOFS: usize = 6;
 /// From this proof on, the gradient is computed to nearly the last bit, which takes as long as several iterations.
 const EXACT_PROOF: usize = 3;
 /// In the first iteration, coordinate descent on the model ends once a sweep over the coordinates lowers the model by
 /// less than this fraction of what all sweeps have lowered it by.
 const INEXACT: f64 = 0.05;
-/// The fraction of [`INEXACT`] in the last iterations.
+/// [`INEXACT`] in the last iterations.
 const EXACT: f64 = 1e-6;
-/// A step is accepted if the objective falls by this fraction of what the slope along the step predicts.
+/// Armijo's condition: a step is accepted if the objective falls by at least this fraction of the decrease that the
+/// slope along the step predicts.
 const ARMIJO: f64 = 1e-4;
 /// The largest number of step lengths tried in one iteration.
 const TRIALS: usize = 30;
-/// Two objectives with a smaller relative difference than this may differ by rounding alone.
+/// Two objectives whose relative difference is at most this may differ by rounding alone.
 const BLIND: f64 = 2e-13;
 /// The seed of the first sample of rows.
 const SEED: u64 = 0xE1A5;
 
-/// Minimises the objective, starting from `v`, and proves how far the result is from the minimum. With `given`, `v`
-/// comes from the caller and is taken to be near the minimum: no samples of the rows are used.
+/// Minimises the objective, starting from `v`, and proves how far the result is from the minimum. If `v` comes from the
+/// caller (`given`), it is taken to be near the minimum, and no samples of the rows are used.
 ///
 /// # Errors
 ///
@@ -144,29 +145,29 @@ fn interruption(ended: Ended) -> Option<StopReason> {
     }
 }
 
-/// A set of columns to iterate over, ascending. `new` counts all columns that were not in the last set and along which
-/// the objective falls.
+/// A set of columns to iterate over, in ascending order. `new` is how many columns were not in the last set although
+/// the objective falls along them; it counts columns in and out of this set.
 struct Chosen {
     columns: Vec<usize>,
     new: usize,
 }
 
-/// A search for the minimum, over all columns or some of them.
+/// The minimisation of the objective over all columns, in one set of columns after the other.
 struct Search<'a> {
     objective: &'a Objective<'a>,
     goal: Goal,
-    /// The predicted decrease at which iterations end, as a fraction of the gap that is wanted.
+    /// Iterations end once the predicted decrease is this fraction of the gap that is wanted.
     ahead: f64,
     /// The seed of the next sample of rows.
     seed: u64,
 }
 
-/// Makes parameters of all columns from those of a set of columns; the other weights are 0.
+/// Makes parameters of all columns from the parameters of a set of columns. The weights of the other columns are 0.
 type Widen<'a> = &'a dyn Fn(&[f64]) -> Vec<f64>;
 
 impl Search<'_> {
-    /// The iterate at `v` of an objective over all rows or some of them. An error names the row and column of the whole
-    /// `X`.
+    /// The iterate at `v` of `objective`, which is over all rows or some of them. An error names the row and column in
+    /// the whole `X`.
     fn evaluate(
         &self,
         objective: &Objective<'_>,
@@ -203,9 +204,9 @@ impl Search<'_> {
         let (iterate, gap) = if v == iterate.v {
             (iterate, bounds.gap)
         } else {
-            // The gap is proved before the weights are rounded, and the rise of the objective by rounding is added.
-            // That rise is proportional to the squares of the weights' rounding errors; a gap proved after rounding
-            // would be proportional to the errors themselves.
+            // The gap is proved before the weights are rounded, and the rise of the objective by the rounding is added.
+            // The rise is proportional to the squares of the weights' rounding errors, while a gap proved after
+            // rounding would be proportional to the errors themselves.
             let rounded = self.evaluate(self.objective, v, run)?;
             let more = rounded.value.objective - iterate.value.objective;
             let gap = bounds.gap + more.max(0.0) + 3.0 * bounds.rounding;
@@ -226,8 +227,8 @@ impl Search<'_> {
     /// Whether the gap may be bounded by a factored Hessian of all columns.
     fn may_factor(&self) -> bool {
         let is_determined = self.objective.rows() > self.objective.columns();
-        // For several classes, the bound by the Hessian holds only for objectives that do not change if the same number
-        // is added to a column's weights of all classes.
+        // For several classes, the bound by the Hessian needs an objective that does not change if the same number is
+        // added to a column's weights of all classes. l1 and bounds do change then.
         let is_one = self.objective.classes == 1;
         self.goal.may_factor && is_one && is_determined && is_factorable(self.objective)
     }
@@ -246,8 +247,8 @@ impl Search<'_> {
         Ok(along.collect())
     }
 
-    /// The next set of columns: all of them if `scales` is empty. Else those that have weights, and those without
-    /// weights along which the objective falls most. `last` is the set before.
+    /// The next set of columns: all columns if `scales` is empty. Otherwise the columns with nonzero weights, and those
+    /// columns with weights of 0 along which the objective falls most. `last` is the set before.
     fn columns(&self, iterate: &Iterate, scales: &[f64], last: &[usize]) -> Chosen {
         let (weights, _) = self.objective.split(&iterate.v);
         let (slopes, _) = self.objective.split(&iterate.value.gradient);
@@ -257,7 +258,7 @@ impl Search<'_> {
             return Chosen { columns, new: 0 };
         }
         let of_column = |j: usize| (0..classes).map(move |k| k * n + j);
-        // Whether the weights of a column are 0, and l1 or bounds may keep them there.
+        // Whether all weights of the column are 0, where l1 or bounds may keep them.
         let rests = |j: usize| {
             let is_at_zero = self.objective.penalty.of(j).kinks.is_at(0.0);
             is_at_zero && of_column(j).all(|at| weights[at] == 0.0)
@@ -283,7 +284,7 @@ impl Search<'_> {
         Chosen { columns, new }
     }
 
-    /// Moves the iterate to the minimum over the weights of some columns; roughly, unless `is_final`.
+    /// Moves the iterate to the minimum over the weights of `columns`; only roughly, unless `is_final`.
     fn on_columns(
         &mut self,
         iterate: &mut Iterate,
@@ -327,8 +328,8 @@ impl Search<'_> {
         Ok(ended)
     }
 
-    /// The parameters after minimising over samples of the rows, each larger than the last, and the reason if the fit
-    /// ends there.
+    /// Minimises over samples of the rows, each larger than the one before. Returns the parameters, and the stop reason
+    /// if the fit ends there.
     fn on_samples(
         &mut self,
         mut v: Vec<f64>,
@@ -371,7 +372,7 @@ impl Search<'_> {
         run.sample(objective, rows, self.seed)
     }
 
-    /// Iterates over all rows, with one Hessian after the other.
+    /// Iterates over all rows of `objective`, computing one Hessian after the other.
     fn on_rows(
         &mut self,
         objective: &Objective<'_>,
@@ -431,7 +432,7 @@ impl Search<'_> {
         Ok(Ended::Iterations)
     }
 
-    /// Proximal quasi-Newton iterations with one model of the smooth part, which learns from them.
+    /// Proximal quasi-Newton iterations with one model of the smooth part. The model learns from each step.
     fn iterate(
         &self,
         objective: &Objective<'_>,
@@ -452,7 +453,7 @@ impl Search<'_> {
             }
             let x = model.coordinates().of(&iterate.v);
             let gradient = model.coordinates().gradient(&iterate.value.gradient);
-            // Far from the end, the minimum of the model need not be exact.
+            // Far from the end, the minimum of the model needs not be exact.
             let forcing = match first {
                 None if self.ahead < AHEAD => EXACT,
                 None => INEXACT,
@@ -467,7 +468,7 @@ impl Search<'_> {
             if slope >= 0.0 || slope.is_nan() {
                 return Ok(Ended::Stalled);
             }
-            // The decrease of the model is between half of `ahead` and all of `ahead`.
+            // From x to u, the model falls by at least half of `ahead`, and by at most all of it.
             let ahead = -slope;
             let first = *first.get_or_insert(ahead);
             last = ahead;
@@ -506,8 +507,8 @@ impl Search<'_> {
         Ok(Ended::Iterations)
     }
 
-    /// The length of a step from x towards u that decreases the objective, and the iterate after it. The whole step is
-    /// tried first, then shorter ones. `None` if none of them decreases the objective or the passes are used up.
+    /// The length of a step from x towards u that decreases the objective, and the iterate after the step. The whole
+    /// step is tried first, then shorter ones. `None` if no length decreases the objective or the passes are used up.
     fn along(
         &self,
         objective: &Objective<'_>,
@@ -535,7 +536,7 @@ impl Search<'_> {
                 if gain <= ARMIJO * length * slope {
                     return Ok(Some((length, next)));
                 }
-                // The change of the objective is within rounding errors: the size of the subgradient decides.
+                // The change of the objective is within rounding errors, so the size of the subgradient decides.
                 if gain.abs() <= BLIND * from.abs() {
                     if model.steepness(&next) < 0.9 * model.steepness(iterate) {
                         return Ok(Some((length, next)));
@@ -556,11 +557,11 @@ impl Search<'_> {
     }
 }
 
-/// When iterations with one model end.
+/// The conditions under which iterations with one model end.
 struct Until {
     /// Iterations end once the predicted decrease of the objective is at most this.
     decrease: f64,
-    /// Iterations also end once it is at most this fraction of the first predicted decrease.
+    /// Iterations also end once the predicted decrease is at most this fraction of the first one.
     rough: f64,
     iterations: usize,
 }

@@ -102,12 +102,12 @@ pub(crate) struct Run<'o> {
     pub history: Vec<Record>,
     /// The linear transform of the columns of X that the solver uses at present.
     pub basis: Arc<Basis>,
-    /// Statistics of the columns with every row weighted equally: `None` before they are computed, `Some(None)` if they
+    /// Statistics of the columns with every row weighted equally. `None` until they are computed; `Some(None)` if they
     /// cannot be computed.
     pub(super) of_all_rows: Option<Option<View>>,
     /// Result of the search for a hyperplane that separates the labels, if one was made.
     pub(super) separation: Option<Separation>,
-    /// Whether single columns were searched for one that separates the labels.
+    /// Whether each single column has been tested for separating the labels by itself.
     pub(super) are_columns_searched: bool,
     /// The passes allowed.
     pub max_passes: f64,
@@ -244,10 +244,10 @@ impl<'o> Run<'o> {
 /// random, so the best iterate is remembered.
 pub(crate) struct Patience {
     best: Option<Iterate>,
-    /// The smallest predicted decrease of the objective so far, updated only when it falls below [`Patience::LOWER`]
-    /// times the value before.
+    /// The smallest predicted decrease of the objective so far. It is updated only by a decrease below
+    /// [`Patience::LOWER`] times this number.
     lowest: f64,
-    /// How many iterates were recorded since then.
+    /// How many iterates were recorded since `lowest` was last updated.
     since: usize,
     limit: usize,
 }

@@ -16,44 +16,47 @@ pub(super) const FIRST_ROWS: usize = 2000;
 pub(super) const FIRST_ROWS_A_COLUMN: usize = 40;
 /// Rows of each sample as a multiple of those of the sample before.
 pub(super) const GROWTH: usize = 16;
-/// The most elements of any sample except the first: 256 MiB of `f64`. To copy more would take as long as it saves, and
-/// where rows do not fit into memory, a larger copy would not either.
+/// The most elements of any sample except the first: 256 MiB of `f64`. Copying a larger sample would take as long as
+/// the sample saves; and if the rows do not fit into memory, neither would the copy.
 const LARGEST_SAMPLE: usize = 1 << 25;
-/// Convergence on a sample of r rows: the predicted decrease of the objective is at most this times n / r, with n
-/// columns. The sample's own minimum differs from that of all rows by about n / (2 r) in the objective, so a more exact
-/// minimum of the sample would be no nearer.
+/// Convergence on a sample of r rows: the predicted decrease of the objective is at most this times p / r, with p = n
+/// weights to fit (n (K − 1) for K classes). The minimum of the sample differs from the minimum of all rows by about p
+/// / (2 r) in the objective, so that more iterations on the sample would come no nearer to the minimum of all rows.
 const STAGE_PRECISION: f64 = 0.1;
 /// The most iterations on one sample.
 const STAGE_ITERATIONS: usize = 30;
-/// Convergence on all rows: the next step changes each weight by at most this times `tol`. Weights are multiplied by
-/// the standard deviation of their column here; if the largest of them exceeds 1, the change is relative to it.
+/// Convergence on all rows: the size of the next step is at most this times `tol` times max(1, size of the parameters).
+/// Size is that of [`ColumnScales::size`], where each weight is multiplied by the standard deviation of its column.
 const AT_REST: f64 = 0.1;
 /// [`AT_REST`] for several classes, where the preconditioner predicts the distance to the minimum less well.
 const CLASSES_AT_REST: f64 = 0.01;
-/// Steps that change scores by at least this, although the gradient is within `tol`, are taken as a sign that the
-/// minimum is at infinity: the loss then decays like e^-z in the scores z, and every Newton step adds about 1 to them.
+/// If the size of the next step, in the sense of [`ColumnScales::size`], is at least this although the gradient is
+/// within `tol`, the minimum may be at infinity. The loss then decays like e^−z in the scores z, and every Newton step
+/// adds about 1 to the scores.
 pub(crate) const DRIFT: f64 = 0.05;
-/// Weights that are larger than this when multiplied by the standard deviation of their column are taken as a sign that
-/// the minimum is at infinity.
+/// If the size of the parameters, in the sense of [`ColumnScales::size`], is larger than this, the minimum may be at
+/// infinity.
 const RUNAWAY: f64 = 1e6;
-/// The solver ends after this many iterations without progress. They are counted only while the predicted decrease of
-/// the objective is smaller than rounding errors.
+/// The solver ends after this many iterations without progress. Iterations are counted only while the predicted
+/// decrease of the objective is smaller than rounding errors.
 const PATIENCE: usize = 6;
 /// [`PATIENCE`] for several classes, where progress is slower.
 const CLASSES_PATIENCE: usize = 30;
-/// Evaluations stay in single precision as long as the iterations with each new preconditioner reduce the gradient's
-/// norm to less than this fraction of the smallest so far.
+/// Evaluations change from single to double precision once the iterations with a new preconditioner no longer reduce
+/// the gradient's norm to less than this fraction of the smallest norm so far.
 const HELPS: f64 = 0.1;
 /// The most iterations with one preconditioner on all rows.
 const ITERATIONS: usize = 12;
-/// A Hessian is factored only if it has at most this many columns n; with K classes, n² K must not exceed its square.
+/// A Hessian is factored only if the number n of columns is at most this; with K classes, n² K must also be at most the
+/// square of this.
 const LARGEST_FACTOR: usize = 4096;
 /// The most that the first factored Hessian may cost, in passes over all rows.
 pub(super) const START_COST: f64 = 8.0;
-/// A later Hessian may be computed from more rows if that costs at most this many passes over all rows, or at most as
-/// many as the fit has taken so far.
+/// The Hessian of a later preconditioner may use more rows if that costs, in passes over all rows, at most this many or
+/// at most as many as the fit has taken so far.
 const LATER_COST: f64 = 12.0;
-/// A Hessian is computed from up to this many rows if that costs at most about half a pass.
+/// A Hessian may use up to this many rows, as long as that costs at most about half a pass. It uses at least
+/// [`FIRST_ROWS`], and at least [`FIRST_ROWS_A_COLUMN`] per column.
 const HESSIAN_ROWS: usize = 32_000;
 /// Seed of the first sample; the value has no meaning.
 const SEED: u64 = 0x5EED;
@@ -67,7 +70,8 @@ pub(crate) struct Solution {
 
 /// Estimated cost of computing and factoring a Hessian from `rows` rows, in passes over all m rows. By measurement, one
 /// multiply-add takes 0.06 of the time of reading an element of X, and factoring takes as long as reading n³/24
-/// elements. The cost is divided by the density, because a pass over sparse rows is cheaper but a Hessian is not.
+/// elements. The cost is divided by the density: a pass over sparse rows is cheaper than one over dense rows, while a
+/// Hessian of sparse rows is taken to cost as much.
 pub(super) fn hessian_cost(objective: &Objective<'_>, rows: usize) -> f64 {
     let (m, n) = (objective.rows() as f64, objective.columns() as f64);
     (rows as f64 / m * n * 0.06 + n * n / (24.0 * m)) / objective.density()
@@ -79,7 +83,7 @@ fn may_be_factored(objective: &Objective<'_>) -> bool {
     n <= LARGEST_FACTOR && n * n * objective.classes <= LARGEST_FACTOR * LARGEST_FACTOR
 }
 
-/// From how many rows a Hessian is computed: all, if a sample would be more than half of them.
+/// The number of rows from which a Hessian is computed: all rows, if a sample would have more than half of them.
 pub(super) fn hessian_rows(objective: &Objective<'_>) -> usize {
     let (m, n) = (objective.rows(), objective.columns());
     let cheap = (0.5 * m as f64 / (0.06 * n as f64) * objective.density()) as usize;
@@ -89,8 +93,8 @@ pub(super) fn hessian_rows(objective: &Objective<'_>) -> usize {
     if 2 * rows > m { m } else { rows }
 }
 
-/// Minimises the objective from `start`: first over growing samples of the rows, unless the user has given `start`
-/// (`given`), then over all rows.
+/// Minimises the objective from `start`: first over growing samples of the rows, then over all rows. If the caller has
+/// given `start` (`given`), no samples are used.
 ///
 /// # Errors
 ///
@@ -132,7 +136,7 @@ struct SampleResult {
     ended: Option<StopReason>,
     /// The preconditioner at `v` from the last sample, if its Hessian was factored.
     last: Option<Preconditioner>,
-    /// Standard deviations of the columns, by which steps are measured.
+    /// Means and standard deviations of the columns, with which the size of steps is measured.
     column_scales: Option<ColumnScales>,
 }
 
@@ -154,7 +158,7 @@ pub(crate) fn evaluate(
     Ok(Iterate { v, value })
 }
 
-/// Minimises over growing samples, starting each from the minimum of the one before.
+/// Minimises over growing samples. Each sample starts from the minimum of the sample before.
 fn over_samples(
     objective: &Objective<'_>,
     start: Vec<f64>,
@@ -183,7 +187,7 @@ fn over_samples(
     Ok(stages)
 }
 
-/// Minimises over one sample, from the parameters in `stages`.
+/// Minimises over one sample, starting from the parameters in `stages`, which are replaced by the result.
 fn on_sample(
     objective: &Objective<'_>,
     sample: &dyn Part,
@@ -256,7 +260,8 @@ fn from_sample(
     })
 }
 
-/// How the next preconditioner for all rows will be computed, which depends on the passes that earlier ones have cost.
+/// How the next preconditioner for all rows will be computed. The choice depends on the passes that earlier
+/// preconditioners have cost.
 struct Plan<'a> {
     objective: &'a Objective<'a>,
     /// The number of rows of the sample from which a preconditioner is computed.
@@ -266,8 +271,8 @@ struct Plan<'a> {
     factored: bool,
     /// Passes spent on iterations with diagonal preconditioners.
     spent: f64,
-    /// Whether the Hessian is computed at zero instead of at the current parameters. The curvature is largest there, so
-    /// steps are too short rather than too long.
+    /// Whether the Hessian is computed at parameters of zero instead of at the current parameters. The curvature is
+    /// largest at zero, so that steps become too short rather than too long.
     cautious: bool,
 }
 
@@ -294,7 +299,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Plans the next preconditioner, after iterations with the last one took `spent` passes and did not converge.
+    /// Plans the next preconditioner, after the iterations with the last one took `spent` passes and did not converge.
     fn advance(&mut self, spent: f64, has_stalled: bool, memory: &mut Memory, run: &Run<'_>) {
         self.seed = self.seed.wrapping_add(1);
         let mut forget = has_stalled || self.factored;
@@ -328,10 +333,11 @@ struct AllRows<'a> {
     /// The precision of evaluations: first that of the data; double once single precision makes no more progress.
     precision: Precision,
     column_scales: ColumnScales,
-    /// Whether long steps at a small gradient shall start a search for a hyperplane that separates the labels. False
-    /// after that search.
+    /// Whether a long step at a small gradient starts a search for a hyperplane that separates the labels. False once
+    /// such a search has been made.
     may_drift: bool,
-    /// Whether very large weights shall start that search. False after it.
+    /// Whether very large weights start a search for a hyperplane that separates the labels. False once such a search
+    /// has been made.
     may_run_away: bool,
 }
 
@@ -408,7 +414,7 @@ fn on_all_rows(
     })
 }
 
-/// Counts iterations without progress, in double precision.
+/// A counter of iterations without progress, for iterations in double precision.
 fn patience(objective: &Objective<'_>) -> Patience {
     Patience::new(match objective.classes {
         1 => PATIENCE,
@@ -437,7 +443,7 @@ impl AllRows<'_> {
             preconditioner,
             precision: self.precision,
             criteria: Criteria {
-                // The gradient may be small only because the numbers in X are; therefore steps must be small too.
+                // A gradient may be small only because the numbers in X are small; so the step must be small too.
                 is_reached: &|iterate, direction, _| {
                     let most = at_rest * tol * scales.size(&iterate.v).max(1.0);
                     is_small(iterate) && scales.size(direction) <= most
@@ -461,15 +467,16 @@ impl AllRows<'_> {
         iterations: usize,
         run: &mut Run<'_>,
     ) -> Result<Option<End>, Error> {
-        // Not converged. The most common reason is a column with few nonzero elements that separates some labels.
+        // The iterations have not converged. The most common reason is a column with few nonzero elements that
+        // separates some of the labels.
         if self.objective.penalty.is_none()
             && matches!(ended, Ended::Stalled | Ended::Iterations)
             && let Separation::Found(direction) = separation::search_columns(self.objective, run)?
         {
             return Ok(Some((StopReason::Separated, Some(direction))));
         }
-        // If no step improved, although the preconditioner was new and L-BFGS had no memory, only the cautious
-        // preconditioner is left to try.
+        // No step improved the objective, although the preconditioner was new and L-BFGS had no memory. Only the
+        // cautious preconditioner is then left to try.
         let is_stuck = iterations == 0 && self.memory.is_empty();
         let stop_reason = match ended {
             Ended::Reached => Some(StopReason::Tolerance),
@@ -480,7 +487,7 @@ impl AllRows<'_> {
                 if let Separation::Found(direction) = found {
                     return Ok(Some((StopReason::Separated, Some(direction))));
                 }
-                // The search is made only once.
+                // No second search is made.
                 (self.may_drift, self.may_run_away) = (false, false);
                 (ended == Ended::AllRight).then_some(StopReason::Precision)
             }
@@ -498,7 +505,7 @@ impl AllRows<'_> {
         Ok(stop_reason.map(|stop_reason| (stop_reason, None)))
     }
 
-    /// Changes to double precision, and evaluates the best iterate so far in it.
+    /// Changes to double precision. Evaluates the best iterate so far anew, in double precision.
     fn in_double(&mut self, iterate: Iterate, run: &mut Run<'_>) -> Result<Iterate, Error> {
         self.precision = Precision::Double;
         self.memory = Memory::default();
@@ -508,7 +515,8 @@ impl AllRows<'_> {
     }
 }
 
-/// A preconditioner from a sample of `rows` rows; for columns that are constant in the sample, from all rows.
+/// A preconditioner from a sample of `rows` rows. Columns that are constant in the sample get their scales from all
+/// rows.
 fn sampled(
     objective: &Objective<'_>,
     v: &[f64],
