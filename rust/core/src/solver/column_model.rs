@@ -1,5 +1,5 @@
-//! A quadratic model of the objective's smooth part for sparse `X`. Its Hessian is never formed: products with it are
-//! computed column by column.
+//! A quadratic model of the objective's smooth part, for sparse `X`. The model's Hessian is never formed: products with
+//! it are computed column by column.
 
 use super::objective::{Iterate, Objective};
 use super::quadratic::{Hessian, Quadratic};
@@ -11,25 +11,26 @@ use crate::penalty::Kinks;
 use crate::reduce::Job;
 use crate::source::ByColumns;
 
-/// If `X` stores at most this many elements, all columns are iterated over, which is cheaper than choosing some of
-/// them.
+/// If `X` stores at most this many elements, iterations run over all columns: that is cheaper than choosing sets of
+/// columns.
 const FEW_ELEMENTS: usize = 1 << 21;
 
-/// Whether coordinate descent is cheaper column by column than with a Hessian. A sweep over all coordinates reads every
-/// stored element of X; with a Hessian it reads n² numbers.
+/// Whether coordinate descent is cheaper column by column than with a Hessian. Column by column, a sweep over all
+/// coordinates reads every stored element of X; with a Hessian, it reads n² numbers.
 fn is_cheaper(objective: &Objective<'_>) -> bool {
     let n = objective.columns();
     let is_sparse = objective.density() < 1.0;
     objective.classes == 1 && is_sparse && objective.source.reads().saturating_mul(4) <= n * n
 }
 
-/// Whether to iterate over all columns at once, instead of over sets of them.
+/// Whether the iterations run over all columns at once, instead of over one set of columns after the other.
 pub(super) fn takes_all(objective: &Objective<'_>) -> bool {
     is_cheaper(objective) && objective.source.reads() <= FEW_ELEMENTS
 }
 
-/// The model at the parameters last given to [`ColumnModel::move_to`]. Its coordinates are the weights of columns
-/// shifted to have mean 0 under the rows' curvatures, and the bias at these means.
+/// The model at the parameters last given to [`ColumnModel::move_to`]. Its coordinates are the weights of shifted
+/// columns, and the bias at the means of the columns. Each column is shifted by its mean, weighted by the rows'
+/// curvatures.
 pub(super) struct ColumnModel<'a> {
     columns: Box<dyn ByColumns + 'a>,
     coordinates: Coordinates,
@@ -43,7 +44,7 @@ pub(super) struct ColumnModel<'a> {
 }
 
 impl<'a> ColumnModel<'a> {
-    /// The model at `v`, or `None` if a Hessian is cheaper, or if the source cannot read single columns.
+    /// The model at `v`. `None` if a Hessian is cheaper, or if the source cannot read single columns.
     pub(super) fn new(
         objective: &Objective<'a>,
         v: &[f64],
@@ -157,8 +158,8 @@ struct Products<'m> {
     of_penalty: &'m [f64],
     curvature: &'m [f64],
     steps: Vec<f64>,
-    /// Σ_j cross_j · step_j = Σ_i d_i t_i, where t_i = Σ_j x_ij · step_j is the change of row i's score by the steps so
-    /// far.
+    /// Σ_j cross_j · step_j. This is Σ_i d_i t_i, where t_i = Σ_j x_ij · step_j is the change of row i's score by the
+    /// steps made so far.
     shift: f64,
 }
 

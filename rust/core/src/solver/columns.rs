@@ -1,23 +1,23 @@
-//! Weighted means and variances of the columns of X, as transformed linearly by a [`Basis`] so that no digits cancel.
+//! Weighted means and variances of the columns of X, after a linear transform by a [`Basis`] in which no digits cancel.
 //! Each row has a weight d_i, the curvature of its error; x̃_j denotes column j after the transform.
 
 use crate::kernel::{Basis, Gram};
 
-/// If a column's variance is below this fraction of its mean square, too many digits of the variance have cancelled: a
-/// number nearer to the mean must be subtracted from the column first.
+/// If a column's variance is below this fraction of its mean square, too many digits of the variance have cancelled.
+/// Then an origin that is nearer to the mean must be subtracted from the column first.
 const FAR: f64 = 1e-6;
-/// If a column's variance is below this fraction of its mean square, the column is constant and the variance is
-/// rounding error.
+/// If a column's variance is below this fraction of its mean square, the variance is taken for rounding error, and the
+/// column for constant.
 const ROUNDING: f64 = 1e-13;
 /// The pivot of a column in a Cholesky factorisation is the fraction of its variance that the columns before it do not
-/// explain. If it is below this, too many digits of it have cancelled.
+/// explain. If the pivot is below this, too many of its digits have cancelled.
 pub(super) const LOST: f64 = 1e-8;
-/// A column is taken for a linear combination of the columns before it if the part of the column that they do not
-/// explain is at most this many ε of the column's size: a part so small changes no score by more than rounding.
+/// A column is taken for a linear combination of the columns before it if the part that these columns do not explain is
+/// at most this many ε of the column's size. So small a part changes no score by more than rounding.
 pub(super) const NOTHING_LEFT: f64 = 32.0;
 
-/// Sums over rows for the columns x̃_j: Σ d x̃_j (`cross`), Σ d x̃_j² (`squares`), Σ d (`bias`) and Σ s (`weight`),
-/// with curvatures d and sample weights s.
+/// Sums over the rows for the transformed columns x̃_j, with curvatures d and sample weights s: Σ d x̃_j (`cross`), Σ d
+/// x̃_j² (`squares`), Σ d (`bias`) and Σ s (`weight`).
 pub(super) struct ColumnSums<'a> {
     pub cross: &'a [f64],
     pub squares: Vec<f64>,
@@ -32,11 +32,12 @@ pub(super) struct Columns {
     pub mean: Vec<f64>,
     /// The weighted sum of squares of each centred column: Σ d (x̃_j − mean_j)² over the rows, with weights d.
     pub centred: Vec<f64>,
-    /// For each column, an upper bound on √(Σ d t²) over the rows with weights d. An element of a transformed column is
-    /// a sum of terms, and t is the sum of the magnitudes of these terms. Used to bound rounding errors.
+    /// For each column, an upper bound on √(Σ d t²) over the rows. An element of a transformed column is a sum of
+    /// terms, and t is the sum of the magnitudes of these terms; d is the weight of the row. Used to bound rounding
+    /// errors.
     pub terms: Vec<f64>,
-    /// For each column, a threshold for √(Σ d x²), where x are the column's elements and d the rows' weights. A column
-    /// below it is so small that it changes no score by more than rounding.
+    /// For each column, a threshold for √(Σ d x²), where x are elements of the column and d the weights of the rows. A
+    /// column whose √(Σ d x²) is below the threshold changes no score by more than rounding.
     nothing: Vec<f64>,
     /// For each column, whether its variance is no more than rounding error.
     pub negligible: Vec<bool>,
@@ -85,8 +86,8 @@ impl Columns {
         }
     }
 
-    /// Whether a column is a linear combination of the columns before it up to rounding; `part` is the fraction of its
-    /// variance that the columns before it do not explain.
+    /// Whether the column is, up to rounding, a linear combination of the columns before it. `part` is the fraction of
+    /// its variance that the columns before it do not explain.
     pub(super) fn is_nothing(&self, column: usize, part: f64) -> bool {
         (self.centred[column] * part).sqrt() <= self.nothing[column]
     }

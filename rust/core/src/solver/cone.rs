@@ -1,15 +1,15 @@
 //! The point of a cone that is nearest to a target: least squares with non-negative coefficients.
 //!
-//! Source: C. Lawson & R. Hanson, *Solving Least Squares Problems* (1974), ch. 23, the active set method, with an
-//! orthogonal factorisation that is updated when rows enter or leave.
+//! Source: C. Lawson & R. Hanson, *Solving Least Squares Problems* (1974), ch. 23, the active set method. An orthogonal
+//! factorisation is updated when rows enter or leave.
 
 use crate::linalg::{add_multiple, dot, norm};
 
-/// A row counts as linearly dependent on the rows with positive coefficients if its distance from their span is at most
-/// this.
+/// A row counts as linearly dependent on the passive rows (the rows with positive coefficients) if its distance from
+/// their span is at most this.
 const DEPENDENT: f64 = 1e-10;
-/// A row gets a positive coefficient only if its dot product with the residual exceeds this fraction of the residual's
-/// norm.
+/// A row gets a positive coefficient only if its dot product with the residual (target − nearest point) exceeds this
+/// fraction of the residual's norm.
 const USELESS: f64 = 1e-12;
 
 /// The cone of all combinations of some unit vectors ("rows") with non-negative coefficients, and its point nearest to
@@ -21,7 +21,7 @@ pub(crate) struct Cone {
     rows: Vec<Vec<f64>>,
     /// The rows with a positive coefficient (passive rows), by index, and the coefficients.
     passive: Vec<(usize, f64)>,
-    /// An orthonormal basis of the span of the passive rows, those with a positive coefficient.
+    /// An orthonormal basis of the span of the passive rows.
     basis: Vec<Vec<f64>>,
     /// The coordinates of each passive row in `basis`, which form an upper triangular matrix (QR factorisation).
     upper: Vec<Vec<f64>>,
@@ -49,19 +49,19 @@ impl Cone {
         self.rows.push(row);
     }
 
-    /// `target` − the nearest point. After [`Cone::solve`], no row has a positive dot product with this residual, up to
-    /// rounding.
+    /// `target` − the nearest point. After [`Cone::solve`], no row has a positive dot product with this difference, up
+    /// to rounding.
     pub(crate) fn residual(&self) -> &[f64] {
         &self.residual
     }
 
     /// Finds the nearest point.
     pub(crate) fn solve(&mut self) {
-        // A row whose coefficient cannot become positive, because of rounding errors, waits until the residual is
-        // shorter.
+        // A row waits if, because of rounding errors, its coefficient cannot become positive. It is tried again once
+        // the residual is shorter.
         let mut waits = vec![false; self.rows.len()];
-        // Each step shortens the residual, except for rounding, which could make steps repeat for ever; hence the
-        // limit.
+        // Each step shortens the residual in exact arithmetic. Rounding could make the steps repeat for ever, so their
+        // number is limited.
         for _ in 0..20 * (self.dimension + self.rows.len()) {
             let Some(next) = self.most_useful(&waits) else {
                 return;
@@ -80,8 +80,8 @@ impl Cone {
         }
     }
 
-    /// The row to use next: of the rows with coefficient 0 that do not wait, the one with the largest dot product with
-    /// the residual. `None` if no dot product exceeds [`USELESS`] times the residual's norm.
+    /// The row to use next: the one with the largest dot product with the residual, among the rows with coefficient 0
+    /// that do not wait. `None` if no dot product exceeds [`USELESS`] times the residual's norm.
     fn most_useful(&self, waits: &[bool]) -> Option<usize> {
         let least = USELESS * norm(&self.residual).max(f64::MIN_POSITIVE);
         let mut best = (None, least);
@@ -96,8 +96,8 @@ impl Cone {
         best.0
     }
 
-    /// Adds a row to the passive rows, with coefficient 0 until the next solution, unless the row is linearly dependent
-    /// on them. Returns whether it was added.
+    /// Makes a row passive, with coefficient 0 until the next solution. Does nothing if the row is linearly dependent
+    /// on the passive rows. Returns whether the row was added.
     fn enter(&mut self, row: usize) -> bool {
         let mut rest = self.rows[row].clone();
         let coordinates = self.take_out_basis(&mut rest);
@@ -114,8 +114,8 @@ impl Cone {
         true
     }
 
-    /// Subtracts from `x` its projection onto the span of `basis`; twice, to remove rounding errors. Returns the
-    /// coordinates of the projection.
+    /// Subtracts from `x` its projection onto the span of `basis`. This is done twice, to remove rounding errors.
+    /// Returns the coordinates of the projection.
     fn take_out_basis(&self, x: &mut [f64]) -> Vec<f64> {
         let mut coordinates = vec![0.0; self.basis.len()];
         for _ in 0..2 {
@@ -128,8 +128,8 @@ impl Cone {
         coordinates
     }
 
-    /// Solves the least-squares problem for the passive rows, and removes rows whose coefficients would not be
-    /// positive.
+    /// Solves the least-squares problem for the passive rows. Removes rows whose coefficients would not be positive,
+    /// until there are none.
     fn settle(&mut self) {
         while !self.passive.is_empty() {
             let wanted = self.least_squares();
@@ -149,8 +149,8 @@ impl Cone {
                 return;
             }
             if !leaving.contains(&true) {
-                // Because of rounding errors, no coefficient has become exactly zero. The row with the least one
-                // limited the step, and is removed.
+                // Because of rounding errors, no coefficient has become exactly zero. The row with the least
+                // coefficient, which limited the step, is removed.
                 let limits = |i: &usize| wanted[*i] <= 0.0;
                 let least = (0..leaving.len())
                     .filter(limits)

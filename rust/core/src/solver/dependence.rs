@@ -10,16 +10,16 @@ use crate::error::Error;
 use crate::kernel::{Basis, Gram};
 use crate::reduce::Job;
 
-/// The most linear transforms of the columns that are tried; if digits still cancel in the last one, there is no
-/// result.
+/// The most bases (linear transforms of the columns) that are tried. If digits still cancel in the last one, there is
+/// no result.
 const ROUNDS: usize = 16;
-/// Setting the weights of dependent columns to 0, and changing those of the others to compensate, may raise the loss by
-/// at most this fraction.
+/// The largest rise of the loss, as a fraction of it, by setting the weights of dependent columns to 0 and changing the
+/// other weights to compensate. In exact arithmetic, the loss would not rise.
 pub(super) const LOSES: f64 = 1e-8;
 
-/// Means and covariances of the columns, from the Gram matrices that `gram` computes for a given basis (a linear
-/// transform of the columns). The basis is changed until no digits cancel. `None` if sums are not finite, or if
-/// rounding leaves a doubt whether some column is a linear combination of the columns before it.
+/// Means and covariances of the columns, from the Gram matrix that `gram` computes in a given basis (a linear transform
+/// of the columns). The basis is changed until no digits cancel. `None` if sums are not finite, or if rounding errors
+/// leave open whether some column is a linear combination of the columns before it.
 pub(super) fn view(
     objective: &Objective<'_>,
     gram: impl Fn(&Basis, &mut Job<'_>) -> Result<Gram, Error>,
@@ -51,8 +51,8 @@ pub(super) fn view(
     unreachable!("the last round returns")
 }
 
-/// Means and covariances of the columns with equal weights for all rows of positive sample weight; `None` in the cases
-/// of [`view`]. Computed once per fit.
+/// Means and covariances of the columns, where all rows of positive sample weight count equally. `None` in the cases of
+/// [`view`]. Computed once per fit.
 pub(crate) fn of_all_rows(
     objective: &Objective<'_>,
     run: &mut Run<'_>,
@@ -83,9 +83,9 @@ pub(crate) fn dependent(objective: &Objective<'_>, run: &mut Run<'_>) -> Result<
     Ok(view.map_or(Vec::new(), |view| view.dependent))
 }
 
-/// The dependent columns as linear combinations of others. Sets their weights in `v` to 0 and changes the weights of
-/// the others such that scores stay the same. `None`, with `v` unchanged, if that raises the loss by more than the
-/// fraction [`LOSES`]: the weights are then so large that rounding errors dominate.
+/// The dependent columns as linear combinations of others. In `v`, the weights of the dependent columns become 0, and
+/// the other weights change such that scores stay the same. `None`, with `v` unchanged, if the loss rises by more than
+/// the fraction [`LOSES`]: the weights are then so large that rounding errors dominate.
 ///
 /// # Errors
 ///

@@ -1,17 +1,18 @@
 //! Upper bound on objective − minimum for objectives with l1 or bounds, by Fenchel duality.
 //!
-//! Row i of one score has the residual r_i = ŷ_i − y_i and d_i = ŷ_i (1 − ŷ_i). Any q_i = y_i + κ (r_i − c d_i) with 0
-//! ≤ κ ≤ 1, |c| ≤ 1 and Σ s_i (q_i − y_i) = 0 is a feasible point of the dual if, with G_j = Σ s_i (r_i − c d_i) x_ij /
-//! Σ s_i, the function φ_j(u) = κ G_j u + penalty_j(u) has a minimum for every column j. Weak duality then bounds the
-//! distance from the minimum by a sum of terms that are not negative:
+//! Row i of a model with one score has the residual r_i = ŷ_i − y_i and d_i = ŷ_i (1 − ŷ_i). Let κ and c be numbers
+//! with 0 ≤ κ ≤ 1 and |c| ≤ 1, let q_i = y_i + κ (r_i − c d_i), and let G_j = Σ s_i (r_i − c d_i) x_ij / Σ s_i. The q_i
+//! are a feasible point of the dual if Σ s_i (q_i − y_i) = 0 and the function φ_j(u) = κ G_j u + penalty_j(u) has a
+//! minimum for every column j. Weak duality then bounds objective − minimum by a sum of terms that are not negative,
+//! with the Kullback–Leibler divergence KL:
 //!
 //! ```text
 //! objective − minimum ≤ Σ s_i KL(q_i ‖ ŷ_i) / Σ s_i  +  Σ_j φ_j(w_j) − min φ_j
 //! KL(q ‖ ŷ) ≤ (q − ŷ)² / d        KL(q_i ‖ ŷ_i) ≤ (1 − κ) E_i + κ c² d_i
 //! ```
 //!
-//! The number c makes Σ s_i (q_i − y_i) = 0 although the derivative by the bias is not exactly 0. The factor κ makes
-//! the point feasible for columns without l2.
+//! The number c is chosen such that Σ s_i (q_i − y_i) = 0 although the derivative by the bias is not exactly 0. The
+//! factor κ is chosen such that the point is feasible for columns without l2.
 //!
 //! Source: for the dual, S. Shalev-Shwartz & T. Zhang, JMLR 14 (2013), §1; for the scaling into the feasible set, L. El
 //! Ghaoui, V. Viallon & T. Rabbani, "Safe feature elimination for the lasso" (2010), arXiv:1009.4219; for the
@@ -36,7 +37,7 @@ struct LossSlopes {
     by_bias: f64,
     bias_error: f64,
     /// Σ s_i d_i x_i / Σ s_i. The columns of X may be shifted here if they are shifted by the same numbers in
-    /// `by_weights`: since Σ s_i (r_i − c d_i) = 0, shifts do not change G.
+    /// `by_weights`. Shifts do not change G, because Σ s_i (r_i − c d_i) = 0.
     cross: Vec<f64>,
 }
 
@@ -48,10 +49,12 @@ pub(super) struct Bounds {
     pub rounding: f64,
 }
 
-/// Computes bounds for an iterate, rounding errors included. The value of the iterate must have been computed in
-/// `float64`. If the gap proved from its gradient is larger than `wanted`, the gradient is computed again to nearly the
-/// last bit, which takes three more passes. For several classes, the biases take one more Newton step first; returned
-/// are the iterate after that step and its bounds.
+/// Computes bounds for an iterate, rounding errors included. The objective of the iterate must have been computed in
+/// `float64`. If the gap proved from its gradient is larger than `wanted`, the gradient is computed again, accurate to
+/// nearly the last bit, which takes three more passes.
+///
+/// For several classes, the biases first take one more Newton step. Returns the iterate after that step, with its
+/// bounds; for one score the given iterate.
 ///
 /// # Errors
 ///
@@ -83,23 +86,23 @@ pub(super) fn bounds(
         let chi_square = scores.chi_square(&mut run.job())? / curvature.weight;
         gap = gap.min(bound(objective, &iterate, &curvature, &slopes, chi_square));
     }
-    // No objective is negative.
+    // The objective is nowhere negative, so the gap is at most the objective here.
     gap = gap.min(iterate.value.objective + rounding);
     Ok((iterate, Bounds { gap, rounding }))
 }
 
-/// [`bounds`] for several classes. Row i has probabilities p_i, residuals r_i = p_i − y_i and the Hessian H_i =
-/// diag(p_i) − p_i p_iᵀ by its scores. Then q_i = y_i + κ (r_i − H_i c) is in the simplex if no two components of c
-/// differ by more than 1. Let c solve Σ s_i (r_i − H_i c) = 0. With the gradient g and the Hessian H of the mean error
-/// by the biases, and the least eigenvalue μ of H:
+/// [`bounds`] for several classes. Row i has probabilities p_i, residuals r_i = p_i − y_i, and the Hessian H_i =
+/// diag(p_i) − p_i p_iᵀ of its error by its scores. If no two components of a vector c differ by more than 1, then q_i
+/// = y_i + κ (r_i − H_i c) is in the simplex. Let c solve Σ s_i (r_i − H_i c) = 0. Let g and H be the gradient and the
+/// Hessian of the mean error by the biases, and μ the least eigenvalue of H. Then
 ///
 /// ```text
 /// cᵀ H c = gᵀ H⁻¹ g ≤ ‖g‖² / μ          KL(q_i ‖ p_i) ≤ (1 − κ) E_i + κ cᵀ H_i c
 /// |Σ s_i (H_i c)_k x_ij| ≤ √(Σ s_i (H_i)_kk x_ij²) · √(cᵀ H c)          by Cauchy–Schwarz
 /// ```
 ///
-/// The last bound is counted as an error of the gradient G. After a Newton step of the biases it is as small as
-/// rounding errors.
+/// The last bound is counted as an error of the gradient G. It is as small as rounding errors once the biases have
+/// taken a Newton step.
 fn of_classes(
     objective: &Objective<'_>,
     mut iterate: Iterate,
@@ -112,8 +115,8 @@ fn of_classes(
     if let Some((mut v, step)) =
         inverse.and_then(|inverse| inverse.newton_step(objective, &iterate))
     {
-        // The same number may be added to all biases without changing a probability: they are centred, so that they sum
-        // to zero.
+        // Adding the same number to all biases changes no probability. The biases are centred, so that they sum to
+        // zero.
         let at = v.len() - objective.classes;
         centre_values(&mut v[at..], objective.classes);
         let value = objective.evaluate(&v, Precision::Double, &mut run.job())?;
@@ -131,7 +134,7 @@ fn of_classes(
         let slopes = ClassSlopes::exact(objective, &iterate, run)?;
         gap = gap.min(slopes.bound(objective, &iterate, &moments));
     }
-    // No objective is negative.
+    // The objective is nowhere negative, so the gap is at most the objective here.
     gap = gap.min(iterate.value.objective + rounding);
     Ok((iterate, Bounds { gap, rounding }))
 }
@@ -141,7 +144,7 @@ struct ClassSlopes {
     /// Shape (K, n).
     by_weights: Vec<f64>,
     errors: Vec<f64>,
-    /// For each column j, an upper bound on √(Σ s_i (H_i)_kk x_ij² / Σ s_i) for all k; shape (n). The columns may be
+    /// For each column j, an upper bound, for all k, on √(Σ s_i (H_i)_kk x_ij² / Σ s_i); shape (n). The columns may be
     /// shifted, by the same numbers as in `by_weights`.
     sizes: Vec<f64>,
     /// Upper bound on the norm of the gradient by the biases.
@@ -149,7 +152,7 @@ struct ClassSlopes {
 }
 
 impl ClassSlopes {
-    /// From the gradient of the objective at an iterate.
+    /// The slopes from the gradient of the objective at an iterate.
     fn fast(objective: &Objective<'_>, iterate: &Iterate, moments: &DualMoments) -> Self {
         let error = gradient_error(objective, iterate, moments, Precision::Double);
         let (weights, _) = objective.split(&iterate.v);
@@ -163,7 +166,8 @@ impl ClassSlopes {
         }
     }
 
-    /// Computed from scores that are accurate to nearly the last bit, with columns shifted to near their means.
+    /// The slopes from scores that are accurate to nearly the last bit. The columns are shifted so that their means are
+    /// near 0.
     fn exact(
         objective: &Objective<'_>,
         iterate: &Iterate,
@@ -177,8 +181,8 @@ impl ClassSlopes {
         let scores = objective.source.scores(&at, &mut run.job())?;
         let moments = scores.moments(&basis, &vec![0.0; order], &mut run.job())?;
         let total = moments.weight;
-        // If every score has an error of δ, a residual changes by at most 2 p (1 − p) δ. By Cauchy–Schwarz, the sum Σ s
-        // r x then changes by at most 2 δ √(Σ s p (1 − p)) √(Σ s p (1 − p) x²).
+        // If every score has an error of δ, a residual changes by at most 2 p (1 − p) δ, with the probability p. By
+        // Cauchy–Schwarz, the sum Σ s r x then changes by at most 2 δ √(Σ s p (1 − p)) √(Σ s p (1 − p) x²).
         let of_score = f64::EPSILON * scores.largest() + scores.error();
         let root = (trace.bias / trace.weight).sqrt() * EXACT;
         let error = |magnitude: f64, size: f64| {
@@ -188,7 +192,7 @@ impl ClassSlopes {
         let sizes: Vec<f64> = (trace.diagonal.iter())
             .map(|square| (square / trace.weight).sqrt() * EXACT)
             .collect();
-        // Units are powers of two: no digit is lost.
+        // The units are powers of two, so the division is exact.
         let in_units = |j: usize, x: f64| x / basis.per_unit()[j];
         let classes = || {
             moments
@@ -211,7 +215,7 @@ impl ClassSlopes {
         })
     }
 
-    /// The bound on objective − minimum.
+    /// The upper bound on objective − minimum.
     fn bound(&self, objective: &Objective<'_>, iterate: &Iterate, moments: &DualMoments) -> f64 {
         let n = objective.columns();
         let (weights, _) = objective.split(&iterate.v);
@@ -238,7 +242,7 @@ impl ClassSlopes {
 }
 
 impl LossSlopes {
-    /// From the gradient of the objective at an iterate.
+    /// The slopes from the gradient of the objective at an iterate.
     fn fast(
         objective: &Objective<'_>,
         iterate: &Iterate,
@@ -259,8 +263,8 @@ impl LossSlopes {
         }
     }
 
-    /// Computed from scores that are accurate to nearly the last bit, with columns shifted to near their means.
-    /// `curvature` must be of the same shifted columns, those of `basis`.
+    /// The slopes from scores that are accurate to nearly the last bit. The columns are shifted by `basis` so that
+    /// their means are near 0. `curvature` must be of the same shifted columns.
     fn exact(
         objective: &Objective<'_>,
         scores: &dyn RowScores,
@@ -271,14 +275,14 @@ impl LossSlopes {
         let n = objective.columns();
         let moments = scores.moments(basis, &vec![0.0; n + 1], &mut run.job())?;
         let total = moments.weight;
-        // Rounding a score z changes its residual by at most d ε |z|, where d z² ≤ 1/2. By Cauchy–Schwarz, the sum Σ s
-        // r x then changes by at most ε √(Σ s d x² / 2).
+        // Rounding a score z changes its residual by at most d ε |z|, where d = σ'(z) and d z² ≤ 1/2. By
+        // Cauchy–Schwarz, the sum Σ s r x then changes by at most ε √(Σ s d x² / 2).
         let of_score = f64::EPSILON + 2.0 * scores.error();
         let error = |magnitude: f64, square: f64| {
             let square = (square / curvature.weight).sqrt();
             2.0 * (16.0 * f64::EPSILON * magnitude / total + of_score * square)
         };
-        // Units are powers of two: no digit is lost.
+        // The units are powers of two, so the division is exact.
         let in_units = |j: usize, x: f64| x / basis.per_unit()[j];
         let errors = (0..n).map(|j| error(moments.magnitudes[j], curvature.diagonal[j]));
         Ok(LossSlopes {
@@ -301,8 +305,8 @@ impl LossSlopes {
     }
 }
 
-/// The bound on objective − minimum from the gradient of the mean error. `chi_square` is Σ s_i r_i² / d_i / Σ s_i, or ∞
-/// if it is not known.
+/// The upper bound on objective − minimum, from the gradient of the mean error. `chi_square` is Σ s_i r_i² / d_i / Σ
+/// s_i, or ∞ if that is not known.
 fn bound(
     objective: &Objective<'_>,
     iterate: &Iterate,
@@ -339,7 +343,7 @@ fn bound(
     let closing = (c.abs() + doubt).powi(2) * h * EXACT;
     let first_order = rest * iterate.value.loss + kappa * closing;
     let divergence = if chi_square.is_finite() {
-        // ((1 − κ) r + κ c d)² / d
+        // The bound (q − ŷ)² / d on KL, where (q − ŷ)² is ((1 − κ) r + κ c d)².
         let chi_square = chi_square * (1.0 + 1e-6) + 1e-14;
         let slope = gradient.by_bias.abs() + gradient.bias_error;
         let mixed = 2.0 * rest * kappa * (c.abs() + doubt) * slope;

@@ -1,20 +1,22 @@
-//! Firth's penalised likelihood, of a model with one score: the likelihood times Jeffreys' prior, √det I with the Fisher
-//! information I of weights and bias. It has a maximum for every dataset, also where a hyperplane separates the labels.
+//! The maximum of Firth's penalised likelihood, for a model with one score. The penalised likelihood is the likelihood
+//! times Jeffreys' prior √det I, where I is the Fisher information of weights and bias. It has a maximum for every
+//! dataset, even if a hyperplane separates the labels.
 //!
-//! The logarithm of the penalised likelihood need not be concave, so a higher maximum elsewhere is not excluded. Two
-//! local facts are checked at the weights found: the logarithm is concave there, and its quadratic model rises by at
-//! most a given amount in a Newton step (Newton's decrement).
+//! The logarithm of the penalised likelihood need not be concave, so that a higher maximum elsewhere is not excluded.
+//! Two local facts are checked at the weights that are found: the logarithm is concave there, and Newton's decrement,
+//! the rise of the logarithm's quadratic model in a Newton step, is at most a given amount.
 //!
-//! The matrix A of the second derivatives of the logarithm, negated, in the coordinates u of [`Whitening`], with
-//! curvatures d_i = s_i σ'(z_i), leverages h_i and c_i = 1 − 2 σ(z_i), is
+//! Let A be the matrix of the negated second derivatives of the logarithm, in the coordinates u of [`Whitening`]. Row i
+//! has the coordinates u_i, the curvature d_i = s_i σ'(z_i), the leverage h_i and c_i = 1 − 2 σ(z_i). Then
 //!
 //! ```text
 //! A = 1 + Σ h_i (3 σ'(z_i) − ½) u_i u_iᵀ + ½ Σ_ab t_ab t_abᵀ      t_ab = Σ_i d_i c_i u_ia u_ib u_i
 //! ```
 //!
-//! The last sum is positive semidefinite, so A without it is a lower bound. The last sum is at most Σ h_i c_i² u_i u_iᵀ
-//! / 2 (the squared elements of the hat matrix have the row sums h_i). So B = 1 + Σ h_i σ'(z_i) u_i u_iᵀ is an upper
-//! bound. B is also the Hessian of a logistic regression in which row i has the weight s_i + h_i.
+//! The last sum is positive semidefinite, so that A without it is a lower bound of A. The last sum is at most Σ h_i
+//! c_i² u_i u_iᵀ / 2, because the squared elements in row i of the hat matrix add up to h_i. So B = 1 + Σ h_i σ'(z_i)
+//! u_i u_iᵀ is an upper bound of A. B is also the Hessian of a logistic regression in which row i has the weight s_i +
+//! h_i.
 //!
 //! Sources: D. Firth, "Bias reduction of maximum likelihood estimates", Biometrika 80 (1993),
 //! doi:10.1093/biomet/80.1.27; G. Heinze & M. Schemper, "A solution to the problem of separation in logistic
@@ -38,29 +40,29 @@ use crate::math::{larger, log_ratio};
 use crate::reduce::Job;
 use crate::stop::StopReason;
 
-/// Newton's decrement, in nats of the likelihood of all rows, at which iterations end, unless `gap_tol` asks for less:
-/// the weights are some 1e-11 standard errors from the maximum.
+/// Iterations end once Newton's decrement, in nats of the likelihood of all rows, is at most this, or at most what
+/// `gap_tol` asks for if that is less. The weights are then some 1e-11 standard errors from the maximum.
 const FINE: f64 = 1e-22;
-/// Once the decrement is more than this fraction of the decrement one iteration earlier, the exact second derivatives A
-/// are used.
+/// The exact second derivatives A are used once the decrement is more than this fraction of the decrement one iteration
+/// earlier.
 const SLOW: f64 = 1e-3;
-/// The largest number q of weights and biases for which A is computed exactly, which takes q³/6 operations for each
+/// A is computed exactly for at most this many weights and biases. For q of them, that takes q³/6 operations for each
 /// row.
 const MOST_CUBED: usize = 64;
-/// A pivot of A that is at most this is taken for zero or negative. For comparison: the diagonal elements of the bound
-/// B are at least 1.
+/// A pivot of A that is at most this is taken for zero or negative. For comparison, the diagonal elements of B, the
+/// upper bound of A, are at least 1.
 const CONCAVE: f64 = 1e-6;
 /// The most step lengths that are tried for one step; each is half of the one before.
 const HALVINGS: usize = 60;
 /// A step is accepted if the objective falls by at least this fraction of the decrease that the slope predicts.
 const ENOUGH: f64 = 1e-4;
-/// Iterations end after more than this many without progress. They are counted only while predicted decreases are
-/// within rounding errors.
+/// Iterations end after more than this many without progress. Iterations are counted only while the predicted decreases
+/// are within rounding errors.
 const PATIENCE: usize = 2;
 
-/// Maximises the penalised likelihood from the best of `starts`. Returns the weights found, and whether they are shown
-/// to be near a maximum: the logarithm is concave there, and its quadratic model, divided by Σ s_i, rises by at most
-/// `goal.gap` times the loss in a Newton step.
+/// Maximises the penalised likelihood from the best of `starts`. Returns the weights that are found, and whether they
+/// are shown to be near a maximum: the logarithm of the penalised likelihood is concave there, and its quadratic model,
+/// divided by Σ s_i, rises by at most `goal.gap` times the loss in a Newton step.
 ///
 /// # Errors
 ///
@@ -158,7 +160,8 @@ pub(crate) fn minimise(
     Ok((proof, is_near))
 }
 
-/// The state at the start with the smallest objective; at the first one if no passes are left for another.
+/// The state at that start where the objective is smallest. If no passes are left after a start, the later starts are
+/// not tried.
 fn begin(
     objective: &Objective<'_>,
     starts: Vec<Vec<f64>>,
@@ -193,17 +196,17 @@ fn begin(
 
 /// Weights and bias, with the penalised likelihood and its derivatives there.
 struct State {
-    /// The objective is that of the fit: minus the logarithm of likelihood times prior, divided by Σ s_i.
+    /// The iterate; its objective is minus the logarithm of the penalised likelihood (likelihood times prior), divided
+    /// by Σ s_i.
     iterate: Iterate,
-    /// ½ ln det I
+    /// The logarithm of the prior: ½ ln det I.
     log_prior: f64,
     whitening: Whitening,
     sums: JeffreysSums,
 }
 
 impl State {
-    /// The state at `v`. `None` if numbers are not finite, or if the information is singular or so nearly singular that
-    /// rounding errors leave a doubt.
+    /// The state at `v`. `None` if numbers are not finite, or if the information is singular up to rounding errors.
     fn new(
         objective: &Objective<'_>,
         v: Vec<f64>,
@@ -248,13 +251,14 @@ impl State {
         Ok(state.iterate.value.is_finite().then_some(state))
     }
 
-    /// An estimate of the rounding errors of the penalised likelihood's logarithm: differences below this mean nothing.
+    /// An estimate of the rounding errors of the logarithm of the penalised likelihood: smaller differences mean
+    /// nothing.
     fn rounding(&self) -> f64 {
         64.0 * f64::EPSILON * (self.iterate.value.error + self.log_prior.abs())
     }
 
-    /// The matrix 1 + Σ h_i (`leverage` + `curvature` σ'(z_i)) u_i u_iᵀ over the rows. If `is_exact` and the t_ab are
-    /// known, plus their sum in A.
+    /// The matrix 1 + Σ h_i (`leverage` + `curvature` σ'(z_i)) u_i u_iᵀ over the rows i. With `is_exact`, the last sum
+    /// in A, ½ Σ_ab t_ab t_abᵀ, is added if the t_ab are known.
     fn matrix(&self, leverage: f64, curvature: f64, is_exact: bool) -> Vec<f64> {
         let q = self.whitening.order();
         let pairs = self.sums.leverage.iter().zip(&self.sums.leverage_curvature);
@@ -272,8 +276,8 @@ impl State {
         matrix
     }
 
-    /// The Cholesky factor of A, or of the lower bound of A if the t_ab are not known. `None` if the matrix is not
-    /// positive definite.
+    /// The Cholesky factor of A; of the lower bound of A (A without the last sum) if the t_ab are not known. `None` if
+    /// the matrix is not positive definite.
     fn hessian(&self, run: &mut Run<'_>) -> Result<Option<Cholesky>, Error> {
         let least = vec![CONCAVE; self.whitening.order()];
         let factor = Cholesky::new(self.matrix(-0.5, 3.0, true), &least, &mut run.job())?;
@@ -281,8 +285,8 @@ impl State {
         Ok(is_definite.then_some(factor))
     }
 
-    /// The Newton step, and by how much the quadratic model of the logarithm rises in it. The matrix is A, or the bound
-    /// B if A is not known or not positive definite.
+    /// The Newton step, and the rise of the logarithm's quadratic model by this step. The matrix of the model is A, or
+    /// the upper bound B if A is not known or not positive definite.
     fn step(&self, run: &mut Run<'_>) -> Result<(Vec<f64>, f64), Error> {
         let exact = match self.sums.cubes.is_empty() {
             true => None,
@@ -305,14 +309,14 @@ impl State {
         (self.whitening.to_natural(&step), decrement)
     }
 
-    /// An upper bound on the rise of the logarithm's quadratic model in a Newton step. `None` if the logarithm is not
-    /// shown to be concave here.
+    /// An upper bound on the rise of the logarithm's quadratic model in a Newton step. `None` if the logarithm cannot
+    /// be shown to be concave here.
     fn proved_decrement(&self, run: &mut Run<'_>) -> Result<Option<f64>, Error> {
         Ok(self.hessian(run)?.map(|factor| self.solved(&factor).1))
     }
 
-    /// Halves the step until the objective falls by enough. Returns the fraction of the step that was taken, and the
-    /// state after it; `None` if no fraction is found.
+    /// Halves the step until the objective falls enough. Returns the fraction of the step that was taken and the state
+    /// after it; `None` if no fraction is found.
     fn search(
         &self,
         objective: &Objective<'_>,
@@ -347,8 +351,8 @@ impl State {
     }
 }
 
-/// The components t_abe of the vectors t_ab for all a, b, e, shape (q, q, q), from those with a ≥ b ≥ e. Exchanging two
-/// indices does not change t_abe.
+/// The components t_abe of the vectors t_ab for all a, b and e, shape (q, q, q). `cubes` has the components with a ≥ b
+/// ≥ e. Exchanging two indices does not change t_abe.
 fn symmetric(cubes: &[f64], q: usize) -> Vec<f64> {
     let mut all = vec![0.0; q * q * q];
     let mut cubes = cubes.iter();
@@ -371,8 +375,8 @@ fn symmetric(cubes: &[f64], q: usize) -> Vec<f64> {
     all
 }
 
-/// The transform after which the Fisher information of the rows is the identity. It is made from the Cholesky factor L:
-/// the information of the weights is S⁻¹ L Lᵀ S⁻¹ Σ s_i, where S is the diagonal matrix of `scale`.
+/// The linear transform of the rows after which their Fisher information is the identity. It is made from the Cholesky
+/// factor L and the diagonal matrix S of `scale`: the information of the weights is S⁻¹ L Lᵀ S⁻¹ Σ s_i.
 fn whitening(view: &View, objective: &Objective<'_>) -> Whitening {
     let n = view.scale.len();
     let root = view.gram.weight.sqrt();
@@ -391,7 +395,7 @@ fn whitening(view: &View, objective: &Objective<'_>) -> Whitening {
     }
 }
 
-/// ln det of the information of the weights of the columns that are not left out, and of the bias.
+/// The logarithm of the determinant of the information of the bias and of the weights whose columns are not left out.
 fn log_determinant(view: &View, objective: &Objective<'_>) -> Result<f64, Error> {
     let n = view.scale.len();
     let mut sum = match objective.fit_bias {
@@ -406,8 +410,8 @@ fn log_determinant(view: &View, objective: &Objective<'_>) -> Result<f64, Error>
     {
         let pivot = view.factor.as_ref().map_or(1.0, |factor| factor.pivot(j));
         let root = (pivot * view.gram.weight).sqrt();
-        // The basis multiplies the columns of X by powers of two (`per_unit`) and subtracts combinations of other
-        // columns, which does not change the determinant.
+        // The basis multiplies each column of X by a power of two (`per_unit`), which is undone here. It also subtracts
+        // combinations of other columns, which does not change the determinant.
         sum += 2.0 * (log_ratio(root, scale)? - log_ratio(view.basis.per_unit()[j], 1.0)?);
     }
     Ok(sum)
@@ -427,7 +431,8 @@ mod tests {
     use crate::source::{Arrays, Source};
     use crate::vector::Vector;
 
-    /// Calls `work` with an objective of 40 rows, some of them certain and some of weight 0, and its run.
+    /// Calls `work` with an objective and its run. The objective has 40 rows: some have certain predictions, some
+    /// weight 0.
     fn with_problem(fit_bias: bool, work: impl FnOnce(&Objective<'_>, &mut Run<'_>)) {
         let (m, n) = (40, 3);
         let mut random = Random::new(1);
@@ -499,8 +504,8 @@ mod tests {
         }
     }
 
-    /// The matrix of exact second derivatives is between the two that bound it: upper minus exact, and exact minus lower,
-    /// have no negative pivot in a factorisation, up to rounding.
+    /// The matrix A of exact second derivatives is between its lower and its upper bound: upper − exact and exact −
+    /// lower have no negative pivot in a factorisation, up to rounding.
     #[test]
     fn bounds_enclose_the_second_derivatives() {
         with_problem(true, |objective, run| {

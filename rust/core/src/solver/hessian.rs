@@ -10,21 +10,21 @@ use crate::kernel::{self, Gram};
 use crate::linalg::norm;
 use crate::source::RowScores;
 
-/// The factored Hessian with respect to the free parameters, for columns that are transformed linearly.
+/// The factored Hessian by the free parameters. The columns are transformed linearly.
 pub(super) struct Factored {
     /// The free parameters, class by class: columns whose weights may change, and n for the bias.
     pub(super) free: Vec<Vec<usize>>,
     /// Factors that scale the diagonal of the Hessian to 1, one for each free parameter, class by class; 0 for columns
     /// left out.
     pub(super) scale: Vec<f64>,
-    /// The Cholesky factor of the scaled Hessian − `shift` · I, where `shift` bounds the rounding errors of the matrix
-    /// and of its factorisation.
+    /// The Cholesky factor of the scaled Hessian minus `shift` · I. The number `shift` bounds the rounding errors of
+    /// the scaled Hessian and of its factorisation.
     pub(super) factor: Cholesky,
 }
 
 impl Factored {
-    /// Computes and factors the Hessian at given scores of all rows. `None` if, because of rounding errors, it may not
-    /// be positive definite.
+    /// Computes and factors the Hessian at the given scores of all rows. `None` if it may not be positive definite,
+    /// within rounding errors.
     ///
     /// # Errors
     ///
@@ -84,9 +84,9 @@ impl Factored {
     }
 }
 
-/// Which parameters are unknowns, in the order of the Hessian's rows: class by class, first weights, then the bias.
-/// With several classes, adding the same number to a column's weights in all classes changes no probability, so for
-/// each column the weight of one class is fixed and not an unknown.
+/// The parameters that are unknowns, in the order of the Hessian's rows: class by class, first the weights, then the
+/// bias. With several classes, adding the same number to a column's weights in all classes changes no probability. So
+/// for each column, the weight of one class is fixed, and is not an unknown.
 struct Unknowns {
     /// The columns of the unknowns, class by class; column n is the bias.
     free: Vec<Vec<usize>>,
@@ -110,8 +110,8 @@ impl Unknowns {
                 }
             });
         }
-        // For each column, the class with the largest second derivative is fixed, so that the Hessian with respect to
-        // the others is as far from singular as possible.
+        // For each column, the weight of the class with the largest second derivative is fixed. The Hessian by the
+        // other weights is then as far from singular as possible.
         let stays = |j: usize| {
             let largest = |a: &usize, b: &usize| diagonals[*a][j].total_cmp(&diagonals[*b][j]);
             (0..classes).max_by(largest).filter(|_| classes > 1)
@@ -162,8 +162,8 @@ impl Unknowns {
         if penalty.is_none() {
             return;
         }
-        // The penalty is that of the weights after centring over the classes, so its Hessian over the classes is
-        // l2 · (I − 1 1ᵀ/K).
+        // The penalty is that of the weights after centring over the classes. So for one column, its Hessian over the
+        // classes is l2 · (I − 1 1ᵀ/K).
         let shared = match objective.classes {
             1 => 0.0,
             classes => 1.0 / classes as f64,
@@ -179,8 +179,8 @@ impl Unknowns {
     fn rounding(&self, view: &View, own: &[Gram], scale: &[f64], rows: usize) -> f64 {
         let (order, n, size) = (self.order, self.order - 1, self.all.len());
         let weight = view.gram.weight;
-        // For each unknown: `cancelled`, the root of the sum of the terms that cancel in its diagonal element; and
-        // `moved`, the error of that root because the transformed rows are rounded.
+        // For each unknown: `cancelled`, the square root of the sum of the terms that cancel in its diagonal element;
+        // and `moved`, the error of this root by the rounding of the transformed rows.
         let (mut cancelled, mut moved) = (Vec::new(), Vec::new());
         for (&(k, j), scale) in self.all.iter().zip(scale) {
             let root = |j: usize| (own[k].lower[j * (order + 1)] / weight).sqrt();

@@ -1,4 +1,4 @@
-//! The Fisher information of the weights and bias, whose inverse is their covariance.
+//! The Fisher information of the weights and bias. Its inverse is the covariance of their estimates.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub(crate) struct Information {
 }
 
 impl Information {
-    /// The information at the parameters `v`; `None` if it is singular for another reason than columns that are linear
+    /// The information at the parameters `v`. `None` if it is singular for another reason than columns that are linear
     /// combinations of others.
     ///
     /// # Errors
@@ -36,8 +36,8 @@ impl Information {
         let Some(view) = dependence::view(objective, gram, basis, run)? else {
             return Ok(None);
         };
-        // Rows with certain predictions have no weight in the information at `v`, so independent columns may look
-        // dependent. Columns count as linear combinations of others only if they are that in all rows.
+        // A row with a certain prediction has no weight in the information at `v`, so that columns may look dependent
+        // that are not. Columns count as linear combinations of others only if they are so in all rows.
         if !view.dependent.is_empty() && view.dependent != dependence::dependent(objective, run)? {
             return Ok(None);
         }
@@ -50,8 +50,8 @@ impl Information {
         &self.aliased
     }
 
-    /// The inverse, row by row, for the weights of the original columns and, last, the bias. There must be no aliased
-    /// columns.
+    /// The inverse of the information, row by row, for the weights of the original columns and, last, the bias. There
+    /// must be no aliased columns.
     pub(crate) fn inverse(&self, objective: &Objective<'_>) -> Vec<f64> {
         let view = &self.view;
         let n = view.scale.len();
@@ -63,9 +63,9 @@ impl Information {
                 add_multiple(row, a, x);
             }
         };
-        // The information of the weights is S⁻¹ L Lᵀ S⁻¹ Σ s_i with the diagonal matrix S (`scale`) and the Cholesky
-        // factor L. So the inverse of the information is the sum of r rᵀ over the rows r of L⁻¹ S / √Σ s_i. Each row is
-        // transformed from the basis to the original columns first.
+        // The information of the weights is S⁻¹ L Lᵀ S⁻¹ Σ s_i, with the diagonal matrix S (`scale`) and the Cholesky
+        // factor L. So its inverse is the sum of the outer products r rᵀ of the rows r of L⁻¹ S / √Σ s_i. Each row is
+        // first transformed from the basis to the original columns.
         let inverse = view.factor.as_ref().map_or(Vec::new(), Cholesky::inverse);
         for row in inverse.chunks_exact(n) {
             let mut w: Vec<f64> = row

@@ -1,9 +1,8 @@
-//! Computes the exact rank of floating-point vectors, by Gaussian elimination over the integers modulo the prime 2⁶¹ −
-//! 1.
+//! The exact rank of floating-point vectors, by Gaussian elimination over the integers modulo the prime 2⁶¹ − 1.
 //!
 //! A floating-point number is an integer times a power of two, so it has an exact counterpart among the integers modulo
-//! the prime, which form a field. Vectors that are linearly dependent are dependent modulo every prime. Vectors that
-//! are independent appear dependent with a probability of about 2⁻⁶¹.
+//! the prime, which form a field. Vectors that are linearly dependent are also dependent modulo the prime. Vectors that
+//! are independent appear dependent only with a probability of about 2⁻⁶¹.
 
 use crate::shuffle::Random;
 
@@ -37,7 +36,7 @@ fn inverse(a: u64) -> u64 {
     result
 }
 
-/// A finite number modulo the prime.
+/// The counterpart of a finite number among the integers modulo the prime.
 pub(crate) fn residue(x: f64) -> u64 {
     let bits = x.to_bits();
     let field = ((bits >> 52) & 0x7FF) as i64;
@@ -56,8 +55,9 @@ pub(crate) struct Echelon {
     columns: usize,
     rows: Vec<Vec<u64>>,
     pivots: Vec<usize>,
-    /// A random vector perpendicular to all rows. A new row that depends on the rows is perpendicular to it too; an
-    /// independent row almost never is. So one dot product tells most rows apart.
+    /// A random vector perpendicular to all rows. A new row that depends on the rows is perpendicular to this vector,
+    /// too; an independent row almost never is. So most dependent and independent rows are told apart by one dot
+    /// product.
     witness: Vec<u64>,
     random: Random,
 }
@@ -177,7 +177,7 @@ mod tests {
         assert!(!echelon.add(&row(1e300, small + tiny, 4.0)));
         assert!(!echelon.add(&row(0.0, 0.0, 0.0)));
         assert_eq!(echelon.rank(), 2);
-        // In binary, 0.1 is rounded: 0.1 + 0.2 is not three times 0.1.
+        // 0.1 is rounded in binary, so that 0.1 + 0.2 is not three times 0.1, and the rows are independent.
         assert!(echelon.add(&row(1e300, small, 3.0 + 1e-15)));
         assert!(!echelon.add(&row(1.0, 2.0, 3.0)));
         let mut echelon = Echelon::new(2);

@@ -1,5 +1,5 @@
-//! Minimises a quadratic plus l1 terms within bounds, by coordinate descent. From time to time it solves for all
-//! weights that are free to move at once, with their signs fixed.
+//! Minimises a quadratic plus l1 terms, within bounds, by coordinate descent. From time to time, all weights that are
+//! free to move make one exact step to their common minimum, with their signs fixed.
 //!
 //! Source: J. Friedman, T. Hastie & R. Tibshirani, "Regularization paths for generalized linear models via coordinate
 //! descent", J. Stat. Softw. 33 (2010), doi:10.18637/jss.v033.i01.
@@ -10,15 +10,15 @@ use crate::linalg::{add_multiple, dot};
 use crate::penalty::Kinks;
 use crate::reduce::Job;
 
-/// The number of sweeps over the coordinates before an exact step is tried, and the largest number of exact steps.
+/// The most sweeps over the coordinates before each exact step; and (`ROUNDS`) the most exact steps.
 const SWEEPS: usize = 10;
 const ROUNDS: usize = 20;
-/// A column takes no part in an exact step if it is so nearly a combination of columns before it that less than this
-/// fraction of its square is left.
+/// A column is left out of an exact step if it is nearly a combination of the columns before it: after these are taken
+/// out, less than this fraction of its square is left.
 const LEFT: f64 = 1e-12;
 
-/// The symmetric matrix B of a quadratic function, and the product of B with the steps u − x made so far from the start
-/// x to u.
+/// The symmetric matrix B of a quadratic function, together with the product B (u − x), where x is the start and u the
+/// point that the steps have reached so far.
 pub(super) trait Hessian {
     /// B_jj
     fn curvature(&self, j: usize) -> f64;
@@ -45,7 +45,7 @@ pub(super) struct Elements<'a> {
 }
 
 impl<'a> Elements<'a> {
-    /// The matrix with u = x.
+    /// The matrix B, with u at the start x.
     pub(super) fn new(matrix: &'a [f64], order: usize) -> Self {
         Elements {
             matrix,
@@ -58,7 +58,7 @@ impl<'a> Elements<'a> {
         &self.matrix[j * n..][..n]
     }
 
-    /// The product of B with a vector of steps.
+    /// The product of B with the vector `steps`.
     fn times(&self, steps: &[f64]) -> Vec<f64> {
         (0..steps.len()).map(|i| dot(self.row(i), steps)).collect()
     }
@@ -100,8 +100,8 @@ pub(super) struct Quadratic<'a> {
 
 impl Quadratic<'_> {
     /// Minimises q and returns u. The descent ends once a sweep lowers q by less than the fraction `forcing` of what
-    /// all sweeps have lowered it by. Coordinates with a zero diagonal element of B stay where they are. `hessian` is B
-    /// with u = x.
+    /// all sweeps have lowered q by. A coordinate stays where it is if its diagonal element of B is zero. `hessian`
+    /// must be B at u = x.
     ///
     /// # Errors
     ///
@@ -124,8 +124,8 @@ impl Quadratic<'_> {
         Ok(u)
     }
 
-    /// Makes sweeps over all coordinates and, in between, over those that are not at a bound or at 0 with l1. Returns
-    /// whether the descent has ended.
+    /// Makes sweeps over all coordinates. In between, makes sweeps over the coordinates that are neither at a bound
+    /// nor, with l1, at 0. Returns whether the descent has ended.
     fn sweeps<H: Hessian>(
         &self,
         u: &mut [f64],
@@ -156,7 +156,7 @@ impl Quadratic<'_> {
         !self.kinks[j].is_at(u[j])
     }
 
-    /// Minimises q along each of these coordinates, one after the other. Returns the decrease of q.
+    /// Minimises q along each of `coordinates`, one after the other. Returns the decrease of q.
     fn sweep<H: Hessian>(&self, u: &mut [f64], hessian: &mut H, coordinates: &[usize]) -> f64 {
         let mut decrease = 0.0;
         for &j in coordinates {
@@ -188,8 +188,9 @@ impl Quadratic<'_> {
     }
 
     /// Moves all coordinates that are free to move to their common minimum, with their signs fixed. Coordinates that
-    /// would change sign or leave their bounds are set to 0 or to the bound, if that lowers q. Otherwise, the step ends
-    /// where the first of them reaches 0 or its bound.
+    /// would change sign or leave their bounds are set to 0 or to the bound. If that does not lower q, the step is
+    /// shortened: it ends where the first coordinate reaches 0 or its bound. If that does not lower q either, nothing
+    /// moves.
     fn exact_step(
         &self,
         hessian: &mut Elements<'_>,

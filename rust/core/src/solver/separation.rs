@@ -2,16 +2,17 @@
 //! its normal and has no minimum.
 //!
 //! Each pair of a row x and a class other than its label gives a vector `a`. With two classes, `a` is (x, 1) for label
-//! 1 and −(x, 1) for label 0; with more classes, `a` has (x, 1) at the weights and bias of the label and −(x, 1) at
-//! those of the other class. A direction d separates if `a · d ≥ 0` for all pairs and `> 0` for some. By Farkas's lemma
-//! there is none if −Σ a is in the cone of all Σ μ a with μ ≥ 0. Otherwise d = p + Σ a separates, where p is the point
-//! of the cone nearest to −Σ a. So a least-squares problem with non-negative coefficients decides. It is first solved
-//! for few pairs; then the pairs with `a · d < 0` for the direction d found are added and it is solved again, until
-//! there are none.
+//! 1 and −(x, 1) for label 0. With more classes, `a` has (x, 1) at the weights and bias of the label, and −(x, 1) at
+//! the weights and bias of the other class. A direction d separates the labels if `a · d ≥ 0` for all pairs and `> 0`
+//! for some. By Farkas's lemma, there is no such d if −Σ a is in the cone of all Σ μ a with μ ≥ 0. Otherwise d = p + Σ
+//! a separates, where p is the point of the cone nearest to −Σ a. So a least-squares problem with non-negative
+//! coefficients decides. It is first solved for few pairs, which gives a direction d. The pairs with `a · d < 0` are
+//! added and the problem is solved again, until there are no such pairs.
 //!
-//! Before a direction is reported, it is proved to separate. Pairs whose margin `a · d` exceeds the rounding errors are
-//! on the right side. The other pairs, called active, must be exactly orthogonal to a direction near d. There is such a
-//! direction if the exact rank of their vectors, computed modulo a large prime, is small enough.
+//! Before a direction is reported, it is proved to separate the labels. Pairs whose margin `a · d` exceeds the rounding
+//! errors are on the right side. The other pairs, called active, must be exactly orthogonal to some direction near d.
+//! Such a direction exists if the exact rank of the vectors of the active pairs, computed modulo a large prime, is
+//! small enough.
 //!
 //! Source: A. Albert & J. Anderson, "On the existence of maximum likelihood estimates in logistic regression models",
 //! Biometrika 71 (1984), doi:10.1093/biomet/71.1.1.
@@ -29,47 +30,48 @@ use crate::kernel::{Pair, Sides, Standardised};
 use crate::linalg::{add_multiple, dot, norm, normalise};
 
 /// A pair (a row and a class other than its label) may lie on the hyperplane with normal d if its margin `a · d / ‖a‖`
-/// is within ± this. Such pairs are called active.
+/// is between −TIE and TIE. Such pairs are called active.
 const TIE: f64 = 1e-12;
-/// The least margin that proves that a pair is on the right side, if the direction is orthogonal to the active pairs.
+/// The least margin that proves that a pair is on the right side, for a direction that is orthogonal to the active
+/// pairs.
 const CLEAR: f64 = 1e-13;
-/// If the distance of the target −Σ a from the cone is at most this fraction of the target's length, it is rounding
-/// error: the cone contains the target.
+/// If the distance of the target −Σ a from the cone is at most this fraction of the target's length, the distance is
+/// taken for rounding error, and the cone contains the target.
 const NOTHING: f64 = 1e-13;
-/// When an orthonormal basis of the vectors of the active pairs (those that may lie on the hyperplane) is built, the
-/// projection onto the vectors chosen before is subtracted from each unit vector. If less than this length is left, the
-/// basis is too inaccurate.
+/// An orthonormal basis of the vectors of the active pairs (the pairs that may lie on the hyperplane) is built from
+/// unit vectors, one after the other. From each, its projection onto the ones chosen before is subtracted. If less than
+/// this length is left, the basis is too inaccurate.
 const DIGITS: f64 = 1e-7;
-/// A direction for which fewer pairs lie on the hyperplane is searched for only if the vectors of these pairs have at
-/// most this many components in all, because they are kept in memory.
+/// A direction for which fewer pairs may lie on the hyperplane is searched for only if the vectors of these pairs,
+/// which are kept in memory, have at most this many components in all.
 const IN_MEMORY: usize = 1 << 24;
-/// How many step lengths are tried to change a direction such that fewer pairs lie on the hyperplane. Each is a tenth
-/// of the one before.
+/// How many step lengths are tried in the change of a direction to one for which fewer pairs may lie on the hyperplane.
+/// Each length is a tenth of the one before.
 const SHORTER: usize = 14;
-/// The most times that a direction is made orthogonal to the active pairs (those that may lie on the hyperplane) and
-/// then checked with all pairs.
+/// How often a direction is made orthogonal to the active pairs (the pairs that may lie on the hyperplane) and then
+/// checked with all pairs, before the search gives up.
 const ATTEMPTS: usize = 4;
-/// A well-conditioned basis is chosen from linearly independent active pairs and about this many other active pairs,
-/// spread over the rows.
+/// A well-conditioned basis of the active pairs' vectors is chosen from linearly independent active pairs and about
+/// this many other active pairs, spread over the rows.
 const CANDIDATES: usize = 1024;
 /// At most ROWS + ROWS_A_NUMBER · (number of components of a direction) pairs are added to the cone in one round.
 const ROWS: usize = 32;
 /// The factor in the limit described at [`ROWS`].
 const ROWS_A_NUMBER: usize = 2;
-/// A component of a direction, multiplied by the standard deviation of its column, is taken for rounding error if it is
-/// below this fraction of the largest.
+/// Components of a direction are multiplied by the standard deviation of their column. One that is then below this
+/// fraction of the largest is taken for rounding error.
 const COMPONENT: f64 = 1e-9;
-/// A bias is taken for rounding error if it is below this fraction of the terms that cancel in it.
+/// A bias of a direction is taken for rounding error if it is below this fraction of the terms that cancel in it.
 const BIAS: f64 = 1e-12;
-/// A search may take up to this many times the passes that the fit has taken before it.
+/// A search may take this many times as many passes as the fit has taken before the search.
 const AS_LONG: f64 = 2.0;
-/// A search may take this many passes in any case.
+/// A search may take this many passes however few the fit has taken.
 const PASSES: f64 = 64.0;
-/// A search may read this many elements of X in any case, which takes little time.
+/// A search may read this many elements of X, which takes little time, even if that exceeds the limits of passes.
 const CHEAP: f64 = 3e8;
 
-/// Whether a hyperplane separates the labels. The search is made once per fit; in addition, each call checks whether
-/// the parameters `v` themselves separate the labels.
+/// Searches for a hyperplane that separates the labels. The search is made once per fit. In addition, each call checks
+/// whether the parameters `v` themselves separate the labels.
 ///
 /// # Errors
 ///
@@ -90,7 +92,7 @@ pub(crate) fn search(
     Ok(run.separation.clone().unwrap_or(Separation::CutShort))
 }
 
-/// Whether a single column separates the labels. The search is made once per fit and takes about one pass.
+/// Searches for a single column that separates the labels. The search is made once per fit, and takes about one pass.
 ///
 /// # Errors
 ///
@@ -107,7 +109,7 @@ pub(crate) fn search_columns(
     Ok(run.separation.clone().unwrap_or(Separation::CutShort))
 }
 
-/// Searches for a direction that separates the labels, first along single columns.
+/// Searches for a direction that separates the labels: first along single columns, then among all directions.
 ///
 /// # Errors
 ///
@@ -134,8 +136,8 @@ fn find(objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Separation, Erro
     }
 }
 
-/// `v` divided by a power of two, if it predicts every label right by more than rounding errors. `None` if it does not,
-/// or if it has nonzero weights for columns that are linear combinations of others.
+/// `v` divided by a power of two, if `v` predicts every label right by more than rounding errors. `None` if it does
+/// not, or if `v` has nonzero weights for columns that are linear combinations of others.
 ///
 /// # Errors
 ///
@@ -160,18 +162,18 @@ fn strictly(
     Ok(Some(in_units_of_two(v)))
 }
 
-/// `v` divided by a power of two, which is exact, such that the largest magnitude is in [1, 2).
+/// `v` divided by a power of two, such that the largest magnitude is in [1, 2). The division is exact.
 pub(super) fn in_units_of_two(v: &[f64]) -> Direction {
     let largest = v.iter().fold(0.0, |most: f64, d| most.max(d.abs()));
     let unit = f64::from_bits(largest.to_bits() & f64::INFINITY.to_bits());
     v.iter().map(|d| d / unit).collect()
 }
 
-/// The space of standardised columns, in which the search is made.
+/// The space in which the search is made: directions by standardised columns and biases.
 struct Space(Standardised);
 
 impl Space {
-    /// Standardises the columns over all rows; `None` if their means and covariances cannot be computed.
+    /// Standardises the columns by their means and deviations over all rows; `None` if these cannot be computed.
     fn new(objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Option<Self>, Error> {
         let Some(view) = dependence::of_all_rows(objective, run)? else {
             return Ok(None);
@@ -188,7 +190,8 @@ impl Space {
         Ok(Some(all.only(&used)))
     }
 
-    /// The space of these columns and those that the basis subtracts from them.
+    /// The same space with directions along `columns` only, and along the columns that the basis subtracts from
+    /// `columns`.
     fn only(&self, columns: &[usize]) -> Self {
         let Standardised {
             basis,
@@ -211,7 +214,8 @@ impl Space {
         })
     }
 
-    /// The target of the cone problem: −Σ a over all pairs, with each row scaled to norm 1; scaled to unit length.
+    /// The target of the cone problem: −Σ a over all pairs, where each row is scaled to norm 1. The sum is scaled to
+    /// unit length.
     fn target(&self, objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Vec<f64>, Error> {
         run.passes += objective.cost;
         let mut target = objective.source.sum_of_pairs(&self.0, &mut run.job())?;
@@ -219,8 +223,8 @@ impl Space {
         Ok(target)
     }
 
-    /// On which side of the hyperplane with normal `direction`, of unit length, each pair is. Pairs with margins within
-    /// ±`tie` are not clearly on either side.
+    /// The side of the hyperplane on which each pair is. `direction`, of unit length, is the normal of the hyperplane.
+    /// Pairs with margins within ±`tie` are not clearly on either side.
     fn sides(
         &self,
         objective: &Objective<'_>,
@@ -252,7 +256,8 @@ impl Space {
         Ok(vectors.collect())
     }
 
-    /// Adds pairs on the wrong side to the cone and solves again, until none is left or the fit has taken `end` passes.
+    /// Adds pairs on the wrong side to the cone and solves again, until no pair is on the wrong side or `run.passes`
+    /// reaches `end`.
     fn search(
         &self,
         objective: &Objective<'_>,
@@ -290,8 +295,8 @@ impl Space {
         }
     }
 
-    /// Searches for a direction near the given one for which fewer pairs may lie on the hyperplane. Returns it with the
-    /// side of each pair; `None` if none is found.
+    /// Searches for a direction near `direction` for which fewer pairs may lie on the hyperplane. Returns the new
+    /// direction and the side of each pair; `None` if none is found.
     fn moved_off(
         &self,
         objective: &Objective<'_>,
@@ -328,8 +333,9 @@ impl Space {
         Ok(None)
     }
 
-    /// Proves that a direction separates the labels. If pairs may lie on the hyperplane, the direction is replaced by
-    /// one near it for which no pair does, or which is exactly orthogonal to all pairs that do.
+    /// Proves that a direction separates the labels. If pairs may lie on the hyperplane, the direction is replaced by a
+    /// direction near it. For the new one, no pair may lie on the hyperplane, or it is exactly orthogonal to all pairs
+    /// that may.
     fn proved(
         &self,
         objective: &Objective<'_>,
@@ -357,7 +363,7 @@ impl Space {
             let Some(mut candidates) = self.independent(objective, &sides.others)? else {
                 return Ok(Separation::Nothing);
             };
-            // Makes the direction orthogonal to all pairs that may lie on the hyperplane, by a projection with a
+            // Makes the direction orthogonal to all pairs that may lie on the hyperplane: projects it, with a
             // well-conditioned basis of their vectors.
             let rank = candidates.len();
             let stride = sides.others.len() / CANDIDATES + 1;
@@ -373,19 +379,19 @@ impl Space {
             let clear = f64::max(CLEAR, 4.0 * f64::EPSILON * direction.len() as f64 / least);
             let again = self.sides(objective, &direction, clear, run)?;
             let mut tied = sides.others.iter().map(|pair| (pair.row, pair.other));
-            // Both lists are in the order of the rows, so one pass over `tied` finds all.
+            // Both lists are in the order of the rows, so that the iterator `tied` need not start again for each pair.
             let is_tied = |pair: &Pair| tied.any(|tied| tied == (pair.row, pair.other));
             if again.are_some_clear && again.others.iter().all(is_tied) {
                 return Ok(Separation::Found(direction));
             }
-            // Other pairs may now lie on the hyperplane: repeat with these.
+            // Other pairs may now lie on the hyperplane, so the next attempt is with those.
             sides = again;
         }
         Ok(Separation::CutShort)
     }
 
-    /// A largest set of these pairs whose vectors are linearly independent, in exact arithmetic. `None` if they span
-    /// the whole space, so that no direction is orthogonal to all of them.
+    /// A largest set of `pairs` whose vectors are linearly independent, in exact arithmetic. `None` if the vectors span
+    /// the whole space: no direction is then orthogonal to all of them.
     fn independent(
         &self,
         objective: &Objective<'_>,
@@ -394,7 +400,8 @@ impl Space {
         let n = self.0.columns();
         let used: Vec<usize> = (0..n).filter(|&j| self.0.scale[j] > 0.0).collect();
         let width = used.len() + usize::from(objective.fit_bias);
-        // With several classes, adding the same numbers to all classes changes no margin, so the span is smaller.
+        // With several classes, adding the same numbers to all classes changes no margin, so that the vectors span at
+        // most `width` · (K − 1) dimensions.
         let full = width * self.0.classes.saturating_sub(1).max(1);
         let mut echelon = Echelon::new(width * self.0.classes);
         let mut independent = Vec::new();
@@ -430,8 +437,8 @@ impl Space {
         Ok(Some(independent))
     }
 
-    /// A separating direction with as few columns as a greedy search finds, as weights of the original columns and
-    /// biases.
+    /// A separating direction along few columns, as a greedy search finds them. It is returned as weights of the
+    /// original columns, and biases.
     fn sparse(
         &self,
         objective: &Objective<'_>,
@@ -468,7 +475,8 @@ impl Space {
             }
             count *= 2;
         }
-        // Leaves out each column without which a direction is still found, starting with the smallest components.
+        // Leaves out single columns, starting with the smallest components, as long as the other columns still give a
+        // direction.
         for at in (0..columns.len()).rev() {
             if columns.len() > 1 && at < columns.len() {
                 let mut fewer = columns.clone();
@@ -482,8 +490,8 @@ impl Space {
         Ok(self.only(&columns).natural(&best))
     }
 
-    /// Converts a direction for standardised columns to weights of the original columns and biases, scaled such that
-    /// the largest is ±1.
+    /// Converts a direction by standardised columns to weights of the original columns, and biases. It is scaled such
+    /// that the largest component is ±1.
     fn natural(&self, direction: &[f64]) -> Direction {
         let n = self.0.columns();
         let (mut weights, mut biases) = (Vec::new(), Vec::new());
@@ -515,8 +523,8 @@ impl Space {
 }
 
 /// An orthonormal basis of the span of `vectors`, which have unit length and rank `rank`, by Gram–Schmidt with
-/// pivoting. Also returns the least distance of a chosen vector from the span of those before it; `None` if that is
-/// below [`DIGITS`].
+/// pivoting. Also returns the least distance of a chosen vector from the span of the vectors chosen before it. `None`
+/// if this distance is below [`DIGITS`].
 fn span(mut vectors: Vec<Vec<f64>>, rank: usize) -> Option<(Vec<Vec<f64>>, f64)> {
     let mut basis: Vec<Vec<f64>> = Vec::with_capacity(rank);
     let mut least: f64 = 1.0;
@@ -539,7 +547,8 @@ fn span(mut vectors: Vec<Vec<f64>>, rank: usize) -> Option<(Vec<Vec<f64>>, f64)>
     Some((basis, least))
 }
 
-/// Projects `x` onto the orthogonal complement of an orthonormal basis; twice, to remove rounding errors.
+/// Projects `x` onto the orthogonal complement of the span of `basis`, which is orthonormal. This is done twice, to
+/// remove rounding errors.
 fn take_out(basis: &[Vec<f64>], x: &mut [f64]) {
     for _ in 0..2 {
         for q in basis {

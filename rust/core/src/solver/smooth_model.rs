@@ -14,15 +14,16 @@ use crate::source::RowScores;
 /// A column counts as constant in a sample if its variance is below this fraction of its mean square.
 const CONSTANT: f64 = 1e-13;
 
-/// A quadratic model of the objective's smooth part near some parameters, which a proximal iteration minimises.
+/// A quadratic model of the objective's smooth part near some parameters. A proximal iteration minimises the model plus
+/// the penalty.
 pub(super) trait Model {
     fn coordinates(&self) -> &Coordinates;
     /// l1 and bounds of each coordinate.
     fn kinks(&self) -> &[Kinks];
     /// The second derivative along a coordinate.
     fn curvature(&self, j: usize) -> f64;
-    /// The minimum of the model plus the penalty, where the smooth part has this gradient at `start`. See
-    /// [`Quadratic::minimum`].
+    /// The minimum of the model plus the penalty. `gradient` is the gradient of the smooth part at `start`. For
+    /// `forcing` see [`Quadratic::minimum`].
     fn minimum(
         &mut self,
         gradient: &[f64],
@@ -30,8 +31,8 @@ pub(super) trait Model {
         forcing: f64,
         job: &mut Job<'_>,
     ) -> Result<Vec<f64>, Error>;
-    /// Improves the model after the step to `next`. `step_and_change` are the step and the change of the gradient, in
-    /// the model's coordinates.
+    /// Improves the model after the step to `next`. `step_and_change` holds the step and the change of the gradient by
+    /// it, in the model's coordinates.
     fn learn(
         &mut self,
         objective: &Objective<'_>,
@@ -42,7 +43,7 @@ pub(super) trait Model {
 }
 
 impl dyn Model + '_ {
-    /// Σ g_j² / h_j for the smallest subgradient g and the second derivatives h_j along the coordinates.
+    /// Σ g_j² / h_j over the coordinates j, with the smallest subgradient g and the second derivatives h_j.
     pub(super) fn steepness(&self, iterate: &Iterate) -> f64 {
         let x = self.coordinates().of(&iterate.v);
         let slopes = self.coordinates().gradient(&iterate.value.gradient);
@@ -55,17 +56,17 @@ impl dyn Model + '_ {
     }
 }
 
-/// Coordinates of a model, in which the mixed second derivatives by a weight and the bias of the same class are 0. For
-/// each class, they are the weights of scaled columns that are shifted to have mean 0, and then the bias at these
-/// means. The means are weighted by the curvatures of the class.
+/// The coordinates of a model. For each class, they are the weights of scaled columns that are shifted to have mean 0,
+/// and then the bias at these means. The means are weighted by the curvatures of the class. In these coordinates, the
+/// second derivative by a weight and the bias of the same class is 0.
 pub(super) struct Coordinates {
     pub(super) basis: Basis,
-    /// Means of the columns of the basis for each class, shape (n); zeros without bias.
+    /// Means of the columns, as transformed by the basis, for each class; shape (n). Zeros without bias.
     pub(super) means: Vec<Vec<f64>>,
     pub(super) fit_bias: bool,
 }
 
-/// A model whose Hessian is that of a sample of the rows, and is updated by BFGS.
+/// A model with the Hessian of a sample of the rows, which BFGS updates after each step.
 pub(super) struct SmoothModel {
     coordinates: Coordinates,
     /// Shape (K (n + 1), K (n + 1)); without bias, rows and columns of biases are zero.
@@ -74,8 +75,8 @@ pub(super) struct SmoothModel {
 }
 
 impl SmoothModel {
-    /// The model at `v`, from the rows of `part`. For columns that are constant there, the second derivatives are
-    /// computed from the rows of `whole`. `None` if all second derivatives by the score of a class are 0.
+    /// The model at `v`, from the rows of `part`. For columns that are constant in these rows, the second derivatives
+    /// are computed from the rows of `whole`. `None` if all second derivatives by the scores of some class are 0.
     pub(super) fn new(
         part: &Objective<'_>,
         whole: &Objective<'_>,
@@ -147,7 +148,7 @@ impl SmoothModel {
 }
 
 impl Coordinates {
-    /// Weights and biases in these coordinates.
+    /// Converts weights and biases `v` to these coordinates.
     pub(super) fn of(&self, v: &[f64]) -> Vec<f64> {
         let (weights, biases) = v.split_at(v.len() - self.means.len());
         let n = weights.len() / biases.len();
@@ -162,7 +163,7 @@ impl Coordinates {
         x
     }
 
-    /// The inverse of [`Coordinates::of`].
+    /// Converts coordinates back to weights and biases: the inverse of [`Coordinates::of`].
     pub(super) fn natural(&self, x: &[f64]) -> Vec<f64> {
         let order = x.len() / self.means.len();
         let (mut v, mut biases) = (Vec::with_capacity(x.len()), Vec::new());
@@ -181,7 +182,7 @@ impl Coordinates {
         v
     }
 
-    /// A gradient by weights and biases in these coordinates.
+    /// Converts a gradient by weights and biases to a gradient by these coordinates.
     pub(super) fn gradient(&self, natural: &[f64]) -> Vec<f64> {
         let (by_weights, by_biases) = natural.split_at(natural.len() - self.means.len());
         let n = by_weights.len() / by_biases.len();
@@ -259,7 +260,7 @@ impl Model for SmoothModel {
 /// The Gram matrices `[X 1]ᵀ D [X 1]` of the classes. D is the diagonal matrix of the second derivatives of the rows'
 /// errors by their scores.
 struct Grams<'a> {
-    /// The Gram matrix of each class: D has the second derivatives by the score of that class.
+    /// The Gram matrix of each class. Its D has the second derivatives by the score of that class.
     own: Vec<Gram>,
     /// The scores, from which the Gram matrices of pairs of classes are computed.
     scores: Option<Box<dyn RowScores + 'a>>,
@@ -294,7 +295,7 @@ impl<'a> Grams<'a> {
         })
     }
 
-    /// The Gram matrix with the second derivatives by the scores of two different classes.
+    /// The Gram matrix of two different classes k and l. Its D has the mixed second derivatives by the scores of both.
     fn between(
         &self,
         k: usize,
@@ -310,8 +311,8 @@ impl<'a> Grams<'a> {
     }
 }
 
-/// The means of the columns, weighted by the D of a Gram matrix `[X 1]ᵀ D [X 1]`; zeros without bias. `None` if D is 0
-/// or not finite.
+/// The means of the columns, weighted by the diagonal of D in the Gram matrix `[X 1]ᵀ D [X 1]`; zeros without bias.
+/// `None` if D is 0 or a number is not finite.
 fn mean(gram: &Gram, fit_bias: bool) -> Option<Vec<f64>> {
     let (n, order) = (gram.order - 1, gram.order);
     let total = gram.lower[n * order + n];
@@ -325,8 +326,8 @@ fn mean(gram: &Gram, fit_bias: bool) -> Option<Vec<f64>> {
     })
 }
 
-/// Element (i, j) of the Gram matrix of one class once the columns of X are shifted to mean 0: those between a column and
-/// the bias are then 0.
+/// Element (i, j) of the Gram matrix of one class, after the columns of X are shifted to mean 0. The elements between a
+/// column and the bias are then 0.
 fn centred(gram: &Gram, [i, j]: [usize; 2], mean: &[f64], fit_bias: bool) -> f64 {
     let (n, order) = (gram.order - 1, gram.order);
     let at = |i: usize, j: usize| gram.lower[i.max(j) * order + i.min(j)];
@@ -337,8 +338,8 @@ fn centred(gram: &Gram, [i, j]: [usize; 2], mean: &[f64], fit_bias: bool) -> f64
     }
 }
 
-/// Element (i, j) of the Gram matrix of two classes after shifting its columns: those of index i by the means of the
-/// first class, those of index j by the means of the second.
+/// Element (i, j) of the Gram matrix of two classes, after the columns of X are shifted: the column of index i by its
+/// mean in the first class, the column of index j by its mean in the second class.
 fn between_classes(gram: &Gram, [i, j]: [usize; 2], means: [&[f64]; 2], fit_bias: bool) -> f64 {
     let (n, order) = (gram.order - 1, gram.order);
     if !fit_bias && (i == n || j == n) {
@@ -353,8 +354,8 @@ fn between_classes(gram: &Gram, [i, j]: [usize; 2], means: [&[f64]; 2], fit_bias
     }
 }
 
-/// The second derivatives by the weights that one class has for these columns, from all rows of `whole`. 0 for columns
-/// that are constant in `whole`, too.
+/// The second derivatives by the weights of one class for some columns, from all rows of `whole`. 0 for columns that
+/// are constant in `whole`, too.
 fn left_of_constant(
     whole: &Objective<'_>,
     (class, columns): (usize, &[usize]),

@@ -9,13 +9,14 @@ use crate::error::Error;
 use crate::kernel::{Ranges, Span};
 use crate::linalg::normalise;
 
-/// Only in models with at most this many parameters, separation by several columns is searched for, and columns that
+/// The most parameters of a model for which separation by several columns is searched for, and for which columns that
 /// are linear combinations of others are detected.
 pub(super) const LARGEST_SEARCH: usize = 1024;
 
-/// A direction along one column that separates the labels; `None` if there is no such column. Values equal to the
-/// threshold may belong to either side. Takes one pass over X. In models with at most [`LARGEST_SEARCH`] parameters,
-/// columns that are linear combinations of others are skipped.
+/// A direction along one column that separates the labels: values of the column on one side of a threshold belong to
+/// some classes, values on the other side to the other classes, and values equal to the threshold to either. `None` if
+/// there is no such column. Takes one pass over X. In models with at most [`LARGEST_SEARCH`] parameters, columns that
+/// are linear combinations of others are skipped.
 ///
 /// # Errors
 ///
@@ -39,14 +40,16 @@ pub(super) fn along_a_column(
     Ok(used.map(|(j, split)| split.direction(objective, *j)))
 }
 
-/// A threshold between classes: values of the classes `above` are at or above it, those of `below` at or below.
+/// A threshold between classes: values of the classes `above` are at or above it, values of the classes `below` at or
+/// below it.
 struct Split {
     threshold: f64,
     below: Vec<usize>,
     above: Vec<usize>,
 }
 
-/// A threshold that separates the labels by one column; `None` if there is none or the column is constant.
+/// A threshold that separates the labels by one column. `None` if there is none, if all values are 0, or, with a bias,
+/// if the column is constant.
 fn split(ranges: &Ranges, column: usize, objective: &Objective<'_>) -> Option<Split> {
     let fit_bias = objective.fit_bias;
     let mut spans = ranges.of_column(column);
@@ -61,7 +64,7 @@ fn split(ranges: &Ranges, column: usize, objective: &Objective<'_>) -> Option<Sp
     if size == 0.0 || (fit_bias && is_constant) {
         return None;
     }
-    // A single class may be on either side of the threshold.
+    // If only one class has rows, its values may be on either side of the threshold.
     let positions = if spans.len() == 1 {
         0..2
     } else {
@@ -95,11 +98,12 @@ fn split(ranges: &Ranges, column: usize, objective: &Objective<'_>) -> Option<Sp
 }
 
 impl Split {
-    /// The direction along `column` that raises the scores of the classes `above` and lowers those of `below`.
+    /// The direction along `column` that raises the scores of the classes `above` and lowers the scores of the classes
+    /// `below`.
     fn direction(&self, objective: &Objective<'_>, column: usize) -> Direction {
         let (n, classes) = (objective.columns(), objective.classes);
         let slopes: Vec<f64> = match classes {
-            // With two classes, the score is that of label 1. One of the labels may have no rows.
+            // With two classes, the score is the score of label 1. One of the two labels may have no rows.
             1 => match self.above.contains(&1) || self.below.contains(&0) {
                 true => vec![1.0],
                 false => vec![-1.0],

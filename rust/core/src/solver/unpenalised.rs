@@ -1,6 +1,6 @@
-//! For fits in which only some columns have no penalty: finds those of them that are linear combinations of others, and
-//! whether they separate the labels. The searches are those that a fit without penalty makes over all columns, here
-//! made over the columns without penalty alone.
+//! The columns without penalty, in fits where other columns have one: finds unpenalised columns that are linear
+//! combinations of others, and whether the unpenalised columns separate the labels. The searches are those of a fit
+//! without penalty, made over the columns without penalty alone.
 
 use super::dependence;
 use super::objective::Objective;
@@ -10,8 +10,8 @@ use super::view::Alias;
 use crate::error::Error;
 use crate::penalty::Penalty;
 
-/// Calls `work` with an objective without penalty over some of the columns, and with the state of a search over them. A
-/// pass of that search counts as the fraction of a pass that these columns are of all.
+/// Calls `work` with an objective without penalty over `columns`, and with the state of a search over them. A pass of
+/// this search counts as a fraction of a pass: the number of these columns divided by n.
 fn over<T>(
     objective: &Objective<'_>,
     columns: &[usize],
@@ -34,9 +34,9 @@ fn over<T>(
     Ok(result)
 }
 
-/// Columns whose weights can be set to 0 without raising the objective, as combinations of columns before them. These
-/// are columns with neither penalty nor bounds that are combinations of other such columns, and constant columns
-/// without penalty whose bounds include 0. Only for fits that penalise or bound some columns.
+/// Columns whose weights can be set to 0 without raising the objective, as combinations of columns before them. They
+/// are of two kinds: columns with neither penalty nor bounds that are combinations of other such columns; and constant
+/// columns without penalty whose bounds include 0. Meant for fits that penalise or bound some of the columns.
 pub(crate) fn aliases(objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Vec<Alias>, Error> {
     let free = objective.penalty.free_columns();
     let bounded = objective.penalty.bounded_columns();
@@ -61,8 +61,8 @@ pub(crate) fn aliases(objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Ve
     Ok(found)
 }
 
-/// Searches for a direction that separates the labels by the weights of columns without penalty and bounds, and by the
-/// biases. Only if some columns are penalised or bounded; otherwise other searches find it.
+/// Searches for a direction that separates the labels, along the biases and the weights of columns with neither penalty
+/// nor bounds. `None` also if no column has a penalty or bounds: other searches find the direction then.
 pub(crate) fn search(
     objective: &Objective<'_>,
     are_classes: bool,
@@ -91,9 +91,9 @@ pub(crate) fn search(
     })
 }
 
-/// The part of `v` that may grow without limit: the biases, and the weights that no penalty and no bound holds back.
-/// Returned as a direction if it predicts every label right by more than rounding errors, so that it separates the
-/// labels; `None` if it does not, or if all these weights are 0.
+/// The part of `v` that may grow without limit: the biases, and the weights that neither a penalty nor a bound holds
+/// back. Returned as a direction if it predicts every label right by more than rounding errors: it then separates the
+/// labels. `None` if it does not, or if all these weights are 0.
 pub(crate) fn along(
     objective: &Objective<'_>,
     v: &[f64],

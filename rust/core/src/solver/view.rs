@@ -1,5 +1,5 @@
-//! `View`: means and covariances of the columns of X for given weights of the rows, computed such that no digits
-//! cancel; and `Alias`: a column that is a linear combination of columns before it.
+//! `View`: means and covariances of the columns of X, for given weights of the rows, computed such that no digits
+//! cancel. `Alias`: a column that is a linear combination of columns before it.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use super::objective::Objective;
 use crate::kernel::{Basis, Gram};
 use crate::linalg::dot;
 
-/// A coefficient of a linear combination is taken for rounding and left out if, multiplied by the spread of its column,
-/// it is below this times the spread of the combined column.
+/// A coefficient of a linear combination is taken for rounding error and left out if it is small: multiplied by the
+/// spread of its own column, it is below this times the spread of the combined column.
 const COEFFICIENT: f64 = 1e-9;
 
 /// A column that is a linear combination of columns before it; its weight in the fit is 0.
@@ -26,8 +26,8 @@ pub struct Alias {
     pub constant: f64,
 }
 
-/// Means, covariances and dependences of the columns of X, with rows weighted by curvatures d_i. The columns are first
-/// transformed linearly by a basis, so that no digits cancel; X̃ denotes the transformed columns.
+/// Means, covariances and dependences of the columns of X, where row i is weighted by its curvature d_i. The columns
+/// are first transformed linearly by a basis, so that no digits cancel. X̃ denotes the transformed columns.
 #[derive(Clone)]
 pub(crate) struct View {
     pub(super) basis: Arc<Basis>,
@@ -36,15 +36,16 @@ pub(crate) struct View {
     pub(super) columns: Columns,
     /// 1 / √(variance + l2 penalty) for each column; 0 for columns that are left out.
     pub(super) scale: Vec<f64>,
-    /// Columns that are linear combinations of columns before them, or whose bounds leave one weight.
+    /// Columns whose weight is not determined: they are linear combinations of columns before them, or their bounds
+    /// leave them a single weight.
     pub(super) dependent: Vec<usize>,
     /// The Cholesky factor of [`View::matrix`], once it is computed.
     pub(super) factor: Option<Cholesky>,
 }
 
 impl View {
-    /// The basis, the means of the transformed columns, and their reciprocal standard deviations, which are 0 for
-    /// columns that are linear combinations of others.
+    /// The basis, the means of the transformed columns, and the reciprocals of their standard deviations, which are 0
+    /// for columns that are linear combinations of others.
     pub(crate) fn into_parts(self) -> (Arc<Basis>, Vec<f64>, Vec<f64>) {
         (self.basis, self.columns.mean, self.scale)
     }
@@ -115,9 +116,9 @@ impl View {
         self.scale.iter().enumerate().map(least).collect()
     }
 
-    /// A basis in which fewer digits cancel. If means of columns are far from their origins, these columns get new
-    /// origins; else a linear combination of the columns before is subtracted from each column in `lost`. `None` if
-    /// nothing changes.
+    /// A basis in which fewer digits cancel. Columns whose means are far from their origins get new origins. If there
+    /// are no such columns, a linear combination of the columns before it is subtracted from each column in `lost`.
+    /// `None` if nothing changes.
     pub(super) fn improved(&self, factor: &Cholesky, lost: &[usize]) -> Option<Basis> {
         let mut better = Basis::clone(&self.basis);
         better.leave_alone(&self.dependent);
@@ -136,9 +137,9 @@ impl View {
         (better != *self.basis).then_some(better)
     }
 
-    /// Calls `put(i, j, element)` for all i ≥ j with the elements of a Gram matrix after its columns are centred at
-    /// this view's means, divided by the sum of the sample weights. The Gram matrix must be computed in this view's
-    /// basis.
+    /// Calls `put(i, j, element)` for all i ≥ j. The elements are those of the Gram matrix `gram` after its columns are
+    /// centred at the means of this view, divided by the sum of the sample weights. `gram` must be computed in this
+    /// view's basis.
     pub(super) fn for_each_covariance(&self, gram: &Gram, mut put: impl FnMut(usize, usize, f64)) {
         for i in 0..gram.order {
             for j in 0..=i {
@@ -162,8 +163,8 @@ impl View {
         centred / gram.weight
     }
 
-    /// The dependent columns as linear combinations of others. Their weights in `v` become 0, and those of the columns
-    /// in the combinations change such that scores stay the same.
+    /// The dependent columns as linear combinations of others. In `v`, the weights of the dependent columns become 0,
+    /// and the weights of the columns in the combinations change such that scores stay the same.
     pub(super) fn aliases(&self, objective: &Objective<'_>, v: &mut [f64]) -> Vec<Alias> {
         let aliased: Vec<Alias> = self.dependent.iter().map(|&j| self.alias(j)).collect();
         for alias in aliased.iter().rev() {
@@ -174,8 +175,8 @@ impl View {
 
     /// A dependent column as a linear combination of others.
     pub(super) fn alias(&self, column: usize) -> Alias {
-        // The basis has subtracted a combination with rounded coefficients. A regression of the remainder on the other
-        // columns corrects them.
+        // The basis has subtracted a combination from the column, with rounded coefficients. A regression of what is
+        // left on the other columns corrects these coefficients.
         let covariance = |k: usize| self.covariance(&self.gram, column, k) * self.scale[k];
         let mut more: Vec<f64> = (0..column).map(covariance).collect();
         let is_simple = |(j, _): (usize, &[f64])| self.dependent.binary_search(&j).is_ok();
@@ -190,7 +191,7 @@ impl View {
         }
         let mean = &self.columns.mean;
         let at_mean = dot(&weights, mean);
-        // The transformed column is constant: weights · x + shift equals its mean in all rows.
+        // The transformed column is constant: in all rows x, weights · x + shift is its mean.
         let shift = self.basis.to_natural(&mut weights);
         let own = weights[column];
         let terms = weights.iter().zip(self.basis.origin());
@@ -213,8 +214,8 @@ impl View {
 }
 
 impl Alias {
-    /// Sets the column's weight to 0 and changes the weights of the columns in its combination, and the bias, such that
-    /// scores stay the same.
+    /// Sets the weight of the alias's column to 0. Changes the weights of the columns in its combination, and the bias,
+    /// such that scores stay the same.
     fn move_weights(&self, objective: &Objective<'_>, v: &mut [f64]) {
         let n = objective.columns();
         let at = v.len() - objective.classes;
