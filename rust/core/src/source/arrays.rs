@@ -1,4 +1,4 @@
-//! Implements [`Source`], through which solvers read rows, for X, y and sample weights in memory.
+//! Implements [`Source`], the trait through which solvers read rows, for X, y and sample weights in memory.
 
 use super::columns::WeightedColumns;
 use super::kept::{KeptPlane, KeptScores, Rows};
@@ -14,14 +14,15 @@ use crate::linalg::add_multiple;
 use crate::reduce::Job;
 use crate::vector::RowSet;
 
-/// The rows of a dataset in memory, as a [`Source`]. If there is an [`Evaluator`], it computes [`Source::evaluate`] in
+/// The rows of a dataset in memory, as a [`Source`]. If there is an [`Evaluator`], [`Source::evaluate`] asks it instead
+/// of reading the rows.
 /// place of the source.
 #[derive(Clone, Copy)]
 pub(crate) struct Arrays<'a>(pub(crate) Dataset<'a>, pub(crate) Option<&'a dyn Evaluator>);
 
-/// Computes [`Source::evaluate`] in place of a source.
+/// Computes [`Source::evaluate`] in place of a source: together with the evaluations of other fits.
 pub(crate) trait Evaluator {
-    /// The sums over all rows at these parameters.
+    /// The sums over all rows at the parameters `at`.
     fn evaluate(&self, at: &Parameters<'_, f64>, precision: Precision) -> Result<Sums, Error>;
 }
 
@@ -119,8 +120,8 @@ impl Source for Arrays<'_> {
         match self.0.x {
             Features::Dense(x) => {
                 let n = x.columns() as f64;
-                // One score is summed in SIMD lanes, which are then added; the scores of K classes are summed over
-                // blocks of 64 columns, which are then added.
+                // A single score is summed in SIMD lanes, which are then added. K scores are summed over blocks of 64
+                // columns, whose sums are then added.
                 let additions = match scores {
                     1 => n / precision.lanes() as f64 + 8.0,
                     _ => n.min(64.0) + n / 64.0 + 10.0,

@@ -1,4 +1,4 @@
-//! Dense rows that are read in chunks, of which only one is in memory at a time.
+//! Dense rows that are read in chunks. Only one chunk is in memory at a time.
 
 use std::ops::Range;
 
@@ -9,10 +9,10 @@ use crate::kernel::{Dataset, rows_of};
 use crate::matrix::Matrix;
 use crate::reduce::Job;
 
-/// Reads some rows of a dense X at a time.
+/// Reads any consecutive rows of a dense X.
 pub trait ReadRows {
-    /// Calls `work` once with these rows, a matrix of shape (count, n) in any layout and type of elements. Rows are
-    /// asked for in ascending order, and again from row 0 on for every pass.
+    /// Calls `work` once with the rows `rows`, as a matrix of shape (count, n) in any layout and type of elements. In
+    /// each pass, rows are asked for in ascending order, from row 0 on.
     ///
     /// # Errors
     ///
@@ -28,12 +28,12 @@ pub trait ReadRows {
 pub struct Chunks<'a> {
     reader: &'a dyn ReadRows,
     labels: Dataset<'a>,
-    /// Rows of a chunk.
+    /// Number of rows of a chunk.
     size: usize,
 }
 
 impl<'a> Chunks<'a> {
-    /// `labels` has the labels of these rows, without their X: [`Dataset::of_labels`].
+    /// Rows that `reader` reads. `labels` has their labels, without X: see [`Dataset::of_labels`].
     pub fn new(reader: &'a dyn ReadRows, labels: Dataset<'a>) -> Self {
         Chunks::of_size(reader, labels, rows_at_once(labels.x.columns()))
     }

@@ -1,4 +1,5 @@
-//! Sparse columns, one by one, with the curvature of each row: for coordinate descent, whose steps change one weight.
+//! Sparse columns one by one, with a curvature of each row. They are for coordinate descent, where each step changes
+//! one weight.
 
 use super::ByColumns;
 use crate::elementwise::{self, Function};
@@ -7,8 +8,8 @@ use crate::kernel::{Dataset, Parameters, rows_of};
 use crate::reduce::Job;
 use crate::sparse::Sparse;
 
-/// A row's curvature is at least this fraction of the magnitude of its residual. Where a prediction is certain and
-/// wrong, σ' is nearly 0 although the error is curved not far away.
+/// A row's curvature is at least this fraction of the magnitude of its residual. Without this limit, σ' would be nearly
+/// 0 where a prediction is certain and wrong, although the error is curved not far away.
 const LEAST: f64 = 0.05;
 
 /// The columns of a sparse `X` (CSC), with curvatures d_i of the rows and changes t_i of their scores.
@@ -25,11 +26,11 @@ pub(super) struct WeightedColumns<'a> {
 }
 
 impl<'a> WeightedColumns<'a> {
-    /// The columns of `x`, which has all rows of the dataset, with curvatures of 0.
+    /// The columns of `x`, which has all rows of the dataset. All curvatures are 0 at first.
     ///
     /// # Errors
     ///
-    /// [`Error::Memory`] if they do not fit into memory; [`Error::Interrupted`] by the monitor.
+    /// [`Error::Memory`] if the columns do not fit into memory; [`Error::Interrupted`] by the monitor.
     pub(super) fn new(
         dataset: &'a Dataset<'a>,
         x: &Sparse<'_>,
@@ -56,7 +57,7 @@ impl<'a> WeightedColumns<'a> {
 }
 
 impl ByColumns for WeightedColumns<'_> {
-    /// d_i = s_i max(σ'(z_i), |ŷ_i − y_i| / 20)
+    /// Sets d_i = s_i max(σ'(z_i), |ŷ_i − y_i| / 20), divided by Σ s_i.
     fn set_curvatures(&mut self, at: &Parameters<'_, f64>, job: &mut Job<'_>) -> Result<(), Error> {
         let Dataset {
             y,
@@ -147,7 +148,7 @@ mod tests {
         let weights = [0.5, 0.0, 0.25];
         let at = Parameters::of_one_score(Activation::Sigmoid, &weights, &-0.75);
         columns.set_curvatures(&at, &mut job).unwrap();
-        // Scores 0 and −0.75; the third row has no weight.
+        // The scores are 0 and −0.75 in the first two rows; the third row has no weight.
         let slope = |z: f64| z.exp() / (1.0 + z.exp()).powi(2);
         let d = [slope(0.0) / 3.0, 2.0 * slope(-0.75) / 3.0, 0.0];
         columns.add(0, 1.5);

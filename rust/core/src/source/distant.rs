@@ -1,7 +1,7 @@
-//! Implements [`Source`], through which solvers read rows, for dense rows on disk or on other machines, which answer
-//! [requests](super::request). Labels, sample weights and offsets are kept in memory.
+//! Implements [`Source`], the trait through which solvers read rows, for dense rows on disk or on other machines. These
+//! rows answer [requests](super::request). Their labels, sample weights and offsets are kept in memory here.
 //!
-//! Scores are computed anew by each request that needs them. Only a plane search keeps the scores of every row.
+//! Each request that needs scores computes them anew. Only a plane search keeps the scores of every row.
 
 use std::cell::OnceCell;
 
@@ -21,14 +21,14 @@ use crate::kernel::{
 };
 use crate::reduce::{Forest, Job, Largest, Sum, Threads, Unmonitored};
 
-/// The most bytes that a copy of columns may take. Columns that would take more are not copied, but read anew by every
-/// request.
+/// The most bytes that a copy of columns may take. Columns that would take more are not copied; every request reads
+/// them anew.
 const COPIED_BYTES: usize = 256 << 20;
 
 /// Dense rows that are on disk or on other machines, where they answer requests.
 pub trait DistantRows {
-    /// Sends a request to all rows. The rows may be cut into parts of consecutive rows, each of which gives an answer,
-    /// by [`answer`](super::answer). Calls `take` with every answer, in the order of the rows.
+    /// Sends a request to all rows. The rows may be cut into parts of consecutive rows; each part makes its answer by
+    /// [`answer`](super::answer). Calls `take` with every answer, in the order of the rows.
     ///
     /// # Errors
     ///
@@ -41,11 +41,11 @@ pub trait DistantRows {
     ) -> Result<(), Error>;
 }
 
-/// A record of all requests of a fit and their answers, with which a fit that was ended can go on. Each request of a
-/// fit follows from the answers before it. So the fit is repeated from the recorded answers, without reading rows, and
-/// reads rows again where the record ends.
+/// A record of all requests of a fit and their answers. With it, a fit that was ended can go on. Each request of a fit
+/// follows from the answers before it, so the fit is repeated from the recorded answers without reading rows. Where the
+/// record ends, rows are read again.
 pub trait Log {
-    /// The recorded answer to this request, which is the next one; `None` once there are no more.
+    /// The recorded answer to `request`, which must be the next one in the record; `None` once the record ends.
     ///
     /// # Errors
     ///
@@ -63,18 +63,18 @@ pub trait Log {
 pub(crate) struct Distant<'a> {
     rows: &'a dyn DistantRows,
     log: Option<&'a dyn Log>,
-    /// Labels, sample weights and offsets of all rows. Its X has the right shape and is not read.
+    /// Labels, sample weights and offsets of all rows. The X of this dataset has the right shape, but is never read.
     labels: Dataset<'a>,
     /// The columns that are read; all if `None`.
     columns: Option<Vec<usize>>,
     /// The most bytes that a copy of columns may take.
     room: usize,
-    /// The rows that a basis is estimated from, once they have been read.
+    /// The rows from which a basis is estimated, once they have been read.
     drawn: OnceCell<Vec<f64>>,
 }
 
 impl<'a> Distant<'a> {
-    /// `labels` has the labels of these rows, without their X: [`Dataset::of_labels`].
+    /// Rows that answer requests. `labels` has their labels, without X: see [`Dataset::of_labels`].
     pub(crate) fn new(
         rows: &'a dyn DistantRows,
         log: Option<&'a dyn Log>,
@@ -90,13 +90,13 @@ impl<'a> Distant<'a> {
         }
     }
 
-    /// The same rows, with copies of columns of at most `room` bytes.
+    /// The same rows, where a copy of columns may take at most `room` bytes.
     #[cfg(test)]
     pub(crate) fn with_room(self, room: usize) -> Self {
         Distant { room, ..self }
     }
 
-    /// The request that asks all rows the question, as bytes.
+    /// The request that asks all rows this question, as bytes.
     fn request(&self, question: Question) -> Result<Vec<u8>, Error> {
         to_bytes(&Request {
             columns: self.columns.clone(),
@@ -104,7 +104,7 @@ impl<'a> Distant<'a> {
         })
     }
 
-    /// The recorded answer of all rows.
+    /// The recorded answer of all rows; `None` without a log or after its end.
     fn recall(&self, request: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         self.log.map_or(Ok(None), |log| log.recall(request))
     }
@@ -119,7 +119,7 @@ impl<'a> Distant<'a> {
             .map_or(Ok(()), |log| log.record(request, &answer()?))
     }
 
-    /// The sum over all rows.
+    /// Asks all rows the question, and returns the sum of their answers.
     fn ask<T: Sum + Serialize + DeserializeOwned>(
         &self,
         question: Question,
@@ -139,7 +139,8 @@ impl<'a> Distant<'a> {
         Ok(sum)
     }
 
-    /// The numbers that all rows answer, one row after the other; there must be `count` of them.
+    /// Asks all rows the question, and returns the numbers that they answer, one row after the other. There must be
+    /// `count` numbers.
     fn list<F: Float>(
         &self,
         question: Question,
@@ -175,7 +176,7 @@ impl<'a> Distant<'a> {
     }
 }
 
-/// Calls `work` with a job for questions that are answered without much computing.
+/// Calls `work` with a job of one thread and without monitor, for questions that take little computing.
 fn alone<T>(work: impl FnOnce(&mut Job<'_>) -> Result<T, Error>) -> Result<T, Error> {
     work(&mut Job::new(Threads::ONE, &mut Unmonitored)?)
 }
@@ -364,8 +365,8 @@ impl Source for Distant<'_> {
 }
 
 impl Distant<'_> {
-    /// The Gram matrix with the sum of all sample weights as its weight. The answers, which are added up, have only the
-    /// weights of their own rows.
+    /// The Gram matrix, with the sum of the sample weights of all rows as its weight. Each answer has only the weight
+    /// of its own rows.
     fn of_all_weight(&self, gram: Gram) -> Gram {
         Gram {
             weight: self.labels.weight(),
@@ -374,7 +375,7 @@ impl Distant<'_> {
     }
 }
 
-/// Some of the columns, which are not copied, but read anew by every request.
+/// A source of some of the columns. They are not copied; every request reads them anew.
 impl Part for Distant<'_> {
     fn rows(&self) -> usize {
         Source::rows(self)
@@ -407,7 +408,7 @@ impl Rows for Distant<'_> {
     }
 }
 
-/// The curvatures of the rows at fixed parameters, computed anew by every request.
+/// The curvatures of the rows at fixed parameters. Every request computes them anew.
 struct DistantCurvatures<'a> {
     source: &'a Distant<'a>,
     at: Place,
@@ -434,7 +435,7 @@ impl RowCurvatures for DistantCurvatures<'_> {
     }
 }
 
-/// The scores of the rows at fixed parameters, computed anew by every request, and statistics of all of them.
+/// The scores of the rows at fixed parameters, which every request computes anew; and statistics of all scores.
 struct DistantScores<'a> {
     source: &'a Distant<'a>,
     at: Place,

@@ -1,5 +1,5 @@
-//! Numbers that are kept for every row: the scores at fixed parameters, for rows in memory; and the scores of a plane
-//! search, for rows in memory or elsewhere.
+//! Numbers that are kept for every row: the scores at fixed parameters, of rows in memory; and the scores of a plane
+//! search, of rows in memory or elsewhere.
 
 use std::cell::{Ref, RefCell};
 
@@ -15,8 +15,8 @@ use crate::kernel::{
 use crate::linalg::add_multiple;
 use crate::reduce::{Job, Sum};
 
-/// The scores of all rows, right to nearly the last bit; and the second derivatives of the error by the scores,
-/// computed when first needed.
+/// The scores of all rows, right to nearly the last bit; and the second derivatives of the error by the scores, which
+/// are computed when they are first needed.
 pub(super) struct KeptScores<'a> {
     dataset: &'a Dataset<'a>,
     exact: ExactScores,
@@ -24,12 +24,12 @@ pub(super) struct KeptScores<'a> {
     curvatures: RefCell<Option<Curvatures>>,
 }
 
-/// Statistics of the scores of some rows, which can be added up over rows.
+/// Statistics of the scores of some rows. They can be added over parts of the rows.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(super) struct ScoreSums {
     /// Whether all scores are finite.
     pub are_finite: bool,
-    /// [`ExactScores::magnitude`]
+    /// An upper bound on the magnitudes that are added in a score: [`ExactScores::magnitude`].
     pub magnitude: f64,
     pub errors: Errors,
     /// Pearson's χ² of one score.
@@ -103,7 +103,7 @@ impl<'a> KeptScores<'a> {
         rows.map(change).fold(0.0, f64::max)
     }
 
-    /// [`RowScores::predict_all_labels`] with this bound on the error of a score.
+    /// [`RowScores::predict_all_labels`], where `error` bounds the error of a score.
     pub(super) fn predict_labels(&self, error: f64) -> bool {
         let Dataset {
             y,
@@ -138,7 +138,8 @@ impl<'a> KeptScores<'a> {
         kernel::residuals(self.dataset, &self.exact.z, job)
     }
 
-    /// The sums from which [`Moments`] are made; `is_fractional` if a label of any row lies strictly between 0 and 1.
+    /// The sums from which [`Moments`] are made. `is_fractional` says whether a label of any row, here or elsewhere,
+    /// lies strictly between 0 and 1.
     pub(super) fn moment_sums(
         &self,
         residuals: &Residuals,
@@ -233,9 +234,9 @@ impl RowScores for KeptScores<'_> {
     }
 }
 
-/// Reads X to compute the scores of a plane search.
+/// Rows whose scores a plane search asks for.
 pub(super) trait Rows {
-    /// The rows with their labels, sample weights and offsets; their X is not read.
+    /// The rows with their labels, sample weights and offsets. X is not read from here.
     fn labels(&self) -> &Dataset<'_>;
     /// Writes the scores of all rows, without offsets, to `out`, shape (m, K).
     fn scores(
@@ -246,11 +247,11 @@ pub(super) trait Rows {
     ) -> Result<(), Error>;
 }
 
-/// Scores for a search in the plane of two directions: `v` has the scores at the current parameters, shape (m, K).
+/// Scores for a search in the plane of two directions. `v` has the scores at the current parameters, shape (m, K).
 pub(super) struct KeptPlane<'a, R> {
     rows: &'a R,
     v: Vec<f64>,
-    /// Changes of the scores along the new direction d and along the last step s, shape (m, K) each.
+    /// The changes of the scores along two directions, the new direction d and the last step s; shape (m, K) each.
     along: [Vec<f64>; 2],
 }
 
@@ -308,8 +309,8 @@ fn offset_of_counted(dataset: &Dataset<'_>, i: usize) -> f64 {
     offset.map_or(0.0, |offset| offset.get::<f64>(row))
 }
 
-/// Writes the scores `z = X w + b` of every row, without offsets, to `out`. Writes 0 for rows of weight 0, whose scores
-/// must not count even if they overflow.
+/// Writes the scores `z = X w + b` of every row, without offsets, to `out`. Rows of weight 0 get a score of 0: their
+/// scores must not count even if they overflow.
 fn scores(
     rows: &impl Rows,
     at: &Parameters<'_, f64>,

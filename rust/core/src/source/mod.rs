@@ -1,8 +1,8 @@
-//! The trait through which solvers read rows: sums over all rows, and copies of some. Solvers know no arrays, threads
-//! or layouts; vectors with a number per row stay in the source.
+//! The trait through which solvers read rows: it gives sums over all rows, and copies of some rows. Solvers do not know
+//! whether there are arrays, threads or layouts. Vectors with a number per row stay in the source.
 //!
-//! Two types implement it: [`Arrays`], with X, y and sample weights in memory; and [`Distant`], for rows on disk or on
-//! other machines, of which only y, sample weights and offsets are in memory. [`Together`] lets several fits read the
+//! Two types implement the trait: [`Arrays`] for X, y and sample weights in memory; and [`Distant`] for rows on disk or
+//! on other machines, where only y, sample weights and offsets are in memory. [`Together`] lets several fits read the
 //! same arrays in common passes.
 
 mod arrays;
@@ -27,9 +27,9 @@ use crate::kernel::{
 };
 use crate::reduce::Job;
 
-/// Rows with labels, sample weights and offsets. Methods that take a [`Job`] read all rows of X once unless they say
-/// otherwise. They fail with [`Error::Interrupted`] if the job's monitor ends the call, and with [`Error::Memory`] if
-/// the numbers that they keep per row do not fit into memory.
+/// Rows with labels, sample weights and offsets. Methods that take a [`Job`] read all rows of X once, unless they say
+/// otherwise. Their errors are [`Error::Interrupted`] if the job's monitor ends the call, and [`Error::Memory`] if the
+/// numbers that they keep per row do not fit into memory.
 pub(crate) trait Source {
     /// m, the number of rows.
     fn rows(&self) -> usize;
@@ -40,14 +40,15 @@ pub(crate) trait Source {
     /// Whether rows have offsets, which are added to their scores.
     fn has_offsets(&self) -> bool;
 
-    /// Kind and totals of the labels and sample weights, which must be finite in `precision`. X is not read.
+    /// Kind and totals of the labels and sample weights. Labels and sample weights must be finite in `precision`. X is
+    /// not read.
     fn labels(&self, precision: Precision, job: &mut Job<'_>) -> Result<Labels, Error>;
-    /// A basis with origins and units of the columns estimated from a few rows.
+    /// A basis whose origins and units of the columns are estimated from a few rows.
     fn basis(&self, fit_bias: bool, is_penalised: bool) -> Result<Basis, Error>;
     /// The least and the largest value of every column, for each label.
     fn ranges(&self, scores: usize, job: &mut Job<'_>) -> Result<Ranges, Error>;
 
-    /// Σ s_i E_i and its gradient, computed in `precision`, in which every parameter must be representable.
+    /// Σ s_i E_i and its gradient, computed in `precision`. Every parameter must be representable in `precision`.
     fn evaluate(
         &self,
         at: &Parameters<'_, f64>,
@@ -56,13 +57,13 @@ pub(crate) trait Source {
     ) -> Result<Sums, Error>;
     /// Bounds on the rounding errors of [`Source::evaluate`].
     fn rounding(&self, scores: usize, precision: Precision) -> Rounding;
-    /// The second derivatives of every s_i E_i by the row's scores.
+    /// The second derivatives of s_i E_i by the scores of row i, for every row.
     fn curvatures<'s>(
         &'s self,
         at: &Parameters<'_, f64>,
         job: &mut Job<'_>,
     ) -> Result<Box<dyn RowCurvatures + 's>, Error>;
-    /// `[X 1]ᵀ [X 1]` over the rows of positive weight, in the coordinates of a basis.
+    /// `[X 1]ᵀ [X 1]` over the rows of positive weight, in the coordinates of `basis`.
     fn gram_of_counts(&self, basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error>;
     /// The scores of every row, right to nearly the last bit.
     fn scores<'s>(
@@ -70,16 +71,16 @@ pub(crate) trait Source {
         at: &Parameters<'_, f64>,
         job: &mut Job<'_>,
     ) -> Result<Box<dyn RowScores + 's>, Error>;
-    /// Zero scores for a plane search; [`PlaneScores::refresh`] and [`PlaneScores::set_direction`] fill them. X is not
-    /// read.
+    /// Scores for a plane search, all of them zero. [`PlaneScores::refresh`] and [`PlaneScores::set_direction`] set
+    /// them. X is not read.
     fn plane<'s>(&'s self, scores: usize) -> Result<Box<dyn PlaneScores + 's>, Error>;
 
-    /// The largest norm of a row (x, 1) under a metric.
+    /// The largest norm ‖L⁻¹ (x, 1)‖ of a row x under a [`Metric`], which has the factor L.
     fn reach(&self, metric: &Metric, job: &mut Job<'_>) -> Result<f64, Error>;
     /// −Σ a / ‖a‖ over the vectors a of all pairs of a row and a class other than its label (see `solver::separation`).
     fn sum_of_pairs(&self, space: &Standardised, job: &mut Job<'_>) -> Result<Vec<f64>, Error>;
-    /// Compares the margin `a · direction / ‖a‖` of each pair with `tie`: whether it is larger for some pair, and all
-    /// pairs for which it is not.
+    /// Compares the margin `a · direction / ‖a‖` of each pair with `tie`. Returns whether some margin is larger than
+    /// `tie`, and all pairs whose margin is not larger.
     fn sides(
         &self,
         space: &Standardised,
@@ -88,16 +89,16 @@ pub(crate) trait Source {
         job: &mut Job<'_>,
     ) -> Result<Sides, Error>;
 
-    /// The rows of these indices, copied one after the other: shape (count, n).
+    /// Copies of the rows with these indices, one after the other: shape (count, n).
     fn gather(&self, rows: &[usize]) -> Result<Vec<f64>, Error>;
-    /// A sample of rows, by their indices, that can be lent as a source. Copied elements are stored in `precision`.
+    /// A sample of rows, given by their indices, that can be lent as a source. Its elements are copied in `precision`.
     fn sample<'s>(
         &'s self,
         rows: Vec<usize>,
         precision: Precision,
         job: &mut Job<'_>,
     ) -> Result<Box<dyn Part + 's>, Error>;
-    /// The columns of these ascending numbers, which can be lent as a source. Copies of dense columns are stored in
+    /// The columns with these indices, which ascend, that can be lent as a source. Dense columns are copied in
     /// `precision`.
     fn select<'s>(
         &'s self,
@@ -106,25 +107,26 @@ pub(crate) trait Source {
         job: &mut Job<'_>,
     ) -> Result<Box<dyn Part + 's>, Error>;
 
-    /// The columns one by one; `None` if rows are stored such that this would be slow. Only for models with one score.
+    /// The columns, to be read one by one; `None` if rows are stored such that this would be slow. Only for models with
+    /// one score.
     ///
     /// # Errors
     ///
-    /// [`Error::Memory`] if the numbers of the rows do not fit into memory.
+    /// [`Error::Memory`] if the numbers that are kept per row do not fit into memory.
     fn by_columns<'s>(
         &'s self,
         job: &mut Job<'_>,
     ) -> Result<Option<Box<dyn ByColumns + 's>>, Error>;
 
-    /// The error to report after a sum was infinite or NaN: names the element of the data that is to blame.
+    /// The error to report after a sum was infinite or NaN. It names the element of the data that is the cause.
     fn not_finite(&self) -> Error;
 }
 
 /// Some of the rows, or some of the columns, of a source.
 pub(crate) trait Part {
     fn rows(&self) -> usize;
-    /// Calls `work` once with a source. For a sample, the source has every `stride`-th row of it. For columns, it has
-    /// all rows, and the stride must be 1.
+    /// Calls `work` once with a source. If this part is a sample of rows, the source has every `stride`-th row of the
+    /// sample. If it is some of the columns, the source has all rows, and `stride` must be 1.
     fn with_source(
         &self,
         stride: usize,
@@ -133,7 +135,7 @@ pub(crate) trait Part {
 }
 
 impl dyn Part + '_ {
-    /// The result of `work` on every `stride`-th row as a source.
+    /// The result of `work`, which is called with every `stride`-th row of this part as a source.
     pub(crate) fn lend<T>(
         &self,
         stride: usize,
@@ -151,22 +153,22 @@ impl dyn Part + '_ {
 /// Bounds on the rounding errors of [`Source::evaluate`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rounding {
-    /// Bound on the error of a score x · w + b, relative to ‖x‖ ‖w‖ + |b|.
+    /// Bound on the rounding error of a score x · w + b, relative to ‖x‖ ‖w‖ + |b|.
     pub score: f64,
-    /// Bound on the error of the sum of a score and an offset, relative to that sum; 0 without offsets.
+    /// Bound on the rounding error of score + offset, relative to this sum; 0 without offsets.
     pub offset: f64,
     /// The most `f64` additions that a term goes through in a sum over rows.
     pub additions: f64,
 }
 
-/// The second derivatives ∂²E_i/∂z_ik² of every row's error by its scores, at fixed parameters.
+/// The second derivatives ∂²E_i/∂z_ik² of the error of every row by its scores, at fixed parameters.
 pub(crate) trait RowCurvatures {
-    /// The Gram matrix `[X 1]ᵀ D [X 1]` of score k, with D = diag(s_i ∂²E_i/∂z_ik²), in the coordinates of a basis.
+    /// The Gram matrix `[X 1]ᵀ D [X 1]` of score k, with D = diag(s_i ∂²E_i/∂z_ik²), in the coordinates of `basis`.
     fn gram(&self, score: usize, basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error>;
-    /// The diagonal and the last row of [`RowCurvatures::gram`]. The basis's combinations are ignored.
+    /// The diagonal and the last row of [`RowCurvatures::gram`]. Combinations of columns in `basis` are ignored.
     fn diagonal(&self, score: usize, basis: &Basis, job: &mut Job<'_>) -> Result<Curvature, Error>;
-    /// The sum over the scores of [`RowCurvatures::diagonal`], and the Hessian of Σ s_i E_i by the biases, shape (K,
-    /// K), of which only the lower triangle is filled.
+    /// The sum of [`RowCurvatures::diagonal`] over the scores; and the Hessian of Σ s_i E_i by the biases, shape (K,
+    /// K), with only the lower triangle filled.
     fn trace(&self, basis: &Basis, job: &mut Job<'_>) -> Result<(Curvature, Vec<f64>), Error>;
 }
 
@@ -179,10 +181,10 @@ pub(crate) trait RowScores {
     /// An upper bound on the magnitude of every score.
     fn largest(&self) -> f64;
     /// Whether every row of positive weight is predicted right, by more than the rounding error of its scores. Always
-    /// false with offsets, because they could be the reason.
+    /// false with offsets, because the predictions could be right because of the offsets alone.
     fn predict_all_labels(&self, job: &mut Job<'_>) -> Result<bool, Error>;
-    /// The scores at other parameters, and the largest change of a score. With K classes, it is the largest change of
-    /// the difference between two scores of a row.
+    /// The scores at other parameters, and the largest change of a score. With K classes, the change is that of the
+    /// difference between two scores of a row.
     fn moved_to<'s>(
         &'s self,
         at: &Parameters<'_, f64>,
@@ -190,16 +192,16 @@ pub(crate) trait RowScores {
     ) -> Result<(Box<dyn RowScores + 's>, f64), Error>;
     /// Σ s_i E_i and Σ s_i.
     fn error_and_weight(&self, job: &mut Job<'_>) -> Result<(f64, f64), Error>;
-    /// Sums of residual × row in the coordinates of a basis, and the largest squared norm of (x, 1) ∘ `scale` over the
-    /// rows; `scale` has shape (n + 1).
+    /// Sums of residual × row in the coordinates of `basis`; and the largest squared norm of (x, 1) ∘ `scale` over the
+    /// rows x, where `scale` has shape (n + 1) and ∘ multiplies componentwise.
     fn moments(&self, basis: &Basis, scale: &[f64], job: &mut Job<'_>) -> Result<Moments, Error>;
     /// The Gram matrix `[X 1]ᵀ D [X 1]` of a pair (k, l) of scores, with D = diag(s_i ∂²E_i/∂z_ik∂z_il), in the
-    /// coordinates of a basis.
+    /// coordinates of `basis`.
     fn gram(&self, pair: [usize; 2], basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error>;
-    /// Σ s_i r_i² / (ŷ_i (1 − ŷ_i)), r = ŷ − y, of one score: Pearson's χ².
+    /// Pearson's χ² of a model with one score: Σ s_i r_i² / (ŷ_i (1 − ŷ_i)) with r_i = ŷ_i − y_i.
     fn chi_square(&self, job: &mut Job<'_>) -> Result<f64, Error>;
-    /// Sums for the likelihood of one score under Jeffreys' prior, and [Σ s_i E_i, Σ s_i]. The sums of third order are
-    /// computed only if `with_cubes`.
+    /// Sums for the likelihood of a model with one score under Jeffreys' prior; and [Σ s_i E_i, Σ s_i]. The sums of
+    /// third order are computed only if `with_cubes`.
     fn jeffreys_sums(
         &self,
         whitening: &Whitening,
@@ -210,23 +212,23 @@ pub(crate) trait RowScores {
     fn gram_of_trace(&self, basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error>;
 }
 
-/// For the plane search: the scores of every row at parameters v, and their changes along a direction d and along the
-/// last move s of v.
+/// The scores of every row in a plane search: at parameters v, with their changes along a direction d and along s, the
+/// last move of v.
 pub(crate) trait PlaneScores {
-    /// Computes the scores at `v`.
+    /// Computes the scores at parameters `v`.
     fn refresh(&mut self, v: &Parameters<'_, f64>, job: &mut Job<'_>) -> Result<(), Error>;
     /// Computes the changes of the scores along `d`.
     fn set_direction(&mut self, d: &Parameters<'_, f64>, job: &mut Job<'_>) -> Result<(), Error>;
-    /// Σ s_i E_i and its derivatives at v + α d + β s; X is not read.
+    /// Σ s_i E_i and its derivatives by α and β at v + α d + β s, where `at` is [α, β]. X is not read.
     fn loss(&self, at: [f64; 2], job: &mut Job<'_>) -> Result<Plane, Error>;
-    /// Replaces s by α d + β s, and v by v + s. X is not read.
+    /// Moves v: replaces s by α d + β s, then v by v + s, where `by` is [α, β]. X is not read.
     fn advance(&mut self, by: [f64; 2]);
 }
 
-/// The columns of X one by one, with a curvature d_i of each row and a change t_i of its score: for coordinate descent.
+/// The columns of X one by one, for coordinate descent. Each row has a curvature d_i and a change t_i of its score.
 /// Sums are divided by the sum of the sample weights.
 pub(crate) trait ByColumns {
-    /// Computes the curvatures at some parameters: d_i = s_i σ'(z_i), or more where a prediction is certain and wrong.
+    /// Computes the curvatures at parameters `at`: d_i = s_i σ'(z_i), or more where a prediction is certain and wrong.
     fn set_curvatures(&mut self, at: &Parameters<'_, f64>, job: &mut Job<'_>) -> Result<(), Error>;
     /// Σ d_i
     fn total(&self) -> f64;
@@ -236,6 +238,6 @@ pub(crate) trait ByColumns {
     fn clear(&mut self);
     /// Adds `step` times column j to the t_i.
     fn add(&mut self, j: usize, step: f64);
-    /// Σ d_i x_ij t_i
+    /// Σ d_i x_ij t_i for column j.
     fn product(&self, j: usize) -> f64;
 }

@@ -1,10 +1,10 @@
-//! Questions to rows that are on disk or on other machines, in a form that can be sent, and the answers that some of
-//! the rows give.
+//! Questions to rows on disk or on other machines, in a form that can be sent; and the answers that some of these rows
+//! give.
 //!
-//! Nearly all answers are sums over rows. Some consecutive rows, from a multiple of [`UNIT`] on, answer with the largest
-//! nodes of the tree that contain only their rows (a [`Forest`]); neighbours' answers are appended to each other. So the
-//! sum has the bits that all rows in memory give, however the rows are cut. Other answers are numbers of rows, one row
-//! after the other ([`list`]).
+//! Nearly all answers are sums over rows. Some consecutive rows, which begin at a multiple of [`UNIT`], answer with the
+//! largest nodes of the tree that contain only these rows (a [`Forest`]). The answers of neighbouring rows are appended
+//! to each other. So the sum has the same bits as over rows in memory, however the rows are cut. The other answers are
+//! lists of numbers, one row after the other ([`list`]).
 
 use std::ops::Range;
 
@@ -21,12 +21,12 @@ use crate::matrix::Matrix;
 use crate::reduce::{Forest, Job, Largest, Sum};
 
 /// Rows of the smallest parts that are summed on their own: as many as the largest leaf of dense rows has. Parts of the
-/// rows that answer for themselves begin at multiples of it.
+/// rows that answer for themselves begin at multiples of this.
 pub const UNIT: usize = 2048;
-/// About how many bytes of rows are computed with at once. More if [`UNIT`] rows take more.
+/// Rows are computed with in groups of about this many bytes; in larger ones if [`UNIT`] rows take more.
 const BYTES: usize = 8 << 20;
 
-/// About how many rows of `columns` columns are computed with at once: a power of two, and a multiple of [`UNIT`].
+/// About how many rows of `columns` columns are computed with in one group: a power of two, and a multiple of [`UNIT`].
 pub(super) fn rows_at_once(columns: usize) -> usize {
     let of_row = columns.saturating_mul(size_of::<f64>()).max(1);
     (BYTES / of_row).clamp(UNIT, 1 << 40).next_power_of_two()
@@ -52,8 +52,9 @@ impl Place {
     }
 }
 
-/// A question about all rows. Each variant is named like the method that asks it, of [`Source`] or of a trait whose
-/// implementations a source returns. The answer is what that method returns, unless the variant says otherwise.
+/// A question about all rows. Each variant is named after the method that asks it: a method of [`Source`], or of a
+/// trait whose implementations a source returns. The answer is what this method returns, unless the variant says
+/// otherwise.
 #[derive(Deserialize, Serialize)]
 pub(super) enum Question {
     Ranges(usize),
@@ -62,34 +63,35 @@ pub(super) enum Question {
     Diagonal(Place, usize, Basis),
     Trace(Place, Basis),
     GramOfCounts(Basis),
-    /// [`Largest`]
+    /// The answer is a [`Largest`].
     Reach(Metric),
     SumOfPairs(Standardised),
     Sides(Standardised, Vec<f64>, f64),
-    /// A list of the elements of the rows with these ascending numbers, in this precision.
+    /// The answer is a list: the elements, in this precision, of the rows with these numbers, which ascend.
     Rows(Vec<usize>, Precision),
-    /// A list of all elements of the columns that are asked about.
+    /// The answer is a list: all elements of the columns that the request names.
     Columns,
-    /// A list of the fast scores, without offsets.
+    /// The answer is a list: the scores, without offsets, computed in the fast way of a plane search.
     FastScores(Place),
-    /// [`ScoreSums`](super::kept::ScoreSums)
+    /// The answer is a [`ScoreSums`](super::kept::ScoreSums).
     Scores(Place),
-    /// [`ScoreSums`](super::kept::ScoreSums) at the second place, and the largest difference of scores between the two
-    /// places: [`Largest`].
+    /// The answer is a [`ScoreSums`](super::kept::ScoreSums) at the second place; and, as a [`Largest`], the largest
+    /// difference of a score between the two places.
     MovedTo(Place, Place),
-    /// Whether all labels are predicted with this bound on the error of scores: [`AllTrue`].
+    /// Whether all labels are predicted right, where the number bounds the error of scores. The answer is an
+    /// [`AllTrue`].
     PredictAllLabels(Place, f64),
-    /// The sums from which moments are computed. The last field says whether a label of any row lies strictly between 0
-    /// and 1.
+    /// The answer is the sums from which moments are computed. The last field says whether a label of any of all rows
+    /// lies strictly between 0 and 1.
     Moments(Place, Basis, Vec<f64>, bool),
     GramOfPair(Place, [usize; 2], Basis),
     GramOfTrace(Place, Basis),
     JeffreysSums(Place, Whitening, bool),
-    /// [`Extremes`]
+    /// The answer is an [`Extremes`].
     NotFinite,
 }
 
-/// A question, and the columns that it is about: all, or those of ascending numbers.
+/// A question, and the columns that it is about: all (`None`), or the columns with these numbers, which ascend.
 #[derive(Deserialize, Serialize)]
 pub(super) struct Request {
     pub columns: Option<Vec<usize>>,
@@ -110,7 +112,7 @@ impl Sum for AllTrue {
     }
 }
 
-/// The largest element of X, and the first that is not finite: its value, row and column.
+/// The largest element of X; and the first element that is not finite: its value, row and column.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Extremes {
     pub largest: f64,
@@ -130,7 +132,7 @@ impl Sum for Extremes {
 
 /// # Errors
 ///
-/// [`Error::Memory`] if they cannot be allocated.
+/// [`Error::Memory`] if the bytes cannot be allocated.
 pub(super) fn to_bytes(value: &impl Serialize) -> Result<Vec<u8>, Error> {
     postcard::to_stdvec(value).map_err(|_| Error::Memory {
         argument: "X",
@@ -141,12 +143,12 @@ pub(super) fn to_bytes(value: &impl Serialize) -> Result<Vec<u8>, Error> {
 
 /// # Errors
 ///
-/// [`Error::Bytes`] if the bytes are not those of such a value.
+/// [`Error::Bytes`] if the bytes are not the bytes of such a value.
 pub(super) fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     postcard::from_bytes(bytes).map_err(|_| Error::Bytes)
 }
 
-/// Appends numbers as bytes: eight of each `f64`, four of each `f32`.
+/// Appends numbers as bytes: eight bytes for each `f64`, four for each `f32`.
 pub(super) fn write_list<F: Float>(numbers: &[F], bytes: &mut Vec<u8>) {
     match F::as_either(numbers) {
         Ok(doubles) => bytes.extend(doubles.iter().flat_map(|x| x.to_le_bytes())),
@@ -154,7 +156,7 @@ pub(super) fn write_list<F: Float>(numbers: &[F], bytes: &mut Vec<u8>) {
     }
 }
 
-/// The numbers whose bytes [`write_list`] has appended.
+/// Reads the numbers that [`write_list`] has written.
 pub(super) fn list<F: Float>(bytes: &[u8]) -> impl Iterator<Item = F> {
     let number = |bytes: &[u8]| match F::PRECISION {
         Precision::Double => bytes.try_into().map_or(0.0, f64::from_le_bytes),
@@ -165,9 +167,10 @@ pub(super) fn list<F: Float>(bytes: &[u8]) -> impl Iterator<Item = F> {
         .map(move |bytes| F::from_f64(number(bytes)))
 }
 
-/// The answer of some consecutive rows to a request: bytes for [`DistantRows`](super::DistantRows). `x` has the
-/// features of these rows, and `labels` their labels: [`Dataset::of_labels`]. The first of the rows has the number
-/// `first` among all rows, a multiple of [`UNIT`], and there are whole units unless these are the last rows.
+/// The answer of some consecutive rows to a request, as bytes for [`DistantRows`](super::DistantRows). `x` has the
+/// features of these rows, and `labels` their labels (see [`Dataset::of_labels`]). `first` is the number of the first
+/// of these rows among all rows, a multiple of [`UNIT`]. The number of these rows is also a multiple of [`UNIT`],
+/// unless they are the last rows.
 ///
 /// # Errors
 ///
@@ -277,8 +280,8 @@ pub fn answer(
     }
 }
 
-/// Copies of those of `rows` whose numbers are among the ascending `numbers`. The first of `rows` has the number
-/// `first`.
+/// Copies of some rows: of those rows in `rows` whose numbers are in `numbers`, which ascend. `first` is the number of
+/// the first row in `rows`.
 fn copies<F: Float>(numbers: &[usize], first: usize, rows: &Arrays<'_>) -> Vec<F> {
     let place = |row| numbers.partition_point(|&number| number < row);
     let numbers = &numbers[place(first)..place(first + rows.rows())];
@@ -292,9 +295,9 @@ fn copies<F: Float>(numbers: &[usize], first: usize, rows: &Arrays<'_>) -> Vec<F
     out
 }
 
-/// Consecutive rows, and the columns that are asked about.
+/// Consecutive rows, and the columns that a request names.
 struct Part<'a> {
-    /// The number of their first row among all rows.
+    /// The number of the first of these rows among all rows.
     first: usize,
     x: Matrix<'a>,
     labels: &'a Dataset<'a>,
@@ -302,8 +305,8 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// The answer of these rows as a [`Forest`], in bytes. `each` computes the sum of one node, from the number of its
-    /// first row and the node's rows.
+    /// The answer of these rows as a [`Forest`], in bytes. `each` computes the sum of one node. It is given the number
+    /// of the node's first row, and the node's rows.
     fn answer<T: Sum + Serialize>(
         &self,
         job: &mut Job<'_>,
@@ -318,7 +321,7 @@ impl Part<'_> {
     }
 
     /// The answer of these rows as a list of numbers, in bytes that [`list`] reads. `each` computes the numbers of some
-    /// of the rows.
+    /// of these rows.
     fn list<F: Float>(
         &self,
         job: &mut Job<'_>,
@@ -332,9 +335,9 @@ impl Part<'_> {
         Ok(bytes)
     }
 
-    /// The largest nodes of the tree that contain only these rows, of at most [`rows_at_once`] rows each. For each
-    /// node: the number of its first row, the number of rows of a whole node, and the range of the node's rows among
-    /// these rows. The last node of all rows may have fewer rows than a whole node.
+    /// The largest nodes of the tree that contain only these rows and have at most [`rows_at_once`] rows. Returns for
+    /// each node: the number of its first row among all rows, the number of rows of a whole node, and the range of the
+    /// node's rows within this part. The last node of all rows may have fewer rows than a whole node.
     fn nodes(&self) -> impl Iterator<Item = (usize, usize, Range<usize>)> {
         let most = rows_at_once(self.x.columns());
         let (begin, end) = (self.first, self.first + self.x.rows());
@@ -349,7 +352,7 @@ impl Part<'_> {
         })
     }
 
-    /// Calls `work` with some of the rows, as arrays of the columns that are asked about.
+    /// Calls `work` with some of the rows, as arrays that have the columns which the request names.
     fn with_rows<T>(
         &self,
         rows: Range<usize>,

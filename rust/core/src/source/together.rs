@@ -1,9 +1,9 @@
 //! Several fits over the rows of one X, whose evaluations read it together.
 //!
-//! Each fit runs on a thread of its own. When it asks for the loss and its gradient, it waits, until every other fit has
-//! asked too or has ended; then one pass over X answers all. The pass goes through chunks of rows that fit the cache,
-//! and evaluates each chunk for one fit after the other. As the sum over a chunk is a node of the tree over all rows,
-//! the sums of a fit have the bits that they have in a fit alone.
+//! Each fit runs on a thread of its own. A fit that asks for the loss and its gradient waits until every other fit has
+//! asked too or has ended. Then one pass over X answers all of them. The pass goes through chunks of rows that fit the
+//! cache, and evaluates each chunk for one fit after the other. The sum over a chunk is a node of the tree over all
+//! rows. So the sums of a fit have the same bits as in a fit alone.
 
 use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +20,7 @@ use crate::reduce::{Job, Leaves, Monitor, Sum, Threads, Unmonitored, map_reduce}
 use crate::simd::Level;
 use crate::vector::RowSet;
 
-/// Bytes of X in a chunk, which stay in a core's cache while all fits are evaluated.
+/// Bytes of X in a chunk. So few stay in a core's cache while the chunk is evaluated for all fits.
 const CHUNK_BYTES: usize = 256 << 10;
 /// How often the monitor is asked while the fits compute.
 const POLL: Duration = Duration::from_millis(50);
@@ -33,13 +33,13 @@ pub(crate) struct Together<'a> {
     is_stopped: AtomicBool,
 }
 
-/// What fits and the thread that makes the passes exchange.
+/// The exchange between the fits and the thread that makes the passes.
 struct Desk {
     /// The number of fits that have not ended.
     live: usize,
-    /// How many more threads of fits may compute now.
+    /// How many more threads of fits may start to compute now.
     free: usize,
-    /// The evaluation that each fit waits for.
+    /// For each fit, the evaluation that it waits for.
     asked: Vec<Option<Evaluation>>,
     answers: Vec<Option<Result<Sums, Error>>>,
 }
@@ -48,7 +48,7 @@ struct Desk {
 type Evaluation = (Place, Precision);
 
 impl<'a> Together<'a> {
-    /// The datasets share X and all of its rows.
+    /// The datasets must share X and have all of its rows.
     pub(crate) fn new(datasets: &'a [Dataset<'a>], threads: Threads) -> Self {
         Together {
             datasets,
@@ -76,9 +76,9 @@ impl<'a> Together<'a> {
         waiting.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs `fit` for the datasets, each on a thread of its own: with the dataset's place in the list, its rows as a
-    /// source, the number of threads that the fit may use, and a monitor for the fit. Returns the results in the order
-    /// of the datasets: those of the first few, at least one, if the system refuses more threads.
+    /// Runs `fit` for every dataset, each on a thread of its own. `fit` is given the index of the dataset, its rows as
+    /// a source, the number of threads that it may use, and a monitor. Returns the results in the order of the
+    /// datasets. If the system refuses more threads, these are the results of the first few datasets, at least one.
     ///
     /// # Errors
     ///
@@ -126,7 +126,7 @@ impl<'a> Together<'a> {
         }
     }
 
-    /// Answers evaluations until all fits have ended.
+    /// Answers the evaluations that fits ask for, until all fits have ended.
     fn serve(&self, job: &mut Job<'_>) {
         let mut desk = self.lock();
         loop {
@@ -153,7 +153,7 @@ impl<'a> Together<'a> {
         }
     }
 
-    /// The sums that the fits asked for, each with the place of its fit, from one pass over X.
+    /// The sums that the fits asked for, from one pass over X, each with the index of its fit.
     fn evaluate(
         &self,
         asked: &[Option<Evaluation>],
@@ -185,7 +185,7 @@ impl<'a> Together<'a> {
         }
     }
 
-    /// Chunks of rows that fit the cache, as the leaves of a pass. They are at least as large as the leaves of every fit.
+    /// The leaves of a pass: chunks of rows that fit the cache, unless the leaves of some fit are larger.
     fn leaves(&self, questions: &[(usize, &Evaluation)]) -> Leaves {
         let Some(first) = self.datasets.first() else {
             return Leaves::of(0, 1, 1, 1);
@@ -202,7 +202,7 @@ impl<'a> Together<'a> {
         Leaves::of(rows, size, of_row * questions.len(), width)
     }
 
-    /// The sums of one fit over consecutive rows.
+    /// The sums of the fit of index `place` over consecutive rows.
     fn of_rows(
         &self,
         place: usize,
@@ -223,7 +223,7 @@ impl<'a> Together<'a> {
     }
 }
 
-/// The sums of several fits over the same rows.
+/// The sums of several fits, over the same rows.
 #[derive(Default)]
 struct Answers(Vec<Result<Sums, Error>>);
 
@@ -243,7 +243,7 @@ impl Sum for Answers {
     }
 }
 
-/// The place of one fit among those that evaluate together.
+/// One fit of a [`Together`]. It asks for its evaluations there.
 struct Seat<'a> {
     together: &'a Together<'a>,
     place: usize,
@@ -275,7 +275,7 @@ impl Evaluator for Seat<'_> {
     }
 }
 
-/// Counts a fit as ended when it is dropped, also by a panic.
+/// Counts a fit as ended when this is dropped, after a panic too.
 struct Ending<'a>(&'a Together<'a>);
 
 impl Drop for Ending<'_> {
@@ -287,7 +287,7 @@ impl Drop for Ending<'_> {
     }
 }
 
-/// The monitor of one fit, which ends the fit once all fits are to stop.
+/// The monitor of one fit. It ends the fit once all fits are to stop.
 pub(crate) struct Stopped<'a>(&'a AtomicBool);
 
 impl Monitor for Stopped<'_> {
