@@ -1,17 +1,18 @@
-//! A linear transform of the columns of `X`, after which they are near zero and not nearly collinear. Solvers work with
-//! the transformed columns x̃, to keep digits that would cancel in the original ones.
+//! A linear transform of the columns of `X`. The transformed columns x̃ are near zero and not nearly collinear. Solvers
+//! work with them, to keep digits that would cancel in the original columns.
 //!
 //! `x̃_j = (x_j − origin_j) / unit_j`, where the origin is near the column's mean and the unit is a power of two near
-//! its spread. If a column is nearly a linear combination of columns before it, that combination is subtracted:
-//! `x̃_j −= Σ_{k<j} t_jk x̃_k`. The weights w̃ and bias b̃ of x̃ correspond to weights w and bias b of x with the same
-//! scores:
+//! its spread. If a column is nearly a linear combination of the columns before it, the combination is subtracted:
+//! `x̃_j −= Σ_{k<j} t_jk x̃_k`. Weights w̃ and a bias b̃ of the transformed columns correspond to weights w and a bias
+//! b of the original columns, with the same scores:
 //!
 //! ```text
 //! x · w + b = x̃ · w̃ + b̃          for w, b = basis.to_natural(w̃, b̃)
 //! ```
 //!
-//! Any origins, units and combinations give correct results; good ones give accurate results. (The condition number of
-//! a Gram matrix is the square of the columns' condition number, so the original columns may lose all digits.)
+//! Results are correct with any origins, units and combinations, and accurate with good ones. (The condition number of
+//! a Gram matrix is the square of the condition number of the columns, so that a Gram matrix of the original columns
+//! may lose all digits.)
 
 use serde::{Deserialize, Serialize};
 
@@ -25,13 +26,15 @@ use crate::sparse::with_rows;
 /// How many rows are sampled to choose origins and units.
 const SAMPLED: usize = 64;
 const SEED: u64 = 0x0B15;
-/// When a linear combination of columns is determined, coefficients whose terms are smaller than this fraction of the
-/// largest term are left for a later round.
+/// When a linear combination is determined, a coefficient whose term (coefficient × size of its column) is smaller than
+/// this fraction of the largest term is left for a later round.
 const MATTERS: f64 = 1e-3;
-/// The origin of a sparse column is its mean if |mean| is at least this many times its spread, else zero.
+/// The origin of a sparse column is its mean if all sampled rows store the column and |mean| is at least this many
+/// times its spread; else zero.
 const FAR: f64 = 4.0;
 
-/// A linear transform of the columns: the origin and unit of each, and the linear combinations that are subtracted.
+/// A linear transform of the columns: the origin and unit of each column, and the linear combinations that are
+/// subtracted from columns.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Basis {
     origin: Vec<f64>,
@@ -39,26 +42,26 @@ pub(crate) struct Basis {
     per_unit: Vec<f64>,
     /// The combinations, in ascending order of the columns from which they are subtracted.
     combinations: Vec<Combination>,
-    /// Root mean square of (x_j − origin_j) / unit_j for each column, estimated from the sampled rows.
+    /// Root mean square of (x_j − origin_j) / unit_j for each column j, estimated from the sampled rows.
     spread: Vec<f64>,
-    /// Columns that are constant in the sampled rows, so that their units are not known.
+    /// Columns that are constant in the sampled rows. Their units are not known yet.
     unknown: Vec<usize>,
     /// Whether the transform is the identity.
     is_natural: bool,
-    /// Upper limit of units; its reciprocal is the lower limit.
+    /// The largest unit that a column may have. The smallest is the reciprocal of this.
     largest_unit: f64,
 }
 
-/// The largest unit of a column. With a penalty, squares of units must be finite too.
+/// The largest unit that a column may have. With a penalty, squares of units must be finite too.
 fn largest_unit(is_penalised: bool) -> f64 {
     if is_penalised { 1e100 } else { 1e300 }
 }
 
-/// A linear combination of earlier columns that is subtracted from `column`.
+/// A linear combination of the columns before `column`, which is subtracted from `column`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 struct Combination {
     column: usize,
-    /// The coefficients of the combination, one for each column before `column`.
+    /// The coefficients of the combination: one for each column before `column`.
     coefficients: Vec<f64>,
 }
 
@@ -71,7 +74,8 @@ impl Basis {
         }
     }
 
-    /// The transform (x_j − origin_j) · per_unit_j, without linear combinations. `per_unit` must be powers of two.
+    /// The transform (x_j − origin_j) · per_unit_j, without linear combinations. The numbers in `per_unit` must be
+    /// powers of two.
     pub(crate) fn new(origin: Vec<f64>, per_unit: Vec<f64>) -> Self {
         Basis {
             origin,
@@ -84,8 +88,8 @@ impl Basis {
         }
     }
 
-    /// A transform with origins and units estimated from a sample of the rows. If no bias is fitted, all origins are
-    /// zero: others would need a bias to compensate for them. A column that is constant in the sample gets the unit 1.
+    /// A transform with origins and units estimated from a sample of the rows. Without a bias, all origins are zero,
+    /// because only a bias could compensate for other origins. A column that is constant in the sample gets the unit 1.
     pub(crate) fn sampled(dataset: &Dataset<'_>, fit_bias: bool, is_penalised: bool) -> Self {
         let drawn = Basis::drawn(dataset);
         let columns = dataset.x.columns();
@@ -106,7 +110,7 @@ impl Basis {
         }
     }
 
-    /// The numbers of the rows that [`Basis::sampled`] samples, without rows of weight 0. X is not read.
+    /// The numbers of the rows that [`Basis::sampled`] samples. Rows of weight 0 are left out. X is not read.
     pub(crate) fn drawn(dataset: &Dataset<'_>) -> Vec<usize> {
         let rows = rows_of(dataset);
         let mut drawn = stratified(rows, rows.min(SAMPLED), SEED);
@@ -116,7 +120,7 @@ impl Basis {
         drawn
     }
 
-    /// [`Basis::sampled`] from a sample that is given: dense `rows`, one after another.
+    /// The transform of [`Basis::sampled`], from sampled rows that are given: dense, one after the other.
     pub(crate) fn of_dense_rows(
         columns: usize,
         rows: &[f64],
@@ -129,7 +133,8 @@ impl Basis {
         Basis::of_rows(columns, rows.len(), fit_bias, largest, false, stored)
     }
 
-    /// The transform for a sample of `rows` rows; `stored` gives the column and value of each of its stored elements.
+    /// The transform from a sample of `rows` rows. `stored` gives the column and value of every element that these rows
+    /// store.
     fn of_rows(
         columns: usize,
         rows: usize,
@@ -181,8 +186,8 @@ impl Basis {
     }
 
     /// Root mean square of each transformed column x̃_j: √(`squares[j] / total`), where `squares[j]` is Σ s_i x̃_ij²
-    /// and `total` is Σ s_i. For a column from which a combination is subtracted, it is the estimate from the sampled
-    /// rows instead.
+    /// and `total` is Σ s_i. If a combination is subtracted from the column, the number is `spread` instead, the
+    /// estimate from the sampled rows without the combination.
     pub(crate) fn spreads(&self, squares: &[f64], total: f64) -> Vec<f64> {
         let known = squares.iter().map(|square| (square / total).sqrt());
         let mut spreads: Vec<f64> = known.collect();
@@ -192,7 +197,7 @@ impl Basis {
         spreads
     }
 
-    /// A bound on the root mean square of the terms of a transformed column x̃_j, which is a weighted sum of original
+    /// A bound on the root mean square of the terms of the transformed column x̃_j, which is a weighted sum of original
     /// columns. If these terms cancel, the bound is much larger than the root mean square of x̃_j itself.
     pub(crate) fn reach(&self, column: usize, spreads: &[f64]) -> f64 {
         let size = |k: usize| spreads[k] + (self.origin[k] * self.per_unit[k]).abs();
@@ -241,7 +246,8 @@ impl Basis {
             .map(|c| (c.column, c.coefficients.as_slice()))
     }
 
-    /// Sets the coefficients of `columns` to zero in all combinations; returns whether any of them was not zero.
+    /// Sets the coefficients of `columns` to zero in all combinations. Returns whether any of these coefficients was
+    /// not zero.
     pub(crate) fn leave_alone(&mut self, columns: &[usize]) -> bool {
         let mut were_used = false;
         for c in &mut self.combinations {
@@ -253,8 +259,8 @@ impl Basis {
         were_used
     }
 
-    /// This basis with only those combinations that are subtracted from kept columns. The columns that such a
-    /// combination contains become kept columns too.
+    /// This basis without the combinations that are subtracted from other columns than the kept ones. The columns in
+    /// the combinations that stay become kept columns too.
     pub(crate) fn only(&self, is_kept: &mut [bool]) -> Self {
         let mut combinations = Vec::new();
         for c in self.combinations.iter().rev() {
@@ -277,7 +283,7 @@ impl Basis {
     }
 
     /// Sets the units of the columns that are constant in the sampled rows. `spread(column, origin)` must return the
-    /// column's largest distance from its origin over all rows.
+    /// largest distance of the column's elements from the origin over all rows.
     pub(crate) fn set_unknown_units(&mut self, spread: impl Fn(usize, f64) -> f64) {
         for j in std::mem::take(&mut self.unknown) {
             let spread = spread(j, self.origin[j]);
@@ -287,7 +293,7 @@ impl Basis {
         }
     }
 
-    /// Weights w such that `x · w`, for a row x of original columns, is the transformed `column` plus a constant.
+    /// Weights w such that, for every row x of original columns, `x · w` is the transformed `column` up to a constant.
     pub(crate) fn natural_weights(&self, column: usize) -> Vec<f64> {
         let mut weights = vec![0.0; self.columns()];
         weights[column] = 1.0;
@@ -295,15 +301,15 @@ impl Basis {
         weights
     }
 
-    /// Moves a column's origin by `by` units.
+    /// Moves a column's origin by `by` times the column's unit.
     pub(crate) fn move_origin(&mut self, column: usize, by: f64) {
         self.origin[column] += by / self.per_unit[column];
     }
 
-    /// Subtracts a further linear combination of earlier columns from `column`. `size` has the size of each earlier
-    /// column. Only coefficients with large terms (coefficient × size) are used; the others are found more accurately
-    /// in a later round. Coefficients are rounded to half their digits, so that subtracting a column with equal numbers
-    /// leaves exactly zero.
+    /// Subtracts one more linear combination of the columns before `column` from `column`. `size` has the size of each
+    /// of these columns. Only coefficients with large terms (coefficient × size) are used; the other coefficients are
+    /// found more accurately in a later round. Coefficients are rounded to half their digits, so that exactly zero is
+    /// left where a column with equal numbers is subtracted.
     pub(crate) fn take_out(&mut self, column: usize, coefficients: &[f64], size: &[f64]) {
         let part = |(t, size): (&f64, &f64)| (t * size).abs();
         let largest = coefficients.iter().zip(size).map(part).fold(0.0, f64::max);
@@ -330,8 +336,8 @@ impl Basis {
         }
     }
 
-    /// Transforms a row `x` in place. If combinations of columns are subtracted, the result is as if computed exactly
-    /// and rounded once. `low` is scratch memory of the same length.
+    /// Transforms a row `x` in place. If combinations are subtracted, the result is as if computed exactly and then
+    /// rounded once. `low` is scratch memory of the same length as `x`.
     #[inline(always)]
     pub(crate) fn enter(&self, x: &mut [f64], low: &mut [f64]) {
         let coordinates = self.origin.iter().zip(&self.per_unit);
@@ -347,7 +353,7 @@ impl Basis {
             let (high, rest) = difference.parts();
             (*x, *low) = (high * per_unit, rest * per_unit);
         }
-        // `x` may hold only the first columns, since combinations use earlier columns only.
+        // `x` may hold only the first columns: a combination uses only columns before its own.
         let columns = x.len();
         for c in self.combinations.iter().filter(|c| c.column < columns) {
             let mut sum = Twofold::new(x[c.column]);
@@ -365,8 +371,8 @@ impl Basis {
         }
     }
 
-    /// Replaces the gradient with respect to the weights of the original columns by the gradient with respect to the
-    /// weights of the transformed columns. `by_bias` is the derivative by the bias.
+    /// Converts a gradient by the weights of the original columns to a gradient by the weights of the transformed
+    /// columns, in place. `by_bias` is the derivative by the bias.
     pub(crate) fn gradient(&self, natural: &mut [f64], by_bias: f64) {
         let coordinates = self.origin.iter().zip(&self.per_unit);
         for (g, (origin, per_unit)) in natural.iter_mut().zip(coordinates) {
@@ -378,8 +384,8 @@ impl Basis {
         }
     }
 
-    /// The gradient with respect to the weights of the original columns, from the gradient with respect to the weights
-    /// of the transformed columns and the derivative `by_bias` by the bias.
+    /// Converts a gradient by the weights of the transformed columns to a gradient by the weights of the original
+    /// columns. `by_bias` is the derivative by the bias.
     pub(crate) fn natural_gradient(&self, gradient: &[f64], by_bias: f64) -> Vec<f64> {
         let mut natural = gradient.to_vec();
         for c in &self.combinations {
@@ -392,8 +398,8 @@ impl Basis {
         natural
     }
 
-    /// Writes |x_j| + Σ_k |t_jk| · out_k to `out` for each column j. For a gradient x with respect to w̃, this bounds
-    /// the magnitudes of the terms that were subtracted from one another in x_j; rounding error bounds follow.
+    /// Writes out_j = |x_j| + Σ_k |t_jk| · out_k to `out` for each column j. If x is a gradient by the weights w̃,
+    /// out_j bounds the magnitudes of the terms that cancelled in x_j, from which bounds on rounding errors follow.
     pub(crate) fn magnitudes(&self, x: &[f64], out: &mut [f64]) {
         for (out, x) in out.iter_mut().zip(x) {
             *out = x.abs();
@@ -405,8 +411,8 @@ impl Basis {
         }
     }
 
-    /// Replaces the weights of transformed columns by weights of the original columns. Returns the number that must be
-    /// added to the bias, so that scores stay the same.
+    /// Converts weights of the transformed columns to weights of the original columns, in place. Returns the number
+    /// that must be added to the bias, so that scores stay the same.
     pub(crate) fn to_natural(&self, weights: &mut [f64]) -> f64 {
         for c in self.combinations.iter().rev() {
             let (before, rest) = weights.split_at_mut(c.column);
@@ -422,14 +428,15 @@ impl Basis {
         -dot(&self.origin, weights)
     }
 
-    /// Replaces the weights of the original columns by weights of the transformed columns. Returns the number that must
-    /// be added to the bias, so that scores stay the same.
+    /// Converts weights of the original columns to weights of the transformed columns, in place. Returns the number
+    /// that must be added to the bias, so that scores stay the same.
     pub(crate) fn to_coordinates(&self, weights: &mut [f64]) -> f64 {
         let shift = dot(&self.origin, weights);
         for (w, per_unit) in weights.iter_mut().zip(&self.per_unit) {
             *w /= per_unit;
         }
-        // In ascending order, so that each combination uses its column's weight before other combinations change it.
+        // In ascending order, so that each combination uses the weight of its column before other combinations change
+        // this weight.
         for c in &self.combinations {
             let (before, rest) = weights.split_at_mut(c.column);
             let w = rest[0];
@@ -442,10 +449,10 @@ impl Basis {
     }
 }
 
-/// Summary of a column's stored elements in the sampled rows.
+/// A summary of the elements of one column that the sampled rows store.
 #[derive(Clone, Copy, Default)]
 struct Sketch {
-    /// The number of rows that store the column.
+    /// The number of sampled rows that store the column.
     rows: usize,
     first: f64,
     /// Σ (x − first), where `first` is the first element.
@@ -482,7 +489,7 @@ fn rounded(x: f64) -> f64 {
     f64::from_bits((bits + HALF / 2) & !(HALF - 1))
 }
 
-/// The largest power of two that is at most `x`, for `x` > 0 clamped to between `1 / largest` and `largest`.
+/// The largest power of two that is at most `x` > 0. `x` is first clamped to 1 / `largest` … `largest`.
 fn unit(x: f64, largest: f64) -> f64 {
     const EXPONENT: u64 = 0x7FF0_0000_0000_0000;
     f64::from_bits(x.clamp(1.0 / largest, largest).to_bits() & EXPONENT)
@@ -499,7 +506,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 mod tests {
     use super::*;
 
-    /// Three columns near 1e9, the last nearly the sum of the others.
+    /// Three columns near 1e9, 3 and 1e9. The last is nearly the sum of the others.
     fn combined() -> Basis {
         let mut basis = Basis::new(vec![1e9, 3.0, 1e9 + 3.0], vec![0.5, 2.0, 0.25]);
         basis.take_out(2, &[0.5, 0.125], &[1.0, 4.0]);
@@ -531,7 +538,7 @@ mod tests {
         let to = basis.to_coordinates(&mut back);
         assert_eq!((back.as_slice(), to), (w.as_slice(), -shift));
 
-        // The gradient of the score is the row itself with respect to the weights, and 1 with respect to the bias.
+        // The gradient of the score is the row itself by the weights, and 1 by the bias.
         let mut gradient = row.to_vec();
         basis.gradient(&mut gradient, 1.0);
         assert_eq!(gradient, entered);

@@ -1,5 +1,5 @@
-//! Products along dense columns, for matrices too narrow for a row to fill a SIMD vector: a vector holds one column of
-//! `LANES` rows.
+//! Products along dense columns, for matrices so narrow that a row does not fill a SIMD vector. A vector holds `LANES`
+//! rows of one column instead.
 
 use fearless_simd::prelude::*;
 
@@ -10,7 +10,7 @@ use crate::reduce::STRIPE;
 use crate::simd::MulAdd;
 use crate::strips::Strips;
 
-/// A block of rows, each column of which is contiguous in memory, with the model's weights.
+/// A block of rows, where each column is contiguous in memory, and the model's weights.
 #[derive(Clone, Copy)]
 pub(crate) struct ColumnTile<'a, F: Float, S: Simd> {
     pub(super) simd: S,
@@ -25,7 +25,7 @@ impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
         self.columns.length()
     }
 
-    /// `z = Σ_j w_j x_j + b` of each row, summed column after column.
+    /// `z = Σ_j w_j x_j + b` for each row x, summed column after column.
     #[inline(always)]
     pub(super) fn multiply(&self, z: &mut [F; STRIPE]) {
         for at in (0..self.count()).step_by(F::LANES) {
@@ -47,7 +47,7 @@ impl<F: Float, S: Simd> ColumnTile<'_, F, S> {
     }
 }
 
-/// Loads the `LANES` elements from `at` on, with zeros beyond the end of the slice.
+/// Loads `LANES` elements from index `at` on, with zeros beyond the end of the slice.
 #[inline(always)]
 pub(super) fn load<F: Float, S: Simd>(simd: S, x: &[F], at: usize) -> F::Lanes<S> {
     match x.get(at..at + F::LANES) {
@@ -60,7 +60,7 @@ pub(super) fn load<F: Float, S: Simd>(simd: S, x: &[F], at: usize) -> F::Lanes<S
     }
 }
 
-/// `a · b`, as a vector whose lanes are still to be added.
+/// The dot product `a · b`, as a vector whose lanes have still to be added.
 #[inline(always)]
 fn dot<F: Float, S: Simd>(simd: S, a: &[F], b: &[F]) -> F::Lanes<S> {
     let mut sum = F::Lanes::<S>::splat(simd, F::ZERO);

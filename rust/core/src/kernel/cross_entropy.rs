@@ -1,4 +1,4 @@
-//! The mean cross-entropy of given labels and predicted probabilities.
+//! The mean cross-entropy of labels and predicted probabilities, both of which are given.
 
 use std::ops::Range;
 
@@ -24,8 +24,8 @@ const PROBABILITIES: &str = "probabilities in [0, 1]";
 /// E = −Σ_i s_i (y_i ln ŷ_i + (1 − y_i) ln(1 − ŷ_i)) / Σ_i s_i       where 0·ln 0 = 0
 /// ```
 ///
-/// Probabilities are not clipped: a prediction of 0 or 1 that is wrong gives ∞. Computed in `f64` whatever the arrays'
-/// types.
+/// Probabilities are not clipped: a wrong prediction of exactly 0 or 1 gives ∞. Computed in `f64`, whatever the types
+/// of the arrays.
 ///
 /// # Errors
 ///
@@ -69,7 +69,8 @@ pub fn cross_entropy(
     Ok(sums.error / sums.weight)
 }
 
-/// Over some rows: Σ s_i E_i and Σ s_i, with sample weights s_i and errors E_i, and whether all inputs were in range.
+/// Sums over some rows: Σ s_i E_i and Σ s_i, with sample weights s_i and errors E_i; and whether all inputs were in
+/// range.
 struct Sums {
     error: f64,
     weight: f64,
@@ -107,7 +108,7 @@ fn add_leaf<S: Simd>(
 ) {
     for first in leaf.clone().step_by(STRIPE) {
         let count = STRIPE.min(leaf.end - first);
-        // The arrays are longer than the rows: beyond the last row, label, prediction and weight are 0.
+        // The arrays are longer than the rows. Beyond the last row, label, prediction and weight are 0.
         let [mut labels, mut predictions, mut weights] = [[0.0; STRIPE]; 3];
         y.copy::<f64>(RowSet::All, first, &mut labels[..count]);
         y_hat.copy::<f64>(RowSet::All, first, &mut predictions[..count]);

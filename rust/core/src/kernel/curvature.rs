@@ -1,5 +1,5 @@
-//! The diagonal of the Hessian of the cross-entropy with respect to (w, b), and its row for the bias b, in one pass
-//! over `X`.
+//! The diagonal of the Hessian of the cross-entropy with respect to (w, b), and the Hessian's row for the bias b, in
+//! one pass over `X`.
 
 use std::ops::Range;
 
@@ -24,16 +24,17 @@ use crate::reduce::{Job, Leaves, STRIPE, Sum, map_reduce};
 use crate::simd::dispatch;
 use crate::sparse::{Index, Sparse, SparseRows, with_rows};
 
-/// Sums over the rows i with `d_i = s_i σ'(z_i)`, sample weights s_i and scores z_i, offsets included.
+/// Sums over the rows i. `d_i = s_i σ'(z_i)` is the curvature of a row, with its sample weight s_i and its score z_i,
+/// offset included.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Curvature {
     /// Σ s_i, the total weight.
     pub weight: f64,
-    /// Σ d_i over the rows' curvatures d_i: the bias's element of the Hessian's diagonal.
+    /// Σ d_i: the element of the Hessian's diagonal for the bias.
     pub bias: f64,
-    /// Σ d_i x_i with the rows' curvatures d_i: the Hessian's row for the bias, shape (n).
+    /// Σ d_i x_i: the Hessian's row for the bias, shape (n).
     pub cross: Vec<f64>,
-    /// Σ d_i x_ij² for each column j, with the rows' curvatures d_i: the Hessian's diagonal, shape (n).
+    /// Σ d_i x_ij² for each column j: the Hessian's diagonal, shape (n).
     pub diagonal: Vec<f64>,
     /// Σ s_i x_ij² for each column j, with sample weights s_i; shape (n).
     pub squares: Vec<f64>,
@@ -50,7 +51,7 @@ impl Curvature {
         }
     }
 
-    /// Adds the element `x` of a row in `column`; `d` and `s` are the row's d_i and s_i.
+    /// Adds an element `x` in `column`, of a row with the curvature `d` and the sample weight `s`.
     #[inline(always)]
     fn add_element(&mut self, column: usize, x: f64, d: f64, s: f64) {
         let (cross, diagonal) = (self.cross.get_mut(column), self.diagonal.get_mut(column));
@@ -63,7 +64,7 @@ impl Curvature {
         }
     }
 
-    /// Changes the sums as if every column had been multiplied by its factor, a power of two.
+    /// Changes the sums as if each column were multiplied by its factor. The factors must be powers of two.
     fn multiply_columns(&mut self, factors: &[f64]) {
         let sums = self
             .cross
@@ -95,11 +96,11 @@ impl Sum for Curvature {
     }
 }
 
-/// [`Curvature`] at `weights` and `bias`. Computed in `f64` whatever the type of `X`, so that squares of finite `f32`
+/// [`Curvature`] at `weights` and `bias`. Computed in `f64`, whatever the type of `X`, so that squares of finite `f32`
 /// numbers are finite.
 ///
-/// x_ij is `(column − origin) / unit` with the origins and units of `basis`; its combinations are not subtracted. With
-/// origins near the columns' means, no digits of their variance cancel.
+/// Here, x_ij is `(element − origin) / unit` with the origins and units of `basis`; combinations in `basis` are not
+/// subtracted. If the origins are near the means of the columns, no digits of the variances cancel.
 ///
 /// # Errors
 ///
@@ -123,7 +124,7 @@ pub(crate) fn curvature(
     }
 }
 
-/// [`Curvature`] with given numbers `d`, one per row, instead of the curvatures at some weights.
+/// [`Curvature`] with the numbers `d`, one per row, in place of the curvatures at some weights.
 ///
 /// # Errors
 ///
@@ -140,13 +141,13 @@ pub(crate) fn curvature_of(
     }
 }
 
-/// Where the curvatures d_i of the rows come from: computed at weights, which have the type `W`, or given.
+/// The source of the rows' curvatures d_i: computed at weights, which have the type `W`; or given.
 enum RowCurvatures<'a, W> {
     At(W),
     Given(&'a [f64]),
 }
 
-/// The inputs of one pass over the rows that computes [`Curvature`].
+/// The inputs of a pass over the rows that computes [`Curvature`].
 struct CurvaturePass<'a, X, W> {
     dataset: &'a Dataset<'a>,
     x: X,
@@ -222,8 +223,8 @@ struct StripeCurvatures {
 }
 
 impl<X, W> CurvaturePass<'_, X, W> {
-    /// The curvatures and sample weights of the stripe `rows`; their sums are also added to `sums`. If curvatures must
-    /// be computed from scores, `d` has the rows' scores on entry.
+    /// The curvatures and sample weights of a stripe, the rows `rows`. The sums of both are also added to `sums`. If
+    /// curvatures are computed from scores, `d` must hold the scores of the rows.
     #[inline(always)]
     fn stripe<S: Simd>(
         &self,
@@ -250,8 +251,8 @@ impl<X, W> CurvaturePass<'_, X, W> {
     }
 }
 
-/// Replaces the scores before offsets in `d` by `d_i = s_i σ'(z_i)`, and writes the sample weights s_i to
-/// `sample_weight`; for the rows from `first` on, at most 256.
+/// Replaces the scores in `d` (without offsets) by the curvatures `d_i = s_i σ'(z_i)`, and writes the sample weights
+/// s_i to `sample_weight`. The rows are those from `first` on, at most 256.
 #[inline(always)]
 pub(super) fn row_curvatures<X, S: Simd>(
     simd: S,
@@ -275,7 +276,7 @@ pub(super) fn row_curvatures<X, S: Simd>(
     }
 }
 
-/// Writes the sample weights s_i of the rows from `first` on, or ones if there are none.
+/// Writes the sample weights s_i of the rows from `first` on, or ones if there are no sample weights.
 #[inline(always)]
 fn row_weights<X>(dataset: &Dataset<'_, X>, first: usize, sample_weight: &mut [f64]) {
     match dataset.sample_weight {
@@ -310,7 +311,7 @@ impl CurvaturePass<'_, DenseRows<'_>, PaddedWeights<'_, f64>> {
         }
     }
 
-    /// Adds a stripe of rows to `sums`, column by column; for rows shorter than a SIMD vector.
+    /// Adds a stripe of rows to `sums`, column by column. For rows that are shorter than a SIMD vector.
     #[inline(always)]
     fn add_narrow_columns<S: Simd>(
         &self,
@@ -330,10 +331,10 @@ impl CurvaturePass<'_, DenseRows<'_>, PaddedWeights<'_, f64>> {
         }
     }
 
-    /// Adds a stripe of rows to `sums`, row by row; for rows that fill a SIMD vector.
+    /// Adds a stripe of rows to `sums`, row by row. For rows that fill a SIMD vector.
     #[inline(always)]
     fn add_rows(&self, stripe: &StripeCurvatures, packed: &mut Packed<f64>, sums: &mut Curvature) {
-        /// Rows copied at once, where they cannot be used in place.
+        /// How many rows are copied at once, if they cannot be used in place.
         const ROWS: usize = 32;
         let StripeCurvatures { first, count, d, s } = stripe;
         let (basis, columns) = (self.basis, self.basis.columns());
@@ -363,11 +364,12 @@ impl CurvaturePass<'_, DenseRows<'_>, PaddedWeights<'_, f64>> {
     }
 }
 
-/// [`Curvature`] over the stored elements of sparse rows, and what is needed to add the zeros that are not stored.
+/// [`Curvature`] over the stored elements of sparse rows; and sums from which the zeros that are not stored can be
+/// added.
 #[derive(Clone, Debug)]
 struct StoredCurvature {
-    /// The sums over stored elements. With a [moderate](Basis::is_moderate) basis, units are applied to the sums at the
-    /// end instead of to each element.
+    /// The sums over the stored elements. With a [moderate](Basis::is_moderate) basis, units are applied at the end, to
+    /// the sums instead of to each element.
     sums: Curvature,
     /// The number of rows of positive weight.
     rows: usize,
@@ -415,7 +417,7 @@ impl StoredCurvature {
         }
     }
 
-    /// The sums over all elements, including the zeros that are not stored.
+    /// The sums over all elements: the stored ones, and the zeros that are not stored.
     fn complete(self, basis: &Basis) -> Curvature {
         let (origin, per_unit) = (basis.origin(), basis.per_unit());
         let mut sums = self.sums;
@@ -423,8 +425,8 @@ impl StoredCurvature {
             sums.multiply_columns(per_unit);
         }
         for (column, stored) in self.stored.iter().enumerate() {
-            // Whether some rows do not store the column is decided by counting: the difference of two sums may be
-            // nothing but rounding error.
+            // The rows are counted to decide whether some rows do not store the column. The difference of two sums
+            // would not tell, because it may be nothing but rounding error.
             if stored.rows < self.rows && origin[column] != 0.0 {
                 let x = -origin[column] * per_unit[column];
                 sums.add_element(column, x, sums.bias - stored.d, sums.weight - stored.s);
@@ -459,7 +461,8 @@ impl<F: Float, I: Index> CurvaturePass<'_, SparseRows<'_, F, I>, ScaledWeights<'
                     continue; // a row without weight may hold anything
                 }
                 sums.rows += 1;
-                // `visit` first adds up elements that are stored several times: the squares are of their sums.
+                // `visit` adds up the parts of an element that is stored several times, so that squares are squares of
+                // whole elements.
                 if sums.stored.is_empty() {
                     self.x.visit(first + i, parts, |column, x| {
                         sums.sums.add_element(column, x, d, s);
@@ -484,8 +487,8 @@ impl<F: Float, I: Index> CurvaturePass<'_, SparseRows<'_, F, I>, ScaledWeights<'
 }
 
 impl StripeCurvatures {
-    /// Sums of one column over the stripe's rows: Σ d x, Σ d x² and Σ s x², with x = (element − origin) · per_unit,
-    /// curvatures d and sample weights s.
+    /// Sums of one column over the rows of the stripe: Σ d x, Σ d x² and Σ s x². Here x is (element − origin) ·
+    /// per_unit, d the curvature and s the sample weight of a row.
     #[inline(always)]
     fn column_sums<S: Simd>(&self, simd: S, x: &[f64], origin: f64, per_unit: f64) -> [f64; 3] {
         let zero = f64x8::<S>::splat(simd, 0.0);
@@ -502,7 +505,7 @@ impl StripeCurvatures {
     }
 }
 
-/// The sum of `values`; eight partial sums take every eighth of them.
+/// The sum of `values`, by eight partial sums, each over every eighth value.
 #[inline(always)]
 fn lane_sum<S: Simd>(simd: S, values: &[f64]) -> f64 {
     let zero = f64x8::<S>::splat(simd, 0.0);

@@ -1,4 +1,4 @@
-//! `Dataset`: features, labels and sample weights of the rows that a pass reads, the checks on them, and access to
+//! `Dataset`: features, labels and sample weights of the rows that a pass reads; the checks on them; and access to the
 //! labels and sample weights of up to 256 rows at a time (a stripe).
 
 use std::ops::Range;
@@ -37,12 +37,12 @@ pub(super) fn is_weight(s: f64) -> bool {
     (0.0..f64::INFINITY).contains(&s)
 }
 
-/// Checks that `sum`, the sum of the sample weights, can divide a mean: it must be finite, and not so small that sample
+/// Checks that the sum of the sample weights, `sum`, can divide a mean. It must be finite, and not so small that sample
 /// weights of type `F` may be subnormal and have lost digits.
 ///
 /// # Errors
 ///
-/// [`Error::TotalWeight`] if not. `given` computes the sum that the error reports.
+/// [`Error::TotalWeight`] if `sum` cannot. The error reports the sum that `given` computes.
 pub(super) fn check_total<F: Float>(sum: f64, given: impl Fn() -> f64) -> Result<(), Error> {
     let least = (F::MIN_POSITIVE / F::EPSILON).to_f64();
     if sum >= least && sum.is_finite() {
@@ -85,7 +85,7 @@ impl<'a> Dataset<'a> {
         })
     }
 
-    /// A dataset without features: labels and sample weights of rows whose X is read elsewhere. That X has `columns`
+    /// A dataset without features: labels and sample weights of rows whose X is elsewhere. That X has `columns`
     /// columns.
     ///
     /// # Errors
@@ -100,8 +100,8 @@ impl<'a> Dataset<'a> {
         Dataset::new(&unread, y, sample_weight)
     }
 
-    /// The labels, sample weights and offsets of this dataset without its features, as [`Dataset::of_labels`] makes it;
-    /// with another number of columns.
+    /// A dataset without features, as [`Dataset::of_labels`] makes it. It has the labels, sample weights and offsets of
+    /// this dataset, and `columns` columns.
     ///
     /// # Errors
     ///
@@ -110,8 +110,8 @@ impl<'a> Dataset<'a> {
         Dataset::of_labels(columns, self.y, self.sample_weight)?.with_offset(self.offset)
     }
 
-    /// Calls `work` with a dataset of some consecutive rows: their features are `x`; their labels, sample weights and
-    /// offsets are slices of those of this dataset.
+    /// Calls `work` with a dataset of some consecutive rows, `rows`. Its features are `x`; its labels, sample weights
+    /// and offsets are slices of this dataset's.
     ///
     /// # Errors
     ///
@@ -129,7 +129,7 @@ impl<'a> Dataset<'a> {
         work(&dataset.with_offset(offset.as_ref())?)
     }
 
-    /// The same dataset with `offset`, shape (m): for each row, a number that is added to its score. The numbers must
+    /// The same dataset with offsets, shape (m): for each row, a number that is added to its score. The offsets must
     /// already be rounded to the type of the computation.
     ///
     /// # Errors
@@ -164,8 +164,8 @@ impl<'a> Dataset<'a> {
 
     /// # Errors
     ///
-    /// Names the first feature or label that is NaN or infinite, or the first offset that [`Dataset::check_offsets`]
-    /// refuses.
+    /// The error names the first feature or label that is NaN or infinite, or the first offset that
+    /// [`Dataset::check_offsets`] refuses.
     pub(crate) fn check_finite(&self) -> Result<(), Error> {
         self.x.first_not_finite().map_or(Ok(()), Err)?;
         self.check_labels_finite()
@@ -173,7 +173,8 @@ impl<'a> Dataset<'a> {
 
     /// # Errors
     ///
-    /// Names the first label that is NaN or infinite, or the first offset that [`Dataset::check_offsets`] refuses.
+    /// The error names the first label that is NaN or infinite, or the first offset that [`Dataset::check_offsets`]
+    /// refuses.
     pub(crate) fn check_labels_finite(&self) -> Result<(), Error> {
         self.y.check("y", LABELS, f64::is_finite)?;
         self.check_offsets()
@@ -189,8 +190,8 @@ impl<'a> Dataset<'a> {
         })
     }
 
-    /// The error to report when the loss came out infinite or NaN: names an input that is not finite, or else the
-    /// largest feature.
+    /// The error to report after the loss was infinite or NaN. It names an input that is not finite; if there is none,
+    /// the largest feature.
     pub(crate) fn not_finite(&self) -> Error {
         self.check_finite().err().unwrap_or_else(|| Error::Number {
             argument: "X",
@@ -199,8 +200,8 @@ impl<'a> Dataset<'a> {
         })
     }
 
-    /// The error for the first column index of a sparse X, label or sample weight that is out of range in computations
-    /// of type `F`.
+    /// The error to report after an input was out of range in computations of type `F`. It names the first such column
+    /// index of a sparse X, else the first such label, else the first such sample weight.
     pub(crate) fn first_invalid<F: Float>(&self) -> Error {
         let feature = match &self.x {
             Features::Dense(_) => None,
@@ -233,7 +234,7 @@ impl<'a> Dataset<'a> {
         check_total::<F>(sum, || self.weight())
     }
 
-    /// Σ s_i, the sum of the sample weights, which must have been checked.
+    /// Σ s_i, the sum of the sample weights. The sample weights must have been checked before.
     pub(crate) fn weight(&self) -> f64 {
         let rows = rows_of(self);
         let mut sum = 0.0;
@@ -248,7 +249,7 @@ impl<'a> Dataset<'a> {
 }
 
 impl<'a, X> Dataset<'a, X> {
-    /// The dataset restricted to the rows at `places` of its row order.
+    /// The dataset restricted to some rows, given by their range of places in the dataset's order of rows.
     pub(crate) fn part(&self, places: Range<usize>) -> Self
     where
         X: Copy,
@@ -259,7 +260,7 @@ impl<'a, X> Dataset<'a, X> {
         }
     }
 
-    /// The same rows with their features given as `x`.
+    /// The same dataset with `x` as its features.
     pub(crate) fn with<Y>(&self, x: Y) -> Dataset<'a, Y> {
         Dataset {
             x,
@@ -270,8 +271,8 @@ impl<'a, X> Dataset<'a, X> {
         }
     }
 
-    /// Labels, sample weights and offsets of up to 256 rows (a stripe), copied to `buffers` if they cannot be used in
-    /// place.
+    /// Labels, sample weights and offsets of up to 256 rows (a stripe). They are copied to `buffers` if they cannot be
+    /// used in place.
     #[inline(always)]
     pub(super) fn labels<'t, F: Float>(
         &self,
@@ -326,7 +327,7 @@ impl<'a, X> Dataset<'a, X> {
 pub(super) struct LabelBuffers<F> {
     y: [F; STRIPE],
     sample_weight: [F; STRIPE],
-    /// Made when it is first needed: few datasets have offsets.
+    /// Allocated when it is first needed, because few datasets have offsets.
     offset: Option<Box<[F; STRIPE]>>,
 }
 
@@ -353,8 +354,8 @@ pub(super) struct StripeLabels<'t, F> {
 }
 
 impl<F: Float> StripeLabels<'_, F> {
-    /// Labels, sample weights and offsets of `count` of the rows, from `first` on; `first` is a multiple of the vector
-    /// length.
+    /// Labels, sample weights and offsets of `count` of these rows, from `first` on. `first` must be a multiple of the
+    /// number of lanes of a vector.
     #[inline(always)]
     pub(super) fn part(&self, first: usize, count: usize) -> Self {
         StripeLabels {
@@ -365,15 +366,15 @@ impl<F: Float> StripeLabels<'_, F> {
         }
     }
 
-    /// The sum of the sample weights; if there are none, the number of rows.
+    /// The sum of the sample weights; the number of rows if there are no sample weights.
     #[inline(always)]
     pub(super) fn total(&self) -> f64 {
         total(self.sample_weight, self.count)
     }
 }
 
-/// The sum of the sample weights of `count` rows, or `count` if there are none. Eight partial sums take every eighth
-/// weight each.
+/// The sum of the sample weights of `count` rows, or `count` if there are none. It is made of eight partial sums, each
+/// over every eighth weight.
 #[inline(always)]
 fn total<F: Float>(sample_weight: Option<&[F]>, count: usize) -> f64 {
     let Some(values) = sample_weight else {
@@ -389,8 +390,8 @@ fn total<F: Float>(sample_weight: Option<&[F]>, count: usize) -> f64 {
     ((a + b) + (c + d)) + ((e + f) + (g + h))
 }
 
-/// The `count ≤ 256` elements of a vector from `first` on, padded with zeros to a whole number of SIMD vectors. Copied
-/// to `buffer` only where padding or conversion is needed.
+/// The elements of a vector from `first` on, `count` of them, at most 256, padded with zeros to a whole number of SIMD
+/// vectors. They are copied to `buffer` only if they must be padded or converted.
 #[inline(always)]
 fn whole_vectors<'t, F: Float>(
     vector: &Vector<'t>,

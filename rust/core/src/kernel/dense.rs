@@ -1,13 +1,14 @@
-//! The sums over dense rows: scores, errors, residuals, and then residual × row while the rows are still in cache.
+//! The sums over dense rows. Scores, errors and residuals are computed, and then residual × row while the rows are
+//! still in the cache.
 //!
 //! Sums have three levels: over a stripe of [`STRIPE`] rows in SIMD lanes, in the type of the computation; over the
-//! stripes of a leaf (consecutive rows for one thread) in `f64`; and over leaves in a tree. So `float32` sums do not
-//! lose accuracy as the number of rows grows. The size of tiles, the blocks of rows that fit the cache, does not change
-//! the result.
+//! stripes of a leaf (consecutive rows for one thread) in `f64`; and over leaves in a tree. Therefore `float32` sums do
+//! not lose accuracy as the number of rows grows. The size of tiles, the blocks of rows that fit the cache, does not
+//! change the result.
 //!
 //! A SIMD vector holds consecutive columns of one row if a row has at least `LANES` columns. Narrower rows would leave
-//! lanes empty, so a vector then holds one column of `LANES` rows. Where memory is laid out the other way, tiles are
-//! transposed first.
+//! lanes empty, so that a vector holds `LANES` rows of one column instead. If memory is laid out the other way, tiles
+//! are transposed first.
 
 use std::ops::Range;
 
@@ -32,7 +33,7 @@ pub(crate) struct DenseScratch<F: Float> {
     buffers: Buffers<F>,
 }
 
-/// Scores, residuals and gradient sums of a stripe (up to 256 rows), and memory for copies of its rows.
+/// Scores, residuals and sums of the gradient for a stripe (up to 256 rows), and memory for copies of its rows.
 struct Buffers<F: Float> {
     packed: Packed<F>,
     z: [F; STRIPE],
@@ -55,8 +56,8 @@ impl<F: Float> DenseScratch<F> {
 }
 
 impl<'a, F: Float> Pass<'a, DenseRows<'a>, PaddedWeights<'a, F>> {
-    /// Sums over all rows of errors, residuals and, if wanted, residual × row; added leaf by leaf to sums made by
-    /// `zero`.
+    /// Sums over all rows of errors, residuals and, if wanted, residual × row. `zero` makes the sums to which the
+    /// leaves are added.
     ///
     /// # Errors
     ///
@@ -77,7 +78,7 @@ impl<'a, F: Float> Pass<'a, DenseRows<'a>, PaddedWeights<'a, F>> {
         )
     }
 
-    /// Adds errors, residuals and residual × row of the consecutive `rows` (a leaf) to `sums`.
+    /// Adds the errors, residuals and, if wanted, residual × row of the consecutive rows `rows` (a leaf) to `sums`.
     #[inline(always)]
     fn leaf<S: Simd>(
         &self,
@@ -110,7 +111,7 @@ impl<'a, F: Float> Pass<'a, DenseRows<'a>, PaddedWeights<'a, F>> {
     }
 }
 
-/// Scores `z = X w + b` of the rows from `first` on, as many as `out` has elements.
+/// Writes the scores `z = X w + b` of the rows from `first` on to `out`, one for each element of `out`.
 #[inline(always)]
 pub(crate) fn scores<F: Float, S: Simd>(
     simd: S,
@@ -141,7 +142,7 @@ pub(crate) fn scores<F: Float, S: Simd>(
     }
 }
 
-/// A stripe: up to 256 consecutive rows from `first` on, with their labels.
+/// A stripe: up to 256 consecutive rows, from `first` on, with their labels.
 struct Stripe<'s, 'a, F: Float, S: Simd> {
     pass: &'s Pass<'a, DenseRows<'a>, PaddedWeights<'a, F>>,
     simd: S,
@@ -150,8 +151,8 @@ struct Stripe<'s, 'a, F: Float, S: Simd> {
 }
 
 impl<F: Float, S: Simd> Stripe<'_, '_, F, S> {
-    /// The stripe's sums, for rows of at least one SIMD vector. Rows are processed in groups: a group is still in cache
-    /// when it is read the second time, for the gradient.
+    /// Adds the stripe, for rows of at least one SIMD vector, to `sums` and `gradient`. Rows are processed in groups
+    /// that are still in the cache when they are read the second time, for the gradient.
     #[inline(always)]
     fn by_rows(&self, buffers: &mut Buffers<F>, sums: &mut StripeSums<F, S>, gradient: &mut [f64]) {
         let Stripe { pass, simd, .. } = *self;
@@ -187,7 +188,7 @@ impl<F: Float, S: Simd> Stripe<'_, '_, F, S> {
         }
     }
 
-    /// The stripe's sums, for rows with fewer columns than a SIMD vector has lanes.
+    /// Adds the stripe, for rows with fewer columns than a SIMD vector has lanes, to `sums` and `gradient`.
     #[inline(always)]
     fn by_columns(
         &self,
@@ -217,8 +218,8 @@ impl<F: Float, S: Simd> Stripe<'_, '_, F, S> {
     }
 }
 
-/// Fills the scores beyond the last row, up to a whole vector, with −∞. Labels are 0 there, so the error and the
-/// residual are exactly 0 and add nothing to any sum.
+/// Sets the scores beyond the last row, up to a whole vector, to −∞. Labels are 0 there, so that error and residual are
+/// exactly 0 and add nothing to any sum.
 #[inline(always)]
 pub(super) fn pad<F: Float>(z: &mut [F; STRIPE], count: usize) {
     let end = count.next_multiple_of(F::LANES);

@@ -1,5 +1,5 @@
-//! Access to rows one by one as dense vectors, even if `X` is sparse: for sums over all rows, and for single rows by
-//! number.
+//! Access to single rows as dense vectors, even if `X` is sparse: to one row after the other for sums over all rows,
+//! and to rows of given numbers.
 
 use std::ops::Range;
 
@@ -9,9 +9,9 @@ use crate::features::Features;
 use crate::reduce::{Job, Leaves, STRIPE, Sum, map_reduce};
 use crate::sparse::with_rows;
 
-/// A sum over the rows of positive weight: `work` is called for each row and adds to the sum. `work` gets the scratch
-/// memory, the sum, the row's number in the dataset, and the row itself with one more element at its end, for the bias.
-/// `cost` is the time that an element of a row takes, in plain multiply-adds.
+/// A sum over the rows of positive weight. `work` is called for each row, and adds to the sum. It gets the scratch
+/// memory, the sum, the row's number in the dataset, and the row with one more element at its end, for the bias. `cost`
+/// is the time that `work` takes for an element of a row, in plain multiply-adds.
 ///
 /// # Errors
 ///
@@ -36,7 +36,7 @@ pub(super) fn sum_rows<T: Sum, W>(
     )
 }
 
-/// Calls `work` with every row of `leaf` whose sample weight is not 0: with its number and its elements.
+/// Calls `work` with every row of `leaf` whose sample weight is not 0: with the row's number and its elements.
 pub(super) fn for_rows(
     dataset: &Dataset<'_>,
     leaf: Range<usize>,
@@ -77,7 +77,7 @@ pub(super) fn for_counted(dataset: &Dataset<'_>, leaf: Range<usize>, mut work: i
     }
 }
 
-/// The rows with the given numbers, copied one after another as dense vectors.
+/// Copies of the rows of the given numbers, one after the other, as dense vectors.
 pub(crate) fn gather(dataset: &Dataset<'_>, indices: &[usize]) -> Vec<f64> {
     let n = dataset.x.columns();
     let mut out = vec![0.0; indices.len() * n];

@@ -1,5 +1,5 @@
-//! The loss of a dataset and its gradient, in one pass over the rows. Binary models have one score per row, softmax
-//! models one per row and class.
+//! The loss of a dataset and its gradient, in one pass over the rows. Binary models have one score per row; softmax
+//! models have one score per row and class.
 
 use super::dataset::Dataset;
 use super::leaves::leaves;
@@ -15,7 +15,7 @@ use crate::float::Float;
 use crate::loss::Loss;
 use crate::reduce::Job;
 
-/// Sums over all rows of errors, residuals and, if wanted, residual × row, in one pass over `X`.
+/// Sums over all rows of errors, residuals and, if `want` asks for it, residual × row, in one pass over `X`.
 ///
 /// # Errors
 ///
@@ -33,7 +33,7 @@ pub(crate) fn evaluate<F: Float>(
     Ok(sums)
 }
 
-/// [`evaluate`] for a part of the rows: the sample weights of a part may sum to zero.
+/// [`evaluate`] for a part of the rows. The sample weights of a part may sum to zero.
 ///
 /// # Errors
 ///
@@ -83,7 +83,7 @@ pub(crate) fn sums<F: Float>(
 /// Gradient of the mean error E.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gradient<F> {
-    /// ∂E/∂w, shape (n), or (K, n) class by class.
+    /// ∂E/∂w, shape (n); for K classes, shape (K, n), class by class.
     pub weights: Vec<F>,
     /// ∂E/∂b, one number for each score.
     pub biases: Vec<F>,
@@ -94,21 +94,21 @@ pub struct Gradient<F> {
 pub struct LossGradient<F> {
     /// The mean error E.
     pub loss: f64,
-    /// Its gradient ∇E.
+    /// The gradient ∇E.
     pub gradient: Gradient<F>,
 }
 
-/// Mean error E = Σ s_i E_i / Σ s_i over the rows i, with sample weights s_i; reads the rows once.
+/// The mean error E = Σ s_i E_i / Σ s_i over the rows i, with sample weights s_i. Reads the rows once.
 ///
-/// The cross-entropy E_i of a row, in nats, from its one score `z_i = x_i · w + b`, or from its K scores
-/// `z_ik = x_i · w_k + b_k`, is
+/// E_i is the cross-entropy of row i in nats. From one score `z_i = x_i · w + b`, or from K scores `z_ik = x_i · w_k +
+/// b_k`, it is
 ///
 /// ```text
 /// E_i = ln(1 + exp(z_i)) − y_i z_i          y_i in [0, 1]
 /// E_i = ln Σ_k exp(z_ik) − z_iy             y_i one of 0 … K − 1
 /// ```
 ///
-/// for any finite scores.
+/// for any finite scores, with the label y_i of the row.
 ///
 /// # Errors
 ///
@@ -124,8 +124,8 @@ pub fn loss<F: Float>(
     Ok(evaluate(dataset, parameters, Want::Loss, job)?.mean_error())
 }
 
-/// Mean error E and its gradient, in one pass over the rows. The gradient of the cross-entropy, for one score and for
-/// K:
+/// The mean error E and its gradient, in one pass over the rows. For one score and for K scores, the gradient of the
+/// cross-entropy is
 ///
 /// ```text
 /// ∂w   = Σ_i s_i (σ(z_i) − y_i) x_i / Σ_i s_i           ∂b   = Σ_i s_i (σ(z_i) − y_i) / Σ_i s_i

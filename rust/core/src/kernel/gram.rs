@@ -1,5 +1,5 @@
 //! The weighted Gram matrix XᵀDX with a diagonal matrix D. If the elements of D are the second derivatives of the loss
-//! by the scores, this is the Hessian of the loss.
+//! by the scores, it is the Hessian of the loss.
 
 use std::ops::Range;
 
@@ -24,17 +24,19 @@ use crate::simd::{MulAdd, dispatch, is_roomy};
 use crate::sparse::{Index, SparseRows, with_rows};
 use crate::vector::Vector;
 
-/// How many rows of the Gram matrix (a band) are one item of work for a thread.
+/// A band is this many rows of the Gram matrix: an item of work for a thread.
 const BAND: usize = 64;
-/// How many rows of `X` are one leaf: the sum of a leaf is computed before it is added to others.
+/// How many rows of `X` are one leaf. The sum of a leaf is computed on its own, and then added to the sums of other
+/// leaves.
 const LEAF: usize = 1024;
-/// `GROUP` × `PANEL` elements of the Gram matrix are summed in registers at once, as eight SIMD vectors.
+/// How many rows of the Gram matrix are computed together. `GROUP` × `PANEL` elements are summed in registers at once,
+/// as eight SIMD vectors.
 const GROUP: usize = 4;
 const PANEL: usize = 2 * LANES;
 const LANES: usize = 8;
 
-/// `[X 1]ᵀ D [X 1]`. For `D = diag(s_i σ'(z_i))` with sample weights s_i and scores `z = X w + b`, this is the Hessian
-/// of Σ s_i E_i with respect to (w, b), E_i being the cross-entropy of row i.
+/// The matrix `[X 1]ᵀ D [X 1]`. For `D = diag(s_i σ'(z_i))` with sample weights s_i and scores `z = X w + b`, it is the
+/// Hessian of Σ s_i E_i with respect to (w, b), where E_i is the cross-entropy of row i.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Gram {
     /// The number of rows and of columns, n + 1; the last row and the last column belong to the bias.
@@ -57,14 +59,14 @@ impl Sum for Gram {
     }
 }
 
-/// The Hessian of the mean cross-entropy with respect to (w, b), which does not depend on the labels:
+/// The Hessian of the mean cross-entropy with respect to (w, b). It does not depend on the labels:
 ///
 /// ```text
 /// H = [X 1]ᵀ D [X 1] / Σ s_i      D = diag(s_i σ'(z_i)),  z = X w + b
 /// ```
 ///
-/// with sample weights s_i. Symmetric, shape (n + 1, n + 1) row by row, the bias last. Computed in `f64` whatever the
-/// type of `X`.
+/// with sample weights s_i. It is symmetric, of shape (n + 1, n + 1) row by row, with the bias last. Computed in `f64`,
+/// whatever the type of `X`.
 ///
 /// Source: Hastie, Tibshirani & Friedman, *The Elements of Statistical Learning*, 2nd ed., eq. (4.25), divided by −Σ
 /// s_i.
@@ -88,7 +90,7 @@ pub fn hessian<'a>(
     let unlabelled = Vector::from_slice(&unlabelled);
     let dataset = Dataset::new(x, &unlabelled, sample_weight)?;
     binary_labels(&dataset, job)?;
-    // Memory for the matrix, and for the sums from which it is made.
+    // Memory is needed for the matrix and for the sums from which it is made.
     let elements = 2 * (n as u128 + 1).pow(2);
     check_room(elements, "X", elements, "elements of its Hessian")?;
     let Gram {
@@ -106,7 +108,7 @@ pub fn hessian<'a>(
     Ok(matrix)
 }
 
-/// [`Gram`] at `weights` and `bias`, with the columns of `X` transformed by `basis`. Computed in `f64` whatever the
+/// [`Gram`] at `weights` and `bias`, with the columns of `X` transformed by `basis`. Computed in `f64`, whatever the
 /// type of `X`.
 ///
 /// # Errors
@@ -123,14 +125,14 @@ pub(crate) fn gram(
     gram_of(dataset, &d, weight, basis, job)
 }
 
-/// Upper bound on the number of successive additions that any term of a Gram matrix goes through, for `rows` rows.
-/// Bounds of rounding errors are proportional to it.
+/// Upper bound on the number of successive additions that any term of a Gram matrix over `rows` rows goes through.
+/// Bounds on rounding errors are proportional to it.
 pub(crate) fn additions(rows: usize) -> f64 {
     STRIPE as f64 + Leaves::of(rows, LEAF, 1, 1).additions()
 }
 
-/// `[X 1]ᵀ D [X 1]` with the columns of `X` transformed by `basis`, for any diagonal `d` of D, one element per row.
-/// `weight`, the sum of the sample weights, is copied to the result.
+/// `[X 1]ᵀ D [X 1]` with the columns of `X` transformed by `basis`. `d` is the diagonal of D, with any elements, one
+/// per row. `weight` is the sum of the sample weights, which is copied to the result.
 ///
 /// # Errors
 ///
@@ -151,8 +153,8 @@ pub(crate) fn gram_of(
         order.saturating_mul(order),
         order * BAND,
     );
-    // An item of work is a band (some rows of the Gram matrix) summed over all rows of `X`. If there are only few
-    // bands, the rows of `X` are divided too, so that there are enough items for all threads.
+    // An item of work is one band (some rows of the Gram matrix), summed over all rows of `X`. If there are few bands,
+    // the rows of `X` are divided too, so that there are enough items for all threads.
     let stretches = match bands {
         0..16 => leaves.stretches(),
         _ => std::iter::once(0..rows_of(dataset)).collect(),
@@ -194,7 +196,7 @@ pub(crate) fn gram_of(
     })
 }
 
-/// `d_i = s_i σ'(z_i)` of every row, and the sum of the sample weights s_i.
+/// The curvatures `d_i = s_i σ'(z_i)` of all rows, and the sum of the sample weights s_i.
 fn curvatures(
     dataset: &Dataset<'_>,
     weights: &[f64],
@@ -225,10 +227,11 @@ fn curvatures(
     Ok((d, weight))
 }
 
-/// Rows of `X`, dense or sparse, copied into panels: blocks of [`PANEL`] columns, each stored row by row.
+/// Rows of `X`, dense or sparse, that can be copied into panels. A panel is a block of [`PANEL`] columns, stored row by
+/// row.
 trait PanelRows: Sync {
-    /// Copies the first `features` columns of rows `first .. first + count`; column j of the i-th of these rows goes to
-    /// `panels[(j / PANEL · count + i) · PANEL + j % PANEL]`. `panels` must be all zeros on entry.
+    /// Copies the first `features` columns of the rows `first .. first + count`. Column j of the i-th of these rows
+    /// goes to `panels[(j / PANEL · count + i) · PANEL + j % PANEL]`. `panels` must be all zeros before.
     fn spread(
         &self,
         first: usize,
@@ -248,7 +251,7 @@ impl PanelRows for DenseRows<'_> {
         tile: &mut Packed<f64>,
         panels: &mut [f64],
     ) {
-        /// Rows copied at once, where they cannot be used in place.
+        /// How many rows are copied at once, if they cannot be used in place.
         const PACKED: usize = 32;
         for start in (0..count).step_by(PACKED) {
             let packed = PACKED.min(count - start);
@@ -285,8 +288,8 @@ impl<F: Float, I: Index> PanelRows for SparseRows<'_, F, I> {
     }
 }
 
-/// Transforms the first `features` columns of the rows in the panels by `basis`: subtracts origins and combinations,
-/// and divides by units.
+/// Transforms the first `features` columns of the rows in `panels` by `basis`: subtracts origins, divides by units and
+/// subtracts combinations.
 #[inline(always)]
 fn enter(basis: &Basis, count: usize, features: usize, panels: &mut [f64]) {
     if basis.is_natural() {
@@ -321,10 +324,11 @@ fn enter(basis: &Basis, count: usize, features: usize, panels: &mut [f64]) {
 /// Scratch memory of one thread.
 struct GramScratch {
     tile: Packed<f64>,
-    /// Columns of `[X 1]`, padded with zeros: panels of [`PANEL`] columns, one after another, each stored row by row.
-    panels: Vec<f64>,
-    /// [`BAND`] columns of `[X 1]`, with rows multiplied by `d`: groups of [`GROUP`] columns, one after another, each
+    /// Columns of `[X 1]`, padded with zeros. They are in panels of [`PANEL`] columns, one panel after the other, each
     /// stored row by row.
+    panels: Vec<f64>,
+    /// [`BAND`] columns of `[X 1]`, where each row is multiplied by its number in `d`. They are in groups of [`GROUP`]
+    /// columns, one group after the other, each stored row by row.
     groups: Vec<f64>,
 }
 
@@ -342,9 +346,10 @@ impl GramScratch {
 struct Band {
     /// The first of these rows in the matrix.
     top: usize,
-    /// The number of rows of the sums: that of the band, rounded up to a multiple of [`GROUP`].
+    /// The number of rows of the sums: the number of rows of the band, rounded up to a multiple of [`GROUP`].
     height: usize,
-    /// The number of columns of the sums: up to the diagonal in the last row, rounded up to a multiple of [`PANEL`].
+    /// The number of columns of the sums: as far as the last row reaches up to the diagonal, rounded up to a multiple
+    /// of [`PANEL`].
     width: usize,
 }
 
@@ -367,7 +372,7 @@ impl Band {
     }
 }
 
-/// The inputs of one pass over the rows that computes `[X 1]ᵀ D [X 1]` with the columns transformed by `basis`.
+/// The inputs of a pass over the rows that computes `[X 1]ᵀ D [X 1]`, with the columns transformed by `basis`.
 struct GramPass<'a> {
     x: &'a dyn PanelRows,
     d: &'a [f64],
@@ -375,7 +380,7 @@ struct GramPass<'a> {
 }
 
 impl GramPass<'_> {
-    /// Adds the rows `leaf` of `X` to the sums of a band, some rows of the Gram matrix.
+    /// Adds some rows of `X`, the leaf `leaf`, to the sums of a band (some rows of the Gram matrix).
     #[inline(always)]
     fn leaf<S: Simd>(
         &self,
@@ -389,8 +394,8 @@ impl GramPass<'_> {
             let count = STRIPE.min(leaf.end - first);
             self.load_panels(band, first..first + count, scratch);
             self.load_groups(band, first..first + count, scratch);
-            // A panel (`PANEL` columns) stays in the first-level cache while all groups that need it are multiplied
-            // with it.
+            // A panel (`PANEL` columns) stays in the first-level cache while it is multiplied with all groups that need
+            // it.
             let panels = scratch.panels.chunks_exact(count * PANEL);
             for (p, panel) in panels.enumerate() {
                 let above = (p * PANEL).saturating_sub(band.top) / GROUP; // groups wholly above the diagonal
@@ -403,8 +408,8 @@ impl GramPass<'_> {
         }
     }
 
-    /// Fills `scratch.panels` with the columns of `[X 1]` that a band of the Gram matrix needs. Rows with d = 0 are set
-    /// to zero, because 0 · ∞ would be NaN.
+    /// Fills `scratch.panels` with the columns of `[X 1]` that a band of the Gram matrix needs. Rows of `X` with d = 0
+    /// are set to zero, because 0 · ∞ would be NaN.
     #[inline(always)]
     fn load_panels(&self, band: &Band, rows: Range<usize>, scratch: &mut GramScratch) {
         let (first, count, n) = (rows.start, rows.len(), self.basis.columns());
@@ -430,8 +435,8 @@ impl GramPass<'_> {
         }
     }
 
-    /// Fills `scratch.groups` with columns of `[X 1]` times `d`: one column for each of the band's rows of the Gram
-    /// matrix.
+    /// Fills `scratch.groups` with columns of `[X 1]`, multiplied by `d`. There is one column for each row of the band
+    /// of the Gram matrix.
     #[inline(always)]
     fn load_groups(&self, band: &Band, rows: Range<usize>, scratch: &mut GramScratch) {
         let GramScratch { panels, groups, .. } = scratch;
@@ -448,19 +453,19 @@ impl GramPass<'_> {
     }
 }
 
-/// `out[i][j] += Σ_k group[k][i] · panel[k][j]` over rows k of `X`, with all sums in registers.
+/// `out[i][j] += Σ_k group[k][i] · panel[k][j]` over rows k of `X`. All sums are in registers.
 #[inline(always)]
 fn add_products<S: Simd>(simd: S, group: &[f64], panel: &[f64], out: &mut [f64], width: usize) {
     if is_roomy(simd) {
         add_columns::<S, 2>(simd, group, panel, 0, out, width);
     } else {
-        // There are registers for half the sums only.
+        // The registers hold only half of the sums at a time.
         add_columns::<S, 1>(simd, group, panel, 0, out, width);
         add_columns::<S, 1>(simd, group, panel, LANES, out, width);
     }
 }
 
-/// `out[i][j] += Σ_k group[k][i] · panel[k][j]` over rows k of `X`, for the `VECTORS · LANES` columns j from `left` on.
+/// `out[i][j] += Σ_k group[k][i] · panel[k][j]` over rows k of `X`, for `VECTORS · LANES` columns j, from `left` on.
 #[inline(always)]
 fn add_columns<S: Simd, const VECTORS: usize>(
     simd: S,
@@ -504,7 +509,7 @@ mod tests {
     use crate::sparse::{Indices, Sparse};
     use crate::vector::{RowSet, Vector};
 
-    /// [`gram`] of untransformed columns at weights `w` and bias 0.25.
+    /// [`gram`] at weights `w` and bias 0.25, without a transform of the columns.
     fn gram_at(dataset: &Dataset<'_>, w: &[f64], threads: Threads) -> Gram {
         let basis = Basis::natural(w.len());
         gram(
@@ -517,7 +522,7 @@ mod tests {
         .unwrap()
     }
 
-    /// [`curvature`] of untransformed columns at weights `w` and bias 0.25.
+    /// [`curvature`] at weights `w` and bias 0.25, without a transform of the columns.
     fn curvature_at(dataset: &Dataset<'_>, w: &[f64]) -> Curvature {
         let basis = Basis::natural(w.len());
         curvature(
@@ -595,7 +600,7 @@ mod tests {
             let mut x = vec![0.0; m * n];
             let (mut data, mut indices, mut starts) = (Vec::new(), Vec::new(), vec![0_i32]);
             for row in x.chunks_exact_mut(n) {
-                // Columns in descending order. Some elements are stored in two parts, which add up.
+                // Elements are stored by descending columns. Some are stored in two parts, which add up.
                 for j in (0..n).rev() {
                     let value = (random.uniform() * 64.0).floor() / 16.0 - 2.0; // exact in f32, too
                     match random.below(3) {

@@ -1,9 +1,9 @@
-//! Sums over the rows for the likelihood of a model with one score, times Jeffreys' prior, which is √det of the Fisher
-//! information: the gradient, and sums from which the second derivatives are computed.
+//! Sums over the rows for a model with one score under Jeffreys' prior, which is √det of the Fisher information. They
+//! give the gradient of the logarithm of likelihood × prior, and its second derivatives.
 //!
-//! With curvatures d_i = s_i σ'(z_i), the information is I = Σ d_i a_i a_iᵀ over the rows a_i = (x_i, 1). Rows are
-//! transformed linearly to u_i, whose information is the identity: Σ d_i u_i u_iᵀ = 1. The leverage of row i is
-//! h_i = d_i ‖u_i‖²; it contains the sample weight s_i as a factor.
+//! With curvatures d_i = s_i σ'(z_i) and a_i = (x_i, 1), the information is I = Σ d_i a_i a_iᵀ over the rows i. Rows
+//! a_i are transformed linearly to u_i, whose information is the identity: Σ d_i u_i u_iᵀ = 1. The leverage of row i is
+//! h_i = d_i ‖u_i‖²; the sample weight s_i is a factor of it.
 //!
 //! Source: D. Firth, "Bias reduction of maximum likelihood estimates", Biometrika 80 (1993),
 //! doi:10.1093/biomet/80.1.27.
@@ -23,17 +23,17 @@ use crate::linalg::{add_multiple, dot};
 use crate::reduce::{Job, Leaves, Sum, map_reduce};
 use crate::simd::{MulAdd, dispatch};
 
-/// How many rows are computed with at once.
+/// How many rows are computed with at once, one in each lane.
 const LANES: usize = 8;
 
 /// The linear transform of rows (x, 1) to u. The last component of u belongs to the bias, if there is one.
 #[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct Whitening {
     pub basis: Arc<Basis>,
-    /// Means of the columns as transformed by `basis`, over the rows with weights d_i.
+    /// Means of the columns as transformed by `basis`, where row i is weighted by d_i.
     pub mean: Vec<f64>,
-    /// W, shape (n, n) row by row, lower triangular: u = W (x̃ − mean). The rows of W for columns that are left out are
-    /// zero.
+    /// W in u = W (x̃ − mean), where x̃ is a row as transformed by `basis`. Lower triangular, shape (n, n), row by row.
+    /// The rows of W for columns that are left out are zero.
     pub inverse: Vec<f64>,
     /// The component of u that belongs to the bias; `None` without a bias.
     pub bias: Option<f64>,
@@ -45,7 +45,7 @@ impl Whitening {
         self.mean.len() + usize::from(self.bias.is_some())
     }
 
-    /// Weights and bias of the original columns that give the scores u · `along`.
+    /// The weights of the original columns, and the bias, whose scores are u · `along`.
     pub(crate) fn to_natural(&self, along: &[f64]) -> Vec<f64> {
         let n = self.mean.len();
         let mut v = vec![0.0; n];
@@ -58,9 +58,9 @@ impl Whitening {
         v
     }
 
-    /// The gradient with respect to weights and bias of the original columns, from `gradient`, the gradient with
-    /// respect to the coefficients of u. For a column that is left out, the derivative by the weight of x̃ − mean is
-    /// taken as 0; so is the derivative by a bias that is not fitted.
+    /// Converts `gradient`, by the coefficients of u, to the gradient by the weights of the original columns and the
+    /// bias. The derivative by a bias that is not fitted is 0; for a column that is left out, the derivative by the
+    /// weight of x̃ − mean is taken as 0.
     pub(crate) fn natural_gradient(&self, gradient: &[f64]) -> Vec<f64> {
         let n = self.mean.len();
         let by_bias = self.bias.map_or(0.0, |bias| gradient[n] / bias);
@@ -79,7 +79,7 @@ impl Whitening {
     }
 }
 
-/// Numbers of every row i that the sums need, besides x_i.
+/// Numbers of all rows i that the sums need, besides x_i.
 pub(crate) struct RowTerms<'a> {
     /// s_i (σ(z_i) − y_i)
     pub residuals: &'a [f64],
@@ -89,16 +89,16 @@ pub(crate) struct RowTerms<'a> {
     pub predictions: &'a [f64],
 }
 
-/// The sums over all rows. c_i is 1 − 2 σ(z_i), and q the length of u.
+/// The sums over all rows i. c_i is 1 − 2 σ(z_i), and q is the length of u.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct JeffreysSums {
-    /// Σ (s_i (σ(z_i) − y_i) − h_i c_i / 2) u_i: minus the gradient of the logarithm of likelihood times prior.
+    /// Minus the gradient of the logarithm of likelihood × prior: Σ (s_i (σ(z_i) − y_i) − h_i c_i / 2) u_i.
     pub gradient: Vec<f64>,
-    /// Σ h_i u_i u_iᵀ, shape (q, q), of which only the lower triangle is filled.
+    /// Σ h_i u_i u_iᵀ, shape (q, q). Only the lower triangle is filled.
     pub leverage: Vec<f64>,
-    /// Σ h_i σ'(z_i) u_i u_iᵀ, shape (q, q), of which only the lower triangle is filled.
+    /// Σ h_i σ'(z_i) u_i u_iᵀ, shape (q, q). Only the lower triangle is filled.
     pub leverage_curvature: Vec<f64>,
-    /// Σ d_i c_i u_ia u_ib u_ie for all a ≥ b ≥ e, in ascending order of (a, b, e); empty if not asked for.
+    /// Σ d_i c_i u_ia u_ib u_ie for all a ≥ b ≥ e, in ascending order of (a, b, e). Empty if not asked for.
     pub cubes: Vec<f64>,
 }
 
@@ -118,7 +118,7 @@ impl Sum for JeffreysSums {
     }
 }
 
-/// The sums over all rows; [`JeffreysSums::cubes`] only if `with_cubes`.
+/// The sums over all rows. [`JeffreysSums::cubes`] is filled only if `with_cubes`.
 ///
 /// # Errors
 ///
@@ -158,16 +158,16 @@ pub(crate) fn jeffreys_sums(
     )
 }
 
-/// Up to eight rows, one in each lane, and sums over the rows of a leaf, kept separately for each lane.
+/// Up to eight rows, one in each lane; and sums over the rows of a leaf, kept apart for each lane.
 struct Block {
     /// The number of lanes that hold a row.
     rows: usize,
-    /// The rows as transformed by the basis, shape (n, lanes), minus the means.
+    /// The rows as transformed by the basis, minus the means of the columns; shape (n, lanes).
     x: Vec<f64>,
     /// u of the rows, shape (q, lanes).
     u: Vec<f64>,
-    /// s (σ(z) − y), d = s σ'(z) and c = 1 − 2 σ(z) of each row. The first two are 0 in lanes without a row, which then
-    /// add nothing.
+    /// For each row: s (σ(z) − y), d = s σ'(z), and c = 1 − 2 σ(z). In lanes without a row, the first two are 0, so
+    /// that these lanes add nothing.
     residuals: [f64; LANES],
     curvatures: [f64; LANES],
     c: [f64; LANES],
@@ -195,7 +195,7 @@ impl Block {
         }
     }
 
-    /// Puts row `i`, as transformed by the basis, into the next lane.
+    /// Puts row `i` into the next lane. `row` is the row as transformed by the basis.
     fn put(&mut self, whitening: &Whitening, terms: &RowTerms<'_>, i: usize, row: &[f64]) {
         let lane = self.rows;
         let lines = self.x.chunks_exact_mut(LANES);
@@ -231,7 +231,7 @@ impl Block {
         let (d, c) = (load(simd, &self.curvatures), load(simd, &self.c));
         let h = d * squares;
         let rho = load(simd, &self.residuals) - h * c * 0.5;
-        // σ' = (1 − c²) / 4; its digits may cancel, which changes second derivatives by rounding only.
+        // σ' = (1 − c²) / 4. Its digits may cancel; this changes second derivatives by no more than rounding.
         let curvature = h * (c * c * -0.25 + 0.25);
         let third = d * c;
         let mut of_pairs = self.leverage.chunks_exact_mut(LANES);
@@ -289,7 +289,7 @@ fn load<S: Simd>(simd: S, from: &[f64]) -> f64x8<S> {
     f64x8::<S>::from_slice(simd, from)
 }
 
-/// Adds the total of each eight lanes of `from` to the number of `to` at the same position, and sets the lanes to zero.
+/// Adds the total of each eight lanes in `from` to the number at the same position in `to`, and sets the lanes to zero.
 #[inline(always)]
 fn move_totals<'a, S: Simd>(simd: S, from: &mut [f64], to: impl Iterator<Item = &'a mut f64>) {
     for (lanes, to) in from.chunks_exact_mut(LANES).zip(to) {

@@ -8,28 +8,29 @@ use crate::sparse::changed;
 /// How many labels are read between two polls of the monitor; a multiple of `STRIPE`.
 const POLLED: usize = STRIPE << 12;
 
-/// Number of classes, sums of the sample weights s_i, and kinds of labels y_i, over the rows of positive weight.
+/// The kind of the labels y_i, the number of classes, and sums of the sample weights s_i, over the rows of positive
+/// weight.
 #[derive(Clone, Debug)]
 pub(crate) struct Labels {
-    /// Scores per row: 1 for labels in [0, 1], K for the codes of K ≥ 3 classes.
+    /// Scores per row: 1 for labels in [0, 1], K for labels that are codes of K ≥ 3 classes.
     pub scores: usize,
     /// Σ s_i, the total weight.
     pub weight: f64,
-    /// Σ s_i over the rows of each class; for labels in [0, 1], Σ s_i (1 − y_i) and Σ s_i y_i.
+    /// Σ s_i over the rows of each class. For labels in [0, 1]: Σ s_i (1 − y_i) and Σ s_i y_i.
     pub weights: Vec<f64>,
     /// The smallest positive s_i.
     pub smallest_weight: f64,
-    /// Whether every label is a class: no label lies strictly between 0 and 1.
+    /// Whether every label is a class: none lies strictly between 0 and 1.
     pub are_classes: bool,
     /// Whether all labels are of the same class.
     pub are_equal: bool,
 }
 
-/// Reads `y` as codes of K ≥ 3 classes if all labels are integers and one is above 1; else as labels in [0, 1].
+/// Reads `y` as codes of K ≥ 3 classes if all labels are integers and one is above 1; otherwise as labels in [0, 1].
 ///
 /// # Errors
 ///
-/// [`Error::NoSample`] if a class from 0 to the largest has no sample weight; also the errors of [`binary_labels`].
+/// [`Error::NoSample`] if a class between 0 and the largest has no sample weight; also the errors of [`binary_labels`].
 pub(crate) fn labels(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Labels, Error> {
     match binary_labels(dataset, job) {
         Ok(labels) => Ok(labels),
@@ -37,7 +38,7 @@ pub(crate) fn labels(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Labels,
     }
 }
 
-/// Scores per row, as [`labels`] finds them, except that NaN is no error among labels in [0, 1].
+/// The number of scores per row, as [`labels`] finds it; but NaN among labels in [0, 1] is no error here.
 ///
 /// # Errors
 ///
@@ -49,7 +50,7 @@ pub(crate) fn scores_of_labels(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Resu
     }
 }
 
-/// Reads `y` as class codes, after reading it as labels in [0, 1] has failed with `error`.
+/// Reads `y` as class codes. Reading it as labels in [0, 1] has failed with `error` before.
 fn classes_after(error: Error, dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Labels, Error> {
     let got = match error {
         Error::Element {
@@ -59,14 +60,14 @@ fn classes_after(error: Error, dataset: &Dataset<'_>, job: &mut Job<'_>) -> Resu
     };
     match class_codes(dataset, job)? {
         Some(labels) => Ok(labels),
-        // `got` is the first label outside [0, 1]. If it could be a class code, some other label could not: report
-        // that.
+        // `got` is the first label outside [0, 1]. If it could be a class code, some other label could not, and the
+        // error is about that one.
         None if is_code(got) => Err(dataset.y.check("y", CODES, is_code).err().unwrap_or(error)),
         None => Err(error),
     }
 }
 
-/// Sums over some rows with labels y_i in [0, 1]; the flags are about rows of positive weight.
+/// Sums over some rows with labels y_i in [0, 1]. The flags are about the rows of positive weight.
 #[derive(Clone, Copy, Debug)]
 struct Counts {
     weight: f64,
@@ -107,14 +108,14 @@ impl Sum for Counts {
     }
 }
 
-/// For error messages: what labels must be if one of them is above 1.
+/// What error messages say of labels of which one is above 1.
 const CODES: &str = "class codes 0, 1, 2, … or, all of them, labels in [0, 1]";
 
 fn is_code(y: f64) -> bool {
     y >= 0.0 && y.is_finite() && y == y.trunc()
 }
 
-/// Reads `y` as the codes 0 … K − 1 of K classes; `None` if some label is negative or no integer.
+/// Reads `y` as the codes 0 … K − 1 of K classes. `None` if some label is negative or not an integer.
 ///
 /// # Errors
 ///
@@ -143,8 +144,8 @@ fn class_codes(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Option<Labels
                 return Err(dataset.check_weights::<f64>().err().unwrap_or_else(changed));
             }
             classes = f64::max(classes, y + 1.0);
-            // A code of at least `rows` means that a smaller code has no row, which is an error. So codes are clamped
-            // to `rows`, and `weights` stays short.
+            // A code of at least `rows` means that some smaller code has no row, which is an error. Such codes are
+            // clamped to `rows`, so that `weights` stays short.
             let class = (y as usize).min(rows);
             if class >= weights.len() {
                 weights.resize(class + 1, 0.0);
@@ -177,8 +178,8 @@ fn class_codes(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Option<Labels
 ///
 /// # Errors
 ///
-/// [`Error::Element`] for a label outside [0, 1] or not a number, or a sample weight that is negative or not finite;
-/// [`Error::TotalWeight`] if their sum is not usable; [`Error::Interrupted`] by the monitor.
+/// [`Error::Element`] for a label that is outside [0, 1] or NaN, or a sample weight that is negative or not finite;
+/// [`Error::TotalWeight`] if the sum of the sample weights is not usable; [`Error::Interrupted`] by the monitor.
 pub(crate) fn binary_labels(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Labels, Error> {
     let counts = map_reduce(
         job,

@@ -1,6 +1,6 @@
-//! How many rows one leaf has. A sum over rows is a tree: each leaf is the sum over consecutive rows. The size of a
-//! leaf depends on the number of columns and scores; for sparse rows, also on the mean number of elements that a row
-//! stores.
+//! How many rows a leaf has. A sum over rows is a tree, and each leaf of it is the sum over consecutive rows. The size
+//! of a leaf depends on the number of columns and of scores; for sparse rows, also on the mean number of elements that
+//! a row stores.
 
 use super::dataset::Dataset;
 use crate::features::Features;
@@ -8,12 +8,12 @@ use crate::reduce::Leaves;
 use crate::sparse::{ROW, Sparse};
 use crate::vector::RowSet;
 
-/// A leaf of sparse rows stores this many elements per column on average. Adding the sums of two leaves, one number per
-/// column, then costs little compared with computing them.
+/// The rows of a sparse leaf store about this many elements per column. To add the sums of two leaves, one number per
+/// column, then costs little compared with making the sums.
 const LEAF: usize = 8;
 
-/// How a sum over a dataset's rows is cut into leaves (runs of consecutive rows), for a model with `scores` scores per
-/// row.
+/// How a sum over the rows of a dataset is cut into leaves (runs of consecutive rows), for a model with `scores` scores
+/// per row.
 pub(crate) fn leaves(dataset: &Dataset<'_>, scores: usize) -> Leaves {
     leaves_of(&dataset.x, dataset.rows, scores)
 }
@@ -31,7 +31,7 @@ pub(super) fn leaves_of(x: &Features<'_>, rows: RowSet<'_>, scores: usize) -> Le
 /// How a sum over sparse rows is cut into leaves (runs of consecutive rows). The sum has `classes` numbers for each
 /// column.
 pub(super) fn sparse_leaves(x: &Sparse<'_>, rows: RowSet<'_>, classes: usize) -> Leaves {
-    /// Cost of a stored element, whose weight must be looked up by its column; an element of a dense row costs 1.
+    /// Cost of a stored element, whose weight is looked up by its column. An element of a dense row costs 1.
     const COST: usize = 4;
     let width = x.columns().saturating_mul(classes);
     let of_row = x.stored_before(x.rows()) / x.rows().max(1) + 1;
@@ -40,7 +40,7 @@ pub(super) fn sparse_leaves(x: &Sparse<'_>, rows: RowSet<'_>, classes: usize) ->
     Leaves::of(rows.count(x.rows()), size, cost, width)
 }
 
-/// Upper bound on the number of stored elements that one column has in a leaf of rows. A row may store a column several
+/// Upper bound on the number of elements that a leaf of rows stores in one column. A row may store a column several
 /// times.
 pub(crate) fn longest_sum(x: &Sparse<'_>) -> f64 {
     let of_leaf = sparse_leaves(x, RowSet::All, 1).size() as f64 * x.longest_row() as f64;

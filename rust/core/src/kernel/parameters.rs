@@ -4,18 +4,18 @@ use crate::error::Error;
 use crate::error::check_length;
 use crate::loss::{Activation, Loss};
 
-/// Weights and biases, and which loss is applied to their scores.
+/// Weights and biases, and the loss that is applied to their scores.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameters<'a, F> {
     pub(crate) loss: Loss,
-    /// Shape (n) for one score; (K, n), class by class, for K classes.
+    /// Shape (n) for one score; shape (K, n), class by class, for K classes.
     pub(crate) weights: &'a [F],
     /// Shape (K); one bias for one score.
     pub(crate) biases: &'a [F],
 }
 
 impl<'a, F> Parameters<'a, F> {
-    /// Parameters of one score, `z = x · weights + bias`.
+    /// Parameters of a model with one score, `z = x · weights + bias`.
     pub fn of_one_score(activation: Activation, weights: &'a [F], bias: &'a F) -> Self {
         Parameters {
             loss: Loss::OneScore(activation),
@@ -24,7 +24,8 @@ impl<'a, F> Parameters<'a, F> {
         }
     }
 
-    /// Parameters of K classes with scores `z_k = x · w_k + b_k`. `weights` has shape (K, n), class by class.
+    /// Parameters of a model with K classes and scores `z_k = x · w_k + b_k`. `weights` has shape (K, n), class by
+    /// class.
     pub fn of_classes(weights: &'a [F], biases: &'a [F]) -> Self {
         Parameters {
             loss: Loss::Softmax,
@@ -33,7 +34,7 @@ impl<'a, F> Parameters<'a, F> {
         }
     }
 
-    /// The parameters of a fit: with one bias, those of one score with the sigmoid; with K biases, those of K classes.
+    /// The parameters of a fit: with one bias, of a model with one score and the sigmoid; with K biases, of K classes.
     pub(crate) fn of_scores(weights: &'a [F], biases: &'a [F]) -> Self {
         match biases {
             [bias] => Parameters::of_one_score(Activation::Sigmoid, weights, bias),

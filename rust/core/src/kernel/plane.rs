@@ -1,5 +1,5 @@
-//! The loss as a function of the step lengths along two directions. Computed from the rows' scores, without reading
-//! `X`.
+//! The loss as a function of the step lengths along two directions. It is computed from the scores of the rows, without
+//! reading `X`.
 
 use std::ops::Range;
 
@@ -14,8 +14,8 @@ use crate::math;
 use crate::reduce::{Job, Leaves, STRIPE, Sum, map_reduce};
 use crate::simd::{MulAdd, dispatch};
 
-/// The weighted error Σ s_i E_i if the scores are `z + α·p + β·q`, and its derivatives with respect to α and β. z are
-/// the current scores; p and q are the changes of the scores by one step of length 1 along each direction.
+/// The weighted error Σ s_i E_i at scores `z + α·p + β·q`, and its derivatives by α and β. z are the current scores. p
+/// and q are the changes of the scores by a step of length 1 along each of the two directions.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Plane {
     pub error: f64,
@@ -25,7 +25,7 @@ pub(crate) struct Plane {
     pub curvature: [f64; 3],
 }
 
-/// Computes [`Plane`] at (α, β) = `at`. `scores` are z, p and q of all rows: one number per row, or K for K classes.
+/// Computes [`Plane`] at (α, β) = `at`. `scores` holds z, p and q: for each row one number, or K numbers for K classes.
 ///
 /// # Errors
 ///
@@ -77,7 +77,7 @@ impl Sum for Plane {
     }
 }
 
-/// The inputs of one pass over the rows' scores that computes [`Plane`].
+/// The inputs of a pass over the scores of the rows that computes [`Plane`].
 struct PlanePass<'a> {
     dataset: &'a Dataset<'a>,
     /// z, p and q of all rows; with K classes, the K numbers of a row are contiguous.
@@ -94,7 +94,7 @@ impl PlanePass<'_> {
         const LANES: usize = 8;
         for first in leaf.clone().step_by(STRIPE) {
             let count = STRIPE.min(leaf.end - first);
-            // Weights stay 0 beyond the last row.
+            // The sample weights stay 0 beyond the last row.
             let [mut y, mut s] = [[0.0; STRIPE]; 2];
             dataset.y.copy::<f64>(dataset.rows, first, &mut y[..count]);
             match dataset.sample_weight {

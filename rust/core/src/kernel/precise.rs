@@ -1,8 +1,8 @@
-//! Scores and sums accurate to nearly the last bit, from which error bounds are proved.
+//! Scores, and sums over rows, that are accurate to nearly the last bit. Error bounds are proved from them.
 //!
-//! Each dot product and each sum over rows is kept in two numbers; the second is the rounding error of the first. The
-//! result is as if computed with twice the digits and rounded once. This takes several times the additions of the fast
-//! kernels, but no more reads of `X`.
+//! Each dot product and each sum over rows is kept in two numbers: its rounded value, and the rounding error of this
+//! value. The result is as if computed with twice the digits and then rounded once. This takes several times the
+//! additions of the fast kernels, but no more reads of `X`.
 //!
 //! Source: T. Ogita, S. Rump & S. Oishi, "Accurate sum and dot product", SIAM J. Sci. Comput. 26 (2005),
 //! doi:10.1137/030601818, algorithms 3.1 and 5.3.
@@ -27,24 +27,24 @@ use crate::sparse::with_rows;
 
 const LANES: usize = 8;
 
-/// The scores `z_ik = x_i · w_k + b_k`, plus the offset, of all rows.
+/// The scores `z_ik = x_i · w_k + b_k`, plus offsets, of all rows i.
 #[derive(Clone, Debug)]
 pub(crate) struct ExactScores {
-    /// Shape (m, K). 0 in rows of weight 0, where scores must not count even if they overflow.
+    /// The scores, shape (m, K). 0 in rows of weight 0, whose scores must not count even if they overflow.
     pub z: Vec<f64>,
     /// The largest Σ_j |x_ij w_kj| + |b_k| + |offset_i| over the rows i of positive weight and the classes k.
-    /// [`score_error`] is computed from it.
+    /// [`score_error`] needs it.
     pub magnitude: f64,
 }
 
-/// Upper bound on the error of exact scores, apart from their final rounding. `magnitude` is that of
-/// [`ExactScores`]; `columns` is n.
+/// Upper bound on the error of exact scores before their final rounding. `magnitude` is [`ExactScores::magnitude`], and
+/// `columns` is n.
 pub(crate) fn score_error(magnitude: f64, columns: usize) -> f64 {
     let terms = columns as f64 + 3.0;
     (terms * f64::EPSILON).powi(2) * magnitude
 }
 
-/// The scores at `weights` of shape (K, n) and K biases.
+/// The scores of all rows at `weights`, shape (K, n), and K biases.
 ///
 /// # Errors
 ///
@@ -135,8 +135,8 @@ fn padding(n: usize) -> impl Iterator<Item = f64> {
     std::iter::repeat_n(0.0, n.next_multiple_of(LANES) - n)
 }
 
-/// Writes the scores of one row to `out`; returns the largest Σ_j |x_j w_kj| + |b_k| + |offset| over the classes k. Row
-/// and weights must be padded with zeros to whole vectors.
+/// Writes the scores of a row to `out`. Returns the largest Σ_j |x_j w_kj| + |b_k| + |offset| over the classes k. The
+/// row and the weights must be padded with zeros to whole vectors.
 #[inline(always)]
 fn row_scores<S: Simd>(
     simd: S,
@@ -172,17 +172,17 @@ fn row_scores<S: Simd>(
     largest
 }
 
-/// Residuals of all rows, computed from their scores, and sums of their errors.
+/// Residuals of all rows, computed from their scores; and sums of the errors of the rows.
 #[derive(Clone, Debug)]
 pub(crate) struct Residuals {
-    /// The residuals s_i (ŷ_ik − y_ik), shape (m, K); 0 in rows of weight 0. If a label lies strictly between 0 and 1,
-    /// they have an absolute error of up to 4 ε, otherwise a relative error of up to 4 ε.
+    /// The residuals s_i (ŷ_ik − y_ik), shape (m, K); 0 in rows of weight 0. Their relative error is at most 4 ε; if a
+    /// label lies strictly between 0 and 1, their absolute error is at most 4 ε.
     pub values: Vec<f64>,
     /// The sums of the rows' errors.
     pub errors: Errors,
 }
 
-/// Errors and residuals of all rows from their scores `z`, shape (m, K).
+/// The residuals and errors of all rows, from the scores `z`, shape (m, K).
 ///
 /// # Errors
 ///
@@ -224,18 +224,18 @@ pub(crate) fn residuals(
     })
 }
 
-/// Sums of the sample weights and of the weighted errors of some rows, and whether a label lies strictly between 0 and
-/// 1.
+/// Sums over some rows: of the sample weights, and of the weighted errors; and whether a label lies strictly between 0
+/// and 1.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Errors {
     weight: Twofold,
     error: Twofold,
-    /// Whether a label of one score lies strictly between 0 and 1.
+    /// Whether a label of a model with one score lies strictly between 0 and 1.
     pub is_fractional: bool,
 }
 
 impl Errors {
-    /// Σ s_i E_i, the weighted sum of the rows' errors, and Σ s_i, the sum of the sample weights.
+    /// Σ s_i E_i, the weighted sum of the errors of the rows; and Σ s_i, the sum of the sample weights.
     pub(crate) fn error_and_weight(&self) -> (f64, f64) {
         (self.error.value(), self.weight.value())
     }
@@ -253,8 +253,8 @@ impl Sum for Errors {
     }
 }
 
-/// Writes the residuals of up to 256 rows to `out`, from their scores `z`; returns the sums of their sample weights and
-/// of their weighted errors.
+/// Writes the residuals of up to 256 rows to `out`, from the scores `z` of these rows. Returns the sums of their sample
+/// weights and of their weighted errors.
 #[inline(always)]
 fn stripe_residuals<S: Simd>(
     simd: S,
@@ -297,7 +297,7 @@ fn stripe_residuals<S: Simd>(
     [labels.total(), error]
 }
 
-/// Pearson's χ² of a model with one score, Σ s_i (ŷ_i − y_i)² / (ŷ_i (1 − ŷ_i)), from the scores `z` of all rows.
+/// Pearson's χ² of a model with one score: Σ s_i (ŷ_i − y_i)² / (ŷ_i (1 − ŷ_i)), from the scores `z` of all rows.
 ///
 /// # Errors
 ///
@@ -347,16 +347,16 @@ fn stripe_chi_square<S: Simd>(simd: S, dataset: &Dataset<'_>, first: usize, z: &
     sum
 }
 
-/// The second derivatives of Σ s_i E_i with respect to the scores of each row i.
+/// The second derivatives of s_i E_i by the scores of row i, for every row i.
 pub(crate) struct Curvatures {
     classes: usize,
-    /// For one score s_i σ'(z_i), shape (m); for several classes s_i p_ik, shape (m, K), with probabilities p_ik.
+    /// For one score s_i σ'(z_i), shape (m). For several classes s_i p_ik, shape (m, K), with the probabilities p_ik.
     values: Vec<f64>,
-    /// The probabilities p_ik, for several classes; else empty.
+    /// For several classes, the probabilities p_ik; otherwise empty.
     probabilities: Vec<f64>,
 }
 
-/// The second derivatives of every row's error by its scores, computed from the scores `z`, shape (m, K).
+/// The second derivatives of s_i E_i by the scores of row i, for every row i. `z` has the scores, shape (m, K).
 ///
 /// # Errors
 ///
@@ -391,8 +391,8 @@ pub(crate) fn curvatures(
 }
 
 impl Curvatures {
-    /// For each row, the second derivative by the scores z_k and z_l: s p_k (1 − p_k) if k = l, else −s p_k p_l, with
-    /// sample weight s and probabilities p_k.
+    /// For each row, the second derivative by its scores z_k and z_l: s p_k (1 − p_k) if k = l, and −s p_k p_l
+    /// otherwise, with the sample weight s and the probabilities p_k. For a model with one score, s σ'(z).
     pub(crate) fn of_pair(&self, k: usize, l: usize) -> Vec<f64> {
         if self.classes == 1 {
             return self.values.clone();
@@ -400,7 +400,8 @@ impl Curvatures {
         let rows = self.values.chunks_exact(self.classes);
         let rows = rows.zip(self.probabilities.chunks_exact(self.classes));
         rows.map(|(sp, p)| match k == l {
-            // 1 − p_k as the sum of the other p_l, since the subtraction would cancel.
+            // 1 − p_k is computed as the sum of the other probabilities p_l, because the digits of the difference would
+            // cancel.
             true => {
                 sp[k]
                     * (0..self.classes)
@@ -413,7 +414,7 @@ impl Curvatures {
         .collect()
     }
 
-    /// For each row, the trace Σ_k ∂²/∂z_k² of its second derivatives.
+    /// For each row, the trace of its second derivatives: Σ_k ∂²(s E)/∂z_k².
     pub(crate) fn traces(&self) -> Vec<f64> {
         let mut traces = self.of_pair(0, 0);
         for k in 1..self.classes {
@@ -427,27 +428,27 @@ impl Curvatures {
     }
 }
 
-/// Σ residual × row over all rows, with bounds of its error. x̃_i is row i as transformed by a basis; r_ik is the
-/// residual of row i for class k, times the sample weight s_i.
+/// Σ residual × row over all rows, with bounds on its rounding error. x̃_i is row i as transformed by a basis. r_ik is
+/// s_i times the residual of row i for class k.
 #[derive(Clone, Debug)]
 pub(crate) struct Moments {
     /// Σ s_i, the sum of the sample weights.
     pub weight: f64,
-    /// Σ s_i E_i, the weighted sum of the rows' errors.
+    /// Σ s_i E_i, the weighted sum of the errors of the rows.
     pub error: f64,
-    /// Σ residual × (row, 1), shape (K, n + 1): for each class k, Σ_i r_ik x̃_ij for all columns j, and last Σ_i r_ik.
+    /// Σ residual × (row, 1), shape (K, n + 1). For each class k: Σ_i r_ik x̃_ij for all columns j, and last Σ_i r_ik.
     pub sums: Vec<f64>,
-    /// Bounds for rounding errors: the error of `sums` is at most 16 ε times these numbers. They are the sums of
-    /// |r_ik x̃_ij| and |r_ik| over the rows. If labels lie strictly between 0 and 1, s_i replaces |r_ik|, because
-    /// ŷ − y may then cancel.
+    /// Sums over the rows of |r_ik x̃_ij| and |r_ik|, which bound rounding errors: the error of `sums` is at most 16 ε
+    /// times these numbers. If labels lie strictly between 0 and 1, s_i replaces |r_ik|, because digits of ŷ − y may
+    /// then cancel.
     pub magnitudes: Vec<f64>,
-    /// The largest squared norm of a row (x̃_i, 1) whose components are multiplied by `scale`, over rows of positive
-    /// weight.
+    /// The largest squared norm of (x̃_i, 1) ∘ `scale` over the rows i of positive weight, where ∘ multiplies
+    /// componentwise.
     pub longest: f64,
 }
 
 impl Moments {
-    /// The moments of all rows, from the sums of their errors and their [`moment_sums`].
+    /// The moments of all rows, from the sums of the errors of the rows, and from their [`moment_sums`].
     pub(crate) fn new(errors: &Errors, sums: MomentSums) -> Self {
         let (error, weight) = errors.error_and_weight();
         Moments {
@@ -460,9 +461,9 @@ impl Moments {
     }
 }
 
-/// The sums of [`Moments`] over the rows of a dataset, with rows transformed by `basis`. The pair has the residuals of
-/// these rows, shape (m, K), and whether labels lie strictly between 0 and 1. `scale`, shape (n + 1), has a factor for
-/// each column, and last one for the bias; only [`Moments::longest`] depends on it.
+/// The sums of [`Moments`] over the rows of a dataset, transformed by `basis`. The pair holds the residuals of these
+/// rows, shape (m, K), and whether labels lie strictly between 0 and 1. `scale`, shape (n + 1), has a factor for each
+/// column, and last a factor for the bias. Only [`Moments::longest`] depends on `scale`.
 ///
 /// # Errors
 ///
@@ -493,7 +494,7 @@ pub(crate) fn moment_sums(
     let of_row = |i: usize| &residuals[i * classes..][..classes];
     match dataset.x {
         Features::Sparse(x) if !basis.is_combined() => {
-            // Elements that are not stored are 0 and add nothing, except in columns with an origin other than zero.
+            // An element that is not stored is 0, and adds nothing if the origin of its column is zero.
             let (origin, per_unit) = (basis.origin(), basis.per_unit());
             let shifted: Vec<usize> = (0..n).filter(|&j| origin[j] != 0.0).collect();
             with_rows!(&x, dataset.rows, rows => map_reduce(

@@ -18,8 +18,8 @@ use crate::reduce::{self, Job, Leaves, Threads, Unmonitored};
 use crate::simd::dispatch;
 use crate::vector::RowSet;
 
-/// Predicted probabilities, written to `out`. With one score: ŷ = σ(X w + b), shape (m). With K classes:
-/// `p_ik = exp(z_ik) / Σ_l exp(z_il)`, shape (m, K), where `z_ik = x_i · w_k + b_k`.
+/// Writes predicted probabilities to `out`. With one score: ŷ = σ(X w + b), shape (m). With K classes: `p_ik =
+/// exp(z_ik) / Σ_l exp(z_il)`, shape (m, K), where `z_ik = x_i · w_k + b_k`.
 ///
 /// # Errors
 ///
@@ -41,7 +41,7 @@ pub fn predict_proba<'a, F: Float>(
     )
 }
 
-/// Scores `z = X w + b`, written to `out`; shape (m), or (m, K) with K classes.
+/// Writes the scores `z = X w + b` to `out`; shape (m), or (m, K) with K classes.
 ///
 /// # Errors
 ///
@@ -62,7 +62,7 @@ pub fn decision_function<'a, F: Float>(
     )
 }
 
-/// Scores of every row without its offset, written to `out`; computed in `f64` whatever the type of `X`.
+/// Writes the score of every row, without its offset, to `out`. Computed in `f64`, whatever the type of `X`.
 ///
 /// # Errors
 ///
@@ -83,8 +83,8 @@ pub(crate) fn scores(
     )
 }
 
-/// Writes every row's scores, probabilities, or slopes of the probabilities to `out`, as `transform` says. Offsets are
-/// not added.
+/// Writes the scores, the probabilities, or the slopes of the probabilities of every row to `out`, as `transform` says.
+/// Offsets are not added.
 pub(super) fn map_rows<F: Float>(
     x: Features<'_>,
     rows: RowSet<'_>,
@@ -113,7 +113,7 @@ pub(super) fn map_rows<F: Float>(
     }
 }
 
-/// Writes each row's score z to `out`, or `function(z)` if a function is given; for models with one score.
+/// For models with one score: writes the score z of each row to `out`, or `function(z)` if a function is given.
 fn map_one_score<F: Float>(
     x: Features<'_>,
     rows: RowSet<'_>,
@@ -151,8 +151,8 @@ fn map_one_score<F: Float>(
     Ok(())
 }
 
-/// Writes the scores of a batch's rows to `z` and the predictions to `y_hat`, for the record of a descent. With K
-/// classes, both have K numbers for each row.
+/// Writes the scores of the rows of a batch to `z` and their predictions to `y_hat`, for the record of a descent. With
+/// K classes, both have K numbers for each row.
 pub(crate) fn predict_rows<F: Float>(
     dataset: &Dataset<'_>,
     parameters: &Parameters<'_, F>,
@@ -177,7 +177,7 @@ pub(crate) fn predict_rows<F: Float>(
     Ok(())
 }
 
-/// Writes the prediction ŷ for each score in `z`.
+/// Writes the prediction ŷ of each score in `z` to `y_hat`.
 #[inline(always)]
 pub(crate) fn predictions<F: Float, S: Simd>(
     simd: S,

@@ -13,7 +13,7 @@ use crate::reduce::{Job, Leaves, Sum, map_reduce};
 use crate::sparse::with_rows;
 
 /// The least and the largest value of every column in each class, shape (K, n), over the rows of positive weight. With
-/// two classes, a row with a label strictly between 0 and 1 counts in both.
+/// two classes, a row whose label lies strictly between 0 and 1 counts in both.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Ranges {
     columns: usize,
@@ -37,7 +37,7 @@ impl Ranges {
         }
     }
 
-    /// Extends a column's range in a class to 0 if some row of the class does not store the column.
+    /// Extends the range of a column in a class to 0 if some row of the class does not store the column.
     fn include_zeros(&mut self) {
         for (at, &stored) in self.stored.iter().enumerate() {
             if stored < self.rows[at / self.columns] {
@@ -47,7 +47,7 @@ impl Ranges {
         }
     }
 
-    /// The largest distance of a column's values from `origin`.
+    /// The largest distance of a value of the column from `origin`.
     pub(crate) fn spread(&self, column: usize, origin: f64) -> f64 {
         let spans = self.of_column(column).into_iter();
         spans.fold(0.0, |most: f64, span| {
@@ -55,7 +55,7 @@ impl Ranges {
         })
     }
 
-    /// The range of a column in each class; classes without rows are skipped.
+    /// The range of a column in each class that has rows.
     pub(crate) fn of_column(&self, column: usize) -> Vec<Span> {
         let classes = self.rows.iter().enumerate().filter(|(_, rows)| **rows > 0);
         let span = |(class, _)| {

@@ -1,4 +1,4 @@
-//! The largest norm ‖L⁻¹ (x, 1)‖ over the rows x, where L Lᵀ is the Hessian.
+//! The largest norm ‖L⁻¹ (x, 1)‖ over the rows x, where L Lᵀ is about the Hessian.
 
 use std::sync::Arc;
 
@@ -11,27 +11,27 @@ use crate::error::Error;
 use crate::linalg::{dot, norm};
 use crate::reduce::{Job, Largest};
 
-/// Numbers that bound ‖L⁻¹ u‖ from above, where L is the Cholesky factor of the scaled Hessian of the free parameters
-/// (the parameters that may change). Columns are transformed by `basis` and have their means subtracted.
+/// Numbers that give upper bounds on ‖L⁻¹ u‖. L is the Cholesky factor of the scaled Hessian of the free parameters
+/// (the parameters that may change). The columns are transformed by `basis`, and their means are subtracted.
 #[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct Metric {
     pub basis: Arc<Basis>,
     /// Means of the transformed columns.
     pub mean: Vec<f64>,
-    /// The free parameters of each score: column numbers, and n for the bias, which is last.
+    /// The free parameters of each score: numbers of columns, and last n for the bias.
     pub free: Vec<Vec<usize>>,
-    /// Factors that scale the Hessian's diagonal to 1, one for each free parameter, score by score; 0 for columns left
-    /// out.
+    /// Factors that scale the Hessian's diagonal to 1: one for each free parameter, score by score; 0 for columns that
+    /// are left out.
     pub scale: Vec<f64>,
     /// W, an approximate inverse of the Cholesky factor L, row by row; lower triangular.
     pub inverse: Vec<f64>,
-    /// Upper bound on ‖(L⁻¹ − W) u‖ / ‖u‖ for all vectors u, where W is the approximate `inverse` of the factor L.
+    /// Upper bound on ‖(L⁻¹ − W) u‖ / ‖u‖ for all vectors u, where W is `inverse`.
     pub hidden: f64,
 }
 
 /// Upper bound on max_i ‖L⁻¹ a_i‖ over the rows i of positive weight. For one score, a_i is (x_i, 1). For K classes,
-/// the maximum is also over pairs of classes (k, l): a_i has (x_i, 1) at the parameters of k and −(x_i, 1) at those of
-/// l.
+/// the maximum is also over all pairs of classes (k, l): a_i has (x_i, 1) at the parameters of class k and −(x_i, 1) at
+/// the parameters of class l.
 ///
 /// # Errors
 ///
@@ -66,7 +66,7 @@ pub(crate) fn reach(
                 .zip(mean)
                 .for_each(|(x, mean)| *x -= mean);
             row[n] = 1.0;
-            // `images[k]` is `inverse` times a vector that has the scaled row at the parameters of score k, and zeros
+            // `images[k]` is `inverse` times a vector: the scaled row at the parameters of score k, and zeros
             // elsewhere.
             let mut room: f64 = 0.0;
             let mut start = 0;

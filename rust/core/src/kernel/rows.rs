@@ -1,6 +1,6 @@
-//! Products along dense rows. A score x·w is summed in one SIMD vector, whose lane l takes every `LANES`-th column; its
-//! lanes are then added in pairs of neighbours, the pairs likewise, and so on. Residual × row is added one row after
-//! another.
+//! Products along dense rows. A score x·w is summed in one SIMD vector, whose lane l takes every `LANES`-th column. The
+//! lanes are then added in pairs of neighbours, the sums of these pairs in pairs again, and so on. Residual × row is
+//! added one row after the other.
 
 use std::ops::Range;
 
@@ -13,16 +13,17 @@ use crate::reduce::STRIPE;
 use crate::simd::{MulAdd, is_roomy};
 use crate::strips::{Strips, prefetch};
 
-/// A tile: a block of contiguous rows that fits the cache, each at least one SIMD vector long.
+/// A tile: a block of rows that fits the cache. Each row is contiguous, and at least one SIMD vector long.
 pub(crate) struct RowTile<'a, F: Float, S: Simd> {
     simd: S,
     weights: &'a PaddedWeights<'a, F>,
     rows: Strips<'a, F>,
-    /// The distance, in elements, from an element in use to the one to prefetch. Every other vector is prefetched when
-    /// scores are computed, the others when the gradient is computed, so that memory is read all the time.
+    /// The distance, in elements, from the element in use to the element to prefetch. Half of the vectors (every other
+    /// one) are prefetched while scores are computed, the other half while the gradient is computed, so that memory is
+    /// read all the time.
     ahead: isize,
-    /// The last vector of a row has its last `LANES` columns, so it may overlap the vector before. True for the lanes
-    /// that overlap.
+    /// Marks lanes of the last vector of a row: true for the lanes that overlap the vector before. The last vector has
+    /// the last `LANES` columns of the row, so that it may overlap.
     taken: Mask<F, S>,
 }
 
@@ -38,8 +39,8 @@ impl<'a, F: Float, S: Simd> RowTile<'a, F, S> {
         }
     }
 
-    /// Writes the scores `z_i = x_i · w + b` of `rows` to `z`, each summed along its columns. `z` is overwritten up to
-    /// a whole number of vectors, beyond the last row too.
+    /// Writes the scores `z_i = x_i · w + b` of `rows` to `z`. Each score is summed along the columns. `z` is
+    /// overwritten up to a whole number of vectors, also beyond the last row.
     #[inline(always)]
     pub(super) fn multiply(&self, rows: Range<usize>, z: &mut [F; STRIPE]) {
         for at in (0..rows.len()).step_by(F::LANES) {
@@ -54,8 +55,8 @@ impl<'a, F: Float, S: Simd> RowTile<'a, F, S> {
         }
     }
 
-    /// Writes `x · w` of `LANES` rows x from `first` on, as vectors whose lanes are still to be added. Where the tile
-    /// ends earlier, its last row stands in for the missing rows. `ROWS` rows are read at once.
+    /// Writes `x · w` of `LANES` rows x, from `first` on, as vectors whose lanes have still to be added. If the tile
+    /// has too few rows, its last row stands in for the missing ones. `ROWS` rows are read at once.
     #[inline(always)]
     fn products<const ROWS: usize>(&self, first: usize, out: &mut [F::Lanes<S>; MAX_LANES]) {
         let (simd, whole) = (self.simd, self.weights.whole());
@@ -99,8 +100,9 @@ impl<'a, F: Float, S: Simd> RowTile<'a, F, S> {
         }
     }
 
-    /// `gradient += Σ_i r_i x_i` over the given rows x_i in their order, with residuals r_i. `residual[0]` belongs to
-    /// the first of these rows. The gradient has as many vectors as a row; the last has the last `LANES` columns.
+    /// `gradient += Σ_i r_i x_i` over the rows x_i of `rows`, in their order, with residuals r_i. `residual[0]` belongs
+    /// to the first of `rows`. `gradient` has as many vectors as a row has; its last vector belongs to the last `LANES`
+    /// columns.
     #[inline(always)]
     pub(super) fn add(&self, rows: Range<usize>, residual: &[F], gradient: &mut [F::Array]) {
         if is_roomy(self.simd) {
@@ -110,7 +112,8 @@ impl<'a, F: Float, S: Simd> RowTile<'a, F, S> {
         }
     }
 
-    /// [`RowTile::add`], where the sums of `VECTORS` vectors of columns stay in registers while all rows are read.
+    /// [`RowTile::add`], for `VECTORS` vectors of columns at a time. Their sums stay in registers while all rows are
+    /// read.
     #[inline(always)]
     fn add_blocks<const VECTORS: usize>(
         &self,
@@ -123,7 +126,7 @@ impl<'a, F: Float, S: Simd> RowTile<'a, F, S> {
         for (b, block) in blocks.as_chunks_mut().0.iter_mut().enumerate() {
             self.add_block::<VECTORS, false>(b * VECTORS, &rows, residual, block);
         }
-        // The last block has 1 to VECTORS vectors; its loop is compiled for each number of them.
+        // The last block has 1 to VECTORS vectors. The loop over it is compiled for each of these numbers.
         macro_rules! add_last {
             ($($n:literal)*) => {$(
                 if $n <= VECTORS && let Ok(block) = <&mut [F::Array; $n]>::try_from(&mut *last) {
@@ -134,8 +137,8 @@ impl<'a, F: Float, S: Simd> RowTile<'a, F, S> {
         add_last!(1 2 3 4 5 6 7 8);
     }
 
-    /// Adds residual × row in `N` vectors of columns, from vector number `first` on. `LAST` says that the last of these
-    /// vectors is the last of a row.
+    /// Adds residual × row in `N` vectors of columns, from vector number `first` on. `LAST` says whether the last of
+    /// them is the last vector of a row.
     #[inline(always)]
     fn add_block<const N: usize, const LAST: bool>(
         &self,
@@ -149,7 +152,7 @@ impl<'a, F: Float, S: Simd> RowTile<'a, F, S> {
         for v in 0..N {
             lanes[v] = F::Lanes::<S>::load_array_ref(simd, &sums[v]);
         }
-        // The last vector is read from the end of the row.
+        // The last vector of a row is read from the end of the row.
         let (block, first, whole) = if LAST {
             (self.rows, first, N - 1)
         } else {
@@ -178,8 +181,8 @@ impl<'a, F: Float, S: Simd> RowTile<'a, F, S> {
 
 pub(super) type Mask<F, S> = <<F as Float>::Lanes<S> as SimdBase<S>>::Mask;
 
-/// The last vector of a row has its last `LANES` columns, so it may overlap the vector before. Returns a mask that is
-/// true for the lanes that overlap.
+/// A mask of the lanes in the last vector of a row, true for the lanes that overlap the vector before. The last vector
+/// has the last `LANES` columns of the row, so that it may overlap.
 #[inline(always)]
 pub(super) fn taken_lanes<F: Float, S: Simd>(simd: S, columns: usize) -> Mask<F, S> {
     let overlap = columns.next_multiple_of(F::LANES) - columns;
@@ -188,8 +191,8 @@ pub(super) fn taken_lanes<F: Float, S: Simd>(simd: S, columns: usize) -> Mask<F,
     F::Lanes::<S>::load_array(simd, taken).simd_eq(F::ONE)
 }
 
-/// The last `LANES` columns of a row, with zeros for the columns that the vector before already contains. The padded
-/// weights of these columns are 0, and ∞ × 0 would give NaN.
+/// The last `LANES` columns of a row, with zeros in the lanes that overlap the vector before. The padded weights are 0
+/// there, but ∞ × 0 would give NaN.
 #[inline(always)]
 pub(super) fn last_lanes<F: Float, S: Simd>(simd: S, row: &[F], taken: Mask<F, S>) -> F::Lanes<S> {
     let x = F::Lanes::<S>::from_slice(simd, &row[row.len() - F::LANES..]);

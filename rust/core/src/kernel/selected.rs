@@ -1,4 +1,4 @@
-//! A copy of some columns, for all rows. A solver reads the copy many times before it reads all of `X` again.
+//! A copy of some columns, with all rows. A solver reads the copy many times before it reads all of `X` again.
 
 use super::dataset::{Dataset, rows_of};
 use crate::elements::Elements;
@@ -10,7 +10,7 @@ use crate::reduce::{Job, Leaves, map_into};
 use crate::sparse::{Indices, Sparse, with_rows};
 use crate::vector::RowSet;
 
-/// A copy of some columns, with the labels and sample weights of the dataset from which they were taken.
+/// A copy of some columns, with the labels and sample weights of the dataset from which the columns were copied.
 pub(crate) struct Selected<'a> {
     dataset: Dataset<'a>,
     columns: usize,
@@ -29,8 +29,7 @@ enum Copied {
 }
 
 impl<'a> Selected<'a> {
-    /// Copies the columns with the given numbers, which must be in ascending order. Dense copies have the given
-    /// precision.
+    /// Copies the columns with the numbers `columns`, which must ascend. Dense columns are copied in `precision`.
     ///
     /// # Errors
     ///
@@ -53,7 +52,7 @@ impl<'a> Selected<'a> {
         })
     }
 
-    /// Columns that have been copied already: `x` has `columns` numbers for each row of `dataset`, row by row.
+    /// Columns that are copied already: `x` has `columns` numbers for each row of `dataset`, row by row.
     pub(crate) fn of_dense(dataset: &Dataset<'a>, columns: usize, x: Vec<f64>) -> Self {
         Selected {
             dataset: *dataset,

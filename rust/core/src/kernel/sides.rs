@@ -1,8 +1,10 @@
-//! Which rows are on their label's side of a hyperplane; for the search for a hyperplane that separates the labels.
+//! Which rows are on the side of their label, as seen from a hyperplane: for the search for a hyperplane that separates
+//! the labels.
 //!
-//! Two classes: each row x gives a vector `a`, which is (x, 1) for label 1 and −(x, 1) for label 0. K classes: each row
-//! gives one vector `a` for each class k other than its label y; it has (x, 1) at the weights and bias of y and −(x, 1)
-//! at those of k. A direction d separates the labels if `a · d ≥ 0` for every `a` and `> 0` for at least one.
+//! With two classes, each row x gives a vector `a`: (x, 1) for label 1, and −(x, 1) for label 0. With K classes, each
+//! row gives one vector `a` for each class k other than its label y: it has (x, 1) at the weights and bias of y, and
+//! −(x, 1) at the weights and bias of k. A direction d separates the labels if `a · d ≥ 0` for every `a` and `> 0` for
+//! at least one.
 
 use std::sync::Arc;
 
@@ -21,30 +23,30 @@ pub(crate) struct Standardised {
     pub basis: Arc<Basis>,
     /// Means of the columns after the transform by `basis`, shape (n).
     pub mean: Vec<f64>,
-    /// Reciprocal standard deviations, shape (n + 1), the bias's factor last; 0 for columns left out and for a bias
-    /// that is not fitted.
+    /// The reciprocals of the standard deviations, shape (n + 1), with the factor of the bias last; 0 for columns that
+    /// are left out and for a bias that is not fitted.
     pub scale: Vec<f64>,
     /// Scores per row: 1 for two classes.
     pub classes: usize,
 }
 
-/// A row, its label and one other class. With two classes, the other is 0 for label 1 and 1 for label 0.
+/// A row, its label, and one other class. With two classes, the other class is 0 for label 1, and 1 for label 0.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Pair {
     pub row: usize,
     pub label: usize,
     pub other: usize,
-    /// How far the row is on the wrong side of the hyperplane with normal d, as a negative number: `a · d / ‖a‖` plus a
-    /// bound of its rounding error. 0 if this sum is positive.
+    /// The margin `a · d / ‖a‖` on the hyperplane with normal d, plus a bound on its rounding error; 0 if this sum is
+    /// positive. So a negative number says how far the row is on the wrong side.
     pub margin: f64,
 }
 
-/// Which pairs of a row and another class are on the label's side of a hyperplane.
+/// For a hyperplane: which pairs of a row and another class are on the side of the row's label.
 #[derive(Default, Deserialize, Serialize)]
 pub(crate) struct Sides {
     /// Whether some pair is on the side of its label, with a margin above the tolerance.
     pub are_some_clear: bool,
-    /// All pairs without such a margin.
+    /// All pairs that are not on the side of their label with such a margin.
     pub others: Vec<Pair>,
 }
 
@@ -65,13 +67,13 @@ impl Standardised {
         self.mean.len()
     }
 
-    /// The length n + 1 of a standardised row, the bias last.
+    /// The length n + 1 of a standardised row. The last element is for the bias.
     pub(crate) fn order(&self) -> usize {
         self.scale.len()
     }
 
-    /// Standardises a row of original columns in place, and writes the bias's factor to `row[n]`; returns the norm.
-    /// `low` is scratch memory.
+    /// Standardises a row of original columns in place, and writes the factor of the bias to `row[n]`. Returns the norm
+    /// of the row. `low` is scratch memory.
     pub(crate) fn enter(&self, row: &mut [f64], low: &mut [f64]) -> f64 {
         let n = self.columns();
         self.basis.enter(&mut row[..n], low);
@@ -82,7 +84,8 @@ impl Standardised {
         dot(row, row).sqrt()
     }
 
-    /// Calls `each` with a row's label y and each other class. A label strictly between 0 and 1 counts as both classes.
+    /// Calls `each` with the label y of a row and each other class. A label strictly between 0 and 1 counts as both
+    /// classes.
     fn for_pairs(&self, y: f64, mut each: impl FnMut(usize, usize)) {
         if self.classes == 1 {
             if y > 0.0 {
@@ -99,9 +102,9 @@ impl Standardised {
         }
     }
 
-    /// Adds `by · a` to `out`. With several classes, `a` has the standardised row at the parameters of the label and
-    /// its negative at those of the other class; with two classes, `a` is the row for label 1 and its negative for
-    /// label 0.
+    /// Adds `by · a` to `out`. With two classes, `a` is the standardised row for label 1, and its negative for label 0.
+    /// With several classes, `a` has the standardised row at the parameters of the label, and its negative at the
+    /// parameters of the other class.
     pub(crate) fn add_pair(
         &self,
         [label, other]: [usize; 2],
@@ -118,7 +121,7 @@ impl Standardised {
         }
     }
 
-    /// ‖a‖ / ‖row‖ for the vector `a` of a row and a pair of classes: with K > 2 classes, `a` contains the row twice.
+    /// ‖a‖ / ‖row‖ for the vector `a` of a row and a pair of classes. With K > 2 classes, `a` contains the row twice.
     fn stretch(&self) -> f64 {
         if self.classes == 1 {
             1.0
@@ -128,8 +131,8 @@ impl Standardised {
     }
 }
 
-/// −Σ a / ‖row‖ over all pairs of a row and a class other than its label. Rows are standardised; see the module for the
-/// vectors a.
+/// −Σ a / ‖row‖ over all pairs of a row and a class other than its label. The rows are standardised. The vectors `a`
+/// are those defined at the top of this file.
 ///
 /// # Errors
 ///
@@ -157,8 +160,9 @@ pub(crate) fn sum_of_pairs(
     )
 }
 
-/// The side of the hyperplane with normal `direction`, of norm 1, on which each pair of a row and another class is. A
-/// pair is clearly on the side of its label if `a · direction` > `tie · ‖a‖` plus a bound of the rounding error.
+/// Finds on which side of a hyperplane each pair of a row and another class is. The hyperplane has the normal
+/// `direction`, of norm 1. A pair is clearly on the side of its label if `a · direction` exceeds `tie · ‖a‖` plus a
+/// bound on the rounding error.
 ///
 /// # Errors
 ///

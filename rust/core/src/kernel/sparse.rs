@@ -1,11 +1,11 @@
-//! The sums over sparse rows, a stripe (up to 256 rows) at a time: first the scores of all its rows, which gather
-//! weights by column index; then the gradient, which scatters residual × value by column index, while the rows are
-//! still in cache. These alternate by stripe and not by row, because weights and sums together do not fit the nearer
-//! caches.
+//! The sums over sparse rows, a stripe (up to 256 rows) at a time. First the scores of all rows of the stripe are
+//! computed, which gathers weights by column index. Then the gradient is computed, which scatters residual × value by
+//! column index, while the rows are still in the cache. Scores and gradient alternate by stripe and not by row, because
+//! weights and sums together do not fit the nearer caches.
 //!
-//! Both run in `f64` whatever type is stored, so that long sums of `float32` elements stay accurate. Errors and
-//! residuals are computed as for dense rows. The elements of a column are summed one after another over a leaf
-//! (consecutive rows for one thread), and the sums of leaves in a tree.
+//! Scores and gradient are computed in `f64`, whatever type is stored, so that long sums of `float32` elements stay
+//! accurate. Errors and residuals are computed as for dense rows. The elements of a column are summed one after the
+//! other over a leaf (consecutive rows for one thread), and the sums of leaves are added in a tree.
 
 use std::ops::Range;
 
@@ -31,10 +31,11 @@ type Row<'a, F, I> = (&'a [I], &'a [F]);
 /// Prefetch distance, in stored elements.
 const AHEAD: isize = 64;
 
-/// Number of interleaved partial sums in a row's score: every fourth element goes to the same one.
+/// Number of partial sums in the score of a row. Every fourth element is added to the same partial sum.
 const CHAINS: usize = 4;
 
-/// Weights `w = scale · weights` and bias `b` of one score. The factor shrinks all weights without touching them.
+/// Weights `w = scale · weights` and bias `b` of one score. A change of `scale` shrinks all weights without touching
+/// them.
 #[derive(Clone, Copy)]
 pub(crate) struct ScaledWeights<'a, F> {
     pub weights: &'a [F],
@@ -53,8 +54,8 @@ impl<'a, F> ScaledWeights<'a, F> {
 }
 
 impl<'a, F: Float> Pass<'a, Sparse<'a>, ScaledWeights<'a, F>> {
-    /// Sums over all rows of errors, residuals and, if wanted, residual × row; added leaf by leaf to sums made by
-    /// `zero`.
+    /// Sums over all rows of errors, residuals and, if wanted, residual × row. `zero` makes the sums to which the
+    /// leaves are added.
     ///
     /// # Errors
     ///
@@ -80,7 +81,7 @@ impl<'a, F: Float> Pass<'a, Sparse<'a>, ScaledWeights<'a, F>> {
     }
 }
 
-/// Scores `z = X w + b` of the sparse rows, written to `out`.
+/// Writes the scores `z = X w + b` of sparse rows to `out`.
 ///
 /// # Errors
 ///
@@ -110,7 +111,7 @@ pub(crate) fn scores<F: Float>(
     Ok(())
 }
 
-/// Estimated cost of reading some rows: the number of elements stored, plus [`ROW`] for each row.
+/// Estimated cost of reading some rows: the number of elements that they store, plus [`ROW`] for each row.
 pub(crate) fn work(x: &Sparse<'_>, rows: RowSet<'_>) -> usize {
     let count = rows.count(x.rows());
     match rows {
@@ -148,7 +149,7 @@ impl<F: Float> SparseScratch<F> {
 }
 
 impl<F: Float, I: Index> Pass<'_, SparseRows<'_, F, I>, ScaledWeights<'_, F>> {
-    /// Adds errors, residuals and residual × row of the consecutive `rows` (a leaf) to `sums`.
+    /// Adds the errors, residuals and, if wanted, residual × row of the consecutive rows `rows` (a leaf) to `sums`.
     #[inline(always)]
     pub(crate) fn leaf<S: Simd>(
         &self,
@@ -162,7 +163,7 @@ impl<F: Float, I: Index> Pass<'_, SparseRows<'_, F, I>, ScaledWeights<'_, F>> {
         }
     }
 
-    /// Adds errors, residuals and residual × row of up to 256 rows (a stripe) to `sums`.
+    /// Adds the errors, residuals and, if wanted, residual × row of up to 256 rows (a stripe) to `sums`.
     #[inline(always)]
     fn stripe<S: Simd>(
         &self,
@@ -192,7 +193,7 @@ impl<F: Float, I: Index> Pass<'_, SparseRows<'_, F, I>, ScaledWeights<'_, F>> {
     }
 }
 
-/// Writes `z_i = x_i · w + b` of the rows from `first` on; returns whether all column indices were in range.
+/// Writes the scores `z_i = x_i · w + b` of the rows from `first` on. Returns whether all column indices are in range.
 #[inline(always)]
 pub(crate) fn row_products<F: Float, I: Index, W: Float>(
     x: &SparseRows<'_, F, I>,
@@ -209,7 +210,7 @@ pub(crate) fn row_products<F: Float, I: Index, W: Float>(
     valid
 }
 
-/// `x · w + b` of one row; sets `valid` to false if a column index is out of range.
+/// `x · w + b` for one row x. Sets `valid` to false if a column index is out of range.
 #[inline(always)]
 pub(super) fn score<F: Float, I: Index, W: Float>(
     (columns, values): Row<'_, F, I>,
@@ -220,7 +221,7 @@ pub(super) fn score<F: Float, I: Index, W: Float>(
     W::from_f64(product.mul_add(weights.scale, weights.bias.to_f64()))
 }
 
-/// `x · weights` of one row, in four interleaved partial sums: a single one would wait for each multiply-add to finish.
+/// `x · weights` for one row x, in four partial sums. In a single sum, each multiply-add would wait for the one before.
 #[inline(always)]
 fn row_product<F: Float, I: Index, W: Float>(
     columns: &[I],
@@ -247,7 +248,7 @@ fn row_product<F: Float, I: Index, W: Float>(
     (sums[0] + sums[1]) + (sums[2] + sums[3])
 }
 
-/// `sums += r x` for one row x with residual r. Column indices out of range are skipped; `row_product` has reported
+/// `sums += r x` for one row x with residual r. Column indices out of range are skipped here; [`row_product`] reports
 /// them.
 #[inline(always)]
 pub(super) fn add_row<F: Float, I: Index>(
@@ -274,7 +275,8 @@ pub(super) fn add_row<F: Float, I: Index>(
     }
 }
 
-/// Prefetches what lies `AHEAD` elements further on: rows are stored one after another, so these are the next rows.
+/// Prefetches the elements `AHEAD` places further on. Rows are stored one after the other, so these are elements of the
+/// next rows.
 #[inline(always)]
 fn fetch_ahead<F: Float, I: Index>(columns: &[I], values: &[F]) {
     prefetch(columns, AHEAD);

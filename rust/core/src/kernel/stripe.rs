@@ -1,4 +1,5 @@
-//! Errors and residuals of a stripe (up to 256 rows) and their sums, computed for one SIMD vector of rows at a time.
+//! Errors and residuals of a stripe (up to 256 rows) and their sums. They are computed for one SIMD vector of rows at a
+//! time.
 
 use fearless_simd::prelude::*;
 
@@ -11,14 +12,14 @@ use crate::math;
 use crate::reduce::STRIPE;
 use crate::simd::MulAdd;
 
-/// The sums of errors and residuals over a stripe of rows: lane l of each vector sums every `LANES`-th row.
+/// The sums of errors and residuals over a stripe of rows. Lane l of each vector sums every `LANES`-th row.
 pub(crate) struct StripeSums<F: Float, S: Simd> {
     activation: Activation,
-    /// Π(1 + t_i) − 1 over rows, where ln(1 + t_i) is the logarithmic term of a row's error: one logarithm of the
-    /// product replaces the logarithms of all rows.
+    /// Π(1 + t_i) − 1 over the rows, where ln(1 + t_i) is the logarithmic term of a row's error. A single logarithm, of
+    /// the product, replaces the logarithms of all rows.
     product: F::Lanes<S>,
-    /// Sum over rows of the linear terms of the errors; with sample weights, of the weighted errors, logarithms
-    /// included.
+    /// The sum over the rows of the linear terms of the errors. With sample weights, the sum of the weighted errors,
+    /// logarithms included.
     error: F::Lanes<S>,
     residual: F::Lanes<S>,
     /// Lanes in which a label or sample weight was out of range.
@@ -38,7 +39,7 @@ impl<F: Float, S: Simd> StripeSums<F, S> {
         }
     }
 
-    /// Adds one SIMD vector of rows with scores `z`; returns their residuals times their sample weights.
+    /// Adds the rows of one SIMD vector, with scores `z`. Returns their residuals times their sample weights.
     #[inline(always)]
     fn add_vector(
         &mut self,
@@ -76,8 +77,8 @@ impl<F: Float, S: Simd> StripeSums<F, S> {
         residual
     }
 
-    /// Adds rows. `z` holds their scores without the offsets, padded with −∞ to a whole number of vectors. Writes their
-    /// residuals times their sample weights to `residual`.
+    /// Adds rows. `z` holds their scores without offsets, padded with −∞ to a whole number of vectors. Writes the
+    /// residuals of the rows, times their sample weights, to `residual`.
     #[inline(always)]
     pub(crate) fn add(
         &mut self,
@@ -105,8 +106,8 @@ impl<F: Float, S: Simd> StripeSums<F, S> {
 
     /// Adds these sums over a stripe to `sums`.
     ///
-    /// The sum of the rows' logarithms is ln(1 + product). The product cannot overflow: a lane has at most 32 factors,
-    /// each at most 2.
+    /// The sum of the logarithms of all rows is ln(1 + product). The product cannot overflow: a lane has at most 32
+    /// factors, each at most 2.
     #[inline(always)]
     pub(crate) fn add_to(self, sums: &mut Sums) {
         sums.error += sum_lanes::<F, S>(math::log1p(self.product)) + sum_lanes::<F, S>(self.error);

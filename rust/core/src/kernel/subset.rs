@@ -1,5 +1,5 @@
-//! A sample of the rows. A solver reads the sample many times before it reads all of `X`. Dense rows are copied; sparse
-//! rows are read where they are, since they are small enough to stay in cache.
+//! A sample of the rows. A solver reads the sample many times before it reads all of `X`. Dense rows are copied. Sparse
+//! rows are read where they are: they are small enough to stay in the cache.
 
 use super::dataset::Dataset;
 use crate::elements::Elements;
@@ -28,8 +28,8 @@ pub(crate) struct Copied<F> {
     offset: Option<Vec<f64>>,
 }
 
-/// Draws `count ≤ rows` different row numbers: the rows are cut into `count` ranges of equal length, and one row is
-/// drawn uniformly from each. Ascending, and the same for the same arguments.
+/// Draws `count ≤ rows` different row numbers, in ascending order. The rows are cut into `count` ranges of equal
+/// length, and one row is drawn uniformly from each range. The same arguments give the same numbers.
 pub(crate) fn stratified(rows: usize, count: usize, seed: u64) -> Vec<usize> {
     let mut random = Random::new(seed);
     let boundary = |k: usize| (k as u128 * rows as u128 / count.max(1) as u128) as usize;
@@ -42,7 +42,7 @@ pub(crate) fn stratified(rows: usize, count: usize, seed: u64) -> Vec<usize> {
 }
 
 impl<'a> Subset<'a> {
-    /// The sample with the given row numbers. Dense rows are copied in this precision.
+    /// The sample of the rows with the numbers `rows`. Dense rows are copied in `precision`.
     ///
     /// # Errors
     ///
@@ -117,8 +117,8 @@ impl<F: Float> Copied<F> {
         Ok(Copied::of(x, dataset, rows))
     }
 
-    /// The rows with these numbers. `x` has their features; labels, sample weights and offsets are copied from
-    /// `dataset`.
+    /// Copied rows, whose numbers are `rows`. `x` has their features; their labels, sample weights and offsets are
+    /// copied from `dataset`.
     pub(crate) fn of<X>(x: Vec<F>, dataset: &Dataset<'_, X>, rows: &[usize]) -> Self {
         let copy = |vector: &Vector<'_>| {
             let mut out = vec![0.0; rows.len()];

@@ -4,13 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::reduce::Sum;
 
-/// Sums over rows i with sample weights s_i (1 if none are given). A row has K residuals, one for each score; each
+/// Sums over the rows i, with sample weights s_i (1 if there are none). A row has K residuals, one for each score. Each
 /// residual is multiplied by s_i.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Sums {
     /// Σ s_i, the total weight.
     pub weight: f64,
-    /// Σ s_i E_i, the weighted sum of the rows' errors.
+    /// Σ s_i E_i, the weighted sum of the errors of the rows.
     pub error: f64,
     /// Σ residual × row, shape (K, n); empty if the gradient is not wanted.
     pub weights: Vec<f64>,
@@ -31,7 +31,7 @@ impl Sums {
         }
     }
 
-    /// Mean error: nats per row for the cross-entropy, the fraction misclassified for the step activation.
+    /// The mean error: nats per row for the cross-entropy, the fraction of misclassified rows for the step activation.
     pub(crate) fn mean_error(&self) -> f64 {
         self.error / self.weight
     }

@@ -1,4 +1,4 @@
-//! All variants of a kernel: compared with textbook formulas, and with one another bit for bit.
+//! Tests of all variants of a kernel: against textbook formulas, and against one another bit for bit.
 #![allow(clippy::unwrap_used)]
 
 use super::*;
@@ -98,8 +98,8 @@ fn matches_the_textbook() {
         )
         .unwrap();
         let (loss, weights, bias) = oracle(&x, n, &y, &w, 0.25);
-        // For features |x| ≤ 2 and scores |z| ≤ 3 the error of each of the m rows' terms is a few (n + 2)·eps, with n
-        // columns; the oracle's sums of m terms add m·eps.
+        // For features |x| ≤ 2 and scores |z| ≤ 3, the error of each of the m rows' terms is a few (n + 2)·eps, with n
+        // columns. The oracle's sums of m terms add m·eps.
         let bound = (m + 8 * (n + 2)) as f64 * f64::EPSILON;
         assert!(
             (got.loss - loss).abs() <= bound * 4.0,
@@ -171,8 +171,8 @@ fn same_bits_on_every_instruction_set_thread_count_and_layout() {
     }
 }
 
-/// A sparse matrix with about a third of the elements, in no order of columns; one element is stored twice, and one row
-/// and one column are empty.
+/// A sparse matrix of about a third of the elements, in no order of columns. One element is stored twice; one row and
+/// one column are empty.
 fn sparse(data: &Data) -> (Vec<f64>, Vec<i32>, Vec<i32>, Vec<f64>) {
     let Data { n, x, y, .. } = data;
     let (m, n) = (y.len(), *n);
@@ -215,8 +215,8 @@ fn sparse_is_dense_within_rounding() {
             .unwrap()
         });
         let [got, want] = both;
-        // For features |x| ≤ 4 and scores |z| ≤ 6 the error of each of the m rows' terms is a few (n + 2)·eps, with n
-        // columns, in both computations; their sums of m terms are added in different orders.
+        // For features |x| ≤ 4 and scores |z| ≤ 6, the error of each of the m rows' terms is a few (n + 2)·eps, with n
+        // columns, in both computations. Both add m terms in different orders.
         let bound = (m + 16 * (n + 2)) as f64 * f64::EPSILON;
         assert!(
             (got.loss - want.loss).abs() <= bound * 8.0,

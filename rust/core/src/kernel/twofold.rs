@@ -1,11 +1,11 @@
-//! Compensated sums: each number is a pair of the rounded value and its rounding error.
+//! Compensated sums. Each sum is a pair: the rounded value, and its rounding error.
 //!
 //! Source: T. Ogita, S. Rump & S. Oishi, "Accurate sum and dot product", SIAM J. Sci. Comput. 26 (2005),
 //! doi:10.1137/030601818, algorithms 3.1 and 5.3.
 
 use serde::{Deserialize, Serialize};
 
-/// The unevaluated sum `high + low`: a rounded value, and the rounding errors accumulated so far.
+/// The unevaluated sum `high + low`: a rounded value, and the sum of its rounding errors so far.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Twofold {
     pub(super) high: f64,
@@ -26,7 +26,7 @@ impl Twofold {
         self.high = sum;
     }
 
-    /// Adds a number that is no larger than the rounding errors, to `low` only.
+    /// Adds a number that is no larger than the rounding errors: to `low` only.
     #[inline(always)]
     pub(crate) fn add_low(&mut self, x: f64) {
         self.low += x;

@@ -1,15 +1,16 @@
-//! For dense rows: the weights and the gradient sums in whole SIMD vectors, and how many rows are processed at a time.
+//! For dense rows: the weights and the sums of the gradient in whole SIMD vectors, and how many rows are processed at a
+//! time.
 
 use crate::float::Float;
 use crate::reduce::STRIPE;
 
-/// Bytes of a group of rows. A group is read twice, for scores and for the gradient, so it must fit the first-level
-/// cache; but it must have enough rows to overlap the computation of several exponentials.
+/// Bytes of a group of rows. A group is read twice, for the scores and for the gradient, so that it must fit the
+/// first-level cache. It must also have enough rows for the computations of several exponentials to overlap.
 const GROUP_BYTES: usize = 8 << 10;
-/// Rows of more bytes than this are not prefetched by instructions: the hardware does so by itself.
+/// Rows of more bytes than this are not prefetched by instructions, because the hardware prefetches them by itself.
 const LONG_ROW_BYTES: usize = 4 << 10;
-/// Bytes of a tile, a block of rows whose columns are contiguous. Large, so that long runs of each column are read at
-/// once; small enough for the second-level cache or little more.
+/// Bytes of a tile, a block of rows. A tile is so large that long runs of each column are read at once if columns are
+/// contiguous in memory, but fits the second-level cache or is little larger.
 const TILE_BYTES: usize = 512 << 10;
 
 /// Weights and bias of one score. The weights are read in whole SIMD vectors. The last vector has the last `LANES`
@@ -58,7 +59,7 @@ impl<'a, F: Float> PaddedWeights<'a, F> {
         self.columns() * size_of::<F>()
     }
 
-    /// Whether a row has enough columns for a SIMD vector. Scores are then summed along the row; otherwise a vector
+    /// Whether a row has enough columns for a SIMD vector. If so, scores are summed along the row; otherwise a vector
     /// holds one column of several rows.
     pub(super) fn is_wide(&self) -> bool {
         self.columns() >= F::LANES
@@ -71,8 +72,8 @@ impl<'a, F: Float> PaddedWeights<'a, F> {
             .clamp(F::LANES, STRIPE)
     }
 
-    /// Prefetch distance in rows, counted from a row's second use: while one group is added to the gradient, the next
-    /// is fetched.
+    /// Prefetch distance in rows, counted from the second use of a row: while one group is added to the gradient, the
+    /// next group is fetched.
     pub(super) fn rows_ahead(&self) -> usize {
         if self.row_bytes() > LONG_ROW_BYTES {
             0
@@ -81,8 +82,9 @@ impl<'a, F: Float> PaddedWeights<'a, F> {
         }
     }
 
-    /// Number of rows in a tile of [`TILE_BYTES`]: a multiple of four vectors, so that several cache lines of each
-    /// column are read at once where columns are contiguous; a single vector if four do not fit.
+    /// Number of rows in a tile of [`TILE_BYTES`]. It is a multiple of four vectors, so that several cache lines of
+    /// each column are read at once if columns are contiguous in memory; or a single vector if four vectors of rows do
+    /// not fit.
     pub(super) fn tile_rows(&self) -> usize {
         let lines = 4 * F::LANES;
         match TILE_BYTES / self.row_bytes() / lines * lines {
@@ -92,8 +94,9 @@ impl<'a, F: Float> PaddedWeights<'a, F> {
     }
 }
 
-/// Adds `lanes` to `sums`. `lanes` is Σ residual × row over a stripe (up to 256 rows), in SIMD vectors as a row is;
-/// `sums` has one number per column. The first lanes of the last vector overlap the vector before and are not added.
+/// Adds `lanes` to `sums`. `lanes` is Σ residual × row over a stripe (up to 256 rows), in the SIMD vectors of a row;
+/// `sums` has one number per column. The first lanes of the last vector may overlap the vector before; these are not
+/// added.
 #[inline(always)]
 pub(super) fn add_lanes<F: Float>(lanes: &[F::Array], sums: &mut [f64]) {
     let fresh = (sums.len() - 1) % F::LANES + 1;
