@@ -1,5 +1,5 @@
-//! `fit`: checks the options once, runs a solver, and returns the optimum with its history, certificate and stop
-//! reason.
+//! `fit`: checks the options once, runs a solver, and returns the optimum with its history, the proof of the gap and
+//! the stop reason.
 
 use std::ops::ControlFlow;
 
@@ -22,7 +22,7 @@ use crate::source::{Arrays, Distant, DistantRows, Log, Source, Stopped, Together
 use crate::start::Start;
 use crate::stop::StopReason;
 
-/// The algorithm that finds the optimum.
+/// The algorithms that find the optimum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Solver {
     /// Preconditioned L-BFGS, on growing samples of the rows and then on all rows.
@@ -36,12 +36,13 @@ pub enum Solver {
 }
 
 impl Solver {
-    /// The solver of that name; "auto" is the one for the penalty, or for Firth's penalised likelihood.
+    /// The solver with this name. "auto" is the solver for the penalty; with `firth`, the solver for Firth's penalised
+    /// likelihood.
     ///
     /// # Errors
     ///
-    /// [`Error::Choice`] if `name` is none of "auto", "lbfgs", "gd" and "proximal"; [`Error::Conflict`] if it is
-    /// another one than "auto" for Firth's penalised likelihood.
+    /// [`Error::Choice`] if `name` is none of "auto", "lbfgs", "gd" and "proximal"; [`Error::Conflict`] if it is not
+    /// "auto" with `firth`.
     pub fn parse(name: &str, penalty: &Penalty, firth: bool) -> Result<Self, Error> {
         let auto = match (firth, penalty.is_smooth()) {
             (true, _) => Solver::Firth,
@@ -67,7 +68,7 @@ impl Solver {
 
     /// # Errors
     ///
-    /// [`Error::Conflict`] if the solver is not for such a penalty.
+    /// [`Error::Conflict`] if the solver cannot minimise with this penalty.
     fn check(self, penalty: &Penalty) -> Result<(), Error> {
         if let (Solver::Firth, Some((argument, value))) = (self, penalty.any_option()) {
             return Err(Error::Conflict {
@@ -88,7 +89,7 @@ impl Solver {
         })
     }
 
-    /// The solver's name: "lbfgs", "gd", "proximal" or "firth".
+    /// The name of the solver: "lbfgs", "gd", "proximal" or "firth".
     pub fn name(self) -> &'static str {
         match self {
             Solver::Lbfgs => "lbfgs",
@@ -99,7 +100,7 @@ impl Solver {
     }
 }
 
-/// Max-norm of the gradient at which a solver stops if `tol` is not given.
+/// The max-norm of the gradient at which a solver stops if `tol` is not given.
 const GRADIENT: f64 = 1e-8;
 
 /// The objective, the solver, and when to stop.
@@ -107,18 +108,18 @@ const GRADIENT: f64 = 1e-8;
 pub struct FitOptions {
     /// The penalty, which is added to the mean error. The bias is not penalised.
     pub penalty: Penalty,
-    /// Whether a bias is fitted; otherwise it is 0.
+    /// Whether a bias is fitted; without, it is 0.
     pub fit_bias: bool,
     /// The algorithm.
     pub solver: Solver,
-    /// Stop once the max-norm of the objective's gradient is at most `tol`. If `None`, stop once the gap is proved to
-    /// be within `gap_tol`.
+    /// Stop once the max-norm of the objective's gradient is at most this. If `None`, stop once the gap is proved to be
+    /// within `gap_tol`.
     pub tol: Option<f64>,
-    /// The fit has converged if the proved gap is at most `gap_tol · objective`.
+    /// The fit has converged if the proved gap is at most this times the objective.
     pub gap_tol: f64,
     /// Whether the Hessian over all rows may be factored to prove the gap.
     pub certify: bool,
-    /// Stop once this many passes over the rows have been made.
+    /// Stop once so many passes over the rows have been made.
     pub max_passes: f64,
     /// Number of threads; results do not depend on it.
     pub threads: Threads,
@@ -129,8 +130,8 @@ impl FitOptions {
     ///
     /// # Errors
     ///
-    /// [`Error::Number`] naming the first option that is out of range; [`Error::Conflict`] for a solver that is not for
-    /// the penalty.
+    /// [`Error::Number`], naming the first option that is out of range; [`Error::Conflict`] if the solver cannot
+    /// minimise with the penalty.
     pub fn check(&self) -> Result<(), Error> {
         self.solver.check(&self.penalty)?;
         let tol = self.tol.unwrap_or(0.0);
@@ -158,21 +159,23 @@ impl FitOptions {
 /// The result of [`fit()`]: the parameters, and what is proved about them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Optimum {
-    /// w, shape (n); with K ≥ 3 classes (K, n). Rounded to the type that the fit was asked for.
+    /// The weights w, shape (n); with K ≥ 3 classes, shape (K, n). They are rounded to the type that the fit was asked
+    /// for.
     pub weights: Vec<f64>,
-    /// b, one per score: 1 for labels in [0, 1], K for K ≥ 3 classes.
+    /// The biases b: one for labels in [0, 1], K for K ≥ 3 classes.
     pub biases: Vec<f64>,
-    /// E, the mean error.
+    /// The mean error E.
     pub loss: f64,
-    /// E plus the penalty, the objective.
+    /// The objective: E plus the penalty.
     pub objective: f64,
-    /// Max-norm of the objective's gradient; with l1 or bounds, of its smallest subgradient.
+    /// Max-norm of the objective's gradient; with l1 or bounds, max-norm of the objective's smallest subgradient.
     pub gradient_norm: f64,
-    /// Proved upper bound on objective − minimum, over the columns that are not aliased; ∞ if nothing is proved.
+    /// Proved upper bound on objective − minimum, for models without the aliased columns; ∞ if nothing is proved.
     pub gap: f64,
     /// Whether the gap is at most `gap_tol` of the objective.
     pub converged: bool,
-    /// Columns that are linear combinations of columns before them, in a fit without penalty; their weights are 0.
+    /// Columns that are linear combinations of columns before them, in a fit without penalty on them. Their weights are
+    /// 0.
     pub aliased: Vec<Alias>,
     /// Why the fit ended.
     pub stop_reason: StopReason,
@@ -180,19 +183,19 @@ pub struct Optimum {
     pub passes: f64,
     /// One record per iteration.
     pub history: Vec<Record>,
-    /// If the labels are separable: weights and biases of a direction along which no row's error grows and some row's
-    /// error falls for ever, so that there is no optimum.
+    /// If a hyperplane separates the labels: weights and biases of a direction along which no row's error grows and
+    /// some row's error falls for ever. There is then no optimum.
     pub separation: Option<(Vec<f64>, Vec<f64>)>,
 }
 
-/// Numbers stored per weight during a fit: the recent steps and gradients of L-BFGS, and sums of leaves.
+/// How many numbers a fit stores per weight: for the recent steps and gradients of L-BFGS, and for the sums of leaves.
 const VECTORS: u128 = 64;
-/// Passes reserved for the Newton steps after L-BFGS; at most half of `max_passes`.
+/// How many passes are reserved for the Newton steps after L-BFGS; at most half of `max_passes`.
 const NEWTON_PASSES: f64 = 500.0;
 
-/// Minimises E plus the penalty, `E = Σ s_i E_i / Σ s_i`: E_i is the cross-entropy of the sigmoid for labels in [0, 1],
-/// and of softmax for the codes 0 … K − 1 of K ≥ 3 classes. By default the initial weights are zero, and the initial
-/// biases are the optimal ones for weights of zero.
+/// Minimises E plus the penalty, where `E = Σ s_i E_i / Σ s_i`. E_i is the cross-entropy of the sigmoid for labels in
+/// [0, 1], and of softmax for labels that are codes 0 … K − 1 of K ≥ 3 classes. By default, the initial weights are
+/// zero, and the initial biases are the optimal biases for these weights.
 ///
 /// # Errors
 ///
@@ -221,13 +224,13 @@ pub fn fit<F: Float>(
 /// The most fits that run at the same time, each on a thread of its own.
 const TOGETHER: usize = 32;
 
-/// [`fit`] of several datasets that share X, which their evaluations read together, with a start and options for each.
-/// Every result is bit for bit that of [`fit`], except for the times in its history.
+/// [`fit`] for several datasets that share X, with a start and options for each. The evaluations of all fits read X
+/// together. Every result has the same bits as that of [`fit`], except for the times in its history.
 ///
 /// # Errors
 ///
-/// As [`fit`], together with the index of the first dataset whose fit fails. There is no index if no fit is to blame,
-/// as for [`Error::Interrupted`] by the monitor.
+/// As [`fit`], together with the index of the first dataset whose fit fails. There is no index if the error is not of a
+/// single fit, as for [`Error::Interrupted`] by the monitor.
 pub fn fit_many<F: Float>(
     datasets: &[Dataset<'_>],
     starts: &[Start],
@@ -262,9 +265,9 @@ impl FitObserver for Stopped<'_> {
     }
 }
 
-/// [`fit`] of rows that are on disk or on other machines, such as [`Chunks`](crate::Chunks). The result is bit for bit
-/// that of [`fit`]. `labels` has the labels of these rows, without their X: [`Dataset::of_labels`]. With a log, the
-/// answers recorded in it are used before any row is read.
+/// [`fit`] for rows on disk or on other machines, such as [`Chunks`](crate::Chunks). The result has the same bits as
+/// that of [`fit`]. `labels` has the labels of these rows, without X: see [`Dataset::of_labels`]. If a log is given,
+/// the answers that it has recorded are used before any row is read.
 ///
 /// # Errors
 ///
@@ -281,7 +284,7 @@ pub fn fit_distant<F: Float>(
     solve(&source, F::PRECISION, start, options, observer)
 }
 
-/// [`fit`] over any source of rows. Weights and biases are rounded to `precision`.
+/// [`fit`] for any source of rows. Weights and biases are rounded to `precision`.
 fn solve(
     source: &dyn Source,
     precision: Precision,
@@ -327,8 +330,8 @@ fn solve(
         may_step: options.solver == Solver::Lbfgs,
     };
     if options.solver == Solver::Firth {
-        // The matrices in memory at the same time: the Gram matrix, its Cholesky factor, the inverse of the factor, and
-        // those of the sums over rows.
+        // Room for the matrices that are in memory at the same time: the Gram matrix, its Cholesky factor, the inverse
+        // of the factor, and the matrices in the sums over rows.
         let elements = 8 * (columns + 1).pow(2);
         check_room(elements, "X", elements, "elements of its information")?;
         let objective = Objective::new(source, &labels, &penalty, options.fit_bias, precision);
@@ -399,7 +402,7 @@ fn solve(
     ))
 }
 
-/// The result of a fit: the iterate of a proof, and what the proof shows.
+/// The result of a fit: the iterate of a proof, and the facts that the proof shows.
 fn optimum(
     objective: &Objective<'_>,
     proof: Proof,
@@ -435,7 +438,7 @@ fn optimum(
     }
 }
 
-/// By preconditioned L-BFGS.
+/// Minimises by preconditioned L-BFGS.
 fn by_lbfgs(
     objective: &Objective<'_>,
     v: Vec<f64>,
@@ -444,7 +447,7 @@ fn by_lbfgs(
     run: &mut Run<'_>,
 ) -> Result<Solution, Error> {
     let tol = options.tol.unwrap_or(GRADIENT);
-    // The passes held back are for the Newton steps of the certificate.
+    // Some passes are held back for the Newton steps of the certificate, the proof by the Hessian.
     let all = run.max_passes;
     if options.certify && options.tol.is_none() {
         run.max_passes = f64::max(0.5 * all, all - NEWTON_PASSES);
@@ -454,7 +457,7 @@ fn by_lbfgs(
     solution
 }
 
-/// By gradient descent with the optimal step length and momentum of each iteration.
+/// Minimises by gradient descent with the optimal step length and momentum of each iteration.
 fn by_gradient_descent(
     objective: &Objective<'_>,
     v: Vec<f64>,
@@ -464,7 +467,7 @@ fn by_gradient_descent(
     let precision = Precision::Double;
     let until = [options.tol.unwrap_or(GRADIENT), plane_search::AT_REST];
     let mut iterate = stages::evaluate(objective, v, precision, run)?;
-    // If rounding errors ended the search, it is repeated from its last iterate, as long as a repetition brings an
+    // If rounding errors ended the search, it is repeated from its last iterate, until a repetition brings no
     // improvement.
     loop {
         let before = iterate.value.clone();
@@ -494,7 +497,7 @@ mod tests {
     use crate::source::{Chunks, ReadRows, UNIT, answer};
     use crate::vector::Vector;
 
-    /// Rows in memory that answer in parts of 1, 2, 3, 1, … units of rows, and how many rows have been read.
+    /// Rows in memory that answer in parts of 1, 2, 3, 1, … units. Counts how many rows have been read.
     struct Uneven<'a> {
         x: &'a Matrix<'a>,
         labels: Dataset<'a>,
@@ -570,7 +573,7 @@ mod tests {
         }
     }
 
-    /// Every number of a result, as bits, and its words.
+    /// All numbers of a result, as bits, and its words.
     fn bits(optimum: &Optimum) -> (Vec<u64>, String) {
         let Optimum {
             weights,
@@ -595,8 +598,8 @@ mod tests {
         (all.map(f64::to_bits).collect(), words)
     }
 
-    /// Rows of `n` columns, with their labels and sample weights. The third column, if there is one, is the sum of the
-    /// first two.
+    /// Rows of `n` columns, with labels and sample weights. The third column, if there is one, is the sum of the first
+    /// two.
     fn problem(m: usize, n: usize, classes: usize, seed: u64) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
         let mut random = Random::new(seed);
         let (mut x, mut y, mut s) = (Vec::new(), Vec::new(), Vec::new());
@@ -699,8 +702,8 @@ mod tests {
             let chunks = Chunks::of_size(&reader, labels, UNIT);
             let got = fit(&Distant::new(&chunks, None, labels));
             assert_eq!(bits(&got), bits(&want), "{case}");
-            // Besides the counted passes, rows are read to estimate the basis, and for numbers that several questions
-            // share if rows are in memory.
+            // Rows are read more often than the passes that are counted: to estimate the basis, and to compute numbers
+            // that are kept and used by several questions if rows are in memory.
             let reads = reader.read.get() as f64 / m as f64;
             assert!(
                 reads <= got.passes + 2.0,
@@ -713,11 +716,11 @@ mod tests {
                 read: Cell::new(0),
             };
             let log = Recorded::default();
-            // Columns that are not copied are read where the rows are.
+            // Columns that are not copied are read from the rows themselves.
             let got = fit(&Distant::new(&uneven, Some(&log), labels).with_room(0));
             assert_eq!(bits(&got), bits(&want), "{case}, in parts");
-            // With all answers recorded, the fit is repeated without a read. If the last answers are missing, rows are
-            // read from the first missing answer on.
+            // With all answers recorded, the fit is repeated without reading a row. If the last answers are missing,
+            // rows are read from the first missing answer on.
             let all = log.records.borrow().len();
             for missing in [0, 1, all] {
                 let mut records = log.records.borrow_mut();

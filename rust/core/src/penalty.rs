@@ -1,31 +1,31 @@
-//! The penalty on the weights: its value, gradient, curvature, proximal step, shrinkage per step, and convex conjugate.
-//! Biases are not penalised.
+//! The penalty on the weights: its value, gradient, curvature, proximal step, shrinkage of the weights by a step, and
+//! convex conjugate. Biases are not penalised.
 
 use crate::error::{Error, check_length};
 use crate::float::Precision;
 use crate::kernel::Basis;
 use crate::linalg::{dot, norm};
 
-/// Σ_j l1_j |w_j| + (l2_j/2) (w_j − prior_j)², for weights between lower_j and upper_j: the elastic net, with
-/// strengths, a prior mean and bounds of each column. With several classes, the weights of every class have the same
-/// penalty.
+/// The elastic net Σ_j l1_j |w_j| + (l2_j/2) (w_j − prior_j)², for weights between lower_j and upper_j. Each column j
+/// has strengths l1_j and l2_j, a prior mean, and bounds. With several classes, the weights of every class have the
+/// same penalty.
 ///
 /// Source: H. Zou & T. Hastie, "Regularization and variable selection via the elastic net", J. R. Stat. Soc. B 67
 /// (2005), doi:10.1111/j.1467-9868.2005.00503.x.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Penalty {
-    /// The penalty on every weight, before factors of the columns.
+    /// The penalty on every weight, before the factors of columns are applied.
     shared: WeightPenalty,
-    /// The penalty on the weight of each column; empty if all are `shared`.
+    /// The penalty on the weight of each column. Empty if all columns have the penalty `shared`.
     columns: Vec<WeightPenalty>,
 }
 
-/// Options of the penalty with one number for each column. `None` stands for the default, which has no effect.
+/// Options of the penalty with one number for each column. `None` is the default, which has no effect.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ColumnOptions {
     /// Factors of l1 and l2, shape (n): 1 by default, 0 for a column that is not penalised.
     pub factors: Option<Vec<f64>>,
-    /// The weights towards which l2 draws, shape (n): 0 by default.
+    /// Prior means, shape (n): the weights towards which l2 draws; 0 by default.
     pub prior: Option<Vec<f64>>,
     /// The least weights, shape (n): −∞ by default.
     pub lower: Option<Vec<f64>>,
@@ -33,10 +33,10 @@ pub struct ColumnOptions {
     pub upper: Option<Vec<f64>>,
 }
 
-/// Sets one number in the penalty of a column; returns whether the number is allowed.
+/// Sets a number in the penalty of a column. Returns whether the number is allowed.
 type Put<'a> = &'a dyn Fn(&mut WeightPenalty, f64) -> bool;
 
-/// The largest magnitude of bounds and priors, so that their squares, and their products with elements of X, are
+/// The largest magnitude of bounds and prior means. Their squares, and their products with elements of X, are then
 /// finite.
 const FAR: f64 = 1e100;
 
@@ -47,7 +47,7 @@ impl Penalty {
         columns: Vec::new(),
     };
 
-    /// (l2/2) ‖w‖²
+    /// The penalty (l2/2) ‖w‖².
     ///
     /// # Errors
     ///
@@ -59,7 +59,7 @@ impl Penalty {
         Ok(penalty)
     }
 
-    /// This penalty with l1 Σ |w_j| added.
+    /// This penalty plus l1 Σ |w_j|.
     ///
     /// # Errors
     ///
@@ -70,12 +70,12 @@ impl Penalty {
         Ok(self)
     }
 
-    /// This penalty with options for each of `columns` columns.
+    /// This penalty with options for each column. There are `columns` columns.
     ///
     /// # Errors
     ///
     /// [`Error::Length`] for arrays of another length; [`Error::Weight`] for a factor that is negative or not finite, a
-    /// prior that is not finite, and bounds between which there is no number.
+    /// prior mean that is not finite, or bounds with no number between them.
     pub fn with_columns(mut self, columns: usize, options: &ColumnOptions) -> Result<Self, Error> {
         if *options == ColumnOptions::default() {
             return Ok(self);
@@ -138,7 +138,7 @@ impl Penalty {
         Ok(self)
     }
 
-    /// The penalty on weight `i` of weights that are given class by class.
+    /// The penalty on weight `i`, where weights are listed class by class.
     #[inline]
     pub(crate) fn of(&self, i: usize) -> &WeightPenalty {
         match self.columns.len() {
@@ -147,7 +147,7 @@ impl Penalty {
         }
     }
 
-    /// The penalty on the weights of some columns.
+    /// The penalty on the weights of the given columns alone.
     pub(crate) fn select(&self, columns: &[usize]) -> Self {
         let own = match self.columns.is_empty() {
             true => Vec::new(),
@@ -159,7 +159,7 @@ impl Penalty {
         }
     }
 
-    /// This penalty with bounds rounded to `precision`, the lower ones up and the upper ones down ([`inside`]).
+    /// This penalty with its bounds rounded to `precision`: lower bounds up, and upper bounds down (see [`inside`]).
     pub(crate) fn rounded(mut self, precision: Precision) -> Self {
         let columns = match precision {
             Precision::Single => self.columns.as_mut_slice(),
@@ -172,7 +172,7 @@ impl Penalty {
         self
     }
 
-    /// The penalty of each column; a single penalty if it is the same for all columns.
+    /// The penalty of each column; if it is the same for all columns, this one alone.
     fn different(&self) -> &[WeightPenalty] {
         match self.columns.is_empty() {
             true => std::slice::from_ref(&self.shared),
@@ -190,13 +190,14 @@ impl Penalty {
         self.different().iter().all(|column| column.l2 > 0.0)
     }
 
-    /// Whether there is neither l1 nor a bound, so that the penalty has a derivative everywhere.
+    /// Whether there is neither l1 nor a bound. The penalty then has a derivative everywhere.
     pub(crate) fn is_smooth(&self) -> bool {
         let is_smooth = |column: &WeightPenalty| column.kinks == Kinks::NONE;
         self.different().iter().all(is_smooth)
     }
 
-    /// The name of a given option that is allowed only in models with one score; `None` if no such option is given.
+    /// The name of an option that is given, although it is allowed only in models with one score. `None` if there is no
+    /// such option.
     pub(crate) fn for_one_score(&self) -> Option<&'static str> {
         let some = |is_given: fn(&WeightPenalty) -> bool| self.different().iter().any(is_given);
         if some(|column| column.prior != 0.0) {
@@ -208,8 +209,8 @@ impl Penalty {
         }
     }
 
-    /// The name of an option that changes the objective, and its first value that does; `None` if there is no such
-    /// option.
+    /// The name of an option that changes the objective, with the first of its values that does. `None` if there is no
+    /// such option.
     pub(crate) fn any_option(&self) -> Option<(&'static str, f64)> {
         let first = |value: fn(&WeightPenalty) -> f64| self.different().iter().map(value);
         let given = [
@@ -234,7 +235,7 @@ impl Penalty {
     ///
     /// # Errors
     ///
-    /// [`Error::Weight`] naming a bound so far from zero that the least value is infinite.
+    /// [`Error::Weight`], naming a bound that is so far from zero that the least value is infinite.
     pub(crate) fn check_finite(&self) -> Result<(), Error> {
         for (j, column) in self.columns.iter().enumerate() {
             let least = column.minimum();
@@ -254,12 +255,12 @@ impl Penalty {
         Ok(())
     }
 
-    /// The columns that are neither penalised nor bounded; none if all columns have the same penalty.
+    /// The columns that are neither penalised nor bounded. Empty if all columns have the same penalty.
     pub(crate) fn free_columns(&self) -> Vec<usize> {
         self.columns_that(WeightPenalty::is_free)
     }
 
-    /// The columns that are bounded but not penalised, and whose bounds allow 0 and other weights.
+    /// The columns that are bounded but not penalised, and whose bounds allow 0 and also other weights.
     pub(crate) fn bounded_columns(&self) -> Vec<usize> {
         self.columns_that(|column| {
             let Kinks { l1, lower, upper } = column.kinks;
@@ -277,7 +278,8 @@ impl Penalty {
             .collect()
     }
 
-    /// This penalty with the weights of some columns fixed to 0 by their bounds. Must have options for each column.
+    /// This penalty with the weights of the given columns fixed to 0 by their bounds. It must have options for each
+    /// column.
     pub(crate) fn without(mut self, columns: &[usize]) -> Self {
         for &j in columns {
             (self.columns[j].kinks.lower, self.columns[j].kinks.upper) = (0.0, 0.0);
@@ -290,7 +292,7 @@ impl Penalty {
         values.map(|(i, w)| self.of(i).value(*w)).sum()
     }
 
-    /// `aᵀ H b` for two directions of the weights, with the Hessian H of the smooth part.
+    /// `aᵀ H b` for two directions a and b of the weights, where H is the Hessian of the smooth part of the penalty.
     pub(crate) fn product(&self, a: &[f64], b: &[f64]) -> f64 {
         if self.different().iter().all(|column| column.l2 == 0.0) {
             return 0.0; // even if the products overflow
@@ -304,13 +306,13 @@ impl Penalty {
         dot(a, &image)
     }
 
-    /// The derivatives of the smooth part by the weights.
+    /// The derivatives of the smooth part of the penalty by the weights.
     pub(crate) fn slopes(&self, weights: &[f64]) -> Vec<f64> {
         let weights = weights.iter().enumerate();
         weights.map(|(i, w)| self.of(i).slope(*w)).collect()
     }
 
-    /// The derivative of the smooth part along a direction of the weights.
+    /// The derivative of the smooth part of the penalty along a direction of the weights.
     pub(crate) fn slope_along(&self, weights: &[f64], direction: &[f64]) -> f64 {
         if self.different().iter().all(|column| column.l2 == 0.0) {
             return 0.0; // even if the products overflow
@@ -318,7 +320,7 @@ impl Penalty {
         dot(&self.slopes(weights), direction)
     }
 
-    /// Replaces each weight that is out of its bounds by the nearer bound.
+    /// Replaces each weight outside of its bounds by the nearer bound.
     pub(crate) fn project(&self, weights: &mut [f64]) {
         for (i, w) in weights.iter_mut().enumerate() {
             let Kinks { lower, upper, .. } = self.of(i).kinks;
@@ -326,17 +328,18 @@ impl Penalty {
         }
     }
 
-    /// The weights at which the penalty is least; of several such weights, those nearest to 0.
+    /// The weights at which the penalty is least. If there are several such weights, those nearest to 0.
     pub(crate) fn minimum(&self, weights: usize) -> Vec<f64> {
         (0..weights).map(|i| self.of(i).minimum()).collect()
     }
 
-    /// step · l2, the part of itself that each weight loses in a gradient step of length `step`: w ← w − step · l2 · w.
+    /// The part of itself, step · l2, that each weight loses in a gradient step of length `step`: w ← w − step · l2 ·
+    /// w.
     pub(crate) fn shrinkage(&self, step: f64) -> f64 {
         step * self.shared.l2
     }
 
-    /// Upper bound on `max_u (g + e)·u − Σ_j (l2_j/2) u_j²` for every vector e that is not longer than `error`.
+    /// Upper bound on `max_u (g + e)·u − Σ_j (l2_j/2) u_j²`, for every vector e that is no longer than `error`.
     pub(crate) fn conjugate(&self, g: &[f64], error: f64) -> f64 {
         let least = self.different().iter().map(|column| column.l2);
         let least = least.fold(f64::INFINITY, f64::min);
@@ -347,7 +350,8 @@ impl Penalty {
         0.5 * length * length
     }
 
-    /// The diagonal of the Hessian of the smooth part, by weights in the coordinates of a basis.
+    /// The diagonal of the Hessian of the smooth part of the penalty, by the weights of the columns as transformed by
+    /// `basis`.
     pub(crate) fn diagonal(&self, basis: &Basis) -> Vec<f64> {
         let per_unit = basis.per_unit().iter().enumerate();
         let mut diagonal: Vec<f64> = per_unit
@@ -363,7 +367,7 @@ impl Penalty {
         diagonal
     }
 
-    /// Calls `put(i, j, element)` with the elements i > j of the Hessian whose diagonal [`Penalty::diagonal`] gives.
+    /// Calls `put(i, j, element)` for the elements i > j of the Hessian whose diagonal is [`Penalty::diagonal`].
     /// Elements that are certainly zero are left out.
     pub(crate) fn between(&self, basis: &Basis, mut put: impl FnMut(usize, usize, f64)) {
         if self.different().iter().all(|column| column.l2 == 0.0) {
@@ -385,7 +389,7 @@ impl Penalty {
     }
 }
 
-/// The penalty on one weight w: l1 |w| + (l2/2) (w − prior)², for w between bounds.
+/// The penalty on a single weight w: l1 |w| + (l2/2) (w − prior)², for w between its bounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct WeightPenalty {
     pub l2: f64,
@@ -410,7 +414,7 @@ impl WeightPenalty {
         self.kinks.lower == self.kinks.upper
     }
 
-    /// Whether a weight with the sign of `w` may grow for ever, with no bound and no penalty.
+    /// Whether a weight with the sign of `w` may grow for ever: neither a bound nor a penalty limits it.
     pub(crate) fn is_open(&self, w: f64) -> bool {
         let Kinks { l1, lower, upper } = self.kinks;
         let end = if w > 0.0 { upper } else { lower };
@@ -419,7 +423,7 @@ impl WeightPenalty {
 
     fn value(&self, w: f64) -> f64 {
         let from_prior = w - self.prior;
-        // A factor of 0 gives 0 even if the square overflows.
+        // An l2 of 0 gives 0, even if the square overflows.
         let square = match self.l2 {
             0.0 => 0.0,
             l2 => 0.5 * l2 * from_prior * from_prior,
@@ -430,7 +434,7 @@ impl WeightPenalty {
         }
     }
 
-    /// The weight at which the penalty is least; of several such weights, the one nearest to 0.
+    /// The weight at which the penalty is least. If there are several such weights, the one nearest to 0.
     fn minimum(&self) -> f64 {
         match self.l2 {
             0.0 => 0.0_f64.clamp(self.kinks.lower, self.kinks.upper),
@@ -438,14 +442,14 @@ impl WeightPenalty {
         }
     }
 
-    /// The derivative of the smooth part.
+    /// The derivative of the smooth part of the penalty.
     #[inline]
     pub(crate) fn slope(&self, w: f64) -> f64 {
         self.l2 * (w - self.prior)
     }
 
-    /// The largest κ ≤ 1 for which κ g u + the penalty of u has a minimum over u, with any number within `error` of `g`
-    /// in place of `g`.
+    /// The largest κ ≤ 1 for which κ g' u + the penalty of u has a minimum over u, for every number g' within `error`
+    /// of `g`.
     pub(crate) fn dual_scale(&self, g: f64, error: f64) -> f64 {
         let Kinks { l1, lower, upper } = self.kinks;
         let upwards = if upper == f64::INFINITY {
@@ -465,12 +469,12 @@ impl WeightPenalty {
         }
     }
 
-    /// Upper bound on φ(w) − min φ for φ(u) = g u + the penalty of u, which must have a minimum. `g` may have an error
+    /// Upper bound on φ(w) − min φ, where φ(u) = g u + the penalty of u. φ must have a minimum. `g` may have an error
     /// of up to `error`.
     pub(crate) fn dual_distance(&self, w: f64, g: f64, error: f64) -> f64 {
         let Kinks { l1, lower, upper } = self.kinks;
         if self.l2 == 0.0 {
-            // φ is linear between these points, and its minimum is at one of them.
+            // φ is linear between these points, so that its minimum is at one of them.
             let ends = [lower, 0.0_f64.clamp(lower, upper), upper];
             let finite = ends.into_iter().filter(|end| end.is_finite());
             let distance = |t: f64| {
@@ -483,16 +487,16 @@ impl WeightPenalty {
         self.curved_distance(w, g, error)
     }
 
-    /// [`WeightPenalty::dual_distance`] with l2 > 0. For every u between the bounds, a t near the minimiser of φ, a
-    /// subgradient a of l1 |u| at t, and the slope s = g + l2 (t − prior) + a,
+    /// [`WeightPenalty::dual_distance`] for l2 > 0. Let t be a number near the minimum of φ, a a subgradient of l1 |u|
+    /// at t, and s = g + l2 (t − prior) + a the slope there. Then for every u between the bounds
     ///
     /// ```text
     /// φ(w) − φ(u) ≤ (l2/2) (w − t)² + s (w − t) + l1 |w| − a w  −  s (u − t) − (l2/2) (u − t)²
     /// ```
     ///
-    /// If t is not at a bound, s is 0 up to rounding, which counts as an error e of g: the terms in u are then at most
-    /// e² / (2 l2). If t is at a bound, φ may fall beyond it, and s is not 0: the term s (w − t) is added. Without e, the
-    /// terms in u are never positive.
+    /// If t is not at a bound, s is 0 up to rounding, which is counted as an error e of g. The terms in u are then at
+    /// most e² / (2 l2). If t is at a bound, φ may fall beyond the bound, so that s is not 0, and the term s (w − t) is
+    /// added. Without e, the terms in u are never positive.
     fn curved_distance(&self, w: f64, g: f64, error: f64) -> f64 {
         let WeightPenalty { l2, prior, kinks } = *self;
         let Kinks { l1, lower, upper } = kinks;
@@ -515,7 +519,7 @@ impl WeightPenalty {
     }
 }
 
-/// The parts of the penalty on one weight that have no derivative everywhere: l1 |w| and the bounds.
+/// The parts of the penalty on a single weight that lack a derivative at some points: l1 |w| and the bounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Kinks {
     pub l1: f64,
@@ -530,7 +534,7 @@ impl Kinks {
         upper: f64::INFINITY,
     };
 
-    /// The kinks of w / `per_unit`, the weight in other units. Exact if `per_unit` is a power of two.
+    /// The same kinks for the weight in other units, w / `per_unit`. Exact if `per_unit` is a power of two.
     pub(crate) fn in_units(&self, per_unit: f64) -> Self {
         Kinks {
             l1: self.l1 * per_unit,
@@ -544,8 +548,8 @@ impl Kinks {
         (w == 0.0 && self.l1 > 0.0) || w == self.lower || w == self.upper
     }
 
-    /// The subgradient of l1 |w| and the bounds at w whose sum with `slope`, the derivative of the smooth part, is
-    /// smallest in magnitude.
+    /// The subgradient of l1 |w| and the bounds at w. Of all subgradients, it is the one whose sum with `slope`, the
+    /// derivative of the smooth part, is smallest in magnitude.
     pub(crate) fn subgradient(&self, w: f64, slope: f64) -> f64 {
         let of_l1 = match w {
             _ if self.l1 == 0.0 => 0.0,
@@ -557,18 +561,18 @@ impl Kinks {
         if is_pressing { -slope } else { of_l1 }
     }
 
-    /// The smallest subgradient of the objective by the weight, where its smooth part has the derivative `slope`. It is
-    /// 0 at an optimum.
+    /// The smallest subgradient of the objective by the weight w, where `slope` is the derivative of the smooth part.
+    /// It is 0 at an optimum.
     pub(crate) fn least_slope(&self, w: f64, slope: f64) -> f64 {
         slope + self.subgradient(w, slope)
     }
 
-    /// The proximal step: the minimum over u of (h/2) (u − w)² + l1 |u| between the bounds.
+    /// The proximal step: the number u between the bounds at which (h/2) (u − w)² + l1 |u| is least.
     pub(crate) fn proximal(&self, w: f64, h: f64) -> f64 {
         soft_threshold(w, self.l1 / h).clamp(self.lower, self.upper)
     }
 
-    /// The end of a step from `w` to `to`: `to` itself, or the first place on the way where there is no derivative.
+    /// The end of a step from `w` to `to`: `to`, or the first place on the way at which there is no derivative.
     pub(crate) fn first(&self, w: f64, to: f64) -> f64 {
         match self.l1 > 0.0 && w * to < 0.0 {
             true => 0.0_f64.clamp(self.lower, self.upper),
@@ -599,8 +603,8 @@ fn check(argument: &'static str, strength: f64) -> Result<(), Error> {
     }
 }
 
-/// The bounds rounded to float32, towards each other. If there is no float32 number between them, both are the nearest
-/// one to the lower bound.
+/// The bounds rounded to float32: the lower bound up, the upper bound down. If there is no float32 number between the
+/// bounds, both are the number nearest to the lower bound.
 fn inside(lower: f64, upper: f64) -> (f64, f64) {
     let (up, down) = (lower as f32, upper as f32);
     let up = if f64::from(up) < lower {
@@ -647,7 +651,7 @@ mod tests {
         }
     }
 
-    /// The conjugate is attained at u = g / l2, and with an error it is a bound for every vector within that error.
+    /// The conjugate is attained at u = g / l2. With an error, it is a bound for every vector within the error.
     #[test]
     fn the_conjugate_is_the_largest_difference() {
         let factors = Some(vec![1.0, 0.5, 3.0]);
@@ -694,8 +698,8 @@ mod tests {
         assert!(Penalty::new(-1.0).is_err() && Penalty::new(f64::NAN).is_err());
     }
 
-    /// The distance is at least φ(w) − φ(u) for any other weight u and any derivative within the error, and 0 at the
-    /// minimum.
+    /// The distance is 0 at the minimum. It is at least φ(w) − φ(u), for any other weight u and any derivative within
+    /// the error.
     #[test]
     fn the_dual_distance_is_the_largest_difference() {
         let mut random = Random::new(5);

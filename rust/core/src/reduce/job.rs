@@ -8,9 +8,9 @@ use super::threads::Threads;
 use crate::error::Error;
 use crate::simd::{self, Level};
 
-/// Asked between two items of work whether the call goes on.
+/// Is asked between two items of work whether the call goes on.
 pub trait Monitor {
-    /// Called regularly. [`ControlFlow::Break`] ends the call with [`Error::Interrupted`].
+    /// Is called regularly. [`ControlFlow::Break`] ends the call with [`Error::Interrupted`].
     fn poll(&mut self) -> ControlFlow<()>;
 }
 
@@ -41,7 +41,7 @@ impl<'m> Job<'m> {
         Ok(Job::on(simd::level()?, threads, monitor))
     }
 
-    /// A job with a given instruction set.
+    /// A job with the instruction set `level`.
     pub(crate) fn on(level: Level, threads: Threads, monitor: &'m mut dyn Monitor) -> Self {
         Job {
             threads,
@@ -75,8 +75,8 @@ impl<'m> Job<'m> {
 
 /// Calls `work` on every item, on the job's threads. Returns the results in the order of the items.
 ///
-/// Each thread makes one `scratch` and keeps it for all its items. The calling thread works too, and polls the monitor
-/// after each of its items.
+/// Each thread makes one `scratch` and uses it for all its items. The calling thread works too, and polls the monitor
+/// after each of its own items.
 ///
 /// # Errors
 ///
@@ -95,7 +95,7 @@ where
     let none: Vec<Option<R>> = (0..count).map(|_| None).collect();
     let desk = Mutex::new((items.into_iter().enumerate(), none));
     let stopped = AtomicBool::new(false);
-    // Stores a finished item's result, and returns the next item.
+    // Stores the result of a finished item, and returns the next item.
     let exchange = |done: Option<(usize, R)>| {
         let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
         let (items, results) = &mut *desk;
@@ -132,8 +132,8 @@ where
     Ok(results.into_iter().flatten().collect())
 }
 
-/// Runs `worker` on the calling thread, with `monitor`, and on `threads − 1` other threads, without a monitor. Not
-/// generic, so that it is compiled once.
+/// Runs `worker` on the calling thread, with `monitor`, and on `threads − 1` other threads, without a monitor. This
+/// function is not generic, so that it is compiled once.
 fn on_threads(
     threads: usize,
     worker: &(dyn Fn(&mut dyn Monitor) + Sync),

@@ -1,4 +1,5 @@
-//! How many threads a call may use: the caller's number, else the environment's, else the number of usable CPUs.
+//! How many threads a call may use: the caller's number; else the number in an environment variable; else the number of
+//! usable CPUs.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -9,16 +10,16 @@ use crate::error::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Threads {
     most: usize,
-    /// Whether the number of CPUs is a limit too. CPUs are counted only when there is work for several threads.
+    /// Whether the number of CPUs is a limit, too. CPUs are counted only when there is work for several threads.
     within_cpus: bool,
 }
 
 /// The largest number of threads of a call.
 const MOST: usize = 512;
-/// Environment variables that set the number of threads if the caller does not; the first one that is set is used.
+/// Environment variables with the number of threads, used if the caller gives none. The first one that is set counts.
 const VARIABLES: [&str; 2] = ["GRADSTEP_NUM_THREADS", "OMP_NUM_THREADS"];
-/// How long the counted number of CPUs is reused. Counting takes longer than a small call; and it must be repeated,
-/// because the number may change while the process runs.
+/// How long a count of the CPUs is reused. Counting takes longer than a small call. It must be repeated, because the
+/// number may change while the process runs.
 const CPUS_HOLD: Duration = Duration::from_millis(100);
 
 impl Threads {
@@ -28,9 +29,9 @@ impl Threads {
         within_cpus: false,
     };
 
-    /// The `requested` number. If it is `None`, the number that an environment variable sets, but no more than the CPUs
-    /// that this process may use (by its affinity and its cgroup's quota). If no variable is set either, the number of
-    /// these CPUs.
+    /// The number `requested`. If it is `None`: the number in an environment variable, but no more than the CPUs that
+    /// this process may use (by its affinity and the quota of its cgroup). If no variable is set: the number of these
+    /// CPUs.
     ///
     /// # Errors
     ///
@@ -64,12 +65,12 @@ impl Threads {
     }
 }
 
-/// The limits that set the number of threads of calls that do not name one.
+/// The limits on the number of threads of calls that do not give a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ThreadLimits {
     /// Number of CPUs that this process may use, by its affinity and its cgroup's quota.
     pub cpus: usize,
-    /// The environment variable that is set, and its value.
+    /// The environment variable that is set, with its value.
     pub variable: Option<(&'static str, usize)>,
 }
 
@@ -86,14 +87,14 @@ impl ThreadLimits {
         })
     }
 
-    /// The number of threads of a call that does not name one.
+    /// The number of threads of a call that does not give a number.
     pub fn threads(self) -> usize {
         let most = self.variable.map_or(MOST, |(_, n)| n.min(MOST));
         most.min(self.cpus)
     }
 }
 
-/// The first variable that is set, and its value.
+/// The first environment variable that is set, with its value.
 fn environment() -> Result<Option<(&'static str, usize)>, Error> {
     for variable in VARIABLES {
         if let Some(value) = std::env::var_os(variable).filter(|value| !value.is_empty()) {
@@ -110,7 +111,7 @@ fn count_cpus() -> usize {
 
 /// The number of CPUs, counted at most [`CPUS_HOLD`] ago.
 ///
-/// Each thread keeps its own count, so there is no lock that a fork could leave locked in the child.
+/// Each thread keeps a count of its own. So there is no lock that a fork could leave locked in the child process.
 fn recent_cpus() -> usize {
     thread_local! {
         static COUNT: Cell<Option<(Instant, usize)>> = const { Cell::new(None) };
@@ -125,7 +126,8 @@ fn recent_cpus() -> usize {
     })
 }
 
-/// Parses a variable's value. `OMP_NUM_THREADS` may be a list with one number per nesting level; the first is used.
+/// Parses the value of a variable. `OMP_NUM_THREADS` may be a list with one number per nesting level, of which the
+/// first is used.
 fn parse(variable: &'static str, value: &str) -> Result<usize, Error> {
     let first = value.split(',').next().unwrap_or_default().trim();
     match first.parse() {

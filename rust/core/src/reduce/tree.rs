@@ -1,9 +1,9 @@
 //! Sums over rows, added in a binary tree. A leaf of the tree is the sum over some consecutive rows.
 //!
-//! All leaves have the same number of rows, except the last. Node (level, i) is the sum of nodes (level − 1, 2i) and
-//! (level − 1, 2i + 1); a node without a right sibling becomes its own parent. A thread can sum a stretch (consecutive
-//! leaves) by itself, up to the nodes that contain no other leaves; these are then added to those of other stretches, in
-//! the same tree. So a sum has the same bits however the leaves are distributed over threads.
+//! All leaves have the same number of rows, except the last. Node (level, i) is the sum of the nodes (level − 1, 2i)
+//! and (level − 1, 2i + 1); a node without a right sibling becomes its own parent. A thread sums a stretch (consecutive
+//! leaves) by itself, up to the largest nodes that contain no other leaves. These nodes are then added to those of
+//! other stretches, in the same tree. So a sum has the same bits however the leaves are distributed over threads.
 
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,12 +14,12 @@ use super::STRIPE;
 use super::job::{Job, map};
 use crate::error::Error;
 
-/// A sum over rows, to which partial sums can be added.
+/// A sum over rows, to which the sum over other rows can be added.
 pub(crate) trait Sum: Send {
-    /// Adds the sum of the rows that follow.
+    /// Adds the sum over the rows that follow.
     fn add(&mut self, right: &Self);
 
-    /// Sets it to the sum of no rows.
+    /// Makes this the sum over no rows.
     fn clear(&mut self);
 }
 
@@ -71,23 +71,23 @@ impl Sum for Largest {
     }
 }
 
-/// How rows are cut into leaves: the number of rows and the number of rows per leaf.
+/// How rows are cut into leaves: the number of rows, and the number of rows per leaf.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Leaves {
     rows: usize,
     /// Rows of a leaf: a power of two, and a multiple of [`STRIPE`].
     size: usize,
-    /// The work per row, in elements read from cache. Like `width`, it affects only how leaves are distributed over
-    /// threads, never a result.
+    /// The work per row, in elements read from the cache. `cost` and `width` decide only how leaves are distributed
+    /// over threads; they never change a result.
     cost: usize,
-    /// The length of a sum, in `f64` numbers.
+    /// The length of a sum: how many `f64` numbers it has.
     width: usize,
 }
 
 impl Leaves {
-    /// Leaves for `rows` rows of `width` numbers each, if a sum over rows has about `width` numbers too.
+    /// Leaves for `rows` rows of `width` numbers each, where a sum over rows has about `width` numbers, too.
     pub(crate) fn new(rows: usize, width: usize) -> Self {
-        /// Numbers per leaf: enough that adding the sums of leaves costs little compared with computing them.
+        /// Numbers per leaf: so many that adding the sums of leaves costs little compared with computing them.
         const NUMBERS: usize = 1 << 14;
         /// The largest number of rows of a leaf.
         const MOST: usize = 8 * STRIPE;
@@ -96,8 +96,8 @@ impl Leaves {
         Leaves::of(rows, size, width, width)
     }
 
-    /// Leaves of `size` rows, rounded up to a power of two of at least [`STRIPE`] rows. `cost` is the work per row, and
-    /// `width` the length of a sum.
+    /// Leaves of `size` rows, rounded up to a power of two and to at least [`STRIPE`] rows. `cost` is the work per row,
+    /// and `width` the length of a sum.
     pub(crate) fn of(rows: usize, size: usize, cost: usize, width: usize) -> Self {
         let size = size.clamp(STRIPE, 1 << 40).next_power_of_two();
         Leaves {
@@ -113,20 +113,20 @@ impl Leaves {
         self.size
     }
 
-    /// Upper bound on the number of successive additions between the sum of [`STRIPE`] rows and the sum of all rows.
+    /// Upper bound on the number of successive additions that lead from the sum of [`STRIPE`] rows to the sum of all
+    /// rows.
     pub(crate) fn additions(self) -> f64 {
         let leaves = self.rows.div_ceil(self.size).max(1);
         (self.size / STRIPE) as f64 + f64::from(leaves.next_power_of_two().ilog2())
     }
 
-    /// Cuts the rows into stretches of whole leaves, which are the items of work for threads: enough stretches to
-    /// balance the threads, none so short that it is not worth an item, and so few that all their sums take little
-    /// memory.
+    /// Cuts the rows into stretches of whole leaves, the items of work for threads. There are enough stretches to
+    /// balance the threads; but none is too short to be worth an item, and all their sums together take little memory.
     pub(crate) fn stretches(self) -> Vec<Range<usize>> {
-        // The least work of a stretch, in elements read from cache at 0.25 ns each: about 30 µs. Starting a thread
-        // takes about 20 µs, so two such stretches just gain from a second thread.
+        // The least work of a stretch, in elements read from the cache, at 0.25 ns each: about 30 µs. Starting a thread
+        // takes about 20 µs, so that two such stretches just gain from a second thread.
         const SMALLEST: usize = 1 << 17;
-        /// The time of the exponential of a row's score, in elements read from cache.
+        /// The time of the exponential of a row's score, in elements read from the cache.
         const EXPONENTIAL: usize = 8;
         let most = ((16 << 20) / self.width.saturating_mul(8).max(1)).clamp(8, 64);
         let size = (self.rows.div_ceil(most))
@@ -134,24 +134,24 @@ impl Leaves {
             .max(1);
         let leaves = self.rows.div_ceil(self.size);
         let count = self.rows.div_ceil(size).min(leaves);
-        // Stretches are as equal in length as whole leaves allow.
+        // The stretches are as equal in length as whole leaves allow.
         let start = |k: usize| (k * leaves / count * self.size).min(self.rows);
         (0..count).map(|k| start(k)..start(k + 1)).collect()
     }
 
-    /// The leaves of a stretch of rows: the number of each leaf, and its rows.
+    /// The leaves in a stretch of rows: the number of each leaf, and its rows.
     fn leaves(self, stretch: Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
         let starts = stretch.clone().step_by(self.size);
         starts.map(move |at| (at / self.size, at..(at + self.size).min(stretch.end)))
     }
 }
 
-/// The partial sums of consecutive leaves: the largest nodes of the tree that contain only these leaves.
+/// The partial sums of consecutive leaves, as the largest nodes of the tree that contain only these leaves.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Forest<T> {
     /// The nodes, from left to right.
     nodes: Vec<Node<T>>,
-    /// Sums that have been added to other sums, kept to reuse their memory.
+    /// Sums that have been added to other sums. They are kept so that their memory is used again.
     #[serde(skip, default = "Vec::new")]
     spare: Vec<T>,
 }
@@ -171,7 +171,7 @@ impl<T: Sum> Forest<T> {
         }
     }
 
-    /// Appends a node on the right; as long as the last two nodes are siblings, replaces them by their parent.
+    /// Appends a node on the right. As long as the last two nodes are siblings, they are replaced by their parent.
     fn push(&mut self, mut node: Node<T>) {
         while let Some(left) = self.nodes.pop_if(|left| {
             left.level == node.level && left.index + 1 == node.index && node.index % 2 == 1
@@ -185,24 +185,24 @@ impl<T: Sum> Forest<T> {
         self.nodes.push(node);
     }
 
-    /// Appends the sum of the next leaf, which has this number.
+    /// Appends the sum of the next leaf. `index` is the number of this leaf.
     fn append_leaf(&mut self, index: usize, sum: T) {
         self.append_node(0, index, sum);
     }
 
-    /// Appends the node of this level and number, whose leaves are the next ones.
+    /// Appends a node, given by its level and index. Its leaves must be those that follow next.
     pub(crate) fn append_node(&mut self, level: u32, index: usize, sum: T) {
         self.push(Node { level, index, sum });
     }
 
-    /// Appends the forest of the leaves that follow these.
+    /// Appends the forest `right`, whose leaves must be those that follow next.
     pub(crate) fn append(&mut self, right: Forest<T>) {
         for node in right.nodes {
             self.push(node);
         }
     }
 
-    /// The sum over all rows, if the forest has all leaves; `None` if it has none.
+    /// The sum over all rows, if the forest has all leaves. `None` if it has none.
     pub(crate) fn total(mut self) -> Option<T> {
         let mut sum = self.nodes.pop()?.sum;
         while let Some(left) = self.nodes.pop() {
@@ -213,7 +213,7 @@ impl<T: Sum> Forest<T> {
     }
 }
 
-/// A forest to which several threads add the sums of stretches, in any order. Its nodes are in no order.
+/// A forest to which several threads add the sums of stretches, in any order. The nodes in it are in no order.
 #[derive(Debug)]
 pub(crate) struct Shared<T>(Mutex<Forest<T>>);
 
@@ -226,7 +226,7 @@ impl<T: Sum> Shared<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds the leaves in a stretch of rows. `work` adds the rows of one leaf to a sum that starts as `zero`.
+    /// Adds the leaves in a stretch of rows. `work` adds the rows of one leaf to a sum, which is `zero` at first.
     pub(crate) fn add(
         &self,
         leaves: Leaves,
@@ -251,8 +251,8 @@ impl<T: Sum> Shared<T> {
         forest.nodes.into_iter().for_each(|node| self.join(node));
     }
 
-    /// Adds a node. If the forest has the node's sibling, this thread takes the sibling out, adds the two while other
-    /// threads may use the forest, and repeats this with their parent.
+    /// Adds a node. If the forest has the sibling of the node, this thread takes the sibling out and adds the two,
+    /// while other threads may use the forest. It then does the same with their parent.
     fn join(&self, mut node: Node<T>) {
         let mut all = self.lock();
         loop {
@@ -278,7 +278,7 @@ impl<T: Sum> Shared<T> {
         }
     }
 
-    /// The sum over all rows, if all leaves were added; `None` if none were.
+    /// The sum over all rows, if all leaves have been added. `None` if none has been added.
     pub(crate) fn total(self) -> Option<T> {
         let mut all = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         all.nodes.sort_by_key(|node| node.index << node.level);
@@ -286,7 +286,7 @@ impl<T: Sum> Shared<T> {
     }
 }
 
-/// Calls `work` with every stretch of rows and the part of `out` that belongs to these rows; `out` has `per_row`
+/// Calls `work` with every stretch of rows, and with the part of `out` that belongs to these rows. `out` has `per_row`
 /// numbers per row. Returns the results in the order of the stretches.
 ///
 /// # Errors
@@ -309,7 +309,7 @@ pub(crate) fn map_into<W, E: Send, R: Send>(
     })
 }
 
-/// The sum over all rows: `work` adds the rows of one leaf to a sum that starts as `zero`.
+/// The sum over all rows. `work` adds the rows of one leaf to a sum, which is `zero` at first.
 ///
 /// # Errors
 ///
@@ -325,8 +325,8 @@ pub(crate) fn map_reduce<T: Sum, W>(
     map_reduce_into(job, leaves, (&mut [], 0), scratch, zero, work)
 }
 
-/// The sum over all rows as [`map_reduce`] makes it; `work` also writes `per_row` numbers for each row, to the part of
-/// `out` that belongs to the leaf's rows.
+/// The sum over all rows, made as by [`map_reduce`]. `work` also writes `per_row` numbers for each row of a leaf, to
+/// the part of `out` that belongs to these rows.
 ///
 /// # Errors
 ///
@@ -368,7 +368,7 @@ mod tests {
     use super::*;
     use crate::reduce::{Threads, Unmonitored};
 
-    /// A sum that records which leaves were added in which order.
+    /// A sum that records the order in which leaves were added.
     #[derive(Debug, PartialEq)]
     struct Order(String);
 

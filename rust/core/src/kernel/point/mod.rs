@@ -1,10 +1,10 @@
-//! Gradient descent with one update per point (row of `X`): each point is predicted with the weights after the update
-//! for the point before it.
+//! Gradient descent with one update per point (row of `X`): each point is predicted with the weights that the update
+//! for the point before it has left.
 //!
-//! Updates depend on one another, so they cannot overlap. The time per point is the latency of dot product,
-//! exponential, division and update; rows, labels and the penalty's factor are made ready before. If the weights fit
-//! registers, they stay there for a whole tile (a block of rows). Where they are kept does not change a bit of the
-//! result.
+//! Each update needs the one before, so updates cannot overlap. The time per point is the latency of dot product,
+//! exponential, division and update. Rows, labels and the penalty's factor are made ready before. If the weights fit
+//! registers, they stay there for a whole tile (a block of rows). The result has the same bits, whether the weights are
+//! in registers or in memory.
 
 mod output;
 #[cfg(test)]
@@ -25,18 +25,18 @@ use crate::simd::{Level, dispatch};
 use crate::strips::Strips;
 use crate::vector::RowSet;
 
-/// Size in bytes of a tile (a block of rows) if its rows must be copied: small enough for the first-level cache.
+/// Bytes of a tile (a block of rows) if its rows must be copied: so few that they fit the first-level cache.
 const PACKED_BYTES: usize = 16 << 10;
-/// Weights are stored as `scale · values`. If the scale falls below this, it is multiplied into the values, long before
-/// anything could overflow or underflow.
+/// Weights are stored as `scale · values`. If the scale falls below this, it is multiplied into the values. That is
+/// long before anything could overflow or underflow.
 const SMALLEST_SCALE: f64 = 1.0 / 1024.0;
 
 /// One update, as passed to a [`Recorder`]. With K classes there are K scores, predictions, residuals and biases, and
 /// the weights have shape (K, n).
 pub(crate) struct PointUpdate<'a, F> {
-    /// The point: its row number in `X`.
+    /// The point, as the number of its row in `X`.
     pub row: usize,
-    /// Its label.
+    /// The label of the point.
     pub y: F,
     /// The scores w·x + b before the update.
     pub z: &'a [F],
@@ -44,7 +44,7 @@ pub(crate) struct PointUpdate<'a, F> {
     pub y_hat: &'a [F],
     /// The residuals y − ŷ before the update; with K classes [y = k] − p_k.
     pub residual: &'a [F],
-    /// The point's error, before the update.
+    /// The error of the point before the update.
     pub error: F,
     /// The change of the weights, Δw.
     pub delta_weights: &'a [F],
@@ -56,15 +56,15 @@ pub(crate) struct PointUpdate<'a, F> {
     pub biases: &'a [F],
 }
 
-/// A callback for every update.
+/// A callback that is called for every update.
 pub(crate) type Recorder<'a, F> = &'a mut dyn FnMut(PointUpdate<'_, F>);
 
-/// Makes the updates w ← (1 − α·l2) w − α (ŷ − y) x, b ← b − α (ŷ − y), one point (x, y) after another. α is the
+/// Makes the updates w ← (1 − α·l2) w − α (ŷ − y) x, b ← b − α (ŷ − y), for one point (x, y) after the other. α is the
 /// learning rate, l2 the strength of the ℓ2 penalty, ŷ the prediction. With K classes, the same formulas update the
-/// weights and the bias of each class k, with p_k − [y = k] instead of ŷ − y.
+/// weights and the bias of each class k, with p_k − [y = k] in place of ŷ − y.
 ///
-/// The weights are stored as `scale · values`. The penalty's factor 1 − α·l2 multiplies only the scale, so its cost
-/// does not grow with the number of columns.
+/// The weights are stored as `scale · values`. The factor 1 − α·l2 of the penalty multiplies only the scale, so that
+/// its cost does not grow with the number of columns.
 ///
 /// Source: L. Bottou, "Stochastic gradient descent tricks", *Neural Networks: Tricks of the Trade*, 2nd ed. (2012),
 /// §5.1, doi:10.1007/978-3-642-35289-8_25.
@@ -75,8 +75,8 @@ pub(crate) struct PointDescent<'a, F: Float> {
 }
 
 impl<'a, F: Float> PointDescent<'a, F> {
-    /// Starts from `weights` and from `biases`, one bias for each score. Both are updated in place, and hold the result
-    /// after [`finish`](Self::finish). `rate` is α, `shrinkage` is α·l2.
+    /// Starts from `weights` and `biases`, with one bias for each score. Both are updated in place; they hold the
+    /// result after [`finish`](Self::finish). `rate` is α, and `shrinkage` is α·l2.
     pub(crate) fn new(
         weights: &'a mut [F],
         biases: &'a mut [F],
@@ -94,7 +94,7 @@ impl<'a, F: Float> PointDescent<'a, F> {
         }
     }
 
-    /// Makes one update for each point, in order. The labels must have been checked.
+    /// Makes one update for each point, in the order of `points`. The labels must have been checked before.
     pub(crate) fn visit(
         &mut self,
         level: Level,
@@ -121,7 +121,7 @@ impl<'a, F: Float> PointDescent<'a, F> {
         }
     }
 
-    /// Multiplies the values by the scale: `weights` then holds the resulting weights.
+    /// Multiplies the values by the scale, so that `weights` holds the resulting weights.
     pub(crate) fn finish(self) {
         let ScaledIterate {
             values, scaling, ..
@@ -132,7 +132,7 @@ impl<'a, F: Float> PointDescent<'a, F> {
     }
 }
 
-/// The weights, `scale · values` with the scale in `scaling`, and the biases.
+/// The weights, as `scale · values`, where `scaling` has the scale; and the biases.
 struct ScaledIterate<'a, F> {
     values: &'a mut [F],
     biases: &'a mut [F],
@@ -171,7 +171,7 @@ impl<F: Float> ScaledIterate<'_, F> {
         activation: Activation,
         tile: &Tile<'_, F>,
     ) {
-        // One specialised loop per activation: the activation is then a constant, and the loop does not branch on it.
+        // A loop of its own for each activation: the activation is then a constant, on which the loop does not branch.
         match activation {
             Activation::Sigmoid => self.run_as::<S, W>(simd, Activation::Sigmoid, tile),
             Activation::Step => self.run_as::<S, W>(simd, Activation::Step, tile),
@@ -201,7 +201,7 @@ impl<F: Float> ScaledIterate<'_, F> {
         (self.biases[0], self.scaling) = (bias, scaling);
     }
 
-    /// Makes the updates of a tile for any number of scores, and calls `record` for each.
+    /// Makes the updates of a tile, for any number of scores. Calls `record`, if it is given, for each update.
     #[inline(always)]
     fn update_in_memory<S: Simd>(
         &mut self,
@@ -217,8 +217,8 @@ impl<F: Float> ScaledIterate<'_, F> {
         }
     }
 
-    /// Makes the updates of [`ScaledIterate::update_in_memory`]. For one score they equal those of
-    /// [`ScaledIterate::run`] to the last bit.
+    /// Makes the updates of [`ScaledIterate::update_in_memory`]. For one score, they have the same bits as the updates
+    /// of [`ScaledIterate::run`].
     #[inline(always)]
     fn run_in_memory<'w, S: Simd, W: Weights<'w, F, S>>(
         &'w mut self,
@@ -285,7 +285,7 @@ impl<F: Float> ScaledIterate<'_, F> {
     }
 }
 
-/// A recorder, with memory for the numbers of an update that it is given.
+/// A recorder, with memory for the numbers of an update that are passed to it.
 struct Log<'r, F> {
     record: Recorder<'r, F>,
     /// α·l2, the part of itself that each weight loses in an update.
@@ -328,17 +328,17 @@ fn unscaled<F: Float>(value: F, scale: f64) -> F {
     F::from_f64(value.to_f64() * scale)
 }
 
-/// The scale of the weights `scale · values`, and numbers derived from the scale that an update uses. Updates of
-/// `values` are divided by the scale; the penalty changes the scale only. The scale is `f64`, because 1 − α·l2 may
-/// round to 1 in `f32`.
+/// The scale of the weights `scale · values`, and numbers derived from it that an update uses. An update of `values` is
+/// divided by the scale; the penalty changes the scale only. The scale is `f64`, because 1 − α·l2 may round to 1 in
+/// `f32`.
 #[derive(Clone, Copy)]
 struct Scaling<F> {
     rate: f64,
     shrinkage: f64,
     scale: f64,
-    /// The scale, rounded to `F`: `values · x` times this is the product of weights and row.
+    /// The scale, rounded to `F`. This times `values · x` is the product of the weights with a row x.
     factor: F,
-    /// −α / scale with the learning rate α: the factor of (ŷ − y) x in an update of the values.
+    /// −α / scale, with the learning rate α: the factor of (ŷ − y) x in an update of `values`.
     minus_rate: F,
 }
 
@@ -354,8 +354,8 @@ impl<F: Float> Scaling<F> {
         }
     }
 
-    /// Multiplies the scale by 1 − α·l2. If the new scale is too small, negative or NaN, the scale becomes 1 instead,
-    /// and the caller must multiply the values by the returned factor.
+    /// Multiplies the scale by 1 − α·l2. If that is too small, negative or NaN, the scale becomes 1 instead, and the
+    /// caller must multiply the values by the factor that is returned.
     #[inline(always)]
     fn shrink(&mut self) -> Option<F> {
         if self.shrinkage == 0.0 {
@@ -375,15 +375,15 @@ impl<F: Float> Scaling<F> {
 /// Up to 256 points with their rows and labels.
 struct Tile<'t, F> {
     rows: Strips<'t, F>,
-    /// For each point, the index of its row in `rows`.
+    /// For each point, the index of its row within `rows`.
     order: RowSet<'t>,
-    /// The row number in `X` of each point.
+    /// For each point, the number of its row in `X`.
     points: RowSet<'t>,
     labels: &'t [F],
 }
 
 impl<'t, F: Float> Tile<'t, F> {
-    /// A tile of the points from position `first` of the order on: as many as fit, at least one.
+    /// A tile of the points from place `first` in the order of `points` on: as many points as fit, at least one.
     fn new(
         points: &Dataset<'t, Matrix<'t>>,
         first: usize,
@@ -402,7 +402,7 @@ impl<'t, F: Float> Tile<'t, F> {
         };
         let count = count.min(left);
         let (rows, order) = if in_place {
-            // The tile is all of `X`, which is used in place; `order` picks the rows.
+            // The tile is all of `X`, used in place; `order` picks its rows.
             let order = points.rows.part(first..first + count);
             (all.row_tile(0, m, packed), order)
         } else {

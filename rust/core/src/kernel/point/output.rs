@@ -1,4 +1,4 @@
-//! Computes a point's predictions, its error and the steps of its update from its scores: one score, or K.
+//! From the scores of a point (one score, or K) to its predictions, its error and the steps of its update.
 
 use fearless_simd::prelude::*;
 
@@ -24,7 +24,7 @@ pub(super) fn step<F: Float, S: Simd>(
         .as_slice()[0]
 }
 
-/// How predictions, error and steps of a point follow from its scores.
+/// How the predictions, the error and the steps of a point follow from its scores: for one score, or for K classes.
 pub(super) enum Output<F> {
     OneScore(Activation),
     Softmax(RowSoftmax<F>),
@@ -38,7 +38,7 @@ impl<F: Float> Output<F> {
         }
     }
 
-    /// Writes `minus_rate · (ŷ − y)` to `steps`, with the prediction ŷ for the score `z`; with K classes,
+    /// Writes `minus_rate · (ŷ − y)` to `steps`, where ŷ is the prediction for the score `z`. With K classes, writes
     /// `minus_rate · (p_k − [y = k])` for the K scores `z`.
     #[inline(always)]
     pub(super) fn steps<S: Simd>(
@@ -60,8 +60,8 @@ impl<F: Float> Output<F> {
         }
     }
 
-    /// Writes the predictions for the scores `z` to `y_hat`; returns the point's error. `z` must be the scores of the
-    /// last call of [`Output::steps`].
+    /// Writes the predictions for the scores `z` to `y_hat`. Returns the error of the point. `z` must be the scores of
+    /// the last call of [`Output::steps`].
     #[inline(always)]
     pub(super) fn predict<S: Simd>(&self, simd: S, z: &[F], y: F, y_hat: &mut [F]) -> F {
         match self {
@@ -77,8 +77,8 @@ impl<F: Float> Output<F> {
             }
         }
     }
-    /// Writes the residuals y − ŷ for the scores `z` to `out`; with K classes, `[y = k] − p_k`. They are computed as
-    /// the residuals of the gradient are, and have the opposite sign.
+    /// Writes the residuals y − ŷ for the scores `z` to `out`; with K classes, `[y = k] − p_k`. They are the negatives
+    /// of the residuals ŷ − y that gradients are made of, computed in the same way.
     #[inline(always)]
     pub(super) fn residuals<S: Simd>(&mut self, simd: S, z: &[F], y: F, out: &mut [F]) {
         match self {

@@ -1,4 +1,4 @@
-//! Point-by-point descent: compared with the textbook loop, and its variants with one another, bit for bit.
+//! Tests of point-by-point descent: against the textbook loop, and of its variants against one another, bit for bit.
 #![allow(clippy::unwrap_used)]
 
 use super::*;
@@ -33,7 +33,7 @@ fn data<F: Float>(m: usize, n: usize) -> Data<F> {
 
 const RATE: f64 = 0.0625;
 
-/// Weights and biases after one update for each point.
+/// The weights and biases after one update for each point.
 fn descended<F: Float>(
     isa: Isa,
     loss: Loss,
@@ -57,7 +57,7 @@ fn bits<F: Float>((weights, biases): &(Vec<F>, Vec<F>)) -> Vec<u64> {
     all.map(|x| x.to_f64().to_bits()).collect()
 }
 
-/// The same numbers in C order, in Fortran order, and backwards with gaps, the rows in `order`.
+/// Tests with the same numbers in C order, in Fortran order, and backwards with gaps; the rows are visited in `order`.
 fn same_bits<F: Float>(
     wrap: impl for<'a> Fn(&'a [F]) -> Elements<'a>,
     classes: usize,
@@ -140,7 +140,8 @@ fn same_bits_of_classes() {
     }
 }
 
-/// Softmax, residuals and error of a row equal those of the same row in a stripe, for any number of classes.
+/// The softmax, residuals and error of a row have the same bits as those of the row in a stripe, for any number of
+/// classes.
 fn as_in_a_stripe<F: Float>() {
     let mut random = Random::new(3);
     let far = [
@@ -203,7 +204,7 @@ fn the_softmax_of_a_row_is_that_of_a_stripe() {
     as_in_a_stripe::<f32>();
 }
 
-/// One textbook update after another, in `f64`.
+/// The textbook updates, one after the other, in `f64`.
 fn oracle<F: Float>(data: &Data<F>, shrinkage: f64, step: bool) -> (Vec<f64>, f64) {
     let mut w: Vec<f64> = data.w.iter().map(|w| w.to_f64()).collect();
     let mut b = 0.5;
@@ -225,8 +226,8 @@ fn oracle<F: Float>(data: &Data<F>, shrinkage: f64, step: bool) -> (Vec<f64>, f6
 #[test]
 fn matches_the_textbook() {
     for n in 1..=40 {
-        // α·l2: from 1e-9, which f32 loses in 1 − α·l2, to values that shrink the weights to nothing in a few updates.
-        // With α·l2 = 1 the weights become 0 in every update; beyond 1 they change sign.
+        // Values of α·l2, from 1e-9, which `f32` loses in 1 − α·l2, to values that shrink the weights to nothing in a
+        // few updates. With α·l2 = 1, the weights become 0 in every update; beyond 1, they change sign.
         for shrinkage in [0.0, 1e-9, 1e-3, 0.3, 0.999, 1.0, 1.5] {
             let m = 300;
             let data = data::<f64>(m, n);
@@ -237,7 +238,8 @@ fn matches_the_textbook() {
             let got = descended::<f64>(isa, SIGMOID, &points, &data.w, shrinkage, None);
             let want = oracle(&data, shrinkage, false);
             // The error of one update is a few ULP of |w| + |αx| < 1, plus α|x| times the error of its score, which is
-            // at most (n + 4)·eps·|x|·|w|. Errors do not grow from update to update, as α·(‖x‖² + 1)/4 < 2 for n ≤ 40.
+            // at most (n + 4)·eps·|x|·|w|. Errors do not grow from update to update, because α·(‖x‖² + 1)/4 < 2 for n ≤
+            // 40.
             let bound = m as f64 * (8.0 + RATE * 2.0 * 4.0 * (n + 4) as f64) * f64::EPSILON;
             for (got, want) in got.0.iter().zip(&want.0).chain([(&got.1[0], &want.1)]) {
                 assert!((got - want).abs() <= bound, "{n} {shrinkage}: {got} {want}");
@@ -252,7 +254,7 @@ fn matches_the_textbook() {
     }
 }
 
-/// A penalty that `f32` loses in one update has its effect over many updates.
+/// A penalty whose effect on one update is lost in `f32` still has its effect over many updates.
 #[test]
 fn a_small_penalty_adds_up() {
     let (m, shrinkage) = (1 << 20, 2e-8);

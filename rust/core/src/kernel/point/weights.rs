@@ -1,7 +1,7 @@
 //! The weights during point-by-point descent, in registers or in memory.
 //!
-//! Dot products add element by element if a row is shorter than a SIMD vector, and in SIMD vectors otherwise; the last
-//! vector then overlaps the one before. The order of additions is the same in registers and in memory.
+//! A dot product adds element by element if a row is shorter than a SIMD vector, otherwise in SIMD vectors, of which
+//! the last may overlap the one before. The order of additions is the same in registers and in memory.
 
 use fearless_simd::prelude::*;
 
@@ -9,10 +9,11 @@ use super::super::rows::{Mask, last_lanes};
 use crate::float::Float;
 use crate::simd::MulAdd;
 
-/// Number of interleaved partial sums ("chains") of a dot product, which need not wait for one another.
+/// Number of partial sums ("chains") of a dot product. Terms are added to them in turn, so that no addition waits for
+/// the one before.
 const CHAINS: usize = 4;
 
-/// Weights that are loaded from the slice `home`, updated, and stored there at the end.
+/// Weights that are loaded from the slice `home`, are updated, and are stored in `home` at the end.
 pub(super) trait Weights<'w, F: Float, S: Simd> {
     fn load(simd: S, home: &'w mut [F]) -> Self;
     fn store(self);
@@ -25,7 +26,7 @@ pub(super) trait Weights<'w, F: Float, S: Simd> {
     fn add(&mut self, simd: S, factor: F, row: &[F]);
 }
 
-/// `w · x` for rows shorter than a SIMD vector: element `j` is added to partial sum `j % CHAINS`.
+/// `w · x` for rows shorter than a SIMD vector. Element `j` is added to the partial sum `j % CHAINS`.
 #[inline(always)]
 fn product_of_few<F: Float>(weights: &[F], row: &[F]) -> F {
     let mut sums = [F::ZERO; CHAINS];
@@ -123,7 +124,7 @@ impl<'w, F: Float, S: Simd> Weights<'w, F, S> for FewInMemory<'w, F> {
 }
 
 /// The sum of all lanes of the partial sums. `vectors` is the number of vectors of products that were added to the
-/// partial sums in turn; a partial sum to which none was added is skipped.
+/// partial sums in turn. A partial sum to which no vector was added is skipped.
 #[inline(always)]
 fn sum_chains<F: Float, S: Simd>([a, b, c, d]: [F::Lanes<S>; CHAINS], vectors: usize) -> F {
     F::sum_of_halves::<S>(match vectors {
@@ -142,8 +143,8 @@ fn last_vector<F: Float>(tail: &[F]) -> F::Array {
     last
 }
 
-/// Mask of a row's last `LANES` elements: false for the last `own` of them, true for the others, which the vector
-/// before already contains.
+/// A mask for the last `LANES` elements of a row: false for the last `own` elements; true for the elements before,
+/// which the vector before contains already.
 #[inline(always)]
 fn taken_lanes<F: Float, S: Simd>(simd: S, own: usize) -> Mask<F, S> {
     let mut fresh = F::ZEROS;

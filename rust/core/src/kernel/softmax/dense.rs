@@ -1,10 +1,10 @@
-//! Products of a tile (a block of dense rows in cache) with the weights of all classes. Each element that is loaded is
-//! used for several classes.
+//! Products of a tile (a block of dense rows in the cache) with the weights of all classes. Each element of the tile is
+//! used for several classes when it is loaded.
 //!
 //! For scores, a SIMD vector holds one column of several rows: some columns of the tile (a panel) are transposed into
 //! the first-level cache. For gradients, a vector holds several columns of one row, read in place. Both are small
-//! matrix products whose sums stay in registers. The number of classes and of vectors of a product does not change the
-//! result.
+//! matrix products, whose sums stay in registers. How many classes and vectors a product takes at once does not change
+//! the result.
 
 use std::ops::Range;
 
@@ -20,12 +20,12 @@ use crate::reduce::STRIPE;
 use crate::simd::{MulAdd, is_roomy};
 use crate::strips::Strips;
 
-/// Columns of a panel, a transposed block of `X`. With [`GROUP`] vectors of rows it takes half of a small first-level
-/// cache.
+/// Columns of a panel (a transposed block of `X`). A panel of [`GROUP`] vectors of rows takes half of a small
+/// first-level cache.
 const PANEL: usize = 64;
-/// The number of rows of a panel, a transposed block of `X`, in SIMD vectors.
+/// Rows of a panel (a transposed block of `X`), in SIMD vectors.
 const GROUP: usize = 4;
-/// Bytes of a tile, a block of rows: few enough to stay in the second-level cache between scores and gradient.
+/// Bytes of a tile (a block of rows): so few that the tile stays in the second-level cache between scores and gradient.
 const TILE_BYTES: usize = 256 << 10;
 
 /// Dense rows and the weights of all classes.
@@ -92,7 +92,8 @@ impl<F: Float> RowTiles<F> for DenseTiles<'_, F> {
     }
 }
 
-/// Writes `z_ik = x_i · w_k + b_k` for the tile's rows i and all classes k, for [`GROUP`] vectors of rows at a time.
+/// Writes `z_ik = x_i · w_k + b_k` to `z`, for the rows i of the tile and all classes k. Takes [`GROUP`] vectors of
+/// rows at a time.
 #[inline(always)]
 fn multiply<F: Float, S: Simd>(
     simd: S,
@@ -121,10 +122,10 @@ fn multiply<F: Float, S: Simd>(
     }
 }
 
-/// Some columns of some rows of a tile, stored column by column: each column has [`GROUP`] vectors of rows, with zeros
+/// Some columns of some rows of a tile, stored column by column. Each column has [`GROUP`] vectors of rows, with zeros
 /// beyond the last row.
 struct Panel<'p, F> {
-    /// Which row of the tile is the panel's first.
+    /// The first row of the panel, as an index in the tile.
     first: usize,
     columns: Range<usize>,
     elements: &'p [F],
@@ -162,7 +163,8 @@ impl<'p, F: Float> Panel<'p, F> {
         }
     }
 
-    /// Multiplies the panel with the weights of `CLASSES` classes, from `class` on, and adds to their scores in `z`.
+    /// Multiplies the panel with the weights of `CLASSES` classes, from `class` on, and adds the products to the scores
+    /// `z`.
     #[inline(always)]
     fn multiply<S: Simd, const CLASSES: usize>(
         &self,
@@ -186,8 +188,8 @@ impl<'p, F: Float> Panel<'p, F> {
     }
 }
 
-/// Multiplies `VECTORS` SIMD vectors of the panel's rows, from `vector` on, with the weights of `CLASSES` classes, and
-/// adds to their scores in `z`.
+/// Multiplies `VECTORS` SIMD vectors of rows of the panel, from `vector` on, with the weights of `CLASSES` classes, and
+/// adds the products to the scores `z`.
 #[inline(always)]
 fn vector_products<F: Float, S: Simd, const CLASSES: usize, const VECTORS: usize>(
     simd: S,
@@ -218,8 +220,8 @@ fn vector_products<F: Float, S: Simd, const CLASSES: usize, const VECTORS: usize
     }
 }
 
-/// `lanes_k += Σ_i r_ik x_i` for each class k, over the tile's rows x_i in order, with residuals r_ik. Columns that do
-/// not fill a vector are copied to `tail`, padded with zeros.
+/// `lanes_k += Σ_i r_ik x_i` for each class k, over the rows x_i of the tile in their order, with residuals r_ik.
+/// Columns that do not fill a vector are copied to `tail`, padded with zeros.
 #[inline(always)]
 fn add<F: Float, S: Simd>(
     simd: S,
@@ -256,16 +258,16 @@ fn add<F: Float, S: Simd>(
     }
 }
 
-/// The sums Σ_i r_ik x_i of rows x_i times residuals r_ik, for all classes k. There are `padded` numbers for each
-/// class: the number of columns, rounded up to whole vectors.
+/// The sums Σ_i r_ik x_i for all classes k, with rows x_i and residuals r_ik. Each class has `padded` numbers: the
+/// number of columns, rounded up to whole vectors.
 struct ClassLanes<'l, F> {
     lanes: &'l mut [F],
     padded: usize,
 }
 
 impl<F: Float> ClassLanes<'_, F> {
-    /// Adds Σ_i r_ik x_i over the rows x_i of `tile` with residuals r_ik, to the sums of each class k. The tile's
-    /// columns are `VECTORS` SIMD vectors; their sums are those of the columns from `to` on.
+    /// Adds Σ_i r_ik x_i over the rows x_i of `tile`, with residuals r_ik, to the sums of each class k. The columns of
+    /// `tile` are `VECTORS` SIMD vectors; in the sums, they are the columns from `to` on.
     #[inline(always)]
     fn add<S: Simd, const VECTORS: usize>(
         &mut self,
@@ -287,8 +289,8 @@ impl<F: Float> ClassLanes<'_, F> {
         }
     }
 
-    /// Adds Σ_i r_ik x_i over the rows x_i of `tile` with residuals r_ik, for `CLASSES` classes k. The sums of the
-    /// first of these classes start at `at`, its residuals at `residual[0]`.
+    /// Adds Σ_i r_ik x_i over the rows x_i of `tile`, with residuals r_ik, for `CLASSES` classes k. The sums of the
+    /// first of these classes start at `at`, and its residuals at `residual[0]`.
     #[inline(always)]
     fn add_classes<S: Simd, const CLASSES: usize, const VECTORS: usize>(
         &mut self,

@@ -80,7 +80,7 @@ pub(super) fn first_invalid<F: Float>(dataset: &Dataset<'_>, classes: usize) -> 
     }
 }
 
-/// The inputs of one pass over the rows, for models with several classes.
+/// The inputs of a pass over the rows, for models with several classes.
 pub(super) struct ClassPass<'a, T> {
     pub(super) dataset: &'a Dataset<'a>,
     pub(super) tiles: T,
@@ -88,7 +88,7 @@ pub(super) struct ClassPass<'a, T> {
 }
 
 impl<T> ClassPass<'_, T> {
-    /// Adds errors, residuals and, if wanted, residual × row of the rows of `leaf` to `sums`.
+    /// Adds the errors, residuals and, if wanted, residual × row of the rows of `leaf` to `sums`.
     #[inline(always)]
     pub(super) fn leaf<F: Float, S: Simd>(
         &self,
@@ -143,8 +143,8 @@ impl<T> ClassPass<'_, T> {
     }
 }
 
-/// Replaces the scores `z` of up to 256 rows by their residuals times sample weights; class k of row i is at
-/// `z[k · STRIPE + i]`. Returns the sum of the rows' errors.
+/// Replaces the scores `z` of up to 256 rows by their residuals times sample weights. Class k of row i is at `z[k ·
+/// STRIPE + i]`. Returns the sum of the errors of the rows.
 #[inline(always)]
 pub(in crate::kernel) fn stripe_residuals<S: Simd>(
     simd: S,
@@ -168,7 +168,7 @@ pub fn softmax_in_place<F: Float>(
     classes: usize,
     job: &mut Job<'_>,
 ) -> Result<(), Error> {
-    /// Elements that a thread takes at a time: about 30 µs of work.
+    /// How many elements a thread takes at a time: about 30 µs of work.
     const ELEMENTS: usize = 1 << 15;
     if classes == 0 || !values.len().is_multiple_of(classes) {
         return Err(Error::Length {

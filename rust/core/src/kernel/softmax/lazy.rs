@@ -1,5 +1,5 @@
-//! A small batch of sparse rows in a descent with K classes: reads and writes the numbers of the columns that the rows
-//! store, and no others. The weights stay as the descent has them: class by class, divided by a scale.
+//! A small batch of sparse rows in a descent with K classes. Only the columns that the rows store are read and written.
+//! The weights stay as the descent has them: class by class, divided by a scale.
 
 use std::ops::Range;
 
@@ -26,12 +26,12 @@ pub(crate) struct LazyBatch<'a, F, I> {
 }
 
 impl<F: Float, I: Index> LazyBatch<'_, F, I> {
-    /// Adds errors, residuals and residual × row of the batch to `sums`. Writes scores and probabilities, one number for
-    /// each row and class, to `predictions` if these are given.
+    /// Adds the errors, residuals and residual × row of the batch to `sums`. If `predictions` is given, writes scores
+    /// and probabilities there, one number for each row and class.
     ///
     /// # Errors
     ///
-    /// Names the first column index, label or sample weight that is out of range.
+    /// The error names the first column index, label or sample weight that is out of range.
     #[inline(always)]
     pub(crate) fn add_to<S: Simd>(
         self,

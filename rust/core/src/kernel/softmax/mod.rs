@@ -1,8 +1,8 @@
 //! Softmax models of K classes, with one score per class: loss, gradient, probabilities and curvature of a dataset.
 //!
-//! Rows are read in tiles, blocks that fit the cache: a tile's scores are computed, replaced by residuals, and
-//! multiplied with its rows while these are in cache. Sums have three levels: over a stripe of up to 256 rows, over the
-//! stripes of a leaf (consecutive rows for one thread), and over leaves in a tree.
+//! Rows are read in tiles, blocks that fit the cache. The scores of a tile are computed, replaced by residuals, and
+//! multiplied with the rows of the tile while the rows are still in the cache. Sums have three levels: over a stripe of
+//! up to 256 rows, over the stripes of a leaf (consecutive rows for one thread), and over leaves in a tree.
 
 mod dense;
 mod evaluate;

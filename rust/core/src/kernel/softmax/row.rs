@@ -1,12 +1,12 @@
-//! Softmax, error and residuals of one row, several classes in a SIMD vector: for descent point by point. The numbers
-//! equal those of the same row in a stripe to the bit, because the sum over the classes has the same order.
+//! Softmax, error and residuals of one row, with several classes in a SIMD vector: for descent point by point. The
+//! numbers have the same bits as those of the row in a stripe, because the sum over the classes has the same order.
 
 use fearless_simd::prelude::*;
 
 use crate::float::Float;
 use crate::math;
 
-/// The softmax of one row's scores z_k, as `e_k = exp(z_k − max z)` and their sum.
+/// The softmax of the scores z_k of one row: `e_k = exp(z_k − max z)` for each class k, and their sum.
 pub(in crate::kernel) struct RowSoftmax<F> {
     /// e_k, padded to whole vectors.
     e: Vec<F>,
@@ -35,7 +35,7 @@ impl<F: Float> RowSoftmax<F> {
         let zero = F::Lanes::<S>::splat(simd, F::ZERO);
         for e in self.e.chunks_exact_mut(F::LANES) {
             let z = F::Lanes::<S>::from_slice(simd, e);
-            // The largest score is at distance 0, even if it is infinite.
+            // The distance of the largest score from itself is 0, even if the score is infinite.
             let distance = z.simd_eq(self.largest).select(zero, -z + self.largest);
             math::exp_neg(distance).store_slice(e);
         }
@@ -58,7 +58,7 @@ impl<F: Float> RowSoftmax<F> {
         }
     }
 
-    /// `factor · (p_k − [y = k])` for each class k, without cancellation for k = y.
+    /// Writes `factor · (p_k − [y = k])` for each class k, computed without cancellation for k = y.
     #[inline(always)]
     pub(in crate::kernel) fn scaled_residuals(&self, y: F, factor: F, out: &mut [F]) {
         let factor = factor / (self.rest + F::ONE);
@@ -75,7 +75,7 @@ impl<F: Float> RowSoftmax<F> {
         }
     }
 
-    /// The error `ln Σ_k e_k + (max z − z_y)` of scores `z`.
+    /// The error `ln Σ_k e_k + (max z − z_y)` for the scores `z`.
     pub(in crate::kernel) fn error<S: Simd>(&self, simd: S, z: &[F], y: F) -> F {
         let z_y = z.get(class_of(y)).copied().unwrap_or(F::NAN);
         let distance = match z_y == self.largest {
@@ -86,7 +86,7 @@ impl<F: Float> RowSoftmax<F> {
     }
 }
 
-/// The class of the label `y`: labels are the codes of classes.
+/// The class of the label `y`. Labels are the codes of classes.
 fn class_of<F: Float>(y: F) -> usize {
     y.to_f64() as usize
 }

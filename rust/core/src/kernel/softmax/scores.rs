@@ -1,5 +1,5 @@
-//! For models with several classes: every row's scores or probabilities, and the second derivatives of the loss by the
-//! scores and by the biases.
+//! For models with several classes: the scores or probabilities of every row, and the second derivatives of the loss by
+//! the scores and by the biases.
 
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ use crate::simd::dispatch;
 use crate::sparse::changed;
 use crate::vector::RowSet;
 
-/// Writes every row's scores, probabilities or slopes, as `transform` says, to `out`, shape (m, K).
+/// Writes the scores, the probabilities or their slopes for every row, as `transform` says, to `out`, shape (m, K).
 pub(in crate::kernel) fn map_rows<F: Float>(
     x: Features<'_>,
     rows: RowSet<'_>,
@@ -45,10 +45,10 @@ pub(in crate::kernel) fn map_rows<F: Float>(
     }
 }
 
-/// What to compute from the scores z_k of a row; p_k are its probabilities.
+/// What is computed from the scores z_k of a row, whose probabilities are p_k.
 #[derive(Clone, Copy)]
 pub(in crate::kernel) enum Transform {
-    /// `z_k`, unchanged.
+    /// The scores `z_k`, unchanged.
     Scores,
     /// The probabilities `p_k`.
     Probabilities,
@@ -57,7 +57,7 @@ pub(in crate::kernel) enum Transform {
 }
 
 impl Transform {
-    /// Writes the transformed scores of `rows` to `out`, row by row; returns whether all column indices were in range.
+    /// Writes the transformed scores of `rows` to `out`, row by row. Returns whether all column indices were in range.
     #[inline(always)]
     pub(super) fn rows<F: Float, S: Simd>(
         self,
@@ -100,8 +100,8 @@ impl Transform {
     }
 }
 
-/// `d_ik = s_i p_ik (1 − p_ik)` for every row i and class k, shape (K, m), with sample weights s_i and probabilities
-/// p_ik. Computed in `f64` whatever the type of `X`.
+/// The slopes `d_ik = s_i p_ik (1 − p_ik)` for every row i and class k, shape (K, m), with sample weights s_i and
+/// probabilities p_ik. Computed in `f64`, whatever the type of `X`.
 ///
 /// # Errors
 ///
@@ -129,16 +129,16 @@ pub(crate) fn slopes(
     let mut by_classes = vec![0.0; by_rows.len()];
     for (k, out) in by_classes.chunks_exact_mut(rows.max(1)).enumerate() {
         for ((out, d), &s) in out.iter_mut().zip(by_rows.chunks_exact(classes)).zip(&s) {
-            // A row of weight 0 must not count: its `d` may be NaN.
+            // A row of weight 0 must not count, but its `d` may be NaN.
             *out = if s == 0.0 { 0.0 } else { d[k] * s };
         }
     }
     Ok(by_classes)
 }
 
-/// The Hessian of Σ s_i E_i with respect to the biases: `Σ_i s_i (diag(p_i) − p_i p_iᵀ)`, with sample weights s_i,
-/// errors E_i and probabilities p_i. Only the lower triangle is filled. `slopes` is the result of [`slopes`]; its
-/// sums over the rows are the diagonal.
+/// The Hessian of Σ s_i E_i by the biases: `Σ_i s_i (diag(p_i) − p_i p_iᵀ)`, with sample weights s_i, errors E_i and
+/// probabilities p_i. Only the lower triangle is filled. `slopes` is the result of [`slopes`], whose sums over the rows
+/// are the diagonal.
 ///
 /// # Errors
 ///

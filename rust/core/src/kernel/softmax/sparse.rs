@@ -1,5 +1,5 @@
-//! Products of sparse rows with the weights of all classes. Weights are stored column by column here, so that the K
-//! weights by which a stored element is multiplied are contiguous. Computed in `f64` whatever type is stored.
+//! Products of sparse rows with the weights of all classes. The weights are stored column by column, so that the K
+//! weights that a stored element is multiplied with are contiguous. Computed in `f64`, whatever type is stored.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use crate::kernel::sums::Sums;
 use crate::reduce::STRIPE;
 use crate::sparse::{Index, SparseRows};
 
-/// Sparse rows with elements of type `V`, and the weights transposed: the K weights of a column are contiguous.
+/// Sparse rows with elements of type `V`; and the weights, transposed so that the K weights of a column are contiguous.
 pub(super) struct SparseTiles<'a, V, I> {
     x: SparseRows<'a, V, I>,
     transposed: Vec<f64>,
@@ -28,7 +28,7 @@ impl<'a, V, I> SparseTiles<'a, V, I> {
     }
 }
 
-/// The transpose, in `f64`, of a row-major `matrix` whose rows have length `width`.
+/// The transpose, in `f64`, of `matrix`, which is stored row by row with rows of length `width`.
 fn transposed<F: Float>(matrix: &[F], width: usize) -> Vec<f64> {
     let lines = matrix.len() / width;
     let mut out = vec![0.0; matrix.len()];
@@ -99,7 +99,7 @@ impl<F: Float, V: Float, I: Index> RowTiles<F> for SparseTiles<'_, V, I> {
     }
 }
 
-/// Where the `classes` numbers of a column are in the transposed weights; `None` if that overflows.
+/// The places of the `classes` weights of a column in the transposed weights; `None` if they overflow.
 #[inline(always)]
 fn place(column: usize, classes: usize) -> Option<Range<usize>> {
     let start = column.checked_mul(classes)?;

@@ -1,6 +1,7 @@
-//! Exponentials, errors and residuals of a stripe (up to 256 rows) for all classes, one SIMD vector of rows at a time.
+//! Exponentials, errors and residuals of a stripe (up to 256 rows) for all classes, for one SIMD vector of rows at a
+//! time.
 //!
-//! In the arrays, class k of row i is at `k · STRIPE + i`.
+//! In the arrays here, class k of row i is at `k · STRIPE + i`.
 
 use fearless_simd::prelude::*;
 
@@ -11,11 +12,11 @@ use crate::math;
 use crate::reduce::STRIPE;
 use crate::simd::MulAdd;
 
-/// Replaces the scores z_k of the rows in one SIMD vector by `e_k = exp(z_k − max z)`; returns Σ_k e_k − 1 of each row,
-/// computed without cancellation.
+/// Replaces the scores z_k of the rows in one SIMD vector by `e_k = exp(z_k − max z)`. Returns Σ_k e_k − 1 for each
+/// row, computed without cancellation.
 ///
-/// Calls `each` with every class k and `max z − z_k`, which is 0 for the largest score, even if that is infinite, and
-/// positive for the others.
+/// Calls `each` with every class k and `max z − z_k`. That is 0 for the largest score, even if the score is infinite,
+/// and positive for the others.
 #[inline(always)]
 fn exponentials<F: Float, S: Simd>(
     simd: S,
@@ -46,15 +47,15 @@ fn exponentials<F: Float, S: Simd>(
     below + (equal - one)
 }
 
-/// `Σ_{l ≠ k} e_l` without cancellation, from `e = e_k` and `rest = Σ_l e_l − 1`.
+/// `Σ_{l ≠ k} e_l`, computed without cancellation from `e = e_k` and `rest = Σ_l e_l − 1`.
 #[inline(always)]
 fn others<F: Float, S: Simd>(simd: S, e: F::Lanes<S>, rest: F::Lanes<S>) -> F::Lanes<S> {
     let one = F::Lanes::<S>::splat(simd, F::ONE);
     e.simd_eq(one).select(rest, rest + (one - e))
 }
 
-/// Fills the scores of rows beyond the last, up to a whole vector, with 0 for class 0 and −∞ for the others. Their
-/// label is 0, so errors and residuals are exactly 0.
+/// Sets the scores beyond the last row, up to a whole vector: 0 for class 0, −∞ for the other classes. The label is 0
+/// there, so that errors and residuals are exactly 0.
 #[inline(always)]
 pub(in crate::kernel) fn pad<F: Float>(z: &mut [F], count: usize) {
     let end = count.next_multiple_of(F::LANES);
@@ -102,10 +103,10 @@ pub(in crate::kernel) fn slopes<F: Float, S: Simd>(
     }
 }
 
-/// The errors of a stripe of rows, summed in the lanes of a vector.
+/// The errors of a stripe of rows. Each lane of a vector sums some of them.
 pub(in crate::kernel) struct StripeSums<F: Float, S: Simd> {
     error: F::Lanes<S>,
-    /// Lanes in which some row had a label that is no class, or a sample weight out of range.
+    /// The lanes in which some row had a label that is no class, or a sample weight out of range.
     invalid: <F::Lanes<S> as SimdBase<S>>::Mask,
 }
 
@@ -119,7 +120,7 @@ impl<F: Float, S: Simd> StripeSums<F, S> {
         }
     }
 
-    /// Replaces scores by residuals times sample weights, and adds up the errors.
+    /// Replaces the scores `z` by residuals times sample weights, and adds the errors to the sums.
     ///
     /// With `e_k = exp(z_k − max z)` and `S = Σ e_k`:
     ///
@@ -129,7 +130,7 @@ impl<F: Float, S: Simd> StripeSums<F, S> {
     ///            = −Σ_{l ≠ y} e_l / S for k = y
     /// ```
     ///
-    /// Rows beyond the last must be filled by [`pad`].
+    /// The scores beyond the last row must have been set by [`pad`].
     #[inline(always)]
     pub(in crate::kernel) fn residuals(
         &mut self,
@@ -195,7 +196,7 @@ impl<F: Float, S: Simd> StripeSums<F, S> {
     }
 }
 
-/// The sum of one class's residuals over `count` rows. The rows that pad the last vector add 0.
+/// The sum of the residuals of one class over `count` rows. The rows that pad the last vector add 0.
 #[inline(always)]
 pub(in crate::kernel) fn class_sum<F: Float, S: Simd>(
     simd: S,

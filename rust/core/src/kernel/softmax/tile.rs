@@ -1,5 +1,5 @@
-//! Common parts of the dense and the sparse softmax: the weights of all classes, scratch memory, and a trait for rows
-//! that are multiplied with the weights tile by tile (in blocks that fit the cache).
+//! What the dense and the sparse softmax have in common: the weights of all classes, scratch memory, and a trait for
+//! rows that are multiplied with the weights tile by tile (in blocks that fit the cache).
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use crate::kernel::sums::Sums;
 use crate::matrix::Packed;
 use crate::reduce::STRIPE;
 
-/// The weights W, class by class, and the biases b, of `columns` columns.
+/// The weights of all classes, class by class, with `columns` weights each; and the biases.
 #[derive(Clone, Copy)]
 pub(super) struct ClassWeights<'a, F> {
     pub(super) weights: &'a [F],
@@ -44,7 +44,7 @@ pub(crate) struct ClassScratch<F: Float> {
     pub(super) panel: Vec<F>,
     pub(super) tail: Vec<F>,
     pub(super) lanes: Vec<F>,
-    /// Scores of a tile's rows, or the residuals that replaced them: class k of row i is at `k · STRIPE + i`.
+    /// The scores of the rows of a tile, or the residuals that replaced them. Class k of row i is at `k · STRIPE + i`.
     pub(super) z: Vec<F>,
 }
 
@@ -60,15 +60,16 @@ impl<F: Float> ClassScratch<F> {
     }
 }
 
-/// Rows of features, dense or sparse, with the weights of all classes: computes scores and gradient sums tile by tile.
+/// Rows of features, dense or sparse, with the weights of all classes. Computes scores and sums of the gradient, tile
+/// by tile.
 pub(super) trait RowTiles<F: Float>: Sync {
-    /// The number of rows of a tile (a block of rows that fits the cache): a multiple of the vector length, at most
-    /// `STRIPE`.
+    /// The number of rows of a tile (a block of rows that fits the cache): a multiple of the number of lanes of a
+    /// vector, at most `STRIPE`.
     fn tile_rows(&self) -> usize;
 
-    /// Computes the scores of a tile's rows and passes them to `transform`, which replaces them. If `gradient` is
-    /// given, `transform` must replace them by residuals; residual × row is then added to `gradient`. Returns whether
-    /// all column indices were in range.
+    /// Computes the scores of the rows of a tile and passes them to `transform`, which replaces them. If `gradient` is
+    /// given, `transform` must replace the scores by residuals, and residual × row is then added to `gradient`. Returns
+    /// whether all column indices were in range.
     fn tile<S: Simd>(
         &self,
         simd: S,
@@ -78,9 +79,10 @@ pub(super) trait RowTiles<F: Float>: Sync {
         transform: impl FnOnce(&mut [F]),
     ) -> bool;
 
-    /// Called at the end of a stripe (up to 256 rows): adds sums that are still in `scratch` to `sums`.
+    /// Called at the end of a stripe (up to 256 rows). Adds sums that are still in `scratch` to `sums`.
     fn end_stripe(&self, _scratch: &mut ClassScratch<F>, _sums: &mut Sums) {}
 
-    /// Called once at the end: reorders the gradient sums to class by class, if they were kept otherwise.
+    /// Called once at the end. Brings the sums of the gradient into the order class by class, if they were kept in
+    /// another order.
     fn finish(&self, _sums: &mut Sums) {}
 }
