@@ -1,4 +1,4 @@
-//! `learning_rate="auto"`: gradient descent over full batches with the optimal step length and momentum of each epoch.
+//! `learning_rate="auto"`: gradient descent over full batches, with the optimal step length and momentum in each epoch.
 
 use std::ops::ControlFlow;
 
@@ -16,8 +16,8 @@ use crate::source::{Arrays, Source};
 use crate::start::Start;
 use crate::stop::StopReason;
 
-/// Gradient descent over full batches from `start`, by default from zeros, with the optimal step length and momentum of
-/// each epoch instead of a learning rate. Of the options, only `epochs`, `penalty` (without l1), `fit_bias`, `tol` and
+/// Gradient descent over full batches from `start`, by default from zeros. There is no learning rate: each epoch has
+/// the optimal step length and momentum. Of the options, only `epochs`, `penalty` (without l1), `fit_bias`, `tol` and
 /// `threads` are used.
 ///
 /// # Errors
@@ -84,7 +84,7 @@ pub fn descend_with_best_steps<F: Float>(
     })
 }
 
-/// A solver's observer that reports each iteration to an observer of epochs, and stops the solver after `most` of them.
+/// Passes each iteration of a solver on to an observer of epochs. Stops the solver after `most` iterations.
 struct Epochs<'o, F> {
     observer: &'o mut dyn Observer<F>,
     history: Vec<f64>,

@@ -15,14 +15,15 @@ use crate::solver::view::Alias;
 use crate::source::{Arrays, Source};
 use crate::vector::Vector;
 
-/// Asymptotic covariance of the maximum-likelihood weights w and bias b, the inverse of the Fisher information
+/// Asymptotic covariance of the maximum-likelihood weights w and bias b. It is the inverse of the Fisher information
 ///
 /// ```text
 /// I = [X 1]ᵀ D [X 1]      D = diag(s_i σ'(z_i)),  z = X w + b
 /// ```
 ///
-/// with sample weights s_i. Symmetric, shape (n + 1, n + 1) row by row, the bias last; without `fit_bias`, shape (n,
-/// n). Computed in `f64` whatever the type of `X`; accurate even if columns are far from zero or nearly collinear.
+/// with sample weights s_i. The covariance is symmetric, of shape (n + 1, n + 1) row by row, with the bias last;
+/// without `fit_bias`, of shape (n, n). Computed in `f64`, whatever the type of `X`, and accurate even if columns are
+/// far from zero or nearly collinear.
 ///
 /// Source: P. McCullagh & J. Nelder, *Generalized Linear Models*, 2nd ed. (1989), §4.4.
 ///
@@ -47,7 +48,8 @@ pub fn covariance<'a>(
     let unlabelled = Vector::from_slice(&unlabelled);
     let dataset = Dataset::new(x, &unlabelled, sample_weight)?;
     let labels = kernel::binary_labels(&dataset, job)?;
-    // The matrices in memory at the same time: the Gram matrix, its factor, the inverse of the factor, and the result.
+    // Room for the matrices that are in memory at the same time: the Gram matrix, its factor, the inverse of the
+    // factor, and the result.
     let elements = 4 * (n as u128 + 1).pow(2);
     check_room(elements, "X", elements, "elements of its covariance")?;
     dataset.check_finite()?;
@@ -87,7 +89,7 @@ pub fn covariance<'a>(
     }
 }
 
-/// Names the first aliased column, and the columns that determine it.
+/// Words for a message that name the first aliased column, and the columns that determine it.
 fn named(aliased: &[Alias]) -> String {
     let Some(alias) = aliased.first() else {
         return String::new();
@@ -104,7 +106,7 @@ fn named(aliased: &[Alias]) -> String {
     }
 }
 
-/// Makes a [`Monitor`] a [`FitObserver`] that ignores iterations.
+/// A [`Monitor`] as a [`FitObserver`] that ignores iterations.
 struct Quiet<'m>(&'m mut dyn Monitor);
 
 impl Monitor for Quiet<'_> {

@@ -1,4 +1,4 @@
-//! The element types that arrays are stored in.
+//! The types in which the elements of arrays are stored.
 
 use crate::float::Float;
 
@@ -55,7 +55,7 @@ macro_rules! with_elements {
     };
 }
 
-/// A buffer of elements in the type they are stored in.
+/// A buffer of elements, in the type in which they are stored.
 #[derive(Clone, Copy, Debug)]
 pub enum Elements<'a> {
     /// 64-bit floats.
@@ -83,7 +83,7 @@ pub enum Elements<'a> {
 }
 
 impl<'a> Elements<'a> {
-    /// A buffer of `f32` or `f64`.
+    /// A buffer of `f32` or `f64` numbers.
     pub fn of<F: Float>(values: &'a [F]) -> Self {
         match F::as_either(values) {
             Ok(values) => Elements::F64(values),
@@ -117,7 +117,7 @@ impl<'a> Elements<'a> {
         }
     }
 
-    /// Copies the elements at positions `start`, `start + stride`, … to `out`, converted to `F`.
+    /// Copies the elements at the positions `start`, `start + stride`, … to `out`, converted to `F`.
     #[inline(never)] // its eleven loops are compiled once per F, not once per caller
     pub(crate) fn copy_run<F: Float>(&self, start: usize, stride: isize, out: &mut [F]) {
         with_elements!(self, source, convert => {

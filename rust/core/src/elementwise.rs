@@ -19,10 +19,10 @@ pub enum Function {
     LogSigmoid,
 }
 
-/// Elements per item of work: about 30 µs of work, because starting a thread takes about 20 µs.
+/// Elements per item of work. They take about 30 µs, because starting a thread takes about 20 µs.
 const BLOCK: usize = 1 << 15;
 
-/// Writes the function of every element of `z` to `out`, within 1 ULP for any float.
+/// Writes the value of the function at every element of `z` to `out`. Values are within 1 ULP, for any float.
 ///
 /// # Errors
 ///
@@ -51,7 +51,7 @@ pub fn apply<F: Float>(
     Ok(())
 }
 
-/// Replaces every element of `values` by its function value, within 1 ULP for any float.
+/// Replaces every element of `values` by the value of the function at it. Values are within 1 ULP, for any float.
 ///
 /// # Errors
 ///
@@ -80,8 +80,8 @@ fn map_block<F: Float, S: Simd>(simd: S, z: &[F], out: &mut [F], function: Funct
     }
 }
 
-/// Replaces `values` by their function values. Copies pieces of them to the stack as input for [`map_block`], so that
-/// no second version of its loops is compiled for work in place.
+/// Replaces `values` by the values of the function at them. Pieces of `values` are copied to the stack as input of
+/// [`map_block`], so that the loops of [`map_block`] are not compiled a second time for work in place.
 #[inline(always)]
 pub(crate) fn map_in_place<F: Float, S: Simd>(simd: S, values: &mut [F], function: Function) {
     const PIECE: usize = 256;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Why a call failed. No argument has been modified, except that [`Error::Interrupted`] may leave an output partly
+/// Why a call failed. No argument has been modified; only after [`Error::Interrupted`], an output may be partly
 /// written.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -14,13 +14,13 @@ pub enum Error {
         /// Columns of `X`.
         columns: usize,
     },
-    /// An array's length does not fit `X`, or another array that it belongs to.
+    /// The length of an array does not fit `X`, or another array that it belongs to.
     Length {
         /// Name of the argument.
         argument: &'static str,
-        /// The length it must have.
+        /// The length that the argument must have.
         expected: usize,
-        /// The reason for that length: "one value per row of X", …
+        /// The reason for this length: "one value per row of X", …
         unit: &'static str,
         /// The length given.
         got: usize,
@@ -30,7 +30,7 @@ pub enum Error {
         /// Name of the argument.
         argument: &'static str,
     },
-    /// A number is outside its allowed range.
+    /// A number is outside of its allowed range.
     Number {
         /// Name of the argument.
         argument: &'static str,
@@ -39,7 +39,7 @@ pub enum Error {
         /// The number given.
         got: f64,
     },
-    /// An element of `y`, `sample_weight` or another array of one value per row is outside its allowed range.
+    /// An element of `y`, `sample_weight` or another array with one value per row is outside of its allowed range.
     Element {
         /// Name of the argument.
         argument: &'static str,
@@ -66,7 +66,7 @@ pub enum Error {
         /// The largest label.
         largest: f64,
     },
-    /// A weight, or another number of one column, is outside its allowed range.
+    /// A weight, or another number of a column, is outside of its allowed range.
     Weight {
         /// Name of the argument.
         argument: &'static str,
@@ -74,86 +74,87 @@ pub enum Error {
         expected: &'static str,
         /// The weight given.
         got: f64,
-        /// Its index.
+        /// The index of the weight.
         index: usize,
     },
     /// An element of `X` is NaN or infinite.
     NotFinite {
         /// The element given.
         got: f64,
-        /// Its row.
+        /// The row of the element.
         row: usize,
-        /// Its column.
+        /// The column of the element.
         column: usize,
     },
-    /// `indptr` of a sparse `X`, the positions where its rows (or columns) start, is not a valid ascending list.
+    /// `indptr` of a sparse `X` is not a valid ascending list. It has the positions at which the rows (or columns)
+    /// start.
     Starts {
         /// What `indptr` must do, in words: "start at 0", …
         expected: &'static str,
         /// The element given.
         got: i64,
-        /// Its index.
+        /// The index of the element.
         position: usize,
     },
-    /// An element of `indices` of a sparse `X` is no column (CSR) or row (CSC) of it.
+    /// An element of `indices` of a sparse `X` is not the number of a column (CSR) or of a row (CSC).
     Index {
-        /// What `indices` count: "column" for CSR, "row" for CSC.
+        /// What `indices` numbers: "column" for CSR, "row" for CSC.
         axis: &'static str,
-        /// Number of columns (or rows): indices must be below it.
+        /// The number of columns (or rows). Indices must be below it.
         bound: usize,
         /// The index given.
         got: i64,
-        /// Its position in `indices`.
+        /// The position of the index in `indices`.
         position: usize,
-        /// What `line` counts: "row" for CSR, "column" for CSC.
+        /// What `line` numbers: "row" for CSR, "column" for CSC.
         line_axis: &'static str,
         /// The row (or column) of `X` that the index belongs to.
         line: usize,
     },
     /// The sum of the sample weights is zero, infinite or too small to divide by.
     TotalWeight {
-        /// The least sum that is divided by without losing digits.
+        /// The least sum by which sums can be divided without losing digits.
         least: f64,
         /// The sum given.
         got: f64,
     },
-    /// An argument conflicts with another one.
+    /// An argument conflicts with another argument.
     Conflict {
         /// Name of the argument.
         argument: &'static str,
-        /// What it must be, and in which case.
+        /// What the argument must be, and in which case.
         expected: &'static str,
         /// What was given.
         got: String,
     },
-    /// A word is none of those allowed.
+    /// A word is none of the allowed words.
     Choice {
         /// Name of the argument.
         argument: &'static str,
-        /// The words allowed.
+        /// The allowed words.
         expected: Vec<&'static str>,
         /// The word given.
         got: String,
     },
-    /// The environment variable `GRADSTEP_ISA` names no instruction set of this machine.
+    /// The environment variable `GRADSTEP_ISA` does not name an instruction set of this machine.
     Isa {
         /// Names of the instruction sets of this machine.
         available: Vec<&'static str>,
         /// The value of the variable.
         got: String,
     },
-    /// The environment variable for the number of threads holds no positive integer.
+    /// The environment variable for the number of threads does not hold a positive integer.
     ThreadsVariable {
         /// The variable.
         variable: &'static str,
-        /// Its value.
+        /// The value of the variable.
         got: String,
     },
     /// Not enough memory.
     Memory {
-        /// Name of the argument whose size or value requires the memory.
+        /// Name of the argument whose size or value needs the memory.
         argument: &'static str,
-        /// How many items of kind `unit` had to be stored.
+        /// How many items were to be stored. `unit` says of which kind.
         count: u128,
         /// The kind of item: "updates to record", …
         unit: &'static str,
@@ -165,7 +166,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The same error about rows that are `count` rows further on.
+    /// The same error, about rows whose numbers are higher by `count`.
     pub(crate) fn after_rows(mut self, count: usize) -> Self {
         match &mut self {
             Error::Element { index: row, .. }
@@ -327,7 +328,7 @@ impl std::error::Error for Error {}
 ///
 /// # Errors
 ///
-/// [`Error::Memory`] with these arguments, if the allocation fails.
+/// [`Error::Memory`] with these arguments if the allocation fails.
 pub fn zeros<T: Clone + Default>(
     argument: &'static str,
     count: usize,
@@ -347,11 +348,11 @@ pub fn zeros<T: Clone + Default>(
     }
 }
 
-/// Checks that `elements` numbers could be allocated, and frees them again.
+/// Checks that memory for `elements` numbers can be allocated; the memory is freed again.
 ///
 /// # Errors
 ///
-/// [`Error::Memory`] with the other arguments, if the allocation fails.
+/// [`Error::Memory`] with the other arguments if the allocation fails.
 pub(crate) fn check_room(
     elements: u128,
     argument: &'static str,
@@ -369,7 +370,7 @@ pub(crate) fn check_room(
     }
 }
 
-/// The value paired with `name` in `words`.
+/// The value that `words` pairs with `name`.
 ///
 /// # Errors
 ///
@@ -389,7 +390,8 @@ pub(crate) fn one_of<T: Copy>(
     }
 }
 
-/// Formats a number for messages: `nan`, `inf` and `-inf` as in Python; huge and tiny numbers in scientific notation.
+/// A number, formatted for messages: `nan`, `inf` and `-inf` as in Python; huge and tiny numbers in scientific
+/// notation.
 struct Shown(f64);
 
 impl fmt::Display for Shown {

@@ -7,9 +7,9 @@ use crate::sparse::{ROW, Sparse};
 /// The feature matrix `X`, shape (m, n).
 #[derive(Clone, Copy, Debug)]
 pub enum Features<'a> {
-    /// Every element is stored.
+    /// A dense matrix: every element is stored.
     Dense(Matrix<'a>),
-    /// Only some elements are stored; the others are zero.
+    /// A sparse matrix: only some elements are stored, and the others are zero.
     Sparse(Sparse<'a>),
 }
 
@@ -30,7 +30,7 @@ impl Features<'_> {
         }
     }
 
-    /// The cost of reading so many rows, in elements of a dense matrix.
+    /// The cost of reading `rows` rows, counted in elements of a dense matrix.
     pub(crate) fn reads(&self, rows: usize) -> usize {
         match self {
             Features::Dense(x) => rows.saturating_mul(x.columns()),
@@ -49,7 +49,7 @@ impl Features<'_> {
         }
     }
 
-    /// The error for the first element, in row order, that is NaN or infinite; `None` if all are finite.
+    /// The error for the first element that is NaN or infinite, in the order of the rows; `None` if all are finite.
     pub(crate) fn first_not_finite(&self) -> Option<Error> {
         match self {
             Features::Dense(x) => x.first_not_finite(),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::simd::MulAdd;
 
-/// `f32` or `f64`, as a value known at run time.
+/// `f32` or `f64`, as a value that is known at run time.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub enum Precision {
     /// `f32`
@@ -26,7 +26,7 @@ impl Precision {
         }
     }
 
-    /// Lanes of one vector: [`Float::LANES`].
+    /// Number of lanes of a vector: [`Float::LANES`].
     pub(crate) fn lanes(self) -> usize {
         match self {
             Precision::Single => f32::LANES,
@@ -34,7 +34,7 @@ impl Precision {
         }
     }
 
-    /// Rounds every number to this type.
+    /// Rounds every number to this precision.
     pub(crate) fn round(self, values: &mut [f64]) {
         if self == Precision::Single {
             values.iter_mut().for_each(|x| *x = f64::from(*x as f32));
@@ -50,7 +50,7 @@ mod private {
 
 /// `f32` or `f64`: the type in which features, weights and scores are computed.
 ///
-/// Sums over many rows are in `f64` for both.
+/// Sums over many rows are `f64` for both types.
 pub trait Float:
     private::Sealed
     + SimdFloatElement
@@ -72,14 +72,15 @@ pub trait Float:
 {
     /// Which type this is.
     const PRECISION: Precision;
-    /// Lanes of one vector, however many lanes the machine's registers have. The elements of a row or column are summed
-    /// in this many interleaved partial sums on every instruction set, so that all instruction sets give the same bits.
+    /// Number of lanes of a vector, however many lanes the registers of the machine have. On every instruction set, the
+    /// elements of a row or column are added to this many partial sums in turn, so that all instruction sets give the
+    /// same bits.
     const LANES: usize;
     /// [`Float::LANES`] numbers in memory.
     type Array: Copy + AsRef<[Self]> + AsMut<[Self]> + Debug + Send + Sync + 'static;
     /// One SIMD vector of [`Float::LANES`] numbers.
     type Lanes<S: Simd>: SimdFloat<S, Element = Self, Array = Self::Array>;
-    /// The smallest SIMD vector, in which the formulas are computed for a single row.
+    /// The smallest SIMD vector. The formulas for a single row are computed in it.
     type Single<S: Simd>: SimdFloat<S, Element = Self>;
 
     /// 0
@@ -103,45 +104,45 @@ pub trait Float:
     /// The distance from 1 to the next number.
     const EPSILON: Self;
 
-    /// `e^-a` rounds to zero, even as a subnormal, for `a` above this.
+    /// For `a` above this, `e^-a` rounds to zero, even as a subnormal number.
     const EXP_CLAMP: Self;
     /// log₂ e
     const LOG2_E: Self;
-    /// High part of ln 2, with enough trailing zeros that its product with any exponent is exact.
+    /// The high part of ln 2. It has so many trailing zeros that its product with any exponent is exact.
     const LN_2_HIGH: Self;
     /// ln 2 − [`Float::LN_2_HIGH`]
     const LN_2_LOW: Self;
-    /// 1.5·2^[`Float::SIGNIFICAND_BITS`] + 2·bias, where bias is [`Float::EXPONENT_BIAS`]. Adding it to a number rounds
-    /// the number to an integer k, and leaves k + 2·bias in the low bits of the sum.
+    /// 1.5·2^[`Float::SIGNIFICAND_BITS`] + 2·bias, where bias is [`Float::EXPONENT_BIAS`]. If it is added to a number,
+    /// the sum has the number rounded to an integer k: its low bits hold k + 2·bias.
     const ROUND: Self;
-    /// Number of bits of the stored significand.
+    /// Number of bits of the significand as it is stored.
     const SIGNIFICAND_BITS: u32;
     /// 2 to the power of [`Float::SIGNIFICAND_BITS`]
     const TWO_TO_SIGNIFICAND_BITS: Self;
     /// [`Float::SIGNIFICAND_BITS`] as a number.
     const SIGNIFICAND_BITS_FLOAT: Self;
-    /// The number that is added to an exponent before it is stored.
+    /// The number that is added to an exponent when it is stored.
     const EXPONENT_BIAS: Self;
 
-    /// The polynomial `Q` of `e^r = 1 + r + r²·Q(r)`, minimax on |r| ≤ ln 2 / 2, by Estrin's scheme without its last
-    /// step: returns `low`, `high` and the power of `r` with `Q(r) = low + power·high`.
+    /// The polynomial `Q` in `e^r = 1 + r + r²·Q(r)`, minimax on |r| ≤ ln 2 / 2, by Estrin's scheme without its last
+    /// step. Returns `low`, `high` and `power`, a power of `r`, with `Q(r) = low + power·high`.
     fn exp_tail_halves<S: Simd, V: SimdFloat<S, Element = Self>>(r: V) -> (V, V, V);
-    /// The polynomial `Q` of `e^r = 1 + r + r²·Q(r)`, evaluated at `r`.
+    /// The polynomial `Q` in `e^r = 1 + r + r²·Q(r)`, evaluated at `r`.
     #[inline(always)]
     fn exp_tail<S: Simd, V: SimdFloat<S, Element = Self>>(r: V) -> V {
         let (low, high, power) = Self::exp_tail_halves(r);
         high.mul_add_fused(power, low)
     }
-    /// The polynomial `P` of `atanh(s) = s + s·v·P(v)`, `v = s²`, minimax on 0 ≤ v ≤ 1/9.
+    /// The polynomial `P` in `atanh(s) = s + s·v·P(v)` with `v = s²`, minimax on 0 ≤ v ≤ 1/9.
     fn atanh_tail<S: Simd, V: SimdFloat<S, Element = Self>>(v: V) -> V;
 
-    /// Sum of the lanes: the upper half is added to the lower half until one lane is left. This takes the fewest
-    /// successive additions.
+    /// The sum of the lanes. The upper half of the lanes is added to the lower half until one lane is left, which takes
+    /// the fewest successive additions.
     fn sum_of_halves<S: Simd>(lanes: Self::Lanes<S>) -> Self;
 
-    /// The slice as arrays of [`Float::LANES`] numbers, without the remainder.
+    /// The slice as arrays of [`Float::LANES`] numbers. Numbers that fill no array are left out.
     fn arrays(slice: &[Self]) -> &[Self::Array];
-    /// The slice as mutable arrays of [`Float::LANES`] numbers, without the remainder.
+    /// The slice as mutable arrays of [`Float::LANES`] numbers. Numbers that fill no array are left out.
     fn arrays_mut(slice: &mut [Self]) -> &mut [Self::Array];
     /// The same slice as `&[Self]`, if `Self` is `f64`.
     fn of_f64s(values: &[f64]) -> Option<&[Self]>;

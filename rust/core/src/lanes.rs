@@ -1,4 +1,4 @@
-//! Transposes SIMD vectors, and adds the lanes of a vector in an order that is the same on every instruction set.
+//! Transposes SIMD vectors. Adds the lanes of a vector, in an order that is the same on every instruction set.
 
 use fearless_simd::prelude::*;
 
@@ -10,8 +10,8 @@ pub(crate) const MAX_LANES: usize = 16;
 /// Transposes the first `LANES` vectors: lane j of vector i becomes lane i of vector j.
 ///
 /// Each round zips vector i with vector i + `LANES`/2. In binary, this moves the highest bit of an element's vector
-/// number to the lowest place of its lane number, and the highest bit of its lane number to the lowest place of its
-/// vector number. After one round per bit, the two numbers are exchanged.
+/// number to the lowest place of its lane number, and the highest bit of the lane number to the lowest place of the
+/// vector number. After one round for each bit, the two numbers are exchanged.
 #[inline(always)]
 pub(crate) fn transpose<F: Float, S: Simd>(vectors: &mut [F::Lanes<S>; MAX_LANES]) {
     let half = F::LANES / 2;
@@ -26,8 +26,8 @@ pub(crate) fn transpose<F: Float, S: Simd>(vectors: &mut [F::Lanes<S>; MAX_LANES
     }
 }
 
-/// Sums the lanes of each of `LANES` vectors: lane i of the result is the sum of the lanes of vector i. Neighbours are
-/// added in pairs, then the pairs, and so on: ((0+1)+(2+3))+((4+5)+(6+7)) …
+/// Sums the lanes of each of `LANES` vectors: lane i of the result is the sum of the lanes of vector i. Neighbouring
+/// lanes are added in pairs, the sums of the pairs in pairs again, and so on: ((0+1)+(2+3))+((4+5)+(6+7)) …
 #[inline(always)]
 pub(crate) fn sum_lanes_of_each<F: Float, S: Simd>(vectors: &mut [F::Lanes<S>]) -> F::Lanes<S> {
     let mut width = F::LANES / 2;
@@ -41,7 +41,7 @@ pub(crate) fn sum_lanes_of_each<F: Float, S: Simd>(vectors: &mut [F::Lanes<S>]) 
     vectors[0]
 }
 
-/// Sum of the lanes of one vector in `f64`, added in the order of [`sum_lanes_of_each`].
+/// The sum of the lanes of one vector, in `f64`. The lanes are added in the order of [`sum_lanes_of_each`].
 #[inline(always)]
 pub(crate) fn sum_lanes<F: Float, S: Simd>(vector: F::Lanes<S>) -> f64 {
     let mut sums = [0.0; MAX_LANES];

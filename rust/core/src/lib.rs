@@ -8,23 +8,24 @@
 //!   arrays;
 //! * `simd`, `lanes`, `linalg`: the instruction set, SIMD vectors, dot products and norms;
 //! * `math`, [`loss`](Loss): the formulas for one row, computed for a SIMD vector of rows at once;
-//! * `reduce`: how the rows of a call are distributed over threads ([`Job`]), and the tree in which sums are added;
+//! * `reduce`: how the work of a call is distributed over threads ([`Job`]), and the tree in which sums are added;
 //! * [`vector`](Vector), `strips`, [`matrix`](Matrix), [`sparse`](Sparse), [`features`](Features), `shuffle`: arrays in
-//!   any memory layout, read in place or copied block by block, and the random order of rows;
+//!   any memory layout, read in place or copied block by block; and the random order of rows;
 //! * `elementwise`, `kernel`: the formulas over arrays and over a [`Dataset`], in one pass;
 //! * [`penalty`](Penalty), [`start`](Start), [`stop`](StopReason): the penalty on the weights; where a descent or a fit
 //!   starts, and why it ended;
 //! * `descent`: gradient descent, w ← w − α ∇E with learning rate α and mean error E, over epochs;
-//! * `source`: the trait through which solvers read rows, and its implementation for arrays in memory;
-//! * `solver`, [`fit`](fit()), [`covariance`](covariance()): the optimum with a proved bound on its distance from the
-//!   minimum, and the covariance of its weights.
+//! * `source`: the trait through which solvers read rows, for arrays in memory and for rows elsewhere;
+//! * `solver`, [`fit`](fit()), [`covariance`](covariance()): the optimum, with a proved bound on objective − minimum,
+//!   and the covariance of its weights.
 //!
 //! # Conventions
 //!
-//! `X` has shape (m, n), `y` in [0, 1] shape (m), the weights w shape (n). Scores are z = X w + b with the bias b,
-//! predictions ŷ = σ(z). Of K classes, `y` has their codes 0 … K − 1, the weights have shape (K, n), and predictions are
-//! the softmax of K scores. Errors are in nats per row. Results have the same bits on any number of threads, on every
-//! instruction set, and for every memory layout of the same numbers. Bad input gives an [`Error`], never a panic.
+//! `X` has shape (m, n), `y` in [0, 1] has shape (m), and the weights w have shape (n). Scores are z = X w + b with the
+//! bias b, and predictions are ŷ = σ(z). With K classes, `y` has the codes 0 … K − 1 of the classes, the weights have
+//! shape (K, n), and predictions are the softmax of K scores. Errors are in nats per row. Results have the same bits on
+//! any number of threads, on every instruction set, and for every memory layout of the same numbers. Bad input gives an
+//! [`Error`], never a panic.
 
 mod best_steps;
 mod covariance;

@@ -1,6 +1,6 @@
-//! Dot products, norms and sums of vectors, added in an order that is the same on every instruction set.
+//! Dot products, norms and sums of vectors. Terms are added in an order that is the same on every instruction set.
 
-/// Σ a_i b_i, in eight interleaved partial sums.
+/// Σ a_i b_i, by eight partial sums, to which the terms are added in turn.
 pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut lanes = [0.0; 8];
     let (a_chunks, b_chunks) = (a.chunks_exact(8), b.chunks_exact(8));
@@ -33,15 +33,15 @@ pub(crate) fn add_multiple(y: &mut [f64], a: f64, x: &[f64]) {
     }
 }
 
-/// Subtracts from the parameters of each class their mean over the classes, so that every column's weights and the
-/// biases sum to zero over the classes. `v` holds weights of shape (K, n) and then K biases.
+/// Subtracts from each parameter its mean over the classes. The weights of every column, and the biases, then sum to
+/// zero over the classes. `v` holds weights of shape (K, n), and then K biases.
 pub(crate) fn centre(v: &mut [f64], classes: usize) {
     let (weights, biases) = v.split_at_mut(v.len() - classes);
     centre_values(weights, classes);
     centre_values(biases, classes);
 }
 
-/// Subtracts from values of shape (K, n) their mean over the classes.
+/// Subtracts from each of n values its mean over the classes. `values` has shape (K, n).
 pub(crate) fn centre_values(values: &mut [f64], classes: usize) {
     let n = values.len() / classes;
     for j in 0..n {
@@ -52,7 +52,7 @@ pub(crate) fn centre_values(values: &mut [f64], classes: usize) {
     }
 }
 
-/// Divides by the largest magnitude, so that the largest component becomes ±1.
+/// Divides all components by the largest magnitude, so that the largest component becomes ±1.
 pub(crate) fn normalise(direction: &mut [f64]) {
     let largest = direction.iter().fold(0.0, |most: f64, d| most.max(d.abs()));
     if largest > 0.0 {

@@ -1,5 +1,5 @@
-//! Which loss and which activation a model has, and the formulas of each for a SIMD vector of rows: predictions from
-//! scores, errors from scores and labels.
+//! The losses and the activations of models. For a SIMD vector of rows, each has formulas for predictions from scores,
+//! and for errors from scores and labels.
 
 use fearless_simd::{Simd, SimdFloat};
 
@@ -7,12 +7,12 @@ use crate::error::{Error, one_of};
 use crate::float::Float;
 use crate::math::{self, Sample};
 
-/// How an error is computed from scores and a label.
+/// How the error of a row is computed from its scores and its label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// One score per row, and a label in [0, 1].
+    /// One score per row, and a label in [0, 1]; the activation says how the error is computed.
     OneScore(Activation),
-    /// K scores per row, and a label of 0 … K − 1: the cross-entropy of the softmax.
+    /// K scores per row, and a label from 0 to K − 1. The error is the cross-entropy of the softmax.
     Softmax,
 }
 
@@ -26,7 +26,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// The activation of that name.
+    /// The activation with this name.
     ///
     /// # Errors
     ///
@@ -36,7 +36,7 @@ impl Activation {
         one_of("activation", &words, name)
     }
 
-    /// The activation's name: "sigmoid" or "step".
+    /// The name of the activation: "sigmoid" or "step".
     pub fn name(self) -> &'static str {
         match self {
             Activation::Sigmoid => "sigmoid",
@@ -44,7 +44,7 @@ impl Activation {
         }
     }
 
-    /// The prediction ŷ of scores `z`.
+    /// The predictions ŷ for the scores `z`.
     #[inline(always)]
     pub(crate) fn predict<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(self, z: V) -> V {
         match self {
@@ -53,7 +53,7 @@ impl Activation {
         }
     }
 
-    /// Error and residual of scores `z` and labels `y`.
+    /// Errors and residuals for the scores `z` and the labels `y`.
     #[inline(always)]
     pub(crate) fn sample<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
         self,
@@ -66,7 +66,8 @@ impl Activation {
         }
     }
 
-    /// `k` times the residual, without the error; with as few successive operations after `z` as possible.
+    /// `k` times the residual, without the error. It is computed with as few successive operations after `z` as
+    /// possible.
     #[inline(always)]
     pub(crate) fn scaled_residual<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
         self,

@@ -1,9 +1,9 @@
-//! Exponential, logarithm, σ, cross-entropy and related formulas for one row, computed for a SIMD vector of rows at
-//! once.
+//! Exponential, logarithm, σ, cross-entropy and related formulas for one row. They are computed for a SIMD vector of
+//! rows at once.
 //!
-//! All formulas of a score z use `t = e^-|z| ≤ 1`, which cannot overflow, so no function has to clip z. Functions with
-//! an error of at most 1 ULP compute `t` and quotients as unevaluated sums of a high and a low part, which are added
-//! last. Powers of two are multiplied last, so that subnormal results stay accurate.
+//! All formulas of a score z use `t = e^-|z| ≤ 1`, which cannot overflow, so that no function has to clip z. Functions
+//! with an error of at most 1 ULP compute `t` and quotients as unevaluated sums of a high and a low part; the two parts
+//! are added last. Powers of two are multiplied last, so that subnormal results stay accurate.
 //!
 //! Sources: argument reduction and compensated sums, J.-M. Muller et al., *Handbook of Floating-Point Arithmetic*, 2nd
 //! ed. (2018), chs. 4 and 10; `log1p` by `atanh`, W. J. Cody & W. Waite, *Software Manual for the Elementary Functions*
@@ -23,23 +23,23 @@ struct Pair<V> {
     low: V,
 }
 
-/// `2^k` with `k ≤ 0` as a product of two powers of two, neither of which is subnormal even if `2^k` is.
+/// `2^k` with `k ≤ 0`, as a product of two powers of two. Neither of the two is subnormal, even if `2^k` is.
 #[derive(Clone, Copy)]
 struct PowerOfTwo<V> {
     first: V,
     second: V,
 }
 
-/// Splits `-a` as `r + k·ln 2` with an integer `k`: returns `r` as a pair, and `2^k`.
+/// Splits `-a` into `r + k·ln 2` with an integer `k`. Returns `r` as a pair, and `2^k`.
 ///
-/// Domain: `a ≥ 0` or NaN. `a` is clamped at `EXP_CLAMP`, beyond which `e^-a` is zero.
+/// Domain: `a ≥ 0` or NaN. `a` is clamped at `EXP_CLAMP`, because `e^-a` is zero for larger `a`.
 #[inline(always)]
 fn reduce<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(a: V) -> (Pair<V>, PowerOfTwo<V>) {
     let limit = V::splat(a.token(), F::EXP_CLAMP);
     reduce_unclamped(a.simd_gt(limit).select(limit, a)) // NaN compares false and passes through
 }
 
-/// Splits `-a` as `r + k·ln 2` like [`reduce`], but without clamping: `a` must be at most `EXP_CLAMP`, or NaN.
+/// Splits `-a` into `r + k·ln 2`, like [`reduce`] but without clamping: `a` must be at most `EXP_CLAMP`, or NaN.
 #[inline(always)]
 fn reduce_unclamped<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     a: V,
@@ -48,8 +48,9 @@ fn reduce_unclamped<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     let k = rounded - F::ROUND;
     let r = fast_two_sum(k.mul_add_fused(-F::LN_2_HIGH, -a), k * -F::LN_2_LOW);
 
-    // The low bits of `rounded` hold k + 2·bias > 0. Split into two summands that differ by at most 1, they are two
-    // biased exponents, whose powers of two multiply to 2^k. Shifting each into the exponent field drops the bits above.
+    // The low bits of `rounded` hold k + 2·bias > 0. They are split into two summands that differ by at most 1. Each is
+    // a biased exponent, and the two powers of two with these exponents multiply to 2^k. Shifting a summand into the
+    // exponent field drops the bits above.
     let bits = rounded.to_bits();
     let half = bits >> 1;
     let power = PowerOfTwo {
@@ -59,8 +60,8 @@ fn reduce_unclamped<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     (r, power)
 }
 
-/// `e^-a` as a pair and a power of two, which must still be multiplied. Relative error of the pair: about 2^-57 (f64),
-/// 2^-28 (f32).
+/// `e^-a` as a pair and a power of two, which have still to be multiplied. Relative error of the pair: about 2^-57
+/// (f64), 2^-28 (f32).
 #[inline(always)]
 fn exp_pair<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(a: V) -> (Pair<V>, PowerOfTwo<V>) {
     let (r, power) = reduce(a);
@@ -93,7 +94,7 @@ fn scale<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(x: V, power: PowerOfTw
     (x * power.first) * power.second
 }
 
-/// `n / d` as a pair, from one division.
+/// `n / d` as a pair. It takes one division.
 #[inline(always)]
 fn divide<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(n: Pair<V>, d: Pair<V>) -> Pair<V> {
     let reciprocal = V::splat(d.high.token(), F::ONE) / d.high;
@@ -152,7 +153,7 @@ pub(crate) fn sigmoid_derivative<F: Float, S: Simd, V: SimdFloat<S, Element = F>
     scale(quotient.high + quotient.low, power)
 }
 
-/// ln(1 + t) = 2·atanh(t / (2 + t)) for `t = m·2^k ∈ [0, 1]`, as a pair that must still be multiplied by the power
+/// ln(1 + t) = 2·atanh(t / (2 + t)) for `t = m·2^k ∈ [0, 1]`, as a pair that has still to be multiplied by the power
 /// `2^k`.
 #[inline(always)]
 fn log1p_pair<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
@@ -188,7 +189,8 @@ pub(crate) fn softplus<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(u: V) ->
     let (m, power) = exp_pair(u.abs());
     let log = log1p_pair(m, power);
 
-    // For u > 0: u + ln(1 + e^-u), the larger term first. If u is infinite, the low part is NaN and not added.
+    // For u > 0, this is u + ln(1 + e^-u), with the larger term first. If u is infinite, the low part is NaN and is not
+    // added.
     let log_high = scale(log.high, power);
     let log_low = scale(log.low, power);
     let u_first = u.simd_gt(log_high);
@@ -206,7 +208,8 @@ pub(crate) fn log_sigmoid<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V)
     -softplus(-z)
 }
 
-/// 2·atanh(s), given `twice` = 2·s. The result's leading term is `twice` itself, so it is accurate even if subnormal.
+/// 2·atanh(s), where `twice` is 2·s. The leading term of the result is `twice` itself, so that the result is accurate
+/// even if it is subnormal.
 #[inline(always)]
 fn twice_atanh<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(twice: V) -> V {
     let s = twice * F::HALF;
@@ -214,11 +217,12 @@ fn twice_atanh<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(twice: V) -> V {
     twice.mul_add_fused(v * F::atanh_tail(v), twice)
 }
 
-/// ln(1 + p) for `p ≥ 0`, to about 2 ULP. `p` may exceed 1: kernels pass the product of many `1 + e^-|z|`, minus 1.
+/// ln(1 + p) for `p ≥ 0`, to about 2 ULP. `p` may exceed 1: kernels pass a product of many factors `1 + e^-|z|`, minus
+/// 1.
 #[inline(always)]
 pub(crate) fn log1p<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(p: V) -> V {
-    // For p ≥ 1: 1 + p = m·2^e with m ∈ [1, 2). For p < 1, e = 0 and p itself is used, because adding 1 would lose its
-    // digits.
+    // For p ≥ 1, 1 + p = m·2^e with m ∈ [1, 2). For p < 1, e is 0, and p itself is used, because adding 1 would lose
+    // digits of p.
     let simd = p.token();
     let one = V::splat(simd, F::ONE);
     let zero = V::splat(simd, F::ZERO);
@@ -249,17 +253,17 @@ fn split<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(x: V) -> (V, V) {
     let field = bits >> F::SIGNIFICAND_BITS;
     let one = V::splat(simd, F::ONE).to_bits();
     let significand = V::from_bits(bits - (field << F::SIGNIFICAND_BITS) + one);
-    // Converts the integer `field` to floating point: put into the low bits of the number 2^SIGNIFICAND_BITS, it gives
-    // 2^SIGNIFICAND_BITS + field.
+    // Converts the integer `field` to floating point: `field` in the low bits of the number 2^SIGNIFICAND_BITS gives
+    // the number 2^SIGNIFICAND_BITS + field.
     let shift = V::splat(simd, F::TWO_TO_SIGNIFICAND_BITS);
     let exponent = V::from_bits(field + shift.to_bits()) - shift - F::EXPONENT_BIAS;
     (exponent, significand)
 }
 
-/// Error and residual of one row, from its score z and label y; each field is a SIMD vector of rows.
+/// Error and residual of one row, from its score z and label y. Each field is a SIMD vector, of several rows.
 #[derive(Clone, Copy)]
 pub(crate) struct Sample<V> {
-    /// `e^-|z|`, or 0 for the step activation: the error is `ln(1 + t) + linear`.
+    /// `e^-|z|`; for the step activation 0. The error is `ln(1 + t) + linear`.
     pub t: V,
     /// The part of the error that needs no logarithm: `([z > 0] − y)·z` for the cross-entropy.
     pub linear: V,
@@ -267,7 +271,7 @@ pub(crate) struct Sample<V> {
     pub residual: V,
 }
 
-/// Cross-entropy in nats, as the two terms of [`Sample`], and residual `σ(z) − y`, from one exponential.
+/// Cross-entropy in nats, as the two terms of [`Sample`], and residual `σ(z) − y`. Both come from one exponential.
 ///
 /// With `t = e^-|z| ≤ 1`, which cannot overflow:
 ///
@@ -277,8 +281,8 @@ pub(crate) struct Sample<V> {
 ///            ((1 − y)·t − y) / (1 + t)    otherwise
 /// ```
 ///
-/// where [z > 0] is 1 if z > 0, else 0. No digits cancel for y ∈ {0, 1}. At z = ±∞ the second term of the error is 0 if
-/// its factor `[z > 0] − y` is 0, instead of NaN.
+/// where [z > 0] is 1 if z > 0, else 0. No digits cancel for y ∈ {0, 1}. At z = ±∞, the second term of the error is 0
+/// instead of NaN if its factor `[z > 0] − y` is 0.
 #[inline(always)]
 pub(crate) fn cross_entropy<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     z: V,
@@ -299,7 +303,7 @@ pub(crate) fn cross_entropy<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     }
 }
 
-/// The larger of `norm` and `|x|`, NaN if either is NaN.
+/// The larger of `norm` and `|x|`; NaN if either is NaN.
 pub(crate) fn larger(norm: f64, x: f64) -> f64 {
     if x.is_nan() || x.abs() > norm {
         x.abs()
@@ -308,11 +312,11 @@ pub(crate) fn larger(norm: f64, x: f64) -> f64 {
     }
 }
 
-/// `k·(σ(z) − y)`, to a few ULP as in [`cross_entropy`], with as few successive operations after `z` as possible. For
-/// descent with one update per point, where the next score must wait for this result.
+/// `k·(σ(z) − y)`, to a few ULP, as in [`cross_entropy`]. As few successive operations after `z` as possible are used:
+/// this is for descent with one update per point, where the next score must wait for the result.
 ///
-/// The CPU computes the rest in parallel with that chain: `k·y`, the comparison of `|z|` with its limit, and the powers
-/// of two, which are multiplied into factors that are known before `t = e^-|z|`.
+/// The CPU does the other operations in parallel with these: the product `k·y`, the comparison of `|z|` with its limit,
+/// and the powers of two, which are multiplied into factors that are known before `t = e^-|z|`.
 #[inline(always)]
 pub(crate) fn scaled_residual<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     z: V,
@@ -326,8 +330,8 @@ pub(crate) fn scaled_residual<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     let positive = z.simd_gt(V::splat(simd, F::ZERO));
     let beyond = a.simd_gt(V::splat(simd, F::EXP_CLAMP));
 
-    // t = m·second, with `first` already multiplied into m, so that neither m nor `second` is subnormal. For |z| above
-    // the limit both are wrong and not used.
+    // t = m·second, where `first` is multiplied into m already, so that neither m nor `second` is subnormal. If |z| is
+    // above the limit, m and `second` are wrong, and are not used.
     let (r, PowerOfTwo { first, second }) = reduce_unclamped(a);
     let r = r.high;
     let (low, high, power) = F::exp_tail_halves(r);
@@ -342,18 +346,18 @@ pub(crate) fn scaled_residual<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     beyond.select(positive.select(if_positive, if_negative), quotient)
 }
 
-/// ln x for `x ≥ 0` or NaN, to about 2 ULP; ln 0 = −∞.
+/// ln x for `x ≥ 0` or NaN, to about 2 ULP. ln 0 is −∞.
 #[inline(always)]
 fn ln<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(x: V) -> V {
     let simd = x.token();
     let zero = V::splat(simd, F::ZERO);
-    // A subnormal is scaled into the normal range first.
+    // A subnormal number is first scaled into the range of normal numbers.
     let tiny = x.simd_lt(F::MIN_POSITIVE);
     let normal = tiny.select(x * F::TWO_TO_SIGNIFICAND_BITS, x);
     let (exponent, significand) = split(normal);
     let exponent = tiny.select(exponent - F::SIGNIFICAND_BITS_FLOAT, exponent);
-    // The significand is brought into (√½, √2], so that near x = 1 the exponent is 0 and exponent·ln 2 cannot cancel
-    // with the logarithm of the significand.
+    // The significand is brought into (√½, √2]. Then near x = 1 the exponent is 0, and exponent·ln 2 cannot cancel with
+    // the logarithm of the significand.
     let high = significand.simd_gt(F::SQRT_2);
     let significand = high.select(significand * F::HALF, significand);
     let exponent = high.select(exponent + F::ONE, exponent);
@@ -363,10 +367,10 @@ fn ln<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(x: V) -> V {
     x.simd_eq(x).select(log, x)
 }
 
-/// ln(1 − p) for `0 ≤ p ≤ 1` or NaN, to about 2 ULP; −∞ at 1.
+/// ln(1 − p) for `0 ≤ p ≤ 1` or NaN, to about 2 ULP. −∞ for p = 1.
 #[inline(always)]
 fn ln_complement<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(p: V) -> V {
-    // For p ≤ ½: ln(1 − p) = 2·atanh(−p / (2 − p)). For p > ½, 1 − p is exact.
+    // For p ≤ ½, ln(1 − p) = 2·atanh(−p / (2 − p)). For p > ½, the difference 1 − p is exact.
     let one = V::splat(p.token(), F::ONE);
     let small = twice_atanh(p * -F::TWO / (-p + F::TWO));
     p.simd_gt(F::HALF).select(ln(one - p), small)
@@ -382,7 +386,7 @@ pub(crate) fn step<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(z: V) -> V {
     z.simd_eq(z).select(predicted, z)
 }
 
-/// Error and residual of the [`step`] activation: the error is 1 if the prediction is not the label, else 0.
+/// Error and residual of the [`step`] activation. The error is 0 if the prediction is the label, otherwise 1.
 #[inline(always)]
 pub(crate) fn misclassified<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     z: V,
@@ -399,7 +403,7 @@ pub(crate) fn misclassified<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     }
 }
 
-/// Cross-entropy of the label y and a given probability p: −y ln p − (1 − y) ln(1 − p), with 0·ln 0 = 0.
+/// Cross-entropy of a label y and a probability p that is given: −y ln p − (1 − y) ln(1 − p), where 0·ln 0 = 0.
 #[inline(always)]
 pub(crate) fn cross_entropy_of_probability<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     p: V,
@@ -482,8 +486,8 @@ mod tests {
         });
     }
 
-    /// Distance of two numbers in units in the last place of the larger one, or of the smallest normal number if both
-    /// are below it.
+    /// The distance of two numbers, in units in the last place of the larger one; in those of the smallest normal
+    /// number if both are below it.
     fn ulps<F: Float>(a: F, b: F, epsilon: f64) -> f64 {
         let (a, b) = (a.to_f64(), b.to_f64());
         let unit = a.abs().max(b.abs()).max(F::MIN_POSITIVE.to_f64()) * epsilon;
@@ -502,8 +506,8 @@ mod tests {
                             let want = cross_entropy(single(z), single(y)).residual.as_slice()[0];
                             let got = scaled_residual(single(z), single(y), single(k)).as_slice()[0];
                             let want = F::from_f64(want.to_f64() * F::from_f64(k).to_f64());
-                            // The error of each result is about 3 ULP of the two terms of the numerator, which cancel
-                            // only for 0 < y < 1.
+                            // The error of each result is about 3 ULP of the two terms of the numerator. The terms
+                            // cancel only for 0 < y < 1.
                             let cancelled = if y == 0.25 { 0.25 * k.abs() / want.to_f64().abs() } else { 1.0 };
                             let room = 8.0 * cancelled.max(1.0);
                             assert!(ulps(got, want, epsilon) <= room, "{z} {y} {k}: {got} {want}");

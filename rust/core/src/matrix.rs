@@ -1,9 +1,9 @@
-//! Dense matrices in any memory layout and element type, and tiles: blocks of rows, in the layout and type that a
-//! kernel needs.
+//! Dense matrices, in any memory layout and with any type of elements; and tiles: blocks of rows in the layout and type
+//! that a kernel needs.
 //!
-//! A tile is used in place if the matrix already has that type and the rows (or columns, if the kernel goes along
-//! columns) are contiguous; otherwise it is copied ("packed") into scratch memory. The whole matrix is never copied,
-//! and results do not depend on whether a tile is packed.
+//! A tile is used in place if the matrix has the type that the kernel needs and the rows are contiguous (the columns,
+//! if the kernel goes along columns). Otherwise the tile is copied ("packed") into scratch memory. The whole matrix is
+//! never copied, and results do not depend on whether a tile is packed.
 
 use std::ops::Range;
 
@@ -16,10 +16,10 @@ use crate::lanes::{MAX_LANES, transpose};
 use crate::strips::{Strips, prefetch};
 use crate::vector::RowSet;
 
-/// Scratch memory for tiles that cannot be used in place, reused from tile to tile.
+/// Scratch memory for tiles that cannot be used in place. It is used again for the next tile.
 pub(crate) struct Packed<F> {
     tile: Vec<F>,
-    /// A few rows that are converted before they are transposed into the tile.
+    /// A few rows, converted to the type of the tile before they are transposed into it.
     strips: Vec<F>,
 }
 
@@ -41,7 +41,7 @@ impl<F: Float> Packed<F> {
     }
 }
 
-/// `rows × columns` elements of a buffer: element (i, j) lies at `offset + i·row_stride + j·column_stride`.
+/// `rows × columns` elements of a buffer. Element (i, j) is at position `offset + i·row_stride + j·column_stride`.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<'a> {
     elements: Elements<'a>,
@@ -53,11 +53,11 @@ pub struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// A view of `elements`; strides count elements and may be negative or zero.
+    /// A view of `elements`. Strides are counted in elements and may be negative or zero.
     ///
     /// # Errors
     ///
-    /// [`Error::Empty`] if there are no rows or no columns, [`Error::View`] if any element would lie outside the
+    /// [`Error::Empty`] if there are no rows or no columns; [`Error::View`] if some element would lie outside of the
     /// buffer.
     pub fn new(
         elements: Elements<'a>,
@@ -85,7 +85,7 @@ impl<'a> Matrix<'a> {
         })
     }
 
-    /// A view of rows in C order, one after another without gaps.
+    /// A view of rows in C order, one after the other without gaps.
     ///
     /// # Errors
     ///
@@ -104,7 +104,8 @@ impl<'a> Matrix<'a> {
         self.columns
     }
 
-    /// Position of an element in the buffer. [`Matrix::new`] has checked it for all `row < rows`, `column < columns`.
+    /// Position of an element in the buffer. [`Matrix::new`] has checked that it is inside for all `row < rows`,
+    /// `column < columns`.
     #[inline(always)]
     fn position(&self, row: usize, column: usize) -> usize {
         self.offset.wrapping_add_signed(
@@ -112,7 +113,7 @@ impl<'a> Matrix<'a> {
         )
     }
 
-    /// These consecutive rows, at least one, as a matrix.
+    /// Consecutive rows, at least one, as a matrix.
     pub(crate) fn part(&self, rows: Range<usize>) -> Self {
         Matrix {
             offset: self.position(rows.start, 0),
@@ -121,7 +122,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// The given rows of the matrix.
+    /// The rows of the set `rows`.
     #[inline(always)]
     pub(crate) fn select(&self, rows: RowSet<'a>) -> DenseRows<'a> {
         DenseRows {
@@ -147,7 +148,7 @@ impl<'a> Matrix<'a> {
         })
     }
 
-    /// The first element, in row order, that is NaN or infinite.
+    /// The error for the first element that is NaN or infinite, in the order of the rows.
     pub(crate) fn first_not_finite(&self) -> Option<Error> {
         if !matches!(self.elements, Elements::F32(_) | Elements::F64(_)) {
             return None;
@@ -167,7 +168,7 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// A selection of rows of a dense matrix, in an order of its own. Functions take a row's place in that order, not its
+/// Some rows of a dense matrix, in an order of their own. Functions are given the place of a row in this order, not its
 /// number in the matrix.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DenseRows<'a> {
@@ -181,20 +182,20 @@ impl<'a> DenseRows<'a> {
         self.matrix.columns
     }
 
-    /// Position in the buffer of an element of the selection.
+    /// Position of an element in the buffer. `row` is a place in the order of the selected rows.
     #[inline(always)]
     fn position(&self, row: usize, column: usize) -> usize {
         self.matrix.position(self.rows.at(row), column)
     }
 
-    /// Copies one row of the selection to `out`, converted to `F`.
+    /// Copies the row at place `row` in the order of the selected rows to `out`, converted to `F`.
     #[inline(always)]
     pub(crate) fn copy<F: Float>(&self, row: usize, out: &mut [F]) {
         self.matrix.copy_row(self.rows.at(row), out);
     }
 
-    /// The `count` rows from `first` on, each as a contiguous slice; copied to `packed` if they are not contiguous in
-    /// memory.
+    /// The `count` rows from `first` on, each as a contiguous slice. Rows that are not contiguous in memory are copied
+    /// to `packed`.
     #[inline(always)]
     pub(crate) fn row_tile<'t, F: Float>(
         &self,
@@ -208,7 +209,7 @@ impl<'a> DenseRows<'a> {
         self.row_tile_by(first, count, packed, |_, _| 0)
     }
 
-    /// [`row_tile`](Self::row_tile), faster where columns are contiguous: they are transposed in registers.
+    /// As [`row_tile`](Self::row_tile), but faster if columns are contiguous: these are transposed in registers.
     #[inline(always)]
     pub(crate) fn transposed_row_tile<'t, F: Float, S: Simd>(
         &self,
@@ -237,8 +238,8 @@ impl<'a> DenseRows<'a> {
         )
     }
 
-    /// [`row_tile`](Self::row_tile) with a faster way to copy: if rows must be copied, `fill` copies the first of them
-    /// and returns how many; the rest are copied one by one.
+    /// As [`row_tile`](Self::row_tile), with a faster way to copy. If rows must be copied, `fill` copies the first few
+    /// of them and returns how many; the other rows are copied one by one.
     #[inline(always)]
     fn row_tile_by<'t, F: Float>(
         &self,
@@ -263,7 +264,7 @@ impl<'a> DenseRows<'a> {
         Strips::new(tile, 0, columns as isize, count, columns)
     }
 
-    /// Copies the rows from `first` on to `tile`, from a matrix in which neighbours in memory are elements of the same
+    /// Copies the rows from `first` on to `tile`. In the matrix, neighbours in memory must be elements of the same
     /// column. The number of rows must be a multiple of [`Float::LANES`], and a row must have at least [`Float::LANES`]
     /// elements.
     #[inline(always)]
@@ -309,36 +310,37 @@ impl<'a> DenseRows<'a> {
         }
     }
 
-    /// The matrix's buffer, if [`DenseRows::row_tile`] uses it in place; else `None`.
+    /// The buffer of the matrix, if [`DenseRows::row_tile`] uses it in place; otherwise `None`.
     #[inline(always)]
     pub(crate) fn rows_in_place<F: Float>(&self) -> Option<&'a [F]> {
         let contiguous = self.matrix.column_stride == 1 || self.matrix.columns == 1;
         self.consecutive().filter(|_| contiguous)
     }
 
-    /// The matrix's buffer, if it has elements of type `F` and the selected rows are consecutive; else `None`.
+    /// The buffer of the matrix, if it has elements of type `F` and the selected rows are consecutive; otherwise
+    /// `None`.
     #[inline(always)]
     fn consecutive<F: Float>(&self) -> Option<&'a [F]> {
         let data = self.matrix.elements.slice::<F>();
         data.filter(|_| self.rows.are_consecutive())
     }
 
-    /// Whether neighbours in memory are elements of the same column rather than of the same row.
+    /// Whether neighbours in memory are elements of the same column and not of the same row.
     #[inline(always)]
     pub(crate) fn runs_down_columns(&self) -> bool {
         self.rows.are_consecutive()
             && self.matrix.row_stride.unsigned_abs() < self.matrix.column_stride.unsigned_abs()
     }
 
-    /// The matrix's buffer, if [`DenseRows::column_tile`] uses it in place; else `None`.
+    /// The buffer of the matrix, if [`DenseRows::column_tile`] uses it in place; otherwise `None`.
     #[inline(always)]
     pub(crate) fn columns_in_place<F: Float>(&self) -> Option<&'a [F]> {
         let contiguous = self.matrix.row_stride == 1 || self.matrix.rows == 1;
         self.consecutive().filter(|_| contiguous)
     }
 
-    /// The columns of the `count` rows from `first` on, each as a contiguous slice; copied to `packed` if they are not
-    /// contiguous in memory.
+    /// The columns of the `count` rows from `first` on, each as a contiguous slice. Columns that are not contiguous in
+    /// memory are copied to `packed`.
     #[inline(always)]
     pub(crate) fn column_tile<'t, F: Float, S: Simd>(
         &self,
@@ -373,7 +375,7 @@ impl<'a> DenseRows<'a> {
         Strips::new(tile, 0, count as isize, self.matrix.columns, count)
     }
 
-    /// Copies the columns of `count` rows to `tile`, for rows with fewer elements than a SIMD vector.
+    /// Copies the columns of `count` rows to `tile`. For rows with fewer elements than a SIMD vector has lanes.
     #[inline(always)]
     fn transpose_rows<F: Float, S: Simd>(
         &self,
@@ -390,8 +392,8 @@ impl<'a> DenseRows<'a> {
         let mut last_lanes = [F::ZERO; MAX_LANES];
         for row in (0..count).step_by(F::LANES) {
             let taken = F::LANES.min(count - row);
-            // A vector is longer than a row. If all vectors stay inside the buffer, rows are loaded from there, and the
-            // elements beyond a row's end are ignored.
+            // A vector is longer than a row. If all vectors lie inside the buffer, rows are loaded from the buffer, and
+            // the elements beyond the end of a row are ignored.
             let start = self.position(first + row, 0);
             let last = start.wrapping_add_signed((F::LANES as isize - 1) * self.matrix.row_stride);
             let whole = in_place.filter(|data| {

@@ -1,4 +1,4 @@
-//! A random order of the rows from a seed, the same on every machine and in every version.
+//! A random order of the rows from a seed. It is the same on every machine and in every version.
 
 use crate::error::Error;
 use crate::reduce::Monitor;
@@ -30,8 +30,8 @@ impl Random {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// A uniform integer below `bound > 0`: the high half of random number × `bound`, drawn again for the few low
-    /// halves that would make some integers more frequent.
+    /// A uniform integer below `bound > 0`: the high half of the product of a random number and `bound`. For the few
+    /// low halves that would make some integers more frequent, another number is drawn.
     ///
     /// Source: D. Lemire, "Fast random integer generation in an interval", ACM TOMACS 29 (2019), doi:10.1145/3230636.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
@@ -45,7 +45,7 @@ impl Random {
         (product >> 64) as u64
     }
 
-    /// Shuffles `order` in place, by Fisher and Yates's algorithm from the last index downwards.
+    /// Shuffles `order` in place by the algorithm of Fisher and Yates, from the last index downwards.
     ///
     /// # Errors
     ///
@@ -55,7 +55,7 @@ impl Random {
         order: &mut [usize],
         monitor: &mut dyn Monitor,
     ) -> Result<(), Error> {
-        /// Exchanges between two polls of the monitor: about a millisecond if each misses the cache.
+        /// How many exchanges are made between two polls of the monitor: about a millisecond if each misses the cache.
         const CHUNK: usize = 1 << 14;
         for i in (1..order.len()).rev() {
             let j = self.below(i as u64 + 1) as usize;

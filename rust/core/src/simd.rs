@@ -1,9 +1,10 @@
-//! The instruction set in use, and how kernels are compiled for each.
+//! The instruction set in use, and how kernels are compiled for each instruction set.
 //!
 //! Every kernel is one generic function over vectors of fixed width (`Float::Lanes`): 8 lanes for `f64`, 16 for `f32`,
-//! however wide the machine's registers are. [`fearless_simd`] supplies these vectors and the run-time dispatch.
-//! Kernels are `#[inline(always)]` and called through `dispatch!`, which compiles them once for each instruction set.
-//! Every instruction set gives the same bits, because products are fused with additions ([`MulAdd`]) on all of them.
+//! however wide the registers of the machine are. [`fearless_simd`] supplies these vectors, and chooses the instruction
+//! set at run time. Kernels are `#[inline(always)]` and are called through `dispatch!`, which compiles them once for
+//! each instruction set. All instruction sets give the same bits, because products are fused with additions
+//! ([`MulAdd`]) on each of them.
 
 use std::sync::OnceLock;
 
@@ -15,14 +16,14 @@ use crate::error::Error;
 /// The environment variable that forces an instruction set.
 const VARIABLE: &str = "GRADSTEP_ISA";
 
-/// An instruction set for which kernels are compiled. The variants are ordered from weakest to strongest.
+/// An instruction set for which kernels are compiled. The variants are in order, from the weakest to the strongest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Isa {
     /// The instructions that every CPU of the architecture has.
     Portable,
     /// x86-64-v3: AVX2 and FMA.
     Avx2,
-    /// The AVX-512 extensions that Intel's Ice Lake CPUs have.
+    /// The AVX-512 extensions of Intel's Ice Lake CPUs.
     Avx512,
 }
 
@@ -57,12 +58,12 @@ impl Isa {
     }
 }
 
-/// The instruction set in use: that of the variable `GRADSTEP_ISA` if set, else the strongest available. Decided once
-/// per process.
+/// The instruction set in use. It is the one that the variable `GRADSTEP_ISA` names; if the variable is not set, the
+/// strongest one available. Decided once per process.
 ///
 /// # Errors
 ///
-/// [`Error::Isa`] if the variable names no instruction set, or one that this machine cannot run.
+/// [`Error::Isa`] if the variable does not name an instruction set, or names one that this machine cannot run.
 pub fn isa() -> Result<Isa, Error> {
     static CHOICE: OnceLock<Result<Isa, Error>> = OnceLock::new();
     CHOICE
@@ -85,10 +86,12 @@ fn choose(requested: Option<String>) -> Result<Isa, Error> {
     }
 }
 
-/// Compiles an expression once for each [`Isa`] and runs the one for the level: `dispatch!(level, simd => f(simd, x))`.
+/// Compiles an expression once for each [`Isa`], and runs the version for `level`: `dispatch!(level, simd => f(simd,
+/// x))`.
 ///
-/// Functions called in the expression, and those that they call, must be `#[inline(always)]`. `fearless_simd`'s own
-/// macro is not used, because it would also compile the expression for instruction sets that are not in [`Isa`].
+/// Functions called in the expression must be `#[inline(always)]`, and so must the functions that they call. The macro
+/// of `fearless_simd` is not used, because it would also compile the expression for instruction sets that are not in
+/// [`Isa`].
 macro_rules! dispatch {
     ($level:expr, $simd:ident => $body:expr) => {{
         let level: $crate::simd::Level = $level;
@@ -140,7 +143,7 @@ pub(crate) fn level() -> Result<Level, Error> {
     Ok(isa()?.level().unwrap_or(Level::baseline()))
 }
 
-/// Adds `mul_add_fused` to SIMD vectors: `self · a + b`, rounded once.
+/// Gives SIMD vectors the method `mul_add_fused`: `self · a + b`, rounded once.
 pub(crate) trait MulAdd<S: Simd>: SimdFloat<S> {
     #[inline(always)]
     fn mul_add_fused(self, a: impl SimdInto<Self, S>, b: impl SimdInto<Self, S>) -> Self {
@@ -156,14 +159,14 @@ pub(crate) trait MulAdd<S: Simd>: SimdFloat<S> {
 
 impl<S: Simd, V: SimdFloat<S>> MulAdd<S> for V {}
 
-/// A fused multiply-add on CPUs without the instruction. The code is long, so it is not inlined.
+/// A fused multiply-add, for CPUs without such an instruction. The code is long, so it is not inlined.
 #[cfg(target_arch = "x86_64")]
 #[inline(never)]
 fn emulated<S: Simd, V: SimdFloat<S>>(x: V, a: V, b: V) -> V {
     x.mul_add_precise(a, b)
 }
 
-/// Whether the instruction set has 32 registers of 512 bits, rather than 16 of 256 or fewer.
+/// Whether the instruction set has 32 registers of 512 bits. The others have at most 16 of 256 bits.
 #[inline(always)]
 pub(crate) fn is_roomy<S: Simd>(simd: S) -> bool {
     match simd.level() {

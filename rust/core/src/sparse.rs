@@ -1,11 +1,11 @@
-//! Sparse matrices in SciPy's CSR format (compressed rows), read in place; matrices in CSC format are converted to it.
+//! Sparse matrices in SciPy's CSR format (compressed rows), read in place. Matrices in CSC format are converted to CSR.
 //!
 //! Row `i` has the values `data[starts[i] .. starts[i + 1]]` in the columns `indices[starts[i] .. starts[i + 1]]`; all
 //! other elements are zero. The columns of a row may be in any order. If a column is stored twice, the values add up.
 //!
-//! Lengths are checked once, when the matrix is made. Each index is checked when a kernel uses it, because another
-//! thread may write to the caller's arrays while a kernel runs; that gives an error, but never reads outside the
-//! arrays.
+//! Lengths are checked once, when the matrix is made. Indices are checked whenever a kernel uses them, because another
+//! thread may write to the caller's arrays while the kernel runs. An index out of range gives an error, and never a
+//! read outside of the arrays.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -37,7 +37,7 @@ macro_rules! with_indices {
 pub(crate) use with_indices;
 
 /// Runs `$body` with `$rows` bound to the [`SparseRows`] of the matrix `$x`, a [`Sparse`], and the [`RowSet`] `$set`.
-/// Elements are `f32` if they are stored so, else `f64`.
+/// Elements are `f32` if they are stored as `f32`, otherwise `f64`.
 macro_rules! with_rows {
     ($x:expr, $set:expr, $rows:ident => $body:expr) => {
         if $x.is_single() {
@@ -57,7 +57,7 @@ macro_rules! with_rows {
 }
 pub(crate) use with_rows;
 
-/// The fixed cost of reading a row, compared with that of reading one stored element.
+/// The fixed cost of reading a row, in stored elements.
 pub(crate) const ROW: usize = 8;
 
 impl Indices<'_> {
@@ -74,12 +74,12 @@ impl Indices<'_> {
     }
 }
 
-/// An integer that is used as an index. [`Index::at`] gives it as `usize`; a negative one becomes `usize::MAX`, which
+/// An integer that is used as an index. [`Index::at`] gives it as `usize`. A negative index becomes `usize::MAX`, which
 /// is out of bounds for every slice.
 pub(crate) trait Index: Copy + Default + Send + Sync {
     fn at(self) -> usize;
     fn to_i64(self) -> i64;
-    /// `at` must fit into the type.
+    /// `at` must be small enough for the type.
     fn from_usize(at: usize) -> Self;
 }
 
@@ -113,7 +113,7 @@ impl Index for i64 {
     }
 }
 
-/// The axis along which a matrix is compressed: CSR by rows, CSC by columns.
+/// The axis along which a matrix is compressed: rows for CSR, columns for CSC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Axis {
     Row,
@@ -136,14 +136,15 @@ impl Axis {
     }
 }
 
-/// A matrix in CSR or CSC format: `lines` rows (CSR) or columns (CSC), each with the indices and values that it stores.
+/// A matrix in CSR or CSC format. It has `lines` rows (CSR) or columns (CSC), each with the indices and values that it
+/// stores.
 #[derive(Clone, Copy, Debug)]
 struct Compressed<'a> {
     data: Elements<'a>,
     indices: Indices<'a>,
     starts: Indices<'a>,
     lines: usize,
-    /// Indices must be below this: the number of columns (CSR) or rows (CSC).
+    /// The number of columns (CSR) or rows (CSC). Indices must be below it.
     width: usize,
     axis: Axis,
 }
@@ -205,7 +206,7 @@ impl<'a> Compressed<'a> {
         if first != 0 {
             return Err(wrong("start at 0", 0, first));
         }
-        // First a check of all pairs without branches; only if it fails, a search for the first wrong pair.
+        // First, all pairs are checked without branches. Only if that fails, the first wrong pair is searched for.
         if !pairs().fold(true, |ascends, (a, b)| ascends & (a.to_i64() <= b.to_i64())) {
             let descends = pairs().position(|(a, b)| a.to_i64() > b.to_i64());
             let position = descends.map_or(0, |before| before + 1);
@@ -223,7 +224,7 @@ impl<'a> Compressed<'a> {
         Ok(())
     }
 
-    /// How many elements are stored before line `i`.
+    /// How many elements are stored in the lines before line `i`.
     #[inline(always)]
     fn stored_before(&self, i: usize) -> usize {
         self.starts
@@ -260,14 +261,15 @@ impl<'a> Compressed<'a> {
 pub struct Sparse<'a>(Compressed<'a>);
 
 impl<'a> Sparse<'a> {
-    /// A view of the three arrays of SciPy's CSR format: the stored elements, the column of each, and where each row
-    /// starts among them.
+    /// A view of the three arrays of SciPy's CSR format: the stored elements (`data`), the column of each (`indices`),
+    /// and the place among them at which each row starts (`indptr`).
     ///
-    /// Checks all of `indptr`, but no index. `data` and `indices` may be longer than the last element of `indptr`.
+    /// All of `indptr` is checked, but no index. `data` and `indices` may be longer than the last element of `indptr`
+    /// says.
     ///
     /// # Errors
     ///
-    /// [`Error::Empty`] if there are no rows or no columns, [`Error::Length`] if the arrays do not fit one another,
+    /// [`Error::Empty`] if there are no rows or no columns; [`Error::Length`] if the arrays do not fit one another;
     /// [`Error::Starts`] if `indptr` does not ascend from 0 to at most the length of `data`.
     pub fn new(
         data: Elements<'a>,
@@ -288,7 +290,7 @@ impl<'a> Sparse<'a> {
         self.0.width
     }
 
-    /// How many elements are stored before row number `row`; for `row` = m, how many in all.
+    /// How many elements are stored in the rows before row number `row`. For `row` = m, how many in all.
     #[inline(always)]
     pub(crate) fn stored_before(&self, row: usize) -> usize {
         self.0.stored_before(row)
@@ -298,7 +300,7 @@ impl<'a> Sparse<'a> {
         self.0.indices
     }
 
-    /// The stored elements as `F`: in place if they have that type, else a converted copy.
+    /// The stored elements as `F`: in place if they have this type, otherwise a converted copy.
     pub(crate) fn values<F: Float>(&self) -> Cow<'a, [F]> {
         values(&self.0.data)
     }
@@ -307,7 +309,7 @@ impl<'a> Sparse<'a> {
         matches!(self.0.data, Elements::F32(_))
     }
 
-    /// The same elements column by column: the rows of the result are the columns.
+    /// The same elements column by column, as the rows of the result.
     ///
     /// # Errors
     ///
@@ -341,7 +343,7 @@ impl<'a> Sparse<'a> {
         stored.fold(0.0, |largest, x| x.abs().max(largest))
     }
 
-    /// The error for the first element, row by row, that is NaN or infinite.
+    /// The error for the first element that is NaN or infinite, in the order of the rows.
     pub(crate) fn first_not_finite(&self) -> Option<Error> {
         let values = self.values::<f64>();
         for row in 0..self.rows() {
@@ -376,7 +378,7 @@ fn values<'a, F: Float>(data: &Elements<'a>) -> Cow<'a, [F]> {
     }
 }
 
-/// A sparse matrix in CSR format that owns its arrays, converted from CSC format.
+/// A sparse matrix in CSR format that owns its arrays. It was converted from CSC format.
 #[derive(Clone, Debug)]
 pub struct Transposed<F> {
     values: Vec<F>,
@@ -392,8 +394,9 @@ enum OwnIndices {
 }
 
 impl<F: Float> Transposed<F> {
-    /// Converts a matrix in SciPy's CSC format, where `indices` are rows and `indptr` says where each column starts.
-    /// Each row of the result has its columns in ascending order. Each of several threads converts some of the rows.
+    /// Converts a matrix in SciPy's CSC format, where `indices` holds row numbers and `indptr` the places at which the
+    /// columns start. In the result, the columns of each row ascend. If there are several threads, each converts some
+    /// of the rows.
     ///
     /// # Errors
     ///
@@ -421,7 +424,7 @@ impl<F: Float> Transposed<F> {
         })
     }
 
-    /// The elements row by row, the column of each, and where each row starts among them.
+    /// The elements row by row, the column of each element, and the place among them at which each row starts.
     pub(crate) fn into_parts(self) -> (Vec<F>, Vec<usize>, Vec<usize>) {
         let indices = match self.indices {
             OwnIndices::I32(indices) => indices.into_iter().map(Index::at).collect(),
@@ -435,7 +438,7 @@ impl<F: Float> Transposed<F> {
     ///
     /// # Errors
     ///
-    /// As [`Sparse::new`]; none of them can occur here.
+    /// The errors of [`Sparse::new`], none of which can occur here.
     pub fn view(&self) -> Result<Sparse<'_>, Error> {
         let indices = match &self.indices {
             OwnIndices::I32(indices) => Indices::I32(indices),
@@ -451,7 +454,7 @@ impl<F: Float> Transposed<F> {
     }
 }
 
-/// Consecutive rows that one thread collects from a matrix in CSC format, and the memory for their elements.
+/// Consecutive rows whose elements one thread collects from a matrix in CSC format; and the memory for these elements.
 struct Share<'a, F, J> {
     rows: Range<usize>,
     values: &'a mut [F],
@@ -459,7 +462,7 @@ struct Share<'a, F, J> {
 }
 
 impl Compressed<'_> {
-    /// For a matrix in CSC format: where each row will start in CSR format.
+    /// For a matrix in CSC format: the place at which each row will start in CSR format.
     fn row_starts<I: Index>(&self, indices: &[I]) -> Result<Vec<usize>, Error> {
         let mut starts: Vec<usize> = zeros("X", self.width.saturating_add(1), "row starts")?;
         let stored = self.stored_before(self.lines);
@@ -477,7 +480,7 @@ impl Compressed<'_> {
         Ok(starts)
     }
 
-    /// For a matrix in CSC format: values and columns of all rows, in CSR format.
+    /// For a matrix in CSC format: the values and columns of all rows in CSR format.
     fn by_rows<F: Float, I: Index, J: Index>(
         &self,
         indices: &[I],
@@ -485,7 +488,7 @@ impl Compressed<'_> {
         starts: &[usize],
         job: &mut Job<'_>,
     ) -> Result<(Vec<F>, Vec<J>), Error> {
-        /// The least number of elements for which a further thread is worth starting.
+        /// The least number of elements per thread for which another thread is worth starting.
         const WORTH: usize = 1 << 16;
         let stored = starts[self.width];
         let (mut out_values, mut out_columns) = (
@@ -526,8 +529,8 @@ impl Compressed<'_> {
         Ok((out_values, out_columns))
     }
 
-    /// Fills one share by reading all columns. Returns whether there were as many elements as counted before; `None` or
-    /// false means that the arrays have changed meanwhile.
+    /// Fills one share by reading all columns. Returns whether the share has as many elements as were counted before.
+    /// `None` or false mean that the arrays have changed meanwhile.
     fn fill<F: Float, I: Index, J: Index>(
         &self,
         share: Share<'_, F, J>,
@@ -559,7 +562,7 @@ impl Compressed<'_> {
     }
 }
 
-/// The error to report if an invalid element was found but is valid when it is looked for again: another thread must
+/// The error to report if an invalid element was found, but is valid when it is looked for again. Another thread must
 /// have changed the arrays during the call.
 pub(crate) fn changed() -> Error {
     Error::Conflict {
@@ -569,8 +572,8 @@ pub(crate) fn changed() -> Error {
     }
 }
 
-/// A selection of rows of a sparse matrix, in an order of its own, with typed arrays. Functions take a row's place in
-/// that order, not its number in the matrix.
+/// Some rows of a sparse matrix, in an order of their own, with typed arrays. Functions are given the place of a row in
+/// this order, not its number in the matrix.
 #[derive(Clone, Copy)]
 pub(crate) struct SparseRows<'a, F, I> {
     matrix: Sparse<'a>,
@@ -594,7 +597,7 @@ impl<'a, F: Float, I: Index> SparseRows<'a, F, I> {
         }
     }
 
-    /// Columns and values of one row; `None` only if another thread has changed `indptr` during the call.
+    /// The columns and values that a row stores; `None` only if another thread has changed `indptr` during the call.
     #[inline(always)]
     pub(crate) fn row(&self, i: usize) -> Option<(&'a [I], &'a [F])> {
         let (i, starts) = (self.rows.at(i), &self.matrix.0.starts);
@@ -602,8 +605,8 @@ impl<'a, F: Float, I: Index> SparseRows<'a, F, I> {
         Some((self.indices.get(stored.clone())?, self.values.get(stored)?))
     }
 
-    /// Calls `visit` with each column that a row stores and its value. The values of a column that is stored several
-    /// times are added up first. `parts` is scratch memory.
+    /// Calls `visit` with each column that a row stores, and with the value there. If a column is stored several times,
+    /// its values are added up first. `parts` is scratch memory.
     #[inline(always)]
     pub(crate) fn visit(
         &self,
@@ -627,8 +630,8 @@ impl<'a, F: Float, I: Index> SparseRows<'a, F, I> {
     }
 }
 
-/// Sorts (column, value) pairs by column, and adds up values of the same column. Not generic, so that it is compiled
-/// once.
+/// Sorts (column, value) pairs by column, and adds up the values of the same column. This function is not generic, so
+/// that it is compiled once.
 fn join(parts: &mut Vec<(usize, f64)>) {
     parts.sort_by_key(|&(column, _)| column);
     parts.dedup_by(|next, first| {

@@ -1,4 +1,4 @@
-//! `Start`: the weights and biases that a fit or a descent starts from.
+//! `Start`: the weights and biases at which a fit or a descent starts.
 
 use crate::error::{Error, check_length, zeros};
 use crate::float::{Float, Precision};
@@ -6,16 +6,16 @@ use crate::float::{Float, Precision};
 /// Initial weights and biases.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Start {
-    /// w, shape (n); of several classes (K, n).
+    /// The weights w, shape (n); for several classes, shape (K, n).
     pub weights: Option<Vec<f64>>,
-    /// Number of rows of the weights, if they were given as a matrix.
+    /// Number of rows of the weights, if the weights were given as a matrix.
     pub rows: Option<usize>,
-    /// b, one per score; a single one is for all scores.
+    /// The biases b, one for each score; a single bias is used for all scores.
     pub biases: Option<Vec<f64>>,
 }
 
 impl Start {
-    /// The weights, class by class, and the biases, one for each score; zeros where none are given.
+    /// The weights, class by class, and the biases, one for each score. They are zeros if not given.
     ///
     /// # Errors
     ///
@@ -31,7 +31,7 @@ impl Start {
         let typed = |values: &[f64]| values.iter().map(|&value| F::from_f64(value)).collect();
         let weights = match &self.weights {
             Some(weights) => typed(weights),
-            // An X with a stride of 0 may have more columns than memory could hold.
+            // An X with a stride of 0 may have so many columns that weights for them do not fit into memory.
             None if scores == 1 => zeros("weights", columns, "columns of X")?,
             None => {
                 let count = columns.saturating_mul(scores);
@@ -46,7 +46,8 @@ impl Start {
         Ok((weights, biases))
     }
 
-    /// Checks that weights and biases are finite in `precision`, and that their numbers fit the columns and the scores.
+    /// Checks that weights and biases are finite in `precision`, and that there are as many as the columns and scores
+    /// need.
     ///
     /// # Errors
     ///

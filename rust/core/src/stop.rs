@@ -5,19 +5,19 @@
 pub enum StopReason {
     /// All epochs were run.
     Epochs,
-    /// The gradient's max-norm was at most `tol`.
+    /// The max-norm of the gradient was at most `tol`. In a fit without `tol`, the optimum was shown to be near enough.
     Tolerance,
-    /// The observer (a callback) ended it.
+    /// The observer (a callback) ended the descent or the fit.
     Callback,
-    /// Loss or weights were no longer finite; the result is that of the last epoch in which they were.
+    /// The loss or the weights were no longer finite. The result is that of the last epoch in which they were finite.
     Diverged,
     /// Rounding errors prevent any further improvement of the weights.
     Precision,
-    /// The allowed number of passes over the data is used up.
+    /// The allowed passes over the rows are used up.
     Passes,
-    /// A hyperplane separates the labels: the loss has no minimum.
+    /// A hyperplane separates the labels, so that the loss has no minimum.
     Separated,
-    /// The gradient is small enough, but a proof that the optimum is near would have taken too long.
+    /// The gradient is small enough, but to prove that the optimum is near would have taken too long.
     Uncertified,
 }
 

@@ -1,10 +1,10 @@
-//! `Strips`, equally spaced pieces of a slice that are bounds-checked once for many reads; and prefetching. This is the
-//! only unsafe code of the core.
+//! `Strips`: equally spaced pieces of a slice, whose bounds are checked once for many reads. Also prefetching. This
+//! file has the only unsafe code of the core.
 
 use std::ops::Range;
 
-/// `count` pieces of a slice ("strips") of `length` contiguous elements each; their starts are `stride` elements apart.
-/// Kernels use them for the rows or columns of a block of a matrix.
+/// `count` pieces of a slice ("strips"), each of `length` contiguous elements. Their starts are `stride` elements
+/// apart. Kernels use strips for the rows or columns of a block of a matrix.
 #[derive(Clone, Copy)]
 pub(crate) struct Strips<'t, F> {
     data: &'t [F],
@@ -15,7 +15,8 @@ pub(crate) struct Strips<'t, F> {
 }
 
 impl<'t, F> Strips<'t, F> {
-    /// The strips that start at `start`, `start + stride`, …; `count` becomes 0 if any of them would leave `data`.
+    /// The strips that start at `start`, `start + stride`, …. If any of them would reach outside of `data`, `count`
+    /// becomes 0.
     #[inline(always)]
     pub(crate) fn new(
         data: &'t [F],
@@ -48,7 +49,7 @@ impl<'t, F> Strips<'t, F> {
         self.length
     }
 
-    /// The elements `first .. first + length` of each strip.
+    /// The strips cut to their elements `first .. first + length`.
     #[inline(always)]
     pub(crate) fn within(&self, first: usize, length: usize) -> Self {
         assert!(first <= self.length && length <= self.length - first);
@@ -65,13 +66,13 @@ impl<'t, F> Strips<'t, F> {
         self.strips::<1>(i)[0]
     }
 
-    /// The distance, in elements, from an element to the same element of the strip `count` strips further on.
+    /// The distance, in elements, between an element and the same element `count` strips further on.
     #[inline(always)]
     pub(crate) fn distance(&self, count: usize) -> isize {
         self.stride.wrapping_mul(count as isize)
     }
 
-    /// Consecutive strips, one after another.
+    /// Consecutive strips, one after the other.
     #[inline(always)]
     pub(crate) fn run(&self, strips: Range<usize>) -> impl Iterator<Item = &'t [F]> + use<'t, F> {
         assert!(strips.start <= strips.end && strips.end <= self.count);
@@ -91,7 +92,7 @@ impl<'t, F> Strips<'t, F> {
         })
     }
 
-    /// `N` consecutive strips, from strip `first` on; the last strip again for those beyond it.
+    /// `N` consecutive strips, from strip `first` on. Beyond the last strip, the last strip is repeated.
     #[inline(always)]
     pub(crate) fn strips_or_last<const N: usize>(&self, first: usize) -> [&'t [F]; N] {
         if first + N <= self.count {
@@ -123,12 +124,13 @@ impl<'t, F> Strips<'t, F> {
     }
 }
 
-/// Prefetches the cache line of the element `distance` elements after a slice's first; it may lie outside of the slice.
+/// Prefetches the cache line of the element that is `distance` elements after the first of the slice. The element may
+/// lie outside of the slice.
 #[inline(always)]
 pub(crate) fn prefetch<T>(slice: &[T], distance: isize) {
     let element = slice.as_ptr().wrapping_offset(distance);
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch is a hint: it reads nothing that the program could see, and faults at no address.
+    // SAFETY: a prefetch is a hint. It reads nothing that the program could see, and faults at no address.
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         _mm_prefetch::<_MM_HINT_T0>(element.cast());

@@ -1,4 +1,5 @@
-//! An array of one value per row, in any layout and element type, and sets of rows to read of it.
+//! An array with one value per row, in any layout and with any type of elements; and sets of rows whose values are
+//! read.
 
 use std::ops::Range;
 
@@ -7,7 +8,7 @@ use crate::error::Error;
 use crate::float::Float;
 use crate::reduce::STRIPE;
 
-/// `len` elements of a buffer, `stride` apart.
+/// `len` elements of a buffer that are `stride` elements apart.
 #[derive(Clone, Copy, Debug)]
 pub struct Vector<'a> {
     elements: Elements<'a>,
@@ -17,12 +18,12 @@ pub struct Vector<'a> {
 }
 
 impl<'a> Vector<'a> {
-    /// A view of `len` elements of a buffer from position `offset` on. The stride counts elements and may be negative
-    /// or zero.
+    /// A view of `len` elements of a buffer, from position `offset` on. The stride is counted in elements and may be
+    /// negative or zero.
     ///
     /// # Errors
     ///
-    /// [`Error::View`], naming `argument`, if any element would lie outside the buffer.
+    /// [`Error::View`], naming `argument`, if some element would lie outside of the buffer.
     pub fn new(
         argument: &'static str,
         elements: Elements<'a>,
@@ -58,7 +59,7 @@ impl<'a> Vector<'a> {
         }
     }
 
-    /// The elements of these rows.
+    /// The elements of the rows `rows`.
     pub(crate) fn part(&self, rows: Range<usize>) -> Self {
         Vector {
             offset: self.position(rows.start),
@@ -77,8 +78,8 @@ impl<'a> Vector<'a> {
         self.len == 0
     }
 
-    /// The elements of the set's rows number `first` to `first + count − 1`, as a slice, if they are consecutive and
-    /// stored as `F`.
+    /// The elements at the places `first` to `first + count − 1` in the set of rows, as a slice. `None` if they are not
+    /// consecutive in memory or not stored as `F`.
     #[inline(always)]
     pub(crate) fn in_place<F: Float>(
         &self,
@@ -93,7 +94,7 @@ impl<'a> Vector<'a> {
         self.elements.slice::<F>()?.get(start..start + count)
     }
 
-    /// Copies the elements of the set's rows from number `first` on to `out`, converted to `F`.
+    /// Copies the elements of the set of rows to `out`, from place `first` in the set on, converted to `F`.
     #[inline(always)]
     pub(crate) fn copy<F: Float>(&self, rows: RowSet<'_>, first: usize, out: &mut [F]) {
         if rows.are_consecutive() && !out.is_empty() {
@@ -107,7 +108,8 @@ impl<'a> Vector<'a> {
         }
     }
 
-    /// The position of a row's element in the buffer, which [`Vector::new`] has checked for `row < len`.
+    /// The position of the element of a row in the buffer. [`Vector::new`] has checked that it is inside for `row <
+    /// len`.
     #[inline(always)]
     fn position(&self, row: usize) -> usize {
         self.offset.wrapping_add_signed(row as isize * self.stride)
@@ -162,13 +164,13 @@ impl<'a> Vector<'a> {
 pub(crate) enum RowSet<'a> {
     /// All rows, in order.
     All,
-    /// `count` consecutive rows.
+    /// Consecutive rows, `count` of them.
     Range {
         /// The first row.
         first: usize,
         count: usize,
     },
-    /// The rows of these numbers, in this order.
+    /// The rows with these numbers, in this order.
     Listed(&'a [usize]),
 }
 
@@ -182,7 +184,7 @@ impl<'a> RowSet<'a> {
         }
     }
 
-    /// The number of the `i`-th row of the set.
+    /// The number of the row at place `i` in the set.
     #[inline(always)]
     pub(crate) fn at(self, i: usize) -> usize {
         match self {
@@ -192,7 +194,7 @@ impl<'a> RowSet<'a> {
         }
     }
 
-    /// The subset of the rows at positions `range` in the order.
+    /// The rows at the places `range` in the order of the set.
     pub(crate) fn part(self, range: Range<usize>) -> RowSet<'a> {
         match self {
             RowSet::All | RowSet::Range { .. } => RowSet::Range {

@@ -1,4 +1,4 @@
-//! The state of a descent between two steps, and the step for one batch.
+//! The state of a descent between two steps, and the step by one batch.
 
 use super::iterate::Iterate;
 use super::options::{Observer, Options, Polling};
@@ -9,18 +9,18 @@ use crate::float::Float;
 use crate::kernel::{self, Dataset, Sums, Want};
 use crate::reduce::Job;
 
-/// The state of a descent: the epoch, weights and biases, and the record of updates so far.
+/// The state of a descent: the options, the epoch, the weights and biases, and the record of the updates so far.
 pub(super) struct Progress<'a, F> {
     pub(super) options: &'a Options,
     pub(super) epoch: usize,
     pub(super) iterate: Iterate<F>,
     pub(super) trace: Option<Trace<F>>,
-    /// The mean of the sample weights: a row of this weight counts as one row of a batch.
+    /// The mean of the sample weights. A row whose sample weight is this mean counts as one row of a batch.
     pub(super) mean_weight: f64,
 }
 
 impl<F: Float> Progress<'_, F> {
-    /// The sums over the rows of `dataset`, from which error and gradient follow, at the current weights and biases.
+    /// The sums over the rows of `dataset` at the current weights and biases. Error and gradient follow from them.
     pub(super) fn evaluate(
         &self,
         dataset: &Dataset<'_>,
@@ -35,12 +35,12 @@ impl<F: Float> Progress<'_, F> {
         )
     }
 
-    /// The divisor and the factor of a step (see [`step::scales`]) for a batch of `rows` rows.
+    /// The divisor and the factor (see [`step::scales`]) of the step by a batch of `rows` rows.
     pub(super) fn scales(&self, rows: usize) -> (f64, f64) {
         step::scales(rows as f64 * self.mean_weight, self.options.reduction)
     }
 
-    /// Makes the step for the batch `dataset`.
+    /// Makes the step by the batch `dataset`.
     pub(super) fn step(
         &mut self,
         dataset: &Dataset<'_>,
@@ -54,7 +54,7 @@ impl<F: Float> Progress<'_, F> {
         self.step_by(dataset, &sums)
     }
 
-    /// Makes the step for the batch `dataset`, whose sums at the current weights and biases are given.
+    /// Makes the step by the batch `dataset`. `sums` are the sums over its rows at the current weights and biases.
     pub(super) fn step_by(&mut self, dataset: &Dataset<'_>, sums: &Sums) -> Result<(), Error> {
         let scales = self.scales(kernel::rows_of(dataset));
         let Progress {

@@ -1,4 +1,4 @@
-//! The epochs of gradient descent: the order of the rows, the batches, and when to stop.
+//! The epochs of gradient descent: the order of the rows, the batches, and when the descent stops.
 
 use super::batch::Progress;
 use super::iterate::Iterate;
@@ -18,25 +18,26 @@ use crate::start::Start;
 use crate::stop::StopReason;
 use crate::vector::RowSet;
 
-/// Gradient descent from `start`, by default from zeros. Labels are in [0, 1], or the codes 0 … K − 1 of K ≥ 3 classes;
-/// with K classes, each point has K scores.
+/// Gradient descent from `start`, by default from zeros. Labels are in [0, 1], or they are the codes 0 … K − 1 of K ≥ 3
+/// classes. With K classes, each point (row of `X`) has K scores.
 ///
-/// Each epoch visits every point (row of `X`) once, in batches; each batch makes one step along its own gradient. With
-/// batches of one point (x, y) this is w ← w + α(y − ŷ)x, b ← b + α(y − ŷ), where α is the learning rate and ŷ the
-/// prediction; of K classes, w_k ← w_k + α([y = k] − p_k)x with the probability p_k of class k. A batch of all points
-/// is summed in the order of the rows, even if shuffled. A row of sample weight s counts s / s̄ times, where s̄ is the
-/// mean of the sample weights.
+/// Each epoch visits every point once, in batches. Each batch makes one step along its own gradient. With batches of
+/// one point (x, y), the step is w ← w + α(y − ŷ)x, b ← b + α(y − ŷ), where α is the learning rate and ŷ the
+/// prediction; with K classes, it is w_k ← w_k + α([y = k] − p_k)x for each class k, where p_k is the probability of
+/// class k. A batch of all points is summed in the order of the rows, even with a shuffle. A row of sample weight s
+/// counts s / s̄ times, where s̄ is the mean of the sample weights.
 ///
 /// # Errors
 ///
 /// [`Error::Length`] if an array does not fit `x`; [`Error::Element`] for labels that are neither in [0, 1] nor codes
 /// of classes; [`Error::NoSample`] for codes with gaps; [`Error::Conflict`] for a start whose shape does not fit the
-/// labels, and for options that are not for K classes; [`Error::NotFinite`] if the loss is not finite because `x` is
-/// not; [`Error::Weight`] or [`Error::Number`] if the start is not finite; [`Error::Memory`]; [`Error::Interrupted`] by
-/// the observer; and those of [`Options::check`].
+/// labels, or for options that are not meant for K classes; [`Error::NotFinite`] if the loss is not finite because `x`
+/// is not; [`Error::Weight`] or [`Error::Number`] if the start is not finite; [`Error::Memory`]; [`Error::Interrupted`]
+/// by the observer; and those of [`Options::check`].
 ///
-/// If a trace is asked for that could never fit into memory, the error comes before any epoch. If neither a
-/// tolerance nor the observer can end the descent early, the whole trace is allocated first; else epoch by epoch.
+/// A trace that can never fit into memory gives an error before the first epoch. If neither a tolerance nor the
+/// observer can end the descent early, the whole trace is allocated at the start; otherwise it is allocated epoch by
+/// epoch.
 pub fn descend<F: Float>(
     dataset: &Dataset<'_>,
     start: &Start,
@@ -53,8 +54,8 @@ pub fn descend<F: Float>(
     let scores = kernel::scores_of_labels(dataset, &mut Job::new(options.threads, &mut polling)?)?;
     let loss = options.begin(scores, dataset.offset.is_some(), observer)?;
     let (weights, biases) = start.parameters(dataset.x.columns(), scores)?;
-    // With full batches, the evaluation before an epoch also gives the gradient for the epoch's step. With smaller
-    // batches, the gradient is needed only to compare it with the tolerance.
+    // With full batches, the evaluation before an epoch also gives the gradient for the step of the epoch. With smaller
+    // batches, the gradient over all rows is needed only to compare it with the tolerance.
     let want = if full || options.tol > 0.0 {
         Want::LossAndGradient
     } else {
@@ -111,12 +112,12 @@ pub fn descend<F: Float>(
     })
 }
 
-/// The mean of the sample weights, 1 without them.
+/// The mean of the sample weights; 1 if there are none.
 ///
 /// # Errors
 ///
-/// [`Error::Element`] for a sample weight that is negative or not finite; [`Error::TotalWeight`] if their sum is 0 or
-/// infinite.
+/// [`Error::Element`] for a sample weight that is negative or not finite; [`Error::TotalWeight`] if the sum of the
+/// sample weights is 0 or infinite.
 fn mean_weight<F: Float>(dataset: &Dataset<'_>) -> Result<f64, Error> {
     if dataset.sample_weight.is_none() {
         return Ok(1.0);
@@ -127,7 +128,7 @@ fn mean_weight<F: Float>(dataset: &Dataset<'_>) -> Result<f64, Error> {
     Ok(total / dataset.x.rows() as f64)
 }
 
-/// An empty trace, if one is asked for. It has room for all updates if nothing can end the descent early.
+/// An empty trace, if the options ask for one. It has room for all updates if nothing can end the descent early.
 fn new_trace<F: Float>(
     dataset: &Dataset<'_>,
     scores: usize,
@@ -144,7 +145,7 @@ fn new_trace<F: Float>(
     Trace::new(batch, n, scores, updates, certain).map(Some)
 }
 
-/// One epoch: makes a step for each batch. The rows of `dataset` are in the epoch's order.
+/// Makes one epoch: a step by each batch. The rows of `dataset` are in the order of this epoch.
 fn visit<F: Float>(
     progress: &mut Progress<'_, F>,
     dataset: &Dataset<'_>,
@@ -164,14 +165,13 @@ fn visit<F: Float>(
     }
 }
 
-/// Whether [`point_epoch`] may be used: the rows have neither sample weights nor offsets, there is no l1, and the bias
-/// is fitted.
+/// Whether [`point_epoch`] may be used: there are neither sample weights nor offsets nor l1, and the bias is fitted.
 fn is_plain(options: &Options, dataset: &Dataset<'_>) -> bool {
     let are_plain = dataset.sample_weight.is_none() && dataset.offset.is_none();
     are_plain && options.penalty.is_smooth() && options.fit_bias
 }
 
-/// Why the descent ends after this epoch, or `None` if it goes on; `sums` are over all rows.
+/// The reason for the descent to end after this epoch; `None` if it goes on. `sums` are over all rows.
 fn reason_to_stop<F: Float>(
     progress: &Progress<'_, F>,
     sums: &Sums,
@@ -194,13 +194,13 @@ fn reason_to_stop<F: Float>(
     (options.tol > 0.0 && is_small(options.tol)).then_some(StopReason::Tolerance)
 }
 
-/// The order of the rows in each epoch: that of `X`, or shuffled anew.
+/// The order of the rows in each epoch: the order of `X`, or a new shuffle in each epoch.
 struct Order {
     shuffled: Option<(Random, Vec<usize>)>,
 }
 
 impl Order {
-    /// The order of `m` rows, shuffled if there is a seed.
+    /// The order of `m` rows. They are shuffled if there is a seed.
     fn new(m: usize, seed: Option<u64>) -> Result<Self, Error> {
         let shuffled = seed.map(|seed| in_order(m).map(|rows| (Random::new(seed), rows)));
         Ok(Order {
@@ -232,7 +232,7 @@ fn in_order(m: usize) -> Result<Vec<usize>, Error> {
     Ok(order)
 }
 
-/// Max-norm of the gradient of mean error plus penalty; with l1, of the smallest subgradient.
+/// Max-norm of the gradient of mean error plus penalty; with l1, max-norm of the smallest subgradient.
 fn gradient_norm<F: Float>(sums: &Sums, weights: &[F], options: &Options) -> f64 {
     let by_bias = |sum: &f64| match options.fit_bias {
         true => sum / sums.weight,
@@ -252,14 +252,14 @@ fn gradient_norm<F: Float>(sums: &Sums, weights: &[F], options: &Options) -> f64
         .fold(0.0, larger)
 }
 
-/// One epoch with batches of one point, for which a mean over the batch and a sum are the same.
+/// Makes one epoch with batches of one point. With such batches, the mean over the batch and the sum are the same.
 fn point_epoch<F: Float>(
     progress: &mut Progress<'_, F>,
     dataset: &Dataset<'_, Matrix<'_>>,
     observer: &mut dyn Observer<F>,
 ) -> Result<(), Error> {
-    /// How many products with elements of `X` are made between two polls of the observer: well under a millisecond of
-    /// work.
+    /// How many products with elements of `X` are made between two polls of the observer: much less than a millisecond
+    /// of work.
     const POLLED: usize = 1 << 17;
     let level = simd::level()?;
     let (m, of_row) = (dataset.x.rows(), progress.iterate.weights.len());

@@ -5,13 +5,13 @@ use crate::float::Float;
 use crate::kernel::Parameters;
 use crate::loss::Loss;
 
-/// The current weights and biases of a descent, and the loss that they are for.
+/// The current weights and biases of a descent, and the loss of its model.
 #[derive(Clone)]
 pub(super) struct Iterate<F> {
     pub(super) loss: Loss,
-    /// Shape (n), or (K, n) class by class for K classes.
+    /// Shape (n); for K classes, shape (K, n), class by class.
     pub(super) weights: Vec<F>,
-    /// One for each score.
+    /// One bias for each score.
     pub(super) biases: Vec<F>,
 }
 

@@ -1,4 +1,4 @@
-//! Gradient descent: steps w ← w − α ∇E with learning rate α and mean error E, over epochs and batches.
+//! Gradient descent, over epochs and batches. Its steps are w ← w − α ∇E with learning rate α and mean error E.
 
 mod batch;
 mod epochs;

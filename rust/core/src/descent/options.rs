@@ -17,23 +17,24 @@ pub struct Options {
     pub learning_rate: f64,
     /// How many times all points (rows of `X`) are visited, at least 1.
     pub epochs: usize,
-    /// Points per update; all points if `None`.
+    /// Points per update. If `None`, each update uses all points.
     pub batch_size: Option<usize>,
-    /// Seed of the random order of the points, which is new in each epoch. If `None`, points are visited in the order
-    /// of `X`.
+    /// Seed of the random orders of the points, of which each epoch has a new one. If `None`, points are visited in the
+    /// order of `X`.
     pub shuffle: Option<u64>,
     /// Whether the gradient is averaged or summed over the batch.
     pub reduction: Reduction,
-    /// How predictions are computed from scores. With three classes or more it must be the sigmoid, which then stands
-    /// for softmax.
+    /// How predictions are computed from scores. With three classes or more, it must be the sigmoid, in place of which
+    /// the softmax is then used.
     pub activation: Activation,
     /// The penalty on the weights: l2 in the gradient, and a proximal step for l1. Biases are not penalised.
     pub penalty: Penalty,
-    /// Whether biases are changed; otherwise they stay where they start.
+    /// Whether biases are changed. If not, they keep their initial values.
     pub fit_bias: bool,
-    /// Stop once the max-norm of the gradient of error plus penalty is at most this; with 0, never.
+    /// The descent stops once the max-norm of the gradient of error plus penalty is at most this. With 0, it never
+    /// stops for this reason.
     pub tol: f64,
-    /// Threads for batches of more than one point.
+    /// Threads, for batches of more than one point.
     pub threads: Threads,
     /// Whether to record every update.
     pub trace: bool,
@@ -45,8 +46,8 @@ impl Options {
         self.batch_size.map_or(points, |size| size.min(points))
     }
 
-    /// The loss of a descent with this number of scores per point, with or without offsets. Tells the observer the
-    /// number of scores.
+    /// The loss of a descent with `scores` scores per point, with or without offsets. Tells the observer the number of
+    /// scores.
     ///
     /// # Errors
     ///
@@ -83,7 +84,7 @@ impl Options {
 
     /// # Errors
     ///
-    /// [`Error::Number`] naming the first option that is out of range.
+    /// [`Error::Number`], naming the first option that is out of range.
     pub fn check(&self) -> Result<(), Error> {
         step::check_learning_rate(self.learning_rate)?;
         for (argument, count) in [
@@ -116,14 +117,14 @@ pub trait Observer<F>: Monitor {
         true
     }
 
-    /// Called once, before the first epoch, when it is known how many scores a point has. [`ControlFlow::Break`] ends the
-    /// descent with [`Error::Interrupted`].
+    /// Called once, before the first epoch, as soon as the number of scores per point is known. [`ControlFlow::Break`]
+    /// ends the descent with [`Error::Interrupted`].
     fn begin(&mut self, scores: usize) -> ControlFlow<()> {
         let _ = scores;
         ControlFlow::Continue(())
     }
 
-    /// Called after each epoch; epochs are counted from 0. [`ControlFlow::Break`] ends the descent.
+    /// Called after each epoch, with the number of the epoch, counted from 0. [`ControlFlow::Break`] ends the descent.
     fn epoch(&mut self, epoch: usize, loss: f64, weights: &[F], biases: &[F]) -> ControlFlow<()>;
 }
 
@@ -140,21 +141,21 @@ impl<F> Observer<F> for Unmonitored {
 /// The result of a descent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Descent<F> {
-    /// The weights w, shape (n); with K ≥ 3 classes (K, n).
+    /// The weights w, shape (n); with K ≥ 3 classes, shape (K, n).
     pub weights: Vec<F>,
-    /// The biases b, one per score: 1 for labels in [0, 1], K for K ≥ 3 classes.
+    /// The biases b: one for labels in [0, 1], K for K ≥ 3 classes.
     pub biases: Vec<F>,
-    /// Mean error over all points at the start, without the penalty.
+    /// The mean error over all points at the start, without the penalty.
     pub start_loss: f64,
-    /// Mean error over all points after each epoch, without the penalty.
+    /// The mean error over all points after each epoch, without the penalty.
     pub history: Vec<f64>,
-    /// Why it ended.
+    /// Why the descent ended.
     pub stop_reason: StopReason,
     /// Every update, if [`Options::trace`] is set.
     pub trace: Option<Trace<F>>,
 }
 
-/// Wraps an observer as a [`Monitor`], which is what kernels take.
+/// An observer as a [`Monitor`], which kernels take.
 pub(super) struct Polling<'a, F>(pub(super) &'a mut dyn Observer<F>);
 
 impl<F> Monitor for Polling<'_, F> {

@@ -1,10 +1,10 @@
-//! An epoch over sparse rows. The cost of a step is proportional to the elements that the batch stores, if these are
-//! fewer than the columns.
+//! An epoch over sparse rows. If a batch stores fewer elements than there are columns, the cost of its step is
+//! proportional to the number of these elements.
 //!
-//! In a column that no row of the batch stores, the gradient of the error is zero, so only the penalty changes the
-//! weight: by the factor 1 − α·l2, the same for all columns (α is the learning rate). The weights are therefore stored
-//! as w = scale·v, and the factor multiplies only the scale, so that a step changes v only in the columns that the
-//! batch stores (L. Bottou, "Stochastic gradient descent tricks", 2012, §5.1).
+//! In a column that no row of the batch stores, the gradient of the error is zero. Only the penalty changes its weight,
+//! by the factor 1 − α·l2 (α is the learning rate), which is the same for all columns. Therefore the weights are stored
+//! as w = scale·v, and the factor multiplies only the scale. A step then changes v only in the columns that the batch
+//! stores (L. Bottou, "Stochastic gradient descent tricks", 2012, §5.1).
 
 use fearless_simd::prelude::*;
 
@@ -21,10 +21,10 @@ use crate::reduce::Monitor;
 use crate::simd::{self, dispatch};
 use crate::sparse::{Index, Sparse, SparseRows, with_indices};
 
-/// How many elements are read between two polls of the observer: well under a millisecond of work.
+/// How many elements are read between two polls of the observer: much less than a millisecond of work.
 const POLLED: usize = 1 << 17;
 
-/// One epoch: makes a step for each batch. The rows of `dataset` are in the epoch's order.
+/// Makes one epoch: a step by each batch. The rows of `dataset` are in the order of this epoch.
 pub(super) fn epoch<F: Float>(
     progress: &mut Progress<'_, F>,
     dataset: &Dataset<'_>,
@@ -72,23 +72,24 @@ pub(super) fn epoch<F: Float>(
     Ok(())
 }
 
-/// A descent whose weights are `scale · progress.iterate.weights`, with scratch memory for its steps.
+/// A descent whose weights are `scale · progress.iterate.weights`, and scratch memory for its steps.
 struct Lazy<'p, 'a, F: Float> {
     progress: &'p mut Progress<'a, F>,
     scale: f64,
     scratch: SparseScratch<F>,
     class_scratch: ClassScratch<F>,
-    /// The sums over a batch. `sums.weights` are zeros between batches, so that only columns in use must be cleared.
+    /// The sums over a batch. Between batches, `sums.weights` are zeros. After a batch, only the columns that it has
+    /// used must be cleared.
     sums: Sums,
 }
 
 impl<F: Float> Lazy<'_, '_, F> {
-    /// Weight `j`, multiplied by the scale.
+    /// Weight `j`: the stored number times the scale.
     fn weight(&self, j: usize) -> F {
         F::from_f64(self.scale * self.progress.iterate.weights[j].to_f64())
     }
 
-    /// Multiplies the scale into the stored weights, and sets it to 1.
+    /// Multiplies the scale into the stored weights; the scale is then 1.
     fn fold(&mut self) {
         if self.scale != 1.0 {
             for j in 0..self.progress.iterate.weights.len() {
@@ -98,9 +99,9 @@ impl<F: Float> Lazy<'_, '_, F> {
         }
     }
 
-    /// Multiplies all weights by the penalty's factor, by way of the scale.
+    /// Multiplies all weights by the factor of the penalty: multiplies only the scale.
     fn shrink(&mut self, factor: f64) {
-        /// The least scale (its reciprocal is the largest): far from underflow and overflow in `f32` and `f64`.
+        /// The least scale; the largest is its reciprocal. Both are far from underflow and overflow in `f32` and `f64`.
         const LEAST: f64 = 1.0 / (1 << 20) as f64;
         self.scale *= factor;
         if !(LEAST..=1.0 / LEAST).contains(&self.scale) {
@@ -108,7 +109,7 @@ impl<F: Float> Lazy<'_, '_, F> {
         }
     }
 
-    /// Makes the step for a batch that stores fewer elements than there are columns.
+    /// Makes the step by a batch that stores fewer elements than there are columns.
     #[inline(always)]
     fn step<I: Index, S: Simd>(
         &mut self,
@@ -179,7 +180,8 @@ impl<F: Float> Lazy<'_, '_, F> {
         Ok(())
     }
 
-    /// Computes the batch's sums, in the memory of `self.sums`. If there is a trace, records scores and predictions.
+    /// Computes the sums over a batch, in the memory of `self.sums`. If there is a trace, also writes the scores and
+    /// predictions of the batch there.
     #[inline(always)]
     fn sums<I: Index, S: Simd>(
         &mut self,

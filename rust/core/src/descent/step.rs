@@ -6,12 +6,13 @@ use crate::kernel::{self, Dataset, Parameters, Sums, Want};
 use crate::penalty::Penalty;
 use crate::reduce::Job;
 
-/// Whether the learning rate multiplies the gradient of the mean error, or of the sum of the points' errors.
+/// Whether the learning rate multiplies the gradient of the mean error or the gradient of the sum of the errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reduction {
-    /// w ← w − α ∇E, the gradient of the mean error.
+    /// The gradient of the mean error E: w ← w − α ∇E.
     Mean,
-    /// w ← w + α Σ_i s_i (y_i − ŷ_i) x_i over the points i of the batch, with sample weights s_i.
+    /// The gradient of the sum: w ← w + α Σ_i s_i (y_i − ŷ_i) x_i over the points i of the batch, with sample weights
+    /// s_i.
     Sum,
 }
 
@@ -33,12 +34,12 @@ impl Reduction {
     }
 }
 
-/// Weights and biases after a step; also used for their changes in a step.
+/// Weights and biases after a step; in other places, the changes of weights and biases by a step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step<F> {
-    /// Shape (n), or (K, n) class by class for K classes.
+    /// Shape (n); for K classes, shape (K, n), class by class.
     pub weights: Vec<F>,
-    /// One for each score.
+    /// One bias for each score.
     pub biases: Vec<F>,
 }
 
@@ -78,8 +79,8 @@ pub(crate) fn check_learning_rate(got: f64) -> Result<(), Error> {
     }
 }
 
-/// A step is along `sums / divisor + factor · (gradient of the penalty)`; returns (divisor, factor) for a batch with
-/// this total `weight` of its rows.
+/// A step goes along `sums / divisor + factor · (gradient of the penalty)`. Returns (divisor, factor) for a batch whose
+/// rows have this total `weight`.
 pub(crate) fn scales(weight: f64, reduction: Reduction) -> (f64, f64) {
     match reduction {
         Reduction::Mean => (weight, 1.0),
@@ -87,8 +88,9 @@ pub(crate) fn scales(weight: f64, reduction: Reduction) -> (f64, f64) {
     }
 }
 
-/// The changes Δw and Δb of one step along the gradient of error plus penalty, followed by the proximal step of l1:
-/// each weight moves towards 0 by the learning rate times l1, or to 0 if its magnitude is smaller than that.
+/// The changes Δw and Δb of a step along the gradient of error plus penalty, followed by the proximal step of l1. In
+/// the proximal step, each weight moves towards 0 by the learning rate times l1, or to 0 if its magnitude is smaller
+/// than that.
 ///
 /// Source: J. Duchi & Y. Singer, "Efficient online and batch learning using forward backward splitting", JMLR 10 (2009).
 pub(crate) fn deltas<F: Float>(

@@ -1,4 +1,4 @@
-//! The record of a descent's updates.
+//! The record of the updates of a descent.
 
 use super::iterate::Iterate;
 use super::step::Step;
@@ -7,19 +7,21 @@ use crate::float::Float;
 use crate::kernel::{self, Dataset, PointUpdate};
 use crate::loss::Loss;
 
-/// The record of every update of a descent. Each field is an array with the numbers of one update after another. With
-/// K classes (K ≥ 3) there are K numbers in place of each score, prediction, residual and bias, and K rows of weights.
+/// The record of every update of a descent. Each field is an array, with the numbers of one update after the other.
+/// With K ≥ 3 classes, there are K numbers in place of each score, prediction, residual and bias, and K rows of
+/// weights.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trace<F> {
-    /// Points per batch. A shorter last batch is padded with row −1, and NaN for every other number.
+    /// Points per batch. A last batch with fewer points is padded: with −1 in `row`, and with NaN for the other
+    /// numbers.
     pub batch: usize,
     /// The number of columns n.
     pub columns: usize,
     /// Scores per point: 1, or the number of classes K.
     pub scores: usize,
-    /// Epoch of each update, counted from 0; shape (updates).
+    /// The epoch of each update, counted from 0; shape (updates).
     pub epoch: Vec<i64>,
-    /// The points of each update, by row number in `X`; shape (updates, batch).
+    /// The points of each update, as numbers of rows in `X`; shape (updates, batch).
     pub row: Vec<i64>,
     /// The label of each point, converted to `F`; shape (updates, batch).
     pub y: Vec<F>,
@@ -27,10 +29,10 @@ pub struct Trace<F> {
     pub z: Vec<F>,
     /// The predictions for each point before the update; shape (updates, batch, scores).
     pub y_hat: Vec<F>,
-    /// The residuals y − ŷ of each point before the update, without cancellation; with K classes [y = k] − p_k; shape
-    /// (updates, batch, scores).
+    /// The residuals y − ŷ of each point before the update, computed without cancellation; with K classes, [y = k] −
+    /// p_k. Shape (updates, batch, scores).
     pub residual: Vec<F>,
-    /// Mean error of the batch before the update; shape (updates).
+    /// The mean error of the batch before the update; shape (updates).
     pub error: Vec<f64>,
     /// The change Δw of the weights; shape (updates, scores, n).
     pub delta_weights: Vec<F>,
@@ -43,8 +45,8 @@ pub struct Trace<F> {
 }
 
 impl<F: Float> Trace<F> {
-    /// An empty trace for a descent of at most `updates` updates. If `certain`, all of them will come, and memory for
-    /// them is allocated.
+    /// An empty trace for a descent of at most `updates` updates. If `certain`, there will be exactly so many, and
+    /// memory for all of them is allocated.
     ///
     /// # Errors
     ///
@@ -63,8 +65,8 @@ impl<F: Float> Trace<F> {
             scores,
             ..Trace::default()
         };
-        // Bytes per update: epoch and error; for each score Δb, b and, for each column, Δw and w; for each point its row,
-        // its label and, for each score, z, ŷ and y − ŷ.
+        // Bytes per update. Epoch and error take 16. Each score has Δb and b, and for each column Δw and w. Each point
+        // has its row and its label, and for each score z, ŷ and y − ŷ.
         let (number, scores_of_point) = (size_of::<F>() as u128, scores as u128);
         let record = 16
             + 2 * number * scores_of_point * (1 + columns as u128)
@@ -74,8 +76,8 @@ impl<F: Float> Trace<F> {
             return Err(too_many_updates(updates));
         }
         if certain {
-            // First allocates all of it in one piece, and frees it: if asked for several smaller pieces, an operating
-            // system may grant more memory than it has.
+            // First allocates all the memory in one piece, and frees it again: if it were asked for several smaller
+            // pieces, an operating system might grant more memory than it has.
             Vec::<u8>::new()
                 .try_reserve_exact(bytes as usize)
                 .map_err(|_| too_many_updates(updates))?;
@@ -110,7 +112,8 @@ impl<F: Float> Trace<F> {
         Ok(())
     }
 
-    /// Adds the batch `dataset`, with its scores, predictions and mean error before the update.
+    /// Adds an update by the batch `dataset`, with the scores, predictions and mean error of the batch before the
+    /// update.
     pub(super) fn push(
         &mut self,
         epoch: usize,
