@@ -486,8 +486,8 @@ mod tests {
         });
     }
 
-    /// The distance of two numbers, in units in the last place of the larger one; in those of the smallest normal
-    /// number if both are below it.
+    /// The distance of two numbers, in units in the last place of the larger number. If both are below the smallest
+    /// normal number, in units in the last place of the smallest normal number.
     fn ulps<F: Float>(a: F, b: F, epsilon: f64) -> f64 {
         let (a, b) = (a.to_f64(), b.to_f64());
         let unit = a.abs().max(b.abs()).max(F::MIN_POSITIVE.to_f64()) * epsilon;

@@ -58,8 +58,8 @@ impl Isa {
     }
 }
 
-/// The instruction set in use. It is the one that the variable `GRADSTEP_ISA` names; if the variable is not set, the
-/// strongest one available. Decided once per process.
+/// The instruction set in use: the one that the variable `GRADSTEP_ISA` names; if the variable is not set, the
+/// strongest one that this machine has. Decided once per process.
 ///
 /// # Errors
 ///
@@ -86,8 +86,8 @@ fn choose(requested: Option<String>) -> Result<Isa, Error> {
     }
 }
 
-/// Compiles an expression once for each [`Isa`], and runs the version for `level`: `dispatch!(level, simd => f(simd,
-/// x))`.
+/// Compiles an expression once for each [`Isa`], and runs the version for `level`:
+/// `dispatch!(level, simd => f(simd, x))`.
 ///
 /// Functions called in the expression must be `#[inline(always)]`, and so must the functions that they call. The macro
 /// of `fearless_simd` is not used, because it would also compile the expression for instruction sets that are not in

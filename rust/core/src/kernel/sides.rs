@@ -44,9 +44,9 @@ pub(crate) struct Pair {
 /// For a hyperplane: which pairs of a row and another class are on the side of the row's label.
 #[derive(Default, Deserialize, Serialize)]
 pub(crate) struct Sides {
-    /// Whether some pair is on the side of its label, with a margin above the tolerance.
+    /// Whether some pair is on the side of its label, with a margin above the given tolerance.
     pub are_some_clear: bool,
-    /// All pairs that are not on the side of their label with such a margin.
+    /// All other pairs: their margins are not above the tolerance.
     pub others: Vec<Pair>,
 }
 

@@ -34,8 +34,8 @@ const AHEAD: isize = 64;
 /// Number of partial sums in the score of a row. Every fourth element is added to the same partial sum.
 const CHAINS: usize = 4;
 
-/// Weights `w = scale · weights` and bias `b` of one score. A change of `scale` shrinks all weights without touching
-/// them.
+/// Weights `w = scale · weights` and bias `b` of one score. All weights shrink by a change of `scale`, without a write
+/// to `weights`.
 #[derive(Clone, Copy)]
 pub(crate) struct ScaledWeights<'a, F> {
     pub weights: &'a [F],

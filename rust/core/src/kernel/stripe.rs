@@ -52,7 +52,8 @@ impl<F: Float, S: Simd> StripeSums<F, S> {
         let one = F::Lanes::<S>::splat(simd, F::ONE);
         self.invalid |= y.simd_lt(zero) | y.simd_gt(one); // NaN propagates
         let z = match sample_weight {
-            // The score of a row of weight 0 may have overflowed; 0 keeps its error and residual finite.
+            // The score of a row of weight 0 may have overflowed. It is replaced by 0, so that error and residual are
+            // finite.
             Some(s) => s.simd_eq(zero).select(zero, z),
             None => z,
         };

@@ -190,12 +190,13 @@ impl<T: Sum> Forest<T> {
         self.append_node(0, index, sum);
     }
 
-    /// Appends a node, given by its level and index. Its leaves must be those that follow next.
+    /// Appends a node, given by its level and index. The leaves of the node must come right after the leaves of this
+    /// forest.
     pub(crate) fn append_node(&mut self, level: u32, index: usize, sum: T) {
         self.push(Node { level, index, sum });
     }
 
-    /// Appends the forest `right`, whose leaves must be those that follow next.
+    /// Appends the forest `right`. Its leaves must come right after the leaves of this forest.
     pub(crate) fn append(&mut self, right: Forest<T>) {
         for node in right.nodes {
             self.push(node);

@@ -420,7 +420,7 @@ impl<'a> Neighbourhood<'a> {
         if classes > 1 {
             centre_values(&mut centred, classes);
         }
-        // The gradient by the weights of the original columns. It is the one that is reported.
+        // The gradient by the weights of the original columns, which the result reports.
         let mut natural = Vec::with_capacity(v.len());
         let mut by_biases = Vec::with_capacity(classes);
         for k in 0..classes {

@@ -40,8 +40,8 @@ use crate::math::{larger, log_ratio};
 use crate::reduce::Job;
 use crate::stop::StopReason;
 
-/// Iterations end once Newton's decrement, in nats of the likelihood of all rows, is at most this, or at most what
-/// `gap_tol` asks for if that is less. The weights are then some 1e-11 standard errors from the maximum.
+/// Iterations end once Newton's decrement is at most this, in nats of the likelihood of all rows; `gap_tol` may ask for
+/// an even smaller decrement. The weights are then some 1e-11 standard errors from the maximum.
 const FINE: f64 = 1e-22;
 /// The exact second derivatives A are used once the decrement is more than this fraction of the decrement one iteration
 /// earlier.
@@ -431,8 +431,8 @@ mod tests {
     use crate::source::{Arrays, Source};
     use crate::vector::Vector;
 
-    /// Calls `work` with an objective and its run. The objective has 40 rows: some have certain predictions, some
-    /// weight 0.
+    /// Calls `work` with an objective and a run. The objective has 40 rows, of which some have certain predictions and
+    /// some have weight 0.
     fn with_problem(fit_bias: bool, work: impl FnOnce(&Objective<'_>, &mut Run<'_>)) {
         let (m, n) = (40, 3);
         let mut random = Random::new(1);

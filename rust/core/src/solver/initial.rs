@@ -90,8 +90,8 @@ fn smoothed_weights(labels: &Labels) -> (f64, f64) {
     (labels.weights[0] + half, labels.weights[1] + half)
 }
 
-/// A number near the one at which `is_above` changes from false to true. An interval around that change is searched for
-/// from `guess` outwards, then bisected until it is at most 0.25 long. Returns the middle of the interval.
+/// About the number at which `is_above` changes from false to true. An interval around this number is searched for from
+/// `guess` outwards, then bisected until it is at most 0.25 long. Returns the middle of the interval.
 fn middle(guess: f64, mut is_above: impl FnMut(f64) -> Result<bool, Error>) -> Result<f64, Error> {
     let (mut least, mut most, mut width) = (guess - 1.0, guess + 1.0, 1.0);
     while is_above(least)? && width < f64::MAX / 4.0 {

@@ -38,8 +38,8 @@ const REFRESH: usize = 50;
 /// Number of the iteration before which a hyperplane that separates the labels is searched for, if there is no penalty.
 const FIRST_CHECK: usize = 64;
 
-/// Minimises from `iterate`. Ends once the gradient's max-norm is at most `tol` and the next step satisfies
-/// [`AT_REST`], with `at_rest` in place of this constant.
+/// Minimises from `iterate`. Ends once the gradient's max-norm is at most `tol` and the next step is small enough. The
+/// bound on the step is the one of [`AT_REST`], with the factor `at_rest`.
 ///
 /// # Errors
 ///

@@ -228,8 +228,8 @@ impl Block {
         }
     }
 
-    /// Means and standard deviations: of the columns of X; or of the transformed columns, if the basis subtracts
-    /// combinations of columns from columns.
+    /// Means and standard deviations of the columns of X. If the basis subtracts linear combinations from some columns,
+    /// means and standard deviations of the transformed columns instead.
     fn measures(&self, basis: &Basis) -> (Vec<f64>, Vec<f64>) {
         if basis.is_combined() {
             return (self.mean.clone(), self.deviation.clone());
@@ -315,8 +315,8 @@ impl Block {
 /// during a fit. Therefore the largest deviation so far is kept for each column.
 pub(crate) struct ColumnScales {
     basis: Arc<Basis>,
-    /// For each score, means and deviations: of the columns of X; or of the transformed columns, if the basis subtracts
-    /// combinations of columns from columns.
+    /// For each score, means and standard deviations of the columns of X. If the basis subtracts linear combinations
+    /// from some columns, means and standard deviations of the transformed columns instead.
     blocks: Vec<(Vec<f64>, Vec<f64>)>,
 }
 

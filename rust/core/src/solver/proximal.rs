@@ -49,7 +49,7 @@ const ROUGH: f64 = 1e-2;
 /// Iterations on a sample end once the predicted decrease is this times p / r, with p weights and r rows. The minimum
 /// of the sample differs from the minimum of all rows by about p / (2 r) in the objective.
 const SAMPLE_PRECISION: f64 = 0.1;
-/// The iterations end once the predicted decrease is this fraction of the gap that is to be proved.
+/// The iterations end once the predicted decrease is at most this fraction of the gap that is to be proved.
 const AHEAD: f64 = 1e-4;
 /// If the gap proved at the end of the iterations is too large, the fraction [`AHEAD`] is divided by this, and
 /// iterations go on. Without l2, the gap is proportional to the remaining slopes, but the predicted decrease to the
@@ -60,7 +60,7 @@ const PROOFS: usize = 6;
 /// From this proof on, the gradient is computed to nearly the last bit, which takes as long as several iterations.
 const EXACT_PROOF: usize = 3;
 /// In the first iteration, coordinate descent on the model ends once a sweep over the coordinates lowers the model by
-/// less than this fraction of what all sweeps have lowered it by.
+/// less than this fraction of the decrease by all sweeps so far.
 const INEXACT: f64 = 0.05;
 /// [`INEXACT`] in the last iterations.
 const EXACT: f64 = 1e-6;
@@ -247,8 +247,8 @@ impl Search<'_> {
         Ok(along.collect())
     }
 
-    /// The next set of columns: all columns if `scales` is empty. Otherwise the columns with nonzero weights, and those
-    /// columns with weights of 0 along which the objective falls most. `last` is the set before.
+    /// The next set of columns. If `scales` is empty, all columns. Otherwise the columns with nonzero weights, and
+    /// other columns along which the objective falls most. `last` is the set before.
     fn columns(&self, iterate: &Iterate, scales: &[f64], last: &[usize]) -> Chosen {
         let (weights, _) = self.objective.split(&iterate.v);
         let (slopes, _) = self.objective.split(&iterate.value.gradient);

@@ -26,8 +26,8 @@ pub(super) trait Hessian {
     fn product(&self, j: usize) -> f64;
     /// Adds `step` to u_j.
     fn add(&mut self, j: usize, step: f64);
-    /// Moves all coordinates that are free to move to their common minimum, with their signs fixed. Does nothing if the
-    /// elements of B are not stored.
+    /// Moves all coordinates that are free to move (neither at a bound nor, with l1, at 0) to their common minimum,
+    /// with their signs fixed. Does nothing if the elements of B are not stored.
     fn exact_step(
         &mut self,
         _: &Quadratic<'_>,
@@ -99,9 +99,9 @@ pub(super) struct Quadratic<'a> {
 }
 
 impl Quadratic<'_> {
-    /// Minimises q and returns u. The descent ends once a sweep lowers q by less than the fraction `forcing` of what
-    /// all sweeps have lowered q by. A coordinate stays where it is if its diagonal element of B is zero. `hessian`
-    /// must be B at u = x.
+    /// Minimises q and returns u. The descent ends once a sweep lowers q by less than `forcing` times the decrease by
+    /// all sweeps so far. A coordinate stays where it is if its diagonal element of B is zero. `hessian` must be B at u
+    /// = x.
     ///
     /// # Errors
     ///
@@ -187,10 +187,10 @@ impl Quadratic<'_> {
         smooth + terms.sum::<f64>()
     }
 
-    /// Moves all coordinates that are free to move to their common minimum, with their signs fixed. Coordinates that
-    /// would change sign or leave their bounds are set to 0 or to the bound. If that does not lower q, the step is
-    /// shortened: it ends where the first coordinate reaches 0 or its bound. If that does not lower q either, nothing
-    /// moves.
+    /// Moves all coordinates that are free to move (neither at a bound nor, with l1, at 0) to their common minimum,
+    /// with their signs fixed. Coordinates that would change sign or leave their bounds are set to 0 or to the bound.
+    /// If that does not lower q, the step is shortened: it ends where the first coordinate reaches 0 or its bound. If
+    /// that does not lower q either, nothing moves.
     fn exact_step(
         &self,
         hessian: &mut Elements<'_>,

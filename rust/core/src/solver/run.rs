@@ -102,8 +102,8 @@ pub(crate) struct Run<'o> {
     pub history: Vec<Record>,
     /// The linear transform of the columns of X that the solver uses at present.
     pub basis: Arc<Basis>,
-    /// Statistics of the columns with every row weighted equally. `None` until they are computed; `Some(None)` if they
-    /// cannot be computed.
+    /// Statistics of the columns, where all rows of positive sample weight count equally. `None` until they are
+    /// computed; `Some(None)` if they cannot be computed.
     pub(super) of_all_rows: Option<Option<View>>,
     /// Result of the search for a hyperplane that separates the labels, if one was made.
     pub(super) separation: Option<Separation>,

@@ -38,15 +38,15 @@ const CLEAR: f64 = 1e-13;
 /// If the distance of the target −Σ a from the cone is at most this fraction of the target's length, the distance is
 /// taken for rounding error, and the cone contains the target.
 const NOTHING: f64 = 1e-13;
-/// An orthonormal basis of the vectors of the active pairs (the pairs that may lie on the hyperplane) is built from
-/// unit vectors, one after the other. From each, its projection onto the ones chosen before is subtracted. If less than
-/// this length is left, the basis is too inaccurate.
+/// When an orthonormal basis of the vectors of the active pairs (the pairs that may lie on the hyperplane) is built,
+/// the projection of each unit vector onto the vectors chosen before is subtracted from it. If the rest is shorter than
+/// this, the basis is too inaccurate.
 const DIGITS: f64 = 1e-7;
 /// A direction for which fewer pairs may lie on the hyperplane is searched for only if the vectors of these pairs,
 /// which are kept in memory, have at most this many components in all.
 const IN_MEMORY: usize = 1 << 24;
-/// How many step lengths are tried in the change of a direction to one for which fewer pairs may lie on the hyperplane.
-/// Each length is a tenth of the one before.
+/// A direction is changed so that fewer pairs may lie on the hyperplane: how many lengths of the change are tried. Each
+/// length is a tenth of the length before.
 const SHORTER: usize = 14;
 /// How often a direction is made orthogonal to the active pairs (the pairs that may lie on the hyperplane) and then
 /// checked with all pairs, before the search gives up.
@@ -384,7 +384,7 @@ impl Space {
             if again.are_some_clear && again.others.iter().all(is_tied) {
                 return Ok(Separation::Found(direction));
             }
-            // Other pairs may now lie on the hyperplane, so the next attempt is with those.
+            // Other pairs may lie on the hyperplane now. The next attempt is with these pairs.
             sides = again;
         }
         Ok(Separation::CutShort)

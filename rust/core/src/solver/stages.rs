@@ -14,7 +14,7 @@ use crate::stop::StopReason;
 pub(super) const FIRST_ROWS: usize = 2000;
 /// Least number of rows of the first sample per column of X.
 pub(super) const FIRST_ROWS_A_COLUMN: usize = 40;
-/// Rows of each sample as a multiple of those of the sample before.
+/// Each sample has this many times the rows of the sample before.
 pub(super) const GROWTH: usize = 16;
 /// The most elements of any sample except the first: 256 MiB of `f64`. Copying a larger sample would take as long as
 /// the sample saves; and if the rows do not fit into memory, neither would the copy.

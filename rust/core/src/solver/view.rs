@@ -137,8 +137,8 @@ impl View {
         (better != *self.basis).then_some(better)
     }
 
-    /// Calls `put(i, j, element)` for all i ≥ j. The elements are those of the Gram matrix `gram` after its columns are
-    /// centred at the means of this view, divided by the sum of the sample weights. `gram` must be computed in this
+    /// Calls `put(i, j, element)` for all i ≥ j with the elements of a centred Gram matrix: `gram` after its columns
+    /// are centred at the means of this view, divided by the sum of the sample weights. `gram` must be computed in this
     /// view's basis.
     pub(super) fn for_each_covariance(&self, gram: &Gram, mut put: impl FnMut(usize, usize, f64)) {
         for i in 0..gram.order {
@@ -175,8 +175,8 @@ impl View {
 
     /// A dependent column as a linear combination of others.
     pub(super) fn alias(&self, column: usize) -> Alias {
-        // The basis has subtracted a combination from the column, with rounded coefficients. A regression of what is
-        // left on the other columns corrects these coefficients.
+        // The basis has subtracted a combination from the column, with rounded coefficients, and a remainder is left. A
+        // regression of the remainder on the other columns corrects the coefficients.
         let covariance = |k: usize| self.covariance(&self.gram, column, k) * self.scale[k];
         let mut more: Vec<f64> = (0..column).map(covariance).collect();
         let is_simple = |(j, _): (usize, &[f64])| self.dependent.binary_search(&j).is_ok();

@@ -78,7 +78,7 @@ pub(super) enum Question {
     /// The answer is a [`ScoreSums`](super::kept::ScoreSums) at the second place; and, as a [`Largest`], the largest
     /// difference of a score between the two places.
     MovedTo(Place, Place),
-    /// Whether all labels are predicted right, where the number bounds the error of scores. The answer is an
+    /// Whether all labels are predicted right. The number is a bound on the error of a score. The answer is an
     /// [`AllTrue`].
     PredictAllLabels(Place, f64),
     /// The answer is the sums from which moments are computed. The last field says whether a label of any of all rows
@@ -143,7 +143,7 @@ pub(super) fn to_bytes(value: &impl Serialize) -> Result<Vec<u8>, Error> {
 
 /// # Errors
 ///
-/// [`Error::Bytes`] if the bytes are not the bytes of such a value.
+/// [`Error::Bytes`] if the bytes were not made from a value of type `T`.
 pub(super) fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     postcard::from_bytes(bytes).map_err(|_| Error::Bytes)
 }
@@ -280,8 +280,8 @@ pub fn answer(
     }
 }
 
-/// Copies of some rows: of those rows in `rows` whose numbers are in `numbers`, which ascend. `first` is the number of
-/// the first row in `rows`.
+/// Copies of some rows: those of `rows` whose numbers are in `numbers`. The list `numbers` ascends. `first` is the
+/// number of the first row in `rows`.
 fn copies<F: Float>(numbers: &[usize], first: usize, rows: &Arrays<'_>) -> Vec<F> {
     let place = |row| numbers.partition_point(|&number| number < row);
     let numbers = &numbers[place(first)..place(first + rows.rows())];

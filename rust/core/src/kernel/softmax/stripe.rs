@@ -152,7 +152,8 @@ impl<F: Float, S: Simd> StripeSums<F, S> {
             let y = F::Lanes::<S>::from_slice(simd, &y[at..at + F::LANES]);
             let s = sample_weight.map(|s| F::Lanes::<S>::from_slice(simd, &s[at..at + F::LANES]));
             if let Some(s) = s {
-                // The scores of a row of weight 0 may have overflowed; 0 keeps its error and residuals finite.
+                // The scores of a row of weight 0 may have overflowed. They are replaced by 0, so that error and
+                // residuals are finite.
                 for z in z.chunks_exact_mut(STRIPE) {
                     let z = &mut z[at..at + F::LANES];
                     let score = F::Lanes::<S>::from_slice(simd, z);
