@@ -108,8 +108,8 @@ impl<'a> Vector<'a> {
         }
     }
 
-    /// The position of the element of a row in the buffer. [`Vector::new`] has checked that it is inside for `row <
-    /// len`.
+    /// The position of the element of a row in the buffer. [`Vector::new`] has checked that it is inside for
+    /// `row < len`.
     #[inline(always)]
     fn position(&self, row: usize) -> usize {
         self.offset.wrapping_add_signed(row as isize * self.stride)

@@ -251,8 +251,8 @@ impl<X, W> CurvaturePass<'_, X, W> {
     }
 }
 
-/// For at most 256 rows, from `first` on: replaces the scores in `d` (without offsets) by the curvatures `d_i = s_i
-/// σ'(z_i)`, and writes the sample weights s_i to `sample_weight`.
+/// For at most 256 rows, from `first` on: replaces the scores in `d` (without offsets) by the curvatures
+/// `d_i = s_i σ'(z_i)`, and writes the sample weights s_i to `sample_weight`.
 #[inline(always)]
 pub(super) fn row_curvatures<X, S: Simd>(
     simd: S,

@@ -100,8 +100,8 @@ pub struct LossGradient<F> {
 
 /// The mean error E = Σ s_i E_i / Σ s_i over the rows i, with sample weights s_i. Reads the rows once.
 ///
-/// E_i is the cross-entropy of row i in nats. From one score `z_i = x_i · w + b`, or from K scores `z_ik = x_i · w_k +
-/// b_k`, it is
+/// E_i is the cross-entropy of row i in nats. From one score `z_i = x_i · w + b`, or from K scores
+/// `z_ik = x_i · w_k + b_k`, it is
 ///
 /// ```text
 /// E_i = ln(1 + exp(z_i)) − y_i z_i          y_i in [0, 1]

@@ -18,8 +18,8 @@ use crate::reduce::{self, Job, Leaves, Threads, Unmonitored};
 use crate::simd::dispatch;
 use crate::vector::RowSet;
 
-/// Writes predicted probabilities to `out`. With one score: ŷ = σ(X w + b), shape (m). With K classes: `p_ik =
-/// exp(z_ik) / Σ_l exp(z_il)`, shape (m, K), where `z_ik = x_i · w_k + b_k`.
+/// Writes predicted probabilities to `out`. With one score: ŷ = σ(X w + b), shape (m). With K classes:
+/// `p_ik = exp(z_ik) / Σ_l exp(z_il)`, shape (m, K), where `z_ik = x_i · w_k + b_k`.
 ///
 /// # Errors
 ///

@@ -228,7 +228,7 @@ impl Search<'_> {
     fn may_factor(&self) -> bool {
         let is_determined = self.objective.rows() > self.objective.columns();
         // For several classes, the bound by the Hessian needs an objective that does not change if the same number is
-        // added to a column's weights of all classes. l1 and bounds do change then.
+        // added to a column's weights of all classes. With l1 or bounds, the objective changes.
         let is_one = self.objective.classes == 1;
         self.goal.may_factor && is_one && is_determined && is_factorable(self.objective)
     }

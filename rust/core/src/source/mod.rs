@@ -91,7 +91,7 @@ pub(crate) trait Source {
 
     /// Copies of the rows with these indices, one after the other: shape (count, n).
     fn gather(&self, rows: &[usize]) -> Result<Vec<f64>, Error>;
-    /// A sample of rows, given by their indices, that can be lent as a source. Its elements are copied in `precision`.
+    /// A sample that can be lent as a source: the rows with these indices. Dense rows are copied in `precision`.
     fn sample<'s>(
         &'s self,
         rows: Vec<usize>,

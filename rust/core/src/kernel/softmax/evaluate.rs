@@ -143,8 +143,8 @@ impl<T> ClassPass<'_, T> {
     }
 }
 
-/// Replaces the scores `z` of up to 256 rows by their residuals times sample weights. Class k of row i is at `z[k ·
-/// STRIPE + i]`. Returns the sum of the errors of the rows.
+/// Replaces the scores `z` of up to 256 rows by their residuals times sample weights. Class k of row i is at
+/// `z[k · STRIPE + i]`. Returns the sum of the errors of the rows.
 #[inline(always)]
 pub(in crate::kernel) fn stripe_residuals<S: Simd>(
     simd: S,
