@@ -98,7 +98,7 @@ impl Penalty {
                 }),
             }
         };
-        let is_near = |x: f64| x.abs() <= FAR; // false for NaN
+        let is_near = |x: f64| x.abs() <= FAR; // also false for NaN
         let factors = &options.factors;
         set(
             "penalty_factors",

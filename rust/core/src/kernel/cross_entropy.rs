@@ -130,7 +130,7 @@ fn add_leaf<S: Simd>(
             let y = f64x8::<S>::from_slice(simd, y);
             let p = f64x8::<S>::from_slice(simd, p);
             let s = f64x8::<S>::from_slice(simd, s);
-            invalid |= y.simd_lt(zero) | y.simd_gt(one) | p.simd_lt(zero) | p.simd_gt(one); // NaN propagates
+            invalid |= y.simd_lt(zero) | y.simd_gt(one) | p.simd_lt(zero) | p.simd_gt(one); // NaN is let through
             invalid |= !(s.simd_ge(zero) & s.simd_lt(infinity));
             let e = math::cross_entropy_of_probability::<f64, S, _>(p, y);
             errors += s.simd_eq(0.0).select(zero, e * s);

@@ -458,7 +458,7 @@ impl<F: Float, I: Index> CurvaturePass<'_, SparseRows<'_, F, I>, ScaledWeights<'
             for i in 0..count {
                 let (d, s) = (d[i], s[i]);
                 if s == 0.0 {
-                    continue; // a row without weight may hold anything
+                    continue; // a row of weight 0 may hold NaN or ∞
                 }
                 sums.rows += 1;
                 // `visit` adds up the parts of an element that is stored several times, so that squares are squares of

@@ -29,7 +29,7 @@ pub(super) const WEIGHTS: &str = "finite and not negative";
 
 #[inline(always)]
 pub(super) fn is_label(y: f64) -> bool {
-    y.is_nan() || (0.0..=1.0).contains(&y) // NaN propagates
+    y.is_nan() || (0.0..=1.0).contains(&y) // NaN is let through
 }
 
 #[inline(always)]

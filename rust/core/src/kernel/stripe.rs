@@ -50,7 +50,7 @@ impl<F: Float, S: Simd> StripeSums<F, S> {
     ) -> F::Lanes<S> {
         let zero = F::Lanes::<S>::splat(simd, F::ZERO);
         let one = F::Lanes::<S>::splat(simd, F::ONE);
-        self.invalid |= y.simd_lt(zero) | y.simd_gt(one); // NaN propagates
+        self.invalid |= y.simd_lt(zero) | y.simd_gt(one); // NaN is let through
         let z = match sample_weight {
             // The score of a row of weight 0 may have overflowed. It is replaced by 0, so that error and residual are
             // finite.

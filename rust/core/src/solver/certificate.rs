@@ -310,7 +310,7 @@ impl<'a> Neighbourhood<'a> {
         let is_smooth = objective.penalty.is_smooth();
         let is_fixed = |j: &usize| objective.penalty.of(*j).is_fixed();
         if !is_smooth && !view.dependent.iter().all(is_fixed) {
-            return Ok(None); // moving weights to other columns could leave the bounds or change the l1 penalty
+            return Ok(None); // weights moved to other columns could be out of bounds, or have another l1 penalty
         }
         if is_smooth && !view.dependent.is_empty() {
             // A row with a certain prediction has no weight in the Hessian, so that columns may look dependent that are

@@ -345,7 +345,7 @@ impl Search<'_> {
                 let part = objective.over(source);
                 let mut iterate = self.evaluate(&part, v, run)?;
                 let Some(mut model) = SmoothModel::new(&part, &part, &iterate.v, run)? else {
-                    return Ok((iterate.v, None)); // all rows drawn have zero weight
+                    return Ok((iterate.v, None)); // all rows of the sample have weight 0
                 };
                 let weights = part.split(&iterate.v).0.iter().filter(|w| **w != 0.0);
                 let until = Until {

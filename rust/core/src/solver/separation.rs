@@ -202,7 +202,7 @@ impl Space {
         let mut is_kept = vec![false; mean.len()];
         columns.iter().for_each(|&j| is_kept[j] = true);
         let basis = Arc::new(basis.only(&mut is_kept));
-        is_kept.push(true); // the bias
+        is_kept.push(true); // the bias is always kept
         let kept = scale.iter().zip(is_kept);
         Space(Standardised {
             basis,

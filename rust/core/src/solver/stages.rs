@@ -217,7 +217,7 @@ fn on_sample(
         let part = objective.over(source);
         let value = run.evaluate(&part, &stages.v, part.precision)?;
         if !value.is_finite() {
-            return Err(objective.source.not_finite()); // finds the row in the whole dataset
+            return Err(objective.source.not_finite()); // names a row of the whole dataset
         }
         let iterate = Iterate {
             v: std::mem::take(&mut stages.v),

@@ -47,7 +47,7 @@ pub(crate) fn aliases(objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Ve
         }
         let view = over(objective, &columns, run, dependence::of_all_rows)?;
         let Some(view) = view else {
-            continue; // rounding leaves a doubt
+            continue; // rounding errors leave open which columns are combinations
         };
         let aliases = view.dependent.iter().map(|&j| view.alias(j));
         let aliases = aliases.filter(|alias| are_free || alias.columns.is_empty());
