@@ -1,6 +1,7 @@
-"""What must be in the wheel (first argument) and in the source distribution (second) beside the code.
+"""Checks the wheel (first argument) and the source distribution (second argument).
 
-One version, licences, and the list of what was linked in.
+They must have one version number in all places, require NumPy alone, and hold the licences and the list of the crates
+that are linked in; the wheel must hold nothing that users do not need.
 """
 
 import json
@@ -43,7 +44,7 @@ for licence in metadata.get_all("License-File"):
     demand(want and wheel.read(f"{info}/licenses/{licence}") == want, f"{licence} must be that of the sources")
 third_parties = wheel.read(f"{info}/licenses/rust/THIRD-PARTY-LICENSES").decode()
 
-# Linked in is what is no build script's, no macro's and no test's.
+# The crates that are linked in: those that build scripts, macros or tests alone use are not among them.
 tree = "cargo tree --package gradstep-python --locked --edges normal,no-proc-macro --prefix none --format {p}"
 lines = subprocess.run(tree.split(), check=True, capture_output=True, text=True).stdout.splitlines()
 linked = {tuple(line.split()[:2]) for line in lines if "(proc-macro)" not in line}

@@ -139,7 +139,7 @@ struct Layout {
     lowest: *const u8,
     /// The number of elements from the lowest to the highest address, gaps included.
     span: usize,
-    /// Position of the array's first element, counted from the lowest.
+    /// How many elements the array's first element lies above the lowest one, gaps included.
     offset: usize,
     /// Strides, counted in elements; 0 along axes of length 1.
     strides: Vec<isize>,
@@ -475,16 +475,16 @@ pub(crate) struct Target<'py, F> {
     length: usize,
 }
 
-/// Whether an array to read from shares memory with an array to write to.
+/// An array to read from and an array to write to, by whether they share memory.
 pub(crate) enum Overlap<'a, F> {
     /// No memory is shared.
     None(&'a [F], &'a mut [F]),
-    /// They are one and the same.
+    /// Both are the same memory, which is read and then written.
     Same(&'a mut [F]),
 }
 
 impl<'py, F: Number> Target<'py, F> {
-    /// `None` if `out` is read-only, of another type than `F`, or not contiguous.
+    /// `out`, to be written in place; `None` if it is read-only, of another type than `F`, or not contiguous.
     pub(crate) fn new(out: &Array<'py>) -> PyResult<Option<Self>> {
         if !out.getattr("flags")?.getattr("writeable")?.is_truthy()? {
             return Ok(None);
@@ -497,8 +497,9 @@ impl<'py, F: Number> Target<'py, F> {
         }))
     }
 
-    /// `None` if the two partly overlap: `source` must then be copied first, because writing would change elements that
-    /// are still to be read. Also `None` if `source` is not contiguous or has another type or length.
+    /// The elements of `source`, to be read, beside those of this array, to be written. `None` if `source` is not
+    /// contiguous or has another type or length; also if both partly overlap, since writing would change elements that
+    /// are still to be read: the caller then copies `source` first.
     pub(crate) fn beside<'a>(&'a mut self, source: &'a Real<'_>) -> Option<Overlap<'a, F>> {
         let (read, length) = extent::<F>(&source.array).filter(|found| found.1 == self.length)?;
         let end = |first: *mut F, length: usize| first as usize + length * size_of::<F>();
@@ -571,7 +572,7 @@ pub(crate) fn numpy<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyA
     NUMPY.get_or_try_init(py, import)?.bind(py).getattr(name)
 }
 
-/// A shape as Python writes a tuple; the shape of a scalar, (), with an explanation, because it is easily overlooked.
+/// A shape as Python writes a tuple. The shape of a scalar, (), is easily overlooked, and gets an explanation.
 pub(crate) fn shape_text(shape: &[usize]) -> String {
     match shape {
         [] => "() (0-dimensional)".to_owned(),

@@ -62,8 +62,8 @@ pub(crate) fn check_descent(given: GivenOptions<'_>) -> PyResult<()> {
     unpack(given).map(|_| ())
 }
 
-/// Runs gradient descent. Returns a dict with the fields of `gradstep.Descent`; the stop reason is a word. `keeps_path`
-/// is called with the number of scores of a row, and says whether to keep the path.
+/// Runs gradient descent. Returns a dict with the fields of `gradstep.Descent`; the stop reason is a word. The function
+/// `keeps_path` gets the number of scores of a row, and returns whether to keep the weights and biases of every epoch.
 #[pyfunction]
 pub(crate) fn descend<'py>(
     given: GivenOptions<'py>,
@@ -174,7 +174,8 @@ impl<F: Number> Path<F> {
         room.is_ok()
     }
 
-    /// Arrays of shapes (epochs, n) and (epochs); with K classes (epochs, K, n) and (epochs, K).
+    /// The weights and the biases as arrays of shapes (epochs, n) and (epochs,); with K classes (epochs, K, n) and
+    /// (epochs, K).
     fn pack(self, py: Python<'_>, columns: usize, scores: usize) -> PyResult<Bound<'_, PyTuple>> {
         let mut shape = vec![self.biases.len() / scores];
         shape.extend(classes_of(scores));

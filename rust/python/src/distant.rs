@@ -1,5 +1,5 @@
-//! Rows that are not arrays in memory, reached through functions of Python; the log of a fit; and `answer`, by which
-//! such rows answer a request.
+//! Rows that are not arrays in memory: the solver reads them, or sends them requests, by a function of Python. Also the
+//! log of a fit, and `answer`, which answers a request for some of the rows.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -16,13 +16,12 @@ use crate::formulas::{GivenRows, OfRows};
 use crate::monitor::run;
 use crate::value_error;
 
-/// Rows as Python gives them: a function, whether the function is asked requests instead of reading rows, n, whether
-/// the rows are of `f32`, and a log or None.
+/// Rows as Python gives them: `(function, is_asked, n, is_single, log)`.
 ///
-/// A function that reads is called as `function(first, count)` and returns rows, shape (count, n), which nobody changes
-/// before the next call. A function that is asked is called as `function(request)` and returns the answers of all rows,
-/// each made by [`answer`], in the order of the rows. The log has `recall(request)`, which returns an answer or None,
-/// and `record(request, answer)`.
+/// Without `is_asked`, `function(first, count)` returns rows as an array of shape (count, n), which nobody changes
+/// before the next call. With `is_asked`, `function(request)` returns the answers of all rows, each made by [`answer`],
+/// in the order of the rows. `is_single` says that the rows are of `f32`. The log, or None, keeps the answers to the
+/// requests of a fit: `record(request, answer)` adds one, and `recall(request)` returns one or None.
 pub(crate) type GivenDistant = (Py<PyAny>, bool, usize, bool, Option<Py<PyAny>>);
 
 /// Rows on disk or on other machines, which a function of Python reads or asks.
@@ -32,7 +31,7 @@ pub(crate) struct InPython {
     pub(crate) columns: usize,
     pub(crate) is_single: bool,
     log: Option<Py<PyAny>>,
-    /// The exception that a function of Python has raised.
+    /// The exception that `function` or the log has raised.
     raised: Mutex<Option<PyErr>>,
 }
 
@@ -48,7 +47,7 @@ impl InPython {
         }
     }
 
-    /// Takes the exception that a function of Python has raised, so that it is returned once only.
+    /// The exception that `function` or the log has raised. It is taken out: a second call returns `None`.
     pub(crate) fn raised(&self) -> Option<PyErr> {
         let mut raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
         raised.take()
@@ -62,7 +61,7 @@ impl InPython {
         })
     }
 
-    /// Calls `work` with the rows and the log.
+    /// Calls `work` with the rows and the log. Rows that are read answer requests here, chunk by chunk.
     pub(crate) fn with_rows<T>(
         &self,
         labels: &Dataset<'_>,
@@ -106,7 +105,7 @@ impl DistantRows for InPython {
     }
 }
 
-/// The log of a fit over these rows.
+/// The log of a fit over `rows`, which keep an exception that the log raises.
 struct Recording<'a> {
     log: &'a Py<PyAny>,
     rows: &'a InPython,

@@ -132,7 +132,7 @@ fn softmax_in<'py, F: Number>(
     given_out(result, out)
 }
 
-/// Returns the result or, if `out` is given, copies the result to `out` and returns that.
+/// Returns the result. If `out` is given, copies the result to `out`, and returns `out`.
 fn given_out<'py, F: Number>(
     result: Fresh<'py, F>,
     out: Option<&Array<'py>>,

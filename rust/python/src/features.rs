@@ -49,7 +49,7 @@ impl<'py> GivenFeatures<'py> {
         }
     }
 
-    /// The number of elements in memory.
+    /// The number of elements in memory: m·n of a dense X, the stored ones of a sparse X.
     pub(crate) fn stored(&self) -> PyResult<usize> {
         match self {
             GivenFeatures::Dense(view) => {

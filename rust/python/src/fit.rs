@@ -19,8 +19,8 @@ use crate::monitor::PythonMonitor;
 use crate::parameters::{GivenStart, pack_parameters, unpack_start};
 use crate::value_error;
 
-/// A fit of up to this many stored elements of X uses one thread unless told otherwise: counting processors would take
-/// longer.
+/// A fit whose X stores at most this many elements uses one thread if `n_threads` is None: to count the processors would
+/// take longer than such a fit.
 const ONE_THREAD: usize = 1 << 15;
 
 /// The options of `gradstep.fit`, in the order of its parameters.
@@ -76,8 +76,8 @@ fn unpack_columns([factors, prior, lower, upper]: &GivenColumns<'_>) -> PyResult
     })
 }
 
-/// Fits, and returns a dict with the fields of `gradstep.Optimum`. Fields that have fields of their own are plain
-/// tuples; the stop reason is a word.
+/// Fits, and returns a dict with the fields of `gradstep.Optimum`. A field that is a named tuple in Python is a plain
+/// tuple here; the stop reason is a word.
 #[pyfunction]
 pub(crate) fn fit<'py>(
     x: &Bound<'py, PyAny>,
@@ -134,8 +134,8 @@ type GivenFit<'py> = (
     GivenStart<'py>,
 );
 
-/// Runs several fits over the same X, whose evaluations read X together; returns the dict of [`fit`] for each. A
-/// ValueError about one of the fits has two arguments: a message and the index of the fit.
+/// Runs several fits over the same X, and returns for each fit the dict that [`fit`] returns. One pass over X serves
+/// all fits. A ValueError about one of the fits has two arguments: a message and the index of the fit.
 #[pyfunction]
 pub(crate) fn fit_many<'py>(
     x: &Bound<'py, PyAny>,
@@ -200,7 +200,7 @@ fn fit_each<'py, F: Number>(
     packed.collect()
 }
 
-/// The arguments of a fit. `X` is the type of its rows: arrays, or rows that Python reads or asks.
+/// The arguments of a fit. `X` is [`GivenFeatures`] for arrays, or [`InPython`] for rows that Python reads or asks.
 struct Arguments<'a, 'py, X> {
     x: &'a X,
     y: &'a View<'py>,
@@ -261,7 +261,8 @@ impl<'py> Arguments<'_, 'py, InPython> {
     }
 }
 
-/// Calls the callback with each iteration; weights have the type in which the fit returns them.
+/// The observer of a fit: lets Ctrl-C through, and calls the callback after each iteration. If `single`, the callback
+/// gets weights as `f32`, the type in which the fit returns them; else as `f64`.
 struct Watched {
     monitor: PythonMonitor,
     single: bool,
@@ -367,7 +368,8 @@ fn pack_history<'py>(py: Python<'py>, history: &[Record]) -> PyResult<Bound<'py,
         types.append(("rows", numpy::dtype::<i64>(py)))?;
         numpy(py, "dtype")?.call1((types,)).map(Bound::unbind)
     })?;
-    // All fields have eight bytes, without gaps. NumPy is called once only: several calls take as long as a small fit.
+    // Each record becomes six fields of eight bytes, without gaps. So NumPy is called once only: several calls would
+    // take as long as a small fit.
     let mut bytes = Vec::with_capacity(48 * history.len());
     for record in history {
         for value in [

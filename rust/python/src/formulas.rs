@@ -156,7 +156,8 @@ pub(crate) fn covariance<'py>(
     Ok(pack(py, matrix).reshape([order, order])?.into_any())
 }
 
-/// The arguments of a formula over all rows, converted one after another; errors are reported in that order.
+/// The arguments of a formula over all rows. They are converted in the order of the fields, and the first one that is
+/// wrong is the one reported.
 struct Arguments<'py> {
     x: GivenFeatures<'py>,
     y: View<'py>,
@@ -202,7 +203,7 @@ impl<'py> Arguments<'py> {
     }
 }
 
-/// Sample weights and offsets of a fit or a descent as Python gives them: one number per row, or None.
+/// Sample weights and offsets of a fit or a descent as Python gives them: each an array of one number per row, or None.
 pub(crate) type GivenRows<'py> = [Option<Array<'py>>; 2];
 
 /// Sample weights and offsets, checked for their dimensions.
@@ -227,7 +228,7 @@ impl<'py> OfRows<'py> {
         self.sample_weight.as_ref().map(View::vector).transpose()
     }
 
-    /// The offsets, rounded to the type that scores are computed in.
+    /// The offsets, rounded to `F`, the type in which scores are computed.
     pub(crate) fn offset<F: Number>(&self) -> PyResult<Option<Vec<f64>>> {
         let offset = self.offset.as_ref().map(Real::to_vec::<F>).transpose()?;
         Ok(offset.map(|offset| offset.into_iter().map(Float::to_f64).collect()))

@@ -29,7 +29,8 @@ impl Signals {
         }
     }
 
-    /// The Python exception for an error of the core. If the call was interrupted, the exception of the signal handler.
+    /// The Python exception for an error of the core. For [`Error::Interrupted`] it is the exception that was kept, or
+    /// KeyboardInterrupt if none was.
     fn exception(self, error: Error) -> PyErr {
         match (self.error, error) {
             (Some(raised), Error::Interrupted) => raised,
@@ -127,8 +128,8 @@ impl PythonMonitor {
     ///
     /// # Errors
     ///
-    /// The exception for the core's error. If the core was interrupted, or has a result, it is the exception that the
-    /// callback or a signal handler has raised.
+    /// If the core has failed: the exception for its error. If the callback or a signal handler has raised an exception,
+    /// by which the core was interrupted or ended early with a result: that exception.
     pub(crate) fn finish<T>(self, result: Result<T, Error>) -> PyResult<T> {
         match (result, self.signals) {
             (Err(error), signals) => Err(signals.exception(error)),

@@ -43,7 +43,7 @@ impl<'py> Parameters<'py> {
     ///
     /// # Errors
     ///
-    /// ValueError if there are several classes and not one weight per column for each.
+    /// ValueError if weights of shape (K, n) have not as many columns as X.
     pub(crate) fn to_vecs<F: Number>(&self, columns: usize) -> PyResult<(Vec<F>, Vec<F>)> {
         if let &[_, width] = self.weights.shape()
             && width != columns
@@ -58,7 +58,8 @@ impl<'py> Parameters<'py> {
     }
 }
 
-/// Weights of shape (n,) or (K, n), and one bias or K, that a fit or a descent starts from.
+/// The start of a fit or a descent as Python gives it: weights of shape (n,) or (K, n), or None; and one bias, K biases,
+/// or None.
 pub(crate) type GivenStart<'py> = (Option<Array<'py>>, Option<Bound<'py, PyAny>>);
 
 /// # Errors
@@ -156,7 +157,8 @@ pub(crate) fn pack_biases<'py, F: Number>(
     }
 }
 
-/// The weights and the bias, or the biases of classes, of a fit or a descent.
+/// The weights and the bias of a fit or a descent for Python. With several biases there is a class for each, and the
+/// weights, given class by class, become a matrix.
 pub(crate) fn pack_parameters<'py, F: Number>(
     py: Python<'py>,
     weights: &[F],
