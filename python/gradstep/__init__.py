@@ -7,8 +7,8 @@ X : features, shape (m, n)
     A row per sample, a column per feature: a list, a data frame, or an array of real numbers in any layout, which is
     read in place. float32 is computed in float32, anything else in float64. SciPy's CSR and CSC arrays and matrices are
     accepted too, and never made dense. Formulas propagate NaN and infinities; `fit` and `Trainer.fit` raise an error
-    that names the first. The formulas of scores, errors and gradients also take one row, shape (n,), with a scalar `y`:
-    results are those of a matrix with only this row, and scalars where they would have one number per row.
+    that names the first of them. The formulas of scores, errors and gradients also take one row, shape (n,), with a
+    scalar `y`. They return what they would for a matrix of this row alone, but a scalar instead of one number per row.
 y : array_like, shape (m,)
     Labels in [0, 1]; with weights of K classes the codes 0, 1, …, K - 1.
 weights : array_like, shape (n,) or (K, n)
@@ -148,13 +148,13 @@ _NAMES = {
     "_wald": "Coefficients",
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names.split()} | ESTIMATORS
-"""The module of each name. It is loaded when the name is first used: some need more libraries than NumPy."""
+"""The module of each name. It is loaded when the name is first used: some modules need more libraries than NumPy."""
 
 
-if not TYPE_CHECKING:  # type checkers would take any misspelt name for one that it finds
+if not TYPE_CHECKING:  # with this function, type checkers would accept every misspelt name
 
     def __getattr__(name: str) -> Any:
-        """A name of the package, whose module is loaded now."""
+        """The object of this name in the package. Its module is loaded now, at the first use of the name."""
         if name in MODULES:
             return import_module(f"gradstep.{name}")
         if name not in _MODULES:

@@ -101,7 +101,7 @@ def matrix(X: Any) -> Any:
 
 
 def rows(X: Any) -> tuple[Array | Parts, bool]:
-    """`X` for native code, and whether it was one row, shape (n,), which is returned as a matrix with one row."""
+    """`X` for native code, and whether it was one row. One row, shape (n,), becomes a matrix with one row."""
     X = features(X)
     return (X[None], True) if type(X) is not tuple and X.ndim == 1 else (X, False)
 
@@ -151,7 +151,7 @@ def shape_text(shape: tuple[int, ...]) -> str:
 
 
 def finite_matrix(frame: Any) -> Any:
-    """The frame as by `matrix`; a ValueError names the first element that is not finite."""
+    """What `matrix` returns for the frame. A ValueError names the first element that is not finite."""
     found = matrix(frame)
     values = found if isinstance(found, ndarray) else found.data
     if np.isfinite(values).all():
@@ -168,7 +168,11 @@ def _not_finite(names: list[Any] | None, value: float, row: int, column: int) ->
 
 
 def explained(error: ValueError, X: Any, y: Array) -> ValueError:
-    """Native code's error, with the name of a column of `X`, or advice if labels are two other numbers, or 1 to K."""
+    """The error of native code, which knows no names of columns and gives no advice, with these added.
+
+    An element of `X` that is not finite gets the name of its column. Labels that are 1 to K, or two numbers other than
+    0 and 1, get advice.
+    """
     message = str(error)
     if message.startswith("X must be finite") and (names := column_names(X)):
         found = _PLACE.search(message)

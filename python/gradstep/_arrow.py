@@ -1,6 +1,6 @@
-"""Tables whose columns come as Arrow's: files of Parquet, datasets of pyarrow, streams, lazy frames of polars.
+"""Tables in the format of Arrow: Parquet files, datasets of pyarrow, Arrow streams, lazy frames of polars.
 
-Each can be read again and again, in batches, and has one schema, which its batches keep to.
+A table can be read again and again, in batches. All batches have the columns and types of the table's schema.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Table:
     """A table that is read in batches."""
 
     schema: Any
-    """The schema of pyarrow."""
+    """The names and types of the columns, as a schema of pyarrow."""
     batches: Callable[[list[str]], Iterator[Any]]
     """Returns a new iterator of batches each time; the batches have at least these columns."""
     files: list[str] | None = None
@@ -41,7 +41,7 @@ def is_lazy(X: Any) -> bool:
 
 
 def is_stream(X: Any) -> bool:
-    """Whether the columns of `X` come as a stream of Arrow's."""
+    """Whether `X` can hand over its columns as an Arrow stream."""
     return hasattr(X, "__arrow_c_stream__")
 
 
@@ -121,7 +121,7 @@ def _of_dataset(X: Any) -> Table:
 
 
 def _of_files(X: Any) -> Table:
-    """The table of the files of Parquet that a path, a pattern or a list of paths names."""
+    """The table of the Parquet files that a path, a pattern or a list of paths names."""
     from pyarrow import ArrowInvalid
     from pyarrow.parquet import ParquetFile, read_schema  # pyarrow.dataset takes a second to be imported
 
@@ -158,7 +158,7 @@ def _files_of(path: str) -> list[str]:
 
 
 def _check_file(file: str, own: Any, schema: Any) -> None:
-    """Raise a ValueError unless a file's schema has the columns of the first file's, of the same types."""
+    """Raise a ValueError unless `own`, the schema of a file, has the columns of `schema`, that of the first file."""
     for field in schema:
         place = own.get_field_index(field.name)
         type = own.field(place).type if place >= 0 else "none"

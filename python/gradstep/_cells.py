@@ -1,4 +1,4 @@
-"""Cells of text as numbers, booleans and days, whole columns at once; what is none of them becomes null."""
+"""Columns of text converted to numbers, booleans and days; a cell that cannot be converted becomes null."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import polars as pl
 
 HEAD = 1000
-"""The number of cells at the start of a column from which is guessed whether it holds numbers or words."""
+"""The number of cells at the start of a column by which it is taken for numbers or for words."""
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "?")
 """Texts that stand for a missing value."""
 TRUTH = {"true": True, "false": False}
@@ -33,7 +33,7 @@ DOUBTFUL_DATES = (
 _DATE = r"^(?:\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2} [A-Za-z]{3} \d{4}$|[A-Za-z]{3} \d{1,2}, \d{4}$)"
 _CURRENCY = "[$€£¥₹]"
 _SPACES = r"\s'’"
-"""Characters that may stand between groups of three digits, as a comma or a point may; \\s has non-breaking spaces."""
+"""Characters that may separate groups of three digits, beside comma and point; \\s includes non-breaking spaces."""
 _MICROSECONDS_OF_A_DAY = 86_400_000_000
 
 
@@ -50,7 +50,7 @@ class Numbers(NamedTuple):
     """A cell that is a number only as people write numbers, such as 1,234; None if there is none."""
     different: pl.Series
     counts: pl.Series
-    """The different cells that are not as computers write numbers, and how often each of them occurs."""
+    """The different cells that are not numbers as computers write them, and how often each of these cells occurs."""
 
 
 def text(column: pl.Series, na: Sequence[str] = ()) -> pl.Series:
@@ -93,7 +93,7 @@ def numbers(column: pl.Series, decimal: str = ".", na: Sequence[str] = ()) -> Nu
 
 
 def _first(cells: pl.Series) -> str | None:
-    """The first cell, in sorted order, of those with a comma, which may mean two things; without any, of all."""
+    """The first cell in sorted order: of the cells with a comma, which may mean two things; of all if none has one."""
     with_comma = cells.filter(cells.str.contains(",", literal=True))
     cell = (with_comma if len(with_comma) else cells).min()
     return None if cell is None else str(cell)
@@ -107,7 +107,7 @@ def counted(column: pl.Series) -> tuple[pl.Series, pl.Series]:
 
 def _plain(column: pl.Series, decimal: str) -> pl.Series:
     """Numbers as computers write them, else null."""
-    if decimal != ".":  # a point is between groups of digits then, or wrong
+    if decimal != ".":  # then a point separates groups of digits, or is wrong
         column = _unless(column.str.contains(".", literal=True).fill_null(False), column)
         column = column.str.replace(decimal, ".", literal=True)
     return column.cast(pl.Float64, strict=False)
@@ -135,16 +135,16 @@ def mapped(column: pl.Series, old: pl.Series, new: pl.Series) -> pl.Series:
     """The column with each of the cells `old` replaced by the number at its place in `new`, and all others by null."""
     if column.dtype != pl.String or old.null_count():
         return column.replace_strict(old, new, default=None, return_dtype=pl.Float64)
-    # An Enum has the position of each text among a few different ones, and is faster than a replacement.
+    # A cast to an Enum of the few different texts gives the position of each cell, and is faster than a replacement.
     return new.cast(pl.Float64).gather(column.cast(pl.Enum(old), strict=False).to_physical())
 
 
 def codes(
     column: pl.Series, cells: pl.Series, levels: Sequence[str], na: Sequence[str] = ()
 ) -> tuple[pl.Series, pl.Series]:
-    """The position in `levels` of each cell of a column, else null; and those of its `cells` that are no level.
+    """The position in `levels` of each cell of a column, null for a cell that is no level; and the strange cells.
 
-    `cells` are the different cells of the column. Those that stand for a missing value are not returned.
+    `cells` are the different cells of the column. Strange are those that are no level and stand for no missing value.
     """
     stripped = text(cells, na)
     places = stripped.replace_strict(list(levels), list(range(len(levels))), default=None, return_dtype=pl.Float64)

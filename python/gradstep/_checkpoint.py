@@ -24,7 +24,7 @@ from gradstep._options import kind
 
 MAGIC = b"gradstep checkpoint 1\n"
 FRAME = struct.Struct("<QI")
-"""The length and the CRC-32 of what follows; these stand before the head, and before each record."""
+"""A frame: the length and the CRC-32 of the bytes that follow it. One stands before the head and before each record."""
 DIGEST = 16
 
 
@@ -38,7 +38,8 @@ class Checkpoint:
     path : str or path
         A file that this fit has left, or the name of a new one.
     fit : mapping
-        All that requests and answers depend on, by name: numbers, words, None, or arrays. A message says what differs.
+        All that requests and answers depend on, by name: numbers, words, None, or arrays. For a file of another fit,
+        the error names what differs.
 
     Raises
     ------
@@ -81,8 +82,8 @@ class Checkpoint:
     def recall(self, request: bytes) -> bytes | None:
         """The answer to this request if it is the next one in the file; else None, and None for all requests after it.
 
-        It is not the next one if the file ends there; if the record there was not written to its end; or if the record
-        is of another request, made because a callback had ended the fit. The file is cut off at this place.
+        There is no answer if the file ends here; if the record here was not written to its end; or if it is of another
+        request, which the fit made because a callback had ended it. Then the file is cut off here.
         """
         if not self._is_recalling:
             return None

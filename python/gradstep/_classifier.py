@@ -99,7 +99,10 @@ class Present(NamedTuple):
 
     @property
     def two_of_many(self) -> bool:
-        """Whether one sigmoid stands for two classes of a softmax, whose weights are ±w/2: ‖W‖² is ‖w‖²/2."""
+        """Whether two of K > 2 classes are fitted, by one sigmoid.
+
+        The two classes have the weights ±w/2, with the weights w of the sigmoid. So their ‖W‖² is ‖w‖²/2.
+        """
         return len(self.codes) == 2 < self.classes
 
     def labels(self, codes: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -126,7 +129,7 @@ class Present(NamedTuple):
         return wide, biases.astype(weights.dtype)
 
     def certain(self, columns: int, dtype: Any) -> Optimum:
-        """An `Optimum` made without a fit, where only one class has weight: its probability is 1 everywhere."""
+        """An `Optimum` made without a fit, where only one class has weight: that class has probability 1 everywhere."""
         if self.classes == 2:
             weights, bias = np.zeros(columns, dtype), np.inf if self.codes[0] else -np.inf
         else:
@@ -150,9 +153,10 @@ def fit_present(
     callback: Callback | None = None,
     **options: Any,
 ) -> Optimum:
-    """The optimum over the classes that have weight, as parameters of all classes; so is `start`.
+    """The optimum over the classes that have weight. Its parameters, and those of `start`, are of all classes.
 
-    With a `max_iter` of 0 it is the start, by default zero. A larger `max_iter` is left to the callback.
+    With ``max_iter=0`` it is `start`, by default zeros. A larger `max_iter` is ignored here: `callback` must count the
+    iterations.
     """
     classes = len(samples.classes)
     if max_iter == 0:
@@ -214,7 +218,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         return decision_function(self._validated_features(X), *self._parameters(), n_threads=self.n_threads)
 
     def predict(self, X: Any) -> Array:
-        """The most probable class of each row, shape (m,); of several that are, the first."""
+        """The most probable class of each row, shape (m,); if several are equally probable, the first."""
         z = self.decision_function(X)
         return np.asarray(self.classes_[codes_of(z, by_class=z.ndim == 2)])
 
@@ -246,8 +250,8 @@ class Classifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         onnx.ModelProto
-            From "X", rows in the dtype of `coef_`, it makes "label", the classes, and "probabilities", as `predict` and
-            `predict_proba` do. ``onnx.save`` writes it.
+            Its input "X" has rows in the dtype of `coef_`. Its outputs are "label", what `predict` returns, and
+            "probabilities", what `predict_proba` returns. ``onnx.save`` writes the model.
 
         Raises
         ------
@@ -362,7 +366,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         try:
             check_classification_targets(y)
             labels, codes = np.unique(y, return_inverse=True)
-        except TypeError:  # they cannot be sorted
+        except TypeError:  # labels that cannot be sorted
             kinds = sorted({kind(label) for label in y.tolist()})
             raise ValueError(f"y must hold labels of one kind, got {' and '.join(kinds)}") from None
         classes, codes = (labels, codes) if classes is None else (classes, codes_in("y", y, classes))
@@ -388,7 +392,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         return np.asarray(factors)
 
     def _validated_classes(self, X: Any, y: Any, sample_weight: Any) -> Samples:
-        """Samples of two classes or more; a warning names those that have no weight."""
+        """The samples, checked. There must be two classes or more; a warning names the classes that have no weight."""
         samples = self._validated(X, y, sample_weight, reset=True)
         if len(samples.classes) < 2:
             raise ValueError(f"y must hold two or more classes, got one class: {samples.classes.tolist()}")

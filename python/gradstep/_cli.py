@@ -311,7 +311,7 @@ def train(
 
 
 def _said_of_rows(problem: Problem, trained: Trained[Any], folds: int | None) -> list[str]:
-    """A note on the rows that the model was trained on, if the report is on rows held out, or on folds."""
+    """A note on the rows that the model was trained on, if the report is on rows held out, or on folds; else none."""
     rows, kept = len(problem.y), len(trained.problem.y)
     if folds:
         return [f"the model is trained on all {rows} rows; the predictions reported are of {folds} others"]
@@ -482,7 +482,7 @@ cli.add_command(report_command)
 
 def run(args: Sequence[str] | None = None) -> int:
     """Run the command line and give its exit code: 0, 1 for bad data, 2 for bad usage."""
-    # A standard stream that the caller has closed would give its number to the next file opened.
+    # Take the numbers 0 to 2 of standard streams that the caller has closed: else the next files opened would get them.
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(number)
@@ -521,7 +521,7 @@ def probability_of(value: Class) -> str:
 
 
 def given(**options: Scalar) -> dict[str, Scalar]:
-    """Those options that are not None."""
+    """The options that are not None, by name."""
     return {name: value for name, value in options.items() if value is not None}
 
 

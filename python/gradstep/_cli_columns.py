@@ -46,8 +46,8 @@ FORMAT = (
     click.option("--encoding", metavar="NAME", type=TextEncoding(), help="Of the file's text.  [default: utf-8]"),
     click.option("--na", metavar="TEXT", multiple=True, help="Stands for a missing value, beside NA, ? and such."),
 )
-"""Options of the commands that read a file. `train` keeps them in the model; `predict` and `report` take them from the
-model, except those that are given for a file that is written in another way."""
+"""Options of the commands that read a file. `train` keeps them in the model. `predict` and `report` take an option from
+the model if it is not given; it is given for a file that is written in another way."""
 
 WEIGHT = click.option("--weight", metavar="COLUMN", help="Column with the weights of the rows, such as counts.")
 COLUMNS = (

@@ -23,7 +23,7 @@ class FiniteRange(click.FloatRange):
 
 
 class Whole(click.ParamType[Any]):
-    """A whole number in a range, or one of some words instead."""
+    """A whole number in a range, or one of the `words`."""
 
     name = "integer"
 
@@ -46,7 +46,7 @@ class Whole(click.ParamType[Any]):
 
 
 class Start(click.ParamType[Any]):
-    """Finite numbers with commas between them; kept as text, which is how the model file has them."""
+    """Finite numbers with commas between them. The value stays text, since the model file has it as text."""
 
     name = "numbers"
 

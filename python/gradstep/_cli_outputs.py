@@ -1,4 +1,4 @@
-"""Files that commands write: refused before any work is done, and pictures drawn into them."""
+"""Files that commands write: checks of their names before any work is done, and pictures as contents of files."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def _drawn(draw: Callable[[Any], Any], suffix: str) -> bytes:
 
     from gradstep import plot
 
-    mpl.use("Agg")  # draws into files, on any machine
+    mpl.use("Agg")  # this backend draws into files, and needs no display
     buffer = io.BytesIO()
-    with warnings.catch_warnings(action="ignore"):  # about letters that the font lacks
+    with warnings.catch_warnings(action="ignore"):  # warnings about letters that the font lacks
         draw(plot)[0].figure.savefig(buffer, format=suffix.removeprefix("."), dpi=160)
     return buffer.getvalue()
 

@@ -74,7 +74,7 @@ def _sections() -> dict[str, dict[str, Any]]:
 
 def _instruction_set(facts: dict[str, Any]) -> dict[str, Any]:
     used, available = facts["isa"], facts["isas"]
-    # The instruction set was chosen at first use; since then the variable may have been set, changed or removed.
+    # The instruction set was chosen at its first use. Since then, the variable may have been set, changed or removed.
     told = used != available[-1] or os.environ.get("GRADSTEP_ISA") == used
     return {"used": used, "why": "GRADSTEP_ISA" if told else "the strongest available", "available": available}
 

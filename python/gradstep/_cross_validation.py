@@ -49,27 +49,27 @@ MOST_COPIED = 2**28
 """Rows of a fold are copied if the features have at most this many bytes. Otherwise all other rows get a weight of 0,
 which takes no memory, and up to a tenth more time."""
 LEAST_SHARED = 2**22
-"""Folds are fitted together, so that features are read once for all of them, if these are dense and have at least this
-many bytes. Fewer bytes stay in a processor's cache, from which fits of one fold after the other are faster."""
+"""Folds are fitted together, so that features are read once for all of them, if the features are dense and have this
+many bytes or more. Smaller features stay in a processor's cache: then it is faster to fit one fold after the other."""
 
 
 @suggests_names
 class LogisticRegressionCV(Classifier):
     """Logistic regression whose penalty is chosen by cross-validation, as an estimator of scikit-learn.
 
-    For each fold, the optima at all strengths on the other folds' samples, each started from the one before it, are
-    scored on the fold. The fit to all samples is at the strength whose scores are best on average. It stands in for
-    scikit-learn's class of the same name, whose keywords it takes.
+    For each fold, models are fitted to the samples of the other folds, one for each strength, each started from the one
+    before it. They are scored on the fold. The final fit, to all samples, is at the strength whose scores are best on
+    average. The class stands in for scikit-learn's of the same name, and takes its keywords.
 
     Parameters
     ----------
     Cs : int or array_like, default 10
-        What scikit-learn calls C, as for `LogisticRegression`; a number is that of values from 1e-4 to 1e4. On a fold,
-        too, ``l1 + l2 = 1 / (C * sum of its sample weights)``.
+        What scikit-learn calls C, as for `LogisticRegression`; an int is the number of values, from 1e-4 to 1e4. In the
+        fit of a fold, too, ``l1 + l2 = 1 / (C * sum of the sample weights it is fitted to)``.
     strengths : int or array_like, optional
         Values of l1 + l2 on the mean error, in place of `Cs`. They do not change their meaning with the number of
-        samples; a number is that of strengths from the least that makes all coefficients 0 to a thousandth of it, as
-        for `gradstep.path`.
+        samples; an int is the number of strengths, from the least that makes all coefficients 0 to a thousandth of it,
+        as for `gradstep.path`.
     l1_ratios : array_like, optional
         The parts of l1 + l2 that are l1, each of which is tried with each strength; by default 0 alone.
     fit_intercept : bool, default True
@@ -77,8 +77,8 @@ class LogisticRegressionCV(Classifier):
     cv : int, cross-validation generator or iterable, optional
         The folds, as everywhere in scikit-learn; by default five that are stratified.
     scoring : str, callable or None, default None
-        What is the larger the better, as everywhere in scikit-learn. None is "accuracy"; "neg_log_loss" is the mean
-        error itself, and tells more.
+        The score, the larger the better, as everywhere in scikit-learn. None is "accuracy"; "neg_log_loss" is minus the
+        mean error itself, and tells more.
     refit : bool, default True
         Whether to fit all samples at the strength that is chosen. Otherwise the coefficients are the means over the
         folds, each at the strength that is best on it.
@@ -104,12 +104,12 @@ class LogisticRegressionCV(Classifier):
     coef_, intercept_, classes_, n_features_in_, feature_names_in_
         As of `LogisticRegression`.
     C_, l1_ratio_ : float, or ndarrays of shape (1,) or (K,) with ``use_legacy_attributes=True``
-        What was chosen. Without `refit` the means of what is best on each fold.
+        The values that were chosen. Without `refit`, the means of the values that are best on each fold.
     strength_ : float
-        The same as l1 + l2 on the mean error.
+        The chosen C as a strength: l1 + l2 on the mean error.
     Cs_, strengths_ : ndarrays, shape (n_Cs,)
-        All values, in the order given; `Cs_` for the sum of all sample weights where `strengths` were given, and
-        `strengths_` for that sum otherwise.
+        All values that were tried, in the order given, as C and as strengths. What was not given is computed from what
+        was, ``C = 1 / (strength * sum of all sample weights)``.
     l1_ratios_ : ndarray, shape (n_l1_ratios,)
     scores_ : ndarray, shape (n_folds, n_l1_ratios, n_Cs)
         The score of each fit on the fold that was left out. With ``use_legacy_attributes=True`` a dict that has for
@@ -132,8 +132,8 @@ class LogisticRegressionCV(Classifier):
 
     Notes
     -----
-    Of several that are best, the first one is chosen. A class that is missing on the other folds has probability 0
-    there.
+    Of several values that are equally good, the first is chosen. A class that only samples of one fold have gets
+    probability 0 from the fit to the other folds.
 
     The rule of one standard error is that of Breiman, Friedman, Olshen and Stone, 1984, section 3.4.3.
 
@@ -149,7 +149,7 @@ class LogisticRegressionCV(Classifier):
     (array([4, 7]), True)
     """
 
-    __metadata_request__score: ClassVar = {"sample_weight": UNUSED}  # it is the scorer's alone
+    __metadata_request__score: ClassVar = {"sample_weight": UNUSED}  # for the scorer alone
 
     C_: Any
     l1_ratio_: Any
@@ -288,7 +288,7 @@ class LogisticRegressionCV(Classifier):
         return self
 
     def score(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> float:
-        """The score that `scoring` says, on other samples; `params` are routed to it."""
+        """The score on other samples, by `scoring`; `params` are passed on to the scorer."""
         _raise_for_params(params, self, "score")
         given = {} if sample_weight is None else {"sample_weight": sample_weight}
         if _routing_enabled():
@@ -356,7 +356,7 @@ class LogisticRegressionCV(Classifier):
         return _Grid(most * np.geomspace(1, GRID, number), are_strengths=True)
 
     def _run(self, samples: Samples, train: Array, test: Array, ratio: float, grid: _Grid, score: Score) -> _Run:
-        """The optima along the strengths of one fold, and their scores on what was left out."""
+        """Fit the samples `train` at every strength, for one fold, and score the optima on the samples `test`."""
         rest = _only(samples, train)
         several = self.n_jobs not in (None, 1)
         n_threads = 1 if several and self.n_threads is None else self.n_threads
@@ -368,7 +368,11 @@ class LogisticRegressionCV(Classifier):
         return self._measured(grid.order, along(strengths, solve, None), score.of_rows(test, n_threads))
 
     def _fits_together(self, samples: Samples, folds: Sequence[tuple[Array, Array]]) -> bool:
-        """Whether the folds are fitted together: features that are not sparse nor small, and every class in each."""
+        """Whether the folds are fitted together.
+
+        They are if features are dense and not small, every fold's fit has samples of all classes, and neither `n_jobs`
+        nor `max_iter` is given.
+        """
         if self.n_jobs not in (None, 1) or self.max_iter is not None or issparse(samples.X):
             return False
         every = len(samples.classes)
@@ -379,7 +383,7 @@ class LogisticRegressionCV(Classifier):
     def _run_together(
         self, samples: Samples, folds: Sequence[tuple[Array, Array]], ratio: float, grid: _Grid, score: Score
     ) -> list[_Run]:
-        """For each fold what `_run` returns: the optima of all folds at one strength after the other."""
+        """What `_run` returns, for each fold. All folds are fitted together at one strength, and then at the next."""
         rest = [_weighted(samples, train) for train, _ in folds]
         optima: list[tuple[Optimum, ...]] = []
         for at in grid.order:
@@ -406,7 +410,7 @@ class LogisticRegressionCV(Classifier):
         ]
 
     def _measured(self, order: list[int], optima: Iterable[Optimum], measure: Callable[[Array, Any], float]) -> _Run:
-        """The results of a fold: its optima, in the order of the grid's values, and their scores by `measure`.
+        """The results of a fold, in the order of the grid's values; the scores are by `measure`.
 
         The optima come in another order: `order` has the position of each on the grid.
         """
@@ -445,7 +449,7 @@ class LogisticRegressionCV(Classifier):
         )
 
     def _options(self) -> dict[str, Any]:
-        """The options of a fit that are the same for all."""
+        """The options that all fits have in common."""
         return {
             "fit_bias": bool(self.fit_intercept),
             "solver": self._solver(),

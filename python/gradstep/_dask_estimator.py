@@ -16,12 +16,13 @@ from gradstep.dask import TIMEOUT, Partitions, is_collection
 class LogisticRegression(_estimator.LogisticRegression):
     """`gradstep.LogisticRegression` for dataframes and arrays of Dask (extras ``dask`` and ``sklearn``).
 
-    It takes the parameters of `gradstep.LogisticRegression`, and has its attributes. What needs all rows in one place
-    is refused: ``early_stopping``, ``standard_errors`` and `partial_fit`. Every class must have a row of positive
-    weight.
+    It takes the parameters of `gradstep.LogisticRegression`, and has its attributes. ``early_stopping``,
+    ``standard_errors`` and `partial_fit` are refused, since they need all rows in one place. Every class must have a
+    row of positive weight.
 
-    Predictions of a collection of Dask are collections, not yet computed: of a dataframe, a series of classes or a
-    dataframe of probabilities, with its index; of an array, an array. Those of rows in memory are arrays.
+    Predictions for a collection of Dask are collections, not yet computed. For a dataframe they are a series of classes
+    or a dataframe of probabilities, with the same index; for an array, an array. Predictions for rows in memory are
+    arrays.
 
     Examples
     --------
@@ -35,7 +36,7 @@ class LogisticRegression(_estimator.LogisticRegression):
     """
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, client: Any = None, timeout: float = TIMEOUT) -> Any:
-        """Go to the optimum.
+        """Find the optimum.
 
         Parameters
         ----------
@@ -67,7 +68,7 @@ class LogisticRegression(_estimator.LogisticRegression):
             del self._partitions
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
-        """Refused: a step of gradient descent is made of rows in memory."""
+        """Raise a ValueError: a step of gradient descent needs rows in memory."""
         raise ValueError("X must be in memory for partial_fit, of gradstep.LogisticRegression, got rows of Dask")
 
     def _validated(self, X: Any, y: Any, sample_weight: Any, reset: bool, classes: Any = None) -> Samples:
@@ -92,7 +93,7 @@ class LogisticRegression(_estimator.LogisticRegression):
         return self._lazily("decision_function", X, columns)
 
     def predict(self, X: Any) -> Any:
-        """The most probable class of each row, shape (m,); of several that are, the first."""
+        """The most probable class of each row, shape (m,); if several are equally probable, the first."""
         return self._lazily("predict", X, None)
 
     def predict_proba(self, X: Any) -> Any:
@@ -106,7 +107,7 @@ class LogisticRegression(_estimator.LogisticRegression):
     def _lazily(self, method: str, X: Any, columns: Any) -> Any:
         """The result of a method for each partition of X, not yet computed; for an X in memory, the result itself.
 
-        It has these columns, or if they are None one value for each row.
+        The result has these `columns`; if they are None, it has one value for each row.
         """
         if not is_collection(X):
             return getattr(super(), method)(X)

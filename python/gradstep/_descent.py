@@ -25,11 +25,12 @@ LARGEST_RECORD = 2**30
 SMALL_PATH = 2**20
 """The most bytes of a path that is kept by default, with ``path=None``."""
 RISE = 1e-6
-"""Relative tolerance: a loss that is larger than another by a smaller part may be so by rounding alone."""
+"""The least relative increase of a loss that counts as a rise. A smaller one may be due to rounding alone."""
 Penalty: TypeAlias = tuple[float, float, bool]
 Options: TypeAlias = tuple[float | None, int, int | None, int | None, str, str, Penalty, float, int | None, bool]
-"""The options of a `Trainer` as native code takes them, in the order of `Trainer`. The learning rate "auto" is None. A
-single item stands for `shuffle` and `seed`: the seed, or None without shuffling. Another has l1, l2 and `fit_bias`."""
+"""The options of a `Trainer` as native code takes them, in the order of `Trainer`. The learning rate "auto" is None.
+The item for `shuffle` and `seed` is the seed, or None without shuffling. The item `Penalty` has l1, l2 and `fit_bias`.
+"""
 
 
 @documented_fields
@@ -64,8 +65,8 @@ class Descent(Fitted):
     Attributes
     ----------
     weights : ndarray, shape (n,); of K >= 3 classes (K, n)
-        The weights after the last epoch, in the dtype of the computation; after the last finite one where the descent
-        diverged.
+        The weights after the last epoch, in the dtype of the computation; if the descent diverged, those after the last
+        epoch in which all was finite.
     bias : float; of K >= 3 classes ndarray of shape (K,)
         The bias that goes with them.
     history : ndarray of float64, shape (n_epochs,)
@@ -83,11 +84,11 @@ class Descent(Fitted):
         prediction, residual and bias is K numbers, one per class, weights are of shape (K, n), and `y` is the code of
         the class.
     trainer : Trainer
-        Its options. Where rows were shuffled without a seed, the one that was drawn is in them.
+        The options of the descent. If rows were shuffled without a seed, they have the seed that was drawn.
     start : Parameters
-        The weights and the bias that it started from.
+        The weights and the bias that the descent started from.
     start_loss : float
-        The mean cross-entropy there, or the fraction misclassified, as in `history`.
+        The mean cross-entropy at the start, or the fraction misclassified, as in `history`.
     path : Parameters or None
         The weights and biases at the end of each epoch: shapes (n_epochs, n) and (n_epochs,), or (n_epochs, K, n) and
         (n_epochs, K). See `Trainer` for when they are kept.
@@ -256,9 +257,9 @@ class Trainer:
     fit_bias : bool, default True
         Whether the bias is changed; without, it stays 0.
     tol : float, default 0.0
-        Stop after the first epoch where no component of the objective's gradient over all rows is larger. 0 stops no
-        descent, but "auto" also ends where rounding leaves nothing to gain ("precision"), and where there is no optimum
-        ("separated").
+        Stop after the first epoch where no component of the objective's gradient over all rows is larger than `tol`.
+        0 stops no descent; but "auto" also ends where rounding leaves nothing to gain ("precision"), and where there is
+        no optimum ("separated").
     n_threads : int, optional
         As in `gradstep`.
     trace : bool, default False
@@ -344,7 +345,7 @@ class Trainer:
         weights : array_like, shape (n,) or (K, n), optional
             Finite weights to start from; zeros by default.
         bias : float or array_like of shape (K,), default 0.0
-            Finite bias to start from; of K classes a number is that of each.
+            Finite bias to start from; with K classes, a single number is the bias of each class.
         sample_weight : array_like, shape (m,), optional
             As in `gradstep`. The history is of the weighted mean error.
         offset : array_like, shape (m,), optional
@@ -352,7 +353,7 @@ class Trainer:
             for labels in [0, 1].
         callback : callable, optional
             Called after every epoch as ``callback(epoch, loss, weights, bias)``, with epochs counted from 0 and a copy
-            of the weights. The descent stops when it returns True; what it raises ends the fit.
+            of the weights. The descent stops when it returns True. An exception that it raises ends the fit.
 
         Returns
         -------
@@ -390,7 +391,7 @@ class Trainer:
         if self.shuffle and self.seed is None:
             trainer = replace(self, seed=int.from_bytes(os.urandom(8)))
         keeps_path = partial(self._keeps_path, matrix, callback is None and not self.tol)
-        keeps_path(1)  # with one score per row, the least: refuses what is too large for any labels, before native code
+        keeps_path(1)  # refuses, before native code, what is too large even with one score per row, the least there is
         try:
             found = _native.descend(trainer._options(), matrix, labels, of_rows, start, watch, keeps_path)
         except ValueError as error:

@@ -30,7 +30,7 @@ class Column:
     name: str
     kind: Kind = "number"
     levels: list[str] = field(default_factory=list)
-    """For categories: the reference, and then the values that have a feature each: 1 in rows of that value, else 0."""
+    """For categories: the reference, which has no feature, then the values that have one: 1 in their rows, else 0."""
     since: str | None = None
     """For dates: the day from which days are counted, as 2024-01-31."""
     format: str | None = None
@@ -48,7 +48,7 @@ class Column:
 
     @property
     def takes_missing(self) -> bool:
-        """Whether the features of a missing value are numbers: by `fill`, or for categories by the indicator alone."""
+        """Whether a missing value has numbers as features: by `fill`, or for categories by the indicator alone."""
         return self.fill is not None or (self.indicator and self.kind == "categories")
 
     def write(self, values: Array, X: Array) -> None:
@@ -98,7 +98,7 @@ class Column:
 
     @classmethod
     def from_document(cls, value: object) -> Column:
-        """The column that a model file describes; ValueError if it does not."""
+        """The column that a part of a model file describes; ValueError if it describes none."""
         parts: dict[str, object] = {"levels": [], "since": None, "format": None, "fill": None, "indicator": False}
         parts |= document.mapping(value)
         kind: Any = document.field(parts, "kind", lambda value: document.choice(value, KINDS))
@@ -125,7 +125,7 @@ class Format:
     """How a text file is written; None means the usual way."""
 
     delimiter: str | None = None
-    """The character between cells; a comma is usual, or what the first line has instead of one."""
+    """The character between cells; usual is a comma or, if the first line has no comma, a tab, semicolon or |."""
     decimal: str | None = None
     """The decimal sign, "." or ","; a point is usual."""
     encoding: str | None = None
@@ -218,7 +218,7 @@ class Encoding:
 
     @classmethod
     def from_document(cls, value: object) -> Encoding:
-        """The encoding that a model file describes; ValueError if it does not."""
+        """The encoding that a part of a model file describes; ValueError if it describes none."""
         parts = document.mapping(value)
         format = document.field(parts, "format", document.mapping)
 
@@ -252,7 +252,7 @@ class Encoding:
 
 
 def are_finite(numbers: Array) -> bool:
-    """Whether all the numbers are finite, and their sum, too: to look at the sum alone is quick."""
+    """Whether the sum of the numbers is finite, and so all of them. Quick; False also if a finite sum overflows."""
     with np.errstate(all="ignore"):
         return math.isfinite(numbers.sum())
 

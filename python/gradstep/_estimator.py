@@ -57,14 +57,15 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
     ----------
     penalty : {"deprecated", "l2", "l1", "elasticnet", None}, default "deprecated"
         scikit-learn's older word for what `l1_ratio` and `C` say: "l2" and "l1" are ratios of 0 and 1, "elasticnet"
-        takes `l1_ratio`, and None is ``C=inf``. Where it disagrees with them it holds, and a UserWarning says so.
+        takes `l1_ratio`, and None is ``C=inf``. If `penalty` disagrees with `l1_ratio` or `C`, `penalty` is followed,
+        and a UserWarning says so.
     l2 : float, optional
         Strength >= 0 of the penalty on the mean error. It does not change its meaning with the number of samples.
     l1 : float, optional
         Strength >= 0 of the penalty l1 Σ |w_j|, which makes coefficients exactly 0.
     C : float, optional
-        What scikit-learn calls C: ``l1 + l2 = 1 / (C * sum of the sample weights)``, those of the classes included. It
-        may not be given with `l2` or `l1`; without any of them C is 1, as in scikit-learn.
+        What scikit-learn calls C: ``l1 + l2 = 1 / (C * sum of the sample weights)``, with the factors of `class_weight`
+        in the weights. It may not be given with `l2` or `l1`; without any of the three C is 1, as in scikit-learn.
     l1_ratio : float or None, default 0.0
         What scikit-learn calls by this name: the part of l1 + l2 that is l1, for `C`. None is 0.
     firth : bool, default False
@@ -82,8 +83,8 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
     gap_tol : float, default 1e-8
         The fit has converged once the objective is proved to be within `gap_tol` times itself of its minimum.
     tol : float, optional
-        Stop as soon as no component of the objective's gradient is larger, proved or not. By default the fit goes on
-        until the optimum is proved, or no step improves on the coefficients.
+        Stop as soon as no component of the objective's gradient is larger than `tol`, proved or not. By default the fit
+        goes on until the optimum is proved, or no step improves on the coefficients.
     certify : bool, default True
         Whether a Hessian of all samples may be made for the proof. Without it, and without penalty, nothing is proved.
     max_iter : int, optional
@@ -92,14 +93,14 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
     max_passes : float, default 1000
         Stop after this many passes over all rows.
     warm_start : bool, default False
-        Whether `fit` starts from the coefficients of the last one.
+        Whether `fit` starts from the coefficients of the last fit.
     early_stopping : bool, default False
         Whether to stop once the error of validation data, given to `fit` or kept out, has stopped falling, and to
         restore the coefficients for which it was smallest.
     validation_fraction : float, default 0.1
         Part of the samples to keep out, of each class alike.
     n_iter_no_change : int, default 5
-        Iterations over all rows without a smaller validation error to stop after.
+        Stop after this many iterations over all rows without a smaller validation error.
     learning_rate : float, default 0.1
         α of `partial_fit`.
     standard_errors : bool, default False
@@ -109,7 +110,8 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
     random_state : int, RandomState or None, default None
         Chooses the samples that are kept out.
     callback : callable, optional
-        Called after every iteration with an `Iteration`. The fit stops when it returns True; what it raises ends it.
+        Called after every iteration with an `Iteration`. The fit stops when it returns True. An exception that it
+        raises ends the fit.
     verbose : bool, default False
         Whether to show the progress on stderr (extra ``progress``).
     dual, intercept_scaling, n_jobs
@@ -249,8 +251,8 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
         Parameters
         ----------
         fitted : sklearn.linear_model.LogisticRegression or LogisticRegressionCV
-            After its fit. Its `tol`, `max_iter` and `solver` are left behind, and so nothing is proved until a `fit`;
-            with ``warm_start=True`` that starts from its coefficients.
+            A fitted estimator. Its `tol`, `max_iter` and `solver` are not taken over. Nothing is proved of the
+            coefficients until the new estimator is fitted; with ``warm_start=True`` that fit starts from them.
 
         Returns
         -------
@@ -305,7 +307,7 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None
     ) -> LogisticRegression:
-        """Go to the optimum.
+        """Find the optimum.
 
         Parameters
         ----------
@@ -385,15 +387,15 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> LogisticRegression:
         """Take one step of gradient descent on the mean error of a batch, plus the penalty.
 
-        Starts from zero, or from wherever `fit` or `partial_fit` have come to. The penalty is that of `l2`, none by
-        default: `C` is about the sum of all weights, which a batch does not know.
+        Starts from zero, or from the coefficients that the last `fit` or `partial_fit` has left. The penalty is that of
+        `l2`, none by default. `C` is refused: its penalty needs the sum of all weights, which a batch does not know.
 
         Parameters
         ----------
         X : array_like, sparse or data frame, shape (m, n)
             The features of the batch.
         y : array_like, shape (m,)
-            Its labels.
+            The labels of the batch.
         classes : array_like, shape (K,), optional
             All labels that may come; needed in the first call.
         sample_weight : array_like, shape (m,), optional
@@ -407,7 +409,8 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
         Raises
         ------
         ValueError
-            If data or parameters are out of range, with `C`, and with ``class_weight="balanced"``.
+            If data or parameters are out of range; with `C`, `l1`, `l1_ratio`, `penalty` or `firth`; and with
+            ``class_weight="balanced"``.
         """
         self._check_parameters()
         if self.firth:
@@ -437,7 +440,7 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
         return self
 
     def _check_parameters(self) -> None:
-        """Raise for parameters that `gradstep.fit` has under another name, or not at all."""
+        """Raise for bad values of the parameters that `gradstep.fit` does not have, or has under another name."""
         self._check_peer_options()
         for name in ("l2", "l1"):
             strength = getattr(self, name)

@@ -14,14 +14,14 @@ BINS = 10
 
 
 class Calibration(NamedTuple):
-    """Predicted probabilities in bins, and how often their prediction is right; shapes (bins,), without empty bins.
+    """Predicted probabilities in bins, and how often they come true. Shapes are (bins,), without empty bins.
 
     Attributes
     ----------
     weight : ndarray
         The weight of the rows in each bin; without sample weights their number.
     predicted, observed : ndarray
-        The mean of the probabilities, and the fraction of rows with the label.
+        For each bin the mean of the probabilities, and the fraction of the rows for which the prediction is right.
     """
 
     weight: Array
@@ -56,10 +56,11 @@ class Evaluation:
     weights : ndarray, shape (K,)
         For each class the weight of its rows; without sample weights their number.
     log_loss : float or None
-        The mean of -ln p, with the probability p of the row's label, computed by `gradstep.loss`; of a perceptron,
-        whose probabilities are 0 or 1, None, and so are the next two.
+        The mean of -ln p, with the probability p of the row's label, computed by `gradstep.loss`. None for a
+        perceptron, whose probabilities are 0 or 1; so are `brier_score` and `auc`.
     brier_score : float or None
-        The mean of (p - y)² for two classes (0 to 1); for K >= 3 of the sum of this over the classes (0 to 2).
+        For two classes the mean of (p - y)² (0 to 1); for K >= 3 the mean of the sum of (p - y)² over the classes (0 to
+        2).
     auc : float or None
         The area under the ROC curve; for K >= 3 classes the mean of the areas of each class against the others. None if
         the rows lack a class.
@@ -140,7 +141,7 @@ def evaluate(seen: Predicted, classes: int) -> Evaluation:
 
 
 def without_curve(found: Evaluation, classes: Sequence[object]) -> str | None:
-    """Why probabilities have no ROC curve: the classes that no row is of. None if there is one, or no probability."""
+    """Words on why there is no ROC curve: which classes have no row. None if there is a curve, or no probability."""
     if found.roc or found.calibration is None:
         return None
     absent = [repr(value) for value, weight in zip(classes, found.weights, strict=True) if not weight]
@@ -169,7 +170,7 @@ def roc(is_one: NDArray[np.bool_], p: Array, weight: Array) -> Roc:
     true, false = np.cumsum(ones), np.cumsum(zeros)
     # Each row of label 0 counts the rows of label 1 with a larger probability, and half of those with the same.
     area = min(float(zeros @ (true - ones / 2) / (true[-1] * false[-1])), 1.0)
-    # Corners: where the slope changes. Those on a straight line between two others are left out.
+    # Only corners are kept, where the slope changes: points on a straight line between two others are left out.
     turns = np.ones(len(true), bool)
     turns[:-1] = ones[:-1] * zeros[1:] != ones[1:] * zeros[:-1]
     true, false = (np.append(0.0, side[turns] / side[-1]) for side in (true, false))
@@ -197,7 +198,7 @@ def calibration(
 
 
 def _sums(place: NDArray[np.intp], values: Array, length: int = 0) -> Array:
-    """For each number from 0 on, the sum of the values whose `place` it is."""
+    """The sum of the values at each place 0, 1, …; `place` has the place of each value."""
     sums: Any = np.bincount(place, weights=values, minlength=length)
     return np.asarray(sums, np.float64)
 

@@ -31,7 +31,7 @@ from gradstep._table import Fault, Table, frame_columns, meant, of_frame, short
 PARQUET_SUFFIXES = (".parquet", ".pq")
 CSV_SUFFIXES = (".csv", ".tsv", ".txt", ".gz")
 HEAD = 1 << 16
-"""The number of bytes at the start of a file from which is found out how the file is written."""
+"""The number of bytes at the start of a file that are looked at to find out how the file is written."""
 _BOM = codecs.BOM_UTF8
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _GZIP = b"\x1f\x8b"
@@ -40,7 +40,7 @@ _ZLIB = (b"x^", b"x\x01")
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 """Bytes that are in no text."""
 _ROW_LABELS = r"^__index_level_\d+__$"
-"""The name that pandas gives in a Parquet file to the labels of the rows, which are no column."""
+"""The name under which pandas writes the labels of the rows to a Parquet file. They are no column of the table."""
 
 
 def read(
@@ -80,7 +80,7 @@ def read(
                     source = _unzipped(path, source)
                     suffix = Path(path.stem).suffix.lower()
                 table = _read_csv(path, source, suffix, _Told(header, names, format or Format(), as_text, spelling))
-        except OSError as error:  # raised after the file was opened: without the file's name
+        except OSError as error:  # raised after the file was opened, it does not name the file
             raise OSError(error.errno or errno.EIO, error.strerror or str(error), os.fspath(path)) from None
     if not table.frame.height:
         raise ValueError(f"{path}: has no data rows")
@@ -127,7 +127,7 @@ def _read_parquet(path: Path, source: BinaryIO, spelling: Spelling) -> Table:
 
 
 def _check_size(path: Path, source: BinaryIO) -> None:
-    """Raise if the columns of a Parquet file need more than half of the memory, as features made of them do, too."""
+    """Raise if the columns of a Parquet file need more than half of the memory: features made of them need as much."""
     rows = pl.scan_parquet(source).select(pl.len()).collect().item()
     source.seek(0)
     columns = len(pl.read_parquet_schema(source))
@@ -141,7 +141,7 @@ def _check_size(path: Path, source: BinaryIO) -> None:
 
 
 def _memory() -> int | None:
-    """The bytes of memory of this machine; None if it does not say."""
+    """The bytes of memory of this machine; None if the operating system does not tell."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -158,7 +158,7 @@ def _read_csv(
     format, spelling = told.format, told.spelling
 
     def in_another_encoding() -> Table:
-        """The table, read in the encoding that its bytes may be in, with a fault that advises to give that encoding."""
+        """The table, read in the encoding that is likely, with a fault that advises to give this encoding."""
         source.seek(0)
         likely = _likely_encoding(source.read())
         words = f"not a CSV file in UTF-8: {spelling.given('encoding', likely)} may read it"
@@ -255,8 +255,8 @@ def _read_long(
 ) -> tuple[pl.DataFrame | None, bool]:
     """A long file, and whether it has a header. Columns that are numbers in the first lines are read as float64.
 
-    None if such a column holds something else further down, or if anything else is wrong. The file is to be read as
-    text then, which shows what is wrong.
+    None if such a column holds something else further down, or if anything else is wrong. The file must then be read as
+    text, which shows what is wrong.
     """
     lines = start[: start.rfind(written.end) + 1].encode()
     try:
@@ -378,7 +378,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _text_above_numbers(first: Sequence[str], frame: pl.DataFrame) -> str | None:
-    """The first cell of the first row that is neither a number nor missing, in a column of numbers below it."""
+    """The first cell of the first row that is text and has nothing but numbers below it; None if there is none."""
     for cell, column in zip(first, frame.iter_columns(), strict=True):
         below = column.slice(1).str.strip_chars().replace(list(MISSING), None).drop_nulls()
         is_text = cell not in MISSING and not _is_number(cell)
@@ -399,7 +399,7 @@ def encoded(frame: pl.DataFrame, path: Path | None) -> bytes:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Drop what native code writes to stderr: a damaged file may make a reading thread report its panic there."""
+    """A context in which stderr is dropped: a damaged file may make a thread of polars report its panic there."""
     kept = os.dup(2)
     try:
         with open(os.devnull, "wb") as nowhere:

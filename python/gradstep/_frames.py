@@ -77,7 +77,7 @@ def _is_function(value: Any) -> bool:
 
 
 def column_names(value: Any) -> list[Any] | None:
-    """The names of a frame's columns, of pandas, polars or pyarrow; None of what has none."""
+    """The names of the columns of a frame, of pandas, polars or pyarrow; None if the value is no frame."""
     names = getattr(value, "column_names", getattr(value, "columns", None))
     if names is None or callable(names):
         frame = frame_of(value)
@@ -95,7 +95,7 @@ def check_different(argument: str, names: Iterable[Any]) -> None:
 
 
 def feature_names(X: Any) -> tuple[str, ...] | None:
-    """The names of a frame's columns as text; None of what is no frame."""
+    """The names of the columns of a frame, as text; None if `X` is no frame."""
     if isinstance(X, np.ndarray) or (frame := frame_of(X)) is None:
         return None
     return tuple(map(str, column_names(frame) or ()))
@@ -145,13 +145,13 @@ def _series(frame: Any, j: int) -> Any:
 
 
 def _item(series: Any, row: int) -> Any:
-    """An element as the frame shows it; NumPy may have made a number of it."""
+    """An element of a column, taken from the frame: in an array, NumPy may have made a number of it."""
     value = series.iloc[row] if is_of(series, "pandas") else series[row]
     return value.as_py() if is_of(value, "pyarrow") else value
 
 
 def sparse_parts(frame: Any) -> tuple[bool, tuple[int, int], NDArray[Any], NDArray[Any], NDArray[Any]] | None:
-    """A pandas frame whose columns are all sparse around 0, as the parts of a CSC matrix; None of any other frame."""
+    """The parts of a CSC matrix from a pandas frame whose columns are all sparse around 0; None for other frames."""
     if not is_of(frame, "pandas") or not frame.shape[1]:
         return None
     for dtype in frame.dtypes:
@@ -182,7 +182,7 @@ def real_numbers(objects: NDArray[Any]) -> NDArray[Any]:
 
 
 def column_text(names: list[Any] | None, j: int) -> str:
-    """A column as messages call it: by name if it has one that is text."""
+    """A column as messages call it: by its name if that is text, else by its number."""
     name = None if names is None else names[j]
     return f"column {name!r}" if isinstance(name, str) else f"column {j}"
 

@@ -1,4 +1,4 @@
-"""The kind of each column of a table: found out when a model is trained, which keeps it for tables to come."""
+"""The kind of each column of a table. It is found out when a model is trained, and kept in the model for new tables."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ Array: TypeAlias = NDArray[np.float64]
 FILLS = MISSING[1:]
 """The ways to treat missing values, other than to refuse them: the values of the option `missing`."""
 MOST_LEVELS = 100
-"""The most different texts of a column that becomes categories without being asked to. On average, each of them must
-have two rows or more."""
+"""A column of text with at most this many different texts becomes categories without being asked to, if these have two
+rows or more on average."""
 LONGEST = 1000
-"""The most characters of a text in a column that becomes categories without being asked to. The name of a feature has
-its category in it."""
+"""The most characters of a text in a column that becomes categories without being asked to: the names of features
+contain the categories."""
 LONGEST_MISSING = 50
 """The most characters of a text that a message proposes to take for a missing value."""
 MOST_STRANGE = 3
 """The most different words in a column of numbers that a message proposes to take for missing values. If there are
 more, it proposes to take all values for categories, or to leave the column out."""
 LEAST_NUMBERED = 20
-"""With at least this many rows, a column that numbers the rows is more likely an id than a measurement."""
+"""In a table with at least this many rows, a column that numbers the rows is more likely an id than a measurement."""
 NUMBERS_ROWS = "numbers the rows"
 """The remark on a column that numbers the rows."""
 SAMPLED = 64
@@ -47,7 +47,7 @@ class Asked:
     """The options by which the user says what the columns are."""
 
     features: Sequence[str] = ()
-    """The columns to take; all if there are none."""
+    """The columns to take as features; empty for all columns."""
     drop: Sequence[str] = ()
     categorical: Sequence[str] = ()
     ids: Sequence[str] = ()
@@ -79,7 +79,7 @@ class Learnt:
     """The numbers of each column, as `Encoding.matrix` takes them."""
     notes: list[str]
     remarks: dict[str, str] = field(default_factory=dict)
-    """A remark on each column that is constant, the same as another one, or numbers the rows; by the column's name."""
+    """Remarks on columns that are constant, the same as another one, or number the rows; by the column's name."""
 
 
 class _Found(NamedTuple):
@@ -97,7 +97,8 @@ def learn(table: Table, others: Sequence[str], asked: Asked, faults: Sequence[Fa
     Raises
     ------
     ValueError
-        If the user must decide something first: about all of it at once, with `faults`, which were found before.
+        If the user must decide something first. The error is about everything at once, and includes `faults`, which
+        were found before.
     """
     left_out = {*others, *asked.drop, *asked.ids}
     names = [name for name in asked.features or table.frame.columns if name not in left_out]
@@ -241,7 +242,7 @@ def _dates(column: pl.Series, format: str | None) -> _Found:
 
 
 def _with_missing(found: _Found, asked: Asked, spelling: Spelling) -> _Found | Fault:
-    """The column with its fill and indicator for missing values; a fault if it has any and `missing` is not given."""
+    """The column with its fill and indicator; a fault if values are missing and the option `missing` is not given."""
     column, values, _ = found
     if are_finite(values) or asked.missing == "drop":
         return found
@@ -267,7 +268,7 @@ def _with_missing(found: _Found, asked: Asked, spelling: Spelling) -> _Found | F
 
 
 def _finite(cells: pl.Series, found: _Found | Fault) -> _Found | Fault:
-    """The column; a fault if one of its numbers is infinite, or the mean that fills missing values is."""
+    """The column; a fault if one of its numbers, or the mean that fills missing values, is infinite."""
     if isinstance(found, Fault) or are_finite(found.values):
         return found
     name, drop = found.column.name, ("drop", found.column.name)
@@ -375,11 +376,11 @@ def _counts(numbers: Array) -> bool:
 
 
 def _remarks(encoding: Encoding, values: Sequence[Array]) -> dict[str, str]:
-    """A remark on each column that is constant, the same as one before it, or numbers the rows; by column."""
+    """Remarks on columns that are constant, the same as one before them, or number the rows; by the column's name."""
     remarks: dict[str, str] = {}
     seen: dict[tuple[float, ...], list[tuple[str, Array]]] = {}
     for column, numbers in zip(encoding.columns, values, strict=True):
-        # Most columns are none of these, which a few rows already show.
+        # A few rows show of most columns that they are neither constant nor the same as another one.
         sample = numbers[:: len(numbers) // SAMPLED + 1]
         key = tuple(sample.tolist())
         same = [name for name, other in seen.get(key, []) if np.array_equal(numbers, other)]

@@ -23,7 +23,7 @@ Second derivatives then change by a factor of at most e^0.5, and the next step w
 """
 
 FAR = 1.0
-"""Newton's method towards the profile goes on only from points that are at most this below the profile."""
+"""How far below the profile a point may be, in nats, for Newton's method to go on from it."""
 
 CLOSE = 1e-9
 """Relative tolerance for the ends of profile intervals."""
@@ -233,8 +233,8 @@ class Likelihood:
     def _searched(self, best: Numbers, top: Expansion, along: Numbers, root: float) -> float:
         """Finds the same as `profile_bound`, by bisection and secants of the deviance's root.
 
-        It is slower, but needs no good start: each point of the profile is found by Newton's method with halved steps,
-        from a point before it, as far as that leads.
+        It is slower, but needs no good start. Each point of the profile is searched by Newton's method with halved
+        steps, from a point found before; the maximum that these steps reach is taken for it.
         """
         sign, wanted = math.copysign(1.0, root), abs(root)
         free = np.linalg.qr(along[:, None], mode="complete")[0][:, 1:]

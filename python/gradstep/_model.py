@@ -84,7 +84,7 @@ class Standardize:
 
 @dataclass(frozen=True)
 class Model:
-    """A trained model, which predicts from the columns of a table; that of `gradstep train`, or of an estimator.
+    """A trained model, which predicts from the columns of a table: trained by `gradstep train`, or by an estimator.
 
     Attributes
     ----------
@@ -107,11 +107,12 @@ class Model:
     activation : {"sigmoid", "step"}
         "step" of a perceptron, whose probabilities are 0 or 1. With K >= 3 classes "sigmoid" is softmax.
     encoding : Encoding or None
-        How the columns of a table become features; None where these are the numbers in the columns of their names.
+        How the columns of a table become features; None if each feature is the number in the column of its name.
     standard_errors : list of list, or None
-        Those of the weights and then of the bias, one list; for K >= 3 classes, a list for each class but the first, of
-        the differences from the first. None in place of an error that there is not. None of them all with a penalty, of
-        a descent, without a proved optimum, or where they would be more than 1000.
+        One list with the standard errors of the weights and then of the bias. For K >= 3 classes there is a list for
+        each class but the first, with the errors of the differences from the first class. A coefficient without a
+        standard error has None. Instead of the lists None: with a penalty, for a descent, without a proved optimum, or
+        if there would be more than 1000 errors.
 
     Examples
     --------
@@ -163,7 +164,7 @@ class Model:
         """The most probable class of every row, shape (m,); None where `predict_proba` is NaN."""
         probability, codes = self.probabilities(self._features(X))
         labels = np.array(self.classes)
-        if labels.tolist() != self.classes:  # integers that no dtype has together
+        if labels.tolist() != self.classes:  # integers that have no integer dtype in common
             labels = np.array(self.classes, dtype=object)
         unknown = np.isnan(probability) if len(self.classes) == 2 else np.isnan(probability).any(axis=-1)
         if not unknown.any():
@@ -188,7 +189,7 @@ class Model:
     ) -> Report:
         """How sure the coefficients are, and how good the predictions on rows whose target is known: a `Report`.
 
-        On the data that the model was trained on, `Report.evaluated_on` says so. If a part of them was held out
+        If `data` are what the model was trained on, `Report.evaluated_on` says so. If a part of them was held out
         (``test`` of `gradstep.train`), only that part is reported on.
 
         Parameters
@@ -201,11 +202,12 @@ class Model:
         weight : str, optional
             The column with the weights of the rows; by default that of the training, if the data have it.
         missing : {"drop"}, optional
-            Leave out rows that lack a value. By default what was done in training is done again, or they are refused.
+            Leave out rows that lack a value. By default missing values are treated as in training, which may have been
+            to refuse them.
         unknown : {"reference"}, optional
             Take categories that the model does not know for the reference; by default they are refused.
         header, delimiter, decimal, encoding, na
-            How a file is written, as in `gradstep.train`; by default as that of the training.
+            How the file is written, as in `gradstep.train`; by default as the file of the training.
 
         Returns
         -------
@@ -228,7 +230,8 @@ class Model:
         return report_of_data(self, data, folds, weight, missing, unknown, header, format)
 
     def probabilities(self, X: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-        """Probabilities as of `predict_proba`, and positions in `classes`, for every row of an array of features."""
+        """For every row of an array of features, what `predict_proba` returns, and the position in `classes` of what
+        `predict` returns."""
         from gradstep import decision_function, sigmoid, softmax
         from gradstep._fitted import codes_of
 
@@ -399,7 +402,7 @@ def load(path: str | os.PathLike[str]) -> Model:
     path = Path(path)
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
-        # The second look is for pipes and devices, which have no size.
+        # Pipes and devices have no size: so the bytes that are read are counted, too.
         if size > MAX_BYTES or len(text := file.read(MAX_BYTES + 1)) > MAX_BYTES:
             raise ValueError(f"model file {path} must have at most {MAX_BYTES} bytes, got {size or 'more'}")
     try:
@@ -410,7 +413,7 @@ def load(path: str | os.PathLike[str]) -> Model:
 
 def write_file(path: Path, data: bytes) -> None:
     """Write a file whole or not at all: to a temporary file beside it, which then takes its place."""
-    # Through a symbolic link its target is replaced, not the link. Devices and pipes are refused.
+    # If the path is a symbolic link, its target is replaced, not the link. Devices and pipes are refused.
     path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():
         raise ValueError(f"{path}: must be a regular file")

@@ -1,4 +1,4 @@
-"""The compiled functions. Arguments are passed by position; the modules that document them check their types before."""
+"""The compiled functions. They take arguments by position, whose types the Python functions have checked before."""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias

@@ -131,7 +131,7 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
     estimator = operator.raw_operator
     weights, bias = (array.astype(dtype) for array in (estimator._dense_coefficients(), estimator.intercept_))
     classes = np.asarray(get_label_classes(scope, estimator))
-    if classes.dtype.kind == "f":  # whole numbers, of which skl2onnx makes integers
+    if classes.dtype.kind == "f":  # skl2onnx makes integers of them, as they are whole numbers
         classes = classes.astype(np.int64)
     nodes, constants = _graph(weights, bias, classes)
     names: dict[str, str] = {"label": operator.outputs[0].full_name, "probabilities": operator.outputs[1].full_name}

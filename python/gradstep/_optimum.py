@@ -33,7 +33,7 @@ the order of `fit`."""
 
 @documented_fields
 class Iteration(NamedTuple):
-    """A fit after one of its iterations, as its callback is shown it.
+    """The state of a fit after an iteration: what its callback is given.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Iteration(NamedTuple):
     gradient_norm : float
         Largest component of the objective's gradient, in magnitude.
     step : float
-        Length of the step, as a multiple of the one proposed.
+        Length of the step, as a multiple of the length that the solver proposed.
     seconds : float
         Time since the fit began.
     passes : float
@@ -278,18 +278,18 @@ def fit(
         into memory are read in batches: `X` may be the path of a Parquet file, a pattern or a list of paths, a dataset
         of pyarrow, a lazy frame of polars, the paths of ``.npy`` files or a list of memory maps, or a function that
         returns a new iterator of batches ``(X, y)`` or ``(X, y, sample_weight)`` each time it is called. A frame, or a
-        function that returns a stream of Arrow's, is read so where `y` is the name of a column.
+        function that returns an Arrow stream, is read in batches, too, if `y` is the name of a column.
     y : array_like, shape (m,)
-        Labels in [0, 1], or class codes 0, 1, …, K - 1 with K >= 3, each of them with a row of positive weight. Of a
-        table, the name of its column, as `sample_weight` and `offset` are; all others are features. Of a function that
-        returns batches, None.
+        Labels in [0, 1], or class codes 0, 1, …, K - 1 with K >= 3, each of them with a row of positive weight. If `X`
+        is a table that is read in batches, `y`, `sample_weight` and `offset` are names of its columns, and all other
+        columns are features. If `X` is a function that returns batches, `y` is None.
     l1 : float, default 0.0
         Strength >= 0 of the penalty l1 Σ |w_j| on the mean error: the larger, the more weights are exactly 0. Columns
         further than some 1e5 of their spread from zero should be centred.
     l2 : float, default 0.0
         Strength λ >= 0 of the penalty (λ/2) ||w||² on the mean error.
     penalty_factors : array_like, shape (n,), optional
-        Factors >= 0 of `l1` and `l2`, one for each column: 0 for one that is not penalised. By default 1.
+        Factors >= 0 of `l1` and `l2`, one for each column; a column with factor 0 is not penalised. By default 1.
     prior : float or array_like of shape (n,), optional
         Weights that `l2` draws towards, instead of 0: those of an earlier fit, say. Only for labels in [0, 1].
     lower, upper : float or array_like of shape (n,), optional
@@ -314,8 +314,8 @@ def fit(
     gap_tol : float, default 1e-8
         The fit has converged once the objective is proved to be within `gap_tol` times itself of its minimum.
     tol : float, optional
-        Stop as soon as no component of the objective's gradient is larger, proved or not. By default the fit goes on
-        until the optimum is proved, or no step improves on the weights.
+        Stop as soon as no component of the objective's gradient is larger than `tol`, proved or not. By default the fit
+        goes on until the optimum is proved, or no step improves on the weights.
     certify : bool, default True
         Whether a Hessian of all rows may be made for the proof, which takes m times n² operations. Without it, and
         without penalty, nothing is proved, and where the gradient becomes small, only separations along a single column
@@ -331,15 +331,16 @@ def fit(
     n_threads : int, optional
         As in `gradstep`.
     callback : callable, optional
-        Called after every iteration with an `Iteration`. The fit stops when it returns True; what it raises ends the
-        fit.
+        Called after every iteration with an `Iteration`. The fit stops when it returns True. An exception that it
+        raises ends the fit.
     cache : str or path, optional
-        A folder, where `X` is read in batches: the first read writes all features to a file there, and those after it
-        read that file, which is as large as the features in memory, and is gone when the fit ends.
+        A folder, for an `X` that is read in batches. The first read writes all features to a file there, as large as
+        the features would be in memory, and later reads read this file. It is removed when the fit ends.
     checkpoint : str or path, optional
-        A file, of rows that are read in batches. All that the fit learns of its rows is added to it; the same call with
-        that file then goes on where the fit was ended, and finds the same bits, without reading a row again for what is
-        in the file. It is removed when the fit returns, and stays if the fit raises or the program is killed.
+        A file, for an `X` that is read in batches. All that the fit learns of its rows is added to the file. If the fit
+        was ended early, the same call with this file goes on from there, and finds the same bits; no row is read again
+        for what is in the file. The file is removed when the fit returns, and stays if the fit raises or the program is
+        killed.
 
     Returns
     -------
@@ -359,10 +360,11 @@ def fit(
     Notes
     -----
     With l1 or bounds, `gradient_norm` is that of the smallest subgradient. With l1, there is an optimum unless the
-    labels are all equal, or separated by columns that are not penalised. With a penalty, `gap` is a duality gap or,
-    where that is too large, a bound from the Hessian; without one it is the latter: over a step that changes no score
-    by more than t, the curvature of E changes by a factor of e^t at most (Bach, 2010, doi:10.1214/09-EJS521). Each
-    includes the rounding of its computation, and is about the exact objective at the returned weights.
+    labels are all equal, or separated by columns that are not penalised. With a penalty, `gap` is a duality gap or, if
+    that is too large, a bound from the Hessian. Without a penalty it is always a bound from the Hessian: over a step
+    that changes no score by more than t, the curvature of E changes by a factor of e^t at most (Bach, 2010,
+    doi:10.1214/09-EJS521). Both bounds include the rounding of their computation, and are about the exact objective at
+    the returned weights.
 
     The fit ends with ``stop_reason="uncertified"`` where the gradient is small and nothing speaks against the optimum,
     but no Hessian was made: with ``certify=False``, for more than 4096 weights and biases, or where `max_passes` are
@@ -537,7 +539,7 @@ def packed(found: dict[str, Any], names: tuple[str, ...] | None) -> Optimum:
 def _problem(
     rows: Source | Distant, options: FitOptions, start: tuple[Array | None, float | Array | None]
 ) -> dict[str, Any]:
-    """All that the requests of a fit and the answers of its rows depend on, by which a checkpoint knows the fit again.
+    """Everything that the requests of a fit and the answers of its rows depend on: by it a checkpoint knows its fit.
 
     The number of threads and the callback are left out, as they change neither requests nor answers.
     """

@@ -111,7 +111,7 @@ def two_columns(value: Any, n: int) -> tuple[int, int]:
 
 
 def observer(callback: Any, make: Callable[..., tuple[Any, ...]]) -> Callable[..., bool] | None:
-    """Wrap a callback for native code, whose arguments `make` converts to the callback's. Returns True to stop.
+    """The callback as native code calls it, with arguments that `make` converts; True stops. None for no callback.
 
     Raises
     ------

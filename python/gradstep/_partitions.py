@@ -21,7 +21,7 @@ UNIT = _native.UNIT
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Consecutive rows: features of shape (m, n), and a number of each row; None where there are none."""
+    """Consecutive rows: features, shape (m, n); and labels, sample weights and offsets, shape (m,) or None."""
 
     X: Array
     y: Array
@@ -80,7 +80,7 @@ def _checked(names: list[str] | None, wants_numbers: bool, X: Any, of_rows: Iter
     arguments = ("y", "sample_weight", "offset")
     given = [
         None if values is None else X[values] if isinstance(values, str) else values for values in of_rows
-    ]  # a column of a frame by its name
+    ]  # a string is the name of a column of the frame
     for argument, values in zip(arguments, given, strict=True):
         if values is not None and len(values) != len(X):
             raise ValueError(f"{argument} must have the length of X, {len(X)}, got {len(values)}")
@@ -112,7 +112,7 @@ def _finite(matrix: Any) -> Any:
 
 
 def _missing(values: Array) -> int | None:
-    """The first row whose number or label is missing or not finite."""
+    """The first row whose number or label is missing or not finite; None if there is none."""
     if values.dtype.kind == "f":
         wrong = ~np.isfinite(values)
     elif values.dtype.kind == "O":
@@ -184,11 +184,13 @@ class Block:
 
 
 SMALL = 4 << 20
-"""Partitions whose whole units have fewer bytes of features than this are copied, and joined with their neighbours."""
+"""A partition is copied, and joined with its neighbours, if the features of its whole units have fewer bytes than this.
+"""
 
 
 def block(first: int, is_single: bool, classes: Array | None, factors: Array | None, *parts: Rows) -> Block:
-    """The block of the rows of some partitions, one after the other. `first`, a multiple of `UNIT`, is its first row.
+    """The block of the rows of some partitions, one after the other. `first`, a multiple of `UNIT`, is the number of
+    its first row.
 
     With `classes`, labels become their positions there. With `factors`, one for each class, sample weights are
     multiplied by them. The features of large partitions are not copied, except the units that they share with their

@@ -17,7 +17,8 @@ from gradstep._optimum import GAP_TOL, MAX_PASSES, Optimum, fit
 from gradstep._options import count, flag, number
 
 LEAST_L1_RATIO = 1e-3
-"""Smaller ratios begin with the largest strength of this one, since without l1 no strength makes all weights 0."""
+"""A path with a smaller `l1_ratio` begins with the first strength of this one: without l1 no strength makes all weights
+0."""
 MOST_STRENGTHS = 100_000
 """The largest number of strengths of a path: the optimum of each is kept."""
 FEWEST = 5
@@ -27,7 +28,7 @@ MOST_EXPLAINED = 0.999
 part that is explained has grown by less than `LEAST_CHANGE`, or is above `MOST_EXPLAINED`."""
 GENEROUS = float(np.finfo(np.float64).max)
 NONE = 1e-9
-"""A tolerance of the gradient that any weights satisfy, and a number of passes after which no iteration is made."""
+"""A `tol` that the gradient of any weights satisfies, and a `max_passes` so small that no iteration is made."""
 
 Start = tuple[Array, Any]
 
@@ -58,7 +59,7 @@ class Path(Result):
     n_nonzero : ndarray of int, shape (k,)
         How many columns have a weight that is not 0.
     deviance_explained : ndarray, shape (k,)
-        The part of the deviance of the model without columns that each model explains, from 0 to 1.
+        How much each model explains, from 0 to 1, of the deviance of the model without columns.
     passes : ndarray, shape (k,)
         Data read for each fit, in passes over all rows.
     stop_reason : StopReason
@@ -143,7 +144,7 @@ def path(
         The last strength as a part of the first.
     strengths : array_like, optional
         Strengths >= 0 to take instead, from the largest down. By default the first is the least at which all weights
-        are 0, the largest slope of E by a weight there; below ``l1_ratio=0.001``, that of this ratio.
+        are 0: there l1 is the largest slope of E by a weight. With an `l1_ratio` below 0.001 it is that for 0.001.
     sample_weight : array_like, shape (m,), optional
         As in `gradstep`.
     fit_bias : bool, default True
@@ -169,8 +170,8 @@ def path(
 
     Notes
     -----
-    Of strengths that are not given, those are left out below which the deviance does not change any more: after five
-    strengths, where the part explained has grown by less than 1e-5, or is above 0.999. ``stop_reason`` says it.
+    Without `strengths`, the path ends early where the deviance no longer changes: after five strengths, as soon as the
+    part explained has grown by less than 1e-5, or is above 0.999. Then `Path.stop_reason` is "deviance".
     Strengths, grid and these rules are those of glmnet (Friedman, Hastie and Tibshirani, 2010,
     doi:10.18637/jss.v033.i01). On a fine grid, columns that explain little may end the path early: give `strengths`.
 
@@ -239,7 +240,7 @@ def path(
 def along(
     penalties: Iterable[tuple[float, float]], solve: Callable[[float, float, Any], Optimum], start: Any
 ) -> Iterator[Optimum]:
-    """The optimum by `solve` for each l1 and l2, started from the one before it, the first from `start`."""
+    """The optimum by `solve` for each l1 and l2, started from the optimum before it; the first from `start`."""
     for l1, l2 in penalties:
         best = solve(l1, l2, start)
         yield best
@@ -264,7 +265,7 @@ def without_columns(X: Features, y: ArrayLike, **options: Any) -> Optimum:
 def largest(
     X: Features, y: ArrayLike, null: Optimum, l1_ratio: float, sample_weight: ArrayLike | None, n_threads: int | None
 ) -> float:
-    """The least strength at which all weights are 0: where l1 is the largest slope of E by one of them.
+    """The least strength at which all weights are 0: l1 is then the largest slope of E by a weight, at weights of 0.
 
     Raises
     ------
@@ -291,9 +292,9 @@ def _given(strengths: Any) -> NDArray[np.float64] | None:
 
 
 def _explained(null: Optimum, y: ArrayLike, sample_weight: ArrayLike | None) -> Callable[[float], float]:
-    """The part of the deviance of `null` that is explained by a model of a given loss.
+    """A function of the loss of a model: the part of the deviance of `null` that the model explains.
 
-    The deviance is 2 Σ s_i times what the loss is above that of predictions that equal the labels: their entropy.
+    The deviance of a model is 2 Σ s_i (loss - entropy). The entropy is the loss of predictions that equal the labels.
     """
     labels = real("y", y)
     two = null.weights.ndim == 1

@@ -51,7 +51,7 @@ class Reader:
     rows : Rows
         The rows.
     cache : str or path, optional
-        A folder: the first pass writes the rows to a file there, and those after it read that file.
+        A folder: the first pass writes the rows to a file there, and later passes read this file.
     """
 
     def __init__(self, rows: Rows, cache: Any = None) -> None:
@@ -97,7 +97,7 @@ class Reader:
         future = self._pending.popleft()[2]
         while len(self._pending) < AHEAD:
             last, rows, _ = self._pending[-1] if self._pending else (first, count, future)
-            following = (last + rows) % self._rows.shape[0]  # after the last rows those of the next pass
+            following = (last + rows) % self._rows.shape[0]  # after the last row comes row 0, of the next pass
             submit(following, min(self._size, self._rows.shape[0] - following))
         return future.result()
 
@@ -116,7 +116,7 @@ class Reader:
         return used.reshape(columns, count).T if self._rows.by_columns else used.reshape(count, columns)
 
     def _made(self, first: int, count: int, memory: Array) -> Array:
-        """Write these rows to `memory`: from the file that keeps them, or from the source, and then to that file."""
+        """Write these rows to `memory`, from the file that keeps them; else from the source, and also to that file."""
         if self._kept is not None and self._kept.has_all:
             self._kept.read(first, memory[: count * self._rows.shape[1]])
             return memory
@@ -136,7 +136,7 @@ class _Threads:
         self.chunks = ThreadPoolExecutor(1, "gradstep-chunks")
 
     def end(self) -> None:
-        """Wait for the end of both."""
+        """Wait until both threads have ended."""
         self.chunks.shutdown()
         self.blocks.shutdown()
 

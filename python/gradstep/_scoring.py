@@ -1,4 +1,4 @@
-"""The scores of a cross-validation: what `scoring` makes of the optima on the samples of a fold."""
+"""The scores of a cross-validation: how good an optimum is on the samples of a fold, by the option `scoring`."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def whole_path(problem: Problem, ratio: float, standardize: bool, options: dict[
 
 
 def cross_validated(problem: Problem, ratio: float, folds: int, standardize: bool, options: dict[str, Scalar]) -> Curve:
-    """The mean error on the rows of each fold, by the optima of the other folds' rows, at each strength.
+    """The mean error at each strength, on the rows of each fold, of a model fitted to the rows of the other folds.
 
     Each class is dealt out to the folds in turn. A fit leaves the rows of a fold out by giving them a weight of 0.
 

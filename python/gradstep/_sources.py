@@ -1,8 +1,8 @@
 """Rows that are read in batches, as often as they are needed, so that they need not fit into memory.
 
-A source is a table that comes as batches of Arrow's (see `_arrow`), files of NumPy, or a function that returns an
-iterator of batches. The labels, sample weights and offsets of all rows are kept in memory; of the features, only a part
-is in memory at a time.
+A source is a table that comes in Arrow batches (see `_arrow`), files of NumPy, or a function that returns an iterator
+of batches. The labels, sample weights and offsets of all rows are kept in memory; of the features, only a part is in
+memory at a time.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Source:
     rows : Rows
         The features.
     y, sample_weight, offset : ndarray, shape (m,)
-        The numbers of all rows; None where there are none.
+        The labels, sample weights and offsets of all rows; None where there are none.
     column_names : list of str
         The names of the columns; empty where they have none.
     """
@@ -66,9 +66,9 @@ def is_source(X: Any, y: Any) -> bool:
 def opened(X: Any, y: Any, sample_weight: Any, offset: Any) -> Source:
     """Read labels, sample weights and offsets from a source, and find how to read its features.
 
-    Of tables, `y`, `sample_weight` and `offset` are names of columns; of files of NumPy they are arrays. Of a function
-    they are None: a batch is a tuple of features, labels and, if there are any, sample weights. A function may also
-    return a stream of Arrow's, or a lazy frame, and is a table then.
+    For a table, `y`, `sample_weight` and `offset` are names of columns; for files of NumPy they are arrays. For a
+    function they are None: a batch is a tuple of features, labels and, if there are any, sample weights. A function
+    that returns an Arrow stream or a lazy frame is a table.
     """
     if isinstance(X, Iterator) and not is_stream(X):
         raise TypeError(
@@ -88,7 +88,7 @@ def _are_paths(X: Sequence[Any]) -> bool:
 
 
 def _unchanged(files: list[str]) -> Callable[[], None]:
-    """A function that raises a ValueError if one of the files has changed since it was made."""
+    """A function that raises a ValueError if one of the files has changed since this call."""
     then = _states(files)
 
     def check() -> None:
@@ -100,7 +100,7 @@ def _unchanged(files: list[str]) -> Callable[[], None]:
 
 
 def _states(files: list[str]) -> list[tuple[int, int] | None]:
-    """The size of each file, and when it was written; None of one that is not there."""
+    """The size of each file, and when it was written; None for a file that is not there."""
     states: list[tuple[int, int] | None] = []
     for file in files:
         try:

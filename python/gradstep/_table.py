@@ -134,8 +134,8 @@ class Table:
             if column.dtype not in (pl.String, pl.Categorical, pl.Enum, pl.Null):
                 raise self.error(f"column {column.name!r} must hold classes, got values of type {column.dtype}")
             values = text(cells, self.format.na)
-            # Each spelling is a class of its own if a number has a leading zero, such as 01, or more digits than a
-            # float can hold: the first are not read as numbers, the second not as floats.
+            # If a number has a leading zero, such as 01, no cell is read as a number: 01 and 1 are different classes.
+            # If a number has more digits than a float can hold, cells are read as integers, but not as floats.
             spelt, long = (values.str.contains(spelling).any() for spelling in (r"^[+-]?0\d", r"^[+-]?\d{16}"))
             kinds = () if spelt else (pl.Int64, pl.UInt64) if long else (pl.Int64, pl.UInt64, pl.Float64)
             tries = (*(values.cast(kind, strict=False) for kind in kinds), truth(values))
@@ -168,7 +168,7 @@ def meant(values: Sequence[str]) -> set[str]:
 
 
 def frame_columns(data: Any) -> list[Any] | None:
-    """The names of the columns of a frame, or of a mapping of names to columns; None of anything else."""
+    """The names of the columns of a frame, or of a mapping of names to columns; None for anything else."""
     return list(data) if isinstance(data, Mapping) else column_names(data)
 
 

@@ -14,10 +14,10 @@ try:
 except ImportError:  # an older version
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Nothing: there are no callbacks to set."""
+        """An empty base class: older versions of scikit-learn have no callbacks."""
 
     def with_callbacks(method: Any) -> Any:
-        """The method itself."""
+        """Decorates nothing: returns the method itself."""
         return method
 
 

@@ -148,15 +148,16 @@ def train(
     features : list of str, optional
         The columns to train on; by default all but the target.
     drop, categorical, ids : list of str, optional
-        Columns to leave out; those whose values are categories, though they are numbers or many; and those that say
-        which row it is, which are not trained on.
+        Columns to leave out; columns whose values are categories, though they are numbers or many different texts; and
+        columns that identify the rows, which are kept beside predictions but not trained on.
     weight : str, optional
         The column with the weights of the rows, such as counts.
     positive : str, optional
         Of two classes, the one whose probability is given, as it is written; by default the second.
     missing : {"drop", "mean", "indicator"}, optional
-        Where values are missing: leave the row out; or put in the mean, or the most frequent category; or that, and a
-        feature that says where. By default they are refused.
+        What to do where values are missing. "drop": leave the row out. "mean": put in the mean or, for categories, the
+        most frequent one. "indicator": add a feature that is 1 in these rows, and put in the mean or, for categories,
+        0 in all their features. By default missing values are refused.
     date_format : str, optional
         How dates are written, such as "%d/%m/%Y".
     standardize : bool, default False
@@ -166,17 +167,17 @@ def train(
     cv : int, optional
         Choose the strength of the penalty by the loss on so many parts of the rows, each left out in turn.
     l1_ratio : float, default 1.0
-        Of that strength, the part that is l1, the rest being l2.
+        The part of that strength that is l1; the rest is l2.
     trainer : Trainer, optional
         Gradient descent by this `Trainer` instead of the optimum; its `l1`, `l2`, `fit_bias` and `tol` are taken.
     test : float, optional
         The fraction of each class to hold out: the model is trained on the rest, and `Model.report` on the same data
         reports on the rows held out.
     seed : int, default 0
-        Of the choice of the rows to hold out.
+        Seed of the choice of the rows to hold out.
     header, delimiter, decimal, encoding, na
-        How a file is written: whether its first row names the columns, what is between cells, the decimal sign, the
-        encoding of its text, and text that stands for a missing value. What is not said is found out.
+        How a file is written: whether its first row names the columns, the character between cells, the decimal sign,
+        the encoding of its text, and texts that stand for a missing value. What is not given is found out.
 
     Returns
     -------

@@ -67,7 +67,7 @@ class Problem:
     notes: list[str] = field(default_factory=list)
     """Notes for the user about what was done to the table."""
     remarks: dict[str, str] = field(default_factory=dict)
-    """A remark on each column that is constant, the same as another one, or numbers the rows; by the column's name."""
+    """Remarks on columns that are constant, the same as another one, or number the rows; by the column's name."""
     spelling: Spelling = COMMAND_LINE
     """How messages write options."""
 
@@ -182,7 +182,7 @@ class Trained(NamedTuple, Generic[Found]):
     result: Found
     """What `gradstep.fit` or `Trainer.fit` has found."""
     problem: Problem
-    """The rows trained on."""
+    """The rows that the model was trained on."""
     X: Array
     """The features of these rows, standardized if that was asked for."""
 

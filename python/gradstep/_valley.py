@@ -49,9 +49,9 @@ def errors(
 def least_error(scores: Array, y: Array) -> NDArray[np.float64]:
     """The least mean cross-entropy over all biases, for each column of scores of shape (m, cells).
 
-    Newton steps to the zero of its derivative by the bias, Σ (σ(z + b) - y) / m, which grows with b. The zero is
-    between the log-odds of the labels less the largest score and less the smallest one. A step that leaves this
-    bracket, which shrinks with each sign, is replaced by the bracket's middle.
+    Newton's method finds the zero of the derivative by the bias b, Σ (σ(z + b) - y) / m, which grows with b. With the
+    log-odds o of the mean label, the zero is in the bracket from o - max z to o - min z. The sign of the derivative at
+    each step shrinks the bracket. A step that leaves the bracket is replaced by its middle.
     """
     share = y.mean()
     odds = np.log(share / (1 - share))

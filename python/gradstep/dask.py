@@ -1,11 +1,12 @@
 """Fits over rows that are on the workers of a Dask cluster (extra ``dask``).
 
-The rows stay where they are. Each pass is one task for each block of rows, about as many as there are workers; what it
-returns is small, whatever the number of rows. The optimum, with its certificate, is that of the same rows in one array,
-to the last bit, on any number of workers, however the rows are cut into partitions, and also where workers are lost.
+The rows stay where they are. A pass is one task for each block of rows; there are about as many blocks as workers. A
+task returns little, whatever the number of rows. The optimum, with its certificate, is that of the same rows in one
+array, to the last bit, on any number of workers, however the rows are cut into partitions, and also where workers are
+lost.
 
-Labels, sample weights and offsets, a number for each row, come to the client. Of the features, only samples of the rows
-come to it, of 256 MB at most.
+Labels, sample weights and offsets, a number for each row, come to the client. Of the features, only samples of the
+rows, of 256 MB at most, come to the client.
 
 Examples
 --------
@@ -78,7 +79,7 @@ def fit(
         float32, the fit is one of float32.
     y : str, dask.dataframe.Series or dask.array.Array
         Labels in [0, 1], or class codes 0, 1, …, K - 1: a column of the dataframe, by its name, or a collection with a
-        number for each row. One of unknown chunks must have as many partitions as `X`, with the same rows.
+        number for each row. A collection of unknown chunks must have as many partitions as `X`, with the same rows.
     sample_weight, offset : like `y`, optional
         As in `gradstep.fit`.
     client : distributed.Client, optional
@@ -105,8 +106,8 @@ def fit(
 
     Notes
     -----
-    Workers hold a copy of the features in one array for each partition, until the fit ends. What a lost worker held is
-    computed again by Dask, from where the partitions come from.
+    Workers hold a copy of the features in one array for each partition, until the fit ends. If a worker is lost, Dask
+    computes its partitions again, from the collection's own source.
 
     Examples
     --------
@@ -128,9 +129,9 @@ class Partitions:
     Attributes
     ----------
     y, sample_weight, offset : ndarray, shape (m,)
-        The numbers of all rows; None where there are none.
+        The labels, sample weights and offsets of all rows; None where there are none.
     names : list of str
-        The features' columns; empty where they have no names.
+        The names of the columns that are features; empty where they have no names.
     """
 
     def __init__(
@@ -177,8 +178,8 @@ class Partitions:
     ) -> Distant:
         """The rows as `gradstep.fit` takes them.
 
-        With `classes`, their labels are the codes of these. With `factors`, one for each class, their sample weights
-        are multiplied by them.
+        With `classes`, labels become their positions there. With `factors`, one for each class, sample weights are
+        multiplied by them.
         """
         begins = _partitions.cuts(self._counts, len(self._workers()))
         blocks = []
@@ -186,7 +187,7 @@ class Partitions:
             parts = [self._part(*piece) for piece in _partitions.pieces(self._counts, start, stop)]
             given = (_partitions.block, start, self._is_single, classes, factors, *parts)
             blocks.append(self._client.submit(*given, workers=[worker], allow_other_workers=True, pure=False))
-        self._gathered([self._client.submit(len, block) for block in blocks])  # waits for blocks: partitions go now
+        self._gathered([self._client.submit(len, block) for block in blocks])  # waits for blocks; partitions may go now
         self._parts = []
         labels = _partitions.Rows(np.empty((0, 0)), self.y, self.sample_weight, self.offset)
         labels = _partitions.labelled(labels, classes, factors)
@@ -270,7 +271,7 @@ def is_collection(X: Any) -> bool:
 
 
 def _delayed(X: Any, of_rows: dict[str, Any]) -> tuple[list[Any] | None, list[tuple[Any, ...]]]:
-    """The names of the features, None for an array; and for each partition the arguments from X on of `checked`."""
+    """The names of the features, None for an array; and for each partition X and what follows it in `checked`."""
     if not is_collection(X) or X.ndim != 2:
         advice = "" if dask.is_dask_collection(X) else ", which gradstep.fit takes" * hasattr(X, "shape")
         raise TypeError(f"X must be a dataframe or an array of Dask with rows and columns, got {kind(X)}{advice}")

@@ -205,7 +205,7 @@ class Inference(Wald):
         Notes
         -----
         Profile intervals: Venzon and Moolgavkar, 1988, doi:10.2307/2347496. The error of their ends is about 1e-9 of
-        the interval's width, and that of rounding where `level` is so small that it is more: some 1e-5.
+        the interval's width. For a `level` of some 1e-5 or less, rounding errors are larger than that.
         """
         margin = quantile(level)
         columns = (columns,) if isinstance(columns, (str, int, np.integer)) else columns
@@ -302,7 +302,7 @@ class Inference(Wald):
         ------
         TypeError, ValueError
             If `smaller` is something else, or one of the two has a robust covariance or is of a fit with
-            ``firth=True``: penalised likelihoods of different columns do not compare; `drop` does that test.
+            ``firth=True``: penalised likelihoods of different columns cannot be compared; `drop` makes that test.
 
         Notes
         -----
@@ -430,7 +430,7 @@ def infer(
         For K >= 3 classes, the class with which the others are compared. For two classes it is label 0.
     covariance : {"fisher", "HC0", "HC1", "cluster"}, default "fisher"
         "fisher" is the inverse of the Fisher information, which is valid if the model is right. The others are robust,
-        so that they are valid if it is not: "HC0" is White's; "HC1" is that times N / (N - k), for N rows and k
+        so that they are valid if it is not: "HC0" is White's; "HC1" is "HC0" times N / (N - k), for N rows and k
         estimated coefficients. "cluster" allows dependence between rows of the same cluster: gradients are summed over
         each of G clusters, and the factor is G / (G - 1) · (N - 1) / (N - k). With ``firth=True`` it must be "fisher".
     clusters : array_like, shape (m,), optional

@@ -50,7 +50,7 @@ def show(
         The descent that the page begins with.
     X : features, shape (m, n)
     y : array_like, shape (m,)
-        What it was fitted to.
+        The data that the descent was fitted to.
     columns : two int, optional
         The columns to draw, with all others at their means; by default the two that change the scores most.
     names : list of str, optional
@@ -60,7 +60,7 @@ def show(
     title : str, default ""
         What the page is about.
     file : path, optional
-        Where to write it; by default a new file among the temporary ones.
+        Where to write the page; by default a new file among the temporary ones.
     open_browser : bool, default True
 
     Returns
@@ -80,11 +80,11 @@ def show(
 
     Notes
     -----
-    The descent is run again from its start, with up to 25 learning rates and both activations; of large data with fewer
-    or none, so that this takes a few seconds. The page holds the weights and the bias at the end of each epoch, to the
-    bit, and some within epochs, where rounding would grow. From there it computes the updates within an epoch itself,
-    in float64. Of more than 2000 rows (with many columns, of fewer) it shows a sample, which is always the same, and no
-    updates within an epoch; neither where the order of shuffled rows would be too long.
+    The descent is run again from its start, with up to 25 learning rates and both activations; on large data with fewer
+    of them, so that this takes a few seconds. The page holds the weights and the bias at the end of each epoch, to the
+    bit, and some within epochs, where rounding would grow. From these it computes the updates within an epoch itself,
+    in float64. Of more than 2000 rows (with many columns, of fewer) it shows a sample, which is always the same. Then
+    it shows no updates within an epoch, nor if the order of shuffled rows would be too long.
 
     Examples
     --------

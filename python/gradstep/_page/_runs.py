@@ -13,7 +13,7 @@ from gradstep._descent import Descent, Trainer
 from gradstep._fitted import StopReason
 
 RATES = [float(f"{first}e{power}") for power in range(-3, 3) for first in (1, 1.8, 3.2, 5.6)] + [1000.0]
-"""Learning rates to choose from; the descent's own takes the place of the nearest."""
+"""Learning rates to choose from; the descent's own rate replaces the nearest of them."""
 Activation: TypeAlias = Literal["sigmoid", "step"]
 ACTIVATIONS: tuple[Activation, ...] = ("sigmoid", "step")
 
@@ -21,7 +21,7 @@ MOST_ROWS = 2000
 MOST_NUMBERS = 2**19
 """The most numbers in the rows of a page, and in the paths of all its runs: 4 MiB of each."""
 MOST_VISITS = 2**20
-"""The most visits of rows, over all epochs, whose order is kept in a page: 2 MiB."""
+"""The most rows that a page lists in the order in which epochs visit them, over all epochs: 2 MiB."""
 LARGEST_PATH = 2**22
 """The most numbers of one path."""
 MOST_WORK = 2**31
@@ -33,13 +33,13 @@ MOST_TRACED = 2**24
 
 
 class Data(NamedTuple):
-    """The data that the descent was fitted to, and the rows of them that are shown."""
+    """The data that the descent was fitted to, and the rows that the page shows."""
 
     X: Any
     y: Array
     rows: NDArray[np.intp]
     shown: Array
-    """These rows of `X`, in float64."""
+    """The rows of `X` that the page shows, in float64."""
     is_whole: bool
     """Whether the page can compute updates: it has all rows, and their order in each epoch if they are shuffled."""
 

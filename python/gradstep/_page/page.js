@@ -9,10 +9,10 @@ const element = (id) => document.getElementById(id);
 const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 const floats = (text) => new Float64Array(bytes(text).buffer);
 
-// What is shown of the rows: X is (m, n) by rows.
+// The rows that are shown: X has shape (m, n), one row after the other.
 const n = data.names.length, m = data.rows.length, X = floats(data.X), y = floats(data.y), means = floats(data.means);
 const order = data.order && new Uint16Array(bytes(data.order).buffer);
-const { isWhole } = data; // else no update can be computed, as of a sample
+const { isWhole } = data; // false for a sample of the rows, for example: then no update can be computed
 const batch = isWhole ? data.batch : m, updatesPerEpoch = Math.ceil(m / batch);
 const [first, second] = data.columns; // second is undefined where there is one column
 for (const runs of Object.values(data.runs)) {
@@ -25,7 +25,7 @@ for (const runs of Object.values(data.runs)) {
   }
 }
 
-// The state: which run, how many of its epochs are done, and the place of the chosen row in the order of the next one.
+// The state: which run, how many of its epochs are done, and the chosen row's place in the order of the next epoch.
 const state = { activation: data.activation, rate: data.rate, epoch: 0, place: 0 };
 const run = () => data.runs[state.activation][state.rate];
 const rate = () => data.rates[state.rate];
@@ -34,7 +34,7 @@ const isStep = () => state.activation === "step";
 // The formulas
 const predict = (z) => isStep() ? Number(z >= 0) : 1 / (1 + Math.exp(-z));
 
-/** y - ŷ; of the sigmoid without cancellation. */
+/** y - ŷ; for the sigmoid, computed without cancellation. */
 function residual(z, label, activation = state.activation) {
   if (activation === "step") return label - Number(z >= 0);
   const t = Math.exp(-Math.abs(z));
@@ -47,12 +47,12 @@ function score(row, v) {
   return z;
 }
 
-/** Weights and bias after so many epochs. */
+/** Weights and bias of a run after `epoch` epochs. */
 const parameters = (of, epoch) => of.path.subarray(epoch * (n + 1), (epoch + 1) * (n + 1));
-/** Those after so many updates, where they are embedded. */
+/** Weights and bias of a run after `count` updates, if they are embedded; else undefined. */
 const known = (of, count) => count % updatesPerEpoch ? of.marks.get(count) : parameters(of, count / updatesPerEpoch);
 
-/** The row that is visited there; after the last epoch, as in that one. */
+/** The row at a place in the order of an epoch; after the last epoch, in the order of the last one. */
 const rowAt = (epoch, place) => order ? order[Math.min(epoch, order.length / m - 1) * m + place] : place;
 
 /** Σ (y - ŷ) (x, 1) over the rows of one batch. */
@@ -91,7 +91,7 @@ const rowShown = () => rowAt(state.epoch, state.place);
 const shown = () => updates(state.activation, state.rate, state.epoch);
 /** The weights and the bias that are shown: those before the update. */
 const before = () => isWhole && !isEnd() ? shown()[update()] : parameters(run(), state.epoch);
-/** Those after it; after the whole epoch, where only a sample of the rows is here; none at the end. */
+/** The weights and the bias after the update; if it cannot be computed, those after the epoch; at the end null. */
 const after = () => isEnd() ? null : isWhole ? shown()[update() + 1] : parameters(run(), state.epoch + 1);
 
 // The formulas in words
@@ -122,7 +122,7 @@ function lines() {
     found.push(["wrong", `= |y - ŷ| = |${l} - ${p}| = ${digits(Math.abs(r))}`]);
   } else {
     found.push(["ŷ", `= σ(z) = 1 / (1 + e^(-${factor(z)})) = ${p}`]);
-    const error = p === "0" || p === "1" // then six digits leave nothing of ŷ or of 1 - ŷ, whose logarithm is needed
+    const error = p === "0" || p === "1" // then ŷ or 1 - ŷ, whose logarithm is needed, is 0 to six digits
       ? `max(z, 0) - y z + ln (1 + e^(-|z|)) = max(${zed}, 0) - ${l}·${factor(z)} + ln (1 + e^(-|${zed}|))`
       : `-y ln ŷ - (1 - y) ln (1 - ŷ) = -${l}·ln ${p} - (1 - ${l})·ln (1 - ${p})`;
     found.push(["E", `= ${error} = ${digits(Math.max(z, 0) - label * z + Math.log1p(Math.exp(-Math.abs(z))))}`]);
@@ -197,7 +197,7 @@ function fitted(g, text, width) {
   return `${letters.join("")}…`;
 }
 
-/** A canvas with axes; gives what draws within its frame, until g.restore(), and from numbers to pixels and back. */
+/** Draws axes. Returns g, which draws within their frame until g.restore(); and maps of numbers to pixels and back. */
 function panel(id, [left, right], [bottom, top], across, up) {
   const canvas = element(id), g = canvas.getContext("2d"), dense = window.devicePixelRatio || 1;
   const width = canvas.clientWidth, height = canvas.clientHeight;
@@ -242,13 +242,13 @@ function panel(id, [left, right], [bottom, top], across, up) {
   return { g, box, toX, toY, fromX, fromY };
 }
 
-/** How lines are drawn: in a colour of the style or another one. */
+/** Sets how lines are drawn; `name` is a colour of the style, or one such as "#000". */
 function pen(g, name, width) {
   g.strokeStyle = name.startsWith("#") ? name : colour(name);
   g.lineWidth = width;
 }
 
-/** A function of what is across. */
+/** Draws the curve of a function of the number across. */
 function curve({ g, box, toY, fromX }, of) {
   const places = [];
   for (let at = box.left; at <= box.right; at += 0.5) places.push([at, toY(of(fromX(at)))]);
@@ -287,7 +287,7 @@ function mark(g, x, at, size, isOne) {
 const describe = (id, text) => element(id).setAttribute("aria-label", text);
 const rows = Array.from({ length: m }, (_, row) => row);
 const spans = [first, second].map((column) => {
-  if (column === undefined) return [-0.15, 1.15]; // the label, where there is one column
+  if (column === undefined) return [-0.15, 1.15]; // with one column, the label is drawn upwards
   const values = rows.map((row) => X[row * n + column]);
   const low = Math.min(...values), high = Math.max(...values);
   const wider = 0.06 * (high - low) || 0.5;
@@ -296,7 +296,7 @@ const spans = [first, second].map((column) => {
 const placeOf = (row) => [X[row * n + first], second === undefined ? y[row] : X[row * n + second]];
 const upName = second === undefined ? "label y" : data.names[second];
 
-/** Weights of what is drawn and the bias: those of all other columns, at their means, are in it. */
+/** The weights of the columns that are drawn, and a bias that includes the score of all others at their means. */
 function cut(v) {
   let bias = v[n];
   for (let j = 0; j < n; j++) if (j !== first && j !== second) bias += v[j] * means[j];
@@ -389,7 +389,7 @@ function valleyPicture(map, width, height) {
 const pairOf = (v) => [v[first], second === undefined ? v[n] : v[second]];
 function drawValley() {
   element("valley-figure").hidden = !data.valleys;
-  if (!data.valleys) return; // all labels are the same: no bias is the best
+  if (!data.valleys) return; // all labels are the same, so that no bias is the best; or numbers are too large
   const v = pairOf(before()), best = data.valleys.optimum, { maps, of } = data.valleys[state.activation];
   const map = maps[of[state.rate]], what = isStep() ? "Rows misclassified" : data.l2 ? "Objective" : "Error E";
   const name = (column) => column === undefined ? "bias b" : `weight of ${data.names[column]}`;
@@ -480,7 +480,7 @@ function say() {
 }
 
 let telling = 0;
-/** Has a screen reader read out where the descent is: once nothing has changed for a while, never while it plays. */
+/** Lets a screen reader say where the descent is: once nothing has changed for a while, never while it plays. */
 function tellSoon() {
   clearTimeout(telling);
   if (timer) return;
@@ -493,7 +493,7 @@ function tellSoon() {
 const draw = () => [say, drawPoints, drawValley, drawErrors, drawScores].forEach((part) => part());
 
 // Moving
-/** Goes to so many updates after the start; where an update takes all rows, the row stays. */
+/** Goes to the place `count` updates after the start. Where an update takes all rows, the chosen row stays. */
 function go(count) {
   const inAll = run().epochs * updatesPerEpoch, to = Math.min(Math.max(count, 0), inAll);
   state.epoch = Math.floor(to / updatesPerEpoch);
@@ -560,7 +560,7 @@ element("errors").onclick = ({ offsetX }) => choose({ epoch: Math.max(0, Math.ro
 const hex = (values) => Array.from(new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
   (each) => each.toString(16).padStart(2, "0")).join("");
 
-/** Of every run the bits of its path, and how far what is computed is from what is embedded, of the largest weight. */
+/** For every run the bits of its path, and how far computed weights are from embedded ones, relative to the largest. */
 function check() {
   return Object.entries(data.runs).flatMap(([activation, runs]) => runs.map((of, rateIndex) => {
     let drift = 0, v = parameters(of, 0);

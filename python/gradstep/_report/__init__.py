@@ -42,8 +42,8 @@ class Report:
     evaluation : Evaluation
         How good the predictions are.
     fold_errors : dict of float, or None
-        With folds, the standard error of the mean over the folds of "log_loss", "brier_score", "auc" and "accuracy".
-        These are then the means over the folds, and the rest of `evaluation` is of all rows, each predicted once.
+        With folds, the standard errors of "log_loss", "brier_score", "auc" and "accuracy". In `evaluation` these four
+        are then means over the folds, and the rest is of all rows, each predicted once.
     coefficients : Coefficients
         The coefficients with what is known of their errors.
     no_errors : str or None
@@ -113,13 +113,13 @@ class Report:
 
     @property
     def curve_classes(self) -> Sequence[Any]:
-        """The class of each curve of the evaluation."""
+        """The class of each ROC curve of the evaluation."""
         if not self.evaluation.roc:
             return ()
         return self.model.classes[1:] if len(self.model.classes) == 2 else self.model.classes
 
     def to_html(self) -> str:
-        """A page of its own, which needs neither a network nor a script: light or dark, as the reader's system is."""
+        """The report as an HTML page, without network or script; light or dark, as the reader's system is."""
         return page(self)
 
     def sections(self) -> list[Section]:

@@ -105,7 +105,7 @@ def problem_of(model: Model, table: Table, weight: str | None, missing: str | No
 
 
 def report(model: Model, problem: Problem, data: str, folds: int | None = None) -> Report:
-    """The report of a model on rows with labels; with `folds`, each is predicted by a model trained on the others."""
+    """The report of a model on rows with labels; with `folds`, each row is predicted by a model of the other folds."""
     where, seen = _held_out(model, problem)
     if folds is None:
         found, errors = evaluate(_predicted(model, seen), len(model.classes)), None

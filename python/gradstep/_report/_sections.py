@@ -82,7 +82,7 @@ def _model(report: Report) -> Section:
 
 
 def _real(value: Any) -> float | None:
-    """A number of a model file, which may hold anything there."""
+    """The value as a float; None if it is no number, since a model file may hold anything there."""
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 

@@ -63,7 +63,7 @@ def text(name: object) -> str:
 
 
 def texts(argument: str, names: Sequence[object], length: int, each: str) -> list[str]:
-    """So many names, as they are drawn."""
+    """The names as they are drawn, after a check that there are `length` of them."""
     return [text(name) for name in _options.names(argument, names, length, each)]
 
 

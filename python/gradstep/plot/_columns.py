@@ -36,7 +36,7 @@ def lines(
     Parameters
     ----------
     descent : Descent, Optimum or fitted LogisticRegression
-        Of two classes. The lines of its epochs are drawn where it has kept its path; else only the last.
+        Of two classes. If it has kept its path, lines of its epochs are drawn; else only the last line.
     X : features, shape (m, n)
     y : array_like, shape (m,)
         The rows to draw, with labels as the result was fitted to.
@@ -163,7 +163,7 @@ def perceptron(
     X : features, shape (m, n)
     y : array_like, shape (m,)
     trainer : Trainer, default Trainer(0.1, 20, batch_size=1)
-        Its options, but for `activation`.
+        The options of both descents, except `activation`.
     columns : two int, default (0, 1)
         The columns to draw. All others are set to their means.
     names : list of str, optional
@@ -174,7 +174,7 @@ def perceptron(
     Returns
     -------
     ndarray of two matplotlib Axes
-        That of the sigmoid and that of the step.
+        The Axes of the sigmoid and the Axes of the step.
 
     Raises
     ------

@@ -123,7 +123,7 @@ def learning_rates(
     rates : iterable of float or "auto"
         The learning rates.
     trainer : Trainer, default Trainer()
-        The other options.
+        The options of all descents, except `learning_rate`.
     log : bool, default False
         Whether the axis of the error is logarithmic.
     ax : matplotlib Axes, optional

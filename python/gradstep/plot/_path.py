@@ -13,9 +13,9 @@ from gradstep.plot import _canvas
 
 
 def path(path: Path, *, names: Sequence[object] | None = None, ax: Axes | None = None) -> Axes:
-    """The weights at each strength of a penalty, which becomes weaker from left to right, so that columns come in.
+    """The weights at each strength of a penalty, which becomes weaker from left to right: more columns get a weight.
 
-    The columns that come in first have colours, and are named.
+    The columns that get a weight first have colours, and are named.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def path(path: Path, *, names: Sequence[object] | None = None, ax: Axes | None =
         raise TypeError(f"path must be a Path, got {kind(path)}")
     if path.bias.ndim == 2:
         raise ValueError(f"path must be of two classes, got {path.bias.shape[1]}")
-    positive = path.strengths > 0  # on a logarithmic axis there is no other
+    positive = path.strengths > 0  # a logarithmic axis has no 0
     if positive.sum() < 2:
         raise ValueError(f"path must have two strengths or more that are not 0, got {positive.sum()}")
     weights = path.weights if isinstance(path.weights, np.ndarray) else path.weights.toarray()

@@ -42,7 +42,7 @@ def surface(
     y : array_like, shape (m,)
         Labels in [0, 1], not all 0 and not all 1, since there would be no best bias.
     descent : Descent, optional
-        Its path is drawn: the two weights after each epoch. Where the path was not kept, the last ones alone.
+        Its path is drawn: the two weights after each epoch. If the path was not kept, only the last weights.
     l2 : float, default 0.0
         Strength of the penalty (l2/2) ||w||², which is added to the error.
     columns : two int, default (0, 1)

@@ -128,8 +128,8 @@ impl PythonMonitor {
     ///
     /// # Errors
     ///
-    /// If the core has failed: the exception for its error. If the callback or a signal handler has raised an exception,
-    /// by which the core was interrupted or ended early with a result: that exception.
+    /// If the core has failed: the exception for its error. If the callback or a signal handler has raised an
+    /// exception, by which the core was interrupted or ended early with a result: that exception.
     pub(crate) fn finish<T>(self, result: Result<T, Error>) -> PyResult<T> {
         match (result, self.signals) {
             (Err(error), signals) => Err(signals.exception(error)),

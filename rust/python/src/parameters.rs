@@ -58,8 +58,8 @@ impl<'py> Parameters<'py> {
     }
 }
 
-/// The start of a fit or a descent as Python gives it: weights of shape (n,) or (K, n), or None; and one bias, K biases,
-/// or None.
+/// The start of a fit or a descent as Python gives it: weights of shape (n,) or (K, n), or None; and one bias, K
+/// biases, or None.
 pub(crate) type GivenStart<'py> = (Option<Array<'py>>, Option<Bound<'py, PyAny>>);
 
 /// # Errors
