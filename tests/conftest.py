@@ -32,13 +32,13 @@ CASES: Counter[str] = Counter()
 
 @pytest.fixture(scope="session")
 def measured() -> Callable[[str], None]:
-    """Call it with a line, and the line is printed at the end of the run."""
+    """A function: each line that it is called with is printed at the end of the run."""
     return MEASURED.append
 
 
 @pytest.fixture(scope="module")
 def count_case(request: pytest.FixtureRequest) -> Callable[[], None]:
-    """Call it once in every hypothesis case; the sum is printed at the end of the run."""
+    """A function to call once in every hypothesis case; the number of calls is printed at the end of the run."""
     module = request.module.__name__
 
     def count() -> None:
@@ -48,7 +48,7 @@ def count_case(request: pytest.FixtureRequest) -> Callable[[], None]:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A worker of pytest-xdist hands over what is to be printed."""
+    """Hand over what is to be printed, in a worker process of pytest-xdist."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput |= {"measured": MEASURED, "cases": dict(CASES)}
 

@@ -1,4 +1,4 @@
-"""What one call costs on few rows, where it is not the arithmetic that counts."""
+"""How long one call takes on few rows, where the arithmetic is a small part of it."""
 
 from __future__ import annotations
 

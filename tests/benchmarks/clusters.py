@@ -1,7 +1,7 @@
 """How long a fit over a Dask cluster takes, against the same rows in memory, and against dask-ml if it is installed.
 
-Two worker processes of one thread each, and two threads in memory. The least of several times is printed. Call it with
-`python -P`: a file beside this one has the name of a package that Dask looks for.
+The cluster has two worker processes of one thread each; the fit in memory has two threads. The least of several times
+is printed. Run this file with `python -P`: a file beside it has the name of a package that Dask looks for.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def report(what: str, work: Callable[[], Any], times: int) -> Any:
 
 
 def of_blocks(distant: Any) -> gradstep.Optimum:
-    """Measure what is asked of blocks that are there."""
+    """Measure the requests to blocks that are already made: how many, and how long they take; return the optimum."""
     requests: list[bytes] = []
 
     def noted(request: bytes) -> Any:

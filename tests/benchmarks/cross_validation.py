@@ -2,8 +2,8 @@
 
     python tests/benchmarks/cross_validation.py [--quick] [PROBLEM ...]
 
-The gap is how far the worst fit of the first fold is above the least objective that any of the rivals found, as a part
-of it: seconds compare at equal gaps.
+The gap is how far the worst fit of the first fold is above the least objective that any rival found, as a part of that
+objective. Compare the seconds of rivals only where their gaps are equal.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ RIVALS = {
 
 
 def mid(settings: Settings) -> regimes.Samples:
-    """Half of the columns of that of `regimes`."""
+    """The problem `mid` of `regimes`, with half of its columns."""
     n, random = 100, np.random.default_rng(7)
     X = random.standard_normal((settings.rows(100_000), n))
     return regimes.labelled(X @ (0.3 * random.standard_normal((n, n)) + np.eye(n)), random, 0.0)
@@ -45,7 +45,7 @@ PROBLEMS = {"mid": mid, "tall": regimes.tall}
 
 
 def objectives(samples: regimes.Samples, model: Any) -> Array:
-    """Those of the fits of the first fold, one for each C."""
+    """The objectives of the fits of the first fold, one for each C."""
     rows, _ = next(FOLDS.split(samples.X, samples.y))
     X, y = samples.X[rows], samples.y[rows]
     paths = model.coefs_paths_[1.0][0].reshape(len(CS), -1)

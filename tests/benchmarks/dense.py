@@ -10,8 +10,8 @@ import gradstep
 from problem import Problem, Reader, formulas, random_problem, scikit_learn
 from timing import Figure, Settings, at_least, at_most, medians
 
-# Rows and columns; the least read-only sum ÷ our time in float64 and, with twice the rows, float32; the least of
-# NumPy's and scikit-learn's time ÷ ours in float64.
+# Rows, columns, and four targets, each a least ratio to our time: of the time to read and add X, in float64, and in
+# float32 with twice the rows; of NumPy's time, and of scikit-learn's time, both in float64.
 SHAPES = [
     (5_000_000, 2, None, None, 10.0, 7.0),
     (1_000_000, 28, 0.80, 0.75, 6.0, 6.0),

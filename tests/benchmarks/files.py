@@ -18,7 +18,7 @@ from timing import Settings, duration, medians
 ROWS = 1_000_000
 REPEATS = 9
 TARGET = 2.0
-"""Times as long as polars takes, at most."""
+"""gradstep may take this many times as long as polars."""
 
 
 def write(path: Path, rows: int) -> None:

@@ -1,4 +1,4 @@
-"""Those who solve the same problems: how each is asked for the optimum to a tolerance, whatever that means to it."""
+"""Other solvers of the same problems: how each is called with a tolerance, whose meaning differs between them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Solution = tuple[Any, Any]
 """Weights and bias."""
 
 FOREVER = 1_000_000
-"""Iterations."""
+"""A number of iterations that no solver needs."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """`solve(samples, tol)`, for which `package` has to be installed, on problems of these kinds."""
+    """A solver: `solve(samples, tol)`, for problems of these kinds. It needs `package` to be installed."""
 
     package: str
     kinds: tuple[str, ...]
@@ -38,7 +38,7 @@ def ours(samples: Samples, tol: float) -> Solution:
 def scikit_learn(solver: str, samples: Samples, tol: float) -> Solution:
     from sklearn.linear_model import LogisticRegression
 
-    # liblinear penalises its bias, which this makes as good as nothing.
+    # liblinear penalises its bias. With this scaling the penalty of the bias is negligible.
     options = {"intercept_scaling": 10} if solver == "liblinear" else {}
     C = 1 / (samples.l2 * len(samples.y))
     model = LogisticRegression(C=C, solver=solver, tol=tol, max_iter=FOREVER, **options).fit(samples.X, samples.y)
@@ -65,7 +65,7 @@ def glum(solver: str, samples: Samples, tol: float) -> Solution:
 def snap_ml(samples: Samples, tol: float) -> Solution:
     import snapml
 
-    # It penalises its bias. Unlike liblinear it is far off with any `intercept_scaling` but 1.
+    # snapml penalises its bias. With any `intercept_scaling` but 1 its result is far off, unlike that of liblinear.
     model = snapml.LogisticRegression(
         regularizer=samples.l2 * len(samples.y),
         dual=True,
@@ -130,7 +130,7 @@ CONTENDERS: dict[str, Contender] = {
 
 
 def quietly(contender: Contender, samples: Samples, tol: float) -> Solution:
-    """Without the warnings that a tolerance too tight brings."""
+    """The solution of a contender, without the warnings that a tolerance too tight brings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return contender.solve(samples, tol)

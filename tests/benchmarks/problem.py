@@ -1,4 +1,4 @@
-"""Random problems, and what others compute of them."""
+"""Random problems; their loss and gradient by NumPy and by scikit-learn; and the memory's speed."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def scikit_learn(problem: Problem, n_threads: int) -> Callable[[], object]:
 
 
 class Reader:
-    """Reads an array once and does nothing with it but add: the memory's speed, in two threads."""
+    """Reads an array once, in two threads, and only adds its numbers: this is the memory's speed."""
 
     def __init__(self, array: Array) -> None:
         flat = array.reshape(-1, order="A")  # a view, in the order that it lies in memory

@@ -40,7 +40,7 @@ class Samples(NamedTuple):
         return "×".join(map(str, self.X.shape)) + (f"×{self.classes}" if self.classes > 2 else "") + stored
 
     def objective(self, weights: Array, bias: Array) -> float:
-        """In float64, whatever the solver computed in."""
+        """The objective at these weights and biases, in float64 whatever the solver computed in."""
         weights, bias = np.asarray(weights, np.float64), np.asarray(bias, np.float64)
         if self.kind == "softmax":
             z = self.X @ weights.T + bias
@@ -86,7 +86,7 @@ def tiny(settings: Settings) -> Samples:
 
 
 def sparse(settings: Settings) -> Samples:
-    """As texts are: some words are in many rows, most in few."""
+    """Sparse rows like texts: some columns, as some words, are in many rows, most columns in few."""
     random = np.random.default_rng(7)
     X = scipy.sparse.csr_matrix(texts(random, settings.rows(200_000), settings.rows(50_000)))  # what all peers read
     return labelled(X, random, 1e-5, spread=None)
@@ -115,7 +115,7 @@ def images(settings: Settings) -> Samples:
 
 
 def labelled(X: Any, random: np.random.Generator, l2: float, spread: float | None = 2.0) -> Samples:
-    """Labels of a random model with bias -0.5: its predictors have that spread, or its weights are 3 × normal."""
+    """Labels of a random model with bias -0.5. Its scores have this `spread`; with None its weights are 3 × normal."""
     weights = random.standard_normal(X.shape[1])
     weights *= 3 if spread is None else spread / np.std(X[:10_000] @ weights)
     y = random.random(X.shape[0]) < expit(X @ weights - 0.5)
@@ -134,7 +134,7 @@ REGIMES = {
 
 
 def write(samples: Samples, folder: Path) -> None:
-    """Where another process finds it."""
+    """Write the samples to files in this folder, for another process."""
     if scipy.sparse.issparse(samples.X):
         scipy.sparse.save_npz(folder / "X.npz", samples.X, compressed=False)
     else:

@@ -36,7 +36,7 @@ def figures(settings: Settings) -> Iterator[Figure]:
 
 
 def peak_beside(run: Callable[[], object]) -> int | None:
-    """Bytes by which resident memory grows at its peak; None where there is no Linux to tell."""
+    """How many bytes the resident memory grows by, at its peak, while `run` runs; None without Linux."""
     reset, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
     try:
         reset.write_text("5")  # the peak starts again from what is resident now

@@ -42,7 +42,7 @@ class Trial:
 
 
 def compete(name: str, folder: str, best: float, limit: float, repeats: int, results: Connection) -> None:
-    """Runs in a process of its own, and sends what it has so far each time that this is more."""
+    """Solve a problem with ever smaller tolerances, in a process of its own; send the trial whenever it has grown."""
     samples, contender, trial = regimes.read(Path(folder)), CONTENDERS[name], Trial()
     for tol in TOLERANCES:
         start = time.perf_counter()
@@ -79,7 +79,7 @@ def contest(name: str, folder: str, best: float, limit: float, repeats: int) -> 
         while receiver.poll(max(0.0, end - time.monotonic())):
             trial = receiver.recv()
         trial.note = trial.note or f"given up after {limit:g} s"
-    except EOFError:  # it has said all
+    except EOFError:  # the process has ended, and sends no more
         process.join(10)
         if process.exitcode:
             trial.note = trial.note or f"ended with exit code {process.exitcode}"

@@ -4,8 +4,8 @@ python tests/benchmarks/sources.py [--rows M] [--columns N] [--folder FOLDER] [K
 python tests/benchmarks/sources.py --rows 7500000 --columns 500 --folder FOLDER numpy    # 30 GB, removed at the end
 
 Each kind is one file of M rows of N columns of float64, which is made, read and fitted in a process of its own, and
-removed. "read" is the mere reading: all columns decoded, or all bytes of the file, on two threads. Memory is that
-without pages of files (RssAnon), at its most.
+then removed. "read" is the time of reading alone: all columns decoded, or all bytes of the file, on two threads. Memory
+is the most that the process has, without pages of files (RssAnon).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import numpy as np
 import gradstep
 
 STEP = 1 << 17
-"""Rows that are made at once: those of a row group."""
+"""The number of rows that are made at once; a row group of a Parquet file has as many."""
 PARQUET: dict[str, dict[str, Any]] = {
     "plain": {"compression": "none", "use_dictionary": False},
     "dictionary": {"compression": "none"},
@@ -36,7 +36,7 @@ PARQUET: dict[str, dict[str, Any]] = {
 }
 KINDS = ("array", *PARQUET, "snappy, cache", "numpy", "function", "polars")
 TARGET = 1.15
-"""Times as long as mere reading, at most."""
+"""A fit may take this many times as long as reading alone."""
 
 
 def made(rows: int, columns: int) -> Iterator[tuple[Any, Any]]:
@@ -92,7 +92,7 @@ def arguments(kind: str, folder: Path) -> tuple[Any, Any, dict[str, Any]]:
 
 
 def reading(kind: str, folder: Path) -> Callable[[], None]:
-    """The mere reading of the file."""
+    """A function that reads the file, and does nothing else."""
     if kind in ("numpy", "function", "array"):
         memory = bytearray(1 << 24)
 
@@ -117,7 +117,7 @@ def seconds_of(call: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def most_memory(stop: threading.Event) -> Iterator[int]:
-    """The bytes that are no pages of files, again and again."""
+    """Yields the bytes of memory that are no pages of files, again and again until `stop`."""
     while not stop.wait(0.02):
         status = Path("/proc/self/status").read_text(encoding="ascii")
         yield next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("RssAnon"))

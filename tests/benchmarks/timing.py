@@ -1,4 +1,4 @@
-"""Interleaved timing of rivals, and the figures that come of it as a table and as JSON."""
+"""Times rivals in turn, and writes the figures as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Run = Callable[[], object]
 TURN = 5
 """Timed repetitions of one rival in a row."""
 WARM_UP = 0.15
-"""Seconds of untimed repetitions before them."""
+"""Seconds of untimed repetitions before each turn."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Settings:
-    """How thorough to be: `quick` takes a tenth of the rows and repeats nothing, to see that everything runs."""
+    """How thorough to be. `quick` takes a tenth of the rows and repeats nothing: only to see that everything runs."""
 
     quick: bool = False
 
@@ -72,7 +72,7 @@ def medians(rivals: Mapping[str, Run], repeats: int, calls: int = 1) -> dict[str
 
 
 def seconds(run: Run, calls: int) -> float:
-    """What one of several calls takes."""
+    """The mean seconds of one of several calls."""
     start = time.perf_counter()
     for _ in range(calls):
         run()
@@ -80,7 +80,7 @@ def seconds(run: Run, calls: int) -> float:
 
 
 def at_least(target: float, name: str, seconds: dict[str, float], peer: str) -> Figure:
-    """The peer's time over ours."""
+    """The figure of the peer's time divided by ours, which must be at least `target`."""
     return Figure(name, seconds[peer] / seconds["gradstep"], target, False, seconds)
 
 
@@ -90,7 +90,7 @@ def at_most(target: float, name: str, ratio: float, seconds: dict[str, float]) -
 
 @contextmanager
 def environment(**variables: str) -> Iterator[None]:
-    """Environment variables for a while."""
+    """A context in which these environment variables are set."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

@@ -1,4 +1,4 @@
-"""What the columns of a file are taken for, by themselves and by option, and what predict does with new ones."""
+"""What kinds the columns of a file are found or told to be, and what predict does with the columns of a new file."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_numbers_as_categories(folder: Path, capfd: pytest.CaptureFixture[str]) 
 
 
 def test_weights(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """A whole weight is so many rows, standardized or not."""
+    """A row with a whole weight counts as so many rows, standardized or not."""
     frame = problem()
     frame.write_csv("data.csv")
     frame.select(pl.exclude("count").repeat_by("count").explode(empty_as_null=False)).write_csv("rows.csv")
@@ -377,7 +377,7 @@ def test_text_in_other_encodings(folder: Path, capfd: pytest.CaptureFixture[str]
 
 
 def test_blank_lines_and_row_labels(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """A blank line is no row; a line of delimiters is one that lacks everything."""
+    """A blank line is no row; a line of delimiters is a row in which every value is missing."""
     (folder / "data.csv").write_text("a,b,y\n1,2,0\n\n2,1,1\n\r\n3,5,0\n4,3,1\n5,9,1\n6,1,0\n\n\n")
     assert trained(capfd, "data.csv")["result"]["rows"] == 6
     trained(capfd, "data.csv", "--out", "model.json")
@@ -409,7 +409,7 @@ def test_columns_that_say_nothing_are_noted_once(folder: Path, capfd: pytest.Cap
 
 @pytest.mark.parametrize("row", [1, 250, 999])
 def test_a_single_row_tells_columns_apart(row: int) -> None:
-    """Columns are looked at in a few rows first, which must not be all."""
+    """Columns are first compared at a few rows. They may be equal there and differ in a single other row."""
     count = np.random.default_rng(row).permutation(1000).astype(float)
     same, one = count.copy(), np.full(1000, 3.0)
 
@@ -425,7 +425,7 @@ def test_a_single_row_tells_columns_apart(row: int) -> None:
 
 
 def test_a_comma_in_a_number_is_not_guessed_by_predict(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """What is 0.942 to some was 942 to a model that was trained on points."""
+    """A model trained on decimal points would take 0,942 for 942; whoever wrote it may mean 0.942."""
     (folder / "data.csv").write_text("x,y\n" + "".join(f"{k}.5,{'no' if k % 3 else 'yes'}\n" for k in range(20)))
     trained(capfd, "data.csv", "--out", "model.json")
     for cells, words in {
@@ -509,7 +509,7 @@ FAR_DOWN = {
 def test_long_files_are_read_as_short_ones_are(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, content: str, args: list[str]
 ) -> None:
-    """… though the columns that hold numbers in the first lines are read as numbers at once."""
+    """In a long file, columns with numbers in the first lines are read as numbers at once; the result is the same."""
     (folder / "data.csv").write_bytes(content.encode("latin-1"))
     got = set()
     for head in (1 << 16, 400):

@@ -1,4 +1,4 @@
-"""Files as people have them: from the file to predictions in three commands, each of which the one before has named."""
+"""Files as people have them: three commands lead from the file to predictions, and each names the next one."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def passengers(rng: np.random.Generator) -> bytes:
 
 
 def semicolons(rng: np.random.Generator) -> bytes:
-    """As a spreadsheet saves it where the decimal sign is a comma: a byte order mark, CRLF, and a blank line."""
+    """A file as a spreadsheet saves it where the decimal sign is a comma: a byte order mark, CRLF, and a blank line."""
     lines = ["größe;gewicht;ja"]
     for _ in range(ROWS):
         x, w = rng.normal(1.7, 0.1), rng.normal(70, 9)
@@ -49,7 +49,7 @@ def semicolons(rng: np.random.Generator) -> bytes:
 
 
 def dates(rng: np.random.Generator) -> bytes:
-    """Two dates, one of them written so that it may be two days."""
+    """Two columns of dates; those of one are written so that each may be two days."""
     lines = ["joined,last_seen,left"]
     for k in range(ROWS):
         joined = datetime.date(2023, 1, 2) + datetime.timedelta(days=int(rng.integers(0, 700)))
@@ -69,7 +69,7 @@ def money(rng: np.random.Generator) -> bytes:
 
 
 def latin(rng: np.random.Generator) -> bytes:
-    """In Latin-1, with points between groups of digits, and words with accents."""
+    """A file in Latin-1, with points between groups of digits, and words with accents."""
     lines = ["année;région;revenu;oui"]
     for k in range(ROWS):
         income = f"{rng.uniform(1000, 2_000_000):,.1f}".translate(str.maketrans(",.", ".,"))
@@ -88,7 +88,7 @@ FILES = {
 
 @pytest.fixture(params=[reading.HEAD, 700], ids=["short", "long"])
 def head(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files longer than this are read as numbers at once where their first lines hold numbers."""
+    """Sets the number of bytes above which a file is long: then columns with numbers in the first lines are read so."""
     monkeypatch.setattr(reading, "HEAD", request.param)
 
 
@@ -202,7 +202,7 @@ def tables(draw: st.DrawFn) -> str:
 def test_any_table_ends_in_a_model_or_in_what_cannot_be_mended(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], content: str, encoding: str
 ) -> None:
-    """Following what is asked for, in a few steps; and what was trained on is predicted."""
+    """Each step adds the options that the last message asked for. A model must then predict its rows of training."""
     data, model = tmp_path / "data.csv", tmp_path / "model.json"
     data.write_bytes(content.encode(encoding, "replace"))
     args = ["--l2", "0.1", "--header"]

@@ -181,8 +181,8 @@ def test_the_schema_refuses_what_the_reader_refuses() -> None:
     wrong = [{**good(), field: value} for field, value in WRONG_FIELDS]
     wrong += [{**good_encoded(), field: value} for field, value in WRONG_ENCODINGS]
     missed = [document for document in wrong if schema().is_valid(document)]
-    # What a schema cannot say: lengths and names that must agree (11), numbers of 64 bits (3), surrogates, 1.0 and 1,
-    # and which encodings there are (2).
+    # `missed` are faults that a schema cannot express: lengths and names that must agree (11), numbers of 64 bits (3),
+    # surrogates, 1.0 and 1, and which encodings there are (2).
     assert len(wrong) > 90 and len(missed) <= 18
 
 
@@ -218,7 +218,7 @@ OLD = """{
   "gradstep": "0.1.0"
 }
 """  # noqa: E501
-"""A file of the first version, as it was written before there were optima and several classes, but for line breaks."""
+"""A model file of version 1, as gradstep wrote it before it had optima and several classes; with line breaks added."""
 
 
 def test_an_old_file_loads() -> None:

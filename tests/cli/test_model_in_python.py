@@ -1,4 +1,4 @@
-"""The model in Python: that of a file, or of an estimator, predicts from frames by name."""
+"""The model in Python, from a model file or from an estimator: it finds the columns of a frame by name."""
 
 from __future__ import annotations
 

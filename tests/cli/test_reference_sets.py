@@ -24,7 +24,7 @@ def test_admissions(folder: Path, data_folder: Path) -> None:
     model = json.loads(shown)
     assert model["features"] == ["gre", "gpa", "rank2", "rank3", "rank4"]
 
-    # At the optimum the residuals are orthogonal to every feature and to 1, here computed by nothing of ours.
+    # At the optimum the residuals are orthogonal to every feature and to 1. This is computed without gradstep.
     X = frame.select(model["features"]).cast(pl.Float64).to_numpy()
     x = (X - X.mean(axis=0)) / X.std(axis=0)
     residual = 1 / (1 + np.exp(-(x @ np.array(model["weights"]) + model["bias"]))) - frame["y"].to_numpy()
@@ -39,7 +39,7 @@ SETS = [
 
 
 def test_the_list_of_sets_is_complete(data_folder: Path) -> None:
-    """Left out are those whose rows have weights."""
+    """`SETS` has all sets except those whose rows have weights."""
     tables = sorted((data_folder / "sets").glob("*/data.csv"))
     headers = {table.parent.name: table.read_bytes().partition(b"\n")[0] for table in tables}
     assert [name for name, header in headers.items() if b"_weight" not in header] == SETS

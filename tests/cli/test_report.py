@@ -34,7 +34,7 @@ def table(rows: int = 150, classes: int = 2, seed: int = 5) -> dict[str, Any]:
 
 
 def design(model: gradstep.Model, data: dict[str, Any]) -> Any:
-    """The features and a column of ones, by nothing of ours."""
+    """The features and a column of ones, computed without gradstep."""
     columns = [data["x"], data["z"], *(np.asarray(data["kind"]) == level for level in "bc")]
     assert model.features == ["x", "z", "kind=b", "kind=c"]
     return np.column_stack([*columns, np.ones(len(data["x"]))]).astype(float)
@@ -61,7 +61,7 @@ def test_metrics_are_those_of_scikit_learn(classes: int, weight: str | None) -> 
     got = found.evaluation
     assert got.rows == 70
     assert got.weights.tolist() == np.bincount(y, weights=s).tolist()
-    # Each is a mean of numbers of some 1e-16 of themselves.
+    # Each is a mean of numbers whose relative error is some 1e-16.
     near = {"rel": 1e-12}
     assert got.log_loss == pytest.approx(metrics.log_loss(y, p, sample_weight=s), **near)
     assert got.accuracy == pytest.approx(metrics.accuracy_score(y, guess, sample_weight=s), **near)
@@ -105,7 +105,7 @@ def test_coefficients_are_those_of_the_textbook() -> None:
 
 
 def test_coefficients_of_classes_are_those_of_statsmodels() -> None:
-    """… 0.15.0 (MNLogit), whose numbers are written here: estimates, then standard errors."""
+    """The numbers of statsmodels 0.15.0 (MNLogit) are written here: estimates, then standard errors."""
     data = table(rows=400, classes=3)
     model = gradstep.train(data, "y", drop=["n"])
     got = model.report(data).coefficients

@@ -1,4 +1,4 @@
-"""`show` and `train --plot`: the page and the picture of what the functions give."""
+"""`show` and `train --plot`: the page and the picture are those that `gradstep.show` and `gradstep.plot` make."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_closed_pipe(folder: Path) -> None:
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_pipe_closed_in_the_middle(folder: Path, unbuffered: str) -> None:
-    """… of more than it holds: unbuffered, Python's own write would take a part of it and say nothing."""
+    """The output is more than the pipe holds. Unbuffered, Python's own write would write a part and raise nothing."""
     (folder / "data.csv").write_text(ROWS + ROWS.partition("\n")[2] * 20_000)
     ok("train", "data.csv", "--quiet", "--out", "model.json", cwd=folder)
     command = [*PROGRAM, "predict", "model.json", "data.csv"]

@@ -58,7 +58,7 @@ def test_the_table_has_the_loss_and_the_accuracy_of_the_functions(
 
 
 def test_the_table_is_printed_while_the_descent_goes_on(folder: Path) -> None:
-    """… not at its end, which would take hours."""
+    """Lines must appear during the descent: its end would take hours."""
     problem().write_csv("data.csv")
     command = [*PROGRAM, "train", "data.csv", "--epochs", str(10**12), "--log-every", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ}) as process:

@@ -56,7 +56,7 @@ def test_the_optimum_and_its_certificate(
     assert model["result"] == certificate | {"rows": len(X)} | besides
     assert want.converged or "certify" in options or "max_passes" in options
     assert json.loads((folder / "model.json").read_text()) == model
-    # The accuracy by nothing of ours: the largest score, or the sign of the only one, tells the class.
+    # The accuracy, computed without gradstep: the largest score, or the sign of the only one, tells the class.
     z = X @ np.atleast_2d(model["weights"]).T + model["bias"]
     guess = z.argmax(axis=1) if classes > 2 else (z > 0)[:, 0]
     assert model["result"]["accuracy"] == np.mean(guess == codes(frame))
@@ -73,7 +73,7 @@ def test_l1_leaves_weights_at_zero(folder: Path, capfd: pytest.CaptureFixture[st
 
 
 def test_a_bound_that_is_not_known_is_null(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """JSON has no infinity, which is what stands for a gap of which nothing is known."""
+    """A gap that is not known is infinite in Python. JSON has no infinity."""
     from gradstep import _training
 
     got = replace(gradstep.fit([[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1], l2=0.1), gap=float("inf"))
@@ -173,7 +173,7 @@ def test_kinds_of_several_classes(
     (folder / "data.csv").write_text("a,y\n" + "".join(f'{x},"{values[k]}"\n' for x, k in zip(a, which, strict=True)))
     model = trained(capfd, "data.csv", "--l2", 0.01, "--out", "model.json")
     assert [(type(value), value) for value in model["classes"]] == [(type(value), value) for value in classes]
-    # The feature grows from the first of the values to the last, and with it their weights.
+    # The feature grows from the first of the values to the last; so the weights of their classes grow, too.
     unquoted = [value.replace('""', '"') for value in values]
     order = [next(k for k, value in enumerate(classes) if str(value) in (text, f"{text}.0")) for text in unquoted]
     weights = [model["weights"][k][0] for k in order]

@@ -48,9 +48,9 @@ def test_the_strength_with_the_least_error_on_rows_left_out(
             for k in range(3)
         ]
     )
-    # The objective is within 1e-8 of its minimum; weights, and errors elsewhere, are within a root of that.
+    # The objective is within 1e-8 of its minimum. Weights, and so errors on other rows, are within the root of 1e-8.
     np.testing.assert_allclose([record["loss"] for record in records], errors.mean(axis=0), atol=1e-4)
-    spread = errors.std(axis=0, ddof=1) / np.sqrt(3)  # of errors that are as near
+    spread = errors.std(axis=0, ddof=1) / np.sqrt(3)  # as exact as the errors
     np.testing.assert_allclose([record["standard_error"] for record in records], spread, atol=1e-4)
     losses = np.array([record["loss"] for record in records])
     best = int(losses.argmin())

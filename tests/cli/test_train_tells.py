@@ -193,7 +193,7 @@ def test_note_when_classes_are_nearly_separated(folder: Path, capfd: pytest.Capt
 
 
 def rides(rows: int = 200) -> Any:
-    """Seconds since 1970, what follows from them, and a target that depends on how long a ride takes."""
+    """Seconds since 1970, columns that are computed from them, and a target that depends on how long a ride takes."""
     rng = np.random.default_rng(0)
     start, x = 1_700_000_000 + rng.integers(0, 10**6, rows), rng.integers(1, 1000, rows)
     late = np.where(rng.random(rows) < gradstep.sigmoid((x - 500) / 300), "yes", "no")
@@ -204,7 +204,7 @@ def rides(rows: int = 200) -> Any:
 def test_columns_that_others_make_up_are_named(
     folder: Path, capfd: pytest.CaptureFixture[str], standardize: bool
 ) -> None:
-    """… with the numbers that the file holds, standardized or not."""
+    """Combinations of columns are written in the numbers of the file, whether the columns are standardized or not."""
     frame, args = rides(), ["--standardize"] * standardize
     frame.write_csv("data.csv")
     assert run(["train", "data.csv", *args, "--out", "model.json"]) == 0

@@ -1,4 +1,4 @@
-"""`gradstep.train`: the model that the command of this name makes, of files and of frames, in Python."""
+"""`gradstep.train` makes of files and of frames the model that `gradstep train` makes."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def test_descent_matches_oracle(dtype: Any, reduction: str, count_case: Callable
         for update in oracle.updates(X, y, weights, biases, orders=orders, batch_size=batch_size, **options):
             batch = ClassProblem(X[update.rows], y[update.rows], *update.before)
             step = trainer.learning_rate * (len(update.rows) if reduction == "sum" else 1)
-            # Twice: the penalty's factor is kept apart from the weights, also in small batches of sparse rows.
+            # Twice the rounding: the penalty's factor is kept apart from the weights, also in small sparse batches.
             room += 2 * farthest(rounding_of_a_step(batch, step, l2, dtype, scaled=True))
             if update.rows[-1] == m - 1:
                 whole = ClassProblem(X, y, *update.after)
@@ -96,7 +96,7 @@ def test_descent_matches_oracle(dtype: Any, reduction: str, count_case: Callable
 @both_dtypes
 @pytest.mark.parametrize("shrinkage", [0.0, 1e-9, 0.03125, 0.5, 1.0, 1.5])
 def test_point_by_point_however_a_penalty_shrinks_the_weights(dtype: Any, shrinkage: float) -> None:
-    """A penalty of 1/α forgets all weights in every update, a larger one changes their signs."""
+    """With l2 = 1/α every update sets the weights to 0 before the step; with a larger l2 it changes their signs."""
     for n in (1, 2, 7, 8, 9, 15, 16, 17, 33, 70):
         X, y, weights, biases = problem(23, n, 5, dtype)
         X = (X * (2 / np.sqrt((X**2).sum(axis=1).max()))).astype(dtype)

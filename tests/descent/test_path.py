@@ -62,7 +62,7 @@ def test_the_path_is_what_a_callback_sees(options: dict[str, Any], form: Any) ->
 @pytest.mark.parametrize("form", [np.float32, np.float64, "csr_array"])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_loss_at_the_start_is_that_of_its_weights(batch_size: int | None, form: Any, weighted: bool) -> None:
-    """… whatever comes then: the rate, the penalty and the order of the rows do not matter."""
+    """The loss at the start does not depend on the learning rate, the penalty or the order of the rows."""
     X, y = blobs(29, 3)
     X = getattr(scipy.sparse, form)(X) if isinstance(form, str) else X.astype(form)
     s = np.arange(1.0, 30.0) if weighted else None

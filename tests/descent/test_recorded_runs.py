@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_a_hundred_recorded_epochs(data_folder: Path, reduction: str, measured: Callable[[str], None]) -> None:
-    """Point by point in file order, as they were recorded: one point's mean is its sum."""
+    """Point by point in file order, as the epochs were recorded. Of one point, mean and sum are the same."""
     expected = json.loads((data_folder / "udacity" / "expected.json").read_text())
     points = np.loadtxt(data_folder / "udacity" / "data.csv", delimiter=",")
     got: list[tuple[int, float, Array, float]] = []

@@ -1,4 +1,4 @@
-"""Shuffled orders of the rows: frozen, and those of the documented algorithm."""
+"""Shuffled orders of the rows: they never change for a seed, and are those of the documented algorithm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Descent on CSR and CSC: that of the dense matrix."""
+"""Descent on CSR and CSC gives what descent on the dense matrix gives."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_tracing_changes_nothing(batch_size: int | None, l2: float) -> None:
 @pytest.mark.parametrize("l2", [0.0, 0.25])
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_descent_matches_oracle(dtype: Any, batch_size: int | None, l2: float, reduction: str) -> None:
-    """Wide enough that small batches store less than a number per column, and large ones more."""
+    """X has so many columns that small batches store fewer numbers than there are columns, and large batches more."""
     X, y, weights, bias = labelled(text_like(50, 300, dtype), dtype)
     dense, m = X.toarray(), len(y)
     longest = float(np.sqrt((dense.astype(float) ** 2).sum(axis=1) + 1).max())
@@ -51,7 +51,7 @@ def test_descent_matches_oracle(dtype: Any, batch_size: int | None, l2: float, r
         room += float(np.hypot(np.linalg.norm(spread[0]), spread[1]))
         rows = np.atleast_1d(record["row"])
         assert rows[rows >= 0].tolist() == list(update.rows)
-        # Twice: the penalty's factor, kept apart, rounds once more.
+        # Twice the rounding: the penalty's factor, which is kept apart from the weights, rounds once more.
         assert np.linalg.norm(record["weights"] - update.after.weights) <= 2 * room
         change = record["delta_weights"] - (update.after.weights - update.before.weights)
         assert np.linalg.norm(change) <= 4 * room
@@ -68,7 +68,7 @@ def test_descent_matches_oracle(dtype: Any, batch_size: int | None, l2: float, r
 
 @pytest.mark.parametrize("l2", [0.0, 1.0, 3.9, 4.0, 5.0])
 def test_a_strong_penalty(l2: float) -> None:
-    """The penalty's factor 1 - α·l2 is one, shrinks, nearly vanishes, is zero, is negative."""
+    """The penalty's factor of an update, 1 - α·l2, is one, below one, nearly zero, zero, or negative."""
     problem = labelled(text_like(40, 500))
     sparse = gradstep.Trainer(0.25, 5, batch_size=1, l2=l2).fit(*problem)
     dense = gradstep.Trainer(0.25, 5, batch_size=1, l2=l2).fit(problem.X.toarray(), *problem[1:])

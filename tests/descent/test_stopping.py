@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 @pytest.mark.parametrize("batch_size", [None, 1, 7])
 @pytest.mark.parametrize("l2", [0.0, 0.5])
 def test_history_is_the_loss_on_all_rows_after_each_epoch(dtype: Any, batch_size: int | None, l2: float) -> None:
-    """… of the cross-entropy alone: the penalty is not in it."""
+    """The history is the cross-entropy alone, without the penalty."""
     X, y = blobs(30, 4, dtype)
     states: list[tuple[Array, float]] = []
 
@@ -179,12 +179,12 @@ def test_divergence_keeps_the_last_finite_weights(dtype: Any, batch_size: int | 
     assert np.isfinite(fit.history).all()
     assert np.isfinite(fit.weights).all() and np.isfinite(fit.bias)
     assert bits((fit.weights, fit.bias)) == bits(calls[-1][1:])
-    # One epoch more is really too much: from there, a fresh fit has not one finite epoch, and stays where it was.
+    # The epoch that was left out really diverges: a new fit from these weights has no finite epoch, and keeps them.
     beyond = gradstep.Trainer(1.0, 1, **options).fit(X, y, fit.weights, fit.bias)
     assert beyond.stop_reason == "diverged"
     assert beyond.n_epochs == 0 and beyond.history.shape == (0,) and beyond.history.dtype == np.float64
     assert bits((beyond.weights, beyond.bias)) == bits((fit.weights, fit.bias))
-    # One epoch less was fine.
+    # The epochs before did not diverge.
     before = gradstep.Trainer(1.0, fit.n_epochs, **options).fit(X, y, [1.0])
     assert before.stop_reason == "epochs" and bits(parts(before)[:3]) == bits(parts(fit)[:3])
 

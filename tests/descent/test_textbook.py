@@ -103,7 +103,8 @@ def point_by_point(n: int, epochs: int, shrinkage: float, dtype: Any) -> None:
 @both_dtypes
 @pytest.mark.parametrize("shrinkage", [0.0, 0.03125, 0.5, 1.0, 1.5])
 def test_point_by_point_whatever_the_number_of_columns(dtype: Any, shrinkage: float) -> None:
-    """Few columns and many are summed differently; a penalty of 1/α forgets all, a larger one changes the signs."""
+    """Few columns are summed in another way than many. With l2 = 1/α an update forgets the weights; with a larger l2 it
+    changes their signs."""
     for n in range(1, 41):
         point_by_point(n, 2, shrinkage, dtype)
 
@@ -111,7 +112,7 @@ def test_point_by_point_whatever_the_number_of_columns(dtype: Any, shrinkage: fl
 @both_dtypes
 @pytest.mark.parametrize("shrinkage", [1e-9, 0.03125, 0.25, 0.96875])
 def test_point_by_point_however_long_a_penalty_shrinks_the_weights(dtype: Any, shrinkage: float) -> None:
-    """Over a thousand updates: a factor that goes down to 1e-13 and further if nothing puts it back to 1."""
+    """Over a thousand updates, the penalty's factor would fall to 1e-13 and below if nothing put it back to 1."""
     for n in (2, 28, 50):
         point_by_point(n, 50, shrinkage, dtype)
 
@@ -149,7 +150,7 @@ def test_a_batch_size_beyond_the_data_is_the_full_batch() -> None:
 
 @pytest.mark.parametrize("batch_size", [None, 1, 4, 7])
 def test_sum_with_a_over_k_is_mean_with_a(batch_size: int | None) -> None:
-    """l2 included: "sum" multiplies the penalty of a batch of k rows by k as well. 28 rows leave no short batch."""
+    """Also with l2: "sum" multiplies the penalty of a batch of k rows by k, too. 28 rows leave no short batch."""
     X, y = blobs(28, 4)
     k = batch_size or 28
     mean = gradstep.Trainer(0.25, 20, batch_size=batch_size, l2=0.125).fit(X, y)

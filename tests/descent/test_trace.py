@@ -26,7 +26,7 @@ FIELDS = ("epoch", "row", "y", "z", "y_hat", "error", "residual", "delta_weights
 @pytest.mark.parametrize("shuffle", [False, True])
 @pytest.mark.parametrize("batch_size", [None, 1, 4, 13, 50])
 def test_trace_is_the_oracles_replay(dtype: Any, reduction: str, shuffle: bool, batch_size: int | None) -> None:
-    """Every field of every record: one textbook step from the state that the record before it left."""
+    """Every field of every record is that of a textbook step, from the weights that the record before has."""
     epochs, l2, rate, start = 3, 0.125, 0.0625, np.linspace(-1, 1, 3).astype(dtype)
     X, y = blobs(13, 3, dtype)
     y[::3] = 0.25
@@ -140,7 +140,7 @@ def test_the_frame_of_a_trace_has_a_column_for_each_number(
 @pytest.mark.parametrize("batch_size", [None, 1, 4])
 @pytest.mark.parametrize("sparse", [False, True])
 def test_residuals_keep_their_digits_as_the_change_does(dtype: Any, batch_size: int | None, sparse: bool) -> None:
-    """Where ŷ is 0 or 1 in every digit, y - ŷ is σ(-|z|) all the same, and α (y - ŷ) x is the change of the weights."""
+    """Even if ŷ rounds to 0 or 1, y - ŷ is σ(-|z|) to all digits, and α (y - ŷ) x is the change of the weights."""
     z = np.array([40.0, -40.0, 60.0, -60.0], dtype)
     X, y = np.pad(z[:, None], ((0, 0), (0, 9 * sparse))), [1, 0, 1, 0]
     start, eps = np.eye(X.shape[1])[0], float(np.finfo(dtype).eps)
@@ -222,7 +222,7 @@ def test_a_trace_that_cannot_fit_is_refused_at_once(options: dict[str, Any], upd
 def test_the_largest_trace_is_1_gib(
     dtype: Any, sparse: bool, batch_size: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """… by the bytes of the arrays that it is: a limit that is met is kept, and one byte less is not enough."""
+    """A trace of exactly as many bytes as the limit is kept; with a limit of one byte less it is refused."""
     X, y = blobs(9, 3, dtype)
     given = scipy.sparse.csr_array(X) if sparse else X
     trainer = gradstep.Trainer(0.1, 5, batch_size=batch_size, trace=True)
@@ -249,7 +249,7 @@ def test_a_trace_that_could_never_fit_is_refused_even_where_the_fit_may_stop_ear
         with pytest.raises(MemoryError, match=r"^trace must fit"):
             gradstep.Trainer(epochs=2**60, trace=True, tol=tol).fit(X, y, callback=first_only)
     assert calls == []
-    # What could be addressed may stop in time: that is what the tolerance and the callback are for.
+    # With a tolerance or a callback, which may stop the descent in time, such a trace is not refused.
     stopped = gradstep.Trainer(epochs=10**15, trace=True).fit(X, y, callback=first_only)
     assert (stopped.stop_reason, len(stopped.trace)) == ("callback", 1)
     stopped = gradstep.Trainer(epochs=10**15, trace=True, tol=10.0).fit(X, y)

@@ -1,4 +1,4 @@
-"""Trainer with sample weights, offsets, an l1 penalty or without a bias: every update is that of the formulas."""
+"""Trainer with sample weights, offsets, an l1 penalty or without a bias: every update follows the formulas."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def textbook(X: Array, y: Array, options: dict[str, Any], s: Array, offset: Arra
             count = len(X[rows])
             y_hat = 1 / (1 + np.exp(-(X[rows] @ w + b + offset[rows])))
             r = s[rows] / mean * (y_hat - y[rows])
-            # A sum is of s_i times the row, and has the penalty as often as the rows count.
+            # "sum": the gradient is the sum of s_i times the row, and the penalty counts as often as the rows do.
             divisor, times = (count, 1.0) if options["reduction"] == "mean" else (1 / mean, mean * count)
             w = w - alpha * (r @ X[rows] / divisor + times * l2 * w)
             w = np.sign(w) * np.maximum(np.abs(w) - alpha * times * l1, 0)

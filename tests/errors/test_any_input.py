@@ -1,5 +1,5 @@
-"""Every public entry point, given whatever NumPy, SciPy and Python may hand it: the answer that plain arrays of the
-same numbers get, to the bit, or the same refusal. (Plain arrays are held to the textbook elsewhere.)
+"""Every public function, given anything that NumPy, SciPy and Python have: it returns what it returns for plain arrays
+of the same numbers, to the bit, or refuses both alike. (Other tests compare plain arrays with the textbook.)
 
 More by hand: `GRADSTEP_CASES=20 pytest tests/errors/test_any_input.py` draws twenty times as many cases.
 """
@@ -50,7 +50,7 @@ Outcome = tuple[str, Any]
 
 @st.composite
 def arrays(draw: st.DrawFn, shape: tuple[int, ...], labels: int = 0) -> tuple[Any, Any]:
-    """Numbers in some form, and the same in a plain array, or None where nothing but a refusal will do.
+    """Numbers in some form, and the same numbers as a plain array; None instead of it if they must be refused.
 
     `labels` are the codes 0 … labels - 1.
     """
@@ -79,7 +79,7 @@ def is_single(dtype: np.dtype[Any]) -> bool:
 
 
 def in_layout(values: Any, layout: str, random: np.random.Generator) -> tuple[Any, Any]:
-    """The values in that layout, and what they then are."""
+    """The values in that layout, and the same as a plain array; None instead of it if they must be refused."""
     match layout:
         case "F":
             return np.array(values, order="F"), values
@@ -136,7 +136,7 @@ def same(value: Any, other: Any) -> bool:
 
 
 def outcome(call: Callable[..., Any], *arguments: Any) -> Outcome:
-    """The result or the refusal. Anything else that is raised, a panic above all, is an error of the test."""
+    """The result or the refusal. The test fails by any other exception, such as a panic."""
     try:
         return "result", call(*arguments)
     except REFUSALS as error:
@@ -144,7 +144,7 @@ def outcome(call: Callable[..., Any], *arguments: Any) -> Outcome:
 
 
 def check(call: Callable[..., Any], given_: list[Any], plain: list[Any]) -> None:
-    """The same outcome from both, and nothing that was given is another afterwards."""
+    """Assert that both calls have the same outcome, and that no argument is changed."""
     before = [copied(value) for value in given_]
     got = outcome(call, *given_)
     for value, was in zip(given_, before, strict=True):
@@ -279,7 +279,7 @@ def test_several_classes(data: st.DataObject, name: str) -> None:
 @settings(max_examples=cases(300))
 @given(data=st.data())
 def test_broken_sparse_matrices(data: st.DataObject) -> None:
-    """Refused exactly where positions lead out of the arrays or the matrix; else what the dense matrix gives."""
+    """They are refused exactly if positions lead out of the arrays or the matrix; else they give what a dense X does."""
     m, n = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 12))
     random = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     dense = random.integers(-3, 4, (m, n)) * (random.random((m, n)) < 0.4) / 4
@@ -437,9 +437,8 @@ OPTIONS: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("name", sorted(set(gradstep.__all__) - {"load", "register_skl2onnx", "show_config"}))
 def test_no_public_name_is_left_out(name: str) -> None:
-    """… of the functions; the estimator has the checks of scikit-learn, and `load` those of cli/test_model_file.py.
-
-    `show_config` and `register_skl2onnx` take no data.
+    """Every public function has a test here. Exceptions: scikit-learn's checks test the estimators, and
+    cli/test_model_file.py tests `load`; `show_config` and `register_skl2onnx` take no data.
     """
     value = getattr(gradstep, name)
     if callable(value) and name[0].islower():

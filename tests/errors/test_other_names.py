@@ -1,4 +1,4 @@
-"""Arguments by another name: which one may be meant."""
+"""Arguments by a wrong name: the error suggests which one may be meant."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_name_that_may_be_meant(call: Callable[..., Any], name: str, message
 
 
 def test_signatures_are_as_they_are_written() -> None:
-    """… for help, for editors and for scikit-learn, which reads parameters from them."""
+    """The decorator must keep signatures: help, editors and scikit-learn read parameters from them."""
     assert list(inspect.signature(gradstep.fit).parameters)[:4] == ["X", "y", "l1", "l2"]
     assert list(inspect.signature(gradstep.explain).parameters) == ["x", "y", "weights", "bias", "learning_rate"]
     assert list(inspect.signature(gradstep.Trainer.fit).parameters) == [

@@ -52,7 +52,7 @@ def test_the_callback_is_not_called_for_a_fit_that_is_refused(batch_size: int | 
 
 
 def test_the_first_bad_entry_is_named_in_a_large_array() -> None:
-    """… by row first, in every layout, however the search is cut into pieces."""
+    """The first entry is that of the first row, in every layout, however the search is cut into pieces."""
     large = np.zeros((30_000, 5))
     large[29_999, 0] = large[17_001, 4] = large[17_001, 2] = large[20_000, 1] = np.nan
     y = np.zeros(30_000)
@@ -85,7 +85,7 @@ NOT_HERE = (
 
 
 def templates() -> set[str]:
-    """Every message "… must …, got …" in the sources, and what its "…" may be, as regular expressions."""
+    """Every message "… must …, got …" in the sources, as a regular expression in which values may be anything."""
     found = set()
     files = [file for file in SOURCES.glob("rust/*/src/**/*.rs") if file.name != "tests.rs"]
     for file in [*files, *(SOURCES / f"python/gradstep/{name}.py" for name in REFUSING)]:
@@ -98,7 +98,7 @@ def templates() -> set[str]:
 
 
 def test_every_message_is_in_the_table() -> None:
-    """Of the sources, which an installed wheel does not bring along."""
+    """Every message that is in the sources; an installed wheel does not have them."""
     if not (SOURCES / "python/gradstep/_estimator.py").is_file():
         pytest.skip("the sources are not here")
     messages = []

@@ -28,7 +28,7 @@ CHECKS = parametrize_with_checks(
 NEW = {"use_legacy_attributes": False, "scoring": "neg_log_loss"}
 
 
-# Older versions hand a generator to pytest, newer ones of which refuse it.
+# Older versions of scikit-learn hand a generator to pytest, which newer versions of pytest refuse: hence the list.
 @pytest.mark.parametrize(CHECKS.args[0], list(CHECKS.args[1]), ids=CHECKS.kwargs["ids"])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 def test_scikit_learns_checks(estimator: Any, check: Any) -> None:
@@ -57,7 +57,7 @@ def test_scores_are_those_of_fits_to_the_other_folds(classes: int, weighted: boo
                 one = LogisticRegression(**options).fit(X[train], y[train], None if s is None else s[train])
                 p = one.predict_proba(X[test])
                 score = -log_loss(y[test], p, labels=model.classes_, sample_weight=None if s is None else s[test])
-                # Both fits are within 1e-8 of the minimum, and weights within a root of that.
+                # Both fits are within 1e-8 of the minimum, and so weights within the root of 1e-8.
                 assert model.scores_[fold, i, k] == pytest.approx(score, abs=1e-4)
                 path = model.coefs_paths_[fold, i, k]
                 np.testing.assert_allclose(path[:, :-1], one.coef_, atol=2e-3)
@@ -178,7 +178,7 @@ def test_it_chooses_what_scikit_learn_chooses(name: str, scoring: str) -> None:
     assert model.C_.tolist() == peer.C_.tolist()
     for key, scores in peer.scores_.items():
         np.testing.assert_allclose(model.scores_[key], scores, atol=1e-6 if scoring == "neg_log_loss" else 0)
-        # Where the objective is within 1e-11 of its minimum, weights are within a root of that, over the curvature.
+        # The objective is within 1e-11 of its minimum, and so weights within the root of 1e-11 over the curvature.
         np.testing.assert_allclose(model.coefs_paths_[key], peer.coefs_paths_[key], atol=1e-4)
     np.testing.assert_allclose(model.predict_proba(X), peer.predict_proba(X), atol=1e-6)
 

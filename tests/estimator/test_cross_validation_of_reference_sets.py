@@ -19,9 +19,9 @@ from helpers.reference_sets import BINARY_SETS, read_classes
 
 CLASS_SETS = ["digits", "hsb2", "iris", "letter"]
 MOST_ROWS = 3_000
-"""Times the classes: the peer, near its optimum, takes long on more."""
+"""The most rows times classes: on more, the peer takes long to come near its optimum."""
 LEAST_ROWS = 9
-"""Of each class, so that no part of the folds is without it."""
+"""The least rows for each class, so that no fold lacks a class."""
 
 
 @pytest.mark.parametrize("scoring", ["neg_log_loss", "accuracy"])

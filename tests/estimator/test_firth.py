@@ -1,4 +1,4 @@
-"""LogisticRegression(firth=True): the same as gradstep.fit, where it is named, and what it does not take for absent."""
+"""LogisticRegression(firth=True): the optimum of gradstep.fit; and a class without weight is not left out."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_class_weights_are_frequencies() -> None:
 
 
 def test_a_class_without_weight_has_a_finite_intercept() -> None:
-    """Half a row is added to each label; no warning says that the class has probability 0."""
+    """Firth's penalty adds half a row to each label; so no warning says that the class has probability 0."""
     y = SEPARATED[1]
     model = LogisticRegression(firth=True).fit(np.ones((4, 1)), y, sample_weight=[1, 1, 0, 0])
     np.testing.assert_allclose(model.intercept_, [-np.log(5)], rtol=1e-12)

@@ -27,7 +27,7 @@ from helpers.estimators import problem, weights_of_samples
 CHECKS = parametrize_with_checks([LogisticRegression(), LogisticRegression(l2=0.1, solver="gd")])
 
 
-# Older versions hand a generator to pytest, newer ones of which refuse it.
+# Older versions of scikit-learn hand a generator to pytest, which newer versions of pytest refuse: hence the list.
 @pytest.mark.parametrize(CHECKS.args[0], list(CHECKS.args[1]), ids=CHECKS.kwargs["ids"])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 @pytest.mark.filterwarnings("ignore:Can't check dok sparse matrix for nan or inf.:UserWarning")

@@ -1,6 +1,6 @@
-"""Code as users of scikit-learn write it, with the line alone changed that imports LogisticRegression.
+"""Code as users of scikit-learn write it. Only the line that imports LogisticRegression is changed.
 
-scikit-learn's own class is given a tolerance at which it is near the optimum, where gradstep is in any case.
+scikit-learn's own class gets a tolerance by which it comes near the optimum; gradstep is there with any tolerance.
 """
 
 from __future__ import annotations

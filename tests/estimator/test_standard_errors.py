@@ -26,8 +26,8 @@ def test_standard_errors_are_roots_of_the_inverse_information(weighted: bool, fi
         assert not hasattr(model, "intercept_standard_error_")
 
 
-# Scores at such an offset are rounded to offset · eps times the weights, and the gap that this leaves is some 1e-9: the
-# weights, and with them what predictions are uncertain of, are right to the root of that.
+# Scores at such an offset are rounded to offset · eps times the weights. This leaves a gap of some 1e-9: the weights,
+# and with them the standard errors, are right to the root of 1e-9.
 @pytest.mark.parametrize(("offset", "rtol"), [(5e5, 1e-8), (1.7e12, 1e-3)])
 @pytest.mark.parametrize("fit_intercept", [False, True])
 def test_standard_errors_are_those_of_centred_columns(offset: float, rtol: float, fit_intercept: bool) -> None:

@@ -25,7 +25,7 @@ def test_separated_classes_are_a_warning_that_names_columns() -> None:
 
 
 def test_a_rare_dummy_that_separates_is_named() -> None:
-    """All three rows where it is 1 have one label, among 500 that nothing else separates."""
+    """The column is 1 in three of 500 rows, which have the same label; nothing else separates the rows."""
     X, y = problem(m=500, n=2)
     data = pd.DataFrame(X, columns=["height", "girth"]).assign(is_rare=np.isin(np.arange(500), [7, 100, 300]))
     y[[7, 100, 300]] = "beech"
@@ -89,7 +89,7 @@ def test_times_since_1970_reach_the_loss_of_centred_columns() -> None:
     start, duration = X[:, 0] - X[0, 0], X[:, 1] - X[:, 0]
     want = LogisticRegression(l2=0).fit(np.column_stack([start, duration / 600]), y)
     assert model.converged_ and want.converged_ and model.aliased_ == ()
-    # Of objectives that are evaluated in float64 a few units in the last place are rounding.
+    # Objectives are evaluated in float64: a few units in the last place are rounding.
     assert abs(model.objective_ - want.objective_) <= model.gap_ + want.gap_ + 1e-14
     np.testing.assert_allclose(model.coef_[0, 1], want.coef_[0, 1] / 600, rtol=1e-6)
     np.testing.assert_allclose(model.predict_proba(X), want.predict_proba(np.column_stack([start, duration / 600])),

@@ -20,7 +20,8 @@ Array = npt.NDArray[Any]
 
 
 def random_problem(seed: int) -> tuple[Array, Array, float, Array, bool]:
-    """Small, of any scale, centred or not, weighted or not, with labels 0 and 1 or between."""
+    """A small problem of any scale, centred or not, weighted or not, with labels 0 and 1 or between: X, y, l2, sample
+    weights, and whether there is a bias."""
     random = np.random.default_rng(seed)
     m, n = int(random.integers(3, 60)), int(random.integers(1, 9))
     scale = 10.0 ** random.uniform(-2, 2, n)
@@ -169,7 +170,8 @@ def test_a_gap_is_no_larger_than_the_objective() -> None:
 
 
 def test_without_a_proof_no_hessian_is_made() -> None:
-    """Beyond the solver's own passes there are two reads: the search along single columns, and the result evaluated."""
+    """Beside the solver's own passes X is read twice: to search for separation along single columns, and to evaluate
+    the result."""
     X, y = overlapping(300, 3)
     best = gradstep.fit(X, y, certify=False)
     assert best.stop_reason == "uncertified"

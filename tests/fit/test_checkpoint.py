@@ -1,4 +1,4 @@
-"""A fit over batches that was ended goes on from its checkpoint, without reading again for what is there."""
+"""A fit over batches that was ended goes on from its checkpoint, and reads no rows for answers that are in the file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def problem() -> tuple[Any, Any, Any]:
 
 
 def batches(reads: list[int], die_in: int | None = None) -> Callable[[], Iterator[tuple[Any, ...]]]:
-    """A function that returns batches, and notes that it was called; the process is killed in the middle of a read."""
+    """A function that returns batches, and adds each call to `reads`. With `die_in`, it kills the process in the middle
+    of this read."""
     X, y, s = problem()
 
     def read() -> Iterator[tuple[Any, ...]]:
@@ -42,7 +43,7 @@ def batches(reads: list[int], die_in: int | None = None) -> Callable[[], Iterato
 
 
 def killed(path: Path, die_in: int, options: dict[str, Any]) -> None:
-    """Begin a fit in a process of its own, which is killed in that read."""
+    """Begin a fit in a process of its own, which is killed in the read number `die_in`."""
     code = (
         f"import sys; sys.path[:0] = {[str(Path(__file__).parents[1]), str(Path(__file__).parent)]!r}\n"
         f"import gradstep, test_checkpoint\n"
@@ -71,7 +72,7 @@ def test_a_fit_that_was_killed_goes_on(options: dict[str, Any], tmp_path: Path) 
 
 
 def left(path: Path, iterations: int = 3) -> gradstep.Optimum:
-    """Leave a checkpoint behind, of a fit whose callback raised; returns what that fit would have found."""
+    """Leave the checkpoint of a fit whose callback raised; returns the optimum that the fit would have found."""
 
     def callback(iteration: gradstep.Iteration) -> None:
         if iteration.number == iterations:

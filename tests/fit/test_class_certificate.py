@@ -19,7 +19,8 @@ Array = npt.NDArray[Any]
 
 
 def random_problem(seed: int) -> tuple[Array, Array, float, Array, bool]:
-    """Small, of any scale, centred or not, weighted or not, some classes rare."""
+    """A small problem of any scale, centred or not, weighted or not, some classes rare: X, y, l2, sample weights, and
+    whether there is a bias."""
     random = np.random.default_rng(seed)
     classes = int(random.integers(3, 7))
     m, n = int(random.integers(classes, 60)), int(random.integers(1, 7))
@@ -63,7 +64,7 @@ def test_the_gap_is_an_upper_bound(solver: Any, block: int, measured: Callable[[
 
 
 def test_three_classes_told_apart_by_the_time_between_two_columns() -> None:
-    """Start and end in seconds since 1970: the same loss as of the columns centred and made orthogonal."""
+    """With start and end in seconds since 1970 as columns, the loss is that of columns centred and made orthogonal."""
     for seed in range(4):
         random = np.random.default_rng(seed)
         start, took, other = 1.6e9 + 1e7 * random.random(600), random.normal(300, 300, 600), random.normal(size=600)
@@ -77,7 +78,7 @@ def test_three_classes_told_apart_by_the_time_between_two_columns() -> None:
 
 
 def test_a_near_copy_of_a_column_separates_nothing() -> None:
-    """A column that is another plus some noise, down to 2^-26 of it: the optimum is that of the noise alone."""
+    """One column is another plus noise, down to 2^-26 of it. The optimum is that of a column with the noise alone."""
     proved = 0
     for seed in range(40):
         random = np.random.default_rng([seed, 12])
@@ -96,7 +97,7 @@ def test_a_near_copy_of_a_column_separates_nothing() -> None:
 
 
 def test_biases_far_from_their_optimum_leave_a_finite_gap() -> None:
-    """One Newton step closes them first: the bound from where they are is infinite here."""
+    """From these biases the bound would be infinite. One Newton step first brings them near their optimum."""
     X, y = overlapping(300, 3, 4)
     best = gradstep.fit(X + 2, y, l2=1e-2, solver="gd", tol=1e-12, max_passes=6)
     assert best.stop_reason == "passes" and best.gap < 10
@@ -155,7 +156,7 @@ def test_what_rounding_forbids_ends_by_its_own_reason(solver: Any, dtype: Any) -
 
 
 def test_weights_sum_to_zero_over_the_classes() -> None:
-    """To rounding, also where a small penalty leaves what all classes share to it."""
+    """They do up to rounding, also where only a small penalty decides what all classes have in common."""
     for X, y, l2 in [
         ([[1000.0], [-2], [2]], [0, 1, 2], 1e-6),
         (

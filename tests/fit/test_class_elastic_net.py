@@ -37,7 +37,7 @@ def objective(X: Array, y: Array, weights: Array, bias: Array, options: dict[str
 
 
 def least(X: Array, y: Array, best: gradstep.Optimum, options: dict[str, Any]) -> float:
-    """The least objective that another solver finds from the optimum, over W = P - Q with P, Q >= 0."""
+    """The least objective that SciPy's minimiser finds from the optimum, over W = P - Q with P, Q >= 0."""
     K, n = best.weights.shape
     factors = options.get("penalty_factors", np.ones(n))
     l1, l2, s = options.get("l1", 0) * factors, options.get("l2", 0) * factors, options.get("sample_weight")

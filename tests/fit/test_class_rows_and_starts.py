@@ -81,7 +81,7 @@ def weighted(draw: st.DrawFn) -> Weighted:
 @settings(max_examples=cases(1000))
 @given(problem=weighted())
 def test_weights_are_repetition(solver: Any, problem: Weighted, count_case: Callable[[], None]) -> None:
-    """The curvature is l2 at least along the weights, so both are within √(2·gap/l2) of the one optimum."""
+    """The objective curves by at least l2 along the weights, so both fits are within √(2·gap/l2) of the one optimum."""
     count_case()
     X, y, times, l2, fit_bias = problem
     options: dict[str, Any] = {"l2": l2, "fit_bias": fit_bias, "solver": solver}
@@ -134,7 +134,7 @@ def test_passes_are_limited(solver: Any, limit: float) -> None:
     X, y = overlapping(3000, 20, 3)
     best = gradstep.fit(X * 10.0 ** np.linspace(-3, 3, 20), y, l2=1e-6, tol=1e-14, solver=solver, max_passes=limit)
     assert best.stop_reason == "passes"
-    # What is under way is finished, a Hessian of each class among it, and the certificate made: by duality, and then by
-    # the Hessian, which is a matrix for each of six pairs of classes and one for the columns.
+    # Beyond the limit, the iteration under way is finished, with a Hessian of each class, and the certificate is made:
+    # by duality, and then by the Hessian, which is a matrix for each of six pairs of classes and one for the columns.
     assert best.passes <= limit + 19
     assert np.isfinite(best.objective)

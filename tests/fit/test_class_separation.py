@@ -1,4 +1,4 @@
-"""Several classes: no optimum, or many."""
+"""Several classes, where there is no optimum because a hyperplane separates labels, or where there are many optima."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_column_that_says_nothing_new_changes_no_prediction() -> None:
 @pytest.mark.parametrize("scale", [1.0, 1e-5, 1e5])
 @pytest.mark.parametrize("seed", [17, 50, 138, 948, 1286, 1341])
 def test_ties_at_the_mean_of_a_column(seed: int, scale: float) -> None:
-    """There the mean's rounding is all that centring leaves of the column: it must not be blown up."""
+    """In rows at the mean, centring leaves only the rounding of the mean: it must not be scaled up to a column."""
     random = np.random.default_rng(seed)
     m, n = int(random.integers(3, 13)), int(random.integers(1, 7))
     X = scale * random.integers(-1, 2, (m, n))

@@ -63,7 +63,7 @@ class Whole:
         return float(value), np.concatenate([g + self.factors * self.l1, self.factors * self.l1 - g, [by_bias]])
 
     def least(self, w: Array, bias: float) -> float:
-        """The least value that another solver finds from there."""
+        """The least value that SciPy's minimiser finds from these weights and this bias."""
         bounds = [
             *zip(np.maximum(self.lower, 0), np.maximum(self.upper, 0), strict=True),
             *zip(np.maximum(-self.upper, 0), np.maximum(-self.lower, 0), strict=True),
@@ -244,7 +244,7 @@ def test_monotone_weights_of_a_large_table() -> None:
     assert best.converged and (best.weights >= 0).all()
     assert 0 < np.count_nonzero(best.weights) < 400
     slopes = gradstep.gradient(X, y, best.weights, best.bias).weights + 2e-3
-    # No slope is left but those that press against the bound.
+    # Slopes are 0, except at weights on the bound, where the objective falls only beyond the bound.
     assert (slopes[best.weights == 0] > -1e-4).all() and (np.abs(slopes[best.weights > 0]) < 1e-4).all()
 
 
@@ -306,7 +306,7 @@ def test_columns_without_penalty_that_separate_are_found() -> None:
 
 @pytest.mark.parametrize("options", [{"lower": 0.0}, {"l1": 0.01, "penalty_factors": [1, 1, 0, 1]}])
 def test_a_constant_column_without_penalty_is_left_out(options: dict[str, Any]) -> None:
-    """The bias does what its weight could do; without that, both grow for ever."""
+    """The bias can do all that its weight can. If the column stayed, both might grow for ever."""
     X, y = problem(3, n=4)
     X[:, 2] = 5.0
     best = gradstep.fit(X, y, **options)
@@ -344,7 +344,7 @@ def test_columns_without_penalty_that_are_combinations_are_left_out() -> None:
 
 
 def test_a_combination_of_penalised_columns_is_kept() -> None:
-    """Its weight is free, those of the columns that it is made of are not."""
+    """The weight of the combination has no penalty; the weights of the columns that it is made of have one."""
     X, y = problem(4, n=4)
     X[:, 3] = X[:, 0] + X[:, 1]
     best = gradstep.fit(X, y, l1=0.01, penalty_factors=[1, 1, 1, 0])

@@ -18,7 +18,7 @@ Array = npt.NDArray[Any]
 
 
 def start_and_end(m: int = 2000) -> tuple[Array, Array]:
-    """Calls with a start and an end in seconds since 1970, answered or not: the time between decides."""
+    """Calls with a start and an end in seconds since 1970. The label depends on the time between them."""
     random = np.random.default_rng(3)
     start, took = np.round(1.7e9 + random.uniform(0, 3.15e7, m)), random.integers(1, 600, m)
     return np.column_stack([start, start + took]), (random.random(m) < oracle.sigmoid(took / 100 - 3)).astype(float)
@@ -126,7 +126,7 @@ def test_units_of_the_columns_do_not_matter() -> None:
 @both_solvers
 @pytest.mark.parametrize("offset", [1e5, 1e7, 1e9])
 def test_columns_may_be_far_from_zero(solver: Any, offset: float) -> None:
-    """The variance of a column that is taken from its mean loses no digits; predictors have those that are left."""
+    """Variances are computed about the mean, and lose no digits. Scores have the digits that the offset leaves."""
     X, y = overlapping(500, 3, seed=3)
     plain = gradstep.fit(X, y, solver=solver)
     best = gradstep.fit(X + offset * np.array([1, 0, -1]), y, solver=solver)

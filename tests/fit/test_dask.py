@@ -77,7 +77,7 @@ def cut(whole: Any, sizes: list[int]) -> Any:
 
 
 UNALIGNED = [0, 1, 1, 5000, 0, 2047, 2049, 9999]
-"""Partitions that are empty, of one row, and of no multiple of 2048 rows."""
+"""Sizes of partitions: some are empty, some have one row, and none but the empty ones has a multiple of 2048 rows."""
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_partitions_give_the_bits_of_arrays(several: Any, classes: int, options:
 @pytest.mark.parametrize("small", [0, 100_000, 10**9])
 @pytest.mark.parametrize("sizes", [UNALIGNED, [2048] * 5, [4096, 1, 2047, 6144], [1] * 9, [3, 12_000, 0, 5]], ids=str)
 def test_blocks_are_whole_units(sizes: list[int], small: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """… of the rows in their order; large partitions are not copied but where they meet their neighbours."""
+    """Blocks have the rows in their order. Large partitions are copied only where they meet their neighbours."""
     monkeypatch.setattr(_partitions, "SMALL", small)
     X, y, s = problem()
     counts = [*sizes, M - sum(sizes)]
@@ -208,7 +208,7 @@ def test_no_worker_is_a_time_out(two: Any) -> None:
 
 
 def test_rows_stay_on_the_workers(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What tasks return is small beside the rows, but for the labels and the rows that are sampled."""
+    """Tasks return few bytes compared with the rows, except the labels and the rows that are sampled."""
     X, y, _ = problem(n=28)
     returned = []
     gather = distributed.Client.gather

@@ -195,7 +195,7 @@ def test_separated_labels_have_an_optimum() -> None:
 
 @pytest.mark.parametrize("l1", [0.003, 0.05])
 def test_float32_and_far_offsets_are_proved(l1: float) -> None:
-    """The dual point is that of the weights before they are rounded; columns are seen from near their means."""
+    """The bound by duality is made of the weights before they are rounded, and of columns shifted near their means."""
     rng = np.random.default_rng(12)
     X = rng.normal(size=(500, 10))
     y = X[:, 0] - X[:, 1] + rng.logistic(size=500) > 0
@@ -209,7 +209,7 @@ def test_float32_and_far_offsets_are_proved(l1: float) -> None:
 
 
 def test_the_gap_is_never_above_the_objective() -> None:
-    """… since no objective is negative: here of powers of one number, which the solver is slow on."""
+    """No objective is negative, so that the gap is at most the objective. On powers of a number the solver is slow."""
     x = np.linspace(0, 10, 200)
     X, y = np.column_stack([x**k for k in range(1, 8)]), np.sin(x) > np.cos(3 * x)
     early = gradstep.fit(X, y, l1=1e-3, l2=1e-3, max_passes=5)
@@ -257,7 +257,7 @@ def test_passes_are_limited(passes: int) -> None:
     X, y = problem(6, n=30)
     best = gradstep.fit(X, y, l1=1e-4 * largest_l1(X, y), max_passes=passes)
     assert best.stop_reason == "passes" and not best.converged
-    assert best.passes < passes + 9  # what is under way is finished, and what can be is proved
+    assert best.passes < passes + 9  # the iteration under way is finished, and a proof is made
 
 
 def test_tol_stops_at_a_small_subgradient() -> None:

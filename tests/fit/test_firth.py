@@ -73,7 +73,7 @@ def test_published_coefficients_of_the_endometrial_table() -> None:
 
 @pytest.mark.parametrize("counts", [(0, 5, 3, 4), (0, 9, 7, 0), (1, 1, 0, 1), (300, 20, 0, 1000)])
 def test_of_two_groups_it_adds_half_a_row_to_each_label(counts: tuple[int, int, int, int]) -> None:
-    """A model with a coefficient for each group: Firth, 1993, section 3.2, and Haldane, 1956."""
+    """In a model with a coefficient for each group: Firth, 1993, section 3.2, and Haldane, 1956."""
     X, y = np.array([[0.0], [0.0], [1.0], [1.0]]), np.array([0, 1, 0, 1])
     best = gradstep.fit(X, y, firth=True, sample_weight=counts)
     a, b, c, d = (np.log(count + 0.5) for count in counts)
@@ -99,7 +99,8 @@ def test_columns_that_say_nothing_new_are_left_out() -> None:
 
 
 def test_it_follows_shifts_and_units_of_columns() -> None:
-    """Weights are per unit; ln det(I) / 2 gains the logarithm of each unit, also at 1e6 deviations from zero."""
+    """Weights are per unit of the column, and ln det(I) / 2 gains the logarithm of each unit; also for columns that are
+    1e6 deviations from zero."""
     X, y = separated(60, 3, 1)
     want = gradstep.fit(X, y, firth=True)
     unit, shift = np.array([1e-9, 1.0, 1e9]), np.array([0.0, 1e6, -1e15])
@@ -165,7 +166,7 @@ def test_sparse_columns_and_float32_give_what_dense_ones_give() -> None:
 
 
 def test_offsets_that_are_far_from_zero() -> None:
-    """One that all rows have is taken back by the bias; a row that one makes certain says nothing."""
+    """An offset that all rows have is taken back by the bias. A row whose offset makes it certain changes nothing."""
     X, y = separated(30, 1, 2)
     want = gradstep.fit(X, y, firth=True)
     best = gradstep.fit(X, y, firth=True, offset=np.full(30, -1e6))
@@ -186,7 +187,7 @@ def two_maxima() -> tuple[Array, Array, Array]:
 
 
 def test_there_may_be_several_maxima_and_none_is_called_the_highest() -> None:
-    """That is why the gap is infinite: from another start, a worse maximum is found, which is one all the same."""
+    """From another start, a lower maximum is found. So the gap is infinite: nothing is proved of other maxima."""
     X, y, start = two_maxima()
     best = gradstep.fit(X, y, firth=True)
     other = gradstep.fit(X, y, firth=True, weights=start[:-1], bias=start[-1])
@@ -202,7 +203,7 @@ def test_there_may_be_several_maxima_and_none_is_called_the_highest() -> None:
 
 
 def test_where_convexity_is_not_shown_it_is_said() -> None:
-    """Without second derivatives there is only a bound of them, which separated labels often do not reach."""
+    """Without second derivatives there is only a bound of them. For separated labels it often shows no convexity."""
     X, y = separated(100, 3, 1)
     X[:, 0] *= 30
     y = (X[:, 0] > 0).astype(float)

@@ -22,9 +22,9 @@ import gradstep
 from helpers.problems import Array
 
 NEAR = 1e-8
-"""For weights and parts of the deviance. glmnet ends once no update of a weight lowers the objective by more than 1e-20
-of the null deviance, when updates are below 1e-10; where they shrink slowly, some 1e-9 are left. Ten digits are
-written down."""
+"""The tolerance for weights and parts of the deviance. glmnet ends once no update of a weight lowers the objective by
+more than 1e-20 of the null deviance. Updates are below 1e-10 then; where they shrink slowly, weights are off by some
+1e-9. Ten digits are written down."""
 
 FITS = [
     (0.25, 1.0, True, -0.8582706646, [0, 0.0316482781, -0.1627903586]),
@@ -45,7 +45,7 @@ FITS = [
     (0.125, 0.8, True, -0.2949605947, [0, 0.3793125223, 0, -0.0310425405, -0.0178008923, 0, -0.25, 0, -0.1383978913,
      0, 0, 0, -0.0881241543, 0.2352030475, -0.0706965461, 0, 0, 0.2255067855, 0.3595410502, 0, 0.0252877151]),
 ]  # fmt: skip
-"""Of each table: lambda, alpha, whether there is a bias, bias, weights."""
+"""For each table: lambda, alpha, whether there is a bias, bias, weights."""
 
 
 class Table(NamedTuple):
@@ -61,7 +61,7 @@ class Table(NamedTuple):
 
 
 def table(number: int) -> Table:
-    """One of ten, of 12 to 60 rows and 3 to 21 columns; the last two have labels between 0 and 1."""
+    """One of ten tables, of 12 to 60 rows and 3 to 21 columns; the last two have labels between 0 and 1."""
     random = np.random.RandomState(number)  # the generator of NumPy whose streams are frozen
 
     def whole(low: int, high: int, *shape: int) -> Array:
@@ -171,7 +171,8 @@ def test_paths_are_those_of_glmnet(number: int, alpha: float, want: dict[str, An
     ],
 )
 def test_paths_stop_where_those_of_glmnet_do(number: int, alpha: float, fit_bias: bool, length: int) -> None:
-    """As above, with ``nlambda = 100, lambda.min.ratio = 1e-4, intercept = fit_bias, thresh = 1e-14``."""
+    """The lengths are those of glmnet's paths with ``nlambda = 100, lambda.min.ratio = 1e-4, intercept = fit_bias,
+    thresh = 1e-14``."""
     X, y, s, *_ = table(number)
     path = gradstep.path(X, y, sample_weight=s, l1_ratio=alpha, ratio=1e-4, fit_bias=fit_bias)
     assert len(path.strengths) == length

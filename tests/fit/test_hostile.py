@@ -1,4 +1,4 @@
-"""Fits of hostile tables claim no more than is true; and the truth beside them is checked by exact arithmetic."""
+"""Fits of tables that are hard to fit claim nothing false. The oracles that say so are checked by exact arithmetic."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BLOCKS, FITS = 8, 30
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Small matrices are slower on more."""
+    """One thread for NumPy: small matrices are slower on several."""
     with threadpool_limits(1):
         yield
 
@@ -60,8 +60,8 @@ def small(seed: int) -> Table:
 
 
 def margins(table: Table) -> list[list[Fraction]]:
-    """For each row that counts and each class beside its label: what the weights and biases of all classes but the
-    first are multiplied with in the score of the label less that of the other class."""
+    """For each row of positive weight and each class other than its label, a list of factors. Their product with the
+    biases and weights of all classes but the first is the score of the label minus the score of the other class."""
     s = table.options.get("sample_weight", np.ones(len(table.y)))
     classes = max(2, int(table.y.max()) + 1)
     found = set()
@@ -76,8 +76,9 @@ def margins(table: Table) -> list[list[Fraction]]:
 
 
 def is_separated(rows: list[list[Fraction]]) -> bool:
-    """Whether b with all rows · b >= 0, and some > 0, exists: whether the simplex method finds the sum of the rows · b
-    unbounded under these conditions. It starts at b = 0, where all ratios are zero, so that Bland's rule is all."""
+    """Whether a vector b exists with row · b >= 0 for all rows, and > 0 for some. It does if the sum of row · b has no
+    upper bound under row · b >= 0: the simplex method decides that, in fractions. It starts at b = 0, where all ratios
+    are zero, so that Bland's rule alone chooses each pivot."""
     if not rows:
         return False
     n = len(rows[0])
@@ -112,7 +113,7 @@ def minimum(table: Table) -> Decimal | None:
     classes = max(2, int(table.y.max()) + 1)
     targets = [[1 - Decimal(float(y)), Decimal(float(y))] if classes == 2 else
                [Decimal(int(k == y)) for k in range(classes)] for y in table.y]  # fmt: skip
-    # Of several classes with a penalty all have parameters, else all but the first.
+    # With several classes and a penalty, all classes have parameters; else all but the first.
     free = range(0 if classes > 2 and l2 > 0 else 1, classes)
     w = [[Decimal(0)] * d for _ in free]
 
@@ -195,8 +196,8 @@ def test_the_truth_is_that_of_exact_arithmetic(block: int) -> None:
 
 
 def test_separation_of_tiny_integer_tables() -> None:
-    """Against every direction along which the margins of all but one dimension vanish, one of which separates if any
-    direction does: the cone of the others has no lines, because the columns are independent."""
+    """Against trying every direction in which two rows have a margin of 0. One of them separates the labels if any
+    direction does: the columns are independent, so that the cone of the separating directions has no lines."""
     separated = 0
     for seed in range(40):
         random = np.random.default_rng(seed)

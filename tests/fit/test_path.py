@@ -1,4 +1,4 @@
-"""`path`: its strengths, that each model is the optimum there, what they explain, and where it stops."""
+"""`path`: its strengths, that each model is the optimum, how much deviance the models explain, and where it stops."""
 
 from __future__ import annotations
 

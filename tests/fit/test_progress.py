@@ -1,4 +1,4 @@
-"""The history and the callback of a fit, and its ends before the end."""
+"""The history and the callback of a fit, and fits that end early."""
 
 from __future__ import annotations
 
@@ -68,6 +68,6 @@ def test_passes_are_limited(solver: Any, limit: float) -> None:
     best = gradstep.fit(X * 10.0 ** np.linspace(-3, 3, 40), y, l2=1e-6, tol=1e-14, solver=solver, max_passes=limit)
     assert best.stop_reason == "passes"
     assert best.converged == (best.gap <= 1e-8 * best.objective)
-    # What is under way is finished, and the certificate made: by duality, and then by the Hessian.
+    # Beyond the limit, the iteration under way is finished, and the certificate made: by duality, then by the Hessian.
     assert best.passes <= limit + 7
     assert np.isfinite(best.objective)

@@ -22,7 +22,7 @@ def test_coefficients_of_the_reference_sets(
 ) -> None:
     """Raw columns, default options, no warning: the coefficients of an 80-bit Newton solve to 1e-8 of the largest.
 
-    Descent reaches that too, but for the thirty collinear columns of wdbc, where the certificate has to say so.
+    Gradient descent reaches them, too, except for the thirty collinear columns of wdbc: there it must not claim to.
     """
     folder = data_folder / "sets" / name
     reference = json.loads((folder / "oracle.json").read_text())

@@ -1,4 +1,4 @@
-"""Descent and Optimum: what a long run leaves behind predicts, compares, travels, and shows itself in a few lines."""
+"""Descent and Optimum as results: they predict, compare, are copied and pickled, and print in a few lines."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ def test_a_trainer_is_changed_by_replacing_it() -> None:
 
 
 def test_resumes_where_it_stopped() -> None:
-    """… bit for bit: what is not part of the state is not needed."""
+    """A descent that goes on from the weights and bias of another has the same bits as one long descent."""
     whole, half = gradstep.Trainer(0.5, 20).fit(X, Y), gradstep.Trainer(0.5, 10).fit(X, Y)
     rest = gradstep.Trainer(0.5, 10).fit(X, Y, half.weights, half.bias)
     assert rest.weights.tobytes() == whole.weights.tobytes() and rest.bias == whole.bias

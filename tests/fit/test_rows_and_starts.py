@@ -64,7 +64,7 @@ def weighted(draw: st.DrawFn) -> Weighted:
 @settings(max_examples=cases(1000))
 @given(problem=weighted())
 def test_weights_are_repetition(solver: Any, problem: Weighted, count_case: Callable[[], None]) -> None:
-    """The curvature is l2 at least along the weights, so both are within √(2·gap/l2) of the one optimum."""
+    """The objective curves by at least l2 along the weights, so both fits are within √(2·gap/l2) of the one optimum."""
     count_case()
     X, y, times, l2, fit_bias = problem
     options: dict[str, Any] = {"l2": l2, "fit_bias": fit_bias, "solver": solver}

@@ -1,4 +1,4 @@
-"""No optimum, or many: separation is seen where a linear program sees it, and nowhere else."""
+"""Labels that a hyperplane separates, so that there is no optimum: found exactly where a linear program finds them."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_column_of_one_class_among_any_number() -> None:
 
 
 def test_separation_is_shown_along_few_columns() -> None:
-    """Forty columns of noise, and three whose sum separates the labels, but for ties."""
+    """There are forty columns of noise, and three whose sum separates the labels, except for ties."""
     random = np.random.default_rng(5)
     X = random.integers(-3, 4, (400, 43)).astype(float)
     score = X[:, 10] + X[:, 20] + X[:, 30]
@@ -161,7 +161,8 @@ def test_separated_is_the_same_far_from_zero(offset: float) -> None:
 
 @pytest.mark.parametrize("scale", [1.0, 1e5, 1e-5])
 def test_separated_is_what_a_linear_program_can_separate(scale: float) -> None:
-    """Where rows remain that no hyperplane separates, these are all that curvature tells of in the end."""
+    """Along a separation the curvature of separated rows vanishes. In the end only the rows that no hyperplane
+    separates have any."""
     separable = 0
     for seed in range(300):
         X, y, options, rows, labels = table(seed, 2, scale)
@@ -208,7 +209,7 @@ def test_all_labels_alike_and_no_bias() -> None:
 
 @pytest.mark.parametrize("solver", ["lbfgs", "gd"])
 def test_weights_that_predict_every_label_are_a_separation(solver: Any) -> None:
-    """Where values are so far apart that a search by directions of unit length sees no margin."""
+    """Values are so far apart that a search for directions of unit length would see no margin."""
     for X, y in [
         ([[1e11, 1e11], [3, 3], [1e11, 0], [1e11, 1e11], [2, 1]], [1, 0, 1, 1, 1]),
         ([[0, 1e12], [-3, -3], [-2, 0], [-1, 1], [0, 3], [-2, 1], [1e12, 3]], [0, 1, 1, 1, 0, 0, 1]),

@@ -15,7 +15,7 @@ import gradstep
 from helpers.results import numbers
 
 M = 150_000
-"""More rows than are read at once of 28 columns."""
+"""The number of rows: more than are read at once, with 28 columns."""
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_each_pass_reads_once(problem: Any) -> None:
         return batches(10_000, X, y, s)()
 
     best = gradstep.fit(counted, None, l2=1e-3)
-    # Beside the passes: the labels, and the rows that units of columns are estimated from.
+    # More reads than passes: for the labels, and for the rows from which the scales of columns are estimated.
     assert len(times) <= best.passes + 3
 
 
@@ -254,7 +254,7 @@ def test_no_thread_outlives_a_fit_that_ends_early(tmp_path: Path, ends: str) -> 
 
 
 def test_a_function_is_called_on_the_thread_of_the_caller() -> None:
-    """Its connections and contexts may belong to that thread."""
+    """The function may use connections and contexts that belong to the caller's thread."""
     random = np.random.default_rng(6)
     X = random.standard_normal((5000, 2))
     y = (X[:, 0] + random.logistic(size=len(X)) > 0).astype(float)

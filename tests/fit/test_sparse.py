@@ -1,4 +1,4 @@
-"""The optimum of SciPy's CSR and CSC: that of the dense matrix, without ever being dense."""
+"""The optimum for SciPy's CSR and CSC is that for the dense matrix, which is never made."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_optimum_and_certificate(solver: Any, dtype: Any, m: int, n: int, densit
 
 @both_solvers
 def test_the_gap_is_an_upper_bound(solver: Any) -> None:
-    """Wherever the fit stops, and with columns that are stored in several parts."""
+    """The gap is one wherever the fit stops, also if elements of X are stored as several parts to be added."""
     for seed in range(200):
         random = np.random.default_rng(seed)
         m, n = int(random.integers(3, 60)), int(random.integers(1, 9))
@@ -134,7 +134,7 @@ def test_values_that_are_refused(solver: Any) -> None:
 
 @both_solvers
 def test_never_dense(solver: Any) -> None:
-    """As a dense array this would take 64 GB; its Hessian, 8 TB."""
+    """As a dense array X would take 64 GB, and the Hessian 8 TB."""
     m, n = 8000, 1_000_000
     random = np.random.default_rng(0)
     columns = np.sort(random.integers(0, n, (m, 20)), axis=1)

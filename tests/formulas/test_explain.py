@@ -1,4 +1,4 @@
-"""`explain`: one update by hand, whose numbers are those of the functions to the bit, and which shows itself."""
+"""`explain`: the numbers of one update are those of the functions to the bit, and its printed formulas are true."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_they_are_the_textbooks(problem: Any, rate: float) -> None:
     (1, 800.0, "max(800, 0) - 1·800 + ln (1 + e^(-|800|)) = 0"),
 ])  # fmt: skip
 def test_e_is_written_without_a_prediction_of_which_no_digit_is_left(y: int, z: float, numbers: str) -> None:
-    """… as ln 0 and ln (1 - 1) are not the numbers that are meant."""
+    """If ŷ rounds to 0 or 1, the formula with ln ŷ and ln (1 - ŷ) would show ln 0."""
     update = gradstep.explain([1.0], y, [z], 0.0, 0.1)
     assert f"E = max(z, 0) - y z + ln (1 + e^(-|z|)) = {numbers}\n" in str(update)
     assert r"E &= \max(z, 0) - y z + \ln (1 + e^{-|z|}) = \max(" in update._repr_latex_()
@@ -98,7 +98,7 @@ y - ŷ = 1 - 0.562177 = 0.437823
 
 
 def test_the_text_is_true_where_signs_are_negative() -> None:
-    """Read as Python: what stands between two equals signs is one number, to the digits shown."""
+    """The text between equals signs, read as Python, has the same value on both sides, to the digits shown."""
     update = gradstep.explain([-1.5, 2.0, 0.0], 0.25, [-0.5, -0.25, 3.0], -0.75, learning_rate=0.3)
     lines = dict(line.strip().split(" = ", 1) for line in repr(update).splitlines() if "←" not in line)
     for name in ("z", "ŷ", "E", "y - ŷ", "Δb"):
@@ -131,7 +131,7 @@ def test_of_classes_the_numbers_are_those_of_the_functions(data: st.DataObject, 
 
 
 def test_of_classes_it_shows_a_line_for_each() -> None:
-    """Read as Python: what stands between two equals signs is one number, or one tuple, to the digits shown."""
+    """The text between equals signs, read as Python, has the same value on both sides, a number or a tuple."""
     weights = np.array([[0.5, -0.25], [0.0, 1.0], [-1.0, 0.25]])
     update = gradstep.explain([-1.0, 2.0], 1, weights, [0.25, 0.0, -0.5], 0.5)
     lines = [line.strip() for line in repr(update).splitlines()]
@@ -233,7 +233,8 @@ def test_refused(given: dict[str, Any], kind: type[Exception], words: str) -> No
 
 
 def test_two_rows_of_weights_are_a_softmax_of_two_classes() -> None:
-    """The formulas take them so, too; the score that two classes have otherwise is the difference of the two."""
+    """The functions take two rows of weights for two classes, too. The difference of their scores is the score of label
+    1 against label 0."""
     rng = np.random.default_rng(0)
     x, W, b = np.array([1.0, -2.0, 0.5]), rng.normal(size=(2, 3)), rng.normal(size=2)
     for y in (0, 1):

@@ -1,4 +1,4 @@
-"""Frames of pandas, polars and pyarrow, with columns of several types: what the array of their numbers gives."""
+"""Frames of pandas, polars and pyarrow with columns of several types give what the array of their numbers gives."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_every_function_computes_with_them(frame: Any) -> None:
 
 @pytest.mark.parametrize("name", [name for name in FRAMES if name.startswith("pandas")])
 def test_a_row_of_a_frame_is_a_row(name: str) -> None:
-    """… though pandas makes objects of a row of several types."""
+    """A row of a frame is one row, although pandas makes an array of objects of it if types differ."""
     for number in range(4):
         got = gradstep.predict_proba(FRAMES[name].iloc[number], WEIGHTS)
         assert got == gradstep.predict_proba(X[number], WEIGHTS)
@@ -227,7 +227,7 @@ def test_estimators_pictures_and_pages_take_them(name: str, tmp_path: Path) -> N
 
 
 def test_a_sparse_frame_is_never_made_dense() -> None:
-    """… and gives what SciPy's matrix of the same numbers gives."""
+    """It gives what SciPy's matrix of the same numbers gives."""
     sparse = pytest.importorskip("scipy.sparse")
     rng = np.random.default_rng(3)
     dense = (rng.random((60, 4)) < 0.3) * rng.integers(1, 5, (60, 4))

@@ -32,8 +32,8 @@ def test_step_matches_oracle(dtype: Any, reduction: str, count_case: Callable[[]
         want = oracle.gradient_step(*problem, rate, reduction, weight)
         grad = oracle.gradient(*problem, weight)
         total = 1.0 if reduction == "mean" else len(problem.y) if weight is None else float(weight.sum(dtype=float))
-        # α times the gradient's own bound; α, the product and the total are rounded: 3·eps of α·g (the first of
-        # them is all of it where α is read as float32); then one addition.
+        # α times the gradient's own bound; α (where it is read as float32), the product and the total are rounded:
+        # 3·eps of α·g; then one addition.
         near = tolerance(problem, dtype, weight)
         a = rate * total
         spread = a * near.weights + 3 * eps * a * np.abs(grad.weights)
@@ -51,7 +51,7 @@ def test_step_matches_oracle(dtype: Any, reduction: str, count_case: Callable[[]
 @settings(max_examples=cases(300))
 @given(data=st.data())
 def test_sum_with_a_over_m_is_mean_with_a(dtype: Any, data: st.DataObject) -> None:
-    """The two readings of the learning rate: "sum" has absorbed the 1/m."""
+    """With "sum" and the learning rate α/m, a step is that with "mean" and α."""
     problem = data.draw(problems(dtype, tame=True))
     m, rate = len(problem.y), 0.75
     mean = gradstep.gradient_step(*problem, rate, reduction="mean")

@@ -68,7 +68,7 @@ def inverse(matrix: list[list[Fraction]]) -> list[list[Fraction]]:
 
 
 def test_covariance_of_columns_far_from_zero_and_nearly_alike() -> None:
-    """By exact arithmetic of fractions, 12 digits are right of columns whose information is singular in float64."""
+    """Against exact arithmetic of fractions: 12 digits are right, although the information is singular in float64."""
     rng = np.random.default_rng(6)
     start = 1_700_000_000 + rng.integers(0, 10**6, 40)
     X = np.column_stack([start, start + rng.integers(1, 100, 40)]).astype(float)
@@ -85,7 +85,7 @@ def test_covariance_of_columns_far_from_zero_and_nearly_alike() -> None:
 
 
 def test_covariance_says_why_it_is_refused() -> None:
-    """Predictions that are certain leave no column to tell from others; that does not make one a combination."""
+    """If all predictions are certain, the information is nearly 0. This makes no column a combination of others."""
     X = np.random.default_rng(0).normal(size=(25, 3))
     for size in (200.0, 1000.0):
         with pytest.raises(ValueError, match="got predictions so certain"):

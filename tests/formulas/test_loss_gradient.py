@@ -118,8 +118,8 @@ def test_many_rows(dtype: Any, columns: int, one_sided: bool) -> None:
     X, y, weights, bias = (np.asarray(values, np.float64) for values in problem)
     z = X @ weights + bias
     residual = np.abs(1 / (1 + np.exp(-z)) - y)
-    # Each term: dz as in `tolerance`, and 8·eps of itself. The sum: whatever the blocks, 32·eps of the mean magnitude
-    # leaves room for a few additions in a row, and none for 200 000 of them, whose drift is a hundred times larger.
+    # Each term: dz as in `tolerance`, and 8·eps of itself. The sum: 32·eps of the mean magnitude allows for a few
+    # additions in a row, but not for 200 000 of them, whose error would be a hundred times larger.
     eps = float(np.finfo(dtype).eps)
     dz = (columns + 2) * eps * (np.abs(X) @ np.abs(weights) + abs(bias))
     each = dz / 4 + (8 + 32) * eps * residual
@@ -333,7 +333,7 @@ def test_gradient_grows_with_the_distance_and_vanishes_with_it(dtype: Any, label
 
 
 def test_two_formulas_for_one_loss() -> None:
-    """loss() from scores is cross_entropy() of predict_proba(), as long as ŷ still says something."""
+    """loss(), computed from scores, is cross_entropy() of predict_proba(), as long as ŷ has digits left."""
     X, y, weights, bias = problem = ordinary_problem(300, 4)
     y_hat = gradstep.predict_proba(X, weights, bias)
     # ŷ is within 1.5 ULP of its own score's σ and the scores of the two differ by nothing: the same kernel.
@@ -350,7 +350,7 @@ def test_two_formulas_for_one_loss() -> None:
 
 @both_dtypes
 def test_tails_keep_their_digits(dtype: Any) -> None:
-    """Neither the loss nor the residual of a point on the right side cancels: both are e^-|z|, not 0."""
+    """Loss and residual of a point on the right side lose no digits by cancellation: both are about e^-|z|, not 0."""
     eps, tiny = float(np.finfo(dtype).eps), float(np.finfo(dtype).smallest_subnormal)
     for z in (1e-3, 0.5, 5.0, 17.0, 20.0, 37.0, 40.0, 80.0, *((300.0, 700.0) if dtype is np.float64 else ())):
         z = float(dtype(z))

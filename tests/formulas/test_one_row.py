@@ -1,4 +1,4 @@
-"""One row, X of shape (n,), with a scalar y: what the matrix of that one row gives, bit for bit."""
+"""One row, X of shape (n,), with a scalar y, gives bit for bit what the matrix of this one row gives."""
 
 from __future__ import annotations
 

@@ -27,8 +27,8 @@ def test_the_list_of_sets_is_complete(data_folder: Path) -> None:
 def test_reference_optima(name: str, data_folder: Path, measured: Callable[[str], None]) -> None:
     """At the coefficients of an 80-bit Newton solve the loss is the recorded one and the gradient vanishes.
 
-    A fit without intercept is one with a bias of 0, whose gradient in the bias is not asked for. The standardised
-    problems use the recorded means and deviations.
+    A problem without intercept has a bias of 0, and its gradient by the bias is not checked. The standardised problems
+    use the recorded means and deviations.
     """
     folder = data_folder / "sets" / name
     reference = json.loads((folder / "oracle.json").read_text())
@@ -64,7 +64,7 @@ def test_reference_optima(name: str, data_folder: Path, measured: Callable[[str]
             )
         else:
             assert bias == 0.0
-        # The bound still tells: a change of the coefficients by one part in a million would break it.
+        # The bound is not too wide: a change of the coefficients by one part in a million would break it.
         moved = gradstep.gradient(X, y, coefficients * (1 + 1e-6), bias, sample_weight=weight)
         left = moved.weights + problem["l2"] * coefficients * (1 + 1e-6)
         assert (np.abs(left) > 2 * near.weights + slack).any(), key

@@ -1,4 +1,4 @@
-"""sigmoid, sigmoid_derivative, log_sigmoid and cross_entropy: every element, on its own."""
+"""sigmoid, sigmoid_derivative and log_sigmoid, element by element, and cross_entropy."""
 
 from __future__ import annotations
 
@@ -310,7 +310,8 @@ def test_out_overlapping_the_input(function: Callable[..., Any], truth: Any, dty
 @each_function
 @both_dtypes
 def test_large_arrays(function: Callable[..., Any], truth: Any, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More than one block of work: the same bits by any number of threads, to a fresh array, a given one, in place."""
+    """Arrays of more than one block of work have the same bits with any number of threads, in a new array, in `out`,
+    and in place."""
     line = np.random.default_rng(8).normal(scale=20, size=100_003).astype(dtype)
     want = bits(np.concatenate([function(part) for part in np.array_split(line, 50)]))
     for n_threads in (1, 2, 3, 8):

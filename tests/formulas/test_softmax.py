@@ -1,4 +1,4 @@
-"""Several classes: softmax, and predict_proba, loss, gradient and loss_gradient of a predictor per class."""
+"""Several classes: softmax; and predict_proba, loss, gradient and loss_gradient with weights for each class."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ Array = npt.NDArray[Any]
 
 
 def softmax_bound(z: Array, dtype: Any) -> Array:
-    """Two roundings of z_k - z_l, of the oracle's and ours, at their magnitude; exp, K additions, one division."""
+    """How far probabilities may be apart: the oracle and gradstep each round z_k - z_l; then exp, K additions, a
+    division."""
     eps, tiny = float(np.finfo(dtype).eps), float(np.finfo(dtype).smallest_subnormal)
     z = z.astype(np.float64)
     with np.errstate(over="ignore", under="ignore"):
@@ -269,7 +270,7 @@ def test_scores_up_to_the_largest_number_and_beyond(dtype: Any) -> None:
 
 @both_dtypes
 def test_tails_keep_their_digits(dtype: Any) -> None:
-    """Neither the loss nor the residual of a point of the right class cancels."""
+    """Loss and residual of a point on the side of its class lose no digits by cancellation."""
     eps = float(np.finfo(dtype).eps)
     for z in (1.0, 17.0, 40.0, 80.0, *((300.0, 700.0) if dtype is np.float64 else ())):
         right = gradstep.loss_gradient(np.ones((1, 1), dtype), [1], np.array([[0.0], [z], [0.0]], dtype))

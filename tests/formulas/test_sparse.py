@@ -1,4 +1,4 @@
-"""Formulas of X as SciPy's CSR or CSC: the dense answer, without ever being dense."""
+"""Formulas for SciPy's CSR or CSC give what they give for the dense matrix, which is never made."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_formulas_match_the_oracle_on_the_dense_matrix(dtype: Any, count_case: C
 @both_dtypes
 @pytest.mark.parametrize("one_sided", [False, True])
 def test_many_rows(dtype: Any, one_sided: bool) -> None:
-    """The error of a mean over 200 000 rows does not grow with their number, and not with that of the columns."""
+    """The error of a mean over 200 000 rows grows neither with the number of rows nor with that of columns."""
     random = np.random.default_rng(1)
     columns = np.column_stack([random.integers(0, 300, (200_000, 6)), np.full(200_000, 300)])
     values = np.abs(random.normal(size=columns.size)).astype(dtype)
@@ -123,7 +123,7 @@ def test_arrays_in_any_layout_and_longer_than_needed() -> None:
 
 
 def test_what_is_stored_is_computed_with() -> None:
-    """An explicit zero meets an infinite weight as arithmetic has it; a zero that is not stored does not."""
+    """A zero that is stored gives NaN with an infinite weight; a zero that is not stored adds nothing."""
     X = scipy.sparse.csr_array(([0.0, 1.0, 1.0], [0, 1, 1], [0, 2, 3]), (2, 2))
     assert np.isnan(gradstep.predict_proba(X, [np.inf, 1.0])).tolist() == [True, False]
     X = scipy.sparse.csr_array(([np.nan, 1.0, 1.0], [0, 1, 1], [0, 2, 3]), (2, 2))
@@ -157,6 +157,6 @@ def test_inputs_are_not_changed() -> None:
 
 
 def test_scipy_is_not_imported() -> None:
-    """A container is known by what it says of itself."""
+    """Sparse containers are recognised by the module of their class, without SciPy."""
     code = "import sys, gradstep; gradstep.loss([[1.0]], [1], [0.0]); assert 'scipy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -18,7 +18,7 @@ WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """The browser, by playwright. One that is named in GRADSTEP_BROWSER must be there."""
+    """The browser, by playwright. If GRADSTEP_BROWSER names one, the test fails without it instead of being skipped."""
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if WHERE is None:
         pytest.skip(
@@ -27,7 +27,7 @@ def chromium() -> Iterator[Any]:
     with api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=WHERE,
-            # Everything it might ask a network for fails, also what no page has asked for.
+            # Every request to a network fails, also those that the browser makes by itself.
             args=["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND", "--disable-background-networking"],
         )
         yield browser
@@ -35,7 +35,7 @@ def chromium() -> Iterator[Any]:
 
 
 class Watched:
-    """A page that is open, and what it has asked for or complained of."""
+    """An open page, with the requests that it has made and the errors that it has reported."""
 
     def __init__(self, page: Any) -> None:
         self.page = page
@@ -47,7 +47,7 @@ class Watched:
         page.on("dialog", lambda dialog: self.complaints.append(dialog.message) or dialog.dismiss())
 
     def until(self, expression: str) -> None:
-        """Wait for it to be true, by evaluating it: the page itself may evaluate nothing."""
+        """Wait until the expression is true. It is evaluated from outside: the page's own policy forbids evaluation."""
         for _ in range(400):
             if self.page.evaluate(expression):
                 return
@@ -64,7 +64,7 @@ class Watched:
 def opened(
     browser: Any, path: Path, size: dict[str, int] = WIDE, scheme: str = "light", part: str = ""
 ) -> Iterator[Watched]:
-    """A page of the browser, offline. It must ask for nothing but its own file, and complain of nothing."""
+    """Opens a page in the browser, offline. It must request nothing but its own file, and report no error."""
     context = browser.new_context(viewport=size, color_scheme=scheme, offline=True)
     watched = Watched(context.new_page())
     watched.page.goto(path.as_uri() + part)

@@ -1,4 +1,4 @@
-"""The optimum of several classes: problems, a solve in extended precision, and what a fit must keep to."""
+"""The optimum of several classes: problems, a solver in extended precision, and checks of a fit."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def extended(X: Array, y: Array, V: Array, l2: float, s: Array, fit_bias: bool) 
 
 
 def exact_optimum(X: Array, y: Array, l2: float, s: Array, fit_bias: bool = True) -> tuple[Array, Any]:
-    """Newton's method; what all classes have in common, which changes nothing, is left at 0 by the pseudo-inverse."""
+    """The optimum by Newton's method, and the objective there. A vector common to all classes changes nothing; the
+    pseudo-inverse leaves it at 0."""
     V = np.zeros((int(y.max()) + 1, X.shape[1] + 1), np.longdouble)
     value, gradient, hessian = extended(X, y, V, l2, s, fit_bias)
     for _ in range(100):
@@ -75,7 +76,7 @@ def exact_optimum(X: Array, y: Array, l2: float, s: Array, fit_bias: bool = True
 def check_certificate(
     X: Any, y: Any, l2: float, s: Array | None, best: gradstep.Optimum, tol: float, fit_bias: bool = True
 ) -> None:
-    """Loss, objective and gradient are those of the returned weights; these sum to zero over the classes."""
+    """Check that loss, objective and gradient are those of the returned weights, which sum to zero over the classes."""
     at = ClassProblem(np.asarray(X), np.asarray(y), best.weights, best.bias)
     near = class_tolerance(at, best.weights.dtype, s)
     w, b = best.weights.astype(np.float64), best.bias.astype(np.float64)
@@ -93,7 +94,8 @@ def check_certificate(
 
 
 def check_separation(X: Any, y: Any, best: gradstep.Optimum, tie: float = 1e-8) -> None:
-    """No other class above a row's own, by more than the part `tie` of what has cancelled; some below."""
+    """Check that along the separation no class is above the class of a row, and some are below. Scores count as equal
+    if they differ by less than the part `tie` of their terms."""
     assert best.stop_reason == "separated" and not best.converged and best.gap == np.inf
     assert best.separation is not None
     weights, bias = best.separation

@@ -1,4 +1,4 @@
-"""What show_config says in a process of its own, with its own environment."""
+"""What show_config returns in a process of its own, with environment variables of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Model files' contents, of which tests and fuzzing spoil one part after the other."""
+"""The contents of good model files; tests and fuzzing spoil one part after the other."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def good_of_three() -> dict[str, Any]:
 
 
 def good_encoded() -> dict[str, Any]:
-    """Of version 2: features are made of a number, categories, and a date."""
+    """A model file of version 2: features are made of a number, categories, and a date."""
     columns = [
         {"name": "a", "kind": "number", "fill": 1.5, "indicator": True},
         {"name": "port", "kind": "categories", "levels": ["C", "Q", "S"], "fill": "S"},

@@ -1,4 +1,4 @@
-"""Classes with names, as the estimator is given them."""
+"""Problems for the estimator, whose classes have names."""
 
 from __future__ import annotations
 

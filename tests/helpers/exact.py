@@ -1,4 +1,4 @@
-"""Correctly rounded values by the standard library's decimal arithmetic: a route that shares nothing with the kernel.
+"""Correctly rounded values by the standard library's decimal arithmetic, which shares nothing with gradstep.
 
 ULP here means one spacing of the floating-point numbers at the correctly rounded value, subnormals included:
 `|got - rounded| ≤ 1 spacing(rounded)` is "at most 1 ULP".
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
-# 60 digits: 40 more than float64 needs to be rounded correctly, short of a tie nobody has ever met.
+# 60 digits: 40 more than float64 has. They decide the rounding, unless a value lies within 1e-40 of a tie.
 CONTEXT = decimal.Context(prec=60, Emin=-999999, Emax=999999)
 SATURATED = 800  # e^-800 rounds to 0, and 1 + e^-800 to 1, in float64 and in float32
 
@@ -28,7 +28,7 @@ def _exp_minus_abs(z: Decimal) -> Decimal:
 def _log1p(t: Decimal) -> Decimal:
     with decimal.localcontext(CONTEXT) as context:
         context.prec = 90
-        if t < Decimal("1e-25"):  # 1 + t would lose the digits of t; the next term of the series is t⁴/4
+        if t < Decimal("1e-25"):  # 1 + t would lose digits of t. The first term of the series that is left out is t⁴/4
             return t - t * t / 2 + t * t * t / 3
         return (1 + t).ln()
 

@@ -49,7 +49,7 @@ def endometrial() -> tuple[Array, Array]:
 
 
 class Terms(NamedTuple):
-    """What Firth's equations are made of, in 80 bits."""
+    """The terms of Firth's equations, in 80 bits."""
 
     value: Any
     """The logarithm of likelihood times √det I."""
@@ -59,7 +59,7 @@ class Terms(NamedTuple):
 
 
 def terms(A: Array, y: Array, s: Array, offset: Array, v: Array) -> Terms:
-    """At the coefficients `v` of the columns of `A`, of which one is constant if there is a bias."""
+    """The terms at the coefficients `v` of the columns of `A`, one of which is constant if there is a bias."""
     z = A @ v + offset
     t = np.exp(-np.abs(z))
     p = np.where(z > 0, 1 / (1 + t), t / (1 + t))
@@ -72,7 +72,7 @@ def terms(A: Array, y: Array, s: Array, offset: Array, v: Array) -> Terms:
 
 
 def cholesky(matrix: Array) -> Array:
-    """NumPy's is of 64 bits."""
+    """The Cholesky factor in 80 bits; NumPy's has 64."""
     root = np.zeros_like(matrix)
     for j in range(len(matrix)):
         root[j, j] = np.sqrt(matrix[j, j] - root[j, :j] @ root[j, :j])
@@ -117,8 +117,8 @@ def maximum(
     fixed: dict[int, float] | None = None,
     start: Array | None = None,
 ) -> Maximum:
-    """Of the coefficients that are not `fixed`, from zero or `start`: by modified scores with step halving, as in
-    Heinze and Schemper, and then with the Jacobian by differences."""
+    """The maximum over the coefficients that are not `fixed`, from zero or `start`. Steps are those of modified scores
+    with halving, as in Heinze and Schemper, and at the end Newton's, with a Jacobian by differences."""
     A = columns(X, fit_bias)
     y, s, offset = np.asarray(y, WIDE), np.broadcast_to(np.asarray(s, WIDE), len(A)), np.asarray(offset, WIDE)
     v = np.zeros(A.shape[1], WIDE) if start is None else start.copy()

@@ -13,7 +13,7 @@ from gradstep.inference import Inference, infer
 Array = npt.NDArray[Any]
 
 SHARP = 1e-24
-"""For `gap_tol`: coefficients are then right to nearly all digits."""
+"""A `gap_tol` with which coefficients are right to nearly all digits."""
 
 
 class Table(NamedTuple):
@@ -34,6 +34,6 @@ def table() -> Table:
 
 
 def inferred(X: Any, y: Any, **options: Any) -> Inference:
-    """Of a fit that is as exact as can be."""
+    """The inference from a fit that is as exact as can be."""
     fitting = {name: options[name] for name in ("sample_weight", "fit_bias") if name in options}
     return infer(gradstep.fit(X, y, gap_tol=SHARP, **fitting), X, y, **options)

@@ -62,7 +62,7 @@ def repeating(X: Array) -> Iterator[tuple[str, Array]]:
 
 
 def other_types(m: int, n: int) -> Iterator[tuple[str, Any, Array]]:
-    """What is not float32 or float64, beside the float64 array it stands for."""
+    """Arrays that are neither float32 nor float64, each with its name and the float64 array of the same numbers."""
     random = np.random.default_rng(m * 1000 + n)
     for name in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"):
         info = np.iinfo(name)

@@ -1,4 +1,4 @@
-"""The optimum of two classes: problems, a solve in extended precision, and what a fit must keep to."""
+"""The optimum of two classes: problems, a solver in extended precision, and checks of a fit."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def extended(X: Array, y: Array, weights: Any, bias: Any, l2: float, s: Array) -
 
 
 def exact_optimum(X: Array, y: Array, l2: float, s: Array, fit_bias: bool = True) -> Exact:
-    """Newton's method with the gradient in 80 bits; the Hessian in 64 only slows the last steps."""
+    """The optimum by Newton's method, with the gradient in 80 bits. The Hessian in 64 only slows the last steps."""
     free = X.shape[1] + int(fit_bias)
     v = np.zeros(X.shape[1] + 1, np.longdouble)
     value, gradient, hessian = extended(X, y, v[:-1], v[-1], l2, s)
@@ -81,7 +81,7 @@ def exact_optimum(X: Array, y: Array, l2: float, s: Array, fit_bias: bool = True
 def check_certificate(
     X: Any, y: Any, l2: float, s: Array | None, best: gradstep.Optimum, tol: float, fit_bias: bool = True
 ) -> None:
-    """Loss, objective and gradient are those of the returned weights, within the rounding of their evaluation."""
+    """Check that loss, objective and gradient are those of the returned weights, within the rounding of evaluation."""
     at = Problem(np.asarray(X), np.asarray(y), best.weights, best.bias)
     near = tolerance(at, best.weights.dtype, s)
     w = best.weights.astype(np.float64)
@@ -96,7 +96,7 @@ def check_certificate(
 
 
 def check_separation(X: Any, y: Any, best: gradstep.Optimum, noise: float = 0.0) -> None:
-    """No row on the wrong side, by more than rounding or `noise`; some on the right one."""
+    """Check that no row is on the wrong side, by more than rounding or `noise`, and that some are on the right side."""
     assert best.stop_reason == "separated" and not best.converged and best.gap == np.inf
     assert best.separation is not None
     weights, bias = best.separation
@@ -109,7 +109,8 @@ def check_separation(X: Any, y: Any, best: gradstep.Optimum, noise: float = 0.0)
 
 
 def check_huge_rows_of_weight_zero(X: Array, y: Array, held: Any, solver: Any) -> None:
-    """Their predictors overflow, and are not numbers where partial sums do with opposite signs."""
+    """Check that rows of weight 0 change nothing, although their scores overflow, and are NaN if partial sums overflow
+    with opposite signs."""
     X = X / 16  # for weights beyond 1
     s = np.ones(len(y))
     s[[3, 20]] = 0

@@ -1,8 +1,8 @@
-"""The textbook, in float64: one formula each, written as it is read.
+"""The formulas of the textbook in float64, each written as it is read.
 
-This is what the package is measured against, so nothing here is clever: no rearranged loss, no residual without
-cancellation, no blocking. Whatever rounding that costs is part of the tolerance where the two are compared.
-Every function takes the inputs as they are and computes in float64.
+The package is compared with these functions, so nothing here is clever: no loss is rearranged, residuals may cancel,
+sums are not in blocks. The tolerances of the comparisons include the rounding errors of these functions. Every function
+takes inputs of any type and computes in float64.
 """
 
 from __future__ import annotations

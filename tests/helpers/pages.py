@@ -9,7 +9,7 @@ from typing import NamedTuple
 TESTS = Path(__file__).parents[1]
 ROOT = TESTS.parent
 LIST = ROOT / "docs" / "index.md"
-"""The list of the site's pages, and no page itself."""
+"""The file with the list of the site's pages. It is not counted as a page."""
 FILES = [ROOT / "README.md", *sorted(set((ROOT / "docs").glob("*.md")) - {LIST})]
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in FILES}
 """The text of each page, by its path from the top folder."""
@@ -41,7 +41,7 @@ def blocks(page: str, language: str | None = None) -> list[Block]:
 
 
 def commands(block: Block) -> list[Command]:
-    """`$ ` begins a command, `> ` goes on with it, everything else is output."""
+    """The commands of a console block. `$ ` begins a command, `> ` continues it, and all other lines are output."""
     found: list[Command] = []
     for number, line in enumerate(block.text.splitlines(keepends=True), block.line):
         if line.startswith("$ "):

@@ -14,7 +14,7 @@ from pathlib import Path
 PROGRAM = [sys.executable, "-m", "gradstep"]
 
 ROWS = "x1,x2,y\n0.5,1,no\n1.5,-2,yes\n0.25,3,no\n2.5,0,no\n1,1,yes\n"
-"""No line separates them: the last one is within the triangle of those that say no."""
+"""A CSV file. No line separates its labels: the last row, a yes, is within the triangle of the rows with no."""
 
 
 def program(*args: object, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -40,7 +40,7 @@ def one_line(err: str) -> str:
 
 @contextmanager
 def on_a_terminal(*args: object, cwd: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """The program with its stderr on a terminal, whose other end is given."""
+    """The program with its stderr on a terminal; yields the process and the other end of the terminal."""
     import pty  # not there on Windows, where what imports this module is still tested
 
     ours, theirs = pty.openpty()
@@ -57,7 +57,7 @@ def on_a_terminal(*args: object, cwd: Path) -> Iterator[tuple[subprocess.Popen[b
 
 
 def heard(terminal: int, until: bytes | None = None, seconds: float = 60) -> bytes:
-    """What arrives at the terminal, up to the text `until`, or up to the end."""
+    """What the program writes to the terminal, up to the text `until`, or up to the end."""
     said = b""
     end = time.monotonic() + seconds
     while (until is None or until not in said) and time.monotonic() < end:

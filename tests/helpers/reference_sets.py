@@ -11,7 +11,7 @@ from sklearn.datasets import load_svmlight_file
 
 Array = npt.NDArray[Any]
 
-# Every binary set held as a dense table, by name: a set that vanishes shall be missed.
+# The names of all sets of two classes that are dense tables. They are written down so that a missing set is noticed.
 BINARY_SETS = [
     "admissions", "german", "iris_vv", "isl_default", "lgb_binary", "mammography", "menarche", "pima_tr", "skin",
     "spector", "titanic", "udacity_gd", "wdbc",

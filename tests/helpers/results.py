@@ -37,6 +37,6 @@ def every_formula(problem: Problem | ClassProblem, **options: Any) -> list[bytes
 
 
 def numbers(best: gradstep.Optimum) -> list[bytes]:
-    """The bits of everything but the clock."""
+    """The bits of all numbers of an optimum except times."""
     timeless = best.history[["objective", "gradient_norm", "step", "passes", "rows"]].tolist()
     return [*bits(parts(best)[:5]), str((best.gap, best.stop_reason, best.passes, timeless)).encode()]

@@ -27,7 +27,7 @@ def both():
     return [part.tobytes() if hasattr(part, "tobytes") else part
             for problem in (SMALL, LARGE) for part in gradstep.loss_gradient(*problem, n_threads=4)]
 """
-"""What the scripts begin with. `both()` is a call that stays in its thread and one that starts others."""
+"""The beginning of each script. `both()` makes a call that stays in its thread, and one that starts others."""
 
 
 def run(script: str, timeout: float = 60, **environment: str) -> str:

@@ -1,4 +1,4 @@
-"""What the files of the core use of one another."""
+"""Which files of the core each file of the core uses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def code(file: str) -> str:
 
 
 def used(file: str, files: set[str]) -> set[str]:
-    """The files whose items a file brings in by `use`; a `mod.rs` is a door to others, and counts for none."""
+    """The files whose items a file brings in by `use`. A `mod.rs` only passes on items of others: it is not counted."""
     module = file.removesuffix(".rs").removesuffix("/mod").split("/")
     found = set()
     for statement in re.findall(r"\buse ([^;]+);", code(file)):

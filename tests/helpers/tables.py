@@ -13,7 +13,7 @@ Array = npt.NDArray[Any]
 
 
 class Table(NamedTuple):
-    """What is given to a fit, and the rows that count."""
+    """The arguments of a fit, and the features and labels of the rows of positive weight."""
 
     X: Any
     y: Array
@@ -23,8 +23,8 @@ class Table(NamedTuple):
 
 
 def table(seed: int, classes: int, scale: float) -> Table:
-    """A few rows, every second time of small whole numbers, with labels that are more or less random; some with weights
-    of zero, without bias, sparse, or in float32."""
+    """A table of a few rows, with labels that are more or less random. Every second table has small whole numbers; some
+    have weights of zero, no bias, sparse features, or features in float32."""
     random = np.random.default_rng([seed, classes])
     m, n = int(random.integers(2 * classes, 40)), int(random.integers(1, 6))
     X = random.integers(-2, 3, (m, n)).astype(float) if seed % 2 else random.normal(size=(m, n))
@@ -48,8 +48,8 @@ def table(seed: int, classes: int, scale: float) -> Table:
 
 
 def is_separable(X: Array, y: Array, fit_bias: bool = True) -> bool:
-    """Whether there are weights and biases that put no row on the wrong side of its label and another class's, and some
-    on the right one, by linear programming."""
+    """Whether weights and biases exist that put no row on the wrong side between its label and another class, and some
+    rows on the right side; by linear programming."""
     classes = np.arange(max(y) + 1)
     largest = np.abs(X).max(axis=0)
     rows = np.column_stack([X / np.where(largest > 0, largest, 1.0), np.full(len(X), float(fit_bias))])
@@ -60,5 +60,5 @@ def is_separable(X: Array, y: Array, fit_bias: bool = True) -> bool:
     margins = margins.reshape(len(pairs), -1)
     best = linprog(-margins.sum(axis=0), A_ub=-margins, b_ub=np.zeros(len(margins)), bounds=(-1, 1))
     assert best.status == 0
-    # The solver allows each of the margins that are summed here 1e-7; what separates moves a row by its largest column.
+    # The solver allows errors of 1e-7 in each of the margins that are summed here; a separation gives a larger sum.
     return bool(-best.fun > 1e-5)

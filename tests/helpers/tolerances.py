@@ -21,7 +21,7 @@ class Tolerance(NamedTuple):
 
 
 def tolerance(problem: Problem, dtype: Any, sample_weight: Any = None) -> Tolerance:
-    r"""How far two honest evaluations in `dtype` may be apart, in whatever order they add.
+    r"""How far two evaluations in `dtype` may be apart, in whatever order they add.
 
     With u = eps/2 the unit roundoff, first order in u:
 
@@ -65,12 +65,13 @@ def tolerance(problem: Problem, dtype: Any, sample_weight: Any = None) -> Tolera
 def class_tolerance(problem: ClassProblem, dtype: Any, sample_weight: Any = None) -> Tolerance:
     r"""`tolerance` for several classes; the bounds of `weights` and `bias` are those of their rows.
 
-    * Predictors are as there; the differences z_k - z_l that exponentials are taken of, and logarithms of the oracle,
-      are rounded, at magnitudes up to 2·max|z|. Let d be the largest shift of a row's predictors by all that.
+    * Scores are as in `tolerance`. The differences z_k - z_l, of which exponentials are taken, and the oracle's
+      logarithms are rounded, too, at magnitudes up to 2·max|z|. Let d be the largest change of a row's scores by all
+      these roundings.
     * Then p_k = 1/Σ_l e^(z_l - z_k) changes by at most min(p_k, 1 - p_k)·(e^2d - 1), as does p_k - [y = k], and
       E_i = ln(1 + Σ_{l ≠ y} e^(z_l - z_y)) by at most E_i·(e^2d - 1), and by 2d.
-    * From z: as there, and K - 1 additions of positive terms.
-    * A mean of m terms, as there.
+    * From z: as in `tolerance`, and K - 1 additions of positive terms.
+    * A mean of m terms, as in `tolerance`.
     """
     X, w, b = (np.asarray(values, dtype=np.float64) for values in (problem.X, problem.weights, problem.biases))
     y = np.asarray(problem.y).astype(int)
@@ -100,7 +101,7 @@ def class_tolerance(problem: ClassProblem, dtype: Any, sample_weight: Any = None
 
 
 def shift(delta: Any, weights: Any, dtype: Any) -> Any:
-    """Rounding, or underflow, of w + delta for a delta that is itself rounded, in two evaluations."""
+    """How far two evaluations of w + delta may be apart by rounding or underflow; delta is itself rounded."""
     finfo = np.finfo(dtype)
     size = np.abs(np.asarray(weights, np.float64)) + 2 * np.abs(delta)
     return finfo.eps * size + 2 * float(finfo.smallest_subnormal)
@@ -111,9 +112,9 @@ def rounding_of_a_step(
 ) -> tuple[Array, Any]:
     """How far one computed update of the mean may be from the exact one, started from the same weights.
 
-    A penalised descent point by point is `scaled`: its weights are a scale times values. An update rounds both,
-    and their product where it is read, before the update and after it: four times eps/2·|w|, where the addition alone
-    is allowed two.
+    A penalised descent point by point is `scaled`: it keeps its weights as a scale times values. An update rounds the
+    scale and the values, and their product is rounded when it is read, before the update and after it: four times
+    eps/2·|w|, of which the addition alone has two.
     """
     if isinstance(batch, ClassProblem):
         grad, near, before = oracle.class_gradient(*batch), class_tolerance(batch, dtype), batch.biases

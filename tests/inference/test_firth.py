@@ -48,7 +48,7 @@ def test_tests_of_sex2() -> None:
 
 
 def test_profile_intervals_of_sex2() -> None:
-    """Of level 0.9, as logistf prints them: its ends are right to 1e-5 of the statistic."""
+    """Intervals of level 0.9 as logistf prints them, whose ends are right to 1e-5 of the statistic."""
     printed = np.array([
         [-1.8277045, -0.4328451], [-0.7986318, 0.6507581], [1.4248338, 3.2325326], [-3.0613215, -1.2704704],
         [-1.4743338, -0.1137542], [1.0835108, 6.8752016], [-0.6673577, 0.9177303],
@@ -58,8 +58,8 @@ def test_profile_intervals_of_sex2() -> None:
 
 
 def test_errors_of_the_endometrial_table() -> None:
-    """Of the inverse information, as brglm2 gives them. (Newer versions of logistf take another matrix, whose rows have
-    the weights 1 + h.)"""
+    """Standard errors from the inverse information, as brglm2 gives them. (Newer versions of logistf take another
+    matrix, whose rows have the weights 1 + h with leverages h.)"""
     X, y = firth.endometrial()
     found = inferred(X, y, names=["NV", "PI", "EH"])
     printed = [1.5507637294530, 0.0395781473478, 0.7760176425016, 1.4886916634357]
@@ -69,7 +69,7 @@ def test_errors_of_the_endometrial_table() -> None:
 
 
 def drawn(seed: int) -> tuple[Array, Array, Array]:
-    """Columns, labels and counts; of every second seed a hyperplane separates the labels."""
+    """Columns, labels and counts. For every second seed a hyperplane separates the labels."""
     rng = np.random.default_rng(seed)
     m, n = 12 + 6 * seed, 1 + seed % 3
     X = rng.normal(size=(m, n)) * [1, 10, 0.1][:n]
@@ -80,7 +80,8 @@ def drawn(seed: int) -> tuple[Array, Array, Array]:
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 3, 4, 6, 7, 8])  # with 5, maxima lie too near to each other to be told apart
 def test_everything_against_80_bits(seed: int) -> None:
-    """Twice what the maximum loses with a coefficient fixed: at zero the statistic, at the ends the quantile of χ²."""
+    """With a coefficient fixed, the maximum is lower. Twice the loss is the statistic of the test if the coefficient is
+    fixed at 0, and the quantile of χ² if it is fixed at an end of its interval."""
     X, y, s = drawn(seed)
     fit_bias = seed % 4 != 2
     found = inferred(X, y, sample_weight=s, fit_bias=fit_bias)
@@ -93,7 +94,7 @@ def test_everything_against_80_bits(seed: int) -> None:
         return float(2 * (top.value - firth.maximum(X, y, s, fit_bias=fit_bias, fixed=fixed).value))
 
     def followed(at: int, end: float) -> float:
-        """The profile may have several maxima: that which continues the estimate."""
+        """Twice the loss at an end, at the maximum that continues the estimate: there may be several maxima."""
         here = top
         for value in np.linspace(found.estimates[at], end, 9)[1:]:
             here = firth.maximum(X, y, s, fit_bias=fit_bias, fixed={at: value}, start=here.v)
@@ -114,7 +115,7 @@ def test_everything_against_80_bits(seed: int) -> None:
 
 
 def test_equal_labels_have_an_interval() -> None:
-    """Of a bias b and m ones: b/2 + m b - (m + 1) ln(1 + e^b), whose maximum is at ln(2m + 1)."""
+    """For a bias b and m labels of 1, the objective is b/2 + m b - (m + 1) ln(1 + e^b), largest at b = ln(2m + 1)."""
     found = inferred(np.ones((5, 1)), np.ones(5))
     assert found.left_out == ("x0",) and np.isnan(found.estimates[0])
     ends = found.confidence_intervals(method="profile")
@@ -172,7 +173,7 @@ def test_what_it_prints() -> None:
 
 @pytest.mark.parametrize("seed", [1, 7, 16, 46, 58])
 def test_ends_far_beyond_what_is_concave(seed: int) -> None:
-    """Few rows and long tails, where Newton's method along the profile loses it: all ends are found, in order."""
+    """With few rows and long tails, Newton's method leaves the profile. All ends are found all the same, in order."""
     rng = np.random.default_rng(seed)
     m, n = int(rng.integers(6, 60)), int(rng.integers(1, 4))
     X = np.exp(2 * rng.normal(size=(m, n)))

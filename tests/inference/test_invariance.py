@@ -56,7 +56,7 @@ def check_same(found: Inference, want: Inference, rtol: float = 1e-9) -> None:
     labels=st.sampled_from(list(LABELS)),
 )
 def test_units_and_offsets_of_columns(scales: list[float], shifts: list[float], covariance: str, labels: str) -> None:
-    """With X' = (X / its deviation + shift) 10^scale: errors are those of the weights in these units."""
+    """Columns are (standardised X + shift) · 10^scale: standard errors are those of weights in these units."""
     standard = (T.X - T.X.mean(axis=0)) / T.X.std(axis=0)
     moved = (standard + shifts) * 10.0 ** np.array(scales)
     options = {"covariance": covariance, **COVARIANCES[covariance]}
@@ -89,7 +89,8 @@ def test_units_and_offsets_of_columns(scales: list[float], shifts: list[float], 
 @each_covariance
 @pytest.mark.parametrize("fit_bias", [False, True])
 def test_columns_far_from_zero(y: Array, covariance: str, fit_bias: bool) -> None:
-    """At 5e5 deviations, without rounding: whole numbers. The weights there are exact to 1e-10 of their scores."""
+    """Columns are 5e5 deviations from zero, and whole numbers, so that they are exact. The weights of the fit are exact
+    to 1e-10 of the scores."""
     near = np.column_stack([T.X[:, 0] * 50, T.X[:, 1] - 700, T.X[:, 2] * 8900]).round()
     far = near + (5e5 * near.std(axis=0)).round()
     options = {"covariance": covariance, **COVARIANCES[covariance]}
@@ -132,7 +133,7 @@ def test_nearly_dependent_columns(y: Array, covariance: str) -> None:
 @each_covariance
 @pytest.mark.parametrize("fit_bias", [False, True])
 def test_weights_are_repeated_rows(y: Array, covariance: str, fit_bias: bool) -> None:
-    """… and a row of weight zero is none, whatever its columns and its cluster."""
+    """A row of weight 3 counts as three rows, and a row of weight 0 as none, whatever its columns and its cluster."""
     clusters = COVARIANCES[covariance].get("clusters")
     if clusters is not None:
         clusters = np.where(T.counts > 0, clusters, 1000 + np.arange(120))
@@ -157,7 +158,7 @@ def test_weights_are_repeated_rows(y: Array, covariance: str, fit_bias: bool) ->
 
 @both_labels
 def test_many_rows_are_read_in_blocks(y: Array) -> None:
-    """The table two hundred times, 24 000 rows: of each part of the information there is two hundred times as much."""
+    """Two hundred copies of the table have 24 000 rows, and two hundred times the information of one."""
     X, labels = np.tile(T.X, (200, 1)), np.tile(y, 200)
     for covariance in ("fisher", "HC0"):
         few, many = inferred(T.X, y, covariance=covariance), inferred(X, labels, covariance=covariance)
@@ -185,7 +186,7 @@ def test_a_column_of_ones_is_a_bias(y: Array) -> None:
         np.testing.assert_allclose(ones.estimates, bias.estimates, rtol=1e-9)
         np.testing.assert_allclose(ones.covariance, bias.covariance, rtol=1e-8)
         assert ones.n_parameters == bias.n_parameters and "(bias)" not in ones.names
-        # But the model without columns has no bias then.
+        # With a column of ones instead of a bias, the model without columns has no bias.
         np.testing.assert_allclose(ones.null_log_likelihood, -120 * np.log(len(np.unique(y))), rtol=1e-12)
 
 
@@ -242,7 +243,7 @@ def test_float32(y: Array) -> None:
 
 
 def test_fishers_errors_have_the_bits_of_covariance() -> None:
-    """… and the estimates those of the optimum."""
+    """They have, and the estimates have the bits of the optimum."""
     found = infer(best := gradstep.fit(T.X, T.y), T.X, T.y)
     assert np.array_equal(found.covariance, gradstep.covariance(T.X, best.weights, best.bias))
     assert np.array_equal(found.estimates, np.append(best.weights, best.bias))

@@ -21,7 +21,8 @@ Array = npt.NDArray[Any]
 
 
 def likelihood(scores: Array, y: Array) -> tuple[float, Array, Array]:
-    """The textbook's, with its derivatives by the scores: of the classes but the first, whose score is 0."""
+    """The log-likelihood by the textbook, with its derivatives by the scores of all classes but the first, whose score
+    is 0."""
     z = np.column_stack([np.zeros(len(y)), scores])
     logarithms = z - np.logaddexp.reduce(z, axis=1)[:, None]
     p = np.exp(logarithms)
@@ -31,7 +32,7 @@ def likelihood(scores: Array, y: Array) -> tuple[float, Array, Array]:
 
 
 def largest(points: Array, y: Array, classes: int, fixed: int | None = None, value: float = 0.0) -> tuple[float, Array]:
-    """The largest likelihood, with one coefficient fixed; by damped Newton steps over the others."""
+    """The largest log-likelihood with one coefficient fixed, and its place; by damped Newton steps over the others."""
     free = [at for at in range(classes * points.shape[1]) if at != fixed]
     v = np.zeros(classes * points.shape[1])
     if fixed is not None:
@@ -72,14 +73,14 @@ def bisected(points: Array, y: Array, classes: int, level: float) -> Array:
     return ends
 
 
-# Columns of one unit: the oracle solves their normal equations as they are.
+# The columns in similar units: the oracle solves their normal equations without scaling.
 X = T.X * [1, 1 / 300, 300] - [0, 2, 1]
 
 # Two rows out of order are all that keeps these labels from being separated: the interval is far from symmetric.
 NEARLY = np.linspace(-3, 3, 30)
 ALMOST = (NEARLY > 0) ^ np.isin(np.arange(30), (14, 15))
 
-# Columns of long tails, most of whose rows are certain long before the interval ends.
+# Columns of long tails: predictions of most rows are certain long before the end of the interval.
 HARD = {
     "exponential": np.exp(NEARLY),
     "more of it": np.exp(3 * NEARLY),
@@ -98,7 +99,8 @@ HARD = {
     ],
 )
 def test_ends_are_those_of_bisection(points: Array, y: Array, classes: int, level: float) -> None:
-    """To 1e-8 of their width: the oracle's likelihood has an error of 1e-14 of 100, the root of the deviance 1e-12."""
+    """Ends agree to 1e-8 of the width: the oracle's likelihood has an error of 1e-14 of 100, and the root of the
+    deviance one of 1e-12."""
     want = bisected(np.column_stack([points, np.ones(len(y))]), y, classes, level)
     found = inferred(points, y)
     got = found.confidence_intervals(level, method="profile")
@@ -109,7 +111,7 @@ def test_ends_are_those_of_bisection(points: Array, y: Array, classes: int, leve
 @pytest.mark.parametrize("level", [0.3, 0.95, 0.999, 1 - 1e-9])
 @pytest.mark.parametrize("column", HARD)
 def test_ends_of_hard_columns(column: str, level: float) -> None:
-    """Of two coefficients one is fixed at the end; the other is where its slope, which falls, is zero."""
+    """One of two coefficients is fixed at the end of its interval. The other is where its slope, which falls, is 0."""
     x, y = HARD[column], ALMOST.astype(float)
     found = inferred(x[:, None], y)
 
@@ -133,14 +135,14 @@ def test_ends_of_hard_columns(column: str, level: float) -> None:
 
 @pytest.mark.parametrize("seed", [22, 45, 51, 54, 55, 59])
 def test_columns_of_long_tails(seed: int) -> None:
-    """Here a point from which Newton's method says to be near the profile may be far from it: all ends are found."""
+    """Here Newton's method may take a point far from the profile for one near it. All ends are found all the same."""
     rng = np.random.default_rng(seed)
     points = np.exp(2 * rng.normal(size=(25, 2)))
     y = rng.random(25) < gradstep.sigmoid(points @ [1, -1])
     found = inferred(points, y)
     ends = found.confidence_intervals(method="profile")
     assert (ends[:, 0] < found.estimates).all() and (found.estimates < ends[:, 1]).all()
-    # Where the likelihood-ratio test of a column does not reject at 5 %, zero is inside, and else outside.
+    # Zero is inside the 95 % interval of a column exactly if its likelihood-ratio test does not reject at 5 %.
     for column, (low, high) in enumerate(ends[:2]):
         assert (found.drop(column).p > 0.05) == (low < 0 < high)
 
@@ -162,7 +164,7 @@ def test_an_end_that_is_not_found_is_said(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_of_many_rows_they_are_walds() -> None:
-    """The profile's third derivative tilts them by the order of one part in the root of the rows."""
+    """The profile's third derivative changes the ends by about one part in the root of the number of rows."""
     rng = np.random.default_rng(0)
     points = rng.normal(size=(200_000, 2))
     y = rng.random(200_000) < gradstep.sigmoid(points @ [0.5, -1.0] + 0.25)
@@ -183,8 +185,8 @@ def test_far_columns_keep_their_digits() -> None:
 @pytest.mark.parametrize("firth", [False, True])
 @pytest.mark.parametrize("level", [1e-300, 1e-12, 1e-6, 1e-3])
 def test_ends_of_tiny_levels(level: float, firth: bool) -> None:
-    """Those of the profile's expansion at its maximum. The third derivative tilts them by their distance, in errors.
-    Firth's second derivative is not the information, but of 120 rows within a tenth of it."""
+    """The ends are those of the quadratic expansion at the maximum: the third derivative changes them by their distance
+    in standard errors, which is tiny. Firth's second derivative is within a tenth of the information for 120 rows."""
     found = infer(gradstep.fit(X, T.y, firth=firth), X, T.y)
     low, high = found.confidence_intervals(level, method="profile").T
     away = NormalDist().inv_cdf((1 + level) / 2) * found.standard_errors
@@ -197,7 +199,7 @@ def test_ends_of_tiny_levels(level: float, firth: bool) -> None:
 @pytest.mark.parametrize("column", HARD)
 @pytest.mark.parametrize("firth", [False, True])
 def test_levels_that_are_nearly_one(level: float, column: str, firth: bool) -> None:
-    """Both ends are found, and outside those of a level that is twice as far from 1."""
+    """Both ends are found, and lie outside the interval of a level that is twice as far from 1."""
     x, y = HARD[column][:, None], ALMOST.astype(float)
     found = infer(gradstep.fit(x, y, firth=firth), x, y)
     inner, outer = (found.confidence_intervals(each, method="profile") for each in (1 - 2 * (1 - level), level))

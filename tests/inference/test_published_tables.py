@@ -16,8 +16,9 @@ TABLES = [
     "ucla_admissions", "isl_4_1", "isl_4_2", "isl_4_3", "pima_tr", "menarche", "iris_vv", "spector", "hsb2_multinom",
 ]  # fmt: skip
 
-# R's glm takes standard errors from the weights before its last step, and nnet stops early: these differ from those of
-# the maximum in the sixth digit, which other tables do not print. nnet's coefficients do in the fifth.
+# Relative tolerances. R's glm takes standard errors from the weights before its last step, and nnet stops early: their
+# errors differ from those at the maximum in the sixth digit, which other tables do not print. The coefficients of nnet
+# differ in the fifth digit.
 EARLY = {"pima_tr": {"se": 1e-6}, "menarche": {"se": 1e-5}, "hsb2_multinom": {"se": 1e-5, "coef": 5e-5}}
 
 
@@ -60,7 +61,7 @@ def test_table(name: str, data_folder: Path) -> None:
         ("log_likelihood", found.log_likelihood),
     ):
         if published[part]:
-            # Of spector, Python printed all digits of a likelihood that Newton's method had reached to 1e-6.
+            # For spector, all digits were printed of a likelihood that Newton's method had reached only to 1e-6.
             assert agrees(published[part], value, 1e-7 if name == "spector" else 0.0), (part, published[part], value)
     assert compared >= len(published["features"]) + 1
 
@@ -87,7 +88,7 @@ def admissions(data_folder: Path) -> Any:
 
 
 def test_tests_and_intervals_of_admissions(data_folder: Path) -> None:
-    """As R's summary, confint.default and aod's wald.test, and SAS's PROC LOGISTIC, print them of this table."""
+    """For this table: the output of R's summary, confint.default and aod's wald.test, and of SAS's PROC LOGISTIC."""
     found = admissions(data_folder)
     assert [f"{z:.3f}" for z in found.z] == ["2.070", "2.423", "-2.134", "-3.881", "-3.713", "-3.500"]
     assert [f"{p:.3g}" for p in found.p] == ["0.0385", "0.0154", "0.0328", "0.000104", "0.000205", "0.000465"]
@@ -107,7 +108,7 @@ def test_tests_and_intervals_of_admissions(data_folder: Path) -> None:
 
 
 def test_profile_intervals_of_admissions(data_folder: Path) -> None:
-    """As R's confint prints them, which interpolates between points of the profile: to 2e-5 of their width."""
+    """The output of R's confint, which interpolates between points of the profile: right to 2e-5 of the width."""
     printed = np.array([
         [0.0001375921, 0.004435874], [0.1602959439, 1.464142727], [-1.3008888002, -0.056745722],
         [-2.0276713127, -0.670372346], [-2.4000265384, -0.753542605], [-6.2716202334, -1.792547080],
@@ -117,7 +118,7 @@ def test_profile_intervals_of_admissions(data_folder: Path) -> None:
 
 
 def test_deviance_of_grouped_labels(data_folder: Path) -> None:
-    """Of shares of girls, weighted by their number, as R's glm gives it: Venables and Ripley, 4th ed., section 7.2."""
+    """Labels are shares of girls, weighted by their number. R's glm: Venables and Ripley, 4th ed., section 7.2."""
     X, y, weight = read(data_folder / "sets" / "menarche")
     assert weight is not None
     ages = np.unique(X)

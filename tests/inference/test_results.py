@@ -56,7 +56,7 @@ def test_names() -> None:
 @pytest.mark.parametrize("y", [T.y, T.classes], ids=["two classes", "three classes"])
 @pytest.mark.parametrize("covariance", ["fisher", "HC0"])
 def test_columns_that_were_left_out(y: np.ndarray, covariance: str) -> None:
-    """They have neither estimates nor errors; all else is that of the model without them."""
+    """Columns that were left out have neither estimates nor errors. All else is that of the model without them."""
     X = np.column_stack([np.full(120, 3.0), T.X[:, :2], T.X[:, 0] - 2 * T.X[:, 1], T.X[:, 2]])
     found = inferred(X, y, names=["one", "a", "b", "a-2b", "c"], covariance=covariance)
     want = inferred(T.X, y, names=["a", "b", "c"], covariance=covariance)
@@ -112,7 +112,7 @@ def test_two_fits_and_dropped_columns_are_the_same_test(y: np.ndarray, fit_bias:
 
 
 def test_tails_are_right_however_small() -> None:
-    """Of chi-squared variables: the sum is of positive terms, each right to some |exponent| eps."""
+    """p-values of χ² are sums of positive terms, each right to |exponent| · eps or so."""
     from gradstep.inference import _test
 
     for df in (*range(1, 12), 40, 101):
@@ -163,7 +163,8 @@ def test_inputs_are_not_modified_and_results_are_frozen() -> None:
 
 
 def test_memory_does_not_grow_with_the_rows_times_columns_times_classes() -> None:
-    """100 000 rows, 10 columns, 6 classes, 8 MB: gradients by row would take 44 MB, blocks of the information more."""
+    """X has 100 000 rows, 10 columns, and 8 MB; there are 6 classes. Gradients by row would take 44 MB, and blocks of
+    the information by row more."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(100_000, 10))
     y = rng.integers(0, 6, size=100_000)
@@ -177,7 +178,7 @@ def test_memory_does_not_grow_with_the_rows_times_columns_times_classes() -> Non
 
 
 def test_shares_as_labels() -> None:
-    """The deviance is what is above that of a model that predicts each label; the likelihood is that of the shares."""
+    """The deviance is 0 for a model that predicts each share exactly; the log-likelihood is that of shares."""
     shares = (T.y + T.X[:, 0] / 4 + 0.5) / 2
     found = inferred(T.X, shares)
     p = gradstep.predict_proba(T.X, found.estimates[:3], found.estimates[3])
@@ -191,7 +192,8 @@ def test_shares_as_labels() -> None:
 
 
 def test_wide_intervals_hold_the_truth_as_often_as_they_say() -> None:
-    """Of 400 data sets, 95 % intervals miss 20 on average, with a deviation of 4.4; five deviations are allowed."""
+    """In 400 data sets, 95 % intervals miss the truth 20 times on average, with a deviation of 4.4; five deviations are
+    allowed."""
     rng = np.random.default_rng(5)
     misses = {"wald": 0, "profile": 0, "HC0": 0}
     X = rng.normal(size=(200, 2))

@@ -104,6 +104,6 @@ def test_tests_of_columns() -> None:
 
 
 def test_leverage() -> None:
-    """… of the first rows."""
+    """The leverages of the first four rows."""
     hat = [0.07963390254139015, 0.03298508565375742, 0.04880256831298026, 0.04108829223530093]
     np.testing.assert_allclose(inferred(T.X, T.y).leverage()[:4], hat, rtol=1e-10)

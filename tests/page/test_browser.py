@@ -35,7 +35,7 @@ COLOURS = """(name) => {
   const canvas = document.getElementById(name), { width, height } = canvas;
   return new Set(new Uint32Array(canvas.getContext("2d").getImageData(0, 0, width, height).data.buffer)).size;
 }"""
-"""How many of them a canvas has."""
+"""A function of JavaScript: the number of different colours in a canvas."""
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_its_own_check_passes_with_the_bits_of_the_trainer(browser: Any, tmp_pat
 
 
 def test_where_rounding_would_grow_within_an_epoch_the_page_is_given_weights(browser: Any, tmp_path: Path) -> None:
-    """Of such data, with α around 50, an update of a point near the line multiplies an error of the weights."""
+    """For such data, with α around 50, an update by a point near the line multiplies an error of the weights."""
     x = np.random.default_rng(3).normal(size=(100, 2)) * [0.9, 0.6] + np.outer(Y - 0.5, [1.5, 1.0])
     descent = LESSON.fit(x, Y, START)
     page = gradstep.show(descent, x, Y, file=tmp_path / "page.html", open_browser=False)
@@ -108,7 +108,7 @@ def test_the_check_sees_one_changed_bit(browser: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", TRAINERS)
 def test_each_update_is_that_of_the_trace(browser: Any, tmp_path: Path, name: str) -> None:
-    """For every learning rate: within 1e-12 of the largest weight, from the weights that the epoch begins with."""
+    """For every learning rate, each update of an epoch agrees within 1e-12 of the largest weight."""
     trainer = TRAINERS[name]
     with opened(browser, page_of(trainer, tmp_path)) as watched:
         rates = watched.page.evaluate("data.rates")
@@ -127,7 +127,7 @@ def test_each_update_is_that_of_the_trace(browser: Any, tmp_path: Path, name: st
 
 
 def go(watched: Watched, epoch: int, place: int, rate: int | None = None) -> None:
-    """By the sliders, as by hand."""
+    """Move the sliders of the page to an epoch, a place in its order and a learning rate."""
     for name, value in (("rate", rate), ("epoch", epoch), ("place", place)):
         if value is not None:
             watched.page.locator(f"#{name}").fill(str(value))
@@ -135,7 +135,7 @@ def go(watched: Watched, epoch: int, place: int, rate: int | None = None) -> Non
 
 @pytest.mark.parametrize("case", [(X, Y), (FLAT, FOUR_Y), (X[:, :1], Y)], ids=["two columns", "four", "one"])
 def test_the_formulas_are_those_of_explain(browser: Any, tmp_path: Path, case: Any) -> None:
-    """… letter by letter, of the same update."""
+    """For the same update, the page's formulas are those of `explain`, letter by letter."""
     x, y = case
     trainer = gradstep.Trainer(0.01, 8, batch_size=1, trace=True)
     start = np.resize(START, x.shape[1])
@@ -159,7 +159,7 @@ def test_the_formulas_are_those_of_explain(browser: Any, tmp_path: Path, case: A
 
 
 def values(text: str) -> list[float]:
-    """What an expression of the page is: of a vector each part, with "…" left out."""
+    """The value of an expression of the page, as a list: the numbers of a vector, without those hidden by "…"."""
     text = text.strip().removeprefix("after epoch").replace("…, ", "")
     python = re.sub(r"\|([^|]+)\|", r"abs(\1)", text).replace("·", "*").replace("e^(", "exp(")
     python = re.sub(r"\bln ([\d.e+-]+)", r"np.log(\1)", python).replace("ln (", "np.log(")
@@ -180,7 +180,7 @@ def room(number: str) -> float:
 
 
 def assert_reparses(line: str) -> None:
-    """The numbers, put into the formula, give its result, as far as six digits of each of them let see."""
+    """Assert that the numbers in the formula give its result, within the rounding of each number to six digits."""
     _, _, rest = re.split(r"(=|←)", line, maxsplit=1)
     *formula, result = rest.split(" = ")
     if len(formula) < 2:  # only a result: w ← w + Δw = …
@@ -357,7 +357,7 @@ def told(watched: Watched) -> list[dict[str, Any]]:
 
 
 def test_what_a_screen_reader_is_told(browser: Any, tmp_path: Path) -> None:
-    """Each control has its name, without the arrow that is drawn on it; each picture has its numbers."""
+    """Each control has a name, without the arrow that is drawn on it; each picture has its numbers in words."""
     with opened(browser, page_of(LESSON, tmp_path)) as watched:
         parts = told(watched)
         controls = [part for part in parts if part["role"] in ("button", "slider", "combobox")]

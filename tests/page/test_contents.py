@@ -195,7 +195,8 @@ def test_float32_is_that_of_the_descent(tmp_path: Path) -> None:
 
 
 def heights(one: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The weights along either axis, and the errors there, rows upwards. Each byte is a root, rounded to 1/255."""
+    """The weights along either axis of a map, and the errors, rows upwards. A byte of the map is the root of the
+    height, rounded to 1/255."""
     cells = numbers(one["cells"], "u1").reshape(_contents.CELLS, _contents.CELLS)
     across, up = (np.linspace(*limits, _contents.CELLS) for limits in one["limits"])
     return across, up, cells

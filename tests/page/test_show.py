@@ -1,4 +1,4 @@
-"""`show`: one file that needs nothing else, in which no text is code; and what import costs."""
+"""`show` writes one file that needs nothing else, in which no text of the user becomes code; its import is lazy."""
 
 from __future__ import annotations
 

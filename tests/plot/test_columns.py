@@ -36,7 +36,8 @@ def walk(**options: Any) -> tuple[Any, np.ndarray, np.ndarray]:
 
 
 def assert_on_the_line(line: Any, weights: np.ndarray, bias: float, columns: tuple[int, int]) -> None:
-    """The score is 0 at both ends, with the other columns at their means, and these are beside or beyond the limits."""
+    """Assert that the score is 0 at both ends of the line, with the other columns at their means, and that the ends are
+    on the limits of the picture."""
     for place in line.get_xydata():
         row = X.mean(axis=0)
         row[list(columns)] = place
@@ -87,7 +88,8 @@ def test_all_rows_are_drawn_each_with_its_label() -> None:
     model = gradstep.LogisticRegression().fit(X, names)
     ax = gradstep.plot.lines(model, X, names, columns=(1, 2))
     first, second = (points.get_offsets() for points in ax.collections)
-    # Classes are sorted: "_ripe" is before "gr$een". Names are drawn as they are, signs of matplotlib's among them.
+    # Classes are sorted: "_ripe" is before "gr$een". Both are drawn literally, although matplotlib gives _ and $ a
+    # meaning.
     assert np.array_equal(first, X[Y == 1][:, [1, 2]])
     assert np.array_equal(second, X[Y == 0][:, [1, 2]])
     legend = [text.get_text() for text in ax.get_legend().get_texts()]
@@ -205,7 +207,7 @@ def test_perceptron_beside_the_sigmoid() -> None:
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("rate", [1e-3, 1.0, 1e6])
 def test_lines_that_leave_the_frame_of_the_rows_do_not_widen_it(shared: bool, rate: float) -> None:
-    """… also once it was drawn: the limits are those of the rows and a margin, and lines are cut off there."""
+    """The limits are those of the rows and a margin, also after drawing; lines are cut off there."""
     rows, trainer = X[:, :2] * [1.0, 0.05] + [5.0, 5.0], gradstep.Trainer(rate, epochs=12, batch_size=1)
     given = pyplot.subplots(1, 2, sharex=True, sharey=True)[1] if shared else None
     axes = gradstep.plot.perceptron(rows, Y, trainer=trainer, axes=given)

@@ -1,4 +1,4 @@
-"""calibration, roc, coefficients: rates against counts of rows, and weights where they belong."""
+"""calibration, roc, coefficients: the rates that are drawn are counts of rows, and weights are where they belong."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def test_one_label_among_many_has_the_best_bias() -> None:
 def drawn(
     monkeypatch: pytest.MonkeyPatch, *args: Any, **options: Any
 ) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray]:
-    """The Axes of a surface, and what its contours were made of."""
+    """The Axes of a surface, and the arrays that its contours were drawn from."""
     calls: list[Any] = []
     contourf = pyplot.Axes.contourf
 

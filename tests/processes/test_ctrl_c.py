@@ -20,7 +20,7 @@ from helpers.scripts import PROBLEM, posix
 
 
 def check_that_it_ends(script: str, seconds: float) -> None:
-    """Ctrl-C after so many seconds ends a script, which says "ready" and "interrupted", within a second."""
+    """Assert that Ctrl-C, `seconds` after the script prints "ready", ends it within a second, with "interrupted"."""
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
         timer = threading.Timer(120, process.kill)
         timer.start()
@@ -143,7 +143,7 @@ def test_ctrl_c_leaves_the_best_coefficients() -> None:
 @posix
 @pytest.mark.parametrize("solver", ["lbfgs", "gd"])
 def test_interrupt_of_the_optimum(folder: Path, solver: str) -> None:
-    """… of a fit that goes on for a minute: twenty thousand rows of 500 classes, and no tolerance."""
+    """The fit would take a minute: twenty thousand rows of 500 classes, and a tolerance of 0."""
     from helpers.commands import pl  # without the extra `cli` this test is skipped, not the others
 
     rng = np.random.default_rng(0)

@@ -32,7 +32,7 @@ from helpers.scripts import posix, run
     ],
 )
 def test_giant_views_are_refused(call: str) -> None:
-    """A stride of zero presents 2**55 elements over 8 bytes. No abort, and no memory taken that is not there."""
+    """With strides of 0, 8 bytes look like 2**55 elements. The process must neither abort nor ask for that memory."""
     script = f"""
         import resource
         giant = lambda shape: np.lib.stride_tricks.as_strided(np.zeros(1), shape, (0,) * len(shape))

@@ -11,7 +11,7 @@ from helpers.scripts import posix, run
 
 @posix
 def test_a_fork_after_use_and_its_own_fork() -> None:
-    """A pool of threads that outlived a call would hang the child for ever."""
+    """If a pool of threads outlived its call, the child of a fork would wait for these threads for ever."""
     script = """
         want = both()
         def descend(generations):

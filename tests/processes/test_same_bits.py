@@ -1,7 +1,7 @@
 """One answer, whatever computes it: instruction sets, numbers of threads and memory layouts give the same bits.
 
-Each instruction set has a process of its own, because a process chooses one once. It runs `helpers/digests.py`, is told
-cases and answers with digests of the results.
+Each instruction set has a process of its own, because a process chooses its set once. The process runs
+`helpers/digests.py`: it reads cases and answers with digests of the results.
 """
 
 from __future__ import annotations

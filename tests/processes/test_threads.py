@@ -1,4 +1,4 @@
-"""Threads: how many there are, the same bits on any number, and others that run meanwhile."""
+"""Threads: how many gradstep uses, that any number gives the same bits, and that other threads of Python can run."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_first_variable_counts() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no CPU affinity")
 def test_threads_of_the_affinity() -> None:
-    """It is asked for again: one that is set while the process runs counts."""
+    """The CPU affinity is read in every call: one that is set while the process runs counts."""
     cpu = min(os.sched_getaffinity(0))
     done = python(f"import gradstep, os; gradstep.show_config(); os.sched_setaffinity(0, [{cpu}]); {DICTS}")
     found = json.loads(done.stdout.splitlines()[-1])["threads"]
@@ -67,7 +67,7 @@ def test_threads_of_the_affinity() -> None:
 @pytest.mark.parametrize("value", ["0", "-1", "two", "1.5"])
 @pytest.mark.parametrize("variable", ["GRADSTEP_NUM_THREADS", "OMP_NUM_THREADS"])
 def test_threads_that_are_none(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seen by every call, however small its work."""
+    """Every call refuses a bad number of threads, however small its work."""
     for name in VARIABLES[1:]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(variable, value)
@@ -116,7 +116,7 @@ caller.join()
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no CPU affinity")
 def test_affinity_set_while_the_process_runs() -> None:
-    """Helpers come while there are several CPUs, and none once there is one."""
+    """A call starts threads while the process may use several CPUs, and none once it may use only one."""
     if gradstep.show_config(mode="dicts")["threads"]["CPUs available"] == 1:
         pytest.skip("one CPU")
     done = python(COUNT_THREADS)

@@ -1,4 +1,4 @@
-"""docs/architecture.md names every file once, in rooms that use only those below, and functions that are there."""
+"""docs/architecture.md names every file once; its rooms use only rooms below them; functions that it names exist."""
 
 from __future__ import annotations
 
@@ -86,6 +86,6 @@ def test_unsafe_code_is_where_it_is_said_to_be() -> None:
 
 
 def test_the_penalty_is_a_number_in_one_file() -> None:
-    """Others ask it for values, gradients and curvatures."""
+    """Only penalty.rs names l2; other files ask it for values, gradients and curvatures."""
     files = [file for room in rooms(CORE) for file in room if not file.endswith("tests.rs")]
     assert [file for file in files if re.search(r"\bl2\b", code(file).replace('"l2"', ""))] == ["penalty.rs"]

@@ -49,7 +49,7 @@ def test_documented_by_examples_that_are_true(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in NAMES if hasattr(attrgetter(name)(gradstep), "_fields")])
 def test_fields_of_tuples_are_documented(name: str) -> None:
-    """… by what the class says of them, where `help` would say "Alias for field number 0"."""
+    """`help` shows for each field what the class says of it, instead of "Alias for field number 0"."""
     described = attrgetter(name)(gradstep)
     for field in described._fields:
         text = getattr(described, field).__doc__

@@ -22,7 +22,7 @@ def printed(program: str) -> list[str]:
 
 
 def test_it_loads_the_native_module_and_nothing_more() -> None:
-    """… than NumPy has loaded: no dataclasses, which compile each of their classes, and no numpy.typing."""
+    """Beside what NumPy loads: for example no dataclasses, which compile each of their classes, and no numpy.typing."""
     program = "import sys, numpy; before = set(sys.modules); import gradstep; print(*sorted({*sys.modules} - before))"
     assert printed(program) == ["gradstep", "gradstep._native"]
 

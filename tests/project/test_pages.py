@@ -1,4 +1,4 @@
-"""What the README and the pages in docs show is what happens, and what they name is there."""
+"""The examples in the README and in the pages of docs give the output shown, and what the pages name exists."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_pages_are_found() -> None:
 
 @each_page
 def test_python_blocks(page: str) -> None:
-    """All of them in order, as one session."""
+    """The Python blocks of a page run in order, as one session."""
     session: dict[str, object] = {}
     for block in blocks(page, "python"):
         parts = doctest.DocTestParser().get_doctest(block.text, session, page, page, block.line - 1)
@@ -45,7 +45,7 @@ def test_python_blocks(page: str) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="the commands are written for a POSIX shell")
 @each_page
 def test_console_blocks(page: str, tmp_path: Path) -> None:
-    """All of them in order, in one folder, by the program that was installed with the package."""
+    """The console blocks of a page run in order, in one folder, with the program installed with the package."""
     path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path, "PYTHONIOENCODING": "utf-8"}
     for command in [command for block in blocks(page, "console") for command in commands(block)]:
@@ -59,7 +59,7 @@ def test_console_blocks(page: str, tmp_path: Path) -> None:
 
 @each_page
 def test_no_block_escapes(page: str) -> None:
-    """Examples are run; beside them there are only commands for a shell, and plain text."""
+    """Every fenced block is an example that is run, a command for a shell, or plain text."""
     assert PAGES[page].count("```") == 2 * len(blocks(page))
     assert {block.language for block in blocks(page)} <= {"python", "console", "sh", "text"}
     assert not [block for block in blocks(page, "text") if ">>>" in block.text or block.text.startswith("$ ")]
@@ -113,7 +113,7 @@ def test_links_to_files_lead_somewhere(page: str) -> None:
 @beside_the_sources
 @each_page
 def test_paths_from_the_top_folder_exist(page: str) -> None:
-    """What begins with one of the top folders is a path, which may end in arguments or placeholders."""
+    """A span that begins with one of the top folders is a path, perhaps with arguments or placeholders after it."""
     for span in spans(page):
         path = re.match(r"(?:rust|python|tests|docs|\.ci|\.github)/[\w./-]*", span)
         assert not path or (ROOT / path[0]).exists(), f"{page}: {span}"

@@ -1,4 +1,4 @@
-"""The site's lists leave out no page and no public name. That it can be built is seen by building it: `.ci/run`."""
+"""The site's lists leave out no page and no public name. That the site can be built is checked by `.ci/run`."""
 
 from __future__ import annotations
 

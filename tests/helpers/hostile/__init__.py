@@ -6,10 +6,10 @@
   elimination modulo a prime (`integers`).
 * A change of parameters T makes the others nearly orthonormal. T is rounded, but the product X T is exact: the new
   parameters reach exactly the scores that the weights reach.
-* Newton's method there, in extended precision, gives a value that is attained, an upper bound of the minimum. A gap is
-  called false where such a value refutes it, however well Newton's method converged.
+* Newton's method in these parameters, in extended precision, gives a value that the objective has: an upper bound of
+  the minimum. A gap that such a value refutes is false, however well Newton's method converged.
 * That a minimum exists is proved from the last iterate, because the loss is self-concordant. That none exists is proved
   by a direction from linear programming, with the rank of the rows on its hyperplane again modulo a prime.
 
-`verdicts` compares what a fit claims with that, and `runner` does it for many tables.
+`verdicts` compares what a fit claims with the truth, and `runner` does so for many tables.
 """

@@ -28,8 +28,8 @@ def _integers(values: Array) -> tuple[Array, Array]:
 
 
 def exact_columns(X: Array, bias: bool) -> tuple[Array, Array]:
-    """The columns of `X`, after one of ones for the bias: integers, the largest of each of equal length, and exponents
-    of two, one for each column."""
+    """The columns of `X`, with `bias` after a column of ones, as integers times powers of two: the integers, and an
+    exponent for each column. The largest integer of each column has the same number of bits."""
     whole, exponents = _integers(np.column_stack([np.ones(len(X)), X]) if bias else X)
     lengths = _length(whole).max(axis=0).astype(int)
     more = np.where(lengths > 0, lengths.max() - lengths, 0)
@@ -71,8 +71,9 @@ def rank_profile(residues: Array) -> list[int]:
 
 
 def find_basis(whole: Array, penalty: Array) -> tuple[Array, Array, Array]:
-    """A and P with scores `A` θ and penalty ½ |`P` θ|², nearly orthonormal together; without penalty also the part of
-    each column that is orthogonal to the columns before it, relative to its length.
+    """Matrices A and P in new parameters θ: scores are `A` θ, the penalty is ½ |`P` θ|², and the columns of A and P,
+    one above the other, are nearly orthonormal. Without penalty also the part of each column that is orthogonal to the
+    columns before it, relative to its length.
 
     The triangular factor is inverted again and again, as Rump does for matrices of any condition. `penalty` holds the
     roots of the penalties of the columns, which are integers.

@@ -41,7 +41,8 @@ class Value(NamedTuple):
 
 
 def contrasts(classes: int) -> Array:
-    """Two classes: scores 0 and z. More: an orthonormal basis of the scores that sum to zero, with the same penalty."""
+    """The matrix `C` of `Rows`. For two classes scores are 0 and z; for more, C is an orthonormal basis of the scores
+    that sum to zero, which leaves the penalty as it is."""
     if classes == 2:
         return np.array([[0], [1]], Wide)
     C = np.zeros((classes, classes - 1), Wide)
@@ -51,7 +52,8 @@ def contrasts(classes: int) -> Array:
 
 
 def losses(scores: Array, labels: Array) -> tuple[Array, Array, Array]:
-    """Without cancellation: cross-entropy of each row, probabilities, and these less one for the label."""
+    """The cross-entropy of each row, the probabilities, and the probabilities minus 1 for the label, without
+    cancellation."""
     row = np.arange(len(labels))
     distance = scores - scores[row, labels][:, None]
     top = distance.argmax(axis=1)
@@ -141,8 +143,8 @@ def search(rows: Rows, theta: Array, at: Value, damped: bool, step: Array, squar
 
 
 def minimise(rows: Rows, separable: Any) -> tuple[Value, Any, bool]:
-    """The last value of Newton's method, how much lower the minimum may be (infinitely if it is not proved to exist),
-    and whether there is none, which `separable` decides where the method is slow."""
+    """The last value of Newton's method; how much lower the minimum may be, infinite if no minimum is proved to exist;
+    and whether there is no minimum. `separable` decides that if the method is slow."""
     theta = np.zeros((rows.A.shape[1], rows.C.shape[1]), Wide)
     at, separated, before = evaluate(rows, theta), None, Wide(np.inf)
     for turn in range(300):
@@ -169,7 +171,7 @@ def minimise(rows: Rows, separable: Any) -> tuple[Value, Any, bool]:
 
 
 def find_separation(A: Array, labels: Array, C: Array, residues: Array) -> bool | None:
-    """Whether a direction puts no row on the wrong side of its label and another class's, and some on the right one.
+    """Whether a direction puts no row on the wrong side between its label and another class, and some on the right one.
 
     `True` is proved: of the rows on the hyperplane the rank is known exactly, from their residues modulo PRIME, and
     the direction, projected on their null space, has the other rows clearly on the right side. `False` is what linear
@@ -228,7 +230,8 @@ class Truth(NamedTuple):
 
 
 def counted(table: Table) -> tuple[Array, Array, Array, Array, int]:
-    """The rows that count, and once for each label that a row has: row, label, share of the weight; classes."""
+    """The rows of positive weight; then, for each label that a row has, the row, the label and its share of the weight;
+    and the number of classes."""
     y, s = table.y, table.options.get("sample_weight", np.ones(len(table.y)))
     X, y, s = np.asarray(table.X.toarray() if issparse(table.X) else table.X, np.float64)[s > 0], y[s > 0], s[s > 0]
     share, place, classes = s.astype(Wide) / s.astype(Wide).sum(), np.arange(len(y)), max(2, int(table.y.max()) + 1)

@@ -14,7 +14,7 @@ Array = npt.NDArray[Any]
 
 
 class Table(NamedTuple):
-    """What is given to a fit, and how it was made."""
+    """The arguments of a fit, and the kinds of columns that they were made of."""
 
     X: Any
     y: Array

@@ -14,13 +14,13 @@ from helpers.hostile.tables import Table
 
 Array = npt.NDArray[Any]
 TOLERANCE = 1e-8  # of a fit that converged: gap <= TOLERANCE · objective
-# The part of its length up to which a column may be left out.
+# A column may be left out if no more than this part of its length is orthogonal to the columns before it.
 ALIASED = {"float64": 64 * 2.0**-52, "float32": 64 * 2.0**-23}
 PARAMETERS = 1024  # up to which a fit has to see a separation
 
 
 class Verdict(NamedTuple):
-    """One word for a fit, its faults, what else is noted of it, and the numbers they come from."""
+    """A word for a fit, its faults, notes on it, and the numbers that these come from."""
 
     word: str
     faults: list[str]
@@ -37,7 +37,7 @@ def fit(table: Table) -> Any:
 
 
 def own_part(X: Array, others: list[int], column: int, bias: bool) -> float:
-    """How much of a column no combination of others gives, relative to its length."""
+    """The distance of a column from the nearest combination of others, relative to the column's length."""
     whole, _ = exact_columns(X[:, [*others, column]], bias)
     profile = rank_profile((whole % PRIME).astype(np.int64))
     if whole.shape[1] - 1 not in profile:

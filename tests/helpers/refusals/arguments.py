@@ -1,4 +1,4 @@
-"""What is refused of the formulas' arguments: values, X, y, weights, bias and the rest, wherever they are taken."""
+"""What is refused of the arguments of the formulas, in every function that takes them."""
 
 from __future__ import annotations
 

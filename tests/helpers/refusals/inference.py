@@ -15,7 +15,7 @@ T = table()
 
 
 def of(X: Any = T.X, y: Any = T.y, optimum: Any = None, fitting: Any = None, **options: Any) -> Any:
-    """Infer from the fit of the table, or of the table by options of its own."""
+    """Infer from a fit of the table, with the options `fitting`, or from the `optimum` given."""
     if optimum is None:
         optimum = gradstep.fit(T.X, T.classes if np.array_equal(y, T.classes) else T.y, **(fitting or {}))
     return infer(optimum, X, y, **options)

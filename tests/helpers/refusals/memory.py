@@ -1,4 +1,4 @@
-"""What memory cannot hold: a shape costs nothing to write down."""
+"""What is refused because memory cannot hold it: arrays with strides of 0, whose shapes may be of any size."""
 
 from __future__ import annotations
 

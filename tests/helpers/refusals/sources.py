@@ -35,7 +35,7 @@ def _function(*batches: Any) -> Callable[[], Any]:
 
 
 def _recorded(path: Any, change: str = "") -> Callable[[], Any]:
-    """A fit with a checkpoint: that of another fit, or no checkpoint."""
+    """A fit with a checkpoint file of another fit, or with a file that is no checkpoint."""
 
     def call() -> Any:
         with tempfile.TemporaryDirectory() as folder:
@@ -69,7 +69,7 @@ def _growing() -> Any:
 
 
 def _changing(first: Any, then: Any) -> Callable[[], Any]:
-    """A function whose one batch is another one after the first time."""
+    """A function that returns one batch: `first` at the first call, `then` at later calls."""
 
     def call() -> Any:
         times: list[int] = []
@@ -95,7 +95,7 @@ def _files_of_numpy(*arrays: Any, y: Any = LABELS) -> Callable[[], Any]:
 
 
 def _touched() -> Any:
-    """A file that changes while it is fitted."""
+    """A fit of a file that changes during the fit."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.npy"
         np.save(path, ROWS_OF_TWO)
@@ -163,7 +163,7 @@ def _once_of_arrow() -> Any:
 
 
 def _arrow_that_changes(then: dict[str, Any]) -> Callable[[], Any]:
-    """A function whose table is another one from the third time on, after the schema and the labels have been read."""
+    """A function whose table changes at the third call, after calls for the schema and for the labels."""
     first = {"x": [1.0, 2.0], "y": [0, 1]}
 
     def call() -> Any:
