@@ -83,7 +83,7 @@ class Checkpoint:
         """The answer to this request if it is the next one in the file; else None, and None for all requests after it.
 
         There is no answer if the file ends here; if the record here was not written to its end; or if it is of another
-        request, which the fit made because a callback had ended it. Then the file is cut off here.
+        request, made by an earlier fit that its callback had ended. Then the file is cut off here.
         """
         if not self._is_recalling:
             return None

@@ -21,7 +21,7 @@ class Calibration(NamedTuple):
     weight : ndarray
         The weight of the rows in each bin; without sample weights their number.
     predicted, observed : ndarray
-        For each bin the mean of the probabilities, and the fraction of the rows for which the prediction is right.
+        For each bin the mean of the probabilities, and the fraction of the rows whose label is the predicted one.
     """
 
     weight: Array

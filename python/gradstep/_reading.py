@@ -116,7 +116,8 @@ class Reader:
         return used.reshape(columns, count).T if self._rows.by_columns else used.reshape(count, columns)
 
     def _made(self, first: int, count: int, memory: Array) -> Array:
-        """Write these rows to `memory`, from the file that keeps them; else from the source, and also to that file."""
+        """Write these rows to `memory`: from the file that keeps them if it has all rows; else from the source, and
+        then also to the file, if there is one."""
         if self._kept is not None and self._kept.has_all:
             self._kept.read(first, memory[: count * self._rows.shape[1]])
             return memory

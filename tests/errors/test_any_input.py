@@ -279,7 +279,7 @@ def test_several_classes(data: st.DataObject, name: str) -> None:
 @settings(max_examples=cases(300))
 @given(data=st.data())
 def test_broken_sparse_matrices(data: st.DataObject) -> None:
-    """They are refused exactly if positions lead out of the arrays or the matrix; else they give what a dense X does."""
+    """They are refused exactly if positions lead out of the arrays or the matrix; else they equal the dense matrix."""
     m, n = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 12))
     random = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     dense = random.integers(-3, 4, (m, n)) * (random.random((m, n)) < 0.4) / 4
