@@ -442,7 +442,7 @@ def _note_peer(solver: str) -> None:
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line that called an estimator, perhaps by way of scikit-learn."""
+    """Warn, with the place of the user's line that called an estimator, directly or through scikit-learn."""
     frame, level = sys._getframe(1), 2
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("gradstep", "sklearn", "joblib"):
         frame, level = frame.f_back, level + 1

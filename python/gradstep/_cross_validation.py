@@ -472,9 +472,9 @@ class LogisticRegressionCV(Classifier):
             self.C_, self.l1_ratio_ = C, ratio
             self.coefs_paths_, self.scores_, self.n_iter_ = coefs, scores, n_iter
             return
-        keys = self.classes_[-coefs.shape[3] :]  # of two classes, the second
+        keys = self.classes_[-coefs.shape[3] :]  # the keys of the dicts: of two classes, only the second
         self.C_, self.l1_ratio_ = np.full(len(keys), C), np.full(len(keys), ratio)
-        last: Any = 0 if self.l1_ratios is None else slice(None)  # the axis of the ratios
+        last: Any = 0 if self.l1_ratios is None else slice(None)  # without `l1_ratios`, their axis is dropped
         coefs, scores, n_iter = (np.swapaxes(array, 1, 2)[:, :, last] for array in (coefs, scores, n_iter))
         self.coefs_paths_ = {key: coefs[..., k, :] for k, key in enumerate(keys)}
         self.scores_ = {key: scores.copy() for key in keys}

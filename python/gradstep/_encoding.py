@@ -252,7 +252,7 @@ class Encoding:
 
 
 def are_finite(numbers: Array) -> bool:
-    """Whether the sum of the numbers is finite, and so all of them. Quick; False also if a finite sum overflows."""
+    """Whether the sum of the numbers is finite, and so all of them. It is quick, but False if a sum overflows, too."""
     with np.errstate(all="ignore"):
         return math.isfinite(numbers.sum())
 

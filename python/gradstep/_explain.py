@@ -257,7 +257,7 @@ def explain(x: ArrayLike, y: float, weights: ArrayLike, bias: ArrayLike, learnin
     kind = step.weights.dtype.type
 
     def of_scores(values: Any) -> Any:
-        """A float of one score; of classes an array with a number for each."""
+        """The value as a float if there is one score; with classes, an array with a number for each."""
         return float(kind(values)) if weights.ndim == 1 else np.broadcast_to(values, len(weights)).astype(kind)
 
     return Explanation(

@@ -1,4 +1,7 @@
-"""The log-likelihood near its maximum, its derivatives and its profile, for `gradstep.inference`."""
+"""The log-likelihood near its maximum, its derivatives and its profile, for `gradstep.inference`.
+
+The profile of a coefficient is the largest log-likelihood, over all other coefficients, for each of its values.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +91,10 @@ class Expansion(NamedTuple):
 
 
 class _Ridge(NamedTuple):
-    """A point of the profile: the maximum of the log-likelihood for a fixed value of along @ coefficients."""
+    """A point of a profile: the maximum of the log-likelihood for a fixed value of along @ coefficients.
+
+    `along` is a vector; along @ coefficients is a weight or a bias.
+    """
 
     at: Numbers
     """The coefficients of the point."""

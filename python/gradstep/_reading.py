@@ -207,9 +207,9 @@ class _Cut:
 
 
 class _Kept:
-    """A temporary file that holds the features of all rows, chunk by chunk, in the order in which chunks have them.
+    """A temporary file with the features of all rows: chunk after chunk, each as it lies in memory.
 
-    It has no name, so that it goes away with the process, however that ends.
+    The file has no name, so that it goes away with the process, however the process ends.
     """
 
     def __init__(self, folder: Any, rows: Rows) -> None:

@@ -14,7 +14,7 @@ LISTS = ("drop", "na")
 
 
 class Spelling(NamedTuple):
-    """Writes options, which are named as the arguments of `gradstep.train`."""
+    """Writes options as in Python, or as on the command line. They are named as the arguments of `gradstep.train`."""
 
     is_python: bool
 
