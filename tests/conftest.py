@@ -12,18 +12,18 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Numbers are small and fast, but a busy machine is not: no deadline. In CI the same cases run every time.
+# A case is quick, but a busy machine may be slow: no deadline. In CI the same cases run every time.
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, database=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
-# Read when SciPy is first imported; without it scikit-learn leaves out one of its checks of estimators.
+# SciPy reads this variable when it is first imported. Without it scikit-learn skips one of its checks of estimators.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
 # Pictures are drawn into memory, not on a screen.
 os.environ.setdefault("MPLBACKEND", "agg")
 
-# What helpers assert is shown like what tests assert.
+# pytest shows the values in failed assertions of helpers as it does for tests.
 pytest.register_assert_rewrite("helpers")
 
 MEASURED: list[str] = []
@@ -55,7 +55,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    output = getattr(node, "workeroutput", {})  # not there if the worker has crashed
+    output = getattr(node, "workeroutput", {})  # missing if the worker has crashed
     MEASURED.extend(output.get("measured", []))
     CASES.update(output.get("cases", {}))
 

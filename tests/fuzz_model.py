@@ -25,7 +25,7 @@ with atheris.instrument_imports(include=["gradstep._model", "gradstep._encoding"
 FOLDER = tempfile.TemporaryDirectory(prefix="gradstep-fuzz-")
 PATH = Path(FOLDER.name, "model.json")
 
-# What a hostile writer would put where something else is expected.
+# Values that a hostile writer might put in place of others.
 VALUES: list[Any] = [
     None, True, False, 0, 1, -1, 2**63, 2**64, 10**30, 0.0, -0.0, 5e-324, 1e308, "", "a", "\ud800", "\0", "é",
     [], {}, [[]], [None], [0, 0.0], [True, 1], ["a", "a"], ["a", "b"], [1, 2], [1, 2, 3], {"mean": [0.0, 0.0]},

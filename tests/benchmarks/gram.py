@@ -14,7 +14,7 @@ from timing import Figure, Settings, at_least, medians
 def figures(settings: Settings) -> Iterator[Figure]:
     for n in (200, 1000):
         X, _, weights, bias = random_problem(settings.rows(20_000), n)
-        d: Array = gradstep.sigmoid_derivative(X @ weights + bias)  # ours finds it by itself, and does the bias too
+        d: Array = gradstep.sigmoid_derivative(X @ weights + bias)  # `hessian` computes σ' itself, and has the bias
         rivals = {
             "gradstep": lambda X=X, weights=weights, bias=bias: gradstep.hessian(X, weights, bias),
             "NumPy": lambda X=X, d=d: (X * d[:, np.newaxis]).T @ X,

@@ -88,7 +88,7 @@ def tiny(settings: Settings) -> Samples:
 def sparse(settings: Settings) -> Samples:
     """Sparse rows like texts: some columns, as some words, are in many rows, most columns in few."""
     random = np.random.default_rng(7)
-    X = scipy.sparse.csr_matrix(texts(random, settings.rows(200_000), settings.rows(50_000)))  # what all peers read
+    X = scipy.sparse.csr_matrix(texts(random, settings.rows(200_000), settings.rows(50_000)))  # all peers read it
     return labelled(X, random, 1e-5, spread=None)
 
 

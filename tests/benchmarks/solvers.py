@@ -48,7 +48,7 @@ def compete(name: str, folder: str, best: float, limit: float, repeats: int, res
         start = time.perf_counter()
         try:
             trial.objective = samples.objective(*quietly(contender, samples, tol))
-        except Exception as error:  # a peer's own limits are its result here
+        except Exception as error:  # if a peer fails, its error is its result
             trial.note = f"{type(error).__name__}: {str(error).splitlines()[0][:80]}" if str(error) else repr(error)
             break
         first = time.perf_counter() - start

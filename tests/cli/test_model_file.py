@@ -146,7 +146,8 @@ def test_the_good_model_of_version_2_is_good() -> None:
         "categories: 'port' (against 'C')",
         "dates, as days: 'day' (since 2024-01-31)",
     ]
-    # The second row by hand: 2 - 0.25 - 2 * 0 + 0.5 for port=Q, and two days.
+    # The scores z by hand. In the second row `a` is missing: its fill is 1.5, and "a missing" is 1; port is Q, and the
+    # day is two days after the first.
     X = {"a": ["2,0", "-", "2"], "port": ["C", "Q", ""], "day": ["31/01/2024", "02/02/2024", "01/02/2024"]}
     z = [0.25 + 1.5 * 2, 0.25 + 1.5 * 1.5 - 2.0 + 0.5 - 1.0 * 2, 0.25 + 1.5 * 2 + 0.25 - 1.0]
     pytest.importorskip("polars")
@@ -553,7 +554,7 @@ def test_standardize() -> None:
     X = np.column_stack([np.arange(7.0), np.full(7, 0.1), np.linspace(-1e6, 1e6, 7)])
     scaling = Standardize.of(X)
     assert scaling.mean[:2] == [3.0, 0.1]
-    assert scaling.scale[:2] == [2.0, 1.0]  # population: the mean of 9, 4, 1, 0, 1, 4, 9 is 4
+    assert scaling.scale[:2] == [2.0, 1.0]  # population deviation: the mean of 9, 4, 1, 0, 1, 4, 9 is 4
     x = scaling.apply(X)
     np.testing.assert_allclose(x.mean(axis=0), 0, atol=1e-15)
     np.testing.assert_allclose(x.std(axis=0), [1, 0, 1], rtol=1e-15)

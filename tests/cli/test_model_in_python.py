@@ -14,7 +14,7 @@ import pytest
 import gradstep
 from helpers.commands import codes, pl, problem, run, trained
 
-pa = pytest.importorskip("pyarrow", exc_type=ImportError)  # an old NumPy is not enough for it
+pa = pytest.importorskip("pyarrow", exc_type=ImportError)  # with an old NumPy it cannot be imported
 
 
 def test_it_predicts_what_the_command_line_predicts(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -83,7 +83,7 @@ def test_metrics_are_those_of_scikit_learn(classes: int, weight: str | None) -> 
 def test_coefficients_are_those_of_the_textbook() -> None:
     data = table()
     model = gradstep.train(data, "y", weight="n")
-    coefficients = model.report(table(seed=6)).coefficients  # the errors are in the model, whatever the rows
+    coefficients = model.report(table(seed=6)).coefficients  # the errors are those in the model, for any rows
     X, s = design(model, data), np.asarray(data["n"], float)
     beta = np.append(np.asarray(model.weights), model.bias)
     p = 1 / (1 + np.exp(-X @ beta))
@@ -91,7 +91,7 @@ def test_coefficients_are_those_of_the_textbook() -> None:
     errors = np.sqrt(np.diag(covariance))
     assert coefficients.names == (*model.features, "(bias)") and set(coefficients.classes) == {"low"}
     np.testing.assert_array_equal(coefficients.estimates, beta)
-    # The columns' correlation is some 0.98 with the constant: 1e-16 times the condition of the scaled matrix.
+    # A column's correlation with the constant is some 0.98. The errors are 1e-16 times the condition of the matrix.
     np.testing.assert_allclose(coefficients.standard_errors, errors, rtol=1e-9)
     np.testing.assert_allclose(coefficients.z, beta / errors, rtol=1e-9)
     np.testing.assert_allclose(
@@ -172,7 +172,7 @@ def test_it_knows_the_rows_trained_on(folder: Path, capfd: pytest.CaptureFixture
     assert model.report(flipped).evaluated_on == "other"
     for other in ("part.csv", frame.head(100), frame.reverse(), frame.with_columns(x=pl.col("x") + 1e-12)):
         assert model.report(other).evaluated_on == split.report(other).evaluated_on == "other"
-    # What is held out was not trained on: training on the rest gives the model.
+    # The rows held out were not trained on: training on the other rows gives the same model.
     rest = held_in(split, frame)
     again = gradstep.train(rest)
     assert (again.weights, again.bias, again.result["trained_on"]) == (
@@ -182,7 +182,7 @@ def test_it_knows_the_rows_trained_on(folder: Path, capfd: pytest.CaptureFixture
     )
     assert again.report(rest).evaluated_on == split.report(rest).evaluated_on == "trained on"
     text = json.loads(Path("test.json").read_text())
-    text["options"]["test_seed"] = 8  # another split than that of the model
+    text["options"]["test_seed"] = 8  # no longer the seed of the model's split
     assert gradstep.Model.from_json(json.dumps(text)).report(frame).evaluated_on == "other"
     del text["result"]["trained_on"]
     assert gradstep.Model.from_json(json.dumps(text)).report(frame).evaluated_on == "unknown"
@@ -204,7 +204,7 @@ def test_the_part_held_out_is_drawn_by_the_seed_from_each_class() -> None:
     data = table()
     reports = {seed: gradstep.train(data, "y", test=0.2, seed=seed).report(data) for seed in (0, 1, 2**63)}
     shares = {str(found.evaluation.weights.tolist()) for found in reports.values()}
-    assert len(shares) == 1  # as many of each class
+    assert len(shares) == 1  # every seed holds out as many rows of each class
     assert len({found.evaluation.log_loss for found in reports.values()}) == 3
     again = gradstep.train(data, "y", test=0.2).report(data)
     assert again.evaluation.log_loss == reports[0].evaluation.log_loss
@@ -272,7 +272,7 @@ def test_the_area_counts_pairs_and_half_of_ties(rows: Any) -> None:
     first = p[y][:, None]
     area = (pairs * ((first > p[~y]) + 0.5 * (first == p[~y]))).sum() / pairs.sum()
     curve = roc(y, p, s.astype(float))
-    assert curve.area == area  # all sums are whole or half
+    assert curve.area == area  # all sums are multiples of 1/2, and exact
     assert np.diff(curve.false) @ (curve.true[1:] + curve.true[:-1]) / 2 == pytest.approx(area, rel=1e-12)
 
 
@@ -359,7 +359,7 @@ def test_labels_are_known_again_as_they_are_written(folder: Path, classes: list[
 def schema() -> Any:
     jsonschema = pytest.importorskip("jsonschema")
     path = ROOT / "docs" / "report.schema.json"
-    if not path.is_file():  # beside an installed wheel, which does not bring the pages
+    if not path.is_file():  # an installed wheel does not have the pages
         pytest.skip("the sources are not here")
     document = json.loads(path.read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(document)

@@ -40,7 +40,7 @@ def reported(name: str = "x", classes: int = 2, label: str = "b", **options: Any
 def test_it_needs_nothing_else_and_has_no_script() -> None:
     text = reported(classes=3).to_html()
     assert not re.search(r"<script|\bsrc=|\bhref=|@import|url\(|\sstyle=|\son\w+=", text)
-    assert set(re.findall(r"https?://[^\"' ]+", text)) == {"http://www.w3.org/2000/svg"}  # a name: nothing is loaded
+    assert set(re.findall(r"https?://[^\"' ]+", text)) == {"http://www.w3.org/2000/svg"}  # SVG's name, not loaded
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)
     assert policy
     rules = dict(rule.split(" ", 1) for rule in policy[1].split("; "))
@@ -101,7 +101,7 @@ def test_curves_are_drawn_where_their_numbers_are() -> None:
     assert found.evaluation.calibration is not None
     (curve,), (_, predicted, observed) = found.evaluation.roc, found.evaluation.calibration
     for points, across, up in zip(drawn, (curve.false, predicted), (curve.true, observed), strict=True):
-        np.testing.assert_allclose(points[:, 0], 44 + 244 * across, atol=0.051)  # to a tenth of a unit
+        np.testing.assert_allclose(points[:, 0], 44 + 244 * across, atol=0.051)  # coordinates are rounded to a tenth
         np.testing.assert_allclose(points[:, 1], 256 - 244 * up, atol=0.051)
 
 

@@ -72,7 +72,7 @@ def test_a_pipe_closed_in_the_middle(folder: Path, unbuffered: str) -> None:
     ) as process:
         assert process.stdout and process.stderr
         assert process.stdout.read(1)
-        time.sleep(0.2)  # the pipe is full now, and the program waits
+        time.sleep(0.2)  # by now the pipe is full, and the program waits
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(60) == 141

@@ -128,7 +128,7 @@ def test_several_classes(folder: Path, capfd: pytest.CaptureFixture[str]) -> Non
         ["(bias)", *(f"{bias:.6g}" for bias in model["bias"])],
     ]
 
-    # Softmax by hand from what the file says.
+    # Softmax by hand, from the means, scales, weights and biases in the model file.
     X = frame.select(pl.exclude("answer").cast(pl.Float64)).to_numpy()
     x = (X - np.array(model["standardize"]["mean"])) / np.array(model["standardize"]["scale"])
     power = np.exp(x @ np.array(model["weights"]).T + model["bias"])

@@ -18,7 +18,7 @@ def test_csv_and_parquet_give_the_same_model(folder: Path) -> None:
     frame.write_csv("data.tsv", separator="\t")
     frame.write_csv("data.txt", separator="\t")
     frame.write_parquet("data.parquet")
-    (folder / "data").write_bytes((folder / "data.parquet").read_bytes())  # known by its first bytes
+    (folder / "data").write_bytes((folder / "data.parquet").read_bytes())  # its first bytes tell the format
     names = ("data.csv", "data.parquet", "data.tsv", "data.txt", "data")
     for name in names:
         assert run(["train", name, "--standardize", "--quiet", "--out", f"{name}.json"]) == 0
@@ -56,7 +56,7 @@ def test_csv_and_parquet_give_the_same_model(folder: Path) -> None:
         ("true,false,yes\nfalse,false,no\ntrue,true,no\n", [], ["column_1", "column_2"], 3),
         ("0,1,label\n1,2,0\n3,4,1\n", ["--header"], ["0", "1"], 2),
         ("0,1,x\n1,2,y\n3,4,x\n", [], ["column_1", "column_2"], 3),
-        ("x^2,y\n1,0\n3,1\n", [], ["x^2"], 2),  # the first two bytes of a zlib stream, too
+        ("x^2,y\n1,0\n3,1\n", [], ["x^2"], 2),  # these two bytes may also begin a zlib stream
         ("x\x01,y\n1,0\n3,1\n", [], ["x\x01"], 2),
     ],
 )

@@ -90,7 +90,7 @@ def test_the_path_is_written(folder: Path, capfd: pytest.CaptureFixture[str], su
                            "weight_a", "weight_count", "weight_flag"]  # fmt: skip
     assert got["strength"].to_list() == want.strengths.tolist() and got["gap"].to_list() == want.gap.tolist()
     assert got.select("^weight_.*$").to_numpy().tolist() == want.weights.tolist()
-    assert model["weights"] == gradstep.fit(X, y, l2=0.1).weights.tolist()  # the model is what it is without a path
+    assert model["weights"] == gradstep.fit(X, y, l2=0.1).weights.tolist()  # the path does not change the model
 
 
 def test_standardized_columns(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -131,7 +131,7 @@ def test_what_is_not_as_it_should_be_is_warned_of() -> None:
     rise, constant = (str(warning.message) for warning in said)
     assert rise.startswith("the loss rose from 0.6931472 to 250000 in epoch 1: a smaller learning rate?")
     assert constant.endswith("try more epochs or a smaller learning_rate, or standardize=True")
-    gradstep.train(table)  # a warning would be an error
+    gradstep.train(table)  # pytest turns a warning into an error
 
 
 TABLE = {"x": [1.0, 2.0, 3.0, 4.0], "y": [0, 1, 0, 1]}
@@ -210,7 +210,7 @@ def test_two_columns_of_one_name_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^X must have columns of different names, got two that are named 'a'$"):
         model.predict(both)
     extra = both.set_axis(["a", "b", "c"], axis=1)
-    assert len(model.predict(pd.concat([extra, extra["c"]], axis=1))) == 20  # of a column that is not needed
+    assert len(model.predict(pd.concat([extra, extra["c"]], axis=1))) == 20  # the model needs no "c"
     with pytest.raises(ValueError, match=r"^data must have columns of different names, got two that are named '1'$"):
         gradstep.train({1: numbers, "1": numbers, "y": y})
 

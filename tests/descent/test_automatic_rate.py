@@ -38,7 +38,7 @@ def test_a_trainer_without_a_learning_rate_counts_epochs() -> None:
     assert fit.stop_reason == "epochs" and fit.n_epochs == 3
     # The first step is the best one along the gradient of standardised columns; the next ones have momentum.
     assert (np.diff(fit.history) < 0).all()
-    for at in (1, 2):  # the last epoch, too, is ended by what the callback says
+    for at in (1, 2):  # the callback can also end the last epoch
         stopped = trainer.fit(X, y, callback=lambda epoch, *_, at=at: epoch == at)
         assert stopped.stop_reason == "callback" and stopped.n_epochs == at + 1
     reached = gradstep.Trainer("auto", 100, tol=1e-3).fit(X, y)

@@ -61,8 +61,8 @@ def test_descent_matches_oracle(dtype: Any, reduction: str, count_case: Callable
             X[np.random.default_rng(seed).random(X.shape) < 0.7] = 0
         m, longest = len(y), float(np.sqrt((X.astype(float) ** 2).sum(axis=1) + 1).max())
         largest = min(batch_size or m, m)
-        # diag(p) - p pᵀ has no eigenvalue above 1/2: with this learning rate no update spreads two states further
-        # apart, so that rounding errors add up and never grow.
+        # diag(p) - p pᵀ has no eigenvalue above 1/2. So with this learning rate no update moves two vectors of weights
+        # further apart: rounding errors add up, but do not grow.
         rate = float(dtype(1 / (longest**2 / 2 + l2)))
         trainer = gradstep.Trainer(
             rate / largest if reduction == "sum" else rate, epochs, batch_size=batch_size, reduction=reduction, l2=l2
@@ -102,7 +102,7 @@ def test_point_by_point_however_a_penalty_shrinks_the_weights(dtype: Any, shrink
         X = (X * (2 / np.sqrt((X**2).sum(axis=1).max()))).astype(dtype)
         rate = 0.125
         l2 = shrinkage / rate
-        # ‖(x, 1)‖² ≤ 5: no step is steeper than 5/2 + l2, and α times that is at most 2.
+        # ‖(x, 1)‖² ≤ 5: the objective of a row curves by at most 5/2 + l2, and α times that is at most 2.
         fit = gradstep.Trainer(rate, 10, batch_size=1, l2=l2).fit(X, y, weights, biases)
         room = 0.0
         options = {"batch_size": 1, "learning_rate": rate, "l2": l2}

@@ -51,7 +51,7 @@ def test_the_path_is_what_a_callback_sees(options: dict[str, Any], form: Any) ->
         )
         assert bits(descent.start.weights) == bits(np.array(START[0], descent.weights.dtype))
         assert type(descent.start.bias) is float and descent.start.bias == START[1]
-        if trainer.learning_rate == "auto":  # ends at the best of the last iterates, which differ in rounding
+        if trainer.learning_rate == "auto":  # it returns the best of the last iterates, which differ by rounding
             np.testing.assert_allclose(descent.path.weights[-1], descent.weights, rtol=1e-6)
         else:
             assert bits(descent.path.weights[-1]) == bits(descent.weights) and descent.path.bias[-1] == descent.bias

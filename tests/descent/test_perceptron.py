@@ -20,7 +20,7 @@ def test_the_perceptron_is_the_same_update_with_a_step(dtype: Any, batch_size: i
     random = np.random.default_rng(seed)
     X, y = random.integers(-4, 5, size=(16, 3)).astype(dtype), random.integers(0, 2, 16).astype(dtype)
     start = random.integers(-2, 3, size=3).astype(dtype)
-    reduction = "sum" if batch_size in (1, 5) else "mean"  # a mean of 5 would round
+    reduction = "sum" if batch_size in (1, 5) else "mean"  # a mean of 5 would be rounded
     trainer = gradstep.Trainer(
         0.5, 4, batch_size=batch_size, reduction=reduction, activation="step", trace=True, shuffle=False
     )
@@ -43,13 +43,13 @@ def test_the_perceptron_is_the_same_update_with_a_step(dtype: Any, batch_size: i
             history.append(float(np.mean((oracle.score(X, *update.after) >= 0) != y)))
     np.testing.assert_array_equal(fit.weights, update.after.weights)
     assert fit.bias == update.after.bias
-    np.testing.assert_array_equal(fit.history, history)  # the fraction misclassified: sixteenths, exact
+    np.testing.assert_array_equal(fit.history, history)  # fractions misclassified, in sixteenths: exact
 
 
 def test_the_perceptron_says_1_at_a_score_of_0() -> None:
     fit = gradstep.Trainer(1.0, 1, batch_size=1, activation="step", trace=True).fit([[1.0], [1.0]], [1, 0])
     assert fit.trace["y_hat"].tolist() == [1.0, 1.0]
-    assert fit.trace["delta_weights"].tolist() == [[0.0], [-1.0]]  # right, then wrong
+    assert fit.trace["delta_weights"].tolist() == [[0.0], [-1.0]]  # the first prediction is right, the second wrong
     assert fit.weights.tolist() == [-1.0] and fit.bias == -1.0
     assert fit.history.tolist() == [0.5]
 
@@ -60,7 +60,7 @@ def test_the_perceptron_separates_what_can_be_separated(shuffle: bool) -> None:
     X = random.normal(size=(60, 3))
     score = X @ [1.0, -2.0, 0.5] + 0.25
     X, y = X[np.abs(score) > 0.5], (score > 0)[np.abs(score) > 0.5]
-    # Novikoff: at most (‖θ‖·max‖(x, 1)‖/margin)² mistakes, and no epoch without one until it is done.
+    # Novikoff: there are at most (‖θ‖·max‖(x, 1)‖/margin)² mistakes, and at least one in each epoch but the last.
     mistakes = (np.linalg.norm([1.0, -2.0, 0.5, 0.25]) / 0.5) ** 2 * ((X**2).sum(axis=1) + 1).max()
     seed = 5 if shuffle else None
     trainer = gradstep.Trainer(

@@ -38,7 +38,7 @@ def test_a_hundred_recorded_epochs(data_folder: Path, reduction: str, measured: 
         assert accuracy == want["accuracy"]
     measured(f"100 recorded epochs, {reduction}: weights, bias and loss within {worst:.1e} of the recorded ones")
     assert worst <= 1e-12
-    # What was printed then, to the digits printed.
+    # The losses that were printed, to all digits printed.
     for line in expected["printed"]:
         assert abs(fit.history[line["epoch"]] - float(line["loss"])) <= 1e-12
 
@@ -61,7 +61,8 @@ def test_recorded_epochs_without_a_bias(data_folder: Path) -> None:
             assert np.abs(weights - recorded[epoch]["w"]).max() <= 1e-12
             assert abs(gradstep.loss(X, y, weights) - recorded[epoch]["loss"]) <= 1e-12
 
-    # (-x, 1 - y) has the gradient of (x, y) in the weights and the opposite one in the bias: twice the step, no bias.
+    # (-x, 1 - y) has the gradient of (x, y) by the weights, and minus its gradient by the bias. So with both, the step
+    # is twice as long, and the bias stays 0.
     seen: dict[int, tuple[float, Array, float]] = {}
     gradstep.Trainer(rate / 2, epochs, reduction="sum").fit(
         np.vstack([X, -X]), np.concatenate([y, 1 - y]), expected["initial"],

@@ -12,7 +12,7 @@ import gradstep
 from helpers.problems import blobs
 from helpers.results import bits, parts
 
-# For ten rows and two epochs. Frozen: a seed means the same order in every version.
+# The orders of ten rows in two epochs, by seed. They are written down: a seed means the same order in every version.
 GOLDEN_ORDERS = {
     0: [[4, 9, 2, 5, 1, 7, 6, 0, 3, 8], [4, 1, 9, 2, 7, 0, 3, 6, 5, 8]],
     42: [[8, 3, 6, 5, 4, 0, 9, 2, 1, 7], [1, 6, 4, 8, 0, 7, 2, 5, 3, 9]],
@@ -89,5 +89,5 @@ def test_seeds(batch_size: int) -> None:
     first = orders_of(train(7), 50)
     assert first[0] != first[1] != list(range(50))
     trainer = gradstep.Trainer(epochs=2, batch_size=batch_size, shuffle=True, seed=7, trace=True)
-    assert orders_of(trainer.fit(X, y), 50) == orders_of(trainer.fit(X, y), 50) == first  # every fit starts anew
-    assert orders_of(train(None), 50) != orders_of(train(None), 50)  # alike once in 50! ≈ 3e64 runs
+    assert orders_of(trainer.fit(X, y), 50) == orders_of(trainer.fit(X, y), 50) == first  # each fit uses the seed anew
+    assert orders_of(train(None), 50) != orders_of(train(None), 50)  # equal by chance once in 50! ≈ 3e64 runs

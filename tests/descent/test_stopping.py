@@ -60,10 +60,10 @@ def test_tolerance_is_the_norm_of_the_objectives_gradient(
     norms = gradient_norms(X, y, l2, **options)
     stops = 0
     for epoch in (3, 10, 25):
-        # Halfway between the norm of this epoch and the smallest before it, far from the rounding of either.
+        # The tolerance is halfway between the norm of this epoch and the smallest before it, far from rounding.
         earlier, now = min(norms[:epoch]), norms[epoch]
         if now > earlier * 0.99:
-            continue  # mini-batches do not settle: such a tolerance would be met before
+            continue  # with mini-batches the norm may have been as small in an earlier epoch
         tol = (earlier + now) / 2
         fit = gradstep.Trainer(l2=l2, tol=tol, **options).fit(X, y)
         assert fit.stop_reason == "tolerance"
@@ -75,7 +75,7 @@ def test_tolerance_is_the_norm_of_the_objectives_gradient(
 
 
 def test_tolerance_counts_the_bias_too() -> None:
-    # One column of zeros: the weights' gradient is 0 throughout, and only the bias has a way to go.
+    # One column of zeros: the gradient by its weight is always 0, and only the bias changes.
     fit = gradstep.Trainer(1.0, 60, tol=1e-3).fit(np.zeros((4, 1)), [1, 1, 1, 0])
     want = gradient_norms(np.zeros((4, 1)), np.array([1, 1, 1, 0]), 0.0, learning_rate=1.0, epochs=60)
     assert fit.n_epochs == int(np.argmax(np.array(want) <= 1e-3)) + 1 > 3
@@ -116,7 +116,7 @@ def test_callback_cannot_reach_into_the_fit(batch_size: int | None) -> None:
     def vandal(epoch: int, loss: float, weights: Array, bias: float) -> bool | None:
         kept.append(weights)
         weights[:] = np.nan
-        return [None, False][epoch % 2]  # neither stops
+        return [None, False][epoch % 2]  # neither None nor False stops the descent
 
     trainer = gradstep.Trainer(0.5, 6, batch_size=batch_size)
     got = trainer.fit(X, y, callback=vandal)
@@ -151,7 +151,7 @@ def test_an_exception_of_the_callback_propagates_unchanged(kind: type[BaseExcept
         trainer.fit(X, y, callback=fail)
     assert caught.value is raised
     assert calls == [0, 1, 2]
-    assert trainer.fit(X, y).n_epochs == 10  # and the trainer is as good as before
+    assert trainer.fit(X, y).n_epochs == 10  # the trainer is not changed by the exception
 
 
 def test_callback_may_train() -> None:

@@ -37,8 +37,8 @@ def test_descent_matches_oracle(dtype: Any, reduction: str, count_case: Callable
         m = len(y)
         largest = min(batch_size or m, m)
         longest = float(np.sqrt((X.astype(float) ** 2).sum(axis=1) + 1).max())
-        # No batch's objective curves more than this, so with α below its inverse no update spreads two states
-        # further apart: rounding errors add up over the updates and never grow.
+        # The objective of a batch curves by at most the inverse of this rate. So no update moves two vectors of weights
+        # further apart: rounding errors add up over the updates, but do not grow.
         rate = float(dtype(1 / (longest**2 / 4 + l2)))
         trainer = gradstep.Trainer(
             rate / largest if reduction == "sum" else rate, epochs, batch_size=batch_size, reduction=reduction, l2=l2
@@ -82,7 +82,7 @@ def point_by_point(n: int, epochs: int, shrinkage: float, dtype: Any) -> None:
     y[::5] = 0.25
     rate, m = 0.125, len(y)
     l2 = shrinkage / rate
-    # ‖(x, 1)‖² ≤ 10: no step is steeper than 10/4 + l2, and α times that is at most 2, so that no error grows.
+    # ‖(x, 1)‖² ≤ 10: the objective of a row curves by at most 10/4 + l2. α times that is at most 2: no error grows.
     assert rate * 2.5 + shrinkage <= 2
     start = np.linspace(-1, 1, n).astype(dtype)
     fit = gradstep.Trainer(rate, epochs, batch_size=1, l2=l2).fit(X, y, start, 0.5)
@@ -155,7 +155,8 @@ def test_sum_with_a_over_k_is_mean_with_a(batch_size: int | None) -> None:
     k = batch_size or 28
     mean = gradstep.Trainer(0.25, 20, batch_size=batch_size, l2=0.125).fit(X, y)
     total = gradstep.Trainer(0.25 / k, 20, batch_size=batch_size, l2=0.125, reduction="sum").fit(X, y)
-    # Fewer than 28 · 20 updates of at most 0.25·(max|x| + l2·|w|) < 2, each off by some 40·eps of that, none grows.
+    # At most 28 · 20 updates, each of at most 0.25·(max|x| + l2·|w|) < 2, with an error of some 40·eps of it. No error
+    # grows.
     room = 28 * 20 * 2 * 40 * np.finfo(np.float64).eps
     assert np.abs(mean.weights - total.weights).max() <= room
     assert abs(mean.bias - total.bias) <= room
@@ -172,7 +173,7 @@ def test_mean_of_a_short_batch_divides_by_its_own_size() -> None:
 def test_the_bias_is_never_penalised() -> None:
     # The one column is all zeros: only the bias learns, and it reaches the log-odds ln(3/1) whatever the penalty.
     fit = gradstep.Trainer(2.0, 500, l2=0.25).fit(np.zeros((4, 1)), [1, 1, 1, 0], [3.0])
-    assert abs(fit.bias - np.log(3)) < 1e-12  # contraction by 1 - 2·3/16 an epoch, to the last bits
+    assert abs(fit.bias - np.log(3)) < 1e-12  # the error shrinks by 1 - 2·3/16 in each epoch
     # … while the weight shrinks by 1 - α·l2 = 1/2 exactly each epoch, to zero.
     shrunk = gradstep.Trainer(2.0, 10, l2=0.25).fit(np.zeros((4, 1)), [1, 1, 1, 0], [3.0])
     assert shrunk.weights.tolist() == [3.0 / 1024]
@@ -188,7 +189,7 @@ def test_same_bits_for_every_layout_type_and_thread_count(dtype: Any, batch_size
         assert bits(parts(trainer.fit(view, y))[:4]) == want, name
     for labels in (y.astype(bool), y.astype(np.int8), y.astype(int).tolist(), np.repeat(y, 2)[::2]):
         assert bits(parts(trainer.fit(X, labels))[:4]) == want
-    small = gradstep.Trainer(1e-22, 2, batch_size=batch_size)  # whole ranges of integers are large points
+    small = gradstep.Trainer(1e-22, 2, batch_size=batch_size)  # columns that span all integers of a type are large
     for name, other, same in other_types(53, 7):
         assert bits(parts(small.fit(other, y))[:4]) == bits(parts(small.fit(same, y))[:4]), name
 

@@ -62,7 +62,7 @@ def test_trace_is_the_oracles_replay(dtype: Any, reduction: str, shuffle: bool, 
         assert (np.abs(z - oracle.score(batch.X, *state)) <= dz).all()
         assert (np.abs(y_hat - oracle.sigmoid(z)) <= 8 * eps * y_hat).all()
         assert labels.tolist() == y[rows].tolist()
-        # ŷ errs by 8 eps of itself, as above, and so does 1 - ŷ; a label of 1/4 leaves a difference of the two.
+        # ŷ and 1 - ŷ each have a relative error of 8 eps. For a label of 1/4 the residual is a difference of the two.
         assert (np.abs(residual - (labels - oracle.sigmoid(z))) <= 8 * eps).all()
         assert abs(record["error"] - oracle.loss(*batch)) <= near.loss
 
@@ -70,7 +70,7 @@ def test_trace_is_the_oracles_replay(dtype: Any, reduction: str, shuffle: bool, 
         room = rounding_of_a_step(batch, rate * total, l2, dtype, scaled=k == 1)
         assert (np.abs(record["weights"] - want.weights) <= room[0]).all()
         assert abs(record["bias"] - want.bias) <= room[1]
-        # The step alone, without the rounding of the addition: w may be a thousand times larger than Δw.
+        # Δw is compared by itself, without the rounding of w + Δw: w may be a thousand times larger than Δw.
         delta = rate * total * (oracle.gradient(*batch).weights + l2 * state.weights)
         size_of_delta = rate * total * (np.abs(oracle.gradient(*batch).weights) + l2 * np.abs(state.weights))
         assert (np.abs(record["delta_weights"] + delta) <= rate * total * near.weights + 6 * eps * size_of_delta).all()
@@ -80,8 +80,9 @@ def test_trace_is_the_oracles_replay(dtype: Any, reduction: str, shuffle: bool, 
         after = state.weights.astype(float) + record["delta_weights"]
         rounding = eps * (np.abs(after) + np.abs(delta))
         if k == 1:
-            # The weights, before and after, are a rounded scale times rounded values, rounded; the values have moved by
-            # α/scale·residual·x, in three roundings, while Δw, rounded as well, adds -α·l2·w to -α·residual·x.
+            # The weights are a rounded scale times rounded values, and this product is rounded, before and after the
+            # update. The values change by α/scale·residual·x, with three roundings. Δw, rounded as well, is that
+            # change of the weights minus α·l2·w.
             rounding += eps * (2 * np.abs(state.weights) + 3 * size_of_delta)
         assert (np.abs(record["weights"] - after) <= rounding).all()
         after_b = state.bias + float(record["delta_bias"])
@@ -94,7 +95,7 @@ def test_trace_is_the_oracles_replay(dtype: Any, reduction: str, shuffle: bool, 
         assert shuffle or order == list(range(m))
     np.testing.assert_array_equal(fit.weights, trace["weights"][-1])
     assert fit.bias == trace["bias"][-1]
-    # The deltas add up to the whole way, one rounding of the weights for each.
+    # The changes add up to the whole change of the weights, up to a rounding of the weights for each.
     way = trace["delta_weights"].sum(axis=0, dtype=float)
     largest = max(np.abs(trace["weights"]).max(), np.abs(start).max())
     assert np.abs(start.astype(float) + way - fit.weights).max() <= 2 * len(trace) * eps * largest
@@ -123,7 +124,7 @@ def test_the_frame_of_a_trace_has_a_column_for_each_number(
     X, y = blobs(5, 3, dtype)
     descent = gradstep.Trainer(0.5, 2, batch_size=batch_size, trace=True).fit(X, y)
     for package in missing:
-        monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
+        monkeypatch.setitem(sys.modules, package, None)  # importing the package fails now
     frame = descent.trace_frame()
     kind = {0: "pandas", 1: "polars", 2: "numpy"}[len(missing)]
     assert type(frame).__module__.split(".")[0] == kind
@@ -153,7 +154,7 @@ def test_residuals_keep_their_digits_as_the_change_does(dtype: Any, batch_size: 
     np.testing.assert_allclose(trace["delta_weights"][:, 0], change, rtol=8 * eps)
     np.testing.assert_allclose(trace["delta_bias"], 0.5 * residual.reshape(len(trace), -1).mean(axis=1), rtol=8 * eps)
     explained = gradstep.explain(X[2], 1, start.astype(dtype), 0.0, learning_rate=0.5)
-    if batch_size != 1:  # the weights are still those of the start
+    if batch_size != 1:  # then all rows are of the first update, from the start
         assert residual[2] == explained.residual
 
 
@@ -177,7 +178,7 @@ def test_the_rise_of_a_loss_is_its_first_epoch() -> None:
     wild = dataclasses.replace(wild, start_loss=1.0)
     for history, rise in [
         ([1.0, 0.5, 0.25, 0.5, 0.75], 3),
-        ([1.0, 0.5, 0.5 * (1 + 1e-7), 0.5], None),  # no more than rounding may do
+        ([1.0, 0.5, 0.5 * (1 + 1e-7), 0.5], None),  # so small a rise may be rounding
         ([1.0, 0.5, 0.5 * (1 + 2e-6), 0.5], 2),
         ([1.0, np.inf], 1),
         ([0.0, 0.0], None),
@@ -202,14 +203,14 @@ def test_tracing_changes_nothing() -> None:
 @pytest.mark.parametrize(
     ("options", "updates"),
     [
-        ({"epochs": 10**15}, 10**15),  # addressable, but nothing can end it and no machine holds it
+        ({"epochs": 10**15}, 10**15),  # nothing can end the descent, and no machine has the memory
         ({"epochs": 10**18}, 10**18),
         ({"epochs": 2**64 - 1, "batch_size": 1}, 2 * (2**64 - 1)),
     ],
 )
 def test_a_trace_that_cannot_fit_is_refused_at_once(options: dict[str, Any], updates: int) -> None:
     X, y = [[1.0], [2.0]], [0, 1]
-    # An update: epoch and error, two numbers for the weight, two for the bias, five for each row that it saw.
+    # The bytes of an update: epoch and error, two numbers for the weight, two for the bias, and five for each row.
     size = updates * (16 + 32 + 40 * options.get("batch_size", 2)) / 2**30
     words = f"trace must take at most 1 GiB, got {updates} updates that take {size:.4g} GiB: "
     with pytest.raises(MemoryError, match="^" + re.escape(words)):

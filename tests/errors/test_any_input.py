@@ -90,7 +90,7 @@ def in_layout(values: Any, layout: str, random: np.random.Generator) -> tuple[An
         case "reversed":
             back = (slice(None, None, -1),) * values.ndim
             turned = np.array(values[back], order="C")[back]
-            return turned, np.asarray(turned)  # of no dimension: a scalar, or the object itself
+            return turned, np.asarray(turned)  # with no dimension, `turned` is a scalar or the object
         case "repeated" if values.ndim and values.shape[0]:
             return np.broadcast_to(values[0], values.shape), np.broadcast_to(values[0], values.shape)
         case "misaligned" if values.size and values.dtype.kind != "O":
@@ -107,7 +107,7 @@ def in_layout(values: Any, layout: str, random: np.random.Generator) -> tuple[An
             return records["field"], values
         case "list":
             plain = values.tolist()
-            # A list of what an array of objects held is a list of numbers.
+            # The elements of an array of objects, as a list, are a list of numbers.
             return plain, np.asarray(plain) if values.dtype.kind in "biufO" or not values.size else None
         case "masked":
             return np.ma.masked_array(values, np.zeros(values.shape, bool)), None
@@ -130,7 +130,7 @@ def same(value: Any, other: Any) -> bool:
         a, b = np.asarray(value), np.asarray(other)
         if a.dtype != b.dtype or a.shape != b.shape:
             return False
-        signs = (np.signbit(x) & ~np.isnan(x) for x in (a, b))  # that of a NaN is nobody's
+        signs = (np.signbit(x) & ~np.isnan(x) for x in (a, b))  # the sign of a NaN means nothing
         return bool(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") and np.array_equal(*signs))
     return bool(value == other)
 
@@ -211,15 +211,15 @@ FORMULAS: dict[str, Callable[..., Any]] = {
 def test_formulas(data: st.DataObject, name: str) -> None:
     m, n = data.draw(st.integers(0, 19)), data.draw(st.integers(0, 19))
     shapes = [(m, n), (m,), (n,)]
-    if data.draw(st.integers(0, 4)) == 0:  # that do not fit each other
+    if data.draw(st.integers(0, 4)) == 0:  # sometimes shapes do not fit each other
         shapes[data.draw(st.integers(0, 2))] = data.draw(SHAPES)
     drawn = [data.draw(arrays(shape, labels=2 * (i == 1))) for i, shape in enumerate(shapes)]
     if name in ("decision_function", "predict_proba", "hessian", "covariance", "explain"):
-        drawn[1] = (None, np.zeros(1))  # labels are not looked at
+        drawn[1] = (None, np.zeros(1))  # these calls use no labels
     if name == "path":
-        drawn[2] = (None, np.zeros(1))  # nor are weights
+        drawn[2] = (None, np.zeros(1))  # nor does this one use weights
     if name == "explain":
-        drawn[0] = (None, np.zeros(1))  # the weights are the point, too
+        drawn[0] = (None, np.zeros(1))  # explain takes the weights for its point, too
     call = FORMULAS[name]
     if name in ("trainer", "points"):
         call = lambda X, y, weights: comparable(FORMULAS[name](X, y, weights))  # noqa: E731
@@ -267,7 +267,7 @@ def test_several_classes(data: st.DataObject, name: str) -> None:
     }
     given_, plain = [X, y, W], [plain_X, plain_y, plain_W]
     if name == "fit":
-        given_[2] = plain[2] = np.zeros(1)  # is not looked at
+        given_[2] = plain[2] = np.zeros(1)  # this call uses no weights
     if name == "predict_proba":
         given_[1] = plain[1] = np.zeros(1)
     check(call[name], given_, plain)
@@ -304,7 +304,7 @@ def test_broken_sparse_matrices(data: st.DataObject) -> None:
     for (kind, result), (wanted, expected) in zip(got, want, strict=True):
         assert kind == wanted, (result, expected)
         for part, other in zip(result, expected, strict=True):
-            # Thirteen terms at most, in another order: some roundings of numbers no larger than 12·0.75.
+            # At most thirteen terms are added in another order: some roundings of numbers no larger than 12·0.75.
             np.testing.assert_allclose(part, other, rtol=0, atol=200 * np.finfo(X.dtype).eps)
 
 

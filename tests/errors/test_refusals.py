@@ -76,11 +76,11 @@ REFUSING = (
     "plot/_results", "plot/_surface", "plot/_textbook",
 )  # fmt: skip
 NOT_HERE = (
-    "columns must have at most .* coefficients",  # where a warning came before: in inference/test_results.py
+    "columns must have at most .* coefficients",  # comes after a warning: in inference/test_results.py
     "GRADSTEP_ISA must",  # decided once for each process: in processes/test_instruction_sets.py
     ".* must be unchanged during the call",  # while another thread writes: in processes/test_threads.py
-    ".* must lie within its buffer",  # of slices in Rust: no array of NumPy does not
-    ".* must be a positive integer or None",  # of counts in Rust: those of Python are read before
+    ".* must lie within its buffer",  # for slices in Rust: every array of NumPy does
+    ".* must be a positive integer or None",  # for Rust's callers: Python checks counts before
 )
 
 
@@ -90,7 +90,7 @@ def templates() -> set[str]:
     files = [file for file in SOURCES.glob("rust/*/src/**/*.rs") if file.name != "tests.rs"]
     for file in [*files, *(SOURCES / f"python/gradstep/{name}.py" for name in REFUSING)]:
         code = re.split(r"#\[cfg\(test\)\]\s*(?:#\[allow.*\]\s*)?mod tests \{", file.read_text())[0]
-        code = re.sub(r"\\\n\s*|\"\n\s*f?\"|^ *//.*$", "", code, flags=re.MULTILINE)  # strings over several lines
+        code = re.sub(r"\\\n\s*|\"\n\s*f?\"|^ *//.*$", "", code, flags=re.MULTILINE)  # joins strings of several lines
         found |= set(re.findall(r'"([^"\n]* must [^"\n]*, got [^"\n]*)"', code))
         found |= {f"{{}} must be {words}, got {{}}" for words in re.findall(r'expected: "([^"\n]*)"', code)}
     found = {re.sub(r"\\{.*?\\}", ".*", re.escape(text)).replace("\\ ", " ") for text in found}

@@ -24,18 +24,18 @@ def test_c_means_what_it_means_to_scikit_learn(
     classes: int, weighted: bool, class_weight: Any, C: float | None
 ) -> None:
     X, y = problem(classes)
-    X = X / np.logspace(0, 1, 4)  # the peer converges on columns of one scale
+    X = X / np.logspace(0, 1, 4)  # on columns of similar scales, scikit-learn's solver converges
     if isinstance(class_weight, dict):
         class_weight = {name: class_weight[name] for name in np.unique(y)}
     sample_weight = weights_of_samples(len(y)) if weighted else None
     ours = LogisticRegression(C=C, class_weight=class_weight).fit(X, y, sample_weight)
-    if class_weight == "balanced":  # older versions overlook the sample weights there
+    if class_weight == "balanced":  # older versions of scikit-learn ignore sample weights in "balanced"
         s = np.ones(len(y)) if sample_weight is None else sample_weight
         class_weight = {name: s.sum() / classes / s[y == name].sum() for name in np.unique(y)}
     peer = peers.LogisticRegression(
         C=1.0 if C is None else C, class_weight=class_weight, solver="newton-cholesky", tol=1e-12, max_iter=1000
     ).fit(X, y, sample_weight)
-    # Both end where no component of the gradient is above 1e-8; the curvature is above 1e-2 here.
+    # Both fits end where no component of the gradient is above 1e-8, and the objective curves by more than 1e-2.
     np.testing.assert_allclose(ours.coef_, peer.coef_, atol=1e-6)
     np.testing.assert_allclose(ours.intercept_ - ours.intercept_.mean() * (classes > 2),
                                peer.intercept_ - peer.intercept_.mean() * (classes > 2), atol=1e-6)  # fmt: skip
@@ -50,7 +50,7 @@ def test_l1_ratio_means_what_it_means_to_scikit_learn(ratio: float) -> None:
     C = 16.0 / len(y)
     ours = LogisticRegression(C=C, l1_ratio=ratio, gap_tol=1e-11).fit(X, y)
     options: dict[str, Any] = {"l1_ratio": ratio}
-    if sklearn.__version__.startswith(("1.6", "1.7")):  # which take the ratio for this penalty alone
+    if sklearn.__version__.startswith(("1.6", "1.7")):  # these versions use l1_ratio only with this penalty
         options["penalty"] = "elasticnet"
     peer = peers.LogisticRegression(C=C, solver="saga", tol=1e-11, max_iter=100_000, **options).fit(X, y)
     np.testing.assert_allclose(ours.coef_, peer.coef_, atol=1e-6)

@@ -41,7 +41,7 @@ def test_scikit_learns_checks(estimator: Any, check: Any) -> None:
 def test_scores_are_those_of_fits_to_the_other_folds(classes: int, weighted: bool, units: str) -> None:
     X, y = problem(classes, m=120)
     s = weights_of_samples(len(y)) if weighted else None
-    values = [10.0, 0.1, 1.0] if units == "C" else [0.01, 1.0, 0.1]  # in any order
+    values = [10.0, 0.1, 1.0] if units == "C" else [0.01, 1.0, 0.1]  # deliberately in no order
     ratios = [0.0, 1.0]
     cv = StratifiedKFold(3, shuffle=True, random_state=0)
     given = {"Cs": values} if units == "C" else {"strengths": values}
@@ -168,7 +168,8 @@ def test_it_chooses_what_scikit_learn_chooses(name: str, scoring: str) -> None:
     load = {"cancer": datasets.load_breast_cancer, "iris": datasets.load_iris, "wine": datasets.load_wine}[name]
     X, y = load(return_X_y=True)
     X = scale(X)
-    # Before 1.8, several classes by newton-cholesky end elsewhere when they start from the fit of another C.
+    # Before scikit-learn 1.8, newton-cholesky ends at other coefficients for several classes if it starts from those of
+    # another C.
     is_old = parse_version(sklearn.__version__) < parse_version("1.8")
     solver = "newton-cg" if y.max() > 1 and is_old else "newton-cholesky"
     options: dict[str, Any] = {"Cs": np.logspace(-3, 1, 5), "cv": StratifiedKFold(4), "scoring": scoring}
@@ -216,7 +217,7 @@ def test_containers_give_the_same(make: Any) -> None:
 def test_folds_of_large_features_are_weights(make: Any, weighted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = problem(3, m=90)
     s = weights_of_samples(len(y)) if weighted else None
-    folds = [(np.r_[0:60, 30:40], np.r_[60:90]), (np.r_[30:90], np.r_[0:30])]  # some rows twice
+    folds = [(np.r_[0:60, 30:40], np.r_[60:90]), (np.r_[30:90], np.r_[0:30])]  # the first fold has some rows twice
     model = LogisticRegressionCV(Cs=[0.1, 10.0], cv=folds, gap_tol=1e-11, **NEW)
     copied = model.fit(make(X), y, s).coefs_paths_
     monkeypatch.setattr(_cross_validation, "MOST_COPIED", 0)
@@ -246,7 +247,7 @@ def test_folds_of_large_features_are_fitted_together(
 
     monkeypatch.setattr(_cross_validation, "LEAST_SHARED", 2**62)
     monkeypatch.setattr(_cross_validation, "MOST_COPIED", 0)
-    assert model.fit(X, y, s).coefs_paths_.tobytes() == shared.coefs_paths_.tobytes()  # each model as it is alone
+    assert model.fit(X, y, s).coefs_paths_.tobytes() == shared.coefs_paths_.tobytes()  # folds fitted one by one
 
 
 OWN_LOSS = make_scorer(log_loss, response_method="predict_proba", greater_is_better=False)
@@ -259,7 +260,7 @@ def test_a_class_that_a_fold_lacks_has_probability_zero_there(n_classes: int, sc
     X = np.arange(len(y), dtype=float)[:, None]
     options: dict[str, Any] = {"scoring": scoring, "use_legacy_attributes": False}
     model = LogisticRegressionCV(Cs=[0.1, 1.0], cv=KFold(n_classes), **options).fit(X, y)
-    for fold in range(n_classes):  # its rows are all of one class, which the others lack
+    for fold in range(n_classes):  # all rows of the fold are of one class, which the other folds lack
         intercepts = model.coefs_paths_[fold, 0, :, :, -1]
         lacking = {0: np.inf, 1: -np.inf}[fold] if n_classes == 2 else -np.inf
         assert (intercepts[:, 0 if n_classes == 2 else fold] == lacking).all()

@@ -28,7 +28,8 @@ LEAST_ROWS = 9
 @pytest.mark.parametrize("name", [*BINARY_SETS, *CLASS_SETS])
 def test_it_chooses_what_scikit_learn_chooses(name: str, scoring: str, data_folder: Path) -> None:
     X, y, weight = read_classes(data_folder / "sets" / name, 0)
-    # Before 1.8, several classes by newton-cholesky end elsewhere when they start from the fit of another C.
+    # Before scikit-learn 1.8, newton-cholesky ends at other coefficients for several classes if it starts from those of
+    # another C.
     is_old = parse_version(sklearn.__version__) < parse_version("1.8")
     solver = "newton-cg" if y.max() > 1 and is_old else "newton-cholesky"
     classes = len(np.unique(y))

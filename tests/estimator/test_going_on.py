@@ -82,7 +82,7 @@ def test_what_is_refused_leaves_the_last_fit() -> None:
 
 def test_partial_fit_that_diverges_is_refused() -> None:
     X, y = problem()
-    model = LogisticRegression(l2=100, learning_rate=0.1)  # w grows by a factor of 9 in each step
+    model = LogisticRegression(l2=100, learning_rate=0.1)  # each step multiplies the weights by -9
     for _ in range(200):
         model.partial_fit(X, y, classes=np.unique(y))
     model.set_params(learning_rate=1e200)

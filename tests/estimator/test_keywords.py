@@ -35,7 +35,7 @@ def test_penalties_by_their_older_words(given: dict[str, Any], meant: dict[str, 
     X, y = problem()
     got, want = LogisticRegression(**given).fit(X, y), LogisticRegression(**meant).fit(X, y)
     assert got.coef_.tolist() == want.coef_.tolist() and got.intercept_ == want.intercept_
-    assert LogisticRegression("l1").penalty == "l1"  # by position
+    assert LogisticRegression("l1").penalty == "l1"  # as the first argument
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_grid_over_penalties_and_strengths() -> None:
     grid = {"penalty": [None, "l1", "l2"], "C": [0.01, 1.0]}
     search = GridSearchCV(LogisticRegression(), grid, cv=3, scoring="neg_log_loss").fit(X, y)
     scores = search.cv_results_["mean_test_score"]
-    assert np.isfinite(scores).all() and len(set(scores.round(9))) == 5  # of None there is one
+    assert np.isfinite(scores).all() and len(set(scores.round(9))) == 5  # penalty=None has one score, whatever C is
 
 
 @pytest.mark.parametrize("solver", ["lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"])
@@ -97,7 +97,7 @@ def test_max_iter_counts_iterations(classes: int) -> None:
 @pytest.mark.parametrize("options", [{}, {"C": np.inf}, {"l1": 0.1}, {"firth": True}, {"classes": 3}])
 def test_no_iterations_leave_the_start(options: dict[str, Any]) -> None:
     X, y = problem(options.pop("classes", 2))
-    y[:3] = "ash"  # the best intercept is not zero
+    y[:3] = "ash"  # so that the best intercept is not zero
     with pytest.warns(ConvergenceWarning, match="'iterations', max_iter=0"):
         model = LogisticRegression(max_iter=0, **options).fit(X, y)
     assert not model.coef_.any() and not model.intercept_.any()
@@ -110,7 +110,7 @@ def test_no_iterations_leave_the_start(options: dict[str, Any]) -> None:
     want = model.coef_, model.intercept_
     again = model.set_params(max_iter=0).fit(X, y)
     for got, known in zip((again.coef_, again.intercept_), want, strict=True):
-        np.testing.assert_allclose(got, known, rtol=1e-13)  # of several classes the means are subtracted again
+        np.testing.assert_allclose(got, known, rtol=1e-13)  # with several classes, means are subtracted again
     assert again.n_iter_ == 0
 
 
@@ -148,11 +148,11 @@ def test_a_class_without_weight_has_probability_zero(fit_intercept: bool) -> Non
         assert not p[:, 1].any() and np.isneginf(model.predict_log_proba(X)[:, 1]).all()
         np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-15)
         assert "beech" not in model.predict(X) and np.isneginf(model.intercept_[1])
-        # Of the softmax over the other two, W_0 = −W_2 = −w/2, with ‖W‖² = ‖w‖²/2.
+        # A softmax over the other two classes has W_0 = −W_2 = −w/2, with the weights w of a sigmoid: ‖W‖² = ‖w‖²/2.
         rest = LogisticRegression(C=1.0, fit_intercept=fit_intercept).fit(X[codes != 1], y[codes != 1])
         np.testing.assert_allclose(model.coef_, np.outer([-0.5, 0, 0.5], rest.coef_[0]), atol=1e-6)
         np.testing.assert_allclose(p[:, 2], rest.predict_proba(X)[:, 1], atol=1e-6)
-    if fit_intercept:  # scikit-learn's goes there, but not far
+    if fit_intercept:  # scikit-learn's intercept goes towards −∞, but not far
         theirs = peers.LogisticRegression(C=0.5, class_weight={"beech": 0, "ash": 1, "cedar": 1}, tol=1e-10,
                                           solver="newton-cholesky").fit(X, y)  # fmt: skip
         np.testing.assert_allclose(theirs.predict_proba(X), p, atol=1e-4)
@@ -197,7 +197,7 @@ def test_from_sklearn_predicts_the_same(classes: int, kind: str) -> None:
     np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), rtol=1e-12)
     assert ours.predict(X).tolist() == theirs.predict(X).tolist() and ours.n_features_in_ == 4
     assert (float(theirs.C_[0]) if kind == "cv" else 0.3) == ours.C and not hasattr(ours, "gap_")
-    # It is near the optimum of the same problem, from which a warm start goes on.
+    # The coefficients are near the optimum of the same problem: a warm start goes on from them.
     again = ours.set_params(warm_start=True).fit(X, y)
     np.testing.assert_allclose(again.coef_, ours.set_params(warm_start=False).fit(X, y).coef_, atol=1e-5)
 
@@ -247,7 +247,7 @@ def test_callbacks_are_told_of_each_iteration(classes: int) -> None:
         want = gradstep.predict_proba(X, iteration.weights, iteration.bias)
         np.testing.assert_allclose(p[:, 1] if classes == 2 else p, want, atol=1e-14)
     told.clear()
-    stop = 6  # the second iteration's end
+    stop = 6  # the call at the end of the second iteration
     with warnings.catch_warnings(action="ignore"):
         assert LogisticRegression(C=10).set_callbacks(Recorder()).fit(X, y).n_iter_[0] == 2
     assert told[-1][0] == "teardown"

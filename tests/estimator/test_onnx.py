@@ -35,7 +35,8 @@ def test_it_predicts_the_same(labels: str, dtype: Any, classes: int) -> None:
         y = {"integers": codes * 10 - 10, "booleans": codes > 0, "floats": codes * 2.0}[labels]
     model = LogisticRegression(l2=0.01).fit(X, y)
     label, probabilities = run(model, X)
-    # Scores are sums of five products, in another order: some units in the last place of the largest, and σ' ≤ 1/4.
+    # Scores are sums of five products, added in another order: they differ by some units in the last place of the
+    # largest product, and probabilities by at most a quarter of that.
     bound = 8 * np.finfo(dtype).eps * (np.abs(X) @ np.abs(model.coef_.T) + np.abs(model.intercept_)).max()
     assert bound < 1e-4 and probabilities.dtype == dtype
     np.testing.assert_allclose(probabilities, model.predict_proba(X), atol=bound)

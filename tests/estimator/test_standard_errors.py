@@ -38,7 +38,7 @@ def test_standard_errors_are_those_of_centred_columns(offset: float, rtol: float
     far = LogisticRegression(l2=0, standard_errors=True, fit_intercept=fit_intercept).fit(X, y)
     near = LogisticRegression(l2=0, standard_errors=True).fit(X[:, not fit_intercept :] - offset, y)
     np.testing.assert_allclose(far.standard_errors_[0, not fit_intercept :], near.standard_errors_[0], rtol=rtol)
-    # Centred, weights w and intercept b make scores as w and b - offset · Σ w do here.
+    # Weights w and intercept b of centred columns make the scores that w and b - offset · Σ w make here.
     C = gradstep.covariance(X[:, not fit_intercept :] - offset, near.coef_[0], near.intercept_[0])
     shift = np.append(np.full(len(C) - 1, -offset), 1)
     error = far.intercept_standard_error_[0] if fit_intercept else far.standard_errors_[0, 0] * offset

@@ -64,14 +64,14 @@ def test_what_was_not_asked_to_be_proved_is_no_warning() -> None:
     model = LogisticRegression(l2=0, certify=False).fit(X, y)
     assert (str(model.stop_reason_), model.gap_, model.converged_) == ("uncertified", np.inf, False)
     assert model.gradient_norm_ <= 1e-8
-    model = LogisticRegression(l2=0.1, certify=False).fit(X, y)  # where duality is enough
+    model = LogisticRegression(l2=0.1, certify=False).fit(X, y)  # with a penalty, the bound by duality is enough
     assert (str(model.stop_reason_), model.converged_) == ("tolerance", True)
     model = LogisticRegression(l2=0, tol=0.1).fit(X, y)
     assert (str(model.stop_reason_), model.converged_) == ("tolerance", False)
     assert 1e-8 < model.gradient_norm_ <= 0.1 and 1e-8 * model.objective_ < model.gap_ < np.inf
     looser = LogisticRegression(l2=0, tol=0.1, gap_tol=1.0).fit(X, y)
     assert looser.gap_ == model.gap_ and looser.converged_
-    stricter = LogisticRegression(l2=0, tol=0).fit(X, y)  # proved, though rounding leaves a gradient
+    stricter = LogisticRegression(l2=0, tol=0).fit(X, y)  # it is proved, although rounding leaves a gradient
     assert (str(stricter.stop_reason_), stricter.converged_) == ("precision", True)
 
 

@@ -27,7 +27,7 @@ def random_problem(seed: int) -> tuple[Array, Array, float, Array, bool]:
     scale = 10.0 ** random.uniform(-2, 2, n)
     X = (random.normal(size=(m, n)) + random.choice([0.0, 3.0]) * random.normal(size=n)) * scale
     y = random.random(m) if seed % 5 == 0 else (random.random(m) < 0.3 + 0.4 * random.random()).astype(float)
-    y[:2] = [0, 1]  # both labels, or there is no optimum
+    y[:2] = [0, 1]  # with one label alone there is no optimum
     s = random.integers(0, 4, m).astype(float) if seed % 3 == 0 else np.ones(m)
     s[:2] = 1
     return X, y, float(10.0 ** random.uniform(-5, 0)), s, seed % 7 != 0
@@ -48,7 +48,7 @@ def test_the_gap_is_an_upper_bound(solver: Any, block: int, measured: Callable[[
         check_certificate(X, y, l2, s, best, tol, fit_bias)
         at, _, _ = extended(X, y, best.weights, best.bias, l2, s)
         true = float(at - optimum.objective)
-        rounding = 32 * float(np.finfo(np.longdouble).eps * at)  # of the two objectives
+        rounding = 32 * float(np.finfo(np.longdouble).eps * at)  # the rounding of the two objectives
         assert best.gap >= 0
         assert true >= -rounding
         assert best.gap >= true - rounding, f"seed {seed}: {best.gap} < {true}"
@@ -64,8 +64,8 @@ def test_a_proof_may_be_too_dear() -> None:
     assert best.stop_reason == "uncertified" and not best.converged and best.gap == np.inf
     proved = gradstep.fit(X, y)
     assert proved.converged and abs(best.loss - proved.loss) <= proved.gap + 8 * EPS
-    assert gradstep.fit(X, y, l2=0.1, certify=False).converged  # by duality
-    # More columns than a Hessian is made of: a ridge of labels between 0 and 1 is not separated.
+    assert gradstep.fit(X, y, l2=0.1, certify=False).converged  # proved by duality
+    # So many columns that no Hessian is made. Labels between 0 and 1 cannot be separated.
     random = np.random.default_rng(0)
     many = sparse.random(200, 5000, density=0.01, random_state=random, format="csr")
     best = gradstep.fit(many, random.random(200), max_passes=200)
@@ -90,7 +90,7 @@ def test_the_gap_is_an_upper_bound_without_penalty(block: int, measured: Callabl
         random = np.random.default_rng(seed)
         best = gradstep.fit(X, y, sample_weight=s, fit_bias=fit_bias, tol=10.0 ** random.uniform(-10, -1))
         if not np.isfinite(best.gap):
-            continue  # nothing was claimed
+            continue  # the fit claims nothing
         kept = np.setdiff1d(np.arange(X.shape[1]), [alias.column for alias in best.aliased])
         optimum = exact_optimum(X[:, kept], y, 0.0, s, fit_bias)
         at, _, _ = extended(X, y, best.weights, best.bias, 0.0, s)
@@ -112,7 +112,7 @@ def test_the_gap_is_an_upper_bound_without_penalty(block: int, measured: Callabl
         (m, n, l2)
         for m, n in [(30, 1), (80, 7), (80, 8), (200, 17), (40, 60), (9000, 5)]
         for l2 in [0.0, 1e-3, 1.0]
-        if l2 > 0 or n <= m  # else separable
+        if l2 > 0 or n <= m  # with more columns than rows, the labels would be separable
     ],
 )
 @pytest.mark.parametrize("fit_bias", [True, False])
@@ -129,7 +129,7 @@ def test_optimum_and_certificate(solver: Any, dtype: Any, m: int, n: int, l2: fl
     optimum = exact_optimum(double, y, l2, np.ones(m), fit_bias)
     at, _, _ = extended(double, y, best.weights, best.bias, l2, np.ones(m))
     true = float(at - optimum.objective)
-    rounding = 32 * float(np.finfo(np.longdouble).eps * at)  # of the two objectives
+    rounding = 32 * float(np.finfo(np.longdouble).eps * at)  # the rounding of the two objectives
     assert true >= -rounding
     assert true - rounding <= best.gap
     assert true <= (1e-14 if dtype == np.float64 else 1e-8)
@@ -156,7 +156,7 @@ def test_tolerance_means_the_gradient_for_both() -> None:
 def test_what_rounding_forbids_ends_by_its_own_reason(solver: Any, dtype: Any) -> None:
     X, y = overlapping(300, 5, dtype=dtype)
     best = gradstep.fit(X, y, tol=0, solver=solver)
-    assert best.stop_reason == "precision" and best.converged  # it is proved all the same
+    assert best.stop_reason == "precision" and best.converged  # rounding stops the fit, but the optimum is proved
     assert best.gradient_norm <= 30 * np.finfo(dtype).eps
     assert best.passes < 400
 

@@ -59,14 +59,15 @@ def test_a_fit_that_was_killed_goes_on(options: dict[str, Any], tmp_path: Path) 
     path = tmp_path / "fit.checkpoint"
     reads: list[int] = []
     want = gradstep.fit(batches(reads), None, checkpoint=path, **options)
-    assert not path.exists()  # the fit has returned
+    assert not path.exists()  # the fit has returned, and removed its file
     X, y, s = problem()
     assert numbers(want) == numbers(gradstep.fit(X, y, sample_weight=s, **options))
     all_reads, die_in = len(reads), len(reads) // 2 + 2
     killed(path, die_in, options)
     reads.clear()
     assert numbers(gradstep.fit(batches(reads), None, checkpoint=path, **options)) == numbers(want)
-    # The labels once more, and what was not answered yet: of die_in reads, the first was of labels, the last not ended.
+    # Read again: the labels, and what was not answered yet. Of the die_in reads, the first was for the labels, and the
+    # last was not finished.
     assert len(reads) == 1 + (all_reads - 1) - (die_in - 2)
     assert not path.exists()
 

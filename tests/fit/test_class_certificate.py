@@ -53,7 +53,7 @@ def test_the_gap_is_an_upper_bound(solver: Any, block: int, measured: Callable[[
         check_certificate(X, y, l2, s, best, tol, fit_bias)
         at, _, _ = extended(X, y, np.column_stack([best.weights, best.bias]), l2, s, fit_bias)
         true = float(at - optimum)
-        rounding = 64 * float(np.finfo(np.longdouble).eps * at)  # of the two objectives
+        rounding = 64 * float(np.finfo(np.longdouble).eps * at)  # the rounding of the two objectives
         assert best.gap >= 0
         assert true >= -rounding
         assert best.gap >= true - rounding, f"seed {seed}: {best.gap} < {true}"
@@ -85,7 +85,7 @@ def test_a_near_copy_of_a_column_separates_nothing() -> None:
         m, n, small = int(random.integers(100, 1000)), int(random.integers(2, 7)), 2.0 ** -int(random.integers(10, 27))
         X = random.normal(size=(m, n))
         y = (X @ random.normal(size=(n, 3)) + random.gumbel(size=(m, 3))).argmax(axis=1)
-        first, noise = (np.round(64 * X[:, j]) / 64 for j in (0, -1))  # sums are exact
+        first, noise = (np.round(64 * X[:, j]) / 64 for j in (0, -1))  # so that sums are exact
         easy = np.column_stack([first, X[:, 1:-1], noise])
         best = gradstep.fit(np.column_stack([first, X[:, 1:-1], first + small * noise]), y)
         want = gradstep.fit(easy, y)
@@ -111,7 +111,7 @@ def test_biases_far_from_their_optimum_leave_a_finite_gap() -> None:
         (m, n, classes, l2)
         for m, n, classes in [(60, 1, 3), (200, 7, 4), (400, 17, 5), (40, 50, 3), (12_000, 5, 3)]
         for l2 in [0.0, 1e-3]
-        if l2 > 0 or n <= m  # else separable
+        if l2 > 0 or n <= m  # with more columns than rows, the labels would be separable
     ],
 )
 @pytest.mark.parametrize("fit_bias", [True, False])
@@ -150,9 +150,9 @@ def test_units_of_the_columns_do_not_matter() -> None:
 def test_what_rounding_forbids_ends_by_its_own_reason(solver: Any, dtype: Any) -> None:
     X, y = overlapping(300, 5, 4, dtype=dtype)
     best = gradstep.fit(X, y, tol=0, solver=solver)
-    assert best.stop_reason == "precision" and best.converged  # it is proved all the same
+    assert best.stop_reason == "precision" and best.converged  # rounding stops the fit, but the optimum is proved
     assert best.gradient_norm <= 60 * np.finfo(dtype).eps
-    assert best.history["passes"][-1] < 600  # without the search for what separates
+    assert best.history["passes"][-1] < 600  # fewer than a search for a separation takes
 
 
 def test_weights_sum_to_zero_over_the_classes() -> None:

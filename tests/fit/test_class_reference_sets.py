@@ -44,7 +44,8 @@ def test_coefficients_of_the_reference_sets(name: str, data_folder: Path, measur
         assert best.converged and best.stop_reason == "tolerance" and best.gradient_norm <= 1e-8, key
         assert difference <= max(1e-8, *problem["agree_rel"]), (key, difference)
         if l2 > 0:
-            # The reference objective is rounded to float64; ours is summed anew, or its rounding would count.
+            # The reference objective is rounded to float64. That of gradstep is summed again in more digits, so that
+            # its rounding does not count.
             W = best.weights.astype(np.longdouble)
             errors = oracle.class_errors(X @ best.weights.T + best.bias, y).astype(np.longdouble)
             objective = np.average(errors, weights=weight) + l2 / 2 * (W * W).sum()

@@ -103,7 +103,7 @@ def test_a_row_of_weight_zero_may_be_huge(solver: Any, held: Any) -> None:
 def test_a_warm_start_saves_passes(solver: Any) -> None:
     X, y = overlapping(2000, 10, 4)
     cold = gradstep.fit(X, y, l2=1e-2, solver=solver)
-    for common in (0.0, 3.0):  # what all classes have in common is taken out
+    for common in (0.0, 3.0):  # a vector common to all classes must change nothing
         warm = gradstep.fit(X, y, l2=1e-2, solver=solver, weights=cold.weights + common, bias=cold.bias - common)
         assert warm.converged and warm.n_iterations <= 1 and warm.passes < cold.passes
     far = gradstep.fit(X, y, l2=1e-2, solver=solver, weights=1e6 * cold.weights)
@@ -121,7 +121,7 @@ def test_history_and_callback_tell_the_same(solver: Any, dtype: Any) -> None:
     assert seen[-1].weights.dtype == seen[-1].bias.dtype == dtype
     assert bits((seen[-1].weights,)) == bits((best.weights,))
     assert seen[-1].objective == best.history["objective"][-1]
-    # What is returned is evaluated anew, in float64 at the rounded weights.
+    # The returned objective is evaluated again, in float64 at the rounded weights.
     assert abs(seen[-1].objective - best.objective) <= 64 * np.finfo(dtype).eps * best.objective
     stopped = gradstep.fit(X, y, l2=1e-3, solver=solver, callback=lambda iteration: iteration.number == 1)
     assert stopped.stop_reason == "callback" and stopped.n_iterations == 2

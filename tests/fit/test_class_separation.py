@@ -27,7 +27,7 @@ def test_complete_separation(solver: Any, dtype: Any, fit_bias: bool, m: int, n:
     best = gradstep.fit(X, y, solver=solver, fit_bias=fit_bias, max_passes=5000)
     check_separation(X, y, best)
     assert np.abs(best.weights).max() < 1e6
-    # A penalty makes an optimum of it.
+    # With a penalty there is an optimum.
     assert gradstep.fit(X, y, solver=solver, fit_bias=fit_bias, l2=0.1, tol=1e-4).converged
 
 
@@ -37,7 +37,7 @@ def test_one_class_apart_from_two_that_overlap(m: int) -> None:
     X[:, 1] += 10.0 * (y == 2)
     best = gradstep.fit(X, y)
     check_separation(X, y, best)
-    # A column that occurs in one class only.
+    # A column that is nonzero in one class only separates this class.
     X, y = overlapping(m, 3, 3)
     X = np.column_stack([X, (y == 1) & (np.arange(m) % 3 == 0)])
     best = gradstep.fit(X, y)
@@ -66,7 +66,7 @@ def test_ties_at_the_mean_of_a_column(seed: int, scale: float) -> None:
     y = np.append([0, 1, 2], random.integers(0, 3, m - 3))
     best = gradstep.fit(X, y)
     check_separation(X, y, best)
-    assert np.abs(best.weights).max() * scale <= 1e7  # 1e6 standard deviations, of a column that varies
+    assert np.abs(best.weights).max() * scale <= 1e7  # some 1e6 per standard deviation of a column
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e4])
@@ -80,7 +80,7 @@ def test_separated_is_what_a_linear_program_can_separate(classes: int, scale: fl
         for solver in SOLVERS:
             best = gradstep.fit(X, y, solver=solver, **options)  # type: ignore[arg-type]
             if solver == "gd" and best.stop_reason == "passes":
-                continue  # it has not come far enough to tell
+                continue  # "gd" has not come far enough to tell
             assert (best.stop_reason == "separated") == expected, (seed, solver)
             if expected:
                 check_separation(rows, labels, best)

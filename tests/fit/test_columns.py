@@ -42,7 +42,7 @@ def test_a_near_copy_whose_noise_matters(small: float) -> None:
     noise = np.round(random.normal(size=1000) * 64) / 64
     y = (random.random(1000) < oracle.sigmoid(X @ [1, -2, 0.5] + 0.3 + 1.5 * noise)).astype(float)
     want = gradstep.fit(np.column_stack([X, noise]), y)
-    best = gradstep.fit(np.column_stack([X, X[:, 0] + small * noise]), y)  # all sums are exact
+    best = gradstep.fit(np.column_stack([X, X[:, 0] + small * noise]), y)  # all sums of columns are exact
     assert want.converged and best.converged and best.aliased == ()
     assert abs(best.loss - want.loss) <= best.gap + want.gap + 8 * EPS
 
@@ -110,7 +110,7 @@ def test_dependent_columns_are_named_and_have_no_weight(solver: Any, dtype: Any)
         assert np.allclose(wide[:, alias.column], combination, rtol=0, atol=1e-12 if dtype == np.float64 else 1e-5)
     assert (best.weights[3:] == 0).all()
     assert best.converged and abs(best.loss - want.loss) <= best.gap + want.gap + 8 * EPS
-    assert gradstep.fit(wide, y, l2=0.1, solver=solver).aliased == ()  # a penalty shares the weight among them
+    assert gradstep.fit(wide, y, l2=0.1, solver=solver).aliased == ()  # with a penalty, equal columns share the weight
 
 
 def test_units_of_the_columns_do_not_matter() -> None:
@@ -146,7 +146,7 @@ def test_rare_columns_of_a_large_set() -> None:
     """A column that is zero in the samples, and one that is constant in them, get their weights all the same."""
     X, y = overlapping(400_000, 2)
     rows = np.array([17, 18, 90_001, 90_002, 230_000, 399_999])
-    y[rows] = [0, 1, 1, 0, 1, 0]  # the first two pairs are of one kind and both labels: nothing separates them
+    y[rows] = [0, 1, 1, 0, 1, 0]  # rare rows of a kind have both labels: they are not separated
     rare = np.tile([0.0, 2.0], (len(X), 1))
     rare[rows] = [[5, 2], [5, 2], [5, 3], [5, 3], [-4, 2], [3, 1]]
     X = np.column_stack([X, rare])
@@ -167,6 +167,6 @@ def test_a_column_that_says_nothing_new_keeps_its_weight() -> None:
         assert abs(best.weights[3]) * max(1.0, np.abs(extra).max()) <= 1e-7
         assert np.allclose(best.weights[:3], want.weights, rtol=1e-7)
         assert abs(best.objective - want.objective) <= 4 * EPS
-        # With a penalty there is one optimum; the solvers agree on it.
+        # With a penalty there is only one optimum, and both solvers find it.
         penalised = [gradstep.fit(wide, y, l2=0.1, tol=1e-6, solver=solver) for solver in ("lbfgs", "gd")]
         assert np.allclose(penalised[0].weights, penalised[1].weights, atol=1e-6)

@@ -19,7 +19,7 @@ from helpers.results import numbers
 pytest.importorskip("dask", reason="Dask is not installed")
 pytest.importorskip("distributed", reason="Dask's distributed scheduler is not installed")
 pd = pytest.importorskip("pandas", exc_type=ImportError)
-pytest.importorskip("dask.dataframe", exc_type=ImportError)  # an old NumPy is not enough for its pyarrow
+pytest.importorskip("dask.dataframe", exc_type=ImportError)  # its pyarrow cannot be imported with an old NumPy
 import dask.array  # noqa: E402
 import dask.dataframe  # noqa: E402
 import distributed  # noqa: E402

@@ -56,7 +56,7 @@ def test_no_slope_is_left_and_the_gap_is_a_bound(seed: int, l2: float) -> None:
     best = gradstep.fit(X, y, **options)
     assert best.converged and best.stop_reason == "tolerance" and best.solver == "proximal"
     assert 0 <= best.gap <= 1e-8 * best.objective
-    # A sum of positive terms, each right to a few ε.
+    # The objective is a sum of positive terms, each right to a few ε.
     np.testing.assert_allclose(best.objective, objective(X, y, best, l1, l2, s), rtol=1e-12)
 
     # A step by a coordinate decreases the objective by slope² / (2 curvature) at least, and σ' ≤ 1/4.
@@ -67,7 +67,8 @@ def test_no_slope_is_left_and_the_gap_is_a_bound(seed: int, l2: float) -> None:
     assert (left**2 / (2 * curvature) <= best.gap + 4 * EPS * best.objective).all()
     np.testing.assert_allclose(best.gradient_norm, max(np.abs(left).max(), abs(loss.bias) * fit_bias), atol=1e-12)
 
-    # Sums of residual × x err by some ε of the terms that have cancelled: beside l1, that is what is left of the gap.
+    # Sums of residual × x have errors of some ε of their terms, which cancel. Beside a small l1, these errors are what
+    # is left of the gap.
     closer = gradstep.fit(X, y, **options, gap_tol=1e-11)
     assert best.objective - closer.objective <= best.gap + 8 * EPS * best.objective
     assert closer.gap <= 1e-10 * closer.objective
@@ -149,8 +150,8 @@ def test_weights_of_rows_are_repetitions() -> None:
     weighted = gradstep.fit(X, y, l1=l1, sample_weight=s, gap_tol=1e-11)
     repeated = gradstep.fit(np.repeat(X, s, axis=0), np.repeat(y, s), l1=l1, gap_tol=1e-11)
     assert_array_equal(weighted.weights != 0, repeated.weights != 0)
-    # Each is within its gap of the minimum. From there, a step δ by the weights that are not 0 and the bias raises the
-    # objective by δᵀ H δ / 2, H being its Hessian, but for third derivatives: 5 % are left for these.
+    # Each fit is within its gap of the minimum. From the minimum, a change δ of the bias and of the weights that are
+    # not 0 raises the objective by δᵀ H δ / 2, with its Hessian H; 5 % are allowed for third derivatives.
     far = np.sqrt(2 * max(weighted.gap, repeated.gap))
     used = np.append(weighted.weights != 0, True)
     H = gradstep.hessian(X, weighted.weights, weighted.bias, sample_weight=s)[np.ix_(used, used)]
@@ -179,7 +180,7 @@ def test_scikit_learn_finds_no_better_optimum() -> None:
         l1, l2 = 0.1 * largest_l1(X, y), 1e-3
         best = gradstep.fit(X, y, l1=l1, l2=l2, gap_tol=1e-12)
         options: dict[str, Any] = {"C": 1 / (len(y) * (l1 + l2)), "l1_ratio": l1 / (l1 + l2)}
-        if sklearn.__version__.startswith(("1.6", "1.7")):  # which take the ratio for this penalty alone
+        if sklearn.__version__.startswith(("1.6", "1.7")):  # these versions use l1_ratio only with this penalty
             options["penalty"] = "elasticnet"
         peer = linear_model.LogisticRegression(solver="saga", tol=1e-10, max_iter=100_000, **options)
         peer.fit(X, y)

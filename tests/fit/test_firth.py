@@ -105,7 +105,7 @@ def test_it_follows_shifts_and_units_of_columns() -> None:
     want = gradstep.fit(X, y, firth=True)
     unit, shift = np.array([1e-9, 1.0, 1e9]), np.array([0.0, 1e6, -1e15])
     best = gradstep.fit(X * unit + shift, y, firth=True)
-    # The columns are rounded to 1e6 ε of their deviation.
+    # The shifted columns are rounded, to 1e6 ε of their deviation.
     np.testing.assert_allclose(best.weights * unit, want.weights, rtol=1e-8)
     np.testing.assert_allclose(best.objective, want.objective - np.log(unit).sum() / 60, rtol=1e-9)
     assert best.converged
@@ -212,7 +212,7 @@ def test_where_convexity_is_not_shown_it_is_said() -> None:
     assert bounded.stop_reason == "uncertified" and bounded.gap == np.inf
     np.testing.assert_allclose(bounded.weights, exact.weights, rtol=1e-6)
     wide, labels = overlapping(3000, 80, 0)
-    assert gradstep.fit(wide, labels, firth=True).converged  # of many rows the bound is enough
+    assert gradstep.fit(wide, labels, firth=True).converged  # with many rows the bound is enough
 
 
 def test_what_stops_it() -> None:
@@ -237,7 +237,7 @@ def test_it_starts_where_it_is_told_if_that_is_better() -> None:
     again = gradstep.fit(X, y, firth=True, weights=full.weights, bias=full.bias)
     assert again.n_iterations <= 1 and again.converged
     np.testing.assert_allclose(again.weights, full.weights, rtol=1e-10)
-    zero = gradstep.fit(X, y, firth=True, weights=[1e3, -1e3])  # which is worse than zero
+    zero = gradstep.fit(X, y, firth=True, weights=[1e3, -1e3])  # a start with a larger objective than zero
     np.testing.assert_array_equal(zero.weights, full.weights)
 
 

@@ -62,7 +62,7 @@ class Table(NamedTuple):
 
 def table(number: int) -> Table:
     """One of ten tables, of 12 to 60 rows and 3 to 21 columns; the last two have labels between 0 and 1."""
-    random = np.random.RandomState(number)  # the generator of NumPy whose streams are frozen
+    random = np.random.RandomState(number)  # NumPy guarantees the numbers of this generator
 
     def whole(low: int, high: int, *shape: int) -> Array:
         return random.randint(low, high + 1, shape, dtype=np.int64)
@@ -103,7 +103,7 @@ def test_fits_are_those_of_glmnet(number: int) -> None:
     want = np.array(figures)
     assert best.converged
     assert_allclose(np.append(best.weights, best.bias), np.append(want, bias), rtol=0, atol=NEAR)
-    # Weights of 0, and those at a bound, are exactly that.
+    # Weights that are 0 or at a bound are so exactly.
     exact = (want == 0) | (want == lower) | (want == upper)
     assert exact.any()
     assert_array_equal(best.weights[exact], want[exact])

@@ -39,7 +39,7 @@ def test_strengths_fall_from_the_least_that_makes_all_weights_zero(
     path = gradstep.path(X, y, l1_ratio=l1_ratio, n=7, ratio=0.01, sample_weight=s, fit_bias=fit_bias)
     mean = np.average(y, weights=s) if fit_bias else 0.5
     slopes = (s * (y - mean)) @ X / s.sum()
-    # Sums of 150 terms, each right to a few ε of itself; a slope is some tenth of its terms.
+    # Slopes are sums of 150 terms, each right to a few ε of itself, and are a tenth of their terms or so.
     assert_allclose(path.strengths, np.abs(slopes).max() / l1_ratio * np.geomspace(1, 0.01, 7), rtol=1e-12)
     assert not path.weights[0].any()
     assert_allclose(path.bias[0], np.log(mean / (1 - mean)), rtol=1e-9, atol=1e-9)
@@ -63,7 +63,7 @@ def test_each_is_the_optimum_of_fit(dtype: Any, l1_ratio: float) -> None:
         best = gradstep.fit(X, y, l1=l1, l2=l2)
         assert abs(path.objective[k] - best.objective) <= path.gap[k] + best.gap + 8 * EPS
         w = path.weights[k].astype(float)
-        # The weights are those whose loss and objective are stated.
+        # The loss and the objective in the path are those of its weights.
         assert_allclose(path.loss[k], gradstep.loss(X.astype(float), y, w, path.bias[k]), rtol=1e-13)
         assert_allclose(path.objective[k], path.loss[k] + l1 * np.abs(w).sum() + l2 / 2 * w @ w, rtol=1e-13)
         assert path.n_nonzero[k] == np.count_nonzero(w)

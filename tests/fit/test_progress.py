@@ -32,7 +32,7 @@ def test_history_and_callback_tell_the_same(solver: Any, dtype: Any) -> None:
     assert (np.diff(full["objective"]) <= 64 * np.finfo(dtype).eps).all()
     last = seen[-1]
     assert last.rows == len(X)
-    # What is returned is evaluated anew, in float64 at the rounded weights.
+    # The returned objective is evaluated again, in float64 at the rounded weights.
     assert abs(last.objective - best.objective) <= 64 * np.finfo(dtype).eps * best.objective
     assert bits((last.weights,)) == bits((best.weights,))
     assert abs(last.bias - best.bias) <= 4 * np.finfo(dtype).eps * abs(best.bias)

@@ -38,7 +38,7 @@ def test_coefficients_of_the_reference_sets(
         got = np.append(best.weights, best.bias)
         difference = np.abs(got - want).max() / np.abs(want).max()
         if l2 > 0:
-            # The reference objective is rounded to float64, and so is ours.
+            # The objectives of the reference and of gradstep are rounded to float64.
             assert best.gap >= best.objective - problem["objective"] - 4 * EPS * best.objective, key
         if hard and best.gradient_norm > 1e-8:
             assert best.stop_reason in ("passes", "precision") or best.converged, key

@@ -98,7 +98,7 @@ def test_a_notebook_shows_the_same_and_the_curve_of_a_descent(name: str) -> None
         points = np.array([point.split(",") for point in line.get("points", "").split()], float)
         assert len(points) == result.n_epochs and (np.diff(points[:, 0]) > 0).all()
         heights = -points[:, 1]  # y grows downwards
-        # A tenth of a pixel of the 74 or so that the values span.
+        # The values span some 74 pixels, and are rounded to a tenth of a pixel.
         spread = np.ptp(result.history) / np.ptp(heights) if np.ptp(heights) else 0
         np.testing.assert_allclose(
             (heights - heights.min()) * spread, result.history - result.history.min(), atol=0.11 * spread

@@ -116,6 +116,6 @@ def test_a_start_too_far_for_its_loss_is_left_for_zero(solver: Any) -> None:
 @both_solvers
 def test_the_row_that_is_not_finite_is_one_of_all_rows(solver: Any) -> None:
     X, y = overlapping(60_000, 3)
-    X[54_321:, 1] = np.nan  # among them rows of every sample
+    X[54_321:, 1] = np.nan  # every sample of the rows has some of these
     with pytest.raises(ValueError, match=r"^X must be finite, got nan at row 54321, column 1$"):
         gradstep.fit(X, y, solver=solver)

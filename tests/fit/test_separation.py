@@ -31,7 +31,7 @@ def test_complete_separation(solver: Any, dtype: Any, fit_bias: bool, m: int, n:
     best = gradstep.fit(X, y, solver=solver, fit_bias=fit_bias, max_passes=5000)
     check_separation(X, y, best)
     assert np.abs(best.weights).max() < 1e6
-    # A penalty makes an optimum of it.
+    # With a penalty there is an optimum.
     assert gradstep.fit(X, y, solver=solver, fit_bias=fit_bias, l2=0.1, tol=1e-4).converged
 
 
@@ -44,7 +44,7 @@ def test_quasi_complete_separation_names_the_columns(m: int) -> None:
     check_separation(np.column_stack([X, dummy]), y, best)
     assert best.separation is not None
     assert best.separation.weights.tolist() == [0, 0, 0, 1] and best.separation.bias == 0
-    # In a combination of columns alone.
+    # Here only a combination of columns separates.
     mixed = np.column_stack([X, dummy + X[:, 0]])
     best = gradstep.fit(mixed, y)
     check_separation(mixed, y, best)
@@ -63,7 +63,7 @@ def test_a_rare_dummy_separates(m: int, rows: int) -> None:
         best = gradstep.fit(X, y)
         check_separation(X, y, best)
         assert best.separation is not None and best.separation.weights.tolist() == [0, 1]
-        y[-1] = 0  # and one row the other way
+        y[-1] = 0  # now one of these rows has the other label
         if rows > 1:
             assert gradstep.fit(X, y).converged
 
@@ -108,7 +108,7 @@ def test_one_class_has_no_optimal_bias(label: int, l2: float, solver: Any) -> No
     check_separation(X, y, best)
     assert best.separation is not None
     assert best.separation.weights.tolist() == [0, 0] and best.separation.bias == 2 * label - 1
-    # Rows without weight are no second class.
+    # A row of weight 0 does not count as a row of a second class.
     best = gradstep.fit(X, np.r_[1 - label, y[1:]], l2=l2, sample_weight=np.r_[0, np.ones(19)], solver=solver)
     assert best.stop_reason == "separated"
     # Without a bias, there is an optimum.
@@ -143,7 +143,7 @@ def test_separated_is_the_same_far_from_zero(offset: float) -> None:
     for seed in range(100):
         X, y, options, rows, labels = table(seed, 2, 1.0)
         if not options.get("fit_bias", True):
-            continue  # then a plane goes through zero, and it matters how far that is
+            continue  # without a bias, the distance from zero matters
         expected = is_separable(rows, labels, True)
         separable += expected
         X = oracle.f64(X if isinstance(X, np.ndarray) else X.toarray()) + offset

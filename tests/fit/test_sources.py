@@ -218,7 +218,7 @@ def test_a_cache_reads_the_source_once_and_goes_away_after_an_error(problem: Any
 
     want = gradstep.fit(X, y, sample_weight=s, l2=1e-3)
     assert numbers(gradstep.fit(counted, None, l2=1e-3, cache=tmp_path)) == numbers(want)
-    assert len(times) == 2  # for the labels, and for the file
+    assert len(times) == 2  # one read for the labels, and one that writes the file
 
     def broken(iteration: gradstep.Iteration) -> None:
         raise OSError("stop")
@@ -246,7 +246,7 @@ def test_no_thread_outlives_a_fit_that_ends_early(tmp_path: Path, ends: str) -> 
 
     if ends == "callback":
         gradstep.fit([tmp_path / "rows.npy"], y, l2=1e-3, callback=callback)
-        assert seen[0]  # there is a thread while it lasts
+        assert seen[0]  # during the fit a thread reads rows
     else:
         with pytest.raises((RuntimeError, ValueError), match="enough" if ends == "error" else "row 150000, column 3"):
             gradstep.fit([tmp_path / "rows.npy"], y, l2=1e-3, callback=callback if ends == "error" else None)

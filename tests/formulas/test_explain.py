@@ -56,7 +56,7 @@ def test_they_are_the_textbooks(problem: Any, rate: float) -> None:
     near = {
         "rtol": 1e-9,
         "atol": 1e-9,
-    }  # far above the rounding of 35 products below a hundred: a formula, not its bits
+    }  # far above the rounding of 35 products below a hundred: only the formula is tested
     np.testing.assert_allclose(update.y_hat, y_hat, **near)
     np.testing.assert_allclose(update.residual, labels[0] - y_hat, **near)
     np.testing.assert_allclose(update.error, oracle.loss(X[:1], labels[:1], weights, bias), **near)

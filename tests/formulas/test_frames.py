@@ -19,7 +19,7 @@ import pytest
 import gradstep
 from helpers.results import bits, numbers, parts
 
-pa = pytest.importorskip("pyarrow", exc_type=ImportError)  # an old NumPy is not enough for it
+pa = pytest.importorskip("pyarrow", exc_type=ImportError)  # with an old NumPy it cannot be imported
 
 A, B, C = [True, False, True, True], [1.5, -2.0, 0.25, 3.0], [3, 1, -4, 1]
 X = np.column_stack([A, B, C]).astype(float)
@@ -203,7 +203,7 @@ def test_labels_by_other_numbers_are_told_what_to_do(y: Any, advice: str | None)
         gradstep.fit(X, [1, 2, 3, 3])
 
 
-@pytest.mark.parametrize("name", [name for name in FRAMES if "thrice" not in name])  # which scikit-learn refuses
+@pytest.mark.parametrize("name", [name for name in FRAMES if "thrice" not in name])  # scikit-learn refuses these frames
 def test_estimators_pictures_and_pages_take_them(name: str, tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     frame = FRAMES[name]

@@ -57,7 +57,7 @@ def test_sum_with_a_over_m_is_mean_with_a(dtype: Any, data: st.DataObject) -> No
     mean = gradstep.gradient_step(*problem, rate, reduction="mean")
     total = gradstep.gradient_step(*problem, rate / m, reduction="sum")
     grad, near = oracle.gradient(*problem), tolerance(problem, dtype)
-    # The same gradient twice, each within its bound; α/m and the products add 4·eps of α·g.
+    # Both steps have the same gradient g, each within its bound; α/m and the products add 4·eps of α·g.
     eps = float(np.finfo(dtype).eps)
     spread = rate * (2 * near.weights + 4 * eps * np.abs(grad.weights))
     assert (np.abs(mean.weights - total.weights) <= spread + shift(rate * grad.weights, problem.weights, dtype)).all()
@@ -83,7 +83,7 @@ def test_inputs_are_not_changed(dtype: Any) -> None:
     got = gradstep.gradient_step(X, y, weights, 0.5, 0.1, sample_weight=weight)
     assert [values.tobytes() for values in (X, y, weights, weight)] == before
     assert not np.shares_memory(got.weights, weights)
-    got.weights[:] = 0  # the result is the caller's own
+    got.weights[:] = 0  # writing to the result must change no argument
     for values in (X, y, weights, weight):
         values.flags.writeable = False
     gradstep.gradient_step(X, y, weights, 0.5, 0.1, sample_weight=weight)

@@ -23,7 +23,8 @@ def test_hessian_matches_the_textbook(dtype: Any, make: Any, shape: tuple[int, i
     p = oracle.predict_proba(X, w, b)
     d = s * p * (1 - p)
     got = gradstep.hessian(make(X), w, b, sample_weight=s)
-    # A sum of m products, whose factors are known to within the rounding of z: n + 2 roundings of |x|·|w| + |b|.
+    # Each element is a sum of m products. Their factors σ'(z) are as exact as z, which has n + 2 roundings of
+    # |x|·|w| + |b|.
     size = (np.abs(points).T * d) @ np.abs(points) / s.sum()
     roundings = shape[0] + 8 + (shape[1] + 2) * (np.abs(oracle.f64(X)) @ np.abs(w) + b).max()
     assert got.shape == (shape[1] + 1,) * 2 and got.dtype == np.float64
@@ -50,7 +51,7 @@ def test_covariance_matches_the_textbook(dtype: Any, make: Any, shape: tuple[int
     information = points.T @ (points * (s * p * (1 - p))[:, None])
     got = gradstep.covariance(make(X), w, b, sample_weight=s, fit_bias=fit_bias)
     assert got.dtype == np.float64 and (got == got.T).all()
-    # Two inverses of a matrix that rounding changes by a part of m + n + 8 units: its condition times as many.
+    # Two inverses of matrices that differ by m + n + 8 roundings: they differ by as many, times the condition.
     units = (sum(shape) + 8) * np.finfo(float).eps * np.linalg.cond(information)
     assert np.abs(got - np.linalg.inv(information)).max() <= units * np.abs(got).max()
     again = gradstep.covariance(make(X), w, b, sample_weight=s, fit_bias=fit_bias, n_threads=3)

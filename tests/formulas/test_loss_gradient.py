@@ -133,7 +133,7 @@ def test_parts_agree() -> None:
     """loss_gradient is loss and gradient; the bias is 0 unless given; NumPy scalars are numbers."""
     X, y, weights, bias = problem = ordinary_problem(37, 5)
     both = gradstep.loss_gradient(*problem)
-    # The same sums: at most the bound twice over, and the very same bits where one kernel serves both.
+    # Both functions compute the same sums: they differ by at most twice the bound.
     near = tolerance(problem, np.float64)
     assert abs(both.loss - gradstep.loss(*problem)) <= 2 * near.loss
     assert (np.abs(both.weights - gradstep.gradient(*problem).weights) <= 2 * near.weights).all()
@@ -178,7 +178,8 @@ def test_a_stride_of_zero_repeats(m: int, n: int, dtype: Any) -> None:
 def test_other_types_are_float64(m: int, n: int) -> None:
     _, y, weights, bias = ordinary_problem(m, n)
     for name, X, same in other_types(m, n):
-        # Whole ranges of integers would only saturate: scores of a few units say more.
+        # With all integers of a type, predictions would only be 0 or 1. So weights are scaled to give scores of a few
+        # units.
         scaled = weights / max(1.0, np.abs(same).max())
         assert every_formula(Problem(X, y, scaled, bias)) == every_formula(Problem(same, y, scaled, bias)), name
 
@@ -223,7 +224,7 @@ def test_a_whole_weight_is_a_repeated_row(dtype: Any, data: st.DataObject) -> No
     times = np.where(times.any(), times, 1)
     repeated = Problem(np.repeat(problem.X, times, axis=0), np.repeat(problem.y, times), *problem[2:])
     got, want = gradstep.loss_gradient(*problem, sample_weight=times), gradstep.loss_gradient(*repeated)
-    # The same terms, summed in two orders: each within its own bound of the exact value.
+    # The same terms are summed in two orders; each sum is within its own bound of the exact value.
     one, other = tolerance(problem, dtype, times), tolerance(repeated, dtype)
     assert abs(got.loss - want.loss) <= one.loss + other.loss
     assert (np.abs(got.weights - want.weights) <= one.weights + other.weights).all()
@@ -236,11 +237,11 @@ def test_a_row_of_weight_zero_does_not_count(dtype: Any) -> None:
     X = problem.X.copy()
     weight = np.ones(40, dtype)
     weight[[0, 7, 8, 39]] = 0
-    X[[0, 7, 8, 39]] = 1e4  # a large point, badly wrong: it would show
+    X[[0, 7, 8, 39]] = 1e4  # large points with wrong predictions: they would show in the sum
     got = gradstep.loss_gradient(X, *problem[1:], sample_weight=weight)
     kept = Problem(X[weight > 0], problem.y[weight > 0], *problem[2:])
     want, near = gradstep.loss_gradient(*kept), tolerance(kept, dtype)
-    # 40 rows instead of 36 add zeros, exactly: twice the bound of the rows that count.
+    # The four other rows add exact zeros: the results differ by at most twice the bound of the rows that count.
     assert abs(got.loss - want.loss) <= 2 * near.loss
     assert (np.abs(got.weights - want.weights) <= 2 * near.weights).all()
     assert abs(got.bias - want.bias) <= 2 * near.bias
@@ -270,7 +271,7 @@ def test_gradient_is_the_central_difference_of_the_loss(dtype: Any, soft: bool, 
     weight = (np.random.default_rng(seed + 100).random(12) + 0.1).astype(dtype) if weighted else None
     got = gradstep.gradient(*problem, sample_weight=weight)
 
-    # The differences are taken in float64, on the very same numbers; a float32 gradient owes its own bound beside.
+    # The differences are computed in float64 from the same numbers. For float32, the bound of the gradient is added.
     exactly = Problem(X.astype(np.float64), y.astype(np.float64), weights.astype(np.float64), bias)
     theta = np.append(exactly.weights, bias)
 
@@ -290,7 +291,7 @@ def test_gradient_is_the_central_difference_of_the_loss(dtype: Any, soft: bool, 
     for j, step in enumerate(h * np.eye(6)):
         difference = (loss_at(theta + step) - loss_at(theta - step)) / (2 * h)
         assert abs(gradient[j] - difference) <= bound[j], j
-    # The test must see an error of one part in a thousand wherever a component is not tiny by accident.
+    # Wherever a component is not tiny by chance, the test must notice an error of one part in a thousand.
     sizeable = np.abs(gradient) > 0.02
     assert sizeable.sum() >= 3
     assert (bound[sizeable] < 0.5e-3 * np.abs(gradient[sizeable])).all()
@@ -357,7 +358,7 @@ def test_tails_keep_their_digits(dtype: Any) -> None:
         for label, sign in ((1, 1.0), (0, -1.0)):
             right = gradstep.loss_gradient(np.ones((1, 1), dtype), [label], [sign * z])
             wrong = gradstep.loss_gradient(np.ones((1, 1), dtype), [label], [-sign * z])
-            # No rounding in z = 1·w: exp within 2 ULP, then at most four roundings: 6·eps of the value.
+            # z = 1·w is not rounded. exp is within 2 ULP, then there are at most four roundings: 6·eps of the value.
             for got, want in [
                 (right.loss, -float(exact.log_sigmoid(z))),
                 (wrong.loss, -float(exact.log_sigmoid(-z))),
@@ -376,7 +377,7 @@ def test_small_losses_add_up(dtype: Any) -> None:
     y = (np.arange(2000) % 2).astype(dtype)
     X = np.where(y == 1, z, -z)[:, None]
     want = np.mean([-float(exact.log_sigmoid(float(score))) for score in z])
-    # Every term within 6·eps and a sum of 2000 terms ≥ 0 in float64; float32 may add a block of them in a row.
+    # Every term is within 6·eps, and 2000 terms ≥ 0 are added in float64; in float32, blocks of them may be.
     assert abs(gradstep.loss(X, y, [1.0]) - want) <= 64 * np.finfo(dtype).eps * want + 2000 * 1.2e-16 * want
 
 
@@ -409,10 +410,10 @@ def test_scores_up_to_the_largest_number_and_beyond(dtype: Any) -> None:
         np.testing.assert_array_equal(gradstep.predict_proba(X, [1.0]), [1.0, 0.0])
         right = gradstep.loss_gradient(X, [1, 0], [1.0])
         assert right.loss == 0 and not right.weights.any() and right.bias == 0
-        # Wrong by z: the loss of a point is z itself, its gradient the point.
+        # A prediction that is wrong by a huge score z has loss z, and its gradient is the point x.
         wrong = gradstep.loss_gradient(X[:1], [0], [1.0])
         assert wrong.loss == float(X[0, 0]) and wrong.weights[0] == X[0, 0] and wrong.bias == 1
-    # A score that overflows to ±inf is certain, and certain and right costs nothing: 0 · inf must not appear.
+    # A score that overflows to ±inf is a certain prediction. If it is right, the loss is 0: 0 · inf must not occur.
     root = dtype(np.sqrt(largest) * 4)
     X = np.array([[root], [-root]])
     np.testing.assert_array_equal(gradstep.predict_proba(X, [root]), [1.0, 0.0])

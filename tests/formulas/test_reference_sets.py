@@ -52,8 +52,9 @@ def test_reference_optima(name: str, data_folder: Path, measured: Callable[[str]
         difference = abs(got.loss - problem["mean_logloss"])
         assert difference <= room + z_room, key
 
-        # ∂E + l2·w = 0 there. What is left is the rounding of the evaluation, and of w and b themselves: eps/2 of each
-        # coefficient, through the curvature, which the bound dz/4 of σ contains; l2·w adds one rounding.
+        # At the optimum ∂E + l2·w = 0. The computed value differs from 0 by the rounding of the evaluation and of w and
+        # b themselves: eps/2 of each coefficient, times the curvature, which the bound dz/4 of σ includes. l2·w adds
+        # one rounding.
         left = got.weights + problem["l2"] * coefficients
         slack = problem["l2"] * np.abs(coefficients) * np.finfo(np.float64).eps + problem["grad_inf_at_80bit_solution"]
         assert (np.abs(left) <= 2 * near.weights + slack).all(), key

@@ -198,15 +198,15 @@ def test_range_and_symmetry(dtype: Any, count_case: Callable[[], None]) -> None:
         assert (np.abs((up.astype(np.longdouble) + down) - 1) <= 1.5 * eps).all()
         slope = gradstep.sigmoid_derivative(z)
         assert ((slope >= 0) & (slope <= 0.25)).all()
-        # One true value, two results within one spacing of it rounded.
+        # Both results are within one spacing of the same correctly rounded value.
         assert (np.abs(slope - gradstep.sigmoid_derivative(-z)) <= 2 * np.spacing(slope)).all()
         log = gradstep.log_sigmoid(z)
         assert (log <= 0).all()
-        # ln σ(-z) = ln σ(z) - z, for finite z: 1.5 ULP of each side's terms.
+        # ln σ(-z) = ln σ(z) - z for finite z. Each logarithm is within 1.5 ULP of its true value.
         finite = np.isfinite(z)
         a, b, c = log[finite].astype(np.longdouble), gradstep.log_sigmoid(-z)[finite].astype(np.longdouble), z[finite]
         room = 1.5 * (exact.spacing(a.astype(dtype)) + exact.spacing(b.astype(dtype)))
-        long = float(np.finfo(np.longdouble).eps)  # of the two subtractions below
+        long = float(np.finfo(np.longdouble).eps)  # the rounding of the two subtractions below
         assert (np.abs(b - (a - c)) <= room + 2 * long * np.abs(c)).all()
 
     check()
@@ -249,7 +249,7 @@ def test_shapes(function: Callable[..., Any], truth: Any, dtype: Any, shape: tup
     got = function(z)
     assert got.shape == shape
     assert got.dtype == dtype
-    # An element's value never depends on its place among the lanes.
+    # The result for an element does not depend on its place in the array.
     one_by_one = np.array([function(value) for value in z.ravel()[-200:]], dtype=dtype)
     np.testing.assert_array_equal(got.ravel()[-200:], one_by_one)
 
@@ -386,5 +386,5 @@ def test_cross_entropy_weighs_like_repeated_rows(m: int) -> None:
     times[0] = 1
     got = gradstep.cross_entropy(y, y_hat, sample_weight=times)
     want = gradstep.cross_entropy(np.repeat(y, times), np.repeat(y_hat, times))
-    # Both are means of the same terms ≥ 0: γ with as many additions as there are rows on either side.
+    # Both are means of the same terms ≥ 0, with as many roundings as there are rows in each.
     assert abs(got - want) <= (m + times.sum() + 6) * np.finfo(np.float64).eps / 2 * want

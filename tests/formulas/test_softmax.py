@@ -125,7 +125,7 @@ def test_formulas_match_oracle(dtype: Any, count_case: Callable[[], None]) -> No
         assert got_weights.shape == weights.shape and got_biases.shape == biases.shape
         assert (np.abs(got_weights - want_weights) <= near.weights).all()
         assert (np.abs(got_biases - want_biases) <= near.bias).all()
-        # One pass or several, the same numbers.
+        # loss and gradient return the same numbers as loss_gradient.
         assert gradstep.loss(*problem, sample_weight=s) == loss
         assert bits(gradstep.gradient(*problem, sample_weight=s)) == bits((got_weights, got_biases))
 
@@ -146,7 +146,7 @@ def test_larger_shapes_match_oracle(dtype: Any, m: int, n: int, classes: int) ->
         assert abs(got.loss - oracle.class_loss(*problem, weight)) <= near.loss
         assert (np.abs(got.weights - weights) <= near.weights).all()
         assert (np.abs(got.bias - biases) <= near.bias).all()
-        # Sparse features, the same numbers in another order.
+        # With sparse features, the same numbers are added in another order.
         thin = gradstep.loss_gradient(sparse.csr_array(problem.X), *problem[1:], sample_weight=weight)
         assert abs(thin.loss - got.loss) <= near.loss
         assert (np.abs(thin.weights - got.weights) <= near.weights).all()
@@ -261,7 +261,7 @@ def test_scores_up_to_the_largest_number_and_beyond(dtype: Any) -> None:
         assert right.loss == 0 and not right.weights.any() and not right.bias.any()
         wrong = gradstep.loss_gradient(X[:1], [1], W)
         assert wrong.loss == float(X[0, 0]) and wrong.bias.tolist() == [1, -1, 0]
-    # A score that overflows is certain; certain and right costs nothing, certain and wrong costs inf.
+    # A score that overflows is a certain prediction: its loss is 0 if it is right, and inf if it is wrong.
     X = np.array([[largest]], dtype)
     assert gradstep.loss(X, [0], 4 * W) == 0
     assert gradstep.loss(X, [1], 4 * W) == np.inf
@@ -325,7 +325,7 @@ def test_cross_entropy_of_classes_matches_oracle(dtype: Any, data: st.DataObject
     want = float(np.average(errors, weights=weight))
     for labels in (problem.y, problem.y.astype(float)):
         got = gradstep.cross_entropy(labels, p, sample_weight=weight)
-        # A mean of terms that are not negative, of which each is a logarithm within 2 ULP, as is NumPy's.
+        # A mean of terms ≥ 0. Each term is a logarithm within 2 ULP, here and in NumPy.
         assert got == want or abs(got - want) <= (len(p) + 8) * np.finfo(np.float64).eps * want
 
 

@@ -77,7 +77,7 @@ def test_many_rows(dtype: Any, one_sided: bool) -> None:
     eps = float(np.finfo(dtype).eps)
     dz = 12 * eps * (abs(exact) @ np.abs(weights) + abs(problem.bias))
     each = dz / 4 + (8 + 32) * eps * np.abs(residual)
-    # The oracle's own sum, over rows in order.
+    # The rounding of the oracle's sum, which adds the rows one after the other.
     drift = np.sqrt(len(y)) * np.finfo(np.float64).eps * (abs(exact).T @ np.abs(residual)) / len(y)
     assert (np.abs(got.weights - want) <= abs(exact).T @ each / len(y) + eps * np.abs(want) + drift).all()
     assert abs(got.bias - residual.mean()) <= each.mean() + eps

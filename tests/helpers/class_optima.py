@@ -87,7 +87,7 @@ def check_certificate(
     room = max(float((2 * near.weights + 4 * EPS * l2 * np.abs(w)).max()), float(np.max(2 * near.bias)))
     assert abs(best.gradient_norm - norm) <= room
     assert best.converged == (best.gap <= 1e-8 * best.objective)
-    # The start and each step are rounded once a class, and centred once.
+    # The start and each step round the weights of each class once, and are centred over the classes once.
     eps = len(b) * (best.n_iterations + 2) * float(np.finfo(best.weights.dtype).eps)
     assert np.abs(w.sum(axis=0)).max() <= eps * (np.abs(w).max() + 1)
     assert abs(b.sum()) <= eps * (np.abs(b).max() + 1)

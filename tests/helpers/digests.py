@@ -53,7 +53,7 @@ def digest(case: Case) -> str:
     elif case.formula == "covariance":
         try:
             results = (gradstep.covariance(x, weights, bias, **options),)
-        except ValueError as error:  # too few rows
+        except ValueError as error:  # a refusal, of too few rows
             results = (np.array([str(error)]),)
     elif case.formula.startswith("descent"):
         y[:K] = range(min(K, case.m))
@@ -63,7 +63,7 @@ def digest(case: Case) -> str:
             counts = options.get("sample_weight")
             try:
                 descent = trainer.fit(x, y, weights, bias, sample_weight=counts)
-            except ValueError as error:  # too few rows for three classes
+            except ValueError as error:  # a refusal, of too few rows for three classes
                 parts.append(np.array([str(error)]))
                 continue
             parts += [descent.weights, descent.bias, descent.history, *descent.path]

@@ -53,7 +53,7 @@ def log_sigmoid(z: float) -> Decimal:
     return CONTEXT.subtract(Decimal(min(z, 0.0)), _log1p(_exp_minus_abs(Decimal(z))))
 
 
-LIMITS: dict[Callable[[float], Decimal], tuple[float, float]] = {  # at -inf and +inf
+LIMITS: dict[Callable[[float], Decimal], tuple[float, float]] = {  # values at -inf and +inf
     sigmoid: (0.0, 1.0),
     sigmoid_derivative: (0.0, 0.0),
     log_sigmoid: (-np.inf, 0.0),
@@ -96,6 +96,6 @@ def ulps(got: Any, want: Any) -> Array:
     assert got.dtype == want.dtype
     same = (got == want) | (np.isnan(got) & np.isnan(want))
     with np.errstate(invalid="ignore"):
-        # In float64: the quotient of a float32 difference by a float32 subnormal must not overflow.
+        # Computed in float64: in float32, a difference divided by a subnormal could overflow.
         distance = np.abs(got.astype(np.float64) - want.astype(np.float64)) / spacing(want)
     return np.asarray(np.where(same, 0.0, np.where(np.isnan(distance), np.inf, distance)))

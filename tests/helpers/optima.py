@@ -48,7 +48,7 @@ def extended(X: Array, y: Array, weights: Any, bias: Any, l2: float, s: Array) -
     t = np.exp(-np.abs(z))
     error = np.log1p(t) + np.where(z > 0, (1 - y) * z, -y * z)
     sigma = np.where(z > 0, 1 / (1 + t), t / (1 + t))
-    loss = (s * error).sum() / s.sum()  # in pairs: a product would add up one by one
+    loss = (s * error).sum() / s.sum()  # `sum` adds in pairs; a product of vectors would add one by one
     objective = loss + wide(0.5) * (penalty * v) @ v
     gradient = A.T @ (s * (sigma - y)) / s.sum() + penalty * v
     d = (s * t / (1 + t) ** 2 / s.sum()).astype(np.float64)
@@ -111,7 +111,7 @@ def check_separation(X: Any, y: Any, best: gradstep.Optimum, noise: float = 0.0)
 def check_huge_rows_of_weight_zero(X: Array, y: Array, held: Any, solver: Any) -> None:
     """Check that rows of weight 0 change nothing, although their scores overflow, and are NaN if partial sums overflow
     with opposite signs."""
-    X = X / 16  # for weights beyond 1
+    X = X / 16  # so that weights are larger than 1
     s = np.ones(len(y))
     s[[3, 20]] = 0
     X[3], X[20] = 1.7e308, np.where(np.arange(X.shape[1]) % 2, -1.7e308, 1.7e308)

@@ -19,7 +19,8 @@ both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 # One vector is 8 doubles or 16 floats: sizes reach 2 · 16 + 3, so that every tail of one and of two vectors occurs.
 LARGEST = 35
 
-# A byte of entropy picks a value, so that a problem is one short string for hypothesis to shrink, towards zeros.
+# Each byte that hypothesis draws picks a value of a table. So a problem is one short string, which hypothesis can
+# shrink towards zeros.
 _RANDOM = np.random.default_rng(20240229)
 
 _ORDINARY = np.concatenate([[0.0, 1.0, -1.0, 0.5], _RANDOM.normal(scale=1.5, size=252)])

@@ -41,7 +41,7 @@ def one_line(err: str) -> str:
 @contextmanager
 def on_a_terminal(*args: object, cwd: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """The program with its stderr on a terminal; yields the process and the other end of the terminal."""
-    import pty  # not there on Windows, where what imports this module is still tested
+    import pty  # imported here, since Windows lacks it
 
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm"}
@@ -64,7 +64,7 @@ def heard(terminal: int, until: bytes | None = None, seconds: float = 60) -> byt
         if select.select([terminal], [], [], 0.1)[0]:
             try:
                 more = os.read(terminal, 65536)
-            except OSError:  # how Linux says that the other end is closed
+            except OSError:  # on Linux: the other end is closed
                 break
             if not more:
                 break

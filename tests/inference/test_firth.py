@@ -78,7 +78,7 @@ def drawn(seed: int) -> tuple[Array, Array, Array]:
     return X, y, rng.integers(0 if seed % 3 else 1, 3, m).astype(float)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2, 3, 4, 6, 7, 8])  # with 5, maxima lie too near to each other to be told apart
+@pytest.mark.parametrize("seed", [0, 1, 2, 3, 4, 6, 7, 8])  # seed 5 has maxima too near to each other
 def test_everything_against_80_bits(seed: int) -> None:
     """With a coefficient fixed, the maximum is lower. Twice the loss is the statistic of the test if the coefficient is
     fixed at 0, and the quantile of χ² if it is fixed at an end of its interval."""
@@ -104,7 +104,7 @@ def test_everything_against_80_bits(seed: int) -> None:
     wanted = NormalDist().inv_cdf((1 + level) / 2) ** 2
     ends = found.confidence_intervals(level, method="profile")
     for at, name in enumerate(found.names):
-        # The statistic is a difference of sums of some 100, each right to 1e-14 of that.
+        # The statistic is a difference of two sums of some 100, each right to 1e-14 of itself.
         np.testing.assert_allclose(found.drop(name).statistic, lost({at: 0.0}), rtol=1e-9, atol=1e-11)
         for end in ends[at]:
             np.testing.assert_allclose(followed(at, end), wanted, rtol=1e-7)
@@ -132,7 +132,7 @@ def test_it_follows_units_shifts_and_the_order_of_columns() -> None:
     X, y, _ = drawn(5)
     want = inferred(X, y)
     unit, order = np.array([1e-6, 1.0, 1e6]), [2, 0, 1]
-    # The columns are rounded to 1e4 ε of their deviation.
+    # The shifted columns are rounded, to 1e4 ε of their deviation.
     found = inferred((X * unit + 1e4 * unit * X.std(axis=0))[:, order], y)
     for names in (("x0",), ("x1", "x2")):
         moved = [f"x{order.index(int(name[1]))}" for name in names]

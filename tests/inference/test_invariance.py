@@ -62,8 +62,8 @@ def test_units_and_offsets_of_columns(scales: list[float], shifts: list[float], 
     options = {"covariance": covariance, **COVARIANCES[covariance]}
     want = inferred(standard, LABELS[labels], **options)
     got = inferred(moved, LABELS[labels], **options)
-    # Back from the weights and the bias in one system to those of the other. What cancels in the bias, and in the
-    # scores, is some 1e3 times what is left.
+    # `back` maps weights and bias for the moved columns to those for the standardised ones. In the bias and in the
+    # scores, terms cancel that are some 1e3 times as large as the result.
     units = 10.0 ** np.array(scales)
     back = np.diag(np.append(units, 1.0))
     back[3, :3] = units * shifts
@@ -121,8 +121,8 @@ def test_nearly_dependent_columns(y: Array, covariance: str) -> None:
         np.eye(len(want.names) // 4), np.block([[mix, np.zeros((3, 1))], [np.zeros((1, 3)), np.ones((1, 1))]])
     )
     errors = want.standard_errors
-    # The sum of the first two columns is rounded to eps, which is 2^17 eps, 3e-11, of what is left. A covariance of
-    # 2^34 cancels to one of 1, to 4e-6 at most.
+    # The second column is rounded to eps, which is 2^17 eps, 3e-11, of the part that differs from the first column. In
+    # the covariance, numbers of 2^34 cancel to numbers of 1, with an error of 4e-6 at most.
     off = (back @ got.covariance @ back.T - want.covariance) / np.outer(errors, errors)
     np.testing.assert_allclose(off, 0, atol=1e-5)
     second = slice(1, None, 4)
@@ -166,7 +166,7 @@ def test_many_rows_are_read_in_blocks(y: Array) -> None:
         np.testing.assert_allclose(many.leverage() * 200, np.tile(few.leverage(), 200), rtol=1e-9)
     clustered = inferred(X, labels, covariance="cluster", clusters=np.tile(np.arange(120), 200))
     k = clustered.n_parameters
-    # Clusters of 200 equal rows: their sums are those of one row, 200 times.
+    # Clusters of 200 equal rows: the gradient of a cluster is 200 times that of one row.
     white = inferred(T.X, y, covariance="HC0").covariance
     np.testing.assert_allclose(clustered.covariance, white * 120 / 119 * 23_999 / (24_000 - k), rtol=1e-9)
 

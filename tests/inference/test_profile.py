@@ -76,7 +76,7 @@ def bisected(points: Array, y: Array, classes: int, level: float) -> Array:
 # The columns in similar units: the oracle solves their normal equations without scaling.
 X = T.X * [1, 1 / 300, 300] - [0, 2, 1]
 
-# Two rows out of order are all that keeps these labels from being separated: the interval is far from symmetric.
+# But for two rows, these labels would be separated: so the interval is far from symmetric.
 NEARLY = np.linspace(-3, 3, 30)
 ALMOST = (NEARLY > 0) ^ np.isin(np.arange(30), (14, 15))
 
@@ -178,7 +178,7 @@ def test_far_columns_keep_their_digits() -> None:
     near = inferred(T.X[:, :1], T.y).confidence_intervals(method="profile")[0]
     far = T.X[:, :1] + 5e5 * T.X[:, 0].std()
     ends = infer(gradstep.fit(far, T.y), far, T.y).confidence_intervals(method="profile")[0]
-    # Columns are rounded to 5e5 eps, 1e-10, of their deviation.
+    # The shifted columns are rounded, to 5e5 eps, 1e-10, of their deviation.
     np.testing.assert_allclose(ends, near, rtol=1e-8)
 
 

@@ -97,12 +97,12 @@ def test_tests_and_intervals_of_admissions(data_folder: Path) -> None:
         ("-2.0169920597", "-0.663415773"), ("-2.3703986294", "-0.732528724"), ("-6.2242418514", "-1.755716295"),
     ]  # fmt: skip
     for (low, high), interval in zip(printed, found.confidence_intervals(), strict=True):
-        # R's standard errors are those before its last step; the ends have 7 digits in common.
+        # R's standard errors are those before its last step: 7 digits of the ends agree.
         assert agrees(low, interval[0], 1e-7) and agrees(high, interval[1], 1e-7)
     ranks = found.wald_test("rank2", "rank3", "rank4")
     assert (f"{ranks.statistic:.1f}", ranks.df, f"{ranks.p:.2g}") == ("20.9", 3, "0.00011")
     assert f"{found.drop(*NAMES).statistic:.4f}" == "41.4590" and found.drop(*NAMES).df == 5
-    assert agrees("36.1390", found.wald_test(*NAMES).statistic, 2e-5)  # SAS stops early
+    assert agrees("36.1390", found.wald_test(*NAMES).statistic, 2e-5)  # SAS stops its iterations early
     assert (f"{found.aic:.3f}", f"{found.bic:.3f}") == ("470.517", "494.466")
     assert (f"{found.deviance:.3f}", f"{found.null_deviance:.3f}") == ("458.517", "499.977")
 

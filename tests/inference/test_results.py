@@ -123,7 +123,7 @@ def test_tails_are_right_however_small() -> None:
     np.testing.assert_allclose(found.p, 2 * scipy.stats.norm.sf(abs(found.z)), rtol=1e-12)
     for level in (1e-6, 0.5, 0.95, 1 - 1e-9):
         half = np.diff(found.confidence_intervals(level))[:, 0] / 2
-        # The level itself is rounded: its complement, and with it the quantile, to eps of 1.
+        # The level is rounded to eps, and so is 1 - level, which is small: the quantile has fewer digits.
         np.testing.assert_allclose(half / found.standard_errors, scipy.stats.norm.ppf((1 + level) / 2), rtol=1e-7)
 
 
@@ -173,7 +173,7 @@ def test_memory_does_not_grow_with_the_rows_times_columns_times_classes() -> Non
     infer(fitted, X, y, covariance="HC0")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    # Probabilities of all classes, two arrays of them, and a few blocks.
+    # Two arrays of the probabilities of all classes, and a few blocks, fit into this limit.
     assert peak < 2.5 * 8 * 6 * 100_000 + 10 * 2**20
 
 

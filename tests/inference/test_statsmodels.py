@@ -91,7 +91,7 @@ def test_errors_of_several_classes(covariance: str) -> None:
 def test_measures_of_fit(y: Any, likelihood: float, null: float, aic: float, bic: float, r2: float) -> None:
     found = inferred(T.X, y)
     got = [found.log_likelihood, found.null_log_likelihood, found.aic, found.bic, found.mcfadden_r2]
-    # statsmodels fits its null model, which leaves some 1e-10 of r2.
+    # statsmodels fits its null model by iterations, which leaves an error of some 1e-10 in r2.
     np.testing.assert_allclose(got, [likelihood, null, aic, bic, r2], rtol=1e-8)
     np.testing.assert_allclose([found.deviance, found.null_deviance], [-2 * likelihood, -2 * null], rtol=1e-8)
     assert found.n_rows == 120

@@ -63,7 +63,7 @@ def test_it_is_drawn_and_fits_the_window(browser: Any, tmp_path: Path, size: dic
         assert height < (1100 if size is WIDE else 2600)
         for rate, epoch in [(4, 100), (20, 30), (24, 0)]:
             go(watched, epoch, 12, rate)
-            page.screenshot(full_page=True)  # in a higher window
+            page.screenshot(full_page=True)  # as in a window of the page's height
         assert abs(page.evaluate("document.documentElement.scrollHeight") - height) < 60, "only captions may be longer"
         paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
@@ -183,7 +183,7 @@ def assert_reparses(line: str) -> None:
     """Assert that the numbers in the formula give its result, within the rounding of each number to six digits."""
     _, _, rest = re.split(r"(=|←)", line, maxsplit=1)
     *formula, result = rest.split(" = ")
-    if len(formula) < 2:  # only a result: w ← w + Δw = …
+    if len(formula) < 2:  # there is only a result: w ← w + Δw = …
         return
     expression = formula[-1]
     try:
@@ -230,7 +230,7 @@ def test_buttons_sliders_and_keys(browser: Any, tmp_path: Path) -> None:
         page.click("#next")
         assert at() == "Epoch 1, update 2 of 100" and "row 2," in page.text_content("#status")
         page.click("#back")
-        page.locator("h1").click()  # away from the buttons
+        page.locator("h1").click()  # takes the focus from the buttons
         for key, want in [
             ("ArrowRight", "Epoch 1, update 2 of 100"),
             ("Shift+ArrowRight", "Epoch 2, update 2 of 100"),
@@ -391,10 +391,10 @@ def test_it_is_said_where_the_descent_is_and_not_while_it_plays(browser: Any, tm
         watched.until("told.length > 0")
         assert page.evaluate("told") == [page.text_content("#status")]
         press = "document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowRight', bubbles: true }))"
-        page.evaluate(f"for (let i = 0; i < 10; i++) {press}")  # faster than anybody speaks
+        page.evaluate(f"for (let i = 0; i < 10; i++) {press}")  # faster than a screen reader speaks
         watched.until("told.length > 1")
         assert page.evaluate("told.slice(1)") == [page.text_content("#status")]
-        go(watched, 5, 0, 24)  # an error that rises is said as well
+        go(watched, 5, 0, 24)  # a screen reader also says that the error rises
         watched.until("told.at(-1).includes('a smaller learning rate?')")
 
 

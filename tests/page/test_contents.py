@@ -17,7 +17,7 @@ from gradstep import _valley
 from gradstep._page import _contents, _runs
 from helpers.shown import LESSON, RNG, START, X, Y, held, html, numbers
 
-pa = pytest.importorskip("pyarrow", exc_type=ImportError)  # an old NumPy is not enough for it
+pa = pytest.importorskip("pyarrow", exc_type=ImportError)  # with an old NumPy it cannot be imported
 
 WIDE = RNG.normal(size=(60, 4)) * [1.0, 20.0, 0.1, 3.0] + [0.0, 50.0, -2.0, 1.0]
 WIDE_Y = (RNG.random(60) < gradstep.sigmoid((WIDE - WIDE.mean(axis=0)) @ [1.0, 0.1, 5.0, 0.1])).astype(float)

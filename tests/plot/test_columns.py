@@ -12,7 +12,7 @@ from matplotlib import pyplot
 
 import gradstep
 
-pa = pytest.importorskip("pyarrow", exc_type=ImportError)  # an old NumPy is not enough for it
+pa = pytest.importorskip("pyarrow", exc_type=ImportError)  # with an old NumPy it cannot be imported
 
 RNG = np.random.default_rng(3)
 Y = np.arange(60) % 2
@@ -41,7 +41,8 @@ def assert_on_the_line(line: Any, weights: np.ndarray, bias: float, columns: tup
     for place in line.get_xydata():
         row = X.mean(axis=0)
         row[list(columns)] = place
-        # The score is a sum of terms of this size, and an end's coordinate is such a sum divided by a weight.
+        # The bound is rounding: the score is a sum of terms of this size, and the coordinate of an end is such a sum
+        # divided by a weight.
         assert abs(row @ weights + bias) <= 16 * EPS * (np.abs(row) @ np.abs(weights) + abs(bias))
     ends, ax = line.get_xydata(), line.axes
     assert tuple(ends[:, 0]) == ax.get_xlim() or tuple(ends[:, 1]) == ax.get_ylim()

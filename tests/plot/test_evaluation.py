@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgba
 import gradstep
 
 RNG = np.random.default_rng(9)
-P = RNG.random(200).round(2)  # some of them equal
+P = RNG.random(200).round(2)  # rounded, so that some are equal
 Y = (RNG.random(200) < P).astype(int)
 
 
@@ -68,7 +68,7 @@ def test_coefficients_are_below_each_other() -> None:
     (bars,) = ax.collections
     for row, bar in enumerate(bars.get_segments()):
         assert bar.tolist() == [[intervals[row, 0], row], [intervals[row, 1], row]]
-    assert ax.get_ylim() == (2.5, -0.5)  # the first on top
+    assert ax.get_ylim() == (2.5, -0.5)  # the first weight is on top
     assert ax.get_xlabel() == "weight (nats per unit of the feature)"
 
 

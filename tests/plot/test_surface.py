@@ -36,8 +36,8 @@ def test_each_cell_has_the_best_bias(scale: float, soft: bool) -> None:
     scores = RNG.normal(size=(50, 7)) * scale + RNG.normal(size=7) * 100
     y = RNG.random(50) if soft else Y
     got = _valley.least_error(scores, y[:, None])
-    # At a minimum an error of the bias counts by its square; both methods are left with the rounding of the error, a
-    # mean of terms of up to this size.
+    # At a minimum, an error of the bias counts by its square. So only the rounding of the cross-entropy is left, a mean
+    # of terms of up to `size`.
     size = np.ptp(scores, axis=0).max() + 1
     np.testing.assert_allclose(got, [least(each, y) for each in scores.T], rtol=0, atol=64 * np.finfo(float).eps * size)
 
@@ -110,7 +110,7 @@ def test_sparse_rows_have_the_heights_of_dense_ones(monkeypatch: pytest.MonkeyPa
     _, *dense = drawn(monkeypatch, X, Y, l2=0.1, grid_resolution=4)
     monkeypatch.undo()
     _, *sparse = drawn(monkeypatch, scipy.sparse.csr_array(X), Y, l2=0.1, grid_resolution=4)
-    # The optima of the two agree to within their gaps, 1e-8 of the objective at most.
+    # The optima for dense and sparse X agree to within their gaps, at most 1e-8 of the objective.
     np.testing.assert_allclose(sparse[2], dense[2], rtol=1e-6)
 
 

@@ -34,8 +34,8 @@ def test_gradient_sizes_obey_the_law() -> None:
     distances, sizes = points.get_offsets().data.T
     norms = np.sqrt((X**2).sum(axis=1) + 1)
     assert np.array_equal(points.get_array(), np.hypot(np.linalg.norm(X, axis=1), 1))
-    # The law, from the textbook's formulas. A score is a sum of five terms, of at most 32 together, in six roundings at
-    # most, and σ' is at most 1/4: a prediction is off by 32 * 6 / 4 units of EPS, and by two of its own rounding.
+    # |∇E_i| = |y - ŷ| ‖(x, 1)‖, by the textbook's formulas. A score is a sum of five terms, at most 32 together, with
+    # at most six roundings, and σ' is at most 1/4: a prediction has an error of 32 * 6 / 4 units of EPS, and two more.
     y_hat = 1 / (1 + np.exp(-(X @ WEIGHTS + BIAS)))
     assert (np.abs(X) @ np.abs(WEIGHTS) + abs(BIAS)).max() < 32
     np.testing.assert_allclose(distances, np.abs(Y - y_hat), rtol=0, atol=50 * EPS)

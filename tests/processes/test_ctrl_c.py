@@ -27,7 +27,7 @@ def check_that_it_ends(script: str, seconds: float) -> None:
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
-            time.sleep(seconds)  # well inside the work
+            time.sleep(seconds)  # by then the script is in the midst of its work
             assert process.poll() is None
             started = time.monotonic()
             process.send_signal(signal.SIGINT)
@@ -62,7 +62,7 @@ def test_ctrl_c_ends_long_work(call: str) -> None:
         X = random.normal(size=(400_000, 30))
         y, classes = random.integers(0, 2, 400_000), random.integers(0, 5, 400_000)
         wide = random.normal(size=(20_000, 2000))
-        gradstep.LogisticRegression  # what it imports takes its time
+        gradstep.LogisticRegression  # imported now: its imports take a second
         maps = [np.memmap(tempfile.TemporaryFile(), float, "w+", shape=(100_000, 30)) for _ in range(4)]
         for part in maps:
             part[...] = random.normal(size=part.shape)
@@ -144,7 +144,7 @@ def test_ctrl_c_leaves_the_best_coefficients() -> None:
 @pytest.mark.parametrize("solver", ["lbfgs", "gd"])
 def test_interrupt_of_the_optimum(folder: Path, solver: str) -> None:
     """The fit would take a minute: twenty thousand rows of 500 classes, and a tolerance of 0."""
-    from helpers.commands import pl  # without the extra `cli` this test is skipped, not the others
+    from helpers.commands import pl  # imported here: without the extra `cli` only this test is skipped
 
     rng = np.random.default_rng(0)
     columns = {f"x{j}": rng.normal(size=20_000) for j in range(10)}
@@ -165,7 +165,7 @@ def test_interrupt_of_the_optimum(folder: Path, solver: str) -> None:
 
 @posix
 def test_interrupt(folder: Path) -> None:
-    from helpers.commands import problem  # without the extra `cli` this test is skipped, not the others
+    from helpers.commands import problem  # imported here: without the extra `cli` only this test is skipped
 
     problem().write_csv("data.csv")
     (folder / "model.json").write_text("old")
@@ -184,12 +184,12 @@ def test_interrupt(folder: Path) -> None:
 
 @posix
 def test_interrupt_without_a_terminal(folder: Path) -> None:
-    from helpers.commands import problem  # without the extra `cli` this test is skipped, not the others
+    from helpers.commands import problem  # imported here: without the extra `cli` only this test is skipped
 
     problem().write_csv("data.csv")
     command = [*PROGRAM, "train", "data.csv", "--epochs", str(10**9), "--out", "model.json"]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        time.sleep(3)  # nothing tells that it has begun; an interrupt before then must end the same way
+        time.sleep(3)  # nothing shows that it has begun; an earlier interrupt must end it, too
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")

@@ -88,7 +88,7 @@ def test_same_bits_on_every_instruction_set(script: str) -> None:
     seen = set()
     for isa in ("portable", "avx2", "avx512"):
         run = python(textwrap.dedent(script), GRADSTEP_ISA=isa)
-        if "GRADSTEP_ISA must be one of" not in run.stderr:  # which this machine may not have
+        if "GRADSTEP_ISA must be one of" not in run.stderr:  # else this machine does not have the set
             assert run.returncode == 0, run.stderr
             seen.add(run.stdout)
     assert len(seen) == 1

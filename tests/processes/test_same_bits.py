@@ -81,7 +81,7 @@ def drawn_cases(draw: st.DrawFn) -> Case:
 def test_drawn_cases(processes: dict[str, Process], case: Case) -> None:
     plain = digest(replace(case, layout="csr" if case.layout in SPARSE else "C", n_threads=1))
     assert digest(case) == plain
-    if case.n_threads * case.m * case.n > 1_000_000:  # without fused multiply-adds too slow for all of them
+    if case.n_threads * case.m * case.n > 1_000_000:  # without fused multiply-adds, large cases are too slow
         processes = {name: process for name, process in processes.items() if name != "portable"}
     assert {name: process.digest(case) for name, process in processes.items()} == dict.fromkeys(processes, plain)
 

@@ -50,7 +50,7 @@ def test_the_first_variable_counts() -> None:
     assert (found["n_threads=None means"], found["why"]) == (1, "GRADSTEP_NUM_THREADS")
     found = sections(GRADSTEP_NUM_THREADS="", OMP_NUM_THREADS="1")["threads"]
     assert (found["n_threads=None means"], found["why"]) == (1, "OMP_NUM_THREADS")
-    assert sections(OMP_NUM_THREADS="1,2")["threads"]["n_threads=None means"] == 1  # one number a nesting level
+    assert sections(OMP_NUM_THREADS="1,2")["threads"]["n_threads=None means"] == 1  # the first level counts
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no CPU affinity")
@@ -205,7 +205,7 @@ def test_fit_has_the_same_bits_on_any_number_of_threads(solver: Any, dtype: Any,
     runs = [gradstep.fit(X, y, l2=1e-3, sample_weight=s, solver=solver, tol=1e-6, n_threads=k) for k in (1, 1, 2, 3, 8)]
     assert all(numbers(run) == numbers(runs[0]) for run in runs)
     if m == 40_000 and solver == "lbfgs":
-        assert runs[0].history["rows"].min() < m  # there were samples
+        assert runs[0].history["rows"].min() < m  # some iterations used samples of the rows
 
 
 @both_solvers
@@ -219,7 +219,7 @@ def test_class_fit_has_the_same_bits_on_any_number_of_threads(
     runs = [gradstep.fit(X, y, l2=1e-3, sample_weight=s, solver=solver, tol=1e-6, n_threads=k) for k in (1, 2, 3, 8)]
     assert all(numbers(run) == numbers(runs[0]) for run in runs)
     if m == 40_000 and solver == "lbfgs":
-        assert runs[0].history["rows"].min() < m  # there were samples
+        assert runs[0].history["rows"].min() < m  # some iterations used samples of the rows
 
 
 @both_solvers
@@ -268,13 +268,13 @@ def longest_silence(work: Callable[[], Any]) -> tuple[float, float]:
 def test_other_threads_run_during_a_fit() -> None:
     X, y = blobs(2000, 3)
     epochs = 10
-    while True:  # however fast the machine, the fit shall last long enough to tell
+    while True:  # until the fit is long enough to tell, on any machine
         trainer = gradstep.Trainer(0.01, epochs, batch_size=1, n_threads=1)
         whole, silence = longest_silence(partial(trainer.fit, X, y))
         if whole > 0.4:
             break
         epochs *= 2
-    # With the lock held there would be one silence as long as the fit; a busy machine may still pause a thread.
+    # If the fit held the GIL, the other thread would be silent for all of the fit. A busy machine may pause it, too.
     assert silence < whole / 2
 
 
@@ -378,4 +378,4 @@ def test_input_that_another_thread_writes_to() -> None:
             thread.join()
         print(*sorted(outcomes))
     """
-    assert run(script).split() == ["error", "result"]  # else nothing was written meanwhile, or nothing got through
+    assert run(script).split() == ["error", "result"]  # both occur: changes were noticed, and not all of them

@@ -27,7 +27,7 @@ class Rows(NamedTuple):
     P: Array
     labels: Array
     weights: Array
-    C: Array  # (K, c): a score of each class from the c scores of a row
+    C: Array  # (K, c): from the c scores of a row to a score for each class
 
 
 class Value(NamedTuple):
@@ -70,7 +70,7 @@ def evaluate(rows: Rows, theta: Array) -> Value:
     A, P, labels, s, C = rows
     loss, p, residual = losses(A @ theta @ C.T, labels)
     weighted, penalised = s[:, None] * residual, P @ theta
-    size, sizes = np.abs(A) @ np.abs(theta) @ np.abs(C).T, np.abs(P) @ np.abs(theta)  # what rounding is relative to
+    size, sizes = np.abs(A) @ np.abs(theta) @ np.abs(C).T, np.abs(P) @ np.abs(theta)  # rounding is relative to these
     objective = (s * loss).sum() + (penalised**2).sum() / 2
     error = (len(A) + sum(theta.shape) + 6) * ((np.abs(weighted) * size).sum() + (np.abs(penalised) * sizes).sum())
     gradient = A.T @ (weighted @ C) + P.T @ penalised
@@ -184,14 +184,14 @@ def find_separation(A: Array, labels: Array, C: Array, residues: Array) -> bool 
     exact = np.vstack([np.kron(sign[y] - sign[k], residues[chosen]) for chosen, y, k in pairs]) % PRIME
     D, first = np.unique(D, axis=0, return_index=True)
     D, exact = D[(D != 0).any(axis=1)], exact[first][(D != 0).any(axis=1)]
-    for _ in range(5):  # until rows of length 1 lie in no direction more than in another
+    for _ in range(5):  # makes rows of length 1 spread evenly over all directions
         D = D / np.sqrt((D**2).sum(axis=1, keepdims=True))
         R = qr(D.astype(np.float64), mode="r", check_finite=False)[0][: D.shape[1]]
         if np.abs(np.diag(R)).min() < 1e-13 * np.abs(np.diag(R)).max():
             break
         D = D @ solve_triangular(R, np.eye(len(R)))
     D = (D / np.sqrt((D**2).sum(axis=1, keepdims=True))).astype(np.float64)
-    # HiGHS' presolve finds no direction but zero where rounding moves rows off a hyperplane that holds both labels.
+    # If rounding moves rows off a hyperplane that has rows of both labels, the presolve of HiGHS finds only zero.
     options = {"presolve": False}
     best = linprog(-D.sum(axis=0), A_ub=-D, b_ub=np.zeros(len(D)), bounds=(-1, 1), method="highs-ds", options=options)
     if best.status != 0:
@@ -221,12 +221,12 @@ def find_separation(A: Array, labels: Array, C: Array, residues: Array) -> bool 
 class Truth(NamedTuple):
     """What is known of the model of some of a table's columns."""
 
-    minimum: Any  # of the objective, or a bound of its infimum from above
-    error: Any  # of its computation
-    below: Any  # how much less it may be at most; infinite if no minimum was proved to exist
-    exists: bool | None  # None: neither was proved
+    minimum: Any  # the minimum of the objective, or an upper bound of its infimum
+    error: Any  # a bound of the rounding error of `minimum`
+    below: Any  # how far the minimum may be below `minimum`; infinite if none is proved to exist
+    exists: bool | None  # whether a minimum exists; None if neither was proved
     dependent: list[int]  # columns that are exactly combinations of the bias and the columns before them
-    own: dict[int, float]  # of the others: the part that no combination gives, if there is no penalty
+    own: dict[int, float]  # for the other columns, without penalty: the part that no combination gives
 
 
 def counted(table: Table) -> tuple[Array, Array, Array, Array, int]:
@@ -250,7 +250,7 @@ def find_truth(table: Table, kept: list[int] | None = None) -> Truth:
     kept = list(range(X.shape[1])) if kept is None else kept
     if bias and l2 > 0 and (labels == labels[0]).all():
         return Truth(Wide(0), Wide(0), Wide(np.inf), False, [], {})
-    # With a penalty, a column as small as this changes the minimum by no more than max|x|² / l2.
+    # With a penalty, leaving out a column x raises the minimum by at most max|x|² / l2: tiny columns are left out.
     benefit = {j: Wide(np.abs(X[:, j]).max()) ** 2 / Wide(l2) if l2 > 0 else Wide(1) for j in kept}
     kept, omitted = [j for j in kept if benefit[j] >= 1e-30], sum((b for b in benefit.values() if b < 1e-30), Wide(0))
     names, profile = [-1] * bias + kept, []

@@ -44,7 +44,7 @@ def _columns(kind: str, random: Any, m: int, made: list[tuple[Array, Array]]) ->
             unit = int(random.choice([1, 1, 1000, 10**9]))
             ends = ((start * unit).astype(float), ((start + duration) * unit).astype(float))
             return [(ends[0], _standard(start)), (ends[1], _standard(duration))]
-        case "near copy":  # of a column or a sum of several; the little noise sometimes decides the labels
+        case "near copy":  # a column or a sum of several plus little noise, on which labels may depend
             copied = sum(made[j][0] * (1.0 if len(chosen) == 1 else random.normal()) for j in chosen)
             part = x if random.random() < 0.5 else made[chosen[0]][1]
             return [(copied + 10 ** random.uniform(-14, -1) * copied.std() * x, part)]
@@ -61,7 +61,7 @@ def _columns(kind: str, random: Any, m: int, made: list[tuple[Array, Array]]) ->
         case "powers":
             x = np.round(random.uniform(18, 80, m), int(random.integers(0, 3)))
             return [(x**k, _standard(x) * (k == 1)) for k in range(1, int(random.integers(3, 6)))]
-        case "factor":  # dummies of every level, or of an interaction: with the bias one is too many
+        case "factor":  # dummies of all levels or of an interaction: with the bias they are dependent
             levels = random.integers(2, 7)
             level = random.choice(levels, size=m, p=random.dirichlet(np.ones(levels)))
             level = level + levels * random.integers(0, 2, m) * (random.random() < 0.4)

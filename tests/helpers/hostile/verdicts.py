@@ -13,10 +13,10 @@ from helpers.hostile.oracles import TINY, counted, find_truth, objective
 from helpers.hostile.tables import Table
 
 Array = npt.NDArray[Any]
-TOLERANCE = 1e-8  # of a fit that converged: gap <= TOLERANCE · objective
+TOLERANCE = 1e-8  # a fit that converged claims gap <= TOLERANCE · objective
 # A column may be left out if no more than this part of its length is orthogonal to the columns before it.
 ALIASED = {"float64": 64 * 2.0**-52, "float32": 64 * 2.0**-23}
-PARAMETERS = 1024  # up to which a fit has to see a separation
+PARAMETERS = 1024  # with at most this many weights and biases, a fit must find a separation
 
 
 class Verdict(NamedTuple):
@@ -61,7 +61,8 @@ def _aliases(table: Table, best: Any) -> tuple[list[int], list[str], list[str]]:
         w[alias.column] -= 1
         residual, x = exact_scores(X, alias.constant, w)[:, 0] ** 2, X[:, alias.column].astype(Wide) ** 2
         bias, sizes = table.options["fit_bias"], (np.ones(len(X)), s[s > 0])
-        # Relative to the lengths of the column and of what it is a combination of, with or without the rows' weights.
+        # The residual is compared with the lengths of the column and of the terms of the combination, with or without
+        # the weights of the rows.
         near = any((r * residual).sum() <= limit**2 * (r * (x + terms**2)).sum() for r in sizes)
         if near and (bias or alias.constant == 0):
             continue
@@ -69,7 +70,7 @@ def _aliases(table: Table, best: Any) -> tuple[list[int], list[str], list[str]]:
         if not own_part(X, kept, alias.column, bias) <= limit * stretch:
             faults.append(f"false alias, {table.X.dtype}")
         elif not residual.sum() <= limit**2 * (x + terms**2).sum():
-            notes.append("rough alias")  # there is a combination that gives the column, but it is not the one named
+            notes.append("rough alias")  # the column is a combination, but another one
     return aliased, faults, notes
 
 
@@ -81,7 +82,7 @@ def _separates(table: Table, separation: Any) -> bool:
     if classes == 2:
         scores, size = np.column_stack([0 * scores, scores]), np.column_stack([0 * size, size])
     margins = scores[np.arange(len(labels)), labels][:, None] - scores
-    # What is on the hyperplane is told to 1e-13 of a row, with the 1 of the bias.
+    # Margins of rows on the hyperplane may be rounding errors: scores are known to some 1e-13 of a row (x, 1).
     least = np.maximum(1e-9 * size.max(axis=1, keepdims=True), 1e-12 * np.abs(separation.weights).max())
     return bool((margins >= -least).all() and (margins > 0).any())
 
@@ -94,7 +95,7 @@ def judge(table: Table, best: Any) -> Verdict:
         words = " ".join(word for word in str(best).split() if word.isalpha())
         return Verdict(f"refused: {words}" if named else "error", ["error"] * (not named), [], {"error": repr(best)})
     gap, converged, reason = best.gap, bool(best.converged), str(best.stop_reason)
-    if gap is None:  # where there is no gap without penalty, to converge claims this much
+    if gap is None:  # without a gap, "converged" claims this much
         gap = TOLERANCE * best.objective if converged else np.inf
     if not (np.isfinite(best.weights).all() and np.isfinite(best.bias).all() and gap >= 0):
         return Verdict("not finite", ["not finite"], [], {"gap": gap, "reason": reason})
@@ -102,7 +103,7 @@ def judge(table: Table, best: Any) -> Verdict:
     truth = find_truth(table, [j for j in range(table.X.shape[1]) if j not in aliased])
     J, rounding = objective(table, best.weights, best.bias)
     true, unsure, off = J - truth.minimum, rounding + truth.error, abs(best.objective - J)
-    rounded = 8 * float(np.finfo(np.float64).eps) * J  # a fault all the same, but one of another kind
+    rounded = 8 * float(np.finfo(np.float64).eps) * J  # a false gap by less than this is another kind of fault
     classes = np.size(best.bias) if np.size(best.bias) > 1 else 1
     wrong = gap + 1e-7 * max(J, 1) if np.asarray(best.weights).dtype == np.float32 else 1e-9 * J + unsure
     checks = {

@@ -56,7 +56,7 @@ for name, take in TAKING:
         refuse(name, (TypeError, ValueError) if value is None else TypeError, "X", facts, take, X=matrix, y=Y[:1])
         if not (training and value is None):
             refuse(name, TypeError, "weights", facts, take, weights=value)
-    if name not in ("decision_function", "predict_proba"):  # for which it is one row
+    if name not in ("decision_function", "predict_proba"):  # these take X[0] for one row
         refuse(name, ValueError, "X", r"2.*got.*(1|3)", take, X=X[0], y=Y[:3])
     refuse(name, ValueError, "X", r"2.*got.*(3|1, 4, 3)", take, X=X[None])
     refuse(name, ValueError, "X", r"2.*got shape \(\)", take, X=1.0)
@@ -87,7 +87,7 @@ for name, take in TAKING:
     refuse(name, ValueError, "y", r"4.*got.*0", take, y=Y[:0])
     refuse(name, ValueError, "y", r"1.*got.*(2|4, 1)", take, y=Y[:, None])
     refuse(name, ValueError, "y", r"1.*got shape \(\)", take, y=1.0)
-    if training:  # these are codes of classes
+    if training:  # Trainer takes these labels for codes of classes
         refuse(name, ValueError, "weights", "a row per class .*, got one dimension$", take, y=[0, 1, 2, 3])
         facts = "without gaps.*got none of class 2 among those from 0 to 200$"
         refuse(name, ValueError, "y", facts, take, y=np.array([0, 1, 200, 1], np.uint8))

@@ -126,7 +126,7 @@ for facts, options in [
     refuse("standard errors", ValueError, "standard_errors", facts, estimate, standard_errors=True, **options)
 
 PEER = sklearn.linear_model.LogisticRegression(solver="newton-cg").fit(POINTS, NAMES)
-PEER.multi_class = "multinomial"  # as versions before 1.8 have it
+PEER.multi_class = "multinomial"  # an attribute of versions before 1.8
 SEVERAL = sklearn.linear_model.LogisticRegression(solver="newton-cg").fit(POINTS, np.arange(40) % 3)
 SEVERAL.multi_class = "ovr"
 for fitted, kind, facts in [

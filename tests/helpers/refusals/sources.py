@@ -22,7 +22,7 @@ try:
     import pyarrow.parquet
 
     HAS_PYARROW = bool(pyarrow.parquet)
-except ImportError:  # also of one that needs a newer NumPy
+except ImportError:  # not installed, or it needs a newer NumPy
     HAS_PYARROW = False
 
 ROWS_OF_TWO = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0]])
