@@ -140,7 +140,7 @@ def _of_files(X: Any) -> Table:
 
     def batches(columns: list[str]) -> Iterator[Any]:
         for file in files:
-            # 256 KiB of each column are read at once, and a batch is decoded when it is asked for: little memory.
+            # To save memory, 256 KiB of each column are read at once, and a batch is decoded when it is asked for.
             with ParquetFile(file, buffer_size=1 << 18, pre_buffer=False) as opened:
                 yield from opened.iter_batches(BATCH_ROWS, columns=columns, use_threads=True)
 

@@ -426,7 +426,7 @@ class LogisticRegressionCV(Classifier):
 
     def _refit(self, samples: Samples, grid: _Grid, place: tuple[int, int], coefs: Array) -> _End:
         """Fit all samples at one ratio and strength, from the mean of the folds' coefficients there."""
-        with np.errstate(invalid="ignore"):  # infinite intercepts may have no mean
+        with np.errstate(invalid="ignore"):  # the mean of ∞ and −∞, which intercepts may be, is NaN
             start = self._split_up(coefs[(slice(None), *place)].mean(axis=0))
         l1, l2 = grid.penalty(place[1], float(self.l1_ratios_[place[0]]), samples.total)
         optimum = self._solve(samples, l1, l2, start, self.n_threads)

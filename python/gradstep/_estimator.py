@@ -583,7 +583,7 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
             return
         if optimum.separation is not None:
             message = f"there is no optimum (stopped by 'separated'): {self._separated(optimum.separation)}"
-        elif optimum.stop_reason == StopReason.TOLERANCE:  # `tol` was asked for
+        elif optimum.stop_reason == StopReason.TOLERANCE:  # `tol` is reached, which the user has set
             return
         else:
             asked = _words.Asked(

@@ -168,7 +168,7 @@ def roc(is_one: NDArray[np.bool_], p: Array, weight: Array) -> Roc:
     sides = [_sums(place, weight * side) for side in (is_one, ~is_one)]
     ones, zeros = (side[sides[0] + sides[1] > 0] for side in sides)
     true, false = np.cumsum(ones), np.cumsum(zeros)
-    # Each row of label 0 counts the rows of label 1 with a larger probability, and half of those with the same.
+    # For each row of label 0: the rows of label 1 with a larger probability, and half of those with the same.
     area = min(float(zeros @ (true - ones / 2) / (true[-1] * false[-1])), 1.0)
     # Only corners are kept, where the slope changes: points on a straight line between two others are left out.
     turns = np.ones(len(true), bool)

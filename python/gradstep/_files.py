@@ -176,7 +176,7 @@ def _read_csv(
         if not _BINARY.search(head):
             return in_another_encoding()
         start = "\0"
-    if "\0" in start:  # compressed, or no text at all
+    if "\0" in start:  # the file is compressed, or no text at all
         add = spelling.given("encoding", "utf-16")
         advice = f"; for example, add: {add}" if head.startswith(_UTF16) else ""
         raise ValueError(f"{path}: not a CSV file in UTF-8{advice}")
@@ -190,7 +190,7 @@ def _read_csv(
         if frame is not None:
             return Table(str(path), frame, is_named, format, separator, faults, spelling)
     try:
-        # All cells are read as text. Columns are converted later, by rules of our own that can name a cell they refuse.
+        # All cells are read as text. gradstep converts columns later, by rules that name a cell which they refuse.
         frame = written.read(source)
     except pl.exceptions.NoDataError:
         raise ValueError(f"{path}: is empty") from None
@@ -350,7 +350,7 @@ def _lines(source: BinaryIO, separator: str) -> Iterator[Any]:
     try:
         yield csv.reader(text, delimiter=separator)
     finally:
-        text.detach()  # the source is the caller's to close
+        text.detach()  # leaves it to the caller to close the source
 
 
 def _separator(suffix: str, line: str) -> str:

@@ -380,7 +380,7 @@ def _remarks(encoding: Encoding, values: Sequence[Array]) -> dict[str, str]:
     remarks: dict[str, str] = {}
     seen: dict[tuple[float, ...], list[tuple[str, Array]]] = {}
     for column, numbers in zip(encoding.columns, values, strict=True):
-        # A few rows show of most columns that they are neither constant nor the same as another one.
+        # For most columns, a few rows already show that they are neither constant nor the same as another one.
         sample = numbers[:: len(numbers) // SAMPLED + 1]
         key = tuple(sample.tolist())
         same = [name for name, other in seen.get(key, []) if np.array_equal(numbers, other)]

@@ -246,7 +246,7 @@ class Likelihood:
         free = np.linalg.qr(along[:, None], mode="complete")[0][:, 1:]
         inverse = np.linalg.solve(top.information, along)
         variance = float(along @ inverse)
-        near, far = (0.0, 0.0), (math.inf, math.inf)  # distances, and roots of the deviance there
+        near, far = (0.0, 0.0), (math.inf, math.inf)  # each a distance, and the root of the deviance at it
         at, tangent = best, sign * inverse / variance
         distance = wanted * math.sqrt(variance)
         for step in range(MOST_STEPS):
@@ -375,7 +375,7 @@ class PenalisedLikelihood(Likelihood):
     """
 
     def objective(self, at: Numbers) -> Expansion:
-        """Firth's penalised log-likelihood, with its exact -Hessian and an upper bound of that, a sum over the rows."""
+        """Firth's penalised log-likelihood, its gradient, its exact -Hessian, and as `bound` a sum over the rows."""
         value, gradient, information, _ = self.expand(at)
         root = np.linalg.cholesky(information)
         inverse = np.linalg.inv(root)

@@ -150,7 +150,7 @@ def _count(
 ) -> int:
     """The number of models; raises a ValueError if the arguments disagree on it."""
     given: dict[str, int] = {}
-    # Arrays of rows have a dimension before that of the models.
+    # Arrays with numbers of the rows have a first dimension for the rows, and may have a second for the models.
     of_rows = {"y": labels, "sample_weight": sample_weight, "offset": offset}
     for name, array, own in [*((name, array, 1) for name, array in of_rows.items()), ("l1", l1, 0), ("l2", l2, 0)]:
         if array is None or array.ndim <= own:

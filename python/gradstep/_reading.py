@@ -91,7 +91,7 @@ class Reader:
             future = threads.chunks.submit(self._made, first, count, self._memory())
             self._pending.append((first, count, future))
 
-        if not self._pending or self._pending[0][:2] != (first, count):  # after an error in the middle of a pass
+        if not self._pending or self._pending[0][:2] != (first, count):  # at first, or after an error within a pass
             self._forget()
             submit(first, count)
         future = self._pending.popleft()[2]

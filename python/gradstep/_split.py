@@ -67,7 +67,7 @@ def digest(X: Array, y: Array) -> str:
     """
     found = hashlib.sha256(f"{X.shape}".encode())
     for part in (X, y):
-        # Adding 0 turns -0 into 0, since the sign may be lost when a file is written in another format.
+        # Adding 0 turns -0 into 0: a file in another format may have lost the sign, and must give the same digest.
         for start in range(0, len(part), BLOCK):
             found.update((np.ascontiguousarray(part[start : start + BLOCK], "<f8") + 0.0).tobytes())
     return f"sha256:{found.hexdigest()}"

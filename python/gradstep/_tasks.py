@@ -11,7 +11,7 @@ from gradstep._optimum import Iteration
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
-except ImportError:  # an older version
+except ImportError:  # a version of scikit-learn before 1.9
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
         """An empty base class: older versions of scikit-learn have no callbacks."""

@@ -245,7 +245,7 @@ def _standard_errors(best: Optimum, problem: Problem, x: Array, fit_bias: bool) 
 
     try:
         found = infer(best, x, problem.y, sample_weight=problem.weight, fit_bias=fit_bias).standard_errors
-    except ValueError:  # not near enough to the optimum
+    except ValueError:  # the weights are not near enough to the optimum
         return None
     rows = [row if fit_bias else [*row, math.nan] for row in found.reshape(scores, -1).tolist()]
     return [[error if math.isfinite(error) else None for error in row] for row in rows]
@@ -307,7 +307,7 @@ def descent(
     result: dict[str, Fact] = {"n_epochs": end.n_epochs, "stop_reason": str(end.stop_reason)}
     model = _model(problem, x, scaling, end.weights, end.bias, options, {error: last, **result})
     worse = [] if activation == "step" else _worse_than_a_constant(problem, last, standardize)
-    rise = [] if options["l1"] or options["l2"] else _rise(end)  # with a penalty, the loss alone may rise to its end
+    rise = [] if options["l1"] or options["l2"] else _rise(end)  # with a penalty the loss alone may rise all the same
     warnings = [*rise, *worse]
     return Trained(model, [*problem.notes, *_remarks(problem), *warnings], warnings, end, problem, x)
 

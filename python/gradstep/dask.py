@@ -239,7 +239,7 @@ class Partitions:
                     ) from None
             else:
                 if failed := next((task for task in tasks if task.status == "error"), None):
-                    failed.result()  # raises what the first of them has raised
+                    failed.result()  # raises the exception of the first task that has failed
                 return list(self._client.gather(tasks))
 
     def _workers(self) -> list[str]:

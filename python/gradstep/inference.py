@@ -509,7 +509,7 @@ def infer(
     likelihood = (PenalisedLikelihood if firth else Likelihood)(table, labels, s, basis, kept, others)
     data = _Data(likelihood, _estimates(optimum, reference, fit_bias), columns + (BIAS,) * fit_bias, n_threads)
 
-    # The length of Newton's step from the optimum, in standard errors. It is large if these are not the fit's data.
+    # `away` is the length of Newton's step from the optimum, in standard errors: large if the fit was to other data.
     if firth:
         here = likelihood.objective(data.at)
         away = math.sqrt(max(float(here.gradient @ np.linalg.solve(here.information, here.gradient)), 0.0))
@@ -620,7 +620,7 @@ class _Data:
         return -(len(y) if s is None else float(s.sum())) * best.loss
 
     def penalised_ratio(self, coefficients: NDArray[np.intp]) -> float:
-        """Twice what Firth's penalised log-likelihood loses if these coefficients are zero."""
+        """Twice the difference of the largest penalised log-likelihoods, in general and with these coefficients at 0."""
         assert isinstance(self.likelihood, PenalisedLikelihood)
         best, top = self.likelihood.maximum(self.at)
         along = self.likelihood.transform()[np.searchsorted(self.estimated, coefficients)]

@@ -19,7 +19,7 @@ EPS = np.finfo(np.float64).eps
 
 
 def problem(seed: int, m: int = 90, n: int = 6, classes: int = 3, *, scales: float = 0.0) -> tuple[Array, Array]:
-    """Columns of which half say something of the class; their scales are powers of ten."""
+    """Features and classes. Columns have scales of powers of ten; the classes depend on about half of them."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(m, n)) * 10.0 ** rng.uniform(-scales, scales, n)
     W = rng.normal(size=(classes, n)) * (rng.random(n) < 0.5) / X.std(axis=0)

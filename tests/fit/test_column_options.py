@@ -20,7 +20,7 @@ BOUNDS = (("lower", -np.inf), ("upper", np.inf))
 
 
 def problem(seed: int, m: int = 80, n: int = 6) -> tuple[Array, Array]:
-    """Columns of which half say something of the label."""
+    """Features and labels; the labels depend on about half of the columns."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(m, n))
     w = rng.normal(size=n) * (rng.random(n) < 0.5)

@@ -18,7 +18,7 @@ EPS = np.finfo(np.float64).eps
 
 
 def problem(seed: int, m: int = 80, n: int = 9, *, noise: float = 1.0) -> tuple[Array, Array]:
-    """Columns of different scales and offsets, of which a third say something of the label."""
+    """Features and labels. Columns have different scales and offsets; the labels depend on a third of them."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(m, n)) * 10.0 ** rng.uniform(-1, 1, n) + rng.normal(size=n)
     w = np.where(rng.random(n) < 0.4, rng.normal(size=n), 0.0) / X.std(axis=0)

@@ -17,7 +17,7 @@ EPS = np.finfo(np.float64).eps
 
 
 def problem(m: int = 150, n: int = 12, seed: int = 0) -> tuple[Array, Array]:
-    """Columns of different scales, of which three say something of the label."""
+    """Features and labels. Columns have different scales; the labels depend on three of them."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(m, n)) * 10.0 ** rng.uniform(-1, 1, n)
     z = X[:, 0] / X[:, 0].std() - 2 * X[:, 3] / X[:, 3].std() + X[:, 5] / X[:, 5].std()

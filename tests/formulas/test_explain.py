@@ -37,7 +37,7 @@ def test_the_numbers_are_those_of_the_functions(data: st.DataObject, dtype: Any,
     assert update.residual == -update.gradient.bias
     if dtype is np.float64:
         assert (weights + update.delta_weights == step.weights).all() and bias + update.delta_bias == step.bias
-    else:  # in single precision the step adds a change of more digits: three roundings, of ∇E, of Δw and of the sum
+    else:  # in float32, the step does not round the change before adding it: three roundings, of ∇E, Δw and the sum
         room = np.finfo(dtype).eps * (np.abs(step.weights) + 2 * np.abs(update.delta_weights)) + 1e-44
         assert (np.abs(weights.astype(float) + update.delta_weights - step.weights) <= room).all()
         room = np.finfo(dtype).eps * (abs(step.bias) + 2 * abs(update.delta_bias)) + 1e-44

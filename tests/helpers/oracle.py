@@ -117,7 +117,7 @@ def updates(
     batch_size: int | None = None,
     **options: Any,
 ) -> Iterator[Update]:
-    """Descent, literally: for every epoch's order of the rows, for every batch in that order, one step."""
+    """Yields the updates of gradient descent: in each epoch, in its order of the rows, one step for each batch."""
     X, y = f64(X), f64(y)
     state = Parameters(f64(weights), f64(bias) if np.ndim(bias) else float(bias))
     for epoch, order in enumerate(orders):

@@ -138,7 +138,7 @@ def _marks(run: Descent, updates: int, norms: Array) -> NDArray[np.intp]:
     trace, trainer = run.trace, run.trainer
     if trace is None or not run.n_epochs:
         return np.empty(0, np.intp)
-    trace = trace[: run.n_epochs * updates]  # without an epoch that diverged
+    trace = trace[: run.n_epochs * updates]  # leaves out the updates of an epoch that diverged
     rows, z, y_hat = (trace[name].reshape(len(trace), -1) for name in ("row", "z", "y_hat"))
     if trainer.activation == "step":
         nothing = 1e-9 * np.sqrt(norms.max()) * np.abs(trace["weights"]).max()

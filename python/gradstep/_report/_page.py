@@ -58,7 +58,7 @@ def _body(report: Report) -> str:
 
 
 def _section(title: str, said: str, header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    # A table that is wider than the page scrolls within a region of its own, which the keyboard can scroll, too.
+    # A table that is wider than the page scrolls in a region of its own, also by the keyboard.
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
     lines = [f"<thead><tr>{head}</tr></thead>\n<tbody>"] if header else ["<tbody>"]
     for name, *cells in rows:
