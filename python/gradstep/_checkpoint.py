@@ -24,7 +24,7 @@ from gradstep._options import kind
 
 MAGIC = b"gradstep checkpoint 1\n"
 FRAME = struct.Struct("<QI")
-"""A frame: the length and the CRC-32 of the bytes that follow it. One stands before the head and before each record."""
+"""The length and the CRC-32 of the bytes that follow. Such a frame stands before the head, and before each record."""
 DIGEST = 16
 
 

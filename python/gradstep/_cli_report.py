@@ -88,5 +88,5 @@ def report_command(
         emit(json.dumps(told.to_dict(), indent=2, ensure_ascii=False) + "\n")
     else:
         emit(f"{visible(told.title)}\n\n{tables(told.sections())}")
-    if picture:  # last, since for a perceptron this raises: it has no picture
+    if picture:  # last, since it raises for a perceptron, which has no such picture
         write_file(picture, picture_of_report(told, picture.suffix.lower()))

@@ -370,8 +370,8 @@ class LogisticRegressionCV(Classifier):
     def _fits_together(self, samples: Samples, folds: Sequence[tuple[Array, Array]]) -> bool:
         """Whether the folds are fitted together.
 
-        They are if features are dense and not small, every fold's fit has samples of all classes, and neither `n_jobs`
-        nor `max_iter` is given.
+        They are if features are dense and not small, the training samples of every fold have all classes, and neither
+        `n_jobs` nor `max_iter` is given.
         """
         if self.n_jobs not in (None, 1) or self.max_iter is not None or issparse(samples.X):
             return False

@@ -258,7 +258,7 @@ def are_finite(numbers: Array) -> bool:
 
 
 def is_delimiter(text: str) -> bool:
-    """Whether cells may be separated by this."""
+    """Whether this text may separate the cells of a file."""
     return len(text) == 1 and text.isascii() and text not in '"\r\n'
 
 

@@ -145,7 +145,7 @@ def _series(frame: Any, j: int) -> Any:
 
 
 def _item(series: Any, row: int) -> Any:
-    """An element of a column, taken from the frame: in an array, NumPy may have made a number of it."""
+    """An element of a column, from the frame itself: NumPy's array of the column may have a number in its place."""
     value = series.iloc[row] if is_of(series, "pandas") else series[row]
     return value.as_py() if is_of(value, "pyarrow") else value
 

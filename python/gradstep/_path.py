@@ -17,8 +17,8 @@ from gradstep._optimum import GAP_TOL, MAX_PASSES, Optimum, fit
 from gradstep._options import count, flag, number
 
 LEAST_L1_RATIO = 1e-3
-"""A path with a smaller `l1_ratio` begins with the first strength of this one: without l1 no strength makes all weights
-0."""
+"""A path with a smaller `l1_ratio` begins with the first strength for this one, since without l1 no strength makes all
+weights 0."""
 MOST_STRENGTHS = 100_000
 """The largest number of strengths of a path: the optimum of each is kept."""
 FEWEST = 5

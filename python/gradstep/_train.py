@@ -72,8 +72,8 @@ class Plan:
     def train(self, whole: Problem, **watching: Any) -> tuple[Trained[Any], Curve | None]:
         """Train a model on the rows that are not held out.
 
-        Returns it, and the errors of the cross-validation that chose its penalty, or None. The arguments `watching`,
-        such as a callback, are passed on to `descent` or `optimum`.
+        Returns the model, and the errors of the cross-validation that chose its penalty, or None. The arguments
+        `watching`, such as a callback, are passed on to `descent` or `optimum`.
         """
         problem = whole if self.test is None else whole.part(~held_out(whole, self.test, self.seed))
         curve, said = None, {}

@@ -620,7 +620,7 @@ class _Data:
         return -(len(y) if s is None else float(s.sum())) * best.loss
 
     def penalised_ratio(self, coefficients: NDArray[np.intp]) -> float:
-        """Twice the difference of the largest penalised log-likelihoods, in general and with these coefficients at 0."""
+        """Twice the difference of the largest penalised log-likelihoods, overall and with these coefficients at 0."""
         assert isinstance(self.likelihood, PenalisedLikelihood)
         best, top = self.likelihood.maximum(self.at)
         along = self.likelihood.transform()[np.searchsorted(self.estimated, coefficients)]

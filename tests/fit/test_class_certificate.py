@@ -174,7 +174,7 @@ def test_weights_sum_to_zero_over_the_classes() -> None:
 
 
 def test_one_far_value_among_classes() -> None:
-    """Where L-BFGS crawls, Newton's method goes on with half of the passes."""
+    """Where L-BFGS is very slow, Newton's method goes on, with half of the passes."""
     X = [[3.8439, 0.3525], [1.1728, 0.1209], [10.6131, 0.3886], [0.0015, 235.133], [0.0006, 0.4578], [2.4303, 6.2532],
          [0.0154, 7.1277]]  # fmt: skip
     best = gradstep.fit(X, [0, 1, 2, 3, 4, 4, 4], l2=1e-8)
