@@ -158,7 +158,7 @@ def _files_of(path: str) -> list[str]:
 
 
 def _check_file(file: str, own: Any, schema: Any) -> None:
-    """Raise a ValueError unless `own`, the schema of a file, has the columns of `schema`, that of the first file."""
+    """Raise a ValueError unless `own`, the schema of a file, has the columns of `schema`, the first file's."""
     for field in schema:
         place = own.get_field_index(field.name)
         type = own.field(place).type if place >= 0 else "none"

@@ -112,14 +112,14 @@ class Present(NamedTuple):
         return np.minimum(np.searchsorted(self.codes, codes), len(self.codes) - 1)
 
     def narrowed(self, weights: Array, bias: Any) -> tuple[Array, Any]:
-        """Parameters of a fit from those of all classes."""
+        """Parameters of a fit, made from parameters of all classes."""
         if len(self.codes) == self.classes:
             return weights, bias
         weights, bias = weights[self.codes], bias[self.codes]
         return (weights[1] - weights[0], bias[1] - bias[0]) if self.two_of_many else (weights, bias)
 
     def widened(self, weights: Array, bias: Any, absent: float = -np.inf) -> tuple[Array, Any]:
-        """Parameters of all classes from those of a fit; `absent` is the bias of a class without weight."""
+        """Parameters of all classes, made from parameters of a fit; `absent` is the bias of a class without weight."""
         if len(self.codes) == self.classes:
             return weights, bias
         if self.two_of_many:

@@ -1,4 +1,4 @@
-"""The estimator for rows on a Dask cluster: that of scikit-learn, fitted by `gradstep.dask.fit`."""
+"""The estimator for rows on a Dask cluster: `gradstep.LogisticRegression`, fitted by `gradstep.dask.fit`."""
 
 from __future__ import annotations
 

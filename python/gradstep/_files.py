@@ -334,7 +334,7 @@ def _likely_encoding(data: bytes) -> str:
 
 
 def _without_blank_lines(frame: pl.DataFrame, source: BinaryIO, separator: str) -> pl.DataFrame:
-    """The rows without those of blank lines. A line of delimiters is not blank; a single column keeps all rows."""
+    """The rows that do not come from blank lines. A line of delimiters is not blank; a single column keeps all rows."""
     if frame.width == 1 or not frame.select(pl.all_horizontal(pl.all().is_null()).any()).item():
         return frame
     with _lines(source, separator) as lines:

@@ -138,7 +138,7 @@ class Model:
     standard_errors: list[list[float | None]] | None = None
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """The probability of `classes[1]` for every row, shape (m,); of K >= 3 classes those of all, (m, K).
+        """The probability of `classes[1]` for every row, shape (m,); for K >= 3 classes that of each, (m, K).
 
         Parameters
         ----------

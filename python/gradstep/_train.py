@@ -259,7 +259,7 @@ def format_of(delimiter: Any, decimal: Any, encoding: Any, na: Any) -> Format:
 
 
 def _checked(options: dict[str, Any], trainer: Any, cv: Any) -> dict[str, Scalar]:
-    """The options of a fit, checked; or those of the trainer, if there is one, which excludes options of the fit."""
+    """The options of a fit, checked. With a trainer, its options instead; options of a fit are then refused."""
     plain = _options
     if trainer is None:
         kinds: dict[str, Callable[[str, Any], Any]] = {"certify": plain.flag, "fit_bias": plain.flag}

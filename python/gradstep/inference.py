@@ -425,7 +425,7 @@ def infer(
     fit_bias : bool, default True
         Whether the bias was estimated.
     names : iterable of str, optional
-        Names of the columns; by default those of a data frame, here or in the fit, else "x0", "x1", ….
+        Names of the columns; by default the names in a data frame, here or in the fit, else "x0", "x1", ….
     reference : int, default 0
         For K >= 3 classes, the class with which the others are compared. For two classes it is label 0.
     covariance : {"fisher", "HC0", "HC1", "cluster"}, default "fisher"

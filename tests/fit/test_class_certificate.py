@@ -78,7 +78,7 @@ def test_three_classes_told_apart_by_the_time_between_two_columns() -> None:
 
 
 def test_a_near_copy_of_a_column_separates_nothing() -> None:
-    """One column is another plus noise, down to 2^-26 of it. The optimum is that of a column with the noise alone."""
+    """One column is another plus noise, down to 2^-26 of it. The optimum is that with the noise alone in its place."""
     proved = 0
     for seed in range(40):
         random = np.random.default_rng([seed, 12])

@@ -36,7 +36,7 @@ def test_the_time_between_two_columns(solver: Any, held: Any) -> None:
 
 @pytest.mark.parametrize("small", [2.0**-k for k in (10, 16, 20, 26, 32, 38)])
 def test_a_near_copy_whose_noise_matters(small: float) -> None:
-    """The optimum over a column and its near-copy is that over the column and the noise."""
+    """A near-copy is a column plus noise. The optimum is that of a model with the noise in place of the near-copy."""
     random = np.random.default_rng(7)
     X = np.round(random.normal(size=(1000, 3)) * 64) / 64
     noise = np.round(random.normal(size=1000) * 64) / 64
@@ -114,7 +114,7 @@ def test_dependent_columns_are_named_and_have_no_weight(solver: Any, dtype: Any)
 
 
 def test_units_of_the_columns_do_not_matter() -> None:
-    """A gradient is small where a column is, but the weights must be right all the same."""
+    """A column of small numbers has a small gradient, but its weight must be right all the same."""
     X, y = overlapping(500, 4, seed=3)
     plain = gradstep.fit(X, y)
     scale, shift = np.array([1e-7, 1e-2, 1e3, 1e6]), np.array([1e-6, -1.0, 5e3, 0.0])

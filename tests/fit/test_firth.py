@@ -53,7 +53,7 @@ def test_coefficients_are_those_in_80_bits(labels: str, seed: int) -> None:
 
 
 def test_published_coefficients_of_sex2() -> None:
-    """As R's logistf prints them. It stops once coefficients change by less than 1e-5, which shows in those of dia."""
+    """Coefficients as R's logistf prints them. It stops once they change by less than 1e-5, which shows for dia."""
     X, y, counts = firth.sex2()
     best = gradstep.fit(X, y, firth=True, sample_weight=counts)
     printed = [-1.10598130, -0.06881673, 2.26887464, -2.11140816, -0.78831694, 3.09601263, 0.12025404]
@@ -63,7 +63,7 @@ def test_published_coefficients_of_sex2() -> None:
 
 
 def test_published_coefficients_of_the_endometrial_table() -> None:
-    """As R's brglm2 gives them with type="AS_mean" and epsilon=1e-12. Without firth, NV separates."""
+    """Coefficients of R's brglm2 with type="AS_mean" and epsilon=1e-12. Without firth, the column NV separates."""
     X, y = firth.endometrial()
     assert gradstep.fit(X, y).stop_reason == "separated"
     best = gradstep.fit(X, y, firth=True)

@@ -40,7 +40,7 @@ def test_optimum_and_certificate(solver: Any, dtype: Any, m: int, n: int, densit
 
 @both_solvers
 def test_the_gap_is_an_upper_bound(solver: Any) -> None:
-    """It is wherever the fit stops, also if an element of X is stored in several parts, which must be added."""
+    """Wherever the fit stops, and also if elements of X are stored in several parts, which must be added."""
     for seed in range(200):
         random = np.random.default_rng(seed)
         m, n = int(random.integers(3, 60)), int(random.integers(1, 9))

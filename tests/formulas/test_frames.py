@@ -227,7 +227,7 @@ def test_estimators_pictures_and_pages_take_them(name: str, tmp_path: Path) -> N
 
 
 def test_a_sparse_frame_is_never_made_dense() -> None:
-    """It gives what SciPy's matrix of the same numbers gives."""
+    """A sparse frame gives what SciPy's matrix of the same numbers gives."""
     sparse = pytest.importorskip("scipy.sparse")
     rng = np.random.default_rng(3)
     dense = (rng.random((60, 4)) < 0.3) * rng.integers(1, 5, (60, 4))

@@ -68,7 +68,7 @@ def scattered(X: Any, seed: int = 0) -> Any:
 
 
 def broken(format: str, **parts: Any) -> Any:
-    """A 3 × 4 matrix (4 × 3, for CSC) with other parts than its own."""
+    """A 3 × 4 CSR matrix (4 × 3 for CSC), in which the arrays `parts` replace its own: data, indices or indptr."""
     X = scipy.sparse.csr_array(np.array([[1.0, 0, 2, 0], [0, 0, 0, 3], [4, 5, 0, 0]]))
     if format == "csc":
         X = X.T

@@ -59,12 +59,12 @@ def prose(page: str) -> str:
 
 
 def links(page: str) -> list[str]:
-    """Where the links of a page lead, as they are written."""
+    """The targets of the links of a page, as they are written."""
     return re.findall(r"\]\(([^)\s]+)\)", prose(page))
 
 
 def spans(page: str) -> list[str]:
-    """What stands between single backticks."""
+    """The texts of a page between single backticks."""
     return re.findall(r"`([^`\n]+)`", prose(page))
 
 

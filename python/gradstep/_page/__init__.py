@@ -54,7 +54,7 @@ def show(
     columns : two int, optional
         The columns to draw, with all others at their means; by default the two that change the scores most.
     names : list of str, optional
-        A name per column of `X`; by default those of a data frame.
+        A name per column of `X`; by default the names in a data frame.
     labels : two str, default ("0", "1")
         Names for the labels 0 and 1.
     title : str, default ""

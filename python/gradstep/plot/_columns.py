@@ -46,7 +46,7 @@ def lines(
         The largest number of lines before the last one. The first is that of epoch 1; each of the others is later than
         the one before by the same factor.
     names : list of str, optional
-        A name per column of `X`; by default those of a data frame.
+        A name per column of `X`; by default the names in a data frame.
     ax : matplotlib Axes, optional
         Where to draw; by default in a new figure.
 
@@ -111,7 +111,7 @@ def regions(
     grid_resolution : int, default 300
         Number of grid points along either column.
     names : list of str, optional
-        A name per column of `X`; by default those of a data frame.
+        A name per column of `X`; by default the names in a data frame.
     ax : matplotlib Axes, optional
         Where to draw; by default in a new figure.
 
@@ -167,7 +167,7 @@ def perceptron(
     columns : two int, default (0, 1)
         The columns to draw. All others are set to their means.
     names : list of str, optional
-        A name per column of `X`; by default those of a data frame.
+        A name per column of `X`; by default the names in a data frame.
     axes : two matplotlib Axes, optional
         Where to draw; by default in a new figure.
 

@@ -40,7 +40,7 @@ def training(
     y : array_like, shape (m,)
         The data to which it was fitted.
     names : list of str, optional
-        A name per column of `X`; by default those of a data frame.
+        A name per column of `X`; by default the names in a data frame.
     axes : two matplotlib Axes, optional
         Where to draw; by default in a new figure.
 

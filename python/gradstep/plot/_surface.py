@@ -53,7 +53,7 @@ def surface(
     grid_resolution : int, default 60
         Number of grid points along either weight. Each grid point takes about as long as twenty evaluations of E.
     names : list of str, optional
-        A name per column of `X`; by default those of a data frame.
+        A name per column of `X`; by default the names in a data frame.
     ax : matplotlib Axes, optional
         Where to draw; by default in a new figure.
 

@@ -1,4 +1,4 @@
-"""What is refused of several classes."""
+"""Rows of the table of refusals about several classes."""
 
 from __future__ import annotations
 

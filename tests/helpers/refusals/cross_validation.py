@@ -1,4 +1,4 @@
-"""What is refused of LogisticRegressionCV."""
+"""Rows of the table of refusals about LogisticRegressionCV."""
 
 from __future__ import annotations
 

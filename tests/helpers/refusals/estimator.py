@@ -1,4 +1,4 @@
-"""What is refused of the estimator."""
+"""Rows of the table of refusals about the estimator LogisticRegression."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is refused of the rest of the functions."""
+"""Rows of the table of refusals about functions that no other file beside this one has."""
 
 from __future__ import annotations
 

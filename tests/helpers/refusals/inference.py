@@ -1,4 +1,4 @@
-"""What is refused of inference."""
+"""Rows of the table of refusals about gradstep.inference."""
 
 from __future__ import annotations
 

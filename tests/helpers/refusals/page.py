@@ -1,4 +1,4 @@
-"""What is refused of the page of a descent."""
+"""Rows of the table of refusals about the page of a descent."""
 
 from __future__ import annotations
 

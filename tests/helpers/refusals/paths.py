@@ -1,4 +1,4 @@
-"""What is refused of paths."""
+"""Rows of the table of refusals about `path`."""
 
 from __future__ import annotations
 

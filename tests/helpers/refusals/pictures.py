@@ -1,4 +1,4 @@
-"""What is refused of the pictures."""
+"""Rows of the table of refusals about the pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is refused of sparse matrices."""
+"""Rows of the table of refusals about sparse matrices."""
 
 from __future__ import annotations
 

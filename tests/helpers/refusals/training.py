@@ -1,4 +1,4 @@
-"""What is refused of the options of Trainer and fit."""
+"""Rows of the table of refusals about the options of Trainer and fit."""
 
 from __future__ import annotations
 
