@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradstep._arrays import Array, Features, real, shape_text
-from gradstep._formulas import decision_function, predict_proba, sigmoid
+from gradstep._formulas import decision_function, predict_proba, sigmoid, softmax
 from gradstep._frames import feature_names
 
 SHOWN = 8
@@ -87,13 +87,14 @@ class Fitted(Result):
     def predict_proba(self, X: Features, *, offset: ArrayLike | None = None, n_threads: int | None = None) -> Array:
         """The probability of label 1 for every row, or for `X` if it is one row: see `gradstep.predict_proba`.
 
-        With an `offset` for each row, shape (m,), it is σ of the score plus the offset.
+        With an `offset` for each row, shape (m,), it is σ of the score plus the offset. With offsets of shape (m, K),
+        it is the softmax of the scores of K classes plus their offsets.
         """
         if offset is None:
             self._check_names(X)
             return predict_proba(X, self.weights, self.bias, n_threads=n_threads)
-        probabilities: Array = sigmoid(self.decision_function(X, offset=offset, n_threads=n_threads))
-        return probabilities
+        z = self.decision_function(X, offset=offset, n_threads=n_threads)
+        return softmax(z) if self.weights.ndim == 2 else sigmoid(z)
 
     def predict(
         self, X: Features, *, offset: ArrayLike | None = None, n_threads: int | None = None
@@ -120,11 +121,10 @@ class Fitted(Result):
     def _shifted(self, z: Array, offset: ArrayLike) -> Array:
         """Scores plus an offset for each of them, in the type of the scores."""
         offsets = real("offset", offset)
-        if self.weights.ndim == 2:
-            raise ValueError(f"offset must be None for scores of classes, got shape {shape_text(offsets.shape)}")
         if offsets.shape != z.shape:
             expected, got = shape_text(z.shape), shape_text(offsets.shape)
-            raise ValueError(f"offset must have shape {expected} (one per row of X), got shape {got}")
+            each = "row of X and class" if self.weights.ndim == 2 else "row of X"
+            raise ValueError(f"offset must have shape {expected} (one per {each}), got shape {got}")
         shifted: Array = z + offsets.astype(z.dtype)
         return shifted
 

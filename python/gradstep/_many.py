@@ -58,7 +58,7 @@ def fit_many(
         As in `fit`, the same for all models.
     sample_weight : array_like, shape (m,) or (m, t), optional
         Weights of the rows: the same for all models, or a column for each.
-    offset : array_like, shape (m,) or (m, t), optional
+    offset : array_like, shape (m,) or (m, t), or (m, t, K) for K classes, optional
         Numbers that are added to the scores of the rows: the same for all models, or a column for each.
     weights : sequence of t array_likes, optional
         Weights that each fit starts from, as in `fit`: an array of shape (t, n), say.
@@ -155,8 +155,9 @@ def _count(
     for name, array, own in [*((name, array, 1) for name, array in of_rows.items()), ("l1", l1, 0), ("l2", l2, 0)]:
         if array is None or array.ndim <= own:
             continue
-        if array.ndim > own + 1:
-            raise ValueError(f"{name} must have at most {own + 1} dimensions, got {array.ndim}")
+        most = 3 if name == "offset" else own + 1
+        if array.ndim > most:
+            raise ValueError(f"{name} must have at most {most} dimensions, got {array.ndim}")
         given[name] = array.shape[own]
     for name, starts in (("weights", weights), ("bias", bias)):
         if starts is not None:
@@ -175,4 +176,4 @@ def _count(
 
 
 def _column(array: Array, k: int) -> Array:
-    return array[:, k] if array.ndim == 2 else array
+    return array[:, k] if array.ndim > 1 else array

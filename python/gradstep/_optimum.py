@@ -269,7 +269,8 @@ def fit(
     weights of shape (K, n): softmax.
 
     In full, with factors p, a prior μ, bounds, and offsets o of the scores ``X @ w + b + o``, the penalty is Σ_j p_j
-    (l1 |w_j| + (l2/2) (w_j - μ_j)²), for weights with lower_j <= w_j <= upper_j.
+    (l1 |w_j| + (l2/2) (w_j - μ_j)²), for weights with lower_j <= w_j <= upper_j. Of K classes it is the sum of the
+    penalties on the weights of each.
 
     Parameters
     ----------
@@ -290,16 +291,17 @@ def fit(
         Strength λ >= 0 of the penalty (λ/2) ||w||² on the mean error.
     penalty_factors : array_like, shape (n,), optional
         Factors >= 0 of `l1` and `l2`, one for each column; a column with factor 0 is not penalised. By default 1.
-    prior : float or array_like of shape (n,), optional
-        Weights that `l2` draws towards, instead of 0: those of an earlier fit, say. Only for labels in [0, 1].
-    lower, upper : float or array_like of shape (n,), optional
-        Bounds of the weights, perhaps infinite: ``lower=0`` for weights that are not negative. Only for labels in
-        [0, 1].
+    prior : float or array_like of shape (n,) or (K, n), optional
+        Weights that `l2` draws towards, instead of 0: those of an earlier fit, say. For K classes, a row for each class,
+        or one row for all classes.
+    lower, upper : float or array_like of shape (n,) or (K, n), optional
+        Bounds of the weights, perhaps infinite: ``lower=0`` for weights that are not negative. For K classes, a row for
+        each class, or one row for all classes; such bounds without `l1` and `l2` have no proof.
     sample_weight : array_like, shape (m,), optional
         As in `gradstep`.
-    offset : array_like, shape (m,), optional
+    offset : array_like, shape (m,), or (m, K) for K classes, optional
         Finite numbers that are added to the scores of the rows: what is known of them already. Of float32 rows they are
-        rounded to float32. Only for labels in [0, 1].
+        rounded to float32.
     firth : bool, default False
         Whether to maximise Firth's penalised likelihood, which has a maximum also where a hyperplane separates the
         labels: the likelihood times the root of det(I), with the Fisher information I of weights and bias. Without l1,

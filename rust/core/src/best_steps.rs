@@ -31,7 +31,7 @@ pub fn descend_with_best_steps<F: Float>(
 ) -> Result<Descent<F>, Error> {
     options.check()?;
     let labels = kernel::labels(dataset, &mut Job::new(options.threads, observer)?)?;
-    options.begin(labels.scores, dataset.offset.is_some(), observer)?;
+    options.begin(labels.scores, dataset.offsets.len(), observer)?;
     let (weights, biases) = start.parameters::<F>(dataset.x.columns(), labels.scores)?;
     let (source, precision) = (Arrays(*dataset, None), F::PRECISION);
     dataset.check_offsets()?;

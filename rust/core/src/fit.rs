@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use crate::error::{Error, check_room, one_of};
 use crate::float::{Float, Precision};
-use crate::kernel::Dataset;
+use crate::kernel::{Dataset, check_offset_scores};
 use crate::penalty::Penalty;
 use crate::reduce::{Job, Monitor, Threads};
 use crate::solver::firth;
@@ -297,15 +297,8 @@ fn solve(
     start.check(source.columns(), labels.scores, precision)?;
     let penalty = options.penalty.clone().rounded(precision);
     penalty.check_finite()?;
-    let offset = source.has_offsets().then_some("offset");
-    let for_one_score = penalty.for_one_score().or(offset);
-    if let Some(argument) = for_one_score.filter(|_| labels.scores > 1) {
-        return Err(Error::Conflict {
-            argument,
-            expected: "left out for three classes or more",
-            got: format!("{} classes", labels.scores),
-        });
-    }
+    penalty.check_classes(labels.scores)?;
+    check_offset_scores(source.offsets(), labels.scores)?;
     if options.solver == Solver::Firth && labels.scores > 1 {
         return Err(Error::Conflict {
             argument: "firth",

@@ -4,11 +4,11 @@
 use crate::error::{Error, check_length};
 use crate::float::Precision;
 use crate::kernel::Basis;
-use crate::linalg::{dot, norm};
+use crate::linalg::{add_multiple, centre, centre_values, dot, norm};
 
 /// The elastic net Σ_j l1_j |w_j| + (l2_j/2) (w_j − prior_j)², for weights between lower_j and upper_j. Each column j
-/// has strengths l1_j and l2_j, a prior mean, and bounds. With several classes, the weights of every class have the
-/// same penalty.
+/// has strengths l1_j and l2_j, a prior mean, and bounds. With several classes, the strengths of a column are the same for
+/// the weights of all classes; prior means and bounds may differ between classes.
 ///
 /// Source: H. Zou & T. Hastie, "Regularization and variable selection via the elastic net", J. R. Stat. Soc. B 67
 /// (2005), doi:10.1111/j.1467-9868.2005.00503.x.
@@ -16,20 +16,26 @@ use crate::linalg::{dot, norm};
 pub struct Penalty {
     /// The penalty on every weight, before the factors of columns are applied.
     shared: WeightPenalty,
-    /// The penalty on the weight of each column. Empty if all columns have the penalty `shared`.
-    columns: Vec<WeightPenalty>,
+    /// The penalty on the weight of each column, shape (n), or on the weight of each class and column, shape (K, n).
+    /// Empty if all weights have the penalty `shared`.
+    own: Vec<WeightPenalty>,
+    /// n, the number of columns, if `own` is not empty.
+    columns: usize,
+    /// The name of an option that was given with a row for each class.
+    by_class: Option<&'static str>,
 }
 
-/// Options of the penalty with one number for each column. `None` is the default, which has no effect.
+/// Options of the penalty with one number for each column. `None` is the default, which has no effect. Prior means and
+/// bounds may also have shape (K, n), a row for each of K classes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ColumnOptions {
     /// Factors of l1 and l2, shape (n): 1 by default, 0 for a column that is not penalised.
     pub factors: Option<Vec<f64>>,
-    /// Prior means, shape (n): the weights towards which l2 draws; 0 by default.
+    /// Prior means: the weights towards which l2 draws; 0 by default.
     pub prior: Option<Vec<f64>>,
-    /// The least weights, shape (n): −∞ by default.
+    /// The least weights: −∞ by default.
     pub lower: Option<Vec<f64>>,
-    /// The largest weights, shape (n): ∞ by default.
+    /// The largest weights: ∞ by default.
     pub upper: Option<Vec<f64>>,
 }
 
@@ -44,7 +50,9 @@ impl Penalty {
     /// No penalty.
     pub const NONE: Penalty = Penalty {
         shared: WeightPenalty::NONE,
-        columns: Vec::new(),
+        own: Vec::new(),
+        columns: 0,
+        by_class: None,
     };
 
     /// The penalty (l2/2) ‖w‖².
@@ -74,26 +82,48 @@ impl Penalty {
     ///
     /// # Errors
     ///
-    /// [`Error::Length`] for arrays of another length; [`Error::Weight`] for a factor that is negative or not finite, a
-    /// prior mean that is not finite, or bounds with no number between them.
+    /// [`Error::Length`] for arrays of another length; [`Error::Weight`], or [`Error::Conflict`] in the row of a class,
+    /// for a factor that is negative or not finite, a prior mean that is not finite, or bounds with no number between
+    /// them.
     pub fn with_columns(mut self, columns: usize, options: &ColumnOptions) -> Result<Self, Error> {
         if *options == ColumnOptions::default() {
             return Ok(self);
         }
-        self.columns = vec![self.shared; columns];
+        let by_class = [
+            ("prior", &options.prior),
+            ("lower", &options.lower),
+            ("upper", &options.upper),
+        ];
+        let length = |given: &Option<Vec<f64>>| given.as_ref().map_or(0, Vec::len);
+        let largest = by_class.into_iter().max_by_key(|(_, given)| length(given));
+        let largest = largest.filter(|(_, given)| length(given) > columns);
+        let classes = largest.map_or(1, |(_, given)| length(given) / columns.max(1));
+        self.columns = columns;
+        self.by_class = largest.map(|(argument, _)| argument);
+        self.own = vec![self.shared; classes * columns];
         let mut set = |argument, given: &Option<Vec<f64>>, expected, put: Put| {
             let Some(given) = given else {
                 return Ok(());
             };
-            check_length(argument, given.len(), columns, "one per column of X")?;
-            let mut pairs = self.columns.iter_mut().zip(given).enumerate();
-            let refused = pairs.find_map(|(j, (column, x))| (!put(column, *x)).then_some((j, *x)));
+            let has_rows = given.len() > columns;
+            let (length, unit) = match has_rows {
+                true => (classes * columns, "one per column of X, for each class"),
+                false => (columns, "one per column of X"),
+            };
+            check_length(argument, given.len(), length, unit)?;
+            let mut pairs = self.own.iter_mut().zip(given.iter().cycle()).enumerate();
+            let refused = pairs.find_map(|(i, (weight, x))| (!put(weight, *x)).then_some((i, *x)));
             match refused {
                 None => Ok(()),
-                Some((index, got)) => Err(Error::Weight {
+                Some((i, got)) if has_rows => Err(Error::Conflict {
                     argument,
                     expected,
-                    index,
+                    got: format!("{got} at class {}, column {}", i / columns, i % columns),
+                }),
+                Some((i, got)) => Err(Error::Weight {
+                    argument,
+                    expected,
+                    index: i % columns,
                     got,
                 }),
             }
@@ -141,42 +171,68 @@ impl Penalty {
     /// The penalty on weight `i`, where weights are listed class by class.
     #[inline]
     pub(crate) fn of(&self, i: usize) -> &WeightPenalty {
-        match self.columns.len() {
+        match self.own.len() {
             0 => &self.shared,
-            n => &self.columns[i % n],
+            count => &self.own[i % count],
+        }
+    }
+
+    /// Whether a condition holds for the weights that all classes give to column `j`.
+    pub(crate) fn all_of_column(&self, j: usize, holds: impl Fn(&WeightPenalty) -> bool) -> bool {
+        match self.own.is_empty() {
+            true => holds(&self.shared),
+            false => self.own.iter().skip(j).step_by(self.columns).all(holds),
         }
     }
 
     /// The penalty on the weights of the given columns alone.
     pub(crate) fn select(&self, columns: &[usize]) -> Self {
-        let own = match self.columns.is_empty() {
-            true => Vec::new(),
-            false => columns.iter().map(|&j| self.columns[j]).collect(),
-        };
+        let classes = self.own.chunks_exact(self.columns.max(1));
         Penalty {
-            shared: self.shared,
-            columns: own,
+            own: classes
+                .flat_map(|class| columns.iter().map(|&j| class[j]))
+                .collect(),
+            columns: columns.len(),
+            ..*self
+        }
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] naming an option that does not have one row for each of `classes` classes.
+    pub(crate) fn check_classes(&self, classes: usize) -> Result<(), Error> {
+        let rows = self.own.len() / self.columns.max(1);
+        match self.by_class {
+            Some(argument) if rows != classes => Err(Error::Conflict {
+                argument,
+                expected: "one number per column of X, or a row of them for each of three classes or more",
+                got: match classes {
+                    1 => format!("{rows} rows for labels in [0, 1]"),
+                    _ => format!("{rows} rows for {classes} classes"),
+                },
+            }),
+            _ => Ok(()),
         }
     }
 
     /// This penalty with its bounds rounded to `precision`: lower bounds up, and upper bounds down (see [`inside`]).
     pub(crate) fn rounded(mut self, precision: Precision) -> Self {
-        let columns = match precision {
-            Precision::Single => self.columns.as_mut_slice(),
+        let weights = match precision {
+            Precision::Single => self.own.as_mut_slice(),
             Precision::Double => &mut [],
         };
-        for column in columns {
-            let kinks = &mut column.kinks;
+        for weight in weights {
+            let kinks = &mut weight.kinks;
             (kinks.lower, kinks.upper) = inside(kinks.lower, kinks.upper);
         }
         self
     }
 
-    /// The penalty of each column; if it is the same for all columns, this one alone.
+    /// The penalty on each weight; if it is the same for all weights, this one alone.
     fn different(&self) -> &[WeightPenalty] {
-        match self.columns.is_empty() {
+        match self.own.is_empty() {
             true => std::slice::from_ref(&self.shared),
-            false => &self.columns,
+            false => &self.own,
         }
     }
 
@@ -194,19 +250,6 @@ impl Penalty {
     pub(crate) fn is_smooth(&self) -> bool {
         let is_smooth = |column: &WeightPenalty| column.kinks == Kinks::NONE;
         self.different().iter().all(is_smooth)
-    }
-
-    /// The name of an option that is given, although it is allowed only in models with one score. `None` if there is no
-    /// such option.
-    pub(crate) fn for_one_score(&self) -> Option<&'static str> {
-        let some = |is_given: fn(&WeightPenalty) -> bool| self.different().iter().any(is_given);
-        if some(|column| column.prior != 0.0) {
-            Some("prior")
-        } else if some(|column| column.kinks.lower.is_finite()) {
-            Some("lower")
-        } else {
-            some(|column| column.kinks.upper.is_finite()).then_some("upper")
-        }
     }
 
     /// The name of an option that changes the objective, with the first of its values that does. `None` if there is no
@@ -237,17 +280,17 @@ impl Penalty {
     ///
     /// [`Error::Weight`], naming a bound that is so far from zero that the least value is infinite.
     pub(crate) fn check_finite(&self) -> Result<(), Error> {
-        for (j, column) in self.columns.iter().enumerate() {
-            let least = column.minimum();
-            if !column.value(least).is_finite() {
+        for (i, weight) in self.own.iter().enumerate() {
+            let least = weight.minimum();
+            if !weight.value(least).is_finite() {
                 return Err(Error::Weight {
-                    argument: if least == column.kinks.lower {
+                    argument: if least == weight.kinks.lower {
                         "lower"
                     } else {
                         "upper"
                     },
                     expected: "so near to zero that the penalty is finite",
-                    index: j,
+                    index: i % self.columns,
                     got: least,
                 });
             }
@@ -262,29 +305,55 @@ impl Penalty {
 
     /// The columns that are bounded but not penalised, and whose bounds allow 0 and also other weights.
     pub(crate) fn bounded_columns(&self) -> Vec<usize> {
-        self.columns_that(|column| {
-            let Kinks { l1, lower, upper } = column.kinks;
-            let is_penalised = column.l2 > 0.0 || l1 > 0.0;
-            let has_zero = lower <= 0.0 && upper >= 0.0;
-            !is_penalised && !column.is_free() && has_zero && !column.is_fixed()
-        })
+        let free = self.free_columns();
+        let may_be_zero = |weight: &WeightPenalty| {
+            let Kinks { l1, lower, upper } = weight.kinks;
+            let is_penalised = weight.l2 > 0.0 || l1 > 0.0;
+            !is_penalised && lower <= 0.0 && upper >= 0.0 && !weight.is_fixed()
+        };
+        let mut columns = self.columns_that(may_be_zero);
+        columns.retain(|j| free.binary_search(j).is_err());
+        columns
     }
 
-    fn columns_that(&self, is_meant: impl Fn(&WeightPenalty) -> bool) -> Vec<usize> {
-        let columns = self.columns.iter().enumerate();
-        columns
-            .filter(|(_, column)| is_meant(column))
-            .map(|(j, _)| j)
+    /// The columns for which a condition holds for the weights of all classes; none if all columns have the same penalty.
+    fn columns_that(&self, holds: impl Fn(&WeightPenalty) -> bool) -> Vec<usize> {
+        let count = if self.own.is_empty() { 0 } else { self.columns };
+        (0..count)
+            .filter(|&j| self.all_of_column(j, &holds))
             .collect()
     }
 
     /// This penalty with the weights of the given columns fixed to 0 by their bounds. It must have options for each
     /// column.
     pub(crate) fn without(mut self, columns: &[usize]) -> Self {
-        for &j in columns {
-            (self.columns[j].kinks.lower, self.columns[j].kinks.upper) = (0.0, 0.0);
+        for class in self.own.chunks_exact_mut(self.columns.max(1)) {
+            for &j in columns {
+                (class[j].kinks.lower, class[j].kinks.upper) = (0.0, 0.0);
+            }
         }
         self
+    }
+
+    /// Subtracts from `v`, weights of shape (K, n) and then K biases, one number for each column and one for the biases,
+    /// such that the distances of a column's weights from the prior sum to 0 over the classes, and the biases sum to 0.
+    /// This changes no probability, and the l2 penalty is least then.
+    pub(crate) fn centre(&self, v: &mut [f64], classes: usize) {
+        let weights = v.len() - classes;
+        let prior: Vec<f64> = (0..weights).map(|i| self.of(i).prior).collect();
+        add_multiple(v, -1.0, &prior);
+        centre(v, classes);
+        add_multiple(v, 1.0, &prior);
+    }
+
+    /// The distances of the weights, shape (K, n), from the prior, minus their mean over the classes.
+    pub(crate) fn centred_distances(&self, weights: &[f64], classes: usize) -> Vec<f64> {
+        let weights = weights.iter().enumerate();
+        let mut distances: Vec<f64> = weights.map(|(i, w)| w - self.of(i).prior).collect();
+        if classes > 1 {
+            centre_values(&mut distances, classes);
+        }
+        distances
     }
 
     pub(crate) fn value(&self, weights: &[f64]) -> f64 {
@@ -297,7 +366,7 @@ impl Penalty {
         if self.different().iter().all(|column| column.l2 == 0.0) {
             return 0.0; // even if the products overflow
         }
-        if self.columns.is_empty() {
+        if self.own.is_empty() {
             return self.shared.l2 * dot(a, b);
         }
         let image: Vec<f64> = (b.iter().enumerate())
@@ -445,7 +514,13 @@ impl WeightPenalty {
     /// The derivative of the smooth part of the penalty.
     #[inline]
     pub(crate) fn slope(&self, w: f64) -> f64 {
-        self.l2 * (w - self.prior)
+        self.slope_at(w - self.prior)
+    }
+
+    /// The derivative of the smooth part at this distance of the weight from the prior mean.
+    #[inline]
+    pub(crate) fn slope_at(&self, distance: f64) -> f64 {
+        self.l2 * distance
     }
 
     /// The largest κ ≤ 1 for which κ g' u + the penalty of u has a minimum over u, for every number g' within `error`

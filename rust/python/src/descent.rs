@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use gradstep_core::{
     Activation, Dataset, Descent, Error, Monitor, Observer, Options, Penalty, Reduction, Start,
-    Threads, Trace, Vector, descend_with_best_steps,
+    Threads, Trace, descend_with_best_steps,
 };
 use numpy::{Element, PyArrayMethods};
 use pyo3::prelude::*;
@@ -114,8 +114,7 @@ impl<'py> Run<'_, 'py> {
         let rows = self.x.rows::<F>(py, options.threads)?;
         let (x, y) = (rows.features()?, self.y.vector()?);
         let sample_weight = self.of_rows.sample_weight()?;
-        let offset = self.of_rows.offset::<F>()?;
-        let offset = offset.as_deref().map(Vector::from_slice);
+        let offsets = self.of_rows.offsets::<F>()?;
         let best_steps = self.best_steps;
         let mut watch = Watch {
             monitor: PythonMonitor::new(self.callback),
@@ -125,7 +124,8 @@ impl<'py> Run<'_, 'py> {
         };
         let descent = py.detach(|| {
             let dataset = Dataset::new(x, &y, sample_weight.as_ref())?;
-            let dataset = dataset.with_offset(offset.as_ref())?;
+            let offsets = offsets.vectors()?;
+            let dataset = dataset.with_offsets(&offsets)?;
             let descent = if best_steps {
                 descend_with_best_steps::<F>(&dataset, &start, &options, &mut watch)
             } else {

@@ -4,9 +4,7 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use gradstep_core::{
-    Chunks, Dataset, DistantRows, Error, Job, Log, Matrix, ReadRows, Threads, Vector,
-};
+use gradstep_core::{Chunks, Dataset, DistantRows, Error, Job, Log, Matrix, ReadRows, Threads};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
@@ -147,16 +145,16 @@ pub(crate) fn answer<'py>(
     let py = x.py();
     let (x, y) = (View::new("X", x, 2)?, View::new("y", y, 1)?);
     let of_rows = OfRows::new(of_rows)?;
-    let offset = match is_single {
-        true => of_rows.offset::<f32>()?,
-        false => of_rows.offset::<f64>()?,
+    let offsets = match is_single {
+        true => of_rows.offsets::<f32>()?,
+        false => of_rows.offsets::<f64>()?,
     };
-    let offset = offset.as_deref().map(Vector::from_slice);
     let (x, y, sample_weight) = (x.matrix()?, y.vector()?, of_rows.sample_weight()?);
     let threads = Threads::new(n_threads).map_err(value_error)?;
     let answer = run(py, threads, |job| {
         let labels = Dataset::of_labels(x.columns(), &y, sample_weight.as_ref())?;
-        let labels = labels.with_offset(offset.as_ref())?;
+        let offsets = offsets.vectors()?;
+        let labels = labels.with_offsets(&offsets)?;
         gradstep_core::answer(request, first, &x, &labels, job)
     })?;
     Ok(PyBytes::new(py, &answer))

@@ -11,10 +11,10 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyByteArray, PyDict, PyList, PyString, PyTuple};
 
-use crate::arrays::{Array, Number, View, numpy};
+use crate::arrays::{Array, Number, Real, View, numpy, shape_text};
 use crate::distant::{GivenDistant, InPython};
 use crate::features::GivenFeatures;
-use crate::formulas::{GivenRows, OfRows, vector};
+use crate::formulas::{GivenRows, OfRows, Offsets, vector};
 use crate::monitor::PythonMonitor;
 use crate::parameters::{GivenStart, pack_parameters, unpack_start};
 use crate::value_error;
@@ -37,14 +37,15 @@ type GivenOptions<'py> = (
     Option<usize>,
 );
 
-/// Penalty factors, prior, lower and upper bounds: each an array of one number per column, or None.
+/// Penalty factors, prior, lower and upper bounds: each an array of one number per column, or None. All but the factors
+/// may have a row of such numbers for each class.
 type GivenColumns<'py> = [Option<Array<'py>>; 4];
 
 /// Returns the core's options of a fit of `columns` columns, and the requested number of threads.
 fn unpack(given: GivenOptions<'_>, columns: usize) -> PyResult<(FitOptions, Option<usize>)> {
     let ((l1, l2), own, firth, fit_bias, solver, gap_tol, tol, certify, max_passes, n_threads) =
         given;
-    let own = unpack_columns(&own)?;
+    let own = unpack_columns(&own, columns)?;
     let penalty = Penalty::new(l2)
         .and_then(|penalty| penalty.with_l1(l1))
         .and_then(|penalty| penalty.with_columns(columns, &own))
@@ -62,18 +63,43 @@ fn unpack(given: GivenOptions<'_>, columns: usize) -> PyResult<(FitOptions, Opti
     Ok((options, n_threads))
 }
 
-fn unpack_columns([factors, prior, lower, upper]: &GivenColumns<'_>) -> PyResult<ColumnOptions> {
+fn unpack_columns(
+    [factors, prior, lower, upper]: &GivenColumns<'_>,
+    columns: usize,
+) -> PyResult<ColumnOptions> {
+    let factors = factors
+        .as_ref()
+        .map(|given| vector("penalty_factors", given)?.to_vec::<f64>());
     let numbers = |argument, given: &Option<Array<'_>>| {
-        let given = given.as_ref();
-        let numbers = given.map(|given| vector(argument, given)?.to_vec::<f64>());
+        let numbers = given
+            .as_ref()
+            .map(|given| by_column(argument, given, columns));
         numbers.transpose()
     };
     Ok(ColumnOptions {
-        factors: numbers("penalty_factors", factors)?,
+        factors: factors.transpose()?,
         prior: numbers("prior", prior)?,
         lower: numbers("lower", lower)?,
         upper: numbers("upper", upper)?,
     })
+}
+
+/// Numbers of shape (n,), or of shape (K, n) with a row for each class.
+///
+/// # Errors
+///
+/// ValueError for another shape.
+fn by_column(argument: &'static str, given: &Array<'_>, columns: usize) -> PyResult<Vec<f64>> {
+    let numbers = Real::new(argument, given)?;
+    match *numbers.shape() {
+        [rows, width] if rows > 0 && width == columns => numbers.to_vec::<f64>(),
+        [_, _] => Err(PyValueError::new_err(format!(
+            "{argument} must have shape ({columns},) (one number per column of X), or a row of {columns} numbers for each \
+             class, got shape {}",
+            shape_text(numbers.shape())
+        ))),
+        _ => vector(argument, given)?.to_vec::<f64>(),
+    }
 }
 
 /// Fits, and returns a dict with the fields of `gradstep.Optimum`. A field that is a named tuple in Python is a plain
@@ -170,19 +196,19 @@ fn fit_each<'py, F: Number>(
         Ok((
             y.vector()?,
             of_rows.sample_weight()?,
-            of_rows.offset::<F>()?,
+            of_rows.offsets::<F>()?,
         ))
     });
-    let vectors: Vec<(Vector<'_>, Option<Vector<'_>>, Option<Vec<f64>>)> =
+    let vectors: Vec<(Vector<'_>, Option<Vector<'_>>, Offsets)> =
         vectors.collect::<PyResult<_>>()?;
-    let offsets = vectors.iter().map(|(.., offset)| offset.as_deref());
-    let offsets: Vec<Option<Vector<'_>>> = offsets.map(|o| o.map(Vector::from_slice)).collect();
+    let offsets = vectors.iter().map(|(.., offsets)| offsets.vectors());
+    let offsets: Vec<Vec<Vector<'_>>> = offsets.collect::<Result<_, _>>().map_err(value_error)?;
     let mut monitor = PythonMonitor::new(None);
     let optima = py.detach(|| {
         let fits = vectors.iter().zip(&offsets).enumerate();
-        let datasets = fits.map(|(place, ((y, sample_weight, _), offset))| {
+        let datasets = fits.map(|(place, ((y, sample_weight, _), offsets))| {
             let dataset = Dataset::new(x, y, sample_weight.as_ref());
-            let dataset = dataset.and_then(|dataset| dataset.with_offset(offset.as_ref()));
+            let dataset = dataset.and_then(|dataset| dataset.with_offsets(offsets));
             dataset.map_err(|error| (Some(place), error))
         });
         let datasets: Vec<Dataset<'_>> = datasets.collect::<Result<_, _>>()?;
@@ -215,8 +241,7 @@ impl<'py> Arguments<'_, 'py, GivenFeatures<'py>> {
         let rows = self.x.rows::<F>(py, self.options.threads)?;
         let (x, y) = (rows.features()?, self.y.vector()?);
         let sample_weight = self.of_rows.sample_weight()?;
-        let offset = self.of_rows.offset::<F>()?;
-        let offset = offset.as_deref().map(Vector::from_slice);
+        let offsets = self.of_rows.offsets::<F>()?;
         let (start, options) = (self.start, self.options);
         let single = self.x.is_single();
         let mut watched = Watched {
@@ -225,7 +250,8 @@ impl<'py> Arguments<'_, 'py, GivenFeatures<'py>> {
         };
         let optimum = py.detach(|| {
             let dataset = Dataset::new(x, &y, sample_weight.as_ref())?;
-            let dataset = dataset.with_offset(offset.as_ref())?;
+            let offsets = offsets.vectors()?;
+            let dataset = dataset.with_offsets(&offsets)?;
             gradstep_core::fit::<F>(&dataset, start, &options, &mut watched)
         });
         let optimum = watched.monitor.finish(optimum)?;
@@ -237,8 +263,7 @@ impl<'py> Arguments<'_, 'py, InPython> {
     fn fit_distant<F: Number>(self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let y = self.y.vector()?;
         let sample_weight = self.of_rows.sample_weight()?;
-        let offset = self.of_rows.offset::<F>()?;
-        let offset = offset.as_deref().map(Vector::from_slice);
+        let offsets = self.of_rows.offsets::<F>()?;
         let (start, options) = (self.start, self.options);
         let single = F::PRECISION == f32::PRECISION;
         let mut watched = Watched {
@@ -248,7 +273,8 @@ impl<'py> Arguments<'_, 'py, InPython> {
         let x = self.x;
         let optimum = py.detach(|| {
             let labels = Dataset::of_labels(x.columns, &y, sample_weight.as_ref())?;
-            let labels = labels.with_offset(offset.as_ref())?;
+            let offsets = offsets.vectors()?;
+            let labels = labels.with_offsets(&offsets)?;
             x.with_rows(&labels, |rows, log| {
                 gradstep_core::fit_distant::<F>(rows, &labels, log, start, &options, &mut watched)
             })

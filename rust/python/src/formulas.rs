@@ -1,8 +1,8 @@
 //! Loss, gradient, Hessian and covariance over all rows, and one step of gradient descent.
 
 use gradstep_core::{
-    Dataset, Error, Float, Job, LossGradient, Parameters as CoreParameters, Reduction, Threads,
-    Vector,
+    Dataset, Elements, Error, Float, Job, LossGradient, Parameters as CoreParameters, Reduction,
+    Threads, Vector,
 };
 use numpy::PyArrayMethods;
 use pyo3::prelude::*;
@@ -204,6 +204,7 @@ impl<'py> Arguments<'py> {
 }
 
 /// Sample weights and offsets of a fit or a descent as Python gives them: each an array of one number per row, or None.
+/// Offsets may have one number per row and class.
 pub(crate) type GivenRows<'py> = [Option<Array<'py>>; 2];
 
 /// Sample weights and offsets, checked for their dimensions.
@@ -215,9 +216,15 @@ pub(crate) struct OfRows<'py> {
 impl<'py> OfRows<'py> {
     /// # Errors
     ///
-    /// ValueError if one of them is not 1-dimensional.
+    /// ValueError for sample weights that are not 1-dimensional, and for offsets with neither one nor two dimensions.
     pub(crate) fn new([sample_weight, offset]: GivenRows<'py>) -> PyResult<Self> {
-        let offset = offset.map(|offset| vector("offset", &offset));
+        let offset = offset.map(|offset| {
+            let numbers = Real::new("offset", &offset)?;
+            match *numbers.shape() {
+                [_, classes] if classes > 0 => Ok(numbers),
+                _ => vector("offset", &offset),
+            }
+        });
         Ok(OfRows {
             sample_weight: weights_of_rows(sample_weight.as_ref())?,
             offset: offset.transpose()?,
@@ -229,9 +236,35 @@ impl<'py> OfRows<'py> {
     }
 
     /// The offsets, rounded to `F`, the type in which scores are computed.
-    pub(crate) fn offset<F: Number>(&self) -> PyResult<Option<Vec<f64>>> {
-        let offset = self.offset.as_ref().map(Real::to_vec::<F>).transpose()?;
-        Ok(offset.map(|offset| offset.into_iter().map(Float::to_f64).collect()))
+    pub(crate) fn offsets<F: Number>(&self) -> PyResult<Offsets> {
+        let Some(offset) = &self.offset else {
+            return Ok(Offsets::default());
+        };
+        let numbers = offset.to_vec::<F>()?.into_iter();
+        Ok(Offsets {
+            numbers: numbers.map(Float::to_f64).collect(),
+            shape: match *offset.shape() {
+                [rows, scores] => [rows, scores],
+                _ => [offset.shape()[0], 1],
+            },
+        })
+    }
+}
+
+/// The offsets of a fit or a descent, shape (m, number of scores); of shape (0, 0) if there are none.
+#[derive(Default)]
+pub(crate) struct Offsets {
+    numbers: Vec<f64>,
+    shape: [usize; 2],
+}
+
+impl Offsets {
+    /// The offsets of each score.
+    pub(crate) fn vectors(&self) -> Result<Vec<Vector<'_>>, Error> {
+        let [rows, scores] = self.shape;
+        let numbers = Elements::F64(&self.numbers);
+        let of_score = |k| Vector::new("offset", numbers, k, rows, scores as isize);
+        (0..scores).map(of_score).collect()
     }
 }
 

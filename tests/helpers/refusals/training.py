@@ -113,8 +113,20 @@ refuse(
     gradstep.fit, X, Y, solver="newton",
 )  # fmt: skip
 refuse(
-    "fit", ValueError, "lower", r"left out for three classes or more, got 3 classes$",
-    gradstep.fit, [[0.0], [1.0], [2.0]], [0, 1, 2], lower=0.1,
+    "fit", ValueError, "lower",
+    r"one number per column of X, or a row of them for each of three classes or more, got 2 rows for 3 classes$",
+    gradstep.fit, [[0.0], [1.0], [2.0]], [0, 1, 2], lower=[[0.1], [0.2]],
+)  # fmt: skip
+refuse(
+    "fit", ValueError, "prior",
+    r"have shape \(1,\) \(one number per column of X\), or a row of 1 numbers for each class, got shape \(1, 2\)$",
+    gradstep.fit, [[0.0], [1.0], [2.0]], [0, 1, 2], prior=[[0.1, 0.2]],
+)  # fmt: skip
+refuse(
+    "fit", ValueError, "offset",
+    r"one number for each row, or of three classes or more a row of one number for each class, "
+    r"got one number for each row, for 3 classes$",
+    gradstep.fit, [[0.0], [1.0], [2.0]], [0, 1, 2], offset=[0, 0, 0],
 )  # fmt: skip
 refuse("fit", TypeError, "solver", r"a str, got int$", gradstep.fit, X, Y, solver=2)
 
@@ -156,7 +168,7 @@ refuse(
     OPTIMUM.predict, X, offset=[0.0],
 )  # fmt: skip
 refuse(
-    "predict", ValueError, "offset", r"None for scores of classes, got shape \(3,\)$",
+    "predict", ValueError, "offset", r"shape \(3, 3\) \(one per row of X and class\), got shape \(3,\)$",
     gradstep.fit([[0.0], [1.0], [2.0]], [0, 1, 2], l2=1.0).predict, [[0.0], [1.0], [2.0]], offset=[0, 0, 0],
 )  # fmt: skip
 refuse(

@@ -52,7 +52,7 @@ pub fn descend<F: Float>(
     let mut order = Order::new(m, options.shuffle.filter(|_| !full))?;
     let mut polling = Polling(observer);
     let scores = kernel::scores_of_labels(dataset, &mut Job::new(options.threads, &mut polling)?)?;
-    let loss = options.begin(scores, dataset.offset.is_some(), observer)?;
+    let loss = options.begin(scores, dataset.offsets.len(), observer)?;
     let (weights, biases) = start.parameters(dataset.x.columns(), scores)?;
     // With full batches, the evaluation before an epoch also gives the gradient for the step of the epoch. With smaller
     // batches, the gradient over all rows is needed only to compare it with the tolerance.
@@ -167,7 +167,7 @@ fn visit<F: Float>(
 
 /// Whether [`point_epoch`] may be used: there are neither sample weights nor offsets nor l1, and the bias is fitted.
 fn is_plain(options: &Options, dataset: &Dataset<'_>) -> bool {
-    let are_plain = dataset.sample_weight.is_none() && dataset.offset.is_none();
+    let are_plain = dataset.sample_weight.is_none() && dataset.offsets.is_empty();
     are_plain && options.penalty.is_smooth() && options.fit_bias
 }
 

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use super::step::{self, Reduction};
 use super::trace::Trace;
 use crate::error::Error;
+use crate::kernel::check_offset_scores;
 use crate::loss::{Activation, Loss};
 use crate::penalty::Penalty;
 use crate::reduce::{Monitor, Threads, Unmonitored};
@@ -46,8 +47,8 @@ impl Options {
         self.batch_size.map_or(points, |size| size.min(points))
     }
 
-    /// The loss of a descent with `scores` scores per point, with or without offsets. Tells the observer the number of
-    /// scores.
+    /// The loss of a descent with `scores` scores per point, of which `offsets` have offsets. Tells the observer the
+    /// number of scores.
     ///
     /// # Errors
     ///
@@ -56,14 +57,14 @@ impl Options {
     pub(crate) fn begin<F>(
         &self,
         scores: usize,
-        has_offsets: bool,
+        offsets: usize,
         observer: &mut dyn Observer<F>,
     ) -> Result<Loss, Error> {
         let refused = match self.activation {
             _ if scores == 1 => None,
             Activation::Step => Some(("activation", "'sigmoid' for three classes or more")),
             Activation::Sigmoid => {
-                has_offsets.then_some(("offset", "left out for three classes or more"))
+                (offsets > 0).then_some(("offset", "left out for three classes or more"))
             }
         };
         if let Some((argument, expected)) = refused {
@@ -73,6 +74,7 @@ impl Options {
                 got: format!("{scores} classes"),
             });
         }
+        check_offset_scores(offsets, scores)?;
         if observer.begin(scores).is_break() {
             return Err(Error::Interrupted);
         }

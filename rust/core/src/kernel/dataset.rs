@@ -19,8 +19,8 @@ pub struct Dataset<'a, X = Features<'a>> {
     pub(crate) x: X,
     pub(crate) y: &'a Vector<'a>,
     pub(crate) sample_weight: Option<&'a Vector<'a>>,
-    /// For each row, a number that is added to its score; only for models with one score.
-    pub(crate) offset: Option<&'a Vector<'a>>,
+    /// For each score of a model, the numbers that are added to it in every row; empty without offsets.
+    pub(crate) offsets: &'a [Vector<'a>],
     pub(crate) rows: RowSet<'a>,
 }
 
@@ -35,6 +35,24 @@ pub(super) fn is_label(y: f64) -> bool {
 #[inline(always)]
 pub(super) fn is_weight(s: f64) -> bool {
     (0.0..f64::INFINITY).contains(&s)
+}
+
+/// # Errors
+///
+/// [`Error::Conflict`] if there are offsets for `offsets` scores of a row, but a row has another number of scores.
+pub(crate) fn check_offset_scores(offsets: usize, scores: usize) -> Result<(), Error> {
+    if offsets == 0 || offsets == scores {
+        return Ok(());
+    }
+    Err(Error::Conflict {
+        argument: "offset",
+        expected: "one number for each row, or of three classes or more a row of one number for each class",
+        got: match (offsets, scores) {
+            (1, classes) => format!("one number for each row, for {classes} classes"),
+            (_, 1) => format!("rows of {offsets} numbers, for labels in [0, 1]"),
+            (_, classes) => format!("rows of {offsets} numbers, for {classes} classes"),
+        },
+    })
 }
 
 /// Checks that the sum of the sample weights, `sum`, can divide a mean. It must be finite, and not so small that sample
@@ -80,7 +98,7 @@ impl<'a> Dataset<'a> {
             x,
             y,
             sample_weight,
-            offset: None,
+            offsets: &[],
             rows: RowSet::All,
         })
     }
@@ -107,7 +125,7 @@ impl<'a> Dataset<'a> {
     ///
     /// As [`Dataset::of_labels`].
     pub(crate) fn of_columns(&self, columns: usize) -> Result<Self, Error> {
-        Dataset::of_labels(columns, self.y, self.sample_weight)?.with_offset(self.offset)
+        Dataset::of_labels(columns, self.y, self.sample_weight)?.with_offsets(self.offsets)
     }
 
     /// Calls `work` with a dataset of some consecutive rows, `rows`. Its features are `x`; its labels, sample weights
@@ -123,23 +141,23 @@ impl<'a> Dataset<'a> {
         work: impl FnOnce(&Dataset<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let part = |vector: &Vector<'a>| vector.part(rows.clone());
-        let y = part(self.y);
-        let (sample_weight, offset) = (self.sample_weight.map(part), self.offset.map(part));
+        let (y, sample_weight) = (part(self.y), self.sample_weight.map(part));
+        let offsets: Vec<Vector<'a>> = self.offsets.iter().map(part).collect();
         let dataset = Dataset::new(x, &y, sample_weight.as_ref())?;
-        work(&dataset.with_offset(offset.as_ref())?)
+        work(&dataset.with_offsets(&offsets)?)
     }
 
-    /// The same dataset with offsets, shape (m): for each row, a number that is added to its score. The offsets must
-    /// already be rounded to the type of the computation.
+    /// The same dataset with offsets: for each score of a model, a vector of shape (m) that is added to it. The offsets
+    /// must already be rounded to the type of the computation.
     ///
     /// # Errors
     ///
-    /// [`Error::Length`] if `offset` does not have one number for each row.
-    pub fn with_offset(self, offset: Option<&'a Vector<'a>>) -> Result<Self, Error> {
-        if let Some(offset) = offset {
+    /// [`Error::Length`] if a vector does not have one number for each row.
+    pub fn with_offsets(self, offsets: &'a [Vector<'a>]) -> Result<Self, Error> {
+        for offset in offsets {
             check_length("offset", offset.len(), self.x.rows(), "one per row of X")?;
         }
-        Ok(Dataset { offset, ..self })
+        Ok(Dataset { offsets, ..self })
     }
 
     /// # Errors
@@ -185,9 +203,21 @@ impl<'a> Dataset<'a> {
     /// [`Error::Element`] for the first offset that is not finite, or so large that sums of errors may be infinite.
     pub(crate) fn check_offsets(&self) -> Result<(), Error> {
         let is_offset = |offset: f64| offset.abs() <= 1e100;
-        self.offset.map_or(Ok(()), |offset| {
-            offset.check("offset", "between −1e100 and 1e100", is_offset)
-        })
+        let mut offsets = self.offsets.iter();
+        offsets.try_for_each(|offset| offset.check("offset", "between −1e100 and 1e100", is_offset))
+    }
+
+    /// The largest norm of the offsets of a row, over the rows of positive weight.
+    pub(crate) fn largest_offset(&self) -> f64 {
+        let is_counted = |row: &usize| self.sample_weight.is_none_or(|s| s.get::<f64>(*row) != 0.0);
+        let square = |row: usize| {
+            let offsets = self.offsets.iter().map(|offset| offset.get::<f64>(row));
+            offsets.map(|offset| offset * offset).sum::<f64>()
+        };
+        let rows = (0..rows_of(self))
+            .map(|i| self.rows.at(i))
+            .filter(is_counted);
+        rows.map(square).fold(0.0, f64::max).sqrt()
     }
 
     /// The error to report after the loss was infinite or NaN. It names an input that is not finite; if there is none,
@@ -267,7 +297,7 @@ impl<'a, X> Dataset<'a, X> {
             x,
             y: self.y,
             sample_weight: self.sample_weight,
-            offset: self.offset,
+            offsets: self.offsets,
             rows: self.rows,
         }
     }
@@ -288,7 +318,7 @@ impl<'a, X> Dataset<'a, X> {
             count,
             y: whole_vectors(self.y, self.rows, first, count, &mut buffers.y),
             sample_weight: self.sample_weights(first, count, &mut buffers.sample_weight),
-            offset: self.offset.map(|offset| {
+            offset: self.offset().map(|offset| {
                 let buffer = buffers
                     .offset
                     .get_or_insert_with(|| Box::new([F::ZERO; STRIPE]));
@@ -297,10 +327,27 @@ impl<'a, X> Dataset<'a, X> {
         }
     }
 
-    /// Adds the offsets of the rows from `first` on to their scores `z`.
+    /// The offsets of a model with one score.
+    #[inline(always)]
+    pub(crate) fn offset(&self) -> Option<&'a Vector<'a>> {
+        match self.offsets {
+            [offset] => Some(offset),
+            _ => None,
+        }
+    }
+
+    /// The offset of score `k` of a row; 0 without offsets.
+    #[inline(always)]
+    pub(crate) fn offset_of(&self, row: usize, k: usize) -> f64 {
+        self.offsets
+            .get(k)
+            .map_or(0.0, |offset| offset.get::<f64>(row))
+    }
+
+    /// Adds the offsets of the rows from `first` on to their scores `z`, for models with one score.
     #[inline(always)]
     pub(crate) fn add_offsets<F: Float>(&self, first: usize, z: &mut [F]) {
-        let Some(offset) = self.offset else { return };
+        let Some(offset) = self.offset() else { return };
         let mut buffer = [F::ZERO; STRIPE];
         for (k, z) in z.chunks_mut(STRIPE).enumerate() {
             let offsets = &mut buffer[..z.len()];
@@ -328,7 +375,7 @@ impl<'a, X> Dataset<'a, X> {
 pub(super) struct LabelBuffers<F> {
     y: [F; STRIPE],
     sample_weight: [F; STRIPE],
-    /// Allocated when it is first needed, because few datasets have offsets.
+    /// For models with one score. Allocated when it is first needed, because few datasets have offsets.
     offset: Option<Box<[F; STRIPE]>>,
 }
 
@@ -351,6 +398,7 @@ pub(super) struct StripeLabels<'t, F> {
     pub(super) count: usize,
     pub(super) y: &'t [F],
     pub(super) sample_weight: Option<&'t [F]>,
+    /// For models with one score.
     pub(super) offset: Option<&'t [F]>,
 }
 

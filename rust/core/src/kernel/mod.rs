@@ -37,7 +37,7 @@ pub(crate) use self::basis::Basis;
 pub use self::cross_entropy::cross_entropy;
 pub(crate) use self::curvature::{Curvature, curvature, curvature_of};
 pub use self::dataset::Dataset;
-pub(crate) use self::dataset::rows_of;
+pub(crate) use self::dataset::{check_offset_scores, rows_of};
 pub(crate) use self::each_row::gather;
 pub use self::evaluate::{Gradient, LossGradient, loss, loss_gradient};
 pub(crate) use self::evaluate::{evaluate, sums};

@@ -32,7 +32,7 @@ const LANES: usize = 8;
 pub(crate) struct ExactScores {
     /// The scores, shape (m, K). 0 in rows of weight 0, whose scores must not count even if they overflow.
     pub z: Vec<f64>,
-    /// The largest Σ_j |x_ij w_kj| + |b_k| + |offset_i| over the rows i of positive weight and the classes k.
+    /// The largest Σ_j |x_ij w_kj| + |b_k| + |offset_ik| over the rows i of positive weight and the classes k.
     /// [`score_error`] needs it.
     pub magnitude: f64,
 }
@@ -60,7 +60,13 @@ pub(crate) fn exact_scores(
     let mut z = zeros("X", m.saturating_mul(classes), "scores")?;
     let leaves = Leaves::new(m, n.saturating_mul(4 * classes));
     let out = (z.as_mut_slice(), classes);
-    let scratch = || (vec![0.0; n.next_multiple_of(LANES)], Vec::new());
+    let scratch = || {
+        (
+            vec![0.0; n.next_multiple_of(LANES)],
+            Vec::new(),
+            vec![0.0; classes],
+        )
+    };
     let padded: Vec<f64> = weights
         .chunks_exact(n)
         .flat_map(|w| w.iter().copied().chain(padding(n)))
@@ -71,20 +77,25 @@ pub(crate) fn exact_scores(
             .sample_weight
             .is_none_or(|s| s.get::<f64>(dataset.rows.at(i)) != 0.0)
     };
-    let offset =
-        |i: usize| (dataset.offset).map_or(0.0, |offset| offset.get::<f64>(dataset.rows.at(i)));
+    let offsets = |i: usize, out: &mut [f64]| {
+        if !dataset.offsets.is_empty() {
+            let row = dataset.rows.at(i);
+            (out.iter_mut().enumerate()).for_each(|(k, out)| *out = dataset.offset_of(row, k));
+        }
+    };
     let largest = match dataset.x {
         Features::Dense(x) => map_into(
             job,
             leaves,
             out,
             scratch,
-            |(row, _): &mut (Vec<f64>, Vec<_>), stretch, out| {
+            |(row, _, shift): &mut (Vec<f64>, Vec<_>, Vec<f64>), stretch, out| {
                 let mut largest: f64 = 0.0;
                 for (i, out) in stretch.zip(out.chunks_exact_mut(classes)) {
                     if is_counted(i) {
                         x.copy_row(dataset.rows.at(i), &mut row[..n]);
-                        let at = (padded.as_slice(), biases, offset(i));
+                        offsets(i, shift);
+                        let at = (padded.as_slice(), biases, shift.as_slice());
                         let magnitude = dispatch!(level, simd => row_scores(simd, row, at, out));
                         largest = largest.max(magnitude);
                     }
@@ -97,17 +108,17 @@ pub(crate) fn exact_scores(
             leaves,
             out,
             scratch,
-            |(_, parts): &mut (Vec<f64>, Vec<_>), stretch, out| {
+            |(_, parts, shift): &mut (Vec<f64>, Vec<_>, Vec<f64>), stretch, out| {
                 let mut largest: f64 = 0.0;
                 let mut sums = vec![(Twofold::default(), 0.0); classes];
                 for (i, out) in stretch.zip(out.chunks_exact_mut(classes)) {
                     if !is_counted(i) {
                         continue;
                     }
-                    let offset = offset(i);
-                    for (sum, &b) in sums.iter_mut().zip(biases) {
+                    offsets(i, shift);
+                    for (sum, (&b, offset)) in sums.iter_mut().zip(biases.iter().zip(&*shift)) {
                         *sum = (Twofold::new(b), b.abs() + offset.abs());
-                        sum.0.add(offset);
+                        sum.0.add(*offset);
                     }
                     rows.visit(i, parts, |column, x| {
                         for (k, (sum, magnitude)) in sums.iter_mut().enumerate() {
@@ -135,18 +146,19 @@ fn padding(n: usize) -> impl Iterator<Item = f64> {
     std::iter::repeat_n(0.0, n.next_multiple_of(LANES) - n)
 }
 
-/// Writes the scores of a row to `out`. Returns the largest Σ_j |x_j w_kj| + |b_k| + |offset| over the classes k. The
+/// Writes the scores of a row to `out`. Returns the largest Σ_j |x_j w_kj| + |b_k| + |offset_k| over the classes k. The
 /// row and the weights must be padded with zeros to whole vectors.
 #[inline(always)]
 fn row_scores<S: Simd>(
     simd: S,
     row: &[f64],
-    (weights, biases, offset): (&[f64], &[f64], f64),
+    (weights, biases, offsets): (&[f64], &[f64], &[f64]),
     out: &mut [f64],
 ) -> f64 {
     let zero = f64x8::<S>::splat(simd, 0.0);
     let mut largest: f64 = 0.0;
-    for ((w, &b), out) in weights.chunks_exact(row.len()).zip(biases).zip(out) {
+    let starts = biases.iter().zip(offsets);
+    for ((w, (&b, &offset)), out) in weights.chunks_exact(row.len()).zip(starts).zip(out) {
         let [mut high, mut low, mut magnitude] = [zero; 3];
         for (x, w) in row.chunks_exact(LANES).zip(w.chunks_exact(LANES)) {
             let x = f64x8::<S>::from_slice(simd, x);

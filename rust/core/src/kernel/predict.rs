@@ -109,7 +109,7 @@ pub(super) fn map_rows<F: Float>(
             };
             map_one_score(x, rows, parameters, function, out, job)
         }
-        Loss::Softmax => softmax::map_rows(x, rows, parameters, transform, out, job),
+        Loss::Softmax => softmax::map_rows(x, (rows, &[]), parameters, transform, out, job),
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct Copied<F> {
     columns: usize,
     y: Vec<f64>,
     sample_weight: Option<Vec<f64>>,
-    offset: Option<Vec<f64>>,
+    offsets: Vec<Vec<f64>>,
 }
 
 /// Draws `count ≤ rows` different row numbers, in ascending order. The rows are cut into `count` ranges of equal
@@ -130,7 +130,7 @@ impl<F: Float> Copied<F> {
             x,
             y: copy(dataset.y),
             sample_weight: dataset.sample_weight.map(copy),
-            offset: dataset.offset.map(copy),
+            offsets: dataset.offsets.iter().map(copy).collect(),
         }
     }
 
@@ -155,13 +155,13 @@ impl<F: Float> Copied<F> {
         let sample_weight = sample_weight
             .map(|s| every("sample_weight", s))
             .transpose()?;
-        let offset = self.offset.as_deref();
-        let offset = offset.map(|offset| every("offset", offset)).transpose()?;
+        let offsets = self.offsets.iter().map(|offset| every("offset", offset));
+        let offsets: Vec<Vector<'_>> = offsets.collect::<Result<_, _>>()?;
         work(&Dataset {
             x: Features::Dense(x),
             y: &y,
             sample_weight: sample_weight.as_ref(),
-            offset: offset.as_ref(),
+            offsets: &offsets,
             rows: RowSet::All,
         })
     }

@@ -38,7 +38,8 @@ use super::run::Run;
 use super::view::Alias;
 use crate::error::Error;
 use crate::kernel::{Basis, Metric};
-use crate::linalg::{add_multiple, centre, centre_values, dot, norm};
+use crate::linalg::{add_multiple, centre, dot, norm};
+use crate::penalty::WeightPenalty;
 use crate::reduce::Job;
 use crate::source::RowScores;
 
@@ -104,6 +105,8 @@ struct Evaluation {
     value: Value,
     /// Upper bound on the error of a score, apart from its final rounding.
     score_error: f64,
+    /// Upper bound on the change of λ by the final rounding of the scores, divided by √2 with several classes.
+    final_rounding: f64,
     /// The gradient by the free parameters (those that [`Metric`] lists), class by class, scaled by the factors of
     /// [`Metric`].
     gradient: Vec<f64>,
@@ -308,7 +311,7 @@ impl<'a> Neighbourhood<'a> {
         };
         let mut aliased = Vec::new();
         let is_smooth = objective.penalty.is_smooth();
-        let is_fixed = |j: &usize| objective.penalty.of(*j).is_fixed();
+        let is_fixed = |j: &usize| (objective.penalty).all_of_column(*j, WeightPenalty::is_fixed);
         if !is_smooth && !view.dependent.iter().all(is_fixed) {
             return Ok(None); // weights moved to other columns could be out of bounds, or have another l1 penalty
         }
@@ -416,10 +419,7 @@ impl<'a> Neighbourhood<'a> {
         let moments = scores.moments(basis, &largest, &mut run.job())?;
         let (weights, _) = objective.split(v);
         let total = moments.weight;
-        let mut centred = weights.to_vec();
-        if classes > 1 {
-            centre_values(&mut centred, classes);
-        }
+        let distances = objective.penalty.centred_distances(weights, classes);
         // The gradient by the weights of the original columns, which the result reports.
         let mut natural = Vec::with_capacity(v.len());
         let mut by_biases = Vec::with_capacity(classes);
@@ -445,13 +445,11 @@ impl<'a> Neighbourhood<'a> {
             // The penalty's gradient is transformed by the basis as the gradient of the loss is; the penalty's
             // derivative by the bias is 0. With l1 or bounds, the subgradient of the penalty is taken that makes the
             // gradient of the whole objective smallest.
-            let w = &centred[k * n..(k + 1) * n];
-            let slopes = &natural[k * n..(k + 1) * n];
-            let slope = |(j, (w, slope)): (usize, (&f64, &f64))| {
-                let penalty = objective.penalty.of(j);
-                penalty.slope(*w) + penalty.kinks.subgradient(*w, *slope)
+            let slope = |i: usize| {
+                let penalty = objective.penalty.of(i);
+                penalty.slope_at(distances[i]) + penalty.kinks.subgradient(weights[i], natural[i])
             };
-            let mut penalty: Vec<f64> = w.iter().zip(slopes).enumerate().map(slope).collect();
+            let mut penalty: Vec<f64> = (k * n..(k + 1) * n).map(slope).collect();
             let mut terms = vec![0.0; n];
             basis.gradient(&mut penalty, 0.0);
             basis.magnitudes(&penalty, &mut terms);
@@ -468,15 +466,21 @@ impl<'a> Neighbourhood<'a> {
                 error.push(epsilon * cancelled * scale);
             }
         }
-        // The mean of the weights over the classes. It would be zero without rounding errors. Its penalty is added to
-        // the bound.
-        let common: Vec<f64> = (weights.iter().zip(&centred)).map(|(w, c)| w - c).collect();
+        // The mean of the distances from the prior over the classes. It would be zero without rounding errors. Its
+        // penalty is added to the bound.
+        let common = weights.iter().zip(&distances).enumerate();
+        let common = common.map(|(i, (w, centred))| w - objective.penalty.of(i).prior - centred);
+        let common: Vec<f64> = common.collect();
         let shift = mean.iter().zip(&largest).map(|(mean, scale)| mean * scale);
         let shift: f64 = shift.map(|x| x * x).sum();
         Ok(Evaluation {
             value: objective.value(v, moments.error, total, natural),
             drift,
             score_error: scores.error(),
+            final_rounding: match classes {
+                1 => f64::EPSILON,
+                _ => f64::EPSILON * scores.largest().max(1.0),
+            },
             gradient,
             error,
             longest: moments.longest.sqrt() + shift.sqrt(),
@@ -497,10 +501,10 @@ impl<'a> Neighbourhood<'a> {
         run: &mut Run<'_>,
     ) -> Result<f64, Error> {
         let rate = if objective.classes == 1 { 1.0 } else { SQRT_2 };
-        // The most that rounding errors of the scores add to λ. By Cauchy–Schwarz, with the Hessian as inner product,
-        // and by σ'(z) z² ≤ 1/2.
+        // The most that rounding errors of the scores add to λ. By Cauchy–Schwarz, with the Hessian as inner product.
+        // The final rounding of a score z has an error of ε |z|; with one score, σ'(z) z² ≤ 1/2.
         let dot_error = at.score_error;
-        let score_error = rate * (f64::EPSILON + dot_error);
+        let score_error = rate * (at.final_rounding + dot_error);
         let magnitudes: Vec<f64> = self.metric.inverse.iter().map(|x| x.abs()).collect();
         let unknown = norm(&lower_times(&magnitudes, &at.error));
         let length = self.decrement(at)

@@ -8,6 +8,7 @@ use super::run::Run;
 use super::view::{Alias, View};
 use crate::error::Error;
 use crate::kernel::{Basis, Gram};
+use crate::penalty::WeightPenalty;
 use crate::reduce::Job;
 
 /// The most bases (linear transforms of the columns) that are tried. If digits still cancel in the last one, there is
@@ -36,7 +37,8 @@ pub(super) fn view(
         let is_dependent = |j: &usize| view.dependent.binary_search(j).is_ok();
         let is_lost = |j: &usize| {
             let is_nothing = view.columns.is_nothing(*j, factor.pivot(*j));
-            factor.is_left_out(*j) || (is_nothing && objective.penalty.of(*j).is_free())
+            factor.is_left_out(*j)
+                || (is_nothing && objective.penalty.all_of_column(*j, WeightPenalty::is_free))
         };
         let lost = (0..view.scale.len()).filter(|j| is_lost(j) && !is_dependent(j));
         let lost: Vec<usize> = lost.collect();

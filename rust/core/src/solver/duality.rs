@@ -297,6 +297,7 @@ pub(super) fn gradient_error(
     let Rounding {
         score,
         offset,
+        shift,
         additions,
     } = objective.source.rounding(classes, precision);
     let sum = epsilon * (STRIPE as f64 + 16.0) + f64::EPSILON * (additions + 16.0);
@@ -308,28 +309,35 @@ pub(super) fn gradient_error(
     };
     let residual = (terms * epsilon + sum) * factor * iterate.value.loss.min(1.0).sqrt();
     let root = (h * t).sqrt();
+    // The errors of a row's scores that do not depend on its features.
+    let constant = score * b_norm + shift;
     GradientError {
         by_weights: 2.0
-            * (score * (w_norm * t + b_norm * root)
+            * (score * w_norm * t
+                + constant * root
                 + offset * t.sqrt()
                 + residual * moments.squares.sqrt())
             + 4.0 * f64::EPSILON * norm(&objective.penalty.slopes(w)),
-        by_biases: 2.0 * (score * (w_norm * root + b_norm * h) + offset * h.sqrt() + residual),
+        by_biases: 2.0 * (score * w_norm * root + constant * h + offset * h.sqrt() + residual),
     }
 }
 
-/// Upper bound on the rounding error of the objective at `iterate`, for a model with one score computed in `float64`.
-/// An error of a score, multiplied by |r_i|, is the error of the row's E_i; and r_i² ≤ E_i. A sum of positive terms has
-/// a relative error of ε for each addition.
+/// Upper bound on the rounding error of the objective at `iterate`, which was computed in `float64`. An error of a score,
+/// multiplied by |r_i|, is the error of the row's E_i; and r_i² ≤ E_i, or ‖r_i‖² ≤ 2 E_i with several classes. A sum of
+/// positive terms has a relative error of ε for each addition.
 pub(super) fn objective_error(
     objective: &Objective<'_>,
     iterate: &Iterate,
     moments: &DualMoments,
 ) -> f64 {
     let (w, b) = objective.split(&iterate.v);
-    let rounding = objective.source.rounding(1, Precision::Double);
+    let rounding = objective
+        .source
+        .rounding(objective.classes, Precision::Double);
     let size = norm(w) * moments.squares.sqrt() + norm(b);
-    let of_scores = rounding.score * size * iterate.value.loss.min(1.0).sqrt();
+    let rate = if objective.classes == 1 { 1.0 } else { SQRT_2 };
+    let residual = rate * iterate.value.loss.min(1.0).sqrt();
+    let of_scores = (rounding.score * size + rounding.shift) * residual;
     let additions = STRIPE as f64 + rounding.additions + w.len() as f64 + 32.0;
     // |r z| ≤ E + 1/2 for every label.
     let of_offset = rounding.offset * (iterate.value.loss + 0.5);

@@ -7,7 +7,6 @@ use super::stages::{self, Solution};
 use crate::error::Error;
 use crate::float::Precision;
 use crate::kernel::Labels;
-use crate::linalg::centre;
 use crate::math::log_ratio;
 use crate::start::Start;
 use crate::stop::StopReason;
@@ -27,7 +26,7 @@ pub(crate) fn begin(
         // Without l1 or bounds, the same number may be subtracted from a column's weights of all classes: no
         // probability changes.
         if labels.scores > 1 && objective.penalty.is_smooth() {
-            centre(&mut v, labels.scores);
+            objective.penalty.centre(&mut v, labels.scores);
         }
         precision.round(&mut v);
         v

@@ -11,7 +11,6 @@ use super::stages::{self, Solution};
 use super::view::Alias;
 use crate::error::Error;
 use crate::float::Precision;
-use crate::linalg::centre;
 use crate::stop::StopReason;
 
 /// What a proof must show, and what may be computed for it.
@@ -220,7 +219,7 @@ fn centred(
         return Ok(iterate);
     }
     let mut v = iterate.v.clone();
-    centre(&mut v, objective.classes);
+    objective.penalty.centre(&mut v, objective.classes);
     let largest = v.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
     let is_near =
         |(a, b): (&f64, &f64)| (a - b).abs() <= 16.0 * objective.precision.epsilon() * largest;

@@ -260,12 +260,12 @@ impl Search<'_> {
         let of_column = |j: usize| (0..classes).map(move |k| k * n + j);
         // Whether all weights of the column are 0, where l1 or bounds may keep them.
         let rests = |j: usize| {
-            let is_at_zero = self.objective.penalty.of(j).kinks.is_at(0.0);
-            is_at_zero && of_column(j).all(|at| weights[at] == 0.0)
+            let kinks = |at: usize| &self.objective.penalty.of(at).kinks;
+            of_column(j).all(|at| weights[at] == 0.0 && kinks(at).is_at(0.0))
         };
         let urgency = |j: usize| {
-            let kinks = &self.objective.penalty.of(j).kinks;
-            let least = of_column(j).map(|at| kinks.least_slope(0.0, slopes[at]).abs());
+            let kinks = |at: usize| &self.objective.penalty.of(at).kinks;
+            let least = of_column(j).map(|at| kinks(at).least_slope(0.0, slopes[at]).abs());
             match rests(j) {
                 true => least.fold(0.0, f64::max) / scales[j],
                 false => f64::INFINITY,

@@ -130,9 +130,9 @@ impl SmoothModel {
                 hessian[(k * order + j) * (size + 1)] += along;
             }
         }
-        let of_class = |_| {
+        let of_class = |k: usize| {
             let kinks = basis.per_unit().iter().enumerate();
-            let kinks = kinks.map(|(j, per_unit)| part.penalty.of(j).kinks.in_units(*per_unit));
+            let kinks = kinks.map(|(j, unit)| part.penalty.of(k * n + j).kinks.in_units(*unit));
             kinks.chain([Kinks::NONE]).collect::<Vec<Kinks>>()
         };
         Ok(Some(SmoothModel {

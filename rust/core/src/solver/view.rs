@@ -8,6 +8,7 @@ use super::columns::{Columns, LOST, NOTHING_LEFT, column_sums};
 use super::objective::Objective;
 use crate::kernel::{Basis, Gram};
 use crate::linalg::dot;
+use crate::penalty::WeightPenalty;
 
 /// A coefficient of a linear combination is taken for rounding error and left out if it is small: multiplied by the
 /// spread of its own column, it is below this times the spread of the combined column.
@@ -66,9 +67,10 @@ impl View {
         let n = basis.columns();
         let excluded = objective.excluded;
         let is_out = |j: &usize| {
-            let penalty = objective.penalty.of(*j);
+            let penalty = objective.penalty;
             let is_nothing = columns.negligible[*j] || excluded.contains(j);
-            penalty.is_fixed() || (penalty.is_free() && is_nothing)
+            penalty.all_of_column(*j, WeightPenalty::is_fixed)
+                || (is_nothing && penalty.all_of_column(*j, WeightPenalty::is_free))
         };
         let dependent: Vec<usize> = (0..n).filter(is_out).collect();
         let mut scale: Vec<f64> = (columns.centred.iter().zip(penalty))

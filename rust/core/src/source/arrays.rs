@@ -68,8 +68,8 @@ impl Source for Arrays<'_> {
         self.0.x.reads(self.rows())
     }
 
-    fn has_offsets(&self) -> bool {
-        self.0.offset.is_some()
+    fn offsets(&self) -> usize {
+        self.0.offsets.len()
     }
 
     fn labels(&self, precision: Precision, job: &mut Job<'_>) -> Result<Labels, Error> {
@@ -116,7 +116,12 @@ impl Source for Arrays<'_> {
 
     fn rounding(&self, scores: usize, precision: Precision) -> Rounding {
         let sums = kernel::leaves(&self.0, scores).additions();
-        let of_offset = self.0.offset.map_or(0.0, |_| precision.epsilon());
+        let epsilon = precision.epsilon();
+        let (offset, shift) = match self.0.offsets.len() {
+            0 => (0.0, 0.0),
+            1 => (epsilon, 0.0),
+            _ => (0.0, epsilon * self.0.largest_offset()),
+        };
         match self.0.x {
             Features::Dense(x) => {
                 let n = x.columns() as f64;
@@ -124,19 +129,21 @@ impl Source for Arrays<'_> {
                 // columns, whose sums are then added.
                 let additions = match scores {
                     1 => n / precision.lanes() as f64 + 8.0,
-                    _ => n.min(64.0) + n / 64.0 + 10.0,
+                    _ => n.min(64.0) + n / 64.0 + 11.0,
                 };
                 Rounding {
-                    score: precision.epsilon() * additions,
-                    offset: of_offset,
+                    score: epsilon * additions,
+                    offset,
+                    shift,
                     additions: sums,
                 }
             }
             Features::Sparse(x) => {
-                let terms = if scores == 1 { 8.0 } else { 10.0 };
+                let terms = if scores == 1 { 8.0 } else { 11.0 };
                 Rounding {
-                    score: precision.epsilon() * terms + f64::EPSILON * x.longest_row() as f64,
-                    offset: of_offset,
+                    score: epsilon * terms + f64::EPSILON * x.longest_row() as f64,
+                    offset,
+                    shift,
                     additions: sums + kernel::longest_sum(&x),
                 }
             }

@@ -62,7 +62,6 @@ impl ByColumns for WeightedColumns<'_> {
         let Dataset {
             y,
             sample_weight,
-            offset,
             rows,
             ..
         } = *self.dataset;
@@ -70,11 +69,7 @@ impl ByColumns for WeightedColumns<'_> {
         for (j, &w) in at.weights.iter().enumerate().filter(|(_, w)| **w != 0.0) {
             self.column(j).for_each(|(i, x)| z[i] += w * x);
         }
-        if let Some(offset) = offset {
-            z.iter_mut()
-                .enumerate()
-                .for_each(|(i, z)| *z += offset.get::<f64>(rows.at(i)));
-        }
+        self.dataset.add_offsets(0, &mut z);
         let mut slopes = z.clone();
         elementwise::apply_in_place(Function::SigmoidDerivative, &mut slopes, job)?;
         elementwise::apply_in_place(Function::Sigmoid, &mut z, job)?;

@@ -194,8 +194,8 @@ impl Source for Distant<'_> {
         Arrays(self.labels, None).reads()
     }
 
-    fn has_offsets(&self) -> bool {
-        self.labels.offset.is_some()
+    fn offsets(&self) -> usize {
+        self.labels.offsets.len()
     }
 
     fn labels(&self, precision: Precision, job: &mut Job<'_>) -> Result<Labels, Error> {

@@ -109,10 +109,10 @@ impl<'a> KeptScores<'a> {
             y,
             sample_weight,
             rows,
-            offset,
+            offsets,
             ..
         } = self.dataset;
-        if offset.is_some() {
+        if !offsets.is_empty() {
             return false; // the labels may be predicted right because of the offsets
         }
         let rounding = |z: f64| f64::EPSILON * z.abs() + error;
@@ -271,9 +271,13 @@ impl<R: Rows> PlaneScores for KeptPlane<'_, R> {
     fn refresh(&mut self, v: &Parameters<'_, f64>, job: &mut Job<'_>) -> Result<(), Error> {
         scores(self.rows, v, &mut self.v, job)?;
         let labels = self.rows.labels();
-        if labels.offset.is_some() {
-            for (i, z) in self.v.iter_mut().enumerate() {
-                *z += offset_of_counted(labels, i);
+        if !labels.offsets.is_empty() {
+            for (i, z) in self.v.chunks_exact_mut(v.scores()).enumerate() {
+                let row = labels.rows.at(i);
+                let is_counted = (labels.sample_weight).is_none_or(|s| s.get::<f64>(row) != 0.0);
+                for (k, z) in z.iter_mut().enumerate().filter(|_| is_counted) {
+                    *z += labels.offset_of(row, k);
+                }
             }
         }
         Ok(())
@@ -299,18 +303,8 @@ impl<R: Rows> PlaneScores for KeptPlane<'_, R> {
     }
 }
 
-/// The offset of a row; 0 for rows of weight 0.
-fn offset_of_counted(dataset: &Dataset<'_>, i: usize) -> f64 {
-    let row = dataset.rows.at(i);
-    let is_counted = dataset
-        .sample_weight
-        .is_none_or(|s| s.get::<f64>(row) != 0.0);
-    let offset = dataset.offset.filter(|_| is_counted);
-    offset.map_or(0.0, |offset| offset.get::<f64>(row))
-}
-
-/// Writes the scores `z = X w + b` of every row, without offsets, to `out`. Rows of weight 0 get a score of 0: their
-/// scores must not count even if they overflow.
+/// Writes the scores `z = X w + b` of every row, without offsets, to `out`. Writes 0 for rows of weight 0, whose scores
+/// must not count even if they overflow.
 fn scores(
     rows: &impl Rows,
     at: &Parameters<'_, f64>,

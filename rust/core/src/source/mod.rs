@@ -37,8 +37,11 @@ pub(crate) trait Source {
     fn columns(&self) -> usize;
     /// The work of a pass, in elements of X.
     fn reads(&self) -> usize;
-    /// Whether rows have offsets, which are added to their scores.
-    fn has_offsets(&self) -> bool;
+    /// The number of scores of a row that have offsets, which are added to them; 0 without offsets.
+    fn offsets(&self) -> usize;
+    fn has_offsets(&self) -> bool {
+        self.offsets() > 0
+    }
 
     /// Kind and totals of the labels and sample weights. Labels and sample weights must be finite in `precision`. X is
     /// not read.
@@ -155,8 +158,11 @@ impl dyn Part + '_ {
 pub(crate) struct Rounding {
     /// Bound on the rounding error of a score x · w + b, relative to ‖x‖ ‖w‖ + |b|.
     pub score: f64,
-    /// Bound on the rounding error of score + offset, relative to this sum; 0 without offsets.
+    /// With one score: bound on the error of the sum of a score and an offset, relative to that sum; 0 without offsets.
     pub offset: f64,
+    /// With several classes: bound on the norm of the errors that the additions of a row's offsets to its scores have,
+    /// apart from errors relative to the scores before; 0 without offsets.
+    pub shift: f64,
     /// The most `f64` additions that a term goes through in a sum over rows.
     pub additions: f64,
 }

@@ -16,6 +16,7 @@ use crate::kernel::sums::Sums;
 use crate::reduce::{self, Job, Leaves, STRIPE, map_reduce};
 use crate::simd::dispatch;
 use crate::sparse::changed;
+use crate::vector::{RowSet, Vector};
 
 /// Runs `$body` with `$tiles` bound to a [`RowTiles`]: dense or sparse rows together with the weights of all classes.
 macro_rules! with_tiles {
@@ -123,6 +124,12 @@ impl<T> ClassPass<'_, T> {
                     gradient,
                     #[inline(always)]
                     |z| {
+                        add_offsets(
+                            dataset.offsets,
+                            dataset.rows,
+                            first + start..first + start + count,
+                            z,
+                        );
                         stripe::pad(z, count);
                         stripe_sums.residuals(simd, z, classes, &labels.part(start, count));
                         for (sum, z) in biases.iter_mut().zip(z.chunks_exact(STRIPE)) {
@@ -140,6 +147,24 @@ impl<T> ClassPass<'_, T> {
             }
         }
         sums.biases = biases;
+    }
+}
+
+/// Adds the offsets of up to 256 rows to their scores `z`. Class k of row i is at `z[k · STRIPE + i]`.
+#[inline(always)]
+pub(super) fn add_offsets<F: Float>(
+    offsets: &[Vector<'_>],
+    rows: RowSet<'_>,
+    places: Range<usize>,
+    z: &mut [F],
+) {
+    for (offset, z) in offsets.iter().zip(z.chunks_exact_mut(STRIPE)) {
+        let mut buffer = [F::ZERO; STRIPE];
+        let buffer = &mut buffer[..places.len()];
+        offset.copy(rows, places.start, buffer);
+        z.iter_mut()
+            .zip(buffer)
+            .for_each(|(z, offset)| *z += *offset);
     }
 }
 

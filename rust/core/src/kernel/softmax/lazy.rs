@@ -6,7 +6,7 @@ use std::ops::Range;
 use fearless_simd::prelude::*;
 
 use super::evaluate::{ClassPass, first_invalid};
-use super::scores::Transform;
+use super::scores::{ScorePass, Transform};
 use super::tile::{ClassScratch, RowTiles};
 use crate::error::Error;
 use crate::float::Float;
@@ -52,8 +52,18 @@ impl<F: Float, I: Index> LazyBatch<'_, F, I> {
             return Err(first_invalid::<F>(dataset, classes));
         }
         if let Some([z, p]) = predictions {
-            Transform::Scores.rows(simd, &pass.tiles, rows.clone(), z, scratch);
-            Transform::Probabilities.rows(simd, &pass.tiles, rows, p, scratch);
+            let scores = ScorePass {
+                tiles: &pass.tiles,
+                rows: dataset.rows,
+                offsets: &[],
+                transform: Transform::Scores,
+            };
+            scores.stretch(simd, rows.clone(), z, scratch);
+            let probabilities = ScorePass {
+                transform: Transform::Probabilities,
+                ..scores
+            };
+            probabilities.stretch(simd, rows, p, scratch);
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use fearless_simd::prelude::*;
 
-use super::evaluate::with_tiles;
+use super::evaluate::{add_offsets, with_tiles};
 use super::stripe;
 use super::tile::{ClassScratch, ClassWeights, RowTiles};
 use crate::error::Error;
@@ -17,12 +17,13 @@ use crate::kernel::parameters::Parameters;
 use crate::reduce::{Job, Leaves, STRIPE, map_into, map_reduce};
 use crate::simd::dispatch;
 use crate::sparse::changed;
-use crate::vector::RowSet;
+use crate::vector::{RowSet, Vector};
 
 /// Writes the scores, the probabilities or their slopes for every row, as `transform` says, to `out`, shape (m, K).
+/// `offsets` has a vector for each class, or is empty.
 pub(in crate::kernel) fn map_rows<F: Float>(
     x: Features<'_>,
-    rows: RowSet<'_>,
+    (rows, offsets): (RowSet<'_>, &[Vector<'_>]),
     parameters: &Parameters<'_, F>,
     transform: Transform,
     out: &mut [F],
@@ -30,15 +31,18 @@ pub(in crate::kernel) fn map_rows<F: Float>(
 ) -> Result<(), Error> {
     let (level, classes) = (job.level(), parameters.scores());
     let weights = ClassWeights::new(parameters, x.columns());
-    let valid = with_tiles!(x, rows, &weights, tiles => map_into(
-        job,
-        leaves_of(&x, rows, classes),
-        (out, classes),
-        || ClassScratch::new(classes),
-        |scratch, stretch, out| {
-            dispatch!(level, simd => transform.rows(simd, &tiles, stretch, out, scratch))
-        },
-    ))?;
+    let valid = with_tiles!(x, rows, &weights, tiles => {
+        let pass = ScorePass { tiles: &tiles, rows, offsets, transform };
+        map_into(
+            job,
+            leaves_of(&x, rows, classes),
+            (out, classes),
+            || ClassScratch::new(classes),
+            |scratch, stretch, out| {
+                dispatch!(level, simd => pass.stretch(simd, stretch, out, scratch))
+            },
+        )
+    })?;
     match (&x, valid.contains(&false)) {
         (Features::Sparse(x), true) => Err(x.first_invalid().unwrap_or_else(changed)),
         _ => Ok(()),
@@ -56,21 +60,34 @@ pub(in crate::kernel) enum Transform {
     Slopes,
 }
 
-impl Transform {
-    /// Writes the transformed scores of `rows` to `out`, row by row. Returns whether all column indices were in range.
+/// The inputs of one pass over the rows that computes their scores.
+pub(super) struct ScorePass<'a, T> {
+    pub(super) tiles: &'a T,
+    pub(super) rows: RowSet<'a>,
+    /// A vector for each class; empty without offsets.
+    pub(super) offsets: &'a [Vector<'a>],
+    pub(super) transform: Transform,
+}
+
+impl<T> ScorePass<'_, T> {
+    /// Writes the transformed scores of a stretch of rows to `out`, row by row. Returns whether all column indices were
+    /// in range.
     #[inline(always)]
-    pub(super) fn rows<F: Float, S: Simd>(
-        self,
+    pub(super) fn stretch<F: Float, S: Simd>(
+        &self,
         simd: S,
-        tiles: &impl RowTiles<F>,
-        rows: Range<usize>,
+        stretch: Range<usize>,
         out: &mut [F],
         scratch: &mut ClassScratch<F>,
-    ) -> bool {
-        let classes = out.len() / rows.len();
+    ) -> bool
+    where
+        T: RowTiles<F>,
+    {
+        let tiles = self.tiles;
+        let classes = out.len() / stretch.len();
         let tile_rows = tiles.tile_rows();
         let mut valid = true;
-        for (first, out) in rows
+        for (first, out) in stretch
             .step_by(tile_rows)
             .zip(out.chunks_mut(tile_rows * classes))
         {
@@ -82,8 +99,9 @@ impl Transform {
                 None,
                 #[inline(always)]
                 |z| {
+                    add_offsets(self.offsets, self.rows, first..first + count, z);
                     stripe::pad(z, count);
-                    match self {
+                    match self.transform {
                         Transform::Scores => {}
                         Transform::Probabilities => stripe::probabilities(simd, z, classes, count),
                         Transform::Slopes => stripe::slopes(simd, z, classes, count),
@@ -116,7 +134,7 @@ pub(crate) fn slopes(
     let mut by_rows = crate::error::zeros("X", rows.saturating_mul(classes), unit)?;
     map_rows(
         dataset.x,
-        dataset.rows,
+        (dataset.rows, dataset.offsets),
         parameters,
         Transform::Slopes,
         &mut by_rows,
@@ -154,7 +172,7 @@ pub(crate) fn bias_hessian(
     let mut p = crate::error::zeros("X", rows.saturating_mul(classes), unit)?;
     map_rows(
         dataset.x,
-        dataset.rows,
+        (dataset.rows, dataset.offsets),
         parameters,
         Transform::Probabilities,
         &mut p,

@@ -143,7 +143,7 @@ impl<F: Float, S: Simd> StripeSums<F, S> {
             count,
             y,
             sample_weight,
-            offset: _, // only models with one score have offsets
+            offset: _, // already added to the scores
         } = *labels;
         let zero = F::Lanes::<S>::splat(simd, F::ZERO);
         let one = F::Lanes::<S>::splat(simd, F::ONE);
