@@ -292,8 +292,8 @@ def fit(
     penalty_factors : array_like, shape (n,), optional
         Factors >= 0 of `l1` and `l2`, one for each column; a column with factor 0 is not penalised. By default 1.
     prior : float or array_like of shape (n,) or (K, n), optional
-        Weights that `l2` draws towards, instead of 0: those of an earlier fit, say. For K classes, a row for each class,
-        or one row for all classes.
+        Weights that `l2` draws towards, instead of 0: those of an earlier fit, say. For K classes, a row for each, or
+        one row for all classes.
     lower, upper : float or array_like of shape (n,) or (K, n), optional
         Bounds of the weights, perhaps infinite: ``lower=0`` for weights that are not negative. For K classes, a row for
         each class, or one row for all classes; such bounds without `l1` and `l2` have no proof.

@@ -434,5 +434,5 @@ def test_refusals(size: Any, rate: Any) -> None:
             gradstep.Trainer(activation="step", batch_size=size).fit(X, y)
     with pytest.raises(ValueError, match=r"bias must be 0 with fit_bias=False, got \[0 0 1 0\]"):
         gradstep.Trainer(fit_bias=False, batch_size=size).fit(X, y, bias=[0, 0, 1, 0])
-    with pytest.raises(ValueError, match=r"offset must be None for scores of classes, got shape \(19,\)"):
+    with pytest.raises(ValueError, match=r"offset must have shape \(19, 4\) .*, got shape \(19,\)"):
         trainer.fit(X, y).predict(X, offset=np.zeros(19))

@@ -122,7 +122,7 @@ def test_columns_are_named() -> None:
         ({"bias": [0.0, 0.0]}, r"bias must be None without weights"),
         ({"y": [[0, 0], [1, 3], [0, 0], [1, 1]]}, r"y must be .*, in model 1$"),
         ({"y": [[0, 0], [1, 2], [0, 1], [1, 2]]}, r"offset .*, in model 1$"),
-        ({"y": [[0, 0], [1, 1], [0, 2], [1, 2]], "offset": [0, 0, 0, 0]}, r"offset .*, in model 1$"),
+        ({"prior": np.zeros((2, 2))}, r"prior must be .*, got 2 rows for labels in \[0, 1\], in model 0$"),
         ({"l2": [0.1, -1.0]}, r"l2 must be"),
         ({"n_threads": 0}, r"n_threads must be"),
     ],

@@ -55,13 +55,16 @@ STARTS: list[tuple[str, str, dict[str, Any]]] = [
     ("weights", r"length 3 \(one per column of X, in each row .*\), got length 1$", {"weights": np.ones((3, 1))}),
     ("bias", r"shape \(3,\) .*, got shape \(2,\)$", {"weights": np.ones((3, 3)), "bias": [1, 2]}),
     ("bias", r"finite in the dtype .*, got nan", {"weights": np.ones((3, 3)), "bias": [1, 2, np.nan]}),
-    ("offset", "left out for three classes or more, got 3 classes$", {"offset": [0, 0, 0, 0]}),
 ]  # fmt: skip
 LABELS: dict[str, Any] = {"X": X, "y": [0, 1, 2, 1]}
 for argument, facts, options in STARTS:
     refuse("fit, classes", ValueError, argument, facts, gradstep.fit, **{**LABELS, **options})
     for trainer in (gradstep.Trainer(), gradstep.Trainer(batch_size=1), gradstep.Trainer("auto")):
         refuse("Trainer, classes", ValueError, argument, facts, trainer.fit, **{**LABELS, **options})
+refuse(
+    "Trainer, classes", ValueError, "offset", "left out for three classes or more, got 3 classes$",
+    gradstep.Trainer().fit, **LABELS, offset=np.zeros((4, 3)),
+)  # fmt: skip
 refuse(
     "fit, classes", ValueError, "bias", r"None without weights, got \[1, 2, 3\]$",
     gradstep.fit, **LABELS, bias=[1, 2, 3],
