@@ -7,6 +7,7 @@ use gradstep_core::{
     Threads, Trace, descend_with_best_steps,
 };
 use numpy::{Element, PyArrayMethods};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
@@ -147,8 +148,11 @@ impl<'py> Run<'_, 'py> {
             .map_err(value_error)?;
         let path = watch.path.map(|path| path.pack(py, x.columns(), scores));
         let found = pack_descent(py, descent, options.batch_size == Some(1))?;
-        found.set_item("start", pack_parameters(py, &weights, &biases)?)?;
-        found.set_item("path", path.transpose()?)?;
+        found.set_item(
+            intern!(py, "start"),
+            pack_parameters(py, &weights, &biases)?,
+        )?;
+        found.set_item(intern!(py, "path"), path.transpose()?)?;
         Ok(found)
     }
 }
@@ -235,13 +239,13 @@ fn pack_descent<F: Number>(
         .transpose()?;
     let (weights, bias) = pack_parameters(py, &descent.weights, &descent.biases)?;
     let found = PyDict::new(py);
-    found.set_item("n_epochs", descent.history.len())?;
-    found.set_item("weights", weights)?;
-    found.set_item("bias", bias)?;
-    found.set_item("start_loss", descent.start_loss)?;
-    found.set_item("history", pack(py, descent.history))?;
-    found.set_item("stop_reason", descent.stop_reason.name())?;
-    found.set_item("trace", trace)?;
+    found.set_item(intern!(py, "n_epochs"), descent.history.len())?;
+    found.set_item(intern!(py, "weights"), weights)?;
+    found.set_item(intern!(py, "bias"), bias)?;
+    found.set_item(intern!(py, "start_loss"), descent.start_loss)?;
+    found.set_item(intern!(py, "history"), pack(py, descent.history))?;
+    found.set_item(intern!(py, "stop_reason"), descent.stop_reason.name())?;
+    found.set_item(intern!(py, "trace"), trace)?;
     Ok(found)
 }
 

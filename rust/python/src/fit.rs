@@ -7,6 +7,7 @@ use gradstep_core::{
     Optimum, Penalty, Record, Solver, Start, Threads, Vector,
 };
 use pyo3::exceptions::PyValueError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyByteArray, PyDict, PyList, PyString, PyTuple};
@@ -356,20 +357,20 @@ fn pack_optimum(
         .transpose()?;
     let (weights, bias) = pack_rounded(py, (&optimum.weights, &optimum.biases), single)?;
     let found = PyDict::new(py);
-    found.set_item("weights", weights)?;
-    found.set_item("bias", bias)?;
-    found.set_item("loss", optimum.loss)?;
-    found.set_item("objective", optimum.objective)?;
-    found.set_item("gradient_norm", optimum.gradient_norm)?;
-    found.set_item("gap", optimum.gap)?;
-    found.set_item("converged", optimum.converged)?;
-    found.set_item("stop_reason", optimum.stop_reason.name())?;
-    found.set_item("passes", optimum.passes)?;
-    found.set_item("n_iterations", optimum.history.len())?;
-    found.set_item("solver", solver.name())?;
-    found.set_item("history", pack_history(py, &optimum.history)?)?;
-    found.set_item("separation", separation)?;
-    found.set_item("aliased", pack_aliased(py, optimum.aliased)?)?;
+    found.set_item(intern!(py, "weights"), weights)?;
+    found.set_item(intern!(py, "bias"), bias)?;
+    found.set_item(intern!(py, "loss"), optimum.loss)?;
+    found.set_item(intern!(py, "objective"), optimum.objective)?;
+    found.set_item(intern!(py, "gradient_norm"), optimum.gradient_norm)?;
+    found.set_item(intern!(py, "gap"), optimum.gap)?;
+    found.set_item(intern!(py, "converged"), optimum.converged)?;
+    found.set_item(intern!(py, "stop_reason"), optimum.stop_reason.name())?;
+    found.set_item(intern!(py, "passes"), optimum.passes)?;
+    found.set_item(intern!(py, "n_iterations"), optimum.history.len())?;
+    found.set_item(intern!(py, "solver"), solver.name())?;
+    found.set_item(intern!(py, "history"), pack_history(py, &optimum.history)?)?;
+    found.set_item(intern!(py, "separation"), separation)?;
+    found.set_item(intern!(py, "aliased"), pack_aliased(py, optimum.aliased)?)?;
     Ok(found)
 }
 
