@@ -26,8 +26,8 @@ use crate::sparse::with_rows;
 /// How many rows are sampled to choose origins and units.
 const SAMPLED: usize = 64;
 const SEED: u64 = 0x0B15;
-/// When a linear combination is determined, a coefficient whose term (coefficient × size of its column) is smaller than
-/// this fraction of the largest term is left for a later round.
+/// A coefficient of a linear combination is kept only if its term (coefficient × size of its column) is at least this
+/// fraction of the largest term. Smaller ones are set to 0, and are found in a later round.
 const MATTERS: f64 = 1e-3;
 /// The origin of a sparse column is its mean if all sampled rows store the column and |mean| is at least this many
 /// times its spread; else zero.
@@ -48,7 +48,7 @@ pub(crate) struct Basis {
     unknown: Vec<usize>,
     /// Whether the transform is the identity.
     is_natural: bool,
-    /// The largest unit that a column may have. The smallest is the reciprocal of this.
+    /// The largest unit that a column may have. The smallest unit is the reciprocal of the largest.
     largest_unit: f64,
 }
 
@@ -197,8 +197,9 @@ impl Basis {
         spreads
     }
 
-    /// A bound on the root mean square of the terms of the transformed column x̃_j, which is a weighted sum of original
-    /// columns. If these terms cancel, the bound is much larger than the root mean square of x̃_j itself.
+    /// The transformed column x̃_j is a weighted sum of original columns. This is an upper bound on the sum of the root
+    /// mean squares of its terms. If the terms cancel, the bound is much larger than the root mean square of x̃_j
+    /// itself.
     pub(crate) fn reach(&self, column: usize, spreads: &[f64]) -> f64 {
         let size = |k: usize| spreads[k] + (self.origin[k] * self.per_unit[k]).abs();
         if !self.combinations.iter().any(|c| c.column == column) {
@@ -259,8 +260,8 @@ impl Basis {
         were_used
     }
 
-    /// This basis without the combinations that are subtracted from other columns than the kept ones. The columns in
-    /// the combinations that stay become kept columns too.
+    /// A copy of this basis that has only the combinations that are subtracted from kept columns. If a combination uses
+    /// other columns, they are marked as kept in `is_kept`, too.
     pub(crate) fn only(&self, is_kept: &mut [bool]) -> Self {
         let mut combinations = Vec::new();
         for c in self.combinations.iter().rev() {
@@ -293,7 +294,8 @@ impl Basis {
         }
     }
 
-    /// Weights w such that, for every row x of original columns, `x · w` is the transformed `column` up to a constant.
+    /// Weights w of the original columns. For every row x, `x · w` is the element of the transformed column `column`
+    /// plus a number that is the same for all rows.
     pub(crate) fn natural_weights(&self, column: usize) -> Vec<f64> {
         let mut weights = vec![0.0; self.columns()];
         weights[column] = 1.0;
@@ -308,8 +310,8 @@ impl Basis {
 
     /// Subtracts one more linear combination of the columns before `column` from `column`. `size` has the size of each
     /// of these columns. Only coefficients with large terms (coefficient × size) are used; the other coefficients are
-    /// found more accurately in a later round. Coefficients are rounded to half their digits, so that exactly zero is
-    /// left where a column with equal numbers is subtracted.
+    /// found more accurately in a later round. Coefficients are rounded to half their digits. A coefficient that is 1
+    /// but for rounding errors then becomes 1, and the difference of two equal columns becomes exactly zero.
     pub(crate) fn take_out(&mut self, column: usize, coefficients: &[f64], size: &[f64]) {
         let part = |(t, size): (&f64, &f64)| (t * size).abs();
         let largest = coefficients.iter().zip(size).map(part).fold(0.0, f64::max);

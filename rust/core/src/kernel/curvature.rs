@@ -364,8 +364,8 @@ impl CurvaturePass<'_, DenseRows<'_>, PaddedWeights<'_, f64>> {
     }
 }
 
-/// [`Curvature`] over the stored elements of sparse rows; and sums from which the zeros that are not stored can be
-/// added.
+/// [`Curvature`] over the stored elements of sparse rows; and sums from which the part of the elements that are not
+/// stored (the zeros) is computed.
 #[derive(Clone, Debug)]
 struct StoredCurvature {
     /// The sums over the stored elements. With a [moderate](Basis::is_moderate) basis, units are applied at the end, to

@@ -39,7 +39,8 @@ pub(super) fn is_weight(s: f64) -> bool {
 
 /// # Errors
 ///
-/// [`Error::Conflict`] if there are offsets for `offsets` scores of a row, but a row has another number of scores.
+/// [`Error::Conflict`] if `offsets`, the number of offsets of a row, is neither 0 nor `scores`, the number of scores of
+/// a row.
 pub(crate) fn check_offset_scores(offsets: usize, scores: usize) -> Result<(), Error> {
     if offsets == 0 || offsets == scores {
         return Ok(());
@@ -60,7 +61,7 @@ pub(crate) fn check_offset_scores(offsets: usize, scores: usize) -> Result<(), E
 ///
 /// # Errors
 ///
-/// [`Error::TotalWeight`] if `sum` cannot. The error reports the sum that `given` computes.
+/// [`Error::TotalWeight`] if `sum` cannot divide a mean. The error reports the number that `given` returns.
 pub(super) fn check_total<F: Float>(sum: f64, given: impl Fn() -> f64) -> Result<(), Error> {
     let least = (F::MIN_POSITIVE / F::EPSILON).to_f64();
     if sum >= least && sum.is_finite() {
@@ -200,14 +201,15 @@ impl<'a> Dataset<'a> {
 
     /// # Errors
     ///
-    /// [`Error::Element`] for the first offset that is not finite, or so large that sums of errors may be infinite.
+    /// [`Error::Element`] for the first offset that is NaN or above 1e100 in magnitude. With larger offsets, sums of
+    /// errors might be infinite.
     pub(crate) fn check_offsets(&self) -> Result<(), Error> {
         let is_offset = |offset: f64| offset.abs() <= 1e100;
         let mut offsets = self.offsets.iter();
         offsets.try_for_each(|offset| offset.check("offset", "between −1e100 and 1e100", is_offset))
     }
 
-    /// The largest norm of the offsets of a row, over the rows of positive weight.
+    /// The largest Euclidean norm of the offsets of one row, over the rows of positive weight.
     pub(crate) fn largest_offset(&self) -> f64 {
         let is_counted = |row: &usize| self.sample_weight.is_none_or(|s| s.get::<f64>(*row) != 0.0);
         let square = |row: usize| {
@@ -256,11 +258,12 @@ impl<'a> Dataset<'a> {
         s.check("sample_weight", "finite in float32, as X is", fits)
     }
 
-    /// Checks the sum of the sample weights by [`check_total`].
+    /// Checks that `sum`, the sum of the sample weights of this dataset, can divide a mean: that it is finite and not
+    /// too small. The function [`check_total`] says how small it may be.
     ///
     /// # Errors
     ///
-    /// As [`check_total`].
+    /// [`Error::TotalWeight`] if it cannot.
     pub(crate) fn check_total<F: Float>(&self, sum: f64) -> Result<(), Error> {
         check_total::<F>(sum, || self.weight())
     }

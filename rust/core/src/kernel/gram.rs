@@ -348,8 +348,8 @@ struct Band {
     top: usize,
     /// The number of rows of the sums: the number of rows of the band, rounded up to a multiple of [`GROUP`].
     height: usize,
-    /// The number of columns of the sums: as far as the last row reaches up to the diagonal, rounded up to a multiple
-    /// of [`PANEL`].
+    /// The number of columns of the sums: the number of columns up to the diagonal in the last row of the band, rounded
+    /// up to a multiple of [`PANEL`].
     width: usize,
 }
 

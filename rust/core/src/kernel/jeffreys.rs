@@ -45,7 +45,7 @@ impl Whitening {
         self.mean.len() + usize::from(self.bias.is_some())
     }
 
-    /// The weights of the original columns, and the bias, whose scores are u · `along`.
+    /// The weights of the original columns, and after them the bias, that give every row the score u · `along`.
     pub(crate) fn to_natural(&self, along: &[f64]) -> Vec<f64> {
         let n = self.mean.len();
         let mut v = vec![0.0; n];
@@ -289,7 +289,8 @@ fn load<S: Simd>(simd: S, from: &[f64]) -> f64x8<S> {
     f64x8::<S>::from_slice(simd, from)
 }
 
-/// Adds the total of each eight lanes in `from` to the number at the same position in `to`, and sets the lanes to zero.
+/// Adds the sum of each eight consecutive lanes in `from` to one number of `to`, in the order of `to`, and sets the
+/// lanes to zero.
 #[inline(always)]
 fn move_totals<'a, S: Simd>(simd: S, from: &mut [f64], to: impl Iterator<Item = &'a mut f64>) {
     for (lanes, to) in from.chunks_exact_mut(LANES).zip(to) {

@@ -108,7 +108,7 @@ impl Sum for Counts {
     }
 }
 
-/// What error messages say of labels of which one is above 1.
+/// What is expected of labels of which one is above 1, in the words of an error message.
 const CODES: &str = "class codes 0, 1, 2, … or, all of them, labels in [0, 1]";
 
 fn is_code(y: f64) -> bool {

@@ -22,7 +22,7 @@ pub(crate) struct Pass<'a, X, W> {
 }
 
 impl<'a, X, W: Copy> Pass<'a, X, W> {
-    /// The same pass over the same rows, in another form: `x`.
+    /// This pass with `x` in place of its `X`: the same rows in another form.
     pub(super) fn with<Y>(&self, x: Y) -> Pass<'a, Y, W> {
         Pass {
             dataset: self.dataset,

@@ -37,8 +37,8 @@ pub(crate) struct ExactScores {
     pub magnitude: f64,
 }
 
-/// Upper bound on the error of exact scores before their final rounding. `magnitude` is [`ExactScores::magnitude`], and
-/// `columns` is n.
+/// Upper bound on the error that a score of [`exact_scores`] has before it is rounded to `f64`. `magnitude` is
+/// [`ExactScores::magnitude`], and `columns` is n.
 pub(crate) fn score_error(magnitude: f64, columns: usize) -> f64 {
     let terms = columns as f64 + 3.0;
     (terms * f64::EPSILON).powi(2) * magnitude
@@ -187,8 +187,8 @@ fn row_scores<S: Simd>(
 /// Residuals of all rows, computed from their scores; and sums of the errors of the rows.
 #[derive(Clone, Debug)]
 pub(crate) struct Residuals {
-    /// The residuals s_i (ŷ_ik − y_ik), shape (m, K); 0 in rows of weight 0. Their relative error is at most 4 ε; if a
-    /// label lies strictly between 0 and 1, their absolute error is at most 4 ε.
+    /// The residuals s_i (ŷ_ik − y_ik), shape (m, K); 0 in rows of weight 0. Their relative error is at most 4 ε, where
+    /// ε is `f64::EPSILON`; if a label lies strictly between 0 and 1, their absolute error is at most 4 ε.
     pub values: Vec<f64>,
     /// The sums of the rows' errors.
     pub errors: Errors,
@@ -473,9 +473,9 @@ impl Moments {
     }
 }
 
-/// The sums of [`Moments`] over the rows of a dataset, transformed by `basis`. The pair holds the residuals of these
-/// rows, shape (m, K), and whether labels lie strictly between 0 and 1. `scale`, shape (n + 1), has a factor for each
-/// column, and last a factor for the bias. Only [`Moments::longest`] depends on `scale`.
+/// The sums of [`Moments`] over the rows of a dataset, transformed by `basis`. `residuals` has the residuals of these
+/// rows, shape (m, K), and `is_fractional` says whether some labels lie strictly between 0 and 1. `scale`, shape (n +
+/// 1), has a factor for each column, and last a factor for the bias. Only [`Moments::longest`] depends on `scale`.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! The largest norm ‖L⁻¹ (x, 1)‖ over the rows x, where L Lᵀ is about the Hessian.
+//! The largest norm ‖L⁻¹ (x, 1)‖ over the rows x, where L is the Cholesky factor of the scaled Hessian.
 
 use std::sync::Arc;
 

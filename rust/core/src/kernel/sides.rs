@@ -36,8 +36,9 @@ pub(crate) struct Pair {
     pub row: usize,
     pub label: usize,
     pub other: usize,
-    /// The margin `a · d / ‖a‖` on the hyperplane with normal d, plus a bound on its rounding error; 0 if this sum is
-    /// positive. So a negative number says how far the row is on the wrong side.
+    /// How far the row is on the wrong side of the hyperplane with normal d, as a negative number; 0 if the row may be
+    /// on the right side. It is the margin `a · d / ‖a‖` plus a bound on its rounding error, or 0 if this sum is
+    /// positive. The vector `a` of the pair is defined at the top of this file.
     pub margin: f64,
 }
 

@@ -27,8 +27,8 @@ use crate::vector::RowSet;
 
 /// Bytes of a tile (a block of rows) if its rows must be copied: so few that they fit the first-level cache.
 const PACKED_BYTES: usize = 16 << 10;
-/// Weights are stored as `scale · values`. If the scale falls below this, it is multiplied into the values. That is
-/// long before anything could overflow or underflow.
+/// Weights are stored as `scale · values`. If the scale would fall below this number, it is multiplied into the values
+/// and becomes 1, long before anything could overflow or underflow.
 const SMALLEST_SCALE: f64 = 1.0 / 1024.0;
 
 /// One update, as passed to a [`Recorder`]. With K classes there are K scores, predictions, residuals and biases, and
@@ -354,8 +354,8 @@ impl<F: Float> Scaling<F> {
         }
     }
 
-    /// Multiplies the scale by 1 − α·l2. If that is too small, negative or NaN, the scale becomes 1 instead, and the
-    /// caller must multiply the values by the factor that is returned.
+    /// Multiplies the scale by 1 − α·l2. If the product is too small, negative or NaN, the scale becomes 1 instead, and
+    /// the caller must multiply the values by the factor that is returned.
     #[inline(always)]
     fn shrink(&mut self) -> Option<F> {
         if self.shrinkage == 0.0 {

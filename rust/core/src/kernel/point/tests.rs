@@ -140,8 +140,8 @@ fn same_bits_of_classes() {
     }
 }
 
-/// The softmax, residuals and error of a row have the same bits as those of the row in a stripe, for any number of
-/// classes.
+/// The softmax, residuals and error of a row have the same bits as if the row were computed as part of a stripe, for
+/// any number of classes.
 fn as_in_a_stripe<F: Float>() {
     let mut random = Random::new(3);
     let far = [

@@ -1,5 +1,6 @@
 //! Softmax, error and residuals of one row, with several classes in a SIMD vector: for descent point by point. The
-//! numbers have the same bits as those of the row in a stripe, because the sum over the classes has the same order.
+//! numbers have the same bits as if the row were computed as part of a stripe (up to 256 rows), because the sum over
+//! the classes has the same order.
 
 use fearless_simd::prelude::*;
 
