@@ -43,16 +43,16 @@ use crate::penalty::WeightPenalty;
 use crate::reduce::Job;
 use crate::source::RowScores;
 
-/// The most parameters of a model whose Hessian is factored.
+/// The largest number of parameters (weights and biases) with which a Hessian is factored.
 const LARGEST_HESSIAN: usize = 4096;
 /// Computed numbers such as sums of positive terms have relative errors of up to some hundred ε. Multiplied by this
 /// factor, they are upper bounds.
 const EXACT: f64 = 1.0 + 1e-9;
 /// If a score has changed by more than this since the Hessian was computed, the Hessian is computed anew.
 const MOVED: f64 = 0.1;
-/// The most Newton steps in one proof.
+/// The largest number of Newton steps in one proof.
 const STEPS: usize = 500;
-/// The most step lengths that are tried for one Newton step; each is half of the one before.
+/// The largest number of step lengths that are tried for one Newton step; each length is half of the length before.
 const HALVINGS: usize = 12;
 /// ρ is the largest norm of a row; it has a cheap upper bound. If λ (the norm of the gradient under the inverse
 /// Hessian) times the cheap bound is below this number, the cheap bound is used; otherwise ρ is computed row by row.
@@ -74,8 +74,9 @@ pub(crate) fn is_factorable(objective: &Objective<'_>) -> bool {
     objective.order() <= LARGEST_HESSIAN
 }
 
-/// The number of passes over all rows that must be allowed for a factored Hessian. For several classes, one pass for
-/// each pair of classes. For one score 0: a proof is then made even if all passes are used up.
+/// The passes over all rows that a factored Hessian of K classes takes: one for each pair of classes k ≥ l. If all
+/// passes are used up, a Hessian is factored only if the fit's limit of passes is at least this number. 0 with one
+/// score: a Hessian is then factored under any limit.
 pub(crate) fn passes(classes: usize) -> f64 {
     match classes {
         1 => 0.0,
@@ -117,7 +118,8 @@ struct Evaluation {
     longest: f64,
     /// The largest change of a score since the Hessian was computed.
     drift: f64,
-    /// The penalty of the mean of the weights over the classes. This mean would be zero without rounding.
+    /// The penalty on the mean, over the classes, of the weights' distances from the prior. This mean would be zero
+    /// without rounding errors.
     common_penalty: f64,
 }
 
@@ -167,8 +169,8 @@ impl<'a> Certifier<'a> {
         self.here.value.objective
     }
 
-    /// Takes Newton steps until `gap ≤ goal · objective` or no step improves. Returns the reason if the steps were
-    /// ended before that.
+    /// Takes Newton steps until `gap ≤ goal · objective` or no step improves. If the observer or the limit of passes
+    /// ends the steps before that, returns which of the two.
     ///
     /// # Errors
     ///
@@ -218,8 +220,8 @@ impl<'a> Certifier<'a> {
             .newton_step(objective, &self.here.gradient);
         let decrement = self.neighbourhood.decrement(&self.here);
         let from = self.here.value.objective;
-        // Differences of the objective up to this may be rounding errors. For such differences λ, the norm of the
-        // gradient under the inverse Hessian, decides whether a step improves.
+        // A change of the objective by at most this may be a rounding error. Whether a step improves is then decided by
+        // λ, the norm of the gradient under the inverse Hessian.
         let blind = 4.0 * f64::EPSILON * from.abs();
         let mut length = 1.0;
         for _ in 0..HALVINGS {
@@ -501,8 +503,8 @@ impl<'a> Neighbourhood<'a> {
         run: &mut Run<'_>,
     ) -> Result<f64, Error> {
         let rate = if objective.classes == 1 { 1.0 } else { SQRT_2 };
-        // The most that rounding errors of the scores add to λ. By Cauchy–Schwarz, with the Hessian as inner product.
-        // The final rounding of a score z has an error of ε |z|; with one score, σ'(z) z² ≤ 1/2.
+        // An upper bound on what rounding errors of the scores add to λ, by Cauchy–Schwarz with the Hessian as inner
+        // product. The final rounding of a score z has an error of ε |z|; with one score, σ'(z) z² ≤ 1/2.
         let dot_error = at.score_error;
         let score_error = rate * (at.final_rounding + dot_error);
         let magnitudes: Vec<f64> = self.metric.inverse.iter().map(|x| x.abs()).collect();

@@ -28,9 +28,8 @@ pub(super) fn takes_all(objective: &Objective<'_>) -> bool {
     is_cheaper(objective) && objective.source.reads() <= FEW_ELEMENTS
 }
 
-/// The model at the parameters last given to [`ColumnModel::move_to`]. Its coordinates are the weights of shifted
-/// columns, and the bias at the means of the columns. Each column is shifted by its mean, weighted by the rows'
-/// curvatures.
+/// The model at the parameters last given to [`ColumnModel::move_to`]. Its coordinates are the weights, and last the
+/// score at the means of the columns. The mean of column j is Σ d_i x_ij / Σ d_i, where row i has the curvature d_i.
 pub(super) struct ColumnModel<'a> {
     columns: Box<dyn ByColumns + 'a>,
     coordinates: Coordinates,

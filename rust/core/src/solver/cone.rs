@@ -129,7 +129,7 @@ impl Cone {
     }
 
     /// Solves the least-squares problem for the passive rows. Removes rows whose coefficients would not be positive,
-    /// until there are none.
+    /// until all coefficients are positive.
     fn settle(&mut self) {
         while !self.passive.is_empty() {
             let wanted = self.least_squares();

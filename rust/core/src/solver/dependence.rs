@@ -11,11 +11,11 @@ use crate::kernel::{Basis, Gram};
 use crate::penalty::WeightPenalty;
 use crate::reduce::Job;
 
-/// The most bases (linear transforms of the columns) that are tried. If digits still cancel in the last one, there is
-/// no result.
+/// The largest number of bases (linear transforms of the columns) that are tried. If digits still cancel in the last
+/// one, there is no result.
 const ROUNDS: usize = 16;
-/// The largest rise of the loss, as a fraction of it, by setting the weights of dependent columns to 0 and changing the
-/// other weights to compensate. In exact arithmetic, the loss would not rise.
+/// When the weights of dependent columns are set to 0 and the other weights are changed to compensate, the loss may
+/// rise by at most this fraction. In exact arithmetic, it would not rise.
 pub(super) const LOSES: f64 = 1e-8;
 
 /// Means and covariances of the columns, from the Gram matrix that `gram` computes in a given basis (a linear transform

@@ -74,8 +74,8 @@ pub(super) struct DualMoments {
 }
 
 impl DualMoments {
-    /// `trace` has sums over the rows, with the curvatures of all scores added. `least` is a lower bound on the second
-    /// derivative along the biases.
+    /// The bounds from `trace`, the sums of [`Curvature`] over the rows, added up over all scores; and from `least`, a
+    /// lower bound on the second derivative along the biases.
     pub(super) fn new(trace: &Curvature, least: f64) -> Self {
         DualMoments {
             least: least / EXACT,

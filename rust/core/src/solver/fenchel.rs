@@ -144,8 +144,8 @@ struct ClassSlopes {
     /// Shape (K, n).
     by_weights: Vec<f64>,
     errors: Vec<f64>,
-    /// For each column j, an upper bound, for all k, on √(Σ s_i (H_i)_kk x_ij² / Σ s_i); shape (n). The columns may be
-    /// shifted, by the same numbers as in `by_weights`.
+    /// For each column j, a number that is at least √(Σ s_i (H_i)_kk x_ij² / Σ s_i) for every class k; shape (n). The
+    /// columns may be shifted, by the same numbers as in `by_weights`.
     sizes: Vec<f64>,
     /// Upper bound on the norm of the gradient by the biases.
     along_biases: f64,

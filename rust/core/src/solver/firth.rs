@@ -52,7 +52,7 @@ const MOST_CUBED: usize = 64;
 /// A pivot of A that is at most this is taken for zero or negative. For comparison, the diagonal elements of B, the
 /// upper bound of A, are at least 1.
 const CONCAVE: f64 = 1e-6;
-/// The most step lengths that are tried for one step; each is half of the one before.
+/// The largest number of step lengths that are tried for one step; each length is half of the length before.
 const HALVINGS: usize = 60;
 /// A step is accepted if the objective falls by at least this fraction of the decrease that the slope predicts.
 const ENOUGH: f64 = 1e-4;
@@ -160,8 +160,8 @@ pub(crate) fn minimise(
     Ok((proof, is_near))
 }
 
-/// The state at that start where the objective is smallest. If no passes are left after a start, the later starts are
-/// not tried.
+/// The state at the start with the smallest objective. If no passes are left after a start, the later starts are not
+/// tried.
 fn begin(
     objective: &Objective<'_>,
     starts: Vec<Vec<f64>>,
@@ -316,7 +316,7 @@ impl State {
     }
 
     /// Halves the step until the objective falls enough. Returns the fraction of the step that was taken and the state
-    /// after it; `None` if no fraction is found.
+    /// after it; `None` if the objective falls enough for none of the fractions that are tried.
     fn search(
         &self,
         objective: &Objective<'_>,

@@ -99,7 +99,9 @@ struct Unknowns {
 }
 
 impl Unknowns {
-    /// The unknowns, chosen by the diagonal of each class's Gram matrix.
+    /// The unknowns: with one score, all parameters. With several classes, all except one for each column and one for
+    /// the biases, which belong to the class with the largest second derivative of the loss. `own` has the Gram matrix
+    /// of each class; the diagonal of the centred Gram matrix has these second derivatives.
     fn new(view: &View, own: &[Gram]) -> Self {
         let (order, classes) = (view.scale.len() + 1, own.len());
         let mut diagonals = vec![vec![0.0; order]; classes];

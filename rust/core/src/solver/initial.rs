@@ -51,7 +51,7 @@ pub(crate) fn begin(
 
 /// The starts for the maximisation of Firth's penalised likelihood: the caller's parameters, if any, then weights of
 /// zero. The bias beside weights of zero is the log-odds of the [`smoothed_weights`]. With offsets, it is instead the
-/// bias at which the mean prediction is as without offsets.
+/// bias with which the mean prediction is the same as it would be without offsets.
 pub(crate) fn starts_for_firth(
     objective: &Objective<'_>,
     labels: &Labels,

@@ -20,12 +20,12 @@ const ARMIJO: f64 = 1e-4;
 /// A step that is judged by its slope is accepted if |slope| after the step is at most this fraction of |slope| before
 /// it.
 const SLOPE: f64 = 0.8;
-/// [`SLOPE`] for several classes, where the preconditioner predicts the length of a step less well.
+/// [`SLOPE`] for several classes, where the preconditioner predicts the length of a step less well than for one score.
 const CLASSES_SLOPE: f64 = 1.0;
 /// How many step lengths are tried, for several classes, once both the predicted and the actual change of the objective
 /// are within rounding errors.
 const BLIND_TRIALS: usize = 4;
-/// The most step lengths tried along one direction.
+/// The largest number of step lengths tried along one direction.
 const TRIALS: usize = 30;
 
 /// A step of the parameters, and the change of the gradient by this step.

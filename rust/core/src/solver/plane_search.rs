@@ -24,22 +24,24 @@ use crate::stop::StopReason;
 /// that of [`ColumnScales::size`](super::preconditioner::ColumnScales::size), where each weight is multiplied by the
 /// standard deviation of its column. The factor is small because steps of gradient descent are short.
 pub(crate) const AT_REST: f64 = 0.01;
-/// The most Newton iterations for (α, β) in one iteration of gradient descent.
+/// The largest number of Newton iterations for (α, β) in one iteration of gradient descent.
 const NEWTON: usize = 10;
 /// The Newton iterations for (α, β) end when the predicted decrease is at most this fraction of the decrease predicted
 /// by the first of these iterations.
 const WORTH: f64 = 1e-8;
-/// The solver ends after this many iterations without progress. They are counted only while the predicted decrease of
-/// the objective is smaller than rounding errors.
+/// The solver ends after this many iterations without progress. Iterations are counted only while the predicted
+/// decrease of the objective is smaller than rounding errors.
 const PATIENCE: usize = 60;
 /// After every so many iterations, the scores are computed anew. In between they are updated by additions, whose
 /// rounding errors pile up.
 const REFRESH: usize = 50;
-/// Number of the iteration before which a hyperplane that separates the labels is searched for, if there is no penalty.
+/// If there is no penalty, a hyperplane that separates the labels is searched for before the iteration with this
+/// number, counted from 0. It is searched for earlier only if all labels are predicted right earlier.
 const FIRST_CHECK: usize = 64;
 
 /// Minimises from `iterate`. Ends once the gradient's max-norm is at most `tol` and the next step is small enough. The
-/// bound on the step is the one of [`AT_REST`], with the factor `at_rest`.
+/// step is small enough if its size is at most `at_rest` · `tol` · max(1, size of the parameters), where size is
+/// defined as for the constant [`AT_REST`].
 ///
 /// # Errors
 ///

@@ -2,9 +2,9 @@
 //! suit columns of any scale.
 //!
 //! The bias is eliminated first: each column is centred at its mean, where row i has the weight of its curvature d_i =
-//! s_i σ'(z_i). Between the bias and the weights of centred columns, the Hessian has no elements. The Hessian by these
-//! weights is scaled to unit diagonal and then factored; where factoring would take too long, the scaled Hessian is
-//! taken to be the identity.
+//! s_i σ'(z_i). The elements of the Hessian between the bias and the weights of centred columns are 0. The Hessian by
+//! these weights is scaled to unit diagonal and then factored; where factoring would take too long, the scaled Hessian
+//! is taken to be the identity.
 //!
 //! Columns are transformed linearly by a [`Basis`]. The basis is changed if digits have cancelled in a column: its mean
 //! is far from its origin in the basis, or it is nearly a linear combination of the columns before it.
@@ -20,7 +20,8 @@ use crate::kernel::{Basis, Curvature, Gram};
 use crate::linalg::{centre, dot};
 use crate::reduce::Job;
 
-/// The most bases that are tried one after the other; the last one is used even if digits have cancelled in it.
+/// The largest number of bases that are tried, one after the other. The last one is used even if digits have cancelled
+/// in it.
 const ROUNDS: usize = 8;
 
 /// An approximate inverse of the Hessian with respect to the weights and biases of all scores.
@@ -182,7 +183,8 @@ impl Block {
         Ok(result)
     }
 
-    /// A block from the sums over the rows of each column. The block has no factor.
+    /// A block from `sums`: for each column, the sums over all rows. The Hessian of this block is not factored;
+    /// [`Block::factored`] adds the factor.
     fn new(sums: &ColumnSums<'_>, basis: &Basis, objective: &Objective<'_>) -> Self {
         let epsilon = objective.precision.epsilon();
         // If every prediction is certain, the sum Σ d_i of the curvatures is 0 and gives no scale for the bias.

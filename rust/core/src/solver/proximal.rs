@@ -29,7 +29,7 @@ use crate::stop::StopReason;
 
 /// If there are at most this many columns, all of them are iterated over at once.
 const ALL_COLUMNS: usize = 300;
-/// The least number of columns in a set. A set also has at least twice as many columns as have nonzero weights.
+/// The least number of columns in a set. A set also has at least twice the number of columns whose weights are nonzero.
 const LEAST_COLUMNS: usize = 100;
 /// If a set would have more than this fraction of all columns, all columns are taken instead: they need no copy.
 const NO_COPY: f64 = 0.6;

@@ -10,7 +10,8 @@ use crate::linalg::{add_multiple, dot};
 use crate::penalty::Kinks;
 use crate::reduce::Job;
 
-/// The most sweeps over the coordinates before each exact step; and (`ROUNDS`) the most exact steps.
+/// The largest number of sweeps over the coordinates before each exact step; and (`ROUNDS`) the largest number of exact
+/// steps.
 const SWEEPS: usize = 10;
 const ROUNDS: usize = 20;
 /// A column is left out of an exact step if it is nearly a combination of the columns before it: after these are taken

@@ -141,7 +141,8 @@ impl<'o> Run<'o> {
         })
     }
 
-    /// The state of a search over some of the columns, which are transformed by `basis`.
+    /// A state for a search that reads only some of the columns, which `basis` transforms. Its passes, its history and
+    /// its results start empty; observer, limit of passes and threads are those of this fit.
     pub(super) fn over(&mut self, basis: Basis) -> Run<'_> {
         Run {
             observer: &mut *self.observer,

@@ -45,8 +45,8 @@ const DIGITS: f64 = 1e-7;
 /// A direction for which fewer pairs may lie on the hyperplane is searched for only if the vectors of these pairs,
 /// which are kept in memory, have at most this many components in all.
 const IN_MEMORY: usize = 1 << 24;
-/// A direction is changed so that fewer pairs may lie on the hyperplane: how many lengths of the change are tried. Each
-/// length is a tenth of the length before.
+/// When a direction is changed so that fewer pairs may lie on its hyperplane, this many lengths of the change are
+/// tried. Each length is a tenth of the length before.
 const SHORTER: usize = 14;
 /// How often a direction is made orthogonal to the active pairs (the pairs that may lie on the hyperplane) and then
 /// checked with all pairs, before the search gives up.
@@ -58,8 +58,8 @@ const CANDIDATES: usize = 1024;
 const ROWS: usize = 32;
 /// The factor in the limit described at [`ROWS`].
 const ROWS_A_NUMBER: usize = 2;
-/// Components of a direction are multiplied by the standard deviation of their column. One that is then below this
-/// fraction of the largest is taken for rounding error.
+/// The size of a component of a direction is its magnitude times the standard deviation of its column. A component is
+/// taken for rounding error if its size is below this fraction of the largest size.
 const COMPONENT: f64 = 1e-9;
 /// A bias of a direction is taken for rounding error if it is below this fraction of the terms that cancel in it.
 const BIAS: f64 = 1e-12;
@@ -334,8 +334,8 @@ impl Space {
     }
 
     /// Proves that a direction separates the labels. If pairs may lie on the hyperplane, the direction is replaced by a
-    /// direction near it. For the new one, no pair may lie on the hyperplane, or it is exactly orthogonal to all pairs
-    /// that may.
+    /// direction near it. Either no pair may lie on the hyperplane of the new direction, or the new direction is
+    /// exactly orthogonal to all pairs that may lie on it.
     fn proved(
         &self,
         objective: &Objective<'_>,
@@ -363,8 +363,8 @@ impl Space {
             let Some(mut candidates) = self.independent(objective, &sides.others)? else {
                 return Ok(Separation::Nothing);
             };
-            // Makes the direction orthogonal to all pairs that may lie on the hyperplane: projects it, with a
-            // well-conditioned basis of their vectors.
+            // Makes the direction orthogonal to all pairs that may lie on the hyperplane: subtracts its projection onto
+            // the span of their vectors, of which `span` makes a well-conditioned basis.
             let rank = candidates.len();
             let stride = sides.others.len() / CANDIDATES + 1;
             candidates.extend(sides.others.iter().step_by(stride));

@@ -57,8 +57,8 @@ impl dyn Model + '_ {
 }
 
 /// The coordinates of a model. For each class, they are the weights of scaled columns that are shifted to have mean 0,
-/// and then the bias at these means. The means are weighted by the curvatures of the class. In these coordinates, the
-/// second derivative by a weight and the bias of the same class is 0.
+/// and then the bias at these means. In these means, each row has its curvature for the class as weight. In these
+/// coordinates, the second derivative by a weight and the bias of the same class is 0.
 pub(super) struct Coordinates {
     pub(super) basis: Basis,
     /// Means of the columns, as transformed by the basis, for each class; shape (n). Zeros without bias.

@@ -9,8 +9,8 @@ use crate::error::Error;
 use crate::kernel::{Ranges, Span};
 use crate::linalg::normalise;
 
-/// The most parameters of a model for which separation by several columns is searched for, and for which columns that
-/// are linear combinations of others are detected.
+/// The largest number of parameters with which separation by several columns is searched for, and with which columns
+/// that are linear combinations of others are detected.
 pub(super) const LARGEST_SEARCH: usize = 1024;
 
 /// A direction along one column that separates the labels: values of the column on one side of a threshold belong to

@@ -16,19 +16,20 @@ pub(super) const FIRST_ROWS: usize = 2000;
 pub(super) const FIRST_ROWS_A_COLUMN: usize = 40;
 /// Each sample has this many times the rows of the sample before.
 pub(super) const GROWTH: usize = 16;
-/// The most elements of any sample except the first: 256 MiB of `f64`. Copying a larger sample would take as long as
-/// the sample saves; and if the rows do not fit into memory, neither would the copy.
+/// The largest number of elements of a sample other than the first: 256 MiB of `f64`. Copying a larger sample would
+/// take as long as the sample saves; and if the rows do not fit into memory, neither would the copy.
 const LARGEST_SAMPLE: usize = 1 << 25;
 /// Convergence on a sample of r rows: the predicted decrease of the objective is at most this times p / r, with p = n
 /// weights to fit (n (K − 1) for K classes). The minimum of the sample differs from the minimum of all rows by about p
 /// / (2 r) in the objective, so that more iterations on the sample would come no nearer to the minimum of all rows.
 const STAGE_PRECISION: f64 = 0.1;
-/// The most iterations on one sample.
+/// The largest number of iterations on one sample.
 const STAGE_ITERATIONS: usize = 30;
 /// Convergence on all rows: the size of the next step is at most this times `tol` times max(1, size of the parameters).
 /// Size is that of [`ColumnScales::size`], where each weight is multiplied by the standard deviation of its column.
 const AT_REST: f64 = 0.1;
-/// [`AT_REST`] for several classes, where the preconditioner predicts the distance to the minimum less well.
+/// [`AT_REST`] for several classes, where the preconditioner predicts the distance to the minimum less well than for
+/// one score.
 const CLASSES_AT_REST: f64 = 0.01;
 /// If the size of the next step, in the sense of [`ColumnScales::size`], is at least this although the gradient is
 /// within `tol`, the minimum may be at infinity. The loss then decays like e^−z in the scores z, and every Newton step
@@ -45,12 +46,12 @@ const CLASSES_PATIENCE: usize = 30;
 /// Evaluations change from single to double precision once the iterations with a new preconditioner no longer reduce
 /// the gradient's norm to less than this fraction of the smallest norm so far.
 const HELPS: f64 = 0.1;
-/// The most iterations with one preconditioner on all rows.
+/// The largest number of iterations with one preconditioner on all rows.
 const ITERATIONS: usize = 12;
 /// A Hessian is factored only if the number n of columns is at most this; with K classes, n² K must also be at most the
 /// square of this.
 const LARGEST_FACTOR: usize = 4096;
-/// The most that the first factored Hessian may cost, in passes over all rows.
+/// The largest cost of the first factored Hessian, in passes over all rows.
 pub(super) const START_COST: f64 = 8.0;
 /// The Hessian of a later preconditioner may use more rows if that costs, in passes over all rows, at most this many or
 /// at most as many as the fit has taken so far.
@@ -71,7 +72,7 @@ pub(crate) struct Solution {
 /// Estimated cost of computing and factoring a Hessian from `rows` rows, in passes over all m rows. By measurement, one
 /// multiply-add takes 0.06 of the time of reading an element of X, and factoring takes as long as reading n³/24
 /// elements. The cost is divided by the density: a pass over sparse rows is cheaper than one over dense rows, while a
-/// Hessian of sparse rows is taken to cost as much.
+/// Hessian of sparse rows is taken to cost as much as a Hessian of dense rows.
 pub(super) fn hessian_cost(objective: &Objective<'_>, rows: usize) -> f64 {
     let (m, n) = (objective.rows() as f64, objective.columns() as f64);
     (rows as f64 / m * n * 0.06 + n * n / (24.0 * m)) / objective.density()
@@ -309,7 +310,8 @@ impl<'a> Plan<'a> {
                 self.rows = more;
             }
         } else {
-            // Factors the whole Hessian once the diagonal preconditioners have cost as many passes as that would.
+            // Factors the whole Hessian once the iterations with diagonal preconditioners have cost as many passes as
+            // factoring it would.
             self.spent += spent;
             let cost = hessian_cost(self.objective, self.rows);
             if may_be_factored(self.objective) && self.spent >= cost {

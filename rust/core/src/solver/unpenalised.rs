@@ -10,8 +10,9 @@ use super::view::Alias;
 use crate::error::Error;
 use crate::penalty::Penalty;
 
-/// Calls `work` with an objective without penalty over `columns`, and with the state of a search over them. A pass of
-/// this search counts as a fraction of a pass: the number of these columns divided by n.
+/// Calls `work` with an objective that has only the columns `columns` and no penalty; and with a [`Run`] of its own, in
+/// which `work` makes its passes. They are then added to the passes of the fit, each as a fraction of a pass: the
+/// number of `columns` divided by n.
 fn over<T>(
     objective: &Objective<'_>,
     columns: &[usize],
@@ -35,8 +36,9 @@ fn over<T>(
 }
 
 /// Columns whose weights can be set to 0 without raising the objective, as combinations of columns before them. They
-/// are of two kinds: columns with neither penalty nor bounds that are combinations of other such columns; and constant
-/// columns without penalty whose bounds include 0. Meant for fits that penalise or bound some of the columns.
+/// are of two kinds: columns with neither penalty nor bounds that are combinations of other columns with neither
+/// penalty nor bounds; and constant columns without penalty whose bounds include 0. Meant for fits that penalise or
+/// bound some of the columns.
 pub(crate) fn aliases(objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Vec<Alias>, Error> {
     let free = objective.penalty.free_columns();
     let bounded = objective.penalty.bounded_columns();
@@ -93,7 +95,7 @@ pub(crate) fn search(
 
 /// The part of `v` that may grow without limit: the biases, and the weights that neither a penalty nor a bound holds
 /// back. Returned as a direction if it predicts every label right by more than rounding errors: it then separates the
-/// labels. `None` if it does not, or if all these weights are 0.
+/// labels. `None` if it does not predict every label right, or if all these weights are 0.
 pub(crate) fn along(
     objective: &Objective<'_>,
     v: &[f64],

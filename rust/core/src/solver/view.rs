@@ -45,8 +45,8 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// The basis, the means of the transformed columns, and the reciprocals of their standard deviations, which are 0
-    /// for columns that are linear combinations of others.
+    /// The basis, the means of the transformed columns, and the reciprocals of the columns' standard deviations.
+    /// Columns that are linear combinations of others have 0 instead of a reciprocal.
     pub(crate) fn into_parts(self) -> (Arc<Basis>, Vec<f64>, Vec<f64>) {
         (self.basis, self.columns.mean, self.scale)
     }
