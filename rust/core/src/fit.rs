@@ -221,7 +221,7 @@ pub fn fit<F: Float>(
     )
 }
 
-/// The most fits that run at the same time, each on a thread of its own.
+/// The largest number of fits that run at the same time, each on a thread of its own.
 const TOGETHER: usize = 32;
 
 /// [`fit`] for several datasets that share X, with a start and options for each. The evaluations of all fits read X
@@ -229,8 +229,8 @@ const TOGETHER: usize = 32;
 ///
 /// # Errors
 ///
-/// As [`fit`], together with the index of the first dataset whose fit fails. There is no index if the error is not of a
-/// single fit, as for [`Error::Interrupted`] by the monitor.
+/// As [`fit`], together with the index of the first dataset whose fit fails. There is no index if the error does not
+/// belong to a single fit, for example [`Error::Interrupted`] by the monitor.
 pub fn fit_many<F: Float>(
     datasets: &[Dataset<'_>],
     starts: &[Start],
@@ -695,8 +695,8 @@ mod tests {
             let chunks = Chunks::of_size(&reader, labels, UNIT);
             let got = fit(&Distant::new(&chunks, None, labels));
             assert_eq!(bits(&got), bits(&want), "{case}");
-            // Rows are read more often than the passes that are counted: to estimate the basis, and to compute numbers
-            // that are kept and used by several questions if rows are in memory.
+            // Two reads of the rows may not be counted as passes: one estimates the basis, the other computes numbers
+            // that would be kept for several questions if the rows were in memory.
             let reads = reader.read.get() as f64 / m as f64;
             assert!(
                 reads <= got.passes + 2.0,

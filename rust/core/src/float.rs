@@ -112,8 +112,8 @@ pub trait Float:
     const LN_2_HIGH: Self;
     /// ln 2 − [`Float::LN_2_HIGH`]
     const LN_2_LOW: Self;
-    /// 1.5·2^[`Float::SIGNIFICAND_BITS`] + 2·bias, where bias is [`Float::EXPONENT_BIAS`]. If it is added to a number,
-    /// the sum has the number rounded to an integer k: its low bits hold k + 2·bias.
+    /// 1.5·2^[`Float::SIGNIFICAND_BITS`] + 2·bias, where bias is [`Float::EXPONENT_BIAS`]. If this constant is added to
+    /// a number that rounds to the integer k, the low bits of the sum hold k + 2·bias.
     const ROUND: Self;
     /// Number of bits of the significand as it is stored.
     const SIGNIFICAND_BITS: u32;

@@ -66,7 +66,7 @@ impl Activation {
         }
     }
 
-    /// `k` times the residual, without the error. It is computed with as few successive operations after `z` as
+    /// `k` times the residual; the error is not computed. It is computed with as few successive operations after `z` as
     /// possible.
     #[inline(always)]
     pub(crate) fn scaled_residual<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(

@@ -228,7 +228,8 @@ impl Penalty {
         self
     }
 
-    /// The penalty on each weight; if it is the same for all weights, this one alone.
+    /// The penalties on the weights: one for each entry of `own`, or a single one if all weights have the penalty
+    /// `shared`.
     fn different(&self) -> &[WeightPenalty] {
         match self.own.is_empty() {
             true => std::slice::from_ref(&self.shared),
@@ -252,8 +253,8 @@ impl Penalty {
         self.different().iter().all(is_smooth)
     }
 
-    /// The name of an option that changes the objective, with the first of its values that does. `None` if there is no
-    /// such option.
+    /// The name of an option that differs from its default, with the first value of the option that differs. `None` if
+    /// no option differs from its default.
     pub(crate) fn any_option(&self) -> Option<(&'static str, f64)> {
         let first = |value: fn(&WeightPenalty) -> f64| self.different().iter().map(value);
         let given = [
@@ -324,8 +325,8 @@ impl Penalty {
             .collect()
     }
 
-    /// This penalty with the weights of the given columns fixed to 0 by their bounds. It must have options for each
-    /// column.
+    /// This penalty with the weights of the given columns fixed to 0 by their bounds. This penalty must have been made
+    /// with options for each column.
     pub(crate) fn without(mut self, columns: &[usize]) -> Self {
         for class in self.own.chunks_exact_mut(self.columns.max(1)) {
             for &j in columns {
@@ -335,9 +336,10 @@ impl Penalty {
         self
     }
 
-    /// Subtracts from `v`, weights of shape (K, n) and then K biases, one number for each column and one for the biases,
-    /// such that the distances of a column's weights from the prior sum to 0 over the classes, and the biases sum to 0.
-    /// This changes no probability, and the l2 penalty is least then.
+    /// Shifts the parameters `v`, weights of shape (K, n) and then K biases. One number is subtracted from all K
+    /// weights of a column, and one from all biases. Afterwards, over the classes, the distances of a column's weights
+    /// from the prior sum to 0, and the biases sum to 0. No probability changes, and no other shift of this kind gives
+    /// a smaller l2 penalty.
     pub(crate) fn centre(&self, v: &mut [f64], classes: usize) {
         let weights = v.len() - classes;
         let prior: Vec<f64> = (0..weights).map(|i| self.of(i).prior).collect();
@@ -408,7 +410,7 @@ impl Penalty {
         step * self.shared.l2
     }
 
-    /// Upper bound on `max_u (g + e)·u − Σ_j (l2_j/2) u_j²`, for every vector e that is no longer than `error`.
+    /// Upper bound on `max_u (g + e)·u − Σ_j (l2_j/2) u_j²`, for every vector e whose norm is at most `error`.
     pub(crate) fn conjugate(&self, g: &[f64], error: f64) -> f64 {
         let least = self.different().iter().map(|column| column.l2);
         let least = least.fold(f64::INFINITY, f64::min);

@@ -134,7 +134,7 @@ macro_rules! by_level {
 }
 pub(crate) use by_level;
 
-/// The instruction set in use, as `fearless_simd` and [`dispatch`] name it.
+/// The instruction set in use, as the [`Level`] that `fearless_simd` and [`dispatch`] take.
 ///
 /// # Errors
 ///

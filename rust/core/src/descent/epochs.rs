@@ -171,7 +171,8 @@ fn is_plain(options: &Options, dataset: &Dataset<'_>) -> bool {
     are_plain && options.penalty.is_smooth() && options.fit_bias
 }
 
-/// The reason for the descent to end after this epoch; `None` if it goes on. `sums` are over all rows.
+/// The reason for the descent to end after this epoch; `None` if it goes on. `sums` are the sums over all rows at the
+/// weights and biases after the epoch.
 fn reason_to_stop<F: Float>(
     progress: &Progress<'_, F>,
     sums: &Sums,

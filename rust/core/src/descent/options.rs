@@ -20,13 +20,13 @@ pub struct Options {
     pub epochs: usize,
     /// Points per update. If `None`, each update uses all points.
     pub batch_size: Option<usize>,
-    /// Seed of the random orders of the points, of which each epoch has a new one. If `None`, points are visited in the
-    /// order of `X`.
+    /// Seed of the random order in which points are visited; each epoch draws a new order. If `None`, points are
+    /// visited in the order of `X`.
     pub shuffle: Option<u64>,
     /// Whether the gradient is averaged or summed over the batch.
     pub reduction: Reduction,
-    /// How predictions are computed from scores. With three classes or more, it must be the sigmoid, in place of which
-    /// the softmax is then used.
+    /// How predictions are computed from scores. With three classes or more, it must be [`Activation::Sigmoid`], and
+    /// the softmax is used instead of the sigmoid.
     pub activation: Activation,
     /// The penalty on the weights: l2 in the gradient, and a proximal step for l1. Biases are not penalised.
     pub penalty: Penalty,
@@ -47,13 +47,13 @@ impl Options {
         self.batch_size.map_or(points, |size| size.min(points))
     }
 
-    /// The loss of a descent with `scores` scores per point, of which `offsets` have offsets. Tells the observer the
-    /// number of scores.
+    /// The loss of a descent. Each point has `scores` scores, and `offsets` offsets (0 without offsets). Tells the
+    /// observer the number of scores.
     ///
     /// # Errors
     ///
-    /// [`Error::Conflict`] for the step activation and for offsets, if there are three classes or more;
-    /// [`Error::Interrupted`] by the observer.
+    /// [`Error::Conflict`] for the step activation or for offsets, if there are three classes or more; and for several
+    /// offsets of each point, if there is one score. [`Error::Interrupted`] by the observer.
     pub(crate) fn begin<F>(
         &self,
         scores: usize,

@@ -50,7 +50,7 @@ pub(super) fn epoch<F: Float>(
         let places = first..m.min(first.saturating_add(size));
         let batch = dataset.part(places);
         let work = work(x, batch.rows);
-        // A proximal step changes all columns.
+        // The proximal step of l1 changes the weights of all columns, so that [`Lazy::step`] cannot make it.
         if work < x.columns() && lazy.progress.options.penalty.is_smooth() {
             with_indices!(x.indices(), indices => {
                 let x = SparseRows::new(x, batch.rows, &values, indices);
@@ -99,7 +99,7 @@ impl<F: Float> Lazy<'_, '_, F> {
         }
     }
 
-    /// Multiplies all weights by the factor of the penalty: multiplies only the scale.
+    /// Multiplies all weights by `factor`, the factor 1 − α·l2 of the penalty. To do so, only the scale is multiplied.
     fn shrink(&mut self, factor: f64) {
         /// The least scale; the largest is its reciprocal. Both are far from underflow and overflow in `f32` and `f64`.
         const LEAST: f64 = 1.0 / (1 << 20) as f64;

@@ -79,8 +79,9 @@ pub(crate) fn check_learning_rate(got: f64) -> Result<(), Error> {
     }
 }
 
-/// A step goes along `sums / divisor + factor · (gradient of the penalty)`. Returns (divisor, factor) for a batch whose
-/// rows have this total `weight`.
+/// The numbers (divisor, factor) for a step by a batch of rows. `weight` is the total weight of these rows; a descent
+/// takes the number of rows times the mean weight of all rows. The step goes against the direction `sums / divisor +
+/// factor · (gradient of the penalty)`, where `sums` is Σ residual × row.
 pub(crate) fn scales(weight: f64, reduction: Reduction) -> (f64, f64) {
     match reduction {
         Reduction::Mean => (weight, 1.0),
@@ -89,8 +90,8 @@ pub(crate) fn scales(weight: f64, reduction: Reduction) -> (f64, f64) {
 }
 
 /// The changes Δw and Δb of a step along the gradient of error plus penalty, followed by the proximal step of l1. In
-/// the proximal step, each weight moves towards 0 by the learning rate times l1, or to 0 if its magnitude is smaller
-/// than that.
+/// the proximal step, each weight moves towards 0 by the learning rate times `factor` times l1, or to 0 if its
+/// magnitude is smaller than this product.
 ///
 /// Source: J. Duchi & Y. Singer, "Efficient online and batch learning using forward backward splitting", JMLR 10 (2009).
 pub(crate) fn deltas<F: Float>(

@@ -2,8 +2,9 @@
 //!
 //! All leaves have the same number of rows, except the last. Node (level, i) is the sum of the nodes (level − 1, 2i)
 //! and (level − 1, 2i + 1); a node without a right sibling becomes its own parent. A thread sums a stretch (consecutive
-//! leaves) by itself, up to the largest nodes that contain no other leaves. These nodes are then added to those of
-//! other stretches, in the same tree. So a sum has the same bits however the leaves are distributed over threads.
+//! leaves) by itself, up to the largest nodes that contain only leaves of the stretch. These nodes are then added to
+//! those of other stretches, in the same tree. So a sum has the same bits however the leaves are distributed over
+//! threads.
 
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -253,7 +254,7 @@ impl<T: Sum> Shared<T> {
     }
 
     /// Adds a node. If the forest has the sibling of the node, this thread takes the sibling out and adds the two,
-    /// while other threads may use the forest. It then does the same with their parent.
+    /// while other threads may use the forest. It then adds the sum, which is their parent, in the same way.
     fn join(&self, mut node: Node<T>) {
         let mut all = self.lock();
         loop {

@@ -14,9 +14,8 @@ use crate::linalg::add_multiple;
 use crate::reduce::Job;
 use crate::vector::RowSet;
 
-/// The rows of a dataset in memory, as a [`Source`]. If there is an [`Evaluator`], [`Source::evaluate`] asks it instead
-/// of reading the rows.
-/// place of the source.
+/// The rows of a dataset in memory, as a [`Source`]. If there is an [`Evaluator`], [`Source::evaluate`] asks the
+/// evaluator instead of reading the rows.
 #[derive(Clone, Copy)]
 pub(crate) struct Arrays<'a>(pub(crate) Dataset<'a>, pub(crate) Option<&'a dyn Evaluator>);
 

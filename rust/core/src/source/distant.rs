@@ -21,7 +21,7 @@ use crate::kernel::{
 };
 use crate::reduce::{Forest, Job, Largest, Sum, Threads, Unmonitored};
 
-/// The most bytes that a copy of columns may take. Columns that would take more are not copied; every request reads
+/// The largest number of bytes of a copy of columns. Columns that would take more are not copied; every request reads
 /// them anew.
 const COPIED_BYTES: usize = 256 << 20;
 
@@ -67,7 +67,7 @@ pub(crate) struct Distant<'a> {
     labels: Dataset<'a>,
     /// The columns that are read; all if `None`.
     columns: Option<Vec<usize>>,
-    /// The most bytes that a copy of columns may take.
+    /// The largest number of bytes of a copy of columns.
     room: usize,
     /// The rows from which a basis is estimated, once they have been read.
     drawn: OnceCell<Vec<f64>>,

@@ -37,7 +37,7 @@ pub(crate) trait Source {
     fn columns(&self) -> usize;
     /// The work of a pass, in elements of X.
     fn reads(&self) -> usize;
-    /// The number of scores of a row that have offsets, which are added to them; 0 without offsets.
+    /// The number of offsets of a row: one for each of its scores, or 0 if there are no offsets.
     fn offsets(&self) -> usize;
     fn has_offsets(&self) -> bool {
         self.offsets() > 0
@@ -80,7 +80,8 @@ pub(crate) trait Source {
 
     /// The largest norm ‖L⁻¹ (x, 1)‖ of a row x under a [`Metric`], which has the factor L.
     fn reach(&self, metric: &Metric, job: &mut Job<'_>) -> Result<f64, Error>;
-    /// −Σ a / ‖a‖ over the vectors a of all pairs of a row and a class other than its label (see `solver::separation`).
+    /// −Σ a / ‖row‖ over all pairs of a standardised row and a class other than its label. The vector a of a pair is
+    /// made of the row, as the top of `kernel/sides.rs` says.
     fn sum_of_pairs(&self, space: &Standardised, job: &mut Job<'_>) -> Result<Vec<f64>, Error>;
     /// Compares the margin `a · direction / ‖a‖` of each pair with `tie`. Returns whether some margin is larger than
     /// `tie`, and all pairs whose margin is not larger.
@@ -101,8 +102,8 @@ pub(crate) trait Source {
         precision: Precision,
         job: &mut Job<'_>,
     ) -> Result<Box<dyn Part + 's>, Error>;
-    /// The columns with these indices, which ascend, that can be lent as a source. Dense columns are copied in
-    /// `precision`.
+    /// Some of the columns, which can be lent as a source. Their indices, `columns`, ascend. Dense columns are copied
+    /// in `precision`.
     fn select<'s>(
         &'s self,
         columns: &[usize],
@@ -160,10 +161,10 @@ pub(crate) struct Rounding {
     pub score: f64,
     /// With one score: bound on the error of the sum of a score and an offset, relative to that sum; 0 without offsets.
     pub offset: f64,
-    /// With several classes: bound on the norm of the errors that the additions of a row's offsets to its scores have,
-    /// apart from errors relative to the scores before; 0 without offsets.
+    /// With several classes: bound on the norm of the errors made when the offsets of a row are added to its scores,
+    /// apart from errors that are relative to the scores before the addition; 0 without offsets.
     pub shift: f64,
-    /// The most `f64` additions that a term goes through in a sum over rows.
+    /// The largest number of `f64` additions that a term goes through in a sum over rows.
     pub additions: f64,
 }
 

@@ -23,10 +23,11 @@ use crate::reduce::{Forest, Job, Largest, Sum};
 /// Rows of the smallest parts that are summed on their own: as many as the largest leaf of dense rows has. Parts of the
 /// rows that answer for themselves begin at multiples of this.
 pub const UNIT: usize = 2048;
-/// Rows are computed with in groups of about this many bytes; in larger ones if [`UNIT`] rows take more.
+/// Rows are processed in groups of about this many bytes, or in larger groups if [`UNIT`] rows take more.
 const BYTES: usize = 8 << 20;
 
-/// About how many rows of `columns` columns are computed with in one group: a power of two, and a multiple of [`UNIT`].
+/// The number of rows in a group that is processed at once, for rows of `columns` columns: a power of two, and a
+/// multiple of [`UNIT`].
 pub(super) fn rows_at_once(columns: usize) -> usize {
     let of_row = columns.saturating_mul(size_of::<f64>()).max(1);
     (BYTES / of_row).clamp(UNIT, 1 << 40).next_power_of_two()

@@ -243,7 +243,7 @@ impl Sum for Answers {
     }
 }
 
-/// One fit of a [`Together`]. It asks for its evaluations there.
+/// One fit of a [`Together`], through which the fit asks for its evaluations.
 struct Seat<'a> {
     together: &'a Together<'a>,
     place: usize,
