@@ -166,7 +166,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The same error, about rows whose numbers are higher by `count`.
+    /// This error, with `count` added to the number of the row that it names.
     pub(crate) fn after_rows(mut self, count: usize) -> Self {
         match &mut self {
             Error::Element { index: row, .. }

@@ -36,8 +36,8 @@ pub enum Solver {
 }
 
 impl Solver {
-    /// The solver with this name. "auto" is the solver for the penalty; with `firth`, the solver for Firth's penalised
-    /// likelihood.
+    /// The solver with this name. "auto" is L-BFGS for a smooth penalty, and the proximal solver with l1 or bounds;
+    /// with `firth`, it is the solver for Firth's penalised likelihood.
     ///
     /// # Errors
     ///

@@ -7,8 +7,8 @@ use crate::kernel::Basis;
 use crate::linalg::{add_multiple, centre, centre_values, dot, norm};
 
 /// The elastic net Σ_j l1_j |w_j| + (l2_j/2) (w_j − prior_j)², for weights between lower_j and upper_j. Each column j
-/// has strengths l1_j and l2_j, a prior mean, and bounds. With several classes, the strengths of a column are the same for
-/// the weights of all classes; prior means and bounds may differ between classes.
+/// has strengths l1_j and l2_j, a prior mean, and bounds. With several classes, the strengths of a column are the same
+/// for the weights of all classes; prior means and bounds may differ from class to class.
 ///
 /// Source: H. Zou & T. Hastie, "Regularization and variable selection via the elastic net", J. R. Stat. Soc. B 67
 /// (2005), doi:10.1111/j.1467-9868.2005.00503.x.
@@ -82,9 +82,10 @@ impl Penalty {
     ///
     /// # Errors
     ///
-    /// [`Error::Length`] for arrays of another length; [`Error::Weight`], or [`Error::Conflict`] in the row of a class,
-    /// for a factor that is negative or not finite, a prior mean that is not finite, or bounds with no number between
-    /// them.
+    /// [`Error::Length`] for arrays of another length. [`Error::Weight`] for a factor that is negative or not finite, a
+    /// prior mean that is not between −1e100 and 1e100, a bound that is neither in this range nor the default, or an
+    /// upper bound below the lower bound. If the array has a row for each class, [`Error::Conflict`] instead of
+    /// [`Error::Weight`].
     pub fn with_columns(mut self, columns: usize, options: &ColumnOptions) -> Result<Self, Error> {
         if *options == ColumnOptions::default() {
             return Ok(self);

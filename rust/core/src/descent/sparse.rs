@@ -78,8 +78,8 @@ struct Lazy<'p, 'a, F: Float> {
     scale: f64,
     scratch: SparseScratch<F>,
     class_scratch: ClassScratch<F>,
-    /// The sums over a batch. Between batches, `sums.weights` are zeros. After a batch, only the columns that it has
-    /// used must be cleared.
+    /// The sums over a batch. Between batches, `sums.weights` are zeros. After a batch, only the columns that its rows
+    /// store must be cleared.
     sums: Sums,
 }
 

@@ -27,7 +27,7 @@ use crate::sparse::with_rows;
 const SAMPLED: usize = 64;
 const SEED: u64 = 0x0B15;
 /// A coefficient of a linear combination is kept only if its term (coefficient × size of its column) is at least this
-/// fraction of the largest term. Smaller ones are set to 0, and are found in a later round.
+/// fraction of the largest term. A coefficient with a smaller term is set to 0, and is found in a later round.
 const MATTERS: f64 = 1e-3;
 /// The origin of a sparse column is its mean if all sampled rows store the column and |mean| is at least this many
 /// times its spread; else zero.

@@ -3,7 +3,7 @@
 //!
 //! With curvatures d_i = s_i σ'(z_i) and a_i = (x_i, 1), the information is I = Σ d_i a_i a_iᵀ over the rows i. Rows
 //! a_i are transformed linearly to u_i, whose information is the identity: Σ d_i u_i u_iᵀ = 1. The leverage of row i is
-//! h_i = d_i ‖u_i‖²; the sample weight s_i is a factor of it.
+//! h_i = d_i ‖u_i‖²; it includes the sample weight s_i, a factor of d_i.
 //!
 //! Source: D. Firth, "Bias reduction of maximum likelihood estimates", Biometrika 80 (1993),
 //! doi:10.1093/biomet/80.1.27.
@@ -58,9 +58,9 @@ impl Whitening {
         v
     }
 
-    /// Converts `gradient`, by the coefficients of u, to the gradient by the weights of the original columns and the
-    /// bias. The derivative by a bias that is not fitted is 0; for a column that is left out, the derivative by the
-    /// weight of x̃ − mean is taken as 0.
+    /// Converts `gradient`, which is a gradient by the coefficients of u, to the gradient by the weights of the
+    /// original columns and the bias. The derivative by a bias that is not fitted is 0; for a column that is left out,
+    /// the derivative by the weight of x̃ − mean is taken as 0.
     pub(crate) fn natural_gradient(&self, gradient: &[f64]) -> Vec<f64> {
         let n = self.mean.len();
         let by_bias = self.bias.map_or(0.0, |bias| gradient[n] / bias);
@@ -231,7 +231,8 @@ impl Block {
         let (d, c) = (load(simd, &self.curvatures), load(simd, &self.c));
         let h = d * squares;
         let rho = load(simd, &self.residuals) - h * c * 0.5;
-        // σ' = (1 − c²) / 4. Its digits may cancel; this changes second derivatives by no more than rounding.
+        // σ' = (1 − c²) / 4. Digits of the difference may cancel; the second derivatives change by no more than
+        // rounding errors then.
         let curvature = h * (c * c * -0.25 + 0.25);
         let third = d * c;
         let mut of_pairs = self.leverage.chunks_exact_mut(LANES);

@@ -460,7 +460,8 @@ pub(crate) struct Moments {
 }
 
 impl Moments {
-    /// The moments of all rows, from the sums of the errors of the rows, and from their [`moment_sums`].
+    /// The moments of all rows, from `errors`, the sums of the rows' errors, and `sums`, the result of [`moment_sums`]
+    /// over all rows.
     pub(crate) fn new(errors: &Errors, sums: MomentSums) -> Self {
         let (error, weight) = errors.error_and_weight();
         Moments {

@@ -590,8 +590,8 @@ fn concordant_gap(decrement: f64, reach: f64) -> f64 {
     if a.is_nan() || a >= 1.0 {
         f64::INFINITY
     } else if a < 1e-3 {
-        // An upper bound that does not cancel. The formula is the series λ²/2 · (1 + a/3 + a²/6 + …), whose terms are
-        // no larger than those of λ²/2 / (1 − a) = λ²/2 · (1 + a + a² + …).
+        // An upper bound, in which no digits cancel. The formula is the series λ²/2 · (1 + a/3 + a²/6 + …), whose terms
+        // are no larger than those of λ²/2 / (1 − a) = λ²/2 · (1 + a + a² + …).
         0.5 * decrement * decrement / (1.0 - a) * EXACT
     } else {
         ((1.0 - a) * (1.0 - a).ln() + a) / (reach * reach) * EXACT

@@ -10,7 +10,7 @@ use crate::simd::{Level, MulAdd, dispatch};
 
 /// Lanes of a vector of `f64`.
 const LANES: usize = 8;
-/// How many columns are factored at a time. The rows of a block of so few columns stay in the second-level cache.
+/// How many columns are factored at a time: so few that the rows of their block stay in the second-level cache.
 const BLOCK: usize = 48;
 /// How many rows below the block are updated together, so that each finished row is loaded once for all of them.
 const ROWS: usize = 4;

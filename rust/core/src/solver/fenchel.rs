@@ -327,7 +327,7 @@ fn bound(
     if c.is_nan() || c.abs() + doubt > 1.0 {
         return f64::INFINITY;
     }
-    // The gradient G, and bounds on the rounding errors of its components.
+    // The components of G, which is defined at the top of this file, and bounds on their rounding errors.
     let cross = &gradient.cross;
     let of_cross = 1e-9 * c.abs() * norm(cross);
     let slopes = gradient.by_weights.iter().zip(cross);

@@ -52,7 +52,7 @@ impl Memory {
     fn push(&mut self, step: Vec<f64>, change: Vec<f64>, preconditioner: &Preconditioner) {
         let product = dot(&step, &change);
         let terms = step.iter().zip(&change).map(|(s, y)| (s * y).abs());
-        // A pair is kept only if its curvature is positive by more than rounding errors.
+        // A pair is kept only if its product step · change is positive by more than rounding errors.
         if product.is_nan() || product <= 1e-14 * terms.sum::<f64>() {
             return;
         }

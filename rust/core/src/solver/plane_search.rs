@@ -32,8 +32,8 @@ const WORTH: f64 = 1e-8;
 /// The solver ends after this many iterations without progress. Iterations are counted only while the predicted
 /// decrease of the objective is smaller than rounding errors.
 const PATIENCE: usize = 60;
-/// After every so many iterations, the scores are computed anew. In between they are updated by additions, whose
-/// rounding errors pile up.
+/// Once in this many iterations, the scores are computed anew. In the other iterations they are updated by additions,
+/// whose rounding errors pile up.
 const REFRESH: usize = 50;
 /// If there is no penalty, a hyperplane that separates the labels is searched for before the iteration with this
 /// number, counted from 0. It is searched for earlier only if all labels are predicted right earlier.

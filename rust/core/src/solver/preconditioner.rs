@@ -102,7 +102,7 @@ impl Preconditioner {
 
 /// The preconditioner's block for one score. Columns are transformed linearly by a [`Basis`].
 struct Block {
-    /// Mean of each column, weighted by the curvatures d_i; zeros if no bias is fitted.
+    /// Mean of each column, where row i has the weight d_i, its curvature; zeros if no bias is fitted.
     mean: Vec<f64>,
     /// Reciprocal of the second derivative by the bias; 0 if no bias is fitted.
     along_bias: f64,
@@ -110,7 +110,7 @@ struct Block {
     scale: Vec<f64>,
     /// Cholesky factor of the scaled Hessian by the weights; `None` if the scaled Hessian is taken to be the identity.
     factor: Option<Cholesky>,
-    /// Standard deviation of each column, weighted by the curvatures d_i.
+    /// Standard deviation of each column, where row i has the weight d_i, its curvature.
     deviation: Vec<f64>,
     /// Columns that are constant, or excluded from the fit.
     constant: Vec<usize>,
@@ -313,8 +313,9 @@ impl Block {
 
 /// Means and standard deviations of the columns, with which the size of parameters and of steps is measured.
 ///
-/// Rows are weighted by curvature, which vanishes as predictions become certain, so that the deviations may shrink
-/// during a fit. Therefore the largest deviation so far is kept for each column.
+/// In a standard deviation, the weight of a row is its curvature. Curvatures vanish as predictions become certain, so
+/// that the standard deviations may shrink during a fit. Therefore the largest standard deviation so far is kept for
+/// each column.
 pub(crate) struct ColumnScales {
     basis: Arc<Basis>,
     /// For each score, means and standard deviations of the columns of X. If the basis subtracts linear combinations

@@ -31,8 +31,8 @@ pub(super) trait Model {
         forcing: f64,
         job: &mut Job<'_>,
     ) -> Result<Vec<f64>, Error>;
-    /// Improves the model after the step to `next`. `step_and_change` holds the step and the change of the gradient by
-    /// it, in the model's coordinates.
+    /// Improves the model after the step to `next`. `step_and_change` holds the step, and the change of the gradient
+    /// that the step causes, in the model's coordinates.
     fn learn(
         &mut self,
         objective: &Objective<'_>,
@@ -61,7 +61,7 @@ impl dyn Model + '_ {
 /// coordinates, the second derivative by a weight and the bias of the same class is 0.
 pub(super) struct Coordinates {
     pub(super) basis: Basis,
-    /// Means of the columns, as transformed by the basis, for each class; shape (n). Zeros without bias.
+    /// For each class, the means of the columns as transformed by the basis, shape (n); zeros without bias.
     pub(super) means: Vec<Vec<f64>>,
     pub(super) fit_bias: bool,
 }
@@ -311,7 +311,7 @@ impl<'a> Grams<'a> {
     }
 }
 
-/// The means of the columns, weighted by the diagonal of D in the Gram matrix `[X 1]ᵀ D [X 1]`; zeros without bias.
+/// The means of the columns, where row i has the weight D_ii in the Gram matrix `[X 1]ᵀ D [X 1]`; zeros without bias.
 /// `None` if D is 0 or a number is not finite.
 fn mean(gram: &Gram, fit_bias: bool) -> Option<Vec<f64>> {
     let (n, order) = (gram.order - 1, gram.order);

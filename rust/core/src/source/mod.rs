@@ -190,8 +190,8 @@ pub(crate) trait RowScores {
     /// Whether every row of positive weight is predicted right, by more than the rounding error of its scores. Always
     /// false with offsets, because the predictions could be right because of the offsets alone.
     fn predict_all_labels(&self, job: &mut Job<'_>) -> Result<bool, Error>;
-    /// The scores at other parameters, and the largest change of a score. With K classes, the change is that of the
-    /// difference between two scores of a row.
+    /// The scores at other parameters, and the largest change of a score. With K classes, instead the largest change of
+    /// a difference between two scores of the same row.
     fn moved_to<'s>(
         &'s self,
         at: &Parameters<'_, f64>,

@@ -20,8 +20,9 @@ use crate::kernel::{Basis, Dataset, Metric, Parameters, Selected, Standardised, 
 use crate::matrix::Matrix;
 use crate::reduce::{Forest, Job, Largest, Sum};
 
-/// Rows of the smallest parts that are summed on their own: as many as the largest leaf of dense rows has. Parts of the
-/// rows that answer for themselves begin at multiples of this.
+/// The number of rows of the smallest parts that are summed on their own: as many rows as the largest leaf of dense
+/// rows has. If rows are cut into parts, each of which answers requests, every part begins at a multiple of this
+/// number.
 pub const UNIT: usize = 2048;
 /// Rows are processed in groups of about this many bytes, or in larger groups if [`UNIT`] rows take more.
 const BYTES: usize = 8 << 20;

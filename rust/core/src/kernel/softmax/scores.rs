@@ -155,8 +155,8 @@ pub(crate) fn slopes(
 }
 
 /// The Hessian of Σ s_i E_i by the biases: `Σ_i s_i (diag(p_i) − p_i p_iᵀ)`, with sample weights s_i, errors E_i and
-/// probabilities p_i. Only the lower triangle is filled. `slopes` is the result of [`slopes`], whose sums over the rows
-/// are the diagonal.
+/// probabilities p_i. Only the lower triangle is filled. Its diagonal is the sum over the rows of `slopes`, the result
+/// of the function [`slopes()`].
 ///
 /// # Errors
 ///
