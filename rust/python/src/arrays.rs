@@ -17,8 +17,8 @@ use pyo3::types::{IntoPyDict, PyBool, PyModule, PyTuple};
 
 use crate::value_error;
 
-/// An array of more bytes than this must have strides of 0, since no address space is as large. It is refused, because
-/// reading it would take for ever.
+/// No address space has more bytes than this. An array of more bytes must have strides of 0, and is refused: to read it
+/// would take for ever.
 const ADDRESS_SPACE: u128 = 1 << 57;
 
 /// The two types in which formulas are computed, `f32` and `f64`.
@@ -139,7 +139,7 @@ struct Layout {
     lowest: *const u8,
     /// The number of elements from the lowest to the highest address, gaps included.
     span: usize,
-    /// How many elements the array's first element lies above the lowest one, gaps included.
+    /// The distance from the lowest element to the array's first element, in elements, gaps included.
     offset: usize,
     /// Strides, counted in elements; 0 along axes of length 1.
     strides: Vec<isize>,
@@ -475,7 +475,8 @@ pub(crate) struct Target<'py, F> {
     length: usize,
 }
 
-/// An array to read from and an array to write to, by whether they share memory.
+/// The elements of an array to read from and of an array to write to: two slices if the arrays share no memory, one
+/// slice if both are the same memory.
 pub(crate) enum Overlap<'a, F> {
     /// No memory is shared.
     None(&'a [F], &'a mut [F]),
@@ -497,9 +498,9 @@ impl<'py, F: Number> Target<'py, F> {
         }))
     }
 
-    /// The elements of `source`, to be read, beside those of this array, to be written. `None` if `source` is not
-    /// contiguous or has another type or length; also if both partly overlap, since writing would change elements that
-    /// are still to be read: the caller then copies `source` first.
+    /// The elements of `source`, to be read, and the elements of this array, to be written. `None` if `source` is not
+    /// contiguous, or has another type or length than this array. `None` also if the two arrays overlap in part: the
+    /// caller must copy `source` first, since writing would change elements that are still to be read.
     pub(crate) fn beside<'a>(&'a mut self, source: &'a Real<'_>) -> Option<Overlap<'a, F>> {
         let (read, length) = extent::<F>(&source.array).filter(|found| found.1 == self.length)?;
         let end = |first: *mut F, length: usize| first as usize + length * size_of::<F>();

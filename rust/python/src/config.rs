@@ -6,9 +6,9 @@ use pyo3::types::PyDict;
 
 use crate::value_error;
 
-/// A dict with the instruction set in use, all that this machine has (weakest first), the number of threads for
-/// `n_threads=None`, how many CPUs this process may use, and the environment variable that sets the threads, with its
-/// value.
+/// A dict with the instruction set in use, all instruction sets of this machine (weakest first), the number of threads
+/// for `n_threads=None`, how many CPUs this process may use, and the environment variable that sets the number of
+/// threads, with its value (both None if no variable does).
 #[pyfunction]
 pub(crate) fn configuration(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let limits = ThreadLimits::now().map_err(value_error)?;

@@ -189,7 +189,8 @@ impl<F: Number> Path<F> {
     }
 }
 
-/// Lets Ctrl-C through, calls the callback, and keeps the path if `keeps_path` says so.
+/// The observer of a descent: lets Ctrl-C through, and calls the callback after each epoch. If the Python function
+/// `keeps_path` has returned True, `path` has the weights and biases of each epoch.
 struct Watch<F> {
     monitor: PythonMonitor,
     keeps_path: Py<PyAny>,

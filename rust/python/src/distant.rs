@@ -1,5 +1,5 @@
-//! Rows that are not arrays in memory: the solver reads them, or sends them requests, by a function of Python. Also the
-//! log of a fit, and `answer`, which answers a request for some of the rows.
+//! Rows that are not arrays in memory: the solver calls a function of Python that reads the rows, or that sends them
+//! requests. Also the log of a fit, and `answer`, which computes the answer of some of the rows to a request.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -103,7 +103,7 @@ impl DistantRows for InPython {
     }
 }
 
-/// The log of a fit over `rows`, which keep an exception that the log raises.
+/// The log of a fit. If the log raises an exception, `rows`, the rows of the fit, keep the exception.
 struct Recording<'a> {
     log: &'a Py<PyAny>,
     rows: &'a InPython,

@@ -83,7 +83,7 @@ fn elementwise_in<'py, F: Number>(
             })?;
             result
         }
-        // Computes in place in a copy of `z`: `z` has another type or memory order, or overlaps `out`.
+        // Computes in place in a copy of `z`: `z` has another type or memory order, or `out` cannot be written directly.
         _ => {
             let mut result = z.copy::<F>()?;
             let values = result.slice()?;

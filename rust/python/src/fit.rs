@@ -38,8 +38,8 @@ type GivenOptions<'py> = (
     Option<usize>,
 );
 
-/// Penalty factors, prior, lower and upper bounds: each an array of one number per column, or None. All but the factors
-/// may have a row of such numbers for each class.
+/// Penalty factors, prior, lower and upper bounds: each an array of one number per column, or None. The prior and the
+/// bounds may also have shape (K, n), with a row for each class.
 type GivenColumns<'py> = [Option<Array<'py>>; 4];
 
 /// Returns the core's options of a fit of `columns` columns, and the requested number of threads.

@@ -156,8 +156,8 @@ pub(crate) fn covariance<'py>(
     Ok(pack(py, matrix).reshape([order, order])?.into_any())
 }
 
-/// The arguments of a formula over all rows. They are converted in the order of the fields, and the first one that is
-/// wrong is the one reported.
+/// The arguments of a formula over all rows. They are converted in the order of the fields. If several arguments are
+/// wrong, the error is about the first of these.
 struct Arguments<'py> {
     x: GivenFeatures<'py>,
     y: View<'py>,
@@ -259,7 +259,7 @@ pub(crate) struct Offsets {
 }
 
 impl Offsets {
-    /// The offsets of each score.
+    /// One vector for each score: the offsets of this score in all rows.
     pub(crate) fn vectors(&self) -> Result<Vec<Vector<'_>>, Error> {
         let [rows, scores] = self.shape;
         let numbers = Elements::F64(&self.numbers);

@@ -124,12 +124,12 @@ impl PythonMonitor {
         }
     }
 
-    /// The result, or the exception to raise in Python.
+    /// The result of the core, or the exception to raise in Python.
     ///
     /// # Errors
     ///
-    /// If the core has failed: the exception for its error. If the callback or a signal handler has raised an
-    /// exception, by which the core was interrupted or ended early with a result: that exception.
+    /// The exception that the callback or a signal handler has raised, whether the core then failed or ended early with
+    /// a result. Any other error of the core: the exception for this error.
     pub(crate) fn finish<T>(self, result: Result<T, Error>) -> PyResult<T> {
         match (result, self.signals) {
             (Err(error), signals) => Err(signals.exception(error)),

@@ -157,8 +157,8 @@ pub(crate) fn pack_biases<'py, F: Number>(
     }
 }
 
-/// The weights and the bias of a fit or a descent for Python. With several biases there is a class for each, and the
-/// weights, given class by class, become a matrix.
+/// The weights and the bias of a fit or a descent for Python. Several biases are those of K classes: then `weights` has
+/// the weights class by class, and becomes a matrix of shape (K, n).
 pub(crate) fn pack_parameters<'py, F: Number>(
     py: Python<'py>,
     weights: &[F],
