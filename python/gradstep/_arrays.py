@@ -48,7 +48,7 @@ class Compressed(Protocol):
 
 _PLACE = re.compile(r"got (\S+) at row (\d+), column (\d+)$")
 MOST_SHOWN = 8
-"""The most words or labels that a message lists."""
+"""The largest number of words or labels that a message lists."""
 Features: TypeAlias = ArrayLike | Compressed
 Parts: TypeAlias = tuple[bool, tuple[int, int], Array, Array, Array]
 """The parts of a CSR or CSC matrix: whether it is CSC, its shape, `data`, `indices` and `indptr`."""
@@ -168,10 +168,10 @@ def _not_finite(names: list[Any] | None, value: float, row: int, column: int) ->
 
 
 def explained(error: ValueError, X: Any, y: Array) -> ValueError:
-    """The error of native code, which knows no names of columns and gives no advice, with these added.
+    """The error that native code has raised, with the name of a column or advice added, which native code lacks.
 
-    An element of `X` that is not finite gets the name of its column. Labels that are 1 to K, or two numbers other than
-    0 and 1, get advice.
+    An error about an element of `X` that is not finite gets the name of the column, if `X` is a frame. An error about
+    labels gets advice if the labels are 1 to K, or two numbers other than 0 and 1.
     """
     message = str(error)
     if message.startswith("X must be finite") and (names := column_names(X)):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import polars as pl
 
 HEAD = 1000
-"""The number of cells at the start of a column by which it is taken for numbers or for words."""
+"""The number of cells at the start of a column that decide whether the column is taken for numbers or for words."""
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "?")
 """Texts that stand for a missing value."""
 TRUTH = {"true": True, "false": False}
@@ -67,7 +67,7 @@ def numbers(column: pl.Series, decimal: str = ".", na: Sequence[str] = ()) -> Nu
     """The cells of a column of text as numbers; true is 1, and false is 0."""
     if na:
         column = _unless(column.str.strip_chars().is_in(list(na)).fill_null(False), column)
-    # If most of the first cells are words, so are most others: then only the different cells, often few, are converted.
+    # If most of the first cells are words, so are most others. Words repeat: each different cell is converted once.
     are_words = _plain(column.head(HEAD), decimal).null_count() > HEAD // 2
     values = pl.repeat(None, len(column), dtype=pl.Float64, eager=True) if are_words else _plain(column, decimal)
     odd = column if are_words else column.filter(values.is_null())
@@ -93,7 +93,8 @@ def numbers(column: pl.Series, decimal: str = ".", na: Sequence[str] = ()) -> Nu
 
 
 def _first(cells: pl.Series) -> str | None:
-    """The first cell in sorted order: of the cells with a comma, which may mean two things; of all if none has one."""
+    """The first, in sorted order, of the cells that have a comma, which may mean two things. If no cell has a comma,
+    the first of all cells; None if there are no cells."""
     with_comma = cells.filter(cells.str.contains(",", literal=True))
     cell = (with_comma if len(with_comma) else cells).min()
     return None if cell is None else str(cell)
@@ -144,7 +145,8 @@ def codes(
 ) -> tuple[pl.Series, pl.Series]:
     """The position in `levels` of each cell of a column, null for a cell that is no level; and the strange cells.
 
-    `cells` are the different cells of the column. Strange are those that are no level and stand for no missing value.
+    `cells` are the different cells of the column. The strange cells are the ones among them that are neither a level
+    nor a missing value.
     """
     stripped = text(cells, na)
     places = stripped.replace_strict(list(levels), list(range(len(levels))), default=None, return_dtype=pl.Float64)

@@ -80,10 +80,11 @@ class Checkpoint:
                 os.remove(self._path)
 
     def recall(self, request: bytes) -> bytes | None:
-        """The answer to this request if it is the next one in the file; else None, and None for all requests after it.
+        """The answer to this request if the next record of the file is of this request; else None.
 
-        There is no answer if the file ends here; if the record here was not written to its end; or if it is of another
-        request, made by an earlier fit that its callback had ended. Then the file is cut off here.
+        The file may have no next record. The next record may be incomplete, or of another request, which an earlier
+        fit made after its callback had ended it. In all these cases, the file is cut off before the next record, and
+        later calls return None.
         """
         if not self._is_recalling:
             return None
@@ -100,7 +101,8 @@ class Checkpoint:
         self._write(_digest(request) + answer)
 
     def _is_begun(self) -> bool:
-        """Whether the file has a whole head; if it ends within its head, it is begun anew."""
+        """Whether the file has a whole head. An empty file, or one that ends within its head, has none: it is written
+        anew. Any other file without a head is refused."""
         begin = self._file.read(len(MAGIC))
         if begin != MAGIC and not MAGIC.startswith(begin):
             raise ValueError(

@@ -62,7 +62,7 @@ def all_or_nothing(method: Method) -> Method:
 
 
 class Samples(NamedTuple):
-    """Validated samples: labels as codes, weights that include those of the classes."""
+    """Validated samples: labels as codes, and sample weights multiplied by the factors of `class_weight`."""
 
     X: Any
     codes: NDArray[np.intp]
@@ -86,11 +86,11 @@ class Samples(NamedTuple):
 
 
 class Present(NamedTuple):
-    """Those of K classes that have weight: a fit is over these alone.
+    """The classes that have samples of positive weight, among K classes. A fit is over these classes alone.
 
-    "Parameters of a fit" are weights and bias as `gradstep.fit` takes them. "Parameters of all classes" are as `coef_`
-    and `intercept_`, but without the first axis if there are two classes. A class without weight has weights of 0 and a
-    bias of −∞, the limit that an unpenalised bias goes to: its probability is 0.
+    "Parameters of a fit" are weights and bias as `gradstep.fit` takes them. "Parameters of all classes" have the shapes
+    of `coef_` and `intercept_`, but without the first axis if there are two classes. In these, a class without weight
+    has weights of 0 and a bias of −∞, the limit of its unpenalised bias: the probability of the class is 0.
     """
 
     codes: NDArray[np.intp]
@@ -101,7 +101,7 @@ class Present(NamedTuple):
     def two_of_many(self) -> bool:
         """Whether two of K > 2 classes are fitted, by one sigmoid.
 
-        The two classes have the weights ±w/2, with the weights w of the sigmoid. So their ‖W‖² is ‖w‖²/2.
+        If the sigmoid has the weights w, the two classes have the weights W = (-w/2, w/2). So ‖W‖² is ‖w‖²/2.
         """
         return len(self.codes) == 2 < self.classes
 
@@ -155,8 +155,8 @@ def fit_present(
 ) -> Optimum:
     """The optimum over the classes that have weight. Its parameters, and those of `start`, are of all classes.
 
-    With ``max_iter=0`` it is `start`, by default zeros. A larger `max_iter` is ignored here: `callback` must count the
-    iterations.
+    With ``max_iter=0`` no iteration is made: the parameters are those of `start`, by default zeros. A larger `max_iter`
+    is ignored here: `callback` must count the iterations.
     """
     classes = len(samples.classes)
     if max_iter == 0:
@@ -412,7 +412,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         return samples
 
     def _check_peer_options(self) -> None:
-        """Check scikit-learn's keywords that change nothing here, and say once what its solvers mean."""
+        """Check keywords that both estimators have; and warn, once in each process, of a solver of scikit-learn's."""
         if self.penalty not in PENALTIES:
             raise ValueError(f"penalty must be 'l2', 'l1', 'elasticnet' or None, got {text(self.penalty)!r}")
         for name in ("fit_intercept", "dual"):

@@ -46,8 +46,8 @@ from gradstep._scoring import Score
 GRID = 1e-3
 """The smallest strength as a part of the largest, if only the number of strengths is given; as in `path`."""
 MOST_COPIED = 2**28
-"""Rows of a fold are copied if the features have at most this many bytes. Otherwise all other rows get a weight of 0,
-which takes no memory, and up to a tenth more time."""
+"""If the features have at most this many bytes, the rows that a fit needs are copied for it. Otherwise the fit gets all
+rows, and the rows that it does not need have weight 0: this saves the copy, and takes up to a tenth more time."""
 LEAST_SHARED = 2**22
 """Folds are fitted together, so that features are read once for all of them, if the features are dense and have this
 many bytes or more. Smaller features stay in a processor's cache: then it is faster to fit one fold after the other."""
@@ -80,15 +80,16 @@ class LogisticRegressionCV(Classifier):
         The score, the larger the better, as everywhere in scikit-learn. None is "accuracy"; "neg_log_loss" is minus the
         mean error itself, and tells more.
     refit : bool, default True
-        Whether to fit all samples at the strength that is chosen. Otherwise the coefficients are the means over the
-        folds, each at the strength that is best on it.
+        Whether to fit all samples at the strength that is chosen. Otherwise the coefficients are means over the folds:
+        each fold has the coefficients at the strength whose score is best on this fold.
     one_standard_error : bool, default False
         Whether to choose, with `refit`, the largest strength whose mean score is within one standard error of the best.
     use_legacy_attributes : bool, default True
         Whether `scores_` and `coefs_paths_` are dicts by class, and `C_` and `l1_ratio_` arrays, as scikit-learn has
         them before version 1.10.
     penalty : {"deprecated", "l2", "l1", "elasticnet"}, default "deprecated"
-        scikit-learn's older word for `l1_ratios`: of 0, of 1, or as given.
+        scikit-learn's older word for `l1_ratios`: "l2" is a ratio of 0, "l1" a ratio of 1, and "elasticnet" takes
+        `l1_ratios` as given.
     class_weight, solver, gap_tol, tol, certify, max_iter, max_passes, n_threads
         As for `LogisticRegression`. "balanced" is about all samples.
     n_jobs : int, optional
@@ -425,7 +426,7 @@ class LogisticRegressionCV(Classifier):
         return _Run(np.stack(coefficients), scores, n_iter, ends)
 
     def _refit(self, samples: Samples, grid: _Grid, place: tuple[int, int], coefs: Array) -> _End:
-        """Fit all samples at one ratio and strength, from the mean of the folds' coefficients there."""
+        """Fit all samples at the ratio and strength of `place`, started from the mean of the folds' coefficients."""
         with np.errstate(invalid="ignore"):  # the mean of ∞ and −∞, which intercepts may be, is NaN
             start = self._split_up(coefs[(slice(None), *place)].mean(axis=0))
         l1, l2 = grid.penalty(place[1], float(self.l1_ratios_[place[0]]), samples.total)
@@ -506,7 +507,7 @@ class _End(NamedTuple):
 
 
 class _Run(NamedTuple):
-    """The fits along the strengths of one fold."""
+    """The results of the fits for one fold and one ratio: a fit for each strength."""
 
     coefficients: Array
     scores: NDArray[np.float64]

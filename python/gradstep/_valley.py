@@ -11,17 +11,18 @@ from gradstep import _formulas
 from gradstep._arrays import Array
 
 ELEMENTS = 2**20
-"""The most scores that are computed at once: the number of rows times that of points of the grid."""
+"""The largest number of scores that are computed at once: the number of rows times the number of points of the grid."""
 
 STEPS = 100
-"""Newton steps, at most. Halving the bracket alone takes about 60 of them."""
+"""The largest number of Newton steps. If every step only halved the bracket, about 60 steps would do."""
 
 
 def around(weights: Array, points: Array) -> list[tuple[float, float]]:
     """The limits of a picture around pairs of weights: (low, high) of the first weight, and of the second.
 
-    Scores change as much along either weight: the widths, times the standard deviations of the columns of `points`, are
-    equal. Pairs that are not finite are ignored.
+    The width high - low of the first weight, times the standard deviation of the first column of `points`, is equal to
+    this product for the second weight. So from low to high, both weights change the scores by the same amount. Pairs
+    that are not finite are ignored.
     """
     weights = weights[np.isfinite(weights).all(axis=1)]
     spread = points.std(axis=0)
@@ -51,7 +52,7 @@ def least_error(scores: Array, y: Array) -> NDArray[np.float64]:
 
     Newton's method finds the zero of the derivative by the bias b, Σ (σ(z + b) - y) / m, which grows with b. With the
     log-odds o of the mean label, the zero is in the bracket from o - max z to o - min z. The sign of the derivative at
-    each step shrinks the bracket. A step that leaves the bracket is replaced by its middle.
+    each step shrinks the bracket. If a step leaves the bracket, it goes to the middle of the bracket instead.
     """
     share = y.mean()
     odds = np.log(share / (1 - share))

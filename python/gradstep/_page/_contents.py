@@ -107,11 +107,13 @@ def _packed(run: Run) -> dict[str, Any]:
 
 
 def _valleys(runs: dict[Activation, list[Run]], own: Descent, data: Data, pair: list[int]) -> dict[str, Any] | None:
-    """The errors over two weights, around the path of every run, and the optimum if there is one.
+    """For each activation, maps of the error over two weights, and for each run the map that holds its path; also the
+    two weights of the optimum, if there is one.
 
-    Everywhere the bias is the best one for the two weights, and all other weights are those of the optimum, or if there
-    is none, of the end of the descent. With a single column, the errors are over its weight and the bias. None if all
-    labels are the same, so that no bias would be the best, or if numbers are too large for a map.
+    At each point of a map, the bias is the best one for the two weights. All other weights are those of the optimum or,
+    if there is none, those at the end of the descent. With a single column, the maps are over its weight and the bias.
+    The result is None if all labels are the same, so that no bias would be the best, or if numbers are too large for a
+    map.
     """
     y = data.y[data.rows].astype(np.float64)
     largest = max(np.abs(run.path).max() for of_rates in runs.values() for run in of_rates)
@@ -150,14 +152,15 @@ def _valleys(runs: dict[Activation, list[Run]], own: Descent, data: Data, pair: 
 
 
 def _power(reach: float) -> int:
-    """How often limits must be widened by `WIDER` to hold a path that reaches `reach` times as far as they do."""
+    """How often limits must be widened by `WIDER` to hold a path that reaches `reach` times as far from their middle as
+    the limits do."""
     return 0 if reach <= 1 else int(np.ceil(np.log(reach) / np.log(WIDER)))
 
 
 def _map(limits: Array, heights: Array) -> dict[str, Any]:
-    """Heights as bytes from 0 to 255, in even steps of the square root of the height above the least one.
+    """A byte from 0 to 255 for each height, proportional to the square root of the height above the least one.
 
-    So the steps are finer near the least height, where a descent is slow.
+    So the bytes tell heights best apart near the least height, where a descent is slow.
     """
     low, high = float(heights.min()), float(heights.max())
     roots = np.sqrt((heights - low) / (high - low or 1.0))

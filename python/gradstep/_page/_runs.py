@@ -19,17 +19,17 @@ ACTIVATIONS: tuple[Activation, ...] = ("sigmoid", "step")
 
 MOST_ROWS = 2000
 MOST_NUMBERS = 2**19
-"""The most numbers in the rows of a page, and in the paths of all its runs: 4 MiB of each."""
+"""The largest number of numbers in the rows of a page; also in the paths of all its runs together: 4 MiB each."""
 MOST_VISITS = 2**20
-"""The most rows that a page lists in the order in which epochs visit them, over all epochs: 2 MiB."""
+"""If rows times epochs are at most this many, a page has the order of the rows in each epoch: 2 MiB."""
 LARGEST_PATH = 2**22
-"""The most numbers of one path."""
+"""The largest number of numbers in one path."""
 MOST_WORK = 2**31
-"""The most elements of `X`, about, that all runs together read."""
+"""All runs together read at most about this many elements of `X`."""
 MOST_GROWTH = 100.0
 """The factor by which rounding errors may grow within an epoch before the page is given the weights again."""
 MOST_TRACED = 2**24
-"""The most numbers in the trace of a run. The trace shows after which updates the page must be given the weights."""
+"""The largest number of numbers in the trace of a run. The trace shows after which updates a page needs the weights."""
 
 
 class Data(NamedTuple):
@@ -58,7 +58,7 @@ class Data(NamedTuple):
 
 
 class Run(NamedTuple):
-    """A descent, and weights and biases within its epochs that the page is given as well."""
+    """A descent; and the weights and the bias after some updates within its epochs, which the page needs as well."""
 
     descent: Descent
     errors: Array
@@ -98,7 +98,8 @@ def same_again(descent: Descent, X: Features, y: ArrayLike) -> tuple[Trainer, De
 
 
 def choices(trainer: Trainer, m: int, n: int) -> tuple[list[float], list[Activation]]:
-    """Learning rates and activations, the trainer's own among them: fewer where all would take too much."""
+    """The learning rates and activations of the runs, the trainer's own among them. There are fewer of them if all runs
+    would take too much memory or time."""
     numbers, work = trainer.epochs * (n + 2), trainer.epochs * m * n
     runs = min(MOST_NUMBERS // numbers, MOST_WORK // work)
     activations = list(ACTIVATIONS) if runs > 1 else [trainer.activation]
@@ -129,11 +130,11 @@ def runs_of(trainer: Trainer, activation: Activation, rates: list[float], own: D
 def _marks(run: Descent, updates: int, norms: Array) -> NDArray[np.intp]:
     """The marks of a descent: the numbers of updates after which rounding errors have grown by about `MOST_GROWTH`.
 
-    The growth is counted from the mark before, or the begin of the epoch. `updates` is the number of updates in an
-    epoch, and `norms` are the ‖(x, 1)‖² of the rows. An update multiplies an error of the weights by I - α (H + λ I),
-    with l2 = λ, where H, the Hessian of the batch, has the trace mean(σ' ‖(x, 1)‖²) and no negative eigenvalue. Errors
-    of a perceptron do not grow, unless rounding decides on which side of 0 a score is. Without a trace there are no
-    marks.
+    The growth is counted from the mark before, or from the begin of the epoch. `updates` is the number of updates in
+    an epoch, and `norms` are the ‖(x, 1)‖² of the rows. An update multiplies an error of the weights by the matrix
+    I - α (H + λ I), with the learning rate α and l2 = λ. H is the Hessian of the batch: its trace is
+    mean(σ' ‖(x, 1)‖²), and no eigenvalue is negative. Errors of a perceptron do not grow, unless rounding decides on
+    which side of 0 a score is. Without a trace there are no marks.
     """
     trace, trainer = run.trace, run.trainer
     if trace is None or not run.n_epochs:

@@ -168,7 +168,7 @@ function updateLines(v, x, r, next) {
 }
 
 // Drawing
-const style = getComputedStyle(document.documentElement); // with other colours in the dark
+const style = getComputedStyle(document.documentElement); // its colours follow the colour scheme, light or dark
 const colour = (name) => style.getPropertyValue(`--${name}`).trim();
 const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 const mixed = (from, to, part) => from.map((value, i) => Math.round(value + (to[i] - value) * part));
@@ -197,7 +197,8 @@ function fitted(g, text, width) {
   return `${letters.join("")}…`;
 }
 
-/** Draws axes. Returns g, which draws within their frame until g.restore(); and maps of numbers to pixels and back. */
+/** Draws axes. Returns the canvas's context g, which is clipped to the frame of the axes until g.restore(); and
+ * functions from numbers to pixels and back. */
 function panel(id, [left, right], [bottom, top], across, up) {
   const canvas = element(id), g = canvas.getContext("2d"), dense = window.devicePixelRatio || 1;
   const width = canvas.clientWidth, height = canvas.clientHeight;
@@ -269,7 +270,7 @@ function disc(g, x, at, radius, fill) {
   g.stroke();
 }
 
-/** A point with the shape of its label: a circle, or of 1 a triangle. */
+/** Draws a point: a triangle if its label is 1, else a circle. */
 function mark(g, x, at, size, isOne) {
   g.beginPath();
   if (isOne) {
@@ -536,7 +537,7 @@ element("controls").onsubmit = (event) => event.preventDefault();
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey || /^(INPUT|SELECT)$/.test(event.target.tagName)) return;
-  if (event.key === " " && event.target.tagName === "BUTTON") return; // the key presses it
+  if (event.key === " " && event.target.tagName === "BUTTON") return; // the key presses the button
   const far = event.shiftKey ? updatesPerEpoch : stride();
   const action = {
     ArrowRight: () => go(position() + far), ArrowLeft: () => go(position() - far),
@@ -560,7 +561,8 @@ element("errors").onclick = ({ offsetX }) => choose({ epoch: Math.max(0, Math.ro
 const hex = (values) => Array.from(new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
   (each) => each.toString(16).padStart(2, "0")).join("");
 
-/** For every run the bits of its path, and how far computed weights are from embedded ones, relative to the largest. */
+/** For every run the bits of its path, and the largest difference of a computed from an embedded weight or bias,
+ * relative to the largest embedded one after the same update. */
 function check() {
   return Object.entries(data.runs).flatMap(([activation, runs]) => runs.map((of, rateIndex) => {
     let drift = 0, v = parameters(of, 0);

@@ -17,7 +17,7 @@ from gradstep._wald import Coefficients
 
 FORMAT = "gradstep-report"
 MOST_CORNERS = 200
-"""The most corners of an ROC curve in a document."""
+"""The largest number of corners of an ROC curve in a document."""
 
 Where: TypeAlias = Literal["trained on", "held out", "left out in turn", "other", "unknown"]
 
@@ -33,12 +33,12 @@ class Report:
     model : Model
         The model.
     data : str
-        What it is evaluated on: the path of the file, or "data".
+        The data that the model is evaluated on: the path of the file, or "data".
     evaluated_on : {"trained on", "held out", "left out in turn", "other", "unknown"}
         How the rows that the model is evaluated on are related to its training. "trained on": they are the rows that it
         was trained on. "held out": they are those that ``test`` held out. "left out in turn": each row was predicted by
-        a model of the other folds. "other": the table is another than the one trained on; a part of that table is
-        another, too. "unknown": the model does not tell what it was trained on.
+        a model of the other folds. "other": the table is not the one that the model was trained on, or is only a part
+        of it. "unknown": the model does not tell what it was trained on.
     evaluation : Evaluation
         How good the predictions are.
     fold_errors : dict of float, or None
@@ -71,7 +71,7 @@ class Report:
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as JSON can hold it: docs/report.schema.json describes it. An ROC curve has at most 200 corners."""
+        """The report as a dict for JSON, described by docs/report.schema.json. An ROC curve has at most 200 corners."""
         found, errors = self.evaluation, self.fold_errors or {}
         model = self.model
         metrics = {name: _number(getattr(found, name)) for name in METRICS}

@@ -25,7 +25,7 @@ DASHES = {"solid": "", "dashed": "7 3", "dotted": "2 3", "dash-dotted": "9 3 2 3
 
 
 def page(report: Report) -> str:
-    """The page. Only its own style can take effect in it, and nothing can be loaded."""
+    """The report as an HTML page. By its content security policy, only its own style applies, and nothing is loaded."""
     style = files("gradstep._report").joinpath("report.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     title = escape(report.title)

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from gradstep._report import Report
 
 MOST_CLASSES = 20
-"""The most classes whose confusion is shown."""
+"""The confusion of the classes is shown if there are at most this many classes."""
 SHOWN = 20
-"""The most rows of a table that Python prints."""
+"""The largest number of rows of a table that Python prints."""
 
 WHERE = {
     "trained on": "on the rows trained on: on others it may be worse",
@@ -28,7 +28,7 @@ NAMES = {"log_loss": "log-loss (nats)", "brier_score": "Brier score", "auc": "AU
 
 
 class Section(NamedTuple):
-    """A table with a title; what is said of it; names of its columns, or none; and its rows, of text."""
+    """A table: its title, a remark on it, the names of its columns (empty without names), and its rows of text."""
 
     title: str
     said: str

@@ -43,8 +43,8 @@ def lines(
     columns : two int, default (0, 1)
         The columns to draw. All others stay at their means.
     n_lines : int, default 5
-        The largest number of lines before the last one. The first is that of epoch 1; each of the others is later than
-        the one before by the same factor.
+        The largest number of lines before the last one. The first line is that of epoch 1. From each line to the next,
+        the number of the epoch grows by about the same factor.
     names : list of str, optional
         A name per column of `X`; by default the names in a data frame.
     ax : matplotlib Axes, optional

@@ -44,7 +44,8 @@ def calibration(
     n_bins : int, default 10
         Number of bins.
     strategy : {"quantile", "uniform"}, default "quantile"
-        Whether bins have rows of equal weight, or equal widths. Equal predictions are in one bin.
+        "quantile": all bins have about the same weight of rows; "uniform": all bins have the same width. Equal
+        predictions are in one bin.
     sample_weight : array_like, shape (m,), optional
         Weights of the rows.
     label : str, optional
@@ -149,8 +150,8 @@ def _draw_roc(ax: Axes, curve: _evaluation.Roc, label: object) -> Axes:
 def evaluation(report: Report, *, axes: Sequence[Axes] | None = None) -> NDArray[Any]:
     """The ROC curve and the calibration of a report, side by side.
 
-    Of K >= 3 classes there is a curve for each class against the others, of at most 20, and the calibration is that of
-    the most probable class.
+    For K >= 3 classes there is an ROC curve for each class against the others, but at most 20 curves. The calibration
+    is then that of the most probable class.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ from gradstep.plot._results import Result, is_estimator
 
 HUNDRED_EPOCHS = Trainer()
 FEW = 41
-"""The largest number of values of a curve for which each is marked with a dot: of 40 epochs, and of the start."""
+"""If a curve has at most this many values, each value is marked with a dot: 40 epochs and the start."""
 
 
 class Curve(NamedTuple):
@@ -55,8 +55,8 @@ def loss(*results: Result, labels: Sequence[object] | None = None, log: bool = F
     Parameters
     ----------
     *results : Descent, or Optimum or fitted LogisticRegression
-        One or more with the same kind of error. For a perceptron, the fraction of misclassified rows is drawn; for a
-        fit, only the iterations over all rows.
+        One or more results with the same kind of error. For a perceptron, the fraction of misclassified rows is drawn;
+        for a fit, only the iterations over all rows.
     labels : list of str, optional
         A name for each result.
     log : bool, default False

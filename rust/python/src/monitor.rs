@@ -128,8 +128,8 @@ impl PythonMonitor {
     ///
     /// # Errors
     ///
-    /// The exception that the callback or a signal handler has raised, whether the core then failed or ended early with
-    /// a result. Any other error of the core: the exception for this error.
+    /// The exception that the callback or a signal handler has raised, if the core was interrupted by it or ended early
+    /// with a result. For any other error of the core: the exception for this error.
     pub(crate) fn finish<T>(self, result: Result<T, Error>) -> PyResult<T> {
         match (result, self.signals) {
             (Err(error), signals) => Err(signals.exception(error)),
