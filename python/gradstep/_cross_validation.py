@@ -57,9 +57,10 @@ many bytes or more. Smaller features stay in a processor's cache: then it is fas
 class LogisticRegressionCV(Classifier):
     """Logistic regression whose penalty is chosen by cross-validation, as an estimator of scikit-learn.
 
-    For each fold, models are fitted to the samples of the other folds, one for each strength, each started from the one
-    before it. They are scored on the fold. The final fit, to all samples, is at the strength whose scores are best on
-    average. The class stands in for scikit-learn's of the same name, and takes its keywords.
+    For each fold and each strength, a model is fitted to the samples of the other folds; a fit starts from the result
+    for the strength before. The models are scored on the samples of the fold. The final fit, to all samples, is at the
+    strength whose scores are best on average. The class stands in for scikit-learn's of the same name, and takes its
+    keywords.
 
     Parameters
     ----------

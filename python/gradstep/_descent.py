@@ -21,11 +21,11 @@ from gradstep._options import count, flag, number, observer, optional_count, opt
 
 Callback: TypeAlias = Callable[[int, float, Array, Any], bool | None]
 LARGEST_RECORD = 2**30
-"""The most bytes of a trace or a path."""
+"""The largest size of a trace or of a path, in bytes."""
 SMALL_PATH = 2**20
-"""The most bytes of a path that is kept by default, with ``path=None``."""
+"""The largest size, in bytes, of a path that is kept by default, with ``path=None``."""
 RISE = 1e-6
-"""The least relative increase of a loss that counts as a rise. A smaller one may be due to rounding alone."""
+"""The smallest relative increase of a loss that counts as a rise. A smaller one may be due to rounding alone."""
 Penalty: TypeAlias = tuple[float, float, bool]
 Options: TypeAlias = tuple[float | None, int, int | None, int | None, str, str, Penalty, float, int | None, bool]
 """The options of a `Trainer` as native code takes them, in the order of `Trainer`. The learning rate "auto" is None.
@@ -156,7 +156,9 @@ class Descent(Fitted):
     def predict(
         self, X: Features, *, offset: ArrayLike | None = None, n_threads: int | None = None
     ) -> NDArray[np.intp]:
-        """The label of every row of `X`, shape (m,): 1 where the score is positive, or a perceptron's 0, else 0.
+        """The label of every row of `X`, shape (m,): 1 where the score is positive, else 0.
+
+        Of a perceptron, the label is 1 also where the score is 0.
 
         Of K >= 3 classes the code of the most probable one; if several are equally probable, the first.
         """
@@ -334,7 +336,8 @@ class Trainer:
         With sample weights s of mean s̄, row i counts s_i / s̄ times: of a batch of k rows, ∇E is
         Σ (s_i / s̄) (ŷ_i - y_i) x_i / k. With offsets, ŷ = σ(w·x + b + offset).
 
-        Of K >= 3 classes the weights and the bias of each class k change so, with p_k - [y = k] instead of ŷ - y.
+        Of K >= 3 classes the weights and the bias of class k change by these formulas, with p_k - [y = k] for ŷ - y.
+        Here p_k is the predicted probability of class k, and [y = k] is 1 if the label is k, else 0.
 
         Parameters
         ----------
@@ -391,7 +394,7 @@ class Trainer:
         if self.shuffle and self.seed is None:
             trainer = replace(self, seed=int.from_bytes(os.urandom(8)))
         keeps_path = partial(self._keeps_path, matrix, callback is None and not self.tol)
-        keeps_path(1)  # refuses, before native code, what is too large even with one score per row, the least there is
+        keeps_path(1)  # raises before native code runs if a trace or path is too large even with one score per row
         try:
             found = _native.descend(trainer._options(), matrix, labels, of_rows, start, watch, keeps_path)
         except ValueError as error:

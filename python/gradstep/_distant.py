@@ -25,7 +25,8 @@ class Distant:
     is_single : bool
         Whether the features are float32.
     y, sample_weight, offset : ndarray, shape (m,)
-        Labels, sample weights and offsets of all rows, by which answers are computed, too; None where there are none.
+        Labels, sample weights and offsets of all rows: those that the answers are computed with. None where there are
+        none.
     column_names : list of str
         The names of the columns; empty where they have none.
     """

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 
 Scalar: TypeAlias = bool | int | float | str | None
 MOST_SHOWN = 5
-"""The most words that a message lists."""
+"""The largest number of words that a message lists."""
 T = TypeVar("T")
 
 

@@ -48,7 +48,7 @@ class Column:
 
     @property
     def takes_missing(self) -> bool:
-        """Whether a missing value has numbers as features: by `fill`, or for categories by the indicator alone."""
+        """Whether a missing value becomes numbers: those of `fill`, or for categories those of the indicator alone."""
         return self.fill is not None or (self.indicator and self.kind == "categories")
 
     def write(self, values: Array, X: Array) -> None:
@@ -190,7 +190,7 @@ class Encoding:
         return rows
 
     def matrix(self, values: Sequence[Array]) -> Array:
-        """The features of every row, from the numbers of the columns; NaN for a missing value that is not taken."""
+        """The features of every row, from the numbers of the columns. A missing value that is not taken stays NaN."""
         X = np.empty((len(values[0]), len(self.features)))
         ends = np.cumsum([len(column.features) for column in self.columns]).tolist()
         # By blocks of rows, which stay in the cache while one column after the other is written into them.
@@ -252,7 +252,8 @@ class Encoding:
 
 
 def are_finite(numbers: Array) -> bool:
-    """Whether the sum of the numbers is finite, and so all of them. It is quick, but False if a sum overflows, too."""
+    """Whether the sum of the numbers is finite: then all numbers are finite. The test is quick, but also False if a sum
+    of finite numbers overflows."""
     with np.errstate(all="ignore"):
         return math.isfinite(numbers.sum())
 

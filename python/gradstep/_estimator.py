@@ -81,7 +81,8 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
         As in `gradstep.fit`. The solvers of scikit-learn, from "lbfgs" to "saga", are taken for "auto": one UserWarning
         in each process says so.
     gap_tol : float, default 1e-8
-        The fit has converged once the objective is proved to be within `gap_tol` times itself of its minimum.
+        The fit has converged once the objective is proved to be above its minimum by at most `gap_tol` times the
+        objective.
     tol : float, optional
         Stop as soon as no component of the objective's gradient is larger than `tol`, proved or not. By default the fit
         goes on until the optimum is proved, or no step improves on the coefficients.
@@ -166,7 +167,8 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
     A class whose samples all have weight 0 gets probability 0, by an intercept of −∞, and a UserWarning: that is the
     limit of fits to ever smaller weights. `objective_` and what is proved are about the other classes.
 
-    `set_callbacks` takes scikit-learn's callbacks, from version 1.9 on: a task for the fit, and one for each iteration.
+    `set_callbacks` takes scikit-learn's callbacks, from version 1.9 on. They get a task for the fit, and one for each
+    iteration.
 
     After Ctrl-C during `fit`, a KeyboardInterrupt, `coef_` and `intercept_` are the best so far, without certificate.
 

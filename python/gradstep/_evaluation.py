@@ -56,8 +56,8 @@ class Evaluation:
     weights : ndarray, shape (K,)
         For each class the weight of its rows; without sample weights their number.
     log_loss : float or None
-        The mean of -ln p, with the probability p of the row's label, computed by `gradstep.loss`. None for a
-        perceptron, whose probabilities are 0 or 1; so are `brier_score` and `auc`.
+        The mean of -ln p, with the probability p of the row's label, computed by `gradstep.loss`. For a
+        perceptron, whose predictions are no probabilities, `log_loss`, `brier_score` and `auc` are None.
     brier_score : float or None
         For two classes the mean of (p - y)² (0 to 1); for K >= 3 the mean of the sum of (p - y)² over the classes (0 to
         2).
@@ -71,7 +71,8 @@ class Evaluation:
     roc : tuple of Roc
         The curve; for K >= 3 classes that of each class against the others. Empty where `auc` is None.
     calibration : Calibration or None
-        For two classes of the probability of the second; for K >= 3 of the probability of the most probable class.
+        For two classes, the calibration of the probability of the second class; for K >= 3 classes, that of the
+        probability of the most probable class.
 
     Notes
     -----
@@ -168,7 +169,7 @@ def roc(is_one: NDArray[np.bool_], p: Array, weight: Array) -> Roc:
     sides = [_sums(place, weight * side) for side in (is_one, ~is_one)]
     ones, zeros = (side[sides[0] + sides[1] > 0] for side in sides)
     true, false = np.cumsum(ones), np.cumsum(zeros)
-    # For each row of label 0: the rows of label 1 with a larger probability, and half of those with the same.
+    # For each row of label 0: the rows of label 1 with a larger probability, and half of those with an equal one.
     area = min(float(zeros @ (true - ones / 2) / (true[-1] * false[-1])), 1.0)
     # Only corners are kept, where the slope changes: points on a straight line between two others are left out.
     turns = np.ones(len(true), bool)
@@ -182,8 +183,8 @@ def calibration(
 ) -> Calibration:
     """Probabilities in bins of equal weight ("quantile") or of equal width ("uniform"); equal ones share a bin.
 
-    With "quantile", a probability has a place from 0 to 1: the part of all weight that rows of smaller probabilities
-    have, and half the part of its own rows. The place says in which of the bins it is.
+    With "quantile", each probability has a place from 0 to 1: the part of the total weight that is of rows with smaller
+    probabilities, plus half the part that is of rows with this probability. The bins divide these places evenly.
     """
     values, place = np.unique(p, return_inverse=True)
     if strategy == "quantile":

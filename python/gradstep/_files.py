@@ -127,7 +127,8 @@ def _read_parquet(path: Path, source: BinaryIO, spelling: Spelling) -> Table:
 
 
 def _check_size(path: Path, source: BinaryIO) -> None:
-    """Raise if the columns of a Parquet file need more than half of the memory: features made of them need as much."""
+    """Raise if the columns of a Parquet file need more than half of the memory: features made of the columns need the
+    same again."""
     rows = pl.scan_parquet(source).select(pl.len()).collect().item()
     source.seek(0)
     columns = len(pl.read_parquet_schema(source))
@@ -190,7 +191,7 @@ def _read_csv(
         if frame is not None:
             return Table(str(path), frame, is_named, format, separator, faults, spelling)
     try:
-        # All cells are read as text. gradstep converts columns later, by rules that name a cell which they refuse.
+        # All cells are read as text. gradstep converts columns later, and its errors name the cell that is refused.
         frame = written.read(source)
     except pl.exceptions.NoDataError:
         raise ValueError(f"{path}: is empty") from None

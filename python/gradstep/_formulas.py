@@ -692,7 +692,7 @@ def gradient_step(
     With ``reduction="mean"`` the new weights are w - α ∇E, where ∇E is the gradient of the mean error; with
     ``reduction="sum"``, w + α Σ s_i (y_i - ŷ_i) x_i, which is the same without division by Σ s_i. The bias changes
     likewise, without x_i. With K classes, the weights and the bias of class k change likewise, with [y_i = k] - p_ik in
-    place of y_i - ŷ_i.
+    place of y_i - ŷ_i: [y_i = k] is 1 if the label of row i is k, else 0, and p_ik is the predicted probability of k.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ READERS = {
 }
 """Protocols by which other libraries hand over a frame, and the functions that read each, as (module, function)."""
 MOST_LETTERS = 40
-"""The most letters of a text that a message shows."""
+"""The largest number of letters of a text that a message shows."""
 DATES = ("Timestamp", "date", "datetime")
 REAL_OBJECTS = (int, float, np.bool_, np.integer, np.floating)
 """The types of real numbers in an array of dtype object, beside Decimal."""

@@ -24,22 +24,22 @@ Array: TypeAlias = NDArray[np.float64]
 FILLS = MISSING[1:]
 """The ways to treat missing values, other than to refuse them: the values of the option `missing`."""
 MOST_LEVELS = 100
-"""A column of text with at most this many different texts becomes categories without being asked to, if these have two
-rows or more on average."""
+"""A column of text with at most this many different texts is taken for categories, without a question to the user, if
+the texts have two rows or more on average."""
 LONGEST = 1000
-"""The most characters of a text in a column that becomes categories without being asked to: the names of features
-contain the categories."""
+"""If a text of a column has more characters than this, the user is asked before the column is taken for categories: the
+names of features contain the categories."""
 LONGEST_MISSING = 50
-"""The most characters of a text that a message proposes to take for a missing value."""
+"""A message proposes to take a text for a missing value only if it has at most this many characters."""
 MOST_STRANGE = 3
-"""The most different words in a column of numbers that a message proposes to take for missing values. If there are
-more, it proposes to take all values for categories, or to leave the column out."""
+"""If a column of numbers also has words, at most this many different ones, a message proposes to take the words for
+missing values. If there are more words, it proposes to take all values for categories, or to leave the column out."""
 LEAST_NUMBERED = 20
 """In a table with at least this many rows, a column that numbers the rows is more likely an id than a measurement."""
 NUMBERS_ROWS = "numbers the rows"
 """The remark on a column that numbers the rows."""
 SAMPLED = 64
-"""The most rows at which columns are compared first."""
+"""Columns are first compared at no more than this many rows; at all rows only if these rows show no difference."""
 
 
 @dataclass(frozen=True)

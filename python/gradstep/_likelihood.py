@@ -21,21 +21,22 @@ BLOCK = 2**16
 SAFE = 0.5
 """A step of Newton's method that changes no score by more than this (in nats) may be the last one.
 
-Second derivatives then change by a factor of at most e^0.5, and the next step would be at most half as long: Bach,
-2010, doi:10.1214/09-EJS521.
+Second derivatives then change by a factor of at most e^0.5, and the next step would be at most half as long as this
+one: Bach, 2010, doi:10.1214/09-EJS521.
 """
 
 FAR = 1.0
-"""How far below the profile a point may be, in nats, for Newton's method to go on from it."""
+"""Newton's method goes on from a point only if the log-likelihood there is at most this many nats below the profile."""
 
 CLOSE = 1e-9
 """Relative tolerance for the ends of profile intervals."""
 
 MOST_STEPS = 100
-"""The most steps along the profile, or towards it, in the search for an end of an interval."""
+"""The largest number of steps along the profile in the search for an end of an interval; also the largest number of
+Newton steps from a point to the profile."""
 
 MOST_CLIMBED = 30
-"""The most steps of Newton's method with halving, towards a point of the profile."""
+"""The largest number of Newton steps from a point to the profile if steps are halved."""
 
 
 class Basis(NamedTuple):
@@ -65,7 +66,7 @@ class Basis(NamedTuple):
         return transform
 
     def coefficients(self, weights: Numbers, bias: Numbers) -> Numbers:
-        """The coefficients of q with the same scores as weights of shape (classes, n) and one bias per class."""
+        """The coefficients of q for weights of shape (classes, n) and one bias per class: the scores stay the same."""
         of_columns = np.linalg.solve(self.root, weights.T).T
         if self.constant is None:
             return of_columns
@@ -82,8 +83,8 @@ class Expansion(NamedTuple):
     """A positive definite upper bound of `information`; None where it is not needed."""
 
     def solve(self, free: Numbers, others: Numbers) -> tuple[Numbers, bool]:
-        """`others` times the inverse of the information within the span of `free`; and whether `bound` was inverted
-        instead, because the information is not positive definite there."""
+        """The inverse of the information within the span of `free`, times `others`; and whether `bound` was inverted
+        instead, because the information is not positive definite within this span."""
         within = free.T @ self.information @ free
         if self.bound is not None and not _is_definite(within):
             return free @ np.linalg.solve(free.T @ self.bound @ free, free.T @ others), True
@@ -204,10 +205,10 @@ class Likelihood:
     def profile_bound(self, best: Numbers, top: Expansion, along: Numbers, root: float) -> float:
         """How far along @ coefficients is from its estimate at an end of a profile interval; NaN if that is not found.
 
-        The profile is the largest log-likelihood for each value of along @ coefficients. At the end, it is root² / 2
-        below the maximum `top`; the sign of `root` says on which side. Newton's method for that equation alternates
-        with Newton steps to the profile: Venzon and Moolgavkar, 1988, doi:10.2307/2347496. The end is bracketed, and a
-        step that leads too far from the profile is halved.
+        The profile is the largest log-likelihood for each value of along @ coefficients. An end of the interval solves
+        the equation profile = maximum `top` - root² / 2; the sign of `root` says on which side. Newton steps for this
+        equation alternate with Newton steps to the profile: Venzon and Moolgavkar, 1988, doi:10.2307/2347496. The end
+        is bracketed, and a step that leads too far from the profile is halved.
         """
         sign, wanted = math.copysign(1.0, root), abs(root)
         inverse = np.linalg.solve(top.information, along)
@@ -237,16 +238,16 @@ class Likelihood:
         return self._searched(best, top, along, root)
 
     def _searched(self, best: Numbers, top: Expansion, along: Numbers, root: float) -> float:
-        """Finds the same as `profile_bound`, by bisection and secants of the deviance's root.
+        """The result of `profile_bound`, found by bisection and secants of √(2 (maximum - profile)).
 
-        It is slower, but needs no good start. Each point of the profile is searched by Newton's method with halved
-        steps, from a point found before; the maximum that these steps reach is taken for it.
+        The search is slower, but needs no good start. For each point of the profile, Newton's method with halved steps
+        starts from a point found before. The maximum that these steps reach is taken for the point of the profile.
         """
         sign, wanted = math.copysign(1.0, root), abs(root)
         free = np.linalg.qr(along[:, None], mode="complete")[0][:, 1:]
         inverse = np.linalg.solve(top.information, along)
         variance = float(along @ inverse)
-        near, far = (0.0, 0.0), (math.inf, math.inf)  # each a distance, and the root of the deviance at it
+        near, far = (0.0, 0.0), (math.inf, math.inf)  # a distance, and √(2 (maximum - profile)) there
         at, tangent = best, sign * inverse / variance
         distance = wanted * math.sqrt(variance)
         for step in range(MOST_STEPS):
@@ -303,7 +304,8 @@ class Likelihood:
         return found if np.isfinite(found.information).all() and math.isfinite(found.value) else None
 
     def _ridge(self, at: Numbers, along: Numbers) -> _Ridge | None:
-        """The point of the profile with the same along @ coefficients as `at`, by Newton's method; None if too far."""
+        """The point of the profile with the same along @ coefficients as `at`, by Newton's method; None if the profile
+        is more than `FAR` above an iterate, or is not reached."""
         free = np.linalg.qr(along[:, None], mode="complete")[0][:, 1:]
         unit = along / (along @ along)
         try:
@@ -370,12 +372,12 @@ class Likelihood:
 class PenalisedLikelihood(Likelihood):
     """Firth's penalised log-likelihood of two classes: Σ s_i ln p_i + ln det(I) / 2, with the information I.
 
-    Firth, 1993, doi:10.1093/biomet/80.1.27; Heinze and Schemper, 2002, doi:10.1002/sim.1047. The determinant is always
-    that of all coefficients, also where some of them are fixed, as in R's logistf.
+    Firth, 1993, doi:10.1093/biomet/80.1.27; Heinze and Schemper, 2002, doi:10.1002/sim.1047. I is always the
+    information of all coefficients, also where some of them are fixed, as in R's logistf.
     """
 
     def objective(self, at: Numbers) -> Expansion:
-        """Firth's penalised log-likelihood, its gradient, its exact -Hessian, and as `bound` a sum over the rows."""
+        """Firth's penalised log-likelihood, its gradient, its exact -Hessian, and an upper bound of that as `bound`."""
         value, gradient, information, _ = self.expand(at)
         root = np.linalg.cholesky(information)
         inverse = np.linalg.inv(root)
@@ -397,9 +399,10 @@ class PenalisedLikelihood(Likelihood):
         )
 
     def constrained(self, best: Numbers, along: Numbers) -> float:
-        """The largest value with ``along @ coefficients == 0`` that is found; NaN if none is.
+        """The largest value of the `objective` that is found where ``along @ coefficients == 0``; NaN if none is found.
 
-        Newton's method is started from the point nearest to `best`, and from zero.
+        Newton's method is started twice: from the point nearest to `best` with ``along @ coefficients == 0``, and from
+        zero.
         """
         rows = np.linalg.qr(along.T, mode="complete")[0].T
         fixed, free = rows[: len(along)], rows[len(along) :].T

@@ -43,8 +43,8 @@ def fit_many(
 
     The models differ in their labels, sample weights, offsets or penalties. There may be one for each target; for each
     class against the rest; for each fold of a cross-validation, with weight 0 for the rows of the fold; or for each
-    bootstrap sample, where the weight of a row is how often the sample has it. What does not differ is given once. Each
-    result is that of `fit` for this model alone, to the last bit.
+    bootstrap sample, where the weight of a row is how often the sample has it. An argument that
+    is the same for all models is given once. Each result is that of `fit` for this model alone, to the last bit.
 
     Parameters
     ----------

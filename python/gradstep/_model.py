@@ -31,7 +31,7 @@ FORMAT = "gradstep-model"
 VERSIONS = (1, 2)
 """The versions of model files. Files with an `encoding` have version 2, as readers of version 1 do not know it."""
 MOST_NAMED = 8
-"""The most columns that a message names where one is lacking."""
+"""A message about a column that is lacking names at most this many columns."""
 MAX_BYTES = 64 * 2**20
 
 Fact: TypeAlias = Scalar | list[str]
@@ -105,14 +105,14 @@ class Model:
     gradstep : str
         The version that trained it.
     activation : {"sigmoid", "step"}
-        "step" of a perceptron, whose probabilities are 0 or 1. With K >= 3 classes "sigmoid" is softmax.
+        "step" for a perceptron, whose probabilities are 0 or 1. With K >= 3 classes "sigmoid" is softmax.
     encoding : Encoding or None
         How the columns of a table become features; None if each feature is the number in the column of its name.
     standard_errors : list of list, or None
         One list with the standard errors of the weights and then of the bias. For K >= 3 classes there is a list for
         each class but the first, with the errors of the differences from the first class. A coefficient without a
-        standard error has None. Instead of the lists None: with a penalty, for a descent, without a proved optimum, or
-        if there would be more than 1000 errors.
+        standard error has None in its list. The attribute itself is None with a penalty, for a descent, without a
+        proved optimum, or if there would be more than 1000 errors.
 
     Examples
     --------
@@ -198,12 +198,12 @@ class Model:
             A CSV or Parquet file or a frame, with the columns of the model and the target.
         folds : int, optional
             Cross-validate: train so many models with the options of this one, each without one part of the rows, and
-            report on the predictions of that part.
+            report on the predictions that each model makes for the part it was trained without.
         weight : str, optional
             The column with the weights of the rows; by default that of the training, if the data have it.
         missing : {"drop"}, optional
-            Leave out rows that lack a value. By default missing values are treated as in training, which may have been
-            to refuse them.
+            Leave out rows that lack a value. By default missing values are treated as in training: they are refused if
+            training refused them.
         unknown : {"reference"}, optional
             Take categories that the model does not know for the reference; by default they are refused.
         header, delimiter, decimal, encoding, na

@@ -81,7 +81,8 @@ class Separation(NamedTuple):
 
     With ``z = X @ weights + bias``, z >= 0 for every row labelled 1, z <= 0 for every row labelled 0, up to rounding,
     and z is not 0 for all rows. The columns that separate are those where `weights` is not 0. Of K >= 3 classes, with
-    ``z = X @ weights.T + bias``, no other class's z is above that of a row's label, up to rounding, and some are below.
+    ``z = X @ weights.T + bias``, in every row no class has a larger z than the class of the label, up to rounding;
+    and in some rows a class has a smaller one.
 
     Attributes
     ----------
@@ -158,7 +159,8 @@ class Optimum(Fitted):
     stop_reason : StopReason
         "tolerance", "uncertified", "precision", "passes", "callback" or "separated".
     passes : float
-        Data read, in passes over all rows. Samples count in proportion; so do the preconditioner and the proof.
+        Data read, in passes over all rows. A read of a sample counts as the part of the rows that it has. Reads for the
+        preconditioner and the proof are included.
     n_iterations : int
         Number of iterations.
     solver : str
@@ -285,8 +287,8 @@ def fit(
         is a table that is read in batches, `y`, `sample_weight` and `offset` are names of its columns, and all other
         columns are features. If `X` is a function that returns batches, `y` is None.
     l1 : float, default 0.0
-        Strength >= 0 of the penalty l1 Σ |w_j| on the mean error: the larger, the more weights are exactly 0. Columns
-        further than some 1e5 of their spread from zero should be centred.
+        Strength >= 0 of the penalty l1 Σ |w_j| on the mean error: the larger, the more weights are exactly 0. A
+        column should be centred if its distance from zero is more than some 1e5 times its spread.
     l2 : float, default 0.0
         Strength λ >= 0 of the penalty (λ/2) ||w||² on the mean error.
     penalty_factors : array_like, shape (n,), optional
@@ -300,8 +302,8 @@ def fit(
     sample_weight : array_like, shape (m,), optional
         As in `gradstep`.
     offset : array_like, shape (m,), or (m, K) for K classes, optional
-        Finite numbers that are added to the scores of the rows: what is known of them already. Of float32 rows they are
-        rounded to float32.
+        Finite numbers that are added to the scores of the rows: the part of the scores that is known. Of float32 rows
+        they are rounded to float32.
     firth : bool, default False
         Whether to maximise Firth's penalised likelihood, which has a maximum also where a hyperplane separates the
         labels: the likelihood times the root of det(I), with the Fisher information I of weights and bias. Without l1,
@@ -314,7 +316,8 @@ def fit(
         quasi-Newton method by coordinate descent, of many columns over those that are likely to get a weight. With
         `firth`, it must be "auto", and is Newton's method.
     gap_tol : float, default 1e-8
-        The fit has converged once the objective is proved to be within `gap_tol` times itself of its minimum.
+        The fit has converged once the objective is proved to be above its minimum by at most `gap_tol` times the
+        objective.
     tol : float, optional
         Stop as soon as no component of the objective's gradient is larger than `tol`, proved or not. By default the fit
         goes on until the optimum is proved, or no step improves on the weights.
@@ -370,22 +373,25 @@ def fit(
 
     The fit ends with ``stop_reason="uncertified"`` where the gradient is small and nothing speaks against the optimum,
     but no Hessian was made: with ``certify=False``, for more than 4096 weights and biases, or where `max_passes` are
-    used up and a Hessian of K classes, K(K + 1)/2 passes, would take more than these. It ends with "precision" where no
-    step improves on the weights, as far as rounding lets see; with `tol`, `converged` may be True then.
+    used up and a Hessian of K classes, which takes K(K + 1)/2 passes, would alone take more than `max_passes`. It ends
+    with "precision" where no step improves on the weights, as far as rounding lets see; with `tol`, `converged` may be
+    True then.
 
     Without penalty there may be no optimum: where a hyperplane separates the labels, or some of them from the rest, the
-    fit ends with ``stop_reason="separated"``, and `separation` is a direction that does it, by few columns. It is
-    proved before it is said. Among up to 1024 weights and biases every separation is found, unless the search takes
-    more than 64 passes and more than twice those of the fit; among more, and as `certify` says, every one along a
-    single column. With a bias and labels that are all equal there is no optimum under any penalty.
+    fit ends with ``stop_reason="separated"``, and `separation` is a direction that separates them, by few columns.
+    A separation is proved before it is reported. With up to 1024 weights and biases every separation is found, unless
+    the search takes more than 64 passes and also more than twice the passes of the fit. With more weights and biases,
+    or with ``certify=False``, every separation along a single column is found. With a bias and labels that are all
+    equal there is no optimum under any penalty.
 
-    With `firth`, weights are finite for all labels, and their bias is of a smaller order in the number of rows (Firth,
-    1993, doi:10.1093/biomet/80.1.27; Heinze and Schemper, 2002, doi:10.1002/sim.1047). A sample weight is a frequency.
-    The objective is E - ln det(I) / (2 Σ s_i). It may have several local minima, and nothing is proved of the others:
-    `gap` is inf. `converged` is about the weights that are returned: the objective is convex there, by its second
-    derivatives, and Newton's decrement, by which a quadratic model of it falls, is at most `gap_tol` times E. For more
-    than 63 columns, or with ``certify=False``, a bound takes the place of the second derivatives; where it does not
-    show convexity, the fit ends with "uncertified".
+    With `firth`, weights are finite for all labels, and as estimates have a bias of a smaller order in the number of
+    rows (Firth, 1993, doi:10.1093/biomet/80.1.27; Heinze and Schemper, 2002, doi:10.1002/sim.1047). A sample weight is
+    a frequency. The objective is E - ln det(I) / (2 Σ s_i). It may have several local minima. Nothing is proved of
+    minima far from the returned weights: `gap` is inf. `converged` says two things about the returned weights: the
+    objective is convex there, by its second derivatives; and Newton's decrement, by which a quadratic model of the
+    objective falls in a Newton step, is at most `gap_tol` times E. For more than 63 columns, or with ``certify=False``,
+    a bound takes the place of the second derivatives; where it does not show convexity, the fit ends with
+    "uncertified".
 
     Without penalty there may be many optima: a column that is constant, or a combination of columns before it, up to 32
     units in the last place of its size, says nothing new. It is left out: its weight is 0, `aliased` says what it is,
@@ -541,7 +547,8 @@ def packed(found: dict[str, Any], names: tuple[str, ...] | None) -> Optimum:
 def _problem(
     rows: Source | Distant, options: FitOptions, start: tuple[Array | None, float | Array | None]
 ) -> dict[str, Any]:
-    """Everything that the requests of a fit and the answers of its rows depend on: by it a checkpoint knows its fit.
+    """Everything that the requests of a fit and the answers of its rows depend on: by this, a checkpoint tells whether
+    it is of the same fit.
 
     The number of threads and the callback are left out, as they change neither requests nor answers.
     """

@@ -156,7 +156,8 @@ def cuts(counts: Sequence[int], blocks: int) -> list[int]:
 
 
 def pieces(counts: Sequence[int], start: int, stop: int) -> list[tuple[int, int, int]]:
-    """For each partition that holds some of these rows: its number, and the rows within it as start and stop."""
+    """For each partition that holds some of the rows from `start` to `stop`: the number of the partition, and which of
+    its rows these are, as start and stop within the partition."""
     found, first = [], 0
     for number, count in enumerate(counts):
         begin, end = max(start - first, 0), min(stop - first, count)

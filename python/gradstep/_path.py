@@ -17,8 +17,8 @@ from gradstep._optimum import GAP_TOL, MAX_PASSES, Optimum, fit
 from gradstep._options import count, flag, number
 
 LEAST_L1_RATIO = 1e-3
-"""A path with a smaller `l1_ratio` begins with the first strength for this one, since without l1 no strength makes all
-weights 0."""
+"""If its `l1_ratio` is smaller than this, a path begins with the first strength for this ratio: without l1, no strength
+makes all weights 0."""
 MOST_STRENGTHS = 100_000
 """The largest number of strengths of a path: the optimum of each is kept."""
 FEWEST = 5
@@ -144,7 +144,8 @@ def path(
         The last strength as a part of the first.
     strengths : array_like, optional
         Strengths >= 0 to take instead, from the largest down. By default the first is the least at which all weights
-        are 0: there l1 is the largest slope of E by a weight. With an `l1_ratio` below 0.001 it is that for 0.001.
+        are 0: there l1 is the largest slope of E by a weight. With an `l1_ratio` below 0.001, the first
+        strength is that for 0.001.
     sample_weight : array_like, shape (m,), optional
         As in `gradstep`.
     fit_bias : bool, default True

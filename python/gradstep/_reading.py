@@ -142,7 +142,7 @@ class _Threads:
         self.blocks.shutdown()
 
     def ahead(self, blocks: Iterator[Block]) -> Iterator[Block]:
-        """The same blocks; the next one is got while one is used."""
+        """The blocks of `blocks`. While one block is used, the next one is fetched on a thread."""
         future = self.blocks.submit(next, blocks, None)
         try:
             while (block := future.result()) is not None:
@@ -252,7 +252,7 @@ class _Kept:
 
 
 def go_through(numbers: Array, move: Callable[[memoryview], int | None]) -> None:
-    """Read or write all bytes of an array in C order. Each call of `move` reads or writes as many as it can."""
+    """Read or write all bytes of an array in C order. Each call of `move` moves as many bytes as it can."""
     rest = numbers.reshape(-1).view(np.uint8).data
     while rest:
         moved = move(rest)

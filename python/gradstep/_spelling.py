@@ -42,7 +42,7 @@ class Spelling(NamedTuple):
         return f"{option}={words}" if self.is_python else f"{self.name(option)} {words}"
 
     def advice(self, options: Iterable[tuple[str, str]]) -> str:
-        """Several options with their values, in one text. An option that takes one value is written with its first."""
+        """Several options with their values, in one text. If an option takes one value, only its first is written."""
         values: dict[str, list[str]] = {}
         for name, value in dict.fromkeys(options):
             values.setdefault(name, []).append(value)

@@ -123,7 +123,7 @@ class Table:
         return needed
 
     def _values(self, column: pl.Series, cells: pl.Series) -> pl.Series:
-        """The different cells as integers, floats, booleans or text, whichever is the first that all of them are.
+        """The different cells as integers, floats, booleans or text: the first of these kinds that fits all cells.
 
         Null where a value is missing.
         """

@@ -190,8 +190,8 @@ def train(
     OSError
         If the file cannot be read.
     TypeError, ValueError
-        If an argument is not what it should be; for what must be decided about the columns, all at once, with the
-        arguments that would do; or if there is no optimum, since the classes are separated.
+        If an argument is not what it should be; if something must be decided about the columns (the message has
+        everything at once, with arguments that decide it); or if there is no optimum, since the classes are separated.
     ImportError
         Without polars (extra ``cli``).
 

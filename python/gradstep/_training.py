@@ -39,12 +39,12 @@ Found = TypeVar("Found", Optimum, Descent)
 OptimumCallback: TypeAlias = Callable[[Iteration], None]
 DescentCallback: TypeAlias = Callable[[int, float, Array, Any], None]
 Record: TypeAlias = dict[str, float]
-"""The record of an epoch, counted from 1, or of the start, as epoch 0. It has "epoch", "loss" (of a perceptron
-"misclassified") and "accuracy"."""
+"""The record of an epoch, counted from 1, or of the start, which is epoch 0. It has "epoch", "loss" (for a perceptron
+"misclassified" instead) and "accuracy"."""
 
 MOST_ALIASES = 3
 MOST_ERRORS = 1000
-"""The most coefficients whose standard errors are computed with a model."""
+"""The standard errors of a model are computed with it only if there are at most this many coefficients."""
 ZERO = "zero"
 """A start from weights and bias of 0."""
 
@@ -266,8 +266,8 @@ def descent(
     Raises
     ------
     ValueError
-        If the descent diverges; if a perceptron has more than two classes; or if the start has another number of values
-        than a weight for each feature and a bias (for three classes or more, those of each class).
+        If the descent diverges; if a perceptron has more than two classes; or if the start is not one weight for each
+        feature and a bias (for three classes or more, the weights and the bias of one class after another).
     """
     if len(problem.classes) > 2 and options["activation"] == "step":
         raise ValueError(
@@ -324,7 +324,8 @@ def _remarks(problem: Problem, said: Collection[str] = ()) -> list[str]:
 
 
 def _start(problem: Problem, text: str) -> tuple[Array, Any]:
-    """Weights and bias to start from, read from a text. For three classes or more it has one class after the other."""
+    """Weights and bias to start from, read from a text with the weights of the features and then the bias. For three
+    classes or more, the text has the weights and the bias of one class after another."""
     scores = 1 if len(problem.classes) == 2 else len(problem.classes)
     zeros = np.zeros(scores * (len(problem.features) + 1))
     values = zeros if text == ZERO else np.array([float(value) for value in text.split(",")])

@@ -63,7 +63,7 @@ def shortfall(best: Optimum, asked: Asked) -> str | None:
 
 
 def aligned(rows: Sequence[Sequence[str]], side: str = ">") -> list[str]:
-    """The rows of a table as lines: the first column to the left, the others to the right, or as `side` says."""
+    """The rows of a table as lines. The first column is aligned left; all others by `side`, right by default."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(

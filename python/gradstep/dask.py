@@ -271,7 +271,7 @@ def is_collection(X: Any) -> bool:
 
 
 def _delayed(X: Any, of_rows: dict[str, Any]) -> tuple[list[Any] | None, list[tuple[Any, ...]]]:
-    """The names of the features, None for an array; and for each partition X and what follows it in `checked`."""
+    """The names of the features, None for an array; and for each partition its part of X and of each of `of_rows`."""
     if not is_collection(X) or X.ndim != 2:
         advice = "" if dask.is_dask_collection(X) else ", which gradstep.fit takes" * hasattr(X, "shape")
         raise TypeError(f"X must be a dataframe or an array of Dask with rows and columns, got {kind(X)}{advice}")

@@ -173,8 +173,8 @@ class Inference(Wald):
         "wald": the estimate ± the normal quantile times the standard error. "profile": the values that a
         likelihood-ratio test would not reject. Profile intervals are better if rows are few, and need not be symmetric;
         each takes about twenty passes over the rows. For a fit with ``firth=True`` they are those of its penalised
-        likelihood, which may have several maxima for a value of the coefficient: the profile has the maxima that
-        continue the estimate, as far as these can be told from others.
+        likelihood, which may have several maxima for one value of the coefficient. The profile then has the maximum
+        that the estimate moves to as this value changes, as far as it can be told from the others.
 
         Parameters
         ----------
@@ -429,8 +429,8 @@ def infer(
     reference : int, default 0
         For K >= 3 classes, the class with which the others are compared. For two classes it is label 0.
     covariance : {"fisher", "HC0", "HC1", "cluster"}, default "fisher"
-        "fisher" is the inverse of the Fisher information, which is valid if the model is right. The others are robust,
-        so that they are valid if it is not: "HC0" is White's; "HC1" is "HC0" times N / (N - k), for N rows and k
+        "fisher" is the inverse of the Fisher information, which is valid if the model is right. The others are robust:
+        they are valid even if the model is wrong. "HC0" is White's; "HC1" is "HC0" times N / (N - k), for N rows and k
         estimated coefficients. "cluster" allows dependence between rows of the same cluster: gradients are summed over
         each of G clusters, and the factor is G / (G - 1) · (N - 1) / (N - k). With ``firth=True`` it must be "fisher".
     clusters : array_like, shape (m,), optional

@@ -73,8 +73,8 @@ def show(
     TypeError
         If an argument is of another kind.
     ValueError
-        If `X` and `y` are not what the descent was fitted to, sample weights or offsets were, its learning rate is
-        "auto", it has l1, no bias or more than two classes, or it is too long for a page.
+        If `X` and `y` are not what the descent was fitted to, or it was fitted with sample weights or offsets; if its
+        learning rate is "auto"; if it has l1, no bias or more than two classes; or if it is too long for a page.
     OSError
         If the file cannot be written.
 
