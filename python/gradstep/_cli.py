@@ -508,7 +508,7 @@ def run(args: Sequence[str] | None = None) -> int:
 
 
 def demo_points(seed: int) -> tuple[Array, Array]:
-    """Two overlapping clouds of points in the plane, in mixed order, and the cloud that each belongs to."""
+    """The points of two overlapping clouds in the plane, in mixed order; and for each point the number of its cloud."""
     rng = np.random.default_rng(seed)
     y = rng.permutation(np.arange(DEMO_ROWS) % 2).astype(np.float64)
     centres = np.array([[0.0, 0.5], [1.5, 2.0]])

@@ -47,7 +47,7 @@ FORMAT = (
     click.option("--na", metavar="TEXT", multiple=True, help="Stands for a missing value, beside NA, ? and such."),
 )
 """Options of the commands that read a file. `train` keeps them in the model. `predict` and `report` take an option from
-the model if it is not given; it is given for a file that is written in another way."""
+the model unless it is given, which is for a file that is written in another way than that of the training."""
 
 WEIGHT = click.option("--weight", metavar="COLUMN", help="Column with the weights of the rows, such as counts.")
 COLUMNS = (

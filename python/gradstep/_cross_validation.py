@@ -82,7 +82,7 @@ class LogisticRegressionCV(Classifier):
         mean error itself, and tells more.
     refit : bool, default True
         Whether to fit all samples at the strength that is chosen. Otherwise the coefficients are means over the folds:
-        each fold has the coefficients at the strength whose score is best on this fold.
+        of each fold, the coefficients at the strength whose score is best on this fold.
     one_standard_error : bool, default False
         Whether to choose, with `refit`, the largest strength whose mean score is within one standard error of the best.
     use_legacy_attributes : bool, default True
@@ -110,8 +110,8 @@ class LogisticRegressionCV(Classifier):
     strength_ : float
         The chosen C as a strength: l1 + l2 on the mean error.
     Cs_, strengths_ : ndarrays, shape (n_Cs,)
-        All values that were tried, in the order given, as C and as strengths. What was not given is computed from what
-        was, ``C = 1 / (strength * sum of all sample weights)``.
+        All values that were tried, in the order given, as C and as strengths. One of the two was given, and the other
+        is computed by ``C = 1 / (strength * sum of all sample weights)``.
     l1_ratios_ : ndarray, shape (n_l1_ratios,)
     scores_ : ndarray, shape (n_folds, n_l1_ratios, n_Cs)
         The score of each fit on the fold that was left out. With ``use_legacy_attributes=True`` a dict that has for
@@ -239,7 +239,7 @@ class LogisticRegressionCV(Classifier):
         ConvergenceWarning
             If some optima are not proved, with their number.
         UserWarning
-            If a class has no weight, if `penalty` disagrees with `l1_ratios`, and of a solver of scikit-learn's.
+            If a class has no weight, if `penalty` disagrees with `l1_ratios`, or if `solver` is one of scikit-learn's.
         """
         _raise_for_params(params, self, "fit")
         ratios = self._check_parameters()

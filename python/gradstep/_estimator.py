@@ -152,8 +152,8 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
     validation_history_ : ndarray, with ``early_stopping=True``
         Mean cross-entropy of the validation data after each iteration over all rows.
     standard_errors_, intercept_standard_error_ : ndarrays, shapes (1, n) and (1,), with ``standard_errors=True``
-        Wald standard errors: roots of the diagonal of the inverse Fisher information. A sample weight counts as so many
-        samples. Without intercept there is no error of it.
+        Wald standard errors: roots of the diagonal of the inverse Fisher information. A sample of weight s counts as s
+        samples. Without an intercept there is no standard error of the intercept.
     n_features_in_ : int
     feature_names_in_ : ndarray of str, where `X` names its columns
 
@@ -338,7 +338,8 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
             If the optimum is not proved though `max_iter` iterations or `max_passes` passes were made or no step
             improves on the coefficients, or if there is none since the classes are separated.
         UserWarning
-            If a class has no weight, if `penalty` disagrees with `C` or `l1_ratio`, and of a solver of scikit-learn's.
+            If a class has no weight, if `penalty` disagrees with `C` or `l1_ratio`, or if `solver` is one of
+            scikit-learn's.
         """
         self._check_parameters()
         data = self._validated_classes(X, y, sample_weight)
