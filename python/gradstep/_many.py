@@ -23,6 +23,7 @@ def fit_many(
     *,
     l1: ArrayLike = 0.0,
     l2: ArrayLike = 0.0,
+    grouped: bool = False,
     penalty_factors: ArrayLike | None = None,
     prior: ArrayLike | None = None,
     lower: ArrayLike | None = None,
@@ -54,7 +55,7 @@ def fit_many(
         Labels as in `fit`: the same for all models, or a column for each of t models.
     l1, l2 : float or array_like of shape (t,), default 0.0
         Strengths of the penalty: the same for all models, or one for each.
-    penalty_factors, prior, lower, upper
+    grouped, penalty_factors, prior, lower, upper
         As in `fit`, the same for all models.
     sample_weight : array_like, shape (m,) or (m, t), optional
         Weights of the rows: the same for all models, or a column for each.
@@ -109,6 +110,7 @@ def fit_many(
             columns,
             l1=of_l1,
             l2=of_l2,
+            grouped=grouped,
             penalty_factors=penalty_factors,
             prior=prior,
             lower=lower,

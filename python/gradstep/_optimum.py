@@ -25,10 +25,10 @@ GAP_TOL = 1e-8
 MAX_PASSES = 1000.0
 """Defaults of `fit`, and of the estimator."""
 FitOptions: TypeAlias = tuple[
-    tuple[float, float], list[Array | None], bool, bool, str, float, float | None, bool, float, int | None
+    tuple[float, float, bool], list[Array | None], bool, bool, str, float, float | None, bool, float, int | None
 ]
-"""The options of a fit as native code takes them: (l1, l2), the arrays with a number for each column, and the others in
-the order of `fit`."""
+"""The options of a fit as native code takes them: (l1, l2, grouped), the arrays with a number for each column, and the
+others in the order of `fit`."""
 
 
 @documented_fields
@@ -244,6 +244,7 @@ def fit(
     *,
     l1: float = 0.0,
     l2: float = 0.0,
+    grouped: bool = False,
     penalty_factors: ArrayLike | None = None,
     prior: ArrayLike | None = None,
     lower: ArrayLike | None = None,
@@ -291,6 +292,9 @@ def fit(
         column should be centred if its distance from zero is more than some 1e5 times its spread.
     l2 : float, default 0.0
         Strength λ >= 0 of the penalty (λ/2) ||w||² on the mean error.
+    grouped : bool, default False
+        Whether `l1` penalises the weights that all of K classes give to a column together, l1 Σ_j ||(w_1j, …, w_Kj)||₂,
+        so that a column has weights for all classes or for none (Yuan and Lin, 2006). Without bounds.
     penalty_factors : array_like, shape (n,), optional
         Factors >= 0 of `l1` and `l2`, one for each column; a column with factor 0 is not penalised. By default 1.
     prior : float or array_like of shape (n,) or (K, n), optional
@@ -446,6 +450,7 @@ def fit(
         columns,
         l1=l1,
         l2=l2,
+        grouped=grouped,
         penalty_factors=penalty_factors,
         prior=prior,
         lower=lower,
@@ -501,6 +506,7 @@ def options_of(
     *,
     l1: float,
     l2: float,
+    grouped: bool,
     penalty_factors: ArrayLike | None,
     prior: ArrayLike | None,
     lower: ArrayLike | None,
@@ -522,7 +528,7 @@ def options_of(
         _per_column(columns, "upper", upper),
     ]
     return (
-        (number("l1", l1), number("l2", l2)),
+        (number("l1", l1), number("l2", l2), flag("grouped", grouped)),
         of_columns,
         flag("firth", firth),
         flag("fit_bias", fit_bias),
@@ -560,7 +566,7 @@ def _problem(
         "y": rows.y,
         "sample_weight": rows.sample_weight,
         "offset": rows.offset,
-        **dict(zip(("l1", "l2"), penalties, strict=True)),
+        **dict(zip(("l1", "l2", "grouped"), penalties, strict=True)),
         **dict(zip(names, of_columns, strict=True)),
         "firth": firth,
         "fit_bias": fit_bias,

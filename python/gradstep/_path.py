@@ -119,6 +119,7 @@ def path(
     n: int = 100,
     ratio: float = 1e-3,
     strengths: ArrayLike | None = None,
+    grouped: bool = False,
     sample_weight: ArrayLike | None = None,
     fit_bias: bool = True,
     gap_tol: float = GAP_TOL,
@@ -146,6 +147,8 @@ def path(
         Strengths >= 0 to take instead, from the largest down. By default the first is the least at which all weights
         are 0: there l1 is the largest slope of E by a weight. With an `l1_ratio` below 0.001, the first
         strength is that for 0.001.
+    grouped : bool, default False
+        As for `fit`: whether a column has weights for all of K classes or for none.
     sample_weight : array_like, shape (m,), optional
         As in `gradstep`.
     fit_bias : bool, default True
@@ -205,12 +208,12 @@ def path(
         raise ValueError(f"ratio must be above 0 and below 1, got {last:g}")
     null = without_columns(X, y, **options)
     if grid is None:
-        grid = largest(X, y, null, l1_ratio, sample_weight, n_threads) * np.geomspace(1, last, length)
+        grid = largest(X, y, null, l1_ratio, sample_weight, n_threads, grouped=grouped) * np.geomspace(1, last, length)
     explains = _explained(null, y, sample_weight)
 
     def solve(l1: float, l2: float, start: Start) -> Optimum:
         weights, bias = start
-        return fit(X, y, l1=l1, l2=l2, weights=weights, bias=bias if fit_bias else None, **options)
+        return fit(X, y, l1=l1, l2=l2, grouped=grouped, weights=weights, bias=bias if fit_bias else None, **options)
 
     found: list[Optimum] = []
     explained: list[float] = []
@@ -264,9 +267,17 @@ def without_columns(X: Features, y: ArrayLike, **options: Any) -> Optimum:
 
 
 def largest(
-    X: Features, y: ArrayLike, null: Optimum, l1_ratio: float, sample_weight: ArrayLike | None, n_threads: int | None
+    X: Features,
+    y: ArrayLike,
+    null: Optimum,
+    l1_ratio: float,
+    sample_weight: ArrayLike | None,
+    n_threads: int | None,
+    *,
+    grouped: bool = False,
 ) -> float:
     """The least strength at which all weights are 0: l1 is then the largest slope of E by a weight, at weights of 0.
+    If the weights of a column are grouped, it is the largest norm of the slopes by these.
 
     Raises
     ------
@@ -274,7 +285,7 @@ def largest(
         If all slopes are 0.
     """
     slopes = loss_gradient(X, y, null.weights, null.bias, sample_weight=sample_weight, n_threads=n_threads).weights
-    steepest = float(np.abs(slopes).max())
+    steepest = float((np.linalg.norm(slopes, axis=0) if grouped and slopes.ndim > 1 else np.abs(slopes)).max())
     if not steepest > 0:
         raise ValueError("X must have a column that tells labels apart, got slopes of 0 for all of them")
     return steepest / max(l1_ratio, LEAST_L1_RATIO)

@@ -37,6 +37,7 @@ mod features;
 mod fit;
 mod float;
 mod kernel;
+mod kinks;
 mod lanes;
 mod linalg;
 mod loss;

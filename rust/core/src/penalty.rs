@@ -4,6 +4,7 @@
 use crate::error::{Error, check_length};
 use crate::float::Precision;
 use crate::kernel::Basis;
+use crate::kinks::{AllKinks, Groups, Kinks, add_least_slope, proximal_of_group, soft_threshold};
 use crate::linalg::{add_multiple, centre, centre_values, dot, norm};
 
 /// The elastic net Σ_j l1_j |w_j| + (l2_j/2) (w_j − prior_j)², for weights between lower_j and upper_j. Each column j
@@ -23,6 +24,8 @@ pub struct Penalty {
     columns: usize,
     /// The name of an option that was given with a row for each class.
     by_class: Option<&'static str>,
+    /// Whether l1 penalises the norm of the weights that all classes give to a column, Σ_j l1_j ‖w_j‖.
+    is_grouped: bool,
 }
 
 /// Options of the penalty with one number for each column. `None` is the default, which has no effect. Prior means and
@@ -53,6 +56,7 @@ impl Penalty {
         own: Vec::new(),
         columns: 0,
         by_class: None,
+        is_grouped: false,
     };
 
     /// The penalty (l2/2) ‖w‖².
@@ -76,6 +80,16 @@ impl Penalty {
         check("l1", l1)?;
         self.shared.kinks.l1 = l1;
         Ok(self)
+    }
+
+    /// This penalty with l1 on the norms of the weights that all classes give to each of `columns` columns, Σ_j l1_j ‖w_j‖
+    /// with ‖w_j‖² = Σ_k w_kj²: a column has weights for all classes, or for none. Has no effect with one score.
+    ///
+    /// Source: M. Yuan & Y. Lin, "Model selection and estimation in regression with grouped variables", J. R. Stat. Soc.
+    /// B 68 (2006), doi:10.1111/j.1467-9868.2005.00532.x.
+    pub fn with_groups(mut self, columns: usize, is_grouped: bool) -> Self {
+        (self.columns, self.is_grouped) = (columns, is_grouped);
+        self
     }
 
     /// This penalty with options for each column. There are `columns` columns.
@@ -203,6 +217,15 @@ impl Penalty {
     /// [`Error::Conflict`] naming an option that does not have one row for each of `classes` classes.
     pub(crate) fn check_classes(&self, classes: usize) -> Result<(), Error> {
         let rows = self.own.len() / self.columns.max(1);
+        let are_bounded = (self.different().iter())
+            .any(|weight| weight.kinks.lower.is_finite() || weight.kinks.upper.is_finite());
+        if self.is_grouped && classes > 1 && are_bounded {
+            return Err(Error::Conflict {
+                argument: "grouped",
+                expected: "False with bounds",
+                got: "True".to_owned(),
+            });
+        }
         match self.by_class {
             Some(argument) if rows != classes => Err(Error::Conflict {
                 argument,
@@ -361,7 +384,91 @@ impl Penalty {
 
     pub(crate) fn value(&self, weights: &[f64]) -> f64 {
         let values = weights.iter().enumerate();
-        values.map(|(i, w)| self.of(i).value(*w)).sum()
+        match self.groups(weights.len()) {
+            None => values.map(|(i, w)| self.of(i).value(*w)).sum(),
+            Some(groups) => {
+                let smooth: f64 = values.map(|(i, w)| self.of(i).smooth_value(*w)).sum();
+                let norms = (0..groups.columns).map(|j| (j, norm(&groups.gather(weights, j))));
+                smooth + norms.map(|(j, w)| self.of(j).kinks.l1 * w).sum::<f64>()
+            }
+        }
+    }
+
+    /// The groups of so many weights that l1 penalises together; `None` if it penalises each weight by itself.
+    fn groups(&self, weights: usize) -> Option<Groups> {
+        let is_grouped = self.is_grouped && weights > self.columns;
+        is_grouped.then(|| Groups::of_weights(weights, self.columns))
+    }
+
+    /// The kinks of K (n + 1) coordinates: for each class, the weights of n columns in units of `per_unit`, then a bias.
+    pub(crate) fn kinks(&self, classes: usize, per_unit: &[f64]) -> AllKinks {
+        let n = per_unit.len();
+        let of_class = |k: usize| {
+            let units = per_unit.iter().enumerate();
+            let kinks = units.map(move |(j, unit)| self.of(k * n + j).kinks.in_units(*unit));
+            kinks.chain([Kinks::NONE])
+        };
+        let groups = self.groups(classes * n).map(|groups| Groups {
+            stride: n + 1,
+            ..groups
+        });
+        AllKinks::new((0..classes).flat_map(of_class).collect(), groups)
+    }
+
+    /// The smallest subgradient of the objective by the weights, where `slopes` is the gradient of the smooth part.
+    pub(crate) fn least_slopes(&self, weights: &[f64], slopes: &[f64]) -> Vec<f64> {
+        let Some(groups) = self.groups(weights.len()) else {
+            let pairs = weights.iter().zip(slopes).enumerate();
+            let least = pairs.map(|(i, (w, slope))| self.of(i).kinks.least_slope(*w, *slope));
+            return least.collect();
+        };
+        let mut least = slopes.to_vec();
+        for j in 0..groups.columns {
+            add_least_slope(&groups, j, self.of(j).kinks.l1, weights, &mut least);
+        }
+        least
+    }
+
+    /// The largest κ ≤ 1 for which κ g · u + the penalty of u has a minimum over u, with any numbers within `errors` of
+    /// `slopes` in place of g.
+    pub(crate) fn dual_scale(&self, slopes: &[f64], errors: &[f64]) -> f64 {
+        let pairs = slopes.iter().zip(errors).enumerate();
+        match self.groups(slopes.len()) {
+            None => {
+                let scales = pairs.map(|(i, (g, error))| self.of(i).dual_scale(*g, *error));
+                scales.fold(1.0, f64::min)
+            }
+            Some(groups) => {
+                let scales = (0..groups.columns).map(|j| {
+                    let [g, error] = [slopes, errors].map(|x| norm(&groups.gather(x, j)));
+                    // Without bounds, this is the scale of a single weight with these numbers.
+                    self.of(j).dual_scale(g, error + 4.0 * f64::EPSILON * g)
+                });
+                scales.fold(1.0, f64::min)
+            }
+        }
+    }
+
+    /// Upper bound on φ(w) − min φ for φ(u) = g · u + the penalty of u, which must have a minimum. Each number of `slopes`
+    /// may be as far from that of g as `errors` says.
+    pub(crate) fn dual_distance(&self, weights: &[f64], slopes: &[f64], errors: &[f64]) -> f64 {
+        match self.groups(slopes.len()) {
+            None => {
+                let numbers = weights.iter().zip(slopes.iter().zip(errors)).enumerate();
+                let distances =
+                    numbers.map(|(i, (w, (g, error)))| self.of(i).dual_distance(*w, *g, *error));
+                distances.sum()
+            }
+            Some(groups) => {
+                let distances = (0..groups.columns).map(|j| {
+                    let prior: Vec<f64> = groups.places(j).map(|i| self.of(i).prior).collect();
+                    let [w, g] = [weights, slopes].map(|x| groups.gather(x, j));
+                    let error = norm(&groups.gather(errors, j));
+                    self.of(j).group_distance([&w, &g, &prior], error)
+                });
+                distances.sum()
+            }
+        }
     }
 
     /// `aᵀ H b` for two directions a and b of the weights, where H is the Hessian of the smooth part of the penalty.
@@ -402,7 +509,22 @@ impl Penalty {
 
     /// The weights at which the penalty is least. If there are several such weights, those nearest to 0.
     pub(crate) fn minimum(&self, weights: usize) -> Vec<f64> {
-        (0..weights).map(|i| self.of(i).minimum()).collect()
+        let Some(groups) = self.groups(weights) else {
+            return (0..weights).map(|i| self.of(i).minimum()).collect();
+        };
+        let mut least: Vec<f64> = (0..weights).map(|i| self.of(i).prior).collect();
+        for j in 0..groups.columns {
+            let WeightPenalty { l2, kinks, .. } = *self.of(j);
+            let nearest = match l2 {
+                0.0 => vec![0.0; groups.classes],
+                l2 => proximal_of_group(&groups.gather(&least, j), kinks.l1, l2),
+            };
+            groups
+                .places(j)
+                .zip(nearest)
+                .for_each(|(i, w)| least[i] = w);
+        }
+        least
     }
 
     /// The part of itself, step · l2, that each weight loses in a gradient step of length `step`: w ← w − step · l2 ·
@@ -494,15 +616,19 @@ impl WeightPenalty {
     }
 
     fn value(&self, w: f64) -> f64 {
-        let from_prior = w - self.prior;
-        // An l2 of 0 gives 0, even if the square overflows.
-        let square = match self.l2 {
-            0.0 => 0.0,
-            l2 => 0.5 * l2 * from_prior * from_prior,
-        };
+        let square = self.smooth_value(w);
         match self.kinks.l1 {
             0.0 => square,
             l1 => square + l1 * w.abs(),
+        }
+    }
+
+    fn smooth_value(&self, w: f64) -> f64 {
+        let from_prior = w - self.prior;
+        // An l2 of 0 gives 0, even if the square overflows.
+        match self.l2 {
+            0.0 => 0.0,
+            l2 => 0.5 * l2 * from_prior * from_prior,
         }
     }
 
@@ -595,78 +721,42 @@ impl WeightPenalty {
         let of_error = error * apart.abs() + error * error / (2.0 * l2);
         0.5 * l2 * apart * apart + pressing + of_l1 + of_error
     }
-}
 
-/// The parts of the penalty on a single weight that lack a derivative at some points: l1 |w| and the bounds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Kinks {
-    pub l1: f64,
-    pub lower: f64,
-    pub upper: f64,
-}
-
-impl Kinks {
-    pub(crate) const NONE: Self = Kinks {
-        l1: 0.0,
-        lower: -f64::INFINITY,
-        upper: f64::INFINITY,
-    };
-
-    /// The same kinks for the weight in other units, w / `per_unit`. Exact if `per_unit` is a power of two.
-    pub(crate) fn in_units(&self, per_unit: f64) -> Self {
-        Kinks {
-            l1: self.l1 * per_unit,
-            lower: self.lower / per_unit,
-            upper: self.upper / per_unit,
+    /// [`WeightPenalty::dual_distance`] for the weights w of a group with the slopes g and the prior means, and l1 on their
+    /// norm. The vector of the errors of g is not longer than `error`.
+    fn group_distance(&self, [w, g, prior]: [&[f64]; 3], error: f64) -> f64 {
+        let (l1, l2) = (self.kinks.l1, self.l2);
+        let length = norm(w);
+        if l2 == 0.0 {
+            // φ is least at 0, where it is 0.
+            let error = error + 4.0 * f64::EPSILON * (norm(g) + l1);
+            return (dot(g, w) + l1 * length + error * length).max(0.0);
         }
-    }
-
-    /// Whether the penalty has no derivative at w: w is 0 and l1 > 0, or w is at a bound.
-    pub(crate) fn is_at(&self, w: f64) -> bool {
-        (w == 0.0 && self.l1 > 0.0) || w == self.lower || w == self.upper
-    }
-
-    /// The subgradient of l1 |w| and the bounds at w. Of all subgradients, it is the one whose sum with `slope`, the
-    /// derivative of the smooth part, is smallest in magnitude.
-    pub(crate) fn subgradient(&self, w: f64, slope: f64) -> f64 {
-        let of_l1 = match w {
-            _ if self.l1 == 0.0 => 0.0,
-            0.0 => (-slope).clamp(-self.l1, self.l1),
-            _ => self.l1.copysign(w),
+        // As for a single weight: t is near the minimiser of φ, and a is a subgradient of l1 ‖u‖ there.
+        let at_zero: Vec<f64> = g
+            .iter()
+            .zip(prior)
+            .map(|(g, prior)| g - l2 * prior)
+            .collect();
+        let t = proximal_of_group(
+            &at_zero.iter().map(|x| -x / l2).collect::<Vec<f64>>(),
+            l1,
+            l2,
+        );
+        let size = norm(&t);
+        let a: Vec<f64> = match size > 0.0 {
+            true => t.iter().map(|t| l1 * (t / size)).collect(),
+            false => {
+                let factor = (l1 / norm(&at_zero)).min(1.0);
+                at_zero.iter().map(|x| -x * factor).collect()
+            }
         };
-        let left = slope + of_l1;
-        let is_pressing = (w == self.lower && left > 0.0) || (w == self.upper && left < 0.0);
-        if is_pressing { -slope } else { of_l1 }
-    }
-
-    /// The smallest subgradient of the objective by the weight w, where `slope` is the derivative of the smooth part.
-    /// It is 0 at an optimum.
-    pub(crate) fn least_slope(&self, w: f64, slope: f64) -> f64 {
-        slope + self.subgradient(w, slope)
-    }
-
-    /// The proximal step: the number u between the bounds at which (h/2) (u − w)² + l1 |u| is least.
-    pub(crate) fn proximal(&self, w: f64, h: f64) -> f64 {
-        soft_threshold(w, self.l1 / h).clamp(self.lower, self.upper)
-    }
-
-    /// The end of a step from `w` to `to`: `to`, or the first place on the way at which there is no derivative.
-    pub(crate) fn first(&self, w: f64, to: f64) -> f64 {
-        match self.l1 > 0.0 && w * to < 0.0 {
-            true => 0.0_f64.clamp(self.lower, self.upper),
-            false => to.clamp(self.lower, self.upper),
-        }
-    }
-}
-
-/// x moved by t towards 0; 0 if |x| ≤ t.
-fn soft_threshold(x: f64, t: f64) -> f64 {
-    if x > t {
-        x - t
-    } else if x < -t {
-        x + t
-    } else {
-        0.0
+        let apart: Vec<f64> = w.iter().zip(&t).map(|(w, t)| w - t).collect();
+        let far = norm(&apart);
+        let terms = norm(g) + l2 * (size + norm(prior)) + l1;
+        let error = error + 8.0 * f64::EPSILON * terms;
+        let of_l1 = l1 * length - dot(&a, w) + 8.0 * f64::EPSILON * l1 * length;
+        0.5 * l2 * far * far + of_l1.max(0.0) + error * far + error * error / (2.0 * l2)
     }
 }
 

@@ -26,7 +26,7 @@ const ONE_THREAD: usize = 1 << 15;
 
 /// The options of `gradstep.fit`, in the order of its parameters.
 type GivenOptions<'py> = (
-    (f64, f64), // l1, l2
+    (f64, f64, bool), // l1, l2, grouped
     GivenColumns<'py>,
     bool, // firth
     bool,
@@ -44,12 +44,26 @@ type GivenColumns<'py> = [Option<Array<'py>>; 4];
 
 /// Returns the core's options of a fit of `columns` columns, and the requested number of threads.
 fn unpack(given: GivenOptions<'_>, columns: usize) -> PyResult<(FitOptions, Option<usize>)> {
-    let ((l1, l2), own, firth, fit_bias, solver, gap_tol, tol, certify, max_passes, n_threads) =
-        given;
+    let (
+        (l1, l2, grouped),
+        own,
+        firth,
+        fit_bias,
+        solver,
+        gap_tol,
+        tol,
+        certify,
+        max_passes,
+        n_threads,
+    ) = given;
     let own = unpack_columns(&own, columns)?;
     let penalty = Penalty::new(l2)
         .and_then(|penalty| penalty.with_l1(l1))
-        .and_then(|penalty| penalty.with_columns(columns, &own))
+        .and_then(|penalty| {
+            penalty
+                .with_groups(columns, grouped)
+                .with_columns(columns, &own)
+        })
         .map_err(value_error)?;
     let options = FitOptions {
         solver: Solver::parse(&solver.to_string_lossy(), &penalty, firth).map_err(value_error)?,

@@ -118,6 +118,10 @@ refuse(
     gradstep.fit, [[0.0], [1.0], [2.0]], [0, 1, 2], lower=[[0.1], [0.2]],
 )  # fmt: skip
 refuse(
+    "fit", ValueError, "grouped", r"False with bounds, got True$",
+    gradstep.fit, [[0.0], [1.0], [2.0]], [0, 1, 2], l1=0.1, grouped=True, lower=0.0,
+)  # fmt: skip
+refuse(
     "fit", ValueError, "prior",
     r"have shape \(1,\) \(one number per column of X\), or a row of 1 numbers for each class, got shape \(1, 2\)$",
     gradstep.fit, [[0.0], [1.0], [2.0]], [0, 1, 2], prior=[[0.1, 0.2]],

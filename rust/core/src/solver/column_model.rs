@@ -7,7 +7,7 @@ use super::run::Run;
 use super::smooth_model::{Coordinates, Model};
 use crate::error::Error;
 use crate::kernel::Basis;
-use crate::penalty::Kinks;
+use crate::kinks::AllKinks;
 use crate::reduce::Job;
 use crate::source::ByColumns;
 
@@ -39,7 +39,7 @@ pub(super) struct ColumnModel<'a> {
     curvature: Vec<f64>,
     /// Σ d_i x_ij of each column, with the rows' curvatures d_i.
     cross: Vec<f64>,
-    kinks: Vec<Kinks>,
+    kinks: AllKinks,
 }
 
 impl<'a> ColumnModel<'a> {
@@ -56,7 +56,6 @@ impl<'a> ColumnModel<'a> {
         let Some(columns) = objective.source.by_columns(&mut run.job())? else {
             return Ok(None);
         };
-        let kinks = (0..n).map(|j| objective.penalty.of(j).kinks);
         let mut model = ColumnModel {
             columns,
             coordinates: Coordinates {
@@ -67,7 +66,7 @@ impl<'a> ColumnModel<'a> {
             of_penalty: objective.penalty.diagonal(&Basis::natural(n)),
             curvature: vec![0.0; n + 1],
             cross: vec![0.0; n],
-            kinks: kinks.chain([Kinks::NONE]).collect(),
+            kinks: objective.penalty.kinks(1, &vec![1.0; n]),
         };
         model.move_to(objective, v, run)?;
         Ok(Some(model))
@@ -105,7 +104,7 @@ impl Model for ColumnModel<'_> {
         &self.coordinates
     }
 
-    fn kinks(&self) -> &[Kinks] {
+    fn kinks(&self) -> &AllKinks {
         &self.kinks
     }
 

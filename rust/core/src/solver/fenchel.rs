@@ -228,15 +228,13 @@ impl ClassSlopes {
         if length.is_nan() || SQRT_2 * length > 1.0 {
             return f64::INFINITY;
         }
-        let penalty = |i: usize| objective.penalty.of(i);
         let error = |i: usize| self.errors[i] + self.sizes[i % n] * closing.sqrt() * EXACT;
-        let slopes = || self.by_weights.iter().enumerate();
-        let scales = slopes().map(|(i, g)| penalty(i).dual_scale(*g, error(i)));
-        let kappa = scales.fold(1.0, f64::min);
-        let distances =
-            slopes().map(|(i, g)| penalty(i).dual_distance(weights[i], kappa * g, error(i)));
+        let errors: Vec<f64> = (0..weights.len()).map(error).collect();
+        let kappa = objective.penalty.dual_scale(&self.by_weights, &errors);
+        let scaled: Vec<f64> = self.by_weights.iter().map(|g| kappa * g).collect();
+        let distance = objective.penalty.dual_distance(weights, &scaled, &errors);
         let divergence = (1.0 - kappa) * iterate.value.loss + kappa * closing;
-        let bound = (divergence + distances.sum::<f64>()) * EXACT;
+        let bound = (divergence + distance) * EXACT;
         if bound.is_nan() { f64::INFINITY } else { bound }
     }
 }

@@ -187,18 +187,19 @@ impl<'a> Objective<'a> {
         let loss = error / weight;
         let (weights, _) = self.split(v);
         let (by_weights, by_biases) = self.split(&gradient);
-        let is_smooth = self.penalty.is_smooth();
-        let slopes = by_weights.iter().zip(weights).enumerate();
-        let slopes = slopes.map(|(i, (g, w))| match is_smooth {
-            true => *g,
-            false => self.penalty.of(i).kinks.least_slope(*w, *g),
-        });
+        let steepest = match self.penalty.is_smooth() {
+            true => by_weights.iter().copied().fold(0.0, larger),
+            false => {
+                let least = self.penalty.least_slopes(weights, by_weights);
+                least.into_iter().fold(0.0, larger)
+            }
+        };
         Value {
             objective: loss + self.penalty.value(weights),
             loss,
             error,
             weight,
-            gradient_norm: slopes.chain(by_biases.iter().copied()).fold(0.0, larger),
+            gradient_norm: by_biases.iter().copied().fold(steepest, larger),
             gradient,
         }
     }

@@ -24,6 +24,7 @@ use crate::error::Error;
 use crate::float::Precision;
 use crate::kernel::Basis;
 use crate::linalg::{add_multiple, dot};
+use crate::math::larger;
 use crate::source::Part;
 use crate::stop::StopReason;
 
@@ -263,13 +264,10 @@ impl Search<'_> {
             let kinks = |at: usize| &self.objective.penalty.of(at).kinks;
             of_column(j).all(|at| weights[at] == 0.0 && kinks(at).is_at(0.0))
         };
-        let urgency = |j: usize| {
-            let kinks = |at: usize| &self.objective.penalty.of(at).kinks;
-            let least = of_column(j).map(|at| kinks(at).least_slope(0.0, slopes[at]).abs());
-            match rests(j) {
-                true => least.fold(0.0, f64::max) / scales[j],
-                false => f64::INFINITY,
-            }
+        let least = self.objective.penalty.least_slopes(weights, slopes);
+        let urgency = |j: usize| match rests(j) {
+            true => of_column(j).fold(0.0, |most, at| larger(most, least[at])) / scales[j],
+            false => f64::INFINITY,
         };
         let is_new = |j: &usize| urgency(*j) > 0.0 && last.binary_search(j).is_err();
         let new = (0..n).filter(is_new).count();
@@ -461,10 +459,7 @@ impl Search<'_> {
             };
             let u = model.minimum(&gradient, &x, forcing, &mut run.job())?;
             let step: Vec<f64> = u.iter().zip(&x).map(|(u, x)| u - x).collect();
-            let terms = model.kinks().iter().zip(u.iter().zip(&x));
-            let shrinks = terms.map(|(kinks, (u, x))| kinks.l1 * (u.abs() - x.abs()));
-            let shrinks: f64 = shrinks.sum();
-            let slope = dot(&gradient, &step) + shrinks;
+            let slope = dot(&gradient, &step) + model.kinks().change(&u, &x);
             if slope >= 0.0 || slope.is_nan() {
                 return Ok(Ended::Stalled);
             }

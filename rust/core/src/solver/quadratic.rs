@@ -6,14 +6,16 @@
 
 use super::cholesky::Cholesky;
 use crate::error::Error;
-use crate::linalg::{add_multiple, dot};
-use crate::penalty::Kinks;
+use crate::kinks::{AllKinks, Groups, change_of_norm, proximal_of_group};
+use crate::linalg::{add_multiple, dot, norm};
 use crate::reduce::Job;
 
 /// The largest number of sweeps over the coordinates before each exact step; and (`ROUNDS`) the largest number of exact
 /// steps.
 const SWEEPS: usize = 10;
 const ROUNDS: usize = 20;
+/// The largest number of Newton steps in an exact step, with groups.
+const NEWTON_STEPS: usize = 8;
 /// A column is left out of an exact step if it is nearly a combination of the columns before it: after these are taken
 /// out, less than this fraction of its square is left.
 const LEFT: f64 = 1e-12;
@@ -23,6 +25,10 @@ const LEFT: f64 = 1e-12;
 pub(super) trait Hessian {
     /// B_jj
     fn curvature(&self, j: usize) -> f64;
+    /// An upper bound on the eigenvalues of the part of B with these rows and columns.
+    fn largest(&self, coordinates: &[usize]) -> f64 {
+        coordinates.iter().map(|&j| self.curvature(j)).sum()
+    }
     /// Component j of B (u − x).
     fn product(&self, j: usize) -> f64;
     /// Adds `step` to u_j.
@@ -70,6 +76,17 @@ impl Hessian for Elements<'_> {
         self.matrix[j * (self.image.len() + 1)]
     }
 
+    /// By Gershgorin's theorem.
+    fn largest(&self, coordinates: &[usize]) -> f64 {
+        let row = |&i: &usize| {
+            coordinates
+                .iter()
+                .map(|&j| self.row(i)[j].abs())
+                .sum::<f64>()
+        };
+        coordinates.iter().map(row).fold(0.0, f64::max)
+    }
+
     fn product(&self, j: usize) -> f64 {
         self.image[j]
     }
@@ -89,12 +106,13 @@ impl Hessian for Elements<'_> {
     }
 }
 
-/// `q(u) = g·(u − x) + ½ (u − x)ᵀ B (u − x) + Σ_j l1_j |u_j|`, for u within bounds
+/// `q(u) = g·(u − x) + ½ (u − x)ᵀ B (u − x) + Σ_j l1_j |u_j|`, for u within bounds. If coordinates are grouped, with the
+/// norms of the groups in place of |u_j|.
 pub(super) struct Quadratic<'a> {
     /// g
     pub gradient: &'a [f64],
     /// l1 and bounds of each coordinate.
-    pub kinks: &'a [Kinks],
+    pub kinks: &'a AllKinks,
     /// x, which is within the bounds.
     pub start: &'a [f64],
 }
@@ -134,7 +152,7 @@ impl Quadratic<'_> {
         total: &mut f64,
         forcing: f64,
     ) -> bool {
-        let all: Vec<usize> = (0..self.start.len()).collect();
+        let all = self.kinks.blocks();
         let mut active = all.clone();
         let mut is_full = true;
         for _ in 0..SWEEPS {
@@ -154,14 +172,19 @@ impl Quadratic<'_> {
     }
 
     fn is_active(&self, u: &[f64], j: usize) -> bool {
-        !self.kinks[j].is_at(u[j])
+        !self.kinks.are_at(u, j)
     }
 
-    /// Minimises q along each of `coordinates`, one after the other. Returns the decrease of q.
+    /// Minimises q along each of `coordinates`, one after the other; lowers q over the group of a coordinate that is in
+    /// one. Returns the decrease of q, or less.
     fn sweep<H: Hessian>(&self, u: &mut [f64], hessian: &mut H, coordinates: &[usize]) -> f64 {
         let mut decrease = 0.0;
         for &j in coordinates {
-            let (h, kinks, from) = (hessian.curvature(j), &self.kinks[j], u[j]);
+            if let (Some(groups), Some(group)) = (self.kinks.groups(), self.kinks.group_of(j)) {
+                decrease += self.group_step(groups, group, u, hessian);
+                continue;
+            }
+            let (h, kinks, from) = (hessian.curvature(j), self.kinks.of(j), u[j]);
             if h <= 0.0 || h.is_nan() {
                 continue;
             }
@@ -178,14 +201,120 @@ impl Quadratic<'_> {
         decrease
     }
 
+    /// Moves the coordinates of a group to the minimum of q with h times the identity in place of their part of B, where
+    /// h is an upper bound on its eigenvalues. q falls by at least the number returned.
+    fn group_step<H: Hessian>(
+        &self,
+        groups: &Groups,
+        group: usize,
+        u: &mut [f64],
+        hessian: &mut H,
+    ) -> f64 {
+        let places: Vec<usize> = groups.places(group).collect();
+        let (h, l1) = (hessian.largest(&places), self.kinks.strength(group));
+        if h <= 0.0 || h.is_nan() {
+            return 0.0;
+        }
+        let from = groups.gather(u, group);
+        let slopes: Vec<f64> = (places.iter())
+            .map(|&at| self.gradient[at] + hessian.product(at))
+            .collect();
+        let mut wanted = from.clone();
+        add_multiple(&mut wanted, -1.0 / h, &slopes);
+        let next = proximal_of_group(&wanted, l1, h);
+        let step: Vec<f64> = next.iter().zip(&from).map(|(u, x)| u - x).collect();
+        for ((&at, next), step) in places.iter().zip(&next).zip(&step) {
+            if *step != 0.0 {
+                u[at] = *next;
+                hessian.add(at, *step);
+            }
+        }
+        -(dot(&slopes, &step) + 0.5 * h * dot(&step, &step) + l1 * change_of_norm(&next, &from))
+    }
+
     /// q(u) − q(x) + Σ l1_j |x_j|
     fn value(&self, u: &[f64], image: &[f64]) -> f64 {
         let steps = u.iter().zip(self.start).map(|(u, x)| u - x);
         let slopes = self.gradient.iter().zip(image).map(|(g, b)| g + 0.5 * b);
         let smooth: f64 = steps.zip(slopes).map(|(d, g)| d * g).sum();
-        let terms = self.kinks.iter().zip(u);
-        let terms = terms.map(|(kinks, u)| kinks.l1 * u.abs());
-        smooth + terms.sum::<f64>()
+        smooth + self.kinks.value(u)
+    }
+
+    /// The Newton step of the coordinates that are free to move, neither at a bound nor, with l1, at 0: the step to their
+    /// common minimum, with their signs fixed. Returns these coordinates with their steps. `None` if there are none, or
+    /// if the step is not finite.
+    fn newton_step(
+        &self,
+        hessian: &Elements<'_>,
+        u: &[f64],
+        job: &mut Job<'_>,
+    ) -> Result<Option<Vec<(usize, f64)>>, Error> {
+        let n = self.start.len();
+        let may_move = |j: &usize| self.is_active(u, *j) && hessian.curvature(*j) > 0.0;
+        let active: Vec<usize> = (0..n).filter(may_move).collect();
+        if active.is_empty() {
+            return Ok(None);
+        }
+        let scale: Vec<f64> = (active.iter())
+            .map(|&j| 1.0 / hessian.curvature(j).sqrt())
+            .collect();
+        let size = active.len();
+        let mut matrix = vec![0.0; size * size];
+        for (a, &i) in active.iter().enumerate() {
+            for (b, &j) in active[..=a].iter().enumerate() {
+                let element = hessian.row(i)[j] + self.curvature_of_norm(u, i, j);
+                matrix[a * size + b] = element * scale[a] * scale[b];
+            }
+        }
+        let factor = Cholesky::new(matrix, &vec![LEFT; size], job)?;
+        let least = self.least_slopes(u, &hessian.image);
+        let pairs = active.iter().zip(&scale);
+        let mut step: Vec<f64> = pairs.map(|(&j, scale)| -least[j] * scale).collect();
+        for (a, step) in step.iter_mut().enumerate() {
+            if factor.is_left_out(a) {
+                *step = 0.0;
+            }
+        }
+        factor.solve(&mut step);
+        for (a, (step, scale)) in step.iter_mut().zip(&scale).enumerate() {
+            *step *= if factor.is_left_out(a) { 0.0 } else { *scale };
+        }
+        let is_finite = step.iter().all(|s| s.is_finite());
+        Ok(is_finite.then(|| active.into_iter().zip(step).collect()))
+    }
+
+    /// The smallest subgradient of q at u, where `image` is B (u − x).
+    fn least_slopes(&self, u: &[f64], image: &[f64]) -> Vec<f64> {
+        let slopes = self.gradient.iter().zip(image);
+        let slopes: Vec<f64> = slopes.map(|(g, b)| g + b).collect();
+        self.kinks.least_slopes(u, &slopes)
+    }
+
+    /// Makes Newton steps, as long as each of them makes the smallest subgradient of q at most half as long. For groups:
+    /// there, a single step does not reach the minimum.
+    fn newton_steps(
+        &self,
+        hessian: &mut Elements<'_>,
+        u: &mut [f64],
+        job: &mut Job<'_>,
+    ) -> Result<(), Error> {
+        let mut steepness = norm(&self.least_slopes(u, &hessian.image));
+        for _ in 0..NEWTON_STEPS {
+            let Some(step) = self.newton_step(hessian, u, job)? else {
+                break;
+            };
+            let mut moved = u.to_vec();
+            step.iter().for_each(|(j, step)| moved[*j] += step);
+            let image = hessian.times(&self.steps(&moved));
+            let left = norm(&self.least_slopes(&moved, &image));
+            if left.is_nan() || left > 0.5 * steepness {
+                break;
+            }
+            steepness = left;
+            u.copy_from_slice(&moved);
+            hessian.image = image;
+        }
+        Ok(())
     }
 
     /// Moves all coordinates that are free to move (neither at a bound nor, with l1, at 0) to their common minimum,
@@ -198,41 +327,14 @@ impl Quadratic<'_> {
         u: &mut [f64],
         job: &mut Job<'_>,
     ) -> Result<(), Error> {
-        let n = self.start.len();
-        let may_move = |j: &usize| self.is_active(u, *j) && hessian.curvature(*j) > 0.0;
-        let active: Vec<usize> = (0..n).filter(may_move).collect();
-        if active.is_empty() {
+        if self.kinks.groups().is_some() {
+            return self.newton_steps(hessian, u, job);
+        }
+        let Some(step) = self.newton_step(hessian, u, job)? else {
             return Ok(());
-        }
-        let scale: Vec<f64> = (active.iter())
-            .map(|&j| 1.0 / hessian.curvature(j).sqrt())
-            .collect();
-        let size = active.len();
-        let mut matrix = vec![0.0; size * size];
-        for (a, &i) in active.iter().enumerate() {
-            for (b, &j) in active[..=a].iter().enumerate() {
-                matrix[a * size + b] = hessian.row(i)[j] * scale[a] * scale[b];
-            }
-        }
-        let factor = Cholesky::new(matrix, &vec![LEFT; size], job)?;
-        let slope = |(&j, scale): (&usize, &f64)| {
-            let slope = self.gradient[j] + hessian.image[j];
-            -self.kinks[j].least_slope(u[j], slope) * scale
         };
-        let mut step: Vec<f64> = active.iter().zip(&scale).map(slope).collect();
-        for (a, step) in step.iter_mut().enumerate() {
-            if factor.is_left_out(a) {
-                *step = 0.0;
-            }
-        }
-        factor.solve(&mut step);
-        for (a, (step, scale)) in step.iter_mut().zip(&scale).enumerate() {
-            *step *= if factor.is_left_out(a) { 0.0 } else { *scale };
-        }
-        if !step.iter().all(|s| s.is_finite()) {
-            return Ok(());
-        }
-        let first = |(&j, step): (&usize, &f64)| self.kinks[j].first(u[j], u[j] + step);
+        let (active, step): (Vec<usize>, Vec<f64>) = step.into_iter().unzip();
+        let first = |(&j, step): (&usize, &f64)| self.kinks.of(j).first(u[j], u[j] + step);
         let crosses = |(j, step): (&usize, &f64)| first((j, step)) != u[*j] + step;
         let here = self.value(u, &hessian.image);
         let mut moved = u.to_vec();
@@ -267,6 +369,19 @@ impl Quadratic<'_> {
         Ok(())
     }
 
+    /// The second derivative of l1 ‖u_j‖ by two coordinates of a group j; 0 for two coordinates that are not in one group.
+    fn curvature_of_norm(&self, u: &[f64], i: usize, j: usize) -> f64 {
+        let (Some(groups), Some(group)) = (self.kinks.groups(), self.kinks.group_of(i)) else {
+            return 0.0;
+        };
+        if self.kinks.group_of(j) != Some(group) {
+            return 0.0;
+        }
+        let length = norm(&groups.gather(u, group));
+        let own = if i == j { 1.0 } else { 0.0 };
+        self.kinks.strength(group) * (own - (u[i] / length) * (u[j] / length)) / length
+    }
+
     /// u − x
     fn steps(&self, u: &[f64]) -> Vec<f64> {
         u.iter().zip(self.start).map(|(u, x)| u - x).collect()
@@ -278,6 +393,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::kinks::Kinks;
     use crate::reduce::{Threads, Unmonitored};
     use crate::shuffle::Random;
 
@@ -311,9 +427,10 @@ mod tests {
                         *start = start.clamp(kinks.lower, kinks.upper);
                     }
                 }
+                let all = AllKinks::new(kinks.clone(), None);
                 let quadratic = Quadratic {
                     gradient: &gradient,
-                    kinks: &kinks,
+                    kinks: &all,
                     start: &start,
                 };
                 let mut elements = Elements::new(&hessian, n);

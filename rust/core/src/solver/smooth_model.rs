@@ -6,8 +6,8 @@ use super::quadratic::{Elements, Quadratic};
 use super::run::Run;
 use crate::error::{Error, zeros};
 use crate::kernel::{Basis, Gram};
+use crate::kinks::AllKinks;
 use crate::linalg::{add_multiple, dot};
-use crate::penalty::Kinks;
 use crate::reduce::Job;
 use crate::source::RowScores;
 
@@ -19,7 +19,7 @@ const CONSTANT: f64 = 1e-13;
 pub(super) trait Model {
     fn coordinates(&self) -> &Coordinates;
     /// l1 and bounds of each coordinate.
-    fn kinks(&self) -> &[Kinks];
+    fn kinks(&self) -> &AllKinks;
     /// The second derivative along a coordinate.
     fn curvature(&self, j: usize) -> f64;
     /// The minimum of the model plus the penalty. `gradient` is the gradient of the smooth part at `start`. For
@@ -47,12 +47,12 @@ impl dyn Model + '_ {
     pub(super) fn steepness(&self, iterate: &Iterate) -> f64 {
         let x = self.coordinates().of(&iterate.v);
         let slopes = self.coordinates().gradient(&iterate.value.gradient);
-        let square = |j: usize| {
-            let slope = self.kinks()[j].least_slope(x[j], slopes[j]);
+        let least = self.kinks().least_slopes(&x, &slopes);
+        let square = |(j, slope): (usize, &f64)| {
             let h = self.curvature(j);
             if h > 0.0 { slope * slope / h } else { 0.0 }
         };
-        (0..x.len()).map(square).sum()
+        least.iter().enumerate().map(square).sum()
     }
 }
 
@@ -71,7 +71,7 @@ pub(super) struct SmoothModel {
     coordinates: Coordinates,
     /// Shape (K (n + 1), K (n + 1)); without bias, rows and columns of biases are zero.
     hessian: Vec<f64>,
-    kinks: Vec<Kinks>,
+    kinks: AllKinks,
 }
 
 impl SmoothModel {
@@ -130,13 +130,8 @@ impl SmoothModel {
                 hessian[(k * order + j) * (size + 1)] += along;
             }
         }
-        let of_class = |k: usize| {
-            let kinks = basis.per_unit().iter().enumerate();
-            let kinks = kinks.map(|(j, unit)| part.penalty.of(k * n + j).kinks.in_units(*unit));
-            kinks.chain([Kinks::NONE]).collect::<Vec<Kinks>>()
-        };
         Ok(Some(SmoothModel {
-            kinks: (0..classes).flat_map(of_class).collect(),
+            kinks: part.penalty.kinks(classes, basis.per_unit()),
             coordinates: Coordinates {
                 basis,
                 means,
@@ -204,7 +199,7 @@ impl Model for SmoothModel {
         &self.coordinates
     }
 
-    fn kinks(&self) -> &[Kinks] {
+    fn kinks(&self) -> &AllKinks {
         &self.kinks
     }
 
