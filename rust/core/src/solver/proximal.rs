@@ -16,9 +16,7 @@ use super::objective::{Iterate, Objective};
 use super::proof::{Goal, Proof};
 use super::run::{Ended, Run, Separation};
 use super::smooth_model::{Model, SmoothModel};
-use super::stages::{
-    FIRST_ROWS, FIRST_ROWS_A_COLUMN, GROWTH, START_COST, hessian_cost, hessian_rows,
-};
+use super::stages::{START_COST, hessian_cost, hessian_rows, sample_sizes};
 use super::unpenalised;
 use crate::error::Error;
 use crate::float::Precision;
@@ -134,6 +132,37 @@ pub(crate) fn minimise(
         search.ahead /= DIVISOR;
     }
     search.proof(iterate, StopReason::Precision, true, run)
+}
+
+/// Tells the source which samples [`minimise`] will ask for if no start is given: those that it begins with, and that of
+/// the first Hessian over all rows.
+///
+/// # Errors
+///
+/// [`Error::Memory`].
+pub(crate) fn plan(objective: &Objective<'_>) -> Result<(), Error> {
+    let n = objective.columns();
+    if n > ALL_COLUMNS {
+        return Ok(());
+    }
+    let sizes = sample_sizes(objective.rows(), n);
+    let of_model = Some(model_rows(objective)).filter(|&rows| rows < objective.rows());
+    let samples: Vec<(usize, u64)> = sizes.chain(of_model).zip(SEED + 1..).collect();
+    objective.source.plan_samples(&samples, objective.precision)
+}
+
+/// From how many rows the first Hessian over all rows is computed: all, if a sample would be more than half of them.
+fn model_rows(objective: &Objective<'_>) -> usize {
+    let (m, n) = (objective.rows(), objective.columns());
+    // With many columns, the Hessian is computed from only a few rows per column. BFGS corrects it during the
+    // iterations.
+    let pairs = (objective.classes * (objective.classes + 1) / 2) as f64;
+    let affordable = (START_COST / (pairs * hessian_cost(objective, m)) * m as f64) as usize;
+    let rows = hessian_rows(objective).min(affordable.max(LEAST_ROWS_A_COLUMN * n));
+    match rows.saturating_mul(2) > m {
+        true => m,
+        false => rows,
+    }
 }
 
 /// The reason for the whole fit to end after iterations that ended for the reason `ended`, or `None` if it goes on.
@@ -334,10 +363,12 @@ impl Search<'_> {
         run: &mut Run<'_>,
     ) -> Result<(Vec<f64>, Option<StopReason>), Error> {
         let objective = self.objective;
-        let (m, n) = (objective.rows(), objective.columns());
-        let mut rows = FIRST_ROWS.max(FIRST_ROWS_A_COLUMN.saturating_mul(n));
         let mut interrupted = None;
-        while rows.saturating_mul(2) < m && interrupted.is_none() {
+        plan(objective)?;
+        for rows in sample_sizes(objective.rows(), objective.columns()) {
+            if interrupted.is_some() {
+                break;
+            }
             let sample = self.sample(objective, rows, run)?;
             (v, interrupted) = sample.lend(1, |source| {
                 let part = objective.over(source);
@@ -355,7 +386,6 @@ impl Search<'_> {
                 let ended = self.iterate(&part, &mut model, &mut iterate, (until, widen), run)?;
                 Ok((iterate.v, interruption(ended)))
             })?;
-            rows = rows.saturating_mul(GROWTH);
         }
         Ok((v, interrupted))
     }
@@ -393,15 +423,7 @@ impl Search<'_> {
             return self.iterate(objective, &mut model, iterate, (until, widen), run);
         }
         let m = objective.rows();
-        // With many columns, the Hessian is computed from only a few rows per column. BFGS corrects it during the
-        // iterations.
-        let n = objective.columns();
-        let pairs = (objective.classes * (objective.classes + 1) / 2) as f64;
-        let affordable = (START_COST / (pairs * hessian_cost(objective, m)) * m as f64) as usize;
-        let mut rows = hessian_rows(objective).min(affordable.max(LEAST_ROWS_A_COLUMN * n));
-        if rows.saturating_mul(2) > m {
-            rows = m;
-        }
+        let mut rows = model_rows(objective);
         let mut has_stalled = false;
         for _ in 0..HESSIANS {
             let model = if rows >= m {

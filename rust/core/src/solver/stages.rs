@@ -11,13 +11,13 @@ use crate::source::Part;
 use crate::stop::StopReason;
 
 /// Least number of rows of the first sample.
-pub(super) const FIRST_ROWS: usize = 2000;
+const FIRST_ROWS: usize = 2000;
 /// Least number of rows of the first sample per column of X.
-pub(super) const FIRST_ROWS_A_COLUMN: usize = 40;
-/// Each sample has this many times the rows of the sample before.
-pub(super) const GROWTH: usize = 16;
-/// The largest number of elements of a sample other than the first: 256 MiB of `f64`. Copying a larger sample would
-/// take as long as the sample saves; and if the rows do not fit into memory, neither would the copy.
+const FIRST_ROWS_A_COLUMN: usize = 40;
+/// Rows of each sample as a multiple of those of the sample before.
+const GROWTH: usize = 16;
+/// The most elements of any sample except the first: 256 MiB of `f64`. To copy more would take as long as it saves, and
+/// where rows do not fit into memory, a larger copy would not either.
 const LARGEST_SAMPLE: usize = 1 << 25;
 /// Convergence on a sample of r rows: the predicted decrease of the objective is at most this times p / r, with p = n
 /// weights to fit (n (K − 1) for K classes). The minimum of the sample differs from the minimum of all rows by about p
@@ -159,31 +159,61 @@ pub(crate) fn evaluate(
     Ok(Iterate { v, value })
 }
 
-/// Minimises over growing samples. Each sample starts from the minimum of the sample before.
+/// The numbers of rows of the samples that solvers begin with, for m rows of n columns.
+pub(super) fn sample_sizes(m: usize, n: usize) -> impl Iterator<Item = usize> {
+    let first = FIRST_ROWS.max(FIRST_ROWS_A_COLUMN.saturating_mul(n));
+    let sizes = std::iter::successors(Some(first), |rows| Some(rows.saturating_mul(GROWTH)));
+    sizes.take_while(move |&rows| {
+        let is_small = rows == first || rows.saturating_mul(n) <= LARGEST_SAMPLE;
+        rows.saturating_mul(2) < m && is_small
+    })
+}
+
+/// The samples that [`minimise`] begins with: their numbers of rows and seeds.
+fn samples(objective: &Objective<'_>) -> Vec<(usize, u64)> {
+    let sizes = sample_sizes(objective.rows(), objective.columns());
+    sizes.zip(SEED..).collect()
+}
+
+/// Tells the source which samples [`minimise`] will ask for if no start is given: those that it begins with, and that
+/// of the first preconditioner for all rows if the last of them is too small for that.
+///
+/// # Errors
+///
+/// [`Error::Memory`].
+pub(crate) fn plan(objective: &Objective<'_>) -> Result<(), Error> {
+    let mut samples = samples(objective);
+    let first = Plan::new(objective, false);
+    let is_enough = samples
+        .last()
+        .is_none_or(|(rows, _)| 2 * rows >= first.rows);
+    if !is_enough && first.factored {
+        samples.push((first.rows, first.seed));
+    }
+    objective.source.plan_samples(&samples, objective.precision)
+}
+
+/// Minimises over growing samples, starting each from the minimum of the one before.
 fn over_samples(
     objective: &Objective<'_>,
     start: Vec<f64>,
     run: &mut Run<'_>,
 ) -> Result<SampleResult, Error> {
-    let (m, n) = (objective.rows(), objective.columns());
-    let first = FIRST_ROWS.max(FIRST_ROWS_A_COLUMN.saturating_mul(n));
-    let mut rows = first;
     let mut stages = SampleResult {
         v: start,
         ended: None,
         last: None,
         column_scales: None,
     };
-    let mut seed = SEED;
-    let is_sample = |rows: usize| {
-        rows.saturating_mul(2) < m && (rows == first || rows.saturating_mul(n) <= LARGEST_SAMPLE)
-    };
-    while is_sample(rows) && stages.ended.is_none() {
+    let samples = samples(objective);
+    plan(objective)?;
+    for (place, &(rows, seed)) in samples.iter().enumerate() {
+        if stages.ended.is_some() {
+            break;
+        }
         let sample = run.sample(objective, rows, seed)?;
-        let is_last = !is_sample(rows.saturating_mul(GROWTH));
+        let is_last = place + 1 == samples.len();
         on_sample(objective, sample.as_ref(), is_last, &mut stages, run)?;
-        rows = rows.saturating_mul(GROWTH);
-        seed += 1;
     }
     Ok(stages)
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::DistantRows;
-use super::request::{answer, rows_at_once};
+use super::request::{Requests, rows_at_once};
 use crate::error::Error;
 use crate::kernel::{Dataset, rows_of};
 use crate::matrix::Matrix;
@@ -56,10 +56,11 @@ impl DistantRows for Chunks<'_> {
         take: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let m = rows_of(&self.labels);
+        let requests = Requests::from_bytes(request)?;
         for first in (0..m).step_by(self.size) {
             let rows = first..m.min(first + self.size);
             self.reader.read(rows.clone(), &mut |x| {
-                let answer = |labels: &Dataset<'_>| answer(request, first, x, labels, job);
+                let answer = |labels: &Dataset<'_>| requests.answer(first, x, labels, job);
                 take(&self.labels.with_part(x, rows.clone(), answer)?)
             })?;
         }

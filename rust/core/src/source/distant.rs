@@ -3,14 +3,14 @@
 //!
 //! Each request that needs scores computes them anew. Only a plane search keeps the scores of every row.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::kept::{KeptPlane, Rows, ScoreSums};
 use super::request::{
-    AllTrue, Extremes, Place, Question, Request, from_bytes, list, to_bytes, write_list,
+    AllTrue, Extremes, Place, Question, Request, answers, from_bytes, list, to_bytes, write_list,
 };
 use super::{Arrays, ByColumns, Part, PlaneScores, Rounding, RowCurvatures, RowScores, Source};
 use crate::error::{Error, zeros};
@@ -18,6 +18,7 @@ use crate::float::{Float, Precision};
 use crate::kernel::{
     self, Basis, Copied, Curvature, Dataset, Gram, JeffreysSums, Labels, Metric, MomentSums,
     Moments, Parameters, Ranges, Selected, Sides, Standardised, Subset, Sums, Whitening, rows_of,
+    stratified,
 };
 use crate::reduce::{Forest, Job, Largest, Sum, Threads, Unmonitored};
 
@@ -27,8 +28,9 @@ const COPIED_BYTES: usize = 256 << 20;
 
 /// Dense rows that are on disk or on other machines, where they answer requests.
 pub trait DistantRows {
-    /// Sends a request to all rows. The rows may be cut into parts of consecutive rows; each part makes its answer by
-    /// [`answer`](super::answer). Calls `take` with every answer, in the order of the rows.
+    /// Sends a request, or several that follow each other, to all rows. The rows may be cut into parts of consecutive
+    /// rows, each of which answers, by [`answer`](super::answer). Calls `take` with what every part has answered, in
+    /// the order of the rows.
     ///
     /// # Errors
     ///
@@ -71,6 +73,94 @@ pub(crate) struct Distant<'a> {
     room: usize,
     /// The rows from which a basis is estimated, once they have been read.
     drawn: OnceCell<Vec<f64>>,
+    /// Samples that will be asked for. The next read copies them, whatever it is made for.
+    planned: RefCell<Vec<Planned>>,
+}
+
+/// A sample that will be asked for.
+struct Planned {
+    request: Vec<u8>,
+    copied: CopiedRows,
+    /// Whether the rows have been copied.
+    is_known: bool,
+}
+
+/// The elements of a sample's rows.
+enum CopiedRows {
+    Single(List<f32>),
+    Double(List<f64>),
+}
+
+/// Numbers that the rows answer, one row after the other.
+struct List<F> {
+    numbers: Vec<F>,
+    /// How many of them are known.
+    filled: usize,
+}
+
+impl<F: Float> List<F> {
+    /// # Errors
+    ///
+    /// [`Error::Memory`] if there is no room for `count` numbers.
+    fn new(count: usize) -> Result<Self, Error> {
+        Ok(List {
+            numbers: zeros("X", count, "numbers of rows that are copied")?,
+            filled: 0,
+        })
+    }
+
+    /// Adds the numbers of the next rows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Bytes`] if there are more numbers than rows.
+    fn take(&mut self, answer: &[u8]) -> Result<(), Error> {
+        let end = self.filled + answer.len() / size_of::<F>();
+        let places = self.numbers.get_mut(self.filled..end).ok_or(Error::Bytes)?;
+        places
+            .iter_mut()
+            .zip(list(answer))
+            .for_each(|(place, number)| *place = number);
+        self.filled = end;
+        Ok(())
+    }
+
+    /// All numbers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Bytes`] if some are missing.
+    fn whole(self) -> Result<Vec<F>, Error> {
+        match self.filled == self.numbers.len() {
+            true => Ok(self.numbers),
+            false => Err(Error::Bytes),
+        }
+    }
+}
+
+impl CopiedRows {
+    fn new(count: usize, precision: Precision) -> Result<Self, Error> {
+        Ok(match precision {
+            Precision::Single => CopiedRows::Single(List::new(count)?),
+            Precision::Double => CopiedRows::Double(List::new(count)?),
+        })
+    }
+
+    fn take(&mut self, answer: &[u8]) -> Result<(), Error> {
+        match self {
+            CopiedRows::Single(list) => list.take(answer),
+            CopiedRows::Double(list) => list.take(answer),
+        }
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        match self {
+            CopiedRows::Single(list) => write_list(&list.numbers, &mut bytes),
+            CopiedRows::Double(list) => write_list(&list.numbers, &mut bytes),
+        }
+        bytes
+    }
 }
 
 impl<'a> Distant<'a> {
@@ -87,6 +177,7 @@ impl<'a> Distant<'a> {
             columns: None,
             room: COPIED_BYTES,
             drawn: OnceCell::new(),
+            planned: RefCell::default(),
         }
     }
 
@@ -119,7 +210,36 @@ impl<'a> Distant<'a> {
             .map_or(Ok(()), |log| log.record(request, &answer()?))
     }
 
-    /// Asks all rows the question, and returns the sum of their answers.
+    /// Reads the rows to answer a request, together with all planned ones. Calls `take` with the answers to the request.
+    fn read(
+        &self,
+        request: &[u8],
+        job: &mut Job<'_>,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut planned = self.planned.take(); // after an error there are none
+        planned.retain(|sample| sample.request != request);
+        let mut waiting: Vec<&mut Planned> = planned.iter_mut().filter(|p| !p.is_known).collect();
+        let others = waiting.iter().map(|sample| sample.request.as_slice());
+        let requests = [request]
+            .into_iter()
+            .chain(others)
+            .collect::<Vec<_>>()
+            .concat();
+        self.rows.ask(&requests, job, &mut |answered| {
+            let mut answers = answers(answered);
+            let mut next = || answers.next().unwrap_or(Err(Error::Bytes));
+            take(next()?)?;
+            waiting
+                .iter_mut()
+                .try_for_each(|sample| sample.copied.take(next()?))
+        })?;
+        waiting.iter_mut().for_each(|sample| sample.is_known = true);
+        self.planned.replace(planned);
+        Ok(())
+    }
+
+    /// The sum over all rows.
     fn ask<T: Sum + Serialize + DeserializeOwned>(
         &self,
         question: Question,
@@ -130,7 +250,7 @@ impl<'a> Distant<'a> {
             return from_bytes(&answer);
         }
         let mut all = Forest::new();
-        self.rows.ask(&request, job, &mut |answer| {
+        self.read(&request, job, &mut |answer| {
             all.append(from_bytes(answer)?);
             Ok(())
         })?;
@@ -148,31 +268,49 @@ impl<'a> Distant<'a> {
         job: &mut Job<'_>,
     ) -> Result<Vec<F>, Error> {
         let request = self.request(question)?;
-        let mut all: Vec<F> = zeros("X", count, "numbers of rows that are copied")?;
-        let (mut places, mut left) = (all.iter_mut(), count);
-        let mut put = |answer: &[u8]| {
-            let numbers = places.by_ref().zip(list(answer));
-            numbers.for_each(|(place, number)| *place = number);
-            let number = answer.len() / size_of::<F>();
-            left = left.checked_sub(number).ok_or(Error::Bytes)?;
-            Ok(())
+        let mut all = List::new(count)?;
+        if let Some(answer) = self.recall(&request)? {
+            all.take(&answer)?;
+            return all.whole();
+        }
+        self.read(&request, job, &mut |answer| all.take(answer))?;
+        let numbers = all.whole()?;
+        self.record(&request, || {
+            let mut bytes = Vec::new();
+            write_list(&numbers, &mut bytes);
+            Ok(bytes)
+        })?;
+        Ok(numbers)
+    }
+
+    /// The elements of a sample's rows: from the read that has copied them if the sample was planned, else from a read
+    /// of their own.
+    fn copied(
+        &self,
+        rows: &[usize],
+        precision: Precision,
+        job: &mut Job<'_>,
+    ) -> Result<CopiedRows, Error> {
+        let request = self.request(Question::Rows(rows.to_vec(), precision))?;
+        let mut planned = self.planned.borrow_mut();
+        let place = planned.iter().position(|sample| sample.request == request);
+        let sample = place.map(|place| planned.swap_remove(place));
+        drop(planned); // a read may fill the others
+        if let Some(answer) = self.recall(&request)? {
+            let mut copied = CopiedRows::new(rows.len() * self.columns(), precision)?;
+            copied.take(&answer)?;
+            return Ok(copied);
+        }
+        let copied = match sample {
+            Some(sample) if sample.is_known => sample.copied,
+            _ => {
+                let mut copied = CopiedRows::new(rows.len() * self.columns(), precision)?;
+                self.read(&request, job, &mut |answer| copied.take(answer))?;
+                copied
+            }
         };
-        let recorded = self.recall(&request)?;
-        match &recorded {
-            Some(answer) => put(answer)?,
-            None => self.rows.ask(&request, job, &mut put)?,
-        }
-        if left > 0 {
-            return Err(Error::Bytes);
-        }
-        if recorded.is_none() {
-            self.record(&request, || {
-                let mut bytes = Vec::new();
-                write_list(&all, &mut bytes);
-                Ok(bytes)
-            })?;
-        }
-        Ok(all)
+        self.record(&request, || Ok(copied.to_bytes()))?;
+        Ok(copied)
     }
 }
 
@@ -212,6 +350,22 @@ impl Source for Distant<'_> {
         };
         let columns = self.columns();
         Ok(Basis::of_dense_rows(columns, rows, fit_bias, is_penalised))
+    }
+
+    fn plan_samples(&self, samples: &[(usize, u64)], precision: Precision) -> Result<(), Error> {
+        for &(count, seed) in samples {
+            let rows = stratified(Source::rows(self), count, seed);
+            let request = self.request(Question::Rows(rows, precision))?;
+            let mut planned = self.planned.borrow_mut();
+            if planned.iter().all(|sample| sample.request != request) {
+                planned.push(Planned {
+                    request,
+                    copied: CopiedRows::new(count.saturating_mul(self.columns()), precision)?,
+                    is_known: false,
+                });
+            }
+        }
+        Ok(())
     }
 
     fn ranges(&self, scores: usize, job: &mut Job<'_>) -> Result<Ranges, Error> {
@@ -304,19 +458,14 @@ impl Source for Distant<'_> {
         precision: Precision,
         job: &mut Job<'_>,
     ) -> Result<Box<dyn Part + 's>, Error> {
-        let question = Question::Rows(rows.clone(), precision);
-        let count = rows.len().saturating_mul(self.columns());
-        Ok(Box::new(match precision {
-            Precision::Single => Subset::Single(Copied::of(
-                self.list(question, count, job)?,
-                &self.labels,
-                &rows,
-            )),
-            Precision::Double => Subset::Double(Copied::of(
-                self.list(question, count, job)?,
-                &self.labels,
-                &rows,
-            )),
+        let copied = self.copied(&rows, precision, job)?;
+        Ok(Box::new(match copied {
+            CopiedRows::Single(list) => {
+                Subset::Single(Copied::of(list.whole()?, &self.labels, &rows))
+            }
+            CopiedRows::Double(list) => {
+                Subset::Double(Copied::of(list.whole()?, &self.labels, &rows))
+            }
         }))
     }
 
@@ -332,6 +481,7 @@ impl Source for Distant<'_> {
             columns: Some(numbers.collect()),
             labels: self.labels.of_columns(columns.len())?,
             drawn: OnceCell::new(),
+            planned: RefCell::default(),
             ..*self
         };
         let bytes = (rows_of(&self.labels) * columns.len()).saturating_mul(size_of::<f64>());

@@ -48,6 +48,16 @@ pub(crate) trait Source {
     fn labels(&self, precision: Precision, job: &mut Job<'_>) -> Result<Labels, Error>;
     /// A basis whose origins and units of the columns are estimated from a few rows.
     fn basis(&self, fit_bias: bool, is_penalised: bool) -> Result<Basis, Error>;
+    /// Says that samples of so many rows, drawn with these seeds, will be asked for in `precision`, so that rows that
+    /// must be read can be copied in a read that is made for something else.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`] without room for the copies.
+    fn plan_samples(&self, samples: &[(usize, u64)], precision: Precision) -> Result<(), Error> {
+        let _ = (samples, precision);
+        Ok(())
+    }
     /// The least and the largest value of every column, for each label.
     fn ranges(&self, scores: usize, job: &mut Job<'_>) -> Result<Ranges, Error>;
 

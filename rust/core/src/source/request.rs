@@ -100,6 +100,62 @@ pub(super) struct Request {
     pub question: Question,
 }
 
+/// Requests that are answered in one read of the rows. Their bytes are those of one request after the other.
+pub(super) struct Requests(Vec<Request>);
+
+impl Requests {
+    /// # Errors
+    ///
+    /// [`Error::Bytes`] if the bytes are not those of requests.
+    pub(super) fn from_bytes(mut bytes: &[u8]) -> Result<Self, Error> {
+        let mut all = Vec::new();
+        while !bytes.is_empty() {
+            let (request, rest) = postcard::take_from_bytes(bytes).map_err(|_| Error::Bytes)?;
+            all.push(request);
+            bytes = rest;
+        }
+        Ok(Requests(all))
+    }
+
+    /// [`answer`] to each of the requests, in bytes that [`answers`] reads.
+    ///
+    /// # Errors
+    ///
+    /// As [`answer`].
+    pub(super) fn answer(
+        &self,
+        first: usize,
+        x: &Matrix<'_>,
+        labels: &Dataset<'_>,
+        job: &mut Job<'_>,
+    ) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        for Request { columns, question } in &self.0 {
+            let part = Part {
+                first,
+                x: *x,
+                labels,
+                columns: columns.as_deref(),
+            };
+            let answer = part.answer_to(question, job)?;
+            bytes.extend((answer.len() as u64).to_le_bytes());
+            bytes.extend(answer);
+        }
+        Ok(bytes)
+    }
+}
+
+/// The answer to each of the requests that [`Requests::answer`] has answered.
+pub(super) fn answers(mut bytes: &[u8]) -> impl Iterator<Item = Result<&[u8], Error>> {
+    std::iter::from_fn(move || {
+        let (length, rest) = bytes.split_first_chunk()?;
+        let length = u64::from_le_bytes(*length) as usize;
+        let answer = rest.split_at_checked(length);
+        bytes = answer.map_or(&[], |(_, rest)| rest);
+        Some(answer.map(|(answer, _)| answer).ok_or(Error::Bytes))
+    })
+}
+
 /// Whether something holds for all rows.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(super) struct AllTrue(pub bool);
@@ -169,10 +225,10 @@ pub(super) fn list<F: Float>(bytes: &[u8]) -> impl Iterator<Item = F> {
         .map(move |bytes| F::from_f64(number(bytes)))
 }
 
-/// The answer of some consecutive rows to a request, as bytes for [`DistantRows`](super::DistantRows). `x` has the
-/// features of these rows, and `labels` their labels (see [`Dataset::of_labels`]). `first` is the number of the first
-/// of these rows among all rows, a multiple of [`UNIT`]. The number of these rows is also a multiple of [`UNIT`],
-/// unless they are the last rows.
+/// The answers of some consecutive rows to a request, or to several that follow each other: bytes for
+/// [`DistantRows`](super::DistantRows). `x` has the features of these rows, and `labels` their labels:
+/// [`Dataset::of_labels`]. The first of the rows has the number `first` among all rows, a multiple of [`UNIT`], and
+/// there are whole units unless these are the last rows.
 ///
 /// # Errors
 ///
@@ -185,101 +241,7 @@ pub fn answer(
     labels: &Dataset<'_>,
     job: &mut Job<'_>,
 ) -> Result<Vec<u8>, Error> {
-    let Request { columns, question } = from_bytes(request)?;
-    let part = Part {
-        first,
-        x: *x,
-        labels,
-        columns: columns.as_deref(),
-    };
-    match &question {
-        Question::Ranges(scores) => part.answer(job, |_, rows, job| rows.ranges(*scores, job)),
-        Question::Evaluate(at, precision) => part.answer(job, |first, rows, job| {
-            let sums = rows.evaluate(&at.parameters(), *precision, job);
-            sums.map_err(|error| error.after_rows(first))
-        }),
-        Question::Gram(at, score, basis) => part.answer(job, |_, rows, job| {
-            let curvatures = rows.curvatures(&at.parameters(), job)?;
-            curvatures.gram(*score, basis, job)
-        }),
-        Question::Diagonal(at, score, basis) => part.answer(job, |_, rows, job| {
-            let curvatures = rows.curvatures(&at.parameters(), job)?;
-            curvatures.diagonal(*score, basis, job)
-        }),
-        Question::Trace(at, basis) => part.answer(job, |_, rows, job| {
-            rows.curvatures(&at.parameters(), job)?.trace(basis, job)
-        }),
-        Question::GramOfCounts(basis) => {
-            part.answer(job, |_, rows, job| rows.gram_of_counts(basis, job))
-        }
-        Question::Reach(metric) => {
-            part.answer(job, |_, rows, job| rows.reach(metric, job).map(Largest))
-        }
-        Question::SumOfPairs(space) => {
-            part.answer(job, |_, rows, job| rows.sum_of_pairs(space, job))
-        }
-        Question::Sides(space, direction, tie) => part.answer(job, |first, rows, job| {
-            let mut sides = rows.sides(space, direction, *tie, job)?;
-            sides.others.iter_mut().for_each(|pair| pair.row += first);
-            Ok(sides)
-        }),
-        Question::Rows(numbers, Precision::Single) => part.list(job, |first, rows, _| {
-            Ok(copies::<f32>(numbers, first, rows))
-        }),
-        Question::Rows(numbers, Precision::Double) => part.list(job, |first, rows, _| {
-            Ok(copies::<f64>(numbers, first, rows))
-        }),
-        Question::Columns => part.list(job, |_, rows, _| {
-            let numbers: Vec<usize> = (0..rows.rows()).collect();
-            rows.gather(&numbers)
-        }),
-        Question::FastScores(at) => part.list(job, |_, rows, job| {
-            let at = at.parameters();
-            let mut z = vec![0.0; rows.rows() * at.scores()];
-            Rows::scores(rows, &at, &mut z, job)?;
-            Ok(z)
-        }),
-        Question::Scores(at) => part.answer(job, |_, rows, job| {
-            KeptScores::new(&rows.0, &at.parameters(), job)?.sums(job)
-        }),
-        Question::MovedTo(from, to) => part.answer(job, |_, rows, job| {
-            let from = KeptScores::new(&rows.0, &from.parameters(), job)?;
-            let to = KeptScores::new(&rows.0, &to.parameters(), job)?;
-            Ok((to.sums(job)?, Largest(from.change(&to))))
-        }),
-        Question::PredictAllLabels(at, error) => part.answer(job, |_, rows, job| {
-            let scores = KeptScores::new(&rows.0, &at.parameters(), job)?;
-            Ok(AllTrue(scores.predict_labels(*error)))
-        }),
-        Question::Moments(at, basis, scale, is_fractional) => part.answer(job, |_, rows, job| {
-            let scores = KeptScores::new(&rows.0, &at.parameters(), job)?;
-            let residuals = scores.residuals(job)?;
-            scores.moment_sums(&residuals, *is_fractional, (basis, scale), job)
-        }),
-        Question::GramOfPair(at, pair, basis) => part.answer(job, |_, rows, job| {
-            let scores = KeptScores::new(&rows.0, &at.parameters(), job)?;
-            scores.gram(*pair, basis, job)
-        }),
-        Question::GramOfTrace(at, basis) => part.answer(job, |_, rows, job| {
-            let scores = KeptScores::new(&rows.0, &at.parameters(), job)?;
-            scores.gram_of_trace(basis, job)
-        }),
-        Question::JeffreysSums(at, whitening, with_cubes) => part.answer(job, |_, rows, job| {
-            let scores = KeptScores::new(&rows.0, &at.parameters(), job)?;
-            Ok(scores.jeffreys_sums(whitening, *with_cubes, job)?.0)
-        }),
-        Question::NotFinite => part.answer(job, |first, rows, _| {
-            let not_finite = match rows.0.x.first_not_finite() {
-                Some(Error::NotFinite { got, row, column }) => Some((got, first + row, column)),
-                _ => None,
-            };
-            let largest = rows.0.x.largest();
-            Ok(Extremes {
-                largest,
-                not_finite,
-            })
-        }),
-    }
+    Requests::from_bytes(request)?.answer(first, x, labels, job)
 }
 
 /// Copies of some rows: those of `rows` whose numbers are in `numbers`. The list `numbers` ascends. `first` is the
@@ -307,8 +269,104 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// The answer of these rows as a [`Forest`], in bytes. `each` computes the sum of one node. It is given the number
-    /// of the node's first row, and the node's rows.
+    /// The answer of these rows to a question, in bytes.
+    fn answer_to(&self, question: &Question, job: &mut Job<'_>) -> Result<Vec<u8>, Error> {
+        match question {
+            Question::Ranges(scores) => self.answer(job, |_, rows, job| rows.ranges(*scores, job)),
+            Question::Evaluate(at, precision) => self.answer(job, |first, rows, job| {
+                let sums = rows.evaluate(&at.parameters(), *precision, job);
+                sums.map_err(|error| error.after_rows(first))
+            }),
+            Question::Gram(at, score, basis) => self.answer(job, |_, rows, job| {
+                let curvatures = rows.curvatures(&at.parameters(), job)?;
+                curvatures.gram(*score, basis, job)
+            }),
+            Question::Diagonal(at, score, basis) => self.answer(job, |_, rows, job| {
+                let curvatures = rows.curvatures(&at.parameters(), job)?;
+                curvatures.diagonal(*score, basis, job)
+            }),
+            Question::Trace(at, basis) => self.answer(job, |_, rows, job| {
+                rows.curvatures(&at.parameters(), job)?.trace(basis, job)
+            }),
+            Question::GramOfCounts(basis) => {
+                self.answer(job, |_, rows, job| rows.gram_of_counts(basis, job))
+            }
+            Question::Reach(metric) => {
+                self.answer(job, |_, rows, job| rows.reach(metric, job).map(Largest))
+            }
+            Question::SumOfPairs(space) => {
+                self.answer(job, |_, rows, job| rows.sum_of_pairs(space, job))
+            }
+            Question::Sides(space, direction, tie) => self.answer(job, |first, rows, job| {
+                let mut sides = rows.sides(space, direction, *tie, job)?;
+                sides.others.iter_mut().for_each(|pair| pair.row += first);
+                Ok(sides)
+            }),
+            Question::Rows(numbers, Precision::Single) => self.list(job, |first, rows, _| {
+                Ok(copies::<f32>(numbers, first, rows))
+            }),
+            Question::Rows(numbers, Precision::Double) => self.list(job, |first, rows, _| {
+                Ok(copies::<f64>(numbers, first, rows))
+            }),
+            Question::Columns => self.list(job, |_, rows, _| {
+                let numbers: Vec<usize> = (0..rows.rows()).collect();
+                rows.gather(&numbers)
+            }),
+            Question::FastScores(at) => self.list(job, |_, rows, job| {
+                let at = at.parameters();
+                let mut z = vec![0.0; rows.rows() * at.scores()];
+                Rows::scores(rows, &at, &mut z, job)?;
+                Ok(z)
+            }),
+            Question::Scores(at) => self.answer(job, |_, rows, job| {
+                KeptScores::new(&rows.0, &at.parameters(), job)?.sums(job)
+            }),
+            Question::MovedTo(from, to) => self.answer(job, |_, rows, job| {
+                let from = KeptScores::new(&rows.0, &from.parameters(), job)?;
+                let to = KeptScores::new(&rows.0, &to.parameters(), job)?;
+                Ok((to.sums(job)?, Largest(from.change(&to))))
+            }),
+            Question::PredictAllLabels(at, error) => self.answer(job, |_, rows, job| {
+                let scores = KeptScores::new(&rows.0, &at.parameters(), job)?;
+                Ok(AllTrue(scores.predict_labels(*error)))
+            }),
+            Question::Moments(at, basis, scale, is_fractional) => {
+                self.answer(job, |_, rows, job| {
+                    let scores = KeptScores::new(&rows.0, &at.parameters(), job)?;
+                    let residuals = scores.residuals(job)?;
+                    scores.moment_sums(&residuals, *is_fractional, (basis, scale), job)
+                })
+            }
+            Question::GramOfPair(at, pair, basis) => self.answer(job, |_, rows, job| {
+                let scores = KeptScores::new(&rows.0, &at.parameters(), job)?;
+                scores.gram(*pair, basis, job)
+            }),
+            Question::GramOfTrace(at, basis) => self.answer(job, |_, rows, job| {
+                let scores = KeptScores::new(&rows.0, &at.parameters(), job)?;
+                scores.gram_of_trace(basis, job)
+            }),
+            Question::JeffreysSums(at, whitening, with_cubes) => {
+                self.answer(job, |_, rows, job| {
+                    let scores = KeptScores::new(&rows.0, &at.parameters(), job)?;
+                    Ok(scores.jeffreys_sums(whitening, *with_cubes, job)?.0)
+                })
+            }
+            Question::NotFinite => self.answer(job, |first, rows, _| {
+                let not_finite = match rows.0.x.first_not_finite() {
+                    Some(Error::NotFinite { got, row, column }) => Some((got, first + row, column)),
+                    _ => None,
+                };
+                let largest = rows.0.x.largest();
+                Ok(Extremes {
+                    largest,
+                    not_finite,
+                })
+            }),
+        }
+    }
+
+    /// The answer of these rows as a [`Forest`], in bytes. `each` computes the sum of one node, from the number of its
+    /// first row and the node's rows.
     fn answer<T: Sum + Serialize>(
         &self,
         job: &mut Job<'_>,
