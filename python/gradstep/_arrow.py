@@ -15,7 +15,7 @@ from gradstep._frames import is_of
 from gradstep._options import kind
 
 BATCH_ROWS = 1 << 16
-"""The number of rows that are read at once."""
+"""The number of rows of labels that are read at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,9 @@ class Table:
     """A table that is read in batches."""
 
     schema: Any
-    """The names and types of the columns, as a schema of pyarrow."""
-    batches: Callable[[list[str]], Iterator[Any]]
-    """Returns a new iterator of batches each time; the batches have at least these columns."""
+    """The schema of pyarrow."""
+    batches: Callable[[list[str], int], Iterator[Any]]
+    """Returns a new iterator of batches each time. They have at least these columns, and about so many rows."""
     files: list[str] | None = None
     """The files that the whole table is read from; None if it may be read from anything else."""
 
@@ -59,7 +59,7 @@ def table_of(X: Any) -> Table:
     with _needed():
         import pyarrow
     if callable(X):
-        return Table(_of_call(X).schema, lambda columns: _of_call(X).batches(columns))
+        return Table(_of_call(X).schema, lambda columns, rows: _of_call(X).batches(columns, rows))
     if is_dataset(X):
         return _of_dataset(X)
     if is_lazy(X):
@@ -92,7 +92,7 @@ def _of_stream(X: Any) -> Table:
 
     reader = [RecordBatchReader.from_stream(X)]
 
-    def batches(columns: list[str]) -> Iterator[Any]:
+    def batches(columns: list[str], rows: int) -> Iterator[Any]:
         with reader.pop() if reader else RecordBatchReader.from_stream(X) as opened:
             yield from opened
 
@@ -107,8 +107,8 @@ def _of_lazy(X: Any) -> Table:
         )
     import polars
 
-    def batches(columns: list[str]) -> Iterator[Any]:
-        frames = X.select(columns).collect_batches(chunk_size=BATCH_ROWS, maintain_order=True)
+    def batches(columns: list[str], rows: int) -> Iterator[Any]:
+        frames = X.select(columns).collect_batches(chunk_size=rows, maintain_order=True)
         for frame in frames:
             yield from frame.to_arrow().to_batches()
 
@@ -116,8 +116,10 @@ def _of_lazy(X: Any) -> Table:
 
 
 def _of_dataset(X: Any) -> Table:
-    options = {"batch_size": BATCH_ROWS, "batch_readahead": 1, "fragment_readahead": 1}
-    return Table(X.schema, lambda columns: X.to_batches(columns=columns, **options))
+    def batches(columns: list[str], rows: int) -> Iterator[Any]:
+        return iter(X.to_batches(columns=columns, batch_size=rows, batch_readahead=1, fragment_readahead=1))
+
+    return Table(X.schema, batches)
 
 
 def _of_files(X: Any) -> Table:
@@ -138,11 +140,11 @@ def _of_files(X: Any) -> Table:
         why = str(error).splitlines()[0]
         raise ValueError(f"X must name files of Parquet, got {paths[0]!r}: {why}; of CSV, see gradstep.train") from None
 
-    def batches(columns: list[str]) -> Iterator[Any]:
+    def batches(columns: list[str], rows: int) -> Iterator[Any]:
         for file in files:
             # To save memory, 256 KiB of each column are read at once, and a batch is decoded when it is asked for.
             with ParquetFile(file, buffer_size=1 << 18, pre_buffer=False) as opened:
-                yield from opened.iter_batches(BATCH_ROWS, columns=columns, use_threads=True)
+                yield from opened.iter_batches(rows, columns=columns, use_threads=True)
 
     return Table(schema, batches, files)
 

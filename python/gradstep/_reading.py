@@ -25,13 +25,15 @@ class Block(NamedTuple):
     rows: int
     copy: Callable[[Array, int], None]
     """``copy(out, first)`` writes rows of the block to `out`, from its row `first` on."""
+    columns: list[Array] | None = None
+    """The columns, if each is a contiguous array: these rows need not be copied."""
 
 
 class Rows(NamedTuple):
     """The features of a source, which can be read again and again."""
 
-    blocks: Callable[[], Iterator[Block]]
-    """Returns a new iterator of all blocks each time."""
+    blocks: Callable[[int], Iterator[Block]]
+    """Returns a new iterator of all blocks each time. Those of a multiple of so many rows are the fastest."""
     shape: tuple[int, int]
     dtype: np.dtype[Any]
     by_columns: bool
@@ -43,8 +45,9 @@ class Rows(NamedTuple):
 class Reader:
     """Gives native code the rows that it asks for; to be used in a ``with``.
 
-    A call with (first, count) returns these rows as an array of shape (count, n), which is valid until the next call.
-    Within a pass, calls are for one chunk after the other, in ascending order. Row 0 begins a new pass.
+    A call with (first, count) returns these rows as an array of shape (count, n), or as a list of its columns, which is
+    valid until the next call. Within a pass, calls are for one chunk after the other, in ascending order. Row 0 begins
+    a new pass.
 
     Parameters
     ----------
@@ -60,8 +63,8 @@ class Reader:
         self._cut = _Cut(rows, self._threads)
         self._kept = None if cache is None else _Kept(cache, rows)
         self._free: list[Array] = []
-        self._lent: Array | None = None
-        self._pending: deque[tuple[int, int, Future[Array]]] = deque()
+        self._lent: _Chunk | None = None
+        self._pending: deque[tuple[int, int, Future[_Chunk]]] = deque()
         self._size = 0
 
     def __enter__(self) -> Reader:
@@ -75,21 +78,20 @@ class Reader:
         if self._kept is not None:
             self._kept.close()
 
-    def __call__(self, first: int, count: int) -> Array:
-        if self._lent is not None:
-            self._free.append(self._lent)
+    def __call__(self, first: int, count: int) -> Array | list[Array]:
+        if self._lent is not None and self._lent.memory is not None:
+            self._free.append(self._lent.memory)
         if first == 0:
             self._size = count
         if self._threads is None:
-            self._lent = self._made(first, count, self._memory())
+            self._lent = self._made(first, count)
         else:
             self._lent = self._from_thread(self._threads, first, count)
-        return self._shaped(self._lent, count)
+        return self._lent.rows
 
-    def _from_thread(self, threads: _Threads, first: int, count: int) -> Array:
+    def _from_thread(self, threads: _Threads, first: int, count: int) -> _Chunk:
         def submit(first: int, count: int) -> None:
-            future = threads.chunks.submit(self._made, first, count, self._memory())
-            self._pending.append((first, count, future))
+            self._pending.append((first, count, threads.chunks.submit(self._made, first, count)))
 
         if not self._pending or self._pending[0][:2] != (first, count):  # at first, or after an error within a pass
             self._forget()
@@ -107,24 +109,33 @@ class Reader:
                 future.exception()  # waits for it
         self._pending.clear()
 
-    def _memory(self) -> Array:
-        return self._free.pop() if self._free else np.empty(self._size * self._rows.shape[1], self._rows.dtype)
-
-    def _shaped(self, memory: Array, count: int) -> Array:
+    def _made(self, first: int, count: int) -> _Chunk:
+        """These rows: from the file that keeps them, or from the source, and then written to that file."""
+        kept = self._kept
+        is_kept = kept is not None and kept.has_all
+        if first == 0 and not is_kept:
+            self._cut.begin(self._size)
+        if kept is None and (found := self._cut.columns(count)) is not None:
+            return _Chunk(found, None)
         columns = self._rows.shape[1]
-        used = memory[: count * columns]
-        return used.reshape(columns, count).T if self._rows.by_columns else used.reshape(count, columns)
+        memory = self._free.pop() if self._free else np.empty(self._size * columns, self._rows.dtype)
+        numbers = memory[: count * columns]
+        rows = numbers.reshape(columns, count).T if self._rows.by_columns else numbers.reshape(count, columns)
+        if kept is not None and is_kept:
+            kept.read(first, numbers)
+        else:
+            self._cut.fill(rows)
+        if kept is not None and not is_kept:
+            kept.write(first, numbers)
+        return _Chunk(rows, memory)
 
-    def _made(self, first: int, count: int, memory: Array) -> Array:
-        """Write these rows to `memory`: from the file that keeps them if it has all rows; else from the source, and
-        then also to the file, if there is one."""
-        if self._kept is not None and self._kept.has_all:
-            self._kept.read(first, memory[: count * self._rows.shape[1]])
-            return memory
-        self._cut.fill(first, self._shaped(memory, count))
-        if self._kept is not None:
-            self._kept.write(first, memory[: count * self._rows.shape[1]])
-        return memory
+
+class _Chunk(NamedTuple):
+    """Rows for native code."""
+
+    rows: Array | list[Array]
+    memory: Array | None
+    """What they were copied to, to be used again; None where they are the source's own arrays."""
 
 
 class _Threads:
@@ -173,24 +184,44 @@ class _Cut:
             self._blocks.close()
         self._blocks, self._block = iter(()), None
 
-    def fill(self, first: int, out: Array) -> None:
-        """Write the rows from `first` on to `out`."""
-        if first == 0:
-            self.close()
-            self._blocks, self._next = self._rows.blocks(), 0
-            if self._threads is not None:
-                self._blocks = self._threads.ahead(self._blocks)
+    def begin(self, size: int) -> None:
+        """Go back to the first row; `size` rows will be asked for at once."""
+        self.close()
+        self._blocks, self._next = self._rows.blocks(size), 0
+        if self._threads is not None:
+            self._blocks = self._threads.ahead(self._blocks)
+
+    def columns(self, count: int) -> list[Array] | None:
+        """The columns of the next rows, if one block has them all, as arrays; else None."""
+        block = self._current()
+        if block.columns is None or block.rows - self._within < count:
+            return None
+        found = [column[self._within : self._within + count] for column in block.columns]
+        self._go_on(count)
+        return found
+
+    def fill(self, out: Array) -> None:
+        """Write the next rows to `out`."""
         filled = 0
         while filled < len(out):
-            if self._block is None:
-                self._block, self._within = self._following(), 0
-            taken = min(self._block.rows - self._within, len(out) - filled)
-            self._block.copy(out[filled : filled + taken], self._within)
+            block = self._current()
+            taken = min(block.rows - self._within, len(out) - filled)
+            block.copy(out[filled : filled + taken], self._within)
             filled += taken
-            self._next += taken
-            self._within += taken
-            if self._within == self._block.rows:
-                self._block = None
+            self._go_on(taken)
+
+    def _current(self) -> Block:
+        """The block that has the next row."""
+        if self._block is None:
+            self._block, self._within = self._following(), 0
+        return self._block
+
+    def _go_on(self, count: int) -> None:
+        """Pass by rows of the current block."""
+        self._next += count
+        self._within += count
+        if self._block is not None and self._within == self._block.rows:
+            self._block = None
         if self._next == self._rows.shape[0]:
             if self._block is not None or any(block.rows for block in self._blocks):
                 raise ValueError(f"{self._expected()}, got more")

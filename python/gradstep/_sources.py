@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gradstep._arrays import Array, features, optional_real, real, shape_text
-from gradstep._arrow import Table, is_dataset, is_lazy, is_stream, table_of
+from gradstep._arrow import BATCH_ROWS, Table, is_dataset, is_lazy, is_stream, table_of
 from gradstep._frames import feature_names
 from gradstep._options import kind
 from gradstep._reading import Block, Rows, go_through
@@ -163,7 +163,7 @@ def _of_function(X: Callable[[], Iterable[Any]], y: Any, sample_weight: Any, off
     kept = [np.concatenate(labels), *([np.concatenate(weights)] if weights else [])]
     dtype = np.dtype(np.float32 if single else np.float64)
 
-    def blocks() -> Iterator[Block]:
+    def blocks(size: int) -> Iterator[Block]:
         first = 0
         for number, batch in enumerate(_iterated(X)):
             where = f"batch {number}, from row {first} on"
@@ -262,7 +262,7 @@ def _of_arrays(given: Sequence[Any], y: Any, sample_weight: Any, offset: Any) ->
         raise ValueError(f"y must have shape {shape[:1]}, one label for each row of X, got {shape_text(labels.shape)}")
     del parts
 
-    def blocks() -> Iterator[Block]:
+    def blocks(size: int) -> Iterator[Block]:
         check()
         for place in range(len(given)):
             array = _mapped(given, place)
@@ -341,7 +341,7 @@ def _of_table(table: Table, y: Any, sample_weight: Any, offset: Any) -> Source:
     check = _unchanged(table.files or [])
     given: dict[str, list[Array]] = {name: [] for name in chosen}
     first = 0
-    for batch in table.batches(list(chosen.values())):
+    for batch in table.batches(list(chosen.values()), BATCH_ROWS):
         for name, column in chosen.items():
             given[name].append(_numbers(name, first, batch, schema.field(column)).copy())
         first += batch.num_rows
@@ -352,10 +352,10 @@ def _of_table(table: Table, y: Any, sample_weight: Any, offset: Any) -> Source:
     # Changed files have another size or time. Other sources are checked by their labels, which each pass reads again.
     compared = [y] if table.files is None else []
 
-    def blocks() -> Iterator[Block]:
+    def blocks(size: int) -> Iterator[Block]:
         check()
         first = 0
-        for batch in table.batches(names + compared):
+        for batch in table.batches(names + compared, size):
             if compared:
                 _same("labels", of_rows["y"], _numbers("y", first, batch, schema.field(y)), first)
             yield _block_of_columns([_numbers("X", first, batch, schema.field(name)) for name in names], batch.num_rows)
@@ -409,4 +409,4 @@ def _block_of_columns(columns: list[Array], rows: int) -> Block:
         for j, column in enumerate(columns):
             out[:, j] = column[first : first + len(out)]
 
-    return Block(rows, copy)
+    return Block(rows, copy, columns if all(column.flags.c_contiguous for column in columns) else None)

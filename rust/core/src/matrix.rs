@@ -41,10 +41,20 @@ impl<F: Float> Packed<F> {
     }
 }
 
-/// `rows × columns` elements of a buffer. Element (i, j) is at position `offset + i·row_stride + j·column_stride`.
+/// Where the elements of a matrix are stored.
+#[derive(Clone, Copy, Debug)]
+enum Storage<'a> {
+    /// All in one buffer.
+    One(Elements<'a>),
+    /// Each column in a buffer of its own, in a type of its own.
+    OfColumns(&'a [Elements<'a>]),
+}
+
+/// `rows × columns` elements. Element (i, j) lies at `offset + i·row_stride + j·column_stride` of the buffer; of columns
+/// with buffers of their own at `offset + i` of buffer j.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<'a> {
-    elements: Elements<'a>,
+    storage: Storage<'a>,
     offset: usize,
     rows: usize,
     columns: usize,
@@ -76,7 +86,7 @@ impl<'a> Matrix<'a> {
             return Err(Error::View { argument: "X" });
         }
         Ok(Matrix {
-            elements,
+            storage: Storage::One(elements),
             offset,
             rows,
             columns,
@@ -94,6 +104,30 @@ impl<'a> Matrix<'a> {
         Matrix::new(elements, 0, (rows, columns), (columns as isize, 1))
     }
 
+    /// A view of columns that are stored in a buffer each, of as many elements as there are rows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Empty`] if there are no rows or no columns, [`Error::View`] if the buffers are not of equal length.
+    pub fn from_columns(columns: &'a [Elements<'a>]) -> Result<Self, Error> {
+        let rows = columns.first().map_or(0, Elements::len);
+        if rows == 0 {
+            let columns = columns.len();
+            return Err(Error::Empty { rows, columns });
+        }
+        if columns.iter().any(|column| column.len() != rows) {
+            return Err(Error::View { argument: "X" });
+        }
+        Ok(Matrix {
+            storage: Storage::OfColumns(columns),
+            offset: 0,
+            rows,
+            columns: columns.len(),
+            row_stride: 1,
+            column_stride: 0,
+        })
+    }
+
     /// m, the number of rows.
     pub fn rows(&self) -> usize {
         self.rows
@@ -104,8 +138,7 @@ impl<'a> Matrix<'a> {
         self.columns
     }
 
-    /// Position of an element in the buffer. [`Matrix::new`] has checked that it is inside for all `row < rows`,
-    /// `column < columns`.
+    /// Position of an element in its buffer, which has been checked for all `row < rows`, `column < columns`.
     #[inline(always)]
     fn position(&self, row: usize, column: usize) -> usize {
         self.offset.wrapping_add_signed(
@@ -134,8 +167,50 @@ impl<'a> Matrix<'a> {
     /// Copies row number `row` to `out`, converted to `F`.
     #[inline(always)]
     pub(crate) fn copy_row<F: Float>(&self, row: usize, out: &mut [F]) {
-        self.elements
-            .copy_run(self.position(row, 0), self.column_stride, out);
+        match self.storage {
+            Storage::One(elements) => {
+                elements.copy_run(self.position(row, 0), self.column_stride, out);
+            }
+            Storage::OfColumns(columns) => {
+                let row = self.position(row, 0);
+                for (column, out) in columns.iter().zip(out) {
+                    *out = column.get(row);
+                }
+            }
+        }
+    }
+
+    /// Copies elements of one column, from row number `row` on, to `out`, converted to `F`.
+    #[inline(always)]
+    fn copy_of_column<F: Float>(&self, row: usize, column: usize, out: &mut [F]) {
+        let start = self.position(row, column);
+        match self.storage {
+            Storage::One(elements) => elements.copy_run(start, self.row_stride, out),
+            Storage::OfColumns(columns) => columns[column].copy_run(start, 1, out),
+        }
+    }
+
+    /// Elements of one column, from row number `row` on, if they have type `F` and lie next to each other.
+    #[inline(always)]
+    fn run_of_column<F: Float>(&self, row: usize, column: usize, count: usize) -> Option<&'a [F]> {
+        let start = self.position(row, column);
+        match self.storage {
+            Storage::One(elements) => {
+                let data = elements.slice::<F>().filter(|_| self.row_stride == 1)?;
+                data.get(start..start + count)
+            }
+            Storage::OfColumns(columns) => columns[column].slice::<F>()?.get(start..start + count),
+        }
+    }
+
+    /// Whether some elements may not be finite.
+    fn has_floats(&self) -> bool {
+        let is_float =
+            |elements: &Elements<'_>| matches!(elements, Elements::F32(_) | Elements::F64(_));
+        match &self.storage {
+            Storage::One(elements) => is_float(elements),
+            Storage::OfColumns(columns) => columns.iter().any(is_float),
+        }
     }
 
     /// The largest magnitude of an element.
@@ -150,7 +225,7 @@ impl<'a> Matrix<'a> {
 
     /// The error for the first element that is NaN or infinite, in the order of the rows.
     pub(crate) fn first_not_finite(&self) -> Option<Error> {
-        if !matches!(self.elements, Elements::F32(_) | Elements::F64(_)) {
+        if !self.has_floats() {
             return None;
         }
         let mut row = vec![0.0; self.columns];
@@ -277,28 +352,24 @@ impl<'a> DenseRows<'a> {
     ) {
         let columns = self.matrix.columns;
         let count = tile.len() / columns;
-        let in_place = self.columns_in_place::<F>();
+        let first = self.rows.at(first);
         strips.resize(F::LANES * count, F::ZERO);
         for j in (0..columns).step_by(F::LANES) {
             let j = j.min(columns - F::LANES); // the last columns may be copied twice
-            let runs: Strips<F> = match in_place {
-                Some(data) => {
-                    let start = self.position(first, j);
-                    Strips::new(data, start, self.matrix.column_stride, F::LANES, count)
-                }
-                None => {
-                    for (k, run) in strips.chunks_exact_mut(count).enumerate() {
-                        let start = self.position(first, j + k);
-                        let stride = self.matrix.row_stride;
-                        self.matrix.elements.copy_run(start, stride, run);
+            let mut runs: [&[F]; MAX_LANES] = [&[]; MAX_LANES];
+            for (k, copy) in strips.chunks_exact_mut(count).enumerate() {
+                runs[k] = match self.matrix.run_of_column(first, j + k, count) {
+                    Some(run) => run,
+                    None => {
+                        self.matrix.copy_of_column(first, j + k, copy);
+                        copy
                     }
-                    Strips::new(strips, 0, count as isize, F::LANES, count)
-                }
-            };
+                };
+            }
             for i in (0..count).step_by(F::LANES) {
                 let mut square = [F::Lanes::<S>::splat(simd, F::ZERO); MAX_LANES];
                 for k in 0..F::LANES {
-                    let run = &runs.strip(k)[i..];
+                    let run = &runs[k][i..];
                     prefetch(run, count as isize);
                     square[k] = F::Lanes::<S>::from_slice(simd, &run[..F::LANES]);
                 }
@@ -321,15 +392,21 @@ impl<'a> DenseRows<'a> {
     /// `None`.
     #[inline(always)]
     fn consecutive<F: Float>(&self) -> Option<&'a [F]> {
-        let data = self.matrix.elements.slice::<F>();
-        data.filter(|_| self.rows.are_consecutive())
+        match self.matrix.storage {
+            Storage::One(elements) if self.rows.are_consecutive() => elements.slice::<F>(),
+            _ => None,
+        }
     }
 
     /// Whether neighbours in memory are elements of the same column and not of the same row.
     #[inline(always)]
     pub(crate) fn runs_down_columns(&self) -> bool {
+        let (down, across) = (self.matrix.row_stride, self.matrix.column_stride);
         self.rows.are_consecutive()
-            && self.matrix.row_stride.unsigned_abs() < self.matrix.column_stride.unsigned_abs()
+            && match self.matrix.storage {
+                Storage::One(_) => down.unsigned_abs() < across.unsigned_abs(),
+                Storage::OfColumns(_) => true,
+            }
     }
 
     /// The buffer of the matrix, if [`DenseRows::column_tile`] uses it in place; otherwise `None`.
@@ -365,9 +442,7 @@ impl<'a> DenseRows<'a> {
         let (tile, strips) = packed.make_room(count, self.matrix.columns);
         if self.runs_down_columns() || (self.rows.are_consecutive() && self.matrix.columns == 1) {
             for (j, out) in tile.chunks_exact_mut(count).enumerate() {
-                self.matrix
-                    .elements
-                    .copy_run(self.position(first, j), self.matrix.row_stride, out);
+                self.matrix.copy_of_column(self.rows.at(first), j, out);
             }
         } else {
             self.transpose_rows(simd, first, count, strips, tile);

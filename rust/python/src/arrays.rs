@@ -132,6 +132,13 @@ pub(crate) struct HeldMatrix {
     shape: (usize, usize),
 }
 
+/// Columns of real numbers, each an array of its own in any type, which may be kept while the GIL is released.
+pub(crate) struct HeldColumns {
+    /// Keep the memory alive.
+    _arrays: Vec<Py<PyUntypedArray>>,
+    layouts: Vec<Layout>,
+}
+
 /// How the elements of an array lie in its memory. The owner of the layout keeps that memory alive.
 struct Layout {
     kind: Kind,
@@ -319,6 +326,43 @@ impl HeldMatrix {
     }
 }
 
+impl HeldColumns {
+    /// The arrays themselves if kernels can read them in place, else converted copies.
+    ///
+    /// # Errors
+    ///
+    /// ValueError if an array has not this shape.
+    pub(crate) fn new(
+        argument: &'static str,
+        columns: &[Array<'_>],
+        rows: usize,
+    ) -> PyResult<Self> {
+        let (mut arrays, mut layouts) = (Vec::new(), Vec::new());
+        for column in columns {
+            let View { array, layout } = View::new(argument, column, 1)?;
+            let is_contiguous = layout.strides == [1] || rows == 1;
+            if *array.shape() != [rows] || !is_contiguous {
+                let (expected, got) = (shape_text(&[rows]), shape_text(array.shape()));
+                let text = format!(
+                    "{argument} must have contiguous columns of shape {expected}, got shape {got}"
+                );
+                return Err(PyValueError::new_err(text));
+            }
+            arrays.push(array.array.unbind());
+            layouts.push(layout);
+        }
+        Ok(HeldColumns {
+            _arrays: arrays,
+            layouts,
+        })
+    }
+
+    /// The elements of the columns.
+    pub(crate) fn elements(&self) -> Vec<Elements<'_>> {
+        self.layouts.iter().map(Layout::elements).collect()
+    }
+}
+
 impl Layout {
     fn elements(&self) -> Elements<'_> {
         match self.kind {
@@ -344,7 +388,7 @@ impl Layout {
         // SAFETY: `in_place` has checked that the memory is aligned for this type, of native byte order, and that the
         // span neither wraps around nor exceeds isize::MAX bytes; every element type is valid in any bit pattern (bools
         // are read as bytes). Both ends of the span are elements of the array, hence of the one allocation it is a view
-        // of. `View` and `HeldMatrix` have the array beside the layout, and so keep the allocation alive. Python code
+        // of. `View`, `HeldMatrix` and `HeldColumns` have the array beside the layout, and so keep the allocation alive. Python code
         // that writes to the array in another thread meanwhile races with us just as it does with NumPy, which releases
         // the GIL the same way; we never write here.
         unsafe { std::slice::from_raw_parts(self.lowest.cast(), self.span) }

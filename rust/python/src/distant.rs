@@ -7,19 +7,19 @@ use std::sync::{Mutex, PoisonError};
 use gradstep_core::{Chunks, Dataset, DistantRows, Error, Job, Log, Matrix, ReadRows, Threads};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyList};
 
-use crate::arrays::{Array, HeldMatrix, View};
+use crate::arrays::{Array, HeldColumns, HeldMatrix, View};
 use crate::formulas::{GivenRows, OfRows};
 use crate::monitor::run;
 use crate::value_error;
 
 /// Rows as Python gives them: `(function, is_asked, n, is_single, log)`.
 ///
-/// Without `is_asked`, `function(first, count)` returns rows as an array of shape (count, n), which nobody changes
-/// before the next call. With `is_asked`, `function(request)` returns the answers of all rows, each made by [`answer`],
-/// in the order of the rows. `is_single` says that the rows are of `f32`. The log, or None, keeps the answers to the
-/// requests of a fit: `record(request, answer)` adds one, and `recall(request)` returns one or None.
+/// A function that reads is called as `function(first, count)` and returns rows, which nobody changes before the next
+/// call: an array of shape (count, n), or a list of n columns, arrays of shape (count). A function that is asked is called as `function(request)` and returns the answers of all rows,
+/// each made by [`answer`], in the order of the rows. The log has `recall(request)`, which returns an answer or None,
+/// and `record(request, answer)`.
 pub(crate) type GivenDistant = (Py<PyAny>, bool, usize, bool, Option<Py<PyAny>>);
 
 /// Rows on disk or on other machines, which a function of Python reads or asks.
@@ -82,10 +82,28 @@ impl ReadRows for InPython {
     ) -> Result<(), Error> {
         let held = self.with_gil(|py| {
             let x = self.function.bind(py).call1((rows.start, rows.len()))?;
-            HeldMatrix::new("X", x.cast()?, (rows.len(), self.columns))
+            Ok(match x.cast::<PyList>() {
+                Ok(columns) => {
+                    let columns: Vec<Array<'_>> = columns.extract()?;
+                    Held::Columns(HeldColumns::new("X", &columns, rows.len())?)
+                }
+                Err(_) => {
+                    let shape = (rows.len(), self.columns);
+                    Held::Matrix(HeldMatrix::new("X", x.cast()?, shape)?)
+                }
+            })
         })?;
-        work(&held.matrix()?)
+        match &held {
+            Held::Matrix(held) => work(&held.matrix()?),
+            Held::Columns(held) => work(&Matrix::from_columns(&held.elements())?),
+        }
     }
+}
+
+/// Rows that Python has returned.
+enum Held {
+    Matrix(HeldMatrix),
+    Columns(HeldColumns),
 }
 
 impl DistantRows for InPython {

@@ -306,7 +306,7 @@ impl CurvaturePass<'_, DenseRows<'_>, PaddedWeights<'_, f64>> {
             if self.basis.columns() < 8 {
                 self.add_narrow_columns(simd, &stripe, packed, sums);
             } else {
-                self.add_rows(&stripe, packed, sums);
+                self.add_rows(simd, &stripe, packed, sums);
             }
         }
     }
@@ -333,15 +333,22 @@ impl CurvaturePass<'_, DenseRows<'_>, PaddedWeights<'_, f64>> {
 
     /// Adds a stripe of rows to `sums`, row by row. For rows that fill a SIMD vector.
     #[inline(always)]
-    fn add_rows(&self, stripe: &StripeCurvatures, packed: &mut Packed<f64>, sums: &mut Curvature) {
-        /// How many rows are copied at once, if they cannot be used in place.
+    fn add_rows<S: Simd>(
+        &self,
+        simd: S,
+        stripe: &StripeCurvatures,
+        packed: &mut Packed<f64>,
+        sums: &mut Curvature,
+    ) {
+        /// Rows copied at once, where they cannot be used in place.
         const ROWS: usize = 32;
         let StripeCurvatures { first, count, d, s } = stripe;
         let (basis, columns) = (self.basis, self.basis.columns());
         let (origin, per_unit) = (&basis.origin()[..columns], &basis.per_unit()[..columns]);
         for start in (0..*count).step_by(ROWS) {
             let rows = ROWS.min(count - start);
-            let tile = self.x.row_tile(first + start, rows, packed);
+            let first = first + start;
+            let tile = self.x.transposed_row_tile(simd, first, rows, packed);
             for i in 0..rows {
                 let (row, d, s) = (tile.strip(i), d[start + i], s[start + i]);
                 if s == 0.0 {

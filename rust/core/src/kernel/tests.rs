@@ -129,7 +129,9 @@ fn same_bits_on_every_instruction_set_thread_count_and_layout() {
             }
         }
         let (si, sj) = (n as isize, m as isize);
+        let columns: Vec<_> = fortran.chunks_exact(m).map(Elements::F64).collect();
         let layouts = [
+            Matrix::from_columns(&columns).unwrap(),
             Matrix::from_rows(Elements::F64(&x), m, n).unwrap(),
             Matrix::new(Elements::F64(&fortran), 0, (m, n), (1, sj)).unwrap(),
             Matrix::new(
