@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from importlib import import_module
@@ -13,11 +14,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradstep import _native
-from gradstep._arrays import Array, Features, Parts, explained, features, optional_real, parameters, real
+from gradstep._arrays import Array, Features, explained, features, optional_real, parameters, real
 from gradstep._docs import documented_fields, suggests_names
 from gradstep._fitted import Fitted, StopReason, codes_of
 from gradstep._frames import feature_names
 from gradstep._options import count, flag, number, observer, optional_count, optional_flag, optional_seed, text, word
+from gradstep._reading import Reader
+from gradstep._sources import is_source, native_rows, opened
 
 Callback: TypeAlias = Callable[[int, float, Array, Any], bool | None]
 LARGEST_RECORD = 2**30
@@ -327,6 +330,7 @@ class Trainer:
         sample_weight: ArrayLike | None = None,
         offset: ArrayLike | None = None,
         callback: Callback | None = None,
+        cache: str | os.PathLike[str] | None = None,
     ) -> Descent:
         """Descend from `weights` and `bias`, which are not modified.
 
@@ -342,9 +346,11 @@ class Trainer:
         Parameters
         ----------
         X : features, shape (m, n)
-            Finite; see `gradstep` for what they may be.
+            Finite; see `gradstep` for what they may be. Rows that do not fit into memory are read in batches from all
+            that `fit` reads them from, once for the loss of each epoch, and once more for its batches; not shuffled.
         y : array_like, shape (m,)
-            Labels in [0, 1]; or codes 0, 1, … K - 1 of K >= 3 classes, each of which has a row of positive weight.
+            Labels in [0, 1]; or codes 0, 1, … K - 1 of K >= 3 classes, each of which has a row of positive weight. As
+            for `fit`, the name of a column of a table, and None of a function that returns batches.
         weights : array_like, shape (n,) or (K, n), optional
             Finite weights to start from; zeros by default.
         bias : float or array_like of shape (K,), default 0.0
@@ -356,7 +362,9 @@ class Trainer:
             for labels in [0, 1].
         callback : callable, optional
             Called after every epoch as ``callback(epoch, loss, weights, bias)``, with epochs counted from 0 and a copy
-            of the weights. The descent stops when it returns True. An exception that it raises ends the fit.
+            of the weights. The descent stops when it returns True; what it raises ends the fit.
+        cache : str or path, optional
+            A folder, where `X` is read in batches: as for `fit`.
 
         Returns
         -------
@@ -385,24 +393,39 @@ class Trainer:
                [-0.167],
                [ 0.   ]])
         """
-        matrix, labels, start = features(X), real("y", y), _start(weights, bias)
-        of_rows = [optional_real("sample_weight", sample_weight), optional_real("offset", offset)]
+        start = _start(weights, bias)
+        matrix: Any
+        source = None
+        if is_source(X, y):
+            source = opened(X, y, sample_weight, offset)
+            labels, of_rows, names = source.y, [source.sample_weight, source.offset], source.feature_names
+            shape, is_single = source.shape, source.is_single
+        else:
+            if cache is not None:
+                raise ValueError(f"cache must be None where X is in memory, got {text(cache)}")
+            matrix, labels, names = features(X), real("y", y), feature_names(X)
+            of_rows = [optional_real("sample_weight", sample_weight), optional_real("offset", offset)]
+            shape, dtype = (matrix[1], matrix[2].dtype) if isinstance(matrix, tuple) else (matrix.shape, matrix.dtype)
+            is_single = dtype.kind == "f" and dtype.itemsize == 4
         if np.any(start[1]) and not self.fit_bias:
             raise ValueError(f"bias must be 0 with fit_bias=False, got {text(start[1])}")
         watch = observer(callback, lambda *seen: seen)
         trainer = self
         if self.shuffle and self.seed is None:
             trainer = replace(self, seed=int.from_bytes(os.urandom(8)))
-        keeps_path = partial(self._keeps_path, matrix, callback is None and not self.tol)
-        keeps_path(1)  # raises before native code runs if a trace or path is too large even with one score per row
+        keeps_path = partial(self._keeps_path, shape, is_single, callback is None and not self.tol)
+        keeps_path(1)  # with one score per row, the least: refuses what is too large for any labels, before native code
         try:
-            found = _native.descend(trainer._options(), matrix, labels, of_rows, start, watch, keeps_path)
+            with ExitStack() as reading:
+                if source is not None:
+                    matrix = native_rows(reading.enter_context(Reader(source.rows, cache)), source)
+                found = _native.descend(trainer._options(), matrix, labels, of_rows, start, watch, keeps_path)
         except ValueError as error:
-            raise explained(error, X, labels) from None
+            raise explained(error, X if source is None else source, labels) from None
         found["stop_reason"] = StopReason(found["stop_reason"])
         found["start"] = Parameters(*found["start"])
         found["path"] = Parameters(*found["path"]) if found["path"] else None
-        return Descent(**found, trainer=trainer, feature_names=feature_names(X))
+        return Descent(**found, trainer=trainer, feature_names=names)
 
     def _options(self) -> Options:
         """The options as native code takes them; 0 stands for a seed that is yet to be drawn."""
@@ -426,19 +449,18 @@ class Trainer:
             if got != needed:
                 raise ValueError(f"{name} must be {needed!r} with learning_rate='auto', got {got!r}")
 
-    def _keeps_path(self, X: Array | Parts, is_certain: bool, scores: int) -> bool:
-        """Whether a descent on `X` keeps its path; `scores` is the number of scores of a row.
+    def _keeps_path(self, shape: tuple[int, ...], is_single: bool, is_certain: bool, scores: int) -> bool:
+        """Whether a descent keeps its path; `shape` is that of `X`, and `scores` the number of scores of a row.
 
         Raises a MemoryError for a trace or path that is too large, but only if all epochs are certain to be run. An `X`
         of another shape than (m, n), or without rows, is refused later, by native code.
         """
-        shape, dtype = (X[1], X[2].dtype) if isinstance(X, tuple) else (X.shape, X.dtype)
         if len(shape) != 2 or not shape[0]:
             return bool(self.path)
         m, n = shape
         rows = min(self.batch_size or m, m)
         updates = self.epochs * -(-m // rows)
-        number = 4 if dtype.kind == "f" and dtype.itemsize == 4 else 8
+        number = 4 if is_single else 8
         # An update takes its epoch and error, the change and the new value of each weight and bias, and for each of its
         # rows the row's number, label, scores, predictions and residuals.
         of_trace = updates * (16 + 2 * number * scores * (n + 1) + rows * (8 + number * (1 + 3 * scores)))

@@ -38,6 +38,7 @@ UNIT: int
 __version__: str
 
 _X: TypeAlias = Array | Parts
+_Read: TypeAlias = tuple[Callable[..., Any], bool, int, bool, Any]
 _Bias: TypeAlias = float | Array
 
 def configuration() -> dict[str, Any]: ...
@@ -53,7 +54,7 @@ def gradient(
     x: _X, y: Array, weights: Array, bias: _Bias, sample_weight: Array | None, n_threads: int | None
 ) -> tuple[Array, Any]: ...
 def loss_gradient(
-    x: _X, y: Array, weights: Array, bias: _Bias, sample_weight: Array | None, n_threads: int | None
+    x: _X | _Read, y: Array, weights: Array, bias: _Bias, sample_weight: Array | None, n_threads: int | None
 ) -> tuple[float, Array, Any]: ...
 def gradient_step(
     x: _X,
@@ -72,7 +73,7 @@ def covariance(
     x: _X, weights: Array, bias: float, sample_weight: Array | None, fit_bias: bool, n_threads: int | None
 ) -> NDArray[np.float64]: ...
 def fit(
-    x: _X | tuple[Callable[..., Any], bool, int, bool, Any],
+    x: _X | _Read,
     y: Array,
     of_rows: list[Array | None],
     given: FitOptions,
@@ -96,7 +97,7 @@ def answer(
 def check_descent(given: Options) -> None: ...
 def descend(
     given: Options,
-    x: _X,
+    x: _X | _Read,
     y: Array,
     of_rows: list[Array | None],
     start: tuple[Array | None, _Bias],

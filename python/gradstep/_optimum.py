@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -19,7 +19,7 @@ from gradstep._fitted import Fitted, StopReason
 from gradstep._frames import feature_names
 from gradstep._options import flag, number, observer, optional_count, optional_number, text, word
 from gradstep._reading import Reader
-from gradstep._sources import Source, is_source, opened
+from gradstep._sources import Source, is_source, native_rows, opened
 
 GAP_TOL = 1e-8
 MAX_PASSES = 1000.0
@@ -433,6 +433,9 @@ def fit(
         if cache is not None:
             raise ValueError(f"cache must be None where the rows stay on other machines, got {text(cache)}")
         distant = X
+    elif isinstance(X, Source):
+        of_rows = [optional_real("sample_weight", sample_weight), optional_real("offset", offset)]
+        given = distant = replace(X, y=real("y", y), sample_weight=of_rows[0], offset=of_rows[1])
     elif is_source(X, y):
         given = distant = opened(X, y, sample_weight, offset)
     if distant is not None:
@@ -476,8 +479,8 @@ def fit(
                 if isinstance(distant, Distant):
                     matrix = distant.ask, True, columns, distant.is_single, log
                 else:
-                    read = reading.enter_context(Reader(distant.rows, cache))
-                    matrix = read, False, columns, distant.is_single, log
+                    read = distant.reader or reading.enter_context(Reader(distant.rows, cache))
+                    matrix = native_rows(read, distant, log)
             found = _native.fit(matrix, labels, of_rows, options, start, watching)
     except ValueError as error:
         raise explained(error, given, labels) from None

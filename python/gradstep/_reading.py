@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,10 +12,7 @@ from gradstep._arrays import Array
 from gradstep._options import kind
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
-AHEAD = 1
-"""The number of chunks that are made in advance while native code computes with one."""
+    from concurrent.futures import Executor, Future
 
 
 class Block(NamedTuple):
@@ -45,9 +41,9 @@ class Rows(NamedTuple):
 class Reader:
     """Gives native code the rows that it asks for; to be used in a ``with``.
 
-    A call with (first, count) returns these rows as an array of shape (count, n), or as a list of its columns, which is
-    valid until the next call. Within a pass, calls are for one chunk after the other, in ascending order. Row 0 begins
-    a new pass.
+    A call with (first, count, next_first, next_count) returns rows as an array of shape (count, n), or as a list of its
+    columns, which is valid until the next call. Within a pass, calls are for one chunk after the other, in ascending
+    order; row 0 begins a new pass. The last two say what the next call will ask for, which is made meanwhile.
 
     Parameters
     ----------
@@ -62,10 +58,10 @@ class Reader:
         self._threads = _Threads() if rows.on_a_thread else None
         self._cut = _Cut(rows, self._threads)
         self._kept = None if cache is None else _Kept(cache, rows)
+        self._by_columns = rows.by_columns and cache is None  # the file is read by chunks of any size
         self._free: list[Array] = []
         self._lent: _Chunk | None = None
-        self._pending: deque[tuple[int, int, Future[_Chunk]]] = deque()
-        self._size = 0
+        self._next: tuple[tuple[int, int], Future[_Chunk]] | None = None
 
     def __enter__(self) -> Reader:
         return self
@@ -78,49 +74,42 @@ class Reader:
         if self._kept is not None:
             self._kept.close()
 
-    def __call__(self, first: int, count: int) -> Array | list[Array]:
+    def __call__(self, first: int, count: int, next_first: int, next_count: int) -> Array | list[Array]:
         if self._lent is not None and self._lent.memory is not None:
             self._free.append(self._lent.memory)
-        if first == 0:
-            self._size = count
         if self._threads is None:
             self._lent = self._made(first, count)
         else:
-            self._lent = self._from_thread(self._threads, first, count)
+            self._lent = self._from_thread(self._threads.chunks, (first, count), (next_first, next_count))
         return self._lent.rows
 
-    def _from_thread(self, threads: _Threads, first: int, count: int) -> _Chunk:
-        def submit(first: int, count: int) -> None:
-            self._pending.append((first, count, threads.chunks.submit(self._made, first, count)))
-
-        if not self._pending or self._pending[0][:2] != (first, count):  # at first, or after an error within a pass
+    def _from_thread(self, thread: Executor, asked: tuple[int, int], following: tuple[int, int]) -> _Chunk:
+        if self._next is None or self._next[0] != asked:  # as after an error in the middle of a pass
             self._forget()
-            submit(first, count)
-        future = self._pending.popleft()[2]
-        while len(self._pending) < AHEAD:
-            last, rows, _ = self._pending[-1] if self._pending else (first, count, future)
-            following = (last + rows) % self._rows.shape[0]  # after the last row comes row 0, of the next pass
-            submit(following, min(self._size, self._rows.shape[0] - following))
+            self._next = asked, thread.submit(self._made, *asked)
+        future = self._next[1]
+        self._next = (following, thread.submit(self._made, *following)) if following[1] else None
         return future.result()
 
     def _forget(self) -> None:
-        for _, _, future in self._pending:
-            if not future.cancel():
-                future.exception()  # waits for it
-        self._pending.clear()
+        if self._next is not None and not self._next[1].cancel():
+            self._next[1].exception()  # waits for it
+        self._next = None
 
     def _made(self, first: int, count: int) -> _Chunk:
         """These rows: from the file that keeps them, or from the source, and then written to that file."""
         kept = self._kept
         is_kept = kept is not None and kept.has_all
         if first == 0 and not is_kept:
-            self._cut.begin(self._size)
+            self._cut.begin(count)
         if kept is None and (found := self._cut.columns(count)) is not None:
             return _Chunk(found, None)
         columns = self._rows.shape[1]
-        memory = self._free.pop() if self._free else np.empty(self._size * columns, self._rows.dtype)
+        memory = self._free.pop() if self._free else None
+        if memory is None or len(memory) < count * columns:
+            memory = np.empty(count * columns, self._rows.dtype)
         numbers = memory[: count * columns]
-        rows = numbers.reshape(columns, count).T if self._rows.by_columns else numbers.reshape(count, columns)
+        rows = numbers.reshape(columns, count).T if self._by_columns else numbers.reshape(count, columns)
         if kept is not None and is_kept:
             kept.read(first, numbers)
         else:
@@ -238,7 +227,7 @@ class _Cut:
 
 
 class _Kept:
-    """A temporary file with the features of all rows: chunk after chunk, each as it lies in memory.
+    """A temporary file that holds the features of all rows, row by row.
 
     The file has no name, so that it goes away with the process, however the process ends.
     """

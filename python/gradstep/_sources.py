@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from gradstep._arrays import Array, features, optional_real, real, shape_text
 from gradstep._arrow import BATCH_ROWS, Table, is_dataset, is_lazy, is_stream, table_of
 from gradstep._frames import feature_names
 from gradstep._options import kind
-from gradstep._reading import Block, Rows, go_through
+from gradstep._reading import Block, Reader, Rows, go_through
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,10 @@ class Source:
         The labels, sample weights and offsets of all rows; None where there are none.
     column_names : list of str
         The names of the columns; empty where they have none.
+    classes : ndarray of str, optional
+        The labels whose codes `y` has, where they are texts.
+    reader : Reader, optional
+        What reads the features, where several fits share it.
     """
 
     rows: Rows
@@ -40,6 +45,8 @@ class Source:
     sample_weight: Array | None
     offset: Array | None
     column_names: list[str]
+    classes: Array | None = None
+    reader: Reader | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -47,9 +54,32 @@ class Source:
         return self.rows.shape
 
     @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type that features are computed in."""
+        return self.rows.dtype
+
+    @property
     def is_single(self) -> bool:
         """Whether the features are float32."""
-        return self.rows.dtype == np.float32
+        return self.dtype == np.float32
+
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """The names of the columns; None where they have none."""
+        return tuple(self.column_names) or None
+
+
+@contextmanager
+def shared(X: Any, y: Any, sample_weight: Any, cache: Any) -> Iterator[Source]:
+    """The source of `opened`, for several fits, which read it by one reader and one `cache`."""
+    source = opened(X, y, sample_weight, None)
+    with Reader(source.rows, cache) as reader:
+        yield replace(source, reader=reader)
+
+
+def native_rows(read: Reader, source: Source, log: Any = None) -> tuple[Reader, bool, int, bool, Any]:
+    """Rows that `read` reads, as native code takes them; with the log of a fit, if there is one."""
+    return read, False, source.shape[1], source.is_single, log
 
 
 def is_source(X: Any, y: Any) -> bool:
@@ -63,12 +93,12 @@ def is_source(X: Any, y: Any) -> bool:
     return isinstance(y, str) and (is_stream(X) or is_lazy(X))
 
 
-def opened(X: Any, y: Any, sample_weight: Any, offset: Any) -> Source:
+def opened(X: Any, y: Any, sample_weight: Any, offset: Any, may_be_text: bool = False) -> Source:
     """Read labels, sample weights and offsets from a source, and find how to read its features.
 
-    For a table, `y`, `sample_weight` and `offset` are names of columns; for files of NumPy they are arrays. For a
-    function they are None: a batch is a tuple of features, labels and, if there are any, sample weights. A function
-    that returns an Arrow stream or a lazy frame is a table.
+    Of tables, `y`, `sample_weight` and `offset` are names of columns; of files of NumPy they are arrays. Of a function
+    they are None: a batch is a tuple of features, labels and, if there are any, sample weights. A function may also
+    return a stream of Arrow's, or a lazy frame, and is a table then. If `may_be_text`, a table's labels may be texts.
     """
     if isinstance(X, Iterator) and not is_stream(X):
         raise TypeError(
@@ -80,7 +110,7 @@ def opened(X: Any, y: Any, sample_weight: Any, offset: Any) -> Source:
     parts = X if isinstance(X, (list, tuple)) else [X]
     if isinstance(parts[0], np.memmap) or (_are_paths(parts) and os.fspath(parts[0]).endswith(".npy")):
         return _of_arrays(parts, y, sample_weight, offset)
-    return _of_table(table_of(X), y, sample_weight, offset)
+    return _of_table(table_of(X), y, sample_weight, offset, may_be_text)
 
 
 def _are_paths(X: Sequence[Any]) -> bool:
@@ -116,15 +146,18 @@ def _is_single(rows: Array) -> bool:
     return rows.dtype.kind == "f" and rows.dtype.itemsize == 4
 
 
-def _same(what: str, then: Array, now: Array, first: int, where: str = "") -> None:
+def _same(
+    what: str, then: Array, now: Array, first: int, where: str = "", shown: Callable[[Any], str] | None = None
+) -> None:
     """Raise a ValueError unless `now`, the numbers of the rows from `first` on, are those of the first read, `then`."""
     before = then[first : first + len(now)]
     if len(before) < len(now) or np.array_equal(before, now, equal_nan=True):
         return  # if there are more rows than the first time, another message says so
     row = int((before != now).argmax())
+    shown = shown or "{:g}".format
     raise ValueError(
-        f"X must have the same {what} whenever it is read, got {now[row]:g} in row {first + row}{where}, and "
-        f"{before[row]:g} the first time"
+        f"X must have the same {what} whenever it is read, got {shown(now[row])} in row {first + row}{where}, and "
+        f"{shown(before[row])} the first time"
     )
 
 
@@ -318,7 +351,7 @@ def _named(given: Sequence[Any], place: int) -> str:
 # --- tables ----------------------------------------------------------------------------------------------------------
 
 
-def _of_table(table: Table, y: Any, sample_weight: Any, offset: Any) -> Source:
+def _of_table(table: Table, y: Any, sample_weight: Any, offset: Any, may_be_text: bool) -> Source:
     schema = table.schema
     twice = [name for name in schema.names if schema.names.count(name) > 1]
     if twice:
@@ -336,14 +369,23 @@ def _of_table(table: Table, y: Any, sample_weight: Any, offset: Any) -> Source:
     names = [name for name in schema.names if name not in chosen.values() and name not in index]
     if not names:
         raise ValueError(f"X must have columns beside {', '.join(chosen.values())}, got none")
+    texts = _Texts() if may_be_text and _is_text(schema.field(y).type) else None
     for argument, column in [*(("X", name) for name in names), *chosen.items()]:
-        _check_number(argument, schema.field(column))
+        if argument != "y" or texts is None:
+            _check_number(argument, schema.field(column))
+
+    def labels(first: int, batch: Any) -> Array:
+        field = schema.field(y)
+        return _numbers("y", first, batch, field) if texts is None else texts.codes(_column("y", first, batch, field))
+
     check = _unchanged(table.files or [])
     given: dict[str, list[Array]] = {name: [] for name in chosen}
     first = 0
     for batch in table.batches(list(chosen.values()), BATCH_ROWS):
+        given["y"].append(labels(first, batch).copy())
         for name, column in chosen.items():
-            given[name].append(_numbers(name, first, batch, schema.field(column)).copy())
+            if name != "y":
+                given[name].append(_numbers(name, first, batch, schema.field(column)).copy())
         first += batch.num_rows
     if not first:
         raise ValueError("X must have at least one row, got none")
@@ -357,19 +399,21 @@ def _of_table(table: Table, y: Any, sample_weight: Any, offset: Any) -> Source:
         first = 0
         for batch in table.batches(names + compared, size):
             if compared:
-                _same("labels", of_rows["y"], _numbers("y", first, batch, schema.field(y)), first)
+                shown = None if texts is None else texts.shown
+                _same("labels", of_rows["y"], labels(first, batch), first, shown=shown)
             yield _block_of_columns([_numbers("X", first, batch, schema.field(name)) for name in names], batch.num_rows)
             first += batch.num_rows
         check()
 
     dtype = np.dtype(np.float32 if all(str(schema.field(name).type) == "float" for name in names) else np.float64)
-    return Source(
+    source = Source(
         rows=Rows(blocks, (first, len(names)), dtype, by_columns=True, on_a_thread=True),
         y=of_rows["y"],
         sample_weight=of_rows.get("sample_weight"),
         offset=of_rows.get("offset"),
         column_names=names,
     )
+    return source if texts is None else texts.sorted_codes(source)
 
 
 def _check_number(argument: str, field: Any) -> None:
@@ -383,7 +427,46 @@ def _check_number(argument: str, field: Any) -> None:
         )
 
 
+def _is_text(type: Any) -> bool:
+    from pyarrow import types
+
+    values = type.value_type if types.is_dictionary(type) else type
+    return bool(types.is_string(values) or types.is_large_string(values) or types.is_string_view(values))
+
+
+class _Texts:
+    """Codes of texts, in the order in which they are first met."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, int] = {}
+
+    def codes(self, column: Any) -> Array:
+        """The codes of a column of Arrow's."""
+        from pyarrow import types
+
+        encoded = column if types.is_dictionary(column.type) else column.cast("large_string").dictionary_encode()
+        texts = encoded.dictionary.to_pylist()
+        codes = np.array([self._known.setdefault(text, len(self._known)) for text in texts], np.int32)
+        found: Array = codes[encoded.indices.to_numpy(zero_copy_only=False)]
+        return found
+
+    def shown(self, code: int) -> str:
+        """The text of a code."""
+        return repr(list(self._known)[code])
+
+    def sorted_codes(self, source: Source) -> Source:
+        """The source with codes in the order of the texts, and with these as its classes."""
+        classes, ranks = np.unique(list(self._known), return_inverse=True)
+        return replace(source, y=ranks[source.y], classes=classes)
+
+
 def _numbers(argument: str, first: int, batch: Any, field: Any) -> Array:
+    """A column of numbers of a batch whose first row is number `first`."""
+    numbers: Array = _column(argument, first, batch, field).to_numpy(zero_copy_only=False)
+    return numbers
+
+
+def _column(argument: str, first: int, batch: Any, field: Any) -> Any:
     """A column of a batch whose first row is number `first`."""
     place = batch.schema.get_field_index(field.name)
     column = batch.column(place) if place >= 0 else None
@@ -398,8 +481,7 @@ def _numbers(argument: str, first: int, batch: Any, field: Any) -> Array:
             f"{argument} must have no missing values, got one in column {field.name!r}, row {row}: fill them, or leave "
             "these rows out"
         )
-    numbers: Array = column.to_numpy(zero_copy_only=False)
-    return numbers
+    return column
 
 
 def _block_of_columns(columns: list[Array], rows: int) -> Block:

@@ -137,9 +137,9 @@ def measured(kind: str, folder: Path) -> dict[str, float]:
 
         begin = _reading.Reader.__call__
 
-        def counted(self: Any, first: int, count: int) -> Any:
+        def counted(self: Any, first: int, *asked: int) -> Any:
             reads[0] += first == 0
-            return begin(self, first, count)
+            return begin(self, first, *asked)
 
         _reading.Reader.__call__ = counted  # type: ignore[method-assign]
     seconds, best = seconds_of(lambda: gradstep.fit(X, y, l2=1e-4, **options))

@@ -33,7 +33,7 @@ LogisticRegression = gradstep.LogisticRegression
         (
             gradstep.Trainer().fit,
             "zzz",
-            "Trainer.fit has no 'zzz': it has X, y, weights, bias, sample_weight, offset, callback",
+            "Trainer.fit has no 'zzz': it has X, y, weights, bias, sample_weight, offset, callback, cache",
         ),
     ],
 )
@@ -49,7 +49,7 @@ def test_signatures_are_as_they_are_written() -> None:
     assert list(inspect.signature(gradstep.fit).parameters)[:4] == ["X", "y", "l1", "l2"]
     assert list(inspect.signature(gradstep.explain).parameters) == ["x", "y", "weights", "bias", "learning_rate"]
     assert list(inspect.signature(gradstep.Trainer.fit).parameters) == [
-        "self", "X", "y", "weights", "bias", "sample_weight", "offset", "callback",
+        "self", "X", "y", "weights", "bias", "sample_weight", "offset", "callback", "cache",
     ]  # fmt: skip
     assert "l2" in LogisticRegression().get_params()
     with pytest.raises(TypeError, match="missing 1 required positional argument"):

@@ -16,7 +16,7 @@ use std::process::{Command, ExitCode};
 
 use gradstep_core::{
     Activation, Dataset, Elements, Float, Function, Isa, Job, Matrix, Options, Parameters, Penalty,
-    Reduction, Start, Threads, Unmonitored, Vector, apply, cross_entropy, descend, loss,
+    Points, Reduction, Start, Threads, Unmonitored, Vector, apply, cross_entropy, descend, loss,
     loss_gradient, predict_proba,
 };
 
@@ -190,7 +190,7 @@ fn points(repeats: usize, m: usize, n: usize) -> Outcome<()> {
     };
     let y = Vector::from_slice(&y);
     descend::<f64>(
-        &Dataset::new(&x, &y, None)?,
+        &Points::Arrays(Dataset::new(&x, &y, None)?),
         &Start::default(),
         &options,
         &mut Unmonitored,

@@ -2,17 +2,17 @@
 
 use std::ops::ControlFlow;
 
-use crate::descent::{Descent, Observer, Options};
+use crate::descent::{Descent, Observer, Options, Points};
 use crate::error::Error;
 use crate::float::Float;
-use crate::kernel::{self, Dataset};
+use crate::kernel;
 use crate::math::larger;
 use crate::reduce::{Job, Monitor};
 use crate::solver::objective::{Iterate, Objective};
 use crate::solver::plane_search;
 use crate::solver::run::{FitObserver, Iteration, Run, Separation};
 use crate::solver::separation;
-use crate::source::{Arrays, Source};
+use crate::source::Source;
 use crate::start::Start;
 use crate::stop::StopReason;
 
@@ -24,19 +24,31 @@ use crate::stop::StopReason;
 ///
 /// As [`descend`](crate::descend()); [`Error::Number`] for weights at which the error is not finite.
 pub fn descend_with_best_steps<F: Float>(
-    dataset: &Dataset<'_>,
+    points: &Points<'_>,
+    start: &Start,
+    options: &Options,
+    observer: &mut dyn Observer<F>,
+) -> Result<Descent<F>, Error> {
+    points.with_source(|source| from_source(points, source, start, options, observer))
+}
+
+/// [`descend_with_best_steps`] over `points` as a source.
+fn from_source<F: Float>(
+    points: &Points<'_>,
+    source: &dyn Source,
     start: &Start,
     options: &Options,
     observer: &mut dyn Observer<F>,
 ) -> Result<Descent<F>, Error> {
     options.check()?;
+    let dataset = points.labels();
     let labels = kernel::labels(dataset, &mut Job::new(options.threads, observer)?)?;
     options.begin(labels.scores, dataset.offsets.len(), observer)?;
     let (weights, biases) = start.parameters::<F>(dataset.x.columns(), labels.scores)?;
-    let (source, precision) = (Arrays(*dataset, None), F::PRECISION);
+    let precision = F::PRECISION;
     dataset.check_offsets()?;
     let fit_bias = options.fit_bias;
-    let objective = Objective::new(&source, &labels, &options.penalty, fit_bias, precision);
+    let objective = Objective::new(source, &labels, &options.penalty, fit_bias, precision);
     let basis = source.basis(fit_bias, !options.penalty.is_none())?;
     let mut epochs = Epochs {
         observer,
@@ -48,7 +60,7 @@ pub fn descend_with_best_steps<F: Float>(
     let v: Vec<f64> = weights.iter().chain(&biases).map(|v| v.to_f64()).collect();
     let value = run.evaluate(&objective, &v, precision)?;
     if !value.is_finite() {
-        dataset.check_finite()?;
+        points.check_finite()?;
         let largest = v.iter().copied().fold(0.0, larger);
         return Err(Error::Number {
             argument: "weights",

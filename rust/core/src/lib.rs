@@ -14,10 +14,10 @@
 //! * `elementwise`, `kernel`: the formulas over arrays and over a [`Dataset`], in one pass;
 //! * [`penalty`](Penalty), [`start`](Start), [`stop`](StopReason): the penalty on the weights; where a descent or a fit
 //!   starts, and why it ended;
+//! * `source`: the trait through which solvers read rows, and its implementation for arrays in memory;
 //! * `descent`: gradient descent, w ← w − α ∇E with learning rate α and mean error E, over epochs;
-//! * `source`: the trait through which solvers read rows, for arrays in memory and for rows elsewhere;
-//! * `solver`, [`fit`](fit()), [`covariance`](covariance()): the optimum, with a proved bound on objective − minimum,
-//!   and the covariance of its weights.
+//! * `solver`, [`fit`](fit()), [`covariance`](covariance()): the optimum with a proved bound on its distance from the
+//!   minimum, and the covariance of its weights.
 //!
 //! # Conventions
 //!
@@ -58,7 +58,9 @@ mod vector;
 
 pub use best_steps::descend_with_best_steps;
 pub use covariance::covariance;
-pub use descent::{Descent, Observer, Options, Reduction, Step, Trace, descend, gradient_step};
+pub use descent::{
+    Descent, Observer, Options, Points, Reduction, Step, Trace, descend, gradient_step,
+};
 pub use elements::Elements;
 pub use elementwise::{Function, apply, apply_in_place};
 pub use error::{Error, zeros};

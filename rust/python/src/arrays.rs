@@ -292,6 +292,19 @@ impl<'py> View<'py> {
     }
 }
 
+/// # Errors
+///
+/// ValueError if the array has not this shape.
+fn check_shape(array: &Real<'_>, shape: &[usize]) -> PyResult<()> {
+    if array.shape() == shape {
+        return Ok(());
+    }
+    let (argument, expected) = (array.argument, shape_text(shape));
+    let got = shape_text(array.shape());
+    let text = format!("{argument} must have shape {expected}, got shape {got}");
+    Err(PyValueError::new_err(text))
+}
+
 impl HeldMatrix {
     /// The array itself if kernels can read it in place, else a converted copy.
     ///
@@ -304,11 +317,7 @@ impl HeldMatrix {
         shape: (usize, usize),
     ) -> PyResult<Self> {
         let View { array, layout } = View::new(argument, array, 2)?;
-        if *array.shape() != [shape.0, shape.1] {
-            let (expected, got) = (shape_text(&[shape.0, shape.1]), shape_text(array.shape()));
-            let text = format!("{argument} must have shape {expected}, got shape {got}");
-            return Err(PyValueError::new_err(text));
-        }
+        check_shape(&array, &[shape.0, shape.1])?;
         Ok(HeldMatrix {
             _array: array.array.unbind(),
             layout,
@@ -331,7 +340,7 @@ impl HeldColumns {
     ///
     /// # Errors
     ///
-    /// ValueError if an array has not this shape.
+    /// ValueError if an array has not this shape, or has gaps between its elements.
     pub(crate) fn new(
         argument: &'static str,
         columns: &[Array<'_>],
@@ -340,13 +349,9 @@ impl HeldColumns {
         let (mut arrays, mut layouts) = (Vec::new(), Vec::new());
         for column in columns {
             let View { array, layout } = View::new(argument, column, 1)?;
-            let is_contiguous = layout.strides == [1] || rows == 1;
-            if *array.shape() != [rows] || !is_contiguous {
-                let (expected, got) = (shape_text(&[rows]), shape_text(array.shape()));
-                let text = format!(
-                    "{argument} must have contiguous columns of shape {expected}, got shape {got}"
-                );
-                return Err(PyValueError::new_err(text));
+            check_shape(&array, &[rows])?;
+            if layout.strides != [1] && rows > 1 {
+                return Err(outside(argument));
             }
             arrays.push(array.array.unbind());
             layouts.push(layout);

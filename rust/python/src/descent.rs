@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use gradstep_core::{
-    Activation, Dataset, Descent, Error, Monitor, Observer, Options, Penalty, Reduction, Start,
-    Threads, Trace, descend_with_best_steps,
+    Activation, Chunks, Dataset, Descent, Error, Monitor, Observer, Options, Penalty, Points,
+    Reduction, Start, Threads, Trace, Vector, descend_with_best_steps,
 };
 use numpy::{Element, PyArrayMethods};
 use pyo3::intern;
@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
 use crate::arrays::{Array, Number, View, numpy, pack};
+use crate::distant::{GivenDistant, InPython};
 use crate::features::GivenFeatures;
 use crate::formulas::{GivenRows, OfRows};
 use crate::monitor::PythonMonitor;
@@ -76,32 +77,36 @@ pub(crate) fn descend<'py>(
     keeps_path: Py<PyAny>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let py = x.py();
-    let (x, y) = (GivenFeatures::new(x)?, View::new("y", y, 1)?);
+    let y = View::new("y", y, 1)?;
     let of_rows = OfRows::new(of_rows)?;
-    let start = unpack_start(start)?;
     let (options, best_steps, n_threads) = unpack(given)?;
     let threads = Threads::new(n_threads).map_err(value_error)?;
     let run = Run {
         options: Options { threads, ..options },
         best_steps,
-        x: &x,
         y: &y,
         of_rows: &of_rows,
-        start,
+        start: unpack_start(start)?,
         callback,
         keeps_path,
     };
-    if x.is_single() {
-        run.descend::<f32>(py)
-    } else {
-        run.descend::<f64>(py)
+    if let Ok(distant) = x.extract::<GivenDistant>() {
+        let rows = InPython::new(distant);
+        return match rows.is_single {
+            true => run.over_rows_read::<f32>(py, &rows),
+            false => run.over_rows_read::<f64>(py, &rows),
+        };
+    }
+    let x = GivenFeatures::new(x)?;
+    match x.is_single() {
+        true => run.over_arrays::<f32>(py, &x),
+        false => run.over_arrays::<f64>(py, &x),
     }
 }
 
 struct Run<'a, 'py> {
     options: Options,
     best_steps: bool,
-    x: &'a GivenFeatures<'py>,
     y: &'a View<'py>,
     of_rows: &'a OfRows<'py>,
     start: Start,
@@ -110,10 +115,50 @@ struct Run<'a, 'py> {
 }
 
 impl<'py> Run<'_, 'py> {
-    fn descend<F: Number>(self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+    fn over_arrays<F: Number>(
+        self,
+        py: Python<'py>,
+        x: &GivenFeatures<'py>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let rows = x.rows::<F>(py, self.options.threads)?;
+        let x = rows.features()?;
+        self.descend::<F>(py, x.columns(), |y, sample_weight, offset, work| {
+            let dataset = Dataset::new(x, y, sample_weight)?.with_offset(offset)?;
+            work(&Points::Arrays(dataset))
+        })
+    }
+
+    fn over_rows_read<F: Number>(
+        self,
+        py: Python<'py>,
+        x: &InPython,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let found = self.descend::<F>(py, x.columns, |y, sample_weight, offset, work| {
+            let labels = Dataset::of_labels(x.columns, y, sample_weight)?.with_offset(offset)?;
+            work(&Points::Read(Chunks::new(x, labels)))
+        });
+        match x.raised() {
+            Some(raised) => Err(raised),
+            None => found,
+        }
+    }
+
+    /// Descends over `columns` columns. `with_points` calls its last argument with the rows that have these labels,
+    /// sample weights and offsets.
+    fn descend<F: Number>(
+        self,
+        py: Python<'py>,
+        columns: usize,
+        with_points: impl Fn(
+            &Vector<'_>,
+            Option<&Vector<'_>>,
+            Option<&Vector<'_>>,
+            &mut dyn FnMut(&Points<'_>) -> Result<Descent<F>, Error>,
+        ) -> Result<Descent<F>, Error>
+        + Sync,
+    ) -> PyResult<Bound<'py, PyDict>> {
         let (options, start) = (self.options, self.start);
-        let rows = self.x.rows::<F>(py, options.threads)?;
-        let (x, y) = (rows.features()?, self.y.vector()?);
+        let y = self.y.vector()?;
         let sample_weight = self.of_rows.sample_weight()?;
         let offsets = self.of_rows.offsets::<F>()?;
         let best_steps = self.best_steps;
@@ -124,14 +169,11 @@ impl<'py> Run<'_, 'py> {
             is_out_of_memory: false,
         };
         let descent = py.detach(|| {
-            let dataset = Dataset::new(x, &y, sample_weight.as_ref())?;
-            let offsets = offsets.vectors()?;
-            let dataset = dataset.with_offsets(&offsets)?;
-            let descent = if best_steps {
-                descend_with_best_steps::<F>(&dataset, &start, &options, &mut watch)
-            } else {
-                gradstep_core::descend(&dataset, &start, &options, &mut watch)
-            }?;
+            let mut descend = |points: &Points<'_>| match best_steps {
+                true => descend_with_best_steps::<F>(points, &start, &options, &mut watch),
+                false => gradstep_core::descend(points, &start, &options, &mut watch),
+            };
+            let descent = with_points(&y, sample_weight.as_ref(), offset.as_ref(), &mut descend)?;
             match watch.is_out_of_memory {
                 false => Ok(descent),
                 true => Err(Error::Memory {
@@ -144,9 +186,9 @@ impl<'py> Run<'_, 'py> {
         let descent = watch.monitor.finish(descent)?;
         let scores = descent.biases.len();
         let (weights, biases) = start
-            .parameters::<F>(x.columns(), scores)
+            .parameters::<F>(columns, scores)
             .map_err(value_error)?;
-        let path = watch.path.map(|path| path.pack(py, x.columns(), scores));
+        let path = watch.path.map(|path| path.pack(py, columns, scores));
         let found = pack_descent(py, descent, options.batch_size == Some(1))?;
         found.set_item(
             intern!(py, "start"),

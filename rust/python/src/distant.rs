@@ -16,8 +16,8 @@ use crate::value_error;
 
 /// Rows as Python gives them: `(function, is_asked, n, is_single, log)`.
 ///
-/// A function that reads is called as `function(first, count)` and returns rows, which nobody changes before the next
-/// call: an array of shape (count, n), or a list of n columns, arrays of shape (count). A function that is asked is called as `function(request)` and returns the answers of all rows,
+/// A function that reads is called as `function(first, count, next_first, next_count)`, where it will be asked for the
+/// last two next, if for any. It returns rows, which nobody changes before the next call: an array of shape (count, n), or a list of n columns, arrays of shape (count). A function that is asked is called as `function(request)` and returns the answers of all rows,
 /// each made by [`answer`], in the order of the rows. The log has `recall(request)`, which returns an answer or None,
 /// and `record(request, answer)`.
 pub(crate) type GivenDistant = (Py<PyAny>, bool, usize, bool, Option<Py<PyAny>>);
@@ -78,10 +78,12 @@ impl ReadRows for InPython {
     fn read(
         &self,
         rows: Range<usize>,
+        next: Range<usize>,
         work: &mut dyn FnMut(&Matrix<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let held = self.with_gil(|py| {
-            let x = self.function.bind(py).call1((rows.start, rows.len()))?;
+            let asked = (rows.start, rows.len(), next.start, next.len());
+            let x = self.function.bind(py).call1(asked)?;
             Ok(match x.cast::<PyList>() {
                 Ok(columns) => {
                     let columns: Vec<Array<'_>> = columns.extract()?;

@@ -1,14 +1,15 @@
 //! Loss, gradient, Hessian and covariance over all rows, and one step of gradient descent.
 
 use gradstep_core::{
-    Dataset, Elements, Error, Float, Job, LossGradient, Parameters as CoreParameters, Reduction,
-    Threads, Vector,
+    Chunks, Dataset, Error, Float, Job, LossGradient, Parameters as CoreParameters, Points,
+    Reduction, Threads, Vector,
 };
 use numpy::PyArrayMethods;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use crate::arrays::{Array, Number, Real, View, pack};
+use crate::distant::{GivenDistant, InPython};
 use crate::features::GivenFeatures;
 use crate::monitor::run;
 use crate::parameters::{Parameters, pack_biases, pack_weights};
@@ -74,6 +75,14 @@ pub(crate) fn loss_gradient<'py>(
     sample_weight: Option<&Array<'py>>,
     n_threads: Option<usize>,
 ) -> PyResult<Triple<'py>> {
+    if let Ok(distant) = x.extract::<GivenDistant>() {
+        let rows = InPython::new(distant);
+        let arguments = Arguments::of(&rows, y, weights, bias, sample_weight, n_threads)?;
+        return match rows.is_single {
+            true => loss_gradient_of_read::<f32>(x.py(), &arguments),
+            false => loss_gradient_of_read::<f64>(x.py(), &arguments),
+        };
+    }
     let arguments = Arguments::new(x, y, weights, bias, sample_weight, n_threads)?;
     if arguments.x.is_single() {
         loss_gradient_in::<f32>(x.py(), &arguments)
@@ -156,10 +165,9 @@ pub(crate) fn covariance<'py>(
     Ok(pack(py, matrix).reshape([order, order])?.into_any())
 }
 
-/// The arguments of a formula over all rows. They are converted in the order of the fields. If several arguments are
-/// wrong, the error is about the first of these.
-struct Arguments<'py> {
-    x: GivenFeatures<'py>,
+/// The arguments of a formula over all rows, converted one after another; errors are reported in that order.
+struct Arguments<'py, X = GivenFeatures<'py>> {
+    x: X,
     y: View<'py>,
     parameters: Parameters<'py>,
     sample_weight: Option<View<'py>>,
@@ -175,13 +183,8 @@ impl<'py> Arguments<'py> {
         sample_weight: Option<&Array<'py>>,
         n_threads: Option<usize>,
     ) -> PyResult<Self> {
-        Ok(Arguments {
-            x: GivenFeatures::new(x)?,
-            y: View::new("y", y, 1)?,
-            parameters: Parameters::new(weights, bias)?,
-            sample_weight: weights_of_rows(sample_weight)?,
-            threads: Threads::new(n_threads).map_err(value_error)?,
-        })
+        let x = GivenFeatures::new(x)?;
+        Arguments::of(x, y, weights, bias, sample_weight, n_threads)
     }
 
     /// Runs a function of the core with these arguments, without the GIL.
@@ -203,8 +206,26 @@ impl<'py> Arguments<'py> {
     }
 }
 
-/// Sample weights and offsets of a fit or a descent as Python gives them: each an array of one number per row, or None.
-/// Offsets may have one number per row and class.
+impl<'py, X> Arguments<'py, X> {
+    fn of(
+        x: X,
+        y: &Array<'py>,
+        weights: &Array<'py>,
+        bias: &Bound<'py, PyAny>,
+        sample_weight: Option<&Array<'py>>,
+        n_threads: Option<usize>,
+    ) -> PyResult<Self> {
+        Ok(Arguments {
+            x,
+            y: View::new("y", y, 1)?,
+            parameters: Parameters::new(weights, bias)?,
+            sample_weight: weights_of_rows(sample_weight)?,
+            threads: Threads::new(n_threads).map_err(value_error)?,
+        })
+    }
+}
+
+/// Sample weights and offsets of a fit or a descent as Python gives them: one number per row, or None.
 pub(crate) type GivenRows<'py> = [Option<Array<'py>>; 2];
 
 /// Sample weights and offsets, checked for their dimensions.
@@ -289,9 +310,37 @@ fn loss_gradient_in<'py, F: Number>(
     arguments: &Arguments<'py>,
 ) -> PyResult<Triple<'py>> {
     let classes = arguments.parameters.classes();
-    let LossGradient { loss, gradient } = arguments.run(py, gradstep_core::loss_gradient::<F>)?;
+    let found = arguments.run(py, gradstep_core::loss_gradient::<F>)?;
+    pack_loss_gradient(py, &found, classes)
+}
+
+/// [`loss_gradient`] of rows that Python reads.
+fn loss_gradient_of_read<'py, F: Number>(
+    py: Python<'py>,
+    arguments: &Arguments<'py, &InPython>,
+) -> PyResult<Triple<'py>> {
+    let (x, y) = (arguments.x, arguments.y.vector()?);
+    let sample_weight = arguments.sample_weight.as_ref();
+    let sample_weight = sample_weight.map(View::vector).transpose()?;
+    let (weights, biases) = arguments.parameters.to_vecs::<F>(x.columns)?;
+    let at = arguments.parameters.at(&weights, &biases);
+    let found = run(py, arguments.threads, |job| {
+        let labels = Dataset::of_labels(x.columns, &y, sample_weight.as_ref())?;
+        Points::Read(Chunks::new(x, labels)).loss_gradient(&at, job)
+    });
+    match x.raised() {
+        Some(raised) => Err(raised),
+        None => pack_loss_gradient(py, &found?, arguments.parameters.classes()),
+    }
+}
+
+fn pack_loss_gradient<'py, F: Number>(
+    py: Python<'py>,
+    LossGradient { loss, gradient }: &LossGradient<F>,
+    classes: Option<usize>,
+) -> PyResult<Triple<'py>> {
     Ok((
-        loss,
+        *loss,
         pack_weights(py, &gradient.weights, classes)?,
         pack_biases(py, &gradient.biases, classes)?,
     ))

@@ -1,13 +1,17 @@
 //! The state of a descent between two steps, and the step by one batch.
 
+use std::ops::Range;
+
 use super::iterate::Iterate;
 use super::options::{Observer, Options, Polling};
+use super::points::{self, Points, Predicted};
 use super::step;
 use super::trace::Trace;
 use crate::error::Error;
 use crate::float::Float;
 use crate::kernel::{self, Dataset, Sums, Want};
 use crate::reduce::Job;
+use crate::source::Chunks;
 
 /// The state of a descent: the options, the epoch, the weights and biases, and the record of the updates so far.
 pub(super) struct Progress<'a, F> {
@@ -20,19 +24,28 @@ pub(super) struct Progress<'a, F> {
 }
 
 impl<F: Float> Progress<'_, F> {
-    /// The sums over the rows of `dataset` at the current weights and biases. Error and gradient follow from them.
-    pub(super) fn evaluate(
+    /// The sums over the rows of `dataset`, from which error and gradient follow, at the current weights and biases.
+    fn evaluate(
         &self,
         dataset: &Dataset<'_>,
         want: Want,
         observer: &mut dyn Observer<F>,
     ) -> Result<Sums, Error> {
-        kernel::evaluate(
-            dataset,
-            &self.iterate.parameters(),
-            want,
-            &mut Job::new(self.options.threads, &mut Polling(observer))?,
-        )
+        let mut polling = Polling(observer);
+        let mut job = Job::new(self.options.threads, &mut polling)?;
+        kernel::evaluate(dataset, &self.iterate.parameters(), want, &mut job)
+    }
+
+    /// [`Progress::evaluate`] over all rows.
+    pub(super) fn evaluate_all(
+        &self,
+        points: &Points<'_>,
+        want: Want,
+        observer: &mut dyn Observer<F>,
+    ) -> Result<Sums, Error> {
+        let mut polling = Polling(observer);
+        let mut job = Job::new(self.options.threads, &mut polling)?;
+        points.evaluate(&self.iterate.parameters(), want, &mut job)
     }
 
     /// The divisor and the factor (see [`step::scales`]) of the step by a batch of `rows` rows.
@@ -40,23 +53,77 @@ impl<F: Float> Progress<'_, F> {
         step::scales(rows as f64 * self.mean_weight, self.options.reduction)
     }
 
-    /// Makes the step by the batch `dataset`.
+    /// Makes the step for the batch `dataset`. `named` are the same rows with their numbers among all rows.
     pub(super) fn step(
         &mut self,
         dataset: &Dataset<'_>,
+        named: &Dataset<'_>,
         observer: &mut dyn Observer<F>,
     ) -> Result<(), Error> {
-        let is_empty = dataset.sample_weight.is_some() && dataset.weight() == 0.0;
-        let sums = match is_empty {
-            true => Sums::zero(self.iterate.weights.len(), self.iterate.biases.len()),
+        let sums = match is_empty(dataset) {
+            true => self.no_sums(),
             false => self.evaluate(dataset, Want::LossAndGradient, observer)?,
         };
-        self.step_by(dataset, &sums)
+        let predicted = match self.trace {
+            None => None,
+            Some(_) => {
+                let mut room = points::predicted(&self.iterate, kernel::rows_of(dataset));
+                points::predict(dataset, &self.iterate, 0, &mut room)?;
+                Some(room)
+            }
+        };
+        self.step_by(named, &sums, predicted)
     }
 
-    /// Makes the step by the batch `dataset`. `sums` are the sums over its rows at the current weights and biases.
-    pub(super) fn step_by(&mut self, dataset: &Dataset<'_>, sums: &Sums) -> Result<(), Error> {
-        let scales = self.scales(kernel::rows_of(dataset));
+    /// Makes the step for a batch of consecutive rows that are read in several chunks.
+    pub(super) fn step_over(
+        &mut self,
+        chunks: &Chunks<'_>,
+        rows: Range<usize>,
+        observer: &mut dyn Observer<F>,
+    ) -> Result<(), Error> {
+        let named = chunks.labels().part(rows.clone());
+        let mut room = match self.trace {
+            None => None,
+            Some(_) => Some(points::predicted(&self.iterate, rows.len())),
+        };
+        let mut predict = |first: usize, part: &Dataset<'_>| match &mut room {
+            None => Ok(()),
+            Some(room) => points::predict(part, &self.iterate, first - rows.start, room),
+        };
+        let at = self.iterate.parameters();
+        let sums = match is_empty(&named) {
+            true => {
+                let size = chunks.size();
+                chunks.each(rows.clone(), size, &mut |first, _, part| {
+                    predict(first, part)
+                })?;
+                self.no_sums()
+            }
+            false => {
+                let mut polling = Polling(observer);
+                let mut job = Job::new(self.options.threads, &mut polling)?;
+                let want = Want::LossAndGradient;
+                points::sums_of_read(chunks, rows.clone(), &at, want, &mut job, &mut predict)?
+            }
+        };
+        self.step_by(&named, &sums, room)
+    }
+
+    /// The sums over a batch of weight 0.
+    fn no_sums(&self) -> Sums {
+        Sums::zero(self.iterate.weights.len(), self.iterate.biases.len())
+    }
+
+    /// Makes the step for a batch whose sums at the current weights and biases are given; with a trace, also the scores
+    /// and predictions of its rows. `named` has their labels and numbers; its X is not read.
+    pub(super) fn step_by(
+        &mut self,
+        named: &Dataset<'_>,
+        sums: &Sums,
+        predicted: Option<Predicted<F>>,
+    ) -> Result<(), Error> {
+        let scales = self.scales(kernel::rows_of(named));
         let Progress {
             options,
             epoch,
@@ -64,17 +131,9 @@ impl<F: Float> Progress<'_, F> {
             trace,
             ..
         } = self;
-        if let Some(trace) = trace {
-            let mut z = vec![F::ZERO; kernel::rows_of(dataset) * iterate.biases.len()];
-            let mut y_hat = z.clone();
-            kernel::predict_rows(dataset, &iterate.parameters(), &mut z, &mut y_hat)?;
-            trace.push(
-                *epoch,
-                iterate.loss,
-                dataset,
-                [&z, &y_hat],
-                sums.mean_error(),
-            )?;
+        if let (Some(trace), Some([z, y_hat])) = (&mut *trace, &predicted) {
+            let error = sums.mean_error();
+            trace.push(*epoch, iterate.loss, named, [z, y_hat], error)?;
         }
         let mut deltas = step::deltas(
             sums,
@@ -92,4 +151,9 @@ impl<F: Float> Progress<'_, F> {
         }
         Ok(())
     }
+}
+
+/// Whether all rows of a batch have weight 0.
+fn is_empty(dataset: &Dataset<'_>) -> bool {
+    dataset.sample_weight.is_some() && dataset.weight() == 0.0
 }

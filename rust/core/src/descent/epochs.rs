@@ -3,6 +3,7 @@
 use super::batch::Progress;
 use super::iterate::Iterate;
 use super::options::{Descent, Observer, Options, Polling};
+use super::points::Points;
 use super::sparse;
 use super::trace::Trace;
 use crate::error::Error;
@@ -14,6 +15,7 @@ use crate::matrix::Matrix;
 use crate::reduce::Job;
 use crate::shuffle::Random;
 use crate::simd;
+use crate::source::Chunks;
 use crate::start::Start;
 use crate::stop::StopReason;
 use crate::vector::RowSet;
@@ -35,19 +37,28 @@ use crate::vector::RowSet;
 /// is not; [`Error::Weight`] or [`Error::Number`] if the start is not finite; [`Error::Memory`]; [`Error::Interrupted`]
 /// by the observer; and those of [`Options::check`].
 ///
-/// A trace that can never fit into memory gives an error before the first epoch. If neither a tolerance nor the
-/// observer can end the descent early, the whole trace is allocated at the start; otherwise it is allocated epoch by
-/// epoch.
+/// [`Error::Conflict`] if rows that are read are to be shuffled.
+///
+/// If a trace is asked for that could never fit into memory, the error comes before any epoch. If neither a
+/// tolerance nor the observer can end the descent early, the whole trace is allocated first; else epoch by epoch.
 pub fn descend<F: Float>(
-    dataset: &Dataset<'_>,
+    points: &Points<'_>,
     start: &Start,
     options: &Options,
     observer: &mut dyn Observer<F>,
 ) -> Result<Descent<F>, Error> {
     options.check()?;
+    let dataset = points.labels();
     let m = dataset.x.rows();
     let batch = options.batch(m);
     let full = batch == m && m > 1;
+    if matches!(points, Points::Read(_)) && options.shuffle.is_some() && !full {
+        return Err(Error::Conflict {
+            argument: "shuffle",
+            expected: "False where X is read in batches: write its rows in a random order once",
+            got: "True".to_owned(),
+        });
+    }
     // Memory for the order of the rows is allocated before the labels are read.
     let mut order = Order::new(m, options.shuffle.filter(|_| !full))?;
     let mut polling = Polling(observer);
@@ -73,7 +84,7 @@ pub fn descend<F: Float>(
         mean_weight: mean_weight::<F>(dataset)?,
     };
     dataset.check_offsets()?;
-    let mut sums = progress.evaluate(dataset, want, observer)?;
+    let mut sums = progress.evaluate_all(points, want, observer)?;
     let start_loss = sums.mean_error();
     let (mut history, mut stop_reason) = (Vec::new(), StopReason::Epochs);
     for epoch in 0..options.epochs {
@@ -83,15 +94,24 @@ pub fn descend<F: Float>(
             trace.reserve(m.div_ceil(batch))?;
         }
         if full {
-            progress.step_by(dataset, &sums)?;
+            let predicted = match progress.trace {
+                None => None,
+                Some(_) => Some(points.predict(&progress.iterate)?),
+            };
+            progress.step_by(dataset, &sums, predicted)?;
         } else {
             let rows = order.next(observer)?;
-            visit(&mut progress, &Dataset { rows, ..*dataset }, observer)?;
+            match points {
+                Points::Arrays(dataset) => {
+                    visit(&mut progress, &Dataset { rows, ..*dataset }, observer)?;
+                }
+                Points::Read(chunks) => visit_chunks(&mut progress, chunks, observer)?,
+            }
         }
-        sums = progress.evaluate(dataset, want, observer)?;
+        sums = progress.evaluate_all(points, want, observer)?;
         let loss = sums.mean_error();
         if !loss.is_finite() || !progress.iterate.is_finite() {
-            dataset.check_finite()?;
+            points.check_finite()?;
             progress.iterate = last;
             stop_reason = StopReason::Diverged;
             break;
@@ -156,16 +176,54 @@ fn visit<F: Float>(
     match dataset.x {
         Features::Sparse(x) => sparse::epoch(progress, dataset, &x, observer),
         Features::Dense(x) if batch == 1 && is_plain(progress.options, dataset) => {
-            point_epoch(progress, &dataset.with(x), observer)
+            point_epoch(progress, |visit| visit(0, &dataset.with(x)), observer)
         }
         Features::Dense(_) => (0..m).step_by(batch).try_for_each(|first| {
-            let places = first..m.min(first.saturating_add(batch));
-            progress.step(&dataset.part(places), observer)
+            let part = dataset.part(first..m.min(first.saturating_add(batch)));
+            progress.step(&part, &part, observer)
         }),
     }
 }
 
-/// Whether [`point_epoch`] may be used: there are neither sample weights nor offsets nor l1, and the bias is fitted.
+/// One epoch over rows that are read, in their order.
+fn visit_chunks<F: Float>(
+    progress: &mut Progress<'_, F>,
+    chunks: &Chunks<'_>,
+    observer: &mut dyn Observer<F>,
+) -> Result<(), Error> {
+    let labels = chunks.labels();
+    let m = kernel::rows_of(labels);
+    let batch = progress.options.batch(m);
+    if batch > chunks.size() {
+        return (0..m).step_by(batch).try_for_each(|first| {
+            let rows = first..m.min(first.saturating_add(batch));
+            progress.step_over(chunks, rows, observer)
+        });
+    }
+    let size = chunks.size() / batch * batch;
+    if batch == 1 && is_plain(progress.options, labels) {
+        let feed = |visit: Visit<'_>| {
+            chunks.each(0..m, size, &mut |first, x, rows| {
+                visit(first, &rows.with(*x))
+            })
+        };
+        return point_epoch(progress, feed, observer);
+    }
+    chunks.each(0..m, size, &mut |first, _, rows| {
+        let count = kernel::rows_of(rows);
+        (0..count).step_by(batch).try_for_each(|start| {
+            let places = start..count.min(start + batch);
+            let named = labels.part(first + places.start..first + places.end);
+            progress.step(&rows.part(places), &named, observer)
+        })
+    })
+}
+
+/// Visits points, the first of which has this number among all points.
+type Visit<'v> = &'v mut dyn FnMut(usize, &Dataset<'_, Matrix<'_>>) -> Result<(), Error>;
+
+/// Whether [`point_epoch`] may be used: the rows have neither sample weights nor offsets, there is no l1, and the bias
+/// is fitted.
 fn is_plain(options: &Options, dataset: &Dataset<'_>) -> bool {
     let are_plain = dataset.sample_weight.is_none() && dataset.offsets.is_empty();
     are_plain && options.penalty.is_smooth() && options.fit_bias
@@ -253,18 +311,18 @@ fn gradient_norm<F: Float>(sums: &Sums, weights: &[F], options: &Options) -> f64
         .fold(0.0, larger)
 }
 
-/// Makes one epoch with batches of one point. With such batches, the mean over the batch and the sum are the same.
+/// One epoch with batches of one point, for which a mean over the batch and a sum are the same. `feed` calls its
+/// argument with all points, some of them at a time.
 fn point_epoch<F: Float>(
     progress: &mut Progress<'_, F>,
-    dataset: &Dataset<'_, Matrix<'_>>,
+    feed: impl FnOnce(Visit<'_>) -> Result<(), Error>,
     observer: &mut dyn Observer<F>,
 ) -> Result<(), Error> {
     /// How many products with elements of `X` are made between two polls of the observer: much less than a millisecond
     /// of work.
     const POLLED: usize = 1 << 17;
     let level = simd::level()?;
-    let (m, of_row) = (dataset.x.rows(), progress.iterate.weights.len());
-    let polled = (POLLED / of_row).max(1);
+    let polled = (POLLED / progress.iterate.weights.len()).max(1);
     let Progress {
         options,
         epoch,
@@ -278,17 +336,24 @@ fn point_epoch<F: Float>(
         options.learning_rate,
         options.penalty.shrinkage(options.learning_rate),
     );
-    let mut record = trace
-        .as_mut()
-        .map(|trace| |update: PointUpdate<'_, F>| trace.push_point(*epoch, &update));
-    for first in (0..m).step_by(polled) {
-        let points = dataset.part(first..m.min(first + polled));
-        let recorder = record.as_mut().map(|record| record as Recorder<'_, F>);
-        descent.visit(level, iterate.loss, &points, recorder);
-        if observer.poll().is_break() {
-            return Err(Error::Interrupted);
+    feed(&mut |number, points| {
+        let mut record = trace.as_mut().map(|trace| {
+            |update: PointUpdate<'_, F>| {
+                let row = number + update.row;
+                trace.push_point(*epoch, &PointUpdate { row, ..update });
+            }
+        });
+        let m = points.x.rows();
+        for first in (0..m).step_by(polled) {
+            let some = points.part(first..m.min(first + polled));
+            let recorder = record.as_mut().map(|record| record as Recorder<'_, F>);
+            descent.visit(level, iterate.loss, &some, recorder);
+            if observer.poll().is_break() {
+                return Err(Error::Interrupted);
+            }
         }
-    }
+        Ok(())
+    })?;
     descent.finish();
     Ok(())
 }

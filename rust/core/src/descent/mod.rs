@@ -4,11 +4,13 @@ mod batch;
 mod epochs;
 mod iterate;
 mod options;
+mod points;
 mod sparse;
 mod step;
 mod trace;
 
 pub use self::epochs::descend;
 pub use self::options::{Descent, Observer, Options};
+pub use self::points::Points;
 pub use self::step::{Reduction, Step, gradient_step};
 pub use self::trace::Trace;

@@ -58,7 +58,7 @@ pub(super) fn epoch<F: Float>(
             })?;
         } else {
             lazy.fold();
-            lazy.progress.step(&batch, observer)?;
+            lazy.progress.step(&batch, &batch, observer)?;
         }
         done += work;
         if done >= POLLED {

@@ -146,15 +146,22 @@ pub fn loss_gradient<F: Float>(
     job: &mut Job<'_>,
 ) -> Result<LossGradient<F>, Error> {
     let sums = evaluate(dataset, parameters, Want::LossAndGradient, job)?;
-    let mean = |sums_of: &[f64]| {
-        let mean = sums_of.iter().map(|sum| F::from_f64(sum / sums.weight));
-        mean.collect()
-    };
-    Ok(LossGradient {
-        loss: sums.mean_error(),
-        gradient: Gradient {
-            weights: mean(&sums.weights),
-            biases: mean(&sums.biases),
-        },
-    })
+    Ok(LossGradient::of(&sums))
+}
+
+impl<F: Float> LossGradient<F> {
+    /// Made of sums over all rows.
+    pub(crate) fn of(sums: &Sums) -> Self {
+        let mean = |sums_of: &[f64]| {
+            let mean = sums_of.iter().map(|sum| F::from_f64(sum / sums.weight));
+            mean.collect()
+        };
+        LossGradient {
+            loss: sums.mean_error(),
+            gradient: Gradient {
+                weights: mean(&sums.weights),
+                biases: mean(&sums.biases),
+            },
+        }
+    }
 }

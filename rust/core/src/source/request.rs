@@ -259,13 +259,13 @@ fn copies<F: Float>(numbers: &[usize], first: usize, rows: &Arrays<'_>) -> Vec<F
     out
 }
 
-/// Consecutive rows, and the columns that a request names.
-struct Part<'a> {
-    /// The number of the first of these rows among all rows.
-    first: usize,
-    x: Matrix<'a>,
-    labels: &'a Dataset<'a>,
-    columns: Option<&'a [usize]>,
+/// Consecutive rows, and the columns that are asked about.
+pub(super) struct Part<'a> {
+    /// The number of their first row among all rows.
+    pub first: usize,
+    pub x: Matrix<'a>,
+    pub labels: &'a Dataset<'a>,
+    pub columns: Option<&'a [usize]>,
 }
 
 impl Part<'_> {
@@ -365,19 +365,27 @@ impl Part<'_> {
         }
     }
 
-    /// The answer of these rows as a [`Forest`], in bytes. `each` computes the sum of one node, from the number of its
-    /// first row and the node's rows.
+    /// The answer of these rows as a [`Forest`], in bytes: [`Part::sums`].
     fn answer<T: Sum + Serialize>(
         &self,
         job: &mut Job<'_>,
         each: impl Fn(usize, &Arrays<'_>, &mut Job<'_>) -> Result<T, Error>,
     ) -> Result<Vec<u8>, Error> {
+        to_bytes(&self.sums(job, each)?)
+    }
+
+    /// Sums over these rows. `each` computes the sum of one node, from the number of its first row and the node's rows.
+    pub(super) fn sums<T: Sum>(
+        &self,
+        job: &mut Job<'_>,
+        each: impl Fn(usize, &Arrays<'_>, &mut Job<'_>) -> Result<T, Error>,
+    ) -> Result<Forest<T>, Error> {
         let mut forest = Forest::new();
         for (first, size, rows) in self.nodes() {
             let sum = self.with_rows(rows, job, |rows, job| each(first, rows, job))?;
             forest.append_node((size / UNIT).ilog2(), first / size, sum);
         }
-        to_bytes(&forest)
+        Ok(forest)
     }
 
     /// The answer of these rows as a list of numbers, in bytes that [`list`] reads. `each` computes the numbers of some
