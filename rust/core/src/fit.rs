@@ -536,6 +536,7 @@ mod tests {
         fn read(
             &self,
             rows: Range<usize>,
+            _: Range<usize>,
             work: &mut dyn FnMut(&Matrix<'_>) -> Result<(), Error>,
         ) -> Result<(), Error> {
             self.read.set(self.read.get() + rows.len());
@@ -704,7 +705,7 @@ mod tests {
             let got = fit(&Distant::new(&chunks, None, labels));
             assert_eq!(bits(&got), bits(&want), "{case}");
             // Samples, of which passes count a fraction, are read together with the rows that the basis is estimated
-            // from.
+            // from. What follows is often known before a read, which answers it, too.
             let reads = reader.read.get() as f64 / m as f64;
             assert!(
                 reads <= got.passes + 1.0,

@@ -303,6 +303,7 @@ impl<'a> Neighbourhood<'a> {
         if !is_factorable(objective) {
             return Ok(None);
         }
+        (objective.source).plan_gram_of_trace(&objective.parameters(v), &run.basis)?;
         let scores = run.scores(objective, v)?;
         if !scores.are_finite() {
             return Ok(None);

@@ -109,6 +109,17 @@ pub(crate) fn passes(classes: usize) -> f64 {
     if classes == 1 { 1.0 } else { 4.0 }
 }
 
+/// Tells the source that [`gap`] may be computed at `v`, for one score, as soon as the objective is known there.
+///
+/// # Errors
+///
+/// [`Error::Memory`].
+pub(super) fn plan(objective: &Objective<'_>, v: &[f64]) -> Result<(), Error> {
+    let at = objective.parameters(v);
+    let basis = Basis::natural(objective.columns());
+    objective.source.plan_trace(&at, &basis)
+}
+
 /// Upper bound on objective − minimum at `iterate`, for l2 > 0; ∞ if the bias is too far from its optimum.
 ///
 /// # Errors

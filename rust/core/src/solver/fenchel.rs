@@ -79,8 +79,9 @@ pub(super) fn bounds(
     let mut gap = bound(objective, &iterate, &curvature, &slopes, f64::INFINITY);
     if gap.is_nan() || gap > wanted {
         run.passes += 2.0 * objective.cost;
-        let scores = run.scores(objective, &iterate.v)?;
         let basis = objective.source.basis(objective.fit_bias, true)?;
+        objective.source.plan_trace(&at, &basis)?;
+        let scores = run.scores(objective, &iterate.v)?;
         let (curvature, _) = curvatures.trace(&basis, &mut run.job())?;
         let slopes = LossSlopes::exact(objective, scores.as_ref(), &basis, &curvature, run)?;
         let chi_square = scores.chi_square(&mut run.job())? / curvature.weight;

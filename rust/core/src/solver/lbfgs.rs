@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use super::duality;
 use super::objective::{Iterate, Objective, Value};
 use super::preconditioner::Preconditioner;
 use super::run::{Ended, Patience, Run};
@@ -107,6 +108,8 @@ pub(crate) struct Criteria<'a> {
     /// Whether parameters are larger than can be expected at any minimum.
     pub is_runaway: &'a dyn Fn(&[f64]) -> bool,
     pub iterations: usize,
+    /// The gradient's norm at which the bound by duality may follow; 0 if it does not.
+    pub proved_below: f64,
 }
 
 /// The last iterate, why iterations ended, and how many there were.
@@ -144,6 +147,7 @@ impl Lbfgs<'_> {
             criteria,
         } = self;
         let mut iterations = 0;
+        let mut norm_before = 0.0;
         loop {
             let direction = memory.direction(&iterate.value.gradient, preconditioner);
             let slope = dot(&direction, &iterate.value.gradient);
@@ -164,9 +168,13 @@ impl Lbfgs<'_> {
             } else {
                 None
             };
+            // The gradient may fall by as much as in the iteration before.
+            let norm = iterate.value.gradient_norm;
+            let may_be_last = norm * (norm / norm_before) <= criteria.proved_below;
+            norm_before = norm;
             let search = match ended {
                 Some(_) => None,
-                None => Some(self.line_search(&iterate, &direction, slope, run)?),
+                None => Some(self.line_search(&iterate, &direction, (slope, may_be_last), run)?),
             };
             let (step, next) = match (ended, search) {
                 (None, Some(LineSearch::Found(step, next))) if !(criteria.is_runaway)(&next.v) => {
@@ -203,11 +211,12 @@ impl Lbfgs<'_> {
     }
 
     /// Finds a step along `direction` that decreases the objective. Tries step length 1 first, then shorter ones.
+    /// `may_be_last` says that a proof may follow.
     fn line_search(
         &self,
         iterate: &Iterate,
         direction: &[f64],
-        slope: f64,
+        (slope, may_be_last): (f64, bool),
         run: &mut Run<'_>,
     ) -> Result<LineSearch, Error> {
         let Lbfgs {
@@ -233,6 +242,9 @@ impl Lbfgs<'_> {
             precision.round(&mut v);
             if v == iterate.v {
                 return Ok(LineSearch::Nothing);
+            }
+            if may_be_last {
+                duality::plan(objective, &v)?;
             }
             let value = run.evaluate(objective, &v, precision)?;
             let gain = value.objective - from;

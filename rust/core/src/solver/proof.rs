@@ -281,7 +281,7 @@ fn unproved(
     }))
 }
 
-/// The iterate rounded to the result's precision, with the objective there in `float64`.
+/// The iterate rounded to the result's precision, with the objective there in `float64`; the bound by duality follows.
 fn rounded(
     objective: &Objective<'_>,
     iterate: Iterate,
@@ -292,5 +292,6 @@ fn rounded(
     }
     let mut v = iterate.v;
     objective.precision.round(&mut v);
+    duality::plan(objective, &v)?;
     stages::evaluate(objective, v, Precision::Double, run)
 }

@@ -46,7 +46,9 @@ const CLASSES_PATIENCE: usize = 30;
 /// Evaluations change from single to double precision once the iterations with a new preconditioner no longer reduce
 /// the gradient's norm to less than this fraction of the smallest norm so far.
 const HELPS: f64 = 0.1;
-/// The largest number of iterations with one preconditioner on all rows.
+/// An iteration is taken for one that may be the last if the gradient's norm is likely to fall to this times `tol`.
+const NEARLY: f64 = 10.0;
+/// The most iterations with one preconditioner on all rows.
 const ITERATIONS: usize = 12;
 /// A Hessian is factored only if the number n of columns is at most this; with K classes, n² K must also be at most the
 /// square of this.
@@ -243,6 +245,7 @@ fn on_sample(
         is_drifting: &|_, _| false,
         is_runaway: &|v| is_free && objective.classes > 1 && column_scales.size(v) > RUNAWAY,
         iterations: STAGE_ITERATIONS,
+        proved_below: 0.0,
     };
     sample.lend(1, |source| {
         let part = objective.over(source);
@@ -455,6 +458,13 @@ fn patience(objective: &Objective<'_>) -> Patience {
 }
 
 impl AllRows<'_> {
+    /// Whether the bound by duality is computed at the last iterate, as it is.
+    fn is_proved_by_duality(&self) -> bool {
+        let objective = self.objective;
+        let is_strict = objective.penalty.is_strictly_convex();
+        is_strict && objective.classes == 1 && objective.precision == Precision::Double
+    }
+
     /// Runs L-BFGS with one preconditioner until it ends for any reason.
     fn iterate(
         &mut self,
@@ -486,6 +496,10 @@ impl AllRows<'_> {
                 },
                 is_runaway: &|v| may_run_away && scales.size(v) > RUNAWAY,
                 iterations: ITERATIONS,
+                proved_below: match self.precision {
+                    Precision::Double if self.is_proved_by_duality() => NEARLY * tol,
+                    _ => 0.0,
+                },
             },
         };
         lbfgs.minimise(iterate, &mut self.memory, &mut self.patience, run)

@@ -73,16 +73,61 @@ pub(crate) struct Distant<'a> {
     room: usize,
     /// The rows from which a basis is estimated, once they have been read.
     drawn: OnceCell<Vec<f64>>,
-    /// Samples that will be asked for. The next read copies them, whatever it is made for.
+    /// What will be asked for. The next read answers it, whatever it is made for.
     planned: RefCell<Vec<Planned>>,
 }
 
-/// A sample that will be asked for.
+/// A request that will be made.
 struct Planned {
     request: Vec<u8>,
-    copied: CopiedRows,
-    /// Whether the rows have been copied.
+    answer: PlannedAnswer,
+    /// Whether the rows have answered.
     is_known: bool,
+}
+
+/// The answer to a request that will be made.
+enum PlannedAnswer {
+    /// A sample.
+    Rows(CopiedRows),
+    /// A sum over all rows, which is kept until the next read.
+    Sum(Box<dyn Adding>),
+}
+
+/// A sum that grows with the answers of the rows.
+trait Adding {
+    /// Adds the answer of the next rows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Bytes`].
+    fn add(&mut self, answer: &[u8]) -> Result<(), Error>;
+    /// The sum over all rows, as bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Bytes`] without any rows.
+    fn total(self: Box<Self>) -> Result<Vec<u8>, Error>;
+}
+
+impl<T: Sum + Serialize + DeserializeOwned> Adding for Forest<T> {
+    fn add(&mut self, answer: &[u8]) -> Result<(), Error> {
+        self.append(from_bytes(answer)?);
+        Ok(())
+    }
+
+    fn total(self: Box<Self>) -> Result<Vec<u8>, Error> {
+        to_bytes(&Forest::total(*self).ok_or(Error::Bytes)?)
+    }
+}
+
+impl PlannedAnswer {
+    /// Adds the answer of the next rows.
+    fn take(&mut self, answer: &[u8]) -> Result<(), Error> {
+        match self {
+            PlannedAnswer::Rows(copied) => copied.take(answer),
+            PlannedAnswer::Sum(sum) => sum.add(answer),
+        }
+    }
 }
 
 /// The elements of a sample's rows.
@@ -218,9 +263,12 @@ impl<'a> Distant<'a> {
         take: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut planned = self.planned.take(); // after an error there are none
-        planned.retain(|sample| sample.request != request);
+        planned.retain(|plan| {
+            let is_stale = plan.is_known && matches!(plan.answer, PlannedAnswer::Sum(_));
+            plan.request != request && !is_stale
+        });
         let mut waiting: Vec<&mut Planned> = planned.iter_mut().filter(|p| !p.is_known).collect();
-        let others = waiting.iter().map(|sample| sample.request.as_slice());
+        let others = waiting.iter().map(|plan| plan.request.as_slice());
         let requests = [request]
             .into_iter()
             .chain(others)
@@ -232,11 +280,37 @@ impl<'a> Distant<'a> {
             take(next()?)?;
             waiting
                 .iter_mut()
-                .try_for_each(|sample| sample.copied.take(next()?))
+                .try_for_each(|plan| plan.answer.take(next()?))
         })?;
-        waiting.iter_mut().for_each(|sample| sample.is_known = true);
+        waiting.iter_mut().for_each(|plan| plan.is_known = true);
         self.planned.replace(planned);
         Ok(())
+    }
+
+    /// Plans a request, unless it is planned already.
+    fn plan(
+        &self,
+        question: Question,
+        answer: impl FnOnce() -> Result<PlannedAnswer, Error>,
+    ) -> Result<(), Error> {
+        let request = self.request(question)?;
+        let mut planned = self.planned.borrow_mut();
+        if planned.iter().all(|plan| plan.request != request) {
+            planned.push(Planned {
+                request,
+                answer: answer()?,
+                is_known: false,
+            });
+        }
+        Ok(())
+    }
+
+    /// Takes a request out of those that are planned: its answer, if it is known.
+    fn planned_answer(&self, request: &[u8]) -> Option<PlannedAnswer> {
+        let mut planned = self.planned.borrow_mut();
+        let place = planned.iter().position(|plan| plan.request == request)?;
+        let plan = planned.swap_remove(place);
+        plan.is_known.then_some(plan.answer)
     }
 
     /// The sum over all rows.
@@ -249,12 +323,14 @@ impl<'a> Distant<'a> {
         if let Some(answer) = self.recall(&request)? {
             return from_bytes(&answer);
         }
-        let mut all = Forest::new();
-        self.read(&request, job, &mut |answer| {
-            all.append(from_bytes(answer)?);
-            Ok(())
-        })?;
-        let sum = all.total().ok_or(Error::Bytes)?;
+        let sum = match self.planned_answer(&request) {
+            Some(PlannedAnswer::Sum(sum)) => from_bytes(&sum.total()?)?,
+            _ => {
+                let mut all = Forest::<T>::new();
+                self.read(&request, job, &mut |answer| all.add(answer))?;
+                all.total().ok_or(Error::Bytes)?
+            }
+        };
         self.record(&request, || to_bytes(&sum))?;
         Ok(sum)
     }
@@ -292,19 +368,17 @@ impl<'a> Distant<'a> {
         job: &mut Job<'_>,
     ) -> Result<CopiedRows, Error> {
         let request = self.request(Question::Rows(rows.to_vec(), precision))?;
-        let mut planned = self.planned.borrow_mut();
-        let place = planned.iter().position(|sample| sample.request == request);
-        let sample = place.map(|place| planned.swap_remove(place));
-        drop(planned); // a read may fill the others
+        let planned = self.planned_answer(&request);
+        let room = || CopiedRows::new(rows.len().saturating_mul(self.columns()), precision);
         if let Some(answer) = self.recall(&request)? {
-            let mut copied = CopiedRows::new(rows.len() * self.columns(), precision)?;
+            let mut copied = room()?;
             copied.take(&answer)?;
             return Ok(copied);
         }
-        let copied = match sample {
-            Some(sample) if sample.is_known => sample.copied,
+        let copied = match planned {
+            Some(PlannedAnswer::Rows(copied)) => copied,
             _ => {
-                let mut copied = CopiedRows::new(rows.len() * self.columns(), precision)?;
+                let mut copied = room()?;
                 self.read(&request, job, &mut |answer| copied.take(answer))?;
                 copied
             }
@@ -355,17 +429,24 @@ impl Source for Distant<'_> {
     fn plan_samples(&self, samples: &[(usize, u64)], precision: Precision) -> Result<(), Error> {
         for &(count, seed) in samples {
             let rows = stratified(Source::rows(self), count, seed);
-            let request = self.request(Question::Rows(rows, precision))?;
-            let mut planned = self.planned.borrow_mut();
-            if planned.iter().all(|sample| sample.request != request) {
-                planned.push(Planned {
-                    request,
-                    copied: CopiedRows::new(count.saturating_mul(self.columns()), precision)?,
-                    is_known: false,
-                });
-            }
+            let numbers = count.saturating_mul(self.columns());
+            self.plan(Question::Rows(rows, precision), || {
+                CopiedRows::new(numbers, precision).map(PlannedAnswer::Rows)
+            })?;
         }
         Ok(())
+    }
+
+    fn plan_trace(&self, at: &Parameters<'_, f64>, basis: &Basis) -> Result<(), Error> {
+        let question = Question::Trace(Place::of(at), basis.clone());
+        let sum = || Box::new(Forest::<(Curvature, Vec<f64>)>::new());
+        self.plan(question, || Ok(PlannedAnswer::Sum(sum())))
+    }
+
+    fn plan_gram_of_trace(&self, at: &Parameters<'_, f64>, basis: &Basis) -> Result<(), Error> {
+        let question = Question::GramOfTrace(Place::of(at), basis.clone());
+        let sum = || Box::new(Forest::<Gram>::new());
+        self.plan(question, || Ok(PlannedAnswer::Sum(sum())))
     }
 
     fn ranges(&self, scores: usize, job: &mut Job<'_>) -> Result<Ranges, Error> {

@@ -58,6 +58,24 @@ pub(crate) trait Source {
         let _ = (samples, precision);
         Ok(())
     }
+    /// Says that [`RowCurvatures::trace`] may be asked for after the next read of the rows, which can answer it too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`].
+    fn plan_trace(&self, at: &Parameters<'_, f64>, basis: &Basis) -> Result<(), Error> {
+        let _ = (at, basis);
+        Ok(())
+    }
+    /// [`Source::plan_trace`] of [`RowScores::gram_of_trace`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`].
+    fn plan_gram_of_trace(&self, at: &Parameters<'_, f64>, basis: &Basis) -> Result<(), Error> {
+        let _ = (at, basis);
+        Ok(())
+    }
     /// The least and the largest value of every column, for each label.
     fn ranges(&self, scores: usize, job: &mut Job<'_>) -> Result<Ranges, Error>;
 
