@@ -372,7 +372,10 @@ class Classifier(ClassifierMixin, BaseEstimator):
         classes, codes = (labels, codes) if classes is None else (classes, codes_in("y", y, classes))
         if sample_weight is None and self.class_weight is None:
             return Samples(X, codes, None, classes, None)
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        return self._weighted(X, codes, classes, _check_sample_weight(sample_weight, X, dtype=np.float64))
+
+    def _weighted(self, X: Any, codes: Array, classes: Array, weight: Array) -> Samples:
+        """Samples of these weights, which are multiplied by those of the classes."""
         wrong = ~((weight >= 0) & (weight < np.inf))
         if wrong.any():
             row = int(wrong.argmax())

@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from gradstep import _words
@@ -37,6 +38,7 @@ from gradstep._fitted import StopReason
 from gradstep._formulas import covariance, gradient, loss
 from gradstep._optimum import GAP_TOL, MAX_PASSES, Alias, Iteration, Optimum, Separation
 from gradstep._options import flag, kind, observer
+from gradstep._sources import is_source, opened
 from gradstep._tasks import CallbackSupportMixin, Tasks, with_callbacks
 
 CERTIFICATE = (
@@ -314,9 +316,11 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
         Parameters
         ----------
         X : array_like, sparse or data frame, shape (m, n)
-            Finite features. CSR and CSC are never made dense.
+            Finite features. CSR and CSC are never made dense. Rows that do not fit into memory are read in batches from
+            all that `gradstep.fit` reads them from, such as the path of a Parquet file.
         y : array_like, shape (m,)
-            Labels of two or more classes: numbers, strings or booleans.
+            Labels of two or more classes: numbers, strings or booleans. Of a table that is read in batches, the name of
+            its column, as `sample_weight` is; all others are features.
         sample_weight : array_like, shape (m,), optional
             Weights >= 0. An integer weight means a repeated row.
         X_val, y_val : like `X` and `y`, optional
@@ -441,6 +445,29 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
             )
         self._set_anew(known, weights, bias)
         return self
+
+    def _validated(self, X: Any, y: Any, sample_weight: Any, reset: bool, classes: Array | None = None) -> Samples:
+        if not is_source(X, y):
+            return super()._validated(X, y, sample_weight, reset, classes)
+        if classes is not None:
+            raise ValueError(f"X must be in memory for partial_fit, got {kind(X)}, which is read in batches")
+        for name in ("early_stopping", "standard_errors"):
+            if getattr(self, name):
+                raise ValueError(f"{name} must be False where X is read in batches, got True: it needs rows in memory")
+        source = opened(X, y, sample_weight, None, may_be_text=True)
+        if source.classes is None:
+            check_classification_targets(source.y)
+            classes, codes = np.unique(source.y, return_inverse=True)
+        else:
+            classes, codes = source.classes, source.y
+        self.n_features_in_ = source.shape[1]
+        self.__dict__.pop("feature_names_in_", None)
+        if source.feature_names:
+            self.feature_names_in_ = np.array(source.feature_names, dtype=object)
+        weight = source.sample_weight
+        if weight is None and self.class_weight is None:
+            return Samples(source, codes, None, classes, None)
+        return self._weighted(source, codes, classes, np.ones(len(codes)) if weight is None else weight.astype(float))
 
     def _check_parameters(self) -> None:
         """Raise for bad values of the parameters that `gradstep.fit` does not have, or has under another name."""

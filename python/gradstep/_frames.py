@@ -43,14 +43,14 @@ def frame_of(value: Any, name: str = "X") -> Any:
     ------
     TypeError
         If no library is installed that reads the protocol; if the value is a lazy frame of polars; or if it is a path
-        or a function as `X`, which only `gradstep.fit` reads.
+        or a function as `X`, which only fits read.
     """
     if isinstance(value, np.ndarray):
         return None
     if name == "X" and (isinstance(value, (str, os.PathLike)) or _is_function(value)):
         raise TypeError(
-            f"X must be an array of real numbers, got {kind(value)}: gradstep.fit alone reads files, and the batches "
-            "of a function"
+            f"X must be an array of real numbers, got {kind(value)}: files, and the batches of a function, are read "
+            "by fit, path, Trainer.fit and LogisticRegression.fit"
         )
     if any(is_of(value, package) for package in KNOWN):
         if kind(value) == "LazyFrame":

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gradstep import _native
 from gradstep._arrays import Array, Features, features, optional_real, real
 from gradstep._docs import suggests_names
 from gradstep._fitted import Result, StopReason
 from gradstep._formulas import cross_entropy, loss_gradient
 from gradstep._optimum import GAP_TOL, MAX_PASSES, Optimum, fit
-from gradstep._options import count, flag, number
+from gradstep._options import count, flag, number, text
+from gradstep._sources import Source, is_source, native_rows, shared
 
 LEAST_L1_RATIO = 1e-3
 """If its `l1_ratio` is smaller than this, a path begins with the first strength for this ratio: without l1, no strength
@@ -125,6 +129,7 @@ def path(
     gap_tol: float = GAP_TOL,
     max_passes: float = MAX_PASSES,
     n_threads: int | None = None,
+    cache: str | os.PathLike[str] | None = None,
 ) -> Path:
     """The optima along a series of strengths of the penalty, from the one at which all weights are 0 downwards.
 
@@ -134,9 +139,10 @@ def path(
     Parameters
     ----------
     X : features, shape (m, n)
-        As for `fit`.
+        As for `fit`, which also says how rows are read that do not fit into memory.
     y : array_like, shape (m,)
-        Labels in [0, 1], not all of one class; or class codes 0, 1, …, K - 1 with K >= 3.
+        Labels in [0, 1], not all of one class; or class codes 0, 1, …, K - 1 with K >= 3. As for `fit`, the name of a
+        column of a table, and None of a function that returns batches.
     l1_ratio : float, default 1.0
         The part of each strength that is l1, from 0 to 1; the rest is l2.
     n : int, default 100
@@ -157,6 +163,8 @@ def path(
         As for `fit`, at each strength.
     n_threads : int, optional
         As in `gradstep`.
+    cache : str or path, optional
+        A folder, where `X` is read in batches: as for `fit`; all fits of the path read its file.
 
     Returns
     -------
@@ -190,7 +198,6 @@ def path(
     (array([ 4, 17]), 0.16, True)
     """
     l1_ratio = number("l1_ratio", l1_ratio)
-    matrix = features(X)
     if not 0 <= l1_ratio <= 1:
         raise ValueError(f"l1_ratio must be between 0 and 1, got {l1_ratio:g}")
     options: dict[str, Any] = {
@@ -206,29 +213,38 @@ def path(
         raise ValueError(f"n must be at most {MOST_STRENGTHS}, got {length}")
     if not 0 < last < 1:
         raise ValueError(f"ratio must be above 0 and below 1, got {last:g}")
-    null = without_columns(X, y, **options)
-    if grid is None:
-        grid = largest(X, y, null, l1_ratio, sample_weight, n_threads, grouped=grouped) * np.geomspace(1, last, length)
-    explains = _explained(null, y, sample_weight)
-
-    def solve(l1: float, l2: float, start: Start) -> Optimum:
-        weights, bias = start
-        return fit(X, y, l1=l1, l2=l2, grouped=grouped, weights=weights, bias=bias if fit_bias else None, **options)
-
     found: list[Optimum] = []
     explained: list[float] = []
     reason = StopReason.STRENGTHS
-    for best in along(((l1_ratio * s, (1 - l1_ratio) * s) for s in grid), solve, (null.weights, null.bias)):
-        found.append(best)
-        explained.append(explains(best.loss))
-        if strengths is None and len(found) < len(grid) and _no_longer_changes(explained):
-            reason = StopReason.DEVIANCE
-            break
+    with ExitStack() as reading:
+        rows: Any = X
+        if is_source(X, y):
+            rows = reading.enter_context(shared(X, y, sample_weight, cache))
+            y, sample_weight = rows.y, rows.sample_weight
+            options["sample_weight"] = sample_weight
+        elif cache is not None:
+            raise ValueError(f"cache must be None where X is in memory, got {text(cache)}")
+        is_dense = isinstance(rows, Source) or isinstance(features(rows), np.ndarray)
+        null = without_columns(rows, y, **options)
+        if grid is None:
+            grid = largest(rows, y, null, l1_ratio, sample_weight, n_threads) * np.geomspace(1, last, length)
+        explains = _explained(null, y, sample_weight)
+
+        def solve(l1: float, l2: float, start: Start) -> Optimum:
+            weights, bias = start
+            return fit(rows, y, l1=l1, l2=l2, weights=weights, bias=bias if fit_bias else None, **options)
+
+        for best in along(((l1_ratio * s, (1 - l1_ratio) * s) for s in grid), solve, (null.weights, null.bias)):
+            found.append(best)
+            explained.append(explains(best.loss))
+            if strengths is None and len(found) < len(grid) and _no_longer_changes(explained):
+                reason = StopReason.DEVIANCE
+                break
     weights = [best.weights for best in found]
     return Path(
         strengths=grid[: len(found)],
         l1_ratio=l1_ratio,
-        weights=np.stack(weights) if isinstance(matrix, np.ndarray) or weights[0].ndim > 1 else _sparse(weights),
+        weights=np.stack(weights) if is_dense or weights[0].ndim > 1 else _sparse(weights),
         bias=np.array([best.bias for best in found], np.float64),
         loss=np.array([best.loss for best in found]),
         objective=np.array([best.objective for best in found]),
@@ -284,8 +300,12 @@ def largest(
     ValueError
         If all slopes are 0.
     """
-    slopes = loss_gradient(X, y, null.weights, null.bias, sample_weight=sample_weight, n_threads=n_threads).weights
-    steepest = float((np.linalg.norm(slopes, axis=0) if grouped and slopes.ndim > 1 else np.abs(slopes)).max())
+    at = null.weights, null.bias
+    if isinstance(X, Source):
+        _, slopes, _ = _native.loss_gradient(native_rows(X.reader, X), X.y, *at, X.sample_weight, n_threads)
+    else:
+        slopes = loss_gradient(X, y, *at, sample_weight=sample_weight, n_threads=n_threads).weights
+    steepest = float(np.abs(slopes).max())
     if not steepest > 0:
         raise ValueError("X must have a column that tells labels apart, got slopes of 0 for all of them")
     return steepest / max(l1_ratio, LEAST_L1_RATIO)

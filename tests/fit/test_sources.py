@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -296,23 +297,81 @@ def test_labels_and_weights_of_a_file_may_be_of_any_type(tmp_path: Path, dtype: 
 
 
 @pytest.mark.parametrize("rows", ["rows.parquet", Path("rows.parquet"), lambda: iter([])])
-def test_what_takes_arrays_says_that_fit_reads_files(rows: Any) -> None:
+def test_what_takes_arrays_says_what_reads_files(rows: Any) -> None:
     fitted = gradstep.fit([[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1], l2=0.1)
     for call in (
-        lambda: gradstep.Trainer(0.1, 1).fit(rows, "y"),
-        lambda: gradstep.path(rows, "y"),
         lambda: gradstep.loss(rows, [0, 1], [1.0]),
         lambda: fitted.predict(rows),
     ):
-        with pytest.raises(TypeError, match=r"^X must be .*, got .*: gradstep\.fit alone reads files"):
+        with pytest.raises(
+            TypeError, match=r"^X must be .*, got .*: files, .* are read by fit, path, Trainer\.fit and"
+        ):
             call()
 
 
-@pytest.mark.parametrize("name", ["LogisticRegression", "LogisticRegressionCV"])
-def test_estimators_say_that_fit_reads_files(name: str) -> None:
+def test_the_cross_validation_says_what_reads_files() -> None:
     pytest.importorskip("sklearn")
-    with pytest.raises(TypeError, match=r"^X must be .*, got str: gradstep\.fit alone reads files"):
-        getattr(gradstep, name)().fit("rows.parquet", "y")
+    with pytest.raises(TypeError, match=r"^X must be .*, got str: files, .* are read by fit, path, Trainer\.fit and"):
+        gradstep.LogisticRegressionCV().fit("rows.parquet", "y")
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_path_has_the_bits_of_arrays(tmp_path: Path, weighted: bool, dtype: type) -> None:
+    pyarrow = pytest.importorskip("pyarrow", exc_type=ImportError)
+    random = np.random.default_rng(11)
+    X = random.standard_normal((40_000, 6)).astype(dtype)
+    y = (X[:, 0] - X[:, 1] + random.logistic(size=len(X)) > 0).astype(float)
+    s = random.random(len(X)) if weighted else None
+    table = pyarrow.table({f"x{j}": X[:, j] for j in range(6)} | {"y": y} | ({} if s is None else {"s": s}))
+    want = gradstep.path(X, y, n=6, ratio=0.1, sample_weight=s)
+    for cache in (None, tmp_path):
+        assert gradstep.path(table, "y", n=6, ratio=0.1, sample_weight="s" if weighted else None, cache=cache) == want
+    rows = batches(999, X, y) if s is None else batches(999, X, y, s)
+    assert gradstep.path(rows, None, n=6, ratio=0.1) == want
+    assert list(tmp_path.iterdir()) == [] and not reading()
+
+
+@pytest.mark.parametrize("options", [{}, {"class_weight": "balanced"}, {"l1": 1e-3}, {"C": 3.0}])
+def test_the_estimator_has_the_bits_of_arrays(tmp_path: Path, options: dict[str, Any]) -> None:
+    pytest.importorskip("sklearn")
+    pyarrow = pytest.importorskip("pyarrow", exc_type=ImportError)
+    parquet = pytest.importorskip("pyarrow.parquet", exc_type=ImportError)
+    random = np.random.default_rng(12)
+    X = random.standard_normal((9000, 4))
+    s = random.random(len(X))
+    for names in (np.array(["no", "yes"]), np.array(["late", "early", "never"]), np.array([3, 7])):
+        y = names[(X[:, : len(names)] + random.gumbel(size=(len(X), len(names)))).argmax(axis=1)]
+        want = gradstep.LogisticRegression(**options).fit(X, y, sample_weight=s)
+        table = pyarrow.table({f"x{j}": X[:, j] for j in range(4)} | {"label": y, "weight": s})
+        parquet.write_table(table, tmp_path / "rows.parquet", row_group_size=1000)
+        sources = [tmp_path / "rows.parquet", table, table.to_pandas()]
+        with suppress(ImportError):
+            import polars
+
+            frame = polars.from_arrow(table)
+            sources += [frame, frame.lazy()]
+            if names.dtype.kind == "U":
+                sources.append(frame.with_columns(polars.col("label").cast(polars.Categorical)).lazy())
+        for source in sources:
+            got = gradstep.LogisticRegression(**options).fit(source, "label", sample_weight="weight")
+            assert got.coef_.tobytes() == want.coef_.tobytes() and got.intercept_.tobytes() == want.intercept_.tobytes()
+            assert got.classes_.tolist() == want.classes_.tolist() and got.converged_ == want.converged_
+            assert got.feature_names_in_.tolist() == ["x0", "x1", "x2", "x3"]
+            assert got.predict(table.to_pandas()[["x0", "x1", "x2", "x3"]][:5]).tolist() == want.predict(X[:5]).tolist()
+
+
+def test_a_label_that_is_a_text_and_changes_is_named() -> None:
+    pytest.importorskip("sklearn")
+    pyarrow = pytest.importorskip("pyarrow", exc_type=ImportError)
+    times: list[int] = []
+
+    def table() -> Any:
+        times.append(1)
+        return pyarrow.table({"x": [1.0, 2.0], "y": ["no", "yes"] if len(times) < 3 else ["no", "perhaps"]})
+
+    with pytest.raises(ValueError, match=r"same labels whenever it is read, got 'perhaps' in row 1, and 'yes' the fir"):
+        gradstep.LogisticRegression(l2=0.1).fit(table, "y")
 
 
 def test_train_says_that_a_file_is_too_large_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -246,6 +246,39 @@ for call, kind, argument, facts in [
     (lambda: _native.answer(b"no", 0, ROWS_OF_TWO, LABELS, [None] * 2, False, 1), ValueError, "X", "one version"),
 ]:
     refuse("fit", kind, argument, facts, call)
+FUNCTION: Any = lambda: iter([(ROWS_OF_TWO, LABELS)])  # noqa: E731
+for name, call, kind, argument, facts in [
+    (
+        "Trainer.fit",
+        lambda: gradstep.Trainer(0.1, 1, batch_size=1, shuffle=True).fit(FUNCTION, None),
+        ValueError,
+        "shuffle",
+        "False where X is read in batches: .* random order once, got True$",
+    ),
+    (
+        "Trainer.fit",
+        lambda: gradstep.Trainer(0.1, 1).fit(ROWS_OF_TWO, LABELS, cache="."),
+        ValueError,
+        "cache",
+        "in memory, got",
+    ),
+    ("path", lambda: gradstep.path(ROWS_OF_TWO, LABELS, cache="."), ValueError, "cache", "in memory, got"),
+    (
+        "LogisticRegression.partial_fit",
+        lambda: gradstep.LogisticRegression(l2=0.1).partial_fit(FUNCTION, None, classes=[0, 1]),
+        ValueError,
+        "X",
+        "in memory for partial_fit, got function",
+    ),
+    (
+        "LogisticRegression.fit",
+        lambda: gradstep.LogisticRegression(early_stopping=True).fit(FUNCTION, None),
+        ValueError,
+        "early_stopping",
+        "False where X is read in batches, got True",
+    ),
+]:
+    refuse(name, kind, argument, facts, call)
 if HAS_PYARROW:
     for call, kind, argument, facts in [
         (_file(5, x=[1.0], y=[0]), TypeError, "y", "name of a column"),
