@@ -161,6 +161,16 @@ def _same(
     )
 
 
+def _same_features(then: Any, now: Array) -> None:
+    """Raise a ValueError unless `now`, row 0, is that of the first read, `then`: no other row is compared."""
+    if not np.array_equal(then, now, equal_nan=True):
+        column = int(((then != now) & ((then == then) | (now == now))).argmax())
+        raise ValueError(
+            f"X must have the same features whenever it is read, got {now[column]:g} in row 0, column {column}, and "
+            f"{then[column]:g} the first time"
+        )
+
+
 # --- functions that return batches -----------------------------------------------------------------------------------
 
 
@@ -174,6 +184,7 @@ def _of_function(X: Callable[[], Iterable[Any]], y: Any, sample_weight: Any, off
     labels: list[Array] = []
     weights: list[Array] = []
     columns, names, single, first = None, None, True, 0
+    row_zero: Array | None = None
     for number, batch in enumerate(_iterated(X)):
         where = f"batch {number}, from row {first} on"
         rows, of_rows = _parts(batch, where)
@@ -184,6 +195,8 @@ def _of_function(X: Callable[[], Iterable[Any]], y: Any, sample_weight: Any, off
             )
         names = _same_names(batch[0], names, where) if number else feature_names(batch[0])
         single &= _is_single(rows)
+        if not first and len(rows):
+            row_zero = np.array(rows[0])
         labels.append(of_rows[0].copy())
         weights += (numbers.copy() for numbers in of_rows[1:])
         if weights and len(weights) != len(labels):
@@ -210,6 +223,8 @@ def _of_function(X: Callable[[], Iterable[Any]], y: Any, sample_weight: Any, off
                 )
             for what, then, now in zip(_OF_ROWS, kept, of_rows, strict=False):
                 _same(what, then, now, first, f" (batch {number})")
+            if not first and len(rows):
+                _same_features(row_zero, rows[0])
             yield _block(rows)
             first += len(rows)
 
@@ -238,11 +253,14 @@ def _parts(batch: Any, where: str) -> tuple[Array, list[Array]]:
     """The features of a batch, and its labels and sample weights."""
     if not isinstance(batch, (tuple, list)) or not 2 <= len(batch) <= 3:
         raise TypeError(f"X must return batches (X, y) or (X, y, sample_weight), got {kind(batch)} as {where}")
-    rows = features(batch[0])
+    try:
+        rows = features(batch[0])
+        of_rows = [real("y", batch[1]), *(real("sample_weight", weights) for weights in batch[2:])]
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{error} (in {where})") from None
     if isinstance(rows, tuple) or rows.ndim != 2:
         got = "a sparse matrix" if isinstance(rows, tuple) else f"shape {shape_text(rows.shape)}"
         raise ValueError(f"X must return batches of dense rows, shape (rows, n), got {got} in {where}")
-    of_rows = [real("y", batch[1]), *(real("sample_weight", weights) for weights in batch[2:])]
     for what, numbers in zip(_OF_ROWS, of_rows, strict=False):
         if numbers.shape != (len(rows),):
             raise ValueError(

@@ -212,11 +212,26 @@ for call, kind, argument, facts in [
         r"same labels .* got 1 in row 0 \(batch 0\), and 0 the first time",
     ),
     (
+        _changing((ROWS_OF_TWO, LABELS), (np.add(ROWS_OF_TWO, [0.0, 0.5]), LABELS)),
+        ValueError,
+        "X",
+        "same features .* got 1.5 in row 0, column 1, and 1 the first time$",
+    ),
+    (
         _changing((ROWS_OF_TWO, LABELS, [1, 2, 3]), (ROWS_OF_TWO, LABELS, [1, 2, 4])),
         ValueError,
         "X",
         r"same sample weights .* got 4 in row 2",
     ),
+    (
+        _function((ROWS_OF_TWO, LABELS), ([[1.0, 2.0], [3.0]], [0, 1])),
+        ValueError,
+        "X",
+        r"\(in batch 1, from row 3 on\)$",
+    ),
+    (_function((ROWS_OF_TWO, LABELS), ([["a", "b"]], [0])), TypeError, "X", r"text .*\(in batch 1, from row 3 on\)$"),
+    (_function((ROWS_OF_TWO, LABELS), (ROWS_OF_TWO, [0, None, 1])), TypeError, "y", r"missing .*\(in batch 1, from"),
+    (_function((ROWS_OF_TWO, LABELS), (ROWS_OF_TWO, [0, np.nan, 1])), ValueError, "y", "got nan at row 4$"),
     (lambda: gradstep.fit(iter([(ROWS_OF_TWO, LABELS)]), None), TypeError, "X", "again, got list_iterator"),
     (
         _function((ROWS_OF_TWO, LABELS), (np.full((3, 2), np.nan), LABELS)),
