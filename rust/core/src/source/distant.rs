@@ -321,6 +321,9 @@ impl<'a> Distant<'a> {
     ) -> Result<T, Error> {
         let request = self.request(question)?;
         if let Some(answer) = self.recall(&request)? {
+            // There was no read that could have answered what follows.
+            let mut planned = self.planned.borrow_mut();
+            planned.retain(|plan| matches!(plan.answer, PlannedAnswer::Rows(_)));
             return from_bytes(&answer);
         }
         let sum = match self.planned_answer(&request) {
