@@ -227,12 +227,14 @@ def path(
         is_dense = isinstance(rows, Source) or isinstance(features(rows), np.ndarray)
         null = without_columns(rows, y, **options)
         if grid is None:
-            grid = largest(rows, y, null, l1_ratio, sample_weight, n_threads) * np.geomspace(1, last, length)
+            first = largest(rows, y, null, l1_ratio, sample_weight, n_threads, grouped=grouped)
+            grid = first * np.geomspace(1, last, length)
         explains = _explained(null, y, sample_weight)
 
         def solve(l1: float, l2: float, start: Start) -> Optimum:
             weights, bias = start
-            return fit(rows, y, l1=l1, l2=l2, weights=weights, bias=bias if fit_bias else None, **options)
+            bias = bias if fit_bias else None
+            return fit(rows, y, l1=l1, l2=l2, grouped=grouped, weights=weights, bias=bias, **options)
 
         for best in along(((l1_ratio * s, (1 - l1_ratio) * s) for s in grid), solve, (null.weights, null.bias)):
             found.append(best)
@@ -305,7 +307,7 @@ def largest(
         _, slopes, _ = _native.loss_gradient(native_rows(X.reader, X), X.y, *at, X.sample_weight, n_threads)
     else:
         slopes = loss_gradient(X, y, *at, sample_weight=sample_weight, n_threads=n_threads).weights
-    steepest = float(np.abs(slopes).max())
+    steepest = float((np.linalg.norm(slopes, axis=0) if grouped and slopes.ndim > 1 else np.abs(slopes)).max())
     if not steepest > 0:
         raise ValueError("X must have a column that tells labels apart, got slopes of 0 for all of them")
     return steepest / max(l1_ratio, LEAST_L1_RATIO)

@@ -122,8 +122,8 @@ impl<'py> Run<'_, 'py> {
     ) -> PyResult<Bound<'py, PyDict>> {
         let rows = x.rows::<F>(py, self.options.threads)?;
         let x = rows.features()?;
-        self.descend::<F>(py, x.columns(), |y, sample_weight, offset, work| {
-            let dataset = Dataset::new(x, y, sample_weight)?.with_offset(offset)?;
+        self.descend::<F>(py, x.columns(), |y, sample_weight, offsets, work| {
+            let dataset = Dataset::new(x, y, sample_weight)?.with_offsets(offsets)?;
             work(&Points::Arrays(dataset))
         })
     }
@@ -133,8 +133,8 @@ impl<'py> Run<'_, 'py> {
         py: Python<'py>,
         x: &InPython,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let found = self.descend::<F>(py, x.columns, |y, sample_weight, offset, work| {
-            let labels = Dataset::of_labels(x.columns, y, sample_weight)?.with_offset(offset)?;
+        let found = self.descend::<F>(py, x.columns, |y, sample_weight, offsets, work| {
+            let labels = Dataset::of_labels(x.columns, y, sample_weight)?.with_offsets(offsets)?;
             work(&Points::Read(Chunks::new(x, labels)))
         });
         match x.raised() {
@@ -152,7 +152,7 @@ impl<'py> Run<'_, 'py> {
         with_points: impl Fn(
             &Vector<'_>,
             Option<&Vector<'_>>,
-            Option<&Vector<'_>>,
+            &[Vector<'_>],
             &mut dyn FnMut(&Points<'_>) -> Result<Descent<F>, Error>,
         ) -> Result<Descent<F>, Error>
         + Sync,
@@ -173,7 +173,8 @@ impl<'py> Run<'_, 'py> {
                 true => descend_with_best_steps::<F>(points, &start, &options, &mut watch),
                 false => gradstep_core::descend(points, &start, &options, &mut watch),
             };
-            let descent = with_points(&y, sample_weight.as_ref(), offset.as_ref(), &mut descend)?;
+            let offsets = offsets.vectors()?;
+            let descent = with_points(&y, sample_weight.as_ref(), &offsets, &mut descend)?;
             match watch.is_out_of_memory {
                 false => Ok(descent),
                 true => Err(Error::Memory {

@@ -1,8 +1,8 @@
 //! Loss, gradient, Hessian and covariance over all rows, and one step of gradient descent.
 
 use gradstep_core::{
-    Chunks, Dataset, Error, Float, Job, LossGradient, Parameters as CoreParameters, Points,
-    Reduction, Threads, Vector,
+    Chunks, Dataset, Elements, Error, Float, Job, LossGradient, Parameters as CoreParameters,
+    Points, Reduction, Threads, Vector,
 };
 use numpy::PyArrayMethods;
 use pyo3::prelude::*;
