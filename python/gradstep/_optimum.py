@@ -315,10 +315,11 @@ def fit(
     fit_bias : bool, default True
         Whether there is a bias; it is 0 if not.
     solver : {"auto", "lbfgs", "gd", "proximal"}, default "auto"
-        "auto" is "lbfgs": preconditioned L-BFGS, first on samples of the rows where there are many. "gd" is gradient
-        descent with the best step and momentum of each iteration. With l1 or bounds, "auto" is "proximal": a proximal
-        quasi-Newton method by coordinate descent, of many columns over those that are likely to get a weight. With
-        `firth`, it must be "auto", and is Newton's method.
+        "auto" is "lbfgs": preconditioned L-BFGS, first on samples of the rows where there are many; of few rows with
+        more columns and l2, after Newton's method with one unknown for each row, all of which is one iteration. "gd" is
+        gradient descent with the best step and momentum of each iteration. With l1 or bounds, "auto" is "proximal": a
+        proximal quasi-Newton method by coordinate descent, of many columns over those that are likely to get a weight.
+        With `firth`, it must be "auto", and is Newton's method.
     gap_tol : float, default 1e-8
         The fit has converged once the objective is proved to be above its minimum by at most `gap_tol` times the
         objective.

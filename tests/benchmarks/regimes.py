@@ -80,6 +80,19 @@ def wide(settings: Settings) -> Samples:
     return labelled(X * np.exp(random.uniform(-2, 2, n)), random, 1e-4)
 
 
+def genes(settings: Settings) -> Samples:
+    """Few rows of many columns."""
+    random = np.random.default_rng(7)
+    return labelled(random.standard_normal((100, settings.rows(50_000))), random, 1e-2)
+
+
+def spectra(settings: Settings) -> Samples:
+    """Few rows of many columns, of scales from 1e-3 to 1e3."""
+    n = settings.rows(20_000)
+    random = np.random.default_rng(7)
+    return labelled(random.standard_normal((300, n)) * 10.0 ** random.uniform(-3, 3, n), random, 1e-3)
+
+
 def tiny(settings: Settings) -> Samples:
     random = np.random.default_rng(7)
     return labelled(random.standard_normal((400, 6)), random, 1e-3)
@@ -114,6 +127,25 @@ def images(settings: Settings) -> Samples:
     return Samples(X, y.astype(np.float64), 1e-4)
 
 
+def hundred(settings: Settings) -> Samples:
+    """A hundred classes."""
+    return of_classes(settings.rows(20_000), 50, 100, 0.3, 1e-4)
+
+
+def hundreds(settings: Settings) -> Samples:
+    """Hundreds of classes, of a few rows each."""
+    return of_classes(settings.rows(2000), 20, 341, 1.0, 1e-3)
+
+
+def of_classes(m: int, n: int, classes: int, spread: float, l2: float) -> Samples:
+    """Labels of a random model; classes without a row are left out."""
+    random = np.random.default_rng(7)
+    X = random.standard_normal((m, n))
+    z = X @ random.normal(scale=spread, size=(classes, n)).T + random.gumbel(size=(m, classes))
+    _, y = np.unique(z.argmax(axis=1), return_inverse=True)
+    return Samples(X, y.astype(np.float64), l2)
+
+
 def labelled(X: Any, random: np.random.Generator, l2: float, spread: float | None = 2.0) -> Samples:
     """Labels of a random model with bias -0.5. Its scores have this `spread`; with None its weights are 3 × normal."""
     weights = random.standard_normal(X.shape[1])
@@ -127,9 +159,13 @@ REGIMES = {
     "mid": Regime(5, mid),
     "wide": Regime(12, wide),
     "sparse": Regime(5, sparse),
+    "genes": Regime(5, genes),
+    "spectra": Regime(5, spectra),
     "tiny": Regime(5, tiny),
     "digits": Regime(3, digits),
     "images": Regime(3, images),
+    "hundred": Regime(8, hundred),
+    "hundreds": Regime(8, hundreds),
 }
 
 

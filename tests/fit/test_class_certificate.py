@@ -186,3 +186,13 @@ def test_many_classes_take_no_hessian_that_passes_do_not_allow(K: int) -> None:
     X = np.random.default_rng(K).normal(size=(20 * K, 3))
     best = gradstep.fit(X, np.arange(20 * K) % K, max_passes=1)
     assert best.stop_reason == "passes" and best.passes <= 2 * K + 10
+
+
+def test_many_classes_take_few_passes_and_their_proof_one() -> None:
+    random = np.random.default_rng(5)
+    X = random.normal(size=(3000, 10))
+    z = X @ random.normal(size=(10, 120)) + random.gumbel(size=(3000, 120))
+    _, y = np.unique(z.argmax(axis=1), return_inverse=True)
+    best = gradstep.fit(X, y, l2=1e-3)
+    assert best.converged and best.passes < 60
+    assert best.passes - best.history["passes"][-1] == 1

@@ -58,6 +58,14 @@ SCRIPTS = {
                 best = gradstep.fit(A, y, l2=1e-3, solver=solver, tol=1e-6, n_threads=1)
                 print(solver, best.weights.tobytes().hex(), best.bias.tobytes().hex(), best.gap.hex(), best.passes)
     """,
+    "fit, more columns than rows": """
+        import numpy as np, gradstep
+        random = np.random.default_rng(0)
+        X, y = random.normal(size=(70, 3001)), random.random(70)
+        for A in (X, X.astype("f4"), np.asfortranarray(X)):
+            best = gradstep.fit(A, y, l2=1e-3, n_threads=1)
+            print(best.weights.tobytes().hex(), best.bias.hex(), best.gap.hex(), best.passes)
+    """,
     "formulas of several classes": """
         import numpy as np, gradstep
         from scipy import sparse

@@ -674,6 +674,7 @@ mod tests {
             (9000, 3, 2, false, 0.0, 1e-3, lbfgs),
             (9000, 12, 2, true, 0.0, 0.0, lbfgs),
             (2048, 12, 2, false, 0.0, 1e-6, lbfgs),
+            (70, 300, 2, true, 0.0, 1e-3, lbfgs),
             (5000, 12, 2, true, 0.0, 1e-3, gd),
             (6000, 12, 2, true, 1e-2, 1e-3, proximal),
             (5000, 90, 2, false, 3e-2, 0.0, proximal),

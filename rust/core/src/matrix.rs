@@ -155,6 +155,17 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// The columns of the matrix as rows of another one, over the same elements.
+    pub(crate) fn transposed(&self) -> Self {
+        Matrix {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..*self
+        }
+    }
+
     /// The rows of the set `rows`.
     #[inline(always)]
     pub(crate) fn select(&self, rows: RowSet<'a>) -> DenseRows<'a> {

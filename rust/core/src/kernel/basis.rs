@@ -127,8 +127,14 @@ impl Basis {
         fit_bias: bool,
         is_penalised: bool,
     ) -> Self {
+        /// Columns that are sketched at a time, so few that their sketches stay in the first-level cache.
+        const BLOCK: usize = 512;
         let rows = rows.chunks_exact(columns);
-        let stored = rows.clone().flat_map(|row| row.iter().copied().enumerate());
+        let stored = (0..columns).step_by(BLOCK).flat_map(|left| {
+            let right = columns.min(left + BLOCK);
+            let blocks = rows.clone().map(move |row| &row[left..right]);
+            blocks.flat_map(move |block| (left..).zip(block.iter().copied()))
+        });
         let largest = largest_unit(is_penalised);
         Basis::of_rows(columns, rows.len(), fit_bias, largest, false, stored)
     }

@@ -12,6 +12,10 @@ use super::columns::load;
 use super::dataset::{Dataset, rows_of};
 use super::dense::{self, DenseScratch};
 use super::leaves::sparse_leaves;
+use super::parameters::Parameters;
+use super::softmax::dense::DenseTiles;
+use super::softmax::sparse::SparseTiles;
+use super::softmax::{ClassScratch, ClassWeights, add_traces};
 use super::sparse::{self, ScaledWeights};
 use super::weights::PaddedWeights;
 use crate::error::Error;
@@ -136,15 +140,85 @@ pub(crate) fn curvature_of(
     job: &mut Job<'_>,
 ) -> Result<Curvature, Error> {
     match dataset.x {
-        Features::Dense(x) => dense_sums(dataset, &x, RowCurvatures::Given(d), basis, job),
-        Features::Sparse(x) => sparse_sums(dataset, &x, RowCurvatures::Given(d), basis, job),
+        Features::Dense(x) => dense_sums(dataset, &x, RowCurvatures::Given(0, d), basis, job),
+        Features::Sparse(x) => sparse_sums(dataset, &x, RowCurvatures::Given(0, d), basis, job),
+    }
+}
+
+/// [`Curvature`] of a model of K classes, with the traces `d_i = s_i Σ_k p_ik (1 − p_ik)` of the second derivatives by the
+/// scores; and the Hessian of Σ s_i E_i by the biases, shape (K, K), of which only the lower triangle is filled.
+///
+/// # Errors
+///
+/// As [`curvature`].
+pub(crate) fn curvature_of_classes(
+    dataset: &Dataset<'_>,
+    at: &Parameters<'_, f64>,
+    basis: &Basis,
+    job: &mut Job<'_>,
+) -> Result<(Curvature, Vec<f64>), Error> {
+    let (level, classes, columns) = (job.level(), at.scores(), dataset.x.columns());
+    let weights = ClassWeights::new(at, columns);
+    let hessian = || vec![0.0; classes * classes];
+    let scratch = || (ClassScratch::<f64>::new(classes), Vec::new(), Vec::new());
+    // Each leaf of rows is read twice: for the traces, and then from the cache.
+    macro_rules! sums {
+        ($tiles:expr, $x:expr, $leaves:expr, $memory:expr, $zero:expr) => {{
+            let tiles = $tiles;
+            map_reduce(
+                job,
+                $leaves,
+                || (scratch(), $memory),
+                || ($zero, hessian()),
+                |((scratch, slopes, d), memory), (sums, hessian), leaf| {
+                    d.resize(leaf.len(), 0.0);
+                    dispatch!(level, simd => {
+                        add_traces(
+                            simd,
+                            dataset,
+                            &tiles,
+                            leaf.clone(),
+                            (&mut *scratch, &mut *slopes),
+                            d,
+                            hessian,
+                        );
+                        let curvatures = RowCurvatures::Given(leaf.start, &*d);
+                        let pass = CurvaturePass { dataset, x: $x, curvatures, basis };
+                        pass.leaf(simd, leaf, memory, sums);
+                    });
+                },
+            )
+        }};
+    }
+    match dataset.x {
+        Features::Dense(x) => {
+            let leaves = Leaves::new(rows_of(dataset), columns + classes * classes);
+            let x = x.select(dataset.rows);
+            let tiles = DenseTiles::new(x, weights);
+            sums!(
+                tiles,
+                x,
+                leaves,
+                CurvatureScratch::new(),
+                Curvature::zero(columns)
+            )
+        }
+        Features::Sparse(x) => {
+            let leaves = sparse_leaves(&x, dataset.rows, classes);
+            let (sums, hessian) = with_rows!(&x, dataset.rows, rows => {
+                let tiles = SparseTiles::new(rows, &weights);
+                sums!(tiles, rows, leaves, Vec::new(), StoredCurvature::zero(basis))
+            })?;
+            Ok((sums.complete(basis), hessian))
+        }
     }
 }
 
 /// The source of the rows' curvatures d_i: computed at weights, which have the type `W`; or given.
 enum RowCurvatures<'a, W> {
     At(W),
-    Given(&'a [f64]),
+    /// Those of the rows from this one on.
+    Given(usize, &'a [f64]),
 }
 
 /// The inputs of a pass over the rows that computes [`Curvature`].
@@ -240,8 +314,8 @@ impl<X, W> CurvaturePass<'_, X, W> {
             RowCurvatures::At(_) => {
                 row_curvatures(simd, self.dataset, first, z, &mut s[..count]);
             }
-            RowCurvatures::Given(d) => {
-                z.copy_from_slice(&d[rows]);
+            RowCurvatures::Given(start, d) => {
+                z.copy_from_slice(&d[rows.start - start..rows.end - start]);
                 row_weights(self.dataset, first, &mut s[..count]);
             }
         }
@@ -518,4 +592,76 @@ fn lane_sum<S: Simd>(simd: S, values: &[f64]) -> f64 {
     let zero = f64x8::<S>::splat(simd, 0.0);
     let lanes = (0..values.len()).step_by(8);
     sum_lanes::<f64, S>(lanes.fold(zero, |sum, at| sum + load::<f64, S>(simd, values, at)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::elements::Elements;
+    use crate::kernel::softmax::slopes;
+    use crate::reduce::{Threads, Unmonitored};
+    use crate::shuffle::Random;
+    use crate::vector::Vector;
+
+    /// The pass over the rows of K classes gives the sums of [`curvature_of`], and the Hessian by the biases.
+    #[test]
+    fn sums_of_classes_are_those_of_their_curvatures() {
+        for (m, n, classes) in [(1, 1, 3), (300, 3, 5), (2500, 12, 9), (520, 130, 6)] {
+            let mut random = Random::new((m * n * classes) as u64);
+            let mut number = || random.uniform() * 4.0 - 2.0;
+            let mut x: Vec<f64> = (0..m * n).map(|_| number()).collect();
+            let s: Vec<f64> = (0..m)
+                .map(|i| (i % 4) as f64 * 0.5 + f64::from(m == 1))
+                .collect();
+            let weights: Vec<f64> = (0..classes * n).map(|_| number() / n as f64).collect();
+            let biases: Vec<f64> = (0..classes).map(|_| number()).collect();
+            x[0] = if m > 1 { f64::INFINITY } else { x[0] }; // of weight 0
+            let y = vec![0.0; m];
+            let matrix = Matrix::from_rows(Elements::F64(&x), m, n).unwrap();
+            let (y, s) = (Vector::from_slice(&y), Vector::from_slice(&s));
+            let dataset = Dataset::new(&matrix, &y, Some(&s)).unwrap();
+            let at = Parameters::of_classes(&weights, &biases);
+            let basis = Basis::new(vec![0.25; n], vec![2.0; n]);
+            let mut first: Option<(Curvature, Vec<f64>)> = None;
+            for threads in [1, 2, 7] {
+                let mut monitor = Unmonitored;
+                let threads = Threads::new(Some(threads)).unwrap();
+                let mut job = Job::new(threads, &mut monitor).unwrap();
+                let (sums, hessian) =
+                    curvature_of_classes(&dataset, &at, &basis, &mut job).unwrap();
+                let by_class = slopes(&dataset, &at, &mut job).unwrap();
+                let mut traces = vec![0.0; m];
+                for d in by_class.chunks_exact(m) {
+                    traces.iter_mut().zip(d).for_each(|(sum, d)| *sum += d);
+                }
+                let want = curvature_of(&dataset, &traces, &basis, &mut job).unwrap();
+                let close = |got: f64, want: f64| (got - want).abs() <= 1e-11 * (1.0 + want.abs());
+                let pairs = [
+                    (&sums.cross, &want.cross),
+                    (&sums.diagonal, &want.diagonal),
+                    (&sums.squares, &want.squares),
+                ];
+                for (got, want) in pairs {
+                    assert!(got.iter().zip(want).all(|(got, want)| close(*got, *want)));
+                }
+                assert!(close(sums.bias, want.bias) && close(sums.weight, want.weight));
+                // Each row of the Hessian sums to zero over the classes.
+                for k in 0..classes {
+                    let place = |l: usize| k.max(l) * classes + k.min(l);
+                    let sum: f64 = (0..classes).map(|l| hessian[place(l)]).sum();
+                    let diagonal: f64 = by_class[k * m..(k + 1) * m].iter().sum();
+                    assert!(close(hessian[place(k)], diagonal) && sum.abs() <= 1e-11 * m as f64);
+                }
+                match &first {
+                    None => first = Some((sums, hessian)),
+                    Some((other, others)) => {
+                        assert!(sums.diagonal == other.diagonal && sums.cross == other.cross);
+                        assert_eq!(hessian, *others);
+                    }
+                }
+            }
+        }
+    }
 }

@@ -18,11 +18,11 @@ use crate::error::{Error, check_room, zeros};
 use crate::features::Features;
 use crate::float::Float;
 use crate::loss::Activation;
-use crate::matrix::{DenseRows, Packed};
+use crate::matrix::{DenseRows, Matrix, Packed};
 use crate::reduce::{self, Job, Leaves, STRIPE, Shared, Sum, map_reduce_into};
-use crate::simd::{MulAdd, dispatch, is_roomy};
-use crate::sparse::{Index, SparseRows, with_rows};
-use crate::vector::Vector;
+use crate::simd::{Level, MulAdd, dispatch, is_roomy};
+use crate::sparse::{Index, Sparse, SparseRows, with_rows};
+use crate::vector::{RowSet, Vector};
 
 /// A band is this many rows of the Gram matrix: an item of work for a thread.
 const BAND: usize = 64;
@@ -34,6 +34,8 @@ const LEAF: usize = 1024;
 const GROUP: usize = 4;
 const PANEL: usize = 2 * LANES;
 const LANES: usize = 8;
+/// How many rows of `X` are copied at once, where they cannot be used in place.
+const PACKED: usize = 32;
 
 /// The matrix `[X 1]ᵀ D [X 1]`. For `D = diag(s_i σ'(z_i))` with sample weights s_i and scores `z = X w + b`, it is the
 /// Hessian of Σ s_i E_i with respect to (w, b), where E_i is the cross-entropy of row i.
@@ -45,6 +47,18 @@ pub(crate) struct Gram {
     pub lower: Vec<f64>,
     /// Σ s_i, the total weight.
     pub weight: f64,
+}
+
+impl Sum for Vec<Gram> {
+    fn add(&mut self, right: &Self) {
+        for (sum, right) in self.iter_mut().zip(right) {
+            sum.add(right);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.iter_mut().for_each(Sum::clear);
+    }
 }
 
 impl Sum for Gram {
@@ -144,56 +158,171 @@ pub(crate) fn gram_of(
     basis: &Basis,
     job: &mut Job<'_>,
 ) -> Result<Gram, Error> {
-    let level = job.level();
-    let order = dataset.x.columns() + 1;
-    let bands = order.div_ceil(BAND);
-    let leaves = Leaves::of(
-        rows_of(dataset),
-        LEAF,
-        order.saturating_mul(order),
-        order * BAND,
-    );
-    // An item of work is one band (some rows of the Gram matrix), summed over all rows of `X`. If there are few bands,
-    // the rows of `X` are divided too, so that there are enough items for all threads.
-    let stretches = match bands {
-        0..16 => leaves.stretches(),
-        _ => std::iter::once(0..rows_of(dataset)).collect(),
-    };
-    let items = (0..bands).flat_map(|band| stretches.iter().map(move |rows| (band, rows.clone())));
-    let items = items.collect();
-    let sums: Vec<Shared<Vec<f64>>> = (0..bands).map(|_| Shared::new()).collect();
-    let sum_bands = |x: &dyn PanelRows, job: &mut Job<'_>| {
-        let pass = GramPass { x, d, basis };
-        reduce::map(
-            job,
-            items,
-            GramScratch::new,
-            |scratch, (band, rows): (usize, Range<usize>)| {
-                let all = &sums[band];
-                let band = Band::new(order, band);
-                let zero = || vec![0.0; band.height * band.width];
-                all.add(
-                    leaves,
-                    rows,
-                    zero,
-                    |sums, leaf| dispatch!(level, simd => pass.leaf(simd, &band, leaf, scratch, sums)),
-                );
-            },
-        )
-    };
-    match dataset.x {
-        Features::Dense(x) => sum_bands(&x.select(dataset.rows), job),
-        Features::Sparse(x) => with_rows!(&x, dataset.rows, rows => sum_bands(&rows, job)),
+    let mut grams = grams_of(dataset, &[d], weight, basis, job)?;
+    Ok(grams.swap_remove(0))
+}
+
+/// [`gram_of`] for several diagonals at a time, in one pass.
+///
+/// # Errors
+///
+/// [`Error::Interrupted`] by the monitor.
+pub(crate) fn grams_of(
+    dataset: &Dataset<'_>,
+    diagonals: &[&[f64]],
+    weight: f64,
+    basis: &Basis,
+    job: &mut Job<'_>,
+) -> Result<Vec<Gram>, Error> {
+    let rows = rows_of(dataset);
+    let lower = match dataset.x {
+        Features::Dense(x) => lower_of(&x.select(dataset.rows), rows, diagonals, basis, job),
+        Features::Sparse(x) => with_rows!(&x, dataset.rows, rows_of_x => {
+            lower_of(&rows_of_x, rows, diagonals, basis, job)
+        }),
     }?;
-    let mut lower = vec![0.0; order * order];
-    for (band, sum) in sums.into_iter().enumerate() {
-        Band::new(order, band).unpack(&sum.total().unwrap_or_default(), order, &mut lower);
-    }
-    Ok(Gram {
-        order,
+    let gram = |lower| Gram {
+        order: basis.columns() + 1,
         lower,
         weight,
-    })
+    };
+    Ok(lower.into_iter().map(gram).collect())
+}
+
+/// The products of all pairs of rows of a dense `X`: `(X − o) F (X − o)ᵀ` with an `origin` o that is subtracted from
+/// every row, and a diagonal matrix F of `factors`, one for each column. Shape (m, m) row by row; only the lower triangle
+/// is filled.
+///
+/// # Errors
+///
+/// [`Error::Interrupted`] by the monitor.
+pub(crate) fn products_of_rows(
+    x: &Matrix<'_>,
+    origin: &[f64],
+    factors: &[f64],
+    job: &mut Job<'_>,
+) -> Result<Vec<f64>, Error> {
+    let (m, n) = (x.rows(), x.columns());
+    let columns = ShiftedRows {
+        rows: x.transposed().select(RowSet::All),
+        shift: origin,
+        level: job.level(),
+    };
+    let mut products = lower_of(&columns, n, &[factors], &Basis::natural(m), job)?.swap_remove(0);
+    for i in 1..m {
+        products.copy_within(i * (m + 1)..i * (m + 1) + m, i * m); // leaves out the column of ones
+    }
+    products.truncate(m * m);
+    Ok(products)
+}
+
+/// [`products_of_rows`] of a sparse `X`, with an origin of zero.
+///
+/// # Errors
+///
+/// [`Error::Memory`]; [`Error::Index`] for a column index out of range; [`Error::Interrupted`] by the monitor.
+pub(crate) fn products_of_sparse_rows(
+    x: &Sparse<'_>,
+    factors: &[f64],
+    job: &mut Job<'_>,
+) -> Result<Vec<f64>, Error> {
+    let m = x.rows();
+    let mut products = zeros("X", m.saturating_mul(m), "products of its rows")?;
+    let (values, rows, starts) = x.transposed::<f64>(job)?.into_parts();
+    let columns = || starts.windows(2).zip(factors);
+    // An item of work is a band of the matrix. The rows of a column are ascending.
+    let bands: Vec<(usize, &mut [f64])> = products.chunks_mut(BAND * m).enumerate().collect();
+    reduce::map(
+        job,
+        bands,
+        || (),
+        |(), (band, out)| {
+            let top = band * BAND;
+            let end = top + out.len() / m;
+            for (range, factor) in columns() {
+                let (rows, values) = (&rows[range[0]..range[1]], &values[range[0]..range[1]]);
+                let first = rows.partition_point(|row| *row < top);
+                let own = rows[first..].iter().zip(&values[first..]);
+                for (&row, value) in own.take_while(|(row, _)| **row < end) {
+                    let out = &mut out[(row - top) * m..][..row + 1];
+                    let scaled = factor * value;
+                    let others = rows
+                        .iter()
+                        .zip(values)
+                        .take_while(|(other, _)| **other <= row);
+                    others.for_each(|(&other, value)| out[other] += scaled * value);
+                }
+            }
+        },
+    )?;
+    Ok(products)
+}
+
+/// The lower triangle of `[X 1]ᵀ D [X 1]`, row by row, over the first `rows` rows of `x`, for each of the diagonals;
+/// otherwise as [`gram_of`].
+fn lower_of(
+    x: &dyn PanelRows,
+    rows: usize,
+    diagonals: &[&[f64]],
+    basis: &Basis,
+    job: &mut Job<'_>,
+) -> Result<Vec<Vec<f64>>, Error> {
+    /// The most numbers of the sums of one item: 4 MB.
+    const SUMS: usize = 1 << 19;
+    let level = job.level();
+    let (order, count) = (basis.columns() + 1, diagonals.len());
+    let bands = order.div_ceil(BAND);
+    let leaves = Leaves::of(
+        rows,
+        LEAF,
+        order.saturating_mul(order).saturating_mul(count),
+        order * BAND,
+    );
+    // An item of work is a band (some rows of the Gram matrix) summed over all rows of `X`, for some of the diagonals.
+    // If there are only few bands, the rows of `X` and the diagonals are divided too, so that there are enough items for
+    // all threads.
+    let stretches = match bands {
+        0..16 => leaves.stretches(),
+        _ => std::iter::once(0..rows).collect(),
+    };
+    let divided = 16_usize.div_ceil(bands * stretches.len());
+    let most = (SUMS / (BAND.min(order) * order)).clamp(1, count.div_ceil(divided));
+    let shares: Vec<Range<usize>> = (0..count)
+        .step_by(most)
+        .map(|first| first..count.min(first + most))
+        .collect();
+    let parts = shares.len() * bands;
+    let items = (0..parts).flat_map(|part| stretches.iter().map(move |rows| (part, rows.clone())));
+    let items = items.collect();
+    let sums: Vec<Shared<Vec<f64>>> = (0..parts).map(|_| Shared::new()).collect();
+    let pass = GramPass { x, basis };
+    reduce::map(
+        job,
+        items,
+        GramScratch::new,
+        |scratch, (part, rows): (usize, Range<usize>)| {
+            let all = &sums[part];
+            let (band, share) = (Band::new(order, part % bands), &shares[part / bands]);
+            let diagonals = &diagonals[share.clone()];
+            let zero = || vec![0.0; diagonals.len() * band.size()];
+            all.add(
+                leaves,
+                rows,
+                zero,
+                |sums, leaf| dispatch!(level, simd => pass.leaf(simd, &band, diagonals, leaf, scratch, sums)),
+            );
+        },
+    )?;
+    let mut lower = vec![vec![0.0; order * order]; count];
+    for (part, sum) in sums.into_iter().enumerate() {
+        let band = Band::new(order, part % bands);
+        let sums = sum.total().unwrap_or_default();
+        let lower = &mut lower[shares[part / bands].clone()];
+        for (lower, sums) in lower.iter_mut().zip(sums.chunks_exact(band.size())) {
+            band.unpack(sums, order, lower);
+        }
+    }
+    Ok(lower)
 }
 
 /// The curvatures `d_i = s_i σ'(z_i)` of all rows, and the sum of the sample weights s_i.
@@ -251,8 +380,6 @@ impl PanelRows for DenseRows<'_> {
         tile: &mut Packed<f64>,
         panels: &mut [f64],
     ) {
-        /// How many rows are copied at once, if they cannot be used in place.
-        const PACKED: usize = 32;
         for start in (0..count).step_by(PACKED) {
             let packed = PACKED.min(count - start);
             let strips = self.row_tile(first + start, packed, tile);
@@ -261,6 +388,52 @@ impl PanelRows for DenseRows<'_> {
                 for (p, row) in row.chunks(PANEL).enumerate() {
                     let at = (p * count + start + i) * PANEL;
                     panels[at..at + row.len()].copy_from_slice(row);
+                }
+            }
+        }
+    }
+}
+
+/// Rows from which numbers are subtracted: from all elements of a row the same number.
+struct ShiftedRows<'a> {
+    rows: DenseRows<'a>,
+    shift: &'a [f64],
+    level: Level,
+}
+
+impl PanelRows for ShiftedRows<'_> {
+    fn spread(
+        &self,
+        first: usize,
+        count: usize,
+        features: usize,
+        tile: &mut Packed<f64>,
+        panels: &mut [f64],
+    ) {
+        dispatch!(self.level, simd => self.spread_tiles(simd, first, count, features, tile, panels));
+    }
+}
+
+impl ShiftedRows<'_> {
+    #[inline(always)]
+    fn spread_tiles<S: Simd>(
+        &self,
+        simd: S,
+        first: usize,
+        count: usize,
+        features: usize,
+        tile: &mut Packed<f64>,
+        panels: &mut [f64],
+    ) {
+        for start in (0..count).step_by(PACKED) {
+            let packed = PACKED.min(count - start);
+            let strips = (self.rows).transposed_row_tile(simd, first + start, packed, tile);
+            for i in 0..packed {
+                let (row, shift) = (&strips.strip(i)[..features], self.shift[first + start + i]);
+                for (p, row) in row.chunks(PANEL).enumerate() {
+                    let at = (p * count + start + i) * PANEL;
+                    let places = panels[at..at + row.len()].iter_mut();
+                    places.zip(row).for_each(|(place, x)| *place = x - shift);
                 }
             }
         }
@@ -363,6 +536,11 @@ impl Band {
         }
     }
 
+    /// The number of the band's sums.
+    fn size(&self) -> usize {
+        self.height * self.width
+    }
+
     /// Copies the rows of the band, each up to the diagonal, from `sums` to the matrix `lower`.
     fn unpack(&self, sums: &[f64], order: usize, lower: &mut [f64]) {
         let rows = sums.chunks_exact(self.width).take(order - self.top);
@@ -375,43 +553,52 @@ impl Band {
 /// The inputs of a pass over the rows that computes `[X 1]ᵀ D [X 1]`, with the columns transformed by `basis`.
 struct GramPass<'a> {
     x: &'a dyn PanelRows,
-    d: &'a [f64],
     basis: &'a Basis,
 }
 
 impl GramPass<'_> {
-    /// Adds some rows of `X`, the leaf `leaf`, to the sums of a band (some rows of the Gram matrix).
+    /// Adds the rows `leaf` of `X` to the sums of a band, some rows of the Gram matrix, of each of the diagonals.
     #[inline(always)]
     fn leaf<S: Simd>(
         &self,
         simd: S,
         band: &Band,
+        diagonals: &[&[f64]],
         leaf: Range<usize>,
         scratch: &mut GramScratch,
         sums: &mut [f64],
     ) {
         for first in leaf.clone().step_by(STRIPE) {
-            let count = STRIPE.min(leaf.end - first);
-            self.load_panels(band, first..first + count, scratch);
-            self.load_groups(band, first..first + count, scratch);
-            // A panel (`PANEL` columns) stays in the first-level cache while it is multiplied with all groups that need
-            // it.
-            let panels = scratch.panels.chunks_exact(count * PANEL);
-            for (p, panel) in panels.enumerate() {
-                let above = (p * PANEL).saturating_sub(band.top) / GROUP; // groups wholly above the diagonal
-                let groups = scratch.groups.chunks_exact(count * GROUP);
-                let sums = sums.chunks_exact_mut(GROUP * band.width);
-                for (group, sums) in groups.zip(sums).skip(above) {
-                    add_products(simd, group, panel, &mut sums[p * PANEL..], band.width);
+            let rows = first..leaf.end.min(first + STRIPE);
+            let count = rows.len();
+            self.load_panels(band, diagonals, rows.clone(), scratch);
+            for (d, sums) in diagonals.iter().zip(sums.chunks_exact_mut(band.size())) {
+                load_groups(band, &d[rows.clone()], scratch);
+                // A panel (`PANEL` columns) stays in the first-level cache while all groups that need it are
+                // multiplied with it.
+                let panels = scratch.panels.chunks_exact(count * PANEL);
+                for (p, panel) in panels.enumerate() {
+                    let above = (p * PANEL).saturating_sub(band.top) / GROUP; // groups wholly above the diagonal
+                    let groups = scratch.groups.chunks_exact(count * GROUP);
+                    let sums = sums.chunks_exact_mut(GROUP * band.width);
+                    for (group, sums) in groups.zip(sums).skip(above) {
+                        add_products(simd, group, panel, &mut sums[p * PANEL..], band.width);
+                    }
                 }
             }
         }
     }
 
-    /// Fills `scratch.panels` with the columns of `[X 1]` that a band of the Gram matrix needs. Rows of `X` with d = 0
-    /// are set to zero, because 0 · ∞ would be NaN.
+    /// Fills `scratch.panels` with the columns of `[X 1]` that a band of the Gram matrix needs. Rows with d = 0 in all
+    /// diagonals are set to zero, because 0 · ∞ would be NaN.
     #[inline(always)]
-    fn load_panels(&self, band: &Band, rows: Range<usize>, scratch: &mut GramScratch) {
+    fn load_panels(
+        &self,
+        band: &Band,
+        diagonals: &[&[f64]],
+        rows: Range<usize>,
+        scratch: &mut GramScratch,
+    ) {
         let (first, count, n) = (rows.start, rows.len(), self.basis.columns());
         let GramScratch { tile, panels, .. } = scratch;
         panels.clear();
@@ -428,27 +615,28 @@ impl GramPass<'_> {
                 row[column] = 1.0;
             }
         }
-        for (i, _) in self.d[rows].iter().enumerate().filter(|(_, d)| **d == 0.0) {
+        let is_left_out = |row: &usize| diagonals.iter().all(|d| d[*row] == 0.0);
+        for row in rows.filter(is_left_out) {
+            let i = row - first;
             for panel in panels.chunks_exact_mut(count * PANEL) {
                 panel[i * PANEL..][..PANEL].fill(0.0);
             }
         }
     }
+}
 
-    /// Fills `scratch.groups` with columns of `[X 1]`, multiplied by `d`. There is one column for each row of the band
-    /// of the Gram matrix.
-    #[inline(always)]
-    fn load_groups(&self, band: &Band, rows: Range<usize>, scratch: &mut GramScratch) {
-        let GramScratch { panels, groups, .. } = scratch;
-        let (count, d) = (rows.len(), &self.d[rows]);
-        groups.clear();
-        for left in (band.top..band.top + band.height).step_by(GROUP) {
-            let (panel, column) = (left / PANEL, left % PANEL);
-            let rows = panels[panel * count * PANEL..].chunks_exact(PANEL);
-            for (row, &d) in rows.zip(d) {
-                let four = &row[column..column + GROUP];
-                groups.extend(four.iter().map(|&x| d * x));
-            }
+/// Fills `scratch.groups` with columns of `[X 1]` times `d`: one column for each of the band's rows of the Gram matrix.
+#[inline(always)]
+fn load_groups(band: &Band, d: &[f64], scratch: &mut GramScratch) {
+    let GramScratch { panels, groups, .. } = scratch;
+    let count = d.len();
+    groups.clear();
+    for left in (band.top..band.top + band.height).step_by(GROUP) {
+        let (panel, column) = (left / PANEL, left % PANEL);
+        let rows = panels[panel * count * PANEL..].chunks_exact(PANEL);
+        for (row, &d) in rows.zip(d) {
+            let four = &row[column..column + GROUP];
+            groups.extend(four.iter().map(|&x| d * x));
         }
     }
 }
@@ -650,6 +838,97 @@ mod tests {
                     close(&b.cross, &a.cross);
                     close(&[b.bias, b.weight], &[a.bias, a.weight]);
                 }
+            }
+        }
+    }
+
+    fn numbers(random: &mut crate::shuffle::Random, count: usize) -> Vec<f64> {
+        (0..count).map(|_| random.uniform() * 4.0 - 2.0).collect()
+    }
+
+    #[test]
+    fn several_diagonals_give_the_bits_of_each_alone() {
+        for (m, n, count) in [(1, 1, 2), (2100, 20, 37), (300, 130, 5), (1025, 70, 90)] {
+            let mut random = crate::shuffle::Random::new((m * n) as u64);
+            let x = numbers(&mut random, m * n);
+            let mut d = numbers(&mut random, m * count);
+            d[m / 2] = 0.0;
+            let y = vec![0.0; m];
+            let matrix = Matrix::from_rows(Elements::F64(&x), m, n).unwrap();
+            let y = Vector::from_slice(&y);
+            let dataset = Dataset::new(&matrix, &y, None).unwrap();
+            let basis = Basis::new(numbers(&mut random, n), vec![0.5; n]);
+            let diagonals: Vec<&[f64]> = d.chunks_exact(m).collect();
+            for threads in [1, 2, 7] {
+                let mut monitor = Unmonitored;
+                let threads = Threads::new(Some(threads)).unwrap();
+                let mut job = Job::new(threads, &mut monitor).unwrap();
+                let all = grams_of(&dataset, &diagonals, 3.0, &basis, &mut job).unwrap();
+                assert_eq!(all.len(), count);
+                for (gram, d) in all.iter().zip(&diagonals) {
+                    let one = gram_of(&dataset, d, 3.0, &basis, &mut job).unwrap();
+                    assert_eq!(gram.lower, one.lower);
+                    assert_eq!((gram.order, gram.weight), (n + 1, 3.0));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn products_of_rows_are_sums_over_the_columns() {
+        for (m, n) in [(1, 2), (7, 300), (65, 66), (130, 2500)] {
+            let mut random = crate::shuffle::Random::new((m * n) as u64);
+            let mut x = numbers(&mut random, m * n);
+            x.iter_mut().skip(1).step_by(3).for_each(|x| *x = 0.0);
+            let origin = numbers(&mut random, n);
+            let factors: Vec<f64> = numbers(&mut random, n).iter().map(|f| f * f).collect();
+            let want = |origin: &[f64], i: usize, k: usize| -> f64 {
+                let terms = (0..n).map(|j| {
+                    let (a, b) = (x[i * n + j] - origin[j], x[k * n + j] - origin[j]);
+                    factors[j] * a * b
+                });
+                terms.sum()
+            };
+            let check = |products: &[f64], origin: &[f64]| {
+                assert_eq!(products.len(), m * m);
+                for i in 0..m {
+                    for k in 0..=i {
+                        let (got, want) = (products[i * m + k], want(origin, i, k));
+                        assert!(
+                            (got - want).abs() <= 1e-12 * n as f64,
+                            "{i} {k}: {got} {want}"
+                        );
+                    }
+                }
+            };
+            let columns: Vec<f64> = (0..n * m).map(|at| x[at % m * n + at / m]).collect();
+            let c_order = Matrix::from_rows(Elements::F64(&x), m, n).unwrap();
+            let shape = ((m, n), (1, m as isize));
+            let fortran = Matrix::new(Elements::F64(&columns), 0, shape.0, shape.1).unwrap();
+            let (mut data, mut indices, mut starts) = (Vec::new(), Vec::new(), vec![0_i32]);
+            for row in x.chunks_exact(n) {
+                for (j, &x) in row.iter().enumerate().filter(|(_, x)| **x != 0.0) {
+                    data.extend([x - 1.0, 1.0]); // in two parts, which add up
+                    indices.extend([j as i32; 2]);
+                }
+                starts.push(data.len() as i32);
+            }
+            let (indices, starts) = (Indices::I32(&indices), Indices::I32(&starts));
+            let sparse = Sparse::new(Elements::F64(&data), indices, starts, (m, n)).unwrap();
+            let mut all = [Vec::new(), Vec::new()];
+            for threads in [1, 2, 7] {
+                let mut monitor = Unmonitored;
+                let threads = Threads::new(Some(threads)).unwrap();
+                let mut job = Job::new(threads, &mut monitor).unwrap();
+                for matrix in [&c_order, &fortran] {
+                    all[0].push(products_of_rows(matrix, &origin, &factors, &mut job).unwrap());
+                }
+                all[1].push(products_of_sparse_rows(&sparse, &factors, &mut job).unwrap());
+            }
+            check(&all[0][0], &origin);
+            check(&all[1][0], &vec![0.0; n]);
+            for same in all {
+                assert!(same.iter().all(|products| *products == same[0]));
             }
         }
     }

@@ -35,14 +35,16 @@ mod weights;
 
 pub(crate) use self::basis::Basis;
 pub use self::cross_entropy::cross_entropy;
-pub(crate) use self::curvature::{Curvature, curvature, curvature_of};
+pub(crate) use self::curvature::{Curvature, curvature, curvature_of, curvature_of_classes};
 pub use self::dataset::Dataset;
 pub(crate) use self::dataset::{check_offset_scores, rows_of};
 pub(crate) use self::each_row::gather;
 pub use self::evaluate::{Gradient, LossGradient, loss, loss_gradient};
 pub(crate) use self::evaluate::{evaluate, sums};
 pub use self::gram::hessian;
-pub(crate) use self::gram::{Gram, additions, gram, gram_of};
+pub(crate) use self::gram::{
+    Gram, additions, gram, gram_of, grams_of, products_of_rows, products_of_sparse_rows,
+};
 pub(crate) use self::jeffreys::{JeffreysSums, RowTerms, Whitening, jeffreys_sums};
 pub(crate) use self::labels::{Labels, binary_labels, labels, scores_of_labels};
 pub(crate) use self::leaves::{leaves, longest_sum};
@@ -61,6 +63,6 @@ pub(crate) use self::reach::{Metric, reach};
 pub(crate) use self::selected::Selected;
 pub(crate) use self::sides::{Pair, Sides, Standardised, sides, sum_of_pairs};
 pub use self::softmax::softmax_in_place;
-pub(crate) use self::softmax::{ClassScratch, LazyBatch, bias_hessian, slopes};
+pub(crate) use self::softmax::{ClassScratch, LazyBatch, slopes};
 pub(crate) use self::subset::{Copied, Subset, stratified};
 pub(crate) use self::sums::Sums;

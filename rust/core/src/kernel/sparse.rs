@@ -111,6 +111,19 @@ pub(crate) fn scores<F: Float>(
     Ok(())
 }
 
+/// Σ_i c_i x_i over all rows x_i, shape (n).
+pub(crate) fn combination(x: &Sparse<'_>, c: &[f64]) -> Vec<f64> {
+    let (mut out, mut parts) = (vec![0.0; x.columns()], Vec::new());
+    with_rows!(x, RowSet::All, rows => for (i, c) in c.iter().enumerate() {
+        rows.visit(i, &mut parts, |column, x| {
+            if let Some(out) = out.get_mut(column) {
+                *out += c * x;
+            }
+        });
+    });
+    out
+}
+
 /// Estimated cost of reading some rows: the number of elements that they store, plus [`ROW`] for each row.
 pub(crate) fn work(x: &Sparse<'_>, rows: RowSet<'_>) -> usize {
     let count = rows.count(x.rows());

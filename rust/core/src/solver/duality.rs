@@ -41,10 +41,14 @@
 //! ‖∇_W P(b) − ∇_W P(b°)‖ ≤ δ e^√2δ √(h T)
 //! ```
 //!
-//! H and g vanish along (1, …, 1). Adding τ 1 1ᵀ/K with τ > 0 makes H invertible, and 1 / tr (H + τ 1 1ᵀ/K)⁻¹ is the
-//! lower bound μ on the least other eigenvalue of H. To make δ negligible, the bound is evaluated at b + Δ, where Δ is
-//! one more Newton step of the biases. By convexity, P(W, b) − P(W, b + Δ) ≤ −g · Δ; and second derivatives at b + Δ
-//! are at most e^±√2‖Δ‖ times those at b.
+//! The last bound holds for the rows minus any vector x̄, too, if x̄ᵀ times the derivative by each bias is subtracted from
+//! the derivatives by its weights: then the scores at b = b° are the same with other biases. With x̄ = the mean of the
+//! rows, weighted by tr H_i, T is least. The smaller of the two bounds, with x̄ and without, is taken.
+//!
+//! H and g vanish along (1, …, 1). Adding τ 1 1ᵀ/K with τ > 0 makes H invertible, and 1 / tr (H + τ 1 1ᵀ/K)⁻¹ is a
+//! lower bound μ on its least other eigenvalue. If the bound is not small enough, it is evaluated again, to make δ
+//! negligible, after a Newton step Δ of the biases, at b + Δ: P(W, b) − P(W, b + Δ) ≤ −g · Δ by convexity, and second
+//! derivatives at b + Δ are at most e^±√2‖Δ‖ times those at b.
 //!
 //! In the bound on rounding errors with K classes, a residual has K terms, and Σ_k r_ik² ≤ 2 E_i for the error E_i of
 //! row i.
@@ -52,6 +56,7 @@
 use std::f64::consts::SQRT_2;
 
 use super::objective::{Iterate, Objective};
+use super::run::Run;
 use crate::error::Error;
 use crate::float::Precision;
 use crate::kernel::{Basis, Curvature};
@@ -71,17 +76,31 @@ pub(super) struct DualMoments {
     pub(super) spread: f64,
     /// Σ s_i ‖x_i‖² / Σ s_i, with sample weights s_i and rows x_i.
     squares: f64,
+    /// The mean of the rows, each weighted as in `spread`; zeros if there is no such mean.
+    mean: Vec<f64>,
+    /// `spread` of the rows after this mean is subtracted from them.
+    centred: f64,
 }
 
 impl DualMoments {
     /// The bounds from `trace`, the sums of [`Curvature`] over the rows, added up over all scores; and from `least`, a
     /// lower bound on the second derivative along the biases.
     pub(super) fn new(trace: &Curvature, least: f64) -> Self {
+        /// Bound on the errors of a sum of squares and of a squared mean, whose difference may cancel.
+        const CANCELLED: f64 = 1e-11;
+        let mut mean: Vec<f64> = trace.cross.iter().map(|sum| sum / trace.bias).collect();
+        if !mean.iter().all(|mean| mean.is_finite()) {
+            mean.fill(0.0);
+        }
+        let left = (trace.diagonal.iter().zip(&trace.cross).zip(&mean))
+            .map(|((square, sum), mean)| (square - sum * mean).max(0.0) + CANCELLED * square);
         DualMoments {
             least: least / EXACT,
             largest: trace.bias / trace.weight * EXACT,
             spread: trace.diagonal.iter().sum::<f64>() / trace.weight * EXACT,
             squares: trace.squares.iter().sum::<f64>() / trace.weight * EXACT,
+            centred: left.sum::<f64>() / trace.weight * EXACT,
+            mean,
         }
     }
 
@@ -92,7 +111,8 @@ impl DualMoments {
             least: self.least / growth,
             largest: self.largest * growth,
             spread: self.spread * growth,
-            squares: self.squares,
+            centred: self.centred * growth,
+            ..self
         }
     }
 }
@@ -103,11 +123,6 @@ pub(super) const EXACT: f64 = 1.0 + 1e-9;
 /// The longest Newton step of the biases that is taken, in the Euclidean norm. After a longer step, the bounds on
 /// second derivatives would be too loose.
 const LONGEST: f64 = 1.0;
-
-/// The cost of [`gap`], in passes over all rows.
-pub(crate) fn passes(classes: usize) -> f64 {
-    if classes == 1 { 1.0 } else { 4.0 }
-}
 
 /// Tells the source that [`gap`] may be computed at `v`, for one score, as soon as the objective is known there.
 ///
@@ -120,51 +135,53 @@ pub(super) fn plan(objective: &Objective<'_>, v: &[f64]) -> Result<(), Error> {
     objective.source.plan_trace(&at, &basis)
 }
 
-/// Upper bound on objective − minimum at `iterate`, for l2 > 0; ∞ if the bias is too far from its optimum.
+/// Upper bound on objective − minimum at `iterate`, for l2 > 0; ∞ if the bias is too far from its optimum. A bound of at
+/// most `wanted` is not improved further.
 ///
 /// # Errors
 ///
-/// [`Error::Interrupted`] by the monitor.
+/// [`Error::Interrupted`] by the observer.
 pub(crate) fn gap(
     objective: &Objective<'_>,
     iterate: &Iterate,
-    job: &mut Job<'_>,
+    wanted: f64,
+    run: &mut Run<'_>,
 ) -> Result<f64, Error> {
-    let (moments, by_biases) = moments(objective, iterate, job)?;
-    let gap = match by_biases {
-        Some(by_biases) if objective.classes > 1 && objective.fit_bias => {
-            at_better_biases(objective, iterate, moments, &by_biases, job)?
-        }
-        _ => bound(objective, iterate, &moments, Precision::Double),
-    };
+    run.passes += objective.cost;
+    let (moments, by_biases) = moments(objective, iterate, &mut run.job())?;
+    let mut gap = bound(objective, iterate, &moments, Precision::Double);
+    if (gap.is_nan() || gap > wanted)
+        && objective.fit_bias
+        && let Some(by_biases) = by_biases
+        && let Some(better) = at_better_biases(objective, iterate, moments, &by_biases, run)?
+    {
+        gap = gap.min(better);
+    }
     Ok(if gap.is_nan() { f64::INFINITY } else { gap })
 }
 
-/// For several classes: the bound after one Newton step of the biases, plus an upper bound on the decrease by this
-/// step. If the step is longer than [`LONGEST`], the bound at the biases of `iterate`.
+/// For several classes: the bound at the biases after one Newton step, plus an upper bound on the step's gain. `None` if
+/// the step is longer than [`LONGEST`].
 fn at_better_biases(
     objective: &Objective<'_>,
     iterate: &Iterate,
     mut moments: DualMoments,
     by_biases: &BiasHessian,
-    job: &mut Job<'_>,
-) -> Result<f64, Error> {
+    run: &mut Run<'_>,
+) -> Result<Option<f64>, Error> {
     let Some((v, step)) = by_biases.newton_step(objective, iterate) else {
-        return Ok(bound(objective, iterate, &moments, Precision::Double));
+        return Ok(None);
     };
     let (_, g) = objective.split(&iterate.value.gradient);
     let length = norm(&step);
     let error = gradient_error(objective, iterate, &moments, Precision::Double).by_biases;
     let gained = dot(g, &step).max(0.0) + error * length;
     moments = moments.after(length);
-    let value = objective.evaluate(&v, Precision::Double, job)?;
-    Ok(gained
-        + bound(
-            objective,
-            &Iterate { v, value },
-            &moments,
-            Precision::Double,
-        ))
+    let value = run.evaluate(objective, &v, Precision::Double)?;
+    let there = Iterate { v, value };
+    Ok(Some(
+        gained + bound(objective, &there, &moments, Precision::Double),
+    ))
 }
 
 /// Bounds on the second derivatives at `iterate`; and for several classes, the factored Hessian by the biases. The
@@ -175,7 +192,7 @@ pub(super) fn moments(
     job: &mut Job<'_>,
 ) -> Result<(DualMoments, Option<BiasHessian>), Error> {
     let at = objective.parameters(&iterate.v);
-    let curvatures = objective.source.curvatures(&at, job)?;
+    let curvatures = objective.source.curvatures(&at);
     let basis = Basis::natural(objective.columns());
     let (trace, mut hessian) = curvatures.trace(&basis, job)?;
     for h in &mut hessian {
@@ -278,10 +295,14 @@ impl BiasHessian {
     fn least_eigenvalue(&self) -> f64 {
         let mut trace_of_inverse = 0.0;
         for j in 0..self.classes {
-            let mut unit = vec![0.0; self.classes];
-            unit[j] = 1.0;
-            self.solve_lower(&mut unit);
-            trace_of_inverse += dot(&unit, &unit);
+            let mut column = vec![0.0; self.classes - j]; // L⁻¹ e_j from its row j on; it is 0 above
+            for i in j..self.classes {
+                let row = &self.lower[i * self.classes..][j..i + 1];
+                let (left, pivot) = (i - j, row[i - j]);
+                let unit = if i == j { 1.0 } else { 0.0 };
+                column[left] = (unit - dot(&row[..left], &column[..left])) / pivot;
+            }
+            trace_of_inverse += dot(&column, &column);
         }
         (1.0 / trace_of_inverse - 1e-11 * self.trace).max(0.0)
     }
@@ -382,9 +403,22 @@ fn bound(
     } else {
         (0.0, 1.0)
     };
-    let root = (moments.largest * moments.spread).sqrt();
-    let error = error.by_weights + distance * growth * root * EXACT;
-    along_bias * distance + objective.penalty.conjugate(by_weights, error) * EXACT
+    let conjugate = |by_weights: &[f64], error: f64, spread: f64| {
+        let root = (moments.largest * spread).sqrt();
+        let error = error + distance * growth * root * EXACT;
+        objective.penalty.conjugate(by_weights, error) * EXACT
+    };
+    let mut conjugates = conjugate(by_weights, error.by_weights, moments.spread);
+    if objective.fit_bias {
+        let mut centred = by_weights.to_vec();
+        for (centred, by_bias) in centred.chunks_exact_mut(moments.mean.len()).zip(by_biases) {
+            add_multiple(centred, -by_bias, &moments.mean);
+        }
+        let more = norm(&moments.mean) * (error.by_biases + 4.0 * f64::EPSILON * norm(by_biases));
+        let error = error.by_weights + more;
+        conjugates = conjugates.min(conjugate(&centred, error, moments.centred));
+    }
+    along_bias * distance + conjugates
 }
 
 #[cfg(test)]
@@ -448,7 +482,10 @@ mod tests {
             v[3 + k] += distance;
             let iterate = at(&objective, &v, Precision::Double);
             let missing = iterate.value.objective - least;
-            let bound = gap(&objective, &iterate, &mut quiet()).unwrap();
+            let mut observer = Unmonitored;
+            let basis = Basis::natural(1);
+            let mut run = Run::new(&mut observer, Threads::ONE, f64::INFINITY, basis).unwrap();
+            let bound = gap(&objective, &iterate, 0.0, &mut run).unwrap();
             assert!(
                 missing <= bound && bound <= 4.0 * missing,
                 "{missing} {bound}"

@@ -21,7 +21,7 @@
 
 use std::f64::consts::SQRT_2;
 
-use super::duality::{DualMoments, EXACT, gradient_error, moments, objective_error, passes};
+use super::duality::{DualMoments, EXACT, gradient_error, moments, objective_error};
 use super::objective::{Iterate, Objective};
 use super::run::Run;
 use crate::error::Error;
@@ -70,7 +70,7 @@ pub(super) fn bounds(
     }
     run.passes += objective.cost;
     let at = objective.parameters(&iterate.v);
-    let curvatures = objective.source.curvatures(&at, &mut run.job())?;
+    let curvatures = objective.source.curvatures(&at);
     let natural = Basis::natural(objective.columns());
     let (curvature, _) = curvatures.trace(&natural, &mut run.job())?;
     let moments = DualMoments::new(&curvature, curvature.bias / curvature.weight);
@@ -110,7 +110,7 @@ fn of_classes(
     wanted: f64,
     run: &mut Run<'_>,
 ) -> Result<(Iterate, Bounds), Error> {
-    run.passes += passes(objective.classes) * objective.cost;
+    run.passes += objective.cost;
     let (mut moments, inverse) = moments(objective, &iterate, &mut run.job())?;
     let inverse = inverse.filter(|_| objective.fit_bias);
     if let Some((mut v, step)) =
@@ -120,7 +120,7 @@ fn of_classes(
         // zero.
         let at = v.len() - objective.classes;
         centre_values(&mut v[at..], objective.classes);
-        let value = objective.evaluate(&v, Precision::Double, &mut run.job())?;
+        let value = run.evaluate(objective, &v, Precision::Double)?;
         let rise = value.objective - iterate.value.objective;
         if rise <= value.rounding(Precision::Double) {
             moments = moments.after(norm(&step));
@@ -177,7 +177,7 @@ impl ClassSlopes {
         let (n, order) = (objective.columns(), objective.columns() + 1);
         let basis = objective.source.basis(objective.fit_bias, true)?;
         let at = objective.parameters(&iterate.v);
-        let curvatures = objective.source.curvatures(&at, &mut run.job())?;
+        let curvatures = objective.source.curvatures(&at);
         let (trace, _) = curvatures.trace(&basis, &mut run.job())?;
         let scores = objective.source.scores(&at, &mut run.job())?;
         let moments = scores.moments(&basis, &vec![0.0; order], &mut run.job())?;

@@ -5,6 +5,7 @@
 //! * `initial`: the parameters that a solver starts from;
 //! * `cholesky`, `preconditioner`: the Cholesky factor of a matrix; an approximate inverse of the Hessian;
 //! * `lbfgs`, `stages`: preconditioned L-BFGS, on growing samples and then on all rows;
+//! * `few_rows`: Newton's method with one unknown for each row, for rows that are fewer than the columns;
 //! * `plane_search`: gradient descent with the optimal step length and momentum of each iteration;
 //! * `proximal`, `smooth_model`, `column_model`, `quadratic`: with l1 or bounds, a proximal quasi-Newton method; its
 //!   models of the smooth part of the objective; the minimum of such a model plus the penalty;
@@ -29,6 +30,7 @@ mod cone;
 mod dependence;
 mod duality;
 mod fenchel;
+mod few_rows;
 pub(crate) mod firth;
 mod hessian;
 pub(crate) mod information;

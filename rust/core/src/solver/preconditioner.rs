@@ -16,9 +16,10 @@ use super::columns::{ColumnSums, Columns, LOST, column_sums};
 use super::objective::Objective;
 use super::run::Run;
 use crate::error::Error;
-use crate::kernel::{Basis, Curvature, Gram};
+use crate::kernel::{Basis, Curvature, Gram, softmax_in_place};
 use crate::linalg::{centre, dot};
 use crate::reduce::Job;
+use crate::source::RowCurvatures;
 
 /// The largest number of bases that are tried, one after the other. The last one is used even if digits have cancelled
 /// in it.
@@ -429,18 +430,52 @@ fn blocks(
     run: &mut Run<'_>,
 ) -> Result<Vec<Block>, Error> {
     let at = objective.parameters(v);
-    let curvatures = objective.source.curvatures(&at, &mut run.job())?;
+    let curvatures = objective.source.curvatures(&at);
+    if factored {
+        run.passes += objective.cost;
+        let job = &mut run.job();
+        let grams = grams(objective, v, curvatures.as_ref(), basis, job)?;
+        let blocks = grams.iter();
+        return blocks
+            .map(|gram| Block::factored(gram, basis, objective, job))
+            .collect();
+    }
     (0..objective.classes)
         .map(|score| {
             run.passes += objective.cost;
-            let job = &mut run.job();
-            if factored {
-                let gram = curvatures.gram(score, basis, job)?;
-                Block::factored(&gram, basis, objective, job)
-            } else {
-                let curvature = curvatures.diagonal(score, basis, job)?;
-                Ok(Block::diagonal(&curvature, basis, objective))
-            }
+            let curvature = curvatures.diagonal(score, basis, &mut run.job())?;
+            Ok(Block::diagonal(&curvature, basis, objective))
         })
         .collect()
+}
+
+/// The Gram matrix of each score. At weights of zero, every row has the same probabilities p_k, so that the matrices of
+/// all classes are multiples of one: by p_k (1 − p_k).
+fn grams(
+    objective: &Objective<'_>,
+    v: &[f64],
+    curvatures: &dyn RowCurvatures,
+    basis: &Basis,
+    job: &mut Job<'_>,
+) -> Result<Vec<Gram>, Error> {
+    let classes = objective.classes;
+    let (weights, biases) = objective.split(v);
+    if classes == 1 || weights.iter().any(|w| *w != 0.0) {
+        let scores: Vec<usize> = (0..classes).collect();
+        return curvatures.grams(&scores, basis, job);
+    }
+    let mut p = biases.to_vec();
+    softmax_in_place(&mut p, classes, job)?;
+    let slope = |k: usize| p[k] * (1.0 - p[k]);
+    let steepest = (0..classes).max_by(|&k, &l| slope(k).total_cmp(&slope(l)));
+    let steepest = steepest.unwrap_or(0);
+    let one = &curvatures.grams(&[steepest], basis, job)?[0];
+    let multiple = |k: usize| {
+        let ratio = slope(k) / slope(steepest);
+        Gram {
+            lower: one.lower.iter().map(|x| ratio * x).collect(),
+            ..*one
+        }
+    };
+    Ok((0..classes).map(multiple).collect())
 }

@@ -84,8 +84,8 @@ pub(crate) fn prove(
     let mut dual = f64::INFINITY;
     if objective.penalty.is_strictly_convex() {
         let rounded = rounded(objective, iterate.clone(), run)?;
-        run.passes += duality::passes(objective.classes);
-        dual = duality::gap(objective, &rounded, &mut run.job())?;
+        let wanted = goal.gap * rounded.value.objective;
+        dual = duality::gap(objective, &rounded, wanted, run)?;
         if goal.is_met(dual, &rounded) {
             return Ok(Outcome::Known(Proof {
                 stop_reason: goal.reason(stop_reason, dual, &rounded),

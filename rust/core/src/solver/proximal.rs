@@ -145,7 +145,7 @@ pub(crate) fn plan(objective: &Objective<'_>) -> Result<(), Error> {
     if n > ALL_COLUMNS {
         return Ok(());
     }
-    let sizes = sample_sizes(objective.rows(), n);
+    let sizes = sample_sizes(objective.rows(), n, 0);
     let of_model = Some(model_rows(objective)).filter(|&rows| rows < objective.rows());
     let samples: Vec<(usize, u64)> = sizes.chain(of_model).zip(SEED + 1..).collect();
     objective.source.plan_samples(&samples, objective.precision)
@@ -268,7 +268,7 @@ impl Search<'_> {
         run.passes += self.objective.cost;
         let (source, at) = (self.objective.source, self.objective.parameters(&iterate.v));
         let natural = Basis::natural(self.objective.columns());
-        let curvatures = source.curvatures(&at, &mut run.job())?;
+        let curvatures = source.curvatures(&at);
         let (curvature, _) = curvatures.trace(&natural, &mut run.job())?;
         let of_penalty = self.objective.penalty.diagonal(&natural);
         let along = curvature.diagonal.iter().zip(of_penalty);
@@ -365,7 +365,7 @@ impl Search<'_> {
         let objective = self.objective;
         let mut interrupted = None;
         plan(objective)?;
-        for rows in sample_sizes(objective.rows(), objective.columns()) {
+        for rows in sample_sizes(objective.rows(), objective.columns(), 0) {
             if interrupted.is_some() {
                 break;
             }

@@ -271,9 +271,9 @@ impl<'a> Grams<'a> {
         if part.classes == 1 {
             run.passes += part.cost;
             let at = part.parameters(v);
-            let curvatures = part.source.curvatures(&at, &mut run.job())?;
+            let curvatures = part.source.curvatures(&at);
             return Ok(Grams {
-                own: vec![curvatures.gram(0, basis, &mut run.job())?],
+                own: curvatures.grams(&[0], basis, &mut run.job())?,
                 scores: None,
             });
         }
@@ -362,9 +362,7 @@ fn left_of_constant(
         return Ok(Vec::new());
     }
     run.passes += whole.cost;
-    let curvatures = whole
-        .source
-        .curvatures(&whole.parameters(v), &mut run.job())?;
+    let curvatures = whole.source.curvatures(&whole.parameters(v));
     let curvature = curvatures.diagonal(class, basis, &mut run.job())?;
     let left = |&j: &usize| {
         let squared_mean = match whole.fit_bias {

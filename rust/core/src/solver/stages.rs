@@ -1,5 +1,6 @@
 //! Preconditioned L-BFGS, on growing samples of the rows and then on all rows.
 
+use super::few_rows;
 use super::lbfgs::{Criteria, Lbfgs, LbfgsEnd, Memory};
 use super::objective::{Iterate, Objective};
 use super::preconditioner::{ColumnScales, Preconditioner, from_all_rows, from_rows};
@@ -14,6 +15,8 @@ use crate::stop::StopReason;
 const FIRST_ROWS: usize = 2000;
 /// Least number of rows of the first sample per column of X.
 const FIRST_ROWS_A_COLUMN: usize = 40;
+/// Least number of rows of the first sample per weight, for several classes.
+const FIRST_ROWS_A_WEIGHT: usize = 4;
 /// Rows of each sample as a multiple of those of the sample before.
 const GROWTH: usize = 16;
 /// The most elements of any sample except the first: 256 MiB of `f64`. To copy more would take as long as it saves, and
@@ -48,8 +51,11 @@ const CLASSES_PATIENCE: usize = 30;
 const HELPS: f64 = 0.1;
 /// An iteration is taken for one that may be the last if the gradient's norm is likely to fall to this times `tol`.
 const NEARLY: f64 = 10.0;
-/// The most iterations with one preconditioner on all rows.
+/// The largest number of iterations with one preconditioner on all rows, before it is decided whether to keep it.
 const ITERATIONS: usize = 12;
+/// For several classes, whose Hessians take long, a preconditioner is kept if its iterations have reduced the norm of the
+/// gradient to less than this fraction.
+const GOOD: f64 = 1e-3;
 /// A Hessian is factored only if the number n of columns is at most this; with K classes, n² K must also be at most the
 /// square of this.
 const LARGEST_FACTOR: usize = 4096;
@@ -61,6 +67,11 @@ const LATER_COST: f64 = 12.0;
 /// A Hessian may use up to this many rows, as long as that costs at most about half a pass. It uses at least
 /// [`FIRST_ROWS`], and at least [`FIRST_ROWS_A_COLUMN`] per column.
 const HESSIAN_ROWS: usize = 32_000;
+/// Newton's method with one unknown for each row comes first if it costs at most this many passes over all rows, which is
+/// about what other iterations take where they converge fast.
+const FEW_ROWS_COST: f64 = 40.0;
+/// Otherwise it follows iterations of which at least this many times as many more would be needed as it costs passes.
+const FEW_ROWS_GAIN: f64 = 1.5;
 /// Seed of the first sample; the value has no meaning.
 const SEED: u64 = 0x5EED;
 
@@ -110,15 +121,26 @@ pub(crate) fn minimise(
     tol: f64,
     run: &mut Run<'_>,
 ) -> Result<Solution, Error> {
-    let mut stages = if given {
-        SampleResult {
-            v: start,
-            ended: None,
-            last: None,
-            column_scales: None,
-        }
-    } else {
-        over_samples(objective, start, run)?
+    let is_cheap = few_rows::cost(objective).is_some_and(|cost| cost <= FEW_ROWS_COST);
+    if is_cheap
+        && !(given && is_small(objective, &start, tol, run)?)
+        && let Some((iterate, ended)) = by_few_rows(objective, start[start.len() - 1], tol, run)?
+    {
+        return match ended {
+            Some(stop_reason) => Ok(Solution {
+                iterate,
+                stop_reason,
+                separation: None,
+            }),
+            None => {
+                let stages = SampleResult::of(Vec::new());
+                on_all_rows(objective, iterate, Precision::Double, stages, tol, run)
+            }
+        };
+    }
+    let mut stages = match given {
+        true => SampleResult::of(start),
+        false => over_samples(objective, start, run)?,
     };
     let v = std::mem::take(&mut stages.v);
     let iterate = evaluate(objective, v, objective.precision, run)?;
@@ -128,8 +150,38 @@ pub(crate) fn minimise(
             stop_reason,
             separation: None,
         }),
-        None => on_all_rows(objective, iterate, stages, tol, run),
+        None => on_all_rows(objective, iterate, objective.precision, stages, tol, run),
     }
+}
+
+/// Whether the gradient's max-norm at `v` is at most `tol`.
+fn is_small(
+    objective: &Objective<'_>,
+    v: &[f64],
+    tol: f64,
+    run: &mut Run<'_>,
+) -> Result<bool, Error> {
+    let value = run.evaluate(objective, v, Precision::Double)?;
+    Ok(value.gradient_norm <= tol)
+}
+
+/// The minimum by [`few_rows::minimum`], as one iteration, and why the fit ends there, if it does. The rounded gradient
+/// may be larger than `tol`.
+fn by_few_rows(
+    objective: &Objective<'_>,
+    bias: f64,
+    tol: f64,
+    run: &mut Run<'_>,
+) -> Result<Option<(Iterate, Option<StopReason>)>, Error> {
+    let Some(v) = few_rows::minimum(objective, bias, run)? else {
+        return Ok(None);
+    };
+    let iterate = evaluate(objective, v, Precision::Double, run)?;
+    let ended = match run.record(objective, &iterate, 1.0).is_break() {
+        true => Some(StopReason::Callback),
+        false => (iterate.value.gradient_norm <= tol).then_some(StopReason::Tolerance),
+    };
+    Ok(Some((iterate, ended)))
 }
 
 /// The result of the iterations on samples.
@@ -141,6 +193,18 @@ struct SampleResult {
     last: Option<Preconditioner>,
     /// Means and standard deviations of the columns, with which the size of steps is measured.
     column_scales: Option<ColumnScales>,
+}
+
+impl SampleResult {
+    /// As if iterations on samples had ended with `v`.
+    fn of(v: Vec<f64>) -> Self {
+        SampleResult {
+            v,
+            ended: None,
+            last: None,
+            column_scales: None,
+        }
+    }
 }
 
 /// Evaluates the objective at `v`.
@@ -161,9 +225,11 @@ pub(crate) fn evaluate(
     Ok(Iterate { v, value })
 }
 
-/// The numbers of rows of the samples that solvers begin with, for m rows of n columns.
-pub(super) fn sample_sizes(m: usize, n: usize) -> impl Iterator<Item = usize> {
-    let first = FIRST_ROWS.max(FIRST_ROWS_A_COLUMN.saturating_mul(n));
+/// The numbers of rows of the samples that solvers begin with, for m rows of n columns. The first has at least `least`.
+pub(super) fn sample_sizes(m: usize, n: usize, least: usize) -> impl Iterator<Item = usize> {
+    let first = FIRST_ROWS
+        .max(FIRST_ROWS_A_COLUMN.saturating_mul(n))
+        .max(least);
     let sizes = std::iter::successors(Some(first), |rows| Some(rows.saturating_mul(GROWTH)));
     sizes.take_while(move |&rows| {
         let is_small = rows == first || rows.saturating_mul(n) <= LARGEST_SAMPLE;
@@ -173,7 +239,9 @@ pub(super) fn sample_sizes(m: usize, n: usize) -> impl Iterator<Item = usize> {
 
 /// The samples that [`minimise`] begins with: their numbers of rows and seeds.
 fn samples(objective: &Objective<'_>) -> Vec<(usize, u64)> {
-    let sizes = sample_sizes(objective.rows(), objective.columns());
+    let (m, n) = (objective.rows(), objective.columns());
+    let of_classes = FIRST_ROWS_A_WEIGHT.saturating_mul(n * objective.classes);
+    let sizes = sample_sizes(m, n, of_classes);
     sizes.zip(SEED..).collect()
 }
 
@@ -201,12 +269,7 @@ fn over_samples(
     start: Vec<f64>,
     run: &mut Run<'_>,
 ) -> Result<SampleResult, Error> {
-    let mut stages = SampleResult {
-        v: start,
-        ended: None,
-        last: None,
-        column_scales: None,
-    };
+    let mut stages = SampleResult::of(start);
     let samples = samples(objective);
     plan(objective)?;
     for (place, &(rows, seed)) in samples.iter().enumerate() {
@@ -383,6 +446,7 @@ type End = (StopReason, Option<Direction>);
 fn on_all_rows(
     objective: &Objective<'_>,
     mut iterate: Iterate,
+    precision: Precision,
     stages: SampleResult,
     tol: f64,
     run: &mut Run<'_>,
@@ -393,7 +457,6 @@ fn on_all_rows(
         None => plan.preconditioner(&iterate.v, run)?,
     };
     let is_free = objective.penalty.is_none();
-    let precision = objective.precision;
     let mut solver = AllRows {
         objective,
         tol,
@@ -409,8 +472,9 @@ fn on_all_rows(
         may_run_away: is_free && objective.classes > 1,
     };
     let mut smallest = f64::INFINITY;
+    let mut few_rows = few_rows::cost(objective);
     let (stop_reason, separation) = loop {
-        let before = run.passes;
+        let (before, largest) = (run.passes, iterate.value.gradient_norm);
         let outcome = solver.iterate(&preconditioner, iterate, run)?;
         iterate = outcome.iterate;
         let end = solver.end(&iterate, outcome.ended, outcome.iterations, run)?;
@@ -420,6 +484,21 @@ fn on_all_rows(
             break end;
         }
         let gradient = iterate.value.gradient_norm;
+        let more = more_iterations(outcome.iterations, [largest, gradient, tol]);
+        if outcome.ended == Ended::Iterations
+            && few_rows
+                .take_if(|cost| more >= FEW_ROWS_GAIN * *cost)
+                .is_some()
+            && let Some((minimum, ended)) =
+                by_few_rows(objective, iterate.v[objective.columns()], tol, run)?
+        {
+            iterate = minimum;
+            if let Some(ended) = ended {
+                break (ended, None);
+            }
+            (solver.precision, solver.memory) = (Precision::Double, Memory::default());
+            continue;
+        }
         let helps = end.is_none() && gradient < HELPS * smallest;
         smallest = gradient.min(smallest);
         if solver.precision == Precision::Single && !helps {
@@ -429,6 +508,10 @@ fn on_all_rows(
         }
         if let Some(end) = end {
             break end;
+        }
+        let is_good = objective.classes > 1 && gradient < GOOD * largest;
+        if outcome.ended == Ended::Iterations && is_good {
+            continue;
         }
         let has_stalled = outcome.ended == Ended::Stalled;
         let (plan, memory) = (&mut solver.plan, &mut solver.memory);
@@ -447,6 +530,15 @@ fn on_all_rows(
         iterate,
         separation,
     })
+}
+
+/// How many more iterations will reduce the gradient's norm to `tol`, if it falls as fast as in these, which have reduced
+/// it from `from` to `to`.
+fn more_iterations(iterations: usize, [from, to, tol]: [f64; 3]) -> f64 {
+    match to < from {
+        true => iterations as f64 * (to / tol).ln() / (from / to).ln(),
+        false => f64::INFINITY,
+    }
 }
 
 /// A counter of iterations without progress, for iterations in double precision.

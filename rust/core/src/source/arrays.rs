@@ -1,8 +1,11 @@
 //! Implements [`Source`], the trait through which solvers read rows, for X, y and sample weights in memory.
 
+use std::cell::OnceCell;
+
 use super::columns::WeightedColumns;
+use super::few_rows::RowsInMemory;
 use super::kept::{KeptPlane, KeptScores, Rows};
-use super::{ByColumns, Part, PlaneScores, Rounding, RowCurvatures, RowScores, Source};
+use super::{ByColumns, FewRows, Part, PlaneScores, Rounding, RowCurvatures, RowScores, Source};
 use crate::error::Error;
 use crate::features::Features;
 use crate::float::Precision;
@@ -10,7 +13,6 @@ use crate::kernel::{
     self, Basis, Curvature, Dataset, Gram, Labels, Metric, Parameters, Ranges, Selected, Sides,
     Standardised, Subset, Sums, Want, rows_of,
 };
-use crate::linalg::add_multiple;
 use crate::reduce::Job;
 use crate::vector::RowSet;
 
@@ -149,27 +151,20 @@ impl Source for Arrays<'_> {
         }
     }
 
-    fn curvatures<'s>(
-        &'s self,
-        at: &Parameters<'_, f64>,
-        job: &mut Job<'_>,
-    ) -> Result<Box<dyn RowCurvatures + 's>, Error> {
-        Ok(match at.biases {
+    fn curvatures<'s>(&'s self, at: &Parameters<'_, f64>) -> Box<dyn RowCurvatures + 's> {
+        match at.biases {
             [bias] => Box::new(OneScoreCurvatures {
                 dataset: &self.0,
                 weights: at.weights.to_vec(),
                 bias: *bias,
             }),
-            _ => {
-                let values = kernel::slopes(&self.0, at, job)?;
-                Box::new(ClassCurvatures {
-                    dataset: &self.0,
-                    weights: at.weights.to_vec(),
-                    biases: at.biases.to_vec(),
-                    values,
-                })
-            }
-        })
+            _ => Box::new(ClassCurvatures {
+                dataset: &self.0,
+                weights: at.weights.to_vec(),
+                biases: at.biases.to_vec(),
+                values: OnceCell::new(),
+            }),
+        }
     }
 
     fn gram_of_counts(&self, basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error> {
@@ -246,6 +241,13 @@ impl Source for Arrays<'_> {
         }
     }
 
+    fn few_rows<'s>(&'s self, _: &mut Job<'_>) -> Result<Option<Box<dyn FewRows + 's>>, Error> {
+        Ok(match self.0.rows {
+            RowSet::All => Some(Box::new(RowsInMemory::Given(self.0))),
+            _ => None,
+        })
+    }
+
     fn not_finite(&self) -> Error {
         self.0.not_finite()
     }
@@ -259,8 +261,9 @@ struct OneScoreCurvatures<'a> {
 }
 
 impl RowCurvatures for OneScoreCurvatures<'_> {
-    fn gram(&self, _: usize, basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error> {
-        kernel::gram(self.dataset, &self.weights, self.bias, basis, job)
+    fn grams(&self, _: &[usize], basis: &Basis, job: &mut Job<'_>) -> Result<Vec<Gram>, Error> {
+        let gram = kernel::gram(self.dataset, &self.weights, self.bias, basis, job)?;
+        Ok(vec![gram])
     }
 
     fn diagonal(&self, _: usize, basis: &Basis, job: &mut Job<'_>) -> Result<Curvature, Error> {
@@ -274,41 +277,51 @@ impl RowCurvatures for OneScoreCurvatures<'_> {
     }
 }
 
-/// The curvatures d_ik = s_i p_ik (1 − p_ik) of row i and class k, with probabilities p_ik; computed once and stored.
+/// The curvatures d_ik = s_i p_ik (1 − p_ik) of row i and class k, with probabilities p_ik.
 struct ClassCurvatures<'a> {
     dataset: &'a Dataset<'a>,
     weights: Vec<f64>,
     biases: Vec<f64>,
-    /// The curvatures, shape (K, m), class by class.
-    values: Vec<f64>,
+    /// The curvatures, shape (K, m), class by class; computed when first needed.
+    values: OnceCell<Vec<f64>>,
 }
 
 impl ClassCurvatures<'_> {
-    fn of_class(&self, class: usize) -> &[f64] {
-        let rows = rows_of(self.dataset);
-        &self.values[class * rows..][..rows]
+    fn at(&self) -> Parameters<'_, f64> {
+        Parameters::of_classes(&self.weights, &self.biases)
+    }
+
+    /// The curvatures of all rows, for each class.
+    fn by_class(&self, job: &mut Job<'_>) -> Result<Vec<&[f64]>, Error> {
+        let values = match self.values.get() {
+            Some(values) => values,
+            None => {
+                let values = kernel::slopes(self.dataset, &self.at(), job)?;
+                self.values.get_or_init(|| values)
+            }
+        };
+        Ok(values.chunks_exact(rows_of(self.dataset)).collect())
     }
 }
 
 impl RowCurvatures for ClassCurvatures<'_> {
-    fn gram(&self, score: usize, basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error> {
-        let weight = self.dataset.weight();
-        kernel::gram_of(self.dataset, self.of_class(score), weight, basis, job)
+    fn grams(
+        &self,
+        scores: &[usize],
+        basis: &Basis,
+        job: &mut Job<'_>,
+    ) -> Result<Vec<Gram>, Error> {
+        let by_class = self.by_class(job)?;
+        let curvatures: Vec<&[f64]> = scores.iter().map(|&score| by_class[score]).collect();
+        kernel::grams_of(self.dataset, &curvatures, self.dataset.weight(), basis, job)
     }
 
     fn diagonal(&self, score: usize, basis: &Basis, job: &mut Job<'_>) -> Result<Curvature, Error> {
-        kernel::curvature_of(self.dataset, self.of_class(score), basis, job)
+        kernel::curvature_of(self.dataset, self.by_class(job)?[score], basis, job)
     }
 
     fn trace(&self, basis: &Basis, job: &mut Job<'_>) -> Result<(Curvature, Vec<f64>), Error> {
-        let mut traces = vec![0.0; rows_of(self.dataset)];
-        for class in 0..self.biases.len() {
-            add_multiple(&mut traces, 1.0, self.of_class(class));
-        }
-        let diagonal = kernel::curvature_of(self.dataset, &traces, basis, job)?;
-        let at = Parameters::of_classes(&self.weights, &self.biases);
-        let by_biases = kernel::bias_hessian(self.dataset, &at, &self.values, job)?;
-        Ok((diagonal, by_biases))
+        kernel::curvature_of_classes(self.dataset, &self.at(), basis, job)
     }
 }
 

@@ -8,11 +8,14 @@ use std::cell::{OnceCell, RefCell};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::few_rows::RowsInMemory;
 use super::kept::{KeptPlane, Rows, ScoreSums};
 use super::request::{
     AllTrue, Extremes, Place, Question, Request, answers, from_bytes, list, to_bytes, write_list,
 };
-use super::{Arrays, ByColumns, Part, PlaneScores, Rounding, RowCurvatures, RowScores, Source};
+use super::{
+    Arrays, ByColumns, FewRows, Part, PlaneScores, Rounding, RowCurvatures, RowScores, Source,
+};
 use crate::error::{Error, zeros};
 use crate::float::{Float, Precision};
 use crate::kernel::{
@@ -469,15 +472,11 @@ impl Source for Distant<'_> {
         Arrays(self.labels, None).rounding(scores, precision)
     }
 
-    fn curvatures<'s>(
-        &'s self,
-        at: &Parameters<'_, f64>,
-        _: &mut Job<'_>,
-    ) -> Result<Box<dyn RowCurvatures + 's>, Error> {
-        Ok(Box::new(DistantCurvatures {
+    fn curvatures<'s>(&'s self, at: &Parameters<'_, f64>) -> Box<dyn RowCurvatures + 's> {
+        Box::new(DistantCurvatures {
             source: self,
             at: Place::of(at),
-        }))
+        })
     }
 
     fn gram_of_counts(&self, basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error> {
@@ -581,6 +580,14 @@ impl Source for Distant<'_> {
         Ok(None)
     }
 
+    fn few_rows<'s>(&'s self, job: &mut Job<'_>) -> Result<Option<Box<dyn FewRows + 's>>, Error> {
+        let n = self.columns();
+        let count = rows_of(&self.labels).saturating_mul(n);
+        let x = self.list(Question::Columns, count, job)?;
+        let copy = Selected::of_dense(&self.labels, n, x);
+        Ok(Some(Box::new(RowsInMemory::Copied(copy))))
+    }
+
     fn not_finite(&self) -> Error {
         let found = alone(|job| self.ask(Question::NotFinite, job));
         let found = found.and_then(|found: Extremes| match found.not_finite {
@@ -649,12 +656,19 @@ struct DistantCurvatures<'a> {
 }
 
 impl RowCurvatures for DistantCurvatures<'_> {
-    fn gram(&self, score: usize, basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error> {
-        let question = Question::Gram(self.at.clone(), score, basis.clone());
-        let gram = self.source.ask(question, job)?;
+    fn grams(
+        &self,
+        scores: &[usize],
+        basis: &Basis,
+        job: &mut Job<'_>,
+    ) -> Result<Vec<Gram>, Error> {
+        let question = Question::Grams(self.at.clone(), scores.to_vec(), basis.clone());
+        let grams: Vec<Gram> = self.source.ask(question, job)?;
         Ok(match self.at.parameters().scores() {
-            1 => gram,
-            _ => self.source.of_all_weight(gram),
+            1 => grams,
+            _ => (grams.into_iter())
+                .map(|gram| self.source.of_all_weight(gram))
+                .collect(),
         })
     }
 

@@ -9,6 +9,7 @@ mod arrays;
 mod chunks;
 mod columns;
 mod distant;
+mod few_rows;
 mod kept;
 mod request;
 mod together;
@@ -88,12 +89,8 @@ pub(crate) trait Source {
     ) -> Result<Sums, Error>;
     /// Bounds on the rounding errors of [`Source::evaluate`].
     fn rounding(&self, scores: usize, precision: Precision) -> Rounding;
-    /// The second derivatives of s_i E_i by the scores of row i, for every row.
-    fn curvatures<'s>(
-        &'s self,
-        at: &Parameters<'_, f64>,
-        job: &mut Job<'_>,
-    ) -> Result<Box<dyn RowCurvatures + 's>, Error>;
+    /// The second derivatives of s_i E_i by the scores of row i, for every row. X is not read.
+    fn curvatures<'s>(&'s self, at: &Parameters<'_, f64>) -> Box<dyn RowCurvatures + 's>;
     /// `[X 1]ᵀ [X 1]` over the rows of positive weight, in the coordinates of `basis`.
     fn gram_of_counts(&self, basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error>;
     /// The scores of every row, right to nearly the last bit.
@@ -150,6 +147,10 @@ pub(crate) trait Source {
         job: &mut Job<'_>,
     ) -> Result<Option<Box<dyn ByColumns + 's>>, Error>;
 
+    /// The rows as a source of products of all pairs of them; `None` if that would be slow. Only for models with one
+    /// score.
+    fn few_rows<'s>(&'s self, job: &mut Job<'_>) -> Result<Option<Box<dyn FewRows + 's>>, Error>;
+
     /// The error to report after a sum was infinite or NaN. It names the element of the data that is the cause.
     fn not_finite(&self) -> Error;
 }
@@ -198,9 +199,12 @@ pub(crate) struct Rounding {
 
 /// The second derivatives ∂²E_i/∂z_ik² of the error of every row by its scores, at fixed parameters.
 pub(crate) trait RowCurvatures {
-    /// The Gram matrix `[X 1]ᵀ D [X 1]` of score k, with D = diag(s_i ∂²E_i/∂z_ik²), in the coordinates of `basis`.
-    fn gram(&self, score: usize, basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error>;
-    /// The diagonal and the last row of [`RowCurvatures::gram`]. Combinations of columns in `basis` are ignored.
+    /// The Gram matrices `[X 1]ᵀ D [X 1]` of the scores k in `scores`, with D = diag(s_i ∂²E_i/∂z_ik²), in the coordinates
+    /// of `basis`.
+    fn grams(&self, scores: &[usize], basis: &Basis, job: &mut Job<'_>)
+    -> Result<Vec<Gram>, Error>;
+    /// The diagonal and the last row of the matrix of one score in [`RowCurvatures::grams`]. Combinations of columns in
+    /// `basis` are ignored.
     fn diagonal(&self, score: usize, basis: &Basis, job: &mut Job<'_>) -> Result<Curvature, Error>;
     /// The sum of [`RowCurvatures::diagonal`] over the scores; and the Hessian of Σ s_i E_i by the biases, shape (K,
     /// K), with only the lower triangle filled.
@@ -275,4 +279,34 @@ pub(crate) trait ByColumns {
     fn add(&mut self, j: usize, step: f64);
     /// Σ d_i x_ij t_i for column j.
     fn product(&self, j: usize) -> f64;
+}
+
+/// Rows so few that a solver takes one unknown for each of them, and multiplies every pair.
+pub(crate) trait FewRows {
+    /// The products of all pairs of rows, `(X − o) F (X − o)ᵀ`, with the `origin` o that is subtracted from every row, and
+    /// F = diag(`factors`). Shape (m, m); only the lower triangle is filled.
+    fn products(
+        &self,
+        origin: &[f64],
+        factors: &[f64],
+        job: &mut Job<'_>,
+    ) -> Result<Vec<f64>, Error>;
+    /// Σ_i c_i x_i over the rows x_i, shape (n).
+    fn combination(&self, c: &[f64], job: &mut Job<'_>) -> Result<Vec<f64>, Error>;
+    /// The scores of every row at weights, with the offsets and without a bias.
+    fn scores(&self, weights: &[f64], job: &mut Job<'_>) -> Result<Vec<f64>, Error>;
+    /// The derivatives of Σ s_i E_i by the scores of every row. X is not read.
+    fn derivatives(&self, scores: &[f64], job: &mut Job<'_>) -> Result<Derivatives, Error>;
+}
+
+/// Σ s_i E_i and its derivatives by the scores of every row.
+pub(crate) struct Derivatives {
+    /// Σ s_i E_i
+    pub error: f64,
+    /// Σ s_i
+    pub weight: f64,
+    /// s_i (ŷ_i − y_i)
+    pub first: Vec<f64>,
+    /// s_i σ'(z_i)
+    pub second: Vec<f64>,
 }

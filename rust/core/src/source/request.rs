@@ -61,7 +61,7 @@ impl Place {
 pub(super) enum Question {
     Ranges(usize),
     Evaluate(Place, Precision),
-    Gram(Place, usize, Basis),
+    Grams(Place, Vec<usize>, Basis),
     Diagonal(Place, usize, Basis),
     Trace(Place, Basis),
     GramOfCounts(Basis),
@@ -277,16 +277,15 @@ impl Part<'_> {
                 let sums = rows.evaluate(&at.parameters(), *precision, job);
                 sums.map_err(|error| error.after_rows(first))
             }),
-            Question::Gram(at, score, basis) => self.answer(job, |_, rows, job| {
-                let curvatures = rows.curvatures(&at.parameters(), job)?;
-                curvatures.gram(*score, basis, job)
+            Question::Grams(at, scores, basis) => self.answer(job, |_, rows, job| {
+                rows.curvatures(&at.parameters()).grams(scores, basis, job)
             }),
             Question::Diagonal(at, score, basis) => self.answer(job, |_, rows, job| {
-                let curvatures = rows.curvatures(&at.parameters(), job)?;
+                let curvatures = rows.curvatures(&at.parameters());
                 curvatures.diagonal(*score, basis, job)
             }),
             Question::Trace(at, basis) => self.answer(job, |_, rows, job| {
-                rows.curvatures(&at.parameters(), job)?.trace(basis, job)
+                rows.curvatures(&at.parameters()).trace(basis, job)
             }),
             Question::GramOfCounts(basis) => {
                 self.answer(job, |_, rows, job| rows.gram_of_counts(basis, job))

@@ -29,13 +29,13 @@ const GROUP: usize = 4;
 const TILE_BYTES: usize = 256 << 10;
 
 /// Dense rows and the weights of all classes.
-pub(super) struct DenseTiles<'a, F> {
+pub(in crate::kernel) struct DenseTiles<'a, F> {
     x: DenseRows<'a>,
     weights: ClassWeights<'a, F>,
 }
 
 impl<'a, F> DenseTiles<'a, F> {
-    pub(super) fn new(x: DenseRows<'a>, weights: ClassWeights<'a, F>) -> Self {
+    pub(in crate::kernel) fn new(x: DenseRows<'a>, weights: ClassWeights<'a, F>) -> Self {
         DenseTiles { x, weights }
     }
 }

@@ -4,19 +4,21 @@
 //! multiplied with the rows of the tile while the rows are still in the cache. Sums have three levels: over a stripe of
 //! up to 256 rows, over the stripes of a leaf (consecutive rows for one thread), and over leaves in a tree.
 
-mod dense;
+pub(super) mod dense;
 mod evaluate;
 mod lazy;
 mod row;
 mod scores;
-mod sparse;
+pub(super) mod sparse;
 pub(super) mod stripe;
 mod tile;
 
 pub use self::evaluate::softmax_in_place;
 pub(super) use self::evaluate::{evaluate, stripe_residuals};
+
 pub(crate) use self::lazy::LazyBatch;
 pub(super) use self::row::RowSoftmax;
-pub(super) use self::scores::{Transform, map_rows};
-pub(crate) use self::scores::{bias_hessian, slopes};
+pub(crate) use self::scores::slopes;
+pub(super) use self::scores::{Transform, add_traces, map_rows};
 pub(crate) use self::tile::ClassScratch;
+pub(super) use self::tile::ClassWeights;

@@ -14,7 +14,8 @@ use crate::float::Float;
 use crate::kernel::dataset::{Dataset, rows_of};
 use crate::kernel::leaves::leaves_of;
 use crate::kernel::parameters::Parameters;
-use crate::reduce::{Job, Leaves, STRIPE, map_into, map_reduce};
+use crate::linalg::add_multiple;
+use crate::reduce::{Job, STRIPE, map_into};
 use crate::simd::dispatch;
 use crate::sparse::changed;
 use crate::vector::{RowSet, Vector};
@@ -154,49 +155,59 @@ pub(crate) fn slopes(
     Ok(by_classes)
 }
 
-/// The Hessian of Σ s_i E_i by the biases: `Σ_i s_i (diag(p_i) − p_i p_iᵀ)`, with sample weights s_i, errors E_i and
-/// probabilities p_i. Only the lower triangle is filled. Its diagonal is the sum over the rows of `slopes`, the result
-/// of the function [`slopes()`].
-///
-/// # Errors
-///
-/// [`Error::Memory`]; [`Error::Interrupted`] by the monitor.
-pub(crate) fn bias_hessian(
+/// The traces of the second derivatives of some rows' errors by their scores, `d_i = s_i Σ_k p_ik (1 − p_ik)`, written to
+/// `d`; and the Hessian of these rows' Σ s_i E_i by the biases, `Σ_i s_i (diag(p_i) − p_i p_iᵀ)`, added to `hessian`, of
+/// which only the lower triangle is filled. s_i are sample weights and p_i probabilities. `slopes` is scratch memory.
+#[inline(always)]
+pub(in crate::kernel) fn add_traces<S: Simd>(
+    simd: S,
     dataset: &Dataset<'_>,
-    parameters: &Parameters<'_, f64>,
-    slopes: &[f64],
-    job: &mut Job<'_>,
-) -> Result<Vec<f64>, Error> {
-    let (rows, classes) = (rows_of(dataset), parameters.scores());
-    let unit = "numbers of rows and classes";
-    let mut p = crate::error::zeros("X", rows.saturating_mul(classes), unit)?;
-    map_rows(
-        dataset.x,
-        (dataset.rows, dataset.offsets),
-        parameters,
-        Transform::Probabilities,
-        &mut p,
-        job,
-    )?;
-    map_reduce(
-        job,
-        Leaves::new(rows, classes.saturating_mul(classes)),
-        || (),
-        || vec![0.0; classes * classes],
-        |(), sums, leaf| {
-            for i in leaf {
-                let s = dataset
-                    .sample_weight
-                    .map_or(1.0, |s| s.get(dataset.rows.at(i)));
-                let p = &p[i * classes..][..classes];
-                for (k, sums) in sums.chunks_exact_mut(classes).enumerate() {
-                    sums[k] += slopes[k * rows + i];
-                    let factor = if s == 0.0 { 0.0 } else { -s * p[k] };
-                    for (sum, p) in sums[..k].iter_mut().zip(p) {
-                        *sum += if factor == 0.0 { 0.0 } else { factor * p };
+    tiles: &impl RowTiles<f64>,
+    rows: Range<usize>,
+    (scratch, slopes): (&mut ClassScratch<f64>, &mut Vec<f64>),
+    d: &mut [f64],
+    hessian: &mut [f64],
+) {
+    let classes = scratch.z.len() / STRIPE;
+    slopes.resize(scratch.z.len(), 0.0);
+    let tile_rows = tiles.tile_rows();
+    for (first, d) in rows.step_by(tile_rows).zip(d.chunks_mut(tile_rows)) {
+        let count = d.len();
+        let mut s = [0.0; STRIPE];
+        match dataset.sample_weight {
+            None => s[..count].fill(1.0),
+            Some(weights) => weights.copy(dataset.rows, first, &mut s[..count]),
+        }
+        // Column indices out of range are skipped.
+        tiles.tile(
+            simd,
+            first..first + count,
+            scratch,
+            None,
+            #[inline(always)]
+            |p| {
+                add_offsets(dataset.offsets, dataset.rows, first..first + count, p);
+                stripe::pad(p, count);
+                stripe::probabilities_and_slopes(simd, p, slopes, classes, count);
+                d.fill(0.0);
+                let weighted = count.next_multiple_of(f64::LANES);
+                for k in 0..classes {
+                    let place = k * STRIPE..k * STRIPE + weighted;
+                    let (p, slopes) = (&mut p[place.clone()], &mut slopes[place]);
+                    for ((slope, p), &s) in slopes.iter_mut().zip(&mut *p).zip(&s) {
+                        // A row of weight 0 must not count: its numbers may be NaN.
+                        (*slope, *p) = match s == 0.0 {
+                            true => (0.0, 0.0),
+                            false => (s * *slope, *p),
+                        };
                     }
+                    hessian[k * classes + k] += stripe::class_sum::<f64, S>(simd, slopes, count);
+                    add_multiple(d, 1.0, slopes);
+                    let of_class = slopes.iter_mut().zip(&*p).zip(&s);
+                    of_class.for_each(|((weighted, p), s)| *weighted = s * p);
                 }
-            }
-        },
-    )
+                stripe::subtract_products(simd, p, slopes, classes, count, hessian);
+            },
+        );
+    }
 }

@@ -12,14 +12,17 @@ use crate::reduce::STRIPE;
 use crate::sparse::{Index, SparseRows};
 
 /// Sparse rows with elements of type `V`; and the weights, transposed so that the K weights of a column are contiguous.
-pub(super) struct SparseTiles<'a, V, I> {
+pub(in crate::kernel) struct SparseTiles<'a, V, I> {
     x: SparseRows<'a, V, I>,
     transposed: Vec<f64>,
     biases: Vec<f64>,
 }
 
 impl<'a, V, I> SparseTiles<'a, V, I> {
-    pub(super) fn new<F: Float>(x: SparseRows<'a, V, I>, weights: &ClassWeights<'_, F>) -> Self {
+    pub(in crate::kernel) fn new<F: Float>(
+        x: SparseRows<'a, V, I>,
+        weights: &ClassWeights<'_, F>,
+    ) -> Self {
         SparseTiles {
             x,
             transposed: transposed(weights.weights, weights.columns),

@@ -103,6 +103,63 @@ pub(in crate::kernel) fn slopes<F: Float, S: Simd>(
     }
 }
 
+/// Replaces the scores z_k by the probabilities p_k, and writes `p_k (1 − p_k)` to `slopes`.
+#[inline(always)]
+pub(in crate::kernel) fn probabilities_and_slopes<F: Float, S: Simd>(
+    simd: S,
+    z: &mut [F],
+    slopes: &mut [F],
+    classes: usize,
+    count: usize,
+) {
+    let one = F::Lanes::<S>::splat(simd, F::ONE);
+    for at in (0..count).step_by(F::LANES) {
+        let rest = exponentials(simd, z, classes, at, |_, _| ());
+        let sum = rest + one;
+        for k in 0..classes {
+            let place = k * STRIPE + at..k * STRIPE + at + F::LANES;
+            let e = F::Lanes::<S>::from_slice(simd, &z[place.clone()]);
+            let p = e / sum;
+            (p * (others::<F, S>(simd, e, rest) / sum)).store_slice(&mut slopes[place.clone()]);
+            p.store_slice(&mut z[place]);
+        }
+    }
+}
+
+/// Subtracts `Σ_i a_ik b_il` from the element (k, l) of a matrix of all pairs of classes l < k, shape (K, K). `a` and `b`
+/// must be 0 beyond the last row, up to a whole vector.
+#[inline(always)]
+pub(in crate::kernel) fn subtract_products<S: Simd>(
+    simd: S,
+    a: &[f64],
+    b: &[f64],
+    classes: usize,
+    count: usize,
+    matrix: &mut [f64],
+) {
+    let of_class = |x: &'_ [f64], k: usize, at: usize| {
+        <f64 as Float>::Lanes::<S>::from_slice(simd, &x[k * STRIPE + at..][..f64::LANES])
+    };
+    let zero = <f64 as Float>::Lanes::<S>::splat(simd, 0.0);
+    for k in 1..classes {
+        for first in (0..k).step_by(4) {
+            // Fewer than four classes are repeated.
+            let others = [0, 1, 2, 3].map(|c| (first + c).min(k - 1));
+            let mut sums = [zero; 4];
+            for at in (0..count).step_by(f64::LANES) {
+                let own = of_class(a, k, at);
+                for c in 0..4 {
+                    sums[c] = of_class(b, others[c], at).mul_add_fused(own, sums[c]);
+                }
+            }
+            let row = &mut matrix[k * classes + first..k * classes + k];
+            for (out, sum) in row.iter_mut().zip(sums) {
+                *out -= sum_lanes::<f64, S>(sum);
+            }
+        }
+    }
+}
+
 /// The errors of a stripe of rows. Each lane of a vector sums some of them.
 pub(in crate::kernel) struct StripeSums<F: Float, S: Simd> {
     error: F::Lanes<S>,

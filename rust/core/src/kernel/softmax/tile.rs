@@ -13,14 +13,14 @@ use crate::reduce::STRIPE;
 
 /// The weights of all classes, class by class, with `columns` weights each; and the biases.
 #[derive(Clone, Copy)]
-pub(super) struct ClassWeights<'a, F> {
+pub(in crate::kernel) struct ClassWeights<'a, F> {
     pub(super) weights: &'a [F],
     pub(super) biases: &'a [F],
     pub(super) columns: usize,
 }
 
 impl<'a, F> ClassWeights<'a, F> {
-    pub(super) fn new(parameters: &Parameters<'a, F>, columns: usize) -> Self {
+    pub(in crate::kernel) fn new(parameters: &Parameters<'a, F>, columns: usize) -> Self {
         ClassWeights {
             weights: parameters.weights,
             biases: parameters.biases,
@@ -62,7 +62,7 @@ impl<F: Float> ClassScratch<F> {
 
 /// Rows of features, dense or sparse, with the weights of all classes. Computes scores and sums of the gradient, tile
 /// by tile.
-pub(super) trait RowTiles<F: Float>: Sync {
+pub(in crate::kernel) trait RowTiles<F: Float>: Sync {
     /// The number of rows of a tile (a block of rows that fits the cache): a multiple of the number of lanes of a
     /// vector, at most `STRIPE`.
     fn tile_rows(&self) -> usize;
