@@ -362,7 +362,7 @@ class Trainer:
             for labels in [0, 1].
         callback : callable, optional
             Called after every epoch as ``callback(epoch, loss, weights, bias)``, with epochs counted from 0 and a copy
-            of the weights. The descent stops when it returns True; what it raises ends the fit.
+            of the weights. The descent stops when it returns True. An exception that it raises ends the fit.
         cache : str or path, optional
             A folder, where `X` is read in batches: as for `fit`.
 

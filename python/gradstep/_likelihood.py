@@ -66,7 +66,7 @@ class Basis(NamedTuple):
         return transform
 
     def coefficients(self, weights: Numbers, bias: Numbers) -> Numbers:
-        """The coefficients of q for weights of shape (classes, n) and one bias per class: the scores stay the same."""
+        """The coefficients of q that give the same scores as these weights, shape (classes, n), and biases."""
         of_columns = np.linalg.solve(self.root, weights.T).T
         if self.constant is None:
             return of_columns
@@ -238,10 +238,11 @@ class Likelihood:
         return self._searched(best, top, along, root)
 
     def _searched(self, best: Numbers, top: Expansion, along: Numbers, root: float) -> float:
-        """The result of `profile_bound`, found by bisection and secants of √(2 (maximum - profile)).
+        """The result of `profile_bound`, where Newton's method from its start does not find it.
 
-        The search is slower, but needs no good start. For each point of the profile, Newton's method with halved steps
-        starts from a point found before. The maximum that these steps reach is taken for the point of the profile.
+        Bisection and secants find the distance at which √(2 (maximum - profile)) is as large as wanted. They are
+        slower, but need no good start. At each distance, Newton's method with halved steps, from a point found before,
+        gives the maximum over the other coefficients; the log-likelihood there is used as that of the profile.
         """
         sign, wanted = math.copysign(1.0, root), abs(root)
         free = np.linalg.qr(along[:, None], mode="complete")[0][:, 1:]

@@ -31,7 +31,7 @@ FORMAT = "gradstep-model"
 VERSIONS = (1, 2)
 """The versions of model files. Files with an `encoding` have version 2, as readers of version 1 do not know it."""
 MOST_NAMED = 8
-"""A message about a column that is lacking names at most this many columns."""
+"""The largest number of names in the message that says which columns are missing."""
 MAX_BYTES = 64 * 2**20
 
 Fact: TypeAlias = Scalar | list[str]

@@ -174,7 +174,7 @@ class _Cut:
         self._blocks, self._block = iter(()), None
 
     def begin(self, size: int) -> None:
-        """Go back to the first row; `size` rows will be asked for at once."""
+        """Go back to the first row. From now on, every request is for `size` rows."""
         self.close()
         self._blocks, self._next = self._rows.blocks(size), 0
         if self._threads is not None:

@@ -123,7 +123,7 @@ impl<'a> Elements<'a> {
         with_elements!(self, source, convert => convert(source[at]))
     }
 
-    /// Copies the elements at positions `start`, `start + stride`, … to `out`, converted to `F`.
+    /// Copies the elements at the positions `start`, `start + stride`, … to `out`, converted to `F`.
     #[inline(never)] // its eleven loops are compiled once per F, not once per caller
     pub(crate) fn copy_run<F: Float>(&self, start: usize, stride: isize, out: &mut [F]) {
         with_elements!(self, source, convert => {

@@ -719,8 +719,8 @@ mod tests {
             // Columns that are not copied are read from the rows themselves.
             let got = fit(&Distant::new(&uneven, Some(&log), labels).with_room(0));
             assert_eq!(bits(&got), bits(&want), "{case}, in parts");
-            // With all answers recorded, the fit is repeated without a read. If the last answers are missing, rows are
-            // read from the first missing answer on.
+            // With all answers recorded, the fit is repeated without reading a row. If the last answers are missing,
+            // rows are read from the first missing answer on.
             let (all, whole) = (log.records.borrow().len(), uneven.read.get());
             for (missing, reads) in [(0, 0), (1, m), (all, whole)] {
                 let mut records = log.records.borrow_mut();

@@ -165,7 +165,8 @@ pub(crate) fn covariance<'py>(
     Ok(pack(py, matrix).reshape([order, order])?.into_any())
 }
 
-/// The arguments of a formula over all rows, converted one after another; errors are reported in that order.
+/// The arguments of a formula over all rows. They are converted in the order of the fields. If several arguments are
+/// wrong, the error is about the first of these.
 struct Arguments<'py, X = GivenFeatures<'py>> {
     x: X,
     y: View<'py>,
@@ -225,7 +226,8 @@ impl<'py, X> Arguments<'py, X> {
     }
 }
 
-/// Sample weights and offsets of a fit or a descent as Python gives them: one number per row, or None.
+/// Sample weights and offsets of a fit or a descent as Python gives them: each an array of one number per row, or None.
+/// Offsets may have one number per row and class.
 pub(crate) type GivenRows<'py> = [Option<Array<'py>>; 2];
 
 /// Sample weights and offsets, checked for their dimensions.

@@ -24,7 +24,7 @@ pub(super) struct Progress<'a, F> {
 }
 
 impl<F: Float> Progress<'_, F> {
-    /// The sums over the rows of `dataset`, from which error and gradient follow, at the current weights and biases.
+    /// The sums over the rows of `dataset` at the current weights and biases. Error and gradient follow from them.
     fn evaluate(
         &self,
         dataset: &Dataset<'_>,

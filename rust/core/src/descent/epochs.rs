@@ -39,8 +39,9 @@ use crate::vector::RowSet;
 ///
 /// [`Error::Conflict`] if rows that are read are to be shuffled.
 ///
-/// If a trace is asked for that could never fit into memory, the error comes before any epoch. If neither a
-/// tolerance nor the observer can end the descent early, the whole trace is allocated first; else epoch by epoch.
+/// A trace that can never fit into memory gives an error before the first epoch. If neither a tolerance nor the
+/// observer can end the descent early, the whole trace is allocated at the start; otherwise it is allocated epoch by
+/// epoch.
 pub fn descend<F: Float>(
     points: &Points<'_>,
     start: &Start,
@@ -222,8 +223,7 @@ fn visit_chunks<F: Float>(
 /// Visits points, the first of which has this number among all points.
 type Visit<'v> = &'v mut dyn FnMut(usize, &Dataset<'_, Matrix<'_>>) -> Result<(), Error>;
 
-/// Whether [`point_epoch`] may be used: the rows have neither sample weights nor offsets, there is no l1, and the bias
-/// is fitted.
+/// Whether [`point_epoch`] may be used: there are neither sample weights nor offsets nor l1, and the bias is fitted.
 fn is_plain(options: &Options, dataset: &Dataset<'_>) -> bool {
     let are_plain = dataset.sample_weight.is_none() && dataset.offsets.is_empty();
     are_plain && options.penalty.is_smooth() && options.fit_bias

@@ -414,7 +414,7 @@ impl CurvaturePass<'_, DenseRows<'_>, PaddedWeights<'_, f64>> {
         packed: &mut Packed<f64>,
         sums: &mut Curvature,
     ) {
-        /// Rows copied at once, where they cannot be used in place.
+        /// How many rows are copied at once, if they cannot be used in place.
         const ROWS: usize = 32;
         let StripeCurvatures { first, count, d, s } = stripe;
         let (basis, columns) = (self.basis, self.basis.columns());

@@ -17,10 +17,10 @@ const FIRST_ROWS: usize = 2000;
 const FIRST_ROWS_A_COLUMN: usize = 40;
 /// Least number of rows of the first sample per weight, for several classes.
 const FIRST_ROWS_A_WEIGHT: usize = 4;
-/// Rows of each sample as a multiple of those of the sample before.
+/// Each sample has this many times the rows of the sample before.
 const GROWTH: usize = 16;
-/// The most elements of any sample except the first: 256 MiB of `f64`. To copy more would take as long as it saves, and
-/// where rows do not fit into memory, a larger copy would not either.
+/// The largest number of elements of a sample other than the first: 256 MiB of `f64`. Copying a larger sample would
+/// take as long as the sample saves; and if the rows do not fit into memory, neither would the copy.
 const LARGEST_SAMPLE: usize = 1 << 25;
 /// Convergence on a sample of r rows: the predicted decrease of the objective is at most this times p / r, with p = n
 /// weights to fit (n (K − 1) for K classes). The minimum of the sample differs from the minimum of all rows by about p
@@ -263,7 +263,7 @@ pub(crate) fn plan(objective: &Objective<'_>) -> Result<(), Error> {
     objective.source.plan_samples(&samples, objective.precision)
 }
 
-/// Minimises over growing samples, starting each from the minimum of the one before.
+/// Minimises over growing samples. Each sample starts from the minimum of the sample before.
 fn over_samples(
     objective: &Objective<'_>,
     start: Vec<f64>,

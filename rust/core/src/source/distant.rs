@@ -31,9 +31,9 @@ const COPIED_BYTES: usize = 256 << 20;
 
 /// Dense rows that are on disk or on other machines, where they answer requests.
 pub trait DistantRows {
-    /// Sends a request, or several that follow each other, to all rows. The rows may be cut into parts of consecutive
-    /// rows, each of which answers, by [`answer`](super::answer). Calls `take` with what every part has answered, in
-    /// the order of the rows.
+    /// Sends a request to all rows; `request` may hold several requests, one after the other. The rows may be cut into
+    /// parts of consecutive rows; each part makes its answer by [`answer`](super::answer). Calls `take` with the answer
+    /// of every part, in the order of the rows.
     ///
     /// # Errors
     ///
@@ -258,7 +258,8 @@ impl<'a> Distant<'a> {
             .map_or(Ok(()), |log| log.record(request, &answer()?))
     }
 
-    /// Reads the rows to answer a request, together with all planned ones. Calls `take` with the answers to the request.
+    /// Reads the rows to answer a request, and copies all planned samples in the same read. Calls `take` with the answer
+    /// of every part of the rows to the request.
     fn read(
         &self,
         request: &[u8],
@@ -316,7 +317,7 @@ impl<'a> Distant<'a> {
         plan.is_known.then_some(plan.answer)
     }
 
-    /// The sum over all rows.
+    /// Asks all rows the question, and returns the sum of their answers.
     fn ask<T: Sum + Serialize + DeserializeOwned>(
         &self,
         question: Question,

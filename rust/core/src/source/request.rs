@@ -225,10 +225,11 @@ pub(super) fn list<F: Float>(bytes: &[u8]) -> impl Iterator<Item = F> {
         .map(move |bytes| F::from_f64(number(bytes)))
 }
 
-/// The answers of some consecutive rows to a request, or to several that follow each other: bytes for
-/// [`DistantRows`](super::DistantRows). `x` has the features of these rows, and `labels` their labels:
-/// [`Dataset::of_labels`]. The first of the rows has the number `first` among all rows, a multiple of [`UNIT`], and
-/// there are whole units unless these are the last rows.
+/// The answers of some consecutive rows to a request, as bytes for [`DistantRows`](super::DistantRows). `request` may
+/// hold several requests, one after the other; their answers then have the same order. `x` has the features of these
+/// rows, and `labels` their labels (see [`Dataset::of_labels`]). `first` is the number of the first of these rows among
+/// all rows, a multiple of [`UNIT`]. The number of these rows must also be a multiple of [`UNIT`], unless they are the
+/// last rows.
 ///
 /// # Errors
 ///
@@ -259,9 +260,9 @@ fn copies<F: Float>(numbers: &[usize], first: usize, rows: &Arrays<'_>) -> Vec<F
     out
 }
 
-/// Consecutive rows, and the columns that are asked about.
+/// Consecutive rows, and the columns that a request names.
 pub(super) struct Part<'a> {
-    /// The number of their first row among all rows.
+    /// The number of the first of these rows among all rows.
     pub first: usize,
     pub x: Matrix<'a>,
     pub labels: &'a Dataset<'a>,
