@@ -296,13 +296,14 @@ def fit(
         Whether `l1` penalises the weights that all of K classes give to a column together, l1 Σ_j ||(w_1j, …, w_Kj)||₂,
         so that a column has weights for all classes or for none (Yuan and Lin, 2006). Without bounds.
     penalty_factors : array_like, shape (n,), optional
-        Factors >= 0 of `l1` and `l2`, one for each column; a column with factor 0 is not penalised. By default 1.
+        Factors >= 0 of `l1` and `l2`, one for each column; a column with factor 0 is not penalised. By default 1. With
+        a factor of 0, nothing is proved for K classes with `l1` or bounds.
     prior : float or array_like of shape (n,) or (K, n), optional
         Weights that `l2` draws towards, instead of 0: those of an earlier fit, say. For K classes, a row for each, or
         one row for all classes.
     lower, upper : float or array_like of shape (n,) or (K, n), optional
         Bounds of the weights, perhaps infinite: ``lower=0`` for weights that are not negative. For K classes, a row for
-        each class, or one row for all classes; such bounds without `l1` and `l2` have no proof.
+        each class, or one row for all classes; nothing is proved then for a column without `l1` and `l2`.
     sample_weight : array_like, shape (m,), optional
         As in `gradstep`.
     offset : array_like, shape (m,), or (m, K) for K classes, optional

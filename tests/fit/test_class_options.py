@@ -289,3 +289,24 @@ def test_errors_for_labels_of_two_classes() -> None:
         gradstep.Trainer().fit(X, binary, offset=np.zeros((90, 2)))
     same = gradstep.fit(X, binary, l2=0.1, offset=np.ones((90, 1)), prior=np.ones((1, 4)))
     assert same == gradstep.fit(X, binary, l2=0.1, offset=np.ones(90), prior=np.ones(4))
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_columns_far_from_zero_with_weights_that_are_not(classes: int) -> None:
+    """A start at a prior or at bounds, where every prediction would be certain, is none."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 2)) + 100, np.arange(40) % classes
+    prior: Any = [[3.0, 1.0], [0.0, 0.0], [-1.0, 1.0]]
+    for options in ({"l2": 0.1, "lower": 0.5}, {"l1": 0.01, "l2": 0.1, "prior": prior[0] if classes == 2 else prior}):
+        best = gradstep.fit(X, y, **options)
+        centred = gradstep.fit(X - 100, y, **options)
+        assert best.converged and centred.converged
+        assert_allclose(best.objective, centred.objective, rtol=2e-8)
+
+
+def test_a_prior_far_from_the_optimum() -> None:
+    rng = np.random.default_rng(0)
+    X, y, prior = 100 * rng.normal(size=(60, 40)), np.arange(60) % 3, 10 * rng.normal(size=(3, 40))
+    best = gradstep.fit(X, y, l2=0.01, prior=prior)
+    assert best.converged
+    assert best.objective <= gradstep.fit(X, y, l2=0.01, prior=prior, weights=np.zeros((3, 40))).objective * (1 + 1e-7)

@@ -197,8 +197,7 @@ function fitted(g, text, width) {
   return `${letters.join("")}…`;
 }
 
-/** Draws axes. Returns the canvas's context g, which is clipped to the frame of the axes until g.restore(); and
- * functions from numbers to pixels and back. */
+/** Draws axes. Returns the context g, clipped to their frame until g.restore(), and maps from numbers to pixels. */
 function panel(id, [left, right], [bottom, top], across, up) {
   const canvas = element(id), g = canvas.getContext("2d"), dense = window.devicePixelRatio || 1;
   const width = canvas.clientWidth, height = canvas.clientHeight;
@@ -561,8 +560,7 @@ element("errors").onclick = ({ offsetX }) => choose({ epoch: Math.max(0, Math.ro
 const hex = (values) => Array.from(new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
   (each) => each.toString(16).padStart(2, "0")).join("");
 
-/** For every run the bits of its path, and the largest difference of a computed from an embedded weight or bias,
- * relative to the largest embedded one after the same update. */
+/** For every run the bits of its path, and how far computed weights are from embedded ones, relative to the largest. */
 function check() {
   return Object.entries(data.runs).flatMap(([activation, runs]) => runs.map((of, rateIndex) => {
     let drift = 0, v = parameters(of, 0);

@@ -7,12 +7,13 @@ use super::stages::{self, Solution};
 use crate::error::Error;
 use crate::float::Precision;
 use crate::kernel::Labels;
+use crate::linalg::dot;
 use crate::math::log_ratio;
 use crate::start::Start;
 use crate::stop::StopReason;
 
-/// The initial parameters, and whether they are the caller's. The caller's are used if their objective is at most the
-/// objective at the weights where the penalty is least, or if no passes are left.
+/// The initial parameters, and whether they are the caller's. The caller's are used if their objective is at most that of
+/// the parameters of [`by_default`], or if no passes are left.
 pub(crate) fn begin(
     objective: &Objective<'_>,
     labels: &Labels,
@@ -20,33 +21,95 @@ pub(crate) fn begin(
     run: &mut Run<'_>,
 ) -> Result<(Vec<f64>, bool), Error> {
     let (biases, loss) = without_weights(labels, objective.fit_bias)?;
-    let precision = objective.precision;
-    let arranged = |mut v: Vec<f64>, biases: &[f64]| {
-        v.extend(biases);
-        // Without l1 or bounds, the same number may be subtracted from a column's weights of all classes: no
-        // probability changes.
-        if labels.scores > 1 && objective.penalty.is_smooth() {
-            objective.penalty.centre(&mut v, labels.scores);
-        }
-        precision.round(&mut v);
-        v
-    };
-    let least = objective.penalty.minimum(objective.order() - labels.scores);
-    let is_known = least.iter().all(|w| *w == 0.0) && !objective.source.has_offsets();
-    let least = arranged(least, &biases);
     if let Some(mut weights) = start.weights {
         objective.penalty.project(&mut weights);
-        let v = arranged(weights, start.biases.as_deref().unwrap_or(&biases));
-        let value = run.evaluate(objective, &v, precision)?;
-        let at_least = match is_known {
-            true => loss,
-            false => run.evaluate(objective, &least, precision)?.objective,
-        };
-        if value.is_finite() && (value.objective <= at_least || run.is_spent()) {
+        let v = arranged(
+            objective,
+            weights,
+            start.biases.as_deref().unwrap_or(&biases),
+        );
+        let value = run.evaluate(objective, &v, objective.precision)?;
+        if value.is_finite() && run.is_spent() {
             return Ok((v, true));
         }
+        let (default, known) = by_default(objective, &biases, loss, run)?;
+        let at_default = match known {
+            Some(known) => known,
+            None => {
+                run.evaluate(objective, &default, objective.precision)?
+                    .objective
+            }
+        };
+        return Ok(match value.is_finite() && value.objective <= at_default {
+            true => (v, true),
+            false => (default, false),
+        });
     }
-    Ok((least, false))
+    Ok((by_default(objective, &biases, loss, run)?.0, false))
+}
+
+/// Parameters to start from, and their objective if it is known. The weights are zero, or as near to zero as bounds
+/// allow; or those at which the penalty is least, if the objective is smaller there. `biases` are the optimal biases for
+/// weights of zero, and `loss` is the loss with them. For other weights, biases are shifted such that scores are the
+/// same near the middle of the columns, so that predictions are not certain only because columns are far from zero.
+fn by_default(
+    objective: &Objective<'_>,
+    biases: &[f64],
+    loss: f64,
+    run: &mut Run<'_>,
+) -> Result<(Vec<f64>, Option<f64>), Error> {
+    let n = objective.columns();
+    let origin = run.basis.origin().to_vec();
+    let with_biases = |weights: Vec<f64>| {
+        let at_origin = weights.chunks_exact(n).map(|w| dot(w, &origin));
+        let shifted = biases
+            .iter()
+            .zip(at_origin)
+            .map(|(b, z)| match objective.fit_bias {
+                true => b - z,
+                false => *b,
+            });
+        let shifted: Vec<f64> = shifted.collect();
+        arranged(objective, weights, &shifted)
+    };
+    let count = objective.order() - objective.classes;
+    let mut nearest = vec![0.0; count];
+    objective.penalty.project(&mut nearest);
+    let least = objective.penalty.minimum(count);
+    let is_known = nearest.iter().all(|w| *w == 0.0) && !objective.source.has_offsets();
+    let known = is_known.then(|| loss + objective.penalty.value(&nearest));
+    if least == nearest {
+        return Ok((with_biases(nearest), known));
+    }
+    let (nearest, least) = (with_biases(nearest), with_biases(least));
+    let at_least = run.evaluate(objective, &least, objective.precision)?;
+    let at_nearest = match known {
+        Some(known) => known,
+        None => {
+            run.evaluate(objective, &nearest, objective.precision)?
+                .objective
+        }
+    };
+    Ok(
+        match at_least.is_finite() && at_least.objective <= at_nearest {
+            true => (least, Some(at_least.objective)),
+            false => (nearest, Some(at_nearest)),
+        },
+    )
+}
+
+/// Weights and biases as a vector, rounded to the precision of the result. For several classes, they are centred where
+/// that changes no probability.
+fn arranged(objective: &Objective<'_>, weights: Vec<f64>, biases: &[f64]) -> Vec<f64> {
+    let mut v = weights;
+    v.extend(biases);
+    // Without l1 or bounds, the same number may be subtracted from a column's weights of all classes: no probability
+    // changes.
+    if objective.classes > 1 && objective.penalty.is_smooth() {
+        objective.penalty.centre(&mut v, objective.classes);
+    }
+    objective.precision.round(&mut v);
+    v
 }
 
 /// The starts for the maximisation of Firth's penalised likelihood: the caller's parameters, if any, then weights of
