@@ -308,7 +308,7 @@ def fit(
         As in `gradstep`.
     offset : array_like, shape (m,), or (m, K) for K classes, optional
         Finite numbers that are added to the scores of the rows: the part of the scores that is known. Of float32 rows
-        they are rounded to float32.
+        they are rounded to float32. Of a table, the name of a column, or for K classes a list of K names.
     firth : bool, default False
         Whether to maximise Firth's penalised likelihood, which has a maximum also where a hyperplane separates the
         labels: the likelihood times the root of det(I), with the Fisher information I of weights and bias. Without l1,

@@ -375,21 +375,26 @@ def _of_table(table: Table, y: Any, sample_weight: Any, offset: Any, may_be_text
     if twice:
         raise ValueError(f"X must have a name for each column of its own, got {twice[0]!r} twice")
     own = {"y": y, "sample_weight": sample_weight, "offset": offset}
-    for name, column in own.items():
-        if column is None and name != "y":
+    chosen: dict[str, list[str]] = {}
+    for name, given_name in own.items():
+        if given_name is None and name != "y":
             continue
-        if not isinstance(column, str):
-            raise TypeError(f"{name} must be the name of a column where X is read from a file, got {kind(column)}")
-        if column not in schema.names:
-            raise ValueError(f"{name} must be one of the columns {', '.join(schema.names)}, got {column!r}")
-    chosen = {name: column for name, column in own.items() if column is not None}
+        is_list = name == "offset" and isinstance(given_name, (list, tuple)) and len(given_name)
+        chosen[name] = list(given_name) if is_list else [given_name]
+        for column in chosen[name]:
+            if not isinstance(column, str):
+                wanted = "a column, or a list of the names for each class," if name == "offset" else "a column"
+                raise TypeError(f"{name} must be the name of {wanted} where X is read from a file, got {kind(column)}")
+            if column not in schema.names:
+                raise ValueError(f"{name} must be one of the columns {', '.join(schema.names)}, got {column!r}")
+    taken = [column for columns in chosen.values() for column in columns]
     index = (schema.pandas_metadata or {}).get("index_columns", [])  # the index of a frame of pandas is no feature
-    names = [name for name in schema.names if name not in chosen.values() and name not in index]
+    names = [name for name in schema.names if name not in taken and name not in index]
     if not names:
-        raise ValueError(f"X must have columns beside {', '.join(chosen.values())}, got none")
+        raise ValueError(f"X must have columns beside {', '.join(taken)}, got none")
     texts = _Texts() if may_be_text and _is_text(schema.field(y).type) else None
-    for argument, column in [*(("X", name) for name in names), *chosen.items()]:
-        if argument != "y" or texts is None:
+    for argument, columns in {"X": names, **chosen}.items():
+        for column in columns if argument != "y" or texts is None else ():
             _check_number(argument, schema.field(column))
 
     def labels(first: int, batch: Any) -> Array:
@@ -399,11 +404,14 @@ def _of_table(table: Table, y: Any, sample_weight: Any, offset: Any, may_be_text
     check = _unchanged(table.files or [])
     given: dict[str, list[Array]] = {name: [] for name in chosen}
     first = 0
-    for batch in table.batches(list(chosen.values()), BATCH_ROWS):
+    for batch in table.batches(list(dict.fromkeys(taken)), BATCH_ROWS):
         given["y"].append(labels(first, batch).copy())
-        for name, column in chosen.items():
+        for name, columns in chosen.items():
             if name != "y":
-                given[name].append(_numbers(name, first, batch, schema.field(column)).copy())
+                numbers = [_numbers(name, first, batch, schema.field(column)) for column in columns]
+                given[name].append(
+                    np.column_stack(numbers) if isinstance(own[name], list | tuple) else numbers[0].copy()
+                )
         first += batch.num_rows
     if not first:
         raise ValueError("X must have at least one row, got none")

@@ -203,6 +203,24 @@ def test_files_of_numpy_with_offsets(tmp_path: Path) -> None:
     assert from_file == gradstep.fit(X, y, l2=0.01, offset=offset)
 
 
+def test_columns_of_a_table_are_offsets() -> None:
+    pd = pytest.importorskip("pandas", exc_type=ImportError)
+    pytest.importorskip("pyarrow", exc_type=ImportError)
+    X, y = problem(7)
+    offset = np.random.default_rng(7).normal(size=(90, 3))
+    table = pd.DataFrame(np.column_stack([X, offset]), columns=[*"abcd", "o0", "o1", "o2"]).assign(kind=y)
+    want = gradstep.fit(table[[*"abcd"]], y, l2=0.1, offset=offset)
+    assert gradstep.fit(table, "kind", l2=0.1, offset=["o0", "o1", "o2"]) == want
+    one = gradstep.fit(table.assign(kind=y > 0), "kind", l2=0.1, offset=["o0"])
+    assert one == gradstep.fit(table.assign(kind=y > 0), "kind", l2=0.1, offset="o0")
+    with pytest.raises(ValueError, match=r"offset must be one of the columns a, b, .*, got 'o3'"):
+        gradstep.fit(table, "kind", l2=0.1, offset=["o0", "o1", "o3"])
+    with pytest.raises(TypeError, match=r"offset must be the name of a column, or a list of the names .*, got list"):
+        gradstep.fit(table, "kind", l2=0.1, offset=[])
+    with pytest.raises(ValueError, match=r"offset must be one number .*, got rows of 2 numbers, for 3 classes"):
+        gradstep.fit(table, "kind", l2=0.1, offset=["o0", "o1"])
+
+
 def test_sparse_rows_and_both_solvers() -> None:
     rng = np.random.default_rng(8)
     X = sp.random_array((300, 30), density=0.2, rng=rng, format="csr")
