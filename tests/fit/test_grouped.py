@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 
 import gradstep
+from helpers.class_objective import ClassObjective
 from helpers.layouts import layouts
 from helpers.problems import Array, both_dtypes
 
@@ -25,30 +26,8 @@ def problem(seed: int, m: int = 120, n: int = 8, classes: int = 3) -> tuple[Arra
     return X, y
 
 
-class Whole:
-    """The whole objective in NumPy, and its minimum by proximal gradient descent with momentum (FISTA)."""
-
-    def __init__(self, X: Array, y: Array, options: dict[str, Any]) -> None:
-        m, n = X.shape
-        self.X, self.y, self.shape = X, y, (int(y.max()) + 1, n)
-        self.l1, self.l2 = options["l1"], options.get("l2", 0.0)
-        weights = options.get("sample_weight", np.ones(m))
-        self.s = weights / weights.sum()
-        self.offset = options.get("offset", 0.0)
-        self.factors = options.get("penalty_factors", np.ones(n))
-        self.prior = np.broadcast_to(options.get("prior", 0.0), self.shape)
-        self.fit_bias = options.get("fit_bias", True)
-
-    def smooth(self, W: Array, b: Array) -> tuple[float, Array, Array]:
-        z = self.X @ W.T + b + self.offset
-        rows = np.arange(len(self.y))
-        errors = np.logaddexp.reduce(z, axis=1) - z[rows, self.y]
-        r = gradstep.softmax(z)
-        r[rows, self.y] -= 1
-        r *= self.s[:, None]
-        away = W - self.prior
-        value = self.s @ errors + 0.5 * self.l2 * (self.factors * away**2).sum()
-        return value, r.T @ self.X + self.l2 * self.factors * away, r.sum(axis=0) * self.fit_bias
+class Whole(ClassObjective):
+    """The whole objective, and its minimum by proximal gradient descent with momentum (FISTA)."""
 
     def at(self, W: Array, b: Array) -> float:
         return float(self.smooth(W, b)[0] + self.l1 * (self.factors * np.linalg.norm(W, axis=0)).sum())

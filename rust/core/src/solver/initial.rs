@@ -1,5 +1,5 @@
-//! The parameters that a solver starts from. They follow from the labels and the penalty alone, unless the caller gives
-//! parameters with an objective that is no larger.
+//! The parameters that a solver starts from: weights of zero or those at which the penalty is least, with biases that
+//! follow from the labels; or parameters that the caller gives, if their objective is no larger.
 
 use super::objective::Objective;
 use super::run::Run;
