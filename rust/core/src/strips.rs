@@ -66,12 +66,6 @@ impl<'t, F> Strips<'t, F> {
         self.strips::<1>(i)[0]
     }
 
-    /// The distance, in elements, between an element and the same element `count` strips further on.
-    #[inline(always)]
-    pub(crate) fn distance(&self, count: usize) -> isize {
-        self.stride.wrapping_mul(count as isize)
-    }
-
     /// Consecutive strips, one after the other.
     #[inline(always)]
     pub(crate) fn run(&self, strips: Range<usize>) -> impl Iterator<Item = &'t [F]> + use<'t, F> {

@@ -270,13 +270,13 @@ impl<'a> Dataset<'a> {
 
     /// Σ s_i, the sum of the sample weights. The sample weights must have been checked before.
     pub(crate) fn weight(&self) -> f64 {
-        let rows = rows_of(self);
-        let mut sum = 0.0;
-        for first in (0..rows).step_by(STRIPE) {
-            let mut buffer = [0.0; STRIPE];
-            let count = STRIPE.min(rows - first);
-            let weights = self.sample_weights::<f64>(first, count, &mut buffer);
-            sum += total(weights, count);
+        let count = rows_of(self);
+        let (mut sum, mut buffer) = (0.0, None);
+        for first in (0..count).step_by(STRIPE) {
+            let rows = first..count.min(first + STRIPE);
+            let weights = (self.sample_weight)
+                .map(|s| whole_vectors::<f64>(s, self.rows, rows.clone(), &mut buffer));
+            sum += total(weights, rows.len());
         }
         sum
     }
@@ -316,17 +316,14 @@ impl<'a, X> Dataset<'a, X> {
     where
         'a: 't,
     {
-        let (first, count) = (rows.start, rows.len());
+        let part = |vector, buffer| whole_vectors(vector, self.rows, rows.clone(), buffer);
         StripeLabels {
-            count,
-            y: whole_vectors(self.y, self.rows, first, count, &mut buffers.y),
-            sample_weight: self.sample_weights(first, count, &mut buffers.sample_weight),
-            offset: self.offset().map(|offset| {
-                let buffer = buffers
-                    .offset
-                    .get_or_insert_with(|| Box::new([F::ZERO; STRIPE]));
-                whole_vectors(offset, self.rows, first, count, buffer)
-            }),
+            count: rows.len(),
+            y: part(self.y, &mut buffers.y),
+            sample_weight: (self.sample_weight).map(|s| part(s, &mut buffers.sample_weight)),
+            offset: self
+                .offset()
+                .map(|offset| part(offset, &mut buffers.offset)),
         }
     }
 
@@ -358,37 +355,25 @@ impl<'a, X> Dataset<'a, X> {
             z.iter_mut().zip(offsets).for_each(|(z, o)| *z += *o);
         }
     }
-
-    #[inline(always)]
-    fn sample_weights<'t, F: Float>(
-        &self,
-        first: usize,
-        count: usize,
-        buffer: &'t mut [F; STRIPE],
-    ) -> Option<&'t [F]>
-    where
-        'a: 't,
-    {
-        let weights = self.sample_weight?;
-        Some(whole_vectors(weights, self.rows, first, count, buffer))
-    }
 }
 
-/// Memory for the labels, sample weights and offsets of a stripe, up to 256 rows.
+/// Memory for the labels, sample weights and offsets of a stripe, up to 256 rows. Each is allocated when it is first
+/// needed: labels of the kernel's own type, for example, need none.
 pub(super) struct LabelBuffers<F> {
-    y: [F; STRIPE],
-    sample_weight: [F; STRIPE],
-    /// For models with one score. Allocated when it is first needed, because few datasets have offsets.
-    offset: Option<Box<[F; STRIPE]>>,
+    y: Buffer<F>,
+    sample_weight: Buffer<F>,
+    /// For models with one score.
+    offset: Buffer<F>,
 }
 
-impl<F: Float> LabelBuffers<F> {
+type Buffer<F> = Option<Box<[F; STRIPE]>>;
+
+impl<F> LabelBuffers<F> {
     #[inline(always)]
     pub(super) fn new() -> Self {
-        let zeros = [F::ZERO; STRIPE];
         LabelBuffers {
-            y: zeros,
-            sample_weight: zeros,
+            y: None,
+            sample_weight: None,
             offset: None,
         }
     }
@@ -442,19 +427,20 @@ fn total<F: Float>(sample_weight: Option<&[F]>, count: usize) -> f64 {
     ((a + b) + (c + d)) + ((e + f) + (g + h))
 }
 
-/// The elements of a vector from `first` on, `count` of them, at most 256, padded with zeros to a whole number of SIMD
-/// vectors. They are copied to `buffer` only if they must be padded or converted.
+/// The elements `range` of a vector, at most 256, padded with zeros to a whole number of SIMD vectors. They are copied to
+/// `buffer` only if they must be padded or converted.
 #[inline(always)]
 fn whole_vectors<'t, F: Float>(
     vector: &Vector<'t>,
     rows: RowSet<'_>,
-    first: usize,
-    count: usize,
-    buffer: &'t mut [F; STRIPE],
+    range: Range<usize>,
+    buffer: &'t mut Buffer<F>,
 ) -> &'t [F] {
+    let (first, count) = (range.start, range.len());
     if let (0, Some(values)) = (count % F::LANES, vector.in_place(rows, first, count)) {
         return values;
     }
+    let buffer = buffer.get_or_insert_with(|| Box::new([F::ZERO; STRIPE]));
     let end = count.next_multiple_of(F::LANES);
     vector.copy(rows, first, &mut buffer[..count]);
     buffer[count..end].fill(F::ZERO);

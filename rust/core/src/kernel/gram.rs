@@ -22,6 +22,7 @@ use crate::matrix::{DenseRows, Matrix, Packed};
 use crate::reduce::{self, Job, Leaves, STRIPE, Shared, Sum, map_reduce_into};
 use crate::simd::{Level, MulAdd, dispatch, is_roomy};
 use crate::sparse::{Index, Sparse, SparseRows, with_rows};
+use crate::strips::Strips;
 use crate::vector::{RowSet, Vector};
 
 /// A band is this many rows of the Gram matrix: an item of work for a thread.
@@ -383,13 +384,10 @@ impl PanelRows for DenseRows<'_> {
         for start in (0..count).step_by(PACKED) {
             let packed = PACKED.min(count - start);
             let strips = self.row_tile(first + start, packed, tile);
-            for i in 0..packed {
-                let row = &strips.strip(i)[..features];
-                for (p, row) in row.chunks(PANEL).enumerate() {
-                    let at = (p * count + start + i) * PANEL;
-                    panels[at..at + row.len()].copy_from_slice(row);
-                }
-            }
+            let strips = strips.within(0, features);
+            each_piece(strips, start, count, panels, |_, row, out| {
+                out.copy_from_slice(row);
+            });
         }
     }
 }
@@ -428,14 +426,36 @@ impl ShiftedRows<'_> {
         for start in (0..count).step_by(PACKED) {
             let packed = PACKED.min(count - start);
             let strips = (self.rows).transposed_row_tile(simd, first + start, packed, tile);
-            for i in 0..packed {
-                let (row, shift) = (&strips.strip(i)[..features], self.shift[first + start + i]);
-                for (p, row) in row.chunks(PANEL).enumerate() {
-                    let at = (p * count + start + i) * PANEL;
-                    let places = panels[at..at + row.len()].iter_mut();
-                    places.zip(row).for_each(|(place, x)| *place = x - shift);
-                }
-            }
+            let shifts = &self.shift[first + start..];
+            each_piece(
+                strips.within(0, features),
+                start,
+                count,
+                panels,
+                #[inline(always)]
+                |i, row, out| {
+                    let places = out.iter_mut().zip(row);
+                    places.for_each(|(place, x)| *place = x - shifts[i]);
+                },
+            );
+        }
+    }
+}
+
+/// Calls `copy(i, row, out)` for the pieces of the rows `strips`, one for each panel: `row` is the piece of the i-th of
+/// these rows, `out` its place in the panels of `count` rows, of which `start` is the first of these rows.
+#[inline(always)]
+fn each_piece(
+    strips: Strips<'_, f64>,
+    start: usize,
+    count: usize,
+    panels: &mut [f64],
+    mut copy: impl FnMut(usize, &[f64], &mut [f64]),
+) {
+    for i in 0..strips.count() {
+        for (p, row) in strips.strip(i).chunks(PANEL).enumerate() {
+            let at = (p * count + start + i) * PANEL;
+            copy(i, row, &mut panels[at..at + row.len()]);
         }
     }
 }

@@ -1,6 +1,10 @@
 //! Products along dense rows. A score x·w is summed in one SIMD vector, whose lane l takes every `LANES`-th column. The
 //! lanes are then added in pairs of neighbours, the sums of these pairs in pairs again, and so on. Residual × row is
 //! added one row after the other.
+//!
+//! Scores are computed row by row, each row from its first column to its last, so that memory is read from front to
+//! back. Processors recognise this order and fetch what comes next. Several rows side by side would need fewer reads of
+//! the weights, but rows that come from memory and not from a cache then take up to twice as long.
 
 use std::ops::Range;
 
@@ -11,17 +15,16 @@ use crate::float::Float;
 use crate::lanes::{MAX_LANES, sum_lanes_of_each};
 use crate::reduce::STRIPE;
 use crate::simd::{MulAdd, is_roomy};
-use crate::strips::{Strips, prefetch};
+use crate::strips::Strips;
+
+/// The rows whose bounds are checked together.
+const ROWS: usize = 8;
 
 /// A tile: a block of rows that fits the cache. Each row is contiguous, and at least one SIMD vector long.
 pub(crate) struct RowTile<'a, F: Float, S: Simd> {
     simd: S,
     weights: &'a PaddedWeights<'a, F>,
     rows: Strips<'a, F>,
-    /// The distance, in elements, from the element in use to the element to prefetch. Half of the vectors (every other
-    /// one) are prefetched while scores are computed, the other half while the gradient is computed, so that memory is
-    /// read all the time.
-    ahead: isize,
     /// Marks lanes of the last vector of a row: true for the lanes that overlap the vector before. The last vector has
     /// the last `LANES` columns of the row, so that it may overlap.
     taken: Mask<F, S>,
@@ -34,70 +37,94 @@ impl<'a, F: Float, S: Simd> RowTile<'a, F, S> {
             simd,
             weights,
             rows,
-            ahead: rows.distance(weights.rows_ahead()),
             taken: taken_lanes::<F, S>(simd, weights.columns()),
         }
     }
 
-    /// Writes the scores `z_i = x_i · w + b` of `rows` to `z`. Each score is summed along the columns. `z` is
-    /// overwritten up to a whole number of vectors, also beyond the last row.
+    /// Writes the scores `z_i = x_i · w + b` of `rows` to `z`. `z` is overwritten up to a whole number of vectors, also
+    /// beyond the last row.
     #[inline(always)]
     pub(super) fn multiply(&self, rows: Range<usize>, z: &mut [F; STRIPE]) {
         for at in (0..rows.len()).step_by(F::LANES) {
-            let mut sums = [F::Lanes::<S>::splat(self.simd, F::ZERO); MAX_LANES];
-            if is_roomy(self.simd) {
-                self.products::<8>(rows.start + at, &mut sums);
+            let products = if is_roomy(self.simd) {
+                self.products::<8>(rows.start + at)
             } else {
-                self.products::<4>(rows.start + at, &mut sums);
-            }
-            let sum = sum_lanes_of_each::<F, S>(&mut sums);
-            (sum + self.weights.bias).store_slice(&mut z[at..at + F::LANES]);
+                self.products::<4>(rows.start + at)
+            };
+            (products + self.weights.bias).store_slice(&mut z[at..at + F::LANES]);
         }
     }
 
-    /// Writes `x · w` of `LANES` rows x, from `first` on, as vectors whose lanes have still to be added. If the tile
-    /// has too few rows, its last row stands in for the missing ones. `ROWS` rows are read at once.
+    /// `x · w` of the `LANES` rows x from `first` on. The weights are kept in registers if they are at most `VECTORS`
+    /// vectors. The code for this is compiled for each number of vectors.
     #[inline(always)]
-    fn products<const ROWS: usize>(&self, first: usize, out: &mut [F::Lanes<S>; MAX_LANES]) {
-        let (simd, whole) = (self.simd, self.weights.whole());
-        for i in (0..F::LANES).step_by(ROWS) {
-            let rows: [&[F]; ROWS] = self.rows.strips_or_last(first + i);
-            let mut pairs: [&[[F::Array; 2]]; ROWS] = [&[]; ROWS];
-            for i in 0..ROWS {
-                pairs[i] = &F::arrays(rows[i]).as_chunks().0[..whole.len() / 2];
-            }
-            let mut sums = [F::Lanes::<S>::splat(simd, F::ZERO); ROWS];
-            for (p, w) in whole.as_chunks::<2>().0.iter().enumerate() {
-                for i in 0..ROWS {
-                    prefetch(rows[i], self.ahead + (2 * p * F::LANES) as isize);
+    fn products<const VECTORS: usize>(&self, first: usize) -> F::Lanes<S> {
+        macro_rules! in_registers {
+            ($($n:literal)*) => {$(
+                if $n <= VECTORS && self.weights.vectors() == $n {
+                    return self.products_in_registers::<$n>(first);
                 }
-                for v in 0..2 {
-                    let w = F::Lanes::<S>::load_array_ref(simd, &w[v]);
-                    for i in 0..ROWS {
-                        let x = F::Lanes::<S>::load_array_ref(simd, &pairs[i][p][v]);
-                        sums[i] = x.mul_add_fused(w, sums[i]);
-                    }
-                }
-            }
-            if whole.len() % 2 == 1 {
-                let c = whole.len() - 1;
-                let w = F::Lanes::<S>::load_array_ref(simd, &whole[c]);
-                for i in 0..ROWS {
-                    let x = F::Lanes::<S>::load_array_ref(simd, &F::arrays(rows[i])[c]);
-                    sums[i] = x.mul_add_fused(w, sums[i]);
-                }
-            }
-            let w = F::Lanes::<S>::load_array_ref(simd, self.weights.last());
-            for i in 0..ROWS {
-                prefetch(
-                    rows[i],
-                    self.ahead + (whole.len() / 2 * 2 * F::LANES) as isize,
-                );
-                let x = last_lanes::<F, S>(simd, rows[i], self.taken);
-                sums[i] = x.mul_add_fused(w, sums[i]);
-            }
-            out[i..i + ROWS].copy_from_slice(&sums);
+            )*};
         }
+        in_registers!(1 2 3 4 5 6 7 8);
+        self.products_from_memory(first)
+    }
+
+    /// `x · w` of `LANES` rows of `N` vectors, with the weights in registers.
+    #[inline(always)]
+    fn products_in_registers<const N: usize>(&self, first: usize) -> F::Lanes<S> {
+        let simd = self.simd;
+        let whole = &self.weights.whole()[..N - 1];
+        let mut weights = [F::Lanes::<S>::load_array_ref(simd, self.weights.last()); N];
+        for v in 0..N - 1 {
+            weights[v] = F::Lanes::<S>::load_array_ref(simd, &whole[v]);
+        }
+        self.each_row(
+            first,
+            #[inline(always)]
+            |row| {
+                let x = &F::arrays(row)[..N - 1];
+                let mut sum = F::Lanes::<S>::splat(simd, F::ZERO);
+                for v in 0..N - 1 {
+                    let x = F::Lanes::<S>::load_array_ref(simd, &x[v]);
+                    sum = x.mul_add_fused(weights[v], sum);
+                }
+                last_lanes::<F, S>(simd, row, self.taken).mul_add_fused(weights[N - 1], sum)
+            },
+        )
+    }
+
+    /// `x · w` of `LANES` rows of any length. The weights are read from memory for each row.
+    #[inline(always)]
+    fn products_from_memory(&self, first: usize) -> F::Lanes<S> {
+        let (simd, whole) = (self.simd, self.weights.whole());
+        let last = F::Lanes::<S>::load_array_ref(simd, self.weights.last());
+        self.each_row(
+            first,
+            #[inline(always)]
+            |row| {
+                let mut sum = F::Lanes::<S>::splat(simd, F::ZERO);
+                for (x, w) in F::arrays(row).iter().zip(whole) {
+                    let w = F::Lanes::<S>::load_array_ref(simd, w);
+                    sum = F::Lanes::<S>::load_array_ref(simd, x).mul_add_fused(w, sum);
+                }
+                last_lanes::<F, S>(simd, row, self.taken).mul_add_fused(last, sum)
+            },
+        )
+    }
+
+    /// The sums of the lanes of `product(row)` for `LANES` rows, from `first` on. If the tile has too few rows, its
+    /// last row stands in for the missing ones.
+    #[inline(always)]
+    fn each_row(&self, first: usize, product: impl Fn(&[F]) -> F::Lanes<S>) -> F::Lanes<S> {
+        let mut products = [F::Lanes::<S>::splat(self.simd, F::ZERO); MAX_LANES];
+        for at in (0..F::LANES).step_by(ROWS) {
+            let rows: [&[F]; ROWS] = self.rows.strips_or_last(first + at);
+            for i in 0..ROWS {
+                products[at + i] = product(rows[i]);
+            }
+        }
+        sum_lanes_of_each::<F, S>(&mut products)
     }
 
     /// `gradient += Σ_i r_i x_i` over the rows x_i of `rows`, in their order, with residuals r_i. `residual[0]` belongs
@@ -160,9 +187,6 @@ impl<'a, F: Float, S: Simd> RowTile<'a, F, S> {
         };
         for (x, &r) in block.run(rows.clone()).zip(residual) {
             let r = F::Lanes::<S>::splat(simd, r);
-            for v in (first + 1..first + N).step_by(2) {
-                prefetch(x, self.ahead + (v * F::LANES) as isize);
-            }
             let arrays = &F::arrays(x)[first..first + whole];
             for v in 0..whole {
                 let x = F::Lanes::<S>::load_array_ref(simd, &arrays[v]);

@@ -7,8 +7,6 @@ use crate::reduce::STRIPE;
 /// Bytes of a group of rows. A group is read twice, for the scores and for the gradient, so that it must fit the
 /// first-level cache. It must also have enough rows for the computations of several exponentials to overlap.
 const GROUP_BYTES: usize = 8 << 10;
-/// Rows of more bytes than this are not prefetched by instructions, because the hardware prefetches them by itself.
-const LONG_ROW_BYTES: usize = 4 << 10;
 /// Bytes of a tile, a block of rows. A tile is so large that long runs of each column are read at once if columns are
 /// contiguous in memory, but fits the second-level cache or is little larger.
 const TILE_BYTES: usize = 512 << 10;
@@ -70,16 +68,6 @@ impl<'a, F: Float> PaddedWeights<'a, F> {
         (GROUP_BYTES / self.row_bytes())
             .next_multiple_of(F::LANES)
             .clamp(F::LANES, STRIPE)
-    }
-
-    /// Prefetch distance in rows, counted from the second use of a row: while one group is added to the gradient, the
-    /// next group is fetched.
-    pub(super) fn rows_ahead(&self) -> usize {
-        if self.row_bytes() > LONG_ROW_BYTES {
-            0
-        } else {
-            self.group_rows()
-        }
     }
 
     /// Number of rows in a tile of [`TILE_BYTES`]. It is a multiple of four vectors, so that several cache lines of

@@ -3,6 +3,8 @@
 //!
 //! In the arrays here, class k of row i is at `k · STRIPE + i`.
 
+use std::ops::Range;
+
 use fearless_simd::prelude::*;
 
 use crate::float::Float;
@@ -64,6 +66,29 @@ pub(in crate::kernel) fn pad<F: Float>(z: &mut [F], count: usize) {
     }
 }
 
+/// Replaces the scores z_k of `count` rows by `visit(place, p_k, 1 − p_k)`, with the probabilities p_k. `place` is where
+/// the SIMD vector z_k of rows is in `z`. Both p_k and 1 − p_k are computed without cancellation.
+#[inline(always)]
+fn each_probability<F: Float, S: Simd>(
+    simd: S,
+    z: &mut [F],
+    classes: usize,
+    count: usize,
+    mut visit: impl FnMut(Range<usize>, F::Lanes<S>, F::Lanes<S>) -> F::Lanes<S>,
+) {
+    let one = F::Lanes::<S>::splat(simd, F::ONE);
+    for at in (0..count).step_by(F::LANES) {
+        let rest = exponentials(simd, z, classes, at, |_, _| ());
+        let sum = rest + one;
+        for k in 0..classes {
+            let place = k * STRIPE + at..k * STRIPE + at + F::LANES;
+            let e = F::Lanes::<S>::from_slice(simd, &z[place.clone()]);
+            let complement = others::<F, S>(simd, e, rest) / sum;
+            visit(place.clone(), e / sum, complement).store_slice(&mut z[place]);
+        }
+    }
+}
+
 /// Replaces the scores z_k by the probabilities p_k.
 #[inline(always)]
 pub(in crate::kernel) fn probabilities<F: Float, S: Simd>(
@@ -72,15 +97,14 @@ pub(in crate::kernel) fn probabilities<F: Float, S: Simd>(
     classes: usize,
     count: usize,
 ) {
-    let one = F::Lanes::<S>::splat(simd, F::ONE);
-    for at in (0..count).step_by(F::LANES) {
-        let rest = exponentials(simd, z, classes, at, |_, _| ());
-        let sum = rest + one;
-        for k in 0..classes {
-            let out = &mut z[k * STRIPE + at..][..F::LANES];
-            (F::Lanes::<S>::from_slice(simd, out) / sum).store_slice(out);
-        }
-    }
+    each_probability(
+        simd,
+        z,
+        classes,
+        count,
+        #[inline(always)]
+        |_, p, _| p,
+    );
 }
 
 /// Replaces the scores z_k by `p_k (1 − p_k)`, with the probabilities p_k.
@@ -91,16 +115,14 @@ pub(in crate::kernel) fn slopes<F: Float, S: Simd>(
     classes: usize,
     count: usize,
 ) {
-    let one = F::Lanes::<S>::splat(simd, F::ONE);
-    for at in (0..count).step_by(F::LANES) {
-        let rest = exponentials(simd, z, classes, at, |_, _| ());
-        let sum = rest + one;
-        for k in 0..classes {
-            let out = &mut z[k * STRIPE + at..][..F::LANES];
-            let e = F::Lanes::<S>::from_slice(simd, out);
-            (e / sum * (others::<F, S>(simd, e, rest) / sum)).store_slice(out);
-        }
-    }
+    each_probability(
+        simd,
+        z,
+        classes,
+        count,
+        #[inline(always)]
+        |_, p, complement| p * complement,
+    );
 }
 
 /// Replaces the scores z_k by the probabilities p_k, and writes `p_k (1 − p_k)` to `slopes`.
@@ -112,18 +134,17 @@ pub(in crate::kernel) fn probabilities_and_slopes<F: Float, S: Simd>(
     classes: usize,
     count: usize,
 ) {
-    let one = F::Lanes::<S>::splat(simd, F::ONE);
-    for at in (0..count).step_by(F::LANES) {
-        let rest = exponentials(simd, z, classes, at, |_, _| ());
-        let sum = rest + one;
-        for k in 0..classes {
-            let place = k * STRIPE + at..k * STRIPE + at + F::LANES;
-            let e = F::Lanes::<S>::from_slice(simd, &z[place.clone()]);
-            let p = e / sum;
-            (p * (others::<F, S>(simd, e, rest) / sum)).store_slice(&mut slopes[place.clone()]);
-            p.store_slice(&mut z[place]);
-        }
-    }
+    each_probability(
+        simd,
+        z,
+        classes,
+        count,
+        #[inline(always)]
+        |place, p, complement| {
+            (p * complement).store_slice(&mut slopes[place]);
+            p
+        },
+    );
 }
 
 /// Subtracts `Σ_i a_ik b_il` from the element (k, l) of a matrix of all pairs of classes l < k, shape (K, K). `a` and `b`
