@@ -17,6 +17,9 @@ bias : float or array_like of shape (K,), default 0.0
     The bias b; with weights of K classes one per class, or one number for all.
 sample_weight : array_like, shape (m,), optional
     Weights s_i >= 0 of the rows, not all zero; all 1 by default. A row with weight 3 counts like three equal rows.
+offset : array_like, shape (m,) or (m, K), optional
+    Finite numbers that are added to the scores of the rows, of K classes one for each class: the part of the scores
+    that is known. Of float32 rows they are rounded to float32.
 n_threads : int, optional
     Number of threads to use; by default that of the environment variable GRADSTEP_NUM_THREADS or OMP_NUM_THREADS, or
     one per available processor. Results do not depend on it.

@@ -106,18 +106,19 @@ def rows(X: Any) -> tuple[Array | Parts, bool]:
     return (X[None], True) if type(X) is not tuple and X.ndim == 1 else (X, False)
 
 
-def dataset(X: Any, y: Any, sample_weight: Any) -> tuple[Array | Parts, Array, Array | None]:
-    """`X`, `y` and sample weights for native code. One row with a scalar `y` is made a matrix with one row."""
+def dataset(X: Any, y: Any, sample_weight: Any, offset: Any) -> tuple[Array | Parts, Array, list[Array | None]]:
+    """`X`, `y`, and sample weights and offsets for native code. One row with a scalar `y` is made a matrix with one
+    row; its sample weight is a scalar, and its offset a scalar or one number for each class."""
     X, y = features(X), real("y", y)
-    if sample_weight is not None:
-        sample_weight = real("sample_weight", sample_weight)
+    weight, offset = optional_real("sample_weight", sample_weight), optional_real("offset", offset)
     if type(X) is not tuple and X.ndim == 1:
         if y.ndim:
             got = f"shape {shape_text(X.shape)} with y of shape {shape_text(y.shape)}"
             raise ValueError(f"X must be 2-dimensional, or one row with a scalar y, got {got}")
         X, y = X[None], y[None]
-        sample_weight = sample_weight if sample_weight is None or sample_weight.ndim else sample_weight[None]
-    return X, y, sample_weight
+        weight = weight if weight is None or weight.ndim else weight[None]
+        offset = offset if offset is None or offset.ndim > 1 else offset[None]
+    return X, y, [weight, offset]
 
 
 def parameters(weights: Any, bias: Any) -> tuple[Array, float | Array]:

@@ -357,9 +357,8 @@ class Trainer:
             Finite bias to start from; with K classes, a single number is the bias of each class.
         sample_weight : array_like, shape (m,), optional
             As in `gradstep`. The history is of the weighted mean error.
-        offset : array_like, shape (m,), optional
-            Finite numbers that are added to the scores of the rows. Of float32 rows they are rounded to float32. Only
-            for labels in [0, 1].
+        offset : array_like, shape (m,), or (m, K) for K classes, optional
+            Finite numbers that are added to the scores of the rows. Of float32 rows they are rounded to float32.
         callback : callable, optional
             Called after every epoch as ``callback(epoch, loss, weights, bias)``, with epochs counted from 0 and a copy
             of the weights. The descent stops when it returns True. An exception that it raises ends the fit.

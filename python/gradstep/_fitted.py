@@ -82,7 +82,7 @@ class Fitted(Result):
         """The score of every row of `X`, or of `X` if it is one row, plus offset: see `gradstep.decision_function`."""
         self._check_names(X)
         z = decision_function(X, self.weights, self.bias, n_threads=n_threads)
-        return z if offset is None else self._shifted(z, offset)
+        return z if offset is None else shifted(z, offset)
 
     def predict_proba(self, X: Features, *, offset: ArrayLike | None = None, n_threads: int | None = None) -> Array:
         """The probability of label 1 for every row, or for `X` if it is one row: see `gradstep.predict_proba`.
@@ -118,16 +118,6 @@ class Fitted(Result):
             f"X must have the columns of the fit in their order: column {j} is {expected} there, got {got}"
         )
 
-    def _shifted(self, z: Array, offset: ArrayLike) -> Array:
-        """Scores plus an offset for each of them, in the type of the scores."""
-        offsets = real("offset", offset)
-        if offsets.shape != z.shape:
-            expected, got = shape_text(z.shape), shape_text(offsets.shape)
-            each = "row of X and class" if self.weights.ndim == 2 else "row of X"
-            raise ValueError(f"offset must have shape {expected} (one per {each}), got shape {got}")
-        shifted: Array = z + offsets.astype(z.dtype)
-        return shifted
-
     def _facts(self) -> dict[str, str]:
         """Names and values that are shown below the first line."""
         return {"weights": _numbers(self.weights), "bias": _numbers(np.asarray(self.bias))}
@@ -149,6 +139,23 @@ class Fitted(Result):
         from gradstep import _notebook
 
         return _notebook.table(type(self).__name__, self._headline(), self._facts(), self._drawing())
+
+
+def shifted(z: Array, offset: Any) -> Array:
+    """Scores plus an offset for each of them, in the type of the scores."""
+    offsets = real("offset", offset)
+    if offsets.shape != z.shape:
+        expected, got = shape_text(z.shape), shape_text(offsets.shape)
+        each = "row of X and class" if z.ndim == 2 else "row of X"
+        raise ValueError(f"offset must have shape {expected} (one per {each}), got shape {got}")
+    wrong = ~np.isfinite(offsets)
+    if wrong.any():
+        place = np.argwhere(wrong)[0]
+        raise ValueError(
+            f"offset must be finite, got {offsets[tuple(place)]:g} at row {int(place[0]) if len(place) else 0}"
+        )
+    found: Array = z + offsets.astype(z.dtype)
+    return found
 
 
 def codes_of(z: Any, *, by_class: bool, activation: str = "sigmoid") -> NDArray[np.intp]:

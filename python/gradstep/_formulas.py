@@ -399,12 +399,13 @@ def loss(
     bias: ArrayLike = 0.0,
     *,
     sample_weight: ArrayLike | None = None,
+    offset: ArrayLike | None = None,
     n_threads: int | None = None,
 ) -> float:
     """The mean cross-entropy of a model, E = Σ s_i (ln(1 + e^z_i) - y_i z_i) / Σ s_i with z = X w + b.
 
-    s_i are the sample weights. With weights of K classes, E = Σ s_i (ln Σ_k e^z_ik - z_iy) / Σ s_i with z = X Wᵀ + b,
-    where y is the row's class.
+    s_i are the sample weights, and offsets are added to z. With weights of K classes,
+    E = Σ s_i (ln Σ_k e^z_ik - z_iy) / Σ s_i with z = X Wᵀ + b, where y is the row's class.
 
     Parameters
     ----------
@@ -413,6 +414,7 @@ def loss(
     weights : array_like, shape (n,) or (K, n)
     bias : float or array_like of shape (K,), default 0.0
     sample_weight : array_like, shape (m,), optional
+    offset : array_like, shape (m,) or (m, K), optional
     n_threads : int, optional
         Described in `gradstep`.
 
@@ -426,7 +428,7 @@ def loss(
     TypeError
         If an argument does not hold real numbers.
     ValueError
-        If shapes do not fit, `X` is empty, or labels or sample weights are out of range.
+        If shapes do not fit, `X` is empty, or labels, sample weights or offsets are out of range.
 
     Notes
     -----
@@ -440,9 +442,9 @@ def loss(
     1.098612
     """
     weights, bias = parameters(weights, bias)
-    matrix, labels, counts = dataset(X, y, sample_weight)
+    matrix, labels, of_rows = dataset(X, y, sample_weight, offset)
     try:
-        return _native.loss(matrix, labels, weights, bias, counts, optional_count("n_threads", n_threads))
+        return _native.loss(matrix, labels, weights, bias, of_rows, optional_count("n_threads", n_threads))
     except ValueError as error:
         raise explained(error, X, labels) from None
 
@@ -454,6 +456,7 @@ def gradient(
     bias: ArrayLike = 0.0,
     *,
     sample_weight: ArrayLike | None = None,
+    offset: ArrayLike | None = None,
     n_threads: int | None = None,
 ) -> Gradient:
     """The gradient of the mean cross-entropy, ∂E/∂w = Σ s_i (ŷ_i - y_i) x_i / Σ s_i; ∂E/∂b is the same without x_i.
@@ -469,6 +472,7 @@ def gradient(
     weights : array_like, shape (n,) or (K, n)
     bias : float or array_like of shape (K,), default 0.0
     sample_weight : array_like, shape (m,), optional
+    offset : array_like, shape (m,) or (m, K), optional
     n_threads : int, optional
         Described in `gradstep`.
 
@@ -496,9 +500,9 @@ def gradient(
            [-0.5]])
     """
     weights, bias = parameters(weights, bias)
-    matrix, labels, counts = dataset(X, y, sample_weight)
+    matrix, labels, of_rows = dataset(X, y, sample_weight, offset)
     try:
-        parts = _native.gradient(matrix, labels, weights, bias, counts, optional_count("n_threads", n_threads))
+        parts = _native.gradient(matrix, labels, weights, bias, of_rows, optional_count("n_threads", n_threads))
     except ValueError as error:
         raise explained(error, X, labels) from None
     return Gradient._make(parts)
@@ -511,6 +515,7 @@ def loss_gradient(
     bias: ArrayLike = 0.0,
     *,
     sample_weight: ArrayLike | None = None,
+    offset: ArrayLike | None = None,
     n_threads: int | None = None,
 ) -> LossGradient:
     """The mean cross-entropy and its gradient in one pass over `X`; see `loss` and `gradient` for the formulas.
@@ -522,6 +527,7 @@ def loss_gradient(
     weights : array_like, shape (n,) or (K, n)
     bias : float or array_like of shape (K,), default 0.0
     sample_weight : array_like, shape (m,), optional
+    offset : array_like, shape (m,) or (m, K), optional
     n_threads : int, optional
         Described in `gradstep`.
 
@@ -547,9 +553,9 @@ def loss_gradient(
     (0.693147, array([-0.5]), 0.0)
     """
     weights, bias = parameters(weights, bias)
-    matrix, labels, counts = dataset(X, y, sample_weight)
+    matrix, labels, of_rows = dataset(X, y, sample_weight, offset)
     try:
-        parts = _native.loss_gradient(matrix, labels, weights, bias, counts, optional_count("n_threads", n_threads))
+        parts = _native.loss_gradient(matrix, labels, weights, bias, of_rows, optional_count("n_threads", n_threads))
     except ValueError as error:
         raise explained(error, X, labels) from None
     return LossGradient._make(parts)
@@ -561,6 +567,7 @@ def hessian(
     bias: float = 0.0,
     *,
     sample_weight: ArrayLike | None = None,
+    offset: ArrayLike | None = None,
     n_threads: int | None = None,
 ) -> NDArray[np.float64]:
     """The second derivatives of the mean cross-entropy, H = Σ s_i σ'(z_i) (x_i, 1) (x_i, 1)ᵀ / Σ s_i with z = X w + b.
@@ -574,6 +581,7 @@ def hessian(
     weights : array_like, shape (n,)
     bias : float, default 0.0
     sample_weight : array_like, shape (m,), optional
+    offset : array_like, shape (m,), optional
     n_threads : int, optional
         Described in `gradstep`.
 
@@ -587,7 +595,7 @@ def hessian(
     TypeError
         If an argument does not hold real numbers.
     ValueError
-        If shapes do not fit, `X` is empty, or sample weights are out of range.
+        If shapes do not fit, `X` is empty, or sample weights or offsets are out of range.
     MemoryError
         If (n + 1) × (n + 1) numbers do not fit into memory.
 
@@ -605,7 +613,7 @@ def hessian(
         features(X),
         real("weights", weights),
         number("bias", bias),
-        optional_real("sample_weight", sample_weight),
+        [optional_real("sample_weight", sample_weight), optional_real("offset", offset)],
         optional_count("n_threads", n_threads),
     )
 
@@ -616,6 +624,7 @@ def covariance(
     bias: float = 0.0,
     *,
     sample_weight: ArrayLike | None = None,
+    offset: ArrayLike | None = None,
     fit_bias: bool = True,
     n_threads: int | None = None,
 ) -> NDArray[np.float64]:
@@ -635,6 +644,8 @@ def covariance(
         The bias at that optimum.
     sample_weight : array_like, shape (m,), optional
         Frequencies: a row with weight 3 counts as three rows.
+    offset : array_like, shape (m,), optional
+        As in `gradstep`.
     fit_bias : bool, default True
         Whether the bias was estimated.
     n_threads : int, optional
@@ -650,8 +661,8 @@ def covariance(
     TypeError
         If an argument does not hold real numbers.
     ValueError
-        If shapes do not fit, `X` is empty or not finite, sample weights are out of range, or columns are linear
-        combinations of others.
+        If shapes do not fit, `X` is empty or not finite, sample weights or offsets are out of range, or columns are
+        linear combinations of others.
     MemoryError
         If (n + 1) × (n + 1) numbers do not fit into memory.
 
@@ -669,7 +680,7 @@ def covariance(
         features(X),
         real("weights", weights),
         number("bias", bias),
-        optional_real("sample_weight", sample_weight),
+        [optional_real("sample_weight", sample_weight), optional_real("offset", offset)],
         flag("fit_bias", fit_bias),
         optional_count("n_threads", n_threads),
     )
@@ -685,6 +696,7 @@ def gradient_step(
     *,
     reduction: Literal["mean", "sum"] = "mean",
     sample_weight: ArrayLike | None = None,
+    offset: ArrayLike | None = None,
     n_threads: int | None = None,
 ) -> Step:
     """One step of gradient descent from `weights` and `bias`, which are not modified.
@@ -706,6 +718,7 @@ def gradient_step(
     reduction : {"mean", "sum"}, default "mean"
         Whether the gradient is averaged or summed over the rows.
     sample_weight : array_like, shape (m,), optional
+    offset : array_like, shape (m,) or (m, K), optional
     n_threads : int, optional
         Described in `gradstep`.
 
@@ -732,7 +745,7 @@ def gradient_step(
     Step(weights=array([0.25]), bias=0.0)
     """
     weights, start = parameters(weights, bias)
-    matrix, labels, counts = dataset(X, y, sample_weight)
+    matrix, labels, of_rows = dataset(X, y, sample_weight, offset)
     try:
         parts = _native.gradient_step(
             matrix,
@@ -741,7 +754,7 @@ def gradient_step(
             start,
             number("learning_rate", learning_rate),
             word("reduction", reduction),
-            counts,
+            of_rows,
             optional_count("n_threads", n_threads),
         )
     except ValueError as error:

@@ -121,12 +121,14 @@ class Likelihood:
         X: Any,
         y: Numbers,
         sample_weight: Numbers | None,
+        offset: Numbers | None,
         basis: Basis,
         columns: NDArray[np.intp],
         classes: list[int] | None,
     ) -> None:
-        """`X` is an array or CSR; only its `columns` are used. `classes` are all except the reference, None for two."""
-        self.X, self.y, self.sample_weight = X, y, sample_weight
+        """`X` is an array or CSR; only its `columns` are used. `classes` are all except the reference, None for two.
+        `offset` has a column for each of them, from which that of the reference is subtracted, or one for two."""
+        self.X, self.y, self.sample_weight, self.offset = X, y, sample_weight, offset
         self.basis, self.columns, self.classes = basis, columns, classes
         self.scores = 1 if classes is None else len(classes)
         self.width = len(columns) + (basis.constant is not None)
@@ -136,8 +138,8 @@ class Likelihood:
         value = 0.0
         gradient = np.zeros((self.width, self.scores))
         information = self._square()
-        for Q, targets, s, _ in self._blocks():
-            z, p, normaliser = self._predict(Q, at)
+        for Q, targets, s, rows in self._blocks():
+            z, p, normaliser = self._predict(Q, at, rows)
             value += float(s @ ((targets * z).sum(axis=1) - normaliser))
             gradient += Q.T @ (s[:, None] * (targets - p))
             _add_moments(information, Q, s[:, None, None] * _variances(p))
@@ -153,7 +155,7 @@ class Likelihood:
         scatter = self._square()
         sums = np.zeros((0 if clusters is None else clusters.max() + 1, self.scores * self.width))
         for Q, targets, s, rows in self._blocks():
-            residuals = targets - self._predict(Q, at)[1]
+            residuals = targets - self._predict(Q, at, rows)[1]
             if clusters is None:
                 _add_moments(scatter, Q, s[:, None, None] * residuals[:, :, None] * residuals[:, None, :])
             else:
@@ -169,7 +171,7 @@ class Likelihood:
         inverse = np.linalg.inv(self.expand(at).information).reshape(self._square().shape)
         found = np.empty(len(self.y))
         for Q, _, s, rows in self._blocks():
-            variances = _variances(self._predict(Q, at)[1])
+            variances = _variances(self._predict(Q, at, rows)[1])
             found[rows] = (s > 0) * sum(
                 variances[:, k, m] * ((Q @ inverse[k, :, m, :]) * Q).sum(axis=1)
                 for k in range(self.scores)
@@ -355,9 +357,11 @@ class Likelihood:
             targets = y if self.classes is None else (y == self.classes).astype(np.float64)
             yield self.basis.columns(block), targets, s, rows
 
-    def _predict(self, Q: Numbers, at: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    def _predict(self, Q: Numbers, at: Numbers, rows: slice) -> tuple[Numbers, Numbers, Numbers]:
         """Scores and probabilities of the classes except the reference, and ln Σ e^z over all classes."""
         z = Q @ at.reshape(self.scores, self.width).T
+        if self.offset is not None:
+            z = z + self.offset[rows]
         top = np.maximum(z.max(axis=1), 0.0)
         powers = np.exp(z - top[:, None])
         total = powers.sum(axis=1) + np.exp(-top)
@@ -384,8 +388,8 @@ class PenalisedLikelihood(Likelihood):
         inverse = np.linalg.inv(root)
         less, more = np.zeros_like(information), np.zeros_like(information)
         cubes = np.zeros((self.width**2, self.width))
-        for Q, _, s, _ in self._blocks():
-            p = self._predict(Q, at)[1][:, 0]
+        for Q, _, s, rows in self._blocks():
+            p = self._predict(Q, at, rows)[1][:, 0]
             c, slope = 1 - 2 * p, p * (1 - p)
             U = Q @ inverse.T
             h = s * slope * (U**2).sum(axis=1)

@@ -489,6 +489,13 @@ def fit(
     return packed(found, names)
 
 
+def bias_alone(y: Array, sample_weight: Array | None, offset: Array | None, fit_bias: bool) -> Optimum:
+    """The optimum of a model without columns: of the bias beside the offsets. Its weights are those of one column of
+    zeros."""
+    zeros = np.zeros((len(y), 1))
+    return fit(zeros, y, sample_weight=sample_weight, offset=offset, fit_bias=fit_bias, gap_tol=0.0)
+
+
 def start_of(weights: ArrayLike | None, bias: Any, fit_bias: bool) -> tuple[Array | None, float | Array | None]:
     """The weights and the bias that a fit starts from, for native code; each is None if it is not given."""
     if bias is None:
@@ -528,9 +535,9 @@ def options_of(
     """Checks the types of the options of a fit, and packs them for native code; `columns` is the number of columns."""
     of_columns = [
         optional_real("penalty_factors", penalty_factors),
-        _per_column(columns, "prior", prior),
-        _per_column(columns, "lower", lower),
-        _per_column(columns, "upper", upper),
+        per_column(columns, "prior", prior),
+        per_column(columns, "lower", lower),
+        per_column(columns, "upper", upper),
     ]
     return (
         (number("l1", l1), number("l2", l2), flag("grouped", grouped)),
@@ -585,7 +592,7 @@ def _problem(
     }
 
 
-def _per_column(columns: int, name: str, given: ArrayLike | None) -> Array | None:
+def per_column(columns: int, name: str, given: ArrayLike | None) -> Array | None:
     """An array with a number for each column; a single number is repeated for all columns."""
     if given is None:
         return None

@@ -79,7 +79,7 @@ def aligned(rows: Sequence[Sequence[str]], side: str = ">") -> list[str]:
 def distance(best: Optimum) -> str:
     """Say how far a fit may be from the optimum."""
     far = above(best.gap)
-    return f"the gradient is {best.gradient_norm:.1e}, and {far}" if math.isinf(best.gap) else far
+    return f"the gradient is {best.gradient_norm:.1e}, and {far}" if best.gap >= best.objective else far
 
 
 def above(gap: float) -> str:
@@ -93,7 +93,7 @@ def _rounding(best: Optimum, asked: Asked) -> str:
     """Advise what to do if rounding errors ended a fit before its optimum was proved."""
     if best.solver == "firth":
         return ""
-    if best.gap < math.inf:
+    if best.gap < best.objective:  # more is proved than that the objective is nowhere negative
         less = f"{asked.remedy} may leave less, and " if asked.remedy else ""
         return f", more than {asked.given('gap_tol')} allows; {less}a larger {asked.name('gap_tol')} accepts it"
     if not asked.certify:

@@ -26,11 +26,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradstep import _formulas
-from gradstep._arrays import Features, matrix, real
+from gradstep._arrays import Features, matrix, optional_real, real
 from gradstep._formulas import decision_function, gradient, loss_gradient, sigmoid_derivative, softmax
 from gradstep._frames import feature_names
 from gradstep._likelihood import Basis, Likelihood, Numbers, PenalisedLikelihood
-from gradstep._optimum import Optimum, fit
+from gradstep._optimum import Optimum, bias_alone, fit
 from gradstep._options import flag, kind, text, word
 from gradstep._wald import Wald, quantile
 from gradstep._words import aligned, distance
@@ -318,7 +318,7 @@ class Inference(Wald):
                 )
             each._needs_fisher("covariance", "'fisher' for a likelihood-ratio test (wald_test takes any)")
         if not self._data.same_labels(smaller._data):
-            raise ValueError("smaller must be of the same labels and sample weights, got others")
+            raise ValueError("smaller must be of the same labels, sample weights and offsets, got others")
         df = self.n_parameters - smaller.n_parameters
         if df <= 0:
             raise ValueError(
@@ -402,6 +402,7 @@ def infer(
     y: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
+    offset: ArrayLike | None = None,
     fit_bias: bool = True,
     names: Iterable[str] | None = None,
     reference: int = 0,
@@ -414,14 +415,16 @@ def infer(
     Parameters
     ----------
     optimum : Optimum
-        The result of `gradstep.fit` without penalty or with ``firth=True``, for the same `X`, `y`, `sample_weight` and
-        `fit_bias`.
+        The result of `gradstep.fit` without penalty or with ``firth=True``, for the same `X`, `y`, `sample_weight`,
+        `offset` and `fit_bias`.
     X : features, shape (m, n)
     y : array_like, shape (m,)
         Described in `gradstep`. The result refers to them without copying.
     sample_weight : array_like, shape (m,), optional
         Frequencies: a weight of 3 counts as three rows. With weights of another meaning, such as inverse sampling
         probabilities, the standard errors would be wrong.
+    offset : array_like, shape (m,) or (m, K), optional
+        The offsets of the fit. They count as known: the model without columns has them, too.
     fit_bias : bool, default True
         Whether the bias was estimated.
     names : iterable of str, optional
@@ -483,8 +486,8 @@ def infer(
     if len(shape) != 2 or shape[1] != optimum.weights.shape[-1]:
         raise ValueError(f"X must have the {optimum.weights.shape[-1]} columns of the fit, got shape {shape}")
     labels = real("y", y)
-    s = None if sample_weight is None else real("sample_weight", sample_weight)
-    options: dict[str, Any] = {"sample_weight": s, "n_threads": n_threads}
+    s, shift = optional_real("sample_weight", sample_weight), optional_real("offset", offset)
+    options: dict[str, Any] = {"sample_weight": s, "offset": shift, "n_threads": n_threads}
     slopes = loss_gradient(table, labels, optimum.weights, optimum.bias, **options)  # also checks shapes and values
     columns = _names(names, optimum, X, shape[1])
     rows = float(len(labels) if s is None else s.sum())
@@ -500,14 +503,17 @@ def infer(
         raise ValueError(f"clusters must be given with covariance='cluster' and only then, got {covariance!r}")
 
     labels = labels.astype(np.float64)
-    s = None if s is None else s.astype(np.float64)
+    s, shift = (None if given is None else given.astype(np.float64) for given in (s, shift))
     kept = np.setdiff1d(np.arange(shape[1]), [alias.column for alias in optimum.aliased]).astype(np.intp)
     if not len(kept) and not fit_bias:
         raise ValueError("optimum must have a column or a bias that was not left out, got none")
-    basis, fisher = _basis(table, optimum, kept, s, fit_bias, n_threads)
+    basis, fisher = _basis(table, optimum, kept, s, shift, fit_bias, n_threads)
     firth = optimum.solver == "firth"
-    likelihood = (PenalisedLikelihood if firth else Likelihood)(table, labels, s, basis, kept, others)
-    data = _Data(likelihood, _estimates(optimum, reference, fit_bias), columns + (BIAS,) * fit_bias, n_threads)
+    known = shift
+    if shift is not None:
+        known = shift.reshape(len(labels), -1) if others is None else shift[:, others] - shift[:, [reference]]
+    likelihood = (PenalisedLikelihood if firth else Likelihood)(table, labels, s, known, basis, kept, others)
+    data = _Data(likelihood, shift, _estimates(optimum, reference, fit_bias), columns + (BIAS,) * fit_bias, n_threads)
 
     # `away` is the length of Newton's step from the optimum, in standard errors: large if the fit was to other data.
     if firth:
@@ -523,16 +529,16 @@ def infer(
         away = math.sqrt(max(float(here.gradient @ inverse @ here.gradient), 0.0))
     if not away <= NEAR:
         raise ValueError(
-            f"optimum must be within {NEAR} standard errors of the maximum of the likelihood of X, y and "
-            f"sample_weight, without offset and with a bias if fit_bias, got one that is some {away:.2g} away: pass "
-            "what was fitted, or fit more exactly"
+            f"optimum must be within {NEAR} standard errors of the maximum of the likelihood of X, y, sample_weight "
+            f"and offset, with a bias if fit_bias, got one that is some {away:.2g} away: pass what was fitted, or fit "
+            "more exactly"
         )
     found = fisher
     if covariance != "fisher":
         found = _robust(data, covariance, clusters, rows)
 
     entropy = _entropy(labels, s)
-    null = rows * _null(labels, s, None if others is None else len(others) + 1, fit_bias)
+    null = rows * _null(labels, s, shift, None if others is None else len(others) + 1, fit_bias)
     full = np.full((len(data.estimates),) * 2, np.nan)
     full[np.ix_(data.estimated, data.estimated)] = (found + found.T) / 2
     estimates = np.full(len(full), np.nan)
@@ -559,10 +565,16 @@ class _Data:
     """The rows of a fit, and the coefficients estimated from them, for tests and intervals."""
 
     def __init__(
-        self, likelihood: Likelihood, estimates: Numbers, columns: tuple[str, ...], n_threads: int | None
+        self,
+        likelihood: Likelihood,
+        offset: Numbers | None,
+        estimates: Numbers,
+        columns: tuple[str, ...],
+        n_threads: int | None,
     ) -> None:
-        """`estimates` has shape (classes, columns). `columns` are names; the last is the bias's, if there is one."""
-        self.likelihood, self.columns, self.n_threads = likelihood, columns, n_threads
+        """`estimates` has shape (classes, columns). `columns` are names; the last is the bias's, if there is one.
+        `offset` is that of the fit."""
+        self.likelihood, self.offset, self.columns, self.n_threads = likelihood, offset, columns, n_threads
         self.estimates = estimates.ravel()
         kept = likelihood.columns
         self.has_bias = likelihood.basis.constant is not None
@@ -612,9 +624,11 @@ class _Data:
         if not len(remaining) and fit_bias == self.has_bias:
             return null
         y, s = self.likelihood.y, self.likelihood.sample_weight
-        if not len(remaining):  # neither columns nor a bias: all classes are equally probable
-            return -(len(y) if s is None else float(s.sum())) * math.log(self.likelihood.scores + 1)
-        best = fit(self.likelihood.X[:, remaining], y, sample_weight=s, fit_bias=fit_bias, n_threads=self.n_threads)
+        if not len(remaining):  # neither columns nor a bias: offsets alone
+            classes = None if self.likelihood.classes is None else self.likelihood.scores + 1
+            return (len(y) if s is None else float(s.sum())) * _null(y, s, self.offset, classes, fit_bias=False)
+        options: dict[str, Any] = {"sample_weight": s, "offset": self.offset, "n_threads": self.n_threads}
+        best = fit(self.likelihood.X[:, remaining], y, fit_bias=fit_bias, **options)
         if not best.converged:
             warnings.warn(f"the fit without the columns is not proved: {distance(best)}", stacklevel=3)
         return -(len(y) if s is None else float(s.sum())) * best.loss
@@ -629,7 +643,9 @@ class _Data:
     def same_labels(self, other: _Data) -> bool:
         one, two = self.likelihood, other.likelihood
         s, t = (np.ones(len(each.y)) if each.sample_weight is None else each.sample_weight for each in (one, two))
-        return one.scores == two.scores and np.array_equal(one.y, two.y) and np.array_equal(s, t)
+        o, p = (0.0 if each.offset is None else each.offset for each in (self, other))
+        are_same = one.scores == two.scores and np.array_equal(one.y, two.y) and np.array_equal(s, t)
+        return are_same and bool(np.all(np.equal(o, p)))
 
 
 def _names(names: Iterable[str] | None, optimum: Optimum, X: Any, n: int) -> tuple[str, ...]:
@@ -691,7 +707,13 @@ def _estimates(optimum: Optimum, reference: int, fit_bias: bool) -> Numbers:
 
 
 def _basis(
-    X: Any, optimum: Optimum, kept: NDArray[np.intp], s: Numbers | None, fit_bias: bool, n_threads: int | None
+    X: Any,
+    optimum: Optimum,
+    kept: NDArray[np.intp],
+    s: Numbers | None,
+    offset: Numbers | None,
+    fit_bias: bool,
+    n_threads: int | None,
 ) -> tuple[Basis, Numbers]:
     """A linear transform of the rows (x_i, 1) to q_i with Σ v_i q_i q_iᵀ = 1; and (Σ v_i (x_i, 1) (x_i, 1)ᵀ)⁻¹.
 
@@ -700,6 +722,7 @@ def _basis(
     """
     m, n = X.shape
     z = decision_function(X, optimum.weights, optimum.bias, n_threads=n_threads)
+    z = z if offset is None else z + offset
     binary = z.ndim == 1
     v = sigmoid_derivative(z) if binary else 1 - (softmax(z) ** 2).sum(axis=1)
     v = v.astype(np.float64) if s is None else s * v
@@ -710,7 +733,8 @@ def _basis(
     columns = X if len(kept) == n else X[:, kept]
     options: dict[str, Any] = {"fit_bias": fit_bias, "n_threads": n_threads}
     if binary:
-        inverse = _formulas.covariance(columns, optimum.weights[kept], optimum.bias, sample_weight=s, **options)
+        of_rows: dict[str, Any] = {"sample_weight": s, "offset": offset}
+        inverse = _formulas.covariance(columns, optimum.weights[kept], optimum.bias, **of_rows, **options)
     else:  # `covariance` at scores of 0 has σ' = 1/4, hence the factor 4
         inverse = _formulas.covariance(columns, np.zeros(len(kept)), sample_weight=4 * v, **options)
     centre = np.zeros(len(kept))
@@ -771,8 +795,10 @@ def _entropy(y: Numbers, s: Numbers | None) -> float:
     return float(-(weight * (part * np.log(part) + (1 - part) * np.log1p(-part))).sum())
 
 
-def _null(y: Numbers, s: Numbers | None, classes: int | None, fit_bias: bool) -> float:
-    """The mean log-likelihood of the model without columns."""
+def _null(y: Numbers, s: Numbers | None, offset: Numbers | None, classes: int | None, fit_bias: bool) -> float:
+    """The largest mean log-likelihood of a model without columns."""
+    if offset is not None:
+        return 0.0 if fit_bias and np.all(y == y[0]) and y[0] in (0, 1) else -bias_alone(y, s, offset, fit_bias).loss
     if not fit_bias:
         return -math.log(classes or 2)
     if classes is None:

@@ -112,7 +112,7 @@ def test_point_by_point_however_a_penalty_shrinks_the_weights(dtype: Any, shrink
         assert farthest((fit.weights - update.after.weights, fit.bias - update.after.bias)) <= room, n
 
 
-def textbook(X: Array, y: Array, options: dict[str, Any], s: Array) -> tuple[Array, Array, list[float]]:
+def textbook(X: Array, y: Array, options: dict[str, Any], s: Array, offset: Any) -> tuple[Array, Array, list[float]]:
     """The loop as it is written on paper."""
     (m, n), classes = X.shape, int(y.max()) + 1
     W, b, history = np.zeros((classes, n)), np.zeros(classes), []
@@ -123,7 +123,7 @@ def textbook(X: Array, y: Array, options: dict[str, Any], s: Array) -> tuple[Arr
         for first in range(0, m, size):
             rows = slice(first, first + size)
             count = len(X[rows])
-            e = np.exp(X[rows] @ W.T + b)
+            e = np.exp(X[rows] @ W.T + b + offset[rows])
             p = e / e.sum(axis=1, keepdims=True)
             r = (s[rows] / mean)[:, None] * (p - (y[rows, None] == np.arange(classes)))
             divisor, times = (count, 1.0) if options["reduction"] == "mean" else (1 / mean, mean * count)
@@ -131,7 +131,7 @@ def textbook(X: Array, y: Array, options: dict[str, Any], s: Array) -> tuple[Arr
             W = np.sign(W) * np.maximum(np.abs(W) - alpha * times * l1, 0)
             if options.get("fit_bias", True):
                 b = b - alpha * r.sum(axis=0) / divisor
-        history.append(oracle.class_loss(X, y, W, b, s))
+        history.append(np.average(oracle.class_errors(X @ W.T + b + offset, y), weights=s))
     return W, b, history
 
 
@@ -142,19 +142,26 @@ def textbook(X: Array, y: Array, options: dict[str, Any], s: Array) -> tuple[Arr
     [{}, {"l2": 0.1}, {"l1": 0.05}, {"l1": 0.02, "l2": 0.1, "fit_bias": False}, {"fit_bias": False}],
     ids=lambda more: ",".join(more) or "plain",
 )
-@pytest.mark.parametrize("is_weighted", [False, True])
+@pytest.mark.parametrize("given", ["neither", "weights", "offsets", "both"])
 def test_every_update_is_that_of_the_formulas(
-    batch_size: Any, reduction: str, more: dict[str, Any], is_weighted: bool
+    batch_size: Any, reduction: str, more: dict[str, Any], given: str
 ) -> None:
     X, y, *_ = problem(19, 3, 4)
-    s = np.random.default_rng(5).integers(0, 4, 19).astype(float)
+    rng = np.random.default_rng(5)
+    s, offset = rng.integers(0, 4, 19).astype(float), rng.normal(size=(19, 4))
     s[:4] = 1.0
+    of_rows: dict[str, Any] = {}
+    if given in ("weights", "both"):
+        of_rows["sample_weight"] = s
+    if given in ("offsets", "both"):
+        of_rows["offset"] = offset
+    s, offset = of_rows.get("sample_weight", np.ones(19)), of_rows.get("offset", np.zeros((19, 4)))
     options: dict[str, Any] = {"learning_rate": 0.1, "epochs": 3, "batch_size": batch_size, "reduction": reduction}
     options |= more
-    W, b, history = textbook(X, y, options, s if is_weighted else np.ones(19))
+    W, b, history = textbook(X, y, options, s, offset)
     wide = np.pad(X, ((0, 0), (0, 60)))  # small batches store fewer numbers than there are columns
     for features in (X, sp.csr_array(X), sp.csc_array(wide), wide):
-        descent = gradstep.Trainer(**options).fit(features, y, sample_weight=s if is_weighted else None)
+        descent = gradstep.Trainer(**options).fit(features, y, **of_rows)
         assert_allclose(descent.weights[:, :3], W, atol=1e-13)
         assert not descent.weights[:, 3:].any()
         assert_allclose(descent.bias, b, atol=1e-13)
@@ -403,6 +410,31 @@ def test_it_predicts_and_shows_itself() -> None:
     assert risen.rose_in == int(np.flatnonzero(np.diff(losses) > 0)[0])
 
 
+@pytest.mark.parametrize("batch_size", [None, 1, 4])
+def test_the_trace_shows_scores_with_offsets(batch_size: Any) -> None:
+    X, y, *_ = problem(13, 3, 4)
+    offset = np.random.default_rng(6).normal(size=(13, 4))
+    for features in (X, sp.csr_array(np.pad(X, ((0, 0), (0, 80))))):
+        trace = gradstep.Trainer(0.1, 2, batch_size=batch_size, trace=True).fit(features, y, offset=offset).trace
+        rows = features.toarray() if sp.issparse(features) else features
+        weights, bias = np.zeros((4, rows.shape[1])), np.zeros(4)
+        for update in trace:
+            batch = np.atleast_1d(update["row"])[np.atleast_1d(update["row"]) >= 0]
+            z = rows[batch] @ weights.T + bias + offset[batch]
+            p = gradstep.softmax(z)
+            assert_allclose(update["z"].reshape(-1, 4)[: len(batch)], z, atol=1e-13)
+            assert_allclose(update["y_hat"].reshape(-1, 4)[: len(batch)], p, atol=1e-13)
+            weights, bias = update["weights"], update["bias"]
+
+
+def test_the_best_steps_take_offsets() -> None:
+    X, y, *_ = problem(60, 3, 4)
+    offset = np.random.default_rng(7).normal(size=(60, 4))
+    descent = gradstep.Trainer("auto", 500, l2=0.1, tol=1e-9).fit(X, y, offset=offset)
+    best = gradstep.fit(X, y, l2=0.1, offset=offset)
+    assert_allclose(descent.weights, best.weights, atol=1e-6)
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("rate", [0.1, "auto"])
 def test_refusals(size: Any, rate: Any) -> None:
@@ -415,7 +447,9 @@ def test_refusals(size: Any, rate: Any) -> None:
         ({"y": np.where(np.arange(19) == 18, 1.5, y)}, "y must be class codes 0, 1, 2, .*, got 1.5 at row 18"),
         ({"y": y - 1}, r"y must be labels in \[0, 1\], got -1 at row 0"),
         ({"y": y + 1}, "y must be class codes without gaps.*labels are 1, 2, 3 and 4: subtract 1"),
-        ({"offset": np.zeros(19)}, "offset must be left out for three classes or more, got 4 classes"),
+        ({"offset": np.zeros(19)}, "offset must be one number .*, got one number for each row, for 4 classes"),
+        ({"offset": np.zeros((19, 3))}, "offset must be one number .*, got rows of 3 numbers, for 4 classes"),
+        ({"offset": np.where(np.arange(19) == 7, np.nan, 0)[:, None] + np.zeros(4)}, "offset must be .* nan at row 7"),
         ({"weights": np.zeros(3)}, "weights must be one-dimensional for labels .* class codes, got one dimension"),
         ({"weights": np.zeros((3, 3))}, "weights must be .* a row per class for class codes, got 3 rows"),
         ({"weights": np.zeros((4, 2))}, r"weights must have length 3 \(one per column of X, in each row of weights\)"),

@@ -111,13 +111,15 @@ def test_columns_that_others_make_up_are_told_and_weigh_nothing(solver: Any) -> 
 
 
 def test_a_penalty_next_to_none_is_a_warning() -> None:
-    far = "the gradient is .*, and how far the objective is above its minimum is not known"
+    far = "the gradient is .*, and the objective may be up to .* above its minimum"
     on = "a larger max_passes goes on"
     with pytest.warns(ConvergenceWarning, match=f"'passes', max_passes=300.*: {far}; {on}"):
         model = LogisticRegression(l2=1e-300, max_passes=300).fit([[0.0], [1.0]], [0, 1])
-    assert model.gradient_norm_ <= 1e-8 and model.gap_ == np.inf
+    # Nothing else is proved than that the objective is nowhere negative.
+    assert model.gradient_norm_ <= 1e-8 and model.objective_ <= model.gap_ <= 1e-30
     with pytest.warns(ConvergenceWarning, match=f"'precision'.*: {far}; the classes may nearly be separated"):
         model = LogisticRegression(l2=1e-100).fit([[0.0], [1.0]], [0, 1])
+    far = "the gradient is .*, and how far the objective is above its minimum is not known"
     with pytest.warns(ConvergenceWarning, match=f"'precision'.*: {far}; certify=False leaves the proof out"):
         LogisticRegression(l2=0, certify=False).fit(*times())
 

@@ -165,8 +165,18 @@ def test_a_gap_is_no_larger_than_the_objective() -> None:
     X, y = [[1.0], [2.0], [3.0], [4.0]], [0, 1, 0, 1]
     for l2, passes in itertools.product((1e-6, 1e-3), (0.5, 1, 2)):
         best = gradstep.fit(X, y, l2=l2, max_passes=passes)
-        assert best.gap <= best.objective * (1 + 1e-11) or best.gap == np.inf
+        assert best.gap <= best.objective * (1 + 1e-11)
     assert gradstep.fit(X, y, l2=1e-6, max_passes=0.5).gap < np.inf
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_saturated_predictions_leave_the_objective_as_a_bound(classes: int) -> None:
+    """The prior makes every prediction certain, so that no bound by derivatives holds."""
+    X = np.random.default_rng(0).normal(size=(50, 3))
+    y = (X[:, 0] > 0).astype(int) if classes == 2 else np.digitize(X[:, 0], [-0.5, 0.5])
+    prior = np.array([1e8, 0, 0]) if classes == 2 else np.array([[-1e8, 0, 0], [0, 0, 0], [1e8, 0, 0]])
+    best = gradstep.fit(X, y, l2=0.1, prior=prior)
+    assert best.objective <= best.gap < np.inf and not best.converged
 
 
 def test_without_a_proof_no_hessian_is_made() -> None:

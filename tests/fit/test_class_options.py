@@ -277,8 +277,6 @@ def test_errors_for_labels_of_two_classes() -> None:
         gradstep.fit(X, binary, l2=0.1, prior=np.zeros((3, 4)))
     with pytest.raises(ValueError, match=r"offset must be .*, got rows of 2 numbers, for labels in \[0, 1\]"):
         gradstep.fit(X, binary, l2=0.1, offset=np.zeros((90, 2)))
-    with pytest.raises(ValueError, match="offset must be left out for three classes or more"):
-        gradstep.Trainer().fit(X, y, offset=np.zeros((90, 3)))
     with pytest.raises(ValueError, match=r"offset must be .*, got rows of 2 numbers, for labels in \[0, 1\]"):
         gradstep.Trainer().fit(X, binary, offset=np.zeros((90, 2)))
     same = gradstep.fit(X, binary, l2=0.1, offset=np.ones((90, 1)), prior=np.ones((1, 4)))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
 import gradstep
 from helpers import exact, oracle
@@ -457,3 +458,40 @@ def test_nan_parameters_propagate(dtype: Any) -> None:
     weights[4] = np.nan
     assert np.isnan(gradstep.predict_proba(X, weights, bias)).all()
     assert np.isnan(gradstep.loss_gradient(X, y, weights, bias).weights).all()
+
+
+@both_dtypes
+@pytest.mark.parametrize("classes", [0, 3])
+@pytest.mark.parametrize("is_sparse", [False, True])
+def test_offsets_are_columns_whose_weights_are_1(dtype: Any, classes: int, is_sparse: bool) -> None:
+    """Of several classes, the column of a class has the weight 0 for the others."""
+    rng = np.random.default_rng(9)
+    X, s = rng.normal(size=(70, 5)).astype(dtype), rng.integers(0, 4, 70).astype(float)
+    shape = (classes,) if classes else ()
+    weights, bias = rng.normal(size=(*shape, 5)), rng.normal(size=shape)[()]
+    y = rng.integers(0, classes or 2, 70)
+    offset = rng.normal(size=(70, *shape)).astype(dtype)
+    wide = np.column_stack([X, offset])
+    known = np.column_stack([weights, np.eye(classes)]) if classes else np.append(weights, 1.0)
+    rows, all_rows = (sparse.csr_array(each) if is_sparse else each for each in (X, wide))
+    got = gradstep.loss_gradient(rows, y, weights, bias, sample_weight=s, offset=offset)
+    want = gradstep.loss_gradient(all_rows, y, known, bias, sample_weight=s)
+    # The scores are sums of the same terms in another order, which differ by a few roundings.
+    room = {"rtol": 0, "atol": 64 * np.finfo(dtype).eps}
+    np.testing.assert_allclose(got.loss, want.loss, **room)
+    np.testing.assert_allclose(got.weights, want.weights[..., :5], **room)
+    np.testing.assert_allclose(got.bias, want.bias, **room)
+    assert gradstep.loss(rows, y, weights, bias, sample_weight=s, offset=offset) == got.loss
+    slopes = gradstep.gradient(rows, y, weights, bias, sample_weight=s, offset=offset)
+    assert bits(slopes) == bits(got[1:])
+    step = gradstep.gradient_step(rows, y, weights, bias, 0.5, sample_weight=s, offset=offset)
+    np.testing.assert_allclose(step.weights, weights - 0.5 * got.weights, **room)
+    one = gradstep.loss(X[3], y[3], weights, bias, offset=offset[3])
+    np.testing.assert_allclose(one, gradstep.loss(wide[3], y[3], known, bias), **room)
+    if not classes:
+        places = np.ix_([0, 1, 2, 3, 4, 6], [0, 1, 2, 3, 4, 6])
+        second = gradstep.hessian(rows, weights, bias, sample_weight=s, offset=offset)
+        whole = gradstep.hessian(all_rows, known, bias, sample_weight=s)
+        np.testing.assert_allclose(second, whole[places], rtol=0, atol=1e-14)
+        inverse = gradstep.covariance(rows, weights, bias, sample_weight=s, offset=offset)
+        np.testing.assert_allclose(inverse @ second * s.sum(), np.eye(6), rtol=0, atol=1e-12)

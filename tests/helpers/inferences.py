@@ -35,5 +35,5 @@ def table() -> Table:
 
 def inferred(X: Any, y: Any, **options: Any) -> Inference:
     """The inference from a fit that is as exact as can be."""
-    fitting = {name: options[name] for name in ("sample_weight", "fit_bias") if name in options}
+    fitting = {name: options[name] for name in ("sample_weight", "offset", "fit_bias") if name in options}
     return infer(gradstep.fit(X, y, gap_tol=SHARP, **fitting), X, y, **options)

@@ -247,3 +247,57 @@ def test_fishers_errors_have_the_bits_of_covariance() -> None:
     found = infer(best := gradstep.fit(T.X, T.y), T.X, T.y)
     assert np.array_equal(found.covariance, gradstep.covariance(T.X, best.weights, best.bias))
     assert np.array_equal(found.estimates, np.append(best.weights, best.bias))
+
+
+@both_labels
+@each_covariance
+@pytest.mark.parametrize("fit_bias", [False, True])
+def test_an_offset_that_is_a_part_of_the_scores(y: Array, covariance: str, fit_bias: bool) -> None:
+    """What the offsets say already, the coefficients leave out. Nothing else changes."""
+    options = {"covariance": covariance, **COVARIANCES[covariance], "fit_bias": fit_bias, "sample_weight": T.counts}
+    known = np.array([0.5, -0.001, 20.0])
+    if y is T.classes:
+        known = np.stack([known, -known, 2 * known])
+    want, got = inferred(T.X, y, **options), inferred(T.X, y, offset=T.X @ known.T, **options)
+    left = known[1:] - known[0] if known.ndim > 1 else known[None]
+    left = np.column_stack([left, np.zeros(len(left))]) if fit_bias else left
+    errors = want.standard_errors
+    np.testing.assert_allclose((got.estimates - want.estimates + left.ravel()) / errors, 0, atol=1e-8)
+    np.testing.assert_allclose(got.covariance / np.outer(errors, errors), want.covariance / np.outer(errors, errors),
+                               rtol=0, atol=1e-8)  # fmt: skip
+    np.testing.assert_allclose([got.log_likelihood, got.aic], [want.log_likelihood, want.aic], rtol=1e-12)
+    np.testing.assert_allclose(got.leverage(), want.leverage(), rtol=1e-7)
+    if covariance == "fisher":
+        ends, before = (found.confidence_intervals(0.9, method="profile", columns=[0]) for found in (got, want))
+        np.testing.assert_allclose((ends - before + left[:, :1]) / errors[:: left.shape[1], None], 0, atol=1e-7)
+
+
+@both_labels
+def test_models_without_some_columns_have_the_offsets_too(y: Array) -> None:
+    shape = (120,) if y is T.y else (120, 3)
+    offset = np.cos(np.arange(np.prod(shape))).reshape(shape)
+    whole = inferred(T.X, y, offset=offset)
+    smaller = inferred(T.X[:, 1:], y, offset=offset)
+    assert whole.null_log_likelihood == smaller.null_log_likelihood
+    np.testing.assert_allclose(whole.drop(0), whole.likelihood_ratio_test(smaller), rtol=1e-7)
+    none = gradstep.fit(np.zeros((120, 1)), y, offset=offset, gap_tol=0.0)
+    np.testing.assert_allclose(whole.null_log_likelihood, -120 * none.loss, rtol=1e-12)
+    np.testing.assert_allclose(
+        whole.drop(0, 1, 2).statistic, 2 * (whole.log_likelihood - whole.null_log_likelihood), rtol=1e-9
+    )
+    flat = inferred(T.X, y, offset=offset, fit_bias=False)
+    at_zero = np.zeros(3) if y is T.y else np.zeros((3, 3))
+    np.testing.assert_allclose(flat.null_log_likelihood, -120 * gradstep.loss(T.X, y, at_zero, offset=offset))
+    np.testing.assert_allclose(
+        flat.drop(0, 1, 2).statistic, 2 * (flat.log_likelihood - flat.null_log_likelihood), rtol=1e-9
+    )
+
+
+def test_an_offset_with_firth() -> None:
+    offset = 0.3 * T.X[:, 0]
+    options: dict[str, Any] = {"firth": True}
+    want = infer(gradstep.fit(T.X, T.y, **options), T.X, T.y)
+    got = infer(gradstep.fit(T.X, T.y, offset=offset, **options), T.X, T.y, offset=offset)
+    np.testing.assert_allclose(got.estimates, want.estimates - [0.3, 0, 0, 0], rtol=1e-5)
+    np.testing.assert_allclose(got.standard_errors, want.standard_errors, rtol=1e-5)
+    np.testing.assert_allclose(got.drop(1), want.drop(1), rtol=1e-5)

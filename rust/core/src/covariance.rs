@@ -18,24 +18,25 @@ use crate::vector::Vector;
 /// Asymptotic covariance of the maximum-likelihood weights w and bias b. It is the inverse of the Fisher information
 ///
 /// ```text
-/// I = [X 1]ᵀ D [X 1]      D = diag(s_i σ'(z_i)),  z = X w + b
+/// I = [X 1]ᵀ D [X 1]      D = diag(s_i σ'(z_i)),  z = X w + b + o
 /// ```
 ///
-/// with sample weights s_i. The covariance is symmetric, of shape (n + 1, n + 1) row by row, with the bias last;
-/// without `fit_bias`, of shape (n, n). Computed in `f64`, whatever the type of `X`, and accurate even if columns are
-/// far from zero or nearly collinear.
+/// with sample weights s_i and offsets o. The covariance is symmetric, of shape (n + 1, n + 1) row by row, with the bias
+/// last; without `fit_bias`, of shape (n, n). Computed in `f64`, whatever the type of `X`, and accurate even if columns
+/// are far from zero or nearly collinear.
 ///
 /// Source: P. McCullagh & J. Nelder, *Generalized Linear Models*, 2nd ed. (1989), §4.4.
 ///
 /// # Errors
 ///
-/// [`Error::Length`] if `sample_weight` or `weights` does not fit `x`; [`Error::Element`] for sample weights that are
-/// negative or not finite; [`Error::TotalWeight`]; [`Error::NotFinite`]; [`Error::Index`]; [`Error::Conflict`] for
-/// columns that are linear combinations of others, or an information that is singular for another reason;
-/// [`Error::Memory`]; [`Error::Interrupted`] by the monitor.
+/// [`Error::Length`] if `sample_weight`, an offset or `weights` does not fit `x`; [`Error::Element`] for sample weights
+/// that are negative or not finite, and for offsets that are not finite; [`Error::TotalWeight`]; [`Error::NotFinite`];
+/// [`Error::Index`]; [`Error::Conflict`] for columns that are linear combinations of others, or an information that is
+/// singular for another reason; [`Error::Memory`]; [`Error::Interrupted`] by the monitor.
 pub fn covariance<'a>(
     x: impl Into<Features<'a>>,
     sample_weight: Option<&'a Vector<'a>>,
+    offsets: &'a [Vector<'a>],
     weights: &[f64],
     bias: f64,
     fit_bias: bool,
@@ -46,7 +47,8 @@ pub fn covariance<'a>(
     check_length("weights", weights.len(), n, "one weight per column of X")?;
     let unlabelled = zeros("y", x.rows(), "labels")?;
     let unlabelled = Vector::from_slice(&unlabelled);
-    let dataset = Dataset::new(x, &unlabelled, sample_weight)?;
+    let dataset = Dataset::new(x, &unlabelled, sample_weight)?.with_offsets(offsets)?;
+    dataset.check_offsets_of(1)?;
     let labels = kernel::binary_labels(&dataset, job)?;
     // Room for the matrices that are in memory at the same time: the Gram matrix, its factor, the inverse of the
     // factor, and the result.

@@ -42,10 +42,10 @@ pub(crate) fn loss<'py>(
     y: &Array<'py>,
     weights: &Array<'py>,
     bias: &Bound<'py, PyAny>,
-    sample_weight: Option<&Array<'py>>,
+    of_rows: GivenRows<'py>,
     n_threads: Option<usize>,
 ) -> PyResult<f64> {
-    let arguments = Arguments::new(x, y, weights, bias, sample_weight, n_threads)?;
+    let arguments = Arguments::new(x, y, weights, bias, of_rows, n_threads)?;
     if arguments.x.is_single() {
         loss_in::<f32>(x.py(), &arguments)
     } else {
@@ -59,10 +59,10 @@ pub(crate) fn gradient<'py>(
     y: &Array<'py>,
     weights: &Array<'py>,
     bias: &Bound<'py, PyAny>,
-    sample_weight: Option<&Array<'py>>,
+    of_rows: GivenRows<'py>,
     n_threads: Option<usize>,
 ) -> PyResult<Pair<'py>> {
-    let (_, weights, bias) = loss_gradient(x, y, weights, bias, sample_weight, n_threads)?;
+    let (_, weights, bias) = loss_gradient(x, y, weights, bias, of_rows, n_threads)?;
     Ok((weights, bias))
 }
 
@@ -72,18 +72,18 @@ pub(crate) fn loss_gradient<'py>(
     y: &Array<'py>,
     weights: &Array<'py>,
     bias: &Bound<'py, PyAny>,
-    sample_weight: Option<&Array<'py>>,
+    of_rows: GivenRows<'py>,
     n_threads: Option<usize>,
 ) -> PyResult<Triple<'py>> {
     if let Ok(distant) = x.extract::<GivenDistant>() {
         let rows = InPython::new(distant);
-        let arguments = Arguments::of(&rows, y, weights, bias, sample_weight, n_threads)?;
+        let arguments = Arguments::of(&rows, y, weights, bias, of_rows, n_threads)?;
         return match rows.is_single {
             true => loss_gradient_of_read::<f32>(x.py(), &arguments),
             false => loss_gradient_of_read::<f64>(x.py(), &arguments),
         };
     }
-    let arguments = Arguments::new(x, y, weights, bias, sample_weight, n_threads)?;
+    let arguments = Arguments::new(x, y, weights, bias, of_rows, n_threads)?;
     if arguments.x.is_single() {
         loss_gradient_in::<f32>(x.py(), &arguments)
     } else {
@@ -103,10 +103,10 @@ pub(crate) fn gradient_step<'py>(
     bias: &Bound<'py, PyAny>,
     learning_rate: f64,
     reduction: &Bound<'py, PyString>,
-    sample_weight: Option<&Array<'py>>,
+    of_rows: GivenRows<'py>,
     n_threads: Option<usize>,
 ) -> PyResult<Pair<'py>> {
-    let arguments = Arguments::new(x, y, weights, bias, sample_weight, n_threads)?;
+    let arguments = Arguments::new(x, y, weights, bias, of_rows, n_threads)?;
     let reduction = Reduction::parse(&reduction.to_string_lossy()).map_err(value_error)?;
     if arguments.x.is_single() {
         step_in::<f32>(x.py(), &arguments, learning_rate, reduction)
@@ -120,21 +120,23 @@ pub(crate) fn hessian<'py>(
     x: &Bound<'py, PyAny>,
     weights: &Array<'py>,
     bias: f64,
-    sample_weight: Option<&Array<'py>>,
+    of_rows: GivenRows<'py>,
     n_threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let (py, x) = (x.py(), GivenFeatures::new(x)?);
     let weights = vector("weights", weights)?.to_vec::<f64>()?;
-    let sample_weight = weights_of_rows(sample_weight)?;
+    let of_rows = OfRows::new(of_rows)?;
     let threads = Threads::new(n_threads).map_err(value_error)?;
     let rows = x.rows::<f64>(py, threads)?;
-    let (x, sample_weight) = (
+    let (x, sample_weight, offsets) = (
         rows.features()?,
-        sample_weight.as_ref().map(View::vector).transpose()?,
+        of_rows.sample_weight()?,
+        of_rows.offsets::<f64>()?,
     );
+    let offsets = offsets.vectors().map_err(value_error)?;
     let order = x.columns() + 1;
     let matrix = run(py, threads, |job| {
-        gradstep_core::hessian(x, sample_weight.as_ref(), &weights, bias, job)
+        gradstep_core::hessian(x, sample_weight.as_ref(), &offsets, &weights, bias, job)
     })?;
     Ok(pack(py, matrix).reshape([order, order])?.into_any())
 }
@@ -144,23 +146,25 @@ pub(crate) fn covariance<'py>(
     x: &Bound<'py, PyAny>,
     weights: &Array<'py>,
     bias: f64,
-    sample_weight: Option<&Array<'py>>,
+    of_rows: GivenRows<'py>,
     fit_bias: bool,
     n_threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let (py, x) = (x.py(), GivenFeatures::new(x)?);
     let weights = vector("weights", weights)?.to_vec::<f64>()?;
-    let sample_weight = weights_of_rows(sample_weight)?;
+    let of_rows = OfRows::new(of_rows)?;
     let threads = Threads::new(n_threads).map_err(value_error)?;
     let rows = x.rows::<f64>(py, threads)?;
-    let (x, sample_weight) = (
+    let (x, sample_weight, offsets) = (
         rows.features()?,
-        sample_weight.as_ref().map(View::vector).transpose()?,
+        of_rows.sample_weight()?,
+        of_rows.offsets::<f64>()?,
     );
+    let offsets = offsets.vectors().map_err(value_error)?;
     let order = x.columns() + usize::from(fit_bias);
     let matrix = run(py, threads, |job| {
         let s = sample_weight.as_ref();
-        gradstep_core::covariance(x, s, &weights, bias, fit_bias, job)
+        gradstep_core::covariance(x, s, &offsets, &weights, bias, fit_bias, job)
     })?;
     Ok(pack(py, matrix).reshape([order, order])?.into_any())
 }
@@ -171,7 +175,7 @@ struct Arguments<'py, X = GivenFeatures<'py>> {
     x: X,
     y: View<'py>,
     parameters: Parameters<'py>,
-    sample_weight: Option<View<'py>>,
+    of_rows: OfRows<'py>,
     threads: Threads,
 }
 
@@ -181,11 +185,11 @@ impl<'py> Arguments<'py> {
         y: &Array<'py>,
         weights: &Array<'py>,
         bias: &Bound<'py, PyAny>,
-        sample_weight: Option<&Array<'py>>,
+        of_rows: GivenRows<'py>,
         n_threads: Option<usize>,
     ) -> PyResult<Self> {
         let x = GivenFeatures::new(x)?;
-        Arguments::of(x, y, weights, bias, sample_weight, n_threads)
+        Arguments::of(x, y, weights, bias, of_rows, n_threads)
     }
 
     /// Runs a function of the core with these arguments, without the GIL.
@@ -197,11 +201,13 @@ impl<'py> Arguments<'py> {
     ) -> PyResult<T> {
         let rows = self.x.rows::<F>(py, self.threads)?;
         let (x, y) = (rows.features()?, self.y.vector()?);
-        let sample_weight = self.sample_weight.as_ref().map(View::vector).transpose()?;
+        let (sample_weight, offsets) =
+            (self.of_rows.sample_weight()?, self.of_rows.offsets::<F>()?);
+        let offsets = offsets.vectors().map_err(value_error)?;
         let (weights, biases) = self.parameters.to_vecs::<F>(x.columns())?;
         let parameters = self.parameters.at(&weights, &biases);
         run(py, self.threads, |job| {
-            let dataset = Dataset::new(x, &y, sample_weight.as_ref())?;
+            let dataset = Dataset::new(x, &y, sample_weight.as_ref())?.with_offsets(&offsets)?;
             kernel(&dataset, &parameters, job)
         })
     }
@@ -213,20 +219,20 @@ impl<'py, X> Arguments<'py, X> {
         y: &Array<'py>,
         weights: &Array<'py>,
         bias: &Bound<'py, PyAny>,
-        sample_weight: Option<&Array<'py>>,
+        of_rows: GivenRows<'py>,
         n_threads: Option<usize>,
     ) -> PyResult<Self> {
         Ok(Arguments {
             x,
             y: View::new("y", y, 1)?,
             parameters: Parameters::new(weights, bias)?,
-            sample_weight: weights_of_rows(sample_weight)?,
+            of_rows: OfRows::new(of_rows)?,
             threads: Threads::new(n_threads).map_err(value_error)?,
         })
     }
 }
 
-/// Sample weights and offsets of a fit or a descent as Python gives them: each an array of one number per row, or None.
+/// Sample weights and offsets of rows as Python gives them: each an array of one number per row, or None.
 /// Offsets may have one number per row and class.
 pub(crate) type GivenRows<'py> = [Option<Array<'py>>; 2];
 
@@ -274,7 +280,7 @@ impl<'py> OfRows<'py> {
     }
 }
 
-/// The offsets of a fit or a descent, shape (m, number of scores); of shape (0, 0) if there are none.
+/// The offsets of rows, shape (m, number of scores); of shape (0, 0) if there are none.
 #[derive(Default)]
 pub(crate) struct Offsets {
     numbers: Vec<f64>,
@@ -291,7 +297,7 @@ impl Offsets {
     }
 }
 
-pub(crate) fn weights_of_rows<'py>(array: Option<&Array<'py>>) -> PyResult<Option<View<'py>>> {
+fn weights_of_rows<'py>(array: Option<&Array<'py>>) -> PyResult<Option<View<'py>>> {
     array
         .map(|array| View::new("sample_weight", array, 1))
         .transpose()
@@ -322,12 +328,14 @@ fn loss_gradient_of_read<'py, F: Number>(
     arguments: &Arguments<'py, &InPython>,
 ) -> PyResult<Triple<'py>> {
     let (x, y) = (arguments.x, arguments.y.vector()?);
-    let sample_weight = arguments.sample_weight.as_ref();
-    let sample_weight = sample_weight.map(View::vector).transpose()?;
+    let of_rows = &arguments.of_rows;
+    let (sample_weight, offsets) = (of_rows.sample_weight()?, of_rows.offsets::<F>()?);
+    let offsets = offsets.vectors().map_err(value_error)?;
     let (weights, biases) = arguments.parameters.to_vecs::<F>(x.columns)?;
     let at = arguments.parameters.at(&weights, &biases);
     let found = run(py, arguments.threads, |job| {
         let labels = Dataset::of_labels(x.columns, &y, sample_weight.as_ref())?;
+        let labels = labels.with_offsets(&offsets)?;
         Points::Read(Chunks::new(x, labels)).loss_gradient(&at, job)
     });
     match x.raised() {

@@ -62,8 +62,8 @@ for argument, facts, options in STARTS:
     for trainer in (gradstep.Trainer(), gradstep.Trainer(batch_size=1), gradstep.Trainer("auto")):
         refuse("Trainer, classes", ValueError, argument, facts, trainer.fit, **{**LABELS, **options})
 refuse(
-    "Trainer, classes", ValueError, "offset", "left out for three classes or more, got 3 classes$",
-    gradstep.Trainer().fit, **LABELS, offset=np.zeros((4, 3)),
+    "Trainer, classes", ValueError, "offset", "one number for each row.*, got rows of 2 numbers, for 3 classes$",
+    gradstep.Trainer().fit, **LABELS, offset=np.zeros((4, 2)),
 )  # fmt: skip
 refuse(
     "fit, classes", ValueError, "bias", r"None without weights, got \[1, 2, 3\]$",

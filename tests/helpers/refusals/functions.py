@@ -36,6 +36,19 @@ for kind, argument, facts, changed in [
     (ValueError, "n_threads", r"a positive integer \(at least 1\), got 0$", {"n_threads": 0}),
 ]:  # fmt: skip
     refuse("covariance", kind, argument, facts, gradstep.covariance, **{"X": SQUARE, "weights": W[:2], **changed})
+OFFSET = np.array([0.0, np.nan, 0.0, 0.0])
+for name, given in [
+    ("loss", (X, Y, W)), ("gradient", (X, Y, W)), ("loss_gradient", (X, Y, W)), ("gradient_step", (X, Y, W, 0.0, 0.5)),
+    ("hessian", (X, W)), ("covariance", (X, W)),
+]:  # fmt: skip
+    call = getattr(gradstep, name)
+    refuse(name, ValueError, "offset", r"between −1e100 and 1e100, got nan at row 1$", call, *given, offset=OFFSET)
+    refuse(name, ValueError, "offset", r"length 4 .*, got length 2$", call, *given, offset=np.zeros(2))
+    refuse(name, ValueError, "offset", r"got rows of 2 numbers, for labels in \[0, 1\]$", call, *given,
+           offset=np.zeros((4, 2)))  # fmt: skip
+for name in ("decision_function", "predict_proba", "predict"):
+    for one in (gradstep.fit(X, Y, l2=1.0), gradstep.Trainer(epochs=1).fit(X, Y)):
+        refuse(name, ValueError, "offset", r"finite, got nan at row 1$", getattr(one, name), X, offset=OFFSET)
 refuse("explain", ValueError, "x", r"one point, of shape \(n,\), got shape \(4, 2\)$", gradstep.explain,
        SQUARE, 1, W[:2], 0.0, 0.5)  # fmt: skip
 refuse("show_config", ValueError, "mode", r"'stdout', 'dicts', got 'json'$", gradstep.show_config, mode="json")

@@ -52,7 +52,7 @@ for argument, kind, facts, changed in [
     ("optimum", ValueError, r"a column or a bias that was not left out, got none$",
      {"fit_bias": False, "X": np.zeros((4, 1)), "y": [0, 1, 0, 1],
       "optimum": gradstep.fit(np.zeros((4, 1)), [0, 1, 0, 1], fit_bias=False)}),
-    ("optimum", ValueError, r"within 0.01 standard errors .* without offset ",
+    ("optimum", ValueError, r"within 0.01 standard errors .* sample_weight and offset, ",
      {"fitting": {"offset": T.X[:, 0]}}),
     ("fit_bias", ValueError, r"True for a fit with a bias, got False and a bias of 0\.5", {"fit_bias": False}),
     ("fit_bias", TypeError, r"True or False, got int$", {"fit_bias": 1}),
@@ -128,7 +128,7 @@ def compare(X: Any = T.X[:, :2], y: Any = T.y, **options: Any) -> Any:
 
 
 for facts, changed in [
-    (r"the same labels and sample weights, got others$", {"y": T.y[::-1]}),
+    (r"the same labels, sample weights and offsets, got others$", {"y": T.y[::-1]}),
     (r"fewer than 4 coefficients, got 4$", {"X": T.X}),
     (r"a special case of this model, got a log-likelihood that is larger by ", {"X": T.y[:, None] + T.X[:, :1]}),
 ]:

@@ -127,7 +127,7 @@ fn results(x: Features<'_>, threads: Threads) -> Result<Vec<f64>, Error> {
     let classes = loss_gradient(&dataset, &Parameters::of_classes(&of_classes, &biases), job)?;
     all.push(classes.loss);
     all.extend(classes.gradient.weights);
-    all.extend(hessian(&x, None, &weights, 0.25, job)?);
+    all.extend(hessian(&x, None, &[], &weights, 0.25, job)?);
     for batch in [1, 3] {
         let options = Options {
             learning_rate: 0.001,

@@ -52,25 +52,18 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// [`Error::Conflict`] for the step activation or for offsets, if there are three classes or more; and for several
-    /// offsets of each point, if there is one score. [`Error::Interrupted`] by the observer.
+    /// [`Error::Conflict`] for the step activation, if there are three classes or more; and if a point has another number
+    /// of offsets than of scores. [`Error::Interrupted`] by the observer.
     pub(crate) fn begin<F>(
         &self,
         scores: usize,
         offsets: usize,
         observer: &mut dyn Observer<F>,
     ) -> Result<Loss, Error> {
-        let refused = match self.activation {
-            _ if scores == 1 => None,
-            Activation::Step => Some(("activation", "'sigmoid' for three classes or more")),
-            Activation::Sigmoid => {
-                (offsets > 0).then_some(("offset", "left out for three classes or more"))
-            }
-        };
-        if let Some((argument, expected)) = refused {
+        if scores > 1 && self.activation == Activation::Step {
             return Err(Error::Conflict {
-                argument,
-                expected,
+                argument: "activation",
+                expected: "'sigmoid' for three classes or more",
                 got: format!("{scores} classes"),
             });
         }

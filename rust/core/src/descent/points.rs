@@ -63,6 +63,7 @@ impl<'a> Points<'a> {
         at: &Parameters<'_, F>,
         job: &mut Job<'_>,
     ) -> Result<LossGradient<F>, Error> {
+        self.labels().check_offsets_of(at.scores())?;
         let sums = self.evaluate(at, Want::LossAndGradient, job)?;
         Ok(LossGradient::of(&sums))
     }

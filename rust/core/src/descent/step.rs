@@ -56,6 +56,7 @@ pub fn gradient_step<F: Float>(
     job: &mut Job<'_>,
 ) -> Result<Step<F>, Error> {
     check_learning_rate(learning_rate)?;
+    dataset.check_offsets_of(parameters.scores())?;
     let sums = kernel::evaluate(dataset, parameters, Want::LossAndGradient, job)?;
     let scales = scales(sums.weight, reduction);
     let weights = parameters.weights;

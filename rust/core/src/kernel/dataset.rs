@@ -209,6 +209,17 @@ impl<'a> Dataset<'a> {
         offsets.try_for_each(|offset| offset.check("offset", "between −1e100 and 1e100", is_offset))
     }
 
+    /// Checks that each row has no offsets or one for each of its scores, and that [`Dataset::check_offsets`] accepts
+    /// them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] for another number of offsets; [`Error::Element`].
+    pub(crate) fn check_offsets_of(&self, scores: usize) -> Result<(), Error> {
+        check_offset_scores(self.offsets.len(), scores)?;
+        self.check_offsets()
+    }
+
     /// The largest Euclidean norm of the offsets of one row, over the rows of positive weight.
     pub(crate) fn largest_offset(&self) -> f64 {
         let is_counted = |row: &usize| self.sample_weight.is_none_or(|s| s.get::<f64>(*row) != 0.0);

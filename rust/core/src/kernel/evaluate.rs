@@ -100,8 +100,8 @@ pub struct LossGradient<F> {
 
 /// The mean error E = Σ s_i E_i / Σ s_i over the rows i, with sample weights s_i. Reads the rows once.
 ///
-/// E_i is the cross-entropy of row i in nats. From one score `z_i = x_i · w + b`, or from K scores
-/// `z_ik = x_i · w_k + b_k`, it is
+/// E_i is the cross-entropy of row i in nats. From one score `z_i = x_i · w + b + o_i` with the offset o_i, or from K
+/// scores `z_ik = x_i · w_k + b_k + o_ik`, it is
 ///
 /// ```text
 /// E_i = ln(1 + exp(z_i)) − y_i z_i          y_i in [0, 1]
@@ -112,15 +112,17 @@ pub struct LossGradient<F> {
 ///
 /// # Errors
 ///
-/// [`Error::Length`] if the parameters do not fit the dataset; [`Error::Element`] for a label outside [0, 1] or a
-/// sample weight that is negative or not finite; [`Error::Class`] for a label that is no class; [`Error::Index`] for a
-/// column of a sparse matrix out of range; [`Error::TotalWeight`] if the sample weights have no usable sum;
-/// [`Error::Interrupted`] by the monitor.
+/// [`Error::Length`] if the parameters do not fit the dataset; [`Error::Element`] for a label outside [0, 1], a sample
+/// weight that is negative or not finite, or an offset that is not finite; [`Error::Conflict`] for another number of
+/// offsets than of scores; [`Error::Class`] for a label that is no class; [`Error::Index`] for a column of a sparse
+/// matrix out of range; [`Error::TotalWeight`] if the sample weights have no usable sum; [`Error::Interrupted`] by the
+/// monitor.
 pub fn loss<F: Float>(
     dataset: &Dataset<'_>,
     parameters: &Parameters<'_, F>,
     job: &mut Job<'_>,
 ) -> Result<f64, Error> {
+    dataset.check_offsets_of(parameters.scores())?;
     Ok(evaluate(dataset, parameters, Want::Loss, job)?.mean_error())
 }
 
@@ -145,6 +147,7 @@ pub fn loss_gradient<F: Float>(
     parameters: &Parameters<'_, F>,
     job: &mut Job<'_>,
 ) -> Result<LossGradient<F>, Error> {
+    dataset.check_offsets_of(parameters.scores())?;
     let sums = evaluate(dataset, parameters, Want::LossAndGradient, job)?;
     Ok(LossGradient::of(&sums))
 }

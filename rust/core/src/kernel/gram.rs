@@ -77,23 +77,24 @@ impl Sum for Gram {
 /// The Hessian of the mean cross-entropy with respect to (w, b). It does not depend on the labels:
 ///
 /// ```text
-/// H = [X 1]ᵀ D [X 1] / Σ s_i      D = diag(s_i σ'(z_i)),  z = X w + b
+/// H = [X 1]ᵀ D [X 1] / Σ s_i      D = diag(s_i σ'(z_i)),  z = X w + b + o
 /// ```
 ///
-/// with sample weights s_i. It is symmetric, of shape (n + 1, n + 1) row by row, with the bias last. Computed in `f64`,
-/// whatever the type of `X`.
+/// with sample weights s_i and offsets o. It is symmetric, of shape (n + 1, n + 1) row by row, with the bias last.
+/// Computed in `f64`, whatever the type of `X`.
 ///
 /// Source: Hastie, Tibshirani & Friedman, *The Elements of Statistical Learning*, 2nd ed., eq. (4.25), divided by −Σ
 /// s_i.
 ///
 /// # Errors
 ///
-/// [`Error::Length`] if `sample_weight` or `weights` does not fit `x`; [`Error::Element`] for sample weights that are
-/// negative or not finite; [`Error::TotalWeight`]; [`Error::Index`] for a column of a sparse `x` out of range;
-/// [`Error::Memory`]; [`Error::Interrupted`] by the monitor.
+/// [`Error::Length`] if `sample_weight`, an offset or `weights` does not fit `x`; [`Error::Element`] for sample weights
+/// that are negative or not finite, and for offsets that are not finite; [`Error::TotalWeight`]; [`Error::Index`] for a
+/// column of a sparse `x` out of range; [`Error::Memory`]; [`Error::Interrupted`] by the monitor.
 pub fn hessian<'a>(
     x: impl Into<Features<'a>>,
     sample_weight: Option<&'a Vector<'a>>,
+    offsets: &'a [Vector<'a>],
     weights: &[f64],
     bias: f64,
     job: &mut Job<'_>,
@@ -103,7 +104,8 @@ pub fn hessian<'a>(
     check_length("weights", weights.len(), n, "one weight per column of X")?;
     let unlabelled = zeros("y", x.rows(), "labels")?;
     let unlabelled = Vector::from_slice(&unlabelled);
-    let dataset = Dataset::new(x, &unlabelled, sample_weight)?;
+    let dataset = Dataset::new(x, &unlabelled, sample_weight)?.with_offsets(offsets)?;
+    dataset.check_offsets_of(1)?;
     binary_labels(&dataset, job)?;
     // Memory is needed for the matrix and for the sums from which it is made.
     let elements = 2 * (n as u128 + 1).pow(2);

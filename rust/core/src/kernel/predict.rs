@@ -170,8 +170,15 @@ pub(crate) fn predict_rows<F: Float>(
             dispatch!(level, simd => predictions(simd, activation, z, y_hat));
         }
         Loss::Softmax => {
+            let classes = parameters.scores();
+            for (place, z) in z.chunks_exact_mut(classes).enumerate() {
+                let row = rows.at(place);
+                for (k, z) in z.iter_mut().enumerate() {
+                    *z += F::from_f64(dataset.offset_of(row, k));
+                }
+            }
             y_hat.copy_from_slice(z);
-            softmax::softmax_in_place(y_hat, parameters.scores(), job)?;
+            softmax::softmax_in_place(y_hat, classes, job)?;
         }
     }
     Ok(())

@@ -135,8 +135,8 @@ pub(super) fn plan(objective: &Objective<'_>, v: &[f64]) -> Result<(), Error> {
     objective.source.plan_trace(&at, &basis)
 }
 
-/// Upper bound on objective − minimum at `iterate`, for l2 > 0; ∞ if the bias is too far from its optimum. A bound of at
-/// most `wanted` is not improved further.
+/// Upper bound on objective − minimum at `iterate`, for l2 > 0; it is at most the objective, up to rounding. A bound of
+/// at most `wanted` is not improved further.
 ///
 /// # Errors
 ///
@@ -149,6 +149,7 @@ pub(crate) fn gap(
 ) -> Result<f64, Error> {
     run.passes += objective.cost;
     let (moments, by_biases) = moments(objective, iterate, &mut run.job())?;
+    let rounding = objective_error(objective, iterate, &moments);
     let mut gap = bound(objective, iterate, &moments, Precision::Double);
     if (gap.is_nan() || gap > wanted)
         && objective.fit_bias
@@ -157,6 +158,8 @@ pub(crate) fn gap(
     {
         gap = gap.min(better);
     }
+    // The objective is nowhere negative, so the gap is at most the objective here.
+    gap = gap.min(iterate.value.objective + rounding);
     Ok(if gap.is_nan() { f64::INFINITY } else { gap })
 }
 

@@ -55,7 +55,7 @@ impl<F: Float, I: Index> LazyBatch<'_, F, I> {
             let scores = ScorePass {
                 tiles: &pass.tiles,
                 rows: dataset.rows,
-                offsets: &[],
+                offsets: dataset.offsets,
                 transform: Transform::Scores,
             };
             scores.stretch(simd, rows.clone(), z, scratch);
