@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from gradstep._arrays import Array, Features, features, optional_real, real
 from gradstep._docs import suggests_names
 from gradstep._fitted import Result, StopReason
 from gradstep._formulas import cross_entropy, loss_gradient
-from gradstep._optimum import GAP_TOL, MAX_PASSES, Optimum, fit
+from gradstep._optimum import GAP_TOL, MAX_PASSES, Optimum, bias_alone, columns_of, fit, per_column
 from gradstep._options import count, flag, number, text
 from gradstep._sources import Source, is_source, native_rows, shared
 
@@ -42,7 +42,7 @@ class Path(Result):
     """The optima along a series of strengths, from the largest down.
 
     At strength s, E + l1 ||w||₁ + (l2/2) ||w||² is minimised, with ``l1 = l1_ratio * s`` and
-    ``l2 = (1 - l1_ratio) * s``.
+    ``l2 = (1 - l1_ratio) * s``; with penalty factors, a prior and bounds as in `fit`.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Path(Result):
     n_nonzero : ndarray of int, shape (k,)
         How many columns have a weight that is not 0.
     deviance_explained : ndarray, shape (k,)
-        How much each model explains, from 0 to 1, of the deviance of the model without columns.
+        How much each model explains, from 0 to 1, of the deviance of the model without columns: bias and offsets alone.
     passes : ndarray, shape (k,)
         Data read for each fit, in passes over all rows.
     stop_reason : StopReason
@@ -124,14 +124,19 @@ def path(
     ratio: float = 1e-3,
     strengths: ArrayLike | None = None,
     grouped: bool = False,
+    penalty_factors: ArrayLike | None = None,
+    prior: ArrayLike | None = None,
+    lower: ArrayLike | None = None,
+    upper: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
+    offset: ArrayLike | None = None,
     fit_bias: bool = True,
     gap_tol: float = GAP_TOL,
     max_passes: float = MAX_PASSES,
     n_threads: int | None = None,
     cache: str | os.PathLike[str] | None = None,
 ) -> Path:
-    """The optima along a series of strengths of the penalty, from the one at which all weights are 0 downwards.
+    """The optima along a series of strengths of the penalty, down from the one at which all penalised weights are 0.
 
     Each optimum is that of `fit` with ``l1 = l1_ratio * strength`` and ``l2 = (1 - l1_ratio) * strength``, started from
     the optimum before it, and has a proof of its own.
@@ -150,13 +155,17 @@ def path(
     ratio : float, default 1e-3
         The last strength as a part of the first.
     strengths : array_like, optional
-        Strengths >= 0 to take instead, from the largest down. By default the first is the least at which all weights
-        are 0: there l1 is the largest slope of E by a weight. With an `l1_ratio` below 0.001, the first
-        strength is that for 0.001.
+        Strengths >= 0 to take instead, from the largest down. By default the first is the least at which all penalised
+        weights are 0, or at the bound nearest to 0: there l1 is the largest slope of E by a weight, divided by the
+        factor of its column, at the optimum of the columns that are not penalised. With an `l1_ratio` below 0.001, the
+        first strength is that for 0.001.
     grouped : bool, default False
         As for `fit`: whether a column has weights for all of K classes or for none.
-    sample_weight : array_like, shape (m,), optional
-        As in `gradstep`.
+    penalty_factors, prior, lower, upper : array_like, optional
+        As for `fit`, at each strength. With a prior that is not 0, the largest strengths draw weights to it: `l1_ratio`
+        must be 0, and weights start from the prior; or `strengths` must be given.
+    sample_weight, offset : array_like, shape (m,), optional
+        As for `fit`.
     fit_bias : bool, default True
         Whether there is a bias.
     gap_tol, max_passes : float
@@ -177,8 +186,9 @@ def path(
     TypeError
         If an argument does not hold real numbers.
     ValueError
-        If shapes do not fit, `X` is empty, or values are not finite or out of range; if labels are all of one class,
-        or none of the columns tells them apart.
+        If shapes do not fit, `X` is empty, or values are not finite or out of range; if labels are all of one class.
+        Without `strengths`, also if no penalised column tells labels apart, if the columns with factor 0 separate them,
+        and for a prior that is not 0 with ``l1_ratio > 0``.
 
     Notes
     -----
@@ -202,6 +212,7 @@ def path(
         raise ValueError(f"l1_ratio must be between 0 and 1, got {l1_ratio:g}")
     options: dict[str, Any] = {
         "sample_weight": sample_weight,
+        "offset": offset,
         "fit_bias": flag("fit_bias", fit_bias),
         "gap_tol": gap_tol,
         "max_passes": max_passes,
@@ -219,24 +230,33 @@ def path(
     with ExitStack() as reading:
         rows: Any = X
         if is_source(X, y):
-            rows = reading.enter_context(shared(X, y, sample_weight, cache))
-            y, sample_weight = rows.y, rows.sample_weight
-            options["sample_weight"] = sample_weight
+            rows = reading.enter_context(shared(X, y, sample_weight, offset, cache))
+            y = rows.y
+            options |= {"sample_weight": rows.sample_weight, "offset": rows.offset}
         elif cache is not None:
             raise ValueError(f"cache must be None where X is in memory, got {text(cache)}")
-        is_dense = isinstance(rows, Source) or isinstance(features(rows), np.ndarray)
+        matrix: Any = rows if isinstance(rows, Source) else features(rows)
+        columns = columns_of(matrix)
+        options |= {
+            "penalty_factors": optional_real("penalty_factors", penalty_factors),
+            "prior": per_column(columns, "prior", prior),
+            "lower": per_column(columns, "lower", lower),
+            "upper": per_column(columns, "upper", upper),
+            "grouped": flag("grouped", grouped),
+        }
         null = without_columns(rows, y, **options)
+        start: Start = null.weights, null.bias
         if grid is None:
-            first = largest(rows, y, null, l1_ratio, sample_weight, n_threads, grouped=grouped)
-            grid = first * np.geomspace(1, last, length)
-        explains = _explained(null, y, sample_weight)
+            start, largest = first_of_path(rows, y, null, l1_ratio, **options)
+            grid = largest * np.geomspace(1, last, length)
+        explains = _explained(null, y, options["sample_weight"])
 
         def solve(l1: float, l2: float, start: Start) -> Optimum:
             weights, bias = start
             bias = bias if fit_bias else None
-            return fit(rows, y, l1=l1, l2=l2, grouped=grouped, weights=weights, bias=bias, **options)
+            return fit(rows, y, l1=l1, l2=l2, weights=weights, bias=bias, **options)
 
-        for best in along(((l1_ratio * s, (1 - l1_ratio) * s) for s in grid), solve, (null.weights, null.bias)):
+        for best in along(((l1_ratio * s, (1 - l1_ratio) * s) for s in grid), solve, start):
             found.append(best)
             explained.append(explains(best.loss))
             if strengths is None and len(found) < len(grid) and _no_longer_changes(explained):
@@ -246,7 +266,7 @@ def path(
     return Path(
         strengths=grid[: len(found)],
         l1_ratio=l1_ratio,
-        weights=np.stack(weights) if is_dense or weights[0].ndim > 1 else _sparse(weights),
+        weights=_sparse(weights) if isinstance(matrix, tuple) and weights[0].ndim == 1 else np.stack(weights),
         bias=np.array([best.bias for best in found], np.float64),
         loss=np.array([best.loss for best in found]),
         objective=np.array([best.objective for best in found]),
@@ -270,7 +290,7 @@ def along(
 
 
 def without_columns(X: Features, y: ArrayLike, **options: Any) -> Optimum:
-    """The model whose weights are 0, with the best bias for them.
+    """The model whose weights are 0, with the best bias for them. All options are checked as `fit` does.
 
     Raises
     ------
@@ -281,36 +301,95 @@ def without_columns(X: Features, y: ArrayLike, **options: Any) -> Optimum:
     shares = np.unique(labels)
     if len(shares) == 1:
         raise ValueError(f"y must hold two or more different labels, got only {shares[0]:g}")
-    return fit(X, y, **{**options, "tol": GENEROUS, "certify": False, "max_passes": NONE})
+    null = fit(X, y, **{**options, "tol": GENEROUS, "certify": False, "max_passes": NONE})
+    offset = options.get("offset")
+    if offset is None and not null.weights.any():
+        return null
+    best = bias_alone(labels, options.get("sample_weight"), offset, options["fit_bias"])
+    return replace(best, weights=np.zeros_like(null.weights))
 
 
-def largest(
+def first_of_path(
     X: Features,
     y: ArrayLike,
     null: Optimum,
     l1_ratio: float,
-    sample_weight: ArrayLike | None,
-    n_threads: int | None,
     *,
+    penalty_factors: Array | None = None,
+    prior: Array | None = None,
+    lower: Array | None = None,
+    upper: Array | None = None,
     grouped: bool = False,
-) -> float:
-    """The least strength at which all weights are 0: l1 is then the largest slope of E by a weight, at weights of 0.
-    If the weights of a column are grouped, it is the largest norm of the slopes by these.
+    **options: Any,
+) -> tuple[Start, float]:
+    """The model at the beginning of a path, and its strength: the least at which all penalised weights are at their
+    start.
+
+    Weights start from 0, or from the bound nearest to 0; without l1, from the prior. `null` is the model whose weights
+    are 0. Arrays of columns have one number for each of them, or a row for each class.
+
+    Notes
+    -----
+    Let g be the slope of E by a weight at the optimum of the columns without penalty, p the factor of its column, t the
+    start and μ the prior. At strength s, the slope of the objective by a larger weight is g + s p (l1_ratio +
+    (1 - l1_ratio) |t - μ|), and by a smaller one the same with -g. The weight stays at t if no slope is negative that
+    leads to weights within the bounds. If the weights of a column are grouped, ||g|| takes the place of |g|.
 
     Raises
     ------
     ValueError
-        If all slopes are 0.
+        If there is no such strength.
     """
-    at = null.weights, null.bias
+    shape = null.weights.shape
+    factors = np.ones(shape[-1]) if penalty_factors is None else penalty_factors
+    if not factors.any():
+        raise ValueError("penalty_factors must be positive for a column, got 0 for all of them: use fit")
+    if prior is not None and l1_ratio and (prior * factors).any():
+        raise ValueError(
+            "prior must be 0 with l1_ratio > 0, where no strength has all weights at 0, got another one: give "
+            "strengths, or l1_ratio=0"
+        )
+    means, least, most = (
+        np.broadcast_to(default if given is None else given, shape)
+        for given, default in ((prior, 0.0), (lower, -np.inf), (upper, np.inf))
+    )
+    start = np.clip(0.0 if l1_ratio else means, least, most)
+    is_free = np.broadcast_to(factors == 0, shape)
+    first = null
+    if start.any() or is_free.any():
+        first = _within(X, y, np.where(is_free, least, start), np.where(is_free, most, start), options)
+    if is_free.any() and first.separation is not None:
+        got = f"0 for columns {np.flatnonzero(factors == 0).tolist()}"
+        raise ValueError(f"penalty_factors must be positive for columns that separate the labels, got {got}")
+    at = first.weights, first.bias
     if isinstance(X, Source):
-        _, slopes, _ = _native.loss_gradient(native_rows(X.reader, X), X.y, *at, X.sample_weight, n_threads)
+        rows, threads = native_rows(X.reader, X), options["n_threads"]
+        _, slopes, _ = _native.loss_gradient(rows, X.y, *at, [X.sample_weight, X.offset], threads)
     else:
-        slopes = loss_gradient(X, y, *at, sample_weight=sample_weight, n_threads=n_threads).weights
-    steepest = float((np.linalg.norm(slopes, axis=0) if grouped and slopes.ndim > 1 else np.abs(slopes)).max())
-    if not steepest > 0:
-        raise ValueError("X must have a column that tells labels apart, got slopes of 0 for all of them")
-    return steepest / max(l1_ratio, LEAST_L1_RATIO)
+        given: dict[str, Any] = {name: options.get(name) for name in ("sample_weight", "offset", "n_threads")}
+        slopes = loss_gradient(X, y, *at, **given).weights
+    slopes = np.asarray(slopes, np.float64)
+    pull = max(l1_ratio, LEAST_L1_RATIO) + (1 - l1_ratio) * np.abs(start - means)
+    if grouped and slopes.ndim > 1:
+        leads, pull = np.linalg.norm(slopes, axis=0), pull[0]
+    else:
+        leads = np.maximum(np.where(start > least, slopes, 0.0), np.where(start < most, -slopes, 0.0))
+    is_penalised = factors > 0
+    largest = float((leads[..., is_penalised] / (factors * pull)[..., is_penalised]).max())
+    if not largest > 0:
+        given = {"lower": lower, "upper": upper, "penalty_factors": penalty_factors, "prior": prior, **options}
+        names = ("lower", "upper", "penalty_factors", "prior", "offset")
+        name = next((name for name in names if given.get(name) is not None), None)
+        if name is None:
+            raise ValueError("X must have a column that tells labels apart, got slopes of 0 for all of them")
+        raise ValueError(f"{name} must leave a column whose weight lowers the error, got none: give strengths")
+    return at, largest
+
+
+def _within(X: Features, y: ArrayLike, lower: ArrayLike, upper: ArrayLike, options: dict[str, Any]) -> Optimum:
+    """The optimum without penalty for weights between these bounds, to the last digits."""
+    given = {name: options[name] for name in ("sample_weight", "offset", "fit_bias", "n_threads") if name in options}
+    return fit(X, y, lower=lower, upper=upper, gap_tol=0.0, **given)
 
 
 def _given(strengths: Any) -> NDArray[np.float64] | None:

@@ -70,9 +70,9 @@ class Source:
 
 
 @contextmanager
-def shared(X: Any, y: Any, sample_weight: Any, cache: Any) -> Iterator[Source]:
+def shared(X: Any, y: Any, sample_weight: Any, offset: Any, cache: Any) -> Iterator[Source]:
     """The source of `opened`, for several fits, which read it by one reader and one `cache`."""
-    source = opened(X, y, sample_weight, None)
+    source = opened(X, y, sample_weight, offset)
     with Reader(source.rows, cache) as reader:
         yield replace(source, reader=reader)
 

@@ -161,6 +161,92 @@ def test_the_same_bits_on_any_number_of_threads_and_in_any_layout() -> None:
     assert pickle.loads(pickle.dumps(path)) == path != gradstep.path(X, y, n=7)
 
 
+def drawn(classes: int) -> tuple[Array, Array, dict[str, Any]]:
+    """A problem with offsets, weights of rows, and factors, of which some are 0."""
+    X, y = problem(m=200, n=8, seed=6)
+    X = X / X.std(axis=0)
+    y = y if classes == 2 else (y + (X[:, 5] > 0) * (y > 0)).astype(int)
+    rng = np.random.default_rng(7)
+    return X, y, {
+        "offset": rng.normal(size=200 if classes == 2 else (200, 3)),
+        "sample_weight": weights_of_rows(200),
+        "penalty_factors": np.array([0.0, 1.0, 2.0, 0.5, 1.0, 1.0, 0.0, 1.0]),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize(
+    "more", [{}, {"lower": 0.0}, {"lower": 0.05, "upper": 0.5, "l1_ratio": 0.6}, {"grouped": True}], ids=str
+)
+def test_the_first_strength_is_the_least_with_all_penalised_weights_at_their_start(
+    classes: int, more: dict[str, Any]
+) -> None:
+    X, y, options = drawn(classes)
+    options |= more
+    path = gradstep.path(X, y, n=4, ratio=0.1, **options)
+    ratio = options.pop("l1_ratio", 1.0)
+    penalised = options["penalty_factors"] > 0
+    start = more.get("lower", 0.0)
+    assert (path.weights[0][..., penalised] == start).all() and path.weights[0][..., ~penalised].any()
+    assert (path.weights[1][..., penalised] != start).any()
+    below, above = (path.strengths[0] * part for part in (1 - 1e-5, 1 + 1e-9))
+    for strength, moves in ((below, True), (above, False)):
+        found = gradstep.fit(X, y, l1=ratio * strength, l2=(1 - ratio) * strength, gap_tol=1e-14, **options)
+        assert (found.weights[..., penalised] != start).any() == moves
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"prior": 0.3, "l1_ratio": 0.0}, {"lower": -0.1, "upper": 0.4, "l1_ratio": 0.5}, {"fit_bias": False}],
+    ids=str,
+)
+def test_each_is_the_optimum_of_fit_with_its_options(classes: int, more: dict[str, Any]) -> None:
+    X, y, options = drawn(classes)
+    if classes == 3:
+        del options["penalty_factors"]
+    options |= more
+    path = gradstep.path(X, y, n=5, ratio=0.01, **options)
+    ratio = options.pop("l1_ratio", 1.0)
+    assert path.converged.all()
+    for k, strength in enumerate(path.strengths):
+        best = gradstep.fit(X, y, l1=ratio * strength, l2=(1 - ratio) * strength, **options)
+        assert best.converged
+        assert abs(path.objective[k] - best.objective) <= path.gap[k] + best.gap + 8 * EPS
+    none = gradstep.fit(np.zeros((200, 1)), y, **{n: options[n] for n in ("offset", "sample_weight")}, **{
+        "fit_bias": options.get("fit_bias", True), "gap_tol": 1e-14})  # fmt: skip
+    assert_allclose(path.deviance_explained, 1 - path.loss / none.loss, atol=1e-9)
+
+
+def test_without_l1_the_weights_start_from_the_prior() -> None:
+    X, y, options = drawn(2)
+    prior = np.linspace(-1, 1, 8)
+    path = gradstep.path(X, y, l1_ratio=0, prior=prior, n=4, **options)
+    # The same path without a prior, whose scores are known in part.
+    offset = options.pop("offset") + X @ (prior * (options["penalty_factors"] > 0))
+    same = gradstep.path(X, y, l1_ratio=0, offset=offset, n=4, **options)
+    assert_allclose(path.strengths, same.strengths, rtol=1e-9)
+    known = prior * (options["penalty_factors"] > 0)
+    assert_allclose(path.weights, same.weights + known, atol=1e-4)
+    given = gradstep.path(X, y, l1_ratio=0.5, prior=prior, strengths=[0.1, 0.01], **options)
+    assert given.converged.all()
+
+
+def test_rows_that_are_read_and_sparse_rows_take_them_too() -> None:
+    X, y, options = drawn(2)
+    path = gradstep.path(X, y, n=4, **options)
+    sparse = gradstep.path(sp.csr_array(X), y, n=4, **options)
+    assert_allclose(sparse.strengths, path.strengths, rtol=1e-9)
+    assert_allclose(sparse.weights.toarray(), path.weights, atol=1e-4)
+    pytest.importorskip("pyarrow")
+    import pyarrow as pa
+
+    columns = {f"x{j}": X[:, j] for j in range(8)} | {"y": y, "o": options["offset"], "s": options["sample_weight"]}
+    names = {"offset": "o", "sample_weight": "s", "penalty_factors": options["penalty_factors"]}
+    read = gradstep.path(pa.table(columns), "y", n=4, **names)
+    assert read == path
+
+
 def test_what_it_shows() -> None:
     X, y = problem()
     path = gradstep.path(X, y, n=4, ratio=0.1)

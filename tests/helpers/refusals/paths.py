@@ -34,11 +34,23 @@ for option, kind, facts, value in [
     ("max_passes", ValueError, r"positive, got 0$", 0),
     ("n_threads", ValueError, r"a positive integer \(at least 1\), got 0$", 0),
     ("sample_weight", ValueError, r"length 4 .*, got length 3$", np.ones(3)),
-]:
+    ("offset", ValueError, r"length 4 .*, got length 3$", np.ones(3)),
+    ("offset", ValueError, r"between .*, got nan at row 2$", [0.0, 0.0, np.nan, 0.0]),
+    ("penalty_factors", ValueError, r"length 3 .*, got length 2$", np.ones(2)),
+    ("penalty_factors", ValueError, r"finite and not negative, got -1 at index 1$", [1.0, -1.0, 1.0]),
+    ("penalty_factors", ValueError, r"positive for a column, got 0 for all of them: use fit$", np.zeros(3)),
+    ("penalty_factors", ValueError, r"positive for columns that separate the labels, got 0 for columns \[0\]$",
+     [0.0, 1.0, 1.0]),
+    ("prior", ValueError, r"0 with l1_ratio > 0, .*, got another one: give strengths, or l1_ratio=0$", 1.0),
+    ("lower", ValueError, r"length 3|shape \(3,\)", np.zeros(2)),
+    ("lower", ValueError, r"leave a column whose weight lowers the error, got none: give strengths$", 1e6),
+    ("grouped", TypeError, r"True or False, got str$", "yes"),
+]:  # fmt: skip
     refuse("path", kind, option, facts, find, **{option: value})
 refuse("path", ValueError, "X", r"finite, got nan at row 1, column 2$", find, replaced(X, (1, 2), np.nan))
 refuse("path", ValueError, "X", r"a column that tells labels apart, got slopes of 0", find, np.zeros((4, 2)))
 refuse("path", ValueError, "y", r"two or more different labels, got only 1$", find, y=np.ones(4))
 refuse("path", ValueError, "y", r"length 4 .*, got length 3$", find, y=RISING[:3])
 refuse("path", ValueError, "y", r"class codes .*got", find, y=[0.0, 5.0, 1.0, 0.5], l1_ratio=0)
+refuse("path", ValueError, "grouped", r"False with bounds, got True$", find, y=[0, 1, 2, 0], grouped=True, lower=0.0)
 refuse("path", ValueError, "n", "at most 100000, got 1000000000$", find, n=10**9)
