@@ -20,8 +20,8 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from gradstep._arrays import finite_matrix
-from gradstep._fitted import StopReason, codes_of
+from gradstep._arrays import finite_matrix, optional_real
+from gradstep._fitted import StopReason, codes_of, shifted
 from gradstep._formulas import decision_function, log_sigmoid, sigmoid, softmax
 from gradstep._frames import check_different, column_names, frame_of
 from gradstep._model import Model
@@ -69,6 +69,7 @@ class Samples(NamedTuple):
     weight: NDArray[np.float64] | None
     classes: Array
     factors: NDArray[np.float64] | None
+    offset: Array | None = None
 
     @property
     def total(self) -> float:
@@ -81,8 +82,8 @@ class Samples(NamedTuple):
         return np.flatnonzero(np.bincount(self.codes, self.weight, minlength=len(self.classes)))
 
     def rows(self, rows: NDArray[np.intp]) -> Samples:
-        weight = None if self.weight is None else self.weight[rows]
-        return self._replace(X=self.X[rows], codes=self.codes[rows], weight=weight)
+        weight, offset = (None if given is None else given[rows] for given in (self.weight, self.offset))
+        return self._replace(X=self.X[rows], codes=self.codes[rows], weight=weight, offset=offset)
 
 
 class Present(NamedTuple):
@@ -101,9 +102,16 @@ class Present(NamedTuple):
     def two_of_many(self) -> bool:
         """Whether two of K > 2 classes are fitted, by one sigmoid.
 
-        If the sigmoid has the weights w, the two classes have the weights W = (-w/2, w/2). So ‖W‖² is ‖w‖²/2.
+        If the sigmoid has the weights w, the two classes have the weights W = (-w/2, w/2). So ‖W‖² is ‖w‖²/2, and the
+        norm of the two weights of a column is |w|/√2.
         """
         return len(self.codes) == 2 < self.classes
+
+    def offsets(self, given: Array | None) -> Array | None:
+        """Offsets of a fit, made from those of all classes."""
+        if given is None or given.ndim < 2 or len(self.codes) == self.classes:
+            return given
+        return given[:, self.codes[1]] - given[:, self.codes[0]] if self.two_of_many else given[:, self.codes]
 
     def labels(self, codes: NDArray[np.intp]) -> NDArray[np.intp]:
         """Each row's code among the classes that have weight; any code for rows of other classes, whose weight is 0."""
@@ -164,6 +172,10 @@ def fit_present(
         options |= {"tol": GENEROUS, "max_passes": NONE}
     # Firth's penalised likelihood has a maximum also where one of two classes has no weight.
     present = Present(np.arange(2) if classes == 2 and options.get("firth") else samples.present, classes)
+    if len(present.codes) < classes:
+        for name in ("prior", "lower", "upper"):
+            if options.get(name) is not None:
+                raise ValueError(f"{name} must be None where a class has no weight, got one for {classes} classes")
     if len(present.codes) == 1:
         return present.certain(samples.X.shape[1], samples.X.dtype)
     if len(present.codes) == present.classes:
@@ -178,12 +190,15 @@ def fit_present(
         weights, bias = present.narrowed(*start)
         if np.isfinite(bias).all():  # the bias of a class that had no weight before is infinite: no start
             options |= {"weights": weights, "bias": bias} if options.get("fit_bias", True) else {"weights": weights}
+    if present.two_of_many:
+        l1, l2 = l1 / np.sqrt(2) if options.get("grouped") else l1, l2 / 2
     best = fit(
         samples.X,
         present.labels(samples.codes),
         l1=l1,
-        l2=l2 / 2 if present.two_of_many else l2,
+        l2=l2,
         sample_weight=samples.weight,
+        offset=present.offsets(samples.offset),
         callback=watch,
         **options,
     )
@@ -202,34 +217,38 @@ class Classifier(ClassifierMixin, BaseEstimator):
     coef_: Any
     intercept_: Array
     classes_: Array
+    grouped: bool
 
-    def decision_function(self, X: Any) -> Array:
-        """The scores, z = X·W + b.
+    def decision_function(self, X: Any, offset: Any = None) -> Array:
+        """The scores, z = X·W + b + offset.
 
         Parameters
         ----------
         X : array_like, sparse or data frame, shape (m, n)
+        offset : array_like, shape (m,), or (m, K) for K > 2 classes, optional
+            Finite numbers that are added to the scores.
 
         Returns
         -------
         ndarray, shape (m,), or (m, K) for K > 2 classes
         """
         check_is_fitted(self, "coef_")
-        return decision_function(self._validated_features(X), *self._parameters(), n_threads=self.n_threads)
+        z = decision_function(self._validated_features(X), *self._parameters(), n_threads=self.n_threads)
+        return z if offset is None else shifted(z, offset)
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: Any, offset: Any = None) -> Array:
         """The most probable class of each row, shape (m,); if several are equally probable, the first."""
-        z = self.decision_function(X)
+        z = self.decision_function(X, offset)
         return np.asarray(self.classes_[codes_of(z, by_class=z.ndim == 2)])
 
-    def predict_proba(self, X: Any) -> Array:
+    def predict_proba(self, X: Any, offset: Any = None) -> Array:
         """The probability of each class, shape (m, K), in the order of `classes_`."""
-        z = self.decision_function(X)
+        z = self.decision_function(X, offset)
         return np.asarray(softmax(z) if z.ndim == 2 else np.column_stack([sigmoid(-z), sigmoid(z)]))
 
-    def predict_log_proba(self, X: Any) -> Array:
+    def predict_log_proba(self, X: Any, offset: Any = None) -> Array:
         """The logarithms of the probabilities, shape (m, K), finite wherever the scores are."""
-        z = self.decision_function(X)
+        z = self.decision_function(X, offset)
         return np.asarray(log_softmax(z, axis=1) if z.ndim == 2 else np.column_stack([log_sigmoid(-z), log_sigmoid(z)]))
 
     def sparsify(self) -> Any:
@@ -356,7 +375,10 @@ class Classifier(ClassifierMixin, BaseEstimator):
         validate_data(self, frame, reset=False, skip_check_array=True)
         return check_array(finite_matrix(frame), accept_sparse=FORMATS, dtype=DTYPES, estimator=self, input_name="X")
 
-    def _validated(self, X: Any, y: Any, sample_weight: Any, reset: bool, classes: Array | None = None) -> Samples:
+    def _validated(
+        self, X: Any, y: Any, sample_weight: Any, offset: Any, reset: bool, classes: Array | None = None
+    ) -> Samples:
+        shift = optional_real("offset", offset)
         if (frame := frame_of(X)) is None:
             X, y = validate_data(self, X, y, reset=reset, accept_sparse=FORMATS, dtype=DTYPES)
         else:
@@ -371,17 +393,17 @@ class Classifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"y must hold labels of one kind, got {' and '.join(kinds)}") from None
         classes, codes = (labels, codes) if classes is None else (classes, codes_in("y", y, classes))
         if sample_weight is None and self.class_weight is None:
-            return Samples(X, codes, None, classes, None)
-        return self._weighted(X, codes, classes, _check_sample_weight(sample_weight, X, dtype=np.float64))
+            return Samples(X, codes, None, classes, None, shift)
+        return self._weighted(X, codes, classes, _check_sample_weight(sample_weight, X, dtype=np.float64), shift)
 
-    def _weighted(self, X: Any, codes: Array, classes: Array, weight: Array) -> Samples:
+    def _weighted(self, X: Any, codes: Array, classes: Array, weight: Array, offset: Array | None) -> Samples:
         """Samples of these weights, which are multiplied by those of the classes."""
         wrong = ~((weight >= 0) & (weight < np.inf))
         if wrong.any():
             row = int(wrong.argmax())
             raise ValueError(f"sample_weight must be finite and not negative, got {weight[row]:g} at row {row}")
         factors = self._factors(classes, codes, weight)
-        return Samples(X, codes, weight * factors[codes], classes, factors)
+        return Samples(X, codes, weight * factors[codes], classes, factors, offset)
 
     def _factors(self, classes: Array, codes: Array, weight: Array) -> Array:
         """The factors for the weights of samples, one for each class."""
@@ -394,9 +416,9 @@ class Classifier(ClassifierMixin, BaseEstimator):
                 raise ValueError(f"class_weight must be finite and not negative, got {factor} for {name!r}")
         return np.asarray(factors)
 
-    def _validated_classes(self, X: Any, y: Any, sample_weight: Any) -> Samples:
+    def _validated_classes(self, X: Any, y: Any, sample_weight: Any, offset: Any) -> Samples:
         """The samples, checked. There must be two classes or more; a warning names the classes that have no weight."""
-        samples = self._validated(X, y, sample_weight, reset=True)
+        samples = self._validated(X, y, sample_weight, offset, reset=True)
         if len(samples.classes) < 2:
             raise ValueError(f"y must hold two or more classes, got one class: {samples.classes.tolist()}")
         present = samples.present
@@ -418,7 +440,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         """Check keywords that both estimators have; and warn, once in each process, of a solver of scikit-learn's."""
         if self.penalty not in PENALTIES:
             raise ValueError(f"penalty must be 'l2', 'l1', 'elasticnet' or None, got {text(self.penalty)!r}")
-        for name in ("fit_intercept", "dual"):
+        for name in ("fit_intercept", "grouped", "dual"):
             flag(name, getattr(self, name))
         check_number("intercept_scaling", self.intercept_scaling, "finite and positive", lambda at: 0 < at < np.inf)
         for name, least in (("max_iter", 0), ("n_jobs", None)):
@@ -431,6 +453,11 @@ class Classifier(ClassifierMixin, BaseEstimator):
         check_number("max_passes", self.max_passes, "positive", lambda passes: passes > 0)
         if self.solver in PEERS[1:]:
             _note_peer(self.solver)
+
+    def _of_columns(self) -> dict[str, Any]:
+        """The options of `gradstep.fit` about columns."""
+        options = {name: getattr(self, name) for name in ("penalty_factors", "prior", "lower", "upper")}
+        return {**options, "grouped": bool(self.grouped)}
 
     def _solver(self) -> str:
         """The solver as `gradstep.fit` knows it."""

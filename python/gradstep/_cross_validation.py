@@ -23,6 +23,7 @@ from sklearn.utils.metadata_routing import (
 )  # fmt: skip
 from sklearn.utils.parallel import Parallel, delayed
 
+from gradstep._arrays import optional_real
 from gradstep._classifier import (
     RATIOS,
     Array,
@@ -38,10 +39,10 @@ from gradstep._docs import suggests_names
 from gradstep._fitted import StopReason
 from gradstep._frames import frame_of
 from gradstep._many import fit_many
-from gradstep._optimum import GAP_TOL, MAX_PASSES, Optimum
+from gradstep._optimum import GAP_TOL, MAX_PASSES, Optimum, per_column
 from gradstep._options import flag
-from gradstep._path import MOST_STRENGTHS, along, largest, without_columns
-from gradstep._scoring import Score
+from gradstep._path import MOST_STRENGTHS, along, first_of_path, without_columns
+from gradstep._scoring import Score, WithOffset
 
 GRID = 1e-3
 """The smallest strength as a part of the largest, if only the number of strengths is given; as in `path`."""
@@ -73,6 +74,8 @@ class LogisticRegressionCV(Classifier):
         as for `gradstep.path`.
     l1_ratios : array_like, optional
         The parts of l1 + l2 that are l1, each of which is tried with each strength; by default 0 alone.
+    penalty_factors, prior, lower, upper, grouped
+        As for `LogisticRegression`, in every fit. With an int as `strengths` and l1, `prior` must be 0.
     fit_intercept : bool, default True
         Whether there is an intercept.
     cv : int, cross-validation generator or iterable, optional
@@ -164,6 +167,11 @@ class LogisticRegressionCV(Classifier):
         Cs: int | ArrayLike = 10,
         strengths: int | ArrayLike | None = None,
         l1_ratios: ArrayLike | None = None,
+        penalty_factors: ArrayLike | None = None,
+        prior: ArrayLike | None = None,
+        lower: ArrayLike | None = None,
+        upper: ArrayLike | None = None,
+        grouped: bool = False,
         fit_intercept: bool = True,
         cv: Any = None,
         scoring: str | Callable[..., float] | None = None,
@@ -188,6 +196,11 @@ class LogisticRegressionCV(Classifier):
         self.Cs = Cs
         self.strengths = strengths
         self.l1_ratios = l1_ratios
+        self.penalty_factors = penalty_factors
+        self.prior = prior
+        self.lower = lower
+        self.upper = upper
+        self.grouped = grouped
         self.fit_intercept = fit_intercept
         self.cv = cv
         self.scoring = scoring
@@ -210,7 +223,7 @@ class LogisticRegressionCV(Classifier):
         self.random_state = random_state
 
     @all_or_nothing
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> LogisticRegressionCV:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None, **params: Any) -> LogisticRegressionCV:
         """Choose the penalty, and fit.
 
         Parameters
@@ -221,6 +234,8 @@ class LogisticRegressionCV(Classifier):
             Labels of two or more classes: numbers, strings or booleans.
         sample_weight : array_like, shape (m,), optional
             Weights >= 0, of the fits and of the scores. An integer weight means a repeated row.
+        offset : array_like, shape (m,), or (m, K) for K > 2 classes, optional
+            Finite numbers that are added to the scores of the rows, in the fits and where these are scored.
         **params
             What is routed to the splitter and to the scorer, where scikit-learn's metadata routing is enabled.
 
@@ -243,7 +258,7 @@ class LogisticRegressionCV(Classifier):
         """
         _raise_for_params(params, self, "fit")
         ratios = self._check_parameters()
-        samples = self._validated_classes(X, y, sample_weight)
+        samples = self._validated_classes(X, y, sample_weight, offset)
         labels = samples.classes[samples.codes]
         routed = self._routed("fit", sample_weight, params)
         X = X if (frame := frame_of(X)) is None else frame
@@ -289,13 +304,19 @@ class LogisticRegressionCV(Classifier):
         self._warn(fits)
         return self
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> float:
+    def score(self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None, **params: Any) -> float:
         """The score on other samples, by `scoring`; `params` are passed on to the scorer."""
         _raise_for_params(params, self, "score")
         given = {} if sample_weight is None else {"sample_weight": sample_weight}
         if _routing_enabled():
             given = process_routing(self, "score", **given, **params).scorer.score
-        return float(self._get_scorer()(self, X, y, **given))
+        model: Any = self
+        if offset is not None:
+            model = WithOffset(offset, n_threads=self.n_threads)
+            for name, value in vars(self).items():
+                if name.endswith("_"):
+                    setattr(model, name, value)
+        return float(self._get_scorer()(model, X, y, **given))
 
     def get_metadata_routing(self) -> Any:
         """The arguments that `fit` and `score` pass on to the splitter and the scorer, for scikit-learn's routing."""
@@ -352,9 +373,18 @@ class LogisticRegressionCV(Classifier):
             raise ValueError(
                 f"strengths must be an array with several l1_ratios, each of which has a largest one, got {number}"
             )
-        options: dict[str, Any] = {"sample_weight": samples.weight, "n_threads": self.n_threads}
-        null = without_columns(samples.X, samples.codes, fit_bias=bool(self.fit_intercept), **options)
-        most = largest(samples.X, samples.codes, null, ratios[0], **options)
+        columns = samples.X.shape[1]
+        options = self._of_columns() | {
+            "sample_weight": samples.weight,
+            "offset": samples.offset,
+            "fit_bias": bool(self.fit_intercept),
+            "n_threads": self.n_threads,
+        }
+        options["penalty_factors"] = optional_real("penalty_factors", self.penalty_factors)
+        for name in ("prior", "lower", "upper"):
+            options[name] = per_column(columns, name, options[name])
+        null = without_columns(samples.X, samples.codes, **options)
+        _, most = first_of_path(samples.X, samples.codes, null, ratios[0], **options)
         return _Grid(most * np.geomspace(1, GRID, number), are_strengths=True)
 
     def _run(self, samples: Samples, train: Array, test: Array, ratio: float, grid: _Grid, score: Score) -> _Run:
@@ -394,12 +424,16 @@ class LogisticRegressionCV(Classifier):
             if optima and self.fit_intercept:
                 start["bias"] = [best.bias for best in optima[-1]]
             l1, l2 = np.transpose(strengths)
+            offset = samples.offset
+            if offset is not None and offset.ndim > 1:
+                offset = np.broadcast_to(offset[:, None], (len(offset), len(folds), offset.shape[1]))
             found = fit_many(
                 samples.X,
                 samples.codes,
                 l1=l1,
                 l2=l2,
                 sample_weight=np.stack([np.asarray(fold.weight) for fold in rest], axis=1),
+                offset=offset,
                 n_threads=self.n_threads,
                 **start,
                 **self._options(),
@@ -452,7 +486,7 @@ class LogisticRegressionCV(Classifier):
 
     def _options(self) -> dict[str, Any]:
         """The options that all fits have in common."""
-        return {
+        return self._of_columns() | {
             "fit_bias": bool(self.fit_intercept),
             "solver": self._solver(),
             "gap_tol": self.gap_tol,

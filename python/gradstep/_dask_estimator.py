@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from gradstep import _estimator
 from gradstep._classifier import Samples
+from gradstep._options import kind
 from gradstep.dask import TIMEOUT, Partitions, is_collection
 
 
@@ -35,7 +36,15 @@ class LogisticRegression(_estimator.LogisticRegression):
     (array([[0.636706]]), ['no', 'no', 'yes', 'yes'])
     """
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, client: Any = None, timeout: float = TIMEOUT) -> Any:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        offset: Any = None,
+        client: Any = None,
+        timeout: float = TIMEOUT,
+    ) -> Any:
         """Find the optimum.
 
         Parameters
@@ -45,6 +54,8 @@ class LogisticRegression(_estimator.LogisticRegression):
             Labels of two or more classes: a column of the dataframe, by its name, or a collection.
         sample_weight : like `y`, optional
             Weights >= 0.
+        offset : like `y`, or for K > 2 classes K columns, optional
+            As in `gradstep.dask.fit`.
         client, timeout
             As in `gradstep.dask.fit`.
 
@@ -61,7 +72,7 @@ class LogisticRegression(_estimator.LogisticRegression):
         for name in ("early_stopping", "standard_errors"):
             if getattr(self, name):
                 raise ValueError(f"{name} must be False for rows of Dask, got True: it needs them in one place")
-        self._partitions = Partitions(X, y, sample_weight, None, client, timeout, wants_numbers=False)
+        self._partitions = Partitions(X, y, sample_weight, offset, client, timeout, wants_numbers=False)
         try:
             return super().fit(X, y, sample_weight)
         finally:
@@ -71,7 +82,7 @@ class LogisticRegression(_estimator.LogisticRegression):
         """Raise a ValueError: a step of gradient descent needs rows in memory."""
         raise ValueError("X must be in memory for partial_fit, of gradstep.LogisticRegression, got rows of Dask")
 
-    def _validated(self, X: Any, y: Any, sample_weight: Any, reset: bool, classes: Any = None) -> Samples:
+    def _validated(self, X: Any, y: Any, sample_weight: Any, offset: Any, reset: bool, classes: Any = None) -> Samples:
         rows = self._partitions
         classes, codes = np.unique(rows.y, return_inverse=True)
         weight, factors = rows.sample_weight, None
@@ -87,30 +98,38 @@ class LogisticRegression(_estimator.LogisticRegression):
             self.feature_names_in_ = np.array(rows.names, dtype=object)
         return Samples(distant, codes, distant.sample_weight, classes, factors)
 
-    def decision_function(self, X: Any) -> Any:
-        """The scores, z = X·W + b, shape (m,), or (m, K) for K > 2 classes."""
+    def decision_function(self, X: Any, offset: Any = None) -> Any:
+        """The scores, z = X·W + b + offset, shape (m,), or (m, K) for K > 2 classes."""
         columns = self.classes_ if len(self.classes_) > 2 else None
-        return self._lazily("decision_function", X, columns)
+        return self._lazily("decision_function", X, offset, columns)
 
-    def predict(self, X: Any) -> Any:
+    def predict(self, X: Any, offset: Any = None) -> Any:
         """The most probable class of each row, shape (m,); if several are equally probable, the first."""
-        return self._lazily("predict", X, None)
+        return self._lazily("predict", X, offset, None)
 
-    def predict_proba(self, X: Any) -> Any:
+    def predict_proba(self, X: Any, offset: Any = None) -> Any:
         """The probability of each class, shape (m, K), in the order of `classes_`."""
-        return self._lazily("predict_proba", X, self.classes_)
+        return self._lazily("predict_proba", X, offset, self.classes_)
 
-    def predict_log_proba(self, X: Any) -> Any:
+    def predict_log_proba(self, X: Any, offset: Any = None) -> Any:
         """The logarithms of the probabilities, shape (m, K), finite wherever the scores are."""
-        return self._lazily("predict_log_proba", X, self.classes_)
+        return self._lazily("predict_log_proba", X, offset, self.classes_)
 
-    def _lazily(self, method: str, X: Any, columns: Any) -> Any:
+    def _lazily(self, method: str, X: Any, offset: Any, columns: Any) -> Any:
         """The result of a method for each partition of X, not yet computed; for an X in memory, the result itself.
 
         The result has these `columns`; if they are None, it has one value for each row.
+
+        Raises
+        ------
+        ValueError
+            If `offset` is given for a collection.
         """
         if not is_collection(X):
-            return getattr(super(), method)(X)
+            return getattr(super(), method)(X, offset)
+        if offset is not None:
+            got = f"{kind(offset)}: add it to decision_function(X)"
+            raise ValueError(f"offset must be None for predictions of a collection of Dask, got {got}")
         check_is_fitted(self, "coef_")
         model = _estimator.LogisticRegression(**self.get_params())
         for name, value in vars(self).items():

@@ -51,7 +51,8 @@ CERTIFICATE = (
 class LogisticRegression(CallbackSupportMixin, Classifier):
     """Logistic regression at its proved optimum, as an estimator of scikit-learn.
 
-    Minimises E + l1 Σ |w_j| + (l2/2) ||W||², with E = Σ s_i E_i / Σ s_i the mean cross-entropy, by `gradstep.fit`.
+    Minimises E + l1 Σ |w_j| + (l2/2) ||W||², with E = Σ s_i E_i / Σ s_i the mean cross-entropy, by `gradstep.fit`;
+    with penalty factors, a prior, bounds and offsets, its whole objective.
     Two classes are one sigmoid, more are a softmax. The intercept is never penalised, and columns may be of any
     scale and any offset. It stands in for scikit-learn's class of the same name, whose keywords it takes.
 
@@ -74,6 +75,13 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
         Whether to maximise Firth's penalised likelihood instead, as in `gradstep.fit`: two classes that are separated
         have finite coefficients then. There is no other penalty: C is not 1 by default, and none may be given. Sample
         and class weights are frequencies.
+    penalty_factors : array_like, shape (n,), optional
+        Factors >= 0 of l1 and l2, one for each column: by default 1, and 0 for a column that is not penalised.
+    prior, lower, upper : float or array_like of shape (n,) or (K, n), optional
+        The coefficients towards which l2 draws, and their bounds, as in `gradstep.fit`: one number for each column, or
+        for K > 2 classes also a row for each class.
+    grouped : bool, default False
+        Whether l1 penalises the coefficients of all of K > 2 classes for a column together, as in `gradstep.fit`.
     fit_intercept : bool, default True
         Whether there is an intercept; it is 0 if not.
     class_weight : dict, "balanced" or None, default None
@@ -178,7 +186,7 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
     intercepts, nor with ``certify=False``: then ``stop_reason_ == "uncertified"``, which is not warned of.
 
     Wald standard errors are refused with a ValueError where they mean nothing: with a penalty, class weights, early
-    stopping, more than two classes, aliased columns, or without a proved optimum. Columns may be at any offset.
+    stopping, more than two classes, bounds, aliased columns, or without a proved optimum. Columns may be at any offset.
 
     Examples
     --------
@@ -198,6 +206,11 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
         C: float | None = None,
         l1_ratio: float | None = 0.0,
         firth: bool = False,
+        penalty_factors: Any = None,
+        prior: Any = None,
+        lower: Any = None,
+        upper: Any = None,
+        grouped: bool = False,
         fit_intercept: bool = True,
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
         solver: str = "auto",
@@ -226,6 +239,11 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
         self.C = C
         self.l1_ratio = l1_ratio
         self.firth = firth
+        self.penalty_factors = penalty_factors
+        self.prior = prior
+        self.lower = lower
+        self.upper = upper
+        self.grouped = grouped
         self.fit_intercept = fit_intercept
         self.class_weight = class_weight
         self.solver = solver
@@ -309,7 +327,7 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
     @all_or_nothing
     @with_callbacks  # type: ignore[untyped-decorator]
     def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None
+        self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None, offset: Any = None
     ) -> LogisticRegression:
         """Find the optimum.
 
@@ -320,11 +338,14 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
             all that `gradstep.fit` reads them from, such as the path of a Parquet file.
         y : array_like, shape (m,)
             Labels of two or more classes: numbers, strings or booleans. Of a table that is read in batches, the name of
-            its column, as `sample_weight` is; all others are features.
+            its column, as `sample_weight` and `offset` are; all others are features.
         sample_weight : array_like, shape (m,), optional
             Weights >= 0. An integer weight means a repeated row.
         X_val, y_val : like `X` and `y`, optional
             Validation data for ``early_stopping=True``; without them a fraction of the samples is kept out.
+        offset : array_like, shape (m,), or (m, K) for K > 2 classes, optional
+            Finite numbers that are added to the scores of the rows: the part of the scores that is known. Predictions
+            take the offsets of their rows. Not with `X_val`.
 
         Returns
         -------
@@ -346,7 +367,11 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
             scikit-learn's.
         """
         self._check_parameters()
-        data = self._validated_classes(X, y, sample_weight)
+        if offset is not None and X_val is not None:
+            raise ValueError(
+                "offset must be None with X_val, got offsets: leave X_val out, and a part of X is kept out"
+            )
+        data = self._validated_classes(X, y, sample_weight, offset)
         start = self._start(data)
         validation = self._validation(X_val, y_val, data.classes, data.factors)
         if self.early_stopping and validation is None:
@@ -366,6 +391,7 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
                     l2,
                     start=start,
                     firth=bool(self.firth),
+                    **self._of_columns(),
                     fit_bias=bool(self.fit_intercept),
                     solver=self._solver(),
                     gap_tol=self.gap_tol,
@@ -416,8 +442,8 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
         Raises
         ------
         ValueError
-            If data or parameters are out of range; with `C`, `l1`, `l1_ratio`, `penalty` or `firth`; and with
-            ``class_weight="balanced"``.
+            If data or parameters are out of range; with `C`, `l1`, `l1_ratio`, `penalty`, `firth`, penalty factors, a
+            prior or bounds; and with ``class_weight="balanced"``.
         """
         self._check_parameters()
         if self.firth:
@@ -428,11 +454,14 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
             if (strength := getattr(self, name)) and strength != none:
                 why = "gradient descent leaves no weight at 0"
                 raise ValueError(f"{name} must not be given for partial_fit, got {strength}: {why}")
+        for name, value in self._of_columns().items():
+            if value is not None and value is not False:
+                raise ValueError(f"{name} must not be given for partial_fit, got one: fit takes it")
         if isinstance(self.class_weight, str):
             raise ValueError(f"class_weight must be None or a dict for partial_fit, got {self.class_weight!r}")
         first = not hasattr(self, "coef_")
         known = self._known_classes(classes, first)
-        data = self._validated(X, y, sample_weight, reset=first, classes=known)
+        data = self._validated(X, y, sample_weight, None, reset=first, classes=known)
         weights, bias = zeros(len(known), data.X) if first else self._parameters()
         slope = gradient(data.X, data.codes, weights, bias, sample_weight=data.weight, n_threads=self.n_threads)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -446,15 +475,17 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
         self._set_anew(known, weights, bias)
         return self
 
-    def _validated(self, X: Any, y: Any, sample_weight: Any, reset: bool, classes: Array | None = None) -> Samples:
+    def _validated(
+        self, X: Any, y: Any, sample_weight: Any, offset: Any, reset: bool, classes: Array | None = None
+    ) -> Samples:
         if not is_source(X, y):
-            return super()._validated(X, y, sample_weight, reset, classes)
+            return super()._validated(X, y, sample_weight, offset, reset, classes)
         if classes is not None:
             raise ValueError(f"X must be in memory for partial_fit, got {kind(X)}, which is read in batches")
         for name in ("early_stopping", "standard_errors"):
             if getattr(self, name):
                 raise ValueError(f"{name} must be False where X is read in batches, got True: it needs rows in memory")
-        source = opened(X, y, sample_weight, None, may_be_text=True)
+        source = opened(X, y, sample_weight, offset, may_be_text=True)
         if source.classes is None:
             check_classification_targets(source.y)
             classes, codes = np.unique(source.y, return_inverse=True)
@@ -466,8 +497,9 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
             self.feature_names_in_ = np.array(source.feature_names, dtype=object)
         weight = source.sample_weight
         if weight is None and self.class_weight is None:
-            return Samples(source, codes, None, classes, None)
-        return self._weighted(source, codes, classes, np.ones(len(codes)) if weight is None else weight.astype(float))
+            return Samples(source, codes, None, classes, None, source.offset)
+        weight = np.ones(len(codes)) if weight is None else weight.astype(float)
+        return self._weighted(source, codes, classes, weight, source.offset)
 
     def _check_parameters(self) -> None:
         """Raise for bad values of the parameters that `gradstep.fit` does not have, or has under another name."""
@@ -648,6 +680,7 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
         reasons = {
             f"with a penalty, here l1={l1:.3g}": l1 > 0,
             f"with a penalty, here l2={l2:.3g}": l2 > 0,
+            "with bounds": self.lower is not None or self.upper is not None,
             "with class_weight": self.class_weight is not None,
             "with early_stopping": self.early_stopping,
             f"for {classes} classes": classes > 2,
@@ -666,6 +699,7 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
             data.X,
             *self._parameters(),
             sample_weight=data.weight,
+            offset=data.offset,
             fit_bias=bool(self.fit_intercept),
             n_threads=self.n_threads,
         )
@@ -705,8 +739,9 @@ class _Monitor:
         if self.validation is None or iteration.rows < self.rows:
             self.best = iteration  # an iteration never makes the objective worse
         else:
-            X, codes, weight, *_ = self.validation
-            self._validate(loss(X, codes, iteration.weights, iteration.bias, sample_weight=weight), iteration)
+            X, codes, weight, _, _, offset = self.validation
+            of_rows: dict[str, Any] = {"sample_weight": weight, "offset": offset}
+            self._validate(loss(X, codes, iteration.weights, iteration.bias, **of_rows), iteration)
         stop = self.callback(iteration) if self.callback else None
         if self.tasks.end_iteration(iteration) or self.is_exhausted:
             return True

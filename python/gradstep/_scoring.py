@@ -13,7 +13,7 @@ from sklearn.utils.validation import _check_method_params
 
 from gradstep._classifier import Array, Samples
 from gradstep._estimator import LogisticRegression
-from gradstep._fitted import codes_of
+from gradstep._fitted import codes_of, shifted
 from gradstep._formulas import decision_function, sigmoid, softmax
 
 
@@ -43,7 +43,8 @@ class Score(NamedTuple):
 
     def of_rows(self, rows: Array, n_threads: int | None) -> Callable[[Array, Any], float]:
         """The score of weights and bias on some rows."""
-        X, classes = self.samples.X[rows], self.samples.classes
+        X, classes, offset = self.samples.X[rows], self.samples.classes, self.samples.offset
+        offset = None if offset is None else offset[rows]
         params = _check_method_params(self.samples.X, self.params, indices=rows)
         known = self.scoring is None or isinstance(self.scoring, str)
         mean_of = _DIRECT.get(self.scoring) if known and params.keys() <= {"sample_weight"} else None
@@ -52,12 +53,13 @@ class Score(NamedTuple):
 
             def direct(weights: Array, bias: Any) -> float:
                 z = decision_function(X, weights, bias, n_threads=n_threads)
+                z = z if offset is None else shifted(z, offset)
                 return float(np.average(mean_of(z, codes), weights=weight))
 
             return direct
 
         labels, scorer = self.labels[rows], _of_all_classes(get_scorer(self.scoring), classes)
-        model = LogisticRegression(n_threads=n_threads)
+        model = WithOffset(offset, n_threads=n_threads)
         model.classes_, model.n_features_in_ = classes, X.shape[1]
 
         def by_scorer(weights: Array, bias: Any) -> float:
@@ -65,6 +67,18 @@ class Score(NamedTuple):
             return float(scorer(model, X, labels, **params))
 
         return by_scorer
+
+
+class WithOffset(LogisticRegression):
+    """An estimator that adds the offsets of certain rows to their scores, whichever of its predictions is asked for."""
+
+    def __init__(self, rows_offset: Any = None, n_threads: int | None = None) -> None:
+        super().__init__(n_threads=n_threads)
+        self.rows_offset = rows_offset
+
+    def decision_function(self, X: Any, offset: Any = None) -> Array:
+        """The scores of the rows."""
+        return super().decision_function(X, self.rows_offset if offset is None else offset)
 
 
 def _of_all_classes(scorer: Any, classes: Array) -> Any:

@@ -143,3 +143,33 @@ def exported(features: list[str]) -> Any:
 
 refuse("to_model", ValueError, "features", r"hold 2 different names, got \['a', 'a'\]$", exported, ["a", "a"])
 refuse("to_model", ValueError, "features", r"hold 2 different names, got \['a'\]$", exported, ["a"])
+
+# Penalty factors, a prior, bounds and offsets.
+refuse("LogisticRegression", TypeError, "grouped", r"True or False, got str$", estimate, grouped="yes")
+refuse("LogisticRegression", ValueError, "grouped", r"False with bounds, got True$", estimate,
+       y=np.resize(["ash", "beech", "cedar"], 40), grouped=True, lower=0.0)  # fmt: skip
+refuse("LogisticRegression", ValueError, "penalty_factors", r"length 2 .*, got length 3$", estimate,
+       penalty_factors=np.ones(3))  # fmt: skip
+for name, value in (("prior", 1.0), ("lower", 0.0), ("upper", 0.0)):
+    absent = r"None where a class has no weight, got one for 2 classes$"
+    refuse("LogisticRegression", ValueError, name, absent, estimate,
+           data={"sample_weight": (NAMES == "ash").astype(float)}, **{name: value})  # fmt: skip
+    refuse("partial_fit", ValueError, name, r"not be given for partial_fit, got one: fit takes it$", learn,
+           **{name: value})  # fmt: skip
+for facts, offset in [
+    (r"length 40 .*, got length 3$", np.zeros(3)),
+    (r"between .*, got nan at row 7$", np.where(np.arange(40) == 7, np.nan, 0.0)),
+    (r"got rows of 2 numbers, for labels in \[0, 1\]$", np.zeros((40, 2))),
+]:
+    refuse("LogisticRegression", ValueError, "offset", facts, estimate, data={"offset": offset})
+refuse(
+    "LogisticRegression", TypeError, "offset", r"an array of real numbers, got", estimate, data={"offset": ["a"] * 40}
+)
+refuse("LogisticRegression", ValueError, "offset", r"None with X_val, got offsets: leave X_val out", estimate,
+       data={"offset": np.zeros(40), "X_val": POINTS, "y_val": NAMES}, early_stopping=True)  # fmt: skip
+for name in ("decision_function", "predict", "predict_proba", "predict_log_proba"):
+    for offset, facts in (
+        (np.zeros(3), r"shape \(40,\) .*, got shape \(3,\)$"),
+        (np.full(40, np.inf), "finite, got inf at row 0$"),
+    ):
+        refuse("LogisticRegression", ValueError, "offset", facts, getattr(estimate(), name), POINTS, offset=offset)
