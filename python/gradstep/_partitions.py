@@ -21,7 +21,10 @@ UNIT = _native.UNIT
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Consecutive rows: features, shape (m, n); and labels, sample weights and offsets, shape (m,) or None."""
+    """Consecutive rows: features, shape (m, n); and labels, sample weights and offsets, shape (m,) or None.
+
+    Offsets of K classes have shape (m, K).
+    """
 
     X: Array
     y: Array
@@ -79,7 +82,7 @@ def checked(version: str, number: int, names: list[str] | None, wants_numbers: b
 def _checked(names: list[str] | None, wants_numbers: bool, X: Any, of_rows: Iterable[Any]) -> Rows:
     arguments = ("y", "sample_weight", "offset")
     given = [
-        None if values is None else X[values] if isinstance(values, str) else values for values in of_rows
+        X[values] if isinstance(values, str) else X[list(values)] if are_names(values) else values for values in of_rows
     ]  # a string is the name of a column of the frame
     for argument, values in zip(arguments, given, strict=True):
         if values is not None and len(values) != len(X):
@@ -96,11 +99,12 @@ def _checked(names: list[str] | None, wants_numbers: bool, X: Any, of_rows: Iter
     for argument, values in zip(arguments, (y, *others), strict=True):
         if values is None:
             continue
-        if values.ndim != 1:
+        if values.ndim > 1 + (argument == "offset"):
             raise ValueError(f"{argument} must be 1-dimensional, got {values.ndim} dimensions")
         row = _missing(values)
         if row is not None:
-            raise ValueError(f"{argument} must have no missing or infinite values, got {values[row]} at row {row}")
+            got = values[row] if values.ndim == 1 else values[row][~np.isfinite(values[row])][0]
+            raise ValueError(f"{argument} must have no missing or infinite values, got {got} at row {row}")
     return Rows(np.ascontiguousarray(matrix), y, *others)  # type: ignore[arg-type]
 
 
@@ -111,10 +115,15 @@ def _finite(matrix: Any) -> Any:
     return matrix
 
 
+def are_names(values: Any) -> bool:
+    """Whether these are names of columns: a list, with one for each class."""
+    return isinstance(values, list | tuple) and bool(values) and all(isinstance(name, str) for name in values)
+
+
 def _missing(values: Array) -> int | None:
     """The first row whose number or label is missing or not finite; None if there is none."""
     if values.dtype.kind == "f":
-        wrong = ~np.isfinite(values)
+        wrong = ~np.isfinite(values) if values.ndim == 1 else ~np.isfinite(values).all(axis=1)
     elif values.dtype.kind == "O":
         wrong = np.array([value is None or value != value for value in values], bool)
     else:

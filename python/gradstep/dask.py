@@ -81,7 +81,7 @@ def fit(
         Labels in [0, 1], or class codes 0, 1, …, K - 1: a column of the dataframe, by its name, or a collection with a
         number for each row. A collection of unknown chunks must have as many partitions as `X`, with the same rows.
     sample_weight, offset : like `y`, optional
-        As in `gradstep.fit`.
+        As in `gradstep.fit`. Offsets of K classes are a list of K names of columns, or an array of shape (m, K).
     client : distributed.Client, optional
         By default the one that was made last.
     timeout : float, default 300
@@ -289,13 +289,15 @@ def _delayed(X: Any, of_rows: dict[str, Any]) -> tuple[list[Any] | None, list[tu
 def _features(X: Any, of_rows: dict[str, Any]) -> list[Any]:
     """The columns of a dataframe that no argument names, which must be of numbers."""
     columns = list(X.columns)
-    chosen = {argument: name for argument, name in of_rows.items() if isinstance(name, str)}
-    for argument, name in chosen.items():
-        if name not in columns:
-            raise ValueError(f"{argument} must be one of the columns {', '.join(map(str, columns))}, got {name!r}")
-    names = [name for name in columns if name not in chosen.values()]
+    chosen = {}
+    for argument, given in of_rows.items():
+        for name in [given] if isinstance(given, str) else given if _partitions.are_names(given) else []:
+            if name not in columns:
+                raise ValueError(f"{argument} must be one of the columns {', '.join(map(str, columns))}, got {name!r}")
+            chosen[name] = argument
+    names = [name for name in columns if name not in chosen]
     if not names:
-        raise ValueError(f"X must have columns beside {', '.join(chosen.values())}, got none")
+        raise ValueError(f"X must have columns beside {', '.join(chosen)}, got none")
     for name in names:
         dtype = X.dtypes[name]
         if getattr(dtype, "kind", "O") not in "biuf":
@@ -306,17 +308,21 @@ def _features(X: Any, of_rows: dict[str, Any]) -> list[Any]:
 def _aligned(argument: str, values: Any, X: Any, count: int) -> list[Any]:
     """For each partition, the numbers of its rows for this argument: None, a column's name, or a delayed array."""
     is_frame = hasattr(X, "columns")
-    if (values is None and argument != "y") or (is_frame and isinstance(values, str)):
+    has_classes = argument == "offset"  # of K classes: K columns
+    is_named = isinstance(values, str) or (has_classes and _partitions.are_names(values))
+    if (values is None and argument != "y") or (is_frame and is_named):
         return [values] * count
-    if not is_collection(values) or values.ndim != 1:
+    if not is_collection(values) or values.ndim > 1 + has_classes:
         names = "the name of a column, or " if is_frame else ""
         raise TypeError(
             f"{argument} must be {names}a collection of Dask with a number for each row, got {kind(values)}"
         )
-    if not is_frame and hasattr(values, "rechunk") and not np.isnan([*X.shape[:1], *values.shape]).any():
+    if hasattr(values, "rechunk") and values.ndim == 2:
+        values = values.rechunk({1: -1})
+    if not is_frame and hasattr(values, "rechunk") and not np.isnan([*X.shape[:1], *values.shape[:1]]).any():
         if len(values) != len(X):
             raise ValueError(f"{argument} must have the length of X, {len(X)}, got {len(values)}")
-        values = values.rechunk((X.chunks[0],))
+        values = values.rechunk({0: X.chunks[0]})
     if values.npartitions != count:
         raise ValueError(
             f"{argument} must have the partitions of X, which are {count}, got {values.npartitions}: make it a column "

@@ -152,6 +152,33 @@ def test_offsets_and_series(client: Any) -> None:
     assert numbers(best) == numbers(want)
 
 
+def test_offsets_of_classes(client: Any) -> None:
+    X, y, s = problem(3)
+    offset = np.random.default_rng(12).normal(size=(M, 3))
+    want = gradstep.fit(X, y, sample_weight=s, offset=offset, l2=1e-3, penalty_factors=[1, 1, 0.5, 1, 1, 2, 1])
+    options = {"l2": 1e-3, "penalty_factors": [1, 1, 0.5, 1, 1, 2, 1]}
+    names = ["o0", "o1", "o2"]
+    whole = cut(frame(X, y=y, s=s, **dict(zip(names, offset.T, strict=True))), UNALIGNED)
+    assert numbers(on_dask.fit(whole, "y", sample_weight="s", offset=names, **options)) == numbers(want)
+    arrays = {
+        name: dask.array.from_array(array, chunks=(7001, 2) if array.ndim > 1 else 999)
+        for name, array in (("X", X), ("y", y), ("sample_weight", s), ("offset", offset))
+    }
+    assert numbers(on_dask.fit(**arrays, **options)) == numbers(want)
+    model = on_dask.LogisticRegression(**options).fit(whole, "y", "s", offset=names)
+    np.testing.assert_array_equal(model.coef_, want.weights)
+    assert (
+        model.predict_proba(X[:5], offset=offset[:5]).tolist() == want.predict_proba(X[:5], offset=offset[:5]).tolist()
+    )
+    with pytest.raises(ValueError, match="offset must be None for predictions of a collection of Dask, got"):
+        model.predict(arrays["X"], offset=arrays["offset"])
+    with pytest.raises(ValueError, match=r"offset must be one of the columns .*, got 'o9'"):
+        on_dask.fit(whole, "y", offset=["o0", "o1", "o9"])
+    offset[77, 1] = np.nan
+    with pytest.raises(ValueError, match="offset must have no missing or infinite values, got nan at row 77"):
+        on_dask.fit(arrays["X"], arrays["y"], offset=dask.array.from_array(offset, chunks=(7001, 3)))
+
+
 def test_separated_labels_and_aliased_columns(client: Any) -> None:
     X, y, _ = problem()
     X[:, 4] = X[:, 0] + X[:, 1]
