@@ -28,6 +28,7 @@ from gradstep._cli_options import (
     SEED,
     FiniteRange,
     descent_options,
+    feature_options,
     header_option,
     json_option,
     l2_option,
@@ -38,11 +39,12 @@ from gradstep._cli_outputs import check_out, check_picture, check_suffix, pictur
 from gradstep._cli_report import report_command
 from gradstep._document import Scalar
 from gradstep._model import Class, load, write_file
+from gradstep._of_features import OfFeatures, prior_of
 from gradstep._output import Log, emit, errors, extended, grid, line, percent, say, summary, tables
 from gradstep._report._making import report
 from gradstep._spelling import COMMAND_LINE
 from gradstep._train import DESCENT, OPTIMUM, SOLVERS, Plan
-from gradstep._training import Array, Problem, Trained, descent
+from gradstep._training import Array, Problem, Trained, descent, numbers_of
 
 BAD_DATA, INTERRUPTED = 1, 130
 DEMO_SEED = 7
@@ -98,6 +100,7 @@ def demo(file: str | None, epochs: int, learning_rate: float, seed: int, as_json
     type=NOT_NEGATIVE,
     help="Add L·Σ|weight| to the loss: unneeded weights are exactly 0.  [default: 0]",
 )
+@_cli_columns.options(*feature_options)
 @click.option(
     "--firth",
     is_flag=True,
@@ -182,6 +185,11 @@ def train(
     target: str | None,
     l2: float,
     l1: float | None,
+    penalty_factors: Sequence[tuple[str, float]],
+    lower: Sequence[tuple[str, float]],
+    upper: Sequence[tuple[str, float]],
+    prior: Path | None,
+    grouped: bool,
     firth: bool,
     cv: int | None,
     l1_ratio: float | None,
@@ -240,10 +248,13 @@ def train(
         max_passes=max_passes,
         gap_tol=gap_tol,
         certify=False if no_certify else None,
+        grouped=grouped or None,
     )
+    of_features = OfFeatures(penalty_factors=dict(penalty_factors), lower=dict(lower), upper=dict(upper))
+    said_of_features = given(**dict.fromkeys(of_features.kept(), True), prior=None if prior is None else str(prior))
     for_both = given(l1=l1, l2=l2, tol=tol, fit_bias=False if no_bias else None)
     is_descent = bool(for_descent or log_every)
-    if is_descent and (only_optimum := for_optimum | selects):
+    if is_descent and (only_optimum := for_optimum | said_of_features | selects):
         one, other = option(for_descent or given(log_every=log_every)), option(only_optimum)
         raise click.UsageError(f"{one} is for a descent, {other} for the optimum: they exclude each other.")
     if seed is not None and not shuffle and test is None:
@@ -254,10 +265,14 @@ def train(
         raise click.UsageError("--json and --quiet exclude each other.")
     if l1_ratio is not None and not selects:
         raise click.UsageError("--l1-ratio needs --cv or --path.")
-    if firth and (excluded := given(l1=l1 or None, l2=l2 or None, solver=solver) | selects):
+    if firth and (excluded := given(l1=l1 or None, l2=l2 or None, solver=solver) | said_of_features | selects):
         raise click.UsageError(f"--firth has a penalty and a solver of its own: it excludes {option(excluded)}.")
     if cv and (l1 or l2):
         raise click.UsageError(f"--cv chooses the strength of the penalty: it excludes {'--l1' if l1 else '--l2'}.")
+    if prior and selects and l1_ratio != 0:
+        raise click.UsageError(f"--prior is for l2 alone: with {option(selects)} it needs --l1-ratio 0.")
+    if prior and not selects and not l2:
+        raise click.UsageError("--prior needs --l2, which draws the weights to those of its model.")
     check_out(out, file)
     check_picture(picture, file, *([out] if out else []))
     check_suffix(path_file, "--path")
@@ -268,6 +283,10 @@ def train(
         raise click.UsageError(f"--path is for two classes, target {problem.target!r} has {len(problem.classes)}.")
     if firth and len(problem.classes) > 2:
         raise click.UsageError(f"--firth is for two classes, target {problem.target!r} has {len(problem.classes)}.")
+    if prior:
+        numbers, absent = prior_of(load(prior), problem)
+        of_features = replace(of_features, prior=numbers)
+        problem.notes.extend([f"{prior} has no weight for {_table.few(absent)}: drawn to 0"] * bool(absent))
     ratio = 1.0 if l1_ratio is None else l1_ratio
     held: dict[str, Any] = {"test": test, "seed": seed or 0}
     show = sys.stderr is not None and sys.stderr.isatty() and not quiet
@@ -280,6 +299,7 @@ def train(
         if show and not log:
             watching = _progress.of_epochs(int(plan.options["epochs"] or 0))
     else:
+        held |= {"of_features": of_features}
         plan = Plan(OPTIMUM | for_optimum | for_both, standardize, cv=cv, l1_ratio=ratio, **held)
         if show:
             watching = _progress.of_passes()
@@ -288,7 +308,7 @@ def train(
         trained, curve = plan.train(problem, callback=callback, **records)
     model = trained.model
     if path_file:
-        found = _selection.whole_path(trained.problem, ratio, standardize, plan.options)
+        found = _selection.whole_path(trained.problem, ratio, standardize, plan.options, of_features)
         write_file(path_file, _files.encoded(_selection.table(trained.problem, found), path_file))
     told = None
     if (test is not None or folds) and not quiet:
@@ -373,13 +393,16 @@ def predict(
         raise click.UsageError(f"--threshold is for a model of two classes; {model_file} has {len(model.classes)}.")
     format = _cli_columns.format_of(columns).over(encoding.format)
     words = [column.name for column in encoding.columns if column.kind != "number"]
-    table = _files.read(file, header, encoding.names, format, as_text={*words, *encoding.ids, *_table.meant(keep)})
+    needed = [*encoding.names, *([model.offset] if model.offset is not None else [])]
+    table = _files.read(file, header, needed, format, as_text={*words, *encoding.ids, *_table.meant(keep)})
     kept = [*(name for name in encoding.ids if name in table.frame.columns), *table.named_by(keep)]
-    values = _kinds.values(table, table.names_for(encoding.names), encoding, unknown)
+    names = table.names_for(needed)
+    values = _kinds.values(table, names[: len(encoding.names)], encoding, unknown)
+    offset = None if model.offset is None else numbers_of(table, names[-1])
     is_refused = missing is None and encoding.missing != "drop"
     encoding.check(values, table.where, refuse=is_refused, advice="; --missing empty leaves its prediction empty")
     lacking = encoding.incomplete(values)
-    probability, codes = model.probabilities(encoding.matrix(values))
+    probability, codes = model.probabilities(encoding.matrix(values), offset)
     undefined = np.isnan(probability).reshape(len(lacking), -1).any(axis=1) & ~lacking
     if undefined.any():
         raise ValueError(f"{file}: data row {undefined.argmax() + 1}: numbers too large for the model")
@@ -412,7 +435,8 @@ def predict(
 @click.argument("file", type=PATH)
 @target_option
 @_cli_columns.options(
-    *(option for option in _cli_columns.COLUMNS if option is not _cli_columns.WEIGHT), *_cli_columns.FORMAT
+    *(option for option in _cli_columns.COLUMNS if option not in (_cli_columns.WEIGHT, _cli_columns.OFFSET)),
+    *_cli_columns.FORMAT,
 )
 @click.option(
     "--columns",

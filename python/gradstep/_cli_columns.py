@@ -50,12 +50,16 @@ FORMAT = (
 the model unless it is given, which is for a file that is written in another way than that of the training."""
 
 WEIGHT = click.option("--weight", metavar="COLUMN", help="Column with the weights of the rows, such as counts.")
+OFFSET = click.option(
+    "--offset", metavar="COLUMN", help="Column with the part of the log-odds that is known. Two classes."
+)
 COLUMNS = (
     _several("--features", "features", "The columns to train on.  [default: all but the target]"),
     _several("--drop", "drop", "Columns to leave out."),
     _several("--categorical", "categorical", "Columns whose values are categories, though they are numbers or many."),
     _several("--id", "ids", "Columns that say which row it is: not trained on, and kept by predict."),
     WEIGHT,
+    OFFSET,
     click.option(
         "--positive",
         metavar="VALUE",
@@ -73,7 +77,7 @@ COLUMNS = (
 
 NAMES = ("features", "drop", "categorical", "ids", "positive", "missing", "date_format")
 FORMAT_NAMES = ("delimiter", "decimal", "encoding", "na")
-"""The names of the options in Python: of `COLUMNS` without the weight, and of `FORMAT`."""
+"""The names of the options in Python: of `COLUMNS` without weight and offset, and of `FORMAT`."""
 
 
 def options(*several: Callable[[Any], Any]) -> Callable[[Command], Command]:
@@ -95,4 +99,4 @@ def format_of(given: dict[str, Any]) -> Format:
 
 def asked_of(given: dict[str, Any]) -> Asked:
     """The options about columns, as `Asked`."""
-    return Asked(weight=given.get("weight"), **{name: given[name] for name in NAMES})
+    return Asked(weight=given.get("weight"), offset=given.get("offset"), **{name: given[name] for name in NAMES})

@@ -60,6 +60,26 @@ class Start(click.ParamType[Any]):
         return ",".join(map(repr, numbers))
 
 
+class ByName(click.ParamType[Any]):
+    """A finite number for all features, or NAME=VALUE for those of one name. The value is a pair of name and number."""
+
+    name = "number"
+
+    def __init__(self, minimum: float = -math.inf) -> None:
+        self.minimum = minimum
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float]:
+        name, _, written = value.rpartition("=")  # a feature of categories has a = in its name
+        try:
+            number = float(written)
+        except ValueError:
+            number = math.nan
+        if not (math.isfinite(number) and number >= self.minimum):
+            positive = "" if self.minimum < 0 else f" of at least {self.minimum:g}"
+            self.fail(f"{value!r} is not a finite number{positive}, nor NAME=NUMBER.", param, ctx)
+        return name, number
+
+
 COUNT = Whole(1, 63)
 BATCH_SIZE = Whole(1, 63, "full")
 SEED = Whole(0, 64)
@@ -82,6 +102,34 @@ l2_option = click.option(
 standardize_option = click.option(
     "--standardize", is_flag=True, help="Bring every feature to mean 0 and standard deviation 1 first."
 )
+feature_options = (
+    click.option(
+        "--penalty-factor",
+        "penalty_factors",
+        metavar="NAME=F",
+        multiple=True,
+        type=ByName(0),
+        help="Multiply --l1 and --l2 by F for this feature or column: 0 leaves its weight without penalty.",
+    ),
+    click.option(
+        "--lower", metavar="[NAME=]B", multiple=True, type=ByName(), help="Let no weight, or this one, be below B."
+    ),
+    click.option(
+        "--upper", metavar="[NAME=]B", multiple=True, type=ByName(), help="Let no weight, or this one, be above B."
+    ),
+    click.option(
+        "--prior",
+        metavar="MODEL",
+        type=PATH,
+        help="Let --l2 draw the weights to those of this model, such as yesterday's, instead of 0.",
+    ),
+    click.option(
+        "--grouped",
+        is_flag=True,
+        help="Of three classes or more: --l1 leaves the weights of a feature at 0 for all classes or for none.",
+    ),
+)
+"""Options of the objective about single features."""
 DESCENT_OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "--learning-rate": (
         f"the learning rate.  [default: {DESCENT['learning_rate']}]", {"metavar": "A", "type": POSITIVE}

@@ -10,6 +10,8 @@ from contextlib import suppress
 from typing import Any, TypeAlias, TypeVar
 
 Scalar: TypeAlias = bool | int | float | str | None
+Setting: TypeAlias = Scalar | dict[str, float | list[float]]
+"""An option of a training: a value, or numbers of features by their names, of several classes one for each."""
 MOST_SHOWN = 5
 """The largest number of words that a message lists."""
 T = TypeVar("T")
@@ -134,6 +136,12 @@ def scalar(value: object) -> Scalar:
         return text(value)
     finite = number(value)
     return value if isinstance(value, int) else finite
+
+
+def setting(value: object) -> Setting:
+    if not isinstance(value, dict):
+        return scalar(value)
+    return members(value, lambda each: items(each, number) if isinstance(each, list) else number(each))
 
 
 def members(value: object, read: Callable[[object], T]) -> dict[str, T]:

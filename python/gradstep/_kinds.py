@@ -52,6 +52,7 @@ class Asked:
     categorical: Sequence[str] = ()
     ids: Sequence[str] = ()
     weight: str | None = None
+    offset: str | None = None
     positive: str | None = None
     """Of the two values of the target, the one whose probability is given."""
     missing: str | None = None
@@ -59,8 +60,9 @@ class Asked:
 
     def named(self, table: Table) -> Asked:
         """The same options, with lists of columns where an option has names with commas between them."""
-        if self.weight is not None:
-            table.check_name(self.weight)
+        for name in (self.weight, self.offset):
+            if name is not None:
+                table.check_name(name)
         return replace(
             self,
             features=table.named_by(self.features),

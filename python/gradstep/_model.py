@@ -19,10 +19,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradstep import _document as document
-from gradstep._document import Scalar
+from gradstep._arrays import real
+from gradstep._document import Scalar, Setting
 from gradstep._encoding import Encoding
 from gradstep._extras import extra
 from gradstep._frames import check_different, column_names
+from gradstep._options import kind
 
 if TYPE_CHECKING:
     from gradstep._report import Report
@@ -47,6 +49,7 @@ _STEP = (
 )
 _PLAIN = "the value of features[j]"
 _STANDARDIZED = "(the value of features[j] - standardize.mean[j]) / standardize.scale[j]"
+_OFFSET = "; the number of the row in the column named by options.offset is added to bias"
 _ENCODED = (
     "; of a column c in encoding.columns the values are: its number (of a date, the days since 'since'), or of "
     "categories 1 for 'c=level' where it is that level, else 0, and with 'fill' in place of a missing value; "
@@ -130,7 +133,7 @@ class Model:
     weights: list[float] | list[list[float]]
     bias: float | list[float]
     standardize: Standardize | None
-    options: dict[str, Scalar]
+    options: dict[str, Setting]
     result: dict[str, Fact]
     gradstep: str
     activation: str = "sigmoid"
@@ -144,7 +147,7 @@ class Model:
         ----------
         X : data frame, mapping of names to columns, or array_like of shape (m, n)
             In a frame (pandas, polars, pyarrow) the columns are found by name, and others are ignored. An array has the
-            features, in their order.
+            features, in their order. A model with an offset needs a frame that has its column.
 
         Returns
         -------
@@ -158,11 +161,11 @@ class Model:
         ImportError
             If columns of text are given without polars (extra ``cli``).
         """
-        return self.probabilities(self._features(X))[0]
+        return self.probabilities(*self._parts(X))[0]
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable class of every row, shape (m,); None where `predict_proba` is NaN."""
-        probability, codes = self.probabilities(self._features(X))
+        probability, codes = self.probabilities(*self._parts(X))
         labels = np.array(self.classes)
         if labels.tolist() != self.classes:  # integers that have no integer dtype in common
             labels = np.array(self.classes, dtype=object)
@@ -229,14 +232,23 @@ class Model:
         format = format_of(delimiter, decimal, encoding, na)
         return report_of_data(self, data, folds, weight, missing, unknown, header, format)
 
-    def probabilities(self, X: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    @property
+    def offset(self) -> str | None:
+        """The column whose numbers are added to the scores of the rows; None without one."""
+        name = self.options.get("offset")
+        return name if isinstance(name, str) else None
+
+    def probabilities(
+        self, X: ArrayLike, offset: NDArray[np.float64] | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
         """For every row of an array of features, what `predict_proba` returns, and the position in `classes` of what
-        `predict` returns."""
+        `predict` returns; with the offsets of the rows."""
         from gradstep import decision_function, sigmoid, softmax
         from gradstep._fitted import codes_of
 
         x = X if self.standardize is None else self.standardize.apply(np.asarray(X, np.float64))
         z = decision_function(x, np.array(self.weights), self.bias)
+        z = z if offset is None else z + offset
         codes = codes_of(z, by_class=np.ndim(self.bias) == 1, activation=self.activation)
         if self.activation == "step":
             return np.where(np.isnan(z), z, codes), codes
@@ -246,14 +258,17 @@ class Model:
         """How the columns of a table become features."""
         return self.encoding or Encoding.of_numbers(self.features)
 
-    def _features(self, X: Any) -> Any:
-        """The features in a frame's columns; an array as it is."""
+    def _parts(self, X: Any) -> tuple[Any, NDArray[np.float64] | None]:
+        """The features in a frame's columns, or an array as it is; and the offsets, if the model has them."""
         names = list(X) if isinstance(X, Mapping) else column_names(X)
         if names is None:
-            return X
+            if self.offset is not None:
+                raise ValueError(f"X must be a frame with the column {self.offset!r}, the offset, got {kind(X)}")
+            return X, None
         encoding = self.table_encoding()
-        needed = {str(name): name for name in names if str(name) in encoding.names}
-        if absent := [repr(name) for name in encoding.names if name not in needed]:
+        every = [*encoding.names, *([self.offset] if self.offset is not None else [])]
+        needed = {str(name): name for name in names if str(name) in every}
+        if absent := [repr(name) for name in every if name not in needed]:
             known = ", ".join(map(repr, names[:MOST_NAMED])) + ", …" * (len(names) > MOST_NAMED)
             raise ValueError(f"X: lacks {', '.join(absent)}, needed by the model; the columns are {known}")
         check_different("X", (name for name in names if str(name) in needed))
@@ -263,15 +278,20 @@ class Model:
         else:
             with extra("cli", "columns of a frame that do not hold numbers need polars", "polars"):
                 from gradstep import _kinds, _table
-            table = _table.of_frame(X, list(needed.values()), encoding.format)
+            table = _table.of_frame(X, [needed[name] for name in encoding.names], encoding.format)
             values = _kinds.values(table, encoding.names, encoding)
         encoding.check(values, "X", refuse=encoding.missing != "drop")
-        return encoding.matrix(values)
+        if self.offset is None:
+            return encoding.matrix(values), None
+        offset = np.asarray(real("X", X[needed[self.offset]]), np.float64)
+        Encoding.of_numbers([self.offset]).check([offset], "X", refuse=True)
+        return encoding.matrix(values), offset
 
     def to_json(self) -> str:
         """The text of the model file; floats are written so that they read back to the last bit."""
         formula = _STEP if self.activation == "step" else _TWO if len(self.classes) == 2 else _MORE
         formula += _PLAIN if self.standardize is None else _STANDARDIZED
+        formula += "" if self.offset is None else _OFFSET
         parts = {"format": FORMAT, "version": VERSIONS[0], "formula": formula, **asdict(self)}
         if self.activation == "sigmoid":
             del parts["activation"]
@@ -345,7 +365,7 @@ class Model:
             weights=document.field(parts, "weights", weights),
             bias=document.field(parts, "bias", bias),
             standardize=document.field(parts, "standardize", standardize),
-            options=document.field(parts, "options", lambda value: document.members(value, document.scalar)),
+            options=document.field(parts, "options", lambda value: document.members(value, document.setting)),
             result=document.field(parts, "result", lambda value: document.members(value, _fact)),
             gradstep=document.field(parts, "gradstep", document.text),
             activation=document.field({"activation": "sigmoid", **parts}, "activation", activation),

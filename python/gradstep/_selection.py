@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from gradstep import Path, fit_many, loss, path
 from gradstep._document import Scalar
+from gradstep._of_features import OfFeatures
 from gradstep._split import dealt
-from gradstep._training import Array, Problem, scaled
+from gradstep._training import PLAIN, Array, Problem, scaled
 
 STRENGTHS = 30
 """The number of strengths that a cross-validation tries."""
-SHARED = ("gap_tol", "max_passes", "fit_bias")
+SHARED = ("gap_tol", "max_passes", "fit_bias", "grouped")
 """Options of `fit` that a path has, too."""
 
 
@@ -67,14 +68,29 @@ class Curve:
         ]
 
 
-def whole_path(problem: Problem, ratio: float, standardize: bool, options: dict[str, Scalar], n: int = 100) -> Path:
+def whole_path(
+    problem: Problem,
+    ratio: float,
+    standardize: bool,
+    options: dict[str, Scalar],
+    of_features: OfFeatures = PLAIN,
+    n: int = 100,
+) -> Path:
     """The path over all rows."""
-    x, _ = scaled(problem, standardize)
-    shared: dict[str, Any] = {name: options[name] for name in SHARED}
-    return path(x, problem.y, l1_ratio=ratio, n=n, sample_weight=problem.weight, **shared)
+    x, scaling = scaled(problem, standardize)
+    shared: dict[str, Any] = {name: options[name] for name in SHARED if name in options}
+    shared |= problem.of_rows | of_features.arguments(problem, scaling)
+    return path(x, problem.y, l1_ratio=ratio, n=n, **shared)
 
 
-def cross_validated(problem: Problem, ratio: float, folds: int, standardize: bool, options: dict[str, Scalar]) -> Curve:
+def cross_validated(
+    problem: Problem,
+    ratio: float,
+    folds: int,
+    standardize: bool,
+    options: dict[str, Scalar],
+    of_features: OfFeatures = PLAIN,
+) -> Curve:
     """The mean error at each strength, on the rows of each fold, of a model fitted to the rows of the other folds.
 
     Each class is dealt out to the folds in turn. A fit leaves the rows of a fold out by giving them a weight of 0.
@@ -84,13 +100,14 @@ def cross_validated(problem: Problem, ratio: float, folds: int, standardize: boo
     ValueError
         If a class has fewer rows than there are folds.
     """
-    x, _ = scaled(problem, standardize)
-    whole = whole_path(problem, ratio, standardize, options, STRENGTHS)
+    x, scaling = scaled(problem, standardize)
+    whole = whole_path(problem, ratio, standardize, options, of_features, STRENGTHS)
     fold = dealt(problem, folds, "cv")
     weight = np.ones(len(fold)) if problem.weight is None else problem.weight
     arguments: dict[str, Any] = {
         name: value for name, value in options.items() if name not in ("l1", "l2", "solver", "firth")
     }
+    arguments |= {"offset": problem.offset} | of_features.arguments(problem, scaling)
     ours = fold == np.arange(folds)[:, None]
     left, out = np.where(ours, 0.0, weight), np.where(ours, weight, 0.0)
     errors = np.empty((folds, len(whole.strengths)))
@@ -102,7 +119,8 @@ def cross_validated(problem: Problem, ratio: float, folds: int, standardize: boo
         if arguments["fit_bias"]:
             start["bias"] = [best.bias for best in optima]
         for number, best in enumerate(optima):
-            errors[number, place] = loss(x, problem.y, best.weights, best.bias, sample_weight=out[number])
+            of_rows: dict[str, Any] = {"sample_weight": out[number], "offset": problem.offset}
+            errors[number, place] = loss(x, problem.y, best.weights, best.bias, **of_rows)
     error = errors.std(axis=0, ddof=1) / np.sqrt(folds)
     return Curve(ratio, whole.strengths, whole.n_nonzero, errors.mean(axis=0), error)
 

@@ -13,6 +13,10 @@ LISTS = ("drop", "na")
 """Options that may hold several values."""
 
 
+_SINGULAR = {"ids": "id", "penalty_factors": "penalty_factor"}
+"""Options whose names on the command line are singular, since each is given once for a column."""
+
+
 class Spelling(NamedTuple):
     """Writes options as in Python, or as on the command line. They are named as the arguments of `gradstep.train`."""
 
@@ -22,7 +26,7 @@ class Spelling(NamedTuple):
         """The option alone: "--max-passes" or "max_passes"."""
         if self.is_python:
             return option
-        return "--id" if option == "ids" else f"--{option.replace('_', '-')}"
+        return f"--{_SINGULAR.get(option, option).replace('_', '-')}"
 
     def given(self, option: str, value: Scalar) -> str:
         """The option with a value: "--missing drop" or "missing='drop'"; if the value is True or False, "--no-bias"."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 from warnings import warn
@@ -16,10 +17,11 @@ from gradstep._encoding import Format, is_delimiter, is_text_encoding
 from gradstep._files import of_data
 from gradstep._kinds import Asked
 from gradstep._model import Model
+from gradstep._of_features import EVERY, Numbers, OfFeatures, prior_of
 from gradstep._optimum import fit
 from gradstep._selection import Curve, cross_validated
 from gradstep._split import digest, held_out
-from gradstep._training import ZERO, Problem, Trained, descent, optimum
+from gradstep._training import PLAIN, ZERO, Problem, Trained, descent, optimum
 
 
 def defaults(function: Callable[..., Any], *names: str) -> dict[str, Scalar]:
@@ -50,6 +52,7 @@ class Plan:
     """The fraction of each class that is held out."""
     seed: int = 0
     """The seed of the choice of the rows that are held out."""
+    of_features: OfFeatures = PLAIN
 
     @property
     def is_descent(self) -> bool:
@@ -58,7 +61,9 @@ class Plan:
     @classmethod
     def of(cls, model: Model) -> Plan | None:
         """How a model was trained, except what was held out (`test`); None if it was not trained from a table."""
-        given = {name: value for name, value in model.options.items() if name not in _BESIDE}
+        given = {
+            name: value for name, value in model.options.items() if name not in _BESIDE and not isinstance(value, dict)
+        }
         if not given.keys() >= DESCENT.keys() and not given.keys() >= OPTIMUM.keys():
             return None
         cv, ratio = model.options.get("cv"), model.options.get("l1_ratio")
@@ -67,6 +72,7 @@ class Plan:
             standardize=model.standardize is not None,
             cv=cv if isinstance(cv, int) else None,
             l1_ratio=float(ratio) if isinstance(ratio, int | float) else 1.0,
+            of_features=OfFeatures.of(model.options),
         )
 
     def train(self, whole: Problem, **watching: Any) -> tuple[Trained[Any], Curve | None]:
@@ -82,11 +88,14 @@ class Plan:
         else:
             options = self.options
             if self.cv:
-                curve = cross_validated(problem, self.l1_ratio, self.cv, self.standardize, options)
+                given = problem, self.l1_ratio, self.cv, self.standardize, options, self.of_features
+                curve = cross_validated(*given)
                 options = options | curve.penalty(curve.best)
                 said = {"cv": self.cv, "l1_ratio": self.l1_ratio}
-            own = "auto" if options["firth"] else SOLVERS[2 if options["l1"] else 0]
+            is_proximal = options["l1"] or self.of_features.lower or self.of_features.upper
+            own = "auto" if options["firth"] else SOLVERS[2 if is_proximal else 0]
             solver = options.get("solver") or own
+            watching |= {"of_features": self.of_features}
             trained = optimum(problem, options | {"solver": solver}, self.standardize, **watching)
         model = trained.model
         if self.test is not None:
@@ -95,7 +104,7 @@ class Plan:
         return trained._replace(model=replace(model, options={**model.options, **said})), curve
 
 
-_BESIDE = ("weight", "cv", "l1_ratio", "test", "test_seed")
+_BESIDE = ("weight", "offset", "cv", "l1_ratio", "test", "test_seed")
 """Options in a model file that neither `fit` nor `Trainer` has."""
 
 
@@ -109,12 +118,18 @@ def train(
     categorical: Sequence[str] = (),
     ids: Sequence[str] = (),
     weight: str | None = None,
+    offset: str | None = None,
     positive: str | None = None,
     missing: Literal["drop", "mean", "indicator"] | None = None,
     date_format: str | None = None,
     standardize: bool = False,
     l1: float = 0.0,
     l2: float = 0.0,
+    grouped: bool = False,
+    penalty_factors: float | Mapping[str, float] | None = None,
+    prior: Model | None = None,
+    lower: float | Mapping[str, float] | None = None,
+    upper: float | Mapping[str, float] | None = None,
     firth: bool = False,
     cv: int | None = None,
     l1_ratio: float = 1.0,
@@ -152,6 +167,9 @@ def train(
         columns that identify the rows, which are kept beside predictions but not trained on.
     weight : str, optional
         The column with the weights of the rows, such as counts.
+    offset : str, optional
+        Of two classes, the column with numbers that are added to the scores of the rows: the part of the log-odds that
+        is known. Rows to predict must have it, too.
     positive : str, optional
         Of two classes, the one whose probability is given, as it is written; by default the second.
     missing : {"drop", "mean", "indicator"}, optional
@@ -162,8 +180,14 @@ def train(
         How dates are written, such as "%d/%m/%Y".
     standardize : bool, default False
         Bring every feature to mean 0 and standard deviation 1 first.
-    l1, l2, firth, fit_bias, solver, gap_tol, tol, certify, max_passes
+    l1, l2, grouped, firth, fit_bias, solver, gap_tol, tol, certify, max_passes
         Those of `gradstep.fit`.
+    penalty_factors, lower, upper : float or dict of str to float, optional
+        Those of `gradstep.fit`: a number for all features, or numbers by the names of features, or of columns with all
+        their features. Bounds are of the weights as the model has them: with `standardize`, of standardized features.
+    prior : Model, optional
+        The model of an earlier training, whose weights `l2` draws towards. Features that it does not have are drawn to
+        0.
     cv : int, optional
         Choose the strength of the penalty by the loss on so many parts of the rows, each left out in turn.
     l1_ratio : float, default 1.0
@@ -219,6 +243,7 @@ def train(
         categorical=_names("categorical", categorical),
         ids=_names("ids", ids),
         weight=_optional_word("weight", weight),
+        offset=_optional_word("offset", offset),
         positive=None if positive is None else str(positive),
         missing=_choice("missing", missing, ("drop", "mean", "indicator")),
         date_format=_optional_word("date_format", date_format),
@@ -232,6 +257,15 @@ def train(
         "certify": certify,
     }
     options |= {"max_passes": max_passes, "fit_bias": fit_bias}
+    options |= {"grouped": True} if _options.flag("grouped", grouped) else {}
+    by_name = {"penalty_factors": penalty_factors, "lower": lower, "upper": upper}
+    of_features = OfFeatures(**{name: _by_name(name, value) for name, value in by_name.items()})
+    if prior is not None and not isinstance(prior, Model):
+        raise TypeError(f"prior must be a Model, got {_options.kind(prior)}")
+    if trainer is not None and (said := [name for name, value in by_name.items() if value is not None]):
+        raise ValueError(f"trainer must come without {said[0]}, which is of the optimum")
+    if trainer is not None and prior is not None:
+        raise ValueError("trainer must come without prior, which is of the optimum")
     plan = Plan(
         options=_checked(options | {"solver": _choice("solver", solver, SOLVERS)}, trainer, cv),
         standardize=_options.flag("standardize", standardize),
@@ -243,7 +277,10 @@ def train(
     as_text = [_optional_word("target", target) or "", *asked.categorical]
     format = format_of(delimiter, decimal, encoding, na)
     table = of_data("data", data, _options.optional_flag("header", header), format, as_text)
-    trained, _ = plan.train(Problem.of(table, target, asked))
+    problem = Problem.of(table, target, asked)
+    if prior is not None:
+        of_features = replace(of_features, prior=prior_of(prior, problem)[0])
+    trained, _ = replace(plan, of_features=of_features).train(problem)
     for warning in trained.warnings:
         warn(warning, stacklevel=3)
     return trained.model
@@ -270,11 +307,26 @@ def _checked(options: dict[str, Any], trainer: Any, cv: Any) -> dict[str, Scalar
         return {name: kinds[name](name, value) if name in kinds else value for name, value in options.items()}
     if not isinstance(trainer, Trainer):
         raise TypeError(f"trainer must be a Trainer, got {plain.kind(trainer)}")
-    usual = OPTIMUM | {"solver": None}
+    usual = OPTIMUM | {"solver": None, "grouped": False}
     if own := [name for name, value in options.items() if value != usual[name]] + ["cv"] * (cv is not None):
         raise ValueError(f"trainer must come without {own[0]}, which is of the optimum or the trainer's own")
     given = {name: getattr(trainer, name) for name in DESCENT if name != "start"}
     return DESCENT | given | {"batch_size": trainer.batch_size or "full"}
+
+
+def _by_name(name: str, value: Any) -> Numbers:
+    """Numbers of features by their names, checked; a number alone is for all features."""
+    if value is None:
+        return {}
+    given = value if isinstance(value, Mapping) else {EVERY: value}
+    if not all(isinstance(key, str) for key in given):
+        raise TypeError(f"{name} must be a number, or numbers by the names of features, got {value!r}")
+    numbers = {key: _options.number(name, number) for key, number in given.items()}
+    for number in numbers.values():
+        if not math.isfinite(number) or (name == "penalty_factors" and number < 0):
+            expected = "finite and not negative" if name == "penalty_factors" else "finite"
+            raise ValueError(f"{name} must be {expected}, got {number:g}")
+    return numbers
 
 
 def _names(name: str, value: Any) -> list[str]:

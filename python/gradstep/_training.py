@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
@@ -24,11 +24,12 @@ from gradstep import (
     decision_function,
     fit,
 )
-from gradstep._document import Scalar
+from gradstep._document import Scalar, Setting
 from gradstep._encoding import Encoding, Format
 from gradstep._fitted import codes_of
 from gradstep._kinds import Asked
 from gradstep._model import Class, Fact, Model, Standardize
+from gradstep._of_features import OfFeatures
 from gradstep._optimum import Alias, Iteration, Separation
 from gradstep._spelling import COMMAND_LINE, Spelling
 from gradstep._split import digest
@@ -45,6 +46,8 @@ Record: TypeAlias = dict[str, float]
 MOST_ALIASES = 3
 MOST_ERRORS = 1000
 """The standard errors of a model are computed with it only if there are at most this many coefficients."""
+PLAIN = OfFeatures()
+"""The same for all features."""
 ZERO = "zero"
 """A start from weights and bias of 0."""
 
@@ -62,6 +65,9 @@ class Problem:
     weight: Array | None = None
     """The weights of the rows, and the name of the column that has them."""
     weight_name: str | None = None
+    offset: Array | None = None
+    """Numbers that are added to the scores of the rows, and the name of the column that has them."""
+    offset_name: str | None = None
     encoding: Encoding | None = None
     """How the features were made of the columns; None if the features are the columns themselves."""
     notes: list[str] = field(default_factory=list)
@@ -79,8 +85,13 @@ class Problem:
 
     def part(self, rows: NDArray[Any]) -> Problem:
         """The problem of some of the rows."""
-        weight = None if self.weight is None else self.weight[rows]
-        return replace(self, X=self.X[rows], y=self.y[rows], weight=weight)
+        weight, offset = (None if given is None else given[rows] for given in (self.weight, self.offset))
+        return replace(self, X=self.X[rows], y=self.y[rows], weight=weight, offset=offset)
+
+    @property
+    def of_rows(self) -> dict[str, Any]:
+        """The weights and offsets of the rows, as arguments of `fit`."""
+        return {"sample_weight": self.weight, "offset": self.offset}
 
     @classmethod
     def read(
@@ -101,22 +112,26 @@ class Problem:
     def of(cls, table: Table, target: str | None, asked: Asked) -> Problem:
         """The problem of a table, as `read` describes it."""
         asked = asked.named(table)
-        taken = {*asked.drop, *asked.ids, asked.weight}
+        taken = {*asked.drop, *asked.ids, asked.weight, asked.offset}
         if target is None:
             target = next((name for name in reversed(table.frame.columns) if name not in taken), "")
         table.check_name(target)
         codes, classes = table.target(target)
         unlabelled = np.isnan(codes)
         faults = [] if asked.missing or not unlabelled.any() else [_unlabelled(table, target, unlabelled)]
-        others = [name for name in (target, asked.weight) if name is not None]
+        others = [name for name in (target, asked.weight, asked.offset) if name is not None]
         learnt = _kinds.learn(table, others, asked, faults)
         kept = ~(unlabelled | learnt.encoding.incomplete(learnt.values))
         y, values, notes = codes, learnt.values, learnt.notes
         weight = None if asked.weight is None else weights_of(table, asked.weight)
+        offset = None if asked.offset is None else numbers_of(table, asked.offset)
+        if offset is not None and len(classes) > 2:
+            option = table.spelling.name("offset")
+            raise table.error(f"{option} is for a target with two values, and {target!r} has {len(classes)}")
         if not kept.all():
             notes = [*notes, f"{len(kept) - kept.sum()} of {len(kept)} rows lack a value and are left out"]
             y, values = codes[kept], [column[kept] for column in values]
-            weight = None if weight is None else weight[kept]
+            weight, offset = (None if given is None else given[kept] for given in (weight, offset))
         absent = [value for k, value in enumerate(classes) if not (y == k).any()]
         if absent:
             raise table.error(f"target {target!r} is never {_table.few(absent)} in the rows that lack no value")
@@ -131,6 +146,8 @@ class Problem:
             classes=classes,
             weight=weight,
             weight_name=asked.weight,
+            offset=offset,
+            offset_name=asked.offset,
             encoding=None if encoding == Encoding.of_numbers(encoding.names) else encoding,
             notes=notes,
             remarks=learnt.remarks,
@@ -145,17 +162,21 @@ def _unlabelled(table: Table, target: str, missing: NDArray[np.bool_]) -> Fault:
     return Fault(f"{place}: missing value, {rows}: {table.spelling.given(*way)} leaves them out", (way,))
 
 
+def numbers_of(table: Table, name: str) -> Array:
+    """The numbers of a column; a ValueError if one is missing or not finite."""
+    encoding = Encoding.of_numbers([name])
+    numbers = _kinds.values(table, [name], encoding)
+    encoding.check(numbers, table.where, refuse=True)
+    return numbers[0]
+
+
 def weights_of(table: Table, name: str) -> Array:
     """The weights of the rows, from a column; a ValueError if one is missing, not finite or negative."""
-    encoding = Encoding.of_numbers([name])
-    weights = _kinds.values(table, [name], encoding)
-    encoding.check(weights, table.where, refuse=True)
-    if (weights[0] < 0).any():
-        row = int((weights[0] < 0).argmax())
-        raise table.error(
-            f"column {name!r}, data row {row + 1}: a weight must not be negative, got {weights[0][row]:g}"
-        )
-    return weights[0]
+    weights = numbers_of(table, name)
+    if (weights < 0).any():
+        row = int((weights < 0).argmax())
+        raise table.error(f"column {name!r}, data row {row + 1}: a weight must not be negative, got {weights[row]:g}")
+    return weights
 
 
 def _with_positive(
@@ -188,7 +209,11 @@ class Trained(NamedTuple, Generic[Found]):
 
 
 def optimum(
-    problem: Problem, options: dict[str, Scalar], standardize: bool, callback: OptimumCallback | None = None
+    problem: Problem,
+    options: dict[str, Scalar],
+    standardize: bool,
+    callback: OptimumCallback | None = None,
+    of_features: OfFeatures = PLAIN,
 ) -> Trained[Optimum]:
     """The model at its optimum, with what is proved of it; `options` are those of `gradstep.fit`.
 
@@ -198,9 +223,9 @@ def optimum(
         If there is no optimum, since the classes are separated and there is no penalty.
     """
     x, scaling = scaled(problem, standardize)
-    arguments: dict[str, Any] = options
+    arguments: dict[str, Any] = options | problem.of_rows | of_features.arguments(problem, scaling)
     try:
-        best = fit(x, problem.y, sample_weight=problem.weight, callback=callback, **arguments)
+        best = fit(x, problem.y, callback=callback, **arguments)
     except ValueError:
         with np.errstate(over="ignore"):
             too_large = np.isinf((x * x).sum(axis=0)).any()
@@ -221,8 +246,10 @@ def optimum(
         "solver": best.solver,
         "stop_reason": str(best.stop_reason),
     }
-    model = _model(problem, x, scaling, best.weights, best.bias, options, {"loss": best.loss, **result})
-    model = replace(model, standard_errors=_standard_errors(best, problem, x, bool(options["fit_bias"])))
+    said_of_features = options | of_features.kept()
+    model = _model(problem, x, scaling, best.weights, best.bias, said_of_features, {"loss": best.loss, **result})
+    if not (of_features.lower or of_features.upper):
+        model = replace(model, standard_errors=_standard_errors(best, problem, x, bool(options["fit_bias"])))
     asked = _words.Asked(
         name=problem.spelling.name,
         given=lambda name: problem.spelling.given(name, options[name]),
@@ -244,7 +271,7 @@ def _standard_errors(best: Optimum, problem: Problem, x: Array, fit_bias: bool) 
     from gradstep.inference import infer
 
     try:
-        found = infer(best, x, problem.y, sample_weight=problem.weight, fit_bias=fit_bias).standard_errors
+        found = infer(best, x, problem.y, fit_bias=fit_bias, **problem.of_rows).standard_errors
     except ValueError:  # the weights are not near enough to the optimum
         return None
     rows = [row if fit_bias else [*row, math.nan] for row in found.reshape(scores, -1).tolist()]
@@ -294,10 +321,10 @@ def descent(
 
     if log:
         right = _accuracy(problem, x, *start, activation)
-        loss = 1 - right if activation == "step" else _formulas.loss(x, problem.y, *start, sample_weight=problem.weight)
+        loss = 1 - right if activation == "step" else _formulas.loss(x, problem.y, *start, **problem.of_rows)
         log({"epoch": 0, error: loss, "accuracy": right})
     watched = watch if log or callback else None
-    end = Trainer(**arguments).fit(x, problem.y, *start, sample_weight=problem.weight, callback=watched)
+    end = Trainer(**arguments).fit(x, problem.y, *start, callback=watched, **problem.of_rows)
     if end.stop_reason == "diverged":
         name, given = problem.spelling.name, problem.spelling.given
         advice = f"a smaller {name('learning_rate')}" + ("" if standardize else f" or {given('standardize', True)}")
@@ -354,6 +381,7 @@ def _rise(end: Descent) -> list[str]:
 def _accuracy(problem: Problem, x: Array, weights: Array, bias: Any, activation: str) -> float:
     """The fraction of the rows, by weight, whose label is predicted."""
     z = decision_function(x, weights, bias)
+    z = z if problem.offset is None else z + problem.offset
     is_right = codes_of(z, by_class=z.ndim == 2, activation=activation) == problem.y
     return float(np.average(is_right, weights=problem.weight))
 
@@ -427,11 +455,12 @@ def _model(
     scaling: Standardize | None,
     weights: Array,
     bias: Any,
-    options: dict[str, Scalar],
+    options: Mapping[str, Setting],
     result: dict[str, Fact],
 ) -> Model:
     activation = str(options.get("activation", "sigmoid"))
     accuracy = _accuracy(problem, x, weights, bias, activation)
+    columns = {"weight": problem.weight_name, "offset": problem.offset_name}
     return Model(
         features=problem.features,
         target=problem.target,
@@ -439,7 +468,7 @@ def _model(
         weights=weights.tolist(),
         bias=np.asarray(bias).tolist(),
         standardize=scaling,
-        options=options if problem.weight_name is None else {**options, "weight": problem.weight_name},
+        options={**options, **{option: name for option, name in columns.items() if name is not None}},
         result={"rows": len(x), "accuracy": accuracy, **result, "trained_on": digest(problem.X, problem.y)},
         gradstep=__version__,
         activation=activation,

@@ -79,7 +79,7 @@ def aligned(rows: Sequence[Sequence[str]], side: str = ">") -> list[str]:
 def distance(best: Optimum) -> str:
     """Say how far a fit may be from the optimum."""
     far = above(best.gap)
-    return f"the gradient is {best.gradient_norm:.1e}, and {far}" if best.gap >= best.objective else far
+    return f"the gradient is {best.gradient_norm:.1e}, and {far}" if math.isinf(best.gap) else far
 
 
 def above(gap: float) -> str:

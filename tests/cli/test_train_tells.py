@@ -185,8 +185,8 @@ def test_note_when_classes_are_nearly_separated(folder: Path, capfd: pytest.Capt
     (folder / "data.csv").write_text("a,y\n0,0\n1,1\n0.25,0\n0.75,1\n")
     assert run(["train", "data.csv", "--l2", "1e-100"]) == 0
     assert re.fullmatch(
-        r"gradstep: note: the optimum is not proved \(stopped by 'precision', as no step improves\): the gradient is "
-        r"\d.*, and how far the objective is above its minimum is not known; the classes may nearly be separated, and "
+        r"gradstep: note: the optimum is not proved \(stopped by 'precision', as no step improves\): the objective may "
+        r"be up to \d.* above its minimum; the classes may nearly be separated, and "
         r"a larger --l2 would help, or a column may hold values far beyond its others\n",
         capfd.readouterr().err,
     )

@@ -18,7 +18,7 @@ from gradstep._report import Report, Where
 from gradstep._split import dealt, digest, held_out
 from gradstep._table import Table
 from gradstep._train import Plan
-from gradstep._training import MOST_ERRORS, Problem, weights_of
+from gradstep._training import MOST_ERRORS, Problem, numbers_of, weights_of
 from gradstep._wald import Coefficients
 
 BIAS = "(bias)"
@@ -73,8 +73,10 @@ def problem_of(model: Model, table: Table, weight: str | None, missing: str | No
     if weight is None and isinstance(trained_with, str):
         weight = trained_with if trained_with in table.frame.columns else None
         notes += [f"there is no column {trained_with!r}, the weights of training: every row counts once"] * (not weight)
-    if weight is not None:
-        table.check_name(weight)
+    for name in (weight, model.offset):
+        if name is not None:
+            table.check_name(name)
+    offset = None if model.offset is None else numbers_of(table, model.offset)
     weights = None if weight is None else weights_of(table, weight)
     incomplete = encoding.incomplete(values)
     unlabelled = np.isnan(labels)
@@ -87,7 +89,7 @@ def problem_of(model: Model, table: Table, weight: str | None, missing: str | No
         notes.append(f"{(unlabelled & ~incomplete).sum()} of {len(kept)} rows have no target and are left out")
     if not kept.all():
         labels, values = labels[kept], [column[kept] for column in values]
-        weights = None if weights is None else weights[kept]
+        weights, offset = (None if given is None else given[kept] for given in (weights, offset))
     if weights is not None and not weights.any():
         raise table.error(f"column {weight!r}: must have a weight above 0, got only 0")
     return Problem(
@@ -98,6 +100,8 @@ def problem_of(model: Model, table: Table, weight: str | None, missing: str | No
         classes=model.classes,
         weight=weights,
         weight_name=weight,
+        offset=offset,
+        offset_name=model.offset,
         encoding=model.encoding,
         notes=notes,
         spelling=table.spelling,
@@ -138,14 +142,14 @@ def _held_out(model: Model, problem: Problem) -> tuple[Where, Problem]:
 
 
 def _predicted(model: Model, problem: Problem) -> Predicted:
-    probability, codes = model.probabilities(problem.X)
+    probability, codes = model.probabilities(problem.X, problem.offset)
     if np.isnan(probability).any():
         row = int(np.isnan(probability).reshape(len(codes), -1).any(axis=1).argmax())
         raise ValueError(f"row {row + 1}: numbers too large for the model")
     error = None
     if model.activation == "sigmoid":
         x = problem.X if model.standardize is None else model.standardize.apply(problem.X)
-        error = loss(x, problem.y, np.array(model.weights), model.bias, sample_weight=problem.weight)
+        error = loss(x, problem.y, np.array(model.weights), model.bias, **problem.of_rows)
     return Predicted(problem.y, probability, codes, problem.weight, error)
 
 
@@ -205,6 +209,8 @@ def _no_errors(model: Model) -> str | None:
             "no standard errors: a penalty biases the weights, which they would not show; train without a penalty, or "
             "draw rows with replacement and train each time (bootstrap)"
         )
+    if options.get("lower") or options.get("upper"):
+        return "no standard errors: bounds hold weights back, which they would not show; train without bounds"
     if "learning_rate" in options:
         return "no standard errors: a descent ends before the optimum; train without its options"
     if "trained_on" not in result:

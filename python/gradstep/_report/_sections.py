@@ -66,6 +66,8 @@ def _model(report: Report) -> Section:
         facts.append(("trained on", f"{result['rows']} rows"))
     if "weight" in model.options:
         facts.append(("weights of rows", str(model.options["weight"])))
+    if model.offset is not None:
+        facts.append(("offset", model.offset))
     if model.standardize:
         facts.append(("standardized", "yes"))
     penalty = [f"{name} = {value:.6g}" for name in ("l1", "l2") if (value := _real(model.options.get(name)))]
