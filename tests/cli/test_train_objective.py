@@ -109,6 +109,17 @@ def test_paths_folds_and_reports_have_them_too(folder: Path, capfd: pytest.Captu
     path = gradstep.path(X, y, **options)
     np.testing.assert_allclose(pl.read_csv("path.csv")["strength"], path.strengths, rtol=1e-9)
     np.testing.assert_allclose(pl.read_csv("path.csv")["weight_b"], path.weights[:, 1], atol=1e-4)
+    record, known = model["cross_validation"][4], options.pop("offset")
+    fold = np.zeros(len(y), int)
+    for code in (0, 1):
+        fold[y == code] = np.arange((y == code).sum()) % 3
+    losses = []
+    for k in range(3):
+        rest, out = fold != k, fold == k
+        part = gradstep.fit(X[rest], y[rest], l1=record["l1"], offset=known[rest], **options)
+        losses.append(gradstep.loss(X[out], y[out], part.weights, part.bias, offset=known[out]))
+    np.testing.assert_allclose(record["loss"], np.mean(losses), atol=1e-4)
+    options["offset"] = known
     l1 = model["options"]["l1"]
     np.testing.assert_allclose(model["weights"], gradstep.fit(X, y, l1=l1, **options).weights, atol=1e-5)
     assert run(["report", "model.json", "data.csv", "--json"]) == 0
