@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from gradstep import dask as dask
     from gradstep import inference as inference
     from gradstep import plot as plot
+    from gradstep import spark as spark
     from gradstep._config import show_config
     from gradstep._cross_validation import LogisticRegressionCV as LogisticRegressionCV
     from gradstep._descent import Descent, Parameters, Trainer
@@ -127,7 +128,7 @@ __all__ = [
     "train",
 ]
 
-MODULES = ("dask", "inference", "plot")
+MODULES = ("dask", "inference", "plot", "spark")
 ESTIMATORS = {
     "LogisticRegression": "_estimator",
     "LogisticRegressionCV": "_cross_validation",

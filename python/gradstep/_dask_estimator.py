@@ -6,15 +6,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
-from gradstep import _estimator
-from gradstep._classifier import Samples
-from gradstep._options import kind
+from gradstep import _cluster_estimator
 from gradstep.dask import TIMEOUT, Partitions, is_collection
 
 
-class LogisticRegression(_estimator.LogisticRegression):
+class LogisticRegression(_cluster_estimator.LogisticRegression):
     """`gradstep.LogisticRegression` for dataframes and arrays of Dask (extras ``dask`` and ``sklearn``).
 
     It takes the parameters of `gradstep.LogisticRegression`, and has its attributes. ``early_stopping``,
@@ -35,6 +32,8 @@ class LogisticRegression(_estimator.LogisticRegression):
     ...     model.coef_.round(6), model.predict(X).compute().tolist()
     (array([[0.636706]]), ['no', 'no', 'yes', 'yes'])
     """
+
+    _cluster = "Dask"
 
     def fit(
         self,
@@ -69,34 +68,11 @@ class LogisticRegression(_estimator.LogisticRegression):
         TypeError, ValueError, TimeoutError
             As `gradstep.dask.fit`, and `gradstep.LogisticRegression.fit`.
         """
-        for name in ("early_stopping", "standard_errors"):
-            if getattr(self, name):
-                raise ValueError(f"{name} must be False for rows of Dask, got True: it needs them in one place")
-        self._partitions = Partitions(X, y, sample_weight, offset, client, timeout, wants_numbers=False)
-        try:
-            return super().fit(X, y, sample_weight)
-        finally:
-            del self._partitions
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
-        """Raise a ValueError: a step of gradient descent needs rows in memory."""
-        raise ValueError("X must be in memory for partial_fit, of gradstep.LogisticRegression, got rows of Dask")
+        def made() -> Partitions:
+            return Partitions(X, y, sample_weight, offset, client, timeout, wants_numbers=False)
 
-    def _validated(self, X: Any, y: Any, sample_weight: Any, offset: Any, reset: bool, classes: Any = None) -> Samples:
-        rows = self._partitions
-        classes, codes = np.unique(rows.y, return_inverse=True)
-        weight, factors = rows.sample_weight, None
-        if self.class_weight is not None:
-            factors = self._factors(classes, codes, np.ones(len(codes)) if weight is None else weight)
-        absent = classes[np.bincount(codes, weight) == 0] if weight is not None else []
-        if len(absent):
-            got = f"got only zeros for {', '.join(map(str, absent))}"
-            raise ValueError(f"sample_weight must be positive for a row of each class, {got}")
-        distant = rows.distant(classes, factors, self.n_threads)
-        self.n_features_in_ = distant.shape[1]
-        if rows.names:
-            self.feature_names_in_ = np.array(rows.names, dtype=object)
-        return Samples(distant, codes, distant.sample_weight, classes, factors)
+        return self._fit_on(made, X, y, sample_weight)
 
     def decision_function(self, X: Any, offset: Any = None) -> Any:
         """The scores, z = X·W + b + offset, shape (m,), or (m, K) for K > 2 classes."""
@@ -127,15 +103,8 @@ class LogisticRegression(_estimator.LogisticRegression):
         """
         if not is_collection(X):
             return getattr(super(), method)(X, offset)
-        if offset is not None:
-            got = f"{kind(offset)}: add it to decision_function(X)"
-            raise ValueError(f"offset must be None for predictions of a collection of Dask, got {got}")
-        check_is_fitted(self, "coef_")
-        model = _estimator.LogisticRegression(**self.get_params())
-        for name, value in vars(self).items():
-            if name.endswith("_"):
-                setattr(model, name, value)
-        function = partial(_of_partition, model, method, columns)
+        self._refuse_offset(offset)
+        function = partial(_of_partition, self._in_memory(), method, columns)
         if hasattr(X, "columns"):
             return X.map_partitions(function, meta=function(X._meta_nonempty).iloc[:0])
         dtype = function(np.zeros((1, X.shape[1]), self.coef_.dtype)).dtype

@@ -5,7 +5,7 @@ Partitions are checked, and cut anew into blocks that begin at multiples of `UNI
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 
 from gradstep import _native
 from gradstep._arrays import Array, features, finite_matrix, real
-from gradstep._frames import column_names
+from gradstep._frames import column_names, is_of
 
 UNIT = _native.UNIT
 
@@ -46,7 +46,9 @@ class Rows:
         return self.X, self.y, self.sample_weight, self.offset
 
 
-def checked(version: str, number: int, names: list[str] | None, wants_numbers: bool, X: Any, *of_rows: Any) -> Rows:
+def checked(
+    version: str, number: int, names: list[str] | None, wants_numbers: bool, X: Any, *of_rows: Any, first: int = 0
+) -> Rows:
     """The rows of a partition as arrays, in C order.
 
     Parameters
@@ -62,6 +64,8 @@ def checked(version: str, number: int, names: list[str] | None, wants_numbers: b
     X : frame or ndarray
     *of_rows : str, array_like or None
         Labels, sample weights and offsets: a column of the frame, or an array.
+    first : int, default 0
+        How many rows of the partition come before these.
 
     Raises
     ------
@@ -75,7 +79,7 @@ def checked(version: str, number: int, names: list[str] | None, wants_numbers: b
     try:
         return _checked(names, wants_numbers, X, of_rows)
     except (TypeError, ValueError) as error:
-        where = f"in partition {number}, whose rows are counted from 0"
+        where = f"in partition {number}, whose rows are counted from {f'its row {first}' if first else 0}"
         raise type(error)(f"{error} ({where})") from None
 
 
@@ -87,7 +91,7 @@ def _checked(names: list[str] | None, wants_numbers: bool, X: Any, of_rows: Iter
     for argument, values in zip(arguments, given, strict=True):
         if values is not None and len(values) != len(X):
             raise ValueError(f"{argument} must have the length of X, {len(X)}, got {len(values)}")
-    frame = X if names is None else X[names]
+    frame = X if names is None else X.select(names) if is_of(X, "pyarrow") else X[names]
     matrix = finite_matrix(frame) if column_names(frame) is not None else _finite(features(frame))
     if not isinstance(matrix, np.ndarray) or matrix.ndim != 2:
         got = "sparse rows" if not isinstance(matrix, np.ndarray) else f"{matrix.ndim} dimensions"
@@ -203,29 +207,36 @@ def block(first: int, is_single: bool, classes: Array | None, factors: Array | N
     its first row.
 
     With `classes`, labels become their positions there. With `factors`, one for each class, sample weights are
-    multiplied by them. The features of large partitions are not copied, except the units that they share with their
-    neighbours.
+    multiplied by them.
     """
-    runs: list[tuple[int, Rows]] = []
+    return Block([(first, labelled(rows, classes, factors)) for first, rows in runs(first, parts)], is_single)
+
+
+def runs(first: int, parts: Iterable[Rows]) -> Iterator[tuple[int, Rows]]:
+    """Consecutive rows as runs of whole units, each with the number of its first row; all but the last are whole.
+
+    Parameters
+    ----------
+    first : int
+        The number of the first row, a multiple of `UNIT`.
+    parts : iterable of Rows
+        One after the other. Large parts are not copied, except the units that they share with their neighbours.
+    """
     waiting: list[Rows] = []
-
-    def end(parts: Sequence[Rows]) -> None:
-        nonlocal first
-        if any(map(len, parts)):
-            runs.append((first, labelled(_joined(parts), classes, factors)))
-            first += len(runs[-1][1])
-
     for rows in parts:
         lacking = -sum(map(len, waiting)) % UNIT
         whole = (len(rows) - lacking) // UNIT * UNIT
         if whole * rows.X.strides[0] < SMALL:
             waiting.append(rows)
             continue
-        end([*waiting, rows.part(0, lacking)] if waiting else [])
-        end([rows.part(lacking, lacking + whole)])
+        for some in ([*waiting, rows.part(0, lacking)] if waiting else [], [rows.part(lacking, lacking + whole)]):
+            if any(map(len, some)):
+                joined = _joined(some)
+                yield first, joined
+                first += len(joined)
         waiting = [rows.part(lacking + whole, len(rows))]
-    end(waiting)
-    return Block(runs, is_single)
+    if any(map(len, waiting)):
+        yield first, _joined(waiting)
 
 
 def _joined(parts: Sequence[Rows]) -> Rows:
@@ -251,7 +262,9 @@ def labelled(rows: Rows, classes: Array | None, factors: Array | None) -> Rows:
 
 def answers(block: Block, request: bytes, n_threads: int | None) -> list[bytes]:
     """The answers of the runs of a block to a request."""
-    return [
-        _native.answer(request, first, rows.X, rows.y, [rows.sample_weight, rows.offset], block.is_single, n_threads)
-        for first, rows in block.runs
-    ]
+    return [answer(first, rows, request, block.is_single, n_threads) for first, rows in block.runs]
+
+
+def answer(first: int, rows: Rows, request: bytes, is_single: bool, n_threads: int | None) -> bytes:
+    """The answer of a run of rows to a request; `first` is the number of its first row."""
+    return _native.answer(request, first, rows.X, rows.y, [rows.sample_weight, rows.offset], is_single, n_threads)

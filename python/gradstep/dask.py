@@ -23,7 +23,7 @@ array([0, 0, 1, 1])
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -31,11 +31,9 @@ from uuid import uuid4
 import numpy as np
 
 from gradstep import _native, _partitions
-from gradstep._arrays import Array
-from gradstep._distant import Distant
+from gradstep._cluster import ClusterRows, features_of
 from gradstep._extras import extra
 from gradstep._optimum import Optimum
-from gradstep._optimum import fit as _fit
 from gradstep._options import kind, number
 
 with extra("dask", "gradstep.dask needs Dask and its distributed scheduler", "dask", "distributed"):
@@ -119,20 +117,11 @@ def fit(
     >>> best.weights.round(6), best.converged
     (array([0.636706]), True)
     """
-    rows = Partitions(X, y, sample_weight, offset, client, number("timeout", timeout))
-    return _fit(rows.distant(n_threads=options.pop("n_threads", None)), None, **options)  # type: ignore[arg-type]
+    return Partitions(X, y, sample_weight, offset, client, number("timeout", timeout)).fit(options)
 
 
-class Partitions:
-    """The partitions of a collection, checked, on the workers.
-
-    Attributes
-    ----------
-    y, sample_weight, offset : ndarray, shape (m,)
-        The labels, sample weights and offsets of all rows; None where there are none.
-    names : list of str
-        The names of the columns that are features; empty where they have no names.
-    """
+class Partitions(ClusterRows):
+    """The partitions of a collection, checked, on the workers."""
 
     def __init__(
         self,
@@ -147,7 +136,6 @@ class Partitions:
         self._client = _client(client)
         self._timeout = timeout
         names, parts = _delayed(X, {"y": y, "sample_weight": sample_weight, "offset": offset})
-        self.names = [] if names is None else [str(name) for name in names]
         self._parts: list[Any] = []
         if not (workers := self._workers()):
             self._client.wait_for_workers(1, timeout=timeout)
@@ -158,29 +146,9 @@ class Partitions:
             tasks = [checked(_native.__version__, int(k), names, wants_numbers, *parts[k]) for k in group]
             self._parts += self._client.compute(tasks, workers=[worker], allow_other_workers=True)
         described = self._gathered([self._client.submit(_partitions.described, part) for part in self._parts])
-        counts, columns, singles, *of_rows = zip(*described, strict=True)
-        self._counts = list(counts)
-        self._is_single = all(single for single, count in zip(singles, counts, strict=True) if count)
-        if not sum(counts):
-            raise ValueError("X must have at least one row, got none")
-        self._columns = columns[0]
-        for number_, got in enumerate(columns):
-            if got != columns[0]:
-                raise ValueError(
-                    f"X must have {columns[0]} columns, as in partition 0, got {got} in partition {number_}"
-                )
-        y, *others = of_rows
-        self.y: Array = np.concatenate(y)
-        self.sample_weight, self.offset = (None if arrays[0] is None else np.concatenate(arrays) for arrays in others)
+        self._hold(names, described)
 
-    def distant(
-        self, classes: Array | None = None, factors: Array | None = None, n_threads: int | None = None
-    ) -> Distant:
-        """The rows as `gradstep.fit` takes them.
-
-        With `classes`, labels become their positions there. With `factors`, one for each class, sample weights are
-        multiplied by them.
-        """
+    def _asker(self, classes: Any, factors: Any, n_threads: int | None) -> Callable[[bytes], list[bytes]]:
         begins = _partitions.cuts(self._counts, len(self._workers()))
         blocks = []
         for start, stop, worker in zip(begins, begins[1:], self._workers(), strict=False):
@@ -189,25 +157,7 @@ class Partitions:
             blocks.append(self._client.submit(*given, workers=[worker], allow_other_workers=True, pure=False))
         self._gathered([self._client.submit(len, block) for block in blocks])  # waits for blocks; partitions may go now
         self._parts = []
-        labels = _partitions.Rows(np.empty((0, 0)), self.y, self.sample_weight, self.offset)
-        labels = _partitions.labelled(labels, classes, factors)
-        return Distant(
-            ask=self._asker(blocks, n_threads),
-            shape=(len(labels.y), self._columns),
-            is_single=self._is_single,
-            y=labels.y,
-            sample_weight=labels.sample_weight,
-            offset=labels.offset,
-            column_names=self.names,
-        )
 
-    def _part(self, number: int, start: int, stop: int) -> Any:
-        whole = self._parts[number]
-        if stop - start == self._counts[number]:
-            return whole
-        return self._client.submit(_partitions.part, whole, start, stop)
-
-    def _asker(self, blocks: Sequence[Any], n_threads: int | None) -> Callable[[bytes], list[bytes]]:
         def ask(request: bytes) -> list[bytes]:
             name = f"gradstep-{uuid4().hex}"
             tasks = [
@@ -217,6 +167,12 @@ class Partitions:
             return [answer for answers in self._gathered(tasks) for answer in answers]
 
         return ask
+
+    def _part(self, number: int, start: int, stop: int) -> Any:
+        whole = self._parts[number]
+        if stop - start == self._counts[number]:
+            return whole
+        return self._client.submit(_partitions.part, whole, start, stop)
 
     def _gathered(self, tasks: list[Any]) -> list[Any]:
         """The results of tasks.
@@ -288,21 +244,9 @@ def _delayed(X: Any, of_rows: dict[str, Any]) -> tuple[list[Any] | None, list[tu
 
 def _features(X: Any, of_rows: dict[str, Any]) -> list[Any]:
     """The columns of a dataframe that no argument names, which must be of numbers."""
-    columns = list(X.columns)
-    chosen = {}
-    for argument, given in of_rows.items():
-        for name in [given] if isinstance(given, str) else given if _partitions.are_names(given) else []:
-            if name not in columns:
-                raise ValueError(f"{argument} must be one of the columns {', '.join(map(str, columns))}, got {name!r}")
-            chosen[name] = argument
-    names = [name for name in columns if name not in chosen]
-    if not names:
-        raise ValueError(f"X must have columns beside {', '.join(chosen)}, got none")
-    for name in names:
-        dtype = X.dtypes[name]
-        if getattr(dtype, "kind", "O") not in "biuf":
-            raise TypeError(f"X must have numbers, got column {name!r} of type {dtype}: encode it, or leave it out")
-    return names
+    types = {name: X.dtypes[name] for name in X.columns}
+    numbers = {name: None if getattr(type_, "kind", "O") in "biuf" else str(type_) for name, type_ in types.items()}
+    return features_of(numbers, of_rows)
 
 
 def _aligned(argument: str, values: Any, X: Any, count: int) -> list[Any]:

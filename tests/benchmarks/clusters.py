@@ -1,13 +1,16 @@
-"""How long a fit over a Dask cluster takes, against the same rows in memory, and against dask-ml if it is installed.
+"""How long a fit over a cluster takes, against the same rows in memory, and against what else fits them there.
 
-The cluster has two worker processes of one thread each; the fit in memory has two threads. The least of several times
-is printed. Run this file with `python -P`: a file beside it has the name of a package that Dask looks for.
+Of Dask, this is dask-ml, if it is installed; of Spark, its own MLlib. A cluster of Dask has two worker processes of one
+thread each, and Spark is local with two threads; the fit in memory has two threads. The least of several times is
+printed. Run this file with `python -P`: a file beside it has the name of a package that Dask looks for.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -43,7 +46,7 @@ def report(what: str, work: Callable[[], Any], times: int) -> Any:
         start = time.perf_counter()
         result = work()
         taken.append(time.perf_counter() - start)
-    print(f"{what:44} {min(taken) * 1e3:9.1f} ms")
+    print(f"{what:44} {min(taken) * 1e3:9.1f} ms", flush=True)
     return result
 
 
@@ -93,14 +96,55 @@ def on_cluster(client: distributed.Client, m: int, parts: int) -> tuple[gradstep
     return best, (theirs.coef_.ravel(), float(np.ravel(theirs.intercept_)[0]))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=1 << 22)
-    parser.add_argument("--parts", type=int, default=32)
-    m, parts = vars(parser.parse_args()).values()
+def on_dask(m: int, parts: int) -> tuple[gradstep.Optimum, Any]:
+    """Measure a cluster of Dask that is started for it."""
     options: dict[str, Any] = {"processes": True, "threads_per_worker": 1, "dashboard_address": ":0", "memory_limit": 0}
     with distributed.LocalCluster(n_workers=2, **options) as cluster, distributed.Client(cluster) as client:
-        best, theirs = on_cluster(client, m, parts)
+        return on_cluster(client, m, parts)
+
+
+def on_spark(m: int, parts: int) -> tuple[gradstep.Optimum, Any]:
+    """Measure Spark, with files of Parquet that it has not cached; returns the optimum, and MLlib's coefficients."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from pyspark.ml.classification import LogisticRegression
+    from pyspark.ml.feature import VectorAssembler
+    from pyspark.sql import SparkSession
+
+    import gradstep.spark
+
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    options = {"spark.driver.memory": "6g", "spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
+    names = [f"x{j}" for j in range(N)]
+    with tempfile.TemporaryDirectory() as folder:
+        for k in range(parts):
+            table = pa.table(dict(zip([*names, "y"], rows(k * (m // parts), m // parts).T, strict=True)))
+            pq.write_table(table, f"{folder}/{k:05}.parquet")
+        session = SparkSession.builder.master("local[2]").config(map=options).getOrCreate()
+        session.sparkContext.setLogLevel("OFF")
+        df = session.read.parquet(folder)
+        df.mapInArrow(lambda batches: batches, df.schema).where("x0 > 1e9").count()  # starts the workers of Spark
+        best: gradstep.Optimum = report(
+            "gradstep.spark.fit, of uncached Parquet",
+            lambda: gradstep.spark.fit(df, "y", l2=L2, order=gradstep.spark.FILES),
+            2,
+        )
+        theirs = LogisticRegression(labelCol="y", regParam=L2, standardization=False, maxIter=1000, tol=1e-9)
+        vectors = VectorAssembler(inputCols=names, outputCol="features")
+        model = report("MLlib, of uncached Parquet", lambda: theirs.fit(vectors.transform(df)), 2)
+        print(f"MLlib took {model.summary.totalIterations} iterations")
+        found = model.coefficients.toArray(), model.intercept
+        session.stop()
+    return best, found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--on", choices=["dask", "spark"], default="dask")
+    parser.add_argument("--rows", type=int, default=1 << 22)
+    parser.add_argument("--parts", type=int, default=32)
+    on, m, parts = vars(parser.parse_args()).values()
+    best, theirs = on_spark(m, parts) if on == "spark" else on_dask(m, parts)
     whole = np.concatenate([rows(k * (m // parts), m // parts) for k in range(parts)])
     X, y = np.ascontiguousarray(whole[:, :N]), whole[:, N].copy()
     weights, bias = best.weights, best.bias
@@ -110,7 +154,7 @@ def main() -> None:
     print(f"{best.passes:.1f} passes, gap {best.gap:.1e}")
     if theirs is not None:
         objective = gradstep.loss(X, y, *theirs) + L2 / 2 * (theirs[0] @ theirs[0])
-        print(f"dask-ml's objective is {objective - best.objective:.1e} above")
+        print(f"the objective of {'MLlib' if on == 'spark' else 'dask-ml'} is {objective - best.objective:.1e} above")
 
 
 if __name__ == "__main__":

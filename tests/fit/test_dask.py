@@ -170,7 +170,7 @@ def test_offsets_of_classes(client: Any) -> None:
     assert (
         model.predict_proba(X[:5], offset=offset[:5]).tolist() == want.predict_proba(X[:5], offset=offset[:5]).tolist()
     )
-    with pytest.raises(ValueError, match="offset must be None for predictions of a collection of Dask, got"):
+    with pytest.raises(ValueError, match="offset must be None for predictions of rows of Dask, got"):
         model.predict(arrays["X"], offset=arrays["offset"])
     with pytest.raises(ValueError, match=r"offset must be one of the columns .*, got 'o9'"):
         on_dask.fit(whole, "y", offset=["o0", "o1", "o9"])

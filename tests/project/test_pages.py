@@ -68,7 +68,7 @@ def test_no_block_escapes(page: str) -> None:
 @each_page
 def test_public_names_exist(page: str) -> None:
     named = set(re.findall(r"(?<![\w/])gradstep\.([A-Za-z]\w*)", PAGES[page])) - {"contributors"}
-    assert named <= {*gradstep.__all__, "LogisticRegression", "LogisticRegressionCV", "dask", "inference", "plot"}
+    assert named <= {*gradstep.__all__, "LogisticRegression", "LogisticRegressionCV", *gradstep.MODULES}
 
 
 def test_results_and_options_are_described_in_full() -> None:

@@ -8,12 +8,14 @@ import gradstep
 import gradstep.dask
 import gradstep.inference
 import gradstep.plot
+import gradstep.spark
 from helpers.pages import FILES, LIST, ROOT
 
 NAMES = [
     *(name for name in gradstep.__all__ if name != "__version__"), *gradstep.ESTIMATORS,
     *(f"dask.{name}" for name in gradstep.dask.__all__),
     *(f"inference.{name}" for name in gradstep.inference.__all__), *(f"plot.{name}" for name in gradstep.plot.__all__),
+    *(f"spark.{name}" for name in gradstep.spark.__all__),
 ]  # fmt: skip
 
 
