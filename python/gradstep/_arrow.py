@@ -25,7 +25,7 @@ class Table:
     schema: Any
     """The schema of pyarrow."""
     batches: Callable[[list[str], int], Iterator[Any]]
-    """Returns a new iterator of batches each time. They have at least these columns, and about so many rows."""
+    """``batches(columns, rows)`` returns a new iterator of batches: at least these columns, about `rows` rows each."""
     files: list[str] | None = None
     """The files that the whole table is read from; None if it may be read from anything else."""
 

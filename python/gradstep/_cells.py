@@ -47,7 +47,7 @@ class Numbers(NamedTuple):
     numbered: int
     """How many cells are numbers."""
     written: str | None
-    """A cell that is a number only as people write numbers, such as 1,234; None if there is none."""
+    """A cell that people read as a number and computers do not, such as 1,234; None if there is none."""
     different: pl.Series
     counts: pl.Series
     """The different cells that are not numbers as computers write them, and how often each of these cells occurs."""

@@ -74,7 +74,7 @@ def errors(records: Sequence[dict[str, Any]]) -> str:
 
 
 def summary(model: Model, details: bool = False, weights: bool = True) -> str:
-    """The summary of a model: what was trained and how good it is; and a line with the weights of each feature."""
+    """The facts of a model as a table: rows, columns, classes, errors; and below it the weights of each feature."""
     facts = [
         ("rows", f"{model.result['rows']}"),
         ("features", f"{len(model.features)}"),

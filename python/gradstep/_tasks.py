@@ -27,8 +27,8 @@ __all__ = ["CallbackSupportMixin", "Tasks", "with_callbacks"]
 class Tasks:
     """Tells scikit-learn's callbacks of the tasks of a fit, as scikit-learn does.
 
-    There is a task for the fit, and below it a task for each iteration: at least one, even without iterations. The last
-    task below that of the fit is empty, since a task begins as soon as the task before it has ended.
+    There is a task for the fit. Below it there is a task for each iteration, and one task if there are no iterations. A
+    task begins as soon as the task before it has ended, so that after the last iteration an empty task is left.
     """
 
     def __init__(self, estimator: Any, samples: Samples, sample_weight: Any, weights: Any, bias: Any) -> None:

@@ -41,9 +41,9 @@ def state(converged: bool, gap: float, stop_reason: str) -> str:
 
 
 def shortfall(best: Optimum, asked: Asked) -> str | None:
-    """Say why the optimum is not proved and what to do; None if nothing is missing that the user asked for.
+    """Say why the optimum is not proved and what to do; None if all that the user asked for is proved.
 
-    Labels that are separated, so that there is no optimum, are not described here but by `separated`.
+    If the labels are separated, so that there is no optimum, `separated` says so instead.
     """
     if best.converged:
         return None

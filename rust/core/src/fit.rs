@@ -705,8 +705,8 @@ mod tests {
             let chunks = Chunks::of_size(&reader, labels, UNIT);
             let got = fit(&Distant::new(&chunks, None, labels));
             assert_eq!(bits(&got), bits(&want), "{case}");
-            // Samples, of which passes count a fraction, are read together with the rows that the basis is estimated
-            // from. What follows is often known before a read, which answers it, too.
+            // `passes` counts a sample as a fraction of a pass. Here one read of the rows answers several requests: the
+            // sample, the rows from which the basis is estimated, and often a request that is known to follow.
             let reads = reader.read.get() as f64 / m as f64;
             let most = got.passes + if solver == lbfgs { 0.0 } else { 1.0 };
             assert!(reads <= most, "{reads} reads, {most} at most: {case}");
@@ -716,7 +716,7 @@ mod tests {
                 read: Cell::new(0),
             };
             let log = Recorded::default();
-            // Columns that are not copied are read from the rows themselves.
+            // Without room for copies of columns, questions about columns are answered from the rows themselves.
             let got = fit(&Distant::new(&uneven, Some(&log), labels).with_room(0));
             assert_eq!(bits(&got), bits(&want), "{case}, in parts");
             // With all answers recorded, the fit is repeated without reading a row. If the last answers are missing,

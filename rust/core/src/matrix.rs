@@ -50,8 +50,8 @@ enum Storage<'a> {
     OfColumns(&'a [Elements<'a>]),
 }
 
-/// `rows × columns` elements. Element (i, j) lies at `offset + i·row_stride + j·column_stride` of the buffer; of columns
-/// with buffers of their own at `offset + i` of buffer j.
+/// `rows × columns` elements. In one buffer, element (i, j) lies at `offset + i·row_stride + j·column_stride`. If each
+/// column has a buffer of its own, it lies at `offset + i` of buffer j.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<'a> {
     storage: Storage<'a>,
@@ -104,7 +104,7 @@ impl<'a> Matrix<'a> {
         Matrix::new(elements, 0, (rows, columns), (columns as isize, 1))
     }
 
-    /// A view of columns that are stored in a buffer each, of as many elements as there are rows.
+    /// A view of columns, each in a buffer of its own. The length of the buffers is the number of rows.
     ///
     /// # Errors
     ///
@@ -138,7 +138,8 @@ impl<'a> Matrix<'a> {
         self.columns
     }
 
-    /// Position of an element in its buffer, which has been checked for all `row < rows`, `column < columns`.
+    /// Position of an element in its buffer. When the matrix was made, it was checked that all positions with `row <
+    /// rows` and `column < columns` are inside the buffer.
     #[inline(always)]
     fn position(&self, row: usize, column: usize) -> usize {
         self.offset.wrapping_add_signed(

@@ -394,7 +394,8 @@ impl Penalty {
         }
     }
 
-    /// The groups of so many weights that l1 penalises together; `None` if it penalises each weight by itself.
+    /// The groups of weights whose norms l1 penalises, if there are `weights` weights in all. `None` if l1 penalises
+    /// each weight by itself.
     fn groups(&self, weights: usize) -> Option<Groups> {
         let is_grouped = self.is_grouped && weights > self.columns;
         is_grouped.then(|| Groups::of_weights(weights, self.columns))
@@ -429,8 +430,8 @@ impl Penalty {
         least
     }
 
-    /// The largest κ ≤ 1 for which κ g · u + the penalty of u has a minimum over u, with any numbers within `errors` of
-    /// `slopes` in place of g.
+    /// The largest κ ≤ 1 for which κ g · u + the penalty of u has a minimum over u, for every vector g whose components
+    /// differ from `slopes` by at most `errors`.
     pub(crate) fn dual_scale(&self, slopes: &[f64], errors: &[f64]) -> f64 {
         let pairs = slopes.iter().zip(errors).enumerate();
         match self.groups(slopes.len()) {
@@ -441,7 +442,8 @@ impl Penalty {
             Some(groups) => {
                 let scales = (0..groups.columns).map(|j| {
                     let [g, error] = [slopes, errors].map(|x| norm(&groups.gather(x, j)));
-                    // Without bounds, this is the scale of a single weight with these numbers.
+                    // A group has no bounds. Its scale is that of a single weight whose g and error are the norms of
+                    // the group's.
                     self.of(j).dual_scale(g, error + 4.0 * f64::EPSILON * g)
                 });
                 scales.fold(1.0, f64::min)
@@ -449,8 +451,8 @@ impl Penalty {
         }
     }
 
-    /// Upper bound on φ(w) − min φ for φ(u) = g · u + the penalty of u, which must have a minimum. Each number of `slopes`
-    /// may be as far from that of g as `errors` says.
+    /// Upper bound on φ(w) − min φ for φ(u) = g · u + the penalty of u, which must have a minimum. The components of g
+    /// may differ from `slopes` by up to `errors`.
     pub(crate) fn dual_distance(&self, weights: &[f64], slopes: &[f64], errors: &[f64]) -> f64 {
         match self.groups(slopes.len()) {
             None => {
@@ -527,8 +529,8 @@ impl Penalty {
         least
     }
 
-    /// The part of itself, step · l2, that each weight loses in a gradient step of length `step`: w ← w − step · l2 ·
-    /// w.
+    /// step · l2, the fraction of each weight that the penalty takes away in a gradient step of length `step`:
+    /// w ← w − step · l2 · w.
     pub(crate) fn shrinkage(&self, step: f64) -> f64 {
         step * self.shared.l2
     }

@@ -562,8 +562,8 @@ impl Compressed<'_> {
     }
 }
 
-/// The error to report if an invalid element was found, but is valid when it is looked for again. Another thread must
-/// have changed the arrays during the call.
+/// The error to report if a kernel has found an invalid element, and a second look finds none. Another thread must have
+/// changed the arrays during the call.
 pub(crate) fn changed() -> Error {
     Error::Conflict {
         argument: "X and y",

@@ -16,10 +16,15 @@ use crate::value_error;
 
 /// Rows as Python gives them: `(function, is_asked, n, is_single, log)`.
 ///
-/// A function that reads is called as `function(first, count, next_first, next_count)`, where it will be asked for the
-/// last two next, if for any. It returns rows, which nobody changes before the next call: an array of shape (count, n), or a list of n columns, arrays of shape (count). A function that is asked is called as `function(request)` and returns the answers of all rows,
-/// each made by [`answer`], in the order of the rows. The log has `recall(request)`, which returns an answer or None,
-/// and `record(request, answer)`.
+/// Unless `is_asked`, the function reads rows. It is called as `function(first, count, next_first, next_count)` and
+/// returns `count` rows from row `first` on: an array of shape (count, n), or a list of n columns, arrays of shape
+/// (count,). Nobody changes these arrays before the next call. The last two arguments are the rows that the next call
+/// will ask for; 0 rows if that is not known.
+///
+/// If `is_asked`, the function passes requests on. It is called as `function(request)` and returns the answers of all
+/// rows, each made by [`answer`], in the order of the rows.
+///
+/// The log has `recall(request)`, which returns an answer or None, and `record(request, answer)`.
 pub(crate) type GivenDistant = (Py<PyAny>, bool, usize, bool, Option<Py<PyAny>>);
 
 /// Rows on disk or on other machines, which a function of Python reads or asks.
@@ -59,7 +64,7 @@ impl InPython {
         })
     }
 
-    /// Calls `work` with the rows and the log. Rows that are read answer requests here, chunk by chunk.
+    /// Calls `work` with the rows and the log. If `function` reads rows, requests are answered here, chunk by chunk.
     pub(crate) fn with_rows<T>(
         &self,
         labels: &Dataset<'_>,

@@ -83,7 +83,7 @@ fn elementwise_in<'py, F: Number>(
             })?;
             result
         }
-        // Computes in place in a copy of `z`: `z` has another type or memory order, or `out` cannot be written directly.
+        // `z` has another type or memory order, or `out` cannot be written directly: computes in a copy of `z`.
         _ => {
             let mut result = z.copy::<F>()?;
             let values = result.slice()?;

@@ -20,8 +20,8 @@ use crate::monitor::PythonMonitor;
 use crate::parameters::{GivenStart, pack_parameters, unpack_start};
 use crate::value_error;
 
-/// A fit whose X stores at most this many elements uses one thread if `n_threads` is None: to count the processors
-/// would take longer than such a fit.
+/// If X stores at most this many elements and `n_threads` is None, the fit uses one thread: to count the processors
+/// would take longer than the fit.
 const ONE_THREAD: usize = 1 << 15;
 
 /// The options of `gradstep.fit`, in the order of its parameters.

@@ -220,7 +220,8 @@ fn visit_chunks<F: Float>(
     })
 }
 
-/// Visits points, the first of which has this number among all points.
+/// A function that visits the points of a dataset. Its first argument is the number of the first of them among all
+/// points.
 type Visit<'v> = &'v mut dyn FnMut(usize, &Dataset<'_, Matrix<'_>>) -> Result<(), Error>;
 
 /// Whether [`point_epoch`] may be used: there are neither sample weights nor offsets nor l1, and the bias is fitted.
@@ -312,7 +313,7 @@ fn gradient_norm<F: Float>(sums: &Sums, weights: &[F], options: &Options) -> f64
 }
 
 /// One epoch with batches of one point, for which a mean over the batch and a sum are the same. `feed` calls its
-/// argument with all points, some of them at a time.
+/// argument with a part of the points, then with the next part, until all points have been visited.
 fn point_epoch<F: Float>(
     progress: &mut Progress<'_, F>,
     feed: impl FnOnce(Visit<'_>) -> Result<(), Error>,

@@ -101,7 +101,7 @@ pub(super) fn predicted<F: Float>(iterate: &Iterate<F>, rows: usize) -> Predicte
     [z.clone(), z]
 }
 
-/// Writes the scores and predictions of a dataset, the first of which have the place `first`.
+/// Writes the scores and predictions of a dataset to the places from `first` on.
 pub(super) fn predict<F: Float>(
     dataset: &Dataset<'_>,
     iterate: &Iterate<F>,

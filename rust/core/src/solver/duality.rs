@@ -41,14 +41,16 @@
 //! ‖∇_W P(b) − ∇_W P(b°)‖ ≤ δ e^√2δ √(h T)
 //! ```
 //!
-//! The last bound holds for the rows minus any vector x̄, too, if x̄ᵀ times the derivative by each bias is subtracted from
-//! the derivatives by its weights: then the scores at b = b° are the same with other biases. With x̄ = the mean of the
-//! rows, weighted by tr H_i, T is least. The smaller of the two bounds, with x̄ and without, is taken.
+//! A vector x̄ may be subtracted from all rows: other biases then give the same scores. The last bound holds for these
+//! rows, too, if x̄ᵀ times the derivative by each bias is subtracted from the derivatives by the weights of the same
+//! class. T is least if x̄ is the mean of the rows, weighted by tr H_i. Of the bounds with this x̄ and with x̄ = 0, the
+//! smaller one is taken.
 //!
 //! H and g vanish along (1, …, 1). Adding τ 1 1ᵀ/K with τ > 0 makes H invertible, and 1 / tr (H + τ 1 1ᵀ/K)⁻¹ is a
-//! lower bound μ on its least other eigenvalue. If the bound is not small enough, it is evaluated again, to make δ
-//! negligible, after a Newton step Δ of the biases, at b + Δ: P(W, b) − P(W, b + Δ) ≤ −g · Δ by convexity, and second
-//! derivatives at b + Δ are at most e^±√2‖Δ‖ times those at b.
+//! lower bound μ on the least eigenvalue of H beside that of (1, …, 1). If the bound is not small enough, the biases
+//! take a Newton step Δ, which makes δ negligible, and the bound is evaluated at b + Δ. The gain of the step is bounded
+//! by convexity, P(W, b) − P(W, b + Δ) ≤ −g · Δ, and second derivatives at b + Δ differ from those at b by a factor of
+//! at most e^±√2‖Δ‖.
 //!
 //! In the bound on rounding errors with K classes, a residual has K terms, and Σ_k r_ik² ≤ 2 E_i for the error E_i of
 //! row i.
@@ -357,9 +359,9 @@ pub(super) fn gradient_error(
     }
 }
 
-/// Upper bound on the rounding error of the objective at `iterate`, which was computed in `float64`. An error of a score,
-/// multiplied by |r_i|, is the error of the row's E_i; and r_i² ≤ E_i, or ‖r_i‖² ≤ 2 E_i with several classes. A sum of
-/// positive terms has a relative error of ε for each addition.
+/// Upper bound on the rounding error of the objective at `iterate`, which was computed in `float64`. If a score has the
+/// error δ, the error E_i of its row changes by |r_i| δ, where r_i² ≤ E_i, or ‖r_i‖² ≤ 2 E_i with several classes. A
+/// sum of positive terms has a relative error of ε for each addition.
 pub(super) fn objective_error(
     objective: &Objective<'_>,
     iterate: &Iterate,

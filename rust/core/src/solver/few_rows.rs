@@ -40,7 +40,7 @@ const MOST_STEPS: usize = 50;
 const HALVINGS: usize = 30;
 /// A step is accepted if it decreases the objective by at least this fraction of step length × |slope|.
 const ARMIJO: f64 = 1e-4;
-/// How many steps are taken whose decrease of the objective is hidden by rounding errors.
+/// The most steps that are taken although rounding errors hide whether they decrease the objective.
 const BLIND_STEPS: usize = 2;
 /// The passes that [`minimum`] counts.
 const PASSES: f64 = 3.0;
@@ -57,8 +57,9 @@ pub(super) fn cost(objective: &Objective<'_>) -> Option<f64> {
     (is_meant && are_few && objective.excluded.is_empty()).then_some(cost)
 }
 
-/// The parameters at the minimum, as accurate as the products of the rows allow, for an objective that has a [`cost`];
-/// the search starts with `bias`. `None` if it fails because of rounding errors, or if too few passes are left.
+/// The parameters at the minimum, as accurate as the products of the rows allow. The search starts with `bias`. The
+/// objective must be one for which [`cost`] is not `None`. `None` if rounding errors make the search fail, or if too
+/// few passes are left.
 ///
 /// # Errors
 ///
@@ -130,7 +131,7 @@ struct Unknowns {
     bias: f64,
 }
 
-/// The unknowns of an iterate, with what follows from them.
+/// The unknowns of an iterate, with K β, the objective and its derivatives there.
 struct Iterate {
     unknowns: Unknowns,
     /// K β
@@ -205,7 +206,7 @@ impl Newton<'_> {
         rows.map(|row| dot(row, x)).collect()
     }
 
-    /// The Newton step, with its image by K.
+    /// The Newton step of β and the bias. `None` if a matrix is not positive definite because of rounding errors.
     fn step(&self, iterate: &Iterate, job: &mut Job<'_>) -> Result<Option<Step>, Error> {
         /// The least curvature of a row of positive weight, so that it can divide.
         const LEAST: f64 = 1e-290;
@@ -264,8 +265,8 @@ impl Newton<'_> {
         dot(first, &step.image) + dot(&iterate.image, &step.beta) + by_bias * step.bias
     }
 
-    /// The iterate after the step, or after a part of it. `None` if no part of it improves. If rounding errors hide what
-    /// a step improves, `is_blind`, the whole step is taken.
+    /// The iterate after the step. The step is halved until it decreases the objective enough; `None` if none of the
+    /// lengths does. With `is_blind`, rounding errors hide the decrease, and the whole step is taken.
     fn after(
         &self,
         iterate: &Iterate,

@@ -98,8 +98,8 @@ fn by_default(
     )
 }
 
-/// Weights and biases as a vector, rounded to the precision of the result. For several classes, they are centred where
-/// that changes no probability.
+/// Weights and biases as a vector, rounded to the precision of the result. For several classes, the parameters
+/// are centred over the classes if that changes no probability.
 fn arranged(objective: &Objective<'_>, weights: Vec<f64>, biases: &[f64]) -> Vec<f64> {
     let mut v = weights;
     v.extend(biases);

@@ -108,7 +108,8 @@ pub(crate) struct Criteria<'a> {
     /// Whether parameters are larger than can be expected at any minimum.
     pub is_runaway: &'a dyn Fn(&[f64]) -> bool,
     pub iterations: usize,
-    /// The gradient's norm at which the bound by duality may follow; 0 if it does not.
+    /// If an iteration is likely to reduce the gradient's norm to this, the bound by duality may follow. 0 if it never
+    /// follows.
     pub proved_below: f64,
 }
 
@@ -168,7 +169,7 @@ impl Lbfgs<'_> {
             } else {
                 None
             };
-            // The gradient may fall by as much as in the iteration before.
+            // Whether the gradient is small enough after this iteration, if it falls by the same factor as in the last one.
             let norm = iterate.value.gradient_norm;
             let may_be_last = norm * (norm / norm_before) <= criteria.proved_below;
             norm_before = norm;
@@ -211,7 +212,7 @@ impl Lbfgs<'_> {
     }
 
     /// Finds a step along `direction` that decreases the objective. Tries step length 1 first, then shorter ones.
-    /// `may_be_last` says that a proof may follow.
+    /// If `may_be_last`, the source is told that the proof may follow.
     fn line_search(
         &self,
         iterate: &Iterate,

@@ -134,8 +134,8 @@ pub(crate) fn minimise(
     search.proof(iterate, StopReason::Precision, true, run)
 }
 
-/// Tells the source which samples [`minimise`] will ask for if no start is given: those that it begins with, and that of
-/// the first Hessian over all rows.
+/// Tells the source which samples [`minimise`] will ask for if no start is given: the samples that it begins with, and
+/// the sample for the first Hessian over all rows.
 ///
 /// # Errors
 ///
@@ -151,7 +151,8 @@ pub(crate) fn plan(objective: &Objective<'_>) -> Result<(), Error> {
     objective.source.plan_samples(&samples, objective.precision)
 }
 
-/// From how many rows the first Hessian over all rows is computed: all, if a sample would be more than half of them.
+/// The number of rows from which the first Hessian over all rows is computed. All rows, if a sample would have more
+/// than half of them.
 fn model_rows(objective: &Objective<'_>) -> usize {
     let (m, n) = (objective.rows(), objective.columns());
     // With many columns, the Hessian is computed from only a few rows per column. BFGS corrects it during the
@@ -473,7 +474,7 @@ impl Search<'_> {
             }
             let x = model.coordinates().of(&iterate.v);
             let gradient = model.coordinates().gradient(&iterate.value.gradient);
-            // Far from the end, the minimum of the model needs not be exact.
+            // In the first iterations, the minimum of the model need not be exact.
             let forcing = match first {
                 None if self.ahead < AHEAD => EXACT,
                 None => INEXACT,

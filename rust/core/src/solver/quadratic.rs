@@ -10,14 +10,14 @@ use crate::kinks::{AllKinks, Groups, change_of_norm, proximal_of_group};
 use crate::linalg::{add_multiple, dot, norm};
 use crate::reduce::Job;
 
-/// The largest number of sweeps over the coordinates before each exact step; and (`ROUNDS`) the largest number of exact
+/// The largest number of sweeps over the coordinates before each exact step. `ROUNDS` is the largest number of exact
 /// steps.
 const SWEEPS: usize = 10;
 const ROUNDS: usize = 20;
 /// The largest number of Newton steps in an exact step, with groups.
 const NEWTON_STEPS: usize = 8;
-/// A column is left out of an exact step if it is nearly a combination of the columns before it: after these are taken
-/// out, less than this fraction of its square is left.
+/// A column is left out of an exact step if it is nearly a linear combination of the columns before it: if these
+/// columns explain all but less than this fraction of its squared length.
 const LEFT: f64 = 1e-12;
 
 /// The symmetric matrix B of a quadratic function, together with the product B (u − x), where x is the start and u the
@@ -175,8 +175,8 @@ impl Quadratic<'_> {
         !self.kinks.are_at(u, j)
     }
 
-    /// Minimises q along each of `coordinates`, one after the other; lowers q over the group of a coordinate that is in
-    /// one. Returns the decrease of q, or less.
+    /// Minimises q along each of `coordinates`, one after the other. For a coordinate in a group, lowers q over the
+    /// whole group instead. Returns a number that is at most the decrease of q.
     fn sweep<H: Hessian>(&self, u: &mut [f64], hessian: &mut H, coordinates: &[usize]) -> f64 {
         let mut decrease = 0.0;
         for &j in coordinates {
@@ -201,8 +201,9 @@ impl Quadratic<'_> {
         decrease
     }
 
-    /// Moves the coordinates of a group to the minimum of q with h times the identity in place of their part of B, where
-    /// h is an upper bound on its eigenvalues. q falls by at least the number returned.
+    /// Moves the coordinates of a group to the minimum of a function that is nowhere below q: of q with h times the
+    /// identity in place of the group's part of B, where h is an upper bound on the eigenvalues of this part. Returns a
+    /// number that is at most the decrease of q.
     fn group_step<H: Hessian>(
         &self,
         groups: &Groups,
@@ -290,8 +291,8 @@ impl Quadratic<'_> {
         self.kinks.least_slopes(u, &slopes)
     }
 
-    /// Makes Newton steps, as long as each of them makes the smallest subgradient of q at most half as long. For groups:
-    /// there, a single step does not reach the minimum.
+    /// Makes Newton steps, as long as each step at least halves the norm of the smallest subgradient of q. For groups,
+    /// of which a single step does not reach the minimum.
     fn newton_steps(
         &self,
         hessian: &mut Elements<'_>,

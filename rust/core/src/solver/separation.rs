@@ -437,8 +437,8 @@ impl Space {
         Ok(Some(independent))
     }
 
-    /// A separating direction along few columns, as a greedy search finds them. It is returned as weights of the
-    /// original columns, and biases.
+    /// A separating direction along few columns, which a greedy search chooses. Returns weights of the original
+    /// columns, and biases.
     fn sparse(
         &self,
         objective: &Objective<'_>,

@@ -49,7 +49,7 @@ const CLASSES_PATIENCE: usize = 30;
 /// Evaluations change from single to double precision once the iterations with a new preconditioner no longer reduce
 /// the gradient's norm to less than this fraction of the smallest norm so far.
 const HELPS: f64 = 0.1;
-/// An iteration is taken for one that may be the last if the gradient's norm is likely to fall to this times `tol`.
+/// An iteration may be the last if the gradient's norm is likely to fall to at most this times `tol` in it.
 const NEARLY: f64 = 10.0;
 /// The largest number of iterations with one preconditioner on all rows, before it is decided whether to keep it.
 const ITERATIONS: usize = 12;
@@ -67,10 +67,11 @@ const LATER_COST: f64 = 12.0;
 /// A Hessian may use up to this many rows, as long as that costs at most about half a pass. It uses at least
 /// [`FIRST_ROWS`], and at least [`FIRST_ROWS_A_COLUMN`] per column.
 const HESSIAN_ROWS: usize = 32_000;
-/// Newton's method with one unknown for each row comes first if it costs at most this many passes over all rows, which is
-/// about what other iterations take where they converge fast.
+/// If Newton's method with one unknown for each row costs at most this many passes over all rows, it is used before
+/// L-BFGS. L-BFGS takes about as many passes if it converges fast.
 const FEW_ROWS_COST: f64 = 40.0;
-/// Otherwise it follows iterations of which at least this many times as many more would be needed as it costs passes.
+/// If that method costs more, the fit begins with L-BFGS. The method is used once L-BFGS is likely to need at least this
+/// many further iterations for each pass that the method costs.
 const FEW_ROWS_GAIN: f64 = 1.5;
 /// Seed of the first sample; the value has no meaning.
 const SEED: u64 = 0x5EED;
@@ -165,8 +166,8 @@ fn is_small(
     Ok(value.gradient_norm <= tol)
 }
 
-/// The minimum by [`few_rows::minimum`], as one iteration, and why the fit ends there, if it does. The rounded gradient
-/// may be larger than `tol`.
+/// The minimum by [`few_rows::minimum`], recorded as one iteration; and the reason to end the fit there, if there is
+/// one. After the parameters are rounded, the gradient may be larger than `tol`.
 fn by_few_rows(
     objective: &Objective<'_>,
     bias: f64,
@@ -196,7 +197,7 @@ struct SampleResult {
 }
 
 impl SampleResult {
-    /// As if iterations on samples had ended with `v`.
+    /// The result if no samples are used: the parameters `v` themselves.
     fn of(v: Vec<f64>) -> Self {
         SampleResult {
             v,
@@ -225,7 +226,8 @@ pub(crate) fn evaluate(
     Ok(Iterate { v, value })
 }
 
-/// The numbers of rows of the samples that solvers begin with, for m rows of n columns. The first has at least `least`.
+/// The numbers of rows of the samples that solvers begin with, for m rows of n columns. The first sample has at least
+/// `least` rows.
 pub(super) fn sample_sizes(m: usize, n: usize, least: usize) -> impl Iterator<Item = usize> {
     let first = FIRST_ROWS
         .max(FIRST_ROWS_A_COLUMN.saturating_mul(n))
@@ -245,8 +247,8 @@ fn samples(objective: &Objective<'_>) -> Vec<(usize, u64)> {
     sizes.zip(SEED..).collect()
 }
 
-/// Tells the source which samples [`minimise`] will ask for if no start is given: those that it begins with, and that
-/// of the first preconditioner for all rows if the last of them is too small for that.
+/// Tells the source which samples [`minimise`] will ask for if no start is given: the samples that it begins with; and,
+/// if the last of these is too small for it, the sample for the first preconditioner for all rows.
 ///
 /// # Errors
 ///
@@ -532,8 +534,8 @@ fn on_all_rows(
     })
 }
 
-/// How many more iterations will reduce the gradient's norm to `tol`, if it falls as fast as in these, which have reduced
-/// it from `from` to `to`.
+/// How many more iterations are needed to reduce the gradient's norm to `tol`. `iterations` iterations have reduced it
+/// from `from` to `to`, and it is taken to fall on as fast.
 fn more_iterations(iterations: usize, [from, to, tol]: [f64; 3]) -> f64 {
     match to < from {
         true => iterations as f64 * (to / tol).ln() / (from / to).ln(),
@@ -550,7 +552,7 @@ fn patience(objective: &Objective<'_>) -> Patience {
 }
 
 impl AllRows<'_> {
-    /// Whether the bound by duality is computed at the last iterate, as it is.
+    /// Whether the proof computes the bound by duality at the last iterate itself, without rounding it first.
     fn is_proved_by_duality(&self) -> bool {
         let objective = self.objective;
         let is_strict = objective.penalty.is_strictly_convex();
