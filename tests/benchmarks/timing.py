@@ -54,7 +54,17 @@ class Settings:
 
 
 def medians(rivals: Mapping[str, Run], repeats: int, calls: int = 1) -> dict[str, float]:
-    """Median seconds of a call of each rival; they take turns, so that a busy moment hits all of them.
+    """Median seconds of a call of each rival."""
+    return {name: statistics.median(each) for name, each in in_turn(rivals, repeats, calls).items()}
+
+
+def best(rivals: Mapping[str, Run], repeats: int, calls: int = 1) -> dict[str, float]:
+    """Least seconds of a call of each rival: what the call costs where nothing else runs."""
+    return {name: min(each) for name, each in in_turn(rivals, repeats, calls).items()}
+
+
+def in_turn(rivals: Mapping[str, Run], repeats: int, calls: int) -> dict[str, list[float]]:
+    """Seconds of the calls of each rival; they take turns, so that a busy moment hits all of them.
 
     Every turn begins untimed, unless there are too few repetitions for one: a rival's idle threads keep a CPU busy for
     a while after its last call (those of BLAS for a tenth of a second), and a CPU that sleeps takes milliseconds to
@@ -68,7 +78,7 @@ def medians(rivals: Mapping[str, Run], repeats: int, calls: int = 1) -> dict[str
             while time.perf_counter() < settled:
                 run()
             times[name] += [seconds(run, calls) for _ in range(turn)]
-    return {name: statistics.median(each) for name, each in times.items()}
+    return times
 
 
 def seconds(run: Run, calls: int) -> float:

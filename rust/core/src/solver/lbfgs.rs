@@ -169,7 +169,7 @@ impl Lbfgs<'_> {
             } else {
                 None
             };
-            // Whether the gradient is small enough after this iteration, if it falls by the same factor as in the last one.
+            // Whether the gradient is small enough after this iteration, if it falls by the same factor as in the last.
             let norm = iterate.value.gradient_norm;
             let may_be_last = norm * (norm / norm_before) <= criteria.proved_below;
             norm_before = norm;

@@ -70,8 +70,8 @@ const HESSIAN_ROWS: usize = 32_000;
 /// If Newton's method with one unknown for each row costs at most this many passes over all rows, it is used before
 /// L-BFGS. L-BFGS takes about as many passes if it converges fast.
 const FEW_ROWS_COST: f64 = 40.0;
-/// If that method costs more, the fit begins with L-BFGS. The method is used once L-BFGS is likely to need at least this
-/// many further iterations for each pass that the method costs.
+/// If that method costs more, the fit begins with L-BFGS. The method is used once L-BFGS is likely to need at least
+/// this many further iterations for each pass that the method costs.
 const FEW_ROWS_GAIN: f64 = 1.5;
 /// Seed of the first sample; the value has no meaning.
 const SEED: u64 = 0x5EED;
