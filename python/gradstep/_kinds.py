@@ -90,7 +90,7 @@ class _Found(NamedTuple):
     column: Column
     values: Array
     written: str | None = None
-    """A cell that is a number only as people write numbers, such as 1,234; None if there is none."""
+    """A cell that people read as a number and computers do not, such as 1,234; None if there is none."""
 
 
 def learn(table: Table, others: Sequence[str], asked: Asked, faults: Sequence[Fault] = ()) -> Learnt:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Block(NamedTuple):
-    """Consecutive rows of a source, which follow those of the block before."""
+    """Consecutive rows of a source. They follow the rows of the block before."""
 
     rows: int
     copy: Callable[[Array, int], None]
@@ -29,7 +29,7 @@ class Rows(NamedTuple):
     """The features of a source, which can be read again and again."""
 
     blocks: Callable[[int], Iterator[Block]]
-    """Returns a new iterator of all blocks each time. Those of a multiple of so many rows are the fastest."""
+    """``blocks(count)`` returns a new iterator of all blocks. Blocks of a multiple of `count` rows are the fastest."""
     shape: tuple[int, int]
     dtype: np.dtype[Any]
     by_columns: bool
@@ -43,7 +43,8 @@ class Reader:
 
     A call with (first, count, next_first, next_count) returns rows as an array of shape (count, n), or as a list of its
     columns, which is valid until the next call. Within a pass, calls are for one chunk after the other, in ascending
-    order; row 0 begins a new pass. The last two say what the next call will ask for, which is made meanwhile.
+    order; row 0 begins a new pass. The last two arguments are the rows that the next call will ask for: they are read
+    meanwhile.
 
     Parameters
     ----------
@@ -97,7 +98,7 @@ class Reader:
         self._next = None
 
     def _made(self, first: int, count: int) -> _Chunk:
-        """These rows: from the file that keeps them, or from the source, and then written to that file."""
+        """These rows: from the cache's file if it has them; else from the source, and then written to that file."""
         kept = self._kept
         is_kept = kept is not None and kept.has_all
         if first == 0 and not is_kept:
@@ -124,7 +125,7 @@ class _Chunk(NamedTuple):
 
     rows: Array | list[Array]
     memory: Array | None
-    """What they were copied to, to be used again; None where they are the source's own arrays."""
+    """The memory that the rows were copied to, for later chunks; None if the rows are the source's own arrays."""
 
 
 class _Threads:

@@ -35,9 +35,9 @@ class Source:
     column_names : list of str
         The names of the columns; empty where they have none.
     classes : ndarray of str, optional
-        The labels whose codes `y` has, where they are texts.
+        If the labels are texts: the different texts. `y` has the position of each label here.
     reader : Reader, optional
-        What reads the features, where several fits share it.
+        The reader of the features, if several fits share one.
     """
 
     rows: Rows
@@ -481,7 +481,7 @@ class _Texts:
         return repr(list(self._known)[code])
 
     def sorted_codes(self, source: Source) -> Source:
-        """The source with codes in the order of the texts, and with these as its classes."""
+        """The source with codes in the sorted order of the texts, and with the sorted texts as its classes."""
         classes, ranks = np.unique(list(self._known), return_inverse=True)
         return replace(source, y=ranks[source.y], classes=classes)
 

@@ -152,8 +152,8 @@ def _valleys(runs: dict[Activation, list[Run]], own: Descent, data: Data, pair: 
 
 
 def _power(reach: float) -> int:
-    """How often limits must be widened by `WIDER` to hold a path that reaches `reach` times as far from their middle as
-    the limits do."""
+    """How often the limits of a map must be widened by `WIDER` to hold a path. From the middle of the map, the path
+    reaches `reach` times as far as the limits."""
     return 0 if reach <= 1 else int(np.ceil(np.log(reach) / np.log(WIDER)))
 
 

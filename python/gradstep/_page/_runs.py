@@ -19,9 +19,9 @@ ACTIVATIONS: tuple[Activation, ...] = ("sigmoid", "step")
 
 MOST_ROWS = 2000
 MOST_NUMBERS = 2**19
-"""The largest number of numbers in the rows of a page; also in the paths of all its runs together: 4 MiB each."""
+"""The largest number of numbers in the rows of a page, and in the paths of all its runs together: 4 MiB for each."""
 MOST_VISITS = 2**20
-"""If rows times epochs are at most this many, a page has the order of the rows in each epoch: 2 MiB."""
+"""A page has the order of the rows in each epoch only if rows times epochs are at most this many: 2 MiB."""
 LARGEST_PATH = 2**22
 """The largest number of numbers in one path."""
 MOST_WORK = 2**31

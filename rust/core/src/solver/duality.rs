@@ -126,7 +126,8 @@ pub(super) const EXACT: f64 = 1.0 + 1e-9;
 /// second derivatives would be too loose.
 const LONGEST: f64 = 1.0;
 
-/// Tells the source that [`gap`] may be computed at `v`, for one score, as soon as the objective is known there.
+/// Tells the source that [`gap`] may be computed next at `v`, for one score. The read that evaluates the objective at
+/// `v` may then also compute what [`gap`] needs.
 ///
 /// # Errors
 ///

@@ -1,9 +1,10 @@
 //! Newton's method with one unknown for each row, for rows that are fewer than the columns.
 //!
-//! With a penalty Σ_j (l2_j/2) (w_j − p_j)², where every l2_j is positive, the minimum is w = p + Λ⁻¹ Xᵀ β with Λ =
-//! diag(l2_j) and one number β_i for each row: there the gradient Λ (w − p) + Xᵀ r vanishes, so that β = −r, with r_i the
-//! derivative of the mean error by the score of row i (B. Schölkopf, R. Herbrich & A. Smola, "A generalized representer
-//! theorem", COLT 2001). Scores and penalty need no more of X than the products of its rows, K = X Λ⁻¹ Xᵀ:
+//! The penalty is Σ_j (l2_j/2) (w_j − p_j)², where every l2_j is positive. Let Λ = diag(l2_j), and let r_i be the
+//! derivative of the mean error by the score of row i. At the minimum, the gradient Λ (w − p) + Xᵀ r is 0. So the
+//! minimum is w = p + Λ⁻¹ Xᵀ β with β = −r, one number for each row (B. Schölkopf, R. Herbrich & A. Smola, "A
+//! generalized representer theorem", COLT 2001). The scores and the penalty there follow from the products of the rows,
+//! K = X Λ⁻¹ Xᵀ:
 //!
 //! ```text
 //! z = X p + offsets + K β + b          J = E(z) + βᵀ K β / 2
@@ -16,10 +17,10 @@
 //! (I + D K) δ = −(r + β) − e D 1          1ᵀ (β + δ) = 0
 //! ```
 //!
-//! where I + D K = √D (I + √D K √D) √D⁻¹, and no eigenvalue of the matrix in parentheses is less than 1 (C. Rasmussen & C.
-//! Williams, *Gaussian Processes for Machine Learning* (2006), §3.4). X is read to compute K and, at the end, w. An
-//! origin is subtracted from the rows in K, so that no digits cancel in columns far from zero; b is then that of the rows
-//! without their origin.
+//! where I + D K = √D (I + √D K √D) √D⁻¹, and no eigenvalue of the matrix in parentheses is less than 1 (C. Rasmussen &
+//! C. Williams, *Gaussian Processes for Machine Learning* (2006), §3.4). X is read to compute K and, at the end, w. For
+//! K, an origin is subtracted from the rows, so that no digits cancel in columns far from zero; b is then the bias for
+//! the rows after this subtraction.
 
 use super::cholesky::Cholesky;
 use super::objective::Objective;
@@ -45,9 +46,9 @@ const BLIND_STEPS: usize = 2;
 /// The passes that [`minimum`] counts.
 const PASSES: f64 = 3.0;
 
-/// Estimated cost of [`minimum`], in passes over all rows; `None` if the penalty is not one that the method is for, or if
-/// there are not few rows. By measurement, multiplying two rows takes 0.2 of the time of reading one, and all Newton steps
-/// with m rows take as long as reading m³ elements. Of sparse rows, only pairs that store the same column are multiplied.
+/// Estimated cost of [`minimum`], in passes over all rows. `None` if the method does not suit the penalty or the number
+/// of rows. By measurement, multiplying two rows takes 0.2 of the time of reading one, and all Newton steps with m rows
+/// take as long as reading m³ elements. Of sparse rows, only pairs that store the same column are multiplied.
 pub(super) fn cost(objective: &Objective<'_>) -> Option<f64> {
     let (m, n, penalty) = (objective.rows(), objective.columns(), objective.penalty);
     let is_meant = objective.classes == 1 && penalty.is_smooth() && penalty.is_strictly_convex();

@@ -63,9 +63,9 @@ const ROWS_A_NUMBER: usize = 2;
 const COMPONENT: f64 = 1e-9;
 /// A bias of a direction is taken for rounding error if it is below this fraction of the terms that cancel in it.
 const BIAS: f64 = 1e-12;
-/// A search may take this many times as many passes as the fit has taken before the search.
+/// A search may take the passes that the fit has taken before it, times this.
 const AS_LONG: f64 = 2.0;
-/// A search may take this many passes however few the fit has taken.
+/// A search may always take this many passes.
 const PASSES: f64 = 64.0;
 /// A search may read this many elements of X, which takes little time, even if that exceeds the limits of passes.
 const CHEAP: f64 = 3e8;
