@@ -13,20 +13,20 @@ from gradstep._arrays import Array
 
 @dataclass(frozen=True, slots=True)
 class Distant:
-    """Rows that answer requests where they are.
+    """Rows on other machines, which answer the requests of a fit there.
 
     Attributes
     ----------
     ask : callable
-        ``ask(request)`` returns the answers of all rows to the bytes of a request, in the order of the rows. Any number
-        of consecutive rows make one answer, by ``_native.answer``.
+        ``ask(request)`` returns the answers of all rows to the bytes of a request, in the order of the rows. Each
+        answer is that of some consecutive rows, made by ``_native.answer``.
     shape : tuple of int
         m and n.
     is_single : bool
         Whether the features are float32.
     y, sample_weight, offset : ndarray, shape (m,)
-        Labels, sample weights and offsets of all rows: those that the answers are computed with. None where there are
-        none.
+        Labels, sample weights and offsets of all rows, with which the answers are computed. None for those that the fit
+        does not have.
     column_names : list of str
         The names of the columns; empty where they have none.
     """

@@ -45,8 +45,8 @@ pub struct Trace<F> {
 }
 
 impl<F: Float> Trace<F> {
-    /// An empty trace for a descent of at most `updates` updates. If `certain`, there will be exactly so many, and
-    /// memory for all of them is allocated.
+    /// An empty trace for a descent of at most `updates` updates. If `certain`, nothing can end the descent early, and
+    /// memory for all updates is allocated.
     ///
     /// # Errors
     ///
