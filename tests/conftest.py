@@ -20,6 +20,10 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 # SciPy reads this variable when it is first imported. Without it scikit-learn skips one of its checks of estimators.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
+# NumPy's BLAS reads this variable when it is first imported. The workers of pytest-xdist use all processors already:
+# more threads in each worker would wait for one another, which takes most of the time of products of small matrices.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 # Pictures are drawn into memory, not on a screen.
 os.environ.setdefault("MPLBACKEND", "agg")
 
