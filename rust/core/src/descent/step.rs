@@ -80,8 +80,8 @@ pub(crate) fn check_learning_rate(got: f64) -> Result<(), Error> {
     }
 }
 
-/// The numbers (divisor, factor) for a step by a batch of rows. `weight` is the total weight of these rows; a descent
-/// takes the number of rows times the mean weight of all rows. The step goes against the direction `sums / divisor +
+/// The numbers (divisor, factor) for a step by a batch of rows. `weight` is the total weight of the batch. A descent
+/// passes an estimate of it: the number of rows in the batch times the mean weight of all rows. The step goes against the direction `sums / divisor +
 /// factor · (gradient of the penalty)`, where `sums` is Σ residual × row.
 pub(crate) fn scales(weight: f64, reduction: Reduction) -> (f64, f64) {
     match reduction {

@@ -161,7 +161,7 @@ pub(crate) fn curvature_of_classes(
     let weights = ClassWeights::new(at, columns);
     let hessian = || vec![0.0; classes * classes];
     let scratch = || (ClassScratch::<f64>::new(classes), Vec::new(), Vec::new());
-    // Each leaf of rows is read twice: for the traces, and then from the cache.
+    // Each leaf of rows is read twice: first for the traces, then, while it is in the cache, for the curvature.
     macro_rules! sums {
         ($tiles:expr, $x:expr, $leaves:expr, $memory:expr, $zero:expr) => {{
             let tiles = $tiles;

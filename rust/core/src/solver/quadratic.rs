@@ -33,8 +33,9 @@ pub(super) trait Hessian {
     fn product(&self, j: usize) -> f64;
     /// Adds `step` to u_j.
     fn add(&mut self, j: usize, step: f64);
-    /// Moves all coordinates that are free to move (neither at a bound nor, with l1, at 0) to their common minimum,
-    /// with their signs fixed. Does nothing if the elements of B are not stored.
+    /// Moves all free coordinates (those neither at a bound nor, with l1, at 0) together to where the quadratic is
+    /// smallest, if |u_j| of l1 is taken as ±u_j with the sign that u_j has now. Does nothing if the elements of B are
+    /// not stored.
     fn exact_step(
         &mut self,
         _: &Quadratic<'_>,
