@@ -190,7 +190,10 @@ class Encoding:
         return rows
 
     def matrix(self, values: Sequence[Array]) -> Array:
-        """The features of every row, from the numbers of the columns. A missing value that is not taken stays NaN."""
+        """The features of every row, from the numbers of the columns.
+
+        Missing values of columns without an encoding for them stay NaN.
+        """
         X = np.empty((len(values[0]), len(self.features)))
         ends = np.cumsum([len(column.features) for column in self.columns]).tolist()
         # By blocks of rows, which stay in the cache while one column after the other is written into them.

@@ -27,7 +27,8 @@ LARGEST_PATH = 2**22
 MOST_WORK = 2**31
 """All runs together read at most about this many elements of `X`."""
 MOST_GROWTH = 100.0
-"""The factor by which rounding errors may grow within an epoch before the page is given the weights again."""
+"""The page repeats the updates itself. Where its rounding errors could grow by more than this factor within an epoch,
+it is also given the weights after some of the updates."""
 MOST_TRACED = 2**24
 """The largest number of numbers in the trace of a run. The trace shows after which updates a page needs the weights."""
 

@@ -1,5 +1,5 @@
-//! Rows that are not arrays in memory: the solver calls a function of Python that reads the rows, or that sends them
-//! requests. Also the log of a fit, and `answer`, which computes the answer of some of the rows to a request.
+//! Rows that are not arrays in memory: the solver calls a function of Python that either reads the rows, or sends the
+//! solver's requests to the processes that hold the rows. Also the log of a fit, and `answer`, which computes the answer of some of the rows to a request.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};

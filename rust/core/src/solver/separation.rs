@@ -169,7 +169,7 @@ pub(super) fn in_units_of_two(v: &[f64]) -> Direction {
     v.iter().map(|d| d / unit).collect()
 }
 
-/// The space in which the search is made: directions by standardised columns and biases.
+/// The space that is searched: directions, with one coordinate for each standardised column and one for each bias.
 struct Space(Standardised);
 
 impl Space {

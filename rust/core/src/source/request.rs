@@ -73,7 +73,8 @@ pub(super) enum Question {
     Rows(Vec<usize>, Precision),
     /// The answer is a list: all elements of the columns that the request names.
     Columns,
-    /// The answer is a list: the scores, without offsets, computed in the fast way of a plane search.
+    /// The answer is a list: the scores, without offsets. They are computed faster than those of
+    /// [`Scores`](Self::Scores), for a line search over two directions, and may round differently.
     FastScores(Place),
     /// The answer is a [`ScoreSums`](super::kept::ScoreSums).
     Scores(Place),
