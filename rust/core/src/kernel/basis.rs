@@ -26,11 +26,12 @@ use crate::sparse::with_rows;
 /// How many rows are sampled to choose origins and units.
 const SAMPLED: usize = 64;
 const SEED: u64 = 0x0B15;
-/// A coefficient of a linear combination is kept only if its term (coefficient × size of its column) is at least this
-/// fraction of the largest term. A coefficient with a smaller term is set to 0, and is found in a later round.
+/// A solver improves its basis in rounds, each of which adds coefficients to linear combinations. A round adds a
+/// coefficient only if its term (coefficient × size of its column) is at least this fraction of the largest term. The
+/// other coefficients are left to a later round.
 const MATTERS: f64 = 1e-3;
 /// The origin of a sparse column is its mean if all sampled rows store the column and |mean| is at least this many
-/// times its spread; else zero.
+/// times the column's spread, the largest distance of a sampled element from the mean. Otherwise the origin is zero.
 const FAR: f64 = 4.0;
 
 /// A linear transform of the columns: the origin and unit of each column, and the linear combinations that are
@@ -44,7 +45,8 @@ pub(crate) struct Basis {
     combinations: Vec<Combination>,
     /// Root mean square of (x_j − origin_j) / unit_j for each column j, estimated from the sampled rows.
     spread: Vec<f64>,
-    /// Columns that are constant in the sampled rows. Their units are not known yet.
+    /// Columns whose units are not known yet: in the sampled rows, all elements of the column equal its origin, or some
+    /// element is not finite.
     unknown: Vec<usize>,
     /// Whether the transform is the identity.
     is_natural: bool,
@@ -89,7 +91,8 @@ impl Basis {
     }
 
     /// A transform with origins and units estimated from a sample of the rows. Without a bias, all origins are zero,
-    /// because only a bias could compensate for other origins. A column that is constant in the sample gets the unit 1.
+    /// because only a bias could compensate for other origins. If all sampled elements of a column equal its origin,
+    /// its unit is not known, and is 1 for the time being.
     pub(crate) fn sampled(dataset: &Dataset<'_>, fit_bias: bool, is_penalised: bool) -> Self {
         let drawn = Basis::drawn(dataset);
         let columns = dataset.x.columns();
@@ -120,14 +123,16 @@ impl Basis {
         drawn
     }
 
-    /// The transform of [`Basis::sampled`], from sampled rows that are given: dense, one after the other.
+    /// The transform that [`Basis::sampled`] makes, from a dense copy of the sampled rows: `rows`, one row after the
+    /// other.
     pub(crate) fn of_dense_rows(
         columns: usize,
         rows: &[f64],
         fit_bias: bool,
         is_penalised: bool,
     ) -> Self {
-        /// Columns that are sketched at a time, so few that their sketches stay in the first-level cache.
+        /// The number of columns whose [`Sketch`]es are made at a time: so few that the sketches stay in the
+        /// first-level cache.
         const BLOCK: usize = 512;
         let rows = rows.chunks_exact(columns);
         let stored = (0..columns).step_by(BLOCK).flat_map(|left| {
@@ -192,8 +197,8 @@ impl Basis {
     }
 
     /// Root mean square of each transformed column x̃_j: √(`squares[j] / total`), where `squares[j]` is Σ s_i x̃_ij²
-    /// and `total` is Σ s_i. If a combination is subtracted from the column, the number is `spread` instead, the
-    /// estimate from the sampled rows without the combination.
+    /// and `total` is Σ s_i. For a column from which a combination is subtracted, the result is `spread` instead: an
+    /// estimate from the sampled rows, before the combination is subtracted.
     pub(crate) fn spreads(&self, squares: &[f64], total: f64) -> Vec<f64> {
         let known = squares.iter().map(|square| (square / total).sqrt());
         let mut spreads: Vec<f64> = known.collect();
@@ -203,9 +208,9 @@ impl Basis {
         spreads
     }
 
-    /// The transformed column x̃_j is a weighted sum of original columns. This is an upper bound on the sum of the root
-    /// mean squares of its terms. If the terms cancel, the bound is much larger than the root mean square of x̃_j
-    /// itself.
+    /// The transformed column x̃_j, with j = `column`, is a weighted sum of original columns. Returns an upper bound on
+    /// the sum of the root mean squares of the terms of this sum. If the terms cancel, the bound is much larger than
+    /// the root mean square of x̃_j itself.
     pub(crate) fn reach(&self, column: usize, spreads: &[f64]) -> f64 {
         let size = |k: usize| spreads[k] + (self.origin[k] * self.per_unit[k]).abs();
         if !self.combinations.iter().any(|c| c.column == column) {
@@ -284,13 +289,13 @@ impl Basis {
         }
     }
 
-    /// Whether some column is constant in the sampled rows, so that its unit is not known.
+    /// Whether the unit of some column is not known yet.
     pub(crate) fn has_unknown_units(&self) -> bool {
         !self.unknown.is_empty()
     }
 
-    /// Sets the units of the columns that are constant in the sampled rows. `spread(column, origin)` must return the
-    /// largest distance of the column's elements from the origin over all rows.
+    /// Sets the units that are not known yet. `spread(column, origin)` must return the largest distance of an element
+    /// of the column from the origin, over all rows.
     pub(crate) fn set_unknown_units(&mut self, spread: impl Fn(usize, f64) -> f64) {
         for j in std::mem::take(&mut self.unknown) {
             let spread = spread(j, self.origin[j]);
@@ -315,9 +320,10 @@ impl Basis {
     }
 
     /// Subtracts one more linear combination of the columns before `column` from `column`. `size` has the size of each
-    /// of these columns. Only coefficients with large terms (coefficient × size) are used; the other coefficients are
-    /// found more accurately in a later round. Coefficients are rounded to half their digits. A coefficient that is 1
-    /// but for rounding errors then becomes 1, and the difference of two equal columns becomes exactly zero.
+    /// of these columns. Only coefficients with large terms (coefficient × size) are used. The other coefficients are
+    /// left to a later call, which finds them more accurately. Coefficients are rounded to half their digits. A
+    /// coefficient that is 1 but for rounding errors then becomes 1, and the difference of two equal columns becomes
+    /// exactly zero.
     pub(crate) fn take_out(&mut self, column: usize, coefficients: &[f64], size: &[f64]) {
         let part = |(t, size): (&f64, &f64)| (t * size).abs();
         let largest = coefficients.iter().zip(size).map(part).fold(0.0, f64::max);
@@ -406,8 +412,9 @@ impl Basis {
         natural
     }
 
-    /// Writes out_j = |x_j| + Σ_k |t_jk| · out_k to `out` for each column j. If x is a gradient by the weights w̃,
-    /// out_j bounds the magnitudes of the terms that cancelled in x_j, from which bounds on rounding errors follow.
+    /// Writes out_j = |x_j| + Σ_k |t_jk| · out_k to `out` for each column j. If x is a gradient by the weights w̃, x_j
+    /// is a sum whose terms may cancel, and out_j bounds the magnitudes of these terms. Bounds on rounding errors
+    /// follow from out_j.
     pub(crate) fn magnitudes(&self, x: &[f64], out: &mut [f64]) {
         for (out, x) in out.iter_mut().zip(x) {
             *out = x.abs();
@@ -443,8 +450,8 @@ impl Basis {
         for (w, per_unit) in weights.iter_mut().zip(&self.per_unit) {
             *w /= per_unit;
         }
-        // In ascending order, so that each combination uses the weight of its column before other combinations change
-        // this weight.
+        // In ascending order of columns. A combination uses the weight of the column from which it is subtracted, and
+        // this must happen before combinations of later columns change the weight.
         for c in &self.combinations {
             let (before, rest) = weights.split_at_mut(c.column);
             let w = rest[0];

@@ -108,7 +108,8 @@ fn add_leaf<S: Simd>(
 ) {
     for first in leaf.clone().step_by(STRIPE) {
         let count = STRIPE.min(leaf.end - first);
-        // The arrays are longer than the rows. Beyond the last row, label, prediction and weight are 0.
+        // The arrays may have more elements than there are rows. Beyond the last row, label, prediction and weight are
+        // 0.
         let [mut labels, mut predictions, mut weights] = [[0.0; STRIPE]; 3];
         y.copy::<f64>(RowSet::All, first, &mut labels[..count]);
         y_hat.copy::<f64>(RowSet::All, first, &mut predictions[..count]);

@@ -104,7 +104,8 @@ impl Sum for Curvature {
 /// numbers are finite.
 ///
 /// Here, x_ij is `(element − origin) / unit` with the origins and units of `basis`; combinations in `basis` are not
-/// subtracted. If the origins are near the means of the columns, no digits of the variances cancel.
+/// subtracted. If the origins are near the means of the columns, variances that are computed from these sums lose no
+/// digits by cancellation.
 ///
 /// # Errors
 ///
@@ -128,7 +129,7 @@ pub(crate) fn curvature(
     }
 }
 
-/// [`Curvature`] with the numbers `d`, one per row, in place of the curvatures at some weights.
+/// [`Curvature`] with given curvatures `d`, one number per row, instead of curvatures computed at some weights.
 ///
 /// # Errors
 ///
@@ -145,8 +146,9 @@ pub(crate) fn curvature_of(
     }
 }
 
-/// [`Curvature`] of a model of K classes, with the traces `d_i = s_i Σ_k p_ik (1 − p_ik)` of the second derivatives by the
-/// scores; and the Hessian of Σ s_i E_i by the biases, shape (K, K), of which only the lower triangle is filled.
+/// [`Curvature`] of a model of K classes. The curvature d_i of row i is the trace of the second derivatives of s_i E_i
+/// by the scores of the row: `d_i = s_i Σ_k p_ik (1 − p_ik)`. Also returns the Hessian of Σ s_i E_i by the biases,
+/// shape (K, K), of which only the lower triangle is filled.
 ///
 /// # Errors
 ///
@@ -214,10 +216,10 @@ pub(crate) fn curvature_of_classes(
     }
 }
 
-/// The source of the rows' curvatures d_i: computed at weights, which have the type `W`; or given.
+/// Where a pass finds the curvatures d_i of the rows: it computes them at weights of the type `W`, or they are given.
 enum RowCurvatures<'a, W> {
     At(W),
-    /// Those of the rows from this one on.
+    /// The number of a row, and the curvatures of the rows from this row on.
     Given(usize, &'a [f64]),
 }
 
@@ -297,8 +299,8 @@ struct StripeCurvatures {
 }
 
 impl<X, W> CurvaturePass<'_, X, W> {
-    /// The curvatures and sample weights of a stripe, the rows `rows`. The sums of both are also added to `sums`. If
-    /// curvatures are computed from scores, `d` must hold the scores of the rows.
+    /// Returns the curvatures and sample weights of the rows `rows`, a stripe. Also adds the sum of the curvatures and
+    /// the sum of the weights to `sums`. If curvatures are computed from scores, `d` must hold the scores of the rows.
     #[inline(always)]
     fn stripe<S: Simd>(
         &self,
@@ -445,8 +447,8 @@ impl CurvaturePass<'_, DenseRows<'_>, PaddedWeights<'_, f64>> {
     }
 }
 
-/// [`Curvature`] over the stored elements of sparse rows; and sums from which the part of the elements that are not
-/// stored (the zeros) is computed.
+/// [`Curvature`] over the stored elements of sparse rows. Also the numbers that are needed to add the elements that are
+/// not stored, the zeros.
 #[derive(Clone, Debug)]
 struct StoredCurvature {
     /// The sums over the stored elements. With a [moderate](Basis::is_moderate) basis, units are applied at the end, to
@@ -506,8 +508,9 @@ impl StoredCurvature {
             sums.multiply_columns(per_unit);
         }
         for (column, stored) in self.stored.iter().enumerate() {
-            // The rows are counted to decide whether some rows do not store the column. The difference of two sums
-            // would not tell, because it may be nothing but rounding error.
+            // Whether some row does not store the column is decided by the numbers of rows. The sums of curvatures
+            // would not tell: the sum over all rows minus the sum over the rows that store the column may be nothing
+            // but rounding error.
             if stored.rows < self.rows && origin[column] != 0.0 {
                 let x = -origin[column] * per_unit[column];
                 sums.add_element(column, x, sums.bias - stored.d, sums.weight - stored.s);
@@ -586,7 +589,7 @@ impl StripeCurvatures {
     }
 }
 
-/// The sum of `values`, by eight partial sums, each over every eighth value.
+/// The sum of `values`. Eight partial sums, each of every eighth value, are computed first and then added.
 #[inline(always)]
 fn lane_sum<S: Simd>(simd: S, values: &[f64]) -> f64 {
     let zero = f64x8::<S>::splat(simd, 0.0);

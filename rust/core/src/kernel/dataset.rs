@@ -19,7 +19,8 @@ pub struct Dataset<'a, X = Features<'a>> {
     pub(crate) x: X,
     pub(crate) y: &'a Vector<'a>,
     pub(crate) sample_weight: Option<&'a Vector<'a>>,
-    /// For each score of a model, the numbers that are added to it in every row; empty without offsets.
+    /// One vector for each score of a model, with the numbers that are added to this score, one for each row. Empty
+    /// without offsets.
     pub(crate) offsets: &'a [Vector<'a>],
     pub(crate) rows: RowSet<'a>,
 }
@@ -56,12 +57,12 @@ pub(crate) fn check_offset_scores(offsets: usize, scores: usize) -> Result<(), E
     })
 }
 
-/// Checks that the sum of the sample weights, `sum`, can divide a mean. It must be finite, and not so small that sample
-/// weights of type `F` may be subnormal and have lost digits.
+/// Checks that the sum of the sample weights, `sum`, can be the divisor of a mean. It must be finite, and not so small
+/// that sample weights of type `F` may be subnormal and have lost digits.
 ///
 /// # Errors
 ///
-/// [`Error::TotalWeight`] if `sum` cannot divide a mean. The error reports the number that `given` returns.
+/// [`Error::TotalWeight`] if `sum` cannot be the divisor. The error reports the number that `given` returns.
 pub(super) fn check_total<F: Float>(sum: f64, given: impl Fn() -> f64) -> Result<(), Error> {
     let least = (F::MIN_POSITIVE / F::EPSILON).to_f64();
     if sum >= least && sum.is_finite() {
@@ -104,7 +105,7 @@ impl<'a> Dataset<'a> {
         })
     }
 
-    /// A dataset without features: labels and sample weights of rows whose X is elsewhere. That X has `columns`
+    /// A dataset without features: labels and sample weights of rows whose features are stored elsewhere, in `columns`
     /// columns.
     ///
     /// # Errors
@@ -129,8 +130,8 @@ impl<'a> Dataset<'a> {
         Dataset::of_labels(columns, self.y, self.sample_weight)?.with_offsets(self.offsets)
     }
 
-    /// Calls `work` with a dataset of some consecutive rows, `rows`. Its features are `x`; its labels, sample weights
-    /// and offsets are slices of this dataset's.
+    /// Calls `work` with a dataset of the consecutive rows `rows`. The features of these rows are `x`. Their labels,
+    /// sample weights and offsets are slices of the vectors of this dataset.
     ///
     /// # Errors
     ///
@@ -269,12 +270,12 @@ impl<'a> Dataset<'a> {
         s.check("sample_weight", "finite in float32, as X is", fits)
     }
 
-    /// Checks that `sum`, the sum of the sample weights of this dataset, can divide a mean: that it is finite and not
-    /// too small. The function [`check_total`] says how small it may be.
+    /// Checks that `sum`, the sum of the sample weights of this dataset, can be the divisor of a mean: that it is
+    /// finite and not too small. The function [`check_total`] says how small it may be.
     ///
     /// # Errors
     ///
-    /// [`Error::TotalWeight`] if it cannot.
+    /// [`Error::TotalWeight`] if `sum` is not finite or too small.
     pub(crate) fn check_total<F: Float>(&self, sum: f64) -> Result<(), Error> {
         check_total::<F>(sum, || self.weight())
     }
@@ -294,7 +295,8 @@ impl<'a> Dataset<'a> {
 }
 
 impl<'a, X> Dataset<'a, X> {
-    /// The dataset restricted to some rows, given by their range of places in the dataset's order of rows.
+    /// The dataset restricted to consecutive rows: those at `places`, counted in the order in which the dataset lists
+    /// its rows.
     pub(crate) fn part(&self, places: Range<usize>) -> Self
     where
         X: Copy,
@@ -368,8 +370,8 @@ impl<'a, X> Dataset<'a, X> {
     }
 }
 
-/// Memory for the labels, sample weights and offsets of a stripe, up to 256 rows. Each is allocated when it is first
-/// needed: labels of the kernel's own type, for example, need none.
+/// Memory for the labels, sample weights and offsets of a stripe, up to 256 rows. Each buffer is allocated when it is
+/// first needed. Numbers that can be used in place need no buffer.
 pub(super) struct LabelBuffers<F> {
     y: Buffer<F>,
     sample_weight: Buffer<F>,
@@ -421,8 +423,8 @@ impl<F: Float> StripeLabels<'_, F> {
     }
 }
 
-/// The sum of the sample weights of `count` rows, or `count` if there are none. It is made of eight partial sums, each
-/// over every eighth weight.
+/// The sum of the sample weights of `count` rows, or `count` if there are no sample weights. Eight partial sums, each
+/// of every eighth weight, are computed first and then added.
 #[inline(always)]
 fn total<F: Float>(sample_weight: Option<&[F]>, count: usize) -> f64 {
     let Some(values) = sample_weight else {
@@ -438,8 +440,9 @@ fn total<F: Float>(sample_weight: Option<&[F]>, count: usize) -> f64 {
     ((a + b) + (c + d)) + ((e + f) + (g + h))
 }
 
-/// The elements `range` of a vector, at most 256, padded with zeros to a whole number of SIMD vectors. They are copied to
-/// `buffer` only if they must be padded or converted.
+/// The elements of a vector for up to 256 rows, padded with zeros to a whole number of SIMD vectors. `range` counts the
+/// rows in the order of `rows`. The elements are copied to `buffer` only if they must be padded or converted, or are
+/// not contiguous.
 #[inline(always)]
 fn whole_vectors<'t, F: Float>(
     vector: &Vector<'t>,

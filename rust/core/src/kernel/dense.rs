@@ -7,8 +7,8 @@
 //! change the result.
 //!
 //! A SIMD vector holds consecutive columns of one row if a row has at least `LANES` columns. Narrower rows would leave
-//! lanes empty, so that a vector holds `LANES` rows of one column instead. If memory is laid out the other way, tiles
-//! are transposed first.
+//! lanes empty, so that a vector holds `LANES` rows of one column instead. If the elements of a vector are not
+//! contiguous in memory, tiles are transposed first.
 
 use std::ops::Range;
 
@@ -56,8 +56,8 @@ impl<F: Float> DenseScratch<F> {
 }
 
 impl<'a, F: Float> Pass<'a, DenseRows<'a>, PaddedWeights<'a, F>> {
-    /// Sums over all rows of errors, residuals and, if wanted, residual × row. `zero` makes the sums to which the
-    /// leaves are added.
+    /// Sums over all rows of errors, residuals and, if wanted, residual × row. `zero` returns sums of value 0, to which
+    /// the sums of the leaves are added.
     ///
     /// # Errors
     ///

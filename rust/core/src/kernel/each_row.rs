@@ -1,5 +1,5 @@
 //! Access to single rows as dense vectors, even if `X` is sparse: to one row after the other for sums over all rows,
-//! and to rows of given numbers.
+//! and to the rows in a list of row numbers.
 
 use std::ops::Range;
 
@@ -77,7 +77,7 @@ pub(super) fn for_counted(dataset: &Dataset<'_>, leaf: Range<usize>, mut work: i
     }
 }
 
-/// Copies of the rows of the given numbers, one after the other, as dense vectors.
+/// Copies of the rows with the row numbers `indices`, one after the other, as dense vectors.
 pub(crate) fn gather(dataset: &Dataset<'_>, indices: &[usize]) -> Vec<f64> {
     let n = dataset.x.columns();
     let mut out = vec![0.0; indices.len() * n];

@@ -113,8 +113,8 @@ pub struct LossGradient<F> {
 /// # Errors
 ///
 /// [`Error::Length`] if the parameters do not fit the dataset; [`Error::Element`] for a label outside [0, 1], a sample
-/// weight that is negative or not finite, or an offset that is not finite; [`Error::Conflict`] for another number of
-/// offsets than of scores; [`Error::Class`] for a label that is no class; [`Error::Index`] for a column of a sparse
+/// weight that is negative or not finite, or an offset that is not finite; [`Error::Conflict`] if rows have offsets,
+/// but not one for each score; [`Error::Class`] for a label that is no class; [`Error::Index`] for a column of a sparse
 /// matrix out of range; [`Error::TotalWeight`] if the sample weights have no usable sum; [`Error::Interrupted`] by the
 /// monitor.
 pub fn loss<F: Float>(
@@ -153,7 +153,7 @@ pub fn loss_gradient<F: Float>(
 }
 
 impl<F: Float> LossGradient<F> {
-    /// Made of sums over all rows.
+    /// The mean error and its gradient, from `sums`, the sums over all rows.
     pub(crate) fn of(sums: &Sums) -> Self {
         let mean = |sums_of: &[f64]| {
             let mean = sums_of.iter().map(|sum| F::from_f64(sum / sums.weight));

@@ -1,5 +1,5 @@
 //! The weighted Gram matrix XᵀDX with a diagonal matrix D. If the elements of D are the second derivatives of the loss
-//! by the scores, it is the Hessian of the loss.
+//! by the scores, the Gram matrix is the Hessian of the loss by the weights.
 
 use std::ops::Range;
 
@@ -25,7 +25,7 @@ use crate::sparse::{Index, Sparse, SparseRows, with_rows};
 use crate::strips::Strips;
 use crate::vector::{RowSet, Vector};
 
-/// A band is this many rows of the Gram matrix: an item of work for a thread.
+/// How many rows of the Gram matrix are one band. A band is an item of work for a thread.
 const BAND: usize = 64;
 /// How many rows of `X` are one leaf. The sum of a leaf is computed on its own, and then added to the sums of other
 /// leaves.
@@ -193,8 +193,8 @@ pub(crate) fn grams_of(
 }
 
 /// The products of all pairs of rows of a dense `X`: `(X − o) F (X − o)ᵀ` with an `origin` o that is subtracted from
-/// every row, and a diagonal matrix F of `factors`, one for each column. Shape (m, m) row by row; only the lower triangle
-/// is filled.
+/// every row, and a diagonal matrix F of `factors`, one for each column. Shape (m, m), row by row; only the lower
+/// triangle is filled.
 ///
 /// # Errors
 ///
@@ -233,7 +233,7 @@ pub(crate) fn products_of_sparse_rows(
     let mut products = zeros("X", m.saturating_mul(m), "products of its rows")?;
     let (values, rows, starts) = x.transposed::<f64>(job)?.into_parts();
     let columns = || starts.windows(2).zip(factors);
-    // An item of work is a band of the matrix. The rows of a column are ascending.
+    // Each item of work is a band of the matrix. Within each column of `X`, the row numbers ascend.
     let bands: Vec<(usize, &mut [f64])> = products.chunks_mut(BAND * m).enumerate().collect();
     reduce::map(
         job,
@@ -261,8 +261,8 @@ pub(crate) fn products_of_sparse_rows(
     Ok(products)
 }
 
-/// The lower triangle of `[X 1]ᵀ D [X 1]`, row by row, over the first `rows` rows of `x`, for each of the diagonals;
-/// otherwise as [`gram_of`].
+/// The lower triangle of `[X 1]ᵀ D [X 1]`, row by row, for each diagonal D in `diagonals`. X is the first `rows` rows
+/// of `x`, with the columns transformed by `basis`.
 fn lower_of(
     x: &dyn PanelRows,
     rows: usize,
@@ -270,7 +270,7 @@ fn lower_of(
     basis: &Basis,
     job: &mut Job<'_>,
 ) -> Result<Vec<Vec<f64>>, Error> {
-    /// The most numbers of the sums of one item: 4 MB.
+    /// The largest number of sums that one item of work may make, if it has more than one diagonal: 4 MB of memory.
     const SUMS: usize = 1 << 19;
     let level = job.level();
     let (order, count) = (basis.columns() + 1, diagonals.len());
@@ -282,8 +282,8 @@ fn lower_of(
         order * BAND,
     );
     // An item of work is a band (some rows of the Gram matrix) summed over all rows of `X`, for some of the diagonals.
-    // If there are only few bands, the rows of `X` and the diagonals are divided too, so that there are enough items for
-    // all threads.
+    // If there are only few bands, the rows of `X` and the diagonals are divided among items too, so that there are
+    // enough items for all threads.
     let stretches = match bands {
         0..16 => leaves.stretches(),
         _ => std::iter::once(0..rows).collect(),
@@ -394,7 +394,7 @@ impl PanelRows for DenseRows<'_> {
     }
 }
 
-/// Rows from which numbers are subtracted: from all elements of a row the same number.
+/// Rows, and numbers that are subtracted from them when they are copied: `shift[i]` from every element of row i.
 struct ShiftedRows<'a> {
     rows: DenseRows<'a>,
     shift: &'a [f64],
@@ -444,8 +444,9 @@ impl ShiftedRows<'_> {
     }
 }
 
-/// Calls `copy(i, row, out)` for the pieces of the rows `strips`, one for each panel: `row` is the piece of the i-th of
-/// these rows, `out` its place in the panels of `count` rows, of which `start` is the first of these rows.
+/// Cuts each row of `strips` into pieces, one for each panel. Calls `copy(i, row, out)` for each piece: `row` is a
+/// piece of the i-th row, and `out` is its place in `panels`. The panels have `count` rows each; the first row of
+/// `strips` is their row `start`.
 #[inline(always)]
 fn each_piece(
     strips: Strips<'_, f64>,
@@ -522,8 +523,8 @@ struct GramScratch {
     /// Columns of `[X 1]`, padded with zeros. They are in panels of [`PANEL`] columns, one panel after the other, each
     /// stored row by row.
     panels: Vec<f64>,
-    /// [`BAND`] columns of `[X 1]`, where each row is multiplied by its number in `d`. They are in groups of [`GROUP`]
-    /// columns, one group after the other, each stored row by row.
+    /// [`BAND`] columns of `[X 1]`, where each row is multiplied by its element d of the diagonal. They are in groups
+    /// of [`GROUP`] columns, one group after the other, each stored row by row.
     groups: Vec<f64>,
 }
 
@@ -579,7 +580,7 @@ struct GramPass<'a> {
 }
 
 impl GramPass<'_> {
-    /// Adds the rows `leaf` of `X` to the sums of a band, some rows of the Gram matrix, of each of the diagonals.
+    /// Adds the rows `leaf` of `X` to the sums of a band (some rows of the Gram matrix), for each of the diagonals.
     #[inline(always)]
     fn leaf<S: Simd>(
         &self,
@@ -611,8 +612,8 @@ impl GramPass<'_> {
         }
     }
 
-    /// Fills `scratch.panels` with the columns of `[X 1]` that a band of the Gram matrix needs. Rows with d = 0 in all
-    /// diagonals are set to zero, because 0 · ∞ would be NaN.
+    /// Fills `scratch.panels` with the columns of `[X 1]` that a band of the Gram matrix needs. A row of `X` is set to
+    /// zero if its element d is 0 in all diagonals, because 0 · ∞ would be NaN.
     #[inline(always)]
     fn load_panels(
         &self,

@@ -1,5 +1,5 @@
-//! Sums over the rows for a model with one score under Jeffreys' prior, which is √det of the Fisher information. They
-//! give the gradient of the logarithm of likelihood × prior, and its second derivatives.
+//! Sums over the rows for a model with one score under Jeffreys' prior, which is √det of the Fisher information. From
+//! these sums follow the gradient and the second derivatives of the logarithm of likelihood × prior.
 //!
 //! With curvatures d_i = s_i σ'(z_i) and a_i = (x_i, 1), the information is I = Σ d_i a_i a_iᵀ over the rows i. Rows
 //! a_i are transformed linearly to u_i, whose information is the identity: Σ d_i u_i u_iᵀ = 1. The leverage of row i is
@@ -30,7 +30,7 @@ const LANES: usize = 8;
 #[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct Whitening {
     pub basis: Arc<Basis>,
-    /// Means of the columns as transformed by `basis`, where row i is weighted by d_i.
+    /// Weighted means of the columns after the transform by `basis`. Row i has the weight d_i.
     pub mean: Vec<f64>,
     /// W in u = W (x̃ − mean), where x̃ is a row as transformed by `basis`. Lower triangular, shape (n, n), row by row.
     /// The rows of W for columns that are left out are zero.
@@ -79,7 +79,7 @@ impl Whitening {
     }
 }
 
-/// Numbers of all rows i that the sums need, besides x_i.
+/// What the sums need besides the rows x_i: three numbers for each row i.
 pub(crate) struct RowTerms<'a> {
     /// s_i (σ(z_i) − y_i)
     pub residuals: &'a [f64],
@@ -231,8 +231,8 @@ impl Block {
         let (d, c) = (load(simd, &self.curvatures), load(simd, &self.c));
         let h = d * squares;
         let rho = load(simd, &self.residuals) - h * c * 0.5;
-        // σ' = (1 − c²) / 4. Digits of the difference may cancel; the second derivatives change by no more than
-        // rounding errors then.
+        // σ' = (1 − c²) / 4. Digits of 1 − c² may cancel, but this changes the second derivatives by no more than
+        // rounding errors.
         let curvature = h * (c * c * -0.25 + 0.25);
         let third = d * c;
         let mut of_pairs = self.leverage.chunks_exact_mut(LANES);

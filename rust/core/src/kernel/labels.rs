@@ -42,7 +42,7 @@ pub(crate) fn labels(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Labels,
 ///
 /// # Errors
 ///
-/// As [`labels`]; sample weights are checked only with class codes.
+/// As [`labels`]; sample weights are checked only if `y` has class codes.
 pub(crate) fn scores_of_labels(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<usize, Error> {
     match dataset.check_labels(job) {
         Ok(()) => Ok(1),
@@ -50,7 +50,7 @@ pub(crate) fn scores_of_labels(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Resu
     }
 }
 
-/// Reads `y` as class codes. Reading it as labels in [0, 1] has failed with `error` before.
+/// Reads `y` as class codes, after an attempt to read it as labels in [0, 1] failed with `error`.
 fn classes_after(error: Error, dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Labels, Error> {
     let got = match error {
         Error::Element {
@@ -60,14 +60,15 @@ fn classes_after(error: Error, dataset: &Dataset<'_>, job: &mut Job<'_>) -> Resu
     };
     match class_codes(dataset, job)? {
         Some(labels) => Ok(labels),
-        // `got` is the first label outside [0, 1]. If it could be a class code, some other label could not, and the
-        // error is about that one.
+        // `got` is the first label outside [0, 1]. If `got` could be a class code, some other label could not, and the
+        // error reports that other label.
         None if is_code(got) => Err(dataset.y.check("y", CODES, is_code).err().unwrap_or(error)),
         None => Err(error),
     }
 }
 
-/// Sums over some rows with labels y_i in [0, 1]. The flags are about the rows of positive weight.
+/// Sums over some rows with labels y_i in [0, 1]. `are_valid` is about all of these rows, the other flags about those
+/// of positive weight.
 #[derive(Clone, Copy, Debug)]
 struct Counts {
     weight: f64,
@@ -108,7 +109,7 @@ impl Sum for Counts {
     }
 }
 
-/// What is expected of labels of which one is above 1, in the words of an error message.
+/// The words with which an error message says what labels must be if one of them is above 1.
 const CODES: &str = "class codes 0, 1, 2, … or, all of them, labels in [0, 1]";
 
 fn is_code(y: f64) -> bool {

@@ -4,13 +4,13 @@ use crate::error::Error;
 use crate::error::check_length;
 use crate::loss::{Activation, Loss};
 
-/// Weights and biases, and the loss that is applied to their scores.
+/// Weights and biases of a model, and the loss as a function of its scores.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameters<'a, F> {
     pub(crate) loss: Loss,
     /// Shape (n) for one score; shape (K, n), class by class, for K classes.
     pub(crate) weights: &'a [F],
-    /// Shape (K); one bias for one score.
+    /// Shape (1) for one score; shape (K) for K classes.
     pub(crate) biases: &'a [F],
 }
 
@@ -34,7 +34,8 @@ impl<'a, F> Parameters<'a, F> {
         }
     }
 
-    /// The parameters of a fit: with one bias, of a model with one score and the sigmoid; with K biases, of K classes.
+    /// The parameters of a fitted model. One bias means a model with one score and the sigmoid; K biases mean a model
+    /// of K classes.
     pub(crate) fn of_scores(weights: &'a [F], biases: &'a [F]) -> Self {
         match biases {
             [bias] => Parameters::of_one_score(Activation::Sigmoid, weights, bias),

@@ -188,7 +188,7 @@ fn row_scores<S: Simd>(
 #[derive(Clone, Debug)]
 pub(crate) struct Residuals {
     /// The residuals s_i (ŷ_ik − y_ik), shape (m, K); 0 in rows of weight 0. Their relative error is at most 4 ε, where
-    /// ε is `f64::EPSILON`; if a label lies strictly between 0 and 1, their absolute error is at most 4 ε.
+    /// ε is `f64::EPSILON`; if a label lies strictly between 0 and 1, their absolute error is at most 4 ε s_i.
     pub values: Vec<f64>,
     /// The sums of the rows' errors.
     pub errors: Errors,
@@ -412,8 +412,8 @@ impl Curvatures {
         let rows = self.values.chunks_exact(self.classes);
         let rows = rows.zip(self.probabilities.chunks_exact(self.classes));
         rows.map(|(sp, p)| match k == l {
-            // 1 − p_k is computed as the sum of the other probabilities p_l, because the digits of the difference would
-            // cancel.
+            // 1 − p_k is computed as the sum of the other probabilities p_l, because digits of the difference would
+            // cancel for p_k near 1.
             true => {
                 sp[k]
                     * (0..self.classes)
@@ -440,8 +440,8 @@ impl Curvatures {
     }
 }
 
-/// Σ residual × row over all rows, with bounds on its rounding error. x̃_i is row i as transformed by a basis. r_ik is
-/// s_i times the residual of row i for class k.
+/// Σ residual × row over all rows, and numbers from which bounds on its rounding error follow. x̃_i is row i as
+/// transformed by a basis. r_ik is s_i times the residual of row i for class k.
 #[derive(Clone, Debug)]
 pub(crate) struct Moments {
     /// Σ s_i, the sum of the sample weights.

@@ -30,8 +30,8 @@ pub(crate) struct Metric {
 }
 
 /// Upper bound on max_i ‖L⁻¹ a_i‖ over the rows i of positive weight. For one score, a_i is (x_i, 1). For K classes,
-/// the maximum is also over all pairs of classes (k, l): a_i has (x_i, 1) at the parameters of class k and −(x_i, 1) at
-/// the parameters of class l.
+/// the maximum is also over all pairs of classes (k, l): a_i has (x_i, 1) in the places of the parameters of class k,
+/// −(x_i, 1) in the places of the parameters of class l, and 0 in all others.
 ///
 /// # Errors
 ///
@@ -66,8 +66,8 @@ pub(crate) fn reach(
                 .zip(mean)
                 .for_each(|(x, mean)| *x -= mean);
             row[n] = 1.0;
-            // `images[k]` is `inverse` times a vector: the scaled row at the parameters of score k, and zeros
-            // elsewhere.
+            // `images[k]` is `inverse` times a vector. The vector has the scaled row in the places of the parameters of
+            // score k, and 0 in all others.
             let mut room: f64 = 0.0;
             let mut start = 0;
             for (image, free) in images.chunks_exact_mut(size).zip(free) {

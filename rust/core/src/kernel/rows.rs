@@ -1,10 +1,11 @@
-//! Products along dense rows. A score x·w is summed in one SIMD vector, whose lane l takes every `LANES`-th column. The
-//! lanes are then added in pairs of neighbours, the sums of these pairs in pairs again, and so on. Residual × row is
-//! added one row after the other.
+//! Products along dense rows. A score x·w is summed in one SIMD vector, in which each lane sums every `LANES`-th
+//! product. The lanes are then added in pairs of neighbours, the sums of these pairs in pairs again, and so on.
+//! Residual × row is added one row after the other.
 //!
 //! Scores are computed row by row, each row from its first column to its last, so that memory is read from front to
-//! back. Processors recognise this order and fetch what comes next. Several rows side by side would need fewer reads of
-//! the weights, but rows that come from memory and not from a cache then take up to twice as long.
+//! back. Processors recognise this order and fetch what comes next. If several rows were computed side by side, the
+//! weights would be read fewer times. But rows that come from memory and not from a cache would then take up to twice
+//! as long.
 
 use std::ops::Range;
 
@@ -17,7 +18,7 @@ use crate::reduce::STRIPE;
 use crate::simd::{MulAdd, is_roomy};
 use crate::strips::Strips;
 
-/// The rows whose bounds are checked together.
+/// How many rows are looked up at once. Their bounds are checked together.
 const ROWS: usize = 8;
 
 /// A tile: a block of rows that fits the cache. Each row is contiguous, and at least one SIMD vector long.
@@ -25,8 +26,8 @@ pub(crate) struct RowTile<'a, F: Float, S: Simd> {
     simd: S,
     weights: &'a PaddedWeights<'a, F>,
     rows: Strips<'a, F>,
-    /// Marks lanes of the last vector of a row: true for the lanes that overlap the vector before. The last vector has
-    /// the last `LANES` columns of the row, so that it may overlap.
+    /// A mask for the last vector of a row. This vector has the last `LANES` columns of the row, so that some of its
+    /// lanes may overlap the vector before. The mask is true for these lanes.
     taken: Mask<F, S>,
 }
 
@@ -55,8 +56,8 @@ impl<'a, F: Float, S: Simd> RowTile<'a, F, S> {
         }
     }
 
-    /// `x · w` of the `LANES` rows x from `first` on. The weights are kept in registers if they are at most `VECTORS`
-    /// vectors. The code for this is compiled for each number of vectors.
+    /// `x · w` of the `LANES` rows x from `first` on. If the weights are at most `VECTORS` vectors, they stay in
+    /// registers. The code that keeps them there is compiled separately for each number of vectors.
     #[inline(always)]
     fn products<const VECTORS: usize>(&self, first: usize) -> F::Lanes<S> {
         macro_rules! in_registers {
@@ -113,8 +114,8 @@ impl<'a, F: Float, S: Simd> RowTile<'a, F, S> {
         )
     }
 
-    /// The sums of the lanes of `product(row)` for `LANES` rows, from `first` on. If the tile has too few rows, its
-    /// last row stands in for the missing ones.
+    /// For each of `LANES` rows, from `first` on: the sum of the lanes of `product(row)`. If the tile ends before, its
+    /// last row is used in place of each missing row.
     #[inline(always)]
     fn each_row(&self, first: usize, product: impl Fn(&[F]) -> F::Lanes<S>) -> F::Lanes<S> {
         let mut products = [F::Lanes::<S>::splat(self.simd, F::ZERO); MAX_LANES];
@@ -205,8 +206,8 @@ impl<'a, F: Float, S: Simd> RowTile<'a, F, S> {
 
 pub(super) type Mask<F, S> = <<F as Float>::Lanes<S> as SimdBase<S>>::Mask;
 
-/// A mask of the lanes in the last vector of a row, true for the lanes that overlap the vector before. The last vector
-/// has the last `LANES` columns of the row, so that it may overlap.
+/// A mask for the last vector of a row. This vector has the last `LANES` columns of the row, so that some of its lanes
+/// may overlap the vector before. The mask is true for these lanes.
 #[inline(always)]
 pub(super) fn taken_lanes<F: Float, S: Simd>(simd: S, columns: usize) -> Mask<F, S> {
     let overlap = columns.next_multiple_of(F::LANES) - columns;
@@ -216,7 +217,7 @@ pub(super) fn taken_lanes<F: Float, S: Simd>(simd: S, columns: usize) -> Mask<F,
 }
 
 /// The last `LANES` columns of a row, with zeros in the lanes that overlap the vector before. The padded weights are 0
-/// there, but ∞ × 0 would give NaN.
+/// in these lanes, but an element that is infinite would give ∞ × 0 = NaN.
 #[inline(always)]
 pub(super) fn last_lanes<F: Float, S: Simd>(simd: S, row: &[F], taken: Mask<F, S>) -> F::Lanes<S> {
     let x = F::Lanes::<S>::from_slice(simd, &row[row.len() - F::LANES..]);

@@ -52,7 +52,8 @@ impl<'a> Selected<'a> {
         })
     }
 
-    /// Columns that are copied already: `x` has `columns` numbers for each row of `dataset`, row by row.
+    /// Makes a `Selected` of columns that are copied already: `x` has `columns` numbers for each row of `dataset`, row
+    /// by row.
     pub(crate) fn of_dense(dataset: &Dataset<'a>, columns: usize, x: Vec<f64>) -> Self {
         Selected {
             dataset: *dataset,

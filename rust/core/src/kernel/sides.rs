@@ -1,10 +1,10 @@
-//! Which rows are on the side of their label, as seen from a hyperplane: for the search for a hyperplane that separates
-//! the labels.
+//! Which rows are on the side of a hyperplane that belongs to their label. The search for a hyperplane that separates
+//! the labels uses this.
 //!
 //! With two classes, each row x gives a vector `a`: (x, 1) for label 1, and −(x, 1) for label 0. With K classes, each
-//! row gives one vector `a` for each class k other than its label y: it has (x, 1) at the weights and bias of y, and
-//! −(x, 1) at the weights and bias of k. A direction d separates the labels if `a · d ≥ 0` for every `a` and `> 0` for
-//! at least one.
+//! row gives one vector `a` for each class k other than its label y: it has (x, 1) in the places of the weights and
+//! bias of class y, −(x, 1) in the places of those of class k, and 0 in all others. A direction d separates the labels
+//! if `a · d ≥ 0` for every `a` and `> 0` for at least one.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ pub(crate) struct Standardised {
     /// The reciprocals of the standard deviations, shape (n + 1), with the factor of the bias last; 0 for columns that
     /// are left out and for a bias that is not fitted.
     pub scale: Vec<f64>,
-    /// Scores per row: 1 for two classes.
+    /// Scores per row: 1 for two classes, K for K > 2 classes.
     pub classes: usize,
 }
 
@@ -36,16 +36,16 @@ pub(crate) struct Pair {
     pub row: usize,
     pub label: usize,
     pub other: usize,
-    /// How far the row is on the wrong side of the hyperplane with normal d, as a negative number; 0 if the row may be
-    /// on the right side. It is the margin `a · d / ‖a‖` plus a bound on its rounding error, or 0 if this sum is
-    /// positive. The vector `a` of the pair is defined at the top of this file.
+    /// The margin `a · d / ‖a‖` plus a bound on its rounding error, or 0 if this sum is positive. Here d is the normal
+    /// of a hyperplane, and the vector `a` of the pair is defined at the top of this file. A negative number says how
+    /// far the row is on the wrong side; 0 says that it may be on the right side.
     pub margin: f64,
 }
 
 /// For a hyperplane: which pairs of a row and another class are on the side of the row's label.
 #[derive(Default, Deserialize, Serialize)]
 pub(crate) struct Sides {
-    /// Whether some pair is on the side of its label, with a margin above the given tolerance.
+    /// Whether some pair is on the side of its label, with a margin above the tolerance `tie` of [`sides`].
     pub are_some_clear: bool,
     /// All other pairs: their margins are not above the tolerance.
     pub others: Vec<Pair>,
@@ -74,7 +74,7 @@ impl Standardised {
     }
 
     /// Standardises a row of original columns in place, and writes the factor of the bias to `row[n]`. Returns the norm
-    /// of the row. `low` is scratch memory.
+    /// of the result, all n + 1 elements. `low` is scratch memory.
     pub(crate) fn enter(&self, row: &mut [f64], low: &mut [f64]) -> f64 {
         let n = self.columns();
         self.basis.enter(&mut row[..n], low);
@@ -104,8 +104,8 @@ impl Standardised {
     }
 
     /// Adds `by · a` to `out`. With two classes, `a` is the standardised row for label 1, and its negative for label 0.
-    /// With several classes, `a` has the standardised row at the parameters of the label, and its negative at the
-    /// parameters of the other class.
+    /// With several classes, `a` has the standardised row in the places of the parameters of the label, its negative in
+    /// the places of those of the other class, and 0 in all others.
     pub(crate) fn add_pair(
         &self,
         [label, other]: [usize; 2],

@@ -1,7 +1,7 @@
 //! The sums over sparse rows, a stripe (up to 256 rows) at a time. First the scores of all rows of the stripe are
 //! computed, which gathers weights by column index. Then the gradient is computed, which scatters residual × value by
-//! column index, while the rows are still in the cache. Scores and gradient alternate by stripe and not by row, because
-//! weights and sums together do not fit the nearer caches.
+//! column index, while the rows are still in the cache. Scores and gradient alternate from stripe to stripe and not
+//! from row to row, because the weights and the sums of the gradient together do not fit the nearer caches.
 //!
 //! Scores and gradient are computed in `f64`, whatever type is stored, so that long sums of `float32` elements stay
 //! accurate. Errors and residuals are computed as for dense rows. The elements of a column are summed one after the
@@ -54,8 +54,8 @@ impl<'a, F> ScaledWeights<'a, F> {
 }
 
 impl<'a, F: Float> Pass<'a, Sparse<'a>, ScaledWeights<'a, F>> {
-    /// Sums over all rows of errors, residuals and, if wanted, residual × row. `zero` makes the sums to which the
-    /// leaves are added.
+    /// Sums over all rows of errors, residuals and, if wanted, residual × row. `zero` returns sums of value 0, to which
+    /// the sums of the leaves are added.
     ///
     /// # Errors
     ///
@@ -288,8 +288,8 @@ pub(super) fn add_row<F: Float, I: Index>(
     }
 }
 
-/// Prefetches the elements `AHEAD` places further on. Rows are stored one after the other, so these are elements of the
-/// next rows.
+/// Prefetches the elements `AHEAD` places further on. Rows are stored one after the other, so that this fetches
+/// elements of the next rows, too.
 #[inline(always)]
 fn fetch_ahead<F: Float, I: Index>(columns: &[I], values: &[F]) {
     prefetch(columns, AHEAD);

@@ -15,11 +15,11 @@ use crate::simd::MulAdd;
 /// The sums of errors and residuals over a stripe of rows. Lane l of each vector sums every `LANES`-th row.
 pub(crate) struct StripeSums<F: Float, S: Simd> {
     activation: Activation,
-    /// Π(1 + t_i) − 1 over the rows, where ln(1 + t_i) is the logarithmic term of a row's error. A single logarithm, of
-    /// the product, replaces the logarithms of all rows.
+    /// Without sample weights, Π(1 + t_i) − 1 over the rows, where ln(1 + t_i) is the logarithmic term of a row's
+    /// error. A single logarithm, of the product, replaces the logarithms of all rows. With sample weights, 0.
     product: F::Lanes<S>,
-    /// The sum over the rows of the linear terms of the errors. With sample weights, the sum of the weighted errors,
-    /// logarithms included.
+    /// Without sample weights, the sum of the linear terms of the rows' errors. With sample weights, the sum of the
+    /// weighted errors, logarithms included.
     error: F::Lanes<S>,
     residual: F::Lanes<S>,
     /// Lanes in which a label or sample weight was out of range.

@@ -117,8 +117,8 @@ impl<F: Float> Copied<F> {
         Ok(Copied::of(x, dataset, rows))
     }
 
-    /// Copied rows, whose numbers are `rows`. `x` has their features; their labels, sample weights and offsets are
-    /// copied from `dataset`.
+    /// The rows with the row numbers `rows`. `x` is a copy of their features, made before; their labels, sample weights
+    /// and offsets are copied from `dataset`.
     pub(crate) fn of<X>(x: Vec<F>, dataset: &Dataset<'_, X>, rows: &[usize]) -> Self {
         let copy = |vector: &Vector<'_>| {
             let mut out = vec![0.0; rows.len()];

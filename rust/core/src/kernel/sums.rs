@@ -16,7 +16,7 @@ pub(crate) struct Sums {
     pub weights: Vec<f64>,
     /// Σ residual, shape (K).
     pub biases: Vec<f64>,
-    /// Whether all labels, sample weights and columns were in range.
+    /// Whether all labels, sample weights and column indices were in range.
     pub valid: bool,
 }
 

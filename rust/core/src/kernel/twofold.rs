@@ -26,7 +26,7 @@ impl Twofold {
         self.high = sum;
     }
 
-    /// Adds a number that is no larger than the rounding errors: to `low` only.
+    /// Adds `x` to `low` only. `x` must be no larger than the rounding errors of the sum.
     #[inline(always)]
     pub(crate) fn add_low(&mut self, x: f64) {
         self.low += x;

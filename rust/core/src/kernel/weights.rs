@@ -7,8 +7,8 @@ use crate::reduce::STRIPE;
 /// Bytes of a group of rows. A group is read twice, for the scores and for the gradient, so that it must fit the
 /// first-level cache. It must also have enough rows for the computations of several exponentials to overlap.
 const GROUP_BYTES: usize = 8 << 10;
-/// Bytes of a tile, a block of rows. A tile is so large that long runs of each column are read at once if columns are
-/// contiguous in memory, but fits the second-level cache or is little larger.
+/// Bytes of a tile, a block of rows. If columns are contiguous in memory, a tile must be so large that long runs of
+/// each column are read at once. It must also fit the second-level cache, or be little larger.
 const TILE_BYTES: usize = 512 << 10;
 
 /// Weights and bias of one score. The weights are read in whole SIMD vectors. The last vector has the last `LANES`
@@ -70,9 +70,9 @@ impl<'a, F: Float> PaddedWeights<'a, F> {
             .clamp(F::LANES, STRIPE)
     }
 
-    /// Number of rows in a tile of [`TILE_BYTES`]. It is a multiple of four vectors, so that several cache lines of
-    /// each column are read at once if columns are contiguous in memory; or a single vector if four vectors of rows do
-    /// not fit.
+    /// Number of rows in a tile of [`TILE_BYTES`]: a multiple of 4 `LANES`, or `LANES` if 4 `LANES` rows do not fit.
+    /// With a multiple of 4 `LANES`, several cache lines of each column are read at once if columns are contiguous in
+    /// memory.
     pub(super) fn tile_rows(&self) -> usize {
         let lines = 4 * F::LANES;
         match TILE_BYTES / self.row_bytes() / lines * lines {
@@ -82,9 +82,9 @@ impl<'a, F: Float> PaddedWeights<'a, F> {
     }
 }
 
-/// Adds `lanes` to `sums`. `lanes` is Σ residual × row over a stripe (up to 256 rows), in the SIMD vectors of a row;
-/// `sums` has one number per column. The first lanes of the last vector may overlap the vector before; these are not
-/// added.
+/// Adds `lanes` to `sums`. `lanes` is Σ residual × row over a stripe (up to 256 rows), cut into SIMD vectors as a row
+/// is; `sums` has one number per column. The first lanes of the last vector may overlap the vector before. Such lanes
+/// are not added.
 #[inline(always)]
 pub(super) fn add_lanes<F: Float>(lanes: &[F::Array], sums: &mut [f64]) {
     let fresh = (sums.len() - 1) % F::LANES + 1;

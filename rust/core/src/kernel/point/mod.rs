@@ -2,9 +2,9 @@
 //! for the point before it has left.
 //!
 //! Each update needs the one before, so updates cannot overlap. The time per point is the latency of dot product,
-//! exponential, division and update. Rows, labels and the penalty's factor are made ready before. If the weights fit
-//! registers, they stay there for a whole tile (a block of rows). The result has the same bits, whether the weights are
-//! in registers or in memory.
+//! exponential, division and update. Rows, labels and the factor of the penalty do not depend on the predictions. They
+//! are prepared ahead, so that they add nothing to this latency. If the weights fit registers, they stay there for a
+//! whole tile (a block of rows). The result has the same bits, whether the weights are in registers or in memory.
 
 mod output;
 #[cfg(test)]
@@ -171,7 +171,8 @@ impl<F: Float> ScaledIterate<'_, F> {
         activation: Activation,
         tile: &Tile<'_, F>,
     ) {
-        // A loop of its own for each activation: the activation is then a constant, on which the loop does not branch.
+        // Each activation has a loop of its own. In it, the activation is a constant, so that the loop does not branch
+        // on it.
         match activation {
             Activation::Sigmoid => self.run_as::<S, W>(simd, Activation::Sigmoid, tile),
             Activation::Step => self.run_as::<S, W>(simd, Activation::Step, tile),
@@ -288,7 +289,7 @@ impl<F: Float> ScaledIterate<'_, F> {
 /// A recorder, with memory for the numbers of an update that are passed to it.
 struct Log<'r, F> {
     record: Recorder<'r, F>,
-    /// α·l2, the part of itself that each weight loses in an update.
+    /// α·l2: the penalty takes this fraction of each weight off in every update.
     shrinkage: F,
     y_hat: Vec<F>,
     residual: Vec<F>,
@@ -383,7 +384,8 @@ struct Tile<'t, F> {
 }
 
 impl<'t, F: Float> Tile<'t, F> {
-    /// A tile of the points from place `first` in the order of `points` on: as many points as fit, at least one.
+    /// A tile of consecutive points in the order of `points`, from place `first` on: as many points as fit, at least
+    /// one.
     fn new(
         points: &Dataset<'t, Matrix<'t>>,
         first: usize,

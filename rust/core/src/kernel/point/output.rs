@@ -1,4 +1,4 @@
-//! From the scores of a point (one score, or K) to its predictions, its error and the steps of its update.
+//! Computes the predictions of a point, its error and the steps of its update from its scores: one score, or K.
 
 use fearless_simd::prelude::*;
 

@@ -123,8 +123,8 @@ impl<'w, F: Float, S: Simd> Weights<'w, F, S> for FewInMemory<'w, F> {
     }
 }
 
-/// The sum of all lanes of the partial sums. `vectors` is the number of vectors of products that were added to the
-/// partial sums in turn. A partial sum to which no vector was added is skipped.
+/// The sum of all lanes of the partial sums. Vectors of products were added to the partial sums in turn; `vectors` is
+/// their number. A partial sum to which no vector was added is skipped.
 #[inline(always)]
 fn sum_chains<F: Float, S: Simd>([a, b, c, d]: [F::Lanes<S>; CHAINS], vectors: usize) -> F {
     F::sum_of_halves::<S>(match vectors {
@@ -143,8 +143,8 @@ fn last_vector<F: Float>(tail: &[F]) -> F::Array {
     last
 }
 
-/// A mask for the last `LANES` elements of a row: false for the last `own` elements; true for the elements before,
-/// which the vector before contains already.
+/// A mask for a vector of the last `LANES` elements of a row. It is false for the last `own` elements. It is true for
+/// the other elements, which the vector before contains already.
 #[inline(always)]
 fn taken_lanes<F: Float, S: Simd>(simd: S, own: usize) -> Mask<F, S> {
     let mut fresh = F::ZEROS;

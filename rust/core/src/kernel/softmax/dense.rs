@@ -3,8 +3,8 @@
 //!
 //! For scores, a SIMD vector holds one column of several rows: some columns of the tile (a panel) are transposed into
 //! the first-level cache. For gradients, a vector holds several columns of one row, read in place. Both are small
-//! matrix products, whose sums stay in registers. How many classes and vectors a product takes at once does not change
-//! the result.
+//! matrix products, whose sums stay in registers. How many classes and vectors are computed at once does not change the
+//! result.
 
 use std::ops::Range;
 
@@ -92,7 +92,7 @@ impl<F: Float> RowTiles<F> for DenseTiles<'_, F> {
     }
 }
 
-/// Writes `z_ik = x_i · w_k + b_k` to `z`, for the rows i of the tile and all classes k. Takes [`GROUP`] vectors of
+/// Writes `z_ik = x_i · w_k + b_k` to `z`, for the rows i of the tile and all classes k. Computes [`GROUP`] vectors of
 /// rows at a time.
 #[inline(always)]
 fn multiply<F: Float, S: Simd>(

@@ -193,7 +193,7 @@ pub fn softmax_in_place<F: Float>(
     classes: usize,
     job: &mut Job<'_>,
 ) -> Result<(), Error> {
-    /// How many elements a thread takes at a time: about 30 µs of work.
+    /// How many elements are one item of work for a thread: about 30 µs.
     const ELEMENTS: usize = 1 << 15;
     if classes == 0 || !values.len().is_multiple_of(classes) {
         return Err(Error::Length {

@@ -1,5 +1,5 @@
 //! A small batch of sparse rows in a descent with K classes. Only the columns that the rows store are read and written.
-//! The weights stay as the descent has them: class by class, divided by a scale.
+//! The weights are used in the form in which the descent stores them: class by class, divided by a scale.
 
 use std::ops::Range;
 

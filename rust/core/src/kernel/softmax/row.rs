@@ -36,7 +36,7 @@ impl<F: Float> RowSoftmax<F> {
         let zero = F::Lanes::<S>::splat(simd, F::ZERO);
         for e in self.e.chunks_exact_mut(F::LANES) {
             let z = F::Lanes::<S>::from_slice(simd, e);
-            // The distance of the largest score from itself is 0, even if the score is infinite.
+            // The largest score must have the distance 0 from itself, even if it is infinite: ∞ − ∞ would be NaN.
             let distance = z.simd_eq(self.largest).select(zero, -z + self.largest);
             math::exp_neg(distance).store_slice(e);
         }

@@ -155,9 +155,10 @@ pub(crate) fn slopes(
     Ok(by_classes)
 }
 
-/// The traces of the second derivatives of some rows' errors by their scores, `d_i = s_i Σ_k p_ik (1 − p_ik)`, written to
-/// `d`; and the Hessian of these rows' Σ s_i E_i by the biases, `Σ_i s_i (diag(p_i) − p_i p_iᵀ)`, added to `hessian`, of
-/// which only the lower triangle is filled. s_i are sample weights and p_i probabilities. `slopes` is scratch memory.
+/// Computes second derivatives for the rows i in `rows`, with sample weights s_i and probabilities p_i. Writes the
+/// trace of the second derivatives of s_i E_i by the scores of row i, `d_i = s_i Σ_k p_ik (1 − p_ik)`, to `d`. Adds the
+/// Hessian of Σ s_i E_i by the biases, `Σ_i s_i (diag(p_i) − p_i p_iᵀ)`, to `hessian`, of which only the lower triangle
+/// is filled. `slopes` is scratch memory.
 #[inline(always)]
 pub(in crate::kernel) fn add_traces<S: Simd>(
     simd: S,

@@ -17,8 +17,8 @@ use crate::simd::MulAdd;
 /// Replaces the scores z_k of the rows in one SIMD vector by `e_k = exp(z_k − max z)`. Returns Σ_k e_k − 1 for each
 /// row, computed without cancellation.
 ///
-/// Calls `each` with every class k and `max z − z_k`. That is 0 for the largest score, even if the score is infinite,
-/// and positive for the others.
+/// Calls `each` with every class k and the difference `max z − z_k`. The difference is 0 for the largest score, even if
+/// the score is infinite, and positive for the others.
 #[inline(always)]
 fn exponentials<F: Float, S: Simd>(
     simd: S,
@@ -66,8 +66,9 @@ pub(in crate::kernel) fn pad<F: Float>(z: &mut [F], count: usize) {
     }
 }
 
-/// Replaces the scores z_k of `count` rows by `visit(place, p_k, 1 − p_k)`, with the probabilities p_k. `place` is where
-/// the SIMD vector z_k of rows is in `z`. Both p_k and 1 − p_k are computed without cancellation.
+/// Replaces the scores z_k of `count` rows by `visit(place, p_k, 1 − p_k)`, with the probabilities p_k. z_k is a SIMD
+/// vector with the score of class k for several rows, and `place` is its range in `z`. Both p_k and 1 − p_k are
+/// computed without cancellation.
 #[inline(always)]
 fn each_probability<F: Float, S: Simd>(
     simd: S,
@@ -147,8 +148,8 @@ pub(in crate::kernel) fn probabilities_and_slopes<F: Float, S: Simd>(
     );
 }
 
-/// Subtracts `Σ_i a_ik b_il` from the element (k, l) of a matrix of all pairs of classes l < k, shape (K, K). `a` and `b`
-/// must be 0 beyond the last row, up to a whole vector.
+/// For all pairs of classes l < k, subtracts `Σ_i a_ik b_il` from the element (k, l) of `matrix`, shape (K, K). `a` and
+/// `b` must be 0 beyond the last row, up to a whole vector.
 #[inline(always)]
 pub(in crate::kernel) fn subtract_products<S: Simd>(
     simd: S,
@@ -164,7 +165,7 @@ pub(in crate::kernel) fn subtract_products<S: Simd>(
     let zero = <f64 as Float>::Lanes::<S>::splat(simd, 0.0);
     for k in 1..classes {
         for first in (0..k).step_by(4) {
-            // Fewer than four classes are repeated.
+            // If fewer than four classes are left, the last is repeated, and the sums of the repetitions are not used.
             let others = [0, 1, 2, 3].map(|c| (first + c).min(k - 1));
             let mut sums = [zero; 4];
             for at in (0..count).step_by(f64::LANES) {
@@ -181,7 +182,7 @@ pub(in crate::kernel) fn subtract_products<S: Simd>(
     }
 }
 
-/// The errors of a stripe of rows. Each lane of a vector sums some of them.
+/// The sum of the errors of a stripe of rows. Each lane of a vector sums the errors of some of the rows.
 pub(in crate::kernel) struct StripeSums<F: Float, S: Simd> {
     error: F::Lanes<S>,
     /// The lanes in which some row had a label that is no class, or a sample weight out of range.

@@ -82,7 +82,6 @@ pub(in crate::kernel) trait RowTiles<F: Float>: Sync {
     /// Called at the end of a stripe (up to 256 rows). Adds sums that are still in `scratch` to `sums`.
     fn end_stripe(&self, _scratch: &mut ClassScratch<F>, _sums: &mut Sums) {}
 
-    /// Called once at the end. Brings the sums of the gradient into the order class by class, if they were kept in
-    /// another order.
+    /// Called once at the end. If the sums of the gradient were kept in another order, reorders them class by class.
     fn finish(&self, _sums: &mut Sums) {}
 }
