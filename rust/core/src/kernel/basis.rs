@@ -10,9 +10,9 @@
 //! x · w + b = x̃ · w̃ + b̃          for w, b = basis.to_natural(w̃, b̃)
 //! ```
 //!
-//! Results are correct with any origins, units and combinations, and accurate with good ones. (The condition number of
-//! a Gram matrix is the square of the condition number of the columns, so that a Gram matrix of the original columns
-//! may lose all digits.)
+//! Any origins, units and combinations give correct results; good ones give accurate results. (The condition number of
+//! a Gram matrix is the square of the condition number of its columns. A Gram matrix of the original columns may
+//! therefore lose all digits.)
 
 use serde::{Deserialize, Serialize};
 
@@ -271,8 +271,8 @@ impl Basis {
         were_used
     }
 
-    /// A copy of this basis that has only the combinations that are subtracted from kept columns. If a combination uses
-    /// other columns, they are marked as kept in `is_kept`, too.
+    /// A copy of this basis with only the combinations that are subtracted from columns marked in `is_kept`. Columns
+    /// that these combinations use are marked in `is_kept`, too, and keep their own combinations.
     pub(crate) fn only(&self, is_kept: &mut [bool]) -> Self {
         let mut combinations = Vec::new();
         for c in self.combinations.iter().rev() {
@@ -450,8 +450,8 @@ impl Basis {
         for (w, per_unit) in weights.iter_mut().zip(&self.per_unit) {
             *w /= per_unit;
         }
-        // In ascending order of columns. A combination uses the weight of the column from which it is subtracted, and
-        // this must happen before combinations of later columns change the weight.
+        // Combinations are applied in ascending order of their columns. Each uses the weight of the column from which
+        // it is subtracted. Combinations of later columns change this weight, so that they must be applied later.
         for c in &self.combinations {
             let (before, rest) = weights.split_at_mut(c.column);
             let w = rest[0];

@@ -1,5 +1,5 @@
-//! Products along dense columns, for matrices so narrow that a row does not fill a SIMD vector. A vector holds `LANES`
-//! rows of one column instead.
+//! Products along dense columns, for matrices so narrow that a row does not fill a SIMD vector. Instead, a vector holds
+//! the elements of `LANES` rows in one column.
 
 use fearless_simd::prelude::*;
 
@@ -60,7 +60,7 @@ pub(super) fn load<F: Float, S: Simd>(simd: S, x: &[F], at: usize) -> F::Lanes<S
     }
 }
 
-/// The dot product `a · b`, as a vector whose lanes have still to be added.
+/// The dot product `a · b`, as a vector of partial sums: it is the sum of the lanes.
 #[inline(always)]
 fn dot<F: Float, S: Simd>(simd: S, a: &[F], b: &[F]) -> F::Lanes<S> {
     let mut sum = F::Lanes::<S>::splat(simd, F::ZERO);

@@ -68,7 +68,8 @@ impl Curvature {
         }
     }
 
-    /// Changes the sums as if each column were multiplied by its factor. The factors must be powers of two.
+    /// Changes the sums as if each column were multiplied by its factor. The factors must be powers of two, so that no
+    /// product is rounded.
     fn multiply_columns(&mut self, factors: &[f64]) {
         let sums = self
             .cross

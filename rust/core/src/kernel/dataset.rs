@@ -245,8 +245,8 @@ impl<'a> Dataset<'a> {
     }
 
     /// The error to report after an input was out of range in computations of type `F`. It names the first column index
-    /// of a sparse X that is out of range; if there is none, the first label; if there is none, the first sample
-    /// weight.
+    /// of a sparse X that is out of range; if there is none, the first such label; if there is none, the first such
+    /// sample weight.
     pub(crate) fn first_invalid<F: Float>(&self) -> Error {
         let feature = match &self.x {
             Features::Dense(_) => None,

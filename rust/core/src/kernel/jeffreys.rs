@@ -33,7 +33,7 @@ pub(crate) struct Whitening {
     /// Weighted means of the columns after the transform by `basis`. Row i has the weight d_i.
     pub mean: Vec<f64>,
     /// W in u = W (x̃ − mean), where x̃ is a row as transformed by `basis`. Lower triangular, shape (n, n), row by row.
-    /// The rows of W for columns that are left out are zero.
+    /// The rows of W for columns that the solver leaves out are zero.
     pub inverse: Vec<f64>,
     /// The component of u that belongs to the bias; `None` without a bias.
     pub bias: Option<f64>,
@@ -59,8 +59,8 @@ impl Whitening {
     }
 
     /// Converts `gradient`, which is a gradient by the coefficients of u, to the gradient by the weights of the
-    /// original columns and the bias. The derivative by a bias that is not fitted is 0; for a column that is left out,
-    /// the derivative by the weight of x̃ − mean is taken as 0.
+    /// original columns and the bias. The derivative by a bias that is not fitted is 0; for a column that the solver
+    /// leaves out, the derivative by the weight of x̃ − mean counts as 0.
     pub(crate) fn natural_gradient(&self, gradient: &[f64]) -> Vec<f64> {
         let n = self.mean.len();
         let by_bias = self.bias.map_or(0.0, |bias| gradient[n] / bias);
@@ -158,7 +158,7 @@ pub(crate) fn jeffreys_sums(
     )
 }
 
-/// Up to eight rows, one in each lane; and sums over the rows of a leaf, kept apart for each lane.
+/// Up to eight rows, one in each lane; and sums over the rows of a leaf. Each lane has sums of its own.
 struct Block {
     /// The number of lanes that hold a row.
     rows: usize,
@@ -290,8 +290,8 @@ fn load<S: Simd>(simd: S, from: &[f64]) -> f64x8<S> {
     f64x8::<S>::from_slice(simd, from)
 }
 
-/// Adds the sum of each eight consecutive lanes in `from` to one number of `to`, in the order of `to`, and sets the
-/// lanes to zero.
+/// Sums every eight consecutive numbers of `from`, the lanes of one sum, and adds the result to the next number of
+/// `to`. Sets the lanes to zero.
 #[inline(always)]
 fn move_totals<'a, S: Simd>(simd: S, from: &mut [f64], to: impl Iterator<Item = &'a mut f64>) {
     for (lanes, to) in from.chunks_exact_mut(LANES).zip(to) {

@@ -38,7 +38,7 @@ pub(crate) fn labels(dataset: &Dataset<'_>, job: &mut Job<'_>) -> Result<Labels,
     }
 }
 
-/// The number of scores per row, as [`labels`] finds it; but NaN among labels in [0, 1] is no error here.
+/// The number of scores per row, as [`labels`] finds it. Other than there, NaN among labels in [0, 1] is no error.
 ///
 /// # Errors
 ///

@@ -1,6 +1,6 @@
-//! How many rows a leaf has. A sum over rows is a tree, and each leaf of it is the sum over consecutive rows. The size
-//! of a leaf depends on the number of columns and of scores; for sparse rows, also on the mean number of elements that
-//! a row stores.
+//! How many rows a leaf has. A sum over rows is computed as a tree, in which each leaf is the sum over some consecutive
+//! rows. The size of a leaf depends on the number of columns and of scores; for sparse rows, also on the mean number of
+//! elements that a row stores.
 
 use super::dataset::Dataset;
 use crate::features::Features;

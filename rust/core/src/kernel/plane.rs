@@ -14,8 +14,8 @@ use crate::math;
 use crate::reduce::{Job, Leaves, STRIPE, Sum, map_reduce};
 use crate::simd::{MulAdd, dispatch};
 
-/// The weighted error Σ s_i E_i at scores `z + α·p + β·q`, and its derivatives by α and β. z are the current scores. p
-/// and q are the changes of the scores by a step of length 1 along each of the two directions.
+/// The weighted error Σ s_i E_i at scores `z + α·p + β·q`, and its derivatives by α and β. z are the current scores. A
+/// step of length 1 along the first direction changes the scores by p; along the second, by q.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Plane {
     pub error: f64,

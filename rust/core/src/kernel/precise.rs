@@ -441,7 +441,7 @@ impl Curvatures {
 }
 
 /// Σ residual × row over all rows, and numbers from which bounds on its rounding error follow. x̃_i is row i as
-/// transformed by a basis. r_ik is s_i times the residual of row i for class k.
+/// transformed by a basis. r_ik is s_i (ŷ_ik − y_ik), the weighted residual of row i for class k.
 #[derive(Clone, Debug)]
 pub(crate) struct Moments {
     /// Σ s_i, the sum of the sample weights.
@@ -474,9 +474,10 @@ impl Moments {
     }
 }
 
-/// The sums of [`Moments`] over the rows of a dataset, transformed by `basis`. `residuals` has the residuals of these
-/// rows, shape (m, K), and `is_fractional` says whether some labels lie strictly between 0 and 1. `scale`, shape (n +
-/// 1), has a factor for each column, and last a factor for the bias. Only [`Moments::longest`] depends on `scale`.
+/// The sums of [`Moments`] over the rows of a dataset, transformed by `basis`. `residuals` has the weighted residuals
+/// r_ik of these rows, shape (m, K), and `is_fractional` says whether some labels lie strictly between 0 and 1.
+/// `scale`, shape (n + 1), has a factor for each column, and last a factor for the bias. Only [`Moments::longest`]
+/// depends on `scale`.
 ///
 /// # Errors
 ///

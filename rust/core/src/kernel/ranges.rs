@@ -103,7 +103,7 @@ pub(crate) struct Span {
     pub largest: f64,
 }
 
-/// The [`Ranges`] of all columns, in one pass over `X`; `scores` is 1 for two classes, else K.
+/// The [`Ranges`] of all columns, in one pass over `X`. `scores` is 1 for two classes, and K for K > 2 classes.
 ///
 /// # Errors
 ///

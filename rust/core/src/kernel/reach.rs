@@ -21,7 +21,7 @@ pub(crate) struct Metric {
     /// The free parameters of each score: numbers of columns, and last n for the bias.
     pub free: Vec<Vec<usize>>,
     /// Factors that scale the Hessian's diagonal to 1: one for each free parameter, score by score; 0 for columns that
-    /// are left out.
+    /// the solver leaves out.
     pub scale: Vec<f64>,
     /// W, an approximate inverse of the Cholesky factor L, row by row; lower triangular.
     pub inverse: Vec<f64>,

@@ -24,7 +24,7 @@ pub(crate) struct Standardised {
     /// Means of the columns after the transform by `basis`, shape (n).
     pub mean: Vec<f64>,
     /// The reciprocals of the standard deviations, shape (n + 1), with the factor of the bias last; 0 for columns that
-    /// are left out and for a bias that is not fitted.
+    /// the search leaves out and for a bias that is not fitted.
     pub scale: Vec<f64>,
     /// Scores per row: 1 for two classes, K for K > 2 classes.
     pub classes: usize,

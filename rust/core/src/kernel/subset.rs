@@ -1,5 +1,5 @@
 //! A sample of the rows. A solver reads the sample many times before it reads all of `X`. Dense rows are copied. Sparse
-//! rows are read where they are: they are small enough to stay in the cache.
+//! rows are read where they are, because the rows of a sample are small enough to stay in the cache.
 
 use super::dataset::Dataset;
 use crate::elements::Elements;

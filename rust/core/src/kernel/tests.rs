@@ -98,8 +98,8 @@ fn matches_the_textbook() {
         )
         .unwrap();
         let (loss, weights, bias) = oracle(&x, n, &y, &w, 0.25);
-        // For features |x| ≤ 2 and scores |z| ≤ 3, the error of each of the m rows' terms is a few (n + 2)·eps, with n
-        // columns. The oracle's sums of m terms add m·eps.
+        // For features |x| ≤ 2 and scores |z| ≤ 3, each of the m rows adds a term whose error is a few (n + 2)·eps,
+        // with n columns. Summing m terms adds m·eps in the oracle.
         let bound = (m + 8 * (n + 2)) as f64 * f64::EPSILON;
         assert!(
             (got.loss - loss).abs() <= bound * 4.0,
@@ -217,8 +217,8 @@ fn sparse_is_dense_within_rounding() {
             .unwrap()
         });
         let [got, want] = both;
-        // For features |x| ≤ 4 and scores |z| ≤ 6, the error of each of the m rows' terms is a few (n + 2)·eps, with n
-        // columns, in both computations. Both add m terms in different orders.
+        // For features |x| ≤ 4 and scores |z| ≤ 6, each of the m rows adds a term whose error is a few (n + 2)·eps,
+        // with n columns, in both computations. They add the m terms in different orders.
         let bound = (m + 16 * (n + 2)) as f64 * f64::EPSILON;
         assert!(
             (got.loss - want.loss).abs() <= bound * 8.0,

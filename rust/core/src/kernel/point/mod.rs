@@ -1,5 +1,5 @@
-//! Gradient descent with one update per point (row of `X`): each point is predicted with the weights that the update
-//! for the point before it has left.
+//! Gradient descent with one update per point (row of `X`): each prediction uses the weights as the update for the
+//! previous point left them.
 //!
 //! Each update needs the one before, so updates cannot overlap. The time per point is the latency of dot product,
 //! exponential, division and update. Rows, labels and the factor of the penalty do not depend on the predictions. They
@@ -289,7 +289,7 @@ impl<F: Float> ScaledIterate<'_, F> {
 /// A recorder, with memory for the numbers of an update that are passed to it.
 struct Log<'r, F> {
     record: Recorder<'r, F>,
-    /// α·l2: the penalty takes this fraction of each weight off in every update.
+    /// α·l2, the fraction of each weight that the penalty subtracts in an update.
     shrinkage: F,
     y_hat: Vec<F>,
     residual: Vec<F>,

@@ -57,7 +57,8 @@ fn bits<F: Float>((weights, biases): &(Vec<F>, Vec<F>)) -> Vec<u64> {
     all.map(|x| x.to_f64().to_bits()).collect()
 }
 
-/// Tests with the same numbers in C order, in Fortran order, and backwards with gaps; the rows are visited in `order`.
+/// Tests that the same numbers give the same bits in C order, in Fortran order, and backwards with gaps. The rows are
+/// visited from first to last, and in `order`.
 fn same_bits<F: Float>(
     wrap: impl for<'a> Fn(&'a [F]) -> Elements<'a>,
     classes: usize,

@@ -67,7 +67,8 @@ pub(in crate::kernel) fn evaluate<F: Float>(
     Ok(sums)
 }
 
-/// The error for the first column index, label or sample weight that is out of range.
+/// The error to report after an input was out of range. It names the first column index of a sparse X that is out of
+/// range, the first label that is no class, or the first sample weight that is out of range.
 pub(super) fn first_invalid<F: Float>(dataset: &Dataset<'_>, classes: usize) -> Error {
     let is_class = |y: f64| y >= 0.0 && y < classes as f64 && y == y.trunc();
     match (&dataset.x, dataset.y.first_failing(is_class)) {

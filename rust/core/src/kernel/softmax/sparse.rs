@@ -1,5 +1,5 @@
-//! Products of sparse rows with the weights of all classes. The weights are stored column by column, so that the K
-//! weights that a stored element is multiplied with are contiguous. Computed in `f64`, whatever type is stored.
+//! Products of sparse rows with the weights of all classes. The weights are stored column by column: a stored element
+//! is multiplied with the K weights of its column, which are contiguous. Computed in `f64`, whatever type is stored.
 
 use std::ops::Range;
 
