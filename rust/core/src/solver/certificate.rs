@@ -54,8 +54,9 @@ const MOVED: f64 = 0.1;
 const STEPS: usize = 500;
 /// The largest number of step lengths that are tried for one Newton step; each length is half of the length before.
 const HALVINGS: usize = 12;
-/// ρ is the largest norm of a row; it has a cheap upper bound. If λ (the norm of the gradient under the inverse
-/// Hessian) times the cheap bound is below this number, the cheap bound is used; otherwise ρ is computed row by row.
+/// Both λ, the norm of the gradient, and ρ, the largest norm of a row, are norms under the inverse Hessian. ρ has a
+/// cheap upper bound. If λ times the cheap bound is below this number, the cheap bound is used; otherwise ρ is computed
+/// row by row.
 const ROUGH: f64 = 0.1;
 
 /// An iterate rounded to the result's precision, with bounds that are proved for it.
@@ -74,9 +75,9 @@ pub(crate) fn is_factorable(objective: &Objective<'_>) -> bool {
     objective.order() <= LARGEST_HESSIAN
 }
 
-/// The passes over all rows that a factored Hessian of K classes takes: one for each pair of classes k ≥ l. If all
-/// passes are used up, a Hessian is factored only if the fit's limit of passes is at least this number. 0 with one
-/// score: a Hessian is then factored under any limit.
+/// The number of passes over all rows that compute the Hessian of K classes: one for each pair of classes k ≥ l. After
+/// a fit has used up its limit of passes, it still computes and factors a Hessian if this number is at most the limit.
+/// With one score, 0 is returned, so that a Hessian is factored under any limit.
 pub(crate) fn passes(classes: usize) -> f64 {
     match classes {
         1 => 0.0,
@@ -106,7 +107,8 @@ struct Evaluation {
     value: Value,
     /// Upper bound on the error of a score, apart from its final rounding.
     score_error: f64,
-    /// Upper bound on the change of λ by the final rounding of the scores, divided by √2 with several classes.
+    /// Upper bound on the change of λ by the final rounding of the scores. With several classes, the bound is √2 times
+    /// this number.
     final_rounding: f64,
     /// The gradient by the free parameters (those that [`Metric`] lists), class by class, scaled by the factors of
     /// [`Metric`].
@@ -118,8 +120,8 @@ struct Evaluation {
     longest: f64,
     /// The largest change of a score since the Hessian was computed.
     drift: f64,
-    /// The penalty on the mean, over the classes, of the weights' distances from the prior. This mean would be zero
-    /// without rounding errors.
+    /// For each column, the weights of the K classes have distances from the prior. The mean of these K distances would
+    /// be zero without rounding errors. This number is the penalty on these means.
     common_penalty: f64,
 }
 
@@ -319,8 +321,9 @@ impl<'a> Neighbourhood<'a> {
             return Ok(None); // weights moved to other columns could be out of bounds, or have another l1 penalty
         }
         if is_smooth && !view.dependent.is_empty() {
-            // A row with a certain prediction has no weight in the Hessian, so that columns may look dependent that are
-            // not. Only columns that are linear combinations of others in all rows are treated as dependent.
+            // A row whose prediction is certain has no weight in the Hessian. Therefore columns may look dependent here
+            // although they are not. Only columns that are linear combinations of others in all rows are treated as
+            // dependent.
             let Some(of_all) = dependence::of_all_rows(objective, run)? else {
                 return Ok(None);
             };
@@ -445,9 +448,9 @@ impl<'a> Neighbourhood<'a> {
         for (k, free) in free.iter().enumerate() {
             let sums = &moments.sums[of_class(k)];
             let magnitudes = &moments.magnitudes[of_class(k)];
-            // The penalty's gradient is transformed by the basis as the gradient of the loss is; the penalty's
-            // derivative by the bias is 0. With l1 or bounds, the subgradient of the penalty is taken that makes the
-            // gradient of the whole objective smallest.
+            // The basis transforms the penalty's gradient in the same way as the gradient of the loss; the penalty's
+            // derivative by the bias is 0. With l1 or bounds, the penalty may have several subgradients. The one that
+            // makes the gradient of the whole objective smallest is used.
             let slope = |i: usize| {
                 let penalty = objective.penalty.of(i);
                 penalty.slope_at(distances[i]) + penalty.kinks.subgradient(weights[i], natural[i])
@@ -469,8 +472,8 @@ impl<'a> Neighbourhood<'a> {
                 error.push(epsilon * cancelled * scale);
             }
         }
-        // The mean of the distances from the prior over the classes. It would be zero without rounding errors. Its
-        // penalty is added to the bound.
+        // For each column, the mean of the K classes' distances from the prior. It would be zero without rounding
+        // errors. The penalty on these means is added to the bound.
         let common = weights.iter().zip(&distances).enumerate();
         let common = common.map(|(i, (w, centred))| w - objective.penalty.of(i).prior - centred);
         let common: Vec<f64> = common.collect();
@@ -563,8 +566,8 @@ impl<'a> Neighbourhood<'a> {
         step
     }
 
-    /// Rounds the weights to the result's precision. Then changes the biases such that the scores at the means of the
-    /// columns stay nearly the same, and rounds the biases.
+    /// Rounds the weights to the result's precision. Then changes the biases to compensate: the scores at the means of
+    /// the columns stay nearly the same. Last, rounds the biases.
     fn round(&self, objective: &Objective<'_>, v: &mut [f64]) {
         let n = objective.columns();
         let at = v.len() - objective.classes;

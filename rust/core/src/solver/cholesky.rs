@@ -12,7 +12,7 @@ use crate::simd::{Level, MulAdd, dispatch};
 const LANES: usize = 8;
 /// How many columns are factored at a time: so few that the rows of their block stay in the second-level cache.
 const BLOCK: usize = 48;
-/// How many rows below the block are updated together, so that each finished row is loaded once for all of them.
+/// How many rows below the block are computed together, so that each row of the block is loaded once for all of them.
 const ROWS: usize = 4;
 
 /// The Cholesky factor L of a symmetric matrix `A` of unit diagonal: `L Lᵀ = A`.
@@ -121,7 +121,7 @@ fn dot_of(x: &[f64]) -> f64 {
 #[inline(always)]
 fn factor_block<S: Simd>(simd: S, lower: &mut [f64], least: &[f64], start: usize, end: usize) {
     let order = least.len();
-    // First the rows of the block itself, then groups of the rows below the block, which are computed from the block.
+    // First computes the rows of the block itself; then, from these, the rows below the block, several at a time.
     let (_, rest) = lower.split_at_mut(start * order);
     let (block, below) = rest.split_at_mut((end - start) * order);
     for i in start..end {

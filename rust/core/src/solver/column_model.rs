@@ -43,7 +43,8 @@ pub(super) struct ColumnModel<'a> {
 }
 
 impl<'a> ColumnModel<'a> {
-    /// The model at `v`. `None` if a Hessian is cheaper, or if the source cannot read single columns.
+    /// The model at `v`. `None` if coordinate descent is cheaper with a Hessian, or if the source cannot read single
+    /// columns.
     pub(super) fn new(
         objective: &Objective<'a>,
         v: &[f64],

@@ -1,7 +1,7 @@
 //! The point of a cone that is nearest to a target: least squares with non-negative coefficients.
 //!
 //! Source: C. Lawson & R. Hanson, *Solving Least Squares Problems* (1974), ch. 23, the active set method. An orthogonal
-//! factorisation is updated when rows enter or leave.
+//! factorisation of the rows with positive coefficients is updated when such a row is added or removed.
 
 use crate::linalg::{add_multiple, dot, norm};
 
@@ -96,8 +96,8 @@ impl Cone {
         best.0
     }
 
-    /// Makes a row passive, with coefficient 0 until the next solution. Does nothing if the row is linearly dependent
-    /// on the passive rows. Returns whether the row was added.
+    /// Makes a row passive. Its coefficient is 0 until [`Cone::settle`] computes the coefficients. Does nothing if the
+    /// row is linearly dependent on the passive rows. Returns whether the row was added.
     fn enter(&mut self, row: usize) -> bool {
         let mut rest = self.rows[row].clone();
         let coordinates = self.take_out_basis(&mut rest);

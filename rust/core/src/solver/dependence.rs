@@ -53,8 +53,8 @@ pub(super) fn view(
     unreachable!("the last round returns")
 }
 
-/// Means and covariances of the columns, where all rows of positive sample weight count equally. `None` in the cases of
-/// [`view`]. Computed once per fit.
+/// Means and covariances of the columns, where all rows of positive sample weight count equally. `None` for the same
+/// reasons as in [`view`]. Computed once per fit.
 pub(crate) fn of_all_rows(
     objective: &Objective<'_>,
     run: &mut Run<'_>,

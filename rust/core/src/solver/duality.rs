@@ -26,14 +26,14 @@
 //! the gradient by the weights by at most ε √(T/2), and the derivative by the bias by at most ε √(h/2). For sparse
 //! rows, scores and the gradient's sums are computed in `f64` whatever type is stored, and rounded once.
 //!
-//! With K classes, let p_ik be the probabilities of row i, and r_ik = p_ik − [y_i = k] the residuals. The dual point is
-//! p_i in the simplex; it is feasible if Σ s_i r_ik = 0 for every class k. The value of the dual there is the entropy Σ
-//! s_i H(p_i) minus the conjugate of the penalty. Let b° be the optimal biases nearest to b, and u the unit vector from
-//! b towards b°; its components differ by at most √2. Let H_i = diag(p_i) − p_i p_iᵀ, H = Σ s_i H_i / Σ s_i with μ ≤ uᵀ
-//! H u ≤ h, g the gradient by the biases, and T = Σ s_i tr(H_i) ‖x_i‖² / Σ s_i. (T bounds the change of the gradient
-//! because ‖H_i u‖² ≤ uᵀ H_i u · tr H_i.) Third derivatives of ln Σ exp along u are at most √2 times the second
-//! derivatives (F. Bach, Electron. J. Stat. 4 (2010), doi:10.1214/09-EJS521), so second derivatives change by a factor
-//! of at most e^±√2t over a distance t. Hence
+//! With K classes, let p_ik be the probabilities of row i, and r_ik = p_ik − [y_i = k] the residuals. The dual point
+//! consists of the vectors p_i, which lie in the simplex; it is feasible if Σ s_i r_ik = 0 for every class k. The value
+//! of the dual there is the entropy Σ s_i H(p_i) minus the conjugate of the penalty. Let b° be the optimal biases
+//! nearest to b, and u the unit vector from b towards b°; any two components of u differ by at most √2. Let H_i =
+//! diag(p_i) − p_i p_iᵀ, H = Σ s_i H_i / Σ s_i with μ ≤ uᵀ H u ≤ h, g the gradient by the biases, and T = Σ s_i tr(H_i)
+//! ‖x_i‖² / Σ s_i. (T bounds the change of the gradient because ‖H_i u‖² ≤ uᵀ H_i u · tr H_i.) Third derivatives of ln
+//! Σ exp along u are at most √2 times the second derivatives (F. Bach, Electron. J. Stat. 4 (2010),
+//! doi:10.1214/09-EJS521), so second derivatives change by a factor of at most e^±√2t over a distance t. Hence
 //!
 //! ```text
 //! ‖b − b°‖               ≤ δ = −ln(1 − √2 ‖g‖ / μ) / √2
@@ -41,16 +41,16 @@
 //! ‖∇_W P(b) − ∇_W P(b°)‖ ≤ δ e^√2δ √(h T)
 //! ```
 //!
-//! A vector x̄ may be subtracted from all rows: other biases then give the same scores. The last bound holds for these
-//! rows, too, if x̄ᵀ times the derivative by each bias is subtracted from the derivatives by the weights of the same
-//! class. T is least if x̄ is the mean of the rows, weighted by tr H_i. Of the bounds with this x̄ and with x̄ = 0, the
-//! smaller one is taken.
+//! A vector x̄ may be subtracted from all rows: other biases then give the same scores. The bound in the last line of
+//! the formulas holds for the shifted rows, too, if x̄ᵀ times the derivative by each bias is subtracted from the
+//! derivatives by the weights of the same class. T is least if x̄ is the mean of the rows, weighted by tr H_i. The
+//! bound is computed with this x̄ and with x̄ = 0, and the smaller value is used.
 //!
 //! H and g vanish along (1, …, 1). Adding τ 1 1ᵀ/K with τ > 0 makes H invertible, and 1 / tr (H + τ 1 1ᵀ/K)⁻¹ is a
-//! lower bound μ on the least eigenvalue of H beside that of (1, …, 1). If the bound is not small enough, the biases
-//! take a Newton step Δ, which makes δ negligible, and the bound is evaluated at b + Δ. The gain of the step is bounded
-//! by convexity, P(W, b) − P(W, b + Δ) ≤ −g · Δ, and second derivatives at b + Δ differ from those at b by a factor of
-//! at most e^±√2‖Δ‖.
+//! lower bound μ on the least eigenvalue of H, apart from the eigenvalue 0 of (1, …, 1). If the bound on the gap is not
+//! small enough, the biases take a Newton step Δ, which makes δ negligible, and the bound on the gap is evaluated at b
+//! + Δ. The gain of the step is bounded by convexity, P(W, b) − P(W, b + Δ) ≤ −g · Δ, and second derivatives at b + Δ
+//! differ from those at b by a factor of at most e^±√2‖Δ‖.
 //!
 //! In the bound on rounding errors with K classes, a residual has K terms, and Σ_k r_ik² ≤ 2 E_i for the error E_i of
 //! row i.
@@ -360,9 +360,9 @@ pub(super) fn gradient_error(
     }
 }
 
-/// Upper bound on the rounding error of the objective at `iterate`, which was computed in `float64`. If a score has the
-/// error δ, the error E_i of its row changes by |r_i| δ, where r_i² ≤ E_i, or ‖r_i‖² ≤ 2 E_i with several classes. A
-/// sum of positive terms has a relative error of ε for each addition.
+/// Upper bound on the rounding error of the objective at `iterate`, which was computed in `float64`. A rounding error
+/// of δ in a score changes E_i, the error of its row, by |r_i| δ, where r_i² ≤ E_i, or ‖r_i‖² ≤ 2 E_i with several
+/// classes. A sum of positive terms has a relative error of ε for each addition.
 pub(super) fn objective_error(
     objective: &Objective<'_>,
     iterate: &Iterate,
@@ -382,8 +382,8 @@ pub(super) fn objective_error(
     2.0 * (of_scores + of_offset + f64::EPSILON * additions * iterate.value.objective)
 }
 
-/// The upper bound on objective − minimum at `iterate`, from its gradient, which was computed in `precision`, and from
-/// the bounds `moments` on second derivatives.
+/// The upper bound on objective − minimum at `iterate`. It is computed from the gradient there, which was computed in
+/// `precision`, and from `moments`, the bounds on second derivatives.
 fn bound(
     objective: &Objective<'_>,
     iterate: &Iterate,

@@ -153,7 +153,7 @@ struct ClassSlopes {
 }
 
 impl ClassSlopes {
-    /// The slopes from the gradient of the objective at an iterate.
+    /// The gradient of the mean error, from the gradient of the objective at an iterate.
     fn fast(objective: &Objective<'_>, iterate: &Iterate, moments: &DualMoments) -> Self {
         let error = gradient_error(objective, iterate, moments, Precision::Double);
         let (weights, _) = objective.split(&iterate.v);
@@ -167,8 +167,8 @@ impl ClassSlopes {
         }
     }
 
-    /// The slopes from scores that are accurate to nearly the last bit. The columns are shifted so that their means are
-    /// near 0.
+    /// The gradient of the mean error, from scores that are accurate to nearly the last bit. The columns are shifted so
+    /// that their means are near 0.
     fn exact(
         objective: &Objective<'_>,
         iterate: &Iterate,
@@ -241,7 +241,7 @@ impl ClassSlopes {
 }
 
 impl LossSlopes {
-    /// The slopes from the gradient of the objective at an iterate.
+    /// The gradient of the mean error, from the gradient of the objective at an iterate.
     fn fast(
         objective: &Objective<'_>,
         iterate: &Iterate,
@@ -262,8 +262,8 @@ impl LossSlopes {
         }
     }
 
-    /// The slopes from scores that are accurate to nearly the last bit. The columns are shifted by `basis` so that
-    /// their means are near 0. `curvature` must be of the same shifted columns.
+    /// The gradient of the mean error, from scores that are accurate to nearly the last bit. The columns are shifted by
+    /// `basis` so that their means are near 0. `curvature` must have been computed from the same shifted columns.
     fn exact(
         objective: &Objective<'_>,
         scores: &dyn RowScores,

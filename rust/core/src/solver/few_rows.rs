@@ -41,9 +41,9 @@ const MOST_STEPS: usize = 50;
 const HALVINGS: usize = 30;
 /// A step is accepted if it decreases the objective by at least this fraction of step length × |slope|.
 const ARMIJO: f64 = 1e-4;
-/// The most steps that are taken although rounding errors hide whether they decrease the objective.
+/// The most steps that are taken where rounding errors hide whether a step decreases the objective.
 const BLIND_STEPS: usize = 2;
-/// The passes that [`minimum`] counts.
+/// The largest number of passes that [`minimum`] takes.
 const PASSES: f64 = 3.0;
 
 /// Estimated cost of [`minimum`], in passes over all rows. `None` if the method does not suit the penalty or the number
@@ -209,7 +209,8 @@ impl Newton<'_> {
 
     /// The Newton step of β and the bias. `None` if a matrix is not positive definite because of rounding errors.
     fn step(&self, iterate: &Iterate, job: &mut Job<'_>) -> Result<Option<Step>, Error> {
-        /// The least curvature of a row of positive weight, so that it can divide.
+        /// Curvatures smaller than this are replaced by it, because the step divides by their square roots. A row whose
+        /// curvature and first derivative are both 0 is left out.
         const LEAST: f64 = 1e-290;
         let Derivatives { first, second, .. } = &iterate.derivatives;
         let m = first.len();
@@ -267,7 +268,8 @@ impl Newton<'_> {
     }
 
     /// The iterate after the step. The step is halved until it decreases the objective enough; `None` if none of the
-    /// lengths does. With `is_blind`, rounding errors hide the decrease, and the whole step is taken.
+    /// lengths does. With `is_blind`, rounding errors hide whether the objective decreases, and the whole step is
+    /// accepted.
     fn after(
         &self,
         iterate: &Iterate,

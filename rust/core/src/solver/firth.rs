@@ -7,7 +7,8 @@
 //! the rise of the logarithm's quadratic model in a Newton step, is at most a given amount.
 //!
 //! Let A be the matrix of the negated second derivatives of the logarithm, in the coordinates u of [`Whitening`]. Row i
-//! has the coordinates u_i, the curvature d_i = s_i σ'(z_i), the leverage h_i and c_i = 1 − 2 σ(z_i). Then
+//! has the coordinates u_i, the curvature d_i = s_i σ'(z_i), the leverage h_i and c_i = 1 − 2 σ(z_i). Then, with 1 for
+//! the identity matrix,
 //!
 //! ```text
 //! A = 1 + Σ h_i (3 σ'(z_i) − ½) u_i u_iᵀ + ½ Σ_ab t_ab t_abᵀ      t_ab = Σ_i d_i c_i u_ia u_ib u_i
@@ -276,8 +277,8 @@ impl State {
         matrix
     }
 
-    /// The Cholesky factor of A; of the lower bound of A (A without the last sum) if the t_ab are not known. `None` if
-    /// the matrix is not positive definite.
+    /// The Cholesky factor of A. If the t_ab are not known, the factor of A without its last sum, which is a lower
+    /// bound of A. `None` if the matrix is not positive definite.
     fn hessian(&self, run: &mut Run<'_>) -> Result<Option<Cholesky>, Error> {
         let least = vec![CONCAVE; self.whitening.order()];
         let factor = Cholesky::new(self.matrix(-0.5, 3.0, true), &least, &mut run.job())?;
@@ -375,8 +376,9 @@ fn symmetric(cubes: &[f64], q: usize) -> Vec<f64> {
     all
 }
 
-/// The linear transform of the rows after which their Fisher information is the identity. It is made from the Cholesky
-/// factor L and the diagonal matrix S of `scale`: the information of the weights is S⁻¹ L Lᵀ S⁻¹ Σ s_i.
+/// The linear transform of the rows after which the Fisher information is the identity. It is computed from the view's
+/// Cholesky factor L and the diagonal matrix S of the view's `scale`: the information of the weights is S⁻¹ L Lᵀ S⁻¹ Σ
+/// s_i.
 fn whitening(view: &View, objective: &Objective<'_>) -> Whitening {
     let n = view.scale.len();
     let root = view.gram.weight.sqrt();

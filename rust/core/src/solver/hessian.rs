@@ -12,7 +12,7 @@ use crate::source::RowScores;
 
 /// The factored Hessian by the free parameters. The columns are transformed linearly.
 pub(super) struct Factored {
-    /// The free parameters, class by class: columns whose weights may change, and n for the bias.
+    /// For each class, its free parameters: the indices of the columns whose weights may change, and n for the bias.
     pub(super) free: Vec<Vec<usize>>,
     /// Factors that scale the diagonal of the Hessian to 1, one for each free parameter, class by class; 0 for columns
     /// left out.
@@ -99,9 +99,9 @@ struct Unknowns {
 }
 
 impl Unknowns {
-    /// The unknowns: with one score, all parameters. With several classes, all except one for each column and one for
-    /// the biases, which belong to the class with the largest second derivative of the loss. `own` has the Gram matrix
-    /// of each class; the diagonal of the centred Gram matrix has these second derivatives.
+    /// The unknowns: with one score, all parameters. With several classes, all parameters except one weight for each
+    /// column, and one bias. Each of these fixed parameters belongs to the class with the largest second derivative of
+    /// the loss. `own` has the Gram matrix of each class; after centring, its diagonal has these second derivatives.
     fn new(view: &View, own: &[Gram]) -> Self {
         let (order, classes) = (view.scale.len() + 1, own.len());
         let mut diagonals = vec![vec![0.0; order]; classes];
@@ -164,8 +164,8 @@ impl Unknowns {
         if penalty.is_none() {
             return;
         }
-        // The penalty is that of the weights after centring over the classes. So for one column, its Hessian over the
-        // classes is l2 · (I − 1 1ᵀ/K).
+        // The penalty is computed from the weights after centring over the classes. So the penalty's Hessian by the K
+        // weights of one column is l2 · (I − 1 1ᵀ/K).
         let shared = match objective.classes {
             1 => 0.0,
             classes => 1.0 / classes as f64,

@@ -36,8 +36,9 @@ impl Information {
         let Some(view) = dependence::view(objective, gram, basis, run)? else {
             return Ok(None);
         };
-        // A row with a certain prediction has no weight in the information at `v`, so that columns may look dependent
-        // that are not. Columns count as linear combinations of others only if they are so in all rows.
+        // A row whose prediction is certain has no weight in the information at `v`. Therefore columns may look
+        // dependent here although they are not. Columns count as linear combinations of others only if they are so in
+        // all rows.
         if !view.dependent.is_empty() && view.dependent != dependence::dependent(objective, run)? {
             return Ok(None);
         }

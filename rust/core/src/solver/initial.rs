@@ -1,5 +1,5 @@
-//! The parameters that a solver starts from: weights of zero or those at which the penalty is least, with biases that
-//! follow from the labels; or parameters that the caller gives, if their objective is no larger.
+//! The parameters that a solver starts from: weights of zero or those at which the penalty is least, with biases
+//! computed from the labels; or the caller's parameters, if the objective is no larger there.
 
 use super::objective::Objective;
 use super::run::Run;
@@ -12,8 +12,8 @@ use crate::math::log_ratio;
 use crate::start::Start;
 use crate::stop::StopReason;
 
-/// The initial parameters, and whether they are the caller's. The caller's are used if their objective is at most that of
-/// the parameters of [`by_default`], or if no passes are left.
+/// The initial parameters, and whether they are the caller's. The caller's are used if the objective there is at most
+/// the objective at the parameters of [`by_default`], or if no passes are left.
 pub(crate) fn begin(
     objective: &Objective<'_>,
     labels: &Labels,
@@ -49,9 +49,10 @@ pub(crate) fn begin(
 }
 
 /// Parameters to start from, and their objective if it is known. The weights are zero, or as near to zero as bounds
-/// allow; or those at which the penalty is least, if the objective is smaller there. `biases` are the optimal biases for
-/// weights of zero, and `loss` is the loss with them. For other weights, biases are shifted such that scores are the
-/// same near the middle of the columns, so that predictions are not certain only because columns are far from zero.
+/// allow; or those at which the penalty is least, if the objective is smaller there. `biases` are the optimal biases
+/// for weights of zero, and `loss` is the loss with them. For other weights, biases are shifted such that scores near
+/// the middle of the columns are the same as with weights of zero. Otherwise columns far from zero could make all
+/// predictions certain.
 fn by_default(
     objective: &Objective<'_>,
     biases: &[f64],
@@ -98,13 +99,13 @@ fn by_default(
     )
 }
 
-/// Weights and biases as a vector, rounded to the precision of the result. For several classes, the parameters
-/// are centred over the classes if that changes no probability.
+/// Weights and biases as a vector, rounded to the precision of the result. For several classes without l1 or bounds,
+/// the parameters are centred over the classes.
 fn arranged(objective: &Objective<'_>, weights: Vec<f64>, biases: &[f64]) -> Vec<f64> {
     let mut v = weights;
     v.extend(biases);
-    // Without l1 or bounds, the same number may be subtracted from a column's weights of all classes: no probability
-    // changes.
+    // Subtracting the same number from a column's weights of all classes changes no probability. But with l1 or bounds,
+    // the penalty could rise, or weights leave their bounds.
     if objective.classes > 1 && objective.penalty.is_smooth() {
         objective.penalty.centre(&mut v, objective.classes);
     }
@@ -152,8 +153,8 @@ fn smoothed_weights(labels: &Labels) -> (f64, f64) {
     (labels.weights[0] + half, labels.weights[1] + half)
 }
 
-/// About the number at which `is_above` changes from false to true. An interval around this number is searched for from
-/// `guess` outwards, then bisected until it is at most 0.25 long. Returns the middle of the interval.
+/// Approximates the number at which `is_above` changes from false to true. An interval around this number is searched
+/// for from `guess` outwards, then bisected until it is at most 0.25 long. Returns the middle of the interval.
 fn middle(guess: f64, mut is_above: impl FnMut(f64) -> Result<bool, Error>) -> Result<f64, Error> {
     let (mut least, mut most, mut width) = (guess - 1.0, guess + 1.0, 1.0);
     while is_above(least)? && width < f64::MAX / 4.0 {

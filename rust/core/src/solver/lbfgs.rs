@@ -41,7 +41,8 @@ struct Pair {
 #[derive(Default)]
 pub(crate) struct Memory {
     pairs: VecDeque<Pair>,
-    /// The factor by which the preconditioner is multiplied to fit the last pair.
+    /// The factor γ by which the preconditioner P is multiplied. It is chosen for the last pair, such that change · γ P
+    /// change = step · change.
     gamma: Option<f64>,
 }
 
@@ -108,8 +109,8 @@ pub(crate) struct Criteria<'a> {
     /// Whether parameters are larger than can be expected at any minimum.
     pub is_runaway: &'a dyn Fn(&[f64]) -> bool,
     pub iterations: usize,
-    /// If an iteration is likely to reduce the gradient's norm to this, the bound by duality may follow. 0 if it never
-    /// follows.
+    /// If an iteration is likely to reduce the gradient's norm to this, the source is told that the bound by duality
+    /// may be computed next. 0 if that bound is not computed at the last iterate.
     pub proved_below: f64,
 }
 
@@ -169,7 +170,8 @@ impl Lbfgs<'_> {
             } else {
                 None
             };
-            // Whether the gradient is small enough after this iteration, if it falls by the same factor as in the last.
+            // Whether the gradient will be small enough after this iteration, if its norm falls by the same factor as
+            // in the iteration before.
             let norm = iterate.value.gradient_norm;
             let may_be_last = norm * (norm / norm_before) <= criteria.proved_below;
             norm_before = norm;
@@ -211,8 +213,8 @@ impl Lbfgs<'_> {
         }
     }
 
-    /// Finds a step along `direction` that decreases the objective. Tries step length 1 first, then shorter ones.
-    /// If `may_be_last`, the source is told that the proof may follow.
+    /// Finds a step along `direction` that decreases the objective. Tries step length 1 first, then shorter ones. If
+    /// `may_be_last`, the source is told that the bound by duality may be computed next.
     fn line_search(
         &self,
         iterate: &Iterate,
@@ -226,8 +228,8 @@ impl Lbfgs<'_> {
             ..
         } = *self;
         let from = iterate.value.objective;
-        // If the objective changes by no more than this, rounding may hide the change. The slope then decides: it is a
-        // sum of small terms, and still accurate.
+        // If the objective changes by no more than this, rounding may hide the change. Then the slope decides whether
+        // the step is accepted: the slope is a sum of small terms, and still accurate.
         let blind = 0.1 * precision.epsilon().sqrt() * from.abs();
         let mut step = 1.0;
         let (most, blind_trials) = match objective.classes {

@@ -6,14 +6,14 @@
 //! * `cholesky`, `preconditioner`: the Cholesky factor of a matrix; an approximate inverse of the Hessian;
 //! * `lbfgs`, `stages`: preconditioned L-BFGS, on growing samples and then on all rows;
 //! * `few_rows`: Newton's method with one unknown for each row, for rows that are fewer than the columns;
-//! * `plane_search`: gradient descent with the optimal step length and momentum of each iteration;
+//! * `plane_search`: gradient descent, with the optimal step length and momentum in each iteration;
 //! * `proximal`, `smooth_model`, `column_model`, `quadratic`: with l1 or bounds, a proximal quasi-Newton method; its
 //!   models of the smooth part of the objective; the minimum of such a model plus the penalty;
 //! * `columns`, `view`, `dependence`: the columns of `X`, transformed linearly such that no digits cancel; columns that
 //!   are linear combinations of other columns;
 //! * `duality`, `certificate`, `hessian`: upper bounds on objective − minimum. `duality` needs an l2 penalty;
 //!   `certificate` uses the factored Hessian from `hessian`, with or without a penalty;
-//! * `fenchel`: the upper bound with l1 or bounds, by duality;
+//! * `fenchel`: the upper bound on objective − minimum for objectives with l1 or bounds, by duality;
 //! * `information`: the Fisher information, for the covariance of weights and bias;
 //! * `firth`: the maximum of Firth's penalised likelihood;
 //! * `separation`, `split`, `cone`, `modular`: whether a hyperplane separates the labels, in which case there is no

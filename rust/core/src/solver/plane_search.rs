@@ -133,7 +133,7 @@ pub(crate) fn minimise(
     })
 }
 
-/// The passes that it takes to compute scores at parameters `v`: 0 if all weights are zero.
+/// How many passes computing the scores at parameters `v` takes: 0 if all weights are zero.
 fn cost(objective: &Objective<'_>, v: &[f64]) -> f64 {
     match objective.split(v).0.iter().all(|&w| w == 0.0) {
         true => 0.0,

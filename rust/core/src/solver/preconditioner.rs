@@ -1,13 +1,14 @@
-//! The preconditioner: an approximate inverse of the Hessian. Solvers multiply gradients by it, so that their steps
-//! suit columns of any scale.
+//! The preconditioner: an approximate inverse of the Hessian. Solvers multiply gradients by it, so that their steps are
+//! suitable for columns of any scale.
 //!
-//! The bias is eliminated first: each column is centred at its mean, where row i has the weight of its curvature d_i =
-//! s_i σ'(z_i). The elements of the Hessian between the bias and the weights of centred columns are 0. The Hessian by
-//! these weights is scaled to unit diagonal and then factored; where factoring would take too long, the scaled Hessian
-//! is taken to be the identity.
+//! The bias is eliminated first: each column is centred at its weighted mean, in which the weight of row i is its
+//! curvature d_i = s_i σ'(z_i). The elements of the Hessian between the bias and the weights of centred columns are 0.
+//! The Hessian by these weights is scaled to unit diagonal and then factored; where factoring would take too long, the
+//! scaled Hessian is taken to be the identity.
 //!
-//! Columns are transformed linearly by a [`Basis`]. The basis is changed if digits have cancelled in a column: its mean
-//! is far from its origin in the basis, or it is nearly a linear combination of the columns before it.
+//! Columns are transformed linearly by a [`Basis`]. The basis is changed if digits have cancelled in a column. This
+//! happens if the column's mean is far from the origin that the basis subtracts from the column, or if the column is
+//! nearly a linear combination of the columns before it.
 
 use std::sync::Arc;
 
@@ -48,7 +49,7 @@ impl Preconditioner {
         self.blocks.iter().any(|block| !block.constant.is_empty())
     }
 
-    /// Takes the scales of the columns that are constant in the rows of this preconditioner from `other`, which was
+    /// For the columns that are constant in the rows of this preconditioner, copies the scales of `other`, which was
     /// computed from more rows.
     pub(crate) fn adopt_constant_columns(&mut self, other: &Preconditioner) {
         for (block, other) in self.blocks.iter_mut().zip(&other.blocks) {
@@ -103,7 +104,7 @@ impl Preconditioner {
 
 /// The preconditioner's block for one score. Columns are transformed linearly by a [`Basis`].
 struct Block {
-    /// Mean of each column, where row i has the weight d_i, its curvature; zeros if no bias is fitted.
+    /// Weighted mean of each column; the weight of row i is its curvature d_i. Zeros if no bias is fitted.
     mean: Vec<f64>,
     /// Reciprocal of the second derivative by the bias; 0 if no bias is fitted.
     along_bias: f64,
@@ -111,7 +112,7 @@ struct Block {
     scale: Vec<f64>,
     /// Cholesky factor of the scaled Hessian by the weights; `None` if the scaled Hessian is taken to be the identity.
     factor: Option<Cholesky>,
-    /// Standard deviation of each column, where row i has the weight d_i, its curvature.
+    /// Weighted standard deviation of each column; the weight of row i is its curvature d_i.
     deviation: Vec<f64>,
     /// Columns that are constant, or excluded from the fit.
     constant: Vec<usize>,
@@ -172,9 +173,9 @@ impl Block {
                 matrix[i * n + j] += h * scales;
             }
         });
-        // The least pivots that still have enough digits. A pivot is a part of the column's variance. The variance was
-        // computed as mean square − squared mean, so that it has the rounding error of the mean square, which may be
-        // much larger than the variance.
+        // The least pivots that still have enough digits. A pivot is a fraction of the column's variance. The variance
+        // was computed as mean square − squared mean. So the rounding error of the variance is that of the mean square,
+        // which may be much larger than the variance.
         let least = |j: usize| {
             let cancelled = sums.squares[j] / sums.weight * result.scale[j] * result.scale[j];
             f64::max(LOST, 64.0 * n as f64 * f64::EPSILON * cancelled.max(1.0))
@@ -314,9 +315,9 @@ impl Block {
 
 /// Means and standard deviations of the columns, with which the size of parameters and of steps is measured.
 ///
-/// In a standard deviation, the weight of a row is its curvature. Curvatures vanish as predictions become certain, so
-/// that the standard deviations may shrink during a fit. Therefore the largest standard deviation so far is kept for
-/// each column.
+/// In the means and standard deviations, the weight of a row is its curvature. Curvatures vanish as predictions become
+/// certain, so that the standard deviations may shrink during a fit. Therefore the largest standard deviation so far is
+/// kept for each column.
 pub(crate) struct ColumnScales {
     basis: Arc<Basis>,
     /// For each score, means and standard deviations of the columns of X. If the basis subtracts linear combinations
@@ -338,8 +339,9 @@ impl ColumnScales {
         }
     }
 
-    /// The size of parameters or of a step, both called `v`: the maximum of |weight| × standard deviation of its column
-    /// over all weights, and of |score| at the means of the columns over all scores.
+    /// The size of `v`, which are parameters or a step. Two maxima are computed: over all weights, of |weight| ×
+    /// standard deviation of its column; and over all scores, of |score| at the means of the columns. The larger one is
+    /// the size.
     pub(crate) fn size(&self, v: &[f64]) -> f64 {
         let n = self.basis.columns();
         let (weights, biases) = v.split_at(v.len() - self.blocks.len());
@@ -401,8 +403,8 @@ pub(crate) fn from_rows(
     }
 }
 
-/// The preconditioner at `v`, for columns transformed by the basis in `run`. The basis is first replaced by better ones
-/// until no digits cancel.
+/// The preconditioner at `v`, for columns transformed by the basis in `run`. As long as digits cancel, the basis is
+/// replaced by a better one, at most [`ROUNDS`] − 1 times.
 fn in_good_basis(
     objective: &Objective<'_>,
     v: &[f64],
@@ -450,7 +452,7 @@ fn blocks(
 }
 
 /// The Gram matrix of each score. At weights of zero, every row has the same probabilities p_k, so that the matrices of
-/// all classes are multiples of one: by p_k (1 − p_k).
+/// all classes are multiples of one matrix; the factor of class k is p_k (1 − p_k).
 fn grams(
     objective: &Objective<'_>,
     v: &[f64],

@@ -208,8 +208,8 @@ fn search(
 }
 
 /// The iterate with the parameters centred over the classes: each parameter's sum over the classes is zero. An iterate
-/// that is centred already, up to rounding, is unchanged. The mean over the classes changes no probability, but adds to
-/// the penalty.
+/// that is centred already, up to rounding, is unchanged. The mean that centring removes changes no probability, but
+/// adds to the penalty.
 fn centred(
     objective: &Objective<'_>,
     iterate: Iterate,
@@ -250,8 +250,8 @@ impl Goal {
     }
 }
 
-/// The outcome if no gap is proved; `separation` is the direction that separates the labels, if one was found. Columns
-/// that are linear combinations of others are reported only if a Hessian may be factored.
+/// The outcome if no bound on the gap is proved; `separation` is the direction that separates the labels, if one was
+/// found. Columns that are linear combinations of others are reported only if a Hessian may be factored.
 fn unproved(
     objective: &Objective<'_>,
     iterate: Iterate,
@@ -281,7 +281,8 @@ fn unproved(
     }))
 }
 
-/// The iterate rounded to the result's precision, with the objective there in `float64`; the bound by duality follows.
+/// The iterate rounded to the result's precision, with the objective there in `float64`. The bound by duality is
+/// computed from it.
 fn rounded(
     objective: &Objective<'_>,
     iterate: Iterate,

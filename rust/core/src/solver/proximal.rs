@@ -1,10 +1,11 @@
 //! Minimises an objective with l1 or bounds, by a proximal quasi-Newton method.
 //!
 //! Each iteration minimises a quadratic model of the objective's smooth part, plus the penalty, and makes a line search
-//! from the iterate to that minimum. The model has the Hessian of a sample of the rows, updated by BFGS; for sparse
-//! `X`, the model is computed column by column. If there are many columns, the iterations run over a copy of a set of
-//! columns: the columns whose weights are likely to become nonzero. After each set, the slopes of all columns are
-//! checked.
+//! from the iterate towards the minimum of the model plus the penalty. The model has the Hessian of a sample of the
+//! rows, updated by BFGS; for sparse `X`, the model is computed column by column. If there are many columns, the
+//! iterations run over a copy of some of the columns: a set of columns whose weights are likely to become nonzero.
+//! After the iterations with one set, the gradient by the weights of all columns decides which columns are in the next
+//! set.
 //!
 //! Sources: J. Lee, Y. Sun & M. Saunders, "Proximal Newton-type methods for minimizing composite functions", SIAM J.
 //! Optim. 24 (2014), doi:10.1137/130921428; for sets of columns, T. Johnson & C. Guestrin, "Blitz", ICML 2015.
@@ -26,11 +27,12 @@ use crate::math::larger;
 use crate::source::Part;
 use crate::stop::StopReason;
 
-/// If there are at most this many columns, all of them are iterated over at once.
+/// If there are at most this many columns, iterations run over all of them at once.
 const ALL_COLUMNS: usize = 300;
 /// The least number of columns in a set. A set also has at least twice the number of columns whose weights are nonzero.
 const LEAST_COLUMNS: usize = 100;
-/// If a set would have more than this fraction of all columns, all columns are taken instead: they need no copy.
+/// If a set would have more than this fraction of all columns, iterations run over all columns instead, of which no
+/// copy is needed.
 const NO_COPY: f64 = 0.6;
 /// The largest number of sets of columns in a fit.
 const SETS: usize = 60;
@@ -176,8 +178,8 @@ fn interruption(ended: Ended) -> Option<StopReason> {
     }
 }
 
-/// A set of columns to iterate over, in ascending order. `new` is how many columns were not in the last set although
-/// the objective falls along them; it counts columns in and out of this set.
+/// A set of columns to iterate over, in ascending order. `new` is the number of columns along which the objective falls
+/// and that were not in the last set. Columns that are not in this set either are counted, too.
 struct Chosen {
     columns: Vec<usize>,
     new: usize,
@@ -197,8 +199,8 @@ struct Search<'a> {
 type Widen<'a> = &'a dyn Fn(&[f64]) -> Vec<f64>;
 
 impl Search<'_> {
-    /// The iterate at `v` of `objective`, which is over all rows or some of them. An error names the row and column in
-    /// the whole `X`.
+    /// The iterate at `v` of `objective`, which is over all rows or some of them. If the data are not finite, the error
+    /// names the row and column in the whole `X`.
     fn evaluate(
         &self,
         objective: &Objective<'_>,
@@ -236,8 +238,8 @@ impl Search<'_> {
             (iterate, bounds.gap)
         } else {
             // The gap is proved before the weights are rounded, and the rise of the objective by the rounding is added.
-            // The rise is proportional to the squares of the weights' rounding errors, while a gap proved after
-            // rounding would be proportional to the errors themselves.
+            // This rise is proportional to the squares of the weights' rounding errors. A gap proved after rounding
+            // would be larger: proportional to the rounding errors themselves.
             let rounded = self.evaluate(self.objective, v, run)?;
             let more = rounded.value.objective - iterate.value.objective;
             let gap = bounds.gap + more.max(0.0) + 3.0 * bounds.rounding;
@@ -279,7 +281,7 @@ impl Search<'_> {
     }
 
     /// The next set of columns. If `scales` is empty, all columns. Otherwise the columns with nonzero weights, and
-    /// other columns along which the objective falls most. `last` is the set before.
+    /// those of the other columns along which the objective falls most. `last` is the set before.
     fn columns(&self, iterate: &Iterate, scales: &[f64], last: &[usize]) -> Chosen {
         let (weights, _) = self.objective.split(&iterate.v);
         let (slopes, _) = self.objective.split(&iterate.value.gradient);
@@ -289,7 +291,7 @@ impl Search<'_> {
             return Chosen { columns, new: 0 };
         }
         let of_column = |j: usize| (0..classes).map(move |k| k * n + j);
-        // Whether all weights of the column are 0, where l1 or bounds may keep them.
+        // Whether all weights of the column are 0, and l1 or bounds may keep each of them at 0.
         let rests = |j: usize| {
             let kinks = |at: usize| &self.objective.penalty.of(at).kinks;
             of_column(j).all(|at| weights[at] == 0.0 && kinks(at).is_at(0.0))
@@ -312,7 +314,8 @@ impl Search<'_> {
         Chosen { columns, new }
     }
 
-    /// Moves the iterate to the minimum over the weights of `columns`; only roughly, unless `is_final`.
+    /// Moves the iterate to the minimum over the weights of `columns`. The minimum is only approximate unless
+    /// `is_final`.
     fn on_columns(
         &mut self,
         iterate: &mut Iterate,
@@ -453,7 +456,7 @@ impl Search<'_> {
         Ok(Ended::Iterations)
     }
 
-    /// Proximal quasi-Newton iterations with one model of the smooth part. The model learns from each step.
+    /// Proximal quasi-Newton iterations with one model of the smooth part. After each step, the model is updated.
     fn iterate(
         &self,
         objective: &Objective<'_>,
@@ -486,7 +489,7 @@ impl Search<'_> {
             if slope >= 0.0 || slope.is_nan() {
                 return Ok(Ended::Stalled);
             }
-            // From x to u, the model falls by at least half of `ahead`, and by at most all of it.
+            // The decrease of the model plus the penalty from x to u is between `ahead` / 2 and `ahead`.
             let ahead = -slope;
             let first = *first.get_or_insert(ahead);
             last = ahead;

@@ -1,5 +1,6 @@
-//! Minimises a quadratic plus l1 terms, within bounds, by coordinate descent. From time to time, all weights that are
-//! free to move make one exact step to their common minimum, with their signs fixed.
+//! Minimises a quadratic plus l1 terms, within bounds, by coordinate descent. From time to time, an exact step moves
+//! all free weights at once: those neither at a bound nor, with l1, at 0. It leads to the minimum of the function in
+//! which each |w| of the l1 terms is replaced by ±w, with the sign that the weight w has now.
 //!
 //! Source: J. Friedman, T. Hastie & R. Tibshirani, "Regularization paths for generalized linear models via coordinate
 //! descent", J. Stat. Softw. 33 (2010), doi:10.18637/jss.v033.i01.
@@ -14,7 +15,7 @@ use crate::reduce::Job;
 /// steps.
 const SWEEPS: usize = 10;
 const ROUNDS: usize = 20;
-/// The largest number of Newton steps in an exact step, with groups.
+/// If coordinates are grouped, an exact step consists of up to this many Newton steps.
 const NEWTON_STEPS: usize = 8;
 /// A column is left out of an exact step if it is nearly a linear combination of the columns before it: if these
 /// columns explain all but less than this fraction of its squared length.
@@ -33,8 +34,8 @@ pub(super) trait Hessian {
     fn product(&self, j: usize) -> f64;
     /// Adds `step` to u_j.
     fn add(&mut self, j: usize, step: f64);
-    /// Moves all free coordinates (those neither at a bound nor, with l1, at 0) together to where the quadratic is
-    /// smallest, if |u_j| of l1 is taken as ±u_j with the sign that u_j has now. Does nothing if the elements of B are
+    /// Moves all free coordinates (those neither at a bound nor, with l1, at 0) at once to the minimum of the function
+    /// in which each |u_j| is replaced by ±u_j, with the sign that u_j has now. Does nothing if the elements of B are
     /// not stored.
     fn exact_step(
         &mut self,
@@ -107,8 +108,8 @@ impl Hessian for Elements<'_> {
     }
 }
 
-/// `q(u) = g·(u − x) + ½ (u − x)ᵀ B (u − x) + Σ_j l1_j |u_j|`, for u within bounds. If coordinates are grouped, with the
-/// norms of the groups in place of |u_j|.
+/// `q(u) = g·(u − x) + ½ (u − x)ᵀ B (u − x) + Σ_j l1_j |u_j|`, for u within bounds. If coordinates are grouped, the
+/// norms of the groups take the place of the |u_j|.
 pub(super) struct Quadratic<'a> {
     /// g
     pub gradient: &'a [f64],
@@ -202,9 +203,9 @@ impl Quadratic<'_> {
         decrease
     }
 
-    /// Moves the coordinates of a group to the minimum of a function that is nowhere below q: of q with h times the
-    /// identity in place of the group's part of B, where h is an upper bound on the eigenvalues of this part. Returns a
-    /// number that is at most the decrease of q.
+    /// Moves the coordinates of a group to the minimum of a function that is nowhere below q. The function is q with
+    /// the group's part of B replaced by h times the identity, where h is an upper bound on the eigenvalues of this
+    /// part. Returns a number that is at most the decrease of q.
     fn group_step<H: Hessian>(
         &self,
         groups: &Groups,
@@ -242,9 +243,9 @@ impl Quadratic<'_> {
         smooth + self.kinks.value(u)
     }
 
-    /// The Newton step of the coordinates that are free to move, neither at a bound nor, with l1, at 0: the step to their
-    /// common minimum, with their signs fixed. Returns these coordinates with their steps. `None` if there are none, or
-    /// if the step is not finite.
+    /// The Newton step of the free coordinates: those neither at a bound nor, with l1, at 0. Without groups, the step
+    /// leads to the minimum of q with each |u_j| replaced by ±u_j, with the sign that u_j has now. Returns the free
+    /// coordinates with their steps. `None` if no coordinate is free, or if the step is not finite.
     fn newton_step(
         &self,
         hessian: &Elements<'_>,
@@ -292,8 +293,8 @@ impl Quadratic<'_> {
         self.kinks.least_slopes(u, &slopes)
     }
 
-    /// Makes Newton steps, as long as each step at least halves the norm of the smallest subgradient of q. For groups,
-    /// of which a single step does not reach the minimum.
+    /// Makes Newton steps, as long as each step at least halves the norm of the smallest subgradient of q. Used if
+    /// coordinates are grouped: a single Newton step does not reach the minimum then.
     fn newton_steps(
         &self,
         hessian: &mut Elements<'_>,
@@ -319,10 +320,10 @@ impl Quadratic<'_> {
         Ok(())
     }
 
-    /// Moves all coordinates that are free to move (neither at a bound nor, with l1, at 0) to their common minimum,
-    /// with their signs fixed. Coordinates that would change sign or leave their bounds are set to 0 or to the bound.
-    /// If that does not lower q, the step is shortened: it ends where the first coordinate reaches 0 or its bound. If
-    /// that does not lower q either, nothing moves.
+    /// Moves all free coordinates (those neither at a bound nor, with l1, at 0) by the step of
+    /// [`Quadratic::newton_step`]. Coordinates that would change sign or leave their bounds are set to 0 or to the
+    /// bound. If that does not lower q, the step is shortened: it ends where the first coordinate reaches 0 or its
+    /// bound. If that does not lower q either, nothing moves.
     fn exact_step(
         &self,
         hessian: &mut Elements<'_>,
@@ -371,7 +372,8 @@ impl Quadratic<'_> {
         Ok(())
     }
 
-    /// The second derivative of l1 ‖u_j‖ by two coordinates of a group j; 0 for two coordinates that are not in one group.
+    /// The second derivative by the coordinates i and j of l1 ‖u_g‖, if both coordinates are in the group g; 0 if they
+    /// are not in the same group.
     fn curvature_of_norm(&self, u: &[f64], i: usize, j: usize) -> f64 {
         let (Some(groups), Some(group)) = (self.kinks.groups(), self.kinks.group_of(i)) else {
             return 0.0;

@@ -42,8 +42,8 @@ const NOTHING: f64 = 1e-13;
 /// the projection of each unit vector onto the vectors chosen before is subtracted from it. If the rest is shorter than
 /// this, the basis is too inaccurate.
 const DIGITS: f64 = 1e-7;
-/// A direction for which fewer pairs may lie on the hyperplane is searched for only if the vectors of these pairs,
-/// which are kept in memory, have at most this many components in all.
+/// The search for a direction for which fewer pairs may lie on the hyperplane keeps the vectors of the active pairs in
+/// memory. It is made only if these vectors have at most this many components in all.
 const IN_MEMORY: usize = 1 << 24;
 /// When a direction is changed so that fewer pairs may lie on its hyperplane, this many lengths of the change are
 /// tried. Each length is a tenth of the length before.
@@ -63,7 +63,7 @@ const ROWS_A_NUMBER: usize = 2;
 const COMPONENT: f64 = 1e-9;
 /// A bias of a direction is taken for rounding error if it is below this fraction of the terms that cancel in it.
 const BIAS: f64 = 1e-12;
-/// A search may take the passes that the fit has taken before it, times this.
+/// A search may take at most this many times the passes that the fit has taken before the search.
 const AS_LONG: f64 = 2.0;
 /// A search may always take this many passes.
 const PASSES: f64 = 64.0;
@@ -475,8 +475,8 @@ impl Space {
             }
             count *= 2;
         }
-        // Leaves out single columns, starting with the smallest components, as long as the other columns still give a
-        // direction.
+        // Leaves out single columns, starting with the smallest components, as long as a separating direction along the
+        // other columns is still found.
         for at in (0..columns.len()).rev() {
             if columns.len() > 1 && at < columns.len() {
                 let mut fewer = columns.clone();

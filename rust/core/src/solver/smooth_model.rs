@@ -11,7 +11,7 @@ use crate::linalg::{add_multiple, dot};
 use crate::reduce::Job;
 use crate::source::RowScores;
 
-/// A column counts as constant in a sample if its variance is below this fraction of its mean square.
+/// A column is taken to be constant in a sample if its variance is below this fraction of its mean square.
 const CONSTANT: f64 = 1e-13;
 
 /// A quadratic model of the objective's smooth part near some parameters. A proximal iteration minimises the model plus
@@ -56,9 +56,9 @@ impl dyn Model + '_ {
     }
 }
 
-/// The coordinates of a model. For each class, they are the weights of scaled columns that are shifted to have mean 0,
-/// and then the bias at these means. In these means, each row has its curvature for the class as weight. In these
-/// coordinates, the second derivative by a weight and the bias of the same class is 0.
+/// The coordinates of a model. For each class, they are the weights of the columns as transformed by the basis, and
+/// last the score at the means of the columns. In these means, the weight of a row is its curvature for the class. In
+/// these coordinates, the second derivative by a weight and the last coordinate of the same class is 0.
 pub(super) struct Coordinates {
     pub(super) basis: Basis,
     /// For each class, the means of the columns as transformed by the basis, shape (n); zeros without bias.

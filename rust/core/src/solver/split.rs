@@ -9,8 +9,8 @@ use crate::error::Error;
 use crate::kernel::{Ranges, Span};
 use crate::linalg::normalise;
 
-/// The largest number of parameters with which separation by several columns is searched for, and with which columns
-/// that are linear combinations of others are detected.
+/// In models with more parameters than this, separation by several columns is not searched for, and the searches do not
+/// detect columns that are linear combinations of others.
 pub(super) const LARGEST_SEARCH: usize = 1024;
 
 /// A direction along one column that separates the labels: values of the column on one side of a threshold belong to
@@ -48,8 +48,8 @@ struct Split {
     above: Vec<usize>,
 }
 
-/// A threshold that separates the labels by one column. `None` if there is none, if all values are 0, or, with a bias,
-/// if the column is constant.
+/// A threshold that separates the labels by one column. `None` if there is no such threshold, if all values are 0, or,
+/// with a bias, if the column is constant.
 fn split(ranges: &Ranges, column: usize, objective: &Objective<'_>) -> Option<Split> {
     let fit_bias = objective.fit_bias;
     let mut spans = ranges.of_column(column);

@@ -53,25 +53,26 @@ const HELPS: f64 = 0.1;
 const NEARLY: f64 = 10.0;
 /// The largest number of iterations with one preconditioner on all rows, before it is decided whether to keep it.
 const ITERATIONS: usize = 12;
-/// For several classes, whose Hessians take long, a preconditioner is kept if its iterations have reduced the norm of the
-/// gradient to less than this fraction.
+/// For several classes, whose Hessians take long to compute, a preconditioner is kept if its iterations have reduced
+/// the norm of the gradient to less than this fraction.
 const GOOD: f64 = 1e-3;
 /// A Hessian is factored only if the number n of columns is at most this; with K classes, n² K must also be at most the
 /// square of this.
 const LARGEST_FACTOR: usize = 4096;
 /// The largest cost of the first factored Hessian, in passes over all rows.
 pub(super) const START_COST: f64 = 8.0;
-/// The Hessian of a later preconditioner may use more rows if that costs, in passes over all rows, at most this many or
-/// at most as many as the fit has taken so far.
+/// The Hessian of a later preconditioner is computed from more rows if its cost, in passes over all rows, is at most
+/// the larger of two numbers: this one, and the passes that the fit has taken so far.
 const LATER_COST: f64 = 12.0;
-/// A Hessian may use up to this many rows, as long as that costs at most about half a pass. It uses at least
-/// [`FIRST_ROWS`], and at least [`FIRST_ROWS_A_COLUMN`] per column.
+/// A Hessian is computed from this many rows, or from fewer if that would cost more than about half a pass. But it is
+/// always computed from at least [`FIRST_ROWS`] rows, and from at least [`FIRST_ROWS_A_COLUMN`] rows per column.
 const HESSIAN_ROWS: usize = 32_000;
 /// If Newton's method with one unknown for each row costs at most this many passes over all rows, it is used before
 /// L-BFGS. L-BFGS takes about as many passes if it converges fast.
 const FEW_ROWS_COST: f64 = 40.0;
-/// If that method costs more, the fit begins with L-BFGS. The method is used once L-BFGS is likely to need at least
-/// this many further iterations for each pass that the method costs.
+/// If Newton's method with one unknown for each row costs more than [`FEW_ROWS_COST`], the fit begins with L-BFGS.
+/// Newton's method is used once L-BFGS is likely to need at least this many further iterations for each pass that
+/// Newton's method costs.
 const FEW_ROWS_GAIN: f64 = 1.5;
 /// Seed of the first sample; the value has no meaning.
 const SEED: u64 = 0x5EED;
@@ -247,8 +248,9 @@ fn samples(objective: &Objective<'_>) -> Vec<(usize, u64)> {
     sizes.zip(SEED..).collect()
 }
 
-/// Tells the source which samples [`minimise`] will ask for if no start is given: the samples that it begins with; and,
-/// if the last of these is too small for it, the sample for the first preconditioner for all rows.
+/// Tells the source which samples [`minimise`] will ask for if no start is given: the samples that it begins with; and
+/// the sample for the first preconditioner for all rows, if the last of the samples before is too small for that
+/// preconditioner.
 ///
 /// # Errors
 ///
@@ -534,8 +536,8 @@ fn on_all_rows(
     })
 }
 
-/// How many more iterations are needed to reduce the gradient's norm to `tol`. `iterations` iterations have reduced it
-/// from `from` to `to`, and it is taken to fall on as fast.
+/// How many more iterations are needed to reduce the gradient's norm to `tol`. `iterations` iterations have reduced the
+/// norm from `from` to `to`, and it is assumed to keep falling at this rate.
 fn more_iterations(iterations: usize, [from, to, tol]: [f64; 3]) -> f64 {
     match to < from {
         true => iterations as f64 * (to / tol).ln() / (from / to).ln(),
@@ -552,7 +554,8 @@ fn patience(objective: &Objective<'_>) -> Patience {
 }
 
 impl AllRows<'_> {
-    /// Whether the proof computes the bound by duality at the last iterate itself, without rounding it first.
+    /// Whether, in the proof, the bound by duality is computed at the last iterate itself, not at a rounded or centred
+    /// one.
     fn is_proved_by_duality(&self) -> bool {
         let objective = self.objective;
         let is_strict = objective.penalty.is_strictly_convex();
@@ -579,7 +582,8 @@ impl AllRows<'_> {
             preconditioner,
             precision: self.precision,
             criteria: Criteria {
-                // A gradient may be small only because the numbers in X are small; so the step must be small too.
+                // A gradient may be small only because the numbers in X are small. So the size of the step must be
+                // small, too.
                 is_reached: &|iterate, direction, _| {
                     let most = at_rest * tol * scales.size(&iterate.v).max(1.0);
                     is_small(iterate) && scales.size(direction) <= most
@@ -615,8 +619,8 @@ impl AllRows<'_> {
         {
             return Ok(Some((StopReason::Separated, Some(direction))));
         }
-        // No step improved the objective, although the preconditioner was new and L-BFGS had no memory. Only the
-        // cautious preconditioner is then left to try.
+        // No step improved the objective, although the preconditioner was new and L-BFGS had no memory. Then only a
+        // preconditioner computed at parameters of zero ([`Plan::cautious`]) is left to try.
         let is_stuck = iterations == 0 && self.memory.is_empty();
         let stop_reason = match ended {
             Ended::Reached => Some(StopReason::Tolerance),

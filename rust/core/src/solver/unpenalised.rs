@@ -1,6 +1,6 @@
-//! The columns without penalty, in fits where other columns have one: finds unpenalised columns that are linear
-//! combinations of others, and whether the unpenalised columns separate the labels. The searches are those of a fit
-//! without penalty, made over the columns without penalty alone.
+//! Searches over the columns without penalty, in fits that penalise other columns: for unpenalised columns that are
+//! linear combinations of other unpenalised columns, and for a hyperplane that separates the labels by unpenalised
+//! columns alone. The searches are those of a fit without penalty, in which all other columns are left out.
 
 use super::dependence;
 use super::objective::Objective;
@@ -10,9 +10,9 @@ use super::view::Alias;
 use crate::error::Error;
 use crate::penalty::Penalty;
 
-/// Calls `work` with an objective that has only the columns `columns` and no penalty; and with a [`Run`] of its own, in
-/// which `work` makes its passes. They are then added to the passes of the fit, each as a fraction of a pass: the
-/// number of `columns` divided by n.
+/// Calls `work` with an objective that has only the columns `columns` and no penalty; and with a [`Run`] of its own,
+/// which counts the passes of `work`. These passes are then added to the passes of the fit. Each counts as the number
+/// of `columns` divided by n, and copying the columns counts as one pass.
 fn over<T>(
     objective: &Objective<'_>,
     columns: &[usize],
@@ -94,8 +94,8 @@ pub(crate) fn search(
 }
 
 /// The part of `v` that may grow without limit: the biases, and the weights that neither a penalty nor a bound holds
-/// back. Returned as a direction if it predicts every label right by more than rounding errors: it then separates the
-/// labels. `None` if it does not predict every label right, or if all these weights are 0.
+/// back. If this part of `v` predicts every label right by more than rounding errors, it separates the labels, and is
+/// returned as a direction. Otherwise `None`; also if all these weights are 0.
 pub(crate) fn along(
     objective: &Objective<'_>,
     v: &[f64],

@@ -10,8 +10,8 @@ use crate::kernel::{Basis, Gram};
 use crate::linalg::dot;
 use crate::penalty::WeightPenalty;
 
-/// A coefficient of a linear combination is taken for rounding error and left out if it is small: multiplied by the
-/// spread of its own column, it is below this times the spread of the combined column.
+/// In a column that is a linear combination of others, a coefficient is taken for rounding error, and left out, if it
+/// is small: if |coefficient| × spread of its column is below this times the spread of the combined column.
 const COEFFICIENT: f64 = 1e-9;
 
 /// A column that is a linear combination of columns before it; its weight in the fit is 0.
@@ -177,8 +177,9 @@ impl View {
 
     /// A dependent column as a linear combination of others.
     pub(super) fn alias(&self, column: usize) -> Alias {
-        // The basis has subtracted a combination from the column, with rounded coefficients, and a remainder is left. A
-        // regression of the remainder on the other columns corrects the coefficients.
+        // The basis has subtracted a combination of other columns from the column. Its coefficients are rounded, so
+        // that a remainder is left. A regression of the remainder on the columns before this column corrects the
+        // coefficients.
         let covariance = |k: usize| self.covariance(&self.gram, column, k) * self.scale[k];
         let mut more: Vec<f64> = (0..column).map(covariance).collect();
         let is_simple = |(j, _): (usize, &[f64])| self.dependent.binary_search(&j).is_ok();
