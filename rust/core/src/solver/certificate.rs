@@ -19,8 +19,8 @@
 //!
 //! The bound does not change if the columns are transformed linearly. It is computed after the transform by a
 //! [`Basis`], because fewer digits cancel there. Rounding errors are included:
-//! * scores and sums are kept in two numbers each (`kernel::precise`), so that the error of a gradient is only a few ε
-//!   times the terms that cancel in it;
+//! * each score and each sum is kept as two numbers, a rounded value and its error (`kernel::precise`), so that the
+//!   error of a gradient is only a few ε times the terms that cancel in it;
 //! * H cannot be computed exactly. The computed matrix minus shift·I is factored as L Lᵀ, where the shift bounds the
 //!   errors of the matrix and of the factorisation. If that succeeds, H − L Lᵀ is positive semidefinite (S. Rump,
 //!   "Verification of positive definiteness", BIT 46 (2006), doi:10.1007/s10543-006-0056-1), so that λ ≤ ‖L⁻¹ g‖; ρ is
@@ -102,7 +102,7 @@ struct Neighbourhood<'a> {
     aliased: Vec<Alias>,
 }
 
-/// The objective at some parameters, and what the bound on objective − minimum needs.
+/// The objective at some parameters, and the numbers from which the bound on objective − minimum is computed.
 struct Evaluation {
     value: Value,
     /// Upper bound on the error of a score, apart from its final rounding.
@@ -116,7 +116,7 @@ struct Evaluation {
     /// Upper bounds on the rounding errors of the components of `gradient`.
     error: Vec<f64>,
     /// Upper bound on ‖scale ∘ (x̃_i − mean, 1)‖ over the rows i, where ∘ multiplies componentwise and x̃_i is the row
-    /// as transformed by the basis.
+    /// as transformed by the basis. `scale` and `mean` are those of [`Metric`].
     longest: f64,
     /// The largest change of a score since the Hessian was computed.
     drift: f64,

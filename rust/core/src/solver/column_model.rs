@@ -11,8 +11,8 @@ use crate::kinks::AllKinks;
 use crate::reduce::Job;
 use crate::source::ByColumns;
 
-/// If `X` stores at most this many elements, iterations run over all columns: that is cheaper than choosing sets of
-/// columns.
+/// If `X` stores at most this many elements, iterations run over all columns: this is cheaper than choosing sets of
+/// columns and iterating over one set after the other.
 const FEW_ELEMENTS: usize = 1 << 21;
 
 /// Whether coordinate descent is cheaper column by column than with a Hessian. Column by column, a sweep over all
@@ -73,7 +73,7 @@ impl<'a> ColumnModel<'a> {
         Ok(Some(model))
     }
 
-    /// Moves the model to the parameters `v`: computes the rows' curvatures there.
+    /// Makes this the model at the parameters `v`: computes the rows' curvatures there.
     fn move_to(
         &mut self,
         objective: &Objective<'_>,

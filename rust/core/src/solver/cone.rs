@@ -57,8 +57,8 @@ impl Cone {
 
     /// Finds the nearest point.
     pub(crate) fn solve(&mut self) {
-        // A row waits if, because of rounding errors, its coefficient cannot become positive. It is tried again once
-        // the residual is shorter.
+        // A row waits if, because of rounding errors, its coefficient cannot become positive. The row is tried again
+        // once the residual is shorter.
         let mut waits = vec![false; self.rows.len()];
         // Each step shortens the residual in exact arithmetic. Rounding could make the steps repeat for ever, so their
         // number is limited.

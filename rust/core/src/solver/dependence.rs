@@ -86,8 +86,8 @@ pub(crate) fn dependent(objective: &Objective<'_>, run: &mut Run<'_>) -> Result<
 }
 
 /// The dependent columns as linear combinations of others. In `v`, the weights of the dependent columns become 0, and
-/// the other weights change such that scores stay the same. `None`, with `v` unchanged, if the loss rises by more than
-/// the fraction [`LOSES`]: the weights are then so large that rounding errors dominate.
+/// the other weights change such that scores stay the same. If this raises the loss by more than the fraction
+/// [`LOSES`], the weights are so large that rounding errors dominate; `v` then stays as it was, and `None` is returned.
 ///
 /// # Errors
 ///

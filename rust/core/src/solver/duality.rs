@@ -88,7 +88,8 @@ impl DualMoments {
     /// The bounds from `trace`, the sums of [`Curvature`] over the rows, added up over all scores; and from `least`, a
     /// lower bound on the second derivative along the biases.
     pub(super) fn new(trace: &Curvature, least: f64) -> Self {
-        /// Bound on the errors of a sum of squares and of a squared mean, whose difference may cancel.
+        /// Bound on the rounding error of a centred sum of squares, as a fraction of the sum of squares before
+        /// centring. Centring may cancel digits.
         const CANCELLED: f64 = 1e-11;
         let mut mean: Vec<f64> = trace.cross.iter().map(|sum| sum / trace.bias).collect();
         if !mean.iter().all(|mean| mean.is_finite()) {
@@ -166,8 +167,8 @@ pub(crate) fn gap(
     Ok(if gap.is_nan() { f64::INFINITY } else { gap })
 }
 
-/// For several classes: the bound at the biases after one Newton step, plus an upper bound on the step's gain. `None` if
-/// the step is longer than [`LONGEST`].
+/// For several classes: the bound on objective − minimum after one Newton step of the biases, plus an upper bound on
+/// the decrease of the objective by the step. `None` if the step is longer than [`LONGEST`].
 fn at_better_biases(
     objective: &Objective<'_>,
     iterate: &Iterate,

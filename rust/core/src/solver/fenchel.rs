@@ -50,8 +50,8 @@ pub(super) struct Bounds {
 }
 
 /// Computes bounds for an iterate, rounding errors included. The objective of the iterate must have been computed in
-/// `float64`. If the gap proved from its gradient is larger than `wanted`, the gradient is computed again, accurate to
-/// nearly the last bit, which takes three more passes.
+/// `float64`. If the gap proved from the iterate's gradient is larger than `wanted`, the gradient is computed again,
+/// accurate to nearly the last bit, which takes three more passes.
 ///
 /// For several classes, the biases first take one more Newton step. Returns the iterate after that step, with its
 /// bounds; for one score the given iterate.
@@ -193,7 +193,7 @@ impl ClassSlopes {
         let sizes: Vec<f64> = (trace.diagonal.iter())
             .map(|square| (square / trace.weight).sqrt() * EXACT)
             .collect();
-        // The units are powers of two, so the division is exact.
+        // The basis divides columns by powers of two, so that the division here is exact.
         let in_units = |j: usize, x: f64| x / basis.per_unit()[j];
         let classes = || {
             moments
@@ -281,7 +281,7 @@ impl LossSlopes {
             let square = (square / curvature.weight).sqrt();
             2.0 * (16.0 * f64::EPSILON * magnitude / total + of_score * square)
         };
-        // The units are powers of two, so the division is exact.
+        // The basis divides columns by powers of two, so that the division here is exact.
         let in_units = |j: usize, x: f64| x / basis.per_unit()[j];
         let errors = (0..n).map(|j| error(moments.magnitudes[j], curvature.diagonal[j]));
         Ok(LossSlopes {

@@ -48,7 +48,8 @@ const PASSES: f64 = 3.0;
 
 /// Estimated cost of [`minimum`], in passes over all rows. `None` if the method does not suit the penalty or the number
 /// of rows. By measurement, multiplying two rows takes 0.2 of the time of reading one, and all Newton steps with m rows
-/// take as long as reading m³ elements. Of sparse rows, only pairs that store the same column are multiplied.
+/// take as long as reading m³ elements. Of two sparse rows, only the elements in columns that both rows store are
+/// multiplied.
 pub(super) fn cost(objective: &Objective<'_>) -> Option<f64> {
     let (m, n, penalty) = (objective.rows(), objective.columns(), objective.penalty);
     let is_meant = objective.classes == 1 && penalty.is_smooth() && penalty.is_strictly_convex();

@@ -161,8 +161,8 @@ pub(crate) fn minimise(
     Ok((proof, is_near))
 }
 
-/// The state at the start with the smallest objective. If no passes are left after a start, the later starts are not
-/// tried.
+/// The state at that one of `starts` where the objective is smallest. If no passes are left after a start, the later
+/// starts are not tried.
 fn begin(
     objective: &Objective<'_>,
     starts: Vec<Vec<f64>>,

@@ -23,8 +23,8 @@ pub(super) struct Factored {
 }
 
 impl Factored {
-    /// Computes and factors the Hessian at the given scores of all rows. `None` if it may not be positive definite,
-    /// within rounding errors.
+    /// Computes and factors the Hessian at the given scores of all rows. `None` if rounding errors leave open whether
+    /// the Hessian is positive definite.
     ///
     /// # Errors
     ///

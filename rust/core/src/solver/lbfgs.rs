@@ -41,8 +41,8 @@ struct Pair {
 #[derive(Default)]
 pub(crate) struct Memory {
     pairs: VecDeque<Pair>,
-    /// The factor γ by which the preconditioner P is multiplied. It is chosen for the last pair, such that change · γ P
-    /// change = step · change.
+    /// The factor γ by which the preconditioner P is multiplied. γ is chosen such that the last pair has change · (γ P
+    /// change) = step · change.
     gamma: Option<f64>,
 }
 

@@ -77,8 +77,8 @@ impl<'a> Objective<'a> {
         // the labels.
         let may_be = penalty.is_none() || !penalty.is_smooth();
         let is_separable = may_be && labels.are_classes && !source.has_offsets();
-        // A row whose label is predicted wrong has an error of at least ln 2. The threshold is slightly smaller, to allow
-        // for rounding.
+        // A row whose label is predicted wrong has an error of at least ln 2. The threshold is slightly smaller, to
+        // allow for rounding errors.
         let ln_2 = 0.99 * std::f64::consts::LN_2;
         Objective {
             source,

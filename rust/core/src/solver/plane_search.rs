@@ -1,9 +1,9 @@
 //! Gradient descent with momentum, without a learning rate: each iteration computes the best step length and momentum.
 //!
 //! The parameters change by `α d + β s`. Here `d` is the direction of steepest descent for columns scaled to unit
-//! curvature, and `s` is the change in the iteration before. Scores are linear in the parameters. So once the change of
-//! the scores along `d` is known, the loss for any (α, β) is computed without reading `X`. Newton's method in two
-//! dimensions finds the best (α, β). For a quadratic objective, this is the conjugate gradient method.
+//! curvature, and `s` is the change of the parameters in the iteration before. Scores are linear in the parameters. So
+//! once the change of the scores along `d` is known, the loss for any (α, β) is computed without reading `X`. Newton's
+//! method in two dimensions finds the best (α, β). For a quadratic objective, this is the conjugate gradient method.
 //!
 //! Sources: G. Narkiss & M. Zibulevsky, "Sequential subspace optimization method for large-scale unconstrained
 //! problems", Technion CCIT 559 (2005); B. Polyak, USSR Comput. Math. Math. Phys. 4 (1964),

@@ -3,9 +3,9 @@
 //! Each iteration minimises a quadratic model of the objective's smooth part, plus the penalty, and makes a line search
 //! from the iterate towards the minimum of the model plus the penalty. The model has the Hessian of a sample of the
 //! rows, updated by BFGS; for sparse `X`, the model is computed column by column. If there are many columns, the
-//! iterations run over a copy of some of the columns: a set of columns whose weights are likely to become nonzero.
-//! After the iterations with one set, the gradient by the weights of all columns decides which columns are in the next
-//! set.
+//! iterations run over a copy of some of the columns: a set of columns whose weights are likely to be nonzero at the
+//! minimum. After the iterations with one set, the gradient by the weights of all columns decides which columns are in
+//! the next set.
 //!
 //! Sources: J. Lee, Y. Sun & M. Saunders, "Proximal Newton-type methods for minimizing composite functions", SIAM J.
 //! Optim. 24 (2014), doi:10.1137/130921428; for sets of columns, T. Johnson & C. Guestrin, "Blitz", ICML 2015.
@@ -58,7 +58,8 @@ const AHEAD: f64 = 1e-4;
 const DIVISOR: f64 = 1e3;
 /// The largest number of proofs in a fit.
 const PROOFS: usize = 6;
-/// From this proof on, the gradient is computed to nearly the last bit, which takes as long as several iterations.
+/// From the proof with this number on, counted from 1, the gradient is computed to nearly the last bit if the gap is
+/// too large otherwise. This takes as long as several iterations.
 const EXACT_PROOF: usize = 3;
 /// In the first iteration, coordinate descent on the model ends once a sweep over the coordinates lowers the model by
 /// less than this fraction of the decrease by all sweeps so far.
@@ -477,7 +478,7 @@ impl Search<'_> {
             }
             let x = model.coordinates().of(&iterate.v);
             let gradient = model.coordinates().gradient(&iterate.value.gradient);
-            // In the first iterations, the minimum of the model need not be exact.
+            // In the first iterations, the minimum of the model need not be computed exactly.
             let forcing = match first {
                 None if self.ahead < AHEAD => EXACT,
                 None => INEXACT,
@@ -528,8 +529,10 @@ impl Search<'_> {
         Ok(Ended::Iterations)
     }
 
-    /// The length of a step from x towards u that decreases the objective, and the iterate after the step. The whole
-    /// step is tried first, then shorter ones. `None` if no length decreases the objective or the passes are used up.
+    /// The length of a step that decreases the objective, and the iterate after the step. The step leads from the
+    /// iterate towards the minimum of the model plus the penalty; in the model's coordinates, these are x and u. The
+    /// whole step is tried first, then shorter ones. `None` if no length decreases the objective or the passes are used
+    /// up.
     fn along(
         &self,
         objective: &Objective<'_>,

@@ -121,8 +121,8 @@ pub(super) struct Quadratic<'a> {
 
 impl Quadratic<'_> {
     /// Minimises q and returns u. The descent ends once a sweep lowers q by less than `forcing` times the decrease by
-    /// all sweeps so far. A coordinate stays where it is if its diagonal element of B is zero. `hessian` must be B at u
-    /// = x.
+    /// all sweeps so far. A coordinate stays where it is if its diagonal element of B is zero. `hessian` must be B
+    /// before any step is added, that is, with u = x.
     ///
     /// # Errors
     ///

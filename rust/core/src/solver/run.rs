@@ -45,7 +45,7 @@ pub struct Iteration<'a> {
     pub biases: &'a [f64],
 }
 
-/// Is called after each iteration of a fit, and may end it.
+/// Is called after each iteration of a fit, and may end the fit.
 pub trait FitObserver: Monitor {
     /// Called after each iteration; [`ControlFlow::Break`] ends the fit there.
     fn iteration(&mut self, iteration: &Iteration<'_>) -> ControlFlow<()>;
@@ -141,8 +141,8 @@ impl<'o> Run<'o> {
         })
     }
 
-    /// A state for a search that reads only some of the columns, which `basis` transforms. Its passes, its history and
-    /// its results start empty; observer, limit of passes and threads are those of this fit.
+    /// A state for a search that reads only some of the columns, which `basis` transforms. The passes, history and
+    /// results of the new state start empty. Observer, limit of passes and threads are those of this fit.
     pub(super) fn over(&mut self, basis: Basis) -> Run<'_> {
         Run {
             observer: &mut *self.observer,

@@ -32,8 +32,8 @@ use crate::linalg::{add_multiple, dot, norm, normalise};
 /// A pair (a row and a class other than its label) may lie on the hyperplane with normal d if its margin `a · d / ‖a‖`
 /// is between −TIE and TIE. Such pairs are called active.
 const TIE: f64 = 1e-12;
-/// The least margin that proves that a pair is on the right side, for a direction that is orthogonal to the active
-/// pairs.
+/// The least margin that proves that a pair is on the right side, for a direction that is orthogonal to the vectors of
+/// the active pairs.
 const CLEAR: f64 = 1e-13;
 /// If the distance of the target −Σ a from the cone is at most this fraction of the target's length, the distance is
 /// taken for rounding error, and the cone contains the target.
@@ -48,8 +48,8 @@ const IN_MEMORY: usize = 1 << 24;
 /// When a direction is changed so that fewer pairs may lie on its hyperplane, this many lengths of the change are
 /// tried. Each length is a tenth of the length before.
 const SHORTER: usize = 14;
-/// How often a direction is made orthogonal to the active pairs (the pairs that may lie on the hyperplane) and then
-/// checked with all pairs, before the search gives up.
+/// How often a direction is made orthogonal to the vectors of the active pairs (the pairs that may lie on the
+/// hyperplane) and then checked with all pairs, before the search gives up.
 const ATTEMPTS: usize = 4;
 /// A well-conditioned basis of the active pairs' vectors is chosen from linearly independent active pairs and about
 /// this many other active pairs, spread over the rows.

@@ -31,7 +31,7 @@ pub(super) trait Model {
         forcing: f64,
         job: &mut Job<'_>,
     ) -> Result<Vec<f64>, Error>;
-    /// Improves the model after the step to `next`. `step_and_change` holds the step, and the change of the gradient
+    /// Updates the model after the step to `next`. `step_and_change` holds the step, and the change of the gradient
     /// that the step causes, in the model's coordinates.
     fn learn(
         &mut self,

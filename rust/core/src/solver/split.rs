@@ -98,8 +98,8 @@ fn split(ranges: &Ranges, column: usize, objective: &Objective<'_>) -> Option<Sp
 }
 
 impl Split {
-    /// The direction along `column` that raises the scores of the classes `above` and lowers the scores of the classes
-    /// `below`.
+    /// The direction along `column` that, in rows above the threshold, raises the scores of the classes `above`
+    /// relative to the scores of the classes `below`; in rows below it, the reverse.
     fn direction(&self, objective: &Objective<'_>, column: usize) -> Direction {
         let (n, classes) = (objective.columns(), objective.classes);
         let slopes: Vec<f64> = match classes {

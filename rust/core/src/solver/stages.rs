@@ -611,8 +611,8 @@ impl AllRows<'_> {
         iterations: usize,
         run: &mut Run<'_>,
     ) -> Result<Option<End>, Error> {
-        // The iterations have not converged. The most common reason is a column with few nonzero elements that
-        // separates some of the labels.
+        // If the iterations have not converged, the most common reason is a column that is 0 in most rows and separates
+        // the labels of the other rows. So such a column is searched for.
         if self.objective.penalty.is_none()
             && matches!(ended, Ended::Stalled | Ended::Iterations)
             && let Separation::Found(direction) = separation::search_columns(self.objective, run)?

@@ -38,7 +38,7 @@ pub(crate) struct View {
     /// 1 / √(variance + l2 penalty) for each column; 0 for columns that are left out.
     pub(super) scale: Vec<f64>,
     /// Columns whose weight is not determined: they are linear combinations of columns before them, or their bounds
-    /// leave them a single weight.
+    /// allow only a single weight.
     pub(super) dependent: Vec<usize>,
     /// The Cholesky factor of [`View::matrix`], once it is computed.
     pub(super) factor: Option<Cholesky>,
