@@ -53,7 +53,8 @@ impl<F: Float> Progress<'_, F> {
         step::scales(rows as f64 * self.mean_weight, self.options.reduction)
     }
 
-    /// Makes the step for the batch `dataset`. `named` are the same rows with their numbers among all rows.
+    /// Makes the step for the batch `dataset`. `named` has the same rows, numbered as among all rows; the trace records
+    /// these numbers.
     pub(super) fn step(
         &mut self,
         dataset: &Dataset<'_>,
@@ -75,7 +76,7 @@ impl<F: Float> Progress<'_, F> {
         self.step_by(named, &sums, predicted)
     }
 
-    /// Makes the step for a batch of consecutive rows that are read in several chunks.
+    /// Makes the step for a batch that consists of the consecutive rows `rows`, and reads them in several chunks.
     pub(super) fn step_over(
         &mut self,
         chunks: &Chunks<'_>,
@@ -110,13 +111,14 @@ impl<F: Float> Progress<'_, F> {
         self.step_by(&named, &sums, room)
     }
 
-    /// The sums over a batch of weight 0.
+    /// The sums over a batch whose rows all have sample weight 0: all sums are 0.
     fn no_sums(&self) -> Sums {
         Sums::zero(self.iterate.weights.len(), self.iterate.biases.len())
     }
 
-    /// Makes the step for a batch whose sums at the current weights and biases are given; with a trace, also the scores
-    /// and predictions of its rows. `named` has their labels and numbers; its X is not read.
+    /// Makes the step for a batch with these `sums` at the current weights and biases. If there is a trace, `predicted`
+    /// must have the scores and predictions of the batch's rows. `named` has the labels of these rows, and their
+    /// numbers among all rows; the X of `named` is not read.
     pub(super) fn step_by(
         &mut self,
         named: &Dataset<'_>,

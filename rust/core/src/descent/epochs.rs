@@ -23,8 +23,8 @@ use crate::vector::RowSet;
 /// Gradient descent from `start`, by default from zeros. Labels are in [0, 1], or they are the codes 0 … K − 1 of K ≥ 3
 /// classes. With K classes, each point (row of `X`) has K scores.
 ///
-/// Each epoch visits every point once, in batches. Each batch makes one step along its own gradient. With batches of
-/// one point (x, y), the step is w ← w + α(y − ŷ)x, b ← b + α(y − ŷ), where α is the learning rate and ŷ the
+/// Each epoch visits every point once, in batches. Each batch makes one step against its own gradient. With batches
+/// of one point (x, y), the step is w ← w + α(y − ŷ)x, b ← b + α(y − ŷ), where α is the learning rate and ŷ the
 /// prediction; with K classes, it is w_k ← w_k + α([y = k] − p_k)x for each class k, where p_k is the probability of
 /// class k. A batch of all points is summed in the order of the rows, even with a shuffle. A row of sample weight s
 /// counts s / s̄ times, where s̄ is the mean of the sample weights.
@@ -37,7 +37,8 @@ use crate::vector::RowSet;
 /// is not; [`Error::Weight`] or [`Error::Number`] if the start is not finite; [`Error::Memory`]; [`Error::Interrupted`]
 /// by the observer; and those of [`Options::check`].
 ///
-/// [`Error::Conflict`] if rows that are read are to be shuffled.
+/// [`Error::Conflict`] also if `options` ask for a shuffle, X is not in memory but read in chunks, and a batch has
+/// fewer points than X.
 ///
 /// A trace that can never fit into memory gives an error before the first epoch. If neither a tolerance nor the
 /// observer can end the descent early, the whole trace is allocated at the start; otherwise it is allocated epoch by
@@ -260,7 +261,7 @@ struct Order {
 }
 
 impl Order {
-    /// The order of `m` rows. They are shuffled if there is a seed.
+    /// The order of `m` rows: new shuffles from `seed`, or the order of `X` without a seed.
     fn new(m: usize, seed: Option<u64>) -> Result<Self, Error> {
         let shuffled = seed.map(|seed| in_order(m).map(|rows| (Random::new(seed), rows)));
         Ok(Order {
@@ -312,8 +313,8 @@ fn gradient_norm<F: Float>(sums: &Sums, weights: &[F], options: &Options) -> f64
         .fold(0.0, larger)
 }
 
-/// One epoch with batches of one point, for which a mean over the batch and a sum are the same. `feed` calls its
-/// argument with a part of the points, then with the next part, until all points have been visited.
+/// One epoch with batches of one point. For such a batch, the mean over its points is the same as the sum. `feed` calls
+/// its argument with a part of the points, then with the next part, until all points have been visited.
 fn point_epoch<F: Float>(
     progress: &mut Progress<'_, F>,
     feed: impl FnOnce(Visit<'_>) -> Result<(), Error>,

@@ -35,7 +35,7 @@ pub struct Options {
     /// The descent stops once the max-norm of the gradient of error plus penalty is at most this. With 0, it never
     /// stops for this reason.
     pub tol: f64,
-    /// Threads, for batches of more than one point.
+    /// Threads for sums over several points. A batch of one point is computed by the calling thread alone.
     pub threads: Threads,
     /// Whether to record every update.
     pub trace: bool,
@@ -52,8 +52,8 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// [`Error::Conflict`] for the step activation, if there are three classes or more; and if a point has another number
-    /// of offsets than of scores. [`Error::Interrupted`] by the observer.
+    /// [`Error::Conflict`] if the activation is the step function and there are three classes or more, or if there are
+    /// offsets but not one for each score. [`Error::Interrupted`] by the observer.
     pub(crate) fn begin<F>(
         &self,
         scores: usize,

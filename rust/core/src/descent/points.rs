@@ -101,7 +101,7 @@ pub(super) fn predicted<F: Float>(iterate: &Iterate<F>, rows: usize) -> Predicte
     [z.clone(), z]
 }
 
-/// Writes the scores and predictions of a dataset to the places from `first` on.
+/// Writes the scores and predictions of a dataset. Those of its first row go to place `first` of the output.
 pub(super) fn predict<F: Float>(
     dataset: &Dataset<'_>,
     iterate: &Iterate<F>,
@@ -114,7 +114,8 @@ pub(super) fn predict<F: Float>(
     kernel::predict_rows(dataset, &at, &mut z[range.clone()], &mut y_hat[range])
 }
 
-/// The sums over consecutive rows that are read. `with` is called with each chunk of them.
+/// The sums over the consecutive rows `rows`, which are read in chunks. `with` is called with each chunk and the number
+/// of its first row.
 pub(super) fn sums_of_read<F: Float>(
     chunks: &Chunks<'_>,
     rows: Range<usize>,

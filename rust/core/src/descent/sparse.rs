@@ -78,8 +78,8 @@ struct Lazy<'p, 'a, F: Float> {
     scale: f64,
     scratch: SparseScratch<F>,
     class_scratch: ClassScratch<F>,
-    /// The sums over a batch. Between batches, `sums.weights` are zeros. After a batch, only the columns that its rows
-    /// store must be cleared.
+    /// The sums over a batch. Between batches, `sums.weights` are zeros. After a batch, only the columns that the rows
+    /// of the batch store must be set to zero again.
     sums: Sums,
 }
 
@@ -180,8 +180,8 @@ impl<F: Float> Lazy<'_, '_, F> {
         Ok(())
     }
 
-    /// Computes the sums over a batch, in the memory of `self.sums`. If there is a trace, also writes the scores and
-    /// predictions of the batch there.
+    /// Computes the sums over a batch, in the memory of `self.sums.weights`. If there is a trace, also adds the batch
+    /// to the trace, with its scores and predictions.
     #[inline(always)]
     fn sums<I: Index, S: Simd>(
         &mut self,

@@ -34,7 +34,8 @@ impl Reduction {
     }
 }
 
-/// Weights and biases after a step; in other places, the changes of weights and biases by a step.
+/// Weights and biases: those after a step ([`gradient_step`] returns them), or their changes by a step (`deltas`
+/// returns them).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step<F> {
     /// Shape (n); for K classes, shape (K, n), class by class.
@@ -80,9 +81,9 @@ pub(crate) fn check_learning_rate(got: f64) -> Result<(), Error> {
     }
 }
 
-/// The numbers (divisor, factor) for a step by a batch of rows. `weight` is the total weight of the batch. A descent
-/// passes an estimate of it: the number of rows in the batch times the mean weight of all rows. The step goes against the direction `sums / divisor +
-/// factor · (gradient of the penalty)`, where `sums` is Σ residual × row.
+/// The numbers (divisor, factor) for a step by a batch of rows. The step goes against the direction `sums / divisor +
+/// factor · (gradient of the penalty)`, where `sums` is Σ residual × row. `weight` is the total weight of the batch. A
+/// descent passes an estimate of it: the number of rows in the batch times the mean weight of all rows.
 pub(crate) fn scales(weight: f64, reduction: Reduction) -> (f64, f64) {
     match reduction {
         Reduction::Mean => (weight, 1.0),
@@ -90,11 +91,12 @@ pub(crate) fn scales(weight: f64, reduction: Reduction) -> (f64, f64) {
     }
 }
 
-/// The changes Δw and Δb of a step along the gradient of error plus penalty, followed by the proximal step of l1. In
-/// the proximal step, each weight moves towards 0 by the learning rate times `factor` times l1, or to 0 if its
-/// magnitude is smaller than this product.
+/// The changes Δw and Δb of a step against the gradient of error plus l2 penalty, followed by the proximal step of l1.
+/// In the proximal step, each weight moves towards 0 by the learning rate times `factor` times l1, or to 0 if its
+/// magnitude is smaller than this product. [`scales`] gives `divisor` and `factor`.
 ///
-/// Source: J. Duchi & Y. Singer, "Efficient online and batch learning using forward backward splitting", JMLR 10 (2009).
+/// Source: J. Duchi & Y. Singer, "Efficient online and batch learning using forward backward splitting", JMLR 10
+/// (2009).
 pub(crate) fn deltas<F: Float>(
     sums: &Sums,
     weights: &[F],

@@ -65,8 +65,9 @@ impl<F: Float> Trace<F> {
             scores,
             ..Trace::default()
         };
-        // Bytes per update. Epoch and error take 16. Each score has Δb and b, and for each column Δw and w. Each point
-        // has its row and its label, and for each score z, ŷ and y − ŷ.
+        // Bytes per update. The epoch and the error together take 16 bytes. For each score, Δb and b are recorded, and
+        // Δw and w for each column. For each point, its row number and its label are recorded, and z, ŷ and y − ŷ for
+        // each score.
         let (number, scores_of_point) = (size_of::<F>() as u128, scores as u128);
         let record = 16
             + 2 * number * scores_of_point * (1 + columns as u128)
@@ -76,8 +77,8 @@ impl<F: Float> Trace<F> {
             return Err(too_many_updates(updates));
         }
         if certain {
-            // First allocates all the memory in one piece, and frees it again: if it were asked for several smaller
-            // pieces, an operating system might grant more memory than it has.
+            // First allocates all the memory in one piece, and frees it again. This fails if the memory is too small.
+            // Several smaller pieces might be granted by the operating system although it has less memory in all.
             Vec::<u8>::new()
                 .try_reserve_exact(bytes as usize)
                 .map_err(|_| too_many_updates(updates))?;

@@ -8,7 +8,7 @@ use super::threads::Threads;
 use crate::error::Error;
 use crate::simd::{self, Level};
 
-/// Is asked between two items of work whether the call goes on.
+/// May end a call early: a call asks its monitor, between two items of work, whether to go on.
 pub trait Monitor {
     /// Is called regularly. [`ControlFlow::Break`] ends the call with [`Error::Interrupted`].
     fn poll(&mut self) -> ControlFlow<()>;
@@ -75,8 +75,8 @@ impl<'m> Job<'m> {
 
 /// Calls `work` on every item, on the job's threads. Returns the results in the order of the items.
 ///
-/// Each thread makes one `scratch` and uses it for all its items. The calling thread works too, and polls the monitor
-/// after each of its own items.
+/// Each thread calls `scratch` once and uses the result for all its items. The calling thread works too, and polls the
+/// monitor after each of its own items.
 ///
 /// # Errors
 ///
@@ -143,7 +143,7 @@ fn on_threads(
         return worker(monitor);
     }
     std::thread::scope(|scope| {
-        // If the system refuses a thread, the others do its work.
+        // If the system refuses to start a thread, the threads that run do all the work.
         let handles: Vec<_> = (1..threads)
             .map_while(|_| {
                 std::thread::Builder::new()

@@ -10,7 +10,8 @@ use crate::error::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Threads {
     most: usize,
-    /// Whether the number of CPUs is a limit, too. CPUs are counted only when there is work for several threads.
+    /// Whether the number of usable CPUs limits the number of threads, too. CPUs are counted only when there is work
+    /// for several threads.
     within_cpus: bool,
 }
 
@@ -65,7 +66,7 @@ impl Threads {
     }
 }
 
-/// The limits on the number of threads of calls that do not give a number.
+/// What limits the number of threads of a call if its caller gives no number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ThreadLimits {
     /// Number of CPUs that this process may use, by its affinity and its cgroup's quota.
@@ -87,7 +88,7 @@ impl ThreadLimits {
         })
     }
 
-    /// The number of threads of a call that does not give a number.
+    /// The number of threads of a call if its caller gives no number.
     pub fn threads(self) -> usize {
         let most = self.variable.map_or(MOST, |(_, n)| n.min(MOST));
         most.min(self.cpus)
@@ -126,8 +127,8 @@ fn recent_cpus() -> usize {
     })
 }
 
-/// Parses the value of a variable. `OMP_NUM_THREADS` may be a list with one number per nesting level, of which the
-/// first is used.
+/// Parses the value of a variable. `OMP_NUM_THREADS` may be a list, with one number for each level of nested parallel
+/// regions of OpenMP. The first number is used.
 fn parse(variable: &'static str, value: &str) -> Result<usize, Error> {
     let first = value.split(',').next().unwrap_or_default().trim();
     match first.parse() {

@@ -3,7 +3,7 @@
 //! All leaves have the same number of rows, except the last. Node (level, i) is the sum of the nodes (level − 1, 2i)
 //! and (level − 1, 2i + 1); a node without a right sibling becomes its own parent. A thread sums a stretch (consecutive
 //! leaves) by itself, up to the largest nodes that contain only leaves of the stretch. These nodes are then added to
-//! those of other stretches, in the same tree. So a sum has the same bits however the leaves are distributed over
+//! nodes of other stretches, as the tree prescribes. So a sum has the same bits however the leaves are distributed over
 //! threads.
 
 use std::ops::Range;
@@ -78,8 +78,8 @@ pub(crate) struct Leaves {
     rows: usize,
     /// Rows of a leaf: a power of two, and a multiple of [`STRIPE`].
     size: usize,
-    /// The work per row, in elements read from the cache. `cost` and `width` decide only how leaves are distributed
-    /// over threads; they never change a result.
+    /// The work per row, in units of the time of reading one element from the cache. `cost` and `width` decide only how
+    /// leaves are distributed over threads; they never change a result.
     cost: usize,
     /// The length of a sum: how many `f64` numbers it has.
     width: usize,
@@ -97,8 +97,8 @@ impl Leaves {
         Leaves::of(rows, size, width, width)
     }
 
-    /// Leaves of `size` rows, rounded up to a power of two and to at least [`STRIPE`] rows. `cost` is the work per row,
-    /// and `width` the length of a sum.
+    /// Leaves of `size` rows, rounded up to a power of two and to at least [`STRIPE`] rows. `cost` and `width` are the
+    /// fields of [`Leaves`]: the work per row, and the length of a sum.
     pub(crate) fn of(rows: usize, size: usize, cost: usize, width: usize) -> Self {
         let size = size.clamp(STRIPE, 1 << 40).next_power_of_two();
         Leaves {
@@ -121,13 +121,14 @@ impl Leaves {
         (self.size / STRIPE) as f64 + f64::from(leaves.next_power_of_two().ilog2())
     }
 
-    /// Cuts the rows into stretches of whole leaves, the items of work for threads. There are enough stretches to
-    /// balance the threads; but none is too short to be worth an item, and all their sums together take little memory.
+    /// Cuts the rows into stretches of whole leaves. Each stretch is an item of work for a thread. There are enough
+    /// stretches to share the work evenly among threads. But each stretch has enough work to be worth an item, and the
+    /// sums of all stretches together take little memory.
     pub(crate) fn stretches(self) -> Vec<Range<usize>> {
-        // The least work of a stretch, in elements read from the cache, at 0.25 ns each: about 30 µs. Starting a thread
-        // takes about 20 µs, so that two such stretches just gain from a second thread.
+        // The least work of a stretch: the time of reading this many elements from the cache, about 30 µs at 0.25 ns
+        // per element. Starting a thread takes about 20 µs, so that two such stretches just gain from a second thread.
         const SMALLEST: usize = 1 << 17;
-        /// The time of the exponential of a row's score, in elements read from the cache.
+        /// How many elements are read from the cache in the time that the exponential of a row's score takes.
         const EXPONENTIAL: usize = 8;
         let most = ((16 << 20) / self.width.saturating_mul(8).max(1)).clamp(8, 64);
         let size = (self.rows.div_ceil(most))
@@ -204,7 +205,7 @@ impl<T: Sum> Forest<T> {
         }
     }
 
-    /// The sum over all rows, if the forest has all leaves. `None` if it has none.
+    /// The sum over all rows, if the forest contains all leaves. `None` if it contains no leaf.
     pub(crate) fn total(mut self) -> Option<T> {
         let mut sum = self.nodes.pop()?.sum;
         while let Some(left) = self.nodes.pop() {
@@ -215,7 +216,7 @@ impl<T: Sum> Forest<T> {
     }
 }
 
-/// A forest to which several threads add the sums of stretches, in any order. The nodes in it are in no order.
+/// A forest to which several threads add the sums of stretches, in any order. Its nodes are not sorted.
 #[derive(Debug)]
 pub(crate) struct Shared<T>(Mutex<Forest<T>>);
 
@@ -228,7 +229,8 @@ impl<T: Sum> Shared<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds the leaves in a stretch of rows. `work` adds the rows of one leaf to a sum, which is `zero` at first.
+    /// Adds the leaves in a stretch of rows. `zero` makes the sum over no rows, and `work` adds the rows of one leaf to
+    /// such a sum.
     pub(crate) fn add(
         &self,
         leaves: Leaves,
@@ -253,8 +255,9 @@ impl<T: Sum> Shared<T> {
         forest.nodes.into_iter().for_each(|node| self.join(node));
     }
 
-    /// Adds a node. If the forest has the sibling of the node, this thread takes the sibling out and adds the two,
-    /// while other threads may use the forest. It then adds the sum, which is their parent, in the same way.
+    /// Adds a node. If its sibling is in the forest, takes the sibling out and adds the two sums to get their parent.
+    /// It does so without the lock, so that other threads can use the forest meanwhile. Then adds the parent in the
+    /// same way.
     fn join(&self, mut node: Node<T>) {
         let mut all = self.lock();
         loop {
@@ -311,7 +314,7 @@ pub(crate) fn map_into<W, E: Send, R: Send>(
     })
 }
 
-/// The sum over all rows. `work` adds the rows of one leaf to a sum, which is `zero` at first.
+/// The sum over all rows. `zero` makes the sum over no rows, and `work` adds the rows of one leaf to such a sum.
 ///
 /// # Errors
 ///
@@ -327,8 +330,8 @@ pub(crate) fn map_reduce<T: Sum, W>(
     map_reduce_into(job, leaves, (&mut [], 0), scratch, zero, work)
 }
 
-/// The sum over all rows, made as by [`map_reduce`]. `work` also writes `per_row` numbers for each row of a leaf, to
-/// the part of `out` that belongs to these rows.
+/// The sum over all rows, as [`map_reduce`] computes it. `work` also writes `per_row` numbers for each row of a leaf,
+/// to the part of `out` that belongs to the rows of this leaf.
 ///
 /// # Errors
 ///

@@ -21,7 +21,8 @@ use crate::vector::RowSet;
 #[derive(Clone, Copy)]
 pub(crate) struct Arrays<'a>(pub(crate) Dataset<'a>, pub(crate) Option<&'a dyn Evaluator>);
 
-/// Computes [`Source::evaluate`] in place of a source: together with the evaluations of other fits.
+/// Answers [`Source::evaluate`] in place of the source, in one pass over X that also answers the evaluations of other
+/// fits.
 pub(crate) trait Evaluator {
     /// The sums over all rows at the parameters `at`.
     fn evaluate(&self, at: &Parameters<'_, f64>, precision: Precision) -> Result<Sums, Error>;
@@ -126,8 +127,8 @@ impl Source for Arrays<'_> {
         match self.0.x {
             Features::Dense(x) => {
                 let n = x.columns() as f64;
-                // A single score is summed in SIMD lanes, which are then added. K scores are summed over blocks of 64
-                // columns, whose sums are then added.
+                // A single score is summed in SIMD lanes, which are then added. Each of K scores is summed over blocks
+                // of 64 columns, and then the sums of the blocks are added.
                 let additions = match scores {
                     1 => n / precision.lanes() as f64 + 8.0,
                     _ => n.min(64.0) + n / 64.0 + 11.0,

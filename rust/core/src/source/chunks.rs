@@ -11,13 +11,13 @@ use crate::reduce::{Forest, Job, Sum};
 
 /// Reads any consecutive rows of a dense X.
 pub trait ReadRows {
-    /// Calls `work` once with these rows, a matrix of shape (count, n) in any layout and type of elements. Rows are
-    /// asked for in ascending order, and again from row 0 on for every pass. `next` are those that will be asked for
-    /// next, if any.
+    /// Calls `work` once with the rows `rows`, a matrix of shape (count, n) in any layout and type of elements. In
+    /// every pass, rows are asked for in ascending order, from row 0 on. `next` are the rows that will be asked for
+    /// next if the passes go on; they can be read ahead.
     ///
     /// # Errors
     ///
-    /// Any error, which ends the call that reads the rows; and the error of `work`.
+    /// The error of `work`, or any error of the reader. It ends the call that needs the rows.
     fn read(
         &self,
         rows: Range<usize>,
@@ -49,7 +49,7 @@ impl<'a> Chunks<'a> {
         }
     }
 
-    /// The labels, sample weights and offsets of all rows. Its X is not read.
+    /// The labels, sample weights and offsets of all rows. The X of this dataset is not read.
     pub(crate) fn labels(&self) -> &Dataset<'a> {
         &self.labels
     }
@@ -59,8 +59,9 @@ impl<'a> Chunks<'a> {
         self.size
     }
 
-    /// Calls `work` with consecutive rows, `size` of them at a time: with the number of the first of them, and the rows.
-    /// The rows after them will be read next, or the first rows in a new pass.
+    /// Reads the consecutive rows `rows`, `size` of them at a time. Calls `work` each time, with the number of the
+    /// first of these rows, their X, and the rows as a dataset. Also tells the reader which rows will be read next:
+    /// those that follow or, after the last of all rows, the first rows in a new pass.
     ///
     /// # Errors
     ///
@@ -87,8 +88,9 @@ impl<'a> Chunks<'a> {
         Ok(())
     }
 
-    /// The sum over consecutive rows, with the bits that it has if these rows are an array. `each` computes it for some
-    /// of the rows, whose first has the number that it is called with. `with` is called with each chunk.
+    /// The sum over the consecutive rows `rows`, with the same bits as if these rows were an array in memory. `each`
+    /// computes the sum over some of the rows; its first argument is the number of the first of them. `with` is called
+    /// with each chunk and the number of its first row.
     ///
     /// # Errors
     ///

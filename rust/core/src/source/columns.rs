@@ -8,14 +8,14 @@ use crate::kernel::{Dataset, Parameters, rows_of};
 use crate::reduce::Job;
 use crate::sparse::Sparse;
 
-/// A row's curvature is at least this fraction of the magnitude of its residual. Without this limit, σ' would be nearly
-/// 0 where a prediction is certain and wrong, although the error is curved not far away.
+/// A row's curvature is at least this fraction of the magnitude of its residual. Where a prediction is certain and
+/// wrong, σ' alone would be nearly 0, although the curvature of the error is larger at scores not far away.
 const LEAST: f64 = 0.05;
 
 /// The columns of a sparse `X` (CSC), with curvatures d_i of the rows and changes t_i of their scores.
 pub(super) struct WeightedColumns<'a> {
     dataset: &'a Dataset<'a>,
-    /// Column j has the elements from `starts[j]` to `starts[j + 1]`.
+    /// The elements of column j are at `starts[j]..starts[j + 1]` in `rows` and `values`.
     starts: Vec<usize>,
     rows: Vec<usize>,
     values: Vec<f64>,
@@ -143,7 +143,7 @@ mod tests {
         let weights = [0.5, 0.0, 0.25];
         let at = Parameters::of_one_score(Activation::Sigmoid, &weights, &-0.75);
         columns.set_curvatures(&at, &mut job).unwrap();
-        // The scores are 0 and −0.75 in the first two rows; the third row has no weight.
+        // The scores are 0 and −0.75 in the first two rows; the third row has sample weight 0.
         let slope = |z: f64| z.exp() / (1.0 + z.exp()).powi(2);
         let d = [slope(0.0) / 3.0, 2.0 * slope(-0.75) / 3.0, 0.0];
         columns.add(0, 1.5);

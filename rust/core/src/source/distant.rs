@@ -31,13 +31,13 @@ const COPIED_BYTES: usize = 256 << 20;
 
 /// Dense rows that are on disk or on other machines, where they answer requests.
 pub trait DistantRows {
-    /// Sends a request to all rows; `request` may hold several requests, one after the other. The rows may be cut into
-    /// parts of consecutive rows; each part makes its answer by [`answer`](super::answer). Calls `take` with the answer
-    /// of every part, in the order of the rows.
+    /// Sends a request to all rows. `request` may consist of several requests, one after the other. The rows may be cut
+    /// into parts of consecutive rows. Each part then answers by a call of [`answer`](super::answer). Calls `take` with
+    /// the answer of every part, in the order of the rows.
     ///
     /// # Errors
     ///
-    /// Any error, which ends the call that asks the rows.
+    /// Any error. It ends the fit, or whatever call needs the answer.
     fn ask(
         &self,
         request: &[u8],
@@ -46,21 +46,21 @@ pub trait DistantRows {
     ) -> Result<(), Error>;
 }
 
-/// A record of all requests of a fit and their answers. With it, a fit that was ended can go on. Each request of a fit
-/// follows from the answers before it, so the fit is repeated from the recorded answers without reading rows. Where the
-/// record ends, rows are read again.
+/// A record of all requests of a fit and their answers. With this record, a fit that was interrupted can be continued.
+/// Each request of a fit follows from the answers before it. So the fit is repeated from the recorded answers, without
+/// reading rows; and where the record ends, rows are read again.
 pub trait Log {
-    /// The recorded answer to `request`, which must be the next one in the record; `None` once the record ends.
+    /// The recorded answer to `request`, which must be the next request in the record; `None` once the record ends.
     ///
     /// # Errors
     ///
-    /// Any error, which ends the fit; for example, if a different request was recorded.
+    /// Any error; for example, if the next request in the record is a different one. The error ends the fit.
     fn recall(&self, request: &[u8]) -> Result<Option<Vec<u8>>, Error>;
     /// Records a request and its answer.
     ///
     /// # Errors
     ///
-    /// Any error, which ends the fit.
+    /// Any error. It ends the fit.
     fn record(&self, request: &[u8], answer: &[u8]) -> Result<(), Error>;
 }
 
@@ -76,7 +76,7 @@ pub(crate) struct Distant<'a> {
     room: usize,
     /// The rows from which a basis is estimated, once they have been read.
     drawn: OnceCell<Vec<f64>>,
-    /// What will be asked for. The next read answers it, whatever it is made for.
+    /// Requests that will be made. The next read of the rows answers them, too, whatever request it is made for.
     planned: RefCell<Vec<Planned>>,
 }
 
@@ -229,7 +229,7 @@ impl<'a> Distant<'a> {
         }
     }
 
-    /// The same rows, where a copy of columns may take at most `room` bytes.
+    /// The same source, in which a copy of columns takes at most `room` bytes.
     #[cfg(test)]
     pub(crate) fn with_room(self, room: usize) -> Self {
         Distant { room, ..self }
@@ -243,12 +243,12 @@ impl<'a> Distant<'a> {
         })
     }
 
-    /// The recorded answer of all rows; `None` without a log or after its end.
+    /// The recorded answer of all rows to a request; `None` if there is no log, or after the end of the log.
     fn recall(&self, request: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         self.log.map_or(Ok(None), |log| log.recall(request))
     }
 
-    /// Records the answer of all rows, if there is a log.
+    /// Records a request and the answer of all rows to it, if there is a log.
     fn record(
         &self,
         request: &[u8],
@@ -258,8 +258,8 @@ impl<'a> Distant<'a> {
             .map_or(Ok(()), |log| log.record(request, &answer()?))
     }
 
-    /// Reads the rows to answer a request, and copies all planned samples in the same read. Calls `take` with the answer
-    /// of every part of the rows to the request.
+    /// Reads the rows to answer a request. The same read answers all planned requests. Calls `take` with the answer of
+    /// every part of the rows to `request`.
     fn read(
         &self,
         request: &[u8],
@@ -309,7 +309,7 @@ impl<'a> Distant<'a> {
         Ok(())
     }
 
-    /// Takes a request out of those that are planned: its answer, if it is known.
+    /// Removes a request from the planned requests. Returns its answer if a read has answered it already.
     fn planned_answer(&self, request: &[u8]) -> Option<PlannedAnswer> {
         let mut planned = self.planned.borrow_mut();
         let place = planned.iter().position(|plan| plan.request == request)?;
@@ -325,7 +325,7 @@ impl<'a> Distant<'a> {
     ) -> Result<T, Error> {
         let request = self.request(question)?;
         if let Some(answer) = self.recall(&request)? {
-            // There was no read that could have answered what follows.
+            // The recorded answer takes no read, in which planned sums would have been computed. Samples stay planned.
             let mut planned = self.planned.borrow_mut();
             planned.retain(|plan| matches!(plan.answer, PlannedAnswer::Rows(_)));
             return from_bytes(&answer);
@@ -342,8 +342,8 @@ impl<'a> Distant<'a> {
         Ok(sum)
     }
 
-    /// Asks all rows the question, and returns the numbers that they answer, one row after the other. There must be
-    /// `count` numbers.
+    /// Asks all rows a question whose answer is a list of numbers. Returns the numbers of one row after the other,
+    /// which must be `count` in all.
     fn list<F: Float>(
         &self,
         question: Question,
@@ -366,8 +366,8 @@ impl<'a> Distant<'a> {
         Ok(numbers)
     }
 
-    /// The elements of a sample's rows: from the read that has copied them if the sample was planned, else from a read
-    /// of their own.
+    /// The elements of a sample's rows. If the sample was planned, an earlier read has copied them; if not, the rows
+    /// are read now.
     fn copied(
         &self,
         rows: &[usize],
@@ -395,7 +395,7 @@ impl<'a> Distant<'a> {
     }
 }
 
-/// Calls `work` with a job of one thread and without monitor, for questions that take little computing.
+/// Calls `work` with a job of one thread and without a monitor. It is for questions that take little computing.
 fn alone<T>(work: impl FnOnce(&mut Job<'_>) -> Result<T, Error>) -> Result<T, Error> {
     work(&mut Job::new(Threads::ONE, &mut Unmonitored)?)
 }
@@ -607,8 +607,8 @@ impl Source for Distant<'_> {
 }
 
 impl Distant<'_> {
-    /// The Gram matrix, with the sum of the sample weights of all rows as its weight. Each answer has only the weight
-    /// of its own rows.
+    /// Returns `gram` with the sum of the sample weights of all rows as its weight, computed here from all sample
+    /// weights: each answer has only the weight of the rows that gave it.
     fn of_all_weight(&self, gram: Gram) -> Gram {
         Gram {
             weight: self.labels.weight(),
@@ -617,7 +617,7 @@ impl Distant<'_> {
     }
 }
 
-/// A source of some of the columns. They are not copied; every request reads them anew.
+/// Some of the columns, used as a source. The columns are not copied; every request reads them anew.
 impl Part for Distant<'_> {
     fn rows(&self) -> usize {
         Source::rows(self)
@@ -684,7 +684,8 @@ impl RowCurvatures for DistantCurvatures<'_> {
     }
 }
 
-/// The scores of the rows at fixed parameters, which every request computes anew; and statistics of all scores.
+/// The scores of the rows at fixed parameters. Every request computes the scores anew; only the statistics of all
+/// scores, `sums`, are kept.
 struct DistantScores<'a> {
     source: &'a Distant<'a>,
     at: Place,

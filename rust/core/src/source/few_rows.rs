@@ -1,4 +1,4 @@
-//! Few rows of many columns, in memory: products of all pairs of rows, and combinations of them.
+//! Few rows of many columns, in memory: products of all pairs of rows, and linear combinations of the rows.
 
 use super::{Derivatives, FewRows};
 use crate::error::Error;
@@ -57,7 +57,8 @@ impl FewRows for RowsInMemory<'_> {
     fn combination(&self, c: &[f64], job: &mut Job<'_>) -> Result<Vec<f64>, Error> {
         match self.dataset()?.x {
             Features::Dense(x) => {
-                // The columns are the rows of the transposed matrix, and the combination has their scores.
+                // The combination is the scores of the rows of the transposed matrix (the columns of X) under the
+                // weights c.
                 let columns = x.transposed();
                 let mut out = vec![0.0; columns.rows()];
                 let at = Parameters::of_one_score(Activation::Sigmoid, c, &0.0);

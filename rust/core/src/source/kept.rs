@@ -1,5 +1,5 @@
-//! Numbers that are kept for every row: the scores at fixed parameters, of rows in memory; and the scores of a plane
-//! search, of rows in memory or elsewhere.
+//! Numbers that are kept for every row. For rows in memory, they are the scores at fixed parameters. For all rows, in
+//! memory or elsewhere, they are the scores of a plane search: a line search over two directions.
 
 use std::cell::{Ref, RefCell};
 
@@ -24,15 +24,15 @@ pub(super) struct KeptScores<'a> {
     curvatures: RefCell<Option<Curvatures>>,
 }
 
-/// Statistics of the scores of some rows. They can be added over parts of the rows.
+/// Statistics of the scores of some rows. The statistics of several parts of the rows can be added.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(super) struct ScoreSums {
     /// Whether all scores are finite.
     pub are_finite: bool,
-    /// An upper bound on the magnitudes that are added in a score: [`ExactScores::magnitude`].
+    /// An upper bound on the sum of the magnitudes of the terms of a score: [`ExactScores::magnitude`].
     pub magnitude: f64,
     pub errors: Errors,
-    /// Pearson's χ² of one score.
+    /// Pearson's χ² of a model with one score; 0 with several classes.
     pub chi_square: f64,
 }
 
@@ -138,8 +138,8 @@ impl<'a> KeptScores<'a> {
         kernel::residuals(self.dataset, &self.exact.z, job)
     }
 
-    /// The sums from which [`Moments`] are made. `is_fractional` says whether a label of any row, here or elsewhere,
-    /// lies strictly between 0 and 1.
+    /// The sums from which [`Moments`] are made. `is_fractional` says whether any row, in this dataset or in another
+    /// part of the rows, has a label strictly between 0 and 1.
     pub(super) fn moment_sums(
         &self,
         residuals: &Residuals,
@@ -236,7 +236,7 @@ impl RowScores for KeptScores<'_> {
 
 /// Rows whose scores a plane search asks for.
 pub(super) trait Rows {
-    /// The rows with their labels, sample weights and offsets. X is not read from here.
+    /// The labels, sample weights and offsets of the rows. The X of this dataset is not read.
     fn labels(&self) -> &Dataset<'_>;
     /// Writes the scores of all rows, without offsets, to `out`, shape (m, K).
     fn scores(
@@ -247,7 +247,7 @@ pub(super) trait Rows {
     ) -> Result<(), Error>;
 }
 
-/// Scores for a search in the plane of two directions. `v` has the scores at the current parameters, shape (m, K).
+/// Scores for a line search over two directions. `v` are the scores at the current parameters, shape (m, K).
 pub(super) struct KeptPlane<'a, R> {
     rows: &'a R,
     v: Vec<f64>,
@@ -303,8 +303,8 @@ impl<R: Rows> PlaneScores for KeptPlane<'_, R> {
     }
 }
 
-/// Writes the scores `z = X w + b` of every row, without offsets, to `out`. Writes 0 for rows of weight 0, whose scores
-/// must not count even if they overflow.
+/// Writes the scores `z = X w + b` of every row, without offsets, to `out`. The scores of rows of weight 0 must not
+/// count even if they overflow, so 0 is written instead, except if all w are 0.
 fn scores(
     rows: &impl Rows,
     at: &Parameters<'_, f64>,

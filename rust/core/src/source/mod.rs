@@ -1,5 +1,6 @@
-//! The trait through which solvers read rows: it gives sums over all rows, and copies of some rows. Solvers do not know
-//! whether there are arrays, threads or layouts. Vectors with a number per row stay in the source.
+//! The trait through which solvers read rows: its methods return sums over all rows, and copies of some rows. So
+//! solvers need not know about arrays, threads and memory layouts. Vectors with one number for each row stay in the
+//! source.
 //!
 //! Two types implement the trait: [`Arrays`] for X, y and sample weights in memory; and [`Distant`] for rows on disk or
 //! on other machines, where only y, sample weights and offsets are in memory. [`Together`] lets several fits read the
@@ -28,9 +29,10 @@ use crate::kernel::{
 };
 use crate::reduce::Job;
 
-/// Rows with labels, sample weights and offsets. Methods that take a [`Job`] read all rows of X once, unless they say
-/// otherwise. Their errors are [`Error::Interrupted`] if the job's monitor ends the call, and [`Error::Memory`] if the
-/// numbers that they keep per row do not fit into memory.
+/// Rows with labels, sample weights and offsets. Row i has the sample weight s_i, the label y_i and the error E_i; its
+/// score is z_i, or z_ik for class k. Methods with a [`Job`] among their arguments read all rows of X once, unless
+/// their comment says otherwise. Their errors are [`Error::Interrupted`] if the job's monitor ends the call, and
+/// [`Error::Memory`] if the numbers that they keep per row do not fit into memory.
 pub(crate) trait Source {
     /// m, the number of rows.
     fn rows(&self) -> usize;
@@ -44,22 +46,24 @@ pub(crate) trait Source {
         self.offsets() > 0
     }
 
-    /// Kind and totals of the labels and sample weights. Labels and sample weights must be finite in `precision`. X is
-    /// not read.
+    /// The kind of the labels, and sums of the sample weights. Labels and sample weights must be finite in `precision`.
+    /// X is not read.
     fn labels(&self, precision: Precision, job: &mut Job<'_>) -> Result<Labels, Error>;
-    /// A basis whose origins and units of the columns are estimated from a few rows.
+    /// A basis for the columns. The origin and the unit of each column are estimated from a few rows.
     fn basis(&self, fit_bias: bool, is_penalised: bool) -> Result<Basis, Error>;
-    /// Says that samples of so many rows, drawn with these seeds, will be asked for in `precision`, so that rows that
-    /// must be read can be copied in a read that is made for something else.
+    /// Announces that [`Source::sample`] will be called, in `precision`, with samples drawn at random: `samples` has
+    /// the number of rows and the seed of each. A source whose rows are not in memory can then copy the samples in a
+    /// read that it makes to answer another question.
     ///
     /// # Errors
     ///
-    /// [`Error::Memory`] without room for the copies.
+    /// [`Error::Memory`] if there is no room for the copies.
     fn plan_samples(&self, samples: &[(usize, u64)], precision: Precision) -> Result<(), Error> {
         let _ = (samples, precision);
         Ok(())
     }
-    /// Says that [`RowCurvatures::trace`] may be asked for after the next read of the rows, which can answer it too.
+    /// Announces that, after the next read of the rows, [`RowCurvatures::trace`] may be called for the curvatures at
+    /// these parameters. A source whose rows are not in memory can then compute this trace in that read, too.
     ///
     /// # Errors
     ///
@@ -68,7 +72,7 @@ pub(crate) trait Source {
         let _ = (at, basis);
         Ok(())
     }
-    /// [`Source::plan_trace`] of [`RowScores::gram_of_trace`].
+    /// Announces a call of [`RowScores::gram_of_trace`], as [`Source::plan_trace`] announces one of the trace.
     ///
     /// # Errors
     ///
@@ -77,10 +81,11 @@ pub(crate) trait Source {
         let _ = (at, basis);
         Ok(())
     }
-    /// The least and the largest value of every column, for each label.
+    /// The least and the largest value of every column in each class, over the rows of positive weight.
     fn ranges(&self, scores: usize, job: &mut Job<'_>) -> Result<Ranges, Error>;
 
-    /// Σ s_i E_i and its gradient, computed in `precision`. Every parameter must be representable in `precision`.
+    /// The sum Σ s_i E_i of sample weight × error over the rows, and its gradient, computed in `precision`. Every
+    /// parameter must be representable in `precision`.
     fn evaluate(
         &self,
         at: &Parameters<'_, f64>,
@@ -91,7 +96,8 @@ pub(crate) trait Source {
     fn rounding(&self, scores: usize, precision: Precision) -> Rounding;
     /// The second derivatives of s_i E_i by the scores of row i, for every row. X is not read.
     fn curvatures<'s>(&'s self, at: &Parameters<'_, f64>) -> Box<dyn RowCurvatures + 's>;
-    /// `[X 1]ᵀ [X 1]` over the rows of positive weight, in the coordinates of `basis`.
+    /// `[X 1]ᵀ [X 1]` over the rows of positive weight, in the coordinates of `basis`. `[X 1]` is X with a last column
+    /// of ones.
     fn gram_of_counts(&self, basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error>;
     /// The scores of every row, right to nearly the last bit.
     fn scores<'s>(
@@ -99,17 +105,19 @@ pub(crate) trait Source {
         at: &Parameters<'_, f64>,
         job: &mut Job<'_>,
     ) -> Result<Box<dyn RowScores + 's>, Error>;
-    /// Scores for a plane search, all of them zero. [`PlaneScores::refresh`] and [`PlaneScores::set_direction`] set
-    /// them. X is not read.
+    /// Scores for a plane search: a line search over two directions. All of them are zero until
+    /// [`PlaneScores::refresh`] and [`PlaneScores::set_direction`] compute them. X is not read.
     fn plane<'s>(&'s self, scores: usize) -> Result<Box<dyn PlaneScores + 's>, Error>;
 
-    /// The largest norm ‖L⁻¹ (x, 1)‖ of a row x under a [`Metric`], which has the factor L.
+    /// An upper bound on the norm ‖L⁻¹ (x, 1)‖ of every row x, where L is the Cholesky factor of the [`Metric`]. With K
+    /// classes, L⁻¹ is applied to vectors with (x, 1) at the parameters of one class and −(x, 1) at the parameters of
+    /// another.
     fn reach(&self, metric: &Metric, job: &mut Job<'_>) -> Result<f64, Error>;
-    /// −Σ a / ‖row‖ over all pairs of a standardised row and a class other than its label. The vector a of a pair is
-    /// made of the row, as the top of `kernel/sides.rs` says.
+    /// −Σ a / ‖row‖ over all pairs of a standardised row and a class other than its label. The top of `kernel/sides.rs`
+    /// defines the vector a of a pair.
     fn sum_of_pairs(&self, space: &Standardised, job: &mut Job<'_>) -> Result<Vec<f64>, Error>;
-    /// Compares the margin `a · direction / ‖a‖` of each pair with `tie`. Returns whether some margin is larger than
-    /// `tie`, and all pairs whose margin is not larger.
+    /// Compares the margin `a · direction / ‖a‖` of each pair of a row and another class (see [`Source::sum_of_pairs`])
+    /// with `tie`. Returns whether some margin is larger than `tie`, and all pairs whose margin is not larger.
     fn sides(
         &self,
         space: &Standardised,
@@ -120,15 +128,16 @@ pub(crate) trait Source {
 
     /// Copies of the rows with these indices, one after the other: shape (count, n).
     fn gather(&self, rows: &[usize]) -> Result<Vec<f64>, Error>;
-    /// A sample that can be lent as a source: the rows with these indices. Dense rows are copied in `precision`.
+    /// The rows with these indices, as a sample that can itself be used as a source. Dense rows are copied in
+    /// `precision`.
     fn sample<'s>(
         &'s self,
         rows: Vec<usize>,
         precision: Precision,
         job: &mut Job<'_>,
     ) -> Result<Box<dyn Part + 's>, Error>;
-    /// Some of the columns, which can be lent as a source. Their indices, `columns`, ascend. Dense columns are copied
-    /// in `precision`.
+    /// Some of the columns, with all rows, as a part that can itself be used as a source. `columns` are the indices of
+    /// these columns, in ascending order. Dense columns are copied in `precision`.
     fn select<'s>(
         &'s self,
         columns: &[usize],
@@ -136,8 +145,8 @@ pub(crate) trait Source {
         job: &mut Job<'_>,
     ) -> Result<Box<dyn Part + 's>, Error>;
 
-    /// The columns, to be read one by one; `None` if rows are stored such that this would be slow. Only for models with
-    /// one score.
+    /// The columns, to be read one by one; `None` if X is stored in such a way that this would be slow. Only for models
+    /// with one score.
     ///
     /// # Errors
     ///
@@ -147,7 +156,7 @@ pub(crate) trait Source {
         job: &mut Job<'_>,
     ) -> Result<Option<Box<dyn ByColumns + 's>>, Error>;
 
-    /// The rows as a source of products of all pairs of them; `None` if that would be slow. Only for models with one
+    /// All rows, to be multiplied with each other in pairs; `None` if this would be slow. Only for models with one
     /// score.
     fn few_rows<'s>(&'s self, job: &mut Job<'_>) -> Result<Option<Box<dyn FewRows + 's>>, Error>;
 
@@ -168,7 +177,7 @@ pub(crate) trait Part {
 }
 
 impl dyn Part + '_ {
-    /// The result of `work`, which is called with every `stride`-th row of this part as a source.
+    /// Calls `work` with every `stride`-th row of this part as a source, and returns its result.
     pub(crate) fn lend<T>(
         &self,
         stride: usize,
@@ -190,8 +199,8 @@ pub(crate) struct Rounding {
     pub score: f64,
     /// With one score: bound on the error of the sum of a score and an offset, relative to that sum; 0 without offsets.
     pub offset: f64,
-    /// With several classes: bound on the norm of the errors made when the offsets of a row are added to its scores,
-    /// apart from errors that are relative to the scores before the addition; 0 without offsets.
+    /// With several classes: bound on the norm of the rounding errors of adding the offsets of a row to its scores.
+    /// Errors in proportion to the scores before the addition are not included. 0 without offsets.
     pub shift: f64,
     /// The largest number of `f64` additions that a term goes through in a sum over rows.
     pub additions: f64,
@@ -199,15 +208,15 @@ pub(crate) struct Rounding {
 
 /// The second derivatives ∂²E_i/∂z_ik² of the error of every row by its scores, at fixed parameters.
 pub(crate) trait RowCurvatures {
-    /// The Gram matrices `[X 1]ᵀ D [X 1]` of the scores k in `scores`, with D = diag(s_i ∂²E_i/∂z_ik²), in the coordinates
-    /// of `basis`.
+    /// The Gram matrices `[X 1]ᵀ D [X 1]` of the scores k in `scores`, with D = diag(s_i ∂²E_i/∂z_ik²), in the
+    /// coordinates of `basis`.
     fn grams(&self, scores: &[usize], basis: &Basis, job: &mut Job<'_>)
     -> Result<Vec<Gram>, Error>;
-    /// The diagonal and the last row of the matrix of one score in [`RowCurvatures::grams`]. Combinations of columns in
-    /// `basis` are ignored.
+    /// The diagonal and the last row of the matrix that [`RowCurvatures::grams`] returns for one score, except that the
+    /// linear combinations of columns in `basis` are ignored.
     fn diagonal(&self, score: usize, basis: &Basis, job: &mut Job<'_>) -> Result<Curvature, Error>;
-    /// The sum of [`RowCurvatures::diagonal`] over the scores; and the Hessian of Σ s_i E_i by the biases, shape (K,
-    /// K), with only the lower triangle filled.
+    /// The sum of [`RowCurvatures::diagonal`] over the scores; and the Hessian of Σ s_i E_i with respect to the
+    /// biases, shape (K, K), with only the lower triangle filled.
     fn trace(&self, basis: &Basis, job: &mut Job<'_>) -> Result<(Curvature, Vec<f64>), Error>;
 }
 
@@ -215,15 +224,15 @@ pub(crate) trait RowCurvatures {
 pub(crate) trait RowScores {
     /// Whether all scores are finite.
     fn are_finite(&self) -> bool;
-    /// Bound on the error of a score, apart from its final rounding.
+    /// Bound on the error that each score had before it was rounded to `f64`.
     fn error(&self) -> f64;
     /// An upper bound on the magnitude of every score.
     fn largest(&self) -> f64;
-    /// Whether every row of positive weight is predicted right, by more than the rounding error of its scores. Always
-    /// false with offsets, because the predictions could be right because of the offsets alone.
+    /// Whether every row of positive weight is predicted right, by more than the rounding error of its scores. With
+    /// offsets, always false: the predictions could be right because of the offsets alone.
     fn predict_all_labels(&self, job: &mut Job<'_>) -> Result<bool, Error>;
-    /// The scores at other parameters, and the largest change of a score. With K classes, instead the largest change of
-    /// a difference between two scores of the same row.
+    /// The scores at other parameters, and the largest change of a score over all rows. With K classes, the second
+    /// number is instead the largest change of a difference between two scores of the same row.
     fn moved_to<'s>(
         &'s self,
         at: &Parameters<'_, f64>,
@@ -281,10 +290,10 @@ pub(crate) trait ByColumns {
     fn product(&self, j: usize) -> f64;
 }
 
-/// Rows so few that a solver takes one unknown for each of them, and multiplies every pair.
+/// Rows so few that a solver can have one unknown for each row, and can multiply every row with every other row.
 pub(crate) trait FewRows {
-    /// The products of all pairs of rows, `(X − o) F (X − o)ᵀ`, with the `origin` o that is subtracted from every row, and
-    /// F = diag(`factors`). Shape (m, m); only the lower triangle is filled.
+    /// The products of all pairs of rows, `(X − o) F (X − o)ᵀ`, shape (m, m); only the lower triangle is filled. Here o
+    /// is the `origin`, which is subtracted from every row, and F = diag(`factors`).
     fn products(
         &self,
         origin: &[f64],
@@ -293,7 +302,7 @@ pub(crate) trait FewRows {
     ) -> Result<Vec<f64>, Error>;
     /// Σ_i c_i x_i over the rows x_i, shape (n).
     fn combination(&self, c: &[f64], job: &mut Job<'_>) -> Result<Vec<f64>, Error>;
-    /// The scores of every row at weights, with the offsets and without a bias.
+    /// The scores X w of all rows for the `weights` w, plus the offsets, without a bias.
     fn scores(&self, weights: &[f64], job: &mut Job<'_>) -> Result<Vec<f64>, Error>;
     /// The derivatives of Σ s_i E_i by the scores of every row. X is not read.
     fn derivatives(&self, scores: &[f64], job: &mut Job<'_>) -> Result<Derivatives, Error>;

@@ -1,5 +1,4 @@
-//! Questions to rows on disk or on other machines, in a form that can be sent; and the answers that some of these rows
-//! give.
+//! Questions to rows on disk or on other machines, in a form that can be sent; and the answers of parts of these rows.
 //!
 //! Nearly all answers are sums over rows. Some consecutive rows, which begin at a multiple of [`UNIT`], answer with the
 //! largest nodes of the tree that contain only these rows (a [`Forest`]). The answers of neighbouring rows are appended
@@ -79,13 +78,12 @@ pub(super) enum Question {
     /// The answer is a [`ScoreSums`](super::kept::ScoreSums).
     Scores(Place),
     /// The answer is a [`ScoreSums`](super::kept::ScoreSums) at the second place; and, as a [`Largest`], the largest
-    /// difference of a score between the two places.
+    /// change from the first place to the second, as [`RowScores::moved_to`] defines it.
     MovedTo(Place, Place),
-    /// Whether all labels are predicted right. The number is a bound on the error of a score. The answer is an
-    /// [`AllTrue`].
+    /// Whether all labels are predicted right, as an [`AllTrue`]. The second field is a bound on the error of a score.
     PredictAllLabels(Place, f64),
-    /// The answer is the sums from which moments are computed. The last field says whether a label of any of all rows
-    /// lies strictly between 0 and 1.
+    /// The answer is the sums from which moments are computed. The last field says whether any row, among all rows and
+    /// not only those that answer, has a label strictly between 0 and 1.
     Moments(Place, Basis, Vec<f64>, bool),
     GramOfPair(Place, [usize; 2], Basis),
     GramOfTrace(Place, Basis),
@@ -101,7 +99,7 @@ pub(super) struct Request {
     pub question: Question,
 }
 
-/// Requests that are answered in one read of the rows. Their bytes are those of one request after the other.
+/// Requests that are answered in one read of the rows. As bytes, they are simply one request after the other.
 pub(super) struct Requests(Vec<Request>);
 
 impl Requests {
@@ -146,7 +144,7 @@ impl Requests {
     }
 }
 
-/// The answer to each of the requests that [`Requests::answer`] has answered.
+/// Reads the bytes that [`Requests::answer`] returns: the answer to each of the requests, in their order.
 pub(super) fn answers(mut bytes: &[u8]) -> impl Iterator<Item = Result<&[u8], Error>> {
     std::iter::from_fn(move || {
         let (length, rest) = bytes.split_first_chunk()?;
@@ -171,7 +169,7 @@ impl Sum for AllTrue {
     }
 }
 
-/// The largest element of X; and the first element that is not finite: its value, row and column.
+/// The largest magnitude of an element of X; and the first element that is not finite, as its value, row and column.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Extremes {
     pub largest: f64,
@@ -226,16 +224,16 @@ pub(super) fn list<F: Float>(bytes: &[u8]) -> impl Iterator<Item = F> {
         .map(move |bytes| F::from_f64(number(bytes)))
 }
 
-/// The answers of some consecutive rows to a request, as bytes for [`DistantRows`](super::DistantRows). `request` may
-/// hold several requests, one after the other; their answers then have the same order. `x` has the features of these
-/// rows, and `labels` their labels (see [`Dataset::of_labels`]). `first` is the number of the first of these rows among
-/// all rows, a multiple of [`UNIT`]. The number of these rows must also be a multiple of [`UNIT`], unless they are the
-/// last rows.
+/// The answer of some consecutive rows to a request, as bytes for [`DistantRows`](super::DistantRows). `request` may
+/// consist of several requests, one after the other; their answers then have the same order. `x` has the features of
+/// the rows, and `labels` their labels (see [`Dataset::of_labels`]). `first` is the number of the first of the rows
+/// among all rows, a multiple of [`UNIT`]. The count of the rows must also be a multiple of [`UNIT`], unless they are
+/// the last ones of all rows.
 ///
 /// # Errors
 ///
 /// [`Error::Length`] if there is not one label for each row; [`Error::Bytes`] if the request was made by another
-/// version; [`Error::Interrupted`] by the job's monitor; and errors about elements of these rows.
+/// version of this library; [`Error::Interrupted`] by the job's monitor; and errors about elements of these rows.
 pub fn answer(
     request: &[u8],
     first: usize,
@@ -421,7 +419,7 @@ impl Part<'_> {
         })
     }
 
-    /// Calls `work` with some of the rows, as arrays that have the columns which the request names.
+    /// Calls `work` with some of the rows, as arrays with only the columns that the request names.
     fn with_rows<T>(
         &self,
         rows: Range<usize>,

@@ -1,4 +1,4 @@
-//! Several fits over the rows of one X, whose evaluations read it together.
+//! Several fits over the rows of one X, which share the passes over X that compute loss and gradient.
 //!
 //! Each fit runs on a thread of its own. A fit that asks for the loss and its gradient waits until every other fit has
 //! asked too or has ended. Then one pass over X answers all of them. The pass goes through chunks of rows that fit the
@@ -20,7 +20,7 @@ use crate::reduce::{Job, Leaves, Monitor, Sum, Threads, Unmonitored, map_reduce}
 use crate::simd::Level;
 use crate::vector::RowSet;
 
-/// Bytes of X in a chunk. So few stay in a core's cache while the chunk is evaluated for all fits.
+/// Bytes of X in a chunk: so few that the chunk stays in a core's cache while it is evaluated for all fits.
 const CHUNK_BYTES: usize = 256 << 10;
 /// How often the monitor is asked while the fits compute.
 const POLL: Duration = Duration::from_millis(50);
@@ -33,11 +33,11 @@ pub(crate) struct Together<'a> {
     is_stopped: AtomicBool,
 }
 
-/// The exchange between the fits and the thread that makes the passes.
+/// What the fits ask the thread that makes the passes, and what it answers.
 struct Desk {
     /// The number of fits that have not ended.
     live: usize,
-    /// How many more threads of fits may start to compute now.
+    /// How many more fits may start to compute now, each on its thread.
     free: usize,
     /// For each fit, the evaluation that it waits for.
     asked: Vec<Option<Evaluation>>,
@@ -76,9 +76,10 @@ impl<'a> Together<'a> {
         waiting.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs `fit` for every dataset, each on a thread of its own. `fit` is given the index of the dataset, its rows as
-    /// a source, the number of threads that it may use, and a monitor. Returns the results in the order of the
-    /// datasets. If the system refuses more threads, these are the results of the first few datasets, at least one.
+    /// Runs `fit` for every dataset, each on a thread of its own. The arguments of `fit` are the index of the dataset,
+    /// its rows as a source, the number of threads that this fit may use, and a monitor. Returns the results in the
+    /// order of the datasets. If the system refuses some of the threads, there are results only for the first few
+    /// datasets, at least for one.
     ///
     /// # Errors
     ///
@@ -153,7 +154,7 @@ impl<'a> Together<'a> {
         }
     }
 
-    /// The sums that the fits asked for, from one pass over X, each with the index of its fit.
+    /// Makes one pass over X. Returns the sums that each fit has asked for, with the index of the fit.
     fn evaluate(
         &self,
         asked: &[Option<Evaluation>],
@@ -185,7 +186,8 @@ impl<'a> Together<'a> {
         }
     }
 
-    /// The leaves of a pass: chunks of rows that fit the cache, unless the leaves of some fit are larger.
+    /// The leaves of a pass: chunks of rows that fit into the cache, or larger ones if the leaves of some fit are
+    /// larger.
     fn leaves(&self, questions: &[(usize, &Evaluation)]) -> Leaves {
         let Some(first) = self.datasets.first() else {
             return Leaves::of(0, 1, 1, 1);
@@ -243,7 +245,7 @@ impl Sum for Answers {
     }
 }
 
-/// One fit of a [`Together`], through which the fit asks for its evaluations.
+/// The place of one fit in a [`Together`]. The fit asks for its evaluations through it.
 struct Seat<'a> {
     together: &'a Together<'a>,
     place: usize,
