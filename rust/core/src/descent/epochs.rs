@@ -37,8 +37,7 @@ use crate::vector::RowSet;
 /// is not; [`Error::Weight`] or [`Error::Number`] if the start is not finite; [`Error::Memory`]; [`Error::Interrupted`]
 /// by the observer; and those of [`Options::check`].
 ///
-/// [`Error::Conflict`] also if `options` ask for a shuffle, X is not in memory but read in chunks, and a batch has
-/// fewer points than X.
+/// [`Error::Conflict`] also if X is read in chunks and the options ask for a shuffle, unless a batch has all points.
 ///
 /// A trace that can never fit into memory gives an error before the first epoch. If neither a tolerance nor the
 /// observer can end the descent early, the whole trace is allocated at the start; otherwise it is allocated epoch by
@@ -187,7 +186,7 @@ fn visit<F: Float>(
     }
 }
 
-/// One epoch over rows that are read, in their order.
+/// One epoch over rows that are read in chunks, in the order of `X`.
 fn visit_chunks<F: Float>(
     progress: &mut Progress<'_, F>,
     chunks: &Chunks<'_>,

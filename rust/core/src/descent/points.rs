@@ -101,7 +101,8 @@ pub(super) fn predicted<F: Float>(iterate: &Iterate<F>, rows: usize) -> Predicte
     [z.clone(), z]
 }
 
-/// Writes the scores and predictions of a dataset. Those of its first row go to place `first` of the output.
+/// Writes the scores and predictions of a dataset. The scores and predictions of its first row are written as row
+/// `first` of `z` and `y_hat`.
 pub(super) fn predict<F: Float>(
     dataset: &Dataset<'_>,
     iterate: &Iterate<F>,

@@ -2,9 +2,10 @@
 //! proportional to the number of these elements.
 //!
 //! In a column that no row of the batch stores, the gradient of the error is zero. Only the penalty changes its weight,
-//! by the factor 1 − α·l2 (α is the learning rate), which is the same for all columns. Therefore the weights are stored
-//! as w = scale·v, and the factor multiplies only the scale. A step then changes v only in the columns that the batch
-//! stores (L. Bottou, "Stochastic gradient descent tricks", 2012, §5.1).
+//! by the factor 1 − α·l2, which is the same for all columns. (α is the learning rate; with
+//! [`Reduction::Sum`](super::Reduction::Sum), it is multiplied by the weight of the batch.) Therefore the weights are
+//! stored as w = scale·v, and the factor multiplies only the scale. A step then changes v only in the columns that the
+//! batch stores (L. Bottou, "Stochastic gradient descent tricks", 2012, §5.1).
 
 use fearless_simd::prelude::*;
 
@@ -99,7 +100,8 @@ impl<F: Float> Lazy<'_, '_, F> {
         }
     }
 
-    /// Multiplies all weights by `factor`, the factor 1 − α·l2 of the penalty. To do so, only the scale is multiplied.
+    /// Multiplies all weights by `factor`, by which the l2 penalty shrinks them. To do so, only the scale is
+    /// multiplied.
     fn shrink(&mut self, factor: f64) {
         /// The least scale; the largest is its reciprocal. Both are far from underflow and overflow in `f32` and `f64`.
         const LEAST: f64 = 1.0 / (1 << 20) as f64;

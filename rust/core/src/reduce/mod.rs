@@ -7,7 +7,8 @@
 //!   depends only on the number of rows and the number of rows per leaf.
 //!
 //! Results do not depend on the number of threads. Threads are started by a call and end with it
-//! (`std::thread::scope`): there is no thread pool that a forked child process could find broken.
+//! (`std::thread::scope`). There is no thread pool, because the threads of a pool would be missing in a forked child
+//! process.
 
 mod job;
 mod threads;

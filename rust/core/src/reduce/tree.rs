@@ -1,10 +1,10 @@
 //! Sums over rows, added in a binary tree. A leaf of the tree is the sum over some consecutive rows.
 //!
 //! All leaves have the same number of rows, except the last. Node (level, i) is the sum of the nodes (level − 1, 2i)
-//! and (level − 1, 2i + 1); a node without a right sibling becomes its own parent. A thread sums a stretch (consecutive
-//! leaves) by itself, up to the largest nodes that contain only leaves of the stretch. These nodes are then added to
-//! nodes of other stretches, as the tree prescribes. So a sum has the same bits however the leaves are distributed over
-//! threads.
+//! and (level − 1, 2i + 1); where a node has no right sibling, the node itself is also the parent. A thread sums a
+//! stretch (consecutive leaves) by itself, up to the largest nodes that contain only leaves of the stretch. These nodes
+//! are then added to nodes of other stretches, as the tree prescribes. So a sum has the same bits however the leaves
+//! are distributed over threads.
 
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};

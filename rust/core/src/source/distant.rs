@@ -1,7 +1,8 @@
 //! Implements [`Source`], the trait through which solvers read rows, for dense rows on disk or on other machines. These
 //! rows answer [requests](super::request). Their labels, sample weights and offsets are kept in memory here.
 //!
-//! Each request that needs scores computes them anew. Only a plane search keeps the scores of every row.
+//! Each request that needs scores computes them anew. Only a plane search (a line search over two directions) keeps the
+//! scores of every row.
 
 use std::cell::{OnceCell, RefCell};
 
@@ -25,8 +26,8 @@ use crate::kernel::{
 };
 use crate::reduce::{Forest, Job, Largest, Sum, Threads, Unmonitored};
 
-/// The largest number of bytes of a copy of columns. Columns that would take more are not copied; every request reads
-/// them anew.
+/// The largest number of bytes of a copy of columns. If a copy would be larger, the columns are not copied; then every
+/// request reads them anew.
 const COPIED_BYTES: usize = 256 << 20;
 
 /// Dense rows that are on disk or on other machines, where they answer requests.
@@ -108,7 +109,7 @@ trait Adding {
     ///
     /// # Errors
     ///
-    /// [`Error::Bytes`] without any rows.
+    /// [`Error::Bytes`] if no rows have answered.
     fn total(self: Box<Self>) -> Result<Vec<u8>, Error>;
 }
 
@@ -142,7 +143,7 @@ enum CopiedRows {
 /// Numbers that the rows answer, one row after the other.
 struct List<F> {
     numbers: Vec<F>,
-    /// How many of them are known.
+    /// How many of the numbers are known.
     filled: usize,
 }
 
@@ -161,7 +162,7 @@ impl<F: Float> List<F> {
     ///
     /// # Errors
     ///
-    /// [`Error::Bytes`] if there are more numbers than rows.
+    /// [`Error::Bytes`] if there are more numbers than expected.
     fn take(&mut self, answer: &[u8]) -> Result<(), Error> {
         let end = self.filled + answer.len() / size_of::<F>();
         let places = self.numbers.get_mut(self.filled..end).ok_or(Error::Bytes)?;
@@ -266,7 +267,7 @@ impl<'a> Distant<'a> {
         job: &mut Job<'_>,
         take: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let mut planned = self.planned.take(); // after an error there are none
+        let mut planned = self.planned.take(); // if the read fails, no request stays planned
         planned.retain(|plan| {
             let is_stale = plan.is_known && matches!(plan.answer, PlannedAnswer::Sum(_));
             plan.request != request && !is_stale

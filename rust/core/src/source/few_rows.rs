@@ -9,7 +9,7 @@ use crate::loss::Activation;
 use crate::reduce::Job;
 use crate::vector::Vector;
 
-/// Rows in memory: those of a dataset, or a copy of distant ones.
+/// Rows in memory: the rows of a dataset, or a copy of rows that are on disk or on other machines.
 pub(super) enum RowsInMemory<'a> {
     Given(Dataset<'a>),
     Copied(Selected<'a>),

@@ -234,7 +234,7 @@ impl RowScores for KeptScores<'_> {
     }
 }
 
-/// Rows whose scores a plane search asks for.
+/// Rows whose scores a plane search asks for. A plane search is a line search over two directions.
 pub(super) trait Rows {
     /// The labels, sample weights and offsets of the rows. The X of this dataset is not read.
     fn labels(&self) -> &Dataset<'_>;

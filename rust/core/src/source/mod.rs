@@ -248,8 +248,8 @@ pub(crate) trait RowScores {
     fn gram(&self, pair: [usize; 2], basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error>;
     /// Pearson's χ² of a model with one score: Σ s_i r_i² / (ŷ_i (1 − ŷ_i)) with r_i = ŷ_i − y_i.
     fn chi_square(&self, job: &mut Job<'_>) -> Result<f64, Error>;
-    /// Sums for the likelihood of a model with one score under Jeffreys' prior; and [Σ s_i E_i, Σ s_i]. The sums of
-    /// third order are computed only if `with_cubes`.
+    /// Sums for the likelihood of a model with one score under Jeffreys' prior; and [Σ s_i E_i, Σ s_i].
+    /// [`JeffreysSums::cubes`] are computed only if `with_cubes`.
     fn jeffreys_sums(
         &self,
         whitening: &Whitening,
@@ -260,8 +260,8 @@ pub(crate) trait RowScores {
     fn gram_of_trace(&self, basis: &Basis, job: &mut Job<'_>) -> Result<Gram, Error>;
 }
 
-/// The scores of every row in a plane search: at parameters v, with their changes along a direction d and along s, the
-/// last move of v.
+/// The scores of every row in a plane search, which is a line search over two directions: the scores at parameters v,
+/// and the changes of the scores along a direction d and along s, the last move of v.
 pub(crate) trait PlaneScores {
     /// Computes the scores at parameters `v`.
     fn refresh(&mut self, v: &Parameters<'_, f64>, job: &mut Job<'_>) -> Result<(), Error>;

@@ -3,7 +3,7 @@
 //! Each fit runs on a thread of its own. A fit that asks for the loss and its gradient waits until every other fit has
 //! asked too or has ended. Then one pass over X answers all of them. The pass goes through chunks of rows that fit the
 //! cache, and evaluates each chunk for one fit after the other. The sum over a chunk is a node of the tree over all
-//! rows. So the sums of a fit have the same bits as in a fit alone.
+//! rows. So the sums of a fit have the same bits as if the fit ran alone.
 
 use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicBool, Ordering};
