@@ -22,7 +22,8 @@ use crate::stop::StopReason;
 ///
 /// # Errors
 ///
-/// As [`descend`](crate::descend()); [`Error::Number`] for weights at which the error is not finite.
+/// As [`descend`](crate::descend()); [`Error::Number`] if the error or its gradient is not finite at the initial
+/// weights and biases.
 pub fn descend_with_best_steps<F: Float>(
     points: &Points<'_>,
     start: &Start,
@@ -32,7 +33,7 @@ pub fn descend_with_best_steps<F: Float>(
     points.with_source(|source| from_source(points, source, start, options, observer))
 }
 
-/// [`descend_with_best_steps`] over `points` as a source.
+/// [`descend_with_best_steps`], where `source` answers the questions about the rows of `points`.
 fn from_source<F: Float>(
     points: &Points<'_>,
     source: &dyn Source,

@@ -91,7 +91,7 @@ pub fn covariance<'a>(
     }
 }
 
-/// Words for a message that name the first aliased column, and the columns that determine it.
+/// Words for a message. They name the first column that is a linear combination of others, and these others.
 fn named(aliased: &[Alias]) -> String {
     let Some(alias) = aliased.first() else {
         return String::new();
@@ -108,7 +108,7 @@ fn named(aliased: &[Alias]) -> String {
     }
 }
 
-/// A [`Monitor`] as a [`FitObserver`] that ignores iterations.
+/// A [`FitObserver`] that polls a [`Monitor`] and ignores iterations.
 struct Quiet<'m>(&'m mut dyn Monitor);
 
 impl Monitor for Quiet<'_> {

@@ -2,8 +2,8 @@
 
 use crate::float::Float;
 
-/// Runs `$body` with `$slice` bound to the slice in an [`Elements`], and `$convert` to a function that converts one of
-/// its elements to `F`.
+/// Runs `$body`, in which `$slice` is the slice in an [`Elements`], and `$convert` is a function that converts an
+/// element of the slice to `F`.
 macro_rules! with_elements {
     ($elements:expr, $slice:ident, $convert:ident => $body:expr) => {
         match $elements {
@@ -124,7 +124,7 @@ impl<'a> Elements<'a> {
     }
 
     /// Copies the elements at the positions `start`, `start + stride`, … to `out`, converted to `F`.
-    #[inline(never)] // its eleven loops are compiled once per F, not once per caller
+    #[inline(never)] // its loops for eleven types are compiled once per F, not once per caller
     pub(crate) fn copy_run<F: Float>(&self, start: usize, stride: isize, out: &mut [F]) {
         with_elements!(self, source, convert => {
             if stride == 1 {

@@ -23,7 +23,8 @@ pub enum Function {
 /// not be worth a thread.
 const BLOCK: usize = 1 << 15;
 
-/// Writes the value of the function at every element of `z` to `out`. Values are within 1 ULP, for any float.
+/// Writes the value of the function at every element of `z` to `out`. For every float, the value is within 1 ULP of the
+/// exact one.
 ///
 /// # Errors
 ///
@@ -52,7 +53,8 @@ pub fn apply<F: Float>(
     Ok(())
 }
 
-/// Replaces every element of `values` by the value of the function at it. Values are within 1 ULP, for any float.
+/// Replaces every element of `values` by the value of the function at it. For every float, the value is within 1 ULP of
+/// the exact one.
 ///
 /// # Errors
 ///
@@ -94,7 +96,8 @@ pub(crate) fn map_in_place<F: Float, S: Simd>(simd: S, values: &mut [F], functio
     }
 }
 
-/// A function of one variable as a type of its own, so that its formula is inlined into the loop of [`map`].
+/// A function of one variable, as a type. [`map`] is compiled for each such type, with the formula inlined into its
+/// loop.
 trait OneVariable: Copy {
     fn at<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(self, z: V) -> V;
 }

@@ -14,7 +14,7 @@ pub enum Error {
         /// Columns of `X`.
         columns: usize,
     },
-    /// The length of an array does not fit `X`, or another array that it belongs to.
+    /// The length of an array does not fit `X` or another array.
     Length {
         /// Name of the argument.
         argument: &'static str,
@@ -50,7 +50,7 @@ pub enum Error {
         /// The row.
         index: usize,
     },
-    /// A label is no class code.
+    /// A label is not a class code, a whole number from 0 to `classes` − 1.
     Class {
         /// Number of classes.
         classes: usize,
@@ -86,8 +86,8 @@ pub enum Error {
         /// The column of the element.
         column: usize,
     },
-    /// `indptr` of a sparse `X` is not a valid ascending list. It has the positions at which the rows (or columns)
-    /// start.
+    /// `indptr` of a sparse `X` is not valid. It must ascend, and contain the positions in `data` at which the rows
+    /// (CSR) or columns (CSC) start.
     Starts {
         /// What `indptr` must do, in words: "start at 0", …
         expected: &'static str,
@@ -113,7 +113,7 @@ pub enum Error {
     },
     /// The sum of the sample weights is zero, infinite or too small to divide by.
     TotalWeight {
-        /// The least sum by which sums can be divided without losing digits.
+        /// The least allowed sum of the sample weights. Division by a smaller sum would lose digits.
         least: f64,
         /// The sum given.
         got: f64,
@@ -159,7 +159,7 @@ pub enum Error {
         /// The kind of item: "updates to record", …
         unit: &'static str,
     },
-    /// A request about rows, or its answer, cannot be read.
+    /// The bytes of a request about rows, or of an answer to a request, cannot be read.
     Bytes,
     /// The monitor stopped the call between two pieces of work.
     Interrupted,
@@ -328,7 +328,7 @@ impl std::error::Error for Error {}
 ///
 /// # Errors
 ///
-/// [`Error::Memory`] with these arguments if the allocation fails.
+/// [`Error::Memory`] with `argument`, `count` and `unit` if the allocation fails.
 pub fn zeros<T: Clone + Default>(
     argument: &'static str,
     count: usize,
@@ -352,7 +352,7 @@ pub fn zeros<T: Clone + Default>(
 ///
 /// # Errors
 ///
-/// [`Error::Memory`] with the other arguments if the allocation fails.
+/// [`Error::Memory`] with `argument`, `count` and `unit` if the allocation fails.
 pub(crate) fn check_room(
     elements: u128,
     argument: &'static str,

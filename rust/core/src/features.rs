@@ -30,7 +30,7 @@ impl Features<'_> {
         }
     }
 
-    /// The cost of reading `rows` rows, counted in elements of a dense matrix.
+    /// The cost of reading `rows` rows. The unit is the cost of reading one element of a dense matrix.
     pub(crate) fn reads(&self, rows: usize) -> usize {
         match self {
             Features::Dense(x) => rows.saturating_mul(x.columns()),

@@ -41,8 +41,8 @@ impl Solver {
     ///
     /// # Errors
     ///
-    /// [`Error::Choice`] if `name` is none of "auto", "lbfgs", "gd" and "proximal"; [`Error::Conflict`] if it is not
-    /// "auto" with `firth`.
+    /// [`Error::Choice`] if `name` is none of "auto", "lbfgs", "gd" and "proximal"; [`Error::Conflict`] if `firth` is
+    /// true and `name` is another one than "auto".
     pub fn parse(name: &str, penalty: &Penalty, firth: bool) -> Result<Self, Error> {
         let auto = match (firth, penalty.is_smooth()) {
             (true, _) => Solver::Firth,
@@ -170,7 +170,8 @@ pub struct Optimum {
     pub objective: f64,
     /// Max-norm of the objective's gradient; with l1 or bounds, max-norm of the objective's smallest subgradient.
     pub gradient_norm: f64,
-    /// Proved upper bound on objective − minimum, for models without the aliased columns; ∞ if nothing is proved.
+    /// Proved upper bound on objective − minimum; ∞ if nothing is proved. The minimum is that over models without the
+    /// columns in `aliased`.
     pub gap: f64,
     /// Whether the gap is at most `gap_tol` of the objective.
     pub converged: bool,
@@ -190,7 +191,7 @@ pub struct Optimum {
 
 /// How many numbers a fit stores per weight: for the recent steps and gradients of L-BFGS, and for the sums of leaves.
 const VECTORS: u128 = 64;
-/// How many passes are reserved for the Newton steps after L-BFGS; at most half of `max_passes`.
+/// How many passes are reserved for the Newton steps after L-BFGS; half of `max_passes`, if that is fewer.
 const NEWTON_PASSES: f64 = 500.0;
 
 /// Minimises E plus the penalty, where `E = Σ s_i E_i / Σ s_i`. E_i is the cross-entropy of the sigmoid for labels in
@@ -448,7 +449,7 @@ fn by_lbfgs(
     run: &mut Run<'_>,
 ) -> Result<Solution, Error> {
     let tol = options.tol.unwrap_or(GRADIENT);
-    // Some passes are held back for the Newton steps of the certificate, the proof by the Hessian.
+    // Some passes are held back for the certificate, which proves the gap by the Hessian and makes Newton steps.
     let all = run.max_passes;
     if options.certify && options.tol.is_none() {
         run.max_passes = f64::max(0.5 * all, all - NEWTON_PASSES);
@@ -468,7 +469,7 @@ fn by_gradient_descent(
     let precision = Precision::Double;
     let until = [options.tol.unwrap_or(GRADIENT), plane_search::AT_REST];
     let mut iterate = stages::evaluate(objective, v, precision, run)?;
-    // If rounding errors ended the search, it is repeated from its last iterate, until a repetition brings no
+    // If rounding errors ended the descent, it is started again from its last iterate, until a new descent brings no
     // improvement.
     loop {
         let before = iterate.value.clone();
@@ -575,7 +576,7 @@ mod tests {
         }
     }
 
-    /// All numbers of a result, as bits, and its words.
+    /// The numbers of a result as bits (of the history, only the objectives), and the rest of the result as text.
     fn bits(optimum: &Optimum) -> (Vec<u64>, String) {
         let Optimum {
             weights,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::simd::MulAdd;
 
-/// `f32` or `f64`, as a value that is known at run time.
+/// `f32` or `f64`, as a value at run time.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub enum Precision {
     /// `f32`
@@ -119,7 +119,7 @@ pub trait Float:
     const SIGNIFICAND_BITS: u32;
     /// 2 to the power of [`Float::SIGNIFICAND_BITS`]
     const TWO_TO_SIGNIFICAND_BITS: Self;
-    /// [`Float::SIGNIFICAND_BITS`] as a number.
+    /// [`Float::SIGNIFICAND_BITS`] as a float.
     const SIGNIFICAND_BITS_FLOAT: Self;
     /// The number that is added to an exponent when it is stored.
     const EXPONENT_BIAS: Self;

@@ -18,7 +18,8 @@ impl Kinks {
         upper: f64::INFINITY,
     };
 
-    /// The same kinks for the weight in other units, w / `per_unit`. Exact if `per_unit` is a power of two.
+    /// The same kinks for the weight in other units, in which its value is w / `per_unit`. Exact if `per_unit` is a
+    /// power of two.
     pub(crate) fn in_units(&self, per_unit: f64) -> Self {
         Kinks {
             l1: self.l1 * per_unit,
@@ -105,7 +106,7 @@ impl Groups {
         })
     }
 
-    /// The numbers in `x` of the coordinates of group `j`.
+    /// The numbers of `x` at the coordinates of group `j`.
     pub(crate) fn gather(&self, x: &[f64], j: usize) -> Vec<f64> {
         self.places(j).map(|at| x[at]).collect()
     }
@@ -119,7 +120,7 @@ impl Groups {
 /// The kinks of all coordinates.
 #[derive(Clone, Debug)]
 pub(crate) struct AllKinks {
-    /// Those of each coordinate. The l1 of a coordinate in a group is the strength of the group.
+    /// The kinks of each coordinate. For a coordinate in a group, `l1` is the factor of the norm of the group.
     each: Vec<Kinks>,
     /// If there are groups, l1 penalises the norm of the coordinates of each group, and there are no bounds.
     groups: Option<Groups>,
@@ -148,12 +149,12 @@ impl AllKinks {
         self.groups.as_ref().and_then(|groups| groups.of(j))
     }
 
-    /// The l1 of group `j`.
+    /// The factor l1 of the norm of group `j`.
     pub(crate) fn strength(&self, j: usize) -> f64 {
         self.each[j].l1
     }
 
-    /// A coordinate of each group, and all coordinates that are in no group.
+    /// The first coordinate of each group, and all coordinates that are in no group.
     pub(crate) fn blocks(&self) -> Vec<usize> {
         let is_first = |j: &usize| self.group_of(*j).is_none_or(|group| group == *j);
         (0..self.len()).filter(is_first).collect()
@@ -173,7 +174,7 @@ impl AllKinks {
         }
     }
 
-    /// [`AllKinks::value`] at u, minus that at x.
+    /// [`AllKinks::value`] at u minus [`AllKinks::value`] at x.
     pub(crate) fn change(&self, u: &[f64], x: &[f64]) -> f64 {
         match &self.groups {
             None => {
@@ -246,7 +247,8 @@ pub(crate) fn proximal_of_group(w: &[f64], l1: f64, h: f64) -> Vec<f64> {
     w.iter().map(|w| factor * w).collect()
 }
 
-/// The factor by which a vector of norm `length` is multiplied to make it shorter by `by`; 0 if it is not longer.
+/// The factor that makes the norm of a vector smaller by `by`. The norm is `length`; the factor is 0 if `length` is at
+/// most `by`.
 fn shrink(length: f64, by: f64) -> f64 {
     match length > by {
         true => 1.0 - by / length,

@@ -14,7 +14,7 @@
 //! * `elementwise`, `kernel`: the formulas over arrays and over a [`Dataset`], in one pass;
 //! * [`penalty`](Penalty), [`start`](Start), [`stop`](StopReason): the penalty on the weights; where a descent or a fit
 //!   starts, and why it ended;
-//! * `source`: the trait through which solvers read rows, and its implementation for arrays in memory;
+//! * `source`: the trait through which solvers read rows, and its implementations;
 //! * `descent`: gradient descent, w ← w − α ∇E with learning rate α and mean error E, over epochs;
 //! * `solver`, [`fit`](fit()), [`covariance`](covariance()): the optimum with a proved bound on its distance from the
 //!   minimum, and the covariance of its weights.

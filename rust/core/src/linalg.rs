@@ -41,7 +41,7 @@ pub(crate) fn centre(v: &mut [f64], classes: usize) {
     centre_values(biases, classes);
 }
 
-/// Subtracts from each of n values its mean over the classes. `values` has shape (K, n).
+/// Subtracts from each column of `values`, of shape (K, n), the mean of the column over the K classes.
 pub(crate) fn centre_values(values: &mut [f64], classes: usize) {
     let n = values.len() / classes;
     for j in 0..n {

@@ -1,5 +1,5 @@
-//! The losses and the activations of models. For a SIMD vector of rows, each has formulas for predictions from scores,
-//! and for errors from scores and labels.
+//! The losses and the activations of models. Each has formulas that compute, for a SIMD vector of rows, predictions
+//! from scores, and errors from scores and labels.
 
 use fearless_simd::{Simd, SimdFloat};
 
@@ -66,7 +66,7 @@ impl Activation {
         }
     }
 
-    /// `k` times the residual; the error is not computed. It is computed with as few successive operations after `z` as
+    /// `k` times the residual, without the error. The chain of operations from `z` to the result is as short as
     /// possible.
     #[inline(always)]
     pub(crate) fn scaled_residual<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(

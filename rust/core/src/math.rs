@@ -50,7 +50,7 @@ fn reduce_unclamped<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
 
     // The low bits of `rounded` hold k + 2·bias > 0. They are split into two summands that differ by at most 1. Each is
     // a biased exponent, and the two powers of two with these exponents multiply to 2^k. Shifting a summand into the
-    // exponent field drops the bits above.
+    // exponent field drops its higher bits, which come from the other bits of `rounded`.
     let bits = rounded.to_bits();
     let half = bits >> 1;
     let power = PowerOfTwo {
@@ -221,8 +221,8 @@ fn twice_atanh<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(twice: V) -> V {
 /// 1.
 #[inline(always)]
 pub(crate) fn log1p<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(p: V) -> V {
-    // For p ≥ 1, 1 + p = m·2^e with m ∈ [1, 2). For p < 1, e is 0, and p itself is used, because adding 1 would lose
-    // digits of p.
+    // ln(1 + p) = ln(1 + t) + e·ln 2. For p ≥ 1, 1 + p = (1 + t)·2^e with 1 + t ∈ [1, 2). For p < 1, e is 0 and t is p
+    // itself, because adding 1 would lose digits of p.
     let simd = p.token();
     let one = V::splat(simd, F::ONE);
     let zero = V::splat(simd, F::ZERO);
@@ -271,7 +271,8 @@ pub(crate) struct Sample<V> {
     pub residual: V,
 }
 
-/// Cross-entropy in nats, as the two terms of [`Sample`], and residual `σ(z) − y`. Both come from one exponential.
+/// Cross-entropy in nats, as the terms `ln(1 + t)` and `linear` of [`Sample`]; and the residual `σ(z) − y`. Error and
+/// residual are computed from one exponential.
 ///
 /// With `t = e^-|z| ≤ 1`, which cannot overflow:
 ///
@@ -312,11 +313,11 @@ pub(crate) fn larger(norm: f64, x: f64) -> f64 {
     }
 }
 
-/// `k·(σ(z) − y)`, to a few ULP, as in [`cross_entropy`]. As few successive operations after `z` as possible are used:
-/// this is for descent with one update per point, where the next score must wait for the result.
+/// `k·(σ(z) − y)`, to a few ULP, as in [`cross_entropy`]. The chain of operations from `z` to the result is as short as
+/// possible: in a descent with one update per point, the next score must wait for the result.
 ///
-/// The CPU does the other operations in parallel with these: the product `k·y`, the comparison of `|z|` with its limit,
-/// and the powers of two, which are multiplied into factors that are known before `t = e^-|z|`.
+/// The CPU does the operations outside of this chain in parallel with it: the product `k·y`, the comparison of `|z|`
+/// with its limit, and the powers of two, which are multiplied into factors that are known before `t = e^-|z|`.
 #[inline(always)]
 pub(crate) fn scaled_residual<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     z: V,
@@ -403,7 +404,7 @@ pub(crate) fn misclassified<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     }
 }
 
-/// Cross-entropy of a label y and a probability p that is given: −y ln p − (1 − y) ln(1 − p), where 0·ln 0 = 0.
+/// Cross-entropy of a label y and a predicted probability p: −y ln p − (1 − y) ln(1 − p), where 0·ln 0 = 0.
 #[inline(always)]
 pub(crate) fn cross_entropy_of_probability<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(
     p: V,
@@ -426,7 +427,7 @@ mod tests {
         formula(F::Lanes::<S>::splat(simd, x)).as_slice()[0]
     }
 
-    /// Correctly rounded values of σ, σ', ln σ, from 50-digit arithmetic.
+    /// z, and the correctly rounded values of σ, σ' and ln σ at z, from 50-digit arithmetic.
     const TABLE: [(f64, f64, f64, f64); 8] = [
         (-745.0, 5e-324, 5e-324, -745.0),
         (-709.5, 7.38014831401258e-309, 7.38014831401258e-309, -709.5),

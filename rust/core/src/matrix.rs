@@ -1,9 +1,9 @@
 //! Dense matrices, in any memory layout and with any type of elements; and tiles: blocks of rows in the layout and type
 //! that a kernel needs.
 //!
-//! A tile is used in place if the matrix has the type that the kernel needs and the rows are contiguous (the columns,
-//! if the kernel goes along columns). Otherwise the tile is copied ("packed") into scratch memory. The whole matrix is
-//! never copied, and results do not depend on whether a tile is packed.
+//! A tile is used in place if the matrix has the type that the kernel needs and the rows are contiguous (or the
+//! columns, for a kernel that reads column by column). Otherwise the tile is copied ("packed") into scratch memory. The
+//! whole matrix is never copied, and results do not depend on whether a tile is packed.
 
 use std::ops::Range;
 
@@ -51,7 +51,7 @@ enum Storage<'a> {
 }
 
 /// `rows × columns` elements. In one buffer, element (i, j) lies at `offset + i·row_stride + j·column_stride`. If each
-/// column has a buffer of its own, it lies at `offset + i` of buffer j.
+/// column has a buffer of its own, element (i, j) lies at `offset + i` of buffer j.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<'a> {
     storage: Storage<'a>,
@@ -156,7 +156,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// The columns of the matrix as rows of another one, over the same elements.
+    /// The transpose, as a view of the same elements.
     pub(crate) fn transposed(&self) -> Self {
         Matrix {
             rows: self.columns,
@@ -215,7 +215,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// Whether some elements may not be finite.
+    /// Whether some elements are floats, which may be infinite or NaN.
     fn has_floats(&self) -> bool {
         let is_float =
             |elements: &Elements<'_>| matches!(elements, Elements::F32(_) | Elements::F64(_));
@@ -255,7 +255,7 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// Some rows of a dense matrix, in an order of their own. Functions are given the place of a row in this order, not its
+/// Some rows of a dense matrix, in a given order. In arguments, a row is named by its place in this order, not by its
 /// number in the matrix.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DenseRows<'a> {
@@ -325,8 +325,8 @@ impl<'a> DenseRows<'a> {
         )
     }
 
-    /// As [`row_tile`](Self::row_tile), with a faster way to copy. If rows must be copied, `fill` copies the first few
-    /// of them and returns how many; the other rows are copied one by one.
+    /// As [`row_tile`](Self::row_tile), but if rows must be copied, `fill` may copy some of them in a faster way. It
+    /// copies rows from the first one on, and returns how many; the others are copied one by one.
     #[inline(always)]
     fn row_tile_by<'t, F: Float>(
         &self,
@@ -462,7 +462,8 @@ impl<'a> DenseRows<'a> {
         Strips::new(tile, 0, count as isize, self.matrix.columns, count)
     }
 
-    /// Copies the columns of `count` rows to `tile`. For rows with fewer elements than a SIMD vector has lanes.
+    /// Copies the columns of `count` rows to `tile`, each as a contiguous slice. The rows must have fewer elements than
+    /// a SIMD vector has lanes.
     #[inline(always)]
     fn transpose_rows<F: Float, S: Simd>(
         &self,
@@ -479,8 +480,8 @@ impl<'a> DenseRows<'a> {
         let mut last_lanes = [F::ZERO; MAX_LANES];
         for row in (0..count).step_by(F::LANES) {
             let taken = F::LANES.min(count - row);
-            // A vector is longer than a row. If all vectors lie inside the buffer, rows are loaded from the buffer, and
-            // the elements beyond the end of a row are ignored.
+            // A SIMD vector is longer than a row. If the vectors that begin at these rows lie inside the buffer, each
+            // row is loaded as one vector, and the elements beyond the end of the row are ignored.
             let start = self.position(first + row, 0);
             let last = start.wrapping_add_signed((F::LANES as isize - 1) * self.matrix.row_stride);
             let whole = in_place.filter(|data| {

@@ -15,7 +15,7 @@ use crate::linalg::{add_multiple, centre, centre_values, dot, norm};
 /// (2005), doi:10.1111/j.1467-9868.2005.00503.x.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Penalty {
-    /// The penalty on every weight, before the factors of columns are applied.
+    /// The penalty on every weight, before the options of columns are applied.
     shared: WeightPenalty,
     /// The penalty on the weight of each column, shape (n), or on the weight of each class and column, shape (K, n).
     /// Empty if all weights have the penalty `shared`.
@@ -24,7 +24,7 @@ pub struct Penalty {
     columns: usize,
     /// The name of an option that was given with a row for each class.
     by_class: Option<&'static str>,
-    /// Whether l1 penalises the norm of the weights that all classes give to a column, Σ_j l1_j ‖w_j‖.
+    /// Whether l1 penalises norms, Σ_j l1_j ‖w_j‖, where w_j is the vector of the weights of column j in all classes.
     is_grouped: bool,
 }
 
@@ -45,8 +45,8 @@ pub struct ColumnOptions {
 /// Sets a number in the penalty of a column. Returns whether the number is allowed.
 type Put<'a> = &'a dyn Fn(&mut WeightPenalty, f64) -> bool;
 
-/// The largest magnitude of bounds and prior means. Their squares, and their products with elements of X, are then
-/// finite.
+/// The largest allowed magnitude of bounds and prior means. It keeps their squares, and their products with elements of
+/// X, finite.
 const FAR: f64 = 1e100;
 
 impl Penalty {
@@ -82,8 +82,9 @@ impl Penalty {
         Ok(self)
     }
 
-    /// This penalty with l1 on the norms of the weights that all classes give to each of `columns` columns, Σ_j l1_j ‖w_j‖
-    /// with ‖w_j‖² = Σ_k w_kj²: a column has weights for all classes, or for none. Has no effect with one score.
+    /// If `is_grouped`, this penalty with l1 on norms instead of single weights: Σ_j l1_j ‖w_j‖ over the `columns`
+    /// columns. w_j is the vector of the weights of column j in all classes, ‖w_j‖² = Σ_k w_kj². The weights of a
+    /// column are then other than 0 for all classes, or for none. Has no effect with one score.
     ///
     /// Source: M. Yuan & Y. Lin, "Model selection and estimation in regression with grouped variables", J. R. Stat. Soc.
     /// B 68 (2006), doi:10.1111/j.1467-9868.2005.00532.x.
@@ -192,7 +193,7 @@ impl Penalty {
         }
     }
 
-    /// Whether a condition holds for the weights that all classes give to column `j`.
+    /// Whether the condition `holds` is true of the penalty on the weight of column `j` in every class.
     pub(crate) fn all_of_column(&self, j: usize, holds: impl Fn(&WeightPenalty) -> bool) -> bool {
         match self.own.is_empty() {
             true => holds(&self.shared),
@@ -341,7 +342,8 @@ impl Penalty {
         columns
     }
 
-    /// The columns for which a condition holds for the weights of all classes; none if all columns have the same penalty.
+    /// The columns for which the condition `holds` is true of the penalty in every class. Empty if all columns have the
+    /// same penalty.
     fn columns_that(&self, holds: impl Fn(&WeightPenalty) -> bool) -> Vec<usize> {
         let count = if self.own.is_empty() { 0 } else { self.columns };
         (0..count)
@@ -401,7 +403,8 @@ impl Penalty {
         is_grouped.then(|| Groups::of_weights(weights, self.columns))
     }
 
-    /// The kinks of K (n + 1) coordinates: for each class, the weights of n columns in units of `per_unit`, then a bias.
+    /// The kinks of K (n + 1) coordinates: for each class, the weights of n columns, each divided by its `per_unit`,
+    /// and then a bias.
     pub(crate) fn kinks(&self, classes: usize, per_unit: &[f64]) -> AllKinks {
         let n = per_unit.len();
         let of_class = |k: usize| {
@@ -442,8 +445,8 @@ impl Penalty {
             Some(groups) => {
                 let scales = (0..groups.columns).map(|j| {
                     let [g, error] = [slopes, errors].map(|x| norm(&groups.gather(x, j)));
-                    // A group has no bounds. Its scale is that of a single weight whose g and error are the norms of
-                    // the group's.
+                    // A group has no bounds. Its scale is that of a single weight whose g is the norm of the group's
+                    // slopes, and whose error is the norm of the group's errors.
                     self.of(j).dual_scale(g, error + 4.0 * f64::EPSILON * g)
                 });
                 scales.fold(1.0, f64::min)
@@ -546,8 +549,8 @@ impl Penalty {
         0.5 * length * length
     }
 
-    /// The diagonal of the Hessian of the smooth part of the penalty, by the weights of the columns as transformed by
-    /// `basis`.
+    /// The diagonal of the Hessian of the smooth part of the penalty, with respect to the weights of the columns as
+    /// `basis` transforms them.
     pub(crate) fn diagonal(&self, basis: &Basis) -> Vec<f64> {
         let per_unit = basis.per_unit().iter().enumerate();
         let mut diagonal: Vec<f64> = per_unit
@@ -610,7 +613,8 @@ impl WeightPenalty {
         self.kinks.lower == self.kinks.upper
     }
 
-    /// Whether a weight with the sign of `w` may grow for ever: neither a bound nor a penalty limits it.
+    /// Whether a weight with the sign of `w` may grow in magnitude without limit: it meets neither a bound nor a
+    /// penalty.
     pub(crate) fn is_open(&self, w: f64) -> bool {
         let Kinks { l1, lower, upper } = self.kinks;
         let end = if w > 0.0 { upper } else { lower };
@@ -693,16 +697,17 @@ impl WeightPenalty {
         self.curved_distance(w, g, error)
     }
 
-    /// [`WeightPenalty::dual_distance`] for l2 > 0. Let t be a number near the minimum of φ, a a subgradient of l1 |u|
-    /// at t, and s = g + l2 (t − prior) + a the slope there. Then for every u between the bounds
+    /// [`WeightPenalty::dual_distance`] for l2 > 0. Let t be a number near the minimiser of φ, a a subgradient of l1
+    /// |u| at t, and s = g + l2 (t − prior) + a the slope there. Then for every u between the bounds
     ///
     /// ```text
     /// φ(w) − φ(u) ≤ (l2/2) (w − t)² + s (w − t) + l1 |w| − a w  −  s (u − t) − (l2/2) (u − t)²
     /// ```
     ///
-    /// If t is not at a bound, s is 0 up to rounding, which is counted as an error e of g. The terms in u are then at
-    /// most e² / (2 l2). If t is at a bound, φ may fall beyond the bound, so that s is not 0, and the term s (w − t) is
-    /// added. Without e, the terms in u are never positive.
+    /// If t is not at a bound, s is 0 up to rounding. The rounding error is counted as an error e of g, and the terms
+    /// in u are at most e² / (2 l2). If t is at a bound, φ may fall beyond the bound, so that s is not 0. The result
+    /// then includes the term s (w − t), and the terms in u are still at most e² / (2 l2), because without e they are
+    /// never positive.
     fn curved_distance(&self, w: f64, g: f64, error: f64) -> f64 {
         let WeightPenalty { l2, prior, kinks } = *self;
         let Kinks { l1, lower, upper } = kinks;
@@ -724,17 +729,17 @@ impl WeightPenalty {
         0.5 * l2 * apart * apart + pressing + of_l1 + of_error
     }
 
-    /// [`WeightPenalty::dual_distance`] for the weights w of a group with the slopes g and the prior means, and l1 on their
-    /// norm. The vector of the errors of g is not longer than `error`.
+    /// [`WeightPenalty::dual_distance`] for the weights w, slopes g and prior means of a group, with l1 on the norm of
+    /// the weights. The errors of g are a vector whose norm is at most `error`.
     fn group_distance(&self, [w, g, prior]: [&[f64]; 3], error: f64) -> f64 {
         let (l1, l2) = (self.kinks.l1, self.l2);
         let length = norm(w);
         if l2 == 0.0 {
-            // φ is least at 0, where it is 0.
+            // φ(u) = g · u + l1 ‖u‖ has a minimum, which must be at u = 0, where φ is 0.
             let error = error + 4.0 * f64::EPSILON * (norm(g) + l1);
             return (dot(g, w) + l1 * length + error * length).max(0.0);
         }
-        // As for a single weight: t is near the minimiser of φ, and a is a subgradient of l1 ‖u‖ there.
+        // As in `curved_distance`: t is near the minimiser of φ, and a is a subgradient of l1 ‖u‖ there.
         let at_zero: Vec<f64> = g
             .iter()
             .zip(prior)
@@ -821,7 +826,8 @@ mod tests {
         }
     }
 
-    /// The conjugate is attained at u = g / l2. With an error, it is a bound for every vector within the error.
+    /// Without an error, the conjugate is attained at u = g / l2. With an error, it is a bound for every vector that
+    /// differs from g by at most the error.
     #[test]
     fn the_conjugate_is_the_largest_difference() {
         let factors = Some(vec![1.0, 0.5, 3.0]);
@@ -868,8 +874,8 @@ mod tests {
         assert!(Penalty::new(-1.0).is_err() && Penalty::new(f64::NAN).is_err());
     }
 
-    /// The distance is 0 at the minimum. It is at least φ(w) − φ(u), for any other weight u and any derivative within
-    /// the error.
+    /// The distance is 0 at the minimum. It is at least φ(w) − φ(u), for any other weight u and any derivative that
+    /// differs from g by at most the error.
     #[test]
     fn the_dual_distance_is_the_largest_difference() {
         let mut random = Random::new(5);

@@ -30,8 +30,8 @@ impl Random {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// A uniform integer below `bound > 0`: the high half of the product of a random number and `bound`. For the few
-    /// low halves that would make some integers more frequent, another number is drawn.
+    /// A uniform integer below `bound > 0`: the high half of the product of a random number and `bound`. If the low
+    /// half is one of the few that would make some integers more frequent, another random number is drawn.
     ///
     /// Source: D. Lemire, "Fast random integer generation in an interval", ACM TOMACS 29 (2019), doi:10.1145/3230636.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {

@@ -36,7 +36,7 @@ macro_rules! with_indices {
 }
 pub(crate) use with_indices;
 
-/// Runs `$body` with `$rows` bound to the [`SparseRows`] of the matrix `$x`, a [`Sparse`], and the [`RowSet`] `$set`.
+/// Runs `$body`, in which `$rows` is a [`SparseRows`]: the rows `$set`, a [`RowSet`], of the matrix `$x`, a [`Sparse`].
 /// Elements are `f32` if they are stored as `f32`, otherwise `f64`.
 macro_rules! with_rows {
     ($x:expr, $set:expr, $rows:ident => $body:expr) => {
@@ -57,7 +57,7 @@ macro_rules! with_rows {
 }
 pub(crate) use with_rows;
 
-/// The fixed cost of reading a row, in stored elements.
+/// The cost of reading a row without its elements. The unit is the cost of reading one stored element.
 pub(crate) const ROW: usize = 8;
 
 impl Indices<'_> {
@@ -74,8 +74,8 @@ impl Indices<'_> {
     }
 }
 
-/// An integer that is used as an index. [`Index::at`] gives it as `usize`. A negative index becomes `usize::MAX`, which
-/// is out of bounds for every slice.
+/// An integer that is used as an index. [`Index::at`] gives it as `usize`. A negative index becomes a number that is
+/// out of bounds for every slice.
 pub(crate) trait Index: Copy + Default + Send + Sync {
     fn at(self) -> usize;
     fn to_i64(self) -> i64;
@@ -262,7 +262,7 @@ pub struct Sparse<'a>(Compressed<'a>);
 
 impl<'a> Sparse<'a> {
     /// A view of the three arrays of SciPy's CSR format: the stored elements (`data`), the column of each (`indices`),
-    /// and the place among them at which each row starts (`indptr`).
+    /// and, for each row, the position of its first stored element (`indptr`).
     ///
     /// All of `indptr` is checked, but no index. `data` and `indices` may be longer than the last element of `indptr`
     /// says.
@@ -309,7 +309,7 @@ impl<'a> Sparse<'a> {
         matches!(self.0.data, Elements::F32(_))
     }
 
-    /// The same elements column by column, as the rows of the result.
+    /// The transpose: its rows are the columns of this matrix.
     ///
     /// # Errors
     ///
@@ -424,7 +424,7 @@ impl<F: Float> Transposed<F> {
         })
     }
 
-    /// The elements row by row, the column of each element, and the place among them at which each row starts.
+    /// The elements row by row, the column of each element, and, for each row, the position of its first element.
     pub(crate) fn into_parts(self) -> (Vec<F>, Vec<usize>, Vec<usize>) {
         let indices = match self.indices {
             OwnIndices::I32(indices) => indices.into_iter().map(Index::at).collect(),
@@ -572,8 +572,8 @@ pub(crate) fn changed() -> Error {
     }
 }
 
-/// Some rows of a sparse matrix, in an order of their own, with typed arrays. Functions are given the place of a row in
-/// this order, not its number in the matrix.
+/// Some rows of a sparse matrix, in a given order, with the values and indices as slices of a known type. In arguments,
+/// a row is named by its place in this order, not by its number in the matrix.
 #[derive(Clone, Copy)]
 pub(crate) struct SparseRows<'a, F, I> {
     matrix: Sparse<'a>,

@@ -49,7 +49,7 @@ impl<'t, F> Strips<'t, F> {
         self.length
     }
 
-    /// The strips cut to their elements `first .. first + length`.
+    /// The same strips, each cut to its elements `first .. first + length`.
     #[inline(always)]
     pub(crate) fn within(&self, first: usize, length: usize) -> Self {
         assert!(first <= self.length && length <= self.length - first);
@@ -66,7 +66,7 @@ impl<'t, F> Strips<'t, F> {
         self.strips::<1>(i)[0]
     }
 
-    /// Consecutive strips, one after the other.
+    /// The strips with these numbers, one after the other.
     #[inline(always)]
     pub(crate) fn run(&self, strips: Range<usize>) -> impl Iterator<Item = &'t [F]> + use<'t, F> {
         assert!(strips.start <= strips.end && strips.end <= self.count);

@@ -94,7 +94,7 @@ impl<'a> Vector<'a> {
         self.elements.slice::<F>()?.get(start..start + count)
     }
 
-    /// Copies the elements of the set of rows to `out`, from place `first` in the set on, converted to `F`.
+    /// Fills `out` with the elements of successive rows of the set, from place `first` in the set on, converted to `F`.
     #[inline(always)]
     pub(crate) fn copy<F: Float>(&self, rows: RowSet<'_>, first: usize, out: &mut [F]) {
         if rows.are_consecutive() && !out.is_empty() {
@@ -108,8 +108,8 @@ impl<'a> Vector<'a> {
         }
     }
 
-    /// The position of the element of a row in the buffer. [`Vector::new`] has checked that it is inside for
-    /// `row < len`.
+    /// The position of the element of a row in the buffer. [`Vector::new`] has checked that the position lies inside
+    /// the buffer for every `row < len`.
     #[inline(always)]
     fn position(&self, row: usize) -> usize {
         self.offset.wrapping_add_signed(row as isize * self.stride)

@@ -1,8 +1,8 @@
 //! NumPy arrays as Rust slices: arguments, read in place if their memory layout allows it, and new arrays for results.
 //! All unsafe code of the crate is here.
 //!
-//! Python has checked that arrays hold real numbers. Here, shapes and layouts are checked; error messages read
-//! "`<argument>` must `<what was expected>`, got `<what came>`".
+//! The Python package has checked that arrays hold real numbers. Here, shapes and layouts are checked; error messages
+//! read "`<argument>` must `<what was expected>`, got `<what came>`".
 
 use gradstep_core::{Elements, Error, Float, Indices, Matrix, Vector};
 use numpy::{
@@ -110,7 +110,7 @@ impl<'py> Real<'py> {
     /// All elements as a slice, if they have the type `F` and are contiguous in C order; else `None`.
     pub(crate) fn contiguous<F: Number>(&self) -> Option<&[F]> {
         let (first, length) = extent::<F>(&self.array)?;
-        // SAFETY: `extent` has found that this many elements of the type lie there, aligned; any bit pattern is a valid
+        // SAFETY: `extent` has found `length` aligned elements of type `F` at `first`; any bit pattern is a valid
         // element. The memory is that of the array, which `self` keeps alive. Python code that writes to it in another
         // thread races with us just as it does with NumPy.
         Some(unsafe { std::slice::from_raw_parts(first, length) })
@@ -392,10 +392,10 @@ impl Layout {
         }
         // SAFETY: `in_place` has checked that the memory is aligned for this type, of native byte order, and that the
         // span neither wraps around nor exceeds isize::MAX bytes; every element type is valid in any bit pattern (bools
-        // are read as bytes). Both ends of the span are elements of the array, hence of the one allocation it is a view
-        // of. `View`, `HeldMatrix` and `HeldColumns` have the array beside the layout, and so keep the allocation alive. Python code
-        // that writes to the array in another thread meanwhile races with us just as it does with NumPy, which releases
-        // the GIL the same way; we never write here.
+        // are read as bytes). Both ends of the span are elements of the array, hence of the one allocation that the
+        // array is a view of. `View`, `HeldMatrix` and `HeldColumns` keep the array beside the layout, and so keep the
+        // allocation alive. Python code that writes to the array in another thread meanwhile races with us just as it
+        // does with NumPy, which releases the GIL the same way. We never write to this memory.
         unsafe { std::slice::from_raw_parts(self.lowest.cast(), self.span) }
     }
 
@@ -495,7 +495,8 @@ impl<'py> Buffer<'py> {
 }
 
 fn data(array: &Bound<'_, PyUntypedArray>) -> *const u8 {
-    // SAFETY: the pointer is that of a live NumPy array, whose header is valid to read while attached.
+    // SAFETY: the pointer is that of a live NumPy array, whose header is valid to read while this thread is attached to
+    // the interpreter.
     unsafe { (*array.as_array_ptr()).fields.data.cast_const().cast() }
 }
 
@@ -556,10 +557,9 @@ impl<'py, F: Number> Target<'py, F> {
         let apart = end(read, length) <= self.first as usize
             || end(self.first, self.length) <= read as usize;
         if apart {
-            // SAFETY: `extent` has found that this many elements of the type lie there, aligned; any bit pattern is
-            // a valid element. `source` shares no address of this memory, `new` has found it writeable, and the
-            // exclusive borrow keeps us from a second slice. Other Python threads race with us just as they do with
-            // NumPy.
+            // SAFETY: `extent` has found `length` aligned elements of type `F` at `first`; any bit pattern is a valid
+            // element. `source` shares no address of this memory, `new` has found it writeable, and the exclusive
+            // borrow keeps us from a second slice. Other Python threads race with us just as they do with NumPy.
             let out = unsafe { std::slice::from_raw_parts_mut(self.first, self.length) };
             return Some(Overlap::None(source.contiguous()?, out));
         }
@@ -622,7 +622,8 @@ pub(crate) fn numpy<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyA
     NUMPY.get_or_try_init(py, import)?.bind(py).getattr(name)
 }
 
-/// A shape as Python writes a tuple. The shape of a scalar, (), is easily overlooked, and gets an explanation.
+/// A shape as Python writes a tuple. The shape of a scalar, (), is easily overlooked, so that an explanation is added
+/// to it.
 pub(crate) fn shape_text(shape: &[usize]) -> String {
     match shape {
         [] => "() (0-dimensional)".to_owned(),

@@ -143,8 +143,8 @@ impl<'py> Run<'_, 'py> {
         }
     }
 
-    /// Descends over `columns` columns. `with_points` calls its last argument with the rows that have these labels,
-    /// sample weights and offsets.
+    /// Runs the descent over rows of `columns` columns. `with_points` is called with the labels, sample weights and
+    /// offsets, and with a function. It calls this function with the [`Points`] made of the rows and these vectors.
     fn descend<F: Number>(
         self,
         py: Python<'py>,
@@ -232,8 +232,8 @@ impl<F: Number> Path<F> {
     }
 }
 
-/// The observer of a descent: lets Ctrl-C through, and calls the callback after each epoch. If the Python function
-/// `keeps_path` has returned True, `path` has the weights and biases of each epoch.
+/// The observer of a descent: lets Python handle Ctrl-C, and calls the callback after each epoch. If the Python
+/// function `keeps_path` has returned True, `path` has the weights and biases of each epoch.
 struct Watch<F> {
     monitor: PythonMonitor,
     keeps_path: Py<PyAny>,

@@ -1,5 +1,6 @@
 //! Rows that are not arrays in memory: the solver calls a function of Python that either reads the rows, or sends the
-//! solver's requests to the processes that hold the rows. Also the log of a fit, and `answer`, which computes the answer of some of the rows to a request.
+//! solver's requests to the processes that hold the rows. Also the log of a fit; and `answer`, which computes the
+//! answer of some of the rows to a request.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -14,20 +15,21 @@ use crate::formulas::{GivenRows, OfRows};
 use crate::monitor::run;
 use crate::value_error;
 
-/// Rows as Python gives them: `(function, is_asked, n, is_single, log)`.
+/// Rows as Python gives them: `(function, is_asked, n, is_single, log)`. There are `n` columns. If `is_single`, scores
+/// are computed in `f32`, else in `f64`.
 ///
-/// Unless `is_asked`, the function reads rows. It is called as `function(first, count, next_first, next_count)` and
-/// returns `count` rows from row `first` on: an array of shape (count, n), or a list of n columns, arrays of shape
-/// (count,). Nobody changes these arrays before the next call. The last two arguments are the rows that the next call
-/// will ask for; 0 rows if that is not known.
+/// If `is_asked` is False, the function reads rows. It is called as `function(first, count, next_first, next_count)`
+/// and returns `count` rows from row `first` on: an array of shape (count, n), or a list of n arrays of shape (count,),
+/// one for each column. Nobody changes these arrays before the next call. `next_first` and `next_count` say in the same
+/// way which rows the next call will ask for; `next_count` is 0 if that is not known.
 ///
-/// If `is_asked`, the function passes requests on. It is called as `function(request)` and returns the answers of all
-/// rows, each made by [`answer`], in the order of the rows.
+/// If `is_asked` is True, the function passes requests on. It is called as `function(request)` and returns the answers
+/// of all rows, each made by [`answer`], in the order of the rows.
 ///
 /// The log has `recall(request)`, which returns an answer or None, and `record(request, answer)`.
 pub(crate) type GivenDistant = (Py<PyAny>, bool, usize, bool, Option<Py<PyAny>>);
 
-/// Rows on disk or on other machines, which a function of Python reads or asks.
+/// Rows on disk or on other machines. A function of Python reads them, or passes requests on to them.
 pub(crate) struct InPython {
     function: Py<PyAny>,
     is_asked: bool,
@@ -128,7 +130,7 @@ impl DistantRows for InPython {
     }
 }
 
-/// The log of a fit. If the log raises an exception, `rows`, the rows of the fit, keep the exception.
+/// The log of a fit. An exception that the log raises is kept in `rows`, the rows of the fit.
 struct Recording<'a> {
     log: &'a Py<PyAny>,
     rows: &'a InPython,

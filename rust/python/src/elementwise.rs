@@ -94,7 +94,7 @@ fn elementwise_in<'py, F: Number>(
         }
     };
     if out.is_none() && z.shape().is_empty() {
-        return result.into_array().get_item(()); // NumPy's scalar
+        return result.into_array().get_item(()); // a scalar of NumPy instead of a 0-dimensional array
     }
     given_out(result, out)
 }

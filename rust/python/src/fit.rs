@@ -241,7 +241,7 @@ fn fit_each<'py, F: Number>(
     packed.collect()
 }
 
-/// The arguments of a fit. `X` is [`GivenFeatures`] for arrays, or [`InPython`] for rows that Python reads or asks.
+/// The arguments of a fit. `X` is [`GivenFeatures`] for arrays, or [`InPython`] for rows that are not arrays in memory.
 struct Arguments<'a, 'py, X> {
     x: &'a X,
     y: &'a View<'py>,
@@ -302,8 +302,8 @@ impl<'py> Arguments<'_, 'py, InPython> {
     }
 }
 
-/// The observer of a fit: lets Ctrl-C through, and calls the callback after each iteration. If `single`, the callback
-/// gets weights as `f32`, the type in which the fit returns them; else as `f64`.
+/// The observer of a fit: lets Python handle Ctrl-C, and calls the callback after each iteration. If `single`, the
+/// callback gets weights as `f32`, the type in which the fit returns them; else as `f64`.
 struct Watched {
     monitor: PythonMonitor,
     single: bool,
@@ -409,8 +409,8 @@ fn pack_history<'py>(py: Python<'py>, history: &[Record]) -> PyResult<Bound<'py,
         types.append(("rows", numpy::dtype::<i64>(py)))?;
         numpy(py, "dtype")?.call1((types,)).map(Bound::unbind)
     })?;
-    // Each record becomes six fields of eight bytes, without gaps. So NumPy is called once only: several calls would
-    // take as long as a small fit.
+    // The records are written as bytes, six fields of eight bytes each, without gaps. NumPy is then called only once:
+    // several calls would take as long as a small fit.
     let mut bytes = Vec::with_capacity(48 * history.len());
     for record in history {
         for value in [

@@ -322,7 +322,7 @@ fn loss_gradient_in<'py, F: Number>(
     pack_loss_gradient(py, &found, classes)
 }
 
-/// [`loss_gradient`] of rows that Python reads.
+/// [`loss_gradient`] over rows that a function of Python reads.
 fn loss_gradient_of_read<'py, F: Number>(
     py: Python<'py>,
     arguments: &Arguments<'py, &InPython>,

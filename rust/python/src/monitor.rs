@@ -29,8 +29,8 @@ impl Signals {
         }
     }
 
-    /// The Python exception for an error of the core. For [`Error::Interrupted`] it is the exception that was kept, or
-    /// KeyboardInterrupt if none was.
+    /// The Python exception for an error of the core. For [`Error::Interrupted`], it is the exception kept in
+    /// `self.error`, or KeyboardInterrupt if there is none.
     fn exception(self, error: Error) -> PyErr {
         match (self.error, error) {
             (Some(raised), Error::Interrupted) => raised,
@@ -112,7 +112,7 @@ impl PythonMonitor {
         self.answer(answer)
     }
 
-    /// The answer of a function of Python; `Break` if it has raised. The exception is kept for
+    /// The answer of a function of Python; `Break` if the function has raised. The exception is kept for
     /// [`PythonMonitor::finish`].
     fn answer(&mut self, answer: PyResult<bool>) -> ControlFlow<(), bool> {
         match answer {
@@ -128,8 +128,8 @@ impl PythonMonitor {
     ///
     /// # Errors
     ///
-    /// The exception that the callback or a signal handler has raised, if the core was interrupted by it or ended early
-    /// with a result. For any other error of the core: the exception for this error.
+    /// If the core was interrupted, or ended early with a result: the exception that the callback or a signal handler
+    /// has raised. If the core failed for another reason: the exception for its error.
     pub(crate) fn finish<T>(self, result: Result<T, Error>) -> PyResult<T> {
         match (result, self.signals) {
             (Err(error), signals) => Err(signals.exception(error)),
