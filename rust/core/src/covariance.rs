@@ -21,9 +21,9 @@ use crate::vector::Vector;
 /// I = [X 1]ᵀ D [X 1]      D = diag(s_i σ'(z_i)),  z = X w + b + o
 /// ```
 ///
-/// with sample weights s_i and offsets o. The covariance is symmetric, of shape (n + 1, n + 1) row by row, with the bias
-/// last; without `fit_bias`, of shape (n, n). Computed in `f64`, whatever the type of `X`, and accurate even if columns
-/// are far from zero or nearly collinear.
+/// with sample weights s_i and offsets o. The covariance is symmetric, of shape (n + 1, n + 1) row by row, with the
+/// bias last; without `fit_bias`, of shape (n, n). Computed in `f64`, whatever the type of `X`, and accurate even if
+/// columns are far from zero or nearly collinear.
 ///
 /// Source: P. McCullagh & J. Nelder, *Generalized Linear Models*, 2nd ed. (1989), §4.4.
 ///

@@ -173,7 +173,7 @@ pub struct Optimum {
     /// Proved upper bound on objective − minimum; ∞ if nothing is proved. The minimum is that over models without the
     /// columns in `aliased`.
     pub gap: f64,
-    /// Whether the gap is at most `gap_tol` of the objective.
+    /// Whether the gap is at most `gap_tol` times the objective.
     pub converged: bool,
     /// Columns that are linear combinations of columns before them, in a fit without penalty on them. Their weights are
     /// 0.

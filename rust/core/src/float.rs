@@ -108,7 +108,7 @@ pub trait Float:
     const EXP_CLAMP: Self;
     /// log₂ e
     const LOG2_E: Self;
-    /// The high part of ln 2. It has so many trailing zeros that its product with any exponent is exact.
+    /// The high part of ln 2. Its significand ends in so many zero bits that its product with any exponent is exact.
     const LN_2_HIGH: Self;
     /// ln 2 − [`Float::LN_2_HIGH`]
     const LN_2_LOW: Self;
@@ -124,8 +124,9 @@ pub trait Float:
     /// The number that is added to an exponent when it is stored.
     const EXPONENT_BIAS: Self;
 
-    /// The polynomial `Q` in `e^r = 1 + r + r²·Q(r)`, minimax on |r| ≤ ln 2 / 2, by Estrin's scheme without its last
-    /// step. Returns `low`, `high` and `power`, a power of `r`, with `Q(r) = low + power·high`.
+    /// The polynomial `Q` in `e^r = 1 + r + r²·Q(r)`, the minimax approximation on |r| ≤ ln 2 / 2. It is evaluated by
+    /// Estrin's scheme, without the last step of the scheme. Returns `low`, `high` and `power`, a power of `r`, with
+    /// `Q(r) = low + power·high`.
     fn exp_tail_halves<S: Simd, V: SimdFloat<S, Element = Self>>(r: V) -> (V, V, V);
     /// The polynomial `Q` in `e^r = 1 + r + r²·Q(r)`, evaluated at `r`.
     #[inline(always)]
@@ -133,16 +134,17 @@ pub trait Float:
         let (low, high, power) = Self::exp_tail_halves(r);
         high.mul_add_fused(power, low)
     }
-    /// The polynomial `P` in `atanh(s) = s + s·v·P(v)` with `v = s²`, minimax on 0 ≤ v ≤ 1/9.
+    /// The polynomial `P` in `atanh(s) = s + s·v·P(v)` with `v = s²`, the minimax approximation on 0 ≤ v ≤ 1/9.
     fn atanh_tail<S: Simd, V: SimdFloat<S, Element = Self>>(v: V) -> V;
 
     /// The sum of the lanes. The upper half of the lanes is added to the lower half until one lane is left, which takes
     /// the fewest successive additions.
     fn sum_of_halves<S: Simd>(lanes: Self::Lanes<S>) -> Self;
 
-    /// The slice as arrays of [`Float::LANES`] numbers. Numbers that fill no array are left out.
+    /// The slice as arrays of [`Float::LANES`] numbers. Numbers at the end that do not fill an array are left out.
     fn arrays(slice: &[Self]) -> &[Self::Array];
-    /// The slice as mutable arrays of [`Float::LANES`] numbers. Numbers that fill no array are left out.
+    /// The slice as mutable arrays of [`Float::LANES`] numbers. Numbers at the end that do not fill an array are left
+    /// out.
     fn arrays_mut(slice: &mut [Self]) -> &mut [Self::Array];
     /// The same slice as `&[Self]`, if `Self` is `f64`.
     fn of_f64s(values: &[f64]) -> Option<&[Self]>;

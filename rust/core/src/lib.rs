@@ -16,8 +16,8 @@
 //!   starts, and why it ended;
 //! * `source`: the trait through which solvers read rows, and its implementations;
 //! * `descent`: gradient descent, w ← w − α ∇E with learning rate α and mean error E, over epochs;
-//! * `solver`, [`fit`](fit()), [`covariance`](covariance()): the optimum with a proved bound on its distance from the
-//!   minimum, and the covariance of its weights.
+//! * `solver`, [`fit`](fit()), [`covariance`](covariance()): the optimum, with a proved bound on how far its
+//!   objective is above the minimum; and the covariance of its weights.
 //!
 //! # Conventions
 //!

@@ -189,8 +189,8 @@ pub(crate) fn softplus<F: Float, S: Simd, V: SimdFloat<S, Element = F>>(u: V) ->
     let (m, power) = exp_pair(u.abs());
     let log = log1p_pair(m, power);
 
-    // For u > 0, this is u + ln(1 + e^-u), with the larger term first. If u is infinite, the low part is NaN and is not
-    // added.
+    // For u > 0, this is u + ln(1 + e^-u), with the larger term first, as `fast_two_sum` needs. If u is infinite, the
+    // low part is NaN and is not added.
     let log_high = scale(log.high, power);
     let log_low = scale(log.low, power);
     let u_first = u.simd_gt(log_high);

@@ -83,11 +83,11 @@ impl Penalty {
     }
 
     /// If `is_grouped`, this penalty with l1 on norms instead of single weights: Σ_j l1_j ‖w_j‖ over the `columns`
-    /// columns. w_j is the vector of the weights of column j in all classes, ‖w_j‖² = Σ_k w_kj². The weights of a
-    /// column are then other than 0 for all classes, or for none. Has no effect with one score.
+    /// columns. w_j is the vector of the weights of column j in all classes, ‖w_j‖² = Σ_k w_kj². At an optimum, the
+    /// weights of a column are then other than 0 for all classes, or for none. Has no effect with one score.
     ///
-    /// Source: M. Yuan & Y. Lin, "Model selection and estimation in regression with grouped variables", J. R. Stat. Soc.
-    /// B 68 (2006), doi:10.1111/j.1467-9868.2005.00532.x.
+    /// Source: M. Yuan & Y. Lin, "Model selection and estimation in regression with grouped variables", J. R. Stat.
+    /// Soc. B 68 (2006), doi:10.1111/j.1467-9868.2005.00532.x.
     pub fn with_groups(mut self, columns: usize, is_grouped: bool) -> Self {
         (self.columns, self.is_grouped) = (columns, is_grouped);
         self
@@ -403,8 +403,8 @@ impl Penalty {
         is_grouped.then(|| Groups::of_weights(weights, self.columns))
     }
 
-    /// The kinks of K (n + 1) coordinates: for each class, the weights of n columns, each divided by its `per_unit`,
-    /// and then a bias.
+    /// The kinks of K (n + 1) coordinates: for each class, the weights of n columns, each divided by the `per_unit` of
+    /// its column, and then a bias.
     pub(crate) fn kinks(&self, classes: usize, per_unit: &[f64]) -> AllKinks {
         let n = per_unit.len();
         let of_class = |k: usize| {
@@ -735,7 +735,7 @@ impl WeightPenalty {
         let (l1, l2) = (self.kinks.l1, self.l2);
         let length = norm(w);
         if l2 == 0.0 {
-            // φ(u) = g · u + l1 ‖u‖ has a minimum, which must be at u = 0, where φ is 0.
+            // φ(u) = g · u + l1 ‖u‖. Since φ has a minimum, it is least at u = 0, where it is 0.
             let error = error + 4.0 * f64::EPSILON * (norm(g) + l1);
             return (dot(g, w) + l1 * length + error * length).max(0.0);
         }

@@ -66,7 +66,7 @@ impl<'t, F> Strips<'t, F> {
         self.strips::<1>(i)[0]
     }
 
-    /// The strips with these numbers, one after the other.
+    /// The strips whose numbers are in the range `strips`, one after the other.
     #[inline(always)]
     pub(crate) fn run(&self, strips: Range<usize>) -> impl Iterator<Item = &'t [F]> + use<'t, F> {
         assert!(strips.start <= strips.end && strips.end <= self.count);
