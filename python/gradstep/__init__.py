@@ -18,11 +18,11 @@ bias : float or array_like of shape (K,), default 0.0
 sample_weight : array_like, shape (m,), optional
     Weights s_i >= 0 of the rows, not all zero; all 1 by default. A row with weight 3 counts like three equal rows.
 offset : array_like, shape (m,) or (m, K), optional
-    Finite numbers that are added to the scores of the rows, of K classes one for each class: the part of the scores
-    that is known. Of float32 rows they are rounded to float32.
+    Finite numbers that are added to the scores of the rows: the part of the scores that is known. With K classes, each
+    row has an offset for each class. For float32 rows, offsets are rounded to float32.
 n_threads : int, optional
-    Number of threads to use; by default that of the environment variable GRADSTEP_NUM_THREADS or OMP_NUM_THREADS, or
-    one per available processor. Results do not depend on it.
+    Number of threads to use; by default the value of the environment variable GRADSTEP_NUM_THREADS or OMP_NUM_THREADS,
+    or one thread per available processor. Results do not depend on the number of threads.
 out : ndarray, optional
     Where an elementwise function writes its result: an array with the shape of its argument and the dtype of the
     computation. It may overlap the argument, or be the argument itself. If Ctrl-C interrupts the call, it may be partly

@@ -1,4 +1,4 @@
-"""Check that array arguments of the public functions hold real numbers: dense, or for `X` also CSR or CSC.
+"""Check that array arguments of the public functions hold real numbers. Only `X` may be sparse, as CSR or CSC.
 
 Arrays are passed on unchanged, in any layout. Shapes and values are checked by the native functions.
 """
@@ -60,7 +60,7 @@ def real(name: str, value: Any) -> Array:
     Raises
     ------
     TypeError
-        If `value` holds something else, is masked, or is sparse.
+        If `value` holds anything but real numbers, is masked, or is sparse.
     """
     array: Array = value if type(value) is ndarray else _as_array(name, value)
     if array.dtype.kind not in "biuf":
@@ -76,7 +76,7 @@ def optional_real(name: str, value: Any) -> Array | None:
 def features(X: Any) -> Array | Parts:
     """`X` for native code: an array, or the parts of a CSR or CSC matrix, which is never made dense.
 
-    A pandas frame whose columns are all sparse around 0 becomes the parts of a CSC matrix.
+    A pandas frame whose columns are all sparse, with the fill value 0, becomes the parts of a CSC matrix.
     """
     if type(X) is ndarray:
         return real("X", X)
@@ -107,8 +107,8 @@ def rows(X: Any) -> tuple[Array | Parts, bool]:
 
 
 def dataset(X: Any, y: Any, sample_weight: Any, offset: Any) -> tuple[Array | Parts, Array, list[Array | None]]:
-    """`X`, `y`, and sample weights and offsets for native code. One row with a scalar `y` is made a matrix with one
-    row; its sample weight is a scalar, and its offset a scalar or one number for each class."""
+    """`X`, `y`, and sample weights and offsets for native code. A single row, `X` of shape (n,), becomes a matrix with
+    one row. Then `y` and the sample weight are scalars, and the offset is a scalar or one number for each class."""
     X, y = features(X), real("y", y)
     weight, offset = optional_real("sample_weight", sample_weight), optional_real("offset", offset)
     if type(X) is not tuple and X.ndim == 1:
@@ -169,7 +169,7 @@ def _not_finite(names: list[Any] | None, value: float, row: int, column: int) ->
 
 
 def explained(error: ValueError, X: Any, y: Array) -> ValueError:
-    """The error that native code has raised, with the name of a column or advice added, which native code lacks.
+    """The error that native code has raised, with what native code does not know: a column's name, or advice.
 
     An error about an element of `X` that is not finite gets the name of the column, if `X` is a frame. An error about
     labels gets advice if the labels are 1 to K, or two numbers other than 0 and 1.

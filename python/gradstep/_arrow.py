@@ -25,18 +25,19 @@ class Table:
     schema: Any
     """The schema of pyarrow."""
     batches: Callable[[list[str], int], Iterator[Any]]
-    """``batches(columns, rows)`` returns a new iterator of batches: at least these columns, about `rows` rows each."""
+    """``batches(columns, rows)`` returns a new iterator of batches. Each batch has at least these columns, and about
+    `rows` rows."""
     files: list[str] | None = None
-    """The files that the whole table is read from; None if it may be read from anything else."""
+    """The files that the table is read from; None if some rows may come from elsewhere, or if the files are unknown."""
 
 
 def is_dataset(X: Any) -> bool:
-    """Whether `X` is a dataset of pyarrow, without importing it."""
+    """Whether `X` is a dataset of pyarrow. This does not import pyarrow."""
     return any(base.__module__ == "pyarrow._dataset" and base.__name__ == "Dataset" for base in type(X).__mro__)
 
 
 def is_lazy(X: Any) -> bool:
-    """Whether `X` is a lazy frame of polars, without importing it."""
+    """Whether `X` is a lazy frame of polars. This does not import polars."""
     return is_of(X, "polars") and kind(X) == "LazyFrame"
 
 
@@ -54,7 +55,7 @@ def table_of(X: Any) -> Table:
     Raises
     ------
     TypeError, ValueError
-        If it is none of these, or can be read only once.
+        If `X` is none of these, or can be read only once.
     """
     with _needed():
         import pyarrow
@@ -142,7 +143,7 @@ def _of_files(X: Any) -> Table:
 
     def batches(columns: list[str], rows: int) -> Iterator[Any]:
         for file in files:
-            # To save memory, 256 KiB of each column are read at once, and a batch is decoded when it is asked for.
+            # To save memory, 256 KiB of each column are read at a time, and a batch is decoded only when it is needed.
             with ParquetFile(file, buffer_size=1 << 18, pre_buffer=False) as opened:
                 yield from opened.iter_batches(rows, columns=columns, use_threads=True)
 
@@ -160,7 +161,7 @@ def _files_of(path: str) -> list[str]:
 
 
 def _check_file(file: str, own: Any, schema: Any) -> None:
-    """Raise a ValueError unless `own`, the schema of a file, has the columns of `schema`, the first file's."""
+    """Raise a ValueError unless `own`, the schema of a file, has all columns of the first file's schema, `schema`."""
     for field in schema:
         place = own.get_field_index(field.name)
         type = own.field(place).type if place >= 0 else "none"

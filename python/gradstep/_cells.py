@@ -28,7 +28,7 @@ DATES = (
 DOUBTFUL_DATES = (
     "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d %b %Y", "%b %d, %Y",
 )  # fmt: skip
-"""Formats of dates that may be read as two different days, or that have words of one language."""
+"""Formats in which the same text may mean two different days, or which have words of one language."""
 
 _DATE = r"^(?:\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2} [A-Za-z]{3} \d{4}$|[A-Za-z]{3} \d{1,2}, \d{4}$)"
 _CURRENCY = "[$€£¥₹]"
@@ -41,16 +41,17 @@ class Numbers(NamedTuple):
     """A column of text as numbers."""
 
     values: pl.Series
-    """float64, null or NaN where a value is missing, and null where the cell is no number."""
+    """The numbers, float64: null where a cell is no number, and null or NaN where a value is missing."""
     strange: pl.Series
-    """The different cells that are no numbers, and do not stand for a missing value."""
+    """The distinct cells that are neither numbers nor texts for a missing value."""
     numbered: int
     """How many cells are numbers."""
     written: str | None
     """A cell that people read as a number and computers do not, such as 1,234; None if there is none."""
     different: pl.Series
     counts: pl.Series
-    """The different cells that are not numbers as computers write them, and how often each of these cells occurs."""
+    """`different` has the distinct cells that are not numbers as computers write them, and `counts` how often each of
+    them occurs."""
 
 
 def text(column: pl.Series, na: Sequence[str] = ()) -> pl.Series:
@@ -67,7 +68,8 @@ def numbers(column: pl.Series, decimal: str = ".", na: Sequence[str] = ()) -> Nu
     """The cells of a column of text as numbers; true is 1, and false is 0."""
     if na:
         column = _unless(column.str.strip_chars().is_in(list(na)).fill_null(False), column)
-    # If most of the first cells are words, so are most others. Words repeat: each different cell is converted once.
+    # If most of the first cells are words, the other cells are likely to be words too. Words repeat, so each distinct
+    # cell is then converted only once.
     are_words = _plain(column.head(HEAD), decimal).null_count() > HEAD // 2
     values = pl.repeat(None, len(column), dtype=pl.Float64, eager=True) if are_words else _plain(column, decimal)
     odd = column if are_words else column.filter(values.is_null())
@@ -93,15 +95,15 @@ def numbers(column: pl.Series, decimal: str = ".", na: Sequence[str] = ()) -> Nu
 
 
 def _first(cells: pl.Series) -> str | None:
-    """The first, in sorted order, of the cells that have a comma, which may mean two things. If no cell has a comma,
-    the first of all cells; None if there are no cells."""
+    """The first, in sorted order, of the cells with a comma, which may be a decimal sign or separate groups of digits.
+    If no cell has a comma, the first of all cells; None if there are no cells."""
     with_comma = cells.filter(cells.str.contains(",", literal=True))
     cell = (with_comma if len(with_comma) else cells).min()
     return None if cell is None else str(cell)
 
 
 def counted(column: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """The different cells that are not null, and how often each of them occurs."""
+    """The distinct cells that are not null, and how often each of them occurs."""
     counts = column.rename("cell").value_counts(name="count").filter(pl.nth(0).is_not_null())
     return counts.to_series(0), counts["count"]
 
@@ -115,7 +117,8 @@ def _plain(column: pl.Series, decimal: str) -> pl.Series:
 
 
 def _as_people_write(cells: pl.Series, decimal: str) -> pl.Series:
-    """Numbers with groups of three digits, currency signs and per cent, which is a hundredth."""
+    """The numbers in cells with groups of three digits, a currency sign or a per cent sign; null for other cells. A
+    number with a per cent sign is divided by 100."""
     group = "," if decimal == "." else "."
     pattern = (
         rf"^[-+−]?\s*{_CURRENCY}?\s*(?:[1-9]\d{{0,2}}(?:[{group}{_SPACES}]\d{{3}})+|\d+)?(?:\{decimal}\d*)?"
@@ -136,7 +139,7 @@ def mapped(column: pl.Series, old: pl.Series, new: pl.Series) -> pl.Series:
     """The column with each of the cells `old` replaced by the number at its place in `new`, and all others by null."""
     if column.dtype != pl.String or old.null_count():
         return column.replace_strict(old, new, default=None, return_dtype=pl.Float64)
-    # A cast to an Enum of the few different texts gives the position of each cell, and is faster than a replacement.
+    # A cast to an Enum of the few distinct texts gives the position of each cell in `old`, faster than a replacement.
     return new.cast(pl.Float64).gather(column.cast(pl.Enum(old), strict=False).to_physical())
 
 
@@ -145,8 +148,7 @@ def codes(
 ) -> tuple[pl.Series, pl.Series]:
     """The position in `levels` of each cell of a column, null for a cell that is no level; and the strange cells.
 
-    `cells` are the different cells of the column. The strange cells are the ones among them that are neither a level
-    nor a missing value.
+    `cells` are the distinct cells of the column. A cell is strange if it is neither a level nor a missing value.
     """
     stripped = text(cells, na)
     places = stripped.replace_strict(list(levels), list(range(len(levels))), default=None, return_dtype=pl.Float64)
@@ -156,7 +158,7 @@ def codes(
 def days(column: pl.Series, format: str | None, since: datetime.date) -> pl.Series:
     """The days, with fractions, from the day `since` to each date; null where a cell is no date.
 
-    `format` is that of dates in a column of text; None for a column of dates.
+    `format` is the format of the dates if the column is text, and None if polars has the column as dates.
     """
     moments = column if format is None else parsed(column.str.strip_chars(), format)
     start = datetime.datetime(since.year, since.month, since.day)
@@ -164,7 +166,7 @@ def days(column: pl.Series, format: str | None, since: datetime.date) -> pl.Seri
 
 
 def parsed(cells: pl.Series, format: str) -> pl.Series:
-    """The dates and times of text in this format, else null."""
+    """The dates and times that texts in this format mean; null for other texts."""
     if any(part in format for part in ("%H", "%I", "%T", "%R")):
         return cells.str.to_datetime(format, time_unit="us", strict=False)
     return cells.str.to_date(format, strict=False).cast(pl.Datetime("us"))

@@ -1,9 +1,9 @@
-"""The file from which a fit goes on after it was ended: it has all requests of the fit to its rows, and their answers.
+"""A file with all requests of a fit to its rows, and their answers. With it, a fit that was ended early can go on.
 
 The requests of a fit follow from its arguments and the answers so far. So the fit is repeated with the answers in the
-file, without reading a row, and goes on with the first request that is not in the file. A file has a head, a JSON text
-that says which fit it is of, and then a record for each request: the length and the CRC-32 of what follows, a digest of
-the request, and the answer.
+file, without reading a row, and goes on with the first request that is not in the file. The file begins with `MAGIC`
+and a head, a JSON text that says which fit the file is of. Then come records, one for each request: a digest of the
+request, and the answer. A frame stands before the head and before each record: the length and the CRC-32 of its bytes.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ from gradstep._options import kind
 
 MAGIC = b"gradstep checkpoint 1\n"
 FRAME = struct.Struct("<QI")
-"""The length and the CRC-32 of the bytes that follow. Such a frame stands before the head, and before each record."""
+"""A frame: the length and the CRC-32 of the head or the record that follows."""
 DIGEST = 16
 
 
 class Checkpoint:
-    """Records the requests of a fit and their answers in a file, and recalls those that are in it.
+    """Records the requests of a fit and their answers in a file, and recalls the answers that are in it already.
 
     Use it as a context manager: the file is removed when the block ends, and stays if the block raises.
 
     Parameters
     ----------
     path : str or path
-        A file that this fit has left, or the name of a new one.
+        A file that an earlier run of this fit has left, or the name of a new file.
     fit : mapping
-        All that requests and answers depend on, by name: numbers, words, None, or arrays. For a file of another fit,
-        the error names what differs.
+        All that requests and answers depend on, by name: numbers, words, None, or arrays. If the file is of another
+        fit, the error names the value that differs.
 
     Raises
     ------
     TypeError
         If `path` is no path.
     ValueError
-        If the file is of another fit, or none of gradstep's.
+        If the file is of another fit, or is no checkpoint of gradstep.
     OSError
-        If it cannot be read or written.
+        If the file cannot be read or written.
     """
 
     def __init__(self, path: Any, fit: Mapping[str, Any]) -> None:
@@ -82,9 +82,9 @@ class Checkpoint:
     def recall(self, request: bytes) -> bytes | None:
         """The answer to this request if the next record of the file is of this request; else None.
 
-        The file may have no next record. The next record may be incomplete, or of another request, which an earlier
-        fit made after its callback had ended it. In all these cases, the file is cut off before the next record, and
-        later calls return None.
+        Otherwise, the file has no next record, or the next record is incomplete, or of another request, which an
+        earlier fit made after its callback had ended it. Then the file is cut off before this record, and later calls
+        return None.
         """
         if not self._is_recalling:
             return None
@@ -101,8 +101,8 @@ class Checkpoint:
         self._write(_digest(request) + answer)
 
     def _is_begun(self) -> bool:
-        """Whether the file has a whole head. An empty file, or one that ends within its head, has none: it is written
-        anew. Any other file without a head is refused."""
+        """Whether the file has a whole head. If not, the file is written anew; but a file that begins with other bytes
+        than `MAGIC` is refused, since it is no checkpoint."""
         begin = self._file.read(len(MAGIC))
         if begin != MAGIC and not MAGIC.startswith(begin):
             raise ValueError(
@@ -147,7 +147,7 @@ def _digest(data: bytes) -> bytes:
 
 
 def _described(value: Any) -> Any:
-    """A value as JSON; of an array, its shape, dtype and digest."""
+    """A value in the form that JSON can hold; for an array, its shape, dtype and digest."""
     if isinstance(value, np.ndarray):
         data = np.ascontiguousarray(value)
         return {

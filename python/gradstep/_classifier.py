@@ -38,7 +38,7 @@ PENALTIES = ("deprecated", "l2", "l1", "elasticnet", None)
 RATIOS = {"l2": 0.0, "l1": 1.0}
 """The `l1_ratio` that these values of scikit-learn's `penalty` stand for."""
 PEERS = ("lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga")
-"""scikit-learn's solvers, each of which means "auto"."""
+"""scikit-learn's solvers. Each is accepted, and taken for "auto"."""
 
 Array = NDArray[Any]
 Callback = Callable[[Iteration], bool | None]
@@ -89,9 +89,10 @@ class Samples(NamedTuple):
 class Present(NamedTuple):
     """The classes that have samples of positive weight, among K classes. A fit is over these classes alone.
 
-    "Parameters of a fit" are weights and bias as `gradstep.fit` takes them. "Parameters of all classes" have the shapes
-    of `coef_` and `intercept_`, but without the first axis if there are two classes. In these, a class without weight
-    has weights of 0 and a bias of −∞, the limit of its unpenalised bias: the probability of the class is 0.
+    "Parameters of a fit" are weights and bias as `gradstep.fit` takes them, for the classes of the fit alone.
+    "Parameters of all classes" have the shapes of `coef_` and `intercept_`, but without the first axis if there are two
+    classes. There, a class that has no samples of positive weight gets the coefficients 0 and the bias −∞. This is the
+    limit of its bias, which is not penalised; the probability of the class is 0.
     """
 
     codes: NDArray[np.intp]
@@ -108,13 +109,14 @@ class Present(NamedTuple):
         return len(self.codes) == 2 < self.classes
 
     def offsets(self, given: Array | None) -> Array | None:
-        """Offsets of a fit, made from those of all classes."""
+        """Offsets for a fit, made from the offsets of all classes."""
         if given is None or given.ndim < 2 or len(self.codes) == self.classes:
             return given
         return given[:, self.codes[1]] - given[:, self.codes[0]] if self.two_of_many else given[:, self.codes]
 
     def labels(self, codes: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Each row's code among the classes that have weight; any code for rows of other classes, whose weight is 0."""
+        """For each row, the position of its class among the classes of the fit. Rows of other classes, which all have
+        weight 0, get an arbitrary position."""
         if len(self.codes) == self.classes:
             return codes
         return np.minimum(np.searchsorted(self.codes, codes), len(self.codes) - 1)
@@ -127,7 +129,7 @@ class Present(NamedTuple):
         return (weights[1] - weights[0], bias[1] - bias[0]) if self.two_of_many else (weights, bias)
 
     def widened(self, weights: Array, bias: Any, absent: float = -np.inf) -> tuple[Array, Any]:
-        """Parameters of all classes, made from parameters of a fit; `absent` is the bias of a class without weight."""
+        """Parameters of all classes, made from parameters of a fit; `absent` is the bias of a class outside the fit."""
         if len(self.codes) == self.classes:
             return weights, bias
         if self.two_of_many:
@@ -161,16 +163,17 @@ def fit_present(
     callback: Callback | None = None,
     **options: Any,
 ) -> Optimum:
-    """The optimum over the classes that have weight. Its parameters, and those of `start`, are of all classes.
+    """The optimum over the classes that have samples of positive weight.
 
-    With ``max_iter=0`` no iteration is made: the parameters are those of `start`, by default zeros. A larger `max_iter`
-    is ignored here: `callback` must count the iterations.
+    The parameters in `start` and in the result are those of all classes, as in `Present`. With ``max_iter=0`` no
+    iteration is made: the result has the parameters of `start`, by default zeros. A larger `max_iter` is ignored here:
+    `callback` must count the iterations.
     """
     classes = len(samples.classes)
     if max_iter == 0:
         start = start or zeros(classes, samples.X)
         options |= {"tol": GENEROUS, "max_passes": NONE}
-    # Firth's penalised likelihood has a maximum also where one of two classes has no weight.
+    # Firth's penalised likelihood has a maximum even if one of two classes has no weight, so both classes are fitted.
     present = Present(np.arange(2) if classes == 2 and options.get("firth") else samples.present, classes)
     if len(present.codes) < classes:
         for name in ("prior", "lower", "upper"):
@@ -212,7 +215,7 @@ def fit_present(
 
 
 class Classifier(ClassifierMixin, BaseEstimator):
-    """Base of the estimators: classes, coefficients, and the predictions that these make."""
+    """Base class of the estimators, with the classes, the coefficients, and predictions from them."""
 
     coef_: Any
     intercept_: Array
@@ -397,7 +400,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         return self._weighted(X, codes, classes, _check_sample_weight(sample_weight, X, dtype=np.float64), shift)
 
     def _weighted(self, X: Any, codes: Array, classes: Array, weight: Array, offset: Array | None) -> Samples:
-        """Samples of these weights, which are multiplied by those of the classes."""
+        """The samples, with these sample weights multiplied by the factors of `class_weight`."""
         wrong = ~((weight >= 0) & (weight < np.inf))
         if wrong.any():
             row = int(wrong.argmax())
@@ -406,7 +409,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         return Samples(X, codes, weight * factors[codes], classes, factors, offset)
 
     def _factors(self, classes: Array, codes: Array, weight: Array) -> Array:
-        """The factors for the weights of samples, one for each class."""
+        """The factors that `class_weight` means, one for each class: sample weights are multiplied by them."""
         if self.class_weight == "balanced":
             totals = len(classes) * np.bincount(codes, weight)
             return np.asarray(np.divide(weight.sum(), totals, out=np.zeros(len(classes)), where=totals > 0))
@@ -437,7 +440,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         return samples
 
     def _check_peer_options(self) -> None:
-        """Check keywords that both estimators have; and warn, once in each process, of a solver of scikit-learn's."""
+        """Check the keywords that all estimators have. Warn, once in each process, if `solver` is scikit-learn's."""
         if self.penalty not in PENALTIES:
             raise ValueError(f"penalty must be 'l2', 'l1', 'elasticnet' or None, got {text(self.penalty)!r}")
         for name in ("fit_intercept", "grouped", "dual"):
@@ -472,7 +475,7 @@ def _note_peer(solver: str) -> None:
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn, with the place of the user's line that called an estimator, directly or through scikit-learn."""
+    """Warn. The warning names the user's line that called an estimator, directly or through scikit-learn."""
     frame, level = sys._getframe(1), 2
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("gradstep", "sklearn", "joblib"):
         frame, level = frame.f_back, level + 1
@@ -480,7 +483,7 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
 
 
 def zeros(classes: int, X: Any) -> tuple[Array, Any]:
-    """Weights and bias of 0, in the shapes of `_parameters`."""
+    """Weights and bias of 0, in the shapes that `Classifier._parameters` returns."""
     if classes == 2:
         return np.zeros(X.shape[1], X.dtype), 0.0
     return np.zeros((classes, X.shape[1]), X.dtype), np.zeros(classes, X.dtype)

@@ -331,7 +331,8 @@ def train(
 
 
 def _said_of_rows(problem: Problem, trained: Trained[Any], folds: int | None) -> list[str]:
-    """A note on the rows that the model was trained on, if the report is on rows held out, or on folds; else none."""
+    """A note on the rows that the model was trained on, if the report is on other predictions: for rows that were held
+    out, or from cross-validation. Else no note."""
     rows, kept = len(problem.y), len(trained.problem.y)
     if folds:
         return [f"the model is trained on all {rows} rows; the predictions reported are of {folds} others"]
@@ -506,7 +507,8 @@ cli.add_command(report_command)
 
 def run(args: Sequence[str] | None = None) -> int:
     """Run the command line and give its exit code: 0, 1 for bad data, 2 for bad usage."""
-    # Take the numbers 0 to 2 of standard streams that the caller has closed: else the next files opened would get them.
+    # The caller may have closed standard streams. Their numbers, 0 to 2, are taken here: else the next files opened
+    # would get these numbers.
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(number)

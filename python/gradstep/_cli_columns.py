@@ -46,8 +46,8 @@ FORMAT = (
     click.option("--encoding", metavar="NAME", type=TextEncoding(), help="Of the file's text.  [default: utf-8]"),
     click.option("--na", metavar="TEXT", multiple=True, help="Stands for a missing value, beside NA, ? and such."),
 )
-"""Options of the commands that read a file. `train` keeps them in the model. `predict` and `report` take an option from
-the model unless it is given, which is for a file that is written in another way than that of the training."""
+"""Options of the commands that read a file. `train` keeps them in the model. `predict` and `report` use the options in
+the model; if a file is written in another way than the file of the training, they can be given options instead."""
 
 WEIGHT = click.option("--weight", metavar="COLUMN", help="Column with the weights of the rows, such as counts.")
 OFFSET = click.option(
@@ -77,7 +77,8 @@ COLUMNS = (
 
 NAMES = ("features", "drop", "categorical", "ids", "positive", "missing", "date_format")
 FORMAT_NAMES = ("delimiter", "decimal", "encoding", "na")
-"""The names of the options in Python: of `COLUMNS` without weight and offset, and of `FORMAT`."""
+"""The names that options have in Python: `NAMES` those of `COLUMNS`, except weight and offset; `FORMAT_NAMES` those of
+`FORMAT`."""
 
 
 def options(*several: Callable[[Any], Any]) -> Callable[[Command], Command]:

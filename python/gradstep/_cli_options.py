@@ -13,7 +13,7 @@ from gradstep._train import DESCENT
 
 
 class FiniteRange(click.FloatRange):
-    """A range of finite numbers. Comparisons alone, as those of click, may let nan and inf pass."""
+    """A range of finite numbers. click only compares with the ends of the range, so nan and inf may pass there."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         number = float(super().convert(value, param, ctx))
@@ -61,7 +61,7 @@ class Start(click.ParamType[Any]):
 
 
 class ByName(click.ParamType[Any]):
-    """A finite number for all features, or NAME=VALUE for those of one name. The value is a pair of name and number."""
+    """A finite number for all features, or NAME=VALUE for one name. It is converted to a pair of name and number."""
 
     name = "number"
 

@@ -1,4 +1,4 @@
-"""Files that commands write: checks of their names before any work is done, and pictures as contents of files."""
+"""Files that commands write: checks of their names before any work is done, and pictures as the bytes of a file."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _drawn(draw: Callable[[Any], Any], suffix: str) -> bytes:
 
 
 def check_suffix(out: Path | None, option: str, *suffixes: str) -> None:
-    """Refuse a file whose name has none of the suffixes; by default those of a table, CSV or Parquet."""
+    """Refuse a file whose name has none of the suffixes; by default, the suffixes of CSV and Parquet."""
     allowed = suffixes or (".csv", *_files.PARQUET_SUFFIXES)
     if out and out.suffix.lower() not in allowed:
         words = " or ".join(suffixes or (".csv", ".parquet"))
@@ -82,7 +82,7 @@ def check_out(out: Path | None, *inputs: Path, option: str = "--out") -> None:
 
 
 def _is_same(one: Path, other: Path) -> bool:
-    """Whether two paths lead to the same file, which need not be there yet."""
+    """Whether two paths lead to the same file. The file need not exist yet."""
     if one.exists() and other.exists():
         return one.samefile(other)
     return os.path.realpath(one) == os.path.realpath(other)

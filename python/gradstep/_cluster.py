@@ -1,4 +1,4 @@
-"""Rows on a cluster, of whatever kind: what its client holds of them, and hands to `gradstep.fit`."""
+"""Rows on a cluster of any kind: what the process that runs the fit keeps of the rows, and passes to `gradstep.fit`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from gradstep._partitions import Rows, are_names, labelled
 
 
 class ClusterRows:
-    """Rows that are on the workers of a cluster, and checked.
+    """Rows that are on the workers of a cluster, and have been checked there.
 
-    A subclass for each kind of cluster lets the workers check the rows, passes what they say to `_hold`, and asks them
-    in `_asker`. Used as a context manager, it lets the cluster forget the rows at the end.
+    There is a subclass for each kind of cluster. It lets the workers check and describe the rows, passes the
+    descriptions to `_hold`, and implements `_asker`, by which requests reach the workers. As a context manager, it lets
+    the cluster free the memory of the rows when the block ends.
 
     Attributes
     ----------
@@ -39,7 +40,7 @@ class ClusterRows:
         self._forget()
 
     def fit(self, options: dict[str, Any]) -> Optimum:
-        """`gradstep.fit` of the rows with options of its own, which are forgotten then."""
+        """Fit the rows with these options of `gradstep.fit`, and then let the cluster free their memory."""
         with self:
             distant = self.distant(n_threads=options.pop("n_threads", None))
             return fit(distant, None, **options)  # type: ignore[arg-type]
@@ -49,8 +50,8 @@ class ClusterRows:
     ) -> Distant:
         """The rows as `gradstep.fit` takes them.
 
-        With `classes`, labels become their positions there. With `factors`, one for each class, sample weights are
-        multiplied by them.
+        With `classes`, each label becomes its position in `classes`. With `factors`, one for each class, each sample
+        weight is multiplied by the factor of its row's class.
         """
         ask = self._asker(classes, factors, n_threads)
         labels = labelled(Rows(np.empty((0, 0)), self.y, self.sample_weight, self.offset), classes, factors)
@@ -65,7 +66,7 @@ class ClusterRows:
         )
 
     def _hold(self, names: Sequence[Any] | None, described: Iterable[Any]) -> None:
-        """Take the facts of all partitions, in the order of their rows, as `_partitions.described` returns them.
+        """Set the attributes from what `_partitions.described` returns for each partition, in the order of the rows.
 
         Raises
         ------
@@ -89,7 +90,8 @@ class ClusterRows:
         self.sample_weight, self.offset = (None if arrays[0] is None else np.concatenate(arrays) for arrays in others)
 
     def _asker(self, classes: Any, factors: Any, n_threads: int | None) -> Callable[[bytes], list[bytes]]:
-        """What sends a request to all rows, with these labels, and returns the answers in the order of the rows."""
+        """A function that sends a request to the workers, and returns the answers in the order of the rows. The workers
+        convert labels and sample weights by `classes` and `factors`, as `distant` does."""
         raise NotImplementedError
 
     def _forget(self) -> None:
@@ -114,7 +116,7 @@ def features_of(columns: Mapping[Any, str | None], named: Mapping[str, Any]) -> 
     Raises
     ------
     ValueError
-        If an argument names none of the columns, or none is left.
+        If an argument names something that is no column, or if no column is left as a feature.
     TypeError
         If a feature does not hold numbers.
     """

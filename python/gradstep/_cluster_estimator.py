@@ -15,10 +15,10 @@ from gradstep._options import kind
 
 
 class LogisticRegression(_estimator.LogisticRegression):
-    """`gradstep.LogisticRegression` of `ClusterRows`, which a subclass for each kind of cluster makes."""
+    """`gradstep.LogisticRegression` for rows on a cluster. A subclass for each kind of cluster makes `ClusterRows`."""
 
     _cluster: ClassVar[str]
-    """The name of what the rows are of, in messages."""
+    """The name of the library that holds the rows, for messages."""
 
     def _fit_on(self, made: Callable[[], ClusterRows], X: Any, y: Any, sample_weight: Any) -> Any:
         for name in ("early_stopping", "standard_errors"):
@@ -61,7 +61,7 @@ class LogisticRegression(_estimator.LogisticRegression):
             raise ValueError(f"offset must be None for predictions of rows of {self._cluster}, got {got}")
 
     def _in_memory(self) -> _estimator.LogisticRegression:
-        """The fitted estimator for rows in memory, which workers predict with."""
+        """A copy of the fitted estimator that takes rows in memory. The workers predict with it."""
         check_is_fitted(self, "coef_")
         model = _estimator.LogisticRegression(**self.get_params())
         for name, value in vars(self).items():

@@ -21,7 +21,7 @@ def show_config(mode: str = "stdout") -> dict[str, dict[str, Any]] | None:
     Parameters
     ----------
     mode : {"stdout", "dicts"}, default "stdout"
-        Whether to print it or to return it, as `numpy.show_config` does.
+        Whether to print these facts or to return them, as for `numpy.show_config`.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def _sections() -> dict[str, dict[str, Any]]:
 
 def _instruction_set(facts: dict[str, Any]) -> dict[str, Any]:
     used, available = facts["isa"], facts["isas"]
-    # The instruction set was chosen at its first use. Since then, the variable may have been set, changed or removed.
+    # The instruction set was chosen at its first use. GRADSTEP_ISA may have been set, changed or removed since then.
     told = used != available[-1] or os.environ.get("GRADSTEP_ISA") == used
     return {"used": used, "why": "GRADSTEP_ISA" if told else "the strongest available", "available": available}
 

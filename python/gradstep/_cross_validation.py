@@ -45,7 +45,8 @@ from gradstep._path import MOST_STRENGTHS, along, first_of_path, without_columns
 from gradstep._scoring import Score, WithOffset
 
 GRID = 1e-3
-"""The smallest strength as a part of the largest, if only the number of strengths is given; as in `path`."""
+"""The smallest strength divided by the largest, if only the number of strengths is given. `gradstep.path` has the same
+default."""
 MOST_COPIED = 2**28
 """If the features have at most this many bytes, the rows that a fit needs are copied for it. Otherwise the fit gets all
 rows, and the rows that it does not need have weight 0: this saves the copy, and takes up to a tenth more time."""
@@ -69,11 +70,11 @@ class LogisticRegressionCV(Classifier):
         What scikit-learn calls C, as for `LogisticRegression`; an int is the number of values, from 1e-4 to 1e4. In the
         fit of a fold, too, ``l1 + l2 = 1 / (C * sum of the sample weights it is fitted to)``.
     strengths : int or array_like, optional
-        Values of l1 + l2 on the mean error, in place of `Cs`. They do not change their meaning with the number of
-        samples; an int is the number of strengths, from the least that makes all coefficients 0 to a thousandth of it,
-        as for `gradstep.path`.
+        Values of l1 + l2 on the mean error, in place of `Cs`. Their meaning does not depend on the number of samples.
+        An int is the number of strengths; as for `gradstep.path`, the largest strength is the least that makes all
+        coefficients 0, and the smallest is a thousandth of it.
     l1_ratios : array_like, optional
-        The parts of l1 + l2 that are l1, each of which is tried with each strength; by default 0 alone.
+        Values of l1 / (l1 + l2). Each is tried with each strength; by default there is only the value 0.
     penalty_factors, prior, lower, upper, grouped
         As for `LogisticRegression`, in every fit. With an int as `strengths` and l1, `prior` must be 0.
     fit_intercept : bool, default True
@@ -235,7 +236,7 @@ class LogisticRegressionCV(Classifier):
         sample_weight : array_like, shape (m,), optional
             Weights >= 0, of the fits and of the scores. An integer weight means a repeated row.
         offset : array_like, shape (m,), or (m, K) for K > 2 classes, optional
-            Finite numbers that are added to the scores of the rows, in the fits and where these are scored.
+            Finite numbers that are added to the scores of the rows, both in the fits and when models are evaluated.
         **params
             What is routed to the splitter and to the scorer, where scikit-learn's metadata routing is enabled.
 
@@ -338,7 +339,7 @@ class LogisticRegressionCV(Classifier):
         return Bunch(splitter=Bunch(split={}), scorer=Bunch(score=given))
 
     def _check_parameters(self) -> list[float]:
-        """Raise for parameters that are out of range. Gives the ratios of l1."""
+        """Raise for parameters that are out of range. Returns the values of l1 / (l1 + l2) to try."""
         self._check_peer_options()
         if self.penalty is None:
             raise ValueError("penalty must be 'l2', 'l1' or 'elasticnet', got None: Cs=[inf] are fits without penalty")
@@ -446,9 +447,9 @@ class LogisticRegressionCV(Classifier):
         ]
 
     def _measured(self, order: list[int], optima: Iterable[Optimum], measure: Callable[[Array, Any], float]) -> _Run:
-        """The results of a fold, in the order of the grid's values; the scores are by `measure`.
+        """The results of a fold, in the order of the grid's values. `measure` computes the scores.
 
-        The optima come in another order: `order` has the position of each on the grid.
+        The optima come in another order: `order` has, for each optimum, its position on the grid.
         """
         coefficients: list[Any] = [None] * len(order)
         ends: list[Any] = [None] * len(order)
@@ -517,7 +518,8 @@ class LogisticRegressionCV(Classifier):
         self.n_iter_ = n_iter[None]
 
     def _warn(self, ends: list[_End]) -> None:
-        """Warn of optima that are not proved, except where `tol` or a missing Hessian is the reason."""
+        """Warn of optima that are not proved. There is no warning where a fit stopped by `tol`, or where the Hessian
+        for a proof was not made: with ``certify=False``, or because that would take too long."""
         lacking = Counter(end.reason for end in ends if not end.proved)
         del lacking[StopReason.TOLERANCE], lacking[StopReason.UNCERTIFIED]
         if lacking:
@@ -527,7 +529,7 @@ class LogisticRegressionCV(Classifier):
 
 
 _STOPPED = {StopReason.CALLBACK: StopReason.ITERATIONS}
-"""Reasons to stop as a warning calls them: here a callback stops a fit only because of `max_iter`."""
+"""Other names of stop reasons for the warning. Here a callback only stops a fit after `max_iter` iterations."""
 
 
 class _End(NamedTuple):

@@ -115,7 +115,7 @@ class LogisticRegression(_cluster_estimator.LogisticRegression):
 
 
 def _of_partition(model: Any, method: str, columns: Any, X: Any) -> Any:
-    """The result of a method of the model for some rows; for a frame, a frame or series with its index."""
+    """The result of a method of the model for some rows. For a frame, it is a frame or series with the same index."""
     names = getattr(model, "feature_names_in_", None)
     is_frame = hasattr(X, "columns")
     rows = X[list(names)] if is_frame and names is not None and set(names) <= set(X.columns) else X
