@@ -1,4 +1,4 @@
-"""Gradient descent over epochs: its options, and what it arrives at."""
+"""Gradient descent over epochs: `Trainer` has its options, and `Descent` its results."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ RISE = 1e-6
 """The smallest relative increase of a loss that counts as a rise. A smaller one may be due to rounding alone."""
 Penalty: TypeAlias = tuple[float, float, bool]
 Options: TypeAlias = tuple[float | None, int, int | None, int | None, str, str, Penalty, float, int | None, bool]
-"""The options of a `Trainer` as native code takes them, in the order of `Trainer`. The learning rate "auto" is None.
-The item for `shuffle` and `seed` is the seed, or None without shuffling. The item `Penalty` has l1, l2 and `fit_bias`.
+"""The options of a `Trainer` as native code expects them, in the order of `Trainer`. The learning rate "auto" is None.
+`shuffle` and `seed` are one item: the seed, or None without shuffling. The item `Penalty` has l1, l2 and `fit_bias`.
 """
 
 
@@ -45,7 +45,7 @@ class Parameters(NamedTuple):
     weights : ndarray, shape (n,) or (n_epochs, n)
         The weights, in the dtype of the computation; of K classes (K, n) or (n_epochs, K, n).
     bias : float, or ndarray of shape (n_epochs,)
-        The bias that goes with them; of K classes an ndarray of shape (K,) or (n_epochs, K).
+        The bias, at the same time as the weights; of K classes an ndarray of shape (K,) or (n_epochs, K).
 
     Examples
     --------
@@ -71,7 +71,7 @@ class Descent(Fitted):
         The weights after the last epoch, in the dtype of the computation; if the descent diverged, those after the last
         epoch in which all was finite.
     bias : float; of K >= 3 classes ndarray of shape (K,)
-        The bias that goes with them.
+        The bias, after the same epoch as the weights.
     history : ndarray of float64, shape (n_epochs,)
         Mean cross-entropy over all rows after each epoch, without the penalty; with ``activation="step"`` the fraction
         of the rows that are misclassified.
@@ -83,11 +83,11 @@ class Descent(Fitted):
         With ``trace=True`` one record per update: ``epoch, row, y, z, y_hat, error, residual, delta_weights,
         delta_bias, weights, bias``. `residual` is y - ŷ; `weights` and `bias` are those after the update. In updates of
         several rows, each of ``row, y, z, y_hat, residual`` is an array with a value for each row, and `error` is the
-        mean over the rows; a shorter last batch is filled up with row -1 and NaN. Of K >= 3 classes each score,
-        prediction, residual and bias is K numbers, one per class, weights are of shape (K, n), and `y` is the code of
-        the class.
+        mean over the rows; a shorter last batch is filled up with rows of number -1 and values NaN. Of K >= 3 classes
+        each score, prediction, residual and bias is K numbers, one per class, weights are of shape (K, n), and `y` is
+        the code of the class.
     trainer : Trainer
-        The options of the descent. If rows were shuffled without a seed, they have the seed that was drawn.
+        The options of the descent. If rows were shuffled without a seed, `trainer.seed` is the seed that was drawn.
     start : Parameters
         The weights and the bias that the descent started from.
     start_loss : float
@@ -96,7 +96,8 @@ class Descent(Fitted):
         The weights and biases at the end of each epoch: shapes (n_epochs, n) and (n_epochs,), or (n_epochs, K, n) and
         (n_epochs, K). See `Trainer` for when they are kept.
     feature_names : tuple of str or None
-        The columns of the frame that was fitted; None if `X` was no frame. Predictions refuse a frame with others.
+        The names of the columns of the frame that was fitted; None if `X` was no frame. Predictions refuse a frame with
+        other columns.
 
     Notes
     -----
@@ -230,7 +231,7 @@ class Descent(Fitted):
 @suggests_names
 @dataclass(frozen=True, slots=True)
 class Trainer:
-    """Gradient descent: w <- w - α ∇E, batch by batch, epoch after epoch. This holds its options; `fit` descends.
+    """Gradient descent: w <- w - α ∇E, batch by batch, epoch after epoch. A `Trainer` has the options; `fit` descends.
 
     Labels are in [0, 1], or the codes 0, 1, … K - 1 of K >= 3 classes: then the weights have shape (K, n), and softmax
     takes the place of the sigmoid.
@@ -248,7 +249,7 @@ class Trainer:
     shuffle : bool, default False
         Visit the rows in a new random order in every epoch.
     seed : int, optional
-        Seed of that order, 0 to 2**64 - 1; only with ``shuffle=True``, where None draws a fresh one for every fit.
+        Seed of the random order, 0 to 2**64 - 1; only with ``shuffle=True``. If None, every fit draws a new seed.
     reduction : {"mean", "sum"}, default "mean"
         Whether the gradient is averaged or summed over the batch, Σ (ŷ_i - y_i) x_i.
     activation : {"sigmoid", "step"}, default "sigmoid"
@@ -257,10 +258,10 @@ class Trainer:
     l2 : float, default 0.0
         Strength λ >= 0 of the penalty (λ/2) ||w||² added to the mean error. The bias is not penalised.
     l1 : float, default 0.0
-        Strength γ >= 0 of the penalty γ ||w||₁. After each update, every weight moves towards 0 by α γ, and is 0 if it
-        is nearer (with ``reduction="sum"``, by α γ times the rows of the batch).
+        Strength γ >= 0 of the penalty γ ||w||₁. After each update, every weight moves towards 0 by α γ, or to 0 if that
+        is nearer. With ``reduction="sum"``, the weight moves by α γ times the number of rows in the batch.
     fit_bias : bool, default True
-        Whether the bias is changed; without, it stays 0.
+        Whether the bias is changed. If not, the bias stays 0.
     tol : float, default 0.0
         Stop after the first epoch where no component of the objective's gradient over all rows is larger than `tol`.
         0 stops no descent; but "auto" also ends where rounding leaves nothing to gain ("precision"), and where there is
@@ -346,11 +347,13 @@ class Trainer:
         Parameters
         ----------
         X : features, shape (m, n)
-            Finite; see `gradstep` for what they may be. Rows that do not fit into memory are read in batches from all
-            that `fit` reads them from, once for the loss of each epoch, and once more for its batches; not shuffled.
+            Finite; see `gradstep` for what features may be. Rows that do not fit into memory are read in batches, from
+            any source that `gradstep.fit` can read, but they cannot be shuffled. Each epoch reads them once for its
+            updates, and once more for its loss.
         y : array_like, shape (m,)
             Labels in [0, 1]; or codes 0, 1, … K - 1 of K >= 3 classes, each of which has a row of positive weight. As
-            for `fit`, the name of a column of a table, and None of a function that returns batches.
+            for `gradstep.fit`, the name of a column if `X` is a table that is read in batches, or None if `X` is a
+            function that returns batches.
         weights : array_like, shape (n,) or (K, n), optional
             Finite weights to start from; zeros by default.
         bias : float or array_like of shape (K,), default 0.0
@@ -363,7 +366,7 @@ class Trainer:
             Called after every epoch as ``callback(epoch, loss, weights, bias)``, with epochs counted from 0 and a copy
             of the weights. The descent stops when it returns True. An exception that it raises ends the fit.
         cache : str or path, optional
-            A folder, where `X` is read in batches: as for `fit`.
+            A folder for a copy of the features, if `X` is read in batches: as for `gradstep.fit`.
 
         Returns
         -------
@@ -427,7 +430,7 @@ class Trainer:
         return Descent(**found, trainer=trainer, feature_names=names)
 
     def _options(self) -> Options:
-        """The options as native code takes them; 0 stands for a seed that is yet to be drawn."""
+        """The options as native code expects them. The seed is 0 if it is yet to be drawn."""
         return (
             None if self.learning_rate == "auto" else self.learning_rate,
             self.epochs,
@@ -460,8 +463,8 @@ class Trainer:
         rows = min(self.batch_size or m, m)
         updates = self.epochs * -(-m // rows)
         number = 4 if is_single else 8
-        # An update takes its epoch and error, the change and the new value of each weight and bias, and for each of its
-        # rows the row's number, label, scores, predictions and residuals.
+        # The trace has, for each update, its epoch and error, the change and the new value of each weight and bias, and
+        # for each row of the batch the row's number, label, scores, predictions and residuals.
         of_trace = updates * (16 + 2 * number * scores * (n + 1) + rows * (8 + number * (1 + 3 * scores)))
         of_path = self.epochs * number * scores * (n + 1)
         if is_certain and self.trace:
@@ -472,7 +475,7 @@ class Trainer:
 
 
 def _start(weights: Any, bias: Any) -> tuple[Array | None, float | Array]:
-    """Weights and bias to start from, checked for their kinds."""
+    """Weights and bias to start from, checked to be real numbers."""
     if weights is not None:
         return parameters(weights, bias)
     is_array = isinstance(bias, Sequence | np.ndarray) and not isinstance(bias, str | bytes) and np.ndim(bias) > 0

@@ -13,22 +13,22 @@ from gradstep._arrays import Array
 
 @dataclass(frozen=True, slots=True)
 class Distant:
-    """Rows on other machines, which answer the requests of a fit there.
+    """Rows on other machines. The requests of a fit are answered there.
 
     Attributes
     ----------
     ask : callable
-        ``ask(request)`` returns the answers of all rows to the bytes of a request, in the order of the rows. Each
-        answer is that of some consecutive rows, made by ``_native.answer``.
+        ``ask(request)`` sends the bytes of a request to the other machines, and returns their answers in the order of
+        the rows. Each answer is made by ``_native.answer`` from some consecutive rows.
     shape : tuple of int
         m and n.
     is_single : bool
         Whether the features are float32.
     y, sample_weight, offset : ndarray, shape (m,)
-        Labels, sample weights and offsets of all rows, with which the answers are computed. None for those that the fit
-        does not have.
+        Labels, sample weights and offsets of all rows, the same that the answers are computed with. None if the fit has
+        no sample weights, or no offsets.
     column_names : list of str
-        The names of the columns; empty where they have none.
+        The names of the columns; empty if the columns have no names.
     """
 
     ask: Callable[[bytes], list[bytes]]

@@ -12,7 +12,7 @@ Tuple = TypeVar("Tuple", bound=type)
 
 
 def documented_fields(cls: Tuple) -> Tuple:
-    """Give each field of a named tuple the docstring that the class has for it under "Attributes"."""
+    """Give each field of a named tuple a docstring, taken from "Attributes" in the docstring of the class."""
     attributes = cleandoc(cls.__doc__ or "").partition("Attributes\n----------\n")[2].partition("\n\n")[0]
     for entry in attributes.replace("\n    ", "\t").splitlines():  # "name : type", and its text after tabs
         name, _, described = entry.partition(" : ")

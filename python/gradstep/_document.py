@@ -11,14 +11,14 @@ from typing import Any, TypeAlias, TypeVar
 
 Scalar: TypeAlias = bool | int | float | str | None
 Setting: TypeAlias = Scalar | dict[str, float | list[float]]
-"""An option of a training: a value, or numbers of features by their names, of several classes one for each."""
+"""An option of a training: one value; or for features by name a number, or a list with a number for each class."""
 MOST_SHOWN = 5
 """The largest number of words that a message lists."""
 T = TypeVar("T")
 
 
 class Refused(ValueError):
-    """The error for a document that is refused: what it must do, and what came instead."""
+    """The error for a document that is refused: `expected` says what it must do, `got` what was found instead."""
 
     def __init__(self, expected: str, got: str) -> None:
         super().__init__(f"must {expected}, got {got}")
@@ -27,12 +27,12 @@ class Refused(ValueError):
 
 
 def refusal(expected: str, got: object) -> Refused:
-    """The error about a value, which is shown in part if it is long."""
+    """The error that refuses the value `got`. If the value is long, only a part of it is shown."""
     return Refused(expected, reprlib.repr(got))
 
 
 def parse(text: str | bytes) -> object:
-    """The values of a JSON text: finite numbers, and no field twice."""
+    """The values of a JSON text. Numbers must be finite, and no object may have the same field twice."""
 
     def members(pairs: list[tuple[str, object]]) -> dict[str, object]:
         document: dict[str, object] = {}

@@ -30,13 +30,14 @@ class Column:
     name: str
     kind: Kind = "number"
     levels: list[str] = field(default_factory=list)
-    """For categories: the reference, which has no feature, then the values that have one: 1 in their rows, else 0."""
+    """For categories, all values. The first is the reference, without a feature. Each other value has a feature, which
+    is 1 in the rows with this value, else 0."""
     since: str | None = None
-    """For dates: the day from which days are counted, as 2024-01-31."""
+    """For dates: the day from which days are counted, in the form 2024-01-31."""
     format: str | None = None
-    """For dates in a text file: their format, as that of strftime."""
+    """For dates in a text file: their format, written as for strftime."""
     fill: float | str | None = None
-    """The value that is put in for a missing one: a number (for dates, of days), or one of the levels."""
+    """The value that replaces a missing value: a number (for dates, a number of days), or for categories a level."""
     indicator: bool = False
     """Whether the last feature is 1 where the value is missing, else 0."""
 
@@ -48,13 +49,15 @@ class Column:
 
     @property
     def takes_missing(self) -> bool:
-        """Whether a missing value becomes numbers: those of `fill`, or for categories those of the indicator alone."""
+        """Whether the column has an encoding for missing values. A missing value is encoded as the value `fill`; or, in
+        categories with an indicator, by the indicator alone: 1, with 0 in all other features."""
         return self.fill is not None or (self.indicator and self.kind == "categories")
 
     def write(self, values: Array, X: Array) -> None:
-        """Write the features, the columns of `X`, from the column's numbers: for categories the positions in `levels`.
+        """Write the features, which are the columns of `X`.
 
-        NaN is a missing value. Unless the column takes missing values, NaN is written for it.
+        `values` has the column's numbers: for categories the positions in `levels`. There, NaN is a missing value. If
+        the column has no encoding for missing values, its features are NaN in such a row, except the indicator.
         """
         missing = np.isnan(values)
         if self.fill is not None and missing.any():
@@ -88,7 +91,7 @@ class Column:
         return said
 
     def to_document(self) -> dict[str, Any]:
-        """The column as the model file has it: what does not apply to it is left out."""
+        """The column as the model file has it. Fields that do not apply to the column are left out."""
         parts: dict[str, Any] = {"name": self.name, "kind": self.kind}
         for name in ("levels", "since", "format", "fill", "indicator"):
             value = getattr(self, name)
@@ -122,7 +125,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Format:
-    """How a text file is written; None means the usual way."""
+    """How a text file is written. None in a field means the usual way."""
 
     delimiter: str | None = None
     """The character between cells; usual is a comma or, if the first line has no comma, a tab, semicolon or |."""
@@ -156,7 +159,7 @@ class Encoding:
 
     @property
     def names(self) -> list[str]:
-        """The columns of the table that are read."""
+        """The names of the columns that are read from the table."""
         return [column.name for column in self.columns]
 
     @property
@@ -170,7 +173,8 @@ class Encoding:
         return all(column.kind == "number" for column in self.columns)
 
     def check(self, values: Sequence[Array], where: str, *, refuse: bool, advice: str = "") -> None:
-        """Raise a ValueError for the first infinite number; with `refuse` also for a missing one that is not filled."""
+        """Raise a ValueError for the first infinite number. With `refuse`, raise it also for the first missing value of
+        a column that has no encoding for missing values."""
         for column, numbers in zip(self.columns, values, strict=True):
             if are_finite(numbers):
                 continue
@@ -182,7 +186,7 @@ class Encoding:
                 raise ValueError(f"{where}: column {column.name!r}, data row {row + 1}: {what}")
 
     def incomplete(self, values: Sequence[Array]) -> NDArray[np.bool_]:
-        """Which rows have a missing value in a column that does not take any."""
+        """Which rows have a missing value in a column that has no encoding for missing values."""
         rows = np.zeros(len(values[0]), dtype=bool)
         for column, numbers in zip(self.columns, values, strict=True):
             if not column.takes_missing and not are_finite(numbers):
@@ -192,11 +196,11 @@ class Encoding:
     def matrix(self, values: Sequence[Array]) -> Array:
         """The features of every row, from the numbers of the columns.
 
-        Missing values of columns without an encoding for them stay NaN.
+        Where a column has no encoding for missing values, a missing value stays NaN.
         """
         X = np.empty((len(values[0]), len(self.features)))
         ends = np.cumsum([len(column.features) for column in self.columns]).tolist()
-        # By blocks of rows, which stay in the cache while one column after the other is written into them.
+        # X is written by blocks of rows: a block stays in the cache while column after column is written into it.
         for rows in (slice(first, first + BLOCK) for first in range(0, len(X), BLOCK)):
             for column, numbers, end in zip(self.columns, values, ends, strict=True):
                 column.write(numbers[rows], X[rows, end - len(column.features) : end])

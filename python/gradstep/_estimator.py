@@ -51,8 +51,8 @@ CERTIFICATE = (
 class LogisticRegression(CallbackSupportMixin, Classifier):
     """Logistic regression at its proved optimum, as an estimator of scikit-learn.
 
-    Minimises E + l1 Σ |w_j| + (l2/2) ||W||², with E = Σ s_i E_i / Σ s_i the mean cross-entropy, by `gradstep.fit`;
-    with penalty factors, a prior, bounds and offsets, its whole objective.
+    Minimises E + l1 Σ |w_j| + (l2/2) ||W||², with E = Σ s_i E_i / Σ s_i the mean cross-entropy, by `gradstep.fit`.
+    Penalty factors, a prior, bounds and offsets change this problem as in `gradstep.fit`.
     Two classes are one sigmoid, more are a softmax. The intercept is never penalised, and columns may be of any
     scale and any offset. It stands in for scikit-learn's class of the same name, whose keywords it takes.
 
@@ -70,7 +70,7 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
         What scikit-learn calls C: ``l1 + l2 = 1 / (C * sum of the sample weights)``, with the factors of `class_weight`
         in the weights. It may not be given with `l2` or `l1`; without any of the three C is 1, as in scikit-learn.
     l1_ratio : float or None, default 0.0
-        What scikit-learn calls by this name: the part of l1 + l2 that is l1, for `C`. None is 0.
+        As in scikit-learn, the ratio l1 / (l1 + l2), where `C` says what l1 + l2 is. None is 0.
     firth : bool, default False
         Whether to maximise Firth's penalised likelihood instead, as in `gradstep.fit`: two classes that are separated
         have finite coefficients then. There is no other penalty: C is not 1 by default, and none may be given. Sample
@@ -287,7 +287,7 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
         sklearn.exceptions.NotFittedError
             If it is not fitted.
         ValueError
-            If its probabilities are not a sigmoid or a softmax of its scores: of one-vs-rest.
+            If its probabilities are not a sigmoid or a softmax of its scores, as in a one-vs-rest model.
 
         Examples
         --------
@@ -334,18 +334,18 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
         Parameters
         ----------
         X : array_like, sparse or data frame, shape (m, n)
-            Finite features. CSR and CSC are never made dense. Rows that do not fit into memory are read in batches from
-            all that `gradstep.fit` reads them from, such as the path of a Parquet file.
+            Finite features. CSR and CSC are never made dense. Rows that do not fit into memory are read in batches,
+            from any source that `gradstep.fit` can read, such as a Parquet file of which `X` is the path.
         y : array_like, shape (m,)
-            Labels of two or more classes: numbers, strings or booleans. Of a table that is read in batches, the name of
-            its column, as `sample_weight` and `offset` are; all others are features.
+            Labels of two or more classes: numbers, strings or booleans. If `X` is a table that is read in batches, `y`,
+            `sample_weight` and `offset` are names of its columns; all its other columns are features.
         sample_weight : array_like, shape (m,), optional
             Weights >= 0. An integer weight means a repeated row.
         X_val, y_val : like `X` and `y`, optional
             Validation data for ``early_stopping=True``; without them a fraction of the samples is kept out.
         offset : array_like, shape (m,), or (m, K) for K > 2 classes, optional
             Finite numbers that are added to the scores of the rows: the part of the scores that is known. Predictions
-            take the offsets of their rows. Not with `X_val`.
+            have an argument for the offsets of their own rows. Offsets cannot be given together with `X_val`.
 
         Returns
         -------
@@ -360,8 +360,8 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
         Warns
         -----
         ConvergenceWarning
-            If the optimum is not proved though `max_iter` iterations or `max_passes` passes were made or no step
-            improves on the coefficients, or if there is none since the classes are separated.
+            If the fit ended without a proof of the optimum, because `max_iter` iterations or `max_passes` passes were
+            made, or because no step improves the coefficients; or if the classes are separated, so there is no optimum.
         UserWarning
             If a class has no weight, if `penalty` disagrees with `C` or `l1_ratio`, or if `solver` is one of
             scikit-learn's.
@@ -421,7 +421,7 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
         """Take one step of gradient descent on the mean error of a batch, plus the penalty.
 
         Starts from zero, or from the coefficients that the last `fit` or `partial_fit` has left. The penalty is that of
-        `l2`, none by default. `C` is refused: its penalty needs the sum of all weights, which a batch does not know.
+        `l2`, none by default. `C` is refused: its penalty depends on the sum of all sample weights, of all batches.
 
         Parameters
         ----------
@@ -600,7 +600,7 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
         return penalties(C, ratio, total)
 
     def _start(self, data: Samples) -> tuple[Array, Any] | None:
-        """The weights and bias that a warm fit starts from; None if the fit is not a warm one."""
+        """The weights and bias that a fit with ``warm_start=True`` starts from; None for any other fit."""
         if not (self.warm_start and hasattr(self, "coef_")):
             return None
         if not np.array_equal(self.classes_, data.classes):
@@ -616,7 +616,7 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
         return self._parameters()
 
     def _set_anew(self, classes: Array, weights: Array, bias: Any) -> None:
-        """Set new coefficients, and remove the certificate of the last ones."""
+        """Set new coefficients, and remove what the last fit found out about the old ones."""
         for name in CERTIFICATE:
             self.__dict__.pop(name, None)
         self.classes_ = classes
@@ -645,7 +645,7 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
             return
         if optimum.separation is not None:
             message = f"there is no optimum (stopped by 'separated'): {self._separated(optimum.separation)}"
-        elif optimum.stop_reason == StopReason.TOLERANCE:  # `tol` is reached, which the user has set
+        elif optimum.stop_reason == StopReason.TOLERANCE:  # the `tol` that the user has set is reached
             return
         else:
             asked = _words.Asked(
@@ -666,7 +666,7 @@ class LogisticRegression(CallbackSupportMixin, Classifier):
         return _words.separated(len(names), f"{', '.join(names[:8])}{more}", "l2 > 0", firth)
 
     def _in_words(self, alias: Alias, X: Any) -> str:
-        """An aliased column in words: its name, and the combination of columns that it is."""
+        """An aliased column in words: its name, and the combination of other columns that equals it."""
         plain = "" if hasattr(self, "feature_names_in_") else "column "
         what = _words.combination(alias, lambda column: f"{plain}{self._name(column)!r}", X)
         return f"column {self._name(alias.column)!r} is {what}"

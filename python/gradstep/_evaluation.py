@@ -21,7 +21,8 @@ class Calibration(NamedTuple):
     weight : ndarray
         The weight of the rows in each bin; without sample weights their number.
     predicted, observed : ndarray
-        For each bin the mean of the probabilities, and the fraction of the rows whose label is the predicted one.
+        For each bin the mean of the predicted probabilities, and the fraction of the rows, by weight, that are of the
+        class whose probability was predicted.
     """
 
     weight: Array
@@ -37,7 +38,7 @@ class Roc(NamedTuple):
     false, true : ndarray
         The rates, at every corner of the curve.
     area : float
-        The probability that a row of label 1 is given the larger probability than one of label 0; ties count half.
+        The chance that a row of label 1 gets a larger predicted probability than a row of label 0; ties count half.
     """
 
     false: Array
@@ -142,7 +143,8 @@ def evaluate(seen: Predicted, classes: int) -> Evaluation:
 
 
 def without_curve(found: Evaluation, classes: Sequence[object]) -> str | None:
-    """Words on why there is no ROC curve: which classes have no row. None if there is a curve, or no probability."""
+    """Words on why there is no ROC curve: the classes that have no row of positive weight. None if there is a curve, or
+    if the predictions are those of a perceptron, which are no probabilities."""
     if found.roc or found.calibration is None:
         return None
     absent = [repr(value) for value, weight in zip(classes, found.weights, strict=True) if not weight]
@@ -169,7 +171,8 @@ def roc(is_one: NDArray[np.bool_], p: Array, weight: Array) -> Roc:
     sides = [_sums(place, weight * side) for side in (is_one, ~is_one)]
     ones, zeros = (side[sides[0] + sides[1] > 0] for side in sides)
     true, false = np.cumsum(ones), np.cumsum(zeros)
-    # For each row of label 0: the rows of label 1 with a larger probability, and half of those with an equal one.
+    # For each row of label 0, the rows of label 1 with a larger probability are counted, and half of the rows of label
+    # 1 with an equal probability.
     area = min(float(zeros @ (true - ones / 2) / (true[-1] * false[-1])), 1.0)
     # Only corners are kept, where the slope changes: points on a straight line between two others are left out.
     turns = np.ones(len(true), bool)
@@ -181,10 +184,11 @@ def roc(is_one: NDArray[np.bool_], p: Array, weight: Array) -> Roc:
 def calibration(
     is_one: NDArray[np.bool_], p: Array, weight: Array, bins: int = BINS, strategy: str = "quantile"
 ) -> Calibration:
-    """Probabilities in bins of equal weight ("quantile") or of equal width ("uniform"); equal ones share a bin.
+    """The calibration in bins of equal weight ("quantile") or of equal width ("uniform").
 
-    With "quantile", each probability has a place from 0 to 1: the part of the total weight that is of rows with smaller
-    probabilities, plus half the part that is of rows with this probability. The bins divide these places evenly.
+    With "quantile", each distinct probability gets a place from 0 to 1: the fraction of the total weight in rows with
+    smaller probabilities, plus half the fraction in rows with this probability. Bins are equal intervals of the places,
+    so equal probabilities share a bin.
     """
     values, place = np.unique(p, return_inverse=True)
     if strategy == "quantile":
@@ -205,7 +209,7 @@ def _sums(place: NDArray[np.intp], values: Array, length: int = 0) -> Array:
 
 
 def joined(parts: Sequence[Predicted]) -> Predicted:
-    """The predictions of several parts of the rows, as one."""
+    """The predictions for several parts of the rows, joined into one `Predicted`."""
     weights = [len(part.y) if part.weight is None else float(part.weight.sum()) for part in parts]
     losses = [part.log_loss for part in parts if part.log_loss is not None]
     return Predicted(

@@ -19,7 +19,7 @@ from gradstep._formulas import Gradient, decision_function, gradient_step, loss_
 from gradstep._options import number
 
 MOST_TERMS = 6
-"""The largest number of a vector's components, and of classes, that are written out."""
+"""The most components of a vector, and the most classes, that are written out. If there are more, dots replace some."""
 
 PLAIN = {
     r"\hat y": "ŷ", r"\sigma": "σ", r"\ln ": "ln ", r"\nabla ": "∇", r"\Delta ": "Δ", r"\cdot ": "·", r"\alpha": "α",
@@ -148,7 +148,7 @@ class _Written:
         rate, x, z = write(update.learning_rate), vector(update.x), update.z.tolist()
 
         def each(line: Callable[[int], str]) -> list[str]:
-            """The lines of the first and the last classes and of the label's, with dots for the others."""
+            """The lines of the first classes, the last classes and the class of the label, with dots for the others."""
             half = MOST_TERMS // 2 if classes > MOST_TERMS else classes
             shown = sorted({*range(half), label, *range(classes - half, classes)})
             lines = [line(0)]
@@ -182,7 +182,7 @@ def explain(x: ArrayLike, y: float, weights: ArrayLike, bias: ArrayLike, learnin
     """One step of gradient descent from one point, as formulas with the numbers filled in.
 
     The numbers are exactly those of `decision_function`, `predict_proba`, `loss`, `gradient` and `gradient_step` for
-    this point. Exception: for a float32 point, Δw and Δb are rounded once more than the step itself.
+    this point. The exception: if the point is float32, Δw and Δb have one rounding more than the step itself.
 
     Parameters
     ----------
@@ -257,7 +257,7 @@ def explain(x: ArrayLike, y: float, weights: ArrayLike, bias: ArrayLike, learnin
     kind = step.weights.dtype.type
 
     def of_scores(values: Any) -> Any:
-        """The value as a float if there is one score; with classes, an array with a number for each."""
+        """The value as a float if the model has one score; with K classes, an array with a number for each class."""
         return float(kind(values)) if weights.ndim == 1 else np.broadcast_to(values, len(weights)).astype(kind)
 
     return Explanation(

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def extra(name: str, needed: str, *libraries: str) -> Iterator[None]:
-    """A context for imports: the ImportError of one of these libraries gets a message with the extra to install."""
+    """A context for imports. If one of these libraries is missing, the ImportError says which extra installs it."""
     try:
         yield
     except ImportError as error:

@@ -53,9 +53,9 @@ def read(
 ) -> Table:
     """Read a data file; with `header=None` the first row of a CSV file shows whether it is a header.
 
-    It is a header if it holds all `names`, or no number. Any other first row is data; but if it also has text above a
-    column of numbers, it may be either, and the file is refused. The columns of a CSV file are text. In a long file,
-    columns of numbers may be float64, except the last column and those named in `as_text`.
+    The first row is a header if it holds all `names`, or no number. Otherwise it is data. But if such a row of data has
+    text above a column of numbers, it may also be a header, and the file is refused. The columns of a CSV file are
+    text. In a long file, columns of numbers may be float64, except the last column and the columns named in `as_text`.
 
     Raises
     ------
@@ -127,8 +127,8 @@ def _read_parquet(path: Path, source: BinaryIO, spelling: Spelling) -> Table:
 
 
 def _check_size(path: Path, source: BinaryIO) -> None:
-    """Raise if the columns of a Parquet file need more than half of the memory: features made of the columns need the
-    same again."""
+    """Raise if the columns of a Parquet file need more than half of the memory. The features made from the columns need
+    as much memory again."""
     rows = pl.scan_parquet(source).select(pl.len()).collect().item()
     source.seek(0)
     columns = len(pl.read_parquet_schema(source))
@@ -159,7 +159,7 @@ def _read_csv(
     format, spelling = told.format, told.spelling
 
     def in_another_encoding() -> Table:
-        """The table, read in the encoding that is likely, with a fault that advises to give this encoding."""
+        """The table, read in the likely encoding, with a `Fault` that advises the user to give this encoding."""
         source.seek(0)
         likely = _likely_encoding(source.read())
         words = f"not a CSV file in UTF-8: {spelling.given('encoding', likely)} may read it"
@@ -206,7 +206,7 @@ def _read_csv(
     if not frame.height:
         raise ValueError(f"{path}: is empty")
 
-    # A line with too few cells has been filled up; one with too many has been refused above.
+    # Where a line had too few cells, polars has added nulls. A line with too many cells has been refused above.
     last = frame.to_series(-1)
     if last.null_count():
         if reason := _ragged(source, separator):
@@ -256,8 +256,8 @@ def _read_long(
 ) -> tuple[pl.DataFrame | None, bool]:
     """A long file, and whether it has a header. Columns that are numbers in the first lines are read as float64.
 
-    None if such a column holds something else further down, or if anything else is wrong. The file must then be read as
-    text, which shows what is wrong.
+    Instead of the file, None is returned if such a column holds something else further down, or if anything else is
+    wrong. The file must then be read as text, to find out what is wrong.
     """
     lines = start[: start.rfind(written.end) + 1].encode()
     try:
@@ -274,8 +274,8 @@ def _read_long(
         return None, False
     finally:
         source.seek(0)
-    # A file is read as text, too, if a value is missing in the last column, since a line may be blank or too short; or
-    # if a number is infinite, which a message shows as it is written.
+    # The file is also read as text if a value is missing in the last column, since a line may be blank or too short. It
+    # is read as text if a number is infinite, since the error shows this number as it is written in the file.
     infinite = frame.select(pl.col(pl.Float64).is_infinite().any())
     if any(column.any() for column in infinite.iter_columns()) or frame.to_series(-1).null_count():
         return None, False
@@ -335,7 +335,8 @@ def _likely_encoding(data: bytes) -> str:
 
 
 def _without_blank_lines(frame: pl.DataFrame, source: BinaryIO, separator: str) -> pl.DataFrame:
-    """The rows that do not come from blank lines. A line of delimiters is not blank; a single column keeps all rows."""
+    """The rows that do not come from blank lines. A line of delimiters is not blank. A table with a single column keeps
+    all its rows."""
     if frame.width == 1 or not frame.select(pl.all_horizontal(pl.all().is_null()).any()).item():
         return frame
     with _lines(source, separator) as lines:
@@ -400,7 +401,7 @@ def encoded(frame: pl.DataFrame, path: Path | None) -> bytes:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """A context in which stderr is dropped: a damaged file may make a thread of polars report its panic there."""
+    """A context in which stderr is dropped: for a damaged file, a thread of polars may report its panic on stderr."""
     kept = os.dup(2)
     try:
         with open(os.devnull, "wb") as nowhere:

@@ -87,8 +87,8 @@ class Fitted(Result):
     def predict_proba(self, X: Features, *, offset: ArrayLike | None = None, n_threads: int | None = None) -> Array:
         """The probability of label 1 for every row, or for `X` if it is one row: see `gradstep.predict_proba`.
 
-        With an `offset` for each row, shape (m,), it is σ of the score plus the offset. With offsets of shape (m, K),
-        it is the softmax of the scores of K classes plus their offsets.
+        With an `offset` for each row, shape (m,), the probability is σ of the score plus the offset. With offsets of
+        shape (m, K), the probabilities of K classes are the softmax of the scores plus the offsets.
         """
         if offset is None:
             self._check_names(X)
@@ -119,7 +119,7 @@ class Fitted(Result):
         )
 
     def _facts(self) -> dict[str, str]:
-        """Names and values that are shown below the first line."""
+        """Names and values that the printed result shows below its first line."""
         return {"weights": _numbers(self.weights), "bias": _numbers(np.asarray(self.bias))}
 
     def _headline(self) -> str:
@@ -142,7 +142,7 @@ class Fitted(Result):
 
 
 def shifted(z: Array, offset: Any) -> Array:
-    """Scores plus an offset for each of them, in the type of the scores."""
+    """Scores plus their offsets, one for each score, in the dtype of the scores."""
     offsets = real("offset", offset)
     if offsets.shape != z.shape:
         expected, got = shape_text(z.shape), shape_text(offsets.shape)

@@ -1,4 +1,4 @@
-"""Frames of pandas, polars and pyarrow, and others that hand over their columns, as arrays of real numbers.
+"""Frames as arrays of real numbers: of pandas, polars, pyarrow, and other libraries that can hand over their columns.
 
 A library of frames is imported only to convert a frame of an unknown library.
 """
@@ -21,7 +21,8 @@ READERS = {
     "__arrow_c_stream__": (("pyarrow", "table"), ("polars", "DataFrame")),
     "__dataframe__": (("pyarrow.interchange", "from_dataframe"), ("pandas.api.interchange", "from_dataframe")),
 }
-"""Protocols by which other libraries hand over a frame, and the functions that read each, as (module, function)."""
+"""Protocols by which other libraries hand over a frame; for each protocol the functions that can read such a frame, as
+(module, function)."""
 MOST_LETTERS = 40
 """The largest number of letters of a text that a message shows."""
 DATES = ("Timestamp", "date", "datetime")
@@ -42,8 +43,8 @@ def frame_of(value: Any, name: str = "X") -> Any:
     Raises
     ------
     TypeError
-        If no library is installed that reads the protocol; if the value is a lazy frame of polars; or if it is a path
-        or a function as `X`, which only fits read.
+        If no library is installed that reads the protocol; if the value is a lazy frame of polars; or if `name` is "X",
+        and the value is a path or a function: only fits read these.
     """
     if isinstance(value, np.ndarray):
         return None
@@ -145,13 +146,13 @@ def _series(frame: Any, j: int) -> Any:
 
 
 def _item(series: Any, row: int) -> Any:
-    """An element of a column, from the frame itself: NumPy's array of the column may have a number in its place."""
+    """An element of a column, as the frame has it. In a NumPy array of the column, a number may have replaced it."""
     value = series.iloc[row] if is_of(series, "pandas") else series[row]
     return value.as_py() if is_of(value, "pyarrow") else value
 
 
 def sparse_parts(frame: Any) -> tuple[bool, tuple[int, int], NDArray[Any], NDArray[Any], NDArray[Any]] | None:
-    """The parts of a CSC matrix from a pandas frame whose columns are all sparse around 0; None for other frames."""
+    """The parts of a CSC matrix from a pandas frame whose columns are all sparse with the fill value 0; else None."""
     if not is_of(frame, "pandas") or not frame.shape[1]:
         return None
     for dtype in frame.dtypes:
