@@ -1,4 +1,7 @@
-"""The kind of each column of a table. It is found out when a model is trained, and kept in the model for new tables."""
+"""The kind of each column of a table: numbers, dates or categories.
+
+Training finds the kinds out. The model keeps them, and reads the columns of new tables by them.
+"""
 
 from __future__ import annotations
 
@@ -25,21 +28,24 @@ FILLS = MISSING[1:]
 """The ways to treat missing values, other than to refuse them: the values of the option `missing`."""
 MOST_LEVELS = 100
 """A column of text with at most this many different texts is taken for categories, without a question to the user, if
-the texts have two rows or more on average."""
+each text has two rows or more on average."""
 LONGEST = 1000
-"""If a text of a column has more characters than this, the user is asked before the column is taken for categories: the
-names of features contain the categories."""
+"""If a text of a column has more characters than this, the user is asked before the column is taken for categories.
+Such a text would become a part of the name of a feature."""
 LONGEST_MISSING = 50
 """A message proposes to take a text for a missing value only if it has at most this many characters."""
 MOST_STRANGE = 3
-"""If a column of numbers also has words, at most this many different ones, a message proposes to take the words for
-missing values. If there are more words, it proposes to take all values for categories, or to leave the column out."""
+"""If a column of numbers also has words, and at most this many different ones, a message proposes to take the words for
+missing values. If there are more words, the message proposes to take all values for categories, or to leave the column
+out."""
 LEAST_NUMBERED = 20
-"""In a table with at least this many rows, a column that numbers the rows is more likely an id than a measurement."""
+"""In a table with at least this many rows, a column that numbers the rows (by consecutive integers, in any order) is more
+likely an id than a measurement."""
 NUMBERS_ROWS = "numbers the rows"
 """The remark on a column that numbers the rows."""
 SAMPLED = 64
-"""Columns are first compared at no more than this many rows; at all rows only if these rows show no difference."""
+"""In the search for equal columns, columns are first compared at no more than this many rows. They are compared at all
+rows only if these rows show no difference."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +60,12 @@ class Asked:
     weight: str | None = None
     offset: str | None = None
     positive: str | None = None
-    """Of the two values of the target, the one whose probability is given."""
+    """The one of the two values of the target whose probability the model predicts."""
     missing: str | None = None
     date_format: str | None = None
 
     def named(self, table: Table) -> Asked:
-        """The same options, with lists of columns where an option has names with commas between them."""
+        """The same options, with a text that has commas between the names of columns split into these names."""
         for name in (self.weight, self.offset):
             if name is not None:
                 table.check_name(name)
@@ -85,12 +91,13 @@ class Learnt:
 
 
 class _Found(NamedTuple):
-    """The kind of a column, and its numbers: for categories their positions in the levels; NaN for a missing value."""
+    """The kind of a column, and a number for each cell: for categories, the position in `Column.levels`; for a missing
+    value, NaN."""
 
     column: Column
     values: Array
     written: str | None = None
-    """A cell that people read as a number and computers do not, such as 1,234; None if there is none."""
+    """A cell that is written as people write numbers but computers do not, such as 1,234; None if there is none."""
 
 
 def learn(table: Table, others: Sequence[str], asked: Asked, faults: Sequence[Fault] = ()) -> Learnt:
@@ -99,8 +106,8 @@ def learn(table: Table, others: Sequence[str], asked: Asked, faults: Sequence[Fa
     Raises
     ------
     ValueError
-        If the user must decide something first. The error is about everything at once, and includes `faults`, which
-        were found before.
+        If the user must decide something first. The one error lists everything that must be decided. It includes
+        `faults`, which the caller has found before.
     """
     left_out = {*others, *asked.drop, *asked.ids}
     names = [name for name in asked.features or table.frame.columns if name not in left_out]
@@ -244,7 +251,8 @@ def _dates(column: pl.Series, format: str | None) -> _Found:
 
 
 def _with_missing(found: _Found, asked: Asked, spelling: Spelling) -> _Found | Fault:
-    """The column with its fill and indicator; a fault if values are missing and the option `missing` is not given."""
+    """The column with the value that fills missing ones, and whether a feature indicates them; a fault if values are
+    missing and the option `missing` is not given."""
     column, values, _ = found
     if are_finite(values) or asked.missing == "drop":
         return found

@@ -19,10 +19,10 @@ BLOCK = 2**16
 """Size of a block of rows, in numbers: so small that temporary arrays fit into a cache."""
 
 SAFE = 0.5
-"""A step of Newton's method that changes no score by more than this (in nats) may be the last one.
+"""Newton's method may end after a step that changes no score by more than this (in nats).
 
-Second derivatives then change by a factor of at most e^0.5, and the next step would be at most half as long as this
-one: Bach, 2010, doi:10.1214/09-EJS521.
+Over such a step, second derivatives change by a factor of at most e^0.5, and the next step would be at most half as
+long: Bach, 2010, doi:10.1214/09-EJS521.
 """
 
 FAR = 1.0
@@ -80,7 +80,7 @@ class Expansion(NamedTuple):
     gradient: Numbers
     information: Numbers
     bound: Numbers | None = None
-    """A positive definite upper bound of `information`; None where it is not needed."""
+    """A positive definite upper bound of `information`, from `PenalisedLikelihood.objective`; else None."""
 
     def solve(self, free: Numbers, others: Numbers) -> tuple[Numbers, bool]:
         """The inverse of the information within the span of `free`, times `others`; and whether `bound` was inverted
@@ -126,8 +126,9 @@ class Likelihood:
         columns: NDArray[np.intp],
         classes: list[int] | None,
     ) -> None:
-        """`X` is an array or CSR; only its `columns` are used. `classes` are all except the reference, None for two.
-        `offset` has a column for each of them, from which that of the reference is subtracted, or one for two."""
+        """`X` is an array or CSR; only its `columns` are used. `classes` are all except the reference; None for two
+        classes. `offset` has a column for each of `classes`: the offsets of the class minus those of the reference. For
+        two classes it has one column."""
         self.X, self.y, self.sample_weight, self.offset = X, y, sample_weight, offset
         self.basis, self.columns, self.classes = basis, columns, classes
         self.scores = 1 if classes is None else len(classes)
@@ -205,7 +206,7 @@ class Likelihood:
         return at, found._replace(value=found.value + gain)
 
     def profile_bound(self, best: Numbers, top: Expansion, along: Numbers, root: float) -> float:
-        """How far along @ coefficients is from its estimate at an end of a profile interval; NaN if that is not found.
+        """The end of the profile interval of along @ coefficients, minus the estimate; NaN if the end is not found.
 
         The profile is the largest log-likelihood for each value of along @ coefficients. An end of the interval solves
         the equation profile = maximum `top` - root² / 2; the sign of `root` says on which side. Newton steps for this
@@ -242,9 +243,10 @@ class Likelihood:
     def _searched(self, best: Numbers, top: Expansion, along: Numbers, root: float) -> float:
         """The result of `profile_bound`, where Newton's method from its start does not find it.
 
-        Bisection and secants find the distance at which √(2 (maximum - profile)) is as large as wanted. They are
-        slower, but need no good start. At each distance, Newton's method with halved steps, from a point found before,
-        gives the maximum over the other coefficients; the log-likelihood there is used as that of the profile.
+        Bisection and secants find the distance from the estimate at which √(2 (maximum - profile)) is |`root`|. They
+        are slower, but need no good start. At each distance, Newton's method with halved steps, from a point found
+        before, finds a maximum over the other coefficients. The log-likelihood there is taken as the value of the
+        profile.
         """
         sign, wanted = math.copysign(1.0, root), abs(root)
         free = np.linalg.qr(along[:, None], mode="complete")[0][:, 1:]

@@ -241,8 +241,8 @@ class Model:
     def probabilities(
         self, X: ArrayLike, offset: NDArray[np.float64] | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-        """For every row of an array of features, what `predict_proba` returns, and the position in `classes` of what
-        `predict` returns; with the offsets of the rows."""
+        """For every row of an array of features: the result of `predict_proba`, and the position in `classes` of the
+        result of `predict`. `offset` has the offsets of the rows."""
         from gradstep import decision_function, sigmoid, softmax
         from gradstep._fitted import codes_of
 
@@ -259,7 +259,7 @@ class Model:
         return self.encoding or Encoding.of_numbers(self.features)
 
     def _parts(self, X: Any) -> tuple[Any, NDArray[np.float64] | None]:
-        """The features in a frame's columns, or an array as it is; and the offsets, if the model has them."""
+        """The features: from the columns of `X`, or `X` itself if it is an array; and the offsets, or None."""
         names = list(X) if isinstance(X, Mapping) else column_names(X)
         if names is None:
             if self.offset is not None:
@@ -304,7 +304,7 @@ class Model:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Model:
-        """The model that `text` describes; unknown fields are ignored, so that later ones may be added.
+        """The model that `text` describes; unknown fields are ignored, so that later versions may add fields.
 
         Raises
         ------

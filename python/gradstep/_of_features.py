@@ -16,34 +16,35 @@ if TYPE_CHECKING:
     from gradstep._training import Problem
 
 EVERY = ""
-"""In place of a name: all features."""
+"""The key for all features, in place of a name."""
 Numbers: TypeAlias = dict[str, Any]
-"""A number for each name; of several classes a list with a number for each class."""
+"""A number for each name; for prior weights of three classes or more, a list with a number for each class."""
 DEFAULTS = {"penalty_factors": 1.0, "prior": 0.0, "lower": -np.inf, "upper": np.inf}
 
 
 @dataclass(frozen=True)
 class OfFeatures:
-    """What the objective says of single features. A name is that of a feature, of a column with all its features, or
-    `EVERY`; what is said of features holds over what is said of columns, and both over what is said of all."""
+    """Penalty factors, bounds and prior weights of single features, by names. A name is that of a feature, or that of a
+    column for all features made of it, or `EVERY`. A number for a feature takes precedence over one for its column, and
+    both over one for `EVERY`."""
 
     penalty_factors: Numbers = field(default_factory=dict)
     lower: Numbers = field(default_factory=dict)
     upper: Numbers = field(default_factory=dict)
     prior: Numbers = field(default_factory=dict)
-    """The weights that l2 draws towards, of features that are not standardized."""
+    """The weights that l2 draws towards: those for the features as they are before they are standardized."""
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> OfFeatures:
-        """What the options of a model say of its features."""
+        """The numbers of single features that are among the options of a model."""
         return cls(**{name: options[name] for name in NAMES if isinstance(options.get(name), dict)})
 
     def kept(self) -> dict[str, Any]:
-        """What is said, as options of a model."""
+        """These numbers as options of a model, without empty ones."""
         return {name: numbers for name in NAMES if (numbers := getattr(self, name))}
 
     def arguments(self, problem: Problem, scaling: Standardize | None) -> dict[str, Any]:
-        """The arguments of `fit` for the features of a problem, which are scaled by `scaling`.
+        """The arguments of `fit` for the features of a problem. `scaling` is how they are standardized; None if not.
 
         Raises
         ------
@@ -61,12 +62,12 @@ NAMES = tuple(each.name for each in fields(OfFeatures))
 
 
 def prior_of(model: Model, problem: Problem) -> tuple[Numbers, list[str]]:
-    """The weights of a model for the features of a problem that it has, and the features that it does not have.
+    """The weights of a model for those features of a problem that the model has; and the features that it lacks.
 
     Raises
     ------
     ValueError
-        If the model has other classes or none of the features, or other categories to compare with.
+        If the model has other classes, none of the features, or another reference category for a column.
     """
     name = problem.spelling.name("prior")
     if model.classes != problem.classes:
@@ -89,7 +90,7 @@ def prior_of(model: Model, problem: Problem) -> tuple[Numbers, list[str]]:
 
 
 def _array(problem: Problem, name: str, numbers: Numbers) -> NDArray[np.float64]:
-    """The numbers as an array with one for each feature, or a row of them for each class."""
+    """The numbers as an array, shape (n,) for n features; for prior weights of K >= 3 classes, shape (K, n)."""
     of_classes = name == "prior" and len(problem.classes) > 2
     found = np.full(
         (len(problem.classes), len(problem.features)) if of_classes else len(problem.features), DEFAULTS[name]

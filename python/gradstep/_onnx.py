@@ -86,8 +86,8 @@ _INT64 = 7
 def register_skl2onnx() -> None:
     """Let skl2onnx convert `LogisticRegression` and `LogisticRegressionCV`, also as steps of pipelines.
 
-    Call it once, before ``skl2onnx.to_onnx``. Its options "zipmap", "output_class_labels" and "nocl" are those of
-    scikit-learn's classifiers.
+    Call it once, before ``skl2onnx.to_onnx``. The options "zipmap", "output_class_labels" and "nocl" of that function
+    are those for scikit-learn's classifiers.
 
     Raises
     ------

@@ -159,8 +159,8 @@ class Optimum(Fitted):
     stop_reason : StopReason
         "tolerance", "uncertified", "precision", "passes", "callback" or "separated".
     passes : float
-        Data read, in passes over all rows. A read of a sample counts as the part of the rows that it has. Reads for the
-        preconditioner and the proof are included.
+        Data read, in passes over all rows. A read of a sample counts as its share of the rows. Reads for the preconditioner
+        and the proof are included.
     n_iterations : int
         Number of iterations.
     solver : str
@@ -303,12 +303,14 @@ def fit(
         one row for all classes.
     lower, upper : float or array_like of shape (n,) or (K, n), optional
         Bounds of the weights, perhaps infinite: ``lower=0`` for weights that are not negative. For K classes, a row for
-        each class, or one row for all classes; nothing is proved then for a column without `l1` and `l2`.
+        each class, or one row for all classes. With bounds and K classes, nothing is proved if there is a column
+        without `l1` and `l2`.
     sample_weight : array_like, shape (m,), optional
         As in `gradstep`.
     offset : array_like, shape (m,), or (m, K) for K classes, optional
-        Finite numbers that are added to the scores of the rows: the part of the scores that is known. Of float32 rows
-        they are rounded to float32. Of a table, the name of a column, or for K classes a list of K names.
+        Finite numbers that are added to the scores of the rows: the part of the scores that is known. With float32
+        features they are rounded to float32. For a table, `offset` is the name of a column, or for K classes a list of
+        K names.
     firth : bool, default False
         Whether to maximise Firth's penalised likelihood, which has a maximum also where a hyperplane separates the
         labels: the likelihood times the root of det(I), with the Fisher information I of weights and bias. Without l1,
@@ -316,11 +318,11 @@ def fit(
     fit_bias : bool, default True
         Whether there is a bias; it is 0 if not.
     solver : {"auto", "lbfgs", "gd", "proximal"}, default "auto"
-        "auto" is "lbfgs": preconditioned L-BFGS, first on samples of the rows where there are many; of few rows with
-        more columns and l2, after Newton's method with one unknown for each row, all of which is one iteration. "gd" is
-        gradient descent with the best step and momentum of each iteration. With l1 or bounds, "auto" is "proximal": a
-        proximal quasi-Newton method by coordinate descent, of many columns over those that are likely to get a weight.
-        With `firth`, it must be "auto", and is Newton's method.
+        "auto" is "lbfgs": preconditioned L-BFGS. Of many rows, it first uses samples. Where there is l2, and the rows
+        are few and fewer than the columns, it starts after Newton's method with one unknown for each row, all of which
+        counts as one iteration. "gd" is gradient descent with the best step and momentum of each iteration. With l1 or
+        bounds, "auto" is "proximal": a proximal quasi-Newton method by coordinate descent. Of many columns, it descends
+        over those that are likely to get a weight. With `firth`, `solver` must be "auto", and is Newton's method.
     gap_tol : float, default 1e-8
         The fit has converged once the objective is proved to be above its minimum by at most `gap_tol` times the
         objective.
@@ -328,9 +330,9 @@ def fit(
         Stop as soon as no component of the objective's gradient is larger than `tol`, proved or not. By default the fit
         goes on until the optimum is proved, or no step improves on the weights.
     certify : bool, default True
-        Whether a Hessian of all rows may be made for the proof, which takes m times n² operations. Without it, and
-        without penalty, nothing is proved, and where the gradient becomes small, only separations along a single column
-        are looked for.
+        Whether a Hessian of all rows may be made for the proof, which takes m times n² operations. If it may not be
+        made and there is no penalty, nothing is proved; and where the gradient becomes small, only separations along a
+        single column are looked for.
     max_passes : float, default 1000
         Stop after this many passes over all rows. The iteration under way is finished, and a few more passes go into
         the proof, or into the search for a separation.

@@ -90,7 +90,7 @@ def word(name: str, value: Any) -> str:
 
 
 def names(argument: str, value: Any, length: int, each: str) -> list[str]:
-    """A list of `length` names; `each` says in messages what has a name."""
+    """A list of `length` names; messages say that there must be one for each `each`."""
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise TypeError(f"{argument} must be a list of names, got {kind(value)}")
     found = [str(name) for name in value]
@@ -111,7 +111,8 @@ def two_columns(value: Any, n: int) -> tuple[int, int]:
 
 
 def observer(callback: Any, make: Callable[..., tuple[Any, ...]]) -> Callable[..., bool] | None:
-    """The callback as native code calls it, with arguments that `make` converts; True stops. None for no callback.
+    """The function that native code calls: it converts its arguments by `make`, calls the callback with them, and
+    returns True, which stops the run, if the callback does. None for no callback.
 
     Raises
     ------

@@ -213,7 +213,9 @@ def block(first: int, is_single: bool, classes: Array | None, factors: Array | N
 
 
 def runs(first: int, parts: Iterable[Rows]) -> Iterator[tuple[int, Rows]]:
-    """Consecutive rows as runs of whole units, each with the number of its first row; all but the last are whole.
+    """Consecutive rows as runs of whole units, each with the number of its first row.
+
+    Only the last unit of the last run may have fewer rows.
 
     Parameters
     ----------

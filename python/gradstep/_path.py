@@ -21,8 +21,8 @@ from gradstep._options import count, flag, number, text
 from gradstep._sources import Source, is_source, native_rows, shared
 
 LEAST_L1_RATIO = 1e-3
-"""If its `l1_ratio` is smaller than this, a path begins with the first strength for this ratio: without l1, no strength
-makes all weights 0."""
+"""A path with a smaller `l1_ratio` than this begins with the strength with which a path of this ratio begins. Without
+l1, no strength makes all weights 0."""
 MOST_STRENGTHS = 100_000
 """The largest number of strengths of a path: the optimum of each is kept."""
 FEWEST = 5
@@ -156,9 +156,9 @@ def path(
         The last strength as a part of the first.
     strengths : array_like, optional
         Strengths >= 0 to take instead, from the largest down. By default the first is the least at which all penalised
-        weights are 0, or at the bound nearest to 0: there l1 is the largest slope of E by a weight, divided by the
-        factor of its column, at the optimum of the columns that are not penalised. With an `l1_ratio` below 0.001, the
-        first strength is that for 0.001.
+        weights are 0, or at the bound nearest to 0. At this strength, l1 is the largest slope of E by a weight, divided
+        by the factor of its column, at the optimum of the columns that are not penalised. With an `l1_ratio` below
+        0.001, the first strength is that for 0.001.
     grouped : bool, default False
         As for `fit`: whether a column has weights for all of K classes or for none.
     penalty_factors, prior, lower, upper : array_like, optional
@@ -301,7 +301,7 @@ def without_columns(X: Features, y: ArrayLike, **options: Any) -> Optimum:
     shares = np.unique(labels)
     if len(shares) == 1:
         raise ValueError(f"y must hold two or more different labels, got only {shares[0]:g}")
-    # With l2, bounds are no reason to look for columns that depend on others, which would take long.
+    # l2 keeps `fit` from looking for columns that depend on others, as it would with bounds: that takes long.
     null = fit(X, y, **{**options, "l2": 1.0, "tol": GENEROUS, "certify": False, "max_passes": NONE})
     offset = options.get("offset")
     if offset is None and not null.weights.any():
@@ -333,8 +333,8 @@ def first_of_path(
     -----
     Let g be the slope of E by a weight at the optimum of the columns without penalty, p the factor of its column, t the
     start and μ the prior. At strength s, the slope of the objective by a larger weight is g + s p (l1_ratio +
-    (1 - l1_ratio) |t - μ|), and by a smaller one the same with -g. The weight stays at t if no slope is negative that
-    leads to weights within the bounds. If the weights of a column are grouped, ||g|| takes the place of |g|.
+    (1 - l1_ratio) |t - μ|), and by a smaller one the same with -g. The weight stays at t unless a change that keeps it
+    within the bounds has a negative slope. If the weights of a column are grouped, ||g|| takes the place of |g|.
 
     Raises
     ------

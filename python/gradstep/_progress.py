@@ -14,7 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from gradstep._optimum import Iteration
 
 INTERVAL = 0.05
-"""Least time between two updates in seconds, since iterations may take only microseconds, much less than an update."""
+"""Least time in seconds between two updates of the display. Iterations may take only microseconds, much less than an
+update of the display."""
 
 
 @contextmanager

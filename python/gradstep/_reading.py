@@ -20,7 +20,7 @@ class Block(NamedTuple):
 
     rows: int
     copy: Callable[[Array, int], None]
-    """``copy(out, first)`` writes rows of the block to `out`, from its row `first` on."""
+    """``copy(out, first)`` writes ``len(out)`` rows of the block to `out`, beginning with row `first` of the block."""
     columns: list[Array] | None = None
     """The columns, if each is a contiguous array: these rows need not be copied."""
 
@@ -41,10 +41,10 @@ class Rows(NamedTuple):
 class Reader:
     """Gives native code the rows that it asks for; to be used in a ``with``.
 
-    A call with (first, count, next_first, next_count) returns rows as an array of shape (count, n), or as a list of its
-    columns, which is valid until the next call. Within a pass, calls are for one chunk after the other, in ascending
-    order; row 0 begins a new pass. The last two arguments are the rows that the next call will ask for: they are read
-    meanwhile.
+    A call with (first, count, next_first, next_count) returns rows as an array of shape (count, n), or as a list of
+    columns. The array or the list is valid until the next call. Within a pass, calls are for one chunk after the other,
+    in ascending order; row 0 begins a new pass. The last two arguments say which rows the next call will ask for: these
+    are read meanwhile.
 
     Parameters
     ----------
@@ -98,7 +98,8 @@ class Reader:
         self._next = None
 
     def _made(self, first: int, count: int) -> _Chunk:
-        """These rows: from the cache's file if it has them; else from the source, and then written to that file."""
+        """`count` rows from `first` on. They are read from the cache's file if it has them; else from the source, and then
+        written to that file."""
         kept = self._kept
         is_kept = kept is not None and kept.has_all
         if first == 0 and not is_kept:
@@ -125,7 +126,7 @@ class _Chunk(NamedTuple):
 
     rows: Array | list[Array]
     memory: Array | None
-    """The memory that the rows were copied to, for later chunks; None if the rows are the source's own arrays."""
+    """The memory that the rows were copied to, for later chunks; None if `rows` are the source's own arrays."""
 
 
 class _Threads:
@@ -166,7 +167,7 @@ class _Cut:
         self._next = 0
         """The next row of the source."""
         self._within = 0
-        """The number of that row in its block."""
+        """The number of this next row in its block."""
 
     def close(self) -> None:
         """Close the iterator of the blocks, and with it the files that it reads."""

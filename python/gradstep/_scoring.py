@@ -23,14 +23,14 @@ def _hits(z: Array, codes: NDArray[np.intp]) -> Array:
 
 
 def _log_likelihood(z: Array, codes: NDArray[np.intp]) -> Array:
-    """For each row, ln p of the probability p of its label, which is taken to be at least eps, as in scikit-learn."""
+    """For each row, ln max(p, eps) with the probability p of its label, as in scikit-learn; eps is the dtype's."""
     p = softmax(z)[np.arange(len(z)), codes] if z.ndim == 2 else sigmoid(np.where(codes, z, -z))
     return np.asarray(np.log(np.maximum(p, np.finfo(p.dtype).eps)))
 
 
 _DIRECT = {None: _hits, "accuracy": _hits, "neg_log_loss": _log_likelihood}
-"""Scores that are means over rows, computed here. scikit-learn's own take longer than a fit, since they check and
-encode labels each time."""
+"""Scores that are means over rows, and are computed here. The scorers of scikit-learn for them take longer than a fit,
+since they check and encode labels each time."""
 
 
 class Score(NamedTuple):

@@ -28,7 +28,7 @@ class Curve:
     l1_ratio: float
     strengths: Array
     n_nonzero: NDArray[np.intp]
-    """The number of columns with a weight, in the fit to all rows."""
+    """The number of columns whose weight is not 0, in the fit to all rows at each strength."""
     mean: Array
     error: Array
     """The standard error of the mean over the folds."""

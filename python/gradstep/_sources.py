@@ -71,19 +71,19 @@ class Source:
 
 @contextmanager
 def shared(X: Any, y: Any, sample_weight: Any, offset: Any, cache: Any) -> Iterator[Source]:
-    """The source of `opened`, for several fits, which read it by one reader and one `cache`."""
+    """The source that `opened` makes, for several fits: all of them read it by one reader and one `cache`."""
     source = opened(X, y, sample_weight, offset)
     with Reader(source.rows, cache) as reader:
         yield replace(source, reader=reader)
 
 
 def native_rows(read: Reader, source: Source, log: Any = None) -> tuple[Reader, bool, int, bool, Any]:
-    """Rows that `read` reads, as native code takes them; with the log of a fit, if there is one."""
+    """The rows of a source, read by `read`, as native code takes them. `log` is the checkpoint of a fit."""
     return read, False, source.shape[1], source.is_single, log
 
 
 def is_source(X: Any, y: Any) -> bool:
-    """Whether the features are to be read from `X` in batches; with the name of a column as `y`, also of frames."""
+    """Whether the features are to be read from `X` in batches. From a frame they are if `y` is the name of a column."""
     if isinstance(X, np.ndarray):
         return False
     if isinstance(X, (str, os.PathLike, Iterator)) or callable(X) or is_dataset(X):
@@ -96,9 +96,9 @@ def is_source(X: Any, y: Any) -> bool:
 def opened(X: Any, y: Any, sample_weight: Any, offset: Any, may_be_text: bool = False) -> Source:
     """Read labels, sample weights and offsets from a source, and find how to read its features.
 
-    Of tables, `y`, `sample_weight` and `offset` are names of columns; of files of NumPy they are arrays. Of a function
-    they are None: a batch is a tuple of features, labels and, if there are any, sample weights. A function may also
-    return a stream of Arrow's, or a lazy frame, and is a table then. If `may_be_text`, a table's labels may be texts.
+    `y`, `sample_weight` and `offset` are names of columns if `X` is a table, and arrays if `X` is files of NumPy. For a
+    function they are None: a batch is a tuple of features, labels and, if there are any, sample weights. A function
+    that returns a stream of Arrow's, or a lazy frame, is a table. If `may_be_text`, a table's labels may be texts.
     """
     if isinstance(X, Iterator) and not is_stream(X):
         raise TypeError(
@@ -149,7 +149,10 @@ def _is_single(rows: Array) -> bool:
 def _same(
     what: str, then: Array, now: Array, first: int, where: str = "", shown: Callable[[Any], str] | None = None
 ) -> None:
-    """Raise a ValueError unless `now`, the numbers of the rows from `first` on, are those of the first read, `then`."""
+    """Raise a ValueError unless `now`, numbers of the rows from `first` on, equal those of the first read.
+
+    `then` has the numbers of all rows at the first read.
+    """
     before = then[first : first + len(now)]
     if len(before) < len(now) or np.array_equal(before, now, equal_nan=True):
         return  # if there are more rows than the first time, another message says so
@@ -162,7 +165,10 @@ def _same(
 
 
 def _same_features(then: Any, now: Array) -> None:
-    """Raise a ValueError unless `now`, row 0, is that of the first read, `then`: no other row is compared."""
+    """Raise a ValueError unless `now`, row 0 of this read, equals `then`, row 0 of the first read.
+
+    Other rows are not compared.
+    """
     if not np.array_equal(then, now, equal_nan=True):
         column = int(((then != now) & ((then == then) | (now == now))).argmax())
         raise ValueError(

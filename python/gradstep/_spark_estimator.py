@@ -15,7 +15,7 @@ TYPES = {
     "f4": "FloatType", "f8": "DoubleType", "b1": "BooleanType",
     "i1": "ByteType", "i2": "ShortType", "i4": "IntegerType", "i8": "LongType",
 }  # fmt: skip
-"""For the types of NumPy's that classes and probabilities may have, except texts, the types of Spark's."""
+"""The types of Spark for those types of NumPy, except texts, that classes and probabilities may have."""
 
 
 class LogisticRegression(_cluster_estimator.LogisticRegression):

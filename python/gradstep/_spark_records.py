@@ -1,4 +1,4 @@
-"""Rows of Spark as records: the work of Spark's Python workers, of which each is given batches of Arrow.
+"""Rows of Spark as records: the work of Spark's Python workers, which get the rows in batches of Arrow.
 
 A record is consecutive rows as bytes, of some MB. Spark keeps records, so that a pass need not make them again. Workers
 keep their features in files, too, so that a pass need not even bring them from Spark to the worker.
@@ -26,21 +26,23 @@ PARTITION, FILE, ROW = (f"gradstep: {what}" for what in ("partition", "file", "r
 """The columns that are added to those of the caller: the number of the partition; the file, and the row in it."""
 RECORD_BYTES = 16 << 20
 MOST_TURNS = 100
-"""How often the rows of a record may go on at another place of their files before they count as unordered."""
+"""If the rows of about one record change to another file, or go back within a file, about this often, they count as
+unordered."""
 STORED = "partition int, number long, digest long, X binary, of_rows binary, problem string"
 """The columns of a record that a pass needs. `number` counts the records of a partition. Records of partition -1 have
-been cut from others, and `number` is that of their first row. One that cannot be made has a problem and nothing else.
-"""
+been cut from other records: `number` is that of their first row. A record that cannot be made has a problem and nothing
+else."""
 RECORD = f"{STORED}, rows long, dtype string, file string, first long, last long"
 ANSWER = "first long, rows long, answer binary, problem string, missing int"
-"""The answer of a run of rows; or a problem; or that a partition has no files here."""
+"""The answer of a run of rows; or a problem; or `missing`: the number of a partition that lacks a file on this
+machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The features of records in files on the machine of a worker, in a folder that Spark removes when it ends.
+    """Files with the features of records, on the machine of a worker, in a folder that Spark removes when it ends.
 
-    Where a file cannot be written, or the worker is on another machine than the one that wrote it, it is missing.
+    A file is missing if it could not be written, or if the worker is not on the machine that the file was written on.
 
     Attributes
     ----------
@@ -51,7 +53,7 @@ class Files:
     name: str
 
     def path(self, row: Mapping[str, Any]) -> str:
-        """The file of a record; one of the same place with other rows has another name."""
+        """The file of a record. With other rows, the record has another digest, and its file another name."""
         folder = os.environ.get("SPARK_LOCAL_DIRS", "").partition(",")[0] or tempfile.gettempdir()
         return os.path.join(folder, f"{self.name}-{row['partition']}-{row['number']}-{row['digest']}")
 
@@ -68,7 +70,7 @@ class Files:
                 os.remove(begun)
 
     def missing(self, batches: Iterable[pa.RecordBatch]) -> int | None:
-        """The partition, if a record comes without features and has no file."""
+        """The number of the partition if one of its records comes without features and has no file; else None."""
         for batch in batches:
             facts = batch.select(["partition", "number", "digest"]).to_pylist()
             for row, X in zip(facts, batch.column("X"), strict=True):
@@ -87,7 +89,7 @@ class Files:
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """What makes records of rows.
+    """Makes records of the rows of a partition.
 
     Attributes
     ----------
@@ -136,7 +138,8 @@ class Packing:
             yield _batch(RECORD, partition=partition, number=number, problem=described(error))
 
     def _tables(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-        """The rows of a partition in tables of about `RECORD_BYTES`; of files, of consecutive rows of one file."""
+        """The rows of a partition in tables of about `RECORD_BYTES`. If `is_of_files`, they are cut further: each
+        then has consecutive rows of one file."""
         most = max(1, RECORD_BYTES // (8 * len(self.names)))
         waiting: list[pa.RecordBatch] = []
         for batch in batches:
@@ -221,7 +224,7 @@ Places = Mapping[tuple[int, int], Place]
 
 
 def cut(batches: Iterable[pa.RecordBatch], *, places: Places, dtype: str, columns: int) -> Iterator[pa.RecordBatch]:
-    """The rows of the records that share a unit with another partition, as records within one unit each."""
+    """Those rows that share a unit with rows of another partition, as new records, each of them within one unit."""
     try:
         for row, rows in _records(batches, dtype, columns):
             place = _place(places, row)
@@ -248,8 +251,8 @@ class Asking:
     n_threads : int or None
         None for as many as Spark gives processors to a task.
     files : Files
-        Where the features of records are that come without them. Those that come with them are written there, except
-        what is cut from other records.
+        The files with the features of those records that come without features. If a record comes with its
+        features, they are written to such a file, unless the record was cut from another one.
     """
 
     request: bytes
@@ -262,7 +265,7 @@ class Asking:
     n_threads: int | None
     files: Files
     has_features: bool = False
-    """Whether all records come with their features; then they are not all read before the first is answered."""
+    """Whether all records come with their features. Then the first is answered before the others are read."""
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from pyspark import TaskContext
@@ -294,7 +297,7 @@ class Asking:
 
 
 def consecutive(parts: Iterator[tuple[int, Rows]]) -> Iterator[tuple[int, Rows]]:
-    """Parts with the numbers of their first rows as `runs`: parts that follow each other are joined to whole units."""
+    """Parts, each with the number of its first row, cut into `runs`. Parts that follow each other are joined."""
     part = next(parts, None)
 
     def following(expected: int) -> Iterator[Rows]:
@@ -309,7 +312,7 @@ def consecutive(parts: Iterator[tuple[int, Rows]]) -> Iterator[tuple[int, Rows]]
 
 
 def rows_of(data: Any, X: Array) -> Rows:
-    """Features, with the labels, sample weights and offsets of the bytes of a record."""
+    """The rows with the features `X`, and with the labels, sample weights and offsets in `data`, bytes of a record."""
     with pa.ipc.open_stream(pa.py_buffer(data)) as stream:
         table = stream.read_all()
     # The arrays are copied: those in the record may be at any address.

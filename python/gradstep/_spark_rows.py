@@ -1,8 +1,8 @@
 """Rows of a Spark DataFrame, as the driver sees them: how records are made, and asked.
 
-Spark keeps the records (`_spark_records`) until the fit ends. Tasks are given them without features, which they find in
-files of their machine; a partition whose files are missing there is asked again, with its features. Only rows that
-share a unit with rows of another partition are moved, once. A request is one job.
+Spark keeps the records (`_spark_records`) until the fit ends. A task gets records without their features, and
+finds these in files on its machine. Where files of a partition are missing, the partition is asked again, with its
+features. Only rows that share a unit with rows of another partition are moved, once. A request is one job.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class Partitions(ClusterRows):
 
 
 def _without_features(kept: Any) -> Any:
-    """The records with nothing instead of their features, which Spark then leaves where they are."""
+    """The records with nothing instead of their features, so that Spark need not move the features."""
     columns = [field.split()[0] for field in records.STORED.split(", ")]
     return kept.select(*(functions.lit(None).cast("binary").alias(name) if name == "X" else name for name in columns))
 
@@ -184,7 +184,7 @@ def _selected(X: Any, names: list[str], packing: records.Packing) -> Any:
 
 
 def _by_files(facts: list[Any]) -> list[Any]:
-    """The records in the order of their files, which no two records may have the same part of."""
+    """The records in the order of their files, and of their rows in these; a ValueError if two have rows in common."""
     ordered = sorted(facts, key=lambda row: (row.file, row.first))
     for one, next_ in pairwise(ordered):
         if one.file == next_.file and one.last >= next_.first:
@@ -194,7 +194,7 @@ def _by_files(facts: list[Any]) -> list[Any]:
 
 def _places(facts: list[Any], firsts: dict[tuple[int, int], int], m: int) -> dict[tuple[int, int], records.Place]:
     """The place of each record among all `m` rows, from the number of its first row."""
-    stretches: list[list[Any]] = []  # records of a partition that follow each other among all rows, too
+    stretches: list[list[Any]] = []  # records that follow each other in one partition and among all rows
     end: tuple[int, int] | None = None
     for row in facts:
         first = firsts[row.partition, row.number]

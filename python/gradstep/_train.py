@@ -191,9 +191,9 @@ def train(
     cv : int, optional
         Choose the strength of the penalty by the loss on so many parts of the rows, each left out in turn.
     l1_ratio : float, default 1.0
-        The part of that strength that is l1; the rest is l2.
+        With `cv`, the part of the strength that is l1; the rest is l2.
     trainer : Trainer, optional
-        Gradient descent by this `Trainer` instead of the optimum; its `l1`, `l2`, `fit_bias` and `tol` are taken.
+        Gradient descent by this `Trainer` instead of the optimum; its `l1`, `l2`, `fit_bias` and `tol` are used.
     test : float, optional
         The fraction of each class to hold out: the model is trained on the rest, and `Model.report` on the same data
         reports on the rows held out.

@@ -47,7 +47,7 @@ MOST_ALIASES = 3
 MOST_ERRORS = 1000
 """The standard errors of a model are computed with it only if there are at most this many coefficients."""
 PLAIN = OfFeatures()
-"""The same for all features."""
+"""The default penalty factors, bounds and prior weights, which are the same for all features."""
 ZERO = "zero"
 """A start from weights and bias of 0."""
 
@@ -63,10 +63,10 @@ class Problem:
     target: str
     classes: list[Class]
     weight: Array | None = None
-    """The weights of the rows, and the name of the column that has them."""
+    """The weights of the rows. The column that has them is named `weight_name`."""
     weight_name: str | None = None
     offset: Array | None = None
-    """Numbers that are added to the scores of the rows, and the name of the column that has them."""
+    """Numbers that are added to the scores of the rows. The column that has them is named `offset_name`."""
     offset_name: str | None = None
     encoding: Encoding | None = None
     """How the features were made of the columns; None if the features are the columns themselves."""
@@ -103,7 +103,8 @@ class Problem:
         format: Format | None = None,
         spelling: Spelling = COMMAND_LINE,
     ) -> Problem:
-        """The problem of a data file. The target is the last column that is not left out, if no other is named."""
+        """The problem of a data file. If no target is named, it is the last column that is not left out, and is neither
+        an id nor the weights or the offsets."""
         asked = asked or Asked()
         as_text = _table.meant([target or "", *asked.categorical])
         return cls.of(_files.read(file, header, format=format, as_text=as_text, spelling=spelling), target, asked)

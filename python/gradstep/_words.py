@@ -17,7 +17,7 @@ UNITS = 32
 
 
 class Asked(NamedTuple):
-    """How the user of a fit writes its options: as Python arguments or on the command line."""
+    """How the user writes the options of a fit: as Python arguments or on the command line."""
 
     name: Callable[[str], str]
     """Writes an option's name: "max_passes" or "--max-passes"."""

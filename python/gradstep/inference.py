@@ -173,8 +173,9 @@ class Inference(Wald):
         "wald": the estimate ± the normal quantile times the standard error. "profile": the values that a
         likelihood-ratio test would not reject. Profile intervals are better if rows are few, and need not be symmetric;
         each takes about twenty passes over the rows. For a fit with ``firth=True`` they are those of its penalised
-        likelihood, which may have several maxima for one value of the coefficient. The profile then has the maximum
-        that the estimate moves to as this value changes, as far as it can be told from the others.
+        likelihood, which may have several maxima for one value of the coefficient. The profile then follows one
+        of them: the maximum to which the estimate moves as this value changes, as far as it can be told from the other
+        maxima.
 
         Parameters
         ----------

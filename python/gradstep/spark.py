@@ -67,10 +67,11 @@ def fit(
         Columns, as in `gradstep.fit`.
     order : str or sequence of str, optional
         The columns by which rows are sorted. No two rows may have the same values there. With `FILES`, the rows of
-        Parquet files are taken in the order of the paths of these files, and of the rows in each: nothing is sorted,
-        so that nothing may have changed the order, as ``repartition`` does; columns and rows may have been left out.
-        Without `order`, rows are taken in the order in which Spark has them at the time. The optimum is the same then,
-        within the gap that is proved; its last bits are not, where Spark has another order the next time.
+        Parquet files are taken in the order of the paths of these files, and of the rows in each: nothing is sorted.
+        So no operation on the DataFrame may have changed the order, as ``repartition`` does; operations that leave out
+        columns or rows are allowed. Without `order`, rows are taken in the order in which Spark has them at the time.
+        Where Spark has another order the next time, the optimum is the same within the gap that is proved, but its last
+        bits are not.
     **options
         Those of `gradstep.fit`, from `l1` to `checkpoint`, but for `cache`: Spark keeps the rows. `n_threads` is by
         default the number of processors of a task (``spark.task.cpus``).
@@ -86,15 +87,15 @@ def fit(
     TypeError
         If `X` is no DataFrame of Spark's, or a column does not hold real numbers.
     ValueError
-        If its session is stopped, or an argument names no column; if values are missing, not finite or out of range,
-        with the partition and row; if rows are not the same when Spark computes them again; if `order` does not tell
-        the order.
+        If the session of `X` is stopped, or an argument names no column; if values are missing, not finite or out of
+        range, with the partition and row; if rows are not the same when Spark computes them again; if `order` does not
+        tell the order.
 
     Notes
     -----
     The DataFrame is computed once, and with `order` sorted once. Its rows are kept as bytes until the fit ends, at
-    ``StorageLevel.MEMORY_AND_DISK``. If an executor is lost, Spark computes its rows again; rows that are others then
-    are an error. To persist the DataFrame itself helps only if it has no fixed order, or is used for more than a fit.
+    ``StorageLevel.MEMORY_AND_DISK``. If an executor is lost, Spark computes its rows again; it is an error if they
+    differ then. To persist the DataFrame itself helps only if it has no fixed order, or is used for more than a fit.
 
     Examples
     --------

@@ -82,9 +82,10 @@ def show(
     -----
     The descent is run again from its start, with up to 25 learning rates and both activations; on large data with fewer
     of them, so that this takes a few seconds. The page holds the weights and the bias at the end of each epoch, to the
-    bit, and some within epochs, where rounding would grow. From these it computes the updates within an epoch itself,
-    in float64. Of more than 2000 rows (with many columns, of fewer) it shows a sample, which is always the same. Then
-    it shows no updates within an epoch, nor if the order of shuffled rows would be too long.
+    bit. From these it computes the updates within an epoch itself, in float64. Where its rounding errors would grow, it
+    also holds the weights and the bias after some updates within the epoch. Of more than 2000 rows (with many columns,
+    of fewer) the page shows a sample, which is always the same. A page with a sample shows no updates within an epoch;
+    nor does a page for which the order of shuffled rows would be too long.
 
     Examples
     --------
@@ -98,7 +99,7 @@ def show(
     if not isinstance(descent, Descent):
         raise TypeError(f"descent must be a Descent, got {kind(descent)}")
     opens = flag("open_browser", open_browser)
-    with np.errstate(all="ignore"):  # squares of numbers that a descent takes may overflow
+    with np.errstate(all="ignore"):  # a descent accepts numbers whose squares overflow
         held = contents(descent, X, y, columns, names, labels, title)
     text = _page(held, title)
     if file is None:

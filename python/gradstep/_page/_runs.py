@@ -19,16 +19,16 @@ ACTIVATIONS: tuple[Activation, ...] = ("sigmoid", "step")
 
 MOST_ROWS = 2000
 MOST_NUMBERS = 2**19
-"""The largest number of numbers in the rows of a page, and in the paths of all its runs together: 4 MiB for each."""
+"""The rows of a page have at most this many numbers, and so have the paths of all its runs together: 4 MiB for each."""
 MOST_VISITS = 2**20
-"""A page has the order of the rows in each epoch only if rows times epochs are at most this many: 2 MiB."""
+"""A page has the order of the rows in each epoch only if the rows times the epochs are at most this many: 2 MiB."""
 LARGEST_PATH = 2**22
 """The largest number of numbers in one path."""
 MOST_WORK = 2**31
 """All runs together read at most about this many elements of `X`."""
 MOST_GROWTH = 100.0
-"""The page repeats the updates itself. Where its rounding errors could grow by more than this factor within an epoch,
-it is also given the weights after some of the updates."""
+"""The script of the page repeats the updates. Where its rounding errors could grow by more than this factor within an
+epoch, the page also has the weights and the bias after some of the updates."""
 MOST_TRACED = 2**24
 """The largest number of numbers in the trace of a run. The trace shows after which updates a page needs the weights."""
 
@@ -59,13 +59,13 @@ class Data(NamedTuple):
 
 
 class Run(NamedTuple):
-    """A descent; and the weights and the bias after some updates within its epochs, which the page needs as well."""
+    """A descent; and the weights and the bias after those updates within its epochs for which the page needs them."""
 
     descent: Descent
     errors: Array
     """The mean error at the start and after each epoch."""
     marks: NDArray[np.intp]
-    """The numbers of updates after which the page is given weights and bias, shape (k,)."""
+    """The numbers of the updates after which the page has the weights and the bias, shape (k,)."""
     marked: Array
     """The weights and the bias after these updates, shape (k, n + 1)."""
 
@@ -110,7 +110,7 @@ def choices(trainer: Trainer, m: int, n: int) -> tuple[list[float], list[Activat
 
 
 def runs_of(trainer: Trainer, activation: Activation, rates: list[float], own: Descent, data: Data) -> list[Run]:
-    """A descent for each learning rate, from where `own` has started."""
+    """A descent for each learning rate, from the start of `own`."""
     m, n = data.X.shape
     updates = -(-m // min(trainer.batch_size or m, m))
     is_traced = data.is_whole and updates > 1 and trainer.epochs * (updates * (2 * n + 5) + 5 * m) <= MOST_TRACED
@@ -131,9 +131,9 @@ def runs_of(trainer: Trainer, activation: Activation, rates: list[float], own: D
 def _marks(run: Descent, updates: int, norms: Array) -> NDArray[np.intp]:
     """The marks of a descent: the numbers of updates after which rounding errors have grown by about `MOST_GROWTH`.
 
-    The growth is counted from the mark before, or from the begin of the epoch. `updates` is the number of updates in
-    an epoch, and `norms` are the ‖(x, 1)‖² of the rows. An update multiplies an error of the weights by the matrix
-    I - α (H + λ I), with the learning rate α and l2 = λ. H is the Hessian of the batch: its trace is
+    The growth is counted from the mark before it, or from the beginning of the epoch. `updates` is the number of
+    updates in an epoch, and `norms` are the ‖(x, 1)‖² of the rows. An update multiplies an error of the weights by the
+    matrix I - α (H + λ I), with the learning rate α and l2 = λ. H is the Hessian of the batch: its trace is
     mean(σ' ‖(x, 1)‖²), and no eigenvalue is negative. Errors of a perceptron do not grow, unless rounding decides on
     which side of 0 a score is. Without a trace there are no marks.
     """

@@ -42,7 +42,7 @@ def page(report: Report) -> str:
 
 
 def fragment(report: Report) -> str:
-    """The report as part of another page, in the colours of that one."""
+    """The report as part of another page, in the colours of that page."""
     title = escape(report.title)
     return f"<div><div><strong>{title}</strong></div>{_body(report)}</div>"
 

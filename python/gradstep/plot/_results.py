@@ -121,7 +121,7 @@ class Plane(NamedTuple):
     points: Array
     columns: tuple[int, int]
     others: Array
-    """A row with the means of all columns, but 0 in the two columns; shape (1, n)."""
+    """The means of all columns, but 0 in the two columns of the plane; shape (1, n)."""
     names: tuple[str, str]
 
     @classmethod

@@ -48,8 +48,8 @@ def surface(
     columns : two int, default (0, 1)
         The columns whose weights are drawn.
     limits : ((float, float), (float, float)), optional
-        Limits of the picture for each weight. By default they include zero, the path and the optimum. From its lower to
-        its upper limit, each of the two weights then changes the scores by the same amount (standard deviation).
+        Limits of the picture for each weight. By default they include zero, the path and the optimum. Then both
+        weights, each from its lower to its upper limit, change the scores by the same amount (standard deviation).
     grid_resolution : int, default 60
         Number of grid points along either weight. Each grid point takes about as long as twenty evaluations of E.
     names : list of str, optional
