@@ -39,8 +39,8 @@ MOST_STRANGE = 3
 missing values. If there are more words, the message proposes to take all values for categories, or to leave the column
 out."""
 LEAST_NUMBERED = 20
-"""In a table with at least this many rows, a column that numbers the rows (by consecutive integers, in any order) is more
-likely an id than a measurement."""
+"""In a table with at least this many rows, a column that numbers the rows (by consecutive integers, in any order) is
+more likely an id than a measurement."""
 NUMBERS_ROWS = "numbers the rows"
 """The remark on a column that numbers the rows."""
 SAMPLED = 64

@@ -42,10 +42,10 @@ def fit_many(
 ) -> tuple[Optimum, ...]:
     """Fit several models to the same `X`, which is read once for all of them.
 
-    The models differ in their labels, sample weights, offsets or penalties. There may be one for each target; for each
-    class against the rest; for each fold of a cross-validation, with weight 0 for the rows of the fold; or for each
-    bootstrap sample, where the weight of a row is how often the sample has it. An argument that
-    is the same for all models is given once. Each result is that of `fit` for this model alone, to the last bit.
+    The models differ in their labels, sample weights, offsets or penalties. There may be one model for each target; for
+    each class against the rest; for each fold of a cross-validation, with weight 0 for the rows of the fold; or for
+    each bootstrap sample, where the weight of a row is how often the sample has it. An argument that is the same for
+    all models is given once. Each result is that of `fit` for this model alone, to the last bit.
 
     Parameters
     ----------

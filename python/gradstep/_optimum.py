@@ -159,8 +159,8 @@ class Optimum(Fitted):
     stop_reason : StopReason
         "tolerance", "uncertified", "precision", "passes", "callback" or "separated".
     passes : float
-        Data read, in passes over all rows. A read of a sample counts as its share of the rows. Reads for the preconditioner
-        and the proof are included.
+        Data read, in passes over all rows. A read of a sample counts as its share of the rows. Reads for the
+        preconditioner and the proof are included.
     n_iterations : int
         Number of iterations.
     solver : str
@@ -382,8 +382,8 @@ def fit(
     The fit ends with ``stop_reason="uncertified"`` where the gradient is small and nothing speaks against the optimum,
     but no Hessian was made: with ``certify=False``, for more than 4096 weights and biases, or where `max_passes` are
     used up and a Hessian of K classes, which takes K(K + 1)/2 passes, would alone take more than `max_passes`. It ends
-    with "precision" where no step improves on the weights, as far as rounding lets see; with `tol`, `converged` may be
-    True then.
+    with "precision" where no step improves on the weights, as far as can be seen with rounding errors; with `tol`,
+    `converged` may be True then.
 
     Without penalty there may be no optimum: where a hyperplane separates the labels, or some of them from the rest, the
     fit ends with ``stop_reason="separated"``, and `separation` is a direction that separates them, by few columns.
@@ -392,14 +392,14 @@ def fit(
     or with ``certify=False``, every separation along a single column is found. With a bias and labels that are all
     equal there is no optimum under any penalty.
 
-    With `firth`, weights are finite for all labels, and as estimates have a bias of a smaller order in the number of
-    rows (Firth, 1993, doi:10.1093/biomet/80.1.27; Heinze and Schemper, 2002, doi:10.1002/sim.1047). A sample weight is
-    a frequency. The objective is E - ln det(I) / (2 Σ s_i). It may have several local minima. Nothing is proved of
-    minima far from the returned weights: `gap` is inf. `converged` says two things about the returned weights: the
-    objective is convex there, by its second derivatives; and Newton's decrement, by which a quadratic model of the
-    objective falls in a Newton step, is at most `gap_tol` times E. For more than 63 columns, or with ``certify=False``,
-    a bound takes the place of the second derivatives; where it does not show convexity, the fit ends with
-    "uncertified".
+    With `firth`, weights are finite for all labels, and their bias as estimates is of a smaller order in the number of
+    rows than otherwise (Firth, 1993, doi:10.1093/biomet/80.1.27; Heinze and Schemper, 2002, doi:10.1002/sim.1047). A
+    sample weight is a frequency. The objective is E - ln det(I) / (2 Σ s_i). It may have several local minima. Nothing
+    is proved of minima far from the returned weights: `gap` is inf. `converged` says two things about the returned
+    weights: the objective is convex there, by its second derivatives; and Newton's decrement, by which a quadratic
+    model of the objective falls in a Newton step, is at most `gap_tol` times E. For more than 63 columns, or with
+    ``certify=False``, a bound takes the place of the second derivatives; where it does not show convexity, the fit ends
+    with "uncertified".
 
     Without penalty there may be many optima: a column that is constant, or a combination of columns before it, up to 32
     units in the last place of its size, says nothing new. It is left out: its weight is 0, `aliased` says what it is,

@@ -90,7 +90,7 @@ def word(name: str, value: Any) -> str:
 
 
 def names(argument: str, value: Any, length: int, each: str) -> list[str]:
-    """A list of `length` names; messages say that there must be one for each `each`."""
+    """A list of `length` names; `each`, such as "column of X", says in messages what has a name."""
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise TypeError(f"{argument} must be a list of names, got {kind(value)}")
     found = [str(name) for name in value]

@@ -98,7 +98,7 @@ class Reader:
         self._next = None
 
     def _made(self, first: int, count: int) -> _Chunk:
-        """`count` rows from `first` on. They are read from the cache's file if it has them; else from the source, and then
+        """`count` rows from `first` on: from the cache's file if it has them; else from the source, and then they are
         written to that file."""
         kept = self._kept
         is_kept = kept is not None and kept.has_all

@@ -41,7 +41,8 @@ def state(converged: bool, gap: float, stop_reason: str) -> str:
 
 
 def shortfall(best: Optimum, asked: Asked) -> str | None:
-    """Say why the optimum is not proved and what to do; None if all that the user asked for is proved.
+    """Say why the optimum is not proved and what to do. None if it is proved, or if the fit ended for a reason on which
+    there is no advice here, such as "callback" or "uncertified".
 
     If the labels are separated, so that there is no optimum, `separated` says so instead.
     """

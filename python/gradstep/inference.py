@@ -1,4 +1,4 @@
-"""Standard errors, tests and intervals of coefficients that `gradstep.fit` finds without penalty, or with Firth's.
+"""Standard errors, tests and intervals of the coefficients of `gradstep.fit` without penalty, or with ``firth=True``.
 
 The estimates are those of maximum likelihood: if the model is right and rows are many, they are normally distributed
 around the true coefficients, and their covariance is the inverse Fisher information.

@@ -34,7 +34,7 @@ def is_estimator(model: object) -> bool:
 
 
 class Model(NamedTuple):
-    """The parts of a result that pictures need: parameters, classes if they have names, parameters after each epoch."""
+    """The parts of a result that pictures need: parameters, names of classes if there are any, parameters by epoch."""
 
     weights: Array
     bias: Any
