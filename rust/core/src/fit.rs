@@ -100,7 +100,7 @@ impl Solver {
     }
 }
 
-/// The max-norm of the gradient at which a solver stops if `tol` is not given.
+/// If `tol` is not given, L-BFGS and gradient descent stop at this max-norm of the gradient, before the gap is proved.
 const GRADIENT: f64 = 1e-8;
 
 /// The objective, the solver, and when to stop.

@@ -874,8 +874,8 @@ mod tests {
         assert!(Penalty::new(-1.0).is_err() && Penalty::new(f64::NAN).is_err());
     }
 
-    /// The distance is 0 at the minimum. It is at least φ(w) − φ(u), for any other weight u and any derivative that
-    /// differs from g by at most the error.
+    /// The dual distance of a weight w bounds φ(w) − φ(u) for all weights u, where φ(u) = d u + the penalty of u, and d is
+    /// any number that differs from g by at most the error. It is 0 if w minimises φ.
     #[test]
     fn the_dual_distance_is_the_largest_difference() {
         let mut random = Random::new(5);

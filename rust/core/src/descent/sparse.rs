@@ -79,8 +79,8 @@ struct Lazy<'p, 'a, F: Float> {
     scale: f64,
     scratch: SparseScratch<F>,
     class_scratch: ClassScratch<F>,
-    /// The sums over a batch. Between batches, `sums.weights` are zeros. After a batch, only the columns that the rows
-    /// of the batch store must be set to zero again.
+    /// The sums over a batch. Between batches, `sums.weights` are zeros. After a batch, only the columns in which
+    /// its rows have stored elements must be set to zero again.
     sums: Sums,
 }
 

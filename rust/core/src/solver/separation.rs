@@ -214,8 +214,8 @@ impl Space {
         })
     }
 
-    /// The target of the cone problem: −Σ a over all pairs, where each row is scaled to norm 1. The sum is scaled to
-    /// unit length.
+    /// The target of the cone problem: −Σ a / ‖row‖ over all pairs of a standardised row and a class other than its label
+    /// (see [`Source::sum_of_pairs`](crate::source::Source::sum_of_pairs)), scaled to unit length.
     fn target(&self, objective: &Objective<'_>, run: &mut Run<'_>) -> Result<Vec<f64>, Error> {
         run.passes += objective.cost;
         let mut target = objective.source.sum_of_pairs(&self.0, &mut run.job())?;

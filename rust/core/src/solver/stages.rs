@@ -71,8 +71,8 @@ const HESSIAN_ROWS: usize = 32_000;
 /// L-BFGS. L-BFGS takes about as many passes if it converges fast.
 const FEW_ROWS_COST: f64 = 40.0;
 /// If Newton's method with one unknown for each row costs more than [`FEW_ROWS_COST`], the fit begins with L-BFGS.
-/// Newton's method is used once L-BFGS is likely to need at least this many further iterations for each pass that
-/// Newton's method costs.
+/// Newton's method follows once L-BFGS is likely to need many further iterations: at least this number times the passes
+/// that Newton's method costs.
 const FEW_ROWS_GAIN: f64 = 1.5;
 /// Seed of the first sample; the value has no meaning.
 const SEED: u64 = 0x5EED;

@@ -1,9 +1,9 @@
 //! Questions to rows on disk or on other machines, in a form that can be sent; and the answers of parts of these rows.
 //!
-//! Nearly all answers are sums over rows. Some consecutive rows, which begin at a multiple of [`UNIT`], answer with the
-//! largest nodes of the tree that contain only these rows (a [`Forest`]). The answers of neighbouring rows are appended
-//! to each other. So the sum has the same bits as over rows in memory, however the rows are cut. The other answers are
-//! lists of numbers, one row after the other ([`list`]).
+//! Nearly all answers are sums over rows. Each part of the rows is a run of consecutive rows that begins at a multiple of
+//! [`UNIT`]. Its answer is a [`Forest`]: the largest nodes of the tree that contain only rows of this part. The answers
+//! of neighbouring parts are appended to each other. So the sum has the same bits as over rows in memory, however the
+//! rows are cut into parts. The other answers are lists of numbers, one row after the other ([`list`]).
 
 use std::ops::Range;
 
