@@ -20,8 +20,8 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from gradstep._arrays import finite_matrix, optional_real
-from gradstep._fitted import StopReason, codes_of, shifted
+from gradstep._arrays import finite_matrix
+from gradstep._fitted import StopReason, codes_of, finite_offsets, shifted
 from gradstep._formulas import decision_function, log_sigmoid, sigmoid, softmax
 from gradstep._frames import check_different, column_names, frame_of
 from gradstep._model import Model
@@ -244,6 +244,12 @@ class Classifier(ClassifierMixin, BaseEstimator):
         z = self.decision_function(X, offset)
         return np.asarray(self.classes_[codes_of(z, by_class=z.ndim == 2)])
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None) -> float:
+        """The accuracy: the share of the rows whose label `predict` finds."""
+        from sklearn.metrics import accuracy_score
+
+        return float(accuracy_score(y, self.predict(X, offset), sample_weight=sample_weight))
+
     def predict_proba(self, X: Any, offset: Any = None) -> Array:
         """The probability of each class, shape (m, K), in the order of `classes_`."""
         z = self.decision_function(X, offset)
@@ -381,7 +387,6 @@ class Classifier(ClassifierMixin, BaseEstimator):
     def _validated(
         self, X: Any, y: Any, sample_weight: Any, offset: Any, reset: bool, classes: Array | None = None
     ) -> Samples:
-        shift = optional_real("offset", offset)
         if (frame := frame_of(X)) is None:
             X, y = validate_data(self, X, y, reset=reset, accept_sparse=FORMATS, dtype=DTYPES)
         else:
@@ -395,6 +400,8 @@ class Classifier(ClassifierMixin, BaseEstimator):
             kinds = sorted({kind(label) for label in y.tolist()})
             raise ValueError(f"y must hold labels of one kind, got {' and '.join(kinds)}") from None
         classes, codes = (labels, codes) if classes is None else (classes, codes_in("y", y, classes))
+        scores = (len(codes), len(classes)) if len(classes) > 2 else (len(codes),)
+        shift = None if offset is None else finite_offsets(offset, scores)
         if sample_weight is None and self.class_weight is None:
             return Samples(X, codes, None, classes, None, shift)
         return self._weighted(X, codes, classes, _check_sample_weight(sample_weight, X, dtype=np.float64), shift)

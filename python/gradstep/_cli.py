@@ -273,6 +273,10 @@ def train(
         raise click.UsageError(f"--prior is for l2 alone: with {option(selects)} it needs --l1-ratio 0.")
     if prior and not selects and not l2:
         raise click.UsageError("--prior needs --l2, which draws the weights to those of its model.")
+    if grouped and (l1_ratio == 0 if selects else not l1):
+        raise click.UsageError("--grouped needs a strength of l1, which it applies to groups of weights.")
+    if penalty_factors and not (selects or l1 or l2):
+        raise click.UsageError("--penalty-factor needs --l1 or --l2, which it multiplies.")
     check_out(out, file)
     check_picture(picture, file, *([out] if out else []))
     check_suffix(path_file, "--path")
@@ -283,6 +287,8 @@ def train(
         raise click.UsageError(f"--path is for two classes, target {problem.target!r} has {len(problem.classes)}.")
     if firth and len(problem.classes) > 2:
         raise click.UsageError(f"--firth is for two classes, target {problem.target!r} has {len(problem.classes)}.")
+    if grouped and len(problem.classes) == 2:
+        raise click.UsageError(f"--grouped is for three classes or more, target {problem.target!r} has 2.")
     if prior:
         numbers, absent = prior_of(load(prior), problem)
         of_features = replace(of_features, prior=numbers)

@@ -143,10 +143,16 @@ class Fitted(Result):
 
 def shifted(z: Array, offset: Any) -> Array:
     """Scores plus their offsets, one for each score, in the dtype of the scores."""
+    found: Array = z + finite_offsets(offset, z.shape).astype(z.dtype)
+    return found
+
+
+def finite_offsets(offset: Any, shape: tuple[int, ...]) -> Array:
+    """Offsets for scores of this shape: (m,), or (m, K) for K > 2 classes."""
     offsets = real("offset", offset)
-    if offsets.shape != z.shape:
-        expected, got = shape_text(z.shape), shape_text(offsets.shape)
-        each = "row of X and class" if z.ndim == 2 else "row of X"
+    if offsets.shape != shape:
+        expected, got = shape_text(shape), shape_text(offsets.shape)
+        each = "row of X and class" if len(shape) == 2 else "row of X"
         raise ValueError(f"offset must have shape {expected} (one per {each}), got shape {got}")
     wrong = ~np.isfinite(offsets)
     if wrong.any():
@@ -154,8 +160,7 @@ def shifted(z: Array, offset: Any) -> Array:
         raise ValueError(
             f"offset must be finite, got {offsets[tuple(place)]:g} at row {int(place[0]) if len(place) else 0}"
         )
-    found: Array = z + offsets.astype(z.dtype)
-    return found
+    return offsets
 
 
 def codes_of(z: Any, *, by_class: bool, activation: str = "sigmoid") -> NDArray[np.intp]:

@@ -304,7 +304,8 @@ def fit(
     lower, upper : float or array_like of shape (n,) or (K, n), optional
         Bounds of the weights, perhaps infinite: ``lower=0`` for weights that are not negative. For K classes, a row for
         each class, or one row for all classes. With bounds and K classes, nothing is proved if there is a column
-        without `l1` and `l2`.
+        without `l1` and `l2`. With float32 features, weights are float32 numbers, and bounds that are none are moved
+        inwards to the next one: optimum and proof are those for these bounds.
     sample_weight : array_like, shape (m,), optional
         As in `gradstep`.
     offset : array_like, shape (m,), or (m, K) for K classes, optional

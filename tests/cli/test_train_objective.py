@@ -167,6 +167,10 @@ def test_grouped(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
         (["--prior", "old.json", "--l2", 1], "--prior must be a model of the classes of the training"),
         (["--epochs", 3, "--lower", 0], "--epochs is for a descent, --lower for the optimum"),
         (["--epochs", 3, "--penalty-factor", "a=0"], "--epochs is for a descent, --penalty-factor for the optimum"),
+        (["--grouped"], "--grouped needs a strength of l1"),
+        (["--grouped", "--cv", 3, "--l1-ratio", 0], "--grouped needs a strength of l1"),
+        (["--grouped", "--l1", 0.1], "--grouped is for three classes or more, target 'y' has 2"),
+        (["--penalty-factor", "a=0"], "--penalty-factor needs --l1 or --l2"),
         (["--firth", "--upper", 0], "--firth has a penalty and a solver of its own: it excludes --upper"),
     ],
 )

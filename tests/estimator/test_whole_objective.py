@@ -143,3 +143,33 @@ def test_a_grid_of_strengths_begins_where_all_penalised_coefficients_are_zero() 
     np.testing.assert_allclose(model.strengths_[0], path.strengths[0], rtol=1e-12)
     grouped = LogisticRegressionCV(strengths=5, l1_ratios=[1.0], grouped=True).fit(*problem(3))
     assert set(np.count_nonzero(grouped.coef_, axis=0)) <= {0, 3}
+
+
+@pytest.mark.parametrize(
+    "model",
+    [LogisticRegression(), LogisticRegression(early_stopping=True), LogisticRegressionCV(Cs=2, refit=False)],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda offset: offset[:-5], r"offset must have shape \(200,\) .* got shape \(195,\)"),
+        (lambda offset: np.append(offset, 1.0), r"offset must have shape \(200,\) .* got shape \(201,\)"),
+        (lambda offset: offset[:, None], r"offset must have shape \(200,\) .* got shape \(200, 1\)"),
+        (lambda offset: offset[0], r"offset must have shape \(200,\) .* got shape \(\)"),
+        (lambda offset: np.where(np.arange(200) == 3, np.nan, offset), "offset must be finite, got nan at row 3"),
+    ],
+)
+def test_offsets_are_checked_before_rows_are_split(model: Any, change: Any, message: str) -> None:
+    X, y = problem()
+    with pytest.raises(ValueError, match=message):
+        clone(model).fit(X, y, offset=change(offsets(200, 2)))
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_scores_take_offsets(classes: int) -> None:
+    X, y = problem(classes)
+    s, offset = weights_of_samples(200), offsets(200, classes)
+    model = LogisticRegression(l2=0.1).fit(X, y, offset=offset)
+    assert model.score(X, y, s, offset=offset) == np.average(model.predict(X, offset=offset) == y, weights=s)
+    assert model.score(X, y) == np.mean(model.predict(X) == y)

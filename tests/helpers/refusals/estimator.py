@@ -157,9 +157,10 @@ for name, value in (("prior", 1.0), ("lower", 0.0), ("upper", 0.0)):
     refuse("partial_fit", ValueError, name, r"not be given for partial_fit, got one: fit takes it$", learn,
            **{name: value})  # fmt: skip
 for facts, offset in [
-    (r"length 40 .*, got length 3$", np.zeros(3)),
-    (r"between .*, got nan at row 7$", np.where(np.arange(40) == 7, np.nan, 0.0)),
-    (r"got rows of 2 numbers, for labels in \[0, 1\]$", np.zeros((40, 2))),
+    (r"shape \(40,\) .*, got shape \(3,\)$", np.zeros(3)),
+    (r"finite, got nan at row 7$", np.where(np.arange(40) == 7, np.nan, 0.0)),
+    (r"between .*, got 1e\+?200 at row 7$", np.where(np.arange(40) == 7, 1e200, 0.0)),
+    (r"shape \(40,\) .*, got shape \(40, 2\)$", np.zeros((40, 2))),
 ]:
     refuse("LogisticRegression", ValueError, "offset", facts, estimate, data={"offset": offset})
 refuse(
