@@ -48,8 +48,8 @@
 //!
 //! H and g vanish along (1, …, 1). Adding τ 1 1ᵀ/K with τ > 0 makes H invertible, and 1 / tr (H + τ 1 1ᵀ/K)⁻¹ is a
 //! lower bound μ on the least eigenvalue of H, apart from the eigenvalue 0 of (1, …, 1). If the bound on the gap is not
-//! small enough, the biases take a Newton step Δ, which makes δ negligible, and the bound on the gap is evaluated at b
-//! + Δ. The gain of the step is bounded by convexity, P(W, b) − P(W, b + Δ) ≤ −g · Δ, and second derivatives at b + Δ
+//! small enough, the biases take a Newton step Δ, which makes δ negligible, and the bound on the gap is evaluated at
+//! b + Δ. The gain of the step is bounded by convexity, P(W, b) − P(W, b + Δ) ≤ −g · Δ, and second derivatives at b + Δ
 //! differ from those at b by a factor of at most e^±√2‖Δ‖.
 //!
 //! In the bound on rounding errors with K classes, a residual has K terms, and Σ_k r_ik² ≤ 2 E_i for the error E_i of
