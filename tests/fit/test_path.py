@@ -238,9 +238,7 @@ def test_rows_that_are_read_and_sparse_rows_take_them_too() -> None:
     sparse = gradstep.path(sp.csr_array(X), y, n=4, **options)
     assert_allclose(sparse.strengths, path.strengths, rtol=1e-9)
     assert_allclose(sparse.weights.toarray(), path.weights, atol=1e-4)
-    pytest.importorskip("pyarrow")
-    import pyarrow as pa
-
+    pa = pytest.importorskip("pyarrow", exc_type=ImportError)
     columns = {f"x{j}": X[:, j] for j in range(8)} | {"y": y, "o": options["offset"], "s": options["sample_weight"]}
     names = {"offset": "o", "sample_weight": "s", "penalty_factors": options["penalty_factors"]}
     read = gradstep.path(pa.table(columns), "y", n=4, **names)

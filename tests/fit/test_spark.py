@@ -18,7 +18,7 @@ import pytest
 
 import gradstep
 
-pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed", exc_type=ImportError)
 pytest.importorskip("pyspark", reason="Spark for Python is not installed")
 if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
     pytest.skip("Spark needs Java, which is not installed", allow_module_level=True)
