@@ -76,7 +76,8 @@ class LogisticRegressionCV(Classifier):
     l1_ratios : array_like, optional
         Values of l1 / (l1 + l2). Each is tried with each strength; by default there is only the value 0.
     penalty_factors, prior, lower, upper, grouped
-        As for `LogisticRegression`, in every fit. With an int as `strengths` and l1, `prior` must be 0.
+        As for `LogisticRegression`, in every fit. If `strengths` is an int and there is an l1
+        penalty, `prior` must be 0.
     fit_intercept : bool, default True
         Whether there is an intercept.
     cv : int, cross-validation generator or iterable, optional

@@ -25,7 +25,8 @@ class Fault(NamedTuple):
 
     words: str
     options: tuple[tuple[str, str], ...] = ()
-    """Options that decide it, named as the arguments of `gradstep.train`, with their values."""
+    """Options that would settle this fault: pairs of a name and an example value. The names are those of the
+    arguments of `gradstep.train`."""
 
 
 class TableError(ValueError):

@@ -18,7 +18,7 @@ pub(crate) struct Metric {
     pub basis: Arc<Basis>,
     /// Means of the transformed columns.
     pub mean: Vec<f64>,
-    /// The free parameters of each score: numbers of columns, and last n for the bias.
+    /// The free parameters of each score, as indices of columns; the bias, if it is free, comes last and has index n.
     pub free: Vec<Vec<usize>>,
     /// Factors that scale the Hessian's diagonal to 1: one for each free parameter, score by score; 0 for columns that
     /// the solver leaves out.

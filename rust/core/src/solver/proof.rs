@@ -49,9 +49,9 @@ impl Proof {
 pub(crate) enum Outcome {
     /// The result.
     Known(Proof),
-    /// The solver must start again without these columns, which are linear combinations of others. Their weights are so
-    /// large that the objective would rise if they were set to 0 and the weights of the other columns changed to
-    /// compensate.
+    /// The solver must start again without these columns, which are linear combinations of others up to rounding. It is
+    /// not enough to set their weights to 0 and to change the weights of the other columns to compensate: the weights
+    /// are so large that, by rounding, the objective would rise.
     Without(Vec<usize>),
 }
 

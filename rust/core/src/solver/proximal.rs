@@ -169,7 +169,8 @@ fn model_rows(objective: &Objective<'_>) -> usize {
     }
 }
 
-/// The reason for the whole fit to end after iterations that ended for the reason `ended`, or `None` if it goes on.
+/// Whether the whole fit stops when iterations have ended for the reason `ended`: the reason to report, or `None` if the
+/// fit goes on.
 fn interruption(ended: Ended) -> Option<StopReason> {
     match ended {
         Ended::Passes => Some(StopReason::Passes),
