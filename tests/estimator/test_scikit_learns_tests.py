@@ -42,6 +42,7 @@ def global_random_seed() -> int:
 def theirs() -> ModuleType:
     """A copy of their module that was imported with the classes of gradstep in place of scikit-learn's."""
     spec = importlib.util.find_spec(MODULE)
+    # Earlier versions have other tests under these names, which nobody has gone through.
     if spec is None or spec.loader is None or parse_version(sklearn.__version__).release[:2] != (1, 9):
         pytest.skip("the tests of scikit-learn 1.9 are not installed", allow_module_level=True)
     module = importlib.util.module_from_spec(spec)

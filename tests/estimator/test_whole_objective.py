@@ -117,20 +117,22 @@ def test_cross_validation(classes: int, scoring: Any, shared: bool, monkeypatch:
         strengths=[0.1, 0.01], l1_ratios=[0.5], cv=folds, scoring=scoring, use_legacy_attributes=False, gap_tol=1e-10,
         **options,
     ).fit(X, y, s, offset=offset)  # fmt: skip
+    # The last steps of a fit converge fast. So coefficients that differ by their starts alone agree far closer than
+    # gap_tol = 1e-10 of the objective demands (about its square root, 1e-5).
     for k, (train, test) in enumerate(folds):
         single = LogisticRegression(l1=0.005, l2=0.005, gap_tol=1e-10, **options)
         single.fit(X[train], y[train], s[train], offset=offset[train])
-        np.testing.assert_allclose(model.coefs_paths_[k, 0, 1, :, :-1], single.coef_, atol=1e-4)
+        np.testing.assert_allclose(model.coefs_paths_[k, 0, 1, :, :-1], single.coef_, atol=1e-6)
         if scoring == "neg_log_loss":
             p = single.predict_proba(X[test], offset=offset[test])
             want = -log_loss(y[test], p, sample_weight=s[test], labels=single.classes_)
-            np.testing.assert_allclose(model.scores_[k, 0, 1], want, atol=1e-4)
+            np.testing.assert_allclose(model.scores_[k, 0, 1], want, atol=1e-6)
         if scoring is None:
             hits = single.predict(X[test], offset=offset[test]) == y[test]
-            np.testing.assert_allclose(model.scores_[k, 0, 1], np.average(hits, weights=s[test]), atol=0.02)
+            np.testing.assert_allclose(model.scores_[k, 0, 1], np.average(hits, weights=s[test]), rtol=1e-12)
     strength = model.strength_
     last = LogisticRegression(l1=strength / 2, l2=strength / 2, gap_tol=1e-10, **options).fit(X, y, s, offset=offset)
-    np.testing.assert_allclose(model.coef_, last.coef_, atol=1e-4)
+    np.testing.assert_allclose(model.coef_, last.coef_, atol=1e-6)
     assert model.converged_ and model.score(X, y, s, offset=offset) != model.score(X, y, s)
 
 
