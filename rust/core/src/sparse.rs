@@ -628,11 +628,34 @@ impl<'a, F: Float, I: Index> SparseRows<'a, F, I> {
             visit(column, value);
         }
     }
+
+    /// As [`SparseRows::visit`], but only with the columns that have a place, and with the place instead of the column.
+    /// Places must have the order of their columns.
+    #[inline(always)]
+    pub(crate) fn visit_some<C: Copy + Ord>(
+        &self,
+        row: usize,
+        parts: &mut Vec<(C, f64)>,
+        place: impl Fn(usize) -> Option<C>,
+        mut visit: impl FnMut(C, f64),
+    ) {
+        let (columns, values) = self.row(row).unwrap_or_default();
+        let elements = columns.iter().zip(values);
+        parts.clear();
+        parts.extend(
+            elements.filter_map(|(column, value)| Some((place(column.at())?, value.to_f64()))),
+        );
+        if !parts.is_sorted_by(|a, b| a.0 < b.0) {
+            join(parts);
+        }
+        for &(column, value) in parts.iter() {
+            visit(column, value);
+        }
+    }
 }
 
-/// Sorts (column, value) pairs by column, and adds up the values of the same column. This function is not generic, so
-/// that it is compiled once.
-fn join(parts: &mut Vec<(usize, f64)>) {
+/// Sorts (column, value) pairs by column, and adds up the values of the same column.
+fn join<C: Copy + Ord>(parts: &mut Vec<(C, f64)>) {
     parts.sort_by_key(|&(column, _)| column);
     parts.dedup_by(|next, first| {
         let is_same = next.0 == first.0;

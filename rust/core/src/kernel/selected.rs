@@ -1,12 +1,13 @@
 //! A copy of some columns, with all rows. A solver reads the copy many times before it reads all of `X` again.
 
 use super::dataset::{Dataset, rows_of};
+use super::leaves::sparse_leaves;
 use crate::elements::Elements;
 use crate::error::{Error, zeros};
 use crate::features::Features;
 use crate::float::{Float, Precision};
-use crate::matrix::Matrix;
-use crate::reduce::{Job, Leaves, map_into};
+use crate::matrix::{Matrix, Packed};
+use crate::reduce::{Job, Leaves, map, map_into};
 use crate::sparse::{Indices, Sparse, with_rows};
 use crate::vector::RowSet;
 
@@ -23,10 +24,13 @@ enum Copied {
     Double(Vec<f64>),
     Sparse {
         values: Vec<f64>,
-        indices: Vec<i64>,
+        indices: Vec<i32>,
         starts: Vec<i64>,
     },
 }
+
+/// Rows that are not stored one after the other are first copied, so many at a time.
+const TILE: usize = 16;
 
 impl<'a> Selected<'a> {
     /// Copies the columns with the numbers `columns`, which must ascend. Dense columns are copied in `precision`.
@@ -43,7 +47,7 @@ impl<'a> Selected<'a> {
         let x = match (dataset.x, precision) {
             (Features::Dense(x), Precision::Single) => Copied::Single(copy(&x, columns, job)?),
             (Features::Dense(x), Precision::Double) => Copied::Double(copy(&x, columns, job)?),
-            (Features::Sparse(x), _) => Copied::sparse(&x, columns),
+            (Features::Sparse(x), _) => Copied::sparse(&x, columns, job)?,
         };
         Ok(Selected {
             dataset: *dataset,
@@ -82,7 +86,7 @@ impl<'a> Selected<'a> {
                 indices,
                 starts,
             } => {
-                let (indices, starts) = (Indices::I64(indices), Indices::I64(starts));
+                let (indices, starts) = (Indices::I32(indices), Indices::I64(starts));
                 let shape = (rows, self.columns);
                 Features::Sparse(Sparse::new(Elements::F64(values), indices, starts, shape)?)
             }
@@ -91,6 +95,7 @@ impl<'a> Selected<'a> {
     }
 }
 
+/// Copies dense columns, row by row.
 fn copy<F: Float>(x: &Matrix<'_>, columns: &[usize], job: &mut Job<'_>) -> Result<Vec<F>, Error> {
     let (rows, n, count) = (x.rows(), x.columns(), columns.len());
     let mut out = zeros("X", rows.saturating_mul(count), "numbers of its columns")?;
@@ -98,12 +103,19 @@ fn copy<F: Float>(x: &Matrix<'_>, columns: &[usize], job: &mut Job<'_>) -> Resul
         job,
         Leaves::new(rows, n),
         (&mut out, count),
-        || vec![F::ZERO; n],
-        |row, leaf, out| {
-            for (i, out) in leaf.zip(out.chunks_exact_mut(count)) {
-                x.copy_row(i, row);
-                for (out, &column) in out.iter_mut().zip(columns) {
-                    *out = row[column];
+        Packed::new,
+        |packed, stretch, out| {
+            for (first, out) in stretch
+                .clone()
+                .step_by(TILE)
+                .zip(out.chunks_mut(TILE * count))
+            {
+                let tile = TILE.min(stretch.end - first);
+                let strips = x.select(RowSet::All).row_tile(first, tile, packed);
+                for (row, out) in strips.run(0..tile).zip(out.chunks_exact_mut(count)) {
+                    for (out, &column) in out.iter_mut().zip(columns) {
+                        *out = row[column];
+                    }
                 }
             }
         },
@@ -112,27 +124,56 @@ fn copy<F: Float>(x: &Matrix<'_>, columns: &[usize], job: &mut Job<'_>) -> Resul
 }
 
 impl Copied {
-    fn sparse(x: &Sparse<'_>, columns: &[usize]) -> Self {
-        let mut place = vec![-1; x.columns()];
+    fn sparse(x: &Sparse<'_>, columns: &[usize], job: &mut Job<'_>) -> Result<Self, Error> {
+        const NOWHERE: i32 = -1;
+        let mut places = vec![NOWHERE; x.columns()];
         for (at, &column) in (0..).zip(columns) {
-            place[column] = at;
+            places[column] = at;
         }
-        let (mut values, mut indices, mut starts) = (Vec::new(), Vec::new(), vec![0]);
-        let mut parts = Vec::new();
-        with_rows!(x, RowSet::All, rows => for i in 0..x.rows() {
-            rows.visit(i, &mut parts, |column, value| {
-                if let Some(&at) = place.get(column).filter(|at| **at >= 0) {
-                    indices.push(at);
-                    values.push(value);
+        let place = |column| places.get(column).copied().filter(|at| *at != NOWHERE);
+        let stretches = sparse_leaves(x, RowSet::All, 1).stretches();
+        let parts = with_rows!(x, RowSet::All, rows => map(job, stretches, Vec::new, |joined, stretch| {
+            let (mut elements, mut ends) = (Vec::new(), Vec::new());
+            for i in stretch {
+                rows.visit_some(i, joined, place, |at, value| elements.push((at, value)));
+                ends.push(elements.len());
+            }
+            (elements, ends)
+        }))?;
+        let count = parts.iter().map(|(elements, _)| elements.len()).sum();
+        let what = "stored elements of its columns";
+        let (mut values, mut indices) = (zeros("X", count, what)?, zeros("X", count, what)?);
+        let mut starts = vec![0];
+        let mut items = Vec::new();
+        let (mut values_left, mut indices_left) = (&mut values[..], &mut indices[..]);
+        for (elements, ends) in parts {
+            let stored = (count - values_left.len()) as i64;
+            starts.extend(ends.iter().map(|&end| stored + end as i64));
+            let values = values_left.split_off_mut(..elements.len());
+            let indices = indices_left.split_off_mut(..elements.len());
+            items.push((
+                elements,
+                values.unwrap_or_default(),
+                indices.unwrap_or_default(),
+            ));
+        }
+        map(
+            job,
+            items,
+            || (),
+            |_, (elements, values, indices)| {
+                for ((at, value), (to_index, to_value)) in
+                    elements.into_iter().zip(indices.iter_mut().zip(values))
+                {
+                    (*to_index, *to_value) = (at, value);
                 }
-            });
-            starts.push(values.len() as i64);
-        });
-        Copied::Sparse {
+            },
+        )?;
+        Ok(Copied::Sparse {
             values,
             indices,
             starts,
-        }
+        })
     }
 }
 
