@@ -52,6 +52,22 @@ impl Kinks {
         slope + self.subgradient(w, slope)
     }
 
+    /// How fast the objective falls if the weight moves away from 0, in the better of the two directions. Negative if
+    /// the objective rises in both directions. `slope` is the derivative of the smooth part at 0.
+    pub(crate) fn steepest_fall(&self, slope: f64) -> f64 {
+        let upwards = if self.upper > 0.0 {
+            -slope
+        } else {
+            -f64::INFINITY
+        };
+        let downwards = if self.lower < 0.0 {
+            slope
+        } else {
+            -f64::INFINITY
+        };
+        upwards.max(downwards) - self.l1
+    }
+
     /// The proximal step: the number u between the bounds at which (h/2) (u − w)² + l1 |u| is least.
     pub(crate) fn proximal(&self, w: f64, h: f64) -> f64 {
         soft_threshold(w, self.l1 / h).clamp(self.lower, self.upper)

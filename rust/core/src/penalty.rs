@@ -272,6 +272,12 @@ impl Penalty {
         self.different().iter().all(|column| column.l2 > 0.0)
     }
 
+    /// Whether penalties or bounds keep every weight from growing without limit.
+    pub(crate) fn is_closed(&self) -> bool {
+        let is_closed = |column: &WeightPenalty| ![1.0, -1.0].iter().any(|w| column.is_open(*w));
+        self.different().iter().all(is_closed)
+    }
+
     /// Whether there is neither l1 nor a bound. The penalty then has a derivative everywhere.
     pub(crate) fn is_smooth(&self) -> bool {
         let is_smooth = |column: &WeightPenalty| column.kinks == Kinks::NONE;
@@ -431,6 +437,30 @@ impl Penalty {
             add_least_slope(&groups, j, self.of(j).kinks.l1, weights, &mut least);
         }
         least
+    }
+
+    /// How fast the objective falls if the weights of column j move away from 0: [`Kinks::steepest_fall`] of the best
+    /// class, or of the best direction if l1 penalises the norm of the column's weights. ∞ if one of the weights is not
+    /// 0, or is not kept at 0 by l1 or a bound. `slopes` is the gradient of the smooth part.
+    pub(crate) fn steepest_fall(
+        &self,
+        j: usize,
+        columns: usize,
+        weights: &[f64],
+        slopes: &[f64],
+    ) -> f64 {
+        let of_column = (j..weights.len()).step_by(columns);
+        let rests = |i: usize| weights[i] == 0.0 && self.of(i).kinks.is_at(0.0);
+        if !of_column.clone().all(rests) {
+            return f64::INFINITY;
+        }
+        match self.groups(weights.len()) {
+            Some(groups) => norm(&groups.gather(slopes, j)) - self.of(j).kinks.l1,
+            None => {
+                let fall = |i: usize| self.of(i).kinks.steepest_fall(slopes[i]);
+                of_column.map(fall).fold(-f64::INFINITY, f64::max)
+            }
+        }
     }
 
     /// The largest κ ≤ 1 for which κ g · u + the penalty of u has a minimum over u, for every vector g whose components

@@ -3,9 +3,10 @@
 //! elements that a row stores.
 
 use super::dataset::Dataset;
+use crate::error::Error;
 use crate::features::Features;
-use crate::reduce::Leaves;
-use crate::sparse::{ROW, Sparse};
+use crate::reduce::{Job, Largest, Leaves, Sum, map_reduce};
+use crate::sparse::{Index, ROW, Sparse, with_indices};
 use crate::vector::RowSet;
 
 /// The rows of a sparse leaf store about this many elements per column. To add the sums of two leaves, one number per
@@ -40,9 +41,31 @@ pub(super) fn sparse_leaves(x: &Sparse<'_>, rows: RowSet<'_>, classes: usize) ->
     Leaves::of(rows.count(x.rows()), size, cost, width)
 }
 
-/// Upper bound on the number of elements that a leaf of rows stores in one column. A row may store a column several
-/// times.
-pub(crate) fn longest_sum(x: &Sparse<'_>) -> f64 {
-    let of_leaf = sparse_leaves(x, RowSet::All, 1).size() as f64 * x.longest_row() as f64;
-    of_leaf.min(x.stored_before(x.rows()) as f64)
+/// The largest number of elements that a leaf of rows stores in one column, for sums over the rows of `classes` numbers
+/// for each column.
+///
+/// # Errors
+///
+/// [`Error::Interrupted`] by the monitor.
+pub(crate) fn longest_sum(x: &Sparse<'_>, classes: usize, job: &mut Job<'_>) -> Result<f64, Error> {
+    let Largest(longest) = map_reduce(
+        job,
+        sparse_leaves(x, RowSet::All, classes),
+        || vec![0_u32; x.columns()],
+        Largest::default,
+        |counts, longest, rows| {
+            counts.fill(0);
+            with_indices!(x.indices(), indices => {
+                let stored = x.stored_before(rows.start)..x.stored_before(rows.end);
+                for column in indices.get(stored).unwrap_or_default() {
+                    if let Some(count) = counts.get_mut(column.at()) {
+                        *count += 1;
+                    }
+                }
+            });
+            let most = counts.iter().copied().fold(0, u32::max);
+            longest.add(&Largest(f64::from(most)));
+        },
+    )?;
+    Ok(longest)
 }

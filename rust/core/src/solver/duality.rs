@@ -20,11 +20,12 @@
 //! ```
 //!
 //! A bound on the rounding error of the computed gradient is added to the gradient. The error of a score is at most (n
-//! / lanes + 8)·ε·(‖x‖‖w‖ + |b|), and the relative error of a residual at most 8·ε. Sums have a relative error of ε for
-//! each addition that a term goes through (N. Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §3.1
-//! and §4.2). The addition of an offset to a score z has an error of ε |z|. Because σ'(z) z² ≤ 1/2, this error changes
-//! the gradient by the weights by at most ε √(T/2), and the derivative by the bias by at most ε √(h/2). For sparse
-//! rows, scores and the gradient's sums are computed in `f64` whatever type is stored, and rounded once.
+//! / lanes + 8)·ε·(Σ_j |x_j w_j| + |b|), and the relative error of a residual at most 8·ε. Sums have a relative error of
+//! ε for each addition that a term goes through (N. Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed.,
+//! §3.1 and §4.2). The addition of an offset to a score z has an error of ε |z|, where σ'(z) z² ≤ 1/2. Errors δ_i of the
+//! scores change the derivative by the weight of column j by at most √(Σ s_i σ'(z_i) δ_i² / Σ s_i) · √T_j, by
+//! Cauchy–Schwarz, with T_j = Σ s_i σ'(z_i) x_ij² / Σ s_i. For sparse rows, scores and the gradient's sums are computed
+//! in `f64` whatever type is stored, and rounded once.
 //!
 //! With K classes, let p_ik be the probabilities of row i, and r_ik = p_ik − [y_i = k] the residuals. The dual point
 //! consists of the vectors p_i, which lie in the simplex; it is feasible if Σ s_i r_ik = 0 for every class k. The value
@@ -73,21 +74,22 @@ pub(super) struct DualMoments {
     pub(super) least: f64,
     /// An upper bound on the second derivative along any unit vector of biases.
     largest: f64,
-    /// T in the formulas at the top of this file: the weighted mean of σ'(z_i) ‖x_i‖² over the rows i. For several
-    /// classes, the weighted mean of tr(diag(p_i) − p_i p_iᵀ) ‖x_i‖², with the probabilities p_i.
-    pub(super) spread: f64,
-    /// Σ s_i ‖x_i‖² / Σ s_i, with sample weights s_i and rows x_i.
-    squares: f64,
-    /// The mean of the rows, each weighted as in `spread`; zeros if there is no such mean.
+    /// √T_j of each column j, where T_j is the weighted mean of σ'(z_i) x_ij² over the rows i. For several classes, T_j
+    /// is the weighted mean of tr(diag(p_i) − p_i p_iᵀ) x_ij², with the probabilities p_i.
+    pub(super) spreads: Vec<f64>,
+    /// √(Σ s_i x_ij² / Σ s_i) of each column j, with sample weights s_i.
+    sizes: Vec<f64>,
+    /// The mean of the rows, each weighted as in `spreads`; zeros if there is no such mean.
     mean: Vec<f64>,
-    /// `spread` of the rows after this mean is subtracted from them.
+    /// Σ_j T_j of the columns after their means are subtracted from them.
     centred: f64,
+    rounding: Rounding,
 }
 
 impl DualMoments {
     /// The bounds from `trace`, the sums of [`Curvature`] over the rows, added up over all scores; and from `least`, a
-    /// lower bound on the second derivative along the biases.
-    pub(super) fn new(trace: &Curvature, least: f64) -> Self {
+    /// lower bound on the second derivative along the biases. `rounding` is that of the evaluation.
+    pub(super) fn new(trace: &Curvature, least: f64, rounding: Rounding) -> Self {
         /// Bound on the rounding error of a centred sum of squares, as a fraction of the sum of squares before
         /// centring. Centring may cancel digits.
         const CANCELLED: f64 = 1e-11;
@@ -97,26 +99,37 @@ impl DualMoments {
         }
         let left = (trace.diagonal.iter().zip(&trace.cross).zip(&mean))
             .map(|((square, sum), mean)| (square - sum * mean).max(0.0) + CANCELLED * square);
+        let roots = |sums: &[f64]| -> Vec<f64> {
+            let means = sums.iter().map(|sum| sum / trace.weight * EXACT);
+            means.map(f64::sqrt).collect()
+        };
         DualMoments {
             least: least / EXACT,
             largest: trace.bias / trace.weight * EXACT,
-            spread: trace.diagonal.iter().sum::<f64>() / trace.weight * EXACT,
-            squares: trace.squares.iter().sum::<f64>() / trace.weight * EXACT,
+            spreads: roots(&trace.diagonal),
+            sizes: roots(&trace.squares),
             centred: left.sum::<f64>() / trace.weight * EXACT,
             mean,
+            rounding,
         }
     }
 
     /// For several classes: the bounds after a step of the biases, where `length` is the norm of the step.
-    pub(super) fn after(self, length: f64) -> Self {
+    pub(super) fn after(mut self, length: f64) -> Self {
         let growth = (SQRT_2 * length).exp();
+        let spreads = self.spreads.iter_mut();
+        spreads.for_each(|spread| *spread *= growth.sqrt() * EXACT);
         DualMoments {
             least: self.least / growth,
             largest: self.largest * growth,
-            spread: self.spread * growth,
             centred: self.centred * growth,
             ..self
         }
+    }
+
+    /// T in the formulas at the top of this file, which is Σ_j T_j.
+    fn spread(&self) -> f64 {
+        dot(&self.spreads, &self.spreads) * EXACT
     }
 }
 
@@ -154,7 +167,7 @@ pub(crate) fn gap(
     run.passes += objective.cost;
     let (moments, by_biases) = moments(objective, iterate, &mut run.job())?;
     let rounding = objective_error(objective, iterate, &moments);
-    let mut gap = bound(objective, iterate, &moments, Precision::Double);
+    let mut gap = bound(objective, iterate, &moments);
     if (gap.is_nan() || gap > wanted)
         && objective.fit_bias
         && let Some(by_biases) = by_biases
@@ -181,14 +194,12 @@ fn at_better_biases(
     };
     let (_, g) = objective.split(&iterate.value.gradient);
     let length = norm(&step);
-    let error = gradient_error(objective, iterate, &moments, Precision::Double).by_biases;
+    let error = gradient_error(objective, iterate, &moments).by_biases;
     let gained = dot(g, &step).max(0.0) + error * length;
     moments = moments.after(length);
     let value = run.evaluate(objective, &v, Precision::Double)?;
     let there = Iterate { v, value };
-    Ok(Some(
-        gained + bound(objective, &there, &moments, Precision::Double),
-    ))
+    Ok(Some(gained + bound(objective, &there, &moments)))
 }
 
 /// Bounds on the second derivatives at `iterate`; and for several classes, the factored Hessian by the biases. The
@@ -217,7 +228,8 @@ pub(super) fn moments(
             )
         }
     };
-    Ok((DualMoments::new(&trace, least), by_biases))
+    let rounding = (objective.source).rounding(objective.classes, Precision::Double, job)?;
+    Ok((DualMoments::new(&trace, least, rounding), by_biases))
 }
 
 /// A symmetric K × K matrix H with H (1, …, 1)ᵀ = 0, in a factored form that solves H x = b for b perpendicular to (1,
@@ -315,10 +327,12 @@ impl BiasHessian {
     }
 }
 
-/// Upper bounds on the norm of a gradient's rounding error, for the gradient by the weights and the gradient by the
-/// biases.
+/// Upper bounds on the rounding error of a gradient.
 pub(super) struct GradientError {
-    pub(super) by_weights: f64,
+    /// For each column, a bound on the error of the derivative by its weight. For several classes, on the norm of the
+    /// errors of the derivatives by the weights of all classes.
+    pub(super) by_weights: Vec<f64>,
+    /// A bound on the norm of the errors of the derivatives by the biases.
     pub(super) by_biases: f64,
 }
 
@@ -326,19 +340,16 @@ pub(super) fn gradient_error(
     objective: &Objective<'_>,
     iterate: &Iterate,
     moments: &DualMoments,
-    precision: Precision,
 ) -> GradientError {
     let classes = objective.classes;
     let (w, b) = objective.split(&iterate.v);
-    let (w_norm, b_norm) = (norm(w), norm(b));
-    let (t, h) = (moments.spread, moments.largest);
-    let epsilon = precision.epsilon();
     let Rounding {
+        epsilon,
         score,
         offset,
         shift,
         additions,
-    } = objective.source.rounding(classes, precision);
+    } = moments.rounding;
     let sum = epsilon * (STRIPE as f64 + 16.0) + f64::EPSILON * (additions + 16.0);
     // A residual r has |r| ≤ 1 and r² ≤ E_i, the error of its row. With several classes, the norm of a row's residuals
     // is up to √2 times as large.
@@ -347,18 +358,37 @@ pub(super) fn gradient_error(
         _ => (8.0 + classes as f64, SQRT_2),
     };
     let residual = (terms * epsilon + sum) * factor * iterate.value.loss.min(1.0).sqrt();
-    let root = (h * t).sqrt();
-    // The errors of a row's scores that do not depend on its features.
-    let constant = score * b_norm + shift;
+    let root = moments.largest.sqrt() * EXACT;
+    // √(Σ s_i d_i δ_i² / Σ s_i), where d_i is the second derivative of row i's error by its score, and δ_i the error of
+    // the score.
+    let of_scores = score * reach(w, &moments.spreads) + (score * norm(b) + shift) * root + offset;
+    let of_penalty = by_column(&objective.penalty.slopes(w), moments.sizes.len());
+    let columns = moments.spreads.iter().zip(&moments.sizes).zip(of_penalty);
+    let by_weights = columns.map(|((spread, size), of_penalty)| {
+        2.0 * (of_scores * spread + residual * size) + 4.0 * f64::EPSILON * of_penalty
+    });
     GradientError {
-        by_weights: 2.0
-            * (score * w_norm * t
-                + constant * root
-                + offset * t.sqrt()
-                + residual * moments.squares.sqrt())
-            + 4.0 * f64::EPSILON * norm(&objective.penalty.slopes(w)),
-        by_biases: 2.0 * (score * w_norm * root + constant * h + offset * h.sqrt() + residual),
+        by_weights: by_weights.collect(),
+        by_biases: 2.0 * (of_scores * root + residual),
     }
+}
+
+/// The norms of the columns of `weights`, which has shape (K, n).
+fn by_column(weights: &[f64], n: usize) -> Vec<f64> {
+    let norm_of = |j: usize| {
+        let column: Vec<f64> = weights.iter().skip(j).step_by(n).copied().collect();
+        norm(&column)
+    };
+    match weights.len() == n {
+        true => weights.iter().map(|w| w.abs()).collect(),
+        false => (0..n).map(norm_of).collect(),
+    }
+}
+
+/// By Minkowski's inequality, an upper bound on the root mean square over the rows i of Σ_j |x_ij w_j|, if `sizes` are
+/// the root mean squares of the columns. For several classes, ‖w_j‖ takes the place of |w_j|.
+fn reach(weights: &[f64], sizes: &[f64]) -> f64 {
+    dot(&by_column(weights, sizes.len()), sizes) * EXACT
 }
 
 /// Upper bound on the rounding error of the objective at `iterate`, which was computed in `float64`. A rounding error
@@ -370,10 +400,8 @@ pub(super) fn objective_error(
     moments: &DualMoments,
 ) -> f64 {
     let (w, b) = objective.split(&iterate.v);
-    let rounding = objective
-        .source
-        .rounding(objective.classes, Precision::Double);
-    let size = norm(w) * moments.squares.sqrt() + norm(b);
+    let rounding = moments.rounding;
+    let size = reach(w, &moments.sizes) + norm(b);
     let rate = if objective.classes == 1 { 1.0 } else { SQRT_2 };
     let residual = rate * iterate.value.loss.min(1.0).sqrt();
     let of_scores = (rounding.score * size + rounding.shift) * residual;
@@ -383,15 +411,10 @@ pub(super) fn objective_error(
     2.0 * (of_scores + of_offset + f64::EPSILON * additions * iterate.value.objective)
 }
 
-/// The upper bound on objective − minimum at `iterate`. It is computed from the gradient there, which was computed in
-/// `precision`, and from `moments`, the bounds on second derivatives.
-fn bound(
-    objective: &Objective<'_>,
-    iterate: &Iterate,
-    moments: &DualMoments,
-    precision: Precision,
-) -> f64 {
-    let error = gradient_error(objective, iterate, moments, precision);
+/// The upper bound on objective − minimum at `iterate`. It is computed from the gradient there, and from `moments`, the
+/// bounds on second derivatives.
+fn bound(objective: &Objective<'_>, iterate: &Iterate, moments: &DualMoments) -> f64 {
+    let error = gradient_error(objective, iterate, moments);
     let (by_weights, by_biases) = objective.split(&iterate.value.gradient);
     let along_bias = if objective.fit_bias {
         norm(by_biases) + error.by_biases
@@ -415,14 +438,15 @@ fn bound(
         let error = error + distance * growth * root * EXACT;
         objective.penalty.conjugate(by_weights, error) * EXACT
     };
-    let mut conjugates = conjugate(by_weights, error.by_weights, moments.spread);
+    let of_weights = norm(&error.by_weights);
+    let mut conjugates = conjugate(by_weights, of_weights, moments.spread());
     if objective.fit_bias {
         let mut centred = by_weights.to_vec();
         for (centred, by_bias) in centred.chunks_exact_mut(moments.mean.len()).zip(by_biases) {
             add_multiple(centred, -by_bias, &moments.mean);
         }
         let more = norm(&moments.mean) * (error.by_biases + 4.0 * f64::EPSILON * norm(by_biases));
-        let error = error.by_weights + more;
+        let error = of_weights + more;
         conjugates = conjugates.min(conjugate(&centred, error, moments.centred));
     }
     along_bias * distance + conjugates
@@ -516,6 +540,7 @@ mod tests {
                 .0
         };
         let mut grew = [false; 3];
+        let spread = |moments: &DualMoments| moments.spread();
         for _ in 0..200 {
             let v = uniform(&mut random, 12, 2.0);
             let step = uniform(&mut random, 4, 0.5);
@@ -524,11 +549,11 @@ mod tests {
             let (here, there) = (moments(&v), moments(&there));
             grew[0] |= there.least < here.least;
             grew[1] |= there.largest > here.largest;
-            grew[2] |= there.spread > here.spread;
+            grew[2] |= spread(&there) > spread(&here);
             let said = here.after(norm(&step));
             assert!(said.least <= there.least * EXACT);
             assert!(said.largest * EXACT >= there.largest);
-            assert!(said.spread * EXACT >= there.spread);
+            assert!(spread(&said) * EXACT >= spread(&there));
         }
         assert_eq!(grew, [true; 3]);
     }
@@ -555,16 +580,21 @@ mod tests {
                 at(&objective, &v, Precision::Single),
                 at(&objective, &v, Precision::Double),
             );
-            let (moments, _) = moments(&objective, &iterate, &mut quiet()).unwrap();
-            let said = gradient_error(&objective, &iterate, &moments, Precision::Single);
+            let (mut moments, _) = moments(&objective, &iterate, &mut quiet()).unwrap();
+            let (scores, precision) = (objective.classes, Precision::Single);
+            moments.rounding = source.rounding(scores, precision, &mut quiet()).unwrap();
+            let said = gradient_error(&objective, &iterate, &moments);
             add_multiple(&mut iterate.value.gradient, -1.0, &exact.value.gradient);
             let (weights, biases) = objective.split(&iterate.value.gradient);
-            assert!(norm(weights) > 0.0 && norm(weights) <= said.by_weights);
+            assert!(norm(weights) > 0.0);
+            for (error, said) in by_column(weights, n).iter().zip(&said.by_weights) {
+                assert!(error <= said);
+            }
             assert!(norm(biases) > 0.0 && norm(biases) <= said.by_biases);
 
             iterate.value.gradient.fill(0.0);
-            let least = objective.penalty.conjugate(&[], said.by_weights);
-            assert!(bound(&objective, &iterate, &moments, Precision::Single) >= least);
+            let least = objective.penalty.conjugate(&[], norm(&said.by_weights));
+            assert!(bound(&objective, &iterate, &moments) >= least);
         }
     }
 }

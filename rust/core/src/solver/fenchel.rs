@@ -73,7 +73,8 @@ pub(super) fn bounds(
     let curvatures = objective.source.curvatures(&at);
     let natural = Basis::natural(objective.columns());
     let (curvature, _) = curvatures.trace(&natural, &mut run.job())?;
-    let moments = DualMoments::new(&curvature, curvature.bias / curvature.weight);
+    let rounding = (objective.source).rounding(1, Precision::Double, &mut run.job())?;
+    let moments = DualMoments::new(&curvature, curvature.bias / curvature.weight, rounding);
     let rounding = objective_error(objective, &iterate, &moments);
     let slopes = LossSlopes::fast(objective, &iterate, &curvature, &moments);
     let mut gap = bound(objective, &iterate, &curvature, &slopes, f64::INFINITY);
@@ -140,6 +141,36 @@ fn of_classes(
     Ok((iterate, Bounds { gap, rounding }))
 }
 
+/// About the gap that [`bounds`] would prove if there were no rounding errors. `slopes` is the gradient of the mean error
+/// by the weights, of columns that are shifted to mean 0. `closing` is about Σ_k g_k² / h_k, with the first and second
+/// derivatives g_k and h_k by the biases.
+pub(super) fn estimate(
+    objective: &Objective<'_>,
+    iterate: &Iterate,
+    slopes: &[f64],
+    closing: f64,
+) -> f64 {
+    let (weights, _) = objective.split(&iterate.v);
+    let (kappa, distance) = scaled(objective, weights, slopes, &vec![0.0; slopes.len()]);
+    (1.0 - kappa) * iterate.value.loss + kappa * closing + distance
+}
+
+/// The factor κ, and Σ_j φ_j(w_j) − min φ_j with this factor, for the derivatives G_j in `slopes`. The φ_j are defined at
+/// the top of this file. `errors` are bounds on the rounding errors of the G_j.
+fn scaled(
+    objective: &Objective<'_>,
+    weights: &[f64],
+    slopes: &[f64],
+    errors: &[f64],
+) -> (f64, f64) {
+    let kappa = objective.penalty.dual_scale(slopes, errors);
+    let scaled: Vec<f64> = slopes.iter().map(|g| kappa * g).collect();
+    (
+        kappa,
+        objective.penalty.dual_distance(weights, &scaled, errors),
+    )
+}
+
 /// The gradient of the mean error of several classes, and bounds on its rounding errors.
 struct ClassSlopes {
     /// Shape (K, n).
@@ -155,14 +186,14 @@ struct ClassSlopes {
 impl ClassSlopes {
     /// The gradient of the mean error, from the gradient of the objective at an iterate.
     fn fast(objective: &Objective<'_>, iterate: &Iterate, moments: &DualMoments) -> Self {
-        let error = gradient_error(objective, iterate, moments, Precision::Double);
+        let error = gradient_error(objective, iterate, moments);
         let (weights, _) = objective.split(&iterate.v);
         let (slopes, by_biases) = objective.split(&iterate.value.gradient);
         let slopes = slopes.iter().zip(objective.penalty.slopes(weights));
         ClassSlopes {
             by_weights: slopes.map(|(g, penalty)| g - penalty).collect(),
-            errors: vec![error.by_weights; weights.len()],
-            sizes: vec![moments.spread.sqrt(); objective.columns()],
+            errors: error.by_weights.repeat(objective.classes),
+            sizes: moments.spreads.clone(),
             along_biases: norm(by_biases) * EXACT + error.by_biases,
         }
     }
@@ -231,9 +262,7 @@ impl ClassSlopes {
         }
         let error = |i: usize| self.errors[i] + self.sizes[i % n] * closing.sqrt() * EXACT;
         let errors: Vec<f64> = (0..weights.len()).map(error).collect();
-        let kappa = objective.penalty.dual_scale(&self.by_weights, &errors);
-        let scaled: Vec<f64> = self.by_weights.iter().map(|g| kappa * g).collect();
-        let distance = objective.penalty.dual_distance(weights, &scaled, &errors);
+        let (kappa, distance) = scaled(objective, weights, &self.by_weights, &errors);
         let divergence = (1.0 - kappa) * iterate.value.loss + kappa * closing;
         let bound = (divergence + distance) * EXACT;
         if bound.is_nan() { f64::INFINITY } else { bound }
@@ -248,14 +277,14 @@ impl LossSlopes {
         curvature: &Curvature,
         moments: &DualMoments,
     ) -> Self {
-        let error = gradient_error(objective, iterate, moments, Precision::Double);
+        let error = gradient_error(objective, iterate, moments);
         let (weights, _) = objective.split(&iterate.v);
         let (slopes, by_bias) = objective.split(&iterate.value.gradient);
         let by_weights = slopes.iter().zip(objective.penalty.slopes(weights));
         let cross = curvature.cross.iter().map(|x| x / curvature.weight);
         LossSlopes {
             by_weights: by_weights.map(|(g, penalty)| g - penalty).collect(),
-            errors: vec![error.by_weights; weights.len()],
+            errors: error.by_weights,
             by_bias: by_bias.iter().sum(),
             bias_error: error.by_biases,
             cross: cross.collect(),
@@ -335,9 +364,7 @@ fn bound(
     let errors: Vec<f64> = errors
         .map(|(error, cross)| error + doubt * cross.abs() + of_cross)
         .collect();
-    let pairs = slopes.iter().zip(&errors).enumerate();
-    let scales = pairs.map(|(j, (g, error))| objective.penalty.of(j).dual_scale(*g, *error));
-    let kappa = scales.fold(1.0, f64::min);
+    let (kappa, distance) = scaled(objective, weights, &slopes, &errors);
     let rest = 1.0 - kappa;
     let closing = (c.abs() + doubt).powi(2) * h * EXACT;
     let first_order = rest * iterate.value.loss + kappa * closing;
@@ -350,12 +377,6 @@ fn bound(
     } else {
         first_order
     };
-    let pairs = slopes.iter().zip(&errors).enumerate();
-    let distance = |(j, (g, error)): (usize, (&f64, &f64))| {
-        let penalty = objective.penalty.of(j);
-        penalty.dual_distance(weights[j], kappa * g, *error)
-    };
-    let distance: f64 = pairs.map(distance).sum();
     let bound = (divergence + distance) * EXACT;
     if bound.is_nan() { f64::INFINITY } else { bound }
 }

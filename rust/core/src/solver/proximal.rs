@@ -13,7 +13,7 @@
 use super::certificate::{Certifier, is_factorable};
 use super::column_model::{self, ColumnModel};
 use super::fenchel;
-use super::objective::{Iterate, Objective};
+use super::objective::{Iterate, Objective, Value};
 use super::proof::{Goal, Proof};
 use super::run::{Ended, Run, Separation};
 use super::smooth_model::{Model, SmoothModel};
@@ -29,8 +29,14 @@ use crate::stop::StopReason;
 
 /// If there are at most this many columns, iterations run over all of them at once.
 const ALL_COLUMNS: usize = 300;
-/// The least number of columns in a set. A set also has at least twice the number of columns whose weights are nonzero.
+/// The least number of columns in a set.
 const LEAST_COLUMNS: usize = 100;
+/// The number of columns in a set is this times the number of columns whose weights are nonzero or along which the
+/// objective falls. The other columns in the set are those along which it may fall next.
+const MORE_COLUMNS: f64 = 1.25;
+/// If a set would have less than this number of rows per column, it has only twice as many columns as there are nonzero
+/// weights. With so few rows, the objective at first falls along many columns whose weights are 0 at the minimum.
+const ENOUGH_ROWS: usize = 5;
 /// If a set would have more than this fraction of all columns, iterations run over all columns instead, of which no
 /// copy is needed.
 const NO_COPY: f64 = 0.6;
@@ -38,29 +44,37 @@ const NO_COPY: f64 = 0.6;
 const SETS: usize = 60;
 /// The largest number of Hessians that are computed for one set of columns.
 const HESSIANS: usize = 20;
-/// The largest number of iterations with one Hessian.
+/// The largest number of iterations with one Hessian, unless they have reduced the predicted decrease to less than the
+/// fraction [`GOOD`].
 const ITERATIONS: usize = 12;
+const GOOD: f64 = 1e-6;
 /// The largest number of iterations on one sample of the rows.
 const SAMPLE_ITERATIONS: usize = 30;
 /// A Hessian is computed from at least this many rows per column, even if that takes long.
 const LEAST_ROWS_A_COLUMN: usize = 4;
+/// Second derivatives that only serve to choose columns are computed from this fraction of the rows, but from at least
+/// [`LEAST_ROWS_OF_SCALES`] rows.
+const ROWS_OF_SCALES: f64 = 0.05;
+const LEAST_ROWS_OF_SCALES: usize = 500;
 /// Until the set of columns is the last one, iterations end once the predicted decrease is this fraction of the first
 /// predicted decrease.
 const ROUGH: f64 = 1e-2;
 /// Iterations on a sample end once the predicted decrease is this times p / r, with p weights and r rows. The minimum
 /// of the sample differs from the minimum of all rows by about p / (2 r) in the objective.
 const SAMPLE_PRECISION: f64 = 0.1;
-/// The iterations end once the predicted decrease is at most this fraction of the gap that is to be proved.
+/// The iterations end only when the predicted decrease is at most this fraction of the gap that is to be proved.
 const AHEAD: f64 = 1e-4;
-/// If the gap proved at the end of the iterations is too large, the fraction [`AHEAD`] is divided by this, and
-/// iterations go on. Without l2, the gap is proportional to the remaining slopes, but the predicted decrease to the
-/// squares of these slopes.
+/// The iterations end only when the gap is estimated to be at most this fraction of the gap that is to be proved.
+/// Without l2, the gap is proportional to the remaining slopes, but the predicted decrease to their squares.
+const NEAR: f64 = 0.25;
+/// If the gap proved at the end of the iterations is too large, [`NEAR`] and [`AHEAD`] are divided by this, and
+/// iterations go on.
 const DIVISOR: f64 = 1e3;
 /// The largest number of proofs in a fit.
 const PROOFS: usize = 6;
 /// From the proof with this number on, counted from 1, the gradient is computed to nearly the last bit if the gap is
 /// too large otherwise. This takes as long as several iterations.
-const EXACT_PROOF: usize = 3;
+const EXACT_PROOF: usize = 2;
 /// In the first iteration, coordinate descent on the model ends once a sweep over the coordinates lowers the model by
 /// less than this fraction of the decrease by all sweeps so far.
 const INEXACT: f64 = 0.05;
@@ -92,7 +106,9 @@ pub(crate) fn minimise(
     let mut search = Search {
         objective,
         goal,
-        ahead: AHEAD,
+        near: 1.0,
+        can_estimate: objective.penalty.is_closed(),
+        proofs: 0,
         seed: SEED,
     };
     let n = objective.columns();
@@ -110,29 +126,11 @@ pub(crate) fn minimise(
         false => search.column_scales(&iterate, run)?,
     };
     let mut set = search.columns(&iterate, &scales, &[]);
-    let mut proofs = 0;
     for _ in 0..SETS {
-        let is_final = set.new == 0;
-        let before = iterate.value.objective;
-        let ended = search.on_columns(&mut iterate, &set.columns, is_final, run)?;
-        set = search.columns(&iterate, &scales, &set.columns);
-        let stop_reason = interruption(ended).unwrap_or(StopReason::Tolerance);
-        let is_interrupted = stop_reason != StopReason::Tolerance;
-        if !is_interrupted && (!is_final || set.new > 0) {
-            continue;
+        match search.on_columns(&mut iterate, &scales, &set, run)? {
+            Next::Columns(next) => set = next,
+            Next::End(proof) => return Ok(*proof),
         }
-        proofs += 1;
-        let is_exact = is_interrupted || ended == Ended::Stalled || proofs >= EXACT_PROOF;
-        let proof = search.proof(iterate.clone(), stop_reason, is_exact, run)?;
-        let has_moved = iterate.value.objective < before;
-        let is_end = is_interrupted
-            || proof.stop_reason == StopReason::Tolerance
-            || proofs >= PROOFS
-            || (ended == Ended::Stalled && !has_moved);
-        if is_end {
-            return Ok(proof);
-        }
-        search.ahead /= DIVISOR;
     }
     search.proof(iterate, StopReason::Precision, true, run)
 }
@@ -187,14 +185,38 @@ struct Chosen {
     new: usize,
 }
 
+/// What follows the iterations over a set of columns.
+enum Next {
+    /// Iterations over this set, because the objective falls along columns outside of the last set.
+    Columns(Chosen),
+    End(Box<Proof>),
+}
+
 /// The minimisation of the objective over all columns, in one set of columns after the other.
 struct Search<'a> {
     objective: &'a Objective<'a>,
     goal: Goal,
-    /// Iterations end once the predicted decrease is this fraction of the gap that is wanted.
-    ahead: f64,
+    /// The factor by which [`NEAR`] and [`AHEAD`] are multiplied.
+    near: f64,
+    /// Whether the gap can be estimated from a gradient.
+    can_estimate: bool,
+    /// The number of proofs so far.
+    proofs: usize,
     /// The seed of the next sample of rows.
     seed: u64,
+}
+
+/// The iterations over one set of columns, with one model after the other.
+struct Descent<'o> {
+    /// The model of the next iteration, and how many iterations it may still serve for. `None` before the first
+    /// iteration, and after a model has served its time.
+    model: Option<(Box<dyn Model + 'o>, usize)>,
+    /// The number of rows from which the next Hessian is computed.
+    rows: usize,
+    /// The number of models so far.
+    models: usize,
+    /// The first and the last predicted decrease.
+    decreases: Option<[f64; 2]>,
 }
 
 /// Makes parameters of all columns from the parameters of a set of columns. The weights of the other columns are 0.
@@ -268,68 +290,68 @@ impl Search<'_> {
         self.goal.may_factor && is_one && is_determined && is_factorable(self.objective)
     }
 
-    /// The square root of the second derivative of the objective along each column, from all rows.
-    fn column_scales(&self, iterate: &Iterate, run: &mut Run<'_>) -> Result<Vec<f64>, Error> {
-        run.passes += self.objective.cost;
-        let (source, at) = (self.objective.source, self.objective.parameters(&iterate.v));
-        let natural = Basis::natural(self.objective.columns());
-        let curvatures = source.curvatures(&at);
-        let (curvature, _) = curvatures.trace(&natural, &mut run.job())?;
-        let of_penalty = self.objective.penalty.diagonal(&natural);
-        let along = curvature.diagonal.iter().zip(of_penalty);
-        let along = along.map(|(d, penalty)| d / curvature.weight + penalty);
-        let along = along.map(|d| d.max(f64::MIN_POSITIVE).sqrt());
-        Ok(along.collect())
+    /// The square root of the second derivative of the objective along each column, from a sample of the rows.
+    fn column_scales(&mut self, iterate: &Iterate, run: &mut Run<'_>) -> Result<Vec<f64>, Error> {
+        let objective = self.objective;
+        let natural = Basis::natural(objective.columns());
+        let of_penalty = objective.penalty.diagonal(&natural);
+        let rows = (ROWS_OF_SCALES * objective.rows() as f64) as usize;
+        let rows = rows.max(LEAST_ROWS_OF_SCALES).min(objective.rows());
+        let sample = self.sample(objective, rows, run)?;
+        sample.lend(1, |source| {
+            let part = objective.over(source);
+            run.passes += part.cost;
+            let curvatures = source.curvatures(&part.parameters(&iterate.v));
+            let (curvature, _) = curvatures.trace(&natural, &mut run.job())?;
+            let along = curvature.diagonal.iter().zip(of_penalty);
+            let along = along.map(|(d, penalty)| d / curvature.weight + penalty);
+            let along = along.map(|d| larger(d, f64::MIN_POSITIVE).sqrt());
+            Ok(along.collect())
+        })
     }
 
     /// The next set of columns. If `scales` is empty, all columns. Otherwise the columns with nonzero weights, and
-    /// those of the other columns along which the objective falls most. `last` is the set before.
+    /// those of the other columns along which the objective falls most, or is next to fall. `last` is the set before.
     fn columns(&self, iterate: &Iterate, scales: &[f64], last: &[usize]) -> Chosen {
         let (weights, _) = self.objective.split(&iterate.v);
         let (slopes, _) = self.objective.split(&iterate.value.gradient);
-        let (n, classes) = (self.objective.columns(), self.objective.classes);
+        let n = self.objective.columns();
         if scales.is_empty() {
             let columns = (0..n).collect();
             return Chosen { columns, new: 0 };
         }
-        let of_column = |j: usize| (0..classes).map(move |k| k * n + j);
-        // Whether all weights of the column are 0, and l1 or bounds may keep each of them at 0.
-        let rests = |j: usize| {
-            let kinks = |at: usize| &self.objective.penalty.of(at).kinks;
-            of_column(j).all(|at| weights[at] == 0.0 && kinks(at).is_at(0.0))
-        };
-        let least = self.objective.penalty.least_slopes(weights, slopes);
-        let urgency = |j: usize| match rests(j) {
-            true => of_column(j).fold(0.0, |most, at| larger(most, least[at])) / scales[j],
-            false => f64::INFINITY,
-        };
-        let is_new = |j: &usize| urgency(*j) > 0.0 && last.binary_search(j).is_err();
+        let penalty = self.objective.penalty;
+        let falls: Vec<f64> = (0..n)
+            .map(|j| penalty.steepest_fall(j, n, weights, slopes) / scales[j])
+            .collect();
+        let is_new =
+            |j: &usize| falls[*j] > 0.0 && falls[*j].is_finite() && last.binary_search(j).is_err();
         let new = (0..n).filter(is_new).count();
-        let support = (0..n).filter(|j| !rests(*j)).count();
-        let count = LEAST_COLUMNS.max(2 * support).min(n);
+        let support = falls.iter().filter(|fall| fall.is_infinite()).count();
+        let wanted = falls.iter().filter(|fall| **fall > 0.0).count();
+        let wanted = (MORE_COLUMNS * wanted as f64) as usize;
+        let most = (2 * support).max(self.objective.rows() / ENOUGH_ROWS);
+        let count = wanted.min(most).max(LEAST_COLUMNS).min(n);
         let mut columns: Vec<usize> = (0..n).collect();
         if count as f64 <= NO_COPY * n as f64 {
-            columns.sort_by(|&a, &b| urgency(b).total_cmp(&urgency(a)).then(a.cmp(&b)));
+            columns.sort_by(|&a, &b| falls[b].total_cmp(&falls[a]).then(a.cmp(&b)));
             columns.truncate(count);
             columns.sort_unstable();
         }
         Chosen { columns, new }
     }
 
-    /// Moves the iterate to the minimum over the weights of `columns`. The minimum is only approximate unless
-    /// `is_final`.
+    /// Moves the iterate to the minimum over the weights of the columns in `set`. If the objective then falls along
+    /// other columns, returns the next set; otherwise a proof.
     fn on_columns(
         &mut self,
         iterate: &mut Iterate,
-        columns: &[usize],
-        is_final: bool,
+        scales: &[f64],
+        set: &Chosen,
         run: &mut Run<'_>,
-    ) -> Result<Ended, Error> {
+    ) -> Result<Next, Error> {
         let objective = self.objective;
-        let n = objective.columns();
-        if columns.len() == n {
-            return self.on_rows(objective, iterate, is_final, &|v| v.to_vec(), run);
-        }
+        let (n, columns) = (objective.columns(), &set.columns);
         let narrow = |v: &[f64]| -> Vec<f64> {
             let (weights, biases) = objective.split(v);
             let weights = weights.chunks_exact(n);
@@ -346,19 +368,80 @@ impl Search<'_> {
             wide.extend(biases);
             wide
         };
+        if columns.len() == n {
+            let inner = iterate.clone();
+            return self.on_set(
+                objective,
+                (iterate, inner),
+                &|v| v.to_vec(),
+                (scales, set),
+                run,
+            );
+        }
         run.passes += objective.cost;
         let precision = objective.precision;
         let selected = (objective.source).select(columns, precision, &mut run.job())?;
         let penalty = objective.penalty.select(columns);
-        let mut ended = Ended::Stalled;
-        let v = selected.lend(1, |source| {
+        selected.lend(1, |source| {
             let part = objective.over_columns(source, &penalty);
-            let mut inner = self.evaluate(&part, narrow(&iterate.v), run)?;
-            ended = self.on_rows(&part, &mut inner, is_final, &widen, run)?;
-            Ok(widen(&inner.v))
-        })?;
-        *iterate = self.evaluate(objective, v, run)?;
-        Ok(ended)
+            // The weights of the other columns are 0, so that the error is the same.
+            let Value { error, weight, .. } = iterate.value;
+            let v = narrow(&iterate.v);
+            let value = part.value(&v, error, weight, narrow(&iterate.value.gradient));
+            let inner = Iterate { v, value };
+            self.on_set(&part, (iterate, inner), &widen, (scales, set), run)
+        })
+    }
+
+    /// [`Search::on_columns`], where `part` is the objective over the columns of the set. `iterates` are the iterate of
+    /// all columns, which is moved, and the same iterate of these columns.
+    fn on_set(
+        &mut self,
+        part: &Objective<'_>,
+        (iterate, mut inner): (&mut Iterate, Iterate),
+        widen: Widen<'_>,
+        (scales, set): (&[f64], &Chosen),
+        run: &mut Run<'_>,
+    ) -> Result<Next, Error> {
+        let is_all = set.columns.len() == self.objective.columns();
+        let mut descent = Descent {
+            model: None,
+            rows: model_rows(part),
+            models: 0,
+            decreases: None,
+        };
+        let mut is_final = is_all || set.new == 0;
+        loop {
+            let before = iterate.value.objective;
+            let ended = self.on_rows(part, &mut descent, &mut inner, is_final, widen, run)?;
+            *iterate = match is_all {
+                true => inner.clone(),
+                false => self.evaluate(self.objective, widen(&inner.v), run)?,
+            };
+            let stop_reason = interruption(ended).unwrap_or(StopReason::Tolerance);
+            let is_interrupted = stop_reason != StopReason::Tolerance;
+            let next = self.columns(iterate, scales, &set.columns);
+            if !is_interrupted && next.new > 0 {
+                return Ok(Next::Columns(next));
+            }
+            if !is_interrupted && !is_final {
+                is_final = true;
+                continue;
+            }
+            self.proofs += 1;
+            let has_stalled = ended == Ended::Stalled;
+            let is_exact = is_interrupted || has_stalled || self.proofs >= EXACT_PROOF;
+            let proof = self.proof(iterate.clone(), stop_reason, is_exact, run)?;
+            let has_moved = iterate.value.objective < before;
+            let is_end = is_interrupted
+                || proof.stop_reason == StopReason::Tolerance
+                || self.proofs >= PROOFS
+                || (has_stalled && !has_moved);
+            if is_end {
+                return Ok(Next::End(Box::new(proof)));
+            }
+            self.near /= DIVISOR;
+        }
     }
 
     /// Minimises over samples of the rows, each larger than the one before. Returns the parameters, and the stop reason
@@ -385,11 +468,14 @@ impl Search<'_> {
                 let weights = part.split(&iterate.v).0.iter().filter(|w| **w != 0.0);
                 let until = Until {
                     decrease: SAMPLE_PRECISION * weights.count().max(5) as f64 / rows as f64,
+                    gap: 0.0,
                     rough: 0.0,
-                    iterations: SAMPLE_ITERATIONS,
                 };
                 let widen: Widen<'_> = &|v| v.to_vec();
-                let ended = self.iterate(&part, &mut model, &mut iterate, (until, widen), run)?;
+                let (mut left, mut decreases) = (SAMPLE_ITERATIONS, None);
+                let state = (&mut left, &mut decreases);
+                let ended =
+                    self.iterate(&part, &mut model, state, &mut iterate, (until, widen), run)?;
                 Ok((iterate.v, interruption(ended)))
             })?;
         }
@@ -407,69 +493,107 @@ impl Search<'_> {
     }
 
     /// Iterates over all rows of `objective`, computing one Hessian after the other.
-    fn on_rows(
+    fn on_rows<'o>(
         &mut self,
-        objective: &Objective<'_>,
+        objective: &Objective<'o>,
+        descent: &mut Descent<'o>,
         iterate: &mut Iterate,
         is_final: bool,
         widen: Widen<'_>,
         run: &mut Run<'_>,
     ) -> Result<Ended, Error> {
-        let (decrease, rough) = (
-            self.ahead * self.goal.gap,
-            if is_final { 0.0 } else { ROUGH },
-        );
-        let until = |iterate: &Iterate, iterations| Until {
-            decrease: decrease * iterate.value.objective,
-            rough,
-            iterations,
-        };
-        if let Some(mut model) = ColumnModel::new(objective, &iterate.v, run)? {
-            let until = until(iterate, HESSIANS * ITERATIONS);
-            return self.iterate(objective, &mut model, iterate, (until, widen), run);
-        }
         let m = objective.rows();
-        let mut rows = model_rows(objective);
         let mut has_stalled = false;
-        for _ in 0..HESSIANS {
-            let model = if rows >= m {
-                SmoothModel::new(objective, objective, &iterate.v, run)?
-            } else {
-                let sample = self.sample(objective, rows, run)?;
-                sample.lend(1, |source| {
-                    SmoothModel::new(&objective.over(source), objective, &iterate.v, run)
-                })?
+        loop {
+            let (mut model, mut left) = match descent.model.take() {
+                Some(model) => model,
+                None if descent.models >= HESSIANS => return Ok(Ended::Iterations),
+                None => {
+                    descent.models += 1;
+                    match self.model(objective, descent.rows, iterate, run)? {
+                        Some(model) => model,
+                        None => return Ok(Ended::Stalled),
+                    }
+                }
             };
-            let Some(mut model) = model else {
-                return Ok(Ended::Stalled);
+            let wanted = self.near * self.goal.gap * iterate.value.objective;
+            let until = Until {
+                decrease: AHEAD * wanted,
+                gap: if self.can_estimate {
+                    NEAR * wanted
+                } else {
+                    0.0
+                },
+                rough: if is_final { 0.0 } else { ROUGH },
             };
-            let until = until(iterate, ITERATIONS);
-            let ended = self.iterate(objective, &mut model, iterate, (until, widen), run)?;
+            let before = descent.decreases;
+            let state = (&mut left, &mut descent.decreases);
+            let ended = self.iterate(
+                objective,
+                model.as_mut(),
+                state,
+                iterate,
+                (until, widen),
+                run,
+            )?;
             match ended {
+                Ended::Iterations if is_good([before, descent.decreases]) => {
+                    descent.model = Some((model, ITERATIONS));
+                    continue;
+                }
                 Ended::Iterations => has_stalled = false,
-                Ended::Stalled if !has_stalled && rows < m => has_stalled = true,
-                _ => return Ok(ended),
+                Ended::Stalled if !has_stalled && descent.rows < m => has_stalled = true,
+                Ended::Stalled => return Ok(ended),
+                _ => {
+                    descent.model = Some((model, left));
+                    return Ok(ended);
+                }
             }
-            rows = rows.saturating_mul(4);
-            if rows.saturating_mul(2) > m {
-                rows = m;
+            descent.rows = descent.rows.saturating_mul(4);
+            if descent.rows.saturating_mul(2) > m {
+                descent.rows = m;
             }
         }
-        Ok(Ended::Iterations)
+    }
+
+    /// A model at the iterate, with a Hessian from `rows` rows, and the number of iterations that it may serve for.
+    /// `None` if all second derivatives by some score are 0.
+    #[expect(clippy::type_complexity)]
+    fn model<'o>(
+        &mut self,
+        objective: &Objective<'o>,
+        rows: usize,
+        iterate: &Iterate,
+        run: &mut Run<'_>,
+    ) -> Result<Option<(Box<dyn Model + 'o>, usize)>, Error> {
+        if let Some(model) = ColumnModel::new(objective, &iterate.v, run)? {
+            return Ok(Some((Box::new(model), HESSIANS * ITERATIONS)));
+        }
+        let model = if rows >= objective.rows() {
+            SmoothModel::new(objective, objective, &iterate.v, run)?
+        } else {
+            let sample = self.sample(objective, rows, run)?;
+            sample.lend(1, |source| {
+                SmoothModel::new(&objective.over(source), objective, &iterate.v, run)
+            })?
+        };
+        Ok(model.map(|model| (Box::new(model) as Box<dyn Model>, ITERATIONS)))
     }
 
     /// Proximal quasi-Newton iterations with one model of the smooth part. After each step, the model is updated.
+    /// `left` is the number of iterations that may be made. `decreases` are the first and the last predicted decrease.
     fn iterate(
         &self,
         objective: &Objective<'_>,
         model: &mut dyn Model,
+        (left, decreases): (&mut usize, &mut Option<[f64; 2]>),
         iterate: &mut Iterate,
         (until, widen): (Until, Widen<'_>),
         run: &mut Run<'_>,
     ) -> Result<Ended, Error> {
-        let (mut first, mut last) = (None, 0.0);
         let mut next_check = objective.separated_below;
-        for _ in 0..until.iterations {
+        while *left > 0 {
+            *left -= 1;
             if iterate.value.error < next_check {
                 next_check = 0.5 * iterate.value.error;
                 if let Some(direction) = unpenalised::along(objective, &iterate.v, run)? {
@@ -480,26 +604,30 @@ impl Search<'_> {
             let x = model.coordinates().of(&iterate.v);
             let gradient = model.coordinates().gradient(&iterate.value.gradient);
             // In the first iterations, the minimum of the model need not be computed exactly.
-            let forcing = match first {
-                None if self.ahead < AHEAD => EXACT,
+            let forcing = match decreases {
                 None => INEXACT,
-                Some(first) => f64::clamp(0.1 * f64::sqrt(last / first), EXACT, INEXACT),
+                Some([first, last]) => f64::clamp(0.1 * f64::sqrt(*last / *first), EXACT, INEXACT),
             };
             let u = model.minimum(&gradient, &x, forcing, &mut run.job())?;
             let step: Vec<f64> = u.iter().zip(&x).map(|(u, x)| u - x).collect();
             let slope = dot(&gradient, &step) + model.kinks().change(&u, &x);
+            let is_near = || estimated_gap(objective, model, iterate, &gradient) <= until.gap;
             if slope >= 0.0 || slope.is_nan() {
-                return Ok(Ended::Stalled);
+                return Ok(match until.gap > 0.0 && is_near() {
+                    true => Ended::Reached,
+                    false => Ended::Stalled,
+                });
             }
             // The decrease of the model plus the penalty from x to u is between `ahead` / 2 and `ahead`.
             let ahead = -slope;
-            let first = *first.get_or_insert(ahead);
-            last = ahead;
+            let first = decreases.map_or(ahead, |[first, _]| first);
+            *decreases = Some([first, ahead]);
             let is_asked = self
                 .goal
                 .gradient
                 .is_some_and(|tol| iterate.value.gradient_norm <= tol);
-            if 0.5 * ahead <= until.decrease.max(0.5 * until.rough * first) || is_asked {
+            let is_reached = 0.5 * ahead <= until.decrease && (until.gap == 0.0 || is_near());
+            if is_reached || ahead <= until.rough * first || is_asked {
                 return Ok(Ended::Reached);
             }
             if run.is_spent() {
@@ -582,11 +710,46 @@ impl Search<'_> {
     }
 }
 
+/// Whether the iterations have reduced the predicted decrease to less than the fraction [`GOOD`]. `before` and `after`
+/// are the first and the last predicted decrease, before these iterations and after them.
+fn is_good([before, after]: [Option<[f64; 2]>; 2]) -> bool {
+    match (before, after) {
+        (Some([_, before]), Some([_, after])) => after < GOOD * before,
+        (None, Some([first, last])) => last < GOOD * first,
+        _ => false,
+    }
+}
+
 /// The conditions under which iterations with one model end.
 struct Until {
-    /// Iterations end once the predicted decrease of the objective is at most this.
+    /// Iterations end once the predicted decrease of the objective is at most twice this, and the estimated gap is at
+    /// most [`Until::gap`].
     decrease: f64,
+    /// If this is 0, the gap is not estimated.
+    gap: f64,
     /// Iterations also end once the predicted decrease is at most this fraction of the first one.
     rough: f64,
-    iterations: usize,
+}
+
+/// An estimate of the gap at an iterate. `gradient` is the gradient there, in the model's coordinates.
+fn estimated_gap(
+    objective: &Objective<'_>,
+    model: &dyn Model,
+    iterate: &Iterate,
+    gradient: &[f64],
+) -> f64 {
+    let (weights, _) = objective.split(&iterate.v);
+    let basis = &model.coordinates().basis;
+    let order = objective.columns() + 1;
+    let of_penalty = objective.penalty.slopes(weights);
+    let (mut slopes, mut closing) = (Vec::with_capacity(weights.len()), 0.0);
+    for (k, gradient) in gradient.chunks_exact(order).enumerate() {
+        let (by_weights, by_bias) = (&gradient[..order - 1], gradient[order - 1]);
+        slopes.extend(basis.natural_gradient(by_weights, 0.0));
+        if by_bias != 0.0 {
+            closing += by_bias * by_bias / model.curvature(k * order + order - 1);
+        }
+    }
+    add_multiple(&mut slopes, -1.0, &of_penalty);
+    fenchel::estimate(objective, iterate, &slopes, closing)
 }

@@ -116,7 +116,12 @@ impl Source for Arrays<'_> {
         }
     }
 
-    fn rounding(&self, scores: usize, precision: Precision) -> Rounding {
+    fn rounding(
+        &self,
+        scores: usize,
+        precision: Precision,
+        job: &mut Job<'_>,
+    ) -> Result<Rounding, Error> {
         let sums = kernel::leaves(&self.0, scores).additions();
         let epsilon = precision.epsilon();
         let (offset, shift) = match self.0.offsets.len() {
@@ -124,7 +129,7 @@ impl Source for Arrays<'_> {
             1 => (epsilon, 0.0),
             _ => (0.0, epsilon * self.0.largest_offset()),
         };
-        match self.0.x {
+        Ok(match self.0.x {
             Features::Dense(x) => {
                 let n = x.columns() as f64;
                 // A single score is summed in SIMD lanes, which are then added. Each of K scores is summed over blocks
@@ -134,6 +139,7 @@ impl Source for Arrays<'_> {
                     _ => n.min(64.0) + n / 64.0 + 11.0,
                 };
                 Rounding {
+                    epsilon,
                     score: epsilon * additions,
                     offset,
                     shift,
@@ -143,13 +149,14 @@ impl Source for Arrays<'_> {
             Features::Sparse(x) => {
                 let terms = if scores == 1 { 8.0 } else { 11.0 };
                 Rounding {
+                    epsilon,
                     score: epsilon * terms + f64::EPSILON * x.longest_row() as f64,
                     offset,
                     shift,
-                    additions: sums + kernel::longest_sum(&x),
+                    additions: sums + kernel::longest_sum(&x, scores, job)?,
                 }
             }
-        }
+        })
     }
 
     fn curvatures<'s>(&'s self, at: &Parameters<'_, f64>) -> Box<dyn RowCurvatures + 's> {

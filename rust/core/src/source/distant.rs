@@ -470,8 +470,13 @@ impl Source for Distant<'_> {
         self.ask(Question::Evaluate(Place::of(at), precision), job)
     }
 
-    fn rounding(&self, scores: usize, precision: Precision) -> Rounding {
-        Arrays(self.labels, None).rounding(scores, precision)
+    fn rounding(
+        &self,
+        scores: usize,
+        precision: Precision,
+        job: &mut Job<'_>,
+    ) -> Result<Rounding, Error> {
+        Arrays(self.labels, None).rounding(scores, precision, job)
     }
 
     fn curvatures<'s>(&'s self, at: &Parameters<'_, f64>) -> Box<dyn RowCurvatures + 's> {

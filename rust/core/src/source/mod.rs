@@ -92,8 +92,13 @@ pub(crate) trait Source {
         precision: Precision,
         job: &mut Job<'_>,
     ) -> Result<Sums, Error>;
-    /// Bounds on the rounding errors of [`Source::evaluate`].
-    fn rounding(&self, scores: usize, precision: Precision) -> Rounding;
+    /// Bounds on the rounding errors of [`Source::evaluate`]. Of X, only the indices of sparse rows are read.
+    fn rounding(
+        &self,
+        scores: usize,
+        precision: Precision,
+        job: &mut Job<'_>,
+    ) -> Result<Rounding, Error>;
     /// The second derivatives of s_i E_i by the scores of row i, for every row. X is not read.
     fn curvatures<'s>(&'s self, at: &Parameters<'_, f64>) -> Box<dyn RowCurvatures + 's>;
     /// `[X 1]ᵀ [X 1]` over the rows of positive weight, in the coordinates of `basis`. `[X 1]` is X with a last column
@@ -195,7 +200,9 @@ impl dyn Part + '_ {
 /// Bounds on the rounding errors of [`Source::evaluate`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rounding {
-    /// Bound on the rounding error of a score x · w + b, relative to ‖x‖ ‖w‖ + |b|.
+    /// The rounding unit of the precision in which the rows are evaluated.
+    pub epsilon: f64,
+    /// Bound on the rounding error of a score x · w + b, relative to Σ_j |x_j w_j| + |b|.
     pub score: f64,
     /// With one score: bound on the error of the sum of a score and an offset, relative to that sum; 0 without offsets.
     pub offset: f64,
