@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 
 from regimes import Samples
 
@@ -26,12 +27,24 @@ class Contender:
     package: str
     kinds: tuple[str, ...]
     solve: Callable[[Samples, float], Solution]
+    by_columns: bool = False
+    """Whether X is stored column by column for it, before the time is taken."""
+
+    def prepared(self, samples: Samples) -> Samples:
+        """The samples as this solver likes to read them."""
+        if not self.by_columns:
+            return samples
+        X = samples.X
+        return samples._replace(X=X.tocsc() if scipy.sparse.issparse(X) else np.asfortranarray(X))
 
 
 def ours(samples: Samples, tol: float) -> Solution:
     import gradstep
 
-    best = gradstep.fit(samples.X, samples.y, l2=samples.l2, tol=tol)
+    if samples.l1 > 0:  # a gap of 1e-8 of the objective is proved, whatever the tolerance
+        best = gradstep.fit(samples.X, samples.y, l1=samples.l1)
+    else:
+        best = gradstep.fit(samples.X, samples.y, l2=samples.l2, tol=tol)
     return best.weights, best.bias
 
 
@@ -57,8 +70,38 @@ def glum(solver: str, samples: Samples, tol: float) -> Solution:
     from glum import GeneralizedLinearRegressor
 
     model = GeneralizedLinearRegressor(
-        family="binomial", alpha=samples.l2, l1_ratio=0, solver=solver, gradient_tol=tol, max_iter=10_000
+        family="binomial",
+        alpha=samples.l2 + samples.l1,
+        l1_ratio=float(samples.l1 > 0),
+        solver=solver,
+        gradient_tol=tol,
+        max_iter=10_000,
     ).fit(samples.X, samples.y)
+    return model.coef_, model.intercept_
+
+
+def adelie(samples: Samples, tol: float) -> Solution:
+    import adelie as ad
+
+    matrix = ad.matrix.sparse if scipy.sparse.issparse(samples.X) else ad.matrix.dense
+    state = ad.grpnet(
+        matrix(samples.X, n_threads=2),
+        ad.glm.binomial(samples.y),
+        lmda_path=np.array([samples.l1]),
+        tol=tol,
+        irls_tol=tol,
+        early_exit=False,
+        progress_bar=False,
+        n_threads=2,
+    )
+    return state.betas.toarray().ravel(), state.intercepts
+
+
+def skglm(samples: Samples, tol: float) -> Solution:
+    from skglm import SparseLogisticRegression
+
+    model = SparseLogisticRegression(alpha=samples.l1, tol=tol, max_iter=1000, max_epochs=100_000)
+    model.fit(samples.X, samples.y)
     return model.coef_, model.intercept_
 
 
@@ -106,10 +149,11 @@ def statsmodels(samples: Samples, tol: float) -> Solution:
     return params[:n], params[n:]
 
 
-ALL, DENSE = ("dense", "sparse", "softmax"), ("dense",)
+ALL, DENSE, L1 = ("dense", "sparse", "softmax"), ("dense",), ("dense l1", "sparse l1")
+"""Kinds of problems, as `Samples.kind` names them."""
 
 CONTENDERS: dict[str, Contender] = {
-    "gradstep": Contender("gradstep", ALL, ours),
+    "gradstep": Contender("gradstep", ALL + L1, ours),
     **{
         f"scikit-learn {solver}": Contender("scikit-learn", kinds, partial(scikit_learn, solver))
         for solver, kinds in {
@@ -123,6 +167,9 @@ CONTENDERS: dict[str, Contender] = {
     "oneDAL": Contender("scikit-learn-intelex", ("dense", "softmax"), one_dal),
     "glum irls": Contender("glum", ("dense", "sparse"), partial(glum, "irls-ls")),
     "glum lbfgs": Contender("glum", ("dense", "sparse"), partial(glum, "lbfgs")),
+    "glum cd": Contender("glum", L1, partial(glum, "irls-cd")),
+    "adelie": Contender("adelie", L1, adelie, by_columns=True),
+    "skglm": Contender("skglm", L1, skglm, by_columns=True),
     "Snap ML": Contender("snapml", ("dense", "sparse"), snap_ml),
     "cyanure": Contender("cyanure", ALL, cyanure),
     "statsmodels": Contender("statsmodels", DENSE, statsmodels),

@@ -1,9 +1,12 @@
-"""The problems on which solvers are compared, and the objective they share: mean cross-entropy + l2/2 ‖W‖²."""
+"""The problems on which solvers are compared, and the objective they share.
+
+The objective is the mean cross-entropy + l2/2 ‖W‖² + l1 ‖W‖₁, with either l2 or l1.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +25,7 @@ class Samples(NamedTuple):
     X: Any
     y: Array
     l2: float
+    l1: float = 0.0
 
     @property
     def classes(self) -> int:
@@ -32,11 +36,17 @@ class Samples(NamedTuple):
         """What a solver must be able to read."""
         if self.classes > 2:
             return "softmax"
-        return "sparse" if scipy.sparse.issparse(self.X) else "dense"
+        of_features = "sparse" if scipy.sparse.issparse(self.X) else "dense"
+        return of_features if self.l1 == 0 else f"{of_features} l1"
+
+    def with_l1(self, part: float) -> Samples:
+        """The same data with an l1 penalty: a part of the least strength for which all weights are 0."""
+        residuals = self.y.mean() - self.y
+        return self._replace(l2=0.0, l1=part * float(np.abs(self.X.T @ residuals).max()) / len(self.y))
 
     @property
     def size(self) -> str:
-        stored = f", {self.X.nnz} nonzeros" if self.kind == "sparse" else ""
+        stored = f", {self.X.nnz} nonzeros" if scipy.sparse.issparse(self.X) else ""
         return "×".join(map(str, self.X.shape)) + (f"×{self.classes}" if self.classes > 2 else "") + stored
 
     def objective(self, weights: Array, bias: Array) -> float:
@@ -48,15 +58,19 @@ class Samples(NamedTuple):
         else:
             z = self.X @ weights.ravel() + bias.ravel()[0]
             errors = np.logaddexp(0, z) - self.y * z
-        return float(errors.mean() + self.l2 / 2 * np.square(weights).sum())
+        return float(errors.mean() + self.l2 / 2 * np.square(weights).sum() + self.l1 * np.abs(weights).sum())
 
 
 @dataclass(frozen=True)
 class Regime:
-    """A problem, and how many times faster than the fastest peer gradstep should be on it."""
+    """A problem, and how many times faster than the fastest peer gradstep should be on it.
+
+    `l1_targets` are the targets with an l1 penalty, by the part of the least strength for which all weights are 0.
+    """
 
     target: float
     make: Callable[[Settings], Samples]
+    l1_targets: Mapping[float, float] = field(default_factory=dict)
 
 
 def tall(settings: Settings) -> Samples:
@@ -78,6 +92,12 @@ def wide(settings: Settings) -> Samples:
     random = np.random.default_rng(7)
     X = random.standard_normal((settings.rows(20_000), n))
     return labelled(X * np.exp(random.uniform(-2, 2, n)), random, 1e-4)
+
+
+def few(settings: Settings) -> Samples:
+    """Few rows, ten times as many columns."""
+    random = np.random.default_rng(7)
+    return labelled(random.standard_normal((500, settings.rows(5000))), random, 1e-3)
 
 
 def genes(settings: Settings) -> Samples:
@@ -155,10 +175,11 @@ def labelled(X: Any, random: np.random.Generator, l2: float, spread: float | Non
 
 
 REGIMES = {
-    "tall": Regime(4, tall),
-    "mid": Regime(5, mid),
-    "wide": Regime(12, wide),
-    "sparse": Regime(5, sparse),
+    "tall": Regime(4, tall, {0.1: 8, 0.01: 5}),
+    "mid": Regime(5, mid, {0.1: 12, 0.01: 15}),
+    "wide": Regime(12, wide, {0.1: 3, 0.01: 2}),
+    "sparse": Regime(5, sparse, {0.1: 3, 0.01: 4}),
+    "few": Regime(5, few, {0.1: 3, 0.01: 6, 0.001: 3}),
     "genes": Regime(5, genes),
     "spectra": Regime(5, spectra),
     "tiny": Regime(5, tiny),
@@ -176,10 +197,10 @@ def write(samples: Samples, folder: Path) -> None:
     else:
         np.save(folder / "X.npy", samples.X)
     np.save(folder / "y.npy", samples.y)
-    np.save(folder / "l2.npy", samples.l2)
+    np.save(folder / "penalty.npy", [samples.l2, samples.l1])
 
 
 def read(folder: Path) -> Samples:
     file = folder / "X.npz"
     X = scipy.sparse.load_npz(file) if file.exists() else np.load(folder / "X.npy")
-    return Samples(X, np.load(folder / "y.npy"), float(np.load(folder / "l2.npy")))
+    return Samples(X, np.load(folder / "y.npy"), *np.load(folder / "penalty.npy").tolist())

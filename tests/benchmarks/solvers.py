@@ -1,11 +1,12 @@
 """How soon the optimum is found, by gradstep and by its peers, all in one run: seconds to an objective within 1e-8 of
 the best that any of them finds. Objectives are computed in NumPy from the coefficients, whoever found them.
 
-    python tests/benchmarks/solvers.py [--quick] [--json FILE] [--limit SECONDS] [PROBLEM ...]
+    python tests/benchmarks/solvers.py [--quick] [--l1 PART] [--json FILE] [--limit SECONDS] [PROBLEM ...]
 
 Each contender has a process of its own for each problem, and the loosest of its tolerances that is tight enough;
 gradstep has two, before and after the others. Peers that are not installed are named as such; scikit-learn is the only
-one that the tests bring along, the others are scikit-learn-intelex, glum, snapml, cyanure and statsmodels.
+one that the tests bring along, the others are scikit-learn-intelex, glum, snapml, cyanure and statsmodels. With --l1,
+the peers are adelie, glum and skglm; l1 is this part of the least strength for which all weights are 0.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class Trial:
 
 def compete(name: str, folder: str, best: float, limit: float, repeats: int, results: Connection) -> None:
     """Solve a problem with ever smaller tolerances, in a process of its own; send the trial whenever it has grown."""
-    samples, contender, trial = regimes.read(Path(folder)), CONTENDERS[name], Trial()
+    contender, trial = CONTENDERS[name], Trial()
+    samples = contender.prepared(regimes.read(Path(folder)))
     for tol in TOLERANCES:
         start = time.perf_counter()
         try:
@@ -89,9 +91,11 @@ def contest(name: str, folder: str, best: float, limit: float, repeats: int) -> 
     return trial
 
 
-def figures(problem: str, settings: Settings, limit: float, only: list[str]) -> Iterator[Figure]:
+def figures(problem: str, settings: Settings, limit: float, only: list[str], l1: float | None) -> Iterator[Figure]:
     regime = regimes.REGIMES[problem]
-    samples = regime.make(settings)
+    samples, target = regime.make(settings), regime.target
+    if l1 is not None:
+        samples, target = samples.with_l1(l1), regime.l1_targets.get(l1, 1.0)
     names = [name for name in only if samples.kind in CONTENDERS[name].kinds]
     best = samples.objective(*quietly(CONTENDERS["gradstep"], samples, 1e-12))
     repeats = settings.repeats(REPEATS)
@@ -99,7 +103,7 @@ def figures(problem: str, settings: Settings, limit: float, only: list[str]) -> 
         regimes.write(samples, Path(folder))
         trials = [(name, contest(name, folder, best, limit, repeats)) for name in ["gradstep", *names, "gradstep"]]
     best = min([best, *(trial.objective for _, trial in trials)])
-    print(f"{problem} {samples.size}, l2 {samples.l2:g}, best objective {best:.12f}")
+    print(f"{problem} {samples.size}, l2 {samples.l2:g}, l1 {samples.l1:g}, best objective {best:.12f}")
     seconds: dict[str, list[float]] = {}
     for name, trial in trials:
         print("   ", described(name, trial, best), flush=True)
@@ -109,7 +113,7 @@ def figures(problem: str, settings: Settings, limit: float, only: list[str]) -> 
     peer = min((name for name in fastest if name != "gradstep"), key=fastest.__getitem__, default=None)
     if peer is not None and "gradstep" in fastest:
         both = {name: fastest[name] for name in ("gradstep", peer)}
-        yield at_least(regime.target, f"{problem}: the fastest peer, {peer} ÷ gradstep", both, peer)
+        yield at_least(target, f"{problem}: the fastest peer, {peer} ÷ gradstep", both, peer)
 
 
 def described(name: str, trial: Trial, best: float) -> str:
@@ -123,6 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("problems", nargs="*", metavar="PROBLEM", help=f"some of {', '.join(regimes.REGIMES)}")
     parser.add_argument("--quick", action="store_true", help="small problems and one peer: to see that everything runs")
+    parser.add_argument("--l1", type=float, metavar="PART", help="an l1 penalty instead of l2, e.g. 0.1")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file, too")
     parser.add_argument("--limit", type=float, metavar="SECONDS", help="for each contender and problem [120; quick: 3]")
     options = parser.parse_args()
@@ -132,10 +137,11 @@ def main() -> None:
     settings = Settings(options.quick)
     limit = options.limit or (3.0 if options.quick else 120.0)
     peers = [name for name in CONTENDERS if name != "gradstep"]
+    with_l1 = [problem for problem, regime in regimes.REGIMES.items() if regime.l1_targets]
     found = []
-    for problem in options.problems or regimes.REGIMES:
+    for problem in options.problems or (regimes.REGIMES if options.l1 is None else with_l1):
         only = peers[:1] if options.quick else peers
-        for figure in figures(problem, settings, limit, only):
+        for figure in figures(problem, settings, limit, only, options.l1):
             found.append(figure)
             print(line(figure), flush=True)
     missed = sum(not figure.reached for figure in found)
