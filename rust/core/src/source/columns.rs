@@ -37,7 +37,8 @@ impl<'a> WeightedColumns<'a> {
         job: &mut Job<'_>,
     ) -> Result<Self, Error> {
         let m = rows_of(dataset);
-        let (values, rows, starts) = x.transposed(job)?.into_parts();
+        let (mut values, mut rows, mut starts) = x.transposed(job)?.into_parts();
+        join(&mut values, &mut rows, &mut starts);
         Ok(WeightedColumns {
             dataset,
             starts,
@@ -54,6 +55,27 @@ impl<'a> WeightedColumns<'a> {
         let rows = self.rows[range.clone()].iter().copied();
         rows.zip(self.values[range].iter().copied())
     }
+}
+
+/// Adds up the values of elements that a row stores several times in the same column: a square must be that of the whole
+/// element. The rows of each column must ascend.
+fn join(values: &mut Vec<f64>, rows: &mut Vec<usize>, starts: &mut [usize]) {
+    let (mut from, mut to) = (0, 0);
+    for end in starts.iter_mut().skip(1) {
+        let first = to;
+        while from < *end {
+            if to > first && rows[to - 1] == rows[from] {
+                values[to - 1] += values[from];
+            } else {
+                (values[to], rows[to]) = (values[from], rows[from]);
+                to += 1;
+            }
+            from += 1;
+        }
+        *end = to;
+    }
+    values.truncate(to);
+    rows.truncate(to);
 }
 
 impl ByColumns for WeightedColumns<'_> {
@@ -126,6 +148,18 @@ mod tests {
     use crate::reduce::{Threads, Unmonitored};
     use crate::sparse::Indices;
     use crate::vector::Vector;
+
+    #[test]
+    fn elements_stored_twice_are_joined() {
+        let mut values = vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0];
+        let (mut rows, mut starts) = (vec![0, 0, 3, 3, 3, 5], vec![0, 3, 3, 6]);
+        join(&mut values, &mut rows, &mut starts);
+        assert_eq!(
+            (values, rows),
+            (vec![3.0, 4.0, 24.0, 32.0], vec![0, 3, 3, 5])
+        );
+        assert_eq!(starts, [0, 2, 2, 4]);
+    }
 
     #[test]
     fn sums_are_those_of_the_dense_columns() {
