@@ -15,6 +15,9 @@ use crate::reduce::Job;
 /// steps.
 const SWEEPS: usize = 10;
 const ROUNDS: usize = 20;
+/// The first exact step consists of one step of the free coordinates, and each next one of up to twice as many, but of
+/// no more than this. If columns are nearly dependent, a step is long, and stops coordinates before the minimum.
+const FREE_STEPS: usize = 128;
 /// If coordinates are grouped, an exact step consists of up to this many Newton steps.
 const NEWTON_STEPS: usize = 8;
 /// A column is left out of an exact step if it is nearly a linear combination of the columns before it: if these
@@ -35,12 +38,13 @@ pub(super) trait Hessian {
     /// Adds `step` to u_j.
     fn add(&mut self, j: usize, step: f64);
     /// Moves all free coordinates (those neither at a bound nor, with l1, at 0) at once to the minimum of the function
-    /// in which each |u_j| is replaced by ±u_j, with the sign that u_j has now. Does nothing if the elements of B are
-    /// not stored.
+    /// in which each |u_j| is replaced by ±u_j, with the sign that u_j has now, in up to `free_steps` steps. Does nothing
+    /// if the elements of B are not stored.
     fn exact_step(
         &mut self,
         _: &Quadratic<'_>,
         _: &mut [f64],
+        _free_steps: usize,
         _: &mut Job<'_>,
     ) -> Result<(), Error> {
         Ok(())
@@ -102,9 +106,10 @@ impl Hessian for Elements<'_> {
         &mut self,
         quadratic: &Quadratic<'_>,
         u: &mut [f64],
+        free_steps: usize,
         job: &mut Job<'_>,
     ) -> Result<(), Error> {
-        quadratic.exact_step(self, u, job)
+        quadratic.exact_step(self, u, free_steps, job)
     }
 }
 
@@ -135,12 +140,14 @@ impl Quadratic<'_> {
     ) -> Result<Vec<f64>, Error> {
         let mut u = self.start.to_vec();
         let mut total = 0.0;
+        let mut free_steps = 1;
         for _ in 0..ROUNDS {
             job.poll()?;
             if self.sweeps(&mut u, hessian, &mut total, forcing) {
                 break;
             }
-            hessian.exact_step(self, &mut u, job)?;
+            hessian.exact_step(self, &mut u, free_steps, job)?;
+            free_steps = (2 * free_steps).min(FREE_STEPS);
         }
         Ok(u)
     }
@@ -320,56 +327,72 @@ impl Quadratic<'_> {
         Ok(())
     }
 
-    /// Moves all free coordinates (those neither at a bound nor, with l1, at 0) by the step of
-    /// [`Quadratic::newton_step`]. Coordinates that would change sign or leave their bounds are set to 0 or to the
-    /// bound. If that does not lower q, the step is shortened: it ends where the first coordinate reaches 0 or its
-    /// bound. If that does not lower q either, nothing moves.
+    /// Moves the free coordinates (those neither at a bound nor, with l1, at 0) by [`Quadratic::step_of_free`], until a
+    /// step stops no coordinate, or `free_steps` steps are made. A coordinate that is stopped is not free in the next
+    /// step.
     fn exact_step(
         &self,
         hessian: &mut Elements<'_>,
         u: &mut [f64],
+        free_steps: usize,
         job: &mut Job<'_>,
     ) -> Result<(), Error> {
         if self.kinks.groups().is_some() {
             return self.newton_steps(hessian, u, job);
         }
+        for _ in 0..free_steps {
+            job.poll()?;
+            if !self.step_of_free(hessian, u, job)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves all free coordinates by the step of [`Quadratic::newton_step`]. Coordinates that would change sign or leave
+    /// their bounds are stopped: they are set to 0 or to the bound. If that does not lower q, the step is shortened: it
+    /// ends where the first coordinate is stopped. If that does not lower q either, nothing moves. Returns whether
+    /// coordinates have been stopped.
+    fn step_of_free(
+        &self,
+        hessian: &mut Elements<'_>,
+        u: &mut [f64],
+        job: &mut Job<'_>,
+    ) -> Result<bool, Error> {
         let Some(step) = self.newton_step(hessian, u, job)? else {
-            return Ok(());
+            return Ok(false);
         };
         let (active, step): (Vec<usize>, Vec<f64>) = step.into_iter().unzip();
         let first = |(&j, step): (&usize, &f64)| self.kinks.of(j).first(u[j], u[j] + step);
-        let crosses = |(j, step): (&usize, &f64)| first((j, step)) != u[*j] + step;
-        let here = self.value(u, &hessian.image);
-        let mut moved = u.to_vec();
-        for pair in active.iter().zip(&step) {
-            moved[*pair.0] = first(pair);
-        }
-        let image = hessian.times(&self.steps(&moved));
-        if self.value(&moved, &image) < here {
-            u.copy_from_slice(&moved);
-            hessian.image = image;
-            return Ok(());
-        }
+        let stops = |(j, step): (&usize, &f64)| first((j, step)) != u[*j] + step;
         let until = |(j, step): (&usize, &f64)| (first((j, step)) - u[*j]) / step;
-        let pairs = active.iter().zip(&step);
-        let shortest = pairs
-            .filter(|pair| crosses(*pair))
+        let shortest = (active.iter().zip(&step))
+            .filter(|pair| stops(*pair))
             .map(until)
             .fold(1.0, f64::min);
-        let mut moved = u.to_vec();
-        for (&j, step) in active.iter().zip(&step) {
-            let ends = crosses((&j, step)) && until((&j, step)) <= shortest;
-            moved[j] = match ends {
-                true => first((&j, step)),
-                false => moved[j] + shortest * step,
+        let is_stopping = active.iter().zip(&step).any(stops);
+        let here = self.value(u, &hessian.image);
+        let (mut projected, mut shortened) = (u.to_vec(), u.to_vec());
+        for (j, step) in active.iter().zip(&step) {
+            projected[*j] = first((j, step));
+            let is_first = stops((j, step)) && until((j, step)) <= shortest;
+            shortened[*j] = match is_first {
+                true => first((j, step)),
+                false => u[*j] + shortest * step,
             };
         }
-        let image = hessian.times(&self.steps(&moved));
-        if self.value(&moved, &image) < here {
-            u.copy_from_slice(&moved);
-            hessian.image = image;
+        for moved in [projected, shortened] {
+            let image = hessian.times(&self.steps(&moved));
+            if self.value(&moved, &image) < here {
+                u.copy_from_slice(&moved);
+                hessian.image = image;
+                return Ok(is_stopping);
+            }
+            if !is_stopping {
+                break;
+            }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// The second derivative by the coordinates i and j of l1 ‖u_g‖, if both coordinates are in the group g; 0 if they
