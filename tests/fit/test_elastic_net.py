@@ -142,6 +142,49 @@ def test_few_elements_in_many_columns(seed: int) -> None:
     assert gradstep.fit(X.tocsc(), y, **options) == sparse
 
 
+@pytest.mark.parametrize(
+    ("m", "n", "part", "passes"),
+    [(20_000, 20, 0.03, 11), (5000, 310, 0.1, 9), (3000, 400, 0.3, 9), (400, 800, 0.03, 20)],
+)
+def test_the_gap_is_proved_at_the_first_attempt(m: int, n: int, part: float, passes: float) -> None:
+    """A second proof costs another read, and where columns are copied, another copy."""
+    X, y = problem(5, m=m, n=n)
+    best = gradstep.fit(X, y, l1=part * largest_l1(X, y))
+    assert best.converged and best.passes <= passes
+
+
+def test_nearly_dependent_sparse_columns() -> None:
+    """Pairs of words that nearly always come together: coordinate descent alone would take thousands of sweeps."""
+    rng = np.random.default_rng(0)
+    m, n, words = 1000, 600, 6
+    first = rng.integers(0, n // 2, m * words)
+    rows = np.repeat(np.arange(m), words)
+    both = rng.random(first.size) < 0.97
+    rows, columns = np.append(rows, rows[both]), np.append(first, first[both] + n // 2)
+    X = sp.csr_array((np.ones(rows.size), (rows, columns)), (m, n))
+    X.data[:] = 1.0
+    y = (X @ (2 * rng.standard_normal(n)) + rng.logistic(size=m) > 0).astype(float)
+    best = gradstep.fit(X, y, l1=0.01 * largest_l1(X, y))
+    assert best.converged and best.passes <= 100
+
+
+def test_rows_that_store_columns_twice_and_out_of_order() -> None:
+    rng = np.random.default_rng(2)
+    m, n, stored = 4000, 2000, 30
+    columns = (n * rng.random((m, stored)) ** 3).astype(int)
+    X = sp.csr_array((rng.random(m * stored), columns.ravel(), np.arange(0, m * stored + 1, stored)), (m, n))
+    tidy = X.copy()
+    tidy.sum_duplicates()
+    assert tidy.nnz < X.nnz
+    y = (tidy @ (3 * rng.standard_normal(n)) + rng.logistic(size=m) > 0).astype(float)
+    l1 = 0.1 * largest_l1(tidy, y)
+    messy, best = gradstep.fit(X, y, l1=l1), gradstep.fit(tidy, y, l1=l1)
+    assert messy.converged and best.converged and messy.passes <= 15
+    assert abs(messy.objective - best.objective) <= max(messy.gap, best.gap)
+    assert_array_equal(messy.weights != 0, best.weights != 0)
+    assert gradstep.fit(X, y, l1=l1, n_threads=3) == messy
+
+
 def test_weights_of_rows_are_repetitions() -> None:
     X, y = problem(3)
     s = np.random.default_rng(0).integers(0, 4, len(y))

@@ -629,28 +629,32 @@ impl<'a, F: Float, I: Index> SparseRows<'a, F, I> {
         }
     }
 
-    /// As [`SparseRows::visit`], but only with the columns that have a place, and with the place instead of the column.
-    /// Places must have the order of their columns.
+    /// The elements of a row in the columns that have a place: the place and the value of each, in the order of their
+    /// places. `places` has the place of each column, and a negative number for the other columns. If a column is
+    /// stored several times, its values are added up. `parts` is scratch memory.
     #[inline(always)]
-    pub(crate) fn visit_some<C: Copy + Ord>(
+    pub(crate) fn in_places<'p>(
         &self,
         row: usize,
-        parts: &mut Vec<(C, f64)>,
-        place: impl Fn(usize) -> Option<C>,
-        mut visit: impl FnMut(C, f64),
-    ) {
+        places: &[i32],
+        parts: &'p mut Vec<(i32, f64)>,
+    ) -> &'p [(i32, f64)] {
         let (columns, values) = self.row(row).unwrap_or_default();
-        let elements = columns.iter().zip(values);
         parts.clear();
-        parts.extend(
-            elements.filter_map(|(column, value)| Some((place(column.at())?, value.to_f64()))),
-        );
+        parts.resize(columns.len(), (0, 0.0));
+        // Every element is written, and the next one overwrites it if it has no place: a branch that cannot be
+        // predicted would take longer.
+        let mut count = 0;
+        for (column, value) in columns.iter().zip(values) {
+            let place = places.get(column.at()).copied().unwrap_or(-1);
+            parts[count] = (place, value.to_f64());
+            count += usize::from(place >= 0);
+        }
+        parts.truncate(count);
         if !parts.is_sorted_by(|a, b| a.0 < b.0) {
             join(parts);
         }
-        for &(column, value) in parts.iter() {
-            visit(column, value);
-        }
+        parts
     }
 }
 

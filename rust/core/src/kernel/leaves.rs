@@ -69,3 +69,34 @@ pub(crate) fn longest_sum(x: &Sparse<'_>, classes: usize, job: &mut Job<'_>) -> 
     )?;
     Ok(longest)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::elements::Elements;
+    use crate::reduce::{Threads, Unmonitored};
+    use crate::sparse::Indices;
+
+    /// Each leaf has 256 rows. In the second leaf, each row stores column 1 twice; elsewhere no column is stored so
+    /// often.
+    #[test]
+    fn the_longest_sum_is_that_of_one_leaf() {
+        let (mut indices, mut starts) = (Vec::new(), vec![0_i64]);
+        for row in 0..600 {
+            indices.push(0_i32);
+            if (256..512).contains(&row) {
+                indices.extend([1, 1]);
+            }
+            starts.push(indices.len() as i64);
+        }
+        let values = vec![1.0; indices.len()];
+        let (indices, starts) = (Indices::I32(&indices), Indices::I64(&starts));
+        let x = Sparse::new(Elements::F64(&values), indices, starts, (600, 2)).unwrap();
+        for threads in [Some(1), Some(3)] {
+            let mut monitor = Unmonitored;
+            let mut job = Job::new(Threads::new(threads).unwrap(), &mut monitor).unwrap();
+            assert_eq!(longest_sum(&x, 1, &mut job).unwrap(), 512.0);
+        }
+    }
+}

@@ -125,17 +125,15 @@ fn copy<F: Float>(x: &Matrix<'_>, columns: &[usize], job: &mut Job<'_>) -> Resul
 
 impl Copied {
     fn sparse(x: &Sparse<'_>, columns: &[usize], job: &mut Job<'_>) -> Result<Self, Error> {
-        const NOWHERE: i32 = -1;
-        let mut places = vec![NOWHERE; x.columns()];
+        let mut places = vec![-1; x.columns()];
         for (at, &column) in (0..).zip(columns) {
             places[column] = at;
         }
-        let place = |column| places.get(column).copied().filter(|at| *at != NOWHERE);
         let stretches = sparse_leaves(x, RowSet::All, 1).stretches();
-        let parts = with_rows!(x, RowSet::All, rows => map(job, stretches, Vec::new, |joined, stretch| {
+        let parts = with_rows!(x, RowSet::All, rows => map(job, stretches, Vec::new, |parts, stretch| {
             let (mut elements, mut ends) = (Vec::new(), Vec::new());
             for i in stretch {
-                rows.visit_some(i, joined, place, |at, value| elements.push((at, value)));
+                elements.extend_from_slice(rows.in_places(i, &places, parts));
                 ends.push(elements.len());
             }
             (elements, ends)
@@ -185,6 +183,22 @@ mod tests {
     use crate::kernel::gather;
     use crate::reduce::{Threads, Unmonitored};
     use crate::vector::Vector;
+
+    #[test]
+    fn elements_out_of_order_and_stored_twice_are_joined() {
+        let (starts, indices) = ([0_i64, 4, 4, 7], [3_i64, 1, 3, 0, 2, 1, 0]);
+        let x = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
+        let (indices, starts) = (Indices::I64(&indices), Indices::I64(&starts));
+        let sparse = Sparse::new(Elements::F64(&x), indices, starts, (3, 4)).unwrap();
+        let y = [0.0, 1.0, 0.0];
+        let y = Vector::from_slice(&y);
+        let dataset = Dataset::new(Features::Sparse(sparse), &y, None).unwrap();
+        let mut monitor = Unmonitored;
+        let mut job = Job::new(Threads::ONE, &mut monitor).unwrap();
+        let selected = Selected::new(&dataset, &[1, 3], Precision::Double, &mut job).unwrap();
+        let rows = gather(&selected.dataset().unwrap(), &[0, 1, 2]);
+        assert_eq!(rows, [2.0, 5.0, 0.0, 0.0, 32.0, 0.0]);
+    }
 
     #[test]
     fn columns_are_those_asked_for() {

@@ -2,10 +2,10 @@
 //!
 //! Each iteration minimises a quadratic model of the objective's smooth part, plus the penalty, and makes a line search
 //! from the iterate towards the minimum of the model plus the penalty. The model has the Hessian of a sample of the
-//! rows, updated by BFGS; for sparse `X`, the model is computed column by column. If there are many columns, the
-//! iterations run over a copy of some of the columns: a set of columns whose weights are likely to be nonzero at the
-//! minimum. After the iterations with one set, the gradient by the weights of all columns decides which columns are in
-//! the next set.
+//! rows, updated by BFGS; for sparse `X`, the model is computed column by column, unless columns are nearly dependent.
+//! If there are many columns, the iterations run over a copy of some of the columns: a set of columns whose weights are
+//! likely to be nonzero at the minimum. After the iterations with one set, the gradient by the weights of all columns
+//! decides which columns are in the next set.
 //!
 //! Sources: J. Lee, Y. Sun & M. Saunders, "Proximal Newton-type methods for minimizing composite functions", SIAM J.
 //! Optim. 24 (2014), doi:10.1137/130921428; for sets of columns, T. Johnson & C. Guestrin, "Blitz", ICML 2015.
@@ -30,7 +30,7 @@ use crate::stop::StopReason;
 /// If there are at most this many columns, iterations run over all of them at once.
 const ALL_COLUMNS: usize = 300;
 /// The least number of columns in a set.
-const LEAST_COLUMNS: usize = 100;
+const LEAST_COLUMNS: usize = 30;
 /// The number of columns in a set is this times the number of columns whose weights are nonzero or along which the
 /// objective falls. The other columns in the set are those along which it may fall next.
 const MORE_COLUMNS: f64 = 1.25;
@@ -44,10 +44,16 @@ const NO_COPY: f64 = 0.6;
 const SETS: usize = 60;
 /// The largest number of Hessians that are computed for one set of columns.
 const HESSIANS: usize = 20;
-/// The largest number of iterations with one Hessian, unless they have reduced the predicted decrease to less than the
-/// fraction [`GOOD`].
+/// The number of iterations with one Hessian, after which it is decided whether to keep the Hessian.
 const ITERATIONS: usize = 12;
-const GOOD: f64 = 1e-6;
+/// [`ITERATIONS`] for a [`ColumnModel`]. If columns are nearly dependent, its coordinate descent does not come near the
+/// minimum of the model, and an iteration gains little. With a Hessian, equations are solved instead.
+const COLUMN_ITERATIONS: usize = 15;
+/// A Hessian or a [`ColumnModel`] is kept if each of its iterations has reduced the predicted decrease to less than
+/// this fraction, in the geometric mean.
+const GOOD: f64 = 0.3;
+/// If it is kept, the number of iterations after which it is decided again.
+const MORE_ITERATIONS: usize = 4;
 /// The largest number of iterations on one sample of the rows.
 const SAMPLE_ITERATIONS: usize = 30;
 /// A Hessian is computed from at least this many rows per column, even if that takes long.
@@ -110,6 +116,8 @@ pub(crate) fn minimise(
         can_estimate: objective.penalty.is_closed(),
         proofs: 0,
         seed: SEED,
+        by_columns: true,
+        scales: Vec::new(),
     };
     let n = objective.columns();
     let (v, ended) = match n <= ALL_COLUMNS && !given {
@@ -120,15 +128,11 @@ pub(crate) fn minimise(
     if let Some(ended) = ended {
         return search.proof(iterate, ended, true, run);
     }
-    let takes_all = n <= ALL_COLUMNS || column_model::takes_all(objective);
-    let scales = match takes_all {
-        true => Vec::new(),
-        false => search.column_scales(&iterate, run)?,
-    };
-    let mut set = search.columns(&iterate, &scales, &[]);
+    let mut set = search.first_columns(&iterate, run)?;
     for _ in 0..SETS {
-        match search.on_columns(&mut iterate, &scales, &set, run)? {
+        match search.on_columns(&mut iterate, &set, run)? {
             Next::Columns(next) => set = next,
+            Next::WithHessian => set = search.first_columns(&iterate, run)?,
             Next::End(proof) => return Ok(*proof),
         }
     }
@@ -189,6 +193,8 @@ struct Chosen {
 enum Next {
     /// Iterations over this set, because the objective falls along columns outside of the last set.
     Columns(Chosen),
+    /// Iterations with the Hessian of a set of columns, because those with a model by columns have not converged.
+    WithHessian,
     End(Box<Proof>),
 }
 
@@ -204,13 +210,24 @@ struct Search<'a> {
     proofs: usize,
     /// The seed of the next sample of rows.
     seed: u64,
+    /// Whether a [`ColumnModel`] may be used.
+    by_columns: bool,
+    /// The square root of the second derivative along each column. Empty if iterations run over all columns at once.
+    scales: Vec<f64>,
+}
+
+/// A model that is in use.
+struct Serving<'o> {
+    model: Box<dyn Model + 'o>,
+    /// The number of iterations that the model may still serve for.
+    left: usize,
+    is_by_columns: bool,
 }
 
 /// The iterations over one set of columns, with one model after the other.
 struct Descent<'o> {
-    /// The model of the next iteration, and how many iterations it may still serve for. `None` before the first
-    /// iteration, and after a model has served its time.
-    model: Option<(Box<dyn Model + 'o>, usize)>,
+    /// The model of the next iteration. `None` before the first iteration, and after a model has served its time.
+    model: Option<Serving<'o>>,
     /// The number of rows from which the next Hessian is computed.
     rows: usize,
     /// The number of models so far.
@@ -290,44 +307,48 @@ impl Search<'_> {
         self.goal.may_factor && is_one && is_determined && is_factorable(self.objective)
     }
 
-    /// The square root of the second derivative of the objective along each column, from a sample of the rows.
-    fn column_scales(&mut self, iterate: &Iterate, run: &mut Run<'_>) -> Result<Vec<f64>, Error> {
+    /// The first set of columns, for which [`Search::scales`] is computed.
+    fn first_columns(&mut self, iterate: &Iterate, run: &mut Run<'_>) -> Result<Chosen, Error> {
         let objective = self.objective;
-        let natural = Basis::natural(objective.columns());
-        let of_penalty = objective.penalty.diagonal(&natural);
-        let rows = (ROWS_OF_SCALES * objective.rows() as f64) as usize;
-        let rows = rows.max(LEAST_ROWS_OF_SCALES).min(objective.rows());
-        let sample = self.sample(objective, rows, run)?;
+        let takes_all = self.by_columns && column_model::takes_all(objective);
+        if objective.columns() > ALL_COLUMNS && !takes_all {
+            self.scales = self.column_scales(iterate, run)?;
+        }
+        Ok(self.columns(iterate, &[]))
+    }
+
+    /// The [`scales`] of the columns at the iterate, from a sample of the rows if there are many rows.
+    fn column_scales(&mut self, iterate: &Iterate, run: &mut Run<'_>) -> Result<Vec<f64>, Error> {
+        let rows = (ROWS_OF_SCALES * self.objective.rows() as f64) as usize;
+        let rows = rows.max(LEAST_ROWS_OF_SCALES);
+        if rows >= self.objective.rows() {
+            return scales(self.objective, &iterate.v, run);
+        }
+        let sample = self.sample(self.objective, rows, run)?;
         sample.lend(1, |source| {
-            let part = objective.over(source);
-            run.passes += part.cost;
-            let curvatures = source.curvatures(&part.parameters(&iterate.v));
-            let (curvature, _) = curvatures.trace(&natural, &mut run.job())?;
-            let along = curvature.diagonal.iter().zip(of_penalty);
-            let along = along.map(|(d, penalty)| d / curvature.weight + penalty);
-            let along = along.map(|d| larger(d, f64::MIN_POSITIVE).sqrt());
-            Ok(along.collect())
+            scales(&self.objective.over(source), &iterate.v, run)
         })
     }
 
-    /// The next set of columns. If `scales` is empty, all columns. Otherwise the columns with nonzero weights, and
-    /// those of the other columns along which the objective falls most, or is next to fall. `last` is the set before.
-    fn columns(&self, iterate: &Iterate, scales: &[f64], last: &[usize]) -> Chosen {
+    /// The next set of columns. If [`Search::scales`] is empty, all columns. Otherwise the columns with nonzero
+    /// weights, and those of the other columns along which the objective falls most, or is next to fall. `last` is the
+    /// set before.
+    fn columns(&self, iterate: &Iterate, last: &[usize]) -> Chosen {
         let (weights, _) = self.objective.split(&iterate.v);
         let (slopes, _) = self.objective.split(&iterate.value.gradient);
         let n = self.objective.columns();
-        if scales.is_empty() {
+        if self.scales.is_empty() {
             let columns = (0..n).collect();
             return Chosen { columns, new: 0 };
         }
         let penalty = self.objective.penalty;
         let falls: Vec<f64> = (0..n)
-            .map(|j| penalty.steepest_fall(j, n, weights, slopes) / scales[j])
+            .map(|j| penalty.steepest_fall(j, n, weights, slopes) / self.scales[j])
             .collect();
         let is_new =
             |j: &usize| falls[*j] > 0.0 && falls[*j].is_finite() && last.binary_search(j).is_err();
         let new = (0..n).filter(is_new).count();
-        let support = falls.iter().filter(|fall| fall.is_infinite()).count();
+        let support = falls.iter().filter(|fall| **fall == f64::INFINITY).count();
         let wanted = falls.iter().filter(|fall| **fall > 0.0).count();
         let wanted = (MORE_COLUMNS * wanted as f64) as usize;
         let most = (2 * support).max(self.objective.rows() / ENOUGH_ROWS);
@@ -346,7 +367,6 @@ impl Search<'_> {
     fn on_columns(
         &mut self,
         iterate: &mut Iterate,
-        scales: &[f64],
         set: &Chosen,
         run: &mut Run<'_>,
     ) -> Result<Next, Error> {
@@ -370,13 +390,7 @@ impl Search<'_> {
         };
         if columns.len() == n {
             let inner = iterate.clone();
-            return self.on_set(
-                objective,
-                (iterate, inner),
-                &|v| v.to_vec(),
-                (scales, set),
-                run,
-            );
+            return self.on_set(objective, (iterate, inner), &|v| v.to_vec(), set, run);
         }
         run.passes += objective.cost;
         let precision = objective.precision;
@@ -389,7 +403,7 @@ impl Search<'_> {
             let v = narrow(&iterate.v);
             let value = part.value(&v, error, weight, narrow(&iterate.value.gradient));
             let inner = Iterate { v, value };
-            self.on_set(&part, (iterate, inner), &widen, (scales, set), run)
+            self.on_set(&part, (iterate, inner), &widen, set, run)
         })
     }
 
@@ -400,7 +414,7 @@ impl Search<'_> {
         part: &Objective<'_>,
         (iterate, mut inner): (&mut Iterate, Iterate),
         widen: Widen<'_>,
-        (scales, set): (&[f64], &Chosen),
+        set: &Chosen,
         run: &mut Run<'_>,
     ) -> Result<Next, Error> {
         let is_all = set.columns.len() == self.objective.columns();
@@ -412,7 +426,7 @@ impl Search<'_> {
         };
         let mut is_final = is_all || set.new == 0;
         loop {
-            let before = iterate.value.objective;
+            let (before, by_columns) = (iterate.value.objective, self.by_columns);
             let ended = self.on_rows(part, &mut descent, &mut inner, is_final, widen, run)?;
             *iterate = match is_all {
                 true => inner.clone(),
@@ -420,12 +434,19 @@ impl Search<'_> {
             };
             let stop_reason = interruption(ended).unwrap_or(StopReason::Tolerance);
             let is_interrupted = stop_reason != StopReason::Tolerance;
-            let next = self.columns(iterate, scales, &set.columns);
+            if !is_interrupted && by_columns && !self.by_columns {
+                return Ok(Next::WithHessian);
+            }
+            let next = self.columns(iterate, &set.columns);
             if !is_interrupted && next.new > 0 {
                 return Ok(Next::Columns(next));
             }
             if !is_interrupted && !is_final {
                 is_final = true;
+                if descent.rows >= part.rows() {
+                    // The Hessian at the new iterate is exact, so that steps soon double the number of right digits.
+                    descent.model = None;
+                }
                 continue;
             }
             self.proofs += 1;
@@ -436,11 +457,12 @@ impl Search<'_> {
             let is_end = is_interrupted
                 || proof.stop_reason == StopReason::Tolerance
                 || self.proofs >= PROOFS
-                || (has_stalled && !has_moved);
+                || (ended != Ended::Reached && !has_moved);
             if is_end {
                 return Ok(Next::End(Box::new(proof)));
             }
             self.near /= DIVISOR;
+            descent.models = 0;
         }
     }
 
@@ -505,13 +527,13 @@ impl Search<'_> {
         let m = objective.rows();
         let mut has_stalled = false;
         loop {
-            let (mut model, mut left) = match descent.model.take() {
-                Some(model) => model,
+            let mut serving = match descent.model.take() {
+                Some(serving) => serving,
                 None if descent.models >= HESSIANS => return Ok(Ended::Iterations),
                 None => {
                     descent.models += 1;
                     match self.model(objective, descent.rows, iterate, run)? {
-                        Some(model) => model,
+                        Some(serving) => serving,
                         None => return Ok(Ended::Stalled),
                     }
                 }
@@ -526,8 +548,9 @@ impl Search<'_> {
                 },
                 rough: if is_final { 0.0 } else { ROUGH },
             };
-            let before = descent.decreases;
-            let state = (&mut left, &mut descent.decreases);
+            let (before, iterations) = (descent.decreases, serving.left);
+            let Serving { model, left, .. } = &mut serving;
+            let state = (left, &mut descent.decreases);
             let ended = self.iterate(
                 objective,
                 model.as_mut(),
@@ -537,15 +560,22 @@ impl Search<'_> {
                 run,
             )?;
             match ended {
-                Ended::Iterations if is_good([before, descent.decreases]) => {
-                    descent.model = Some((model, ITERATIONS));
+                Ended::Iterations if is_good([before, descent.decreases], iterations) => {
+                    serving.left = MORE_ITERATIONS;
+                    descent.model = Some(serving);
                     continue;
                 }
+                Ended::Iterations if serving.is_by_columns => {
+                    self.by_columns = false;
+                    return Ok(ended);
+                }
                 Ended::Iterations => has_stalled = false,
-                Ended::Stalled if !has_stalled && descent.rows < m => has_stalled = true,
-                Ended::Stalled => return Ok(ended),
+                Ended::Stalled if has_stalled || serving.is_by_columns || descent.rows >= m => {
+                    return Ok(ended);
+                }
+                Ended::Stalled => has_stalled = true,
                 _ => {
-                    descent.model = Some((model, left));
+                    descent.model = Some(serving);
                     return Ok(ended);
                 }
             }
@@ -556,18 +586,23 @@ impl Search<'_> {
         }
     }
 
-    /// A model at the iterate, with a Hessian from `rows` rows, and the number of iterations that it may serve for.
-    /// `None` if all second derivatives by some score are 0.
-    #[expect(clippy::type_complexity)]
+    /// A model at the iterate. If it has a Hessian, this is computed from `rows` rows. `None` if all second derivatives
+    /// by some score are 0.
     fn model<'o>(
         &mut self,
         objective: &Objective<'o>,
         rows: usize,
         iterate: &Iterate,
         run: &mut Run<'_>,
-    ) -> Result<Option<(Box<dyn Model + 'o>, usize)>, Error> {
-        if let Some(model) = ColumnModel::new(objective, &iterate.v, run)? {
-            return Ok(Some((Box::new(model), HESSIANS * ITERATIONS)));
+    ) -> Result<Option<Serving<'o>>, Error> {
+        if self.by_columns
+            && let Some(model) = ColumnModel::new(objective, &iterate.v, run)?
+        {
+            return Ok(Some(Serving {
+                model: Box::new(model),
+                left: COLUMN_ITERATIONS,
+                is_by_columns: true,
+            }));
         }
         let model = if rows >= objective.rows() {
             SmoothModel::new(objective, objective, &iterate.v, run)?
@@ -577,7 +612,11 @@ impl Search<'_> {
                 SmoothModel::new(&objective.over(source), objective, &iterate.v, run)
             })?
         };
-        Ok(model.map(|model| (Box::new(model) as Box<dyn Model>, ITERATIONS)))
+        Ok(model.map(|model| Serving {
+            model: Box::new(model),
+            left: ITERATIONS,
+            is_by_columns: false,
+        }))
     }
 
     /// Proximal quasi-Newton iterations with one model of the smooth part. After each step, the model is updated.
@@ -710,12 +749,27 @@ impl Search<'_> {
     }
 }
 
-/// Whether the iterations have reduced the predicted decrease to less than the fraction [`GOOD`]. `before` and `after`
-/// are the first and the last predicted decrease, before these iterations and after them.
-fn is_good([before, after]: [Option<[f64; 2]>; 2]) -> bool {
+/// The square root of the second derivative of the objective along each column.
+fn scales(objective: &Objective<'_>, v: &[f64], run: &mut Run<'_>) -> Result<Vec<f64>, Error> {
+    run.passes += objective.cost;
+    let natural = Basis::natural(objective.columns());
+    let curvatures = objective.source.curvatures(&objective.parameters(v));
+    let (curvature, _) = curvatures.trace(&natural, &mut run.job())?;
+    let of_penalty = objective.penalty.diagonal(&natural);
+    let along = curvature.diagonal.iter().zip(of_penalty);
+    let along = along.map(|(d, penalty)| d / curvature.weight + penalty);
+    let along = along.map(|d| larger(d, f64::MIN_POSITIVE).sqrt());
+    Ok(along.collect())
+}
+
+/// Whether each of the last `iterations` iterations has reduced the predicted decrease to less than the fraction
+/// [`GOOD`], in the geometric mean. `before` and `after` are the first and the last predicted decrease, before these
+/// iterations and after them.
+fn is_good([before, after]: [Option<[f64; 2]>; 2], iterations: usize) -> bool {
+    let fraction = GOOD.powi(iterations as i32);
     match (before, after) {
-        (Some([_, before]), Some([_, after])) => after < GOOD * before,
-        (None, Some([first, last])) => last < GOOD * first,
+        (Some([_, before]), Some([_, after])) => after < fraction * before,
+        (None, Some([first, last])) => last < fraction * first,
         _ => false,
     }
 }
