@@ -14,7 +14,7 @@ use crate::solver::objective::Objective;
 use crate::solver::plane_search;
 use crate::solver::proof::{Goal, Outcome, Proof, prove};
 use crate::solver::proximal;
-use crate::solver::run::{FitObserver, Iteration, Record, Run};
+use crate::solver::run::{Beginning, FitObserver, Iteration, Record, Run};
 use crate::solver::stages::{self, Solution};
 use crate::solver::unpenalised;
 use crate::solver::view::Alias;
@@ -353,19 +353,19 @@ fn solve(
             prove(&objective, solution, goal, &mut run)?
         } else {
             let start = start.take().unwrap_or_default();
-            let (v, is_given) = initial::begin(&objective, &labels, start, &mut run)?;
+            let start = initial::begin(&objective, &labels, start, &mut run)?;
             let run = &mut run;
             match options.solver {
                 Solver::Lbfgs => {
-                    let solution = by_lbfgs(&objective, v, is_given, options, run)?;
+                    let solution = by_lbfgs(&objective, start, options, run)?;
                     prove(&objective, solution, goal, run)?
                 }
                 Solver::Gd => {
-                    let solution = by_gradient_descent(&objective, v, options, run)?;
+                    let solution = by_gradient_descent(&objective, &start, options, run)?;
                     prove(&objective, solution, goal, run)?
                 }
                 Solver::Proximal => {
-                    let proof = proximal::minimise(&objective, v, is_given, goal, run)?;
+                    let proof = proximal::minimise(&objective, &start, goal, run)?;
                     if aliased.is_empty() && proof.is_open(goal) {
                         aliased = unpenalised::aliases(&objective, run)?;
                     }
@@ -443,8 +443,7 @@ fn optimum(
 /// Minimises by preconditioned L-BFGS.
 fn by_lbfgs(
     objective: &Objective<'_>,
-    v: Vec<f64>,
-    given: bool,
+    start: Beginning,
     options: &FitOptions,
     run: &mut Run<'_>,
 ) -> Result<Solution, Error> {
@@ -454,7 +453,7 @@ fn by_lbfgs(
     if options.certify && options.tol.is_none() {
         run.max_passes = f64::max(0.5 * all, all - NEWTON_PASSES);
     }
-    let solution = stages::minimise(objective, v, given, tol, run);
+    let solution = stages::minimise(objective, start, tol, run);
     run.max_passes = all;
     solution
 }
@@ -462,13 +461,13 @@ fn by_lbfgs(
 /// Minimises by gradient descent with the optimal step length and momentum of each iteration.
 fn by_gradient_descent(
     objective: &Objective<'_>,
-    v: Vec<f64>,
+    start: &Beginning,
     options: &FitOptions,
     run: &mut Run<'_>,
 ) -> Result<Solution, Error> {
     let precision = Precision::Double;
     let until = [options.tol.unwrap_or(GRADIENT), plane_search::AT_REST];
-    let mut iterate = stages::evaluate(objective, v, precision, run)?;
+    let mut iterate = start.iterate(objective, precision, run)?;
     // If rounding errors ended the descent, it is started again from its last iterate, until a new descent brings no
     // improvement.
     loop {

@@ -1,9 +1,9 @@
 //! The parameters that a solver starts from: weights of zero or those at which the penalty is least, with biases
 //! computed from the labels; or the caller's parameters, if the objective is no larger there.
 
-use super::objective::Objective;
-use super::run::Run;
-use super::stages::{self, Solution};
+use super::objective::{Objective, Value};
+use super::run::{Beginning, Run};
+use super::stages::Solution;
 use crate::error::Error;
 use crate::float::Precision;
 use crate::kernel::Labels;
@@ -12,14 +12,19 @@ use crate::math::log_ratio;
 use crate::start::Start;
 use crate::stop::StopReason;
 
-/// The initial parameters, and whether they are the caller's. The caller's are used if the objective there is at most
-/// the objective at the parameters of [`by_default`], or if no passes are left.
+/// The initial parameters. The caller's are used if the objective there is at most the objective at the parameters of
+/// [`by_default`], or if no passes are left.
 pub(crate) fn begin(
     objective: &Objective<'_>,
     labels: &Labels,
     start: Start,
     run: &mut Run<'_>,
-) -> Result<(Vec<f64>, bool), Error> {
+) -> Result<Beginning, Error> {
+    let anew = |v: Vec<f64>| Beginning {
+        v,
+        is_given: false,
+        known: None,
+    };
     let (biases, loss) = without_weights(labels, objective.fit_bias)?;
     if let Some(mut weights) = start.weights {
         objective.penalty.project(&mut weights);
@@ -29,8 +34,13 @@ pub(crate) fn begin(
             start.biases.as_deref().unwrap_or(&biases),
         );
         let value = run.evaluate(objective, &v, objective.precision)?;
+        let given = |v: Vec<f64>, value: Value| Beginning {
+            v,
+            is_given: true,
+            known: Some((value, objective.precision)),
+        };
         if value.is_finite() && run.is_spent() {
-            return Ok((v, true));
+            return Ok(given(v, value));
         }
         let (default, known) = by_default(objective, &biases, loss, run)?;
         let at_default = match known {
@@ -41,11 +51,11 @@ pub(crate) fn begin(
             }
         };
         return Ok(match value.is_finite() && value.objective <= at_default {
-            true => (v, true),
-            false => (default, false),
+            true => given(v, value),
+            false => anew(default),
         });
     }
-    Ok((by_default(objective, &biases, loss, run)?.0, false))
+    Ok(anew(by_default(objective, &biases, loss, run)?.0))
 }
 
 /// Parameters to start from, and their objective if it is known. The weights are zero, or as near to zero as bounds
@@ -219,7 +229,7 @@ pub(crate) fn without_second_class(
     objective.precision.round(&mut v);
     direction.push(if ones > zeros { 1.0 } else { -1.0 });
     Ok(Solution {
-        iterate: stages::evaluate(objective, v, objective.precision, run)?,
+        iterate: run.iterate(objective, v, objective.precision)?,
         stop_reason: StopReason::Separated,
         separation: Some(direction),
     })

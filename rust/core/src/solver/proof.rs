@@ -7,7 +7,7 @@ use super::duality;
 use super::objective::{Iterate, Objective};
 use super::run::{Direction, Run, Separation};
 use super::separation;
-use super::stages::{self, Solution};
+use super::stages::Solution;
 use super::view::Alias;
 use crate::error::Error;
 use crate::float::Precision;
@@ -225,7 +225,7 @@ fn centred(
         |(a, b): (&f64, &f64)| (a - b).abs() <= 16.0 * objective.precision.epsilon() * largest;
     match v.iter().zip(&iterate.v).all(is_near) {
         true => Ok(iterate),
-        false => stages::evaluate(objective, v, Precision::Double, run),
+        false => run.iterate(objective, v, Precision::Double),
     }
 }
 
@@ -273,7 +273,7 @@ fn unproved(
     }
     objective.precision.round(&mut v);
     Ok(Outcome::Known(Proof {
-        iterate: stages::evaluate(objective, v, Precision::Double, run)?,
+        iterate: run.iterate(objective, v, Precision::Double)?,
         gap: f64::INFINITY,
         aliased,
         stop_reason,
@@ -294,5 +294,5 @@ fn rounded(
     let mut v = iterate.v;
     objective.precision.round(&mut v);
     duality::plan(objective, &v)?;
-    stages::evaluate(objective, v, Precision::Double, run)
+    run.iterate(objective, v, Precision::Double)
 }

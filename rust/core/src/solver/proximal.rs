@@ -15,7 +15,7 @@ use super::column_model::{self, ColumnModel};
 use super::fenchel;
 use super::objective::{Iterate, Objective, Value};
 use super::proof::{Goal, Proof};
-use super::run::{Ended, Run, Separation};
+use super::run::{Beginning, Ended, Run, Separation};
 use super::smooth_model::{Model, SmoothModel};
 use super::stages::{START_COST, hessian_cost, hessian_rows, sample_sizes};
 use super::unpenalised;
@@ -96,16 +96,15 @@ const BLIND: f64 = 2e-13;
 /// The seed of the first sample of rows.
 const SEED: u64 = 0xE1A5;
 
-/// Minimises the objective, starting from `v`, and proves how far the result is from the minimum. If `v` comes from the
-/// caller (`given`), it is taken to be near the minimum, and no samples of the rows are used.
+/// Minimises the objective, and proves how far the result is from the minimum. If the start comes from the caller, it is
+/// taken to be near the minimum, and no samples of the rows are used.
 ///
 /// # Errors
 ///
 /// Those of [`Run::evaluate`]; [`Error::Memory`] without room for a copy of columns.
 pub(crate) fn minimise(
     objective: &Objective<'_>,
-    v: Vec<f64>,
-    given: bool,
+    start: &Beginning,
     goal: Goal,
     run: &mut Run<'_>,
 ) -> Result<Proof, Error> {
@@ -120,14 +119,16 @@ pub(crate) fn minimise(
         scales: Vec::new(),
     };
     let n = objective.columns();
-    let (v, ended) = match n <= ALL_COLUMNS && !given {
-        true => search.on_samples(v, run)?,
-        false => (v, None),
+    let mut iterate = if n <= ALL_COLUMNS && !start.is_given {
+        let (v, ended) = search.on_samples(start.v.clone(), run)?;
+        let iterate = search.evaluate(objective, v, run)?;
+        if let Some(ended) = ended {
+            return search.proof(iterate, ended, true, run);
+        }
+        iterate
+    } else {
+        start.iterate(objective, Precision::Double, run)?
     };
-    let mut iterate = search.evaluate(objective, v, run)?;
-    if let Some(ended) = ended {
-        return search.proof(iterate, ended, true, run);
-    }
     let mut set = search.first_columns(&iterate, run)?;
     for _ in 0..SETS {
         match search.on_columns(&mut iterate, &set, run)? {

@@ -175,6 +175,25 @@ impl<'o> Run<'o> {
         objective.evaluate(v, precision, &mut self.job())
     }
 
+    /// The iterate at `v`, evaluated as by [`Run::evaluate`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Run::evaluate`]; [`Error::NotFinite`] and [`Error::Element`] for data that are not finite;
+    /// [`Error::Number`] for features whose squares are not finite.
+    pub(crate) fn iterate(
+        &mut self,
+        objective: &Objective<'_>,
+        v: Vec<f64>,
+        precision: Precision,
+    ) -> Result<Iterate, Error> {
+        let value = self.evaluate(objective, &v, precision)?;
+        if !value.is_finite() {
+            return Err(objective.source.not_finite());
+        }
+        Ok(Iterate { v, value })
+    }
+
     /// The scores of every row, accurate to nearly the last bit. Counted as a pass.
     ///
     /// # Errors
@@ -295,6 +314,39 @@ impl Patience {
                 best
             }
             _ => iterate,
+        }
+    }
+}
+
+/// The parameters that a solver starts from.
+pub(crate) struct Beginning {
+    pub v: Vec<f64>,
+    /// Whether the parameters are the caller's.
+    pub is_given: bool,
+    /// The objective and its gradient at the parameters, and the precision in which they were computed; `None` if they
+    /// were not.
+    pub known: Option<(Value, Precision)>,
+}
+
+impl Beginning {
+    /// The iterate at these parameters. They are evaluated unless they have been evaluated in this precision before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Run::iterate`].
+    pub(crate) fn iterate(
+        &self,
+        objective: &Objective<'_>,
+        precision: Precision,
+        run: &mut Run<'_>,
+    ) -> Result<Iterate, Error> {
+        let v = self.v.clone();
+        match &self.known {
+            Some((value, known)) if *known == precision => Ok(Iterate {
+                v,
+                value: value.clone(),
+            }),
+            _ => run.iterate(objective, v, precision),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::few_rows;
 use super::lbfgs::{Criteria, Lbfgs, LbfgsEnd, Memory};
 use super::objective::{Iterate, Objective};
 use super::preconditioner::{ColumnScales, Preconditioner, from_all_rows, from_rows};
-use super::run::{Direction, Ended, Patience, Run, Separation};
+use super::run::{Beginning, Direction, Ended, Patience, Run, Separation};
 use super::separation;
 use crate::error::Error;
 use crate::float::Precision;
@@ -110,7 +110,7 @@ pub(super) fn hessian_rows(objective: &Objective<'_>) -> usize {
 }
 
 /// Minimises the objective from `start`: first over growing samples of the rows, then over all rows. If the caller has
-/// given `start` (`given`), no samples are used.
+/// given the start, no samples are used.
 ///
 /// # Errors
 ///
@@ -118,15 +118,15 @@ pub(super) fn hessian_rows(objective: &Objective<'_>) -> usize {
 /// [`Error::Number`] for features whose squares are not finite.
 pub(crate) fn minimise(
     objective: &Objective<'_>,
-    start: Vec<f64>,
-    given: bool,
+    start: Beginning,
     tol: f64,
     run: &mut Run<'_>,
 ) -> Result<Solution, Error> {
     let is_cheap = few_rows::cost(objective).is_some_and(|cost| cost <= FEW_ROWS_COST);
     if is_cheap
-        && !(given && is_small(objective, &start, tol, run)?)
-        && let Some((iterate, ended)) = by_few_rows(objective, start[start.len() - 1], tol, run)?
+        && !(start.is_given && is_small(objective, &start, tol, run)?)
+        && let Some((iterate, ended)) =
+            by_few_rows(objective, start.v[start.v.len() - 1], tol, run)?
     {
         return match ended {
             Some(stop_reason) => Ok(Solution {
@@ -140,31 +140,34 @@ pub(crate) fn minimise(
             }
         };
     }
-    let mut stages = match given {
-        true => SampleResult::of(start),
-        false => over_samples(objective, start, run)?,
+    let precision = objective.precision;
+    let (iterate, stages) = if start.is_given {
+        let iterate = start.iterate(objective, precision, run)?;
+        (iterate, SampleResult::of(Vec::new()))
+    } else {
+        let mut stages = over_samples(objective, start.v, run)?;
+        let v = std::mem::take(&mut stages.v);
+        (run.iterate(objective, v, precision)?, stages)
     };
-    let v = std::mem::take(&mut stages.v);
-    let iterate = evaluate(objective, v, objective.precision, run)?;
     match stages.ended {
         Some(stop_reason) => Ok(Solution {
             iterate,
             stop_reason,
             separation: None,
         }),
-        None => on_all_rows(objective, iterate, objective.precision, stages, tol, run),
+        None => on_all_rows(objective, iterate, precision, stages, tol, run),
     }
 }
 
-/// Whether the gradient's max-norm at `v` is at most `tol`.
+/// Whether the gradient's max-norm at the start is at most `tol`.
 fn is_small(
     objective: &Objective<'_>,
-    v: &[f64],
+    start: &Beginning,
     tol: f64,
     run: &mut Run<'_>,
 ) -> Result<bool, Error> {
-    let value = run.evaluate(objective, v, Precision::Double)?;
-    Ok(value.gradient_norm <= tol)
+    let iterate = start.iterate(objective, Precision::Double, run)?;
+    Ok(iterate.value.gradient_norm <= tol)
 }
 
 /// The minimum by [`few_rows::minimum`], recorded as one iteration; and the reason to end the fit there, if there is
@@ -178,7 +181,7 @@ fn by_few_rows(
     let Some(v) = few_rows::minimum(objective, bias, run)? else {
         return Ok(None);
     };
-    let iterate = evaluate(objective, v, Precision::Double, run)?;
+    let iterate = run.iterate(objective, v, Precision::Double)?;
     let ended = match run.record(objective, &iterate, 1.0).is_break() {
         true => Some(StopReason::Callback),
         false => (iterate.value.gradient_norm <= tol).then_some(StopReason::Tolerance),
@@ -207,24 +210,6 @@ impl SampleResult {
             column_scales: None,
         }
     }
-}
-
-/// Evaluates the objective at `v`.
-///
-/// # Errors
-///
-/// As [`minimise`].
-pub(crate) fn evaluate(
-    objective: &Objective<'_>,
-    v: Vec<f64>,
-    precision: Precision,
-    run: &mut Run<'_>,
-) -> Result<Iterate, Error> {
-    let value = run.evaluate(objective, &v, precision)?;
-    if !value.is_finite() {
-        return Err(objective.source.not_finite());
-    }
-    Ok(Iterate { v, value })
 }
 
 /// The numbers of rows of the samples that solvers begin with, for m rows of n columns. The first sample has at least
@@ -655,7 +640,7 @@ impl AllRows<'_> {
         self.memory = Memory::default();
         let patience = std::mem::replace(&mut self.patience, patience(self.objective));
         let best = patience.best(iterate, 0.0);
-        evaluate(self.objective, best.v, self.precision, run)
+        run.iterate(self.objective, best.v, self.precision)
     }
 }
 
