@@ -41,22 +41,26 @@ pub(super) fn sparse_leaves(x: &Sparse<'_>, rows: RowSet<'_>, classes: usize) ->
     Leaves::of(rows.count(x.rows()), size, cost, width)
 }
 
-/// The largest number of elements that a leaf of rows stores in one column, for sums over the rows of `classes` numbers
-/// for each column.
+/// The largest number of elements that a leaf stores in one column, for the leaves of [`sparse_leaves`].
 ///
 /// # Errors
 ///
 /// [`Error::Interrupted`] by the monitor.
-pub(crate) fn longest_sum(x: &Sparse<'_>, classes: usize, job: &mut Job<'_>) -> Result<f64, Error> {
+pub(crate) fn longest_sum(
+    x: &Sparse<'_>,
+    rows: RowSet<'_>,
+    classes: usize,
+    job: &mut Job<'_>,
+) -> Result<f64, Error> {
     let Largest(longest) = map_reduce(
         job,
-        sparse_leaves(x, RowSet::All, classes),
+        sparse_leaves(x, rows, classes),
         || vec![0_u32; x.columns()],
         Largest::default,
-        |counts, longest, rows| {
+        |counts, longest, leaf| {
             counts.fill(0);
-            with_indices!(x.indices(), indices => {
-                let stored = x.stored_before(rows.start)..x.stored_before(rows.end);
+            with_indices!(x.indices(), indices => for row in leaf.map(|place| rows.at(place)) {
+                let stored = x.stored_before(row)..x.stored_before(row + 1);
                 for column in indices.get(stored).unwrap_or_default() {
                     if let Some(count) = counts.get_mut(column.at()) {
                         *count += 1;
@@ -96,7 +100,11 @@ mod tests {
         for threads in [Some(1), Some(3)] {
             let mut monitor = Unmonitored;
             let mut job = Job::new(Threads::new(threads).unwrap(), &mut monitor).unwrap();
-            assert_eq!(longest_sum(&x, 1, &mut job).unwrap(), 512.0);
+            let mut longest = |rows| longest_sum(&x, rows, 1, &mut job).unwrap();
+            assert_eq!(longest(RowSet::All), 512.0);
+            // The leaf of these rows has 100 of the rows that store column 1 twice.
+            let (first, count) = (412, 188);
+            assert_eq!(longest(RowSet::Range { first, count }), 200.0);
         }
     }
 }

@@ -98,6 +98,7 @@ impl<'a> Selected<'a> {
 /// Copies dense columns, row by row.
 fn copy<F: Float>(x: &Matrix<'_>, columns: &[usize], job: &mut Job<'_>) -> Result<Vec<F>, Error> {
     let (rows, n, count) = (x.rows(), x.columns(), columns.len());
+    let all = x.select(RowSet::All);
     let mut out = zeros("X", rows.saturating_mul(count), "numbers of its columns")?;
     map_into(
         job,
@@ -111,7 +112,7 @@ fn copy<F: Float>(x: &Matrix<'_>, columns: &[usize], job: &mut Job<'_>) -> Resul
                 .zip(out.chunks_mut(TILE * count))
             {
                 let tile = TILE.min(stretch.end - first);
-                let strips = x.select(RowSet::All).row_tile(first, tile, packed);
+                let strips = all.row_tile(first, tile, packed);
                 for (row, out) in strips.run(0..tile).zip(out.chunks_exact_mut(count)) {
                     for (out, &column) in out.iter_mut().zip(columns) {
                         *out = row[column];

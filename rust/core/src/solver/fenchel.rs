@@ -151,13 +151,14 @@ pub(super) fn estimate(
     closing: f64,
 ) -> f64 {
     let (weights, _) = objective.split(&iterate.v);
-    let (kappa, distance) = scaled(objective, weights, slopes, &vec![0.0; slopes.len()]);
+    let (kappa, distance) =
+        scale_and_distance(objective, weights, slopes, &vec![0.0; slopes.len()]);
     (1.0 - kappa) * iterate.value.loss + kappa * closing + distance
 }
 
 /// The factor κ, and Σ_j φ_j(w_j) − min φ_j with this factor, for the derivatives G_j in `slopes`. The φ_j are defined at
 /// the top of this file. `errors` are bounds on the rounding errors of the G_j.
-fn scaled(
+fn scale_and_distance(
     objective: &Objective<'_>,
     weights: &[f64],
     slopes: &[f64],
@@ -262,7 +263,7 @@ impl ClassSlopes {
         }
         let error = |i: usize| self.errors[i] + self.sizes[i % n] * closing.sqrt() * EXACT;
         let errors: Vec<f64> = (0..weights.len()).map(error).collect();
-        let (kappa, distance) = scaled(objective, weights, &self.by_weights, &errors);
+        let (kappa, distance) = scale_and_distance(objective, weights, &self.by_weights, &errors);
         let divergence = (1.0 - kappa) * iterate.value.loss + kappa * closing;
         let bound = (divergence + distance) * EXACT;
         if bound.is_nan() { f64::INFINITY } else { bound }
@@ -364,7 +365,7 @@ fn bound(
     let errors: Vec<f64> = errors
         .map(|(error, cross)| error + doubt * cross.abs() + of_cross)
         .collect();
-    let (kappa, distance) = scaled(objective, weights, &slopes, &errors);
+    let (kappa, distance) = scale_and_distance(objective, weights, &slopes, &errors);
     let rest = 1.0 - kappa;
     let closing = (c.abs() + doubt).powi(2) * h * EXACT;
     let first_order = rest * iterate.value.loss + kappa * closing;

@@ -153,7 +153,7 @@ impl Source for Arrays<'_> {
                     score: epsilon * terms + f64::EPSILON * x.longest_row() as f64,
                     offset,
                     shift,
-                    additions: sums + kernel::longest_sum(&x, scores, job)?,
+                    additions: sums + kernel::longest_sum(&x, self.0.rows, scores, job)?,
                 }
             }
         })
