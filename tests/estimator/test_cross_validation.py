@@ -71,7 +71,7 @@ def test_scores_are_those_of_fits_to_the_other_folds(classes: int, weighted: boo
     want = LogisticRegression(C=model.C_, l1_ratio=model.l1_ratio_).fit(X, y, s)
     np.testing.assert_allclose(model.coef_, want.coef_, atol=2e-3)
     assert model.converged_ and abs(model.objective_ - want.objective_) <= model.gap_ + want.gap_ + 1e-15
-    # Of two classes, scikit-learn's scorer is given the second column alone, and 1 - p is not always the first, to the bit.
+    # Of two classes, scikit-learn's scorer is given the second column alone. The first is not 1 - p to the bit.
     p = model.predict_proba(X)
     assert model.score(X, y) == -log_loss(y, p[:, 1] if classes == 2 else p)
 
