@@ -35,6 +35,10 @@ const LEAF: usize = 1024;
 const GROUP: usize = 4;
 const PANEL: usize = 2 * LANES;
 const LANES: usize = 8;
+/// [`LEAF`] for sparse rows, whose products are so few that adding up the sums of leaves would take longer.
+const SPARSE_LEAF: usize = 8192;
+/// Sparse rows are multiplied element by element if at most this fraction of the elements is stored.
+pub(crate) const SPARSE: f64 = 0.12;
 /// How many rows of `X` are copied at once, where they cannot be used in place.
 const PACKED: usize = 32;
 
@@ -143,9 +147,12 @@ pub(crate) fn gram(
 }
 
 /// Upper bound on the number of successive additions that any term of a Gram matrix over `rows` rows goes through.
-/// Bounds on rounding errors are proportional to it.
-pub(crate) fn additions(rows: usize) -> f64 {
-    STRIPE as f64 + Leaves::of(rows, LEAF, 1, 1).additions()
+/// Bounds on rounding errors are proportional to it. `is_sparse` may be false only if all elements of X are stored.
+pub(crate) fn additions(rows: usize, is_sparse: bool) -> f64 {
+    match is_sparse {
+        true => SPARSE_LEAF as f64 + Leaves::of(rows, SPARSE_LEAF, 1, 1).additions(),
+        false => STRIPE as f64 + Leaves::of(rows, LEAF, 1, 1).additions(),
+    }
 }
 
 /// `[X 1]ᵀ D [X 1]` with the columns of `X` transformed by `basis`. `d` is the diagonal of D, with any elements, one
@@ -179,9 +186,11 @@ pub(crate) fn grams_of(
 ) -> Result<Vec<Gram>, Error> {
     let rows = rows_of(dataset);
     let lower = match dataset.x {
-        Features::Dense(x) => lower_of(&x.select(dataset.rows), rows, diagonals, basis, job),
+        Features::Dense(x) => {
+            lower_of(&x.select(dataset.rows), (rows, LEAF), diagonals, basis, job)
+        }
         Features::Sparse(x) => with_rows!(&x, dataset.rows, rows_of_x => {
-            lower_of(&rows_of_x, rows, diagonals, basis, job)
+            lower_of(&rows_of_x, (rows, SPARSE_LEAF), diagonals, basis, job)
         }),
     }?;
     let gram = |lower| Gram {
@@ -211,7 +220,8 @@ pub(crate) fn products_of_rows(
         shift: origin,
         level: job.level(),
     };
-    let mut products = lower_of(&columns, n, &[factors], &Basis::natural(m), job)?.swap_remove(0);
+    let mut products =
+        lower_of(&columns, (n, LEAF), &[factors], &Basis::natural(m), job)?.swap_remove(0);
     for i in 1..m {
         products.copy_within(i * (m + 1)..i * (m + 1) + m, i * m); // leaves out the column of ones
     }
@@ -262,10 +272,10 @@ pub(crate) fn products_of_sparse_rows(
 }
 
 /// The lower triangle of `[X 1]ᵀ D [X 1]`, row by row, for each diagonal D in `diagonals`. X is the first `rows` rows
-/// of `x`, with the columns transformed by `basis`.
+/// of `x`, with the columns transformed by `basis`. A leaf has `leaf` rows.
 fn lower_of(
     x: &dyn PanelRows,
-    rows: usize,
+    (rows, leaf): (usize, usize),
     diagonals: &[&[f64]],
     basis: &Basis,
     job: &mut Job<'_>,
@@ -277,7 +287,7 @@ fn lower_of(
     let bands = order.div_ceil(BAND);
     let leaves = Leaves::of(
         rows,
-        LEAF,
+        leaf,
         order.saturating_mul(order).saturating_mul(count),
         order * BAND,
     );
@@ -372,6 +382,22 @@ trait PanelRows: Sync {
         tile: &mut Packed<f64>,
         panels: &mut [f64],
     );
+
+    /// Lists the stored elements in the first `features` columns of the rows `first .. first + count`. Returns false if
+    /// the rows are dense, or have so many elements that panels are faster.
+    fn list(&self, first: usize, count: usize, features: usize, listed: &mut Listed) -> bool {
+        let _ = (first, count, features, listed);
+        false
+    }
+}
+
+/// The elements of some sparse rows.
+#[derive(Default)]
+struct Listed {
+    /// The column and the value of each element, row by row. In each row, columns ascend.
+    elements: Vec<(usize, f64)>,
+    /// The number of elements in each row and all rows before it.
+    ends: Vec<usize>,
 }
 
 impl PanelRows for DenseRows<'_> {
@@ -482,6 +508,25 @@ impl<F: Float, I: Index> PanelRows for SparseRows<'_, F, I> {
             }
         }
     }
+
+    fn list(&self, first: usize, count: usize, features: usize, listed: &mut Listed) -> bool {
+        let most = (SPARSE * count as f64 * features as f64) as usize;
+        listed.elements.clear();
+        listed.ends.clear();
+        let mut parts = Vec::new();
+        for i in first..first + count {
+            self.visit(i, &mut parts, |column, x| {
+                if column < features {
+                    listed.elements.push((column, x));
+                }
+            });
+            listed.ends.push(listed.elements.len());
+            if listed.elements.len() > most {
+                return false;
+            }
+        }
+        true
+    }
 }
 
 /// Transforms the first `features` columns of the rows in `panels` by `basis`: subtracts origins, divides by units and
@@ -526,6 +571,7 @@ struct GramScratch {
     /// [`BAND`] columns of `[X 1]`, where each row is multiplied by its element d of the diagonal. They are in groups
     /// of [`GROUP`] columns, one group after the other, each stored row by row.
     groups: Vec<f64>,
+    listed: Listed,
 }
 
 impl GramScratch {
@@ -534,6 +580,7 @@ impl GramScratch {
             tile: Packed::new(),
             panels: Vec::new(),
             groups: Vec::new(),
+            listed: Listed::default(),
         }
     }
 }
@@ -594,6 +641,15 @@ impl GramPass<'_> {
         for first in leaf.clone().step_by(STRIPE) {
             let rows = first..leaf.end.min(first + STRIPE);
             let count = rows.len();
+            let features = band.width.min(self.basis.columns());
+            let is_scaled =
+                !self.basis.is_combined() && self.basis.origin().iter().all(|o| *o == 0.0);
+            if is_scaled && self.x.list(first, count, features, &mut scratch.listed) {
+                for (d, sums) in diagonals.iter().zip(sums.chunks_exact_mut(band.size())) {
+                    self.add_elements(band, &d[rows.clone()], &scratch.listed, sums);
+                }
+                continue;
+            }
             self.load_panels(band, diagonals, rows.clone(), scratch);
             for (d, sums) in diagonals.iter().zip(sums.chunks_exact_mut(band.size())) {
                 load_groups(band, &d[rows.clone()], scratch);
@@ -608,6 +664,39 @@ impl GramPass<'_> {
                         add_products(simd, group, panel, &mut sums[p * PANEL..], band.width);
                     }
                 }
+            }
+        }
+    }
+
+    /// Adds the products of the elements in `listed` to the sums of a band. `d` has the diagonal's elements for these
+    /// rows.
+    #[inline(always)]
+    fn add_elements(&self, band: &Band, d: &[f64], listed: &Listed, sums: &mut [f64]) {
+        let (n, width, per_unit) = (self.basis.columns(), band.width, self.basis.per_unit());
+        let rows_of_band = band.top..band.top + BAND;
+        let mut start = 0;
+        for (&d, &end) in d.iter().zip(&listed.ends) {
+            let row = &listed.elements[start..end];
+            start = end;
+            if d == 0.0 {
+                continue; // 0 · ∞ would be NaN
+            }
+            let mut add = |i: usize, x: f64, others: &[(usize, f64)]| {
+                let sums = &mut sums[(i - band.top) * width..][..width];
+                for &(other, y) in others {
+                    sums[other] = (y * per_unit[other]).mul_add(d * x, sums[other]);
+                }
+            };
+            let first = row.partition_point(|(column, _)| *column < band.top);
+            for (k, &(column, x)) in row.iter().enumerate().skip(first) {
+                if !rows_of_band.contains(&column) {
+                    break;
+                }
+                add(column, x * per_unit[column], &row[..=k]);
+            }
+            if rows_of_band.contains(&n) {
+                add(n, 1.0, row); // the column of ones
+                sums[(n - band.top) * width + n] += d;
             }
         }
     }
@@ -804,6 +893,55 @@ mod tests {
             assert!(close(one.weight, s.iter().sum()) && close(sums.weight, s.iter().sum()));
         }
     }
+    /// Rows with few elements are multiplied element by element; other rows by panels.
+    #[test]
+    fn few_elements_give_the_sums_of_panels() {
+        for (m, n) in [(700, 40), (300, 150), (2100, 64)] {
+            let mut random = crate::shuffle::Random::new((m + n) as u64);
+            let mut x = vec![0.0; m * n];
+            let (mut data, mut indices, mut starts) = (Vec::new(), Vec::new(), vec![0_i32]);
+            for (i, row) in x.chunks_exact_mut(n).enumerate() {
+                let stored = (0..n).filter(|_| random.below(30) == 0);
+                let mut stored: Vec<usize> = stored.collect();
+                if i == 300 {
+                    stored = (0..n).rev().collect();
+                }
+                for j in stored {
+                    row[j] = 2.0 * random.uniform() - 1.0;
+                    data.push(row[j]);
+                    indices.push(j as i32);
+                }
+                starts.push(data.len() as i32);
+            }
+            let y: Vec<f64> = (0..m).map(|i| (i % 2) as f64).collect();
+            let s: Vec<f64> = (0..m).map(|i| ((i + 1) % 4) as f64 * 0.5).collect();
+            let (y, s) = (Vector::from_slice(&y), Vector::from_slice(&s));
+            let matrix = Matrix::from_rows(Elements::F64(&x), m, n).unwrap();
+            let dense = Dataset::new(&matrix, &y, Some(&s)).unwrap();
+            let (columns, starts) = (Indices::I32(&indices), Indices::I32(&starts));
+            let elements = Elements::F64(&data);
+            let sparse = Sparse::new(elements, columns, starts, (m, n)).unwrap();
+            let sparse = dense.with(Features::Sparse(sparse));
+            let d: Vec<f64> = (0..m).map(|_| random.uniform()).collect();
+            let per_unit = (0..n).map(|j| [0.25, 1.0, 8.0][j % 3]).collect();
+            for basis in [Basis::natural(n), Basis::new(vec![0.0; n], per_unit)] {
+                let of_threads = |dataset: &Dataset<'_>, threads: Threads| {
+                    let mut monitor = Unmonitored;
+                    let mut job = Job::new(threads, &mut monitor).unwrap();
+                    gram_of(dataset, &d, 1.0, &basis, &mut job).unwrap().lower
+                };
+                let alone = of_threads(&sparse, Threads::ONE);
+                for threads in [Threads::ONE, Threads::new(Some(3)).unwrap()] {
+                    let of = |dataset: &Dataset<'_>| of_threads(dataset, threads);
+                    for (sparse, dense) in of(&sparse).iter().zip(of(&dense)) {
+                        assert!((sparse - dense).abs() <= 1e-13 * (1.0 + dense.abs()));
+                    }
+                    assert_eq!(of(&sparse), alone, "{m}x{n}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn sparse_rows_give_the_sums_of_dense_ones() {
         for (m, n) in [(1, 1), (300, 7), (259, 28), (70, 150)] {

@@ -43,7 +43,7 @@ pub use self::evaluate::{Gradient, LossGradient, loss, loss_gradient};
 pub(crate) use self::evaluate::{evaluate, sums};
 pub use self::gram::hessian;
 pub(crate) use self::gram::{
-    Gram, additions, gram, gram_of, grams_of, products_of_rows, products_of_sparse_rows,
+    Gram, SPARSE, additions, gram, gram_of, grams_of, products_of_rows, products_of_sparse_rows,
 };
 pub(crate) use self::jeffreys::{JeffreysSums, RowTerms, Whitening, jeffreys_sums};
 pub(crate) use self::labels::{Labels, binary_labels, labels, scores_of_labels};

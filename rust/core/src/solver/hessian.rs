@@ -70,7 +70,7 @@ impl Factored {
             }
             matrix[i * (size + 1)] = 1.0;
         }
-        let shift = 2.0 * unknowns.rounding(view, &own, &scale, objective.rows());
+        let shift = 2.0 * unknowns.rounding(view, &own, &scale, objective);
         for i in 0..size {
             matrix[i * (size + 1)] -= shift;
         }
@@ -178,7 +178,7 @@ impl Unknowns {
     }
 
     /// A bound on the norm of the rounding errors of the scaled matrix and of its factor.
-    fn rounding(&self, view: &View, own: &[Gram], scale: &[f64], rows: usize) -> f64 {
+    fn rounding(&self, view: &View, own: &[Gram], scale: &[f64], objective: &Objective<'_>) -> f64 {
         let (order, n, size) = (self.order, self.order - 1, self.all.len());
         let weight = view.gram.weight;
         // For each unknown: `cancelled`, the square root of the sum of the terms that cancel in its diagonal element;
@@ -197,7 +197,7 @@ impl Unknowns {
             moved.push(f64::EPSILON * (2.0 * terms + combined) * scale);
         }
         let (cancelled, moved) = (norm(&cancelled), norm(&moved));
-        let additions = kernel::additions(rows) + 32.0;
+        let additions = kernel::additions(objective.rows(), objective.density() < 1.0) + 32.0;
         let of_sums = f64::EPSILON * additions * cancelled * cancelled + 2.0 * moved * cancelled;
         let of_factor = f64::EPSILON * (size as f64 / 8.0 + 32.0) * size as f64;
         of_sums + of_factor
