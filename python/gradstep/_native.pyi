@@ -80,6 +80,15 @@ def fit(
     start: tuple[Array | None, _Bias | None],
     callback: Callable[..., bool] | None,
 ) -> dict[str, Any]: ...
+def fit_along(
+    x: _X | _Read,
+    y: Array,
+    of_rows: list[Array | None],
+    given: FitOptions,
+    start: tuple[Array | None, _Bias | None],
+    strengths: list[tuple[float, float]],
+    is_last: Callable[[float], bool],
+) -> list[dict[str, Any]]: ...
 def fit_many(
     x: _X,
     fits: list[tuple[Array, list[Array | None], FitOptions, tuple[Array | None, _Bias | None]]],

@@ -16,7 +16,18 @@ from gradstep._arrays import Array, Features, features, optional_real, real
 from gradstep._docs import suggests_names
 from gradstep._fitted import Result, StopReason
 from gradstep._formulas import cross_entropy, loss_gradient
-from gradstep._optimum import GAP_TOL, MAX_PASSES, Optimum, bias_alone, columns_of, fit, per_column
+from gradstep._optimum import (
+    GAP_TOL,
+    MAX_PASSES,
+    Optimum,
+    bias_alone,
+    columns_of,
+    fit,
+    options_of,
+    packed,
+    per_column,
+    start_of,
+)
 from gradstep._options import count, flag, number, text
 from gradstep._sources import Source, is_source, native_rows, shared
 
@@ -138,8 +149,9 @@ def path(
 ) -> Path:
     """The optima along a series of strengths of the penalty, down from the one at which all penalised weights are 0.
 
-    Each optimum is that of `fit` with ``l1 = l1_ratio * strength`` and ``l2 = (1 - l1_ratio) * strength``, started from
-    the optimum before it, and has a proof of its own.
+    Each optimum is that of `fit` with ``l1 = l1_ratio * strength`` and ``l2 = (1 - l1_ratio) * strength``, and has a
+    proof of its own. The search for it begins with the optimum before it and with what was computed there, so that the
+    last bits are not always those of `fit`.
 
     Parameters
     ----------
@@ -224,9 +236,7 @@ def path(
         raise ValueError(f"n must be at most {MOST_STRENGTHS}, got {length}")
     if not 0 < last < 1:
         raise ValueError(f"ratio must be above 0 and below 1, got {last:g}")
-    found: list[Optimum] = []
     explained: list[float] = []
-    reason = StopReason.STRENGTHS
     with ExitStack() as reading:
         rows: Any = X
         if is_source(X, y):
@@ -251,17 +261,12 @@ def path(
             grid = largest * np.geomspace(1, last, length)
         explains = _explained(null, y, options["sample_weight"])
 
-        def solve(l1: float, l2: float, start: Start) -> Optimum:
-            weights, bias = start
-            bias = bias if fit_bias else None
-            return fit(rows, y, l1=l1, l2=l2, weights=weights, bias=bias, **options)
+        def is_last(loss: float) -> bool:
+            explained.append(explains(loss))
+            return strengths is None and len(explained) < len(grid) and _no_longer_changes(explained)
 
-        for best in along(((l1_ratio * s, (1 - l1_ratio) * s) for s in grid), solve, start):
-            found.append(best)
-            explained.append(explains(best.loss))
-            if strengths is None and len(found) < len(grid) and _no_longer_changes(explained):
-                reason = StopReason.DEVIANCE
-                break
+        found = _fits(rows, y, [(l1_ratio * s, (1 - l1_ratio) * s) for s in grid.tolist()], start, is_last, options)
+    reason = StopReason.DEVIANCE if len(found) < len(grid) else StopReason.STRENGTHS
     weights = [best.weights for best in found]
     return Path(
         strengths=grid[: len(found)],
@@ -277,6 +282,30 @@ def path(
         passes=np.array([best.passes for best in found]),
         stop_reason=reason,
     )
+
+
+def _fits(
+    X: Features,
+    y: ArrayLike,
+    penalties: list[tuple[float, float]],
+    start: Start,
+    is_last: Callable[[float], bool],
+    options: dict[str, Any],
+) -> tuple[Optimum, ...]:
+    """The optimum for each l1 and l2 of `penalties`, each started from the optimum before it; the first from `start`.
+
+    `is_last` is called with the loss of each, and says whether to end there.
+    """
+    weights, bias = start
+    options = options.copy()
+    of_rows = [optional_real(name, options.pop(name)) for name in ("sample_weight", "offset")]
+    matrix: Any = native_rows(X.reader, X) if isinstance(X, Source) else features(X)
+    labels = real("y", y)
+    columns = X.shape[1] if isinstance(X, Source) else columns_of(matrix)
+    of_fit = options_of(columns, l1=0.0, l2=0.0, firth=False, solver="auto", tol=None, certify=True, **options)
+    first = start_of(weights, bias if options["fit_bias"] else None, options["fit_bias"])
+    found = _native.fit_along(matrix, labels, of_rows, of_fit, first, penalties, is_last)
+    return tuple(packed(one, None) for one in found)
 
 
 def along(

@@ -154,6 +154,47 @@ def test_a_start_from_the_strength_before_saves_passes() -> None:
     assert path.passes.sum() < 0.8 * sum(cold)
 
 
+@pytest.mark.parametrize(
+    ("shape", "density", "options"),
+    [
+        ((20_000, 20), 1.0, {}),
+        ((4000, 350), 1.0, {"ratio": 0.03}),
+        ((4000, 350), 1.0, {"ratio": 0.03, "l1_ratio": 0.6}),
+        ((6000, 400), 0.03, {"ratio": 0.05}),
+        ((20_000, 20), 1.0, {"lower": -0.1, "upper": 0.3, "penalty_factors": [0.0, *[1.0] * 18, 3.0]}),
+    ],
+)
+def test_proofs_along_a_path_with_many_rows(shape: tuple[int, int], density: float, options: dict[str, Any]) -> None:
+    """With many rows, proofs are by the Hessian of some of them; with many columns, for sets of columns."""
+    rng = np.random.default_rng(8)
+    X = rng.normal(size=shape) + 0.7 * rng.normal(size=(shape[0], 1))
+    X[rng.random(shape) > density] = 0.0
+    y = (X @ (rng.normal(size=shape[1]) * (rng.random(shape[1]) < 0.3)) + rng.logistic(size=shape[0]) > 0).astype(float)
+    features: Any = X if density == 1 else sp.csr_array(X)
+    path = gradstep.path(features, y, n=12, **options)
+    assert path.converged.all()
+    of_fit = {name: value for name, value in options.items() if name not in ("ratio", "l1_ratio")}
+    weights = path.weights if density == 1 else path.weights.toarray()
+    for at in range(0, len(path.strengths), 3):
+        l1, l2 = path.l1_ratio * path.strengths[at], (1 - path.l1_ratio) * path.strengths[at]
+        best = gradstep.fit(X, y, l1=l1, l2=l2, gap_tol=1e-13, **of_fit)
+        assert path.objective[at] - best.objective <= path.gap[at] + 4 * EPS
+        assert path.gap[at] >= 0
+        assert_allclose(weights[at], best.weights, atol=1e-6)
+
+
+def test_a_path_goes_on_with_what_it_knows() -> None:
+    rng = np.random.default_rng(9)
+    X = rng.normal(size=(30_000, 15))
+    y = (X @ rng.normal(size=15) + rng.logistic(size=30_000) > 0).astype(float)
+    path = gradstep.path(X, y, n=30, ratio=0.1)
+    passes, start = 0.0, (path.weights[0], path.bias[0])
+    for strength in path.strengths[1:]:
+        best = gradstep.fit(X, y, l1=strength, weights=start[0], bias=start[1])
+        passes, start = passes + best.passes, (best.weights, best.bias)
+    assert path.passes[1:].sum() < 0.75 * passes
+
+
 def test_the_same_bits_on_any_number_of_threads_and_in_any_layout() -> None:
     X, y = problem(m=600)
     path = gradstep.path(X, y, n=8, n_threads=1)

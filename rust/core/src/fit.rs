@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use crate::error::{Error, check_room, one_of};
 use crate::float::{Float, Precision};
-use crate::kernel::{Dataset, check_offset_scores};
+use crate::kernel::{Dataset, Labels, check_offset_scores};
 use crate::penalty::Penalty;
 use crate::reduce::{Job, Monitor, Threads};
 use crate::solver::firth;
@@ -126,6 +126,15 @@ pub struct FitOptions {
 }
 
 impl FitOptions {
+    fn goal(&self) -> Goal {
+        Goal {
+            gap: self.gap_tol,
+            gradient: self.tol,
+            may_factor: self.certify,
+            may_step: self.solver == Solver::Lbfgs,
+        }
+    }
+
     /// Checks the ranges of the options.
     ///
     /// # Errors
@@ -178,6 +187,8 @@ pub struct Optimum {
     /// Columns that are linear combinations of columns before them, in a fit without penalty on them. Their weights are
     /// 0.
     pub aliased: Vec<Alias>,
+    /// The algorithm that found the optimum.
+    pub solver: Solver,
     /// Why the fit ended.
     pub stop_reason: StopReason,
     /// Number of passes over the rows, fractions included.
@@ -187,6 +198,18 @@ pub struct Optimum {
     /// If a hyperplane separates the labels: weights and biases of a direction along which no row's error grows and
     /// some row's error falls for ever. There is then no optimum.
     pub separation: Option<(Vec<f64>, Vec<f64>)>,
+}
+
+impl Optimum {
+    /// The start of a fit from this optimum.
+    fn as_start(&self) -> Start {
+        let scores = self.biases.len();
+        Start {
+            weights: Some(self.weights.clone()),
+            rows: (scores > 1).then_some(scores),
+            biases: Some(self.biases.clone()),
+        }
+    }
 }
 
 /// How many numbers a fit stores per weight: for the recent steps and gradients of L-BFGS, and for the sums of leaves.
@@ -285,6 +308,88 @@ pub fn fit_distant<F: Float>(
     solve(&source, F::PRECISION, start, options, observer)
 }
 
+/// Is told of an optimum, and returns true if it is to be the last.
+pub type IsLast<'a> = &'a mut dyn FnMut(&Optimum) -> bool;
+
+/// [`fit`] with one penalty after the other, each from the optimum before it; the first from `start`. The `options` of
+/// the fits differ in penalty and solver alone. `is_last` is called with each optimum, and may end the fits. With l1 or
+/// bounds, a fit also begins with what the fit before it has computed, such as Hessians, so that its bits are others
+/// than those of [`fit`].
+///
+/// # Errors
+///
+/// As [`fit`].
+pub fn fit_along<F: Float>(
+    dataset: &Dataset<'_>,
+    start: Start,
+    options: &mut dyn Iterator<Item = FitOptions>,
+    observer: &mut dyn FitObserver,
+    is_last: IsLast<'_>,
+) -> Result<Vec<Optimum>, Error> {
+    let source = Arrays(*dataset, None);
+    solve_along(&source, F::PRECISION, start, options, observer, is_last)
+}
+
+/// [`fit_along`] for rows on disk or on other machines, as [`fit_distant`].
+///
+/// # Errors
+///
+/// As [`fit_distant`].
+pub fn fit_distant_along<F: Float>(
+    (rows, labels, log): (&dyn DistantRows, &Dataset<'_>, Option<&dyn Log>),
+    start: Start,
+    options: &mut dyn Iterator<Item = FitOptions>,
+    observer: &mut dyn FitObserver,
+    is_last: IsLast<'_>,
+) -> Result<Vec<Optimum>, Error> {
+    let source = Distant::new(rows, log, *labels);
+    solve_along(&source, F::PRECISION, start, options, observer, is_last)
+}
+
+/// At most this many penalties are in memory at a time.
+const PENALTIES: usize = 1 << 10;
+/// If weights have penalties of their own, the penalties in memory are those of at most this many weights.
+const PENALISED: usize = 1 << 20;
+
+/// [`fit_along`] for any source of rows.
+fn solve_along(
+    source: &dyn Source,
+    precision: Precision,
+    mut start: Start,
+    options: &mut dyn Iterator<Item = FitOptions>,
+    observer: &mut dyn FitObserver,
+    is_last: IsLast<'_>,
+) -> Result<Vec<Optimum>, Error> {
+    let mut options = options.peekable();
+    let mut found: Vec<Optimum> = Vec::new();
+    while let Some(first) = options.next() {
+        let (solver, size) = (first.solver, first.penalty.size());
+        let most = PENALTIES.min(PENALISED / size).max(1);
+        let mut given = vec![first];
+        while given.len() < most
+            && let Some(next) = options.next_if(|next| next.solver == solver)
+        {
+            given.push(next);
+        }
+        let problem = Problem::new(source, precision, &start, &given, observer)?;
+        let mut left = given.as_slice();
+        while !left.is_empty() {
+            let before = found.len();
+            let has_ended = problem.fit_along(start, left, observer, &mut |optimum: Optimum| {
+                let is_last = is_last(&optimum) || optimum.stop_reason == StopReason::Callback;
+                found.push(optimum);
+                is_last
+            })?;
+            if has_ended {
+                return Ok(found);
+            }
+            left = &left[found.len() - before..];
+            start = found.last().map(Optimum::as_start).unwrap_or_default();
+        }
+    }
+    Ok(found)
+}
+
 /// [`fit`] for any source of rows. Weights and biases are rounded to `precision`.
 fn solve(
     source: &dyn Source,
@@ -293,125 +398,257 @@ fn solve(
     options: &FitOptions,
     observer: &mut dyn FitObserver,
 ) -> Result<Optimum, Error> {
-    options.check()?;
-    let labels = source.labels(precision, &mut Job::new(options.threads, observer)?)?;
-    start.check(source.columns(), labels.scores, precision)?;
-    let penalty = options.penalty.clone().rounded(precision);
-    penalty.check_finite()?;
-    penalty.check_classes(labels.scores)?;
-    check_offset_scores(source.offsets(), labels.scores)?;
-    if options.solver == Solver::Firth && labels.scores > 1 {
-        return Err(Error::Conflict {
-            argument: "firth",
-            expected: "False for three classes or more",
-            got: format!("True for {} classes", labels.scores),
-        });
-    }
-    let columns = source.columns() as u128;
-    let vectors = VECTORS * labels.scores as u128;
-    check_room(
-        columns.saturating_mul(vectors),
-        "weights",
-        columns,
-        "columns of X",
-    )?;
-    if start.weights.is_none() && !(options.fit_bias && labels.are_equal) {
-        let objective = Objective::new(source, &labels, &penalty, options.fit_bias, precision);
-        match options.solver {
-            Solver::Lbfgs => stages::plan(&objective)?,
-            Solver::Proximal => proximal::plan(&objective)?,
-            Solver::Gd | Solver::Firth => {}
-        }
-    }
-    let basis = source.basis(options.fit_bias, !penalty.is_none())?;
-    let mut run = Run::new(observer, options.threads, options.max_passes, basis)?;
-    let goal = Goal {
-        gap: options.gap_tol,
-        gradient: options.tol,
-        may_factor: options.certify,
-        may_step: options.solver == Solver::Lbfgs,
-    };
-    if options.solver == Solver::Firth {
-        // Room for the matrices that are in memory at the same time: the Gram matrix, its Cholesky factor, the inverse
-        // of the factor, and the matrices in the sums over rows.
-        let elements = 8 * (columns + 1).pow(2);
-        check_room(elements, "X", elements, "elements of its information")?;
-        let objective = Objective::new(source, &labels, &penalty, options.fit_bias, precision);
-        let starts = initial::starts_for_firth(&objective, &labels, start, &mut run)?;
-        let (proof, is_near) = firth::minimise(&objective, starts, goal, &mut run)?;
-        return Ok(optimum(&objective, proof, is_near, run.passes, run.history));
-    }
-    let (mut start, mut excluded) = (Some(start), Vec::new());
-    let (mut penalty, mut aliased) = (penalty, Vec::new());
-    let (objective, mut proof) = loop {
-        let objective = Objective {
-            excluded: &excluded,
-            ..Objective::new(source, &labels, &penalty, options.fit_bias, precision)
-        };
-        let outcome = if options.fit_bias && labels.are_equal {
-            let solution = initial::without_second_class(&objective, &labels, &mut run)?;
-            prove(&objective, solution, goal, &mut run)?
-        } else {
-            let start = start.take().unwrap_or_default();
-            let start = initial::begin(&objective, &labels, start, &mut run)?;
-            let run = &mut run;
-            match options.solver {
-                Solver::Lbfgs => {
-                    let solution = by_lbfgs(&objective, start, options, run)?;
-                    prove(&objective, solution, goal, run)?
-                }
-                Solver::Gd => {
-                    let solution = by_gradient_descent(&objective, &start, options, run)?;
-                    prove(&objective, solution, goal, run)?
-                }
-                Solver::Proximal => {
-                    let proof = proximal::minimise(&objective, &start, goal, run)?;
-                    if aliased.is_empty() && proof.is_open(goal) {
-                        aliased = unpenalised::aliases(&objective, run)?;
-                    }
-                    let left_out: Vec<usize> = aliased.iter().map(|alias| alias.column).collect();
-                    match left_out == excluded {
-                        true => Outcome::Known(proof),
-                        false => Outcome::Without(left_out),
-                    }
-                }
-                Solver::Firth => unreachable!("returned above"),
-            }
-        };
-        match outcome {
-            Outcome::Known(proof) => break (objective, proof),
-            Outcome::Without(columns) => {
-                if options.solver == Solver::Proximal {
-                    penalty = penalty.without(&columns);
-                }
-                excluded = columns;
-            }
-        }
-    };
-    if proof.is_open(goal)
-        && let Some(direction) = unpenalised::search(&objective, labels.are_classes, &mut run)?
-    {
-        (proof.stop_reason, proof.separation) = (StopReason::Separated, Some(direction));
-    }
-    proof.aliased.append(&mut aliased);
-    let converged = goal.is_met(proof.gap, &proof.iterate);
-    Ok(optimum(
-        &objective,
-        proof,
-        converged,
-        run.passes,
-        run.history,
-    ))
+    let given = std::slice::from_ref(options);
+    Problem::new(source, precision, &start, given, observer)?.fit(start, options, 0, observer)
 }
 
-/// The result of a fit: the iterate of a proof, and the facts that the proof shows.
+/// The rows of one or more fits, the checked labels, and the penalties of the fits.
+struct Problem<'a> {
+    source: &'a dyn Source,
+    labels: Labels,
+    precision: Precision,
+    penalties: Vec<Penalty>,
+}
+
+impl<'a> Problem<'a> {
+    /// Reads the labels, and checks start and options.
+    fn new(
+        source: &'a dyn Source,
+        precision: Precision,
+        start: &Start,
+        options: &[FitOptions],
+        observer: &mut dyn FitObserver,
+    ) -> Result<Self, Error> {
+        options.iter().try_for_each(FitOptions::check)?;
+        let threads = options
+            .first()
+            .map_or(Threads::ONE, |options| options.threads);
+        let labels = source.labels(precision, &mut Job::new(threads, observer)?)?;
+        start.check(source.columns(), labels.scores, precision)?;
+        let penalties = options.iter().map(|options| {
+            let penalty = options.penalty.clone().rounded(precision);
+            penalty.check_finite()?;
+            penalty.check_classes(labels.scores)?;
+            Ok(penalty)
+        });
+        let penalties = penalties.collect::<Result<_, Error>>()?;
+        check_offset_scores(source.offsets(), labels.scores)?;
+        if options
+            .iter()
+            .any(|options| options.solver == Solver::Firth)
+            && labels.scores > 1
+        {
+            return Err(Error::Conflict {
+                argument: "firth",
+                expected: "False for three classes or more",
+                got: format!("True for {} classes", labels.scores),
+            });
+        }
+        let columns = source.columns() as u128;
+        let vectors = VECTORS * labels.scores as u128;
+        check_room(
+            columns.saturating_mul(vectors),
+            "weights",
+            columns,
+            "columns of X",
+        )?;
+        Ok(Problem {
+            source,
+            labels,
+            precision,
+            penalties,
+        })
+    }
+
+    fn objective<'o>(&self, penalty: &'o Penalty, options: &FitOptions) -> Objective<'o>
+    where
+        'a: 'o,
+    {
+        let Problem {
+            source,
+            labels,
+            precision,
+            ..
+        } = self;
+        Objective::new(*source, labels, penalty, options.fit_bias, *precision)
+    }
+
+    /// Whether all labels are of one class, so that a bias alone predicts them.
+    fn is_of_one_class(&self, options: &FitOptions) -> bool {
+        options.fit_bias && self.labels.are_equal
+    }
+
+    /// The fit with the penalty of this number.
+    fn fit(
+        &self,
+        start: Start,
+        options: &FitOptions,
+        number: usize,
+        observer: &mut dyn FitObserver,
+    ) -> Result<Optimum, Error> {
+        let (source, labels) = (self.source, &self.labels);
+        let penalty = self.penalties[number].clone();
+        if start.weights.is_none() && !self.is_of_one_class(options) {
+            let objective = self.objective(&penalty, options);
+            match options.solver {
+                Solver::Lbfgs => stages::plan(&objective)?,
+                Solver::Proximal => proximal::plan(&objective)?,
+                Solver::Gd | Solver::Firth => {}
+            }
+        }
+        let mut run = self.run(&penalty, options, observer)?;
+        let goal = options.goal();
+        if options.solver == Solver::Firth {
+            // Room for the matrices that are in memory at the same time: the Gram matrix, its Cholesky factor, the
+            // inverse of the factor, and the matrices in the sums over rows.
+            let elements = 8 * (source.columns() as u128 + 1).pow(2);
+            check_room(elements, "X", elements, "elements of its information")?;
+            let objective = self.objective(&penalty, options);
+            let starts = initial::starts_for_firth(&objective, labels, start, &mut run)?;
+            let (proof, is_near) = firth::minimise(&objective, starts, goal, &mut run)?;
+            return Ok(optimum(&objective, proof, is_near, (options, &mut run)));
+        }
+        let (mut start, mut excluded) = (Some(start), Vec::new());
+        let (mut penalty, mut aliased) = (penalty, Vec::new());
+        let (objective, mut proof) = loop {
+            let objective = Objective {
+                excluded: &excluded,
+                ..self.objective(&penalty, options)
+            };
+            let outcome = if self.is_of_one_class(options) {
+                let solution = initial::without_second_class(&objective, labels, &mut run)?;
+                prove(&objective, solution, goal, &mut run)?
+            } else {
+                let start = start.take().unwrap_or_default();
+                let start = initial::begin(&objective, labels, start, &mut run)?;
+                let run = &mut run;
+                match options.solver {
+                    Solver::Lbfgs => {
+                        let solution = by_lbfgs(&objective, start, options, run)?;
+                        prove(&objective, solution, goal, run)?
+                    }
+                    Solver::Gd => {
+                        let solution = by_gradient_descent(&objective, &start, options, run)?;
+                        prove(&objective, solution, goal, run)?
+                    }
+                    Solver::Proximal => {
+                        let proof = proximal::minimise(&objective, &start, goal, run)?;
+                        if aliased.is_empty() && proof.is_open(goal) {
+                            aliased = unpenalised::aliases(&objective, run)?;
+                        }
+                        let left_out: Vec<usize> =
+                            aliased.iter().map(|alias| alias.column).collect();
+                        match left_out == excluded {
+                            true => Outcome::Known(proof),
+                            false => Outcome::Without(left_out),
+                        }
+                    }
+                    Solver::Firth => unreachable!("returned above"),
+                }
+            };
+            match outcome {
+                Outcome::Known(proof) => break (objective, proof),
+                Outcome::Without(columns) => {
+                    if options.solver == Solver::Proximal {
+                        penalty = penalty.without(&columns);
+                    }
+                    excluded = columns;
+                }
+            }
+        };
+        self.search_if_open(&objective, &mut proof, goal, &mut run)?;
+        proof.aliased.append(&mut aliased);
+        let converged = goal.is_met(proof.gap, &proof.iterate);
+        Ok(optimum(&objective, proof, converged, (options, &mut run)))
+    }
+
+    /// The fits with the last penalties, one for each of `options`, each from the optimum before it. `tell` is called
+    /// with each optimum, and returns true to end the fits. Returns whether the fits have been ended so; otherwise
+    /// there was at least one fit.
+    fn fit_along(
+        &self,
+        start: Start,
+        options: &[FitOptions],
+        observer: &mut dyn FitObserver,
+        tell: &mut dyn FnMut(Optimum) -> bool,
+    ) -> Result<bool, Error> {
+        let first = self.penalties.len() - options.len();
+        let given = &options[0];
+        if given.solver != Solver::Proximal || self.is_of_one_class(given) {
+            return Ok(tell(self.fit(start, given, first, observer)?));
+        }
+        let goal = given.goal();
+        let mut penalties = self.penalties[first..].iter();
+        let Some(penalty) = penalties.next() else {
+            return Ok(true);
+        };
+        let objective = self.objective(penalty, given);
+        let mut run = self.run(penalty, given, observer)?;
+        let beginning = initial::begin(&objective, &self.labels, start.clone(), &mut run)?;
+        let (mut is_told, mut has_ended) = (false, false);
+        proximal::along(
+            &objective,
+            &beginning,
+            goal,
+            &mut run,
+            &mut |objective, mut proof, run| {
+                if proof.is_open(goal) && !unpenalised::aliases(objective, run)?.is_empty() {
+                    return Ok(None); // this fit must begin again without columns
+                }
+                self.search_if_open(objective, &mut proof, goal, run)?;
+                let converged = goal.is_met(proof.gap, &proof.iterate);
+                is_told = true;
+                has_ended = tell(optimum(objective, proof, converged, (given, run)));
+                Ok(match has_ended {
+                    true => None,
+                    false => penalties.next(),
+                })
+            },
+        )?;
+        drop(run);
+        match is_told {
+            true => Ok(has_ended),
+            false => Ok(tell(self.fit(start, given, first, observer)?)),
+        }
+    }
+
+    /// The state of a new fit.
+    fn run<'o>(
+        &self,
+        penalty: &Penalty,
+        options: &FitOptions,
+        observer: &'o mut dyn FitObserver,
+    ) -> Result<Run<'o>, Error> {
+        let basis = self.source.basis(options.fit_bias, !penalty.is_none())?;
+        Run::new(observer, options.threads, options.max_passes, basis)
+    }
+
+    /// If the gap is not proved, searches for a hyperplane that separates the labels.
+    fn search_if_open(
+        &self,
+        objective: &Objective<'_>,
+        proof: &mut Proof,
+        goal: Goal,
+        run: &mut Run<'_>,
+    ) -> Result<(), Error> {
+        if proof.is_open(goal)
+            && let Some(direction) = unpenalised::search(objective, self.labels.are_classes, run)?
+        {
+            (proof.stop_reason, proof.separation) = (StopReason::Separated, Some(direction));
+        }
+        Ok(())
+    }
+}
+
+/// The result of a fit: the iterate of a proof, and the facts that the proof shows. The passes and the history of `run`
+/// begin anew.
 fn optimum(
     objective: &Objective<'_>,
     proof: Proof,
     converged: bool,
-    passes: f64,
-    history: Vec<Record>,
+    (options, run): (&FitOptions, &mut Run<'_>),
 ) -> Optimum {
+    let (passes, history) = run.take_history();
     let Proof {
         iterate,
         gap,
@@ -433,6 +670,7 @@ fn optimum(
         gap,
         converged,
         aliased,
+        solver: options.solver,
         stop_reason,
         passes,
         history,
@@ -586,6 +824,7 @@ mod tests {
             gap,
             converged,
             aliased,
+            solver,
             stop_reason,
             passes,
             history,
@@ -596,7 +835,7 @@ mod tests {
         let all = (weights.iter().chain(biases).copied())
             .chain(numbers)
             .chain(history);
-        let words = format!("{converged} {aliased:?} {stop_reason:?} {separation:?}");
+        let words = format!("{converged} {aliased:?} {solver:?} {stop_reason:?} {separation:?}");
         (all.map(f64::to_bits).collect(), words)
     }
 

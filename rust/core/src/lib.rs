@@ -65,7 +65,9 @@ pub use elements::Elements;
 pub use elementwise::{Function, apply, apply_in_place};
 pub use error::{Error, zeros};
 pub use features::Features;
-pub use fit::{FitOptions, Optimum, Solver, fit, fit_distant, fit_many};
+pub use fit::{
+    FitOptions, IsLast, Optimum, Solver, fit, fit_along, fit_distant, fit_distant_along, fit_many,
+};
 pub use float::{Float, Precision};
 pub use kernel::{
     Dataset, Gradient, LossGradient, Parameters, cross_entropy, decision_function, hessian, loss,

@@ -253,6 +253,11 @@ impl Penalty {
         self
     }
 
+    /// The number of weights that have a penalty of their own; at least 1.
+    pub(crate) fn size(&self) -> usize {
+        self.own.len().max(1)
+    }
+
     /// The penalties on the weights: one for each entry of `own`, or a single one if all weights have the penalty
     /// `shared`.
     fn different(&self) -> &[WeightPenalty] {

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use gradstep_core::{
-    Alias, ColumnOptions, Dataset, Error, FitObserver, FitOptions, Float, Iteration, Monitor,
-    Optimum, Penalty, Record, Solver, Start, Threads, Vector,
+    Alias, ColumnOptions, Dataset, Error, FitObserver, FitOptions, Float, IsLast, Iteration,
+    Monitor, Optimum, Penalty, Record, Solver, Start, Threads, Vector,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
@@ -42,8 +42,46 @@ type GivenOptions<'py> = (
 /// bounds may also have shape (K, n), with a row for each class.
 type GivenColumns<'py> = [Option<Array<'py>>; 4];
 
+/// The options of one or more fits, which differ in the strengths of the penalty alone.
+struct AllOptions {
+    /// All but the penalty and the solver.
+    options: FitOptions,
+    columns: usize,
+    is_grouped: bool,
+    own: ColumnOptions,
+    solver: String,
+    is_firth: bool,
+}
+
+impl AllOptions {
+    /// The options with these strengths, l1 and l2.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Penalty`] and of [`Solver::parse`].
+    fn with(&self, [l1, l2]: [f64; 2]) -> Result<FitOptions, Error> {
+        let penalty = Penalty::new(l2)?.with_l1(l1)?;
+        let penalty = penalty.with_groups(self.columns, self.is_grouped);
+        let penalty = penalty.with_columns(self.columns, &self.own)?;
+        Ok(FitOptions {
+            solver: Solver::parse(&self.solver, &penalty, self.is_firth)?,
+            penalty,
+            ..self.options.clone()
+        })
+    }
+}
+
 /// Returns the core's options of a fit of `columns` columns, and the requested number of threads.
 fn unpack(given: GivenOptions<'_>, columns: usize) -> PyResult<(FitOptions, Option<usize>)> {
+    let (all, strengths, n_threads) = unpack_all(given, columns)?;
+    Ok((all.with(strengths).map_err(value_error)?, n_threads))
+}
+
+/// Returns the options of fits, the strengths l1 and l2 among them, and the requested number of threads.
+fn unpack_all(
+    given: GivenOptions<'_>,
+    columns: usize,
+) -> PyResult<(AllOptions, [f64; 2], Option<usize>)> {
     let (
         (l1, l2, grouped),
         own,
@@ -56,26 +94,24 @@ fn unpack(given: GivenOptions<'_>, columns: usize) -> PyResult<(FitOptions, Opti
         max_passes,
         n_threads,
     ) = given;
-    let own = unpack_columns(&own, columns)?;
-    let penalty = Penalty::new(l2)
-        .and_then(|penalty| penalty.with_l1(l1))
-        .and_then(|penalty| {
-            penalty
-                .with_groups(columns, grouped)
-                .with_columns(columns, &own)
-        })
-        .map_err(value_error)?;
-    let options = FitOptions {
-        solver: Solver::parse(&solver.to_string_lossy(), &penalty, firth).map_err(value_error)?,
-        threads: Threads::new(n_threads).map_err(value_error)?,
-        penalty,
-        fit_bias,
-        tol,
-        gap_tol,
-        certify,
-        max_passes,
+    let all = AllOptions {
+        columns,
+        is_grouped: grouped,
+        own: unpack_columns(&own, columns)?,
+        solver: solver.to_string_lossy().into_owned(),
+        is_firth: firth,
+        options: FitOptions {
+            penalty: Penalty::NONE,
+            solver: Solver::Lbfgs,
+            threads: Threads::new(n_threads).map_err(value_error)?,
+            fit_bias,
+            tol,
+            gap_tol,
+            certify,
+            max_passes,
+        },
     };
-    Ok((options, n_threads))
+    Ok((all, [l1, l2], n_threads))
 }
 
 fn unpack_columns(
@@ -128,18 +164,57 @@ pub(crate) fn fit<'py>(
     start: GivenStart<'py>,
     callback: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyDict>> {
+    let found = fit_with(x, (y, of_rows), given, start, callback, None)?;
+    let mut found = found.into_iter();
+    Ok(found
+        .next()
+        .unwrap_or_else(|| unreachable!("one fit has one result")))
+}
+
+/// Fits for one pair of `strengths`, l1 and l2, after the other, each from the optimum before it. Returns a dict for
+/// each, as [`fit`] does. `is_last` is called with the loss of each optimum, and returns True to end the fits. The
+/// strengths in `given` are not used.
+#[pyfunction]
+pub(crate) fn fit_along<'py>(
+    x: &Bound<'py, PyAny>,
+    y: &Array<'py>,
+    of_rows: GivenRows<'py>,
+    given: GivenOptions<'py>,
+    start: GivenStart<'py>,
+    strengths: Vec<[f64; 2]>,
+    is_last: Py<PyAny>,
+) -> PyResult<Vec<Bound<'py, PyDict>>> {
+    let along = Some((strengths, is_last));
+    fit_with(x, (y, of_rows), given, start, None, along)
+}
+
+/// One fit; or with `along`, one for each of its strengths.
+fn fit_with<'py>(
+    x: &Bound<'py, PyAny>,
+    (y, of_rows): (&Array<'py>, GivenRows<'py>),
+    given: GivenOptions<'py>,
+    start: GivenStart<'py>,
+    callback: Option<Py<PyAny>>,
+    along: Option<(Vec<[f64; 2]>, Py<PyAny>)>,
+) -> PyResult<Vec<Bound<'py, PyDict>>> {
     let py = x.py();
     let y = View::new("y", y, 1)?;
     let of_rows = OfRows::new(of_rows)?;
     if let Ok(distant) = x.extract::<GivenDistant>() {
         let rows = InPython::new(distant);
-        let (options, _) = unpack(given, rows.columns)?;
+        let (all, strengths, _) = unpack_all(given, rows.columns)?;
         let arguments = Arguments {
             x: &rows,
             y: &y,
             of_rows: &of_rows,
             start: unpack_start(start)?,
-            options,
+            options: all.with(strengths).map_err(value_error)?,
+            along: along.map(|(strengths, is_last)| Along {
+                all,
+                strengths,
+                is_last,
+                raised: None,
+            }),
             callback,
         };
         return match rows.is_single {
@@ -148,22 +223,63 @@ pub(crate) fn fit<'py>(
         };
     }
     let x = GivenFeatures::new(x)?;
-    let (mut options, n_threads) = unpack(given, x.columns()?)?;
+    let (mut all, strengths, n_threads) = unpack_all(given, x.columns()?)?;
     if n_threads.is_none() && x.stored()? <= ONE_THREAD {
-        options.threads = Threads::ONE;
+        all.options.threads = Threads::ONE;
     }
     let arguments = Arguments {
         x: &x,
         y: &y,
         of_rows: &of_rows,
         start: unpack_start(start)?,
-        options,
+        options: all.with(strengths).map_err(value_error)?,
+        along: along.map(|(strengths, is_last)| Along {
+            all,
+            strengths,
+            is_last,
+            raised: None,
+        }),
         callback,
     };
-    if x.is_single() {
-        arguments.fit::<f32>(py)
-    } else {
-        arguments.fit::<f64>(py)
+    match x.is_single() {
+        true => arguments.fit::<f32>(py),
+        false => arguments.fit::<f64>(py),
+    }
+}
+
+/// Several fits, each from the optimum before it.
+struct Along {
+    all: AllOptions,
+    /// l1 and l2 of each fit.
+    strengths: Vec<[f64; 2]>,
+    /// A function of Python. It is called with the loss of each optimum, and returns True to end the fits.
+    is_last: Py<PyAny>,
+    /// What `is_last` has raised.
+    raised: Option<PyErr>,
+}
+
+impl Along {
+    /// Calls `work` with the options of each fit, and with a function that calls `is_last`.
+    fn with<T>(
+        &mut self,
+        work: impl FnOnce(&mut dyn Iterator<Item = FitOptions>, IsLast<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut refused = Ok(());
+        let mut options = self.strengths.iter().map_while(|strengths| {
+            let options = self.all.with(*strengths);
+            options.map_err(|error| refused = Err(error)).ok()
+        });
+        let found = work(&mut options, &mut |optimum| {
+            let answer = Python::attach(|py| {
+                let answer = self.is_last.bind(py).call1((optimum.loss,))?;
+                answer.extract::<bool>()
+            });
+            answer.unwrap_or_else(|error| {
+                self.raised = Some(error);
+                true
+            })
+        });
+        refused.and(found)
     }
 }
 
@@ -236,70 +352,108 @@ fn fit_each<'py, F: Number>(
         optima => monitor.finish(optima.map_err(|(_, error)| error))?,
     };
     let single = F::PRECISION == f32::PRECISION;
-    let fits = optima.into_iter().zip(options);
-    let packed = fits.map(|(optimum, options)| pack_optimum(py, optimum, options.solver, single));
+    let packed = optima
+        .into_iter()
+        .map(|optimum| pack_optimum(py, optimum, single));
     packed.collect()
 }
 
-/// The arguments of a fit. `X` is [`GivenFeatures`] for arrays, or [`InPython`] for rows that are not arrays in memory.
+/// The arguments of one fit or several. `X` is [`GivenFeatures`] for arrays, or [`InPython`] for rows that are not arrays
+/// in memory.
 struct Arguments<'a, 'py, X> {
     x: &'a X,
     y: &'a View<'py>,
     of_rows: &'a OfRows<'py>,
     start: Start,
     options: FitOptions,
+    /// If there are several fits.
+    along: Option<Along>,
     callback: Option<Py<PyAny>>,
 }
 
 impl<'py> Arguments<'_, 'py, GivenFeatures<'py>> {
-    fn fit<F: Number>(self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+    fn fit<F: Number>(self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
         let rows = self.x.rows::<F>(py, self.options.threads)?;
         let (x, y) = (rows.features()?, self.y.vector()?);
         let sample_weight = self.of_rows.sample_weight()?;
         let offsets = self.of_rows.offsets::<F>()?;
-        let (start, options) = (self.start, self.options);
-        let single = self.x.is_single();
+        let (start, options, mut along) = (self.start, self.options, self.along);
         let mut watched = Watched {
             monitor: PythonMonitor::new(self.callback),
-            single,
+            single: self.x.is_single(),
         };
-        let optimum = py.detach(|| {
+        let optima = py.detach(|| {
             let dataset = Dataset::new(x, &y, sample_weight.as_ref())?;
             let offsets = offsets.vectors()?;
             let dataset = dataset.with_offsets(&offsets)?;
-            gradstep_core::fit::<F>(&dataset, start, &options, &mut watched)
+            let watched = &mut watched;
+            match &mut along {
+                Some(along) => along.with(|options, is_last| {
+                    gradstep_core::fit_along::<F>(&dataset, start, options, watched, is_last)
+                }),
+                None => gradstep_core::fit::<F>(&dataset, start, &options, watched)
+                    .map(|optimum| vec![optimum]),
+            }
         });
-        let optimum = watched.monitor.finish(optimum)?;
-        pack_optimum(py, optimum, options.solver, single)
+        pack_optima(py, optima, along, watched)
     }
 }
 
 impl<'py> Arguments<'_, 'py, InPython> {
-    fn fit_distant<F: Number>(self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+    fn fit_distant<F: Number>(self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
         let y = self.y.vector()?;
         let sample_weight = self.of_rows.sample_weight()?;
         let offsets = self.of_rows.offsets::<F>()?;
-        let (start, options) = (self.start, self.options);
-        let single = F::PRECISION == f32::PRECISION;
+        let (start, options, mut along) = (self.start, self.options, self.along);
         let mut watched = Watched {
             monitor: PythonMonitor::new(self.callback),
-            single,
+            single: F::PRECISION == f32::PRECISION,
         };
         let x = self.x;
-        let optimum = py.detach(|| {
+        let optima = py.detach(|| {
             let labels = Dataset::of_labels(x.columns, &y, sample_weight.as_ref())?;
             let offsets = offsets.vectors()?;
             let labels = labels.with_offsets(&offsets)?;
-            x.with_rows(&labels, |rows, log| {
-                gradstep_core::fit_distant::<F>(rows, &labels, log, start, &options, &mut watched)
+            let watched = &mut watched;
+            x.with_rows(&labels, |rows, log| match &mut along {
+                Some(along) => along.with(|options, is_last| {
+                    let labels = &labels;
+                    gradstep_core::fit_distant_along::<F>(
+                        (rows, labels, log),
+                        start,
+                        options,
+                        watched,
+                        is_last,
+                    )
+                }),
+                None => {
+                    gradstep_core::fit_distant::<F>(rows, &labels, log, start, &options, watched)
+                        .map(|optimum| vec![optimum])
+                }
             })
         });
         if let Some(raised) = x.raised() {
             return Err(raised);
         }
-        let optimum = watched.monitor.finish(optimum)?;
-        pack_optimum(py, optimum, options.solver, single)
+        pack_optima(py, optima, along, watched)
     }
+}
+
+/// The results of the core as dicts, or the exception that was raised during the fits.
+fn pack_optima<'py>(
+    py: Python<'py>,
+    optima: Result<Vec<Optimum>, Error>,
+    along: Option<Along>,
+    watched: Watched,
+) -> PyResult<Vec<Bound<'py, PyDict>>> {
+    if let Some(raised) = along.and_then(|along| along.raised) {
+        return Err(raised);
+    }
+    let optima = watched.monitor.finish(optima)?;
+    let packed = optima
+        .into_iter()
+        .map(|optimum| pack_optimum(py, optimum, watched.single));
+    packed.collect()
 }
 
 /// The observer of a fit: lets Python handle Ctrl-C, and calls the callback after each iteration. If `single`, the
@@ -359,12 +513,7 @@ fn pack_rounded<'py>(
     }
 }
 
-fn pack_optimum(
-    py: Python<'_>,
-    optimum: Optimum,
-    solver: Solver,
-    single: bool,
-) -> PyResult<Bound<'_, PyDict>> {
+fn pack_optimum(py: Python<'_>, optimum: Optimum, single: bool) -> PyResult<Bound<'_, PyDict>> {
     let separation = optimum
         .separation
         .map(|(weights, biases)| pack_rounded(py, (&weights, &biases), false))
@@ -381,7 +530,7 @@ fn pack_optimum(
     found.set_item(intern!(py, "stop_reason"), optimum.stop_reason.name())?;
     found.set_item(intern!(py, "passes"), optimum.passes)?;
     found.set_item(intern!(py, "n_iterations"), optimum.history.len())?;
-    found.set_item(intern!(py, "solver"), solver.name())?;
+    found.set_item(intern!(py, "solver"), optimum.solver.name())?;
     found.set_item(intern!(py, "history"), pack_history(py, &optimum.history)?)?;
     found.set_item(intern!(py, "separation"), separation)?;
     found.set_item(intern!(py, "aliased"), pack_aliased(py, optimum.aliased)?)?;

@@ -34,7 +34,7 @@ mod _native {
     #[pymodule_export]
     use crate::elementwise::{log_sigmoid, sigmoid, sigmoid_derivative, softmax};
     #[pymodule_export]
-    use crate::fit::{fit, fit_many};
+    use crate::fit::{fit, fit_along, fit_many};
     #[pymodule_export]
     use crate::formulas::{
         covariance, cross_entropy, gradient, gradient_step, hessian, loss, loss_gradient,

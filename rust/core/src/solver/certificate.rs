@@ -35,7 +35,7 @@ use super::dependence;
 use super::hessian::Factored;
 use super::objective::{Iterate, Objective, Value};
 use super::run::Run;
-use super::view::Alias;
+use super::view::{Alias, View};
 use crate::error::Error;
 use crate::kernel::{Basis, Metric};
 use crate::linalg::{add_multiple, centre, dot, norm};
@@ -85,15 +85,61 @@ pub(crate) fn passes(classes: usize) -> f64 {
     }
 }
 
+/// The inverse of a Hessian's Cholesky factor L, with bounds on its rounding errors.
+pub(super) struct Inverse {
+    /// The numbers with which norms ‖L⁻¹ u‖ are bounded.
+    pub(super) metric: Metric,
+    factor: Cholesky,
+    /// The Frobenius norm of W, the computed inverse of L.
+    norm: f64,
+    /// An upper bound on ‖L W − I‖.
+    defect: f64,
+}
+
+impl Inverse {
+    /// `None` if rounding errors may be large.
+    pub(super) fn new(view: View, factored: Factored) -> Option<Self> {
+        let Factored {
+            free,
+            scale,
+            factor,
+        } = factored;
+        let inverse = factor.inverse();
+        let norm = norm(&inverse);
+        let size = scale.len() as f64;
+        let defect = f64::EPSILON * (size + 2.0) * factor.trace().sqrt() * norm;
+        let metric = Metric {
+            basis: view.basis,
+            mean: view.columns.mean,
+            free,
+            scale,
+            inverse,
+            hidden: defect / (1.0 - defect) * norm,
+        };
+        (defect < 0.01).then_some(Inverse {
+            metric,
+            factor,
+            norm,
+            defect,
+        })
+    }
+
+    /// Upper bound on ‖L⁻¹ g‖, where the components of g differ from those of `gradient` by at most `errors`. Both are
+    /// scaled by the factors of the metric.
+    pub(super) fn length(&self, gradient: &[f64], errors: &[f64]) -> f64 {
+        let Metric {
+            inverse, hidden, ..
+        } = &self.metric;
+        let magnitudes: Vec<f64> = inverse.iter().map(|x| x.abs()).collect();
+        let unknown = norm(&lower_times(&magnitudes, errors));
+        let known = norm(&lower_times(inverse, gradient));
+        (known + unknown + hidden * (norm(gradient) + norm(errors))) * EXACT
+    }
+}
+
 /// The factored Hessian at some parameters. It is also used for parameters near them.
 struct Neighbourhood<'a> {
-    /// The numbers with which norms ‖L⁻¹ u‖ are bounded, where L is the Hessian's Cholesky factor.
-    metric: Metric,
-    factor: Cholesky,
-    /// The Frobenius norm of W, the computed inverse of the Cholesky factor L.
-    norm: f64,
-    /// An upper bound on ‖L W − I‖, where W is the computed inverse of the Cholesky factor L.
-    defect: f64,
+    inverse: Inverse,
     /// The scores of all rows at the parameters where the Hessian was computed.
     scores: Box<dyn RowScores + 'a>,
     /// An upper bound on ρ, the largest norm ‖L⁻¹ (x, 1)‖ over the rows x. `None` until it is needed, because computing
@@ -341,32 +387,11 @@ impl<'a> Neighbourhood<'a> {
             aliased = of_all.aliases(objective, v);
         }
         run.basis = Arc::clone(&view.basis);
-        let Some(Factored {
-            free,
-            scale,
-            factor,
-        }) = Factored::new(objective, &view, scores.as_ref(), run)?
-        else {
+        let Some(factored) = Factored::new(objective, &view, scores.as_ref(), run)? else {
             return Ok(None);
         };
-        let inverse = factor.inverse();
-        let norm = norm(&inverse);
-        let size = scale.len() as f64;
-        let defect = f64::EPSILON * (size + 2.0) * factor.trace().sqrt() * norm;
-        let is_exact = defect < 0.01;
-        let metric = Metric {
-            basis: view.basis,
-            mean: view.columns.mean,
-            free,
-            scale,
+        Ok(Inverse::new(view, factored).map(|inverse| Neighbourhood {
             inverse,
-            hidden: defect / (1.0 - defect) * norm,
-        };
-        Ok(is_exact.then_some(Neighbourhood {
-            metric,
-            factor,
-            norm,
-            defect,
             scores,
             reach: None,
             aliased,
@@ -414,7 +439,7 @@ impl<'a> Neighbourhood<'a> {
             free,
             scale,
             ..
-        } = &self.metric;
+        } = &self.inverse.metric;
         run.passes += objective.cost;
         let order = n + 1;
         let of_class = |k: usize| k * order..(k + 1) * order;
@@ -496,7 +521,7 @@ impl<'a> Neighbourhood<'a> {
 
     /// λ, the norm of the gradient under the inverse Hessian, as computed; no bound on rounding errors is added.
     fn decrement(&self, at: &Evaluation) -> f64 {
-        norm(&lower_times(&self.metric.inverse, &at.gradient))
+        norm(&lower_times(&self.inverse.metric.inverse, &at.gradient))
     }
 
     /// Upper bound on objective − minimum.
@@ -511,19 +536,16 @@ impl<'a> Neighbourhood<'a> {
         // product. The final rounding of a score z has an error of ε |z|; with one score, σ'(z) z² ≤ 1/2.
         let dot_error = at.score_error;
         let score_error = rate * (at.final_rounding + dot_error);
-        let magnitudes: Vec<f64> = self.metric.inverse.iter().map(|x| x.abs()).collect();
-        let unknown = norm(&lower_times(&magnitudes, &at.error));
-        let length = self.decrement(at)
-            + unknown
-            + self.metric.hidden * (norm(&at.gradient) + norm(&at.error));
+        let inverse = &self.inverse;
+        let length = inverse.length(&at.gradient, &at.error);
         let growth = (0.5 * (at.drift + 2.0 * dot_error)).exp();
-        let decrement = (length * EXACT + score_error) * growth;
-        let rough = rate * at.longest * self.norm / (1.0 - self.defect) * EXACT;
+        let decrement = (length + score_error) * growth;
+        let rough = rate * at.longest * inverse.norm / (1.0 - inverse.defect) * EXACT;
         let is_rough = (decrement * rough * growth).is_nan() || decrement * rough * growth >= ROUGH;
         if is_rough && self.reach.is_none() {
             // Computing ρ row by row takes as long as computing the Hessian.
             run.passes += objective.cost;
-            self.reach = Some(objective.source.reach(&self.metric, &mut run.job())?);
+            self.reach = Some(objective.source.reach(&inverse.metric, &mut run.job())?);
         }
         let reach = self.reach.map_or(rough, |reach| reach.min(rough)) * growth;
         let bound = concordant_gap(decrement, reach) + at.common_penalty * EXACT;
@@ -534,14 +556,15 @@ impl<'a> Neighbourhood<'a> {
     fn newton_step(&self, objective: &Objective<'_>, gradient: &[f64]) -> Vec<f64> {
         let (n, classes) = (objective.columns(), objective.classes);
         let mut solved = gradient.to_vec();
-        self.factor.solve(&mut solved);
+        self.inverse.factor.solve(&mut solved);
         let mut step = vec![0.0; classes * (n + 1)];
         let (weights, biases) = step.split_at_mut(classes * n);
         let mut moves = solved
             .iter()
-            .zip(&self.metric.scale)
+            .zip(&self.inverse.metric.scale)
             .map(|(x, scale)| -x * scale);
         let scores = self
+            .inverse
             .metric
             .free
             .iter()
@@ -552,8 +575,8 @@ impl<'a> Neighbourhood<'a> {
             for (&j, step) in free.iter().zip(moves.by_ref()) {
                 *weights.get_mut(j).unwrap_or(&mut at_mean) = step;
             }
-            let at_origin = at_mean - dot(&self.metric.mean, weights);
-            let shift = self.metric.basis.to_natural(weights);
+            let at_origin = at_mean - dot(&self.inverse.metric.mean, weights);
+            let shift = self.inverse.metric.basis.to_natural(weights);
             *bias = if objective.fit_bias {
                 at_origin + shift
             } else {
@@ -580,8 +603,8 @@ impl<'a> Neighbourhood<'a> {
                 .zip(&*weights)
                 .for_each(|(w, rounded)| *w -= rounded);
             if objective.fit_bias {
-                let shift = self.metric.basis.to_coordinates(&mut change);
-                *bias += shift + dot(&self.metric.mean, &change);
+                let shift = self.inverse.metric.basis.to_coordinates(&mut change);
+                *bias += shift + dot(&self.inverse.metric.mean, &change);
             }
         }
         objective.precision.round(&mut v[at..]);
@@ -589,7 +612,7 @@ impl<'a> Neighbourhood<'a> {
 }
 
 /// The bound `((1 − a) ln(1 − a) + a) / ρ²` with `a = λρ`, rounded up; ∞ for a ≥ 1. `decrement` is λ and `reach` is ρ.
-fn concordant_gap(decrement: f64, reach: f64) -> f64 {
+pub(super) fn concordant_gap(decrement: f64, reach: f64) -> f64 {
     let a = decrement * reach;
     if a.is_nan() || a >= 1.0 {
         f64::INFINITY

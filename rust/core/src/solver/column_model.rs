@@ -8,8 +8,9 @@ use super::smooth_model::{Coordinates, Model};
 use crate::error::Error;
 use crate::kernel::Basis;
 use crate::kinks::AllKinks;
+use crate::penalty::Penalty;
 use crate::reduce::Job;
-use crate::source::ByColumns;
+use crate::source::{ByColumns, Source};
 
 /// If `X` stores at most this many elements, iterations run over all columns: this is cheaper than choosing sets of
 /// columns and iterating over one set after the other.
@@ -46,7 +47,8 @@ impl<'a> ColumnModel<'a> {
     /// The model at `v`. `None` if coordinate descent is cheaper with a Hessian, or if the source cannot read single
     /// columns.
     pub(super) fn new(
-        objective: &Objective<'a>,
+        objective: &Objective<'_>,
+        source: &'a dyn Source,
         v: &[f64],
         run: &mut Run<'_>,
     ) -> Result<Option<Self>, Error> {
@@ -54,7 +56,7 @@ impl<'a> ColumnModel<'a> {
         if !is_cheaper(objective) {
             return Ok(None);
         }
-        let Some(columns) = objective.source.by_columns(&mut run.job())? else {
+        let Some(columns) = source.by_columns(&mut run.job())? else {
             return Ok(None);
         };
         let mut model = ColumnModel {
@@ -107,6 +109,20 @@ impl Model for ColumnModel<'_> {
 
     fn kinks(&self) -> &AllKinks {
         &self.kinks
+    }
+
+    fn set_penalty(&mut self, penalty: &Penalty) {
+        let n = self.cross.len();
+        let last = std::mem::replace(
+            &mut self.of_penalty,
+            penalty.diagonal(&self.coordinates.basis),
+        );
+        for (curvature, (along, last)) in
+            (self.curvature.iter_mut()).zip(self.of_penalty.iter().zip(&last))
+        {
+            *curvature += along - last;
+        }
+        self.kinks = penalty.kinks(1, &vec![1.0; n]);
     }
 
     fn curvature(&self, j: usize) -> f64 {

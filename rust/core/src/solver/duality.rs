@@ -114,6 +114,22 @@ impl DualMoments {
         }
     }
 
+    /// For one score: bounds that hold at all parameters, where no second derivative by a score is above 1/4. `trace`
+    /// may have been computed at any parameters. Only [`gradient_error`] and [`objective_error`] use them.
+    pub(super) fn everywhere(trace: &Curvature, rounding: Rounding) -> Self {
+        let anywhere = DualMoments::new(trace, 0.0, rounding);
+        DualMoments {
+            largest: 0.25,
+            spreads: anywhere.sizes.iter().map(|size| 0.5 * size).collect(),
+            ..anywhere
+        }
+    }
+
+    /// √(Σ s_i x_ij² / Σ s_i) of each column j, with sample weights s_i.
+    pub(super) fn sizes(&self) -> &[f64] {
+        &self.sizes
+    }
+
     /// For several classes: the bounds after a step of the biases, where `length` is the norm of the step.
     pub(super) fn after(mut self, length: f64) -> Self {
         let growth = (SQRT_2 * length).exp();

@@ -93,6 +93,26 @@ pub(super) fn bounds(
     Ok((iterate, Bounds { gap, rounding }))
 }
 
+/// Bounds on second derivatives that hold at all parameters, for one score. Takes a pass.
+///
+/// # Errors
+///
+/// [`Error::Interrupted`] by the observer.
+pub(super) fn everywhere(
+    objective: &Objective<'_>,
+    iterate: &Iterate,
+    run: &mut Run<'_>,
+) -> Result<DualMoments, Error> {
+    run.passes += objective.cost;
+    let curvatures = objective
+        .source
+        .curvatures(&objective.parameters(&iterate.v));
+    let natural = Basis::natural(objective.columns());
+    let (trace, _) = curvatures.trace(&natural, &mut run.job())?;
+    let rounding = (objective.source).rounding(1, Precision::Double, &mut run.job())?;
+    Ok(DualMoments::everywhere(&trace, rounding))
+}
+
 /// [`bounds`] for several classes. Row i has probabilities p_i, residuals r_i = p_i − y_i, and the Hessian H_i =
 /// diag(p_i) − p_i p_iᵀ of its error by its scores. If no two components of a vector c differ by more than 1, then q_i
 /// = y_i + κ (r_i − H_i c) is in the simplex. Let c solve Σ s_i (r_i − H_i c) = 0. Let g and H be the gradient and the

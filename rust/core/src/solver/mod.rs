@@ -7,13 +7,15 @@
 //! * `lbfgs`, `stages`: preconditioned L-BFGS, on growing samples and then on all rows;
 //! * `few_rows`: Newton's method with one unknown for each row, for rows that are fewer than the columns;
 //! * `plane_search`: gradient descent, with the optimal step length and momentum in each iteration;
-//! * `proximal`, `smooth_model`, `column_model`, `quadratic`: with l1 or bounds, a proximal quasi-Newton method; its
-//!   models of the smooth part of the objective; the minimum of such a model plus the penalty;
+//! * `proximal`, `steps`, `models`: with l1 or bounds, a proximal quasi-Newton method, for one penalty or several; its
+//!   iterations with one model of the objective's smooth part; one model after the other;
+//! * `smooth_model`, `column_model`, `quadratic`: such models; the minimum of a model plus the penalty;
 //! * `columns`, `view`, `dependence`: the columns of `X`, transformed linearly such that no digits cancel; columns that
 //!   are linear combinations of other columns;
 //! * `duality`, `certificate`, `hessian`: upper bounds on objective − minimum. `duality` needs an l2 penalty;
 //!   `certificate` uses the factored Hessian from `hessian`, with or without a penalty;
 //! * `fenchel`: the upper bound on objective − minimum for objectives with l1 or bounds, by duality;
+//! * `sample_bound`: for the same objectives and one score, a bound of second order from the Hessian of a sample;
 //! * `information`: the Fisher information, for the covariance of weights and bias;
 //! * `firth`: the maximum of Firth's penalised likelihood;
 //! * `separation`, `split`, `cone`, `modular`: whether a hyperplane separates the labels, in which case there is no
@@ -36,6 +38,7 @@ mod hessian;
 pub(crate) mod information;
 pub(crate) mod initial;
 mod lbfgs;
+mod models;
 mod modular;
 pub(crate) mod objective;
 pub(crate) mod plane_search;
@@ -44,9 +47,11 @@ pub(crate) mod proof;
 pub(crate) mod proximal;
 mod quadratic;
 pub(crate) mod run;
+mod sample_bound;
 pub(crate) mod separation;
 mod smooth_model;
 mod split;
 pub(crate) mod stages;
+mod steps;
 pub(crate) mod unpenalised;
 pub(crate) mod view;

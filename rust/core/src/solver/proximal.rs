@@ -12,19 +12,22 @@
 
 use super::certificate::{Certifier, is_factorable};
 use super::column_model::{self, ColumnModel};
-use super::fenchel;
+use super::duality::{DualMoments, GradientError, gradient_error, objective_error};
+use super::fenchel::{self, Bounds};
+use super::models::{Descent, Serving, is_good, larger_sample, model_rows};
 use super::objective::{Iterate, Objective, Value};
 use super::proof::{Goal, Proof};
 use super::run::{Beginning, Ended, Run, Separation};
-use super::smooth_model::{Model, SmoothModel};
-use super::stages::{START_COST, hessian_cost, hessian_rows, sample_sizes};
-use super::unpenalised;
+use super::sample_bound::{SampleBound, SampledRows};
+use super::smooth_model::SmoothModel;
+use super::stages::{hessian_cost, hessian_rows, sample_sizes};
+use super::steps::{Steps, Until, Widen};
 use crate::error::Error;
 use crate::float::Precision;
 use crate::kernel::Basis;
-use crate::linalg::{add_multiple, dot};
 use crate::math::larger;
-use crate::source::Part;
+use crate::penalty::Penalty;
+use crate::source::{Part, Source};
 use crate::stop::StopReason;
 
 /// If there are at most this many columns, iterations run over all of them at once.
@@ -40,24 +43,12 @@ const ENOUGH_ROWS: usize = 5;
 /// If a set would have more than this fraction of all columns, iterations run over all columns instead, of which no
 /// copy is needed.
 const NO_COPY: f64 = 0.6;
-/// The largest number of sets of columns in a fit.
+/// The largest number of sets of columns for one penalty.
 const SETS: usize = 60;
 /// The largest number of Hessians that are computed for one set of columns.
 const HESSIANS: usize = 20;
-/// The number of iterations with one Hessian, after which it is decided whether to keep the Hessian.
-const ITERATIONS: usize = 12;
-/// [`ITERATIONS`] for a [`ColumnModel`]. If columns are nearly dependent, its coordinate descent does not come near the
-/// minimum of the model, and an iteration gains little. With a Hessian, equations are solved instead.
-const COLUMN_ITERATIONS: usize = 15;
-/// A Hessian or a [`ColumnModel`] is kept if each of its iterations has reduced the predicted decrease to less than
-/// this fraction, in the geometric mean.
-const GOOD: f64 = 0.3;
-/// If it is kept, the number of iterations after which it is decided again.
-const MORE_ITERATIONS: usize = 4;
 /// The largest number of iterations on one sample of the rows.
 const SAMPLE_ITERATIONS: usize = 30;
-/// A Hessian is computed from at least this many rows per column, even if that takes long.
-const LEAST_ROWS_A_COLUMN: usize = 4;
 /// Second derivatives that only serve to choose columns are computed from this fraction of the rows, but from at least
 /// [`LEAST_ROWS_OF_SCALES`] rows.
 const ROWS_OF_SCALES: f64 = 0.05;
@@ -76,25 +67,35 @@ const NEAR: f64 = 0.25;
 /// If the gap proved at the end of the iterations is too large, [`NEAR`] and [`AHEAD`] are divided by this, and
 /// iterations go on.
 const DIVISOR: f64 = 1e3;
-/// The largest number of proofs in a fit.
+/// The largest number of proofs for one penalty.
 const PROOFS: usize = 6;
 /// From the proof with this number on, counted from 1, the gradient is computed to nearly the last bit if the gap is
 /// too large otherwise. This takes as long as several iterations.
 const EXACT_PROOF: usize = 2;
-/// In the first iteration, coordinate descent on the model ends once a sweep over the coordinates lowers the model by
-/// less than this fraction of the decrease by all sweeps so far.
-const INEXACT: f64 = 0.05;
-/// [`INEXACT`] in the last iterations.
-const EXACT: f64 = 1e-6;
-/// Armijo's condition: a step is accepted if the objective falls by at least this fraction of the decrease that the
-/// slope along the step predicts.
-const ARMIJO: f64 = 1e-4;
-/// The largest number of step lengths tried in one iteration.
-const TRIALS: usize = 30;
-/// Two objectives whose relative difference is at most this may differ by rounding alone.
-const BLIND: f64 = 2e-13;
+/// A [`SampleBound`] is computed from this fraction of the rows, but from at least [`BOUND_ROWS_A_COLUMN`] rows per
+/// column.
+const ROWS_OF_BOUND: f64 = 0.05;
+const BOUND_ROWS_A_COLUMN: usize = 20;
+/// A [`SampleBound`] is not computed if its Hessian costs more than this, in passes over all rows, ...
+const BOUND_COST: f64 = 0.5;
+/// ... or more than this if it may serve for several penalties.
+const LONGER_BOUND_COST: f64 = 3.0;
+/// The largest number of columns of a [`SampleBound`].
+const BOUND_COLUMNS: usize = 512;
+/// A [`SampleBound`] is computed anew if a score has changed by more than this since, and the bound is too large.
+const DRIFT: f64 = 0.5;
+/// The iterations end if the gap that a [`SampleBound`] would prove is estimated to be at most this fraction of the gap
+/// that is to be proved. The weights' errors are proportional to the root of the gap: those of a gap that is only just
+/// small enough may be seen in their fourth digit.
+const CLOSE: f64 = 1e-6;
 /// The seed of the first sample of rows.
 const SEED: u64 = 0xE1A5;
+/// The seed of the samples for bounds.
+const BOUND_SEED: u64 = !SEED;
+
+/// Receives what is proved of the optimum for one penalty, and returns the next penalty; `None` ends the search.
+pub(crate) type Following<'f, 'a> =
+    &'f mut dyn FnMut(&Objective<'a>, Proof, &mut Run<'_>) -> Result<Option<&'a Penalty>, Error>;
 
 /// Minimises the objective, and proves how far the result is from the minimum. If the start comes from the caller, it is
 /// taken to be near the minimum, and no samples of the rows are used.
@@ -108,36 +109,77 @@ pub(crate) fn minimise(
     goal: Goal,
     run: &mut Run<'_>,
 ) -> Result<Proof, Error> {
+    let mut found = None;
+    let following: Following<'_, '_> = &mut |_, proof, _| {
+        found = Some(proof);
+        Ok(None)
+    };
+    search(objective, start, (goal, false), run, following)?;
+    Ok(found.unwrap_or_else(|| unreachable!("a search ends with a proof")))
+}
+
+/// [`minimise`] for one penalty after the other: first that of the objective, then those that `following` returns. Each
+/// search starts from the minimum before it, with the set of columns and the model that were used there.
+///
+/// # Errors
+///
+/// Those of [`minimise`] and of `following`.
+pub(crate) fn along<'a>(
+    objective: &Objective<'a>,
+    start: &Beginning,
+    goal: Goal,
+    run: &mut Run<'_>,
+    following: Following<'_, 'a>,
+) -> Result<(), Error> {
+    search(objective, start, (goal, true), run, following)
+}
+
+/// [`along`]; there is only one penalty if not `is_long`.
+fn search<'a>(
+    objective: &Objective<'a>,
+    start: &Beginning,
+    (goal, is_long): (Goal, bool),
+    run: &mut Run<'_>,
+    following: Following<'_, 'a>,
+) -> Result<(), Error> {
     let mut search = Search {
-        objective,
+        objective: *objective,
+        following,
         goal,
         near: 1.0,
         can_estimate: objective.penalty.is_closed(),
         proofs: 0,
+        sets: 0,
         seed: SEED,
         by_columns: true,
         scales: Vec::new(),
+        is_long,
+        is_adapted: false,
+        everywhere: None,
+        may_bound: true,
     };
     let n = objective.columns();
     let mut iterate = if n <= ALL_COLUMNS && !start.is_given {
         let (v, ended) = search.on_samples(start.v.clone(), run)?;
-        let iterate = search.evaluate(objective, v, run)?;
+        let mut iterate = search.evaluate(objective, v, run)?;
         if let Some(ended) = ended {
-            return search.proof(iterate, ended, true, run);
+            let proof = search.proof(iterate.clone(), ended, true, run)?;
+            if !search.goes_on(proof, &mut iterate, run)? {
+                return Ok(());
+            }
         }
         iterate
     } else {
         start.iterate(objective, Precision::Double, run)?
     };
     let mut set = search.first_columns(&iterate, run)?;
-    for _ in 0..SETS {
+    loop {
         match search.on_columns(&mut iterate, &set, run)? {
             Next::Columns(next) => set = next,
             Next::WithHessian => set = search.first_columns(&iterate, run)?,
-            Next::End(proof) => return Ok(*proof),
+            Next::End => return Ok(()),
         }
     }
-    search.proof(iterate, StopReason::Precision, true, run)
 }
 
 /// Tells the source which samples [`minimise`] will ask for if no start is given: the samples that it begins with, and
@@ -153,22 +195,27 @@ pub(crate) fn plan(objective: &Objective<'_>) -> Result<(), Error> {
     }
     let sizes = sample_sizes(objective.rows(), n, 0);
     let of_model = Some(model_rows(objective)).filter(|&rows| rows < objective.rows());
-    let samples: Vec<(usize, u64)> = sizes.chain(of_model).zip(SEED + 1..).collect();
+    let of_bound = Some((rows_of_bound(objective, false), BOUND_SEED));
+    let of_bound = of_bound.filter(|(rows, _)| (1..objective.rows()).contains(rows));
+    let samples = sizes.chain(of_model).zip(SEED + 1..).chain(of_bound);
+    let samples: Vec<(usize, u64)> = samples.collect();
     objective.source.plan_samples(&samples, objective.precision)
 }
 
-/// The number of rows from which the first Hessian over all rows is computed. All rows, if a sample would have more
-/// than half of them.
-fn model_rows(objective: &Objective<'_>) -> usize {
-    let (m, n) = (objective.rows(), objective.columns());
-    // With many columns, the Hessian is computed from only a few rows per column. BFGS corrects it during the
-    // iterations.
-    let pairs = (objective.classes * (objective.classes + 1) / 2) as f64;
-    let affordable = (START_COST / (pairs * hessian_cost(objective, m)) * m as f64) as usize;
-    let rows = hessian_rows(objective).min(affordable.max(LEAST_ROWS_A_COLUMN * n));
-    match rows.saturating_mul(2) > m {
-        true => m,
-        false => rows,
+/// The number of rows for a [`SampleBound`] of the columns of `part`; 0 if none is to be computed.
+fn rows_of_bound(part: &Objective<'_>, is_long: bool) -> usize {
+    let (m, n) = (part.rows(), part.columns());
+    let rows = (ROWS_OF_BOUND * m as f64) as usize;
+    let rows = rows.max(BOUND_ROWS_A_COLUMN * n).min(hessian_rows(part));
+    let rows = if 2 * rows > m { m } else { rows };
+    let most = match is_long {
+        true => LONGER_BOUND_COST,
+        false => BOUND_COST,
+    };
+    let is_cheap = n <= BOUND_COLUMNS && part.cost * hessian_cost(part, rows) <= most;
+    match is_cheap && part.classes == 1 {
+        true => rows,
+        false => 0,
     }
 }
 
@@ -196,51 +243,41 @@ enum Next {
     Columns(Chosen),
     /// Iterations with the Hessian of a set of columns, because those with a model by columns have not converged.
     WithHessian,
-    End(Box<Proof>),
+    /// Nothing: the minimum for the last penalty is proved.
+    End,
 }
 
 /// The minimisation of the objective over all columns, in one set of columns after the other.
-struct Search<'a> {
-    objective: &'a Objective<'a>,
+struct Search<'a, 'f> {
+    /// The objective with the penalty for which the search is now.
+    objective: Objective<'a>,
+    following: Following<'f, 'a>,
     goal: Goal,
     /// The factor by which [`NEAR`] and [`AHEAD`] are multiplied.
     near: f64,
     /// Whether the gap can be estimated from a gradient.
     can_estimate: bool,
-    /// The number of proofs so far.
+    /// The number of proofs so far, for this penalty.
     proofs: usize,
+    /// The number of sets of columns so far, for this penalty.
+    sets: usize,
     /// The seed of the next sample of rows.
     seed: u64,
     /// Whether a [`ColumnModel`] may be used.
     by_columns: bool,
     /// The square root of the second derivative along each column. Empty if iterations run over all columns at once.
     scales: Vec<f64>,
+    /// Whether there are several penalties.
+    is_long: bool,
+    /// Whether the iterate's gradient was not computed with this penalty, but with the one before, and then changed.
+    is_adapted: bool,
+    /// Bounds on second derivatives that hold at all parameters, once they are computed.
+    everywhere: Option<DualMoments>,
+    /// Whether a [`SampleBound`] may prove the gap for this penalty. False once it has not.
+    may_bound: bool,
 }
 
-/// A model that is in use.
-struct Serving<'o> {
-    model: Box<dyn Model + 'o>,
-    /// The number of iterations that the model may still serve for.
-    left: usize,
-    is_by_columns: bool,
-}
-
-/// The iterations over one set of columns, with one model after the other.
-struct Descent<'o> {
-    /// The model of the next iteration. `None` before the first iteration, and after a model has served its time.
-    model: Option<Serving<'o>>,
-    /// The number of rows from which the next Hessian is computed.
-    rows: usize,
-    /// The number of models so far.
-    models: usize,
-    /// The first and the last predicted decrease.
-    decreases: Option<[f64; 2]>,
-}
-
-/// Makes parameters of all columns from the parameters of a set of columns. The weights of the other columns are 0.
-type Widen<'a> = &'a dyn Fn(&[f64]) -> Vec<f64>;
-
-impl Search<'_> {
+impl<'a> Search<'a, '_> {
     /// The iterate at `v` of `objective`, which is over all rows or some of them. If the data are not finite, the error
     /// names the row and column in the whole `X`.
     fn evaluate(
@@ -268,12 +305,24 @@ impl Search<'_> {
             true => self.goal.gap * iterate.value.objective,
             false => f64::INFINITY,
         };
-        let (iterate, mut bounds) = fenchel::bounds(self.objective, iterate, wanted, run)?;
+        let (iterate, mut bounds) = fenchel::bounds(&self.objective, iterate, wanted, run)?;
         if bounds.gap > wanted && ended != StopReason::Passes && self.may_factor() {
-            let certifier = Certifier::new(self.objective, iterate.v.clone(), run)?;
+            let certifier = Certifier::new(&self.objective, iterate.v.clone(), run)?;
             let gap = certifier.map_or(f64::INFINITY, |certifier| certifier.gap());
             bounds.gap = bounds.gap.min(gap);
         }
+        self.proved(iterate, bounds, ended, run)
+    }
+
+    /// The iterate, rounded to the precision of the result, and the gap there. `bounds` are proved for the iterate
+    /// before it is rounded.
+    fn proved(
+        &self,
+        iterate: Iterate,
+        bounds: Bounds,
+        ended: StopReason,
+        run: &mut Run<'_>,
+    ) -> Result<Proof, Error> {
         let mut v = iterate.v.clone();
         self.objective.precision.round(&mut v);
         let (iterate, gap) = if v == iterate.v {
@@ -282,7 +331,7 @@ impl Search<'_> {
             // The gap is proved before the weights are rounded, and the rise of the objective by the rounding is added.
             // This rise is proportional to the squares of the weights' rounding errors. A gap proved after rounding
             // would be larger: proportional to the rounding errors themselves.
-            let rounded = self.evaluate(self.objective, v, run)?;
+            let rounded = self.evaluate(&self.objective, v, run)?;
             let more = rounded.value.objective - iterate.value.objective;
             let gap = bounds.gap + more.max(0.0) + 3.0 * bounds.rounding;
             (rounded, gap)
@@ -299,19 +348,96 @@ impl Search<'_> {
         })
     }
 
+    /// The bounds by a [`SampleBound`], if the gap is small enough. `part` and `inner` are the objective and the
+    /// iterate of the columns `columns`; `iterate` is the same iterate of all columns.
+    fn by_sample(
+        &mut self,
+        descent: &mut Descent<'_>,
+        (part, inner, columns): (&Objective<'_>, &Iterate, &[usize]),
+        iterate: &Iterate,
+        run: &mut Run<'_>,
+    ) -> Result<Option<Bounds>, Error> {
+        let count = rows_of_bound(part, self.is_long);
+        if count == 0 || descent.has_no_bound || !self.may_bound {
+            return Ok(None);
+        }
+        self.may_bound = false;
+        let rows = match descent.sampled.take() {
+            Some(rows) => rows,
+            None => SampledRows::new(part, descent.source, (count, BOUND_SEED), run)?,
+        };
+        let everywhere = match self.everywhere.take() {
+            Some(everywhere) => everywhere,
+            None => fenchel::everywhere(&self.objective, iterate, run)?,
+        };
+        let error = gradient_error(&self.objective, iterate, &everywhere);
+        let of_set = GradientError {
+            by_weights: columns.iter().map(|&j| error.by_weights[j]).collect(),
+            by_biases: error.by_biases,
+        };
+        let wanted = self.goal.gap * iterate.value.objective;
+        let mut found = None;
+        for _ in 0..2 {
+            let is_new = descent.bound.is_none();
+            if is_new {
+                let at = (inner.v.as_slice(), iterate.value.weight);
+                descent.bound = SampleBound::new(part, &rows, at, run)?;
+            }
+            let Some(bound) = &descent.bound else {
+                descent.has_no_bound = true;
+                break;
+            };
+            let nearby = bound.nearby(part, &rows, (inner, &of_set), run)?;
+            if nearby.gap <= wanted {
+                let sizes = everywhere.sizes();
+                let is_at_rest = |j: usize| {
+                    let place = columns.binary_search(&j).ok();
+                    place.is_some_and(|place| bound.has(place))
+                        || self.rise(j, iterate) >= error.by_weights[j] + nearby.change * sizes[j]
+                };
+                if (0..sizes.len()).all(is_at_rest) {
+                    let rounding = objective_error(&self.objective, iterate, &everywhere);
+                    found = Some(Bounds {
+                        gap: nearby.gap,
+                        rounding,
+                    });
+                }
+                break;
+            }
+            descent.has_no_bound = is_new;
+            if is_new || nearby.drift < DRIFT {
+                break;
+            }
+            descent.bound = None;
+        }
+        self.everywhere = Some(everywhere);
+        descent.sampled = Some(rows);
+        self.may_bound = found.is_some();
+        Ok(found)
+    }
+
+    /// How fast the objective rises at least if the weight of column `j` moves away from 0; −∞ if the weight is not 0,
+    /// or if the objective has a derivative there.
+    fn rise(&self, j: usize, iterate: &Iterate) -> f64 {
+        let (weights, _) = self.objective.split(&iterate.v);
+        let (slopes, _) = self.objective.split(&iterate.value.gradient);
+        let n = self.objective.columns();
+        -(self.objective.penalty).steepest_fall(j, n, weights, slopes)
+    }
+
     /// Whether the gap may be bounded by a factored Hessian of all columns.
     fn may_factor(&self) -> bool {
         let is_determined = self.objective.rows() > self.objective.columns();
         // For several classes, the bound by the Hessian needs an objective that does not change if the same number is
         // added to a column's weights of all classes. With l1 or bounds, the objective changes.
         let is_one = self.objective.classes == 1;
-        self.goal.may_factor && is_one && is_determined && is_factorable(self.objective)
+        self.goal.may_factor && is_one && is_determined && is_factorable(&self.objective)
     }
 
     /// The first set of columns, for which [`Search::scales`] is computed.
     fn first_columns(&mut self, iterate: &Iterate, run: &mut Run<'_>) -> Result<Chosen, Error> {
         let objective = self.objective;
-        let takes_all = self.by_columns && column_model::takes_all(objective);
+        let takes_all = self.by_columns && column_model::takes_all(&objective);
         if objective.columns() > ALL_COLUMNS && !takes_all {
             self.scales = self.column_scales(iterate, run)?;
         }
@@ -323,12 +449,11 @@ impl Search<'_> {
         let rows = (ROWS_OF_SCALES * self.objective.rows() as f64) as usize;
         let rows = rows.max(LEAST_ROWS_OF_SCALES);
         if rows >= self.objective.rows() {
-            return scales(self.objective, &iterate.v, run);
+            return scales(&self.objective, &iterate.v, run);
         }
-        let sample = self.sample(self.objective, rows, run)?;
-        sample.lend(1, |source| {
-            scales(&self.objective.over(source), &iterate.v, run)
-        })
+        let objective = self.objective;
+        let sample = self.sample(&objective, rows, run)?;
+        sample.lend(1, |source| scales(&objective.over(source), &iterate.v, run))
     }
 
     /// The next set of columns. If [`Search::scales`] is empty, all columns. Otherwise the columns with nonzero
@@ -363,16 +488,96 @@ impl Search<'_> {
         Chosen { columns, new }
     }
 
-    /// Moves the iterate to the minimum over the weights of the columns in `set`. If the objective then falls along
-    /// other columns, returns the next set; otherwise a proof.
+    /// Tells the caller what is proved. If there is a next penalty, changes the objective to it, and the value of the
+    /// iterate with it; otherwise returns false.
+    fn goes_on(
+        &mut self,
+        proof: Proof,
+        iterate: &mut Iterate,
+        run: &mut Run<'_>,
+    ) -> Result<bool, Error> {
+        let last = self.objective.penalty;
+        let Some(next) = (self.following)(&self.objective, proof, run)? else {
+            return Ok(false);
+        };
+        self.objective.penalty = next;
+        (self.near, self.proofs, self.sets) = (1.0, 0, 0);
+        self.may_bound = true;
+        self.can_estimate = next.is_closed();
+        let Iterate { v, value } = iterate;
+        let (weights, _) = self.objective.split(v);
+        let mut gradient = std::mem::take(&mut value.gradient);
+        for (i, (g, w)) in gradient.iter_mut().zip(weights).enumerate() {
+            let change = next.of(i).slope(*w) - last.of(i).slope(*w);
+            *g += change;
+            self.is_adapted |= change != 0.0;
+        }
+        *value = self.objective.value(v, value.error, value.weight, gradient);
+        Ok(true)
+    }
+
+    /// Moves the iterate to the minimum over the weights of the columns in `set`, and goes on from penalty to penalty.
+    /// If the objective falls along other columns, returns the next set.
     fn on_columns(
         &mut self,
         iterate: &mut Iterate,
         set: &Chosen,
         run: &mut Run<'_>,
     ) -> Result<Next, Error> {
+        self.sets += 1;
+        if self.sets > SETS {
+            let proof = self.proof(iterate.clone(), StopReason::Precision, true, run)?;
+            if !self.goes_on(proof, iterate, run)? {
+                return Ok(Next::End);
+            }
+        }
         let objective = self.objective;
-        let (n, columns) = (objective.columns(), &set.columns);
+        let columns = &set.columns;
+        if columns.len() == objective.columns() {
+            return self.on_set(objective.source, iterate, set, run);
+        }
+        run.passes += objective.cost;
+        let precision = objective.precision;
+        let selected = (objective.source).select(columns, precision, &mut run.job())?;
+        selected.lend(1, |source| self.on_set(source, iterate, set, run))
+    }
+
+    /// [`Search::on_columns`], where `source` has the columns of the set.
+    fn on_set<'s>(
+        &mut self,
+        source: &'s dyn Source,
+        iterate: &mut Iterate,
+        set: &Chosen,
+        run: &mut Run<'_>,
+    ) -> Result<Next, Error>
+    where
+        'a: 's,
+    {
+        let mut descent = Descent::new(source, self.is_long);
+        let mut new = set.new;
+        loop {
+            if let Some(next) = self.for_penalty(&mut descent, iterate, (set, new), run)? {
+                return Ok(next);
+            }
+            let next = self.columns(iterate, &set.columns);
+            if next.new > 0 {
+                return Ok(Next::Columns(next));
+            }
+            new = 0;
+        }
+    }
+
+    /// [`Search::on_set`] for one penalty. Returns `None` if there is a next penalty.
+    fn for_penalty(
+        &mut self,
+        descent: &mut Descent<'_>,
+        iterate: &mut Iterate,
+        (set, new): (&Chosen, usize),
+        run: &mut Run<'_>,
+    ) -> Result<Option<Next>, Error> {
+        let (objective, columns) = (self.objective, &set.columns);
+        let n = objective.columns();
+        let is_all = columns.len() == n;
         let narrow = |v: &[f64]| -> Vec<f64> {
             let (weights, biases) = objective.split(v);
             let weights = weights.chunks_exact(n);
@@ -389,58 +594,42 @@ impl Search<'_> {
             wide.extend(biases);
             wide
         };
-        if columns.len() == n {
-            let inner = iterate.clone();
-            return self.on_set(objective, (iterate, inner), &|v| v.to_vec(), set, run);
-        }
-        run.passes += objective.cost;
-        let precision = objective.precision;
-        let selected = (objective.source).select(columns, precision, &mut run.job())?;
-        let penalty = objective.penalty.select(columns);
-        selected.lend(1, |source| {
-            let part = objective.over_columns(source, &penalty);
-            // The weights of the other columns are 0, so that the error is the same.
-            let Value { error, weight, .. } = iterate.value;
-            let v = narrow(&iterate.v);
-            let value = part.value(&v, error, weight, narrow(&iterate.value.gradient));
-            let inner = Iterate { v, value };
-            self.on_set(&part, (iterate, inner), &widen, set, run)
-        })
-    }
-
-    /// [`Search::on_columns`], where `part` is the objective over the columns of the set. `iterates` are the iterate of
-    /// all columns, which is moved, and the same iterate of these columns.
-    fn on_set(
-        &mut self,
-        part: &Objective<'_>,
-        (iterate, mut inner): (&mut Iterate, Iterate),
-        widen: Widen<'_>,
-        set: &Chosen,
-        run: &mut Run<'_>,
-    ) -> Result<Next, Error> {
-        let is_all = set.columns.len() == self.objective.columns();
-        let mut descent = Descent {
-            model: None,
-            rows: model_rows(part),
-            models: 0,
-            decreases: None,
+        let widen: Widen<'_> = match is_all {
+            true => &|v: &[f64]| v.to_vec(),
+            false => &widen,
         };
-        let mut is_final = is_all || set.new == 0;
+        let penalty;
+        let (part, mut inner) = match is_all {
+            true => (objective, iterate.clone()),
+            false => {
+                penalty = objective.penalty.select(columns);
+                let part = objective.over_columns(descent.source, &penalty);
+                // The weights of the other columns are 0, so that the error is the same.
+                let Value { error, weight, .. } = iterate.value;
+                let v = narrow(&iterate.v);
+                let value = part.value(&v, error, weight, narrow(&iterate.value.gradient));
+                (part, Iterate { v, value })
+            }
+        };
+        descent.begin(&part);
+        let mut is_final = is_all || new == 0;
         loop {
             let (before, by_columns) = (iterate.value.objective, self.by_columns);
-            let ended = self.on_rows(part, &mut descent, &mut inner, is_final, widen, run)?;
-            *iterate = match is_all {
+            let ended = self.on_rows(&part, descent, &mut inner, is_final, widen, run)?;
+            let is_known = is_all && !(self.is_adapted && run.history.is_empty());
+            *iterate = match is_known {
                 true => inner.clone(),
-                false => self.evaluate(self.objective, widen(&inner.v), run)?,
+                false => self.evaluate(&objective, widen(&inner.v), run)?,
             };
+            self.is_adapted = false;
             let stop_reason = interruption(ended).unwrap_or(StopReason::Tolerance);
             let is_interrupted = stop_reason != StopReason::Tolerance;
             if !is_interrupted && by_columns && !self.by_columns {
-                return Ok(Next::WithHessian);
+                return Ok(Some(Next::WithHessian));
             }
-            let next = self.columns(iterate, &set.columns);
+            let next = self.columns(iterate, columns);
             if !is_interrupted && next.new > 0 {
-                return Ok(Next::Columns(next));
+                return Ok(Some(Next::Columns(next)));
             }
             if !is_interrupted && !is_final {
                 is_final = true;
@@ -448,6 +637,16 @@ impl Search<'_> {
                     // The Hessian at the new iterate is exact, so that steps soon double the number of right digits.
                     descent.model = None;
                 }
+                continue;
+            }
+            let of_set = (&part, &inner, columns.as_slice());
+            let may_bound = self.may_bound;
+            if let Some(bounds) = self.by_sample(descent, of_set, iterate, run)? {
+                let proof = self.proved(iterate.clone(), bounds, stop_reason, run)?;
+                let goes_on = self.goes_on(proof, iterate, run)?;
+                return Ok((!goes_on).then_some(Next::End));
+            }
+            if may_bound && !self.may_bound && ended == Ended::Reached {
                 continue;
             }
             self.proofs += 1;
@@ -460,7 +659,8 @@ impl Search<'_> {
                 || self.proofs >= PROOFS
                 || (ended != Ended::Reached && !has_moved);
             if is_end {
-                return Ok(Next::End(Box::new(proof)));
+                let goes_on = self.goes_on(proof, iterate, run)?;
+                return Ok((!goes_on).then_some(Next::End));
             }
             self.near /= DIVISOR;
             descent.models = 0;
@@ -474,7 +674,7 @@ impl Search<'_> {
         mut v: Vec<f64>,
         run: &mut Run<'_>,
     ) -> Result<(Vec<f64>, Option<StopReason>), Error> {
-        let objective = self.objective;
+        let objective = &self.objective.clone();
         let mut interrupted = None;
         plan(objective)?;
         for rows in sample_sizes(objective.rows(), objective.columns(), 0) {
@@ -493,12 +693,15 @@ impl Search<'_> {
                     decrease: SAMPLE_PRECISION * weights.count().max(5) as f64 / rows as f64,
                     gap: 0.0,
                     rough: 0.0,
+                    bounded: 0.0,
+                    bound: None,
+                    share: 0.0,
                 };
                 let widen: Widen<'_> = &|v| v.to_vec();
                 let (mut left, mut decreases) = (SAMPLE_ITERATIONS, None);
+                let steps = self.steps(&part, until, widen);
                 let state = (&mut left, &mut decreases);
-                let ended =
-                    self.iterate(&part, &mut model, state, &mut iterate, (until, widen), run)?;
+                let ended = steps.iterate(&mut model, state, &mut iterate, run)?;
                 Ok((iterate.v, interruption(ended)))
             })?;
         }
@@ -516,16 +719,20 @@ impl Search<'_> {
     }
 
     /// Iterates over all rows of `objective`, computing one Hessian after the other.
-    fn on_rows<'o>(
+    fn on_rows(
         &mut self,
-        objective: &Objective<'o>,
-        descent: &mut Descent<'o>,
+        objective: &Objective<'_>,
+        descent: &mut Descent<'_>,
         iterate: &mut Iterate,
         is_final: bool,
         widen: Widen<'_>,
         run: &mut Run<'_>,
     ) -> Result<Ended, Error> {
         let m = objective.rows();
+        let bound_rows = match self.may_bound && !descent.has_no_bound {
+            true => rows_of_bound(objective, self.is_long),
+            false => 0,
+        };
         let mut has_stalled = false;
         loop {
             let mut serving = match descent.model.take() {
@@ -533,7 +740,7 @@ impl Search<'_> {
                 None if descent.models >= HESSIANS => return Ok(Ended::Iterations),
                 None => {
                     descent.models += 1;
-                    match self.model(objective, descent.rows, iterate, run)? {
+                    match self.model(objective, (descent.source, descent.rows), iterate, run)? {
                         Some(serving) => serving,
                         None => return Ok(Ended::Stalled),
                     }
@@ -548,21 +755,23 @@ impl Search<'_> {
                     0.0
                 },
                 rough: if is_final { 0.0 } else { ROUGH },
+                bounded: match bound_rows > 0 && is_final {
+                    true => CLOSE * wanted,
+                    false => 0.0,
+                },
+                bound: descent.bound.as_ref(),
+                share: bound_rows as f64 / m as f64,
             };
             let (before, iterations) = (descent.decreases, serving.left);
             let Serving { model, left, .. } = &mut serving;
-            let state = (left, &mut descent.decreases);
-            let ended = self.iterate(
-                objective,
-                model.as_mut(),
-                state,
-                iterate,
-                (until, widen),
-                run,
-            )?;
+            let left_before = *left;
+            let state = (&mut *left, &mut descent.decreases);
+            let steps = self.steps(objective, until, widen);
+            let ended = steps.iterate(model.as_mut(), state, iterate, run)?;
+            descent.iterations += left_before - *left;
             match ended {
                 Ended::Iterations if is_good([before, descent.decreases], iterations) => {
-                    serving.left = MORE_ITERATIONS;
+                    serving.prolong();
                     descent.model = Some(serving);
                     continue;
                 }
@@ -580,30 +789,38 @@ impl Search<'_> {
                     return Ok(ended);
                 }
             }
-            descent.rows = descent.rows.saturating_mul(4);
-            if descent.rows.saturating_mul(2) > m {
-                descent.rows = m;
-            }
+            descent.rows = larger_sample(descent.rows, m);
+        }
+    }
+
+    fn steps<'o>(
+        &self,
+        objective: &'o Objective<'o>,
+        until: Until<'o>,
+        widen: Widen<'o>,
+    ) -> Steps<'o> {
+        Steps {
+            objective,
+            until,
+            widen,
+            gradient: self.goal.gradient,
+            is_long: self.is_long,
         }
     }
 
     /// A model at the iterate. If it has a Hessian, this is computed from `rows` rows. `None` if all second derivatives
     /// by some score are 0.
-    fn model<'o>(
+    fn model<'s>(
         &mut self,
-        objective: &Objective<'o>,
-        rows: usize,
+        objective: &Objective<'_>,
+        (source, rows): (&'s dyn Source, usize),
         iterate: &Iterate,
         run: &mut Run<'_>,
-    ) -> Result<Option<Serving<'o>>, Error> {
+    ) -> Result<Option<Serving<'s>>, Error> {
         if self.by_columns
-            && let Some(model) = ColumnModel::new(objective, &iterate.v, run)?
+            && let Some(model) = ColumnModel::new(objective, source, &iterate.v, run)?
         {
-            return Ok(Some(Serving {
-                model: Box::new(model),
-                left: COLUMN_ITERATIONS,
-                is_by_columns: true,
-            }));
+            return Ok(Some(Serving::new(Box::new(model), true)));
         }
         let model = if rows >= objective.rows() {
             SmoothModel::new(objective, objective, &iterate.v, run)?
@@ -613,140 +830,7 @@ impl Search<'_> {
                 SmoothModel::new(&objective.over(source), objective, &iterate.v, run)
             })?
         };
-        Ok(model.map(|model| Serving {
-            model: Box::new(model),
-            left: ITERATIONS,
-            is_by_columns: false,
-        }))
-    }
-
-    /// Proximal quasi-Newton iterations with one model of the smooth part. After each step, the model is updated.
-    /// `left` is the number of iterations that may be made. `decreases` are the first and the last predicted decrease.
-    fn iterate(
-        &self,
-        objective: &Objective<'_>,
-        model: &mut dyn Model,
-        (left, decreases): (&mut usize, &mut Option<[f64; 2]>),
-        iterate: &mut Iterate,
-        (until, widen): (Until, Widen<'_>),
-        run: &mut Run<'_>,
-    ) -> Result<Ended, Error> {
-        let mut next_check = objective.separated_below;
-        while *left > 0 {
-            *left -= 1;
-            if iterate.value.error < next_check {
-                next_check = 0.5 * iterate.value.error;
-                if let Some(direction) = unpenalised::along(objective, &iterate.v, run)? {
-                    run.separation = Some(Separation::Found(widen(&direction)));
-                    return Ok(Ended::AllRight);
-                }
-            }
-            let x = model.coordinates().of(&iterate.v);
-            let gradient = model.coordinates().gradient(&iterate.value.gradient);
-            // In the first iterations, the minimum of the model need not be computed exactly.
-            let forcing = match decreases {
-                None => INEXACT,
-                Some([first, last]) => f64::clamp(0.1 * f64::sqrt(*last / *first), EXACT, INEXACT),
-            };
-            let u = model.minimum(&gradient, &x, forcing, &mut run.job())?;
-            let step: Vec<f64> = u.iter().zip(&x).map(|(u, x)| u - x).collect();
-            let slope = dot(&gradient, &step) + model.kinks().change(&u, &x);
-            let is_near = || estimated_gap(objective, model, iterate, &gradient) <= until.gap;
-            if slope >= 0.0 || slope.is_nan() {
-                return Ok(match until.gap > 0.0 && is_near() {
-                    true => Ended::Reached,
-                    false => Ended::Stalled,
-                });
-            }
-            // The decrease of the model plus the penalty from x to u is between `ahead` / 2 and `ahead`.
-            let ahead = -slope;
-            let first = decreases.map_or(ahead, |[first, _]| first);
-            *decreases = Some([first, ahead]);
-            let is_asked = self
-                .goal
-                .gradient
-                .is_some_and(|tol| iterate.value.gradient_norm <= tol);
-            let is_reached = 0.5 * ahead <= until.decrease && (until.gap == 0.0 || is_near());
-            if is_reached || ahead <= until.rough * first || is_asked {
-                return Ok(Ended::Reached);
-            }
-            if run.is_spent() {
-                return Ok(Ended::Passes);
-            }
-            let Some((length, next)) =
-                self.along(objective, model, iterate, ([&x, &u], slope), run)?
-            else {
-                return Ok(match run.is_spent() {
-                    true => Ended::Passes,
-                    false => Ended::Stalled,
-                });
-            };
-            let mut moved = model.coordinates().of(&next.v);
-            add_multiple(&mut moved, -1.0, &x);
-            let mut change = model.coordinates().gradient(&next.value.gradient);
-            add_multiple(&mut change, -1.0, &gradient);
-            model.learn(objective, &next, [&moved, &change], run)?;
-            *iterate = next;
-            let shown = Iterate {
-                v: widen(&iterate.v),
-                value: iterate.value.clone(),
-            };
-            if run.record(objective, &shown, length).is_break() {
-                return Ok(Ended::Callback);
-            }
-        }
-        Ok(Ended::Iterations)
-    }
-
-    /// The length of a step that decreases the objective, and the iterate after the step. The step leads from the
-    /// iterate towards the minimum of the model plus the penalty; in the model's coordinates, these are x and u. The
-    /// whole step is tried first, then shorter ones. `None` if no length decreases the objective or the passes are used
-    /// up.
-    fn along(
-        &self,
-        objective: &Objective<'_>,
-        model: &dyn Model,
-        iterate: &Iterate,
-        ([x, u], slope): ([&[f64]; 2], f64),
-        run: &mut Run<'_>,
-    ) -> Result<Option<(f64, Iterate)>, Error> {
-        let from = iterate.value.objective;
-        let mut length = 1.0;
-        for trial in 0..TRIALS {
-            if run.is_spent() {
-                return Ok(None);
-            }
-            let between = |(x, u): (&f64, &f64)| (x + length * (u - x)).clamp(x.min(*u), x.max(*u));
-            let to: Vec<f64> = match length == 1.0 {
-                true => u.to_vec(),
-                false => x.iter().zip(u).map(between).collect(),
-            };
-            let v = model.coordinates().natural(&to);
-            let value = run.evaluate(objective, &v, Precision::Double)?;
-            let gain = value.objective - from;
-            let next = Iterate { v, value };
-            if next.value.is_finite() {
-                if gain <= ARMIJO * length * slope {
-                    return Ok(Some((length, next)));
-                }
-                // The change of the objective is within rounding errors, so the size of the subgradient decides.
-                if gain.abs() <= BLIND * from.abs() {
-                    if model.steepness(&next) < 0.9 * model.steepness(iterate) {
-                        return Ok(Some((length, next)));
-                    }
-                    if trial >= 2 {
-                        return Ok(None);
-                    }
-                }
-            }
-            let best = -slope * length / (2.0 * (gain - slope * length));
-            length *= if best.is_finite() {
-                best.clamp(0.1, 0.5)
-            } else {
-                0.1
-            };
-        }
-        Ok(None)
+        Ok(model.map(|model| Serving::new(Box::new(model), false)))
     }
 }
 
@@ -761,50 +845,4 @@ fn scales(objective: &Objective<'_>, v: &[f64], run: &mut Run<'_>) -> Result<Vec
     let along = along.map(|(d, penalty)| d / curvature.weight + penalty);
     let along = along.map(|d| larger(d, f64::MIN_POSITIVE).sqrt());
     Ok(along.collect())
-}
-
-/// Whether each of the last `iterations` iterations has reduced the predicted decrease to less than the fraction
-/// [`GOOD`], in the geometric mean. `before` and `after` are the first and the last predicted decrease, before these
-/// iterations and after them.
-fn is_good([before, after]: [Option<[f64; 2]>; 2], iterations: usize) -> bool {
-    let fraction = GOOD.powi(iterations as i32);
-    match (before, after) {
-        (Some([_, before]), Some([_, after])) => after < fraction * before,
-        (None, Some([first, last])) => last < fraction * first,
-        _ => false,
-    }
-}
-
-/// The conditions under which iterations with one model end.
-struct Until {
-    /// Iterations end once the predicted decrease of the objective is at most twice this, and the estimated gap is at
-    /// most [`Until::gap`].
-    decrease: f64,
-    /// If this is 0, the gap is not estimated.
-    gap: f64,
-    /// Iterations also end once the predicted decrease is at most this fraction of the first one.
-    rough: f64,
-}
-
-/// An estimate of the gap at an iterate. `gradient` is the gradient there, in the model's coordinates.
-fn estimated_gap(
-    objective: &Objective<'_>,
-    model: &dyn Model,
-    iterate: &Iterate,
-    gradient: &[f64],
-) -> f64 {
-    let (weights, _) = objective.split(&iterate.v);
-    let basis = &model.coordinates().basis;
-    let order = objective.columns() + 1;
-    let of_penalty = objective.penalty.slopes(weights);
-    let (mut slopes, mut closing) = (Vec::with_capacity(weights.len()), 0.0);
-    for (k, gradient) in gradient.chunks_exact(order).enumerate() {
-        let (by_weights, by_bias) = (&gradient[..order - 1], gradient[order - 1]);
-        slopes.extend(basis.natural_gradient(by_weights, 0.0));
-        if by_bias != 0.0 {
-            closing += by_bias * by_bias / model.curvature(k * order + order - 1);
-        }
-    }
-    add_multiple(&mut slopes, -1.0, &of_penalty);
-    fenchel::estimate(objective, iterate, &slopes, closing)
 }

@@ -156,6 +156,13 @@ impl<'o> Run<'o> {
         }
     }
 
+    /// The passes and the history of a fit that has ended. Those of the next fit begin now.
+    pub(crate) fn take_history(&mut self) -> (f64, Vec<Record>) {
+        self.start = Instant::now();
+        let passes = std::mem::take(&mut self.passes);
+        (passes, std::mem::take(&mut self.history))
+    }
+
     pub(crate) fn is_spent(&self) -> bool {
         self.passes >= self.max_passes
     }

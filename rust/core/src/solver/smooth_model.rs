@@ -8,6 +8,7 @@ use crate::error::{Error, zeros};
 use crate::kernel::{Basis, Gram};
 use crate::kinks::AllKinks;
 use crate::linalg::{add_multiple, dot};
+use crate::penalty::Penalty;
 use crate::reduce::Job;
 use crate::source::RowScores;
 
@@ -20,6 +21,8 @@ pub(super) trait Model {
     fn coordinates(&self) -> &Coordinates;
     /// l1 and bounds of each coordinate.
     fn kinks(&self) -> &AllKinks;
+    /// Makes this the model of the objective with another penalty.
+    fn set_penalty(&mut self, penalty: &Penalty);
     /// The second derivative along a coordinate.
     fn curvature(&self, j: usize) -> f64;
     /// The minimum of the model plus the penalty. `gradient` is the gradient of the smooth part at `start`. For
@@ -71,6 +74,9 @@ pub(super) struct SmoothModel {
     coordinates: Coordinates,
     /// Shape (K (n + 1), K (n + 1)); without bias, rows and columns of biases are zero.
     hessian: Vec<f64>,
+    /// The second derivatives of the penalty by the weights of a class, shape (n). They are a part of the Hessian's
+    /// diagonal.
+    of_penalty: Vec<f64>,
     kinks: AllKinks,
 }
 
@@ -126,19 +132,19 @@ impl SmoothModel {
                 }
                 hessian[at * (size + 1)] = left;
             }
-            for (j, along) in part.penalty.diagonal(&basis).iter().enumerate() {
-                hessian[(k * order + j) * (size + 1)] += along;
-            }
         }
-        Ok(Some(SmoothModel {
+        let mut model = SmoothModel {
             kinks: part.penalty.kinks(classes, basis.per_unit()),
+            of_penalty: vec![0.0; n],
             coordinates: Coordinates {
                 basis,
                 means,
                 fit_bias,
             },
             hessian,
-        }))
+        };
+        model.set_penalty(part.penalty);
+        Ok(Some(model))
     }
 }
 
@@ -201,6 +207,18 @@ impl Model for SmoothModel {
 
     fn kinks(&self) -> &AllKinks {
         &self.kinks
+    }
+
+    fn set_penalty(&mut self, penalty: &Penalty) {
+        let basis = &self.coordinates.basis;
+        let (size, order) = (self.kinks.len(), self.of_penalty.len() + 1);
+        let last = std::mem::replace(&mut self.of_penalty, penalty.diagonal(basis));
+        for first in (0..size).step_by(order) {
+            for (j, (along, last)) in self.of_penalty.iter().zip(&last).enumerate() {
+                self.hessian[(first + j) * (size + 1)] += along - last;
+            }
+        }
+        self.kinks = penalty.kinks(size / order, basis.per_unit());
     }
 
     fn curvature(&self, j: usize) -> f64 {
