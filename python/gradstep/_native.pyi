@@ -21,6 +21,7 @@ __all__ = [
     "decision_function",
     "descend",
     "fit",
+    "fit_along",
     "fit_many",
     "gradient",
     "gradient_step",
