@@ -437,7 +437,7 @@ impl<'a> Search<'a, '_> {
     /// The first set of columns, for which [`Search::scales`] is computed.
     fn first_columns(&mut self, iterate: &Iterate, run: &mut Run<'_>) -> Result<Chosen, Error> {
         let objective = self.objective;
-        let takes_all = self.by_columns && column_model::takes_all(&objective);
+        let takes_all = !self.is_long && self.by_columns && column_model::takes_all(&objective);
         if objective.columns() > ALL_COLUMNS && !takes_all {
             self.scales = self.column_scales(iterate, run)?;
         }
